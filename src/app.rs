@@ -1,0 +1,284 @@
+//! The running exporter: the driver, the judge and what they came to, behind one handle.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use prometheus::{Encoder as _, Gauge as PromGauge, IntCounterVec, Opts, Registry, TextEncoder};
+use tokio::sync::Mutex;
+
+use crate::checklist::{Context, Judgement, Memory, Waiver, judge};
+use crate::collectors;
+use crate::config::{self, Loaded, LoadError};
+use crate::driver::Driver;
+use crate::event::{Occurrence, Schedule};
+use crate::metric::{Family, Sample, write_family};
+use crate::snapshot::{Snapshot, Store};
+use crate::verdict;
+
+/// How long after a change the judge waits for more of them.
+const SETTLE: Duration = Duration::from_millis(100);
+/// How often it judges without any change: time passes, and facts go stale.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Why the exporter cannot start or reload.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] LoadError),
+    /// A file that the configuration names cannot be used.
+    #[error("{0}")]
+    Resource(String),
+    /// The exporter's own metrics contradict one another, which is a defect.
+    #[error("register metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// The parts of the configuration that the judge uses.
+struct Active {
+    loaded: Loaded,
+    schedules: Vec<Schedule>,
+    waivers: Vec<Waiver>,
+}
+
+impl Active {
+    fn new(loaded: Loaded) -> Self {
+        let schedules = loaded.settings.events.iter().filter_map(|event| Schedule::parse(event).ok()).collect();
+        let waivers = loaded.settings.waivers.iter().filter_map(|waiver| {
+            Some(Waiver {
+                check: waiver.check.clone(),
+                labels: waiver.labels.clone(),
+                reason: format!("{} ({})", waiver.why, waiver.who),
+                until: waiver.until.parse().ok()?,
+            })
+        });
+        Self { schedules, waivers: waivers.collect(), loaded }
+    }
+
+    /// The running or next occurrence of a checklist's events.
+    fn occurrence(&self, checklist: &str, now: Timestamp) -> Option<Occurrence> {
+        let occurrences = self.schedules.iter().filter_map(|schedule| schedule.at(now));
+        occurrences.filter(|occurrence| occurrence.checklist == checklist).min_by_key(|occurrence| (occurrence.end, occurrence.name.clone()))
+    }
+
+    fn judge(&self, snapshot: &Snapshot, now: Timestamp) -> Vec<Judgement> {
+        let judged = self.loaded.checklists.iter().map(|checklist| {
+            let event = self.occurrence(&checklist.name, now);
+            judge(checklist, &Context { snapshot, now, event: event.as_ref(), waivers: &self.waivers })
+        });
+        judged.collect()
+    }
+}
+
+/// The exporter's counters about itself.
+pub struct Telemetry {
+    registry: Registry,
+    /// Requests by route and status.
+    pub requests: IntCounterVec,
+    reload_success: PromGauge,
+    reload_time: PromGauge,
+}
+
+impl Telemetry {
+    fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let requests = IntCounterVec::new(
+            Opts::new("readiness_web_requests_total", "Requests to this exporter's own server by route and status code."),
+            &["route", "code"],
+        )?;
+        let reload_success = PromGauge::new("readiness_config_last_reload_successful", "Whether the last attempt to load the configuration succeeded.")?;
+        let reload_time = PromGauge::new("readiness_config_last_reload_success_timestamp_seconds", "When the configuration was last loaded with success.")?;
+        let build = prometheus::GaugeVec::new(Opts::new("readiness_build_info", "Version of this exporter."), &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
+        registry.register(Box::new(requests.clone()))?;
+        registry.register(Box::new(reload_success.clone()))?;
+        registry.register(Box::new(reload_time.clone()))?;
+        registry.register(Box::new(build))?;
+        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        Ok(Self { registry, requests, reload_success, reload_time })
+    }
+
+    fn loaded(&self) {
+        self.reload_success.set(1.0);
+        self.reload_time.set(Timestamp::now().as_second() as f64);
+    }
+}
+
+/// Names and help of the exporter's own counters, for the documentation.
+pub const TELEMETRY: &[(&str, &str)] = &[
+    ("readiness_web_requests_total", "Requests to this exporter's own server by route and status code."),
+    ("readiness_config_last_reload_successful", "Whether the last attempt to load the configuration succeeded."),
+    ("readiness_config_last_reload_success_timestamp_seconds", "When the configuration was last loaded with success."),
+    ("readiness_build_info", "Version of this exporter."),
+];
+
+/// The running exporter.
+pub struct App {
+    path: Option<PathBuf>,
+    store: Arc<Store>,
+    driver: Mutex<Option<Driver>>,
+    active: ArcSwap<Active>,
+    judged: ArcSwap<Vec<Judgement>>,
+    /// The exporter's counters about itself.
+    pub telemetry: Telemetry,
+}
+
+impl App {
+    /// Starts every collector. With `spread`, first looks are spread over a second. `path` is what
+    /// a reload reads.
+    pub fn start(loaded: Loaded, path: Option<PathBuf>, spread: bool) -> Result<Arc<Self>, StartError> {
+        let store = Arc::new(Store::default());
+        let mut driver = Driver::new(Arc::clone(&store), spread);
+        driver.apply(collectors::tasks(&loaded).map_err(StartError::Resource)?);
+        let active = Active::new(loaded);
+        let judged = active.judge(&store.snapshot(), Timestamp::now());
+        let telemetry = Telemetry::new()?;
+        telemetry.loaded();
+        Ok(Arc::new(Self {
+            path,
+            store,
+            driver: Mutex::new(Some(driver)),
+            active: ArcSwap::from_pointee(active),
+            judged: ArcSwap::from_pointee(judged),
+            telemetry,
+        }))
+    }
+
+    /// Judges for ever: after each change, and every second.
+    pub async fn keep_judging(self: Arc<Self>) {
+        let mut memory = Memory::default();
+        let mut version = self.store.subscribe();
+        loop {
+            let now = Timestamp::now();
+            let mut judged = self.active.load().judge(&self.store.snapshot(), now);
+            judged.iter_mut().for_each(|judgement| memory.apply(judgement));
+            self.judged.store(Arc::new(judged));
+            tokio::select! {
+                changed = version.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(TICK) => {}
+            }
+            tokio::time::sleep(SETTLE).await;
+        }
+    }
+
+    /// Judges what is known now, without memory: for a single run.
+    pub fn judge_once(&self) -> Vec<Judgement> {
+        self.active.load().judge(&self.store.snapshot(), Timestamp::now())
+    }
+
+    /// What the judge last came to.
+    pub fn judgements(&self) -> Arc<Vec<Judgement>> {
+        self.judged.load_full()
+    }
+
+    /// The facts.
+    pub fn snapshot(&self) -> Snapshot {
+        self.store.snapshot()
+    }
+
+    /// Whether every source has been looked at once.
+    pub fn ready(&self) -> bool {
+        self.store.snapshot().all_attempted()
+    }
+
+    /// Ends when every source has been looked at once, or after `at_most`.
+    pub async fn until_ready(&self, at_most: Duration, mut progress: impl FnMut(usize, usize)) {
+        let mut version = self.store.subscribe();
+        let wait = async {
+            loop {
+                let snapshot = self.store.snapshot();
+                let tried = snapshot.views.iter().filter(|view| view.attempted_at.is_some()).count();
+                progress(tried, snapshot.views.len());
+                if snapshot.all_attempted() || version.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(at_most, wait).await;
+    }
+
+    /// Reads the configuration again. A bad file keeps the running one.
+    pub async fn reload(&self) -> Result<(), StartError> {
+        let result = self.try_reload().await;
+        match &result {
+            Ok(()) => {
+                self.telemetry.loaded();
+                tracing::info!("configuration reloaded");
+            }
+            Err(error) => {
+                self.telemetry.reload_success.set(0.0);
+                tracing::error!("reload configuration, keeping the running one: {error}");
+            }
+        }
+        result
+    }
+
+    async fn try_reload(&self) -> Result<(), StartError> {
+        let path = self.path.clone().ok_or_else(|| StartError::Resource("there is no file to read".to_owned()))?;
+        let (loaded, tasks) = tokio::task::spawn_blocking(move || {
+            let loaded = config::load(&path)?;
+            let tasks = collectors::tasks(&loaded).map_err(StartError::Resource)?;
+            Ok::<_, StartError>((loaded, tasks))
+        })
+        .await
+        .map_err(|error| StartError::Resource(error.to_string()))??;
+        if let Some(driver) = self.driver.lock().await.as_mut() {
+            driver.apply(tasks);
+        }
+        self.active.store(Arc::new(Active::new(loaded)));
+        Ok(())
+    }
+
+    /// Stops every collector within `grace`.
+    pub async fn shutdown(&self, grace: Duration) {
+        if let Some(driver) = self.driver.lock().await.take() {
+            driver.shutdown(grace).await;
+        }
+    }
+
+    /// Everything that Prometheus scrapes.
+    pub fn exposition(&self) -> String {
+        let now = Timestamp::now();
+        let active = self.active.load();
+        let judged = self.judgements();
+        let own: Vec<Sample> = judged
+            .iter()
+            .flat_map(|judgement| {
+                let event = active.occurrence(&judgement.checklist, now);
+                verdict::samples(judgement).into_iter().chain(event.into_iter().flat_map(|event| event.samples()))
+            })
+            .collect();
+        let mut text = facts(&self.store.snapshot(), own);
+        let mut counters = Vec::new();
+        match TextEncoder::new().encode(&self.telemetry.registry.gather(), &mut counters) {
+            Ok(()) => text.push_str(&String::from_utf8_lossy(&counters)),
+            Err(error) => {
+                let _ = writeln!(text, "# the exporter's own counters are missing: {error}");
+            }
+        }
+        text
+    }
+}
+
+/// A snapshot and further samples in the text exposition format, families in order of their names.
+pub fn facts(snapshot: &Snapshot, own: Vec<Sample>) -> String {
+    let mut own = own;
+    own.extend(snapshot.views.iter().flat_map(crate::snapshot::View::self_samples));
+    own.sort_by_key(|sample| sample.family.name);
+    let mut families: BTreeMap<&str, (&Family, Vec<&[Sample]>)> = BTreeMap::new();
+    let runs = snapshot.views.iter().map(|view| view.samples.as_ref()).chain([own.as_slice()]);
+    for run in runs.flat_map(|samples| samples.chunk_by(|a, b| std::ptr::eq(a.family, b.family))) {
+        families.entry(run[0].family.name).or_insert_with(|| (run[0].family, Vec::new())).1.push(run);
+    }
+    let count: usize = families.values().flat_map(|(_, runs)| runs).map(|run| run.len()).sum();
+    let mut text = String::with_capacity(count * 128 + 4096);
+    for (family, runs) in families.into_values() {
+        write_family(&mut text, family, runs.into_iter().flatten());
+    }
+    text
+}

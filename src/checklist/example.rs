@@ -1,0 +1,212 @@
+//! Examples: facts and the verdict that they must get.
+//!
+//! They test the judge here and, as promtool unit tests, the generated rules; the two can only
+//! disagree where no example looks.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::model::{Bound, Check, Condition, Kind, Severity};
+use crate::collectors;
+use crate::config::Span;
+use crate::event::Occurrence;
+use crate::metric::{Family, Unit};
+use crate::snapshot::{Snapshot, Source, Store, Observation};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawExample {
+    #[serde(default)]
+    facts: Vec<BTreeMap<String, Scalar>>,
+    event: Option<RawEvent>,
+    expect: Outcome,
+    severity: Option<Severity>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Scalar {
+    Number(f64),
+    Text(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawEvent {
+    start_in: Option<Span>,
+    end_in: Span,
+    participants: Option<u32>,
+}
+
+/// The verdict that an example must get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Green.
+    Pass,
+    /// Red.
+    Fail,
+    /// Not seen.
+    Unknown,
+    /// The guard does not hold.
+    NotApplicable,
+}
+
+/// Facts at one moment and their verdict.
+#[derive(Debug, Clone)]
+pub struct Example {
+    /// The facts.
+    pub given: Vec<Given>,
+    /// The event, with times relative to the moment of judgement.
+    pub event: Option<ExampleEvent>,
+    /// The verdict.
+    pub expect: Outcome,
+    /// The severity of the red line, where bands exist.
+    pub severity: Option<Severity>,
+}
+
+/// An event relative to the moment of judgement.
+#[derive(Debug, Clone, Copy)]
+pub struct ExampleEvent {
+    /// Seconds until it starts; 0 or less means that it runs.
+    pub start_in: f64,
+    /// Seconds until it ends.
+    pub end_in: f64,
+    /// Expected participants.
+    pub participants: Option<u32>,
+}
+
+/// One fact.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// The metric.
+    pub family: &'static Family,
+    /// Label values in the family's order, without `state`.
+    pub labels: Vec<String>,
+    /// The state, for a state set.
+    pub state: Option<String>,
+    /// The value; for a moment, seconds from the moment of judgement.
+    pub value: f64,
+}
+
+impl Example {
+    pub(super) fn read(raw: RawExample, check: &Check) -> Result<Self, String> {
+        let Kind::Fact { family, condition, .. } = &check.kind else {
+            return Err("must not be given for a check that is not judged on a metric".to_owned());
+        };
+        let mut given: Vec<Given> = raw.facts.into_iter().map(|fact| Given::read(fact, family, check)).collect::<Result<_, _>>()?;
+        if let Condition::Above(Bound::Name(other)) | Condition::Below(Bound::Name(other)) | Condition::Differs(Bound::Name(other)) = condition
+            && !given.is_empty()
+            && !given.iter().any(|fact| fact.family.name == *other)
+        {
+            return Err(format!("must give a value of {other}, too"));
+        }
+        given.sort_by_key(|fact| fact.family.name);
+        let event = raw.event.map(|event| ExampleEvent {
+            start_in: event.start_in.map_or(0.0, Span::as_secs_f64),
+            end_in: event.end_in.as_secs_f64(),
+            participants: event.participants,
+        });
+        Ok(Self { given, event, expect: raw.expect, severity: raw.severity })
+    }
+
+    /// The occurrence at `now`.
+    pub fn occurrence(&self, checklist: &str, now: Timestamp) -> Option<Occurrence> {
+        self.event.map(|event| Occurrence {
+            name: "example".to_owned(),
+            checklist: checklist.to_owned(),
+            start: after(now, event.start_in),
+            end: after(now, event.end_in),
+            participants: event.participants,
+            lead_times: Vec::new(),
+        })
+    }
+}
+
+fn after(now: Timestamp, seconds: f64) -> Timestamp {
+    now.checked_add(jiff::SignedDuration::from_secs_f64(seconds)).unwrap_or(now)
+}
+
+impl Given {
+    fn read(mut fact: BTreeMap<String, Scalar>, family: &'static Family, check: &Check) -> Result<Self, String> {
+        let family = match fact.remove("metric") {
+            Some(Scalar::Text(name)) => collectors::family(&name)?,
+            Some(Scalar::Number(_)) => return Err("must name a metric in metric".to_owned()),
+            None => family,
+        };
+        let state = match (fact.remove("state"), family.states.is_empty()) {
+            (Some(Scalar::Text(state)), false) if family.states.contains(&state.as_str()) => Some(state),
+            (None, true) => None,
+            _ => return Err(format!("must give a state of {} exactly if it is a state set", family.name)),
+        };
+        let value = match fact.remove("value") {
+            Some(Scalar::Number(value)) => value,
+            Some(Scalar::Text(text)) if family.unit == Unit::Timestamp => relative(&text)?,
+            None if state.is_some() => 1.0,
+            _ => return Err("must give a value: a number, or now+7d for a moment".to_owned()),
+        };
+        let labels = family
+            .labels
+            .iter()
+            .map(|label| match fact.remove(*label) {
+                Some(Scalar::Text(text)) => text,
+                Some(Scalar::Number(number)) => number.to_string(),
+                None => check.filter.get(*label).cloned().unwrap_or_else(|| format!("some-{label}")),
+            })
+            .collect();
+        match fact.into_keys().next() {
+            Some(stray) => Err(format!("must use labels of {} ({}) (got {stray:?})", family.name, family.labels.join(", "))),
+            None => Ok(Self { family, labels, state, value }),
+        }
+    }
+
+    /// This fact as samples at `now`.
+    fn samples(&self, now: Timestamp) -> Vec<crate::metric::Sample> {
+        let sample = |value: f64, state: Option<&str>| crate::metric::Sample {
+            family: self.family,
+            labels: self.labels.iter().map(String::as_str).chain(state).map(Into::into).collect(),
+            value,
+            detail: None,
+        };
+        match &self.state {
+            Some(current) => {
+                self.family.states.iter().map(|state| sample(f64::from(u8::from(state == current)), Some(state))).collect()
+            }
+            None if self.family.unit == Unit::Timestamp => vec![sample(self.value + now.as_second() as f64, None)],
+            None => vec![sample(self.value, None)],
+        }
+    }
+}
+
+/// `now+7d` or `now-2h` in seconds.
+fn relative(text: &str) -> Result<f64, String> {
+    let wrong = || format!("must be a moment such as now+7d or now-2h (got {text:?})");
+    let rest = text.strip_prefix("now").ok_or_else(wrong)?;
+    let (sign, span) = match rest.as_bytes().first() {
+        None => return Ok(0.0),
+        Some(b'+') => (1.0, &rest[1..]),
+        Some(b'-') => (-1.0, &rest[1..]),
+        Some(_) => return Err(wrong()),
+    };
+    Ok(sign * span.parse::<Span>()?.as_secs_f64())
+}
+
+/// The facts of an example as a snapshot of one source per collector, for the judge.
+pub fn scene(given: &[Given], family: &'static Family, now: Timestamp) -> Snapshot {
+    let store = Store::default();
+    let samples: Vec<_> = given.iter().flat_map(|fact| fact.samples(now)).collect();
+    let source = Source {
+        collector: collectors::owner(family.name),
+        name: "example".to_owned(),
+        identity: Vec::new(),
+        emits: vec![family.name],
+        interval: std::time::Duration::from_mins(1),
+        keep: std::time::Duration::from_mins(3),
+    };
+    let collector = source.collector;
+    store.add(source);
+    store.report(collector, "example", std::time::Duration::ZERO, Ok(Observation { objects: samples.len(), samples, api_calls: 0 }));
+    store.snapshot()
+}

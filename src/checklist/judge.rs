@@ -1,0 +1,588 @@
+//! The judgement of a checklist over a snapshot: pure, no I/O, no clock of its own.
+//!
+//! Absence is never read as fine. For every source that should have shown a fact and did not, the
+//! check has a line that says so, and that line is unknown.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::evidence::{text_value, threshold};
+use super::model::{Bound, Check, Checklist, Condition, Guard, Horizon, Kind, Severity};
+use crate::collectors::{self, attestations};
+use crate::event::Occurrence;
+use crate::metric::{Family, Sample, Unit};
+use crate::snapshot::{Snapshot, View};
+
+/// What the judge looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The facts.
+    pub snapshot: &'a Snapshot,
+    /// The moment of judgement.
+    pub now: Timestamp,
+    /// The event that is prepared for; without one, as if it were now.
+    pub event: Option<&'a Occurrence>,
+    /// Red lines that somebody answers for.
+    pub waivers: &'a [Waiver],
+}
+
+/// A red line that somebody answers for.
+#[derive(Debug, Clone)]
+pub struct Waiver {
+    /// Name of the check.
+    pub check: String,
+    /// Labels that a line must have.
+    pub labels: BTreeMap<String, String>,
+    /// Who and why, for the line.
+    pub reason: String,
+    /// When it ends.
+    pub until: Timestamp,
+}
+
+/// The verdict on one check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckState {
+    /// The collector is off, the check is switched off, or its guard does not hold.
+    NotApplicable,
+    /// Seen, and good.
+    Pass,
+    /// Bad or unseen, and somebody answers for it.
+    Waived,
+    /// Bad, but it does not block.
+    Warn,
+    /// Not seen.
+    Unknown,
+    /// Bad.
+    Fail,
+}
+
+impl CheckState {
+    /// Every state, in label order.
+    pub const ALL: [&'static str; 6] = ["pass", "warn", "fail", "unknown", "waived", "not_applicable"];
+
+    /// The label value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotApplicable => "not_applicable",
+            Self::Pass => "pass",
+            Self::Waived => "waived",
+            Self::Warn => "warn",
+            Self::Unknown => "unknown",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+/// The one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// Every required check was seen and is good.
+    Go,
+    /// A required check is bad.
+    NoGo,
+    /// Nothing required is known to be bad, but something required was not seen.
+    Undecided,
+}
+
+impl Decision {
+    /// Every decision, in label order.
+    pub const ALL: [&'static str; 3] = ["go", "no_go", "undecided"];
+
+    /// The label value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Go => "go",
+            Self::NoGo => "no_go",
+            Self::Undecided => "undecided",
+        }
+    }
+}
+
+/// One subject of a check: what was seen, where, since when.
+#[derive(Debug, Clone, Serialize)]
+pub struct Line {
+    /// Pass, fail, unknown or waived.
+    pub state: CheckState,
+    /// How loud, when red.
+    pub severity: Severity,
+    /// The sentence.
+    pub evidence: String,
+    /// Where.
+    pub labels: BTreeMap<String, String>,
+    /// When the fact was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen_at: Option<Timestamp>,
+    /// Since when the line has been in a bad state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// The look that this line rests on.
+    #[serde(skip)]
+    pub look: u64,
+}
+
+/// The verdict on one check with its lines, worst first.
+#[derive(Debug, Clone, Serialize)]
+pub struct CheckVerdict {
+    /// Name of check, alert and runbook.
+    pub name: String,
+    /// Line of the source checklist.
+    pub item: String,
+    /// What must be true.
+    pub title: String,
+    /// The verdict.
+    pub state: CheckState,
+    /// Whether it blocks.
+    pub required: bool,
+    /// What to do, when it is not good.
+    pub remedy: String,
+    /// Why it is not applicable or unknown as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// What was seen.
+    pub lines: Vec<Line>,
+}
+
+/// A section with its verdicts.
+#[derive(Debug, Clone, Serialize)]
+pub struct SectionVerdict {
+    /// Heading.
+    pub title: String,
+    /// Verdicts in the order of the checklist.
+    pub checks: Vec<CheckVerdict>,
+}
+
+/// The judgement of a checklist.
+#[derive(Debug, Clone, Serialize)]
+pub struct Judgement {
+    /// The checklist's name.
+    pub checklist: String,
+    /// Its title.
+    pub title: String,
+    /// Its revision.
+    pub revision: String,
+    /// The word.
+    pub decision: Decision,
+    /// When it was judged.
+    pub at: Timestamp,
+    /// The event's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
+    /// When the event starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_start: Option<Timestamp>,
+    /// When the event ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_end: Option<Timestamp>,
+    /// Expected participants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub participants: Option<u32>,
+    /// Verdicts by section.
+    pub sections: Vec<SectionVerdict>,
+}
+
+impl Judgement {
+    /// All verdicts in order.
+    pub fn checks(&self) -> impl Iterator<Item = &CheckVerdict> + Clone {
+        self.sections.iter().flat_map(|section| &section.checks)
+    }
+
+    /// How many checks are in `state`.
+    pub fn count(&self, state: CheckState) -> usize {
+        self.checks().filter(|check| check.state == state).count()
+    }
+
+    /// States and the decision again, after lines were changed.
+    pub(super) fn settle(&mut self) {
+        for check in self.sections.iter_mut().flat_map(|section| &mut section.checks) {
+            check.settle();
+        }
+        self.decision = decide(self.checks());
+    }
+}
+
+/// Judges a checklist.
+pub fn judge(checklist: &Checklist, context: &Context<'_>) -> Judgement {
+    let sections: Vec<_> = checklist
+        .sections
+        .iter()
+        .map(|section| SectionVerdict {
+            title: section.title.clone(),
+            checks: section.checks.iter().map(|check| judge_check(check, context)).collect(),
+        })
+        .collect();
+    let decision = decide(sections.iter().flat_map(|section| &section.checks));
+    Judgement {
+        checklist: checklist.name.clone(),
+        title: checklist.title.clone(),
+        revision: checklist.revision.clone(),
+        decision,
+        at: context.now,
+        event: context.event.map(|event| event.name.clone()),
+        event_start: context.event.map(|event| event.start),
+        event_end: context.event.map(|event| event.end),
+        participants: context.event.and_then(|event| event.participants),
+        sections,
+    }
+}
+
+fn decide<'a>(checks: impl Iterator<Item = &'a CheckVerdict> + Clone) -> Decision {
+    let any = |state| checks.clone().any(|check| check.required && check.state == state);
+    let seen_good = checks.clone().any(|check| check.state == CheckState::Pass);
+    if any(CheckState::Fail) {
+        Decision::NoGo
+    } else if any(CheckState::Unknown) || !seen_good {
+        // A checklist on which nothing could be ticked says nothing, and nothing is not go.
+        Decision::Undecided
+    } else {
+        Decision::Go
+    }
+}
+
+/// Judges one check.
+pub fn judge_check(check: &Check, context: &Context<'_>) -> CheckVerdict {
+    let mut verdict = CheckVerdict {
+        name: check.name.clone(),
+        item: check.item.clone(),
+        title: check.title.clone(),
+        state: CheckState::Unknown,
+        required: check.required,
+        remedy: check.remedy.clone(),
+        note: None,
+        lines: Vec::new(),
+    };
+    let outcome = match &check.kind {
+        _ if !check.enabled => Err((CheckState::NotApplicable, "switched off in the configuration".to_owned())),
+        Kind::Promql { .. } => Err((CheckState::NotApplicable, "judged by Prometheus alone".to_owned())),
+        Kind::Attestation => attested(check, context),
+        Kind::Fact { family, condition, severity, worsens, when, evidence, .. } => {
+            let rule = Rule { family, condition, severity: *severity, worsens, evidence, filter: &check.filter };
+            applies(*when, context).and_then(|()| rule.lines(context))
+        }
+    };
+    match outcome {
+        Err((state, note)) => {
+            verdict.state = state;
+            verdict.note = Some(note);
+        }
+        Ok(lines) => {
+            verdict.lines = lines;
+            for line in &mut verdict.lines {
+                waive(&check.name, line, context);
+            }
+        }
+    }
+    // A check that is unknown as a whole can be waived as a whole.
+    if verdict.lines.is_empty() && verdict.state == CheckState::Unknown {
+        let mut line = Line::unknown(verdict.note.clone().unwrap_or_default());
+        waive(&check.name, &mut line, context);
+        verdict.lines.push(line);
+    }
+    verdict.settle();
+    verdict
+}
+
+impl CheckVerdict {
+    fn settle(&mut self) {
+        if self.state == CheckState::NotApplicable {
+            return;
+        }
+        self.lines.sort_by_key(|line| std::cmp::Reverse(line.state));
+        let worst = self.lines.first().map_or(CheckState::Unknown, |line| line.state);
+        self.state = if worst == CheckState::Fail && !self.required { CheckState::Warn } else { worst };
+    }
+}
+
+impl Line {
+    fn unknown(evidence: String) -> Self {
+        Self {
+            state: CheckState::Unknown,
+            severity: Severity::Warning,
+            evidence,
+            labels: BTreeMap::new(),
+            seen_at: None,
+            since: None,
+            look: 0,
+        }
+    }
+}
+
+fn waive(check: &str, line: &mut Line, context: &Context<'_>) {
+    if !matches!(line.state, CheckState::Fail | CheckState::Unknown) {
+        return;
+    }
+    let found = context.waivers.iter().find(|waiver| {
+        waiver.check == check
+            && waiver.until > context.now
+            && waiver.labels.iter().all(|(name, value)| line.labels.get(name) == Some(value))
+    });
+    if let Some(waiver) = found {
+        line.state = CheckState::Waived;
+        line.evidence = format!("{} Waived until {}: {}", line.evidence, waiver.until, waiver.reason);
+    }
+}
+
+/// A whole check that cannot be judged line by line: its state and why.
+type Whole = (CheckState, String);
+
+fn applies(guard: Guard, context: &Context<'_>) -> Result<(), Whole> {
+    let not_due = |why: String| Err((CheckState::NotApplicable, why));
+    let start = context.event.map_or(context.now, |event| event.start);
+    if let Some(lead) = guard.lead_time_within {
+        let seconds_left = (start.as_second() - context.now.as_second()) as f64;
+        if seconds_left > lead.as_secs_f64() {
+            return not_due(format!("due {lead} before the event"));
+        }
+    }
+    if guard.event_active && start > context.now {
+        return not_due("judged while the event runs".to_owned());
+    }
+    if let Some(minimum) = guard.participants_above {
+        match context.event.map(|event| event.participants) {
+            Some(Some(participants)) if participants <= minimum => {
+                return not_due(format!("{participants} participants expected; needed above {minimum}"));
+            }
+            Some(Some(_)) => {}
+            _ => {
+                let note = "the number of participants is not known; set it in events[].participants".to_owned();
+                return Err((CheckState::Unknown, note));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn attested(check: &Check, context: &Context<'_>) -> Result<Vec<Line>, Whole> {
+    let sources: Vec<_> = context.snapshot.views.iter().filter(|view| view.source.collector == attestations::NAME).collect();
+    let Some(view) = sources.first() else {
+        return Err((CheckState::Unknown, "nobody can confirm this yet; set attestations.file".to_owned()));
+    };
+    if !view.fresh {
+        return Err((CheckState::Unknown, unseen(view)));
+    }
+    let find = |sample: &&Sample| sample.family.name == attestations::EXPIRY.0.name && sample.label("attestation") == Some(&check.name);
+    let Some(sample) = view.samples.iter().find(find) else {
+        return Err((CheckState::Unknown, "nobody has confirmed this yet".to_owned()));
+    };
+    let said = sample.detail.as_deref().unwrap_or("confirmed");
+    let valid = sample.value > context.now.as_second() as f64;
+    Ok(vec![Line {
+        state: if valid { CheckState::Pass } else { CheckState::Unknown },
+        evidence: if valid { format!("{said}.") } else { format!("{said}, which is no longer valid.") },
+        seen_at: view.seen_at,
+        look: view.looks,
+        ..Line::unknown(String::new())
+    }])
+}
+
+fn unseen(view: &View) -> String {
+    let source = format!("{} {}", view.source.collector, view.source.name);
+    match (&view.failure, view.attempted_at) {
+        (Some(failure), _) => format!("{source} could not be seen: {failure}."),
+        (None, None) => format!("{source} has not been looked at yet."),
+        (None, Some(_)) => format!("{source} has not answered for longer than {}.", crate::config::Span(view.source.keep)),
+    }
+}
+
+struct Rule<'a> {
+    family: &'static Family,
+    condition: &'a Condition,
+    severity: Severity,
+    worsens: &'a [super::model::Band],
+    evidence: &'a super::evidence::Template,
+    filter: &'a BTreeMap<String, String>,
+}
+
+impl Rule<'_> {
+    fn lines(&self, context: &Context<'_>) -> Result<Vec<Line>, Whole> {
+        let owner = collectors::owner(self.family.name);
+        let mut on = false;
+        let mut lines = Vec::new();
+        for view in context.snapshot.views.iter().filter(|view| view.source.collector == owner) {
+            on = true;
+            if self.concerns(view) {
+                self.judge_view(view, context, &mut lines);
+            }
+        }
+        if !on {
+            return Err((CheckState::NotApplicable, format!("the {owner} collector is off")));
+        }
+        if lines.is_empty() {
+            let wanted: Vec<_> = self.filter.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let which = if wanted.is_empty() { String::new() } else { format!(" with {}", wanted.join(", ")) };
+            return Err((CheckState::Unknown, format!("nothing that the {owner} collector is configured to watch yields {}{which}", self.family.name)));
+        }
+        Ok(lines)
+    }
+
+    /// Whether this source should show something that the check is about.
+    fn concerns(&self, view: &View) -> bool {
+        let emits = view.source.emits.contains(&self.family.name);
+        let identity_fits = self.filter.iter().all(|(name, value)| {
+            view.source.identity.iter().find(|(label, _)| label == name).is_none_or(|(_, own)| own == value)
+        });
+        emits && identity_fits
+    }
+
+    fn judge_view(&self, view: &View, context: &Context<'_>, lines: &mut Vec<Line>) {
+        let place = || view.source.identity.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        if !view.fresh {
+            lines.push(Line { labels: place(), seen_at: view.seen_at, ..Line::unknown(unseen(view)) });
+            return;
+        }
+        let before = lines.len();
+        let is_state_set = !self.family.states.is_empty();
+        let samples: Vec<&Sample> = view.samples.iter().filter(|sample| sample.family.name == self.family.name && self.selects(sample)).collect();
+        // Samples of one state set lie together; each set is one subject.
+        let same_subject = |a: &&Sample, b: &&Sample| is_state_set && a.labels[..a.labels.len() - 1] == b.labels[..b.labels.len() - 1];
+        for subject in samples.chunk_by(same_subject) {
+            let line = if is_state_set { self.judge_states(subject) } else { self.judge_value(subject[0], view, context) };
+            lines.push(Line { seen_at: view.seen_at, look: view.looks, ..line });
+        }
+        match self.family.covered_by {
+            Some(coverage) => self.uncovered(coverage, view, lines),
+            None if lines.len() == before => {
+                let what = format!("{} {} answered, but not with {}.", view.source.collector, view.source.name, self.family.name);
+                lines.push(Line { labels: place(), seen_at: view.seen_at, ..Line::unknown(what) });
+            }
+            None => {}
+        }
+    }
+
+    fn selects(&self, sample: &Sample) -> bool {
+        self.filter.iter().all(|(name, value)| sample.label(name) == Some(value))
+    }
+
+    /// Selectors that matched nothing, or could not be seen.
+    fn uncovered(&self, coverage: crate::metric::Coverage, view: &View, lines: &mut Vec<Line>) {
+        for sample in view.samples.iter().filter(|sample| sample.family.name == coverage.states && sample.value == 1.0) {
+            let speaks = sample.label("kind").is_some_and(|kind| coverage.kinds.contains(&kind));
+            let concerns = self.filter.iter().all(|(name, value)| sample.label(name).is_none_or(|own| own == value));
+            let state = sample.label("state").unwrap_or_default();
+            if speaks && concerns && state != "matched" {
+                let labels: BTreeMap<String, String> =
+                    sample.label_pairs().filter(|(name, _)| *name != "state").map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+                let detail = sample.detail.as_deref().unwrap_or(state);
+                let evidence = format!(
+                    "{} {} in {}: {detail}.",
+                    labels.get("kind").map_or("", String::as_str),
+                    labels.get("selector").map_or("", String::as_str),
+                    view.source.name
+                );
+                lines.push(Line { labels, seen_at: view.seen_at, look: view.looks, ..Line::unknown(evidence) });
+            }
+        }
+    }
+
+    fn judge_states(&self, subject: &[&Sample]) -> Line {
+        let current = subject.iter().find(|sample| sample.value == 1.0);
+        let state = current.and_then(|sample| sample.label("state"));
+        let red = |state: &str| match self.condition {
+            Condition::Equals(Bound::Name(one)) => one == state,
+            Condition::Equals(Bound::States(several)) => several.iter().any(|one| one == state),
+            _ => false,
+        };
+        // A state called unknown is not seen, unless the check says that it is bad.
+        let bad = state.and_then(|state| (state != "unknown" || red(state)).then(|| red(state)));
+        self.line(current.unwrap_or(&subject[0]), bad, self.severity, "")
+    }
+
+    fn judge_value(&self, sample: &Sample, view: &View, context: &Context<'_>) -> Line {
+        let compared = match self.condition {
+            Condition::Above(Bound::Name(other)) | Condition::Below(Bound::Name(other)) | Condition::Differs(Bound::Name(other)) => {
+                companion(view, other, sample)
+            }
+            _ => None,
+        };
+        let bad = violates(self.condition, sample.value, compared, context);
+        let mut severity = self.severity;
+        for band in self.worsens {
+            if violates(&self.condition.with_bound(band.at), sample.value, None, context) == Some(true) {
+                severity = band.severity;
+            }
+        }
+        self.line(sample, bad, severity, &text_value(self.family, shown(self.family, self.condition, sample.value, context)))
+    }
+
+    fn line(&self, sample: &Sample, bad: Option<bool>, severity: Severity, value: &str) -> Line {
+        let state = match bad {
+            Some(true) => CheckState::Fail,
+            Some(false) => CheckState::Pass,
+            None => CheckState::Unknown,
+        };
+        let label = |name: &str| sample.label(name).unwrap_or_default();
+        let bound = threshold(self.family, self.condition);
+        let mut evidence = match state {
+            // The sentence says what is wrong, so it stands only on lines that are.
+            CheckState::Fail => self.evidence.render(label, value, &bound),
+            CheckState::Unknown => format!("cannot tell for {}.", place(sample)),
+            _ if value.is_empty() => format!("{}: {}.", place(sample), label("state")),
+            _ => format!("{}: {value}.", place(sample)),
+        };
+        if let Some(detail) = &sample.detail {
+            evidence = format!("{evidence} Seen: {detail}");
+        }
+        Line {
+            state,
+            severity,
+            evidence,
+            labels: sample.label_pairs().filter(|(name, _)| *name != "state").map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            ..Line::unknown(String::new())
+        }
+    }
+}
+
+fn place(sample: &Sample) -> String {
+    let values: Vec<_> = sample.label_pairs().filter(|(name, value)| *name != "state" && !value.is_empty()).map(|(_, value)| value).collect();
+    values.join(" / ")
+}
+
+/// The value of another metric with the same labels.
+fn companion(view: &View, family: &str, sample: &Sample) -> Option<f64> {
+    view.samples
+        .iter()
+        .find(|other| other.family.name == family && sample.label_pairs().all(|(name, value)| other.label(name) == Some(value)))
+        .map(|other| other.value)
+}
+
+/// What a person wants to read: for a moment, the distance that the condition speaks of.
+fn shown(family: &Family, condition: &Condition, value: f64, context: &Context<'_>) -> f64 {
+    match condition {
+        _ if family.unit != Unit::Timestamp => value,
+        Condition::OlderThan(_) => context.now.as_second() as f64 - value,
+        Condition::ExpiresWithin(Horizon::Event { .. }) => value - event_end(context),
+        _ => value - context.now.as_second() as f64,
+    }
+}
+
+fn event_end(context: &Context<'_>) -> f64 {
+    context.event.map_or(context.now, |event| event.end).as_second() as f64
+}
+
+/// Whether a value is bad; `None` when the other side of the comparison was not seen or the value
+/// is not a number.
+fn violates(condition: &Condition, value: f64, compared: Option<f64>, context: &Context<'_>) -> Option<bool> {
+    if value.is_nan() {
+        return None;
+    }
+    let bound = |bound: &Bound| match bound {
+        Bound::Number(number) => Some(*number),
+        Bound::Name(_) | Bound::States(_) => compared.filter(|value| !value.is_nan()),
+    };
+    let now = context.now.as_second() as f64;
+    #[expect(clippy::float_cmp, reason = "exactly what PromQL's == and != do")]
+    match condition {
+        Condition::IsFalse => Some(value == 0.0),
+        Condition::Above(limit) => bound(limit).map(|limit| value > limit),
+        Condition::Below(limit) => bound(limit).map(|limit| value < limit),
+        Condition::Equals(other) => bound(other).map(|other| value == other),
+        Condition::Differs(other) => bound(other).map(|other| value != other),
+        Condition::ExpiresWithin(Horizon::Now(span)) => Some(value - now < span.as_secs_f64()),
+        Condition::ExpiresWithin(Horizon::Event { after_event_end }) => Some(value - event_end(context) < after_event_end.as_secs_f64()),
+        Condition::OlderThan(span) => Some(now - value > span.as_secs_f64()),
+        Condition::Promql(_) => None,
+    }
+}

@@ -1,0 +1,45 @@
+//! Checklists: what is checked, in the user's words, and the judgement of it.
+//!
+//! A checklist is data. The same record is judged here and turned into alert rules by
+//! [`crate::generate`]; nothing in this module does I/O except reading a checklist file.
+
+mod evidence;
+mod example;
+mod judge;
+mod memory;
+mod model;
+mod parse;
+
+use std::path::Path;
+
+pub use evidence::{Template, humanize_duration, text_value, threshold};
+pub use example::{Example, Given, Outcome, scene};
+pub use judge::{CheckState, CheckVerdict, Context, Decision, Judgement, Line, SectionVerdict, Waiver, judge, judge_check as judge_one};
+pub use memory::Memory;
+pub use model::{Band, Bound, Check, Checklist, Condition, Guard, Horizon, Kind, Override, Section, Severity};
+pub use parse::parse;
+
+use crate::config::Problem;
+
+/// The checklists inside the binary.
+pub const SHIPPED: &[(&str, &str)] = &[("workshop", include_str!("../../checklists/workshop.yaml"))];
+
+/// Loads a shipped checklist by name, or one from a file.
+pub fn load(name: &str, file: Option<&Path>) -> Result<Checklist, Vec<Problem>> {
+    let text = match file {
+        Some(file) => std::fs::read_to_string(file)
+            .map_err(|error| vec![Problem::new("file", format!("must be readable: {error}"), file.display())])?,
+        None => SHIPPED.iter().find(|(shipped, _)| *shipped == name).map(|(_, text)| (*text).to_owned()).ok_or_else(|| {
+            let shipped: Vec<_> = SHIPPED.iter().map(|(name, _)| *name).collect();
+            vec![Problem::new("name", format!("must be a shipped checklist ({}) unless file is set", shipped.join(", ")), format!("{name:?}"))]
+        })?,
+    };
+    let checklist = parse(&text)?;
+    if checklist.name != name {
+        return Err(vec![Problem::new("name", format!("must be the name in the file, {:?}", checklist.name), format!("{name:?}"))]);
+    }
+    Ok(checklist)
+}
+
+#[cfg(test)]
+mod tests;

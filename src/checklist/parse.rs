@@ -1,0 +1,186 @@
+//! From a YAML file to a [`Checklist`] that is known to be judgeable: metric names, labels, shapes
+//! and examples are checked here, so that the judge never meets a dangling name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::evidence::Template;
+use super::example::{Example, RawExample};
+use super::model::{Band, Check, Checklist, Condition, Guard, Kind, Section, Severity};
+use crate::collectors;
+use crate::config::validate::{did_you_mean, quoted};
+use crate::config::{Problem, Span};
+use crate::metric::Family;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawChecklist {
+    checklist: String,
+    title: String,
+    sections: Vec<RawSection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSection {
+    title: String,
+    #[serde(default)]
+    checks: Vec<RawCheck>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCheck {
+    name: Option<String>,
+    attest: Option<String>,
+    item: String,
+    title: String,
+    metric: Option<String>,
+    #[serde(default, rename = "where")]
+    filter: BTreeMap<String, String>,
+    fails: Option<Condition>,
+    severity: Option<Severity>,
+    #[serde(default)]
+    worsens: Vec<Band>,
+    #[serde(rename = "for")]
+    hold: Option<Span>,
+    #[serde(default)]
+    when: Guard,
+    #[serde(default = "yes")]
+    required: bool,
+    evidence: Option<String>,
+    remedy: String,
+    #[serde(default)]
+    examples: Vec<RawExample>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Parses and checks a checklist.
+pub fn parse(text: &str) -> Result<Checklist, Vec<Problem>> {
+    let raw: RawChecklist =
+        serde_saphyr::from_str(text).map_err(|error| vec![Problem::bare("checklist", format!("must follow the model: {error}"))])?;
+    let mut problems = Vec::new();
+    let mut names = BTreeSet::new();
+    let mut sections = Vec::new();
+    for (index, section) in raw.sections.into_iter().enumerate() {
+        let mut checks = Vec::new();
+        for (position, raw) in section.checks.into_iter().enumerate() {
+            let path = format!("sections[{index}].checks[{position}]");
+            match check(raw, &path) {
+                Ok(check) => {
+                    if !names.insert(check.name.clone()) {
+                        problems.push(Problem::new(format!("{path}.name"), "must be a name that no other check has", quoted(&check.name)));
+                    }
+                    checks.push(check);
+                }
+                Err(found) => problems.extend(found),
+            }
+        }
+        sections.push(Section { title: section.title, checks });
+    }
+    if !legal_label(&raw.checklist.replace('-', "_")) {
+        problems.push(Problem::new("checklist", "must be a short lower-case name", quoted(&raw.checklist)));
+    }
+    if problems.is_empty() {
+        Ok(Checklist { name: raw.checklist, title: raw.title, sections, revision: digest(text) })
+    } else {
+        Err(problems)
+    }
+}
+
+/// The first twelve hex digits of a SHA-256.
+pub(super) fn digest(text: &str) -> String {
+    Sha256::digest(text).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn check(raw: RawCheck, path: &str) -> Result<Check, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let (name, is_attestation) = match (raw.name, raw.attest) {
+        (Some(name), None) => (name, false),
+        (None, Some(name)) => (name, true),
+        _ => return Err(vec![Problem::bare(path, "must have one of name and attest")]),
+    };
+    let path = format!("{path} {name}");
+    if !name.starts_with(|c: char| c.is_ascii_uppercase()) || !name.chars().all(|c| c.is_ascii_alphanumeric()) {
+        problems.push(Problem::new(format!("{path}.name"), "must be CamelCase, because it names an alert", quoted(&name)));
+    }
+    let evidence = raw.evidence.unwrap_or_default();
+    let evidence = Template::parse(&evidence).map_err(|rule| vec![Problem::bare(format!("{path}.evidence"), rule)])?;
+    let severity = raw.severity.unwrap_or(Severity::Warning);
+    let hold = raw.hold.unwrap_or(Span::mins(5));
+    let kind = match (is_attestation, raw.metric, raw.fails) {
+        (true, None, None) => Kind::Attestation,
+        (true, ..) => return Err(vec![Problem::bare(path, "must have neither metric nor fails, because a person attests it")]),
+        (false, None, Some(Condition::Promql(expr))) => Kind::Promql { expr, severity, hold, evidence },
+        (false, Some(metric), Some(condition)) => {
+            let family = collectors::family(&metric).map_err(|rule| vec![Problem::new(format!("{path}.metric"), rule, quoted(&metric))])?;
+            let parts = Parts { family, condition: &condition, bands: &raw.worsens, filter: &raw.filter, evidence: &evidence };
+            parts.check(&path, &mut problems);
+            Kind::Fact { family, condition, severity, worsens: raw.worsens, hold, when: raw.when, evidence }
+        }
+        (false, ..) => return Err(vec![Problem::bare(path, "must have metric and fails, or fails: { promql: ... }")]),
+    };
+    let mut check = Check {
+        name,
+        item: raw.item,
+        title: raw.title,
+        filter: raw.filter,
+        kind,
+        required: raw.required,
+        remedy: raw.remedy,
+        enabled: true,
+        examples: Vec::new(),
+    };
+    for (index, raw) in raw.examples.into_iter().enumerate() {
+        match Example::read(raw, &check) {
+            Ok(example) => check.examples.push(example),
+            Err(rule) => problems.push(Problem::bare(format!("{path}.examples[{index}]"), rule)),
+        }
+    }
+    if problems.is_empty() { Ok(check) } else { Err(problems) }
+}
+
+struct Parts<'a> {
+    family: &'static Family,
+    condition: &'a Condition,
+    bands: &'a [Band],
+    filter: &'a BTreeMap<String, String>,
+    evidence: &'a Template,
+}
+
+impl Parts<'_> {
+    fn check(&self, path: &str, problems: &mut Vec<Problem>) {
+        if let Err(rule) = self.condition.fits(self.family) {
+            problems.push(Problem::bare(format!("{path}.fails"), rule));
+        }
+        if let Err(rule) = self.condition.check_bands(self.bands) {
+            problems.push(Problem::bare(format!("{path}.worsens"), rule));
+        }
+        for label in self.filter.keys() {
+            self.known(&format!("{path}.where"), label, problems);
+        }
+        for label in self.evidence.labels() {
+            let is_state = label == "state" && !self.family.states.is_empty();
+            if !is_state {
+                self.known(&format!("{path}.evidence"), label, problems);
+            }
+        }
+    }
+
+    fn known(&self, path: &str, label: &str, problems: &mut Vec<Problem>) {
+        if !self.family.labels.contains(&label) {
+            let hint = did_you_mean(label, self.family.labels.iter().copied());
+            let rule = format!("must use labels of {} ({}){hint}", self.family.name, self.family.labels.join(", "));
+            problems.push(Problem::new(path, rule, quoted(label)));
+        }
+    }
+}
+
+fn legal_label(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}

@@ -1,0 +1,243 @@
+//! Tests over the shipped checklists as lists, and of the judge.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+use crate::snapshot::Snapshot;
+
+fn shipped() -> Vec<Checklist> {
+    SHIPPED.iter().map(|(name, _)| load(name, None).unwrap_or_else(|problems| panic!("{problems:#?}"))).collect()
+}
+
+fn problems(text: &str) -> Vec<String> {
+    parse(text).unwrap_err().iter().map(ToString::to_string).collect()
+}
+
+fn now() -> jiff::Timestamp {
+    "2026-11-21T12:00:00Z".parse().unwrap()
+}
+
+#[test]
+fn every_example_gets_its_verdict() {
+    for checklist in shipped() {
+        for check in checklist.checks() {
+            let Kind::Fact { family, .. } = &check.kind else { continue };
+            for (index, example) in check.examples.iter().enumerate() {
+                let snapshot = scene(&example.given, family, now());
+                let event = example.occurrence(&checklist.name, now());
+                let mut check = check.clone();
+                check.required = true;
+                let verdict = judge_one(&check, &Context { snapshot: &snapshot, now: now(), event: event.as_ref(), waivers: &[] });
+                let got = match verdict.state {
+                    CheckState::Pass => Outcome::Pass,
+                    CheckState::Fail => Outcome::Fail,
+                    CheckState::NotApplicable => Outcome::NotApplicable,
+                    _ => Outcome::Unknown,
+                };
+                assert_eq!(got, example.expect, "{} example {}: {verdict:#?}", check.name, index + 1);
+                if let Some(severity) = example.severity {
+                    assert_eq!(verdict.lines[0].severity, severity, "{} example {}", check.name, index + 1);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_check_shows_a_pass_and_a_fail_and_is_unknown_without_facts() {
+    for checklist in shipped() {
+        for check in checklist.checks() {
+            let Kind::Fact { family, .. } = &check.kind else { continue };
+            let outcomes: BTreeSet<_> = check.examples.iter().map(|example| format!("{:?}", example.expect)).collect();
+            assert!(outcomes.contains("Pass") && outcomes.contains("Fail"), "{} shows only {outcomes:?}", check.name);
+            let mut check = check.clone();
+            if let Kind::Fact { when, .. } = &mut check.kind {
+                *when = Guard::default();
+            }
+            let snapshot = scene(&[], family, now());
+            let verdict = judge_one(&check, &Context { snapshot: &snapshot, now: now(), event: None, waivers: &[] });
+            assert_eq!(verdict.state, CheckState::Unknown, "{}", check.name);
+        }
+    }
+}
+
+#[test]
+fn every_alert_has_a_runbook_with_the_four_headings() {
+    let checklists = shipped();
+    let checks = checklists.iter().flat_map(Checklist::checks).filter(|check| !matches!(check.kind, Kind::Attestation));
+    let own = crate::generate::exporter_alerts().chain(["ReadinessChecklistRevisionDiffers"]);
+    let alerts: BTreeSet<String> = checks.map(|check| check.name.clone()).chain(own.map(str::to_owned)).collect();
+    for name in &alerts {
+        let text = crate::web::runbook(name).unwrap_or_else(|| panic!("docs/runbooks/{name}.md is missing"));
+        assert!(text.starts_with(&format!("# {name}\n")), "{name}: the title is the alert's name");
+        for heading in ["## Meaning", "## Impact", "## Diagnosis", "## Mitigation"] {
+            assert!(text.contains(heading), "{name}: {heading} is missing");
+        }
+    }
+    let written: BTreeSet<String> = crate::web::runbooks().map(str::to_owned).collect();
+    assert_eq!(written, alerts, "runbooks without an alert");
+}
+
+#[test]
+fn evidence_and_remedy_are_sentences() {
+    for checklist in shipped() {
+        for check in checklist.checks() {
+            assert!(check.remedy.ends_with('.'), "{}", check.name);
+            assert!(!check.title.ends_with('.'), "{}", check.name);
+        }
+    }
+}
+
+#[test]
+fn a_wrong_checklist_names_every_mistake_and_a_suggestion() {
+    let text = r"
+checklist: mine
+title: Mine
+sections:
+  - title: S
+    checks:
+      - { name: A, item: '1', title: t, metric: readiness_http_succes, fails: is_false, remedy: r }
+      - { name: B, item: '2', title: t, metric: readiness_http_success, fails: is_false, evidence: '{targt} is down', remedy: r }
+      - { name: C, item: '3', title: t, metric: readiness_http_success, where: { kin: x }, fails: { expires_within: 1d }, remedy: r }
+      - { name: D, item: '4', title: t, metric: readiness_tls_verification_state, fails: { equals: expird }, remedy: r }
+      - { name: E, item: '5', title: t, metric: readiness_http_success_ratio, fails: { above: 0.6 }, worsens: [{ at: 0.5, severity: critical }], remedy: r }
+      - { name: B, item: '6', title: t, metric: readiness_http_success, fails: is_false, remedy: r, examples: [{ facts: [{ vlue: 1 }], expect: pass }] }
+";
+    let found = problems(text);
+    let all = found.join("\n");
+    for part in [
+        "must name a metric of this exporter; did you mean readiness_http_success?",
+        "must use labels of readiness_http_success (target, kind, family, address); did you mean target? (got \"targt\")",
+        "did you mean kind? (got \"kin\")",
+        "needs a metric whose name ends in _timestamp_seconds",
+        "did you mean expired? (got \"expird\")",
+        "must list harsher bounds than fails, mildest first",
+        "must give a value",
+    ] {
+        assert!(all.contains(part), "{part:?} is not in\n{all}");
+    }
+}
+
+#[test]
+fn a_name_that_is_given_twice_and_an_unknown_shape_are_refused() {
+    let check = "{ name: A, item: '1', title: t, metric: readiness_http_success, fails: is_false, remedy: r }";
+    let text = format!("checklist: mine\ntitle: t\nsections: [{{ title: s, checks: [{check}, {check}] }}]");
+    assert!(problems(&text)[0].contains("must be a name that no other check has"));
+    let text = text.replace("is_false", "is_wrong");
+    assert!(problems(&text)[0].contains("is_wrong"), "{:?}", problems(&text));
+}
+
+/// A check on a fact that is off, stopped, or matches nothing.
+fn verdict_of(snapshot: &Snapshot, name: &str) -> CheckVerdict {
+    let checklists = shipped();
+    let check = checklists[0].checks().find(|check| check.name == name).unwrap();
+    judge_one(check, &Context { snapshot, now: now(), event: None, waivers: &[] })
+}
+
+#[test]
+fn without_any_source_nothing_is_go() {
+    let snapshot = Snapshot::default();
+    let judgement = judge(&shipped()[0], &Context { snapshot: &snapshot, now: now(), event: None, waivers: &[] });
+    assert_eq!(judgement.decision, Decision::Undecided);
+    assert_eq!(verdict_of(&snapshot, "EndpointUnhealthy").state, CheckState::NotApplicable);
+    assert_eq!(verdict_of(&snapshot, "OnCallConfirmed").state, CheckState::Unknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_collector_is_unknown_and_says_which() {
+    use crate::snapshot::{Observation, Source, Store};
+    use std::time::Duration;
+    let store = Store::default();
+    store.add(Source {
+        collector: "http",
+        name: "london".into(),
+        identity: vec![("target", "london".into()), ("kind", "healthz".into())],
+        emits: vec!["readiness_http_success"],
+        interval: Duration::from_secs(10),
+        keep: Duration::from_secs(30),
+    });
+    assert_eq!(verdict_of(&store.snapshot(), "EndpointUnhealthy").lines[0].evidence, "http london has not been looked at yet.");
+    let family = crate::collectors::family("readiness_http_success").unwrap();
+    let sample = crate::metric::Sample { family, labels: ["london", "healthz", "ipv4", "10.0.0.1"].map(Into::into).into(), value: 1.0, detail: None };
+    store.report("http", "london", Duration::ZERO, Ok(Observation { samples: vec![sample], objects: 1, api_calls: 1 }));
+    assert_eq!(verdict_of(&store.snapshot(), "EndpointUnhealthy").state, CheckState::Pass);
+    tokio::time::advance(Duration::from_secs(31)).await;
+    let verdict = verdict_of(&store.snapshot(), "EndpointUnhealthy");
+    assert_eq!(verdict.state, CheckState::Unknown);
+    assert_eq!(verdict.lines[0].evidence, "http london has not answered for longer than 30s.");
+}
+
+fn red(checklist: &Checklist, value: f64, look: u64, memory: &mut Memory) -> CheckState {
+    let family = crate::collectors::family("readiness_service_load_balancer_ready").unwrap();
+    let given = [Given { family, labels: vec!["eu".into(), "coder".into(), "coder".into()], state: None, value }];
+    let mut snapshot = scene(&given, family, now());
+    snapshot.views[0].looks = look;
+    let mut judgement = judge(checklist, &Context { snapshot: &snapshot, now: now(), event: None, waivers: &[] });
+    memory.apply(&mut judgement);
+    judgement.checks().find(|check| check.name == "LoadBalancerMissing").unwrap().state
+}
+
+#[test]
+fn red_at_once_and_green_only_after_two_good_looks() {
+    let checklist = &shipped()[0];
+    let mut memory = Memory::default();
+    assert_eq!(red(checklist, 1.0, 1, &mut memory), CheckState::Pass, "a first good look is green");
+    assert_eq!(red(checklist, 0.0, 2, &mut memory), CheckState::Fail);
+    assert_eq!(red(checklist, 1.0, 3, &mut memory), CheckState::Fail, "one good look is not enough");
+    assert_eq!(red(checklist, 1.0, 3, &mut memory), CheckState::Fail, "the same look does not count twice");
+    assert_eq!(red(checklist, 1.0, 4, &mut memory), CheckState::Pass);
+}
+
+#[test]
+fn a_waiver_covers_its_lines_until_it_ends() {
+    let family = crate::collectors::family("readiness_service_load_balancer_ready").unwrap();
+    let given = [Given { family, labels: vec!["eu".into(), "coder".into(), "coder".into()], state: None, value: 0.0 }];
+    let snapshot = scene(&given, family, now());
+    let checklist = &shipped()[0];
+    let check = checklist.checks().find(|check| check.name == "LoadBalancerMissing").unwrap();
+    let mut waiver = Waiver {
+        check: check.name.clone(),
+        labels: BTreeMap::from([("cluster".into(), "eu".into())]),
+        reason: "no users there (Ada)".into(),
+        until: "2026-11-22T00:00:00Z".parse().unwrap(),
+    };
+    let state = |waiver: &Waiver| judge_one(check, &Context { snapshot: &snapshot, now: now(), event: None, waivers: std::slice::from_ref(waiver) });
+    let waived = state(&waiver);
+    assert_eq!(waived.state, CheckState::Waived);
+    assert!(waived.lines[0].evidence.contains("Waived until 2026-11-22T00:00:00Z: no users there (Ada)"), "{:?}", waived.lines);
+    waiver.until = "2026-11-21T00:00:00Z".parse().unwrap();
+    assert_eq!(state(&waiver).state, CheckState::Fail);
+    waiver.until = "2026-11-22T00:00:00Z".parse().unwrap();
+    waiver.labels = BTreeMap::from([("cluster".into(), "us".into())]);
+    assert_eq!(state(&waiver).state, CheckState::Fail);
+}
+
+#[test]
+fn a_value_that_is_no_number_is_unknown() {
+    let family = crate::collectors::family("readiness_http_success_ratio").unwrap();
+    let given = [Given { family, labels: vec!["t".into(), "wildcard".into()], state: None, value: f64::NAN }];
+    let snapshot = scene(&given, family, now());
+    assert_eq!(verdict_of(&snapshot, "SubdomainRoutingDegraded").state, CheckState::Unknown);
+}
+
+#[test]
+fn an_override_changes_the_bound_and_the_revision() {
+    let mut checklist = shipped().remove(0);
+    let before = checklist.revision.clone();
+    let change: BTreeMap<String, Override> = serde_saphyr::from_str("CertificateExpiresSoon: { fails: { expires_within: 14d }, required: false }").unwrap();
+    assert_eq!(checklist.apply(&change, "o"), vec![]);
+    assert_ne!(checklist.revision, before);
+    let check = checklist.checks().find(|check| check.name == "CertificateExpiresSoon").unwrap();
+    assert!(!check.required);
+    let wrong: BTreeMap<String, Override> =
+        serde_saphyr::from_str("{ CertificateExpireSoon: {}, NodeNotReady: { fails: { above: 3 } }, OnCallConfirmed: { severity: info } }").unwrap();
+    let problems: Vec<_> = checklist.apply(&wrong, "o").iter().map(ToString::to_string).collect();
+    assert_eq!(
+        problems,
+        [
+            "o.CertificateExpireSoon: must name a check of this checklist; did you mean CertificateExpiresSoon?",
+            "o.NodeNotReady.fails: must keep the shape of the condition, because the evidence speaks of it",
+            "o.OnCallConfirmed: can only change enabled and required, because it is not judged on a metric",
+        ]
+    );
+}

@@ -1,0 +1,309 @@
+//! The command line. Flags are spelled as Prometheus users know them.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+
+use crate::app::App;
+use crate::checklist::Decision;
+use crate::collectors;
+use crate::config::{self, Loaded};
+use crate::{generate, report, web};
+
+/// Time for open requests and collectors to end.
+const GRACE: Duration = Duration::from_secs(4);
+
+#[derive(Parser)]
+#[command(name = "readiness-exporter", version, about, args_override_self = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Args, Clone)]
+struct Serve {
+    /// Configuration file.
+    #[arg(long = "config.file", value_name = "FILE", default_value = "readiness.yaml", global = true)]
+    config_file: PathBuf,
+    /// Address to listen on.
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":9840")]
+    listen_address: String,
+    /// Least severe level that is logged.
+    #[arg(long = "log.level", value_enum, default_value_t = Level::Info, global = true)]
+    log_level: Level,
+    /// Format of log lines.
+    #[arg(long = "log.format", value_enum, default_value_t = Format::Text, global = true)]
+    log_format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Look all the time and serve metrics and the status page (the default).
+    Serve,
+    /// Look once, print the checklist, and exit: 0 go, 1 no-go, 2 wrong usage or configuration, 3 undecided.
+    Check(Check),
+    /// Write alert rules, their tests, dashboards and documentation from the checklists.
+    Generate(Generate),
+    /// Work with the configuration file.
+    #[command(subcommand)]
+    Config(Configuration),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Args)]
+struct Check {
+    /// How to print the checklist.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+    /// Longest time to wait for sources.
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    timeout: config::Span,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Output {
+    Text,
+    Markdown,
+    Json,
+    Junit,
+}
+
+#[derive(Args)]
+struct Generate {
+    /// Change nothing; exit 1 if a file is not what would be written.
+    #[arg(long)]
+    check: bool,
+    /// Folder to write to.
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    out: PathBuf,
+    /// Where the runbooks are published; the alert's name is appended.
+    #[arg(long, value_name = "URL", default_value = generate::RUNBOOK_URL)]
+    runbook_url: String,
+    /// Use the checklists of the configuration file, overrides included, instead of the shipped ones.
+    #[arg(long)]
+    from_config: bool,
+}
+
+#[derive(Subcommand)]
+enum Configuration {
+    /// Report every problem of the file; exit 2 if there is one.
+    Check,
+    /// Print the settings in force, defaults and environment included.
+    Print,
+    /// Print the JSON Schema of the file, for editors.
+    Schema,
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // The first TLS call would panic without one; a second call only means that there is one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let quiet = !matches!(cli.command, None | Some(Command::Serve));
+    log(&cli.serve, quiet);
+    match cli.command {
+        None | Some(Command::Serve) => with_config(&cli.serve, |loaded| runtime(serve(&cli.serve, loaded))),
+        Some(Command::Check(check)) => with_config(&cli.serve, |loaded| runtime(check_once(check, loaded))),
+        Some(Command::Generate(generate)) => generate_files(&generate, &cli.serve),
+        Some(Command::Config(Configuration::Check)) => with_config(&cli.serve, |loaded| match collectors::tasks(&loaded) {
+            Ok(tasks) => {
+                let checks: usize = loaded.checklists.iter().map(|checklist| checklist.checks().count()).sum();
+                print(&format!("{} is good: {} sources, {checks} checks\n", cli.serve.config_file.display(), tasks.len()));
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(&error),
+        }),
+        Some(Command::Config(Configuration::Print)) => with_config(&cli.serve, |loaded| match serde_saphyr::to_string(&loaded.settings) {
+            Ok(text) => {
+                print(&text);
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(&error.to_string()),
+        }),
+        Some(Command::Config(Configuration::Schema)) => {
+            print(&generate::schema());
+            ExitCode::SUCCESS
+        }
+        Some(Command::Completions { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "readiness-exporter", &mut script);
+            print(&String::from_utf8_lossy(&script));
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn with_config(flags: &Serve, run: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
+    match config::load(&flags.config_file) {
+        Ok(loaded) => run(loaded),
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+fn runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
+    // Two workers: looking is waiting, and every further thread costs memory.
+    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    match built {
+        Ok(runtime) => {
+            let code = runtime.block_on(work);
+            // A blocked name lookup must not hold up the exit.
+            runtime.shutdown_background();
+            code
+        }
+        Err(error) => fail(&format!("start the runtime: {error}")),
+    }
+}
+
+async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
+    let listener = match web::Listener::bind(&flags.listen_address).await {
+        Ok(listener) => listener,
+        Err(error) => return fail(&format!("listen on {}: {error}", flags.listen_address)),
+    };
+    let app = match App::start(loaded, Some(flags.config_file.clone()), true) {
+        Ok(app) => app,
+        Err(error) => return fail(&error.to_string()),
+    };
+    if let Ok(address) = listener.address() {
+        tracing::info!(%address, config = %flags.config_file.display(), "listening");
+    }
+    let judging = tokio::spawn(std::sync::Arc::clone(&app).keep_judging());
+    let reloading = tokio::spawn(reload_on_hangup(std::sync::Arc::clone(&app)));
+    // A judge that died would leave an old verdict standing, so the process ends with it.
+    let stop = async {
+        tokio::select! {
+            () = terminated() => {}
+            _ = judging => tracing::error!("the judge ended"),
+        }
+    };
+    web::serve(listener, std::sync::Arc::clone(&app), stop, GRACE / 2).await;
+    reloading.abort();
+    app.shutdown(GRACE / 2).await;
+    tracing::info!("stopped");
+    ExitCode::SUCCESS
+}
+
+async fn reload_on_hangup(app: std::sync::Arc<App>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
+    while hangups.recv().await.is_some() {
+        // The outcome is logged and shown in a metric.
+        let _ = app.reload().await;
+    }
+}
+
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+async fn check_once(check: Check, loaded: Loaded) -> ExitCode {
+    let app = match App::start(loaded, None, false) {
+        Ok(app) => app,
+        Err(error) => return fail(&error.to_string()),
+    };
+    let terminal = std::io::stderr().is_terminal();
+    app.until_ready(check.timeout.0, |done, all| {
+        if terminal {
+            let _ = write!(std::io::stderr(), "\r\u{1b}[2Klooking: {done} of {all} sources");
+        }
+    })
+    .await;
+    if terminal {
+        let _ = write!(std::io::stderr(), "\r\u{1b}[2K");
+    }
+    let judgements = app.judge_once();
+    print(&match check.output {
+        Output::Text => report::text(&judgements, std::io::stdout().is_terminal()),
+        Output::Markdown => report::markdown(&judgements),
+        Output::Json => report::json(&judgements),
+        Output::Junit => report::junit(&judgements),
+    });
+    app.shutdown(Duration::from_millis(200)).await;
+    match report::overall(&judgements) {
+        Decision::Go => ExitCode::SUCCESS,
+        Decision::NoGo => ExitCode::from(1),
+        Decision::Undecided => ExitCode::from(3),
+    }
+}
+
+fn generate_files(flags: &Generate, serve: &Serve) -> ExitCode {
+    let checklists = if flags.from_config {
+        match config::load(&serve.config_file) {
+            Ok(loaded) => loaded.checklists,
+            Err(error) => return fail(&error.to_string()),
+        }
+    } else {
+        match generate::shipped() {
+            Ok(checklists) => checklists,
+            Err(error) => return fail(&error),
+        }
+    };
+    let files = generate::files(&checklists, &flags.runbook_url);
+    let outcome = if flags.check { generate::compare(&files, &flags.out) } else { generate::write(&files, &flags.out) };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(generate::Drift::Differs(names)) => {
+            let _ = writeln!(std::io::stderr(), "not what would be generated; run `make generate`:\n  {}", names.join("\n  "));
+            ExitCode::from(1)
+        }
+        Err(generate::Drift::Failed(error)) => fail(&error),
+    }
+}
+
+fn fail(why: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "readiness-exporter: {why}");
+    ExitCode::from(2)
+}
+
+/// The one place that writes to stdout; a closed pipe is no failure of ours.
+fn print(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+fn log(flags: &Serve, quiet: bool) {
+    use tracing_subscriber::filter::EnvFilter;
+    let level = match flags.log_level {
+        // A one-shot command prints what a person reads; the log stays silent unless asked for.
+        Level::Info | Level::Warn if quiet => "off",
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info,kube=warn,kube_client=off,kube_runtime=off,tower=warn,hyper_util=warn",
+        Level::Debug => "debug",
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(level)).with_writer(std::io::stderr);
+    let done = match flags.log_format {
+        Format::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        Format::Json => builder.json().try_init(),
+    };
+    if let Err(error) = done {
+        let _ = writeln!(std::io::stderr(), "set up logging: {error}");
+    }
+}

@@ -1,0 +1,612 @@
+//! DNS names: what every resolver answers, whether they agree, and whether the answer is the one
+//! that the estate expects.
+//!
+//! Each look asks every resolver afresh, without a cache and without search domains. A wildcard is
+//! asked with a label that no cache has seen. What stands behind a proxying CDN is reported as
+//! unknown, since its addresses prove nothing about the origin.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, join_all};
+use hickory_resolver::TokioResolver;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::{RData, RecordType as Hickory};
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::kubernetes;
+use crate::config::validate::{References, name, pace, quoted, socket_address, unique};
+use crate::config::{Problem, Span};
+use crate::driver::{Form, Poll, Task};
+use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::net;
+use crate::snapshot::{CollectError, Observation, Snapshot, Source};
+
+/// The `collector` label.
+pub const NAME: &str = "dns";
+
+/// Networks of Cloudflare's proxy, as published at <https://www.cloudflare.com/ips/>.
+const CLOUDFLARE: [&str; 22] = [
+    "173.245.48.0/20", "103.21.244.0/22", "103.22.200.0/22", "103.31.4.0/22", "141.101.64.0/18", "108.162.192.0/18",
+    "190.93.240.0/20", "188.114.96.0/20", "197.234.240.0/22", "198.41.128.0/17", "162.158.0.0/15", "104.16.0.0/13",
+    "104.24.0.0/14", "172.64.0.0/13", "131.0.72.0/22", "2400:cb00::/32", "2606:4700::/32", "2803:f800::/32",
+    "2405:b500::/32", "2405:8100::/32", "2a06:98c0::/29", "2c0f:f248::/32",
+];
+
+/// DNS names to look at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Time between looks at a name.
+    pub interval: Span,
+    /// Deadline of a question, retry over TCP included.
+    pub timeout: Span,
+    /// Whom to ask.
+    pub resolvers: Vec<Resolver>,
+    /// Whether to ask this host's own resolvers, too, as `system`.
+    pub system_resolver: bool,
+    /// Networks whose addresses hide the origin; Cloudflare's when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxied_networks: Option<Vec<String>>,
+    /// What to ask for.
+    pub names: Vec<Name>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { interval: Span::secs(30), timeout: Span::secs(4), resolvers: Vec::new(), system_resolver: true, proxied_networks: None, names: Vec::new() }
+    }
+}
+
+/// A name server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resolver {
+    /// Unique name, the `resolver` label.
+    pub name: String,
+    /// `address:port`.
+    pub address: String,
+}
+
+/// A name and what it must resolve to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Name {
+    /// The name, the `target` label; `*.example.com` is asked with a random label.
+    pub name: String,
+    /// Record types to ask for; the CNAME chain comes with them.
+    #[serde(default = "both_types")]
+    pub record_types: Vec<RecordType>,
+    /// What it must resolve to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Expect>,
+}
+
+fn both_types() -> Vec<RecordType> {
+    vec![RecordType::A, RecordType::Aaaa]
+}
+
+/// A record type that holds addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum RecordType {
+    /// IPv4.
+    A,
+    /// IPv6.
+    Aaaa,
+}
+
+impl RecordType {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::A => "A",
+            Self::Aaaa => "AAAA",
+        }
+    }
+}
+
+/// What a name must resolve to; exactly one field.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Expect {
+    /// The answer must be among these addresses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
+    /// The CNAME chain must reach this name, or the answer must be among its addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canonical_name: Option<String>,
+    /// The load balancer that a Service has right now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load_balancer: Option<LoadBalancer>,
+}
+
+/// A Service of type LoadBalancer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoadBalancer {
+    /// Configured cluster.
+    pub cluster: String,
+    /// Namespace of the Service.
+    pub namespace: String,
+    /// Name of the Service.
+    pub service: String,
+}
+
+impl Config {
+    /// Reports every rule that this section breaks.
+    pub(crate) fn validate(&self, path: &str, references: &References<'_>, problems: &mut Vec<Problem>) {
+        pace(path, self.interval, self.timeout, problems);
+        if self.resolvers.is_empty() && !self.system_resolver {
+            problems.push(Problem::bare(format!("{path}.resolvers"), "must name at least one resolver while system_resolver is false"));
+        }
+        unique(&format!("{path}.resolvers"), self.resolvers.iter().map(|resolver| resolver.name.as_str()), problems);
+        for (index, resolver) in self.resolvers.iter().enumerate() {
+            name(&format!("{path}.resolvers[{index}].name"), &resolver.name, problems);
+            socket_address(&format!("{path}.resolvers[{index}].address"), &resolver.address, problems);
+        }
+        for (index, network) in self.proxied_networks.iter().flatten().enumerate() {
+            if network.parse::<IpNet>().is_err() {
+                problems.push(Problem::new(format!("{path}.proxied_networks[{index}]"), "must be a network such as 104.16.0.0/13", quoted(network)));
+            }
+        }
+        unique(&format!("{path}.names"), self.names.iter().map(|name| name.name.as_str()), problems);
+        for (index, name) in self.names.iter().enumerate() {
+            name.validate(&format!("{path}.names[{index}]"), references, problems);
+        }
+    }
+}
+
+impl Name {
+    fn validate(&self, path: &str, references: &References<'_>, problems: &mut Vec<Problem>) {
+        let concrete = self.name.replacen("*.", "r.", usize::from(self.name.starts_with("*.")));
+        if concrete.contains('*') || !concrete.contains('.') || hickory_resolver::proto::rr::Name::from_ascii(&concrete).is_err() {
+            problems.push(Problem::new(format!("{path}.name"), "must be a full domain name, with a wildcard only as its first label", quoted(&self.name)));
+        }
+        if self.record_types.is_empty() {
+            problems.push(Problem::bare(format!("{path}.record_types"), "must name at least one record type"));
+        }
+        let Some(expect) = &self.expect else { return };
+        let path = format!("{path}.expect");
+        let given = [!expect.addresses.is_empty(), expect.canonical_name.is_some(), expect.load_balancer.is_some()];
+        if given.iter().filter(|given| **given).count() != 1 {
+            problems.push(Problem::bare(&path, "must have exactly one of addresses, canonical_name and load_balancer"));
+        }
+        for (index, address) in expect.addresses.iter().enumerate() {
+            if address.parse::<IpAddr>().is_err() {
+                problems.push(Problem::new(format!("{path}.addresses[{index}]"), "must be an IP address", quoted(address)));
+            }
+        }
+        if let Some(LoadBalancer { cluster, namespace, service }) = &expect.load_balancer {
+            references.cluster(&format!("{path}.load_balancer.cluster"), cluster, problems);
+            references.service(&format!("{path}.load_balancer.service"), namespace, service, problems);
+        }
+    }
+}
+
+const LABELS: [&str; 2] = ["target", "resolver"];
+const TYPED: [&str; 3] = ["target", "resolver", "record_type"];
+
+static SUCCESS: Gauge<2> = gauge(
+    "readiness_dns_success",
+    Unit::Number,
+    &LABELS,
+    "Whether a resolver answered with at least one address and without an error for any record type.",
+);
+static LOOKUP: StateSet<3> = state_set(
+    "readiness_dns_lookup_state",
+    &["answered", "nodata", "nxdomain", "servfail", "refused", "timeout", "error"],
+    &TYPED,
+    "How the last question to a resolver ended.",
+);
+static ANSWERS: Gauge<3> = gauge(
+    "readiness_dns_answers",
+    Unit::Number,
+    &TYPED,
+    "Address records in the last answer of a resolver.",
+);
+static TTL: Gauge<3> = gauge(
+    "readiness_dns_ttl_seconds",
+    Unit::Seconds,
+    &TYPED,
+    "Lowest time to live in the last answer of a resolver, its CNAME chain included.",
+);
+static CHAIN: Gauge<2> = gauge(
+    "readiness_dns_cname_hops",
+    Unit::Number,
+    &LABELS,
+    "Length of the CNAME chain in the last answer of a resolver.",
+);
+static DURATION: Gauge<2> = gauge(
+    "readiness_dns_lookup_duration_seconds",
+    Unit::Seconds,
+    &LABELS,
+    "Time that a resolver took for all record types of a name.",
+);
+static TARGET: StateSet<2> = state_set(
+    "readiness_dns_target_state",
+    &["match", "mismatch", "unknown"],
+    &LABELS,
+    "Whether a name resolves to what the configuration expects; unknown behind a proxy, without an answer, or while the expected load balancer cannot be seen.",
+);
+static PROXIED: Gauge<2> = gauge(
+    "readiness_dns_proxied",
+    Unit::Number,
+    &LABELS,
+    "Whether an answer lies in the networks of a proxy, which hides the origin.",
+);
+static ORIGIN: StateSet<2> = state_set(
+    "readiness_dns_record_state",
+    &["own", "wildcard", "unknown"],
+    &LABELS,
+    "Whether a name has records of its own, or answers just like a random neighbour and thus from the wildcard above it.",
+);
+static AGREE: Gauge<1> = gauge(
+    "readiness_dns_resolvers_agree",
+    Unit::Number,
+    &["target"],
+    "Whether all resolvers answer alike; disagreement counts once it outlives the longest time to live seen.",
+);
+
+/// Families of this collector.
+pub static FAMILIES: &[&Family] = &[
+    &SUCCESS.0, &LOOKUP.0, &ANSWERS.0, &TTL.0, &CHAIN.0, &DURATION.0, &TARGET.0, &PROXIED.0, &ORIGIN.0, &AGREE.0,
+];
+
+/// One task per name.
+pub fn tasks(config: &Config) -> Result<Vec<Task>, String> {
+    let broken = |resolver: &str, error: &dyn std::fmt::Display| format!("dns resolver {resolver}: {error}");
+    let mut resolvers = Vec::new();
+    for resolver in &config.resolvers {
+        let address = resolver.address.parse().map_err(|error| broken(&resolver.name, &error))?;
+        let built = net::resolver_at(address, config.timeout.0).map_err(|error| broken(&resolver.name, &error))?;
+        resolvers.push((resolver.name.clone(), built));
+    }
+    if config.system_resolver {
+        let built = net::system_resolver(config.timeout.0).map_err(|error| broken("system", &error))?;
+        resolvers.push(("system".to_owned(), built));
+    }
+    let networks: Vec<&str> = config.proxied_networks.as_ref().map_or_else(|| CLOUDFLARE.to_vec(), |own| own.iter().map(String::as_str).collect());
+    let proxied: Vec<IpNet> = networks.iter().filter_map(|network| network.parse().ok()).collect();
+    Ok(config.names.iter().map(|name| task(config, name, &resolvers, &proxied)).collect())
+}
+
+fn task(config: &Config, name: &Name, resolvers: &[(String, TokioResolver)], proxied: &[IpNet]) -> Task {
+    let mut emits: Vec<_> = FAMILIES.iter().map(|family| family.name).collect();
+    if name.expect.is_none() {
+        emits.retain(|family| *family != TARGET.0.name);
+    }
+    if name.name.starts_with("*.") {
+        emits.retain(|family| *family != ORIGIN.0.name);
+    }
+    if resolvers.len() < 2 {
+        emits.retain(|family| *family != AGREE.0.name);
+    }
+    let waits = name.expect.as_ref().is_some_and(|expect| expect.load_balancer.is_some());
+    Task {
+        source: Source {
+            collector: NAME,
+            name: name.name.clone(),
+            identity: vec![("target", name.name.clone())],
+            emits,
+            interval: config.interval.0,
+            keep: config.interval.0 * 3,
+        },
+        fingerprint: format!("{name:?} {:?} {:?} {:?} {:?} {}", config.interval, config.timeout, config.resolvers, config.proxied_networks, config.system_resolver),
+        // Two rounds: the name, and what it is compared with.
+        timeout: config.timeout.0 * 2 + Duration::from_secs(1),
+        after: if waits { &[kubernetes::NAME] } else { &[] },
+        form: Form::Poll(Box::new(DnsCollector {
+            name: name.clone(),
+            resolvers: resolvers.to_vec(),
+            proxied: proxied.to_vec(),
+            timeout: config.timeout.0,
+            disagreeing: None,
+        })),
+    }
+}
+
+struct DnsCollector {
+    name: Name,
+    resolvers: Vec<(String, TokioResolver)>,
+    proxied: Vec<IpNet>,
+    timeout: Duration,
+    disagreeing: Option<Instant>,
+}
+
+/// One answer to one question.
+#[derive(Debug, Clone)]
+struct Answer {
+    state: &'static str,
+    addresses: BTreeSet<IpAddr>,
+    chain: Vec<String>,
+    ttl: Option<u32>,
+}
+
+/// All answers of one resolver about one name.
+#[derive(Debug, Clone)]
+struct View {
+    typed: Vec<(RecordType, Answer)>,
+    took: Duration,
+}
+
+impl View {
+    fn addresses(&self) -> BTreeSet<IpAddr> {
+        self.typed.iter().flat_map(|(_, answer)| answer.addresses.iter().copied()).collect()
+    }
+
+    fn chain(&self) -> &[String] {
+        self.typed.iter().map(|(_, answer)| answer.chain.as_slice()).max_by_key(|chain| chain.len()).unwrap_or_default()
+    }
+
+    fn good(&self) -> bool {
+        let any = self.typed.iter().any(|(_, answer)| answer.state == "answered");
+        any && self.typed.iter().all(|(_, answer)| matches!(answer.state, "answered" | "nodata" | "nxdomain"))
+    }
+
+    /// A definite answer, be it that there is no such name.
+    fn definite(&self) -> bool {
+        self.typed.iter().all(|(_, answer)| matches!(answer.state, "answered" | "nodata" | "nxdomain"))
+    }
+
+    /// For people: the addresses, or why there are none.
+    fn words(&self) -> String {
+        let addresses = self.addresses();
+        if addresses.is_empty() {
+            let states: Vec<_> = self.typed.iter().map(|(kind, answer)| format!("{} {}", kind.as_str(), answer.state)).collect();
+            return states.join(", ");
+        }
+        let list: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
+        let via = self.chain().last().map_or_else(String::new, |last| format!("{last} = "));
+        format!("{via}{}", list.join(", "))
+    }
+
+    /// NLBs answer with one address per zone in changing order, so overlap is agreement.
+    fn agrees(&self, other: &Self) -> bool {
+        let (mine, theirs) = (self.addresses(), other.addresses());
+        let same_end = self.chain().last().is_some_and(|last| other.chain().last() == Some(last));
+        same_end || !mine.is_disjoint(&theirs) || (mine.is_empty() && theirs.is_empty())
+    }
+}
+
+impl Poll for DnsCollector {
+    fn look<'a>(&'a mut self, seen: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
+        async {
+            let this = &*self;
+            let wildcard = this.name.name.strip_prefix("*.");
+            let asked = wildcard.map_or_else(|| this.name.name.clone(), |parent| format!("{}.{parent}", net::random_label()));
+            let parent = this.name.name.split_once('.').map_or("", |(_, parent)| parent);
+            // A neighbour that nobody created answers only if there is a wildcard.
+            let neighbour = format!("{}.{parent}", net::random_label());
+            let expected = this.expected(seen);
+            let views = join_all(this.resolvers.iter().map(|(label, resolver)| {
+                let (asked, neighbour, expected) = (&asked, &neighbour, &expected);
+                async move {
+                    let own = this.ask(resolver, asked);
+                    let other = async move { if wildcard.is_none() { Some(this.ask(resolver, neighbour).await) } else { None } };
+                    let goal = this.goal(resolver, expected);
+                    let (own, other, goal) = futures::join!(own, other, goal);
+                    (label.as_str(), own, other, goal)
+                }
+            }))
+            .await;
+            let mut samples = Vec::new();
+            for (label, view, neighbour, goal) in &views {
+                this.view_samples(label, view, neighbour.as_ref(), goal.as_ref(), &mut samples);
+            }
+            let (name, views): (String, Vec<View>) = (self.name.name.clone(), views.into_iter().map(|(_, view, ..)| view).collect());
+            if let Some((agree, words)) = self.agreement(&views) {
+                samples.push(AGREE.sample([&name], f64::from(u8::from(agree))).with_detail(&words));
+            }
+            let questions = self.resolvers.len() * self.name.record_types.len();
+            Ok(Observation { samples, objects: self.resolvers.len(), api_calls: questions as u64 })
+        }
+        .boxed()
+    }
+}
+
+/// What the answer is compared with.
+enum Expected {
+    Addresses(BTreeSet<IpAddr>),
+    Names(Vec<String>),
+    Unseen(String),
+}
+
+/// What the answer is compared with, resolved by one resolver.
+struct Goal {
+    words: String,
+    names: Vec<String>,
+    addresses: BTreeSet<IpAddr>,
+    unseen: bool,
+}
+
+impl DnsCollector {
+    fn expected(&self, seen: &Snapshot) -> Option<Expected> {
+        let expect = self.name.expect.as_ref()?;
+        if let Some(name) = &expect.canonical_name {
+            return Some(Expected::Names(vec![name.clone()]));
+        }
+        let Some(LoadBalancer { cluster, namespace, service }) = &expect.load_balancer else {
+            return Some(Expected::Addresses(expect.addresses.iter().filter_map(|address| address.parse().ok()).collect()));
+        };
+        let found = kubernetes::load_balancers(seen, cluster, namespace, service);
+        if found.is_empty() {
+            return Some(Expected::Unseen(format!("no load balancer of {namespace}/{service} in {cluster} can be seen")));
+        }
+        let addresses: BTreeSet<IpAddr> = found.iter().filter_map(|address| address.parse().ok()).collect();
+        Some(if addresses.len() == found.len() { Expected::Addresses(addresses) } else { Expected::Names(found) })
+    }
+
+    async fn goal(&self, resolver: &TokioResolver, expected: &Option<Expected>) -> Option<Goal> {
+        match expected.as_ref()? {
+            Expected::Unseen(why) => Some(Goal { words: why.clone(), names: Vec::new(), addresses: BTreeSet::new(), unseen: true }),
+            Expected::Addresses(addresses) => {
+                let words: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
+                Some(Goal { words: words.join(", "), names: Vec::new(), addresses: addresses.clone(), unseen: false })
+            }
+            Expected::Names(names) => {
+                let views = join_all(names.iter().map(|name| self.ask(resolver, name))).await;
+                let words: Vec<_> = names.iter().zip(&views).map(|(name, view)| format!("{name} = {}", view.words())).collect();
+                Some(Goal {
+                    words: words.join("; "),
+                    names: names.iter().map(|name| normal(name)).collect(),
+                    addresses: views.iter().flat_map(View::addresses).collect(),
+                    unseen: false,
+                })
+            }
+        }
+    }
+
+    async fn ask(&self, resolver: &TokioResolver, name: &str) -> View {
+        let started = Instant::now();
+        let name = format!("{}.", name.trim_end_matches('.'));
+        let typed = join_all(self.name.record_types.iter().map(|kind| {
+            let name = name.clone();
+            async move { (*kind, question(resolver, name, *kind, self.timeout).await) }
+        }))
+        .await;
+        View { typed, took: started.elapsed() }
+    }
+
+    fn view_samples(&self, resolver: &str, view: &View, neighbour: Option<&View>, goal: Option<&Goal>, samples: &mut Vec<Sample>) {
+        let labels = [self.name.name.as_str(), resolver];
+        let words = view.words();
+        let hint = self.wildcard_hint(view);
+        samples.push(SUCCESS.sample(labels, f64::from(u8::from(view.good()))).with_detail(&format!("{words}{hint}")));
+        for (kind, answer) in &view.typed {
+            let labels = [labels[0], labels[1], kind.as_str()];
+            samples.extend(LOOKUP.samples(labels, answer.state, None));
+            samples.push(ANSWERS.sample(labels, answer.addresses.len() as f64));
+            if let Some(ttl) = answer.ttl {
+                samples.push(TTL.sample(labels, f64::from(ttl)));
+            }
+        }
+        samples.push(CHAIN.sample(labels, view.chain().len() as f64));
+        samples.push(DURATION.sample(labels, view.took.as_secs_f64()));
+        let proxied = view.addresses().iter().any(|address| self.proxied.iter().any(|network| network.contains(address)));
+        samples.push(PROXIED.sample(labels, f64::from(u8::from(proxied))));
+        if let Some(goal) = goal {
+            let (state, why) = compare(view, goal, proxied);
+            samples.extend(TARGET.samples(labels, state, Some(&why)));
+        }
+        if let Some(neighbour) = neighbour {
+            let state = match (view.definite(), neighbour.definite()) {
+                (true, true) if !neighbour.addresses().is_empty() && !view.addresses().is_empty() && view.addresses() == neighbour.addresses() => "wildcard",
+                (true, true) => "own",
+                _ => "unknown",
+            };
+            samples.extend(ORIGIN.samples(labels, state, Some(&format!("{words}; a random neighbour answers {}", neighbour.words()))));
+        }
+    }
+
+    /// RFC 4592, section 3.3.1: the closest existing name decides which wildcard applies.
+    fn wildcard_hint(&self, view: &View) -> String {
+        let absent = view.typed.iter().all(|(_, answer)| answer.state == "nxdomain");
+        match self.name.name.strip_prefix("*.") {
+            Some(parent) if absent => format!("; a wildcard above does not cover this one, because {parent} exists"),
+            _ => String::new(),
+        }
+    }
+
+    fn agreement(&mut self, views: &[View]) -> Option<(bool, String)> {
+        let definite: Vec<&View> = views.iter().filter(|view| view.definite()).collect();
+        if views.len() < 2 || definite.len() < 2 {
+            self.disagreeing = None;
+            return None;
+        }
+        let words: Vec<_> = self.resolvers.iter().zip(views).map(|((label, _), view)| format!("{label}: {}", view.words())).collect();
+        let words = words.join("; ");
+        if definite.iter().all(|view| view.agrees(definite[0])) {
+            self.disagreeing = None;
+            return Some((true, words));
+        }
+        let since = *self.disagreeing.get_or_insert_with(Instant::now);
+        let longest = definite.iter().flat_map(|view| &view.typed).filter_map(|(_, answer)| answer.ttl).max().unwrap_or(0);
+        let tolerated = since.elapsed() <= Duration::from_secs(u64::from(longest));
+        let note = if tolerated { format!("; tolerated for the time to live of {longest} s") } else { String::new() };
+        Some((tolerated, format!("{words}{note}")))
+    }
+}
+
+fn compare(view: &View, goal: &Goal, proxied: bool) -> (&'static str, String) {
+    let why = format!("answers {}; expected {}", view.words(), goal.words);
+    let addresses = view.addresses();
+    let state = if goal.unseen || !view.definite() {
+        "unknown"
+    } else if view.chain().iter().any(|hop| goal.names.contains(&normal(hop))) {
+        "match"
+    } else if proxied {
+        "unknown"
+    } else if addresses.is_empty() {
+        "mismatch"
+    } else if goal.addresses.is_empty() {
+        // The expected name itself does not resolve here, so nothing can be compared.
+        "unknown"
+    } else if addresses.is_subset(&goal.addresses) {
+        "match"
+    } else {
+        "mismatch"
+    };
+    let note = if proxied && state == "unknown" { "; behind a proxy, which hides the origin" } else { "" };
+    (state, format!("{why}{note}"))
+}
+
+/// Lower case, without the final dot and the prefix that AWS adds for dual-stack names.
+fn normal(name: &str) -> String {
+    let name = name.trim_end_matches('.').to_lowercase();
+    name.strip_prefix("dualstack.").unwrap_or(&name).to_owned()
+}
+
+async fn question(resolver: &TokioResolver, name: String, kind: RecordType, timeout: Duration) -> Answer {
+    let record_type = match kind {
+        RecordType::A => Hickory::A,
+        RecordType::Aaaa => Hickory::AAAA,
+    };
+    let none = |state| Answer { state, addresses: BTreeSet::new(), chain: Vec::new(), ttl: None };
+    let found = match tokio::time::timeout(timeout, resolver.lookup(name, record_type)).await {
+        Err(_) => return none("timeout"),
+        Ok(Err(error)) => return none(failure(&error)),
+        Ok(Ok(found)) => found,
+    };
+    let mut answer = none("nodata");
+    for record in found.answers() {
+        match &record.data {
+            RData::A(address) => answer.addresses.insert(IpAddr::V4(address.0)),
+            RData::AAAA(address) => answer.addresses.insert(IpAddr::V6(address.0)),
+            RData::CNAME(target) => {
+                answer.chain.push(normal(&target.0.to_string()));
+                true
+            }
+            _ => continue,
+        };
+        answer.ttl = Some(answer.ttl.map_or(record.ttl, |ttl| ttl.min(record.ttl)));
+    }
+    if !answer.addresses.is_empty() {
+        answer.state = "answered";
+    }
+    answer
+}
+
+fn failure(error: &NetError) -> &'static str {
+    let by_code = |code: &ResponseCode| match code {
+        ResponseCode::NoError => "nodata",
+        ResponseCode::NXDomain => "nxdomain",
+        ResponseCode::ServFail => "servfail",
+        ResponseCode::Refused => "refused",
+        _ => "error",
+    };
+    match error {
+        NetError::Timeout => "timeout",
+        NetError::Dns(DnsError::NoRecordsFound(none)) => by_code(&none.response_code),
+        NetError::Dns(DnsError::ResponseCode(code)) => by_code(code),
+        _ => "error",
+    }
+}
+
+#[cfg(test)]
+mod tests;

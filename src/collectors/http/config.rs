@@ -1,0 +1,246 @@
+//! Configuration of the `http` collector and its rules.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::validate::{name, pace, quoted, secret, socket_address, unique};
+use crate::config::{Problem, SecretRef, Span};
+
+/// HTTP endpoints to look at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Time between looks at a target.
+    pub interval: Span,
+    /// Deadline of a look.
+    pub timeout: Span,
+    /// Length of the window of the success ratio.
+    pub window: Span,
+    /// PEM certificates to trust beside the system's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// A name server to use instead of the system's, `address:port`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolver: Option<String>,
+    /// What to ask.
+    pub targets: Vec<Target>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { interval: Span::secs(15), timeout: Span::secs(5), window: Span::mins(10), ca_file: None, resolver: None, targets: Vec::new() }
+    }
+}
+
+/// One URL and what it must answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// Unique name, the `target` label.
+    pub name: String,
+    /// What kind of endpoint this is; checks select by it. The shipped checklist knows
+    /// `healthz`, `wildcard`, `identity` and `document`.
+    #[serde(default = "default_kind")]
+    pub kind: String,
+    /// The URL. A host that begins with `*.` gets a fresh random label at each look.
+    pub url: String,
+    /// Request method.
+    #[serde(default = "default_method")]
+    pub method: String,
+    /// Request headers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<Header>,
+    /// What a good answer looks like.
+    #[serde(default)]
+    pub expect: Expect,
+    /// How many redirects to follow; with 0 a redirect is an answer like any other.
+    #[serde(default)]
+    pub follow_redirects: u8,
+    /// Largest body that is read; a larger one is a failure.
+    #[serde(default = "default_max_body")]
+    pub max_body_bytes: u64,
+    /// An HTTP proxy to go through. The environment's proxy variables are ignored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
+    /// Instead of the collector's interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Span>,
+    /// Instead of the collector's timeout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Span>,
+}
+
+fn default_kind() -> String {
+    "endpoint".to_owned()
+}
+
+fn default_method() -> String {
+    "GET".to_owned()
+}
+
+const fn default_max_body() -> u64 {
+    1024 * 1024
+}
+
+/// A request header; exactly one of `value` and `value_from`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// Header name.
+    pub name: String,
+    /// A value that is no secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// Where the secret value is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_from: Option<SecretRef>,
+}
+
+/// What a good answer looks like; all parts must hold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Expect {
+    /// Acceptable status codes.
+    pub status: Vec<u16>,
+    /// Text that the body must contain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_contains: Option<String>,
+    /// A regular expression that the body must match.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_matches: Option<String>,
+    /// JSON fields that must have these values.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub json: Vec<JsonRule>,
+    /// JSON fields that tell this service from another one behind the same wildcard.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub identity: Vec<JsonRule>,
+}
+
+impl Default for Expect {
+    fn default() -> Self {
+        Self { status: vec![200], body_contains: None, body_matches: None, json: Vec::new(), identity: Vec::new() }
+    }
+}
+
+/// A JSON field and its value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JsonRule {
+    /// JSON Pointer (RFC 6901), such as `/workspace_proxy`.
+    pub pointer: String,
+    /// The value.
+    pub equals: serde_json::Value,
+}
+
+impl Config {
+    /// Reports every rule that this section breaks.
+    pub(crate) fn validate(&self, path: &str, problems: &mut Vec<Problem>) {
+        pace(path, self.interval, self.timeout, problems);
+        if self.window < self.interval {
+            problems.push(Problem::new(format!("{path}.window"), format!("must be at least the interval, {}", self.interval), self.window));
+        }
+        if let Some(resolver) = &self.resolver {
+            socket_address(&format!("{path}.resolver"), resolver, problems);
+        }
+        unique(&format!("{path}.targets"), self.targets.iter().map(|target| target.name.as_str()), problems);
+        for (index, target) in self.targets.iter().enumerate() {
+            let path = format!("{path}.targets[{index}]");
+            if target.interval.is_some() || target.timeout.is_some() {
+                pace(&path, target.interval.unwrap_or(self.interval), target.timeout.unwrap_or(self.timeout), problems);
+            }
+            target.validate(&path, problems);
+        }
+    }
+}
+
+impl Target {
+    fn validate(&self, path: &str, problems: &mut Vec<Problem>) {
+        name(&format!("{path}.name"), &self.name, problems);
+        name(&format!("{path}.kind"), &self.kind, problems);
+        url(&format!("{path}.url"), &self.url, true, problems);
+        if let Some(proxy) = &self.proxy {
+            url(&format!("{path}.proxy"), proxy, false, problems);
+        }
+        if hyper::Method::from_bytes(self.method.as_bytes()).is_err() {
+            problems.push(Problem::new(format!("{path}.method"), "must be an HTTP method", quoted(&self.method)));
+        }
+        if self.max_body_bytes == 0 || self.max_body_bytes > 64 * 1024 * 1024 {
+            problems.push(Problem::new(format!("{path}.max_body_bytes"), "must be between 1 and 67108864", self.max_body_bytes));
+        }
+        for (index, header) in self.headers.iter().enumerate() {
+            header.validate(&format!("{path}.headers[{index}]"), problems);
+        }
+        self.expect.validate(&format!("{path}.expect"), problems);
+    }
+}
+
+impl Expect {
+    fn validate(&self, path: &str, problems: &mut Vec<Problem>) {
+        if self.status.is_empty() {
+            problems.push(Problem::bare(format!("{path}.status"), "must name at least one status code"));
+        }
+        for (index, status) in self.status.iter().enumerate() {
+            if !(100..600).contains(status) {
+                problems.push(Problem::new(format!("{path}.status[{index}]"), "must be a status code between 100 and 599", status));
+            }
+        }
+        if let Some(Err(error)) = self.body_matches.as_deref().map(regex::Regex::new) {
+            let why = error.to_string().lines().last().unwrap_or_default().trim().to_owned();
+            problems.push(Problem::new(format!("{path}.body_matches"), format!("must be a regular expression: {why}"), quoted(self.body_matches.as_deref().unwrap_or_default())));
+        }
+        for (list, rules) in [("json", &self.json), ("identity", &self.identity)] {
+            for (index, rule) in rules.iter().enumerate() {
+                if !rule.pointer.is_empty() && !rule.pointer.starts_with('/') {
+                    problems.push(Problem::new(format!("{path}.{list}[{index}].pointer"), "must be a JSON pointer, which begins with /", quoted(&rule.pointer)));
+                }
+            }
+        }
+    }
+}
+
+/// Header names that carry credentials; such values belong into a file or the environment.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_lowercase();
+    ["auth", "token", "key", "cookie", "secret", "password", "session"].iter().any(|word| name.contains(word))
+}
+
+impl Header {
+    fn validate(&self, path: &str, problems: &mut Vec<Problem>) {
+        if hyper::header::HeaderName::from_bytes(self.name.as_bytes()).is_err() {
+            problems.push(Problem::new(format!("{path}.name"), "must be a header name", quoted(&self.name)));
+        }
+        match (&self.value, &self.value_from) {
+            (Some(_), None) if is_secret(&self.name) => {
+                problems.push(Problem::new(format!("{path}.value"), "must come from value_from, because this header carries a secret", "***"));
+            }
+            (Some(value), None) if hyper::header::HeaderValue::from_str(value).is_err() => {
+                problems.push(Problem::new(format!("{path}.value"), "must be printable text", "***"));
+            }
+            (None, Some(reference)) => secret(&format!("{path}.value_from"), reference, problems),
+            (Some(_), None) => {}
+            _ => problems.push(Problem::bare(path, "must have exactly one of value and value_from")),
+        }
+    }
+}
+
+fn url(path: &str, text: &str, wildcard: bool, problems: &mut Vec<Problem>) {
+    let concrete = text.replacen("://*.", "://r-0.", usize::from(wildcard));
+    let parsed = match url::Url::parse(&concrete) {
+        Ok(url) => url,
+        Err(error) => {
+            problems.push(Problem::new(path, format!("must be a URL: {error}"), quoted(text)));
+            return;
+        }
+    };
+    let schemes: &[&str] = if wildcard { &["http", "https"] } else { &["http"] };
+    if !schemes.contains(&parsed.scheme()) {
+        problems.push(Problem::new(path, format!("must begin with {}", schemes.join(":// or ") + "://"), quoted(parsed.scheme())));
+    } else if parsed.host_str().is_none_or(|host| host.contains('*')) {
+        problems.push(Problem::new(path, "must have a host; a wildcard may only be its first label", quoted(text)));
+    }
+    if !parsed.username().is_empty() || parsed.password().is_some() || parsed.query_pairs().any(|(name, _)| is_secret(&name)) {
+        problems.push(Problem::new(path, "must not hold credentials; use a header with value_from", "***"));
+    }
+}

@@ -1,0 +1,220 @@
+//! HTTP endpoints: does each address behind a URL answer as it should, and how fast.
+//!
+//! Every resolved address is asked on a fresh connection, so that one bad load balancer node is
+//! not hidden by its neighbours. Sends only the configured request, GET by default: a router may
+//! answer HEAD with 405 while the service is healthy. Response bodies are judged and dropped; no
+//! part of one leaves this module.
+
+mod config;
+mod probe;
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, join_all};
+use tokio::time::Instant;
+
+pub use config::{Config, Expect, Header, JsonRule, Target};
+
+use crate::driver::{Form, Poll, Task};
+use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::net::{self, Lookup};
+use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
+use probe::{Probe, Prober};
+
+/// The `collector` label.
+pub const NAME: &str = "http";
+
+const LABELS: [&str; 4] = ["target", "kind", "family", "address"];
+
+static SUCCESS: Gauge<4> = gauge(
+    "readiness_http_success",
+    Unit::Number,
+    &LABELS,
+    "Whether an address behind the target's URL answered as expected at the last look.",
+);
+static OUTCOME: StateSet<4> = state_set(
+    "readiness_http_outcome_state",
+    &Outcome::NAMES,
+    &LABELS,
+    "How the last look at an address behind the target's URL ended.",
+);
+static STATUS: Gauge<4> = gauge(
+    "readiness_http_status_code",
+    Unit::Number,
+    &LABELS,
+    "Status code of the last HTTP response of an address, after redirects.",
+);
+static PHASE: Gauge<5> = gauge(
+    "readiness_http_phase_duration_seconds",
+    Unit::Seconds,
+    &["target", "kind", "family", "address", "phase"],
+    "Time that each phase of the last look took: dns, connect, tls, first_byte, total.",
+);
+static BODY: Gauge<4> = gauge(
+    "readiness_http_body_bytes",
+    Unit::Bytes,
+    &LABELS,
+    "Size of the body of the last HTTP response of an address, as far as it was read.",
+);
+static IDENTITY: Gauge<4> = gauge(
+    "readiness_http_identity_match",
+    Unit::Number,
+    &LABELS,
+    "Whether the JSON fields that identify the service have the expected values, so that an answer from another service behind the same wildcard is not taken for this one.",
+);
+static RATIO: Gauge<2> = gauge(
+    "readiness_http_success_ratio",
+    Unit::Ratio,
+    &["target", "kind"],
+    "Share of looks at a target in the sliding window in which every address answered as expected.",
+);
+
+/// Families of this collector.
+pub static FAMILIES: &[&Family] =
+    &[&SUCCESS.0, &OUTCOME.0, &STATUS.0, &PHASE.0, &BODY.0, &IDENTITY.0, &RATIO.0];
+
+/// How a look at one address ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Ok,
+    Dns,
+    Refused,
+    Timeout,
+    Reset,
+    Tls,
+    Protocol,
+    Status,
+    Body,
+    Identity,
+    Redirect,
+    TooLarge,
+}
+
+impl Outcome {
+    const NAMES: [&'static str; 12] = [
+        "ok", "dns", "refused", "timeout", "reset", "tls", "protocol", "status", "body", "identity", "redirect", "too_large",
+    ];
+
+    const fn as_str(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+}
+
+/// One task per target.
+pub fn tasks(config: &Config) -> Result<Vec<Task>, String> {
+    let tls = probe::client_config(config.ca_file.as_deref())?;
+    let lookup = Lookup::new(config.resolver.as_deref(), config.timeout.0)?;
+    config.targets.iter().map(|target| task(config, target, &tls, &lookup)).collect()
+}
+
+fn task(config: &Config, target: &Target, tls: &Arc<rustls::ClientConfig>, lookup: &Lookup) -> Result<Task, String> {
+    let interval = target.interval.unwrap_or(config.interval).0;
+    let timeout = target.timeout.unwrap_or(config.timeout).0;
+    let prober = Prober::new(target, Arc::clone(tls), lookup.clone(), timeout)?;
+    let mut emits: Vec<_> = FAMILIES.iter().map(|family| family.name).collect();
+    if target.expect.identity.is_empty() {
+        emits.retain(|name| *name != IDENTITY.0.name);
+    }
+    Ok(Task {
+        source: Source {
+            collector: NAME,
+            name: target.name.clone(),
+            identity: vec![("target", target.name.clone()), ("kind", target.kind.clone())],
+            emits,
+            interval,
+            keep: interval * 3,
+        },
+        fingerprint: format!("{target:?} {interval:?} {timeout:?} {:?} {:?} {:?}", config.ca_file, config.resolver, config.window),
+        // The probe keeps its own deadline, so that a slow target is a fact and not a failed look.
+        timeout: timeout + Duration::from_secs(1),
+        after: &[],
+        form: Form::Poll(Box::new(HttpCollector {
+            target: target.name.clone(),
+            kind: target.kind.clone(),
+            prober,
+            window: config.window.0,
+            history: VecDeque::new(),
+        })),
+    })
+}
+
+struct HttpCollector {
+    target: String,
+    kind: String,
+    prober: Prober,
+    window: Duration,
+    history: VecDeque<(Instant, bool)>,
+}
+
+impl Poll for HttpCollector {
+    fn look<'a>(&'a mut self, _seen: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
+        async {
+            let request = self.prober.prepare().map_err(|why| CollectError::new(ErrorClass::Local, why))?;
+            let found = self.prober.addresses(&request).await;
+            let looked: Vec<(Option<IpAddr>, Probe)> = match found {
+                Err(probe) => vec![(None, probe)],
+                Ok((addresses, dns)) => {
+                    join_all(addresses.into_iter().map(|address| {
+                        let probe = self.prober.probe(&request, address, dns);
+                        async move { (Some(address), probe.await) }
+                    }))
+                    .await
+                }
+            };
+            self.remember(looked.iter().all(|(_, probe)| probe.outcome == Outcome::Ok));
+            let api_calls = looked.len() as u64;
+            Ok(Observation { objects: looked.len(), samples: self.samples(&looked), api_calls })
+        }
+        .boxed()
+    }
+}
+
+impl HttpCollector {
+    fn remember(&mut self, good: bool) {
+        let now = Instant::now();
+        self.history.push_back((now, good));
+        while self.history.front().is_some_and(|(at, _)| now.duration_since(*at) > self.window) {
+            self.history.pop_front();
+        }
+    }
+
+    fn samples(&self, looked: &[(Option<IpAddr>, Probe)]) -> Vec<Sample> {
+        let mut samples = Vec::with_capacity(looked.len() * 24);
+        for (address, probe) in looked {
+            let text = address.map_or_else(|| "none".to_owned(), |address| address.to_string());
+            let family = address.map_or("none", net::family_of);
+            self.probe_samples([&self.target, &self.kind, family, &text], probe, &mut samples);
+        }
+        let good = self.history.iter().filter(|(_, good)| *good).count();
+        let ratio = good as f64 / self.history.len().max(1) as f64;
+        let detail = format!("{good} of {} looks", self.history.len());
+        samples.push(RATIO.sample([&self.target, &self.kind], ratio).with_detail(&detail));
+        samples
+    }
+
+    fn probe_samples(&self, labels: [&str; 4], probe: &Probe, samples: &mut Vec<Sample>) {
+        let flag = |good: bool| f64::from(u8::from(good));
+        samples.push(SUCCESS.sample(labels, flag(probe.outcome == Outcome::Ok)).with_detail(&probe.detail));
+        samples.extend(OUTCOME.samples(labels, probe.outcome.as_str(), Some(&probe.detail)));
+        if let Some(status) = probe.status {
+            samples.push(STATUS.sample(labels, f64::from(status)));
+        }
+        if let Some(size) = probe.body_bytes {
+            samples.push(BODY.sample(labels, size as f64));
+        }
+        if self.prober.has_identity() {
+            // No JSON, no connection: whoever answers, it is not known to be the right one.
+            samples.push(IDENTITY.sample(labels, flag(probe.identity == Some(true))).with_detail(&probe.detail));
+        }
+        for (phase, took) in &probe.phases {
+            samples.push(PHASE.sample([labels[0], labels[1], labels[2], labels[3], phase], took.as_secs_f64()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

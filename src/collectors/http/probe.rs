@@ -1,0 +1,392 @@
+//! One look at one address: connect, handshake, request, answer, judged against the expectation.
+//!
+//! Speaks HTTP/1.1 over hyper's own connection instead of a pooling client, because a probe wants
+//! a chosen address, a fresh connection each time and the time of each phase.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, Uri};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use url::{Host, Url};
+
+use super::config::{Expect, JsonRule, Target};
+use super::Outcome;
+use crate::config::SecretRef;
+use crate::net::{self, Lookup};
+
+/// What one look at one address found.
+pub(super) struct Probe {
+    pub(super) outcome: Outcome,
+    /// For people; holds no part of a body or header.
+    pub(super) detail: String,
+    pub(super) status: Option<u16>,
+    pub(super) body_bytes: Option<usize>,
+    pub(super) identity: Option<bool>,
+    pub(super) phases: Vec<(&'static str, Duration)>,
+}
+
+/// A failed step.
+struct Failure(Outcome, String);
+
+/// TLS settings for probes: verified, HTTP/1.1, and a full handshake every time.
+pub(super) fn client_config(ca_file: Option<&Path>) -> Result<Arc<rustls::ClientConfig>, String> {
+    let roots = net::trust_roots(ca_file)?;
+    let mut config = rustls::ClientConfig::builder_with_provider(net::crypto())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("set up TLS: {error}"))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.resumption = rustls::client::Resumption::disabled();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// A target, parsed once.
+pub(super) struct Prober {
+    url: Url,
+    wildcard: Option<String>,
+    method: Method,
+    headers: Vec<(HeaderName, HeaderSource)>,
+    expect: Expect,
+    matches: Option<regex::Regex>,
+    redirects: u8,
+    max_body: usize,
+    proxy: Option<Url>,
+    tls: Arc<rustls::ClientConfig>,
+    lookup: Lookup,
+    timeout: Duration,
+}
+
+enum HeaderSource {
+    Plain(HeaderValue),
+    Secret(SecretRef),
+}
+
+/// What is sent in this look.
+pub(super) struct Prepared {
+    url: Url,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Prober {
+    pub(super) fn new(target: &Target, tls: Arc<rustls::ClientConfig>, lookup: Lookup, timeout: Duration) -> Result<Self, String> {
+        let broken = |what: &str, why: String| format!("http target {}: {what}: {why}", target.name);
+        let wildcard = target.url.contains("://*.").then(|| target.url.clone());
+        let concrete = target.url.replacen("://*.", "://r-0.", 1);
+        let mut headers = Vec::new();
+        for configured in &target.headers {
+            let name = HeaderName::from_bytes(configured.name.as_bytes()).map_err(|error| broken("header", error.to_string()))?;
+            let source = match (&configured.value, &configured.value_from) {
+                (Some(value), _) => HeaderSource::Plain(HeaderValue::from_str(value).map_err(|error| broken("header", error.to_string()))?),
+                (None, Some(reference)) => HeaderSource::Secret(reference.clone()),
+                (None, None) => continue,
+            };
+            headers.push((name, source));
+        }
+        Ok(Self {
+            url: Url::parse(&concrete).map_err(|error| broken("url", error.to_string()))?,
+            wildcard,
+            method: Method::from_bytes(target.method.as_bytes()).map_err(|error| broken("method", error.to_string()))?,
+            headers,
+            matches: target.expect.body_matches.as_deref().map(regex::Regex::new).transpose().map_err(|error| broken("body_matches", error.to_string()))?,
+            expect: target.expect.clone(),
+            redirects: target.follow_redirects,
+            max_body: usize::try_from(target.max_body_bytes).unwrap_or(usize::MAX),
+            proxy: target.proxy.as_deref().map(Url::parse).transpose().map_err(|error| broken("proxy", error.to_string()))?,
+            tls,
+            lookup,
+            timeout,
+        })
+    }
+
+    pub(super) fn has_identity(&self) -> bool {
+        !self.expect.identity.is_empty()
+    }
+
+    /// Reads secrets and draws the random label of this look.
+    pub(super) fn prepare(&self) -> Result<Prepared, String> {
+        let url = match &self.wildcard {
+            Some(pattern) => {
+                let concrete = pattern.replacen("://*.", &format!("://{}.", net::random_label()), 1);
+                Url::parse(&concrete).map_err(|error| format!("parse {pattern}: {error}"))?
+            }
+            None => self.url.clone(),
+        };
+        let headers = self.headers.iter().map(|(name, source)| {
+            let value = match source {
+                HeaderSource::Plain(value) => value.clone(),
+                HeaderSource::Secret(reference) => {
+                    let mut value = HeaderValue::from_str(reference.read()?.expose())
+                        .map_err(|_| format!("read secret: the value of header {name} has characters that a header can not hold"))?;
+                    value.set_sensitive(true);
+                    value
+                }
+            };
+            Ok((name.clone(), value))
+        });
+        Ok(Prepared { url, headers: headers.collect::<Result<_, String>>()? })
+    }
+
+    /// The addresses to ask: the host's, or the proxy's.
+    pub(super) async fn addresses(&self, request: &Prepared) -> Result<(Vec<IpAddr>, Duration), Probe> {
+        let started = Instant::now();
+        let host = self.proxy.as_ref().unwrap_or(&request.url).host_str().unwrap_or_default();
+        let found = tokio::time::timeout(self.timeout, self.lookup.addresses(host)).await;
+        let took = started.elapsed();
+        let failed = |outcome, detail| Probe { outcome, detail, status: None, body_bytes: None, identity: None, phases: vec![("dns", took), ("total", took)] };
+        match found {
+            Ok(Ok(addresses)) => Ok((addresses, took)),
+            Ok(Err(why)) => Err(failed(Outcome::Dns, why)),
+            Err(_) => Err(failed(Outcome::Timeout, format!("resolve {host}: no answer in time"))),
+        }
+    }
+
+    /// Asks one address, within the deadline.
+    pub(super) async fn probe(&self, request: &Prepared, address: IpAddr, dns: Duration) -> Probe {
+        let mut probe = Probe { outcome: Outcome::Ok, detail: String::new(), status: None, body_bytes: None, identity: None, phases: vec![("dns", dns)] };
+        let started = Instant::now();
+        let left = self.timeout.saturating_sub(dns);
+        let result = tokio::time::timeout(left, self.exchange(request, address, &mut probe)).await;
+        let result = result.unwrap_or_else(|_| {
+            let reached = probe.phases.last().map_or("dns", |(phase, _)| *phase);
+            Err(Failure(Outcome::Timeout, format!("no complete answer within {} (got as far as {reached})", crate::config::Span(self.timeout))))
+        });
+        match result {
+            Ok(detail) => probe.detail = detail,
+            Err(Failure(outcome, detail)) => (probe.outcome, probe.detail) = (outcome, detail),
+        }
+        probe.phases.push(("total", started.elapsed() + dns));
+        probe
+    }
+
+    async fn exchange(&self, request: &Prepared, address: IpAddr, probe: &mut Probe) -> Result<String, Failure> {
+        let mut url = request.url.clone();
+        let mut address = address;
+        let mut hops = 0;
+        loop {
+            let response = self.ask(&url, address, &request.headers, probe).await?;
+            let location = response.headers().get(header::LOCATION).filter(|_| response.status().is_redirection());
+            if let (Some(location), true) = (location, self.redirects > 0) {
+                if hops == self.redirects {
+                    return Err(Failure(Outcome::Redirect, format!("more than {hops} redirects")));
+                }
+                hops += 1;
+                let next = location.to_str().ok().and_then(|text| url.join(text).ok()).filter(|next| ["http", "https"].contains(&next.scheme()));
+                let next = next.ok_or_else(|| Failure(Outcome::Redirect, "redirected to something that is no URL".to_owned()))?;
+                if next.host_str() != url.host_str() && self.proxy.is_none() {
+                    let host = next.host_str().unwrap_or_default();
+                    let found = self.lookup.addresses(host).await.map_err(|why| Failure(Outcome::Dns, why))?;
+                    address = found[0];
+                }
+                url = next;
+                continue;
+            }
+            return self.judge(response, probe).await;
+        }
+    }
+
+    async fn ask(&self, url: &Url, address: IpAddr, headers: &[(HeaderName, HeaderValue)], probe: &mut Probe) -> Result<Response<Incoming>, Failure> {
+        let secure = url.scheme() == "https";
+        let port = self.proxy.as_ref().unwrap_or(url).port_or_known_default().unwrap_or(80);
+        let mut at = Instant::now();
+        let tcp = TcpStream::connect(SocketAddr::new(address, port)).await.map_err(|error| connection_failed("connect", &error))?;
+        let _ = tcp.set_nodelay(true);
+        lap(probe, "connect", &mut at);
+        let request = self.request(url, headers, self.proxy.is_some() && !secure)?;
+        let response = match (&self.proxy, secure) {
+            (_, false) => send(tcp, request).await,
+            (None, true) => {
+                let tls = self.handshake(url, tcp).await?;
+                lap(probe, "tls", &mut at);
+                send(tls, request).await
+            }
+            (Some(_), true) => {
+                let tunnel = tunnel(tcp, url).await?;
+                let tls = self.handshake(url, tunnel).await?;
+                lap(probe, "tls", &mut at);
+                send(tls, request).await
+            }
+        }?;
+        lap(probe, "first_byte", &mut at);
+        probe.status = Some(response.status().as_u16());
+        Ok(response)
+    }
+
+    async fn handshake<S>(&self, url: &Url, stream: S) -> Result<tokio_rustls::client::TlsStream<S>, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let name = server_name(url)?;
+        let connector = tokio_rustls::TlsConnector::from(Arc::clone(&self.tls));
+        connector.connect(name, stream).await.map_err(|error| {
+            let is_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+            if is_tls { Failure(Outcome::Tls, format!("TLS handshake: {error}")) } else { connection_failed("TLS handshake", &error) }
+        })
+    }
+
+    fn request(&self, url: &Url, headers: &[(HeaderName, HeaderValue)], absolute: bool) -> Result<Request<Empty<Bytes>>, Failure> {
+        let bad = |why: String| Failure(Outcome::Protocol, format!("build request: {why}"));
+        let target = if absolute { &url[..url::Position::AfterQuery] } else { &url[url::Position::BeforePath..url::Position::AfterQuery] };
+        let uri: Uri = target.parse().map_err(|error: hyper::http::uri::InvalidUri| bad(error.to_string()))?;
+        let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
+        let mut request = Request::builder()
+            .method(self.method.clone())
+            .uri(uri)
+            .header(header::HOST, host)
+            .header(header::USER_AGENT, concat!("readiness-exporter/", env!("CARGO_PKG_VERSION")))
+            .header(header::ACCEPT, "*/*")
+            .header(header::CONNECTION, "close")
+            .body(Empty::new())
+            .map_err(|error| bad(error.to_string()))?;
+        for (name, value) in headers {
+            request.headers_mut().insert(name, value.clone());
+        }
+        Ok(request)
+    }
+
+    async fn judge(&self, response: Response<Incoming>, probe: &mut Probe) -> Result<String, Failure> {
+        // `head` keeps the connection alive until the body is read.
+        let (head, body) = response.into_parts();
+        let status = head.status.as_u16();
+        let read = Limited::new(body, self.max_body).collect().await;
+        let body = match read {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => {
+                probe.body_bytes = Some(self.max_body);
+                return Err(Failure(Outcome::TooLarge, format!("the body is larger than {} bytes", self.max_body)));
+            }
+            Err(error) => return Err(Failure(Outcome::Reset, format!("read body: {error}"))),
+        };
+        probe.body_bytes = Some(body.len());
+        let json = if self.expect.json.is_empty() && self.expect.identity.is_empty() { None } else { serde_json::from_slice(&body).ok() };
+        if self.has_identity() {
+            probe.identity = Some(holds(&self.expect.identity, json.as_ref()).is_ok());
+        }
+        if !self.expect.status.contains(&status) {
+            let wanted: Vec<_> = self.expect.status.iter().map(u16::to_string).collect();
+            return Err(Failure(Outcome::Status, format!("status {status}, expected {}", wanted.join(" or "))));
+        }
+        let text = String::from_utf8_lossy(&body);
+        if self.expect.body_contains.as_ref().is_some_and(|needle| !text.contains(needle)) {
+            return Err(Failure(Outcome::Body, format!("status {status}, but the body lacks the expected text")));
+        }
+        if self.matches.as_ref().is_some_and(|pattern| !pattern.is_match(&text)) {
+            return Err(Failure(Outcome::Body, format!("status {status}, but the body does not match the expected pattern")));
+        }
+        holds(&self.expect.json, json.as_ref()).map_err(|why| Failure(Outcome::Body, format!("status {status}, but {why}")))?;
+        holds(&self.expect.identity, json.as_ref())
+            .map_err(|why| Failure(Outcome::Identity, format!("status {status} from another service: {why}")))?;
+        Ok(format!("status {status}"))
+    }
+}
+
+/// Every field has its value; else which one has not. Values are not told: a body may hold secrets.
+fn holds(rules: &[JsonRule], json: Option<&serde_json::Value>) -> Result<(), String> {
+    if rules.is_empty() {
+        return Ok(());
+    }
+    let json = json.ok_or("the body is no JSON")?;
+    for rule in rules {
+        match json.pointer(&rule.pointer) {
+            None => return Err(format!("{} is missing", rule.pointer)),
+            Some(value) if *value != rule.equals => return Err(format!("{} is not {}", rule.pointer, rule.equals)),
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn lap(probe: &mut Probe, phase: &'static str, since: &mut Instant) {
+    let now = Instant::now();
+    let took = now - *since;
+    *since = now;
+    // Redirects pass a phase several times; its time is the sum.
+    match probe.phases.iter_mut().find(|(name, _)| *name == phase) {
+        Some((_, sum)) => *sum += took,
+        None => probe.phases.push((phase, took)),
+    }
+}
+
+fn server_name(url: &Url) -> Result<ServerName<'static>, Failure> {
+    match url.host() {
+        Some(Host::Ipv4(address)) => Ok(ServerName::from(IpAddr::V4(address))),
+        Some(Host::Ipv6(address)) => Ok(ServerName::from(IpAddr::V6(address))),
+        host => ServerName::try_from(host.map(|host| host.to_string()).unwrap_or_default())
+            .map_err(|error| Failure(Outcome::Tls, format!("server name: {error}"))),
+    }
+}
+
+fn connection_failed(act: &str, error: &std::io::Error) -> Failure {
+    use std::io::ErrorKind;
+    let outcome = match error.kind() {
+        ErrorKind::TimedOut => Outcome::Timeout,
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => Outcome::Reset,
+        _ => Outcome::Refused,
+    };
+    Failure(outcome, format!("{act}: {error}"))
+}
+
+fn exchange_failed(error: &hyper::Error) -> Failure {
+    use std::error::Error as _;
+    let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+    if error.is_parse() {
+        return Failure(Outcome::Protocol, format!("read response: it is not HTTP{cause}"));
+    }
+    Failure(Outcome::Reset, format!("read response: the connection was cut{cause}"))
+}
+
+/// Ends the connection's task with the look.
+struct Abort(tokio::task::AbortHandle);
+
+impl Drop for Abort {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn send<S>(stream: S, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(64 * 1024)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| exchange_failed(&error))?;
+    let driver = Abort(tokio::spawn(async move { drop(connection.await) }).abort_handle());
+    let mut response = sender.send_request(request).await.map_err(|error| exchange_failed(&error))?;
+    // The connection must outlive the call: the body is still to be read.
+    response.extensions_mut().insert(Arc::new(driver));
+    Ok(response)
+}
+
+/// Asks the proxy for a tunnel to the URL's host (RFC 9110, section 9.3.6).
+async fn tunnel(tcp: TcpStream, url: &Url) -> Result<TokioIo<hyper::upgrade::Upgraded>, Failure> {
+    let authority = format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(443));
+    let failed = |error: &hyper::Error| Failure(Outcome::Refused, format!("ask the proxy for a tunnel: {error}"));
+    let (mut sender, connection) = http1::handshake(TokioIo::new(tcp)).await.map_err(|error| failed(&error))?;
+    tokio::spawn(async move { drop(connection.with_upgrades().await) });
+    let request = Request::builder()
+        .method(Method::CONNECT)
+        .uri(&authority)
+        .header(header::HOST, &authority)
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| Failure(Outcome::Protocol, format!("build request: {error}")))?;
+    let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
+    if !response.status().is_success() {
+        return Err(Failure(Outcome::Refused, format!("ask the proxy for a tunnel: status {}", response.status().as_u16())));
+    }
+    hyper::upgrade::on(response).await.map(TokioIo::new).map_err(|error| failed(&error))
+}

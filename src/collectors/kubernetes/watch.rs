@@ -1,0 +1,346 @@
+//! Keeps a compact view of one cluster: paged lists, then watches that resume after a disconnect
+//! and list again after 410 Gone, confirmed by a question to `/version` every interval.
+//!
+//! The confirmation is what tells a quiet cluster from a dead connection: an idle watch says
+//! nothing for minutes even when all is well.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::{BoxStream, SelectAll};
+use futures::{FutureExt as _, StreamExt as _};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, ResourceExt as _};
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::config::{ClusterConfig, Config, Selector, WorkloadKind};
+use super::objects::{CronJob, DaemonSet, Deployment, Node, Row, Service, Slim, StatefulSet};
+use super::{connect, facts};
+use crate::driver::{Publisher, Watch};
+use crate::snapshot::{CollectError, ErrorClass, Observation};
+
+/// Objects per page of a list.
+const PAGE: u32 = 500;
+/// Changes within this time are published together.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// A set of objects that is watched as one.
+#[derive(Debug, Clone)]
+pub(super) enum Scope {
+    Nodes,
+    Workloads(Selector),
+    Service { key: String, namespace: String, name: String },
+}
+
+impl Scope {
+    /// The `selector` label.
+    pub(super) fn selector(&self) -> &str {
+        match self {
+            Self::Nodes => "nodes",
+            Self::Workloads(selector) => &selector.name,
+            Self::Service { key, .. } => key,
+        }
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        match self {
+            Self::Workloads(selector) => selector.names.is_empty() || selector.names.iter().any(|wanted| wanted == name),
+            Self::Nodes | Self::Service { .. } => true,
+        }
+    }
+}
+
+/// Everything that is watched in one cluster.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) scopes: Vec<Scope>,
+}
+
+impl Wanted {
+    pub(super) fn of(config: &Config, cluster: &str) -> Self {
+        let here = |clusters: &[String]| clusters.is_empty() || clusters.iter().any(|name| name == cluster);
+        let nodes = config.nodes.then_some(Scope::Nodes);
+        let workloads = config.workloads.iter().filter(|selector| here(&selector.clusters)).cloned().map(Scope::Workloads);
+        let services = config.services.iter().filter(|service| here(&service.clusters)).map(|service| Scope::Service {
+            key: format!("{}/{}", service.namespace, service.name),
+            namespace: service.namespace.clone(),
+            name: service.name.clone(),
+        });
+        Self { scopes: nodes.into_iter().chain(workloads).chain(services).collect() }
+    }
+}
+
+type Key = (String, String);
+
+/// What was seen of a scope.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    rows: Option<BTreeMap<Key, Row>>,
+    listing: BTreeMap<Key, Row>,
+    /// Why it cannot be seen, and since when.
+    failure: Option<(Instant, CollectError)>,
+    keep: Duration,
+}
+
+impl Seen {
+    /// Rows that may be judged.
+    pub(super) fn rows(&self) -> Option<&BTreeMap<Key, Row>> {
+        // A refusal is definite; anything else may be a hiccup and has until `keep`.
+        let gone = self.failure.as_ref().is_some_and(|(since, error)| error.class == ErrorClass::Denied || since.elapsed() > self.keep);
+        self.rows.as_ref().filter(|_| !gone)
+    }
+
+    /// State and words for people.
+    pub(super) fn state(&self) -> (&'static str, String) {
+        match (self.rows(), &self.failure) {
+            (Some(rows), _) if rows.is_empty() => ("empty", "nothing matches".to_owned()),
+            (Some(rows), _) => ("matched", format!("{} found", rows.len())),
+            (None, Some((_, error))) => ("unseen", error.message.clone()),
+            (None, None) => ("unseen", "not listed yet".to_owned()),
+        }
+    }
+
+    fn settled(&self) -> bool {
+        self.rows.is_some() || self.failure.is_some()
+    }
+
+    fn apply(&mut self, scope: &Scope, change: Result<Change, CollectError>) {
+        match change {
+            Err(error) => {
+                let since = self.failure.take().map_or_else(Instant::now, |(since, _)| since);
+                self.failure = Some((since, error));
+            }
+            Ok(change) => {
+                match change {
+                    Change::Restart => self.listing.clear(),
+                    Change::Listed(key, row) if scope.wants(&key.1) => {
+                        self.listing.insert(key, row);
+                    }
+                    Change::Complete => self.rows = Some(std::mem::take(&mut self.listing)),
+                    Change::Put(key, row) if scope.wants(&key.1) => {
+                        self.rows.get_or_insert_default().insert(key, row);
+                    }
+                    Change::Removed(key) => {
+                        self.rows.get_or_insert_default().remove(&key);
+                    }
+                    Change::Listed(..) | Change::Put(..) => {}
+                }
+                // Restarting proves nothing yet.
+                if self.rows.is_some() && self.listing.is_empty() {
+                    self.failure = None;
+                }
+            }
+        }
+    }
+}
+
+enum Change {
+    Restart,
+    Listed(Key, Row),
+    Complete,
+    Put(Key, Row),
+    Removed(Key),
+}
+
+/// The watching collector of one cluster.
+pub(super) struct ClusterWatch {
+    cluster: ClusterConfig,
+    wanted: Wanted,
+    interval: Duration,
+    timeout: Duration,
+}
+
+impl ClusterWatch {
+    pub(super) fn new(cluster: ClusterConfig, wanted: Wanted, interval: Duration, timeout: Duration) -> Self {
+        Self { cluster, wanted, interval, timeout }
+    }
+}
+
+impl Watch for ClusterWatch {
+    fn watch<'a>(&'a mut self, publisher: &'a Publisher) -> BoxFuture<'a, CollectError> {
+        async move {
+            match self.run(publisher).await {
+                Ok(never) => match never {},
+                Err(error) => error,
+            }
+        }
+        .boxed()
+    }
+}
+
+impl ClusterWatch {
+    async fn run(&self, publisher: &Publisher) -> Result<std::convert::Infallible, CollectError> {
+        let client = connect::client(&self.cluster, self.timeout).await?;
+        let started = Instant::now();
+        let mut version = server_version(&client, self.timeout).await?;
+        let mut changes: SelectAll<BoxStream<'static, (usize, Result<Change, CollectError>)>> =
+            self.wanted.scopes.iter().enumerate().map(|(index, scope)| self.stream(&client, index, scope)).collect();
+        let keep = self.interval * 3;
+        let mut scopes: Vec<(Scope, Seen)> =
+            self.wanted.scopes.iter().map(|scope| (scope.clone(), Seen { keep, ..Seen::default() })).collect();
+        let mut confirm = tokio::time::interval_at(Instant::now() + self.interval, self.interval);
+        let mut confirmation = None;
+        let mut publish_at: Option<Instant> = scopes.is_empty().then(Instant::now);
+        let mut api_calls = 1;
+        loop {
+            tokio::select! {
+                Some((index, change)) = changes.next() => {
+                    api_calls += u64::from(matches!(change, Ok(Change::Restart) | Err(_)));
+                    if let Err(error) = &change {
+                        tracing::warn!(cluster = self.cluster.name, selector = scopes[index].0.selector(), class = error.class.as_str(), "{error}");
+                    }
+                    let (scope, seen) = &mut scopes[index];
+                    seen.apply(scope, change);
+                    if scopes.iter().all(|(_, seen)| seen.settled()) {
+                        publish_at.get_or_insert_with(|| Instant::now() + SETTLE);
+                    }
+                }
+                _ = confirm.tick(), if confirmation.is_none() => {
+                    confirmation = Some(server_version(&client, self.timeout).boxed());
+                }
+                confirmed = async { match confirmation.as_mut() { Some(answer) => answer.await, None => std::future::pending().await } } => {
+                    confirmation = None;
+                    version = confirmed?;
+                    api_calls += 1;
+                    if scopes.iter().all(|(_, seen)| seen.settled()) {
+                        publish_at = Some(Instant::now());
+                    }
+                }
+                () = sleep_until(publish_at) => {
+                    publish_at = None;
+                    let objects = scopes.iter().filter_map(|(_, seen)| seen.rows()).map(BTreeMap::len).sum();
+                    let samples = facts::samples(&self.cluster.name, &version, &scopes);
+                    publisher.publish(started.elapsed().min(self.timeout), Ok(Observation { samples, objects, api_calls: std::mem::take(&mut api_calls) }));
+                }
+            }
+        }
+    }
+
+    fn stream(&self, client: &Client, index: usize, scope: &Scope) -> BoxStream<'static, (usize, Result<Change, CollectError>)> {
+        let config = watcher::Config::default().page_size(PAGE);
+        let what = format!("watch {} {} in {}", scope.kind(), scope.selector(), self.cluster.name);
+        let changes = match scope {
+            Scope::Nodes => objects::<Node>(Api::all(client.clone()), config, what, self.interval),
+            Scope::Service { namespace, name, .. } => {
+                let config = config.fields(&format!("metadata.name={name}"));
+                objects::<Service>(Api::namespaced(client.clone(), namespace), config, what, self.interval)
+            }
+            Scope::Workloads(selector) => {
+                let config = match &selector.labels {
+                    Some(labels) => config.labels(labels),
+                    None => config,
+                };
+                let (client, namespace) = (client.clone(), selector.namespace.as_str());
+                match selector.kind {
+                    WorkloadKind::Deployment => objects::<Deployment>(Api::namespaced(client, namespace), config, what, self.interval),
+                    WorkloadKind::StatefulSet => objects::<StatefulSet>(Api::namespaced(client, namespace), config, what, self.interval),
+                    WorkloadKind::DaemonSet => objects::<DaemonSet>(Api::namespaced(client, namespace), config, what, self.interval),
+                    WorkloadKind::CronJob => objects::<CronJob>(Api::namespaced(client, namespace), config, what, self.interval),
+                }
+            }
+        };
+        changes.map(move |change| (index, change)).boxed()
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The changes of one watch. After an error it waits before it tries again: half a second at first,
+/// twice as long each time, never longer than an interval, so that a mended server is seen within one.
+fn objects<K: Slim>(api: Api<K>, config: watcher::Config, what: String, interval: Duration) -> BoxStream<'static, Result<Change, CollectError>> {
+    let first = Duration::from_millis(500);
+    let state = (watcher(api, config).boxed(), Duration::ZERO, first, what);
+    futures::stream::unfold(state, move |(mut events, pause, next, what)| async move {
+        tokio::time::sleep(pause).await;
+        match events.next().await? {
+            Ok(event) => {
+                let next = if matches!(event, Event::Init) { next } else { first };
+                Some((Ok(change(event)), (events, Duration::ZERO, next, what)))
+            }
+            Err(error) => {
+                let error = collect_error(&what, &error);
+                let pause = error.retry_after.map_or(next, |asked| asked.min(crate::driver::RETRY_AFTER_CEILING)).min(interval);
+                Some((Err(error), (events, pause, (next * 2).min(interval), what)))
+            }
+        }
+    })
+    .boxed()
+}
+
+fn change<K: Slim>(event: Event<K>) -> Change {
+    let key = |object: &K| (object.namespace().unwrap_or_default(), object.meta().name.clone().unwrap_or_default());
+    match event {
+        Event::Init => Change::Restart,
+        Event::InitApply(object) => Change::Listed(key(&object), object.row()),
+        Event::InitDone => Change::Complete,
+        Event::Apply(object) => Change::Put(key(&object), object.row()),
+        Event::Delete(object) => Change::Removed(key(&object)),
+    }
+}
+
+async fn server_version(client: &Client, timeout: Duration) -> Result<String, CollectError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Version {
+        git_version: String,
+    }
+    let what = "ask for /version";
+    let request = http_get("/version").map_err(|why| CollectError::new(ErrorClass::Local, format!("{what}: {why}")))?;
+    match tokio::time::timeout(timeout, client.request::<Version>(request)).await {
+        Err(_) => Err(CollectError::new(ErrorClass::Timeout, format!("{what}: no answer within {}", crate::config::Span(timeout)))),
+        Ok(answer) => answer.map(|version| version.git_version).map_err(|error| api_error(what, &error)),
+    }
+}
+
+fn http_get(path: &str) -> Result<hyper::Request<Vec<u8>>, String> {
+    hyper::Request::get(path).body(Vec::new()).map_err(|error| error.to_string())
+}
+
+fn collect_error(what: &str, error: &watcher::Error) -> CollectError {
+    match error {
+        watcher::Error::InitialListFailed(cause) | watcher::Error::WatchStartFailed(cause) | watcher::Error::WatchFailed(cause) => api_error(what, cause),
+        watcher::Error::WatchError(status) => status_error(what, status),
+        watcher::Error::NoResourceVersion => CollectError::new(ErrorClass::Malformed, format!("{what}: an answer without resourceVersion")),
+    }
+}
+
+fn api_error(what: &str, error: &kube::Error) -> CollectError {
+    let class = match error {
+        kube::Error::Api(status) => return status_error(what, status),
+        kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) | kube::Error::LinesCodecMaxLineLengthExceeded => ErrorClass::Malformed,
+        kube::Error::Auth(_) => ErrorClass::Denied,
+        _ => ErrorClass::Unreachable,
+    };
+    CollectError::new(class, format!("{what}: {}", root_cause(error)))
+}
+
+fn status_error(what: &str, status: &kube::core::Status) -> CollectError {
+    let class = match status.code {
+        401 | 403 => ErrorClass::Denied,
+        404 => ErrorClass::NotFound,
+        429 => ErrorClass::Throttled,
+        408 | 504 => ErrorClass::Timeout,
+        500..=599 => ErrorClass::Server,
+        _ => ErrorClass::Malformed,
+    };
+    // `Display` of the status prints everything twice, and an HTML body in full.
+    let reason = if status.reason.is_empty() || status.reason.len() > 80 { "no reason given" } else { &status.reason };
+    let asked = status.details.as_ref().map(|details| details.retry_after_seconds).filter(|seconds| *seconds > 0);
+    let retry_after = asked.map(|seconds| Duration::from_secs(u64::from(seconds)));
+    CollectError { class, message: format!("{what}: status {} ({reason})", status.code), retry_after }
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}

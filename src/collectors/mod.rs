@@ -1,0 +1,72 @@
+//! One module per source of facts. [`COLLECTORS`] is the list from which everything follows:
+//! metric names that checklists may use, documentation, and the tasks that the driver runs.
+//!
+//! Each module holds, in this order, its configuration, its metrics, and the collector that fills
+//! them. A collector does I/O and returns facts; it judges nothing and writes nothing.
+
+pub mod attestations;
+pub mod dns;
+pub mod http;
+pub mod kubernetes;
+pub mod tls;
+
+use crate::config::Loaded;
+use crate::config::validate::did_you_mean;
+use crate::driver::Task;
+use crate::metric::Family;
+
+/// A collector's name and the families that only it fills.
+#[derive(Debug)]
+pub struct Collector {
+    /// The `collector` label.
+    pub name: &'static str,
+    /// Its metrics.
+    pub families: &'static [&'static Family],
+}
+
+/// Every collector.
+pub static COLLECTORS: &[Collector] = &[
+    Collector { name: attestations::NAME, families: attestations::FAMILIES },
+    Collector { name: dns::NAME, families: dns::FAMILIES },
+    Collector { name: http::NAME, families: http::FAMILIES },
+    Collector { name: kubernetes::NAME, families: kubernetes::FAMILIES },
+    Collector { name: tls::NAME, families: tls::FAMILIES },
+];
+
+/// A family by name, or the rule that the name breaks.
+pub fn family(name: &str) -> Result<&'static Family, String> {
+    let families = || COLLECTORS.iter().flat_map(|collector| collector.families);
+    families().find(|family| family.name == name).copied().ok_or_else(|| {
+        let hint = did_you_mean(name, families().map(|family| family.name));
+        format!("must name a metric of this exporter{hint}")
+    })
+}
+
+/// The collector that fills a family.
+pub fn owner(name: &str) -> &'static str {
+    let found = COLLECTORS.iter().find(|collector| collector.families.iter().any(|family| family.name == name));
+    found.map_or("unknown", |collector| collector.name)
+}
+
+/// What is on, as tasks for the driver. Fails when a file that the configuration names cannot be used.
+pub fn tasks(loaded: &Loaded) -> Result<Vec<Task>, String> {
+    // No `..`: a new section that nobody wires must not compile.
+    let crate::config::CollectorsConfig { http, tls, dns, kubernetes } = &loaded.settings.collectors;
+    let mut tasks = Vec::new();
+    if let Some(config) = &loaded.settings.attestations {
+        tasks.push(attestations::task(config));
+    }
+    if let Some(config) = http {
+        tasks.extend(http::tasks(config)?);
+    }
+    if let Some(config) = tls {
+        tasks.extend(tls::tasks(config)?);
+    }
+    if let Some(config) = dns {
+        tasks.extend(dns::tasks(config)?);
+    }
+    if let Some(config) = kubernetes {
+        tasks.extend(kubernetes::tasks(config, &loaded.settings.clusters));
+    }
+    Ok(tasks)
+}

@@ -1,0 +1,339 @@
+//! Certificates as servers present them: a handshake of its own, which goes on whatever the
+//! certificate says, so that an expired one still shows when it expired.
+//!
+//! Nothing is sent after the handshake, and nothing that this connection says is trusted.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, join_all};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, DigitallySignedStruct, ProtocolVersion, RootCertStore, SignatureScheme};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpStream;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::config::validate::{name, pace, quoted, socket_address, unique};
+use crate::config::{Problem, Span};
+use crate::driver::{Form, Poll, Task};
+use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::net::{self, Lookup};
+use crate::snapshot::{CollectError, Observation, Snapshot, Source};
+
+/// The `collector` label.
+pub const NAME: &str = "tls";
+
+/// TLS servers whose certificates are watched.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Time between looks at a target.
+    pub interval: Span,
+    /// Deadline of a look.
+    pub timeout: Span,
+    /// PEM certificates to trust beside the system's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// A name server to use instead of the system's, `address:port`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolver: Option<String>,
+    /// Whom to ask.
+    pub targets: Vec<Target>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { interval: Span::mins(1), timeout: Span::secs(5), ca_file: None, resolver: None, targets: Vec::new() }
+    }
+}
+
+/// One TLS server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// Unique name, the `target` label.
+    pub name: String,
+    /// `host:port`.
+    pub address: String,
+    /// The name to ask for and to verify; the host of `address` when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+}
+
+impl Config {
+    /// Reports every rule that this section breaks.
+    pub(crate) fn validate(&self, path: &str, problems: &mut Vec<Problem>) {
+        pace(path, self.interval, self.timeout, problems);
+        if let Some(resolver) = &self.resolver {
+            socket_address(&format!("{path}.resolver"), resolver, problems);
+        }
+        unique(&format!("{path}.targets"), self.targets.iter().map(|target| target.name.as_str()), problems);
+        for (index, target) in self.targets.iter().enumerate() {
+            let path = format!("{path}.targets[{index}]");
+            name(&format!("{path}.name"), &target.name, problems);
+            match split(&target.address) {
+                None => problems.push(Problem::new(format!("{path}.address"), "must be host:port", quoted(&target.address))),
+                Some((host, _)) => {
+                    let asked = target.server_name.as_deref().unwrap_or(host);
+                    if ServerName::try_from(asked.to_owned()).is_err() {
+                        problems.push(Problem::new(format!("{path}.server_name"), "must be a host name or an IP address", quoted(asked)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn split(address: &str) -> Option<(&str, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    (!host.is_empty()).then_some(())?;
+    Some((host, port.parse().ok().filter(|port| *port > 0)?))
+}
+
+const LABELS: [&str; 2] = ["target", "address"];
+
+static HANDSHAKE: Gauge<2> = gauge(
+    "readiness_tls_handshake_success",
+    Unit::Number,
+    &LABELS,
+    "Whether an address completed a TLS handshake at the last look, whatever its certificate says.",
+);
+static LEAF_NOT_AFTER: Gauge<2> = gauge(
+    "readiness_tls_leaf_not_after_timestamp_seconds",
+    Unit::Timestamp,
+    &LABELS,
+    "When the presented leaf certificate expires, from its X.509 notAfter.",
+);
+static CHAIN_NOT_AFTER: Gauge<2> = gauge(
+    "readiness_tls_chain_not_after_timestamp_seconds",
+    Unit::Timestamp,
+    &LABELS,
+    "When the first certificate of the presented chain expires, from their X.509 notAfter.",
+);
+static VERIFICATION: StateSet<2> = state_set(
+    "readiness_tls_verification_state",
+    &["valid", "expired", "not_yet_valid", "self_signed", "untrusted", "wrong_name", "invalid"],
+    &LABELS,
+    "What verifying the presented chain for the asked name found.",
+);
+static PROTOCOL: Gauge<3> = gauge(
+    "readiness_tls_protocol_info",
+    Unit::Number,
+    &["target", "address", "version"],
+    "The TLS version that was agreed on.",
+);
+
+/// Families of this collector.
+pub static FAMILIES: &[&Family] =
+    &[&HANDSHAKE.0, &LEAF_NOT_AFTER.0, &CHAIN_NOT_AFTER.0, &VERIFICATION.0, &PROTOCOL.0];
+
+/// One task per target.
+pub fn tasks(config: &Config) -> Result<Vec<Task>, String> {
+    let roots = Arc::new(net::trust_roots(config.ca_file.as_deref())?);
+    let lookup = Lookup::new(config.resolver.as_deref(), config.timeout.0)?;
+    config.targets.iter().map(|target| task(config, target, &roots, &lookup)).collect()
+}
+
+fn task(config: &Config, target: &Target, roots: &Arc<RootCertStore>, lookup: &Lookup) -> Result<Task, String> {
+    let (host, port) = split(&target.address).ok_or_else(|| format!("tls target {}: address must be host:port", target.name))?;
+    let asked = target.server_name.as_deref().unwrap_or(host).to_owned();
+    let collector = TlsCollector {
+        target: target.name.clone(),
+        host: host.to_owned(),
+        port,
+        server_name: ServerName::try_from(asked).map_err(|error| format!("tls target {}: server_name: {error}", target.name))?,
+        roots: Arc::clone(roots),
+        lookup: lookup.clone(),
+        timeout: config.timeout.0,
+    };
+    Ok(Task {
+        source: Source {
+            collector: NAME,
+            name: target.name.clone(),
+            identity: vec![("target", target.name.clone())],
+            emits: FAMILIES.iter().map(|family| family.name).collect(),
+            interval: config.interval.0,
+            keep: config.interval.0 * 3,
+        },
+        fingerprint: format!("{target:?} {:?} {:?} {:?} {:?}", config.interval, config.timeout, config.ca_file, config.resolver),
+        timeout: config.timeout.0 + Duration::from_secs(1),
+        after: &[],
+        form: Form::Poll(Box::new(collector)),
+    })
+}
+
+struct TlsCollector {
+    target: String,
+    host: String,
+    port: u16,
+    server_name: ServerName<'static>,
+    roots: Arc<RootCertStore>,
+    lookup: Lookup,
+    timeout: Duration,
+}
+
+impl Poll for TlsCollector {
+    fn look<'a>(&'a mut self, _seen: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
+        async {
+            let found = tokio::time::timeout(self.timeout, self.lookup.addresses(&self.host)).await;
+            let failed = |why: &str| vec![HANDSHAKE.sample([&self.target, "none"], 0.0).with_detail(why)];
+            let samples = match found {
+                Err(_) => failed(&format!("resolve {}: no answer in time", self.host)),
+                Ok(Err(why)) => failed(&why),
+                Ok(Ok(addresses)) => join_all(addresses.into_iter().map(|address| self.at(address))).await.concat(),
+            };
+            let objects = samples.iter().filter(|sample| sample.family.name == HANDSHAKE.0.name).count();
+            Ok(Observation { samples, objects, api_calls: objects as u64 })
+        }
+        .boxed()
+    }
+}
+
+impl TlsCollector {
+    async fn at(&self, address: IpAddr) -> Vec<Sample> {
+        let text = address.to_string();
+        let labels = [self.target.as_str(), text.as_str()];
+        let presented = tokio::time::timeout(self.timeout, present(SocketAddr::new(address, self.port), self.server_name.clone(), &self.roots)).await;
+        let failed = |why: &str| vec![HANDSHAKE.sample(labels, 0.0).with_detail(why)];
+        match presented {
+            Err(_) => failed(&format!("no handshake within {}", Span(self.timeout))),
+            Ok(Err(why)) => failed(&why),
+            Ok(Ok(presented)) => presented.samples(labels),
+        }
+    }
+}
+
+/// What a server presented.
+struct Presented {
+    chain: Vec<CertificateDer<'static>>,
+    verdict: Result<(), rustls::Error>,
+    protocol: Option<ProtocolVersion>,
+}
+
+impl Presented {
+    fn samples(&self, labels: [&str; 2]) -> Vec<Sample> {
+        let certificates: Vec<X509Certificate<'_>> =
+            self.chain.iter().filter_map(|der| X509Certificate::from_der(der).ok()).filter(|(rest, _)| rest.is_empty()).map(|(_, parsed)| parsed).collect();
+        let mut samples = vec![HANDSHAKE.sample(labels, 1.0)];
+        let (state, why) = self.verification(certificates.first());
+        samples.extend(VERIFICATION.samples(labels, state, Some(&why)));
+        // A chain with a certificate that cannot be read has no known end.
+        let ends: Vec<i64> = certificates.iter().map(|certificate| certificate.validity().not_after.timestamp()).collect();
+        if let (Some(first), Some(earliest), true) = (ends.first(), ends.iter().min(), ends.len() == self.chain.len()) {
+            let subject = certificates.first().map(|leaf| leaf.subject().to_string()).unwrap_or_default();
+            samples.push(LEAF_NOT_AFTER.sample(labels, *first as f64).with_detail(&subject));
+            samples.push(CHAIN_NOT_AFTER.sample(labels, *earliest as f64).with_detail(&subject));
+        }
+        if let Some(version) = self.protocol {
+            let version = match version {
+                ProtocolVersion::TLSv1_3 => "TLS 1.3",
+                ProtocolVersion::TLSv1_2 => "TLS 1.2",
+                _ => "other",
+            };
+            samples.push(PROTOCOL.sample([labels[0], labels[1], version], 1.0));
+        }
+        samples
+    }
+
+    fn verification(&self, leaf: Option<&X509Certificate<'_>>) -> (&'static str, String) {
+        let Err(error) = &self.verdict else { return ("valid", "the chain is valid for this name".to_owned()) };
+        let alone = self.chain.len() == 1 && leaf.is_some_and(|leaf| leaf.subject() == leaf.issuer());
+        let state = match error {
+            rustls::Error::InvalidCertificate(reason) => match reason {
+                CertificateError::Expired | CertificateError::ExpiredContext { .. } => "expired",
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "not_yet_valid",
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => "wrong_name",
+                _ if alone => "self_signed",
+                // Another root with the same name shows as a bad signature.
+                CertificateError::UnknownIssuer | CertificateError::BadSignature => "untrusted",
+                _ => "invalid",
+            },
+            _ => "invalid",
+        };
+        (state, error.to_string())
+    }
+}
+
+async fn present(address: SocketAddr, name: ServerName<'static>, roots: &Arc<RootCertStore>) -> Result<Presented, String> {
+    let verifier = Arc::new(Recording::new(roots)?);
+    let mut config = rustls::ClientConfig::builder_with_provider(net::crypto())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("set up TLS: {error}"))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::clone(&verifier) as Arc<dyn ServerCertVerifier>)
+        .with_no_client_auth();
+    config.resumption = rustls::client::Resumption::disabled();
+    let tcp = TcpStream::connect(address).await.map_err(|error| format!("connect: {error}"))?;
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let stream = connector.connect(name, tcp).await.map_err(|error| format!("TLS handshake: {error}"))?;
+    let (_, connection) = stream.get_ref();
+    Ok(Presented {
+        chain: connection.peer_certificates().unwrap_or_default().iter().map(|der| der.clone().into_owned()).collect(),
+        verdict: verifier.verdict(),
+        protocol: connection.protocol_version(),
+    })
+}
+
+/// Asks the real verifier, remembers what it says, and lets the handshake go on either way.
+#[derive(Debug)]
+struct Recording {
+    real: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<rustls::crypto::CryptoProvider>,
+    verdict: Mutex<Result<(), rustls::Error>>,
+}
+
+impl Recording {
+    fn new(roots: &Arc<RootCertStore>) -> Result<Self, String> {
+        let provider = net::crypto();
+        // Without any root there is nothing to verify against, and nothing is trusted.
+        let real = if roots.is_empty() {
+            None
+        } else {
+            let builder = WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(&provider));
+            Some(builder.build().map_err(|error| format!("set up verification: {error}"))?)
+        };
+        let not_asked = Err(rustls::Error::General("the certificate was never verified".to_owned()));
+        Ok(Self { real, provider, verdict: Mutex::new(not_asked) })
+    }
+
+    fn verdict(&self) -> Result<(), rustls::Error> {
+        self.verdict.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ServerCertVerifier for Recording {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verdict = match &self.real {
+            Some(real) => real.verify_server_cert(leaf, intermediates, name, ocsp, now).map(|_| ()),
+            None => Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)),
+        };
+        *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = verdict;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(&self, message: &[u8], leaf: &CertificateDer<'_>, signed: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, leaf, signed, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(&self, message: &[u8], leaf: &CertificateDer<'_>, signed: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, leaf, signed, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

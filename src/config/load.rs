@@ -1,0 +1,442 @@
+//! From a file and the environment to typed settings, with every problem in one run.
+//!
+//! The file and `READINESS__*` variables are layered as untyped values, checked against the JSON
+//! Schema that editors use too, and only then typed. What is structurally wrong is cut out before
+//! typing, so that one typo does not hide the other problems.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+
+use config::{Environment, Map, Source, ValueKind};
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{ValidationError, Validator};
+use serde_json::Value;
+
+use super::{Settings, validate};
+use crate::checklist::Checklist;
+
+/// Prefix of environment variables that override the file: `READINESS__COLLECTORS__HTTP__INTERVAL`.
+///
+/// The double underscore also keeps out the `READINESS_SERVICE_PORT` that Kubernetes injects for a
+/// Service called `readiness`.
+pub const ENV_PREFIX: &str = "READINESS";
+
+/// One rule that the configuration breaks.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// Where, as `collectors.http.targets[0].url`.
+    pub path: String,
+    /// The rule.
+    pub rule: String,
+    /// The offending value, masked where it may be a secret.
+    pub got: Option<String>,
+}
+
+impl Problem {
+    /// A broken rule and the value that breaks it.
+    pub fn new(path: impl Into<String>, rule: impl Into<String>, got: impl fmt::Display) -> Self {
+        Self { path: path.into(), rule: rule.into(), got: Some(got.to_string()) }
+    }
+
+    /// A broken rule that has no single value.
+    pub fn bare(path: impl Into<String>, rule: impl Into<String>) -> Self {
+        Self { path: path.into(), rule: rule.into(), got: None }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = if self.path.is_empty() { "(top level)" } else { &self.path };
+        write!(f, "{path}: {}", self.rule)?;
+        self.got.as_ref().map_or(Ok(()), |got| write!(f, " (got {got})"))
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("read config {path}: {cause}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The file is no YAML; the message has line and column.
+    #[error("parse config {path}: {cause}")]
+    NotYaml {
+        /// The file.
+        path: String,
+        /// What the parser said.
+        cause: String,
+    },
+    /// Every rule that is broken.
+    #[error("config {path} has {} problem{}:\n{}", .problems.len(), if .problems.len() == 1 { "" } else { "s" }, list(.problems))]
+    Invalid {
+        /// The file.
+        path: String,
+        /// The rules, in the order of their paths.
+        problems: Vec<Problem>,
+    },
+}
+
+fn list(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| format!("  {problem}")).collect::<Vec<_>>().join("\n")
+}
+
+/// Settings that kept every rule, with the checklists they name.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The typed settings; paths are absolute or relative to the working directory.
+    pub settings: Settings,
+    /// The configured checklists with overrides applied.
+    pub checklists: Vec<Checklist>,
+}
+
+/// Loads a file and the process environment.
+pub fn load(path: &Path) -> Result<Loaded, LoadError> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|cause| LoadError::Unreadable { path: name.clone(), cause })?;
+    load_str(&text, &name, path.parent().unwrap_or(Path::new("")), None)
+}
+
+/// Loads from text. `environment` replaces the process environment when given; relative paths are
+/// taken from `base`.
+pub fn load_str(
+    text: &str,
+    name: &str,
+    base: &Path,
+    environment: Option<HashMap<String, String>>,
+) -> Result<Loaded, LoadError> {
+    let path = || name.to_owned();
+    // Secrets must not show in the parser's source excerpt.
+    // `n` and `off` are names here, as YAML 1.2 has it.
+    let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
+    let file: Value = if text.trim().is_empty() {
+        Value::Object(serde_json::Map::new())
+    } else {
+        serde_saphyr::from_str_with_options(text, options)
+            .map_err(|error| LoadError::NotYaml { path: path(), cause: error.to_string() })?
+    };
+    let file = if file.is_null() { Value::Object(serde_json::Map::new()) } else { file };
+    if !file.is_object() {
+        let problem = Problem::new("", "must be a map of settings", kind_of(&file));
+        return Err(LoadError::Invalid { path: path(), problems: vec![problem] });
+    }
+    let schema = schema();
+    let mut merged = layer(file, environment, &schema)
+        .map_err(|error| LoadError::NotYaml { path: path(), cause: error.to_string() })?;
+    let mut problems = Vec::new();
+    let complete = prune(&mut merged, &schema, &mut problems);
+    match serde_json::from_value::<Settings>(merged) {
+        Ok(mut settings) => {
+            settings.resolve_paths(base);
+            let mut further = Vec::new();
+            let checklists = validate::validate(&settings, complete, &mut further);
+            further.retain(|problem| !problems.iter().any(|known| follows(problem, known)));
+            problems.append(&mut further);
+            if problems.is_empty() {
+                return Ok(Loaded { settings, checklists });
+            }
+        }
+        Err(error) => problems.push(Problem::bare("", error.to_string())),
+    }
+    problems.sort();
+    problems.dedup();
+    Err(LoadError::Invalid { path: path(), problems })
+}
+
+/// Whether a problem only says that something is gone which was cut out for the known one.
+fn follows(problem: &Problem, known: &Problem) -> bool {
+    known.path.strip_prefix(&problem.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
+}
+
+/// The JSON Schema of the configuration file.
+pub fn schema() -> Value {
+    let mut schema = schemars::schema_for!(Settings).to_value();
+    schema["title"] = "readiness-exporter configuration".into();
+    schema
+}
+
+#[derive(Debug, Clone)]
+struct FileLayer(Map<String, config::Value>);
+
+impl Source for FileLayer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, config::Value>, config::ConfigError> {
+        Ok(self.0.clone())
+    }
+}
+
+fn layer(
+    file: Value,
+    environment: Option<HashMap<String, String>>,
+    schema: &Value,
+) -> Result<Value, config::ConfigError> {
+    let variables = Environment::with_prefix(ENV_PREFIX)
+        .prefix_separator("__")
+        .separator("__")
+        .ignore_empty(true)
+        .source(environment.map(|variables| variables.into_iter().collect()));
+    let ValueKind::Table(table) = to_config(file).kind else { unreachable!("checked by the caller to be a map") };
+    let merged = config::Config::builder().add_source(FileLayer(table)).add_source(variables).build()?;
+    Ok(from_config(merged.cache, Some(schema), schema))
+}
+
+fn to_config(value: Value) -> config::Value {
+    let kind = match value {
+        Value::Null => ValueKind::Nil,
+        Value::Bool(flag) => ValueKind::Boolean(flag),
+        Value::Number(number) => number.as_i64().map_or_else(
+            || ValueKind::Float(number.as_f64().unwrap_or(f64::NAN)),
+            ValueKind::I64,
+        ),
+        Value::String(text) => ValueKind::String(text),
+        Value::Array(items) => ValueKind::Array(items.into_iter().map(to_config).collect()),
+        Value::Object(fields) => {
+            ValueKind::Table(fields.into_iter().map(|(key, value)| (key, to_config(value))).collect())
+        }
+    };
+    config::Value::new(None, kind)
+}
+
+/// Back to JSON; text from the environment takes the type that the schema wants.
+fn from_config(value: config::Value, schema: Option<&Value>, root: &Value) -> Value {
+    let from_environment = value.origin().is_some();
+    match value.kind {
+        ValueKind::Nil => Value::Null,
+        ValueKind::Boolean(flag) => flag.into(),
+        ValueKind::I64(number) => number.into(),
+        ValueKind::I128(number) => number.to_string().into(),
+        ValueKind::U64(number) => number.into(),
+        ValueKind::U128(number) => number.to_string().into(),
+        ValueKind::Float(number) => number.into(),
+        ValueKind::String(text) if from_environment && !wants_text(schema) => {
+            serde_json::from_str(&text).ok().filter(|parsed: &Value| !parsed.is_string()).unwrap_or(Value::String(text))
+        }
+        ValueKind::String(text) => text.into(),
+        ValueKind::Array(items) => {
+            let schema = schema.and_then(|schema| schema.get("items")).map(|schema| resolve(schema, root));
+            items.into_iter().map(|item| from_config(item, schema, root)).collect()
+        }
+        ValueKind::Table(fields) => {
+            let mut object = serde_json::Map::new();
+            for (key, value) in fields {
+                let property = schema.and_then(|schema| {
+                    schema.get("properties").and_then(|all| all.get(&key)).or_else(|| schema.get("additionalProperties"))
+                });
+                let value = from_config(value, property.map(|schema| resolve(schema, root)), root);
+                object.insert(key, value);
+            }
+            Value::Object(object)
+        }
+    }
+}
+
+fn wants_text(schema: Option<&Value>) -> bool {
+    match schema.and_then(|schema| schema.get("type")) {
+        Some(Value::String(kind)) => kind == "string",
+        Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == "string"),
+        _ => true,
+    }
+}
+
+/// Follows `$ref`, and the one branch of an optional section that is not null.
+fn resolve<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
+    if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
+        return target.strip_prefix('#').and_then(|pointer| root.pointer(pointer)).map_or(schema, |found| resolve(found, root));
+    }
+    let branches = schema.get("anyOf").and_then(Value::as_array);
+    branches
+        .and_then(|branches| branches.iter().find(|branch| branch.get("type").is_none_or(|kind| kind != "null")))
+        .map_or(schema, |branch| resolve(branch, root))
+}
+
+/// Reports what the schema forbids and cuts it out until the rest can be typed. Returns whether
+/// every list element survived; if not, references to the lost ones cannot be judged.
+fn prune(value: &mut Value, schema: &Value, problems: &mut Vec<Problem>) -> bool {
+    let Ok(validator) = jsonschema::validator_for(schema) else {
+        problems.push(Problem::bare("", "the built-in schema is broken, which is a defect of this program"));
+        return false;
+    };
+    let mut complete = true;
+    while let Some(cuts) = broken(value, &validator, problems) {
+        for cut in cuts {
+            complete &= remove(value, &cut);
+        }
+    }
+    complete
+}
+
+/// JSON pointers of what must go, or `None` when nothing is wrong.
+fn broken(value: &Value, validator: &Validator, problems: &mut Vec<Problem>) -> Option<Vec<String>> {
+    let mut cuts = Vec::new();
+    for error in validator.iter_errors(value) {
+        explain(&error, problems, &mut cuts);
+    }
+    // Later elements first, so that removing one does not move the others.
+    cuts.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| b.cmp(a)));
+    cuts.dedup();
+    (!cuts.is_empty()).then_some(cuts)
+}
+
+fn explain(error: &ValidationError<'_>, problems: &mut Vec<Problem>, cuts: &mut Vec<String>) {
+    let pointer = error.instance_path().as_str().to_owned();
+    let path = dotted(&pointer);
+    let got = shown(&path, error.instance());
+    let rule = match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            for key in unexpected {
+                problems.push(Problem::bare(join(&path, key), "unknown key"));
+                cuts.push(format!("{pointer}/{}", escape(key)));
+            }
+            return;
+        }
+        ValidationErrorKind::Required { property } => {
+            let missing = join(&path, property.as_str().unwrap_or_default());
+            // What was cut out for another reason is not missing.
+            if problems.iter().all(|problem| problem.path != missing) {
+                problems.push(Problem::bare(missing, "must be set"));
+            }
+            cuts.push(pointer);
+            return;
+        }
+        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+            if let Some(options) = alternatives(context) {
+                format!("must be one of {options}")
+            } else {
+                // The branch that got furthest is the one that was meant.
+                let is_null_branch = |errors: &&Vec<ValidationError<'_>>| {
+                    errors.iter().any(|e| e.to_string().contains("is not of type \"null\""))
+                };
+                let meant = context.iter().filter(|errors| !is_null_branch(errors)).min_by_key(|errors| errors.len());
+                for nested in meant.into_iter().flatten() {
+                    explain(nested, problems, cuts);
+                }
+                return;
+            }
+        }
+        ValidationErrorKind::Enum { options } => format!("must be one of {}", names(options.as_array().into_iter().flatten())),
+        ValidationErrorKind::Constant { expected_value } => format!("must be {expected_value}"),
+        ValidationErrorKind::Type { kind } => format!("must be {}", type_name(kind)),
+        ValidationErrorKind::Pattern { .. } | ValidationErrorKind::MinLength { .. } => {
+            "must be a duration such as 30s, 10m, 1h30m or 7d".to_owned()
+        }
+        ValidationErrorKind::Minimum { limit } => format!("must be at least {limit}"),
+        ValidationErrorKind::Maximum { limit } => format!("must be at most {limit}"),
+        _ => error.to_string(),
+    };
+    problems.push(Problem::new(path, rule, got));
+    cuts.push(pointer);
+}
+
+fn alternatives(context: &[Vec<ValidationError<'_>>]) -> Option<String> {
+    let mut options = Vec::new();
+    for errors in context {
+        match errors.iter().map(ValidationError::kind).next() {
+            Some(ValidationErrorKind::Constant { expected_value }) => options.push(expected_value.as_ref().clone()),
+            Some(ValidationErrorKind::Enum { options: more }) => options.extend(more.as_array().cloned().unwrap_or_default()),
+            _ => return None,
+        }
+    }
+    Some(names(options.iter()))
+}
+
+fn names<'a>(options: impl Iterator<Item = &'a Value>) -> String {
+    options.map(|option| option.as_str().map_or_else(|| option.to_string(), str::to_owned)).collect::<Vec<_>>().join(", ")
+}
+
+fn type_name(kind: &jsonschema::error::TypeKind) -> String {
+    use jsonschema::error::TypeKind;
+    let words = match kind {
+        TypeKind::Single(one) => vec![one.to_string()],
+        TypeKind::Multiple(several) => several.iter().map(|one| one.to_string()).filter(|one| one != "null").collect(),
+    };
+    let named: Vec<_> = words
+        .iter()
+        .map(|word| match word.as_str() {
+            "string" => "text (put numbers that are names in quotes)",
+            "object" => "a map",
+            "array" => "a list",
+            "integer" => "a whole number",
+            "boolean" => "true or false",
+            other => other,
+        })
+        .collect();
+    named.join(" or ")
+}
+
+/// Removes what `pointer` names; true unless a list element was lost.
+fn remove(value: &mut Value, pointer: &str) -> bool {
+    let Some((parent, key)) = pointer.rsplit_once('/') else {
+        *value = Value::Object(serde_json::Map::new());
+        return false;
+    };
+    match value.pointer_mut(parent) {
+        Some(Value::Object(fields)) => {
+            fields.remove(&key.replace("~1", "/").replace("~0", "~"));
+            true
+        }
+        Some(Value::Array(items)) => {
+            if let Some(index) = key.parse().ok().filter(|index: &usize| *index < items.len()) {
+                items.remove(index);
+            }
+            false
+        }
+        _ => true,
+    }
+}
+
+fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+/// `/collectors/http/targets/0/url` as `collectors.http.targets[0].url`.
+fn dotted(pointer: &str) -> String {
+    let mut path = String::new();
+    for key in pointer.split('/').skip(1) {
+        if key.parse::<usize>().is_ok() {
+            path.push_str(&format!("[{key}]"));
+        } else {
+            path = join(&path, &key.replace("~1", "/").replace("~0", "~"));
+        }
+    }
+    path
+}
+
+/// The value for an error message: short, and masked where a secret may have been written.
+fn shown(path: &str, value: &Value) -> String {
+    let suspicious = ["token", "secret", "password", "authorization", "header", "value", "key"];
+    let last = path.rsplit('.').next().unwrap_or(path).to_lowercase();
+    if suspicious.iter().any(|word| last.contains(word) || path.to_lowercase().contains("headers")) {
+        return "***".to_owned();
+    }
+    match value {
+        Value::Array(_) | Value::Object(_) => kind_of(value).to_owned(),
+        other => {
+            let text = other.to_string();
+            if text.chars().count() > 60 { text.chars().take(60).chain(['…']).collect() } else { text }
+        }
+    }
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a map",
+        Value::Null => "nothing",
+        _ => "a single value",
+    }
+}
+
+#[cfg(test)]
+mod tests;

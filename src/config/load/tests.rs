@@ -1,0 +1,162 @@
+//! Every kind of mistake, with the exact words a person reads.
+
+use super::*;
+
+fn load(text: &str) -> Result<Loaded, LoadError> {
+    load_with(text, &[])
+}
+
+fn load_with(text: &str, environment: &[(&str, &str)]) -> Result<Loaded, LoadError> {
+    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    load_str(text, "readiness.yaml", Path::new("/etc/readiness"), Some(environment))
+}
+
+fn problems(text: &str) -> Vec<String> {
+    match load(text) {
+        Err(LoadError::Invalid { problems, .. }) => problems.iter().map(ToString::to_string).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_empty_file_is_the_defaults() {
+    assert!(load("").unwrap().settings.collectors.http.is_none());
+    assert_eq!(load("# nothing\n").unwrap().checklists[0].name, "workshop");
+}
+
+#[test]
+fn everything_wrong_is_reported_in_one_run() {
+    let text = r#"
+colectors: {}
+events:
+  - { name: w, time_zone: Mars/Base, start: 2026-12-01T09:00, duration: 1h }
+  - { name: w, time_zone: UTC, cron: "0 9 * * *", duration: 1h, checklist: worshop }
+clusters:
+  - { name: us, server: "https://a", token: { env: T } }
+waivers:
+  - { check: NodeNotRedy, who: Ada, why: spare, until: 2026-12-02T00:00:00Z }
+collectors:
+  http:
+    interval: 5s
+    timeout: 10s
+    targets:
+      - { name: a, url: "https://a.test/", kindd: healthz }
+      - { name: a, url: "ftp://a.test/", expect: { status: ["200"], body_matches: "(" } }
+  dns:
+    names:
+      - { name: "a.test", expect: { load_balancer: { cluster: eu, namespace: n, service: s } } }
+  kubernetes:
+    workloads:
+      - { name: w, kind: Deploymnt, namespace: n, names: [x] }
+"#;
+    assert_eq!(
+        problems(text),
+        [
+            "colectors: unknown key",
+            "collectors.http.targets[0].kindd: unknown key",
+            "collectors.http.targets[1].expect.body_matches: must be a regular expression: error: unclosed group (got \"(\")",
+            "collectors.http.targets[1].expect.status[0]: must be a whole number (got \"200\")",
+            "collectors.http.targets[1].url: must begin with http:// or https:// (got \"ftp\")",
+            "collectors.http.targets[1]: must have a name that collectors.http.targets[0] does not have (got \"a\")",
+            "collectors.http.timeout: must be longer than nothing and at most the interval, 5s (got 10s)",
+            "collectors.kubernetes.workloads[0].kind: must be one of Deployment, StatefulSet, DaemonSet, CronJob (got \"Deploymnt\")",
+            "events[0].time_zone: must be an IANA time zone such as Europe/London (got \"Mars/Base\")",
+            "events[1]: must have a name that events[0] does not have (got \"w\")",
+            "waivers[0].check: must name a check; did you mean NodeNotReady? (got \"NodeNotRedy\")",
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    );
+}
+
+#[test]
+fn dangling_references_are_reported() {
+    let text = r#"
+events: [{ name: w, time_zone: UTC, cron: "0 9 * * *", duration: 1h, checklist: worshop }]
+clusters: [{ name: us, server: "https://a", token: { env: T } }]
+collectors:
+  dns: { names: [{ name: a.test, expect: { load_balancer: { cluster: uss, namespace: n, service: s } } }] }
+  kubernetes: { workloads: [{ name: w, kind: Deployment, namespace: n, names: [x], clusters: [eu] }] }
+waivers: [{ check: NodeNotReady, labels: { cluster: ap }, who: a, why: b, until: 2026-12-02T00:00:00Z }]
+"#;
+    assert_eq!(
+        problems(text),
+        [
+            "collectors.dns.names[0].expect.load_balancer.cluster: must name a configured cluster; did you mean us? (got \"uss\")",
+            "collectors.dns.names[0].expect.load_balancer.service: must be listed in collectors.kubernetes.services, which reads its load balancer (got \"n/s\")",
+            "collectors.kubernetes.workloads[0].clusters[0]: must name a configured cluster (got \"eu\")",
+            "events[0].checklist: must name a configured checklist; did you mean workshop? (got \"worshop\")",
+            "waivers[0].labels.cluster: must name a configured cluster (got \"ap\")",
+        ]
+    );
+}
+
+#[test]
+fn a_key_that_does_not_exist_is_found_at_every_level() {
+    let good: Value = serde_saphyr::from_str(include_str!("../../../examples/workshop.yaml")).unwrap();
+    let mut pointers = Vec::new();
+    maps(&good, String::new(), &mut pointers);
+    assert!(pointers.len() > 20);
+    for pointer in pointers {
+        // The names of overrides and the labels of waivers are free.
+        let mut wrong = good.clone();
+        wrong.pointer_mut(&pointer).and_then(Value::as_object_mut).unwrap().insert("bogus".into(), 1.into());
+        let text = serde_json::to_string(&wrong).unwrap();
+        let found = load(&text).unwrap_err().to_string();
+        assert!(found.contains("bogus"), "{pointer}: {found}");
+    }
+}
+
+fn maps(value: &Value, pointer: String, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                maps(value, format!("{pointer}/{key}"), found);
+            }
+            found.push(pointer);
+        }
+        Value::Array(items) => items.iter().enumerate().for_each(|(index, item)| maps(item, format!("{pointer}/{index}"), found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_environment_overrides_the_file_and_is_checked_like_it() {
+    let file = "collectors: { http: { interval: 30s } }";
+    let loaded = load_with(file, &[("READINESS__COLLECTORS__HTTP__INTERVAL", "10s"), ("READINESS_SERVICE_PORT", "tcp://1")]).unwrap();
+    assert_eq!(loaded.settings.collectors.http.unwrap().interval.to_string(), "10s");
+    let loaded = load_with("collectors: { kubernetes: {} }\nclusters: [{name: a, in_cluster: true}]", &[("READINESS__COLLECTORS__KUBERNETES__NODES", "false")]).unwrap();
+    assert!(!loaded.settings.collectors.kubernetes.unwrap().nodes);
+    let wrong = load_with(file, &[("READINESS__COLLECTORS__HTTP__INTERVAL", "soon"), ("READINESS__COLECTORS", "x")]).unwrap_err().to_string();
+    assert_eq!(
+        wrong,
+        "config readiness.yaml has 2 problems:\n  colectors: unknown key\n  collectors.http.interval: must be a duration such as 30s, 10m, 1h30m or 7d (got \"soon\")"
+    );
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_refused_and_not_printed() {
+    for text in [
+        "clusters: [{ name: a, server: 'https://a', token: hunter2 }]",
+        "collectors: { http: { targets: [{ name: a, url: 'https://a.test', headers: [{ name: Authorization, value: Bearer hunter2 }] }] } }",
+        "collectors: { http: { targets: [{ name: a, url: 'https://u:hunter2@a.test' }] } }",
+        "collectors: { http: { targets: [{ name: a, url: 'https://a.test?token=hunter2' }] } }",
+        "collectors: { http: { targets: [{ name: a, url: 'https://a.test', headers: { Authorization: hunter2 } }] } }",
+    ] {
+        let message = load(text).unwrap_err().to_string();
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+}
+
+#[test]
+fn paths_are_taken_from_the_folder_of_the_file() {
+    let loaded = load("attestations: { file: said.yaml }").unwrap();
+    assert_eq!(loaded.settings.attestations.unwrap().file, Path::new("/etc/readiness/said.yaml"));
+}
+
+#[test]
+fn what_is_no_yaml_says_where() {
+    let message = load("events: [\n").unwrap_err().to_string();
+    assert!(message.starts_with("parse config readiness.yaml: "), "{message}");
+    assert_eq!(problems("- 1"), ["(top level): must be a map of settings (got a list)"]);
+}

@@ -1,0 +1,153 @@
+//! The configuration file: its types, how it is loaded, and every rule it must keep.
+//!
+//! Strict on purpose: an unknown key or a dangling reference stops the start, because a check that
+//! silently watches nothing would be a false go. All problems are reported in one run.
+
+mod load;
+mod types;
+pub(crate) mod validate;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use load::{ENV_PREFIX, LoadError, Loaded, Problem, load, load_str, schema};
+pub use types::{Secret, SecretRef, Span};
+
+use crate::checklist::Override;
+use crate::collectors::{dns, http, kubernetes, tls};
+
+/// The whole configuration file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// What is being prepared for. Without one, checklists are judged as if the event were now.
+    pub events: Vec<EventConfig>,
+    /// Checklists to judge; the shipped `workshop` when empty.
+    pub checklists: Vec<ChecklistConfig>,
+    /// Where people's confirmations are read from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attestations: Option<AttestationsConfig>,
+    /// Red lines that somebody has taken responsibility for.
+    pub waivers: Vec<WaiverConfig>,
+    /// Kubernetes clusters, by the name that becomes the `cluster` label.
+    pub clusters: Vec<kubernetes::ClusterConfig>,
+    /// What to look at. A collector that is left out is off, and its checks are not applicable.
+    pub collectors: CollectorsConfig,
+}
+
+/// One section per collector.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CollectorsConfig {
+    /// HTTP endpoints.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<http::Config>,
+    /// Certificates presented by TLS servers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<tls::Config>,
+    /// DNS names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dns: Option<dns::Config>,
+    /// Objects of the configured clusters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<kubernetes::Config>,
+}
+
+/// An event: one-off (`start`) or recurring (`cron`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EventConfig {
+    /// Unique name, the `event` label.
+    pub name: String,
+    /// The checklist that decides about it.
+    #[serde(default = "default_checklist")]
+    pub checklist: String,
+    /// IANA time zone of all times of this event.
+    pub time_zone: String,
+    /// Start of a one-off event, local time: `2026-12-01T09:00`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+    /// End of a one-off event, local time; or give `duration`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<String>,
+    /// Starts of a recurring event as a cron expression, local time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cron: Option<String>,
+    /// Length of the event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<Span>,
+    /// Expected participants; checks about capacity need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub participants: Option<u32>,
+    /// How long before the start a no-go pages.
+    #[serde(default = "default_lead_times")]
+    pub lead_times: Vec<Span>,
+}
+
+fn default_checklist() -> String {
+    "workshop".to_owned()
+}
+
+fn default_lead_times() -> Vec<Span> {
+    vec![Span::days(2), Span::days(1), Span::hours(1)]
+}
+
+/// A checklist to judge, with this installation's changes to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChecklistConfig {
+    /// Name of a shipped checklist, or of the one in `file`.
+    pub name: String,
+    /// A checklist of your own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// Changes by check name.
+    #[serde(default)]
+    pub overrides: BTreeMap<String, Override>,
+}
+
+/// The file in which people confirm what no machine can see.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AttestationsConfig {
+    /// A YAML list of `{ attest, who, at, valid_for }`.
+    pub file: PathBuf,
+    /// Time between reads.
+    #[serde(default = "default_attestations_interval")]
+    pub interval: Span,
+}
+
+fn default_attestations_interval() -> Span {
+    Span::secs(15)
+}
+
+/// A red line that does not block, because somebody said so.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WaiverConfig {
+    /// Name of the check.
+    pub check: String,
+    /// Only lines with these labels; all lines of the check when empty.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Who takes responsibility.
+    pub who: String,
+    /// Why it is acceptable.
+    pub why: String,
+    /// When it ends, with an offset: `2026-12-02T00:00:00Z`.
+    pub until: String,
+}
+
+impl Settings {
+    /// The configured checklists, or the shipped one when none is named.
+    pub fn checklists_or_default(&self) -> Vec<ChecklistConfig> {
+        if self.checklists.is_empty() {
+            vec![ChecklistConfig { name: default_checklist(), file: None, overrides: BTreeMap::new() }]
+        } else {
+            self.checklists.clone()
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Rules that a schema cannot say: uniqueness, references, times and expressions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::{EventConfig, Problem, SecretRef, Settings, Span};
+use crate::checklist::{self, Checklist};
+use crate::collectors::{http, kubernetes, tls};
+use crate::event;
+
+type Problems = Vec<Problem>;
+
+/// Checks every rule and loads the checklists. With `complete` false, something was cut out before
+/// and a missing reference may be a consequence of that, so references are not judged.
+pub(super) fn validate(settings: &Settings, complete: bool, problems: &mut Problems) -> Vec<Checklist> {
+    let clusters: BTreeSet<&str> = settings.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+    let references = References { clusters, services: services(settings), complete };
+    let checklists = load_checklists(settings, problems);
+    events(settings, &checklists, &references, problems);
+    for (index, cluster) in settings.clusters.iter().enumerate() {
+        cluster.validate(&format!("clusters[{index}]"), problems);
+    }
+    unique("clusters", settings.clusters.iter().map(|cluster| cluster.name.as_str()), problems);
+    if let Some(http) = &settings.collectors.http {
+        http.validate("collectors.http", problems);
+    }
+    if let Some(tls) = &settings.collectors.tls {
+        tls.validate("collectors.tls", problems);
+    }
+    if let Some(dns) = &settings.collectors.dns {
+        dns.validate("collectors.dns", &references, problems);
+    }
+    if let Some(kubernetes) = &settings.collectors.kubernetes {
+        kubernetes.validate("collectors.kubernetes", &references, problems);
+        if complete && settings.clusters.is_empty() {
+            problems.push(Problem::bare("clusters", "must name at least one cluster while collectors.kubernetes is on"));
+        }
+    }
+    if let Some(attestations) = &settings.attestations {
+        interval("attestations.interval", attestations.interval, problems);
+    }
+    waivers(settings, &checklists, &references, problems);
+    checklists
+}
+
+/// What other sections may refer to.
+pub(crate) struct References<'a> {
+    clusters: BTreeSet<&'a str>,
+    services: BTreeSet<(&'a str, &'a str)>,
+    complete: bool,
+}
+
+impl References<'_> {
+    /// The name must be a configured cluster.
+    pub(crate) fn cluster(&self, path: &str, name: &str, problems: &mut Problems) {
+        if self.complete && !self.clusters.contains(name) {
+            let known = self.clusters.iter().copied();
+            problems.push(Problem::new(path, format!("must name a configured cluster{}", did_you_mean(name, known)), quoted(name)));
+        }
+    }
+
+    /// The Service must be watched.
+    pub(crate) fn service(&self, path: &str, namespace: &str, name: &str, problems: &mut Problems) {
+        if self.complete && !self.services.contains(&(namespace, name)) {
+            let rule = "must be listed in collectors.kubernetes.services, which reads its load balancer";
+            problems.push(Problem::new(path, rule, quoted(&format!("{namespace}/{name}"))));
+        }
+    }
+}
+
+fn services(settings: &Settings) -> BTreeSet<(&str, &str)> {
+    let kubernetes = settings.collectors.kubernetes.iter();
+    kubernetes.flat_map(|config| &config.services).map(|s| (s.namespace.as_str(), s.name.as_str())).collect()
+}
+
+fn load_checklists(settings: &Settings, problems: &mut Problems) -> Vec<Checklist> {
+    let mut loaded = Vec::new();
+    let configured = settings.checklists_or_default();
+    unique("checklists", configured.iter().map(|checklist| checklist.name.as_str()), problems);
+    for (index, wanted) in configured.iter().enumerate() {
+        let path = format!("checklists[{index}]");
+        match checklist::load(&wanted.name, wanted.file.as_deref()) {
+            Err(found) => problems.extend(found.into_iter().map(|problem| Problem { path: format!("{path} {}", problem.path), ..problem })),
+            Ok(mut checklist) => {
+                problems.extend(checklist.apply(&wanted.overrides, &format!("{path}.overrides")));
+                loaded.push(checklist);
+            }
+        }
+    }
+    loaded
+}
+
+fn events(settings: &Settings, checklists: &[Checklist], references: &References<'_>, problems: &mut Problems) {
+    unique("events", settings.events.iter().map(|event| event.name.as_str()), problems);
+    let names: Vec<_> = settings.checklists_or_default().iter().map(|checklist| checklist.name.clone()).collect();
+    for (index, event) in settings.events.iter().enumerate() {
+        let path = format!("events[{index}]");
+        event_times(&path, event, problems);
+        if references.complete && !names.contains(&event.checklist) {
+            let hint = did_you_mean(&event.checklist, names.iter().map(String::as_str));
+            problems.push(Problem::new(format!("{path}.checklist"), format!("must name a configured checklist{hint}"), quoted(&event.checklist)));
+        }
+        for (position, lead) in event.lead_times.iter().enumerate() {
+            if lead.0.is_zero() {
+                problems.push(Problem::new(format!("{path}.lead_times[{position}]"), "must be longer than nothing", lead));
+            }
+        }
+    }
+    for checklist in checklists {
+        for check in checklist.checks() {
+            if let Some(cluster) = check.filter.get("cluster") {
+                let path = format!("checklists.{}.{}.where.cluster", checklist.name, check.name);
+                references.cluster(&path, cluster, problems);
+            }
+        }
+    }
+}
+
+fn event_times(path: &str, event: &EventConfig, problems: &mut Problems) {
+    name(&format!("{path}.name"), &event.name, problems);
+    match (&event.start, &event.cron) {
+        (Some(_), Some(_)) => problems.push(Problem::bare(path, "must have one of start and cron, not both")),
+        (None, None) => problems.push(Problem::bare(path, "must have start (one-off) or cron (recurring)")),
+        (Some(_), None) if event.end.is_some() == event.duration.is_some() => {
+            problems.push(Problem::bare(path, "must have exactly one of end and duration"));
+        }
+        (None, Some(_)) if event.duration.is_none() => {
+            problems.push(Problem::bare(path, "must have a duration, because it recurs"));
+        }
+        (None, Some(_)) if event.end.is_some() => {
+            problems.push(Problem::bare(format!("{path}.end"), "must not be set on a recurring event; use duration"));
+        }
+        _ => {
+            if let Err((field, rule, got)) = event::Schedule::parse(event) {
+                problems.push(Problem::new(format!("{path}.{field}"), rule, quoted(&got)));
+            }
+        }
+    }
+}
+
+fn waivers(settings: &Settings, checklists: &[Checklist], references: &References<'_>, problems: &mut Problems) {
+    let checks: Vec<&str> = checklists.iter().flat_map(Checklist::checks).map(|check| check.name.as_str()).collect();
+    for (index, waiver) in settings.waivers.iter().enumerate() {
+        let path = format!("waivers[{index}]");
+        if !checklists.is_empty() && !checks.contains(&waiver.check.as_str()) {
+            let hint = did_you_mean(&waiver.check, checks.iter().copied());
+            problems.push(Problem::new(format!("{path}.check"), format!("must name a check{hint}"), quoted(&waiver.check)));
+        }
+        if waiver.until.parse::<jiff::Timestamp>().is_err() {
+            problems.push(Problem::new(format!("{path}.until"), "must be a moment with an offset such as 2026-12-02T00:00:00Z", quoted(&waiver.until)));
+        }
+        for (field, text) in [("who", &waiver.who), ("why", &waiver.why)] {
+            if text.trim().is_empty() {
+                problems.push(Problem::bare(format!("{path}.{field}"), "must not be empty"));
+            }
+        }
+        if let Some(cluster) = waiver.labels.get("cluster") {
+            references.cluster(&format!("{path}.labels.cluster"), cluster, problems);
+        }
+    }
+}
+
+/// Reports each name that occurs twice.
+pub(crate) fn unique<'a>(path: &str, names: impl Iterator<Item = &'a str>, problems: &mut Problems) {
+    let mut seen = BTreeMap::new();
+    for (index, name) in names.enumerate() {
+        if let Some(first) = seen.insert(name, index) {
+            problems.push(Problem::new(format!("{path}[{index}]"), format!("must have a name that {path}[{first}] does not have"), quoted(name)));
+        }
+    }
+}
+
+/// A name that becomes a label value.
+pub(crate) fn name(path: &str, name: &str, problems: &mut Problems) {
+    if name.trim().is_empty() {
+        problems.push(Problem::bare(path, "must not be empty"));
+    } else if name.len() > 253 {
+        problems.push(Problem::new(path, "must have at most 253 characters", name.len()));
+    }
+}
+
+/// Time between looks.
+pub(crate) fn interval(path: &str, interval: Span, problems: &mut Problems) {
+    if interval < Span::secs(1) || interval > Span::days(1) {
+        problems.push(Problem::new(path, "must be between 1s and 1d", interval));
+    }
+}
+
+/// Interval and deadline belong together: a look that may outlast its interval would pile up.
+pub(crate) fn pace(path: &str, every: Span, timeout: Span, problems: &mut Problems) {
+    interval(&format!("{path}.interval"), every, problems);
+    if timeout.0.is_zero() || timeout > every {
+        problems.push(Problem::new(format!("{path}.timeout"), format!("must be longer than nothing and at most the interval, {every}"), timeout));
+    }
+}
+
+/// A suggestion for a name that is not known, or nothing.
+pub(crate) fn did_you_mean<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let close = known.map(|name| (strsim::jaro_winkler(wrong, name), name)).filter(|(score, _)| *score > 0.8);
+    close.max_by(|a, b| a.0.total_cmp(&b.0)).map_or_else(String::new, |(_, name)| format!("; did you mean {name}?"))
+}
+
+/// A text value as it stands in a message.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("{text:?}")
+}
+
+/// A socket address with a port.
+pub(crate) fn socket_address(path: &str, text: &str, problems: &mut Problems) {
+    if text.parse::<std::net::SocketAddr>().is_err() {
+        problems.push(Problem::new(path, "must be an IP address with a port, such as 1.1.1.1:53", quoted(text)));
+    }
+}
+
+/// A reference to a secret that names exactly one place.
+pub(crate) fn secret(path: &str, reference: &SecretRef, problems: &mut Problems) {
+    if reference.file.is_some() == reference.env.is_some() {
+        problems.push(Problem::bare(path, "must have exactly one of file and env"));
+    }
+}
+
+impl Settings {
+    /// Takes relative paths from the folder of the configuration file.
+    pub(super) fn resolve_paths(&mut self, base: &Path) {
+        let join = |path: &mut PathBuf| *path = base.join(&*path);
+        let secret = |reference: &mut SecretRef| reference.file.iter_mut().for_each(join);
+        self.checklists.iter_mut().filter_map(|checklist| checklist.file.as_mut()).for_each(join);
+        self.attestations.iter_mut().for_each(|attestations| join(&mut attestations.file));
+        for kubernetes::ClusterConfig { kubeconfig, ca_file, token, .. } in &mut self.clusters {
+            kubeconfig.iter_mut().chain(ca_file).for_each(join);
+            token.iter_mut().for_each(secret);
+        }
+        let super::CollectorsConfig { http, tls, dns: _, kubernetes: _ } = &mut self.collectors;
+        if let Some(http::Config { ca_file, targets, .. }) = http {
+            ca_file.iter_mut().for_each(join);
+            targets.iter_mut().flat_map(|target| &mut target.headers).filter_map(|header| header.value_from.as_mut()).for_each(secret);
+        }
+        if let Some(tls::Config { ca_file, .. }) = tls {
+            ca_file.iter_mut().for_each(join);
+        }
+    }
+}
+

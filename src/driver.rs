@@ -1,0 +1,287 @@
+//! Runs collectors: a clock, a deadline, back-off and panic isolation for each source.
+//!
+//! A collector never times itself and never retries; the next tick is the retry. One source can
+//! not delay another because each has a task of its own and no lock is held while it looks.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source, Store};
+
+/// The longest wait that a `Retry-After` can impose; a registry once asked for 485,009 hours.
+pub const RETRY_AFTER_CEILING: Duration = Duration::from_mins(5);
+
+/// A collector that looks when it is asked to.
+pub trait Poll: Send {
+    /// Looks once. `seen` is what other collectors last reported.
+    fn look<'a>(&'a mut self, seen: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>>;
+}
+
+/// A collector that keeps a connection and publishes when something changes.
+pub trait Watch: Send {
+    /// Watches until it cannot. It publishes at least once per interval while all is well, since
+    /// silence is taken for failure.
+    fn watch<'a>(&'a mut self, publisher: &'a Publisher) -> BoxFuture<'a, CollectError>;
+}
+
+/// How a collector works.
+pub enum Form {
+    /// Asked at every tick.
+    Poll(Box<dyn Poll>),
+    /// Runs by itself.
+    Watch(Box<dyn Watch>),
+}
+
+/// One source with the collector that looks at it.
+pub struct Task {
+    /// Who it is.
+    pub source: Source,
+    /// Equal for equal configuration: an unchanged source survives a reload untouched.
+    pub fingerprint: String,
+    /// Deadline of one look, or of the first view for the watch form.
+    pub timeout: Duration,
+    /// Collectors whose first look this one waits for, because it reads their facts.
+    pub after: &'static [&'static str],
+    /// The collector.
+    pub form: Form,
+}
+
+/// Where a watching collector publishes.
+#[derive(Debug, Clone)]
+pub struct Publisher {
+    store: Arc<Store>,
+    collector: &'static str,
+    name: String,
+}
+
+impl Publisher {
+    /// Publishes a whole new view of the source, or why there is none.
+    pub fn publish(&self, took: Duration, outcome: Result<Observation, CollectError>) {
+        if let Err(error) = &outcome {
+            log_failure(self.collector, &self.name, error);
+        }
+        self.store.report(self.collector, &self.name, took, outcome);
+    }
+}
+
+struct Running {
+    fingerprint: String,
+    cancel: CancellationToken,
+    handle: JoinHandle<()>,
+}
+
+/// Owns the task of every source.
+pub struct Driver {
+    store: Arc<Store>,
+    running: BTreeMap<(&'static str, String), Running>,
+    spread: bool,
+}
+
+impl Driver {
+    /// A driver that reports to `store`. With `spread`, first looks are spread over a second so
+    /// that a thousand targets do not start in one instant.
+    pub fn new(store: Arc<Store>, spread: bool) -> Self {
+        Self { store, running: BTreeMap::new(), spread }
+    }
+
+    /// Makes the running sources equal to `tasks`; what did not change keeps its facts.
+    pub fn apply(&mut self, tasks: Vec<Task>) {
+        let mut wanted: BTreeMap<_, _> =
+            tasks.into_iter().map(|task| ((task.source.collector, task.source.name.clone()), task)).collect();
+        let store = &self.store;
+        self.running.retain(|key, running| {
+            let unchanged = wanted.get(key).is_some_and(|task| task.fingerprint == running.fingerprint);
+            if unchanged {
+                wanted.remove(key);
+            } else {
+                running.cancel.cancel();
+                store.remove(key.0, &key.1);
+            }
+            unchanged
+        });
+        // All are announced before any starts: a source that waits for others must see them.
+        for task in wanted.values() {
+            self.store.add(task.source.clone());
+        }
+        for (key, task) in wanted {
+            let cancel = CancellationToken::new();
+            let fingerprint = task.fingerprint.clone();
+            let handle = tokio::spawn(run(Arc::clone(&self.store), task, self.spread, cancel.clone()));
+            self.running.insert(key, Running { fingerprint, cancel, handle });
+        }
+    }
+
+    /// Stops every source; those that do not stop within `grace` are abandoned.
+    pub async fn shutdown(self, grace: Duration) {
+        for running in self.running.values() {
+            running.cancel.cancel();
+        }
+        let aborts: Vec<_> = self.running.values().map(|running| running.handle.abort_handle()).collect();
+        let all = futures::future::join_all(self.running.into_values().map(|running| running.handle));
+        if tokio::time::timeout(grace, all).await.is_err() {
+            tracing::warn!("some collectors did not stop in time and were abandoned");
+            aborts.iter().for_each(tokio::task::AbortHandle::abort);
+        }
+    }
+}
+
+async fn run(store: Arc<Store>, task: Task, spread: bool, cancel: CancellationToken) {
+    let work = async {
+        if spread {
+            let window = task.source.interval.min(Duration::from_secs(1));
+            tokio::time::sleep(window.mul_f64(fastrand::f64())).await;
+        }
+        wait_for(&store, task.after, task.timeout).await;
+        match task.form {
+            Form::Poll(poll) => run_poll(&store, &task.source, task.timeout, poll).await,
+            Form::Watch(watch) => run_watch(&store, &task.source, task.timeout, watch).await,
+        }
+    };
+    tokio::select! {
+        () = cancel.cancelled() => {}
+        () = work => {}
+    }
+}
+
+async fn wait_for(store: &Store, collectors: &[&str], at_most: Duration) {
+    let mut version = store.subscribe();
+    let all_tried = async {
+        while store.waiting_for(collectors) {
+            if version.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(at_most, all_tried).await;
+}
+
+async fn run_poll(store: &Store, source: &Source, timeout: Duration, mut poll: Box<dyn Poll>) {
+    let mut due = Instant::now();
+    let mut overloads = 0;
+    loop {
+        tokio::time::sleep_until(due).await;
+        let started = Instant::now();
+        let seen = store.snapshot();
+        let outcome = guarded(timeout, poll.look(&seen)).await;
+        let mut delay = source.interval;
+        match &outcome {
+            Ok(_) => overloads = 0,
+            Err(error) => {
+                log_failure(source.collector, &source.name, error);
+                delay = delay.max(backoff(error, source.interval, &mut overloads));
+            }
+        }
+        store.report(source.collector, &source.name, started.elapsed(), outcome);
+        due = (due + jittered(delay)).max(Instant::now());
+    }
+}
+
+async fn run_watch(store: &Arc<Store>, source: &Source, timeout: Duration, mut watch: Box<dyn Watch>) {
+    let publisher = Publisher { store: Arc::clone(store), collector: source.collector, name: source.name.clone() };
+    let mut overloads = 0;
+    let mut pause = Duration::from_millis(500);
+    loop {
+        let started = Instant::now();
+        let looks_before = looks(store, source);
+        let ended = async { Err::<Observation, _>(watch.watch(&publisher).await) };
+        let outcome = AssertUnwindSafe(ended).catch_unwind();
+        // The first view has the deadline of a look; after that, silence is judged by `keep`.
+        let first_view = wait_for_first_view(store, source, looks_before, timeout);
+        tokio::pin!(outcome);
+        let result = tokio::select! {
+            result = &mut outcome => result,
+            () = first_view => {
+                publisher.publish(started.elapsed(), Err(CollectError::new(ErrorClass::Timeout, "first view: no complete answer in time")));
+                outcome.await
+            }
+        };
+        let error = match result {
+            Ok(Ok(_)) => continue,
+            Ok(Err(error)) => error,
+            Err(panic) => panicked(panic.as_ref()),
+        };
+        pause = if looks(store, source) > looks_before { Duration::from_millis(500) } else { (pause * 2).min(source.interval) };
+        let delay = pause.max(backoff(&error, source.interval, &mut overloads));
+        publisher.publish(started.elapsed(), Err(error));
+        tokio::time::sleep(jittered(delay)).await;
+    }
+}
+
+fn looks(store: &Store, source: &Source) -> u64 {
+    let snapshot = store.snapshot();
+    let view = snapshot.views.iter().find(|v| v.source.collector == source.collector && v.source.name == source.name);
+    view.map_or(0, |view| view.looks)
+}
+
+/// Ends when the deadline passes without a view; stays pending for ever once there is one.
+async fn wait_for_first_view(store: &Store, source: &Source, before: u64, timeout: Duration) {
+    let mut version = store.subscribe();
+    let seen = async {
+        while looks(store, source) == before {
+            if version.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    if tokio::time::timeout(timeout, seen).await.is_ok() {
+        std::future::pending().await
+    }
+}
+
+async fn guarded<F>(timeout: Duration, look: F) -> Result<Observation, CollectError>
+where
+    F: Future<Output = Result<Observation, CollectError>>,
+{
+    match tokio::time::timeout(timeout, AssertUnwindSafe(look).catch_unwind()).await {
+        Err(_) => Err(CollectError::new(
+            ErrorClass::Timeout,
+            format!("look: not finished within {}", crate::config::Span(timeout)),
+        )),
+        Ok(Err(panic)) => Err(panicked(panic.as_ref())),
+        Ok(Ok(outcome)) => outcome,
+    }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> CollectError {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    CollectError::new(ErrorClass::Panicked, format!("look: the collector panicked: {text}"))
+}
+
+/// How long to stay away after an error: what the other side asked for, or twice as long each
+/// time when it is overloaded and did not say. Other errors keep the interval, so that a mended
+/// target is seen within one.
+fn backoff(error: &CollectError, interval: Duration, overloads: &mut u32) -> Duration {
+    if let Some(asked) = error.retry_after {
+        return asked.min(RETRY_AFTER_CEILING);
+    }
+    if matches!(error.class, ErrorClass::Throttled) {
+        *overloads = (*overloads + 1).min(6);
+        return (interval * 2_u32.pow(*overloads)).min(RETRY_AFTER_CEILING);
+    }
+    *overloads = 0;
+    Duration::ZERO
+}
+
+/// Within 5 % of `delay`, so that sources started together drift apart.
+fn jittered(delay: Duration) -> Duration {
+    delay.mul_f64(0.95 + fastrand::f64() * 0.1)
+}
+
+fn log_failure(collector: &str, source: &str, error: &CollectError) {
+    tracing::warn!(collector, source, class = error.class.as_str(), "{error}");
+}
+
+#[cfg(test)]
+mod tests;

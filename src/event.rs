@@ -1,0 +1,230 @@
+//! Events: when the thing that is being prepared for happens.
+//!
+//! Pure time arithmetic in the event's own zone, so that a workshop at nine stays at nine when the
+//! clocks change. Cron follows croner's reading: a start that falls into the hour that a spring
+//! change skips happens when that hour is over.
+
+use croner::Cron;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, Zoned};
+
+use crate::config::{EventConfig, Span};
+use crate::metric::{Family, Gauge, Sample, Unit, gauge};
+
+static START: Gauge<2> = gauge(
+    "readiness_event_start_timestamp_seconds",
+    Unit::Timestamp,
+    &["checklist", "event"],
+    "When the running or next occurrence of a configured event starts.",
+);
+static END: Gauge<2> = gauge(
+    "readiness_event_end_timestamp_seconds",
+    Unit::Timestamp,
+    &["checklist", "event"],
+    "When the running or next occurrence of a configured event ends.",
+);
+static LEAD: Gauge<3> = gauge(
+    "readiness_event_lead_timestamp_seconds",
+    Unit::Timestamp,
+    &["checklist", "event", "lead"],
+    "When a lead time of the running or next occurrence of a configured event begins.",
+);
+static PARTICIPANTS: Gauge<2> = gauge(
+    "readiness_event_participants",
+    Unit::Number,
+    &["checklist", "event"],
+    "Expected participants of a configured event.",
+);
+
+/// Families about events.
+pub static FAMILIES: &[&Family] = &[&START.0, &END.0, &LEAD.0, &PARTICIPANTS.0];
+
+/// When an event happens, parsed.
+#[derive(Debug, Clone)]
+pub struct Schedule {
+    name: String,
+    checklist: String,
+    participants: Option<u32>,
+    lead_times: Vec<Span>,
+    zone: TimeZone,
+    times: Times,
+}
+
+#[derive(Debug, Clone)]
+enum Times {
+    Once { start: Timestamp, end: Timestamp },
+    Recurring { cron: Box<Cron>, duration: SignedDuration },
+}
+
+/// One occurrence of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Occurrence {
+    /// The event's name.
+    pub name: String,
+    /// Its checklist.
+    pub checklist: String,
+    /// When it starts.
+    pub start: Timestamp,
+    /// When it ends.
+    pub end: Timestamp,
+    /// Expected participants.
+    pub participants: Option<u32>,
+    /// How long before the start a no-go pages.
+    pub lead_times: Vec<Span>,
+}
+
+/// Field, rule and offending value.
+type Broken = (&'static str, String, String);
+
+impl Schedule {
+    /// Parses the times of a configured event.
+    pub fn parse(event: &EventConfig) -> Result<Self, Broken> {
+        let zone = TimeZone::get(&event.time_zone)
+            .map_err(|_| ("time_zone", "must be an IANA time zone such as Europe/London".to_owned(), event.time_zone.clone()))?;
+        let duration = event.duration.map(|span| SignedDuration::try_from(span.0).unwrap_or(SignedDuration::MAX));
+        if duration.is_some_and(|duration| duration.is_zero()) {
+            return Err(("duration", "must be longer than nothing".to_owned(), "0s".to_owned()));
+        }
+        let times = match (&event.start, &event.cron, duration) {
+            (Some(start), None, duration) => once(start, event.end.as_deref(), duration, &zone)?,
+            (None, Some(cron), Some(duration)) => {
+                let parsed: Cron = cron.parse().map_err(|error| ("cron", format!("must be a cron expression: {error}"), cron.clone()))?;
+                if parsed.find_next_occurrence(&Timestamp::UNIX_EPOCH.to_zoned(zone.clone()), false).is_err() {
+                    return Err(("cron", "must describe a time that exists".to_owned(), cron.clone()));
+                }
+                Times::Recurring { cron: Box::new(parsed), duration }
+            }
+            _ => return Err(("start", "must be set, or cron with a duration".to_owned(), String::new())),
+        };
+        Ok(Self {
+            name: event.name.clone(),
+            checklist: event.checklist.clone(),
+            participants: event.participants,
+            lead_times: event.lead_times.clone(),
+            zone,
+            times,
+        })
+    }
+
+    /// The occurrence that is running at `now`, else the next one.
+    pub fn at(&self, now: Timestamp) -> Option<Occurrence> {
+        let (start, end) = match &self.times {
+            Times::Once { start, end } => (*start, *end),
+            Times::Recurring { cron, duration } => {
+                // An occurrence that started up to `duration` ago is still running.
+                let from = now.checked_sub(*duration).ok()?.to_zoned(self.zone.clone());
+                let start: Zoned = cron.find_next_occurrence(&from, false).ok()?;
+                (start.timestamp(), start.timestamp().checked_add(*duration).ok()?)
+            }
+        };
+        (end > now).then(|| Occurrence {
+            name: self.name.clone(),
+            checklist: self.checklist.clone(),
+            start,
+            end,
+            participants: self.participants,
+            lead_times: self.lead_times.clone(),
+        })
+    }
+}
+
+fn once(start: &str, end: Option<&str>, duration: Option<SignedDuration>, zone: &TimeZone) -> Result<Times, Broken> {
+    let local = |field, text: &str| {
+        let rule = || (field, "must be a local time such as 2026-12-01T09:00".to_owned(), text.to_owned());
+        let civil: DateTime = text.parse().map_err(|_| rule())?;
+        civil.to_zoned(zone.clone()).map(|zoned| zoned.timestamp()).map_err(|_| rule())
+    };
+    let begins = local("start", start)?;
+    let ends = match (end, duration) {
+        (Some(end), _) => local("end", end)?,
+        (None, Some(duration)) => {
+            begins.checked_add(duration).map_err(|_| ("duration", "must end before the year 10000".to_owned(), start.to_owned()))?
+        }
+        (None, None) => return Err(("end", "must be set, or duration".to_owned(), String::new())),
+    };
+    if ends <= begins {
+        return Err(("end", format!("must be after the start, {start}"), end.unwrap_or_default().to_owned()));
+    }
+    Ok(Times::Once { start: begins, end: ends })
+}
+
+impl Occurrence {
+    /// Whether the event is running at `now`.
+    pub fn active(&self, now: Timestamp) -> bool {
+        self.start <= now && now < self.end
+    }
+
+    /// This occurrence as facts.
+    pub fn samples(&self) -> Vec<Sample> {
+        let labels = [self.checklist.as_str(), self.name.as_str()];
+        let mut samples = vec![
+            START.sample(labels, self.start.as_second() as f64),
+            END.sample(labels, self.end.as_second() as f64),
+        ];
+        for lead in &self.lead_times {
+            let begins = self.start.as_second() as f64 - lead.as_secs_f64();
+            samples.push(LEAD.sample([labels[0], labels[1], &lead.to_string()], begins));
+        }
+        if let Some(participants) = self.participants {
+            samples.push(PARTICIPANTS.sample(labels, f64::from(participants)));
+        }
+        samples
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(yaml: &str) -> Schedule {
+        Schedule::parse(&serde_saphyr::from_str(yaml).unwrap()).unwrap()
+    }
+
+    fn next(schedule: &Schedule, now: &str) -> (String, String) {
+        let found = schedule.at(now.parse().unwrap()).unwrap();
+        (found.start.to_string(), found.end.to_string())
+    }
+
+    #[test]
+    fn nine_in_london_stays_nine_when_the_clocks_change() {
+        let schedule = event("{name: w, time_zone: Europe/London, cron: '0 9 * * SUN', duration: 2h}");
+        assert_eq!(next(&schedule, "2026-10-20T00:00:00Z"), ("2026-10-25T09:00:00Z".into(), "2026-10-25T11:00:00Z".into()));
+        assert_eq!(next(&schedule, "2026-10-12T00:00:00Z").0, "2026-10-18T08:00:00Z");
+    }
+
+    #[test]
+    fn a_start_in_the_skipped_hour_happens_when_it_is_over() {
+        let schedule = event("{name: w, time_zone: Europe/Berlin, cron: '30 2 * * *', duration: 1h}");
+        assert_eq!(next(&schedule, "2026-03-29T00:00:00Z").0, "2026-03-29T01:00:00Z");
+    }
+
+    #[test]
+    fn a_running_occurrence_comes_before_the_next() {
+        let schedule = event("{name: w, time_zone: UTC, cron: '0 9 1 * *', duration: 3h}");
+        assert_eq!(next(&schedule, "2026-12-01T11:59:59Z").0, "2026-12-01T09:00:00Z");
+        assert_eq!(next(&schedule, "2026-12-01T12:00:00Z").0, "2027-01-01T09:00:00Z");
+    }
+
+    #[test]
+    fn a_one_off_event_ends_for_good() {
+        let schedule = event("{name: w, time_zone: America/Vancouver, start: 2026-12-01T09:00, duration: 90m}");
+        assert_eq!(next(&schedule, "2026-11-01T00:00:00Z").1, "2026-12-01T18:30:00Z");
+        assert_eq!(schedule.at("2026-12-01T18:30:00Z".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn impossible_times_are_refused() {
+        for yaml in [
+            "{name: w, time_zone: Mars/Base, start: 2026-12-01T09:00, duration: 1h}",
+            "{name: w, time_zone: UTC, start: 2026-12-01T09:00, end: 2026-12-01T08:00}",
+            "{name: w, time_zone: UTC, start: yesterday, duration: 1h}",
+            "{name: w, time_zone: UTC, cron: '0 0 31 2 *', duration: 1h}",
+            "{name: w, time_zone: UTC, cron: '61 * * * *', duration: 1h}",
+            "{name: w, time_zone: UTC, cron: '0 9 * * *', duration: 0s}",
+        ] {
+            let config: EventConfig = serde_saphyr::from_str(yaml).unwrap();
+            assert!(Schedule::parse(&config).is_err(), "{yaml}");
+        }
+    }
+}

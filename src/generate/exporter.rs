@@ -1,0 +1,100 @@
+//! Rules about the exporter itself, and the two rules that are written on verdicts.
+
+use super::rules::{Group, Rule, annotations};
+use crate::checklist::Severity;
+use crate::config::Span;
+use std::collections::BTreeMap;
+
+struct Record {
+    name: &'static str,
+    expr: &'static str,
+    hold: Span,
+    severity: Severity,
+    summary: &'static str,
+    description: &'static str,
+}
+
+const RECORDS: &[Record] = &[
+    Record {
+        name: "ReadinessExporterAbsent",
+        expr: "absent(readiness_build_info)",
+        hold: Span::mins(5),
+        severity: Severity::Critical,
+        summary: "No readiness-exporter is being scraped, so nothing about the event is known.",
+        description: "Check that the exporter runs and that Prometheus finds its target.",
+    },
+    Record {
+        name: "ReadinessCollectorFailing",
+        expr: "max by (collector, source) (readiness_collector_up) == 0",
+        hold: Span::mins(15),
+        severity: Severity::Warning,
+        summary: "{{ $labels.collector }} has not been able to look at {{ $labels.source }} for 15 minutes.",
+        description: "Read the reason on the status page or in the exporter's log; checks on this source are unknown.",
+    },
+    Record {
+        name: "ReadinessFactsStale",
+        expr: "time() - max by (collector, source) (readiness_collector_last_success_timestamp_seconds) > max by (collector, source) (readiness_collector_keep_seconds)",
+        hold: Span::mins(1),
+        severity: Severity::Warning,
+        summary: "Facts of {{ $labels.collector }} about {{ $labels.source }} are {{ $value | humanizeDuration }} old and were dropped.",
+        description: "Find out why the source can no longer be seen; its checks are unknown until it is.",
+    },
+    Record {
+        name: "ReadinessConfigReloadFailed",
+        expr: "min(readiness_config_last_reload_successful) == 0",
+        hold: Span::mins(5),
+        severity: Severity::Warning,
+        summary: "The exporter could not load its changed configuration and runs with the old one.",
+        description: "Run `readiness-exporter config check` on the file; every problem is listed with its path.",
+    },
+    Record {
+        name: "ReadinessLabelsRenamed",
+        expr: "count by (job) ({__name__=~\"readiness_.+\",exported_cluster!=\"\"} or {__name__=~\"readiness_.+\",exported_namespace!=\"\"}) > 0",
+        hold: Span::mins(5),
+        severity: Severity::Warning,
+        summary: "Prometheus renames labels of the exporter in job {{ $labels.job }}, so alerts name the wrong place.",
+        description: "Set honor_labels: true (honorLabels in a ServiceMonitor) for this scrape.",
+    },
+    Record {
+        name: "ReadinessScopeShrank",
+        expr: "max by (collector, source) (readiness_collector_objects) < 0.5 * max by (collector, source) (max_over_time(readiness_collector_objects[6h]))",
+        hold: Span::mins(10),
+        severity: Severity::Warning,
+        summary: "{{ $labels.collector }} finds only {{ $value }} objects in {{ $labels.source }}, less than half of what it found within six hours.",
+        description: "Check whether the objects are really gone, or a selector or a permission changed.",
+    },
+    Record {
+        name: "ReadinessCheckUnknown",
+        expr: "max by (checklist, check) (readiness_check_state{state=\"unknown\"}) == 1 and on (checklist, check) (max by (checklist, check) (readiness_check_required) == 1)",
+        hold: Span::mins(15),
+        severity: Severity::Warning,
+        summary: "{{ $labels.check }} of {{ $labels.checklist }} is required and has not been known for 15 minutes.",
+        description: "Unknown is never go. The status page says what could not be seen and why.",
+    },
+    Record {
+        name: "ReadinessNoGo",
+        expr: "max by (checklist, event, lead) (readiness_event_lead_timestamp_seconds) <= time() and on (checklist, event) (min by (checklist, event) (readiness_go) == 0)",
+        hold: Span::mins(1),
+        severity: Severity::Critical,
+        summary: "{{ $labels.event }} is not ready {{ $labels.lead }} before its start.",
+        description: "Open the status page: every red line names the place and the remedy.",
+    },
+];
+
+/// Alert names, in order.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    RECORDS.iter().map(|record| record.name)
+}
+
+/// The rules as one group.
+pub(super) fn groups(runbook_url: &str) -> Vec<Group> {
+    let rules = RECORDS.iter().map(|record| Rule {
+        alert: record.name.to_owned(),
+        expr: record.expr.to_owned(),
+        hold: record.hold,
+        keep_firing_for: None,
+        labels: BTreeMap::from([("severity".to_owned(), record.severity.to_string())]),
+        annotations: annotations(runbook_url, record.name, record.summary, record.description),
+    });
+    vec![Group { name: "readiness-exporter".to_owned(), rules: rules.collect() }]
+}

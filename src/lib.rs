@@ -1,0 +1,20 @@
+//! Looks at everything a go-live depends on, all the time, and says go or no-go with the evidence.
+//!
+//! Collectors look and return facts ([`collectors`], run by [`driver`], kept in [`snapshot`]);
+//! checklists judge the facts ([`checklist`]); [`web`] and [`cli`] show what came out, and
+//! [`generate`] writes the alert rules and dashboards that say the same. `ARCHITECTURE.md` is the map.
+
+pub mod checklist;
+pub mod collectors;
+pub mod config;
+pub mod driver;
+pub mod event;
+pub mod metric;
+pub mod net;
+pub mod snapshot;
+pub mod app;
+pub mod report;
+pub mod verdict;
+pub mod cli;
+pub mod generate;
+pub mod web;

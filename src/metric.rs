@@ -1,0 +1,256 @@
+//! Declarations of metrics, samples of them, and the text that Prometheus reads.
+//!
+//! A metric is declared once, as a `static` beside the collector that fills it. The number of
+//! labels is part of the type, so a sample with a missing label does not compile. Observed facts
+//! never live in a long-lived `GaugeVec`: a vanished object must lose its series at once.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+/// What the value of a metric means; decides how values are written for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// A plain count or a 0/1 condition.
+    Number,
+    /// Between 0 and 1, shown as a percentage.
+    Ratio,
+    /// A length of time in seconds.
+    Seconds,
+    /// A moment, in seconds since the Unix epoch.
+    Timestamp,
+    /// A size in bytes.
+    Bytes,
+}
+
+/// Which facts prove that a metric could be seen at all.
+///
+/// Kubernetes metrics have one series per object, so no series may mean "nothing there" or
+/// "not allowed to look". The coverage state set tells the two apart.
+#[derive(Debug, Clone, Copy)]
+pub struct Coverage {
+    /// A state set in which every state but `matched` means that the objects were not seen.
+    pub states: &'static str,
+    /// The values of its `kind` label that speak for the metric.
+    pub kinds: &'static [&'static str],
+}
+
+/// The declaration of one metric family, without its label count.
+#[derive(Debug, Clone, Copy)]
+pub struct Family {
+    /// Full name as scraped, `readiness_<subject>_<quantity>_<unit>`.
+    pub name: &'static str,
+    /// One sentence that names the source.
+    pub help: &'static str,
+    /// Label names in the order of a sample's values; a state set's `state` is not among them.
+    pub labels: &'static [&'static str],
+    /// Unit of the value.
+    pub unit: Unit,
+    /// The closed list of states when this is a state set, else empty.
+    pub states: &'static [&'static str],
+    /// See [`Coverage`].
+    pub covered_by: Option<Coverage>,
+}
+
+/// A gauge with `N` labels.
+#[derive(Debug)]
+pub struct Gauge<const N: usize>(pub Family);
+
+/// One series per state, of which exactly one is 1; `N` labels beside `state`.
+#[derive(Debug)]
+pub struct StateSet<const N: usize>(pub Family);
+
+/// Declares a gauge whose value is of `unit`.
+pub const fn gauge<const N: usize>(
+    name: &'static str,
+    unit: Unit,
+    labels: &'static [&'static str; N],
+    help: &'static str,
+) -> Gauge<N> {
+    Gauge(Family { name, help, labels, unit, states: &[], covered_by: None })
+}
+
+/// Declares a state set over the closed list `states`.
+pub const fn state_set<const N: usize>(
+    name: &'static str,
+    states: &'static [&'static str],
+    labels: &'static [&'static str; N],
+    help: &'static str,
+) -> StateSet<N> {
+    StateSet(Family { name, help, labels, unit: Unit::Number, states, covered_by: None })
+}
+
+impl<const N: usize> Gauge<N> {
+    /// The same declaration, with the facts that prove it could be seen.
+    #[must_use]
+    pub const fn covered_by(mut self, coverage: Coverage) -> Self {
+        self.0.covered_by = Some(coverage);
+        self
+    }
+
+    /// One observation.
+    pub fn sample(&'static self, labels: [&str; N], value: f64) -> Sample {
+        Sample { family: &self.0, labels: labels.into_iter().map(Into::into).collect(), value, detail: None }
+    }
+}
+
+impl<const N: usize> StateSet<N> {
+    /// One sample per state: 1 for `current`, 0 for all others.
+    ///
+    /// A state that is not declared yields no 1 at all, which the judge reads as unknown.
+    pub fn samples(&'static self, labels: [&str; N], current: &str, detail: Option<&str>) -> Vec<Sample> {
+        let detail: Option<Arc<str>> = detail.map(Into::into);
+        self.0
+            .states
+            .iter()
+            .map(|state| Sample {
+                family: &self.0,
+                labels: labels.iter().copied().chain([*state]).map(Into::into).collect(),
+                value: f64::from(u8::from(*state == current)),
+                detail: if *state == current { detail.clone() } else { None },
+            })
+            .collect()
+    }
+}
+
+/// One observed value of a family.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// What was observed.
+    pub family: &'static Family,
+    /// Label values in the family's order; for a state set the state comes last.
+    pub labels: Box<[Arc<str>]>,
+    /// The value.
+    pub value: f64,
+    /// What a person wants to read next to a red line. Never exported, because free text is no
+    /// label; never holds a secret.
+    pub detail: Option<Arc<str>>,
+}
+
+impl Sample {
+    /// The same sample with a line for people.
+    #[must_use]
+    pub fn with_detail(mut self, detail: &str) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// The value of a label, `state` included.
+    pub fn label(&self, name: &str) -> Option<&str> {
+        self.label_pairs().find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+
+    /// Labels with their names, `state` last for a state set.
+    pub fn label_pairs(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let state = (!self.family.states.is_empty()).then_some("state");
+        self.family.labels.iter().copied().chain(state).zip(self.labels.iter().map(AsRef::as_ref))
+    }
+}
+
+/// Writes one family with its samples in the text exposition format 0.0.4.
+///
+/// Our own writer, because the `prometheus` crate needs every sample as an owned tree of label
+/// pairs first; `benches/exposition.rs` holds the figures of both.
+/// Format: <https://prometheus.io/docs/instrumenting/exposition_formats/>
+pub fn write_family<'a>(out: &mut String, family: &Family, samples: impl Iterator<Item = &'a Sample>) {
+    let _ = writeln!(out, "# HELP {} {}", family.name, escape_help(family.help));
+    let kind = if family.name.ends_with("_total") { "counter" } else { "gauge" };
+    let _ = writeln!(out, "# TYPE {} {kind}", family.name);
+    for sample in samples {
+        out.push_str(family.name);
+        let mut separator = '{';
+        for (name, value) in sample.label_pairs() {
+            out.push(separator);
+            out.push_str(name);
+            out.push_str("=\"");
+            push_label_value(out, value);
+            out.push('"');
+            separator = ',';
+        }
+        if separator == ',' {
+            out.push('}');
+        }
+        out.push(' ');
+        push_value(out, sample.value);
+        out.push('\n');
+    }
+}
+
+fn escape_help(help: &str) -> String {
+    help.replace('\\', "\\\\").replace('\n', "\\n")
+}
+
+fn push_label_value(out: &mut String, value: &str) {
+    if !value.bytes().any(|byte| matches!(byte, b'"' | b'\\' | b'\n')) {
+        out.push_str(value);
+        return;
+    }
+    for character in value.chars() {
+        match character {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            other => out.push(other),
+        }
+    }
+}
+
+fn push_value(out: &mut String, value: f64) {
+    #[expect(clippy::cast_possible_truncation, reason = "the branch holds only integers below 2^53")]
+    let _ = if value.is_nan() {
+        write!(out, "NaN")
+    } else if value.is_infinite() {
+        write!(out, "{}Inf", if value > 0.0 { '+' } else { '-' })
+    } else if value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0 {
+        write!(out, "{}", value as i64)
+    } else {
+        write!(out, "{value}")
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static TEMPERATURE: Gauge<2> = gauge("t_ratio", Unit::Ratio, &["room", "wall"], "How warm.\nReally.");
+    static DOOR: StateSet<1> = state_set("t_door_state", &["open", "closed"], &["room"], "Whether it is open.");
+
+    fn text(family: &Family, samples: &[Sample]) -> String {
+        let mut out = String::new();
+        write_family(&mut out, family, samples.iter());
+        out
+    }
+
+    #[test]
+    fn every_legal_byte_of_a_label_value_survives() {
+        let sample = TEMPERATURE.sample(["a\"b\\c\nd", "é€"], 0.25);
+        assert_eq!(
+            text(&TEMPERATURE.0, &[sample]),
+            "# HELP t_ratio How warm.\\nReally.\n# TYPE t_ratio gauge\nt_ratio{room=\"a\\\"b\\\\c\\nd\",wall=\"é€\"} 0.25\n"
+        );
+    }
+
+    #[test]
+    fn exactly_one_state_is_one() {
+        assert_eq!(
+            text(&DOOR.0, &DOOR.samples(["hall"], "closed", None)),
+            "# HELP t_door_state Whether it is open.\n# TYPE t_door_state gauge\n\
+             t_door_state{room=\"hall\",state=\"open\"} 0\nt_door_state{room=\"hall\",state=\"closed\"} 1\n"
+        );
+    }
+
+    #[test]
+    fn values_are_written_as_prometheus_reads_them() {
+        for (value, expected) in [
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "+Inf"),
+            (f64::NEG_INFINITY, "-Inf"),
+            (1_764_000_000.0, "1764000000"),
+            (-0.5, "-0.5"),
+            (1e300, &format!("{}", 1e300)),
+        ] {
+            let mut out = String::new();
+            push_value(&mut out, value);
+            assert_eq!(out, expected);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The checklist for a ticket.
+
+use std::fmt::Write as _;
+
+use super::{event_line, minute, needs_attention, reason, shown, word};
+use crate::checklist::{CheckState, Judgement};
+
+/// Judgements as Markdown.
+pub fn markdown(judgements: &[Judgement]) -> String {
+    let mut out = String::new();
+    for judgement in judgements {
+        let _ = writeln!(out, "# {}: {}\n", judgement.title, word(judgement.decision));
+        let _ = writeln!(out, "{}. Judged at {}.", reason(judgement), minute(judgement.at));
+        if let Some(event) = event_line(judgement) {
+            let _ = writeln!(out, "\nEvent {}.", escape(&event));
+        }
+        for section in judgement.sections.iter().filter(|section| !section.checks.is_empty()) {
+            let _ = writeln!(out, "\n## {}\n", section.title);
+            for check in &section.checks {
+                let tick = if check.state == CheckState::Pass { "x" } else { " " };
+                let state = if check.state == CheckState::Pass { String::new() } else { format!(" **{}**", check.state.as_str().replace('_', " ")) };
+                let optional = if check.required { "" } else { " (does not block)" };
+                let _ = writeln!(out, "- [{tick}] {} {}{optional}{state}", check.item, escape(&check.title));
+                for line in shown(check).0 {
+                    let _ = writeln!(out, "  - {}", escape(&line));
+                }
+                if needs_attention(check.state) {
+                    let _ = writeln!(out, "  - {} Runbook: `{}`.", escape(&check.remedy), check.name);
+                }
+            }
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// Names from clusters and servers must not become markup.
+fn escape(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        if matches!(c, '*' | '_' | '[' | ']' | '<' | '>' | '`' | '\\' | '|' | '#') {
+            out.push('\\');
+        }
+        out.push(if c == '\n' || c == '\r' { ' ' } else { c });
+        out
+    })
+}

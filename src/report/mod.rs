@@ -1,0 +1,112 @@
+//! Judgements for people and pipelines: text, Markdown, JSON and JUnit.
+//!
+//! All formats say the same, in the order of the checklist. Pure: strings in, strings out.
+
+mod junit;
+mod markdown;
+mod text;
+
+use jiff::Timestamp;
+
+use crate::checklist::{CheckState, CheckVerdict, Decision, Judgement};
+
+pub use junit::junit;
+pub use markdown::markdown;
+pub use text::text;
+
+/// Judgements as JSON.
+pub fn json(judgements: &[Judgement]) -> String {
+    let mut text = serde_json::to_string_pretty(&serde_json::json!({ "judgements": judgements })).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// The worst decision: no-go before undecided before go.
+pub fn overall(judgements: &[Judgement]) -> Decision {
+    let any = |decision| judgements.iter().any(|judgement| judgement.decision == decision);
+    if any(Decision::NoGo) {
+        Decision::NoGo
+    } else if any(Decision::Undecided) || judgements.is_empty() {
+        Decision::Undecided
+    } else {
+        Decision::Go
+    }
+}
+
+/// The decision as a person says it.
+pub fn word(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Go => "GO",
+        Decision::NoGo => "NO-GO",
+        Decision::Undecided => "UNDECIDED",
+    }
+}
+
+/// Why the decision is what it is, in one line.
+pub fn reason(judgement: &Judgement) -> String {
+    let blocking = |state| judgement.checks().filter(|check| check.required && check.state == state).count();
+    let (failed, unknown) = (blocking(CheckState::Fail), blocking(CheckState::Unknown));
+    let count = |n: usize, one: &str, many: &str| format!("{n} required check{}", if n == 1 { one } else { many });
+    match judgement.decision {
+        Decision::Go => format!("{} checks passed", judgement.count(CheckState::Pass)),
+        Decision::NoGo if unknown > 0 => format!("{}, {unknown} not known", count(failed, " failed", "s failed")),
+        Decision::NoGo => count(failed, " failed", "s failed"),
+        Decision::Undecided if unknown > 0 => count(unknown, " is not known", "s are not known"),
+        Decision::Undecided => "no check could be judged".to_owned(),
+    }
+}
+
+/// The event, if there is one.
+pub fn event_line(judgement: &Judgement) -> Option<String> {
+    let (name, start, end) = (judgement.event.as_ref()?, judgement.event_start?, judgement.event_end?);
+    let people = judgement.participants.map_or_else(String::new, |n| format!(", {n} participants"));
+    let when = if start <= judgement.at {
+        format!("running until {}", minute(end))
+    } else {
+        format!("{} to {} (in {})", minute(start), minute(end), distance(judgement.at, start))
+    };
+    Some(format!("{name}: {when}{people}"))
+}
+
+/// A moment to the minute, in UTC.
+pub fn minute(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// The distance between two moments in its two largest units.
+pub fn distance(from: Timestamp, to: Timestamp) -> String {
+    let seconds = (to.as_second() - from.as_second()).unsigned_abs();
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m {}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h {}m", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{}d {}h", seconds / 86_400, seconds / 3600 % 24),
+    }
+}
+
+/// The state as a short word.
+pub fn state_word(state: CheckState) -> &'static str {
+    match state {
+        CheckState::Pass => "pass",
+        CheckState::Warn => "warn",
+        CheckState::Fail => "FAIL",
+        CheckState::Unknown => "????",
+        CheckState::Waived => "waived",
+        CheckState::NotApplicable => "n/a",
+    }
+}
+
+/// Lines worth showing: the bad ones, and a count of the good.
+fn shown(check: &CheckVerdict) -> (Vec<String>, usize) {
+    let bad = check.lines.iter().filter(|line| line.state != CheckState::Pass);
+    let told = bad.map(|line| line.since.map_or_else(|| line.evidence.clone(), |since| format!("{} Since {}.", line.evidence, minute(since))));
+    (told.collect(), check.lines.iter().filter(|line| line.state == CheckState::Pass).count())
+}
+
+/// Whether a person has to read on.
+fn needs_attention(state: CheckState) -> bool {
+    matches!(state, CheckState::Fail | CheckState::Warn | CheckState::Unknown)
+}
+
+#[cfg(test)]
+mod tests;

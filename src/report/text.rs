@@ -1,0 +1,53 @@
+//! The checklist for a terminal.
+
+use std::fmt::Write as _;
+
+use super::{event_line, needs_attention, reason, shown, state_word, word};
+use crate::checklist::{CheckState, Decision, Judgement};
+
+/// Judgements as text, with colour if wanted.
+pub fn text(judgements: &[Judgement], colour: bool) -> String {
+    let mut out = String::new();
+    for judgement in judgements {
+        one(&mut out, judgement, colour);
+    }
+    out
+}
+
+fn one(out: &mut String, judgement: &Judgement, colour: bool) {
+    let paint = |code: &str, text: &str| if colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() };
+    let _ = writeln!(out, "{} ({})", judgement.title, judgement.checklist);
+    if let Some(event) = event_line(judgement) {
+        let _ = writeln!(out, "{event}");
+    }
+    for section in judgement.sections.iter().filter(|section| !section.checks.is_empty()) {
+        let _ = writeln!(out, "\n{}", paint("1", &section.title));
+        for check in &section.checks {
+            let code = match check.state {
+                CheckState::Pass => "32",
+                CheckState::Fail => "1;31",
+                CheckState::NotApplicable => "2",
+                CheckState::Warn | CheckState::Unknown | CheckState::Waived => "33",
+            };
+            let optional = if check.required { "" } else { " (does not block)" };
+            let (bad, good) = shown(check);
+            let count = if good > 1 { format!(" [{good} good]") } else { String::new() };
+            let _ = writeln!(out, "  {}  {} {}{optional}{count}", paint(code, &format!("{:6}", state_word(check.state))), check.item, check.title);
+            for line in bad {
+                let _ = writeln!(out, "            {line}");
+            }
+            if let (Some(note), true) = (&check.note, check.lines.is_empty()) {
+                let _ = writeln!(out, "            {note}");
+            }
+            if needs_attention(check.state) {
+                let _ = writeln!(out, "            -> {} (runbook: {})", check.remedy, check.name);
+            }
+        }
+    }
+    let code = match judgement.decision {
+        Decision::Go => "1;32",
+        Decision::NoGo => "1;31",
+        Decision::Undecided => "1;33",
+    };
+    let _ = writeln!(out, "\n{}: {}\n", paint(code, word(judgement.decision)), reason(judgement));
+}

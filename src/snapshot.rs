@@ -1,0 +1,431 @@
+//! What every source last reported, with its age, and the exporter's facts about its own looking.
+//!
+//! The store is the only meeting point of collectors and readers. Readers take an immutable
+//! [`Snapshot`]; nothing here does I/O, and nothing here judges.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::metric::{Family, Gauge, Sample, Unit, gauge};
+
+/// Why a look failed; the value of the `class` label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ErrorClass {
+    /// No complete answer within the deadline.
+    Timeout,
+    /// No connection, or it was cut.
+    Unreachable,
+    /// The credentials were refused (401, 403).
+    Denied,
+    /// What was asked for does not exist (404).
+    NotFound,
+    /// Told to slow down (429).
+    Throttled,
+    /// The other side failed (5xx).
+    Server,
+    /// An answer that cannot be understood.
+    Malformed,
+    /// Something on this side: a file that cannot be read, a context that is missing.
+    Local,
+    /// A defect in a collector.
+    Panicked,
+}
+
+impl ErrorClass {
+    /// Every class, in label order.
+    pub const ALL: [Self; 9] = [
+        Self::Timeout,
+        Self::Unreachable,
+        Self::Denied,
+        Self::NotFound,
+        Self::Throttled,
+        Self::Server,
+        Self::Malformed,
+        Self::Local,
+        Self::Panicked,
+    ];
+
+    /// The label value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Unreachable => "unreachable",
+            Self::Denied => "denied",
+            Self::NotFound => "not_found",
+            Self::Throttled => "throttled",
+            Self::Server => "server",
+            Self::Malformed => "malformed",
+            Self::Local => "local",
+            Self::Panicked => "panicked",
+        }
+    }
+}
+
+/// A look that could not be completed. One failing target inside a look is a sample, not this.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct CollectError {
+    /// For the label and for the back-off.
+    pub class: ErrorClass,
+    /// The act that failed, then the cause. Goes to the log and the status page.
+    pub message: String,
+    /// How long the other side asked us to stay away; clamped by the driver.
+    pub retry_after: Option<Duration>,
+}
+
+impl CollectError {
+    /// An error of `class` with the act that failed and its cause.
+    pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
+        Self { class, message: message.into(), retry_after: None }
+    }
+}
+
+/// What one look brought home.
+#[derive(Debug, Default)]
+pub struct Observation {
+    /// The facts.
+    pub samples: Vec<Sample>,
+    /// How many things were looked at; 0 means that a selector matched nothing.
+    pub objects: usize,
+    /// Requests made for this look.
+    pub api_calls: u64,
+}
+
+/// One thing with a clock of its own: a target or a cluster.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The collector's name, the `collector` label.
+    pub collector: &'static str,
+    /// Unique within its collector, the `source` label.
+    pub name: String,
+    /// Labels that every sample of this source carries; a check's filter is tried against them
+    /// when there are no samples to try it against.
+    pub identity: Vec<(&'static str, String)>,
+    /// Families this source fills when all is well, given its configuration.
+    pub emits: Vec<&'static str>,
+    /// Time between looks.
+    pub interval: Duration,
+    /// How long facts outlive the last good look.
+    pub keep: Duration,
+}
+
+#[derive(Debug)]
+struct Slot {
+    source: Arc<Source>,
+    samples: Arc<[Sample]>,
+    looks: u64,
+    objects: usize,
+    api_calls: u64,
+    attempted: Option<Timestamp>,
+    succeeded: Option<(Instant, Timestamp)>,
+    duration: Duration,
+    failure: Option<CollectError>,
+    errors: BTreeMap<ErrorClass, u64>,
+}
+
+/// The latest state of one source, as readers see it.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// Who looked.
+    pub source: Arc<Source>,
+    /// Facts no older than `keep`; empty once they are.
+    pub samples: Arc<[Sample]>,
+    /// Whether `samples` may be judged.
+    pub fresh: bool,
+    /// Counts good looks, so that a reader can tell two looks apart.
+    pub looks: u64,
+    /// When the facts were seen.
+    pub seen_at: Option<Timestamp>,
+    /// When a look was last tried.
+    pub attempted_at: Option<Timestamp>,
+    /// Why the last look failed; `None` after a good one.
+    pub failure: Option<CollectError>,
+    objects: usize,
+    api_calls: u64,
+    duration: Duration,
+    errors: BTreeMap<ErrorClass, u64>,
+}
+
+/// An immutable picture of everything known at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// Ordered by collector and name.
+    pub views: Vec<View>,
+}
+
+impl Snapshot {
+    /// All fresh samples of one family.
+    pub fn samples_of<'a>(&'a self, family: &'a str) -> impl Iterator<Item = &'a Sample> + 'a {
+        self.views.iter().flat_map(|view| view.samples.iter()).filter(move |sample| sample.family.name == family)
+    }
+
+    /// Whether every source has tried at least once.
+    pub fn all_attempted(&self) -> bool {
+        self.views.iter().all(|view| view.attempted_at.is_some())
+    }
+}
+
+/// Where collectors report and readers look.
+#[derive(Debug)]
+pub struct Store {
+    slots: Mutex<BTreeMap<(&'static str, String), Slot>>,
+    version: watch::Sender<u64>,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { slots: Mutex::default(), version: watch::Sender::new(0) }
+    }
+}
+
+impl Store {
+    /// Announces a source, so that it has series from the first scrape on.
+    pub fn add(&self, source: Source) {
+        let key = (source.collector, source.name.clone());
+        let slot = Slot {
+            source: Arc::new(source),
+            samples: Arc::default(),
+            looks: 0,
+            objects: 0,
+            api_calls: 0,
+            attempted: None,
+            succeeded: None,
+            duration: Duration::ZERO,
+            failure: None,
+            errors: BTreeMap::new(),
+        };
+        self.slots().insert(key, slot);
+        self.bump();
+    }
+
+    /// Forgets a source and its facts.
+    pub fn remove(&self, collector: &'static str, name: &str) {
+        self.slots().remove(&(collector, name.to_owned()));
+        self.bump();
+    }
+
+    /// Takes the outcome of one look.
+    pub fn report(
+        &self,
+        collector: &'static str,
+        name: &str,
+        took: Duration,
+        outcome: Result<Observation, CollectError>,
+    ) {
+        let now = Timestamp::now();
+        if let Some(slot) = self.slots().get_mut(&(collector, name.to_owned())) {
+            slot.attempted = Some(now);
+            slot.duration = took;
+            match outcome {
+                Ok(mut observation) => {
+                    // Runs of one family lie together, so that rendering walks them without a map.
+                    observation.samples.sort_by_key(|sample| sample.family.name);
+                    slot.samples = observation.samples.into();
+                    slot.objects = observation.objects;
+                    slot.api_calls += observation.api_calls;
+                    slot.looks += 1;
+                    slot.succeeded = Some((Instant::now(), now));
+                    slot.failure = None;
+                }
+                Err(error) => {
+                    *slot.errors.entry(error.class).or_default() += 1;
+                    slot.failure = Some(error);
+                }
+            }
+        }
+        self.bump();
+    }
+
+    /// A picture of this moment; facts past their `keep` are left out.
+    pub fn snapshot(&self) -> Snapshot {
+        let now = Instant::now();
+        let mut slots = self.slots();
+        let views = slots.values_mut().map(|slot| {
+            let fresh = slot.succeeded.is_some_and(|(at, _)| now.duration_since(at) <= slot.source.keep);
+            if !fresh && !slot.samples.is_empty() {
+                slot.samples = Arc::default();
+            }
+            View {
+                source: Arc::clone(&slot.source),
+                samples: Arc::clone(&slot.samples),
+                fresh,
+                looks: slot.looks,
+                seen_at: slot.succeeded.map(|(_, at)| at),
+                attempted_at: slot.attempted,
+                failure: slot.failure.clone(),
+                objects: slot.objects,
+                api_calls: slot.api_calls,
+                duration: slot.duration,
+                errors: slot.errors.clone(),
+            }
+        });
+        Snapshot { views: views.collect() }
+    }
+
+    /// Whether any source of these collectors has not tried yet.
+    pub fn waiting_for(&self, collectors: &[&str]) -> bool {
+        self.slots().values().any(|slot| collectors.contains(&slot.source.collector) && slot.attempted.is_none())
+    }
+
+    /// Wakes whenever anything was reported.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    fn bump(&self) {
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    fn slots(&self) -> MutexGuard<'_, BTreeMap<(&'static str, String), Slot>> {
+        // A panic while holding the lock cannot leave a half-written slot that matters.
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+static UP: Gauge<2> = gauge(
+    "readiness_collector_up",
+    Unit::Number,
+    &["collector", "source"],
+    "Whether the last look of a source succeeded; 0 also before its first look.",
+);
+static LAST_ATTEMPT: Gauge<2> = gauge(
+    "readiness_collector_last_attempt_timestamp_seconds",
+    Unit::Timestamp,
+    &["collector", "source"],
+    "When a source was last looked at, with or without success.",
+);
+static LAST_SUCCESS: Gauge<2> = gauge(
+    "readiness_collector_last_success_timestamp_seconds",
+    Unit::Timestamp,
+    &["collector", "source"],
+    "When the cached facts of a source were seen.",
+);
+static KEEP: Gauge<2> = gauge(
+    "readiness_collector_keep_seconds",
+    Unit::Seconds,
+    &["collector", "source"],
+    "How long the facts of a source outlive its last good look, as configured.",
+);
+static DURATION: Gauge<2> = gauge(
+    "readiness_collector_duration_seconds",
+    Unit::Seconds,
+    &["collector", "source"],
+    "How long the last look of a source took.",
+);
+static OBJECTS: Gauge<2> = gauge(
+    "readiness_collector_objects",
+    Unit::Number,
+    &["collector", "source"],
+    "How many things the last good look of a source found; 0 means that it matched nothing.",
+);
+static API_CALLS: Gauge<2> = gauge(
+    "readiness_collector_api_calls_total",
+    Unit::Number,
+    &["collector", "source"],
+    "Requests made on behalf of a source since the exporter started.",
+);
+static ERRORS: Gauge<3> = gauge(
+    "readiness_collector_errors_total",
+    Unit::Number,
+    &["collector", "source", "class"],
+    "Failed looks of a source by class since the exporter started.",
+);
+
+/// Families of the exporter's facts about its own looking.
+pub static FAMILIES: &[&Family] =
+    &[&UP.0, &LAST_ATTEMPT.0, &LAST_SUCCESS.0, &KEEP.0, &DURATION.0, &OBJECTS.0, &API_CALLS.0, &ERRORS.0];
+
+impl View {
+    /// How many things the last good look found.
+    pub fn objects(&self) -> usize {
+        self.objects
+    }
+
+    /// The exporter's facts about looking at this source.
+    pub fn self_samples(&self) -> Vec<Sample> {
+        let labels = [self.source.collector, self.source.name.as_str()];
+        let up = self.failure.is_none() && self.fresh;
+        let mut samples = vec![
+            UP.sample(labels, f64::from(u8::from(up))),
+            KEEP.sample(labels, self.source.keep.as_secs_f64()),
+            API_CALLS.sample(labels, self.api_calls as f64),
+        ];
+        if let Some(at) = self.attempted_at {
+            samples.push(LAST_ATTEMPT.sample(labels, at.as_second() as f64));
+            samples.push(DURATION.sample(labels, self.duration.as_secs_f64()));
+        }
+        if let Some(at) = self.seen_at {
+            samples.push(LAST_SUCCESS.sample(labels, at.as_second() as f64));
+            samples.push(OBJECTS.sample(labels, self.objects as f64));
+        }
+        for (class, count) in &self.errors {
+            samples.push(ERRORS.sample([labels[0], labels[1], class.as_str()], *count as f64));
+        }
+        samples
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    static FACT: Gauge<1> = gauge("t_fact", Unit::Number, &["target"], "A fact.");
+
+    pub(crate) fn source(collector: &'static str, name: &str) -> Source {
+        Source {
+            collector,
+            name: name.to_owned(),
+            identity: vec![("target", name.to_owned())],
+            emits: vec!["t_fact"],
+            interval: Duration::from_secs(10),
+            keep: Duration::from_secs(30),
+        }
+    }
+
+    fn observed(value: f64) -> Result<Observation, CollectError> {
+        Ok(Observation { samples: vec![FACT.sample(["a"], value)], objects: 1, api_calls: 2 })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failed_look_keeps_the_facts_and_keep_drops_them() {
+        let store = Store::default();
+        store.add(source("http", "a"));
+        assert!(!store.snapshot().all_attempted());
+        store.report("http", "a", Duration::ZERO, observed(1.0));
+        tokio::time::advance(Duration::from_secs(20)).await;
+        store.report(
+            "http",
+            "a",
+            Duration::ZERO,
+            Err(CollectError::new(ErrorClass::Timeout, "list nodes: no answer")),
+        );
+        let view = &store.snapshot().views[0];
+        assert!(view.fresh && view.samples.len() == 1 && view.failure.is_some());
+        tokio::time::advance(Duration::from_secs(11)).await;
+        let view = &store.snapshot().views[0];
+        assert!(!view.fresh && view.samples.is_empty());
+    }
+
+    #[test]
+    fn a_source_has_series_before_its_first_look() {
+        let store = Store::default();
+        store.add(source("http", "a"));
+        let snapshot = store.snapshot();
+        let up = &snapshot.views[0].self_samples()[0];
+        assert_eq!((up.family.name, up.value), ("readiness_collector_up", 0.0));
+    }
+
+    #[test]
+    fn a_removed_source_leaves_no_series_and_late_reports_are_dropped() {
+        let store = Store::default();
+        store.add(source("http", "a"));
+        store.remove("http", "a");
+        store.report("http", "a", Duration::ZERO, observed(1.0));
+        assert!(store.snapshot().views.is_empty());
+    }
+}

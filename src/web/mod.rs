@@ -1,0 +1,152 @@
+//! The exporter's own HTTP surface: status page, metrics, report, runbooks and control.
+//!
+//! Read-only except for `POST /-/reload`. Bodies of requests are never read, paths never become
+//! labels, and a client that is slow, huge or many waits on its own.
+
+mod page;
+mod server;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http_body_util::Full;
+use hyper::header::{self, HeaderValue};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use include_dir::{Dir, include_dir};
+
+pub use server::{Listener, serve};
+
+use crate::app::App;
+use crate::report;
+
+static RUNBOOKS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/docs/runbooks");
+
+/// Prometheus 3 refuses a scrape without exactly this.
+const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// The runbook of a check or alert, as Markdown.
+pub fn runbook(name: &str) -> Option<&'static str> {
+    RUNBOOKS.get_file(format!("{name}.md")).and_then(|file| file.contents_utf8())
+}
+
+/// Names of all runbooks.
+pub fn runbooks() -> impl Iterator<Item = &'static str> {
+    RUNBOOKS.files().filter_map(|file| file.path().file_stem()?.to_str())
+}
+
+struct Answer {
+    route: &'static str,
+    status: StatusCode,
+    kind: &'static str,
+    body: String,
+}
+
+impl Answer {
+    fn ok(route: &'static str, kind: &'static str, body: String) -> Self {
+        Self { route, status: StatusCode::OK, kind, body }
+    }
+
+    fn plain(route: &'static str, status: StatusCode, body: &str) -> Self {
+        Self { route, status, kind: TEXT, body: format!("{body}\n") }
+    }
+}
+
+/// Answers one request.
+pub(crate) async fn handle<B>(app: Arc<App>, request: Request<B>) -> Response<Full<Bytes>> {
+    let (head, _) = request.into_parts();
+    let get = head.method == Method::GET || head.method == Method::HEAD;
+    let answer = match head.uri.path() {
+        "/-/reload" if head.method == Method::POST => reload(&app).await,
+        "/-/reload" => Answer::plain("/-/reload", StatusCode::METHOD_NOT_ALLOWED, "use POST"),
+        path if get => read(&app, path, &head.headers),
+        _ => Answer::plain("other", StatusCode::METHOD_NOT_ALLOWED, "use GET"),
+    };
+    app.telemetry.requests.with_label_values(&[answer.route, answer.status.as_str()]).inc();
+    respond(answer, &head.headers, head.method == Method::HEAD)
+}
+
+async fn reload(app: &App) -> Answer {
+    match app.reload().await {
+        Ok(()) => Answer::plain("/-/reload", StatusCode::OK, "reloaded"),
+        Err(error) => Answer::plain("/-/reload", StatusCode::BAD_REQUEST, &error.to_string()),
+    }
+}
+
+fn read(app: &App, path: &str, headers: &HeaderMap) -> Answer {
+    match path {
+        "/" => Answer::ok("/", HTML, page::status(&app.judgements(), &app.snapshot())),
+        "/metrics" => Answer::ok("/metrics", EXPOSITION, app.exposition()),
+        "/-/healthy" => Answer::plain("/-/healthy", StatusCode::OK, "healthy"),
+        "/-/ready" if app.ready() => Answer::plain("/-/ready", StatusCode::OK, "ready"),
+        "/-/ready" => Answer::plain("/-/ready", StatusCode::SERVICE_UNAVAILABLE, "not every source has been looked at yet"),
+        "/report" => report_as(app, wanted(headers)),
+        _ => match (path.strip_prefix("/report."), path.strip_prefix("/runbooks/")) {
+            (Some(extension), _) => report_as(app, extension),
+            (_, Some(name)) => match runbook(name) {
+                Some(markdown) => Answer::ok("/runbooks", HTML, page::runbook(name, markdown)),
+                None => Answer::plain("/runbooks", StatusCode::NOT_FOUND, "no such runbook"),
+            },
+            _ => Answer::plain("other", StatusCode::NOT_FOUND, "not found; try /, /metrics or /report"),
+        },
+    }
+}
+
+/// The format that a client asks for in its Accept header.
+fn wanted(headers: &HeaderMap) -> &'static str {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kinds = accept.split(',').filter_map(|entry| entry.split(';').next()).map(str::trim);
+    let known = [("text/html", "html"), ("text/markdown", "md"), ("application/json", "json"), ("text/plain", "txt"), ("application/xml", "xml")];
+    kinds.filter_map(|kind| known.iter().find(|(name, _)| *name == kind)).map(|(_, extension)| *extension).next().unwrap_or("html")
+}
+
+fn report_as(app: &App, extension: &str) -> Answer {
+    let judgements = app.judgements();
+    let (kind, body) = match extension {
+        "html" => (HTML, page::status(&judgements, &app.snapshot())),
+        "md" => ("text/markdown; charset=utf-8", report::markdown(&judgements)),
+        "json" => ("application/json", report::json(&judgements)),
+        "txt" => (TEXT, report::text(&judgements, false)),
+        "xml" => ("application/xml", report::junit(&judgements)),
+        _ => return Answer::plain("/report", StatusCode::NOT_FOUND, "a report is .html, .md, .json, .txt or .xml"),
+    };
+    Answer::ok("/report", kind, body)
+}
+
+fn respond(answer: Answer, headers: &HeaderMap, head_only: bool) -> Response<Full<Bytes>> {
+    let accepts = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let gzip = answer.body.len() > 1024 && accepts.flat_map(|value| value.split(',')).any(|coding| accepts_gzip(coding));
+    let body = if gzip { compress(answer.body.as_bytes()) } else { Bytes::from(answer.body) };
+    let length = body.len();
+    let mut response = Response::new(Full::new(if head_only { Bytes::new() } else { body }));
+    *response.status_mut() = answer.status;
+    let fields = response.headers_mut();
+    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.kind));
+    fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    fields.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    fields.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"));
+    if gzip {
+        fields.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        fields.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    }
+    response
+}
+
+fn accepts_gzip(coding: &str) -> bool {
+    let mut parts = coding.split(';').map(str::trim);
+    let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+    named && !parts.any(|parameter| matches!(parameter, "q=0" | "q=0.0"))
+}
+
+/// The fastest level: a scrape is read once, over a short way.
+pub fn compress(body: &[u8]) -> Bytes {
+    use std::io::Write as _;
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 8), Compression::fast());
+    // Writing to a Vec cannot fail.
+    let _ = encoder.write_all(body);
+    encoder.finish().map(Bytes::from).unwrap_or_default()
+}

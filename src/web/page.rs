@@ -1,0 +1,158 @@
+//! The status page: the word large, then the checklist with its evidence. No script, no picture,
+//! no request beside the page itself, so that it works on a phone in a basement.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::checklist::{CheckState, CheckVerdict, Decision, Judgement, Line};
+use crate::report::{distance, event_line, overall, reason, word};
+use crate::snapshot::Snapshot;
+
+const STYLE: &str = include_str!("page.css");
+
+/// The status page.
+pub(super) fn status(judgements: &[Judgement], snapshot: &Snapshot) -> String {
+    let decision = overall(judgements);
+    let body = html! {
+        @for judgement in judgements {
+            header class={ "verdict " (judgement.decision.as_str()) } {
+                p class="title" { (judgement.title) }
+                p class="word" { (word(judgement.decision)) }
+                p class="reason" { (reason(judgement)) }
+                @if let Some(event) = event_line(judgement) { p class="event" { (event) } }
+                @else { p class="event" { "No event configured: judged as if it were now." } }
+            }
+            (blockers(judgement))
+            @for section in judgement.sections.iter().filter(|section| !section.checks.is_empty()) {
+                section {
+                    h2 { (section.title) }
+                    @for check in &section.checks { (row(check, judgement)) }
+                }
+            }
+        }
+        (sources(judgements, snapshot))
+        footer {
+            a href="/report.md" { "Markdown" } " · " a href="/report.json" { "JSON" } " · "
+            a href="/report.txt" { "Text" } " · " a href="/report.xml" { "JUnit" } " · " a href="/metrics" { "Metrics" }
+            @if let Some(judgement) = judgements.first() { " · judged " (judgement.at.strftime("%H:%M:%S UTC").to_string()) }
+            " · readiness-exporter " (env!("CARGO_PKG_VERSION"))
+        }
+    };
+    document(&format!("{} · readiness", word(decision)), Some(decision), &body)
+}
+
+/// A runbook as a page.
+pub(super) fn runbook(name: &str, markdown: &str) -> String {
+    let mut body = String::new();
+    pulldown_cmark::html::push_html(&mut body, pulldown_cmark::Parser::new_ext(markdown, pulldown_cmark::Options::ENABLE_TABLES));
+    document(name, None, &html! { article { (PreEscaped(body)) p { a href="/" { "Back to the checklist" } } } })
+}
+
+fn document(title: &str, decision: Option<Decision>, body: &Markup) -> String {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                @if decision.is_some() { meta http-equiv="refresh" content="10"; }
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body { main { (body) } }
+        }
+    }
+    .into_string()
+}
+
+fn blockers(judgement: &Judgement) -> Markup {
+    let blocking: Vec<_> = judgement
+        .checks()
+        .filter(|check| check.required && matches!(check.state, CheckState::Fail | CheckState::Unknown))
+        .collect();
+    html! {
+        @if !blocking.is_empty() {
+            nav aria-label="What blocks" {
+                @for check in blocking {
+                    a class={ "chip " (check.state.as_str()) } href={ "#" (check.name) } { (check.name) }
+                }
+            }
+        }
+    }
+}
+
+fn mark(state: CheckState) -> (&'static str, &'static str) {
+    match state {
+        CheckState::Pass => ("✓", "pass"),
+        CheckState::Warn => ("!", "warning"),
+        CheckState::Fail => ("✗", "fail"),
+        CheckState::Unknown => ("?", "unknown"),
+        CheckState::Waived => ("~", "waived"),
+        CheckState::NotApplicable => ("–", "not applicable"),
+    }
+}
+
+fn row(check: &CheckVerdict, judgement: &Judgement) -> Markup {
+    let (sign, name) = mark(check.state);
+    let attention = !matches!(check.state, CheckState::Pass | CheckState::NotApplicable);
+    let good: Vec<_> = check.lines.iter().filter(|line| line.state == CheckState::Pass).collect();
+    html! {
+        div class={ "check " (check.state.as_str()) } id=(check.name) {
+            p class="head" {
+                span class="mark" title=(name) { (sign) span class="sr" { (name) } }
+                span class="item" { (check.item) } " "
+                span class="what" { (check.title) }
+                @if !check.required { span class="tag" { "does not block" } }
+            }
+            @for line in check.lines.iter().filter(|line| line.state != CheckState::Pass) { (evidence(line, judgement)) }
+            @if let (Some(note), true) = (&check.note, check.lines.is_empty()) { p class="note" { (note) } }
+            @if attention {
+                p class="remedy" { (check.remedy) " " a href={ "/runbooks/" (check.name) } { "Runbook" } }
+            }
+            @if !good.is_empty() {
+                details {
+                    summary { (good.len()) " good" @if let Some(age) = oldest(&good, judgement) { ", seen within " (age) } }
+                    @for line in good { (evidence(line, judgement)) }
+                }
+            }
+        }
+    }
+}
+
+fn oldest(lines: &[&Line], judgement: &Judgement) -> Option<String> {
+    let oldest = lines.iter().filter_map(|line| line.seen_at).min()?;
+    Some(distance(oldest, judgement.at))
+}
+
+fn evidence(line: &Line, judgement: &Judgement) -> Markup {
+    let (_, name) = mark(line.state);
+    html! {
+        p class={ "line " (line.state.as_str()) } {
+            span class="sr" { (name) ": " }
+            (line.evidence)
+            span class="age" {
+                @if let Some(since) = line.since { " for " (distance(since, judgement.at)) }
+                @if let Some(seen) = line.seen_at { " · seen " (distance(seen, judgement.at)) " ago" }
+            }
+        }
+    }
+}
+
+/// Sources whose last look failed: the reason behind most unknowns.
+fn sources(judgements: &[Judgement], snapshot: &Snapshot) -> Markup {
+    let failing: Vec<_> = snapshot.views.iter().filter_map(|view| view.failure.as_ref().map(|failure| (view, failure))).collect();
+    let now = judgements.first().map(|judgement| judgement.at);
+    html! {
+        @if !failing.is_empty() {
+            section {
+                h2 { "Sources that cannot be seen" }
+                @for (view, failure) in failing {
+                    p class="line unknown" {
+                        strong { (view.source.collector) " " (view.source.name) } ": " (failure.message)
+                        @if let (Some(seen), Some(now)) = (view.seen_at, now) { span class="age" { " · last seen " (distance(seen, now)) " ago" } }
+                    }
+                }
+            }
+        }
+    }
+}
