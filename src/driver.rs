@@ -16,8 +16,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source, Store};
 
-/// The longest wait that a `Retry-After` can impose; a registry once asked for 485,009 hours.
-pub const RETRY_AFTER_CEILING: Duration = Duration::from_mins(5);
+/// The longest wait that a `Retry-After` can impose on a source: ten of its intervals, at most five
+/// minutes. A registry once asked for 485,009 hours.
+pub fn ceiling(interval: Duration) -> Duration {
+    (interval * 10).min(Duration::from_mins(5))
+}
 
 /// A collector that looks when it is asked to.
 pub trait Poll: Send {
@@ -264,11 +267,11 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> CollectError {
 /// target is seen within one.
 fn backoff(error: &CollectError, interval: Duration, overloads: &mut u32) -> Duration {
     if let Some(asked) = error.retry_after {
-        return asked.min(RETRY_AFTER_CEILING);
+        return asked.min(ceiling(interval));
     }
     if matches!(error.class, ErrorClass::Throttled) {
         *overloads = (*overloads + 1).min(6);
-        return (interval * 2_u32.pow(*overloads)).min(RETRY_AFTER_CEILING);
+        return (interval * 2_u32.pow(*overloads)).min(ceiling(interval));
     }
     *overloads = 0;
     Duration::ZERO

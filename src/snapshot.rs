@@ -106,6 +106,8 @@ pub struct Source {
     /// Labels that every sample of this source carries; a check's filter is tried against them
     /// when there are no samples to try it against.
     pub identity: Vec<(&'static str, String)>,
+    /// Values that other labels of its samples can have, where the configuration limits them.
+    pub covers: Vec<(&'static str, Vec<String>)>,
     /// Families this source fills when all is well, given its configuration.
     pub emits: Vec<&'static str>,
     /// Time between looks.
@@ -381,6 +383,7 @@ pub(crate) mod tests {
             collector,
             name: name.to_owned(),
             identity: vec![("target", name.to_owned())],
+            covers: Vec::new(),
             emits: vec!["t_fact"],
             interval: Duration::from_secs(10),
             keep: Duration::from_secs(30),

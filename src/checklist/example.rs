@@ -105,7 +105,8 @@ impl Example {
         }
         given.sort_by_key(|fact| fact.family.name);
         let event = raw.event.map(|event| ExampleEvent {
-            start_in: event.start_in.map_or(0.0, Span::as_secs_f64),
+            // Without a start it has been running for an hour.
+            start_in: event.start_in.map_or(-3600.0, Span::as_secs_f64),
             end_in: event.end_in.as_secs_f64(),
             participants: event.participants,
         });
@@ -201,6 +202,7 @@ pub fn scene(given: &[Given], family: &'static Family, now: Timestamp) -> Snapsh
         collector: collectors::owner(family.name),
         name: "example".to_owned(),
         identity: Vec::new(),
+        covers: Vec::new(),
         emits: vec![family.name],
         interval: std::time::Duration::from_mins(1),
         keep: std::time::Duration::from_mins(3),

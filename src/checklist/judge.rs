@@ -424,7 +424,8 @@ impl Rule<'_> {
         let identity_fits = self.filter.iter().all(|(name, value)| {
             view.source.identity.iter().find(|(label, _)| label == name).is_none_or(|(_, own)| own == value)
         });
-        emits && identity_fits
+        let covered = view.source.covers.iter().all(|(label, values)| self.filter.get(*label).is_none_or(|wanted| values.contains(wanted)));
+        emits && identity_fits && covered
     }
 
     fn judge_view(&self, view: &View, context: &Context<'_>, lines: &mut Vec<Line>) {

@@ -152,6 +152,7 @@ async fn a_stopped_collector_is_unknown_and_says_which() {
         collector: "http",
         name: "london".into(),
         identity: vec![("target", "london".into()), ("kind", "healthz".into())],
+        covers: Vec::new(),
         emits: vec!["readiness_http_success"],
         interval: Duration::from_secs(10),
         keep: Duration::from_secs(30),

@@ -55,6 +55,7 @@ pub fn task(config: &AttestationsConfig) -> Task {
             collector: NAME,
             name: "file".to_owned(),
             identity: Vec::new(),
+            covers: Vec::new(),
             emits: vec![SAID.0.name, EXPIRY.0.name],
             interval: config.interval.0,
             keep: config.interval.0 * 3,

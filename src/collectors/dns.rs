@@ -293,6 +293,7 @@ fn task(config: &Config, name: &Name, resolvers: &[(String, TokioResolver)], pro
             collector: NAME,
             name: name.name.clone(),
             identity: vec![("target", name.name.clone())],
+            covers: Vec::new(),
             emits,
             interval: config.interval.0,
             keep: config.interval.0 * 3,
@@ -534,7 +535,11 @@ impl DnsCollector {
 }
 
 fn compare(view: &View, goal: &Goal, proxied: bool) -> (&'static str, String) {
-    let why = format!("answers {}; expected {}", view.words(), goal.words);
+    let why = if goal.unseen {
+        format!("answers {}, but {}", view.words(), goal.words)
+    } else {
+        format!("answers {}; expected {}", view.words(), goal.words)
+    };
     let addresses = view.addresses();
     let state = if goal.unseen || !view.definite() {
         "unknown"

@@ -158,6 +158,7 @@ fn task(config: &Config, target: &Target, roots: &Arc<RootCertStore>, lookup: &L
             collector: NAME,
             name: target.name.clone(),
             identity: vec![("target", target.name.clone())],
+            covers: Vec::new(),
             emits: FAMILIES.iter().map(|family| family.name).collect(),
             interval: config.interval.0,
             keep: config.interval.0 * 3,

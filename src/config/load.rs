@@ -258,7 +258,7 @@ fn resolve<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
 }
 
 /// Reports what the schema forbids and cuts it out until the rest can be typed. Returns whether
-/// every list element survived; if not, references to the lost ones cannot be judged.
+/// everything survived that others refer to; if not, references cannot be judged.
 fn prune(value: &mut Value, schema: &Value, problems: &mut Vec<Problem>) -> bool {
     let Ok(validator) = jsonschema::validator_for(schema) else {
         problems.push(Problem::bare("", "the built-in schema is broken, which is a defect of this program"));
@@ -371,7 +371,10 @@ fn type_name(kind: &jsonschema::error::TypeKind) -> String {
     named.join(" or ")
 }
 
-/// Removes what `pointer` names; true unless a list element was lost.
+/// Lists whose elements other sections refer to.
+const REFERRED: [&str; 3] = ["/clusters", "/checklists", "/collectors/kubernetes/services"];
+
+/// Removes what `pointer` names; true unless something was lost that others may refer to.
 fn remove(value: &mut Value, pointer: &str) -> bool {
     let Some((parent, key)) = pointer.rsplit_once('/') else {
         *value = Value::Object(serde_json::Map::new());
@@ -380,13 +383,13 @@ fn remove(value: &mut Value, pointer: &str) -> bool {
     match value.pointer_mut(parent) {
         Some(Value::Object(fields)) => {
             fields.remove(&key.replace("~1", "/").replace("~0", "~"));
-            true
+            !REFERRED.contains(&pointer)
         }
         Some(Value::Array(items)) => {
             if let Some(index) = key.parse().ok().filter(|index: &usize| *index < items.len()) {
                 items.remove(index);
             }
-            false
+            !REFERRED.contains(&parent)
         }
         _ => true,
     }

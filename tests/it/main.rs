@@ -1,3 +1,8 @@
-//! Integration tests.
+//! Integration tests: the library and the binary against the lab and against real servers.
 
-fn main() {}
+mod bad_input;
+mod cli;
+mod common;
+mod faults;
+mod rules;
+mod web;

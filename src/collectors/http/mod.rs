@@ -124,6 +124,7 @@ fn task(config: &Config, target: &Target, tls: &Arc<rustls::ClientConfig>, looku
             collector: NAME,
             name: target.name.clone(),
             identity: vec![("target", target.name.clone()), ("kind", target.kind.clone())],
+            covers: Vec::new(),
             emits,
             interval,
             keep: interval * 3,

@@ -30,7 +30,7 @@ pub struct ClusterConfig {
     /// PEM certificates that the API server's is verified with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
-    /// A bearer token; a file is read again as it rotates.
+    /// A bearer token; a file is read again when the token is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<SecretRef>,
 }

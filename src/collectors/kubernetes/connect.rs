@@ -48,11 +48,9 @@ async fn settings(cluster: &ClusterConfig) -> Result<Config, String> {
         config.root_cert = Some(certificates(&pem).map_err(|why| format!("read ca_file {}: {why}", file.display()))?);
     }
     if let Some(token) = &cluster.token {
-        config.auth_info = match &token.file {
-            // The client reads the file again every minute, so a rotated token is picked up.
-            Some(file) => AuthInfo { token_file: Some(file.display().to_string()), ..AuthInfo::default() },
-            None => AuthInfo { token: Some(token.read()?.expose().to_owned().into()), ..AuthInfo::default() },
-        };
+        // Read here and not by the client, which takes a final line break for a part of the token.
+        // A rotated file is picked up when the old token is refused: the watch then connects anew.
+        config.auth_info = AuthInfo { token: Some(token.read()?.expose().to_owned().into()), ..AuthInfo::default() };
     }
     Ok(config)
 }

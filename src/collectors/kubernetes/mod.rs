@@ -30,6 +30,7 @@ pub fn tasks(config: &Config, clusters: &[ClusterConfig]) -> Vec<Task> {
                     collector: NAME,
                     name: cluster.name.clone(),
                     identity: vec![("cluster", cluster.name.clone())],
+                    covers: vec![("selector", wanted.scopes.iter().map(|scope| scope.selector().to_owned()).collect())],
                     emits: facts::emitted(&wanted),
                     interval: config.interval.0,
                     keep: config.interval.0 * 3,

@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use futures::stream::{BoxStream, SelectAll};
+use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde::Deserialize;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::config::{ClusterConfig, Config, Selector, WorkloadKind};
@@ -25,6 +26,15 @@ use crate::snapshot::{CollectError, ErrorClass, Observation};
 const PAGE: u32 = 500;
 /// Changes within this time are published together.
 const SETTLE: Duration = Duration::from_millis(200);
+/// How long the server may keep a watch open; its own limit is a little above.
+const WATCH_SECONDS: u32 = 290;
+/// Pause before the first retry; each further one is twice as long, up to an interval, so that a
+/// mended server is seen within one.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// Changes that may wait to be taken in. A list of 150,000 objects must not pile up here.
+const BACKLOG: usize = 256;
+
+type Indexed = (usize, Result<Change, CollectError>);
 
 /// A set of objects that is watched as one.
 #[derive(Debug, Clone)]
@@ -175,8 +185,9 @@ impl ClusterWatch {
         let client = connect::client(&self.cluster, self.timeout).await?;
         let started = Instant::now();
         let mut version = server_version(&client, self.timeout).await?;
-        let mut changes: SelectAll<BoxStream<'static, (usize, Result<Change, CollectError>)>> =
-            self.wanted.scopes.iter().enumerate().map(|(index, scope)| self.stream(&client, index, scope)).collect();
+        let (sender, mut changes) = mpsc::channel(BACKLOG);
+        let mut followers: FuturesUnordered<_> =
+            self.wanted.scopes.iter().enumerate().map(|(index, scope)| self.follow(&client, index, scope, &sender)).collect();
         let keep = self.interval * 3;
         let mut scopes: Vec<(Scope, Seen)> =
             self.wanted.scopes.iter().map(|scope| (scope.clone(), Seen { keep, ..Seen::default() })).collect();
@@ -186,7 +197,8 @@ impl ClusterWatch {
         let mut api_calls = 1;
         loop {
             tokio::select! {
-                Some((index, change)) = changes.next() => {
+                Some(()) = followers.next() => {}
+                Some((index, change)) = changes.recv() => {
                     api_calls += u64::from(matches!(change, Ok(Change::Restart) | Err(_)));
                     if let Err(error) = &change {
                         tracing::warn!(cluster = self.cluster.name, selector = scopes[index].0.selector(), class = error.class.as_str(), "{error}");
@@ -218,30 +230,26 @@ impl ClusterWatch {
         }
     }
 
-    fn stream(&self, client: &Client, index: usize, scope: &Scope) -> BoxStream<'static, (usize, Result<Change, CollectError>)> {
-        let config = watcher::Config::default().page_size(PAGE);
+    fn follow(&self, client: &Client, index: usize, scope: &Scope, changes: &mpsc::Sender<Indexed>) -> BoxFuture<'static, ()> {
         let what = format!("watch {} {} in {}", scope.kind(), scope.selector(), self.cluster.name);
-        let changes = match scope {
-            Scope::Nodes => objects::<Node>(Api::all(client.clone()), config, what, self.interval),
+        let follower = Follower { what, index, interval: self.interval, changes: changes.clone(), labels: None, fields: None };
+        let client = client.clone();
+        match scope {
+            Scope::Nodes => follower.run::<Node>(Api::all(client)).boxed(),
             Scope::Service { namespace, name, .. } => {
-                let config = config.fields(&format!("metadata.name={name}"));
-                objects::<Service>(Api::namespaced(client.clone(), namespace), config, what, self.interval)
+                let follower = Follower { fields: Some(format!("metadata.name={name}")), ..follower };
+                follower.run::<Service>(Api::namespaced(client, namespace)).boxed()
             }
             Scope::Workloads(selector) => {
-                let config = match &selector.labels {
-                    Some(labels) => config.labels(labels),
-                    None => config,
-                };
-                let (client, namespace) = (client.clone(), selector.namespace.as_str());
+                let (namespace, follower) = (selector.namespace.as_str(), Follower { labels: selector.labels.clone(), ..follower });
                 match selector.kind {
-                    WorkloadKind::Deployment => objects::<Deployment>(Api::namespaced(client, namespace), config, what, self.interval),
-                    WorkloadKind::StatefulSet => objects::<StatefulSet>(Api::namespaced(client, namespace), config, what, self.interval),
-                    WorkloadKind::DaemonSet => objects::<DaemonSet>(Api::namespaced(client, namespace), config, what, self.interval),
-                    WorkloadKind::CronJob => objects::<CronJob>(Api::namespaced(client, namespace), config, what, self.interval),
+                    WorkloadKind::Deployment => follower.run::<Deployment>(Api::namespaced(client, namespace)).boxed(),
+                    WorkloadKind::StatefulSet => follower.run::<StatefulSet>(Api::namespaced(client, namespace)).boxed(),
+                    WorkloadKind::DaemonSet => follower.run::<DaemonSet>(Api::namespaced(client, namespace)).boxed(),
+                    WorkloadKind::CronJob => follower.run::<CronJob>(Api::namespaced(client, namespace)).boxed(),
                 }
             }
-        };
-        changes.map(move |change| (index, change)).boxed()
+        }
     }
 }
 
@@ -252,37 +260,125 @@ async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-/// The changes of one watch. After an error it waits before it tries again: half a second at first,
-/// twice as long each time, never longer than an interval, so that a mended server is seen within one.
-fn objects<K: Slim>(api: Api<K>, config: watcher::Config, what: String, interval: Duration) -> BoxStream<'static, Result<Change, CollectError>> {
-    let first = Duration::from_millis(500);
-    let state = (watcher(api, config).boxed(), Duration::ZERO, first, what);
-    futures::stream::unfold(state, move |(mut events, pause, next, what)| async move {
-        tokio::time::sleep(pause).await;
-        match events.next().await? {
-            Ok(event) => {
-                let next = if matches!(event, Event::Init) { next } else { first };
-                Some((Ok(change(event)), (events, Duration::ZERO, next, what)))
-            }
-            Err(error) => {
-                let error = collect_error(&what, &error);
-                let pause = error.retry_after.map_or(next, |asked| asked.min(crate::driver::RETRY_AFTER_CEILING)).min(interval);
-                Some((Err(error), (events, pause, (next * 2).min(interval), what)))
-            }
-        }
-    })
-    .boxed()
+/// Lists and watches one scope for ever.
+///
+/// Our own loop and not kube's watcher, which starts a watch again at once when the server closes
+/// it: a server that closes every watch would be asked thousands of times a second.
+struct Follower {
+    what: String,
+    index: usize,
+    interval: Duration,
+    changes: mpsc::Sender<Indexed>,
+    labels: Option<String>,
+    fields: Option<String>,
 }
 
-fn change<K: Slim>(event: Event<K>) -> Change {
-    let key = |object: &K| (object.namespace().unwrap_or_default(), object.meta().name.clone().unwrap_or_default());
-    match event {
-        Event::Init => Change::Restart,
-        Event::InitApply(object) => Change::Listed(key(&object), object.row()),
-        Event::InitDone => Change::Complete,
-        Event::Apply(object) => Change::Put(key(&object), object.row()),
-        Event::Delete(object) => Change::Removed(key(&object)),
+impl Follower {
+    async fn run<K: Slim>(self, api: Api<K>) {
+        let mut pause = FIRST_PAUSE;
+        let mut version = None;
+        loop {
+            let started = Instant::now();
+            let outcome = match version.take() {
+                None => match self.list(&api).await {
+                    // The watch starts at once: nothing may happen unseen in between.
+                    Ok(listed) => {
+                        version = Some(listed);
+                        continue;
+                    }
+                    Err(error) => Err(error),
+                },
+                Some(from) => self.watch(&api, from).await,
+            };
+            let mut asked = None;
+            match outcome {
+                // It lived as a watch should; the next one may start at once.
+                Ok(next) if started.elapsed() >= FIRST_PAUSE => {
+                    (version, pause) = (next, FIRST_PAUSE);
+                    continue;
+                }
+                Ok(next) => version = next,
+                Err(error) => {
+                    asked = error.retry_after.map(|asked| asked.min(crate::driver::ceiling(self.interval)));
+                    if self.send(Err(error)).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            tokio::time::sleep(asked.unwrap_or(pause)).await;
+            pause = (pause * 2).min(self.interval);
+            if self.changes.is_closed() {
+                return;
+            }
+        }
     }
+
+    /// All pages; the version to watch from.
+    async fn list<K: Slim>(&self, api: &Api<K>) -> Result<String, CollectError> {
+        let mut page = ListParams { label_selector: self.labels.clone(), field_selector: self.fields.clone(), limit: Some(PAGE), ..ListParams::default() };
+        self.tell(Change::Restart).await?;
+        loop {
+            let list = api.list(&page).await.map_err(|error| api_error(&self.what, &error))?;
+            for object in list.items {
+                self.tell(Change::Listed(key(&object), object.row())).await?;
+            }
+            match list.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => page.continue_token = Some(token),
+                None => {
+                    let version = list.metadata.resource_version.filter(|version| !version.is_empty());
+                    let version = version.ok_or_else(|| CollectError::new(ErrorClass::Malformed, format!("{}: a list without resourceVersion", self.what)))?;
+                    self.tell(Change::Complete).await?;
+                    return Ok(version);
+                }
+            }
+        }
+    }
+
+    /// Until the watch ends; the version to resume from, or `None` when that version is gone.
+    async fn watch<K: Slim>(&self, api: &Api<K>, from: String) -> Result<Option<String>, CollectError> {
+        let mut params = WatchParams { label_selector: self.labels.clone(), field_selector: self.fields.clone(), ..WatchParams::default() };
+        params.timeout = Some(WATCH_SECONDS);
+        let failed = |error: kube::Error| api_error(&self.what, &error);
+        let events = match api.watch(&params, &from).await {
+            Err(kube::Error::Api(status)) if status.code == 410 => return Ok(None),
+            started => started.map_err(failed)?,
+        };
+        tokio::pin!(events);
+        let mut version = from;
+        while let Some(event) = events.next().await {
+            let seen = |object: &K, version: &mut String| {
+                if let Some(newer) = object.meta().resource_version.clone() {
+                    *version = newer;
+                }
+            };
+            match event.map_err(failed)? {
+                WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                    seen(&object, &mut version);
+                    self.tell(Change::Put(key(&object), object.row())).await?;
+                }
+                WatchEvent::Deleted(object) => {
+                    seen(&object, &mut version);
+                    self.tell(Change::Removed(key(&object))).await?;
+                }
+                WatchEvent::Bookmark(bookmark) => version = bookmark.metadata.resource_version,
+                WatchEvent::Error(status) if status.code == 410 => return Ok(None),
+                WatchEvent::Error(status) => return Err(status_error(&self.what, &status)),
+            }
+        }
+        Ok(Some(version))
+    }
+
+    async fn tell(&self, change: Change) -> Result<(), CollectError> {
+        self.send(Ok(change)).await.map_err(|()| CollectError::new(ErrorClass::Local, format!("{}: nobody listens any more", self.what)))
+    }
+
+    async fn send(&self, change: Result<Change, CollectError>) -> Result<(), ()> {
+        self.changes.send((self.index, change)).await.map_err(drop)
+    }
+}
+
+fn key<K: Slim>(object: &K) -> Key {
+    (object.namespace().unwrap_or_default(), object.meta().name.clone().unwrap_or_default())
 }
 
 async fn server_version(client: &Client, timeout: Duration) -> Result<String, CollectError> {
@@ -301,14 +397,6 @@ async fn server_version(client: &Client, timeout: Duration) -> Result<String, Co
 
 fn http_get(path: &str) -> Result<hyper::Request<Vec<u8>>, String> {
     hyper::Request::get(path).body(Vec::new()).map_err(|error| error.to_string())
-}
-
-fn collect_error(what: &str, error: &watcher::Error) -> CollectError {
-    match error {
-        watcher::Error::InitialListFailed(cause) | watcher::Error::WatchStartFailed(cause) | watcher::Error::WatchFailed(cause) => api_error(what, cause),
-        watcher::Error::WatchError(status) => status_error(what, status),
-        watcher::Error::NoResourceVersion => CollectError::new(ErrorClass::Malformed, format!("{what}: an answer without resourceVersion")),
-    }
 }
 
 fn api_error(what: &str, error: &kube::Error) -> CollectError {

@@ -1,1 +1,144 @@
-//! lab
+//! A simulated estate over real protocols on loopback, for tests, benches and the demo.
+//!
+//! Three Kubernetes clusters, three regions' endpoints behind wildcard names, and two name servers.
+//! Every fault can be switched on and off while it runs. The lab must not be kinder than reality:
+//! it pages lists, drops watches, checks tokens and serves certificates in every state.
+
+mod certificates;
+mod control;
+mod dns;
+mod estate;
+mod faults;
+mod kubernetes;
+pub mod rough;
+mod serve;
+mod web;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+pub use certificates::{Authority, Leaf};
+pub use estate::Estate;
+pub use faults::{FAULTS, Fault};
+pub use kubernetes::Behaviour;
+
+/// The three regions, in the order of their addresses and ports.
+pub const REGIONS: [&str; 3] = ["us-east-2", "us-west-2", "eu-west-2"];
+
+/// Port of every region's endpoint.
+const ENDPOINTS: u16 = 17_080;
+/// Port of the control interface.
+const CONTROL: u16 = 17_000;
+/// Ports of the API servers, by region.
+const API: [u16; 3] = [17_441, 17_442, 17_443];
+/// Ports of the name servers: public, office.
+const DNS: [u16; 2] = [17_053, 17_054];
+
+/// A running estate. It ends when this is dropped.
+pub struct Lab {
+    estate: Arc<Estate>,
+    net: [u8; 2],
+    dir: PathBuf,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Lab {
+    /// Starts an estate on 127.`net`.*, with its certificates and tokens below `dir`. Two labs on
+    /// different nets do not meet.
+    pub async fn start(net: [u8; 2], dir: &Path) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;
+        let authority = Authority::new("Lab Root")?;
+        let at = |last: u8| IpAddr::V4(Ipv4Addr::new(127, net[0], net[1], last));
+        let estate = Arc::new(Estate::new(net));
+        let mut lab = Self { estate: Arc::clone(&estate), net, dir: dir.to_owned(), tasks: Vec::new() };
+        let api = authority.issue(&Leaf::good(&[&at(1).to_string()]))?;
+        for (index, region) in REGIONS.iter().enumerate() {
+            lab.tasks.push(kubernetes::start(SocketAddr::new(at(1), API[index]), &api, region, &estate).await?);
+        }
+        let served = web::Certificates::new(&authority)?;
+        for (index, region) in REGIONS.iter().enumerate() {
+            let last = 11 + u8::try_from(index)?;
+            lab.tasks.push(web::start(SocketAddr::new(at(last), ENDPOINTS), &served, region, &estate).await?);
+        }
+        for (resolver, port) in ["public", "office"].into_iter().zip(DNS) {
+            lab.tasks.extend(dns::start(SocketAddr::new(at(1), port), resolver, &estate).await?);
+        }
+        lab.tasks.push(control::start(SocketAddr::new(at(1), CONTROL), &estate).await?);
+        lab.write_files(&authority)?;
+        Ok(lab)
+    }
+
+    /// Starts an estate on a net that no other process is likely to use.
+    pub async fn anywhere(dir: &Path) -> anyhow::Result<Self> {
+        let mut last = None;
+        for _ in 0..20 {
+            let net = [fastrand::u8(2..250), fastrand::u8(1..250)];
+            match Self::start(net, dir).await {
+                Ok(lab) => return Ok(lab),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| anyhow::anyhow!("no free net")))
+    }
+
+    /// What is simulated, with its faults.
+    pub fn estate(&self) -> &Arc<Estate> {
+        &self.estate
+    }
+
+    /// Where faults are switched over HTTP.
+    pub fn control(&self) -> String {
+        format!("http://{}:{CONTROL}", self.host())
+    }
+
+    /// The address of API servers, name servers and the control interface.
+    pub fn host(&self) -> String {
+        format!("127.{}.{}.1", self.net[0], self.net[1])
+    }
+
+    /// The folder with certificates and tokens.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A configuration that was written for the demo's addresses, for this lab's.
+    pub fn localise(&self, configuration: &str) -> String {
+        configuration.replace("127.0.0.1:", &format!("{}:", self.host())).replace("lab/", &format!("{}/", self.dir.display()))
+    }
+
+    /// Confirms what only people can confirm, as of now.
+    pub fn attest(&self, items: &[&str]) -> anyhow::Result<()> {
+        let now = jiff::Timestamp::now();
+        let entries: String = items.iter().map(|item| format!("- {{ attest: {item}, who: the demo, at: {now} }}\n")).collect();
+        std::fs::write(self.dir.join("attestations.yaml"), entries).context("write attestations")
+    }
+
+    fn write_files(&self, authority: &Authority) -> anyhow::Result<()> {
+        std::fs::write(self.dir.join("ca.pem"), authority.pem())?;
+        for region in REGIONS {
+            std::fs::write(self.dir.join(format!("{region}.token")), format!("{}\n", kubernetes::token(region)))?;
+        }
+        let mut kubeconfig = String::from("apiVersion: v1\nkind: Config\ncurrent-context: us-east-2\n");
+        let list = |name: &str, entry: &dyn Fn(usize, &str) -> String| {
+            REGIONS.iter().enumerate().fold(format!("{name}:\n"), |text, (index, region)| text + &entry(index, region))
+        };
+        kubeconfig += &list("clusters", &|index, region| {
+            format!("- name: {region}\n  cluster: {{ server: \"https://{}:{}\", certificate-authority: ca.pem }}\n", self.host(), API[index])
+        });
+        kubeconfig += &list("users", &|_, region| format!("- name: {region}\n  user: {{ token: {} }}\n", kubernetes::token(region)));
+        kubeconfig += &list("contexts", &|_, region| format!("- name: {region}\n  context: {{ cluster: {region}, user: {region} }}\n"));
+        std::fs::write(self.dir.join("kubeconfig"), kubeconfig)?;
+        self.attest(&["InternalLoginTested", "ExternalLoginTested", "OnCallConfirmed", "TestAlertSeen", "AgendaShared"])
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The lab and the real exporter in one command: `make demo`, or `make demo STORY=1` for a walk
+//! through go, a few faults, no-go, and go again.
+//!
+//! Where Prometheus and Alertmanager are installed, they run as well, with the shipped rules, and
+//! what would have reached Slack is printed.
+
+#![expect(clippy::print_stdout, reason = "a demo talks to the person who started it")]
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use readiness_lab::{FAULTS, Lab};
+use tokio::process::{Child, Command};
+
+const EXPORTER: &str = "127.0.0.1:9840";
+/// What the story breaks, and what a person would see first.
+const STORY: [&str; 4] = ["node-disk-pressure", "certificate-near-expiry", "oregon-record-deleted", "api-hang"];
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = root.join("examples/lab");
+    let lab = Lab::start([0, 0], &folder).await.context("start the lab; is another demo running?")?;
+    let mut exporter = start(&beside("readiness-exporter")?, &["--config.file", "examples/workshop.yaml", "--web.listen-address", EXPORTER, "--log.level", "error"], root)?;
+    until_ready().await.context("wait for the exporter")?;
+    println!("Status page   http://{EXPORTER}/");
+    println!("Metrics       http://{EXPORTER}/metrics");
+    println!("Report        http://{EXPORTER}/report.md");
+    let _monitoring = monitoring::start(&folder, root).await?;
+    println!("\nBreak and mend things ({} faults, `curl {}/faults` lists them):", FAULTS.len(), lab.control());
+    for name in STORY {
+        println!("  curl -X POST   {}/faults/{name}", lab.control());
+    }
+    println!("  curl -X DELETE {}/faults/{}\n", lab.control(), STORY[0]);
+    println!("{}", headline().await?);
+    if std::env::args().any(|argument| argument == "--story") {
+        tokio::select! {
+            told = story(&lab) => told?,
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    } else {
+        println!("Press Ctrl-C to end.");
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            ended = exporter.wait() => bail!("the exporter ended: {}", ended?),
+        }
+    }
+    exporter.start_kill()?;
+    exporter.wait().await?;
+    Ok(())
+}
+
+/// Go, faults one after the other, no-go, mended, go.
+async fn story(lab: &Lab) -> anyhow::Result<()> {
+    until("\"decision\": \"go\"").await?;
+    for name in STORY {
+        let fault = FAULTS.iter().find(|fault| fault.name == name).context("a fault of the story")?;
+        println!("\n== {}", fault.what);
+        lab.estate().set(name, true);
+        let expected = fault.red.first().or(fault.unknown.first()).context("a check of the fault")?;
+        until_check(expected).await?;
+        println!("{}", blockers().await?);
+        lab.estate().set(name, false);
+        println!("-- mended");
+        until("\"decision\": \"go\"").await?;
+        println!("{}", headline().await?);
+    }
+    Ok(())
+}
+
+async fn get(path: &str) -> anyhow::Result<String> {
+    Ok(client()?.get(format!("http://{EXPORTER}{path}")).send().await?.error_for_status()?.text().await?)
+}
+
+fn client() -> anyhow::Result<reqwest::Client> {
+    Ok(reqwest::Client::builder().timeout(Duration::from_secs(5)).no_proxy().build()?)
+}
+
+async fn until_ready() -> anyhow::Result<()> {
+    let limit = tokio::time::Instant::now() + Duration::from_secs(20);
+    while get("/-/ready").await.is_err() {
+        if tokio::time::Instant::now() > limit {
+            bail!("not ready within 20 s");
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+async fn until(text: &str) -> anyhow::Result<()> {
+    let limit = tokio::time::Instant::now() + Duration::from_secs(60);
+    while !get("/report.json").await?.contains(text) {
+        if tokio::time::Instant::now() > limit {
+            bail!("no {text} within a minute:\n{}", get("/report.txt").await?);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Ok(())
+}
+
+async fn until_check(name: &str) -> anyhow::Result<()> {
+    let limit = tokio::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        let report: serde_json::Value = serde_json::from_str(&get("/report.json").await?)?;
+        let sections = report["judgements"][0]["sections"].as_array().context("sections")?;
+        let checks = sections.iter().flat_map(|section| section["checks"].as_array().into_iter().flatten());
+        if checks.into_iter().any(|check| check["name"] == name && ["fail", "warn", "unknown"].iter().any(|state| check["state"] == *state)) {
+            return Ok(());
+        }
+        if tokio::time::Instant::now() > limit {
+            bail!("{name} noticed nothing within a minute");
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+async fn headline() -> anyhow::Result<String> {
+    Ok(get("/report.txt").await?.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().to_owned())
+}
+
+async fn blockers() -> anyhow::Result<String> {
+    let report = get("/report.txt").await?;
+    let mut shown = Vec::new();
+    let mut wanted = false;
+    for line in report.lines() {
+        if let Some(state) = line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')) {
+            wanted = ["FAIL", "????", "warn"].iter().any(|bad| state.starts_with(bad));
+        }
+        if wanted && line.starts_with("  ") {
+            shown.push(line);
+        }
+    }
+    Ok(format!("{}\n{}", shown.join("\n"), headline().await?))
+}
+
+fn start(program: &Path, arguments: &[&str], folder: &Path) -> anyhow::Result<Child> {
+    Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("start {}", program.display()))
+}
+
+/// A program of this build, which lies one folder above the examples.
+fn beside(name: &str) -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let path = own.parent().and_then(Path::parent).context("the build folder")?.join(name);
+    if !path.exists() {
+        bail!("{} is missing; run `cargo build` first", path.display());
+    }
+    Ok(path)
+}
+
+mod monitoring {
+    //! Prometheus and Alertmanager on the demo's own ports, and a place for their messages.
+
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    const SLACK: &str = "127.0.0.1:17070";
+
+    /// Starts what is installed; nothing is no error.
+    pub(super) async fn start(folder: &Path, root: &Path) -> anyhow::Result<Vec<Child>> {
+        let installed = |name: &str| std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|place| place.join(name).exists()));
+        if !installed("prometheus") || !installed("prometheus-alertmanager") {
+            println!("\nPrometheus and Alertmanager are not installed; alerts are not shown.");
+            return Ok(Vec::new());
+        }
+        std::fs::create_dir_all(folder)?;
+        let alertmanager = std::fs::read_to_string(root.join("deploy/alertmanager.yaml"))?
+            .replace("api_url_file: /etc/alertmanager/slack-webhook-url", &format!("api_url: http://{SLACK}/services/T/B/x"))
+            .replace("group_wait: 30s", "group_wait: 1s");
+        std::fs::write(folder.join("alertmanager.yaml"), alertmanager)?;
+        let rules = |name: &str| root.join("alerts").join(name).display().to_string();
+        let prometheus = format!(
+            "global: {{ scrape_interval: 2s, evaluation_interval: 2s }}\nrule_files: [{:?}, {:?}]\n\
+             alerting: {{ alertmanagers: [{{ static_configs: [{{ targets: ['127.0.0.1:17093'] }}] }}] }}\n\
+             scrape_configs: [{{ job_name: readiness-exporter, honor_labels: true, static_configs: [{{ targets: ['{EXPORTER}'] }}] }}]\n",
+            rules("workshop.rules.yaml"),
+            rules("exporter.rules.yaml"),
+        );
+        std::fs::write(folder.join("prometheus.yaml"), prometheus)?;
+        let listener = tokio::net::TcpListener::bind(SLACK).await.context("listen for Slack messages")?;
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(message(stream));
+            }
+        });
+        let place = |name: &str| folder.join(name).display().to_string();
+        let mut children = Vec::new();
+        for (program, arguments) in [
+            ("prometheus-alertmanager", vec![format!("--config.file={}", place("alertmanager.yaml")), format!("--storage.path={}", place("alertmanager")), "--web.listen-address=127.0.0.1:17093".into(), "--cluster.listen-address=".into(), "--log.level=error".into()]),
+            ("prometheus", vec![format!("--config.file={}", place("prometheus.yaml")), format!("--storage.tsdb.path={}", place("prometheus")), "--web.listen-address=127.0.0.1:17090".into(), "--log.level=error".into()]),
+        ] {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            children.push(super::start(Path::new(program), &arguments, folder)?);
+        }
+        println!("Prometheus    http://127.0.0.1:17090/alerts (alerts wait for their `for`)");
+        Ok(children)
+    }
+
+    async fn message(mut stream: tokio::net::TcpStream) {
+        let mut request = vec![0; 64 * 1024];
+        let Ok(length) = stream.read(&mut request).await else { return };
+        let text = String::from_utf8_lossy(&request[..length]);
+        if let Some(body) = text.split("\r\n\r\n").nth(1).and_then(|body| serde_json::from_str::<serde_json::Value>(body).ok()) {
+            let attachment = &body["attachments"][0];
+            println!("\nSlack <- {}\n         {}", attachment["title"].as_str().unwrap_or_default(), attachment["text"].as_str().unwrap_or_default().replace('\n', "\n         "));
+        }
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok").await;
+    }
+}

@@ -1,0 +1,114 @@
+//! Every fault of the lab turns exactly the right checks, names the place, and is mended.
+
+use std::collections::BTreeSet;
+
+use readiness_exporter::checklist::{CheckState, Decision};
+use readiness_lab::{FAULTS, Fault};
+
+use crate::common::{Estate, names, until};
+
+/// Faults that run on one estate, one after the other.
+async fn flip(faults: Vec<&'static Fault>) {
+    let estate = Estate::start().await;
+    let app = estate.exporter();
+    until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+    for fault in faults {
+        let red: Vec<String> = sorted(fault.red);
+        let unknown: Vec<String> = sorted(fault.unknown);
+        estate.lab.estate().set(fault.name, true);
+        let what = format!("{}: red {red:?}, unknown {unknown:?}", fault.name);
+        let judgement = until(&app, &what, |judgement| {
+            names(judgement, &[CheckState::Fail, CheckState::Warn]) == red && names(judgement, &[CheckState::Unknown]) == unknown
+        })
+        .await;
+        let blocks = |state| judgement.checks().any(|check| check.required && check.state == state);
+        let expected = match (blocks(CheckState::Fail), blocks(CheckState::Unknown)) {
+            (true, _) => Decision::NoGo,
+            (false, true) => Decision::Undecided,
+            (false, false) => Decision::Go,
+        };
+        assert_eq!(judgement.decision, expected, "{}", fault.name);
+        for check in judgement.checks().filter(|check| check.state == CheckState::Fail) {
+            let line = &check.lines[0];
+            assert!(!line.labels.is_empty() && !line.evidence.is_empty() && line.since.is_some(), "{}: {line:?}", fault.name);
+        }
+        estate.lab.estate().set(fault.name, false);
+        until(&app, &format!("go after {}", fault.name), |judgement| {
+            judgement.decision == Decision::Go && names(judgement, &[CheckState::Fail, CheckState::Warn, CheckState::Unknown]).is_empty()
+        })
+        .await;
+    }
+    app.shutdown(std::time::Duration::from_secs(1)).await;
+}
+
+fn sorted(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+fn matching(prefixes: &[&str]) -> Vec<&'static Fault> {
+    let faults: Vec<_> = FAULTS.iter().filter(|fault| prefixes.iter().any(|prefix| fault.name.starts_with(prefix))).collect();
+    assert!(!faults.is_empty());
+    faults
+}
+
+const NODES: &[&str] = &["node-"];
+const WORKLOADS: &[&str] = &["karpenter", "rollout", "proxy-", "provisioners", "litellm", "load-balancer", "selector"];
+const ENDPOINTS: &[&str] = &["london-", "oregon-", "guide"];
+const NAMES: &[&str] = &["dns-"];
+const CERTIFICATES: &[&str] = &["certificate-"];
+const API: &[&str] = &["api-", "forbidden"];
+const WATCHES: &[&str] = &["watch-"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes() {
+    flip(matching(NODES)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workloads() {
+    flip(matching(WORKLOADS)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn endpoints() {
+    flip(matching(ENDPOINTS)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn domain_names() {
+    flip(matching(NAMES)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates() {
+    flip(matching(CERTIFICATES)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn api_servers() {
+    flip(matching(API)).await;
+}
+
+/// What a watch does must not be noticed, while changes still are.
+#[tokio::test(flavor = "multi_thread")]
+async fn watches_that_end() {
+    for fault in matching(WATCHES) {
+        let estate = Estate::start().await;
+        let app = estate.exporter();
+        until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+        estate.lab.estate().set(fault.name, true);
+        estate.lab.estate().set("node-not-ready", true);
+        until(&app, "NodeNotReady is red", |judgement| names(judgement, &[CheckState::Fail]) == ["NodeNotReady"]).await;
+        estate.lab.estate().set("node-not-ready", false);
+        until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+    }
+}
+
+#[test]
+fn every_fault_is_flipped_by_a_test() {
+    let groups = [NODES, WORKLOADS, ENDPOINTS, NAMES, CERTIFICATES, API, WATCHES];
+    for fault in FAULTS {
+        let groups = groups.iter().filter(|group| group.iter().any(|prefix| fault.name.starts_with(prefix)));
+        assert_eq!(groups.count(), 1, "{}", fault.name);
+    }
+}

@@ -1,0 +1,174 @@
+//! An authoritative name server for lab.test, over UDP and TCP, with wildcards as RFC 4592 has
+//! them: the closest existing name decides which wildcard applies.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
+use hickory_proto::rr::rdata::{A, CNAME, SOA};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::serialize::binary::{BinDecodable as _, BinEncodable as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::task::JoinHandle;
+
+use crate::estate::Estate;
+use crate::REGIONS;
+
+const ZONE: &str = "lab.test";
+const TTL: u32 = 1;
+
+struct Server {
+    resolver: &'static str,
+    estate: Arc<Estate>,
+}
+
+#[derive(Clone)]
+enum Entry {
+    Address(Ipv4Addr),
+    Alias(String),
+}
+
+/// Starts a name server; `resolver` decides which faults concern it.
+pub(crate) async fn start(address: SocketAddr, resolver: &'static str, estate: &Arc<Estate>) -> anyhow::Result<[JoinHandle<()>; 2]> {
+    let server = Arc::new(Server { resolver, estate: Arc::clone(estate) });
+    let udp = UdpSocket::bind(address).await?;
+    let tcp = TcpListener::bind(address).await?;
+    let over_udp = {
+        let server = Arc::clone(&server);
+        tokio::spawn(async move {
+            let mut buffer = [0; 4096];
+            while let Ok((length, peer)) = udp.recv_from(&mut buffer).await {
+                if let Some(answer) = server.answer(&buffer[..length], server.estate.has("dns-truncated")) {
+                    let _ = udp.send_to(&answer, peer).await;
+                }
+            }
+        })
+    };
+    let over_tcp = tokio::spawn(async move {
+        let mut connections = tokio::task::JoinSet::new();
+        while let Ok((mut stream, _)) = tcp.accept().await {
+            let server = Arc::clone(&server);
+            connections.spawn(async move {
+                while let Ok(length) = stream.read_u16().await {
+                    let mut question = vec![0; usize::from(length)];
+                    if stream.read_exact(&mut question).await.is_err() {
+                        return;
+                    }
+                    let Some(answer) = server.answer(&question, false) else { return };
+                    let Ok(length) = u16::try_from(answer.len()) else { return };
+                    if stream.write_u16(length).await.is_err() || stream.write_all(&answer).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    Ok([over_udp, over_tcp])
+}
+
+impl Server {
+    fn office(&self, fault: &str) -> bool {
+        self.resolver == "office" && self.estate.has(fault)
+    }
+
+    /// The answer, or nothing to stay silent.
+    fn answer(&self, question: &[u8], truncate: bool) -> Option<Vec<u8>> {
+        let request = Message::from_bytes(question).ok()?;
+        let query = request.queries.first()?.clone();
+        if self.office("dns-timeout") {
+            return None;
+        }
+        let mut response = Message::new(request.metadata.id, MessageType::Response, OpCode::Query);
+        response.metadata.recursion_desired = request.metadata.recursion_desired;
+        response.metadata.recursion_available = true;
+        response.add_query(query.clone());
+        let name = query.name().to_utf8().trim_end_matches('.').to_lowercase();
+        let code = if self.office("dns-servfail") {
+            ResponseCode::ServFail
+        } else if self.office("dns-refused") || !name.ends_with(ZONE) {
+            ResponseCode::Refused
+        } else if truncate {
+            response.metadata.truncation = true;
+            ResponseCode::NoError
+        } else {
+            response.metadata.authoritative = true;
+            self.resolve(&name, query.query_type(), &mut response)
+        };
+        response.metadata.response_code = code;
+        response.to_bytes().ok()
+    }
+
+    fn resolve(&self, name: &str, kind: RecordType, response: &mut Message) -> ResponseCode {
+        let zone = self.zone();
+        let mut name = name.to_owned();
+        for _ in 0..8 {
+            let Some(entry) = find(&zone, &name) else {
+                let exists = zone.iter().any(|(owner, _)| owner.ends_with(&format!(".{name}")));
+                response.add_authority(soa());
+                return if exists { ResponseCode::NoError } else { ResponseCode::NXDomain };
+            };
+            let owner = Name::from_utf8(format!("{name}.")).unwrap_or_default();
+            match entry {
+                Entry::Address(address) => {
+                    if kind == RecordType::A {
+                        response.add_answer(Record::from_rdata(owner, TTL, RData::A(A(address))));
+                    } else {
+                        response.add_authority(soa());
+                    }
+                    return ResponseCode::NoError;
+                }
+                Entry::Alias(target) => {
+                    let canonical = Name::from_utf8(format!("{target}.")).unwrap_or_default();
+                    response.add_answer(Record::from_rdata(owner, TTL, RData::CNAME(CNAME(canonical))));
+                    name = target;
+                }
+            }
+        }
+        ResponseCode::ServFail
+    }
+
+    fn zone(&self) -> Vec<(String, Entry)> {
+        let stale = self.office("dns-stale");
+        let balancer = |region: usize| Entry::Alias(format!("nlb-{}.elb.{ZONE}", REGIONS[region]));
+        let place = |region: usize| if stale { Entry::Address(Ipv4Addr::new(192, 0, 2, 1)) } else { balancer(region) };
+        let london = if self.estate.has("dns-wrong-target") { 0 } else { 2 };
+        let names = [("ai", 0), ("*.ai", 0), ("oregon-proxy.ai", 1), ("*.oregon-proxy.ai", 1), ("emea-proxy.ai", london), ("*.emea-proxy.ai", london)];
+        let mut zone: Vec<(String, Entry)> = names
+            .into_iter()
+            .filter(|(name, _)| !(name.contains("oregon") && self.estate.has("oregon-record-deleted")))
+            .filter(|(name, _)| !(*name == "*.oregon-proxy.ai" && self.office("dns-nxdomain")))
+            .map(|(name, region)| (format!("{name}.{ZONE}"), place(region)))
+            .collect();
+        for (index, region) in REGIONS.iter().enumerate() {
+            zone.push((format!("nlb-{region}.elb.{ZONE}"), Entry::Address(self.estate.endpoint(index))));
+        }
+        zone
+    }
+}
+
+/// RFC 4592: an exact match, else the wildcard right below the closest encloser.
+fn find(zone: &[(String, Entry)], name: &str) -> Option<Entry> {
+    let exact = |wanted: &str| zone.iter().find(|(owner, _)| owner == wanted).map(|(_, entry)| entry.clone());
+    let exists = |wanted: &str| zone.iter().any(|(owner, _)| owner == wanted || owner.ends_with(&format!(".{wanted}")));
+    if let Some(entry) = exact(name) {
+        return Some(entry);
+    }
+    if exists(name) {
+        return None;
+    }
+    let mut rest = name;
+    while let Some((_, parent)) = rest.split_once('.') {
+        if exists(parent) {
+            return exact(&format!("*.{parent}"));
+        }
+        rest = parent;
+    }
+    None
+}
+
+fn soa() -> Record {
+    let zone = Name::from_utf8(format!("{ZONE}.")).unwrap_or_default();
+    let data = SOA::new(zone.clone(), zone.clone(), 1, 3600, 600, 86_400, 1);
+    Record::from_rdata(zone, TTL, RData::SOA(data))
+}

@@ -1,0 +1,74 @@
+//! One way to serve HTTP, plain or over TLS, for every part of the lab.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use rustls::server::ResolvesServerCert;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// A complete answer.
+pub(crate) fn answer(status: u16, kind: &str, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Full::new(body.into()).boxed_unsync());
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if let Ok(kind) = kind.parse() {
+        response.headers_mut().insert(hyper::header::CONTENT_TYPE, kind);
+    }
+    response
+}
+
+/// Serves until aborted. `None` from the handler cuts the connection without an answer.
+pub(crate) async fn serve<H, F>(address: SocketAddr, certificates: Option<Arc<dyn ResolvesServerCert>>, handler: H) -> anyhow::Result<JoinHandle<()>>
+where
+    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Option<Response<Body>>> + Send + 'static,
+{
+    let listener = TcpListener::bind(address).await?;
+    let tls = certificates.map(acceptor).transpose()?;
+    Ok(tokio::spawn(async move {
+        let mut connections = tokio::task::JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                Some(_) = connections.join_next() => continue,
+            };
+            let Ok((stream, _)) = accepted else { continue };
+            let (handler, tls) = (handler.clone(), tls.clone());
+            connections.spawn(async move {
+                let service = service_fn(move |request| {
+                    let answered = handler(request);
+                    async move { answered.await.ok_or_else(|| std::io::Error::other("cut")) }
+                });
+                match tls {
+                    None => drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await),
+                    Some(tls) => {
+                        if let Ok(stream) = tls.accept(stream).await {
+                            drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+                        }
+                    }
+                }
+            });
+        }
+    }))
+}
+
+fn acceptor(certificates: Arc<dyn ResolvesServerCert>) -> anyhow::Result<tokio_rustls::TlsAcceptor> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(certificates);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(tokio_rustls::TlsAcceptor::from(Arc::new(config)))
+}
