@@ -1,1 +1,147 @@
-//! x
+//! The command line as a user meets it: what is printed, and the exit code.
+
+use std::process::Stdio;
+
+use readiness_lab::Lab;
+
+use crate::common::{Estate, exporter, run};
+
+fn check(file: &std::path::Path, output: &str) -> (i32, String, String) {
+    run(exporter().args(["check", "--output", output, "--config.file"]).arg(file))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_says_go_no_go_and_undecided() {
+    let estate = Estate::start().await;
+    let file = estate.file();
+    let (code, out, errors) = check(&file, "text");
+    assert_eq!((code, errors.as_str()), (0, ""), "{out}");
+    assert!(out.contains("\nGO: "), "{out}");
+
+    estate.lab.estate().set("node-disk-pressure", true);
+    let (code, out, _) = check(&file, "text");
+    assert_eq!(code, 1, "{out}");
+    for part in [
+        "FAIL    R1.4 No node is short of disk space",
+        "Node node-1 in us-east-2 reports DiskPressure",
+        "-> Find the pods with the most ephemeral storage",
+        "runbook: NodeDiskPressure",
+        "NO-GO: 1 required check failed",
+    ] {
+        assert!(out.contains(part), "{part:?} is not in\n{out}");
+    }
+
+    estate.lab.estate().set("node-disk-pressure", false);
+    estate.lab.estate().set("api-hang", true);
+    let (code, out, _) = check(&file, "text");
+    assert_eq!(code, 3, "{out}");
+    assert!(out.contains("kubernetes us-west-2 could not be seen: "), "{out}");
+    assert!(out.contains("UNDECIDED: "), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_format_says_the_same() {
+    let estate = Estate::start().await;
+    estate.lab.estate().set("litellm-crash", true);
+    let file = estate.file();
+    let (code, json, _) = check(&file, "json");
+    assert_eq!(code, 1);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["judgements"][0]["decision"], "no_go");
+    let (_, markdown, _) = check(&file, "markdown");
+    assert!(markdown.starts_with("# Pre-workshop validation: NO-GO\n"), "{markdown}");
+    assert!(markdown.contains("- [ ] W3.9 All LiteLLM replicas are ready **fail**\n"), "{markdown}");
+    assert!(markdown.contains("- [x] W3.4 Karpenter runs in all regions\n"), "{markdown}");
+    let (_, junit, _) = check(&file, "junit");
+    assert!(junit.starts_with("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>"), "{junit}");
+    assert!(junit.contains("classname=\"LiteLlmNotReady\"><failure message="), "{junit}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawn_confirmation_is_undecided() {
+    let estate = Estate::start().await;
+    estate.lab.attest(&["InternalLoginTested", "ExternalLoginTested"]).unwrap();
+    let (code, out, _) = check(&estate.file(), "text");
+    assert_eq!(code, 3, "{out}");
+    assert!(out.contains("????    W5.5 The on-call rotation covers the event\n            nobody has confirmed this yet"), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_estate_is_never_go() {
+    let estate = Estate::start().await;
+    let file = estate.file();
+    let Estate { lab, folder, .. } = estate;
+    drop::<Lab>(lab);
+    let (code, out, _) = check(&file, "text");
+    assert_ne!(code, 0, "{out}");
+    drop(folder);
+}
+
+#[test]
+fn a_wrong_file_is_exit_code_2_with_every_problem() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.yaml");
+    std::fs::write(&file, "colectors: {}\nevents: [{ name: w, time_zone: Mars/Base, start: 2026-12-01T09:00, duration: 1h }]\n").unwrap();
+    let (code, out, errors) = run(exporter().args(["config", "check", "--config.file"]).arg(&file));
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert_eq!(
+        errors,
+        format!(
+            "readiness-exporter: config {} has 2 problems:\n  colectors: unknown key\n  events[0].time_zone: must be an IANA time zone such as Europe/London (got \"Mars/Base\")\n",
+            file.display()
+        )
+    );
+    assert_eq!(run(exporter().args(["check", "--config.file"]).arg(&file)).0, 2);
+    assert_eq!(run(exporter().arg("--config.file").arg(&file)).0, 2);
+    let (code, _, errors) = run(exporter().args(["check", "--config.file", "/no/such/file"]));
+    assert_eq!((code, errors.starts_with("readiness-exporter: read config /no/such/file: ")), (2, true));
+    assert_eq!(run(exporter().arg("--no-such-flag")).0, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn config_print_is_complete_and_can_be_loaded_again() {
+    let estate = Estate::start().await;
+    let (code, printed, _) = run(exporter().args(["config", "print", "--config.file"]).arg(estate.file()));
+    assert_eq!(code, 0);
+    assert!(printed.contains("max_body_bytes: 1048576"), "defaults are shown: {printed}");
+    let again = estate.folder.path().join("again.yaml");
+    std::fs::write(&again, &printed).unwrap();
+    let (code, out, errors) = run(exporter().args(["config", "check", "--config.file"]).arg(&again));
+    assert_eq!(code, 0, "{errors}");
+    assert!(out.contains("is good: "), "{out}");
+}
+
+#[test]
+fn version_schema_and_completions() {
+    assert!(run(exporter().arg("--version")).1.starts_with("readiness-exporter 0."));
+    let schema: serde_json::Value = serde_json::from_str(&run(exporter().args(["config", "schema"])).1).unwrap();
+    assert_eq!(schema["title"], "readiness-exporter configuration");
+    assert!(run(exporter().args(["completions", "bash"])).1.contains("_readiness-exporter"));
+}
+
+/// SIGTERM, with a hanging cluster and an open connection, ends the process within five seconds.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_stops_when_it_is_told_to() {
+    let estate = Estate::start().await;
+    estate.lab.estate().set("api-hang", true);
+    estate.lab.estate().set("london-hang", true);
+    let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_readiness-exporter"))
+        .args(["--web.listen-address", "127.0.0.1:0", "--log.format", "json", "--config.file"])
+        .arg(estate.file())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(child.stderr.take().unwrap()));
+    let address = loop {
+        let line: serde_json::Value = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
+        if let Some(address) = line["fields"]["address"].as_str() {
+            break address.to_owned();
+        }
+    };
+    let _open = tokio::net::TcpStream::connect(&address).await.unwrap();
+    let pid = child.id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(5), child.wait()).await.expect("within five seconds").unwrap();
+    assert_eq!(ended.code(), Some(0));
+}

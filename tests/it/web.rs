@@ -1,1 +1,145 @@
-//! x
+//! The exporter's own server: what it serves, and what bad clients get.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use readiness_exporter::app::App;
+use readiness_exporter::checklist::Decision;
+use readiness_exporter::web::{Listener, serve};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::common::{Estate, until};
+
+async fn served(estate: &Estate) -> (Arc<App>, String) {
+    let app = estate.exporter();
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.address().unwrap().to_string();
+    tokio::spawn(serve(listener, Arc::clone(&app), std::future::pending(), Duration::from_secs(1)));
+    (app, address)
+}
+
+fn client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap()
+}
+
+async fn raw(address: &str, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let _ = stream.write_all(request).await;
+    let mut answer = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_secs(15), stream.read_to_end(&mut answer)).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_and_formats() {
+    let estate = Estate::start().await;
+    let (app, address) = served(&estate).await;
+    until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+    let get = |path: &'static str, accept: &'static str| {
+        let request = client().get(format!("http://{address}{path}")).header("accept", accept);
+        async move {
+            let response = request.send().await.unwrap();
+            let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
+            (response.status().as_u16(), kind, response.text().await.unwrap())
+        }
+    };
+    let (status, kind, page) = get("/", "*/*").await;
+    assert_eq!((status, kind.as_str()), (200, "text/html; charset=utf-8"));
+    assert!(page.contains("<p class=\"word\">GO</p>") && !page.contains("<script"), "{page}");
+    assert_eq!(get("/metrics", "*/*").await.1, "text/plain; version=0.0.4; charset=utf-8");
+    for (accept, kind) in [("application/json", "application/json"), ("text/markdown", "text/markdown; charset=utf-8"), ("text/html,*/*;q=0.8", "text/html; charset=utf-8")] {
+        assert_eq!(get("/report", accept).await.1, kind);
+    }
+    for extension in ["html", "md", "json", "txt", "xml"] {
+        let path: &'static str = Box::leak(format!("/report.{extension}").into_boxed_str());
+        assert_eq!(get(path, "*/*").await.0, 200, "{path}");
+    }
+    assert_eq!(get("/report.pdf", "*/*").await.0, 404);
+    assert!(get("/runbooks/NodeNotReady", "*/*").await.2.contains("<h1>NodeNotReady</h1>"));
+    assert_eq!(get("/runbooks/../../Cargo.toml", "*/*").await.0, 404);
+    assert_eq!(get("/-/healthy", "*/*").await.0, 200);
+    assert_eq!(get("/-/ready", "*/*").await.0, 200);
+    assert_eq!(get("/nothing", "*/*").await.0, 404);
+    assert_eq!(client().get(format!("http://{address}/-/reload")).send().await.unwrap().status(), 405);
+    assert_eq!(client().post(format!("http://{address}/metrics")).send().await.unwrap().status(), 405);
+    let metrics = get("/metrics", "*/*").await.2;
+    assert!(metrics.contains("readiness_web_requests_total{code=\"404\",route=\"other\"}"), "paths are no labels");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_red_page_names_place_remedy_and_runbook() {
+    let estate = Estate::start().await;
+    let (app, address) = served(&estate).await;
+    until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+    estate.lab.estate().set("node-cordoned", true);
+    estate.lab.estate().set("node-disk-pressure", true);
+    until(&app, "no-go", |judgement| judgement.decision == Decision::NoGo).await;
+    let page = client().get(format!("http://{address}/")).send().await.unwrap().text().await.unwrap();
+    for part in ["NO-GO", "Node node-1 in us-east-2 reports DiskPressure", "Find the pods with the most ephemeral storage", "href=\"/runbooks/NodeDiskPressure\"", "href=\"#NodeDiskPressure\""] {
+        assert!(page.contains(part), "{part:?} is not in {page}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gzip_only_for_those_who_ask() {
+    let estate = Estate::start().await;
+    let (_app, address) = served(&estate).await;
+    let plain = raw(&address, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert!(plain.contains("# HELP readiness_go") && !plain.contains("content-encoding"), "{plain}");
+    let refused = raw(&address, b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip;q=0\r\nConnection: close\r\n\r\n").await;
+    assert!(!refused.contains("content-encoding"));
+    let text = client().get(format!("http://{address}/metrics")).send().await.unwrap();
+    assert!(text.text().await.unwrap().contains("# HELP readiness_go"), "reqwest asks for gzip and unpacks it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_clients_do_no_harm() {
+    let estate = Estate::start().await;
+    let (_app, address) = served(&estate).await;
+    let huge = format!("GET / HTTP/1.1\r\nHost: x\r\nX-Big: {}\r\n\r\n", "a".repeat(100_000));
+    assert!(raw(&address, huge.as_bytes()).await.starts_with("HTTP/1.1 431"), "a head that is too large");
+    assert!(raw(&address, b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n").await.starts_with("HTTP/1.1 400"), "TLS to a plain port");
+    assert!(raw(&address, b"GET / HTTP/9.9\r\n\r\n").await.starts_with("HTTP/1.1 "), "a version that does not exist");
+    // A body is not read, however long it claims to be.
+    let posted = raw(&address, b"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000000\r\nConnection: close\r\n\r\nx").await;
+    assert!(posted.starts_with("HTTP/1.1 200"), "{posted}");
+    // More clients than there are places, all of them silent; those with something to say get through.
+    let mut silent = Vec::new();
+    for _ in 0..200 {
+        silent.push(TcpStream::connect(&address).await.unwrap());
+    }
+    let answers = futures::future::join_all((0..50).map(|_| client().get(format!("http://{address}/-/healthy")).send())).await;
+    assert!(answers.into_iter().all(|answer| answer.unwrap().status() == 200));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_file_keeps_the_running_configuration_and_shows() {
+    let estate = Estate::start().await;
+    let file = estate.file();
+    let (app, address) = served(&estate).await;
+    until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+    let reload = || client().post(format!("http://{address}/-/reload")).send();
+
+    std::fs::write(&file, "colectors: {}").unwrap();
+    let answer = reload().await.unwrap();
+    assert_eq!(answer.status(), 400);
+    assert!(answer.text().await.unwrap().contains("colectors: unknown key"));
+    let metrics = app.exposition();
+    assert!(metrics.contains("\nreadiness_config_last_reload_successful 0\n"), "{metrics}");
+    assert!(metrics.contains("readiness_http_success{target=\"london\""), "the old targets are still watched");
+    assert_eq!(app.judgements()[0].decision, Decision::Go);
+
+    let without_london: String = estate.configuration.lines().filter(|line| !line.contains("name: london, kind: healthz")).map(|line| format!("{line}\n")).collect();
+    let looks_before = looks(&app, "oregon");
+    std::fs::write(&file, without_london).unwrap();
+    assert_eq!(reload().await.unwrap().status(), 200);
+    let metrics = app.exposition();
+    assert!(metrics.contains("\nreadiness_config_last_reload_successful 1\n"));
+    assert!(!metrics.contains("source=\"london\""), "a target that is gone leaves no series");
+    assert!(looks(&app, "oregon") >= looks_before, "what did not change keeps its facts");
+}
+
+fn looks(app: &App, source: &str) -> u64 {
+    app.snapshot().views.iter().find(|view| view.source.collector == "http" && view.source.name == source).unwrap().looks
+}
