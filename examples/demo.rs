@@ -23,7 +23,8 @@ async fn main() -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = root.join("examples/lab");
     let lab = Lab::start([0, 0], &folder).await.context("start the lab; is another demo running?")?;
-    let mut exporter = start(&beside("readiness-exporter")?, &["--config.file", "examples/workshop.yaml", "--web.listen-address", EXPORTER, "--log.level", "error"], root)?;
+    let mut exporter =
+        start(&beside("readiness-exporter")?, &["--config.file", "examples/workshop.yaml", "--web.listen-address", EXPORTER, "--log.level", "error"], root)?;
     until_ready().await.context("wait for the exporter")?;
     println!("Status page   http://{EXPORTER}/");
     println!("Metrics       http://{EXPORTER}/metrics");
@@ -193,8 +194,25 @@ mod monitoring {
         let place = |name: &str| folder.join(name).display().to_string();
         let mut children = Vec::new();
         for (program, arguments) in [
-            ("prometheus-alertmanager", vec![format!("--config.file={}", place("alertmanager.yaml")), format!("--storage.path={}", place("alertmanager")), "--web.listen-address=127.0.0.1:17093".into(), "--cluster.listen-address=".into(), "--log.level=error".into()]),
-            ("prometheus", vec![format!("--config.file={}", place("prometheus.yaml")), format!("--storage.tsdb.path={}", place("prometheus")), "--web.listen-address=127.0.0.1:17090".into(), "--log.level=error".into()]),
+            (
+                "prometheus-alertmanager",
+                vec![
+                    format!("--config.file={}", place("alertmanager.yaml")),
+                    format!("--storage.path={}", place("alertmanager")),
+                    "--web.listen-address=127.0.0.1:17093".into(),
+                    "--cluster.listen-address=".into(),
+                    "--log.level=error".into(),
+                ],
+            ),
+            (
+                "prometheus",
+                vec![
+                    format!("--config.file={}", place("prometheus.yaml")),
+                    format!("--storage.tsdb.path={}", place("prometheus")),
+                    "--web.listen-address=127.0.0.1:17090".into(),
+                    "--log.level=error".into(),
+                ],
+            ),
         ] {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             children.push(super::start(Path::new(program), &arguments, folder)?);
@@ -209,7 +227,11 @@ mod monitoring {
         let text = String::from_utf8_lossy(&request[..length]);
         if let Some(body) = text.split("\r\n\r\n").nth(1).and_then(|body| serde_json::from_str::<serde_json::Value>(body).ok()) {
             let attachment = &body["attachments"][0];
-            println!("\nSlack <- {}\n         {}", attachment["title"].as_str().unwrap_or_default(), attachment["text"].as_str().unwrap_or_default().replace('\n', "\n         "));
+            println!(
+                "\nSlack <- {}\n         {}",
+                attachment["title"].as_str().unwrap_or_default(),
+                attachment["text"].as_str().unwrap_or_default().replace('\n', "\n         ")
+            );
         }
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok").await;
     }

@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 
 use crate::checklist::{Context, Judgement, Memory, Waiver, judge};
 use crate::collectors;
-use crate::config::{self, Loaded, LoadError};
+use crate::config::{self, LoadError, Loaded};
 use crate::driver::Driver;
 use crate::event::{Occurrence, Schedule};
 use crate::metric::{Family, Sample, write_family};

@@ -97,8 +97,7 @@ impl Driver {
 
     /// Makes the running sources equal to `tasks`; what did not change keeps its facts.
     pub fn apply(&mut self, tasks: Vec<Task>) {
-        let mut wanted: BTreeMap<_, _> =
-            tasks.into_iter().map(|task| ((task.source.collector, task.source.name.clone()), task)).collect();
+        let mut wanted: BTreeMap<_, _> = tasks.into_iter().map(|task| ((task.source.collector, task.source.name.clone()), task)).collect();
         let store = &self.store;
         self.running.retain(|key, running| {
             let unchanged = wanted.get(key).is_some_and(|task| task.fingerprint == running.fingerprint);
@@ -244,21 +243,14 @@ where
     F: Future<Output = Result<Observation, CollectError>>,
 {
     match tokio::time::timeout(timeout, AssertUnwindSafe(look).catch_unwind()).await {
-        Err(_) => Err(CollectError::new(
-            ErrorClass::Timeout,
-            format!("look: not finished within {}", crate::config::Span(timeout)),
-        )),
+        Err(_) => Err(CollectError::new(ErrorClass::Timeout, format!("look: not finished within {}", crate::config::Span(timeout)))),
         Ok(Err(panic)) => Err(panicked(panic.as_ref())),
         Ok(Ok(outcome)) => outcome,
     }
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> CollectError {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("no message");
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
     CollectError::new(ErrorClass::Panicked, format!("look: the collector panicked: {text}"))
 }
 

@@ -18,24 +18,15 @@ static START: Gauge<2> = gauge(
     &["checklist", "event"],
     "When the running or next occurrence of a configured event starts.",
 );
-static END: Gauge<2> = gauge(
-    "readiness_event_end_timestamp_seconds",
-    Unit::Timestamp,
-    &["checklist", "event"],
-    "When the running or next occurrence of a configured event ends.",
-);
+static END: Gauge<2> =
+    gauge("readiness_event_end_timestamp_seconds", Unit::Timestamp, &["checklist", "event"], "When the running or next occurrence of a configured event ends.");
 static LEAD: Gauge<3> = gauge(
     "readiness_event_lead_timestamp_seconds",
     Unit::Timestamp,
     &["checklist", "event", "lead"],
     "When a lead time of the running or next occurrence of a configured event begins.",
 );
-static PARTICIPANTS: Gauge<2> = gauge(
-    "readiness_event_participants",
-    Unit::Number,
-    &["checklist", "event"],
-    "Expected participants of a configured event.",
-);
+static PARTICIPANTS: Gauge<2> = gauge("readiness_event_participants", Unit::Number, &["checklist", "event"], "Expected participants of a configured event.");
 
 /// Families about events.
 pub static FAMILIES: &[&Family] = &[&START.0, &END.0, &LEAD.0, &PARTICIPANTS.0];
@@ -138,9 +129,7 @@ fn once(start: &str, end: Option<&str>, duration: Option<SignedDuration>, zone: 
     let begins = local("start", start)?;
     let ends = match (end, duration) {
         (Some(end), _) => local("end", end)?,
-        (None, Some(duration)) => {
-            begins.checked_add(duration).map_err(|_| ("duration", "must end before the year 10000".to_owned(), start.to_owned()))?
-        }
+        (None, Some(duration)) => begins.checked_add(duration).map_err(|_| ("duration", "must end before the year 10000".to_owned(), start.to_owned()))?,
         (None, None) => return Err(("end", "must be set, or duration".to_owned(), String::new())),
     };
     if ends <= begins {
@@ -158,10 +147,7 @@ impl Occurrence {
     /// This occurrence as facts.
     pub fn samples(&self) -> Vec<Sample> {
         let labels = [self.checklist.as_str(), self.name.as_str()];
-        let mut samples = vec![
-            START.sample(labels, self.start.as_second() as f64),
-            END.sample(labels, self.end.as_second() as f64),
-        ];
+        let mut samples = vec![START.sample(labels, self.start.as_second() as f64), END.sample(labels, self.end.as_second() as f64)];
         for lead in &self.lead_times {
             let begins = self.start.as_second() as f64 - lead.as_secs_f64();
             samples.push(LEAD.sample([labels[0], labels[1], &lead.to_string()], begins));

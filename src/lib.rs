@@ -4,17 +4,17 @@
 //! checklists judge the facts ([`checklist`]); [`web`] and [`cli`] show what came out, and
 //! [`generate`] writes the alert rules and dashboards that say the same. `ARCHITECTURE.md` is the map.
 
+pub mod app;
 pub mod checklist;
+pub mod cli;
 pub mod collectors;
 pub mod config;
 pub mod driver;
 pub mod event;
+pub mod generate;
 pub mod metric;
 pub mod net;
-pub mod snapshot;
-pub mod app;
 pub mod report;
+pub mod snapshot;
 pub mod verdict;
-pub mod cli;
-pub mod generate;
 pub mod web;

@@ -60,12 +60,7 @@ pub struct Gauge<const N: usize>(pub Family);
 pub struct StateSet<const N: usize>(pub Family);
 
 /// Declares a gauge whose value is of `unit`.
-pub const fn gauge<const N: usize>(
-    name: &'static str,
-    unit: Unit,
-    labels: &'static [&'static str; N],
-    help: &'static str,
-) -> Gauge<N> {
+pub const fn gauge<const N: usize>(name: &'static str, unit: Unit, labels: &'static [&'static str; N], help: &'static str) -> Gauge<N> {
     Gauge(Family { name, help, labels, unit, states: &[], covered_by: None })
 }
 

@@ -38,17 +38,8 @@ pub enum ErrorClass {
 
 impl ErrorClass {
     /// Every class, in label order.
-    pub const ALL: [Self; 9] = [
-        Self::Timeout,
-        Self::Unreachable,
-        Self::Denied,
-        Self::NotFound,
-        Self::Throttled,
-        Self::Server,
-        Self::Malformed,
-        Self::Local,
-        Self::Panicked,
-    ];
+    pub const ALL: [Self; 9] =
+        [Self::Timeout, Self::Unreachable, Self::Denied, Self::NotFound, Self::Throttled, Self::Server, Self::Malformed, Self::Local, Self::Panicked];
 
     /// The label value.
     pub const fn as_str(self) -> &'static str {
@@ -212,13 +203,7 @@ impl Store {
     }
 
     /// Takes the outcome of one look.
-    pub fn report(
-        &self,
-        collector: &'static str,
-        name: &str,
-        took: Duration,
-        outcome: Result<Observation, CollectError>,
-    ) {
+    pub fn report(&self, collector: &'static str, name: &str, took: Duration, outcome: Result<Observation, CollectError>) {
         let now = Timestamp::now();
         if let Some(slot) = self.slots().get_mut(&(collector, name.to_owned())) {
             slot.attempted = Some(now);
@@ -289,58 +274,36 @@ impl Store {
     }
 }
 
-static UP: Gauge<2> = gauge(
-    "readiness_collector_up",
-    Unit::Number,
-    &["collector", "source"],
-    "Whether the last look of a source succeeded; 0 also before its first look.",
-);
+static UP: Gauge<2> =
+    gauge("readiness_collector_up", Unit::Number, &["collector", "source"], "Whether the last look of a source succeeded; 0 also before its first look.");
 static LAST_ATTEMPT: Gauge<2> = gauge(
     "readiness_collector_last_attempt_timestamp_seconds",
     Unit::Timestamp,
     &["collector", "source"],
     "When a source was last looked at, with or without success.",
 );
-static LAST_SUCCESS: Gauge<2> = gauge(
-    "readiness_collector_last_success_timestamp_seconds",
-    Unit::Timestamp,
-    &["collector", "source"],
-    "When the cached facts of a source were seen.",
-);
+static LAST_SUCCESS: Gauge<2> =
+    gauge("readiness_collector_last_success_timestamp_seconds", Unit::Timestamp, &["collector", "source"], "When the cached facts of a source were seen.");
 static KEEP: Gauge<2> = gauge(
     "readiness_collector_keep_seconds",
     Unit::Seconds,
     &["collector", "source"],
     "How long the facts of a source outlive its last good look, as configured.",
 );
-static DURATION: Gauge<2> = gauge(
-    "readiness_collector_duration_seconds",
-    Unit::Seconds,
-    &["collector", "source"],
-    "How long the last look of a source took.",
-);
+static DURATION: Gauge<2> = gauge("readiness_collector_duration_seconds", Unit::Seconds, &["collector", "source"], "How long the last look of a source took.");
 static OBJECTS: Gauge<2> = gauge(
     "readiness_collector_objects",
     Unit::Number,
     &["collector", "source"],
     "How many things the last good look of a source found; 0 means that it matched nothing.",
 );
-static API_CALLS: Gauge<2> = gauge(
-    "readiness_collector_api_calls_total",
-    Unit::Number,
-    &["collector", "source"],
-    "Requests made on behalf of a source since the exporter started.",
-);
-static ERRORS: Gauge<3> = gauge(
-    "readiness_collector_errors_total",
-    Unit::Number,
-    &["collector", "source", "class"],
-    "Failed looks of a source by class since the exporter started.",
-);
+static API_CALLS: Gauge<2> =
+    gauge("readiness_collector_api_calls_total", Unit::Number, &["collector", "source"], "Requests made on behalf of a source since the exporter started.");
+static ERRORS: Gauge<3> =
+    gauge("readiness_collector_errors_total", Unit::Number, &["collector", "source", "class"], "Failed looks of a source by class since the exporter started.");
 
 /// Families of the exporter's facts about its own looking.
-pub static FAMILIES: &[&Family] =
-    &[&UP.0, &LAST_ATTEMPT.0, &LAST_SUCCESS.0, &KEEP.0, &DURATION.0, &OBJECTS.0, &API_CALLS.0, &ERRORS.0];
+pub static FAMILIES: &[&Family] = &[&UP.0, &LAST_ATTEMPT.0, &LAST_SUCCESS.0, &KEEP.0, &DURATION.0, &OBJECTS.0, &API_CALLS.0, &ERRORS.0];
 
 impl View {
     /// How many things the last good look found.
@@ -401,12 +364,7 @@ pub(crate) mod tests {
         assert!(!store.snapshot().all_attempted());
         store.report("http", "a", Duration::ZERO, observed(1.0));
         tokio::time::advance(Duration::from_secs(20)).await;
-        store.report(
-            "http",
-            "a",
-            Duration::ZERO,
-            Err(CollectError::new(ErrorClass::Timeout, "list nodes: no answer")),
-        );
+        store.report("http", "a", Duration::ZERO, Err(CollectError::new(ErrorClass::Timeout, "list nodes: no answer")));
         let view = &store.snapshot().views[0];
         assert!(view.fresh && view.samples.len() == 1 && view.failure.is_some());
         tokio::time::advance(Duration::from_secs(11)).await;

@@ -4,52 +4,26 @@
 use crate::checklist::{CheckState, Decision, Judgement};
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 
-static CHECK: StateSet<2> = state_set(
-    "readiness_check_state",
-    &CheckState::ALL,
-    &["checklist", "check"],
-    "Verdict on a check of a checklist.",
-);
-static REQUIRED: Gauge<2> = gauge(
-    "readiness_check_required",
-    Unit::Number,
-    &["checklist", "check"],
-    "Whether a fail or an unknown of a check blocks go.",
-);
-static LINES: Gauge<3> = gauge(
-    "readiness_check_lines",
-    Unit::Number,
-    &["checklist", "check", "verdict"],
-    "Subjects of a check by their verdict.",
-);
+static CHECK: StateSet<2> = state_set("readiness_check_state", &CheckState::ALL, &["checklist", "check"], "Verdict on a check of a checklist.");
+static REQUIRED: Gauge<2> = gauge("readiness_check_required", Unit::Number, &["checklist", "check"], "Whether a fail or an unknown of a check blocks go.");
+static LINES: Gauge<3> = gauge("readiness_check_lines", Unit::Number, &["checklist", "check", "verdict"], "Subjects of a check by their verdict.");
 static GO: Gauge<2> = gauge(
     "readiness_go",
     Unit::Number,
     &["checklist", "event"],
     "1 when every required check of a checklist was seen and is good; 0 when not, or when it is not known.",
 );
-static DECISION: StateSet<2> = state_set(
-    "readiness_decision_state",
-    &Decision::ALL,
-    &["checklist", "event"],
-    "The decision that a checklist comes to.",
-);
+static DECISION: StateSet<2> = state_set("readiness_decision_state", &Decision::ALL, &["checklist", "event"], "The decision that a checklist comes to.");
 static CHECKLIST: Gauge<2> = gauge(
     "readiness_checklist_info",
     Unit::Number,
     &["checklist", "revision"],
     "Revision of the checklist that this exporter judges by; alert rules carry the revision they were generated from.",
 );
-static JUDGED: Gauge<1> = gauge(
-    "readiness_judged_timestamp_seconds",
-    Unit::Timestamp,
-    &["checklist"],
-    "When a checklist was last judged.",
-);
+static JUDGED: Gauge<1> = gauge("readiness_judged_timestamp_seconds", Unit::Timestamp, &["checklist"], "When a checklist was last judged.");
 
 /// Families about verdicts.
-pub static FAMILIES: &[&Family] =
-    &[&CHECK.0, &REQUIRED.0, &LINES.0, &GO.0, &DECISION.0, &CHECKLIST.0, &JUDGED.0];
+pub static FAMILIES: &[&Family] = &[&CHECK.0, &REQUIRED.0, &LINES.0, &GO.0, &DECISION.0, &CHECKLIST.0, &JUDGED.0];
 
 /// A judgement as samples.
 pub fn samples(judgement: &Judgement) -> Vec<Sample> {

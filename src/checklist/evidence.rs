@@ -97,12 +97,14 @@ pub fn text_value(family: &Family, value: f64) -> String {
 pub fn threshold(family: &Family, condition: &Condition) -> String {
     use super::model::{Bound, Horizon};
     match condition {
-        Condition::Above(Bound::Number(n)) | Condition::Below(Bound::Number(n)) | Condition::Equals(Bound::Number(n)) | Condition::Differs(Bound::Number(n)) => {
-            text_value(family, *n)
-        }
-        Condition::Above(Bound::Name(name)) | Condition::Below(Bound::Name(name)) | Condition::Equals(Bound::Name(name)) | Condition::Differs(Bound::Name(name)) => {
-            name.clone()
-        }
+        Condition::Above(Bound::Number(n))
+        | Condition::Below(Bound::Number(n))
+        | Condition::Equals(Bound::Number(n))
+        | Condition::Differs(Bound::Number(n)) => text_value(family, *n),
+        Condition::Above(Bound::Name(name))
+        | Condition::Below(Bound::Name(name))
+        | Condition::Equals(Bound::Name(name))
+        | Condition::Differs(Bound::Name(name)) => name.clone(),
         Condition::ExpiresWithin(Horizon::Now(span) | Horizon::Event { after_event_end: span }) | Condition::OlderThan(span) => span.to_string(),
         Condition::Equals(Bound::States(states)) => states.join(" or "),
         _ => String::new(),
@@ -189,15 +191,9 @@ mod tests {
 
     #[test]
     fn durations_are_written_as_prometheus_writes_them() {
-        for (seconds, text) in [
-            (0.0, "0s"),
-            (59.5, "59.5s"),
-            (60.0, "1m 0s"),
-            (899.0, "14m 59s"),
-            (86_400.0, "1d 0h 0m 0s"),
-            (-90.0, "-1m 30s"),
-            (0.25, "250ms"),
-        ] {
+        for (seconds, text) in
+            [(0.0, "0s"), (59.5, "59.5s"), (60.0, "1m 0s"), (899.0, "14m 59s"), (86_400.0, "1d 0h 0m 0s"), (-90.0, "-1m 30s"), (0.25, "250ms")]
+        {
             assert_eq!(humanize_duration(seconds), text);
         }
     }

@@ -13,7 +13,7 @@ use crate::collectors;
 use crate::config::Span;
 use crate::event::Occurrence;
 use crate::metric::{Family, Unit};
-use crate::snapshot::{Snapshot, Source, Store, Observation};
+use crate::snapshot::{Observation, Snapshot, Source, Store};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -172,9 +172,7 @@ impl Given {
             detail: None,
         };
         match &self.state {
-            Some(current) => {
-                self.family.states.iter().map(|state| sample(f64::from(u8::from(state == current)), Some(state))).collect()
-            }
+            Some(current) => self.family.states.iter().map(|state| sample(f64::from(u8::from(state == current)), Some(state))).collect(),
             None if self.family.unit == Unit::Timestamp => vec![sample(self.value + now.as_second() as f64, None)],
             None => vec![sample(self.value, None)],
         }

@@ -209,10 +209,7 @@ pub fn judge(checklist: &Checklist, context: &Context<'_>) -> Judgement {
     let sections: Vec<_> = checklist
         .sections
         .iter()
-        .map(|section| SectionVerdict {
-            title: section.title.clone(),
-            checks: section.checks.iter().map(|check| judge_check(check, context)).collect(),
-        })
+        .map(|section| SectionVerdict { title: section.title.clone(), checks: section.checks.iter().map(|check| judge_check(check, context)).collect() })
         .collect();
     let decision = decide(sections.iter().flat_map(|section| &section.checks));
     Judgement {
@@ -298,15 +295,7 @@ impl CheckVerdict {
 
 impl Line {
     fn unknown(evidence: String) -> Self {
-        Self {
-            state: CheckState::Unknown,
-            severity: Severity::Warning,
-            evidence,
-            labels: BTreeMap::new(),
-            seen_at: None,
-            since: None,
-            look: 0,
-        }
+        Self { state: CheckState::Unknown, severity: Severity::Warning, evidence, labels: BTreeMap::new(), seen_at: None, since: None, look: 0 }
     }
 }
 
@@ -314,11 +303,10 @@ fn waive(check: &str, line: &mut Line, context: &Context<'_>) {
     if !matches!(line.state, CheckState::Fail | CheckState::Unknown) {
         return;
     }
-    let found = context.waivers.iter().find(|waiver| {
-        waiver.check == check
-            && waiver.until > context.now
-            && waiver.labels.iter().all(|(name, value)| line.labels.get(name) == Some(value))
-    });
+    let found = context
+        .waivers
+        .iter()
+        .find(|waiver| waiver.check == check && waiver.until > context.now && waiver.labels.iter().all(|(name, value)| line.labels.get(name) == Some(value)));
     if let Some(waiver) = found {
         line.state = CheckState::Waived;
         line.evidence = format!("{} Waived until {}: {}", line.evidence, waiver.until, waiver.reason);
@@ -421,9 +409,8 @@ impl Rule<'_> {
     /// Whether this source should show something that the check is about.
     fn concerns(&self, view: &View) -> bool {
         let emits = view.source.emits.contains(&self.family.name);
-        let identity_fits = self.filter.iter().all(|(name, value)| {
-            view.source.identity.iter().find(|(label, _)| label == name).is_none_or(|(_, own)| own == value)
-        });
+        let identity_fits =
+            self.filter.iter().all(|(name, value)| view.source.identity.iter().find(|(label, _)| label == name).is_none_or(|(_, own)| own == value));
         let covered = view.source.covers.iter().all(|(label, values)| self.filter.get(*label).is_none_or(|wanted| values.contains(wanted)));
         emits && identity_fits && covered
     }

@@ -298,15 +298,11 @@ impl Condition {
         let is_moment = family.unit == Unit::Timestamp;
         match self {
             Self::Equals(Bound::Name(state)) if is_state_set => known_state(family, state),
-            Self::Equals(Bound::States(states)) if is_state_set => {
-                states.iter().try_for_each(|state| known_state(family, state))
-            }
+            Self::Equals(Bound::States(states)) if is_state_set => states.iter().try_for_each(|state| known_state(family, state)),
             Self::Equals(Bound::Number(_)) if !is_state_set => Ok(()),
             _ if is_state_set => Err("must be `equals` with states, because the metric is a state set".to_owned()),
             Self::Equals(_) => Err("must be a number, because the metric has no states".to_owned()),
-            Self::ExpiresWithin(_) | Self::OlderThan(_) if !is_moment => {
-                Err("needs a metric whose name ends in _timestamp_seconds".to_owned())
-            }
+            Self::ExpiresWithin(_) | Self::OlderThan(_) if !is_moment => Err("needs a metric whose name ends in _timestamp_seconds".to_owned()),
             Self::IsFalse | Self::Above(Bound::Number(_)) | Self::Below(Bound::Number(_)) if is_moment => {
                 Err("must be expires_within or older_than, because the metric is a moment".to_owned())
             }
@@ -326,9 +322,7 @@ impl Condition {
     pub fn bound(&self) -> Option<f64> {
         match self {
             Self::Above(Bound::Number(bound)) | Self::Below(Bound::Number(bound)) => Some(*bound),
-            Self::ExpiresWithin(Horizon::Now(span) | Horizon::Event { after_event_end: span }) | Self::OlderThan(span) => {
-                Some(span.as_secs_f64())
-            }
+            Self::ExpiresWithin(Horizon::Now(span) | Horizon::Event { after_event_end: span }) | Self::OlderThan(span) => Some(span.as_secs_f64()),
             _ => None,
         }
     }
@@ -361,9 +355,7 @@ impl Condition {
             (Self::Below(_), BandBound::Number(at)) => Self::Below(Bound::Number(at)),
             (Self::OlderThan(_), BandBound::Time(at)) => Self::OlderThan(at),
             (Self::ExpiresWithin(Horizon::Now(_)), BandBound::Time(at)) => Self::ExpiresWithin(Horizon::Now(at)),
-            (Self::ExpiresWithin(Horizon::Event { .. }), BandBound::Time(after_event_end)) => {
-                Self::ExpiresWithin(Horizon::Event { after_event_end })
-            }
+            (Self::ExpiresWithin(Horizon::Event { .. }), BandBound::Time(after_event_end)) => Self::ExpiresWithin(Horizon::Event { after_event_end }),
             _ => self.clone(),
         }
     }

@@ -62,8 +62,7 @@ fn yes() -> bool {
 
 /// Parses and checks a checklist.
 pub fn parse(text: &str) -> Result<Checklist, Vec<Problem>> {
-    let raw: RawChecklist =
-        serde_saphyr::from_str(text).map_err(|error| vec![Problem::bare("checklist", format!("must follow the model: {error}"))])?;
+    let raw: RawChecklist = serde_saphyr::from_str(text).map_err(|error| vec![Problem::bare("checklist", format!("must follow the model: {error}"))])?;
     let mut problems = Vec::new();
     let mut names = BTreeSet::new();
     let mut sections = Vec::new();
@@ -86,11 +85,7 @@ pub fn parse(text: &str) -> Result<Checklist, Vec<Problem>> {
     if !legal_label(&raw.checklist.replace('-', "_")) {
         problems.push(Problem::new("checklist", "must be a short lower-case name", quoted(&raw.checklist)));
     }
-    if problems.is_empty() {
-        Ok(Checklist { name: raw.checklist, title: raw.title, sections, revision: digest(text) })
-    } else {
-        Err(problems)
-    }
+    if problems.is_empty() { Ok(Checklist { name: raw.checklist, title: raw.title, sections, revision: digest(text) }) } else { Err(problems) }
 }
 
 /// The first twelve hex digits of a SHA-256.

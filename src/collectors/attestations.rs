@@ -19,12 +19,8 @@ use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
 /// The `collector` label.
 pub const NAME: &str = "attestations";
 
-static SAID: Gauge<1> = gauge(
-    "readiness_attestation_timestamp_seconds",
-    Unit::Timestamp,
-    &["attestation"],
-    "When a person confirmed an item, from the attestations file.",
-);
+static SAID: Gauge<1> =
+    gauge("readiness_attestation_timestamp_seconds", Unit::Timestamp, &["attestation"], "When a person confirmed an item, from the attestations file.");
 /// When a confirmation ends.
 pub static EXPIRY: Gauge<1> = gauge(
     "readiness_attestation_expiry_timestamp_seconds",
@@ -93,10 +89,7 @@ fn samples(entries: &[Entry]) -> Vec<Sample> {
             let validity = SignedDuration::try_from(entry.valid_for.unwrap_or(DEFAULT_VALIDITY).0).unwrap_or(SignedDuration::MAX);
             let until = entry.at.checked_add(validity).unwrap_or(Timestamp::MAX);
             let said = format!("confirmed by {} at {}", entry.who, entry.at.strftime("%Y-%m-%d %H:%M UTC"));
-            [
-                SAID.sample([&entry.attest], entry.at.as_second() as f64),
-                EXPIRY.sample([&entry.attest], until.as_second() as f64).with_detail(&said),
-            ]
+            [SAID.sample([&entry.attest], entry.at.as_second() as f64), EXPIRY.sample([&entry.attest], until.as_second() as f64).with_detail(&said)]
         })
         .collect()
 }

@@ -33,10 +33,28 @@ pub const NAME: &str = "dns";
 
 /// Networks of Cloudflare's proxy, as published at <https://www.cloudflare.com/ips/>.
 const CLOUDFLARE: [&str; 22] = [
-    "173.245.48.0/20", "103.21.244.0/22", "103.22.200.0/22", "103.31.4.0/22", "141.101.64.0/18", "108.162.192.0/18",
-    "190.93.240.0/20", "188.114.96.0/20", "197.234.240.0/22", "198.41.128.0/17", "162.158.0.0/15", "104.16.0.0/13",
-    "104.24.0.0/14", "172.64.0.0/13", "131.0.72.0/22", "2400:cb00::/32", "2606:4700::/32", "2803:f800::/32",
-    "2405:b500::/32", "2405:8100::/32", "2a06:98c0::/29", "2c0f:f248::/32",
+    "173.245.48.0/20",
+    "103.21.244.0/22",
+    "103.22.200.0/22",
+    "103.31.4.0/22",
+    "141.101.64.0/18",
+    "108.162.192.0/18",
+    "190.93.240.0/20",
+    "188.114.96.0/20",
+    "197.234.240.0/22",
+    "198.41.128.0/17",
+    "162.158.0.0/15",
+    "104.16.0.0/13",
+    "104.24.0.0/14",
+    "172.64.0.0/13",
+    "131.0.72.0/22",
+    "2400:cb00::/32",
+    "2606:4700::/32",
+    "2803:f800::/32",
+    "2405:b500::/32",
+    "2405:8100::/32",
+    "2a06:98c0::/29",
+    "2c0f:f248::/32",
 ];
 
 /// DNS names to look at.
@@ -192,54 +210,26 @@ impl Name {
 const LABELS: [&str; 2] = ["target", "resolver"];
 const TYPED: [&str; 3] = ["target", "resolver", "record_type"];
 
-static SUCCESS: Gauge<2> = gauge(
-    "readiness_dns_success",
-    Unit::Number,
-    &LABELS,
-    "Whether a resolver answered with at least one address and without an error for any record type.",
-);
+static SUCCESS: Gauge<2> =
+    gauge("readiness_dns_success", Unit::Number, &LABELS, "Whether a resolver answered with at least one address and without an error for any record type.");
 static LOOKUP: StateSet<3> = state_set(
     "readiness_dns_lookup_state",
     &["answered", "nodata", "nxdomain", "servfail", "refused", "timeout", "error"],
     &TYPED,
     "How the last question to a resolver ended.",
 );
-static ANSWERS: Gauge<3> = gauge(
-    "readiness_dns_answers",
-    Unit::Number,
-    &TYPED,
-    "Address records in the last answer of a resolver.",
-);
-static TTL: Gauge<3> = gauge(
-    "readiness_dns_ttl_seconds",
-    Unit::Seconds,
-    &TYPED,
-    "Lowest time to live in the last answer of a resolver, its CNAME chain included.",
-);
-static CHAIN: Gauge<2> = gauge(
-    "readiness_dns_cname_hops",
-    Unit::Number,
-    &LABELS,
-    "Length of the CNAME chain in the last answer of a resolver.",
-);
-static DURATION: Gauge<2> = gauge(
-    "readiness_dns_lookup_duration_seconds",
-    Unit::Seconds,
-    &LABELS,
-    "Time that a resolver took for all record types of a name.",
-);
+static ANSWERS: Gauge<3> = gauge("readiness_dns_answers", Unit::Number, &TYPED, "Address records in the last answer of a resolver.");
+static TTL: Gauge<3> =
+    gauge("readiness_dns_ttl_seconds", Unit::Seconds, &TYPED, "Lowest time to live in the last answer of a resolver, its CNAME chain included.");
+static CHAIN: Gauge<2> = gauge("readiness_dns_cname_hops", Unit::Number, &LABELS, "Length of the CNAME chain in the last answer of a resolver.");
+static DURATION: Gauge<2> = gauge("readiness_dns_lookup_duration_seconds", Unit::Seconds, &LABELS, "Time that a resolver took for all record types of a name.");
 static TARGET: StateSet<2> = state_set(
     "readiness_dns_target_state",
     &["match", "mismatch", "unknown"],
     &LABELS,
     "Whether a name resolves to what the configuration expects; unknown behind a proxy, without an answer, or while the expected load balancer cannot be seen.",
 );
-static PROXIED: Gauge<2> = gauge(
-    "readiness_dns_proxied",
-    Unit::Number,
-    &LABELS,
-    "Whether an answer lies in the networks of a proxy, which hides the origin.",
-);
+static PROXIED: Gauge<2> = gauge("readiness_dns_proxied", Unit::Number, &LABELS, "Whether an answer lies in the networks of a proxy, which hides the origin.");
 static ORIGIN: StateSet<2> = state_set(
     "readiness_dns_record_state",
     &["own", "wildcard", "unknown"],
@@ -254,9 +244,7 @@ static AGREE: Gauge<1> = gauge(
 );
 
 /// Families of this collector.
-pub static FAMILIES: &[&Family] = &[
-    &SUCCESS.0, &LOOKUP.0, &ANSWERS.0, &TTL.0, &CHAIN.0, &DURATION.0, &TARGET.0, &PROXIED.0, &ORIGIN.0, &AGREE.0,
-];
+pub static FAMILIES: &[&Family] = &[&SUCCESS.0, &LOOKUP.0, &ANSWERS.0, &TTL.0, &CHAIN.0, &DURATION.0, &TARGET.0, &PROXIED.0, &ORIGIN.0, &AGREE.0];
 
 /// One task per name.
 pub fn tasks(config: &Config) -> Result<Vec<Task>, String> {
@@ -298,7 +286,10 @@ fn task(config: &Config, name: &Name, resolvers: &[(String, TokioResolver)], pro
             interval: config.interval.0,
             keep: config.interval.0 * 3,
         },
-        fingerprint: format!("{name:?} {:?} {:?} {:?} {:?} {}", config.interval, config.timeout, config.resolvers, config.proxied_networks, config.system_resolver),
+        fingerprint: format!(
+            "{name:?} {:?} {:?} {:?} {:?} {}",
+            config.interval, config.timeout, config.resolvers, config.proxied_networks, config.system_resolver
+        ),
         // Two rounds: the name, and what it is compared with.
         timeout: config.timeout.0 * 2 + Duration::from_secs(1),
         after: if waits { &[kubernetes::NAME] } else { &[] },
@@ -535,11 +526,7 @@ impl DnsCollector {
 }
 
 fn compare(view: &View, goal: &Goal, proxied: bool) -> (&'static str, String) {
-    let why = if goal.unseen {
-        format!("answers {}, but {}", view.words(), goal.words)
-    } else {
-        format!("answers {}; expected {}", view.words(), goal.words)
-    };
+    let why = if goal.unseen { format!("answers {}, but {}", view.words(), goal.words) } else { format!("answers {}; expected {}", view.words(), goal.words) };
     let addresses = view.addresses();
     let state = if goal.unseen || !view.definite() {
         "unknown"

@@ -105,12 +105,8 @@ static HANDSHAKE: Gauge<2> = gauge(
     &LABELS,
     "Whether an address completed a TLS handshake at the last look, whatever its certificate says.",
 );
-static LEAF_NOT_AFTER: Gauge<2> = gauge(
-    "readiness_tls_leaf_not_after_timestamp_seconds",
-    Unit::Timestamp,
-    &LABELS,
-    "When the presented leaf certificate expires, from its X.509 notAfter.",
-);
+static LEAF_NOT_AFTER: Gauge<2> =
+    gauge("readiness_tls_leaf_not_after_timestamp_seconds", Unit::Timestamp, &LABELS, "When the presented leaf certificate expires, from its X.509 notAfter.");
 static CHAIN_NOT_AFTER: Gauge<2> = gauge(
     "readiness_tls_chain_not_after_timestamp_seconds",
     Unit::Timestamp,
@@ -123,16 +119,10 @@ static VERIFICATION: StateSet<2> = state_set(
     &LABELS,
     "What verifying the presented chain for the asked name found.",
 );
-static PROTOCOL: Gauge<3> = gauge(
-    "readiness_tls_protocol_info",
-    Unit::Number,
-    &["target", "address", "version"],
-    "The TLS version that was agreed on.",
-);
+static PROTOCOL: Gauge<3> = gauge("readiness_tls_protocol_info", Unit::Number, &["target", "address", "version"], "The TLS version that was agreed on.");
 
 /// Families of this collector.
-pub static FAMILIES: &[&Family] =
-    &[&HANDSHAKE.0, &LEAF_NOT_AFTER.0, &CHAIN_NOT_AFTER.0, &VERIFICATION.0, &PROTOCOL.0];
+pub static FAMILIES: &[&Family] = &[&HANDSHAKE.0, &LEAF_NOT_AFTER.0, &CHAIN_NOT_AFTER.0, &VERIFICATION.0, &PROTOCOL.0];
 
 /// One task per target.
 pub fn tasks(config: &Config) -> Result<Vec<Task>, String> {
@@ -326,11 +316,21 @@ impl ServerCertVerifier for Recording {
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(&self, message: &[u8], leaf: &CertificateDer<'_>, signed: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
         rustls::crypto::verify_tls12_signature(message, leaf, signed, &self.provider.signature_verification_algorithms)
     }
 
-    fn verify_tls13_signature(&self, message: &[u8], leaf: &CertificateDer<'_>, signed: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
         rustls::crypto::verify_tls13_signature(message, leaf, signed, &self.provider.signature_verification_algorithms)
     }
 

@@ -104,12 +104,7 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
 
 /// Loads from text. `environment` replaces the process environment when given; relative paths are
 /// taken from `base`.
-pub fn load_str(
-    text: &str,
-    name: &str,
-    base: &Path,
-    environment: Option<HashMap<String, String>>,
-) -> Result<Loaded, LoadError> {
+pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<HashMap<String, String>>) -> Result<Loaded, LoadError> {
     let path = || name.to_owned();
     // Secrets must not show in the parser's source excerpt.
     // `n` and `off` are names here, as YAML 1.2 has it.
@@ -117,8 +112,7 @@ pub fn load_str(
     let file: Value = if text.trim().is_empty() {
         Value::Object(serde_json::Map::new())
     } else {
-        serde_saphyr::from_str_with_options(text, options)
-            .map_err(|error| LoadError::NotYaml { path: path(), cause: error.to_string() })?
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| LoadError::NotYaml { path: path(), cause: error.to_string() })?
     };
     let file = if file.is_null() { Value::Object(serde_json::Map::new()) } else { file };
     if !file.is_object() {
@@ -126,8 +120,7 @@ pub fn load_str(
         return Err(LoadError::Invalid { path: path(), problems: vec![problem] });
     }
     let schema = schema();
-    let mut merged = layer(file, environment, &schema)
-        .map_err(|error| LoadError::NotYaml { path: path(), cause: error.to_string() })?;
+    let mut merged = layer(file, environment, &schema).map_err(|error| LoadError::NotYaml { path: path(), cause: error.to_string() })?;
     let mut problems = Vec::new();
     let complete = prune(&mut merged, &schema, &mut problems);
     match serde_json::from_value::<Settings>(merged) {
@@ -173,11 +166,7 @@ impl Source for FileLayer {
     }
 }
 
-fn layer(
-    file: Value,
-    environment: Option<HashMap<String, String>>,
-    schema: &Value,
-) -> Result<Value, config::ConfigError> {
+fn layer(file: Value, environment: Option<HashMap<String, String>>, schema: &Value) -> Result<Value, config::ConfigError> {
     let variables = Environment::with_prefix(ENV_PREFIX)
         .prefix_separator("__")
         .separator("__")
@@ -192,15 +181,10 @@ fn to_config(value: Value) -> config::Value {
     let kind = match value {
         Value::Null => ValueKind::Nil,
         Value::Bool(flag) => ValueKind::Boolean(flag),
-        Value::Number(number) => number.as_i64().map_or_else(
-            || ValueKind::Float(number.as_f64().unwrap_or(f64::NAN)),
-            ValueKind::I64,
-        ),
+        Value::Number(number) => number.as_i64().map_or_else(|| ValueKind::Float(number.as_f64().unwrap_or(f64::NAN)), ValueKind::I64),
         Value::String(text) => ValueKind::String(text),
         Value::Array(items) => ValueKind::Array(items.into_iter().map(to_config).collect()),
-        Value::Object(fields) => {
-            ValueKind::Table(fields.into_iter().map(|(key, value)| (key, to_config(value))).collect())
-        }
+        Value::Object(fields) => ValueKind::Table(fields.into_iter().map(|(key, value)| (key, to_config(value))).collect()),
     };
     config::Value::new(None, kind)
 }
@@ -227,9 +211,7 @@ fn from_config(value: config::Value, schema: Option<&Value>, root: &Value) -> Va
         ValueKind::Table(fields) => {
             let mut object = serde_json::Map::new();
             for (key, value) in fields {
-                let property = schema.and_then(|schema| {
-                    schema.get("properties").and_then(|all| all.get(&key)).or_else(|| schema.get("additionalProperties"))
-                });
+                let property = schema.and_then(|schema| schema.get("properties").and_then(|all| all.get(&key)).or_else(|| schema.get("additionalProperties")));
                 let value = from_config(value, property.map(|schema| resolve(schema, root)), root);
                 object.insert(key, value);
             }
@@ -311,9 +293,7 @@ fn explain(error: &ValidationError<'_>, problems: &mut Vec<Problem>, cuts: &mut 
                 format!("must be one of {options}")
             } else {
                 // The branch that got furthest is the one that was meant.
-                let is_null_branch = |errors: &&Vec<ValidationError<'_>>| {
-                    errors.iter().any(|e| e.to_string().contains("is not of type \"null\""))
-                };
+                let is_null_branch = |errors: &&Vec<ValidationError<'_>>| errors.iter().any(|e| e.to_string().contains("is not of type \"null\""));
                 let meant = context.iter().filter(|errors| !is_null_branch(errors)).min_by_key(|errors| errors.len());
                 for nested in meant.into_iter().flatten() {
                     explain(nested, problems, cuts);
@@ -324,9 +304,7 @@ fn explain(error: &ValidationError<'_>, problems: &mut Vec<Problem>, cuts: &mut 
         ValidationErrorKind::Enum { options } => format!("must be one of {}", names(options.as_array().into_iter().flatten())),
         ValidationErrorKind::Constant { expected_value } => format!("must be {expected_value}"),
         ValidationErrorKind::Type { kind } => format!("must be {}", type_name(kind)),
-        ValidationErrorKind::Pattern { .. } | ValidationErrorKind::MinLength { .. } => {
-            "must be a duration such as 30s, 10m, 1h30m or 7d".to_owned()
-        }
+        ValidationErrorKind::Pattern { .. } | ValidationErrorKind::MinLength { .. } => "must be a duration such as 30s, 10m, 1h30m or 7d".to_owned(),
         ValidationErrorKind::Minimum { limit } => format!("must be at least {limit}"),
         ValidationErrorKind::Maximum { limit } => format!("must be at most {limit}"),
         _ => error.to_string(),

@@ -15,8 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Span(pub Duration);
 
 /// Units in the order in which they must appear.
-const UNITS: [(&str, u64); 6] =
-    [("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const UNITS: [(&str, u64); 6] = [("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 impl Span {
     /// `n` seconds.
@@ -132,17 +131,14 @@ impl SecretRef {
         match (&self.file, &self.env) {
             (Some(file), None) => read_file(file),
             #[expect(clippy::disallowed_methods, reason = "the one place where a secret is taken from the environment")]
-            (None, Some(name)) => {
-                std::env::var(name).map(Secret).map_err(|_| format!("read secret: environment variable {name} is not set"))
-            }
+            (None, Some(name)) => std::env::var(name).map(Secret).map_err(|_| format!("read secret: environment variable {name} is not set")),
             _ => Err("read secret: needs exactly one of file and env".to_owned()),
         }
     }
 }
 
 fn read_file(file: &Path) -> Result<Secret, String> {
-    let text =
-        std::fs::read_to_string(file).map_err(|error| format!("read secret: {}: {error}", file.display()))?;
+    let text = std::fs::read_to_string(file).map_err(|error| format!("read secret: {}: {error}", file.display()))?;
     Ok(Secret(text.strip_suffix('\n').unwrap_or(&text).to_owned()))
 }
 

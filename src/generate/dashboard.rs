@@ -93,8 +93,12 @@ fn table(checklist: &Checklist, title: &str, checks: &[Check]) -> Value {
     let words: serde_json::Map<String, Value> =
         checks.iter().map(|check| (check.name.clone(), json!({ "text": format!("{} {}", check.item, check.title) }))).collect();
     let colours = [
-        (CheckState::Pass, "green"), (CheckState::Warn, "yellow"), (CheckState::Fail, "red"),
-        (CheckState::Unknown, "orange"), (CheckState::Waived, "purple"), (CheckState::NotApplicable, "gray"),
+        (CheckState::Pass, "green"),
+        (CheckState::Warn, "yellow"),
+        (CheckState::Fail, "red"),
+        (CheckState::Unknown, "orange"),
+        (CheckState::Waived, "purple"),
+        (CheckState::NotApplicable, "gray"),
     ];
     let states: serde_json::Map<String, Value> =
         colours.iter().map(|(state, colour)| (state.as_str().to_owned(), json!({ "text": state.as_str().replace('_', " "), "color": colour }))).collect();

@@ -10,9 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::rules::{annotations, labels};
-use crate::checklist::{
-    Check, CheckState, Checklist, Condition, Context, Example, Given, Horizon, Kind, judge_one, scene, text_value, threshold,
-};
+use crate::checklist::{Check, CheckState, Checklist, Condition, Context, Example, Given, Horizon, Kind, judge_one, scene, text_value, threshold};
 use crate::config::Span;
 use crate::metric::Unit;
 

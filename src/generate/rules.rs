@@ -68,7 +68,10 @@ pub(super) fn groups(checklist: &Checklist, runbook_url: &str) -> Vec<Group> {
         annotations: annotations(
             runbook_url,
             "ReadinessChecklistRevisionDiffers",
-            &format!("The exporter judges {{{{ $labels.checklist }}}} by revision {{{{ $labels.revision }}}}; these rules are of revision {}.", checklist.revision),
+            &format!(
+                "The exporter judges {{{{ $labels.checklist }}}} by revision {{{{ $labels.revision }}}}; these rules are of revision {}.",
+                checklist.revision
+            ),
             "Generate the rules again from the checklist that the exporter uses, and apply them.",
         ),
     };
@@ -118,14 +121,7 @@ pub(super) fn annotations(runbook_url: &str, name: &str, summary: &str, descript
 }
 
 /// The PromQL of a condition. With `harsher`, values beyond that bound are left to the next band.
-pub fn expression(
-    checklist: &str,
-    family: &Family,
-    filter: &BTreeMap<String, String>,
-    condition: &Condition,
-    harsher: Option<f64>,
-    when: Guard,
-) -> String {
+pub fn expression(checklist: &str, family: &Family, filter: &BTreeMap<String, String>, condition: &Condition, harsher: Option<f64>, when: Guard) -> String {
     let by = family.labels.join(", ");
     let selected = |name: &str, more: &str| {
         let mut matchers: Vec<String> = filter.iter().map(|(label, value)| format!("{label}={value:?}")).collect();

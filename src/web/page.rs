@@ -66,10 +66,7 @@ fn document(title: &str, decision: Option<Decision>, body: &Markup) -> String {
 }
 
 fn blockers(judgement: &Judgement) -> Markup {
-    let blocking: Vec<_> = judgement
-        .checks()
-        .filter(|check| check.required && matches!(check.state, CheckState::Fail | CheckState::Unknown))
-        .collect();
+    let blocking: Vec<_> = judgement.checks().filter(|check| check.required && matches!(check.state, CheckState::Fail | CheckState::Unknown)).collect();
     html! {
         @if !blocking.is_empty() {
             nav aria-label="What blocks" {

@@ -19,7 +19,8 @@ const MISBEHAVIOURS: [(Rough, &str, &str); 8] = [
 ];
 
 async fn look(configuration: &str) -> std::sync::Arc<App> {
-    let loaded = config::load_str(configuration, "test.yaml", std::path::Path::new(""), Some(std::collections::HashMap::new())).unwrap_or_else(|error| panic!("{error}"));
+    let loaded = config::load_str(configuration, "test.yaml", std::path::Path::new(""), Some(std::collections::HashMap::new()))
+        .unwrap_or_else(|error| panic!("{error}"));
     let app = App::start(loaded, None, false).unwrap();
     app.until_ready(Duration::from_secs(20), |_, _| {}).await;
     assert!(app.ready());
@@ -51,7 +52,11 @@ async fn http_targets_that_misbehave() {
         assert_eq!(states.len(), 1, "{name}: {states:?}");
         assert!(states[0].contains(&format!("state=\"{outcome}\"")), "{name}: {}", states[0]);
         assert_eq!(series(&text, &["readiness_http_success{", &target, "} 0"]).len(), 1, "{name}");
-        assert_eq!(series(&text, &["readiness_collector_up{", &format!("source=\"{name}\""), "} 1"]).len(), 1, "a target that fails is a fact, not a failed look");
+        assert_eq!(
+            series(&text, &["readiness_collector_up{", &format!("source=\"{name}\""), "} 1"]).len(),
+            1,
+            "a target that fails is a fact, not a failed look"
+        );
     }
 }
 

@@ -116,7 +116,7 @@ fn version_schema_and_completions() {
     assert!(run(exporter().arg("--version")).1.starts_with("readiness-exporter 0."));
     let schema: serde_json::Value = serde_json::from_str(&run(exporter().args(["config", "schema"])).1).unwrap();
     assert_eq!(schema["title"], "readiness-exporter configuration");
-    assert!(run(exporter().args(["completions", "bash"])).1.contains("_readiness-exporter"));
+    assert!(run(exporter().args(["completions", "bash"])).1.contains("complete -F"));
 }
 
 /// SIGTERM, with a hanging cluster and an open connection, ends the process within five seconds.

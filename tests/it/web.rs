@@ -48,7 +48,9 @@ async fn pages_and_formats() {
     assert_eq!((status, kind.as_str()), (200, "text/html; charset=utf-8"));
     assert!(page.contains("<p class=\"word\">GO</p>") && !page.contains("<script"), "{page}");
     assert_eq!(get("/metrics", "*/*").await.1, "text/plain; version=0.0.4; charset=utf-8");
-    for (accept, kind) in [("application/json", "application/json"), ("text/markdown", "text/markdown; charset=utf-8"), ("text/html,*/*;q=0.8", "text/html; charset=utf-8")] {
+    for (accept, kind) in
+        [("application/json", "application/json"), ("text/markdown", "text/markdown; charset=utf-8"), ("text/html,*/*;q=0.8", "text/html; charset=utf-8")]
+    {
         assert_eq!(get("/report", accept).await.1, kind);
     }
     for extension in ["html", "md", "json", "txt", "xml"] {
@@ -76,7 +78,13 @@ async fn a_red_page_names_place_remedy_and_runbook() {
     estate.lab.estate().set("node-disk-pressure", true);
     until(&app, "no-go", |judgement| judgement.decision == Decision::NoGo).await;
     let page = client().get(format!("http://{address}/")).send().await.unwrap().text().await.unwrap();
-    for part in ["NO-GO", "Node node-1 in us-east-2 reports DiskPressure", "Find the pods with the most ephemeral storage", "href=\"/runbooks/NodeDiskPressure\"", "href=\"#NodeDiskPressure\""] {
+    for part in [
+        "NO-GO",
+        "Node node-1 in us-east-2 reports DiskPressure",
+        "Find the pods with the most ephemeral storage",
+        "href=\"/runbooks/NodeDiskPressure\"",
+        "href=\"#NodeDiskPressure\"",
+    ] {
         assert!(page.contains(part), "{part:?} is not in {page}");
     }
 }
@@ -130,13 +138,14 @@ async fn a_bad_file_keeps_the_running_configuration_and_shows() {
     assert!(metrics.contains("readiness_http_success{target=\"london\""), "the old targets are still watched");
     assert_eq!(app.judgements()[0].decision, Decision::Go);
 
-    let without_london: String = estate.configuration.lines().filter(|line| !line.contains("name: london, kind: healthz")).map(|line| format!("{line}\n")).collect();
+    let without_london: String =
+        estate.configuration.lines().filter(|line| !line.contains("name: london, kind: healthz")).map(|line| format!("{line}\n")).collect();
     let looks_before = looks(&app, "oregon");
     std::fs::write(&file, without_london).unwrap();
     assert_eq!(reload().await.unwrap().status(), 200);
     let metrics = app.exposition();
     assert!(metrics.contains("\nreadiness_config_last_reload_successful 1\n"));
-    assert!(!metrics.contains("source=\"london\""), "a target that is gone leaves no series");
+    assert!(!metrics.contains("collector=\"http\",source=\"london\""), "a target that is gone leaves no series");
     assert!(looks(&app, "oregon") >= looks_before, "what did not change keeps its facts");
 }
 

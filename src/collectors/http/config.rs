@@ -188,12 +188,20 @@ impl Expect {
         }
         if let Some(Err(error)) = self.body_matches.as_deref().map(regex::Regex::new) {
             let why = error.to_string().lines().last().unwrap_or_default().trim().to_owned();
-            problems.push(Problem::new(format!("{path}.body_matches"), format!("must be a regular expression: {why}"), quoted(self.body_matches.as_deref().unwrap_or_default())));
+            problems.push(Problem::new(
+                format!("{path}.body_matches"),
+                format!("must be a regular expression: {why}"),
+                quoted(self.body_matches.as_deref().unwrap_or_default()),
+            ));
         }
         for (list, rules) in [("json", &self.json), ("identity", &self.identity)] {
             for (index, rule) in rules.iter().enumerate() {
                 if !rule.pointer.is_empty() && !rule.pointer.starts_with('/') {
-                    problems.push(Problem::new(format!("{path}.{list}[{index}].pointer"), "must be a JSON pointer, which begins with /", quoted(&rule.pointer)));
+                    problems.push(Problem::new(
+                        format!("{path}.{list}[{index}].pointer"),
+                        "must be a JSON pointer, which begins with /",
+                        quoted(&rule.pointer),
+                    ));
                 }
             }
         }

@@ -30,36 +30,19 @@ pub const NAME: &str = "http";
 
 const LABELS: [&str; 4] = ["target", "kind", "family", "address"];
 
-static SUCCESS: Gauge<4> = gauge(
-    "readiness_http_success",
-    Unit::Number,
-    &LABELS,
-    "Whether an address behind the target's URL answered as expected at the last look.",
-);
-static OUTCOME: StateSet<4> = state_set(
-    "readiness_http_outcome_state",
-    &Outcome::NAMES,
-    &LABELS,
-    "How the last look at an address behind the target's URL ended.",
-);
-static STATUS: Gauge<4> = gauge(
-    "readiness_http_status_code",
-    Unit::Number,
-    &LABELS,
-    "Status code of the last HTTP response of an address, after redirects.",
-);
+static SUCCESS: Gauge<4> =
+    gauge("readiness_http_success", Unit::Number, &LABELS, "Whether an address behind the target's URL answered as expected at the last look.");
+static OUTCOME: StateSet<4> =
+    state_set("readiness_http_outcome_state", &Outcome::NAMES, &LABELS, "How the last look at an address behind the target's URL ended.");
+static STATUS: Gauge<4> = gauge("readiness_http_status_code", Unit::Number, &LABELS, "Status code of the last HTTP response of an address, after redirects.");
 static PHASE: Gauge<5> = gauge(
     "readiness_http_phase_duration_seconds",
     Unit::Seconds,
     &["target", "kind", "family", "address", "phase"],
     "Time that each phase of the last look took: dns, connect, tls, first_byte, total.",
 );
-static BODY: Gauge<4> = gauge(
-    "readiness_http_body_bytes",
-    Unit::Bytes,
-    &LABELS,
-    "Size of the body of the last HTTP response of an address, as far as it was read.",
-);
+static BODY: Gauge<4> =
+    gauge("readiness_http_body_bytes", Unit::Bytes, &LABELS, "Size of the body of the last HTTP response of an address, as far as it was read.");
 static IDENTITY: Gauge<4> = gauge(
     "readiness_http_identity_match",
     Unit::Number,
@@ -74,8 +57,7 @@ static RATIO: Gauge<2> = gauge(
 );
 
 /// Families of this collector.
-pub static FAMILIES: &[&Family] =
-    &[&SUCCESS.0, &OUTCOME.0, &STATUS.0, &PHASE.0, &BODY.0, &IDENTITY.0, &RATIO.0];
+pub static FAMILIES: &[&Family] = &[&SUCCESS.0, &OUTCOME.0, &STATUS.0, &PHASE.0, &BODY.0, &IDENTITY.0, &RATIO.0];
 
 /// How a look at one address ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,9 +77,7 @@ enum Outcome {
 }
 
 impl Outcome {
-    const NAMES: [&'static str; 12] = [
-        "ok", "dns", "refused", "timeout", "reset", "tls", "protocol", "status", "body", "identity", "redirect", "too_large",
-    ];
+    const NAMES: [&'static str; 12] = ["ok", "dns", "refused", "timeout", "reset", "tls", "protocol", "status", "body", "identity", "redirect", "too_large"];
 
     const fn as_str(self) -> &'static str {
         Self::NAMES[self as usize]

@@ -21,8 +21,8 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use url::{Host, Url};
 
-use super::config::{Expect, JsonRule, Target};
 use super::Outcome;
+use super::config::{Expect, JsonRule, Target};
 use crate::config::SecretRef;
 use crate::net::{self, Lookup};
 
@@ -286,8 +286,7 @@ impl Prober {
             return Err(Failure(Outcome::Body, format!("status {status}, but the body does not match the expected pattern")));
         }
         holds(&self.expect.json, json.as_ref()).map_err(|why| Failure(Outcome::Body, format!("status {status}, but {why}")))?;
-        holds(&self.expect.identity, json.as_ref())
-            .map_err(|why| Failure(Outcome::Identity, format!("status {status} from another service: {why}")))?;
+        holds(&self.expect.identity, json.as_ref()).map_err(|why| Failure(Outcome::Identity, format!("status {status} from another service: {why}")))?;
         Ok(format!("status {status}"))
     }
 }
@@ -323,8 +322,9 @@ fn server_name(url: &Url) -> Result<ServerName<'static>, Failure> {
     match url.host() {
         Some(Host::Ipv4(address)) => Ok(ServerName::from(IpAddr::V4(address))),
         Some(Host::Ipv6(address)) => Ok(ServerName::from(IpAddr::V6(address))),
-        host => ServerName::try_from(host.map(|host| host.to_string()).unwrap_or_default())
-            .map_err(|error| Failure(Outcome::Tls, format!("server name: {error}"))),
+        host => {
+            ServerName::try_from(host.map(|host| host.to_string()).unwrap_or_default()).map_err(|error| Failure(Outcome::Tls, format!("server name: {error}")))
+        }
     }
 }
 
@@ -360,11 +360,8 @@ async fn send<S>(stream: S, request: Request<Empty<Bytes>>) -> Result<Response<I
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) = http1::Builder::new()
-        .max_buf_size(64 * 1024)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| exchange_failed(&error))?;
+    let (mut sender, connection) =
+        http1::Builder::new().max_buf_size(64 * 1024).handshake(TokioIo::new(stream)).await.map_err(|error| exchange_failed(&error))?;
     let driver = Abort(tokio::spawn(async move { drop(connection.await) }).abort_handle());
     let mut response = sender.send_request(request).await.map_err(|error| exchange_failed(&error))?;
     // The connection must outlive the call: the body is still to be read.

@@ -17,24 +17,16 @@ const WORKLOADS: Coverage = Coverage { states: SELECTOR_STATE_NAME, kinds: &["De
 const CRON_JOBS: Coverage = Coverage { states: SELECTOR_STATE_NAME, kinds: &["CronJob"] };
 const SERVICES: Coverage = Coverage { states: SELECTOR_STATE_NAME, kinds: &["Service"] };
 
-static VERSION: Gauge<2> = gauge(
-    "readiness_kubernetes_version_info",
-    Unit::Number,
-    &["cluster", "version"],
-    "Version that the API server reports at /version.",
-);
+static VERSION: Gauge<2> =
+    gauge("readiness_kubernetes_version_info", Unit::Number, &["cluster", "version"], "Version that the API server reports at /version.");
 static SELECTOR: StateSet<3> = state_set(
     SELECTOR_STATE_NAME,
     &["matched", "empty", "unseen"],
     &["cluster", "selector", "kind"],
     "Whether a selector matched objects of the Kubernetes API, matched none, or could not be seen.",
 );
-static MATCHED: Gauge<3> = gauge(
-    "readiness_selector_matched_objects",
-    Unit::Number,
-    &["cluster", "selector", "kind"],
-    "Objects of the Kubernetes API that a selector matches.",
-);
+static MATCHED: Gauge<3> =
+    gauge("readiness_selector_matched_objects", Unit::Number, &["cluster", "selector", "kind"], "Objects of the Kubernetes API that a selector matches.");
 static NODE_CONDITION: StateSet<3> = {
     let StateSet(family) = state_set::<3>(
         "readiness_node_condition_state",
@@ -52,11 +44,18 @@ static SCHEDULABLE: Gauge<2> = gauge::<2>(
 )
 .covered_by(NODES);
 static DESIRED: Gauge<5> =
-    gauge::<5>("readiness_workload_desired_replicas", Unit::Number, &WORKLOAD, "Replicas that a workload should have, from the Kubernetes API.").covered_by(WORKLOADS);
+    gauge::<5>("readiness_workload_desired_replicas", Unit::Number, &WORKLOAD, "Replicas that a workload should have, from the Kubernetes API.")
+        .covered_by(WORKLOADS);
 static READY: Gauge<5> =
-    gauge::<5>("readiness_workload_ready_replicas", Unit::Number, &WORKLOAD, "Replicas of a workload that are ready, from the Kubernetes API.").covered_by(WORKLOADS);
-static UPDATED: Gauge<5> =
-    gauge::<5>("readiness_workload_updated_replicas", Unit::Number, &WORKLOAD, "Replicas of a workload that run its current template, from the Kubernetes API.").covered_by(WORKLOADS);
+    gauge::<5>("readiness_workload_ready_replicas", Unit::Number, &WORKLOAD, "Replicas of a workload that are ready, from the Kubernetes API.")
+        .covered_by(WORKLOADS);
+static UPDATED: Gauge<5> = gauge::<5>(
+    "readiness_workload_updated_replicas",
+    Unit::Number,
+    &WORKLOAD,
+    "Replicas of a workload that run its current template, from the Kubernetes API.",
+)
+.covered_by(WORKLOADS);
 static AVAILABLE: Gauge<5> = gauge::<5>(
     "readiness_workload_available_replicas",
     Unit::Number,
@@ -72,7 +71,8 @@ static COMPLETE: Gauge<5> = gauge::<5>(
 )
 .covered_by(WORKLOADS);
 static SUSPENDED: Gauge<5> =
-    gauge::<5>("readiness_cronjob_suspended", Unit::Number, &WORKLOAD, "Whether a CronJob is suspended, from spec.suspend in the Kubernetes API.").covered_by(CRON_JOBS);
+    gauge::<5>("readiness_cronjob_suspended", Unit::Number, &WORKLOAD, "Whether a CronJob is suspended, from spec.suspend in the Kubernetes API.")
+        .covered_by(CRON_JOBS);
 static LAST_SCHEDULE: Gauge<5> = gauge::<5>(
     "readiness_cronjob_last_schedule_timestamp_seconds",
     Unit::Timestamp,
@@ -104,8 +104,21 @@ static LB_INFO: Gauge<4> = gauge::<4>(
 
 /// Families of this collector.
 pub static FAMILIES: &[&Family] = &[
-    &VERSION.0, &SELECTOR.0, &MATCHED.0, &NODE_CONDITION.0, &SCHEDULABLE.0, &DESIRED.0, &READY.0, &UPDATED.0,
-    &AVAILABLE.0, &COMPLETE.0, &SUSPENDED.0, &LAST_SCHEDULE.0, &LAST_SUCCESS.0, &LB_READY.0, &LB_INFO.0,
+    &VERSION.0,
+    &SELECTOR.0,
+    &MATCHED.0,
+    &NODE_CONDITION.0,
+    &SCHEDULABLE.0,
+    &DESIRED.0,
+    &READY.0,
+    &UPDATED.0,
+    &AVAILABLE.0,
+    &COMPLETE.0,
+    &SUSPENDED.0,
+    &LAST_SCHEDULE.0,
+    &LAST_SUCCESS.0,
+    &LB_READY.0,
+    &LB_INFO.0,
 ];
 
 /// Families that a cluster fills, given what is watched in it.

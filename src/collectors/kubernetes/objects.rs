@@ -223,7 +223,13 @@ impl Slim for StatefulSet {
 
 impl Slim for DaemonSet {
     fn row(self) -> Row {
-        let DaemonSetStatus { desired_number_scheduled: desired, number_ready, updated_number_scheduled: updated, number_available: available, observed_generation } = self.status;
+        let DaemonSetStatus {
+            desired_number_scheduled: desired,
+            number_ready,
+            updated_number_scheduled: updated,
+            number_available: available,
+            observed_generation,
+        } = self.status;
         let observed = observed_generation >= self.metadata.generation;
         Row::Replicas { desired, ready: number_ready, updated, available, complete: observed && updated == desired && available == desired }
     }

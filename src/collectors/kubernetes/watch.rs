@@ -189,8 +189,7 @@ impl ClusterWatch {
         let mut followers: FuturesUnordered<_> =
             self.wanted.scopes.iter().enumerate().map(|(index, scope)| self.follow(&client, index, scope, &sender)).collect();
         let keep = self.interval * 3;
-        let mut scopes: Vec<(Scope, Seen)> =
-            self.wanted.scopes.iter().map(|scope| (scope.clone(), Seen { keep, ..Seen::default() })).collect();
+        let mut scopes: Vec<(Scope, Seen)> = self.wanted.scopes.iter().map(|scope| (scope.clone(), Seen { keep, ..Seen::default() })).collect();
         let mut confirm = tokio::time::interval_at(Instant::now() + self.interval, self.interval);
         let mut confirmation = None;
         let mut publish_at: Option<Instant> = scopes.is_empty().then(Instant::now);

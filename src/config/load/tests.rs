@@ -127,7 +127,8 @@ fn the_environment_overrides_the_file_and_is_checked_like_it() {
     let file = "collectors: { http: { interval: 30s } }";
     let loaded = load_with(file, &[("READINESS__COLLECTORS__HTTP__INTERVAL", "10s"), ("READINESS_SERVICE_PORT", "tcp://1")]).unwrap();
     assert_eq!(loaded.settings.collectors.http.unwrap().interval.to_string(), "10s");
-    let loaded = load_with("collectors: { kubernetes: {} }\nclusters: [{name: a, in_cluster: true}]", &[("READINESS__COLLECTORS__KUBERNETES__NODES", "false")]).unwrap();
+    let loaded =
+        load_with("collectors: { kubernetes: {} }\nclusters: [{name: a, in_cluster: true}]", &[("READINESS__COLLECTORS__KUBERNETES__NODES", "false")]).unwrap();
     assert!(!loaded.settings.collectors.kubernetes.unwrap().nodes);
     let wrong = load_with(file, &[("READINESS__COLLECTORS__HTTP__INTERVAL", "soon"), ("READINESS__COLECTORS", "x")]).unwrap_err().to_string();
     assert_eq!(

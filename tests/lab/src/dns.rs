@@ -12,8 +12,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinHandle;
 
-use crate::estate::Estate;
 use crate::REGIONS;
+use crate::estate::Estate;
 
 const ZONE: &str = "lab.test";
 const TTL: u32 = 1;

@@ -25,7 +25,11 @@ impl Estate {
         let Some(fault) = FAULTS.iter().find(|fault| fault.name == name) else { return false };
         {
             let mut faults = self.on.lock().unwrap_or_else(PoisonError::into_inner);
-            if on { faults.insert(fault.name) } else { faults.remove(fault.name) };
+            if on {
+                faults.insert(fault.name)
+            } else {
+                faults.remove(fault.name)
+            };
         }
         self.version.send_modify(|version| *version += 1);
         true

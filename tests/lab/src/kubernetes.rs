@@ -175,7 +175,8 @@ impl Server {
         let namespace = if self.region == "us-east-2" { "coder" } else { "coder-proxy" };
         let gone = self.on("eu-west-2", "load-balancer-gone");
         let ingress = if gone { json!({}) } else { json!({ "ingress": [{ "hostname": format!("nlb-{}.elb.lab.test", self.region) }] }) };
-        let service = json!({ "metadata": metadata(namespace, "coder", (NAME, "coder")), "spec": { "type": "LoadBalancer" }, "status": { "loadBalancer": ingress } });
+        let service =
+            json!({ "metadata": metadata(namespace, "coder", (NAME, "coder")), "spec": { "type": "LoadBalancer" }, "status": { "loadBalancer": ingress } });
         all.push((("services".to_owned(), format!("{namespace}/coder")), service));
         all
     }
@@ -209,8 +210,13 @@ impl Server {
 
     fn behaviour(&self, plural: &str) -> Behaviour {
         let faults = [
-            ("api-hang", Behaviour::Hang), ("api-reset", Behaviour::Reset), ("api-unauthorized", Behaviour::Status(401)), ("api-error", Behaviour::Status(500)),
-            ("api-throttled", Behaviour::Status(429)), ("api-html", Behaviour::Html), ("api-half", Behaviour::Half),
+            ("api-hang", Behaviour::Hang),
+            ("api-reset", Behaviour::Reset),
+            ("api-unauthorized", Behaviour::Status(401)),
+            ("api-error", Behaviour::Status(500)),
+            ("api-throttled", Behaviour::Status(429)),
+            ("api-html", Behaviour::Html),
+            ("api-half", Behaviour::Half),
         ];
         if plural == "deployments" && self.on("us-west-2", "forbidden-deployments") {
             return Behaviour::Status(403);
@@ -244,7 +250,12 @@ impl Server {
         }
         let namespace = parts.iter().position(|part| *part == "namespaces").and_then(|at| parts.get(at + 1)).copied();
         let query: HashMap<String, String> = url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()).into_owned().collect();
-        let selection = Selection { plural: plural.to_owned(), namespace: namespace.map(str::to_owned), labels: query.get("labelSelector").cloned(), name: query.get("fieldSelector").and_then(|field| field.strip_prefix("metadata.name=")).map(str::to_owned) };
+        let selection = Selection {
+            plural: plural.to_owned(),
+            namespace: namespace.map(str::to_owned),
+            labels: query.get("labelSelector").cloned(),
+            name: query.get("fieldSelector").and_then(|field| field.strip_prefix("metadata.name=")).map(str::to_owned),
+        };
         if query.get("watch").is_some_and(|value| value == "true" || value == "1") {
             return Some(self.watch(selection, &query));
         }
@@ -255,11 +266,16 @@ impl Server {
         let objects = self.objects();
         let limit = query.get("limit").and_then(|limit| limit.parse().ok()).unwrap_or(usize::MAX);
         let after = query.get("continue").cloned().unwrap_or_default();
-        let matching: Vec<(&String, &Value)> =
-            objects.current.iter().filter(|((plural, key), object)| *plural == selection.plural && *key > after && selection.takes(object)).map(|((_, key), object)| (key, object)).collect();
+        let matching: Vec<(&String, &Value)> = objects
+            .current
+            .iter()
+            .filter(|((plural, key), object)| *plural == selection.plural && *key > after && selection.takes(object))
+            .map(|((_, key), object)| (key, object))
+            .collect();
         let page: Vec<&Value> = matching.iter().take(limit).map(|(_, object)| *object).collect();
         let next = if matching.len() > limit { matching[limit - 1].0.as_str() } else { "" };
-        let body = json!({ "kind": "List", "apiVersion": "v1", "metadata": { "resourceVersion": objects.version.to_string(), "continue": next }, "items": page });
+        let body =
+            json!({ "kind": "List", "apiVersion": "v1", "metadata": { "resourceVersion": objects.version.to_string(), "continue": next }, "items": page });
         answer(200, "application/json", body.to_string())
     }
 
@@ -323,9 +339,11 @@ impl Selection {
         let metadata = &object["metadata"];
         let namespace = self.namespace.as_ref().is_none_or(|namespace| metadata["namespace"] == **namespace);
         let name = self.name.as_ref().is_none_or(|name| metadata["name"] == **name);
-        let labels = self.labels.iter().flat_map(|labels| labels.split(',')).all(|pair| {
-            pair.split_once('=').is_some_and(|(label, value)| metadata["labels"][label] == value)
-        });
+        let labels = self
+            .labels
+            .iter()
+            .flat_map(|labels| labels.split(','))
+            .all(|pair| pair.split_once('=').is_some_and(|(label, value)| metadata["labels"][label] == value));
         namespace && name && labels
     }
 }

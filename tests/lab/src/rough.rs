@@ -80,9 +80,7 @@ async fn misbehave(mut stream: TcpStream, rough: Rough) -> std::io::Result<()> {
             Ok(())
         }
         Rough::Garbage => stream.write_all(&[0x16, 0xff, 0x00, 0x7f, b'\r', b'\n', 0x00, 0x01, 0xfe, b'\n', b'\n']).await,
-        Rough::RedirectLoop => {
-            stream.write_all(b"HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await
-        }
+        Rough::RedirectLoop => stream.write_all(b"HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await,
         Rough::Truncate => stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nshort").await,
         Rough::EndlessHead => {
             stream.write_all(b"HTTP/1.1 200 OK\r\n").await?;

@@ -1,0 +1,39 @@
+#!/bin/sh
+# Installs the real servers that the tests need on Debian and Ubuntu, and says what is missing
+# elsewhere. No service is left running: the tests start their own.
+set -eu
+
+packages="prometheus prometheus-alertmanager prometheus-blackbox-exporter knot bind9-dnsutils nginx-light openssl chromium imagemagick"
+programs="promtool prometheus prometheus-alertmanager prometheus-blackbox-exporter knotd dig nginx openssl chromium convert"
+
+missing() {
+    for program in $programs; do
+        PATH="$PATH:/usr/sbin" command -v "$program" >/dev/null 2>&1 || printf '%s ' "$program"
+    done
+}
+
+[ -n "$(missing)" ] || exit 0
+
+if [ -r /etc/debian_version ] && command -v apt-get >/dev/null; then
+    sudo=""
+    [ "$(id -u)" = 0 ] || sudo="sudo"
+    # Exit code 101 keeps a package from starting its service; an existing policy is respected.
+    policy=/usr/sbin/policy-rc.d
+    ours=""
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null
+        $sudo chmod +x "$policy"
+        ours=1
+    fi
+    $sudo apt-get update -qq
+    # shellcheck disable=SC2086
+    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends $packages >/dev/null
+    [ -z "$ours" ] || $sudo rm "$policy"
+fi
+
+left="$(missing)"
+if [ -n "$left" ]; then
+    echo "The tests need these programs, which could not be found or installed: $left" >&2
+    echo "On Debian and Ubuntu they are in: $packages" >&2
+    exit 1
+fi
