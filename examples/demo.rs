@@ -60,7 +60,7 @@ async fn story(lab: &Lab) -> anyhow::Result<()> {
         let fault = FAULTS.iter().find(|fault| fault.name == name).context("a fault of the story")?;
         println!("\n== {}", fault.what);
         lab.estate().set(name, true);
-        let expected = fault.red.first().or(fault.unknown.first()).context("a check of the fault")?;
+        let expected = fault.red.first().or_else(|| fault.unknown.first()).context("a check of the fault")?;
         until_check(expected).await?;
         println!("{}", blockers().await?);
         lab.estate().set(name, false);
@@ -91,7 +91,7 @@ async fn until_ready() -> anyhow::Result<()> {
 }
 
 async fn until(text: &str) -> anyhow::Result<()> {
-    let limit = tokio::time::Instant::now() + Duration::from_secs(60);
+    let limit = tokio::time::Instant::now() + Duration::from_mins(1);
     while !get("/report.json").await?.contains(text) {
         if tokio::time::Instant::now() > limit {
             bail!("no {text} within a minute:\n{}", get("/report.txt").await?);
@@ -102,7 +102,7 @@ async fn until(text: &str) -> anyhow::Result<()> {
 }
 
 async fn until_check(name: &str) -> anyhow::Result<()> {
-    let limit = tokio::time::Instant::now() + Duration::from_secs(60);
+    let limit = tokio::time::Instant::now() + Duration::from_mins(1);
     loop {
         let report: serde_json::Value = serde_json::from_str(&get("/report.json").await?)?;
         let sections = report["judgements"][0]["sections"].as_array().context("sections")?;

@@ -156,7 +156,9 @@ impl App {
         loop {
             let now = Timestamp::now();
             let mut judged = self.active.load().judge(&self.store.snapshot(), now);
-            judged.iter_mut().for_each(|judgement| memory.apply(judgement));
+            for judgement in &mut judged {
+                memory.apply(judgement);
+            }
             self.judged.store(Arc::new(judged));
             tokio::select! {
                 changed = version.changed() => if changed.is_err() { return },

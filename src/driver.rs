@@ -234,7 +234,7 @@ async fn wait_for_first_view(store: &Store, source: &Source, before: u64, timeou
         }
     };
     if tokio::time::timeout(timeout, seen).await.is_ok() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -129,6 +129,11 @@ impl Sample {
         self
     }
 
+    /// Whether this is the current state of a state set.
+    pub fn is_set(&self) -> bool {
+        self.value > 0.5
+    }
+
     /// The value of a label, `state` included.
     pub fn label(&self, name: &str) -> Option<&str> {
         self.label_pairs().find(|(key, _)| *key == name).map(|(_, value)| value)

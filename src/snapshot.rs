@@ -353,6 +353,7 @@ pub(crate) mod tests {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "the outcome of a look")]
     fn observed(value: f64) -> Result<Observation, CollectError> {
         Ok(Observation { samples: vec![FACT.sample(["a"], value)], objects: 1, api_calls: 2 })
     }

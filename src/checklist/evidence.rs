@@ -176,12 +176,13 @@ fn significant(value: f64, digits: usize) -> String {
 mod tests {
     use super::*;
 
+    static FAMILY: crate::metric::Gauge<2> = crate::metric::gauge("t_ratio", Unit::Ratio, &["cluster", "node"], "T.");
+
     #[test]
     fn a_template_speaks_two_languages() {
         let template = Template::parse("{node} in {cluster} uses {value} of its disk, more than {threshold}.").unwrap();
         let label = |name: &str| if name == "node" { "n1" } else { "eu" };
         assert_eq!(template.render(label, "71%", "60%"), "n1 in eu uses 71% of its disk, more than 60%.");
-        static FAMILY: crate::metric::Gauge<2> = crate::metric::gauge("t_ratio", Unit::Ratio, &["cluster", "node"], "T.");
         assert_eq!(
             template.prometheus(Some(&FAMILY.0), "60%"),
             "{{ $labels.node }} in {{ $labels.cluster }} uses {{ $value | humanizePercentage }} of its disk, more than 60%."

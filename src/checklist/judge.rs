@@ -186,7 +186,7 @@ pub struct Judgement {
 
 impl Judgement {
     /// All verdicts in order.
-    pub fn checks(&self) -> impl Iterator<Item = &CheckVerdict> + Clone {
+    pub fn checks(&self) -> impl Iterator<Item = &CheckVerdict> {
         self.sections.iter().flat_map(|section| &section.checks)
     }
 
@@ -200,7 +200,7 @@ impl Judgement {
         for check in self.sections.iter_mut().flat_map(|section| &mut section.checks) {
             check.settle();
         }
-        self.decision = decide(self.checks());
+        self.decision = decide(&self.checks().collect::<Vec<_>>());
     }
 }
 
@@ -211,7 +211,7 @@ pub fn judge(checklist: &Checklist, context: &Context<'_>) -> Judgement {
         .iter()
         .map(|section| SectionVerdict { title: section.title.clone(), checks: section.checks.iter().map(|check| judge_check(check, context)).collect() })
         .collect();
-    let decision = decide(sections.iter().flat_map(|section| &section.checks));
+    let decision = decide(&sections.iter().flat_map(|section| &section.checks).collect::<Vec<_>>());
     Judgement {
         checklist: checklist.name.clone(),
         title: checklist.title.clone(),
@@ -226,9 +226,9 @@ pub fn judge(checklist: &Checklist, context: &Context<'_>) -> Judgement {
     }
 }
 
-fn decide<'a>(checks: impl Iterator<Item = &'a CheckVerdict> + Clone) -> Decision {
-    let any = |state| checks.clone().any(|check| check.required && check.state == state);
-    let seen_good = checks.clone().any(|check| check.state == CheckState::Pass);
+fn decide(checks: &[&CheckVerdict]) -> Decision {
+    let any = |state| checks.iter().any(|check| check.required && check.state == state);
+    let seen_good = checks.iter().any(|check| check.state == CheckState::Pass);
     if any(CheckState::Fail) {
         Decision::NoGo
     } else if any(CheckState::Unknown) || !seen_good {
@@ -446,7 +446,7 @@ impl Rule<'_> {
 
     /// Selectors that matched nothing, or could not be seen.
     fn uncovered(&self, coverage: crate::metric::Coverage, view: &View, lines: &mut Vec<Line>) {
-        for sample in view.samples.iter().filter(|sample| sample.family.name == coverage.states && sample.value == 1.0) {
+        for sample in view.samples.iter().filter(|sample| sample.family.name == coverage.states && sample.is_set()) {
             let speaks = sample.label("kind").is_some_and(|kind| coverage.kinds.contains(&kind));
             let concerns = self.filter.iter().all(|(name, value)| sample.label(name).is_none_or(|own| own == value));
             let state = sample.label("state").unwrap_or_default();
@@ -466,7 +466,7 @@ impl Rule<'_> {
     }
 
     fn judge_states(&self, subject: &[&Sample]) -> Line {
-        let current = subject.iter().find(|sample| sample.value == 1.0);
+        let current = subject.iter().find(|sample| sample.is_set());
         let state = current.and_then(|sample| sample.label("state"));
         let red = |state: &str| match self.condition {
             Condition::Equals(Bound::Name(one)) => one == state,

@@ -242,12 +242,11 @@ impl Checklist {
         for (name, change) in overrides {
             let path = format!("{path}.{name}");
             let check = self.sections.iter_mut().flat_map(|section| &mut section.checks).find(|check| check.name == *name);
-            match check {
-                Some(check) => check.change(change, &path, &mut problems),
-                None => {
-                    let hint = crate::config::validate::did_you_mean(name, names.iter().map(String::as_str));
-                    problems.push(Problem::bare(path, format!("must name a check of this checklist{hint}")));
-                }
+            if let Some(check) = check {
+                check.change(change, &path, &mut problems);
+            } else {
+                let hint = crate::config::validate::did_you_mean(name, names.iter().map(String::as_str));
+                problems.push(Problem::bare(path, format!("must name a check of this checklist{hint}")));
             }
         }
         if !overrides.is_empty() {

@@ -111,7 +111,7 @@ mod tests {
         let seen = File(path).look(&Snapshot::default()).await.unwrap();
         let expiry: Vec<_> = seen.samples.iter().filter(|s| s.family.name == EXPIRY.0.name).collect();
         assert_eq!(expiry.len(), 1);
-        assert_eq!(expiry[0].value, 1_795_219_200.0);
+        assert_eq!(expiry[0].value.to_string(), "1795219200");
         assert_eq!(expiry[0].detail.as_deref(), Some("confirmed by Grace at 2026-11-20 00:00 UTC"));
     }
 

@@ -381,7 +381,7 @@ impl Poll for DnsCollector {
                 async move {
                     let own = this.ask(resolver, asked);
                     let other = async move { if wildcard.is_none() { Some(this.ask(resolver, neighbour).await) } else { None } };
-                    let goal = this.goal(resolver, expected);
+                    let goal = this.goal(resolver, expected.as_ref());
                     let (own, other, goal) = futures::join!(own, other, goal);
                     (label.as_str(), own, other, goal)
                 }
@@ -434,8 +434,8 @@ impl DnsCollector {
         Some(if addresses.len() == found.len() { Expected::Addresses(addresses) } else { Expected::Names(found) })
     }
 
-    async fn goal(&self, resolver: &TokioResolver, expected: &Option<Expected>) -> Option<Goal> {
-        match expected.as_ref()? {
+    async fn goal(&self, resolver: &TokioResolver, expected: Option<&Expected>) -> Option<Goal> {
+        match expected? {
             Expected::Unseen(why) => Some(Goal { words: why.clone(), names: Vec::new(), addresses: BTreeSet::new(), unseen: true }),
             Expected::Addresses(addresses) => {
                 let words: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();

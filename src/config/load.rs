@@ -4,7 +4,7 @@
 //! Schema that editors use too, and only then typed. What is structurally wrong is cut out before
 //! typing, so that one typo does not hide the other problems.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
@@ -99,12 +99,12 @@ pub struct Loaded {
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|cause| LoadError::Unreadable { path: name.clone(), cause })?;
-    load_str(&text, &name, path.parent().unwrap_or(Path::new("")), None)
+    load_str(&text, &name, path.parent().unwrap_or_else(|| Path::new("")), None)
 }
 
 /// Loads from text. `environment` replaces the process environment when given; relative paths are
 /// taken from `base`.
-pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<HashMap<String, String>>) -> Result<Loaded, LoadError> {
+pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<BTreeMap<String, String>>) -> Result<Loaded, LoadError> {
     let path = || name.to_owned();
     // Secrets must not show in the parser's source excerpt.
     // `n` and `off` are names here, as YAML 1.2 has it.
@@ -166,7 +166,7 @@ impl Source for FileLayer {
     }
 }
 
-fn layer(file: Value, environment: Option<HashMap<String, String>>, schema: &Value) -> Result<Value, config::ConfigError> {
+fn layer(file: Value, environment: Option<BTreeMap<String, String>>, schema: &Value) -> Result<Value, config::ConfigError> {
     let variables = Environment::with_prefix(ENV_PREFIX)
         .prefix_separator("__")
         .separator("__")
@@ -210,6 +210,7 @@ fn from_config(value: config::Value, schema: Option<&Value>, root: &Value) -> Va
         }
         ValueKind::Table(fields) => {
             let mut object = serde_json::Map::new();
+            let fields: BTreeMap<String, config::Value> = fields.into_iter().collect();
             for (key, value) in fields {
                 let property = schema.and_then(|schema| schema.get("properties").and_then(|all| all.get(&key)).or_else(|| schema.get("additionalProperties")));
                 let value = from_config(value, property.map(|schema| resolve(schema, root)), root);

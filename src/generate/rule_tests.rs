@@ -26,7 +26,8 @@ struct Test {
     name: String,
     interval: Span,
     input_series: Vec<Series>,
-    alert_rule_test: Vec<AlertTest>,
+    #[serde(rename = "alert_rule_test")]
+    alerts: Vec<AlertTest>,
 }
 
 #[derive(Serialize)]
@@ -91,7 +92,7 @@ fn test(checklist: &Checklist, check: &Check, example: &Example, name: String, r
         name,
         interval: Span::mins(1),
         input_series: series(&checklist.name, example, at),
-        alert_rule_test: vec![AlertTest { eval_time: at, alertname: check.name.clone(), exp_alerts }],
+        alerts: vec![AlertTest { eval_time: at, alertname: check.name.clone(), exp_alerts }],
     })
 }
 
@@ -150,6 +151,6 @@ fn revision_test(checklist: &Checklist) -> Test {
         name: "ReadinessChecklistRevisionDiffers stays silent for its own revision".to_owned(),
         interval: Span::mins(1),
         input_series: vec![info(&checklist.revision)],
-        alert_rule_test: vec![AlertTest { eval_time: Span::mins(30), alertname: "ReadinessChecklistRevisionDiffers".to_owned(), exp_alerts: Vec::new() }],
+        alerts: vec![AlertTest { eval_time: Span::mins(30), alertname: "ReadinessChecklistRevisionDiffers".to_owned(), exp_alerts: Vec::new() }],
     }
 }

@@ -118,7 +118,7 @@ fn report_as(app: &App, extension: &str) -> Answer {
 
 fn respond(answer: Answer, headers: &HeaderMap, head_only: bool) -> Response<Full<Bytes>> {
     let accepts = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    let gzip = answer.body.len() > 1024 && accepts.flat_map(|value| value.split(',')).any(|coding| accepts_gzip(coding));
+    let gzip = answer.body.len() > 1024 && accepts.flat_map(|value| value.split(',')).any(accepts_gzip);
     let body = if gzip { compress(answer.body.as_bytes()) } else { Bytes::from(answer.body) };
     let length = body.len();
     let mut response = Response::new(Full::new(if head_only { Bytes::new() } else { body }));

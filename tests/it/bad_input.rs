@@ -19,7 +19,7 @@ const MISBEHAVIOURS: [(Rough, &str, &str); 8] = [
 ];
 
 async fn look(configuration: &str) -> std::sync::Arc<App> {
-    let loaded = config::load_str(configuration, "test.yaml", std::path::Path::new(""), Some(std::collections::HashMap::new()))
+    let loaded = config::load_str(configuration, "test.yaml", std::path::Path::new(""), Some(std::collections::BTreeMap::new()))
         .unwrap_or_else(|error| panic!("{error}"));
     let app = App::start(loaded, None, false).unwrap();
     app.until_ready(Duration::from_secs(20), |_, _| {}).await;
@@ -111,7 +111,7 @@ async fn a_hanging_target_does_not_delay_its_neighbours() {
         "collectors:\n  http:\n    interval: 60s\n    timeout: 50s\n    targets: [{{ name: slow, url: 'http://{}/' }}, {{ name: quick, url: 'http://{}/' }}]\n",
         hanging.address, quick.address
     );
-    let loaded = config::load_str(&configuration, "t", std::path::Path::new(""), Some(std::collections::HashMap::new())).unwrap();
+    let loaded = config::load_str(&configuration, "t", std::path::Path::new(""), Some(std::collections::BTreeMap::new())).unwrap();
     let app = App::start(loaded, None, false).unwrap();
     let attempted = |name: &str| app.snapshot().views.iter().any(|view| view.source.name == name && view.attempted_at.is_some());
     let limit = tokio::time::Instant::now() + Duration::from_secs(20);

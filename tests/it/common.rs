@@ -77,9 +77,7 @@ pub(crate) async fn until(app: &App, what: &str, condition: impl Fn(&Judgement) 
         if let Some(judgement) = judgements.first().filter(|judgement| condition(judgement)) {
             return judgement.clone();
         }
-        if tokio::time::Instant::now() > limit {
-            panic!("never {what}:\n{}", readiness_exporter::report::text(&judgements, false));
-        }
+        assert!(tokio::time::Instant::now() <= limit, "never {what}:\n{}", readiness_exporter::report::text(&judgements, false));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -1,8 +1,13 @@
 //! Integration tests: the library and the binary against the lab and against real servers.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on must end")]
+
 mod bad_input;
 mod cli;
 mod common;
 mod faults;
+mod page;
+mod real_peers;
 mod rules;
+mod slack;
 mod web;

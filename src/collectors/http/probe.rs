@@ -231,7 +231,7 @@ impl Prober {
         let name = server_name(url)?;
         let connector = tokio_rustls::TlsConnector::from(Arc::clone(&self.tls));
         connector.connect(name, stream).await.map_err(|error| {
-            let is_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+            let is_tls = error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>);
             if is_tls { Failure(Outcome::Tls, format!("TLS handshake: {error}")) } else { connection_failed("TLS handshake", &error) }
         })
     }

@@ -321,15 +321,14 @@ impl Follower {
             for object in list.items {
                 self.tell(Change::Listed(key(&object), object.row())).await?;
             }
-            match list.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => page.continue_token = Some(token),
-                None => {
-                    let version = list.metadata.resource_version.filter(|version| !version.is_empty());
-                    let version = version.ok_or_else(|| CollectError::new(ErrorClass::Malformed, format!("{}: a list without resourceVersion", self.what)))?;
-                    self.tell(Change::Complete).await?;
-                    return Ok(version);
-                }
+            if let Some(token) = list.metadata.continue_.filter(|token| !token.is_empty()) {
+                page.continue_token = Some(token);
+                continue;
             }
+            let version = list.metadata.resource_version.filter(|version| !version.is_empty());
+            let version = version.ok_or_else(|| CollectError::new(ErrorClass::Malformed, format!("{}: a list without resourceVersion", self.what)))?;
+            self.tell(Change::Complete).await?;
+            return Ok(version);
         }
     }
 

@@ -21,6 +21,8 @@ use tokio::task::JoinHandle;
 use crate::estate::Estate;
 use crate::serve::{Body, answer, serve};
 
+/// The label that names an application.
+const NAME: &str = "app.kubernetes.io/name";
 /// Events that a watch can still be resumed from.
 const LOG: usize = 512;
 
@@ -157,7 +159,6 @@ impl Server {
             let key = ("deployments".to_owned(), format!("{namespace}/{name}"));
             all.push((key, replicated(namespace, name, label, desired, ready, updated)));
         };
-        const NAME: &str = "app.kubernetes.io/name";
         deployment("karpenter", "karpenter", (NAME, "karpenter"), down(self.on("eu-west-2", "karpenter-down"), 2, 1), 2);
         if self.region == "us-east-2" {
             let updated = if self.estate.has("rollout-stuck") { 1 } else { 2 };

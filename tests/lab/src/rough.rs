@@ -61,7 +61,7 @@ async fn misbehave(mut stream: TcpStream, rough: Rough) -> std::io::Result<()> {
         Rough::Hang => std::future::pending().await,
         Rough::Reset => {
             // Unread input at close makes the kernel send a reset; zero linger makes sure.
-            drop(stream.into_std().map(|stream| drop(stream)));
+            drop(stream.into_std().map(drop));
             Ok(())
         }
         Rough::Drip => {

@@ -1,0 +1,63 @@
+//! The status page in a real browser: on a phone and on a wall, in light and in dark.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use readiness_exporter::checklist::Decision;
+use readiness_exporter::web::{Listener, serve};
+
+use crate::common::{Estate, run, until};
+
+fn screenshot(address: &str, profile: &Path, width: u32, dark: bool) -> std::path::PathBuf {
+    let file = profile.join(format!("{width}-{dark}.png"));
+    let mut command = Command::new("chromium");
+    command
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"])
+        .args(["--disable-component-update", "--disable-sync", "--hide-scrollbars", "--blink-settings=scriptEnabled=false"])
+        .arg(format!("--user-data-dir={}", profile.join("chromium").display()))
+        .arg(format!("--window-size={width},1400"))
+        .arg(format!("--screenshot={}", file.display()));
+    if dark {
+        command.arg("--force-dark-mode");
+    }
+    let (code, _, errors) = run(command.arg(format!("http://{address}/")));
+    assert_eq!(code, 0, "{errors}");
+    file
+}
+
+/// The share of pixels near a colour, by ImageMagick.
+fn share(file: &Path, colour: &str) -> f64 {
+    let (_, out, errors) = run(Command::new("convert").arg(file).args(["-fuzz", "6%", "-fill", "#010203", "-opaque", colour, "-fuzz", "0%", "-fill", "white", "+opaque", "#010203"]).args(["-fill", "black", "-opaque", "#010203", "-colorspace", "gray", "-format", "%[fx:1-mean]", "info:"]));
+    out.trim().parse().unwrap_or_else(|_| panic!("{out}{errors}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_is_green_when_go_and_red_when_not() {
+    let estate = Estate::start().await;
+    let app = estate.exporter();
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.address().unwrap().to_string();
+    tokio::spawn(serve(listener, Arc::clone(&app), std::future::pending(), Duration::from_secs(1)));
+    until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+    let profile = estate.folder.path().to_owned();
+    let shoot = |width: u32, dark: bool| {
+        let (address, profile) = (address.clone(), profile.clone());
+        async move { tokio::task::spawn_blocking(move || screenshot(&address, &profile, width, dark)).await.unwrap() }
+    };
+    let (green, red) = ("#e5f3ea", "#fbe9e7");
+    let go = shoot(1280, false).await;
+    assert!(share(&go, green) > 0.03 && share(&go, red) < 0.001, "{} {}", share(&go, green), share(&go, red));
+    estate.lab.estate().set("node-disk-pressure", true);
+    until(&app, "no-go", |judgement| judgement.decision == Decision::NoGo).await;
+    let no_go = shoot(1280, false).await;
+    assert!(share(&no_go, red) > 0.03 && share(&no_go, green) < 0.001);
+    let phone = shoot(390, false).await;
+    assert!(share(&phone, red) > 0.03);
+    if let Some(folder) = std::env::var_os("READINESS_SCREENSHOTS") {
+        for (name, file) in [("wall", shoot(1920, true).await), ("phone", phone), ("desk", no_go), ("go", go)] {
+            std::fs::copy(file, Path::new(&folder).join(format!("{name}.png"))).unwrap();
+        }
+    }
+}
