@@ -139,6 +139,8 @@ pub struct CheckVerdict {
     pub required: bool,
     /// What to do, when it is not good.
     pub remedy: String,
+    /// Whether only a person can confirm it.
+    pub attested: bool,
     /// Why it is not applicable or unknown as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -248,6 +250,7 @@ pub fn judge_check(check: &Check, context: &Context<'_>) -> CheckVerdict {
         state: CheckState::Unknown,
         required: check.required,
         remedy: check.remedy.clone(),
+        attested: matches!(check.kind, Kind::Attestation),
         note: None,
         lines: Vec::new(),
     };
@@ -283,6 +286,11 @@ pub fn judge_check(check: &Check, context: &Context<'_>) -> CheckVerdict {
 }
 
 impl CheckVerdict {
+    /// What to do next. What cannot be seen must first be seen: mending it blindly would be wrong.
+    pub fn advice(&self) -> &str {
+        if self.state == CheckState::Unknown && !self.attested { "Find out why it cannot be seen; the reason stands above." } else { &self.remedy }
+    }
+
     fn settle(&mut self) {
         if self.state == CheckState::NotApplicable {
             return;
@@ -506,12 +514,12 @@ impl Rule<'_> {
         let mut evidence = match state {
             // The sentence says what is wrong, so it stands only on lines that are.
             CheckState::Fail => self.evidence.render(label, value, &bound),
-            CheckState::Unknown => format!("cannot tell for {}.", place(sample)),
+            CheckState::Unknown => format!("Cannot tell for {}.", place(sample)),
             _ if value.is_empty() => format!("{}: {}.", place(sample), label("state")),
             _ => format!("{}: {value}.", place(sample)),
         };
         if let Some(detail) = &sample.detail {
-            evidence = format!("{evidence} Seen: {detail}");
+            evidence = format!("{evidence} Seen: {}.", detail.trim_end_matches('.'));
         }
         Line {
             state,

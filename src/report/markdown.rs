@@ -25,7 +25,7 @@ pub fn markdown(judgements: &[Judgement]) -> String {
                     let _ = writeln!(out, "  - {}", escape(&line));
                 }
                 if needs_attention(check.state) {
-                    let _ = writeln!(out, "  - {} Runbook: `{}`.", escape(&check.remedy), check.name);
+                    let _ = writeln!(out, "  - {} Runbook: `{}`.", escape(check.advice()), check.name);
                 }
             }
         }

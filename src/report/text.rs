@@ -40,7 +40,7 @@ fn one(out: &mut String, judgement: &Judgement, colour: bool) {
                 let _ = writeln!(out, "            {note}");
             }
             if needs_attention(check.state) {
-                let _ = writeln!(out, "            -> {} (runbook: {})", check.remedy, check.name);
+                let _ = writeln!(out, "            -> {} (runbook: {})", check.advice(), check.name);
             }
         }
     }

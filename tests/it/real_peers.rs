@@ -8,8 +8,12 @@ use std::time::Duration;
 use readiness_lab::{Authority, Leaf};
 
 use crate::common::{exporter, run};
-use crate::slack::{Process, free_port};
+use crate::slack::{Process, own_host};
 
+const DNS: u16 = 5300;
+const WEB: u16 = 8443;
+
+/// What the name server serves; every address in it is replaced by the web server's.
 const ZONE: &str = "$ORIGIN example.test.
 $TTL 60
 @ SOA ns1 hostmaster 1 3600 600 86400 60
@@ -23,20 +27,17 @@ alias CNAME www
 dangling CNAME nothere
 ";
 
-fn name_server(folder: &Path) -> (Process, u16) {
-    let port = free_port();
-    std::fs::write(folder.join("example.test.zone"), ZONE).unwrap();
+fn name_server(folder: &Path, host: &str) -> Process {
+    std::fs::write(folder.join("example.test.zone"), ZONE.replace("127.0.0.1", host)).unwrap();
     let configuration = format!(
-        "server:\n  rundir: \"{0}\"\n  listen: [127.0.0.1@{port}]\nlog:\n  - target: stderr\n    any: warning\ndatabase:\n  storage: \"{0}/db\"\nzone:\n  - domain: example.test\n    storage: \"{0}\"\n    file: example.test.zone\n  - domain: broken.test\n    storage: \"{0}\"\n    file: no-such.zone\n",
+        "server:\n  rundir: \"{0}\"\n  listen: [{host}@{DNS}]\nlog:\n  - target: stderr\n    any: warning\ndatabase:\n  storage: \"{0}/db\"\nzone:\n  - domain: example.test\n    storage: \"{0}\"\n    file: example.test.zone\n  - domain: broken.test\n    storage: \"{0}\"\n    file: no-such.zone\n",
         folder.display()
     );
     std::fs::write(folder.join("knot.conf"), configuration).unwrap();
-    let process = Process::start(Command::new("/usr/sbin/knotd").arg("-c").arg(folder.join("knot.conf")));
-    (process, port)
+    Process::start(Command::new("/usr/sbin/knotd").arg("-c").arg(folder.join("knot.conf")))
 }
 
-fn web_server(folder: &Path, authority: &Authority) -> (Process, u16) {
-    let port = free_port();
+fn web_server(folder: &Path, host: &str, authority: &Authority) -> Process {
     let leaves = [
         ("good", Leaf::good(&["www.example.test"])),
         ("expired", Leaf::good(&["www.example.test"]).ends_in(-86_400)),
@@ -49,8 +50,8 @@ fn web_server(folder: &Path, authority: &Authority) -> (Process, u16) {
         std::fs::write(folder.join(format!("{name}.crt")), certificate).unwrap();
         std::fs::write(folder.join(format!("{name}.key")), key).unwrap();
         servers += &format!(
-            "server {{ listen 127.0.0.1:{0} ssl; ssl_certificate {1}/{name}.crt; ssl_certificate_key {1}/{name}.key; ssl_protocols TLSv1.2 TLSv1.3;\n location /healthz {{ default_type text/plain; return 200 OK; }} location / {{ return 503; }} }}\n",
-            usize::from(port) + offset,
+            "server {{ listen {host}:{0} ssl; ssl_certificate {1}/{name}.crt; ssl_certificate_key {1}/{name}.key; ssl_protocols TLSv1.2 TLSv1.3;\n location /healthz {{ default_type text/plain; return 200 OK; }} location / {{ return 503; }} }}\n",
+            usize::from(WEB) + offset,
             folder.display()
         );
     }
@@ -59,17 +60,17 @@ fn web_server(folder: &Path, authority: &Authority) -> (Process, u16) {
         folder.display()
     );
     std::fs::write(folder.join("nginx.conf"), configuration).unwrap();
-    (Process::start(Command::new("/usr/sbin/nginx").arg("-c").arg(folder.join("nginx.conf")).arg("-e").arg(folder.join("error.log"))), port)
+    Process::start(Command::new("/usr/sbin/nginx").arg("-c").arg(folder.join("nginx.conf")).arg("-e").arg(folder.join("error.log")))
 }
 
-fn wait_for(port: u16) {
+fn wait_for(host: &str, port: u16) {
     for _ in 0..200 {
-        if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+        if std::net::TcpStream::connect((host, port)).is_ok() {
             return;
         }
         std::thread::sleep(Duration::from_millis(25));
     }
-    panic!("nothing listens on {port}");
+    panic!("nothing listens on {host}:{port}");
 }
 
 /// Lines of a check in a report.
@@ -84,9 +85,9 @@ fn line<'a>(report: &'a serde_json::Value, check: &str, target: &str) -> &'a ser
 }
 
 /// What openssl says about a server: verify code, and the end of the leaf.
-fn openssl(port: u16, folder: &Path) -> (String, String) {
+fn openssl(host: &str, port: u16, folder: &Path) -> (String, String) {
     let shell = format!(
-        "openssl s_client -connect 127.0.0.1:{port} -servername www.example.test -verify_hostname www.example.test -CAfile {}/ca.pem </dev/null 2>/dev/null",
+        "openssl s_client -connect {host}:{port} -servername www.example.test -verify_hostname www.example.test -CAfile {}/ca.pem </dev/null 2>/dev/null",
         folder.display()
     );
     let (_, out, _) = run(Command::new("sh").args(["-c", &shell]));
@@ -95,10 +96,10 @@ fn openssl(port: u16, folder: &Path) -> (String, String) {
     (code, end.trim().trim_start_matches("notAfter=").to_owned())
 }
 
-fn dig(port: u16, name: &str) -> (String, Vec<String>) {
-    let (_, out, _) = run(Command::new("dig").args(["@127.0.0.1", "-p", &port.to_string(), name, "A", "+noedns", "+time=2", "+tries=1"]));
+fn dig(host: &str, name: &str) -> (String, Vec<String>) {
+    let (_, out, _) = run(Command::new("dig").args([&format!("@{host}"), "-p", &DNS.to_string(), name, "A", "+noedns", "+time=2", "+tries=1"]));
     let status = out.split("status: ").nth(1).and_then(|rest| rest.split(',').next()).unwrap_or_default().to_owned();
-    let (_, short, _) = run(Command::new("dig").args(["@127.0.0.1", "-p", &port.to_string(), name, "A", "+short"]));
+    let (_, short, _) = run(Command::new("dig").args([&format!("@{host}"), "-p", &DNS.to_string(), name, "A", "+short"]));
     (status, short.lines().map(|line| line.trim_end_matches('.').to_owned()).collect())
 }
 
@@ -108,18 +109,19 @@ fn the_binary_agrees_with_openssl_and_dig() {
     let folder = folder.path();
     let authority = Authority::new("Test Root").unwrap();
     std::fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
-    let (_dns, dns) = name_server(folder);
-    let (_web, web) = web_server(folder, &authority);
-    wait_for(dns);
-    wait_for(web);
+    let host = own_host();
+    let _dns = name_server(folder, &host);
+    let _web = web_server(folder, &host, &authority);
+    wait_for(&host, DNS);
+    wait_for(&host, WEB);
     let tls: String = ["good", "expired", "near", "wrong"]
         .iter()
         .enumerate()
-        .map(|(offset, name)| format!("      - {{ name: {name}, address: 'www.example.test:{}' }}\n", usize::from(web) + offset))
+        .map(|(offset, name)| format!("      - {{ name: {name}, address: 'www.example.test:{}' }}\n", usize::from(WEB) + offset))
         .collect();
     let names = ["www", "multi", "alias", "*.apps", "missing", "dangling"].map(|name| format!("      - {{ name: '{name}.example.test' }}\n")).concat();
     let configuration = format!(
-        "collectors:\n  dns:\n    system_resolver: false\n    resolvers: [{{ name: knot, address: '127.0.0.1:{dns}' }}]\n    names:\n{names}      - {{ name: a.broken.test }}\n      - {{ name: a.unhosted.test }}\n  http:\n    ca_file: ca.pem\n    resolver: 127.0.0.1:{dns}\n    targets:\n      - {{ name: healthy, kind: healthz, url: 'https://www.example.test:{web}/healthz', expect: {{ body_matches: '^OK$' }} }}\n      - {{ name: unhealthy, kind: healthz, url: 'https://www.example.test:{web}/' }}\n  tls:\n    ca_file: ca.pem\n    resolver: 127.0.0.1:{dns}\n    targets:\n{tls}"
+        "collectors:\n  dns:\n    system_resolver: false\n    resolvers: [{{ name: knot, address: '{host}:{DNS}' }}]\n    names:\n{names}      - {{ name: a.broken.test }}\n      - {{ name: a.unhosted.test }}\n  http:\n    ca_file: ca.pem\n    resolver: {host}:{DNS}\n    targets:\n      - {{ name: healthy, kind: healthz, url: 'https://www.example.test:{WEB}/healthz', expect: {{ body_matches: '^OK$' }} }}\n      - {{ name: unhealthy, kind: healthz, url: 'https://www.example.test:{WEB}/' }}\n  tls:\n    ca_file: ca.pem\n    resolver: {host}:{DNS}\n    targets:\n{tls}"
     );
     let file = folder.join("readiness.yaml");
     std::fs::write(&file, configuration).unwrap();
@@ -128,12 +130,24 @@ fn the_binary_agrees_with_openssl_and_dig() {
     let report: serde_json::Value = serde_json::from_str(&out).unwrap();
 
     // Certificates: the verdict and the day of expiry.
-    for (offset, (name, state, expected)) in [("good", "pass", "0 (ok)"), ("expired", "fail", "10 (certificate has expired)"), ("near", "pass", "0 (ok)"), ("wrong", "fail", "62 (hostname mismatch)")].into_iter().enumerate() {
-        let (verdict, end) = openssl(web + u16::try_from(offset).unwrap(), folder);
+    for (offset, (name, state, expected)) in [
+        ("good", "pass", "0 (ok)"),
+        ("expired", "fail", "10 (certificate has expired)"),
+        ("near", "pass", "0 (ok)"),
+        ("wrong", "fail", "62 (hostname mismatch)"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (verdict, end) = openssl(&host, WEB + u16::try_from(offset).unwrap(), folder);
         assert_eq!(verdict, expected, "openssl on {name}");
         assert_eq!(line(&report, "CertificateNotTrusted", name)["state"], state, "{name}");
         let left = line(&report, "CertificateExpiresSoon", name)["evidence"].as_str().unwrap().to_owned();
-        let end = jiff::fmt::strtime::parse("%b %e %H:%M:%S %Y %Z", &end).and_then(|parsed| parsed.to_datetime()).unwrap().to_zoned(jiff::tz::TimeZone::UTC).unwrap();
+        let end = jiff::fmt::strtime::parse("%b %e %H:%M:%S %Y", end.trim_end_matches(" GMT"))
+            .and_then(|parsed| parsed.to_datetime())
+            .unwrap()
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .unwrap();
         let days = (end.timestamp().as_second() - jiff::Timestamp::now().as_second()) / 86_400;
         assert!(days <= 0 || left.contains(&format!(" {days}d ")), "{name}: openssl says {days} days, we say {left}");
     }
@@ -148,7 +162,7 @@ fn the_binary_agrees_with_openssl_and_dig() {
     // Names: the same addresses, or the same refusal.
     for name in ["www.example.test", "multi.example.test", "alias.example.test"] {
         let ours = line(&report, "DnsNameUnresolved", name)["evidence"].as_str().unwrap();
-        for answer in dig(dns, name).1 {
+        for answer in dig(&host, name).1 {
             assert!(ours.contains(&answer), "{name}: dig says {answer}, we say {ours}");
         }
     }
@@ -158,7 +172,7 @@ fn the_binary_agrees_with_openssl_and_dig() {
         ("a.broken.test", "SERVFAIL", "A servfail"),
         ("a.unhosted.test", "REFUSED", "A refused"),
     ] {
-        assert_eq!(dig(dns, name).0, status, "dig on {name}");
+        assert_eq!(dig(&host, name).0, status, "dig on {name}");
         let ours = line(&report, "DnsNameUnresolved", name);
         assert!(ours["state"] == "fail" && ours["evidence"].as_str().unwrap().contains(word), "{name}: {ours}");
     }

@@ -29,9 +29,9 @@ impl Drop for Process {
     }
 }
 
-/// A free port of this host.
-pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// A loopback address that no other test is likely to use, so that ports on it need not be free elsewhere.
+pub(crate) fn own_host() -> String {
+    format!("127.{}.{}.250", fastrand::u8(2..250), fastrand::u8(1..250))
 }
 
 /// Everything that was posted to the webhook.
@@ -73,7 +73,12 @@ impl Slack {
             let messages = self.0.lock().unwrap().clone();
             let texts = messages.iter().map(|message| {
                 let attachment = &message["attachments"][0];
-                format!("{} {}\n{}", message["channel"].as_str().unwrap_or_default(), attachment["title"].as_str().unwrap_or_default(), attachment["text"].as_str().unwrap_or_default())
+                format!(
+                    "{} {}\n{}",
+                    message["channel"].as_str().unwrap_or_default(),
+                    attachment["title"].as_str().unwrap_or_default(),
+                    attachment["text"].as_str().unwrap_or_default()
+                )
             });
             let texts: Vec<String> = texts.collect();
             if let Some(text) = texts.iter().find(|text| parts.iter().all(|part| text.contains(part))) {
@@ -92,7 +97,7 @@ fn hurried(rules: &str) -> String {
     keep.replace_all(&hold.replace_all(rules, "$1 1s"), "$1 1s").into_owned()
 }
 
-fn write_configuration(folder: &Path, exporter: u16, alertmanager: u16, slack: u16) {
+fn write_configuration(folder: &Path, host: &str, exporter: u16, slack: u16) {
     for name in ["workshop.rules.yaml", "exporter.rules.yaml"] {
         let rules = std::fs::read_to_string(repository("alerts").join(name)).unwrap();
         std::fs::write(folder.join(name), hurried(&rules)).unwrap();
@@ -102,7 +107,7 @@ fn write_configuration(folder: &Path, exporter: u16, alertmanager: u16, slack: u
         .replace("scrape_interval: 15s", "scrape_interval: 1s")
         .replace("evaluation_interval: 15s", "evaluation_interval: 1s")
         .replace("readiness-exporter:9840", &format!("127.0.0.1:{exporter}"))
-        .replace("alertmanager:9093", &format!("127.0.0.1:{alertmanager}"))
+        .replace("alertmanager:9093", &format!("{host}:9093"))
         .replace("/etc/prometheus/rules/", &format!("{}/", folder.display()));
     std::fs::write(folder.join("prometheus.yaml"), scrape).unwrap();
     std::fs::write(folder.join("webhook"), format!("http://127.0.0.1:{slack}/services/T/B/x")).unwrap();
@@ -125,21 +130,21 @@ async fn what_breaks_reaches_slack_and_what_is_mended_is_resolved() {
 
     let slack = Slack::default();
     let webhook = slack.clone().listen().await;
-    let (alertmanager, prometheus) = (free_port(), free_port());
+    let host = own_host();
     let folder = estate.folder.path();
-    write_configuration(folder, exporter, alertmanager, webhook);
+    write_configuration(folder, &host, exporter, webhook);
     let _alertmanager = Process::start(
         Command::new("prometheus-alertmanager")
             .arg(format!("--config.file={}", folder.join("alertmanager.yaml").display()))
             .arg(format!("--storage.path={}", folder.join("am").display()))
-            .arg(format!("--web.listen-address=127.0.0.1:{alertmanager}"))
+            .arg(format!("--web.listen-address={host}:9093"))
             .arg("--cluster.listen-address="),
     );
     let _prometheus = Process::start(
         Command::new("prometheus")
             .arg(format!("--config.file={}", folder.join("prometheus.yaml").display()))
             .arg(format!("--storage.tsdb.path={}", folder.join("tsdb").display()))
-            .arg(format!("--web.listen-address=127.0.0.1:{prometheus}")),
+            .arg(format!("--web.listen-address={host}:9090")),
     );
 
     // One thing per collector: kubernetes, http, dns, tls, attestations.
