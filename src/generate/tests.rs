@@ -1,1 +1,115 @@
-//! Tests.
+//! PromQL of every condition and guard, word for word.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::checklist::{Condition, Guard};
+use crate::collectors;
+
+fn promql(metric: &str, filter: &str, condition: &str, harsher: Option<f64>, when: &str) -> String {
+    let filter: BTreeMap<String, String> = serde_saphyr::from_str(filter).unwrap();
+    let condition: Condition = serde_saphyr::from_str(condition).unwrap();
+    let when: Guard = serde_saphyr::from_str(when).unwrap();
+    expression("workshop", collectors::family(metric).unwrap(), &filter, &condition, harsher, when)
+}
+
+#[test]
+fn every_condition_has_its_expression() {
+    let ratio = "readiness_http_success_ratio";
+    let moment = "readiness_attestation_expiry_timestamp_seconds";
+    for (metric, filter, condition, harsher, expected) in [
+        (ratio, "{}", "is_false", None, "min by (target, kind) (readiness_http_success_ratio) == 0"),
+        (ratio, "{ kind: wildcard }", "above: 0.6", Some(0.85), "max by (target, kind) (readiness_http_success_ratio{kind=\"wildcard\"}) > 0.6 <= 0.85"),
+        (ratio, "{}", "below: 1", Some(0.9), "min by (target, kind) (readiness_http_success_ratio) < 1 >= 0.9"),
+        (ratio, "{}", "equals: 0.5", None, "max by (target, kind) (readiness_http_success_ratio == 0.5)"),
+        (ratio, "{}", "differs: 1", None, "max by (target, kind) (readiness_http_success_ratio != 1)"),
+        (
+            moment,
+            "{}",
+            "expires_within: 7d",
+            Some(86_400.0),
+            "min by (attestation) (readiness_attestation_expiry_timestamp_seconds) - time() < 604800 >= 86400",
+        ),
+        (
+            moment,
+            "{}",
+            "expires_within: { after_event_end: 1d }",
+            None,
+            "min by (attestation) (readiness_attestation_expiry_timestamp_seconds) - scalar(min(readiness_event_end_timestamp_seconds{checklist=\"workshop\"}) or vector(time())) < 86400",
+        ),
+        (moment, "{}", "older_than: 2d", None, "time() - min by (attestation) (readiness_attestation_expiry_timestamp_seconds) > 172800"),
+        (
+            "readiness_tls_verification_state",
+            "{ target: a }",
+            "equals: [expired, wrong_name]",
+            None,
+            "max by (target, address, state) (readiness_tls_verification_state{target=\"a\",state=~\"expired|wrong_name\"}) == 1",
+        ),
+        (
+            "readiness_workload_ready_replicas",
+            "{ selector: w }",
+            "below: readiness_workload_desired_replicas",
+            None,
+            "min by (cluster, selector, kind, namespace, name) (readiness_workload_ready_replicas{selector=\"w\"}) < max by (cluster, selector, kind, namespace, name) (readiness_workload_desired_replicas{selector=\"w\"})",
+        ),
+        (ratio, "{}", "promql: rate(x[5m]) > 1", None, "rate(x[5m]) > 1"),
+    ] {
+        assert_eq!(promql(metric, filter, condition, harsher, "{}"), expected);
+    }
+}
+
+#[test]
+fn guards_are_joined_without_labels() {
+    let start = "scalar(min(readiness_event_start_timestamp_seconds{checklist=\"workshop\"}) or vector(time()))";
+    assert_eq!(
+        promql("readiness_http_success_ratio", "{}", "is_false", None, "{ participants_above: 15, lead_time_within: 1d, event_active: true }"),
+        format!(
+            "(min by (target, kind) (readiness_http_success_ratio) == 0) and on () (max(readiness_event_participants{{checklist=\"workshop\"}}) > 15) and on () (vector({start}) - time() <= 86400) and on () (vector({start}) <= time())"
+        )
+    );
+}
+
+#[test]
+fn a_checklist_of_ones_own_becomes_rules_as_well() {
+    let text = "checklist: mine\ntitle: Mine\nsections: [{ title: S, checks: [{ name: TooManyErrors, item: '1', title: t, fails: { promql: 'rate(errors_total[5m]) > 1' }, severity: critical, for: 1m, evidence: Errors., remedy: Look. }] }]\n";
+    let checklist = checklist::parse(text).unwrap();
+    let files = files(&[checklist], "https://runbooks.example/");
+    let rules = &files.iter().find(|(name, _)| name == "alerts/mine.rules.yaml").unwrap().1;
+    for part in [
+        "alert: TooManyErrors",
+        "expr: rate(errors_total[5m]) > 1",
+        "for: 1m",
+        "https://runbooks.example/TooManyErrors.md",
+        "ReadinessChecklistRevisionDiffers",
+    ] {
+        assert!(rules.contains(part), "{part} is not in\n{rules}");
+    }
+}
+
+#[test]
+fn every_metric_is_well_named_and_explained() {
+    let forbidden = ["job", "instance", "service", "endpoint", "region", "zone", "env", "le", "quantile"];
+    let mut seen = std::collections::BTreeSet::new();
+    for family in collectors::COLLECTORS
+        .iter()
+        .flat_map(|collector| collector.families)
+        .chain(crate::snapshot::FAMILIES)
+        .chain(crate::event::FAMILIES)
+        .chain(crate::verdict::FAMILIES)
+    {
+        let name = family.name;
+        assert!(seen.insert(name), "{name} is declared twice");
+        assert!(name.starts_with("readiness_") && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'), "{name}");
+        assert!(family.help.ends_with('.') && family.help.len() > 20, "{name}: the help is a sentence");
+        assert!(family.labels.iter().all(|label| !forbidden.contains(label)), "{name}: a label that belongs to targets");
+        let suffix = match family.unit {
+            crate::metric::Unit::Ratio => "_ratio",
+            crate::metric::Unit::Seconds => "_seconds",
+            crate::metric::Unit::Timestamp => "_timestamp_seconds",
+            crate::metric::Unit::Bytes => "_bytes",
+            crate::metric::Unit::Number => "",
+        };
+        assert!(name.ends_with(suffix), "{name} lacks {suffix}");
+        assert_eq!(family.states.is_empty(), !name.ends_with("_state"), "{name}: a state set, and nothing else, ends in _state");
+    }
+}

@@ -1,1 +1,42 @@
-//! Tests.
+//! Names come from clusters and servers, and some are hostile.
+
+use super::*;
+use crate::checklist::{Context, Given, judge, load, scene};
+
+fn hostile() -> Judgement {
+    let family = crate::collectors::family("readiness_node_schedulable").unwrap();
+    let name = "<script>alert(1)</script>`*_\u{7}\n# Heading".to_owned();
+    let given = [Given { family, labels: vec!["eu".into(), name], state: None, value: 0.0 }];
+    let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+    let snapshot = scene(&given, family, now);
+    judge(&load("workshop", None).unwrap(), &Context { snapshot: &snapshot, now, event: None, waivers: &[] })
+}
+
+#[test]
+fn markdown_and_xml_stay_what_they_are() {
+    let judgements = [hostile()];
+    let markdown = markdown(&judgements);
+    assert!(markdown.contains(r"\<script\>") && !markdown.contains("\n# Heading"), "{markdown}");
+    let junit = junit(&judgements);
+    assert!(junit.contains("&lt;script&gt;") && !junit.contains('\u{7}'), "{junit}");
+}
+
+#[test]
+fn the_worst_decision_counts() {
+    let mut go = hostile();
+    go.decision = Decision::Go;
+    let mut no_go = hostile();
+    no_go.decision = Decision::NoGo;
+    assert_eq!(overall(&[go.clone(), no_go]), Decision::NoGo);
+    assert_eq!(overall(&[go.clone(), hostile()]), Decision::Undecided);
+    assert_eq!(overall(&[go]), Decision::Go);
+    assert_eq!(overall(&[]), Decision::Undecided);
+}
+
+#[test]
+fn distances_are_written_in_two_units() {
+    let at = |seconds: i64| Timestamp::from_second(seconds).unwrap();
+    for (seconds, text) in [(5, "5s"), (65, "1m 5s"), (3_700, "1h 1m"), (180_000, "2d 2h"), (-65, "1m 5s")] {
+        assert_eq!(distance(at(100_000), at(100_000 + seconds)), text);
+    }
+}

@@ -1,1 +1,143 @@
-//! Tests.
+//! One look at servers that answer exactly what a test says.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use super::*;
+
+/// A server that gives these answers in turn (the last one for ever) and keeps the requests.
+async fn canned(answers: &'static [&'static str]) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&requests);
+    tokio::spawn(async move {
+        for turn in 0.. {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 4096];
+            let length = stream.read(&mut request).await.unwrap_or(0);
+            kept.lock().unwrap().push(String::from_utf8_lossy(&request[..length]).into_owned());
+            let _ = stream.write_all(answers[turn.min(answers.len() - 1)].as_bytes()).await;
+        }
+    });
+    (address, requests)
+}
+
+async fn look(target: &str) -> Vec<String> {
+    let config: Config = serde_saphyr::from_str(&format!("targets: [{target}]")).unwrap();
+    let mut tasks = tasks(&config).unwrap();
+    let Form::Poll(mut poll) = tasks.remove(0).form else { unreachable!() };
+    let seen = poll.look(&Snapshot::default()).await.unwrap();
+    let mut text = String::new();
+    for sample in &seen.samples {
+        crate::metric::write_family(&mut text, sample.family, std::iter::once(sample));
+    }
+    text.lines().filter(|line| !line.starts_with('#') && !line.contains("phase_duration")).map(str::to_owned).collect()
+}
+
+fn has(lines: &[String], wanted: &str) -> bool {
+    lines.iter().any(|line| line == wanted)
+}
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK";
+const JSON: &str = "HTTP/1.1 200 OK\r\nContent-Length: 42\r\nConnection: close\r\n\r\n{\"workspace_proxy\":true,\"region\":\"london\"}\n";
+
+#[tokio::test]
+async fn a_good_answer_is_a_get_with_all_its_facts() {
+    let (address, requests) = canned(&[OK]).await;
+    let lines = look(&format!("{{ name: a, kind: healthz, url: 'http://{address}/healthz?x=1', expect: {{ body_matches: '^OK$' }} }}")).await;
+    assert!(has(&lines, "readiness_http_success{target=\"a\",kind=\"healthz\",family=\"ipv4\",address=\"127.0.0.1\"} 1"), "{lines:#?}");
+    assert!(has(&lines, "readiness_http_status_code{target=\"a\",kind=\"healthz\",family=\"ipv4\",address=\"127.0.0.1\"} 200"));
+    assert!(has(&lines, "readiness_http_body_bytes{target=\"a\",kind=\"healthz\",family=\"ipv4\",address=\"127.0.0.1\"} 2"));
+    assert!(has(&lines, "readiness_http_success_ratio{target=\"a\",kind=\"healthz\"} 1"));
+    let request = requests.lock().unwrap()[0].to_lowercase();
+    assert!(request.starts_with("get /healthz?x=1 http/1.1\r\n") && request.contains(&format!("host: {address}\r\n")), "{request}");
+}
+
+#[tokio::test]
+async fn every_localhost_address_is_asked_and_told_apart() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let lines = look(&format!("{{ name: a, url: 'http://localhost:{port}/' }}")).await;
+    assert!(lines.iter().any(|line| line.starts_with("readiness_http_success{") && line.contains("family=\"ipv4\"") && line.ends_with(" 0")), "{lines:#?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_the_expected_one_says_how() {
+    for (answer, expect, state) in [
+        ("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", "{}", "status"),
+        (OK, "{ body_contains: READY }", "body"),
+        (OK, "{ body_matches: '^$' }", "body"),
+        (OK, "{ json: [{ pointer: /a, equals: 1 }] }", "body"),
+        (JSON, "{ json: [{ pointer: /region, equals: oregon }] }", "body"),
+        (JSON, "{ identity: [{ pointer: /region, equals: oregon }] }", "identity"),
+        (JSON, "{ identity: [{ pointer: /workspace_proxy, equals: true }] }", "ok"),
+        ("HTTP/1.1 302 Found\r\nLocation: https://elsewhere/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", "{}", "status"),
+    ] {
+        let (address, _) = canned(Box::leak(Box::new([answer]))).await;
+        let lines = look(&format!("{{ name: a, url: 'http://{address}/', expect: {expect} }}")).await;
+        assert!(lines.iter().any(|line| line.contains(&format!("state=\"{state}\"}} 1"))), "{expect}: {lines:#?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_from_another_service_is_no_identity() {
+    let (address, _) = canned(&[OK]).await;
+    let lines = look(&format!("{{ name: a, url: 'http://{address}/', expect: {{ identity: [{{ pointer: /region, equals: london }}] }} }}")).await;
+    assert!(lines.iter().any(|line| line.starts_with("readiness_http_identity_match{") && line.ends_with(" 0")), "{lines:#?}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_followed_as_far_as_it_may_be() {
+    let (address, requests) = canned(&["HTTP/1.1 302 Found\r\nLocation: /next\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", OK]).await;
+    let lines = look(&format!("{{ name: a, url: 'http://{address}/first', follow_redirects: 1 }}")).await;
+    assert!(lines.iter().any(|line| line.contains("state=\"ok\"} 1")), "{lines:#?}");
+    assert!(requests.lock().unwrap()[1].starts_with("GET /next "));
+}
+
+#[tokio::test]
+async fn a_secret_header_is_sent_and_shown_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("token"), "Bearer hunter2\n").unwrap();
+    let (address, requests) = canned(&["HTTP/1.1 401 No\r\nContent-Length: 14\r\nConnection: close\r\n\r\nBearer hunter2"]).await;
+    let target =
+        format!("{{ name: a, url: 'http://{address}/', headers: [{{ name: Authorization, value_from: {{ file: {}/token }} }}] }}", folder.path().display());
+    let config: Config = serde_saphyr::from_str(&format!("targets: [{target}]")).unwrap();
+    let Form::Poll(mut poll) = tasks(&config).unwrap().remove(0).form else { unreachable!() };
+    let seen = poll.look(&Snapshot::default()).await.unwrap();
+    assert!(requests.lock().unwrap()[0].contains("Bearer hunter2"));
+    assert!(!format!("{seen:?}").contains("hunter2"), "not even when the server sends it back");
+    std::fs::remove_file(folder.path().join("token")).unwrap();
+    let error = poll.look(&Snapshot::default()).await.unwrap_err();
+    assert_eq!(error.class, ErrorClass::Local);
+}
+
+#[tokio::test]
+async fn a_proxy_is_used_only_when_it_is_configured() {
+    let (proxy, requests) = canned(&[OK]).await;
+    let lines = look(&format!("{{ name: a, url: 'http://unresolvable.invalid/x', proxy: 'http://{proxy}' }}")).await;
+    assert!(lines.iter().any(|line| line.contains("state=\"ok\"} 1")), "{lines:#?}");
+    assert!(requests.lock().unwrap()[0].starts_with("GET http://unresolvable.invalid/x HTTP/1.1\r\n"), "the absolute form");
+    let (proxy, requests) = canned(&["HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"]).await;
+    let lines = look(&format!("{{ name: a, url: 'https://unresolvable.invalid/', proxy: 'http://{proxy}' }}")).await;
+    assert!(lines.iter().any(|line| line.contains("state=\"refused\"} 1")), "{lines:#?}");
+    assert!(requests.lock().unwrap()[0].starts_with("CONNECT unresolvable.invalid:443 HTTP/1.1\r\n"));
+}
+
+#[tokio::test]
+async fn the_ratio_remembers_the_window() {
+    let (address, _) = canned(&[OK, "HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", OK]).await;
+    let config: Config = serde_saphyr::from_str(&format!("targets: [{{ name: a, url: 'http://{address}/' }}]")).unwrap();
+    let Form::Poll(mut poll) = tasks(&config).unwrap().remove(0).form else { unreachable!() };
+    let mut last = None;
+    for _ in 0..4 {
+        let seen = poll.look(&Snapshot::default()).await.unwrap();
+        last = seen.samples.into_iter().find(|sample| sample.family.name == RATIO.0.name);
+    }
+    let ratio = last.unwrap();
+    assert_eq!((ratio.value.to_string().as_str(), ratio.detail.as_deref()), ("0.75", Some("3 of 4 looks")));
+}

@@ -87,11 +87,11 @@ type Key = (String, String);
 /// What was seen of a scope.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    rows: Option<BTreeMap<Key, Row>>,
-    listing: BTreeMap<Key, Row>,
+    pub(super) rows: Option<BTreeMap<Key, Row>>,
+    pub(super) listing: BTreeMap<Key, Row>,
     /// Why it cannot be seen, and since when.
-    failure: Option<(Instant, CollectError)>,
-    keep: Duration,
+    pub(super) failure: Option<(Instant, CollectError)>,
+    pub(super) keep: Duration,
 }
 
 impl Seen {

@@ -64,6 +64,7 @@ collectors:
             "collectors.kubernetes.workloads[0].kind: must be one of Deployment, StatefulSet, DaemonSet, CronJob (got \"Deploymnt\")",
             "events[0].time_zone: must be an IANA time zone such as Europe/London (got \"Mars/Base\")",
             "events[1]: must have a name that events[0] does not have (got \"w\")",
+            "events[1].checklist: must name a configured checklist; did you mean workshop? (got \"worshop\")",
             "waivers[0].check: must name a check; did you mean NodeNotReady? (got \"NodeNotRedy\")",
         ]
         .map(str::to_owned)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -12,12 +13,13 @@ use crate::faults::FAULTS;
 pub struct Estate {
     net: [u8; 2],
     on: Mutex<BTreeSet<&'static str>>,
+    nodes: AtomicU32,
     version: watch::Sender<u64>,
 }
 
 impl Estate {
     pub(crate) fn new(net: [u8; 2]) -> Self {
-        Self { net, on: Mutex::default(), version: watch::Sender::new(0) }
+        Self { net, on: Mutex::default(), nodes: AtomicU32::new(3), version: watch::Sender::new(0) }
     }
 
     /// Switches a fault; false if there is no such fault.
@@ -33,6 +35,16 @@ impl Estate {
         }
         self.version.send_modify(|version| *version += 1);
         true
+    }
+
+    /// Gives every cluster this many nodes.
+    pub fn grow(&self, nodes: u32) {
+        self.nodes.store(nodes, Ordering::SeqCst);
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    pub(crate) fn nodes(&self) -> u32 {
+        self.nodes.load(Ordering::SeqCst)
     }
 
     /// Whether a fault is on.

@@ -12,14 +12,13 @@ use futures::StreamExt as _;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::{Request, Response};
-use rustls::server::ResolvesServerCert;
 use rustls::sign::CertifiedKey;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::estate::Estate;
-use crate::serve::{Body, answer, serve};
+use crate::serve::{Body, One, answer, serve};
 
 /// The label that names an application.
 const NAME: &str = "app.kubernetes.io/name";
@@ -46,15 +45,6 @@ pub enum Behaviour {
     Html,
     /// With half an object.
     Half,
-}
-
-#[derive(Debug)]
-struct OneKey(Arc<CertifiedKey>);
-
-impl ResolvesServerCert for OneKey {
-    fn resolve(&self, _: rustls::server::ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0))
-    }
 }
 
 #[derive(Clone)]
@@ -87,7 +77,7 @@ pub(crate) async fn start(address: SocketAddr, key: &Arc<CertifiedKey>, region: 
         changed: watch::Sender::new(0),
     });
     server.refresh();
-    let serving = serve(address, Some(Arc::new(OneKey(Arc::clone(key)))), {
+    let serving = serve(address, Some(Arc::new(One(Arc::clone(key)))), {
         let server = Arc::clone(&server);
         move |request| Arc::clone(&server).handle(request)
     })
@@ -151,7 +141,7 @@ impl Server {
 
     fn wanted(&self) -> Vec<((String, String), Value)> {
         let mut all = Vec::new();
-        for index in 1..=3 {
+        for index in 1..=self.estate.nodes() {
             all.push((("nodes".to_owned(), format!("/node-{index}")), self.node(index)));
         }
         let down = |fault: bool, desired: u32, left: u32| if fault { (desired, left) } else { (desired, desired) };

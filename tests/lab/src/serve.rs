@@ -70,3 +70,18 @@ fn acceptor(certificates: Arc<dyn ResolvesServerCert>) -> anyhow::Result<tokio_r
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(tokio_rustls::TlsAcceptor::from(Arc::new(config)))
 }
+
+/// An HTTPS server that answers every request with 200, for benches.
+pub async fn ok_server(address: SocketAddr, key: Arc<rustls::sign::CertifiedKey>) -> anyhow::Result<JoinHandle<()>> {
+    serve(address, Some(Arc::new(One(key))), |_| async { Some(answer(200, "text/plain", "OK")) }).await
+}
+
+/// The same certificate for everybody.
+#[derive(Debug)]
+pub(crate) struct One(pub(crate) Arc<rustls::sign::CertifiedKey>);
+
+impl ResolvesServerCert for One {
+    fn resolve(&self, _: rustls::server::ClientHello<'_>) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+}
