@@ -70,7 +70,7 @@ async fn exporter(folder: &std::path::Path) -> (Duration, u64) {
     let probes = calls(&text) - before.1;
     let good = text.lines().filter(|line| line.starts_with("readiness_http_success{") && line.ends_with(" 1")).count();
     assert_eq!(good, TARGETS, "every target is good");
-    ((common::cpu(process.0.id()) - before.0).div_f64(probes), common::peak(process.0.id()))
+    (common::cpu(process.0.id()).saturating_sub(before.0).div_f64(probes), common::peak(process.0.id()))
 }
 
 /// The same for the peer, driven as Prometheus would: each target once per period, spread over it.
@@ -90,7 +90,7 @@ async fn blackbox(folder: &std::path::Path) -> (Duration, u64) {
         round(&client).await;
     }
     let probes = f64::from(PERIODS) * TARGETS as f64;
-    ((common::cpu(process.0.id()) - before).div_f64(probes), common::peak(process.0.id()))
+    (common::cpu(process.0.id()).saturating_sub(before).div_f64(probes), common::peak(process.0.id()))
 }
 
 async fn round(client: &reqwest::Client) {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::App;
 use crate::checklist::Decision;
@@ -178,6 +179,10 @@ fn runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
 }
 
 async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
+    // Before anything else: until there is a handler, a SIGHUP ends the process.
+    let (Ok(hangups), Ok(terminations)) = (signal(SignalKind::hangup()), signal(SignalKind::terminate())) else {
+        return fail("listen for signals: the system refused");
+    };
     let listener = match web::Listener::bind(&flags.listen_address).await {
         Ok(listener) => listener,
         Err(error) => return fail(&format!("listen on {}: {error}", flags.listen_address)),
@@ -190,11 +195,11 @@ async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
         tracing::info!(%address, config = %flags.config_file.display(), "listening");
     }
     let judging = tokio::spawn(std::sync::Arc::clone(&app).keep_judging());
-    let reloading = tokio::spawn(reload_on_hangup(std::sync::Arc::clone(&app)));
+    let reloading = tokio::spawn(reload_on_hangup(std::sync::Arc::clone(&app), hangups));
     // A judge that died would leave an old verdict standing, so the process ends with it.
     let stop = async {
         tokio::select! {
-            () = terminated() => {}
+            () = terminated(terminations) => {}
             _ = judging => tracing::error!("the judge ended"),
         }
     };
@@ -205,21 +210,17 @@ async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-async fn reload_on_hangup(app: std::sync::Arc<App>) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
+async fn reload_on_hangup(app: std::sync::Arc<App>, mut hangups: Signal) {
     while hangups.recv().await.is_some() {
         // The outcome is logged and shown in a metric.
         let _ = app.reload().await;
     }
 }
 
-async fn terminated() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+async fn terminated(mut terminations: Signal) {
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+        _ = terminations.recv() => {}
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line as a user meets it: what is printed, and the exit code.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use readiness_lab::Lab;
 
@@ -119,15 +120,12 @@ fn version_schema_and_completions() {
     assert!(run(exporter().args(["completions", "bash"])).1.contains("complete -F"));
 }
 
-/// SIGTERM, with a hanging cluster and an open connection, ends the process within five seconds.
-#[tokio::test(flavor = "multi_thread")]
-async fn it_stops_when_it_is_told_to() {
-    let estate = Estate::start().await;
-    estate.lab.estate().set("api-hang", true);
-    estate.lab.estate().set("london-hang", true);
+/// A running exporter and where it listens.
+async fn running(estate: &Estate, environment: &[(&str, &std::ffi::OsStr)]) -> (tokio::process::Child, String) {
     let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_readiness-exporter"))
         .args(["--web.listen-address", "127.0.0.1:0", "--log.format", "json", "--config.file"])
         .arg(estate.file())
+        .envs(environment.iter().copied())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
@@ -139,9 +137,81 @@ async fn it_stops_when_it_is_told_to() {
             break address.to_owned();
         }
     };
-    let _open = tokio::net::TcpStream::connect(&address).await.unwrap();
+    // The pipe must be read on, or a full one would block the log.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    (child, address)
+}
+
+fn signal(child: &tokio::process::Child, name: &str) {
     let pid = child.id().unwrap().to_string();
-    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    let ended = tokio::time::timeout(std::time::Duration::from_secs(5), child.wait()).await.expect("within five seconds").unwrap();
+    assert!(std::process::Command::new("kill").args([name, &pid]).status().unwrap().success());
+}
+
+async fn until_text(address: &str, path: &str, wanted: impl Fn(&str) -> bool) -> String {
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();
+    let limit = tokio::time::Instant::now() + crate::common::PATIENCE;
+    loop {
+        let text = client.get(format!("http://{address}{path}")).send().await.unwrap().text().await.unwrap();
+        if wanted(&text) {
+            return text;
+        }
+        assert!(tokio::time::Instant::now() < limit, "never in {path}: {text}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// SIGTERM, with a hanging cluster and an open connection, ends the process within five seconds.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_stops_when_it_is_told_to() {
+    let estate = Estate::start().await;
+    estate.lab.estate().set("api-hang", true);
+    estate.lab.estate().set("london-hang", true);
+    let (mut child, address) = running(&estate, &[]).await;
+    let _open = tokio::net::TcpStream::connect(&address).await.unwrap();
+    signal(&child, "-TERM");
+    let ended = tokio::time::timeout(Duration::from_secs(5), child.wait()).await.expect("within five seconds").unwrap();
     assert_eq!(ended.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sighup_reloads() {
+    let estate = Estate::start().await;
+    let (child, address) = running(&estate, &[]).await;
+    std::fs::write(estate.file(), "colectors: {}").unwrap();
+    signal(&child, "-HUP");
+    until_text(&address, "/metrics", |text| text.contains("\nreadiness_config_last_reload_successful 0\n")).await;
+    estate.file();
+    signal(&child, "-HUP");
+    until_text(&address, "/metrics", |text| text.contains("\nreadiness_config_last_reload_successful 1\n")).await;
+}
+
+/// The wall clock jumps by two hours while it runs: ages are measured on the monotonic clock, so
+/// nothing becomes stale, and what is judged against the wall clock follows it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_makes_nothing_stale() {
+    let estate = Estate::start().await;
+    let offset = estate.folder.path().join("offset");
+    std::fs::write(&offset, "+0").unwrap();
+    let environment = [
+        // The loader replaces $LIB by this host's library folder.
+        ("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1".as_ref()),
+        ("FAKETIME_TIMESTAMP_FILE", offset.as_os_str()),
+        ("FAKETIME_NO_CACHE", "1".as_ref()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".as_ref()),
+    ];
+    let (_child, address) = running(&estate, &environment).await;
+    let go = |text: &str| text.contains("\"decision\": \"go\"");
+    until_text(&address, "/report.json", go).await;
+    for (jump, hours) in [("+7200", 2), ("-7200", -2)] {
+        std::fs::write(&offset, jump).unwrap();
+        let judged_at = |text: &str| -> jiff::Timestamp {
+            let report: serde_json::Value = serde_json::from_str(text).unwrap();
+            report["judgements"][0]["at"].as_str().unwrap().parse().unwrap()
+        };
+        let jumped = |text: &str| (judged_at(text).as_second() - jiff::Timestamp::now().as_second() - hours * 3600).abs() < 60;
+        let text = until_text(&address, "/report.json", jumped).await;
+        assert!(go(&text), "the clock jumped by {hours} h: {text}");
+        let ages = until_text(&address, "/metrics", |text| text.contains("readiness_collector_up{")).await;
+        assert!(!ages.lines().any(|line| line.starts_with("readiness_collector_up{") && line.ends_with(" 0")), "{ages}");
+    }
 }

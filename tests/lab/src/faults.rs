@@ -129,6 +129,7 @@ pub static FAULTS: &[Fault] = &[
     Fault { name: "api-reset", what: "the us-west-2 API server cuts every connection", red: &[], unknown: CLUSTER },
     Fault { name: "api-unauthorized", what: "the us-west-2 API server answers 401", red: &[], unknown: CLUSTER },
     Fault { name: "api-error", what: "the us-west-2 API server answers 500", red: &[], unknown: CLUSTER },
+    Fault { name: "api-not-found", what: "the us-west-2 API server answers 404 to everything", red: &[], unknown: CLUSTER },
     Fault { name: "api-throttled", what: "the us-west-2 API server answers 429 and asks for a wait of a year", red: &[], unknown: CLUSTER },
     Fault { name: "api-html", what: "the us-west-2 API server answers with HTML", red: &[], unknown: CLUSTER },
     Fault { name: "api-half", what: "the us-west-2 API server sends half an answer", red: &[], unknown: CLUSTER },

@@ -205,6 +205,7 @@ impl Server {
             ("api-reset", Behaviour::Reset),
             ("api-unauthorized", Behaviour::Status(401)),
             ("api-error", Behaviour::Status(500)),
+            ("api-not-found", Behaviour::Status(404)),
             ("api-throttled", Behaviour::Status(429)),
             ("api-html", Behaviour::Html),
             ("api-half", Behaviour::Half),
@@ -382,6 +383,7 @@ fn status(code: u16) -> Response<Body> {
     let reason = match code {
         401 => "Unauthorized",
         403 => "Forbidden",
+        404 => "NotFound",
         429 => "TooManyRequests",
         _ => "InternalError",
     };
