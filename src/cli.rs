@@ -197,17 +197,21 @@ async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
     let judging = tokio::spawn(std::sync::Arc::clone(&app).keep_judging());
     let reloading = tokio::spawn(reload_on_hangup(std::sync::Arc::clone(&app), hangups));
     // A judge that died would leave an old verdict standing, so the process ends with it.
+    let mut code = ExitCode::SUCCESS;
     let stop = async {
         tokio::select! {
             () = terminated(terminations) => {}
-            _ = judging => tracing::error!("the judge ended"),
+            _ = judging => {
+                tracing::error!("the judge ended, which is a defect");
+                code = ExitCode::FAILURE;
+            }
         }
     };
     web::serve(listener, std::sync::Arc::clone(&app), stop, GRACE / 2).await;
     reloading.abort();
     app.shutdown(GRACE / 2).await;
     tracing::info!("stopped");
-    ExitCode::SUCCESS
+    code
 }
 
 async fn reload_on_hangup(app: std::sync::Arc<App>, mut hangups: Signal) {

@@ -409,7 +409,11 @@ impl Rule<'_> {
         if lines.is_empty() {
             let wanted: Vec<_> = self.filter.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let which = if wanted.is_empty() { String::new() } else { format!(" with {}", wanted.join(", ")) };
-            return Err((CheckState::Unknown, format!("nothing that the {owner} collector is configured to watch yields {}{which}", self.family.name)));
+            let name = self.family.name;
+            return Err((
+                CheckState::Unknown,
+                format!("nothing that the {owner} collector is configured to watch yields {name}{which}; if there is none, switch the check off"),
+            ));
         }
         Ok(lines)
     }

@@ -64,6 +64,25 @@ async fn a_refusal_is_unseen_at_once_and_a_hiccup_only_after_keep() {
     assert_eq!(server.state().0, "unseen");
 }
 
+/// A list that begins and fails again and again must not keep old rows alive for ever.
+#[tokio::test(start_paused = true)]
+async fn trying_again_is_no_proof_of_life() {
+    use super::watch::Change;
+    use crate::snapshot::{CollectError, ErrorClass};
+    let mut seen = Seen { keep: Duration::from_secs(30), ..Seen::default() };
+    seen.apply(&Scope::Nodes, Ok(Change::Complete));
+    for _ in 0..31 {
+        seen.apply(&Scope::Nodes, Ok(Change::Restart));
+        seen.apply(&Scope::Nodes, Err(CollectError::new(ErrorClass::Server, "list nodes: status 500")));
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    assert_eq!(seen.state().0, "unseen");
+    seen.apply(&Scope::Nodes, Ok(Change::Restart));
+    assert_eq!(seen.state().0, "unseen", "a list that begins proves nothing");
+    seen.apply(&Scope::Nodes, Ok(Change::Complete));
+    assert_eq!(seen.state().0, "empty");
+}
+
 #[test]
 fn a_cluster_promises_only_what_is_watched_in_it() {
     let config: Config = serde_saphyr::from_str("{ nodes: false, workloads: [{ name: w, kind: CronJob, namespace: n, names: [a], clusters: [eu] }] }").unwrap();

@@ -26,8 +26,11 @@ use crate::snapshot::{CollectError, ErrorClass, Observation};
 const PAGE: u32 = 500;
 /// Changes within this time are published together.
 const SETTLE: Duration = Duration::from_millis(200);
-/// How long the server may keep a watch open; its own limit is a little above.
-const WATCH_SECONDS: u32 = 290;
+/// How long the server may keep a watch open. Short, because a connection that died without a word
+/// is noticed only when this time has passed: until then nothing tells it from a quiet cluster.
+const WATCH_SECONDS: u32 = 60;
+/// Time that a watch gets beyond its own.
+const WATCH_GRACE: Duration = Duration::from_secs(10);
 /// Pause before the first retry; each further one is twice as long, up to an interval, so that a
 /// mended server is seen within one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -116,37 +119,42 @@ impl Seen {
         self.rows.is_some() || self.failure.is_some()
     }
 
-    fn apply(&mut self, scope: &Scope, change: Result<Change, CollectError>) {
+    pub(super) fn apply(&mut self, scope: &Scope, change: Result<Change, CollectError>) {
         match change {
             Err(error) => {
+                // The clock of a failure runs on until something was really seen again.
                 let since = self.failure.take().map_or_else(Instant::now, |(since, _)| since);
                 self.failure = Some((since, error));
             }
-            Ok(change) => {
-                match change {
-                    Change::Restart => self.listing.clear(),
-                    Change::Listed(key, row) if scope.wants(&key.1) => {
-                        self.listing.insert(key, row);
-                    }
-                    Change::Complete => self.rows = Some(std::mem::take(&mut self.listing)),
-                    Change::Put(key, row) if scope.wants(&key.1) => {
-                        self.rows.get_or_insert_default().insert(key, row);
-                    }
-                    Change::Removed(key) => {
-                        self.rows.get_or_insert_default().remove(&key);
-                    }
-                    Change::Listed(..) | Change::Put(..) => {}
-                }
-                // Restarting proves nothing yet.
-                if self.rows.is_some() && self.listing.is_empty() {
-                    self.failure = None;
+            Ok(Change::Restart) => self.listing.clear(),
+            Ok(Change::Listed(key, row)) => {
+                if scope.wants(&key.1) {
+                    self.listing.insert(key, row);
                 }
             }
+            Ok(Change::Complete) => {
+                self.rows = Some(std::mem::take(&mut self.listing));
+                self.failure = None;
+            }
+            Ok(Change::Put(key, row)) => {
+                if scope.wants(&key.1) {
+                    self.rows.get_or_insert_default().insert(key, row);
+                }
+                self.failure = None;
+            }
+            Ok(Change::Removed(key)) => {
+                self.rows.get_or_insert_default().remove(&key);
+                self.failure = None;
+            }
+            Ok(Change::Alive) => self.failure = None,
         }
     }
 }
 
-enum Change {
+pub(super) enum Change {
+    /// A bookmark: nothing changed, and the watch lives.
+    Alive,
+    /// A list begins, which proves nothing yet.
     Restart,
     Listed(Key, Row),
     Complete,
@@ -287,7 +295,11 @@ impl Follower {
                     }
                     Err(error) => Err(error),
                 },
-                Some(from) => self.watch(&api, from).await,
+                Some(from) => {
+                    let limit = Duration::from_secs(u64::from(WATCH_SECONDS)) + WATCH_GRACE;
+                    let watched = tokio::time::timeout(limit, self.watch(&api, from)).await;
+                    watched.unwrap_or_else(|_| Err(CollectError::new(ErrorClass::Timeout, format!("{}: the watch fell silent", self.what))))
+                }
             };
             let mut asked = None;
             match outcome {
@@ -358,7 +370,10 @@ impl Follower {
                     seen(&object, &mut version);
                     self.tell(Change::Removed(key(&object))).await?;
                 }
-                WatchEvent::Bookmark(bookmark) => version = bookmark.metadata.resource_version,
+                WatchEvent::Bookmark(bookmark) => {
+                    version = bookmark.metadata.resource_version;
+                    self.tell(Change::Alive).await?;
+                }
                 WatchEvent::Error(status) if status.code == 410 => return Ok(None),
                 WatchEvent::Error(status) => return Err(status_error(&self.what, &status)),
             }

@@ -1,0 +1,160 @@
+//! Configuration of the `dns` collector and its rules.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::validate::{References, name, pace, quoted, socket_address, unique};
+use crate::config::{Problem, Span};
+
+/// DNS names to look at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Time between looks at a name.
+    pub interval: Span,
+    /// Deadline of a question, retry over TCP included.
+    pub timeout: Span,
+    /// Whom to ask.
+    pub resolvers: Vec<Resolver>,
+    /// Whether to ask this host's own resolvers, too, as `system`.
+    pub system_resolver: bool,
+    /// Networks whose addresses hide the origin; Cloudflare's when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxied_networks: Option<Vec<String>>,
+    /// What to ask for.
+    pub names: Vec<Name>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { interval: Span::secs(30), timeout: Span::secs(4), resolvers: Vec::new(), system_resolver: true, proxied_networks: None, names: Vec::new() }
+    }
+}
+
+/// A name server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resolver {
+    /// Unique name, the `resolver` label.
+    pub name: String,
+    /// `address:port`.
+    pub address: String,
+}
+
+/// A name and what it must resolve to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Name {
+    /// The name, the `target` label; `*.example.com` is asked with a random label.
+    pub name: String,
+    /// Record types to ask for; the CNAME chain comes with them.
+    #[serde(default = "both_types")]
+    pub record_types: Vec<RecordType>,
+    /// What it must resolve to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Expect>,
+}
+
+fn both_types() -> Vec<RecordType> {
+    vec![RecordType::A, RecordType::Aaaa]
+}
+
+/// A record type that holds addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum RecordType {
+    /// IPv4.
+    A,
+    /// IPv6.
+    Aaaa,
+}
+
+impl RecordType {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::A => "A",
+            Self::Aaaa => "AAAA",
+        }
+    }
+}
+
+/// What a name must resolve to; exactly one field.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Expect {
+    /// The answer must be among these addresses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
+    /// The CNAME chain must reach this name, or the answer must be among its addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canonical_name: Option<String>,
+    /// The load balancer that a Service has right now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load_balancer: Option<LoadBalancer>,
+}
+
+/// A Service of type LoadBalancer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoadBalancer {
+    /// Configured cluster.
+    pub cluster: String,
+    /// Namespace of the Service.
+    pub namespace: String,
+    /// Name of the Service.
+    pub service: String,
+}
+
+impl Config {
+    /// Reports every rule that this section breaks.
+    pub(crate) fn validate(&self, path: &str, references: &References<'_>, problems: &mut Vec<Problem>) {
+        pace(path, self.interval, self.timeout, problems);
+        if self.resolvers.is_empty() && !self.system_resolver {
+            problems.push(Problem::bare(format!("{path}.resolvers"), "must name at least one resolver while system_resolver is false"));
+        }
+        unique(&format!("{path}.resolvers"), self.resolvers.iter().map(|resolver| resolver.name.as_str()), problems);
+        for (index, resolver) in self.resolvers.iter().enumerate() {
+            name(&format!("{path}.resolvers[{index}].name"), &resolver.name, problems);
+            socket_address(&format!("{path}.resolvers[{index}].address"), &resolver.address, problems);
+        }
+        for (index, network) in self.proxied_networks.iter().flatten().enumerate() {
+            if network.parse::<IpNet>().is_err() {
+                problems.push(Problem::new(format!("{path}.proxied_networks[{index}]"), "must be a network such as 104.16.0.0/13", quoted(network)));
+            }
+        }
+        unique(&format!("{path}.names"), self.names.iter().map(|name| name.name.as_str()), problems);
+        for (index, name) in self.names.iter().enumerate() {
+            name.validate(&format!("{path}.names[{index}]"), references, problems);
+        }
+    }
+}
+
+impl Name {
+    fn validate(&self, path: &str, references: &References<'_>, problems: &mut Vec<Problem>) {
+        let concrete = self.name.replacen("*.", "r.", usize::from(self.name.starts_with("*.")));
+        if concrete.contains('*') || !concrete.contains('.') || hickory_resolver::proto::rr::Name::from_ascii(&concrete).is_err() {
+            problems.push(Problem::new(format!("{path}.name"), "must be a full domain name, with a wildcard only as its first label", quoted(&self.name)));
+        }
+        if self.record_types.is_empty() {
+            problems.push(Problem::bare(format!("{path}.record_types"), "must name at least one record type"));
+        }
+        let Some(expect) = &self.expect else { return };
+        let path = format!("{path}.expect");
+        let given = [!expect.addresses.is_empty(), expect.canonical_name.is_some(), expect.load_balancer.is_some()];
+        if given.iter().filter(|given| **given).count() != 1 {
+            problems.push(Problem::bare(&path, "must have exactly one of addresses, canonical_name and load_balancer"));
+        }
+        for (index, address) in expect.addresses.iter().enumerate() {
+            if address.parse::<IpAddr>().is_err() {
+                problems.push(Problem::new(format!("{path}.addresses[{index}]"), "must be an IP address", quoted(address)));
+            }
+        }
+        if let Some(LoadBalancer { cluster, namespace, service }) = &expect.load_balancer {
+            references.cluster(&format!("{path}.load_balancer.cluster"), cluster, problems);
+            references.service(&format!("{path}.load_balancer.service"), namespace, service, problems);
+        }
+    }
+}
