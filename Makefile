@@ -29,6 +29,7 @@ generate:
 ## bench: the figures of docs/benchmarks.md
 bench: peers
 	$(CARGO) build --release
+	mkdir -p target/measured && cp target/release/readiness-exporter target/measured/
 	$(CARGO) bench --bench exposition
 	$(CARGO) bench --bench probes
 	$(CARGO) bench --bench footprint

@@ -94,12 +94,14 @@ impl<const N: usize> StateSet<N> {
     /// A state that is not declared yields no 1 at all, which the judge reads as unknown.
     pub fn samples(&'static self, labels: [&str; N], current: &str, detail: Option<&str>) -> Vec<Sample> {
         let detail: Option<Arc<str>> = detail.map(Into::into);
+        // Shared, because a thousand targets have a dozen states each.
+        let labels = labels.map(Arc::<str>::from);
         self.0
             .states
             .iter()
             .map(|state| Sample {
                 family: &self.0,
-                labels: labels.iter().copied().chain([*state]).map(Into::into).collect(),
+                labels: labels.iter().cloned().chain([(*state).into()]).collect(),
                 value: f64::from(u8::from(*state == current)),
                 detail: if *state == current { detail.clone() } else { None },
             })

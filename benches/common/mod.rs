@@ -54,9 +54,10 @@ pub(crate) fn cpu(pid: u32) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-/// The release binary.
+/// A copy of the release binary: `cargo bench` replaces the original by one without link-time
+/// optimisation.
 pub(crate) fn release() -> std::path::PathBuf {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/readiness-exporter");
-    assert!(path.exists(), "{} is missing; run `cargo build --release`", path.display());
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/measured/readiness-exporter");
+    assert!(path.exists(), "{} is missing; run `make bench`", path.display());
     path
 }
