@@ -25,7 +25,8 @@ pub fn markdown(judgements: &[Judgement]) -> String {
                     let _ = writeln!(out, "  - {}", escape(&line));
                 }
                 if needs_attention(check.state) {
-                    let _ = writeln!(out, "  - {} Runbook: `{}`.", escape(check.advice()), check.name);
+                    let runbook = if check.attested { String::new() } else { format!(" Runbook: `{}`.", check.name) };
+                    let _ = writeln!(out, "  - {}{runbook}", escape(check.advice()));
                 }
             }
         }

@@ -40,7 +40,8 @@ fn one(out: &mut String, judgement: &Judgement, colour: bool) {
                 let _ = writeln!(out, "            {note}");
             }
             if needs_attention(check.state) {
-                let _ = writeln!(out, "            -> {} (runbook: {})", check.advice(), check.name);
+                let runbook = if check.attested { String::new() } else { format!(" (runbook: {})", check.name) };
+                let _ = writeln!(out, "            -> {}{runbook}", check.advice());
             }
         }
     }
