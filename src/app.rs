@@ -20,8 +20,9 @@ use crate::metric::{Family, Sample, write_family};
 use crate::snapshot::{Snapshot, Store};
 use crate::verdict;
 
-/// How long after a change the judge waits for more of them.
-const SETTLE: Duration = Duration::from_millis(100);
+/// How long after a change the judge waits for more of them: with hundreds of sources something
+/// changes all the time, and judging is the dearest thing that this program does.
+const SETTLE: Duration = Duration::from_millis(500);
 /// How often it judges without any change: time passes, and facts go stale.
 const TICK: Duration = Duration::from_secs(1);
 

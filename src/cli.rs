@@ -165,8 +165,9 @@ fn with_config(flags: &Serve, run: impl FnOnce(Loaded) -> ExitCode) -> ExitCode 
 }
 
 fn runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
-    // Two workers: looking is waiting, and every further thread costs memory.
-    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    // One thread: looking is waiting, and the allocator keeps an arena for each thread, which cost
+    // 3 MiB with two workers. What blocks (name lookup, exec plugins, reload) has threads of its own.
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match built {
         Ok(runtime) => {
             let code = runtime.block_on(work);

@@ -4,6 +4,7 @@
 //! not delay another because each has a task of its own and no lock is held while it looks.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,7 @@ pub fn ceiling(interval: Duration) -> Duration {
 
 /// A collector that looks when it is asked to.
 pub trait Poll: Send {
-    /// Looks once. `seen` is what other collectors last reported.
+    /// Looks once. `seen` is what other collectors last reported, if the task waits for any.
     fn look<'a>(&'a mut self, seen: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>>;
 }
 
@@ -76,7 +77,8 @@ impl Publisher {
 }
 
 struct Running {
-    fingerprint: String,
+    /// A hash, because the text of five hundred configurations is worth half a megabyte.
+    fingerprint: u64,
     cancel: CancellationToken,
     handle: JoinHandle<()>,
 }
@@ -100,7 +102,7 @@ impl Driver {
         let mut wanted: BTreeMap<_, _> = tasks.into_iter().map(|task| ((task.source.collector, task.source.name.clone()), task)).collect();
         let store = &self.store;
         self.running.retain(|key, running| {
-            let unchanged = wanted.get(key).is_some_and(|task| task.fingerprint == running.fingerprint);
+            let unchanged = wanted.get(key).is_some_and(|task| fingerprint(task) == running.fingerprint);
             if unchanged {
                 wanted.remove(key);
             } else {
@@ -115,7 +117,8 @@ impl Driver {
         }
         for (key, task) in wanted {
             let cancel = CancellationToken::new();
-            let fingerprint = task.fingerprint.clone();
+            let fingerprint = fingerprint(&task);
+            let task = Task { fingerprint: String::new(), ..task };
             let handle = tokio::spawn(run(Arc::clone(&self.store), task, self.spread, cancel.clone()));
             self.running.insert(key, Running { fingerprint, cancel, handle });
         }
@@ -135,6 +138,12 @@ impl Driver {
     }
 }
 
+fn fingerprint(task: &Task) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    task.fingerprint.hash(&mut hasher);
+    hasher.finish()
+}
+
 async fn run(store: Arc<Store>, task: Task, spread: bool, cancel: CancellationToken) {
     let work = async {
         if spread {
@@ -143,7 +152,7 @@ async fn run(store: Arc<Store>, task: Task, spread: bool, cancel: CancellationTo
         }
         wait_for(&store, task.after, task.timeout).await;
         match task.form {
-            Form::Poll(poll) => run_poll(&store, &task.source, task.timeout, poll).await,
+            Form::Poll(poll) => run_poll(&store, &task.source, task.timeout, !task.after.is_empty(), poll).await,
             Form::Watch(watch) => run_watch(&store, &task.source, task.timeout, watch).await,
         }
     };
@@ -165,13 +174,14 @@ async fn wait_for(store: &Store, collectors: &[&str], at_most: Duration) {
     let _ = tokio::time::timeout(at_most, all_tried).await;
 }
 
-async fn run_poll(store: &Store, source: &Source, timeout: Duration, mut poll: Box<dyn Poll>) {
+async fn run_poll(store: &Store, source: &Source, timeout: Duration, reads_others: bool, mut poll: Box<dyn Poll>) {
     let mut due = Instant::now();
     let mut overloads = 0;
     loop {
         tokio::time::sleep_until(due).await;
         let started = Instant::now();
-        let seen = store.snapshot();
+        // A picture of everything for every look of every target would cost more than the look.
+        let seen = if reads_others { store.snapshot() } else { Snapshot::default() };
         let outcome = guarded(timeout, poll.look(&seen)).await;
         let mut delay = source.interval;
         match &outcome {

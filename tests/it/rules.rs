@@ -69,7 +69,11 @@ async fn no_rule_or_dashboard_names_a_metric_that_does_not_exist() {
     let known: BTreeSet<&str> = families.map(|family| family.name).chain(app::TELEMETRY.iter().map(|(name, _)| *name)).collect();
     let word = regex::Regex::new(r"readiness_[a-z_]+").unwrap();
     for folder in ["alerts", "alerts/tests", "dashboards", "deploy", "docs"] {
-        for entry in std::fs::read_dir(repository(folder)).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file()) {
+        for entry in std::fs::read_dir(repository(folder))
+            .unwrap()
+            .map(Result::unwrap)
+            .filter(|entry| ["yaml", "json", "md"].iter().any(|kind| entry.path().extension().is_some_and(|found| found == *kind)))
+        {
             let text = std::fs::read_to_string(entry.path()).unwrap();
             for found in word.find_iter(&text).map(|found| found.as_str().trim_end_matches('_')) {
                 assert!(known.contains(found) || found == "readiness", "{}: {found} is no metric", entry.path().display());
