@@ -104,7 +104,7 @@ fn row(check: &CheckVerdict, judgement: &Judgement) -> Markup {
             @for line in check.lines.iter().filter(|line| line.state != CheckState::Pass) { (evidence(line, judgement)) }
             @if let (Some(note), true) = (&check.note, check.lines.is_empty()) { p class="note" { (note) } }
             @if attention {
-                p class="remedy" { (check.advice()) @if !check.attested { " " a href={ "/runbooks/" (check.name) } { "Runbook" } } }
+                p class="remedy" { (check.advice()) @if super::runbook(&check.name).is_some() { " " a href={ "/runbooks/" (check.name) } { "Runbook" } } }
             }
             @if !good.is_empty() {
                 details {
