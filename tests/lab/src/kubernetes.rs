@@ -255,6 +255,8 @@ impl Server {
     }
 
     fn list(&self, selection: &Selection, query: &HashMap<String, String>) -> Response<Body> {
+        // Faults reach the server through a channel; whoever switched one may list right after.
+        self.refresh();
         let objects = self.objects();
         let limit = query.get("limit").and_then(|limit| limit.parse().ok()).unwrap_or(usize::MAX);
         let after = query.get("continue").cloned().unwrap_or_default();
