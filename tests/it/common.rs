@@ -11,7 +11,7 @@ use readiness_exporter::config;
 use readiness_lab::Lab;
 
 /// Longest time that a condition may take; reached only when a test fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A file of this repository.
 pub(crate) fn repository(name: &str) -> PathBuf {

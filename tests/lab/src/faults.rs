@@ -46,7 +46,13 @@ pub static FAULTS: &[Fault] = &[
     red("proxy-rollout-stuck", "the rollout of the Oregon proxy does not finish", &["ProxiesNotReady"]),
     red("provisioners-scaled-down", "provisioners are scaled to two", &["ProvisionersBelowBaseline"]),
     red("litellm-crash", "one LiteLLM pod crashes", &["LiteLlmNotReady"]),
-    red("load-balancer-gone", "the London Service loses its load balancer", &["LoadBalancerMissing"]),
+    Fault {
+        name: "load-balancer-gone",
+        what: "the London Service loses its load balancer",
+        red: &["LoadBalancerMissing"],
+        // Its names have nothing left to be compared with.
+        unknown: &["DnsTargetMismatch"],
+    },
     Fault { name: "selector-empty", what: "the LiteLLM deployment is deleted", red: &[], unknown: &["LiteLlmNotReady"] },
     red("london-503", "the London health endpoint answers 503", &["EndpointUnhealthy"]),
     Fault {
