@@ -26,6 +26,8 @@ use crate::snapshot::{CollectError, ErrorClass, Observation};
 const PAGE: u32 = 500;
 /// Changes within this time are published together.
 const SETTLE: Duration = Duration::from_millis(200);
+/// Longest time for a page of a list.
+const PAGE_LIMIT: Duration = Duration::from_secs(30);
 /// How long the server may keep a watch open. Short, because a connection that died without a word
 /// is noticed only when this time has passed: until then nothing tells it from a quiet cluster.
 const WATCH_SECONDS: u32 = 60;
@@ -329,7 +331,10 @@ impl Follower {
         let mut page = ListParams { label_selector: self.labels.clone(), field_selector: self.fields.clone(), limit: Some(PAGE), ..ListParams::default() };
         self.tell(Change::Restart).await?;
         loop {
-            let list = api.list(&page).await.map_err(|error| api_error(&self.what, &error))?;
+            // A list that hangs must become a failure: until then the old rows count as seen.
+            let answer = tokio::time::timeout(PAGE_LIMIT, api.list(&page)).await;
+            let answer = answer.map_err(|_| CollectError::new(ErrorClass::Timeout, format!("{}: a page of the list did not come in time", self.what)))?;
+            let list = answer.map_err(|error| api_error(&self.what, &error))?;
             for object in list.items {
                 self.tell(Change::Listed(key(&object), object.row())).await?;
             }
