@@ -38,7 +38,7 @@ fn main() {
             interval: Duration::from_secs(15),
             keep: Duration::from_secs(45),
         });
-        store.report("kubernetes", &name, Duration::ZERO, Ok(Observation { samples, objects: SERIES, api_calls: 1 }));
+        store.report("kubernetes", &name, Duration::ZERO, Ok(Observation::new(samples, SERIES, 1)));
     }
     let snapshot = store.snapshot();
     let ours = common::median(21, || compress(facts(black_box(&snapshot), Vec::new()).as_bytes()).len());
@@ -59,7 +59,7 @@ fn main() {
 
 fn through_the_crate(snapshot: &Snapshot) -> Vec<u8> {
     let mut metrics = Vec::new();
-    for sample in snapshot.views.iter().flat_map(|view| view.samples.iter()) {
+    for sample in snapshot.views.iter().flat_map(|view| view.of(FACT.0.name)) {
         let pairs = sample.label_pairs().map(|(name, value)| {
             let mut pair = LabelPair::default();
             pair.set_name(name.to_owned());

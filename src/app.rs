@@ -67,10 +67,11 @@ impl Active {
         occurrences.filter(|occurrence| occurrence.checklist == checklist).min_by_key(|occurrence| (occurrence.end, occurrence.name.clone()))
     }
 
-    fn judge(&self, snapshot: &Snapshot, now: Timestamp) -> Vec<Judgement> {
+    fn judge(&self, snapshot: &Snapshot, now: Timestamp, memories: &BTreeMap<String, Memory>) -> Vec<Judgement> {
         let judged = self.loaded.checklists.iter().map(|checklist| {
             let event = self.occurrence(&checklist.name, now);
-            judge(checklist, &Context { snapshot, now, event: event.as_ref(), waivers: &self.waivers })
+            let memory = memories.get(&checklist.name);
+            judge(checklist, &Context { snapshot, now, event: event.as_ref(), waivers: &self.waivers, memory })
         });
         judged.collect()
     }
@@ -137,7 +138,7 @@ impl App {
         let mut driver = Driver::new(Arc::clone(&store), spread);
         driver.apply(collectors::tasks(&loaded).map_err(StartError::Resource)?);
         let active = Active::new(loaded);
-        let judged = active.judge(&store.snapshot(), Timestamp::now());
+        let judged = active.judge(&store.snapshot(), Timestamp::now(), &BTreeMap::new());
         let telemetry = Telemetry::new()?;
         telemetry.loaded();
         Ok(Arc::new(Self {
@@ -152,13 +153,13 @@ impl App {
 
     /// Judges for ever: after each change, and every second.
     pub async fn keep_judging(self: Arc<Self>) {
-        let mut memory = Memory::default();
+        let mut memories: BTreeMap<String, Memory> = BTreeMap::new();
         let mut version = self.store.subscribe();
         loop {
             let now = Timestamp::now();
-            let mut judged = self.active.load().judge(&self.store.snapshot(), now);
+            let mut judged = self.active.load().judge(&self.store.snapshot(), now, &memories);
             for judgement in &mut judged {
-                memory.apply(judgement);
+                memories.entry(judgement.checklist.clone()).or_default().apply(judgement);
             }
             self.judged.store(Arc::new(judged));
             tokio::select! {
@@ -171,7 +172,7 @@ impl App {
 
     /// Judges what is known now, without memory: for a single run.
     pub fn judge_once(&self) -> Vec<Judgement> {
-        self.active.load().judge(&self.store.snapshot(), Timestamp::now())
+        self.active.load().judge(&self.store.snapshot(), Timestamp::now(), &BTreeMap::new())
     }
 
     /// What the judge last came to.
@@ -274,11 +275,13 @@ pub fn facts(snapshot: &Snapshot, own: Vec<Sample>) -> String {
     own.extend(snapshot.views.iter().flat_map(crate::snapshot::View::self_samples));
     own.sort_by_key(|sample| sample.family.name);
     let mut families: BTreeMap<&str, (&Family, Vec<&[Sample]>)> = BTreeMap::new();
-    let runs = snapshot.views.iter().map(|view| view.samples.as_ref()).chain([own.as_slice()]);
-    for run in runs.flat_map(|samples| samples.chunk_by(|a, b| std::ptr::eq(a.family, b.family))) {
-        families.entry(run[0].family.name).or_insert_with(|| (run[0].family, Vec::new())).1.push(run);
+    let seen = snapshot.views.iter().flat_map(|view| view.facts.iter()).flat_map(|facts| facts.families());
+    let about = own.chunk_by(|a, b| std::ptr::eq(a.family, b.family)).map(|run| (run[0].family, run));
+    for (family, run) in seen.chain(about) {
+        families.entry(family.name).or_insert_with(|| (family, Vec::new())).1.push(run);
     }
-    let count: usize = families.values().flat_map(|(_, runs)| runs).map(|run| run.len()).sum();
+    let series = |family: &Family, runs: &[&[Sample]]| family.states.len().max(1) * runs.iter().map(|run| run.len()).sum::<usize>();
+    let count: usize = families.values().map(|(family, runs)| series(family, runs)).sum();
     let mut text = String::with_capacity(count * 128 + 4096);
     for (family, runs) in families.into_values() {
         write_family(&mut text, family, runs.into_iter().flatten());

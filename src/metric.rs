@@ -28,10 +28,15 @@ pub enum Unit {
 /// "not allowed to look". The coverage state set tells the two apart.
 #[derive(Debug, Clone, Copy)]
 pub struct Coverage {
-    /// A state set in which every state but `matched` means that the objects were not seen.
+    /// A state set that says of each scope whether it was seen.
     pub states: &'static str,
-    /// The values of its `kind` label that speak for the metric.
+    /// The states in which it was.
+    pub seen: &'static [&'static str],
+    /// The values of its `kind` label that speak for the metric; all when it has no such label.
     pub kinds: &'static [&'static str],
+    /// Whether the metric has series only for what is wrong, so that none at all is good news once
+    /// everything was seen.
+    pub quiet: bool,
 }
 
 /// The declaration of one metric family, without its label count.
@@ -82,30 +87,27 @@ impl<const N: usize> Gauge<N> {
         self
     }
 
-    /// One observation.
-    pub fn sample(&'static self, labels: [&str; N], value: f64) -> Sample {
+    /// One observation. Labels that many samples share are best given as `Arc<str>`.
+    pub fn sample<L: Into<Arc<str>>>(&'static self, labels: [L; N], value: f64) -> Sample {
         Sample { family: &self.0, labels: labels.into_iter().map(Into::into).collect(), value, detail: None }
     }
 }
 
 impl<const N: usize> StateSet<N> {
-    /// One sample per state: 1 for `current`, 0 for all others.
+    /// The same declaration, with the facts that prove it could be seen.
+    #[must_use]
+    pub const fn covered_by(mut self, coverage: Coverage) -> Self {
+        self.0.covered_by = Some(coverage);
+        self
+    }
+
+    /// The set in state `current`.
     ///
     /// A state that is not declared yields no 1 at all, which the judge reads as unknown.
-    pub fn samples(&'static self, labels: [&str; N], current: &str, detail: Option<&str>) -> Vec<Sample> {
-        let detail: Option<Arc<str>> = detail.map(Into::into);
-        // Shared, because a thousand targets have a dozen states each.
-        let labels = labels.map(Arc::<str>::from);
-        self.0
-            .states
-            .iter()
-            .map(|state| Sample {
-                family: &self.0,
-                labels: labels.iter().cloned().chain([(*state).into()]).collect(),
-                value: f64::from(u8::from(*state == current)),
-                detail: if *state == current { detail.clone() } else { None },
-            })
-            .collect()
+    pub fn sample<L: Into<Arc<str>>>(&'static self, labels: [L; N], current: &str) -> Sample {
+        let index = self.0.states.iter().position(|state| *state == current);
+        let value = index.map_or(f64::NAN, |index| index as f64);
+        Sample { family: &self.0, labels: labels.into_iter().map(Into::into).collect(), value, detail: None }
     }
 }
 
@@ -114,9 +116,10 @@ impl<const N: usize> StateSet<N> {
 pub struct Sample {
     /// What was observed.
     pub family: &'static Family,
-    /// Label values in the family's order; for a state set the state comes last.
+    /// Label values in the family's order.
     pub labels: Box<[Arc<str>]>,
-    /// The value.
+    /// The value; for a state set the position of the current state, since one sample stands for
+    /// all series of the set until it is written.
     pub value: f64,
     /// What a person wants to read next to a red line. Never exported, because free text is no
     /// label; never holds a secret.
@@ -131,20 +134,22 @@ impl Sample {
         self
     }
 
-    /// Whether this is the current state of a state set.
-    pub fn is_set(&self) -> bool {
-        self.value > 0.5
+    /// The current state of a state set.
+    pub fn state(&self) -> Option<&'static str> {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the position of a state; NaN stands for none")]
+        let index = (!self.value.is_nan()).then_some(self.value as usize)?;
+        self.family.states.get(index).copied()
     }
 
-    /// The value of a label, `state` included.
+    /// The value of a label; `state` names the current state of a state set.
     pub fn label(&self, name: &str) -> Option<&str> {
-        self.label_pairs().find(|(key, _)| *key == name).map(|(_, value)| value)
+        let at = self.family.labels.iter().position(|label| *label == name);
+        at.and_then(|at| self.labels.get(at).map(AsRef::as_ref)).or_else(|| if name == "state" { self.state() } else { None })
     }
 
-    /// Labels with their names, `state` last for a state set.
+    /// Labels with their names, without the state.
     pub fn label_pairs(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let state = (!self.family.states.is_empty()).then_some("state");
-        self.family.labels.iter().copied().chain(state).zip(self.labels.iter().map(AsRef::as_ref))
+        self.family.labels.iter().copied().zip(self.labels.iter().map(AsRef::as_ref))
     }
 }
 
@@ -158,23 +163,34 @@ pub fn write_family<'a>(out: &mut String, family: &Family, samples: impl Iterato
     let kind = if family.name.ends_with("_total") { "counter" } else { "gauge" };
     let _ = writeln!(out, "# TYPE {} {kind}", family.name);
     for sample in samples {
-        out.push_str(family.name);
-        let mut separator = '{';
-        for (name, value) in sample.label_pairs() {
-            out.push(separator);
-            out.push_str(name);
-            out.push_str("=\"");
-            push_label_value(out, value);
-            out.push('"');
-            separator = ',';
+        if family.states.is_empty() {
+            write_series(out, sample, None, sample.value);
+            continue;
         }
-        if separator == ',' {
-            out.push('}');
+        let current = sample.state();
+        for state in family.states {
+            write_series(out, sample, Some(state), f64::from(u8::from(current == Some(state))));
         }
-        out.push(' ');
-        push_value(out, sample.value);
-        out.push('\n');
     }
+}
+
+fn write_series(out: &mut String, sample: &Sample, state: Option<&str>, value: f64) {
+    out.push_str(sample.family.name);
+    let mut separator = '{';
+    for (name, label) in sample.label_pairs().chain(state.map(|state| ("state", state))) {
+        out.push(separator);
+        out.push_str(name);
+        out.push_str("=\"");
+        push_label_value(out, label);
+        out.push('"');
+        separator = ',';
+    }
+    if separator == ',' {
+        out.push('}');
+    }
+    out.push(' ');
+    push_value(out, value);
+    out.push('\n');
 }
 
 fn escape_help(help: &str) -> String {
@@ -234,7 +250,7 @@ mod tests {
     #[test]
     fn exactly_one_state_is_one() {
         assert_eq!(
-            text(&DOOR.0, &DOOR.samples(["hall"], "closed", None)),
+            text(&DOOR.0, &[DOOR.sample(["hall"], "closed")]),
             "# HELP t_door_state Whether it is open.\n# TYPE t_door_state gauge\n\
              t_door_state{room=\"hall\",state=\"open\"} 0\nt_door_state{room=\"hall\",state=\"closed\"} 1\n"
         );

@@ -76,15 +76,67 @@ impl CollectError {
     }
 }
 
+/// Facts that were made together, grouped by family. What did not change is shared by one
+/// observation after the other.
+#[derive(Debug, Default)]
+pub struct Facts {
+    samples: Box<[Sample]>,
+    /// Families in order of their names, with where their samples end.
+    runs: Box<[(&'static Family, usize)]>,
+}
+
+impl From<Vec<Sample>> for Facts {
+    fn from(mut samples: Vec<Sample>) -> Self {
+        samples.sort_by_key(|sample| sample.family.name);
+        let mut end = 0;
+        let runs = samples.chunk_by(|a, b| a.family.name == b.family.name).map(|run| {
+            end += run.len();
+            (run[0].family, end)
+        });
+        Self { runs: runs.collect(), samples: samples.into() }
+    }
+}
+
+impl Facts {
+    /// The samples of one family.
+    pub fn of(&self, family: &str) -> &[Sample] {
+        let Ok(at) = self.runs.binary_search_by(|(own, _)| own.name.cmp(family)) else { return &[] };
+        let start = if at == 0 { 0 } else { self.runs[at - 1].1 };
+        &self.samples[start..self.runs[at].1]
+    }
+
+    /// Everything, in order of the families' names.
+    pub fn samples(&self) -> &[Sample] {
+        &self.samples
+    }
+
+    /// Families with their samples.
+    pub fn families(&self) -> impl Iterator<Item = (&'static Family, &[Sample])> {
+        self.runs.iter().map(|(family, _)| (*family, self.of(family.name)))
+    }
+}
+
 /// What one look brought home.
 #[derive(Debug, Default)]
 pub struct Observation {
     /// The facts.
-    pub samples: Vec<Sample>,
+    pub facts: Vec<Arc<Facts>>,
     /// How many things were looked at; 0 means that a selector matched nothing.
     pub objects: usize,
     /// Requests made for this look.
     pub api_calls: u64,
+}
+
+impl Observation {
+    /// The samples of one family.
+    pub fn of<'a>(&'a self, family: &'a str) -> impl Iterator<Item = &'a Sample> + 'a {
+        self.facts.iter().flat_map(move |facts| facts.of(family))
+    }
+
+    /// An observation whose facts were all made anew.
+    pub fn new(samples: Vec<Sample>, objects: usize, api_calls: u64) -> Self {
+        Self { facts: vec![Arc::new(samples.into())], objects, api_calls }
+    }
 }
 
 /// One thing with a clock of its own: a target or a cluster.
@@ -110,7 +162,7 @@ pub struct Source {
 #[derive(Debug)]
 struct Slot {
     source: Arc<Source>,
-    samples: Arc<[Sample]>,
+    facts: Arc<[Arc<Facts>]>,
     looks: u64,
     objects: usize,
     api_calls: u64,
@@ -127,8 +179,8 @@ pub struct View {
     /// Who looked.
     pub source: Arc<Source>,
     /// Facts no older than `keep`; empty once they are.
-    pub samples: Arc<[Sample]>,
-    /// Whether `samples` may be judged.
+    pub facts: Arc<[Arc<Facts>]>,
+    /// Whether `facts` may be judged.
     pub fresh: bool,
     /// Counts good looks, so that a reader can tell two looks apart.
     pub looks: u64,
@@ -154,7 +206,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// All fresh samples of one family.
     pub fn samples_of<'a>(&'a self, family: &'a str) -> impl Iterator<Item = &'a Sample> + 'a {
-        self.views.iter().flat_map(|view| view.samples.iter()).filter(move |sample| sample.family.name == family)
+        self.views.iter().flat_map(move |view| view.of(family))
     }
 
     /// Whether every source has tried at least once.
@@ -182,7 +234,7 @@ impl Store {
         let key = (source.collector, source.name.clone());
         let slot = Slot {
             source: Arc::new(source),
-            samples: Arc::default(),
+            facts: Arc::default(),
             looks: 0,
             objects: 0,
             api_calls: 0,
@@ -209,10 +261,8 @@ impl Store {
             slot.attempted = Some(now);
             slot.duration = took;
             match outcome {
-                Ok(mut observation) => {
-                    // Runs of one family lie together, so that rendering walks them without a map.
-                    observation.samples.sort_by_key(|sample| sample.family.name);
-                    slot.samples = observation.samples.into();
+                Ok(observation) => {
+                    slot.facts = observation.facts.into();
                     slot.objects = observation.objects;
                     slot.api_calls += observation.api_calls;
                     slot.looks += 1;
@@ -234,12 +284,12 @@ impl Store {
         let mut slots = self.slots();
         let views = slots.values_mut().map(|slot| {
             let fresh = slot.succeeded.is_some_and(|(at, _)| now.duration_since(at) <= slot.source.keep);
-            if !fresh && !slot.samples.is_empty() {
-                slot.samples = Arc::default();
+            if !fresh && !slot.facts.is_empty() {
+                slot.facts = Arc::default();
             }
             View {
                 source: Arc::clone(&slot.source),
-                samples: Arc::clone(&slot.samples),
+                facts: Arc::clone(&slot.facts),
                 fresh,
                 looks: slot.looks,
                 seen_at: slot.succeeded.map(|(_, at)| at),
@@ -306,6 +356,11 @@ static ERRORS: Gauge<3> =
 pub static FAMILIES: &[&Family] = &[&UP.0, &LAST_ATTEMPT.0, &LAST_SUCCESS.0, &KEEP.0, &DURATION.0, &OBJECTS.0, &API_CALLS.0, &ERRORS.0];
 
 impl View {
+    /// The fresh samples of one family.
+    pub fn of<'a>(&'a self, family: &'a str) -> impl Iterator<Item = &'a Sample> + 'a {
+        self.facts.iter().flat_map(move |facts| facts.of(family))
+    }
+
     /// How many things the last good look found.
     pub fn objects(&self) -> usize {
         self.objects
@@ -355,7 +410,7 @@ pub(crate) mod tests {
 
     #[expect(clippy::unnecessary_wraps, reason = "the outcome of a look")]
     fn observed(value: f64) -> Result<Observation, CollectError> {
-        Ok(Observation { samples: vec![FACT.sample(["a"], value)], objects: 1, api_calls: 2 })
+        Ok(Observation::new(vec![FACT.sample(["a"], value)], 1, 2))
     }
 
     #[tokio::test(start_paused = true)]
@@ -367,10 +422,10 @@ pub(crate) mod tests {
         tokio::time::advance(Duration::from_secs(20)).await;
         store.report("http", "a", Duration::ZERO, Err(CollectError::new(ErrorClass::Timeout, "list nodes: no answer")));
         let view = &store.snapshot().views[0];
-        assert!(view.fresh && view.samples.len() == 1 && view.failure.is_some());
+        assert!(view.fresh && view.of("t_fact").count() == 1 && view.failure.is_some());
         tokio::time::advance(Duration::from_secs(11)).await;
         let view = &store.snapshot().views[0];
-        assert!(!view.fresh && view.samples.is_empty());
+        assert!(!view.fresh && view.facts.is_empty());
     }
 
     #[test]

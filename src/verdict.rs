@@ -35,9 +35,9 @@ pub fn samples(judgement: &Judgement) -> Vec<Sample> {
         CHECKLIST.sample([checklist, &judgement.revision], 1.0),
         JUDGED.sample([checklist], judgement.at.as_second() as f64),
     ];
-    samples.extend(DECISION.samples([checklist, event], judgement.decision.as_str(), None));
+    samples.push(DECISION.sample([checklist, event], judgement.decision.as_str()));
     for check in judgement.checks() {
-        samples.extend(CHECK.samples([checklist, &check.name], check.state.as_str(), None));
+        samples.push(CHECK.sample([checklist, &check.name], check.state.as_str()));
         samples.push(REQUIRED.sample([checklist, &check.name], f64::from(u8::from(check.required))));
         for state in [CheckState::Pass, CheckState::Fail, CheckState::Unknown, CheckState::Waived] {
             let count = check.lines.iter().filter(|line| line.state == state).count();

@@ -163,19 +163,14 @@ impl Given {
         }
     }
 
-    /// This fact as samples at `now`.
-    fn samples(&self, now: Timestamp) -> Vec<crate::metric::Sample> {
-        let sample = |value: f64, state: Option<&str>| crate::metric::Sample {
-            family: self.family,
-            labels: self.labels.iter().map(String::as_str).chain(state).map(Into::into).collect(),
-            value,
-            detail: None,
+    /// This fact at `now`.
+    fn sample(&self, now: Timestamp) -> crate::metric::Sample {
+        let value = match &self.state {
+            Some(current) => self.family.states.iter().position(|state| state == current).map_or(f64::NAN, |at| at as f64),
+            None if self.family.unit == Unit::Timestamp => self.value + now.as_second() as f64,
+            None => self.value,
         };
-        match &self.state {
-            Some(current) => self.family.states.iter().map(|state| sample(f64::from(u8::from(state == current)), Some(state))).collect(),
-            None if self.family.unit == Unit::Timestamp => vec![sample(self.value + now.as_second() as f64, None)],
-            None => vec![sample(self.value, None)],
-        }
+        crate::metric::Sample { family: self.family, labels: self.labels.iter().map(|label| label.as_str().into()).collect(), value, detail: None }
     }
 }
 
@@ -195,7 +190,7 @@ fn relative(text: &str) -> Result<f64, String> {
 /// The facts of an example as a snapshot of one source per collector, for the judge.
 pub fn scene(given: &[Given], family: &'static Family, now: Timestamp) -> Snapshot {
     let store = Store::default();
-    let samples: Vec<_> = given.iter().flat_map(|fact| fact.samples(now)).collect();
+    let samples: Vec<_> = given.iter().map(|fact| fact.sample(now)).collect();
     let source = Source {
         collector: collectors::owner(family.name),
         name: "example".to_owned(),
@@ -207,6 +202,6 @@ pub fn scene(given: &[Given], family: &'static Family, now: Timestamp) -> Snapsh
     };
     let collector = source.collector;
     store.add(source);
-    store.report(collector, "example", std::time::Duration::ZERO, Ok(Observation { objects: samples.len(), samples, api_calls: 0 }));
+    store.report(collector, "example", std::time::Duration::ZERO, Ok(Observation::new(samples, given.len(), 0)));
     store.snapshot()
 }

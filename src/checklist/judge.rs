@@ -9,10 +9,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::evidence::{text_value, threshold};
+use super::memory::{Memory, subject};
 use super::model::{Bound, Check, Checklist, Condition, Guard, Horizon, Kind, Severity};
 use crate::collectors::{self, attestations};
 use crate::event::Occurrence;
-use crate::metric::{Family, Sample, Unit};
+use crate::metric::{Coverage, Family, Sample, Unit};
 use crate::snapshot::{Snapshot, View};
 
 /// What the judge looks at.
@@ -26,7 +27,13 @@ pub struct Context<'a> {
     pub event: Option<&'a Occurrence>,
     /// Red lines that somebody answers for.
     pub waivers: &'a [Waiver],
+    /// What was bad before. Its subjects get a line even when all is well with them.
+    pub memory: Option<&'a Memory>,
 }
+
+/// Good subjects that get a line of their own. In a cluster of five thousand nodes the lines of a
+/// check would cost more than all facts together, and nobody reads them.
+const GOOD_LINES: usize = 50;
 
 /// A red line that somebody answers for.
 #[derive(Debug, Clone)]
@@ -146,6 +153,8 @@ pub struct CheckVerdict {
     pub note: Option<String>,
     /// What was seen.
     pub lines: Vec<Line>,
+    /// How many more subjects are good, without a line of their own.
+    pub more_good: usize,
 }
 
 /// A section with its verdicts.
@@ -253,13 +262,14 @@ pub fn judge_check(check: &Check, context: &Context<'_>) -> CheckVerdict {
         attested: matches!(check.kind, Kind::Attestation),
         note: None,
         lines: Vec::new(),
+        more_good: 0,
     };
     let outcome = match &check.kind {
         _ if !check.enabled => Err((CheckState::NotApplicable, "switched off in the configuration".to_owned())),
         Kind::Promql { .. } => Err((CheckState::NotApplicable, "judged by Prometheus alone".to_owned())),
-        Kind::Attestation => attested(check, context),
+        Kind::Attestation => attested(check, context).map(|shown| Lines { shown, good: 1 }),
         Kind::Fact { family, condition, severity, worsens, when, evidence, .. } => {
-            let rule = Rule { family, condition, severity: *severity, worsens, evidence, filter: &check.filter };
+            let rule = Rule { check: &check.name, family, condition, severity: *severity, worsens, evidence, filter: &check.filter };
             applies(*when, context).and_then(|()| rule.lines(context))
         }
     };
@@ -269,7 +279,8 @@ pub fn judge_check(check: &Check, context: &Context<'_>) -> CheckVerdict {
             verdict.note = Some(note);
         }
         Ok(lines) => {
-            verdict.lines = lines;
+            verdict.more_good = lines.more_good();
+            verdict.lines = lines.shown;
             for line in &mut verdict.lines {
                 waive(&check.name, line, context);
             }
@@ -359,8 +370,8 @@ fn attested(check: &Check, context: &Context<'_>) -> Result<Vec<Line>, Whole> {
     if !view.fresh {
         return Err((CheckState::Unknown, unseen(view)));
     }
-    let find = |sample: &&Sample| sample.family.name == attestations::EXPIRY.0.name && sample.label("attestation") == Some(&check.name);
-    let Some(sample) = view.samples.iter().find(find) else {
+    let find = |sample: &&Sample| sample.label("attestation") == Some(&check.name);
+    let Some(sample) = view.of(attestations::EXPIRY.0.name).find(find) else {
         return Err((CheckState::Unknown, "nobody has confirmed this yet".to_owned()));
     };
     let said = sample.detail.as_deref().unwrap_or("confirmed");
@@ -383,7 +394,22 @@ fn unseen(view: &View) -> String {
     }
 }
 
+/// What a rule came to.
+#[derive(Default)]
+struct Lines {
+    shown: Vec<Line>,
+    /// How many subjects are good, shown or not.
+    good: usize,
+}
+
+impl Lines {
+    fn more_good(&self) -> usize {
+        self.good.saturating_sub(self.shown.iter().filter(|line| line.state == CheckState::Pass).count())
+    }
+}
+
 struct Rule<'a> {
+    check: &'a str,
     family: &'static Family,
     condition: &'a Condition,
     severity: Severity,
@@ -393,10 +419,10 @@ struct Rule<'a> {
 }
 
 impl Rule<'_> {
-    fn lines(&self, context: &Context<'_>) -> Result<Vec<Line>, Whole> {
+    fn lines(&self, context: &Context<'_>) -> Result<Lines, Whole> {
         let owner = collectors::owner(self.family.name);
         let mut on = false;
-        let mut lines = Vec::new();
+        let mut lines = Lines::default();
         for view in context.snapshot.views.iter().filter(|view| view.source.collector == owner) {
             on = true;
             if self.concerns(view) {
@@ -406,7 +432,7 @@ impl Rule<'_> {
         if !on {
             return Err((CheckState::NotApplicable, format!("the {owner} collector is off")));
         }
-        if lines.is_empty() {
+        if lines.shown.is_empty() {
             let wanted: Vec<_> = self.filter.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let which = if wanted.is_empty() { String::new() } else { format!(" with {}", wanted.join(", ")) };
             let name = self.family.name;
@@ -427,87 +453,95 @@ impl Rule<'_> {
         emits && identity_fits && covered
     }
 
-    fn judge_view(&self, view: &View, context: &Context<'_>, lines: &mut Vec<Line>) {
+    fn judge_view(&self, view: &View, context: &Context<'_>, lines: &mut Lines) {
         let place = || view.source.identity.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let about_all = |line: Line| Line { labels: place(), seen_at: view.seen_at, look: view.looks, ..line };
         if !view.fresh {
-            lines.push(Line { labels: place(), seen_at: view.seen_at, ..Line::unknown(unseen(view)) });
+            lines.shown.push(about_all(Line::unknown(unseen(view))));
             return;
         }
-        let before = lines.len();
-        let is_state_set = !self.family.states.is_empty();
-        let samples: Vec<&Sample> = view.samples.iter().filter(|sample| sample.family.name == self.family.name && self.selects(sample)).collect();
-        // Samples of one state set lie together; each set is one subject.
-        let same_subject = |a: &&Sample, b: &&Sample| is_state_set && a.labels[..a.labels.len() - 1] == b.labels[..b.labels.len() - 1];
-        for subject in samples.chunk_by(same_subject) {
-            let line = if is_state_set { self.judge_states(subject) } else { self.judge_value(subject[0], view, context) };
-            lines.push(Line { seen_at: view.seen_at, look: view.looks, ..line });
-        }
-        match self.family.covered_by {
-            Some(coverage) => self.uncovered(coverage, view, lines),
-            None if lines.len() == before => {
-                let what = format!("{} {} answered, but not with {}.", view.source.collector, view.source.name, self.family.name);
-                lines.push(Line { labels: place(), seen_at: view.seen_at, ..Line::unknown(what) });
+        let mut judged = false;
+        for facts in view.facts.iter() {
+            for (index, sample) in facts.of(self.family.name).iter().enumerate().filter(|(_, sample)| self.selects(sample)) {
+                judged = true;
+                let bad = self.is_bad(sample, index, view, context);
+                let remembered = || context.memory.is_some_and(|memory| memory.knows(self.check, subject(sample.label_pairs())));
+                if bad == Some(false) && lines.good >= GOOD_LINES && !remembered() {
+                    lines.good += 1;
+                    continue;
+                }
+                lines.good += usize::from(bad == Some(false));
+                lines.shown.push(Line { seen_at: view.seen_at, look: view.looks, ..self.line(sample, bad, context) });
             }
-            None => {}
         }
+        let what = || format!("{} {} answered, but not with {}.", view.source.collector, view.source.name, self.family.name);
+        let Some(coverage) = self.family.covered_by else {
+            if !judged {
+                lines.shown.push(about_all(Line::unknown(what())));
+            }
+            return;
+        };
+        let unseen = self.uncovered(coverage, view);
+        let all_seen = unseen.as_ref().is_some_and(Vec::is_empty);
+        if !judged && coverage.quiet && all_seen {
+            let name = &view.source.name;
+            lines.good += 1;
+            lines.shown.push(about_all(Line { state: CheckState::Pass, evidence: format!("{name}: none."), ..Line::unknown(String::new()) }));
+        } else if !judged && unseen.is_none() {
+            lines.shown.push(about_all(Line::unknown(what())));
+        }
+        lines.shown.extend(unseen.unwrap_or_default());
     }
 
     fn selects(&self, sample: &Sample) -> bool {
         self.filter.iter().all(|(name, value)| sample.label(name) == Some(value))
     }
 
-    /// Selectors that matched nothing, or could not be seen.
-    fn uncovered(&self, coverage: crate::metric::Coverage, view: &View, lines: &mut Vec<Line>) {
-        for sample in view.samples.iter().filter(|sample| sample.family.name == coverage.states && sample.is_set()) {
-            let speaks = sample.label("kind").is_some_and(|kind| coverage.kinds.contains(&kind));
+    /// What speaks for the metric and was not seen, or matched nothing; `None` when nothing speaks for it.
+    fn uncovered(&self, coverage: Coverage, view: &View) -> Option<Vec<Line>> {
+        let mut spoken = false;
+        let mut lines = Vec::new();
+        for sample in view.of(coverage.states) {
+            let speaks = sample.label("kind").is_none_or(|kind| coverage.kinds.contains(&kind));
             let concerns = self.filter.iter().all(|(name, value)| sample.label(name).is_none_or(|own| own == value));
-            let state = sample.label("state").unwrap_or_default();
-            if speaks && concerns && state != "matched" {
-                let labels: BTreeMap<String, String> =
-                    sample.label_pairs().filter(|(name, _)| *name != "state").map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-                let detail = sample.detail.as_deref().unwrap_or(state);
-                let evidence = format!(
-                    "{} {} in {}: {detail}.",
-                    labels.get("kind").map_or("", String::as_str),
-                    labels.get("selector").map_or("", String::as_str),
-                    view.source.name
-                );
-                lines.push(Line { labels, seen_at: view.seen_at, look: view.looks, ..Line::unknown(evidence) });
+            if !speaks || !concerns {
+                continue;
+            }
+            spoken = true;
+            let state = sample.state().unwrap_or("unknown");
+            if !coverage.seen.contains(&state) {
+                let evidence = format!("{}: {}.", place(sample), sample.detail.as_deref().unwrap_or(state));
+                lines.push(Line { labels: labels_of(sample), seen_at: view.seen_at, look: view.looks, ..Line::unknown(evidence) });
             }
         }
+        spoken.then_some(lines)
     }
 
-    fn judge_states(&self, subject: &[&Sample]) -> Line {
-        let current = subject.iter().find(|sample| sample.is_set());
-        let state = current.and_then(|sample| sample.label("state"));
-        let red = |state: &str| match self.condition {
-            Condition::Equals(Bound::Name(one)) => one == state,
-            Condition::Equals(Bound::States(several)) => several.iter().any(|one| one == state),
-            _ => false,
-        };
-        // A state called unknown is not seen, unless the check says that it is bad.
-        let bad = state.and_then(|state| (state != "unknown" || red(state)).then(|| red(state)));
-        self.line(current.unwrap_or(&subject[0]), bad, self.severity, "")
-    }
-
-    fn judge_value(&self, sample: &Sample, view: &View, context: &Context<'_>) -> Line {
+    /// Whether a sample is bad; `None` when that cannot be told. `index` is its place among its kind.
+    fn is_bad(&self, sample: &Sample, index: usize, view: &View, context: &Context<'_>) -> Option<bool> {
+        if !self.family.states.is_empty() {
+            let red = |state: &str| match self.condition {
+                Condition::Equals(Bound::Name(one)) => one == state,
+                Condition::Equals(Bound::States(several)) => several.iter().any(|one| one == state),
+                _ => false,
+            };
+            // A state called unknown is not seen, unless the check says that it is bad.
+            return sample.state().and_then(|state| (state != "unknown" || red(state)).then(|| red(state)));
+        }
         let compared = match self.condition {
             Condition::Above(Bound::Name(other)) | Condition::Below(Bound::Name(other)) | Condition::Differs(Bound::Name(other)) => {
-                companion(view, other, sample)
+                companion(view, other, sample, index)
             }
             _ => None,
         };
-        let bad = violates(self.condition, sample.value, compared, context);
-        let mut severity = self.severity;
-        for band in self.worsens {
-            if violates(&self.condition.with_bound(band.at), sample.value, None, context) == Some(true) {
-                severity = band.severity;
-            }
-        }
-        self.line(sample, bad, severity, &text_value(self.family, shown(self.family, self.condition, sample.value, context)))
+        violates(self.condition, sample.value, compared, context)
     }
 
-    fn line(&self, sample: &Sample, bad: Option<bool>, severity: Severity, value: &str) -> Line {
+    fn line(&self, sample: &Sample, bad: Option<bool>, context: &Context<'_>) -> Line {
+        let is_state_set = !self.family.states.is_empty();
+        let harsher = self.worsens.iter().filter(|band| violates(&self.condition.with_bound(band.at), sample.value, None, context) == Some(true));
+        let severity = harsher.last().map_or(self.severity, |band| band.severity);
+        let value = if is_state_set { String::new() } else { text_value(self.family, shown(self.family, self.condition, sample.value, context)) };
         let state = match bad {
             Some(true) => CheckState::Fail,
             Some(false) => CheckState::Pass,
@@ -517,7 +551,7 @@ impl Rule<'_> {
         let bound = threshold(self.family, self.condition);
         let mut evidence = match state {
             // The sentence says what is wrong, so it stands only on lines that are.
-            CheckState::Fail => self.evidence.render(label, value, &bound),
+            CheckState::Fail => self.evidence.render(label, &value, &bound),
             CheckState::Unknown => format!("Cannot tell for {}.", place(sample)),
             _ if value.is_empty() => format!("{}: {}.", place(sample), label("state")),
             _ => format!("{}: {value}.", place(sample)),
@@ -529,23 +563,28 @@ impl Rule<'_> {
             state,
             severity,
             evidence,
-            labels: sample.label_pairs().filter(|(name, _)| *name != "state").map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            labels: labels_of(sample),
             ..Line::unknown(String::new())
         }
     }
 }
 
+fn labels_of(sample: &Sample) -> BTreeMap<String, String> {
+    sample.label_pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
 fn place(sample: &Sample) -> String {
-    let values: Vec<_> = sample.label_pairs().filter(|(name, value)| *name != "state" && !value.is_empty()).map(|(_, value)| value).collect();
+    let values: Vec<_> = sample.label_pairs().filter(|(_, value)| !value.is_empty()).map(|(_, value)| value).collect();
     values.join(" / ")
 }
 
-/// The value of another metric with the same labels.
-fn companion(view: &View, family: &str, sample: &Sample) -> Option<f64> {
-    view.samples
-        .iter()
-        .find(|other| other.family.name == family && sample.label_pairs().all(|(name, value)| other.label(name) == Some(value)))
-        .map(|other| other.value)
+/// The value of another metric with the same labels. Most often it stands at the same place among
+/// its kind, since both were made from the same objects.
+fn companion(view: &View, family: &str, sample: &Sample, index: usize) -> Option<f64> {
+    let same = |other: &&Sample| sample.label_pairs().all(|(name, value)| other.label(name) == Some(value));
+    let all = || view.facts.iter().map(|facts| facts.of(family));
+    let near = all().filter_map(|others| others.get(index)).find(same);
+    near.or_else(|| all().flatten().find(same)).map(|other| other.value)
 }
 
 /// What a person wants to read: for a moment, the distance that the condition speaks of.

@@ -5,6 +5,7 @@
 //! flip the verdict with it. A single `check` run has no memory and judges what it sees.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use jiff::Timestamp;
 
@@ -22,32 +23,50 @@ struct Entry {
     seen: bool,
 }
 
-/// Remembers bad lines by checklist, check and labels.
+/// A line of a check, by its labels in any order. Two subjects of one check that share a hash would
+/// share a memory; at 64 bits that does not happen.
+pub(super) fn subject<'a, 'b>(labels: impl Iterator<Item = (&'a str, &'b str)>) -> u64 {
+    labels.fold(0_u64, |sum, pair| {
+        let mut hasher = DefaultHasher::new();
+        pair.hash(&mut hasher);
+        sum.wrapping_add(hasher.finish())
+    })
+}
+
+/// Remembers the bad lines of one checklist, by check and subject.
 #[derive(Debug, Default)]
 pub struct Memory {
-    entries: BTreeMap<String, Entry>,
+    entries: BTreeMap<String, BTreeMap<u64, Entry>>,
 }
 
 impl Memory {
+    /// Whether a subject was bad.
+    pub(super) fn knows(&self, check: &str, subject: u64) -> bool {
+        self.entries.get(check).is_some_and(|subjects| subjects.contains_key(&subject))
+    }
+
     /// Adds what is remembered to a judgement and remembers what it says.
     pub fn apply(&mut self, judgement: &mut Judgement) {
-        let prefix = format!("{}\u{1f}", judgement.checklist);
         let now = judgement.at;
         for check in judgement.sections.iter_mut().flat_map(|section| &mut section.checks) {
             for line in &mut check.lines {
-                let key = key(&prefix, &check.name, line);
-                self.remember(key, line, now);
+                let subject = subject(line.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+                self.remember(&check.name, subject, line, now);
             }
         }
         // A line that is gone is forgotten: its object no longer exists.
-        self.entries.retain(|key, entry| !key.starts_with(&prefix) || std::mem::take(&mut entry.seen));
+        self.entries.retain(|_, subjects| {
+            subjects.retain(|_, entry| std::mem::take(&mut entry.seen));
+            !subjects.is_empty()
+        });
         judgement.settle();
     }
 
-    fn remember(&mut self, key: String, line: &mut Line, now: Timestamp) {
+    fn remember(&mut self, check: &str, subject: u64, line: &mut Line, now: Timestamp) {
         let bad = line.state != CheckState::Pass;
         if bad {
-            let entry = self.entries.entry(key).or_insert(Entry { since: now, was_red: false, good_looks: 0, last_look: 0, seen: true });
+            let subjects = self.entries.entry(check.to_owned()).or_default();
+            let entry = subjects.entry(subject).or_insert(Entry { since: now, was_red: false, good_looks: 0, last_look: 0, seen: true });
             entry.was_red |= line.state == CheckState::Fail;
             entry.good_looks = 0;
             entry.last_look = line.look;
@@ -55,13 +74,14 @@ impl Memory {
             line.since = Some(entry.since);
             return;
         }
-        let Some(entry) = self.entries.get_mut(&key) else { return };
+        let Some(subjects) = self.entries.get_mut(check) else { return };
+        let Some(entry) = subjects.get_mut(&subject) else { return };
         if line.look != entry.last_look {
             entry.good_looks += 1;
             entry.last_look = line.look;
         }
         if !entry.was_red || entry.good_looks >= GOOD_LOOKS {
-            self.entries.remove(&key);
+            subjects.remove(&subject);
             return;
         }
         entry.seen = true;
@@ -69,9 +89,4 @@ impl Memory {
         line.since = Some(entry.since);
         line.evidence = format!("{} Good again; one more good look turns it green.", line.evidence);
     }
-}
-
-fn key(prefix: &str, check: &str, line: &Line) -> String {
-    let labels: Vec<_> = line.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    format!("{prefix}{check}\u{1f}{}", labels.join("\u{1f}"))
 }

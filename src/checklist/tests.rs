@@ -27,7 +27,7 @@ fn every_example_gets_its_verdict() {
                 let event = example.occurrence(&checklist.name, now());
                 let mut check = check.clone();
                 check.required = true;
-                let verdict = judge_one(&check, &Context { snapshot: &snapshot, now: now(), event: event.as_ref(), waivers: &[] });
+                let verdict = judge_one(&check, &Context { snapshot: &snapshot, now: now(), event: event.as_ref(), waivers: &[], memory: None });
                 let got = match verdict.state {
                     CheckState::Pass => Outcome::Pass,
                     CheckState::Fail => Outcome::Fail,
@@ -55,7 +55,7 @@ fn every_check_shows_a_pass_and_a_fail_and_is_unknown_without_facts() {
                 *when = Guard::default();
             }
             let snapshot = scene(&[], family, now());
-            let verdict = judge_one(&check, &Context { snapshot: &snapshot, now: now(), event: None, waivers: &[] });
+            let verdict = judge_one(&check, &Context { snapshot: &snapshot, now: now(), event: None, waivers: &[], memory: None });
             assert_eq!(verdict.state, CheckState::Unknown, "{}", check.name);
         }
     }
@@ -131,13 +131,13 @@ fn a_name_that_is_given_twice_and_an_unknown_shape_are_refused() {
 fn verdict_of(snapshot: &Snapshot, name: &str) -> CheckVerdict {
     let checklists = shipped();
     let check = checklists[0].checks().find(|check| check.name == name).unwrap();
-    judge_one(check, &Context { snapshot, now: now(), event: None, waivers: &[] })
+    judge_one(check, &Context { snapshot, now: now(), event: None, waivers: &[], memory: None })
 }
 
 #[test]
 fn without_any_source_nothing_is_go() {
     let snapshot = Snapshot::default();
-    let judgement = judge(&shipped()[0], &Context { snapshot: &snapshot, now: now(), event: None, waivers: &[] });
+    let judgement = judge(&shipped()[0], &Context { snapshot: &snapshot, now: now(), event: None, waivers: &[], memory: None });
     assert_eq!(judgement.decision, Decision::Undecided);
     assert_eq!(verdict_of(&snapshot, "EndpointUnhealthy").state, CheckState::NotApplicable);
     assert_eq!(verdict_of(&snapshot, "OnCallConfirmed").state, CheckState::Unknown);
@@ -160,7 +160,7 @@ async fn a_stopped_collector_is_unknown_and_says_which() {
     assert_eq!(verdict_of(&store.snapshot(), "EndpointUnhealthy").lines[0].evidence, "http london has not been looked at yet.");
     let family = crate::collectors::family("readiness_http_success").unwrap();
     let sample = crate::metric::Sample { family, labels: ["london", "healthz", "ipv4", "10.0.0.1"].map(Into::into).into(), value: 1.0, detail: None };
-    store.report("http", "london", Duration::ZERO, Ok(Observation { samples: vec![sample], objects: 1, api_calls: 1 }));
+    store.report("http", "london", Duration::ZERO, Ok(Observation::new(vec![sample], 1, 1)));
     assert_eq!(verdict_of(&store.snapshot(), "EndpointUnhealthy").state, CheckState::Pass);
     tokio::time::advance(Duration::from_secs(31)).await;
     let verdict = verdict_of(&store.snapshot(), "EndpointUnhealthy");
@@ -173,7 +173,7 @@ fn red(checklist: &Checklist, value: f64, look: u64, memory: &mut Memory) -> Che
     let given = [Given { family, labels: vec!["eu".into(), "coder".into(), "coder".into()], state: None, value }];
     let mut snapshot = scene(&given, family, now());
     snapshot.views[0].looks = look;
-    let mut judgement = judge(checklist, &Context { snapshot: &snapshot, now: now(), event: None, waivers: &[] });
+    let mut judgement = judge(checklist, &Context { snapshot: &snapshot, now: now(), event: None, waivers: &[], memory: None });
     memory.apply(&mut judgement);
     judgement.checks().find(|check| check.name == "LoadBalancerMissing").unwrap().state
 }
@@ -202,7 +202,7 @@ fn a_waiver_covers_its_lines_until_it_ends() {
         reason: "no users there (Ada)".into(),
         until: "2026-11-22T00:00:00Z".parse().unwrap(),
     };
-    let state = |waiver: &Waiver| judge_one(check, &Context { snapshot: &snapshot, now: now(), event: None, waivers: std::slice::from_ref(waiver) });
+    let state = |waiver: &Waiver| judge_one(check, &Context { snapshot: &snapshot, now: now(), event: None, waivers: std::slice::from_ref(waiver), memory: None });
     let waived = state(&waiver);
     assert_eq!(waived.state, CheckState::Waived);
     assert!(waived.lines[0].evidence.contains("Waived until 2026-11-22T00:00:00Z: no users there (Ada)"), "{:?}", waived.lines);

@@ -75,7 +75,7 @@ impl Poll for File {
             } else {
                 serde_saphyr::from_str(&text).map_err(|error| CollectError::new(ErrorClass::Malformed, failed(error.to_string()).message))?
             };
-            Ok(Observation { objects: entries.len(), samples: samples(&entries), api_calls: 0 })
+            Ok(Observation::new(samples(&entries), entries.len(), 0))
         }
         .boxed()
     }
@@ -89,7 +89,7 @@ fn samples(entries: &[Entry]) -> Vec<Sample> {
             let validity = SignedDuration::try_from(entry.valid_for.unwrap_or(DEFAULT_VALIDITY).0).unwrap_or(SignedDuration::MAX);
             let until = entry.at.checked_add(validity).unwrap_or(Timestamp::MAX);
             let said = format!("confirmed by {} at {}", entry.who, entry.at.strftime("%Y-%m-%d %H:%M UTC"));
-            [SAID.sample([&entry.attest], entry.at.as_second() as f64), EXPIRY.sample([&entry.attest], until.as_second() as f64).with_detail(&said)]
+            [SAID.sample([entry.attest.as_str()], entry.at.as_second() as f64), EXPIRY.sample([entry.attest.as_str()], until.as_second() as f64).with_detail(&said)]
         })
         .collect()
 }
@@ -109,7 +109,7 @@ mod tests {
         )
         .unwrap();
         let seen = File(path).look(&Snapshot::default()).await.unwrap();
-        let expiry: Vec<_> = seen.samples.iter().filter(|s| s.family.name == EXPIRY.0.name).collect();
+        let expiry: Vec<_> = seen.of(EXPIRY.0.name).collect();
         assert_eq!(expiry.len(), 1);
         assert_eq!(expiry[0].value.to_string(), "1795219200");
         assert_eq!(expiry[0].detail.as_deref(), Some("confirmed by Grace at 2026-11-20 00:00 UTC"));

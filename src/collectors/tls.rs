@@ -181,7 +181,7 @@ impl Poll for TlsCollector {
                 Ok(Ok(addresses)) => join_all(addresses.into_iter().map(|address| self.at(address))).await.concat(),
             };
             let objects = samples.iter().filter(|sample| sample.family.name == HANDSHAKE.0.name).count();
-            Ok(Observation { samples, objects, api_calls: objects as u64 })
+            Ok(Observation::new(samples, objects, objects as u64))
         }
         .boxed()
     }
@@ -214,7 +214,7 @@ impl Presented {
             self.chain.iter().filter_map(|der| X509Certificate::from_der(der).ok()).filter(|(rest, _)| rest.is_empty()).map(|(_, parsed)| parsed).collect();
         let mut samples = vec![HANDSHAKE.sample(labels, 1.0)];
         let (state, why) = self.verification(certificates.first());
-        samples.extend(VERIFICATION.samples(labels, state, Some(&why)));
+        samples.push(VERIFICATION.sample(labels, state).with_detail(&why));
         // A chain with a certificate that cannot be read has no known end.
         let ends: Vec<i64> = certificates.iter().map(|certificate| certificate.validity().not_after.timestamp()).collect();
         if let (Some(first), Some(earliest), true) = (ends.first(), ends.iter().min(), ends.len() == self.chain.len()) {

@@ -40,7 +40,7 @@ impl Watch for Scripted {
 
 #[expect(clippy::unnecessary_wraps, reason = "the outcome of a look")]
 fn seen() -> Result<Observation, CollectError> {
-    Ok(Observation { samples: vec![FACT.sample(["a"], 1.0)], objects: 1, api_calls: 1 })
+    Ok(Observation::new(vec![FACT.sample(["a"], 1.0)], 1, 1))
 }
 
 fn throttled(seconds: u64) -> CollectError {

@@ -70,7 +70,7 @@ fn test(checklist: &Checklist, check: &Check, example: &Example, name: String, r
     let now = Timestamp::from_second(i64::try_from(at.0.as_secs()).ok()?).ok()?;
     let snapshot = scene(&example.given, family, now);
     let occurrence = example.occurrence(&checklist.name, now);
-    let verdict = judge_one(check, &Context { snapshot: &snapshot, now, event: occurrence.as_ref(), waivers: &[] });
+    let verdict = judge_one(check, &Context { snapshot: &snapshot, now, event: occurrence.as_ref(), waivers: &[], memory: None });
     let alerts = verdict.lines.iter().filter(|line| line.state == CheckState::Fail).filter_map(|line| {
         let given = example.given.iter().find(|given| {
             given.family.name == family.name && family.labels.iter().zip(&given.labels).all(|(label, value)| line.labels.get(*label) == Some(value))

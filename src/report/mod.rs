@@ -96,11 +96,16 @@ pub fn state_word(state: CheckState) -> &'static str {
     }
 }
 
+/// Bad lines of one check that are printed; a person who sees so many needs no more.
+pub const BAD_LINES: usize = 50;
+
 /// Lines worth showing: the bad ones, and a count of the good.
 fn shown(check: &CheckVerdict) -> (Vec<String>, usize) {
-    let bad = check.lines.iter().filter(|line| line.state != CheckState::Pass);
-    let told = bad.map(|line| line.since.map_or_else(|| line.evidence.clone(), |since| format!("{} Since {}.", line.evidence, minute(since))));
-    (told.collect(), check.lines.iter().filter(|line| line.state == CheckState::Pass).count())
+    let bad: Vec<_> = check.lines.iter().filter(|line| line.state != CheckState::Pass).collect();
+    let more = bad.len().saturating_sub(BAD_LINES);
+    let told = bad.into_iter().take(BAD_LINES).map(|line| line.since.map_or_else(|| line.evidence.clone(), |since| format!("{} Since {}.", line.evidence, minute(since))));
+    let told = told.chain((more > 0).then(|| format!("And {more} more.")));
+    (told.collect(), check.lines.iter().filter(|line| line.state == CheckState::Pass).count() + check.more_good)
 }
 
 /// Whether a person has to read on.

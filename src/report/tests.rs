@@ -9,7 +9,7 @@ fn hostile() -> Judgement {
     let given = [Given { family, labels: vec!["eu".into(), name], state: None, value: 0.0 }];
     let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
     let snapshot = scene(&given, family, now);
-    judge(&load("workshop", None).unwrap(), &Context { snapshot: &snapshot, now, event: None, waivers: &[] })
+    judge(&load("workshop", None).unwrap(), &Context { snapshot: &snapshot, now, event: None, waivers: &[], memory: None })
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::checklist::{CheckState, CheckVerdict, Decision, Judgement, Line};
-use crate::report::{distance, event_line, overall, reason, word};
+use crate::report::{BAD_LINES, distance, event_line, overall, reason, word};
 use crate::snapshot::Snapshot;
 
 const STYLE: &str = include_str!("page.css");
@@ -92,7 +92,7 @@ fn mark(state: CheckState) -> (&'static str, &'static str) {
 fn row(check: &CheckVerdict, judgement: &Judgement) -> Markup {
     let (sign, name) = mark(check.state);
     let attention = !matches!(check.state, CheckState::Pass | CheckState::NotApplicable);
-    let good: Vec<_> = check.lines.iter().filter(|line| line.state == CheckState::Pass).collect();
+    let (good, bad): (Vec<_>, Vec<_>) = check.lines.iter().partition(|line| line.state == CheckState::Pass);
     html! {
         div class={ "check " (check.state.as_str()) } id=(check.name) {
             p class="head" {
@@ -101,15 +101,17 @@ fn row(check: &CheckVerdict, judgement: &Judgement) -> Markup {
                 span class="what" { (check.title) }
                 @if !check.required { span class="tag" { "does not block" } }
             }
-            @for line in check.lines.iter().filter(|line| line.state != CheckState::Pass) { (evidence(line, judgement)) }
+            @for line in bad.iter().take(BAD_LINES) { (evidence(line, judgement)) }
+            @if bad.len() > BAD_LINES { p class="note" { "And " (bad.len() - BAD_LINES) " more." } }
             @if let (Some(note), true) = (&check.note, check.lines.is_empty()) { p class="note" { (note) } }
             @if attention {
                 p class="remedy" { (check.advice()) @if super::runbook(&check.name).is_some() { " " a href={ "/runbooks/" (check.name) } { "Runbook" } } }
             }
             @if !good.is_empty() {
                 details {
-                    summary { (good.len()) " good" @if let Some(age) = oldest(&good, judgement) { ", seen within " (age) } }
-                    @for line in good { (evidence(line, judgement)) }
+                    summary { (good.len() + check.more_good) " good" @if let Some(age) = oldest(&good, judgement) { ", seen within " (age) } }
+                    @for line in &good { (evidence(line, judgement)) }
+                    @if check.more_good > 0 { p class="note" { "And " (check.more_good) " more." } }
                 }
             }
         }

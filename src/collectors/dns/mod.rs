@@ -243,10 +243,10 @@ impl Poll for DnsCollector {
             }
             let (name, views): (String, Vec<View>) = (self.name.name.clone(), views.into_iter().map(|(_, view, ..)| view).collect());
             if let Some((agree, words)) = self.agreement(&views) {
-                samples.push(AGREE.sample([&name], f64::from(u8::from(agree))).with_detail(&words));
+                samples.push(AGREE.sample([name.as_str()], f64::from(u8::from(agree))).with_detail(&words));
             }
             let questions = self.resolvers.len() * self.name.record_types.len();
-            Ok(Observation { samples, objects: self.resolvers.len(), api_calls: questions as u64 })
+            Ok(Observation::new(samples, self.resolvers.len(), questions as u64))
         }
         .boxed()
     }
@@ -322,7 +322,7 @@ impl DnsCollector {
         samples.push(SUCCESS.sample(labels, f64::from(u8::from(view.good()))).with_detail(&format!("{words}{hint}")));
         for (kind, answer) in &view.typed {
             let labels = [labels[0], labels[1], kind.as_str()];
-            samples.extend(LOOKUP.samples(labels, answer.state, None));
+            samples.push(LOOKUP.sample(labels, answer.state));
             samples.push(ANSWERS.sample(labels, answer.addresses.len() as f64));
             if let Some(ttl) = answer.ttl {
                 samples.push(TTL.sample(labels, f64::from(ttl)));
@@ -334,7 +334,7 @@ impl DnsCollector {
         samples.push(PROXIED.sample(labels, f64::from(u8::from(proxied))));
         if let Some(goal) = goal {
             let (state, why) = compare(view, goal, proxied);
-            samples.extend(TARGET.samples(labels, state, Some(&why)));
+            samples.push(TARGET.sample(labels, state).with_detail(&why));
         }
         if let Some(neighbour) = neighbour {
             let state = match (view.definite(), neighbour.definite()) {
@@ -342,7 +342,7 @@ impl DnsCollector {
                 (true, true) => "own",
                 _ => "unknown",
             };
-            samples.extend(ORIGIN.samples(labels, state, Some(&format!("{words}; a random neighbour answers {}", neighbour.words()))));
+            samples.push(ORIGIN.sample(labels, state).with_detail(&format!("{words}; a random neighbour answers {}", neighbour.words())));
         }
     }
 

@@ -148,7 +148,7 @@ impl Poll for HttpCollector {
             };
             self.remember(looked.iter().all(|(_, probe)| probe.outcome == Outcome::Ok));
             let api_calls = looked.len() as u64;
-            Ok(Observation { objects: looked.len(), samples: self.samples(&looked), api_calls })
+            Ok(Observation::new(self.samples(&looked), looked.len(), api_calls))
         }
         .boxed()
     }
@@ -173,14 +173,14 @@ impl HttpCollector {
         let good = self.history.iter().filter(|(_, good)| *good).count();
         let ratio = good as f64 / self.history.len().max(1) as f64;
         let detail = format!("{good} of {} looks", self.history.len());
-        samples.push(RATIO.sample([&self.target, &self.kind], ratio).with_detail(&detail));
+        samples.push(RATIO.sample([self.target.as_str(), &self.kind], ratio).with_detail(&detail));
         samples
     }
 
     fn probe_samples(&self, labels: [&str; 4], probe: &Probe, samples: &mut Vec<Sample>) {
         let flag = |good: bool| f64::from(u8::from(good));
         samples.push(SUCCESS.sample(labels, flag(probe.outcome == Outcome::Ok)).with_detail(&probe.detail));
-        samples.extend(OUTCOME.samples(labels, probe.outcome.as_str(), Some(&probe.detail)));
+        samples.push(OUTCOME.sample(labels, probe.outcome.as_str()).with_detail(&probe.detail));
         if let Some(status) = probe.status {
             samples.push(STATUS.sample(labels, f64::from(status)));
         }

@@ -32,7 +32,7 @@ async fn look(target: &str) -> Vec<String> {
     let Form::Poll(mut poll) = tasks.remove(0).form else { unreachable!() };
     let seen = poll.look(&Snapshot::default()).await.unwrap();
     let mut text = String::new();
-    for sample in &seen.samples {
+    for sample in seen.facts.iter().flat_map(|facts| facts.samples()) {
         crate::metric::write_family(&mut text, sample.family, std::iter::once(sample));
     }
     text.lines().filter(|line| !line.starts_with('#') && !line.contains("phase_duration")).map(str::to_owned).collect()
@@ -136,7 +136,7 @@ async fn the_ratio_remembers_the_window() {
     let mut last = None;
     for _ in 0..4 {
         let seen = poll.look(&Snapshot::default()).await.unwrap();
-        last = seen.samples.into_iter().find(|sample| sample.family.name == RATIO.0.name);
+        last = seen.of(RATIO.0.name).next().cloned();
     }
     let ratio = last.unwrap();
     assert_eq!((ratio.value.to_string().as_str(), ratio.detail.as_deref()), ("0.75", Some("3 of 4 looks")));

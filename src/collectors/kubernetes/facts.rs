@@ -12,10 +12,10 @@ const WORKLOAD: [&str; 5] = ["cluster", "selector", "kind", "namespace", "name"]
 const SERVICE: [&str; 3] = ["cluster", "namespace", "name"];
 
 const SELECTOR_STATE_NAME: &str = "readiness_selector_state";
-const NODES: Coverage = Coverage { states: SELECTOR_STATE_NAME, kinds: &["Node"] };
-const WORKLOADS: Coverage = Coverage { states: SELECTOR_STATE_NAME, kinds: &["Deployment", "StatefulSet", "DaemonSet"] };
-const CRON_JOBS: Coverage = Coverage { states: SELECTOR_STATE_NAME, kinds: &["CronJob"] };
-const SERVICES: Coverage = Coverage { states: SELECTOR_STATE_NAME, kinds: &["Service"] };
+const NODES: Coverage = Coverage { states: SELECTOR_STATE_NAME, seen: &["matched"], quiet: false, kinds: &["Node"] };
+const WORKLOADS: Coverage = Coverage { states: SELECTOR_STATE_NAME, seen: &["matched"], quiet: false, kinds: &["Deployment", "StatefulSet", "DaemonSet"] };
+const CRON_JOBS: Coverage = Coverage { states: SELECTOR_STATE_NAME, seen: &["matched"], quiet: false, kinds: &["CronJob"] };
+const SERVICES: Coverage = Coverage { states: SELECTOR_STATE_NAME, seen: &["matched"], quiet: false, kinds: &["Service"] };
 
 static VERSION: Gauge<2> =
     gauge("readiness_kubernetes_version_info", Unit::Number, &["cluster", "version"], "Version that the API server reports at /version.");
@@ -142,7 +142,7 @@ pub(super) fn samples(cluster: &str, version: &str, scopes: &[(Scope, Seen)]) ->
     for (scope, seen) in scopes {
         let labels = [cluster, scope.selector(), scope.kind()];
         let (state, why) = seen.state();
-        samples.extend(SELECTOR.samples(labels, state, Some(&why)));
+        samples.push(SELECTOR.sample(labels, state).with_detail(&why));
         let Some(rows) = seen.rows() else { continue };
         samples.push(MATCHED.sample(labels, rows.len() as f64));
         for ((namespace, name), row) in rows {
@@ -184,7 +184,7 @@ fn node_conditions(cluster: &str, node: &str, conditions: &BTreeMap<String, &'st
     // A node that has not registered has no conditions, and one without Ready is not ready.
     let missing = (!conditions.contains_key("Ready")).then_some(("Ready", "unknown"));
     let reported = conditions.iter().map(|(condition, status)| (condition.as_str(), *status));
-    reported.chain(missing).flat_map(|(condition, status)| NODE_CONDITION.samples([cluster, node, condition], status, None)).collect()
+    reported.chain(missing).map(|(condition, status)| NODE_CONDITION.sample([cluster, node, condition], status)).collect()
 }
 
 impl Scope {

@@ -233,7 +233,7 @@ impl ClusterWatch {
                     publish_at = None;
                     let objects = scopes.iter().filter_map(|(_, seen)| seen.rows()).map(BTreeMap::len).sum();
                     let samples = facts::samples(&self.cluster.name, &version, &scopes);
-                    publisher.publish(started.elapsed().min(self.timeout), Ok(Observation { samples, objects, api_calls: std::mem::take(&mut api_calls) }));
+                    publisher.publish(started.elapsed().min(self.timeout), Ok(Observation::new(samples, objects, std::mem::take(&mut api_calls))));
                 }
             }
         }
