@@ -35,6 +35,7 @@ fn main() {
             identity: vec![],
             covers: vec![],
             emits: vec![],
+            off: Vec::new(),
             interval: Duration::from_secs(15),
             keep: Duration::from_secs(45),
         });

@@ -39,6 +39,15 @@ pub struct Coverage {
     pub quiet: bool,
 }
 
+impl Coverage {
+    /// The same, for a metric that has series only for what is wrong.
+    #[must_use]
+    pub const fn quiet(mut self) -> Self {
+        self.quiet = true;
+        self
+    }
+}
+
 /// The declaration of one metric family, without its label count.
 #[derive(Debug, Clone, Copy)]
 pub struct Family {

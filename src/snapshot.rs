@@ -153,6 +153,8 @@ pub struct Source {
     pub covers: Vec<(&'static str, Vec<String>)>,
     /// Families this source fills when all is well, given its configuration.
     pub emits: Vec<&'static str>,
+    /// Families that are switched off, with the key of the configuration that would switch them on.
+    pub off: Vec<(&'static str, &'static str)>,
     /// Time between looks.
     pub interval: Duration,
     /// How long facts outlive the last good look.
@@ -403,6 +405,7 @@ pub(crate) mod tests {
             identity: vec![("target", name.to_owned())],
             covers: Vec::new(),
             emits: vec!["t_fact"],
+            off: Vec::new(),
             interval: Duration::from_secs(10),
             keep: Duration::from_secs(30),
         }

@@ -197,6 +197,7 @@ pub fn scene(given: &[Given], family: &'static Family, now: Timestamp) -> Snapsh
         identity: Vec::new(),
         covers: Vec::new(),
         emits: vec![family.name],
+        off: Vec::new(),
         interval: std::time::Duration::from_mins(1),
         keep: std::time::Duration::from_mins(3),
     };

@@ -433,6 +433,11 @@ impl Rule<'_> {
             return Err((CheckState::NotApplicable, format!("the {owner} collector is off")));
         }
         if lines.shown.is_empty() {
+            let views = context.snapshot.views.iter().filter(|view| view.source.collector == owner);
+            let off = views.flat_map(|view| &view.source.off).find(|(family, _)| *family == self.family.name);
+            if let Some((_, key)) = off {
+                return Err((CheckState::NotApplicable, format!("collectors.{owner}.{key} is not configured")));
+            }
             let wanted: Vec<_> = self.filter.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let which = if wanted.is_empty() { String::new() } else { format!(" with {}", wanted.join(", ")) };
             let name = self.family.name;
@@ -559,13 +564,7 @@ impl Rule<'_> {
         if let Some(detail) = &sample.detail {
             evidence = format!("{evidence} Seen: {}.", detail.trim_end_matches('.'));
         }
-        Line {
-            state,
-            severity,
-            evidence,
-            labels: labels_of(sample),
-            ..Line::unknown(String::new())
-        }
+        Line { state, severity, evidence, labels: labels_of(sample), ..Line::unknown(String::new()) }
     }
 }
 
@@ -621,6 +620,10 @@ fn violates(condition: &Condition, value: f64, compared: Option<f64>, context: &
         Condition::Differs(other) => bound(other).map(|other| value != other),
         Condition::ExpiresWithin(Horizon::Now(span)) => Some(value - now < span.as_secs_f64()),
         Condition::ExpiresWithin(Horizon::Event { after_event_end }) => Some(value - event_end(context) < after_event_end.as_secs_f64()),
+        Condition::ExpiresWithin(Horizon::During { during_event: margin }) => {
+            let start = context.event.map_or(context.now, |event| event.start).as_second() as f64;
+            Some(value >= start - margin.as_secs_f64() && value <= event_end(context) + margin.as_secs_f64())
+        }
         Condition::OlderThan(span) => Some(now - value > span.as_secs_f64()),
         Condition::Promql(_) => None,
     }

@@ -136,6 +136,11 @@ pub enum Horizon {
         /// Margin after the end.
         after_event_end: Span,
     },
+    /// Only what ends while the event runs is bad: before it, it is renewed in time.
+    During {
+        /// Margin before the start and after the end.
+        during_event: Span,
+    },
 }
 
 /// A harsher bound with its severity.

@@ -154,6 +154,7 @@ async fn a_stopped_collector_is_unknown_and_says_which() {
         identity: vec![("target", "london".into()), ("kind", "healthz".into())],
         covers: Vec::new(),
         emits: vec!["readiness_http_success"],
+        off: Vec::new(),
         interval: Duration::from_secs(10),
         keep: Duration::from_secs(30),
     });
@@ -202,7 +203,8 @@ fn a_waiver_covers_its_lines_until_it_ends() {
         reason: "no users there (Ada)".into(),
         until: "2026-11-22T00:00:00Z".parse().unwrap(),
     };
-    let state = |waiver: &Waiver| judge_one(check, &Context { snapshot: &snapshot, now: now(), event: None, waivers: std::slice::from_ref(waiver), memory: None });
+    let state =
+        |waiver: &Waiver| judge_one(check, &Context { snapshot: &snapshot, now: now(), event: None, waivers: std::slice::from_ref(waiver), memory: None });
     let waived = state(&waiver);
     assert_eq!(waived.state, CheckState::Waived);
     assert!(waived.lines[0].evidence.contains("Waived until 2026-11-22T00:00:00Z: no users there (Ada)"), "{:?}", waived.lines);

@@ -53,6 +53,7 @@ pub fn task(config: &AttestationsConfig) -> Task {
             identity: Vec::new(),
             covers: Vec::new(),
             emits: vec![SAID.0.name, EXPIRY.0.name],
+            off: Vec::new(),
             interval: config.interval.0,
             keep: config.interval.0 * 3,
         },
@@ -89,7 +90,10 @@ fn samples(entries: &[Entry]) -> Vec<Sample> {
             let validity = SignedDuration::try_from(entry.valid_for.unwrap_or(DEFAULT_VALIDITY).0).unwrap_or(SignedDuration::MAX);
             let until = entry.at.checked_add(validity).unwrap_or(Timestamp::MAX);
             let said = format!("confirmed by {} at {}", entry.who, entry.at.strftime("%Y-%m-%d %H:%M UTC"));
-            [SAID.sample([entry.attest.as_str()], entry.at.as_second() as f64), EXPIRY.sample([entry.attest.as_str()], until.as_second() as f64).with_detail(&said)]
+            [
+                SAID.sample([entry.attest.as_str()], entry.at.as_second() as f64),
+                EXPIRY.sample([entry.attest.as_str()], until.as_second() as f64).with_detail(&said),
+            ]
         })
         .collect()
 }

@@ -13,6 +13,7 @@ pub mod tls;
 use crate::config::Loaded;
 use crate::config::validate::did_you_mean;
 use crate::driver::Task;
+use crate::event::Schedule;
 use crate::metric::Family;
 
 /// A collector's name and the families that only it fills.
@@ -20,23 +21,30 @@ use crate::metric::Family;
 pub struct Collector {
     /// The `collector` label.
     pub name: &'static str,
-    /// Its metrics.
-    pub families: &'static [&'static Family],
+    /// Its metrics, by subject.
+    pub families: &'static [&'static [&'static Family]],
+}
+
+impl Collector {
+    /// All of its metrics.
+    pub fn families(&self) -> impl Iterator<Item = &'static Family> {
+        self.families.iter().copied().flatten().copied()
+    }
 }
 
 /// Every collector.
 pub static COLLECTORS: &[Collector] = &[
-    Collector { name: attestations::NAME, families: attestations::FAMILIES },
-    Collector { name: dns::NAME, families: dns::FAMILIES },
-    Collector { name: http::NAME, families: http::FAMILIES },
+    Collector { name: attestations::NAME, families: &[attestations::FAMILIES] },
+    Collector { name: dns::NAME, families: &[dns::FAMILIES] },
+    Collector { name: http::NAME, families: &[http::FAMILIES] },
     Collector { name: kubernetes::NAME, families: kubernetes::FAMILIES },
-    Collector { name: tls::NAME, families: tls::FAMILIES },
+    Collector { name: tls::NAME, families: &[tls::FAMILIES] },
 ];
 
 /// A family by name, or the rule that the name breaks.
 pub fn family(name: &str) -> Result<&'static Family, String> {
-    let families = || COLLECTORS.iter().flat_map(|collector| collector.families);
-    families().find(|family| family.name == name).copied().ok_or_else(|| {
+    let families = || COLLECTORS.iter().flat_map(Collector::families);
+    families().find(|family| family.name == name).ok_or_else(|| {
         let hint = did_you_mean(name, families().map(|family| family.name));
         format!("must name a metric of this exporter{hint}")
     })
@@ -44,7 +52,7 @@ pub fn family(name: &str) -> Result<&'static Family, String> {
 
 /// The collector that fills a family.
 pub fn owner(name: &str) -> &'static str {
-    let found = COLLECTORS.iter().find(|collector| collector.families.iter().any(|family| family.name == name));
+    let found = COLLECTORS.iter().find(|collector| collector.families().any(|family| family.name == name));
     found.map_or("unknown", |collector| collector.name)
 }
 
@@ -66,7 +74,8 @@ pub fn tasks(loaded: &Loaded) -> Result<Vec<Task>, String> {
         tasks.extend(dns::tasks(config)?);
     }
     if let Some(config) = kubernetes {
-        tasks.extend(kubernetes::tasks(config, &loaded.settings.clusters));
+        let schedules: Vec<_> = loaded.settings.events.iter().filter_map(|event| Schedule::parse(event).ok()).collect();
+        tasks.extend(kubernetes::tasks(config, &loaded.settings.clusters, &schedules));
     }
     Ok(tasks)
 }

@@ -150,6 +150,7 @@ fn task(config: &Config, target: &Target, roots: &Arc<RootCertStore>, lookup: &L
             identity: vec![("target", target.name.clone())],
             covers: Vec::new(),
             emits: FAMILIES.iter().map(|family| family.name).collect(),
+            off: Vec::new(),
             interval: config.interval.0,
             keep: config.interval.0 * 3,
         },

@@ -59,6 +59,11 @@ impl References<'_> {
         }
     }
 
+    /// Whether nothing was cut out, so that a missing name is really missing.
+    pub(crate) fn complete(&self) -> bool {
+        self.complete
+    }
+
     /// The Service must be watched.
     pub(crate) fn service(&self, path: &str, namespace: &str, name: &str, problems: &mut Problems) {
         if self.complete && !self.services.contains(&(namespace, name)) {
@@ -230,10 +235,13 @@ impl Settings {
             kubeconfig.iter_mut().chain(ca_file).for_each(join);
             token.iter_mut().for_each(secret);
         }
-        let super::CollectorsConfig { http, tls, dns: _, kubernetes: _ } = &mut self.collectors;
+        let super::CollectorsConfig { http, tls, dns: _, kubernetes } = &mut self.collectors;
         if let Some(http::Config { ca_file, targets, .. }) = http {
             ca_file.iter_mut().for_each(join);
             targets.iter_mut().flat_map(|target| &mut target.headers).filter_map(|header| header.value_from.as_mut()).for_each(secret);
+        }
+        if let Some(kubernetes) = kubernetes {
+            kubernetes.storage.ca_file.iter_mut().for_each(join);
         }
         if let Some(tls::Config { ca_file, .. }) = tls {
             ca_file.iter_mut().for_each(join);

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::rules::expression;
-use crate::checklist::{Check, CheckState, Checklist, Condition, Decision, Guard, Horizon, Kind};
+use crate::checklist::{Check, CheckState, Checklist, Condition, Decision, Guard, Kind};
 use crate::metric::Unit;
 
 const WIDTH: u64 = 24;
@@ -135,7 +135,7 @@ fn graph(checklist: &Checklist, check: &Check) -> Option<Value> {
     let unit = match family.unit {
         Unit::Ratio => "percentunit",
         Unit::Seconds => "s",
-        Unit::Timestamp if matches!(condition, Condition::ExpiresWithin(Horizon::Now(_) | Horizon::Event { .. }) | Condition::OlderThan(_)) => "s",
+        Unit::Timestamp if matches!(condition, Condition::ExpiresWithin(_) | Condition::OlderThan(_)) => "s",
         Unit::Bytes => "bytes",
         Unit::Number | Unit::Timestamp => "none",
     };

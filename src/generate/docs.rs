@@ -43,7 +43,7 @@ pub(super) fn metrics() -> String {
         "{HEADER}# Metrics\n\nFacts are cached: each source is looked at on its own clock, and a scrape shows what was last seen.\nA state set has one series per state, of which exactly one is 1.\n"
     );
     for collector in COLLECTORS {
-        table(&mut out, &format!("Collector `{}`", collector.name), collector.families);
+        table(&mut out, &format!("Collector `{}`", collector.name), &collector.families().collect::<Vec<_>>());
     }
     table(&mut out, "About looking", snapshot::FAMILIES);
     table(&mut out, "Events", event::FAMILIES);

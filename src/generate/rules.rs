@@ -157,6 +157,10 @@ pub fn expression(checklist: &str, family: &Family, filter: &BTreeMap<String, St
         Condition::ExpiresWithin(Horizon::Event { after_event_end }) => {
             format!("{} - {} < {}{}", worst("min"), event(checklist, "end"), after_event_end.as_secs_f64(), beyond(">="))
         }
+        Condition::ExpiresWithin(Horizon::During { during_event: margin }) => {
+            let (start, end, margin) = (event(checklist, "start"), event(checklist, "end"), margin.as_secs_f64());
+            format!("({} >= ({start} - {margin}) <= ({end} + {margin})) - time()", worst("min"))
+        }
         Condition::OlderThan(span) => format!("time() - {} > {}{}", worst("min"), span.as_secs_f64(), beyond("<=")),
         Condition::Promql(expr) => expr.clone(),
     };

@@ -92,10 +92,10 @@ fn every_metric_is_well_named_and_explained() {
     let mut seen = std::collections::BTreeSet::new();
     for family in collectors::COLLECTORS
         .iter()
-        .flat_map(|collector| collector.families)
-        .chain(crate::snapshot::FAMILIES)
-        .chain(crate::event::FAMILIES)
-        .chain(crate::verdict::FAMILIES)
+        .flat_map(|collector| collector.families())
+        .chain(crate::snapshot::FAMILIES.iter().copied())
+        .chain(crate::event::FAMILIES.iter().copied())
+        .chain(crate::verdict::FAMILIES.iter().copied())
     {
         let name = family.name;
         assert!(seen.insert(name), "{name} is declared twice");

@@ -133,6 +133,7 @@ fn task(config: &Config, name: &Name, resolvers: &[(String, TokioResolver)], pro
             identity: vec![("target", name.name.clone())],
             covers: Vec::new(),
             emits,
+            off: Vec::new(),
             interval: config.interval.0,
             keep: config.interval.0 * 3,
         },

@@ -106,6 +106,7 @@ fn task(config: &Config, target: &Target, tls: &Arc<rustls::ClientConfig>, looku
             identity: vec![("target", target.name.clone()), ("kind", target.kind.clone())],
             covers: Vec::new(),
             emits,
+            off: Vec::new(),
             interval,
             keep: interval * 3,
         },

@@ -1,47 +1,165 @@
-//! Objects of Kubernetes clusters, watched live: nodes, workloads by selector, Services.
+//! Kubernetes clusters, watched live: nodes, pods, events, workloads, capacity, Karpenter and more.
 //!
-//! One source per cluster, so that a cluster that hangs delays no other. Reads only what the
-//! configuration names, keeps a few numbers per object and never a whole object. Needs `list` and
-//! `watch` on the kinds that are selected, and nothing else.
+//! One watching source per cluster, so that a cluster that hangs delays no other, and beside it
+//! sources with clocks of their own for what has no watch: kubelets, the metrics API, reviews of
+//! access. Everything only reads. Keeps a few numbers per object and never a whole object.
 
+mod api;
+mod backups;
+mod capacity;
+mod classes;
+mod clock;
+mod cluster;
 mod config;
 mod connect;
-mod facts;
+mod eks;
+mod events;
+mod karpenter;
+mod kubelets;
+mod ledger;
+mod monitoring;
+mod nodes;
 mod objects;
-mod watch;
+mod pod;
+mod pods;
+mod quantity;
+mod quotas;
+mod resources;
+mod reviews;
+mod services;
+mod sight;
+mod usage;
+mod version;
+mod watched;
+mod workloads;
+mod workspaces;
 
-pub use config::{ClusterConfig, Config, Selector, ServiceRef, WorkloadKind};
-pub use facts::{FAMILIES, load_balancers};
+use std::sync::Arc;
 
+pub use config::{
+    Access, Backups, Capacity, ClientVersion, ClusterConfig, Config, Eks, Karpenter, NodeClasses, ObjectRef, PoolTemplate, Prometheus, Range, Reach,
+    ReplicaBand, Selector, ServiceRef, Storage, Usage, WorkloadKind, WorkspaceSelector,
+};
+pub use services::load_balancers;
+
+use crate::config::Span;
 use crate::driver::{Form, Task};
+use crate::event::Schedule;
+use crate::metric::Family;
 use crate::snapshot::Source;
 
 /// The `collector` label.
 pub const NAME: &str = "kubernetes";
 
-/// One task per cluster.
-pub fn tasks(config: &Config, clusters: &[ClusterConfig]) -> Vec<Task> {
-    clusters
-        .iter()
-        .map(|cluster| {
-            let wanted = watch::Wanted::of(config, &cluster.name);
-            Task {
-                source: Source {
-                    collector: NAME,
-                    name: cluster.name.clone(),
-                    identity: vec![("cluster", cluster.name.clone())],
-                    covers: vec![("selector", wanted.scopes.iter().map(|scope| scope.selector().to_owned()).collect())],
-                    emits: facts::emitted(&wanted),
-                    interval: config.interval.0,
-                    keep: config.interval.0 * 3,
-                },
-                fingerprint: format!("{cluster:?} {config:?}"),
-                timeout: config.timeout.0,
-                after: &[],
-                form: Form::Watch(Box::new(watch::ClusterWatch::new(cluster.clone(), wanted, config.interval.0, config.timeout.0))),
-            }
-        })
-        .collect()
+/// Families of this collector, by subject.
+pub static FAMILIES: &[&[&Family]] = &[
+    cluster::FAMILIES,
+    sight::FAMILIES,
+    nodes::FAMILIES,
+    kubelets::FAMILIES,
+    usage::FAMILIES,
+    pods::FAMILIES,
+    workspaces::FAMILIES,
+    capacity::REQUEST_FAMILIES,
+    capacity::FAMILIES,
+    events::FAMILIES,
+    karpenter::FAMILIES,
+    workloads::FAMILIES,
+    services::FAMILIES,
+    quotas::FAMILIES,
+    classes::FAMILIES,
+    monitoring::FAMILIES,
+    backups::FAMILIES,
+    reviews::FAMILIES,
+];
+
+/// The tasks of every cluster.
+pub fn tasks(config: &Config, clusters: &[ClusterConfig], schedules: &[Schedule]) -> Vec<Task> {
+    clusters.iter().flat_map(|cluster| cluster_tasks(config, cluster, schedules)).collect()
+}
+
+fn cluster_tasks(config: &Config, settings: &ClusterConfig, schedules: &[Schedule]) -> Vec<Task> {
+    let name = &settings.name;
+    let link = connect::Link::new(settings.clone(), config.timeout.0);
+    let cluster = Arc::new(cluster::Cluster::new(name, config, schedules));
+    let task = |suffix: &str, emits: Vec<&'static str>, interval: Span, timeout: Span, form: Form| Task {
+        source: Source {
+            collector: NAME,
+            name: format!("{name}{suffix}"),
+            identity: vec![("cluster", name.clone())],
+            covers: vec![("selector", cluster.selectors())],
+            emits,
+            off: off(config),
+            interval: interval.0,
+            keep: interval.0 * 3,
+        },
+        fingerprint: format!("{settings:?} {config:?} {schedules:?}"),
+        timeout: timeout.0,
+        after: &[],
+        form,
+    };
+    let names = |families: &[&'static Family]| families.iter().map(|family| family.name).collect::<Vec<_>>();
+    let watch = cluster::ClusterWatch::new(Arc::clone(&cluster), link.clone(), config.timeout.0);
+    let mut tasks = vec![task("", cluster.emitted(), config.interval, config.timeout, Form::Watch(Box::new(watch)))];
+    let storage = &config.storage;
+    let reach = storage.via.unwrap_or_else(|| link.default_reach());
+    if config.nodes && reach != Reach::Off {
+        let round = kubelets::Kubelets::new(Arc::clone(&cluster), link.clone(), storage.clone(), reach);
+        // A round may take the whole interval; each kubelet has a deadline of its own.
+        tasks.push(task(" kubelets", names(kubelets::FAMILIES), storage.interval, storage.interval, Form::Poll(Box::new(round))));
+    }
+    if config.nodes && config.usage.enabled {
+        let metrics = usage::Metrics::new(Arc::clone(&cluster), link.clone(), config.usage.timeout.0);
+        let mut emits = names(usage::NODE_FAMILIES);
+        if !cluster.watches_no_workload() {
+            emits.extend(names(usage::WORKLOAD_FAMILIES));
+        }
+        tasks.push(task(" metrics", emits, config.usage.interval, config.usage.interval, Form::Poll(Box::new(metrics))));
+    }
+    let access: Vec<_> = config.access.iter().filter(|access| config::here(&access.clusters, name)).cloned().collect();
+    let objects: Vec<_> = config.objects.iter().filter(|object| config::here(&object.clusters, name)).cloned().collect();
+    if !(access.is_empty() && objects.is_empty()) {
+        let mut emits = Vec::new();
+        let parts = [
+            (!access.is_empty(), reviews::ACCESS_FAMILIES),
+            (!objects.is_empty(), reviews::OBJECT_FAMILIES),
+            (objects.iter().any(|object| object.annotation.is_some()), reviews::ANNOTATION_FAMILIES),
+        ];
+        emits.extend(parts.into_iter().filter(|(on, _)| *on).flat_map(|(_, families)| names(families)));
+        let reviews = reviews::Reviews::new(name, link, access, objects, config.timeout.0);
+        tasks.push(task(" reviews", emits, Span(config.interval.0 * 4), Span(config.interval.0 * 4), Form::Poll(Box::new(reviews))));
+    }
+    tasks
+}
+
+/// What is switched off, by the key that would switch it on.
+fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
+    let named = |name: &str, families: &'static [&'static Family]| -> Vec<&'static Family> {
+        families.iter().copied().filter(|family| family.name.contains(name)).collect()
+    };
+    let velero = config.backups.as_ref().is_some_and(|part| part.velero.is_some());
+    let snapshots = config.backups.as_ref().is_some_and(|part| !part.volume_snapshots.is_empty());
+    let parts: [(bool, &'static str, Vec<&'static Family>); 18] = [
+        (config.nodes, "nodes", [nodes::FAMILIES, capacity::REQUEST_FAMILIES].concat()),
+        (config.pods, "pods", [pods::FAMILIES, capacity::REQUEST_FAMILIES, named("evictions", cluster::FAMILIES).as_slice()].concat()),
+        (config.events, "events", events::FAMILIES.to_vec()),
+        (config.quotas, "quotas", quotas::FAMILIES.to_vec()),
+        (config.storage_classes, "storage_classes", named("storageclass", classes::FAMILIES)),
+        (config.ingress_classes, "ingress_classes", named("ingressclass", classes::FAMILIES)),
+        (config.storage.via != Some(Reach::Off), "storage", kubelets::FAMILIES.to_vec()),
+        (config.usage.enabled, "usage", usage::FAMILIES.to_vec()),
+        (!config.workspaces.is_empty(), "workspaces", [workspaces::FAMILIES, quotas::PRESENT_FAMILIES].concat()),
+        (!config.images.is_empty(), "images", named("image_cached", nodes::FAMILIES)),
+        (config.karpenter.is_some(), "karpenter", karpenter::FAMILIES.to_vec()),
+        (config.capacity.is_some(), "capacity", capacity::FAMILIES.to_vec()),
+        (config.prometheus.is_some(), "prometheus", monitoring::FAMILIES.to_vec()),
+        (velero, "backups.velero", named("velero", backups::FAMILIES)),
+        (snapshots, "backups.volume_snapshots", named("snapshot", backups::FAMILIES)),
+        (!config.access.is_empty(), "access", reviews::ACCESS_FAMILIES.to_vec()),
+        (!config.objects.is_empty(), "objects", [reviews::OBJECT_FAMILIES, reviews::ANNOTATION_FAMILIES].concat()),
+        (!config.clients.is_empty(), "clients", named("client_version", cluster::FAMILIES)),
+    ];
+    parts.into_iter().filter(|(on, ..)| !on).flat_map(|(_, key, families)| families.into_iter().map(move |family| (family.name, key))).collect()
 }
 
 #[cfg(test)]

@@ -1,253 +1,277 @@
-//! The fields that are read of each kind. Everything else is skipped while parsing, so that a list
-//! of large objects never stands in memory.
+//! What all kinds of objects share: slim types that hold only the fields that are read, and rows
+//! that hold only what is kept. Everything else is skipped while parsing, so that a list of large
+//! objects never stands in memory.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use kube::Resource;
+use kube::core::DynamicResourceScope;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
-/// Only what identifies an object; labels, annotations and managed fields can be megabytes.
-fn slim<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Identity {
-        name: Option<String>,
-        namespace: Option<String>,
-        uid: Option<String>,
-        resource_version: Option<String>,
-        generation: Option<i64>,
-    }
-    let Identity { name, namespace, uid, resource_version, generation } = Identity::deserialize(deserializer)?;
-    Ok(ObjectMeta { name, namespace, uid, resource_version, generation, ..ObjectMeta::default() })
+use super::clock::Clock;
+use crate::metric::{Family, Sample};
+
+/// A parser of metadata that keeps what identifies an object and the named extras. Spelled out and
+/// not flattened: flattening makes serde build a tree of the whole metadata first.
+macro_rules! metadata {
+    ($(#[$about:meta])* $name:ident { $($extra:ident: $kind:ty),* }) => {
+        $(#[$about])*
+        pub(super) fn $name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
+            #[derive(Deserialize)]
+            #[serde(rename_all = "camelCase")]
+            struct Read {
+                name: Option<String>,
+                namespace: Option<String>,
+                uid: Option<String>,
+                resource_version: Option<String>,
+                generation: Option<i64>,
+                creation_timestamp: Option<Time>,
+                deletion_timestamp: Option<Time>,
+                $($extra: Option<$kind>,)*
+            }
+            let Read { name, namespace, uid, resource_version, generation, creation_timestamp, deletion_timestamp, $($extra),* } = Read::deserialize(deserializer)?;
+            Ok(ObjectMeta {
+                name,
+                namespace,
+                uid,
+                resource_version,
+                generation,
+                creation_timestamp,
+                deletion_timestamp,
+                $($extra,)*
+                ..ObjectMeta::default()
+            })
+        }
+    };
 }
 
-/// An object of a kind, with only the fields of `S` and `T`.
+metadata!(
+    /// Only what identifies an object; labels, annotations and managed fields can be megabytes.
+    slim {}
+);
+metadata!(
+    /// With labels.
+    labelled { labels: BTreeMap<String, String> }
+);
+metadata!(
+    /// With labels, annotations and owners.
+    described { labels: BTreeMap<String, String>, annotations: BTreeMap<String, String>, owner_references: Vec<OwnerReference> }
+);
+
+/// An object of a kind, with only the fields of its spec and status that are read.
 macro_rules! kind {
-    ($name:ident, $scope:ty, $group:literal, $version:literal, $plural:literal, $status:ty $(, $spec:ty)?) => {
-        #[derive(Debug, Clone, Deserialize)]
-        pub(super) struct $name {
-            #[serde(deserialize_with = "slim")]
-            pub(super) metadata: ObjectMeta,
+    ($name:ident, $group:literal, $version:literal, $plural:literal, $metadata:literal $(, $field:ident: $part:ty)*) => {
+        #[derive(Debug, Clone, serde::Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        pub(in crate::collectors::kubernetes) struct $name {
+            #[serde(deserialize_with = $metadata)]
+            pub(in crate::collectors::kubernetes) metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
             $(
-                #[serde(default, deserialize_with = "or_default")]
-                pub(super) spec: $spec,
-            )?
-            #[serde(default, deserialize_with = "or_default")]
-            pub(super) status: $status,
+                #[serde(default, deserialize_with = "super::objects::or_default")]
+                pub(in crate::collectors::kubernetes) $field: $part,
+            )*
         }
 
-        impl Resource for $name {
+        impl kube::Resource for $name {
             type DynamicType = ();
-            type Scope = $scope;
+            type Scope = kube::core::DynamicResourceScope;
 
-            fn kind(_: &()) -> Cow<'_, str> {
+            fn kind(_: &()) -> std::borrow::Cow<'_, str> {
                 stringify!($name).into()
             }
 
-            fn group(_: &()) -> Cow<'_, str> {
+            fn group(_: &()) -> std::borrow::Cow<'_, str> {
                 $group.into()
             }
 
-            fn version(_: &()) -> Cow<'_, str> {
+            fn version(_: &()) -> std::borrow::Cow<'_, str> {
                 $version.into()
             }
 
-            fn plural(_: &()) -> Cow<'_, str> {
+            fn plural(_: &()) -> std::borrow::Cow<'_, str> {
                 $plural.into()
             }
 
-            fn meta(&self) -> &ObjectMeta {
+            fn meta(&self) -> &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
                 &self.metadata
             }
 
-            fn meta_mut(&mut self) -> &mut ObjectMeta {
+            fn meta_mut(&mut self) -> &mut k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
                 &mut self.metadata
             }
         }
     };
 }
+pub(super) use kind;
 
-type Cluster = k8s_openapi::ClusterResourceScope;
-type Namespaced = k8s_openapi::NamespaceResourceScope;
-
-kind!(Node, Cluster, "", "v1", "nodes", NodeStatus, NodeSpec);
-kind!(Deployment, Namespaced, "apps", "v1", "deployments", ReplicaStatus, ReplicaSpec);
-kind!(StatefulSet, Namespaced, "apps", "v1", "statefulsets", ReplicaStatus, ReplicaSpec);
-kind!(DaemonSet, Namespaced, "apps", "v1", "daemonsets", DaemonSetStatus);
-kind!(CronJob, Namespaced, "batch", "v1", "cronjobs", CronJobStatus, CronJobSpec);
-kind!(Service, Namespaced, "", "v1", "services", ServiceStatus);
-
-/// `null` where an object is expected, as old servers and broken webhooks send it.
-fn or_default<'de, D: Deserializer<'de>, T: Default + DeserializeOwned>(deserializer: D) -> Result<T, D::Error> {
+/// `null` where something is expected, as old servers and broken webhooks send it.
+pub(super) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
-pub(super) struct NodeSpec {
-    #[serde(default)]
-    unschedulable: Option<bool>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-pub(super) struct NodeStatus {
-    #[serde(default, deserialize_with = "or_default")]
-    conditions: Vec<Condition>,
-}
-
+/// A condition, as most kinds report them.
 #[derive(Debug, Clone, Deserialize)]
-struct Condition {
-    r#type: String,
-    status: String,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-pub(super) struct ReplicaSpec {
-    replicas: Option<u32>,
-}
-
-/// Missing counts are 0: the API omits them.
-#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ReplicaStatus {
+pub(super) struct Condition {
+    pub(super) r#type: String,
     #[serde(default, deserialize_with = "or_default")]
-    ready_replicas: u32,
-    #[serde(default, deserialize_with = "or_default")]
-    updated_replicas: u32,
-    #[serde(default, deserialize_with = "or_default")]
-    available_replicas: u32,
-    observed_generation: Option<i64>,
+    pub(super) status: String,
+    pub(super) reason: Option<String>,
+    pub(super) message: Option<String>,
+    pub(super) last_transition_time: Option<Time>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct DaemonSetStatus {
-    #[serde(default, deserialize_with = "or_default")]
-    desired_number_scheduled: u32,
-    #[serde(default, deserialize_with = "or_default")]
-    number_ready: u32,
-    #[serde(default, deserialize_with = "or_default")]
-    updated_number_scheduled: u32,
-    #[serde(default, deserialize_with = "or_default")]
-    number_available: u32,
-    observed_generation: Option<i64>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-pub(super) struct CronJobSpec {
-    suspend: Option<bool>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct CronJobStatus {
-    last_schedule_time: Option<Timestamp>,
-    last_successful_time: Option<Timestamp>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ServiceStatus {
-    #[serde(default, deserialize_with = "or_default")]
-    load_balancer: LoadBalancer,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-struct LoadBalancer {
-    #[serde(default, deserialize_with = "or_default")]
-    ingress: Vec<Ingress>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct Ingress {
-    hostname: Option<String>,
-    ip: Option<String>,
-}
-
-/// What is kept of an object.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Row {
-    Node { schedulable: bool, conditions: BTreeMap<String, &'static str> },
-    Replicas { desired: u32, ready: u32, updated: u32, available: u32, complete: bool },
-    CronJob { suspended: bool, last_schedule: Option<Timestamp>, last_success: Option<Timestamp> },
-    Service { addresses: Vec<String> },
-}
-
-/// An object that can be reduced to a row.
-pub(super) trait Slim: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static {
-    fn row(self) -> Row;
-}
-
-impl Slim for Node {
-    fn row(self) -> Row {
-        let conditions = self.status.conditions.into_iter().map(|condition| {
-            let status = match condition.status.as_str() {
-                "True" => "true",
-                "False" => "false",
-                // The kubelet stopped reporting; the node controller says so after 40 s.
-                _ => "unknown",
-            };
-            (condition.r#type, status)
-        });
-        Row::Node { schedulable: !self.spec.unschedulable.unwrap_or(false), conditions: conditions.collect() }
-    }
-}
-
-fn replicas(spec: &ReplicaSpec, status: &ReplicaStatus, generation: Option<i64>) -> Row {
-    // `replicas` defaults to 1 on the server; an object without it was never defaulted.
-    let desired = spec.replicas.unwrap_or(1);
-    let observed = status.observed_generation >= generation;
-    Row::Replicas {
-        desired,
-        ready: status.ready_replicas,
-        updated: status.updated_replicas,
-        available: status.available_replicas,
-        complete: observed && status.updated_replicas == desired && status.available_replicas == desired,
-    }
-}
-
-impl Slim for Deployment {
-    fn row(self) -> Row {
-        replicas(&self.spec, &self.status, self.metadata.generation)
-    }
-}
-
-impl Slim for StatefulSet {
-    fn row(self) -> Row {
-        replicas(&self.spec, &self.status, self.metadata.generation)
-    }
-}
-
-impl Slim for DaemonSet {
-    fn row(self) -> Row {
-        let DaemonSetStatus {
-            desired_number_scheduled: desired,
-            number_ready,
-            updated_number_scheduled: updated,
-            number_available: available,
-            observed_generation,
-        } = self.status;
-        let observed = observed_generation >= self.metadata.generation;
-        Row::Replicas { desired, ready: number_ready, updated, available, complete: observed && updated == desired && available == desired }
-    }
-}
-
-impl Slim for CronJob {
-    fn row(self) -> Row {
-        Row::CronJob {
-            suspended: self.spec.suspend.unwrap_or(false),
-            last_schedule: self.status.last_schedule_time,
-            last_success: self.status.last_successful_time,
+impl Condition {
+    /// `true`, `false` or `unknown`; what is neither, or missing, is not known.
+    pub(super) fn state(&self) -> &'static str {
+        match self.status.as_str() {
+            "True" => "true",
+            "False" => "false",
+            _ => "unknown",
         }
     }
 }
 
-impl Slim for Service {
-    fn row(self) -> Row {
-        let ingress = self.status.load_balancer.ingress.into_iter();
-        Row::Service { addresses: ingress.filter_map(|entry| entry.hostname.or(entry.ip)).collect() }
+/// States of a condition.
+pub(super) const CONDITION_STATES: &[&str] = &["true", "false", "unknown"];
+
+/// A kind that can be listed and watched.
+pub(super) trait Object:
+    Resource<DynamicType = (), Scope = DynamicResourceScope> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync + 'static
+{
+}
+impl<K> Object for K where K: Resource<DynamicType = (), Scope = DynamicResourceScope> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync + 'static {}
+
+/// Labels that all facts of a scope share, and how the cluster's clock differs.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) cluster: Arc<str>,
+    pub(super) selector: Arc<str>,
+    pub(super) kind: Arc<str>,
+    pub(super) clock: Clock,
+}
+
+/// What is kept of the objects of one scope.
+pub(super) trait Keep: Send + 'static {
+    /// The slim type.
+    type Object: Object;
+    /// The `kind` label.
+    const KIND: &'static str;
+    /// Families that it fills.
+    const FAMILIES: &'static [&'static Family];
+
+    /// A list begins: what it does not name is gone when it is complete.
+    fn begin(&mut self);
+    /// Takes an object in; whether anything that is kept changed.
+    fn put(&mut self, object: Self::Object, listed: bool) -> bool;
+    /// Whether anything that is kept changed.
+    fn remove(&mut self, object: &Self::Object) -> bool;
+    /// The list is complete.
+    fn complete(&mut self);
+    /// Objects that match.
+    fn len(&self) -> usize;
+    /// Facts that follow from these objects alone.
+    fn facts(&self, place: &Place, samples: &mut Vec<Sample>);
+}
+
+/// Namespace and name; cluster-wide objects have no namespace.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    pub(super) namespace: Arc<str>,
+    pub(super) name: Arc<str>,
+}
+
+impl Key {
+    pub(super) fn of(meta: &ObjectMeta) -> Self {
+        Self { namespace: meta.namespace.as_deref().unwrap_or_default().into(), name: meta.name.as_deref().unwrap_or_default().into() }
     }
+}
+
+/// A kind of which every object becomes a row.
+pub(super) trait Kind: Object {
+    /// What is kept of an object.
+    type Row: PartialEq + std::fmt::Debug + Send;
+    /// The `kind` label.
+    const KIND: &'static str;
+    /// Families that its rows fill.
+    const FAMILIES: &'static [&'static Family];
+
+    /// Reduces an object to its row.
+    fn row(self) -> Self::Row;
+    /// Facts that follow from these rows alone.
+    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>);
+}
+
+/// A row, and whether the list in progress has named it yet.
+#[derive(Debug)]
+struct Entry<R> {
+    row: R,
+    round: u32,
+}
+
+/// The rows of a kind. A list updates them in place and sweeps out what it did not name, so that a
+/// second list of a large cluster needs no second copy.
+#[derive(Debug)]
+pub(super) struct Rows<K: Kind> {
+    rows: BTreeMap<Key, Entry<K::Row>>,
+    round: u32,
+    only: Vec<String>,
+}
+
+impl<K: Kind> Rows<K> {
+    /// Rows of objects with these names; of all when there are none.
+    pub(super) fn only(names: &[String]) -> Self {
+        Self { rows: BTreeMap::new(), round: 0, only: names.to_vec() }
+    }
+
+    /// In order of their keys.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &K::Row)> {
+        self.rows.iter().map(|(key, entry)| (key, &entry.row))
+    }
+}
+
+impl<K: Kind> Keep for Rows<K> {
+    type Object = K;
+    const KIND: &'static str = K::KIND;
+    const FAMILIES: &'static [&'static Family] = K::FAMILIES;
+
+    fn begin(&mut self) {
+        self.round = self.round.wrapping_add(1);
+    }
+
+    fn put(&mut self, object: K, _: bool) -> bool {
+        let key = Key::of(object.meta());
+        if !self.only.is_empty() && !self.only.iter().any(|name| **name == *key.name) {
+            return false;
+        }
+        let entry = Entry { row: object.row(), round: self.round };
+        let changed = self.rows.get(&key).is_none_or(|old| old.row != entry.row);
+        self.rows.insert(key, entry);
+        changed
+    }
+
+    fn remove(&mut self, object: &K) -> bool {
+        self.rows.remove(&Key::of(object.meta())).is_some()
+    }
+
+    fn complete(&mut self) {
+        let round = self.round;
+        self.rows.retain(|_, entry| entry.round == round);
+    }
+
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn facts(&self, place: &Place, samples: &mut Vec<Sample>) {
+        K::facts(self, place, samples);
+    }
+}
+
+/// 1 or 0.
+pub(super) fn flag(is: bool) -> f64 {
+    f64::from(u8::from(is))
 }

@@ -1,92 +1,296 @@
-//! Parsing what API servers send, and what is kept of a watch that fails.
+//! Parsing what API servers send, what is kept of it, and what a watch that fails leaves seen.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::objects::{CronJob, DaemonSet, Deployment, Node, Row, Service, Slim, StatefulSet};
-use super::watch::{Scope, Seen, Wanted};
-use super::*;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
 
-fn row<K: Slim>(json: &str) -> Row {
-    serde_json::from_str::<K>(json).unwrap_or_else(|error| panic!("{json}: {error}")).row()
+use super::clock::Clock;
+use super::nodes::{Interests, Nodes};
+use super::objects::{Keep, Kind, Place, Rows};
+use super::pods::Pods;
+use super::watched::{Query, Scope, Watched};
+use super::workloads::{CronJob, DaemonSet, Deployment, StatefulSet};
+use super::workspaces::Workspaces;
+use super::*;
+use crate::metric::Sample;
+use crate::snapshot::{CollectError, ErrorClass};
+
+fn place(kind: &str) -> Place {
+    Place { cluster: "eu".into(), selector: "s".into(), kind: kind.into(), clock: Clock::default() }
+}
+
+fn read<T: serde::de::DeserializeOwned>(json: &Value) -> T {
+    serde_json::from_str(&json.to_string()).unwrap_or_else(|error| panic!("{json}: {error}"))
+}
+
+fn facts(kept: &impl Keep) -> Vec<Sample> {
+    let mut samples = Vec::new();
+    kept.facts(&place("K"), &mut samples);
+    samples
+}
+
+/// Facts of objects, as text without the names of the labels.
+fn told<T: Keep>(mut kept: T, objects: &[Value]) -> Vec<String> {
+    kept.begin();
+    for object in objects {
+        kept.put(read(object), true);
+    }
+    kept.complete();
+    facts(&kept).iter().map(words).collect()
+}
+
+fn words(sample: &Sample) -> String {
+    let labels: Vec<&str> = sample.label_pairs().map(|(_, value)| value).collect();
+    let value = sample.state().map_or_else(|| sample.value.to_string(), str::to_owned);
+    format!("{} {} = {value}", sample.family.name.trim_start_matches("readiness_"), labels.join("/"))
+}
+
+fn rows<K: Kind>(objects: &[Value]) -> Vec<String> {
+    told(Rows::<K>::only(&[]), objects)
+}
+
+fn pods(objects: &[Value]) -> Vec<String> {
+    told(Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default()), objects)
+}
+
+#[track_caller]
+fn says(told: &[String], line: &str) {
+    assert!(told.iter().any(|own| own == line), "{line} is not in\n{}", told.join("\n"));
 }
 
 #[test]
 fn fields_that_are_missing_or_null_are_what_the_api_means_by_that() {
-    let zero = Row::Replicas { desired: 3, ready: 0, updated: 0, available: 0, complete: false };
-    for status in ["", r#","status":null"#, r#","status":{}"#, r#","status":{"readyReplicas":null}"#] {
-        assert_eq!(row::<Deployment>(&format!(r#"{{"metadata":{{"name":"a","generation":1}},"spec":{{"replicas":3}}{status}}}"#)), zero, "{status}");
+    for status in [json!({}), json!(null), json!({ "readyReplicas": null })] {
+        let told = rows::<Deployment>(&[json!({ "metadata": { "name": "a", "generation": 1 }, "spec": { "replicas": 3 }, "status": status })]);
+        says(&told, "workload_ready_replicas eu/s/K//a = 0");
+        says(&told, "workload_rollout_complete eu/s/K//a = 0");
     }
-    assert_eq!(row::<Service>(r#"{"metadata":{"name":"a"},"status":{"loadBalancer":{"ingress":null}}}"#), Row::Service { addresses: vec![] });
-    assert_eq!(row::<Node>(r#"{"metadata":{"name":"a"},"spec":null,"status":{"conditions":null}}"#), Row::Node { schedulable: true, conditions: [].into() });
-    let Row::CronJob { suspended, last_schedule, last_success } = row::<CronJob>(r#"{"metadata":{"name":"a"},"spec":{}}"#) else { unreachable!() };
-    assert!(!suspended && last_schedule.is_none() && last_success.is_none());
+    let told = rows::<services::Service>(&[json!({ "metadata": { "name": "a" }, "status": { "loadBalancer": { "ingress": null } } })]);
+    says(&told, "service_load_balancer_ready eu//a = 0");
+    let told = told_nodes(&[
+        json!({ "metadata": { "name": "a", "labels": null }, "spec": null, "status": { "conditions": null, "allocatable": null, "images": null } }),
+    ]);
+    says(&told, "node_schedulable eu/a = 1");
+    says(&told, "node_condition_state eu/a/Ready = unknown");
+    assert!(!told.iter().any(|line| line.contains("bytes")), "absent is not zero: {told:?}");
+    let told = rows::<CronJob>(&[json!({ "metadata": { "name": "a" }, "spec": {} })]);
+    says(&told, "cronjob_suspended eu/s/K//a = 0");
+    assert!(!told.iter().any(|line| line.contains("timestamp")));
+    for status in [json!(null), json!({}), json!({ "containerStatuses": null, "conditions": null, "phase": null })] {
+        says(
+            &pods(&[json!({ "metadata": { "name": "p", "namespace": "n" }, "spec": { "containers": null, "volumes": null }, "status": status })]),
+            "pods eu/unknown = 1",
+        );
+    }
+}
+
+fn told_nodes(nodes: &[Value]) -> Vec<String> {
+    told(Nodes::new(Interests { images: vec!["r/a:1".to_owned()], ..Interests::default() }), nodes)
 }
 
 #[test]
 fn a_rollout_is_complete_only_when_its_generation_was_observed() {
-    let deployment = |observed: i64| {
-        format!(
-            r#"{{"metadata":{{"name":"a","generation":2,"managedFields":[{{"fieldsV1":{{"f:spec":{{}}}}}}]}},"spec":{{"replicas":2}},"status":{{"observedGeneration":{observed},"readyReplicas":2,"updatedReplicas":2,"availableReplicas":2}}}}"#
-        )
-    };
-    let complete = |row| matches!(row, Row::Replicas { complete: true, .. });
-    assert!(complete(row::<Deployment>(&deployment(2))));
-    assert!(!complete(row::<Deployment>(&deployment(1))));
-    assert!(complete(row::<StatefulSet>(&deployment(2))));
-    assert!(complete(row::<DaemonSet>(
-        r#"{"metadata":{"name":"a","generation":1},"status":{"observedGeneration":1,"desiredNumberScheduled":5,"numberReady":5,"updatedNumberScheduled":5,"numberAvailable":5}}"#
-    )));
+    let status = json!({ "observedGeneration": 2, "readyReplicas": 2, "updatedReplicas": 2, "availableReplicas": 2 });
+    let deployment = |generation: i64| json!({ "metadata": { "name": "a", "generation": generation, "managedFields": [{ "fieldsV1": { "f:spec": {} } }] }, "spec": { "replicas": 2 }, "status": status });
+    says(&rows::<Deployment>(&[deployment(2)]), "workload_rollout_complete eu/s/K//a = 1");
+    says(&rows::<Deployment>(&[deployment(3)]), "workload_rollout_complete eu/s/K//a = 0");
+    says(&rows::<StatefulSet>(&[deployment(2)]), "workload_rollout_complete eu/s/K//a = 1");
+    let daemon = json!({ "metadata": { "name": "a", "generation": 1 }, "status": { "observedGeneration": 1, "desiredNumberScheduled": 5, "numberReady": 5, "updatedNumberScheduled": 5, "numberAvailable": 5 } });
+    says(&rows::<DaemonSet>(&[daemon]), "workload_rollout_complete eu/s/K//a = 1");
 }
 
 #[test]
-fn a_node_without_a_ready_condition_is_not_known_to_be_ready() {
-    let node = row::<Node>(r#"{"metadata":{"name":"n"},"status":{"conditions":[{"type":"DiskPressure","status":"False"}]}}"#);
-    let seen = Seen { rows: Some([((String::new(), "n".to_owned()), node)].into()), ..Seen::default() };
-    let samples = facts::samples("eu", "v1", &[(Scope::Nodes, seen)]);
-    let current: Vec<_> = samples.iter().filter(|sample| sample.family.name == "readiness_node_condition_state").collect();
-    let states: Vec<_> = current.iter().map(|sample| (sample.label("condition").unwrap(), sample.label("state").unwrap())).collect();
-    assert_eq!(states, [("DiskPressure", "false"), ("Ready", "unknown")]);
+fn the_revision_to_go_back_to_is_the_highest_below_the_present_one() {
+    let annotated = |name: &str, uid: &str, owner: &str, revision: &str| {
+        json!({ "metadata": { "name": name, "uid": uid, "annotations": { "deployment.kubernetes.io/revision": revision },
+            "ownerReferences": [{ "apiVersion": "apps/v1", "kind": "Deployment", "name": "d", "uid": owner, "controller": true }] } })
+    };
+    let mut deployments = Rows::<Deployment>::only(&[]);
+    deployments.put(read(&annotated("d", "d1", "", "7")), true);
+    let mut sets = Rows::<workloads::ReplicaSet>::only(&[]);
+    let told = |sets: &Rows<workloads::ReplicaSet>| {
+        let mut samples = Vec::new();
+        workloads::revisions(&deployments, sets, &place("Deployment"), &mut samples);
+        samples.iter().map(words).collect::<Vec<_>>()
+    };
+    says(&told(&sets), "deployment_previous_revision eu/s/Deployment//d = 0");
+    for (name, owner, revision) in [("d-1", "d1", "3"), ("d-2", "d1", "5"), ("d-3", "d1", "7"), ("x-1", "other", "6")] {
+        sets.put(read(&annotated(name, name, owner, revision)), true);
+    }
+    says(&told(&sets), "deployment_previous_revision eu/s/Deployment//d = 5");
+    says(&told(&sets), "deployment_revision eu/s/Deployment//d = 7");
+}
+
+fn ago(seconds: i64) -> String {
+    jiff::Timestamp::from_second(clock::now() - seconds).unwrap().to_string()
+}
+
+#[test]
+fn what_containers_wait_for_is_told_by_namespace_and_reason() {
+    let waiting = |name: &str, reason: &str, statuses: &str| {
+        json!({ "metadata": { "name": name, "namespace": "ws", "uid": name, "creationTimestamp": ago(900) },
+            "spec": { "nodeName": "n1", "containers": [{ "name": "c" }] },
+            "status": { "phase": "Pending", "startTime": ago(600), statuses: [{ "name": "c", "state": { "waiting": { "reason": reason } } }] } })
+    };
+    let told = pods(&[
+        waiting("a", "ImagePullBackOff", "containerStatuses"),
+        waiting("b", "ImagePullBackOff", "initContainerStatuses"),
+        waiting("c", "ContainerCreating", "containerStatuses"),
+        waiting("d", "SomethingNew", "containerStatuses"),
+    ]);
+    says(&told, "containers_waiting eu/ws/image_pull/ImagePullBackOff = 2");
+    says(&told, "containers_waiting eu/ws/creating/ContainerCreating = 1");
+    says(&told, "containers_waiting eu/ws/other/Other = 1");
+    says(&told, &format!("containers_waiting_oldest_timestamp_seconds eu/ws/creating/ContainerCreating = {}", clock::now() - 600));
+}
+
+#[test]
+fn an_unscheduled_pod_is_told_by_what_the_scheduler_lacks() {
+    let pending = |name: &str, message: &str| {
+        json!({ "metadata": { "name": name, "namespace": "ws", "uid": name, "creationTimestamp": ago(30) }, "spec": { "containers": [] },
+            "status": { "phase": "Pending", "conditions": [{ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message, "lastTransitionTime": ago(20) }] } })
+    };
+    let told = pods(&[
+        pending("a", "0/5 nodes are available: 2 Insufficient cpu, 3 node(s) had untolerated taint {dedicated: x}."),
+        pending("b", "0/5 nodes are available: 5 node(s) had untolerated taint {dedicated: x}."),
+        pending("c", "0/5 nodes are available: 5 node(s) didn't match Pod's node affinity/selector."),
+        pending("d", ""),
+    ]);
+    for (class, line) in [("insufficient_cpu", 1), ("taint", 1), ("affinity", 1), ("other", 1)] {
+        says(&told, &format!("pods_unscheduled eu/ws/{class} = {line}"));
+    }
+}
+
+#[test]
+fn evictions_kills_and_restarts_are_counted_after_their_pod_is_gone() {
+    let message =
+        "The node was low on resource: ephemeral-storage. Threshold quantity: 2139512454, available: 1800Ki. Container dev was using 9Gi, request is 0.";
+    let evicted = json!({ "metadata": { "name": "a", "namespace": "ws", "uid": "u1" }, "spec": { "containers": [] },
+        "status": { "phase": "Failed", "reason": "Evicted", "message": message, "startTime": ago(60) } });
+    let restarted = |count: u32| {
+        json!({ "metadata": { "name": "b", "namespace": "ws", "uid": "u2" }, "spec": { "containers": [{ "name": "c" }] },
+            "status": { "phase": "Running", "containerStatuses": [{ "name": "c", "restartCount": count, "state": { "running": {} },
+                "lastState": { "terminated": { "exitCode": 137, "reason": "OOMKilled", "finishedAt": ago(10) } } }] } })
+    };
+    let mut kept = Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default());
+    kept.begin();
+    kept.put(read(&evicted), true);
+    kept.put(read(&restarted(2)), true);
+    kept.complete();
+    kept.put(read(&restarted(5)), false);
+    kept.remove(&read(&evicted));
+    kept.remove(&read(&restarted(5)));
+    let told: Vec<String> = facts(&kept).iter().map(words).collect();
+    says(&told, "containers_oom_killed eu/ws = 1");
+    says(&told, "container_restarts_total eu/ws = 5");
+    says(&told, "container_restarts_recent eu/ws = 4");
+    assert_eq!(kept.evictions.recent().map(|(_, (namespace, resource))| (&**namespace, *resource)).collect::<Vec<_>>(), [("ws", "ephemeral_storage")]);
+    assert_eq!(kept.len(), 0);
+}
+
+#[test]
+fn what_a_pod_asks_for_is_summed_by_node_and_taken_back() {
+    let pod = |name: &str, node: &str, phase: &str| {
+        json!({ "metadata": { "name": name, "namespace": "ws", "uid": name },
+            "spec": { "nodeName": node,
+                "containers": [{ "name": "a", "resources": { "requests": { "cpu": "500m", "memory": "1Gi" }, "limits": { "cpu": "2", "ephemeral-storage": "5Gi" } } }, { "name": "b", "resources": { "requests": { "cpu": "nonsense" } } }],
+                "initContainers": [{ "name": "big", "resources": { "requests": { "cpu": 2, "memory": "100Mi" } } }, { "name": "sidecar", "restartPolicy": "Always", "resources": { "requests": { "memory": "24Mi" } } }],
+                "volumes": [{ "name": "v", "emptyDir": {} }, { "name": "ram", "emptyDir": { "medium": "Memory" } }] },
+            "status": { "phase": phase } })
+    };
+    let mut kept = Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default());
+    kept.begin();
+    kept.put(read(&pod("a", "n1", "Running")), true);
+    kept.put(read(&pod("b", "n1", "Running")), true);
+    kept.complete();
+    let load = kept.load("n1").requests.0;
+    assert_eq!(load, [4.0, 2.0 * (1024.0 + 24.0) * 1024.0 * 1024.0, 0.0, 2.0], "the largest step counts, and a sidecar stays");
+    assert_eq!(kept.load("n1").limits.0[0], 4.0);
+    let told: Vec<String> = facts(&kept).iter().map(words).collect();
+    says(&told, "pods_without_storage_limit eu/ws/limit = 2");
+    says(&told, "pods_without_storage_limit eu/ws/size_limit = 2");
+    kept.put(read(&pod("a", "n1", "Succeeded")), false);
+    assert_eq!(kept.load("n1").requests.0[3], 1.0);
+    kept.remove(&read(&pod("b", "n1", "Running")));
+    assert_eq!(kept.load("n1").requests.0, [0.0; 4]);
+    // A list that no longer names a pod sweeps it out.
+    kept.begin();
+    kept.complete();
+    assert_eq!(kept.len(), 0);
+}
+
+#[test]
+fn a_claim_expires_by_its_age_and_never_when_it_never_does() {
+    let claim = |name: &str, after: &str| {
+        json!({ "metadata": { "name": name, "creationTimestamp": "2026-01-01T08:00:00Z", "labels": { "karpenter.sh/nodepool": "ws" } }, "spec": { "expireAfter": after },
+            "status": { "conditions": [{ "type": "Initialized", "status": "True", "lastTransitionTime": "2026-01-01T08:01:30Z" }, { "type": "Drifted", "status": "True", "reason": "AMIDrift" }] } })
+    };
+    let told = rows::<karpenter::NodeClaim>(&[claim("a", "8h"), claim("b", "Never")]);
+    says(&told, "nodeclaim_expiry_timestamp_seconds eu/ws/a = 1767283200");
+    assert_eq!(told.iter().filter(|line| line.contains("expiry")).count(), 1);
+    says(&told, "nodeclaims eu/ws/ready = 2");
+    says(&told, "nodeclaims eu/ws/drifted = 2");
+    says(&told, "nodeclaim_launch_duration_seconds eu/ws/max = 90");
+}
+
+#[test]
+fn labels_of_any_legal_text_survive() {
+    let name = "a".repeat(253);
+    let told = rows::<quotas::ResourceQuota>(&[json!({ "metadata": { "name": name, "namespace": "ü\"\\\n" },
+        "status": { "hard": { "requests.cpu": "10", "pods": "0", "strange": "-5" }, "used": { "requests.cpu": "9" } } })]);
+    says(&told, &format!("resourcequota_used_ratio eu/ü\"\\\n/{name}/requests.cpu = 0.9"));
+    assert!(!told.iter().any(|line| line.contains("strange") || line.contains("used_ratio") && line.contains("pods")), "{told:?}");
+}
+
+fn watched(changed: &Arc<Notify>) -> Watched<Nodes> {
+    Watched::new("nodes", Query::default(), Nodes::new(Interests::default()), Duration::from_secs(10), changed)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_is_unseen_at_once_and_a_hiccup_only_after_keep() {
-    use crate::snapshot::{CollectError, ErrorClass};
+    let changed = Arc::new(Notify::new());
     let seen = |class| {
-        let mut seen = Seen { keep: Duration::from_secs(30), ..Seen::default() };
-        seen.rows = Some([].into());
-        seen.failure = Some((tokio::time::Instant::now(), CollectError::new(class, "list pods: no")));
-        seen
+        let watched = watched(&changed);
+        watched.begin();
+        watched.complete();
+        watched.fail(CollectError::new(class, "list nodes: no"));
+        watched
     };
-    let (denied, server) = (seen(ErrorClass::Denied), seen(ErrorClass::Server));
-    assert_eq!((denied.state().0, server.state().0), ("unseen", "empty"));
-    assert_eq!(denied.state().1, "list pods: no");
+    let (denied, missing, server) = (seen(ErrorClass::Denied), seen(ErrorClass::NotFound), seen(ErrorClass::Server));
+    assert_eq!((denied.sight().state, missing.sight().state, server.sight().state), ("unseen", "unseen", "empty"));
+    assert!(denied.sight().denied && denied.sight().words == "list nodes: no");
     tokio::time::advance(Duration::from_secs(31)).await;
-    assert_eq!(server.state().0, "unseen");
+    assert_eq!(server.sight().state, "unseen");
 }
 
 /// A list that begins and fails again and again must not keep old rows alive for ever.
 #[tokio::test(start_paused = true)]
 async fn trying_again_is_no_proof_of_life() {
-    use super::watch::Change;
-    use crate::snapshot::{CollectError, ErrorClass};
-    let mut seen = Seen { keep: Duration::from_secs(30), ..Seen::default() };
-    seen.apply(&Scope::Nodes, Ok(Change::Complete));
+    let changed = Arc::new(Notify::new());
+    let watched = watched(&changed);
+    watched.begin();
+    watched.complete();
     for _ in 0..31 {
-        seen.apply(&Scope::Nodes, Ok(Change::Restart));
-        seen.apply(&Scope::Nodes, Err(CollectError::new(ErrorClass::Server, "list nodes: status 500")));
+        watched.begin();
+        watched.put(read(&json!({ "metadata": { "name": "n" } })), true);
+        watched.fail(CollectError::new(ErrorClass::Server, "list nodes: status 500"));
         tokio::time::advance(Duration::from_secs(1)).await;
     }
-    assert_eq!(seen.state().0, "unseen");
-    seen.apply(&Scope::Nodes, Ok(Change::Restart));
-    assert_eq!(seen.state().0, "unseen", "a list that begins proves nothing");
-    seen.apply(&Scope::Nodes, Ok(Change::Complete));
-    assert_eq!(seen.state().0, "empty");
+    assert_eq!(watched.sight().state, "unseen");
+    watched.begin();
+    assert_eq!(watched.sight().state, "unseen", "a list that begins proves nothing");
+    watched.complete();
+    assert_eq!(watched.sight().state, "empty");
 }
 
 #[test]
-fn a_cluster_promises_only_what_is_watched_in_it() {
-    let config: Config = serde_saphyr::from_str("{ nodes: false, workloads: [{ name: w, kind: CronJob, namespace: n, names: [a], clusters: [eu] }] }").unwrap();
-    let promised = |cluster: &str| facts::emitted(&Wanted::of(&config, cluster));
+fn a_cluster_promises_only_what_is_watched_in_it_and_says_what_is_off() {
+    let text = "{ nodes: false, workloads: [{ name: w, kind: CronJob, namespace: n, names: [a], clusters: [eu] }] }";
+    let config: Config = serde_saphyr::from_str(text).unwrap();
+    let promised = |name: &str| cluster::Cluster::new(name, &config, &[]).emitted();
     assert!(promised("eu").contains(&"readiness_cronjob_suspended") && !promised("eu").contains(&"readiness_node_schedulable"));
     assert!(!promised("us").contains(&"readiness_cronjob_suspended"));
+    assert!(off(&config).contains(&("readiness_node_schedulable", "nodes")) && off(&config).contains(&("readiness_nodepool_limit", "karpenter")));
 }

@@ -1,5 +1,7 @@
 //! Configuration of clusters and of what is watched in them, and its rules.
 
+mod parts;
+
 use std::fmt;
 use std::path::PathBuf;
 
@@ -8,6 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::validate::{References, name, pace, quoted, secret, unique};
 use crate::config::{Problem, SecretRef, Span};
+
+pub(super) use parts::here;
+pub use parts::{
+    Access, Backups, Capacity, ClientVersion, Karpenter, NodeClasses, ObjectRef, PoolTemplate, Prometheus, Range, Reach, Storage, Usage, WorkspaceSelector,
+};
 
 /// How a cluster is reached: in-cluster, by kubeconfig, or by server, CA and token.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,12 +37,32 @@ pub struct ClusterConfig {
     /// PEM certificates that the API server's is verified with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
-    /// A bearer token; a file is read again when the token is refused.
+    /// A bearer token; a file is read again every minute, so that it may rotate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<SecretRef>,
+    /// An EKS cluster by name and region; its token is signed by this program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eks: Option<Eks>,
+    /// URL of a proxy to the API server; with `kubeconfig` the one that the file names is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
 }
 
-/// What to watch.
+/// An EKS cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Eks {
+    /// The cluster's name in AWS.
+    pub name: String,
+    /// Its region.
+    pub region: String,
+    /// A role to assume first, for clusters of other accounts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<String>,
+}
+
+/// What to watch. What every cluster can answer is on; what only some have is off until it is named
+/// here, and the checks on it are not applicable until then.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
@@ -43,17 +70,78 @@ pub struct Config {
     pub interval: Span,
     /// Deadline of the first view and of each confirmation.
     pub timeout: Span,
+    /// How far back evictions, restarts, kills, warnings and image pulls are counted.
+    pub window: Span,
     /// Whether to watch nodes.
     pub nodes: bool,
+    /// Whether to watch pods.
+    pub pods: bool,
+    /// Whether to watch warning events and image pulls.
+    pub events: bool,
+    /// Whether to watch ResourceQuotas and LimitRanges.
+    pub quotas: bool,
+    /// Whether to watch StorageClasses.
+    pub storage_classes: bool,
+    /// Whether to watch IngressClasses.
+    pub ingress_classes: bool,
+    /// File systems of nodes, from their kubelets; needs nodes and pods.
+    pub storage: Storage,
+    /// Use of CPU and memory, from metrics.k8s.io; needs nodes.
+    pub usage: Usage,
     /// Workloads by selector.
     pub workloads: Vec<Selector>,
     /// Services whose load balancers matter.
     pub services: Vec<ServiceRef>,
+    /// Pods that people work in.
+    pub workspaces: Vec<WorkspaceSelector>,
+    /// Images that every node should have cached.
+    pub images: Vec<String>,
+    /// Karpenter or EKS Auto Mode.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub karpenter: Option<Karpenter>,
+    /// How many workspaces fit; needs nodes, pods and a workspace selector.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<Capacity>,
+    /// The Prometheus Operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prometheus: Option<Prometheus>,
+    /// Velero and VolumeSnapshots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backups: Option<Backups>,
+    /// What somebody must be allowed to do.
+    pub access: Vec<Access>,
+    /// Single objects that must exist.
+    pub objects: Vec<ObjectRef>,
+    /// Versions of client programs, compared with the servers'.
+    pub clients: Vec<ClientVersion>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { interval: Span::secs(15), timeout: Span::secs(10), nodes: true, workloads: Vec::new(), services: Vec::new() }
+        Self {
+            interval: Span::secs(15),
+            timeout: Span::secs(10),
+            window: Span::hours(1),
+            nodes: true,
+            pods: true,
+            events: true,
+            quotas: true,
+            storage_classes: true,
+            ingress_classes: true,
+            storage: Storage::default(),
+            usage: Usage::default(),
+            workloads: Vec::new(),
+            services: Vec::new(),
+            workspaces: Vec::new(),
+            images: Vec::new(),
+            karpenter: None,
+            capacity: None,
+            prometheus: None,
+            backups: None,
+            access: Vec::new(),
+            objects: Vec::new(),
+            clients: Vec::new(),
+        }
     }
 }
 
@@ -95,6 +183,27 @@ pub struct Selector {
     /// The clusters in which they must exist; all when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<String>,
+    /// Replicas by the number of participants: the band with the highest `above` that is passed
+    /// counts, so the first is usually `{ above: 0, .. }`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replicas: Vec<ReplicaBand>,
+}
+
+/// Replicas for more than this many participants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplicaBand {
+    /// Participants above this number.
+    pub above: u32,
+    /// Replicas that must be ready then.
+    pub replicas: u32,
+}
+
+impl Selector {
+    /// Replicas that this many participants ask for.
+    pub(super) fn required(&self, participants: u32) -> Option<u32> {
+        self.replicas.iter().rev().find(|band| participants > band.above).map(|band| band.replicas)
+    }
 }
 
 /// A Service whose load balancer matters.
@@ -105,6 +214,9 @@ pub struct ServiceRef {
     pub namespace: String,
     /// Its name.
     pub name: String,
+    /// The address that its load balancer must have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// The clusters in which it must exist; all when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<String>,
@@ -114,9 +226,17 @@ impl ClusterConfig {
     /// Reports every rule that this cluster breaks.
     pub(crate) fn validate(&self, path: &str, problems: &mut Vec<Problem>) {
         name(&format!("{path}.name"), &self.name, problems);
-        let ways = [self.in_cluster, self.kubeconfig.is_some(), self.server.is_some()];
+        let ways = [self.in_cluster, self.kubeconfig.is_some(), self.server.is_some(), self.eks.is_some()];
         if ways.iter().filter(|way| **way).count() != 1 {
-            problems.push(Problem::bare(path, "must have exactly one of in_cluster: true, kubeconfig and server"));
+            problems.push(Problem::bare(path, "must have exactly one of in_cluster: true, kubeconfig, server and eks"));
+        }
+        if let Some(eks) = &self.eks {
+            eks.validate(&format!("{path}.eks"), problems);
+        }
+        if let Some(proxy) = &self.proxy
+            && !url::Url::parse(proxy).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+        {
+            problems.push(Problem::new(format!("{path}.proxy"), "must be an http or https URL", quoted(proxy)));
         }
         if self.context.is_some() && self.kubeconfig.is_none() {
             problems.push(Problem::bare(format!("{path}.context"), "must come with kubeconfig"));
@@ -138,6 +258,16 @@ impl ClusterConfig {
     }
 }
 
+impl Eks {
+    fn validate(&self, path: &str, problems: &mut Vec<Problem>) {
+        name(&format!("{path}.name"), &self.name, problems);
+        name(&format!("{path}.region"), &self.region, problems);
+        if let Some(role) = self.role_arn.as_ref().filter(|role| !(role.starts_with("arn:") && role.contains(":iam::") && role.contains(":role/"))) {
+            problems.push(Problem::new(format!("{path}.role_arn"), "must be the ARN of a role, arn:aws:iam::123456789012:role/name", quoted(role)));
+        }
+    }
+}
+
 impl Config {
     /// Reports every rule that this section breaks.
     pub(crate) fn validate(&self, path: &str, references: &References<'_>, problems: &mut Vec<Problem>) {
@@ -150,10 +280,14 @@ impl Config {
             if selector.labels.is_none() && selector.names.is_empty() {
                 problems.push(Problem::bare(&path, "must have labels or names"));
             }
+            if !selector.replicas.is_sorted_by(|a, b| a.above < b.above) {
+                problems.push(Problem::bare(format!("{path}.replicas"), "must list bands by rising above"));
+            }
             for (position, cluster) in selector.clusters.iter().enumerate() {
                 references.cluster(&format!("{path}.clusters[{position}]"), cluster, problems);
             }
         }
+        self.validate_parts(path, references, problems);
         let services: Vec<String> = self.services.iter().map(|service| format!("{}/{}", service.namespace, service.name)).collect();
         unique(&format!("{path}.services"), services.iter().map(String::as_str), problems);
         for (index, service) in self.services.iter().enumerate() {

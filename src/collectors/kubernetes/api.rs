@@ -1,0 +1,107 @@
+//! Questions to an API server beside lists and watches, and what its refusals mean.
+
+use std::time::Duration;
+
+use kube::Client;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::clock::Clock;
+use crate::snapshot::{CollectError, ErrorClass};
+
+/// Asks `/version`, which any identity may, and learns the server's time from the answer.
+/// Source: <https://kubernetes.io/docs/reference/access-authn-authz/rbac/#discovery-roles>
+pub(super) async fn server_version(client: &Client, timeout: Duration, clock: &Clock) -> Result<String, CollectError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Version {
+        git_version: String,
+    }
+    let what = "ask for /version";
+    let ask = async {
+        let request = hyper::Request::get("/version").body(kube::client::Body::empty()).map_err(kube::Error::HttpError)?;
+        let answer = client.send(request).await?;
+        if answer.status().is_success()
+            && let Some(date) = answer.headers().get(hyper::header::DATE).and_then(|date| date.to_str().ok())
+            && let Ok(date) = jiff::fmt::rfc2822::parse(date)
+        {
+            clock.learn(date.timestamp());
+        }
+        body(answer).await
+    };
+    match tokio::time::timeout(timeout, ask).await {
+        Err(_) => Err(late(what, timeout)),
+        Ok(answer) => answer.map(|version: Version| version.git_version).map_err(|error| api_error(what, &error)),
+    }
+}
+
+async fn body<T: DeserializeOwned>(answer: hyper::Response<kube::client::Body>) -> kube::Result<T> {
+    use http_body_util::BodyExt as _;
+    let status = answer.status();
+    let bytes = answer.into_body().collect().await?.to_bytes();
+    if !status.is_success() {
+        let said = serde_json::from_slice::<kube::core::Status>(&bytes).unwrap_or_default();
+        return Err(kube::Error::Api(Box::new(kube::core::Status { code: status.as_u16(), ..said })));
+    }
+    serde_json::from_slice(&bytes).map_err(kube::Error::SerdeError)
+}
+
+/// A GET of a path that no typed API covers, within a deadline.
+pub(super) async fn get<T: DeserializeOwned>(client: &Client, path: &str, what: &str, timeout: Duration) -> Result<T, CollectError> {
+    get_as(client, path, "application/json", what, timeout).await
+}
+
+/// A GET of another representation.
+pub(super) async fn get_as<T: DeserializeOwned>(client: &Client, path: &str, accept: &str, what: &str, timeout: Duration) -> Result<T, CollectError> {
+    let request = hyper::Request::get(path).header(hyper::header::ACCEPT, accept).body(Vec::new());
+    let request = request.map_err(|error| CollectError::new(ErrorClass::Local, format!("{what}: {error}")))?;
+    within(timeout, what, client.request(request)).await
+}
+
+/// A call within a deadline, with its errors classified.
+pub(super) async fn within<T>(timeout: Duration, what: &str, call: impl Future<Output = kube::Result<T>>) -> Result<T, CollectError> {
+    match tokio::time::timeout(timeout, call).await {
+        Err(_) => Err(late(what, timeout)),
+        Ok(answer) => answer.map_err(|error| api_error(what, &error)),
+    }
+}
+
+fn late(what: &str, timeout: Duration) -> CollectError {
+    CollectError::new(ErrorClass::Timeout, format!("{what}: no answer within {}", crate::config::Span(timeout)))
+}
+
+/// The class and the words of an error of the client.
+pub(super) fn api_error(what: &str, error: &kube::Error) -> CollectError {
+    let class = match error {
+        kube::Error::Api(status) => return status_error(what, status),
+        kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) | kube::Error::LinesCodecMaxLineLengthExceeded => ErrorClass::Malformed,
+        kube::Error::Auth(_) => ErrorClass::Denied,
+        _ => ErrorClass::Unreachable,
+    };
+    CollectError::new(class, format!("{what}: {}", root_cause(error)))
+}
+
+/// The class and the words of a refusal.
+pub(super) fn status_error(what: &str, status: &kube::core::Status) -> CollectError {
+    let class = match status.code {
+        401 | 403 => ErrorClass::Denied,
+        404 => ErrorClass::NotFound,
+        429 => ErrorClass::Throttled,
+        408 | 504 => ErrorClass::Timeout,
+        500..=599 => ErrorClass::Server,
+        _ => ErrorClass::Malformed,
+    };
+    // `Display` of the status prints everything twice, and an HTML body in full.
+    let reason = if status.reason.is_empty() || status.reason.len() > 80 { "no reason given" } else { &status.reason };
+    let asked = status.details.as_ref().map(|details| details.retry_after_seconds).filter(|seconds| *seconds > 0);
+    let retry_after = asked.map(|seconds| Duration::from_secs(u64::from(seconds)));
+    CollectError { class, message: format!("{what}: status {} ({reason})", status.code), retry_after }
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}

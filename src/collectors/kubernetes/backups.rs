@@ -1,0 +1,200 @@
+//! Backups: VolumeSnapshots and Velero.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde::Deserialize;
+
+use super::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
+use super::sight::seen;
+use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+
+const SNAPSHOTS: Coverage = seen(&["VolumeSnapshot"]);
+const BACKUPS: Coverage = seen(&["Backup"]);
+const SCHEDULES: Coverage = seen(&["Schedule"]);
+const LOCATIONS: Coverage = seen(&["BackupStorageLocation"]);
+
+static SNAPSHOT_TIME: Gauge<3> = gauge(
+    "readiness_volume_snapshot_last_ready_timestamp_seconds",
+    Unit::Timestamp,
+    &["cluster", "namespace", "claim"],
+    "When the newest usable snapshot of a volume was taken, from status.creationTime in the snapshot.storage.k8s.io/v1 API.",
+)
+.covered_by(SNAPSHOTS);
+static BACKUP_TIME: Gauge<2> = gauge(
+    "readiness_velero_backup_last_completed_timestamp_seconds",
+    Unit::Timestamp,
+    &["cluster", "schedule"],
+    "When the newest backup of a Velero schedule completed; partial failure does not count, from the velero.io/v1 API.",
+)
+.covered_by(BACKUPS);
+static BACKUP_GOOD: Gauge<2> = gauge(
+    "readiness_velero_backup_last_success",
+    Unit::Number,
+    &["cluster", "schedule"],
+    "Whether the newest finished backup of a Velero schedule has phase Completed, from the velero.io/v1 API.",
+)
+.covered_by(BACKUPS);
+static SCHEDULE_ENABLED: Gauge<2> = gauge(
+    "readiness_velero_schedule_enabled",
+    Unit::Number,
+    &["cluster", "schedule"],
+    "Whether a Velero schedule is enabled and not paused, from the velero.io/v1 API.",
+)
+.covered_by(SCHEDULES);
+static LOCATION: Gauge<2> = gauge(
+    "readiness_velero_location_available",
+    Unit::Number,
+    &["cluster", "name"],
+    "Whether a Velero backup storage location is Available, from the velero.io/v1 API.",
+)
+.covered_by(LOCATIONS);
+
+kind!(VolumeSnapshot, "snapshot.storage.k8s.io", "v1", "volumesnapshots", "super::objects::slim", spec: SnapshotSpec, status: SnapshotStatus);
+kind!(Backup, "velero.io", "v1", "backups", "super::objects::labelled", status: BackupStatus);
+kind!(Schedule, "velero.io", "v1", "schedules", "super::objects::slim", spec: ScheduleSpec, status: PhaseStatus);
+kind!(BackupStorageLocation, "velero.io", "v1", "backupstoragelocations", "super::objects::slim", status: PhaseStatus);
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct SnapshotSpec {
+    #[serde(default, deserialize_with = "or_default")]
+    source: SnapshotSource,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SnapshotSource {
+    persistent_volume_claim_name: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SnapshotStatus {
+    ready_to_use: Option<bool>,
+    creation_time: Option<Time>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct BackupStatus {
+    #[serde(default, deserialize_with = "or_default")]
+    phase: String,
+    start_timestamp: Option<Time>,
+    completion_timestamp: Option<Time>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct ScheduleSpec {
+    paused: Option<bool>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct PhaseStatus {
+    #[serde(default, deserialize_with = "or_default")]
+    phase: String,
+}
+
+impl Kind for VolumeSnapshot {
+    type Row = (String, Option<i64>);
+    const KIND: &'static str = "VolumeSnapshot";
+    const FAMILIES: &'static [&'static Family] = &[&SNAPSHOT_TIME.0];
+
+    fn row(self) -> Self::Row {
+        // Not metadata.creationTimestamp: that is when the object was made, not the copy.
+        let taken = self.status.creation_time.filter(|_| self.status.ready_to_use == Some(true)).map(|time| time.0.as_second());
+        (self.spec.source.persistent_volume_claim_name.unwrap_or_default(), taken)
+    }
+
+    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        let mut newest: BTreeMap<(&Arc<str>, &str), Option<i64>> = BTreeMap::new();
+        for (key, (claim, taken)) in rows.iter() {
+            let latest = newest.entry((&key.namespace, claim)).or_default();
+            *latest = (*latest).max(*taken);
+        }
+        for ((namespace, claim), taken) in newest {
+            // A volume of which no snapshot was ever usable is as old as time.
+            let at = taken.map_or(0, |at| at - place.clock.ahead());
+            samples.push(SNAPSHOT_TIME.sample([&*place.cluster, &**namespace, claim], at as f64));
+        }
+    }
+}
+
+/// What is kept of a backup.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Taken {
+    schedule: String,
+    phase: String,
+    started: Option<i64>,
+    completed: Option<i64>,
+}
+
+impl Kind for Backup {
+    type Row = Taken;
+    const KIND: &'static str = "Backup";
+    const FAMILIES: &'static [&'static Family] = &[&BACKUP_TIME.0, &BACKUP_GOOD.0];
+
+    fn row(self) -> Taken {
+        let labels = self.metadata.labels.unwrap_or_default();
+        let second = |time: Option<Time>| time.map(|time| time.0.as_second());
+        Taken {
+            schedule: labels.get("velero.io/schedule-name").cloned().unwrap_or_default(),
+            phase: self.status.phase,
+            started: second(self.status.start_timestamp),
+            completed: second(self.status.completion_timestamp),
+        }
+    }
+
+    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        let mut schedules: BTreeMap<&str, Vec<&Taken>> = BTreeMap::new();
+        for (_, backup) in rows.iter() {
+            schedules.entry(&backup.schedule).or_default().push(backup);
+        }
+        for (schedule, backups) in schedules {
+            let completed = backups.iter().filter(|backup| backup.phase == "Completed").filter_map(|backup| backup.completed).max();
+            let at = completed.map_or(0, |at| at - place.clock.ahead());
+            samples.push(BACKUP_TIME.sample([&*place.cluster, schedule], at as f64));
+            let finished = backups.iter().filter(|backup| matches!(backup.phase.as_str(), "Completed" | "PartiallyFailed" | "Failed" | "FailedValidation"));
+            let newest = finished.max_by_key(|backup| backup.started.max(backup.completed));
+            samples.extend(newest.map(|newest| BACKUP_GOOD.sample([&*place.cluster, schedule], flag(newest.phase == "Completed")).with_detail(&newest.phase)));
+        }
+    }
+}
+
+fn phase_facts<'a>(rows: impl Iterator<Item = (&'a Key, &'a String)>, good: &str, family: &'static Gauge<2>, place: &Place, samples: &mut Vec<Sample>) {
+    for (key, phase) in rows {
+        let words = if phase.is_empty() { "no phase yet" } else { phase };
+        samples.push(family.sample([Arc::clone(&place.cluster), Arc::clone(&key.name)], flag(phase == good)).with_detail(words));
+    }
+}
+
+impl Kind for Schedule {
+    type Row = String;
+    const KIND: &'static str = "Schedule";
+    const FAMILIES: &'static [&'static Family] = &[&SCHEDULE_ENABLED.0];
+
+    fn row(self) -> String {
+        if self.spec.paused == Some(true) { "Paused".to_owned() } else { self.status.phase }
+    }
+
+    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        phase_facts(rows.iter(), "Enabled", &SCHEDULE_ENABLED, place, samples);
+    }
+}
+
+impl Kind for BackupStorageLocation {
+    type Row = String;
+    const KIND: &'static str = "BackupStorageLocation";
+    const FAMILIES: &'static [&'static Family] = &[&LOCATION.0];
+
+    fn row(self) -> String {
+        self.status.phase
+    }
+
+    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        phase_facts(rows.iter(), "Available", &LOCATION, place, samples);
+    }
+}
+
+/// Families about backups.
+pub(super) static FAMILIES: &[&Family] = &[&SNAPSHOT_TIME.0, &BACKUP_TIME.0, &BACKUP_GOOD.0, &SCHEDULE_ENABLED.0, &LOCATION.0];

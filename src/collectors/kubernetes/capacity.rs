@@ -1,0 +1,240 @@
+//! What nodes have left, and how many workspaces fit: pure arithmetic on what was seen.
+//!
+//! Workspaces that fit are those that run, those for which nodes have room now, and those for
+//! which Karpenter may still make nodes. A node counts by its scarcest resource, because half a
+//! workspace is none. What is not known counts as nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::config::{Capacity, PoolTemplate};
+use super::karpenter::{LIMITED, NodeClaim, NodePool};
+use super::nodes::Nodes;
+use super::objects::Rows;
+use super::pods::Pods;
+use super::quantity;
+use super::resources::{NAMES, largest};
+use super::sight::seen;
+use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+
+const BOTH: Coverage = seen(&["Node", "Pod"]);
+const ALL: Coverage = Coverage { seen: &["matched", "empty"], ..seen(&["Node", "Pod", "NodePool", "NodeClaim"]) };
+
+static NODE_REQUESTED: Gauge<3> = gauge(
+    "readiness_node_requested_ratio",
+    Unit::Ratio,
+    &["cluster", "node", "resource"],
+    "Share of a node's allocatable resource that its pods request, from nodes and pods in the Kubernetes API.",
+)
+.covered_by(BOTH);
+static NODE_STORAGE_REQUESTED: Gauge<2> = gauge(
+    "readiness_node_ephemeral_storage_requested_bytes",
+    Unit::Bytes,
+    &["cluster", "node"],
+    "Ephemeral storage that the pods of a node request, from the Kubernetes API.",
+)
+.covered_by(BOTH);
+static REQUESTED: Gauge<2> = gauge(
+    "readiness_cluster_requested_ratio",
+    Unit::Ratio,
+    &["cluster", "resource"],
+    "Share of all nodes' allocatable resource that pods request, from nodes and pods in the Kubernetes API.",
+)
+.covered_by(BOTH);
+static LIMITS: Gauge<2> = gauge(
+    "readiness_cluster_limits_ratio",
+    Unit::Ratio,
+    &["cluster", "resource"],
+    "Sum of the limits of all pods over all nodes' allocatable resource; above 1 nodes are overcommitted, from the Kubernetes API.",
+)
+.covered_by(BOTH);
+static FIT: Gauge<1> = gauge(
+    "readiness_capacity_workspaces",
+    Unit::Number,
+    &["cluster"],
+    "Workspaces that fit: running ones, room on nodes, and nodes that Karpenter may still make, from the Kubernetes API.",
+)
+.covered_by(ALL);
+static ADDABLE: Gauge<2> = gauge(
+    "readiness_capacity_workspaces_addable",
+    Unit::Number,
+    &["cluster", "from"],
+    "Workspaces that still fit, on existing_nodes and on new_nodes, from the Kubernetes API.",
+)
+.covered_by(ALL);
+static EXPECTED: Gauge<1> = gauge(
+    "readiness_capacity_expected_workspaces",
+    Unit::Number,
+    &["cluster"],
+    "Workspaces that the participants of the running or next event will start in a cluster, from the configuration.",
+)
+.covered_by(ALL);
+static HEADROOM: Gauge<1> = gauge(
+    "readiness_capacity_headroom_ratio",
+    Unit::Ratio,
+    &["cluster"],
+    "What is left of the workspaces that fit once all expected ones run, as a share of those that fit; at least -1, from the Kubernetes API.",
+)
+.covered_by(ALL);
+static NODES_ADDABLE: Gauge<2> = gauge(
+    "readiness_capacity_nodes_addable",
+    Unit::Number,
+    &["cluster", "nodepool"],
+    "Nodes that a Karpenter pool may still make within its limits and the configured maximum, from the karpenter.sh/v1 API.",
+)
+.covered_by(ALL);
+static BINDING: StateSet<1> = state_set(
+    "readiness_capacity_limit_state",
+    &[
+        "cpu",
+        "memory",
+        "ephemeral_storage",
+        "pods",
+        "nodepool_cpu",
+        "nodepool_memory",
+        "nodepool_ephemeral_storage",
+        "nodepool_nodes",
+        "nodepool_not_ready",
+        "nodepool_without_limit",
+        "nodepool_of_unknown_size",
+    ],
+    &["cluster"],
+    "What keeps more workspaces from fitting: a resource of the nodes, or what keeps Karpenter from making more of them.",
+)
+.covered_by(ALL);
+
+/// Families about requests.
+pub(super) static REQUEST_FAMILIES: &[&Family] = &[&NODE_REQUESTED.0, &NODE_STORAGE_REQUESTED.0, &REQUESTED.0, &LIMITS.0];
+/// Families about headroom.
+pub(super) static FAMILIES: &[&Family] = &[&FIT.0, &ADDABLE.0, &EXPECTED.0, &HEADROOM.0, &NODES_ADDABLE.0, &BINDING.0];
+
+/// What pods ask of nodes.
+pub(super) fn requests(cluster: &Arc<str>, nodes: &Nodes, pods: &Pods, samples: &mut Vec<Sample>) {
+    let mut sums = [[0.0; 3]; 4];
+    let resources = NAMES.map(Arc::<str>::from);
+    for (name, node) in nodes.iter() {
+        let load = pods.load(name);
+        samples.push(NODE_STORAGE_REQUESTED.sample([Arc::clone(cluster), Arc::clone(name)], load.requests.0[2]));
+        for (at, resource) in resources.iter().enumerate() {
+            let Some(allocatable) = node.allocatable[at].filter(|amount| *amount > 0.0) else { continue };
+            let ratio = load.requests.0[at] / allocatable;
+            samples.push(NODE_REQUESTED.sample([Arc::clone(cluster), Arc::clone(name), Arc::clone(resource)], ratio));
+            for (sum, amount) in sums[at].iter_mut().zip([allocatable, load.requests.0[at], load.limits.0[at]]) {
+                *sum += amount;
+            }
+        }
+    }
+    for (resource, [allocatable, requested, limits]) in resources.iter().zip(sums).filter(|(_, sums)| sums[0] > 0.0) {
+        let labels = || [Arc::clone(cluster), Arc::clone(resource)];
+        samples.push(REQUESTED.sample(labels(), requested / allocatable));
+        samples.push(LIMITS.sample(labels(), limits / allocatable));
+    }
+}
+
+/// What one workspace needs, in the order of [`NAMES`].
+fn need(config: &Capacity) -> [f64; 4] {
+    let amount = |text: &str| quantity::parse(text).unwrap_or(f64::INFINITY);
+    [amount(&config.cpu), amount(&config.memory), config.ephemeral_storage.as_deref().map_or(0.0, amount), 1.0]
+}
+
+/// How often a need fits into what is left, and what runs out first.
+fn fit(left: [Option<f64>; 4], need: [f64; 4]) -> (f64, usize) {
+    let by_resource = left.into_iter().zip(need).enumerate().filter(|(_, (_, need))| *need > 0.0);
+    // A tiny slack, because 3.9 cores over 1.3 are three workspaces and not 2.9999.
+    let times = by_resource.map(|(at, (left, need))| ((left.unwrap_or(0.0) / need + 1e-9).floor().max(0.0), at));
+    times.min_by(|(a, _), (b, _)| a.total_cmp(b)).unwrap_or((0.0, 0))
+}
+
+/// What Karpenter can still do.
+struct Growth {
+    nodes: f64,
+    workspaces: f64,
+    limit: &'static str,
+}
+
+fn growth(template: &PoolTemplate, pools: &Rows<NodePool>, claims: &Rows<NodeClaim>, need: [f64; 4]) -> Growth {
+    let none = |limit| Growth { nodes: 0.0, workspaces: 0.0, limit };
+    let pool = pools.iter().find(|(key, _)| *key.name == *template.name).map(|(_, pool)| pool);
+    let Some(pool) = pool.filter(|pool| pool.ready() && !pool.is_static()) else { return none("nodepool_not_ready") };
+    let own = claims.iter().map(|(_, claim)| claim).filter(|claim| claim.pool() == template.name);
+    let mut size = own.map(|claim| claim.allocatable).fold([None; 4], largest);
+    for (own, configured) in size.iter_mut().zip([&template.cpu, &template.memory, &template.ephemeral_storage]) {
+        *own = configured.as_deref().and_then(quantity::parse).or(*own);
+    }
+    // Nobody limits the pods of a node in a configuration; kubelets take 110 unless told otherwise.
+    size[3] = size[3].or(Some(110.0));
+    if size.iter().zip(need).any(|(size, need)| need > 0.0 && size.is_none()) {
+        return none("nodepool_of_unknown_size");
+    }
+    let limits = [("nodepool_cpu", size[0]), ("nodepool_memory", size[1]), ("nodepool_ephemeral_storage", size[2]), ("nodepool_nodes", Some(1.0))];
+    let by_limit = limits.into_iter().zip(LIMITED).filter_map(|((limit, size), resource)| Some((((pool.left(resource)? / size?) + 1e-9).floor(), limit)));
+    let by_quota = template.max_new_nodes.map(|most| (f64::from(most), "nodepool_nodes"));
+    let Some((nodes, limit)) = by_limit.chain(by_quota).min_by(|(a, _), (b, _)| a.total_cmp(b)) else { return none("nodepool_without_limit") };
+    Growth { nodes, workspaces: nodes * fit(size, need).0, limit }
+}
+
+/// What the headroom rests on.
+pub(super) struct Scene<'a> {
+    pub(super) nodes: &'a Nodes,
+    pub(super) pods: &'a Pods,
+    pub(super) karpenter: Option<(&'a Rows<NodePool>, &'a Rows<NodeClaim>)>,
+    pub(super) participants: Option<u32>,
+}
+
+/// How many workspaces fit, and what is left once all expected ones run.
+pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>, samples: &mut Vec<Sample>) {
+    let need = need(config);
+    let (mut room, mut scarce) = (0.0, BTreeMap::<usize, u32>::new());
+    for (name, node) in scene.nodes.iter().filter(|(_, node)| node.counts && node.usable()) {
+        let load = scene.pods.load(name);
+        let mut left = node.allocatable;
+        left.iter_mut().zip(load.requests.0).for_each(|(left, used)| *left = left.map(|left| left - used));
+        let (times, at) = fit(left, need);
+        room += times;
+        *scarce.entry(at).or_default() += 1;
+    }
+    let mut limit = scarce.into_iter().max_by_key(|(_, nodes)| *nodes).map_or("cpu", |(at, _)| NAMES[at]);
+    let (mut new, mut most) = (0.0, -1.0);
+    for template in &config.nodepools {
+        let growth = match scene.karpenter {
+            Some((pools, claims)) => growth(template, pools, claims, need),
+            None => Growth { nodes: 0.0, workspaces: 0.0, limit: "nodepool_not_ready" },
+        };
+        samples.push(NODES_ADDABLE.sample([&**cluster, &template.name], growth.nodes));
+        new += growth.workspaces;
+        // More nodes are what more workspaces would need, so the pool that can grow most decides.
+        if growth.workspaces > most {
+            (most, limit) = (growth.workspaces, growth.limit);
+        }
+    }
+    let running = scene.pods.workspaces.running(&config.workspaces).unwrap_or_default() as f64;
+    let total = running + room + new;
+    let own = || [Arc::clone(cluster)];
+    samples.push(FIT.sample(own(), total));
+    samples.push(ADDABLE.sample([&**cluster, "existing_nodes"], room));
+    samples.push(ADDABLE.sample([&**cluster, "new_nodes"], new));
+    samples.push(BINDING.sample(own(), limit));
+    if let Some(participants) = scene.participants {
+        let expected = (f64::from(participants) * config.per_participant * config.share).ceil();
+        let ratio = if total > 0.0 { ((total - expected) / total).max(-1.0) } else { -1.0 };
+        let words = format!("{total} fit ({running} running, {room} on existing nodes, {new} on new ones), {expected} expected, limited by {limit}");
+        samples.push(EXPECTED.sample(own(), expected));
+        samples.push(HEADROOM.sample(own(), ratio).with_detail(&words));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_workspace_is_none_and_the_scarcest_resource_is_named() {
+        let need = [2.0, 4.0, 0.0, 1.0];
+        assert_eq!(fit([Some(7.0), Some(100.0), None, Some(50.0)], need), (3.0, 0));
+        assert_eq!(fit([Some(70.0), Some(7.9), None, Some(50.0)], need), (1.0, 1));
+        assert_eq!(fit([Some(70.0), Some(100.0), None, Some(2.0)], need), (2.0, 3));
+        assert_eq!(fit([Some(-3.0), Some(100.0), None, Some(2.0)], need), (0.0, 0), "an overcommitted node");
+        assert_eq!(fit([None, Some(100.0), None, Some(2.0)], need), (0.0, 0), "what is not known counts as nothing");
+        assert_eq!(fit([Some(3.9), Some(100.0), None, Some(9.0)], [1.3, 1.0, 0.0, 1.0]).0, 3.0);
+    }
+}

@@ -1,0 +1,36 @@
+//! The cluster's clock: how far it is from ours, so that the ages of its objects are not measured
+//! with a wrong one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+/// Seconds that the API server's clock is ahead of ours; shared by all who look at one cluster.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Clock(Arc<AtomicI64>);
+
+impl Clock {
+    /// Takes the `Date` header of an answer, which has a resolution of a second.
+    pub(super) fn learn(&self, date: Timestamp) {
+        let ahead = date.as_second() - Timestamp::now().as_second();
+        // A second is what rounding and the way of the answer make.
+        self.0.store(if ahead.abs() <= 1 { 0 } else { ahead }, Ordering::Relaxed);
+    }
+
+    /// Seconds that the cluster is ahead.
+    pub(super) fn ahead(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// A moment of the cluster on our clock, in Unix seconds.
+    pub(super) fn ours(&self, time: &Time) -> i64 {
+        time.0.as_second() - self.ahead()
+    }
+}
+
+/// Now, in Unix seconds.
+pub(super) fn now() -> i64 {
+    Timestamp::now().as_second()
+}

@@ -1,0 +1,543 @@
+//! One cluster: all that is watched in it, and the facts that follow from several scopes at once.
+//!
+//! Facts are made in parts, one for each scope, and only a scope that changed makes its part anew:
+//! in a large cluster pods change all the time and nodes hardly ever.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::clock::Clock;
+use super::config::{Config, NodeClasses, Selector, WorkloadKind, here};
+use super::connect::Link;
+use super::events::{Pulls, Warnings};
+use super::nodes::{Interests, Nodes};
+use super::objects::{Keep, Key, Kind, Place, Rows};
+use super::pods::{Eviction, Pods};
+use super::services::{EndpointSlice, Service};
+use super::sight::seen;
+use super::watched::{Query, Scope, Watched};
+use super::workloads::{CronJob, DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use super::workspaces::Workspaces;
+use super::{api, backups, capacity, classes, karpenter, monitoring, quotas, services, sight, version, workloads};
+use crate::driver::{Publisher, Watch};
+use crate::event::Schedule;
+use crate::metric::{Family, Gauge, Sample, Unit, gauge};
+use crate::snapshot::{CollectError, Facts, Observation};
+
+static VERSION: Gauge<2> =
+    gauge("readiness_kubernetes_version_info", Unit::Number, &["cluster", "version"], "Version that the API server reports at /version.");
+static CLOCK: Gauge<1> = gauge(
+    "readiness_kubernetes_clock_offset_seconds",
+    Unit::Seconds,
+    &["cluster"],
+    "Seconds between the clock of the API server, from the Date header of /version, and the exporter's, either way.",
+);
+static KUBELET_SKEW: Gauge<1> = gauge(
+    "readiness_kubelet_version_skew_max",
+    Unit::Number,
+    &["cluster"],
+    "Minor versions that the oldest kubelet is behind the API server, from nodes and /version in the Kubernetes API.",
+)
+.covered_by(seen(&["Node"]));
+static CLIENT_SKEW: Gauge<3> = gauge(
+    "readiness_client_version_skew",
+    Unit::Number,
+    &["cluster", "client", "version"],
+    "Minor versions between a configured client program and the API server, either way, from /version in the Kubernetes API.",
+);
+static EVICTIONS: Gauge<3> = gauge(
+    "readiness_evictions",
+    Unit::Number,
+    &["cluster", "namespace", "resource"],
+    "Pods evicted within the window by what they or their node lacked, from pods and events in the Kubernetes API; counted after the pod is gone.",
+)
+.covered_by(crate::metric::Coverage { seen: &["matched", "empty"], quiet: true, ..seen(&["Pod", "Event"]) });
+
+/// Families about the cluster as a whole.
+pub(super) static FAMILIES: &[&Family] = &[&VERSION.0, &CLOCK.0, &KUBELET_SKEW.0, &CLIENT_SKEW.0, &EVICTIONS.0];
+
+/// Changes within this time are published together; more when publishing itself takes long.
+const SETTLE: Duration = Duration::from_millis(200);
+/// A change must be visible within two seconds.
+const SETTLE_MOST: Duration = Duration::from_secs(1);
+
+/// A workload selector with what was found.
+enum Workloads {
+    Deployments(Arc<Watched<Rows<Deployment>>>),
+    StatefulSets(Arc<Watched<Rows<StatefulSet>>>),
+    DaemonSets(Arc<Watched<Rows<DaemonSet>>>),
+    CronJobs,
+}
+
+/// Which pods belong to a workload.
+pub(super) struct PodQuery {
+    pub(super) selector: Arc<str>,
+    pub(super) kind: Arc<str>,
+    pub(super) key: Key,
+    pub(super) labels: String,
+}
+
+/// All that is watched in one cluster.
+pub(super) struct Cluster {
+    name: Arc<str>,
+    config: Config,
+    schedules: Vec<Schedule>,
+    clock: Clock,
+    changed: Arc<Notify>,
+    scopes: Vec<Arc<dyn Scope>>,
+    nodes: Option<Arc<Watched<Nodes>>>,
+    pods: Option<Arc<Watched<Pods>>>,
+    warnings: Option<Arc<Watched<Warnings>>>,
+    karpenter: Option<(Arc<Watched<Rows<karpenter::NodePool>>>, Arc<Watched<Rows<karpenter::NodeClaim>>>)>,
+    limit_ranges: Option<Arc<Watched<Rows<quotas::LimitRange>>>>,
+    workloads: Vec<(Selector, Workloads)>,
+    replica_sets: BTreeMap<String, Arc<Watched<Rows<ReplicaSet>>>>,
+    services: Vec<(super::ServiceRef, Arc<Watched<Rows<Service>>>, Arc<Watched<Rows<EndpointSlice>>>)>,
+}
+
+impl Cluster {
+    pub(super) fn new(name: &str, config: &Config, schedules: &[Schedule]) -> Self {
+        let changed = Arc::new(Notify::new());
+        let mut cluster = Self {
+            name: name.into(),
+            config: config.clone(),
+            schedules: schedules.to_vec(),
+            clock: Clock::default(),
+            changed,
+            scopes: Vec::new(),
+            nodes: None,
+            pods: None,
+            warnings: None,
+            karpenter: None,
+            limit_ranges: None,
+            workloads: Vec::new(),
+            replica_sets: BTreeMap::new(),
+            services: Vec::new(),
+        };
+        cluster.watch_all();
+        cluster
+    }
+
+    fn watch<T: Keep>(&mut self, selector: &str, query: Query, kept: T) -> Arc<Watched<T>> {
+        let watched = Arc::new(Watched::new(selector, query, kept, self.config.interval.0, &self.changed));
+        self.scopes.push(Arc::clone(&watched) as Arc<dyn Scope>);
+        watched
+    }
+
+    fn watch_rows<K: Kind>(&mut self, selector: &str, query: Query) -> Arc<Watched<Rows<K>>> {
+        self.watch(selector, query, Rows::only(&[]))
+    }
+
+    fn watch_all(&mut self) {
+        let config = self.config.clone();
+        let window = i64::try_from(config.window.0.as_secs()).unwrap_or(i64::MAX);
+        let own = |clusters: &[String]| here(clusters, &self.name);
+        let spaces: Vec<_> = config.workspaces.iter().filter(|selector| own(&selector.clusters)).cloned().collect();
+        let (karpenter, prometheus, backups) = (
+            config.karpenter.as_ref().filter(|part| own(&part.clusters)),
+            config.prometheus.as_ref().filter(|part| own(&part.clusters)),
+            config.backups.as_ref().filter(|part| own(&part.clusters)),
+        );
+        let workloads: Vec<_> = config.workloads.iter().filter(|selector| own(&selector.clusters)).collect();
+        let services: Vec<_> = config.services.iter().filter(|service| own(&service.clusters)).collect();
+        let clock = self.clock.clone();
+        if config.nodes {
+            let capacity_labels = config.capacity.as_ref().map(|capacity| capacity.node_labels.clone()).unwrap_or_default();
+            let interests = Interests { images: config.images.clone(), capacity_labels };
+            self.nodes = Some(self.watch("nodes", Query::default(), Nodes::new(interests)));
+        }
+        if config.pods {
+            let pods = Pods::new(window, Workspaces::new(spaces, window), clock.clone());
+            self.pods = Some(self.watch("pods", Query::default(), pods));
+        }
+        if config.events {
+            let fields = |fields: &str| Query { fields: Some(fields.to_owned()), ..Query::default() };
+            self.warnings = Some(self.watch("warnings", fields("type=Warning"), Warnings::new(window, clock.clone())));
+            self.watch("image-pulls", fields("reason=Pulled"), Pulls::new(window, clock));
+        }
+        if config.quotas {
+            self.watch_rows::<quotas::ResourceQuota>("resource-quotas", Query::default());
+            self.limit_ranges = Some(self.watch_rows("limit-ranges", Query::default()));
+        }
+        if config.storage_classes {
+            self.watch_rows::<classes::StorageClass>("storage-classes", Query::default());
+        }
+        if config.ingress_classes {
+            self.watch_rows::<classes::IngressClass>("ingress-classes", Query::default());
+        }
+        if let Some(part) = karpenter {
+            self.karpenter = Some((self.watch_rows("nodepools", Query::default()), self.watch_rows("nodeclaims", Query::default())));
+            match part.node_classes {
+                NodeClasses::Ec2 => drop(self.watch_rows::<karpenter::EC2NodeClass>("node-classes", Query::default())),
+                NodeClasses::Eks => drop(self.watch_rows::<karpenter::NodeClass>("node-classes", Query::default())),
+            }
+        }
+        if prometheus.is_some() {
+            self.watch_rows::<monitoring::Prometheus>("prometheuses", Query::default());
+        }
+        if let Some(part) = backups {
+            let within = |namespace: &str| Query { namespace: Some(namespace.to_owned()), ..Query::default() };
+            if let Some(velero) = &part.velero {
+                self.watch_rows::<backups::Backup>("velero-backups", within(velero));
+                self.watch_rows::<backups::Schedule>("velero-schedules", within(velero));
+                self.watch_rows::<backups::BackupStorageLocation>("velero-locations", within(velero));
+            }
+            for namespace in &part.volume_snapshots {
+                self.watch_rows::<backups::VolumeSnapshot>(&format!("volume-snapshots/{namespace}"), within(namespace));
+            }
+        }
+        for selector in workloads {
+            self.watch_workload(selector);
+        }
+        for service in services {
+            self.watch_service(service);
+        }
+    }
+
+    fn watch_workload(&mut self, selector: &Selector) {
+        let query = Query { namespace: Some(selector.namespace.clone()), labels: selector.labels.clone(), fields: None };
+        let (name, names) = (&selector.name, &selector.names);
+        let workloads = match selector.kind {
+            WorkloadKind::Deployment => {
+                let found = self.watch(name, query, Rows::only(names));
+                if !self.replica_sets.contains_key(&selector.namespace) {
+                    let within = Query { namespace: Some(selector.namespace.clone()), ..Query::default() };
+                    let sets = self.watch_rows(&format!("replica-sets/{}", selector.namespace), within);
+                    self.replica_sets.insert(selector.namespace.clone(), sets);
+                }
+                Workloads::Deployments(found)
+            }
+            WorkloadKind::StatefulSet => Workloads::StatefulSets(self.watch(name, query, Rows::only(names))),
+            WorkloadKind::DaemonSet => Workloads::DaemonSets(self.watch(name, query, Rows::only(names))),
+            WorkloadKind::CronJob => {
+                self.watch::<Rows<CronJob>>(name, query, Rows::only(names));
+                Workloads::CronJobs
+            }
+        };
+        self.workloads.push((selector.clone(), workloads));
+    }
+
+    fn watch_service(&mut self, service: &super::ServiceRef) {
+        let super::ServiceRef { namespace, name, .. } = service;
+        let key = format!("{namespace}/{name}");
+        let within = || Query { namespace: Some(namespace.clone()), ..Query::default() };
+        let found = self.watch_rows(&key, Query { fields: Some(format!("metadata.name={name}")), ..within() });
+        let slices = self.watch_rows(&key, Query { labels: Some(format!("kubernetes.io/service-name={name}")), ..within() });
+        self.services.push((service.clone(), found, slices));
+    }
+
+    /// The `cluster` label.
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Values of the `selector` label.
+    pub(super) fn selectors(&self) -> Vec<String> {
+        let spaces = self.config.workspaces.iter().filter(|space| here(&space.clusters, &self.name)).map(|space| space.name.clone());
+        self.scopes.iter().map(|scope| scope.selector().to_string()).chain(spaces).collect()
+    }
+
+    /// Families that the watches fill.
+    pub(super) fn emitted(&self) -> Vec<&'static str> {
+        let mut families: Vec<&'static Family> = sight::FAMILIES.iter().chain(&[&VERSION.0, &CLOCK.0]).copied().collect();
+        families.extend(self.scopes.iter().flat_map(|scope| scope.families()));
+        let config = &self.config;
+        let parts: [(bool, &[&Family]); 9] = [
+            (config.nodes && config.pods, capacity::REQUEST_FAMILIES),
+            (self.capacity().is_some(), capacity::FAMILIES),
+            (config.nodes, &[&KUBELET_SKEW.0]),
+            (!config.clients.is_empty(), &[&CLIENT_SKEW.0]),
+            (config.pods, &[&EVICTIONS.0]),
+            (self.pods.is_some() && !config.workspaces.is_empty(), super::workspaces::FAMILIES),
+            (config.quotas && !config.workspaces.is_empty(), quotas::PRESENT_FAMILIES),
+            (!self.replica_sets.is_empty(), workloads::REVISION_FAMILIES),
+            (self.workloads.iter().any(|(selector, _)| !selector.replicas.is_empty()), workloads::REQUIRED_FAMILIES),
+        ];
+        families.extend(parts.into_iter().filter(|(on, _)| *on).flat_map(|(_, families)| families));
+        if !self.services.is_empty() {
+            families.extend(services::ENDPOINT_FAMILIES);
+        }
+        if self.services.iter().any(|(service, ..)| service.address.is_some()) {
+            families.extend(services::MATCH_FAMILIES);
+        }
+        families.iter().map(|family| family.name).collect()
+    }
+
+    fn capacity(&self) -> Option<&super::config::Capacity> {
+        self.config.capacity.as_ref().filter(|capacity| here(&capacity.clusters, &self.name))
+    }
+
+    /// Participants of the running or next event.
+    fn participants(&self) -> Option<u32> {
+        let now = Timestamp::now();
+        let occurrences = self.schedules.iter().filter_map(|schedule| schedule.at(now));
+        occurrences.min_by_key(|occurrence| occurrence.end).and_then(|occurrence| occurrence.participants)
+    }
+
+    /// Whether no workload with pods is watched.
+    pub(super) fn watches_no_workload(&self) -> bool {
+        self.workloads.iter().all(|(_, found)| matches!(found, Workloads::CronJobs))
+    }
+
+    /// Kubelets by node, with their addresses; `None` while the nodes cannot be seen.
+    pub(super) fn kubelets(&self) -> Option<Vec<(Arc<str>, Option<SocketAddr>)>> {
+        let address = |(name, node): (&Arc<str>, &super::nodes::NodeRow)| (Arc::clone(name), node.address.map(SocketAddr::from));
+        self.nodes.as_ref()?.seen(|nodes| nodes.iter().map(address).collect())
+    }
+
+    /// What nodes offer; `None` while they cannot be seen.
+    pub(super) fn allocatable(&self) -> Option<BTreeMap<Arc<str>, [Option<f64>; 4]>> {
+        self.nodes.as_ref()?.seen(|nodes| nodes.iter().map(|(name, node)| (Arc::clone(name), node.allocatable)).collect())
+    }
+
+    /// The limit of a pod's ephemeral storage, if there is one.
+    pub(super) fn storage_limit(&self, pod: u128) -> Option<f64> {
+        self.pods.as_ref()?.seen(|pods| pods.storage_limit(pod)).flatten()
+    }
+
+    /// The pods of every workload that was found.
+    pub(super) fn workload_pods(&self) -> Vec<PodQuery> {
+        let mut queries = Vec::new();
+        for (selector, found) in &self.workloads {
+            let mut add = |kind: &str, key: &Key, row: &workloads::Replicas| {
+                if !row.pods.is_empty() {
+                    queries.push(PodQuery { selector: selector.name.as_str().into(), kind: kind.into(), key: key.clone(), labels: row.pods.clone() });
+                }
+            };
+            match found {
+                Workloads::Deployments(rows) => drop(rows.seen(|rows| rows.iter().for_each(|(key, row)| add(Deployment::KIND, key, row)))),
+                Workloads::StatefulSets(rows) => drop(rows.seen(|rows| rows.iter().for_each(|(key, row)| add(StatefulSet::KIND, key, row)))),
+                Workloads::DaemonSets(rows) => drop(rows.seen(|rows| rows.iter().for_each(|(key, row)| add(DaemonSet::KIND, key, row)))),
+                Workloads::CronJobs => {}
+            }
+        }
+        queries
+    }
+
+    fn place(&self, selector: &str, kind: &str) -> Place {
+        Place { cluster: Arc::clone(&self.name), selector: selector.into(), kind: kind.into(), clock: self.clock.clone() }
+    }
+
+    /// Facts that follow from several scopes.
+    fn derived(&self, server: &str, participants: Option<u32>) -> Vec<Sample> {
+        let mut samples = Vec::new();
+        self.loads(participants, &mut samples);
+        self.skew(server, &mut samples);
+        self.evictions(&mut samples);
+        self.rollouts(participants, &mut samples);
+        for (service, found, slices) in &self.services {
+            let place = self.place(&service.name, Service::KIND);
+            slices.seen(|slices| services::endpoints(slices, &service.namespace, &service.name, &place, &mut samples));
+            if let Some(address) = &service.address {
+                found.seen(|found| services::address_match(found, address, &place, &mut samples));
+            }
+        }
+        if let Some(ranges) = self.limit_ranges.as_ref().filter(|_| !self.config.workspaces.is_empty()) {
+            let place = self.place("limit-ranges", quotas::LimitRange::KIND);
+            let own = self.config.workspaces.iter().filter(|space| here(&space.clusters, &self.name));
+            let namespaces: std::collections::BTreeSet<&str> = own.flat_map(|space| &space.namespaces).map(String::as_str).collect();
+            ranges.seen(|ranges| quotas::present(ranges, namespaces.into_iter(), &place, &mut samples));
+        }
+        samples
+    }
+
+    fn loads(&self, participants: Option<u32>, samples: &mut Vec<Sample>) {
+        let (Some(nodes), Some(pods)) = (&self.nodes, &self.pods) else { return };
+        nodes.seen(|nodes| {
+            pods.seen(|pods| {
+                capacity::requests(&self.name, nodes, pods, samples);
+                let Some(config) = self.capacity() else { return };
+                let alone = capacity::Scene { nodes, pods, karpenter: None, participants };
+                match &self.karpenter {
+                    None => capacity::headroom(&self.name, config, &alone, samples),
+                    // Without a view of the pools the headroom would be smaller than it is; it is then not known.
+                    Some((pools, claims)) => {
+                        pools.seen(|pools| {
+                            claims.seen(|claims| {
+                                let scene = capacity::Scene { karpenter: Some((pools, claims)), ..alone };
+                                capacity::headroom(&self.name, config, &scene, samples);
+                            })
+                        });
+                    }
+                }
+            })
+        });
+    }
+
+    fn skew(&self, server: &str, samples: &mut Vec<Sample>) {
+        let oldest = self.nodes.as_ref().and_then(|nodes| {
+            let skews = |nodes: &Nodes| nodes.iter().filter_map(|(_, node)| version::behind(server, &node.kubelet)).max();
+            nodes.seen(skews).flatten()
+        });
+        samples.extend(oldest.map(|behind| KUBELET_SKEW.sample([Arc::clone(&self.name)], behind as f64)));
+        for client in &self.config.clients {
+            let skew = version::behind(server, &client.version);
+            samples.extend(skew.map(|skew| CLIENT_SKEW.sample([&*self.name, &client.name, &client.version], skew.unsigned_abs() as f64)));
+        }
+    }
+
+    fn evictions(&self, samples: &mut Vec<Sample>) {
+        // The same eviction is a failed pod and an event; the pod's identity makes them one.
+        let mut all: BTreeMap<u128, Eviction> = BTreeMap::new();
+        let seen = self.pods.as_ref().and_then(|pods| pods.seen(|pods| all.extend(pods.evictions.recent().map(|(uid, eviction)| (*uid, eviction.clone())))));
+        if let Some(warnings) = &self.warnings {
+            warnings.seen(|warnings| {
+                for (uid, eviction) in warnings.evictions.recent() {
+                    all.entry(*uid).or_insert_with(|| eviction.clone());
+                }
+            });
+        }
+        if seen.is_none() {
+            return;
+        }
+        let mut counts: BTreeMap<Eviction, u64> = BTreeMap::new();
+        for eviction in all.into_values() {
+            *counts.entry(eviction).or_default() += 1;
+        }
+        samples.extend(
+            counts.into_iter().map(|((namespace, resource), count)| EVICTIONS.sample([Arc::clone(&self.name), namespace, resource.into()], count as f64)),
+        );
+    }
+
+    fn rollouts(&self, participants: Option<u32>, samples: &mut Vec<Sample>) {
+        for (selector, found) in &self.workloads {
+            let replicas = participants.and_then(|participants| selector.required(participants));
+            let place = |kind: &str| self.place(&selector.name, kind);
+            let mut required = |kind: &str, keys: Vec<&Key>| {
+                if let Some(replicas) = replicas {
+                    workloads::required(keys.into_iter(), replicas, &place(kind), samples);
+                }
+            };
+            match found {
+                Workloads::Deployments(rows) => {
+                    rows.seen(|rows| required(Deployment::KIND, rows.iter().map(|(key, _)| key).collect()));
+                    let sets = self.replica_sets.get(&selector.namespace);
+                    rows.seen(|rows| sets.map(|sets| sets.seen(|sets| workloads::revisions(rows, sets, &place(Deployment::KIND), samples))));
+                }
+                Workloads::StatefulSets(rows) => drop(rows.seen(|rows| required(StatefulSet::KIND, rows.iter().map(|(key, _)| key).collect()))),
+                Workloads::DaemonSets(rows) => drop(rows.seen(|rows| required(DaemonSet::KIND, rows.iter().map(|(key, _)| key).collect()))),
+                Workloads::CronJobs => {}
+            }
+        }
+    }
+}
+
+/// A part of the facts, and what it was made from.
+#[derive(Default)]
+struct Part {
+    version: Option<u64>,
+    facts: Arc<Facts>,
+}
+
+/// The watching collector of one cluster.
+pub(super) struct ClusterWatch {
+    cluster: Arc<Cluster>,
+    link: Link,
+    timeout: Duration,
+    parts: Vec<Part>,
+}
+
+impl ClusterWatch {
+    pub(super) fn new(cluster: Arc<Cluster>, link: Link, timeout: Duration) -> Self {
+        let parts = cluster.scopes.iter().map(|_| Part::default()).collect();
+        Self { cluster, link, timeout, parts }
+    }
+
+    async fn run(&mut self, publisher: &Publisher) -> Result<std::convert::Infallible, CollectError> {
+        let started = Instant::now();
+        let client = self.link.fresh().await?;
+        let cluster = Arc::clone(&self.cluster);
+        let interval = cluster.config.interval.0;
+        let mut server = api::server_version(&client, self.timeout, &cluster.clock).await?;
+        let mut followers: FuturesUnordered<_> = cluster.scopes.iter().map(|scope| Arc::clone(scope).follow(client.clone())).collect();
+        let mut confirm = tokio::time::interval_at(Instant::now() + interval, interval);
+        let mut confirmation: Option<BoxFuture<'_, _>> = None;
+        // What cannot be listed in time is shown as not seen, instead of holding up all the rest.
+        let patience = started + self.timeout / 2;
+        let mut publish_at = Some(patience);
+        let mut settle = SETTLE;
+        loop {
+            let settled = || cluster.scopes.iter().all(|scope| scope.settled()) || Instant::now() >= patience;
+            tokio::select! {
+                Some(()) = followers.next() => {}
+                () = cluster.changed.notified() => {
+                    if settled() {
+                        let soon = Instant::now() + settle;
+                        publish_at = Some(publish_at.map_or(soon, |at| at.min(soon)));
+                    }
+                }
+                _ = confirm.tick(), if confirmation.is_none() => {
+                    let (link, client, timeout) = (self.link.clone(), client.clone(), self.timeout);
+                    let clock = cluster.clock.clone();
+                    confirmation = Some(async move {
+                        link.keep_token().await?;
+                        api::server_version(&client, timeout, &clock).await
+                    }.boxed());
+                }
+                confirmed = async { match confirmation.as_mut() { Some(answer) => answer.await, None => std::future::pending().await } } => {
+                    confirmation = None;
+                    server = confirmed?;
+                    if settled() {
+                        publish_at = Some(Instant::now());
+                    }
+                }
+                () = sleep_until(publish_at) => {
+                    publish_at = None;
+                    let before = Instant::now();
+                    let observation = self.observe(&server);
+                    publisher.publish(started.elapsed().min(self.timeout), Ok(observation));
+                    // A twentieth of the time at most goes into publishing.
+                    settle = (before.elapsed() * 20).clamp(SETTLE, SETTLE_MOST);
+                }
+            }
+        }
+    }
+
+    fn observe(&mut self, server: &str) -> Observation {
+        let cluster = &self.cluster;
+        let (mut objects, mut api_calls, mut looking) = (0, 1, vec![VERSION.sample([&*cluster.name, server], 1.0)]);
+        looking.push(CLOCK.sample([Arc::clone(&cluster.name)], cluster.clock.ahead().unsigned_abs() as f64));
+        for (scope, part) in cluster.scopes.iter().zip(&mut self.parts) {
+            let version = Some(scope.version());
+            if part.version != version {
+                let place = cluster.place(scope.selector(), scope.kind());
+                *part = Part { version, facts: Arc::new(scope.facts(&place).into()) };
+            }
+            objects += scope.len().unwrap_or_default();
+            api_calls += scope.take_api_calls();
+            sight::facts(&cluster.name, scope.as_ref(), &mut looking);
+        }
+        let derived = cluster.derived(server, cluster.participants());
+        let facts = self.parts.iter().map(|part| Arc::clone(&part.facts)).chain([Arc::new(looking.into()), Arc::new(derived.into())]);
+        Observation { facts: facts.collect(), objects, api_calls }
+    }
+}
+
+impl Watch for ClusterWatch {
+    fn watch<'a>(&'a mut self, publisher: &'a Publisher) -> BoxFuture<'a, CollectError> {
+        async move {
+            match self.run(publisher).await {
+                Ok(never) => match never {},
+                Err(error) => error,
+            }
+        }
+        .boxed()
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

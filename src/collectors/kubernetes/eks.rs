@@ -1,0 +1,180 @@
+//! EKS clusters: where they are, and the token that they take, signed in this process.
+//!
+//! The token is a presigned `GetCallerIdentity` request, valid for a quarter of an hour whatever
+//! its own expiry says. Source: <https://github.com/kubernetes-sigs/aws-iam-authenticator#api-authorization-from-outside-a-cluster>
+
+use std::time::{Duration, SystemTime};
+
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::ProvideCredentials as _;
+use aws_sigv4::http_request::{PayloadChecksumKind, SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde::Deserialize;
+use tokio::sync::OnceCell;
+
+use super::config::Eks;
+
+/// How long a token is used; the cluster takes it for 15 minutes.
+pub(super) const TOKEN_AGE: Duration = Duration::from_mins(14);
+/// What the authenticator demands of the presigned request.
+const PRESIGNED_FOR: Duration = Duration::from_mins(1);
+/// Binds a token to one cluster.
+const CLUSTER_HEADER: &str = "x-k8s-aws-id";
+
+/// Where a cluster is.
+pub(super) struct Place {
+    /// URL of the API server.
+    pub(super) endpoint: String,
+    /// PEM certificates that it is verified with.
+    pub(super) authority: Vec<u8>,
+}
+
+/// Signs for one cluster.
+pub(super) struct Signer {
+    eks: Eks,
+    aws: OnceCell<SdkConfig>,
+}
+
+impl Signer {
+    pub(super) fn new(eks: Eks) -> Self {
+        Self { eks, aws: OnceCell::new() }
+    }
+
+    /// The chain of the AWS SDKs without `sso` and processes: environment, profile, web identity,
+    /// pod identity, instance; then the role, if one is to be assumed.
+    async fn aws(&self) -> &SdkConfig {
+        self.aws
+            .get_or_init(|| async {
+                let client = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
+                let region = Region::new(self.eks.region.clone());
+                let base = aws_config::defaults(BehaviorVersion::latest()).region(region.clone()).http_client(client).load().await;
+                let Some(role) = &self.eks.role_arn else { return base };
+                let assumed = AssumeRoleProvider::builder(role).region(region).session_name("readiness-exporter").configure(&base).build().await;
+                base.into_builder().credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(assumed)).build()
+            })
+            .await
+    }
+
+    async fn identity(&self) -> Result<aws_credential_types::Credentials, String> {
+        let provider = self.aws().await.credentials_provider().ok_or("find AWS credentials: there is no provider")?;
+        let found = provider.provide_credentials().await;
+        found.map_err(|error| format!("find AWS credentials: {}", aws_smithy_runtime_error(&error)))
+    }
+
+    /// A bearer token for the cluster.
+    pub(super) async fn token(&self) -> Result<String, String> {
+        let Eks { name, region, .. } = &self.eks;
+        let url = format!("https://sts.{region}.{}/?Action=GetCallerIdentity&Version=2011-06-15", domain(region));
+        let mut settings = SigningSettings::default();
+        settings.signature_location = SignatureLocation::QueryParams;
+        settings.expires_in = Some(PRESIGNED_FOR);
+        let signed = self.sign("sts", "GET", &url, &[(CLUSTER_HEADER, name)], settings).await?;
+        Ok(format!("k8s-aws-v1.{}", URL_SAFE_NO_PAD.encode(signed.url)))
+    }
+
+    /// Asks EKS where the cluster is. Needs `eks:DescribeCluster`.
+    /// Source: <https://docs.aws.amazon.com/eks/latest/APIReference/API_DescribeCluster.html>
+    pub(super) async fn describe(&self) -> Result<Place, String> {
+        let Eks { name, region, .. } = &self.eks;
+        let own = self.aws().await.endpoint_url().map(|url| url.trim_end_matches('/').to_owned());
+        let base = own.unwrap_or_else(|| format!("https://eks.{region}.{}", domain(region)));
+        let url = format!("{base}/clusters/{name}");
+        let what = format!("ask EKS for cluster {name} in {region}");
+        let mut settings = SigningSettings::default();
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        let signed = self.sign("eks", "GET", &url, &[], settings).await?;
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().map_err(|error| format!("{what}: {error}"))?;
+        let request = signed.headers.iter().fold(client.get(&url), |request, (name, value)| request.header(name, value));
+        let answer = request.send().await.map_err(|error| format!("{what}: {}", error.without_url()))?;
+        let status = answer.status();
+        if !status.is_success() {
+            let kind = answer.headers().get("x-amzn-errortype").and_then(|kind| kind.to_str().ok()).map(str::to_owned);
+            return Err(format!("{what}: status {} ({})", status.as_u16(), kind.as_deref().unwrap_or("no reason given")));
+        }
+        let described: Described = answer.json().await.map_err(|error| format!("{what}: {}", error.without_url()))?;
+        let Cluster { endpoint, certificate_authority } = described.cluster;
+        let authority = STANDARD.decode(certificate_authority.data).map_err(|error| format!("{what}: read its certificate: {error}"))?;
+        Ok(Place { endpoint, authority })
+    }
+
+    async fn sign(&self, service: &str, method: &str, url: &str, headers: &[(&str, &str)], settings: SigningSettings) -> Result<Signed, String> {
+        let failed = |error: &dyn std::error::Error| format!("sign a request to {service}: {error}");
+        let identity = self.identity().await?.into();
+        let params = v4::SigningParams::builder().identity(&identity).region(&self.eks.region).name(service).time(SystemTime::now()).settings(settings).build();
+        let params = params.map_err(|error| failed(&error))?.into();
+        let request = SignableRequest::new(method, url, headers.iter().copied(), SignableBody::Bytes(&[])).map_err(|error| failed(&error))?;
+        let (instructions, _) = sign(request, &params).map_err(|error| failed(&error))?.into_parts();
+        let mut signed = url::Url::parse(url).map_err(|error| failed(&error))?;
+        for (name, value) in instructions.params() {
+            signed.query_pairs_mut().append_pair(name, value);
+        }
+        let headers = instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Ok(Signed { url: signed.into(), headers })
+    }
+}
+
+struct Signed {
+    url: String,
+    headers: Vec<(String, String)>,
+}
+
+#[derive(Deserialize)]
+struct Described {
+    cluster: Cluster,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Cluster {
+    endpoint: String,
+    certificate_authority: Authority,
+}
+
+#[derive(Deserialize)]
+struct Authority {
+    data: String,
+}
+
+/// The domain of a region's partition.
+fn domain(region: &str) -> &'static str {
+    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
+}
+
+/// The whole chain: the error itself says only that a provider failed.
+fn aws_smithy_runtime_error(error: &dyn std::error::Error) -> String {
+    let mut words = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        words.push(next.to_string());
+        cause = next.source();
+    }
+    words.dedup();
+    words.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_token_is_a_presigned_request_that_names_the_cluster_in_its_signature() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let signer = Signer::new(Eks { name: "workshop".into(), region: "eu-west-2".into(), role_arn: None });
+        let credentials = aws_credential_types::Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
+        let provider = aws_credential_types::provider::SharedCredentialsProvider::new(credentials);
+        signer.aws.set(SdkConfig::builder().credentials_provider(provider).region(Region::new("eu-west-2")).build()).unwrap();
+        let token = signer.token().await.unwrap();
+        let url = String::from_utf8(URL_SAFE_NO_PAD.decode(token.strip_prefix("k8s-aws-v1.").unwrap()).unwrap()).unwrap();
+        let url = url::Url::parse(&url).unwrap();
+        let query: std::collections::BTreeMap<_, _> = url.query_pairs().collect();
+        assert_eq!(url.host_str(), Some("sts.eu-west-2.amazonaws.com"));
+        assert_eq!((&*query["Action"], &*query["X-Amz-Expires"]), ("GetCallerIdentity", "60"));
+        assert_eq!(query["X-Amz-SignedHeaders"], "host;x-k8s-aws-id");
+        assert!(query["X-Amz-Credential"].starts_with("AKIDEXAMPLE/") && query["X-Amz-Credential"].ends_with("/eu-west-2/sts/aws4_request"));
+        assert!(!token.contains("secret") && query["X-Amz-Signature"].len() == 64);
+    }
+}

@@ -1,0 +1,335 @@
+//! Events: warnings by reason, evictions after their pod is gone, and how long images took to pull.
+//!
+//! Events live an hour and are deduplicated by count, so each is followed and its growth counted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::LazyLock;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
+use regex::Regex;
+use serde::Deserialize;
+
+use super::clock::{Clock, now};
+use super::ledger::{Ledger, Tally};
+use super::objects::{Keep, Place, kind, or_default};
+use super::pod::starved_resource;
+use super::pods::{Eviction, uid};
+use super::sight::looked_at;
+use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+
+const COVERAGE: Coverage = looked_at(&["Event"]);
+
+static WARNINGS: Gauge<3> = gauge(
+    "readiness_warning_events",
+    Unit::Number,
+    &["cluster", "namespace", "reason"],
+    "Warning events within the window by reason, repetitions included, from the Kubernetes API.",
+)
+.covered_by(COVERAGE);
+static PULLS: Gauge<2> = gauge(
+    "readiness_image_pulls",
+    Unit::Number,
+    &["cluster", "image"],
+    "Pulls of an image within the window that named their duration, from Pulled events of the Kubernetes API.",
+)
+.covered_by(COVERAGE);
+static PULL_DURATION: Gauge<4> = gauge(
+    "readiness_image_pull_duration_seconds",
+    Unit::Seconds,
+    &["cluster", "image", "kind", "statistic"],
+    "How long pulls of an image took within the window: the pull itself, and including the wait for others, from Pulled events of the Kubernetes API.",
+)
+.covered_by(COVERAGE);
+static IMAGE_SIZE: Gauge<2> = gauge(
+    "readiness_image_size_bytes",
+    Unit::Bytes,
+    &["cluster", "image"],
+    "Size of an image as its kubelet named it with the last pull, from Pulled events of the Kubernetes API.",
+)
+.covered_by(COVERAGE);
+
+/// Series of one kind; what happens most often is kept.
+const SERIES: usize = 200;
+/// Pulls of one image that statistics are made of.
+const PULLS_KEPT: usize = 64;
+
+kind!(
+    Event, "", "v1", "events", "super::objects::slim",
+    involved_object: Involved, reason: String, message: String, first_timestamp: Option<Time>, last_timestamp: Option<Time>,
+    event_time: Option<MicroTime>, count: u32, series: Option<Series>
+);
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct Involved {
+    #[serde(default, deserialize_with = "or_default")]
+    namespace: String,
+    uid: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Series {
+    #[serde(default, deserialize_with = "or_default")]
+    count: u32,
+    last_observed_time: Option<MicroTime>,
+}
+
+impl Event {
+    fn times(&self) -> u32 {
+        self.series.as_ref().map_or(self.count, |series| series.count).max(1)
+    }
+
+    fn at(&self, clock: &Clock) -> i64 {
+        let series = self.series.as_ref().and_then(|series| series.last_observed_time.as_ref());
+        let micro = series.or(self.event_time.as_ref()).map(|time| time.0.as_second());
+        let time = self.last_timestamp.as_ref().or(self.first_timestamp.as_ref()).map(|time| time.0.as_second());
+        time.max(micro).or_else(|| Some(self.metadata.creation_timestamp.as_ref()?.0.as_second())).map_or_else(now, |at| at - clock.ahead())
+    }
+}
+
+/// Counts that were seen of each event, so that only growth is counted.
+#[derive(Debug, Default)]
+struct Counts {
+    seen: BTreeMap<u128, (u32, u32)>,
+    round: u32,
+}
+
+impl Counts {
+    /// How often it happened since it was last seen.
+    fn growth(&mut self, event: &Event) -> u32 {
+        let times = event.times();
+        let (_, before) = self.seen.insert(uid(event.metadata.uid.as_deref()), (self.round, times)).unwrap_or_default();
+        times.saturating_sub(before)
+    }
+
+    fn remove(&mut self, event: &Event) {
+        self.seen.remove(&uid(event.metadata.uid.as_deref()));
+    }
+
+    fn begin(&mut self) {
+        self.round = self.round.wrapping_add(1);
+    }
+
+    fn complete(&mut self) {
+        let round = self.round;
+        self.seen.retain(|_, (own, _)| *own == round);
+    }
+}
+
+/// Warnings of a cluster.
+#[derive(Debug)]
+pub(super) struct Warnings {
+    counts: Counts,
+    clock: Clock,
+    tally: Tally<(Arc<str>, Arc<str>)>,
+    pub(super) evictions: Ledger<u128, Eviction>,
+}
+
+impl Warnings {
+    pub(super) fn new(window: i64, clock: Clock) -> Self {
+        Self { counts: Counts::default(), clock, tally: Tally::new(window), evictions: Ledger::new(window) }
+    }
+}
+
+impl Keep for Warnings {
+    type Object = Event;
+    const KIND: &'static str = "Event";
+    const FAMILIES: &'static [&'static Family] = &[&WARNINGS.0];
+
+    fn begin(&mut self) {
+        self.counts.begin();
+    }
+
+    fn put(&mut self, event: Event, _: bool) -> bool {
+        let growth = self.counts.growth(&event);
+        let at = event.at(&self.clock);
+        let namespace: Arc<str> = event.involved_object.namespace.as_str().into();
+        if event.reason == "Evicted" {
+            let pod = uid(event.involved_object.uid.as_deref());
+            self.evictions.record(pod, at, (Arc::clone(&namespace), starved_resource(&event.message)));
+        }
+        self.tally.add((namespace, event.reason.as_str().into()), at, u64::from(growth));
+        growth > 0
+    }
+
+    fn remove(&mut self, event: &Event) -> bool {
+        self.counts.remove(event);
+        false
+    }
+
+    fn complete(&mut self) {
+        self.counts.complete();
+    }
+
+    fn len(&self) -> usize {
+        self.counts.seen.len()
+    }
+
+    fn facts(&self, place: &Place, samples: &mut Vec<Sample>) {
+        let mut ranked: Vec<_> = self.tally.totals().into_iter().collect();
+        ranked.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        ranked.truncate(SERIES);
+        let samples_of = ranked.into_iter().map(|((namespace, reason), count)| WARNINGS.sample([Arc::clone(&place.cluster), namespace, reason], count as f64));
+        samples.extend(samples_of);
+    }
+}
+
+/// What a kubelet said about a pull.
+#[derive(Debug, Clone, PartialEq)]
+struct Pull {
+    image: String,
+    seconds: f64,
+    waiting: Option<f64>,
+    bytes: Option<f64>,
+}
+
+/// Every form of the message since 1.19; the older one names no duration.
+/// Source: pkg/kubelet/images/image_manager.go of Kubernetes.
+static PULLED: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r#"^Successfully pulled image "([^"]+)"(?: in ([0-9a-zµ.]+))?(?:\s*\(([0-9a-zµ.]+) including waiting\))?(?:\. Image size: (\d+) bytes\.?)?\.?$"#)
+        .ok()
+});
+
+fn pull(message: &str) -> Option<Pull> {
+    let found = PULLED.as_ref()?.captures(message.trim())?;
+    let seconds = |at: usize| found.get(at).and_then(|text| go_duration(text.as_str()));
+    Some(Pull { image: found[1].to_owned(), seconds: seconds(2)?, waiting: seconds(3), bytes: found.get(4).and_then(|text| text.as_str().parse().ok()) })
+}
+
+/// A duration as Go writes it: `1m21.284220239s`, `812ms`, `1h2m3s`.
+fn go_duration(text: &str) -> Option<f64> {
+    const UNITS: [(&str, f64); 7] = [("ns", 1e-9), ("us", 1e-6), ("µs", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+    let mut rest = text;
+    let mut total = 0.0;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest[..end].parse().ok()?;
+        let letters = rest[end..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| end + at);
+        let (_, unit) = UNITS.iter().find(|(name, _)| *name == &rest[end..letters])?;
+        total += number * unit;
+        rest = &rest[letters..];
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+/// Pulls of a cluster, by image.
+#[derive(Debug)]
+pub(super) struct Pulls {
+    counts: Counts,
+    clock: Clock,
+    window: i64,
+    images: BTreeMap<Arc<str>, Vec<(i64, Pull)>>,
+}
+
+impl Pulls {
+    pub(super) fn new(window: i64, clock: Clock) -> Self {
+        Self { counts: Counts::default(), clock, window, images: BTreeMap::new() }
+    }
+}
+
+impl Keep for Pulls {
+    type Object = Event;
+    const KIND: &'static str = "Event";
+    const FAMILIES: &'static [&'static Family] = &[&PULLS.0, &PULL_DURATION.0, &IMAGE_SIZE.0];
+
+    fn begin(&mut self) {
+        self.counts.begin();
+    }
+
+    fn put(&mut self, event: Event, _: bool) -> bool {
+        if self.counts.growth(&event) == 0 {
+            return false;
+        }
+        let (at, oldest) = (event.at(&self.clock), now() - self.window);
+        let Some(pull) = pull(&event.message).filter(|_| at > oldest) else { return false };
+        let pulls = self.images.entry(pull.image.as_str().into()).or_default();
+        pulls.push((at, pull));
+        pulls.sort_by_key(|(at, _)| *at);
+        let surplus = pulls.len().saturating_sub(PULLS_KEPT);
+        pulls.drain(..surplus);
+        self.images.retain(|_, pulls| {
+            pulls.retain(|(at, _)| *at > oldest);
+            !pulls.is_empty()
+        });
+        true
+    }
+
+    fn remove(&mut self, event: &Event) -> bool {
+        self.counts.remove(event);
+        false
+    }
+
+    fn complete(&mut self) {
+        self.counts.complete();
+    }
+
+    fn len(&self) -> usize {
+        self.counts.seen.len()
+    }
+
+    fn facts(&self, place: &Place, samples: &mut Vec<Sample>) {
+        let oldest = now() - self.window;
+        let recent = |pulls: &[(i64, Pull)]| pulls.iter().filter(|(at, _)| *at > oldest).map(|(_, pull)| pull.clone()).collect::<Vec<_>>();
+        let mut images: Vec<(&Arc<str>, Vec<Pull>)> = self.images.iter().map(|(image, pulls)| (image, recent(pulls))).collect();
+        images.retain(|(_, pulls)| !pulls.is_empty());
+        // The slowest are what somebody looks for.
+        images.sort_by(|(_, a), (_, b)| slowest(b).total_cmp(&slowest(a)));
+        for (image, pulls) in images.into_iter().take(SERIES) {
+            samples.push(PULLS.sample([Arc::clone(&place.cluster), Arc::clone(image)], pulls.len() as f64));
+            let kinds =
+                [("pull", pulls.iter().map(|pull| pull.seconds).collect()), ("waiting", pulls.iter().filter_map(|pull| pull.waiting).collect::<Vec<f64>>())];
+            for (kind, durations) in kinds {
+                for (statistic, value) in statistics(&durations) {
+                    let labels = [Arc::clone(&place.cluster), Arc::clone(image), kind.into(), statistic.into()];
+                    samples.push(PULL_DURATION.sample(labels, value));
+                }
+            }
+            let size = pulls.iter().rev().find_map(|pull| pull.bytes);
+            samples.extend(size.map(|bytes| IMAGE_SIZE.sample([Arc::clone(&place.cluster), Arc::clone(image)], bytes)));
+        }
+    }
+}
+
+fn slowest(pulls: &[Pull]) -> f64 {
+    pulls.iter().map(|pull| pull.waiting.unwrap_or(pull.seconds)).fold(0.0, f64::max)
+}
+
+/// Last, median and maximum of durations in the order of time.
+pub(super) fn statistics(durations: &[f64]) -> Vec<(&'static str, f64)> {
+    let Some(last) = durations.last() else { return Vec::new() };
+    let mut sorted = durations.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    vec![("last", *last), ("median", sorted[sorted.len() / 2]), ("max", sorted[sorted.len() - 1])]
+}
+
+/// Families about events.
+pub(super) static FAMILIES: &[&Family] = &[&WARNINGS.0, &PULLS.0, &PULL_DURATION.0, &IMAGE_SIZE.0];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_the_message_is_read() {
+        let read = |rest: &str| pull(&format!("Successfully pulled image \"r.io/a:1\"{rest}")).map(|pull| (pull.seconds, pull.waiting, pull.bytes));
+        assert_eq!(read(""), None, "1.18 names no duration");
+        assert_eq!(read(" in 49.657983991s"), Some((49.657_983_991, None, None)));
+        assert_eq!(read(" in 1.234s (5.678s including waiting)"), Some((1.234, Some(5.678), None)));
+        assert_eq!(read(" in 812ms (1m21.5s including waiting). Image size: 123456789 bytes."), Some((0.812, Some(81.5), Some(123_456_789.0))));
+        for other in ["Container image \"a\" already present on machine", "Failed to pull image \"a\": 403", "", "Successfully pulled image \"a\" in ages"] {
+            assert_eq!(pull(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn go_durations_are_sums_of_units() {
+        let near = |text: &str, seconds: f64| assert!((go_duration(text).unwrap() - seconds).abs() < 1e-9, "{text}");
+        for (text, seconds) in [("1h2m3s", 3723.0), ("812ms", 0.812), ("1m21.284220239s", 81.284_220_239), ("15µs", 15e-6), ("0s", 0.0)] {
+            near(text, seconds);
+        }
+        for text in ["", "5", "s", "1x", "1.2.3s"] {
+            assert_eq!(go_duration(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! Karpenter v1 and EKS Auto Mode: pools, claims and classes of nodes.
+//!
+//! Expiry matters most: a claim's node is drained as soon as its age passes `spec.expireAfter`,
+//! whatever budgets and `karpenter.sh/do-not-disrupt` say.
+//! Source: <https://karpenter.sh/docs/concepts/disruption/#expiration>
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde::Deserialize;
+
+use super::events::statistics;
+use super::objects::{CONDITION_STATES, Condition, Kind, Place, Rows, kind, or_default};
+use super::resources::{Listed, NAMES, named};
+use super::sight::{looked_at, seen};
+use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+
+const POOLS: Coverage = seen(&["NodePool"]);
+const CLAIMS: Coverage = looked_at(&["NodeClaim"]);
+const CLASSES: Coverage = seen(&["EC2NodeClass", "NodeClass"]);
+
+static POOL_CONDITION: StateSet<3> = state_set(
+    "readiness_nodepool_condition_state",
+    CONDITION_STATES,
+    &["cluster", "nodepool", "condition"],
+    "Status of each condition of a NodePool, from the karpenter.sh/v1 API.",
+)
+.covered_by(POOLS);
+static POOL_USED: Gauge<3> = gauge(
+    "readiness_nodepool_used_ratio",
+    Unit::Ratio,
+    &["cluster", "nodepool", "resource"],
+    "Share of a NodePool's limit that its nodes use, from spec.limits and status.resources in the karpenter.sh/v1 API.",
+)
+.covered_by(POOLS.quiet());
+static POOL_LIMIT: Gauge<3> = gauge(
+    "readiness_nodepool_limit",
+    Unit::Number,
+    &["cluster", "nodepool", "resource"],
+    "Limit of a NodePool in the resource's own unit (cores, bytes, nodes), from spec.limits in the karpenter.sh/v1 API.",
+)
+.covered_by(POOLS.quiet());
+static POOL_NODES: Gauge<2> =
+    gauge("readiness_nodepool_nodes", Unit::Number, &["cluster", "nodepool"], "Nodes of a NodePool, from status.nodes in the karpenter.sh/v1 API.")
+        .covered_by(POOLS.quiet());
+static POOL_REPLICAS: Gauge<2> = gauge(
+    "readiness_nodepool_static_replicas",
+    Unit::Number,
+    &["cluster", "nodepool"],
+    "Nodes that a static NodePool should have, from spec.replicas in the karpenter.sh/v1 API.",
+)
+.covered_by(POOLS.quiet());
+static CLAIMS_BY_PHASE: Gauge<3> = gauge(
+    "readiness_nodeclaims",
+    Unit::Number,
+    &["cluster", "nodepool", "phase"],
+    "NodeClaims by how far they are: pending, launched, registered, ready, deleting; and drifted besides, from the karpenter.sh/v1 API.",
+)
+.covered_by(CLAIMS);
+static CLAIM_OLDEST: Gauge<2> = gauge(
+    "readiness_nodeclaim_oldest_pending_timestamp_seconds",
+    Unit::Timestamp,
+    &["cluster", "nodepool"],
+    "When the oldest NodeClaim that is not ready yet was created, from the karpenter.sh/v1 API.",
+)
+.covered_by(CLAIMS);
+static CLAIM_EXPIRY: Gauge<3> = gauge(
+    "readiness_nodeclaim_expiry_timestamp_seconds",
+    Unit::Timestamp,
+    &["cluster", "nodepool", "nodeclaim"],
+    "When a NodeClaim expires and its node is drained by force: its creation plus spec.expireAfter in the karpenter.sh/v1 API.",
+)
+.covered_by(CLAIMS);
+static LAUNCH: Gauge<3> = gauge(
+    "readiness_nodeclaim_launch_duration_seconds",
+    Unit::Seconds,
+    &["cluster", "nodepool", "statistic"],
+    "From the creation of a NodeClaim to its Initialized condition, over the claims that exist, from the karpenter.sh/v1 API.",
+)
+.covered_by(CLAIMS);
+static CLASS_CONDITION: StateSet<4> = state_set(
+    "readiness_nodeclass_condition_state",
+    CONDITION_STATES,
+    &["cluster", "kind", "name", "condition"],
+    "Status of each condition of a node class, from the karpenter.k8s.aws/v1 or eks.amazonaws.com/v1 API.",
+)
+.covered_by(CLASSES);
+
+kind!(NodePool, "karpenter.sh", "v1", "nodepools", "super::objects::slim", spec: PoolSpec, status: PoolStatus);
+kind!(NodeClaim, "karpenter.sh", "v1", "nodeclaims", "super::objects::labelled", spec: ClaimSpec, status: ClaimStatus);
+kind!(EC2NodeClass, "karpenter.k8s.aws", "v1", "ec2nodeclasses", "super::objects::slim", status: ClassStatus);
+kind!(NodeClass, "eks.amazonaws.com", "v1", "nodeclasses", "super::objects::slim", status: ClassStatus);
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct PoolSpec {
+    #[serde(default, deserialize_with = "or_default")]
+    limits: Listed,
+    replicas: Option<u32>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct PoolStatus {
+    #[serde(default, deserialize_with = "or_default")]
+    conditions: Vec<Condition>,
+    #[serde(default, deserialize_with = "or_default")]
+    resources: Listed,
+    nodes: Option<u32>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ClaimSpec {
+    expire_after: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct ClaimStatus {
+    #[serde(default, deserialize_with = "or_default")]
+    conditions: Vec<Condition>,
+    #[serde(default, deserialize_with = "or_default")]
+    allocatable: Listed,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct ClassStatus {
+    #[serde(default, deserialize_with = "or_default")]
+    conditions: Vec<Condition>,
+}
+
+type Conditions = Vec<(String, &'static str)>;
+
+fn conditions(reported: Vec<Condition>) -> Conditions {
+    let mut conditions: Conditions = reported.into_iter().map(|condition| (condition.r#type.clone(), condition.state())).collect();
+    // One that no controller has looked at yet is not known to be ready.
+    if !conditions.iter().any(|(name, _)| name == "Ready") {
+        conditions.push(("Ready".to_owned(), "unknown"));
+    }
+    conditions
+}
+
+/// What is kept of a pool.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Pool {
+    conditions: Conditions,
+    limits: BTreeMap<String, (f64, Option<f64>)>,
+    nodes: Option<u32>,
+    replicas: Option<u32>,
+}
+
+impl Pool {
+    /// Whether it can make nodes.
+    pub(super) fn ready(&self) -> bool {
+        self.conditions.iter().any(|(name, state)| name == "Ready" && *state == "true")
+    }
+
+    /// What its limits leave of a resource, or of nodes; `None` without such a limit.
+    pub(super) fn left(&self, resource: &str) -> Option<f64> {
+        let (limit, used) = self.limits.get(resource)?;
+        Some((limit - used.unwrap_or(0.0)).max(0.0))
+    }
+
+    /// Whether it has a fixed number of nodes.
+    pub(super) fn is_static(&self) -> bool {
+        self.replicas.is_some()
+    }
+}
+
+impl Kind for NodePool {
+    type Row = Pool;
+    const KIND: &'static str = "NodePool";
+    const FAMILIES: &'static [&'static Family] = &[&POOL_CONDITION.0, &POOL_USED.0, &POOL_LIMIT.0, &POOL_NODES.0, &POOL_REPLICAS.0];
+
+    fn row(self) -> Pool {
+        let used = self.status.resources;
+        let limits = self.spec.limits.into_iter();
+        let limits = limits.filter_map(|(resource, limit)| Some((resource.replace('-', "_"), (limit.0?, used.get(&resource).and_then(|used| used.0)))));
+        Pool { limits: limits.collect(), conditions: conditions(self.status.conditions), nodes: self.status.nodes, replicas: self.spec.replicas }
+    }
+
+    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        for (key, pool) in rows.iter() {
+            let labels = |last: &str| [Arc::clone(&place.cluster), Arc::clone(&key.name), last.into()];
+            samples.extend(pool.conditions.iter().map(|(condition, state)| POOL_CONDITION.sample(labels(condition), state)));
+            for (resource, (limit, used)) in &pool.limits {
+                samples.push(POOL_LIMIT.sample(labels(resource), *limit));
+                // A limit of 0 forbids every node; usage is missing until the first one.
+                let ratio = if *limit > 0.0 { used.unwrap_or(0.0) / limit } else { 1.0 };
+                samples.push(POOL_USED.sample(labels(resource), ratio));
+            }
+            let counts = [(&POOL_NODES, pool.nodes), (&POOL_REPLICAS, pool.replicas)];
+            let own = || [Arc::clone(&place.cluster), Arc::clone(&key.name)];
+            samples.extend(counts.iter().filter_map(|(family, count)| Some(family.sample(own(), f64::from((*count)?)))));
+        }
+    }
+}
+
+/// What is kept of a claim.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Claim {
+    pool: String,
+    phase: &'static str,
+    drifted: bool,
+    created: Option<i64>,
+    expiry: Option<i64>,
+    launch: Option<i64>,
+    pub(super) allocatable: [Option<f64>; 4],
+}
+
+impl Claim {
+    /// The pool that it belongs to.
+    pub(super) fn pool(&self) -> &str {
+        &self.pool
+    }
+}
+
+/// `8h`, `720h0m0s`; `Never` and what cannot be read have no end.
+fn expire_after(text: &str) -> Option<i64> {
+    let span: jiff::SignedDuration = text.parse().ok()?;
+    Some(span.as_secs()).filter(|seconds| *seconds > 0)
+}
+
+impl Kind for NodeClaim {
+    type Row = Claim;
+    const KIND: &'static str = "NodeClaim";
+    const FAMILIES: &'static [&'static Family] = &[&CLAIMS_BY_PHASE.0, &CLAIM_OLDEST.0, &CLAIM_EXPIRY.0, &LAUNCH.0];
+
+    fn row(self) -> Claim {
+        let holds = |name: &str| self.status.conditions.iter().find(|condition| condition.r#type == name && condition.state() == "true");
+        let second = |time: &Option<Time>| time.as_ref().map(|time| time.0.as_second());
+        let created = second(&self.metadata.creation_timestamp);
+        let initialized = holds("Initialized").and_then(|condition| second(&condition.last_transition_time));
+        let phase = if self.metadata.deletion_timestamp.is_some() {
+            "deleting"
+        } else if holds("Ready").is_some() || holds("Initialized").is_some() {
+            "ready"
+        } else if holds("Registered").is_some() {
+            "registered"
+        } else if holds("Launched").is_some() {
+            "launched"
+        } else {
+            "pending"
+        };
+        Claim {
+            pool: self.metadata.labels.as_ref().and_then(|labels| labels.get("karpenter.sh/nodepool").cloned()).unwrap_or_default(),
+            phase,
+            drifted: holds("Drifted").is_some(),
+            created,
+            expiry: created.zip(self.spec.expire_after.as_deref().and_then(expire_after)).map(|(created, after)| created + after),
+            launch: created.zip(initialized).map(|(created, initialized)| initialized - created),
+            allocatable: named(&self.status.allocatable),
+        }
+    }
+
+    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        let mut pools: BTreeMap<&str, Vec<(&Arc<str>, &Claim)>> = BTreeMap::new();
+        for (key, claim) in rows.iter() {
+            pools.entry(&claim.pool).or_default().push((&key.name, claim));
+        }
+        for (pool, claims) in pools {
+            let labels = |last: &str| [Arc::clone(&place.cluster), pool.into(), last.into()];
+            let mut count = |phase: &str, count: usize| samples.push(CLAIMS_BY_PHASE.sample(labels(phase), count as f64));
+            for phase in ["pending", "launched", "registered", "ready", "deleting"] {
+                count(phase, claims.iter().filter(|(_, claim)| claim.phase == phase).count());
+            }
+            count("drifted", claims.iter().filter(|(_, claim)| claim.drifted).count());
+            let ours = |at: i64| (at - place.clock.ahead()) as f64;
+            let waiting = claims.iter().filter(|(_, claim)| !matches!(claim.phase, "ready" | "deleting"));
+            let oldest = waiting.filter_map(|(_, claim)| claim.created).min();
+            samples.extend(oldest.map(|at| CLAIM_OLDEST.sample([&*place.cluster, pool], ours(at))));
+            let expiring = claims.iter().filter(|(_, claim)| claim.phase != "deleting");
+            samples.extend(expiring.filter_map(|(name, claim)| Some(CLAIM_EXPIRY.sample(labels(name), ours(claim.expiry?)))));
+            let mut launches: Vec<_> = claims.iter().filter_map(|(_, claim)| Some((claim.created?, claim.launch? as f64))).collect();
+            launches.sort_by_key(|(created, _)| *created);
+            let launches: Vec<f64> = launches.into_iter().map(|(_, seconds)| seconds).collect();
+            samples.extend(statistics(&launches).into_iter().map(|(statistic, value)| LAUNCH.sample(labels(statistic), value)));
+        }
+    }
+}
+
+fn class_facts<'a>(rows: impl Iterator<Item = (&'a super::objects::Key, &'a Conditions)>, place: &Place, samples: &mut Vec<Sample>) {
+    for (key, conditions) in rows {
+        let labels = |condition: &str| [Arc::clone(&place.cluster), Arc::clone(&place.kind), Arc::clone(&key.name), condition.into()];
+        samples.extend(conditions.iter().map(|(condition, state)| CLASS_CONDITION.sample(labels(condition), state)));
+    }
+}
+
+impl Kind for EC2NodeClass {
+    type Row = Conditions;
+    const KIND: &'static str = "EC2NodeClass";
+    const FAMILIES: &'static [&'static Family] = &[&CLASS_CONDITION.0];
+
+    fn row(self) -> Conditions {
+        conditions(self.status.conditions)
+    }
+
+    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        class_facts(rows.iter(), place, samples);
+    }
+}
+
+impl Kind for NodeClass {
+    type Row = Conditions;
+    const KIND: &'static str = "NodeClass";
+    const FAMILIES: &'static [&'static Family] = &[&CLASS_CONDITION.0];
+
+    fn row(self) -> Conditions {
+        conditions(self.status.conditions)
+    }
+
+    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        class_facts(rows.iter(), place, samples);
+    }
+}
+
+/// Names of resources that a pool may limit, nodes included.
+pub(super) const LIMITED: [&str; 4] = [NAMES[0], NAMES[1], NAMES[2], "nodes"];
+
+/// Families about Karpenter.
+pub(super) static FAMILIES: &[&Family] = &[
+    &POOL_CONDITION.0,
+    &POOL_USED.0,
+    &POOL_LIMIT.0,
+    &POOL_NODES.0,
+    &POOL_REPLICAS.0,
+    &CLAIMS_BY_PHASE.0,
+    &CLAIM_OLDEST.0,
+    &CLAIM_EXPIRY.0,
+    &LAUNCH.0,
+    &CLASS_CONDITION.0,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expiry_is_read_as_karpenter_writes_it() {
+        for (text, seconds) in [("8h", Some(28_800)), ("720h0m0s", Some(2_592_000)), ("1h30m", Some(5_400)), ("Never", None), ("", None), ("soon", None)] {
+            assert_eq!(expire_after(text), seconds, "{text}");
+        }
+    }
+}

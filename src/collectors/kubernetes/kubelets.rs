@@ -1,0 +1,365 @@
+//! File systems of nodes and the storage of pods, from each kubelet's `/stats/summary`.
+//!
+//! A round over all nodes on a clock of its own, with a bounded number of open questions, so that
+//! it never delays the watches. metrics.k8s.io knows nothing of disks.
+//! Source: staging/src/k8s.io/kubelet/pkg/apis/stats/v1alpha1/types.go of Kubernetes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _};
+use hyper::header::AUTHORIZATION;
+use serde::Deserialize;
+
+use super::api;
+use super::cluster::Cluster;
+use super::config::{Reach, Storage};
+use super::connect::{Link, certificates};
+use super::pods::uid;
+use crate::driver::Poll;
+use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
+
+const STATES: &str = "readiness_node_summary_state";
+const SEEN: Coverage = Coverage { states: STATES, seen: &["seen"], kinds: &[], quiet: false };
+const FILE_SYSTEM: [&str; 3] = ["cluster", "node", "filesystem"];
+const POD: [&str; 4] = ["cluster", "node", "namespace", "pod"];
+
+static SUMMARY: StateSet<2> = state_set(
+    STATES,
+    &["seen", "timeout", "unreachable", "denied", "not_found", "throttled", "server", "malformed", "local", "panicked"],
+    &["cluster", "node"],
+    "Whether a node's kubelet answered /stats/summary in the last round, and why not.",
+);
+static USED: Gauge<3> = gauge(
+    "readiness_node_filesystem_used_ratio",
+    Unit::Ratio,
+    &FILE_SYSTEM,
+    "Share of a node's file system that is not available, cached from its kubelet's /stats/summary; nodefs and imagefs are often the same disk.",
+)
+.covered_by(SEEN);
+static AVAILABLE: Gauge<3> = gauge(
+    "readiness_node_filesystem_available_bytes",
+    Unit::Bytes,
+    &FILE_SYSTEM,
+    "What is available of a node's file system, cached from its kubelet's /stats/summary.",
+)
+.covered_by(SEEN);
+static CAPACITY: Gauge<3> =
+    gauge("readiness_node_filesystem_capacity_bytes", Unit::Bytes, &FILE_SYSTEM, "Size of a node's file system, cached from its kubelet's /stats/summary.")
+        .covered_by(SEEN);
+static INODES: Gauge<3> = gauge(
+    "readiness_node_filesystem_inodes_used_ratio",
+    Unit::Ratio,
+    &FILE_SYSTEM,
+    "Share of a node's inodes that are not free, cached from its kubelet's /stats/summary; missing where the file system has no such limit.",
+)
+.covered_by(SEEN.quiet());
+static POD_USED: Gauge<4> = gauge(
+    "readiness_pod_ephemeral_storage_used_bytes",
+    Unit::Bytes,
+    &POD,
+    "Ephemeral storage of the pods that use most of it, cached from their kubelets' /stats/summary.",
+)
+.covered_by(SEEN.quiet());
+static POD_RATIO: Gauge<4> = gauge(
+    "readiness_pod_ephemeral_storage_used_ratio",
+    Unit::Ratio,
+    &POD,
+    "Share of their limit that the fullest pods with a limit use, cached from their kubelets' /stats/summary and the Kubernetes API.",
+)
+.covered_by(SEEN.quiet());
+
+/// Families about file systems.
+pub(super) static FAMILIES: &[&Family] = &[&SUMMARY.0, &USED.0, &AVAILABLE.0, &CAPACITY.0, &INODES.0, &POD_USED.0, &POD_RATIO.0];
+
+/// Every field is optional on purpose: absent is not zero.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Summary {
+    node: NodeStats,
+    #[serde(default)]
+    pods: Option<Vec<PodStats>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct NodeStats {
+    fs: Option<FsStats>,
+    runtime: Option<RuntimeStats>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RuntimeStats {
+    image_fs: Option<FsStats>,
+    container_fs: Option<FsStats>,
+}
+
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FsStats {
+    available_bytes: Option<f64>,
+    capacity_bytes: Option<f64>,
+    used_bytes: Option<f64>,
+    inodes_free: Option<f64>,
+    inodes: Option<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PodStats {
+    pod_ref: PodRef,
+    #[serde(rename = "ephemeral-storage")]
+    ephemeral_storage: Option<FsStats>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PodRef {
+    name: String,
+    namespace: String,
+    uid: Option<String>,
+}
+
+/// What one kubelet said, reduced.
+#[derive(Debug, PartialEq)]
+pub(super) struct Disk {
+    file_systems: Vec<(&'static str, FileSystem)>,
+    /// The pods that use most.
+    pods: Vec<PodUse>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct FileSystem {
+    available: f64,
+    capacity: f64,
+    inodes_used: Option<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct PodUse {
+    node: Arc<str>,
+    namespace: String,
+    pod: String,
+    uid: u128,
+    used: f64,
+    limit: Option<f64>,
+}
+
+impl FsStats {
+    /// `usedBytes` is no use: of an image file system it is the size of the images alone.
+    fn reduce(self) -> Option<FileSystem> {
+        let capacity = self.capacity_bytes.filter(|capacity| *capacity > 0.0)?;
+        let available = self.available_bytes?.clamp(0.0, capacity);
+        let inodes_used = self.inodes.filter(|inodes| *inodes > 0.0).zip(self.inodes_free).map(|(all, free)| (1.0 - free / all).clamp(0.0, 1.0));
+        Some(FileSystem { available, capacity, inodes_used })
+    }
+}
+
+impl Summary {
+    fn reduce(self, node: &Arc<str>, limit: impl Fn(u128) -> Option<f64>, top: usize) -> Disk {
+        let runtime = self.node.runtime.unwrap_or_default();
+        let named = [("nodefs", self.node.fs), ("imagefs", runtime.image_fs), ("containerfs", runtime.container_fs)];
+        let pods = self.pods.into_iter().flatten().filter_map(|pod| {
+            let uid = uid(pod.pod_ref.uid.as_deref());
+            let used = pod.ephemeral_storage?.used_bytes?;
+            Some(PodUse { node: Arc::clone(node), namespace: pod.pod_ref.namespace, pod: pod.pod_ref.name, uid, used, limit: limit(uid) })
+        });
+        Disk { file_systems: named.into_iter().filter_map(|(name, stats)| Some((name, stats?.reduce()?))).collect(), pods: most(pods.collect(), top) }
+    }
+}
+
+/// The pods that use most, in bytes or of their limit.
+fn most(mut pods: Vec<PodUse>, top: usize) -> Vec<PodUse> {
+    let ratio = |pod: &PodUse| pod.limit.filter(|limit| *limit > 0.0).map_or(0.0, |limit| pod.used / limit);
+    pods.sort_by(|a, b| ratio(b).total_cmp(&ratio(a)));
+    let fullest: Vec<u128> = pods.iter().take(top).filter(|pod| ratio(pod) > 0.0).map(|pod| pod.uid).collect();
+    pods.sort_by(|a, b| b.used.total_cmp(&a.used));
+    let mut kept = pods.iter().take(top).cloned().collect::<Vec<_>>();
+    kept.extend(pods.into_iter().skip(top).filter(|pod| fullest.contains(&pod.uid)));
+    kept
+}
+
+/// One round over all kubelets of a cluster.
+pub(super) struct Kubelets {
+    cluster: Arc<Cluster>,
+    link: Link,
+    config: Storage,
+    reach: Reach,
+    client: Option<reqwest::Client>,
+}
+
+impl Kubelets {
+    pub(super) fn new(cluster: Arc<Cluster>, link: Link, config: Storage, reach: Reach) -> Self {
+        Self { cluster, link, config, reach, client: None }
+    }
+
+    async fn round(&mut self) -> Result<Observation, CollectError> {
+        let addresses =
+            self.cluster.kubelets().ok_or_else(|| CollectError::new(ErrorClass::NotFound, "ask kubelets: the nodes of the cluster are not known"))?;
+        if addresses.is_empty() {
+            return Err(CollectError::new(ErrorClass::NotFound, "ask kubelets: the cluster has no nodes"));
+        }
+        let way = self.way().await?;
+        let count = addresses.len();
+        let asked = addresses.into_iter().map(|(node, address)| {
+            let (way, cluster, config) = (way.clone(), Arc::clone(&self.cluster), &self.config);
+            async move {
+                let answer = way.ask(&node, address, config.timeout.0).await;
+                let disk = answer.map(|summary| summary.reduce(&node, |uid| cluster.storage_limit(uid), config.top_pods));
+                (node, disk)
+            }
+        });
+        let answers: Vec<_> = futures::stream::iter(asked).buffer_unordered(self.config.concurrency).collect().await;
+        Ok(Observation::new(self.samples(answers), count, count as u64))
+    }
+
+    async fn way(&mut self) -> Result<Way, CollectError> {
+        if self.reach == Reach::NodeProxy {
+            return Ok(Way::Proxy(self.link.client().await?));
+        }
+        let client = match &self.client {
+            Some(client) => client.clone(),
+            None => self.client.insert(self.kubelet_client().await?).clone(),
+        };
+        Ok(Way::Direct(client, self.link.bearer().await?))
+    }
+
+    async fn kubelet_client(&self) -> Result<reqwest::Client, CollectError> {
+        let failed = |why: String| CollectError::new(ErrorClass::Local, format!("ask kubelets: {why}"));
+        let authority = match &self.config.ca_file {
+            Some(file) => {
+                let pem = std::fs::read(file).map_err(|error| failed(format!("read {}: {error}", file.display())))?;
+                certificates(&pem).map_err(|why| failed(format!("read {}: {why}", file.display())))?
+            }
+            None => self.link.authority().await?,
+        };
+        let mut roots = Vec::new();
+        for der in authority {
+            roots.push(reqwest::Certificate::from_der(&der).map_err(|error| failed(error.to_string()))?);
+        }
+        let builder = reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(self.config.insecure_skip_verify).tls_certs_only(roots);
+        // A kubelet is asked once a minute; connections to thousands of them are not worth keeping.
+        builder.pool_max_idle_per_host(0).build().map_err(|error| failed(error.to_string()))
+    }
+
+    fn samples(&self, answers: Vec<(Arc<str>, Result<Disk, CollectError>)>) -> Vec<Sample> {
+        let cluster = self.cluster.name();
+        let (mut samples, mut pods) = (Vec::new(), Vec::new());
+        for (node, disk) in answers {
+            let labels = || [Arc::clone(cluster), Arc::clone(&node)];
+            let disk = disk.and_then(|disk| {
+                let none = || CollectError::new(ErrorClass::Malformed, format!("ask the kubelet of {node}: its summary names no file system"));
+                if disk.file_systems.is_empty() { Err(none()) } else { Ok(disk) }
+            });
+            let disk = match disk {
+                Ok(disk) => disk,
+                Err(error) => {
+                    samples.push(SUMMARY.sample(labels(), error.class.as_str()).with_detail(&error.message));
+                    continue;
+                }
+            };
+            samples.push(SUMMARY.sample(labels(), "seen"));
+            for (name, fs) in disk.file_systems {
+                let labels = || [Arc::clone(cluster), Arc::clone(&node), name.into()];
+                samples.push(USED.sample(labels(), 1.0 - fs.available / fs.capacity));
+                samples.push(AVAILABLE.sample(labels(), fs.available));
+                samples.push(CAPACITY.sample(labels(), fs.capacity));
+                samples.extend(fs.inodes_used.map(|ratio| INODES.sample(labels(), ratio)));
+            }
+            pods.extend(disk.pods);
+        }
+        for pod in most(pods, self.config.top_pods) {
+            let labels = || [&**cluster, &*pod.node, &pod.namespace, &pod.pod];
+            samples.push(POD_USED.sample(labels(), pod.used));
+            samples.extend(pod.limit.filter(|limit| *limit > 0.0).map(|limit| POD_RATIO.sample(labels(), pod.used / limit)));
+        }
+        samples
+    }
+}
+
+impl Poll for Kubelets {
+    fn look<'a>(&'a mut self, _: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
+        self.round().boxed()
+    }
+}
+
+/// How a kubelet is asked.
+#[derive(Clone)]
+enum Way {
+    Proxy(kube::Client),
+    Direct(reqwest::Client, hyper::header::HeaderValue),
+}
+
+impl Way {
+    async fn ask(&self, node: &str, address: Option<std::net::SocketAddr>, timeout: Duration) -> Result<Summary, CollectError> {
+        let what = format!("ask the kubelet of {node}");
+        match self {
+            Self::Proxy(client) => api::get(client, &format!("/api/v1/nodes/{node}/proxy/stats/summary"), &what, timeout).await,
+            Self::Direct(client, token) => {
+                let address = address.ok_or_else(|| CollectError::new(ErrorClass::NotFound, format!("{what}: the node has no InternalIP")))?;
+                let ask = async {
+                    let answer = client.get(format!("https://{address}/stats/summary")).header(AUTHORIZATION, token.clone()).send().await;
+                    let answer = answer.map_err(|error| (ErrorClass::Unreachable, cause(error)))?;
+                    let class = match answer.status().as_u16() {
+                        200 => return answer.json::<Summary>().await.map_err(|error| (ErrorClass::Malformed, cause(error))),
+                        401 | 403 => ErrorClass::Denied,
+                        404 => ErrorClass::NotFound,
+                        429 => ErrorClass::Throttled,
+                        500..=599 => ErrorClass::Server,
+                        _ => ErrorClass::Malformed,
+                    };
+                    Err((class, format!("status {}", answer.status().as_u16())))
+                };
+                match tokio::time::timeout(timeout, ask).await {
+                    Err(_) => Err(CollectError::new(ErrorClass::Timeout, format!("{what}: no answer within {}", crate::config::Span(timeout)))),
+                    Ok(answer) => answer.map_err(|(class, why)| CollectError::new(class, format!("{what}: {why}"))),
+                }
+            }
+        }
+    }
+}
+
+fn cause(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk(json: &str) -> Disk {
+        serde_json::from_str::<Summary>(json).unwrap().reduce(&"n".into(), |_| None, 5)
+    }
+
+    #[test]
+    fn the_ratio_is_what_is_not_available_and_not_what_is_said_to_be_used() {
+        let summary = r#"{"node":{"fs":{"availableBytes":40,"capacityBytes":100,"usedBytes":10,"inodes":1000,"inodesFree":750},
+            "runtime":{"imageFs":{"availableBytes":5,"capacityBytes":100,"usedBytes":1}}},"pods":[]}"#;
+        let fs = |available, inodes_used| FileSystem { available, capacity: 100.0, inodes_used };
+        assert_eq!(disk(summary).file_systems, [("nodefs", fs(40.0, Some(0.25))), ("imagefs", fs(5.0, None))]);
+    }
+
+    #[test]
+    fn absent_is_not_zero() {
+        for node in
+            ["{}", r#"{"fs":null}"#, r#"{"fs":{"capacityBytes":100}}"#, r#"{"fs":{"availableBytes":5}}"#, r#"{"fs":{"availableBytes":0,"capacityBytes":0}}"#]
+        {
+            let read = disk(&format!(r#"{{"node":{node}}}"#));
+            assert!(read.file_systems.is_empty() && read.pods.is_empty(), "{node}");
+        }
+    }
+
+    #[test]
+    fn the_largest_and_the_fullest_pods_are_kept() {
+        let use_of = |uid: u128, used: f64, limit: Option<f64>| PodUse { node: "n".into(), namespace: "ws".into(), pod: format!("p{uid}"), uid, used, limit };
+        let pods = vec![use_of(1, 100.0, None), use_of(2, 90.0, Some(1000.0)), use_of(3, 9.0, Some(10.0)), use_of(4, 1.0, None)];
+        let kept: Vec<u128> = most(pods, 2).iter().map(|pod| pod.uid).collect();
+        assert_eq!(kept, [1, 2, 3]);
+    }
+}

@@ -1,0 +1,349 @@
+//! Nodes: conditions, taints, sizes, versions, cached images.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::objects::{CONDITION_STATES, Condition, Keep, Place, flag, kind, or_default};
+use super::quantity::Quantity;
+use super::resources::{Listed, named};
+use super::sight::seen;
+use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use serde::Deserialize;
+
+const COVERAGE: crate::metric::Coverage = seen(&["Node"]);
+const NODE: [&str; 2] = ["cluster", "node"];
+
+static CONDITION: StateSet<3> = state_set(
+    "readiness_node_condition_state",
+    CONDITION_STATES,
+    &["cluster", "node", "condition"],
+    "Status of each condition of a node, from the Kubernetes API; unknown when its kubelet stopped reporting.",
+)
+.covered_by(COVERAGE);
+static SCHEDULABLE: Gauge<2> =
+    gauge("readiness_node_schedulable", Unit::Number, &NODE, "Whether a node takes new pods, from spec.unschedulable in the Kubernetes API.")
+        .covered_by(COVERAGE);
+static DISRUPTED: Gauge<2> = gauge(
+    "readiness_node_disrupted",
+    Unit::Number,
+    &NODE,
+    "Whether a node is being taken away: deleted, or tainted karpenter.sh/disrupted, from the Kubernetes API.",
+)
+.covered_by(COVERAGE);
+static TAINTED: Gauge<3> = gauge(
+    "readiness_node_problem_taint",
+    Unit::Number,
+    &["cluster", "node", "taint"],
+    "1 for each taint with which Kubernetes itself marks a node as unfit, from spec.taints in the Kubernetes API.",
+)
+.covered_by(COVERAGE.quiet());
+static ALLOCATABLE_STORAGE: Gauge<2> = gauge(
+    "readiness_node_ephemeral_storage_allocatable_bytes",
+    Unit::Bytes,
+    &NODE,
+    "Ephemeral storage of a node that pods may request, from status.allocatable in the Kubernetes API.",
+)
+.covered_by(COVERAGE);
+static CAPACITY_STORAGE: Gauge<2> = gauge(
+    "readiness_node_ephemeral_storage_capacity_bytes",
+    Unit::Bytes,
+    &NODE,
+    "Size of the file system behind a node's ephemeral storage, from status.capacity in the Kubernetes API.",
+)
+.covered_by(COVERAGE);
+static GPU_CAPACITY: Gauge<3> = gauge(
+    "readiness_node_gpu_capacity",
+    Unit::Number,
+    &["cluster", "node", "product"],
+    "GPUs of a node, from status.capacity in the Kubernetes API; the product from GPU feature discovery.",
+)
+.covered_by(COVERAGE.quiet());
+static GPU_ALLOCATABLE: Gauge<3> = gauge(
+    "readiness_node_gpu_allocatable",
+    Unit::Number,
+    &["cluster", "node", "product"],
+    "GPUs of a node that are healthy and may be requested, from status.allocatable in the Kubernetes API.",
+)
+.covered_by(COVERAGE.quiet());
+static KUBELETS: Gauge<2> =
+    gauge("readiness_kubelets", Unit::Number, &["cluster", "version"], "Nodes by the version of their kubelet, from the Kubernetes API.").covered_by(COVERAGE);
+static NODES: Gauge<4> = gauge(
+    "readiness_nodes",
+    Unit::Number,
+    &["cluster", "nodepool", "instance_type", "capacity_type"],
+    "Nodes by pool, instance type and capacity type, from their labels in the Kubernetes API.",
+)
+.covered_by(COVERAGE);
+static CACHED: Gauge<2> = gauge(
+    "readiness_image_cached_nodes_ratio",
+    Unit::Ratio,
+    &["cluster", "image"],
+    "Share of nodes that list a configured image among their cached ones in the Kubernetes API, which names at most the 50 largest.",
+)
+.covered_by(COVERAGE);
+
+/// Taints by which Kubernetes says that a node is unfit.
+/// Source: <https://kubernetes.io/docs/reference/labels-annotations-taints/>
+const PROBLEM_TAINTS: [&str; 8] = [
+    "node.kubernetes.io/not-ready",
+    "node.kubernetes.io/unreachable",
+    "node.kubernetes.io/memory-pressure",
+    "node.kubernetes.io/disk-pressure",
+    "node.kubernetes.io/pid-pressure",
+    "node.kubernetes.io/network-unavailable",
+    "node.kubernetes.io/out-of-service",
+    "node.cloudprovider.kubernetes.io/shutdown",
+];
+const DISRUPTION_TAINTS: [&str; 2] = ["karpenter.sh/disrupted", "karpenter.sh/disruption"];
+
+kind!(Node, "", "v1", "nodes", "super::objects::labelled", spec: NodeSpec, status: NodeStatus);
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct NodeSpec {
+    #[serde(default)]
+    unschedulable: Option<bool>,
+    #[serde(default, deserialize_with = "or_default")]
+    taints: Vec<Taint>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Taint {
+    #[serde(default, deserialize_with = "or_default")]
+    key: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct NodeStatus {
+    #[serde(default, deserialize_with = "or_default")]
+    conditions: Vec<Condition>,
+    #[serde(default, deserialize_with = "or_default")]
+    allocatable: Listed,
+    #[serde(default, deserialize_with = "or_default")]
+    capacity: Listed,
+    #[serde(default, deserialize_with = "or_default")]
+    node_info: NodeInfo,
+    #[serde(default, deserialize_with = "or_default")]
+    addresses: Vec<Address>,
+    #[serde(default, deserialize_with = "or_default")]
+    daemon_endpoints: DaemonEndpoints,
+    #[serde(default, deserialize_with = "or_default")]
+    images: Vec<Image>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NodeInfo {
+    #[serde(default, deserialize_with = "or_default")]
+    kubelet_version: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Address {
+    r#type: String,
+    address: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DaemonEndpoints {
+    #[serde(default, deserialize_with = "or_default")]
+    kubelet_endpoint: Endpoint,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct Endpoint {
+    #[serde(default, rename = "Port")]
+    port: Option<u16>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Image {
+    #[serde(default, deserialize_with = "or_default")]
+    names: Vec<String>,
+}
+
+/// What is kept of a node.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct NodeRow {
+    pub(super) schedulable: bool,
+    pub(super) disrupted: bool,
+    conditions: Vec<(Arc<str>, &'static str)>,
+    taints: Vec<&'static str>,
+    pub(super) allocatable: [Option<f64>; 4],
+    storage: Option<f64>,
+    gpus: [Option<f64>; 2],
+    gpu_product: Arc<str>,
+    pub(super) kubelet: Arc<str>,
+    pub(super) address: Option<(IpAddr, u16)>,
+    pool: [Arc<str>; 3],
+    /// Which of the configured images it has, by their positions.
+    images: BTreeSet<usize>,
+    /// Whether it has all labels that a capacity is counted on.
+    pub(super) counts: bool,
+}
+
+impl NodeRow {
+    /// Whether pods can start here now.
+    pub(super) fn usable(&self) -> bool {
+        let ready = self.conditions.iter().any(|(condition, state)| &**condition == "Ready" && *state == "true");
+        ready && self.schedulable && !self.disrupted
+    }
+}
+
+/// What the configuration wants to know about nodes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Interests {
+    pub(super) images: Vec<String>,
+    pub(super) capacity_labels: BTreeMap<String, String>,
+}
+
+/// All nodes of a cluster.
+#[derive(Debug, Default)]
+pub(super) struct Nodes {
+    interests: Interests,
+    rows: BTreeMap<Arc<str>, (u32, NodeRow)>,
+    round: u32,
+    /// Texts that thousands of nodes share.
+    texts: BTreeSet<Arc<str>>,
+}
+
+impl Nodes {
+    pub(super) fn new(interests: Interests) -> Self {
+        Self { interests, ..Self::default() }
+    }
+
+    /// In order of their names.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &NodeRow)> {
+        self.rows.iter().map(|(name, (_, row))| (name, row))
+    }
+
+    fn shared(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.texts.get(text) {
+            return Arc::clone(known);
+        }
+        let text: Arc<str> = text.into();
+        self.texts.insert(Arc::clone(&text));
+        text
+    }
+
+    fn row(&mut self, node: Node) -> NodeRow {
+        let Node { metadata, spec, status } = node;
+        let labels = metadata.labels.unwrap_or_default();
+        let label = |name: &str| labels.get(name).map_or("", String::as_str);
+        let has = |taints: &'static [&'static str]| taints.iter().copied().filter(|known| spec.taints.iter().any(|taint| taint.key == **known));
+        let gpus = [&status.capacity, &status.allocatable].map(|listed| listed.get("nvidia.com/gpu").and_then(|quantity: &Quantity| quantity.0));
+        let internal = status.addresses.iter().find(|address| address.r#type == "InternalIP").and_then(|address| address.address.parse().ok());
+        let port = status.daemon_endpoints.kubelet_endpoint.port.filter(|port| *port > 0).unwrap_or(10_250);
+        let wanted = |image: &str| status.images.iter().flat_map(|cached| &cached.names).any(|name| name == image);
+        let images = self.interests.images.iter().enumerate().filter(|(_, image)| wanted(image)).map(|(at, _)| at).collect();
+        let counts = self.interests.capacity_labels.iter().all(|(name, value)| labels.get(name) == Some(value));
+        let mut conditions: Vec<(Arc<str>, &'static str)> =
+            status.conditions.iter().map(|condition| (self.shared(&condition.r#type), condition.state())).collect();
+        // A node that has not registered has no conditions, and one without Ready is not ready.
+        if !conditions.iter().any(|(condition, _)| &**condition == "Ready") {
+            conditions.push((self.shared("Ready"), "unknown"));
+        }
+        let (pool, instance, capacity) = (label("karpenter.sh/nodepool"), label("node.kubernetes.io/instance-type"), label("karpenter.sh/capacity-type"));
+        NodeRow {
+            schedulable: !spec.unschedulable.unwrap_or(false),
+            disrupted: metadata.deletion_timestamp.is_some() || has(&DISRUPTION_TAINTS).next().is_some(),
+            conditions,
+            taints: has(&PROBLEM_TAINTS).collect(),
+            allocatable: named(&status.allocatable),
+            storage: named(&status.capacity)[2],
+            gpus,
+            gpu_product: self.shared(label("nvidia.com/gpu.product")),
+            kubelet: self.shared(&status.node_info.kubelet_version),
+            address: internal.map(|address| (address, port)),
+            pool: [self.shared(pool), self.shared(instance), self.shared(capacity)],
+            images,
+            counts,
+        }
+    }
+}
+
+impl Keep for Nodes {
+    type Object = Node;
+    const KIND: &'static str = "Node";
+    const FAMILIES: &'static [&'static Family] = FAMILIES;
+
+    fn begin(&mut self) {
+        self.round = self.round.wrapping_add(1);
+    }
+
+    fn put(&mut self, node: Node, _: bool) -> bool {
+        let name = node.metadata.name.as_deref().unwrap_or_default().into();
+        let row = self.row(node);
+        let changed = self.rows.get(&name).is_none_or(|(_, old)| *old != row);
+        self.rows.insert(name, (self.round, row));
+        changed
+    }
+
+    fn remove(&mut self, node: &Node) -> bool {
+        self.rows.remove(node.metadata.name.as_deref().unwrap_or_default()).is_some()
+    }
+
+    fn complete(&mut self) {
+        let round = self.round;
+        self.rows.retain(|_, (seen, _)| *seen == round);
+    }
+
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn facts(&self, place: &Place, samples: &mut Vec<Sample>) {
+        let cluster = || Arc::clone(&place.cluster);
+        let mut kubelets: BTreeMap<&Arc<str>, usize> = BTreeMap::new();
+        let mut pools: BTreeMap<&[Arc<str>; 3], usize> = BTreeMap::new();
+        let mut cached = vec![0_usize; self.interests.images.len()];
+        for (name, row) in self.iter() {
+            let node = || [cluster(), Arc::clone(name)];
+            samples.push(SCHEDULABLE.sample(node(), flag(row.schedulable)));
+            samples.push(DISRUPTED.sample(node(), flag(row.disrupted)));
+            let conditions = row.conditions.iter().map(|(condition, state)| CONDITION.sample([cluster(), Arc::clone(name), Arc::clone(condition)], state));
+            samples.extend(conditions);
+            samples.extend(row.taints.iter().map(|taint| TAINTED.sample([cluster(), Arc::clone(name), (*taint).into()], 1.0)));
+            samples.extend(row.allocatable[2].map(|bytes| ALLOCATABLE_STORAGE.sample(node(), bytes)));
+            samples.extend(row.storage.map(|bytes| CAPACITY_STORAGE.sample(node(), bytes)));
+            // Most nodes have none, and a thousand zeros say nothing.
+            if row.gpus[0].is_some_and(|count| count > 0.0) {
+                let gpu = || [cluster(), Arc::clone(name), Arc::clone(&row.gpu_product)];
+                for (family, count) in [(&GPU_CAPACITY, row.gpus[0]), (&GPU_ALLOCATABLE, row.gpus[1])] {
+                    samples.extend(count.map(|count| family.sample(gpu(), count)));
+                }
+            }
+            *kubelets.entry(&row.kubelet).or_default() += 1;
+            *pools.entry(&row.pool).or_default() += 1;
+            for image in &row.images {
+                cached[*image] += 1;
+            }
+        }
+        samples.extend(kubelets.into_iter().map(|(version, count)| KUBELETS.sample([cluster(), Arc::clone(version)], count as f64)));
+        let pools = pools
+            .into_iter()
+            .map(|([pool, instance, capacity], count)| NODES.sample([cluster(), Arc::clone(pool), Arc::clone(instance), Arc::clone(capacity)], count as f64));
+        samples.extend(pools);
+        if !self.rows.is_empty() {
+            let images = self.interests.images.iter().zip(cached);
+            samples.extend(images.map(|(image, count)| CACHED.sample([&*place.cluster, image], count as f64 / self.rows.len() as f64)));
+        }
+    }
+}
+
+/// Families about nodes.
+pub(super) static FAMILIES: &[&Family] = &[
+    &CONDITION.0,
+    &SCHEDULABLE.0,
+    &DISRUPTED.0,
+    &TAINTED.0,
+    &ALLOCATABLE_STORAGE.0,
+    &CAPACITY_STORAGE.0,
+    &GPU_CAPACITY.0,
+    &GPU_ALLOCATABLE.0,
+    &KUBELETS.0,
+    &NODES.0,
+    &CACHED.0,
+];

@@ -1,0 +1,310 @@
+//! What is read of one pod: requests and limits, what its containers wait for, why it is not
+//! scheduled, why it was evicted.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde::Deserialize;
+
+use super::clock::Clock;
+use super::objects::{Condition, kind, or_default};
+use super::quantity::Quantity;
+use super::resources::{Amounts, Listed, named};
+
+kind!(Pod, "", "v1", "pods", "super::objects::labelled", spec: PodSpec, status: PodStatus);
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PodSpec {
+    pub(super) node_name: Option<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) containers: Vec<Container>,
+    #[serde(default, deserialize_with = "or_default")]
+    init_containers: Vec<Container>,
+    #[serde(default, deserialize_with = "or_default")]
+    volumes: Vec<Volume>,
+    #[serde(default, deserialize_with = "or_default")]
+    overhead: Listed,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Container {
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) name: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) resources: Resources,
+    restart_policy: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct Resources {
+    #[serde(default, deserialize_with = "or_default")]
+    requests: Listed,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) limits: Listed,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Volume {
+    empty_dir: Option<EmptyDir>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EmptyDir {
+    medium: Option<String>,
+    #[serde(default)]
+    size_limit: Quantity,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PodStatus {
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) phase: String,
+    #[serde(default, deserialize_with = "or_default")]
+    reason: String,
+    #[serde(default, deserialize_with = "or_default")]
+    message: String,
+    start_time: Option<Time>,
+    #[serde(default, deserialize_with = "or_default")]
+    conditions: Vec<Condition>,
+    #[serde(default, deserialize_with = "or_default")]
+    container_statuses: Vec<ContainerStatus>,
+    #[serde(default, deserialize_with = "or_default")]
+    init_container_statuses: Vec<ContainerStatus>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ContainerStatus {
+    #[serde(default, deserialize_with = "or_default")]
+    name: String,
+    #[serde(default, deserialize_with = "or_default")]
+    restart_count: u32,
+    #[serde(default, deserialize_with = "or_default")]
+    state: State,
+    #[serde(default, deserialize_with = "or_default")]
+    last_state: State,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct State {
+    waiting: Option<Waiting>,
+    terminated: Option<Terminated>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct Waiting {
+    #[serde(default, deserialize_with = "or_default")]
+    reason: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Terminated {
+    #[serde(default, deserialize_with = "or_default")]
+    reason: String,
+    finished_at: Option<Time>,
+}
+
+/// Why a container waits: a class that checks select by, and the kubelet's own reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Reason {
+    pub(super) class: &'static str,
+    pub(super) reason: &'static str,
+}
+
+/// Reasons of the kubelet; a closed list, because a label must not grow with its next version.
+/// Source: pkg/kubelet/images/types.go and pkg/kubelet/container/sync_result.go of Kubernetes.
+const REASONS: &[(&str, &[&str])] = &[
+    (
+        "image_pull",
+        &["ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed"],
+    ),
+    ("crash_loop", &["CrashLoopBackOff"]),
+    ("config", &["CreateContainerConfigError", "CreateContainerError", "RunContainerError", "PreCreateHookError", "PostStartHookError"]),
+    ("creating", &["ContainerCreating"]),
+    ("initializing", &["PodInitializing"]),
+];
+
+impl Reason {
+    fn of(reason: &str) -> Self {
+        let known = REASONS.iter().find_map(|(class, reasons)| Some(Self { class, reason: reasons.iter().copied().find(|known| *known == reason)? }));
+        known.unwrap_or(Self { class: "other", reason: "Other" })
+    }
+}
+
+/// Something of which the kubelet kills for lack.
+pub(super) fn starved_resource(message: &str) -> &'static str {
+    // In the order in which the words decide: a pod's own limit is no shortage of the node.
+    const WORDS: [(&str, &str); 8] = [
+        ("ephemeral local storage usage exceeds", "storage_limit"),
+        ("exceeded its local ephemeral storage limit", "storage_limit"),
+        ("Usage of EmptyDir volume", "storage_limit"),
+        ("low on resource: ephemeral-storage", "ephemeral_storage"),
+        ("low on resource: memory", "memory"),
+        ("low on resource: inodes", "inodes"),
+        ("low on resource: pids", "pids"),
+        ("The node had condition", "node_condition"),
+    ];
+    WORDS.iter().find(|(words, _)| message.contains(words)).map_or("other", |(_, resource)| resource)
+}
+
+/// Why the scheduler finds no node.
+/// Source: the messages of the plugins in pkg/scheduler/framework/plugins of Kubernetes.
+fn unschedulable_class(message: &str) -> &'static str {
+    // Affinity and taints stand in almost every message, so what is scarce comes first.
+    const WORDS: [(&str, &str); 11] = [
+        ("Insufficient cpu", "insufficient_cpu"),
+        ("Insufficient memory", "insufficient_memory"),
+        ("Insufficient ephemeral-storage", "insufficient_ephemeral_storage"),
+        ("Too many pods", "insufficient_pods"),
+        ("Insufficient nvidia.com/gpu", "insufficient_gpu"),
+        ("Insufficient ", "insufficient_other"),
+        ("volume", "volume"),
+        ("PersistentVolumeClaim", "volume"),
+        ("untolerated taint", "taint"),
+        ("affinity", "affinity"),
+        ("topology spread", "affinity"),
+    ];
+    WORDS.iter().find(|(words, _)| message.contains(words)).map_or("other", |(_, class)| class)
+}
+
+/// A restart of a container that ended for lack of memory, by container and time.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct OomKill {
+    pub(super) container: String,
+    pub(super) at: i64,
+}
+
+impl Pod {
+    /// What it needs of a node: the sum of its containers, or its largest initialisation step.
+    /// Source: <https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers>
+    pub(super) fn requests(&self) -> Amounts {
+        self.total(|resources| Amounts::requested(&resources.requests))
+    }
+
+    /// What it may use; a container without a limit counts with its request.
+    pub(super) fn limits(&self) -> Amounts {
+        self.total(|resources| {
+            let mut limits = Amounts::requested(&resources.requests);
+            for (limit, own) in limits.0.iter_mut().zip(named(&resources.limits)) {
+                *limit = own.unwrap_or(*limit);
+            }
+            limits
+        })
+    }
+
+    fn total(&self, amounts: impl Fn(&Resources) -> Amounts) -> Amounts {
+        let mut running = Amounts::default();
+        for container in &self.spec.containers {
+            running.add(amounts(&container.resources));
+        }
+        let (mut sidecars, mut peak) = (Amounts::default(), Amounts::default());
+        for container in &self.spec.init_containers {
+            if container.restart_policy.as_deref() == Some("Always") {
+                sidecars.add(amounts(&container.resources));
+                peak.max(sidecars);
+            } else {
+                let mut step = amounts(&container.resources);
+                step.add(sidecars);
+                peak.max(step);
+            }
+        }
+        running.add(sidecars);
+        running.max(peak);
+        running.add(Amounts::requested(&self.spec.overhead));
+        running.0[3] = 1.0;
+        running
+    }
+
+    /// GPUs that it holds.
+    pub(super) fn gpus(&self) -> f64 {
+        self.spec.containers.iter().filter_map(|container| container.resources.limits.get("nvidia.com/gpu")?.0).sum()
+    }
+
+    /// The sum of its containers' limits of ephemeral storage, if each has one.
+    pub(super) fn storage_limit(&self) -> Option<f64> {
+        self.spec.containers.iter().map(|container| named(&container.resources.limits)[2]).sum()
+    }
+
+    /// Whether it has a disk-backed emptyDir that may grow without end.
+    pub(super) fn unlimited_empty_dir(&self) -> bool {
+        let dirs = self.spec.volumes.iter().filter_map(|volume| volume.empty_dir.as_ref());
+        dirs.filter(|dir| dir.medium.as_deref() != Some("Memory")).any(|dir| dir.size_limit.0.is_none())
+    }
+
+    /// Whether it takes nothing of a node any more.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
+    }
+
+    fn condition(&self, name: &str) -> Option<&Condition> {
+        self.status.conditions.iter().find(|condition| condition.r#type == name)
+    }
+
+    /// What its containers wait for, and since when.
+    pub(super) fn waiting(&self, clock: &Clock) -> BTreeMap<Reason, i64> {
+        if self.is_over() {
+            return BTreeMap::new();
+        }
+        // The API does not say since when a container waits. The last change of ContainersReady is
+        // the best witness: the start of a pod that never ran, the crash of one that did.
+        let unready = self.condition("ContainersReady").filter(|condition| condition.state() == "false");
+        let since = unready.and_then(|condition| condition.last_transition_time.as_ref());
+        let since = since.or(self.status.start_time.as_ref()).or(self.metadata.creation_timestamp.as_ref());
+        let since = since.map_or_else(super::clock::now, |time| clock.ours(time));
+        let all = self.status.init_container_statuses.iter().chain(&self.status.container_statuses);
+        all.filter_map(|status| status.state.waiting.as_ref()).map(|waiting| (Reason::of(&waiting.reason), since)).collect()
+    }
+
+    /// Why it has no node, and since when.
+    pub(super) fn pending(&self, clock: &Clock) -> Option<(&'static str, i64)> {
+        if self.status.phase != "Pending" || self.spec.node_name.is_some() {
+            return None;
+        }
+        let scheduled = self.condition("PodScheduled").filter(|condition| condition.state() != "true");
+        let class = scheduled.map_or("unseen_by_scheduler", |condition| match condition.reason.as_deref() {
+            Some("SchedulingGated") => "gated",
+            _ => unschedulable_class(condition.message.as_deref().unwrap_or_default()),
+        });
+        let since = scheduled.and_then(|condition| condition.last_transition_time.as_ref()).or(self.metadata.creation_timestamp.as_ref());
+        Some((class, since.map_or_else(super::clock::now, |time| clock.ours(time))))
+    }
+
+    /// The resource for lack of which it was evicted, and when.
+    pub(super) fn evicted(&self, clock: &Clock) -> Option<(&'static str, i64)> {
+        if self.status.phase != "Failed" || self.status.reason != "Evicted" {
+            return None;
+        }
+        let target = self.condition("DisruptionTarget").and_then(|condition| condition.last_transition_time.as_ref());
+        let at = target.or(self.status.start_time.as_ref()).map_or_else(super::clock::now, |time| clock.ours(time));
+        Some((starved_resource(&self.status.message), at))
+    }
+
+    fn statuses(&self) -> impl Iterator<Item = &ContainerStatus> {
+        self.status.init_container_statuses.iter().chain(&self.status.container_statuses)
+    }
+
+    /// Restarts of all containers, as its kubelet counts them.
+    pub(super) fn restarts(&self) -> u32 {
+        self.statuses().map(|status| status.restart_count).fold(0, u32::saturating_add)
+    }
+
+    /// When a container last ended.
+    pub(super) fn last_end(&self, clock: &Clock) -> Option<i64> {
+        self.statuses().filter_map(|status| status.last_state.terminated.as_ref()?.finished_at.as_ref()).map(|time| clock.ours(time)).max()
+    }
+
+    /// Ends for lack of memory that its status still names.
+    pub(super) fn oom_kills(&self, clock: &Clock) -> Vec<OomKill> {
+        let ends = self.statuses().flat_map(|status| [&status.state, &status.last_state].map(|state| (&status.name, &state.terminated)));
+        let killed = ends.filter_map(|(name, end)| Some((name, end.as_ref().filter(|end| end.reason == "OOMKilled")?)));
+        killed
+            .map(|(name, end)| OomKill { container: name.clone(), at: end.finished_at.as_ref().map_or_else(super::clock::now, |time| clock.ours(time)) })
+            .collect()
+    }
+}

@@ -1,0 +1,482 @@
+//! All pods of a cluster, kept so small that 150,000 of them fit: sums that are updated with every
+//! change, a row of a hundred bytes for each, and more only for pods with a problem.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::clock::{Clock, now};
+use super::ledger::{Ledger, Tally};
+use super::objects::{Keep, Place};
+use super::pod::{Pod, Reason};
+use super::resources::Amounts;
+use super::sight::seen;
+use super::workspaces::{Workspace, Workspaces};
+use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+
+const COVERAGE: Coverage = seen(&["Pod"]);
+const PROBLEM: [&str; 4] = ["cluster", "namespace", "class", "reason"];
+
+static PODS: Gauge<2> =
+    gauge("readiness_pods", Unit::Number, &["cluster", "phase"], "Pods by phase, from status.phase in the Kubernetes API.").covered_by(COVERAGE);
+static WAITING: Gauge<4> = gauge(
+    "readiness_containers_waiting",
+    Unit::Number,
+    &PROBLEM,
+    "Containers that wait instead of running, init containers included, by the kubelet's reason in the Kubernetes API; 0 for a while after the last.",
+)
+.covered_by(COVERAGE.quiet());
+static WAITING_OLDEST: Gauge<4> = gauge(
+    "readiness_containers_waiting_oldest_timestamp_seconds",
+    Unit::Timestamp,
+    &PROBLEM,
+    "Since when the longest waiting container waits, as far as the conditions of its pod tell, from the Kubernetes API.",
+)
+.covered_by(COVERAGE.quiet());
+static PENDING: Gauge<3> = gauge(
+    "readiness_pods_unscheduled",
+    Unit::Number,
+    &["cluster", "namespace", "class"],
+    "Pods without a node, by what the scheduler lacks according to their PodScheduled condition in the Kubernetes API; 0 for a while after the last.",
+)
+.covered_by(COVERAGE.quiet());
+static PENDING_OLDEST: Gauge<3> = gauge(
+    "readiness_pods_unscheduled_oldest_timestamp_seconds",
+    Unit::Timestamp,
+    &["cluster", "namespace", "class"],
+    "Since when the longest waiting pod has had no node, from its PodScheduled condition in the Kubernetes API.",
+)
+.covered_by(COVERAGE.quiet());
+static OOM_KILLED: Gauge<2> = gauge(
+    "readiness_containers_oom_killed",
+    Unit::Number,
+    &["cluster", "namespace"],
+    "Containers killed for lack of memory within the window, from container statuses in the Kubernetes API; counted after their pod is gone.",
+)
+.covered_by(COVERAGE.quiet());
+static RESTARTS_RECENT: Gauge<2> = gauge(
+    "readiness_container_restarts_recent",
+    Unit::Number,
+    &["cluster", "namespace"],
+    "Restarts of containers within the window, from container statuses in the Kubernetes API; counted after their pod is replaced.",
+)
+.covered_by(COVERAGE.quiet());
+static RESTARTS: Gauge<2> = gauge(
+    "readiness_container_restarts_total",
+    Unit::Number,
+    &["cluster", "namespace"],
+    "Restarts of containers since this exporter began to watch, and those of the pods that it found then, from the Kubernetes API.",
+)
+.covered_by(COVERAGE.quiet());
+static NO_STORAGE_LIMIT: Gauge<3> = gauge(
+    "readiness_pods_without_storage_limit",
+    Unit::Number,
+    &["cluster", "namespace", "missing"],
+    "Running pods that may fill their node: a container without a limit of ephemeral storage, or an emptyDir without a size limit, from the Kubernetes API.",
+)
+.covered_by(COVERAGE.quiet());
+static GPUS_REQUESTED: Gauge<1> =
+    gauge("readiness_gpus_requested", Unit::Number, &["cluster"], "GPUs that pods hold, from their limits in the Kubernetes API.").covered_by(COVERAGE);
+
+/// How long a problem that is over shows as 0, so that a flapping one is no series that comes and goes.
+const AFTERGLOW: i64 = 15 * 60;
+/// Series of one kind of problem; the rest is summed up under one name.
+const SERIES: usize = 500;
+const OTHERS: &str = "(others)";
+
+/// What is kept of a pod.
+#[derive(Debug, PartialEq)]
+struct Row {
+    round: u32,
+    restarts: u32,
+    namespace: Arc<str>,
+    node: Option<Arc<str>>,
+    phase: &'static str,
+    requests: [f32; 3],
+    limits: [f32; 3],
+    gpus: f32,
+    storage: Storage,
+    problem: Option<Box<Problem>>,
+    workspace: Option<Box<Workspace>>,
+}
+
+/// Limits of ephemeral storage.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Storage {
+    limit: Option<f32>,
+    unlimited_empty_dir: bool,
+}
+
+/// What is kept only of a pod that is not well.
+#[derive(Debug, PartialEq)]
+struct Problem {
+    name: Box<str>,
+    waiting: BTreeMap<Reason, i64>,
+    pending: Option<(&'static str, i64)>,
+}
+
+/// What the pods on one node ask for.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Load {
+    pub(super) requests: Amounts,
+    pub(super) limits: Amounts,
+}
+
+/// An eviction: where, and for lack of what.
+pub(super) type Eviction = (Arc<str>, &'static str);
+
+type Trouble = (Arc<str>, &'static str, &'static str);
+
+/// All pods of a cluster.
+#[derive(Debug)]
+pub(super) struct Pods {
+    rows: BTreeMap<u128, Row>,
+    round: u32,
+    clock: Clock,
+    /// Sums over all rows.
+    loads: BTreeMap<Arc<str>, Load>,
+    namespaces: BTreeMap<Arc<str>, u32>,
+    phases: BTreeMap<&'static str, u64>,
+    unlimited: BTreeMap<(Arc<str>, &'static str), u32>,
+    gpus: f64,
+    restarts: BTreeMap<Arc<str>, u64>,
+    problems: BTreeSet<u128>,
+    pub(super) workspaces: Workspaces,
+    /// What is remembered.
+    afterglow: BTreeMap<Trouble, i64>,
+    pub(super) evictions: Ledger<u128, Eviction>,
+    oom_kills: Ledger<(u128, String, i64), Arc<str>>,
+    recent_restarts: Tally<Arc<str>>,
+}
+
+fn phase(pod: &Pod) -> &'static str {
+    match pod.status.phase.as_str() {
+        "Pending" => "pending",
+        "Running" => "running",
+        "Succeeded" => "succeeded",
+        "Failed" => "failed",
+        _ => "unknown",
+    }
+}
+
+/// A pod's identity. Not its name: a replaced pod of a StatefulSet has the same one.
+pub(super) fn uid(text: Option<&str>) -> u128 {
+    let text = text.unwrap_or_default();
+    let mut digits = text.bytes().filter(|byte| *byte != b'-');
+    let parsed = digits.try_fold((0_u128, 0), |(uid, length), byte| {
+        let digit = char::from(byte).to_digit(16)?;
+        Some(((uid << 4) | u128::from(digit), length + 1))
+    });
+    match parsed {
+        Some((uid, 32)) => uid,
+        // Static pods and simulations have other identities.
+        _ => {
+            use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+            let half = |salt: u8| {
+                let mut hasher = DefaultHasher::new();
+                (salt, text).hash(&mut hasher);
+                hasher.finish()
+            };
+            (u128::from(half(1)) << 64) | u128::from(half(2))
+        }
+    }
+}
+
+fn counted<K: Ord>(map: &mut BTreeMap<K, u32>, key: K, up: bool) {
+    let count = map.entry(key).or_default();
+    *count = if up { *count + 1 } else { count.saturating_sub(1) };
+}
+
+impl Pods {
+    pub(super) fn new(window: i64, workspaces: Workspaces, clock: Clock) -> Self {
+        Self {
+            rows: BTreeMap::new(),
+            round: 0,
+            clock,
+            loads: BTreeMap::new(),
+            namespaces: BTreeMap::new(),
+            phases: BTreeMap::new(),
+            unlimited: BTreeMap::new(),
+            gpus: 0.0,
+            restarts: BTreeMap::new(),
+            problems: BTreeSet::new(),
+            workspaces,
+            afterglow: BTreeMap::new(),
+            evictions: Ledger::new(window),
+            oom_kills: Ledger::new(window),
+            recent_restarts: Tally::new(window),
+        }
+    }
+
+    /// What the pods on a node ask for.
+    pub(super) fn load(&self, node: &str) -> Load {
+        self.loads.get(node).copied().unwrap_or_default()
+    }
+
+    /// The limit of a pod's ephemeral storage; `None` when there is none or the pod is not known.
+    pub(super) fn storage_limit(&self, uid: u128) -> Option<f64> {
+        self.rows.get(&uid)?.storage.limit.map(f64::from)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "seven digits are enough for one pod; sums are made in double precision")]
+    fn row(&mut self, pod: &Pod) -> Row {
+        let clock = &self.clock;
+        let problem = Problem { name: pod.metadata.name.as_deref().unwrap_or_default().into(), waiting: pod.waiting(clock), pending: pod.pending(clock) };
+        let well = problem.waiting.is_empty() && problem.pending.is_none();
+        let over = pod.is_over();
+        let amounts = |amounts: Amounts| if over { [0.0; 3] } else { [amounts.0[0] as f32, amounts.0[1] as f32, amounts.0[2] as f32] };
+        let namespace = shared(&self.namespaces, pod.metadata.namespace.as_deref().unwrap_or_default());
+        Row {
+            round: self.round,
+            restarts: pod.restarts(),
+            workspace: self.workspaces.recognise(&namespace, pod).map(Box::new),
+            namespace,
+            node: pod.spec.node_name.as_deref().filter(|_| !over).map(|node| shared(&self.loads, node)),
+            phase: phase(pod),
+            requests: amounts(pod.requests()),
+            limits: amounts(pod.limits()),
+            gpus: if over { 0.0 } else { pod.gpus() as f32 },
+            storage: Storage { limit: pod.storage_limit().map(|bytes| bytes as f32), unlimited_empty_dir: pod.unlimited_empty_dir() },
+            problem: (!well).then(|| Box::new(problem)),
+        }
+    }
+
+    /// Adds a row to all sums, or takes it out of them.
+    fn account(&mut self, row: &Row, up: bool) {
+        counted(&mut self.namespaces, Arc::clone(&row.namespace), up);
+        if self.namespaces.get(&row.namespace) == Some(&0) {
+            self.namespaces.remove(&row.namespace);
+        }
+        let phase = self.phases.entry(row.phase).or_default();
+        *phase = if up { *phase + 1 } else { phase.saturating_sub(1) };
+        let sign = if up { 1.0 } else { -1.0 };
+        let signed = |amounts: [f32; 3]| {
+            let [cpu, memory, storage] = amounts.map(|amount| sign * f64::from(amount));
+            Amounts([cpu, memory, storage, sign])
+        };
+        if let Some(node) = &row.node {
+            let load = self.loads.entry(Arc::clone(node)).or_default();
+            load.requests.add(signed(row.requests));
+            load.limits.add(signed(row.limits));
+            // Rows hold few enough digits that these sums are exact, so none is left behind.
+            if load.requests.0[3] < 0.5 {
+                self.loads.remove(node);
+            }
+        }
+        self.gpus += sign * f64::from(row.gpus);
+        if row.phase == "running" {
+            let missing = [("limit", row.storage.limit.is_none()), ("size_limit", row.storage.unlimited_empty_dir)];
+            for (missing, _) in missing.iter().filter(|(_, is)| *is) {
+                let key = (Arc::clone(&row.namespace), *missing);
+                counted(&mut self.unlimited, key.clone(), up);
+                if self.unlimited.get(&key) == Some(&0) {
+                    self.unlimited.remove(&key);
+                }
+            }
+        }
+        if let Some(workspace) = &row.workspace {
+            self.workspaces.account(workspace, row.phase, up);
+        }
+    }
+
+    /// What is remembered after the pod is gone.
+    fn remember(&mut self, uid: u128, pod: &Pod, row: &Row, before: Option<u32>) {
+        if let Some((resource, at)) = pod.evicted(&self.clock) {
+            self.evictions.record(uid, at, (Arc::clone(&row.namespace), resource));
+        }
+        for kill in pod.oom_kills(&self.clock) {
+            self.oom_kills.record((uid, kill.container, kill.at), kill.at, Arc::clone(&row.namespace));
+        }
+        let more = match before {
+            Some(before) => row.restarts.saturating_sub(before),
+            // A pod that was found: its past counts in total, and its last restart if that is recent.
+            None => 0,
+        };
+        let found = if before.is_none() { row.restarts } else { 0 };
+        if more + found > 0 {
+            *self.restarts.entry(Arc::clone(&row.namespace)).or_default() += u64::from(more + found);
+            let (at, times) = if more > 0 { (now(), more) } else { (pod.last_end(&self.clock).unwrap_or(0), 1) };
+            self.recent_restarts.add(Arc::clone(&row.namespace), at, u64::from(times));
+        }
+        if let Some(workspace) = &row.workspace {
+            let created = pod.metadata.creation_timestamp.as_ref().map_or_else(now, |time| self.clock.ours(time));
+            self.workspaces.started(workspace, uid, row.restarts, created);
+        }
+        if let Some(problem) = &row.problem {
+            let waiting = problem.waiting.keys().map(|reason| (Arc::clone(&row.namespace), reason.class, reason.reason));
+            let pending = problem.pending.map(|(class, _)| (Arc::clone(&row.namespace), class, ""));
+            let now = now();
+            self.afterglow.extend(waiting.chain(pending).map(|trouble| (trouble, now)));
+            self.afterglow.retain(|_, at| now - *at < AFTERGLOW);
+        }
+    }
+
+    fn forget(&mut self, uid: u128) -> bool {
+        let Some(row) = self.rows.remove(&uid) else { return false };
+        self.account(&row, false);
+        self.problems.remove(&uid);
+        true
+    }
+
+    /// Waiting containers and unscheduled pods: how many, since when, and a few names.
+    fn troubles(&self) -> BTreeMap<Trouble, Group> {
+        let mut groups: BTreeMap<Trouble, Group> = BTreeMap::new();
+        let since = now() - AFTERGLOW;
+        for trouble in self.afterglow.iter().filter(|(_, at)| **at > since).map(|(trouble, _)| trouble) {
+            groups.insert(trouble.clone(), Group::default());
+        }
+        for row in self.problems.iter().filter_map(|uid| self.rows.get(uid)) {
+            let Some(problem) = &row.problem else { continue };
+            let waiting = problem.waiting.iter().map(|(reason, since)| ((Arc::clone(&row.namespace), reason.class, reason.reason), *since));
+            let pending = problem.pending.map(|(class, since)| ((Arc::clone(&row.namespace), class, ""), since));
+            for (trouble, since) in waiting.chain(pending) {
+                groups.entry(trouble).or_default().add(&problem.name, since);
+            }
+        }
+        if groups.len() > SERIES {
+            let mut ranked: Vec<_> = groups.into_iter().collect();
+            ranked.sort_by_key(|(_, group)| std::cmp::Reverse(group.count));
+            groups = BTreeMap::new();
+            for (at, ((namespace, class, reason), group)) in ranked.into_iter().enumerate() {
+                let namespace = if at < SERIES { namespace } else { OTHERS.into() };
+                groups.entry((namespace, class, reason)).or_default().merge(group);
+            }
+        }
+        groups
+    }
+}
+
+/// Pods with the same trouble.
+#[derive(Debug, Default)]
+struct Group {
+    count: u64,
+    oldest: Option<i64>,
+    names: Vec<Box<str>>,
+}
+
+impl Group {
+    const NAMES: usize = 3;
+
+    fn add(&mut self, name: &str, since: i64) {
+        self.count += 1;
+        self.oldest = Some(self.oldest.map_or(since, |oldest| oldest.min(since)));
+        if self.names.len() < Self::NAMES {
+            self.names.push(name.into());
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.count += other.count;
+        self.oldest = self.oldest.into_iter().chain(other.oldest).min();
+        self.names.extend(other.names.into_iter().take(Self::NAMES - self.names.len().min(Self::NAMES)));
+    }
+
+    fn words(&self) -> String {
+        let names = self.names.join(", ");
+        match self.count.saturating_sub(self.names.len() as u64) {
+            0 => names,
+            more => format!("{names} and {more} more"),
+        }
+    }
+}
+
+/// A key that is already there, so that thousands of rows share one text.
+fn shared<V>(known: &BTreeMap<Arc<str>, V>, text: &str) -> Arc<str> {
+    known.get_key_value(text).map_or_else(|| text.into(), |(key, _)| Arc::clone(key))
+}
+
+impl Keep for Pods {
+    type Object = Pod;
+    const KIND: &'static str = "Pod";
+    const FAMILIES: &'static [&'static Family] = FAMILIES;
+
+    fn begin(&mut self) {
+        self.round = self.round.wrapping_add(1);
+    }
+
+    fn put(&mut self, pod: Pod, _: bool) -> bool {
+        let uid = uid(pod.metadata.uid.as_deref());
+        let row = self.row(&pod);
+        let before = self.rows.get(&uid).map(|old| old.restarts);
+        self.remember(uid, &pod, &row, before);
+        if let Some(old) = self.rows.get_mut(&uid) {
+            old.round = row.round;
+            if *old == row {
+                return false;
+            }
+        }
+        self.forget(uid);
+        self.account(&row, true);
+        if row.problem.is_some() {
+            self.problems.insert(uid);
+        }
+        self.rows.insert(uid, row);
+        true
+    }
+
+    fn remove(&mut self, pod: &Pod) -> bool {
+        self.forget(uid(pod.metadata.uid.as_deref()))
+    }
+
+    fn complete(&mut self) {
+        let gone: Vec<u128> = self.rows.iter().filter(|(_, row)| row.round != self.round).map(|(uid, _)| *uid).collect();
+        for uid in gone {
+            self.forget(uid);
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn facts(&self, place: &Place, samples: &mut Vec<Sample>) {
+        let cluster = || Arc::clone(&place.cluster);
+        for phase in ["pending", "running", "succeeded", "failed", "unknown"] {
+            let count = self.phases.get(phase).copied().unwrap_or_default();
+            samples.push(PODS.sample([&*place.cluster, phase], count as f64));
+        }
+        for ((namespace, class, reason), group) in self.troubles() {
+            let words = group.words();
+            // A pod without a node has no reason of the kubelet.
+            let families = if reason.is_empty() { None } else { Some((&WAITING, &WAITING_OLDEST)) };
+            let add = |sample: Sample| if words.is_empty() { sample } else { sample.with_detail(&words) };
+            if let Some((count, oldest)) = families {
+                let labels = || [cluster(), Arc::clone(&namespace), class.into(), reason.into()];
+                samples.push(add(count.sample(labels(), group.count as f64)));
+                samples.extend(group.oldest.map(|since| add(oldest.sample(labels(), since as f64))));
+            } else {
+                let labels = || [cluster(), Arc::clone(&namespace), class.into()];
+                samples.push(add(PENDING.sample(labels(), group.count as f64)));
+                samples.extend(group.oldest.map(|since| add(PENDING_OLDEST.sample(labels(), since as f64))));
+            }
+        }
+        let mut by_namespace: BTreeMap<&Arc<str>, u64> = BTreeMap::new();
+        for (_, namespace) in self.oom_kills.recent() {
+            *by_namespace.entry(namespace).or_default() += 1;
+        }
+        samples.extend(by_namespace.into_iter().map(|(namespace, count)| OOM_KILLED.sample([cluster(), Arc::clone(namespace)], count as f64)));
+        let recent = self.recent_restarts.totals();
+        samples.extend(recent.into_iter().map(|(namespace, count)| RESTARTS_RECENT.sample([cluster(), namespace], count as f64)));
+        let restarts = self.restarts.iter().take(SERIES);
+        samples.extend(restarts.map(|(namespace, count)| RESTARTS.sample([cluster(), Arc::clone(namespace)], *count as f64)));
+        let unlimited = self.unlimited.iter().take(SERIES * 2);
+        samples.extend(
+            unlimited.map(|((namespace, missing), count)| NO_STORAGE_LIMIT.sample([cluster(), Arc::clone(namespace), (*missing).into()], f64::from(*count))),
+        );
+        samples.push(GPUS_REQUESTED.sample([cluster()], self.gpus));
+        self.workspaces.facts(place, samples);
+    }
+}
+
+/// Families about pods.
+pub(super) static FAMILIES: &[&Family] = &[
+    &PODS.0,
+    &WAITING.0,
+    &WAITING_OLDEST.0,
+    &PENDING.0,
+    &PENDING_OLDEST.0,
+    &OOM_KILLED.0,
+    &RESTARTS_RECENT.0,
+    &RESTARTS.0,
+    &NO_STORAGE_LIMIT.0,
+    &GPUS_REQUESTED.0,
+];

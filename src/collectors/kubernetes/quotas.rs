@@ -1,0 +1,135 @@
+//! ResourceQuotas and LimitRanges: what namespaces may use, and what containers get by default.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::objects::{Kind, Place, Rows, kind, or_default};
+use super::quantity::Quantity;
+use super::resources::Listed;
+use super::sight::looked_at;
+use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+
+const QUOTAS: Coverage = looked_at(&["ResourceQuota"]);
+const RANGES: Coverage = looked_at(&["LimitRange"]);
+const QUOTA: [&str; 4] = ["cluster", "namespace", "quota", "resource"];
+
+static USED: Gauge<4> = gauge(
+    "readiness_resourcequota_used_ratio",
+    Unit::Ratio,
+    &QUOTA,
+    "Share of a namespace's quota that is used, from status.used and status.hard of a ResourceQuota in the Kubernetes API.",
+)
+.covered_by(QUOTAS);
+static HARD: Gauge<4> = gauge(
+    "readiness_resourcequota_hard",
+    Unit::Number,
+    &QUOTA,
+    "Limit of a namespace's quota in the resource's own unit (cores, bytes, objects), from status.hard in the Kubernetes API.",
+)
+.covered_by(QUOTAS);
+static CONTAINER: Gauge<5> = gauge(
+    "readiness_limitrange_container",
+    Unit::Number,
+    &["cluster", "namespace", "limitrange", "resource", "bound"],
+    "What a LimitRange sets for containers: max, min, default limit or default request, in the resource's own unit, from the Kubernetes API.",
+)
+.covered_by(RANGES);
+static PRESENT: Gauge<2> = gauge(
+    "readiness_namespace_has_limitrange",
+    Unit::Number,
+    &["cluster", "namespace"],
+    "Whether a namespace of workspaces has a LimitRange for containers, from the Kubernetes API.",
+)
+.covered_by(RANGES);
+
+kind!(ResourceQuota, "", "v1", "resourcequotas", "super::objects::slim", status: QuotaStatus);
+kind!(LimitRange, "", "v1", "limitranges", "super::objects::slim", spec: LimitSpec);
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct QuotaStatus {
+    #[serde(default, deserialize_with = "or_default")]
+    hard: Listed,
+    #[serde(default, deserialize_with = "or_default")]
+    used: Listed,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct LimitSpec {
+    #[serde(default, deserialize_with = "or_default")]
+    limits: Vec<Limit>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Limit {
+    #[serde(default, deserialize_with = "or_default")]
+    r#type: String,
+    #[serde(default, deserialize_with = "or_default")]
+    max: Listed,
+    #[serde(default, deserialize_with = "or_default")]
+    min: Listed,
+    #[serde(default, deserialize_with = "or_default")]
+    default: Listed,
+    #[serde(default, deserialize_with = "or_default")]
+    default_request: Listed,
+}
+
+impl Kind for ResourceQuota {
+    type Row = BTreeMap<String, (f64, Option<f64>)>;
+    const KIND: &'static str = "ResourceQuota";
+    const FAMILIES: &'static [&'static Family] = &[&USED.0, &HARD.0];
+
+    fn row(self) -> Self::Row {
+        let QuotaStatus { hard, used } = self.status;
+        hard.into_iter().filter_map(|(resource, hard)| Some((resource.clone(), (hard.0?, used.get(&resource).and_then(|used| used.0))))).collect()
+    }
+
+    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        for (key, resources) in rows.iter() {
+            for (resource, (hard, used)) in resources {
+                let labels = || [&*place.cluster, &*key.namespace, &*key.name, resource];
+                samples.push(HARD.sample(labels(), *hard));
+                // A quota of nothing is used up by definition; what nobody reported is not known.
+                let ratio = used.map(|used| if *hard > 0.0 { used / hard } else { 1.0 });
+                samples.extend(ratio.map(|ratio| USED.sample(labels(), ratio)));
+            }
+        }
+    }
+}
+
+impl Kind for LimitRange {
+    type Row = Vec<(&'static str, String, f64)>;
+    const KIND: &'static str = "LimitRange";
+    const FAMILIES: &'static [&'static Family] = &[&CONTAINER.0];
+
+    fn row(self) -> Self::Row {
+        let containers = self.spec.limits.into_iter().filter(|limit| limit.r#type == "Container");
+        let bounds =
+            containers.flat_map(|limit| [("max", limit.max), ("min", limit.min), ("default", limit.default), ("default_request", limit.default_request)]);
+        bounds.flat_map(|(bound, listed)| listed.into_iter().filter_map(move |(resource, Quantity(amount))| Some((bound, resource, amount?)))).collect()
+    }
+
+    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        for (key, bounds) in rows.iter() {
+            let labels =
+                |resource: &str, bound: &str| [Arc::clone(&place.cluster), Arc::clone(&key.namespace), Arc::clone(&key.name), resource.into(), bound.into()];
+            samples.extend(bounds.iter().map(|(bound, resource, amount)| CONTAINER.sample(labels(resource, bound), *amount)));
+        }
+    }
+}
+
+/// Whether namespaces of workspaces bound their containers.
+pub(super) fn present<'a>(ranges: &Rows<LimitRange>, namespaces: impl Iterator<Item = &'a str>, place: &Place, samples: &mut Vec<Sample>) {
+    for namespace in namespaces {
+        let found = ranges.iter().any(|(key, bounds)| &*key.namespace == namespace && !bounds.is_empty());
+        samples.push(PRESENT.sample([&*place.cluster, namespace], super::objects::flag(found)));
+    }
+}
+
+/// Families that follow from the configuration, too.
+pub(super) static PRESENT_FAMILIES: &[&Family] = &[&PRESENT.0];
+
+/// Families about quotas.
+pub(super) static FAMILIES: &[&Family] = &[&USED.0, &HARD.0, &CONTAINER.0, &PRESENT.0];

@@ -1,0 +1,139 @@
+//! Services whose load balancers matter, and whether anything stands behind them.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::objects::{Kind, Place, Rows, flag, kind, or_default};
+use super::sight::{looked_at, seen};
+use crate::metric::{Family, Gauge, Sample, Unit, gauge};
+use crate::snapshot::Snapshot;
+
+const SERVICE: [&str; 3] = ["cluster", "namespace", "name"];
+
+static LB_READY: Gauge<3> = gauge(
+    "readiness_service_load_balancer_ready",
+    Unit::Number,
+    &SERVICE,
+    "Whether a Service has a load balancer address, from status.loadBalancer in the Kubernetes API.",
+)
+.covered_by(seen(&["Service"]));
+static LB_INFO: Gauge<4> = gauge(
+    "readiness_service_load_balancer_info",
+    Unit::Number,
+    &["cluster", "namespace", "name", "address"],
+    "Host name or address of a Service's load balancer, from status.loadBalancer in the Kubernetes API.",
+)
+.covered_by(seen(&["Service"]));
+static LB_MATCH: Gauge<3> = gauge(
+    "readiness_service_load_balancer_address_match",
+    Unit::Number,
+    &SERVICE,
+    "Whether a Service's load balancer has the address that the configuration expects, from status.loadBalancer in the Kubernetes API.",
+)
+.covered_by(looked_at(&["Service"]));
+static ENDPOINTS: Gauge<3> =
+    gauge("readiness_service_ready_endpoints", Unit::Number, &SERVICE, "Ready endpoints behind a Service, from its EndpointSlices in the Kubernetes API.")
+        .covered_by(looked_at(&["EndpointSlice"]));
+
+kind!(Service, "", "v1", "services", "super::objects::slim", status: ServiceStatus);
+kind!(EndpointSlice, "discovery.k8s.io", "v1", "endpointslices", "super::objects::slim", endpoints: Vec<Endpoint>);
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ServiceStatus {
+    #[serde(default, deserialize_with = "or_default")]
+    load_balancer: LoadBalancer,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct LoadBalancer {
+    #[serde(default, deserialize_with = "or_default")]
+    ingress: Vec<Ingress>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Ingress {
+    hostname: Option<String>,
+    ip: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Endpoint {
+    #[serde(default, deserialize_with = "or_default")]
+    conditions: Conditions,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct Conditions {
+    ready: Option<bool>,
+}
+
+/// Addresses of a load balancer.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Addresses(Vec<String>);
+
+impl Kind for Service {
+    type Row = Addresses;
+    const KIND: &'static str = "Service";
+    const FAMILIES: &'static [&'static Family] = &[&LB_READY.0, &LB_INFO.0];
+
+    fn row(self) -> Addresses {
+        Addresses(self.status.load_balancer.ingress.into_iter().filter_map(|entry| entry.hostname.or(entry.ip)).collect())
+    }
+
+    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        for (key, Addresses(addresses)) in rows.iter() {
+            let labels = || [&place.cluster, &key.namespace, &key.name].map(Arc::clone);
+            let words = if addresses.is_empty() { "no address yet".to_owned() } else { addresses.join(", ") };
+            samples.push(LB_READY.sample(labels(), flag(!addresses.is_empty())).with_detail(&words));
+            let [cluster, namespace, name] = [&*place.cluster, &*key.namespace, &*key.name];
+            samples.extend(addresses.iter().map(|address| LB_INFO.sample([cluster, namespace, name, address], 1.0)));
+        }
+    }
+}
+
+impl Kind for EndpointSlice {
+    type Row = usize;
+    const KIND: &'static str = "EndpointSlice";
+    const FAMILIES: &'static [&'static Family] = &[];
+
+    fn row(self) -> usize {
+        // A missing condition means ready, as the API says of old controllers.
+        // Source: https://kubernetes.io/docs/reference/kubernetes-api/service-resources/endpoint-slice-v1/
+        self.endpoints.iter().filter(|endpoint| endpoint.conditions.ready.unwrap_or(true)).count()
+    }
+
+    fn facts(_: &Rows<Self>, _: &Place, _: &mut Vec<Sample>) {}
+}
+
+/// Whether each Service that was found has the expected address.
+pub(super) fn address_match(services: &Rows<Service>, expected: &str, place: &Place, samples: &mut Vec<Sample>) {
+    for (key, Addresses(addresses)) in services.iter() {
+        let labels = [&place.cluster, &key.namespace, &key.name].map(Arc::clone);
+        let words = format!("has {}, expected {expected}", if addresses.is_empty() { "none".to_owned() } else { addresses.join(", ") });
+        samples.push(LB_MATCH.sample(labels, flag(addresses.iter().any(|address| address == expected))).with_detail(&words));
+    }
+}
+
+/// Ready endpoints of one Service over all of its slices.
+pub(super) fn endpoints(slices: &Rows<EndpointSlice>, namespace: &str, name: &str, place: &Place, samples: &mut Vec<Sample>) {
+    let ready: usize = slices.iter().map(|(_, ready)| ready).sum();
+    samples.push(ENDPOINTS.sample([&*place.cluster, namespace, name], ready as f64));
+}
+
+/// Addresses of a Service's load balancer, from what was last seen.
+pub fn load_balancers(seen: &Snapshot, cluster: &str, namespace: &str, service: &str) -> Vec<String> {
+    let wanted = [("cluster", cluster), ("namespace", namespace), ("name", service)];
+    seen.samples_of(LB_INFO.0.name)
+        .filter(|sample| wanted.iter().all(|(label, value)| sample.label(label) == Some(value)))
+        .filter_map(|sample| sample.label("address").map(str::to_owned))
+        .collect()
+}
+
+/// Families that follow from several scopes or from the configuration.
+pub(super) static MATCH_FAMILIES: &[&Family] = &[&LB_MATCH.0];
+pub(super) static ENDPOINT_FAMILIES: &[&Family] = &[&ENDPOINTS.0];
+
+/// Families about Services.
+pub(super) static FAMILIES: &[&Family] = &[&LB_READY.0, &LB_INFO.0, &LB_MATCH.0, &ENDPOINTS.0];

@@ -1,0 +1,353 @@
+//! One scope that is watched: what is kept of it, whether it can be seen, and the loop that lists
+//! and watches it.
+//!
+//! Our own loop and not kube's watcher, which starts a watch again at once when the server closes
+//! it: a server that closes every watch would be asked thousands of times a second.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _};
+use kube::api::{ListParams, WatchEvent, WatchParams};
+use kube::{Api, Client, Resource as _};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::api::{api_error, status_error};
+use super::objects::{Keep, Place};
+use crate::metric::{Family, Sample};
+use crate::snapshot::{CollectError, ErrorClass};
+
+/// Objects per page of a list.
+const PAGE: u32 = 500;
+/// Longest time for a page of a list.
+const PAGE_LIMIT: Duration = Duration::from_secs(30);
+/// How long the server may keep a watch open. Short, because a connection that died without a word
+/// is noticed only when this time has passed: until then nothing tells it from a quiet cluster.
+const WATCH_SECONDS: u32 = 60;
+/// Time that a watch gets beyond its own.
+const WATCH_GRACE: Duration = Duration::from_secs(10);
+/// Pause before the first retry; each further one is twice as long, up to an interval, so that a
+/// mended server is seen within one.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// What is asked of the API.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Query {
+    /// All namespaces when left out.
+    pub(super) namespace: Option<String>,
+    pub(super) labels: Option<String>,
+    pub(super) fields: Option<String>,
+}
+
+/// Whether a scope can be seen.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Sight {
+    /// `matched`, `empty` or `unseen`.
+    pub(super) state: &'static str,
+    /// For people.
+    pub(super) words: String,
+    /// Whether a permission is missing.
+    pub(super) denied: bool,
+}
+
+struct Inner<T> {
+    kept: T,
+    /// Whether a list was complete since the last start.
+    listed: bool,
+    /// Why it cannot be seen, and since when.
+    failure: Option<(Instant, CollectError)>,
+    version: u64,
+    api_calls: u64,
+}
+
+/// A scope with what is kept of it.
+pub(super) struct Watched<T: Keep> {
+    selector: Arc<str>,
+    query: Query,
+    /// How long the last view counts after a failure.
+    keep: Duration,
+    /// Longest pause between retries, and the base of what a server may ask for.
+    interval: Duration,
+    changed: Arc<Notify>,
+    inner: Mutex<Inner<T>>,
+}
+
+/// What the cluster needs to know of a scope, whatever its kind.
+pub(super) trait Scope: Send + Sync {
+    /// The `selector` label.
+    fn selector(&self) -> &Arc<str>;
+    /// The `kind` label.
+    fn kind(&self) -> &'static str;
+    /// `resource.group` as RBAC writes it.
+    fn resource(&self) -> String;
+    /// Families that it fills.
+    fn families(&self) -> &'static [&'static Family];
+    /// Whether it can be seen.
+    fn sight(&self) -> Sight;
+    /// Whether it was seen, or is known not to be.
+    fn settled(&self) -> bool;
+    /// Changes whenever facts may have changed.
+    fn version(&self) -> u64;
+    /// Objects that match, if it was seen.
+    fn len(&self) -> Option<usize>;
+    /// Requests since the last question.
+    fn take_api_calls(&self) -> u64;
+    /// Facts of the scope; none when it cannot be seen.
+    fn facts(&self, place: &Place) -> Vec<Sample>;
+    /// Lists and watches for ever.
+    fn follow(self: Arc<Self>, client: Client) -> BoxFuture<'static, ()>;
+}
+
+impl<T: Keep> Watched<T> {
+    pub(super) fn new(selector: &str, query: Query, kept: T, interval: Duration, changed: &Arc<Notify>) -> Self {
+        let inner = Inner { kept, listed: false, failure: None, version: 0, api_calls: 0 };
+        Self { selector: selector.into(), query, keep: interval * 3, interval, changed: Arc::clone(changed), inner: Mutex::new(inner) }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner<T>> {
+        // A panic in between leaves at worst one object half counted, and the next list mends it.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads what is kept, if it can be seen.
+    pub(super) fn seen<R>(&self, read: impl FnOnce(&T) -> R) -> Option<R> {
+        let inner = self.inner();
+        inner.visible(self.keep).then(|| read(&inner.kept))
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Inner<T>) -> bool) {
+        let changed = change(&mut self.inner());
+        if changed {
+            self.inner().version += 1;
+            self.changed.notify_one();
+        }
+    }
+
+    /// Something was really seen, so that an earlier failure is over.
+    fn proven(inner: &mut Inner<T>) -> bool {
+        inner.failure.take().is_some()
+    }
+
+    pub(super) fn fail(&self, error: CollectError) {
+        self.update(|inner| {
+            // The clock of a failure runs on until something was really seen again.
+            let since = inner.failure.take().map_or_else(Instant::now, |(since, _)| since);
+            inner.failure = Some((since, error));
+            true
+        });
+    }
+
+    pub(super) fn begin(&self) {
+        self.update(|inner| {
+            inner.api_calls += 1;
+            inner.kept.begin();
+            false
+        });
+    }
+
+    pub(super) fn put(&self, object: T::Object, listed: bool) {
+        self.update(|inner| {
+            let changed = inner.kept.put(object, listed);
+            // An object of a list that may yet fail proves nothing.
+            (!listed && Self::proven(inner)) | (changed && inner.listed)
+        });
+    }
+
+    fn remove(&self, object: &T::Object) {
+        self.update(|inner| inner.kept.remove(object) | Self::proven(inner));
+    }
+
+    pub(super) fn complete(&self) {
+        self.update(|inner| {
+            inner.kept.complete();
+            inner.listed = true;
+            Self::proven(inner);
+            true
+        });
+    }
+
+    async fn run(&self, api: Api<T::Object>) {
+        self.inner().listed = false;
+        let mut pause = FIRST_PAUSE;
+        let mut version = None;
+        loop {
+            let started = Instant::now();
+            let outcome = match version.take() {
+                None => match self.list(&api).await {
+                    // The watch starts at once: nothing may happen unseen in between.
+                    Ok(listed) => {
+                        version = Some(listed);
+                        continue;
+                    }
+                    Err(error) => Err(error),
+                },
+                Some(from) => {
+                    let limit = Duration::from_secs(u64::from(WATCH_SECONDS)) + WATCH_GRACE;
+                    let watched = tokio::time::timeout(limit, self.watch(&api, from)).await;
+                    watched.unwrap_or_else(|_| Err(CollectError::new(ErrorClass::Timeout, format!("{}: the watch fell silent", self.act("watch")))))
+                }
+            };
+            let mut asked = None;
+            match outcome {
+                // It lived as a watch should; the next one may start at once.
+                Ok(next) if started.elapsed() >= FIRST_PAUSE => {
+                    (version, pause) = (next, FIRST_PAUSE);
+                    continue;
+                }
+                Ok(next) => version = next,
+                Err(error) => {
+                    asked = error.retry_after.map(|asked| asked.min(crate::driver::ceiling(self.interval)));
+                    tracing::warn!(selector = &*self.selector, class = error.class.as_str(), "{error}");
+                    self.fail(error);
+                }
+            }
+            tokio::time::sleep(asked.unwrap_or(pause)).await;
+            pause = (pause * 2).min(self.interval);
+        }
+    }
+
+    fn act(&self, verb: &str) -> String {
+        format!("{verb} {}", self.resource())
+    }
+
+    /// All pages; the version to watch from.
+    async fn list(&self, api: &Api<T::Object>) -> Result<String, CollectError> {
+        let Query { labels, fields, .. } = &self.query;
+        let mut page = ListParams { label_selector: labels.clone(), field_selector: fields.clone(), limit: Some(PAGE), ..ListParams::default() };
+        self.begin();
+        loop {
+            // A list that hangs must become a failure: until then the old rows count as seen.
+            let answer = tokio::time::timeout(PAGE_LIMIT, api.list(&page)).await;
+            let answer = answer.map_err(|_| CollectError::new(ErrorClass::Timeout, format!("{}: a page did not come in time", self.act("list"))))?;
+            let list = answer.map_err(|error| api_error(&self.act("list"), &error))?;
+            for object in list.items {
+                self.put(object, true);
+            }
+            if let Some(token) = list.metadata.continue_.filter(|token| !token.is_empty()) {
+                page.continue_token = Some(token);
+                continue;
+            }
+            let version = list.metadata.resource_version.filter(|version| !version.is_empty());
+            let version =
+                version.ok_or_else(|| CollectError::new(ErrorClass::Malformed, format!("{}: an answer without resourceVersion", self.act("list"))))?;
+            self.complete();
+            return Ok(version);
+        }
+    }
+
+    /// Until the watch ends; the version to resume from, or `None` when that version is gone.
+    async fn watch(&self, api: &Api<T::Object>, from: String) -> Result<Option<String>, CollectError> {
+        let Query { labels, fields, .. } = &self.query;
+        let mut params = WatchParams { label_selector: labels.clone(), field_selector: fields.clone(), ..WatchParams::default() };
+        params.timeout = Some(WATCH_SECONDS);
+        let failed = |error: kube::Error| api_error(&self.act("watch"), &error);
+        self.inner().api_calls += 1;
+        let events = match api.watch(&params, &from).await {
+            Err(kube::Error::Api(status)) if status.code == 410 => return Ok(None),
+            started => started.map_err(failed)?,
+        };
+        tokio::pin!(events);
+        let mut version = from;
+        while let Some(event) = events.next().await {
+            let seen = |object: &T::Object, version: &mut String| {
+                if let Some(newer) = object.meta().resource_version.clone() {
+                    *version = newer;
+                }
+            };
+            match event.map_err(failed)? {
+                WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                    seen(&object, &mut version);
+                    self.put(object, false);
+                }
+                WatchEvent::Deleted(object) => {
+                    seen(&object, &mut version);
+                    self.remove(&object);
+                }
+                WatchEvent::Bookmark(bookmark) => {
+                    version = bookmark.metadata.resource_version;
+                    self.update(Self::proven);
+                }
+                WatchEvent::Error(status) if status.code == 410 => return Ok(None),
+                WatchEvent::Error(status) => return Err(status_error(&self.act("watch"), &status)),
+            }
+        }
+        Ok(Some(version))
+    }
+}
+
+impl<T> Inner<T> {
+    /// A refusal is definite, and so is a kind that is not served; anything else may be a hiccup
+    /// and has until `keep`.
+    fn visible(&self, keep: Duration) -> bool {
+        let definite = |error: &CollectError| matches!(error.class, ErrorClass::Denied | ErrorClass::NotFound);
+        self.listed && !self.failure.as_ref().is_some_and(|(since, error)| definite(error) || since.elapsed() > keep)
+    }
+}
+
+impl<T: Keep> Scope for Watched<T> {
+    fn selector(&self) -> &Arc<str> {
+        &self.selector
+    }
+
+    fn kind(&self) -> &'static str {
+        T::KIND
+    }
+
+    fn resource(&self) -> String {
+        let (plural, group) = (T::Object::plural(&()), T::Object::group(&()));
+        if group.is_empty() { plural.into_owned() } else { format!("{plural}.{group}") }
+    }
+
+    fn families(&self) -> &'static [&'static Family] {
+        T::FAMILIES
+    }
+
+    fn sight(&self) -> Sight {
+        let inner = self.inner();
+        let denied = inner.failure.as_ref().is_some_and(|(_, error)| error.class == ErrorClass::Denied);
+        let (state, words) = match (inner.visible(self.keep), &inner.failure) {
+            (true, _) if inner.kept.len() == 0 => ("empty", "nothing matches".to_owned()),
+            (true, _) => ("matched", format!("{} found", inner.kept.len())),
+            (false, Some((_, error))) => ("unseen", error.message.clone()),
+            (false, None) => ("unseen", "not listed yet".to_owned()),
+        };
+        Sight { state, words, denied }
+    }
+
+    fn settled(&self) -> bool {
+        let inner = self.inner();
+        inner.listed || inner.failure.is_some()
+    }
+
+    fn version(&self) -> u64 {
+        let inner = self.inner();
+        inner.version * 2 + u64::from(inner.visible(self.keep))
+    }
+
+    fn len(&self) -> Option<usize> {
+        self.seen(Keep::len)
+    }
+
+    fn take_api_calls(&self) -> u64 {
+        std::mem::take(&mut self.inner().api_calls)
+    }
+
+    fn facts(&self, place: &Place) -> Vec<Sample> {
+        let mut samples = Vec::new();
+        self.seen(|kept| kept.facts(place, &mut samples));
+        samples
+    }
+
+    fn follow(self: Arc<Self>, client: Client) -> BoxFuture<'static, ()> {
+        async move {
+            let api = match &self.query.namespace {
+                Some(namespace) => Api::namespaced_with(client, namespace, &()),
+                None => Api::all_with(client, &()),
+            };
+            self.run(api).await;
+        }
+        .boxed()
+    }
+}

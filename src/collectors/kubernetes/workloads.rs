@@ -1,0 +1,344 @@
+//! Deployments, StatefulSets, DaemonSets and CronJobs by selector, and the revisions that a
+//! Deployment can go back to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde::Deserialize;
+
+use super::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
+use super::sight::{looked_at, seen};
+use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+
+const WORKLOAD: [&str; 5] = ["cluster", "selector", "kind", "namespace", "name"];
+const WORKLOADS: Coverage = seen(&["Deployment", "StatefulSet", "DaemonSet"]);
+const DEPLOYMENTS: Coverage = seen(&["Deployment", "ReplicaSet"]);
+const CRON_JOBS: Coverage = seen(&["CronJob"]);
+
+const fn replicas(name: &'static str, help: &'static str) -> Gauge<5> {
+    gauge(name, Unit::Number, &WORKLOAD, help).covered_by(WORKLOADS)
+}
+
+static DESIRED: Gauge<5> = replicas("readiness_workload_desired_replicas", "Replicas that a workload should have, from the Kubernetes API.");
+static READY: Gauge<5> = replicas("readiness_workload_ready_replicas", "Replicas of a workload that are ready, from the Kubernetes API.");
+static UPDATED: Gauge<5> = replicas("readiness_workload_updated_replicas", "Replicas of a workload that run its current template, from the Kubernetes API.");
+static AVAILABLE: Gauge<5> =
+    replicas("readiness_workload_available_replicas", "Replicas of a workload that have been ready for its minimum time, from the Kubernetes API.");
+static COMPLETE: Gauge<5> = replicas(
+    "readiness_workload_rollout_complete",
+    "Whether the current template of a workload was observed and all replicas run it and are available, from the Kubernetes API.",
+);
+static REQUIRED: Gauge<5> =
+    replicas("readiness_workload_required_replicas", "Replicas that the configuration asks of a workload for the participants of the running or next event.");
+static REVISION: Gauge<5> =
+    gauge("readiness_deployment_revision", Unit::Number, &WORKLOAD, "Revision of a Deployment's current template, from its annotation in the Kubernetes API.")
+        .covered_by(DEPLOYMENTS);
+static PREVIOUS: Gauge<5> = gauge(
+    "readiness_deployment_previous_revision",
+    Unit::Number,
+    &WORKLOAD,
+    "Highest revision below a Deployment's current one that a ReplicaSet still holds; 0 when there is nothing to go back to.",
+)
+.covered_by(DEPLOYMENTS);
+static CHANGE_CAUSE: Gauge<6> = gauge(
+    "readiness_deployment_change_cause_info",
+    Unit::Number,
+    &["cluster", "selector", "kind", "namespace", "name", "cause"],
+    "Why a Deployment was last changed, from its kubernetes.io/change-cause annotation in the Kubernetes API, shortened.",
+)
+.covered_by(looked_at(&["Deployment"]));
+static SUSPENDED: Gauge<5> =
+    gauge("readiness_cronjob_suspended", Unit::Number, &WORKLOAD, "Whether a CronJob is suspended, from spec.suspend in the Kubernetes API.")
+        .covered_by(CRON_JOBS);
+static LAST_SCHEDULE: Gauge<5> = gauge(
+    "readiness_cronjob_last_schedule_timestamp_seconds",
+    Unit::Timestamp,
+    &WORKLOAD,
+    "When a CronJob was last started, from status.lastScheduleTime in the Kubernetes API.",
+)
+.covered_by(CRON_JOBS);
+static LAST_SUCCESS: Gauge<5> = gauge(
+    "readiness_cronjob_last_success_timestamp_seconds",
+    Unit::Timestamp,
+    &WORKLOAD,
+    "When a run of a CronJob last succeeded, from status.lastSuccessfulTime in the Kubernetes API.",
+)
+.covered_by(CRON_JOBS);
+static ACTIVE: Gauge<5> =
+    gauge("readiness_cronjob_active_jobs", Unit::Number, &WORKLOAD, "Jobs of a CronJob that run now, from status.active in the Kubernetes API.")
+        .covered_by(CRON_JOBS);
+static RUN_FAILED: Gauge<5> = gauge(
+    "readiness_cronjob_last_run_failed",
+    Unit::Number,
+    &WORKLOAD,
+    "Whether the last run of a CronJob is over and did not succeed: started later than the last success, and none active, from the Kubernetes API.",
+)
+.covered_by(CRON_JOBS);
+
+kind!(Deployment, "apps", "v1", "deployments", "super::objects::described", spec: ReplicaSpec, status: ReplicaStatus);
+kind!(StatefulSet, "apps", "v1", "statefulsets", "super::objects::described", spec: ReplicaSpec, status: ReplicaStatus);
+kind!(DaemonSet, "apps", "v1", "daemonsets", "super::objects::described", spec: ReplicaSpec, status: DaemonSetStatus);
+kind!(ReplicaSet, "apps", "v1", "replicasets", "super::objects::described");
+kind!(CronJob, "batch", "v1", "cronjobs", "super::objects::slim", spec: CronJobSpec, status: CronJobStatus);
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct ReplicaSpec {
+    replicas: Option<u32>,
+    #[serde(default, deserialize_with = "or_default")]
+    selector: PodSelector,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PodSelector {
+    #[serde(default, deserialize_with = "or_default")]
+    match_labels: BTreeMap<String, String>,
+}
+
+/// Missing counts are 0: the API omits them.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ReplicaStatus {
+    #[serde(default, deserialize_with = "or_default")]
+    ready_replicas: u32,
+    #[serde(default, deserialize_with = "or_default")]
+    updated_replicas: u32,
+    #[serde(default, deserialize_with = "or_default")]
+    available_replicas: u32,
+    observed_generation: Option<i64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DaemonSetStatus {
+    #[serde(default, deserialize_with = "or_default")]
+    desired_number_scheduled: u32,
+    #[serde(default, deserialize_with = "or_default")]
+    number_ready: u32,
+    #[serde(default, deserialize_with = "or_default")]
+    updated_number_scheduled: u32,
+    #[serde(default, deserialize_with = "or_default")]
+    number_available: u32,
+    observed_generation: Option<i64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct CronJobSpec {
+    suspend: Option<bool>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CronJobStatus {
+    last_schedule_time: Option<Time>,
+    last_successful_time: Option<Time>,
+    #[serde(default, deserialize_with = "or_default")]
+    active: Vec<serde::de::IgnoredAny>,
+}
+
+/// What is kept of a workload with replicas.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Replicas {
+    desired: u32,
+    pub(super) ready: u32,
+    updated: u32,
+    available: u32,
+    complete: bool,
+    pub(super) uid: String,
+    revision: Option<u64>,
+    cause: Option<String>,
+    /// The labels of its pods, as a query.
+    pub(super) pods: String,
+}
+
+/// What is kept of a CronJob.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Schedule {
+    suspended: bool,
+    last_schedule: Option<i64>,
+    last_success: Option<i64>,
+    active: usize,
+}
+
+const REVISION_ANNOTATION: &str = "deployment.kubernetes.io/revision";
+/// Characters of a change cause that are exported; a command line can be very long.
+const CAUSE: usize = 80;
+
+fn row(meta: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta, counts: [u32; 4], observed: bool, selector: PodSelector) -> Replicas {
+    let [desired, ready, updated, available] = counts;
+    let annotations = meta.annotations.unwrap_or_default();
+    let labels: Vec<String> = selector.match_labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    Replicas {
+        desired,
+        ready,
+        updated,
+        available,
+        complete: observed && updated == desired && available == desired,
+        uid: meta.uid.unwrap_or_default(),
+        revision: annotations.get(REVISION_ANNOTATION).and_then(|revision| revision.parse().ok()),
+        cause: annotations.get("kubernetes.io/change-cause").map(|cause| cause.chars().take(CAUSE).collect()),
+        pods: labels.join(","),
+    }
+}
+
+fn replicated(meta: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta, spec: ReplicaSpec, status: &ReplicaStatus) -> Replicas {
+    // `replicas` defaults to 1 on the server; an object without it was never defaulted.
+    let counts = [spec.replicas.unwrap_or(1), status.ready_replicas, status.updated_replicas, status.available_replicas];
+    let observed = status.observed_generation >= meta.generation;
+    row(meta, counts, observed, spec.selector)
+}
+
+fn replica_facts<'a>(rows: impl Iterator<Item = (&'a Key, &'a Replicas)>, place: &Place, samples: &mut Vec<Sample>) {
+    for (key, row) in rows {
+        let Replicas { desired, ready, updated, available, complete, .. } = row;
+        let words = format!("{ready} of {desired} ready, {updated} up to date, {available} available");
+        for (family, value) in [(&DESIRED, desired), (&READY, ready), (&UPDATED, updated), (&AVAILABLE, available)] {
+            samples.push(family.sample(labels(place, key), f64::from(*value)).with_detail(&words));
+        }
+        samples.push(COMPLETE.sample(labels(place, key), flag(*complete)).with_detail(&words));
+    }
+}
+
+fn labels(place: &Place, key: &Key) -> [Arc<str>; 5] {
+    [&place.cluster, &place.selector, &place.kind, &key.namespace, &key.name].map(Arc::clone)
+}
+
+const REPLICA_FAMILIES: &[&Family] = &[&DESIRED.0, &READY.0, &UPDATED.0, &AVAILABLE.0, &COMPLETE.0];
+
+impl Kind for Deployment {
+    type Row = Replicas;
+    const KIND: &'static str = "Deployment";
+    const FAMILIES: &'static [&'static Family] = REPLICA_FAMILIES;
+
+    fn row(self) -> Replicas {
+        replicated(self.metadata, self.spec, &self.status)
+    }
+
+    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        replica_facts(rows.iter(), place, samples);
+    }
+}
+
+impl Kind for StatefulSet {
+    type Row = Replicas;
+    const KIND: &'static str = "StatefulSet";
+    const FAMILIES: &'static [&'static Family] = REPLICA_FAMILIES;
+
+    fn row(self) -> Replicas {
+        replicated(self.metadata, self.spec, &self.status)
+    }
+
+    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        replica_facts(rows.iter(), place, samples);
+    }
+}
+
+impl Kind for DaemonSet {
+    type Row = Replicas;
+    const KIND: &'static str = "DaemonSet";
+    const FAMILIES: &'static [&'static Family] = REPLICA_FAMILIES;
+
+    fn row(self) -> Replicas {
+        let status = self.status;
+        let counts = [status.desired_number_scheduled, status.number_ready, status.updated_number_scheduled, status.number_available];
+        let observed = status.observed_generation >= self.metadata.generation;
+        row(self.metadata, counts, observed, self.spec.selector)
+    }
+
+    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        replica_facts(rows.iter(), place, samples);
+    }
+}
+
+/// What is kept of a ReplicaSet: whose it is, and which revision.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Owned {
+    owner: String,
+    revision: Option<u64>,
+}
+
+impl Kind for ReplicaSet {
+    type Row = Owned;
+    const KIND: &'static str = "ReplicaSet";
+    const FAMILIES: &'static [&'static Family] = &[];
+
+    fn row(self) -> Owned {
+        let owners = self.metadata.owner_references.unwrap_or_default();
+        let revision = self.metadata.annotations.as_ref().and_then(|annotations| annotations.get(REVISION_ANNOTATION)?.parse().ok());
+        Owned { owner: owners.into_iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid).unwrap_or_default(), revision }
+    }
+
+    fn facts(_: &Rows<Self>, _: &Place, _: &mut Vec<Sample>) {}
+}
+
+impl Kind for CronJob {
+    type Row = Schedule;
+    const KIND: &'static str = "CronJob";
+    const FAMILIES: &'static [&'static Family] = &[&SUSPENDED.0, &LAST_SCHEDULE.0, &LAST_SUCCESS.0, &ACTIVE.0, &RUN_FAILED.0];
+
+    fn row(self) -> Schedule {
+        let second = |time: Option<Time>| time.map(|time| time.0.as_second());
+        Schedule {
+            suspended: self.spec.suspend.unwrap_or(false),
+            last_schedule: second(self.status.last_schedule_time),
+            last_success: second(self.status.last_successful_time),
+            active: self.status.active.len(),
+        }
+    }
+
+    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        for (key, row) in rows.iter() {
+            samples.push(SUSPENDED.sample(labels(place, key), flag(row.suspended)));
+            samples.push(ACTIVE.sample(labels(place, key), row.active as f64));
+            // A Job that ended and was cleaned up leaves only the two times behind.
+            let failed = row.active == 0 && row.last_schedule > row.last_success;
+            samples.push(RUN_FAILED.sample(labels(place, key), flag(failed)));
+            let moments = [(&LAST_SCHEDULE, row.last_schedule), (&LAST_SUCCESS, row.last_success)];
+            samples.extend(moments.iter().filter_map(|(family, at)| at.map(|at| family.sample(labels(place, key), (at - place.clock.ahead()) as f64))));
+        }
+    }
+}
+
+/// Revisions of Deployments, from the ReplicaSets that they left behind.
+pub(super) fn revisions(deployments: &Rows<Deployment>, sets: &Rows<ReplicaSet>, place: &Place, samples: &mut Vec<Sample>) {
+    for (key, row) in deployments.iter() {
+        if let Some(revision) = row.revision {
+            samples.push(REVISION.sample(labels(place, key), revision as f64));
+            let own = sets.iter().map(|(_, set)| set).filter(|set| set.owner == row.uid);
+            let previous = own.filter_map(|set| set.revision).filter(|other| *other < revision).max();
+            samples.push(PREVIOUS.sample(labels(place, key), previous.unwrap_or(0) as f64));
+        }
+        if let Some(cause) = &row.cause {
+            let [cluster, selector, kind, namespace, name] = labels(place, key);
+            samples.push(CHANGE_CAUSE.sample([cluster, selector, kind, namespace, name, cause.as_str().into()], 1.0));
+        }
+    }
+}
+
+/// The replicas that a number of participants asks for, for each workload of a selector.
+pub(super) fn required<'a>(keys: impl Iterator<Item = &'a Key>, replicas: u32, place: &Place, samples: &mut Vec<Sample>) {
+    samples.extend(keys.map(|key| REQUIRED.sample(labels(place, key), f64::from(replicas))));
+}
+
+/// Families that follow from several scopes.
+pub(super) static REVISION_FAMILIES: &[&Family] = &[&REVISION.0, &PREVIOUS.0, &CHANGE_CAUSE.0];
+pub(super) static REQUIRED_FAMILIES: &[&Family] = &[&REQUIRED.0];
+
+/// Families about workloads.
+pub(super) static FAMILIES: &[&Family] = &[
+    &DESIRED.0,
+    &READY.0,
+    &UPDATED.0,
+    &AVAILABLE.0,
+    &COMPLETE.0,
+    &REQUIRED.0,
+    &REVISION.0,
+    &PREVIOUS.0,
+    &CHANGE_CAUSE.0,
+    &SUSPENDED.0,
+    &LAST_SCHEDULE.0,
+    &LAST_SUCCESS.0,
+    &ACTIVE.0,
+    &RUN_FAILED.0,
+];

@@ -1,0 +1,149 @@
+//! Workspaces: pods that a person works in, told from others by namespace and labels.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+
+use super::config::{Range, WorkspaceSelector};
+use super::ledger::Ledger;
+use super::objects::Place;
+use super::pod::Pod;
+use super::resources::named;
+use super::sight::seen;
+use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+
+const COVERAGE: Coverage = seen(&["Pod"]);
+
+static WORKSPACES: Gauge<3> = gauge(
+    "readiness_workspaces",
+    Unit::Number,
+    &["cluster", "selector", "phase"],
+    "Pods of workspaces by phase, from the Kubernetes API: how many people work at once.",
+)
+.covered_by(COVERAGE);
+static WITHOUT_LIMIT: Gauge<3> = gauge(
+    "readiness_workspace_containers_without_limit",
+    Unit::Number,
+    &["cluster", "selector", "resource"],
+    "Containers of workspaces without a limit of a resource, from the Kubernetes API.",
+)
+.covered_by(COVERAGE);
+static OUT_OF_RANGE: Gauge<3> = gauge(
+    "readiness_workspace_containers_outside_range",
+    Unit::Number,
+    &["cluster", "selector", "resource"],
+    "Containers of workspaces whose limit is not within the configured range, from the Kubernetes API.",
+)
+.covered_by(COVERAGE);
+static STARTS: Gauge<2> = gauge(
+    "readiness_workspace_starts_max",
+    Unit::Number,
+    &["cluster", "selector"],
+    "The most starts of one workspace within the window, replaced pods and restarted containers alike, from the Kubernetes API.",
+)
+.covered_by(COVERAGE);
+
+const PHASES: [&str; 3] = ["pending", "running", "failed"];
+const LIMITS: [&str; 3] = ["cpu", "memory", "ephemeral_storage"];
+
+/// What is kept of a workspace's pod.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Workspace {
+    /// Position of its selector.
+    selector: usize,
+    /// Which workspace, across replaced pods.
+    id: u64,
+    without: [u16; 3],
+    outside: [u16; 2],
+}
+
+#[derive(Debug, Default)]
+struct Sums {
+    phases: BTreeMap<&'static str, u64>,
+    without: [u64; 3],
+    outside: [u64; 2],
+}
+
+/// All selectors with their sums.
+#[derive(Debug)]
+pub(super) struct Workspaces {
+    selectors: Vec<WorkspaceSelector>,
+    sums: Vec<Sums>,
+    starts: Ledger<(usize, u64, u128, u32), ()>,
+}
+
+impl Workspaces {
+    pub(super) fn new(selectors: Vec<WorkspaceSelector>, window: i64) -> Self {
+        let sums = selectors.iter().map(|_| Sums::default()).collect();
+        Self { selectors, sums, starts: Ledger::new(window) }
+    }
+
+    /// Running pods of a selector.
+    pub(super) fn running(&self, name: &str) -> Option<u64> {
+        let at = self.selectors.iter().position(|selector| selector.name == name)?;
+        Some(self.sums[at].phases.get("running").copied().unwrap_or_default())
+    }
+
+    /// The workspace that a pod belongs to.
+    pub(super) fn recognise(&self, namespace: &str, pod: &Pod) -> Option<Workspace> {
+        let empty = BTreeMap::new();
+        let labels = pod.metadata.labels.as_ref().unwrap_or(&empty);
+        let at = self.selectors.iter().position(|selector| selector.takes(namespace, labels))?;
+        let selector = &self.selectors[at];
+        let identity = selector.id_label.as_ref().and_then(|label| labels.get(label));
+        let owner = identity.map(String::as_str).or(pod.metadata.name.as_deref()).unwrap_or_default();
+        let mut hasher = DefaultHasher::new();
+        (namespace, owner).hash(&mut hasher);
+        let limits = pod.spec.containers.iter().map(|container| named(&container.resources.limits));
+        let mut workspace = Workspace { selector: at, id: hasher.finish(), without: [0; 3], outside: [0; 2] };
+        let ranges = [selector.cpu.as_ref().and_then(Range::bounds), selector.memory.as_ref().and_then(Range::bounds)];
+        for limit in limits {
+            for (count, limit) in workspace.without.iter_mut().zip(limit) {
+                *count += u16::from(limit.is_none());
+            }
+            for ((count, range), limit) in workspace.outside.iter_mut().zip(&ranges).zip(limit) {
+                // No limit is counted above; here only a limit that is not allowed.
+                *count += u16::from(range.as_ref().zip(limit).is_some_and(|(range, limit)| !range.contains(&limit)));
+            }
+        }
+        Some(workspace)
+    }
+
+    pub(super) fn account(&mut self, workspace: &Workspace, phase: &'static str, up: bool) {
+        let sums = &mut self.sums[workspace.selector];
+        let step = |sum: &mut u64, by: u64| *sum = if up { *sum + by } else { sum.saturating_sub(by) };
+        step(sums.phases.entry(phase).or_default(), 1);
+        // A pod that is over limits nothing.
+        if matches!(phase, "pending" | "running") {
+            sums.without.iter_mut().zip(workspace.without).for_each(|(sum, by)| step(sum, u64::from(by)));
+            sums.outside.iter_mut().zip(workspace.outside).for_each(|(sum, by)| step(sum, u64::from(by)));
+        }
+    }
+
+    /// A start is a new pod, or another restart of a container in one.
+    pub(super) fn started(&mut self, workspace: &Workspace, pod: u128, restarts: u32, created: i64) {
+        let at = if restarts == 0 { created } else { super::clock::now() };
+        self.starts.record((workspace.selector, workspace.id, pod, restarts), at, ());
+    }
+
+    pub(super) fn facts(&self, place: &Place, samples: &mut Vec<Sample>) {
+        let mut starts: BTreeMap<(usize, u64), u64> = BTreeMap::new();
+        for ((selector, id, ..), ()) in self.starts.recent() {
+            *starts.entry((*selector, *id)).or_default() += 1;
+        }
+        for (at, (selector, sums)) in self.selectors.iter().zip(&self.sums).enumerate() {
+            let labels = |last: &str| [Arc::clone(&place.cluster), selector.name.as_str().into(), last.into()];
+            let phases = PHASES.iter().map(|phase| WORKSPACES.sample(labels(phase), sums.phases.get(phase).copied().unwrap_or_default() as f64));
+            samples.extend(phases);
+            samples.extend(LIMITS.iter().zip(sums.without).map(|(resource, count)| WITHOUT_LIMIT.sample(labels(resource), count as f64)));
+            let ranges = [("cpu", &selector.cpu), ("memory", &selector.memory)];
+            let ranged = ranges.iter().zip(sums.outside).filter(|((_, range), _)| range.is_some());
+            samples.extend(ranged.map(|((resource, _), count)| OUT_OF_RANGE.sample(labels(resource), count as f64)));
+            let most = starts.iter().filter(|((own, _), _)| *own == at).map(|(_, count)| *count).max().unwrap_or_default();
+            samples.push(STARTS.sample([&*place.cluster, &selector.name], most as f64));
+        }
+    }
+}
+
+/// Families about workspaces.
+pub(super) static FAMILIES: &[&Family] = &[&WORKSPACES.0, &WITHOUT_LIMIT.0, &OUT_OF_RANGE.0, &STARTS.0];
