@@ -41,7 +41,7 @@ impl Estate {
         let folder = tempfile::tempdir().unwrap();
         let lab = Lab::anywhere(&folder.path().join("lab")).await.unwrap();
         let example = std::fs::read_to_string(repository("examples/workshop.yaml")).unwrap();
-        let fast = example.replace("interval: 2s", "interval: 1s").replace("window: 20s", "window: 3s");
+        let fast = example.replace("interval: 2s", "interval: 1s").replace("window: 20s", "window: 3s").replace("window: 1h", "window: 10s");
         let configuration = lab.localise(&fast);
         Self { lab, configuration, folder }
     }

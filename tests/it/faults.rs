@@ -51,7 +51,13 @@ fn matching(prefixes: &[&str]) -> Vec<&'static Fault> {
     faults
 }
 
-const NODES: &[&str] = &["node-"];
+const NODES: &[&str] = &["node-", "kubelet-"];
+const STORAGE: &[&str] = &["storage-", "inodes-", "data-disk", "pod-storage", "summary-"];
+const PODS: &[&str] =
+    &["image-", "pod-crash", "pod-config", "pod-stuck", "pod-unschedulable", "pod-evicted", "pod-oom", "pod-restarts", "eviction-", "warning-"];
+const WORKSPACES: &[&str] = &["workspace-", "no-headroom", "quota-", "limit-range", "use-of", "metrics-"];
+const KARPENTER: &[&str] = &["nodepool-", "nodeclass-", "nodeclaim-", "crd-"];
+const CLUSTERS: &[&str] = &["two-default", "endpoints-", "access-", "namespace-", "role-", "prometheus-", "clock-", "rollback-", "rotation-", "backup-"];
 const WORKLOADS: &[&str] = &["karpenter", "rollout", "proxy-", "provisioners", "litellm", "load-balancer", "selector"];
 const ENDPOINTS: &[&str] = &["london-", "oregon-", "guide"];
 const NAMES: &[&str] = &["dns-"];
@@ -62,6 +68,31 @@ const WATCHES: &[&str] = &["watch-"];
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes() {
     flip(matching(NODES)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn storage() {
+    flip(matching(STORAGE)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods() {
+    flip(matching(PODS)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workspaces() {
+    flip(matching(WORKSPACES)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn karpenter() {
+    flip(matching(KARPENTER)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clusters() {
+    flip(matching(CLUSTERS)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,7 +154,7 @@ async fn a_cluster_of_many_pages() {
 
 #[test]
 fn every_fault_is_flipped_by_a_test() {
-    let groups = [NODES, WORKLOADS, ENDPOINTS, NAMES, CERTIFICATES, API, WATCHES];
+    let groups = [NODES, STORAGE, PODS, WORKSPACES, KARPENTER, CLUSTERS, WORKLOADS, ENDPOINTS, NAMES, CERTIFICATES, API, WATCHES];
     for fault in FAULTS {
         let groups = groups.iter().filter(|group| group.iter().any(|prefix| fault.name.starts_with(prefix)));
         assert_eq!(groups.count(), 1, "{}", fault.name);

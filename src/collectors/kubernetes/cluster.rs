@@ -252,14 +252,15 @@ impl Cluster {
         let mut families: Vec<&'static Family> = sight::FAMILIES.iter().chain(&[&VERSION.0, &CLOCK.0]).copied().collect();
         families.extend(self.scopes.iter().flat_map(|scope| scope.families()));
         let config = &self.config;
+        let has_workspaces = config.workspaces.iter().any(|space| here(&space.clusters, &self.name));
         let parts: [(bool, &[&Family]); 9] = [
             (config.nodes && config.pods, capacity::REQUEST_FAMILIES),
             (self.capacity().is_some(), capacity::FAMILIES),
             (config.nodes, &[&KUBELET_SKEW.0]),
             (!config.clients.is_empty(), &[&CLIENT_SKEW.0]),
             (config.pods, &[&EVICTIONS.0]),
-            (self.pods.is_some() && !config.workspaces.is_empty(), super::workspaces::FAMILIES),
-            (config.quotas && !config.workspaces.is_empty(), quotas::PRESENT_FAMILIES),
+            (config.pods && has_workspaces, super::workspaces::FAMILIES),
+            (config.quotas && has_workspaces, quotas::PRESENT_FAMILIES),
             (!self.replica_sets.is_empty(), workloads::REVISION_FAMILIES),
             (self.workloads.iter().any(|(selector, _)| !selector.replicas.is_empty()), workloads::REQUIRED_FAMILIES),
         ];

@@ -37,7 +37,7 @@ static PULLS: Gauge<2> = gauge(
 static PULL_DURATION: Gauge<4> = gauge(
     "readiness_image_pull_duration_seconds",
     Unit::Seconds,
-    &["cluster", "image", "kind", "statistic"],
+    &["cluster", "image", "duration", "statistic"],
     "How long pulls of an image took within the window: the pull itself, and including the wait for others, from Pulled events of the Kubernetes API.",
 )
 .covered_by(COVERAGE);
@@ -277,8 +277,10 @@ impl Keep for Pulls {
         images.sort_by(|(_, a), (_, b)| slowest(b).total_cmp(&slowest(a)));
         for (image, pulls) in images.into_iter().take(SERIES) {
             samples.push(PULLS.sample([Arc::clone(&place.cluster), Arc::clone(image)], pulls.len() as f64));
-            let kinds =
-                [("pull", pulls.iter().map(|pull| pull.seconds).collect()), ("waiting", pulls.iter().filter_map(|pull| pull.waiting).collect::<Vec<f64>>())];
+            let kinds = [
+                ("pull", pulls.iter().map(|pull| pull.seconds).collect()),
+                ("including_waiting", pulls.iter().filter_map(|pull| pull.waiting).collect::<Vec<f64>>()),
+            ];
             for (kind, durations) in kinds {
                 for (statistic, value) in statistics(&durations) {
                     let labels = [Arc::clone(&place.cluster), Arc::clone(image), kind.into(), statistic.into()];

@@ -27,6 +27,13 @@ static POOL_CONDITION: StateSet<3> = state_set(
     "Status of each condition of a NodePool, from the karpenter.sh/v1 API.",
 )
 .covered_by(POOLS);
+static POOL_FAILING: Gauge<2> = gauge(
+    "readiness_nodepool_registration_failing",
+    Unit::Number,
+    &["cluster", "nodepool"],
+    "Whether nodes of a NodePool launch but do not register: NodeRegistrationHealthy is False in the karpenter.sh/v1 API; it is not part of Ready.",
+)
+.covered_by(POOLS);
 static POOL_USED: Gauge<3> = gauge(
     "readiness_nodepool_used_ratio",
     Unit::Ratio,
@@ -169,7 +176,7 @@ impl Pool {
 impl Kind for NodePool {
     type Row = Pool;
     const KIND: &'static str = "NodePool";
-    const FAMILIES: &'static [&'static Family] = &[&POOL_CONDITION.0, &POOL_USED.0, &POOL_LIMIT.0, &POOL_NODES.0, &POOL_REPLICAS.0];
+    const FAMILIES: &'static [&'static Family] = &[&POOL_CONDITION.0, &POOL_FAILING.0, &POOL_USED.0, &POOL_LIMIT.0, &POOL_NODES.0, &POOL_REPLICAS.0];
 
     fn row(self) -> Pool {
         let used = self.status.resources;
@@ -182,6 +189,9 @@ impl Kind for NodePool {
         for (key, pool) in rows.iter() {
             let labels = |last: &str| [Arc::clone(&place.cluster), Arc::clone(&key.name), last.into()];
             samples.extend(pool.conditions.iter().map(|(condition, state)| POOL_CONDITION.sample(labels(condition), state)));
+            // Unknown means that too few nodes were launched to tell, which is no failure.
+            let failing = pool.conditions.iter().any(|(name, state)| name == "NodeRegistrationHealthy" && *state == "false");
+            samples.push(POOL_FAILING.sample([Arc::clone(&place.cluster), Arc::clone(&key.name)], super::objects::flag(failing)));
             for (resource, (limit, used)) in &pool.limits {
                 samples.push(POOL_LIMIT.sample(labels(resource), *limit));
                 // A limit of 0 forbids every node; usage is missing until the first one.
@@ -319,6 +329,7 @@ pub(super) const LIMITED: [&str; 4] = [NAMES[0], NAMES[1], NAMES[2], "nodes"];
 /// Families about Karpenter.
 pub(super) static FAMILIES: &[&Family] = &[
     &POOL_CONDITION.0,
+    &POOL_FAILING.0,
     &POOL_USED.0,
     &POOL_LIMIT.0,
     &POOL_NODES.0,

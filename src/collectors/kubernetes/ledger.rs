@@ -47,35 +47,36 @@ impl<K: Ord + Clone, V> Ledger<K, V> {
     }
 }
 
-/// How often things happened within a window, by minute.
+/// How often things happened within a window, in sixtieths of it.
 #[derive(Debug)]
 pub(super) struct Tally<K> {
     window: i64,
-    minutes: BTreeMap<i64, BTreeMap<K, u64>>,
+    step: i64,
+    steps: BTreeMap<i64, BTreeMap<K, u64>>,
 }
 
 impl<K: Ord + Clone> Tally<K> {
-    /// Counts over `window` seconds, to the minute.
+    /// Counts over `window` seconds, to a sixtieth of them.
     pub(super) fn new(window: i64) -> Self {
-        Self { window, minutes: BTreeMap::new() }
+        Self { window, step: (window / 60).max(1), steps: BTreeMap::new() }
     }
 
     /// Adds `times` happenings at a moment; what lies before the window does not count.
     pub(super) fn add(&mut self, key: K, at: i64, times: u64) {
         let now = now();
         if times > 0 && at > now - self.window {
-            let count = self.minutes.entry(at.min(now) / 60).or_default().entry(key).or_default();
+            let count = self.steps.entry(at.min(now) / self.step).or_default().entry(key).or_default();
             *count = count.saturating_add(times);
         }
-        let first = (now - self.window) / 60;
-        self.minutes = self.minutes.split_off(&first);
+        let first = (now - self.window) / self.step;
+        self.steps = self.steps.split_off(&first);
     }
 
     /// Counts within the window now.
     pub(super) fn totals(&self) -> BTreeMap<K, u64> {
-        let first = (now() - self.window) / 60;
+        let first = (now() - self.window) / self.step;
         let mut totals: BTreeMap<K, u64> = BTreeMap::new();
-        for (key, count) in self.minutes.range(first..).flat_map(|(_, counts)| counts) {
+        for (key, count) in self.steps.range(first..).flat_map(|(_, counts)| counts) {
             *totals.entry(key.clone()).or_default() += count;
         }
         totals

@@ -1,10 +1,11 @@
 //! The state of the simulated estate: which faults are on, and what follows from them.
 
-use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use jiff::{Timestamp, ToSpan as _};
 use tokio::sync::watch;
 
 use crate::faults::FAULTS;
@@ -12,14 +13,25 @@ use crate::faults::FAULTS;
 /// Which faults are on.
 pub struct Estate {
     net: [u8; 2],
-    on: Mutex<BTreeSet<&'static str>>,
+    started: Timestamp,
+    /// Faults that are on, since when.
+    on: Mutex<BTreeMap<&'static str, Timestamp>>,
     nodes: AtomicU32,
+    /// How often the London token was rotated.
+    rotations: AtomicU32,
     version: watch::Sender<u64>,
 }
 
 impl Estate {
     pub(crate) fn new(net: [u8; 2]) -> Self {
-        Self { net, on: Mutex::default(), nodes: AtomicU32::new(3), version: watch::Sender::new(0) }
+        Self {
+            net,
+            started: Timestamp::now().round(jiff::Unit::Second).unwrap_or_default(),
+            on: Mutex::default(),
+            nodes: AtomicU32::new(3),
+            rotations: AtomicU32::new(0),
+            version: watch::Sender::new(0),
+        }
     }
 
     /// Switches a fault; false if there is no such fault.
@@ -28,10 +40,10 @@ impl Estate {
         {
             let mut faults = self.on.lock().unwrap_or_else(PoisonError::into_inner);
             if on {
-                faults.insert(fault.name)
+                faults.entry(fault.name).or_insert_with(|| Timestamp::now().round(jiff::Unit::Second).unwrap_or_default());
             } else {
-                faults.remove(fault.name)
-            };
+                faults.remove(fault.name);
+            }
         }
         self.version.send_modify(|version| *version += 1);
         true
@@ -49,7 +61,47 @@ impl Estate {
 
     /// Whether a fault is on.
     pub fn has(&self, name: &str) -> bool {
-        self.on.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
+        self.on.lock().unwrap_or_else(PoisonError::into_inner).contains_key(name)
+    }
+
+    /// When the estate came to be.
+    pub(crate) fn started(&self) -> Timestamp {
+        self.started
+    }
+
+    /// When a fault was switched on; when the estate started, if it is off.
+    pub(crate) fn since(&self, name: &str) -> Timestamp {
+        self.on.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied().unwrap_or(self.started)
+    }
+
+    /// A moment within the next event of the example: ten o'clock on the first of a month in Vancouver.
+    pub(crate) fn during_next_event(&self) -> Timestamp {
+        let first = |months: i32| {
+            let local = Timestamp::now().in_tz("America/Vancouver").ok()?.checked_add(months.months()).ok()?;
+            Some(local.first_of_month().ok()?.with().hour(10).minute(0).second(0).subsec_nanosecond(0).build().ok()?.timestamp())
+        };
+        let over = |at: &Timestamp| *at + 2.hours() <= Timestamp::now();
+        first(0).filter(|at| !over(at)).or_else(|| first(1)).unwrap_or_default()
+    }
+
+    /// The token that a region's cluster takes now.
+    pub(crate) fn token(&self, region: &str) -> String {
+        match self.rotations.load(Ordering::SeqCst) {
+            rotations if rotations > 0 && region == "eu-west-2" => format!("token-of-{region}-{rotations}"),
+            _ => format!("token-of-{region}"),
+        }
+    }
+
+    /// Makes the London cluster take another token from now on.
+    pub(crate) fn rotate(&self) {
+        self.rotations.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Where the kubelet of a node listens. Only the first nine of a region really do.
+    pub(crate) fn kubelet(&self, region: &str, node: u32) -> (IpAddr, u16) {
+        let region = crate::REGIONS.iter().position(|own| *own == region).unwrap_or(0);
+        let last = 30 + 10 * region + usize::try_from(node % 10).unwrap_or(0);
+        (IpAddr::V4(Ipv4Addr::new(127, self.net[0], self.net[1], u8::try_from(last).unwrap_or(30))), crate::KUBELET)
     }
 
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {

@@ -31,6 +31,10 @@ pub const REGIONS: [&str; 3] = ["us-east-2", "us-west-2", "eu-west-2"];
 
 /// Port of every region's endpoint.
 const ENDPOINTS: u16 = 17_080;
+/// Nodes of a cluster that have a kubelet of their own.
+const NODES: u32 = 3;
+/// Port of every kubelet.
+const KUBELET: u16 = 17_250;
 /// Port of the control interface.
 const CONTROL: u16 = 17_000;
 /// Ports of the API servers, by region.
@@ -43,6 +47,7 @@ pub struct Lab {
     estate: Arc<Estate>,
     net: [u8; 2],
     dir: PathBuf,
+    servers: Vec<Arc<kubernetes::Server>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -54,10 +59,18 @@ impl Lab {
         let authority = Authority::new("Lab Root")?;
         let at = |last: u8| IpAddr::V4(Ipv4Addr::new(127, net[0], net[1], last));
         let estate = Arc::new(Estate::new(net));
-        let mut lab = Self { estate: Arc::clone(&estate), net, dir: dir.to_owned(), tasks: Vec::new() };
+        let mut lab = Self { estate: Arc::clone(&estate), net, dir: dir.to_owned(), servers: Vec::new(), tasks: Vec::new() };
         let api = authority.issue(&Leaf::good(&[&at(1).to_string()]))?;
         for (index, region) in REGIONS.iter().enumerate() {
-            lab.tasks.push(kubernetes::start(SocketAddr::new(at(1), API[index]), &api, region, &estate).await?);
+            let (server, task) = kubernetes::start(SocketAddr::new(at(1), API[index]), &api, region, &estate).await?;
+            lab.servers.push(server);
+            lab.tasks.push(task);
+            for node in 1..=NODES {
+                let (address, port) = estate.kubelet(region, node);
+                let certificate = authority.issue(&Leaf::good(&[&address.to_string()]))?;
+                let kubelet = kubernetes::start_kubelet(SocketAddr::new(address, port), &certificate, region, &format!("node-{node}"), &estate).await?;
+                lab.tasks.push(kubelet);
+            }
         }
         let served = web::Certificates::new(&authority)?;
         for (index, region) in REGIONS.iter().enumerate() {
@@ -110,6 +123,27 @@ impl Lab {
         configuration.replace("127.0.0.1:", &format!("{}:", self.host())).replace("lab/", &format!("{}/", self.dir.display()))
     }
 
+    /// Adds a crowd of nodes and pods to the first cluster, for benches.
+    pub fn crowd(&self, nodes: u32, pods: u32) {
+        self.servers[0].crowd(nodes, pods);
+    }
+
+    /// Lets containers of these pods of the crowd restart.
+    pub fn churn(&self, pods: impl Iterator<Item = u32>, nodes: u32, restarts: u32) {
+        self.servers[0].churn(pods, nodes, restarts);
+    }
+
+    /// Replaces the token of the London cluster: the old one is refused from now on, and the file
+    /// holds the new one.
+    pub fn rotate_token(&self) -> anyhow::Result<()> {
+        self.estate.rotate();
+        self.write_token("eu-west-2")
+    }
+
+    fn write_token(&self, region: &str) -> anyhow::Result<()> {
+        std::fs::write(self.dir.join(format!("{region}.token")), format!("{}\n", self.estate.token(region))).context("write a token")
+    }
+
     /// Confirms what only people can confirm, as of now.
     pub fn attest(&self, items: &[&str]) -> anyhow::Result<()> {
         let now = jiff::Timestamp::now();
@@ -120,7 +154,7 @@ impl Lab {
     fn write_files(&self, authority: &Authority) -> anyhow::Result<()> {
         std::fs::write(self.dir.join("ca.pem"), authority.pem())?;
         for region in REGIONS {
-            std::fs::write(self.dir.join(format!("{region}.token")), format!("{}\n", kubernetes::token(region)))?;
+            self.write_token(region)?;
         }
         let mut kubeconfig = String::from("apiVersion: v1\nkind: Config\ncurrent-context: us-east-2\n");
         let list = |name: &str, entry: &dyn Fn(usize, &str) -> String| {
@@ -129,7 +163,7 @@ impl Lab {
         kubeconfig += &list("clusters", &|index, region| {
             format!("- name: {region}\n  cluster: {{ server: \"https://{}:{}\", certificate-authority: ca.pem }}\n", self.host(), API[index])
         });
-        kubeconfig += &list("users", &|_, region| format!("- name: {region}\n  user: {{ token: {} }}\n", kubernetes::token(region)));
+        kubeconfig += &list("users", &|_, region| format!("- name: {region}\n  user: {{ token: {} }}\n", self.estate.token(region)));
         kubeconfig += &list("contexts", &|_, region| format!("- name: {region}\n  context: {{ cluster: {region}, user: {region} }}\n"));
         std::fs::write(self.dir.join("kubeconfig"), kubeconfig)?;
         self.attest(&["InternalLoginTested", "ExternalLoginTested", "OnCallConfirmed", "TestAlertSeen", "AgendaShared"])

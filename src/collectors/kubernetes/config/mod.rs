@@ -288,8 +288,14 @@ impl Config {
             }
         }
         self.validate_parts(path, references, problems);
-        let services: Vec<String> = self.services.iter().map(|service| format!("{}/{}", service.namespace, service.name)).collect();
-        unique(&format!("{path}.services"), services.iter().map(String::as_str), problems);
+        let overlap = |a: &[String], b: &[String]| a.is_empty() || b.is_empty() || a.iter().any(|cluster| b.contains(cluster));
+        let same = |a: &ServiceRef, b: &ServiceRef| a.namespace == b.namespace && a.name == b.name && overlap(&a.clusters, &b.clusters);
+        for (index, service) in self.services.iter().enumerate() {
+            if let Some(first) = self.services[..index].iter().position(|other| same(other, service)) {
+                let rule = format!("must not name the Service of {path}.services[{first}] in the same cluster again");
+                problems.push(Problem::new(format!("{path}.services[{index}]"), rule, quoted(&format!("{}/{}", service.namespace, service.name))));
+            }
+        }
         for (index, service) in self.services.iter().enumerate() {
             let path = format!("{path}.services[{index}]");
             name(&format!("{path}.namespace"), &service.namespace, problems);

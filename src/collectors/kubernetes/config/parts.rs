@@ -291,8 +291,8 @@ pub(in crate::collectors::kubernetes) fn here(clusters: &[String], cluster: &str
 impl Config {
     /// Reports every rule that the parts break.
     pub(super) fn validate_parts(&self, path: &str, references: &References<'_>, problems: &mut Vec<Problem>) {
-        if self.window.0 < Span::mins(1).0 || self.window.0 > Span::days(7).0 {
-            problems.push(Problem::new(format!("{path}.window"), "must be between 1m and 7d", self.window));
+        if self.window.0 < Span::secs(10).0 || self.window.0 > Span::days(7).0 {
+            problems.push(Problem::new(format!("{path}.window"), "must be between 10s and 7d", self.window));
         }
         pace(&format!("{path}.storage"), self.storage.interval, self.storage.timeout, problems);
         pace(&format!("{path}.usage"), self.usage.interval, self.usage.timeout, problems);

@@ -1,0 +1,475 @@
+//! The objects of a cluster as the faults want them: pure functions of what is switched on.
+//!
+//! Moments are those at which the lab started or a fault was switched on, never the present one:
+//! an object must not change by being looked at.
+
+use std::collections::BTreeMap;
+
+use hyper::Response;
+use jiff::{Timestamp, ToSpan as _};
+use serde_json::{Value, json};
+
+use super::store::Resource;
+use super::{Server, Target, status};
+use crate::serve::{Body, answer};
+
+/// The label that names an application.
+const NAME: &str = "app.kubernetes.io/name";
+
+/// Resources that can be listed; all others are not served.
+pub(super) const SERVED: &[&str] = &[
+    "v1/nodes",
+    "v1/pods",
+    "v1/events",
+    "v1/services",
+    "v1/namespaces",
+    "v1/serviceaccounts",
+    "v1/resourcequotas",
+    "v1/limitranges",
+    "apps/v1/deployments",
+    "apps/v1/statefulsets",
+    "apps/v1/daemonsets",
+    "apps/v1/replicasets",
+    "batch/v1/cronjobs",
+    "discovery.k8s.io/v1/endpointslices",
+    "storage.k8s.io/v1/storageclasses",
+    "networking.k8s.io/v1/ingressclasses",
+    "karpenter.sh/v1/nodepools",
+    "karpenter.sh/v1/nodeclaims",
+    "karpenter.k8s.aws/v1/ec2nodeclasses",
+    "monitoring.coreos.com/v1/prometheuses",
+    "velero.io/v1/backups",
+    "velero.io/v1/schedules",
+    "velero.io/v1/backupstoragelocations",
+    "snapshot.storage.k8s.io/v1/volumesnapshots",
+];
+
+/// Collects objects by resource and key.
+#[derive(Default)]
+struct Objects(BTreeMap<Resource, BTreeMap<String, Value>>);
+
+impl Objects {
+    fn add(&mut self, resource: &str, object: Value) {
+        let metadata = &object["metadata"];
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let key = format!("{}/{}", word(&metadata["namespace"]), word(&metadata["name"]));
+        self.0.entry(resource.to_owned()).or_default().insert(key, object);
+    }
+}
+
+impl Server {
+    pub(super) fn wanted(&self) -> BTreeMap<Resource, BTreeMap<String, Value>> {
+        let mut all = Objects::default();
+        for index in 1..=self.estate.nodes() {
+            all.add("v1/nodes", self.node(index));
+            all.add("karpenter.sh/v1/nodeclaims", self.claim(index));
+        }
+        self.workloads(&mut all);
+        self.workspaces(&mut all);
+        self.troubled_pods(&mut all);
+        self.events(&mut all);
+        self.pools(&mut all);
+        self.cluster_wide(&mut all);
+        self.backups(&mut all);
+        all.0
+    }
+
+    /// When a fault was switched on.
+    fn since(&self, fault: &str) -> Timestamp {
+        self.estate.since(fault)
+    }
+
+    fn ago(&self, fault: &str, minutes: i64) -> String {
+        self.since(fault).checked_sub(minutes.minutes()).unwrap_or_default().to_string()
+    }
+
+    pub(super) fn node(&self, index: u32) -> Value {
+        let first = |region: &str, fault: &str| index == 1 && self.on(region, fault);
+        let ready = if first("us-west-2", "node-silent") {
+            "Unknown"
+        } else if first("us-west-2", "node-not-ready") {
+            "False"
+        } else {
+            "True"
+        };
+        let flag = |on: bool| if on { "True" } else { "False" };
+        let mut taints = Vec::new();
+        if first("eu-west-2", "node-unfit") {
+            taints.push(json!({ "key": "node.kubernetes.io/network-unavailable", "effect": "NoSchedule" }));
+        }
+        if first("eu-west-2", "node-disrupted") {
+            taints.push(json!({ "key": "karpenter.sh/disrupted", "effect": "NoSchedule" }));
+        }
+        let disk = if first("us-east-2", "data-disk-small") { "50Gi" } else { "200Gi" };
+        let image = if first("us-east-2", "image-not-cached") {
+            json!([])
+        } else {
+            json!([{ "names": ["r.lab.test/claude-ws:latest", "r.lab.test/claude-ws@sha256:1"], "sizeBytes": 4_000_000_000_u64 }])
+        };
+        let gpus = if first("us-east-2", "node-gpu-broken") { Some(("4", "3")) } else { None };
+        let kubelet = if first("us-west-2", "kubelet-old") { "v1.28.3" } else { "v1.33.4" };
+        let (address, port) = self.estate.kubelet(&self.region, index);
+        let mut node = json!({
+            "metadata": { "name": format!("node-{index}"), "uid": format!("{}-{index}", self.region),
+                "labels": { "topology.kubernetes.io/region": self.region, "karpenter.sh/nodepool": "coder-ws", "karpenter.sh/capacity-type": "on-demand", "node.kubernetes.io/instance-type": "c6a.8xlarge", "node.coder.io/used-for": "workspaces" },
+                "managedFields": [{ "manager": "kubelet", "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": { "f:status": {} } }] },
+            "spec": { "providerID": format!("aws:///{}/i-{index}", self.region), "taints": taints },
+            "status": { "conditions": [
+                { "type": "MemoryPressure", "status": flag(first("us-east-2", "node-memory-pressure")) },
+                { "type": "DiskPressure", "status": flag(first("us-east-2", "node-disk-pressure")) },
+                { "type": "PIDPressure", "status": flag(first("us-east-2", "node-pid-pressure")) },
+                { "type": "Ready", "status": ready },
+            ],
+            "capacity": { "cpu": "32", "memory": "64Gi", "ephemeral-storage": disk, "pods": "234" },
+            "allocatable": { "cpu": "31750m", "memory": "61Gi", "ephemeral-storage": "193273528320", "pods": "234" },
+            "addresses": [{ "type": "InternalIP", "address": address.to_string() }, { "type": "Hostname", "address": format!("node-{index}") }],
+            "daemonEndpoints": { "kubeletEndpoint": { "Port": port } },
+            "nodeInfo": { "kubeletVersion": kubelet, "osImage": "Bottlerocket" }, "images": image },
+        });
+        if let Some((capacity, allocatable)) = gpus {
+            node["status"]["capacity"]["nvidia.com/gpu"] = json!(capacity);
+            node["status"]["allocatable"]["nvidia.com/gpu"] = json!(allocatable);
+        }
+        if first("eu-west-2", "node-cordoned") {
+            node["spec"]["unschedulable"] = json!(true);
+        }
+        node
+    }
+
+    fn workloads(&self, all: &mut Objects) {
+        let down = |fault: bool, desired: u32, left: u32| if fault { (desired, left) } else { (desired, desired) };
+        let mut deployment = |namespace: &str, name: &str, label: (&str, &str), (desired, ready): (u32, u32), updated: u32| {
+            all.add("apps/v1/deployments", replicated(namespace, name, label, desired, ready, updated));
+            let revisions = if self.on("us-east-2", "rollback-gone") { vec![3] } else { vec![2, 3] };
+            for revision in revisions {
+                all.add("apps/v1/replicasets", replica_set(namespace, name, revision));
+            }
+            for index in 0..desired {
+                let mut pod =
+                    pod(namespace, &format!("{name}-{index}"), (label.0, label.1), &format!("node-{}", index % 3 + 1), &self.estate.started().to_string());
+                pod["spec"]["containers"][0]["resources"] =
+                    json!({ "requests": { "cpu": "1", "memory": "2Gi" }, "limits": { "cpu": "2", "memory": "4Gi", "ephemeral-storage": "2Gi" } });
+                all.add("v1/pods", pod);
+            }
+        };
+        deployment("karpenter", "karpenter", (NAME, "karpenter"), down(self.on("eu-west-2", "karpenter-down"), 2, 1), 2);
+        if self.region == "us-east-2" {
+            let updated = if self.estate.has("rollout-stuck") { 1 } else { 2 };
+            deployment("coder", "coder", (NAME, "coder"), (2, 2), updated);
+            let provisioners = if self.estate.has("provisioners-scaled-down") { 2 } else { 6 };
+            deployment("coder-ws", "coder-provisioner", (NAME, "coder-provisioner"), (provisioners, provisioners), provisioners);
+            if !self.estate.has("selector-empty") {
+                deployment("litellm", "litellm", ("app", "litellm"), down(self.estate.has("litellm-crash"), 4, 3), 4);
+            }
+            all.add("batch/v1/cronjobs", self.cron_job());
+        } else {
+            let updated = if self.on("us-west-2", "proxy-rollout-stuck") { 1 } else { 2 };
+            deployment("coder-proxy", "coder", (NAME, "coder"), (2, 2), updated);
+        }
+        let namespace = if self.region == "us-east-2" { "coder" } else { "coder-proxy" };
+        let gone = self.on("eu-west-2", "load-balancer-gone");
+        let other = self.on("eu-west-2", "load-balancer-replaced");
+        let host = if other { "nlb-other.elb.lab.test".to_owned() } else { format!("nlb-{}.elb.lab.test", self.region) };
+        let ingress = if gone { json!({}) } else { json!({ "ingress": [{ "hostname": host }] }) };
+        all.add(
+            "v1/services",
+            json!({ "metadata": metadata(namespace, "coder", (NAME, "coder")), "spec": { "type": "LoadBalancer" }, "status": { "loadBalancer": ingress } }),
+        );
+        let ready = !self.on("eu-west-2", "endpoints-not-ready");
+        let endpoint = |index: u32| json!({ "addresses": [format!("10.1.0.{index}")], "conditions": { "ready": ready, "serving": ready } });
+        all.add(
+            "discovery.k8s.io/v1/endpointslices",
+            json!({ "metadata": metadata(namespace, "coder-x1", ("kubernetes.io/service-name", "coder")), "endpoints": [endpoint(1), endpoint(2)] }),
+        );
+    }
+
+    fn cron_job(&self) -> Value {
+        let failed = self.estate.has("rotation-run-failed");
+        let last = if failed { "2026-01-02T00:00:00Z" } else { "2026-01-01T20:00:00Z" };
+        json!({
+            "metadata": metadata("coder-ws", "rotate-key", (NAME, "rotate-key")),
+            "spec": { "schedule": "0 */4 * * *", "timeZone": "America/Vancouver", "suspend": true },
+            "status": { "lastScheduleTime": last, "lastSuccessfulTime": "2026-01-01T20:00:09Z" },
+        })
+    }
+
+    fn workspaces(&self, all: &mut Objects) {
+        if self.region != "us-east-2" {
+            return;
+        }
+        for index in 1..=2 {
+            let name = format!("workspace-{index}");
+            let mut workspace = workspace(&name, &name, &format!("node-{index}"), &self.estate.started().to_string());
+            let limits = &mut workspace["spec"]["containers"][0]["resources"]["limits"];
+            if index == 1 && self.estate.has("workspace-without-limit") {
+                limits.as_object_mut().map(|limits| limits.remove("ephemeral-storage"));
+            }
+            if index == 1 && self.estate.has("workspace-too-large") {
+                limits["cpu"] = json!("16");
+            }
+            all.add("v1/pods", workspace);
+        }
+        if self.estate.has("workspace-flaps") {
+            for index in 0..5 {
+                all.add("v1/pods", workspace(&format!("flapping-{index}"), "flapping", "node-3", &self.ago("workspace-flaps", 0)));
+            }
+        }
+        if self.estate.has("no-headroom") {
+            for node in 1..=3 {
+                let mut hog = pod("batch", &format!("hog-{node}"), ("app", "hog"), &format!("node-{node}"), &self.estate.started().to_string());
+                hog["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": "24", "memory": "4Gi" }, "limits": { "ephemeral-storage": "1Gi" } });
+                all.add("v1/pods", hog);
+            }
+        }
+    }
+
+    /// Pods with one trouble each, in us-east-2.
+    fn troubled_pods(&self, all: &mut Objects) {
+        if self.region != "us-east-2" {
+            return;
+        }
+        let waiting = [
+            ("image-pull-fails", "ImagePullBackOff"),
+            ("pod-crash-loops", "CrashLoopBackOff"),
+            ("pod-config-broken", "CreateContainerConfigError"),
+            ("pod-stuck-creating", "ContainerCreating"),
+        ];
+        for (fault, reason) in waiting.into_iter().filter(|(fault, _)| self.estate.has(fault)) {
+            let mut pod = pod("exercises", fault, ("app", fault), "node-1", &self.ago(fault, 10));
+            pod["status"] = json!({ "phase": "Pending", "startTime": self.ago(fault, 10), "containerStatuses": [{ "name": "main", "restartCount": 0, "imageID": "", "ready": false, "state": { "waiting": { "reason": reason, "message": "by the lab" } } }] });
+            all.add("v1/pods", pod);
+        }
+        if self.estate.has("pod-unschedulable") {
+            let mut pod = pod("exercises", "pod-unschedulable", ("app", "big"), "", &self.ago("pod-unschedulable", 10));
+            pod["spec"].as_object_mut().map(|spec| spec.remove("nodeName"));
+            pod["status"] = json!({ "phase": "Pending", "conditions": [{ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "lastTransitionTime": self.ago("pod-unschedulable", 10),
+                "message": "0/3 nodes are available: 3 Insufficient cpu. preemption: 0/3 nodes are available." }] });
+            all.add("v1/pods", pod);
+        }
+        if self.estate.has("pod-evicted") {
+            let mut pod = pod("exercises", "pod-evicted", ("app", "full"), "node-1", &self.ago("pod-evicted", 10));
+            pod["status"] = json!({ "phase": "Failed", "reason": "Evicted", "startTime": self.ago("pod-evicted", 0), "message": "The node was low on resource: ephemeral-storage. Threshold quantity: 2139512454, available: 1800Ki. Container dev was using 9Gi, request is 0, has larger consumption of ephemeral-storage. " });
+            all.add("v1/pods", pod);
+        }
+        if self.estate.has("pod-oom-killed") {
+            let mut pod = pod("exercises", "pod-oom-killed", ("app", "hungry"), "node-1", &self.ago("pod-oom-killed", 60));
+            pod["status"]["containerStatuses"] = json!([{ "name": "main", "restartCount": 1, "ready": true, "state": { "running": {} }, "lastState": { "terminated": { "exitCode": 137, "reason": "OOMKilled", "finishedAt": self.ago("pod-oom-killed", 0) } } }]);
+            all.add("v1/pods", pod);
+        }
+        let mut steady = pod("exercises", "steady", ("app", "steady"), "node-2", &self.estate.started().to_string());
+        let restarts = if self.estate.has("pod-restarts-often") { 30 } else { 0 };
+        steady["status"]["containerStatuses"] = json!([{ "name": "main", "restartCount": restarts, "ready": true, "state": { "running": {} } }]);
+        all.add("v1/pods", steady);
+    }
+
+    fn events(&self, all: &mut Objects) {
+        if self.region != "us-east-2" {
+            return;
+        }
+        let mut event = |fault: &str, name: &str, kind: &str, reason: &str, message: &str, count: u32| {
+            let at = if fault.is_empty() { self.estate.started().to_string() } else { self.ago(fault, 0) };
+            all.add("v1/events", json!({ "metadata": { "namespace": "exercises", "name": name, "uid": name, "creationTimestamp": at }, "type": kind, "reason": reason, "message": message, "count": count,
+                "firstTimestamp": at, "lastTimestamp": at, "involvedObject": { "kind": "Pod", "namespace": "exercises", "name": name, "uid": format!("pod-of-{name}") } }));
+        };
+        event(
+            "",
+            "pulled",
+            "Normal",
+            "Pulled",
+            "Successfully pulled image \"r.lab.test/claude-ws:latest\" in 2.1s (3.4s including waiting). Image size: 4000000000 bytes.",
+            1,
+        );
+        event("", "cached", "Normal", "Pulled", "Container image \"r.lab.test/base-ws:latest\" already present on machine", 1);
+        event("", "mount", "Warning", "FailedMount", "MountVolume.SetUp failed for volume \"home\"", 1);
+        if self.estate.has("image-pull-slow") {
+            event(
+                "image-pull-slow",
+                "slow",
+                "Normal",
+                "Pulled",
+                "Successfully pulled image \"r.lab.test/claude-ws:latest\" in 41.2s (1m35.5s including waiting). Image size: 4000000000 bytes.",
+                1,
+            );
+        }
+        if self.estate.has("eviction-seen-only-as-event") {
+            event(
+                "eviction-seen-only-as-event",
+                "evicted",
+                "Warning",
+                "Evicted",
+                "The node was low on resource: memory. Threshold quantity: 100Mi, available: 90Mi. ",
+                1,
+            );
+        }
+        if self.estate.has("warning-events-burst") {
+            event("warning-events-burst", "burst", "Warning", "FailedMount", "MountVolume.SetUp failed for volume \"home\"", 250);
+        }
+    }
+
+    fn claim(&self, index: u32) -> Value {
+        let first = |region: &str, fault: &str| index == 1 && self.on(region, fault);
+        let started = self.estate.started();
+        let mut conditions: Vec<Value> = ["Launched", "Registered", "Initialized", "Ready"]
+            .iter()
+            .map(|kind| json!({ "type": kind, "status": "True", "lastTransitionTime": started.checked_add(50.seconds()).unwrap_or_default().to_string() }))
+            .collect();
+        let (mut created, mut expire_after) = (started.to_string(), "Never".to_owned());
+        if first("eu-west-2", "nodeclaim-stuck") {
+            conditions.truncate(1);
+            created = self.ago("nodeclaim-stuck", 20);
+        }
+        if first("eu-west-2", "nodeclaim-drifted") {
+            conditions.push(json!({ "type": "Drifted", "status": "True", "reason": "AMIDrift" }));
+        }
+        if first("eu-west-2", "nodeclaim-launched-slowly") {
+            created = started.checked_sub(20.minutes()).unwrap_or_default().to_string();
+        }
+        if first("eu-west-2", "nodeclaim-expires-in-event") {
+            // The event of the example begins at nine on the first of each month in Vancouver.
+            let (age, at) = (8, self.estate.during_next_event());
+            created = at.checked_sub(age.hours()).unwrap_or_default().to_string();
+            expire_after = format!("{age}h0m0s");
+        }
+        json!({ "metadata": { "name": format!("coder-ws-{index}"), "uid": format!("claim-{index}"), "creationTimestamp": created, "labels": { "karpenter.sh/nodepool": "coder-ws" } },
+            "spec": { "expireAfter": expire_after },
+            "status": { "nodeName": format!("node-{index}"), "conditions": conditions, "allocatable": { "cpu": "31750m", "memory": "61Gi", "ephemeral-storage": "193273528320", "pods": "234" } } })
+    }
+
+    fn pools(&self, all: &mut Objects) {
+        let flag = |bad: bool| if bad { "False" } else { "True" };
+        let used = if self.on("us-east-2", "no-headroom") || self.on("us-east-2", "nodepool-exhausted") { "1980" } else { "96" };
+        let conditions = json!([
+            { "type": "ValidationSucceeded", "status": "True" },
+            { "type": "NodeClassReady", "status": "True" },
+            { "type": "NodeRegistrationHealthy", "status": flag(self.on("eu-west-2", "nodepool-registration-fails")) },
+            { "type": "Ready", "status": flag(self.on("eu-west-2", "nodepool-not-ready")) },
+        ]);
+        all.add(
+            "karpenter.sh/v1/nodepools",
+            json!({ "metadata": { "name": "coder-ws", "uid": "pool-1" }, "spec": { "limits": { "cpu": "2000", "memory": "4000Gi" } },
+            "status": { "conditions": conditions, "resources": { "cpu": used, "memory": "192Gi", "nodes": "3" }, "nodes": 3 } }),
+        );
+        all.add(
+            "karpenter.sh/v1/nodepools",
+            json!({ "metadata": { "name": "coder-workspace-static", "uid": "pool-2" }, "spec": { "replicas": 2 },
+            "status": { "conditions": [{ "type": "Ready", "status": "True" }, { "type": "NodeRegistrationHealthy", "status": "Unknown" }], "nodes": 2 } }),
+        );
+        all.add("karpenter.k8s.aws/v1/ec2nodeclasses", json!({ "metadata": { "name": "coder-ws-class", "uid": "class-1" },
+            "status": { "conditions": [{ "type": "SubnetsReady", "status": "True" }, { "type": "AMIsReady", "status": flag(self.on("eu-west-2", "nodeclass-not-ready")) }, { "type": "Ready", "status": flag(self.on("eu-west-2", "nodeclass-not-ready")) }] } }));
+    }
+
+    fn cluster_wide(&self, all: &mut Objects) {
+        let is_default = |is: bool| json!({ "storageclass.kubernetes.io/is-default-class": is.to_string() });
+        let class = |name: &str, default: bool| json!({ "metadata": { "name": name, "uid": name, "annotations": is_default(default) }, "provisioner": "ebs.csi.aws.com", "volumeBindingMode": "WaitForFirstConsumer", "allowVolumeExpansion": true });
+        all.add("storage.k8s.io/v1/storageclasses", class("gp3", true));
+        all.add("storage.k8s.io/v1/storageclasses", class("gp2", self.on("us-west-2", "two-default-classes")));
+        all.add("networking.k8s.io/v1/ingressclasses", json!({ "metadata": { "name": "alb", "uid": "alb" }, "spec": { "controller": "ingress.k8s.aws/alb" } }));
+        for namespace in ["coder", "coder-ws", "litellm", "karpenter"] {
+            if !(namespace == "litellm" && self.on("us-east-2", "namespace-gone")) {
+                all.add("v1/namespaces", json!({ "metadata": { "name": namespace, "uid": namespace }, "status": { "phase": "Active" } }));
+            }
+        }
+        let role = if self.on("us-east-2", "role-annotation-gone") {
+            json!({})
+        } else {
+            json!({ "eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/coder" })
+        };
+        all.add("v1/serviceaccounts", json!({ "metadata": { "namespace": "coder-ws", "name": "coder", "uid": "sa", "annotations": role } }));
+        let used = if self.on("us-east-2", "quota-nearly-used") { "95" } else { "40" };
+        all.add(
+            "v1/resourcequotas",
+            json!({ "metadata": { "namespace": "coder-ws", "name": "workspaces", "uid": "quota" },
+            "status": { "hard": { "requests.cpu": "100", "pods": "60" }, "used": { "requests.cpu": used, "pods": "12" } } }),
+        );
+        if !self.on("us-east-2", "limit-range-gone") {
+            all.add("v1/limitranges", json!({ "metadata": { "namespace": "coder-ws", "name": "workspaces", "uid": "range" },
+                "spec": { "limits": [{ "type": "Container", "max": { "cpu": "4", "memory": "8Gi" }, "default": { "cpu": "2", "memory": "4Gi", "ephemeral-storage": "20Gi" } }] } }));
+        }
+        let selector = if self.on("us-east-2", "prometheus-selects-nothing") { Value::Null } else { json!({ "matchLabels": { "release": "prometheus" } }) };
+        all.add("monitoring.coreos.com/v1/prometheuses", json!({ "metadata": { "namespace": "monitoring", "name": "k8s", "uid": "prom" }, "spec": { "serviceMonitorSelector": selector, "serviceMonitorNamespaceSelector": {} } }));
+    }
+
+    fn backups(&self, all: &mut Objects) {
+        let started = self.estate.started();
+        let before = |hours: i64| started.checked_sub(hours.hours()).unwrap_or_default().to_string();
+        let taken = |fault: &str| before(if self.on("us-east-2", fault) { 60 } else { 5 });
+        let backup = |name: &str, phase: &str, at: String| json!({ "metadata": { "namespace": "velero", "name": name, "uid": name, "labels": { "velero.io/schedule-name": "daily" } }, "status": { "phase": phase, "startTimestamp": at, "completionTimestamp": at } });
+        all.add("velero.io/v1/backups", backup("daily-1", "Completed", taken("backup-too-old")));
+        if self.on("us-east-2", "backup-failed") {
+            all.add("velero.io/v1/backups", backup("daily-2", "PartiallyFailed", before(1)));
+        }
+        let enabled = if self.on("us-east-2", "backup-schedule-paused") { json!({ "paused": true }) } else { json!({}) };
+        all.add(
+            "velero.io/v1/schedules",
+            json!({ "metadata": { "namespace": "velero", "name": "daily", "uid": "daily" }, "spec": enabled, "status": { "phase": "Enabled" } }),
+        );
+        let location = if self.on("us-east-2", "backup-location-gone") { "Unavailable" } else { "Available" };
+        all.add(
+            "velero.io/v1/backupstoragelocations",
+            json!({ "metadata": { "namespace": "velero", "name": "default", "uid": "bsl" }, "status": { "phase": location } }),
+        );
+        all.add("snapshot.storage.k8s.io/v1/volumesnapshots", json!({ "metadata": { "namespace": "coder", "name": "db-1", "uid": "snap", "creationTimestamp": before(1) },
+            "spec": { "source": { "persistentVolumeClaimName": "db" } }, "status": { "readyToUse": true, "creationTime": taken("backup-snapshot-old"), "restoreSize": "10Gi" } }));
+    }
+
+    /// The metrics API.
+    pub(super) fn metrics(&self, target: &Target) -> Response<Body> {
+        let list = |items: Vec<Value>| answer(200, "application/json", json!({ "kind": "List", "items": items }).to_string());
+        let usage = |cpu: &str, memory: &str| json!({ "cpu": cpu, "memory": memory });
+        if target.resource.ends_with("/nodes") {
+            let nodes = (1..=self.estate.nodes()).map(|index| {
+                let first = |fault: &str| index == 1 && self.on("us-east-2", fault);
+                let cpu = if first("use-of-cpu-high") { "29000m" } else { "8123456789n" };
+                let memory = if first("use-of-memory-high") { "60817408Ki" } else { "20000000Ki" };
+                json!({ "metadata": { "name": format!("node-{index}") }, "timestamp": "2026-01-01T00:00:00Z", "window": "20.05s", "usage": usage(cpu, memory) })
+            });
+            return list(nodes.collect());
+        }
+        if !target.resource.ends_with("/pods") {
+            return status(404);
+        }
+        let full = target.namespace.as_deref() == Some("litellm") && self.on("us-east-2", "use-of-limit-high");
+        let memory = if full { "3900Mi" } else { "1200Mi" };
+        let pods = ["coder-0", "litellm-0", "karpenter-0", "coder-provisioner-0"]
+            .iter()
+            .map(|name| json!({ "metadata": { "name": name }, "containers": [{ "name": "main", "usage": usage("300m", memory) }] }));
+        list(pods.collect())
+    }
+}
+
+fn metadata(namespace: &str, name: &str, (label, value): (&str, &str)) -> Value {
+    json!({ "namespace": namespace, "name": name, "uid": format!("{namespace}-{name}"), "generation": 3, "labels": { label: value },
+        "annotations": { "deployment.kubernetes.io/revision": "3", "kubernetes.io/change-cause": "helm upgrade" } })
+}
+
+fn replicated(namespace: &str, name: &str, label: (&str, &str), desired: u32, ready: u32, updated: u32) -> Value {
+    json!({
+        "metadata": metadata(namespace, name, label),
+        "spec": { "replicas": desired, "selector": { "matchLabels": { label.0: label.1 } }, "template": { "spec": { "containers": [{ "name": "main", "image": "example" }] } } },
+        "status": { "observedGeneration": 3, "replicas": desired, "readyReplicas": ready, "availableReplicas": ready, "updatedReplicas": updated },
+    })
+}
+
+fn replica_set(namespace: &str, name: &str, revision: u32) -> Value {
+    json!({ "metadata": { "namespace": namespace, "name": format!("{name}-{revision}"), "uid": format!("{namespace}-{name}-{revision}"),
+        "annotations": { "deployment.kubernetes.io/revision": revision.to_string() },
+        "ownerReferences": [{ "apiVersion": "apps/v1", "kind": "Deployment", "name": name, "uid": format!("{namespace}-{name}"), "controller": true }] } })
+}
+
+fn pod(namespace: &str, name: &str, (label, value): (&str, &str), node: &str, created: &str) -> Value {
+    json!({
+        "metadata": { "namespace": namespace, "name": name, "uid": format!("pod-{namespace}-{name}"), "creationTimestamp": created, "labels": { label: value } },
+        "spec": { "nodeName": node, "containers": [{ "name": "main", "image": "example", "resources": { "requests": { "cpu": "100m", "memory": "128Mi" }, "limits": { "ephemeral-storage": "1Gi" } } }],
+            "volumes": [{ "name": "token", "projected": {} }] },
+        "status": { "phase": "Running", "startTime": created, "conditions": [{ "type": "PodScheduled", "status": "True" }, { "type": "ContainersReady", "status": "True" }],
+            "containerStatuses": [{ "name": "main", "restartCount": 0, "ready": true, "state": { "running": { "startedAt": created } } }] },
+    })
+}
+
+fn workspace(name: &str, id: &str, node: &str, created: &str) -> Value {
+    let mut pod = pod("coder-ws", name, (NAME, "coder-workspace"), node, created);
+    pod["metadata"]["uid"] = json!(name);
+    pod["metadata"]["labels"]["com.coder.workspace.id"] = json!(id);
+    pod["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": "2", "memory": "4Gi", "ephemeral-storage": "10Gi" }, "limits": { "cpu": "4", "memory": "8Gi", "ephemeral-storage": "20Gi" } });
+    pod
+}
