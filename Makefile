@@ -33,6 +33,7 @@ bench: peers
 	$(CARGO) bench --bench exposition
 	$(CARGO) bench --bench probes
 	$(CARGO) bench --bench footprint
+	$(CARGO) bench --bench clusters
 
 ## peers: the real servers that the tests need
 peers:

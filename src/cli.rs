@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::App;
 use crate::checklist::Decision;
-use crate::collectors;
+use crate::collectors::{self, kubernetes};
 use crate::config::{self, Loaded};
 use crate::{generate, report, web};
 
@@ -116,6 +116,21 @@ enum Configuration {
     Print,
     /// Print the JSON Schema of the file, for editors.
     Schema,
+    /// Print a configuration to start from, with a cluster for each context of a kubeconfig.
+    Init {
+        /// The kubeconfig; ~/.kube/config when left out.
+        #[arg(long, value_name = "FILE", env = "KUBECONFIG")]
+        kubeconfig: Option<PathBuf>,
+    },
+    /// Print the roles that the exporter's identity needs in a cluster, as manifests.
+    Rbac {
+        /// The cluster's name in the configuration.
+        #[arg(long, value_name = "NAME")]
+        cluster: String,
+        /// The namespace of the service account that is bound to them.
+        #[arg(long, value_name = "NAMESPACE", default_value = "readiness")]
+        namespace: String,
+    },
 }
 
 /// Runs the program.
@@ -148,6 +163,8 @@ pub fn main() -> ExitCode {
             print(&generate::schema());
             ExitCode::SUCCESS
         }
+        Some(Command::Config(Configuration::Init { kubeconfig })) => init(kubeconfig),
+        Some(Command::Config(Configuration::Rbac { cluster, namespace })) => with_config(&cli.serve, |loaded| rbac(&loaded, &cluster, &namespace)),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "readiness-exporter", &mut script);
@@ -155,6 +172,31 @@ pub fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
     }
+}
+
+fn init(kubeconfig: Option<PathBuf>) -> ExitCode {
+    // KUBECONFIG may list several files, of which the first is the one that kubectl writes to.
+    let first = |files: PathBuf| std::env::split_paths(&files).next().unwrap_or_default();
+    let Some(file) = kubeconfig.map(first).or_else(|| Some(std::env::home_dir()?.join(".kube/config"))) else {
+        return fail("find the kubeconfig: there is no home folder; name it with --kubeconfig");
+    };
+    match kubernetes::init::clusters(&file) {
+        Ok(clusters) => {
+            print(&kubernetes::init::configuration(&clusters));
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&error),
+    }
+}
+
+fn rbac(loaded: &Loaded, cluster: &str, namespace: &str) -> ExitCode {
+    let Some(config) = &loaded.settings.collectors.kubernetes else { return fail("collectors.kubernetes is not configured, so no permission is needed") };
+    if !loaded.settings.clusters.iter().any(|own| own.name == cluster) {
+        let known = loaded.settings.clusters.iter().map(|own| own.name.as_str());
+        return fail(&format!("no cluster is named {cluster}{}", config::validate::did_you_mean(cluster, known)));
+    }
+    print(&generate::manifests(config, cluster, namespace));
+    ExitCode::SUCCESS
 }
 
 fn with_config(flags: &Serve, run: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {

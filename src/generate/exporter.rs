@@ -48,6 +48,14 @@ const RECORDS: &[Record] = &[
         description: "Run `readiness-exporter config check` on the file; every problem is listed with its path.",
     },
     Record {
+        name: "ReadinessPermissionMissing",
+        expr: "max by (cluster, verb, resource) (readiness_permission_missing) == 1",
+        hold: Span::mins(5),
+        severity: Severity::Warning,
+        summary: "The exporter may not {{ $labels.verb }} {{ $labels.resource }} in {{ $labels.cluster }}.",
+        description: "Grant it, or switch off the part of the configuration that needs it; its checks are unknown until then.",
+    },
+    Record {
         name: "ReadinessLabelsRenamed",
         expr: "count by (job) ({__name__=~\"readiness_.+\",exported_cluster!=\"\"} or {__name__=~\"readiness_.+\",exported_namespace!=\"\"}) > 0",
         hold: Span::mins(5),

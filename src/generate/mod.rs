@@ -4,6 +4,8 @@
 mod dashboard;
 mod docs;
 mod exporter;
+mod live;
+mod permissions;
 mod rule_tests;
 mod rules;
 
@@ -13,6 +15,7 @@ use serde::Serialize;
 
 use crate::checklist::{self, Checklist};
 
+pub use permissions::manifests;
 pub use rules::expression;
 
 /// Where the runbooks are published unless told otherwise.
@@ -49,6 +52,7 @@ pub fn files(checklists: &[Checklist], runbook_url: &str) -> Vec<(String, String
     for checklist in checklists {
         files.push((format!("alerts/tests/{}_test.yaml", checklist.name), yaml(&rule_tests::tests(checklist, runbook_url))));
         files.push((format!("dashboards/{}.json", checklist.name), dashboard::board(checklist)));
+        files.push((format!("dashboards/{}-live.json", checklist.name), live::board(checklist)));
     }
     files.push(("docs/checks.md".to_owned(), docs::checks(checklists)));
     files.push(("docs/metrics.md".to_owned(), docs::metrics()));

@@ -113,3 +113,14 @@ fn every_metric_is_well_named_and_explained() {
         assert_eq!(family.states.is_empty(), !name.ends_with("_state"), "{name}: a state set, and nothing else, ends in _state");
     }
 }
+
+#[test]
+fn every_threshold_of_the_live_board_is_a_checks() {
+    let checklist = &shipped().unwrap()[0];
+    for name in live::checks() {
+        let check = checklist.checks().find(|check| check.name == name).unwrap_or_else(|| panic!("{name}"));
+        assert!(dashboard::steps(check).is_some(), "{name} has no constant bound");
+    }
+    let board = live::board(checklist);
+    assert!(board.contains("\"value\": 0.6") && board.contains("\"value\": 0.85"), "the bands of the storage check");
+}

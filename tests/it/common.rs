@@ -77,7 +77,11 @@ pub(crate) async fn until(app: &App, what: &str, condition: impl Fn(&Judgement) 
         if let Some(judgement) = judgements.first().filter(|judgement| condition(judgement)) {
             return judgement.clone();
         }
-        assert!(tokio::time::Instant::now() <= limit, "never {what}:\n{}", readiness_exporter::report::text(&judgements, false));
+        let seen = || {
+            let states = [("red", &[CheckState::Fail, CheckState::Warn][..]), ("unknown", &[CheckState::Unknown])];
+            states.map(|(word, states)| format!("{word} {:?}", judgements.first().map(|judgement| names(judgement, states)))).join("\n")
+        };
+        assert!(tokio::time::Instant::now() <= limit, "never {what}:\n{}\n{}", seen(), readiness_exporter::report::text(&judgements, false));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -64,8 +64,12 @@ fn promtool_catches_every_wrong_rule() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_rule_or_dashboard_names_a_metric_that_does_not_exist() {
     use readiness_exporter::{app, collectors, event, snapshot, verdict};
-    let families =
-        collectors::COLLECTORS.iter().flat_map(|collector| collector.families).chain(snapshot::FAMILIES).chain(event::FAMILIES).chain(verdict::FAMILIES);
+    let families = collectors::COLLECTORS
+        .iter()
+        .flat_map(|collector| collector.families())
+        .chain(snapshot::FAMILIES.iter().copied())
+        .chain(event::FAMILIES.iter().copied())
+        .chain(verdict::FAMILIES.iter().copied());
     let known: BTreeSet<&str> = families.map(|family| family.name).chain(app::TELEMETRY.iter().map(|(name, _)| *name)).collect();
     let word = regex::Regex::new(r"readiness_[a-z_]+").unwrap();
     for folder in ["alerts", "alerts/tests", "dashboards", "deploy", "docs"] {

@@ -285,6 +285,11 @@ impl Cluster {
         occurrences.min_by_key(|occurrence| occurrence.end).and_then(|occurrence| occurrence.participants)
     }
 
+    /// What the watches need to be allowed to do.
+    pub(super) fn permissions(&self) -> Vec<super::Permission> {
+        self.scopes.iter().map(|scope| scope.permission()).collect()
+    }
+
     /// Whether no workload with pods is watched.
     pub(super) fn watches_no_workload(&self) -> bool {
         self.workloads.iter().all(|(_, found)| matches!(found, Workloads::CronJobs))
@@ -436,7 +441,7 @@ impl Cluster {
 /// A part of the facts, and what it was made from.
 #[derive(Default)]
 struct Part {
-    version: Option<u64>,
+    made: Option<(u64, Instant)>,
     facts: Arc<Facts>,
 }
 
@@ -509,12 +514,13 @@ impl ClusterWatch {
         let (mut objects, mut api_calls, mut looking) = (0, 1, vec![VERSION.sample([&*cluster.name, server], 1.0)]);
         looking.push(CLOCK.sample([Arc::clone(&cluster.name)], cluster.clock.ahead().unsigned_abs() as f64));
         for (scope, part) in cluster.scopes.iter().zip(&mut self.parts) {
-            let version = Some(scope.version());
-            if part.version != version {
+            let version = scope.version();
+            let old = |at: Instant| scope.windowed() && at.elapsed() >= cluster.config.interval.0;
+            if part.made.is_none_or(|(made, at)| made != version || old(at)) {
                 let place = cluster.place(scope.selector(), scope.kind());
-                *part = Part { version, facts: Arc::new(scope.facts(&place).into()) };
+                *part = Part { made: Some((version, Instant::now())), facts: Arc::new(scope.facts(&place).into()) };
             }
-            objects += scope.len().unwrap_or_default();
+            objects += scope.len().filter(|_| scope.lasting()).unwrap_or_default();
             api_calls += scope.take_api_calls();
             sight::facts(&cluster.name, scope.as_ref(), &mut looking);
         }

@@ -136,6 +136,7 @@ impl Keep for Warnings {
     type Object = Event;
     const KIND: &'static str = "Event";
     const FAMILIES: &'static [&'static Family] = &[&WARNINGS.0];
+    const WINDOWED: bool = true;
 
     fn begin(&mut self) {
         self.counts.begin();
@@ -232,6 +233,7 @@ impl Keep for Pulls {
     type Object = Event;
     const KIND: &'static str = "Event";
     const FAMILIES: &'static [&'static Family] = &[&PULLS.0, &PULL_DURATION.0, &IMAGE_SIZE.0];
+    const WINDOWED: bool = true;
 
     fn begin(&mut self) {
         self.counts.begin();

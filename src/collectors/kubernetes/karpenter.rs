@@ -234,6 +234,7 @@ impl Kind for NodeClaim {
     type Row = Claim;
     const KIND: &'static str = "NodeClaim";
     const FAMILIES: &'static [&'static Family] = &[&CLAIMS_BY_PHASE.0, &CLAIM_OLDEST.0, &CLAIM_EXPIRY.0, &LAUNCH.0];
+    const LASTING: bool = false;
 
     fn row(self) -> Claim {
         let holds = |name: &str| self.status.conditions.iter().find(|condition| condition.r#type == name && condition.state() == "true");

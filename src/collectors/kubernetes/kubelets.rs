@@ -4,6 +4,7 @@
 //! it never delays the watches. metrics.k8s.io knows nothing of disks.
 //! Source: staging/src/k8s.io/kubelet/pkg/apis/stats/v1alpha1/types.go of Kubernetes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
 use hyper::header::AUTHORIZATION;
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::api;
 use super::cluster::Cluster;
@@ -202,6 +204,7 @@ impl Kubelets {
         }
         let way = self.way().await?;
         let count = addresses.len();
+        let mut silent: BTreeSet<Arc<str>> = addresses.iter().map(|(node, _)| Arc::clone(node)).collect();
         let asked = addresses.into_iter().map(|(node, address)| {
             let (way, cluster, config) = (way.clone(), Arc::clone(&self.cluster), &self.config);
             async move {
@@ -210,8 +213,19 @@ impl Kubelets {
                 (node, disk)
             }
         });
-        let answers: Vec<_> = futures::stream::iter(asked).buffer_unordered(self.config.concurrency).collect().await;
-        Ok(Observation::new(self.samples(answers), count, count as u64))
+        // What does not answer must not cost the facts of those who do: whoever is not heard within
+        // the round counts as silent.
+        let end = Instant::now() + self.config.interval.0.mul_f64(0.9);
+        let mut answers = futures::stream::iter(asked).buffer_unordered(self.config.concurrency);
+        let mut heard = Vec::with_capacity(count);
+        while let Ok(Some(answer)) = tokio::time::timeout_at(end, answers.next()).await {
+            silent.remove(&answer.0);
+            heard.push(answer);
+        }
+        drop(answers);
+        let late = |node: &Arc<str>| CollectError::new(ErrorClass::Timeout, format!("ask the kubelet of {node}: the round was over before it was heard"));
+        heard.extend(silent.into_iter().map(|node| (Arc::clone(&node), Err(late(&node)))));
+        Ok(Observation::new(self.samples(heard), count, count as u64))
     }
 
     async fn way(&mut self) -> Result<Way, CollectError> {

@@ -14,6 +14,7 @@ mod config;
 mod connect;
 mod eks;
 mod events;
+pub mod init;
 mod karpenter;
 mod kubelets;
 mod ledger;
@@ -130,6 +131,62 @@ fn cluster_tasks(config: &Config, settings: &ClusterConfig, schedules: &[Schedul
         tasks.push(task(" reviews", emits, Span(config.interval.0 * 4), Span(config.interval.0 * 4), Form::Poll(Box::new(reviews))));
     }
     tasks
+}
+
+/// Something that the exporter's identity must be allowed to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permission {
+    /// API group; empty for the core group.
+    pub group: String,
+    /// Plural name, with a subresource after a slash.
+    pub resource: String,
+    /// What is done.
+    pub verbs: &'static [&'static str],
+    /// Only these objects; all when empty.
+    pub names: Vec<String>,
+    /// Only in this namespace; everywhere when left out.
+    pub namespace: Option<String>,
+}
+
+/// All that the configuration makes this program ask of a cluster. `/version` needs no permission.
+pub fn permissions(config: &Config, cluster: &str) -> Vec<Permission> {
+    let all = |group: &str, resource: &str, verbs: &'static [&'static str]| Permission {
+        group: group.to_owned(),
+        resource: resource.to_owned(),
+        verbs,
+        names: Vec::new(),
+        namespace: None,
+    };
+    let watched = cluster::Cluster::new(cluster, config, &[]);
+    let mut permissions = watched.permissions();
+    match config.storage.via {
+        _ if !config.nodes => {}
+        Some(Reach::Off) => {}
+        Some(Reach::NodeProxy) => permissions.push(all("", "nodes/proxy", &["get"])),
+        Some(Reach::Kubelet) | None => permissions.push(all("", "nodes/stats", &["get"])),
+    }
+    if config.nodes && config.usage.enabled {
+        permissions.push(all("metrics.k8s.io", "nodes", &["get", "list"]));
+        for query in &config.workloads {
+            if config::here(&query.clusters, cluster) && query.kind != WorkloadKind::CronJob {
+                let within = |group: &str| Permission { namespace: Some(query.namespace.clone()), ..all(group, "pods", &["get", "list"]) };
+                permissions.extend([within("metrics.k8s.io"), within("")]);
+            }
+        }
+    }
+    let access = || config.access.iter().filter(|access| config::here(&access.clusters, cluster));
+    if access().any(|access| access.subject.is_none()) {
+        permissions.push(all("authorization.k8s.io", "selfsubjectaccessreviews", &["create"]));
+    }
+    if access().any(|access| access.subject.is_some()) {
+        permissions.push(all("authorization.k8s.io", "subjectaccessreviews", &["create"]));
+    }
+    for object in config.objects.iter().filter(|object| config::here(&object.clusters, cluster)) {
+        let group = object.api_version.split_once('/').map_or("", |(group, _)| group);
+        let namespace = (!object.namespace.is_empty()).then(|| object.namespace.clone());
+        permissions.push(Permission { names: vec![object.name.clone()], namespace, ..all(group, &object.resource, &["get"]) });
+    }
+    permissions
 }
 
 /// What is switched off, by the key that would switch it on.

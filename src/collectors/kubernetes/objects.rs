@@ -162,6 +162,10 @@ pub(super) trait Keep: Send + 'static {
     const KIND: &'static str;
     /// Families that it fills.
     const FAMILIES: &'static [&'static Family];
+    /// Whether a number that falls to half is worth a question. Nodes, pods and events come and go.
+    const LASTING: bool = false;
+    /// Whether its facts change with time alone, because they speak of a window.
+    const WINDOWED: bool = false;
 
     /// A list begins: what it does not name is gone when it is complete.
     fn begin(&mut self);
@@ -198,6 +202,8 @@ pub(super) trait Kind: Object {
     const KIND: &'static str;
     /// Families that its rows fill.
     const FAMILIES: &'static [&'static Family];
+    /// See [`Keep::LASTING`].
+    const LASTING: bool = true;
 
     /// Reduces an object to its row.
     fn row(self) -> Self::Row;
@@ -237,6 +243,7 @@ impl<K: Kind> Keep for Rows<K> {
     type Object = K;
     const KIND: &'static str = K::KIND;
     const FAMILIES: &'static [&'static Family] = K::FAMILIES;
+    const LASTING: bool = K::LASTING;
 
     fn begin(&mut self) {
         self.round = self.round.wrapping_add(1);

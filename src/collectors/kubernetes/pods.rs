@@ -388,6 +388,7 @@ impl Keep for Pods {
     type Object = Pod;
     const KIND: &'static str = "Pod";
     const FAMILIES: &'static [&'static Family] = FAMILIES;
+    const WINDOWED: bool = true;
 
     fn begin(&mut self) {
         self.round = self.round.wrapping_add(1);

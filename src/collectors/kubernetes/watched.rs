@@ -14,6 +14,7 @@ use kube::{Api, Client, Resource as _};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::Permission;
 use super::api::{api_error, status_error};
 use super::objects::{Keep, Place};
 use crate::metric::{Family, Sample};
@@ -80,8 +81,10 @@ pub(super) trait Scope: Send + Sync {
     fn selector(&self) -> &Arc<str>;
     /// The `kind` label.
     fn kind(&self) -> &'static str;
-    /// `resource.group` as RBAC writes it.
+    /// `resource.group` as people write it.
     fn resource(&self) -> String;
+    /// What it needs to be allowed to do.
+    fn permission(&self) -> Permission;
     /// Families that it fills.
     fn families(&self) -> &'static [&'static Family];
     /// Whether it can be seen.
@@ -92,6 +95,10 @@ pub(super) trait Scope: Send + Sync {
     fn version(&self) -> u64;
     /// Objects that match, if it was seen.
     fn len(&self) -> Option<usize>;
+    /// Whether its facts change with time alone.
+    fn windowed(&self) -> bool;
+    /// Whether their number is one that should last.
+    fn lasting(&self) -> bool;
     /// Requests since the last question.
     fn take_api_calls(&self) -> u64;
     /// Facts of the scope; none when it cannot be seen.
@@ -300,6 +307,16 @@ impl<T: Keep> Scope for Watched<T> {
         if group.is_empty() { plural.into_owned() } else { format!("{plural}.{group}") }
     }
 
+    fn permission(&self) -> Permission {
+        Permission {
+            group: T::Object::group(&()).into_owned(),
+            resource: T::Object::plural(&()).into_owned(),
+            verbs: &["list", "watch"],
+            names: Vec::new(),
+            namespace: self.query.namespace.clone(),
+        }
+    }
+
     fn families(&self) -> &'static [&'static Family] {
         T::FAMILIES
     }
@@ -328,6 +345,14 @@ impl<T: Keep> Scope for Watched<T> {
 
     fn len(&self) -> Option<usize> {
         self.seen(Keep::len)
+    }
+
+    fn windowed(&self) -> bool {
+        T::WINDOWED
+    }
+
+    fn lasting(&self) -> bool {
+        T::LASTING
     }
 
     fn take_api_calls(&self) -> u64 {

@@ -104,6 +104,11 @@ impl Estate {
         (IpAddr::V4(Ipv4Addr::new(127, self.net[0], self.net[1], u8::try_from(last).unwrap_or(30))), crate::KUBELET)
     }
 
+    /// Changes with every fault that is switched.
+    pub(crate) fn version(&self) -> u64 {
+        *self.version.borrow()
+    }
+
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
     }

@@ -55,10 +55,15 @@ const CLUSTER: &[&str] = &[
     "LoadBalancerMissing",
     "KarpenterNotReady",
     "ProxiesNotReady",
-    "RollbackTargetMissing",
     "ClientVersionSkew",
     "ClusterClockOff",
     "DnsTargetMismatch",
+    "NodeStorageHigh",
+    "NodeInodesHigh",
+    "PodStorageNearLimit",
+    "NodeCpuHigh",
+    "NodeMemoryHigh",
+    "WorkloadNearItsLimit",
 ];
 /// Checks that kubelets answer.
 const SUMMARY: &[&str] = &["NodeStorageHigh", "NodeInodesHigh", "PodStorageNearLimit"];
@@ -105,7 +110,7 @@ pub static FAULTS: &[Fault] = &[
     Fault {
         name: "load-balancer-gone",
         what: "the London Service loses its load balancer",
-        red: &["LoadBalancerMissing"],
+        red: &["LoadBalancerMissing", "LoadBalancerAddressMismatch"],
         // Its names have nothing left to be compared with.
         unknown: &["DnsTargetMismatch"],
     },
@@ -249,7 +254,13 @@ pub static FAULTS: &[Fault] = &[
     red("limit-range-gone", "the namespace of the workspaces has no LimitRange", &["WorkspaceNamespaceUnbounded"]),
     red("two-default-classes", "us-west-2 has two default StorageClasses", &["StorageClassDefaultNotOne"]),
     red("endpoints-not-ready", "nothing stands behind the London Service", &["ServiceWithoutEndpoints"]),
-    red("load-balancer-replaced", "the London Service has another load balancer than expected", &["LoadBalancerAddressMismatch", "DnsTargetMismatch"]),
+    Fault {
+        name: "load-balancer-replaced",
+        what: "the London Service has another load balancer than expected",
+        red: &["LoadBalancerAddressMismatch"],
+        // The new one has no name yet, so there is nothing to compare with.
+        unknown: &["DnsTargetMismatch"],
+    },
     red("access-denied", "the deployer may no longer patch deployments", &["AccessMissing"]),
     red("namespace-gone", "a namespace is deleted", &["ObjectMissing"]),
     red("role-annotation-gone", "the service account of the provisioners has no role", &["ObjectAnnotationMissing"]),

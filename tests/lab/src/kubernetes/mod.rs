@@ -10,6 +10,7 @@ mod store;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -51,12 +52,20 @@ pub(crate) struct Server {
     region: String,
     estate: Arc<Estate>,
     store: Mutex<Store>,
+    /// The state of the estate that the store shows.
+    shown: AtomicU64,
     changed: watch::Sender<u64>,
 }
 
 /// Starts the API server of a region.
 pub(crate) async fn start(address: SocketAddr, key: &Arc<CertifiedKey>, region: &str, estate: &Arc<Estate>) -> anyhow::Result<(Arc<Server>, JoinHandle<()>)> {
-    let server = Arc::new(Server { region: region.to_owned(), estate: Arc::clone(estate), store: Mutex::new(Store::new()), changed: watch::Sender::new(0) });
+    let server = Arc::new(Server {
+        region: region.to_owned(),
+        estate: Arc::clone(estate),
+        store: Mutex::new(Store::new()),
+        shown: AtomicU64::new(u64::MAX),
+        changed: watch::Sender::new(0),
+    });
     server.refresh();
     let serving = serve(address, Some(Arc::new(One(Arc::clone(key)))), {
         let server = Arc::clone(&server);
@@ -119,9 +128,12 @@ impl Server {
 
     /// Makes the stored objects what the faults say, as events.
     fn refresh(&self) {
-        let wanted = self.wanted();
+        let version = self.estate.version();
         let mut store = self.store();
-        store.turn_into(&wanted);
+        if self.shown.swap(version, Ordering::SeqCst) == version {
+            return;
+        }
+        store.turn_into(&self.wanted());
         self.changed.send_replace(store.version);
     }
 

@@ -1,0 +1,63 @@
+//! What the exporter's identity must be allowed to do in a cluster, as manifests: nothing beyond
+//! what the configuration makes it ask.
+//!
+//! Source: <https://kubernetes.io/docs/reference/access-authn-authz/rbac/>
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::collectors::kubernetes::{Config, Permission, permissions};
+
+/// Name of everything that is made, and of the service account.
+const NAME: &str = "readiness-exporter";
+
+/// A service account with its roles and bindings for one cluster.
+pub fn manifests(config: &Config, cluster: &str, namespace: &str) -> String {
+    let mut scopes: BTreeMap<Option<String>, Vec<Permission>> = BTreeMap::new();
+    for permission in permissions(config, cluster) {
+        scopes.entry(permission.namespace.clone()).or_default().push(permission);
+    }
+    let mut documents = vec![json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": NAME, "namespace": namespace } })];
+    for (scope, permissions) in scopes {
+        documents.extend(role(scope.as_deref(), &permissions, namespace));
+    }
+    let header = format!("# What readiness-exporter reads in {cluster}, from its configuration. Made by `readiness-exporter config rbac`.\n");
+    // Plain strings and maps always serialise.
+    documents.iter().fold(header, |text, document| format!("{text}---\n{}", serde_saphyr::to_string(document).unwrap_or_default()))
+}
+
+fn role(scope: Option<&str>, permissions: &[Permission], account: &str) -> [Value; 2] {
+    let (kind, binding) = if scope.is_some() { ("Role", "RoleBinding") } else { ("ClusterRole", "ClusterRoleBinding") };
+    let mut metadata = json!({ "name": NAME });
+    if let Some(namespace) = scope {
+        metadata["namespace"] = json!(namespace);
+    }
+    let rules: Vec<Value> = merged(permissions).into_iter().collect();
+    [
+        json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata, "rules": rules }),
+        json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": binding, "metadata": metadata,
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": NAME },
+            "subjects": [{ "kind": "ServiceAccount", "name": NAME, "namespace": account }] }),
+    ]
+}
+
+/// One rule for all resources of a group that are asked for in the same way.
+fn merged(permissions: &[Permission]) -> Vec<Value> {
+    let mut rules: BTreeMap<(&str, Vec<&str>, &[String]), Vec<&str>> = BTreeMap::new();
+    for permission in permissions {
+        let resources = rules.entry((&permission.group, permission.verbs.to_vec(), &permission.names)).or_default();
+        if !resources.contains(&permission.resource.as_str()) {
+            resources.push(&permission.resource);
+        }
+    }
+    let rule = |((group, verbs, names), mut resources): ((&str, Vec<&str>, &[String]), Vec<&str>)| {
+        resources.sort_unstable();
+        let mut rule = json!({ "apiGroups": [group], "resources": resources, "verbs": verbs });
+        if !names.is_empty() {
+            rule["resourceNames"] = json!(names);
+        }
+        rule
+    };
+    rules.into_iter().map(rule).collect()
+}
