@@ -544,8 +544,8 @@ impl Rule<'_> {
 
     fn line(&self, sample: &Sample, bad: Option<bool>, context: &Context<'_>) -> Line {
         let is_state_set = !self.family.states.is_empty();
-        let harsher = self.worsens.iter().filter(|band| violates(&self.condition.with_bound(band.at), sample.value, None, context) == Some(true));
-        let severity = harsher.last().map_or(self.severity, |band| band.severity);
+        let mut harsher = self.worsens.iter().rev().filter(|band| violates(&self.condition.with_bound(band.at), sample.value, None, context) == Some(true));
+        let severity = harsher.next().map_or(self.severity, |band| band.severity);
         let value = if is_state_set { String::new() } else { text_value(self.family, shown(self.family, self.condition, sample.value, context)) };
         let state = match bad {
             Some(true) => CheckState::Fail,

@@ -3,17 +3,17 @@
 //!
 //! Source: <https://kubernetes.io/docs/reference/access-authn-authz/rbac/>
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::collectors::kubernetes::{Config, Permission, permissions};
+use crate::collectors::kubernetes::{ClusterConfig, Config, Permission, permissions};
 
 /// Name of everything that is made, and of the service account.
 const NAME: &str = "readiness-exporter";
 
 /// A service account with its roles and bindings for one cluster.
-pub fn manifests(config: &Config, cluster: &str, namespace: &str) -> String {
+pub fn manifests(config: &Config, cluster: &ClusterConfig, namespace: &str) -> String {
     let mut scopes: BTreeMap<Option<String>, Vec<Permission>> = BTreeMap::new();
     for permission in permissions(config, cluster) {
         scopes.entry(permission.namespace.clone()).or_default().push(permission);
@@ -22,7 +22,7 @@ pub fn manifests(config: &Config, cluster: &str, namespace: &str) -> String {
     for (scope, permissions) in scopes {
         documents.extend(role(scope.as_deref(), &permissions, namespace));
     }
-    let header = format!("# What readiness-exporter reads in {cluster}, from its configuration. Made by `readiness-exporter config rbac`.\n");
+    let header = format!("# What readiness-exporter reads in {}, from its configuration. Made by `readiness-exporter config rbac`.\n", cluster.name);
     // Plain strings and maps always serialise.
     documents.iter().fold(header, |text, document| format!("{text}---\n{}", serde_saphyr::to_string(document).unwrap_or_default()))
 }
@@ -33,7 +33,7 @@ fn role(scope: Option<&str>, permissions: &[Permission], account: &str) -> [Valu
     if let Some(namespace) = scope {
         metadata["namespace"] = json!(namespace);
     }
-    let rules: Vec<Value> = merged(permissions).into_iter().collect();
+    let rules = merged(permissions);
     [
         json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata, "rules": rules }),
         json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": binding, "metadata": metadata,
@@ -42,17 +42,15 @@ fn role(scope: Option<&str>, permissions: &[Permission], account: &str) -> [Valu
     ]
 }
 
-/// One rule for all resources of a group that are asked for in the same way.
+/// Group, verbs and names, which make one rule for all resources that share them.
+type Way<'a> = (&'a str, &'static [&'static str], &'a [String]);
+
 fn merged(permissions: &[Permission]) -> Vec<Value> {
-    let mut rules: BTreeMap<(&str, Vec<&str>, &[String]), Vec<&str>> = BTreeMap::new();
+    let mut rules: BTreeMap<Way<'_>, BTreeSet<&str>> = BTreeMap::new();
     for permission in permissions {
-        let resources = rules.entry((&permission.group, permission.verbs.to_vec(), &permission.names)).or_default();
-        if !resources.contains(&permission.resource.as_str()) {
-            resources.push(&permission.resource);
-        }
+        rules.entry((&permission.group, permission.verbs, &permission.names)).or_default().insert(&permission.resource);
     }
-    let rule = |((group, verbs, names), mut resources): ((&str, Vec<&str>, &[String]), Vec<&str>)| {
-        resources.sort_unstable();
+    let rule = |((group, verbs, names), resources): (Way<'_>, BTreeSet<&str>)| {
         let mut rule = json!({ "apiGroups": [group], "resources": resources, "verbs": verbs });
         if !names.is_empty() {
             rule["resourceNames"] = json!(names);

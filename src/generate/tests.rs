@@ -92,7 +92,7 @@ fn every_metric_is_well_named_and_explained() {
     let mut seen = std::collections::BTreeSet::new();
     for family in collectors::COLLECTORS
         .iter()
-        .flat_map(|collector| collector.families())
+        .flat_map(collectors::Collector::families)
         .chain(crate::snapshot::FAMILIES.iter().copied())
         .chain(crate::event::FAMILIES.iter().copied())
         .chain(crate::verdict::FAMILIES.iter().copied())

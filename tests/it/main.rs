@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod cli;
+mod clusters;
 mod common;
 mod faults;
 mod page;

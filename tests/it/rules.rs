@@ -66,7 +66,7 @@ async fn no_rule_or_dashboard_names_a_metric_that_does_not_exist() {
     use readiness_exporter::{app, collectors, event, snapshot, verdict};
     let families = collectors::COLLECTORS
         .iter()
-        .flat_map(|collector| collector.families())
+        .flat_map(collectors::Collector::families)
         .chain(snapshot::FAMILIES.iter().copied())
         .chain(event::FAMILIES.iter().copied())
         .chain(verdict::FAMILIES.iter().copied());

@@ -235,6 +235,6 @@ mod tests {
         assert_eq!(fit([Some(70.0), Some(100.0), None, Some(2.0)], need), (2.0, 3));
         assert_eq!(fit([Some(-3.0), Some(100.0), None, Some(2.0)], need), (0.0, 0), "an overcommitted node");
         assert_eq!(fit([None, Some(100.0), None, Some(2.0)], need), (0.0, 0), "what is not known counts as nothing");
-        assert_eq!(fit([Some(3.9), Some(100.0), None, Some(9.0)], [1.3, 1.0, 0.0, 1.0]).0, 3.0);
+        assert_eq!(fit([Some(3.9), Some(100.0), None, Some(9.0)], [1.3, 1.0, 0.0, 1.0]), (3.0, 0));
     }
 }

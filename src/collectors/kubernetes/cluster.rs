@@ -98,12 +98,16 @@ pub(super) struct Cluster {
     nodes: Option<Arc<Watched<Nodes>>>,
     pods: Option<Arc<Watched<Pods>>>,
     warnings: Option<Arc<Watched<Warnings>>>,
-    karpenter: Option<(Arc<Watched<Rows<karpenter::NodePool>>>, Arc<Watched<Rows<karpenter::NodeClaim>>>)>,
+    karpenter: Option<Karpenter>,
     limit_ranges: Option<Arc<Watched<Rows<quotas::LimitRange>>>>,
     workloads: Vec<(Selector, Workloads)>,
     replica_sets: BTreeMap<String, Arc<Watched<Rows<ReplicaSet>>>>,
-    services: Vec<(super::ServiceRef, Arc<Watched<Rows<Service>>>, Arc<Watched<Rows<EndpointSlice>>>)>,
+    services: Vec<Entry>,
 }
+
+type Karpenter = (Arc<Watched<Rows<karpenter::NodePool>>>, Arc<Watched<Rows<karpenter::NodeClaim>>>);
+/// A Service with what stands behind it.
+type Entry = (super::ServiceRef, Arc<Watched<Rows<Service>>>, Arc<Watched<Rows<EndpointSlice>>>);
 
 impl Cluster {
     pub(super) fn new(name: &str, config: &Config, schedules: &[Schedule]) -> Self {
@@ -129,7 +133,7 @@ impl Cluster {
     }
 
     fn watch<T: Keep>(&mut self, selector: &str, query: Query, kept: T) -> Arc<Watched<T>> {
-        let watched = Arc::new(Watched::new(selector, query, kept, self.config.interval.0, &self.changed));
+        let watched = Arc::new(Watched::new(selector, query, kept, self.config.interval.0, self.config.timeout.0, &self.changed));
         self.scopes.push(Arc::clone(&watched) as Arc<dyn Scope>);
         watched
     }
@@ -293,6 +297,17 @@ impl Cluster {
     /// Whether no workload with pods is watched.
     pub(super) fn watches_no_workload(&self) -> bool {
         self.workloads.iter().all(|(_, found)| matches!(found, Workloads::CronJobs))
+    }
+
+    /// Waits for the first list of nodes, so that whoever needs it does not fail for being first.
+    /// Gives up after `at_most`.
+    pub(super) async fn nodes_listed(&self, at_most: Duration) {
+        let listed = async {
+            while self.nodes.as_ref().is_some_and(|nodes| !nodes.settled()) {
+                tokio::time::sleep(SETTLE).await;
+            }
+        };
+        let _ = tokio::time::timeout(at_most, listed).await;
     }
 
     /// Kubelets by node, with their addresses; `None` while the nodes cannot be seen.

@@ -2,6 +2,8 @@
 //!
 //! Events live an hour and are deduplicated by count, so each is followed and its growth counted.
 
+#![expect(clippy::struct_field_names, reason = "an Event of the API has an eventTime")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::LazyLock;
@@ -186,7 +188,7 @@ struct Pull {
 }
 
 /// Every form of the message since 1.19; the older one names no duration.
-/// Source: pkg/kubelet/images/image_manager.go of Kubernetes.
+/// Source: `pkg/kubelet/images/image_manager.go` of Kubernetes.
 static PULLED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r#"^Successfully pulled image "([^"]+)"(?: in ([0-9a-zµ.]+))?(?:\s*\(([0-9a-zµ.]+) including waiting\))?(?:\. Image size: (\d+) bytes\.?)?\.?$"#)
         .ok()

@@ -19,6 +19,7 @@ use super::cluster::Cluster;
 use super::config::{Reach, Storage};
 use super::connect::{Link, certificates};
 use super::pods::uid;
+use super::sight::MISSING;
 use crate::driver::Poll;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
@@ -30,9 +31,9 @@ const POD: [&str; 4] = ["cluster", "node", "namespace", "pod"];
 
 static SUMMARY: StateSet<2> = state_set(
     STATES,
-    &["seen", "timeout", "unreachable", "denied", "not_found", "throttled", "server", "malformed", "local", "panicked"],
+    &["seen", "unseen"],
     &["cluster", "node"],
-    "Whether a node's kubelet answered /stats/summary in the last round, and why not.",
+    "Whether a node's kubelet answered /stats/summary in the last round; the status page says why not.",
 );
 static USED: Gauge<3> = gauge(
     "readiness_node_filesystem_used_ratio",
@@ -45,17 +46,21 @@ static AVAILABLE: Gauge<3> = gauge(
     "readiness_node_filesystem_available_bytes",
     Unit::Bytes,
     &FILE_SYSTEM,
-    "What is available of a node's file system, cached from its kubelet's /stats/summary.",
+    "What is available of a node's file system, cached from its kubelet's /stats/summary; given once where several are one disk.",
 )
 .covered_by(SEEN);
-static CAPACITY: Gauge<3> =
-    gauge("readiness_node_filesystem_capacity_bytes", Unit::Bytes, &FILE_SYSTEM, "Size of a node's file system, cached from its kubelet's /stats/summary.")
-        .covered_by(SEEN);
+static CAPACITY: Gauge<3> = gauge(
+    "readiness_node_filesystem_capacity_bytes",
+    Unit::Bytes,
+    &FILE_SYSTEM,
+    "Size of a node's file system, cached from its kubelet's /stats/summary; given once where several are one disk.",
+)
+.covered_by(SEEN);
 static INODES: Gauge<3> = gauge(
     "readiness_node_filesystem_inodes_used_ratio",
     Unit::Ratio,
     &FILE_SYSTEM,
-    "Share of a node's inodes that are not free, cached from its kubelet's /stats/summary; missing where the file system has no such limit.",
+    "Share of a node's inodes that are not free, cached from its kubelet's /stats/summary; given once where several are one disk.",
 )
 .covered_by(SEEN.quiet());
 static POD_USED: Gauge<4> = gauge(
@@ -260,6 +265,10 @@ impl Kubelets {
     fn samples(&self, answers: Vec<(Arc<str>, Result<Disk, CollectError>)>) -> Vec<Sample> {
         let cluster = self.cluster.name();
         let (mut samples, mut pods) = (Vec::new(), Vec::new());
+        if answers.iter().any(|(_, disk)| disk.as_ref().is_err_and(|error| error.class == ErrorClass::Denied)) {
+            let resource = if self.reach == Reach::NodeProxy { "nodes/proxy" } else { "nodes/stats" };
+            samples.push(MISSING.sample([&**cluster, "get", resource], 1.0));
+        }
         for (node, disk) in answers {
             let labels = || [Arc::clone(cluster), Arc::clone(&node)];
             let disk = disk.and_then(|disk| {
@@ -269,14 +278,19 @@ impl Kubelets {
             let disk = match disk {
                 Ok(disk) => disk,
                 Err(error) => {
-                    samples.push(SUMMARY.sample(labels(), error.class.as_str()).with_detail(&error.message));
+                    samples.push(SUMMARY.sample(labels(), "unseen").with_detail(&error.message));
                     continue;
                 }
             };
             samples.push(SUMMARY.sample(labels(), "seen"));
+            let nodefs = disk.file_systems.iter().find(|(name, _)| *name == "nodefs").map(|(_, fs)| *fs);
             for (name, fs) in disk.file_systems {
                 let labels = || [Arc::clone(cluster), Arc::clone(&node), name.into()];
                 samples.push(USED.sample(labels(), 1.0 - fs.available / fs.capacity));
+                // Most nodes have one disk under three names; its size needs to be said only once.
+                if name != "nodefs" && nodefs == Some(fs) {
+                    continue;
+                }
                 samples.push(AVAILABLE.sample(labels(), fs.available));
                 samples.push(CAPACITY.sample(labels(), fs.capacity));
                 samples.extend(fs.inodes_used.map(|ratio| INODES.sample(labels(), ratio)));

@@ -106,16 +106,16 @@ fn cluster_tasks(config: &Config, settings: &ClusterConfig, schedules: &[Schedul
     let reach = storage.via.unwrap_or_else(|| link.default_reach());
     if config.nodes && reach != Reach::Off {
         let round = kubelets::Kubelets::new(Arc::clone(&cluster), link.clone(), storage.clone(), reach);
-        // A round may take the whole interval; each kubelet has a deadline of its own.
-        tasks.push(task(" kubelets", names(kubelets::FAMILIES), storage.interval, storage.interval, Form::Poll(Box::new(round))));
+        // It may wait an interval for the nodes and take another; each kubelet has a deadline of its own.
+        tasks.push(task(" kubelets", names(kubelets::FAMILIES), storage.interval, Span(storage.interval.0 * 2), Form::Poll(Box::new(round))));
     }
     if config.nodes && config.usage.enabled {
-        let metrics = usage::Metrics::new(Arc::clone(&cluster), link.clone(), config.usage.timeout.0);
+        let metrics = usage::Metrics::new(Arc::clone(&cluster), link.clone(), config.usage.interval.0, config.usage.timeout.0);
         let mut emits = names(usage::NODE_FAMILIES);
         if !cluster.watches_no_workload() {
             emits.extend(names(usage::WORKLOAD_FAMILIES));
         }
-        tasks.push(task(" metrics", emits, config.usage.interval, config.usage.interval, Form::Poll(Box::new(metrics))));
+        tasks.push(task(" metrics", emits, config.usage.interval, Span(config.usage.interval.0 * 2), Form::Poll(Box::new(metrics))));
     }
     let access: Vec<_> = config.access.iter().filter(|access| config::here(&access.clusters, name)).cloned().collect();
     let objects: Vec<_> = config.objects.iter().filter(|object| config::here(&object.clusters, name)).cloned().collect();
@@ -149,7 +149,8 @@ pub struct Permission {
 }
 
 /// All that the configuration makes this program ask of a cluster. `/version` needs no permission.
-pub fn permissions(config: &Config, cluster: &str) -> Vec<Permission> {
+pub fn permissions(config: &Config, settings: &ClusterConfig) -> Vec<Permission> {
+    let cluster = settings.name.as_str();
     let all = |group: &str, resource: &str, verbs: &'static [&'static str]| Permission {
         group: group.to_owned(),
         resource: resource.to_owned(),
@@ -159,11 +160,11 @@ pub fn permissions(config: &Config, cluster: &str) -> Vec<Permission> {
     };
     let watched = cluster::Cluster::new(cluster, config, &[]);
     let mut permissions = watched.permissions();
-    match config.storage.via {
-        _ if !config.nodes => {}
-        Some(Reach::Off) => {}
-        Some(Reach::NodeProxy) => permissions.push(all("", "nodes/proxy", &["get"])),
-        Some(Reach::Kubelet) | None => permissions.push(all("", "nodes/stats", &["get"])),
+    let reach = config.storage.via.unwrap_or_else(|| connect::Link::new(settings.clone(), config.timeout.0).default_reach());
+    match reach {
+        Reach::NodeProxy if config.nodes => permissions.push(all("", "nodes/proxy", &["get"])),
+        Reach::Kubelet if config.nodes => permissions.push(all("", "nodes/stats", &["get"])),
+        Reach::NodeProxy | Reach::Kubelet | Reach::Off => {}
     }
     if config.nodes && config.usage.enabled {
         permissions.push(all("metrics.k8s.io", "nodes", &["get", "list"]));

@@ -222,7 +222,7 @@ struct Entry<R> {
 /// second list of a large cluster needs no second copy.
 #[derive(Debug)]
 pub(super) struct Rows<K: Kind> {
-    rows: BTreeMap<Key, Entry<K::Row>>,
+    entries: BTreeMap<Key, Entry<K::Row>>,
     round: u32,
     only: Vec<String>,
 }
@@ -230,12 +230,12 @@ pub(super) struct Rows<K: Kind> {
 impl<K: Kind> Rows<K> {
     /// Rows of objects with these names; of all when there are none.
     pub(super) fn only(names: &[String]) -> Self {
-        Self { rows: BTreeMap::new(), round: 0, only: names.to_vec() }
+        Self { entries: BTreeMap::new(), round: 0, only: names.to_vec() }
     }
 
     /// In order of their keys.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &K::Row)> {
-        self.rows.iter().map(|(key, entry)| (key, &entry.row))
+        self.entries.iter().map(|(key, entry)| (key, &entry.row))
     }
 }
 
@@ -255,22 +255,22 @@ impl<K: Kind> Keep for Rows<K> {
             return false;
         }
         let entry = Entry { row: object.row(), round: self.round };
-        let changed = self.rows.get(&key).is_none_or(|old| old.row != entry.row);
-        self.rows.insert(key, entry);
+        let changed = self.entries.get(&key).is_none_or(|old| old.row != entry.row);
+        self.entries.insert(key, entry);
         changed
     }
 
     fn remove(&mut self, object: &K) -> bool {
-        self.rows.remove(&Key::of(object.meta())).is_some()
+        self.entries.remove(&Key::of(object.meta())).is_some()
     }
 
     fn complete(&mut self) {
         let round = self.round;
-        self.rows.retain(|_, entry| entry.round == round);
+        self.entries.retain(|_, entry| entry.round == round);
     }
 
     fn len(&self) -> usize {
-        self.rows.len()
+        self.entries.len()
     }
 
     fn facts(&self, place: &Place, samples: &mut Vec<Sample>) {

@@ -118,7 +118,7 @@ pub(super) struct Reason {
 }
 
 /// Reasons of the kubelet; a closed list, because a label must not grow with its next version.
-/// Source: pkg/kubelet/images/types.go and pkg/kubelet/container/sync_result.go of Kubernetes.
+/// Source: `pkg/kubelet/images/types.go` and `pkg/kubelet/container/sync_result.go` of Kubernetes.
 const REASONS: &[(&str, &[&str])] = &[
     (
         "image_pull",
@@ -154,7 +154,7 @@ pub(super) fn starved_resource(message: &str) -> &'static str {
 }
 
 /// Why the scheduler finds no node.
-/// Source: the messages of the plugins in pkg/scheduler/framework/plugins of Kubernetes.
+/// Source: the messages of the plugins in `pkg/scheduler/framework/plugins` of Kubernetes.
 fn unschedulable_class(message: &str) -> &'static str {
     // Affinity and taints stand in almost every message, so what is scarce comes first.
     const WORDS: [(&str, &str); 11] = [

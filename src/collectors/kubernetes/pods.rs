@@ -2,6 +2,7 @@
 //! change, a row of a hundred bytes for each, and more only for pods with a problem.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use super::clock::{Clock, now};
@@ -166,19 +167,16 @@ pub(super) fn uid(text: Option<&str>) -> u128 {
         let digit = char::from(byte).to_digit(16)?;
         Some(((uid << 4) | u128::from(digit), length + 1))
     });
-    match parsed {
-        Some((uid, 32)) => uid,
-        // Static pods and simulations have other identities.
-        _ => {
-            use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-            let half = |salt: u8| {
-                let mut hasher = DefaultHasher::new();
-                (salt, text).hash(&mut hasher);
-                hasher.finish()
-            };
-            (u128::from(half(1)) << 64) | u128::from(half(2))
-        }
+    if let Some((uid, 32)) = parsed {
+        return uid;
     }
+    // Static pods and simulations have other identities.
+    let half = |salt: u8| {
+        let mut hasher = DefaultHasher::new();
+        (salt, text).hash(&mut hasher);
+        u128::from(hasher.finish())
+    };
+    (half(1) << 64) | half(2)
 }
 
 fn counted<K: Ord>(map: &mut BTreeMap<K, u32>, key: K, up: bool) {

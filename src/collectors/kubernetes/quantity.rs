@@ -41,7 +41,6 @@ pub(super) fn parse(text: &str) -> Option<f64> {
 impl<'de> Deserialize<'de> for Quantity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Text;
-        #[expect(clippy::unnecessary_wraps, reason = "the signatures of a visitor")]
         impl Visitor<'_> for Text {
             type Value = Quantity;
 

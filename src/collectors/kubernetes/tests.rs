@@ -206,15 +206,15 @@ fn what_a_pod_asks_for_is_summed_by_node_and_taken_back() {
     kept.put(read(&pod("b", "n1", "Running")), true);
     kept.complete();
     let load = kept.load("n1").requests.0;
-    assert_eq!(load, [4.0, 2.0 * (1024.0 + 24.0) * 1024.0 * 1024.0, 0.0, 2.0], "the largest step counts, and a sidecar stays");
-    assert_eq!(kept.load("n1").limits.0[0], 4.0);
+    assert_eq!(format!("{load:?}"), format!("{:?}", [4.0, 2.0 * (1024.0 + 24.0) * 1024.0 * 1024.0, 0.0, 2.0]), "the largest step counts, and a sidecar stays");
+    assert_eq!(format!("{:?}", kept.load("n1").limits.0[0]), "4.0");
     let told: Vec<String> = facts(&kept).iter().map(words).collect();
     says(&told, "pods_without_storage_limit eu/ws/limit = 2");
     says(&told, "pods_without_storage_limit eu/ws/size_limit = 2");
     kept.put(read(&pod("a", "n1", "Succeeded")), false);
-    assert_eq!(kept.load("n1").requests.0[3], 1.0);
+    assert_eq!(format!("{:?}", kept.load("n1").requests.0[3]), "1.0");
     kept.remove(&read(&pod("b", "n1", "Running")));
-    assert_eq!(kept.load("n1").requests.0, [0.0; 4]);
+    assert_eq!(format!("{:?}", kept.load("n1").requests.0), "[0.0, 0.0, 0.0, 0.0]");
     // A list that no longer names a pod sweeps it out.
     kept.begin();
     kept.complete();
@@ -245,7 +245,7 @@ fn labels_of_any_legal_text_survive() {
 }
 
 fn watched(changed: &Arc<Notify>) -> Watched<Nodes> {
-    Watched::new("nodes", Query::default(), Nodes::new(Interests::default()), Duration::from_secs(10), changed)
+    Watched::new("nodes", Query::default(), Nodes::new(Interests::default()), Duration::from_secs(10), Duration::from_secs(1), changed)
 }
 
 #[tokio::test(start_paused = true)]

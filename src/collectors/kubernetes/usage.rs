@@ -85,15 +85,17 @@ struct ContainerMetrics {
 pub(super) struct Metrics {
     cluster: Arc<Cluster>,
     link: Link,
+    interval: Duration,
     timeout: Duration,
 }
 
 impl Metrics {
-    pub(super) fn new(cluster: Arc<Cluster>, link: Link, timeout: Duration) -> Self {
-        Self { cluster, link, timeout }
+    pub(super) fn new(cluster: Arc<Cluster>, link: Link, interval: Duration, timeout: Duration) -> Self {
+        Self { cluster, link, interval, timeout }
     }
 
     async fn ask(&self) -> Result<Observation, CollectError> {
+        self.cluster.nodes_listed(self.interval).await;
         let allocatable = self.cluster.allocatable();
         let allocatable = allocatable.ok_or_else(|| CollectError::new(ErrorClass::NotFound, "ask metrics.k8s.io: the nodes of the cluster are not known"))?;
         let client = self.link.client().await?;

@@ -22,8 +22,8 @@ use crate::snapshot::{CollectError, ErrorClass};
 
 /// Objects per page of a list.
 const PAGE: u32 = 500;
-/// Longest time for a page of a list.
-const PAGE_LIMIT: Duration = Duration::from_secs(30);
+/// Longest time for a page of a list, in deadlines of a small answer.
+const PAGE_LIMIT: u32 = 3;
 /// How long the server may keep a watch open. Short, because a connection that died without a word
 /// is noticed only when this time has passed: until then nothing tells it from a quiet cluster.
 const WATCH_SECONDS: u32 = 60;
@@ -71,6 +71,7 @@ pub(super) struct Watched<T: Keep> {
     keep: Duration,
     /// Longest pause between retries, and the base of what a server may ask for.
     interval: Duration,
+    page_limit: Duration,
     changed: Arc<Notify>,
     inner: Mutex<Inner<T>>,
 }
@@ -108,9 +109,18 @@ pub(super) trait Scope: Send + Sync {
 }
 
 impl<T: Keep> Watched<T> {
-    pub(super) fn new(selector: &str, query: Query, kept: T, interval: Duration, changed: &Arc<Notify>) -> Self {
+    /// `timeout` is the deadline of a small answer.
+    pub(super) fn new(selector: &str, query: Query, kept: T, interval: Duration, timeout: Duration, changed: &Arc<Notify>) -> Self {
         let inner = Inner { kept, listed: false, failure: None, version: 0, api_calls: 0 };
-        Self { selector: selector.into(), query, keep: interval * 3, interval, changed: Arc::clone(changed), inner: Mutex::new(inner) }
+        Self {
+            selector: selector.into(),
+            query,
+            keep: interval * 3,
+            interval,
+            page_limit: timeout * PAGE_LIMIT,
+            changed: Arc::clone(changed),
+            inner: Mutex::new(inner),
+        }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner<T>> {
@@ -158,7 +168,8 @@ impl<T: Keep> Watched<T> {
         self.update(|inner| {
             let changed = inner.kept.put(object, listed);
             // An object of a list that may yet fail proves nothing.
-            (!listed && Self::proven(inner)) | (changed && inner.listed)
+            let proven = !listed && Self::proven(inner);
+            proven || (changed && inner.listed)
         });
     }
 
@@ -226,7 +237,7 @@ impl<T: Keep> Watched<T> {
         self.begin();
         loop {
             // A list that hangs must become a failure: until then the old rows count as seen.
-            let answer = tokio::time::timeout(PAGE_LIMIT, api.list(&page)).await;
+            let answer = tokio::time::timeout(self.page_limit, api.list(&page)).await;
             let answer = answer.map_err(|_| CollectError::new(ErrorClass::Timeout, format!("{}: a page did not come in time", self.act("list"))))?;
             let list = answer.map_err(|error| api_error(&self.act("list"), &error))?;
             for object in list.items {

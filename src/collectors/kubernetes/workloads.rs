@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Deserialize;
 
 use super::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
@@ -156,8 +156,8 @@ pub(super) struct Replicas {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Schedule {
     suspended: bool,
-    last_schedule: Option<i64>,
-    last_success: Option<i64>,
+    started: Option<i64>,
+    succeeded: Option<i64>,
     active: usize,
 }
 
@@ -165,7 +165,7 @@ const REVISION_ANNOTATION: &str = "deployment.kubernetes.io/revision";
 /// Characters of a change cause that are exported; a command line can be very long.
 const CAUSE: usize = 80;
 
-fn row(meta: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta, counts: [u32; 4], observed: bool, selector: PodSelector) -> Replicas {
+fn row(meta: ObjectMeta, counts: [u32; 4], observed: bool, selector: &PodSelector) -> Replicas {
     let [desired, ready, updated, available] = counts;
     let annotations = meta.annotations.unwrap_or_default();
     let labels: Vec<String> = selector.match_labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -182,11 +182,11 @@ fn row(meta: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta, counts:
     }
 }
 
-fn replicated(meta: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta, spec: ReplicaSpec, status: &ReplicaStatus) -> Replicas {
+fn replicated(meta: ObjectMeta, spec: &ReplicaSpec, status: &ReplicaStatus) -> Replicas {
     // `replicas` defaults to 1 on the server; an object without it was never defaulted.
     let counts = [spec.replicas.unwrap_or(1), status.ready_replicas, status.updated_replicas, status.available_replicas];
     let observed = status.observed_generation >= meta.generation;
-    row(meta, counts, observed, spec.selector)
+    row(meta, counts, observed, &spec.selector)
 }
 
 fn replica_facts<'a>(rows: impl Iterator<Item = (&'a Key, &'a Replicas)>, place: &Place, samples: &mut Vec<Sample>) {
@@ -212,7 +212,7 @@ impl Kind for Deployment {
     const FAMILIES: &'static [&'static Family] = REPLICA_FAMILIES;
 
     fn row(self) -> Replicas {
-        replicated(self.metadata, self.spec, &self.status)
+        replicated(self.metadata, &self.spec, &self.status)
     }
 
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
@@ -226,7 +226,7 @@ impl Kind for StatefulSet {
     const FAMILIES: &'static [&'static Family] = REPLICA_FAMILIES;
 
     fn row(self) -> Replicas {
-        replicated(self.metadata, self.spec, &self.status)
+        replicated(self.metadata, &self.spec, &self.status)
     }
 
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
@@ -243,7 +243,7 @@ impl Kind for DaemonSet {
         let status = self.status;
         let counts = [status.desired_number_scheduled, status.number_ready, status.updated_number_scheduled, status.number_available];
         let observed = status.observed_generation >= self.metadata.generation;
-        row(self.metadata, counts, observed, self.spec.selector)
+        row(self.metadata, counts, observed, &self.spec.selector)
     }
 
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
@@ -281,8 +281,8 @@ impl Kind for CronJob {
         let second = |time: Option<Time>| time.map(|time| time.0.as_second());
         Schedule {
             suspended: self.spec.suspend.unwrap_or(false),
-            last_schedule: second(self.status.last_schedule_time),
-            last_success: second(self.status.last_successful_time),
+            started: second(self.status.last_schedule_time),
+            succeeded: second(self.status.last_successful_time),
             active: self.status.active.len(),
         }
     }
@@ -292,9 +292,9 @@ impl Kind for CronJob {
             samples.push(SUSPENDED.sample(labels(place, key), flag(row.suspended)));
             samples.push(ACTIVE.sample(labels(place, key), row.active as f64));
             // A Job that ended and was cleaned up leaves only the two times behind.
-            let failed = row.active == 0 && row.last_schedule > row.last_success;
+            let failed = row.active == 0 && row.started > row.succeeded;
             samples.push(RUN_FAILED.sample(labels(place, key), flag(failed)));
-            let moments = [(&LAST_SCHEDULE, row.last_schedule), (&LAST_SUCCESS, row.last_success)];
+            let moments = [(&LAST_SCHEDULE, row.started), (&LAST_SUCCESS, row.succeeded)];
             samples.extend(moments.iter().filter_map(|(family, at)| at.map(|at| family.sample(labels(place, key), (at - place.clock.ahead()) as f64))));
         }
     }

@@ -75,7 +75,7 @@ impl Estate {
     }
 
     /// A moment within the next event of the example: ten o'clock on the first of a month in Vancouver.
-    pub(crate) fn during_next_event(&self) -> Timestamp {
+    pub(crate) fn during_next_event() -> Timestamp {
         let first = |months: i32| {
             let local = Timestamp::now().in_tz("America/Vancouver").ok()?.checked_add(months.months()).ok()?;
             Some(local.first_of_month().ok()?.with().hour(10).minute(0).second(0).subsec_nanosecond(0).build().ok()?.timestamp())

@@ -78,6 +78,20 @@ const PODS: &[&str] = &[
     "ContainersOomKilled",
     "ContainerRestartsHigh",
 ];
+/// The same without what events tell as well, and with what asks for pods by itself.
+const LISTS: &[&str] = &[
+    "ImagePullFailing",
+    "ContainerCrashLooping",
+    "ContainerConfigBroken",
+    "ContainerStuckCreating",
+    "PodsUnschedulable",
+    "PodsEvicted",
+    "ContainersOomKilled",
+    "ContainerRestartsHigh",
+    "NodeCpuHigh",
+    "NodeMemoryHigh",
+    "WorkloadNearItsLimit",
+];
 /// Checks that the metrics API answers.
 const USE: &[&str] = &["NodeCpuHigh", "NodeMemoryHigh", "WorkloadNearItsLimit"];
 /// Checks that Karpenter's pools and claims answer.
@@ -200,7 +214,12 @@ pub static FAULTS: &[Fault] = &[
     Fault { name: "api-throttled", what: "the us-west-2 API server answers 429 and asks for a wait of a year", red: &[], unknown: CLUSTER },
     Fault { name: "api-html", what: "the us-west-2 API server answers with HTML", red: &[], unknown: CLUSTER },
     Fault { name: "api-half", what: "the us-west-2 API server sends half an answer", red: &[], unknown: CLUSTER },
-    Fault { name: "forbidden-deployments", what: "deployments in us-west-2 may not be read", red: &[], unknown: &["KarpenterNotReady", "ProxiesNotReady"] },
+    Fault {
+        name: "forbidden-deployments",
+        what: "deployments in us-west-2 may not be read",
+        red: &[],
+        unknown: &["KarpenterNotReady", "ProxiesNotReady", "WorkloadNearItsLimit"],
+    },
     red("watch-gone", "watches in us-west-2 end with 410 Gone", &[]),
     red("watch-compacted", "etcd of us-west-2 is compacted again and again, so that watches must list anew", &[]),
     red("watch-close", "watches in us-west-2 close at once", &[]),
@@ -219,6 +238,7 @@ pub static FAULTS: &[Fault] = &[
     Fault { name: "summary-html", what: "the node proxy of us-west-2 answers with HTML", red: &[], unknown: SUMMARY },
     Fault { name: "summary-empty", what: "a kubelet in us-west-2 answers without what was asked for", red: &[], unknown: SUMMARY },
     Fault { name: "forbidden-summary", what: "the node proxy of us-west-2 may not be used", red: &[], unknown: SUMMARY },
+    Fault { name: "api-lists-hang", what: "lists of pods in us-west-2 hang, while the API server answers otherwise", red: &[], unknown: LISTS },
     Fault { name: "forbidden-pods", what: "pods in us-west-2 may not be read", red: &[], unknown: PODS },
     Fault { name: "forbidden-quotas", what: "quotas in us-west-2 may not be read", red: &[], unknown: &["ResourceQuotaNearlyUsed"] },
     red("image-pull-fails", "a pod in us-east-2 cannot pull its image", &["ImagePullFailing"]),

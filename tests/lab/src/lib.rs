@@ -4,6 +4,7 @@
 //! Every fault can be switched on and off while it runs. The lab must not be kinder than reality:
 //! it pages lists, drops watches, checks tokens and serves certificates in every state.
 
+mod aws;
 mod certificates;
 mod control;
 mod dns;
@@ -39,6 +40,8 @@ const KUBELET: u16 = 17_250;
 const CONTROL: u16 = 17_000;
 /// Ports of the API servers, by region.
 const API: [u16; 3] = [17_441, 17_442, 17_443];
+/// Port of the AWS endpoint.
+const AWS: u16 = 17_100;
 /// Ports of the name servers: public, office.
 const DNS: [u16; 2] = [17_053, 17_054];
 
@@ -72,6 +75,8 @@ impl Lab {
                 lab.tasks.push(kubelet);
             }
         }
+        let servers = REGIONS.iter().zip(API).map(|(region, port)| ((*region).to_owned(), format!("https://{}:{port}", at(1)))).collect();
+        lab.tasks.push(aws::start(SocketAddr::new(at(1), AWS), &authority.pem(), servers).await?);
         let served = web::Certificates::new(&authority)?;
         for (index, region) in REGIONS.iter().enumerate() {
             let last = 11 + u8::try_from(index)?;
@@ -106,6 +111,11 @@ impl Lab {
     /// Where faults are switched over HTTP.
     pub fn control(&self) -> String {
         format!("http://{}:{CONTROL}", self.host())
+    }
+
+    /// The AWS endpoint, for `AWS_ENDPOINT_URL`.
+    pub fn aws(&self) -> String {
+        format!("http://{}:{AWS}", self.host())
     }
 
     /// The address of API servers, name servers and the control interface.

@@ -65,6 +65,7 @@ pub struct Eks {
 /// here, and the checks on it are not applicable until then.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the file")]
 pub struct Config {
     /// How often an unchanged view is confirmed.
     pub interval: Span,

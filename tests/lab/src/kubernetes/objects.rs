@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::store::Resource;
 use super::{Server, Target, status};
+use crate::estate::Estate;
 use crate::serve::{Body, answer};
 
 /// The label that names an application.
@@ -326,7 +327,7 @@ impl Server {
         }
         if first("eu-west-2", "nodeclaim-expires-in-event") {
             // The event of the example begins at nine on the first of each month in Vancouver.
-            let (age, at) = (8, self.estate.during_next_event());
+            let (age, at) = (8, Estate::during_next_event());
             created = at.checked_sub(age.hours()).unwrap_or_default().to_string();
             expire_after = format!("{age}h0m0s");
         }

@@ -1,0 +1,108 @@
+//! Clusters that change under the exporter: tokens that rotate, permissions that are missing, one
+//! that hangs beside others, and clusters that are found through AWS.
+
+use readiness_exporter::checklist::{CheckState, Decision};
+
+use crate::common::{Estate, exporter, names, run, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_rotates_is_read_again() {
+    let estate = Estate::start().await;
+    let app = estate.exporter();
+    until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+    estate.lab.rotate_token().unwrap();
+    // A change of that cluster, kubelets included, is seen with the new token.
+    for (fault, check) in [("node-cordoned", "NodeCordoned"), ("storage-high-in-london", "NodeStorageHigh")] {
+        estate.lab.estate().set(fault, true);
+        until(&app, check, |judgement| {
+            let unknown = names(judgement, &[CheckState::Unknown]);
+            unknown.is_empty() && names(judgement, &[CheckState::Fail, CheckState::Warn]) == [check]
+        })
+        .await;
+        estate.lab.estate().set(fault, false);
+        until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_hangs_changes_nothing_for_the_others() {
+    let estate = Estate::start().await;
+    let app = estate.exporter();
+    until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+    estate.lab.estate().set("api-hang", true);
+    until(&app, "us-west-2 is unknown", |judgement| names(judgement, &[CheckState::Unknown]).contains(&"NodeNotReady".to_owned())).await;
+    estate.lab.estate().set("node-disk-pressure", true);
+    let judgement = until(&app, "us-east-2 is red", |judgement| names(judgement, &[CheckState::Fail]) == ["NodeDiskPressure"]).await;
+    let check = judgement.checks().find(|check| check.name == "NodeDiskPressure").unwrap();
+    let of = |cluster: &str| check.lines.iter().filter(|line| line.labels["cluster"] == cluster).map(|line| line.state).collect::<Vec<_>>();
+    assert_eq!(of("us-west-2"), [CheckState::Unknown]);
+    assert_eq!(of("eu-west-2"), [CheckState::Pass; 3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_permission_is_a_fact_that_names_it() {
+    let estate = Estate::start().await;
+    estate.lab.estate().set("forbidden-quotas", true);
+    let app = estate.exporter();
+    let judgement = until(&app, "only quotas are unknown", |judgement| {
+        judgement.decision == Decision::Undecided && names(judgement, &[CheckState::Unknown]) == ["ResourceQuotaNearlyUsed"]
+    })
+    .await;
+    assert!(app.exposition().contains("readiness_permission_missing{cluster=\"us-west-2\",verb=\"list and watch\",resource=\"resourcequotas\"} 1\n"));
+    let report = readiness_exporter::report::text(&[judgement], false);
+    assert!(report.contains("us-west-2 / resource-quotas / ResourceQuota: list resourcequotas: status 403 (Forbidden)."), "{report}");
+}
+
+/// The binary finds an EKS cluster, signs its token and sees it; a cluster that AWS does not know
+/// says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_eks_cluster_is_found_by_name_and_region() {
+    let estate = Estate::start().await;
+    let east = |name: &str| format!("clusters:\n  - name: us-east-2\n    eks: {{ name: {name}, region: us-east-2 }}\n  - name: us-west-2\n");
+    let kubeconfig = estate.configuration.split("  - name: us-west-2\n").next().unwrap().rsplit_once("clusters:\n").unwrap().0.to_owned();
+    let check = |name: &str| {
+        let rest = estate.configuration.split_once("  - name: us-west-2\n").unwrap().1;
+        std::fs::write(estate.file(), format!("{kubeconfig}{}{rest}", east(name))).unwrap();
+        let mut command = exporter();
+        command.args(["check", "--output", "text", "--config.file"]).arg(estate.folder.path().join("readiness.yaml"));
+        command.env("AWS_ENDPOINT_URL", estate.lab.aws()).env("AWS_EC2_METADATA_DISABLED", "true");
+        command.env("AWS_ACCESS_KEY_ID", "AKIDLAB").env("AWS_SECRET_ACCESS_KEY", "not-a-real-one");
+        run(&mut command)
+    };
+    let (code, seen, _) = check("us-east-2");
+    assert!(seen.contains("pass    W3.13") && seen.contains("pass    W3.2 All nodes below 60 % of their disk [27 good]"), "{code}\n{seen}");
+    let (code, unseen, log) = check("unheard-of");
+    assert_eq!(code, 3, "{unseen}");
+    assert!(unseen.contains("ask EKS for cluster unheard-of in us-east-2: status 404"), "{unseen}");
+    for text in [seen, unseen, log] {
+        assert!(!text.contains("not-a-real-one") && !text.contains("k8s-aws-v1"), "a secret left");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_configuration_comes_from_a_kubeconfig_and_names_its_permissions() {
+    let estate = Estate::start().await;
+    let kubeconfig = estate.lab.dir().join("kubeconfig");
+    let (code, text, error) = run(exporter().args(["config", "init", "--kubeconfig"]).arg(&kubeconfig));
+    assert_eq!(code, 0, "{error}");
+    let file = estate.folder.path().join("first.yaml");
+    std::fs::write(&file, &text).unwrap();
+    let (code, said, error) = run(exporter().args(["config", "check", "--config.file"]).arg(&file));
+    assert_eq!(code, 0, "{said}{error}");
+    let roles = |cluster: &str| {
+        let (code, roles, error) = run(exporter().args(["config", "rbac", "--cluster", cluster, "--config.file"]).arg(estate.file()));
+        assert_eq!(code, 0, "{error}");
+        for never in ["secrets", "\"*\"", "- delete\n", "- patch\n", "- update\n"] {
+            assert!(!roles.contains(never), "{never} is in\n{roles}");
+        }
+        roles
+    };
+    // With a token of its own the exporter asks kubelets itself, and needs far less for it.
+    let (east, london) = (roles("us-east-2"), roles("eu-west-2"));
+    for part in ["kind: ClusterRole\n", "kind: Role\n", "- nodes/proxy\n", "resourceNames:\n", "- subjectaccessreviews\n", "- nodepools\n"] {
+        assert!(east.contains(part), "{part} is not in\n{east}");
+    }
+    assert!(london.contains("- nodes/stats\n") && !london.contains("nodes/proxy") && !london.contains("subjectaccessreviews"), "{london}");
+    let (code, _, error) = run(exporter().args(["config", "rbac", "--cluster", "us-east", "--config.file"]).arg(estate.file()));
+    assert!(code == 2 && error.contains("did you mean us-east-2?"), "{error}");
+}
