@@ -8,6 +8,7 @@ mod clusters;
 mod common;
 mod faults;
 mod page;
+mod real_cluster;
 mod real_peers;
 mod rules;
 mod slack;
