@@ -244,3 +244,56 @@ fn an_override_changes_the_bound_and_the_revision() {
         ]
     );
 }
+
+/// A node beyond those that get a line of their own must not turn green faster than others.
+#[test]
+fn in_a_crowd_good_lines_are_counted_and_a_red_one_is_remembered() {
+    let family = crate::collectors::family("readiness_node_schedulable").unwrap();
+    let mut memory = Memory::default();
+    let mut verdict = |broken: bool, look: u64| {
+        let value = |node: u32| if broken && node == 900 { 0.0 } else { 1.0 };
+        let given: Vec<Given> =
+            (0..1000).map(|node| Given { family, labels: vec!["eu".into(), format!("n{node:04}")], state: None, value: value(node) }).collect();
+        let mut snapshot = scene(&given, family, now());
+        snapshot.views[0].looks = look;
+        let context = Context { snapshot: &snapshot, now: now(), event: None, waivers: &[], memory: Some(&memory) };
+        let mut judgement = judge(&shipped()[0], &context);
+        memory.apply(&mut judgement);
+        judgement.checks().find(|check| check.name == "NodeCordoned").unwrap().clone()
+    };
+    let seen = |verdict: &CheckVerdict| (verdict.state, verdict.lines.len() + verdict.more_good);
+    let first = verdict(false, 1);
+    assert_eq!(seen(&first), (CheckState::Pass, 1000));
+    assert!(first.lines.len() < 100, "{} lines", first.lines.len());
+    let second = verdict(true, 2);
+    assert_eq!(seen(&second), (CheckState::Warn, 1000));
+    assert_eq!(second.lines[0].labels["node"], "n0900");
+    assert_eq!(seen(&verdict(false, 3)), (CheckState::Warn, 1000), "one good look is not enough");
+    assert_eq!(seen(&verdict(false, 4)), (CheckState::Pass, 1000));
+}
+
+#[test]
+fn what_is_switched_off_is_not_applicable_and_says_by_which_key() {
+    let family = crate::collectors::family("readiness_nodepool_limit").unwrap();
+    let mut snapshot = scene(&[], family, now());
+    let source = std::sync::Arc::make_mut(&mut snapshot.views[0].source);
+    source.emits.clear();
+    assert_eq!(verdict_of(&snapshot, "NodePoolNearLimit").state, CheckState::Unknown, "nothing says that it is off");
+    let source = std::sync::Arc::make_mut(&mut snapshot.views[0].source);
+    source.off = vec![("readiness_nodepool_used_ratio", "karpenter")];
+    let verdict = verdict_of(&snapshot, "NodePoolNearLimit");
+    assert_eq!((verdict.state, verdict.note.as_deref()), (CheckState::NotApplicable, Some("collectors.kubernetes.karpenter is not configured")));
+}
+
+/// No series is good news only where the scope was seen, and only for metrics of what is wrong.
+#[test]
+fn silence_is_good_news_only_from_what_was_seen() {
+    let family = crate::collectors::family("readiness_evictions").unwrap();
+    let states = crate::collectors::family("readiness_selector_state").unwrap();
+    let scope = |kind: &str, state: &str| Given { family: states, labels: vec!["eu".into(), kind.into(), kind.into()], state: Some(state.into()), value: 1.0 };
+    let verdict = |given: &[Given]| verdict_of(&scene(given, family, now()), "PodsEvicted").state;
+    assert_eq!(verdict(&[]), CheckState::Unknown, "nobody speaks for it");
+    assert_eq!(verdict(&[scope("Pod", "matched"), scope("Event", "empty")]), CheckState::Pass);
+    assert_eq!(verdict(&[scope("Pod", "matched"), scope("Event", "unseen")]), CheckState::Unknown);
+    assert_eq!(verdict(&[scope("Node", "matched")]), CheckState::Unknown, "nodes do not speak for evictions");
+}

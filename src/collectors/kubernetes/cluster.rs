@@ -8,17 +8,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
-use futures::StreamExt as _;
-use futures::future::BoxFuture;
-use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use super::clock::Clock;
 use super::config::{Config, NodeClasses, Selector, WorkloadKind, here};
-use super::connect::Link;
 use super::events::{Pulls, Warnings};
 use super::nodes::{Interests, Nodes};
 use super::objects::{Keep, Key, Kind, Place, Rows};
@@ -28,15 +22,13 @@ use super::sight::seen;
 use super::watched::{Query, Scope, Watched};
 use super::workloads::{CronJob, DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use super::workspaces::Workspaces;
-use super::{api, backups, capacity, classes, karpenter, monitoring, quotas, services, sight, version, workloads};
-use crate::driver::{Publisher, Watch};
+use super::{backups, capacity, classes, karpenter, monitoring, quotas, services, sight, version, workloads};
 use crate::event::Schedule;
 use crate::metric::{Family, Gauge, Sample, Unit, gauge};
-use crate::snapshot::{CollectError, Facts, Observation};
 
-static VERSION: Gauge<2> =
+pub(super) static VERSION: Gauge<2> =
     gauge("readiness_kubernetes_version_info", Unit::Number, &["cluster", "version"], "Version that the API server reports at /version.");
-static CLOCK: Gauge<1> = gauge(
+pub(super) static CLOCK: Gauge<1> = gauge(
     "readiness_kubernetes_clock_offset_seconds",
     Unit::Seconds,
     &["cluster"],
@@ -67,9 +59,7 @@ static EVICTIONS: Gauge<3> = gauge(
 pub(super) static FAMILIES: &[&Family] = &[&VERSION.0, &CLOCK.0, &KUBELET_SKEW.0, &CLIENT_SKEW.0, &EVICTIONS.0];
 
 /// Changes within this time are published together; more when publishing itself takes long.
-const SETTLE: Duration = Duration::from_millis(200);
-/// A change must be visible within two seconds.
-const SETTLE_MOST: Duration = Duration::from_secs(1);
+pub(super) const SETTLE: Duration = Duration::from_millis(200);
 
 /// A workload selector with what was found.
 enum Workloads {
@@ -89,12 +79,12 @@ pub(super) struct PodQuery {
 
 /// All that is watched in one cluster.
 pub(super) struct Cluster {
-    name: Arc<str>,
-    config: Config,
+    pub(super) name: Arc<str>,
+    pub(super) config: Config,
     schedules: Vec<Schedule>,
-    clock: Clock,
-    changed: Arc<Notify>,
-    scopes: Vec<Arc<dyn Scope>>,
+    pub(super) clock: Clock,
+    pub(super) changed: Arc<Notify>,
+    pub(super) scopes: Vec<Arc<dyn Scope>>,
     nodes: Option<Arc<Watched<Nodes>>>,
     pods: Option<Arc<Watched<Pods>>>,
     warnings: Option<Arc<Watched<Warnings>>>,
@@ -283,7 +273,7 @@ impl Cluster {
     }
 
     /// Participants of the running or next event.
-    fn participants(&self) -> Option<u32> {
+    pub(super) fn participants(&self) -> Option<u32> {
         let now = Timestamp::now();
         let occurrences = self.schedules.iter().filter_map(|schedule| schedule.at(now));
         occurrences.min_by_key(|occurrence| occurrence.end).and_then(|occurrence| occurrence.participants)
@@ -303,7 +293,8 @@ impl Cluster {
     /// Gives up after `at_most`.
     pub(super) async fn nodes_listed(&self, at_most: Duration) {
         let listed = async {
-            while self.nodes.as_ref().is_some_and(|nodes| !nodes.settled()) {
+            let waits = |nodes: &Arc<Watched<Nodes>>| nodes.len().is_none() && !nodes.sight().denied;
+            while self.nodes.as_ref().is_some_and(waits) {
                 tokio::time::sleep(SETTLE).await;
             }
         };
@@ -345,12 +336,12 @@ impl Cluster {
         queries
     }
 
-    fn place(&self, selector: &str, kind: &str) -> Place {
+    pub(super) fn place(&self, selector: &str, kind: &str) -> Place {
         Place { cluster: Arc::clone(&self.name), selector: selector.into(), kind: kind.into(), clock: self.clock.clone() }
     }
 
     /// Facts that follow from several scopes.
-    fn derived(&self, server: &str, participants: Option<u32>) -> Vec<Sample> {
+    pub(super) fn derived(&self, server: &str, participants: Option<u32>) -> Vec<Sample> {
         let mut samples = Vec::new();
         self.loads(participants, &mut samples);
         self.skew(server, &mut samples);
@@ -450,116 +441,5 @@ impl Cluster {
                 Workloads::CronJobs => {}
             }
         }
-    }
-}
-
-/// A part of the facts, and what it was made from.
-#[derive(Default)]
-struct Part {
-    made: Option<(u64, Instant)>,
-    facts: Arc<Facts>,
-}
-
-/// The watching collector of one cluster.
-pub(super) struct ClusterWatch {
-    cluster: Arc<Cluster>,
-    link: Link,
-    timeout: Duration,
-    parts: Vec<Part>,
-}
-
-impl ClusterWatch {
-    pub(super) fn new(cluster: Arc<Cluster>, link: Link, timeout: Duration) -> Self {
-        let parts = cluster.scopes.iter().map(|_| Part::default()).collect();
-        Self { cluster, link, timeout, parts }
-    }
-
-    async fn run(&mut self, publisher: &Publisher) -> Result<std::convert::Infallible, CollectError> {
-        let started = Instant::now();
-        let client = self.link.fresh().await?;
-        let cluster = Arc::clone(&self.cluster);
-        let interval = cluster.config.interval.0;
-        let mut server = api::server_version(&client, self.timeout, &cluster.clock).await?;
-        let mut followers: FuturesUnordered<_> = cluster.scopes.iter().map(|scope| Arc::clone(scope).follow(client.clone())).collect();
-        let mut confirm = tokio::time::interval_at(Instant::now() + interval, interval);
-        let mut confirmation: Option<BoxFuture<'_, _>> = None;
-        // What cannot be listed in time is shown as not seen, instead of holding up all the rest.
-        let patience = started + self.timeout / 2;
-        let mut publish_at = Some(patience);
-        let mut settle = SETTLE;
-        loop {
-            let settled = || cluster.scopes.iter().all(|scope| scope.settled()) || Instant::now() >= patience;
-            tokio::select! {
-                Some(()) = followers.next() => {}
-                () = cluster.changed.notified() => {
-                    if settled() {
-                        let soon = Instant::now() + settle;
-                        publish_at = Some(publish_at.map_or(soon, |at| at.min(soon)));
-                    }
-                }
-                _ = confirm.tick(), if confirmation.is_none() => {
-                    let (link, client, timeout) = (self.link.clone(), client.clone(), self.timeout);
-                    let clock = cluster.clock.clone();
-                    confirmation = Some(async move {
-                        link.keep_token().await?;
-                        api::server_version(&client, timeout, &clock).await
-                    }.boxed());
-                }
-                confirmed = async { match confirmation.as_mut() { Some(answer) => answer.await, None => std::future::pending().await } } => {
-                    confirmation = None;
-                    server = confirmed?;
-                    if settled() {
-                        publish_at = Some(Instant::now());
-                    }
-                }
-                () = sleep_until(publish_at) => {
-                    publish_at = None;
-                    let before = Instant::now();
-                    let observation = self.observe(&server);
-                    publisher.publish(started.elapsed().min(self.timeout), Ok(observation));
-                    // A twentieth of the time at most goes into publishing.
-                    settle = (before.elapsed() * 20).clamp(SETTLE, SETTLE_MOST);
-                }
-            }
-        }
-    }
-
-    fn observe(&mut self, server: &str) -> Observation {
-        let cluster = &self.cluster;
-        let (mut objects, mut api_calls, mut looking) = (0, 1, vec![VERSION.sample([&*cluster.name, server], 1.0)]);
-        looking.push(CLOCK.sample([Arc::clone(&cluster.name)], cluster.clock.ahead().unsigned_abs() as f64));
-        for (scope, part) in cluster.scopes.iter().zip(&mut self.parts) {
-            let version = scope.version();
-            let old = |at: Instant| scope.windowed() && at.elapsed() >= cluster.config.interval.0;
-            if part.made.is_none_or(|(made, at)| made != version || old(at)) {
-                let place = cluster.place(scope.selector(), scope.kind());
-                *part = Part { made: Some((version, Instant::now())), facts: Arc::new(scope.facts(&place).into()) };
-            }
-            objects += scope.len().filter(|_| scope.lasting()).unwrap_or_default();
-            api_calls += scope.take_api_calls();
-            sight::facts(&cluster.name, scope.as_ref(), &mut looking);
-        }
-        let derived = cluster.derived(server, cluster.participants());
-        let facts = self.parts.iter().map(|part| Arc::clone(&part.facts)).chain([Arc::new(looking.into()), Arc::new(derived.into())]);
-        Observation { facts: facts.collect(), objects, api_calls }
-    }
-}
-
-impl Watch for ClusterWatch {
-    fn watch<'a>(&'a mut self, publisher: &'a Publisher) -> BoxFuture<'a, CollectError> {
-        async move {
-            match self.run(publisher).await {
-                Ok(never) => match never {},
-                Err(error) => error,
-            }
-        }
-        .boxed()
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

@@ -202,6 +202,7 @@ impl Kubelets {
     }
 
     async fn round(&mut self) -> Result<Observation, CollectError> {
+        self.cluster.nodes_listed(self.config.interval.0).await;
         let addresses =
             self.cluster.kubelets().ok_or_else(|| CollectError::new(ErrorClass::NotFound, "ask kubelets: the nodes of the cluster are not known"))?;
         if addresses.is_empty() {

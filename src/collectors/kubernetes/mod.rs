@@ -31,6 +31,7 @@ mod services;
 mod sight;
 mod usage;
 mod version;
+mod watch;
 mod watched;
 mod workloads;
 mod workspaces;
@@ -100,7 +101,7 @@ fn cluster_tasks(config: &Config, settings: &ClusterConfig, schedules: &[Schedul
         form,
     };
     let names = |families: &[&'static Family]| families.iter().map(|family| family.name).collect::<Vec<_>>();
-    let watch = cluster::ClusterWatch::new(Arc::clone(&cluster), link.clone(), config.timeout.0);
+    let watch = watch::ClusterWatch::new(Arc::clone(&cluster), link.clone(), config.timeout.0);
     let mut tasks = vec![task("", cluster.emitted(), config.interval, config.timeout, Form::Watch(Box::new(watch)))];
     let storage = &config.storage;
     let reach = storage.via.unwrap_or_else(|| link.default_reach());
