@@ -108,7 +108,7 @@ async fn size(nodes: u32, pods: u32) -> (Watched, u32, u32) {
     watched.until("readiness_selector_state{cluster=\"us-east-2\",selector=\"pods\",kind=\"Pod\",state=\"matched\"} 1").await;
     let first_view = started.elapsed();
     // The round over the kubelets is part of the whole.
-    watched.until("readiness_node_summary_state").await;
+    watched.until("readiness_node_kubelet_state").await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let pid = watched.process.id();
     let (resident, peak) = (common::resident(pid), common::peak(pid));

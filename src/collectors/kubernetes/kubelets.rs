@@ -24,7 +24,7 @@ use crate::driver::Poll;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
 
-const STATES: &str = "readiness_node_summary_state";
+const STATES: &str = "readiness_node_kubelet_state";
 const SEEN: Coverage = Coverage { states: STATES, seen: &["seen"], kinds: &[], quiet: false };
 const FILE_SYSTEM: [&str; 3] = ["cluster", "node", "filesystem"];
 const POD: [&str; 4] = ["cluster", "node", "namespace", "pod"];

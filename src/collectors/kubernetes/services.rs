@@ -31,7 +31,7 @@ static LB_MATCH: Gauge<3> = gauge(
     &SERVICE,
     "Whether a Service's load balancer has the address that the configuration expects, from status.loadBalancer in the Kubernetes API.",
 )
-.covered_by(looked_at(&["Service"]));
+.covered_by(seen(&["Service"]).quiet());
 static ENDPOINTS: Gauge<3> =
     gauge("readiness_service_ready_endpoints", Unit::Number, &SERVICE, "Ready endpoints behind a Service, from its EndpointSlices in the Kubernetes API.")
         .covered_by(looked_at(&["EndpointSlice"]));
