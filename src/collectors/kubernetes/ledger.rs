@@ -65,8 +65,11 @@ impl<K: Ord + Clone> Tally<K> {
     pub(super) fn add(&mut self, key: K, at: i64, times: u64) {
         let now = now();
         if times > 0 && at > now - self.window {
-            let count = self.steps.entry(at.min(now) / self.step).or_default().entry(key).or_default();
-            *count = count.saturating_add(times);
+            let counts = self.steps.entry(at.min(now) / self.step).or_default();
+            if counts.len() < LIMIT || counts.contains_key(&key) {
+                let count = counts.entry(key).or_default();
+                *count = count.saturating_add(times);
+            }
         }
         let first = (now - self.window) / self.step;
         self.steps = self.steps.split_off(&first);

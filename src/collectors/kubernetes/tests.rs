@@ -294,3 +294,45 @@ fn a_cluster_promises_only_what_is_watched_in_it_and_says_what_is_off() {
     assert!(!promised("us").contains(&"readiness_cronjob_suspended"));
     assert!(off(&config).contains(&("readiness_node_schedulable", "nodes")) && off(&config).contains(&("readiness_nodepool_limit", "karpenter")));
 }
+
+#[test]
+fn every_wrong_part_is_named_in_one_run() {
+    let text = r#"
+clusters:
+  - { name: eu, eks: { name: x, region: eu-west-2, role_arn: reader }, proxy: "http://user:hunter2@proxy" }
+  - { name: us, server: "https://us.example.com" }
+collectors:
+  kubernetes:
+    window: 1s
+    storage: { concurrency: 0, top_pods: 1000 }
+    workloads: [{ name: a, kind: Deployment, namespace: n, names: [a], replicas: [{ above: 9, replicas: 2 }, { above: 3, replicas: 1 }] }]
+    services: [{ namespace: n, name: a }, { namespace: n, name: a, clusters: [eu] }]
+    workspaces: [{ name: w, namespaces: [], cpu: { min: "4", max: "2" } }]
+    capacity: { workspaces: wrong, cpu: ten, memory: "0", share: 0, nodepools: [{ name: p, memory: lots }] }
+    karpenter: { node_classes: ec2, clusters: [eo] }
+    clients: [{ name: kubectl, version: latest }]
+"#;
+    let error = crate::config::load_str(text, "wrong", std::path::Path::new("."), None).err().unwrap().to_string();
+    for part in [
+        "clusters[0].eks.role_arn: must be the ARN of a role",
+        "clusters[0].proxy: must be an http or https URL without a password",
+        "clusters[1].token: must be set with server",
+        "kubernetes.window: must be between 10s and 7d",
+        "storage.concurrency: must be between 1 and 200",
+        "storage.top_pods: must be at most 200",
+        "workloads[0].replicas: must list bands by rising above",
+        "services[1]: must not name the Service",
+        "workspaces[0].namespaces: must name at least one namespace",
+        "workspaces[0].cpu: must have min and max",
+        "capacity.cpu: must be a quantity",
+        "capacity.memory: must be a quantity",
+        "capacity.nodepools[0].memory: must be a quantity",
+        "capacity.workspaces: must name a selector of workspaces",
+        "capacity.share: must be above 0",
+        "karpenter.clusters[0]: must name a configured cluster",
+        "clients[0].version: must be a version",
+    ] {
+        assert!(error.contains(part), "{part} is not in\n{error}");
+    }
+    assert!(!error.contains("hunter2"), "{error}");
+}

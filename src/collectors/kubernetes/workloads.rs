@@ -45,7 +45,7 @@ static CHANGE_CAUSE: Gauge<6> = gauge(
     "readiness_deployment_change_cause_info",
     Unit::Number,
     &["cluster", "selector", "kind", "namespace", "name", "cause"],
-    "Why a Deployment was last changed, from its kubernetes.io/change-cause annotation in the Kubernetes API, shortened.",
+    "Why a Deployment was last changed, from the words before the first flag of its kubernetes.io/change-cause annotation in the Kubernetes API.",
 )
 .covered_by(looked_at(&["Deployment"]));
 static SUSPENDED: Gauge<5> =
@@ -165,6 +165,13 @@ const REVISION_ANNOTATION: &str = "deployment.kubernetes.io/revision";
 /// Characters of a change cause that are exported; a command line can be very long.
 const CAUSE: usize = 80;
 
+/// The first words of a change cause. It is often a whole command line, and what follows the first
+/// flag of that may be a password.
+fn without_arguments(cause: &str) -> String {
+    let words = cause.split_whitespace().take_while(|word| !word.starts_with('-') && !word.contains(['=', '@']));
+    words.collect::<Vec<_>>().join(" ").chars().take(CAUSE).collect()
+}
+
 fn row(meta: ObjectMeta, counts: [u32; 4], observed: bool, selector: &PodSelector) -> Replicas {
     let [desired, ready, updated, available] = counts;
     let annotations = meta.annotations.unwrap_or_default();
@@ -177,7 +184,7 @@ fn row(meta: ObjectMeta, counts: [u32; 4], observed: bool, selector: &PodSelecto
         complete: observed && updated == desired && available == desired,
         uid: meta.uid.unwrap_or_default(),
         revision: annotations.get(REVISION_ANNOTATION).and_then(|revision| revision.parse().ok()),
-        cause: annotations.get("kubernetes.io/change-cause").map(|cause| cause.chars().take(CAUSE).collect()),
+        cause: annotations.get("kubernetes.io/change-cause").map(|cause| without_arguments(cause)),
         pods: labels.join(","),
     }
 }
@@ -342,3 +349,21 @@ pub(super) static FAMILIES: &[&Family] = &[
     &ACTIVE.0,
     &RUN_FAILED.0,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_cause_loses_what_may_be_a_secret() {
+        for (cause, kept) in [
+            ("helm upgrade coder ./chart --set db.password=hunter2", "helm upgrade coder ./chart"),
+            ("kubectl set env deployment/coder TOKEN=hunter2", "kubectl set env deployment/coder"),
+            ("deploy https://user:hunter2@git.example.com/x", "deploy"),
+            ("release 2.18.0", "release 2.18.0"),
+            ("--password hunter2", ""),
+        ] {
+            assert_eq!(without_arguments(cause), kept);
+        }
+    }
+}

@@ -235,9 +235,10 @@ impl ClusterConfig {
             eks.validate(&format!("{path}.eks"), problems);
         }
         if let Some(proxy) = &self.proxy
-            && !url::Url::parse(proxy).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+            && !url::Url::parse(proxy).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.password().is_none())
         {
-            problems.push(Problem::new(format!("{path}.proxy"), "must be an http or https URL", quoted(proxy)));
+            // Not quoted: it may hold the password that it must not hold.
+            problems.push(Problem::bare(format!("{path}.proxy"), "must be an http or https URL without a password"));
         }
         if self.context.is_some() && self.kubeconfig.is_none() {
             problems.push(Problem::bare(format!("{path}.context"), "must come with kubeconfig"));
