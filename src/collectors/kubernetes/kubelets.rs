@@ -4,7 +4,7 @@
 //! it never delays the watches. metrics.k8s.io knows nothing of disks.
 //! Source: staging/src/k8s.io/kubelet/pkg/apis/stats/v1alpha1/types.go of Kubernetes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,8 +78,16 @@ static POD_RATIO: Gauge<4> = gauge(
 )
 .covered_by(SEEN.quiet());
 
+static VOLUME: Gauge<3> = gauge(
+    "readiness_volume_used_ratio",
+    Unit::Ratio,
+    &["cluster", "namespace", "claim"],
+    "Share of a claimed volume that is not available, for the fullest ones, cached from the /stats/summary of the kubelet that mounts it.",
+)
+.covered_by(SEEN.quiet());
+
 /// Families about file systems.
-pub(super) static FAMILIES: &[&Family] = &[&SUMMARY.0, &USED.0, &AVAILABLE.0, &CAPACITY.0, &INODES.0, &POD_USED.0, &POD_RATIO.0];
+pub(super) static FAMILIES: &[&Family] = &[&SUMMARY.0, &USED.0, &AVAILABLE.0, &CAPACITY.0, &INODES.0, &POD_USED.0, &POD_RATIO.0, &VOLUME.0];
 
 /// Every field is optional on purpose: absent is not zero.
 #[derive(Debug, Default, Deserialize)]
@@ -119,6 +127,22 @@ struct PodStats {
     pod_ref: PodRef,
     #[serde(rename = "ephemeral-storage")]
     ephemeral_storage: Option<FsStats>,
+    #[serde(default)]
+    volume: Option<Vec<VolumeStats>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct VolumeStats {
+    pvc_ref: Option<ClaimRef>,
+    available_bytes: Option<f64>,
+    capacity_bytes: Option<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ClaimRef {
+    name: String,
+    namespace: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -134,6 +158,8 @@ pub(super) struct Disk {
     file_systems: Vec<(&'static str, FileSystem)>,
     /// The pods that use most.
     pods: Vec<PodUse>,
+    /// The fullest volumes, by namespace and claim.
+    volumes: Vec<((String, String), f64)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -167,12 +193,20 @@ impl Summary {
     fn reduce(self, node: &Arc<str>, limit: impl Fn(u128) -> Option<f64>, top: usize) -> Disk {
         let runtime = self.node.runtime.unwrap_or_default();
         let named = [("nodefs", self.node.fs), ("imagefs", runtime.image_fs), ("containerfs", runtime.container_fs)];
+        let mut volumes: Vec<((String, String), f64)> = Vec::new();
         let pods = self.pods.into_iter().flatten().filter_map(|pod| {
+            volumes.extend(pod.volume.into_iter().flatten().filter_map(|volume| {
+                let (claim, capacity) = (volume.pvc_ref?, volume.capacity_bytes.filter(|capacity| *capacity > 0.0)?);
+                Some(((claim.namespace, claim.name), (1.0 - volume.available_bytes? / capacity).clamp(0.0, 1.0)))
+            }));
             let uid = uid(pod.pod_ref.uid.as_deref());
             let used = pod.ephemeral_storage?.used_bytes?;
             Some(PodUse { node: Arc::clone(node), namespace: pod.pod_ref.namespace, pod: pod.pod_ref.name, uid, used, limit: limit(uid) })
         });
-        Disk { file_systems: named.into_iter().filter_map(|(name, stats)| Some((name, stats?.reduce()?))).collect(), pods: most(pods.collect(), top) }
+        let pods = most(pods.collect(), top);
+        volumes.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+        volumes.truncate(top);
+        Disk { file_systems: named.into_iter().filter_map(|(name, stats)| Some((name, stats?.reduce()?))).collect(), pods, volumes }
     }
 }
 
@@ -266,6 +300,7 @@ impl Kubelets {
     fn samples(&self, answers: Vec<(Arc<str>, Result<Disk, CollectError>)>) -> Vec<Sample> {
         let cluster = self.cluster.name();
         let (mut samples, mut pods) = (Vec::new(), Vec::new());
+        let mut volumes: BTreeMap<(String, String), f64> = BTreeMap::new();
         if answers.iter().any(|(_, disk)| disk.as_ref().is_err_and(|error| error.class == ErrorClass::Denied)) {
             let resource = if self.reach == Reach::NodeProxy { "nodes/proxy" } else { "nodes/stats" };
             samples.push(MISSING.sample([&**cluster, "get", resource], 1.0));
@@ -297,7 +332,16 @@ impl Kubelets {
                 samples.extend(fs.inodes_used.map(|ratio| INODES.sample(labels(), ratio)));
             }
             pods.extend(disk.pods);
+            // A volume that several nodes mount is one volume.
+            for (claim, ratio) in disk.volumes {
+                let fullest = volumes.entry(claim).or_default();
+                *fullest = fullest.max(ratio);
+            }
         }
+        let mut volumes: Vec<_> = volumes.into_iter().collect();
+        volumes.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+        let fullest = volumes.into_iter().take(self.config.top_pods);
+        samples.extend(fullest.map(|((namespace, claim), ratio)| VOLUME.sample([&**cluster, &namespace, &claim], ratio)));
         for pod in most(pods, self.config.top_pods) {
             let labels = || [&**cluster, &*pod.node, &pod.namespace, &pod.pod];
             samples.push(POD_USED.sample(labels(), pod.used));

@@ -61,12 +61,13 @@ const CLUSTER: &[&str] = &[
     "NodeStorageHigh",
     "NodeInodesHigh",
     "PodStorageNearLimit",
+    "VolumeNearlyFull",
     "NodeCpuHigh",
     "NodeMemoryHigh",
     "WorkloadNearItsLimit",
 ];
 /// Checks that kubelets answer.
-const SUMMARY: &[&str] = &["NodeStorageHigh", "NodeInodesHigh", "PodStorageNearLimit"];
+const SUMMARY: &[&str] = &["NodeStorageHigh", "NodeInodesHigh", "PodStorageNearLimit", "VolumeNearlyFull"];
 /// Checks that the pods of every cluster answer.
 const PODS: &[&str] = &[
     "ImagePullFailing",
@@ -231,6 +232,7 @@ pub static FAULTS: &[Fault] = &[
     red("storage-high", "a disk in us-east-2 is at 71 %", &["NodeStorageHigh"]),
     red("storage-critical", "a disk in us-east-2 is at 90 %", &["NodeStorageHigh"]),
     red("storage-high-in-london", "a disk in eu-west-2, whose kubelets are asked directly, is at 71 %", &["NodeStorageHigh"]),
+    red("storage-volume-full", "a claimed volume in us-east-2 is at 96 %", &["VolumeNearlyFull"]),
     red("inodes-high", "a disk in us-east-2 has few inodes left", &["NodeInodesHigh"]),
     red("pod-storage-full", "a workspace in us-east-2 uses nearly all of its storage limit", &["PodStorageNearLimit"]),
     red("data-disk-small", "the data disk of a node in us-east-2 has only 50 GiB", &["NodeStorageSmall"]),
