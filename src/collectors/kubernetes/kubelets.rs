@@ -39,7 +39,7 @@ static USED: Gauge<3> = gauge(
     "readiness_node_filesystem_used_ratio",
     Unit::Ratio,
     &FILE_SYSTEM,
-    "Share of a node's file system that is not available, cached from its kubelet's /stats/summary; nodefs and imagefs are often the same disk.",
+    "Share of a node's file system that is not available, cached from its kubelet's /stats/summary; given once where several are one disk.",
 )
 .covered_by(SEEN);
 static AVAILABLE: Gauge<3> = gauge(
@@ -322,11 +322,11 @@ impl Kubelets {
             let nodefs = disk.file_systems.iter().find(|(name, _)| *name == "nodefs").map(|(_, fs)| *fs);
             for (name, fs) in disk.file_systems {
                 let labels = || [Arc::clone(cluster), Arc::clone(&node), name.into()];
-                samples.push(USED.sample(labels(), 1.0 - fs.available / fs.capacity));
-                // Most nodes have one disk under three names; its size needs to be said only once.
+                // Most nodes have one disk under three names, and one full disk is one red line.
                 if name != "nodefs" && nodefs == Some(fs) {
                     continue;
                 }
+                samples.push(USED.sample(labels(), 1.0 - fs.available / fs.capacity));
                 samples.push(AVAILABLE.sample(labels(), fs.available));
                 samples.push(CAPACITY.sample(labels(), fs.capacity));
                 samples.extend(fs.inodes_used.map(|ratio| INODES.sample(labels(), ratio)));
