@@ -12,6 +12,7 @@ demo:
 
 ## test: everything, against the lab and against real servers
 test: peers
+	@test -n "$$KUBEBUILDER_ASSETS" || echo "NOT RUN: KUBEBUILDER_ASSETS is not set, so no real API server is asked (tests/it/real_cluster.rs)"
 	$(CARGO) test --workspace --locked
 
 ## lint: format, clippy, documentation, generated files

@@ -43,6 +43,6 @@ async fn main() {
     process.wait().unwrap();
     println!("release binary               {:.1} MiB", common::mib(std::fs::metadata(common::release()).unwrap().len()));
     println!("start to ready in the demo   {:.2} s", to_ready.as_secs_f64());
-    println!("resident after 30 s          {:.1} MiB (28 sources every 2 s, scraped twice a second)", common::mib(resident));
+    println!("resident after 30 s          {:.1} MiB (every source of the example every 2 s, scraped twice a second)", common::mib(resident));
     println!("CPU over those 30 s          {:.2} s", cpu.as_secs_f64());
 }
