@@ -492,7 +492,8 @@ impl Rule<'_> {
             let name = &view.source.name;
             lines.good += 1;
             lines.shown.push(about_all(Line { state: CheckState::Pass, evidence: format!("{name}: none."), ..Line::unknown(String::new()) }));
-        } else if !judged && unseen.is_none() {
+        } else if !judged && unseen.as_ref().is_none_or(Vec::is_empty) {
+            // Objects that were seen and do not bear the fact say no more than none at all.
             lines.shown.push(about_all(Line::unknown(what())));
         }
         lines.shown.extend(unseen.unwrap_or_default());

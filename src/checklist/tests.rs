@@ -297,3 +297,16 @@ fn silence_is_good_news_only_from_what_was_seen() {
     assert_eq!(verdict(&[scope("Pod", "matched"), scope("Event", "unseen")]), CheckState::Unknown);
     assert_eq!(verdict(&[scope("Node", "matched")]), CheckState::Unknown, "nodes do not speak for evictions");
 }
+
+/// A cluster in which nothing bears the fact must not hide behind another in which something does.
+#[test]
+fn a_source_that_yields_nothing_has_a_line_beside_one_that_does() {
+    let family = crate::collectors::family("readiness_kubelet_version_skew_max").unwrap();
+    let states = crate::collectors::family("readiness_selector_state").unwrap();
+    let nodes =
+        |cluster: &str| Given { family: states, labels: vec![cluster.into(), "nodes".into(), "Node".into()], state: Some("matched".into()), value: 1.0 };
+    let mut snapshot = scene(&[Given { family, labels: vec!["eu".into()], state: None, value: 0.0 }, nodes("eu")], family, now());
+    snapshot.views.extend(scene(&[nodes("us")], family, now()).views);
+    let verdict = verdict_of(&snapshot, "KubeletTooOld");
+    assert_eq!(verdict.state, CheckState::Unknown, "{:?}", verdict.lines);
+}

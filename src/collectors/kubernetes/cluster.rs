@@ -388,8 +388,9 @@ impl Cluster {
 
     fn skew(&self, server: &str, samples: &mut Vec<Sample>) {
         let oldest = self.nodes.as_ref().and_then(|nodes| {
-            let skews = |nodes: &Nodes| nodes.iter().filter_map(|(_, node)| version::behind(server, &node.kubelet)).max();
-            nodes.seen(skews).flatten()
+            // A kubelet of which the version cannot be read may be the oldest of all.
+            let skews = |nodes: &Nodes| nodes.iter().map(|(_, node)| version::behind(server, &node.kubelet)).collect::<Option<Vec<_>>>();
+            nodes.seen(skews).flatten().and_then(|skews| skews.into_iter().max())
         });
         samples.extend(oldest.map(|behind| KUBELET_SKEW.sample([Arc::clone(&self.name)], behind as f64)));
         for client in &self.config.clients {

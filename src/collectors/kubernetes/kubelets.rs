@@ -307,23 +307,24 @@ impl Kubelets {
         }
         for (node, disk) in answers {
             let labels = || [Arc::clone(cluster), Arc::clone(&node)];
-            let disk = disk.and_then(|disk| {
-                let none = || CollectError::new(ErrorClass::Malformed, format!("ask the kubelet of {node}: its summary names no file system"));
-                if disk.file_systems.is_empty() { Err(none()) } else { Ok(disk) }
+            // Every kubelet has a nodefs; a summary without its size does not tell whether it is full.
+            let seen = disk.map_err(|error| error.message).and_then(|disk| {
+                let nodefs = disk.file_systems.iter().find(|(name, _)| *name == "nodefs").map(|(_, fs)| *fs);
+                let nodefs = nodefs.ok_or_else(|| format!("ask the kubelet of {node}: its summary does not tell the size of nodefs"))?;
+                Ok((disk, nodefs))
             });
-            let disk = match disk {
-                Ok(disk) => disk,
-                Err(error) => {
-                    samples.push(SUMMARY.sample(labels(), "unseen").with_detail(&error.message));
+            let (disk, nodefs) = match seen {
+                Ok(seen) => seen,
+                Err(why) => {
+                    samples.push(SUMMARY.sample(labels(), "unseen").with_detail(&why));
                     continue;
                 }
             };
             samples.push(SUMMARY.sample(labels(), "seen"));
-            let nodefs = disk.file_systems.iter().find(|(name, _)| *name == "nodefs").map(|(_, fs)| *fs);
             for (name, fs) in disk.file_systems {
                 let labels = || [Arc::clone(cluster), Arc::clone(&node), name.into()];
                 // Most nodes have one disk under three names, and one full disk is one red line.
-                if name != "nodefs" && nodefs == Some(fs) {
+                if name != "nodefs" && nodefs == fs {
                     continue;
                 }
                 samples.push(USED.sample(labels(), 1.0 - fs.available / fs.capacity));

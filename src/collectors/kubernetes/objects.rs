@@ -177,6 +177,10 @@ pub(super) trait Keep: Send + 'static {
     fn complete(&mut self);
     /// Objects that match.
     fn len(&self) -> usize;
+    /// Names that were asked for and do not exist.
+    fn missing(&self) -> Vec<&str> {
+        Vec::new()
+    }
     /// Facts that follow from these objects alone.
     fn facts(&self, place: &Place, samples: &mut Vec<Sample>);
 }
@@ -271,6 +275,10 @@ impl<K: Kind> Keep for Rows<K> {
 
     fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    fn missing(&self) -> Vec<&str> {
+        self.only.iter().map(String::as_str).filter(|name| !self.entries.keys().any(|key| &*key.name == *name)).collect()
     }
 
     fn facts(&self, place: &Place, samples: &mut Vec<Sample>) {

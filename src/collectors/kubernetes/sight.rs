@@ -9,9 +9,9 @@ const STATES: &str = "readiness_selector_state";
 
 static SELECTOR: StateSet<3> = state_set(
     STATES,
-    &["matched", "empty", "unseen"],
+    &["matched", "incomplete", "empty", "unseen"],
     &["cluster", "selector", "kind"],
-    "Whether a selector matched objects of the Kubernetes API, matched none, or could not be seen.",
+    "Whether a selector matched objects of the Kubernetes API, only some of the names that it asks for, none, or could not be seen.",
 );
 static MATCHED: Gauge<3> =
     gauge("readiness_selector_matched_objects", Unit::Number, &["cluster", "selector", "kind"], "Objects of the Kubernetes API that a selector matches.");

@@ -265,6 +265,19 @@ async fn a_refusal_is_unseen_at_once_and_a_hiccup_only_after_keep() {
     assert_eq!(server.sight().state, "unseen");
 }
 
+/// Of three names one is gone: the two others must not speak for it.
+#[tokio::test]
+async fn a_name_that_is_missing_is_not_covered_by_those_that_are_there() {
+    let kept = Rows::<Deployment>::only(&["a".to_owned(), "b".to_owned()]);
+    let watched = Watched::new("w", Query::default(), kept, Duration::from_secs(10), Duration::from_secs(1), &Arc::new(Notify::new()));
+    watched.begin();
+    watched.put(read(&json!({ "metadata": { "name": "a", "namespace": "n" } })), true);
+    watched.complete();
+    assert_eq!((watched.sight().state, watched.sight().words.as_str()), ("incomplete", "1 found, but not b"));
+    watched.put(read(&json!({ "metadata": { "name": "b", "namespace": "n" } })), false);
+    assert_eq!(watched.sight().state, "matched");
+}
+
 /// A list that begins and fails again and again must not keep old rows alive for ever.
 #[tokio::test(start_paused = true)]
 async fn trying_again_is_no_proof_of_life() {

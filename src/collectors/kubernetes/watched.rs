@@ -45,7 +45,7 @@ pub(super) struct Query {
 /// Whether a scope can be seen.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Sight {
-    /// `matched`, `empty` or `unseen`.
+    /// `matched`, `incomplete`, `empty` or `unseen`.
     pub(super) state: &'static str,
     /// For people.
     pub(super) words: String,
@@ -337,7 +337,10 @@ impl<T: Keep> Scope for Watched<T> {
         let denied = inner.failure.as_ref().is_some_and(|(_, error)| error.class == ErrorClass::Denied);
         let (state, words) = match (inner.visible(self.keep), &inner.failure) {
             (true, _) if inner.kept.len() == 0 => ("empty", "nothing matches".to_owned()),
-            (true, _) => ("matched", format!("{} found", inner.kept.len())),
+            (true, _) => match inner.kept.missing() {
+                missing if missing.is_empty() => ("matched", format!("{} found", inner.kept.len())),
+                missing => ("incomplete", format!("{} found, but not {}", inner.kept.len(), missing.join(", "))),
+            },
             (false, Some((_, error))) => ("unseen", error.message.clone()),
             (false, None) => ("unseen", "not listed yet".to_owned()),
         };
