@@ -312,6 +312,11 @@ impl Cluster {
         self.nodes.as_ref()?.seen(|nodes| nodes.iter().map(|(name, node)| (Arc::clone(name), node.allocatable)).collect())
     }
 
+    /// Whether pods can be seen.
+    pub(super) fn sees_pods(&self) -> bool {
+        self.pods.as_ref().is_some_and(|pods| pods.len().is_some())
+    }
+
     /// The limit of a pod's ephemeral storage, if there is one.
     pub(super) fn storage_limit(&self, pod: u128) -> Option<f64> {
         self.pods.as_ref()?.seen(|pods| pods.storage_limit(pod)).flatten()

@@ -26,6 +26,7 @@ use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
 
 const STATES: &str = "readiness_node_kubelet_state";
 const SEEN: Coverage = Coverage { states: STATES, seen: &["seen"], kinds: &[], quiet: false };
+const POD_STATES: &str = "readiness_pod_storage_state";
 const FILE_SYSTEM: [&str; 3] = ["cluster", "node", "filesystem"];
 const POD: [&str; 4] = ["cluster", "node", "namespace", "pod"];
 
@@ -70,14 +71,19 @@ static POD_USED: Gauge<4> = gauge(
     "Ephemeral storage of the pods that use most of it, cached from their kubelets' /stats/summary.",
 )
 .covered_by(SEEN.quiet());
+static POD_LIMITS: StateSet<1> = state_set(
+    POD_STATES,
+    &["seen", "unseen"],
+    &["cluster"],
+    "Whether the use and the limits of all pods' ephemeral storage were seen: every kubelet answered, and the pods of the Kubernetes API may be read.",
+);
 static POD_RATIO: Gauge<4> = gauge(
     "readiness_pod_ephemeral_storage_used_ratio",
     Unit::Ratio,
     &POD,
     "Share of their limit that the fullest pods with a limit use, cached from their kubelets' /stats/summary and the Kubernetes API.",
 )
-.covered_by(SEEN.quiet());
-
+.covered_by(Coverage { states: POD_STATES, ..SEEN.quiet() });
 static VOLUME: Gauge<3> = gauge(
     "readiness_volume_used_ratio",
     Unit::Ratio,
@@ -87,7 +93,7 @@ static VOLUME: Gauge<3> = gauge(
 .covered_by(SEEN.quiet());
 
 /// Families about file systems.
-pub(super) static FAMILIES: &[&Family] = &[&SUMMARY.0, &USED.0, &AVAILABLE.0, &CAPACITY.0, &INODES.0, &POD_USED.0, &POD_RATIO.0, &VOLUME.0];
+pub(super) static FAMILIES: &[&Family] = &[&SUMMARY.0, &USED.0, &AVAILABLE.0, &CAPACITY.0, &INODES.0, &POD_USED.0, &POD_LIMITS.0, &POD_RATIO.0, &VOLUME.0];
 
 /// Every field is optional on purpose: absent is not zero.
 #[derive(Debug, Default, Deserialize)]
@@ -300,6 +306,7 @@ impl Kubelets {
     fn samples(&self, answers: Vec<(Arc<str>, Result<Disk, CollectError>)>) -> Vec<Sample> {
         let cluster = self.cluster.name();
         let (mut samples, mut pods) = (Vec::new(), Vec::new());
+        let mut unseen = (!self.cluster.sees_pods()).then(|| "the limits of pods cannot be read".to_owned());
         let mut volumes: BTreeMap<(String, String), f64> = BTreeMap::new();
         if answers.iter().any(|(_, disk)| disk.as_ref().is_err_and(|error| error.class == ErrorClass::Denied)) {
             let resource = if self.reach == Reach::NodeProxy { "nodes/proxy" } else { "nodes/stats" };
@@ -317,6 +324,7 @@ impl Kubelets {
                 Ok(seen) => seen,
                 Err(why) => {
                     samples.push(SUMMARY.sample(labels(), "unseen").with_detail(&why));
+                    unseen.get_or_insert(why);
                     continue;
                 }
             };
@@ -339,6 +347,11 @@ impl Kubelets {
                 *fullest = fullest.max(ratio);
             }
         }
+        let limits = POD_LIMITS.sample([Arc::clone(cluster)], if unseen.is_none() { "seen" } else { "unseen" });
+        samples.push(match &unseen {
+            Some(why) => limits.with_detail(why),
+            None => limits,
+        });
         let mut volumes: Vec<_> = volumes.into_iter().collect();
         volumes.sort_by(|(_, a), (_, b)| b.total_cmp(a));
         let fullest = volumes.into_iter().take(self.config.top_pods);

@@ -118,7 +118,11 @@ impl Watch for ClusterWatch {
         async move {
             match self.run(publisher).await {
                 Ok(never) => match never {},
-                Err(error) => error,
+                Err(error) => {
+                    // Kubelets and the metrics API are asked about these nodes by others.
+                    self.cluster.scopes.iter().for_each(|scope| scope.lost(&error));
+                    error
+                }
             }
         }
         .boxed()

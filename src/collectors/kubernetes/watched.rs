@@ -100,6 +100,8 @@ pub(super) trait Scope: Send + Sync {
     fn windowed(&self) -> bool;
     /// Whether their number is one that should last.
     fn lasting(&self) -> bool;
+    /// The cluster cannot be reached, so that what is kept grows old.
+    fn lost(&self, error: &CollectError);
     /// Requests since the last question.
     fn take_api_calls(&self) -> u64;
     /// Facts of the scope; none when it cannot be seen.
@@ -187,7 +189,10 @@ impl<T: Keep> Watched<T> {
     }
 
     async fn run(&self, api: Api<T::Object>) {
-        self.inner().listed = false;
+        {
+            let mut inner = self.inner();
+            (inner.listed, inner.failure) = (false, None);
+        }
         let mut pause = FIRST_PAUSE;
         let mut version = None;
         loop {
@@ -367,6 +372,10 @@ impl<T: Keep> Scope for Watched<T> {
 
     fn lasting(&self) -> bool {
         T::LASTING
+    }
+
+    fn lost(&self, error: &CollectError) {
+        self.fail(error.clone());
     }
 
     fn take_api_calls(&self) -> u64 {

@@ -78,6 +78,7 @@ const PODS: &[&str] = &[
     "PodsEvicted",
     "ContainersOomKilled",
     "ContainerRestartsHigh",
+    "PodStorageNearLimit",
 ];
 /// The same without what events tell as well, and with what asks for pods by itself.
 const LISTS: &[&str] = &[
@@ -92,6 +93,7 @@ const LISTS: &[&str] = &[
     "NodeCpuHigh",
     "NodeMemoryHigh",
     "WorkloadNearItsLimit",
+    "PodStorageNearLimit",
 ];
 /// Checks that the metrics API answers.
 const USE: &[&str] = &["NodeCpuHigh", "NodeMemoryHigh", "WorkloadNearItsLimit"];
