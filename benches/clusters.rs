@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a bench prints what it measured")]
 
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
 use readiness_lab::Lab;
@@ -61,13 +61,7 @@ impl Watched {
              collectors: { kubernetes: { interval: 15s, timeout: 10s, karpenter: { node_classes: ec2 }, storage: { via: node_proxy } } }\n";
         std::fs::write(folder.path().join("readiness.yaml"), lab.localise(configuration)).unwrap();
         let address = format!("{}:9840", lab.host());
-        let process = Command::new(common::release())
-            .args(["--web.listen-address", &address, "--config.file"])
-            .arg(folder.path().join("readiness.yaml"))
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let process = common::start(folder.path(), &address);
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let raw = reqwest::Client::builder().no_proxy().no_gzip().build().unwrap();
         Self { lab, process, address, client, raw, _folder: folder }

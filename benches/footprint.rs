@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a bench prints what it measured")]
 
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use readiness_lab::Lab;
@@ -20,13 +19,7 @@ async fn main() {
     std::fs::write(folder.path().join("readiness.yaml"), lab.localise(&example)).unwrap();
     let address = format!("{}:9840", lab.host());
     let started = Instant::now();
-    let mut process = Command::new(common::release())
-        .args(["--web.listen-address", &address, "--config.file"])
-        .arg(folder.path().join("readiness.yaml"))
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut process = common::start(folder.path(), &address);
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let ready = async || client.get(format!("http://{address}/-/ready")).send().await.is_ok_and(|answer| answer.status() == 200);
     while !ready().await {

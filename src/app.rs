@@ -15,7 +15,7 @@ use crate::checklist::{Context, Judgement, Memory, Waiver, judge};
 use crate::collectors;
 use crate::config::{self, LoadError, Loaded};
 use crate::driver::Driver;
-use crate::event::{Occurrence, Schedule};
+use crate::event::{self, Occurrence, Schedule};
 use crate::metric::{Family, Sample, write_family};
 use crate::snapshot::{Snapshot, Store};
 use crate::verdict;
@@ -63,8 +63,7 @@ impl Active {
 
     /// The running or next occurrence of a checklist's events.
     fn occurrence(&self, checklist: &str, now: Timestamp) -> Option<Occurrence> {
-        let occurrences = self.schedules.iter().filter_map(|schedule| schedule.at(now));
-        occurrences.filter(|occurrence| occurrence.checklist == checklist).min_by_key(|occurrence| (occurrence.end, occurrence.name.clone()))
+        event::by_checklist(&self.schedules, now).remove(checklist)
     }
 
     fn judge(&self, snapshot: &Snapshot, now: Timestamp, memories: &BTreeMap<String, Memory>) -> Vec<Judgement> {

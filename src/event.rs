@@ -4,6 +4,8 @@
 //! clocks change. Cron follows croner's reading: a start that falls into the hour that a spring
 //! change skips happens when that hour is over.
 
+use std::collections::BTreeMap;
+
 use croner::Cron;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -118,6 +120,13 @@ impl Schedule {
             lead_times: self.lead_times.clone(),
         })
     }
+}
+
+/// The running or next event of each checklist.
+pub fn by_checklist(schedules: &[Schedule], now: Timestamp) -> BTreeMap<String, Occurrence> {
+    let mut occurrences: Vec<_> = schedules.iter().filter_map(|schedule| schedule.at(now)).collect();
+    occurrences.sort_by(|a, b| (b.end, &b.name).cmp(&(a.end, &a.name)));
+    occurrences.into_iter().map(|occurrence| (occurrence.checklist.clone(), occurrence)).collect()
 }
 
 fn once(start: &str, end: Option<&str>, duration: Option<SignedDuration>, zone: &TimeZone) -> Result<Times, Broken> {

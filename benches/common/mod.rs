@@ -54,6 +54,13 @@ pub(crate) fn cpu(pid: u32) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
+/// Starts the release binary with the `readiness.yaml` of a folder.
+pub(crate) fn start(folder: &std::path::Path, address: &str) -> std::process::Child {
+    let mut command = std::process::Command::new(release());
+    command.args(["--web.listen-address", address, "--config.file"]).arg(folder.join("readiness.yaml"));
+    command.stdin(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap()
+}
+
 /// A copy of the release binary: `cargo bench` replaces the original by one without link-time
 /// optimisation.
 pub(crate) fn release() -> std::path::PathBuf {

@@ -26,7 +26,7 @@ fn promtool_accepts_the_rules_and_their_tests() {
     let rules = ["workshop.rules.yaml", "exporter.rules.yaml"].map(|name| alerts.join(name));
     let (code, out, errors) = run(Command::new("promtool").args(["check", "rules"]).args(&rules));
     assert_eq!(code, 0, "{out}{errors}");
-    let tests = ["workshop_test.yaml", "exporter_test.yaml"].map(|name| alerts.join("tests").join(name));
+    let tests = ["workshop_test.yaml", "exporter_test.yaml", "promql_test.yaml"].map(|name| alerts.join("tests").join(name));
     let (code, out, errors) = run(Command::new("promtool").args(["test", "rules"]).args(&tests));
     assert_eq!(code, 0, "{out}{errors}");
 }

@@ -70,6 +70,12 @@ fn late(what: &str, timeout: Duration) -> CollectError {
     CollectError::new(ErrorClass::Timeout, format!("{what}: no answer within {}", crate::config::Span(timeout)))
 }
 
+/// A list of which only the items matter.
+#[derive(Deserialize)]
+pub(super) struct List<T> {
+    pub(super) items: Vec<T>,
+}
+
 /// The class and the words of an error of the client.
 pub(super) fn api_error(what: &str, error: &kube::Error) -> CollectError {
     let class = match error {
@@ -83,22 +89,27 @@ pub(super) fn api_error(what: &str, error: &kube::Error) -> CollectError {
 
 /// The class and the words of a refusal.
 pub(super) fn status_error(what: &str, status: &kube::core::Status) -> CollectError {
-    let class = match status.code {
+    // `Display` of the status prints everything twice, and an HTML body in full.
+    let reason = if status.reason.is_empty() || status.reason.len() > 80 { "no reason given" } else { &status.reason };
+    let asked = status.details.as_ref().map(|details| details.retry_after_seconds).filter(|seconds| *seconds > 0);
+    let retry_after = asked.map(|seconds| Duration::from_secs(u64::from(seconds)));
+    CollectError { class: class_of(status.code), message: format!("{what}: status {} ({reason})", status.code), retry_after }
+}
+
+/// What a status that is no success means, of API servers and of kubelets.
+pub(super) fn class_of(status: u16) -> ErrorClass {
+    match status {
         401 | 403 => ErrorClass::Denied,
         404 => ErrorClass::NotFound,
         429 => ErrorClass::Throttled,
         408 | 504 => ErrorClass::Timeout,
         500..=599 => ErrorClass::Server,
         _ => ErrorClass::Malformed,
-    };
-    // `Display` of the status prints everything twice, and an HTML body in full.
-    let reason = if status.reason.is_empty() || status.reason.len() > 80 { "no reason given" } else { &status.reason };
-    let asked = status.details.as_ref().map(|details| details.retry_after_seconds).filter(|seconds| *seconds > 0);
-    let retry_after = asked.map(|seconds| Duration::from_secs(u64::from(seconds)));
-    CollectError { class, message: format!("{what}: status {} ({reason})", status.code), retry_after }
+    }
 }
 
-fn root_cause(error: &dyn std::error::Error) -> String {
+/// The words of the first cause; those above it only say that something failed.
+pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {
         cause = next;

@@ -1,6 +1,6 @@
 //! Backups: VolumeSnapshots and Velero.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -159,6 +159,13 @@ impl Kind for Backup {
             samples.extend(newest.map(|newest| BACKUP_GOOD.sample([&*place.cluster, schedule], flag(newest.phase == "Completed")).with_detail(&newest.phase)));
         }
     }
+}
+
+/// Schedules of which there is no backup at all; the last one is then as old as time.
+pub(super) fn never_made(backups: &Rows<Backup>, schedules: &Rows<Schedule>, place: &Place, samples: &mut Vec<Sample>) {
+    let made: BTreeSet<&str> = backups.iter().map(|(_, backup)| backup.schedule.as_str()).collect();
+    let never = schedules.iter().filter(|(key, _)| !made.contains(&*key.name));
+    samples.extend(never.map(|(key, _)| BACKUP_TIME.sample([Arc::clone(&place.cluster), Arc::clone(&key.name)], 0.0)));
 }
 
 fn phase_facts<'a>(rows: impl Iterator<Item = (&'a Key, &'a String)>, good: &str, family: &'static Gauge<2>, place: &Place, samples: &mut Vec<Sample>) {

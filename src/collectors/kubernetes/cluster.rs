@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::clock::Clock;
-use super::config::{Config, NodeClasses, Selector, WorkloadKind, here};
+use super::config::{ClusterConfig, Config, NodeClasses, Selector, WorkloadKind};
 use super::events::{Pulls, Warnings};
 use super::nodes::{Interests, Nodes};
 use super::objects::{Keep, Key, Kind, Place, Rows};
@@ -22,12 +22,18 @@ use super::sight::seen;
 use super::watched::{Query, Scope, Watched};
 use super::workloads::{CronJob, DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use super::workspaces::Workspaces;
-use super::{backups, capacity, classes, karpenter, monitoring, quotas, services, sight, version, workloads};
-use crate::event::Schedule;
-use crate::metric::{Family, Gauge, Sample, Unit, gauge};
+use super::{backups, capacity, classes, gpu, karpenter, monitoring, quotas, services, sight, version, workloads};
+use crate::event::{self, Schedule};
+use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 
 pub(super) static VERSION: Gauge<2> =
     gauge("readiness_kubernetes_version_info", Unit::Number, &["cluster", "version"], "Version that the API server reports at /version.");
+static VERSION_STATE: StateSet<2> = state_set(
+    "readiness_kubernetes_version_state",
+    &["expected", "other"],
+    &["cluster", "version"],
+    "Whether the API server has the configured version, which the label names, from /version.",
+);
 pub(super) static CLOCK: Gauge<1> = gauge(
     "readiness_kubernetes_clock_offset_seconds",
     Unit::Seconds,
@@ -56,7 +62,7 @@ static EVICTIONS: Gauge<3> = gauge(
 .covered_by(crate::metric::Coverage { seen: &["matched", "empty"], quiet: true, ..seen(&["Pod", "Event"]) });
 
 /// Families about the cluster as a whole.
-pub(super) static FAMILIES: &[&Family] = &[&VERSION.0, &CLOCK.0, &KUBELET_SKEW.0, &CLIENT_SKEW.0, &EVICTIONS.0];
+pub(super) static FAMILIES: &[&Family] = &[&VERSION.0, &VERSION_STATE.0, &CLOCK.0, &KUBELET_SKEW.0, &CLIENT_SKEW.0, &EVICTIONS.0];
 
 /// Changes within this time are published together; more when publishing itself takes long.
 pub(super) const SETTLE: Duration = Duration::from_millis(200);
@@ -71,15 +77,32 @@ enum Workloads {
 
 /// Which pods belong to a workload.
 pub(super) struct PodQuery {
-    pub(super) selector: Arc<str>,
-    pub(super) kind: Arc<str>,
-    pub(super) key: Key,
-    pub(super) labels: String,
+    /// `cluster`, `selector`, `kind`, `namespace` and `name` of the workload.
+    pub(super) labels: [Arc<str>; 5],
+    /// Labels of its pods, as `kubectl -l` takes them.
+    pods: String,
+}
+
+impl PodQuery {
+    /// The namespace and the query of the path of a list of its pods.
+    pub(super) fn path(&self) -> String {
+        let selector: String = url::form_urlencoded::byte_serialize(self.pods.as_bytes()).collect();
+        format!("namespaces/{}/pods?labelSelector={selector}", self.labels[3])
+    }
+}
+
+/// A workload whose pods cannot be asked for.
+pub(super) struct Unasked {
+    /// Those of the workload, as far as they are known.
+    pub(super) labels: [Arc<str>; 5],
+    pub(super) why: String,
 }
 
 /// All that is watched in one cluster.
 pub(super) struct Cluster {
+    /// The `cluster` label.
     pub(super) name: Arc<str>,
+    expected_version: Option<String>,
     pub(super) config: Config,
     schedules: Vec<Schedule>,
     pub(super) clock: Clock,
@@ -89,6 +112,7 @@ pub(super) struct Cluster {
     pods: Option<Arc<Watched<Pods>>>,
     warnings: Option<Arc<Watched<Warnings>>>,
     karpenter: Option<Karpenter>,
+    velero: Option<Velero>,
     limit_ranges: Option<Arc<Watched<Rows<quotas::LimitRange>>>>,
     workloads: Vec<(Selector, Workloads)>,
     replica_sets: BTreeMap<String, Arc<Watched<Rows<ReplicaSet>>>>,
@@ -96,14 +120,16 @@ pub(super) struct Cluster {
 }
 
 type Karpenter = (Arc<Watched<Rows<karpenter::NodePool>>>, Arc<Watched<Rows<karpenter::NodeClaim>>>);
+type Velero = (Arc<Watched<Rows<backups::Backup>>>, Arc<Watched<Rows<backups::Schedule>>>);
 /// A Service with what stands behind it.
 type Entry = (super::ServiceRef, Arc<Watched<Rows<Service>>>, Arc<Watched<Rows<EndpointSlice>>>);
 
 impl Cluster {
-    pub(super) fn new(name: &str, config: &Config, schedules: &[Schedule]) -> Self {
+    pub(super) fn new(settings: &ClusterConfig, config: &Config, schedules: &[Schedule]) -> Self {
         let changed = Arc::new(Notify::new());
         let mut cluster = Self {
-            name: name.into(),
+            name: settings.name.as_str().into(),
+            expected_version: settings.version.clone(),
             config: config.clone(),
             schedules: schedules.to_vec(),
             clock: Clock::default(),
@@ -113,6 +139,7 @@ impl Cluster {
             pods: None,
             warnings: None,
             karpenter: None,
+            velero: None,
             limit_ranges: None,
             workloads: Vec::new(),
             replica_sets: BTreeMap::new(),
@@ -135,23 +162,14 @@ impl Cluster {
     fn watch_all(&mut self) {
         let config = self.config.clone();
         let window = i64::try_from(config.window.0.as_secs()).unwrap_or(i64::MAX);
-        let own = |clusters: &[String]| here(clusters, &self.name);
-        let spaces: Vec<_> = config.workspaces.iter().filter(|selector| own(&selector.clusters)).cloned().collect();
-        let (karpenter, prometheus, backups) = (
-            config.karpenter.as_ref().filter(|part| own(&part.clusters)),
-            config.prometheus.as_ref().filter(|part| own(&part.clusters)),
-            config.backups.as_ref().filter(|part| own(&part.clusters)),
-        );
-        let workloads: Vec<_> = config.workloads.iter().filter(|selector| own(&selector.clusters)).collect();
-        let services: Vec<_> = config.services.iter().filter(|service| own(&service.clusters)).collect();
         let clock = self.clock.clone();
         if config.nodes {
             let capacity_labels = config.capacity.as_ref().map(|capacity| capacity.node_labels.clone()).unwrap_or_default();
-            let interests = Interests { images: config.images.clone(), capacity_labels };
+            let interests = Interests { images: config.images.clone(), capacity_labels, groups: config.node_groups.clone() };
             self.nodes = Some(self.watch("nodes", Query::default(), Nodes::new(interests)));
         }
         if config.pods {
-            let pods = Pods::new(window, Workspaces::new(spaces, window), clock.clone());
+            let pods = Pods::new(window, Workspaces::new(config.workspaces.clone(), window), clock.clone());
             self.pods = Some(self.watch("pods", Query::default(), pods));
         }
         if config.events {
@@ -169,31 +187,33 @@ impl Cluster {
         if config.ingress_classes {
             self.watch_rows::<classes::IngressClass>("ingress-classes", Query::default());
         }
-        if let Some(part) = karpenter {
+        if let Some(part) = &config.karpenter {
             self.karpenter = Some((self.watch_rows("nodepools", Query::default()), self.watch_rows("nodeclaims", Query::default())));
             match part.node_classes {
                 NodeClasses::Ec2 => drop(self.watch_rows::<karpenter::EC2NodeClass>("node-classes", Query::default())),
                 NodeClasses::Eks => drop(self.watch_rows::<karpenter::NodeClass>("node-classes", Query::default())),
             }
         }
-        if prometheus.is_some() {
+        if config.gpu_operator.is_some() {
+            self.watch_rows::<gpu::ClusterPolicy>("gpu-operator", Query::default());
+        }
+        if config.prometheus.is_some() {
             self.watch_rows::<monitoring::Prometheus>("prometheuses", Query::default());
         }
-        if let Some(part) = backups {
+        if let Some(part) = &config.backups {
             let within = |namespace: &str| Query { namespace: Some(namespace.to_owned()), ..Query::default() };
             if let Some(velero) = &part.velero {
-                self.watch_rows::<backups::Backup>("velero-backups", within(velero));
-                self.watch_rows::<backups::Schedule>("velero-schedules", within(velero));
+                self.velero = Some((self.watch_rows("velero-backups", within(velero)), self.watch_rows("velero-schedules", within(velero))));
                 self.watch_rows::<backups::BackupStorageLocation>("velero-locations", within(velero));
             }
             for namespace in &part.volume_snapshots {
                 self.watch_rows::<backups::VolumeSnapshot>(&format!("volume-snapshots/{namespace}"), within(namespace));
             }
         }
-        for selector in workloads {
+        for selector in &config.workloads {
             self.watch_workload(selector);
         }
-        for service in services {
+        for service in &config.services {
             self.watch_service(service);
         }
     }
@@ -230,14 +250,9 @@ impl Cluster {
         self.services.push((service.clone(), found, slices));
     }
 
-    /// The `cluster` label.
-    pub(super) fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
     /// Values of the `selector` label.
     pub(super) fn selectors(&self) -> Vec<String> {
-        let spaces = self.config.workspaces.iter().filter(|space| here(&space.clusters, &self.name)).map(|space| space.name.clone());
+        let spaces = self.config.workspaces.iter().map(|space| space.name.clone());
         self.scopes.iter().map(|scope| scope.selector().to_string()).chain(spaces).collect()
     }
 
@@ -246,10 +261,12 @@ impl Cluster {
         let mut families: Vec<&'static Family> = sight::FAMILIES.iter().chain(&[&VERSION.0, &CLOCK.0]).copied().collect();
         families.extend(self.scopes.iter().flat_map(|scope| scope.families()));
         let config = &self.config;
-        let has_workspaces = config.workspaces.iter().any(|space| here(&space.clusters, &self.name));
-        let parts: [(bool, &[&Family]); 9] = [
+        let has_workspaces = !config.workspaces.is_empty();
+        let parts: [(bool, &[&Family]); 11] = [
             (config.nodes && config.pods, capacity::REQUEST_FAMILIES),
-            (self.capacity().is_some(), capacity::FAMILIES),
+            (config.capacity.is_some(), capacity::FAMILIES),
+            (self.expected_version.is_some(), &[&VERSION_STATE.0]),
+            (config.nodes && !config.node_groups.is_empty(), super::nodes::GROUP_FAMILIES),
             (config.nodes, &[&KUBELET_SKEW.0]),
             (!config.clients.is_empty(), &[&CLIENT_SKEW.0]),
             (config.pods, &[&EVICTIONS.0]),
@@ -268,15 +285,10 @@ impl Cluster {
         families.iter().map(|family| family.name).collect()
     }
 
-    fn capacity(&self) -> Option<&super::config::Capacity> {
-        self.config.capacity.as_ref().filter(|capacity| here(&capacity.clusters, &self.name))
-    }
-
-    /// Participants of the running or next event.
+    /// Participants of the largest event among the running or next ones of the checklists: what
+    /// is enough for it is enough for each.
     pub(super) fn participants(&self) -> Option<u32> {
-        let now = Timestamp::now();
-        let occurrences = self.schedules.iter().filter_map(|schedule| schedule.at(now));
-        occurrences.min_by_key(|occurrence| occurrence.end).and_then(|occurrence| occurrence.participants)
+        event::by_checklist(&self.schedules, Timestamp::now()).into_values().filter_map(|occurrence| occurrence.participants).max()
     }
 
     /// What the watches need to be allowed to do.
@@ -307,9 +319,12 @@ impl Cluster {
         self.nodes.as_ref()?.seen(|nodes| nodes.iter().map(address).collect())
     }
 
-    /// What nodes offer; `None` while they cannot be seen.
-    pub(super) fn allocatable(&self) -> Option<BTreeMap<Arc<str>, [Option<f64>; 4]>> {
-        self.nodes.as_ref()?.seen(|nodes| nodes.iter().map(|(name, node)| (Arc::clone(name), node.allocatable)).collect())
+    /// When nodes were made, on the exporter's clock, and what they offer; `None` while they cannot
+    /// be seen.
+    pub(super) fn sizes(&self) -> Option<BTreeMap<Arc<str>, (i64, [Option<f64>; 4])>> {
+        let ahead = self.clock.ahead();
+        let size = |(name, node): (&Arc<str>, &super::nodes::NodeRow)| (Arc::clone(name), (node.created.unwrap_or_default() - ahead, node.allocatable));
+        self.nodes.as_ref()?.seen(|nodes| nodes.iter().map(size).collect())
     }
 
     /// Whether pods can be seen.
@@ -322,23 +337,46 @@ impl Cluster {
         self.pods.as_ref()?.seen(|pods| pods.storage_limit(pod)).flatten()
     }
 
-    /// The pods of every workload that was found.
-    pub(super) fn workload_pods(&self) -> Vec<PodQuery> {
+    /// The pods of every configured workload, or why they cannot be asked for.
+    pub(super) fn workload_pods(&self) -> Vec<Result<PodQuery, Unasked>> {
         let mut queries = Vec::new();
         for (selector, found) in &self.workloads {
-            let mut add = |kind: &str, key: &Key, row: &workloads::Replicas| {
-                if !row.pods.is_empty() {
-                    queries.push(PodQuery { selector: selector.name.as_str().into(), kind: kind.into(), key: key.clone(), labels: row.pods.clone() });
-                }
+            let rows =
+                |rows: &mut dyn Iterator<Item = (&Key, &workloads::Replicas)>| rows.map(|(key, row)| (key.clone(), row.pods.clone())).collect::<Vec<_>>();
+            let found = match found {
+                Workloads::Deployments(found) => found.seen(|found| rows(&mut found.iter())),
+                Workloads::StatefulSets(found) => found.seen(|found| rows(&mut found.iter())),
+                Workloads::DaemonSets(found) => found.seen(|found| rows(&mut found.iter())),
+                Workloads::CronJobs => continue,
             };
+            let labels = |namespace: &str, name: &str| {
+                let kind = selector.kind.to_string();
+                [&*self.name, &selector.name, &kind, namespace, name].map(Arc::from)
+            };
+            let none = |why: &str| Err(Unasked { labels: labels(&selector.namespace, ""), why: why.to_owned() });
             match found {
-                Workloads::Deployments(rows) => drop(rows.seen(|rows| rows.iter().for_each(|(key, row)| add(Deployment::KIND, key, row)))),
-                Workloads::StatefulSets(rows) => drop(rows.seen(|rows| rows.iter().for_each(|(key, row)| add(StatefulSet::KIND, key, row)))),
-                Workloads::DaemonSets(rows) => drop(rows.seen(|rows| rows.iter().for_each(|(key, row)| add(DaemonSet::KIND, key, row)))),
-                Workloads::CronJobs => {}
+                None => queries.push(none("the workloads cannot be seen")),
+                Some(found) if found.is_empty() => queries.push(none("there is no such workload")),
+                Some(found) => queries.extend(found.into_iter().map(|(key, pods)| {
+                    let labels = labels(&key.namespace, &key.name);
+                    if pods.is_empty() {
+                        return Err(Unasked { labels, why: "it selects its pods by more than labels".to_owned() });
+                    }
+                    Ok(PodQuery { labels, pods })
+                })),
             }
         }
         queries
+    }
+
+    /// Waits for the first list of workloads, for at most this long.
+    pub(super) async fn workloads_listed(&self, at_most: Duration) {
+        let listed = async {
+            while !self.scopes.iter().all(|scope| scope.settled()) {
+                tokio::time::sleep(SETTLE).await;
+            }
+        };
+        let _ = tokio::time::timeout(at_most, listed).await;
     }
 
     pub(super) fn place(&self, selector: &str, kind: &str) -> Place {
@@ -348,10 +386,17 @@ impl Cluster {
     /// Facts that follow from several scopes.
     pub(super) fn derived(&self, server: &str, participants: Option<u32>) -> Vec<Sample> {
         let mut samples = Vec::new();
+        if let Some(nodes) = &self.nodes {
+            nodes.seen(|nodes| nodes.groups(&self.name, &mut samples));
+        }
         self.loads(participants, &mut samples);
         self.skew(server, &mut samples);
         self.evictions(&mut samples);
         self.rollouts(participants, &mut samples);
+        if let Some((backups, schedules)) = &self.velero {
+            let place = self.place("velero-schedules", backups::Schedule::KIND);
+            backups.seen(|backups| schedules.seen(|schedules| backups::never_made(backups, schedules, &place, &mut samples)));
+        }
         for (service, found, slices) in &self.services {
             let place = self.place(&service.name, Service::KIND);
             slices.seen(|slices| services::endpoints(slices, &service.namespace, &service.name, &place, &mut samples));
@@ -361,8 +406,7 @@ impl Cluster {
         }
         if let Some(ranges) = self.limit_ranges.as_ref().filter(|_| !self.config.workspaces.is_empty()) {
             let place = self.place("limit-ranges", quotas::LimitRange::KIND);
-            let own = self.config.workspaces.iter().filter(|space| here(&space.clusters, &self.name));
-            let namespaces: std::collections::BTreeSet<&str> = own.flat_map(|space| &space.namespaces).map(String::as_str).collect();
+            let namespaces: std::collections::BTreeSet<&str> = self.config.workspaces.iter().flat_map(|space| &space.namespaces).map(String::as_str).collect();
             ranges.seen(|ranges| quotas::present(ranges, namespaces.into_iter(), &place, &mut samples));
         }
         samples
@@ -373,7 +417,7 @@ impl Cluster {
         nodes.seen(|nodes| {
             pods.seen(|pods| {
                 capacity::requests(&self.name, nodes, pods, samples);
-                let Some(config) = self.capacity() else { return };
+                let Some(config) = &self.config.capacity else { return };
                 let alone = capacity::Scene { nodes, pods, karpenter: None, participants };
                 match &self.karpenter {
                     None => capacity::headroom(&self.name, config, &alone, samples),
@@ -392,6 +436,10 @@ impl Cluster {
     }
 
     fn skew(&self, server: &str, samples: &mut Vec<Sample>) {
+        if let Some(expected) = &self.expected_version {
+            let state = if version::is(server, expected) { "expected" } else { "other" };
+            samples.push(VERSION_STATE.sample([&*self.name, expected], state).with_detail(server));
+        }
         let oldest = self.nodes.as_ref().and_then(|nodes| {
             // A kubelet of which the version cannot be read may be the oldest of all.
             let skews = |nodes: &Nodes| nodes.iter().map(|(_, node)| version::behind(server, &node.kubelet)).collect::<Option<Vec<_>>>();

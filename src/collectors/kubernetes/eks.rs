@@ -62,7 +62,7 @@ impl Signer {
     async fn identity(&self) -> Result<aws_credential_types::Credentials, String> {
         let provider = self.aws().await.credentials_provider().ok_or("find AWS credentials: there is no provider")?;
         let found = provider.provide_credentials().await;
-        found.map_err(|error| format!("find AWS credentials: {}", aws_smithy_runtime_error(&error)))
+        found.map_err(|error| format!("find AWS credentials: {}", whole_chain(&error)))
     }
 
     /// A bearer token for the cluster.
@@ -144,8 +144,8 @@ fn domain(region: &str) -> &'static str {
     if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
 }
 
-/// The whole chain: the error itself says only that a provider failed.
-fn aws_smithy_runtime_error(error: &dyn std::error::Error) -> String {
+/// The error itself says only that a provider failed.
+fn whole_chain(error: &dyn std::error::Error) -> String {
     let mut words = vec![error.to_string()];
     let mut cause = error.source();
     while let Some(next) = cause {

@@ -119,6 +119,9 @@ impl Counts {
     }
 }
 
+/// Reasons that checks ask for by name; a storm of others must not hide them.
+const ALWAYS: [&str; 1] = ["InsufficientCapacityError"];
+
 /// Warnings of a cluster.
 #[derive(Debug)]
 pub(super) struct Warnings {
@@ -171,7 +174,7 @@ impl Keep for Warnings {
 
     fn facts(&self, place: &Place, samples: &mut Vec<Sample>) {
         let mut ranked: Vec<_> = self.tally.totals().into_iter().collect();
-        ranked.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        ranked.sort_by_key(|((_, reason), count)| (!ALWAYS.contains(&&**reason), std::cmp::Reverse(*count)));
         ranked.truncate(SERIES);
         let samples_of = ranked.into_iter().map(|((namespace, reason), count)| WARNINGS.sample([Arc::clone(&place.cluster), namespace, reason], count as f64));
         samples.extend(samples_of);

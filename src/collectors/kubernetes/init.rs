@@ -20,7 +20,18 @@ pub fn clusters(file: &Path) -> Result<Vec<ClusterConfig>, String> {
         let taken = clusters.iter().filter(|other| other.name == name || other.name.starts_with(&format!("{name}-"))).count();
         let name = if taken == 0 { name } else { format!("{name}-{}", taken + 1) };
         let (kubeconfig, context) = if eks.is_some() { (None, None) } else { (Some(file.to_owned()), Some(named.name.clone())) };
-        clusters.push(ClusterConfig { name, in_cluster: false, kubeconfig, context, server: None, ca_file: None, token: None, eks, proxy: None });
+        clusters.push(ClusterConfig {
+            name,
+            in_cluster: false,
+            kubeconfig,
+            context,
+            server: None,
+            ca_file: None,
+            token: None,
+            eks,
+            version: None,
+            proxy: None,
+        });
     }
     if clusters.is_empty() { Err(format!("read {}: it names no context", file.display())) } else { Ok(clusters) }
 }

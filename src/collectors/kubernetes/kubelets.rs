@@ -304,7 +304,7 @@ impl Kubelets {
     }
 
     fn samples(&self, answers: Vec<(Arc<str>, Result<Disk, CollectError>)>) -> Vec<Sample> {
-        let cluster = self.cluster.name();
+        let cluster = &self.cluster.name;
         let (mut samples, mut pods) = (Vec::new(), Vec::new());
         let mut unseen = (!self.cluster.sees_pods()).then(|| "the limits of pods cannot be read".to_owned());
         let mut volumes: BTreeMap<(String, String), f64> = BTreeMap::new();
@@ -387,16 +387,12 @@ impl Way {
                 let address = address.ok_or_else(|| CollectError::new(ErrorClass::NotFound, format!("{what}: the node has no InternalIP")))?;
                 let ask = async {
                     let answer = client.get(format!("https://{address}/stats/summary")).header(AUTHORIZATION, token.clone()).send().await;
+                    let cause = |error: reqwest::Error| api::root_cause(&error.without_url());
                     let answer = answer.map_err(|error| (ErrorClass::Unreachable, cause(error)))?;
-                    let class = match answer.status().as_u16() {
-                        200 => return answer.json::<Summary>().await.map_err(|error| (ErrorClass::Malformed, cause(error))),
-                        401 | 403 => ErrorClass::Denied,
-                        404 => ErrorClass::NotFound,
-                        429 => ErrorClass::Throttled,
-                        500..=599 => ErrorClass::Server,
-                        _ => ErrorClass::Malformed,
-                    };
-                    Err((class, format!("status {}", answer.status().as_u16())))
+                    match answer.status().as_u16() {
+                        200 => answer.json::<Summary>().await.map_err(|error| (ErrorClass::Malformed, cause(error))),
+                        status => Err((api::class_of(status), format!("status {status}"))),
+                    }
                 };
                 match tokio::time::timeout(timeout, ask).await {
                     Err(_) => Err(CollectError::new(ErrorClass::Timeout, format!("{what}: no answer within {}", crate::config::Span(timeout)))),
@@ -405,15 +401,6 @@ impl Way {
             }
         }
     }
-}
-
-fn cause(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod config;
 mod connect;
 mod eks;
 mod events;
+mod gpu;
 pub mod init;
 mod karpenter;
 mod kubelets;
@@ -25,6 +26,7 @@ mod pod;
 mod pods;
 mod quantity;
 mod quotas;
+mod replicas;
 mod resources;
 mod reviews;
 mod services;
@@ -39,8 +41,8 @@ mod workspaces;
 use std::sync::Arc;
 
 pub use config::{
-    Access, Backups, Capacity, ClientVersion, ClusterConfig, Config, Eks, Karpenter, NodeClasses, ObjectRef, PoolTemplate, Prometheus, Range, Reach,
-    ReplicaBand, Selector, ServiceRef, Storage, Usage, WorkloadKind, WorkspaceSelector,
+    Access, Backups, Capacity, ClientVersion, ClusterConfig, Config, Eks, GpuOperator, Karpenter, NodeClasses, NodeGroup, ObjectRef, PoolTemplate, Prometheus,
+    Range, Reach, ReplicaBand, Selector, ServiceRef, Storage, Usage, WorkloadKind, WorkspaceSelector,
 };
 pub use services::load_balancers;
 
@@ -58,6 +60,7 @@ pub static FAMILIES: &[&[&Family]] = &[
     cluster::FAMILIES,
     sight::FAMILIES,
     nodes::FAMILIES,
+    nodes::GROUP_FAMILIES,
     kubelets::FAMILIES,
     usage::FAMILIES,
     pods::FAMILIES,
@@ -66,7 +69,9 @@ pub static FAMILIES: &[&[&Family]] = &[
     capacity::FAMILIES,
     events::FAMILIES,
     karpenter::FAMILIES,
+    gpu::FAMILIES,
     workloads::FAMILIES,
+    replicas::FAMILIES,
     services::FAMILIES,
     quotas::FAMILIES,
     classes::FAMILIES,
@@ -80,10 +85,11 @@ pub fn tasks(config: &Config, clusters: &[ClusterConfig], schedules: &[Schedule]
     clusters.iter().flat_map(|cluster| cluster_tasks(config, cluster, schedules)).collect()
 }
 
-fn cluster_tasks(config: &Config, settings: &ClusterConfig, schedules: &[Schedule]) -> Vec<Task> {
+fn cluster_tasks(whole: &Config, settings: &ClusterConfig, schedules: &[Schedule]) -> Vec<Task> {
     let name = &settings.name;
+    let config = &whole.of(name);
     let link = connect::Link::new(settings.clone(), config.timeout.0);
-    let cluster = Arc::new(cluster::Cluster::new(name, config, schedules));
+    let cluster = Arc::new(cluster::Cluster::new(settings, config, schedules));
     let task = |suffix: &str, emits: Vec<&'static str>, interval: Span, timeout: Span, form: Form| Task {
         source: Source {
             collector: NAME,
@@ -91,7 +97,7 @@ fn cluster_tasks(config: &Config, settings: &ClusterConfig, schedules: &[Schedul
             identity: vec![("cluster", name.clone())],
             covers: vec![("selector", cluster.selectors())],
             emits,
-            off: off(config),
+            off: off(whole),
             interval: interval.0,
             keep: interval.0 * 3,
         },
@@ -118,14 +124,22 @@ fn cluster_tasks(config: &Config, settings: &ClusterConfig, schedules: &[Schedul
         }
         tasks.push(task(" metrics", emits, config.usage.interval, Span(config.usage.interval.0 * 2), Form::Poll(Box::new(metrics))));
     }
-    let access: Vec<_> = config.access.iter().filter(|access| config::here(&access.clusters, name)).cloned().collect();
-    let objects: Vec<_> = config.objects.iter().filter(|object| config::here(&object.clusters, name)).cloned().collect();
+    if !cluster.watches_no_workload() {
+        let replicas = replicas::Replicas::new(Arc::clone(&cluster), link.clone(), config.timeout.0);
+        let mut emits = names(replicas::RESTART_FAMILIES);
+        if config.workloads.iter().any(|selector| selector.aws_role) {
+            emits.extend(names(replicas::ROLE_FAMILIES));
+        }
+        tasks.push(task(" replicas", emits, Span(config.interval.0 * 4), Span(config.interval.0 * 4), Form::Poll(Box::new(replicas))));
+    }
+    let (access, objects) = (config.access.clone(), config.objects.clone());
     if !(access.is_empty() && objects.is_empty()) {
         let mut emits = Vec::new();
         let parts = [
             (!access.is_empty(), reviews::ACCESS_FAMILIES),
             (!objects.is_empty(), reviews::OBJECT_FAMILIES),
             (objects.iter().any(|object| object.annotation.is_some()), reviews::ANNOTATION_FAMILIES),
+            (objects.iter().any(|object| object.uid.is_some()), reviews::IDENTITY_FAMILIES),
         ];
         emits.extend(parts.into_iter().filter(|(on, _)| *on).flat_map(|(_, families)| names(families)));
         let reviews = reviews::Reviews::new(name, link, access, objects, config.timeout.0);
@@ -151,7 +165,7 @@ pub struct Permission {
 
 /// All that the configuration makes this program ask of a cluster. `/version` needs no permission.
 pub fn permissions(config: &Config, settings: &ClusterConfig) -> Vec<Permission> {
-    let cluster = settings.name.as_str();
+    let config = &config.of(&settings.name);
     let all = |group: &str, resource: &str, verbs: &'static [&'static str]| Permission {
         group: group.to_owned(),
         resource: resource.to_owned(),
@@ -159,7 +173,7 @@ pub fn permissions(config: &Config, settings: &ClusterConfig) -> Vec<Permission>
         names: Vec::new(),
         namespace: None,
     };
-    let watched = cluster::Cluster::new(cluster, config, &[]);
+    let watched = cluster::Cluster::new(settings, config, &[]);
     let mut permissions = watched.permissions();
     let reach = config.storage.via.unwrap_or_else(|| connect::Link::new(settings.clone(), config.timeout.0).default_reach());
     match reach {
@@ -167,23 +181,24 @@ pub fn permissions(config: &Config, settings: &ClusterConfig) -> Vec<Permission>
         Reach::Kubelet if config.nodes => permissions.push(all("", "nodes/stats", &["get"])),
         Reach::NodeProxy | Reach::Kubelet | Reach::Off => {}
     }
-    if config.nodes && config.usage.enabled {
+    let usage = config.nodes && config.usage.enabled;
+    if usage {
         permissions.push(all("metrics.k8s.io", "nodes", &["get", "list"]));
-        for query in &config.workloads {
-            if config::here(&query.clusters, cluster) && query.kind != WorkloadKind::CronJob {
-                let within = |group: &str| Permission { namespace: Some(query.namespace.clone()), ..all(group, "pods", &["get", "list"]) };
-                permissions.extend([within("metrics.k8s.io"), within("")]);
-            }
+    }
+    for query in config.workloads.iter().filter(|query| query.kind != WorkloadKind::CronJob) {
+        let within = |group: &str| Permission { namespace: Some(query.namespace.clone()), ..all(group, "pods", &["get", "list"]) };
+        permissions.push(within(""));
+        if usage {
+            permissions.push(within("metrics.k8s.io"));
         }
     }
-    let access = || config.access.iter().filter(|access| config::here(&access.clusters, cluster));
-    if access().any(|access| access.subject.is_none()) {
+    if config.access.iter().any(|access| access.subject.is_none()) {
         permissions.push(all("authorization.k8s.io", "selfsubjectaccessreviews", &["create"]));
     }
-    if access().any(|access| access.subject.is_some()) {
+    if config.access.iter().any(|access| access.subject.is_some()) {
         permissions.push(all("authorization.k8s.io", "subjectaccessreviews", &["create"]));
     }
-    for object in config.objects.iter().filter(|object| config::here(&object.clusters, cluster)) {
+    for object in &config.objects {
         let group = object.api_version.split_once('/').map_or("", |(group, _)| group);
         let namespace = (!object.namespace.is_empty()).then(|| object.namespace.clone());
         permissions.push(Permission { names: vec![object.name.clone()], namespace, ..all(group, &object.resource, &["get"]) });
@@ -198,7 +213,7 @@ fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
     };
     let velero = config.backups.as_ref().is_some_and(|part| part.velero.is_some());
     let snapshots = config.backups.as_ref().is_some_and(|part| !part.volume_snapshots.is_empty());
-    let parts: [(bool, &'static str, Vec<&'static Family>); 18] = [
+    let parts: [(bool, &'static str, Vec<&'static Family>); 22] = [
         (config.nodes, "nodes", [nodes::FAMILIES, capacity::REQUEST_FAMILIES].concat()),
         (config.pods, "pods", [pods::FAMILIES, capacity::REQUEST_FAMILIES, named("evictions", cluster::FAMILIES).as_slice()].concat()),
         (config.events, "events", events::FAMILIES.to_vec()),
@@ -209,6 +224,10 @@ fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
         (config.usage.enabled, "usage", usage::FAMILIES.to_vec()),
         (!config.workspaces.is_empty(), "workspaces", [workspaces::FAMILIES, quotas::PRESENT_FAMILIES].concat()),
         (!config.images.is_empty(), "images", named("image_cached", nodes::FAMILIES)),
+        (!config.node_groups.is_empty(), "node_groups", nodes::GROUP_FAMILIES.to_vec()),
+        (config.gpu_operator.is_some(), "gpu_operator", gpu::FAMILIES.to_vec()),
+        (config.workloads.iter().any(|selector| selector.aws_role), "workloads[].aws_role", replicas::ROLE_FAMILIES.to_vec()),
+        (config.objects.iter().any(|object| object.uid.is_some()), "objects[].uid", reviews::IDENTITY_FAMILIES.to_vec()),
         (config.karpenter.is_some(), "karpenter", karpenter::FAMILIES.to_vec()),
         (config.capacity.is_some(), "capacity", capacity::FAMILIES.to_vec()),
         (config.prometheus.is_some(), "prometheus", monitoring::FAMILIES.to_vec()),

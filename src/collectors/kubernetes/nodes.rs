@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::config::NodeGroup;
 use super::objects::{CONDITION_STATES, Condition, Keep, Place, flag, kind, or_default};
 use super::quantity::Quantity;
 use super::resources::{Listed, named};
@@ -75,6 +76,15 @@ static NODES: Gauge<4> = gauge(
     "Nodes by pool, instance type and capacity type, from their labels in the Kubernetes API.",
 )
 .covered_by(COVERAGE);
+static GROUP_READY: Gauge<2> = gauge(
+    "readiness_node_group_ready_nodes",
+    Unit::Number,
+    &["cluster", "group"],
+    "Nodes of a configured group that are ready and take new pods, from the Kubernetes API.",
+)
+.covered_by(COVERAGE);
+static GROUP_REQUIRED: Gauge<2> =
+    gauge("readiness_node_group_required_nodes", Unit::Number, &["cluster", "group"], "Nodes that a configured group must have.").covered_by(COVERAGE);
 static CACHED: Gauge<2> = gauge(
     "readiness_image_cached_nodes_ratio",
     Unit::Ratio,
@@ -95,6 +105,9 @@ const PROBLEM_TAINTS: [&str; 8] = [
     "node.kubernetes.io/out-of-service",
     "node.cloudprovider.kubernetes.io/shutdown",
 ];
+/// Conditions that every kubelet reports.
+/// Source: <https://kubernetes.io/docs/reference/node/node-status/#condition>
+const EXPECTED_CONDITIONS: [&str; 4] = ["Ready", "MemoryPressure", "DiskPressure", "PIDPressure"];
 const DISRUPTION_TAINTS: [&str; 2] = ["karpenter.sh/disrupted", "karpenter.sh/disruption"];
 
 kind!(Node, "", "v1", "nodes", "super::objects::labelled", spec: NodeSpec, status: NodeStatus);
@@ -167,6 +180,8 @@ struct Image {
 /// What is kept of a node.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct NodeRow {
+    /// On the cluster's clock.
+    pub(super) created: Option<i64>,
     pub(super) schedulable: bool,
     pub(super) disrupted: bool,
     conditions: Vec<(Arc<str>, &'static str)>,
@@ -180,6 +195,8 @@ pub(super) struct NodeRow {
     pool: [Arc<str>; 3],
     /// Which of the configured images it has, by their positions.
     images: BTreeSet<usize>,
+    /// Which of the configured groups it is in, by their positions.
+    groups: BTreeSet<usize>,
     /// Whether it has all labels that a capacity is counted on.
     pub(super) counts: bool,
 }
@@ -197,6 +214,7 @@ impl NodeRow {
 pub(super) struct Interests {
     pub(super) images: Vec<String>,
     pub(super) capacity_labels: BTreeMap<String, String>,
+    pub(super) groups: Vec<NodeGroup>,
 }
 
 /// All nodes of a cluster.
@@ -219,6 +237,15 @@ impl Nodes {
         self.rows.iter().map(|(name, (_, row))| (name, row))
     }
 
+    /// How many nodes of each configured group can be used.
+    pub(super) fn groups(&self, cluster: &str, samples: &mut Vec<Sample>) {
+        for (at, group) in self.interests.groups.iter().enumerate() {
+            let ready = self.iter().filter(|(_, row)| row.groups.contains(&at) && row.usable()).count();
+            let labels = || [cluster, &group.name];
+            samples.extend([GROUP_READY.sample(labels(), ready as f64), GROUP_REQUIRED.sample(labels(), f64::from(group.at_least))]);
+        }
+    }
+
     fn shared(&mut self, text: &str) -> Arc<str> {
         if let Some(known) = self.texts.get(text) {
             return Arc::clone(known);
@@ -238,15 +265,22 @@ impl Nodes {
         let port = status.daemon_endpoints.kubelet_endpoint.port.filter(|port| *port > 0).unwrap_or(10_250);
         let wanted = |image: &str| status.images.iter().flat_map(|cached| &cached.names).any(|name| name == image);
         let images = self.interests.images.iter().enumerate().filter(|(_, image)| wanted(image)).map(|(at, _)| at).collect();
-        let counts = self.interests.capacity_labels.iter().all(|(name, value)| labels.get(name) == Some(value));
+        let labelled = |wanted: &BTreeMap<String, String>| wanted.iter().all(|(name, value)| labels.get(name) == Some(value));
+        let counts = labelled(&self.interests.capacity_labels);
+        let has_gpus = gpus[1].is_some_and(|count| count > 0.0);
+        let belongs = |group: &NodeGroup| labelled(&group.labels) && group.gpus.is_none_or(|wanted| wanted == has_gpus);
+        let groups = self.interests.groups.iter().enumerate().filter(|(_, group)| belongs(group)).map(|(at, _)| at).collect();
         let mut conditions: Vec<(Arc<str>, &'static str)> =
             status.conditions.iter().map(|condition| (self.shared(&condition.r#type), condition.state())).collect();
-        // A node that has not registered has no conditions, and one without Ready is not ready.
-        if !conditions.iter().any(|(condition, _)| &**condition == "Ready") {
-            conditions.push((self.shared("Ready"), "unknown"));
+        // A node that has not registered has no conditions, and nobody knows what it is short of.
+        for expected in EXPECTED_CONDITIONS {
+            if !conditions.iter().any(|(condition, _)| &**condition == expected) {
+                conditions.push((self.shared(expected), "unknown"));
+            }
         }
         let (pool, instance, capacity) = (label("karpenter.sh/nodepool"), label("node.kubernetes.io/instance-type"), label("karpenter.sh/capacity-type"));
         NodeRow {
+            created: metadata.creation_timestamp.map(|time| time.0.as_second()),
             schedulable: !spec.unschedulable.unwrap_or(false),
             disrupted: metadata.deletion_timestamp.is_some() || has(&DISRUPTION_TAINTS).next().is_some(),
             conditions,
@@ -259,6 +293,7 @@ impl Nodes {
             address: internal.map(|address| (address, port)),
             pool: [self.shared(pool), self.shared(instance), self.shared(capacity)],
             images,
+            groups,
             counts,
         }
     }
@@ -332,6 +367,9 @@ impl Keep for Nodes {
         }
     }
 }
+
+/// Families about groups of nodes, which only some clusters have.
+pub(super) static GROUP_FAMILIES: &[&Family] = &[&GROUP_READY.0, &GROUP_REQUIRED.0];
 
 /// Families about nodes.
 pub(super) static FAMILIES: &[&Family] = &[

@@ -13,6 +13,20 @@ use super::resources::{Amounts, Listed, named};
 
 kind!(Pod, "", "v1", "pods", "super::objects::labelled", spec: PodSpec, status: PodStatus);
 
+impl Pod {
+    /// Whether its node runs it.
+    pub(super) fn is_running(&self) -> bool {
+        self.status.phase == "Running"
+    }
+
+    /// Whether its containers were given an AWS role, by a service account's annotation or by EKS
+    /// Pod Identity, when it was created.
+    pub(super) fn has_aws_role(&self) -> bool {
+        let has = |name: &str| self.spec.containers.iter().flat_map(|container| &container.env).any(|variable| variable.name == name);
+        has("AWS_ROLE_ARN") && has("AWS_WEB_IDENTITY_TOKEN_FILE") || has("AWS_CONTAINER_CREDENTIALS_FULL_URI")
+    }
+}
+
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PodSpec {
@@ -34,7 +48,16 @@ pub(super) struct Container {
     pub(super) name: String,
     #[serde(default, deserialize_with = "or_default")]
     pub(super) resources: Resources,
+    #[serde(default, deserialize_with = "or_default")]
+    env: Vec<Variable>,
     restart_policy: Option<String>,
+}
+
+/// Only the name: values may be secrets.
+#[derive(Debug, Clone, Deserialize)]
+struct Variable {
+    #[serde(default, deserialize_with = "or_default")]
+    name: String,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

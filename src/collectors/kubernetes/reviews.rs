@@ -39,12 +39,20 @@ static ANNOTATED: StateSet<5> = state_set(
     "Whether an object has an annotation that is not empty, from its metadata in the Kubernetes API.",
 );
 
+static IDENTITY: StateSet<4> = state_set(
+    "readiness_object_identity_state",
+    &["expected", "other", "unknown"],
+    &["cluster", "resource", "namespace", "name"],
+    "Whether an object is the very one that is configured, by metadata.uid in the Kubernetes API; unknown when it does not exist or may not be looked at.",
+);
+
 /// Families about access, about objects, about annotations.
 pub(super) static ACCESS_FAMILIES: &[&Family] = &[&ALLOWED.0];
 pub(super) static OBJECT_FAMILIES: &[&Family] = &[&PRESENT.0];
 pub(super) static ANNOTATION_FAMILIES: &[&Family] = &[&ANNOTATED.0];
+pub(super) static IDENTITY_FAMILIES: &[&Family] = &[&IDENTITY.0];
 /// All of them.
-pub(super) static FAMILIES: &[&Family] = &[&ALLOWED.0, &PRESENT.0, &ANNOTATED.0];
+pub(super) static FAMILIES: &[&Family] = &[&ALLOWED.0, &PRESENT.0, &ANNOTATED.0, &IDENTITY.0];
 
 /// Metadata only: the content of a Secret must not travel.
 /// Source: <https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches>
@@ -137,7 +145,7 @@ impl Reviews {
     }
 
     async fn object(&self, client: &Client, object: &ObjectRef) -> Answer {
-        let ObjectRef { api_version, resource, namespace, name, annotation, .. } = object;
+        let ObjectRef { api_version, resource, namespace, name, annotation, uid, .. } = object;
         let root = if api_version.contains('/') { "apis" } else { "api" };
         let scope = if namespace.is_empty() { String::new() } else { format!("namespaces/{namespace}/") };
         let what = format!("get {resource} {name}");
@@ -145,21 +153,29 @@ impl Reviews {
         let labels = || [self.cluster.as_str(), resource, namespace, name];
         let annotated =
             |state: &str| annotation.as_ref().map(|annotation| ANNOTATED.sample([self.cluster.as_str(), resource, namespace, name, annotation], state));
+        let identified = |state: &str| uid.as_ref().map(|_| IDENTITY.sample(labels(), state));
         match found {
             Ok(found) => {
+                let same = uid.is_some() && found.metadata.uid == *uid;
                 let annotations = found.metadata.annotations.unwrap_or_default();
                 let has = annotation.as_ref().and_then(|annotation| annotations.get(annotation)).is_some_and(|value| !value.is_empty());
-                Answer::Seen([PRESENT.sample(labels(), "present")].into_iter().chain(annotated(if has { "present" } else { "absent" })).collect())
+                Answer::Seen(
+                    [PRESENT.sample(labels(), "present")]
+                        .into_iter()
+                        .chain(annotated(if has { "present" } else { "absent" }))
+                        .chain(identified(if same { "expected" } else { "other" }))
+                        .collect(),
+                )
             }
-            Err(error) if error.class == ErrorClass::NotFound => {
-                Answer::Seen([PRESENT.sample(labels(), "absent").with_detail(&error.message)].into_iter().chain(annotated("absent")).collect())
-            }
+            Err(error) if error.class == ErrorClass::NotFound => Answer::Seen(
+                [PRESENT.sample(labels(), "absent").with_detail(&error.message)].into_iter().chain(annotated("absent")).chain(identified("unknown")).collect(),
+            ),
             // A refusal is not an absence.
             Err(error) => {
                 let group = api_version.split_once('/').map_or_else(String::new, |(group, _)| format!(".{group}"));
                 let missing = self.missing(&error, "get", &format!("{resource}{group}"));
                 let unknown = PRESENT.sample(labels(), "unknown").with_detail(&error.message);
-                Answer::Unseen([unknown].into_iter().chain(annotated("unknown")).chain(missing).collect(), error)
+                Answer::Unseen([unknown].into_iter().chain(annotated("unknown")).chain(identified("unknown")).chain(missing).collect(), error)
             }
         }
     }

@@ -73,7 +73,9 @@ fn fields_that_are_missing_or_null_are_what_the_api_means_by_that() {
         json!({ "metadata": { "name": "a", "labels": null }, "spec": null, "status": { "conditions": null, "allocatable": null, "images": null } }),
     ]);
     says(&told, "node_schedulable eu/a = 1");
-    says(&told, "node_condition_state eu/a/Ready = unknown");
+    for condition in ["Ready", "MemoryPressure", "DiskPressure", "PIDPressure"] {
+        says(&told, &format!("node_condition_state eu/a/{condition} = unknown"));
+    }
     assert!(!told.iter().any(|line| line.contains("bytes")), "absent is not zero: {told:?}");
     let told = rows::<CronJob>(&[json!({ "metadata": { "name": "a" }, "spec": {} })]);
     says(&told, "cronjob_suspended eu/s/K//a = 0");
@@ -302,7 +304,10 @@ async fn trying_again_is_no_proof_of_life() {
 fn a_cluster_promises_only_what_is_watched_in_it_and_says_what_is_off() {
     let text = "{ nodes: false, workloads: [{ name: w, kind: CronJob, namespace: n, names: [a], clusters: [eu] }] }";
     let config: Config = serde_saphyr::from_str(text).unwrap();
-    let promised = |name: &str| cluster::Cluster::new(name, &config, &[]).emitted();
+    let promised = |name: &str| {
+        let settings: ClusterConfig = serde_saphyr::from_str(&format!("{{ name: {name}, in_cluster: true }}")).unwrap();
+        cluster::Cluster::new(&settings, &config.of(name), &[]).emitted()
+    };
     assert!(promised("eu").contains(&"readiness_cronjob_suspended") && !promised("eu").contains(&"readiness_node_schedulable"));
     assert!(!promised("us").contains(&"readiness_cronjob_suspended"));
     assert!(off(&config).contains(&("readiness_node_schedulable", "nodes")) && off(&config).contains(&("readiness_nodepool_limit", "karpenter")));
@@ -313,7 +318,7 @@ fn every_wrong_part_is_named_in_one_run() {
     let text = r#"
 clusters:
   - { name: eu, eks: { name: x, region: eu-west-2, role_arn: reader }, proxy: "http://user:hunter2@proxy" }
-  - { name: us, server: "https://us.example.com" }
+  - { name: us, server: "https://us.example.com", version: new }
 collectors:
   kubernetes:
     window: 1s
@@ -323,6 +328,8 @@ collectors:
     workspaces: [{ name: w, namespaces: [], cpu: { min: "4", max: "2" } }]
     capacity: { workspaces: wrong, cpu: ten, memory: "0", share: 0, nodepools: [{ name: p, memory: lots }] }
     karpenter: { node_classes: ec2, clusters: [eo] }
+    gpu_operator: { clusters: [gpu] }
+    node_groups: [{ name: g, at_least: 1 }, { name: g, at_least: 2 }]
     clients: [{ name: kubectl, version: latest }]
 "#;
     let error = crate::config::load_str(text, "wrong", std::path::Path::new("."), None).err().unwrap().to_string();
@@ -343,6 +350,9 @@ collectors:
         "capacity.workspaces: must name a selector of workspaces",
         "capacity.share: must be above 0",
         "karpenter.clusters[0]: must name a configured cluster",
+        "gpu_operator.clusters[0]: must name a configured cluster",
+        "node_groups[1]",
+        "clusters[1].version: must be a version",
         "clients[0].version: must be a version",
     ] {
         assert!(error.contains(part), "{part} is not in\n{error}");

@@ -9,51 +9,73 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 
-use super::api;
+use super::api::{self, List};
+use super::clock::now;
 use super::cluster::{Cluster, PodQuery};
 use super::connect::Link;
 use super::objects::or_default;
-use super::pod::Pod;
+use super::replicas::{self, WORKLOAD_KINDS};
 use super::resources::{Listed, largest, named};
 use crate::driver::Poll;
-use crate::metric::{Family, Gauge, Sample, Unit, gauge};
+use crate::metric::{Coverage, Family, Gauge, StateSet, Unit, gauge, state_set};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
 
+const NODE_STATES: &str = "readiness_node_usage_state";
+const NODE_SEEN: Coverage = Coverage { states: NODE_STATES, seen: &["reported", "starting"], kinds: &[], quiet: false };
+const WORKLOAD_STATES: &str = "readiness_workload_usage_state";
+const WORKLOAD_SEEN: Coverage = Coverage { states: WORKLOAD_STATES, seen: &["reported", "unlimited", "starting"], kinds: WORKLOAD_KINDS, quiet: true };
+const WORKLOAD: [&str; 5] = ["cluster", "selector", "kind", "namespace", "name"];
+
+/// For how long a node or a pod may be without metrics: the metrics server needs two looks, at
+/// most 15 s apart by default, at a kubelet that must have registered first.
+const START: i64 = 120;
+
+static NODE_STATE: StateSet<2> = state_set(
+    NODE_STATES,
+    &["reported", "starting", "missing"],
+    &["cluster", "node"],
+    "Whether the metrics.k8s.io API reports the use of a node; starting while the node is younger than two minutes.",
+);
 static NODE_CPU: Gauge<2> = gauge(
     "readiness_node_cpu_used_ratio",
     Unit::Ratio,
     &["cluster", "node"],
     "CPU that a node uses, as a share of its allocatable, cached from the metrics.k8s.io API.",
-);
+)
+.covered_by(NODE_SEEN);
 static NODE_MEMORY: Gauge<2> = gauge(
     "readiness_node_memory_used_ratio",
     Unit::Ratio,
     &["cluster", "node"],
     "Working set of a node, as a share of its allocatable memory, cached from the metrics.k8s.io API.",
+)
+.covered_by(NODE_SEEN);
+static WORKLOAD_STATE: StateSet<5> = state_set(
+    WORKLOAD_STATES,
+    &["reported", "unlimited", "starting", "missing"],
+    &WORKLOAD,
+    "Whether the metrics.k8s.io API reports the use of all running containers of a workload; unlimited when none has a limit to compare it with.",
 );
 static CONTAINER_CPU: Gauge<5> = gauge(
     "readiness_workload_cpu_limit_used_ratio",
     Unit::Ratio,
-    &["cluster", "selector", "kind", "namespace", "name"],
+    &WORKLOAD,
     "CPU of the busiest container of a workload, as a share of its limit, cached from the metrics.k8s.io API.",
-);
+)
+.covered_by(WORKLOAD_SEEN);
 static CONTAINER_MEMORY: Gauge<5> = gauge(
     "readiness_workload_memory_limit_used_ratio",
     Unit::Ratio,
-    &["cluster", "selector", "kind", "namespace", "name"],
+    &WORKLOAD,
     "Working set of the fullest container of a workload, as a share of its limit, cached from the metrics.k8s.io API.",
-);
+)
+.covered_by(WORKLOAD_SEEN);
 
 /// Families about nodes, and about workloads.
-pub(super) static NODE_FAMILIES: &[&Family] = &[&NODE_CPU.0, &NODE_MEMORY.0];
-pub(super) static WORKLOAD_FAMILIES: &[&Family] = &[&CONTAINER_CPU.0, &CONTAINER_MEMORY.0];
+pub(super) static NODE_FAMILIES: &[&Family] = &[&NODE_STATE.0, &NODE_CPU.0, &NODE_MEMORY.0];
+pub(super) static WORKLOAD_FAMILIES: &[&Family] = &[&WORKLOAD_STATE.0, &CONTAINER_CPU.0, &CONTAINER_MEMORY.0];
 /// Families about use.
-pub(super) static FAMILIES: &[&Family] = &[&NODE_CPU.0, &NODE_MEMORY.0, &CONTAINER_CPU.0, &CONTAINER_MEMORY.0];
-
-#[derive(Deserialize)]
-struct List<T> {
-    items: Vec<T>,
-}
+pub(super) static FAMILIES: &[&Family] = &[&NODE_STATE.0, &NODE_CPU.0, &NODE_MEMORY.0, &WORKLOAD_STATE.0, &CONTAINER_CPU.0, &CONTAINER_MEMORY.0];
 
 #[derive(Deserialize)]
 struct Meta {
@@ -81,6 +103,13 @@ struct ContainerMetrics {
     usage: Listed,
 }
 
+/// What the containers of a workload use.
+struct Use {
+    state: &'static str,
+    /// The largest shares of their limits of CPU and memory.
+    most: [Option<f64>; 2],
+}
+
 /// Asks the metrics API of one cluster.
 pub(super) struct Metrics {
     cluster: Arc<Cluster>,
@@ -96,59 +125,83 @@ impl Metrics {
 
     async fn ask(&self) -> Result<Observation, CollectError> {
         self.cluster.nodes_listed(self.interval).await;
-        let allocatable = self.cluster.allocatable();
-        let allocatable = allocatable.ok_or_else(|| CollectError::new(ErrorClass::NotFound, "ask metrics.k8s.io: the nodes of the cluster are not known"))?;
+        let sizes = self.cluster.sizes();
+        let sizes = sizes.ok_or_else(|| CollectError::new(ErrorClass::NotFound, "ask metrics.k8s.io: the nodes of the cluster are not known"))?;
         let client = self.link.client().await?;
         let what = "list nodes.metrics.k8s.io";
         let nodes: List<NodeMetrics> = api::get(&client, "/apis/metrics.k8s.io/v1beta1/nodes", what, self.timeout).await?;
-        let mut samples = Vec::new();
-        let cluster = self.cluster.name();
-        for NodeMetrics { metadata, usage } in &nodes.items {
-            let Some((name, amounts)) = allocatable.get_key_value(metadata.name.as_str()) else { continue };
-            let used = named(usage);
-            for (family, at) in [(&NODE_CPU, 0), (&NODE_MEMORY, 1)] {
-                let ratio = used[at].zip(amounts[at].filter(|amount| *amount > 0.0)).map(|(used, all)| used / all);
-                samples.extend(ratio.map(|ratio| family.sample([Arc::clone(cluster), Arc::clone(name)], ratio)));
-            }
-        }
-        if samples.is_empty() && !allocatable.is_empty() {
+        let used: BTreeMap<&str, [Option<f64>; 4]> = nodes.items.iter().map(|node| (node.metadata.name.as_str(), named(&node.usage))).collect();
+        if !sizes.is_empty() && !sizes.keys().any(|name| used.contains_key(&**name)) {
             return Err(CollectError::new(ErrorClass::Malformed, format!("{what}: it names none of the cluster's nodes")));
         }
-        let queries = self.cluster.workload_pods();
-        let calls = 1 + 2 * queries.len() as u64;
-        let objects = nodes.items.len();
-        for query in queries {
-            self.workload(&client, &query, &mut samples).await?;
+        let mut samples = Vec::new();
+        for (name, (created, offered)) in &sizes {
+            let labels = || [Arc::clone(&self.cluster.name), Arc::clone(name)];
+            let used = used.get(&**name).copied().unwrap_or_default();
+            let ratio = |at: usize| Some(used[at]? / offered[at].filter(|amount| *amount > 0.0)?);
+            let state = match (ratio(0), ratio(1)) {
+                (Some(cpu), Some(memory)) => {
+                    samples.extend([NODE_CPU.sample(labels(), cpu), NODE_MEMORY.sample(labels(), memory)]);
+                    "reported"
+                }
+                _ if now() - created < START => "starting",
+                _ => "missing",
+            };
+            let state = NODE_STATE.sample(labels(), state);
+            samples.push(if state.state() == Some("missing") { state.with_detail("the metrics API does not report its use") } else { state });
         }
-        Ok(Observation::new(samples, objects, calls))
+        let (workloads, calls) = replicas::of_each(&self.cluster, |query| self.workload(&client, query)).await;
+        for (labels, uses) in workloads {
+            match uses {
+                Err(why) => samples.push(WORKLOAD_STATE.sample(labels, "missing").with_detail(&why)),
+                Ok(Use { state, most }) => {
+                    samples.push(WORKLOAD_STATE.sample(labels.clone(), state));
+                    for (family, ratio) in [(&CONTAINER_CPU, most[0]), (&CONTAINER_MEMORY, most[1])] {
+                        samples.extend(ratio.map(|ratio| family.sample(labels.clone(), ratio)));
+                    }
+                }
+            }
+        }
+        let objects = nodes.items.len();
+        Ok(Observation::new(samples, objects, 1 + 2 * calls))
     }
 
     /// The fullest container of a workload. Limits are asked for here and not taken from the watch,
     /// which keeps none by container.
-    async fn workload(&self, client: &kube::Client, query: &PodQuery, samples: &mut Vec<Sample>) -> Result<(), CollectError> {
-        let selector: String = url::form_urlencoded::byte_serialize(query.labels.as_bytes()).collect();
-        let namespace = &query.key.namespace;
-        let path = format!("/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods?labelSelector={selector}");
+    async fn workload(&self, client: &kube::Client, query: PodQuery) -> Result<Use, CollectError> {
+        let path = format!("/apis/metrics.k8s.io/v1beta1/{}", query.path());
         let used: List<PodMetrics> = api::get(client, &path, "list pods.metrics.k8s.io", self.timeout).await?;
-        let path = format!("/api/v1/namespaces/{namespace}/pods?labelSelector={selector}");
-        let pods: List<Pod> = api::get(client, &path, "list pods", self.timeout).await?;
-        let limits: BTreeMap<(&str, &str), [Option<f64>; 4]> = pods
+        let pods = replicas::list(client, &query, self.timeout).await?;
+        let uses: BTreeMap<(&str, &str), [Option<f64>; 4]> = used
             .items
             .iter()
-            .flat_map(|pod| pod.spec.containers.iter().map(move |container| (pod, container)))
-            .map(|(pod, container)| ((pod.metadata.name.as_deref().unwrap_or_default(), container.name.as_str()), named(&container.resources.limits)))
+            .flat_map(|pod| pod.containers.iter().map(move |container| (pod, container)))
+            .map(|(pod, container)| ((pod.metadata.name.as_str(), container.name.as_str()), named(&container.usage)))
             .collect();
-        let shares = used.items.iter().flat_map(|pod| pod.containers.iter().map(move |container| (pod, container))).filter_map(|(pod, container)| {
-            let limits = limits.get(&(pod.metadata.name.as_str(), container.name.as_str()))?;
-            let used = named(&container.usage);
-            Some([0, 1].map(|at| used[at].zip(limits[at].filter(|limit| *limit > 0.0)).map(|(used, limit)| used / limit)))
-        });
-        let most = shares.fold([None, None], largest);
-        for (family, ratio) in [(&CONTAINER_CPU, most[0]), (&CONTAINER_MEMORY, most[1])] {
-            let labels = [self.cluster.name(), &query.selector, &query.kind, namespace, &query.key.name].map(Arc::clone);
-            samples.extend(ratio.map(|ratio| family.sample(labels, ratio)));
+        let (mut most, mut missing, mut starting) = ([None, None], false, false);
+        for pod in pods.iter().filter(|pod| pod.is_running()) {
+            let name = pod.metadata.name.as_deref().unwrap_or_default();
+            let young = pod.metadata.creation_timestamp.as_ref().is_some_and(|time| now() - self.cluster.clock.ours(time) < START);
+            for container in &pod.spec.containers {
+                let limits = named(&container.resources.limits);
+                match uses.get(&(name, container.name.as_str())) {
+                    Some(used) => {
+                        most = largest(most, [0, 1].map(|at| Some(used[at]? / limits[at].filter(|limit| *limit > 0.0)?)));
+                        let silent = |at: usize| used[at].is_none() && limits[at].is_some();
+                        missing |= silent(0) || silent(1);
+                    }
+                    None if young => starting = true,
+                    None => missing = true,
+                }
+            }
         }
-        Ok(())
+        let state = match most {
+            _ if missing => "missing",
+            _ if starting => "starting",
+            [None, None] => "unlimited",
+            _ => "reported",
+        };
+        Ok(Use { state, most })
     }
 }
 

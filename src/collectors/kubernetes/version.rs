@@ -16,6 +16,12 @@ pub(super) fn behind(server: &str, other: &str) -> Option<i64> {
     (major == other_major).then(|| i64::from(own) - i64::from(other))
 }
 
+/// Whether a version is what `expected` says, as far as that goes: `1.33` takes every patch of it.
+pub(super) fn is(version: &str, expected: &str) -> bool {
+    let bare = |text: &'_ str| text.strip_prefix('v').unwrap_or(text).to_owned();
+    bare(version).strip_prefix(&bare(expected)).is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_digit()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,5 +36,14 @@ mod tests {
         assert_eq!(behind("v1.33.4", "v1.30.9"), Some(3));
         assert_eq!(behind("v1.33.4", "v1.34.0"), Some(-1));
         assert_eq!(behind("v1.33.4", "v2.0.0"), None);
+    }
+
+    #[test]
+    fn an_expected_version_is_compared_as_far_as_it_goes() {
+        for (expected, same) in
+            [("1.33", true), ("v1.33.4", true), ("v1.33.4-eks-1", true), ("1.3", false), ("1.34", false), ("v1.33.40", false), ("1.33.", false)]
+        {
+            assert_eq!(is("v1.33.4-eks-1", expected), same, "{expected}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Deserialize;
 
+use super::clock::now;
 use super::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
 use super::sight::{looked_at, seen};
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
@@ -41,6 +42,13 @@ static PREVIOUS: Gauge<5> = gauge(
     "Highest revision below a Deployment's current one that a ReplicaSet still holds; 0 when there is nothing to go back to.",
 )
 .covered_by(DEPLOYMENTS);
+static ROLLOUT: Gauge<5> = gauge(
+    "readiness_deployment_rollout_duration_seconds",
+    Unit::Seconds,
+    &WORKLOAD,
+    "How long the last rollout of a Deployment took, from the creation of its ReplicaSet to NewReplicaSetAvailable in the Kubernetes API; while one runs, how long it has. Rolling back to an older ReplicaSet has no known beginning.",
+)
+.covered_by(DEPLOYMENTS.quiet());
 static CHANGE_CAUSE: Gauge<6> = gauge(
     "readiness_deployment_change_cause_info",
     Unit::Number,
@@ -107,6 +115,16 @@ pub(super) struct ReplicaStatus {
     #[serde(default, deserialize_with = "or_default")]
     available_replicas: u32,
     observed_generation: Option<i64>,
+    #[serde(default, deserialize_with = "or_default")]
+    conditions: Vec<Progress>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Progress {
+    r#type: String,
+    reason: Option<String>,
+    last_update_time: Option<Time>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -148,6 +166,7 @@ pub(super) struct Replicas {
     pub(super) uid: String,
     revision: Option<u64>,
     cause: Option<String>,
+    rollout: Rollout,
     /// The labels of its pods, as a query.
     pub(super) pods: String,
 }
@@ -162,6 +181,7 @@ pub(super) struct Schedule {
 }
 
 const REVISION_ANNOTATION: &str = "deployment.kubernetes.io/revision";
+const REVISION_HISTORY_ANNOTATION: &str = "deployment.kubernetes.io/revision-history";
 /// Characters of a change cause that are exported; a command line can be very long.
 const CAUSE: usize = 80;
 
@@ -185,7 +205,31 @@ fn row(meta: ObjectMeta, counts: [u32; 4], observed: bool, selector: &PodSelecto
         uid: meta.uid.unwrap_or_default(),
         revision: annotations.get(REVISION_ANNOTATION).and_then(|revision| revision.parse().ok()),
         cause: annotations.get("kubernetes.io/change-cause").map(|cause| without_arguments(cause)),
+        rollout: Rollout::Unknown,
         pods: labels.join(","),
+    }
+}
+
+/// How far the rollout of the present template is. Pods that fail later do not change that.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Rollout {
+    /// The controller does not say, because the Deployment has no deadline for its progress.
+    Unknown,
+    Running,
+    /// On the cluster's clock.
+    Done(i64),
+}
+
+impl Rollout {
+    /// The time of the last update, since that of the last transition is of the first rollout ever.
+    /// Source: `pkg/controller/deployment/progress.go` of Kubernetes.
+    fn of(conditions: &[Progress]) -> Self {
+        let Some(progress) = conditions.iter().find(|condition| condition.r#type == "Progressing") else { return Self::Unknown };
+        match &progress.last_update_time {
+            _ if progress.reason.as_deref() != Some("NewReplicaSetAvailable") => Self::Running,
+            Some(time) => Self::Done(time.0.as_second()),
+            None => Self::Unknown,
+        }
     }
 }
 
@@ -193,7 +237,7 @@ fn replicated(meta: ObjectMeta, spec: &ReplicaSpec, status: &ReplicaStatus) -> R
     // `replicas` defaults to 1 on the server; an object without it was never defaulted.
     let counts = [spec.replicas.unwrap_or(1), status.ready_replicas, status.updated_replicas, status.available_replicas];
     let observed = status.observed_generation >= meta.generation;
-    row(meta, counts, observed, &spec.selector)
+    Replicas { rollout: Rollout::of(&status.conditions), ..row(meta, counts, observed, &spec.selector) }
 }
 
 fn replica_facts<'a>(rows: impl Iterator<Item = (&'a Key, &'a Replicas)>, place: &Place, samples: &mut Vec<Sample>) {
@@ -263,6 +307,9 @@ impl Kind for DaemonSet {
 pub(super) struct Owned {
     owner: String,
     revision: Option<u64>,
+    created: Option<i64>,
+    /// Whether a rollback took it up again.
+    reused: bool,
 }
 
 impl Kind for ReplicaSet {
@@ -273,7 +320,10 @@ impl Kind for ReplicaSet {
     fn row(self) -> Owned {
         let owners = self.metadata.owner_references.unwrap_or_default();
         let revision = self.metadata.annotations.as_ref().and_then(|annotations| annotations.get(REVISION_ANNOTATION)?.parse().ok());
-        Owned { owner: owners.into_iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid).unwrap_or_default(), revision }
+        let created = self.metadata.creation_timestamp.map(|time| time.0.as_second());
+        let reused = self.metadata.annotations.is_some_and(|annotations| annotations.contains_key(REVISION_HISTORY_ANNOTATION));
+        let owner = owners.into_iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid).unwrap_or_default();
+        Owned { owner, revision, created, reused }
     }
 
     fn facts(_: &Rows<Self>, _: &Place, _: &mut Vec<Sample>) {}
@@ -312,8 +362,16 @@ pub(super) fn revisions(deployments: &Rows<Deployment>, sets: &Rows<ReplicaSet>,
     for (key, row) in deployments.iter() {
         if let Some(revision) = row.revision {
             samples.push(REVISION.sample(labels(place, key), revision as f64));
-            let own = sets.iter().map(|(_, set)| set).filter(|set| set.owner == row.uid);
-            let previous = own.filter_map(|set| set.revision).filter(|other| *other < revision).max();
+            let own = || sets.iter().map(|(_, set)| set).filter(|set| set.owner == row.uid);
+            let current = own().find(|set| set.revision == Some(revision) && !set.reused);
+            let end = match row.rollout {
+                Rollout::Unknown => None,
+                Rollout::Running => Some(now() + place.clock.ahead()),
+                Rollout::Done(at) => Some(at),
+            };
+            let duration = current.and_then(|set| set.created).zip(end).map(|(start, end)| (end - start).max(0));
+            samples.extend(duration.map(|duration| ROLLOUT.sample(labels(place, key), duration as f64)));
+            let previous = own().filter_map(|set| set.revision).filter(|other| *other < revision).max();
             samples.push(PREVIOUS.sample(labels(place, key), previous.unwrap_or(0) as f64));
         }
         if let Some(cause) = &row.cause {
@@ -329,7 +387,7 @@ pub(super) fn required<'a>(keys: impl Iterator<Item = &'a Key>, replicas: u32, p
 }
 
 /// Families that follow from several scopes.
-pub(super) static REVISION_FAMILIES: &[&Family] = &[&REVISION.0, &PREVIOUS.0, &CHANGE_CAUSE.0];
+pub(super) static REVISION_FAMILIES: &[&Family] = &[&REVISION.0, &PREVIOUS.0, &ROLLOUT.0, &CHANGE_CAUSE.0];
 pub(super) static REQUIRED_FAMILIES: &[&Family] = &[&REQUIRED.0];
 
 /// Families about workloads.
@@ -342,6 +400,7 @@ pub(super) static FAMILIES: &[&Family] = &[
     &REQUIRED.0,
     &REVISION.0,
     &PREVIOUS.0,
+    &ROLLOUT.0,
     &CHANGE_CAUSE.0,
     &SUSPENDED.0,
     &LAST_SCHEDULE.0,

@@ -69,6 +69,11 @@ impl Estate {
         self.started
     }
 
+    /// When what runs was last deployed: long enough ago that nothing of it is still starting.
+    pub(crate) fn rolled_out(&self) -> Timestamp {
+        self.started.checked_sub(1.hour()).unwrap_or_default()
+    }
+
     /// When a fault was switched on; when the estate started, if it is off.
     pub(crate) fn since(&self, name: &str) -> Timestamp {
         self.on.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied().unwrap_or(self.started)

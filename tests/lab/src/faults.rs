@@ -65,6 +65,11 @@ const CLUSTER: &[&str] = &[
     "NodeCpuHigh",
     "NodeMemoryHigh",
     "WorkloadNearItsLimit",
+    "WorkloadScaledToZero",
+    "WorkloadRestarted",
+    "RolloutSlow",
+    "ClusterVersionUnexpected",
+    "NodeCapacityInsufficient",
 ];
 /// Checks that kubelets answer.
 const SUMMARY: &[&str] = &["NodeStorageHigh", "NodeInodesHigh", "PodStorageNearLimit", "VolumeNearlyFull"];
@@ -79,6 +84,8 @@ const PODS: &[&str] = &[
     "ContainersOomKilled",
     "ContainerRestartsHigh",
     "PodStorageNearLimit",
+    "WorkloadNearItsLimit",
+    "WorkloadRestarted",
 ];
 /// The same without what events tell as well, and with what asks for pods by itself.
 const LISTS: &[&str] = &[
@@ -90,10 +97,9 @@ const LISTS: &[&str] = &[
     "PodsEvicted",
     "ContainersOomKilled",
     "ContainerRestartsHigh",
-    "NodeCpuHigh",
-    "NodeMemoryHigh",
     "WorkloadNearItsLimit",
     "PodStorageNearLimit",
+    "WorkloadRestarted",
 ];
 /// Checks that the metrics API answers.
 const USE: &[&str] = &["NodeCpuHigh", "NodeMemoryHigh", "WorkloadNearItsLimit"];
@@ -115,7 +121,20 @@ const HTTPS: &[&str] = &["EndpointUnhealthy", "WildcardRouteBroken", "EndpointId
 /// Every fault.
 pub static FAULTS: &[Fault] = &[
     red("node-not-ready", "a node in us-west-2 reports Ready=False", &["NodeNotReady"]),
-    red("node-silent", "the kubelet of a node in us-west-2 stops reporting", &["NodeNotReady"]),
+    Fault {
+        name: "node-silent",
+        what: "the kubelet of a node in us-west-2 stops reporting",
+        red: &["NodeNotReady"],
+        unknown: &["NodeDiskPressure", "NodeMemoryPressure", "NodePidPressure"],
+    },
+    red("node-gone", "a node of us-east-2 is gone", &["NodesMissing"]),
+    Fault {
+        name: "node-without-conditions",
+        what: "the kubelet of a node in us-west-2 does not say what it is short of",
+        red: &[],
+        unknown: &["NodeDiskPressure", "NodeMemoryPressure", "NodePidPressure"],
+    },
+    red("node-gpu-operator-not-ready", "the GPU operator of us-east-2 is not ready", &["GpuOperatorNotReady"]),
     red("node-disk-pressure", "a node in us-east-2 runs out of disk", &["NodeDiskPressure"]),
     red("node-memory-pressure", "a node in us-east-2 runs out of memory", &["NodeMemoryPressure"]),
     red("node-cordoned", "a node in eu-west-2 is cordoned", &["NodeCordoned"]),
@@ -124,6 +143,10 @@ pub static FAULTS: &[Fault] = &[
     red("proxy-rollout-stuck", "the rollout of the Oregon proxy does not finish", &["ProxiesNotReady"]),
     red("provisioners-scaled-down", "provisioners are scaled to two", &["ProvisionersBelowBaseline"]),
     red("litellm-crash", "one LiteLLM pod crashes", &["LiteLlmNotReady"]),
+    red("litellm-restarted", "a LiteLLM container has restarted since its rollout", &["WorkloadRestarted"]),
+    red("litellm-scaled-down", "LiteLLM is scaled to nothing", &["WorkloadScaledToZero"]),
+    red("rollout-slow", "the last rollout of the control plane took over six minutes", &["RolloutSlow"]),
+    red("provisioners-without-role", "a provisioner is older than the role of its service account", &["WorkloadWithoutAwsRole"]),
     Fault {
         name: "load-balancer-gone",
         what: "the London Service loses its load balancer",
@@ -131,7 +154,12 @@ pub static FAULTS: &[Fault] = &[
         // Its names have nothing left to be compared with.
         unknown: &["DnsTargetMismatch"],
     },
-    Fault { name: "selector-empty", what: "the LiteLLM deployment is deleted", red: &[], unknown: &["LiteLlmNotReady"] },
+    Fault {
+        name: "selector-empty",
+        what: "the LiteLLM deployment is deleted",
+        red: &[],
+        unknown: &["LiteLlmNotReady", "RolloutSlow", "WorkloadNearItsLimit", "WorkloadRestarted", "WorkloadScaledToZero"],
+    },
     red("london-503", "the London health endpoint answers 503", &["EndpointUnhealthy"]),
     Fault {
         name: "london-hang",
@@ -221,7 +249,7 @@ pub static FAULTS: &[Fault] = &[
         name: "forbidden-deployments",
         what: "deployments in us-west-2 may not be read",
         red: &[],
-        unknown: &["KarpenterNotReady", "ProxiesNotReady", "WorkloadNearItsLimit"],
+        unknown: &["KarpenterNotReady", "ProxiesNotReady", "WorkloadNearItsLimit", "WorkloadScaledToZero", "WorkloadRestarted", "RolloutSlow"],
     },
     red("watch-gone", "watches in us-west-2 end with 410 Gone", &[]),
     red("watch-compacted", "etcd of us-west-2 is compacted again and again, so that watches must list anew", &[]),
@@ -265,6 +293,8 @@ pub static FAULTS: &[Fault] = &[
     red("use-of-memory-high", "a node in us-east-2 has little memory left", &["NodeMemoryHigh"]),
     red("use-of-limit-high", "LiteLLM is close to its memory limit", &["WorkloadNearItsLimit"]),
     Fault { name: "metrics-api-gone", what: "the metrics API of us-west-2 is not available", red: &[], unknown: USE },
+    Fault { name: "metrics-of-a-node-missing", what: "the metrics API leaves a node of us-east-2 out", red: &[], unknown: &["NodeCpuHigh", "NodeMemoryHigh"] },
+    Fault { name: "metrics-of-a-pod-missing", what: "the metrics API leaves a LiteLLM pod out", red: &[], unknown: &["WorkloadNearItsLimit"] },
     red("nodepool-not-ready", "a NodePool in eu-west-2 is not ready", &["NodePoolNotReady"]),
     red("nodepool-registration-fails", "nodes of a NodePool in eu-west-2 do not register", &["NodePoolRegistrationFailing"]),
     red("nodepool-exhausted", "a NodePool in us-east-2 has reached its limit", &["NodePoolNearLimit"]),
@@ -273,6 +303,7 @@ pub static FAULTS: &[Fault] = &[
     red("nodeclaim-expires-in-event", "a node in eu-west-2 expires while the event runs", &["NodeClaimExpiresDuringEvent"]),
     red("nodeclaim-drifted", "a node in eu-west-2 has drifted", &["NodeClaimDrifted"]),
     red("nodeclaim-launched-slowly", "a node in eu-west-2 took twenty minutes to launch", &["NodeLaunchSlow"]),
+    red("nodeclaim-no-capacity", "the cloud has no machine of the size that Karpenter asks for", &["NodeCapacityInsufficient"]),
     Fault { name: "crd-of-another-version", what: "us-west-2 serves an older version of Karpenter's resources", red: &[], unknown: KARPENTER },
     red("quota-nearly-used", "a quota in us-east-2 is at 95 %", &["ResourceQuotaNearlyUsed"]),
     red("limit-range-gone", "the namespace of the workspaces has no LimitRange", &["WorkspaceNamespaceUnbounded"]),
@@ -287,13 +318,15 @@ pub static FAULTS: &[Fault] = &[
     },
     red("access-denied", "the deployer may no longer patch deployments", &["AccessMissing"]),
     red("namespace-gone", "a namespace is deleted", &["ObjectMissing"]),
+    red("namespace-of-another-cluster", "the credentials for us-east-2 lead to another cluster", &["ObjectIdentityMismatch"]),
     red("role-annotation-gone", "the service account of the provisioners has no role", &["ObjectAnnotationMissing"]),
     red("prometheus-selects-nothing", "Prometheus selects no ServiceMonitor", &["PrometheusSelectsNothing"]),
-    red("api-upgraded", "the us-west-2 API server is three versions ahead of kubectl", &["ClientVersionSkew"]),
+    red("api-upgraded", "the us-west-2 API server is three versions ahead of kubectl", &["ClientVersionSkew", "ClusterVersionUnexpected"]),
     red("clock-ahead", "the clock of us-west-2 is five minutes ahead", &["ClusterClockOff"]),
     red("rollback-gone", "the control plane has no earlier revision", &["RollbackTargetMissing"]),
     red("rotation-run-failed", "the last run of the key rotation failed", &["CronJobLastRunFailed"]),
     red("backup-too-old", "the last backup is two and a half days old", &["BackupTooOld"]),
+    Fault { name: "backup-never-made", what: "a schedule has made no backup yet", red: &["BackupTooOld"], unknown: &["BackupFailed"] },
     red("backup-failed", "the last backup failed in part", &["BackupFailed"]),
     red("backup-schedule-paused", "the schedule of the backups is paused", &["BackupScheduleOff"]),
     red("backup-location-gone", "the storage of the backups is not available", &["BackupLocationUnavailable"]),

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::config::validate::{References, name, pace, quoted, secret, unique};
 use crate::config::{Problem, SecretRef, Span};
 
-pub(super) use parts::here;
 pub use parts::{
-    Access, Backups, Capacity, ClientVersion, Karpenter, NodeClasses, ObjectRef, PoolTemplate, Prometheus, Range, Reach, Storage, Usage, WorkspaceSelector,
+    Access, Backups, Capacity, ClientVersion, GpuOperator, Karpenter, NodeClasses, NodeGroup, ObjectRef, PoolTemplate, Prometheus, Range, Reach, Storage,
+    Usage, WorkspaceSelector,
 };
 
 /// How a cluster is reached: in-cluster, by kubeconfig, or by server, CA and token.
@@ -43,6 +43,9 @@ pub struct ClusterConfig {
     /// An EKS cluster by name and region; its token is signed by this program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eks: Option<Eks>,
+    /// The version that it should have: `1.33` for any patch of it, or `v1.33.4`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// URL of a proxy to the API server; with `kubeconfig` the one that the file names is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
@@ -95,11 +98,16 @@ pub struct Config {
     pub services: Vec<ServiceRef>,
     /// Pods that people work in.
     pub workspaces: Vec<WorkspaceSelector>,
+    /// Nodes of which there must be a number.
+    pub node_groups: Vec<NodeGroup>,
     /// Images that every node should have cached.
     pub images: Vec<String>,
     /// Karpenter or EKS Auto Mode.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub karpenter: Option<Karpenter>,
+    /// The NVIDIA GPU Operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu_operator: Option<GpuOperator>,
     /// How many workspaces fit; needs nodes, pods and a workspace selector.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity: Option<Capacity>,
@@ -134,8 +142,10 @@ impl Default for Config {
             workloads: Vec::new(),
             services: Vec::new(),
             workspaces: Vec::new(),
+            node_groups: Vec::new(),
             images: Vec::new(),
             karpenter: None,
+            gpu_operator: None,
             capacity: None,
             prometheus: None,
             backups: None,
@@ -184,6 +194,10 @@ pub struct Selector {
     /// The clusters in which they must exist; all when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<String>,
+    /// Whether its pods must have been given an AWS role, by their service account's annotation or
+    /// by EKS Pod Identity. Pods that are older than the annotation have none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub aws_role: bool,
     /// Replicas by the number of participants: the band with the highest `above` that is passed
     /// counts, so the first is usually `{ above: 0, .. }`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -230,6 +244,9 @@ impl ClusterConfig {
         let ways = [self.in_cluster, self.kubeconfig.is_some(), self.server.is_some(), self.eks.is_some()];
         if ways.iter().filter(|way| **way).count() != 1 {
             problems.push(Problem::bare(path, "must have exactly one of in_cluster: true, kubeconfig, server and eks"));
+        }
+        if let Some(version) = self.version.as_ref().filter(|version| super::version::minor(version).is_none()) {
+            problems.push(Problem::new(format!("{path}.version"), "must be a version such as 1.33 or v1.33.4", quoted(version)));
         }
         if let Some(eks) = &self.eks {
             eks.validate(&format!("{path}.eks"), problems);

@@ -132,6 +132,34 @@ pub struct Karpenter {
     pub clusters: Vec<String>,
 }
 
+/// The NVIDIA GPU Operator.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GpuOperator {
+    /// The clusters that have it; all when empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clusters: Vec<String>,
+}
+
+/// Nodes of which there must be a number.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NodeGroup {
+    /// Unique name, the `group` label.
+    pub name: String,
+    /// Labels that its nodes have; all nodes when empty.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Whether its nodes have GPUs (`true`), have none (`false`), or either (left out).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<bool>,
+    /// How many of them must be ready and take new pods.
+    pub at_least: u32,
+    /// The clusters that have them; all when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clusters: Vec<String>,
+}
+
 /// Kinds of node classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -264,6 +292,9 @@ pub struct ObjectRef {
     /// An annotation that it must have, such as the role of a service account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotation: Option<String>,
+    /// The uid that it must have. That of the namespace `kube-system` tells which cluster this is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
     /// The clusters in which it must exist; all when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<String>,
@@ -283,12 +314,25 @@ pub struct ClientVersion {
     pub version: String,
 }
 
-/// Whether something concerns a cluster.
-pub(in crate::collectors::kubernetes) fn here(clusters: &[String], cluster: &str) -> bool {
-    clusters.is_empty() || clusters.iter().any(|name| name == cluster)
-}
-
 impl Config {
+    /// What of it concerns a cluster.
+    pub(in crate::collectors::kubernetes) fn of(&self, cluster: &str) -> Self {
+        let here = |clusters: &[String]| clusters.is_empty() || clusters.iter().any(|name| name == cluster);
+        let mut own = self.clone();
+        own.workloads.retain(|part| here(&part.clusters));
+        own.services.retain(|part| here(&part.clusters));
+        own.workspaces.retain(|part| here(&part.clusters));
+        own.node_groups.retain(|part| here(&part.clusters));
+        own.access.retain(|part| here(&part.clusters));
+        own.objects.retain(|part| here(&part.clusters));
+        own.karpenter = own.karpenter.filter(|part| here(&part.clusters));
+        own.gpu_operator = own.gpu_operator.filter(|part| here(&part.clusters));
+        own.capacity = own.capacity.filter(|part| here(&part.clusters));
+        own.prometheus = own.prometheus.filter(|part| here(&part.clusters));
+        own.backups = own.backups.filter(|part| here(&part.clusters));
+        own
+    }
+
     /// Reports every rule that the parts break.
     pub(super) fn validate_parts(&self, path: &str, references: &References<'_>, problems: &mut Vec<Problem>) {
         if self.window.0 < Span::secs(10).0 || self.window.0 > Span::days(7).0 {
@@ -304,6 +348,7 @@ impl Config {
         }
         self.validate_workspaces(path, references, problems);
         self.validate_clusters(path, references, problems);
+        unique(&format!("{path}.node_groups"), self.node_groups.iter().map(|group| group.name.as_str()), problems);
         unique(&format!("{path}.clients"), self.clients.iter().map(|client| client.name.as_str()), problems);
         for (index, client) in self.clients.iter().enumerate() {
             if crate::collectors::kubernetes::version::minor(&client.version).is_none() {
@@ -371,11 +416,13 @@ impl Config {
         let parts = [
             ("karpenter", self.karpenter.as_ref().map(|part| &part.clusters)),
             ("capacity", self.capacity.as_ref().map(|part| &part.clusters)),
+            ("gpu_operator", self.gpu_operator.as_ref().map(|part| &part.clusters)),
             ("prometheus", self.prometheus.as_ref().map(|part| &part.clusters)),
             ("backups", self.backups.as_ref().map(|part| &part.clusters)),
         ];
         named.extend(parts.into_iter().filter_map(|(part, clusters)| Some((format!("{path}.{part}"), clusters?.as_slice()))));
         named.extend(self.workspaces.iter().enumerate().map(|(at, part)| (format!("{path}.workspaces[{at}]"), part.clusters.as_slice())));
+        named.extend(self.node_groups.iter().enumerate().map(|(at, part)| (format!("{path}.node_groups[{at}]"), part.clusters.as_slice())));
         named.extend(self.access.iter().enumerate().map(|(at, part)| (format!("{path}.access[{at}]"), part.clusters.as_slice())));
         named.extend(self.objects.iter().enumerate().map(|(at, part)| (format!("{path}.objects[{at}]"), part.clusters.as_slice())));
         for (path, clusters) in named {

@@ -201,7 +201,7 @@ impl Server {
             return kubelet::proxied(&self.estate, &self.region, target.name.as_deref().unwrap_or_default()).await;
         }
         if target.resource.starts_with("metrics.k8s.io/") {
-            return Some(self.metrics(&target));
+            return Some(self.metrics(&target, &query));
         }
         if !objects::SERVED.contains(&target.resource.as_str()) {
             return Some(status(404));

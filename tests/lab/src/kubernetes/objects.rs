@@ -3,13 +3,13 @@
 //! Moments are those at which the lab started or a fault was switched on, never the present one:
 //! an object must not change by being looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use hyper::Response;
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::{Value, json};
 
-use super::store::Resource;
+use super::store::{Resource, Selection};
 use super::{Server, Target, status};
 use crate::estate::Estate;
 use crate::serve::{Body, answer};
@@ -39,6 +39,7 @@ pub(super) const SERVED: &[&str] = &[
     "karpenter.sh/v1/nodeclaims",
     "karpenter.k8s.aws/v1/ec2nodeclasses",
     "monitoring.coreos.com/v1/prometheuses",
+    "nvidia.com/v1/clusterpolicies",
     "velero.io/v1/backups",
     "velero.io/v1/schedules",
     "velero.io/v1/backupstoragelocations",
@@ -61,7 +62,7 @@ impl Objects {
 impl Server {
     pub(super) fn wanted(&self) -> BTreeMap<Resource, BTreeMap<String, Value>> {
         let mut all = Objects::default();
-        for index in 1..=self.estate.nodes() {
+        for index in self.node_numbers() {
             all.add("v1/nodes", self.node(index));
             all.add("karpenter.sh/v1/nodeclaims", self.claim(index));
         }
@@ -73,6 +74,12 @@ impl Server {
         self.cluster_wide(&mut all);
         self.backups(&mut all);
         all.0
+    }
+
+    /// The nodes that this cluster has.
+    fn node_numbers(&self) -> impl Iterator<Item = u32> {
+        let gone = self.on("us-east-2", "node-gone");
+        (1..=self.estate.nodes()).filter(move |index| !(gone && *index == 3))
     }
 
     /// When a fault was switched on.
@@ -93,7 +100,17 @@ impl Server {
         } else {
             "True"
         };
-        let flag = |on: bool| if on { "True" } else { "False" };
+        // When a kubelet stops reporting, nothing that it said is known any more.
+        let silent = first("us-west-2", "node-silent");
+        let flag = |on: bool| {
+            if silent {
+                "Unknown"
+            } else if on {
+                "True"
+            } else {
+                "False"
+            }
+        };
         let mut taints = Vec::new();
         if first("eu-west-2", "node-unfit") {
             taints.push(json!({ "key": "node.kubernetes.io/network-unavailable", "effect": "NoSchedule" }));
@@ -127,6 +144,9 @@ impl Server {
             "daemonEndpoints": { "kubeletEndpoint": { "Port": port } },
             "nodeInfo": { "kubeletVersion": kubelet, "osImage": "Bottlerocket" }, "images": image },
         });
+        if first("us-west-2", "node-without-conditions") {
+            node["status"]["conditions"] = json!([{ "type": "Ready", "status": ready }]);
+        }
         if let Some((capacity, allocatable)) = gpus {
             node["status"]["capacity"]["nvidia.com/gpu"] = json!(capacity);
             node["status"]["allocatable"]["nvidia.com/gpu"] = json!(allocatable);
@@ -140,14 +160,27 @@ impl Server {
     fn workloads(&self, all: &mut Objects) {
         let down = |fault: bool, desired: u32, left: u32| if fault { (desired, left) } else { (desired, desired) };
         let mut deployment = |namespace: &str, name: &str, label: (&str, &str), (desired, ready): (u32, u32), updated: u32| {
-            all.add("apps/v1/deployments", replicated(namespace, name, label, desired, ready, updated));
+            all.add("apps/v1/deployments", replicated(namespace, name, label, [desired, ready, updated], &self.estate.rolled_out().to_string()));
             let revisions = if self.on("us-east-2", "rollback-gone") { vec![3] } else { vec![2, 3] };
             for revision in revisions {
-                all.add("apps/v1/replicasets", replica_set(namespace, name, revision));
+                let slow = name == "coder" && self.on("us-east-2", "rollout-slow");
+                let took = if slow { 400.seconds() } else { 40.seconds() };
+                let stuck = if name == "coder" && namespace == "coder" { "rollout-stuck" } else { "proxy-rollout-stuck" };
+                let begun = if updated == desired { self.estate.rolled_out() } else { self.since(stuck) };
+                let created = begun.checked_sub(took).unwrap_or_default();
+                all.add("apps/v1/replicasets", replica_set(namespace, name, revision, &created.to_string()));
             }
             for index in 0..desired {
-                let mut pod =
-                    pod(namespace, &format!("{name}-{index}"), (label.0, label.1), &format!("node-{}", index % 3 + 1), &self.estate.started().to_string());
+                let node = format!("node-{}", index % 3 + 1);
+                let mut pod = pod(namespace, &format!("{name}-{index}"), (label.0, label.1), &node, &self.estate.rolled_out().to_string());
+                if !(name == "coder-provisioner" && index == 1 && self.estate.has("provisioners-without-role")) {
+                    // What EKS adds to a pod whose service account has a role.
+                    pod["spec"]["containers"][0]["env"] = json!([{ "name": "AWS_ROLE_ARN", "value": "arn:aws:iam::123456789012:role/coder" },
+                        { "name": "AWS_WEB_IDENTITY_TOKEN_FILE", "value": "/var/run/secrets/eks.amazonaws.com/serviceaccount/token" }]);
+                }
+                if name == "litellm" && index == 0 && self.estate.has("litellm-restarted") {
+                    pod["status"]["containerStatuses"][0]["restartCount"] = json!(1);
+                }
                 pod["spec"]["containers"][0]["resources"] =
                     json!({ "requests": { "cpu": "1", "memory": "2Gi" }, "limits": { "cpu": "2", "memory": "4Gi", "ephemeral-storage": "2Gi" } });
                 all.add("v1/pods", pod);
@@ -160,7 +193,8 @@ impl Server {
             let provisioners = if self.estate.has("provisioners-scaled-down") { 2 } else { 6 };
             deployment("coder-ws", "coder-provisioner", (NAME, "coder-provisioner"), (provisioners, provisioners), provisioners);
             if !self.estate.has("selector-empty") {
-                deployment("litellm", "litellm", ("app", "litellm"), down(self.estate.has("litellm-crash"), 4, 3), 4);
+                let replicas = if self.estate.has("litellm-scaled-down") { 0 } else { 4 };
+                deployment("litellm", "litellm", ("app", "litellm"), down(self.estate.has("litellm-crash"), replicas, 3), replicas);
             }
             all.add("batch/v1/cronjobs", self.cron_job());
         } else {
@@ -302,6 +336,10 @@ impl Server {
                 1,
             );
         }
+        if self.estate.has("nodeclaim-no-capacity") {
+            let message = "NodeClaim coder-ws-x event: creating instance, insufficient capacity, with fleet error(s), InsufficientInstanceCapacity";
+            event("nodeclaim-no-capacity", "no-capacity", "Warning", "InsufficientCapacityError", message, 1);
+        }
         if self.estate.has("warning-events-burst") {
             event("warning-events-burst", "burst", "Warning", "FailedMount", "MountVolume.SetUp failed for volume \"home\"", 250);
         }
@@ -365,11 +403,15 @@ impl Server {
         all.add("storage.k8s.io/v1/storageclasses", class("gp3", true));
         all.add("storage.k8s.io/v1/storageclasses", class("gp2", self.on("us-west-2", "two-default-classes")));
         all.add("networking.k8s.io/v1/ingressclasses", json!({ "metadata": { "name": "alb", "uid": "alb" }, "spec": { "controller": "ingress.k8s.aws/alb" } }));
-        for namespace in ["coder", "coder-ws", "litellm", "karpenter"] {
+        let identity = if self.on("us-east-2", "namespace-of-another-cluster") { "another" } else { &*self.region };
+        for namespace in ["coder", "coder-ws", "litellm", "karpenter", "kube-system"] {
             if !(namespace == "litellm" && self.on("us-east-2", "namespace-gone")) {
-                all.add("v1/namespaces", json!({ "metadata": { "name": namespace, "uid": namespace }, "status": { "phase": "Active" } }));
+                let uid = format!("{namespace}-of-{identity}");
+                all.add("v1/namespaces", json!({ "metadata": { "name": namespace, "uid": uid }, "status": { "phase": "Active" } }));
             }
         }
+        let gpus = if self.on("us-east-2", "node-gpu-operator-not-ready") { "notReady" } else { "ready" };
+        all.add("nvidia.com/v1/clusterpolicies", json!({ "metadata": { "name": "cluster-policy", "uid": "policy" }, "status": { "state": gpus } }));
         let role = if self.on("us-east-2", "role-annotation-gone") {
             json!({})
         } else {
@@ -395,7 +437,9 @@ impl Server {
         let before = |hours: i64| started.checked_sub(hours.hours()).unwrap_or_default().to_string();
         let taken = |fault: &str| before(if self.on("us-east-2", fault) { 60 } else { 5 });
         let backup = |name: &str, phase: &str, at: String| json!({ "metadata": { "namespace": "velero", "name": name, "uid": name, "labels": { "velero.io/schedule-name": "daily" } }, "status": { "phase": phase, "startTimestamp": at, "completionTimestamp": at } });
-        all.add("velero.io/v1/backups", backup("daily-1", "Completed", taken("backup-too-old")));
+        if !self.on("us-east-2", "backup-never-made") {
+            all.add("velero.io/v1/backups", backup("daily-1", "Completed", taken("backup-too-old")));
+        }
         if self.on("us-east-2", "backup-failed") {
             all.add("velero.io/v1/backups", backup("daily-2", "PartiallyFailed", before(1)));
         }
@@ -414,11 +458,12 @@ impl Server {
     }
 
     /// The metrics API.
-    pub(super) fn metrics(&self, target: &Target) -> Response<Body> {
+    pub(super) fn metrics(&self, target: &Target, query: &HashMap<String, String>) -> Response<Body> {
         let list = |items: Vec<Value>| answer(200, "application/json", json!({ "kind": "List", "items": items }).to_string());
         let usage = |cpu: &str, memory: &str| json!({ "cpu": cpu, "memory": memory });
         if target.resource.ends_with("/nodes") {
-            let nodes = (1..=self.estate.nodes()).map(|index| {
+            let reported = |index: &u32| !(*index == 1 && self.on("us-east-2", "metrics-of-a-node-missing"));
+            let nodes = self.node_numbers().filter(reported).map(|index| {
                 let first = |fault: &str| index == 1 && self.on("us-east-2", fault);
                 let cpu = if first("use-of-cpu-high") { "29000m" } else { "8123456789n" };
                 let memory = if first("use-of-memory-high") { "60817408Ki" } else { "20000000Ki" };
@@ -431,10 +476,13 @@ impl Server {
         }
         let full = target.namespace.as_deref() == Some("litellm") && self.on("us-east-2", "use-of-limit-high");
         let memory = if full { "3900Mi" } else { "1200Mi" };
-        let pods = ["coder-0", "litellm-0", "karpenter-0", "coder-provisioner-0"]
-            .iter()
-            .map(|name| json!({ "metadata": { "name": name }, "containers": [{ "name": "main", "usage": usage("300m", memory) }] }));
-        list(pods.collect())
+        let labels = query.get("labelSelector").cloned();
+        let selection = Selection { resource: "v1/pods".to_owned(), namespace: target.namespace.clone(), labels, fields: None };
+        let (running, _) = self.store().page(&selection, "", usize::MAX);
+        let running: Vec<Value> = serde_json::from_str(&format!("[{running}]")).unwrap_or_default();
+        let reported = |name: &&Value| !(**name == "litellm-1" && self.on("us-east-2", "metrics-of-a-pod-missing"));
+        let names = running.iter().map(|pod| &pod["metadata"]["name"]).filter(reported);
+        list(names.map(|name| json!({ "metadata": { "name": name }, "containers": [{ "name": "main", "usage": usage("300m", memory) }] })).collect())
     }
 }
 
@@ -443,16 +491,18 @@ fn metadata(namespace: &str, name: &str, (label, value): (&str, &str)) -> Value 
         "annotations": { "deployment.kubernetes.io/revision": "3", "kubernetes.io/change-cause": "helm upgrade" } })
 }
 
-fn replicated(namespace: &str, name: &str, label: (&str, &str), desired: u32, ready: u32, updated: u32) -> Value {
+fn replicated(namespace: &str, name: &str, label: (&str, &str), [desired, ready, updated]: [u32; 3], rolled_out: &str) -> Value {
     json!({
         "metadata": metadata(namespace, name, label),
         "spec": { "replicas": desired, "selector": { "matchLabels": { label.0: label.1 } }, "template": { "spec": { "containers": [{ "name": "main", "image": "example" }] } } },
-        "status": { "observedGeneration": 3, "replicas": desired, "readyReplicas": ready, "availableReplicas": ready, "updatedReplicas": updated },
+        "status": { "observedGeneration": 3, "replicas": desired, "readyReplicas": ready, "availableReplicas": ready, "updatedReplicas": updated,
+            "conditions": [{ "type": "Available", "status": "True", "reason": "MinimumReplicasAvailable" },
+                { "type": "Progressing", "status": "True", "reason": if updated == desired { "NewReplicaSetAvailable" } else { "ReplicaSetUpdated" }, "lastUpdateTime": rolled_out }] },
     })
 }
 
-fn replica_set(namespace: &str, name: &str, revision: u32) -> Value {
-    json!({ "metadata": { "namespace": namespace, "name": format!("{name}-{revision}"), "uid": format!("{namespace}-{name}-{revision}"),
+fn replica_set(namespace: &str, name: &str, revision: u32, created: &str) -> Value {
+    json!({ "metadata": { "namespace": namespace, "name": format!("{name}-{revision}"), "uid": format!("{namespace}-{name}-{revision}"), "creationTimestamp": created,
         "annotations": { "deployment.kubernetes.io/revision": revision.to_string() },
         "ownerReferences": [{ "apiVersion": "apps/v1", "kind": "Deployment", "name": name, "uid": format!("{namespace}-{name}"), "controller": true }] } })
 }
