@@ -75,6 +75,9 @@ enum Workloads {
     CronJobs,
 }
 
+/// When a node was made, on the exporter's clock, and what it offers.
+type Size = (i64, [Option<f64>; 4]);
+
 /// Which pods belong to a workload.
 pub(super) struct PodQuery {
     /// `cluster`, `selector`, `kind`, `namespace` and `name` of the workload.
@@ -319,9 +322,8 @@ impl Cluster {
         self.nodes.as_ref()?.seen(|nodes| nodes.iter().map(address).collect())
     }
 
-    /// When nodes were made, on the exporter's clock, and what they offer; `None` while they cannot
-    /// be seen.
-    pub(super) fn sizes(&self) -> Option<BTreeMap<Arc<str>, (i64, [Option<f64>; 4])>> {
+    /// How old and how large nodes are; `None` while they cannot be seen.
+    pub(super) fn sizes(&self) -> Option<BTreeMap<Arc<str>, Size>> {
         let ahead = self.clock.ahead();
         let size = |(name, node): (&Arc<str>, &super::nodes::NodeRow)| (Arc::clone(name), (node.created.unwrap_or_default() - ahead, node.allocatable));
         self.nodes.as_ref()?.seen(|nodes| nodes.iter().map(size).collect())
