@@ -37,19 +37,19 @@ pub fn trust_roots(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
     });
     let mut roots = system.clone();
     if let Some(file) = ca_file {
-        let failed = |why: String| format!("read ca_file {}: {why}", file.display());
-        let pem = std::fs::read(file).map_err(|error| failed(error.to_string()))?;
-        let mut count = 0;
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
-            let certificate = certificate.map_err(|error| failed(error.to_string()))?;
-            roots.add(certificate).map_err(|error| failed(error.to_string()))?;
-            count += 1;
-        }
-        if count == 0 {
-            return Err(failed("holds no certificate".to_owned()));
+        for certificate in certificates_of(file)? {
+            roots.add(certificate).map_err(|error| format!("read ca_file {}: {error}", file.display()))?;
         }
     }
     Ok(roots)
+}
+
+/// The certificates of a `ca_file`; one without any is an error.
+pub fn certificates_of(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let failed = |why: String| format!("read ca_file {}: {why}", file.display());
+    let pem = std::fs::read(file).map_err(|error| failed(error.to_string()))?;
+    let found: Vec<_> = CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|error| failed(error.to_string()))?;
+    if found.is_empty() { Err(failed("holds no certificate".to_owned())) } else { Ok(found) }
 }
 
 /// How names of targets become addresses.

@@ -8,6 +8,7 @@ pub mod attestations;
 pub mod dns;
 pub mod http;
 pub mod kubernetes;
+pub mod registry;
 pub mod tls;
 
 use crate::config::Loaded;
@@ -38,6 +39,7 @@ pub static COLLECTORS: &[Collector] = &[
     Collector { name: dns::NAME, families: &[dns::FAMILIES] },
     Collector { name: http::NAME, families: &[http::FAMILIES] },
     Collector { name: kubernetes::NAME, families: kubernetes::FAMILIES },
+    Collector { name: registry::NAME, families: registry::FAMILIES },
     Collector { name: tls::NAME, families: &[tls::FAMILIES] },
 ];
 
@@ -59,7 +61,7 @@ pub fn owner(name: &str) -> &'static str {
 /// What is on, as tasks for the driver. Fails when a file that the configuration names cannot be used.
 pub fn tasks(loaded: &Loaded) -> Result<Vec<Task>, String> {
     // No `..`: a new section that nobody wires must not compile.
-    let crate::config::CollectorsConfig { http, tls, dns, kubernetes } = &loaded.settings.collectors;
+    let crate::config::CollectorsConfig { http, tls, dns, kubernetes, registry } = &loaded.settings.collectors;
     let mut tasks = Vec::new();
     if let Some(config) = &loaded.settings.attestations {
         tasks.push(attestations::task(config));
@@ -76,6 +78,9 @@ pub fn tasks(loaded: &Loaded) -> Result<Vec<Task>, String> {
     if let Some(config) = kubernetes {
         let schedules: Vec<_> = loaded.settings.events.iter().filter_map(|event| Schedule::parse(event).ok()).collect();
         tasks.extend(kubernetes::tasks(config, &loaded.settings.clusters, &schedules));
+    }
+    if let Some(config) = registry {
+        tasks.extend(registry::tasks(config, kubernetes.as_ref(), &loaded.settings.clusters)?);
     }
     Ok(tasks)
 }

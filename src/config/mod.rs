@@ -17,7 +17,7 @@ pub use load::{ENV_PREFIX, LoadError, Loaded, Problem, load, load_str, schema};
 pub use types::{Secret, SecretRef, Span};
 
 use crate::checklist::Override;
-use crate::collectors::{dns, http, kubernetes, tls};
+use crate::collectors::{dns, http, kubernetes, registry, tls};
 
 /// The whole configuration file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -54,6 +54,9 @@ pub struct CollectorsConfig {
     /// Objects of the configured clusters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<kubernetes::Config>,
+    /// Images: what registries hold, what clusters run, and whether they agree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registry: Option<registry::Config>,
 }
 
 /// An event: one-off (`start`) or recurring (`cron`).

@@ -147,6 +147,11 @@ fn read_file(file: &Path) -> Result<Secret, String> {
 pub struct Secret(String);
 
 impl Secret {
+    /// Takes a secret that did not come from the configuration, such as a token.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
     /// The secret itself, for the one call that needs it.
     pub fn expose(&self) -> &str {
         &self.0

@@ -14,7 +14,7 @@ type Problems = Vec<Problem>;
 /// and a missing reference may be a consequence of that, so references are not judged.
 pub(super) fn validate(settings: &Settings, complete: bool, problems: &mut Problems) -> Vec<Checklist> {
     let clusters: BTreeSet<&str> = settings.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
-    let references = References { clusters, services: services(settings), complete };
+    let references = References { clusters, services: services(settings), workloads: workloads(settings), complete };
     let checklists = load_checklists(settings, problems);
     events(settings, &checklists, &references, problems);
     for (index, cluster) in settings.clusters.iter().enumerate() {
@@ -36,6 +36,9 @@ pub(super) fn validate(settings: &Settings, complete: bool, problems: &mut Probl
             problems.push(Problem::bare("clusters", "must name at least one cluster while collectors.kubernetes is on"));
         }
     }
+    if let Some(registry) = &settings.collectors.registry {
+        registry.validate("collectors.registry", &references, problems);
+    }
     if let Some(attestations) = &settings.attestations {
         interval("attestations.interval", attestations.interval, problems);
     }
@@ -47,6 +50,7 @@ pub(super) fn validate(settings: &Settings, complete: bool, problems: &mut Probl
 pub(crate) struct References<'a> {
     clusters: BTreeSet<&'a str>,
     services: BTreeSet<(&'a str, &'a str)>,
+    workloads: BTreeSet<&'a str>,
     complete: bool,
 }
 
@@ -64,6 +68,14 @@ impl References<'_> {
         self.complete
     }
 
+    /// The workload selector must be configured.
+    pub(crate) fn workload(&self, path: &str, name: &str, problems: &mut Problems) {
+        if self.complete && !self.workloads.contains(name) {
+            let hint = did_you_mean(name, self.workloads.iter().copied());
+            problems.push(Problem::new(path, format!("must name a selector of collectors.kubernetes.workloads{hint}"), quoted(name)));
+        }
+    }
+
     /// The Service must be watched.
     pub(crate) fn service(&self, path: &str, namespace: &str, name: &str, problems: &mut Problems) {
         if self.complete && !self.services.contains(&(namespace, name)) {
@@ -71,6 +83,10 @@ impl References<'_> {
             problems.push(Problem::new(path, rule, quoted(&format!("{namespace}/{name}"))));
         }
     }
+}
+
+fn workloads(settings: &Settings) -> BTreeSet<&str> {
+    settings.collectors.kubernetes.iter().flat_map(|config| &config.workloads).map(|selector| selector.name.as_str()).collect()
 }
 
 fn services(settings: &Settings) -> BTreeSet<(&str, &str)> {
@@ -235,13 +251,17 @@ impl Settings {
             kubeconfig.iter_mut().chain(ca_file).for_each(join);
             token.iter_mut().for_each(secret);
         }
-        let super::CollectorsConfig { http, tls, dns: _, kubernetes } = &mut self.collectors;
+        let super::CollectorsConfig { http, tls, dns: _, kubernetes, registry } = &mut self.collectors;
         if let Some(http::Config { ca_file, targets, .. }) = http {
             ca_file.iter_mut().for_each(join);
             targets.iter_mut().flat_map(|target| &mut target.headers).filter_map(|header| header.value_from.as_mut()).for_each(secret);
         }
         if let Some(kubernetes) = kubernetes {
             kubernetes.storage.ca_file.iter_mut().for_each(join);
+        }
+        for registry in registry.iter_mut().flat_map(|registry| &mut registry.registries) {
+            registry.ca_file.iter_mut().chain(&mut registry.docker_config).for_each(join);
+            registry.password.iter_mut().chain(&mut registry.token).for_each(secret);
         }
         if let Some(tls::Config { ca_file, .. }) = tls {
             ca_file.iter_mut().for_each(join);

@@ -63,6 +63,8 @@ const ENDPOINTS: &[&str] = &["london-", "oregon-", "guide"];
 const NAMES: &[&str] = &["dns-"];
 const CERTIFICATES: &[&str] = &["certificate-"];
 const API: &[&str] = &["api-", "forbidden"];
+const IMAGES: &[&str] = &["mirror-", "running-"];
+const REGISTRIES: &[&str] = &["registry-", "pull-secret-"];
 const WATCHES: &[&str] = &["watch-"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,6 +122,16 @@ async fn api_servers() {
     flip(matching(API)).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn images() {
+    flip(matching(IMAGES)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn registries() {
+    flip(matching(REGISTRIES)).await;
+}
+
 /// What a watch does must not be noticed, while changes still are.
 #[tokio::test(flavor = "multi_thread")]
 async fn watches_that_end() {
@@ -156,7 +168,7 @@ async fn a_cluster_of_many_pages() {
 
 #[test]
 fn every_fault_is_flipped_by_a_test() {
-    let groups = [NODES, STORAGE, PODS, WORKSPACES, KARPENTER, CLUSTERS, WORKLOADS, ENDPOINTS, NAMES, CERTIFICATES, API, WATCHES];
+    let groups = [NODES, STORAGE, PODS, WORKSPACES, KARPENTER, CLUSTERS, WORKLOADS, ENDPOINTS, NAMES, CERTIFICATES, API, IMAGES, REGISTRIES, WATCHES];
     for fault in FAULTS {
         let groups = groups.iter().filter(|group| group.iter().any(|prefix| fault.name.starts_with(prefix)));
         assert_eq!(groups.count(), 1, "{}", fault.name);

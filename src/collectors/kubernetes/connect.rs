@@ -24,7 +24,7 @@ const TOKEN_AGE: Duration = Duration::from_mins(1);
 
 /// The way to one cluster, shared by all who look at it.
 #[derive(Clone)]
-pub(super) struct Link {
+pub(in crate::collectors) struct Link {
     cluster: Arc<ClusterConfig>,
     timeout: Duration,
     client: Arc<Mutex<Option<Client>>>,
@@ -32,7 +32,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(cluster: ClusterConfig, timeout: Duration) -> Self {
+    pub(in crate::collectors) fn new(cluster: ClusterConfig, timeout: Duration) -> Self {
         let source = match (&cluster.token, &cluster.eks) {
             (Some(token), _) => Some(TokenSource::Secret(token.clone())),
             (None, Some(eks)) => Some(TokenSource::Eks(Box::new(eks::Signer::new(eks.clone())))),
@@ -50,7 +50,7 @@ impl Link {
     }
 
     /// The client, built when there is none.
-    pub(super) async fn client(&self) -> Result<Client, CollectError> {
+    pub(in crate::collectors) async fn client(&self) -> Result<Client, CollectError> {
         let mut slot = self.client.lock().await;
         if let Some(client) = &*slot
             && client.valid_until().is_none_or(|until| until > Timestamp::now())

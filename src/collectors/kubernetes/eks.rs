@@ -5,18 +5,17 @@
 
 use std::time::{Duration, SystemTime};
 
-use aws_config::sts::AssumeRoleProvider;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::SdkConfig;
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_sigv4::http_request::{PayloadChecksumKind, SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign};
 use aws_sigv4::sign::v4;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 
 use super::config::Eks;
+use crate::aws;
 
 /// How long a token is used; the cluster takes it for 15 minutes.
 pub(super) const TOKEN_AGE: Duration = Duration::from_mins(14);
@@ -44,25 +43,14 @@ impl Signer {
         Self { eks, aws: OnceCell::new() }
     }
 
-    /// The chain of the AWS SDKs without `sso` and processes: environment, profile, web identity,
-    /// pod identity, instance; then the role, if one is to be assumed.
     async fn aws(&self) -> &SdkConfig {
-        self.aws
-            .get_or_init(|| async {
-                let client = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
-                let region = Region::new(self.eks.region.clone());
-                let base = aws_config::defaults(BehaviorVersion::latest()).region(region.clone()).http_client(client).load().await;
-                let Some(role) = &self.eks.role_arn else { return base };
-                let assumed = AssumeRoleProvider::builder(role).region(region).session_name("readiness-exporter").configure(&base).build().await;
-                base.into_builder().credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(assumed)).build()
-            })
-            .await
+        self.aws.get_or_init(|| aws::settings(&self.eks.region, self.eks.role_arn.as_deref())).await
     }
 
     async fn identity(&self) -> Result<aws_credential_types::Credentials, String> {
         let provider = self.aws().await.credentials_provider().ok_or("find AWS credentials: there is no provider")?;
         let found = provider.provide_credentials().await;
-        found.map_err(|error| format!("find AWS credentials: {}", whole_chain(&error)))
+        found.map_err(|error| format!("find AWS credentials: {}", aws::whole_chain(&error)))
     }
 
     /// A bearer token for the cluster.
@@ -144,18 +132,6 @@ fn domain(region: &str) -> &'static str {
     if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
 }
 
-/// The error itself says only that a provider failed.
-fn whole_chain(error: &dyn std::error::Error) -> String {
-    let mut words = vec![error.to_string()];
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        words.push(next.to_string());
-        cause = next.source();
-    }
-    words.dedup();
-    words.join(": ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,7 +142,7 @@ mod tests {
         let signer = Signer::new(Eks { name: "workshop".into(), region: "eu-west-2".into(), role_arn: None });
         let credentials = aws_credential_types::Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
         let provider = aws_credential_types::provider::SharedCredentialsProvider::new(credentials);
-        signer.aws.set(SdkConfig::builder().credentials_provider(provider).region(Region::new("eu-west-2")).build()).unwrap();
+        signer.aws.set(SdkConfig::builder().credentials_provider(provider).region(aws_config::Region::new("eu-west-2")).build()).unwrap();
         let token = signer.token().await.unwrap();
         let url = String::from_utf8(URL_SAFE_NO_PAD.decode(token.strip_prefix("k8s-aws-v1.").unwrap()).unwrap()).unwrap();
         let url = url::Url::parse(&url).unwrap();

@@ -44,7 +44,10 @@ pub use config::{
     Access, Backups, Capacity, ClientVersion, ClusterConfig, Config, Eks, GpuOperator, Karpenter, NodeClasses, NodeGroup, ObjectRef, PoolTemplate, Prometheus,
     Range, Reach, ReplicaBand, Selector, ServiceRef, Storage, Usage, WorkloadKind, WorkspaceSelector,
 };
+pub(in crate::collectors) use connect::Link;
+pub(in crate::collectors) use replicas::running_containers;
 pub use services::load_balancers;
+pub(in crate::collectors) use workloads::rolls_out;
 
 use crate::config::Span;
 use crate::driver::{Form, Task};
@@ -80,6 +83,11 @@ pub static FAMILIES: &[&[&Family]] = &[
     reviews::FAMILIES,
 ];
 
+/// The family that names the images of workspaces.
+pub(in crate::collectors) fn workspace_images() -> &'static str {
+    workspaces::IMAGES.0.name
+}
+
 /// The tasks of every cluster.
 pub fn tasks(config: &Config, clusters: &[ClusterConfig], schedules: &[Schedule]) -> Vec<Task> {
     clusters.iter().flat_map(|cluster| cluster_tasks(config, cluster, schedules)).collect()
@@ -88,7 +96,7 @@ pub fn tasks(config: &Config, clusters: &[ClusterConfig], schedules: &[Schedule]
 fn cluster_tasks(whole: &Config, settings: &ClusterConfig, schedules: &[Schedule]) -> Vec<Task> {
     let name = &settings.name;
     let config = &whole.of(name);
-    let link = connect::Link::new(settings.clone(), config.timeout.0);
+    let link = Link::new(settings.clone(), config.timeout.0);
     let cluster = Arc::new(cluster::Cluster::new(settings, config, schedules));
     let task = |suffix: &str, emits: Vec<&'static str>, interval: Span, timeout: Span, form: Form| Task {
         source: Source {
@@ -175,7 +183,7 @@ pub fn permissions(config: &Config, settings: &ClusterConfig) -> Vec<Permission>
     };
     let watched = cluster::Cluster::new(settings, config, &[]);
     let mut permissions = watched.permissions();
-    let reach = config.storage.via.unwrap_or_else(|| connect::Link::new(settings.clone(), config.timeout.0).default_reach());
+    let reach = config.storage.via.unwrap_or_else(|| Link::new(settings.clone(), config.timeout.0).default_reach());
     match reach {
         Reach::NodeProxy if config.nodes => permissions.push(all("", "nodes/proxy", &["get"])),
         Reach::Kubelet if config.nodes => permissions.push(all("", "nodes/stats", &["get"])),

@@ -19,6 +19,16 @@ impl Pod {
         self.status.phase == "Running"
     }
 
+    /// Its containers, those that initialize it included: name, image as asked for, and the
+    /// `imageID` of what runs, empty until it does.
+    pub(super) fn images(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        let containers = self.spec.init_containers.iter().chain(&self.spec.containers);
+        containers.map(|container| {
+            let status = self.statuses().find(|status| status.name == container.name);
+            (container.name.as_str(), container.image.as_str(), status.map_or("", |status| status.image_id.as_str()))
+        })
+    }
+
     /// Whether its containers were given an AWS role, by a service account's annotation or by EKS
     /// Pod Identity, when it was created.
     pub(super) fn has_aws_role(&self) -> bool {
@@ -46,6 +56,8 @@ pub(super) struct PodSpec {
 pub(super) struct Container {
     #[serde(default, deserialize_with = "or_default")]
     pub(super) name: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) image: String,
     #[serde(default, deserialize_with = "or_default")]
     pub(super) resources: Resources,
     #[serde(default, deserialize_with = "or_default")]
@@ -105,6 +117,8 @@ pub(super) struct PodStatus {
 struct ContainerStatus {
     #[serde(default, deserialize_with = "or_default")]
     name: String,
+    #[serde(default, rename = "imageID", deserialize_with = "or_default")]
+    image_id: String,
     #[serde(default, deserialize_with = "or_default")]
     restart_count: u32,
     #[serde(default, deserialize_with = "or_default")]

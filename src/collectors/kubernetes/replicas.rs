@@ -3,6 +3,7 @@
 //!
 //! Asked for and not taken from the watch of all pods, which keeps neither names nor labels.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +14,9 @@ use super::api::{self, List};
 use super::cluster::{Cluster, PodQuery, Unasked};
 use super::connect::Link;
 use super::pod::Pod;
+use crate::collectors::registry::{Digest, Running};
 use crate::driver::Poll;
-use crate::metric::{Coverage, Family, Gauge, StateSet, Unit, gauge, state_set};
+use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::snapshot::{CollectError, Observation, Snapshot};
 
 const WORKLOAD: [&str; 5] = ["cluster", "selector", "kind", "namespace", "name"];
@@ -40,11 +42,19 @@ static ROLE: StateSet<5> = state_set(
     "Whether all pods of a workload that needs an AWS role were given one when they were created, cached from the Kubernetes API.",
 );
 
-/// Families about restarts, and about roles.
-pub(super) static RESTART_FAMILIES: &[&Family] = &[&STATE.0, &RESTARTS.0];
+pub(in crate::collectors) static IMAGES: Gauge<9> = gauge(
+    "readiness_workload_image_pods",
+    Unit::Number,
+    &["cluster", "selector", "kind", "namespace", "name", "container", "image", "digest", "digest_of"],
+    "Pods of a workload by what a container runs, cached from status.containerStatuses[].imageID in the Kubernetes API; digest_of says whether that names a manifest or only a config, and is unknown until the container has started.",
+)
+.covered_by(SEEN);
+
+/// Families about restarts and images, and about roles.
+pub(super) static RESTART_FAMILIES: &[&Family] = &[&STATE.0, &RESTARTS.0, &IMAGES.0];
 pub(super) static ROLE_FAMILIES: &[&Family] = &[&ROLE.0];
 /// Families about the pods of workloads.
-pub(super) static FAMILIES: &[&Family] = &[&STATE.0, &RESTARTS.0, &ROLE.0];
+pub(super) static FAMILIES: &[&Family] = &[&STATE.0, &RESTARTS.0, &IMAGES.0, &ROLE.0];
 
 /// Asks for the pods of the workloads of one cluster.
 pub(super) struct Replicas {
@@ -82,11 +92,30 @@ impl Replicas {
             samples.push(STATE.sample(labels.clone(), "seen"));
             let restarts = pods.iter().map(Pod::restarts).fold(0, u32::saturating_add);
             samples.push(RESTARTS.sample(labels.clone(), f64::from(restarts)));
+            for ((container, image, running), count) in images(&pods) {
+                let (digest, of) = match &running {
+                    Running::Manifest(digest) => (digest.as_str(), "manifest"),
+                    Running::Config(digest) => (digest.as_str(), "config"),
+                    Running::Unknown => ("", "unknown"),
+                };
+                let [cluster, selector, kind, namespace, name] = labels.each_ref().map(|label| &**label);
+                samples.push(IMAGES.sample([cluster, selector, kind, namespace, name, container, image, digest, of], count as f64));
+            }
             let without = pods.iter().filter(|pod| !pod.has_aws_role()).count();
             samples.extend(role(if without == 0 { "given" } else { "missing" }, &format!("{without} of {} pods have none", pods.len())));
         }
         Ok(Observation::new(samples, count, calls))
     }
+}
+
+/// How many pods run what in which container.
+fn images(pods: &[Pod]) -> BTreeMap<(&str, &str, Running), usize> {
+    let mut counts = BTreeMap::new();
+    // What is over may have run anything; what has not started yet will run something.
+    for (container, image, id) in pods.iter().filter(|pod| !pod.is_over()).flat_map(Pod::images) {
+        *counts.entry((container, image, Running::parse(id))).or_default() += 1;
+    }
+    counts
 }
 
 /// Workloads that are asked about at once.
@@ -120,6 +149,38 @@ pub(super) async fn list(client: &kube::Client, query: &PodQuery, timeout: Durat
     let path = format!("/api/v1/{}", query.path());
     let pods: List<Pod> = api::get(client, &path, "list pods", timeout).await?;
     Ok(pods.items)
+}
+
+/// A container of a configured workload, and what it runs.
+pub(in crate::collectors) struct RunningContainer<'a> {
+    pub(in crate::collectors) name: &'a str,
+    /// As its pod asks for it.
+    pub(in crate::collectors) image: &'a str,
+    pub(in crate::collectors) running: Running,
+}
+
+/// Containers of a selector's workloads in a cluster, or why they are not all known.
+pub(in crate::collectors) fn running_containers<'a>(seen: &'a Snapshot, cluster: &str, selector: &str) -> Result<Vec<RunningContainer<'a>>, String> {
+    let own = |sample: &&Sample| sample.label("cluster") == Some(cluster) && sample.label("selector") == Some(selector);
+    let mut states = seen.samples_of(STATE.0.name).filter(own).peekable();
+    if states.peek().is_none() {
+        return Err(format!("the pods of {cluster} are not known"));
+    }
+    if let Some(unseen) = states.find(|state| state.state() != Some("seen")) {
+        return Err(unseen.detail.as_deref().unwrap_or("its pods could not be asked for").to_owned());
+    }
+    let container = |sample: &'a Sample| {
+        let label = |name: &str| sample.label(name).unwrap_or_default();
+        let digest = Digest::parse(label("digest"));
+        let running = match (label("digest_of"), digest) {
+            ("manifest", Some(digest)) => Running::Manifest(digest),
+            ("config", Some(digest)) => Running::Config(digest),
+            _ => Running::Unknown,
+        };
+        RunningContainer { name: label("container"), image: label("image"), running }
+    };
+    let samples = seen.views.iter().flat_map(|view| view.facts.iter()).flat_map(|facts| facts.of(IMAGES.0.name));
+    Ok(samples.filter(own).map(container).collect())
 }
 
 impl Poll for Replicas {

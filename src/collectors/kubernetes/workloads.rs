@@ -11,6 +11,7 @@ use super::clock::now;
 use super::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
 use super::sight::{looked_at, seen};
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+use crate::snapshot::Snapshot;
 
 const WORKLOAD: [&str; 5] = ["cluster", "selector", "kind", "namespace", "name"];
 const WORKLOADS: Coverage = seen(&["Deployment", "StatefulSet", "DaemonSet"]);
@@ -384,6 +385,12 @@ pub(super) fn revisions(deployments: &Rows<Deployment>, sets: &Rows<ReplicaSet>,
 /// The replicas that a number of participants asks for, for each workload of a selector.
 pub(super) fn required<'a>(keys: impl Iterator<Item = &'a Key>, replicas: u32, place: &Place, samples: &mut Vec<Sample>) {
     samples.extend(keys.map(|key| REQUIRED.sample(labels(place, key), f64::from(replicas))));
+}
+
+/// Whether a workload of a selector is being rolled out, as far as that is known.
+pub(in crate::collectors) fn rolls_out(seen: &Snapshot, cluster: &str, selector: &str) -> bool {
+    let own = |sample: &&Sample| sample.label("cluster") == Some(cluster) && sample.label("selector") == Some(selector);
+    seen.samples_of(COMPLETE.0.name).filter(own).any(|sample| sample.value < 1.0)
 }
 
 /// Families that follow from several scopes.

@@ -43,6 +43,14 @@ static STARTS: Gauge<2> = gauge(
 )
 .covered_by(COVERAGE);
 
+pub(in crate::collectors) static IMAGES: Gauge<3> = gauge(
+    "readiness_workspace_image_containers",
+    Unit::Number,
+    &["cluster", "selector", "image"],
+    "Containers of pending and running workspaces by the image that they ask for, from the Kubernetes API.",
+)
+.covered_by(COVERAGE.quiet());
+
 const PHASES: [&str; 3] = ["pending", "running", "failed"];
 const LIMITS: [&str; 3] = ["cpu", "memory", "ephemeral_storage"];
 
@@ -55,6 +63,7 @@ pub(super) struct Workspace {
     id: u64,
     without: [u16; 3],
     outside: [u16; 2],
+    images: Box<[Arc<str>]>,
 }
 
 #[derive(Debug, Default)]
@@ -62,6 +71,7 @@ struct Sums {
     phases: BTreeMap<&'static str, u64>,
     without: [u64; 3],
     outside: [u64; 2],
+    images: BTreeMap<Arc<str>, u64>,
 }
 
 /// All selectors with their sums.
@@ -95,7 +105,10 @@ impl Workspaces {
         let mut hasher = DefaultHasher::new();
         (namespace, owner).hash(&mut hasher);
         let limits = pod.spec.containers.iter().map(|container| named(&container.resources.limits));
-        let mut workspace = Workspace { selector: at, id: hasher.finish(), without: [0; 3], outside: [0; 2] };
+        let known = &self.sums[at].images;
+        let shared = |image: &str| known.get_key_value(image).map_or_else(|| image.into(), |(known, _)| Arc::clone(known));
+        let images = pod.images().map(|(_, image, _)| shared(image)).collect();
+        let mut workspace = Workspace { selector: at, id: hasher.finish(), without: [0; 3], outside: [0; 2], images };
         let ranges = [selector.cpu.as_ref().and_then(Range::bounds), selector.memory.as_ref().and_then(Range::bounds)];
         for limit in limits {
             for (count, limit) in workspace.without.iter_mut().zip(limit) {
@@ -117,6 +130,10 @@ impl Workspaces {
         if matches!(phase, "pending" | "running") {
             sums.without.iter_mut().zip(workspace.without).for_each(|(sum, by)| step(sum, u64::from(by)));
             sums.outside.iter_mut().zip(workspace.outside).for_each(|(sum, by)| step(sum, u64::from(by)));
+            for image in &workspace.images {
+                step(sums.images.entry(Arc::clone(image)).or_default(), 1);
+            }
+            sums.images.retain(|_, count| *count > 0);
         }
     }
 
@@ -139,6 +156,8 @@ impl Workspaces {
             let ranges = [("cpu", &selector.cpu), ("memory", &selector.memory)];
             let ranged = ranges.iter().zip(sums.outside).filter(|((_, range), _)| range.is_some());
             samples.extend(ranged.map(|((resource, _), count)| OUT_OF_RANGE.sample(labels(resource), count as f64)));
+            let images = sums.images.iter().map(|(image, count)| IMAGES.sample([&*place.cluster, &*selector.name, image], *count as f64));
+            samples.extend(images);
             let most = starts.iter().filter(|((own, _), _)| *own == at).map(|(_, count)| *count).max().unwrap_or_default();
             samples.push(STARTS.sample([&*place.cluster, &selector.name], most as f64));
         }
@@ -146,4 +165,4 @@ impl Workspaces {
 }
 
 /// Families about workspaces.
-pub(super) static FAMILIES: &[&Family] = &[&WORKSPACES.0, &WITHOUT_LIMIT.0, &OUT_OF_RANGE.0, &STARTS.0];
+pub(super) static FAMILIES: &[&Family] = &[&WORKSPACES.0, &WITHOUT_LIMIT.0, &OUT_OF_RANGE.0, &STARTS.0, &IMAGES.0];

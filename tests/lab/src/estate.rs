@@ -102,6 +102,11 @@ impl Estate {
         self.rotations.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// The address that API servers and registries share.
+    pub(crate) fn host(&self) -> String {
+        format!("127.{}.{}.1", self.net[0], self.net[1])
+    }
+
     /// Where the kubelet of a node listens. Only the first nine of a region really do.
     pub(crate) fn kubelet(&self, region: &str, node: u32) -> (IpAddr, u16) {
         let region = crate::REGIONS.iter().position(|own| *own == region).unwrap_or(0);

@@ -70,6 +70,10 @@ const CLUSTER: &[&str] = &[
     "RolloutSlow",
     "ClusterVersionUnexpected",
     "NodeCapacityInsufficient",
+    "ImageMismatchAcrossClusters",
+    "ClusterImageStale",
+    "ImageTagMutable",
+    "ImageRepositoryUnexpected",
 ];
 /// Checks that kubelets answer.
 const SUMMARY: &[&str] = &["NodeStorageHigh", "NodeInodesHigh", "PodStorageNearLimit", "VolumeNearlyFull"];
@@ -86,6 +90,10 @@ const PODS: &[&str] = &[
     "PodStorageNearLimit",
     "WorkloadNearItsLimit",
     "WorkloadRestarted",
+    "ImageMismatchAcrossClusters",
+    "ClusterImageStale",
+    "ImageTagMutable",
+    "ImageRepositoryUnexpected",
 ];
 /// The same without what events tell as well, and with what asks for pods by itself.
 const LISTS: &[&str] = &[
@@ -100,6 +108,10 @@ const LISTS: &[&str] = &[
     "WorkloadNearItsLimit",
     "PodStorageNearLimit",
     "WorkloadRestarted",
+    "ImageMismatchAcrossClusters",
+    "ClusterImageStale",
+    "ImageTagMutable",
+    "ImageRepositoryUnexpected",
 ];
 /// Checks that the metrics API answers.
 const USE: &[&str] = &["NodeCpuHigh", "NodeMemoryHigh", "WorkloadNearItsLimit"];
@@ -113,6 +125,8 @@ const KARPENTER: &[&str] = &[
     "NodeClaimDrifted",
     "NodeLaunchSlow",
 ];
+/// Checks that the upstream registry answers.
+const UPSTREAM: &[&str] = &["ImageMissing", "MirrorOutOfSync"];
 /// Checks that the presented certificate answers.
 const CERTIFICATE: &[&str] = &["CertificateNotTrusted", "CertificateExpiresSoon", "CertificateExpiresBeforeEventEnd"];
 /// Every check over HTTPS, which verifies certificates.
@@ -249,7 +263,18 @@ pub static FAULTS: &[Fault] = &[
         name: "forbidden-deployments",
         what: "deployments in us-west-2 may not be read",
         red: &[],
-        unknown: &["KarpenterNotReady", "ProxiesNotReady", "WorkloadNearItsLimit", "WorkloadScaledToZero", "WorkloadRestarted", "RolloutSlow"],
+        unknown: &[
+            "KarpenterNotReady",
+            "ProxiesNotReady",
+            "WorkloadNearItsLimit",
+            "WorkloadScaledToZero",
+            "WorkloadRestarted",
+            "RolloutSlow",
+            "ImageMismatchAcrossClusters",
+            "ClusterImageStale",
+            "ImageTagMutable",
+            "ImageRepositoryUnexpected",
+        ],
     },
     red("watch-gone", "watches in us-west-2 end with 410 Gone", &[]),
     red("watch-compacted", "etcd of us-west-2 is compacted again and again, so that watches must list anew", &[]),
@@ -331,4 +356,78 @@ pub static FAULTS: &[Fault] = &[
     red("backup-schedule-paused", "the schedule of the backups is paused", &["BackupScheduleOff"]),
     red("backup-location-gone", "the storage of the backups is not available", &["BackupLocationUnavailable"]),
     red("backup-snapshot-old", "the last snapshot of the database is two and a half days old", &["VolumeSnapshotTooOld"]),
+    Fault {
+        name: "mirror-stale",
+        what: "the mirror of us-east-2 was not refreshed, and its cluster pulled from it",
+        red: &["MirrorOutOfSync", "ImageMismatchAcrossClusters"],
+        unknown: &[],
+    },
+    Fault {
+        name: "mirror-tag-gone",
+        what: "the mirror of us-west-2 has lost the tag",
+        red: &["ImageMissing"],
+        unknown: &["MirrorOutOfSync", "ClusterImageStale"],
+    },
+    red("running-older-digest", "us-west-2 still runs the older image behind the same tag", &["ClusterImageStale", "ImageMismatchAcrossClusters"]),
+    Fault {
+        name: "running-rollout",
+        what: "us-east-2 is being rolled out, so that two images run there",
+        red: &["ControlPlaneNotReady"],
+        unknown: &["ClusterImageStale", "ImageMismatchAcrossClusters"],
+    },
+    Fault {
+        name: "running-not-started",
+        what: "a proxy in eu-west-2 has not started, so nobody knows what it will run",
+        red: &[],
+        unknown: &["ClusterImageStale", "ImageMismatchAcrossClusters"],
+    },
+    red("running-mutable-tag", "us-east-2 asks for a tag that can move", &["ImageTagMutable"]),
+    red("running-from-elsewhere", "us-east-2 takes the image from somebody else", &["ImageRepositoryUnexpected"]),
+    red("registry-tag-moved-back", "the upstream tag was moved back to the older image", &["MirrorOutOfSync"]),
+    Fault { name: "registry-unreachable", what: "the upstream registry cuts every connection", red: &["RegistryUnavailable"], unknown: UPSTREAM },
+    Fault { name: "registry-hangs", what: "the upstream registry says nothing", red: &["RegistryUnavailable"], unknown: UPSTREAM },
+    Fault {
+        name: "registry-throttles",
+        what: "the upstream registry answers 429 and asks for a wait of a year",
+        red: &["RegistryUnavailable"],
+        unknown: UPSTREAM,
+    },
+    Fault { name: "registry-html", what: "the upstream registry answers with a page for people", red: &["RegistryUnavailable"], unknown: UPSTREAM },
+    Fault { name: "registry-redirects-for-ever", what: "the upstream registry redirects to itself", red: &[], unknown: UPSTREAM },
+    Fault { name: "registry-token-endpoint-down", what: "the upstream registry hands out no tokens", red: &[], unknown: UPSTREAM },
+    Fault {
+        name: "registry-token-too-weak",
+        what: "tokens of the upstream registry reach another repository",
+        red: &["ImageMissing"],
+        unknown: &["MirrorOutOfSync"],
+    },
+    Fault {
+        name: "registry-denies",
+        what: "the mirrors refuse the credentials",
+        red: &["ImageMissing", "ImageNotPullable", "WorkspaceImageMissing"],
+        unknown: &["MirrorOutOfSync", "ClusterImageStale"],
+    },
+    Fault {
+        name: "registry-wrong-digest",
+        what: "the mirrors tell digests that are not those of what they send",
+        red: &[],
+        unknown: &["MirrorOutOfSync", "ClusterImageStale", "ImageNotPullable"],
+    },
+    red("registry-workspace-image-gone", "the image of the workspaces was deleted", &["WorkspaceImageMissing"]),
+    Fault { name: "pull-secret-gone", what: "the pull secret was deleted", red: &["PullSecretMissing"], unknown: &["ImageNotPullable", "PullSecretExpiring"] },
+    Fault {
+        name: "pull-secret-forbidden",
+        what: "the pull secret may not be read",
+        red: &[],
+        unknown: &["PullSecretMissing", "ImageNotPullable", "PullSecretExpiring"],
+    },
+    Fault {
+        name: "pull-secret-encoded-twice",
+        what: "the pull secret is encoded twice",
+        red: &["PullSecretMissing", "ImageNotPullable"],
+        unknown: &["PullSecretExpiring"],
+    },
+    red("pull-secret-wrong-password", "the password of the pull secret is wrong", &["ImageNotPullable"]),
+    red("pull-secret-expires-soon", "the token of the pull secret expires within the hour", &["PullSecretExpiring"]),
+    red("pull-secret-image-without-layer", "the mirror lacks a layer of the image", &["ImageNotPullable"]),
 ];

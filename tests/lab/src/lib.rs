@@ -10,7 +10,9 @@ mod control;
 mod dns;
 mod estate;
 mod faults;
+pub mod images;
 mod kubernetes;
+mod registry;
 pub mod rough;
 mod serve;
 mod web;
@@ -42,8 +44,17 @@ const CONTROL: u16 = 17_000;
 const API: [u16; 3] = [17_441, 17_442, 17_443];
 /// Port of the AWS endpoint.
 const AWS: u16 = 17_100;
+/// Ports of the registries: upstream, mirrors.
+const REGISTRIES: [u16; 2] = [17_061, 17_062];
 /// Ports of the name servers: public, office.
 const DNS: [u16; 2] = [17_053, 17_054];
+
+/// A docker config for the mirrors, as a pull secret holds it.
+pub(crate) fn docker_config(host: &str, user: &str, password: &str) -> String {
+    use base64::Engine as _;
+    let auth = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+    serde_json::json!({ "auths": { format!("{host}:{}", REGISTRIES[1]): { "auth": auth } } }).to_string()
+}
 
 /// A running estate. It ends when this is dropped.
 pub struct Lab {
@@ -84,6 +95,9 @@ impl Lab {
         }
         for (resolver, port) in ["public", "office"].into_iter().zip(DNS) {
             lab.tasks.extend(dns::start(SocketAddr::new(at(1), port), resolver, &estate).await?);
+        }
+        for (role, port) in [registry::Role::Upstream, registry::Role::Mirror].into_iter().zip(REGISTRIES) {
+            lab.tasks.push(registry::start(SocketAddr::new(at(1), port), &api, role, &estate).await?);
         }
         lab.tasks.push(control::start(SocketAddr::new(at(1), CONTROL), &estate).await?);
         lab.write_files(&authority)?;
@@ -166,6 +180,7 @@ impl Lab {
         for region in REGIONS {
             self.write_token(region)?;
         }
+        std::fs::write(self.dir.join("registry.password"), format!("{}\n", registry::USER[1]))?;
         let mut kubeconfig = String::from("apiVersion: v1\nkind: Config\ncurrent-context: us-east-2\n");
         let list = |name: &str, entry: &dyn Fn(usize, &str) -> String| {
             REGIONS.iter().enumerate().fold(format!("{name}:\n"), |text, (index, region)| text + &entry(index, region))

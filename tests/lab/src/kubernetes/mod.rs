@@ -149,6 +149,9 @@ impl Server {
             ("api-half", Behaviour::Half),
         ];
         let forbidden = [("apps/v1/deployments", "forbidden-deployments"), ("v1/pods", "forbidden-pods"), ("v1/resourcequotas", "forbidden-quotas")];
+        if resource == "v1/secrets" && self.on("us-east-2", "pull-secret-forbidden") {
+            return Behaviour::Status(403);
+        }
         if forbidden.iter().any(|(own, fault)| resource == *own && self.on("us-west-2", fault)) {
             return Behaviour::Status(403);
         }
@@ -214,6 +217,10 @@ impl Server {
                 Some(text) => answer(200, "application/json", partial(text, request)),
                 None => status(404),
             });
+        }
+        // Nobody may list Secrets.
+        if target.resource == "v1/secrets" {
+            return Some(status(403));
         }
         let watches = query.get("watch").is_some_and(|value| value == "true" || value == "1");
         let hangs = || target.resource == "v1/pods" && self.on("us-west-2", "api-lists-hang");

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hyper::Response;
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::{Value, json};
@@ -13,6 +15,9 @@ use super::store::{Resource, Selection};
 use super::{Server, Target, status};
 use crate::estate::Estate;
 use crate::serve::{Body, answer};
+
+/// What the registries hold.
+static IMAGES: std::sync::LazyLock<(crate::images::Blobs, [crate::images::Version; 2])> = std::sync::LazyLock::new(crate::images::versions);
 
 /// The label that names an application.
 const NAME: &str = "app.kubernetes.io/name";
@@ -25,6 +30,7 @@ pub(super) const SERVED: &[&str] = &[
     "v1/services",
     "v1/namespaces",
     "v1/serviceaccounts",
+    "v1/secrets",
     "v1/resourcequotas",
     "v1/limitranges",
     "apps/v1/deployments",
@@ -73,6 +79,7 @@ impl Server {
         self.pools(&mut all);
         self.cluster_wide(&mut all);
         self.backups(&mut all);
+        self.pull_secret(&mut all);
         all.0
     }
 
@@ -173,6 +180,9 @@ impl Server {
             for index in 0..desired {
                 let node = format!("node-{}", index % 3 + 1);
                 let mut pod = pod(namespace, &format!("{name}-{index}"), (label.0, label.1), &node, &self.estate.rolled_out().to_string());
+                if name == "coder" {
+                    self.run_image(&mut pod, index);
+                }
                 if !(name == "coder-provisioner" && index == 1 && self.estate.has("provisioners-without-role")) {
                     // What EKS adds to a pod whose service account has a role.
                     pod["spec"]["containers"][0]["env"] = json!([{ "name": "AWS_ROLE_ARN", "value": "arn:aws:iam::123456789012:role/coder" },
@@ -188,7 +198,7 @@ impl Server {
         };
         deployment("karpenter", "karpenter", (NAME, "karpenter"), down(self.on("eu-west-2", "karpenter-down"), 2, 1), 2);
         if self.region == "us-east-2" {
-            let updated = if self.estate.has("rollout-stuck") { 1 } else { 2 };
+            let updated = if self.estate.has("rollout-stuck") || self.estate.has("running-rollout") { 1 } else { 2 };
             deployment("coder", "coder", (NAME, "coder"), (2, 2), updated);
             let provisioners = if self.estate.has("provisioners-scaled-down") { 2 } else { 6 };
             deployment("coder-ws", "coder-provisioner", (NAME, "coder-provisioner"), (provisioners, provisioners), provisioners);
@@ -218,6 +228,51 @@ impl Server {
         );
     }
 
+    /// What the control plane and the proxies run: the index where it was mirrored as it is, the
+    /// copy where it was pulled, tagged and pushed, and single platforms where nodes are mixed.
+    fn run_image(&self, pod: &mut Value, index: u32) {
+        let (_, [old, new]) = &*IMAGES;
+        let digest = match (&*self.region, index) {
+            ("us-east-2", _) if self.estate.has("mirror-stale") => &old.index,
+            ("us-east-2", 0) if self.estate.has("running-rollout") => &old.index,
+            ("us-east-2", _) => &new.index,
+            ("us-west-2", _) if self.estate.has("running-older-digest") => &old.copy,
+            ("us-west-2", _) => &new.copy,
+            (_, 0) => &new.platforms[0],
+            _ => &new.platforms[1],
+        };
+        let repository = format!("{}:{}/{}/coder/coder-preview", self.estate.host(), crate::REGISTRIES[1], self.region);
+        let asked = if self.on("us-east-2", "running-from-elsewhere") { "docker.io/someone/coder-preview".to_owned() } else { repository.clone() };
+        let tag = if self.on("us-east-2", "running-mutable-tag") { "latest" } else { "v2.18.0" };
+        pod["spec"]["containers"][0]["image"] = json!(format!("{asked}:{tag}"));
+        let not_started = index == 0 && self.on("eu-west-2", "running-not-started");
+        // Older runtimes write a scheme before it.
+        let scheme = if index == 1 { "docker-pullable://" } else { "" };
+        pod["status"]["containerStatuses"][0]["imageID"] = json!(if not_started { String::new() } else { format!("{scheme}{repository}@{digest}") });
+    }
+
+    /// The pull secret of the control plane.
+    fn pull_secret(&self, all: &mut Objects) {
+        if self.region != "us-east-2" || self.estate.has("pull-secret-gone") {
+            return;
+        }
+        let [user, password] = crate::registry::USER;
+        let text = if self.estate.has("pull-secret-expires-soon") {
+            let expiration = self.since("pull-secret-expires-soon").as_second() + 1800;
+            let token = STANDARD.encode(json!({ "payload": "lab", "version": "2", "type": "DATA_KEY", "expiration": expiration }).to_string());
+            crate::docker_config(&self.estate.host(), "AWS", &token)
+        } else {
+            let password = if self.estate.has("pull-secret-wrong-password") { "wrong" } else { password };
+            crate::docker_config(&self.estate.host(), user, password)
+        };
+        let text = if self.estate.has("pull-secret-encoded-twice") { STANDARD.encode(text) } else { text };
+        all.add(
+            "v1/secrets",
+            json!({ "kind": "Secret", "apiVersion": "v1", "metadata": { "namespace": "coder", "name": "pull", "uid": "pull" }, "type": "kubernetes.io/dockerconfigjson",
+                "data": { ".dockerconfigjson": STANDARD.encode(text) } }),
+        );
+    }
+
     fn cron_job(&self) -> Value {
         let failed = self.estate.has("rotation-run-failed");
         let last = if failed { "2026-01-02T00:00:00Z" } else { "2026-01-01T20:00:00Z" };
@@ -235,6 +290,7 @@ impl Server {
         for index in 1..=2 {
             let name = format!("workspace-{index}");
             let mut workspace = workspace(&name, &name, &format!("node-{index}"), &self.estate.started().to_string());
+            workspace["spec"]["containers"][0]["image"] = json!(format!("{}:{}/claude-ws:latest", self.estate.host(), crate::REGISTRIES[1]));
             let limits = &mut workspace["spec"]["containers"][0]["resources"]["limits"];
             if index == 1 && self.estate.has("workspace-without-limit") {
                 limits.as_object_mut().map(|limits| limits.remove("ephemeral-storage"));

@@ -1,0 +1,425 @@
+//! A registry that speaks the OCI distribution API.
+//!
+//! Tags are asked for with HEAD, which Docker Hub does not count as a pull; a manifest is fetched
+//! once per digest, checked against it, and remembered, since it can never change.
+//! Source: <https://github.com/opencontainers/distribution-spec/blob/main/spec.md>
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::header::{ACCEPT as ACCEPT_HEADER, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use reqwest::{Method, Response, StatusCode};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::auth::{Challenge, Identity, TokenAnswer};
+use super::digest::Digest;
+use super::manifest::{ACCEPT, LARGEST, Manifest};
+use super::reference::DOCKER_HUB;
+use crate::config::Secret;
+use crate::snapshot::{CollectError, ErrorClass};
+
+/// Redirects that are followed; registries send blobs from elsewhere, hardly ever manifests.
+const REDIRECTS: usize = 5;
+
+/// What a tag names now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) digest: Digest,
+    pub(crate) media_type: String,
+}
+
+/// What remains of a registry's allowance.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Allowance {
+    pub(super) limit: Option<f64>,
+    pub(super) remaining: f64,
+}
+
+/// How fast a registry is asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// Deadline of one request.
+    pub(super) timeout: Duration,
+    /// Requests at once.
+    pub(super) concurrency: usize,
+    /// The longest wait that a `Retry-After` can impose.
+    pub(super) longest_wait: Duration,
+}
+
+/// How requests to a repository are authorized, once that is known.
+#[derive(Clone)]
+enum Permit {
+    /// The registry asked for nothing.
+    None,
+    Header(HeaderValue),
+    /// Until when the token may be used.
+    Token(HeaderValue, Instant),
+}
+
+/// One registry of the OCI API.
+pub(super) struct Client {
+    name: String,
+    base: String,
+    insecure: bool,
+    http: reqwest::Client,
+    timeout: Duration,
+    longest_wait: Duration,
+    slots: Semaphore,
+    /// By repository; the lock lets one request at a time find out what a repository wants.
+    permits: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Option<Permit>>>>>,
+    calls: AtomicU64,
+    allowance: Mutex<Option<Allowance>>,
+    asked_to_wait: Mutex<Option<(Duration, Instant)>>,
+}
+
+impl Client {
+    pub(super) fn new(name: &str, base: String, http: reqwest::Client, pace: Pace, insecure: bool) -> Self {
+        let Pace { timeout, concurrency, longest_wait } = pace;
+        Self {
+            name: name.to_owned(),
+            base,
+            insecure,
+            http,
+            timeout,
+            longest_wait,
+            slots: Semaphore::new(concurrency),
+            permits: Mutex::default(),
+            calls: AtomicU64::new(0),
+            allowance: Mutex::default(),
+            asked_to_wait: Mutex::default(),
+        }
+    }
+
+    /// `https://HOST` and what comes before `/v2/`.
+    pub(super) fn base(host: &str, prefix: Option<&str>, plain: bool) -> String {
+        let scheme = if plain { "http" } else { "https" };
+        let host = if host == DOCKER_HUB { "registry-1.docker.io" } else { host };
+        match prefix.map(|prefix| prefix.trim_matches('/')).filter(|prefix| !prefix.is_empty()) {
+            Some(prefix) => format!("{scheme}://{host}/{prefix}"),
+            None => format!("{scheme}://{host}"),
+        }
+    }
+
+    /// A client that follows few redirects and sends no credentials to where they lead.
+    pub(super) fn http(roots: Vec<reqwest::Certificate>, plain: bool) -> Result<reqwest::Client, String> {
+        let builder = reqwest::Client::builder().no_gzip().redirect(reqwest::redirect::Policy::limited(REDIRECTS)).https_only(!plain);
+        builder.tls_certs_merge(roots).user_agent(concat!("readiness-exporter/", env!("CARGO_PKG_VERSION"))).build().map_err(|error| error.to_string())
+    }
+
+    /// Requests since the last time this was asked.
+    pub(super) fn take_calls(&self) -> u64 {
+        self.calls.swap(0, Ordering::Relaxed)
+    }
+
+    /// What the last answer that spoke of it said.
+    pub(super) fn allowance(&self) -> Option<Allowance> {
+        *self.allowance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long the registry asked us to stay away with its last answer.
+    pub(super) fn asked_to_wait(&self) -> Option<Duration> {
+        self.asked_to_wait.lock().unwrap_or_else(PoisonError::into_inner).map(|(wait, _)| wait)
+    }
+
+    /// The rest of the wait that the registry asked for, of which no more than the ceiling is obeyed.
+    fn held_back(&self) -> Option<Duration> {
+        let (wait, at) = (*self.asked_to_wait.lock().unwrap_or_else(PoisonError::into_inner))?;
+        wait.min(self.longest_wait).checked_sub(at.elapsed()).filter(|rest| !rest.is_zero())
+    }
+
+    /// Whether the API answers at all: 200, or 401 from one that wants to know who asks.
+    pub(super) async fn ping(&self) -> Result<(), CollectError> {
+        let what = format!("ask {} for /v2/", self.name);
+        let request = self.http.get(format!("{}/v2/", self.base)).build().map_err(|error| self.local(&what, &error))?;
+        let answer = self.send(&what, request).await?;
+        match answer.status() {
+            StatusCode::OK | StatusCode::UNAUTHORIZED => self.is_api(&what, &answer),
+            status => Err(self.refused(&what, status, answer.headers())),
+        }
+    }
+
+    /// A page for people instead of an answer, as proxies and captive portals send it.
+    fn is_api(&self, what: &str, answer: &Response) -> Result<(), CollectError> {
+        if content_type(answer.headers()) == "text/html" {
+            return Err(CollectError::new(ErrorClass::Malformed, format!("{what}: it answers with a page for people")));
+        }
+        Ok(())
+    }
+
+    /// Which digest a tag names.
+    pub(super) async fn head(&self, identity: &Identity, repository: &str, tag: &str) -> Result<Named, CollectError> {
+        let what = format!("ask {} for {repository}:{tag}", self.name);
+        let path = format!("{repository}/manifests/{tag}");
+        let answer = self.ask(&what, identity, Method::HEAD, repository, &path).await?;
+        match answer.status() {
+            StatusCode::OK => {}
+            StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => return self.get_tag(&what, identity, repository, &path).await,
+            status => return Err(self.refused(&what, status, answer.headers())),
+        }
+        self.is_api(&what, &answer)?;
+        let Some(header) = answer.headers().get(CONTENT_DIGEST) else { return self.get_tag(&what, identity, repository, &path).await };
+        let digest = header.to_str().ok().and_then(Digest::parse);
+        let digest = digest.ok_or_else(|| CollectError::new(ErrorClass::Malformed, format!("{what}: its Docker-Content-Digest is no sha256 digest")))?;
+        Ok(Named { digest, media_type: content_type(answer.headers()) })
+    }
+
+    /// For registries that do not tell the digest: the body is hashed.
+    async fn get_tag(&self, what: &str, identity: &Identity, repository: &str, path: &str) -> Result<Named, CollectError> {
+        let answer = self.ask(what, identity, Method::GET, repository, path).await?;
+        if answer.status() != StatusCode::OK {
+            return Err(self.refused(what, answer.status(), answer.headers()));
+        }
+        self.is_api(what, &answer)?;
+        let media_type = content_type(answer.headers());
+        let promised = answer.headers().get(CONTENT_DIGEST).and_then(|header| header.to_str().ok()).map(str::to_owned);
+        let body = self.body(what, answer, LARGEST).await?;
+        let digest = Digest::of(&body);
+        if promised.is_some_and(|promised| promised != digest.as_str()) {
+            return Err(CollectError::new(ErrorClass::Malformed, format!("{what}: the body does not match its Docker-Content-Digest")));
+        }
+        Ok(Named { digest, media_type })
+    }
+
+    /// The manifest of a digest, checked against it.
+    pub(super) async fn manifest(&self, identity: &Identity, repository: &str, digest: &Digest) -> Result<Manifest, CollectError> {
+        let what = format!("ask {} for {repository}@{digest}", self.name);
+        let body = self.checked(&what, identity, repository, &format!("{repository}/manifests/{digest}"), digest).await?;
+        Manifest::parse(&body).map_err(|why| CollectError::new(ErrorClass::Malformed, format!("{what}: {why}")))
+    }
+
+    /// A small blob, such as the config of an image.
+    pub(super) async fn blob(&self, identity: &Identity, repository: &str, digest: &Digest) -> Result<Vec<u8>, CollectError> {
+        let what = format!("ask {} for blob {digest} of {repository}", self.name);
+        self.checked(&what, identity, repository, &format!("{repository}/blobs/{digest}"), digest).await
+    }
+
+    async fn checked(&self, what: &str, identity: &Identity, repository: &str, path: &str, digest: &Digest) -> Result<Vec<u8>, CollectError> {
+        let answer = self.ask(what, identity, Method::GET, repository, path).await?;
+        if answer.status() != StatusCode::OK {
+            return Err(self.refused(what, answer.status(), answer.headers()));
+        }
+        let body = self.body(what, answer, LARGEST).await?;
+        if Digest::of(&body) != *digest {
+            return Err(CollectError::new(ErrorClass::Malformed, format!("{what}: the body is another one")));
+        }
+        Ok(body)
+    }
+
+    /// Whether a layer can be fetched, without fetching it.
+    pub(super) async fn has_blob(&self, identity: &Identity, repository: &str, digest: &Digest) -> Result<(), CollectError> {
+        let what = format!("ask {} whether {repository} has blob {digest}", self.name);
+        let answer = self.ask(&what, identity, Method::HEAD, repository, &format!("{repository}/blobs/{digest}")).await?;
+        match answer.status() {
+            StatusCode::OK => Ok(()),
+            status => Err(self.refused(&what, status, answer.headers())),
+        }
+    }
+
+    /// Sends a request with what the repository wants to see; asks once more when that is not known
+    /// or not accepted any longer.
+    async fn ask(&self, what: &str, identity: &Identity, method: Method, repository: &str, path: &str) -> Result<Response, CollectError> {
+        let slot = Arc::clone(self.permits.lock().unwrap_or_else(PoisonError::into_inner).entry(repository.to_owned()).or_default());
+        let url = format!("{}/v2/{path}", self.base);
+        let request = |permit: &Permit| {
+            let request = self.http.request(method.clone(), &url).header(ACCEPT_HEADER, ACCEPT);
+            match permit {
+                Permit::None => request.build(),
+                Permit::Header(header) | Permit::Token(header, _) => request.header(AUTHORIZATION, header).build(),
+            }
+            .map_err(|error| self.local(what, &error))
+        };
+        let known = {
+            let mut permit = slot.lock().await;
+            match &*permit {
+                Some(Permit::Token(_, until)) if *until <= Instant::now() => None,
+                None => None,
+                Some(permit) => Some(permit.clone()),
+            }
+            .or_else(|| {
+                permit.take();
+                None
+            })
+        };
+        let mut refused = known.clone();
+        if let Some(permit) = known {
+            let answer = self.send(what, request(&permit)?).await?;
+            if answer.status() != StatusCode::UNAUTHORIZED {
+                return Ok(answer);
+            }
+        } else {
+            refused = None;
+        }
+        // One at a time finds out; the others then find what it found.
+        let mut permit = slot.lock().await;
+        if let Some(found) = permit.as_ref().filter(|found| refused.as_ref().is_none_or(|refused| !refused.is(found))) {
+            let found = found.clone();
+            drop(permit);
+            return self.send(what, request(&found)?).await;
+        }
+        let answer = self.send(what, request(&Permit::None)?).await?;
+        if answer.status() != StatusCode::UNAUTHORIZED {
+            *permit = Some(Permit::None);
+            return Ok(answer);
+        }
+        let found = self.permit(what, identity, repository, answer.headers()).await?;
+        *permit = Some(found.clone());
+        drop(permit);
+        self.send(what, request(&found)?).await
+    }
+
+    /// What a 401 asks for.
+    async fn permit(&self, what: &str, identity: &Identity, repository: &str, headers: &HeaderMap) -> Result<Permit, CollectError> {
+        let denied = |why: &str| CollectError::new(ErrorClass::Denied, format!("{what}: {why}"));
+        let challenges = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|header| Challenge::parse(header.to_str().ok()?));
+        // A registry that offers both means the same by them.
+        let challenge = challenges.last().ok_or_else(|| denied("status 401 without a challenge that can be met"))?;
+        match (challenge, identity) {
+            (_, Identity::Token(token)) => {
+                Ok(Permit::Header(secret_header(&format!("Bearer {}", token.expose())).ok_or_else(|| denied("the token is no token"))?))
+            }
+            (Challenge::Basic, Identity::User { name, password }) => {
+                Ok(Permit::Header(basic(name, password).ok_or_else(|| denied("the password is no password"))?))
+            }
+            (Challenge::Basic, Identity::Anonymous) => Err(denied("status 401; it wants a user, and none is configured")),
+            (Challenge::Bearer { realm, service, scope }, _) => {
+                let scope = scope.unwrap_or_else(|| format!("repository:{repository}:pull"));
+                self.token(what, identity, &realm, service.as_deref(), &scope).await
+            }
+        }
+    }
+
+    async fn token(&self, what: &str, identity: &Identity, realm: &str, service: Option<&str>, scope: &str) -> Result<Permit, CollectError> {
+        let what = format!("{what}: get a token for {scope}");
+        let malformed = |why: &str| CollectError::new(ErrorClass::Malformed, format!("{what}: {why}"));
+        let mut url = url::Url::parse(realm).map_err(|_| malformed("the realm is no URL"))?;
+        if url.scheme() != "https" && !self.insecure {
+            return Err(malformed("the realm is not https, and a password would be sent there"));
+        }
+        url.query_pairs_mut().extend_pairs(service.map(|service| ("service", service))).append_pair("scope", scope);
+        let mut request = self.http.get(url);
+        if let Identity::User { name, password } = identity {
+            request = request.basic_auth(name, Some(password.expose()));
+        }
+        let answer = self.send(&what, request.build().map_err(|error| self.local(&what, &error))?).await?;
+        if answer.status() != StatusCode::OK {
+            return Err(self.refused(&what, answer.status(), answer.headers()));
+        }
+        let body = self.body(&what, answer, 1 << 20).await?;
+        let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| malformed("the answer is no token"))?;
+        let (token, life) = answer.take().ok_or_else(|| malformed("the answer holds no token"))?;
+        let header = secret_header(&format!("Bearer {}", token.expose())).ok_or_else(|| malformed("the token is no token"))?;
+        Ok(Permit::Token(header, Instant::now() + life))
+    }
+
+    async fn send(&self, what: &str, request: reqwest::Request) -> Result<Response, CollectError> {
+        let _slot = self.slots.acquire().await;
+        if let Some(rest) = self.held_back() {
+            let rest = crate::config::Span(Duration::from_secs(rest.as_secs() + 1));
+            return Err(CollectError::new(ErrorClass::Throttled, format!("{what}: it asked to be left alone; it is asked again in {rest}")));
+        }
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let answer = tokio::time::timeout(self.timeout, self.http.execute(request)).await.map_err(|_| self.late(what))?;
+        let answer = answer.map_err(|error| self.unreachable(what, error))?;
+        self.learn(answer.status(), answer.headers());
+        Ok(answer)
+    }
+
+    /// A body of bounded size, within the deadline.
+    async fn body(&self, what: &str, mut answer: Response, most: usize) -> Result<Vec<u8>, CollectError> {
+        let too_large = || CollectError::new(ErrorClass::Malformed, format!("{what}: the answer is larger than {} MiB", most >> 20));
+        if answer.content_length().is_some_and(|length| length > most as u64) {
+            return Err(too_large());
+        }
+        let read = async {
+            let mut body = Vec::new();
+            while let Some(chunk) = answer.chunk().await.map_err(|error| self.unreachable(what, error))? {
+                if body.len() + chunk.len() > most {
+                    return Err(too_large());
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok(body)
+        };
+        tokio::time::timeout(self.timeout, read).await.map_err(|_| self.late(what))?
+    }
+
+    /// Allowances that Docker Hub tells: `ratelimit-limit: 100;w=21600`.
+    /// Source: <https://docs.docker.com/docker-hub/usage/pulls/>
+    fn learn(&self, status: StatusCode, headers: &HeaderMap) {
+        let wait = (status == StatusCode::TOO_MANY_REQUESTS).then(|| retry_after(headers)).flatten();
+        *self.asked_to_wait.lock().unwrap_or_else(PoisonError::into_inner) = wait.map(|wait| (wait, Instant::now()));
+        let number = |name: &str| headers.get(name)?.to_str().ok()?.split(';').next()?.trim().parse::<f64>().ok();
+        if let Some(remaining) = number("ratelimit-remaining") {
+            let allowance = Allowance { limit: number("ratelimit-limit"), remaining };
+            *self.allowance.lock().unwrap_or_else(PoisonError::into_inner) = Some(allowance);
+        }
+    }
+
+    fn refused(&self, what: &str, status: StatusCode, headers: &HeaderMap) -> CollectError {
+        let class = match status.as_u16() {
+            401 | 403 => ErrorClass::Denied,
+            404 => ErrorClass::NotFound,
+            429 => ErrorClass::Throttled,
+            500..=599 => ErrorClass::Server,
+            _ => ErrorClass::Malformed,
+        };
+        let weak = headers.get_all(WWW_AUTHENTICATE).iter().any(|header| header.to_str().is_ok_and(|text| text.contains("insufficient_scope")));
+        let why = if weak { " (the token does not reach this repository)" } else { "" };
+        CollectError { class, message: format!("{what}: status {}{why}", status.as_u16()), retry_after: retry_after(headers) }
+    }
+
+    fn late(&self, what: &str) -> CollectError {
+        CollectError::new(ErrorClass::Timeout, format!("{what}: no answer within {}", crate::config::Span(self.timeout)))
+    }
+
+    fn local(&self, what: &str, error: &reqwest::Error) -> CollectError {
+        CollectError::new(ErrorClass::Local, format!("{what}: {error}"))
+    }
+
+    fn unreachable(&self, what: &str, error: reqwest::Error) -> CollectError {
+        let class = if error.is_redirect() { ErrorClass::Malformed } else { ErrorClass::Unreachable };
+        let error = error.without_url();
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(next) = cause.source() {
+            cause = next;
+        }
+        CollectError::new(class, format!("{what}: {cause}"))
+    }
+}
+
+impl Permit {
+    /// Whether it is the very same.
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::None, Self::None) => true,
+            (Self::Header(own) | Self::Token(own, _), Self::Header(other) | Self::Token(other, _)) => own == other,
+            _ => false,
+        }
+    }
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}
+
+const CONTENT_DIGEST: &str = "docker-content-digest";
+
+fn content_type(headers: &HeaderMap) -> String {
+    let text = headers.get(CONTENT_TYPE).and_then(|header| header.to_str().ok()).unwrap_or_default();
+    text.split(';').next().unwrap_or_default().trim().to_owned()
+}
+
+fn basic(name: &str, password: &Secret) -> Option<HeaderValue> {
+    use base64::Engine as _;
+    secret_header(&format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{name}:{}", password.expose()))))
+}
+
+/// A header that no log prints.
+fn secret_header(text: &str) -> Option<HeaderValue> {
+    let mut header = HeaderValue::from_str(text).ok()?;
+    header.set_sensitive(true);
+    Some(header)
+}

@@ -1,0 +1,142 @@
+//! What a digest stands for, and how deeply two of them agree: pure.
+//!
+//! The digest of an index, that of one platform's manifest and that of its config can all mean the
+//! same bits. `docker pull`, `tag` and `push` drops the index and compresses layers anew, so that
+//! only the config stays.
+
+use std::collections::BTreeSet;
+
+use super::digest::Digest;
+
+/// What a digest names.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Content {
+    /// The digest itself; `None` when only the config is known.
+    pub(super) digest: Option<Digest>,
+    /// Whether it is an index.
+    pub(super) is_index: bool,
+    /// Manifests of the platforms that matter.
+    pub(super) manifests: BTreeSet<Digest>,
+    /// Their configs.
+    pub(super) configs: BTreeSet<Digest>,
+    /// When the youngest of them was made, in Unix seconds.
+    pub(super) created: Option<i64>,
+}
+
+/// How deeply two contents agree, the deepest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Level {
+    /// Not at all.
+    None,
+    /// The same images, pushed again.
+    Config,
+    /// The same manifests of the platforms that it has.
+    Platform,
+    /// The same index.
+    Index,
+}
+
+impl Level {
+    /// The label values, with that of what was not seen.
+    pub(super) const NAMES: [&'static str; 5] = ["index", "platform", "config", "none", "unknown"];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Index => "index",
+            Self::Platform => "platform",
+            Self::Config => "config",
+            Self::None => "none",
+        }
+    }
+}
+
+impl Content {
+    /// A container of which only the image ID is known.
+    pub(super) fn of_config(config: Digest) -> Self {
+        Self { configs: BTreeSet::from([config]), ..Self::default() }
+    }
+
+    /// How far all of this is what the reference names. What has fewer platforms agrees when all
+    /// that it has does: one right platform beside a stale one is not right.
+    pub(super) fn level(&self, reference: &Self) -> Level {
+        let within = |own: &BTreeSet<Digest>, other: &BTreeSet<Digest>| !own.is_empty() && own.is_subset(other);
+        if self.digest.is_some() && self.digest == reference.digest {
+            if self.is_index { Level::Index } else { Level::Platform }
+        } else if within(&self.manifests, &reference.manifests) {
+            Level::Platform
+        } else if within(&self.configs, &reference.configs) {
+            Level::Config
+        } else {
+            Level::None
+        }
+    }
+}
+
+/// How many different images these are. Two platforms of one index are one image, which only the
+/// index can tell; `known` are indexes beside those that run.
+pub(super) fn distinct(running: &[&Content], known: &[&Content]) -> usize {
+    let all: Vec<&Content> = running.iter().chain(known).copied().collect();
+    let mut class: Vec<usize> = (0..all.len()).collect();
+    for (at, one) in all.iter().enumerate() {
+        for (other_at, other) in all.iter().enumerate().skip(at + 1) {
+            if one.level(other) > Level::None || other.level(one) > Level::None {
+                let (from, to) = (class[other_at], class[at]);
+                class.iter_mut().filter(|class| **class == from).for_each(|class| *class = to);
+            }
+        }
+    }
+    class[..running.len()].iter().collect::<BTreeSet<_>>().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(n: u8) -> Digest {
+        Digest::of(&[n])
+    }
+
+    fn set(numbers: &[u8]) -> BTreeSet<Digest> {
+        numbers.iter().map(|n| digest(*n)).collect()
+    }
+
+    fn index(top: u8, manifests: &[u8], configs: &[u8]) -> Content {
+        Content { digest: Some(digest(top)), is_index: true, manifests: set(manifests), configs: set(configs), created: None }
+    }
+
+    fn image(manifest: u8, config: u8) -> Content {
+        Content { digest: Some(digest(manifest)), is_index: false, manifests: set(&[manifest]), configs: set(&[config]), created: None }
+    }
+
+    #[test]
+    fn the_deepest_agreement_counts() {
+        let upstream = index(1, &[11, 12], &[21, 22]);
+        for (subject, level) in [
+            (index(1, &[11, 12], &[21, 22]), Level::Index),
+            (index(2, &[11, 12], &[21, 22]), Level::Platform),
+            (image(11, 21), Level::Platform),
+            // Pulled, tagged and pushed: another manifest around the same config.
+            (image(31, 21), Level::Config),
+            (Content::of_config(digest(22)), Level::Config),
+            (image(31, 41), Level::None),
+            // One platform was refreshed, the other forgotten.
+            (index(3, &[11, 13], &[21, 23]), Level::None),
+            (Content::default(), Level::None),
+        ] {
+            assert_eq!(subject.level(&upstream), level, "{subject:?}");
+        }
+        assert_eq!(image(11, 21).level(&image(11, 21)), Level::Platform);
+        assert_eq!(Content::default().level(&Content::default()), Level::None, "nothing agrees with nothing");
+    }
+
+    #[test]
+    fn platforms_of_one_index_are_one_image_if_the_index_is_known() {
+        let (amd, arm, whole) = (image(11, 21), image(12, 22), index(1, &[11, 12], &[21, 22]));
+        assert_eq!(distinct(&[&amd, &arm], &[]), 2);
+        assert_eq!(distinct(&[&amd, &arm], &[&whole]), 1);
+        assert_eq!(distinct(&[&amd, &arm, &whole], &[]), 1);
+        let stale = image(13, 23);
+        assert_eq!(distinct(&[&amd, &stale, &arm], &[&whole]), 2);
+        assert_eq!(distinct(&[], &[&whole]), 0);
+    }
+}

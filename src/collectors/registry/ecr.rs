@@ -1,0 +1,201 @@
+//! ECR through its own API: which digest a tag names now, when that was pushed, what scans found.
+//!
+//! Never "the last that was pushed": that may be another tag, an untagged image, a child of an
+//! index or an attestation.
+//! Source: <https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_DescribeImages.html>
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ecr::types::ImageIdentifier;
+use tokio::sync::{OnceCell, Semaphore};
+
+use super::digest::Digest;
+use super::manifest::{LARGEST, MEDIA_TYPES, Manifest};
+use crate::aws;
+use crate::snapshot::{CollectError, ErrorClass};
+
+/// One registry of an account in a region.
+pub(super) struct Ecr {
+    /// Its host, for messages.
+    name: String,
+    region: String,
+    role_arn: Option<String>,
+    /// The account; that of the credentials when the host names none.
+    account: Option<String>,
+    client: OnceCell<aws_sdk_ecr::Client>,
+    http: reqwest::Client,
+    timeout: Duration,
+    slots: Semaphore,
+    calls: AtomicU64,
+}
+
+/// What ECR knows about a tag.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Described {
+    pub(super) digest: Digest,
+    pub(super) media_type: String,
+    /// Unix seconds. Tagging an old image again does not change it.
+    pub(super) pushed: Option<i64>,
+    /// Findings of the last scan by severity; `None` when there was none.
+    pub(super) findings: Option<BTreeMap<String, i32>>,
+}
+
+/// `123456789012.dkr.ecr.us-east-2.amazonaws.com` as account and region.
+pub(super) fn account_and_region(host: &str) -> Option<(String, String)> {
+    let (account, rest) = host.split_once(".dkr.ecr.").or_else(|| host.split_once(".dkr.ecr-fips."))?;
+    let region = rest.strip_suffix(".amazonaws.com").or_else(|| rest.strip_suffix(".amazonaws.com.cn"))?;
+    (account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit())).then(|| (account.to_owned(), region.to_owned()))
+}
+
+impl Ecr {
+    pub(super) fn new(
+        name: &str,
+        region: String,
+        role_arn: Option<String>,
+        account: Option<String>,
+        http: reqwest::Client,
+        timeout: Duration,
+        concurrency: usize,
+    ) -> Self {
+        let (name, slots) = (name.to_owned(), Semaphore::new(concurrency));
+        Self { name, region, role_arn, account, client: OnceCell::new(), http, timeout, slots, calls: AtomicU64::new(0) }
+    }
+
+    async fn client(&self) -> &aws_sdk_ecr::Client {
+        self.client.get_or_init(|| async { aws_sdk_ecr::Client::new(&aws::settings(&self.region, self.role_arn.as_deref()).await) }).await
+    }
+
+    /// Requests since the last time this was asked.
+    pub(super) fn take_calls(&self) -> u64 {
+        self.calls.swap(0, Ordering::Relaxed)
+    }
+
+    /// Which digest a tag names.
+    pub(super) async fn describe(&self, repository: &str, tag: &str) -> Result<Described, CollectError> {
+        let what = format!("describe {repository}:{tag} in {}", self.name);
+        let call = self.client().await.describe_images().set_registry_id(self.account.clone()).repository_name(repository);
+        let answer = self.within(&what, call.image_ids(ImageIdentifier::builder().image_tag(tag).build()).send()).await?;
+        let malformed = || CollectError::new(ErrorClass::Malformed, format!("{what}: an answer without the image"));
+        let detail = answer.image_details().first().ok_or_else(malformed)?;
+        let digest = detail.image_digest().and_then(Digest::parse).ok_or_else(malformed)?;
+        let counts = detail.image_scan_findings_summary().and_then(|summary| summary.finding_severity_counts());
+        let findings = counts.map(|counts| counts.iter().map(|(severity, count)| (severity.as_str().to_lowercase(), *count)).collect());
+        Ok(Described {
+            digest,
+            media_type: detail.image_manifest_media_type().unwrap_or_default().to_owned(),
+            pushed: detail.image_pushed_at().map(aws_sdk_ecr::primitives::DateTime::secs),
+            findings,
+        })
+    }
+
+    /// The manifest of a digest, checked against it.
+    pub(super) async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Manifest, CollectError> {
+        let what = format!("get {repository}@{digest} from {}", self.name);
+        let malformed = |why: String| CollectError::new(ErrorClass::Malformed, format!("{what}: {why}"));
+        // Without the list ECR converts to what it believes that we understand.
+        let call = self.client().await.batch_get_image().set_registry_id(self.account.clone()).repository_name(repository);
+        let call = call.image_ids(ImageIdentifier::builder().image_digest(digest.as_str()).build());
+        let call = call.set_accepted_media_types(Some(MEDIA_TYPES.map(str::to_owned).to_vec()));
+        let answer = self.within(&what, call.send()).await?;
+        let Some(text) = answer.images().first().and_then(|image| image.image_manifest()) else {
+            let code = answer.failures().first().and_then(|failure| failure.failure_code()).map_or("no reason given", |code| code.as_str());
+            let class = if code == "ImageNotFound" { ErrorClass::NotFound } else { ErrorClass::Malformed };
+            return Err(CollectError::new(class, format!("{what}: {code}")));
+        };
+        if text.len() > LARGEST {
+            return Err(malformed(format!("the answer is larger than {} MiB", LARGEST >> 20)));
+        }
+        if Digest::of(text.as_bytes()) != *digest {
+            return Err(malformed("the body is another one".to_owned()));
+        }
+        Manifest::parse(text.as_bytes()).map_err(malformed)
+    }
+
+    /// The config of an image.
+    pub(super) async fn config(&self, repository: &str, digest: &Digest) -> Result<Vec<u8>, CollectError> {
+        let what = format!("get blob {digest} of {repository} from {}", self.name);
+        let call = self.client().await.get_download_url_for_layer().set_registry_id(self.account.clone());
+        let answer = self.within(&what, call.repository_name(repository).layer_digest(digest.as_str()).send()).await?;
+        let failed = |why: String| CollectError::new(ErrorClass::Malformed, format!("{what}: {why}"));
+        let url = answer.download_url().ok_or_else(|| failed("an answer without a URL".to_owned()))?;
+        let fetch = async { self.http.get(url).send().await?.error_for_status()?.bytes().await };
+        let body = tokio::time::timeout(self.timeout, fetch).await.map_err(|_| self.late(&what))?;
+        let body = body.map_err(|error| failed(error.without_url().to_string()))?;
+        if Digest::of(&body) == *digest { Ok(body.into()) } else { Err(failed("the body is another one".to_owned())) }
+    }
+
+    /// Prefixes of repositories that ECR fills from elsewhere, with where from. It looks there for a
+    /// newer image of a tag once a day at most.
+    /// Source: <https://docs.aws.amazon.com/AmazonECR/latest/userguide/pull-through-cache.html>
+    pub(super) async fn pull_through_caches(&self) -> Result<Vec<(String, String)>, CollectError> {
+        let what = format!("describe pull-through caches of {}", self.name);
+        let answer = self.within(&what, self.client().await.describe_pull_through_cache_rules().set_registry_id(self.account.clone()).send()).await?;
+        let rules = answer.pull_through_cache_rules().iter();
+        Ok(rules.map(|rule| [rule.ecr_repository_prefix(), rule.upstream_registry_url()].map(|text| text.unwrap_or_default().to_owned()).into()).collect())
+    }
+
+    async fn within<T, E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static, R: std::fmt::Debug + Send + Sync + 'static>(
+        &self,
+        what: &str,
+        call: impl Future<Output = Result<T, SdkError<E, R>>>,
+    ) -> Result<T, CollectError> {
+        let _slot = self.slots.acquire().await;
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let answer = tokio::time::timeout(self.timeout, call).await.map_err(|_| self.late(what))?;
+        answer.map_err(|error| {
+            let class = match (&error, error.code()) {
+                (_, Some(code)) => class_of(code),
+                (SdkError::TimeoutError(_), _) => ErrorClass::Timeout,
+                (SdkError::DispatchFailure(_), _) => ErrorClass::Unreachable,
+                (SdkError::ConstructionFailure(_), _) => ErrorClass::Local,
+                _ => ErrorClass::Malformed,
+            };
+            let why = error.code().map_or_else(|| aws::whole_chain(&error), str::to_owned);
+            CollectError::new(class, format!("{what}: {why}"))
+        })
+    }
+
+    fn late(&self, what: &str) -> CollectError {
+        CollectError::new(ErrorClass::Timeout, format!("{what}: no answer within {}", crate::config::Span(self.timeout)))
+    }
+}
+
+/// Source: <https://docs.aws.amazon.com/AmazonECR/latest/APIReference/CommonErrors.html>
+fn class_of(code: &str) -> ErrorClass {
+    match code {
+        "RepositoryNotFoundException" | "ImageNotFoundException" | "LayersNotFoundException" => ErrorClass::NotFound,
+        "AccessDeniedException"
+        | "ExpiredTokenException"
+        | "UnrecognizedClientException"
+        | "InvalidSignatureException"
+        | "ExpiredToken"
+        | "MissingAuthenticationTokenException"
+        | "InvalidClientTokenId" => ErrorClass::Denied,
+        "ThrottlingException" | "TooManyRequestsException" | "LimitExceededException" => ErrorClass::Throttled,
+        "ServerException" | "InternalFailure" | "ServiceUnavailable" | "InternalServerError" => ErrorClass::Server,
+        _ => ErrorClass::Malformed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_of_a_registry_names_its_account_and_region() {
+        let pair = |account: &str, region: &str| Some((account.to_owned(), region.to_owned()));
+        for (host, read) in [
+            ("123456789012.dkr.ecr.us-east-2.amazonaws.com", pair("123456789012", "us-east-2")),
+            ("123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com", pair("123456789012", "us-gov-west-1")),
+            ("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn", pair("123456789012", "cn-north-1")),
+            ("public.ecr.aws", None),
+            ("1.dkr.ecr.us-east-2.amazonaws.com", None),
+            ("ghcr.io", None),
+        ] {
+            assert_eq!(account_and_region(host), read, "{host}");
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! One registry: whether it answers, whether it has what it must have, what remains of its
+//! allowance.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _};
+
+use super::reference::Reference;
+use super::registries::{Registries, Registry, Tag};
+use crate::driver::Poll;
+use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
+
+const IMAGE: [&str; 3] = ["registry", "repository", "tag"];
+
+const STATES: &str = "readiness_registry_state";
+
+static STATE: StateSet<1> = state_set(
+    STATES,
+    &["up", "denied", "throttled", "down"],
+    &["registry"],
+    "How a registry answered last, cached from GET /v2/ of the OCI distribution API or from the ECR API.",
+);
+static PRESENT: StateSet<3> = state_set(
+    "readiness_registry_image_state",
+    &["present", "absent", "denied", "unknown"],
+    &IMAGE,
+    "Whether a registry has an image, cached from a HEAD of its manifest or from the ECR API; denied also where a registry does not tell it from absent.",
+);
+static DIGEST: Gauge<5> = gauge(
+    "readiness_registry_digest_info",
+    Unit::Number,
+    &["registry", "repository", "tag", "media_type", "digest"],
+    "Which digest a tag names now, cached from a HEAD of its manifest or from the ECR API.",
+);
+static PUSHED: Gauge<3> = gauge(
+    "readiness_registry_image_pushed_timestamp_seconds",
+    Unit::Timestamp,
+    &IMAGE,
+    "When the image that a tag names now was pushed, cached from the ECR API; tagging an older image again does not change it.",
+);
+static FINDINGS: Gauge<4> = gauge(
+    "readiness_registry_scan_findings",
+    Unit::Number,
+    &["registry", "repository", "tag", "severity"],
+    "Findings of the last scan of the image that a tag names now, cached from the ECR API.",
+);
+static REMAINING: Gauge<1> = gauge(
+    "readiness_registry_rate_limit_remaining",
+    Unit::Number,
+    &["registry"],
+    "Pulls that this program's address has left, cached from the ratelimit-remaining header of the last answer.",
+)
+.covered_by(Coverage { states: STATES, seen: &["up"], kinds: &[], quiet: true });
+static LIMIT: Gauge<1> = gauge(
+    "readiness_registry_rate_limit",
+    Unit::Number,
+    &["registry"],
+    "Pulls that an address has in all, cached from the ratelimit-limit header of the last answer.",
+);
+static RETRY_AFTER: Gauge<1> = gauge(
+    "readiness_registry_retry_after_seconds",
+    Unit::Seconds,
+    &["registry"],
+    "How long a registry asked to be left alone, cached from its Retry-After header; obeyed up to a ceiling.",
+);
+static CACHE: Gauge<3> = gauge(
+    "readiness_registry_pull_through_cache_info",
+    Unit::Number,
+    &["registry", "prefix", "upstream"],
+    "Prefixes of repositories that a registry fills from elsewhere, cached from the ECR API; it looks for a newer image of a tag about once a day.",
+);
+
+/// Families that every registry with images fills.
+pub(super) static IMAGE_FAMILIES: &[&Family] = &[&PRESENT.0, &DIGEST.0];
+/// Families that every registry fills, some only when there is something to tell.
+pub(super) static HOST_FAMILIES: &[&Family] = &[&STATE.0, &REMAINING.0];
+/// Families that only ECR fills.
+pub(super) static ECR_FAMILIES: &[&Family] = &[&PUSHED.0, &FINDINGS.0];
+
+/// Asks one registry about its tags.
+pub(super) struct Host {
+    registry: Arc<Registry>,
+    images: Vec<Reference>,
+    concurrency: usize,
+}
+
+impl Host {
+    pub(super) fn new(registry: Arc<Registry>, images: BTreeSet<Reference>, concurrency: usize) -> Self {
+        Self { registry, images: images.into_iter().collect(), concurrency }
+    }
+
+    async fn ask(&self) -> Result<Observation, CollectError> {
+        let registry = &self.registry;
+        let host = &*registry.host;
+        let alive = registry.ping().await;
+        let state = |error: &CollectError| match error.class {
+            ErrorClass::Denied => "denied",
+            ErrorClass::Throttled => "throttled",
+            _ => "down",
+        };
+        let mut samples = vec![match &alive {
+            Ok(_) => STATE.sample([host], "up"),
+            Err(error) => STATE.sample([host], state(error)).with_detail(&error.message),
+        }];
+        // One that is silent is not asked again for each of a thousand tags.
+        let silent = alive.as_ref().err().filter(|error| error.class != ErrorClass::Denied);
+        let asked = self.images.iter().cloned().map(|image| self.look_for(image, silent.cloned()));
+        let answers: Vec<_> = futures::stream::iter(asked).buffer_unordered(self.concurrency).collect().await;
+        samples.extend(answers.into_iter().flatten());
+        if let Some(allowance) = registry.allowance() {
+            samples.push(REMAINING.sample([host], allowance.remaining));
+            samples.extend(allowance.limit.map(|limit| LIMIT.sample([host], limit)));
+        }
+        samples.extend(registry.asked_to_wait().map(|wait| RETRY_AFTER.sample([host], wait.as_secs_f64())));
+        samples.extend(alive.iter().flatten().map(|(prefix, upstream)| CACHE.sample([host, prefix, upstream], 1.0)));
+        Ok(Observation::new(samples, self.images.len().max(1), registry.take_calls()))
+    }
+}
+
+impl Host {
+    async fn look_for(&self, image: Reference, silent: Option<CollectError>) -> Vec<Sample> {
+        let tag = image.tag.as_deref().unwrap_or("latest");
+        let found = match silent {
+            Some(error) => Err(error),
+            None => self.registry.tag(&image.repository, tag).await,
+        };
+        image_samples([&self.registry.host, &image.repository, tag], &found)
+    }
+}
+
+fn image_samples(labels: [&str; 3], found: &Result<Tag, CollectError>) -> Vec<Sample> {
+    let [registry, repository, tag] = labels;
+    match found {
+        Err(error) => vec![PRESENT.sample(labels, absence(error)).with_detail(&error.message)],
+        Ok(found) => {
+            let mut samples =
+                vec![PRESENT.sample(labels, "present"), DIGEST.sample([registry, repository, tag, found.media_type.as_str(), found.digest.as_str()], 1.0)];
+            samples.extend(found.pushed.map(|at| PUSHED.sample(labels, at as f64)));
+            let findings = found.findings.iter().flatten();
+            samples.extend(findings.map(|(severity, count)| FINDINGS.sample([registry, repository, tag, severity], f64::from(*count))));
+            samples
+        }
+    }
+}
+
+/// What an image is when a look for it failed: only a clear no is absence.
+pub(super) fn absence(error: &CollectError) -> &'static str {
+    match error.class {
+        ErrorClass::NotFound => "absent",
+        ErrorClass::Denied => "denied",
+        _ => "unknown",
+    }
+}
+
+impl Poll for Host {
+    fn look<'a>(&'a mut self, _: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
+        self.ask().boxed()
+    }
+}
+
+static WORKSPACE_IMAGE: StateSet<1> = state_set(
+    "readiness_workspace_image_state",
+    &["present", "absent", "denied", "unknown"],
+    &["image"],
+    "Whether its registry has an image that workspaces ask for, cached from a HEAD of its manifest or from the ECR API.",
+);
+
+/// The family about images of workspaces.
+pub(super) static WORKSPACE_FAMILIES: &[&Family] = &[&WORKSPACE_IMAGE.0];
+
+/// Asks for every image that workspaces ask for.
+pub(super) struct WorkspaceImages {
+    registries: Arc<Registries>,
+    concurrency: usize,
+}
+
+impl WorkspaceImages {
+    pub(super) fn new(registries: Arc<Registries>, concurrency: usize) -> Self {
+        Self { registries, concurrency }
+    }
+
+    async fn ask(&self, seen: &Snapshot) -> Result<Observation, CollectError> {
+        let family = crate::collectors::kubernetes::workspace_images();
+        let unseen = seen.views.iter().find(|view| view.source.emits.contains(&family) && !view.fresh);
+        if let Some(view) = unseen {
+            let why = format!("ask for the images of workspaces: those of {} are not known", view.source.name);
+            return Err(CollectError::new(ErrorClass::NotFound, why));
+        }
+        let images: BTreeSet<String> = seen.samples_of(family).filter_map(|sample| sample.label("image")).map(str::to_owned).collect();
+        let count = images.len();
+        let asked = images.into_iter().map(|image| self.look_for(image));
+        let samples: Vec<_> = futures::stream::iter(asked).buffer_unordered(self.concurrency).collect().await;
+        Ok(Observation::new(samples, count, count as u64))
+    }
+
+    async fn look_for(&self, image: String) -> Sample {
+        match self.find(&image).await {
+            Ok(()) => WORKSPACE_IMAGE.sample([image.as_str()], "present"),
+            Err(error) => WORKSPACE_IMAGE.sample([image.as_str()], absence(&error)).with_detail(&error.message),
+        }
+    }
+
+    async fn find(&self, image: &str) -> Result<(), CollectError> {
+        let failed = |why: String| CollectError::new(ErrorClass::Malformed, format!("ask for {image}: {why}"));
+        let reference = Reference::parse(image).map_err(failed)?;
+        let registry = self.registries.at(&reference.host).map_err(failed)?;
+        match &reference.digest {
+            Some(digest) => registry.content(&reference.repository, digest).await.map(drop),
+            None => registry.digest(&reference).await.map(drop),
+        }
+    }
+}
+
+impl Poll for WorkspaceImages {
+    fn look<'a>(&'a mut self, seen: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
+        self.ask(seen).boxed()
+    }
+}
+
+/// All families of this module.
+pub(super) static FAMILIES: &[&Family] =
+    &[&STATE.0, &PRESENT.0, &DIGEST.0, &PUSHED.0, &FINDINGS.0, &REMAINING.0, &LIMIT.0, &RETRY_AFTER.0, &CACHE.0, &WORKSPACE_IMAGE.0];

@@ -1,0 +1,168 @@
+//! Manifests: what an index or an image names, reduced to digests.
+//!
+//! Source: <https://github.com/opencontainers/image-spec/blob/main/image-index.md> and
+//! <https://github.com/opencontainers/image-spec/blob/main/manifest.md>; Docker's types have the same fields.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::digest::Digest;
+
+/// What is asked for. Without the types of an index a registry answers with one platform's manifest
+/// or with 404: another digest for the same tag.
+pub(crate) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
+/// The same as a list.
+pub(crate) const MEDIA_TYPES: [&str; 4] = [
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+];
+/// The largest manifest that is read, as the specification asks of registries.
+/// Source: <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests>
+pub(crate) const LARGEST: usize = 4 << 20;
+
+/// A manifest, reduced.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Manifest {
+    /// One manifest per platform.
+    Index(Vec<Child>),
+    /// One image.
+    Image {
+        /// The image ID, which survives a push that compresses layers anew.
+        config: Digest,
+        layers: Vec<Digest>,
+    },
+}
+
+/// A manifest that an index names.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Child {
+    pub(crate) digest: Digest,
+    /// `linux/amd64`, `linux/arm64`; the variant is left out, as a node does not tell its own.
+    pub(crate) platform: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Document {
+    schema_version: Option<u8>,
+    media_type: Option<String>,
+    manifests: Option<Vec<Descriptor>>,
+    config: Option<Descriptor>,
+    #[serde(default)]
+    layers: Vec<Descriptor>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Descriptor {
+    digest: String,
+    media_type: Option<String>,
+    platform: Option<Platform>,
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+struct Platform {
+    #[serde(default)]
+    architecture: String,
+    #[serde(default)]
+    os: String,
+}
+
+impl Manifest {
+    /// Reads a manifest of whatever type it says it is.
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, String> {
+        let document: Document = serde_json::from_slice(body).map_err(|error| format!("no manifest: {error}"))?;
+        if document.schema_version == Some(1) {
+            return Err("a manifest of schema 1, which names no config; push the image again".to_owned());
+        }
+        let kind = document.media_type.unwrap_or_default();
+        match (document.manifests, document.config) {
+            (Some(children), None) => children.iter().filter_map(Descriptor::child).collect::<Result<_, _>>().map(Self::Index),
+            (None, Some(config)) => {
+                let layers = document.layers.iter().map(Descriptor::own_digest).collect::<Result<_, _>>()?;
+                Ok(Self::Image { config: config.own_digest()?, layers })
+            }
+            (Some(_), Some(_)) => Err("a manifest that says to be an index and an image at once".to_owned()),
+            (None, None) => Err(format!("neither an index nor an image (media type {kind:?})")),
+        }
+    }
+}
+
+impl Descriptor {
+    fn own_digest(&self) -> Result<Digest, String> {
+        Digest::parse(&self.digest).ok_or_else(|| format!("a descriptor whose digest is none ({:?})", self.digest.chars().take(80).collect::<String>()))
+    }
+
+    /// `None` for what no node runs: attestations, signatures, artifacts of unknown platforms.
+    fn child(&self) -> Option<Result<Child, String>> {
+        if self.annotations.as_ref().is_some_and(|own| own.contains_key("vnd.docker.reference.type")) {
+            return None;
+        }
+        // An index inside an index has no platform of its own; whoever resolves it looks inside.
+        let nested = self.media_type.as_deref().is_some_and(|kind| MEDIA_TYPES[..2].contains(&kind));
+        let platform = match &self.platform {
+            _ if nested => String::new(),
+            Some(platform) if platform.os == "unknown" || platform.architecture == "unknown" => return None,
+            Some(platform) => format!("{}/{}", platform.os, platform.architecture),
+            None => return None,
+        };
+        Some(self.own_digest().map(|digest| Child { digest, platform }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(n: u8) -> String {
+        format!("sha256:{}", format!("{n:02x}").repeat(32))
+    }
+
+    #[test]
+    fn an_index_names_its_platforms_and_not_its_attestations() {
+        let text = format!(
+            r#"{{"schemaVersion":2,"manifests":[
+              {{"digest":"{}","platform":{{"os":"linux","architecture":"amd64"}}}},
+              {{"digest":"{}","platform":{{"os":"linux","architecture":"arm64","variant":"v8"}}}},
+              {{"digest":"{}","platform":{{"os":"unknown","architecture":"unknown"}},"annotations":{{"vnd.docker.reference.type":"attestation-manifest"}}}},
+              {{"digest":"{}","mediaType":"application/vnd.oci.image.index.v1+json"}},
+              {{"digest":"{}"}}]}}"#,
+            digest(1),
+            digest(2),
+            digest(3),
+            digest(4),
+            digest(5)
+        );
+        let Manifest::Index(children) = Manifest::parse(text.as_bytes()).unwrap() else { panic!("no index") };
+        let told: Vec<_> = children.iter().map(|child| (child.digest.short(), child.platform.as_str())).collect();
+        assert_eq!(told, [("010101010101", "linux/amd64"), ("020202020202", "linux/arm64"), ("040404040404", "")]);
+    }
+
+    #[test]
+    fn an_image_names_its_config_and_its_layers() {
+        let text = format!(r#"{{"schemaVersion":2,"config":{{"digest":"{}"}},"layers":[{{"digest":"{}"}}]}}"#, digest(1), digest(2));
+        let read = Manifest::parse(text.as_bytes()).unwrap();
+        assert_eq!(read, Manifest::Image { config: Digest::parse(&digest(1)).unwrap(), layers: vec![Digest::parse(&digest(2)).unwrap()] });
+    }
+
+    #[test]
+    fn what_is_no_manifest_says_why() {
+        for (text, why) in [
+            ("<html>", "no manifest"),
+            ("{}", "neither an index nor an image"),
+            (r#"{"schemaVersion":1,"fsLayers":[]}"#, "schema 1"),
+            (r#"{"config":{"digest":"md5:1"}}"#, "digest is none"),
+            (r#"{"manifests":[],"config":{"digest":"x"}}"#, "at once"),
+            (r#"{"manifests":null,"config":null}"#, "neither"),
+            (r#"{"manifests":[{"digest":"x","platform":{"os":"linux","architecture":"amd64"}}]}"#, "digest is none"),
+        ] {
+            let said = Manifest::parse(text.as_bytes()).unwrap_err();
+            assert!(said.contains(why), "{text}: {said}");
+        }
+    }
+}

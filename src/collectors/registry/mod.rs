@@ -1,0 +1,142 @@
+//! Images: what registries hold, what clusters run, and whether all of them agree.
+//!
+//! A tag is a word that can mean another image tomorrow, so everything here is about digests.
+//! Nothing is pulled: tags are asked for with HEAD, manifests are read once per digest, and layers
+//! are only asked whether they are there.
+
+mod auth;
+mod client;
+mod config;
+mod content;
+mod digest;
+mod ecr;
+mod groups;
+mod hosts;
+mod manifest;
+mod pull_secrets;
+mod reference;
+mod registries;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use config::{Config, EcrConfig, Group, Mirror, Prefix, PullSecret, RegistryConfig};
+pub(in crate::collectors) use digest::Digest;
+pub(in crate::collectors) use reference::Running;
+
+use super::kubernetes::{self, ClusterConfig, Link};
+use crate::driver::{Form, Poll, Task};
+use crate::metric::Family;
+use crate::snapshot::Source;
+use reference::Reference;
+use registries::Registries;
+
+/// The `collector` label.
+pub const NAME: &str = "registry";
+
+/// Families of this collector, by subject.
+pub static FAMILIES: &[&[&Family]] = &[hosts::FAMILIES, groups::FAMILIES, pull_secrets::FAMILIES];
+
+/// One task for each registry, image group and pull secret. Fails when a file that the configuration
+/// names cannot be used.
+pub fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters: &[ClusterConfig]) -> Result<Vec<Task>, String> {
+    let registries = Arc::new(Registries::new(config)?);
+    let maker = Maker { config, off: off(config), fingerprint: format!("{config:?} {kubernetes:?} {clusters:?}") };
+    let mut tasks = Vec::new();
+    for (host, images) in images_by_host(config)? {
+        let mut emits = names(hosts::HOST_FAMILIES);
+        if !images.is_empty() {
+            emits.extend(names(hosts::IMAGE_FAMILIES));
+            if config.registries.iter().any(|registry| registry.host == host && registry.ecr.is_some()) {
+                emits.extend(names(hosts::ECR_FAMILIES));
+            }
+        }
+        let asked = hosts::Host::new(registries.at(&host)?, images, config.concurrency);
+        tasks.push(maker.task(host.clone(), vec![("registry", host)], emits, &[], Box::new(asked)));
+    }
+    for group in &config.groups {
+        let running = clusters_of(group, kubernetes, clusters);
+        let optional: Vec<_> =
+            if running.is_empty() { [groups::OPTIONAL_FAMILIES, groups::CLUSTER_FAMILIES].concat() } else { groups::OPTIONAL_FAMILIES.to_vec() };
+        let emits = groups::FAMILIES.iter().filter(|family| !optional.iter().any(|other| other.name == family.name)).map(|family| family.name).collect();
+        let looked = groups::ImageGroup::new(group, &registries, running)?;
+        tasks.push(maker.task(format!("images {}", group.name), vec![("group", group.name.clone())], emits, &[kubernetes::NAME], Box::new(looked)));
+    }
+    if config.workspace_images {
+        let images = hosts::WorkspaceImages::new(Arc::clone(&registries), config.concurrency);
+        tasks.push(maker.task("workspace images".to_owned(), Vec::new(), names(hosts::WORKSPACE_FAMILIES), &[kubernetes::NAME], Box::new(images)));
+    }
+    for secret in &config.pull_secrets {
+        let PullSecret { cluster, namespace, name, images } = secret;
+        let Some(settings) = clusters.iter().find(|settings| settings.name == *cluster) else { continue };
+        let link = Link::new(settings.clone(), config.timeout.0);
+        let mut emits = names(pull_secrets::FAMILIES);
+        if images.is_empty() {
+            emits.retain(|name| !pull_secrets::IMAGE_FAMILIES.iter().any(|family| family.name == *name));
+        }
+        let identity = vec![("cluster", cluster.clone()), ("namespace", namespace.clone()), ("name", name.clone())];
+        let puller = pull_secrets::Puller::new(secret.clone(), link, Arc::clone(&registries), config.platforms.clone(), config.timeout.0);
+        tasks.push(maker.task(format!("pull secret {cluster}/{namespace}/{name}"), identity, emits, &[], Box::new(puller)));
+    }
+    Ok(tasks)
+}
+
+fn names(families: &[&'static Family]) -> Vec<&'static str> {
+    families.iter().map(|family| family.name).collect()
+}
+
+/// Makes tasks that differ only in who is asked.
+struct Maker<'a> {
+    config: &'a Config,
+    off: Vec<(&'static str, &'static str)>,
+    fingerprint: String,
+}
+
+impl Maker<'_> {
+    fn task(&self, name: String, identity: Vec<(&'static str, String)>, emits: Vec<&'static str>, after: &'static [&'static str], poll: Box<dyn Poll>) -> Task {
+        let interval = self.config.interval.0;
+        let source = Source { collector: NAME, name, identity, covers: Vec::new(), emits, off: self.off.clone(), interval, keep: interval * 3 };
+        // Each request has a deadline of its own; a round of a thousand tags has as many.
+        let timeout = (interval * 2).max(Duration::from_secs(5));
+        Task { source, fingerprint: self.fingerprint.clone(), timeout, after, form: Form::Poll(poll) }
+    }
+}
+
+/// Every registry that is configured or named, with the tags that it is asked for.
+fn images_by_host(config: &Config) -> Result<BTreeMap<String, BTreeSet<Reference>>, String> {
+    let mut hosts: BTreeMap<String, BTreeSet<Reference>> = config.registries.iter().map(|registry| (registry.host.clone(), BTreeSet::new())).collect();
+    let places = config.groups.iter().flat_map(|group| [&group.upstream].into_iter().chain(group.mirrors.iter().map(|mirror| &mirror.image)));
+    for text in config.images.iter().chain(places) {
+        let reference = Reference::parse(text)?;
+        hosts.entry(reference.host.clone()).or_default().insert(reference);
+    }
+    Ok(hosts)
+}
+
+/// The clusters that should run a group's image, with the selectors that say so.
+fn clusters_of(group: &Group, kubernetes: Option<&kubernetes::Config>, clusters: &[ClusterConfig]) -> Vec<(String, Vec<String>)> {
+    let selectors = || kubernetes.iter().flat_map(|config| &config.workloads).filter(|selector| group.workloads.contains(&selector.name));
+    let own = |cluster: &ClusterConfig| {
+        let here = selectors().filter(|selector| selector.clusters.is_empty() || selector.clusters.contains(&cluster.name));
+        let names: Vec<_> = here.map(|selector| selector.name.clone()).collect();
+        (!names.is_empty()).then(|| (cluster.name.clone(), names))
+    };
+    clusters.iter().filter_map(own).collect()
+}
+
+/// What is switched off, by the key that would switch it on.
+fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
+    let has_images = !(config.images.is_empty() && config.groups.is_empty());
+    let tried = config.pull_secrets.iter().any(|secret| !secret.images.is_empty());
+    let parts: [(bool, &'static str, &[&Family]); 7] = [
+        (has_images, "images", hosts::IMAGE_FAMILIES),
+        (config.registries.iter().any(|registry| registry.ecr.is_some()), "registries[].ecr", hosts::ECR_FAMILIES),
+        (!config.groups.is_empty(), "groups", groups::FAMILIES),
+        (config.groups.iter().any(|group| !group.workloads.is_empty()), "groups[].workloads", groups::CLUSTER_FAMILIES),
+        (config.workspace_images, "workspace_images", hosts::WORKSPACE_FAMILIES),
+        (!config.pull_secrets.is_empty(), "pull_secrets", &pull_secrets::FAMILIES[..2]),
+        (tried, "pull_secrets[].images", pull_secrets::IMAGE_FAMILIES),
+    ];
+    parts.into_iter().filter(|(on, ..)| !on).flat_map(|(_, key, families)| families.iter().map(move |family| (family.name, key))).collect()
+}

@@ -1,0 +1,185 @@
+//! Pull secrets: whether a cluster's own credential is there, when it expires, and whether it can
+//! still pull.
+//!
+//! The Secret is read by its name, never listed; of its content only hosts and an expiry are told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
+use kube::Api;
+
+use super::auth::Identity;
+use super::config::PullSecret;
+use super::hosts::absence;
+use super::manifest::Manifest;
+use super::reference::Reference;
+use super::registries::Registries;
+use crate::collectors::kubernetes::Link;
+use crate::driver::Poll;
+use crate::metric::{Coverage, Family, Gauge, StateSet, Unit, gauge, state_set};
+use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
+
+const STATES: &str = "readiness_pull_secret_state";
+
+static STATE: StateSet<3> = state_set(
+    STATES,
+    &["present", "absent", "malformed", "unknown"],
+    &["cluster", "namespace", "name"],
+    "Whether a pull secret exists and can be read as a docker config, cached from the Kubernetes API.",
+);
+static EXPIRY: Gauge<4> = gauge(
+    "readiness_pull_secret_expiry_timestamp_seconds",
+    Unit::Timestamp,
+    &["cluster", "namespace", "name", "registry"],
+    "When the password of a pull secret expires, for those that say so: tokens of ECR live for twelve hours. Cached from the Kubernetes API.",
+)
+.covered_by(Coverage { states: STATES, seen: &["present"], kinds: &[], quiet: true });
+static PULLABLE: StateSet<4> = state_set(
+    "readiness_image_pullable_state",
+    &["pullable", "absent", "denied", "unknown"],
+    &["cluster", "namespace", "name", "image"],
+    "Whether a pull secret can fetch the manifest of an image and reach every layer, cached from the OCI distribution API.",
+);
+
+/// Families about pull secrets.
+pub(super) static FAMILIES: &[&Family] = &[&STATE.0, &EXPIRY.0, &PULLABLE.0];
+/// Those about images.
+pub(super) static IMAGE_FAMILIES: &[&Family] = &[&PULLABLE.0];
+
+/// Tries one pull secret.
+pub(super) struct Puller {
+    secret: PullSecret,
+    link: Link,
+    registries: Arc<Registries>,
+    platforms: Vec<String>,
+    timeout: Duration,
+}
+
+impl Puller {
+    pub(super) fn new(secret: PullSecret, link: Link, registries: Arc<Registries>, platforms: Vec<String>, timeout: Duration) -> Self {
+        Self { secret, link, registries, platforms, timeout }
+    }
+
+    async fn ask(&self) -> Result<Observation, CollectError> {
+        let PullSecret { cluster, namespace, name, images } = &self.secret;
+        let labels = || [cluster.as_str(), namespace, name];
+        let client = self.link.client().await?;
+        let secrets: Api<KubernetesSecret> = Api::namespaced(client, namespace);
+        let what = format!("get secret {namespace}/{name} of {cluster}");
+        let found = tokio::time::timeout(self.timeout, secrets.get_opt(name)).await;
+        let found = found.map_err(|_| CollectError::new(ErrorClass::Timeout, format!("{what}: no answer in time")))?;
+        let unknown_images = |state: &str, why: &str| {
+            images.iter().map(|image| PULLABLE.sample([cluster.as_str(), namespace, name, image], state).with_detail(why)).collect::<Vec<_>>()
+        };
+        let config = match found {
+            Ok(Some(secret)) => docker_config(&secret),
+            Ok(None) => {
+                let mut samples = unknown_images("unknown", "its pull secret does not exist");
+                samples.push(STATE.sample(labels(), "absent"));
+                return Ok(Observation::new(samples, 1, 1));
+            }
+            // Only the reason: the words of the client may quote what it could not read.
+            Err(kube::Error::Api(status)) => {
+                let why = format!("{what}: status {}", status.code);
+                let mut samples = unknown_images("unknown", &why);
+                samples.push(STATE.sample(labels(), "unknown").with_detail(&why));
+                return Ok(Observation::new(samples, 1, 1));
+            }
+            Err(_) => return Err(CollectError::new(ErrorClass::Unreachable, format!("{what}: the API server does not answer as it should"))),
+        };
+        let config = match config {
+            Ok(config) => config,
+            Err(why) => {
+                let mut samples = unknown_images("denied", why);
+                samples.push(STATE.sample(labels(), "malformed").with_detail(why));
+                return Ok(Observation::new(samples, 1, 1));
+            }
+        };
+        let mut samples = vec![STATE.sample(labels(), "present")];
+        for host in Identity::hosts(&config) {
+            let expires = Identity::from_docker_config(&config, &host).ok().and_then(|identity| identity.expires_at());
+            samples.extend(expires.map(|at| EXPIRY.sample([cluster.as_str(), namespace, name, &host], at as f64)));
+        }
+        let mut calls = 1;
+        for image in images {
+            let labels = [cluster.as_str(), namespace, name, image];
+            samples.push(match self.pull(image, &config, &mut calls).await {
+                Ok(layers) => PULLABLE.sample(labels, "pullable").with_detail(&format!("manifest and {layers} layers")),
+                Err(error) => PULLABLE.sample(labels, absence(&error)).with_detail(&error.message),
+            });
+        }
+        Ok(Observation::new(samples, 1, calls))
+    }
+
+    /// What a kubelet would do, up to the point where it costs: every manifest that a node may
+    /// want, and a HEAD of each layer.
+    async fn pull(&self, image: &str, config: &str, calls: &mut u64) -> Result<usize, CollectError> {
+        let local = |why: String| CollectError::new(ErrorClass::Malformed, format!("pull {image}: {why}"));
+        let reference = Reference::parse(image).map_err(local)?;
+        let identity = Identity::from_docker_config(config, &reference.host).map_err(local)?;
+        let client = self.registries.stranger(&reference.host).map_err(local)?;
+        let repository = &reference.repository;
+        let pull = async {
+            let top = match &reference.digest {
+                Some(digest) => digest.clone(),
+                None => client.head(&identity, repository, reference.tag.as_deref().unwrap_or("latest")).await?.digest,
+            };
+            let mut layers = std::collections::BTreeSet::new();
+            let mut open = vec![top];
+            let mut manifests = 0;
+            while let Some(digest) = open.pop() {
+                manifests += 1;
+                if manifests > 32 {
+                    return Err(CollectError::new(ErrorClass::Malformed, format!("pull {image}: more than 32 manifests")));
+                }
+                match client.manifest(&identity, repository, &digest).await? {
+                    Manifest::Index(children) => {
+                        open.extend(
+                            children
+                                .into_iter()
+                                .filter(|child| child.platform.is_empty() || self.platforms.contains(&child.platform))
+                                .map(|child| child.digest),
+                        );
+                    }
+                    Manifest::Image { config, layers: own } => {
+                        layers.insert(config);
+                        layers.extend(own);
+                    }
+                }
+            }
+            if layers.is_empty() {
+                return Err(CollectError::new(ErrorClass::NotFound, format!("pull {image}: it has no image for {}", self.platforms.join(" or "))));
+            }
+            for layer in &layers {
+                client.has_blob(&identity, repository, layer).await?;
+            }
+            Ok(layers.len() - 1)
+        };
+        let pulled = pull.await;
+        *calls += client.take_calls();
+        pulled
+    }
+}
+
+/// The docker config in a Secret. The reasons quote nothing of it.
+fn docker_config(secret: &KubernetesSecret) -> Result<String, &'static str> {
+    let data = secret.data.as_ref().ok_or("it has no data")?;
+    let text = data.get(".dockerconfigjson").ok_or("it has no key .dockerconfigjson")?;
+    let text = String::from_utf8(text.0.clone()).map_err(|_| "its .dockerconfigjson is no text")?;
+    match serde_json::from_str::<serde_json::Value>(&text) {
+        Ok(value) if value["auths"].is_object() => Ok(text),
+        _ if STANDARD.decode(text.trim()).is_ok() => Err("its .dockerconfigjson is encoded twice"),
+        _ => Err("its .dockerconfigjson is no docker config"),
+    }
+}
+
+impl Poll for Puller {
+    fn look<'a>(&'a mut self, _: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
+        self.ask().boxed()
+    }
+}

@@ -1,0 +1,262 @@
+//! All registries by their hosts, and what is remembered of them: what a tag named a moment ago,
+//! and what a digest names for ever.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+
+use super::auth::{self, Identity};
+use super::client::{Allowance, Client, Pace};
+use super::config::{Config, RegistryConfig};
+use super::content::Content;
+use super::digest::Digest;
+use super::ecr::{Ecr, account_and_region};
+use super::manifest::Manifest;
+use super::reference::Reference;
+use crate::snapshot::{CollectError, ErrorClass};
+
+/// Indexes inside indexes are followed this deep; nobody needs more than one.
+const DEPTH: usize = 3;
+/// Contents that are remembered for each registry.
+const REMEMBERED: usize = 2_000;
+
+/// What a tag names, with what only some registries know.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Tag {
+    pub(super) digest: Digest,
+    pub(super) media_type: String,
+    pub(super) pushed: Option<i64>,
+    pub(super) findings: Option<BTreeMap<String, i32>>,
+}
+
+enum Backend {
+    Oci(Client),
+    Ecr(Ecr),
+}
+
+/// One registry.
+pub(super) struct Registry {
+    pub(super) host: Arc<str>,
+    backend: Backend,
+    settings: RegistryConfig,
+    platforms: Vec<String>,
+    /// How long the answer about a tag serves all who ask in the same round.
+    fresh: Duration,
+    tags: Mutex<BTreeMap<(String, String), Look>>,
+    contents: Mutex<BTreeMap<(String, Digest), Arc<Content>>>,
+}
+
+/// An answer that is awaited or there.
+type Look = (Instant, Arc<OnceCell<Result<Tag, CollectError>>>);
+
+/// All registries.
+pub(super) struct Registries {
+    config: Config,
+    known: Mutex<BTreeMap<String, Arc<Registry>>>,
+}
+
+impl Registries {
+    /// Fails when a file that the configuration names cannot be used.
+    pub(super) fn new(config: &Config) -> Result<Self, String> {
+        let registries = Self { config: config.clone(), known: Mutex::default() };
+        for settings in &config.registries {
+            registries.at(&settings.host)?;
+        }
+        Ok(registries)
+    }
+
+    /// The registry at a host; one that is not configured is asked as nobody.
+    pub(super) fn at(&self, host: &str) -> Result<Arc<Registry>, String> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(registry) = known.get(host) {
+            return Ok(Arc::clone(registry));
+        }
+        let settings = self.config.registries.iter().find(|settings| settings.host == host).cloned();
+        let registry = Arc::new(Registry::new(settings.unwrap_or_else(|| RegistryConfig::at(host)), &self.config)?);
+        known.insert(host.to_owned(), Arc::clone(&registry));
+        Ok(registry)
+    }
+
+    /// A client of its own for whoever shows other credentials than the configured ones.
+    pub(super) fn stranger(&self, host: &str) -> Result<Client, String> {
+        let settings = self.config.registries.iter().find(|settings| settings.host == host).cloned();
+        oci(&settings.unwrap_or_else(|| RegistryConfig::at(host)), &self.config)
+    }
+}
+
+fn oci(settings: &RegistryConfig, config: &Config) -> Result<Client, String> {
+    let roots = settings.ca_file.as_deref().map(crate::net::certificates_of).transpose()?.unwrap_or_default();
+    let roots = roots.iter().map(|der| reqwest::Certificate::from_der(der)).collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+    let http = Client::http(roots, settings.plain_http)?;
+    let base = Client::base(&settings.host, settings.path_prefix.as_deref(), settings.plain_http);
+    let pace = Pace { timeout: config.timeout.0, concurrency: config.concurrency, longest_wait: crate::driver::ceiling(config.interval.0) };
+    Ok(Client::new(&settings.host, base, http, pace, settings.plain_http))
+}
+
+impl Registry {
+    fn new(settings: RegistryConfig, config: &Config) -> Result<Self, String> {
+        let host = settings.host.as_str();
+        let named = account_and_region(host);
+        let backend = match &settings.ecr {
+            Some(ecr) => {
+                let http = Client::http(Vec::new(), true)?;
+                let account = named.map(|(account, _)| account);
+                Backend::Ecr(Ecr::new(host, ecr.region.clone(), ecr.role_arn.clone(), account, http, config.timeout.0, config.concurrency))
+            }
+            None => Backend::Oci(oci(&settings, config)?),
+        };
+        let (platforms, fresh) = (config.platforms.clone(), config.interval.0 / 2);
+        Ok(Self { host: host.into(), backend, settings, platforms, fresh, tags: Mutex::default(), contents: Mutex::default() })
+    }
+
+    /// Requests since the last time this was asked.
+    pub(super) fn take_calls(&self) -> u64 {
+        match &self.backend {
+            Backend::Oci(client) => client.take_calls(),
+            Backend::Ecr(ecr) => ecr.take_calls(),
+        }
+    }
+
+    pub(super) fn allowance(&self) -> Option<Allowance> {
+        match &self.backend {
+            Backend::Oci(client) => client.allowance(),
+            Backend::Ecr(_) => None,
+        }
+    }
+
+    pub(super) fn asked_to_wait(&self) -> Option<Duration> {
+        match &self.backend {
+            Backend::Oci(client) => client.asked_to_wait(),
+            Backend::Ecr(_) => None,
+        }
+    }
+
+    /// Whether it answers. With prefixes that it fills from another registry, which only ECR tells.
+    pub(super) async fn ping(&self) -> Result<Vec<(String, String)>, CollectError> {
+        match &self.backend {
+            Backend::Oci(client) => client.ping().await.map(|()| Vec::new()),
+            Backend::Ecr(ecr) => ecr.pull_through_caches().await,
+        }
+    }
+
+    /// Read at every use, so that a rotated password is picked up.
+    fn identity(&self) -> Result<Identity, CollectError> {
+        let settings = &self.settings;
+        let read = match (&settings.username, &settings.password, &settings.token, &settings.docker_config) {
+            (Some(name), Some(password), ..) => auth::user(name, password),
+            (_, _, Some(token), _) => token.read().map(Identity::Token),
+            (_, _, _, Some(file)) => auth::from_file(file, &settings.host),
+            _ => Ok(Identity::Anonymous),
+        };
+        read.map_err(|why| CollectError::new(ErrorClass::Local, format!("ask {}: {why}", self.host)))
+    }
+
+    /// What a tag names now. All who ask within a round share one request.
+    pub(super) async fn tag(&self, repository: &str, tag: &str) -> Result<Tag, CollectError> {
+        let cell = {
+            let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            let entry = tags.entry((repository.to_owned(), tag.to_owned())).or_insert_with(|| (now, Arc::default()));
+            if now.duration_since(entry.0) >= self.fresh {
+                *entry = (now, Arc::default());
+            }
+            Arc::clone(&entry.1)
+        };
+        cell.get_or_init(|| self.ask(repository, tag)).await.clone()
+    }
+
+    async fn ask(&self, repository: &str, tag: &str) -> Result<Tag, CollectError> {
+        match &self.backend {
+            Backend::Oci(client) => {
+                let named = client.head(&self.identity()?, repository, tag).await?;
+                Ok(Tag { digest: named.digest, media_type: named.media_type, pushed: None, findings: None })
+            }
+            Backend::Ecr(ecr) => {
+                let found = ecr.describe(repository, tag).await?;
+                Ok(Tag { digest: found.digest, media_type: found.media_type, pushed: found.pushed, findings: found.findings })
+            }
+        }
+    }
+
+    /// The digest that a reference means here.
+    pub(super) async fn digest(&self, reference: &Reference) -> Result<Digest, CollectError> {
+        match (&reference.digest, &reference.tag) {
+            (Some(digest), _) => Ok(digest.clone()),
+            (None, tag) => Ok(self.tag(&reference.repository, tag.as_deref().unwrap_or("latest")).await?.digest),
+        }
+    }
+
+    async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Manifest, CollectError> {
+        match &self.backend {
+            Backend::Oci(client) => client.manifest(&self.identity()?, repository, digest).await,
+            Backend::Ecr(ecr) => ecr.manifest(repository, digest).await,
+        }
+    }
+
+    /// What a digest names, down to the configs of the platforms that matter. Fetched once.
+    pub(super) async fn content(&self, repository: &str, digest: &Digest) -> Result<Arc<Content>, CollectError> {
+        let key = (repository.to_owned(), digest.clone());
+        if let Some(known) = self.contents.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        let content = Arc::new(self.resolve(repository, digest).await?);
+        let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
+        if contents.len() >= REMEMBERED {
+            contents.clear();
+        }
+        contents.insert(key, Arc::clone(&content));
+        Ok(content)
+    }
+
+    async fn resolve(&self, repository: &str, digest: &Digest) -> Result<Content, CollectError> {
+        let (mut manifests, mut configs) = (BTreeSet::new(), BTreeSet::new());
+        let mut is_index = false;
+        let mut open = vec![(digest.clone(), 0)];
+        while let Some((digest, depth)) = open.pop() {
+            match self.manifest(repository, &digest).await? {
+                Manifest::Image { config, .. } => {
+                    manifests.insert(digest);
+                    configs.insert(config);
+                }
+                Manifest::Index(_) if depth == DEPTH => {
+                    let why = format!("ask {} for {repository}@{digest}: indexes inside indexes, more than {DEPTH} deep", self.host);
+                    return Err(CollectError::new(ErrorClass::Malformed, why));
+                }
+                Manifest::Index(children) => {
+                    is_index = true;
+                    let ours = children.into_iter().filter(|child| child.platform.is_empty() || self.platforms.contains(&child.platform));
+                    open.extend(ours.map(|child| (child.digest, depth + 1)));
+                }
+            }
+        }
+        if configs.is_empty() {
+            let why = format!("ask {} for {repository}@{digest}: the index has no image for {}", self.host, self.platforms.join(" or "));
+            return Err(CollectError::new(ErrorClass::NotFound, why));
+        }
+        let mut created = None;
+        for config in &configs {
+            // The age of an image is told for comfort; without it all else still holds.
+            created = created.max(self.created(repository, config).await.ok().flatten());
+        }
+        Ok(Content { digest: Some(digest.clone()), is_index, manifests, configs, created })
+    }
+
+    /// When an image was made, from its config.
+    async fn created(&self, repository: &str, config: &Digest) -> Result<Option<i64>, CollectError> {
+        #[derive(Deserialize)]
+        struct Image {
+            created: Option<jiff::Timestamp>,
+        }
+        let body = match &self.backend {
+            Backend::Oci(client) => client.blob(&self.identity()?, repository, config).await?,
+            Backend::Ecr(ecr) => ecr.config(repository, config).await?,
+        };
+        let read: Option<Image> = serde_json::from_slice(&body).ok();
+        // Reproducible builds say 1970, which is no age.
+        Ok(read.and_then(|image| image.created).map(jiff::Timestamp::as_second).filter(|at| *at > 0))
+    }
+}
