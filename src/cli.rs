@@ -190,12 +190,11 @@ fn init(kubeconfig: Option<PathBuf>) -> ExitCode {
 }
 
 fn rbac(loaded: &Loaded, cluster: &str, namespace: &str) -> ExitCode {
-    let Some(config) = &loaded.settings.collectors.kubernetes else { return fail("collectors.kubernetes is not configured, so no permission is needed") };
     let Some(settings) = loaded.settings.clusters.iter().find(|own| own.name == cluster) else {
         let known = loaded.settings.clusters.iter().map(|own| own.name.as_str());
         return fail(&format!("no cluster is named {cluster}{}", config::validate::did_you_mean(cluster, known)));
     };
-    print(&generate::manifests(config, settings, namespace));
+    print(&generate::manifests(&loaded.settings.collectors, settings, namespace));
     ExitCode::SUCCESS
 }
 

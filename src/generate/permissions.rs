@@ -7,15 +7,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::collectors::kubernetes::{ClusterConfig, Config, Permission, permissions};
+use crate::collectors::kubernetes::{self, ClusterConfig, Permission};
+use crate::collectors::registry;
+use crate::config::CollectorsConfig;
 
 /// Name of everything that is made, and of the service account.
 const NAME: &str = "readiness-exporter";
 
 /// A service account with its roles and bindings for one cluster.
-pub fn manifests(config: &Config, cluster: &ClusterConfig, namespace: &str) -> String {
+pub fn manifests(collectors: &CollectorsConfig, cluster: &ClusterConfig, namespace: &str) -> String {
     let mut scopes: BTreeMap<Option<String>, Vec<Permission>> = BTreeMap::new();
-    for permission in permissions(config, cluster) {
+    let watched = collectors.kubernetes.iter().flat_map(|config| kubernetes::permissions(config, cluster));
+    let tried = collectors.registry.iter().flat_map(|config| registry::permissions(config, &cluster.name));
+    for permission in watched.chain(tried) {
         scopes.entry(permission.namespace.clone()).or_default().push(permission);
     }
     let mut documents = vec![json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": NAME, "namespace": namespace } })];

@@ -25,7 +25,7 @@ pub use config::{Config, EcrConfig, Group, Mirror, Prefix, PullSecret, RegistryC
 pub(in crate::collectors) use digest::Digest;
 pub(in crate::collectors) use reference::Running;
 
-use super::kubernetes::{self, ClusterConfig, Link};
+use super::kubernetes::{self, ClusterConfig, Link, Permission};
 use crate::driver::{Form, Poll, Task};
 use crate::metric::Family;
 use crate::snapshot::Source;
@@ -80,6 +80,19 @@ pub fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters:
         tasks.push(maker.task(format!("pull secret {cluster}/{namespace}/{name}"), identity, emits, &[], Box::new(puller)));
     }
     Ok(tasks)
+}
+
+/// What pull secrets make this program ask of a cluster: each by its name.
+pub fn permissions(config: &Config, cluster: &str) -> Vec<Permission> {
+    let own = config.pull_secrets.iter().filter(|secret| secret.cluster == cluster);
+    own.map(|secret| Permission {
+        group: String::new(),
+        resource: "secrets".to_owned(),
+        verbs: &["get"],
+        names: vec![secret.name.clone()],
+        namespace: Some(secret.namespace.clone()),
+    })
+    .collect()
 }
 
 fn names(families: &[&'static Family]) -> Vec<&'static str> {
@@ -140,3 +153,6 @@ fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
     ];
     parts.into_iter().filter(|(on, ..)| !on).flat_map(|(_, key, families)| families.iter().map(move |family| (family.name, key))).collect()
 }
+
+#[cfg(test)]
+mod tests;

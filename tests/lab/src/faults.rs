@@ -127,6 +127,8 @@ const KARPENTER: &[&str] = &[
 ];
 /// Checks that the upstream registry answers.
 const UPSTREAM: &[&str] = &["ImageMissing", "MirrorOutOfSync"];
+/// The same when it does not answer at all.
+const SILENT: &[&str] = &["ImageMissing", "MirrorOutOfSync", "RegistryRateLimitLow"];
 /// Checks that the presented certificate answers.
 const CERTIFICATE: &[&str] = &["CertificateNotTrusted", "CertificateExpiresSoon", "CertificateExpiresBeforeEventEnd"];
 /// Every check over HTTPS, which verifies certificates.
@@ -384,15 +386,15 @@ pub static FAULTS: &[Fault] = &[
     red("running-mutable-tag", "us-east-2 asks for a tag that can move", &["ImageTagMutable"]),
     red("running-from-elsewhere", "us-east-2 takes the image from somebody else", &["ImageRepositoryUnexpected"]),
     red("registry-tag-moved-back", "the upstream tag was moved back to the older image", &["MirrorOutOfSync"]),
-    Fault { name: "registry-unreachable", what: "the upstream registry cuts every connection", red: &["RegistryUnavailable"], unknown: UPSTREAM },
-    Fault { name: "registry-hangs", what: "the upstream registry says nothing", red: &["RegistryUnavailable"], unknown: UPSTREAM },
+    Fault { name: "registry-unreachable", what: "the upstream registry cuts every connection", red: &["RegistryUnavailable"], unknown: SILENT },
+    Fault { name: "registry-hangs", what: "the upstream registry says nothing", red: &["RegistryUnavailable"], unknown: SILENT },
     Fault {
         name: "registry-throttles",
         what: "the upstream registry answers 429 and asks for a wait of a year",
         red: &["RegistryUnavailable"],
-        unknown: UPSTREAM,
+        unknown: SILENT,
     },
-    Fault { name: "registry-html", what: "the upstream registry answers with a page for people", red: &["RegistryUnavailable"], unknown: UPSTREAM },
+    Fault { name: "registry-html", what: "the upstream registry answers with a page for people", red: &["RegistryUnavailable"], unknown: SILENT },
     Fault { name: "registry-redirects-for-ever", what: "the upstream registry redirects to itself", red: &[], unknown: UPSTREAM },
     Fault { name: "registry-token-endpoint-down", what: "the upstream registry hands out no tokens", red: &[], unknown: UPSTREAM },
     Fault {

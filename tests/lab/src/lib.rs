@@ -27,7 +27,7 @@ pub use certificates::{Authority, Leaf};
 pub use estate::Estate;
 pub use faults::{FAULTS, Fault};
 pub use kubernetes::Behaviour;
-pub use serve::ok_server;
+pub use serve::{ok_server, plain_server};
 
 /// The three regions, in the order of their addresses and ports.
 pub const REGIONS: [&str; 3] = ["us-east-2", "us-west-2", "eu-west-2"];

@@ -71,6 +71,25 @@ fn acceptor(certificates: Arc<dyn ResolvesServerCert>) -> anyhow::Result<tokio_r
     Ok(tokio_rustls::TlsAcceptor::from(Arc::new(config)))
 }
 
+/// A plain HTTP server whose answers are what the handler says: status, headers, body.
+pub async fn plain_server<H>(address: SocketAddr, handler: H) -> anyhow::Result<JoinHandle<()>>
+where
+    H: Fn(&str, &str, &hyper::HeaderMap) -> (u16, Vec<(&'static str, String)>, Vec<u8>) + Clone + Send + Sync + 'static,
+{
+    serve(address, None, move |request| {
+        let target = request.uri().path_and_query().map(|target| target.as_str().to_owned()).unwrap_or_default();
+        let (status, headers, body) = handler(request.method().as_str(), &target, request.headers());
+        let mut response = answer(status, "application/octet-stream", if request.method() == hyper::Method::HEAD { Vec::new() } else { body });
+        for (name, value) in headers {
+            if let Ok(value) = value.parse() {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        async move { Some(response) }
+    })
+    .await
+}
+
 /// An HTTPS server that answers every request with 200, for benches.
 pub async fn ok_server(address: SocketAddr, key: Arc<rustls::sign::CertifiedKey>) -> anyhow::Result<JoinHandle<()>> {
     serve(address, Some(Arc::new(One(key))), |_| async { Some(answer(200, "text/plain", "OK")) }).await

@@ -1,0 +1,381 @@
+//! What registries answer, good and bad, and how often they are asked.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use readiness_lab::images::{self, Blobs, Version};
+use readiness_lab::plain_server;
+
+use super::auth::Identity;
+use super::config::RegistryConfig;
+use super::registries::Registries;
+use super::*;
+use crate::config::{Secret, Span};
+use crate::snapshot::{CollectError, ErrorClass};
+
+/// Status, headers, body.
+type Answer = (u16, Vec<(&'static str, String)>, Vec<u8>);
+
+/// What a registry was asked.
+struct Asked<'a> {
+    method: &'a str,
+    target: &'a str,
+    /// The credentials that came with it.
+    shown: Option<&'a str>,
+    address: SocketAddr,
+}
+
+/// A registry of which every answer is what the test says, and what it was asked.
+struct Stage {
+    address: SocketAddr,
+    asked: Arc<Mutex<Vec<String>>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Stage {
+    async fn new(answer: impl Fn(&Asked<'_>) -> Answer + Clone + Send + Sync + 'static) -> Self {
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let log = Arc::clone(&asked);
+        let task = plain_server(address, move |method, target, headers| {
+            log.lock().unwrap().push(format!("{method} {target}"));
+            answer(&Asked { method, target, shown: headers.get("authorization").and_then(|value| value.to_str().ok()), address })
+        })
+        .await
+        .unwrap();
+        Self { address, asked, task }
+    }
+
+    fn registries(&self, more: impl FnOnce(&mut RegistryConfig)) -> Registries {
+        let mut settings = RegistryConfig { plain_http: true, ..RegistryConfig::at(&self.address.to_string()) };
+        more(&mut settings);
+        let config = Config { interval: Span::secs(60), timeout: Span::secs(2), registries: vec![settings], ..Config::default() };
+        Registries::new(&config).unwrap()
+    }
+
+    fn registry(&self) -> Arc<registries::Registry> {
+        self.registries(|_| {}).at(&self.address.to_string()).unwrap()
+    }
+
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+}
+
+/// Serves what is stored under a digest, and one tag.
+fn store(blobs: Blobs, tag: String) -> impl Fn(&Asked<'_>) -> Answer + Clone {
+    move |asked| {
+        let reference = asked.target.rsplit('/').next().unwrap_or_default();
+        let digest = if reference.starts_with("sha256:") { reference } else { &tag };
+        match blobs.get(digest) {
+            Some(blob) => (200, vec![("content-type", blob.media_type.to_owned()), ("docker-content-digest", digest.to_owned())], blob.bytes.clone()),
+            None => (404, Vec::new(), Vec::new()),
+        }
+    }
+}
+
+/// Asks for a bearer token first.
+fn guarded(inner: impl Fn(&Asked<'_>) -> Answer + Clone, token: impl Fn(&Asked<'_>) -> Answer + Clone) -> impl Fn(&Asked<'_>) -> Answer + Clone {
+    move |asked| {
+        if asked.target.starts_with("/token?") {
+            return token(asked);
+        }
+        match asked.shown {
+            Some("Bearer t") => inner(asked),
+            _ => (401, vec![("www-authenticate", format!("Bearer realm=\"http://{}/token\",service=\"s\"", asked.address))], Vec::new()),
+        }
+    }
+}
+
+fn granted(_: &Asked<'_>) -> Answer {
+    (200, Vec::new(), br#"{"token":"t","expires_in":300}"#.to_vec())
+}
+
+fn manifest(blobs: &mut Blobs, json: &serde_json::Value) -> String {
+    let bytes = json.to_string().into_bytes();
+    let digest = images::digest(&bytes);
+    blobs.insert(digest.clone(), images::Blob { media_type: "application/vnd.oci.image.index.v1+json", bytes });
+    digest
+}
+
+async fn content(stage: &Stage, digest: &str) -> Result<Arc<content::Content>, CollectError> {
+    stage.registry().content("a/b", &Digest::parse(digest).unwrap()).await
+}
+
+fn error<T: std::fmt::Debug>(found: Result<T, CollectError>) -> (ErrorClass, String) {
+    let error = found.unwrap_err();
+    (error.class, error.message)
+}
+
+#[tokio::test]
+async fn an_unchanged_tag_costs_one_request_a_round_and_its_manifests_are_read_once() {
+    let (blobs, [_, Version { index, .. }]) = images::versions();
+    let stage = Stage::new(store(blobs, index.clone())).await;
+    let registry = stage.registry();
+    let tag = registry.tag("a/b", "v1").await.unwrap();
+    assert_eq!((tag.digest.as_str(), tag.media_type.as_str()), (index.as_str(), "application/vnd.oci.image.index.v1+json"));
+    assert_eq!(stage.asked(), ["HEAD /v2/a/b/manifests/v1"]);
+    let found = registry.content("a/b", &tag.digest).await.unwrap();
+    assert_eq!((found.manifests.len(), found.configs.len(), found.created), (2, 2, Some(1_768_636_800)));
+    // The index, two manifests, two configs; the attestation is left alone.
+    assert_eq!(stage.asked().len(), 5);
+    for _ in 0..3 {
+        registry.content("a/b", &tag.digest).await.unwrap();
+        registry.tag("a/b", "v1").await.unwrap();
+    }
+    assert_eq!(stage.asked(), [""; 0], "what is known within a round is not asked again");
+}
+
+#[tokio::test]
+async fn one_token_serves_every_tag_of_a_repository_and_is_fetched_once() {
+    let (blobs, [_, Version { index, .. }]) = images::versions();
+    let stage = Stage::new(guarded(store(blobs, index), granted)).await;
+    let registry = stage.registry();
+    let tags: Vec<String> = (0..50).map(|n| format!("v{n}")).collect();
+    for found in futures::future::join_all(tags.iter().map(|tag| registry.tag("a/b", tag))).await {
+        found.unwrap();
+    }
+    registry.tag("a/other", "v1").await.unwrap();
+    let asked = stage.asked();
+    let tokens: Vec<&String> = asked.iter().filter(|line| line.contains("/token")).collect();
+    assert_eq!(tokens, ["GET /token?service=s&scope=repository%3Aa%2Fb%3Apull", "GET /token?service=s&scope=repository%3Aa%2Fother%3Apull"]);
+    // Each tag once, and for each repository one request that finds out what it wants.
+    assert_eq!(asked.len(), 51 + 2 + 2, "{asked:#?}");
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_is_replaced_once() {
+    let (blobs, [_, Version { index, .. }]) = images::versions();
+    let count = Arc::new(Mutex::new(0));
+    let good = store(blobs, index);
+    let stage = Stage::new(move |asked: &Asked<'_>| {
+        if asked.target.starts_with("/token?") {
+            *count.lock().unwrap() += 1;
+            return (200, Vec::new(), format!(r#"{{"token":"t{}"}}"#, count.lock().unwrap()).into_bytes());
+        }
+        // The first token is revoked before its time.
+        match asked.shown {
+            Some("Bearer t1") if asked.target.ends_with("/first") => good(asked),
+            Some("Bearer t2") => good(asked),
+            _ => (401, vec![("www-authenticate", format!("Bearer realm=\"http://{}/token\"", asked.address))], Vec::new()),
+        }
+    })
+    .await;
+    let registry = stage.registry();
+    registry.tag("a/b", "first").await.unwrap();
+    registry.tag("a/b", "second").await.unwrap();
+    registry.tag("a/b", "third").await.unwrap();
+    assert_eq!(stage.asked().iter().filter(|line| line.contains("/token")).count(), 2);
+}
+
+#[tokio::test]
+async fn credentials_go_to_whoever_asks_for_them_and_to_nobody_else() {
+    let (blobs, [_, Version { index, .. }]) = images::versions();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "hunter2\n").unwrap();
+    let password = crate::config::SecretRef { file: Some(file.path().to_owned()), env: None };
+    let user = |settings: &mut RegistryConfig| (settings.username, settings.password) = (Some("u".to_owned()), Some(password.clone()));
+    let good = store(blobs, index);
+    let plain = Stage::new({
+        let good = good.clone();
+        move |asked: &Asked<'_>| {
+            // "u:hunter2"
+            if asked.shown == Some("Basic dTpodW50ZXIy") { good(asked) } else { (401, vec![("www-authenticate", "Basic realm=\"r\"".to_owned())], Vec::new()) }
+        }
+    })
+    .await;
+    plain.registries(user).at(&plain.address.to_string()).unwrap().tag("a/b", "v1").await.unwrap();
+    let (class, message) = error(plain.registry().tag("a/b", "v1").await);
+    assert_eq!(class, ErrorClass::Denied);
+    assert!(message.contains("it wants a user, and none is configured"), "{message}");
+
+    let token = Stage::new(guarded(good, |asked| {
+        assert_eq!(asked.shown, Some("Basic dTpodW50ZXIy"));
+        granted(asked)
+    }))
+    .await;
+    token.registries(user).at(&token.address.to_string()).unwrap().tag("a/b", "v1").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_endpoint_that_fails_says_so() {
+    let (blobs, [_, Version { index, .. }]) = images::versions();
+    let cases: [(Answer, ErrorClass, &str); 5] = [
+        ((503, Vec::new(), Vec::new()), ErrorClass::Server, "get a token for repository:a/b:pull: status 503"),
+        ((200, Vec::new(), b"<html>".to_vec()), ErrorClass::Malformed, "the answer is no token"),
+        ((200, Vec::new(), b"{}".to_vec()), ErrorClass::Malformed, "the answer holds no token"),
+        ((403, Vec::new(), Vec::new()), ErrorClass::Denied, "status 403"),
+        ((200, Vec::new(), br#"{"token":"weak"}"#.to_vec()), ErrorClass::Denied, "status 401"),
+    ];
+    for (answer, class, words) in cases {
+        let stage = Stage::new(guarded(store(blobs.clone(), index.clone()), move |_| answer.clone())).await;
+        let found = error(stage.registry().tag("a/b", "v1").await);
+        assert_eq!(found.0, class, "{}", found.1);
+        assert!(found.1.contains(words), "{}", found.1);
+    }
+    let nowhere = Stage::new(|_: &Asked<'_>| (401, vec![("www-authenticate", "Negotiate".to_owned())], Vec::new())).await;
+    assert!(error(nowhere.registry().tag("a/b", "v1").await).1.contains("without a challenge that can be met"));
+}
+
+#[tokio::test]
+async fn a_registry_that_does_not_tell_the_digest_is_read_and_hashed() {
+    let (blobs, [_, Version { index, .. }]) = images::versions();
+    let silent = |with: Option<&'static str>, head: u16| {
+        let good = store(blobs.clone(), index.clone());
+        move |asked: &Asked<'_>| {
+            let (status, mut headers, body) = good(asked);
+            headers.retain(|(name, _)| *name != "docker-content-digest");
+            headers.extend(with.map(|digest| ("docker-content-digest", digest.to_owned())));
+            (if asked.method == "HEAD" { head } else { status }, headers, body)
+        }
+    };
+    for head in [200, 405] {
+        let stage = Stage::new(silent(None, head)).await;
+        assert_eq!(stage.registry().tag("a/b", "v1").await.unwrap().digest.as_str(), index);
+        assert_eq!(stage.asked(), ["HEAD /v2/a/b/manifests/v1", "GET /v2/a/b/manifests/v1"]);
+    }
+    let stage = Stage::new(silent(Some("sha256:short"), 200)).await;
+    assert!(error(stage.registry().tag("a/b", "v1").await).1.contains("Docker-Content-Digest is no sha256 digest"));
+    let other: &'static str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    let stage = Stage::new(silent(Some(other), 405)).await;
+    assert!(error(stage.registry().tag("a/b", "v1").await).1.contains("does not match its Docker-Content-Digest"));
+}
+
+#[tokio::test]
+async fn what_is_no_image_is_refused_with_its_reason() {
+    let (mut blobs, [_, Version { index, platforms, .. }]) = images::versions();
+    let child = |digest: &str, media_type: &str| serde_json::json!({ "mediaType": media_type, "digest": digest });
+    let nested =
+        |blobs: &mut Blobs, inner: &str| manifest(blobs, &serde_json::json!({ "manifests": [child(inner, "application/vnd.oci.image.index.v1+json")] }));
+    let twice = nested(&mut blobs, &index);
+    let mut deep = twice.clone();
+    for _ in 0..3 {
+        deep = nested(&mut blobs, &deep);
+    }
+    let foreign =
+        manifest(&mut blobs, &serde_json::json!({ "manifests": [{ "digest": platforms[0], "platform": { "os": "windows", "architecture": "amd64" } }] }));
+    let empty = manifest(&mut blobs, &serde_json::json!({ "manifests": [] }));
+    let old = manifest(&mut blobs, &serde_json::json!({ "schemaVersion": 1, "name": "a/b", "tag": "v1", "fsLayers": [] }));
+    let dangling = manifest(
+        &mut blobs,
+        &serde_json::json!({ "manifests": [{ "digest": images::digest(b"gone"), "platform": { "os": "linux", "architecture": "amd64" } }] }),
+    );
+    let liar = images::digest(b"something else");
+    blobs.insert(liar.clone(), images::Blob { media_type: "application/json", bytes: b"{}".to_vec() });
+    let huge = vec![b' '; 50 << 20];
+    let large = images::digest(&huge);
+    blobs.insert(large.clone(), images::Blob { media_type: "application/json", bytes: huge });
+
+    let stage = Stage::new(store(blobs, index.clone())).await;
+    assert_eq!(content(&stage, &twice).await.unwrap().manifests.len(), 2, "an index in an index is followed");
+    for (digest, class, words) in [
+        (deep, ErrorClass::Malformed, "more than 3 deep"),
+        (foreign, ErrorClass::NotFound, "no image for linux/amd64 or linux/arm64"),
+        (empty, ErrorClass::NotFound, "no image for"),
+        (old, ErrorClass::Malformed, "schema 1"),
+        (dangling, ErrorClass::NotFound, "status 404"),
+        (liar, ErrorClass::Malformed, "the body is another one"),
+        (large, ErrorClass::Malformed, "larger than 4 MiB"),
+    ] {
+        let found = error(content(&stage, &digest).await);
+        assert_eq!(found.0, class, "{}", found.1);
+        assert!(found.1.contains(words), "{}", found.1);
+    }
+}
+
+#[tokio::test]
+async fn a_wait_of_a_year_is_told_and_obeyed_up_to_the_ceiling() {
+    let throttled = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let (blobs, [_, Version { index, .. }]) = images::versions();
+    let (good, is) = (store(blobs, index), Arc::clone(&throttled));
+    let stage =
+        Stage::new(
+            move |asked: &Asked<'_>| {
+                if is.load(std::sync::atomic::Ordering::SeqCst) { (429, vec![("retry-after", "31536000".to_owned())], Vec::new()) } else { good(asked) }
+            },
+        )
+        .await;
+    let registry = stage.registry();
+    assert_eq!(error(registry.tag("a/b", "v1").await).0, ErrorClass::Throttled);
+    assert_eq!(registry.asked_to_wait(), Some(Duration::from_secs(31_536_000)));
+    let held = error(registry.tag("a/b", "v2").await);
+    assert!(held.1.contains("it is asked again in 5m"), "{}", held.1);
+    assert_eq!(stage.asked().len(), 1, "it is left alone meanwhile");
+    throttled.store(false, std::sync::atomic::Ordering::SeqCst);
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(301)).await;
+    tokio::time::resume();
+    registry.tag("a/b", "v3").await.unwrap();
+    assert_eq!(registry.asked_to_wait(), None);
+}
+
+#[tokio::test]
+async fn the_allowance_of_pulls_is_what_the_last_answer_said() {
+    let (blobs, [_, Version { index, .. }]) = images::versions();
+    let good = store(blobs, index);
+    let stage = Stage::new(move |asked: &Asked<'_>| {
+        let (status, mut headers, body) = good(asked);
+        headers.extend([("ratelimit-limit", "100;w=21600".to_owned()), ("ratelimit-remaining", "76;w=21600".to_owned())]);
+        (status, headers, body)
+    })
+    .await;
+    let registry = stage.registry();
+    assert!(registry.allowance().is_none());
+    registry.tag("a/b", "v1").await.unwrap();
+    let allowance = registry.allowance().unwrap();
+    assert_eq!((allowance.limit, allowance.remaining), (Some(100.0), 76.0));
+}
+
+#[tokio::test]
+async fn a_path_before_the_api_is_kept() {
+    let (blobs, [_, Version { index, .. }]) = images::versions();
+    let stage = Stage::new(store(blobs, index)).await;
+    let registries = stage.registries(|settings| settings.path_prefix = Some("/artifactory/api/docker/team/".to_owned()));
+    registries.at(&stage.address.to_string()).unwrap().tag("a/b", "v1").await.unwrap();
+    assert_eq!(stage.asked(), ["HEAD /artifactory/api/docker/team/v2/a/b/manifests/v1"]);
+}
+
+#[test]
+fn every_wrong_word_about_registries_is_named() {
+    let text = r#"
+collectors:
+  registry:
+    concurrency: 0
+    platforms: [linux]
+    registries: [{ host: "https://r.io/a", username: u, token: { env: A }, ecr: { region: "" } }]
+    images: ["UPPER"]
+    groups: [{ name: g, upstream: "r.io/a b", mirrors: [{ name: m, image: "r.io/", clusters: [eu] }], workloads: [w], pin: latest }]
+    pull_secrets: [{ cluster: eu, namespace: "", name: p, images: ["x@sha256:1"] }]
+"#;
+    let error = crate::config::load_str(text, "wrong", std::path::Path::new("."), None).err().unwrap().to_string();
+    for part in [
+        "registry.concurrency: must be between 1 and 64",
+        "registry.platforms: must name platforms",
+        "registries[0].host: must be a host without scheme and path",
+        "registries[0]: must have username and password, or neither",
+        "registries[0]: must have at most one of",
+        "registry.images[0]: must be an image reference",
+        "groups[0].upstream: must be an image reference",
+        "groups[0].mirrors[0].image: must be an image reference",
+        "groups[0].mirrors[0].clusters[0]: must name a configured cluster",
+        "groups[0].workloads[0]: must name a selector",
+        "groups[0].pin: must be a digest",
+        "pull_secrets[0].cluster: must name a configured cluster",
+        "pull_secrets[0].images[0]: must be an image reference",
+    ] {
+        assert!(error.contains(part), "{part} is not in\n{error}");
+    }
+}
+
+#[test]
+fn an_identity_is_not_printed() {
+    let identity = Identity::User { name: "u".to_owned(), password: Secret::new("hunter2".to_owned()) };
+    assert!(!format!("{identity:?} {:?}", Identity::Token(Secret::new("hunter2".to_owned()))).contains("hunter2"));
+}
