@@ -3,8 +3,8 @@
 # elsewhere. No service is left running: the tests start their own.
 set -eu
 
-packages="prometheus prometheus-alertmanager prometheus-blackbox-exporter knot bind9-dnsutils nginx-light openssl chromium imagemagick faketime"
-programs="promtool prometheus prometheus-alertmanager prometheus-blackbox-exporter knotd dig nginx openssl chromium convert faketime"
+packages="prometheus prometheus-alertmanager prometheus-blackbox-exporter knot bind9-dnsutils nginx-light openssl chromium imagemagick faketime docker-registry skopeo"
+programs="promtool prometheus prometheus-alertmanager prometheus-blackbox-exporter knotd dig nginx openssl chromium convert faketime docker-registry skopeo"
 
 missing() {
     for program in $programs; do

@@ -65,6 +65,7 @@ const CERTIFICATES: &[&str] = &["certificate-"];
 const API: &[&str] = &["api-", "forbidden"];
 const IMAGES: &[&str] = &["mirror-", "running-"];
 const REGISTRIES: &[&str] = &["registry-", "pull-secret-"];
+const ECR: &[&str] = &["ecr-"];
 const WATCHES: &[&str] = &["watch-"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,7 +169,7 @@ async fn a_cluster_of_many_pages() {
 
 #[test]
 fn every_fault_is_flipped_by_a_test() {
-    let groups = [NODES, STORAGE, PODS, WORKSPACES, KARPENTER, CLUSTERS, WORKLOADS, ENDPOINTS, NAMES, CERTIFICATES, API, IMAGES, REGISTRIES, WATCHES];
+    let groups = [NODES, STORAGE, PODS, WORKSPACES, KARPENTER, CLUSTERS, WORKLOADS, ENDPOINTS, NAMES, CERTIFICATES, API, IMAGES, REGISTRIES, ECR, WATCHES];
     for fault in FAULTS {
         let groups = groups.iter().filter(|group| group.iter().any(|prefix| fault.name.starts_with(prefix)));
         assert_eq!(groups.count(), 1, "{}", fault.name);

@@ -1,4 +1,4 @@
-//! The one call of EKS that tells where a cluster is, and the tokens that its API server takes.
+//! The one call of EKS that tells where a cluster is, the tokens that its API server takes, and ECR.
 //!
 //! Signatures are not recomputed; their parts are checked, so that a request for another service or
 //! a token for another cluster is refused.
@@ -8,17 +8,26 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use serde_json::json;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::serve::{answer, serve};
+use crate::estate::Estate;
+use crate::images::{Blobs, Version, versions};
+use crate::serve::{Body, answer, serve};
 
 /// Starts the endpoint. Clusters are named like their regions.
-pub(crate) async fn start(address: SocketAddr, authority: &str, servers: Vec<(String, String)>) -> anyhow::Result<JoinHandle<()>> {
+pub(crate) async fn start(address: SocketAddr, authority: &str, servers: Vec<(String, String)>, estate: &Arc<Estate>) -> anyhow::Result<JoinHandle<()>> {
     let (authority, servers) = (STANDARD.encode(authority), Arc::new(servers));
+    let ecr = Arc::new(Ecr { address, images: versions(), estate: Arc::clone(estate) });
     serve(address, None, move |request| {
-        let (authority, servers) = (authority.clone(), Arc::clone(&servers));
+        let (authority, servers, ecr) = (authority.clone(), Arc::clone(&servers), Arc::clone(&ecr));
         async move {
+            if request.headers().contains_key("x-amz-target") || request.uri().path().starts_with("/blob/") {
+                return ecr.handle(request).await;
+            }
             let signature = request.headers().get(hyper::header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
             let name = request.uri().path().strip_prefix("/clusters/").unwrap_or_default();
             if !(signature.starts_with("AWS4-HMAC-SHA256 Credential=") && signature.contains("/eks/aws4_request")) {
@@ -32,6 +41,94 @@ pub(crate) async fn start(address: SocketAddr, authority: &str, servers: Vec<(St
         }
     })
     .await
+}
+
+/// The registry of the account, in every region.
+struct Ecr {
+    address: SocketAddr,
+    images: (Blobs, [Version; 2]),
+    estate: Arc<Estate>,
+}
+
+impl Ecr {
+    async fn handle(&self, request: Request<Incoming>) -> Option<Response<Body>> {
+        if let Some(digest) = request.uri().path().strip_prefix("/blob/") {
+            return Some(match self.images.0.get(digest) {
+                Some(blob) => answer(200, "application/octet-stream", blob.bytes.clone()),
+                None => answer(404, "text/plain", "NoSuchKey"),
+            });
+        }
+        let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        let (signature, target) = (header("authorization"), header("x-amz-target"));
+        if !(signature.starts_with("AWS4-HMAC-SHA256 Credential=") && signature.contains("/ecr/aws4_request")) {
+            return Some(fault(400, "MissingAuthenticationTokenException"));
+        }
+        for (name, status, code) in [
+            ("ecr-throttles", 400, "ThrottlingException"),
+            ("ecr-denies", 400, "AccessDeniedException"),
+            ("ecr-credentials-expired", 400, "ExpiredTokenException"),
+        ] {
+            if self.estate.has(name) {
+                return Some(fault(status, code));
+            }
+        }
+        let body = request.into_body().collect().await.ok()?.to_bytes();
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let repository = word(&body["repositoryName"]);
+        Some(match target.rsplit('.').next().unwrap_or_default() {
+            "DescribePullThroughCacheRules" => {
+                json_answer(&json!({ "pullThroughCacheRules": [{ "ecrRepositoryPrefix": "ghcr", "upstreamRegistryUrl": "ghcr.io" }] }))
+            }
+            _ if repository != "ghcr/coder/coder-preview" => fault(400, "RepositoryNotFoundException"),
+            "DescribeImages" => self.describe(&word(&body["imageIds"][0]["imageTag"])),
+            "BatchGetImage" => self.get(&word(&body["imageIds"][0]["imageDigest"]), &body["acceptedMediaTypes"]),
+            "GetDownloadUrlForLayer" => {
+                let digest = word(&body["layerDigest"]);
+                json_answer(&json!({ "downloadUrl": format!("http://{}/blob/{digest}", self.address), "layerDigest": digest }))
+            }
+            _ => fault(500, "InternalFailure"),
+        })
+    }
+
+    fn describe(&self, tag: &str) -> Response<Body> {
+        let [old, new] = &self.images.1;
+        if tag != "v2.18.0" || self.estate.has("ecr-tag-gone") {
+            return fault(400, "ImageNotFoundException");
+        }
+        let digest = if self.estate.has("ecr-stale") { &old.index } else { &new.index };
+        let critical = if self.estate.has("ecr-scan-critical") { 2 } else { 0 };
+        // Whoever asks for a tag gets that, however much was pushed after it.
+        json_answer(
+            &json!({ "imageDetails": [{ "registryId": "123456789012", "repositoryName": "ghcr/coder/coder-preview", "imageDigest": digest, "imageTags": [tag],
+            "imagePushedAt": 1_768_700_000.5, "imageManifestMediaType": "application/vnd.oci.image.index.v1+json",
+            "imageScanStatus": { "status": "COMPLETE" }, "imageScanFindingsSummary": { "findingSeverityCounts": { "CRITICAL": critical, "HIGH": 3 } } }] }),
+        )
+    }
+
+    fn get(&self, digest: &str, accepted: &Value) -> Response<Body> {
+        let Some(blob) = self.images.0.get(digest) else {
+            return json_answer(
+                &json!({ "images": [], "failures": [{ "imageId": { "imageDigest": digest }, "failureCode": "ImageNotFound", "failureReason": "Requested image not found" }] }),
+            );
+        };
+        // Like the real one: what is not accepted is converted into something else.
+        if !accepted.as_array().is_some_and(|accepted| accepted.iter().any(|kind| kind == blob.media_type)) {
+            return json_answer(&json!({ "images": [{ "imageManifest": "{\"schemaVersion\":2}", "imageId": { "imageDigest": digest } }], "failures": [] }));
+        }
+        let text = String::from_utf8_lossy(&blob.bytes);
+        json_answer(
+            &json!({ "images": [{ "imageManifest": text, "imageManifestMediaType": blob.media_type, "imageId": { "imageDigest": digest } }], "failures": [] }),
+        )
+    }
+}
+
+fn json_answer(body: &Value) -> Response<Body> {
+    answer(200, "application/x-amz-json-1.1", body.to_string())
+}
+
+fn fault(status: u16, code: &str) -> Response<Body> {
+    answer(status, "application/x-amz-json-1.1", json!({ "__type": code, "message": "by the lab" }).to_string())
 }
 
 /// Whether a bearer token is a presigned request that names this cluster.

@@ -432,4 +432,11 @@ pub static FAULTS: &[Fault] = &[
     red("pull-secret-wrong-password", "the password of the pull secret is wrong", &["ImageNotPullable"]),
     red("pull-secret-expires-soon", "the token of the pull secret expires within the hour", &["PullSecretExpiring"]),
     red("pull-secret-image-without-layer", "the mirror lacks a layer of the image", &["ImageNotPullable"]),
+    // ECR is asked by a configuration of its own, so the example's checks do not notice these.
+    red("ecr-stale", "the tag in ECR names the older image", &[]),
+    red("ecr-tag-gone", "the tag in ECR is gone", &[]),
+    red("ecr-scan-critical", "a scan in ECR found something critical", &[]),
+    red("ecr-denies", "ECR refuses", &[]),
+    red("ecr-throttles", "ECR throttles", &[]),
+    red("ecr-credentials-expired", "the AWS credentials have expired", &[]),
 ];

@@ -87,7 +87,7 @@ impl Lab {
             }
         }
         let servers = REGIONS.iter().zip(API).map(|(region, port)| ((*region).to_owned(), format!("https://{}:{port}", at(1)))).collect();
-        lab.tasks.push(aws::start(SocketAddr::new(at(1), AWS), &authority.pem(), servers).await?);
+        lab.tasks.push(aws::start(SocketAddr::new(at(1), AWS), &authority.pem(), servers, &estate).await?);
         let served = web::Certificates::new(&authority)?;
         for (index, region) in REGIONS.iter().enumerate() {
             let last = 11 + u8::try_from(index)?;

@@ -135,7 +135,7 @@ impl Server {
         let scope = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "scope").map(|(_, scope)| scope.into_owned()).unwrap_or_default();
         let repository = if self.estate.has("registry-token-too-weak") { "nothing" } else { scope.split(':').nth(1).unwrap_or_default() };
         let number = self.tokens.fetch_add(1, Ordering::Relaxed);
-        answer(200, "application/json", json!({ "token": format!("lab-{number}-{}", scope_of(repository)), "expires_in": 300 }).to_string())
+        answer(200, "application/json", json!({ "token": format!("lab-{number}-{}", scope_of(repository)), "expires_in": 3 }).to_string())
     }
 
     /// What a tag names, by the faults.
