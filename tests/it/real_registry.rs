@@ -24,7 +24,8 @@ fn layout(folder: &Path, blobs: &Blobs, index: &str) {
         std::fs::write(folder.join("blobs/sha256").join(digest.strip_prefix("sha256:").unwrap()), &blob.bytes).unwrap();
     }
     let blob = &blobs[index];
-    let entry = json!({ "mediaType": blob.media_type, "digest": index, "size": blob.bytes.len(), "annotations": { "org.opencontainers.image.ref.name": "v1" } });
+    let entry =
+        json!({ "mediaType": blob.media_type, "digest": index, "size": blob.bytes.len(), "annotations": { "org.opencontainers.image.ref.name": "v1" } });
     std::fs::write(folder.join("index.json"), json!({ "schemaVersion": 2, "manifests": [entry] }).to_string()).unwrap();
 }
 
@@ -32,17 +33,24 @@ fn layout(folder: &Path, blobs: &Blobs, index: &str) {
 /// Source: <https://distribution.github.io/distribution/spec/auth/jwt/>
 fn token(folder: &Path, query: &str) -> String {
     let query: BTreeMap<String, String> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    let access: Vec<Value> = query.get("scope").into_iter().flat_map(|scope| scope.split(' ')).filter_map(|scope| {
-        let mut parts = scope.splitn(3, ':');
-        let (kind, name, actions) = (parts.next()?, parts.next()?, parts.next()?);
-        Some(json!({ "type": kind, "name": name, "actions": actions.split(',').collect::<Vec<_>>() }))
-    }).collect();
+    let access: Vec<Value> = query
+        .get("scope")
+        .into_iter()
+        .flat_map(|scope| scope.split(' '))
+        .filter_map(|scope| {
+            let mut parts = scope.splitn(3, ':');
+            let (kind, name, actions) = (parts.next()?, parts.next()?, parts.next()?);
+            Some(json!({ "type": kind, "name": name, "actions": actions.split(',').collect::<Vec<_>>() }))
+        })
+        .collect();
     let certificate = std::fs::read_to_string(folder.join("token.crt")).unwrap();
     let der: String = certificate.lines().filter(|line| !line.starts_with("-----")).collect();
     let now = jiff::Timestamp::now().as_second();
     let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let header = encode(&json!({ "typ": "JWT", "alg": "RS256", "x5c": [der] }));
-    let claims = encode(&json!({ "iss": "lab", "sub": "alice", "aud": query.get("service"), "exp": now + 300, "nbf": now - 10, "iat": now, "jti": fastrand::u64(..).to_string(), "access": access }));
+    let claims = encode(
+        &json!({ "iss": "lab", "sub": "alice", "aud": query.get("service"), "exp": now + 300, "nbf": now - 10, "iat": now, "jti": fastrand::u64(..).to_string(), "access": access }),
+    );
     let unsigned = folder.join(format!("unsigned-{}", fastrand::u64(..)));
     std::fs::write(&unsigned, format!("{header}.{claims}")).unwrap();
     let signed = Command::new("openssl").args(["dgst", "-sha256", "-sign"]).arg(folder.join("token.key")).arg(&unsigned).output().unwrap();
@@ -67,7 +75,14 @@ impl Estate {
     async fn start() -> Self {
         let (folder, host) = (tempfile::tempdir().unwrap(), own_host());
         let path = folder.path().to_owned();
-        let made = Command::new("openssl").args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=lab"]).arg("-keyout").arg(path.join("token.key")).arg("-out").arg(path.join("token.crt")).output().unwrap();
+        let made = Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=lab"])
+            .arg("-keyout")
+            .arg(path.join("token.key"))
+            .arg("-out")
+            .arg(path.join("token.crt"))
+            .output()
+            .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let address = format!("{host}:{TOKENS}").parse().unwrap();
         let basic = format!("Basic {}", STANDARD.encode(format!("alice:{PASSWORD}")));
@@ -104,7 +119,7 @@ impl Estate {
         // In a thread of its own: the token server of this test must answer meanwhile.
         tokio::task::spawn_blocking(move || {
             let mut command = Command::new("skopeo");
-            let copies = arguments[0] == "copy";
+            let copies = arguments.iter().any(|part| part == "copy");
             command.arg("--insecure-policy").args(&arguments);
             if copies {
                 command.args(["--dest-tls-verify=false", "--dest-creds", &credentials, "--src-tls-verify=false"]);
@@ -140,7 +155,8 @@ impl Estate {
         );
         let file = self.folder.path().join("readiness.yaml");
         std::fs::write(&file, configuration).unwrap();
-        let (code, out, log) = tokio::task::spawn_blocking(move || run(exporter().args(["check", "--output", "json", "--config.file"]).arg(file))).await.unwrap();
+        let (code, out, log) =
+            tokio::task::spawn_blocking(move || run(exporter().args(["check", "--output", "json", "--config.file"]).arg(file))).await.unwrap();
         assert!(!out.contains(PASSWORD) && !log.contains(PASSWORD), "a secret left");
         let report: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{log}"));
         let sections = report["judgements"][0]["sections"].as_array().unwrap().iter();

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use aws_sdk_ecr::config::retry::RetryConfig;
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ecr::types::ImageIdentifier;
 use tokio::sync::{OnceCell, Semaphore};
@@ -65,7 +66,13 @@ impl Ecr {
     }
 
     async fn client(&self) -> &aws_sdk_ecr::Client {
-        self.client.get_or_init(|| async { aws_sdk_ecr::Client::new(&aws::settings(&self.region, self.role_arn.as_deref()).await) }).await
+        let make = || async {
+            let settings = aws::settings(&self.region, self.role_arn.as_deref()).await;
+            // The next look is the retry; the SDK's own would eat up the deadline and hide its reason.
+            let config = aws_sdk_ecr::config::Builder::from(&settings).retry_config(RetryConfig::disabled());
+            aws_sdk_ecr::Client::from_conf(config.build())
+        };
+        self.client.get_or_init(make).await
     }
 
     /// Requests since the last time this was asked.
