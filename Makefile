@@ -35,6 +35,7 @@ bench: peers
 	$(CARGO) bench --bench probes
 	$(CARGO) bench --bench footprint
 	$(CARGO) bench --bench clusters
+	$(CARGO) bench --bench registry
 
 ## peers: the real servers that the tests need
 peers:

@@ -4,6 +4,7 @@
 mod dashboard;
 mod docs;
 mod exporter;
+mod images;
 mod live;
 mod permissions;
 mod rule_tests;
@@ -53,6 +54,7 @@ pub fn files(checklists: &[Checklist], runbook_url: &str) -> Vec<(String, String
         files.push((format!("alerts/tests/{}_test.yaml", checklist.name), yaml(&rule_tests::tests(checklist, runbook_url))));
         files.push((format!("dashboards/{}.json", checklist.name), dashboard::board(checklist)));
         files.push((format!("dashboards/{}-live.json", checklist.name), live::board(checklist)));
+        files.push((format!("dashboards/{}-images.json", checklist.name), images::board(checklist)));
     }
     files.push(("docs/checks.md".to_owned(), docs::checks(checklists)));
     files.push(("docs/metrics.md".to_owned(), docs::metrics()));

@@ -86,7 +86,7 @@ impl Estate {
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let address = format!("{host}:{TOKENS}").parse().unwrap();
         let basic = format!("Basic {}", STANDARD.encode(format!("alice:{PASSWORD}")));
-        let tokens = readiness_lab::plain_server(address, move |_, target, headers| {
+        let tokens = readiness_lab::plain_server(address, std::time::Duration::ZERO, move |_, target, headers| {
             if headers.get("authorization").is_none_or(|shown| shown != basic.as_str()) {
                 return (401, vec![("www-authenticate", "Basic realm=\"tokens\"".to_owned())], Vec::new());
             }

@@ -117,3 +117,49 @@ async fn the_scrape_is_what_is_declared() {
         assert!(!text.contains(&format!("{{{label}")) && !text.contains(&format!(",{label}")), "label {label} belongs to targets");
     }
 }
+
+/// Every query of every dashboard, with the title of its panel.
+fn queries() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(repository("dashboards")).unwrap().map(Result::unwrap) {
+        let board: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(entry.path()).unwrap()).unwrap();
+        for panel in board["panels"].as_array().unwrap() {
+            for target in panel["targets"].as_array().unwrap() {
+                found
+                    .push((format!("{}: {}", board["title"].as_str().unwrap(), panel["title"].as_str().unwrap()), target["expr"].as_str().unwrap().to_owned()));
+            }
+        }
+    }
+    assert!(found.len() > 50, "{}", found.len());
+    found
+}
+
+#[test]
+fn every_query_of_a_dashboard_is_promql() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules: Vec<_> =
+        queries().iter().enumerate().map(|(index, (_, expr))| serde_json::json!({ "record": format!("query:{index}"), "expr": expr })).collect();
+    let file = folder.path().join("queries.yaml");
+    std::fs::write(&file, serde_json::json!({ "groups": [{ "name": "queries", "rules": rules }] }).to_string()).unwrap();
+    let (code, out, errors) = run(Command::new("promtool").args(["check", "rules"]).arg(&file));
+    assert_eq!(code, 0, "{out}{errors}");
+}
+
+/// The cells of the images board say where an image parts from the place before it.
+#[test]
+fn the_images_board_shows_each_place_and_where_it_parts() {
+    let (_, expr) = queries().into_iter().find(|(title, _)| title.ends_with(": Which image stands where")).unwrap();
+    let info = |hop: &str, subject: &str, short: &str| serde_json::json!({ "series": format!("readiness_image_digest_info{{instance=\"a\",group=\"coder\",hop=\"{hop}\",subject=\"{subject}\",image=\"r/a:v1\",digest=\"sha256:{short}\",short=\"{short}\"}}"), "values": "1x10" });
+    let agrees = |hop: &str, subject: &str, state: &str, is: u8| serde_json::json!({ "series": format!("readiness_image_match_state{{instance=\"a\",group=\"coder\",hop=\"{hop}\",subject=\"{subject}\",state=\"{state}\"}}"), "values": format!("{is}x10") });
+    let cell = |hop: &str, subject: &str, short: &str, state: &str| serde_json::json!({ "labels": format!("{{group=\"coder\",hop=\"{hop}\",subject=\"{subject}\",short=\"{short}\",state=\"{state}\",place=\"{hop} {subject}\",cell=\"{short} {state}\"}}"), "value": 1 });
+    let test = serde_json::json!({ "evaluation_interval": "1m", "tests": [{ "interval": "1m",
+        "input_series": [info("upstream", "upstream", "bbb"), info("mirror", "us", "aaa"), agrees("mirror", "us", "none", 1), agrees("mirror", "us", "index", 0),
+            info("cluster", "us", "aaa"), agrees("cluster", "us", "index", 1), agrees("cluster", "us", "none", 0)],
+        "promql_expr_test": [{ "expr": expr, "eval_time": "5m", "exp_samples": [
+            cell("mirror", "us", "aaa", "none"), cell("cluster", "us", "aaa", "index"), cell("upstream", "upstream", "bbb", "source")] }] }] });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cells.yaml");
+    std::fs::write(&file, test.to_string()).unwrap();
+    let (code, out, errors) = run(Command::new("promtool").args(["test", "rules"]).arg(&file));
+    assert_eq!(code, 0, "{out}{errors}");
+}

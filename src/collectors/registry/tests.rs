@@ -44,7 +44,7 @@ impl Stage {
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();
         let log = Arc::clone(&asked);
-        let task = plain_server(address, move |method, target, headers| {
+        let task = plain_server(address, Duration::ZERO, move |method, target, headers| {
             log.lock().unwrap().push(format!("{method} {target}"));
             answer(&Asked { method, target, shown: headers.get("authorization").and_then(|value| value.to_str().ok()), address })
         })

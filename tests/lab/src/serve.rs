@@ -71,8 +71,8 @@ fn acceptor(certificates: Arc<dyn ResolvesServerCert>) -> anyhow::Result<tokio_r
     Ok(tokio_rustls::TlsAcceptor::from(Arc::new(config)))
 }
 
-/// A plain HTTP server whose answers are what the handler says: status, headers, body.
-pub async fn plain_server<H>(address: SocketAddr, handler: H) -> anyhow::Result<JoinHandle<()>>
+/// A plain HTTP server whose answers are what the handler says (status, headers, body), after a delay.
+pub async fn plain_server<H>(address: SocketAddr, delay: std::time::Duration, handler: H) -> anyhow::Result<JoinHandle<()>>
 where
     H: Fn(&str, &str, &hyper::HeaderMap) -> (u16, Vec<(&'static str, String)>, Vec<u8>) + Clone + Send + Sync + 'static,
 {
@@ -85,7 +85,10 @@ where
                 response.headers_mut().insert(name, value);
             }
         }
-        async move { Some(response) }
+        async move {
+            tokio::time::sleep(delay).await;
+            Some(response)
+        }
     })
     .await
 }

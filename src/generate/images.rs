@@ -1,0 +1,109 @@
+//! The images board: one table with the places of an image across, from upstream over its mirrors
+//! into the clusters, and below it what the registries say.
+
+use serde_json::{Value, json};
+
+use super::dashboard::{self, Layout};
+use crate::checklist::Checklist;
+
+/// Digests with how deeply each agrees with the place before it; upstream has none before it.
+const CELLS: &str = concat!(
+    "max by (group, hop, subject, short) (readiness_image_digest_info) * on (group, hop, subject) group_left (state) ",
+    "(max by (group, hop, subject, state) (readiness_image_match_state) == 1) ",
+    "or label_replace(max by (group, hop, subject, short) (readiness_image_digest_info{hop=~\"upstream|pin\"}) ",
+    "unless on (group, hop, subject) readiness_image_match_state, \"state\", \"source\", \"\", \"\")",
+);
+
+/// Colours of the states, as patterns of a cell.
+const COLOURS: [(&str, &str); 4] = [(".* none$", "red"), (".* unknown$", "orange"), (".* (index|platform|config)$", "green"), (".* source$", "blue")];
+
+/// The board of a checklist.
+pub(super) fn board(checklist: &Checklist) -> String {
+    let mut layout = Layout::default();
+    layout.place(&[(8, dashboard::decision(checklist)), (8, agreement()), (8, dashboard::event(checklist))], 5);
+    layout.place(&[(24, matrix())], 8);
+    layout.place(&[(16, places()), (8, behind())], 9);
+    layout.place(
+        &[
+            (8, states("Registries", "readiness_registry_state", &["registry"])),
+            (16, states("Images that must exist", "readiness_registry_image_state", &["registry", "repository", "tag"])),
+        ],
+        8,
+    );
+    layout.place(
+        &[
+            (8, states("Images of workspaces", "readiness_workspace_image_state", &["image"])),
+            (8, states("Pull secrets", "readiness_pull_secret_state", &["cluster", "namespace", "name"])),
+            (8, states("What pull secrets can pull", "readiness_image_pullable_state", &["cluster", "namespace", "name", "image"])),
+        ],
+        8,
+    );
+    layout.finish(&format!("Images: {}", checklist.title), &format!("readiness-images-{}", checklist.name), "now-6h")
+}
+
+fn query(expr: &str) -> Value {
+    json!([{ "refId": "A", "expr": expr, "instant": true, "range": false, "format": "table" }])
+}
+
+fn patterns() -> Value {
+    COLOURS
+        .iter()
+        .enumerate()
+        .map(|(index, (pattern, colour))| json!({ "type": "regex", "options": { "pattern": pattern, "result": { "color": colour, "index": index } } }))
+        .collect()
+}
+
+/// Whether all clusters agree, by group.
+fn agreement() -> Value {
+    let expr = "max by (group, state) (readiness_image_clusters_state == 1)";
+    json!({ "type": "stat", "title": "All clusters run the same", "description": "Platforms of one index count as one image.",
+        "targets": [{ "refId": "A", "expr": expr, "instant": true, "range": false, "legendFormat": "{{group}}: {{state}}" }],
+        "options": { "textMode": "name", "colorMode": "background", "reduceOptions": { "calcs": ["lastNotNull"] } },
+        "fieldConfig": { "defaults": { "noValue": "no image group is configured" }, "overrides": [
+            { "matcher": { "id": "byRegexp", "options": ".*: identical" }, "properties": [{ "id": "color", "value": { "mode": "fixed", "fixedColor": "green" } }] },
+            { "matcher": { "id": "byRegexp", "options": ".*: different" }, "properties": [{ "id": "color", "value": { "mode": "fixed", "fixedColor": "red" } }] },
+            { "matcher": { "id": "byRegexp", "options": ".*: unknown" }, "properties": [{ "id": "color", "value": { "mode": "fixed", "fixedColor": "orange" } }] }] } })
+}
+
+/// Groups down, places across, digests as short hashes, red where one parts from the place before.
+fn matrix() -> Value {
+    let expr = format!("label_join(label_join({CELLS}, \"place\", \" \", \"hop\", \"subject\"), \"cell\", \" \", \"short\", \"state\")");
+    json!({ "type": "table", "title": "Which image stands where",
+        "description": "The first twelve digits of the digest, and how deeply it agrees with the place before it: the same index, platform manifests or configs. Where several run in one place, the table below has all of them.",
+        "targets": query(&expr),
+        "transformations": [{ "id": "groupingToMatrix", "options": { "columnField": "place", "rowField": "group", "valueField": "cell" } }],
+        "fieldConfig": { "defaults": { "noValue": "not known", "mappings": patterns(), "custom": { "cellOptions": { "type": "color-background" } } }, "overrides": [] } })
+}
+
+fn places() -> Value {
+    let expr = format!("label_join({}, \"cell\", \" \", \"short\", \"state\")", CELLS.replace("subject, short)", "subject, image, short)"));
+    json!({ "type": "table", "title": "Every place",
+        "description": "Each digest at each place, with the words by which it was asked for.",
+        "targets": query(&expr),
+        "transformations": [{ "id": "organize", "options": { "excludeByName": { "Time": true, "Value": true, "short": true, "state": true },
+            "renameByName": { "group": "Group", "hop": "Hop", "subject": "Where", "image": "Asked for as", "cell": "Digest and agreement" } } }],
+        "fieldConfig": { "defaults": { "noValue": "no image group is configured" }, "overrides": [
+            { "matcher": { "id": "byName", "options": "Digest and agreement" }, "properties": [{ "id": "mappings", "value": patterns() }, { "id": "custom.cellOptions", "value": { "type": "color-background" } }] }] } })
+}
+
+fn behind() -> Value {
+    json!({ "type": "timeseries", "title": "How much older than the place before",
+        "description": "From the times at which the images were made; nothing where they agree.",
+        "targets": [{ "refId": "A", "expr": "max by (group, hop, subject) (readiness_image_behind_seconds)", "legendFormat": "{{group}} {{hop}} {{subject}}" }],
+        "fieldConfig": { "defaults": { "unit": "s", "noValue": "nothing is behind" }, "overrides": [] } })
+}
+
+/// A state set as a table.
+fn states(title: &str, metric: &str, labels: &[&str]) -> Value {
+    let expr = format!("max by ({}, state) ({metric} == 1)", labels.join(", "));
+    let colours = [("up|present|pullable", "green"), ("absent|denied|down|malformed|throttled", "red"), ("unknown", "orange")];
+    let mappings: Vec<Value> = colours
+        .iter()
+        .enumerate()
+        .map(|(index, (states, colour))| json!({ "type": "regex", "options": { "pattern": format!("^({states})$"), "result": { "color": colour, "index": index } } }))
+        .collect();
+    json!({ "type": "table", "title": title, "targets": query(&expr),
+        "transformations": [{ "id": "organize", "options": { "excludeByName": { "Time": true, "Value": true } } }],
+        "fieldConfig": { "defaults": { "noValue": "not configured" }, "overrides": [
+            { "matcher": { "id": "byName", "options": "state" }, "properties": [{ "id": "mappings", "value": mappings }, { "id": "custom.cellOptions", "value": { "type": "color-background" } }, { "id": "custom.width", "value": 110 }] }] } })
+}
