@@ -3,8 +3,8 @@
 # elsewhere. No service is left running: the tests start their own.
 set -eu
 
-packages="prometheus prometheus-alertmanager prometheus-blackbox-exporter knot bind9-dnsutils nginx-light openssl chromium imagemagick faketime docker-registry skopeo"
-programs="promtool prometheus prometheus-alertmanager prometheus-blackbox-exporter knotd dig nginx openssl chromium convert faketime docker-registry skopeo"
+packages="prometheus prometheus-alertmanager prometheus-blackbox-exporter knot bind9-dnsutils nginx-light openssl chromium imagemagick faketime docker-registry skopeo python3-venv"
+programs="python3 promtool prometheus prometheus-alertmanager prometheus-blackbox-exporter knotd dig nginx openssl chromium convert faketime docker-registry skopeo"
 
 missing() {
     for program in $programs; do
@@ -12,9 +12,14 @@ missing() {
     done
 }
 
-[ -n "$(missing)" ] || exit 0
+# moto, which speaks the APIs of AWS, comes from PyPI into a folder of the build.
+moto() {
+    folder="$(dirname "$0")/../target/peers"
+    [ -x "$folder/bin/moto_server" ] && return
+    python3 -m venv "$folder" && "$folder/bin/pip" install --quiet --disable-pip-version-check 'moto[server]==5.2.5'
+}
 
-if [ -r /etc/debian_version ] && command -v apt-get >/dev/null; then
+if [ -n "$(missing)" ] && [ -r /etc/debian_version ] && command -v apt-get >/dev/null; then
     sudo=""
     [ "$(id -u)" = 0 ] || sudo="sudo"
     # Exit code 101 keeps a package from starting its service; an existing policy is respected.
@@ -37,3 +42,4 @@ if [ -n "$left" ]; then
     echo "On Debian and Ubuntu they are in: $packages" >&2
     exit 1
 fi
+moto || { echo "The tests need moto_server, which could not be installed from PyPI" >&2; exit 1; }

@@ -10,6 +10,7 @@ mod faults;
 mod images;
 mod page;
 mod real_cluster;
+mod real_ecr;
 mod real_peers;
 mod real_registry;
 mod rules;

@@ -96,38 +96,50 @@ impl Host {
         let registry = &self.registry;
         let host = &*registry.host;
         let alive = registry.ping().await;
-        let state = |error: &CollectError| match error.class {
-            ErrorClass::Denied => "denied",
-            ErrorClass::Throttled => "throttled",
-            _ => "down",
-        };
-        let mut samples = vec![match &alive {
-            Ok(_) => STATE.sample([host], "up"),
-            Err(error) => STATE.sample([host], state(error)).with_detail(&error.message),
-        }];
         // One that is silent is not asked again for each of a thousand tags.
-        let silent = alive.as_ref().err().filter(|error| error.class != ErrorClass::Denied);
+        let silent = alive.as_ref().and_then(|alive| alive.as_ref().err()).filter(|error| error.class != ErrorClass::Denied);
         let asked = self.images.iter().cloned().map(|image| self.look_for(image, silent.cloned()));
         let answers: Vec<_> = futures::stream::iter(asked).buffer_unordered(self.concurrency).collect().await;
-        samples.extend(answers.into_iter().flatten());
+        let caches = registry.pull_through_caches().await;
+        let alive = alive.unwrap_or_else(|| {
+            let failures = || answers.iter().map(|(_, failure)| failure.as_ref()).chain([caches.as_ref().err()]);
+            // An image that is not there is an answer.
+            if failures().any(|failure| failure.is_none_or(|error| error.class == ErrorClass::NotFound)) {
+                return Ok(());
+            }
+            failures().flatten().next().cloned().map_or(Ok(()), Err)
+        });
+        let state = match &alive {
+            Ok(()) => STATE.sample([host], "up"),
+            Err(error) => STATE.sample([host], Self::state_after(error)).with_detail(&error.message),
+        };
+        let mut samples = vec![state];
+        samples.extend(answers.into_iter().flat_map(|(samples, _)| samples));
         if let Some(allowance) = registry.allowance() {
             samples.push(REMAINING.sample([host], allowance.remaining));
             samples.extend(allowance.limit.map(|limit| LIMIT.sample([host], limit)));
         }
         samples.extend(registry.asked_to_wait().map(|wait| RETRY_AFTER.sample([host], wait.as_secs_f64())));
-        samples.extend(alive.iter().flatten().map(|(prefix, upstream)| CACHE.sample([host, prefix, upstream], 1.0)));
+        samples.extend(caches.iter().flatten().map(|(prefix, upstream)| CACHE.sample([host, prefix, upstream], 1.0)));
         Ok(Observation::new(samples, self.images.len().max(1), registry.take_calls()))
     }
-}
 
-impl Host {
-    async fn look_for(&self, image: Reference, silent: Option<CollectError>) -> Vec<Sample> {
+    /// Facts about an image, and why there are none.
+    async fn look_for(&self, image: Reference, silent: Option<CollectError>) -> (Vec<Sample>, Option<CollectError>) {
         let tag = image.tag.as_deref().unwrap_or("latest");
         let found = match silent {
             Some(error) => Err(error),
             None => self.registry.tag(&image.repository, tag).await,
         };
-        image_samples([&self.registry.host, &image.repository, tag], &found)
+        (image_samples([&self.registry.host, &image.repository, tag], &found), found.err())
+    }
+
+    fn state_after(error: &CollectError) -> &'static str {
+        match error.class {
+            ErrorClass::Denied => "denied",
+            ErrorClass::Throttled => "throttled",
+            _ => "down",
+        }
     }
 }
 

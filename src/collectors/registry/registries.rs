@@ -135,10 +135,18 @@ impl Registry {
         }
     }
 
-    /// Whether it answers. With prefixes that it fills from another registry, which only ECR tells.
-    pub(super) async fn ping(&self) -> Result<Vec<(String, String)>, CollectError> {
+    /// Whether it answers; `None` for ECR, which has no call that everybody may make.
+    pub(super) async fn ping(&self) -> Option<Result<(), CollectError>> {
         match &self.backend {
-            Backend::Oci(client) => client.ping().await.map(|()| Vec::new()),
+            Backend::Oci(client) => Some(client.ping().await),
+            Backend::Ecr(_) => None,
+        }
+    }
+
+    /// Prefixes that it fills from another registry, which only ECR tells, and not everybody.
+    pub(super) async fn pull_through_caches(&self) -> Result<Vec<(String, String)>, CollectError> {
+        match &self.backend {
+            Backend::Oci(_) => Ok(Vec::new()),
             Backend::Ecr(ecr) => ecr.pull_through_caches().await,
         }
     }
