@@ -122,6 +122,15 @@ fn live(options: &mut hickory_resolver::config::ResolverOpts, timeout: Duration)
     options.edns0 = true;
 }
 
+/// The words of the first cause; those above it only say that something failed.
+pub fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
 /// `ipv4` or `ipv6`.
 pub fn family_of(address: IpAddr) -> &'static str {
     if address.is_ipv4() { "ipv4" } else { "ipv6" }

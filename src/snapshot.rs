@@ -41,6 +41,18 @@ impl ErrorClass {
     pub const ALL: [Self; 9] =
         [Self::Timeout, Self::Unreachable, Self::Denied, Self::NotFound, Self::Throttled, Self::Server, Self::Malformed, Self::Local, Self::Panicked];
 
+    /// What an HTTP status that is no success means.
+    pub const fn of_status(status: u16) -> Self {
+        match status {
+            401 | 403 => Self::Denied,
+            404 => Self::NotFound,
+            429 => Self::Throttled,
+            408 | 504 => Self::Timeout,
+            500..=599 => Self::Server,
+            _ => Self::Malformed,
+        }
+    }
+
     /// The label value.
     pub const fn as_str(self) -> &'static str {
         match self {

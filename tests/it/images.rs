@@ -1,6 +1,10 @@
-//! Images in ECR, asked by its own API with the SDK's credentials.
+//! Images: ECR by its own API with the credentials of the SDK, a digest that was chosen, and
+//! credentials that a cluster keeps.
 
-use crate::common::{Estate, exporter, run};
+use readiness_exporter::checklist::{CheckState, Decision};
+use readiness_lab::images::{self, Version};
+
+use crate::common::{Estate, exporter, names, run, until};
 
 const HOST: &str = "123456789012.dkr.ecr.us-east-2.amazonaws.com";
 
@@ -68,4 +72,49 @@ async fn a_mirror_in_ecr_is_compared_by_the_digest_that_its_tag_names() {
     }
     let (_, unseen) = check(&estate, false);
     assert!(unseen.contains("????    W2.4 Every mirror has"), "{unseen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_tag_that_moves_changes_nothing_once_a_digest_is_chosen() {
+    let mut estate = Estate::start().await;
+    let (_, [old, Version { index, .. }]) = images::versions();
+    let workloads = "        workloads: [control-plane, proxies]\n";
+    estate.configuration = estate.configuration.replacen(workloads, &format!("{workloads}        pin: {index}\n"), 1);
+    let app = estate.exporter();
+    until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+    estate.lab.estate().set("registry-tag-moved-back", true);
+    let limit = tokio::time::Instant::now() + crate::common::PATIENCE;
+    let moved = "readiness_image_match_state{group=\"coder\",hop=\"upstream\",subject=\"upstream\",state=\"none\"} 1";
+    while !app.exposition().contains(moved) {
+        assert!(tokio::time::Instant::now() < limit, "the move of upstream is told");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    until(&app, "still go", |judgement| judgement.decision == Decision::Go && names(judgement, &[CheckState::Fail, CheckState::Warn]).is_empty()).await;
+    // A mirror that leaves the chosen digest is another matter.
+    estate.lab.estate().set("mirror-stale", true);
+    let judgement = until(&app, "MirrorOutOfSync", |judgement| names(judgement, &[CheckState::Fail]).contains(&"MirrorOutOfSync".to_owned())).await;
+    let check = judgement.checks().find(|check| check.name == "MirrorOutOfSync").unwrap();
+    let short = &old.index[7..19];
+    assert!(
+        check.lines[0].evidence.contains(&format!("us-east-2 has {short}, made 2026-01-10T08:00:00Z; the pin has {}", &index[7..19])),
+        "{:?}",
+        check.lines[0]
+    );
+    app.shutdown(std::time::Duration::from_secs(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_can_be_those_of_a_pull_secret() {
+    let mut estate = Estate::start().await;
+    let file = format!("username: puller, password: {{ file: {}/registry.password }}", estate.lab.dir().display());
+    assert!(estate.configuration.contains(&file), "{}", estate.configuration);
+    estate.configuration = estate.configuration.replacen(&file, "pull_secret: { cluster: us-east-2, namespace: coder, name: pull }", 1);
+    let app = estate.exporter();
+    until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+    estate.lab.estate().set("pull-secret-wrong-password", true);
+    until(&app, "ImageMissing", |judgement| names(judgement, &[CheckState::Fail]).contains(&"ImageMissing".to_owned())).await;
+    assert!(!app.exposition().contains("lab-canary"));
+    estate.lab.estate().set("pull-secret-wrong-password", false);
+    until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+    app.shutdown(std::time::Duration::from_secs(1)).await;
 }

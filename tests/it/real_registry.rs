@@ -9,7 +9,9 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use readiness_lab::images::{self, Blobs, Version};
 use serde_json::{Value, json};
 
-use crate::common::{exporter, run};
+use readiness_exporter::checklist::{CheckState, Judgement};
+
+use crate::common::{exporter, names, run, until};
 use crate::slack::{Process, own_host};
 
 const REGISTRY: u16 = 5000;
@@ -58,20 +60,20 @@ fn token(folder: &Path, query: &str) -> String {
     format!("{header}.{claims}.{}", URL_SAFE_NO_PAD.encode(signed.stdout))
 }
 
-struct Estate {
+struct RealRegistry {
     folder: tempfile::TempDir,
     host: String,
-    _registry: Process,
+    registry: Process,
     tokens: tokio::task::JoinHandle<()>,
 }
 
-impl Drop for Estate {
+impl Drop for RealRegistry {
     fn drop(&mut self) {
         self.tokens.abort();
     }
 }
 
-impl Estate {
+impl RealRegistry {
     async fn start() -> Self {
         let (folder, host) = (tempfile::tempdir().unwrap(), own_host());
         let path = folder.path().to_owned();
@@ -107,7 +109,7 @@ impl Estate {
             tokio::time::sleep(std::time::Duration::from_millis(25)).await;
         }
         std::fs::write(folder.path().join("password"), PASSWORD).unwrap();
-        Self { folder, host, _registry: registry, tokens }
+        Self { folder, host, registry, tokens }
     }
 
     fn image(&self, name: &str) -> String {
@@ -173,7 +175,7 @@ impl Estate {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mirrors_in_a_real_registry_are_compared_as_deep_as_they_agree() {
-    let estate = Estate::start().await;
+    let mut estate = RealRegistry::start().await;
     let (blobs, [old, new]) = images::versions();
     estate.push(&blobs, &old, "team/app:v1").await;
     let upstream = format!("docker://{}", estate.image("team/app:v1"));
@@ -209,4 +211,60 @@ async fn mirrors_in_a_real_registry_are_compared_as_deep_as_they_agree() {
     estate.push(&blobs, &old, "team/app:v1").await;
     let (_, said) = estate.look().await;
     assert!(said["same"].starts_with("fail") && said["copy"].starts_with("pass"), "{said:?}");
+
+    // Nobody answers any more, and nothing is in sync that was not seen.
+    estate.registry.stop();
+    let (_, said) = estate.look().await;
+    assert!(said.values().all(|line| line.starts_with("unknown")) && said.len() == 2, "{said:?}");
+}
+
+/// A manifest with its blobs, as `skopeo copy dir:` takes it.
+fn directory(folder: &Path, blobs: &Blobs, manifest: &str) {
+    std::fs::create_dir_all(folder).unwrap();
+    std::fs::write(folder.join("version"), "Directory Transport Version: 1.1\n").unwrap();
+    std::fs::write(folder.join("manifest.json"), &blobs[manifest].bytes).unwrap();
+    for (digest, blob) in blobs {
+        std::fs::write(folder.join(digest.strip_prefix("sha256:").unwrap()), &blob.bytes).unwrap();
+    }
+}
+
+/// The lab's clusters, with what they run in a real registry: an index, a copy that was pushed
+/// again, and single platforms on mixed nodes.
+#[tokio::test(flavor = "multi_thread")]
+async fn clusters_are_compared_through_a_real_registry() {
+    let (registry, mut estate) = (RealRegistry::start().await, crate::common::Estate::start().await);
+    let (blobs, [old, new]) = images::versions();
+    for name in ["coder/coder-preview:v2.18.0", "us-east-2/coder/coder-preview:v2.18.0", "eu-west-2/coder/coder-preview:v2.18.0"] {
+        registry.push(&blobs, &new, name).await;
+    }
+    for (version, tag) in [(&old, "old"), (&new, "v2.18.0")] {
+        let folder = registry.folder.path().join(format!("copy-{tag}"));
+        directory(&folder, &blobs, &version.copy);
+        let target = format!("docker://{}", registry.image(&format!("us-west-2/coder/coder-preview:{tag}")));
+        registry.skopeo(&["copy", "--preserve-digests", &format!("dir:{}", folder.display()), &target]).await;
+    }
+    let real = format!("{}:{REGISTRY}", registry.host);
+    let lab = estate.lab.host();
+    for repository in ["coder/coder-preview", "us-east-2/coder/coder-preview", "us-west-2/coder/coder-preview", "eu-west-2/coder/coder-preview"] {
+        for port in [17_061, 17_062] {
+            estate.configuration = estate.configuration.replace(&format!(": \"{lab}:{port}/{repository}:"), &format!(": \"{real}/{repository}:"));
+        }
+    }
+    let password = registry.folder.path().join("password");
+    let known =
+        format!("    registries:\n      - {{ host: \"{real}\", plain_http: true, username: alice, password: {{ file: \"{}\" }} }}\n", password.display());
+    estate.configuration = estate.configuration.replacen("    registries:\n", &known, 1);
+    let app = estate.exporter();
+    let own = ["ImageMismatchAcrossClusters", "ClusterImageStale", "MirrorOutOfSync", "ImageMissing"];
+    let all = |judgement: &Judgement, state: CheckState| own.iter().all(|name| judgement.checks().any(|check| check.name == *name && check.state == state));
+    until(&app, "every image check passes", |judgement| all(judgement, CheckState::Pass)).await;
+    estate.lab.estate().set("running-older-digest", true);
+    until(&app, "one cluster is stale", |judgement| {
+        let red = names(judgement, &[CheckState::Fail]);
+        red.contains(&own[0].to_owned()) && red.contains(&own[1].to_owned()) && !red.contains(&own[2].to_owned())
+    })
+    .await;
+    estate.lab.estate().set("running-older-digest", false);
+    until(&app, "every image check passes again", |judgement| all(judgement, CheckState::Pass)).await;
+    app.shutdown(std::time::Duration::from_secs(1)).await;
 }

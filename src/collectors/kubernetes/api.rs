@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::clock::Clock;
+use crate::net;
 use crate::snapshot::{CollectError, ErrorClass};
 
 /// Asks `/version`, which any identity may, and learns the server's time from the answer.
@@ -84,7 +85,7 @@ pub(super) fn api_error(what: &str, error: &kube::Error) -> CollectError {
         kube::Error::Auth(_) => ErrorClass::Denied,
         _ => ErrorClass::Unreachable,
     };
-    CollectError::new(class, format!("{what}: {}", root_cause(error)))
+    CollectError::new(class, format!("{what}: {}", net::root_cause(error)))
 }
 
 /// The class and the words of a refusal.
@@ -93,26 +94,5 @@ pub(super) fn status_error(what: &str, status: &kube::core::Status) -> CollectEr
     let reason = if status.reason.is_empty() || status.reason.len() > 80 { "no reason given" } else { &status.reason };
     let asked = status.details.as_ref().map(|details| details.retry_after_seconds).filter(|seconds| *seconds > 0);
     let retry_after = asked.map(|seconds| Duration::from_secs(u64::from(seconds)));
-    CollectError { class: class_of(status.code), message: format!("{what}: status {} ({reason})", status.code), retry_after }
-}
-
-/// What a status that is no success means, of API servers and of kubelets.
-pub(super) fn class_of(status: u16) -> ErrorClass {
-    match status {
-        401 | 403 => ErrorClass::Denied,
-        404 => ErrorClass::NotFound,
-        429 => ErrorClass::Throttled,
-        408 | 504 => ErrorClass::Timeout,
-        500..=599 => ErrorClass::Server,
-        _ => ErrorClass::Malformed,
-    }
-}
-
-/// The words of the first cause; those above it only say that something failed.
-pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
+    CollectError { class: ErrorClass::of_status(status.code), message: format!("{what}: status {} ({reason})", status.code), retry_after }
 }

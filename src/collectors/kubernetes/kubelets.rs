@@ -22,6 +22,7 @@ use super::pods::uid;
 use super::sight::MISSING;
 use crate::driver::Poll;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::net;
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
 
 const STATES: &str = "readiness_node_kubelet_state";
@@ -387,11 +388,11 @@ impl Way {
                 let address = address.ok_or_else(|| CollectError::new(ErrorClass::NotFound, format!("{what}: the node has no InternalIP")))?;
                 let ask = async {
                     let answer = client.get(format!("https://{address}/stats/summary")).header(AUTHORIZATION, token.clone()).send().await;
-                    let cause = |error: reqwest::Error| api::root_cause(&error.without_url());
+                    let cause = |error: reqwest::Error| net::root_cause(&error.without_url());
                     let answer = answer.map_err(|error| (ErrorClass::Unreachable, cause(error)))?;
                     match answer.status().as_u16() {
                         200 => answer.json::<Summary>().await.map_err(|error| (ErrorClass::Malformed, cause(error))),
-                        status => Err((api::class_of(status), format!("status {status}"))),
+                        status => Err((ErrorClass::of_status(status), format!("status {status}"))),
                     }
                 };
                 match tokio::time::timeout(timeout, ask).await {

@@ -25,7 +25,7 @@ pub(super) enum Challenge {
 impl Challenge {
     /// Reads a `WWW-Authenticate` header.
     pub(super) fn parse(header: &str) -> Option<Self> {
-        let (scheme, rest) = header.trim().split_once(' ').unwrap_or((header.trim(), ""));
+        let (scheme, rest) = header.trim().split_once(' ').unwrap_or_else(|| (header.trim(), ""));
         if scheme.eq_ignore_ascii_case("basic") {
             return Some(Self::Basic);
         }
@@ -102,6 +102,16 @@ impl Identity {
         file.auths.keys().map(|entry| host_of(entry).to_owned()).collect()
     }
 
+    /// Whether it is the very same.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Anonymous, Self::Anonymous) => true,
+            (Self::User { name, password }, Self::User { name: other, password: secret }) => name == other && password.expose() == secret.expose(),
+            (Self::Token(own), Self::Token(other)) => own.expose() == other.expose(),
+            _ => false,
+        }
+    }
+
     /// When an ECR password expires: it is a JSON document in base64 that says so itself.
     pub(crate) fn expires_at(&self) -> Option<i64> {
         #[derive(Deserialize)]
@@ -125,7 +135,8 @@ struct DockerConfig {
 
 #[derive(Default, Deserialize)]
 struct Auth {
-    auth: Option<String>,
+    #[serde(rename = "auth")]
+    encoded: Option<String>,
     username: Option<String>,
     password: Option<String>,
     identitytoken: Option<String>,
@@ -140,8 +151,8 @@ impl Auth {
         if let (Some(name), Some(password)) = (&self.username, &self.password) {
             return Ok(Identity::User { name: name.clone(), password: Secret::new(password.clone()) });
         }
-        let Some(auth) = &self.auth else { return Err("an entry without user and password; credential helpers are not run".to_owned()) };
-        let decoded = STANDARD.decode(auth.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let Some(encoded) = &self.encoded else { return Err("an entry without user and password; credential helpers are not run".to_owned()) };
+        let decoded = STANDARD.decode(encoded.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let pair = decoded.as_deref().and_then(|text| text.split_once(':'));
         let (name, password) = pair.ok_or("an entry whose auth is not base64 of user:password")?;
         Ok(Identity::User { name: name.to_owned(), password: Secret::new(password.to_owned()) })

@@ -19,6 +19,7 @@ use super::digest::Digest;
 use super::manifest::{ACCEPT, LARGEST, Manifest};
 use super::reference::DOCKER_HUB;
 use crate::config::Secret;
+use crate::net;
 use crate::snapshot::{CollectError, ErrorClass};
 
 /// Redirects that are followed; registries send blobs from elsewhere, hardly ever manifests.
@@ -109,6 +110,11 @@ impl Client {
         builder.tls_certs_merge(roots).user_agent(concat!("readiness-exporter/", env!("CARGO_PKG_VERSION"))).build().map_err(|error| error.to_string())
     }
 
+    /// Forgets what repositories granted, because whoever asks is somebody else now.
+    pub(super) fn forget_permits(&self) {
+        self.permits.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Requests since the last time this was asked.
     pub(super) fn take_calls(&self) -> u64 {
         self.calls.swap(0, Ordering::Relaxed)
@@ -133,16 +139,16 @@ impl Client {
     /// Whether the API answers at all: 200, or 401 from one that wants to know who asks.
     pub(super) async fn ping(&self) -> Result<(), CollectError> {
         let what = format!("ask {} for /v2/", self.name);
-        let request = self.http.get(format!("{}/v2/", self.base)).build().map_err(|error| self.local(&what, &error))?;
+        let request = self.http.get(format!("{}/v2/", self.base)).build().map_err(|error| Self::local(&what, &error))?;
         let answer = self.send(&what, request).await?;
         match answer.status() {
-            StatusCode::OK | StatusCode::UNAUTHORIZED => self.is_api(&what, &answer),
-            status => Err(self.refused(&what, status, answer.headers())),
+            StatusCode::OK | StatusCode::UNAUTHORIZED => Self::is_api(&what, &answer),
+            status => Err(Self::refused(&what, status, answer.headers())),
         }
     }
 
     /// A page for people instead of an answer, as proxies and captive portals send it.
-    fn is_api(&self, what: &str, answer: &Response) -> Result<(), CollectError> {
+    fn is_api(what: &str, answer: &Response) -> Result<(), CollectError> {
         if content_type(answer.headers()) == "text/html" {
             return Err(CollectError::new(ErrorClass::Malformed, format!("{what}: it answers with a page for people")));
         }
@@ -157,9 +163,9 @@ impl Client {
         match answer.status() {
             StatusCode::OK => {}
             StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => return self.get_tag(&what, identity, repository, &path).await,
-            status => return Err(self.refused(&what, status, answer.headers())),
+            status => return Err(Self::refused(&what, status, answer.headers())),
         }
-        self.is_api(&what, &answer)?;
+        Self::is_api(&what, &answer)?;
         let Some(header) = answer.headers().get(CONTENT_DIGEST) else { return self.get_tag(&what, identity, repository, &path).await };
         let digest = header.to_str().ok().and_then(Digest::parse);
         let digest = digest.ok_or_else(|| CollectError::new(ErrorClass::Malformed, format!("{what}: its Docker-Content-Digest is no sha256 digest")))?;
@@ -170,9 +176,9 @@ impl Client {
     async fn get_tag(&self, what: &str, identity: &Identity, repository: &str, path: &str) -> Result<Named, CollectError> {
         let answer = self.ask(what, identity, Method::GET, repository, path).await?;
         if answer.status() != StatusCode::OK {
-            return Err(self.refused(what, answer.status(), answer.headers()));
+            return Err(Self::refused(what, answer.status(), answer.headers()));
         }
-        self.is_api(what, &answer)?;
+        Self::is_api(what, &answer)?;
         let media_type = content_type(answer.headers());
         let promised = answer.headers().get(CONTENT_DIGEST).and_then(|header| header.to_str().ok()).map(str::to_owned);
         let body = self.body(what, answer, LARGEST).await?;
@@ -199,7 +205,7 @@ impl Client {
     async fn checked(&self, what: &str, identity: &Identity, repository: &str, path: &str, digest: &Digest) -> Result<Vec<u8>, CollectError> {
         let answer = self.ask(what, identity, Method::GET, repository, path).await?;
         if answer.status() != StatusCode::OK {
-            return Err(self.refused(what, answer.status(), answer.headers()));
+            return Err(Self::refused(what, answer.status(), answer.headers()));
         }
         let body = self.body(what, answer, LARGEST).await?;
         if Digest::of(&body) != *digest {
@@ -214,7 +220,7 @@ impl Client {
         let answer = self.ask(&what, identity, Method::HEAD, repository, &format!("{repository}/blobs/{digest}")).await?;
         match answer.status() {
             StatusCode::OK => Ok(()),
-            status => Err(self.refused(&what, status, answer.headers())),
+            status => Err(Self::refused(&what, status, answer.headers())),
         }
     }
 
@@ -229,7 +235,7 @@ impl Client {
                 Permit::None => request.build(),
                 Permit::Header(header) | Permit::Token(header, _) => request.header(AUTHORIZATION, header).build(),
             }
-            .map_err(|error| self.local(what, &error))
+            .map_err(|error| Self::local(what, &error))
         };
         let known = {
             let mut permit = slot.lock().await;
@@ -273,9 +279,9 @@ impl Client {
     /// What a 401 asks for.
     async fn permit(&self, what: &str, identity: &Identity, repository: &str, headers: &HeaderMap) -> Result<Permit, CollectError> {
         let denied = |why: &str| CollectError::new(ErrorClass::Denied, format!("{what}: {why}"));
-        let challenges = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|header| Challenge::parse(header.to_str().ok()?));
+        let mut challenges = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|header| Challenge::parse(header.to_str().ok()?));
         // A registry that offers both means the same by them.
-        let challenge = challenges.last().ok_or_else(|| denied("status 401 without a challenge that can be met"))?;
+        let challenge = challenges.next_back().ok_or_else(|| denied("status 401 without a challenge that can be met"))?;
         match (challenge, identity) {
             (_, Identity::Token(token)) => {
                 Ok(Permit::Header(secret_header(&format!("Bearer {}", token.expose())).ok_or_else(|| denied("the token is no token"))?))
@@ -303,9 +309,9 @@ impl Client {
         if let Identity::User { name, password } = identity {
             request = request.basic_auth(name, Some(password.expose()));
         }
-        let answer = self.send(&what, request.build().map_err(|error| self.local(&what, &error))?).await?;
+        let answer = self.send(&what, request.build().map_err(|error| Self::local(&what, &error))?).await?;
         if answer.status() != StatusCode::OK {
-            return Err(self.refused(&what, answer.status(), answer.headers()));
+            return Err(Self::refused(&what, answer.status(), answer.headers()));
         }
         let body = self.body(&what, answer, 1 << 20).await?;
         let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| malformed("the answer is no token"))?;
@@ -322,7 +328,7 @@ impl Client {
         }
         self.calls.fetch_add(1, Ordering::Relaxed);
         let answer = tokio::time::timeout(self.timeout, self.http.execute(request)).await.map_err(|_| self.late(what))?;
-        let answer = answer.map_err(|error| self.unreachable(what, error))?;
+        let answer = answer.map_err(|error| Self::unreachable(what, error))?;
         self.learn(answer.status(), answer.headers());
         Ok(answer)
     }
@@ -335,7 +341,7 @@ impl Client {
         }
         let read = async {
             let mut body = Vec::new();
-            while let Some(chunk) = answer.chunk().await.map_err(|error| self.unreachable(what, error))? {
+            while let Some(chunk) = answer.chunk().await.map_err(|error| Self::unreachable(what, error))? {
                 if body.len() + chunk.len() > most {
                     return Err(too_large());
                 }
@@ -358,35 +364,28 @@ impl Client {
         }
     }
 
-    fn refused(&self, what: &str, status: StatusCode, headers: &HeaderMap) -> CollectError {
-        let class = match status.as_u16() {
-            401 | 403 => ErrorClass::Denied,
-            404 => ErrorClass::NotFound,
-            429 => ErrorClass::Throttled,
-            500..=599 => ErrorClass::Server,
-            _ => ErrorClass::Malformed,
-        };
+    fn refused(what: &str, status: StatusCode, headers: &HeaderMap) -> CollectError {
         let weak = headers.get_all(WWW_AUTHENTICATE).iter().any(|header| header.to_str().is_ok_and(|text| text.contains("insufficient_scope")));
         let why = if weak { " (the token does not reach this repository)" } else { "" };
-        CollectError { class, message: format!("{what}: status {}{why}", status.as_u16()), retry_after: retry_after(headers) }
+        CollectError {
+            class: ErrorClass::of_status(status.as_u16()),
+            message: format!("{what}: status {}{why}", status.as_u16()),
+            retry_after: retry_after(headers),
+        }
     }
 
     fn late(&self, what: &str) -> CollectError {
         CollectError::new(ErrorClass::Timeout, format!("{what}: no answer within {}", crate::config::Span(self.timeout)))
     }
 
-    fn local(&self, what: &str, error: &reqwest::Error) -> CollectError {
+    fn local(what: &str, error: &reqwest::Error) -> CollectError {
         CollectError::new(ErrorClass::Local, format!("{what}: {error}"))
     }
 
-    fn unreachable(&self, what: &str, error: reqwest::Error) -> CollectError {
+    fn unreachable(what: &str, error: reqwest::Error) -> CollectError {
         let class = if error.is_redirect() { ErrorClass::Malformed } else { ErrorClass::Unreachable };
         let error = error.without_url();
-        let mut cause: &dyn std::error::Error = &error;
-        while let Some(next) = cause.source() {
-            cause = next;
-        }
-        CollectError::new(class, format!("{what}: {cause}"))
+        CollectError::new(class, format!("{what}: {}", net::root_cause(&error)))
     }
 }
 

@@ -70,6 +70,9 @@ pub struct RegistryConfig {
     /// A `config.json` of Docker; credential helpers are not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docker_config: Option<PathBuf>,
+    /// A pull secret of a cluster, read by its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_secret: Option<SecretName>,
     /// Ask ECR by its own API, with the AWS credentials of this program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ecr: Option<EcrConfig>,
@@ -82,6 +85,18 @@ pub struct RegistryConfig {
     /// Plain HTTP, for a registry on this host; credentials then travel in the clear.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub plain_http: bool,
+}
+
+/// A Secret by its name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecretName {
+    /// Its cluster.
+    pub cluster: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
 }
 
 /// A registry of ECR.
@@ -168,6 +183,7 @@ impl RegistryConfig {
             password: None,
             token: None,
             docker_config: None,
+            pull_secret: None,
             ecr: None,
             ca_file: None,
             path_prefix: None,
@@ -175,7 +191,7 @@ impl RegistryConfig {
         }
     }
 
-    fn validate(&self, path: &str, problems: &mut Vec<Problem>) {
+    fn validate(&self, path: &str, references: &References<'_>, problems: &mut Vec<Problem>) {
         name(&format!("{path}.host"), &self.host, problems);
         if self.host.contains('/') {
             problems.push(Problem::new(format!("{path}.host"), "must be a host without scheme and path", quoted(&self.host)));
@@ -183,14 +199,19 @@ impl RegistryConfig {
         if self.username.is_some() != self.password.is_some() {
             problems.push(Problem::bare(path, "must have username and password, or neither"));
         }
-        let ways = [self.username.is_some(), self.token.is_some(), self.docker_config.is_some(), self.ecr.is_some()];
+        let ways = [self.username.is_some(), self.token.is_some(), self.docker_config.is_some(), self.pull_secret.is_some(), self.ecr.is_some()];
         if ways.iter().filter(|way| **way).count() > 1 {
-            problems.push(Problem::bare(path, "must have at most one of username, token, docker_config and ecr"));
+            problems.push(Problem::bare(path, "must have at most one of username, token, docker_config, pull_secret and ecr"));
         }
         for (field, reference) in [("password", &self.password), ("token", &self.token)] {
             if let Some(reference) = reference {
                 secret(&format!("{path}.{field}"), reference, problems);
             }
+        }
+        if let Some(secret) = &self.pull_secret {
+            references.cluster(&format!("{path}.pull_secret.cluster"), &secret.cluster, problems);
+            name(&format!("{path}.pull_secret.namespace"), &secret.namespace, problems);
+            name(&format!("{path}.pull_secret.name"), &secret.name, problems);
         }
         if let Some(ecr) = &self.ecr {
             name(&format!("{path}.ecr.region"), &ecr.region, problems);
@@ -216,7 +237,7 @@ impl Config {
         }
         unique(&format!("{path}.registries"), self.registries.iter().map(|registry| registry.host.as_str()), problems);
         for (index, registry) in self.registries.iter().enumerate() {
-            registry.validate(&format!("{path}.registries[{index}]"), problems);
+            registry.validate(&format!("{path}.registries[{index}]"), references, problems);
         }
         for (index, text) in self.images.iter().enumerate() {
             image(format!("{path}.images[{index}]"), text, problems);

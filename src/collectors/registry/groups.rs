@@ -297,7 +297,7 @@ impl Telling<'_> {
 
     fn level(&mut self, hop: &str, subject: &str, level: Level, own: &Content, before: &Content, what: &str) {
         let words = |content: &Content| {
-            let digest = content.digest.as_ref().or(content.configs.first()).map_or("nothing", Digest::short);
+            let digest = content.digest.as_ref().or_else(|| content.configs.first()).map_or("nothing", Digest::short);
             let made = content.created.and_then(|at| jiff::Timestamp::from_second(at).ok()).map(|at| format!(", made {at}"));
             format!("{digest}{}", made.unwrap_or_default())
         };

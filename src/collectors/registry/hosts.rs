@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
 
+use super::digest::Digest;
 use super::reference::Reference;
 use super::registries::{Registries, Registry, Tag};
 use crate::driver::Poll;
@@ -126,12 +127,14 @@ impl Host {
 
     /// Facts about an image, and why there are none.
     async fn look_for(&self, image: Reference, silent: Option<CollectError>) -> (Vec<Sample>, Option<CollectError>) {
-        let tag = image.tag.as_deref().unwrap_or("latest");
-        let found = match silent {
-            Some(error) => Err(error),
-            None => self.registry.tag(&image.repository, tag).await,
+        // What is asked for by digest is there or not, whatever tags say.
+        let label = image.digest.as_ref().map_or_else(|| image.tag.as_deref().unwrap_or("latest"), Digest::as_str);
+        let found = match (silent, &image.digest) {
+            (Some(error), _) => Err(error),
+            (None, Some(digest)) => self.registry.content(&image.repository, digest).await.map(|_| Tag::of(digest)),
+            (None, None) => self.registry.tag(&image.repository, label).await,
         };
-        (image_samples([&self.registry.host, &image.repository, tag], &found), found.err())
+        (image_samples([&self.registry.host, &image.repository, label], &found), found.err())
     }
 
     fn state_after(error: &CollectError) -> &'static str {

@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use config::{Config, EcrConfig, Group, Mirror, Prefix, PullSecret, RegistryConfig};
+pub use config::{Config, EcrConfig, Group, Mirror, Prefix, PullSecret, RegistryConfig, SecretName};
 pub(in crate::collectors) use digest::Digest;
 pub(in crate::collectors) use reference::Running;
 
@@ -41,7 +41,7 @@ pub static FAMILIES: &[&[&Family]] = &[hosts::FAMILIES, groups::FAMILIES, pull_s
 /// One task for each registry, image group and pull secret. Fails when a file that the configuration
 /// names cannot be used.
 pub fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters: &[ClusterConfig]) -> Result<Vec<Task>, String> {
-    let registries = Arc::new(Registries::new(config)?);
+    let registries = Arc::new(Registries::new(config, clusters)?);
     let maker = Maker { config, off: off(config), fingerprint: format!("{config:?} {kubernetes:?} {clusters:?}") };
     let mut tasks = Vec::new();
     for (host, images) in images_by_host(config)? {
@@ -60,8 +60,13 @@ pub fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters:
         let optional: Vec<_> =
             if running.is_empty() { [groups::OPTIONAL_FAMILIES, groups::CLUSTER_FAMILIES].concat() } else { groups::OPTIONAL_FAMILIES.to_vec() };
         let emits = groups::FAMILIES.iter().filter(|family| !optional.iter().any(|other| other.name == family.name)).map(|family| family.name).collect();
+        let has_clusters = !running.is_empty();
         let looked = groups::ImageGroup::new(group, &registries, running)?;
-        tasks.push(maker.task(format!("images {}", group.name), vec![("group", group.name.clone())], emits, &[kubernetes::NAME], Box::new(looked)));
+        let hops = [("upstream", group.pin.is_some()), ("mirror", !group.mirrors.is_empty()), ("cluster", has_clusters)];
+        let hops = hops.iter().filter(|(_, has)| *has).map(|(hop, _)| (*hop).to_owned()).collect();
+        let mut task = maker.task(format!("images {}", group.name), vec![("group", group.name.clone())], emits, &[kubernetes::NAME], Box::new(looked));
+        task.source.covers.push(("hop", hops));
+        tasks.push(task);
     }
     if config.workspace_images {
         let images = hosts::WorkspaceImages::new(Arc::clone(&registries), config.concurrency);
@@ -84,15 +89,17 @@ pub fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters:
 
 /// What pull secrets make this program ask of a cluster: each by its name.
 pub fn permissions(config: &Config, cluster: &str) -> Vec<Permission> {
-    let own = config.pull_secrets.iter().filter(|secret| secret.cluster == cluster);
-    own.map(|secret| Permission {
+    let tried = config.pull_secrets.iter().map(|secret| (&secret.cluster, &secret.namespace, &secret.name));
+    let used = config.registries.iter().filter_map(|registry| registry.pull_secret.as_ref()).map(|secret| (&secret.cluster, &secret.namespace, &secret.name));
+    let secrets: BTreeSet<_> = tried.chain(used).filter(|(own, ..)| *own == cluster).collect();
+    let get = |(_, namespace, name): (&String, &String, &String)| Permission {
         group: String::new(),
         resource: "secrets".to_owned(),
         verbs: &["get"],
-        names: vec![secret.name.clone()],
-        namespace: Some(secret.namespace.clone()),
-    })
-    .collect()
+        names: vec![name.clone()],
+        namespace: Some(namespace.clone()),
+    };
+    secrets.into_iter().map(get).collect()
 }
 
 fn names(families: &[&'static Family]) -> Vec<&'static str> {

@@ -68,37 +68,21 @@ impl Puller {
     async fn ask(&self) -> Result<Observation, CollectError> {
         let PullSecret { cluster, namespace, name, images } = &self.secret;
         let labels = || [cluster.as_str(), namespace, name];
-        let client = self.link.client().await?;
-        let secrets: Api<KubernetesSecret> = Api::namespaced(client, namespace);
-        let what = format!("get secret {namespace}/{name} of {cluster}");
-        let found = tokio::time::timeout(self.timeout, secrets.get_opt(name)).await;
-        let found = found.map_err(|_| CollectError::new(ErrorClass::Timeout, format!("{what}: no answer in time")))?;
+        let found = read(&self.link, cluster, namespace, name, self.timeout).await;
         let unknown_images = |state: &str, why: &str| {
             images.iter().map(|image| PULLABLE.sample([cluster.as_str(), namespace, name, image], state).with_detail(why)).collect::<Vec<_>>()
         };
-        let config = match found {
-            Ok(Some(secret)) => docker_config(&secret),
-            Ok(None) => {
-                let mut samples = unknown_images("unknown", "its pull secret does not exist");
-                samples.push(STATE.sample(labels(), "absent"));
-                return Ok(Observation::new(samples, 1, 1));
-            }
-            // Only the reason: the words of the client may quote what it could not read.
-            Err(kube::Error::Api(status)) => {
-                let why = format!("{what}: status {}", status.code);
-                let mut samples = unknown_images("unknown", &why);
-                samples.push(STATE.sample(labels(), "unknown").with_detail(&why));
-                return Ok(Observation::new(samples, 1, 1));
-            }
-            Err(_) => return Err(CollectError::new(ErrorClass::Unreachable, format!("{what}: the API server does not answer as it should"))),
+        let not_present = |state: &str, pullable: &str, why: &str| {
+            let mut samples = unknown_images(pullable, why);
+            samples.push(STATE.sample(labels(), state).with_detail(why));
+            Ok(Observation::new(samples, 1, 1))
         };
-        let config = match config {
+        let config = match found {
             Ok(config) => config,
-            Err(why) => {
-                let mut samples = unknown_images("denied", why);
-                samples.push(STATE.sample(labels(), "malformed").with_detail(why));
-                return Ok(Observation::new(samples, 1, 1));
-            }
+            Err(Unread::Absent) => return not_present("absent", "unknown", "the pull secret does not exist"),
+            Err(Unread::Malformed(why)) => return not_present("malformed", "denied", why),
+            Err(Unread::Failed(error)) if error.class == ErrorClass::Denied => return not_present("unknown", "unknown", &error.message),
+            Err(Unread::Failed(error)) => return Err(error),
         };
         let mut samples = vec![STATE.sample(labels(), "present")];
         for host in Identity::hosts(&config) {
@@ -163,6 +147,29 @@ impl Puller {
         let pulled = pull.await;
         *calls += client.take_calls();
         pulled
+    }
+}
+
+/// Why the docker config of a pull secret was not read.
+pub(super) enum Unread {
+    Absent,
+    /// What is wrong with it, without a word of it.
+    Malformed(&'static str),
+    Failed(CollectError),
+}
+
+/// Reads the docker config of a pull secret.
+pub(super) async fn read(link: &Link, cluster: &str, namespace: &str, name: &str, timeout: Duration) -> Result<String, Unread> {
+    let what = format!("get secret {namespace}/{name} of {cluster}");
+    let failed = |class: ErrorClass, why: &str| Unread::Failed(CollectError::new(class, format!("{what}: {why}")));
+    let secrets: Api<KubernetesSecret> = Api::namespaced(link.client().await.map_err(Unread::Failed)?, namespace);
+    match tokio::time::timeout(timeout, secrets.get_opt(name)).await {
+        Err(_) => Err(failed(ErrorClass::Timeout, &format!("no answer within {}", crate::config::Span(timeout)))),
+        Ok(Ok(Some(secret))) => docker_config(&secret).map_err(Unread::Malformed),
+        Ok(Ok(None)) => Err(Unread::Absent),
+        Ok(Err(kube::Error::Api(status))) => Err(failed(ErrorClass::of_status(status.code), &format!("status {}", status.code))),
+        // Not the client's words, which may quote what it could not read.
+        Ok(Err(_)) => Err(failed(ErrorClass::Unreachable, "the API server does not answer as it should")),
     }
 }
 

@@ -11,12 +11,14 @@ use tokio::time::Instant;
 
 use super::auth::{self, Identity};
 use super::client::{Allowance, Client, Pace};
-use super::config::{Config, RegistryConfig};
+use super::config::{Config, RegistryConfig, SecretName};
 use super::content::Content;
 use super::digest::Digest;
 use super::ecr::{Ecr, account_and_region};
 use super::manifest::Manifest;
+use super::pull_secrets::{self, Unread};
 use super::reference::Reference;
+use crate::collectors::kubernetes::{ClusterConfig, Link};
 use crate::snapshot::{CollectError, ErrorClass};
 
 /// Indexes inside indexes are followed this deep; nobody needs more than one.
@@ -33,6 +35,13 @@ pub(super) struct Tag {
     pub(super) findings: Option<BTreeMap<String, i32>>,
 }
 
+impl Tag {
+    /// A digest that was asked for by itself.
+    pub(super) fn of(digest: &Digest) -> Self {
+        Self { digest: digest.clone(), media_type: String::new(), pushed: None, findings: None }
+    }
+}
+
 enum Backend {
     Oci(Client),
     Ecr(Ecr),
@@ -43,6 +52,10 @@ pub(super) struct Registry {
     pub(super) host: Arc<str>,
     backend: Backend,
     settings: RegistryConfig,
+    /// To the cluster that keeps the credentials.
+    link: Option<Link>,
+    identity: tokio::sync::Mutex<Option<(Instant, Identity)>>,
+    timeout: Duration,
     platforms: Vec<String>,
     /// How long the answer about a tag serves all who ask in the same round.
     fresh: Duration,
@@ -56,13 +69,14 @@ type Look = (Instant, Arc<OnceCell<Result<Tag, CollectError>>>);
 /// All registries.
 pub(super) struct Registries {
     config: Config,
+    clusters: Vec<ClusterConfig>,
     known: Mutex<BTreeMap<String, Arc<Registry>>>,
 }
 
 impl Registries {
     /// Fails when a file that the configuration names cannot be used.
-    pub(super) fn new(config: &Config) -> Result<Self, String> {
-        let registries = Self { config: config.clone(), known: Mutex::default() };
+    pub(super) fn new(config: &Config, clusters: &[ClusterConfig]) -> Result<Self, String> {
+        let registries = Self { config: config.clone(), clusters: clusters.to_vec(), known: Mutex::default() };
         for settings in &config.registries {
             registries.at(&settings.host)?;
         }
@@ -76,7 +90,7 @@ impl Registries {
             return Ok(Arc::clone(registry));
         }
         let settings = self.config.registries.iter().find(|settings| settings.host == host).cloned();
-        let registry = Arc::new(Registry::new(settings.unwrap_or_else(|| RegistryConfig::at(host)), &self.config)?);
+        let registry = Arc::new(Registry::new(settings.unwrap_or_else(|| RegistryConfig::at(host)), &self.config, &self.clusters)?);
         known.insert(host.to_owned(), Arc::clone(&registry));
         Ok(registry)
     }
@@ -98,7 +112,7 @@ fn oci(settings: &RegistryConfig, config: &Config) -> Result<Client, String> {
 }
 
 impl Registry {
-    fn new(settings: RegistryConfig, config: &Config) -> Result<Self, String> {
+    fn new(settings: RegistryConfig, config: &Config, clusters: &[ClusterConfig]) -> Result<Self, String> {
         let host = settings.host.as_str();
         let named = account_and_region(host);
         let backend = match &settings.ecr {
@@ -109,8 +123,20 @@ impl Registry {
             }
             None => Backend::Oci(oci(&settings, config)?),
         };
-        let (platforms, fresh) = (config.platforms.clone(), config.interval.0 / 2);
-        Ok(Self { host: host.into(), backend, settings, platforms, fresh, tags: Mutex::default(), contents: Mutex::default() })
+        let cluster = settings.pull_secret.as_ref().and_then(|secret| clusters.iter().find(|cluster| cluster.name == secret.cluster));
+        let link = cluster.map(|cluster| Link::new(cluster.clone(), config.timeout.0));
+        Ok(Self {
+            host: host.into(),
+            backend,
+            link,
+            identity: tokio::sync::Mutex::default(),
+            timeout: config.timeout.0,
+            platforms: config.platforms.clone(),
+            fresh: config.interval.0 / 2,
+            tags: Mutex::default(),
+            contents: Mutex::default(),
+            settings,
+        })
     }
 
     /// Requests since the last time this was asked.
@@ -151,9 +177,36 @@ impl Registry {
         }
     }
 
-    /// Read at every use, so that a rotated password is picked up.
-    fn identity(&self) -> Result<Identity, CollectError> {
+    /// Read once a round, so that a rotated password is picked up.
+    async fn identity(&self) -> Result<Identity, CollectError> {
+        let mut known = self.identity.lock().await;
+        if let Some((at, identity)) = &*known
+            && at.elapsed() < self.fresh
+        {
+            return Ok(identity.clone());
+        }
+        let identity = self.read_identity().await?;
+        // What was granted to another password proves nothing about this one.
+        if let (Some((_, old)), Backend::Oci(client)) = (&*known, &self.backend)
+            && !old.is(&identity)
+        {
+            client.forget_permits();
+        }
+        *known = Some((Instant::now(), identity.clone()));
+        Ok(identity)
+    }
+
+    async fn read_identity(&self) -> Result<Identity, CollectError> {
         let settings = &self.settings;
+        if let (Some(SecretName { cluster, namespace, name }), Some(link)) = (&settings.pull_secret, &self.link) {
+            let what = || format!("ask {} with secret {namespace}/{name} of {cluster}", self.host);
+            let text = pull_secrets::read(link, cluster, namespace, name, self.timeout).await.map_err(|unread| match unread {
+                Unread::Absent => CollectError::new(ErrorClass::Local, format!("{}: it does not exist", what())),
+                Unread::Malformed(why) => CollectError::new(ErrorClass::Local, format!("{}: {why}", what())),
+                Unread::Failed(error) => error,
+            })?;
+            return Identity::from_docker_config(&text, &self.host).map_err(|why| CollectError::new(ErrorClass::Local, format!("{}: {why}", what())));
+        }
         let read = match (&settings.username, &settings.password, &settings.token, &settings.docker_config) {
             (Some(name), Some(password), ..) => auth::user(name, password),
             (_, _, Some(token), _) => token.read().map(Identity::Token),
@@ -180,7 +233,7 @@ impl Registry {
     async fn ask(&self, repository: &str, tag: &str) -> Result<Tag, CollectError> {
         match &self.backend {
             Backend::Oci(client) => {
-                let named = client.head(&self.identity()?, repository, tag).await?;
+                let named = client.head(&self.identity().await?, repository, tag).await?;
                 Ok(Tag { digest: named.digest, media_type: named.media_type, pushed: None, findings: None })
             }
             Backend::Ecr(ecr) => {
@@ -200,7 +253,7 @@ impl Registry {
 
     async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Manifest, CollectError> {
         match &self.backend {
-            Backend::Oci(client) => client.manifest(&self.identity()?, repository, digest).await,
+            Backend::Oci(client) => client.manifest(&self.identity().await?, repository, digest).await,
             Backend::Ecr(ecr) => ecr.manifest(repository, digest).await,
         }
     }
@@ -260,7 +313,7 @@ impl Registry {
             created: Option<jiff::Timestamp>,
         }
         let body = match &self.backend {
-            Backend::Oci(client) => client.blob(&self.identity()?, repository, config).await?,
+            Backend::Oci(client) => client.blob(&self.identity().await?, repository, config).await?,
             Backend::Ecr(ecr) => ecr.config(repository, config).await?,
         };
         let read: Option<Image> = serde_json::from_slice(&body).ok();

@@ -57,7 +57,7 @@ impl Stage {
         let mut settings = RegistryConfig { plain_http: true, ..RegistryConfig::at(&self.address.to_string()) };
         more(&mut settings);
         let config = Config { interval: Span::secs(60), timeout: Span::secs(2), registries: vec![settings], ..Config::default() };
-        Registries::new(&config).unwrap()
+        Registries::new(&config, &[]).unwrap()
     }
 
     fn registry(&self) -> Arc<registries::Registry> {
@@ -304,7 +304,7 @@ async fn a_wait_of_a_year_is_told_and_obeyed_up_to_the_ceiling() {
         .await;
     let registry = stage.registry();
     assert_eq!(error(registry.tag("a/b", "v1").await).0, ErrorClass::Throttled);
-    assert_eq!(registry.asked_to_wait(), Some(Duration::from_secs(31_536_000)));
+    assert_eq!(registry.asked_to_wait(), Some(Duration::from_hours(8760)));
     let held = error(registry.tag("a/b", "v2").await);
     assert!(held.1.contains("it is asked again in 5m"), "{}", held.1);
     assert_eq!(stage.asked().len(), 1, "it is left alone meanwhile");
@@ -331,6 +331,24 @@ async fn the_allowance_of_pulls_is_what_the_last_answer_said() {
     registry.tag("a/b", "v1").await.unwrap();
     let allowance = registry.allowance().unwrap();
     assert_eq!((allowance.limit, allowance.remaining), (Some(100.0), 76.0));
+}
+
+#[tokio::test]
+async fn an_image_that_is_named_by_its_digest_is_looked_for_by_that() {
+    let (blobs, [old, new]) = images::versions();
+    let mut fewer = blobs.clone();
+    fewer.remove(&old.index);
+    let stage = Stage::new(store(fewer, new.index.clone())).await;
+    let host = stage.address.to_string();
+    let look = async |digest: &str| {
+        let image = Reference::parse(&format!("{host}/a/b:v1@{digest}")).unwrap();
+        let mut asked = hosts::Host::new(stage.registry(), BTreeSet::from([image]), 2);
+        let seen = asked.look(&crate::snapshot::Snapshot::default()).await.unwrap();
+        let state = seen.of("readiness_registry_image_state").next().unwrap();
+        (state.label("tag").unwrap().to_owned(), state.state().unwrap().to_owned())
+    };
+    assert_eq!(look(&new.index).await, (new.index.clone(), "present".to_owned()));
+    assert_eq!(look(&old.index).await, (old.index.clone(), "absent".to_owned()), "the tag is there, the digest is not");
 }
 
 #[tokio::test]

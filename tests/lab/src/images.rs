@@ -34,6 +34,7 @@ pub struct Version {
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const DOCKER: &str = "application/vnd.docker.distribution.manifest.v2+json";
+const DOCKER_PARTS: [&str; 2] = ["application/vnd.docker.container.image.v1+json", "application/vnd.docker.image.rootfs.diff.tar.gzip"];
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
@@ -52,10 +53,11 @@ fn put(blobs: &mut Blobs, media_type: &'static str, bytes: Vec<u8>) -> String {
 /// A manifest around a config and one layer.
 fn image(blobs: &mut Blobs, media_type: &'static str, config: &str, layer: &[u8]) -> String {
     let (size, length) = (blobs[config].bytes.len(), layer.len());
-    let layer = put(blobs, LAYER, layer.to_vec());
+    let [config_type, layer_type] = if media_type == DOCKER { DOCKER_PARTS } else { [CONFIG, LAYER] };
+    let layer = put(blobs, layer_type, layer.to_vec());
     let manifest = json!({ "schemaVersion": 2, "mediaType": media_type,
-        "config": { "mediaType": CONFIG, "digest": config, "size": size },
-        "layers": [{ "mediaType": LAYER, "digest": layer, "size": length }] });
+        "config": { "mediaType": config_type, "digest": config, "size": size },
+        "layers": [{ "mediaType": layer_type, "digest": layer, "size": length }] });
     put(blobs, media_type, manifest.to_string().into_bytes())
 }
 

@@ -157,7 +157,7 @@ impl Server {
         let Some((digest, blob)) = digest.and_then(|digest| Some((digest, self.blobs.get(digest)?))) else {
             return error(404, if target.kind == "manifests" { "MANIFEST_UNKNOWN" } else { "BLOB_UNKNOWN" });
         };
-        if target.kind == "blobs" && self.on(Role::Mirror, "pull-secret-image-without-layer") && blob.media_type.contains("layer") {
+        if target.kind == "blobs" && self.on(Role::Mirror, "pull-secret-image-without-layer") && blob.media_type.contains("tar") {
             return error(404, "BLOB_UNKNOWN");
         }
         let Blob { media_type, bytes } = blob;
