@@ -10,12 +10,19 @@ use crate::common::{Estate, names, until};
 /// Faults that run on one estate, one after the other.
 async fn flip(faults: Vec<&'static Fault>) {
     let estate = Estate::start().await;
+    flip_on(&estate, faults, &[], async || {}).await;
+}
+
+/// The same on an estate on which these checks are off, and of which something else must be told
+/// about every change.
+pub(crate) async fn flip_on(estate: &Estate, faults: Vec<&'static Fault>, off: &[&str], tell: impl AsyncFn()) {
     let app = estate.exporter();
     until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
     for fault in faults {
-        let red: Vec<String> = sorted(fault.red);
-        let unknown: Vec<String> = sorted(fault.unknown);
+        let on = |names: &[&'static str]| sorted(&names.iter().copied().filter(|name| !off.contains(name)).collect::<Vec<_>>());
+        let (red, unknown) = (on(fault.red), on(fault.unknown));
         estate.lab.estate().set(fault.name, true);
+        tell().await;
         let what = format!("{}: red {red:?}, unknown {unknown:?}", fault.name);
         let judgement = until(&app, &what, |judgement| {
             names(judgement, &[CheckState::Fail, CheckState::Warn]) == red && names(judgement, &[CheckState::Unknown]) == unknown
@@ -33,6 +40,7 @@ async fn flip(faults: Vec<&'static Fault>) {
             assert!(!line.labels.is_empty() && !line.evidence.is_empty() && line.since.is_some(), "{}: {line:?}", fault.name);
         }
         estate.lab.estate().set(fault.name, false);
+        tell().await;
         until(&app, &format!("go after {}", fault.name), |judgement| {
             judgement.decision == Decision::Go && names(judgement, &[CheckState::Fail, CheckState::Warn, CheckState::Unknown]).is_empty()
         })
@@ -45,20 +53,21 @@ fn sorted(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-fn matching(prefixes: &[&str]) -> Vec<&'static Fault> {
+pub(crate) fn matching(prefixes: &[&str]) -> Vec<&'static Fault> {
     let faults: Vec<_> = FAULTS.iter().filter(|fault| prefixes.iter().any(|prefix| fault.name.starts_with(prefix))).collect();
     assert!(!faults.is_empty());
     faults
 }
 
-const NODES: &[&str] = &["node-", "kubelet-"];
+pub(crate) const NODES: &[&str] = &["node-", "kubelet-"];
 const STORAGE: &[&str] = &["storage-", "inodes-", "data-disk", "pod-storage", "summary-"];
-const PODS: &[&str] =
+pub(crate) const PODS: &[&str] =
     &["image-", "pod-crash", "pod-config", "pod-stuck", "pod-unschedulable", "pod-evicted", "pod-oom", "pod-restarts", "eviction-", "warning-"];
-const WORKSPACES: &[&str] = &["workspace-", "no-headroom", "quota-", "limit-range", "use-of", "metrics-"];
-const KARPENTER: &[&str] = &["nodepool-", "nodeclass-", "nodeclaim-", "crd-"];
-const CLUSTERS: &[&str] = &["two-default", "endpoints-", "access-", "namespace-", "role-", "prometheus-", "clock-", "rollback-", "rotation-", "backup-"];
-const WORKLOADS: &[&str] = &["karpenter", "rollout", "proxy-", "provisioners", "litellm", "load-balancer", "selector"];
+pub(crate) const WORKSPACES: &[&str] = &["workspace-", "no-headroom", "quota-", "limit-range", "use-of", "metrics-"];
+pub(crate) const KARPENTER: &[&str] = &["nodepool-", "nodeclass-", "nodeclaim-", "crd-"];
+pub(crate) const CLUSTERS: &[&str] =
+    &["two-default", "endpoints-", "access-", "namespace-", "role-", "prometheus-", "clock-", "rollback-", "rotation-", "backup-"];
+pub(crate) const WORKLOADS: &[&str] = &["karpenter", "rollout", "proxy-", "provisioners", "litellm", "load-balancer", "selector"];
 const ENDPOINTS: &[&str] = &["london-", "oregon-", "guide"];
 const NAMES: &[&str] = &["dns-"];
 const CERTIFICATES: &[&str] = &["certificate-"];

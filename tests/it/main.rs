@@ -11,6 +11,7 @@ mod images;
 mod page;
 mod real_cluster;
 mod real_ecr;
+mod real_faults;
 mod real_peers;
 mod real_registry;
 mod rules;

@@ -14,14 +14,14 @@ use serde_json::{Value, json};
 
 use crate::common::{PATIENCE, exporter, run};
 
-const ADMIN: &str = "admin-token";
+pub(crate) const ADMIN: &str = "admin-token";
 const READER: &str = "reader-token";
 
 /// A real API server on loopback. Ends with this.
-struct ApiServer {
+pub(crate) struct ApiServer {
     processes: Vec<Child>,
-    folder: tempfile::TempDir,
-    url: String,
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) url: String,
     client: reqwest::Client,
 }
 
@@ -35,7 +35,7 @@ impl Drop for ApiServer {
 }
 
 #[expect(clippy::disallowed_methods, reason = "where the test's servers are is said in the environment")]
-fn assets() -> Option<PathBuf> {
+pub(crate) fn assets() -> Option<PathBuf> {
     std::env::var("KUBEBUILDER_ASSETS").ok().map(PathBuf::from)
 }
 
@@ -50,7 +50,7 @@ fn start(program: &Path, arguments: &[String], log: &Path) -> Child {
 }
 
 impl ApiServer {
-    async fn start(assets: &Path) -> Self {
+    pub(crate) async fn start(assets: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str| folder.path().join(name).display().to_string();
         let host = format!("127.{}.{}.250", fastrand::u8(2..250), fastrand::u8(1..250));
@@ -80,7 +80,7 @@ impl ApiServer {
             "--authorization-mode=RBAC".to_owned(),
             "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
             "--endpoint-reconciler-type=none".to_owned(),
-            "--disable-admission-plugins=ServiceAccount".to_owned(),
+            "--disable-admission-plugins=ServiceAccount,ResourceQuota,LimitRanger,TaintNodesByCondition".to_owned(),
         ];
         let processes = vec![
             start(&assets.join("etcd"), &etcd, &folder.path().join("etcd.log")),
@@ -104,6 +104,13 @@ impl ApiServer {
         let status = answer.status();
         assert!(status.is_success(), "{path}: {status} {}", answer.text().await.unwrap());
         status
+    }
+
+    /// Any request that may fail, with what came back.
+    pub(crate) async fn ask(&self, method: reqwest::Method, path: &str, kind: &str, body: String) -> (u16, Value) {
+        let request = self.client.request(method, format!("{}{path}", self.url)).bearer_auth(ADMIN).header("content-type", kind).body(body);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
     }
 
     async fn create(&self, path: &str, object: &Value) {

@@ -147,6 +147,12 @@ impl Lab {
         configuration.replace("127.0.0.1:", &format!("{}:", self.host())).replace("lab/", &format!("{}/", self.dir.display()))
     }
 
+    /// What the first cluster holds now, by resource (`apps/v1/deployments`), for tests that show the
+    /// same objects through another API server.
+    pub fn objects(&self) -> std::collections::BTreeMap<String, Vec<serde_json::Value>> {
+        self.servers[0].objects()
+    }
+
     /// Adds a crowd of nodes and pods to the first cluster, for benches.
     pub fn crowd(&self, nodes: u32, pods: u32) {
         self.servers[0].crowd(nodes, pods);

@@ -7,7 +7,7 @@ mod kubelet;
 mod objects;
 mod store;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -120,6 +120,11 @@ impl Target {
 impl Server {
     fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Everything that the faults want, by resource.
+    pub(crate) fn objects(&self) -> BTreeMap<String, Vec<Value>> {
+        self.wanted().into_iter().map(|(resource, objects)| (resource, objects.into_values().collect())).collect()
     }
 
     fn on(&self, region: &str, fault: &str) -> bool {
