@@ -5,6 +5,7 @@
 //! them. A collector does I/O and returns facts; it judges nothing and writes nothing.
 
 pub mod attestations;
+pub mod credentials;
 pub mod dns;
 pub mod http;
 pub mod kubernetes;
@@ -36,6 +37,7 @@ impl Collector {
 /// Every collector.
 pub static COLLECTORS: &[Collector] = &[
     Collector { name: attestations::NAME, families: &[attestations::FAMILIES] },
+    Collector { name: credentials::NAME, families: &[credentials::FAMILIES] },
     Collector { name: dns::NAME, families: &[dns::FAMILIES] },
     Collector { name: http::NAME, families: &[http::FAMILIES] },
     Collector { name: kubernetes::NAME, families: kubernetes::FAMILIES },
@@ -61,7 +63,7 @@ pub fn owner(name: &str) -> &'static str {
 /// What is on, as tasks for the driver. Fails when a file that the configuration names cannot be used.
 pub fn tasks(loaded: &Loaded) -> Result<Vec<Task>, String> {
     // No `..`: a new section that nobody wires must not compile.
-    let crate::config::CollectorsConfig { http, tls, dns, kubernetes, registry } = &loaded.settings.collectors;
+    let crate::config::CollectorsConfig { http, tls, dns, kubernetes, registry, credentials } = &loaded.settings.collectors;
     let mut tasks = Vec::new();
     if let Some(config) = &loaded.settings.attestations {
         tasks.push(attestations::task(config));
@@ -81,6 +83,9 @@ pub fn tasks(loaded: &Loaded) -> Result<Vec<Task>, String> {
     }
     if let Some(config) = registry {
         tasks.extend(registry::tasks(config, kubernetes.as_ref(), &loaded.settings.clusters)?);
+    }
+    if let Some(config) = credentials {
+        tasks.extend(credentials::tasks(config, &loaded.settings.clusters)?);
     }
     Ok(tasks)
 }

@@ -17,7 +17,7 @@ pub use load::{ENV_PREFIX, LoadError, Loaded, Problem, load, load_str, schema};
 pub use types::{Secret, SecretRef, Span};
 
 use crate::checklist::Override;
-use crate::collectors::{dns, http, kubernetes, registry, tls};
+use crate::collectors::{credentials, dns, http, kubernetes, registry, tls};
 
 /// The whole configuration file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -57,6 +57,9 @@ pub struct CollectorsConfig {
     /// Images: what registries hold, what clusters run, and whether they agree.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registry: Option<registry::Config>,
+    /// Credentials: whether they are there, whether they still work, and when they end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<credentials::Config>,
 }
 
 /// An event: one-off (`start`) or recurring (`cron`).

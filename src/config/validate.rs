@@ -39,6 +39,9 @@ pub(super) fn validate(settings: &Settings, complete: bool, problems: &mut Probl
     if let Some(registry) = &settings.collectors.registry {
         registry.validate("collectors.registry", &references, problems);
     }
+    if let Some(credentials) = &settings.collectors.credentials {
+        credentials.validate("collectors.credentials", &references, problems);
+    }
     if let Some(attestations) = &settings.attestations {
         interval("attestations.interval", attestations.interval, problems);
     }
@@ -251,13 +254,17 @@ impl Settings {
             kubeconfig.iter_mut().chain(ca_file).for_each(join);
             token.iter_mut().for_each(secret);
         }
-        let super::CollectorsConfig { http, tls, dns: _, kubernetes, registry } = &mut self.collectors;
+        let super::CollectorsConfig { http, tls, dns: _, kubernetes, registry, credentials } = &mut self.collectors;
         if let Some(http::Config { ca_file, targets, .. }) = http {
             ca_file.iter_mut().for_each(join);
             targets.iter_mut().flat_map(|target| &mut target.headers).filter_map(|header| header.value_from.as_mut()).for_each(secret);
         }
         if let Some(kubernetes) = kubernetes {
             kubernetes.storage.ca_file.iter_mut().for_each(join);
+        }
+        if let Some(credentials) = credentials {
+            credentials.ca_file.iter_mut().for_each(join);
+            credentials.credentials.iter_mut().filter_map(|credential| credential.from.file.as_mut()).for_each(join);
         }
         for registry in registry.iter_mut().flat_map(|registry| &mut registry.registries) {
             registry.ca_file.iter_mut().chain(&mut registry.docker_config).for_each(join);

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::collectors::kubernetes::{self, ClusterConfig, Permission};
-use crate::collectors::registry;
+use crate::collectors::{credentials, registry};
 use crate::config::CollectorsConfig;
 
 /// Name of everything that is made, and of the service account.
@@ -19,7 +19,8 @@ pub fn manifests(collectors: &CollectorsConfig, cluster: &ClusterConfig, namespa
     let mut scopes: BTreeMap<Option<String>, Vec<Permission>> = BTreeMap::new();
     let watched = collectors.kubernetes.iter().flat_map(|config| kubernetes::permissions(config, cluster));
     let tried = collectors.registry.iter().flat_map(|config| registry::permissions(config, &cluster.name));
-    for permission in watched.chain(tried) {
+    let kept = collectors.credentials.iter().flat_map(|config| credentials::permissions(config, &cluster.name));
+    for permission in watched.chain(tried).chain(kept) {
         scopes.entry(permission.namespace.clone()).or_default().push(permission);
     }
     let mut documents = vec![json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": NAME, "namespace": namespace } })];

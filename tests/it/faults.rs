@@ -74,6 +74,7 @@ const CERTIFICATES: &[&str] = &["certificate-"];
 const API: &[&str] = &["api-", "forbidden"];
 const IMAGES: &[&str] = &["mirror-", "running-"];
 const REGISTRIES: &[&str] = &["registry-", "pull-secret-"];
+const CREDENTIALS: &[&str] = &["credential-"];
 const ECR: &[&str] = &["ecr-"];
 const WATCHES: &[&str] = &["watch-"];
 
@@ -142,6 +143,11 @@ async fn registries() {
     flip(matching(REGISTRIES)).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials() {
+    flip(matching(CREDENTIALS)).await;
+}
+
 /// What a watch does must not be noticed, while changes still are.
 #[tokio::test(flavor = "multi_thread")]
 async fn watches_that_end() {
@@ -178,7 +184,8 @@ async fn a_cluster_of_many_pages() {
 
 #[test]
 fn every_fault_is_flipped_by_a_test() {
-    let groups = [NODES, STORAGE, PODS, WORKSPACES, KARPENTER, CLUSTERS, WORKLOADS, ENDPOINTS, NAMES, CERTIFICATES, API, IMAGES, REGISTRIES, ECR, WATCHES];
+    let groups =
+        [NODES, STORAGE, PODS, WORKSPACES, KARPENTER, CLUSTERS, WORKLOADS, ENDPOINTS, NAMES, CERTIFICATES, API, IMAGES, REGISTRIES, CREDENTIALS, ECR, WATCHES];
     for fault in FAULTS {
         let groups = groups.iter().filter(|group| group.iter().any(|prefix| fault.name.starts_with(prefix)));
         assert_eq!(groups.count(), 1, "{}", fault.name);

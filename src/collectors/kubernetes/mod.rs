@@ -171,6 +171,13 @@ pub struct Permission {
     pub namespace: Option<String>,
 }
 
+impl Permission {
+    /// To read one Secret, and no other.
+    pub(in crate::collectors) fn to_get_secret(namespace: &str, name: &str) -> Self {
+        Self { group: String::new(), resource: "secrets".to_owned(), verbs: &["get"], names: vec![name.to_owned()], namespace: Some(namespace.to_owned()) }
+    }
+}
+
 /// All that the configuration makes this program ask of a cluster. `/version` needs no permission.
 pub fn permissions(config: &Config, settings: &ClusterConfig) -> Vec<Permission> {
     let config = &config.of(&settings.name);

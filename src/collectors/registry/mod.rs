@@ -21,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(in crate::collectors) use auth::Identity;
 pub use config::{Config, EcrConfig, Group, Mirror, Prefix, PullSecret, RegistryConfig, SecretName};
 pub(in crate::collectors) use digest::Digest;
 pub(in crate::collectors) use reference::Running;
@@ -92,14 +93,7 @@ pub fn permissions(config: &Config, cluster: &str) -> Vec<Permission> {
     let tried = config.pull_secrets.iter().map(|secret| (&secret.cluster, &secret.namespace, &secret.name));
     let used = config.registries.iter().filter_map(|registry| registry.pull_secret.as_ref()).map(|secret| (&secret.cluster, &secret.namespace, &secret.name));
     let secrets: BTreeSet<_> = tried.chain(used).filter(|(own, ..)| *own == cluster).collect();
-    let get = |(_, namespace, name): (&String, &String, &String)| Permission {
-        group: String::new(),
-        resource: "secrets".to_owned(),
-        verbs: &["get"],
-        names: vec![name.clone()],
-        namespace: Some(namespace.clone()),
-    };
-    secrets.into_iter().map(get).collect()
+    secrets.into_iter().map(|(_, namespace, name)| Permission::to_get_secret(namespace, name)).collect()
 }
 
 fn names(families: &[&'static Family]) -> Vec<&'static str> {

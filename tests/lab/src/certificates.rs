@@ -34,6 +34,13 @@ impl Leaf {
         self
     }
 
+    /// The same, valid only from then on, in seconds from now.
+    #[must_use]
+    pub fn begins_in(mut self, seconds: i64) -> Self {
+        self.from = Duration::seconds(seconds);
+        self
+    }
+
     fn params(&self) -> anyhow::Result<CertificateParams> {
         let mut params = CertificateParams::new(self.names.clone())?;
         params.distinguished_name.push(DnType::CommonName, self.names.first().cloned().unwrap_or_default());

@@ -129,6 +129,10 @@ const KARPENTER: &[&str] = &[
 const UPSTREAM: &[&str] = &["ImageMissing", "MirrorOutOfSync"];
 /// The same when it does not answer at all.
 const SILENT: &[&str] = &["ImageMissing", "MirrorOutOfSync", "RegistryRateLimitLow"];
+/// Checks of when credentials end.
+const ENDS: &[&str] = &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"];
+/// The same, and of their age.
+const LOST: &[&str] = &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd", "CredentialTooOld"];
 /// Checks that the presented certificate answers.
 const CERTIFICATE: &[&str] = &["CertificateNotTrusted", "CertificateExpiresSoon", "CertificateExpiresBeforeEventEnd"];
 /// Every check over HTTPS, which verifies certificates.
@@ -420,7 +424,7 @@ pub static FAULTS: &[Fault] = &[
     Fault {
         name: "pull-secret-forbidden",
         what: "the pull secret may not be read",
-        red: &[],
+        red: &["CredentialExpiryUnknown"],
         unknown: &["PullSecretMissing", "ImageNotPullable", "PullSecretExpiring"],
     },
     Fault {
@@ -439,4 +443,66 @@ pub static FAULTS: &[Fault] = &[
     red("ecr-denies", "ECR refuses", &[]),
     red("ecr-throttles", "ECR throttles", &[]),
     red("ecr-credentials-expired", "the AWS credentials have expired", &[]),
+    red(
+        "credential-certificate-ends-soon",
+        "the certificate in the wildcard Secret ends in half an hour",
+        &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"],
+    ),
+    red(
+        "credential-certificate-ended",
+        "the certificate in the wildcard Secret has ended",
+        &["CredentialInvalid", "CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"],
+    ),
+    red("credential-certificate-not-yet-valid", "the certificate in the wildcard Secret is valid from tomorrow on", &["CredentialInvalid"]),
+    Fault {
+        name: "credential-certificate-broken",
+        what: "the wildcard Secret holds no certificate",
+        red: &["CredentialInvalid", "CredentialExpiryUnknown"],
+        unknown: ENDS,
+    },
+    Fault {
+        name: "credential-secret-gone",
+        what: "the wildcard Secret was deleted",
+        red: &["CredentialMissing", "CredentialInvalid", "CredentialExpiryUnknown"],
+        unknown: LOST,
+    },
+    Fault {
+        name: "credential-key-missing",
+        what: "the Secret of the LLM key lacks its key",
+        red: &["CredentialMissing", "CredentialInvalid", "CredentialExpiryUnknown"],
+        unknown: LOST,
+    },
+    Fault {
+        name: "credential-secrets-forbidden",
+        what: "Secrets in us-east-2 may not be read",
+        red: &["CredentialExpiryUnknown"],
+        unknown: &[
+            "CredentialMissing",
+            "CredentialInvalid",
+            ENDS[0],
+            ENDS[1],
+            "CredentialTooOld",
+            "PullSecretMissing",
+            "ImageNotPullable",
+            "PullSecretExpiring",
+        ],
+    },
+    Fault { name: "credential-github-refused", what: "GitHub refuses its token", red: &["CredentialInvalid", "CredentialExpiryUnknown"], unknown: ENDS },
+    red("credential-github-ends-soon", "the token of GitHub ends in half an hour", &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
+    Fault { name: "credential-gitlab-revoked", what: "the token of GitLab was revoked", red: &["CredentialInvalid", "CredentialExpiryUnknown"], unknown: ENDS },
+    red("credential-coder-ends-soon", "the token of Coder ends in half an hour", &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
+    red("credential-llm-key-ends-soon", "the LLM key ends in half an hour", &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
+    Fault { name: "credential-llm-key-end-untold", what: "LiteLLM does not say when the key ends", red: &["CredentialExpiryUnknown"], unknown: ENDS },
+    Fault {
+        name: "credential-google-key-deleted",
+        what: "the key of the Google account was deleted",
+        red: &["CredentialInvalid", "CredentialExpiryUnknown"],
+        unknown: ENDS,
+    },
+    Fault {
+        name: "credential-issuers-down",
+        what: "the issuers answer 503",
+        red: &["CredentialExpiryUnknown"],
+        unknown: &["CredentialInvalid", ENDS[0], ENDS[1]],
+    },
 ];

@@ -11,6 +11,7 @@ mod dns;
 mod estate;
 mod faults;
 pub mod images;
+pub mod issuers;
 mod kubernetes;
 mod registry;
 pub mod rough;
@@ -46,6 +47,8 @@ const API: [u16; 3] = [17_441, 17_442, 17_443];
 const AWS: u16 = 17_100;
 /// Ports of the registries: upstream, mirrors.
 const REGISTRIES: [u16; 2] = [17_061, 17_062];
+/// Port of the issuers of credentials.
+const ISSUERS: u16 = 17_063;
 /// Ports of the name servers: public, office.
 const DNS: [u16; 2] = [17_053, 17_054];
 
@@ -99,6 +102,7 @@ impl Lab {
         for (role, port) in [registry::Role::Upstream, registry::Role::Mirror].into_iter().zip(REGISTRIES) {
             lab.tasks.push(registry::start(SocketAddr::new(at(1), port), &api, role, &estate).await?);
         }
+        lab.tasks.push(issuers::start(SocketAddr::new(at(1), ISSUERS), &api, &authority, &estate).await?);
         lab.tasks.push(control::start(SocketAddr::new(at(1), CONTROL), &estate).await?);
         lab.write_files(&authority)?;
         Ok(lab)
@@ -185,6 +189,16 @@ impl Lab {
         std::fs::write(self.dir.join("ca.pem"), authority.pem())?;
         for region in REGIONS {
             self.write_token(region)?;
+        }
+        let files = [
+            ("gitlab.token", format!("{}\n", issuers::GITLAB)),
+            ("github.token", format!("{}\n", issuers::GITHUB)),
+            ("coder.token", format!("{}\n", issuers::CODER)),
+            ("bedrock.key", format!("{}-bedrock\n", issuers::CANARY)),
+            ("licence.json", "{\"license\":{\"expires\":4102444800000}}".to_owned()),
+        ];
+        for (name, content) in files {
+            std::fs::write(self.dir.join(name), content)?;
         }
         std::fs::write(self.dir.join("registry.password"), format!("{}\n", registry::USER[1]))?;
         let mut kubeconfig = String::from("apiVersion: v1\nkind: Config\ncurrent-context: us-east-2\n");

@@ -154,7 +154,7 @@ impl Server {
             ("api-half", Behaviour::Half),
         ];
         let forbidden = [("apps/v1/deployments", "forbidden-deployments"), ("v1/pods", "forbidden-pods"), ("v1/resourcequotas", "forbidden-quotas")];
-        if resource == "v1/secrets" && self.on("us-east-2", "pull-secret-forbidden") {
+        if resource == "v1/secrets" && (self.on("us-east-2", "pull-secret-forbidden") || self.on("us-east-2", "credential-secrets-forbidden")) {
             return Behaviour::Status(403);
         }
         if forbidden.iter().any(|(own, fault)| resource == *own && self.on("us-west-2", fault)) {

@@ -19,6 +19,14 @@ use crate::serve::{Body, answer};
 /// What the registries hold.
 static IMAGES: std::sync::LazyLock<(crate::images::Blobs, [crate::images::Version; 2])> = std::sync::LazyLock::new(crate::images::versions);
 
+/// Certificates: good, about to end, ended, not valid yet.
+static CERTIFICATES: std::sync::LazyLock<[String; 4]> = std::sync::LazyLock::new(|| {
+    let leaf = || crate::Leaf::good(&["ai.lab.test", "*.ai.lab.test"]);
+    let leaves = [leaf(), leaf().ends_in(1800), leaf().ends_in(-3600), leaf().begins_in(86_400)];
+    let authority = crate::Authority::new("Lab Issuer");
+    leaves.map(|leaf| authority.as_ref().ok().and_then(|authority| authority.issue_pem(&leaf).ok()).map(|(pem, _)| pem).unwrap_or_default())
+});
+
 /// The label that names an application.
 const NAME: &str = "app.kubernetes.io/name";
 
@@ -80,6 +88,7 @@ impl Server {
         self.cluster_wide(&mut all);
         self.backups(&mut all);
         self.pull_secret(&mut all);
+        self.credentials(&mut all);
         all.0
     }
 
@@ -271,6 +280,39 @@ impl Server {
             json!({ "kind": "Secret", "apiVersion": "v1", "metadata": { "namespace": "coder", "name": "pull", "uid": "pull" }, "type": "kubernetes.io/dockerconfigjson",
                 "data": { ".dockerconfigjson": STANDARD.encode(text) } }),
         );
+    }
+
+    /// Secrets with credentials.
+    fn credentials(&self, all: &mut Objects) {
+        if self.region != "us-east-2" {
+            return;
+        }
+        let mut secret = |namespace: &str, name: &str, data: Value| {
+            let encoded: BTreeMap<String, String> =
+                data.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), STANDARD.encode(value.as_str().unwrap_or_default()))).collect();
+            let changed = self.estate.rolled_out().to_string();
+            let owner = json!({ "manager": "kubectl", "operation": "Update", "time": changed, "fieldsType": "FieldsV1", "fieldsV1": { "f:data": {} } });
+            all.add(
+                "v1/secrets",
+                json!({ "kind": "Secret", "apiVersion": "v1", "type": "Opaque", "data": encoded,
+                "metadata": { "namespace": namespace, "name": name, "uid": name, "creationTimestamp": "2024-01-01T00:00:00Z", "managedFields": [owner] } }),
+            );
+        };
+        let [good, soon, ended, early] = &*CERTIFICATES;
+        let faults = [("credential-certificate-ends-soon", soon), ("credential-certificate-ended", ended), ("credential-certificate-not-yet-valid", early)];
+        let broken = "-----BEGIN CERTIFICATE-----\nlab-canary\n-----END CERTIFICATE-----\n".to_owned();
+        let mut certificate = faults.iter().find(|(fault, _)| self.estate.has(fault)).map_or(good, |(_, pem)| pem);
+        if self.estate.has("credential-certificate-broken") {
+            certificate = &broken;
+        }
+        if !self.estate.has("credential-secret-gone") {
+            secret("coder", "wildcard", json!({ "tls.crt": certificate, "tls.key": format!("{}-key", crate::issuers::CANARY) }));
+        }
+        let key = if self.estate.has("credential-key-missing") { "api-key-old" } else { "api-key" };
+        secret("litellm", "llm-key", json!({ key: crate::issuers::LITELLM }));
+        let [account, id] = crate::issuers::GOOGLE;
+        let file = json!({ "type": "service_account", "client_email": account, "private_key_id": id, "private_key": crate::issuers::CANARY }).to_string();
+        secret("litellm", "gcloud-auth", json!({ "service_account.json": file }));
     }
 
     fn cron_job(&self) -> Value {

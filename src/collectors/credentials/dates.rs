@@ -1,0 +1,110 @@
+//! Dates as issuers of credentials write them: pure.
+
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+
+/// Seconds from which on a number must be milliseconds: the year 5138.
+const MILLISECONDS: i64 = 100_000_000_000;
+
+/// When something ends, as far as its issuer says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// Unix seconds.
+    At(i64),
+    /// The issuer says that it does not end.
+    Never,
+}
+
+/// Reads a date in any form that issuers use, or says that it cannot: RFC 3339, a date alone (its
+/// first second, UTC), a time with a zone abbreviation or an offset, Unix seconds or milliseconds,
+/// and `9999-12-31` for never.
+pub(super) fn read(text: &str) -> Option<Ends> {
+    let text = text.trim();
+    if text.starts_with("9999-12-31") {
+        return Some(Ends::Never);
+    }
+    if let Ok(number) = text.parse::<i64>() {
+        return number_of(number);
+    }
+    let at = text.parse::<Timestamp>().ok();
+    // GitHub: `2026-06-01 00:00:00 UTC`, `2027-03-31 00:00:00 +0900`.
+    let at = at.or_else(|| utc(text.strip_suffix(" UTC")?.trim()));
+    let at = at.or_else(|| Zoned::strptime("%Y-%m-%d %H:%M:%S %z", text).ok().map(|zoned| zoned.timestamp()));
+    let at = at.or_else(|| utc(text));
+    at.or_else(|| text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())).map(|at| Ends::At(at.as_second()))
+}
+
+/// A time without a zone, which issuers mean in UTC.
+fn utc(text: &str) -> Option<Timestamp> {
+    // A date alone is read elsewhere, so that it means the same everywhere.
+    if !text.contains(':') {
+        return None;
+    }
+    text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+}
+
+/// Unix seconds or milliseconds; 0 means never for those who write it, nothing before does.
+pub(super) fn number_of(number: i64) -> Option<Ends> {
+    match number {
+        0 => Some(Ends::Never),
+        ..0 => None,
+        MILLISECONDS.. => Some(Ends::At(number / 1000)),
+        _ => Some(Ends::At(number)),
+    }
+}
+
+/// A date in a JSON value: `null` means never.
+pub(super) fn of_json(value: &serde_json::Value) -> Option<Ends> {
+    match value {
+        serde_json::Value::Null => Some(Ends::Never),
+        serde_json::Value::String(text) => read(text),
+        #[expect(clippy::cast_possible_truncation, reason = "a moment needs no fractions of a second, and what is out of range is no moment")]
+        serde_json::Value::Number(number) => {
+            number_of(number.as_i64().or_else(|| number.as_f64().filter(|number| number.abs() < 1e15).map(|number| number as i64))?)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_that_issuers_use_is_read() {
+        let at = |text: &str| Some(Ends::At(text.parse::<Timestamp>().unwrap().as_second()));
+        for (text, ends) in [
+            ("2026-05-01", at("2026-05-01T00:00:00Z")),
+            ("2026-05-01T12:30:00Z", at("2026-05-01T12:30:00Z")),
+            ("2026-05-01T12:30:00.123456789+02:00", at("2026-05-01T10:30:00Z")),
+            ("2026-05-01T12:30:00", at("2026-05-01T12:30:00Z")),
+            ("2026-06-01 00:00:00 UTC", at("2026-06-01T00:00:00Z")),
+            ("2027-03-31 00:00:00 +0900", at("2027-03-30T15:00:00Z")),
+            (" 1764000000\n", Some(Ends::At(1_764_000_000))),
+            ("1764000000000", Some(Ends::At(1_764_000_000))),
+            ("2016-12-31T23:59:60Z", at("2016-12-31T23:59:59Z")),
+            ("9999-12-31T23:59:59Z", Some(Ends::Never)),
+            ("0", Some(Ends::Never)),
+            ("-1", None),
+            ("", None),
+            ("soon", None),
+            ("2026-13-01", None),
+            ("2026-02-30T00:00:00Z", None),
+            ("99999999999999999999", None),
+        ] {
+            assert_eq!(read(text), ends, "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_in_json_are_text_numbers_or_nothing() {
+        let of = |text: &str| of_json(&serde_json::from_str(text).unwrap());
+        assert_eq!(of("null"), Some(Ends::Never));
+        assert_eq!(of("\"2026-05-01\""), Some(Ends::At(1_777_593_600)));
+        assert_eq!(of("1764000000.9"), Some(Ends::At(1_764_000_000)));
+        assert_eq!(of("1e300"), None);
+        assert_eq!(of("true"), None);
+        assert_eq!(of("{}"), None);
+    }
+}

@@ -1,0 +1,280 @@
+//! What a credential says about itself, by kind: pure. Nothing here keeps or quotes any of it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use serde::Deserialize;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use super::dates::{self, Ends};
+use crate::collectors::registry::Identity;
+
+/// Certificates that one credential can hold; more is no credential but a bundle of authorities.
+const MOST_CERTIFICATES: usize = 1_000;
+
+/// What a credential says about its own life. One that says nothing at all never ends.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    /// The first end of any of its parts, in Unix seconds.
+    pub(super) ends: Option<i64>,
+    /// From when on all of its parts hold, in Unix seconds.
+    pub(super) begins: Option<i64>,
+    /// Why the end of a part cannot be known.
+    pub(super) silent: Option<&'static str>,
+}
+
+impl Told {
+    pub(super) fn of(ends: Ends) -> Self {
+        match ends {
+            Ends::At(at) => Self { ends: Some(at), ..Self::default() },
+            Ends::Never => Self::default(),
+        }
+    }
+
+    pub(super) fn silent(why: &'static str) -> Self {
+        Self { silent: Some(why), ..Self::default() }
+    }
+
+    /// Both together: the earlier end, the later beginning.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self { ends: [self.ends, other.ends].into_iter().flatten().min(), begins: self.begins.max(other.begins), silent: self.silent.or(other.silent) }
+    }
+}
+
+/// Certificates, in PEM or DER, in any order: a chain is as good as the first of it that ends.
+pub(super) fn certificates(bytes: &[u8]) -> Result<Told, &'static str> {
+    let pem: Vec<CertificateDer<'_>> =
+        CertificateDer::pem_slice_iter(bytes).take(MOST_CERTIFICATES + 1).collect::<Result<_, _>>().map_err(|_| "its PEM is broken")?;
+    if pem.len() > MOST_CERTIFICATES {
+        return Err("it holds more than a thousand certificates");
+    }
+    let parse = |der: &[u8]| {
+        let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| "it holds something that is no certificate")?;
+        if !rest.is_empty() {
+            return Err("something stands behind its certificate");
+        }
+        let validity = certificate.validity();
+        Ok(Told { ends: Some(validity.not_after.timestamp()), begins: Some(validity.not_before.timestamp()), silent: None })
+    };
+    if pem.is_empty() {
+        // DER begins with a sequence; anything else was never meant as one.
+        return if bytes.first() == Some(&0x30) { parse(bytes) } else { Err("it holds no certificate") };
+    }
+    let told: Vec<Told> = pem.iter().map(|der| parse(der)).collect::<Result<_, _>>()?;
+    Ok(told.into_iter().reduce(Told::and).unwrap_or_default())
+}
+
+/// A JSON Web Token. Its signature is not checked: whoever takes it does that.
+pub(super) fn jwt(text: &str) -> Result<Told, &'static str> {
+    #[derive(Deserialize)]
+    struct Header {
+        alg: Option<String>,
+    }
+    #[derive(Deserialize)]
+    struct Claims {
+        exp: Option<serde_json::Value>,
+        nbf: Option<serde_json::Value>,
+    }
+    let mut parts = text.trim().split('.');
+    let (Some(header), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return Err("it is no token of three parts");
+    };
+    let decode = |part: &str| URL_SAFE_NO_PAD.decode(part.trim_end_matches('='));
+    let header: Header = decode(header).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).ok_or("its header cannot be read")?;
+    if header.alg.as_deref().is_none_or(|alg| alg.eq_ignore_ascii_case("none")) {
+        return Err("it is not signed");
+    }
+    let claims: Claims = decode(claims).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).ok_or("its claims cannot be read")?;
+    let moment =
+        |value: &serde_json::Value| value.as_i64().or_else(|| dates::of_json(value).and_then(|ends| if let Ends::At(at) = ends { Some(at) } else { None }));
+    let mut told = match &claims.exp {
+        None | Some(serde_json::Value::Null) => Told::default(),
+        Some(exp) => Told { ends: Some(moment(exp).ok_or("its exp is no moment")?), ..Told::default() },
+    };
+    told.begins = claims.nbf.as_ref().and_then(moment);
+    Ok(told)
+}
+
+/// A docker config: tokens of ECR say when they end, passwords do not.
+pub(super) fn docker_config(text: &str) -> Result<Told, &'static str> {
+    let hosts = Identity::hosts(text);
+    if hosts.is_empty() {
+        return Err("it is no docker config, or knows no registry");
+    }
+    let told = hosts.iter().map(|host| match Identity::from_docker_config(text, host) {
+        Ok(identity) => Ok(identity.expires_at().map_or(Told::silent("a password does not tell when it ends"), |at| Told::of(Ends::At(at)))),
+        Err(_) => Err("an entry of it cannot be read"),
+    });
+    told.reduce(|one, other| Ok(one?.and(other?))).unwrap_or(Err("it knows no registry"))
+}
+
+#[derive(Deserialize)]
+struct Kubeconfig {
+    users: Option<Vec<NamedUser>>,
+}
+
+#[derive(Deserialize)]
+struct NamedUser {
+    user: Option<User>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct User {
+    client_certificate_data: Option<String>,
+    token: Option<String>,
+    exec: Option<serde_json::Value>,
+    username: Option<String>,
+    #[serde(rename = "tokenFile")]
+    token_file: Option<String>,
+    client_certificate: Option<String>,
+}
+
+/// A kubeconfig: the certificates and tokens of all of its users.
+pub(super) fn kubeconfig(text: &str) -> Result<Told, &'static str> {
+    let file: Kubeconfig = serde_saphyr::from_str(text).map_err(|_| "it is no kubeconfig")?;
+    let users = file.users.filter(|users| !users.is_empty()).ok_or("it has no users")?;
+    let mut all: Option<Told> = None;
+    for user in users.into_iter().filter_map(|named| named.user) {
+        let told = if let Some(data) = user.client_certificate_data {
+            certificates(&STANDARD.decode(data.trim()).map_err(|_| "a certificate in it is not base64")?)?
+        } else if let Some(token) = user.token {
+            jwt(&token).unwrap_or_else(|_| Told::silent("an opaque token does not tell when it ends"))
+        } else if user.exec.is_some() {
+            Told::silent("a plugin makes its tokens")
+        } else if user.token_file.is_some() || user.client_certificate.is_some() {
+            Told::silent("it points at files, which must be watched themselves")
+        } else if user.username.is_some() {
+            Told::silent("a password does not tell when it ends")
+        } else {
+            return Err("a user of it has no credential");
+        };
+        all = Some(all.map_or_else(|| told.clone(), |all| all.and(told.clone())));
+    }
+    all.ok_or("it has no users")
+}
+
+/// A token of Artifactory: a JWT, a reference token that says when it ends, or a key that never does.
+pub(super) fn artifactory(text: &str) -> Result<Told, &'static str> {
+    let text = text.trim();
+    if text.starts_with("AKC") {
+        return Ok(Told::default());
+    }
+    let decoded = STANDARD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    match decoded.as_deref().and_then(|text| text.strip_prefix("reftkn:")) {
+        Some(rest) => {
+            let at = rest.split(':').nth(1).and_then(|at| at.parse().ok()).and_then(dates::number_of);
+            at.map(Told::of).ok_or("its reference token tells no moment")
+        }
+        None => jwt(text),
+    }
+}
+
+/// A date, which is the whole text or stands at a place of a JSON document.
+pub(super) fn date(text: &str, pointer: Option<&str>) -> Result<Told, &'static str> {
+    let ends = match pointer {
+        None => dates::read(text),
+        Some(pointer) => {
+            let document: serde_json::Value = serde_json::from_str(text).map_err(|_| "it is no JSON")?;
+            dates::of_json(document.pointer(pointer).ok_or("its JSON has nothing at the configured place")?)
+        }
+    };
+    ends.map(Told::of).ok_or("what should be a date is none")
+}
+
+#[cfg(test)]
+mod tests {
+    use readiness_lab::{Authority, Leaf};
+
+    use super::*;
+
+    const NOW: i64 = 1_764_000_000;
+
+    fn token(header: &str, claims: &str) -> String {
+        format!("{}.{}.c2ln", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims))
+    }
+
+    #[test]
+    fn a_chain_ends_with_the_first_of_it_in_any_order() {
+        let authority = Authority::new("Root").unwrap();
+        let (long, key) = authority.issue_pem(&Leaf::good(&["a.test"])).unwrap();
+        let (short, _) = authority.issue_pem(&Leaf::good(&["b.test"]).ends_in(3 * 86_400)).unwrap();
+        let ends = |text: &str| certificates(text.as_bytes()).unwrap().ends.unwrap();
+        assert!(ends(&long) > ends(&short));
+        for chain in [format!("{long}{short}"), format!("{short}{long}"), format!("{key}\ncomment\n{long}{short}")] {
+            assert_eq!(ends(&chain), ends(&short));
+        }
+        let der = CertificateDer::pem_slice_iter(short.as_bytes()).next().unwrap().unwrap();
+        assert_eq!(certificates(&der).unwrap().ends, Some(ends(&short)), "DER where PEM was meant");
+        for (bytes, why) in [
+            (key.as_bytes(), "no certificate"),
+            (b"".as_slice(), "no certificate"),
+            (&short.as_bytes()[..200], "no certificate"),
+            (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "no certificate"),
+            (&der[..40], "no certificate"),
+        ] {
+            let said = certificates(bytes).unwrap_err();
+            assert!(said.contains(why) || said.contains("broken"), "{said}");
+        }
+        let huge = format!("{short}\n").repeat(1_001);
+        assert_eq!(certificates(huge.as_bytes()), Err("it holds more than a thousand certificates"));
+    }
+
+    #[test]
+    fn tokens_tell_their_life_or_why_they_are_none() {
+        let good = r#"{"alg":"RS256"}"#;
+        for (text, told) in [
+            (token(good, &format!(r#"{{"exp":{NOW},"nbf":5}}"#)), Ok(Told { ends: Some(NOW), begins: Some(5), silent: None })),
+            (token(good, &format!(r#"{{"exp":{NOW}.5}}"#)), Ok(Told::of(Ends::At(NOW)))),
+            (token(good, "{}"), Ok(Told::default())),
+            (token(good, r#"{"exp":null}"#), Ok(Told::default())),
+            (token(good, r#"{"exp":"soon"}"#), Err("its exp is no moment")),
+            (token(r#"{"alg":"none"}"#, "{}"), Err("it is not signed")),
+            (token("{}", "{}"), Err("it is not signed")),
+            ("no-dots".to_owned(), Err("it is no token of three parts")),
+            ("a.b".to_owned(), Err("it is no token of three parts")),
+            ("a.b.c".to_owned(), Err("its header cannot be read")),
+            (token(good, "no json"), Err("its claims cannot be read")),
+        ] {
+            assert_eq!(jwt(&text), told, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_docker_config_tells_what_ecr_tells_and_nothing_of_passwords() {
+        let ecr = STANDARD.encode(format!("AWS:{}", STANDARD.encode(format!(r#"{{"payload":"x","expiration":{NOW}}}"#))));
+        let config = |entries: &str| format!(r#"{{"auths":{{{entries}}}}}"#);
+        assert_eq!(docker_config(&config(&format!(r#""a":{{"auth":"{ecr}"}}"#))), Ok(Told::of(Ends::At(NOW))));
+        let both = docker_config(&config(&format!(r#""a":{{"auth":"{ecr}"}},"b":{{"auth":"dTpw"}}"#))).unwrap();
+        assert_eq!((both.ends, both.silent), (Some(NOW), Some("a password does not tell when it ends")));
+        assert!(docker_config("{}").is_err() && docker_config("nonsense").is_err() && docker_config(&config(r#""a":{"auth":"!"}"#)).is_err());
+    }
+
+    #[test]
+    fn a_kubeconfig_is_as_good_as_the_first_of_its_users_that_ends() {
+        let (pem, _) = Authority::new("Root").unwrap().issue_pem(&Leaf::good(&["a.test"])).unwrap();
+        let jwt = token(r#"{"alg":"RS256"}"#, &format!(r#"{{"exp":{NOW}}}"#));
+        let text = format!("users:\n- name: a\n  user: {{ client-certificate-data: {} }}\n- name: b\n  user: {{ token: {jwt} }}\n", STANDARD.encode(pem));
+        assert_eq!(kubeconfig(&text).unwrap().ends, Some(NOW));
+        let plugin = kubeconfig("users:\n- name: a\n  user: { exec: { command: aws } }\n").unwrap();
+        assert_eq!(plugin.silent, Some("a plugin makes its tokens"));
+        for text in ["users: []", "{}", "users:\n- name: a\n  user: {}\n", "[", "users:\n- name: a\n  user: { client-certificate-data: '!' }\n"] {
+            assert!(kubeconfig(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn reference_tokens_and_dates_are_read_where_they_stand() {
+        let reference = |at: &str| STANDARD.encode(format!("reftkn:01:{at}:abc"));
+        assert_eq!(artifactory(&reference(&NOW.to_string())), Ok(Told::of(Ends::At(NOW))));
+        assert_eq!(artifactory(&reference("0")), Ok(Told::default()));
+        assert_eq!(artifactory("AKCp8abc"), Ok(Told::default()));
+        assert!(artifactory(&reference("x")).is_err() && artifactory("nonsense").is_err());
+        assert_eq!(date(&NOW.to_string(), None), Ok(Told::of(Ends::At(NOW))));
+        assert_eq!(date(&format!(r#"{{"license":{{"exp":{NOW}}}}}"#), Some("/license/exp")), Ok(Told::of(Ends::At(NOW))));
+        for (text, pointer) in [("later", None), ("{}", Some("/exp")), ("no json", Some("/exp")), (r#"{"exp":true}"#, Some("/exp"))] {
+            assert!(date(text, pointer).is_err(), "{text}");
+        }
+    }
+}

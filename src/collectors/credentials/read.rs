@@ -1,0 +1,96 @@
+//! Where credentials are kept: files, the environment, Secrets by their names.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
+use kube::Api;
+use zeroize::Zeroizing;
+
+use super::config::{Place, SecretKey};
+use crate::collectors::kubernetes::Link;
+use crate::config::SecretRef;
+use crate::snapshot::{CollectError, ErrorClass};
+
+/// What is kept at a place.
+pub(super) struct Content {
+    /// Overwritten when it is dropped.
+    pub(super) bytes: Zeroizing<Vec<u8>>,
+    /// When it was last changed, in Unix seconds, where the place knows.
+    pub(super) changed: Option<i64>,
+}
+
+/// Why there is none.
+pub(super) enum Unread {
+    /// There is no such thing.
+    Absent(String),
+    /// Something of it is missing or empty.
+    Incomplete(String),
+    /// Nobody knows.
+    Failed(CollectError),
+}
+
+/// Reads what is kept.
+pub(super) async fn read(place: &Place, link: Option<&Link>, timeout: Duration) -> Result<Content, Unread> {
+    let content = match (&place.file, &place.env, &place.secret, link) {
+        (Some(file), ..) => self::file(file),
+        (None, Some(name), ..) => {
+            let read = SecretRef { file: None, env: Some(name.clone()) }.read().map_err(Unread::Absent)?;
+            Ok(Content { bytes: Zeroizing::new(read.expose().as_bytes().to_vec()), changed: None })
+        }
+        (None, None, Some(key), Some(link)) => secret(key, link, timeout).await,
+        _ => Err(Unread::Failed(CollectError::new(ErrorClass::Local, "read the credential: it has no place"))),
+    }?;
+    if content.bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(Unread::Incomplete("it is empty".to_owned()));
+    }
+    Ok(content)
+}
+
+/// Larger than any credential.
+const LARGEST: u64 = 4 << 20;
+
+fn file(path: &std::path::Path) -> Result<Content, Unread> {
+    let failed = |error: &std::io::Error| {
+        let why = format!("read {}: {error}", path.display());
+        if error.kind() == std::io::ErrorKind::NotFound { Unread::Absent(why) } else { Unread::Failed(CollectError::new(ErrorClass::Local, why)) }
+    };
+    let about = std::fs::metadata(path).map_err(|error| failed(&error))?;
+    if about.len() > LARGEST {
+        return Err(Unread::Incomplete(format!("read {}: it is larger than {} MiB", path.display(), LARGEST >> 20)));
+    }
+    let bytes = std::fs::read(path).map_err(|error| failed(&error))?;
+    let changed = about.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok()).and_then(|at| i64::try_from(at.as_secs()).ok());
+    Ok(Content { bytes: Zeroizing::new(bytes), changed })
+}
+
+async fn secret(place: &SecretKey, link: &Link, timeout: Duration) -> Result<Content, Unread> {
+    let SecretKey { cluster, namespace, name, key, keys } = place;
+    let what = format!("get secret {namespace}/{name} of {cluster}");
+    let failed = |class: ErrorClass, why: &str| Unread::Failed(CollectError::new(class, format!("{what}: {why}")));
+    let secrets: Api<KubernetesSecret> = Api::namespaced(link.client().await.map_err(Unread::Failed)?, namespace);
+    let mut found = match tokio::time::timeout(timeout, secrets.get_opt(name)).await {
+        Err(_) => return Err(failed(ErrorClass::Timeout, &format!("no answer within {}", crate::config::Span(timeout)))),
+        Ok(Ok(Some(secret))) => secret,
+        Ok(Ok(None)) => return Err(Unread::Absent(format!("{what}: it does not exist"))),
+        Ok(Err(kube::Error::Api(status))) => return Err(failed(ErrorClass::of_status(status.code), &format!("status {}", status.code))),
+        // Not the client's words, which may quote what it could not read.
+        Ok(Err(_)) => return Err(failed(ErrorClass::Unreachable, "the API server does not answer as it should")),
+    };
+    let changed = data_changed(&found);
+    let data = found.data.take().unwrap_or_default();
+    let mut data: std::collections::BTreeMap<String, Zeroizing<Vec<u8>>> = data.into_iter().map(|(key, value)| (key, Zeroizing::new(value.0))).collect();
+    let missing: Vec<&str> = [key].into_iter().chain(keys).filter(|key| data.get(*key).is_none_or(|value| value.is_empty())).map(String::as_str).collect();
+    if !missing.is_empty() {
+        return Err(Unread::Incomplete(format!("{what}: it lacks {}", missing.join(", "))));
+    }
+    Ok(Content { bytes: data.remove(key).unwrap_or_default(), changed })
+}
+
+/// When the data of a Secret was last changed: the time of whoever owns it moves only with its
+/// content, unlike the time of creation.
+/// Source: <https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management>
+fn data_changed(secret: &KubernetesSecret) -> Option<i64> {
+    let owners = secret.metadata.managed_fields.iter().flatten();
+    let of_data = owners.filter(|owner| owner.fields_v1.as_ref().is_some_and(|fields| fields.0.get("f:data").is_some()));
+    of_data.filter_map(|owner| Some(owner.time.as_ref()?.0.as_second())).max().or_else(|| Some(secret.metadata.creation_timestamp.as_ref()?.0.as_second()))
+}
