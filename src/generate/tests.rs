@@ -88,7 +88,7 @@ fn a_checklist_of_ones_own_becomes_rules_as_well() {
 
 #[test]
 fn every_metric_is_well_named_and_explained() {
-    let forbidden = ["job", "instance", "service", "endpoint", "region", "zone", "env", "le", "quantile"];
+    let forbidden = ["severity", "alertname", "job", "instance", "service", "endpoint", "region", "zone", "env", "le", "quantile"];
     let mut seen = std::collections::BTreeSet::new();
     for family in collectors::COLLECTORS
         .iter()

@@ -101,16 +101,27 @@ impl Kind {
         }
     }
 
-    /// Where its issuer answers, if a call can prove it; `None` inside when that must be configured.
-    pub(super) fn api(self) -> Option<Option<&'static str>> {
+    /// Whether and where its issuer proves it.
+    pub(super) fn api(self) -> Api {
         match self {
-            Self::Gitlab => Some(Some("https://gitlab.com")),
-            Self::Github => Some(Some("https://api.github.com")),
-            Self::GcpServiceAccount => Some(Some("https://www.googleapis.com")),
-            Self::Coder | Self::Litellm => Some(None),
-            _ => None,
+            Self::Gitlab => Api::At("https://gitlab.com"),
+            Self::Github => Api::At("https://api.github.com"),
+            Self::GcpServiceAccount => Api::At("https://www.googleapis.com"),
+            Self::Coder | Self::Litellm => Api::Configured,
+            _ => Api::None,
         }
     }
+}
+
+/// Where the issuer of a kind answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Api {
+    /// No call proves it.
+    None,
+    /// Here, unless configured otherwise.
+    At(&'static str),
+    /// Every installation has its own.
+    Configured,
 }
 
 /// Where a credential is kept: exactly one of these.
@@ -173,9 +184,9 @@ impl Credential {
             problems.push(Problem::bare(format!("{path}.pointer"), "must come with kind: date"));
         }
         match (self.kind.api(), &self.api) {
-            (None, Some(_)) => problems.push(Problem::bare(format!("{path}.api"), "must come with a kind that is proved by a call")),
-            (Some(None), None) => problems.push(Problem::bare(format!("{path}.api"), "must be set for this kind")),
-            (Some(_), Some(api)) if !url::Url::parse(api).is_ok_and(|url| url.scheme() == "https") => {
+            (Api::None, Some(_)) => problems.push(Problem::bare(format!("{path}.api"), "must come with a kind that is proved by a call")),
+            (Api::Configured, None) => problems.push(Problem::bare(format!("{path}.api"), "must be set for this kind")),
+            (_, Some(api)) if !url::Url::parse(api).is_ok_and(|url| url.scheme() == "https") => {
                 problems.push(Problem::new(format!("{path}.api"), "must be an https URL", quoted(api)));
             }
             _ => {}

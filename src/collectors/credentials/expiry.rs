@@ -14,7 +14,7 @@ use crate::collectors::registry::Identity;
 const MOST_CERTIFICATES: usize = 1_000;
 
 /// What a credential says about its own life. One that says nothing at all never ends.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Told {
     /// The first end of any of its parts, in Unix seconds.
     pub(super) ends: Option<i64>,
@@ -103,7 +103,7 @@ pub(super) fn docker_config(text: &str) -> Result<Told, &'static str> {
         return Err("it is no docker config, or knows no registry");
     }
     let told = hosts.iter().map(|host| match Identity::from_docker_config(text, host) {
-        Ok(identity) => Ok(identity.expires_at().map_or(Told::silent("a password does not tell when it ends"), |at| Told::of(Ends::At(at)))),
+        Ok(identity) => Ok(identity.expires_at().map_or_else(|| Told::silent("a password does not tell when it ends"), |at| Told::of(Ends::At(at)))),
         Err(_) => Err("an entry of it cannot be read"),
     });
     told.reduce(|one, other| Ok(one?.and(other?))).unwrap_or(Err("it knows no registry"))
@@ -150,7 +150,7 @@ pub(super) fn kubeconfig(text: &str) -> Result<Told, &'static str> {
         } else {
             return Err("a user of it has no credential");
         };
-        all = Some(all.map_or_else(|| told.clone(), |all| all.and(told.clone())));
+        all = Some(all.map_or(told, |all: Told| all.and(told)));
     }
     all.ok_or("it has no users")
 }

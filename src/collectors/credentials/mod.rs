@@ -15,6 +15,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
+use config::Api;
 pub use config::{Config, Credential, Kind, Place, SecretKey};
 
 use super::kubernetes::{ClusterConfig, Link, Permission};
@@ -158,17 +159,13 @@ impl Looker {
         let content = match found {
             Ok(content) => content,
             Err(Unread::Failed(error)) if error.class != ErrorClass::Denied => return Err(error),
-            Err(Unread::Failed(error)) => return Ok(self.observed(self.without("unknown", "unknown", &error.message), 1)),
-            Err(Unread::Absent(why)) => return Ok(self.observed(self.without("absent", "invalid", &why), 1)),
-            Err(Unread::Incomplete(why)) => return Ok(self.observed(self.without("incomplete", "invalid", &why), 1)),
+            Err(Unread::Failed(error)) => return Ok(Observation::new(self.without("unknown", "unknown", &error.message), 1, 1)),
+            Err(Unread::Absent(why)) => return Ok(Observation::new(self.without("absent", "invalid", &why), 1, 1)),
+            Err(Unread::Incomplete(why)) => return Ok(Observation::new(self.without("incomplete", "invalid", &why), 1, 1)),
         };
         let (works, told) = self.examine(&content).await;
-        let calls = 1 + u64::from(self.credential.kind.api().is_some());
-        Ok(self.observed(self.facts(&content, works, told), calls))
-    }
-
-    fn observed(&self, samples: Vec<Sample>, calls: u64) -> Observation {
-        Observation::new(samples, 1, calls)
+        let calls = 1 + u64::from(self.credential.kind.api() != Api::None);
+        Ok(Observation::new(self.facts(&content, works, told), 1, calls))
     }
 
     fn labels(&self) -> [&str; 2] {
@@ -186,13 +183,16 @@ impl Looker {
 
     /// Whether it works, and what it or its issuer tells.
     async fn examine(&self, content: &Content) -> (Works, Told) {
-        let Some(default) = self.credential.kind.api() else {
-            return match self.parse(&content.bytes) {
-                Ok(told) => (Works::Unproven, told),
-                Err(why) => (Works::No(why.to_owned()), Told::silent("what is there cannot be read")),
-            };
+        let api = match (&self.credential.api, self.credential.kind.api()) {
+            (Some(api), _) => api.as_str(),
+            (None, Api::At(api)) => api,
+            (None, Api::None | Api::Configured) => {
+                return match self.parse(&content.bytes) {
+                    Ok(told) => (Works::Unproven, told),
+                    Err(why) => (Works::No(why.to_owned()), Told::silent("what is there cannot be read")),
+                };
+            }
         };
-        let api = self.credential.api.as_deref().or(default).unwrap_or_default();
         let Ok(text) = std::str::from_utf8(&content.bytes) else {
             return (Works::No("it is no text".to_owned()), Told::silent("what is there cannot be read"));
         };

@@ -45,7 +45,7 @@ static PUSHED: Gauge<3> = gauge(
 static FINDINGS: Gauge<4> = gauge(
     "readiness_registry_scan_findings",
     Unit::Number,
-    &["registry", "repository", "tag", "severity"],
+    &["registry", "repository", "tag", "finding_severity"],
     "Findings of the last scan of the image that a tag names now, cached from the ECR API.",
 );
 static REMAINING: Gauge<1> = gauge(
