@@ -10,6 +10,7 @@ pub mod dns;
 pub mod http;
 pub mod kubernetes;
 pub mod registry;
+pub mod rotations;
 pub mod tls;
 
 use crate::config::Loaded;
@@ -42,6 +43,7 @@ pub static COLLECTORS: &[Collector] = &[
     Collector { name: http::NAME, families: &[http::FAMILIES] },
     Collector { name: kubernetes::NAME, families: kubernetes::FAMILIES },
     Collector { name: registry::NAME, families: registry::FAMILIES },
+    Collector { name: rotations::NAME, families: &[rotations::FAMILIES] },
     Collector { name: tls::NAME, families: &[tls::FAMILIES] },
 ];
 
@@ -63,7 +65,7 @@ pub fn owner(name: &str) -> &'static str {
 /// What is on, as tasks for the driver. Fails when a file that the configuration names cannot be used.
 pub fn tasks(loaded: &Loaded) -> Result<Vec<Task>, String> {
     // No `..`: a new section that nobody wires must not compile.
-    let crate::config::CollectorsConfig { http, tls, dns, kubernetes, registry, credentials } = &loaded.settings.collectors;
+    let crate::config::CollectorsConfig { http, tls, dns, kubernetes, registry, credentials, rotations } = &loaded.settings.collectors;
     let mut tasks = Vec::new();
     if let Some(config) = &loaded.settings.attestations {
         tasks.push(attestations::task(config));
@@ -77,8 +79,8 @@ pub fn tasks(loaded: &Loaded) -> Result<Vec<Task>, String> {
     if let Some(config) = dns {
         tasks.extend(dns::tasks(config)?);
     }
+    let schedules: Vec<_> = loaded.settings.events.iter().filter_map(|event| Schedule::parse(event).ok()).collect();
     if let Some(config) = kubernetes {
-        let schedules: Vec<_> = loaded.settings.events.iter().filter_map(|event| Schedule::parse(event).ok()).collect();
         tasks.extend(kubernetes::tasks(config, &loaded.settings.clusters, &schedules));
     }
     if let Some(config) = registry {
@@ -86,6 +88,9 @@ pub fn tasks(loaded: &Loaded) -> Result<Vec<Task>, String> {
     }
     if let Some(config) = credentials {
         tasks.extend(credentials::tasks(config, &loaded.settings.clusters)?);
+    }
+    if let Some(config) = rotations {
+        tasks.extend(rotations::tasks(config, &schedules));
     }
     Ok(tasks)
 }

@@ -17,7 +17,7 @@ pub use load::{ENV_PREFIX, LoadError, Loaded, Problem, load, load_str, schema};
 pub use types::{Secret, SecretRef, Span};
 
 use crate::checklist::Override;
-use crate::collectors::{credentials, dns, http, kubernetes, registry, tls};
+use crate::collectors::{credentials, dns, http, kubernetes, registry, rotations, tls};
 
 /// The whole configuration file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -60,6 +60,9 @@ pub struct CollectorsConfig {
     /// Credentials: whether they are there, whether they still work, and when they end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials: Option<credentials::Config>,
+    /// What rotates, renews or restarts by itself, and whether that hits an event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rotations: Option<rotations::Config>,
 }
 
 /// An event: one-off (`start`) or recurring (`cron`).

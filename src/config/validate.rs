@@ -14,7 +14,7 @@ type Problems = Vec<Problem>;
 /// and a missing reference may be a consequence of that, so references are not judged.
 pub(super) fn validate(settings: &Settings, complete: bool, problems: &mut Problems) -> Vec<Checklist> {
     let clusters: BTreeSet<&str> = settings.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
-    let references = References { clusters, services: services(settings), workloads: workloads(settings), complete };
+    let references = References { clusters, services: services(settings), workloads: workloads(settings), credentials: credentials(settings), complete };
     let checklists = load_checklists(settings, problems);
     events(settings, &checklists, &references, problems);
     for (index, cluster) in settings.clusters.iter().enumerate() {
@@ -42,6 +42,9 @@ pub(super) fn validate(settings: &Settings, complete: bool, problems: &mut Probl
     if let Some(credentials) = &settings.collectors.credentials {
         credentials.validate("collectors.credentials", &references, problems);
     }
+    if let Some(rotations) = &settings.collectors.rotations {
+        rotations.validate("collectors.rotations", &references, problems);
+    }
     if let Some(attestations) = &settings.attestations {
         interval("attestations.interval", attestations.interval, problems);
     }
@@ -54,6 +57,7 @@ pub(crate) struct References<'a> {
     clusters: BTreeSet<&'a str>,
     services: BTreeSet<(&'a str, &'a str)>,
     workloads: BTreeSet<&'a str>,
+    credentials: BTreeSet<&'a str>,
     complete: bool,
 }
 
@@ -79,6 +83,14 @@ impl References<'_> {
         }
     }
 
+    /// The credential must be configured.
+    pub(crate) fn credential(&self, path: &str, name: &str, problems: &mut Problems) {
+        if self.complete && !self.credentials.contains(name) {
+            let hint = did_you_mean(name, self.credentials.iter().copied());
+            problems.push(Problem::new(path, format!("must name one of collectors.credentials.credentials{hint}"), quoted(name)));
+        }
+    }
+
     /// The Service must be watched.
     pub(crate) fn service(&self, path: &str, namespace: &str, name: &str, problems: &mut Problems) {
         if self.complete && !self.services.contains(&(namespace, name)) {
@@ -86,6 +98,10 @@ impl References<'_> {
             problems.push(Problem::new(path, rule, quoted(&format!("{namespace}/{name}"))));
         }
     }
+}
+
+fn credentials(settings: &Settings) -> BTreeSet<&str> {
+    settings.collectors.credentials.iter().flat_map(|config| &config.credentials).map(|credential| credential.name.as_str()).collect()
 }
 
 fn workloads(settings: &Settings) -> BTreeSet<&str> {
@@ -254,7 +270,7 @@ impl Settings {
             kubeconfig.iter_mut().chain(ca_file).for_each(join);
             token.iter_mut().for_each(secret);
         }
-        let super::CollectorsConfig { http, tls, dns: _, kubernetes, registry, credentials } = &mut self.collectors;
+        let super::CollectorsConfig { http, tls, dns: _, kubernetes, registry, credentials, rotations: _ } = &mut self.collectors;
         if let Some(http::Config { ca_file, targets, .. }) = http {
             ca_file.iter_mut().for_each(join);
             targets.iter_mut().flat_map(|target| &mut target.headers).filter_map(|header| header.value_from.as_mut()).for_each(secret);

@@ -130,6 +130,12 @@ fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
     parts.into_iter().filter(|(on, ..)| !on).map(|(_, family, key)| (family, key)).collect()
 }
 
+/// When a credential was last changed, as far as that was seen.
+pub(in crate::collectors) fn last_changed(seen: &Snapshot, credential: &str) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "the value was made from whole seconds")]
+    seen.samples_of(CHANGED.0.name).find(|sample| sample.label("credential") == Some(credential)).map(|sample| sample.value as i64)
+}
+
 /// What credentials make this program ask of a cluster: each Secret by its name.
 pub fn permissions(config: &Config, cluster: &str) -> Vec<Permission> {
     let own = config.credentials.iter().filter_map(|credential| credential.from.secret.as_ref()).filter(|secret| secret.cluster == cluster);

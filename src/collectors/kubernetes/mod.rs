@@ -47,7 +47,7 @@ pub use config::{
 pub(in crate::collectors) use connect::Link;
 pub(in crate::collectors) use replicas::running_containers;
 pub use services::load_balancers;
-pub(in crate::collectors) use workloads::rolls_out;
+pub(in crate::collectors) use workloads::{cron_jobs, rolls_out};
 
 use crate::config::Span;
 use crate::driver::{Form, Task};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::watched::Scope;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 
-const STATES: &str = "readiness_selector_state";
+pub(super) const STATES: &str = "readiness_selector_state";
 
 static SELECTOR: StateSet<3> = state_set(
     STATES,

@@ -11,7 +11,7 @@ use super::clock::now;
 use super::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
 use super::sight::{looked_at, seen};
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, View};
 
 const WORKLOAD: [&str; 5] = ["cluster", "selector", "kind", "namespace", "name"];
 const WORKLOADS: Coverage = seen(&["Deployment", "StatefulSet", "DaemonSet"]);
@@ -60,6 +60,13 @@ static CHANGE_CAUSE: Gauge<6> = gauge(
 static SUSPENDED: Gauge<5> =
     gauge("readiness_cronjob_suspended", Unit::Number, &WORKLOAD, "Whether a CronJob is suspended, from spec.suspend in the Kubernetes API.")
         .covered_by(CRON_JOBS);
+static SCHEDULE: Gauge<7> = gauge(
+    "readiness_cronjob_schedule_info",
+    Unit::Number,
+    &["cluster", "selector", "kind", "namespace", "name", "schedule", "time_zone"],
+    "When a CronJob runs, from spec.schedule and spec.timeZone in the Kubernetes API; without a zone in that of the control plane, which is UTC on managed clusters.",
+)
+.covered_by(CRON_JOBS);
 static LAST_SCHEDULE: Gauge<5> = gauge(
     "readiness_cronjob_last_schedule_timestamp_seconds",
     Unit::Timestamp,
@@ -143,8 +150,12 @@ pub(super) struct DaemonSetStatus {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct CronJobSpec {
     suspend: Option<bool>,
+    #[serde(default, deserialize_with = "or_default")]
+    schedule: String,
+    time_zone: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -176,6 +187,8 @@ pub(super) struct Replicas {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Schedule {
     suspended: bool,
+    /// The expression and the zone.
+    times: (String, String),
     started: Option<i64>,
     succeeded: Option<i64>,
     active: usize,
@@ -333,12 +346,13 @@ impl Kind for ReplicaSet {
 impl Kind for CronJob {
     type Row = Schedule;
     const KIND: &'static str = "CronJob";
-    const FAMILIES: &'static [&'static Family] = &[&SUSPENDED.0, &LAST_SCHEDULE.0, &LAST_SUCCESS.0, &ACTIVE.0, &RUN_FAILED.0];
+    const FAMILIES: &'static [&'static Family] = &[&SUSPENDED.0, &SCHEDULE.0, &LAST_SCHEDULE.0, &LAST_SUCCESS.0, &ACTIVE.0, &RUN_FAILED.0];
 
     fn row(self) -> Schedule {
         let second = |time: Option<Time>| time.map(|time| time.0.as_second());
         Schedule {
             suspended: self.spec.suspend.unwrap_or(false),
+            times: (self.spec.schedule, self.spec.time_zone.unwrap_or_default()),
             started: second(self.status.last_schedule_time),
             succeeded: second(self.status.last_successful_time),
             active: self.status.active.len(),
@@ -348,6 +362,9 @@ impl Kind for CronJob {
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
         for (key, row) in rows.iter() {
             samples.push(SUSPENDED.sample(labels(place, key), flag(row.suspended)));
+            let [cluster, selector, kind, namespace, name] = labels(place, key);
+            let (schedule, zone) = (row.times.0.as_str().into(), row.times.1.as_str().into());
+            samples.push(SCHEDULE.sample([cluster, selector, kind, namespace, name, schedule, zone], 1.0));
             samples.push(ACTIVE.sample(labels(place, key), row.active as f64));
             // A Job that ended and was cleaned up leaves only the two times behind.
             let failed = row.active == 0 && row.started > row.succeeded;
@@ -393,6 +410,54 @@ pub(in crate::collectors) fn rolls_out(seen: &Snapshot, cluster: &str, selector:
     seen.samples_of(COMPLETE.0.name).filter(own).any(|sample| sample.value < 1.0)
 }
 
+/// A CronJob as others read of it.
+pub(in crate::collectors) struct CronJobFacts {
+    /// Cluster, namespace and name.
+    pub(in crate::collectors) subject: String,
+    pub(in crate::collectors) schedule: String,
+    pub(in crate::collectors) time_zone: String,
+    pub(in crate::collectors) suspended: bool,
+    /// When it was last started, in Unix seconds.
+    pub(in crate::collectors) last: Option<i64>,
+}
+
+/// The CronJobs of a selector in all clusters, or why they are not all known.
+pub(in crate::collectors) fn cron_jobs(seen: &Snapshot, selector: &str) -> Result<Vec<CronJobFacts>, String> {
+    let own = |sample: &&Sample| sample.label("selector") == Some(selector);
+    // Every cluster that should have some says how it saw them.
+    let watches = |view: &&View| {
+        let covers = |(label, values): &(&str, Vec<String>)| *label == "selector" && values.iter().any(|value| value == selector);
+        view.source.emits.contains(&SCHEDULE.0.name) && view.source.covers.iter().any(covers)
+    };
+    for view in seen.views.iter().filter(watches) {
+        let states = || view.of(super::sight::STATES).filter(own);
+        if !view.fresh || states().next().is_none() {
+            return Err(format!("{} is not known", view.source.name));
+        }
+        if let Some(state) = states().find(|state| state.state() != Some("matched")) {
+            return Err(format!("{}: {}", view.source.name, state.detail.as_deref().or(state.state()).unwrap_or("not seen")));
+        }
+    }
+    let jobs: Vec<_> = seen
+        .samples_of(SCHEDULE.0.name)
+        .filter(own)
+        .map(|sample| {
+            let label = |name: &str| sample.label(name).unwrap_or_default();
+            let same = |other: &&Sample| ["cluster", "namespace", "name", "selector"].iter().all(|name| other.label(name) == sample.label(name));
+            #[expect(clippy::cast_possible_truncation, reason = "the value was made from whole seconds")]
+            let last = seen.samples_of(LAST_SCHEDULE.0.name).find(same).map(|last| last.value as i64);
+            CronJobFacts {
+                subject: format!("{}/{}/{}", label("cluster"), label("namespace"), label("name")),
+                schedule: label("schedule").to_owned(),
+                time_zone: label("time_zone").to_owned(),
+                suspended: seen.samples_of(SUSPENDED.0.name).find(same).is_some_and(|suspended| suspended.value > 0.0),
+                last,
+            }
+        })
+        .collect();
+    if jobs.is_empty() { Err(format!("no CronJob of {selector} was seen")) } else { Ok(jobs) }
+}
+
 /// Families that follow from several scopes.
 pub(super) static REVISION_FAMILIES: &[&Family] = &[&REVISION.0, &PREVIOUS.0, &ROLLOUT.0, &CHANGE_CAUSE.0];
 pub(super) static REQUIRED_FAMILIES: &[&Family] = &[&REQUIRED.0];
@@ -410,6 +475,7 @@ pub(super) static FAMILIES: &[&Family] = &[
     &ROLLOUT.0,
     &CHANGE_CAUSE.0,
     &SUSPENDED.0,
+    &SCHEDULE.0,
     &LAST_SCHEDULE.0,
     &LAST_SUCCESS.0,
     &ACTIVE.0,

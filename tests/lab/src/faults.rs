@@ -505,4 +505,12 @@ pub static FAULTS: &[Fault] = &[
         red: &["CredentialExpiryUnknown"],
         unknown: &["CredentialInvalid", ENDS[0], ENDS[1]],
     },
+    red("rotation-not-suspended", "the key rotation runs every minute, and nobody has suspended it", &["RotationHitsEvent"]),
+    red("rotation-forgotten", "the key rotation is still suspended, with no event at hand", &["RotationForgotten"]),
+    Fault {
+        name: "rotation-deleted",
+        what: "the CronJob of the key rotation is deleted",
+        red: &[],
+        unknown: &["RotationHitsEvent", "RotationForgotten", "CronJobLastRunFailed"],
+    },
 ];

@@ -215,7 +215,9 @@ impl Server {
                 let replicas = if self.estate.has("litellm-scaled-down") { 0 } else { 4 };
                 deployment("litellm", "litellm", ("app", "litellm"), down(self.estate.has("litellm-crash"), replicas, 3), replicas);
             }
-            all.add("batch/v1/cronjobs", self.cron_job());
+            if !self.estate.has("rotation-deleted") {
+                all.add("batch/v1/cronjobs", self.cron_job());
+            }
         } else {
             let updated = if self.on("us-west-2", "proxy-rollout-stuck") { 1 } else { 2 };
             deployment("coder-proxy", "coder", (NAME, "coder"), (2, 2), updated);
@@ -317,10 +319,12 @@ impl Server {
 
     fn cron_job(&self) -> Value {
         let failed = self.estate.has("rotation-run-failed");
+        // Four in the morning is no hour of a workshop.
+        let schedule = if self.estate.has("rotation-not-suspended") { "* * * * *" } else { "0 4 * * *" };
         let last = if failed { "2026-01-02T00:00:00Z" } else { "2026-01-01T20:00:00Z" };
         json!({
             "metadata": metadata("coder-ws", "rotate-key", (NAME, "rotate-key")),
-            "spec": { "schedule": "0 */4 * * *", "timeZone": "America/Vancouver", "suspend": true },
+            "spec": { "schedule": schedule, "timeZone": "America/Vancouver", "suspend": self.estate.has("rotation-forgotten") },
             "status": { "lastScheduleTime": last, "lastSuccessfulTime": "2026-01-01T20:00:09Z" },
         })
     }
