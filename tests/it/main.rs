@@ -15,5 +15,6 @@ mod real_faults;
 mod real_peers;
 mod real_registry;
 mod rules;
+mod secrets;
 mod slack;
 mod web;

@@ -1,0 +1,149 @@
+//! Credentials: nothing of them leaves, whatever breaks, and the three stories of keys that ended
+//! in the middle of a workshop.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use readiness_exporter::checklist::{CheckState, Decision, Judgement};
+use readiness_lab::FAULTS;
+use readiness_lab::issuers::CANARY;
+
+use crate::common::{Estate, exporter, names, until};
+
+/// The binary, which ends with this.
+struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Every secret of the lab holds a canary. It must be nowhere: not in what is scraped, shown or
+/// reported, and not in a log at its most talkative.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_leaves_whatever_breaks() {
+    let estate = Estate::start().await;
+    let log = estate.folder.path().join("log");
+    let address = format!("{}:9840", estate.lab.host());
+    let mut command: Command = exporter();
+    command.args(["--log.level", "debug", "--web.listen-address", &address, "--config.file"]).arg(estate.file());
+    let _running = Running(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap());
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let ready = async || client.get(format!("http://{address}/-/ready")).send().await.is_ok_and(|answer| answer.status() == 200);
+    let limit = tokio::time::Instant::now() + crate::common::PATIENCE;
+    while !ready().await {
+        assert!(tokio::time::Instant::now() < limit, "it is never ready");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let looks = async || {
+        let text = client.get(format!("http://{address}/metrics")).send().await.unwrap().text().await.unwrap();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("readiness_collector_last_success_timestamp_seconds{collector=\"credentials\",source=\"bedrock\"}"))
+            .unwrap()
+            .to_owned();
+        (text, line)
+    };
+    for fault in FAULTS.iter().filter(|fault| ["credential-", "pull-secret-", "registry-"].iter().any(|prefix| fault.name.starts_with(prefix))) {
+        estate.lab.estate().set(fault.name, true);
+        // Two more looks of a source that never fails: all others had their chance as well.
+        for _ in 0..2 {
+            let (_, before) = looks().await;
+            while looks().await.1 == before {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        for path in ["metrics", "", "report.md", "report.json", "report.html", "report.txt", "report.xml"] {
+            let said = client.get(format!("http://{address}/{path}")).send().await.unwrap().text().await.unwrap();
+            assert!(!said.contains(CANARY), "{}: /{path} holds a secret", fault.name);
+        }
+        estate.lab.estate().set(fault.name, false);
+    }
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(log.lines().count() > 1_000, "the log is at its most talkative");
+    let leak = log.lines().find(|line| line.contains(CANARY));
+    assert_eq!(leak, None);
+}
+
+/// An estate whose event starts in two days, with one more credential and one more rotation.
+async fn two_days_before() -> (Estate, jiff::Timestamp) {
+    let mut estate = Estate::start().await;
+    let start = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_hours(48)).unwrap().round(jiff::Unit::Second).unwrap();
+    let (before, rest) = estate.configuration.split_once("events:\n").unwrap();
+    let (_, after) = rest.split_once("\n\n").unwrap();
+    let civil = start.strftime("%Y-%m-%dT%H:%M:%S");
+    estate.configuration = format!("{before}events:\n  - {{ name: w, time_zone: UTC, start: {civil}, duration: 3h, participants: 12 }}\n\n{after}");
+    (estate, start)
+}
+
+fn red(judgement: &Judgement) -> Vec<String> {
+    names(judgement, &[CheckState::Fail])
+}
+
+/// A credential that is a date in a file, which the story writes.
+fn with_key(estate: &mut Estate, ends: jiff::Timestamp) -> std::path::PathBuf {
+    let file = estate.folder.path().join("key-end");
+    std::fs::write(&file, ends.to_string()).unwrap();
+    let own = format!("    credentials:\n      - {{ name: workshop-key, kind: date, from: {{ file: \"{}\" }} }}\n", file.display());
+    assert!(estate.configuration.contains("    credentials:\n"));
+    estate.configuration = estate.configuration.replacen("    credentials:\n", &own, 1);
+    file
+}
+
+fn after(at: jiff::Timestamp, hours: i64) -> jiff::Timestamp {
+    at.checked_add(jiff::SignedDuration::from_hours(hours)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_ends_during_the_event_is_no_go_two_days_before() {
+    let (mut estate, start) = two_days_before().await;
+    let file = with_key(&mut estate, after(start, 1));
+    let app = estate.exporter();
+    let judgement = until(&app, "the key is found", |judgement| red(judgement).contains(&"CredentialExpiresBeforeEventEnd".to_owned())).await;
+    assert_eq!(judgement.decision, Decision::NoGo);
+    let check = judgement.checks().find(|check| check.name == "CredentialExpiresBeforeEventEnd").unwrap();
+    assert!(check.lines[0].evidence.starts_with("Credential workshop-key (date) is valid for -2h"), "{}", check.lines[0].evidence);
+    std::fs::write(&file, after(start, 24 * 30).to_string()).unwrap();
+    until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+    app.shutdown(Duration::from_secs(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_inside_the_event_is_no_go_two_days_before() {
+    let (mut estate, start) = two_days_before().await;
+    let at = after(start, 1).strftime("%-M %-H * * *").to_string();
+    estate.configuration = estate.configuration.replacen("schedule: \"30 3 * * SUN\", time_zone: America/Vancouver", &format!("schedule: \"{at}\""), 1);
+    let app = estate.exporter();
+    let judgement = until(&app, "the rotation is found", |judgement| red(judgement) == ["RotationHitsEvent"]).await;
+    assert_eq!(judgement.decision, Decision::NoGo);
+    let check = judgement.checks().find(|check| check.name == "RotationHitsEvent").unwrap();
+    assert!(check.lines[0].evidence.contains("database-maintenance") && check.lines[0].evidence.contains("it rotates at "), "{}", check.lines[0].evidence);
+    app.shutdown(Duration::from_secs(1)).await;
+    let away = after(start, -6).strftime("%-M %-H * * *").to_string();
+    estate.configuration = estate.configuration.replacen(&format!("schedule: \"{at}\""), &format!("schedule: \"{away}\""), 1);
+    let app = estate.exporter();
+    until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+    app.shutdown(Duration::from_secs(1)).await;
+}
+
+/// The trap: suspending the rotation keeps it out of the event, and the key of eight hours lapses.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_that_was_suspended_lets_a_short_key_lapse_and_that_is_no_go() {
+    let (mut estate, start) = two_days_before().await;
+    let file = with_key(&mut estate, after(jiff::Timestamp::now(), 24 * 30));
+    estate.lab.estate().set("rotation-not-suspended", true);
+    let app = estate.exporter();
+    until(&app, "it rotates every minute", |judgement| red(judgement) == ["RotationHitsEvent"]).await;
+    // Suspended, as the advice goes, and with the event at hand that is no oversight.
+    estate.lab.estate().set("rotation-forgotten", true);
+    until(&app, "nothing rotates", |judgement| judgement.decision == Decision::Go).await;
+    std::fs::write(&file, after(jiff::Timestamp::now(), 8).to_string()).unwrap();
+    let judgement = until(&app, "the key lapses", |judgement| red(judgement).contains(&"CredentialExpiresBeforeEventEnd".to_owned())).await;
+    assert_eq!(judgement.decision, Decision::NoGo);
+    assert!(!red(&judgement).contains(&"RotationHitsEvent".to_owned()));
+    std::fs::write(&file, after(start, 24 * 30).to_string()).unwrap();
+    until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+    app.shutdown(Duration::from_secs(1)).await;
+}
