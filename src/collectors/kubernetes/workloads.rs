@@ -435,7 +435,7 @@ pub(in crate::collectors) fn cron_jobs(seen: &Snapshot, selector: &str) -> Resul
             return Err(format!("{} is not known", view.source.name));
         }
         if let Some(state) = states().find(|state| state.state() != Some("matched")) {
-            return Err(format!("{}: {}", view.source.name, state.detail.as_deref().or(state.state()).unwrap_or("not seen")));
+            return Err(format!("{}: {}", view.source.name, state.detail.as_deref().or_else(|| state.state()).unwrap_or("not seen")));
         }
     }
     let jobs: Vec<_> = seen
