@@ -97,13 +97,21 @@ async fn a_first_configuration_comes_from_a_kubeconfig_and_names_its_permissions
         }
         roles
     };
-    // The one Secret is named, in its namespace, and nothing can list any.
+    // Secrets are named, each in its namespace, and nothing can list any.
     let (east, london) = (roles("us-east-2"), roles("eu-west-2"));
-    let secrets: Vec<&str> = east.split("---").filter(|part| part.contains("- secrets\n")).collect();
-    let [role] = secrets[..] else { panic!("one role reads a secret: {east}") };
-    assert!(role.contains("kind: Role\n") && role.contains("namespace: coder\n"), "{role}");
-    let rule = role.split("- apiGroups").find(|rule| rule.contains("- secrets\n")).unwrap();
-    assert!(rule.contains("resourceNames:") && rule.contains("- pull\n") && !rule.contains("- list\n") && !rule.contains("- watch\n"), "{rule}");
+    let mut names = Vec::new();
+    for role in east.split("---").filter(|part| part.contains("- secrets\n")) {
+        assert!(role.contains("kind: Role\n") && role.contains("  namespace: "), "{role}");
+        for rule in role.split("- apiGroups").filter(|rule| rule.contains("- secrets\n")) {
+            let (_, named) = rule.split_once("resourceNames:\n").unwrap_or_else(|| panic!("every Secret is named: {rule}"));
+            // The list of names ends where the next key begins.
+            let listed = named.lines().map(str::trim).map_while(|line| line.strip_prefix("- "));
+            names.extend(listed.map(str::to_owned));
+            assert!(!rule.contains("- list\n") && !rule.contains("- watch\n"), "{rule}");
+        }
+    }
+    names.sort();
+    assert_eq!(names, ["gcloud-auth", "llm-key", "pull", "wildcard"]);
     assert!(!london.contains("secrets"), "{london}");
     // With a token of its own the exporter asks kubelets itself, and needs far less for it.
     for part in ["kind: ClusterRole\n", "kind: Role\n", "- nodes/proxy\n", "resourceNames:\n", "- subjectaccessreviews\n", "- nodepools\n"] {

@@ -425,7 +425,16 @@ pub static FAULTS: &[Fault] = &[
         name: "pull-secret-forbidden",
         what: "the pull secret may not be read",
         red: &["CredentialExpiryUnknown"],
-        unknown: &["PullSecretMissing", "ImageNotPullable", "PullSecretExpiring"],
+        unknown: &[
+            "PullSecretMissing",
+            "ImageNotPullable",
+            "PullSecretExpiring",
+            "CredentialMissing",
+            "CredentialInvalid",
+            ENDS[0],
+            ENDS[1],
+            "CredentialTooOld",
+        ],
     },
     Fault {
         name: "pull-secret-encoded-twice",

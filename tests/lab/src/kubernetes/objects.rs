@@ -335,8 +335,7 @@ impl Server {
         }
         for index in 1..=2 {
             let name = format!("workspace-{index}");
-            let mut workspace = workspace(&name, &name, &format!("node-{index}"), &self.estate.started().to_string());
-            workspace["spec"]["containers"][0]["image"] = json!(format!("{}:{}/claude-ws:latest", self.estate.host(), crate::REGISTRIES[1]));
+            let mut workspace = self.workspace(&name, &name, &format!("node-{index}"), &self.estate.started().to_string());
             let limits = &mut workspace["spec"]["containers"][0]["resources"]["limits"];
             if index == 1 && self.estate.has("workspace-without-limit") {
                 limits.as_object_mut().map(|limits| limits.remove("ephemeral-storage"));
@@ -348,7 +347,7 @@ impl Server {
         }
         if self.estate.has("workspace-flaps") {
             for index in 0..5 {
-                all.add("v1/pods", workspace(&format!("flapping-{index}"), "flapping", "node-3", &self.ago("workspace-flaps", 0)));
+                all.add("v1/pods", self.workspace(&format!("flapping-{index}"), "flapping", "node-3", &self.ago("workspace-flaps", 0)));
             }
         }
         if self.estate.has("no-headroom") {
@@ -358,6 +357,15 @@ impl Server {
                 all.add("v1/pods", hog);
             }
         }
+    }
+
+    fn workspace(&self, name: &str, id: &str, node: &str, created: &str) -> Value {
+        let mut pod = pod("coder-ws", name, (NAME, "coder-workspace"), node, created);
+        pod["metadata"]["uid"] = json!(name);
+        pod["spec"]["containers"][0]["image"] = json!(format!("{}:{}/claude-ws:latest", self.estate.host(), crate::REGISTRIES[1]));
+        pod["metadata"]["labels"]["com.coder.workspace.id"] = json!(id);
+        pod["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": "2", "memory": "4Gi", "ephemeral-storage": "10Gi" }, "limits": { "cpu": "4", "memory": "8Gi", "ephemeral-storage": "20Gi" } });
+        pod
     }
 
     /// Pods with one trouble each, in us-east-2.
@@ -617,12 +625,4 @@ fn pod(namespace: &str, name: &str, (label, value): (&str, &str), node: &str, cr
         "status": { "phase": "Running", "startTime": created, "conditions": [{ "type": "PodScheduled", "status": "True" }, { "type": "ContainersReady", "status": "True" }],
             "containerStatuses": [{ "name": "main", "restartCount": 0, "ready": true, "state": { "running": { "startedAt": created } } }] },
     })
-}
-
-fn workspace(name: &str, id: &str, node: &str, created: &str) -> Value {
-    let mut pod = pod("coder-ws", name, (NAME, "coder-workspace"), node, created);
-    pod["metadata"]["uid"] = json!(name);
-    pod["metadata"]["labels"]["com.coder.workspace.id"] = json!(id);
-    pod["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": "2", "memory": "4Gi", "ephemeral-storage": "10Gi" }, "limits": { "cpu": "4", "memory": "8Gi", "ephemeral-storage": "20Gi" } });
-    pod
 }
