@@ -1,6 +1,8 @@
 //! Clusters that change under the exporter: tokens that rotate, permissions that are missing, one
 //! that hangs beside others, and clusters that are found through AWS.
 
+use std::time::Duration;
+
 use readiness_exporter::checklist::{CheckState, Decision};
 
 use crate::common::{Estate, exporter, names, run, until};
@@ -120,4 +122,85 @@ async fn a_first_configuration_comes_from_a_kubeconfig_and_names_its_permissions
     assert!(london.contains("- nodes/stats\n") && !london.contains("nodes/proxy") && !london.contains("subjectaccessreviews"), "{london}");
     let (code, _, error) = run(exporter().args(["config", "rbac", "--cluster", "us-east", "--config.file"]).arg(estate.file()));
     assert!(code == 2 && error.contains("did you mean us-east-2?"), "{error}");
+}
+
+/// The configuration with the clusters of a kubeconfig that a test wrote.
+fn with_kubeconfig(estate: &Estate, change: impl Fn(String) -> String) -> String {
+    let own = std::fs::read_to_string(estate.lab.dir().join("kubeconfig")).unwrap();
+    let file = estate.lab.dir().join("kubeconfig-of-the-test");
+    std::fs::write(&file, change(own)).unwrap();
+    estate.configuration.replace(&format!("{}/kubeconfig\n", estate.lab.dir().display()), &format!("{}\n", file.display()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_of_a_kubeconfig_makes_the_token() {
+    let mut estate = Estate::start().await;
+    let folder = estate.lab.dir().to_owned();
+    let plugin = |token: &str| {
+        let said = serde_json::json!({ "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": { "token": token } });
+        std::fs::write(folder.join("plugin.json"), said.to_string()).unwrap();
+        let file = folder.join("plugin.json");
+        format!("user: {{ exec: {{ apiVersion: client.authentication.k8s.io/v1, command: cat, args: [\"{}\"], interactiveMode: Never }} }}", file.display())
+    };
+    let token = |text: &str| {
+        let (_, rest) = text.split_once("- name: us-west-2\n  user: { token: ").unwrap();
+        rest.split_once(' ').unwrap().0.to_owned()
+    };
+    estate.configuration = with_kubeconfig(&estate, |text| {
+        let own = token(&text);
+        text.replacen(&format!("user: {{ token: {own} }}"), &plugin(&own), 1)
+    });
+    let app = estate.exporter();
+    until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+    app.shutdown(Duration::from_secs(1)).await;
+    // A plugin that is not there is a cluster that cannot be seen.
+    estate.configuration = with_kubeconfig(&estate, |text| {
+        let own = token(&text);
+        text.replacen(&format!("user: {{ token: {own} }}"), &plugin(&own).replace("command: cat", "command: no-such-plugin"), 1)
+    });
+    let app = estate.exporter();
+    let judgement = until(&app, "us-west-2 is unknown", |judgement| names(judgement, &[CheckState::Unknown]).contains(&"NodeNotReady".to_owned())).await;
+    assert_ne!(judgement.decision, Decision::Go);
+    app.shutdown(Duration::from_secs(1)).await;
+}
+
+/// A proxy that opens tunnels, and counts them.
+async fn tunnels(address: std::net::SocketAddr) -> std::sync::Arc<std::sync::atomic::AtomicUsize> {
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
+    let count = std::sync::Arc::<std::sync::atomic::AtomicUsize>::default();
+    let (listener, opened) = (tokio::net::TcpListener::bind(address).await.unwrap(), std::sync::Arc::clone(&count));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let opened = std::sync::Arc::clone(&opened);
+            tokio::spawn(async move {
+                let mut stream = tokio::io::BufReader::new(stream);
+                let mut first = String::new();
+                stream.read_line(&mut first).await.ok()?;
+                let mut line = String::new();
+                while stream.read_line(&mut line).await.ok()? > 2 {
+                    line.clear();
+                }
+                let target = first.strip_prefix("CONNECT ")?.split(' ').next()?;
+                let mut onward = tokio::net::TcpStream::connect(target).await.ok()?;
+                opened.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.ok()?;
+                tokio::io::copy_bidirectional(&mut stream, &mut onward).await.ok()
+            });
+        }
+    });
+    count
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_can_be_behind_a_proxy() {
+    let mut estate = Estate::start().await;
+    let address = format!("{}:3128", estate.lab.host());
+    let opened = tunnels(address.parse().unwrap()).await;
+    let london = "  - name: eu-west-2\n";
+    assert!(estate.configuration.contains(london));
+    estate.configuration = estate.configuration.replacen(london, &format!("{london}    proxy: http://{address}\n"), 1);
+    let app = estate.exporter();
+    until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+    assert!(opened.load(std::sync::atomic::Ordering::SeqCst) > 0, "it went through the proxy");
+    app.shutdown(Duration::from_secs(1)).await;
 }

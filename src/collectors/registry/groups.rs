@@ -148,7 +148,7 @@ impl ImageGroup {
         for place in [first, &self.upstream].into_iter().chain(&self.mirrors) {
             match place.registry.content(&place.reference.repository, digest).await {
                 Ok(content) => return Ok(content),
-                // That one registry does not have it is a better answer than that another is silent.
+                // A registry that is silent may have it, which says more than that another does not.
                 Err(error) if last.class == ErrorClass::NotFound || error.class != ErrorClass::NotFound => last = error,
                 Err(_) => {}
             }
@@ -163,7 +163,11 @@ impl ImageGroup {
             match kubernetes::running_containers(seen, cluster, selector) {
                 Err(why) => own.unseen = Some(format!("{selector}: {why}")),
                 Ok(containers) => {
-                    for container in containers.iter().filter(|container| self.means(container.name, container.image)) {
+                    let mut meant = containers.iter().filter(|container| self.means(container.name, container.image)).peekable();
+                    if meant.peek().is_none() {
+                        own.unseen = Some(format!("{selector}: no container of this image is known to run"));
+                    }
+                    for container in meant {
                         own.asked_for.insert(container.image.to_owned());
                         match &container.running {
                             Running::Unknown => own.starting = true,
