@@ -56,7 +56,8 @@ impl ApiServer {
         let host = format!("127.{}.{}.250", fastrand::u8(2..250), fastrand::u8(1..250));
         let authority = Authority::new("Real Root").unwrap();
         let (certificate, key) = authority.issue_pem(&Leaf::good(&[&host])).unwrap();
-        for (name, text) in [("ca.pem", authority.pem()), ("tls.crt", certificate), ("tls.key", key)] {
+        let (user, user_key) = authority.issue_pem(&Leaf::good(&["cert-user"])).unwrap();
+        for (name, text) in [("ca.pem", authority.pem()), ("tls.crt", certificate), ("tls.key", key), ("user.crt", user), ("user.key", user_key)] {
             std::fs::write(file(name), text).unwrap();
         }
         std::fs::write(file("tokens.csv"), format!("{ADMIN},admin,1,\"system:masters\"\n{READER},reader,2\n")).unwrap();
@@ -77,6 +78,7 @@ impl ApiServer {
             format!("--service-account-key-file={}", file("tls.crt")),
             format!("--service-account-signing-key-file={}", file("tls.key")),
             format!("--service-account-issuer=https://{host}:6443"),
+            format!("--client-ca-file={}", file("ca.pem")),
             "--authorization-mode=RBAC".to_owned(),
             "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
             "--endpoint-reconciler-type=none".to_owned(),
@@ -217,5 +219,37 @@ async fn a_real_api_server_is_seen_with_just_the_permissions_that_were_generated
     let running = json!({ "status": { "phase": "Running", "containerStatuses": [{ "name": "main", "image": "example", "imageID": "example@sha256:1", "ready": true, "restartCount": 0, "state": { "running": {}, "waiting": null } }] } });
     server.patch("/api/v1/namespaces/coder/pods/p1/status", &running).await;
     until_state(&app, "ImagePullFailing", CheckState::Pass).await;
+    app.shutdown(Duration::from_secs(1)).await;
+}
+
+#[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_certificate_is_an_identity_like_any_other() {
+    let Some(assets) = assets() else {
+        eprintln!("KUBEBUILDER_ASSETS is not set: no client certificate was shown to a real API server");
+        return;
+    };
+    let server = ApiServer::start(&assets).await;
+    server.create("/api/v1/nodes", &json!({ "metadata": { "name": "n1" } })).await;
+    let file = |name: &str| server.folder.path().join(name).display().to_string();
+    let kubeconfig = json!({ "apiVersion": "v1", "kind": "Config", "current-context": "real",
+        "clusters": [{ "name": "real", "cluster": { "server": server.url, "certificate-authority": file("ca.pem") } }],
+        "users": [{ "name": "user", "user": { "client-certificate": file("user.crt"), "client-key": file("user.key") } }],
+        "contexts": [{ "name": "real", "context": { "cluster": "real", "user": "user" } }] });
+    std::fs::write(file("kubeconfig"), kubeconfig.to_string()).unwrap();
+    let text = format!(
+        "clusters: [{{ name: real, kubeconfig: {} }}]\ncollectors: {{ kubernetes: {{ interval: 1s, timeout: 1s, storage: {{ via: off }}, usage: {{ enabled: false }} }} }}\n",
+        file("kubeconfig")
+    );
+    let path = server.folder.path().join("readiness.yaml");
+    std::fs::write(&path, text).unwrap();
+    let app = App::start(config::load(&path).unwrap_or_else(|error| panic!("{error}")), Some(path), false).unwrap();
+    tokio::spawn(std::sync::Arc::clone(&app).keep_judging());
+    // It is known, and may do nothing yet.
+    until(&app, "readiness_permission_missing{cluster=\"real\",verb=\"list and watch\",resource=\"nodes\"} 1\n").await;
+    let binding = json!({ "metadata": { "name": "cert-user" }, "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin" },
+        "subjects": [{ "kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "cert-user" }] });
+    server.create("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", &binding).await;
+    until(&app, "readiness_node_schedulable{cluster=\"real\",node=\"n1\"} 1\n").await;
     app.shutdown(Duration::from_secs(1)).await;
 }
