@@ -16,8 +16,8 @@ use crate::collectors;
 use crate::config::{self, LoadError, Loaded};
 use crate::driver::Driver;
 use crate::event::{self, Occurrence, Schedule};
-use crate::metric::{Family, Sample, write_family};
-use crate::snapshot::{Snapshot, Store};
+use crate::metric::{Family, Sample, write_header};
+use crate::snapshot::{Facts, Snapshot, Store};
 use crate::verdict;
 
 /// How long after a change the judge waits for more of them: with hundreds of sources something
@@ -270,20 +270,20 @@ impl App {
 
 /// A snapshot and further samples in the text exposition format, families in order of their names.
 pub fn facts(snapshot: &Snapshot, own: Vec<Sample>) -> String {
-    let mut own = own;
-    own.extend(snapshot.views.iter().flat_map(crate::snapshot::View::self_samples));
-    own.sort_by_key(|sample| sample.family.name);
-    let mut families: BTreeMap<&str, (&Family, Vec<&[Sample]>)> = BTreeMap::new();
-    let seen = snapshot.views.iter().flat_map(|view| view.facts.iter()).flat_map(|facts| facts.families());
-    let about = own.chunk_by(|a, b| std::ptr::eq(a.family, b.family)).map(|run| (run[0].family, run));
-    for (family, run) in seen.chain(about) {
-        families.entry(family.name).or_insert_with(|| (family, Vec::new())).1.push(run);
+    let own: Facts = own.into_iter().chain(snapshot.views.iter().flat_map(crate::snapshot::View::self_samples)).collect::<Vec<_>>().into();
+    let mut families: BTreeMap<&str, (&Family, Vec<&str>)> = BTreeMap::new();
+    for facts in snapshot.views.iter().flat_map(|view| view.facts.iter()).map(AsRef::as_ref).chain([&own]) {
+        for (family, _) in facts.families() {
+            families.entry(family.name).or_insert_with(|| (family, Vec::new())).1.push(facts.text_of(family.name));
+        }
     }
-    let series = |family: &Family, runs: &[&[Sample]]| family.states.len().max(1) * runs.iter().map(|run| run.len()).sum::<usize>();
-    let count: usize = families.values().map(|(family, runs)| series(family, runs)).sum();
-    let mut text = String::with_capacity(count * 128 + 4096);
-    for (family, runs) in families.into_values() {
-        write_family(&mut text, family, runs.into_iter().flatten());
+    let size: usize = families.values().flat_map(|(_, texts)| texts).map(|text| text.len()).sum();
+    let mut text = String::with_capacity(size + families.len() * 512 + 4096);
+    for (family, texts) in families.into_values() {
+        write_header(&mut text, family);
+        for own in texts {
+            text.push_str(own);
+        }
     }
     text
 }

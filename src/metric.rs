@@ -168,9 +168,19 @@ impl Sample {
 /// pairs first; `benches/exposition.rs` holds the figures of both.
 /// Format: <https://prometheus.io/docs/instrumenting/exposition_formats/>
 pub fn write_family<'a>(out: &mut String, family: &Family, samples: impl Iterator<Item = &'a Sample>) {
+    write_header(out, family);
+    write_samples(out, family, samples);
+}
+
+/// What stands before the samples of a family.
+pub fn write_header(out: &mut String, family: &Family) {
     let _ = writeln!(out, "# HELP {} {}", family.name, escape_help(family.help));
     let kind = if family.name.ends_with("_total") { "counter" } else { "gauge" };
     let _ = writeln!(out, "# TYPE {} {kind}", family.name);
+}
+
+/// Samples of a family, without what stands before them.
+pub fn write_samples<'a>(out: &mut String, family: &Family, samples: impl Iterator<Item = &'a Sample>) {
     for sample in samples {
         if family.states.is_empty() {
             write_series(out, sample, None, sample.value);
