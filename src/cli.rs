@@ -340,8 +340,9 @@ fn log(flags: &Serve, quiet: bool) {
     let level = match flags.log_level {
         // A one-shot command prints what a person reads; the log stays silent unless asked for.
         Level::Info | Level::Warn if quiet => "off",
-        Level::Error => "error",
-        Level::Warn => "warn",
+        // What the client says about a broken connection is said better by the look that failed.
+        Level::Error => "error,kube_client=off,kube_runtime=off",
+        Level::Warn => "warn,kube_client=off,kube_runtime=off",
         Level::Info => "info,kube=warn,kube_client=off,kube_runtime=off,tower=warn,hyper_util=warn",
         Level::Debug => "debug",
     };
