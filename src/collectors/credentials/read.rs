@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
-use kube::Api;
 use zeroize::Zeroizing;
 
 use super::config::{Place, SecretKey};
-use crate::collectors::kubernetes::Link;
+use crate::collectors::kubernetes::{self, Link};
 use crate::config::SecretRef;
 use crate::snapshot::{CollectError, ErrorClass};
 
@@ -66,16 +65,8 @@ fn file(path: &std::path::Path) -> Result<Content, Unread> {
 async fn secret(place: &SecretKey, link: &Link, timeout: Duration) -> Result<Content, Unread> {
     let SecretKey { cluster, namespace, name, key, keys } = place;
     let what = format!("get secret {namespace}/{name} of {cluster}");
-    let failed = |class: ErrorClass, why: &str| Unread::Failed(CollectError::new(class, format!("{what}: {why}")));
-    let secrets: Api<KubernetesSecret> = Api::namespaced(link.client().await.map_err(Unread::Failed)?, namespace);
-    let mut found = match tokio::time::timeout(timeout, secrets.get_opt(name)).await {
-        Err(_) => return Err(failed(ErrorClass::Timeout, &format!("no answer within {}", crate::config::Span(timeout)))),
-        Ok(Ok(Some(secret))) => secret,
-        Ok(Ok(None)) => return Err(Unread::Absent(format!("{what}: it does not exist"))),
-        Ok(Err(kube::Error::Api(status))) => return Err(failed(ErrorClass::of_status(status.code), &format!("status {}", status.code))),
-        // Not the client's words, which may quote what it could not read.
-        Ok(Err(_)) => return Err(failed(ErrorClass::Unreachable, "the API server does not answer as it should")),
-    };
+    let found = kubernetes::secret(link, namespace, name, &what, timeout).await.map_err(Unread::Failed)?;
+    let mut found = found.ok_or_else(|| Unread::Absent(format!("{what}: it does not exist")))?;
     let changed = data_changed(&found);
     let data = found.data.take().unwrap_or_default();
     let mut data: std::collections::BTreeMap<String, Zeroizing<Vec<u8>>> = data.into_iter().map(|(key, value)| (key, Zeroizing::new(value.0))).collect();

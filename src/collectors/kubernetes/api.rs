@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use kube::Client;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::clock::Clock;
+use super::connect::Link;
 use crate::net;
 use crate::snapshot::{CollectError, ErrorClass};
 
@@ -75,6 +77,18 @@ fn late(what: &str, timeout: Duration) -> CollectError {
 #[derive(Deserialize)]
 pub(super) struct List<T> {
     pub(super) items: Vec<T>,
+}
+
+/// A Secret by its name; `None` when there is none.
+pub(in crate::collectors) async fn secret(link: &Link, namespace: &str, name: &str, what: &str, timeout: Duration) -> Result<Option<Secret>, CollectError> {
+    let secrets: Api<Secret> = Api::namespaced(link.client().await?, namespace);
+    match tokio::time::timeout(timeout, secrets.get_opt(name)).await {
+        Err(_) => Err(late(what, timeout)),
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(kube::Error::Api(status))) => Err(status_error(what, &status)),
+        // Not the client's words, which may quote what it could not read.
+        Ok(Err(_)) => Err(CollectError::new(ErrorClass::Unreachable, format!("{what}: the API server does not answer as it should"))),
+    }
 }
 
 /// The class and the words of an error of the client.

@@ -40,6 +40,7 @@ mod workspaces;
 
 use std::sync::Arc;
 
+pub(in crate::collectors) use api::secret;
 pub use config::{
     Access, Backups, Capacity, ClientVersion, ClusterConfig, Config, Eks, GpuOperator, Karpenter, NodeClasses, NodeGroup, ObjectRef, PoolTemplate, Prometheus,
     Range, Reach, ReplicaBand, Selector, ServiceRef, Storage, Usage, WorkloadKind, WorkspaceSelector,
@@ -48,6 +49,7 @@ pub(in crate::collectors) use connect::Link;
 pub(in crate::collectors) use replicas::running_containers;
 pub use services::load_balancers;
 pub(in crate::collectors) use workloads::{cron_jobs, rolls_out};
+pub(in crate::collectors) use workspaces::images as workspace_images;
 
 use crate::config::Span;
 use crate::driver::{Form, Task};
@@ -82,11 +84,6 @@ pub static FAMILIES: &[&[&Family]] = &[
     backups::FAMILIES,
     reviews::FAMILIES,
 ];
-
-/// The family that names the images of workspaces.
-pub(in crate::collectors) fn workspace_images() -> &'static str {
-    workspaces::IMAGES.0.name
-}
 
 /// The tasks of every cluster.
 pub fn tasks(config: &Config, clusters: &[ClusterConfig], schedules: &[Schedule]) -> Vec<Task> {

@@ -1,6 +1,6 @@
 //! Workspaces: pods that a person works in, told from others by namespace and labels.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
@@ -9,8 +9,9 @@ use super::ledger::Ledger;
 use super::objects::Place;
 use super::pod::Pod;
 use super::resources::named;
-use super::sight::seen;
+use super::sight::{STATES, seen};
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+use crate::snapshot::Snapshot;
 
 const COVERAGE: Coverage = seen(&["Pod"]);
 
@@ -43,7 +44,7 @@ static STARTS: Gauge<2> = gauge(
 )
 .covered_by(COVERAGE);
 
-pub(in crate::collectors) static IMAGES: Gauge<3> = gauge(
+static IMAGES: Gauge<3> = gauge(
     "readiness_workspace_image_containers",
     Unit::Number,
     &["cluster", "selector", "image"],
@@ -162,6 +163,18 @@ impl Workspaces {
             samples.push(STARTS.sample([&*place.cluster, &selector.name], most as f64));
         }
     }
+}
+
+/// The images of all workspaces, or why they are not all known: what one cluster shows says nothing
+/// about another whose pods cannot be seen.
+pub(in crate::collectors) fn images(seen: &Snapshot) -> Result<BTreeSet<String>, String> {
+    for view in seen.views.iter().filter(|view| view.source.emits.contains(&IMAGES.0.name)) {
+        let pods = view.of(STATES).find(|state| state.label("kind") == Some("Pod"));
+        if !view.fresh || !pods.is_some_and(|state| matches!(state.state(), Some("matched" | "empty"))) {
+            return Err(format!("the pods of {} are not known", view.source.name));
+        }
+    }
+    Ok(seen.samples_of(IMAGES.0.name).filter_map(|sample| sample.label("image")).map(str::to_owned).collect())
 }
 
 /// Families about workspaces.

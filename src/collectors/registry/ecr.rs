@@ -4,7 +4,6 @@
 //! index or an attestation.
 //! Source: <https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_DescribeImages.html>
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use tokio::sync::{OnceCell, Semaphore};
 
 use super::digest::Digest;
 use super::manifest::{LARGEST, MEDIA_TYPES, Manifest};
+use super::registries::Tag;
 use crate::aws;
 use crate::snapshot::{CollectError, ErrorClass};
 
@@ -31,17 +31,6 @@ pub(super) struct Ecr {
     timeout: Duration,
     slots: Semaphore,
     calls: AtomicU64,
-}
-
-/// What ECR knows about a tag.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Described {
-    pub(super) digest: Digest,
-    pub(super) media_type: String,
-    /// Unix seconds. Tagging an old image again does not change it.
-    pub(super) pushed: Option<i64>,
-    /// Findings of the last scan by severity; `None` when there was none.
-    pub(super) findings: Option<BTreeMap<String, i32>>,
 }
 
 /// `123456789012.dkr.ecr.us-east-2.amazonaws.com` as account and region.
@@ -81,7 +70,7 @@ impl Ecr {
     }
 
     /// Which digest a tag names.
-    pub(super) async fn describe(&self, repository: &str, tag: &str) -> Result<Described, CollectError> {
+    pub(super) async fn describe(&self, repository: &str, tag: &str) -> Result<Tag, CollectError> {
         let what = format!("describe {repository}:{tag} in {}", self.name);
         let call = self.client().await.describe_images().set_registry_id(self.account.clone()).repository_name(repository);
         let answer = self.within(&what, call.image_ids(ImageIdentifier::builder().image_tag(tag).build()).send()).await?;
@@ -90,7 +79,7 @@ impl Ecr {
         let digest = detail.image_digest().and_then(Digest::parse).ok_or_else(malformed)?;
         let counts = detail.image_scan_findings_summary().and_then(|summary| summary.finding_severity_counts());
         let findings = counts.map(|counts| counts.iter().map(|(severity, count)| (severity.as_str().to_lowercase(), *count)).collect());
-        Ok(Described {
+        Ok(Tag {
             digest,
             media_type: detail.image_manifest_media_type().unwrap_or_default().to_owned(),
             pushed: detail.image_pushed_at().map(aws_sdk_ecr::primitives::DateTime::secs),

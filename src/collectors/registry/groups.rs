@@ -145,7 +145,9 @@ impl ImageGroup {
     /// What a digest stands for, wherever it is known: where it was pulled from, upstream, mirrors.
     async fn find(&self, digest: &Digest, first: &Place) -> Found {
         let mut last = CollectError::new(ErrorClass::NotFound, format!("find {digest}: no registry is configured"));
-        for place in [first, &self.upstream].into_iter().chain(&self.mirrors) {
+        let mut asked = BTreeSet::new();
+        let places = [first, &self.upstream].into_iter().chain(&self.mirrors);
+        for place in places.filter(|place| asked.insert(place.reference.name())) {
             match place.registry.content(&place.reference.repository, digest).await {
                 Ok(content) => return Ok(content),
                 // A registry that is silent may have it, which says more than that another does not.

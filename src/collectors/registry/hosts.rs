@@ -10,6 +10,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use super::digest::Digest;
 use super::reference::Reference;
 use super::registries::{Registries, Registry, Tag};
+use crate::collectors::kubernetes;
 use crate::driver::Poll;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
@@ -198,13 +199,8 @@ impl WorkspaceImages {
     }
 
     async fn ask(&self, seen: &Snapshot) -> Result<Observation, CollectError> {
-        let family = crate::collectors::kubernetes::workspace_images();
-        let unseen = seen.views.iter().find(|view| view.source.emits.contains(&family) && !view.fresh);
-        if let Some(view) = unseen {
-            let why = format!("ask for the images of workspaces: those of {} are not known", view.source.name);
-            return Err(CollectError::new(ErrorClass::NotFound, why));
-        }
-        let images: BTreeSet<String> = seen.samples_of(family).filter_map(|sample| sample.label("image")).map(str::to_owned).collect();
+        let images = kubernetes::workspace_images(seen);
+        let images = images.map_err(|why| CollectError::new(ErrorClass::NotFound, format!("ask for the images of workspaces: {why}")))?;
         let count = images.len();
         let asked = images.into_iter().map(|image| self.look_for(image));
         let samples: Vec<_> = futures::stream::iter(asked).buffer_unordered(self.concurrency).collect().await;

@@ -11,7 +11,6 @@ use base64::engine::general_purpose::STANDARD;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
-use kube::Api;
 
 use super::auth::Identity;
 use super::config::PullSecret;
@@ -19,7 +18,7 @@ use super::hosts::absence;
 use super::manifest::Manifest;
 use super::reference::Reference;
 use super::registries::Registries;
-use crate::collectors::kubernetes::Link;
+use crate::collectors::kubernetes::{self, Link};
 use crate::driver::Poll;
 use crate::metric::{Coverage, Family, Gauge, StateSet, Unit, gauge, state_set};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
@@ -161,15 +160,9 @@ pub(super) enum Unread {
 /// Reads the docker config of a pull secret.
 pub(super) async fn read(link: &Link, cluster: &str, namespace: &str, name: &str, timeout: Duration) -> Result<String, Unread> {
     let what = format!("get secret {namespace}/{name} of {cluster}");
-    let failed = |class: ErrorClass, why: &str| Unread::Failed(CollectError::new(class, format!("{what}: {why}")));
-    let secrets: Api<KubernetesSecret> = Api::namespaced(link.client().await.map_err(Unread::Failed)?, namespace);
-    match tokio::time::timeout(timeout, secrets.get_opt(name)).await {
-        Err(_) => Err(failed(ErrorClass::Timeout, &format!("no answer within {}", crate::config::Span(timeout)))),
-        Ok(Ok(Some(secret))) => docker_config(&secret).map_err(Unread::Malformed),
-        Ok(Ok(None)) => Err(Unread::Absent),
-        Ok(Err(kube::Error::Api(status))) => Err(failed(ErrorClass::of_status(status.code), &format!("status {}", status.code))),
-        // Not the client's words, which may quote what it could not read.
-        Ok(Err(_)) => Err(failed(ErrorClass::Unreachable, "the API server does not answer as it should")),
+    match kubernetes::secret(link, namespace, name, &what, timeout).await.map_err(Unread::Failed)? {
+        Some(secret) => docker_config(&secret).map_err(Unread::Malformed),
+        None => Err(Unread::Absent),
     }
 }
 

@@ -31,7 +31,9 @@ const REMEMBERED: usize = 2_000;
 pub(super) struct Tag {
     pub(super) digest: Digest,
     pub(super) media_type: String,
+    /// Unix seconds. Tagging an old image again does not change it.
     pub(super) pushed: Option<i64>,
+    /// Findings of the last scan by severity; `None` when there was none.
     pub(super) findings: Option<BTreeMap<String, i32>>,
 }
 
@@ -236,10 +238,7 @@ impl Registry {
                 let named = client.head(&self.identity().await?, repository, tag).await?;
                 Ok(Tag { digest: named.digest, media_type: named.media_type, pushed: None, findings: None })
             }
-            Backend::Ecr(ecr) => {
-                let found = ecr.describe(repository, tag).await?;
-                Ok(Tag { digest: found.digest, media_type: found.media_type, pushed: found.pushed, findings: found.findings })
-            }
+            Backend::Ecr(ecr) => ecr.describe(repository, tag).await,
         }
     }
 
