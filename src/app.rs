@@ -18,6 +18,7 @@ use crate::driver::Driver;
 use crate::event::{self, Occurrence, Schedule};
 use crate::metric::{Family, Sample, write_header};
 use crate::snapshot::{Facts, Snapshot, Store};
+use crate::state::State;
 use crate::verdict;
 
 /// How long after a change the judge waits for more of them: with hundreds of sources something
@@ -123,6 +124,7 @@ pub struct App {
     path: Option<PathBuf>,
     store: Arc<Store>,
     driver: Mutex<Option<Driver>>,
+    state: ArcSwap<State>,
     active: ArcSwap<Active>,
     judged: ArcSwap<Vec<Judgement>>,
     /// The exporter's counters about itself.
@@ -135,7 +137,8 @@ impl App {
     pub fn start(loaded: Loaded, path: Option<PathBuf>, spread: bool) -> Result<Arc<Self>, StartError> {
         let store = Arc::new(Store::default());
         let mut driver = Driver::new(Arc::clone(&store), spread);
-        driver.apply(collectors::tasks(&loaded).map_err(StartError::Resource)?);
+        let state = Arc::new(State::open(loaded.settings.state_file.clone()));
+        driver.apply(collectors::tasks(&loaded, &state).map_err(StartError::Resource)?);
         let active = Active::new(loaded);
         let judged = active.judge(&store.snapshot(), Timestamp::now(), &BTreeMap::new());
         let telemetry = Telemetry::new()?;
@@ -144,6 +147,7 @@ impl App {
             path,
             store,
             driver: Mutex::new(Some(driver)),
+            state: ArcSwap::new(state),
             active: ArcSwap::from_pointee(active),
             judged: ArcSwap::from_pointee(judged),
             telemetry,
@@ -223,16 +227,21 @@ impl App {
 
     async fn try_reload(&self) -> Result<(), StartError> {
         let path = self.path.clone().ok_or_else(|| StartError::Resource("there is no file to read".to_owned()))?;
-        let (loaded, tasks) = tokio::task::spawn_blocking(move || {
+        let state = self.state.load_full();
+        let (loaded, tasks, state) = tokio::task::spawn_blocking(move || {
             let loaded = config::load(&path)?;
-            let tasks = collectors::tasks(&loaded).map_err(StartError::Resource)?;
-            Ok::<_, StartError>((loaded, tasks))
+            // Two that write the same file would undo what the other remembers.
+            let same = loaded.settings.state_file.as_deref() == state.path();
+            let state = if same { state } else { Arc::new(State::open(loaded.settings.state_file.clone())) };
+            let tasks = collectors::tasks(&loaded, &state).map_err(StartError::Resource)?;
+            Ok::<_, StartError>((loaded, tasks, state))
         })
         .await
         .map_err(|error| StartError::Resource(error.to_string()))??;
         if let Some(driver) = self.driver.lock().await.as_mut() {
             driver.apply(tasks);
         }
+        self.state.store(state);
         self.active.store(Arc::new(Active::new(loaded)));
         Ok(())
     }

@@ -1,8 +1,21 @@
-//! What every caller of AWS shares: where credentials come from, and the words of an error.
+//! What every caller of AWS shares: where credentials come from, how a request is signed for a
+//! service without a client of its own, and the words of an error.
+
+use std::time::{Duration, SystemTime};
 
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::ProvideCredentials as _;
+use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings};
+use aws_sigv4::sign::v4;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::net;
+use crate::snapshot::{CollectError, ErrorClass};
 
 /// The chain of the AWS SDKs without `sso` and processes: environment, profile, web identity, pod
 /// identity, instance; then the role, if one is to be assumed.
@@ -13,6 +26,166 @@ pub(crate) async fn settings(region: &str, role_arn: Option<&str>) -> SdkConfig 
     let Some(role) = role_arn else { return base };
     let assumed = AssumeRoleProvider::builder(role).region(region).session_name("readiness-exporter").configure(&base).build().await;
     base.into_builder().credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(assumed)).build()
+}
+
+/// The identity that the settings lead to.
+pub(crate) async fn identity(settings: &SdkConfig) -> Result<Credentials, String> {
+    let provider = settings.credentials_provider().ok_or("find AWS credentials: there is no provider")?;
+    let found = provider.provide_credentials().await;
+    found.map_err(|error| format!("find AWS credentials: {}", whole_chain(&error)))
+}
+
+/// The domain of a region's partition.
+pub(crate) fn domain(region: &str) -> &'static str {
+    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
+}
+
+/// A request to sign.
+pub(crate) struct Request<'a> {
+    pub(crate) service: &'a str,
+    pub(crate) region: &'a str,
+    pub(crate) method: &'a str,
+    pub(crate) url: &'a str,
+    pub(crate) headers: &'a [(&'a str, &'a str)],
+    pub(crate) body: &'a [u8],
+}
+
+/// What a signature adds to a request.
+pub(crate) struct Signed {
+    /// With the signature, where that goes into the query.
+    pub(crate) url: String,
+    /// Where it goes into headers.
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+/// Signs a request with version 4 of the signature.
+/// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>
+pub(crate) fn sign(identity: Credentials, request: &Request<'_>, settings: SigningSettings) -> Result<Signed, String> {
+    let Request { service, region, method, url, headers, body } = request;
+    let failed = |error: &dyn std::error::Error| format!("sign a request to {service}: {error}");
+    let identity = identity.into();
+    let params = v4::SigningParams::builder().identity(&identity).region(region).name(service).time(SystemTime::now()).settings(settings).build();
+    let params = params.map_err(|error| failed(&error))?.into();
+    let signable = SignableRequest::new(method, *url, headers.iter().copied(), SignableBody::Bytes(body)).map_err(|error| failed(&error))?;
+    let (instructions, _) = aws_sigv4::http_request::sign(signable, &params).map_err(|error| failed(&error))?.into_parts();
+    let mut signed = url::Url::parse(url).map_err(|error| failed(&error))?;
+    for (name, value) in instructions.params() {
+        signed.query_pairs_mut().append_pair(name, value);
+    }
+    let headers = instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    Ok(Signed { url: signed.into(), headers })
+}
+
+/// A call of an SDK within a deadline, with its errors classified.
+pub(crate) async fn within<T, E, R>(what: &str, timeout: Duration, call: impl Future<Output = Result<T, SdkError<E, R>>>) -> Result<T, CollectError>
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    let answer = tokio::time::timeout(timeout, call).await.map_err(|_| late(what, timeout))?;
+    answer.map_err(|error| {
+        let class = match (&error, error.code()) {
+            (_, Some(code)) => class_of(code),
+            (SdkError::TimeoutError(_), _) => ErrorClass::Timeout,
+            (SdkError::DispatchFailure(_), _) => ErrorClass::Unreachable,
+            (SdkError::ConstructionFailure(_), _) => ErrorClass::Local,
+            _ => ErrorClass::Malformed,
+        };
+        let why = error.code().map_or_else(|| whole_chain(&error), str::to_owned);
+        CollectError::new(class, format!("{what}: {why}"))
+    })
+}
+
+pub(crate) fn late(what: &str, timeout: Duration) -> CollectError {
+    CollectError::new(ErrorClass::Timeout, format!("{what}: no answer within {}", crate::config::Span(timeout)))
+}
+
+/// Source: <https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html>, and the errors
+/// of ECR and Secrets Manager.
+fn class_of(code: &str) -> ErrorClass {
+    match code {
+        "RepositoryNotFoundException" | "ImageNotFoundException" | "LayersNotFoundException" | "ResourceNotFoundException" | "NoSuchEntity" => {
+            ErrorClass::NotFound
+        }
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "IncompleteSignature"
+        | "InvalidClientTokenId"
+        | "InvalidSignatureException"
+        | "MissingAuthenticationTokenException"
+        | "SignatureDoesNotMatch"
+        | "UnrecognizedClientException" => ErrorClass::Denied,
+        "LimitExceededException" | "Throttling" | "ThrottlingException" | "TooManyRequestsException" => ErrorClass::Throttled,
+        "InternalFailure" | "InternalServerError" | "InternalServiceError" | "ServerException" | "ServiceFailure" | "ServiceUnavailable" => ErrorClass::Server,
+        _ => ErrorClass::Malformed,
+    }
+}
+
+/// IAM, which is asked in its Query protocol: its SDK is larger than all of this program's others.
+/// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/programming.html>
+pub(crate) struct Iam<'a> {
+    pub(crate) settings: &'a SdkConfig,
+    pub(crate) client: &'a reqwest::Client,
+    pub(crate) timeout: Duration,
+}
+
+/// Answers of IAM that are read are small.
+const LARGEST: usize = 1 << 20;
+
+impl Iam<'_> {
+    /// One action with its parameters; the result is what stands in the answer's only child.
+    pub(crate) async fn ask<T: DeserializeOwned>(&self, action: &str, parameters: &[(&str, &str)]) -> Result<T, CollectError> {
+        let what = format!("ask IAM for {action}");
+        let local = |why: String| CollectError::new(ErrorClass::Local, format!("{what}: {why}"));
+        let (host, region) = self.place();
+        let url = self.settings.endpoint_url().map_or(host, |url| format!("{}/", url.trim_end_matches('/')));
+        let always = [("Action", action), ("Version", "2010-05-08")];
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(always.iter().chain(parameters)).finish();
+        let kind = ("content-type", "application/x-www-form-urlencoded");
+        let request = Request { service: "iam", region, method: "POST", url: &url, headers: &[kind], body: body.as_bytes() };
+        let signed = sign(identity(self.settings).await.map_err(local)?, &request, SigningSettings::default()).map_err(local)?;
+        let request = signed.headers.iter().fold(self.client.post(&url).header(kind.0, kind.1), |request, (name, value)| request.header(name, value));
+        let unreachable = |error: reqwest::Error| CollectError::new(ErrorClass::Unreachable, format!("{what}: {}", net::root_cause(&error.without_url())));
+        let answer = tokio::time::timeout(self.timeout, request.body(body).send()).await.map_err(|_| late(&what, self.timeout))?.map_err(unreachable)?;
+        let status = answer.status();
+        let body = tokio::time::timeout(self.timeout, net::bounded(answer, LARGEST)).await.map_err(|_| late(&what, self.timeout))?;
+        let body = body.map_err(|why| CollectError::new(ErrorClass::Malformed, format!("{what}: {why}")))?;
+        let text = String::from_utf8_lossy(&body);
+        let malformed = || CollectError::new(ErrorClass::Malformed, format!("{what}: status {} and no answer of IAM", status.as_u16()));
+        if !status.is_success() {
+            let refusal: Refusal = quick_xml::de::from_str(&text).map_err(|_| malformed())?;
+            return Err(CollectError::new(class_of(&refusal.error.code), format!("{what}: {}", refusal.error.code)));
+        }
+        quick_xml::de::from_str(&text).map_err(|_| malformed())
+    }
+
+    /// IAM has one place in each partition.
+    /// Source: <https://docs.aws.amazon.com/general/latest/gr/iam-service.html>
+    fn place(&self) -> (String, &'static str) {
+        let region = self.settings.region().map_or("us-east-1", |region| region.as_ref());
+        let (host, region) = if region.starts_with("cn-") {
+            ("iam.cn-north-1.amazonaws.com.cn", "cn-north-1")
+        } else if region.starts_with("us-gov-") {
+            ("iam.us-gov.amazonaws.com", "us-gov-west-1")
+        } else {
+            ("iam.amazonaws.com", "us-east-1")
+        };
+        (format!("https://{host}/"), region)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Refusal {
+    error: RefusalError,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RefusalError {
+    code: String,
 }
 
 /// An error with all of its causes: alone it says only that a provider or a call failed.

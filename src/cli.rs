@@ -3,6 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
@@ -12,6 +13,7 @@ use crate::app::App;
 use crate::checklist::Decision;
 use crate::collectors::{self, kubernetes};
 use crate::config::{self, Loaded};
+use crate::state::State;
 use crate::{generate, report, web};
 
 /// Time for open requests and collectors to end.
@@ -144,7 +146,7 @@ pub fn main() -> ExitCode {
         None | Some(Command::Serve) => with_config(&cli.serve, |loaded| runtime(serve(&cli.serve, loaded))),
         Some(Command::Check(check)) => with_config(&cli.serve, |loaded| runtime(check_once(check, loaded))),
         Some(Command::Generate(generate)) => generate_files(&generate, &cli.serve),
-        Some(Command::Config(Configuration::Check)) => with_config(&cli.serve, |loaded| match collectors::tasks(&loaded) {
+        Some(Command::Config(Configuration::Check)) => with_config(&cli.serve, |loaded| match collectors::tasks(&loaded, &Arc::new(State::open(None))) {
             Ok(tasks) => {
                 let checks: usize = loaded.checklists.iter().map(|checklist| checklist.checks().count()).sum();
                 print(&format!("{} is good: {} sources, {checks} checks\n", cli.serve.config_file.display(), tasks.len()));
@@ -236,8 +238,8 @@ async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
     if let Ok(address) = listener.address() {
         tracing::info!(%address, config = %flags.config_file.display(), "listening");
     }
-    let judging = tokio::spawn(std::sync::Arc::clone(&app).keep_judging());
-    let reloading = tokio::spawn(reload_on_hangup(std::sync::Arc::clone(&app), hangups));
+    let judging = tokio::spawn(Arc::clone(&app).keep_judging());
+    let reloading = tokio::spawn(reload_on_hangup(Arc::clone(&app), hangups));
     // A judge that died would leave an old verdict standing, so the process ends with it.
     let mut code = ExitCode::SUCCESS;
     let stop = async {
@@ -249,14 +251,14 @@ async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
             }
         }
     };
-    web::serve(listener, std::sync::Arc::clone(&app), stop, GRACE / 2).await;
+    web::serve(listener, Arc::clone(&app), stop, GRACE / 2).await;
     reloading.abort();
     app.shutdown(GRACE / 2).await;
     tracing::info!("stopped");
     code
 }
 
-async fn reload_on_hangup(app: std::sync::Arc<App>, mut hangups: Signal) {
+async fn reload_on_hangup(app: Arc<App>, mut hangups: Signal) {
     while hangups.recv().await.is_some() {
         // The outcome is logged and shown in a metric.
         let _ = app.reload().await;

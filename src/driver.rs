@@ -152,7 +152,7 @@ async fn run(store: Arc<Store>, task: Task, spread: bool, cancel: CancellationTo
         }
         wait_for(&store, task.after, task.timeout).await;
         match task.form {
-            Form::Poll(poll) => run_poll(&store, &task.source, task.timeout, !task.after.is_empty(), poll).await,
+            Form::Poll(poll) => run_poll(&store, &task.source, task.timeout, !task.after.is_empty(), spread, poll).await,
             Form::Watch(watch) => run_watch(&store, &task.source, task.timeout, watch).await,
         }
     };
@@ -174,9 +174,12 @@ async fn wait_for(store: &Store, collectors: &[&str], at_most: Duration) {
     let _ = tokio::time::timeout(at_most, all_tried).await;
 }
 
-async fn run_poll(store: &Store, source: &Source, timeout: Duration, reads_others: bool, mut poll: Box<dyn Poll>) {
+async fn run_poll(store: &Store, source: &Source, timeout: Duration, reads_others: bool, spread: bool, mut poll: Box<dyn Poll>) {
     let mut due = Instant::now();
     let mut overloads = 0;
+    // First looks come at once, for a verdict; the second ones come early, each at another time, so
+    // that from then on thousands of sources are spread over their interval.
+    let mut early = if spread { 0.5 + fastrand::f64() / 2.0 } else { 1.0 };
     loop {
         tokio::time::sleep_until(due).await;
         let started = Instant::now();
@@ -185,7 +188,10 @@ async fn run_poll(store: &Store, source: &Source, timeout: Duration, reads_other
         let outcome = guarded(timeout, poll.look(&seen)).await;
         let mut delay = source.interval;
         match &outcome {
-            Ok(_) => overloads = 0,
+            Ok(_) => {
+                overloads = 0;
+                delay = delay.mul_f64(std::mem::replace(&mut early, 1.0));
+            }
             Err(error) => {
                 log_failure(source.collector, &source.name, error);
                 delay = delay.max(backoff(error, source.interval, &mut overloads));

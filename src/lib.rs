@@ -17,5 +17,6 @@ pub mod metric;
 pub mod net;
 pub mod report;
 pub mod snapshot;
+pub mod state;
 pub mod verdict;
 pub mod web;

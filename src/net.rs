@@ -52,6 +52,18 @@ pub fn certificates_of(file: &Path) -> Result<Vec<CertificateDer<'static>>, Stri
     if found.is_empty() { Err(failed("holds no certificate".to_owned())) } else { Ok(found) }
 }
 
+/// The body of an answer, unless it is larger than `most` bytes. Errors hold no word of it.
+pub async fn bounded(mut answer: reqwest::Response, most: usize) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| format!("read the answer: {}", root_cause(&error.without_url())))? {
+        if body.len() + chunk.len() > most {
+            return Err(format!("the answer is larger than {} MiB", most >> 20));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
 /// How names of targets become addresses.
 #[derive(Clone)]
 pub enum Lookup {

@@ -9,15 +9,20 @@ pub mod credentials;
 pub mod dns;
 pub mod http;
 pub mod kubernetes;
+pub mod memory;
 pub mod registry;
 pub mod rotations;
+pub mod secrets_manager;
 pub mod tls;
+
+use std::sync::Arc;
 
 use crate::config::Loaded;
 use crate::config::validate::did_you_mean;
 use crate::driver::Task;
 use crate::event::Schedule;
 use crate::metric::Family;
+use crate::state::State;
 
 /// A collector's name and the families that only it fills.
 #[derive(Debug)]
@@ -42,8 +47,10 @@ pub static COLLECTORS: &[Collector] = &[
     Collector { name: dns::NAME, families: &[dns::FAMILIES] },
     Collector { name: http::NAME, families: &[http::FAMILIES] },
     Collector { name: kubernetes::NAME, families: kubernetes::FAMILIES },
+    Collector { name: memory::NAME, families: &[memory::FAMILIES] },
     Collector { name: registry::NAME, families: registry::FAMILIES },
     Collector { name: rotations::NAME, families: &[rotations::FAMILIES] },
+    Collector { name: secrets_manager::NAME, families: &[secrets_manager::FAMILIES] },
     Collector { name: tls::NAME, families: &[tls::FAMILIES] },
 ];
 
@@ -63,9 +70,9 @@ pub fn owner(name: &str) -> &'static str {
 }
 
 /// What is on, as tasks for the driver. Fails when a file that the configuration names cannot be used.
-pub fn tasks(loaded: &Loaded) -> Result<Vec<Task>, String> {
+pub fn tasks(loaded: &Loaded, state: &Arc<State>) -> Result<Vec<Task>, String> {
     // No `..`: a new section that nobody wires must not compile.
-    let crate::config::CollectorsConfig { http, tls, dns, kubernetes, registry, credentials, rotations } = &loaded.settings.collectors;
+    let crate::config::CollectorsConfig { http, tls, dns, kubernetes, registry, credentials, secrets_manager, rotations } = &loaded.settings.collectors;
     let mut tasks = Vec::new();
     if let Some(config) = &loaded.settings.attestations {
         tasks.push(attestations::task(config));
@@ -86,11 +93,16 @@ pub fn tasks(loaded: &Loaded) -> Result<Vec<Task>, String> {
     if let Some(config) = registry {
         tasks.extend(registry::tasks(config, kubernetes.as_ref(), &loaded.settings.clusters)?);
     }
+    let compared = rotations.iter().flat_map(rotations::Config::compared).collect();
     if let Some(config) = credentials {
-        tasks.extend(credentials::tasks(config, &loaded.settings.clusters)?);
+        tasks.extend(credentials::tasks(config, &loaded.settings.clusters, &compared)?);
+    }
+    if let Some(config) = secrets_manager {
+        tasks.extend(secrets_manager::tasks(config));
     }
     if let Some(config) = rotations {
-        tasks.extend(rotations::tasks(config, &schedules));
+        tasks.extend(rotations::tasks(config, &schedules, state));
     }
+    tasks.extend(memory::task(state));
     Ok(tasks)
 }

@@ -17,7 +17,7 @@ pub use load::{ENV_PREFIX, LoadError, Loaded, Problem, load, load_str, schema};
 pub use types::{Secret, SecretRef, Span};
 
 use crate::checklist::Override;
-use crate::collectors::{credentials, dns, http, kubernetes, registry, rotations, tls};
+use crate::collectors::{credentials, dns, http, kubernetes, registry, rotations, secrets_manager, tls};
 
 /// The whole configuration file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -32,6 +32,9 @@ pub struct Settings {
     pub attestations: Option<AttestationsConfig>,
     /// Red lines that somebody has taken responsibility for.
     pub waivers: Vec<WaiverConfig>,
+    /// A file that remembers across restarts when things last rotated; without it a restart forgets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_file: Option<PathBuf>,
     /// Kubernetes clusters, by the name that becomes the `cluster` label.
     pub clusters: Vec<kubernetes::ClusterConfig>,
     /// What to look at. A collector that is left out is off, and its checks are not applicable.
@@ -60,6 +63,9 @@ pub struct CollectorsConfig {
     /// Credentials: whether they are there, whether they still work, and when they end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials: Option<credentials::Config>,
+    /// Secrets of AWS Secrets Manager, and how their rotation goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secrets_manager: Option<secrets_manager::Config>,
     /// What rotates, renews or restarts by itself, and whether that hits an event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotations: Option<rotations::Config>,

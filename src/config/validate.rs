@@ -14,7 +14,14 @@ type Problems = Vec<Problem>;
 /// and a missing reference may be a consequence of that, so references are not judged.
 pub(super) fn validate(settings: &Settings, complete: bool, problems: &mut Problems) -> Vec<Checklist> {
     let clusters: BTreeSet<&str> = settings.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
-    let references = References { clusters, services: services(settings), workloads: workloads(settings), credentials: credentials(settings), complete };
+    let references = References {
+        clusters,
+        services: services(settings),
+        workloads: workloads(settings),
+        credentials: credentials(settings),
+        managed_secrets: managed_secrets(settings),
+        complete,
+    };
     let checklists = load_checklists(settings, problems);
     events(settings, &checklists, &references, problems);
     for (index, cluster) in settings.clusters.iter().enumerate() {
@@ -42,6 +49,9 @@ pub(super) fn validate(settings: &Settings, complete: bool, problems: &mut Probl
     if let Some(credentials) = &settings.collectors.credentials {
         credentials.validate("collectors.credentials", &references, problems);
     }
+    if let Some(secrets_manager) = &settings.collectors.secrets_manager {
+        secrets_manager.validate("collectors.secrets_manager", problems);
+    }
     if let Some(rotations) = &settings.collectors.rotations {
         rotations.validate("collectors.rotations", &references, problems);
     }
@@ -58,6 +68,7 @@ pub(crate) struct References<'a> {
     services: BTreeSet<(&'a str, &'a str)>,
     workloads: BTreeSet<&'a str>,
     credentials: BTreeSet<&'a str>,
+    managed_secrets: BTreeSet<&'a str>,
     complete: bool,
 }
 
@@ -91,6 +102,14 @@ impl References<'_> {
         }
     }
 
+    /// The secret of AWS must be looked at.
+    pub(crate) fn managed_secret(&self, path: &str, name: &str, problems: &mut Problems) {
+        if self.complete && !self.managed_secrets.contains(name) {
+            let hint = did_you_mean(name, self.managed_secrets.iter().copied());
+            problems.push(Problem::new(path, format!("must name one of collectors.secrets_manager.secrets{hint}"), quoted(name)));
+        }
+    }
+
     /// The Service must be watched.
     pub(crate) fn service(&self, path: &str, namespace: &str, name: &str, problems: &mut Problems) {
         if self.complete && !self.services.contains(&(namespace, name)) {
@@ -102,6 +121,10 @@ impl References<'_> {
 
 fn credentials(settings: &Settings) -> BTreeSet<&str> {
     settings.collectors.credentials.iter().flat_map(|config| &config.credentials).map(|credential| credential.name.as_str()).collect()
+}
+
+fn managed_secrets(settings: &Settings) -> BTreeSet<&str> {
+    settings.collectors.secrets_manager.iter().flat_map(|config| &config.secrets).map(|secret| secret.name.as_str()).collect()
 }
 
 fn workloads(settings: &Settings) -> BTreeSet<&str> {
@@ -265,12 +288,13 @@ impl Settings {
         let join = |path: &mut PathBuf| *path = base.join(&*path);
         let secret = |reference: &mut SecretRef| reference.file.iter_mut().for_each(join);
         self.checklists.iter_mut().filter_map(|checklist| checklist.file.as_mut()).for_each(join);
+        self.state_file.iter_mut().for_each(join);
         self.attestations.iter_mut().for_each(|attestations| join(&mut attestations.file));
         for kubernetes::ClusterConfig { kubeconfig, ca_file, token, .. } in &mut self.clusters {
             kubeconfig.iter_mut().chain(ca_file).for_each(join);
             token.iter_mut().for_each(secret);
         }
-        let super::CollectorsConfig { http, tls, dns: _, kubernetes, registry, credentials, rotations: _ } = &mut self.collectors;
+        let super::CollectorsConfig { http, tls, dns: _, kubernetes, registry, credentials, secrets_manager: _, rotations: _ } = &mut self.collectors;
         if let Some(http::Config { ca_file, targets, .. }) = http {
             ca_file.iter_mut().for_each(join);
             targets.iter_mut().flat_map(|target| &mut target.headers).filter_map(|header| header.value_from.as_mut()).for_each(secret);
@@ -280,7 +304,10 @@ impl Settings {
         }
         if let Some(credentials) = credentials {
             credentials.ca_file.iter_mut().for_each(join);
-            credentials.credentials.iter_mut().filter_map(|credential| credential.from.file.as_mut()).for_each(join);
+            for credential in &mut credentials.credentials {
+                credential.from.file.iter_mut().for_each(join);
+                credential.password.iter_mut().for_each(secret);
+            }
         }
         for registry in registry.iter_mut().flat_map(|registry| &mut registry.registries) {
             registry.ca_file.iter_mut().chain(&mut registry.docker_config).for_each(join);

@@ -13,7 +13,7 @@ use crate::faults::{CLUSTERS, KARPENTER, NODES, PODS, WORKLOADS, WORKSPACES, fli
 use crate::real_cluster::{ADMIN, ApiServer, assets};
 
 /// Resources in the order in which they can be made, with their kinds.
-const KINDS: [(&str, &str); 24] = [
+const KINDS: [(&str, &str); 25] = [
     ("v1/namespaces", "Namespace"),
     ("v1/nodes", "Node"),
     ("v1/pods", "Pod"),
@@ -33,6 +33,7 @@ const KINDS: [(&str, &str); 24] = [
     ("karpenter.sh/v1/nodeclaims", "NodeClaim"),
     ("karpenter.k8s.aws/v1/ec2nodeclasses", "EC2NodeClass"),
     ("monitoring.coreos.com/v1/prometheuses", "Prometheus"),
+    ("cert-manager.io/v1/certificates", "Certificate"),
     ("nvidia.com/v1/clusterpolicies", "ClusterPolicy"),
     ("velero.io/v1/backups", "Backup"),
     ("velero.io/v1/schedules", "Schedule"),
@@ -40,7 +41,7 @@ const KINDS: [(&str, &str); 24] = [
     ("snapshot.storage.k8s.io/v1/volumesnapshots", "VolumeSnapshot"),
 ];
 /// How many of them come from definitions, the last ones.
-const CUSTOM: usize = 9;
+const CUSTOM: usize = 10;
 
 /// Faults that a real API server does not let happen: it writes the time of creation itself, and
 /// whoever asks it for a version or a review is told the truth.
@@ -89,8 +90,11 @@ impl Bridge {
         for (resource, kind) in &KINDS[KINDS.len() - CUSTOM..] {
             let mut parts = resource.split('/');
             let (group, version, plural) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
-            let scope =
-                if ["prometheuses", "backups", "schedules", "backupstoragelocations", "volumesnapshots"].contains(&plural) { "Namespaced" } else { "Cluster" };
+            let scope = if ["certificates", "prometheuses", "backups", "schedules", "backupstoragelocations", "volumesnapshots"].contains(&plural) {
+                "Namespaced"
+            } else {
+                "Cluster"
+            };
             let schema = json!({ "openAPIV3Schema": { "type": "object", "x-kubernetes-preserve-unknown-fields": true } });
             let definition = json!({ "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": { "name": format!("{plural}.{group}"),
                 // Groups of Kubernetes itself are protected.

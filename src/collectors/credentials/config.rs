@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dates;
 use crate::config::validate::{References, name, pace, quoted, unique};
-use crate::config::{Problem, Span};
+use crate::config::{Problem, SecretRef, Span};
 
 /// Credentials: whether they are there, whether they still work, and when they end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -50,6 +50,63 @@ pub struct Credential {
     /// When it ends, where nothing tells: `2026-12-31`. Where something does, both are compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
+    /// How old it may become, where it never ends by itself; it is then due as if it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<Span>,
+    /// The password of a PKCS#12 file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<SecretRef>,
+    /// Whom to ask about credentials of AWS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<AwsIssuer>,
+    /// The application that a secret of Entra belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entra: Option<EntraApplication>,
+    /// The provisioner key of Coder that the token asks about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisioner: Option<ProvisionerKey>,
+}
+
+/// Whom to ask about credentials of AWS. Needs `iam:GetAccessKeyLastUsed` and `iam:ListAccessKeys`,
+/// or `iam:ListServiceSpecificCredentials` for keys of Bedrock.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AwsIssuer {
+    /// The region, which decides about the partition.
+    pub region: String,
+    /// A role to assume first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<String>,
+    /// The IAM user of a key of Bedrock, where its name does not say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+}
+
+/// An application that is registered with Entra.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EntraApplication {
+    /// The tenant: its identifier or a domain of it.
+    pub tenant: String,
+    /// The identifier of the application (client).
+    pub client_id: String,
+    /// Where tokens are issued, for national clouds.
+    #[serde(default = "default_login")]
+    pub login: String,
+}
+
+fn default_login() -> String {
+    "https://login.microsoftonline.com".to_owned()
+}
+
+/// A provisioner key of Coder, which is asked about with a token that may read it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProvisionerKey {
+    /// The organization.
+    pub organization: String,
+    /// The key's name.
+    pub name: String,
 }
 
 /// What a credential is.
@@ -74,8 +131,22 @@ pub enum Kind {
     Github,
     /// A token of Coder.
     Coder,
+    /// The licence of a Coder deployment, asked for with a token of an owner.
+    CoderLicense,
+    /// A provisioner key of Coder, which never ends; the token asks how old it is.
+    CoderProvisionerKey,
     /// A key of LiteLLM.
     Litellm,
+    /// An access key of AWS, which never ends, or session credentials.
+    AwsAccessKey,
+    /// A key of Bedrock.
+    BedrockApiKey,
+    /// A secret of an application in Entra.
+    EntraAppSecret,
+    /// Certificates in a PKCS#12 file.
+    Pkcs12,
+    /// Certificates in a Java key store.
+    Jks,
     /// A date, or a JSON document with one, such as a licence.
     Date,
     /// Something that does not tell; its end must be declared, or its age is judged.
@@ -95,10 +166,23 @@ impl Kind {
             Self::Gitlab => "gitlab",
             Self::Github => "github",
             Self::Coder => "coder",
+            Self::CoderLicense => "coder_license",
+            Self::CoderProvisionerKey => "coder_provisioner_key",
+            Self::AwsAccessKey => "aws_access_key",
+            Self::BedrockApiKey => "bedrock_api_key",
+            Self::EntraAppSecret => "entra_app_secret",
+            Self::Pkcs12 => "pkcs12",
+            Self::Jks => "jks",
             Self::Litellm => "litellm",
             Self::Date => "date",
             Self::Opaque => "opaque",
         }
+    }
+
+    /// Whether the time of the file or the Secret says how old the credential is. For those whose
+    /// issuer knows, a copy made yesterday says nothing.
+    pub(super) fn age_is_of_its_place(self) -> bool {
+        !matches!(self, Self::AwsAccessKey | Self::BedrockApiKey | Self::CoderProvisionerKey | Self::EntraAppSecret)
     }
 
     /// Whether and where its issuer proves it.
@@ -107,7 +191,8 @@ impl Kind {
             Self::Gitlab => Api::At("https://gitlab.com"),
             Self::Github => Api::At("https://api.github.com"),
             Self::GcpServiceAccount => Api::At("https://www.googleapis.com"),
-            Self::Coder | Self::Litellm => Api::Configured,
+            Self::EntraAppSecret => Api::At("https://graph.microsoft.com"),
+            Self::Coder | Self::CoderLicense | Self::CoderProvisionerKey | Self::Litellm => Api::Configured,
             _ => Api::None,
         }
     }
@@ -137,6 +222,25 @@ pub struct Place {
     /// A Secret of a cluster, read by its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretKey>,
+    /// A secret of AWS Secrets Manager, or a field of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secrets_manager: Option<ManagedSecret>,
+}
+
+/// The value of a secret of AWS Secrets Manager. Needs `secretsmanager:GetSecretValue` for it alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ManagedSecret {
+    /// The region.
+    pub region: String,
+    /// Name or ARN.
+    pub id: String,
+    /// The field of a JSON document that holds the credential; the whole value when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// A role to assume first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<String>,
 }
 
 /// One key of a Kubernetes Secret.
@@ -154,6 +258,9 @@ pub struct SecretKey {
     /// Other keys that must be there as well.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<String>,
+    /// An annotation of the Secret in which somebody wrote when the credential ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub annotation: Option<String>,
 }
 
 impl Config {
@@ -170,10 +277,11 @@ impl Config {
 impl Credential {
     fn validate(&self, path: &str, references: &References<'_>, problems: &mut Vec<Problem>) {
         name(&format!("{path}.name"), &self.name, problems);
-        let places = [self.from.file.is_some(), self.from.env.is_some(), self.from.secret.is_some()];
+        let places = [self.from.file.is_some(), self.from.env.is_some(), self.from.secret.is_some(), self.from.secrets_manager.is_some()];
         if places.iter().filter(|place| **place).count() != 1 {
-            problems.push(Problem::bare(format!("{path}.from"), "must have exactly one of file, env and secret"));
+            problems.push(Problem::bare(format!("{path}.from"), "must have exactly one of file, env, secret and secrets_manager"));
         }
+        self.belongings(path, problems);
         if let Some(secret) = &self.from.secret {
             references.cluster(&format!("{path}.from.secret.cluster"), &secret.cluster, problems);
             for (field, value) in [("namespace", &secret.namespace), ("name", &secret.name), ("key", &secret.key)] {
@@ -193,6 +301,30 @@ impl Credential {
         }
         if let Some(expires) = self.expires.as_ref().filter(|expires| !matches!(dates::read(expires), Some(dates::Ends::At(_)))) {
             problems.push(Problem::new(format!("{path}.expires"), "must be a date such as 2026-12-31", quoted(expires)));
+        }
+    }
+
+    /// What goes with one kind and no other.
+    fn belongings(&self, path: &str, problems: &mut Vec<Problem>) {
+        let of_aws = matches!(self.kind, Kind::AwsAccessKey | Kind::BedrockApiKey);
+        let parts = [
+            ("aws", self.aws.is_some(), of_aws, "must be set for kinds of AWS, and for no other"),
+            ("entra", self.entra.is_some(), self.kind == Kind::EntraAppSecret, "must be set for kind: entra_app_secret, and for no other"),
+            (
+                "provisioner",
+                self.provisioner.is_some(),
+                self.kind == Kind::CoderProvisionerKey,
+                "must be set for kind: coder_provisioner_key, and for no other",
+            ),
+            ("password", self.password.is_some(), self.kind == Kind::Pkcs12, "must be set for kind: pkcs12, and for no other"),
+        ];
+        problems
+            .extend(parts.into_iter().filter(|(_, set, needed, _)| set != needed).map(|(field, _, _, rule)| Problem::bare(format!("{path}.{field}"), rule)));
+        if self.max_age.is_some_and(|age| age.0.is_zero()) {
+            problems.push(Problem::bare(format!("{path}.max_age"), "must be longer than nothing"));
+        }
+        if let Some(entra) = self.entra.as_ref().filter(|entra| !entra.login.starts_with("https://")) {
+            problems.push(Problem::new(format!("{path}.entra.login"), "must be an https URL", quoted(&entra.login)));
         }
     }
 }

@@ -16,6 +16,16 @@ pub(super) enum Ends {
     Never,
 }
 
+impl Ends {
+    /// The moment, if there is one.
+    pub(super) fn at(self) -> Option<i64> {
+        match self {
+            Self::At(at) => Some(at),
+            Self::Never => None,
+        }
+    }
+}
+
 /// Reads a date in any form that issuers use, or says that it cannot: RFC 3339, a date alone (its
 /// first second, UTC), a time with a zone abbreviation or an offset, Unix seconds or milliseconds,
 /// and `9999-12-31` for never.

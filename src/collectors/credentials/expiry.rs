@@ -22,6 +22,8 @@ pub(super) struct Told {
     pub(super) begins: Option<i64>,
     /// Why the end of a part cannot be known.
     pub(super) silent: Option<&'static str>,
+    /// When its issuer made it, in Unix seconds, where the issuer tells.
+    pub(super) created: Option<i64>,
 }
 
 impl Told {
@@ -38,8 +40,23 @@ impl Told {
 
     /// Both together: the earlier end, the later beginning.
     pub(super) fn and(self, other: Self) -> Self {
-        Self { ends: [self.ends, other.ends].into_iter().flatten().min(), begins: self.begins.max(other.begins), silent: self.silent.or(other.silent) }
+        Self {
+            ends: [self.ends, other.ends].into_iter().flatten().min(),
+            begins: self.begins.max(other.begins),
+            silent: self.silent.or(other.silent),
+            created: self.created.max(other.created),
+        }
     }
+}
+
+/// One certificate in DER.
+pub(super) fn certificate(der: &[u8]) -> Result<Told, &'static str> {
+    let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| "it holds something that is no certificate")?;
+    if !rest.is_empty() {
+        return Err("something stands behind its certificate");
+    }
+    let validity = certificate.validity();
+    Ok(Told { ends: Some(validity.not_after.timestamp()), begins: Some(validity.not_before.timestamp()), ..Told::default() })
 }
 
 /// Certificates, in PEM or DER, in any order: a chain is as good as the first of it that ends.
@@ -49,19 +66,11 @@ pub(super) fn certificates(bytes: &[u8]) -> Result<Told, &'static str> {
     if pem.len() > MOST_CERTIFICATES {
         return Err("it holds more than a thousand certificates");
     }
-    let parse = |der: &[u8]| {
-        let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| "it holds something that is no certificate")?;
-        if !rest.is_empty() {
-            return Err("something stands behind its certificate");
-        }
-        let validity = certificate.validity();
-        Ok(Told { ends: Some(validity.not_after.timestamp()), begins: Some(validity.not_before.timestamp()), silent: None })
-    };
     if pem.is_empty() {
         // DER begins with a sequence; anything else was never meant as one.
-        return if bytes.first() == Some(&0x30) { parse(bytes) } else { Err("it holds no certificate") };
+        return if bytes.first() == Some(&0x30) { certificate(bytes) } else { Err("it holds no certificate") };
     }
-    let told: Vec<Told> = pem.iter().map(|der| parse(der)).collect::<Result<_, _>>()?;
+    let told: Vec<Told> = pem.iter().map(|der| certificate(der)).collect::<Result<_, _>>()?;
     Ok(told.into_iter().reduce(Told::and).unwrap_or_default())
 }
 
@@ -86,8 +95,7 @@ pub(super) fn jwt(text: &str) -> Result<Told, &'static str> {
         return Err("it is not signed");
     }
     let claims: Claims = decode(claims).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).ok_or("its claims cannot be read")?;
-    let moment =
-        |value: &serde_json::Value| value.as_i64().or_else(|| dates::of_json(value).and_then(|ends| if let Ends::At(at) = ends { Some(at) } else { None }));
+    let moment = |value: &serde_json::Value| value.as_i64().or_else(|| dates::of_json(value).and_then(Ends::at));
     let mut told = match &claims.exp {
         None | Some(serde_json::Value::Null) => Told::default(),
         Some(exp) => Told { ends: Some(moment(exp).ok_or("its exp is no moment")?), ..Told::default() },
@@ -225,7 +233,7 @@ mod tests {
     fn tokens_tell_their_life_or_why_they_are_none() {
         let good = r#"{"alg":"RS256"}"#;
         for (text, told) in [
-            (token(good, &format!(r#"{{"exp":{NOW},"nbf":5}}"#)), Ok(Told { ends: Some(NOW), begins: Some(5), silent: None })),
+            (token(good, &format!(r#"{{"exp":{NOW},"nbf":5}}"#)), Ok(Told { ends: Some(NOW), begins: Some(5), ..Told::default() })),
             (token(good, &format!(r#"{{"exp":{NOW}.5}}"#)), Ok(Told::of(Ends::At(NOW)))),
             (token(good, "{}"), Ok(Told::default())),
             (token(good, r#"{"exp":null}"#), Ok(Told::default())),

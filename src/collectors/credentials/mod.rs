@@ -3,20 +3,25 @@
 //!
 //! Nothing but these answers leaves this module; content is overwritten as soon as it was read.
 
+mod aws;
 mod config;
 mod dates;
 mod expiry;
+mod keystore;
 mod prove;
 mod read;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
 
 use config::Api;
-pub use config::{Config, Credential, Kind, Place, SecretKey};
+pub use config::{AwsIssuer, Config, Credential, EntraApplication, Kind, ManagedSecret, Place, ProvisionerKey, SecretKey};
 
 use super::kubernetes::{ClusterConfig, Link, Permission};
 use crate::driver::{Form, Poll, Task};
@@ -72,32 +77,81 @@ static DECLARED: StateSet<2> = state_set(
     "Whether the end that the configuration declares is what the credential or its issuer says, to the day.",
 );
 
+static FILE: StateSet<2> = state_set(
+    "readiness_credential_file_state",
+    &["private", "exposed"],
+    &LABELS,
+    "Whether others on this machine may read or write the file of a credential, from its mode.",
+);
+static FINGERPRINT: Gauge<3> = gauge(
+    "readiness_credential_fingerprint_info",
+    Unit::Number,
+    &["credential", "kind", "fingerprint"],
+    "Eight digits of a hash of a credential with salt that only this process knows, for those whose copies are compared; equal while their content is.",
+)
+.covered_by(Coverage { states: STATE.0.name, seen: &["present"], kinds: KINDS, quiet: true });
+
 /// Families of this collector.
-pub static FAMILIES: &[&Family] = &[&STATE.0, &VALID.0, &END.0, &EXPIRY.0, &CHANGED.0, &DECLARED.0];
+pub static FAMILIES: &[&Family] = &[&STATE.0, &VALID.0, &END.0, &EXPIRY.0, &CHANGED.0, &DECLARED.0, &FILE.0, &FINGERPRINT.0];
 
 /// Every kind, since the state set of ends speaks for all of them.
-const KINDS: &[&str] =
-    &["certificate", "jwt", "docker_config", "kubeconfig", "artifactory", "gcp_service_account", "gitlab", "github", "coder", "litellm", "date", "opaque"];
+const KINDS: &[&str] = &[
+    "certificate",
+    "pkcs12",
+    "jks",
+    "jwt",
+    "docker_config",
+    "kubeconfig",
+    "artifactory",
+    "gcp_service_account",
+    "gitlab",
+    "github",
+    "coder",
+    "coder_license",
+    "coder_provisioner_key",
+    "litellm",
+    "aws_access_key",
+    "bedrock_api_key",
+    "entra_app_secret",
+    "date",
+    "opaque",
+];
 
-/// One task for each credential. Fails when a file that the configuration names cannot be used.
-pub fn tasks(config: &Config, clusters: &[ClusterConfig]) -> Result<Vec<Task>, String> {
+/// One task for each credential; `compared` names those whose content is compared with others'.
+/// Fails when a file that the configuration names cannot be used.
+pub fn tasks(config: &Config, clusters: &[ClusterConfig], compared: &BTreeSet<&str>) -> Result<Vec<Task>, String> {
     let roots = config.ca_file.as_deref().map(net::certificates_of).transpose()?.unwrap_or_default();
     let roots: Vec<_> = roots.iter().map(|der| reqwest::Certificate::from_der(der)).collect::<Result<_, _>>().map_err(|error| error.to_string())?;
     // A credential must not follow a redirect to somebody else.
     let client = reqwest::Client::builder().tls_certs_merge(roots).https_only(true).redirect(reqwest::redirect::Policy::none());
     let client = client.build().map_err(|error| format!("make a client for issuers: {error}"))?;
-    Ok(config.credentials.iter().map(|credential| task(config, credential, clusters, &client)).collect())
+    // One connection for all Secrets of a cluster.
+    let links: BTreeMap<&str, Link> = clusters.iter().map(|cluster| (cluster.name.as_str(), Link::new(cluster.clone(), config.timeout.0))).collect();
+    let task = |credential: &Credential| {
+        let cluster = credential.from.secret.as_ref().and_then(|secret| clusters.iter().find(|cluster| cluster.name == secret.cluster));
+        let link = cluster.and_then(|cluster| links.get(cluster.name.as_str()).cloned());
+        let looker = Looker {
+            credential: credential.clone(),
+            compared: compared.contains(credential.name.as_str()),
+            link,
+            client: client.clone(),
+            timeout: config.timeout.0,
+        };
+        task(config, cluster, looker)
+    };
+    Ok(config.credentials.iter().map(task).collect())
 }
 
-fn task(config: &Config, credential: &Credential, clusters: &[ClusterConfig], client: &reqwest::Client) -> Task {
-    let cluster = credential.from.secret.as_ref().and_then(|secret| clusters.iter().find(|cluster| cluster.name == secret.cluster));
+fn task(config: &Config, cluster: Option<&ClusterConfig>, looker: Looker) -> Task {
+    let credential = &looker.credential;
+    let absent = [
+        (!is_dated(credential), CHANGED.0.name),
+        (!is_declared(credential), DECLARED.0.name),
+        (credential.from.file.is_none(), FILE.0.name),
+        (!looker.compared, FINGERPRINT.0.name),
+    ];
     let mut emits: Vec<_> = FAMILIES.iter().map(|family| family.name).collect();
-    if credential.from.env.is_some() {
-        emits.retain(|name| *name != CHANGED.0.name);
-    }
-    if credential.expires.is_none() {
-        emits.retain(|name| *name != DECLARED.0.name);
-    }
+    emits.retain(|name| !absent.contains(&(true, name)));
     let interval = config.interval.0;
     Task {
         source: Source {
@@ -110,23 +164,31 @@ fn task(config: &Config, credential: &Credential, clusters: &[ClusterConfig], cl
             interval,
             keep: interval * 3,
         },
-        fingerprint: format!("{credential:?} {interval:?} {:?} {:?} {cluster:?}", config.timeout, config.ca_file),
+        fingerprint: format!("{credential:?} {interval:?} {:?} {:?} {cluster:?} {}", config.timeout, config.ca_file, looker.compared),
         timeout: config.timeout.0 * 4,
         after: &[],
-        form: Form::Poll(Box::new(Looker {
-            credential: credential.clone(),
-            link: cluster.map(|cluster| Link::new(cluster.clone(), config.timeout.0)),
-            client: client.clone(),
-            timeout: config.timeout.0,
-        })),
+        form: Form::Poll(Box::new(looker)),
     }
+}
+
+/// Whether something tells when it was last changed.
+fn is_dated(credential: &Credential) -> bool {
+    credential.from.env.is_none() || !credential.kind.age_is_of_its_place()
+}
+
+/// Whether somebody wrote down when it ends.
+fn is_declared(credential: &Credential) -> bool {
+    credential.expires.is_some() || credential.from.secret.as_ref().is_some_and(|secret| secret.annotation.is_some())
 }
 
 /// What no configured credential fills, by the key that would.
 fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
-    let declared = config.credentials.iter().any(|credential| credential.expires.is_some());
-    let dated = config.credentials.iter().any(|credential| credential.from.env.is_none());
-    let parts = [(declared, DECLARED.0.name, "credentials[].expires"), (dated, CHANGED.0.name, "credentials[].from.secret")];
+    let any = |has: fn(&Credential) -> bool| config.credentials.iter().any(has);
+    let parts = [
+        (any(is_declared), DECLARED.0.name, "credentials[].expires"),
+        (any(is_dated), CHANGED.0.name, "credentials[].from.secret"),
+        (any(|credential| credential.from.file.is_some()), FILE.0.name, "credentials[].from.file"),
+    ];
     parts.into_iter().filter(|(on, ..)| !on).map(|(_, family, key)| (family, key)).collect()
 }
 
@@ -136,16 +198,24 @@ pub(in crate::collectors) fn last_changed(seen: &Snapshot, credential: &str) -> 
     seen.samples_of(CHANGED.0.name).find(|sample| sample.label("credential") == Some(credential)).map(|sample| sample.value as i64)
 }
 
+/// Hashes of credentials that are compared, by credential; those that are not known are missing.
+pub(in crate::collectors) fn fingerprints(seen: &Snapshot) -> BTreeMap<&str, &str> {
+    let samples = seen.views.iter().flat_map(|view| view.of(FINGERPRINT.0.name));
+    samples.filter_map(|sample| Some((sample.label("credential")?, sample.label("fingerprint")?))).collect()
+}
+
 /// What credentials make this program ask of a cluster: each Secret by its name.
 pub fn permissions(config: &Config, cluster: &str) -> Vec<Permission> {
     let own = config.credentials.iter().filter_map(|credential| credential.from.secret.as_ref()).filter(|secret| secret.cluster == cluster);
-    let named: std::collections::BTreeSet<_> = own.map(|secret| (&secret.namespace, &secret.name)).collect();
+    let named: BTreeSet<_> = own.map(|secret| (&secret.namespace, &secret.name)).collect();
     named.into_iter().map(|(namespace, name)| Permission::to_get_secret(namespace, name)).collect()
 }
 
 /// Looks at one credential.
 struct Looker {
     credential: Credential,
+    /// Whether its content is compared with that of others.
+    compared: bool,
     link: Option<Link>,
     client: reqwest::Client,
     timeout: Duration,
@@ -190,35 +260,60 @@ impl Looker {
     /// Whether it works, and what it or its issuer tells.
     async fn examine(&self, content: &Content) -> (Works, Told) {
         let api = match (&self.credential.api, self.credential.kind.api()) {
-            (Some(api), _) => api.as_str(),
-            (None, Api::At(api)) => api,
-            (None, Api::None | Api::Configured) => {
-                return match self.parse(&content.bytes) {
-                    Ok(told) => (Works::Unproven, told),
-                    Err(why) => (Works::No(why.to_owned()), Told::silent("what is there cannot be read")),
-                };
+            (Some(api), _) => Some(api.as_str()),
+            (None, Api::At(api)) => Some(api),
+            (None, Api::None | Api::Configured) => None,
+        };
+        let unreadable = |why: String| (Works::No(why), Told::silent("what is there cannot be read"));
+        if api.is_none() && self.credential.aws.is_none() {
+            return self.parse(&content.bytes).map_or_else(unreadable, |told| (Works::Unproven, told));
+        }
+        let Ok(text) = std::str::from_utf8(&content.bytes) else { return unreadable("it is no text".to_owned()) };
+        let asked = match (&self.credential.aws, api) {
+            (Some(place), _) => {
+                let issuer = aws::Issuer { client: &self.client, place, timeout: self.timeout };
+                if self.credential.kind == Kind::BedrockApiKey { issuer.bedrock(text).await } else { issuer.access_key(text).await }
             }
+            (None, api) => Issuer { client: &self.client, api: api.unwrap_or_default(), timeout: self.timeout }.ask(&self.credential, text).await,
         };
-        let Ok(text) = std::str::from_utf8(&content.bytes) else {
-            return (Works::No("it is no text".to_owned()), Told::silent("what is there cannot be read"));
-        };
-        match (Issuer { client: &self.client, api, timeout: self.timeout }).ask(self.credential.kind, text).await {
+        match asked {
             Ok(Proof::Taken(told)) => (Works::Proved, told),
+            Ok(Proof::Unproven(told)) => (Works::Unproven, told),
             Ok(Proof::Refused(why)) => (Works::No(why), Told::silent("its issuer does not know it any more")),
             Err(error) => (Works::Unknown(error), Told::silent("its issuer could not be asked")),
         }
     }
 
-    fn parse(&self, bytes: &[u8]) -> Result<Told, &'static str> {
+    fn parse(&self, bytes: &[u8]) -> Result<Told, String> {
         let text = || std::str::from_utf8(bytes).map_err(|_| "it is no text");
-        match self.credential.kind {
+        let told = match self.credential.kind {
             Kind::Certificate => expiry::certificates(bytes),
+            Kind::Pkcs12 => {
+                let password = self.credential.password.as_ref().map(crate::config::SecretRef::read).transpose()?;
+                keystore::pkcs12(bytes, password.as_ref().map_or("", crate::config::Secret::expose))
+            }
+            Kind::Jks => keystore::java(bytes),
             Kind::Jwt => expiry::jwt(text()?),
             Kind::DockerConfig => expiry::docker_config(text()?),
             Kind::Kubeconfig => expiry::kubeconfig(text()?),
             Kind::Artifactory => expiry::artifactory(text()?),
             Kind::Date => expiry::date(text()?, self.credential.pointer.as_deref()),
             _ => Ok(Told::silent("nothing tells when it ends; declare it with expires")),
+        };
+        told.map_err(str::to_owned)
+    }
+
+    /// When somebody wrote that it ends: in the configuration, or in an annotation.
+    fn declared(&self, content: &Content) -> Declared {
+        let written = match (&self.credential.expires, &content.annotated) {
+            (Some(expires), _) => expires.clone(),
+            (None, Some(Some(annotation))) => annotation.clone(),
+            (None, Some(None)) => return Declared::Unreadable("its Secret lacks the annotation that tells when it ends"),
+            (None, None) => return Declared::Nowhere,
+        };
+        match dates::read(&written) {
+            Some(Ends::At(at)) => Declared::At(at, written),
+            _ => Declared::Unreadable("the annotation that tells when it ends is no date"),
         }
     }
 
@@ -234,27 +329,70 @@ impl Looker {
             Works::No(why) => VALID.sample(labels, "invalid").with_detail(&why),
             Works::Unknown(error) => VALID.sample(labels, "unknown").with_detail(&error.message),
         });
-        let declared = self.credential.expires.as_deref().and_then(dates::read).and_then(|ends| if let Ends::At(at) = ends { Some(at) } else { None });
-        let silent = told.silent.filter(|_| declared.is_none());
-        samples.push(match (silent, told.ends.or(declared)) {
+        let declared = self.declared(content);
+        let changed = told.created.or_else(|| content.changed.filter(|_| self.credential.kind.age_is_of_its_place()));
+        // By policy it is due as if it ended; when its age is not known, neither is that.
+        let (due, undatable) = match (self.credential.max_age, told.ends, changed) {
+            (Some(age), None, Some(changed)) => (Some(changed.saturating_add(i64::try_from(age.0.as_secs()).unwrap_or(i64::MAX))), None),
+            (Some(_), None, None) => (None, Some("how old it is cannot be known")),
+            _ => (None, None),
+        };
+        let (declared_at, unreadable) = match &declared {
+            Declared::At(at, _) => (Some(*at), None),
+            Declared::Unreadable(why) => (None, Some(*why)),
+            Declared::Nowhere => (None, None),
+        };
+        let earliest = [told.ends, declared_at, due].into_iter().flatten().min();
+        let silent = unreadable.or(undatable).or_else(|| told.silent.filter(|_| declared_at.is_none() && due.is_none()));
+        samples.push(match (silent, earliest) {
             (Some(why), _) => END.sample(labels, "unknown").with_detail(why),
             (None, Some(_)) => END.sample(labels, "at"),
             (None, None) => END.sample(labels, "never"),
         });
-        let earliest = [told.ends, declared].into_iter().flatten().min();
         samples.extend(earliest.map(|at| EXPIRY.sample(labels, at as f64)));
-        samples.extend(content.changed.map(|at| CHANGED.sample(labels, at as f64)));
-        if let (Some(declared), None) = (declared, told.silent) {
-            let same = told.ends.is_some_and(|at| (at - declared).abs() < 86_400);
-            let said = told.ends.and_then(|at| Timestamp::from_second(at).ok()).map_or_else(|| "that it never ends".to_owned(), |at| at.to_string());
-            let state = if same { "match" } else { "differs" };
-            samples
-                .push(DECLARED.sample(labels, state).with_detail(&format!("declared {}, told {said}", self.credential.expires.as_deref().unwrap_or_default())));
-        } else if declared.is_some() {
-            samples.push(DECLARED.sample(labels, "match").with_detail("nothing else tells"));
+        samples.extend(changed.map(|at| CHANGED.sample(labels, at as f64)));
+        if let Declared::At(at, written) = &declared {
+            samples.push(self.agreement(*at, written, due, &told));
+        }
+        samples.extend(content.exposed.map(|exposed| FILE.sample(labels, if exposed { "exposed" } else { "private" })));
+        if self.compared {
+            samples.push(FINGERPRINT.sample([labels[0], labels[1], &fingerprint(&content.bytes)], 1.0));
         }
         samples
     }
+
+    /// Whether what is written down is what the credential, its issuer or its age says, to the day.
+    fn agreement(&self, declared: i64, written: &str, due: Option<i64>, told: &Told) -> Sample {
+        let labels = self.labels();
+        let known = told.ends.or(due);
+        if known.is_none() && told.silent.is_some() {
+            return DECLARED.sample(labels, "match").with_detail("nothing else tells");
+        }
+        let same = known.is_some_and(|at| (at - declared).abs() < 86_400);
+        let said = known.and_then(|at| Timestamp::from_second(at).ok()).map_or_else(|| "that it never ends".to_owned(), |at| at.to_string());
+        DECLARED.sample(labels, if same { "match" } else { "differs" }).with_detail(&format!("declared {written}, told {said}"))
+    }
+}
+
+/// When somebody wrote that a credential ends.
+enum Declared {
+    /// In Unix seconds, and in their words.
+    At(i64, String),
+    Unreadable(&'static str),
+    Nowhere,
+}
+
+/// Equal for equal content, and for nobody else of any use: the salt never leaves this process.
+fn fingerprint(content: &[u8]) -> String {
+    static SALT: OnceLock<[u8; 32]> = OnceLock::new();
+    let salt = SALT.get_or_init(|| {
+        let mut salt = [0; 32];
+        // Without randomness there is no TLS either, so this cannot fail in a process that got here.
+        let _ = net::crypto().secure_random.fill(&mut salt);
+        salt
+    });
+    let hash = Sha256::new().chain_update(salt).chain_update(content.trim_ascii()).finalize();
+    hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Poll for Looker {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
-use super::config::Kind;
+use super::config::{Credential, EntraApplication, Kind, ProvisionerKey};
 use super::dates::{self, Ends};
 use super::expiry::{Told, certificates};
 use crate::net;
@@ -15,6 +16,8 @@ use crate::snapshot::{CollectError, ErrorClass};
 pub(super) enum Proof {
     /// It takes the credential.
     Taken(Told),
+    /// It was not asked, but the credential tells about itself.
+    Unproven(Told),
     /// It does not, and why.
     Refused(String),
 }
@@ -31,13 +34,16 @@ pub(super) struct Issuer<'a> {
 
 impl Issuer<'_> {
     /// Whether the issuer takes a credential, and what it says about its end.
-    pub(super) async fn ask(&self, kind: Kind, text: &str) -> Result<Proof, CollectError> {
-        match kind {
-            Kind::Gitlab => self.gitlab(text.trim()).await,
-            Kind::Github => self.github(text.trim()).await,
-            Kind::Coder => self.coder(text.trim()).await,
-            Kind::Litellm => self.litellm(text.trim()).await,
-            Kind::GcpServiceAccount => self.google(text).await,
+    pub(super) async fn ask(&self, credential: &Credential, text: &str) -> Result<Proof, CollectError> {
+        match (credential.kind, &credential.entra, &credential.provisioner) {
+            (Kind::Gitlab, ..) => self.gitlab(text.trim()).await,
+            (Kind::Github, ..) => self.github(text.trim()).await,
+            (Kind::Coder, ..) => self.coder(text.trim()).await,
+            (Kind::CoderLicense, ..) => self.coder_license(text.trim()).await,
+            (Kind::CoderProvisionerKey, _, Some(key)) => self.coder_provisioner_key(key, text.trim()).await,
+            (Kind::Litellm, ..) => self.litellm(text.trim()).await,
+            (Kind::GcpServiceAccount, ..) => self.google(text).await,
+            (Kind::EntraAppSecret, Some(application), _) => self.entra(application, text.trim()).await,
             _ => Err(CollectError::new(ErrorClass::Local, "no call proves this kind")),
         }
     }
@@ -55,20 +61,14 @@ impl Issuer<'_> {
     /// The document of a good answer, `None` when the credential was refused. No word of the answer
     /// goes into an error: issuers echo what they were sent.
     async fn json(&self, what: &str, request: RequestBuilder) -> Result<Option<Value>, CollectError> {
-        let mut answer = self.send(what, request).await?;
+        let answer = self.send(what, request).await?;
         match answer.status() {
             StatusCode::OK => {}
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Ok(None),
             status => return Err(CollectError::new(ErrorClass::of_status(status.as_u16()), format!("{what}: status {}", status.as_u16()))),
         }
         let malformed = || CollectError::new(ErrorClass::Malformed, format!("{what}: the answer is not what it should be"));
-        let mut body = Vec::new();
-        while let Some(chunk) = tokio::time::timeout(self.timeout, answer.chunk()).await.map_err(|_| malformed())?.map_err(|_| malformed())? {
-            if body.len() + chunk.len() > LARGEST {
-                return Err(malformed());
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = tokio::time::timeout(self.timeout, net::bounded(answer, LARGEST)).await.map_err(|_| malformed())?.map_err(|_| malformed())?;
         serde_json::from_slice(&body).map(Some).map_err(|_| malformed())
     }
 
@@ -112,6 +112,78 @@ impl Issuer<'_> {
         };
         let ends = said.get("expires_at").and_then(dates::of_json);
         Ok(Proof::Taken(ends.map_or_else(|| Told::silent("Coder does not say when it ends"), Told::of)))
+    }
+
+    /// The licence that ends last counts: the others are those that it replaced.
+    /// Source: <https://coder.com/docs/reference/api/enterprise#get-licenses>
+    async fn coder_license(&self, token: &str) -> Result<Proof, CollectError> {
+        let request = self.get("/api/v2/licenses").header("Coder-Session-Token", token);
+        let Some(said) = self.json("ask Coder for its licences", request).await? else {
+            return Ok(Proof::Refused("Coder refuses the token".to_owned()));
+        };
+        let licences = said.as_array().map(Vec::as_slice).unwrap_or_default();
+        if licences.is_empty() {
+            return Ok(Proof::Refused("Coder has no licence".to_owned()));
+        }
+        let ends = |licence: &Value| licence["claims"].get("license_expires").or_else(|| licence["claims"].get("exp")).and_then(dates::of_json);
+        let known: Option<Vec<Ends>> = licences.iter().map(ends).collect();
+        let last = known.and_then(|known| known.into_iter().max_by_key(|ends| ends.at().unwrap_or(i64::MAX)));
+        Ok(Proof::Taken(last.map_or_else(|| Told::silent("Coder does not say when a licence ends"), Told::of)))
+    }
+
+    /// Such a key never ends, and Coder never shows it again; what tells is how old it is.
+    /// Source: <https://coder.com/docs/reference/api/enterprise#list-provisioner-key>
+    async fn coder_provisioner_key(&self, key: &ProvisionerKey, token: &str) -> Result<Proof, CollectError> {
+        let organization: String = url::form_urlencoded::byte_serialize(key.organization.as_bytes()).collect();
+        let request = self.get(&format!("/api/v2/organizations/{organization}/provisionerkeys")).header("Coder-Session-Token", token);
+        let Some(said) = self.json("ask Coder for its provisioner keys", request).await? else {
+            return Ok(Proof::Refused("Coder refuses the token".to_owned()));
+        };
+        let Some(found) = said.as_array().into_iter().flatten().find(|own| own["name"] == key.name.as_str()) else {
+            return Ok(Proof::Refused("Coder has no provisioner key of that name".to_owned()));
+        };
+        Ok(Proof::Taken(Told { created: found.get("created_at").and_then(dates::of_json).and_then(Ends::at), ..Told::default() }))
+    }
+
+    /// The secret proves itself by a token for its own application, which then tells about it.
+    /// Sources: <https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-client-creds-grant-flow>,
+    /// <https://learn.microsoft.com/en-us/graph/api/resources/passwordcredential>
+    async fn entra(&self, application: &EntraApplication, secret: &str) -> Result<Proof, CollectError> {
+        let EntraApplication { tenant, client_id, login } = application;
+        let what = "ask Entra for a token";
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("client_id", client_id.as_str()), ("client_secret", secret), ("grant_type", "client_credentials")])
+            .append_pair("scope", &format!("{}/.default", self.api.trim_end_matches('/')))
+            .finish();
+        let request = self.client.post(format!("{}/{tenant}/oauth2/v2.0/token", login.trim_end_matches('/')));
+        let answer = self.send(what, request.header("content-type", "application/x-www-form-urlencoded").body(form)).await?;
+        let status = answer.status();
+        let malformed = || CollectError::new(ErrorClass::Malformed, format!("{what}: the answer is not what it should be"));
+        let body = tokio::time::timeout(self.timeout, net::bounded(answer, LARGEST)).await.map_err(|_| malformed())?.map_err(|_| malformed())?;
+        let said: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let codes: Vec<i64> = said["error_codes"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
+        // Source: <https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes>
+        for (code, why) in [(7_000_222, "the secret has ended"), (7_000_215, "the secret is another one"), (700_016, "there is no such application")] {
+            if codes.contains(&code) {
+                return Ok(Proof::Refused(format!("Entra says that {why}")));
+            }
+        }
+        if status != StatusCode::OK {
+            return Err(CollectError::new(ErrorClass::of_status(status.as_u16()), format!("{what}: status {}", status.as_u16())));
+        }
+        let token = Zeroizing::new(said["access_token"].as_str().ok_or_else(malformed)?.to_owned());
+        let about = self.get(&format!("/v1.0/applications(appId='{client_id}')?$select=passwordCredentials")).bearer_auth(token.as_str());
+        // Whether an application may read about itself is another permission than the one to get a token.
+        let Some(said) = self.json("ask Graph about the application", about).await? else {
+            return Ok(Proof::Taken(Told::silent("Graph does not let the application read about itself")));
+        };
+        let hint = |own: &&Value| own["hint"].as_str().is_some_and(|hint| !hint.is_empty() && secret.starts_with(hint));
+        let mine: Vec<&Value> = said["passwordCredentials"].as_array().into_iter().flatten().filter(hint).collect();
+        let ends: Option<Vec<Ends>> = mine.iter().map(|own| own.get("endDateTime").and_then(dates::of_json)).collect();
+        // Of several with the same first characters, the one that ends first may be meant.
+        let first = ends.and_then(|ends| ends.into_iter().min_by_key(|ends| ends.at().unwrap_or(i64::MAX)));
+        let begins = mine.iter().filter_map(|own| own.get("startDateTime").and_then(dates::of_json)?.at()).min();
+        Ok(Proof::Taken(first.map_or_else(|| Told::silent("Graph does not say when the secret ends"), |ends| Told { created: begins, ..Told::of(ends) })))
     }
 
     /// A key may ask about itself.

@@ -1,12 +1,14 @@
-//! Where credentials are kept: files, the environment, Secrets by their names.
+//! Where credentials are kept: files, the environment, Secrets and secrets of AWS by their names.
 
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
 use zeroize::Zeroizing;
 
-use super::config::{Place, SecretKey};
+use super::config::{ManagedSecret, Place, SecretKey};
+use crate::aws;
 use crate::collectors::kubernetes::{self, Link};
+use crate::collectors::secrets_manager;
 use crate::config::SecretRef;
 use crate::snapshot::{CollectError, ErrorClass};
 
@@ -16,6 +18,16 @@ pub(super) struct Content {
     pub(super) bytes: Zeroizing<Vec<u8>>,
     /// When it was last changed, in Unix seconds, where the place knows.
     pub(super) changed: Option<i64>,
+    /// What the configured annotation says about its end; `Some(None)` when it is not there.
+    pub(super) annotated: Option<Option<String>>,
+    /// Whether everybody on this machine may read the file, or anybody else may write it.
+    pub(super) exposed: Option<bool>,
+}
+
+impl Content {
+    fn new(bytes: Zeroizing<Vec<u8>>, changed: Option<i64>) -> Self {
+        Self { bytes, changed, annotated: None, exposed: None }
+    }
 }
 
 /// Why there is none.
@@ -30,13 +42,14 @@ pub(super) enum Unread {
 
 /// Reads what is kept.
 pub(super) async fn read(place: &Place, link: Option<&Link>, timeout: Duration) -> Result<Content, Unread> {
-    let content = match (&place.file, &place.env, &place.secret, link) {
+    let content = match (&place.file, &place.env, &place.secret, &place.secrets_manager, link) {
         (Some(file), ..) => self::file(file),
         (None, Some(name), ..) => {
             let read = SecretRef { file: None, env: Some(name.clone()) }.read().map_err(Unread::Absent)?;
-            Ok(Content { bytes: Zeroizing::new(read.expose().as_bytes().to_vec()), changed: None })
+            Ok(Content::new(Zeroizing::new(read.expose().as_bytes().to_vec()), None))
         }
-        (None, None, Some(key), Some(link)) => secret(key, link, timeout).await,
+        (None, None, Some(key), _, Some(link)) => secret(key, link, timeout).await,
+        (None, None, None, Some(managed), _) => self::managed(managed, timeout).await,
         _ => Err(Unread::Failed(CollectError::new(ErrorClass::Local, "read the credential: it has no place"))),
     }?;
     if content.bytes.iter().all(u8::is_ascii_whitespace) {
@@ -59,11 +72,40 @@ fn file(path: &std::path::Path) -> Result<Content, Unread> {
     }
     let bytes = std::fs::read(path).map_err(|error| failed(&error))?;
     let changed = about.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok()).and_then(|at| i64::try_from(at.as_secs()).ok());
-    Ok(Content { bytes: Zeroizing::new(bytes), changed })
+    use std::os::unix::fs::PermissionsExt as _;
+    Ok(Content { exposed: Some(about.permissions().mode() & 0o006 != 0), ..Content::new(Zeroizing::new(bytes), changed) })
+}
+
+/// Reads a value of AWS Secrets Manager, and of a JSON document only the configured field.
+/// Source: <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>
+async fn managed(place: &ManagedSecret, timeout: Duration) -> Result<Content, Unread> {
+    let ManagedSecret { region, id, field, role_arn } = place;
+    let what = format!("get secret {id} of Secrets Manager in {region}");
+    let client = secrets_manager::client(region, role_arn.as_deref()).await;
+    let answer = match aws::within(&what, timeout, client.get_secret_value().secret_id(id).send()).await {
+        Err(error) if error.class == ErrorClass::NotFound => return Err(Unread::Absent(error.message)),
+        other => other.map_err(Unread::Failed)?,
+    };
+    let changed = answer.created_date().map(aws_sdk_secretsmanager::primitives::DateTime::secs);
+    let text = answer.secret_string.map(|text| Zeroizing::new(text.into_bytes()));
+    let whole = text.or_else(|| answer.secret_binary.map(|bytes| Zeroizing::new(bytes.into_inner()))).unwrap_or_default();
+    let Some(field) = field else { return Ok(Content::new(whole, changed)) };
+    let document: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(&whole).map_err(|_| Unread::Incomplete(format!("{what}: it is no JSON document")))?;
+    let mut found = None;
+    for (name, value) in document {
+        if let serde_json::Value::String(value) = value {
+            let value = Zeroizing::new(value.into_bytes());
+            if name == *field {
+                found = Some(value);
+            }
+        }
+    }
+    found.map(|value| Content::new(value, changed)).ok_or_else(|| Unread::Incomplete(format!("{what}: it lacks the field {field}")))
 }
 
 async fn secret(place: &SecretKey, link: &Link, timeout: Duration) -> Result<Content, Unread> {
-    let SecretKey { cluster, namespace, name, key, keys } = place;
+    let SecretKey { cluster, namespace, name, key, keys, annotation } = place;
     let what = format!("get secret {namespace}/{name} of {cluster}");
     let found = kubernetes::secret(link, namespace, name, &what, timeout).await.map_err(Unread::Failed)?;
     let mut found = found.ok_or_else(|| Unread::Absent(format!("{what}: it does not exist")))?;
@@ -74,7 +116,8 @@ async fn secret(place: &SecretKey, link: &Link, timeout: Duration) -> Result<Con
     if !missing.is_empty() {
         return Err(Unread::Incomplete(format!("{what}: it lacks {}", missing.join(", "))));
     }
-    Ok(Content { bytes: data.remove(key).unwrap_or_default(), changed })
+    let annotated = annotation.as_ref().map(|name| found.metadata.annotations.as_ref().and_then(|all| all.get(name).cloned()));
+    Ok(Content { annotated, ..Content::new(data.remove(key).unwrap_or_default(), changed) })
 }
 
 /// When the data of a Secret was last changed: the time of whoever owns it moves only with its

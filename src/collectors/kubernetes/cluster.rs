@@ -22,7 +22,7 @@ use super::sight::seen;
 use super::watched::{Query, Scope, Watched};
 use super::workloads::{CronJob, DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use super::workspaces::Workspaces;
-use super::{backups, capacity, classes, gpu, karpenter, monitoring, quotas, services, sight, version, workloads};
+use super::{backups, capacity, certmanager, classes, gpu, karpenter, monitoring, quotas, services, sight, version, workloads};
 use crate::event::{self, Schedule};
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 
@@ -202,6 +202,9 @@ impl Cluster {
         }
         if config.prometheus.is_some() {
             self.watch_rows::<monitoring::Prometheus>("prometheuses", Query::default());
+        }
+        if config.cert_manager.is_some() {
+            self.watch_rows::<certmanager::Certificate>("certificates", Query::default());
         }
         if let Some(part) = &config.backups {
             let within = |namespace: &str| Query { namespace: Some(namespace.to_owned()), ..Query::default() };

@@ -3,19 +3,17 @@
 //! The token is a presigned `GetCallerIdentity` request, valid for a quarter of an hour whatever
 //! its own expiry says. Source: <https://github.com/kubernetes-sigs/aws-iam-authenticator#api-authorization-from-outside-a-cluster>
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_config::SdkConfig;
-use aws_credential_types::provider::ProvideCredentials as _;
-use aws_sigv4::http_request::{PayloadChecksumKind, SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign};
-use aws_sigv4::sign::v4;
+use aws_sigv4::http_request::{PayloadChecksumKind, SignatureLocation, SigningSettings};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 
 use super::config::Eks;
-use crate::aws;
+use crate::aws::{self, Request, Signed, domain};
 
 /// How long a token is used; the cluster takes it for 15 minutes.
 pub(super) const TOKEN_AGE: Duration = Duration::from_mins(14);
@@ -47,12 +45,6 @@ impl Signer {
         self.aws.get_or_init(|| aws::settings(&self.eks.region, self.eks.role_arn.as_deref())).await
     }
 
-    async fn identity(&self) -> Result<aws_credential_types::Credentials, String> {
-        let provider = self.aws().await.credentials_provider().ok_or("find AWS credentials: there is no provider")?;
-        let found = provider.provide_credentials().await;
-        found.map_err(|error| format!("find AWS credentials: {}", aws::whole_chain(&error)))
-    }
-
     /// A bearer token for the cluster.
     pub(super) async fn token(&self) -> Result<String, String> {
         let Eks { name, region, .. } = &self.eks;
@@ -60,7 +52,7 @@ impl Signer {
         let mut settings = SigningSettings::default();
         settings.signature_location = SignatureLocation::QueryParams;
         settings.expires_in = Some(PRESIGNED_FOR);
-        let signed = self.sign("sts", "GET", &url, &[(CLUSTER_HEADER, name)], settings).await?;
+        let signed = self.sign("sts", &url, &[(CLUSTER_HEADER, name)], settings).await?;
         Ok(format!("k8s-aws-v1.{}", URL_SAFE_NO_PAD.encode(signed.url)))
     }
 
@@ -74,7 +66,7 @@ impl Signer {
         let what = format!("ask EKS for cluster {name} in {region}");
         let mut settings = SigningSettings::default();
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-        let signed = self.sign("eks", "GET", &url, &[], settings).await?;
+        let signed = self.sign("eks", &url, &[], settings).await?;
         let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().map_err(|error| format!("{what}: {error}"))?;
         let request = signed.headers.iter().fold(client.get(&url), |request, (name, value)| request.header(name, value));
         let answer = request.send().await.map_err(|error| format!("{what}: {}", error.without_url()))?;
@@ -89,25 +81,10 @@ impl Signer {
         Ok(Place { endpoint, authority })
     }
 
-    async fn sign(&self, service: &str, method: &str, url: &str, headers: &[(&str, &str)], settings: SigningSettings) -> Result<Signed, String> {
-        let failed = |error: &dyn std::error::Error| format!("sign a request to {service}: {error}");
-        let identity = self.identity().await?.into();
-        let params = v4::SigningParams::builder().identity(&identity).region(&self.eks.region).name(service).time(SystemTime::now()).settings(settings).build();
-        let params = params.map_err(|error| failed(&error))?.into();
-        let request = SignableRequest::new(method, url, headers.iter().copied(), SignableBody::Bytes(&[])).map_err(|error| failed(&error))?;
-        let (instructions, _) = sign(request, &params).map_err(|error| failed(&error))?.into_parts();
-        let mut signed = url::Url::parse(url).map_err(|error| failed(&error))?;
-        for (name, value) in instructions.params() {
-            signed.query_pairs_mut().append_pair(name, value);
-        }
-        let headers = instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Ok(Signed { url: signed.into(), headers })
+    async fn sign(&self, service: &str, url: &str, headers: &[(&str, &str)], settings: SigningSettings) -> Result<Signed, String> {
+        let identity = aws::identity(self.aws().await).await?;
+        aws::sign(identity, &Request { service, region: &self.eks.region, method: "GET", url, headers, body: &[] }, settings)
     }
-}
-
-struct Signed {
-    url: String,
-    headers: Vec<(String, String)>,
 }
 
 #[derive(Deserialize)]
@@ -125,11 +102,6 @@ struct Cluster {
 #[derive(Deserialize)]
 struct Authority {
     data: String,
-}
-
-/// The domain of a region's partition.
-fn domain(region: &str) -> &'static str {
-    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ static CLAIM_OLDEST: Gauge<2> = gauge(
     "When the oldest NodeClaim that is not ready yet was created, from the karpenter.sh/v1 API.",
 )
 .covered_by(CLAIMS);
-static CLAIM_EXPIRY: Gauge<3> = gauge(
+pub(super) static CLAIM_EXPIRY: Gauge<3> = gauge(
     "readiness_nodeclaim_expiry_timestamp_seconds",
     Unit::Timestamp,
     &["cluster", "nodepool", "nodeclaim"],

@@ -7,6 +7,7 @@
 mod api;
 mod backups;
 mod capacity;
+mod certmanager;
 mod classes;
 mod clock;
 mod cluster;
@@ -19,6 +20,7 @@ pub mod init;
 mod karpenter;
 mod kubelets;
 mod ledger;
+mod moments;
 mod monitoring;
 mod nodes;
 mod objects;
@@ -42,13 +44,14 @@ use std::sync::Arc;
 
 pub(in crate::collectors) use api::secret;
 pub use config::{
-    Access, Backups, Capacity, ClientVersion, ClusterConfig, Config, Eks, GpuOperator, Karpenter, NodeClasses, NodeGroup, ObjectRef, PoolTemplate, Prometheus,
-    Range, Reach, ReplicaBand, Selector, ServiceRef, Storage, Usage, WorkloadKind, WorkspaceSelector,
+    Access, Backups, Capacity, CertManager, ClientVersion, ClusterConfig, Config, Eks, GpuOperator, Karpenter, NodeClasses, NodeGroup, ObjectRef, PoolTemplate,
+    Prometheus, Range, Reach, ReplicaBand, Selector, ServiceRef, Storage, Usage, WorkloadKind, WorkspaceSelector,
 };
 pub(in crate::collectors) use connect::Link;
-pub(in crate::collectors) use replicas::running_containers;
+pub(in crate::collectors) use moments::{certificate_renewals, node_expiries};
+pub(in crate::collectors) use replicas::{oldest_start, running_containers};
 pub use services::load_balancers;
-pub(in crate::collectors) use workloads::{cron_jobs, rolls_out};
+pub(in crate::collectors) use workloads::{CronJobFacts, cron_jobs, is_scaled_to_zero, rolls_out};
 pub(in crate::collectors) use workspaces::images as workspace_images;
 
 use crate::config::Span;
@@ -81,6 +84,7 @@ pub static FAMILIES: &[&[&Family]] = &[
     quotas::FAMILIES,
     classes::FAMILIES,
     monitoring::FAMILIES,
+    certmanager::FAMILIES,
     backups::FAMILIES,
     reviews::FAMILIES,
 ];
@@ -225,7 +229,7 @@ fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
     };
     let velero = config.backups.as_ref().is_some_and(|part| part.velero.is_some());
     let snapshots = config.backups.as_ref().is_some_and(|part| !part.volume_snapshots.is_empty());
-    let parts: [(bool, &'static str, Vec<&'static Family>); 22] = [
+    let parts: [(bool, &'static str, Vec<&'static Family>); 23] = [
         (config.nodes, "nodes", [nodes::FAMILIES, capacity::REQUEST_FAMILIES].concat()),
         (config.pods, "pods", [pods::FAMILIES, capacity::REQUEST_FAMILIES, named("evictions", cluster::FAMILIES).as_slice()].concat()),
         (config.events, "events", events::FAMILIES.to_vec()),
@@ -243,6 +247,7 @@ fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
         (config.karpenter.is_some(), "karpenter", karpenter::FAMILIES.to_vec()),
         (config.capacity.is_some(), "capacity", capacity::FAMILIES.to_vec()),
         (config.prometheus.is_some(), "prometheus", monitoring::FAMILIES.to_vec()),
+        (config.cert_manager.is_some(), "cert_manager", certmanager::FAMILIES.to_vec()),
         (velero, "backups.velero", named("velero", backups::FAMILIES)),
         (snapshots, "backups.volume_snapshots", named("snapshot", backups::FAMILIES)),
         (!config.access.is_empty(), "access", reviews::ACCESS_FAMILIES.to_vec()),

@@ -129,8 +129,15 @@ struct ContainerStatus {
 
 #[derive(Debug, Clone, Default, Deserialize)]
 struct State {
+    running: Option<Started>,
     waiting: Option<Waiting>,
     terminated: Option<Terminated>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Started {
+    started_at: Option<Time>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -329,6 +336,13 @@ impl Pod {
     /// Restarts of all containers, as its kubelet counts them.
     pub(super) fn restarts(&self) -> u32 {
         self.statuses().map(|status| status.restart_count).fold(0, u32::saturating_add)
+    }
+
+    /// When the container that runs longest was started, on the cluster's clock. What a container
+    /// read at its start is as old as that.
+    pub(super) fn oldest_start(&self) -> Option<i64> {
+        let starts = self.status.container_statuses.iter().filter_map(|status| status.state.running.as_ref()?.started_at.as_ref());
+        starts.map(|time| time.0.as_second()).min()
     }
 
     /// When a container last ended.

@@ -42,6 +42,14 @@ static ROLE: StateSet<5> = state_set(
     "Whether all pods of a workload that needs an AWS role were given one when they were created, cached from the Kubernetes API.",
 );
 
+static OLDEST_START: Gauge<5> = gauge(
+    "readiness_workload_oldest_start_timestamp_seconds",
+    Unit::Timestamp,
+    &WORKLOAD,
+    "When the container of a workload that runs longest was started, cached from the Kubernetes API; nothing while none runs.",
+)
+.covered_by(Coverage { quiet: true, ..SEEN });
+
 pub(in crate::collectors) static IMAGES: Gauge<9> = gauge(
     "readiness_workload_image_pods",
     Unit::Number,
@@ -51,10 +59,10 @@ pub(in crate::collectors) static IMAGES: Gauge<9> = gauge(
 .covered_by(SEEN);
 
 /// Families about restarts and images, and about roles.
-pub(super) static RESTART_FAMILIES: &[&Family] = &[&STATE.0, &RESTARTS.0, &IMAGES.0];
+pub(super) static RESTART_FAMILIES: &[&Family] = &[&STATE.0, &RESTARTS.0, &OLDEST_START.0, &IMAGES.0];
 pub(super) static ROLE_FAMILIES: &[&Family] = &[&ROLE.0];
 /// Families about the pods of workloads.
-pub(super) static FAMILIES: &[&Family] = &[&STATE.0, &RESTARTS.0, &IMAGES.0, &ROLE.0];
+pub(super) static FAMILIES: &[&Family] = &[&STATE.0, &RESTARTS.0, &OLDEST_START.0, &IMAGES.0, &ROLE.0];
 
 /// Asks for the pods of the workloads of one cluster.
 pub(super) struct Replicas {
@@ -92,6 +100,8 @@ impl Replicas {
             samples.push(STATE.sample(labels.clone(), "seen"));
             let restarts = pods.iter().map(Pod::restarts).fold(0, u32::saturating_add);
             samples.push(RESTARTS.sample(labels.clone(), f64::from(restarts)));
+            let oldest = pods.iter().filter(|pod| !pod.is_over()).filter_map(Pod::oldest_start).min();
+            samples.extend(oldest.map(|at| OLDEST_START.sample(labels.clone(), (at - self.cluster.clock.ahead()) as f64)));
             for ((container, image, running), count) in images(&pods) {
                 let (digest, of) = match &running {
                     Running::Manifest(digest) => (digest.as_str(), "manifest"),
@@ -149,6 +159,22 @@ pub(super) async fn list(client: &kube::Client, query: &PodQuery, timeout: Durat
     let path = format!("/api/v1/{}", query.path());
     let pods: List<Pod> = api::get(client, &path, "list pods", timeout).await?;
     Ok(pods.items)
+}
+
+/// When the container of a selector's workloads that runs longest was started, in Unix seconds, or
+/// why that is not known. `None` while none runs.
+pub(in crate::collectors) fn oldest_start(seen: &Snapshot, selector: &str) -> Result<Option<i64>, String> {
+    let own = |sample: &&Sample| sample.label("selector") == Some(selector);
+    let mut states = seen.samples_of(STATE.0.name).filter(own).peekable();
+    if states.peek().is_none() {
+        return Err(format!("the pods of {selector} are not known"));
+    }
+    if let Some(unseen) = states.find(|state| state.state() != Some("seen")) {
+        return Err(unseen.detail.as_deref().unwrap_or("its pods could not be asked for").to_owned());
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "the value was made from whole seconds")]
+    let starts = seen.samples_of(OLDEST_START.0.name).filter(own).map(|sample| sample.value as i64);
+    Ok(starts.min())
 }
 
 /// A container of a configured workload, and what it runs.

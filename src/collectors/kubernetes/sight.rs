@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::watched::Scope;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::snapshot::{Snapshot, View};
 
 pub(super) const STATES: &str = "readiness_selector_state";
 
@@ -33,6 +34,25 @@ pub(super) const fn seen(kinds: &'static [&'static str]) -> Coverage {
 /// The metric can be judged once these kinds were looked at, even if there are none.
 pub(super) const fn looked_at(kinds: &'static [&'static str]) -> Coverage {
     Coverage { states: STATES, seen: &["matched", "empty"], kinds, quiet: true }
+}
+
+/// Whether every cluster that should fill a family for a selector has seen it in one of the states,
+/// or which has not, and why.
+pub(super) fn seen_everywhere(all: &Snapshot, family: &str, selector: &str, states: &[&str]) -> Result<(), String> {
+    let covers = |(label, values): &(&str, Vec<String>)| *label == "selector" && values.iter().any(|value| value == selector);
+    let watches = |view: &&View| view.source.emits.contains(&family) && view.source.covers.iter().any(covers);
+    let mut any = false;
+    for view in all.views.iter().filter(watches) {
+        any = true;
+        let found = || view.of(STATES).filter(|state| state.label("selector") == Some(selector));
+        if !view.fresh || found().next().is_none() {
+            return Err(format!("{} is not known", view.source.name));
+        }
+        if let Some(state) = found().find(|state| !states.contains(&state.state().unwrap_or_default())) {
+            return Err(format!("{}: {}", view.source.name, state.detail.as_deref().or_else(|| state.state()).unwrap_or("not seen")));
+        }
+    }
+    if any { Ok(()) } else { Err(format!("{selector} is watched in no cluster")) }
 }
 
 /// What one scope says about itself.

@@ -9,9 +9,9 @@ use serde::Deserialize;
 
 use super::clock::now;
 use super::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
-use super::sight::{looked_at, seen};
+use super::sight::{looked_at, seen, seen_everywhere};
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
-use crate::snapshot::{Snapshot, View};
+use crate::snapshot::Snapshot;
 
 const WORKLOAD: [&str; 5] = ["cluster", "selector", "kind", "namespace", "name"];
 const WORKLOADS: Coverage = seen(&["Deployment", "StatefulSet", "DaemonSet"]);
@@ -419,39 +419,38 @@ pub(in crate::collectors) struct CronJobFacts {
     pub(in crate::collectors) suspended: bool,
     /// When it was last started, in Unix seconds.
     pub(in crate::collectors) last: Option<i64>,
+    /// Whether a run of it is under way.
+    pub(in crate::collectors) active: bool,
+    /// Whether its last run is over and did not succeed.
+    pub(in crate::collectors) failed: bool,
+}
+
+/// Whether no workload of a selector has any replicas, or why that is not known.
+pub(in crate::collectors) fn is_scaled_to_zero(seen: &Snapshot, selector: &str) -> Result<bool, String> {
+    seen_everywhere(seen, DESIRED.0.name, selector, &["matched"])?;
+    Ok(seen.samples_of(DESIRED.0.name).filter(|sample| sample.label("selector") == Some(selector)).all(|sample| sample.value <= 0.0))
 }
 
 /// The CronJobs of a selector in all clusters, or why they are not all known.
 pub(in crate::collectors) fn cron_jobs(seen: &Snapshot, selector: &str) -> Result<Vec<CronJobFacts>, String> {
     let own = |sample: &&Sample| sample.label("selector") == Some(selector);
-    // Every cluster that should have some says how it saw them.
-    let watches = |view: &&View| {
-        let covers = |(label, values): &(&str, Vec<String>)| *label == "selector" && values.iter().any(|value| value == selector);
-        view.source.emits.contains(&SCHEDULE.0.name) && view.source.covers.iter().any(covers)
-    };
-    for view in seen.views.iter().filter(watches) {
-        let states = || view.of(super::sight::STATES).filter(own);
-        if !view.fresh || states().next().is_none() {
-            return Err(format!("{} is not known", view.source.name));
-        }
-        if let Some(state) = states().find(|state| state.state() != Some("matched")) {
-            return Err(format!("{}: {}", view.source.name, state.detail.as_deref().or_else(|| state.state()).unwrap_or("not seen")));
-        }
-    }
+    seen_everywhere(seen, SCHEDULE.0.name, selector, &["matched"])?;
     let jobs: Vec<_> = seen
         .samples_of(SCHEDULE.0.name)
         .filter(own)
         .map(|sample| {
             let label = |name: &str| sample.label(name).unwrap_or_default();
             let same = |other: &&Sample| ["cluster", "namespace", "name", "selector"].iter().all(|name| other.label(name) == sample.label(name));
-            #[expect(clippy::cast_possible_truncation, reason = "the value was made from whole seconds")]
-            let last = seen.samples_of(LAST_SCHEDULE.0.name).find(same).map(|last| last.value as i64);
+            let number = |family: &Family| seen.samples_of(family.name).find(same).map(|sample| sample.value);
             CronJobFacts {
                 subject: format!("{}/{}/{}", label("cluster"), label("namespace"), label("name")),
                 schedule: label("schedule").to_owned(),
                 time_zone: label("time_zone").to_owned(),
-                suspended: seen.samples_of(SUSPENDED.0.name).find(same).is_some_and(|suspended| suspended.value > 0.0),
-                last,
+                suspended: number(&SUSPENDED.0).is_some_and(|suspended| suspended > 0.0),
+                #[expect(clippy::cast_possible_truncation, reason = "the value was made from whole seconds")]
+                last: number(&LAST_SCHEDULE.0).map(|last| last as i64),
+                active: number(&ACTIVE.0).is_some_and(|active| active > 0.0),
+                failed: number(&RUN_FAILED.0).is_some_and(|failed| failed > 0.0),
             }
         })
         .collect();

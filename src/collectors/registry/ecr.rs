@@ -118,7 +118,7 @@ impl Ecr {
         let failed = |why: String| CollectError::new(ErrorClass::Malformed, format!("{what}: {why}"));
         let url = answer.download_url().ok_or_else(|| failed("an answer without a URL".to_owned()))?;
         let fetch = async { self.http.get(url).send().await?.error_for_status()?.bytes().await };
-        let body = tokio::time::timeout(self.timeout, fetch).await.map_err(|_| self.late(&what))?;
+        let body = tokio::time::timeout(self.timeout, fetch).await.map_err(|_| aws::late(&what, self.timeout))?;
         let body = body.map_err(|error| failed(error.without_url().to_string()))?;
         if Digest::of(&body) == *digest { Ok(body.into()) } else { Err(failed("the body is another one".to_owned())) }
     }
@@ -140,39 +140,7 @@ impl Ecr {
     ) -> Result<T, CollectError> {
         let _slot = self.slots.acquire().await;
         self.calls.fetch_add(1, Ordering::Relaxed);
-        let answer = tokio::time::timeout(self.timeout, call).await.map_err(|_| self.late(what))?;
-        answer.map_err(|error| {
-            let class = match (&error, error.code()) {
-                (_, Some(code)) => class_of(code),
-                (SdkError::TimeoutError(_), _) => ErrorClass::Timeout,
-                (SdkError::DispatchFailure(_), _) => ErrorClass::Unreachable,
-                (SdkError::ConstructionFailure(_), _) => ErrorClass::Local,
-                _ => ErrorClass::Malformed,
-            };
-            let why = error.code().map_or_else(|| aws::whole_chain(&error), str::to_owned);
-            CollectError::new(class, format!("{what}: {why}"))
-        })
-    }
-
-    fn late(&self, what: &str) -> CollectError {
-        CollectError::new(ErrorClass::Timeout, format!("{what}: no answer within {}", crate::config::Span(self.timeout)))
-    }
-}
-
-/// Source: <https://docs.aws.amazon.com/AmazonECR/latest/APIReference/CommonErrors.html>
-fn class_of(code: &str) -> ErrorClass {
-    match code {
-        "RepositoryNotFoundException" | "ImageNotFoundException" | "LayersNotFoundException" => ErrorClass::NotFound,
-        "AccessDeniedException"
-        | "ExpiredTokenException"
-        | "UnrecognizedClientException"
-        | "InvalidSignatureException"
-        | "ExpiredToken"
-        | "MissingAuthenticationTokenException"
-        | "InvalidClientTokenId" => ErrorClass::Denied,
-        "ThrottlingException" | "TooManyRequestsException" | "LimitExceededException" => ErrorClass::Throttled,
-        "ServerException" | "InternalFailure" | "ServiceUnavailable" | "InternalServerError" => ErrorClass::Server,
-        _ => ErrorClass::Malformed,
+        aws::within(what, self.timeout, call).await
     }
 }
 

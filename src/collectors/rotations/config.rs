@@ -1,5 +1,7 @@
 //! Configuration of rotations, and its rules.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,17 +19,34 @@ pub struct Config {
     pub guard: Span,
     /// How long before an event something may be suspended for it.
     pub suspend_before: Span,
+    /// How long one rotation may take, and how late it may begin.
+    pub slow_after: Span,
     /// What rotates.
     pub rotations: Vec<Rotation>,
+    /// Credentials that must be the same everywhere.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<Copies>,
+    /// Workloads that read a credential only when they start.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub consumers: Vec<Consumer>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { interval: Span::mins(1), guard: Span::mins(8), suspend_before: Span::days(2), rotations: Vec::new() }
+        Self {
+            interval: Span::mins(1),
+            guard: Span::mins(8),
+            suspend_before: Span::days(2),
+            slow_after: Span::mins(10),
+            rotations: Vec::new(),
+            copies: Vec::new(),
+            consumers: Vec::new(),
+        }
     }
 }
 
-/// Something that rotates: exactly one of `cron_jobs`, `schedule` and `every`.
+/// Something that rotates: exactly one of `cron_jobs`, `schedule`, `every`, `managed_secret`,
+/// `node_pool` and `certificates`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rotation {
@@ -42,9 +61,41 @@ pub struct Rotation {
     /// Its IANA time zone; UTC when left out.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub time_zone: String,
+    /// How long the window of a `schedule` is, at some moment of which it happens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<Span>,
     /// At some moment within this time after the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every: Option<Every>,
+    /// A secret of `secrets_manager.secrets`, by its own rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed_secret: Option<String>,
+    /// A NodePool of Karpenter, whose nodes are drained by force when they expire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_pool: Option<String>,
+    /// A namespace whose certificates cert-manager renews.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificates: Option<String>,
+}
+
+/// Copies of one credential.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Copies {
+    /// Unique name, the `copies` label.
+    pub name: String,
+    /// The credentials that must be the same.
+    pub credentials: Vec<String>,
+}
+
+/// Workloads that must be restarted when a credential has changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Consumer {
+    /// The credential.
+    pub credential: String,
+    /// A selector of `kubernetes.workloads`.
+    pub workloads: String,
 }
 
 /// An interval that is only known by its bounds.
@@ -57,6 +108,9 @@ pub struct Every {
     pub max: Span,
     /// The credential whose last change was the last rotation.
     pub credential: String,
+    /// A selector of `kubernetes.workloads` whose Deployment rotates; without replicas it is suspended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workloads: Option<String>,
 }
 
 impl Config {
@@ -67,20 +121,53 @@ impl Config {
         for (index, rotation) in self.rotations.iter().enumerate() {
             rotation.validate(&format!("{path}.rotations[{index}]"), references, problems);
         }
+        unique(&format!("{path}.copies"), self.copies.iter().map(|copies| copies.name.as_str()), problems);
+        for (index, copies) in self.copies.iter().enumerate() {
+            let path = format!("{path}.copies[{index}]");
+            name(&format!("{path}.name"), &copies.name, problems);
+            if copies.credentials.len() < 2 {
+                problems.push(Problem::bare(format!("{path}.credentials"), "must name at least two credentials"));
+            }
+            for (position, credential) in copies.credentials.iter().enumerate() {
+                references.credential(&format!("{path}.credentials[{position}]"), credential, problems);
+            }
+        }
+        for (index, consumer) in self.consumers.iter().enumerate() {
+            references.credential(&format!("{path}.consumers[{index}].credential"), &consumer.credential, problems);
+            references.workload(&format!("{path}.consumers[{index}].workloads"), &consumer.workloads, problems);
+        }
+    }
+
+    /// Credentials whose content is compared with that of others.
+    pub(in crate::collectors) fn compared(&self) -> BTreeSet<&str> {
+        self.copies.iter().flat_map(|copies| &copies.credentials).map(String::as_str).collect()
     }
 }
 
 impl Rotation {
     fn validate(&self, path: &str, references: &References<'_>, problems: &mut Vec<Problem>) {
         name(&format!("{path}.name"), &self.name, problems);
-        let ways = [self.cron_jobs.is_some(), self.schedule.is_some(), self.every.is_some()];
+        let ways = [
+            self.cron_jobs.is_some(),
+            self.schedule.is_some(),
+            self.every.is_some(),
+            self.managed_secret.is_some(),
+            self.node_pool.is_some(),
+            self.certificates.is_some(),
+        ];
         if ways.iter().filter(|way| **way).count() != 1 {
-            problems.push(Problem::bare(path, "must have exactly one of cron_jobs, schedule and every"));
+            problems.push(Problem::bare(path, "must have exactly one of cron_jobs, schedule, every, managed_secret, node_pool and certificates"));
+        }
+        if self.schedule.is_none() && (self.duration.is_some() || !self.time_zone.is_empty()) {
+            problems.push(Problem::bare(path, "must have duration and time_zone only with schedule"));
+        }
+        if let Some(secret) = &self.managed_secret {
+            references.managed_secret(&format!("{path}.managed_secret"), secret, problems);
         }
         if let Some(selector) = &self.cron_jobs {
             references.workload(&format!("{path}.cron_jobs"), selector, problems);
         }
-        if let Some(Err(why)) = self.schedule.as_ref().map(|schedule| Rule::schedule(schedule, &self.time_zone)) {
+        if let Some(Err(why)) = self.schedule.as_ref().map(|schedule| Rule::schedule(schedule, &self.time_zone, 0)) {
             problems.push(Problem::new(
                 format!("{path}.schedule"),
                 format!("must be a cron expression in a time zone: {why}"),
@@ -92,6 +179,9 @@ impl Rotation {
                 problems.push(Problem::bare(format!("{path}.every"), "must have a min above 0 and a max that is not below it"));
             }
             references.credential(&format!("{path}.every.credential"), &every.credential, problems);
+            if let Some(workloads) = &every.workloads {
+                references.workload(&format!("{path}.every.workloads"), workloads, problems);
+            }
         }
     }
 }

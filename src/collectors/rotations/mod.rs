@@ -2,22 +2,31 @@
 //! hits an event.
 //!
 //! Looks at nothing itself: schedules and suspensions are what the Kubernetes collector saw, last
-//! rotations what the credentials collector saw.
+//! rotations what the credentials and secrets_manager collectors saw. When something last rotated is
+//! remembered in the state file, so that a restart does not lose it.
 
 mod config;
+mod managed;
 mod predict;
+mod reach;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
-pub use config::{Config, Every, Rotation};
+pub use config::{Config, Consumer, Copies, Every, Rotation};
 
-use super::{credentials, kubernetes};
+use super::kubernetes::CronJobFacts;
+use super::{credentials, kubernetes, secrets_manager};
+use crate::config::Span;
 use crate::driver::{Form, Poll, Task};
-use crate::event::{self, Schedule};
+use crate::event::{self, Occurrence, Schedule};
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::snapshot::{CollectError, Observation, Snapshot, Source};
+use crate::state::State;
 use predict::{Conflict, Rule};
 
 /// The `collector` label.
@@ -41,56 +50,97 @@ static LAST: Gauge<2> = gauge(
     "readiness_rotation_last_timestamp_seconds",
     Unit::Timestamp,
     &LABELS,
-    "When something rotated last, from its CronJob or from the change of its credential.",
+    "When something rotated last, from its CronJob, the change of its credential or AWS Secrets Manager, or as the state file remembers.",
+);
+static RUN: StateSet<2> = state_set(
+    "readiness_rotation_run_state",
+    &["idle", "running", "slow", "failed", "missed", "unknown"],
+    &LABELS,
+    "How the rotation that was due last went: over, under way, under way for too long, failed, or not begun in time. From its CronJob, its credential or AWS Secrets Manager.",
 );
 static SUSPENSION: StateSet<2> = state_set(
     "readiness_rotation_suspension_state",
     &["running", "suspended_for_event", "forgotten"],
     &LABELS,
-    "Whether a rotation runs, is suspended with an event at hand, or is suspended without one, which lets keys lapse. From spec.suspend in the Kubernetes API.",
+    "Whether a rotation runs, is suspended with an event at hand, or is suspended without one, which lets keys lapse. From spec.suspend or the replicas in the Kubernetes API.",
 );
 
 /// Families of this collector.
-pub static FAMILIES: &[&Family] = &[&CONFLICT.0, &NEXT.0, &LAST.0, &SUSPENSION.0];
+pub static FAMILIES: &[&Family] = &[&CONFLICT.0, &NEXT.0, &LAST.0, &RUN.0, &SUSPENSION.0, &reach::COPIES.0, &reach::CONSUMER.0];
 
-/// One task for each rotation.
-pub fn tasks(config: &Config, schedules: &[Schedule]) -> Vec<Task> {
-    let one = |rotation: &Rotation| {
-        let mut emits = vec![CONFLICT.0.name, NEXT.0.name];
-        if rotation.schedule.is_none() {
-            emits.push(LAST.0.name);
-        }
-        if rotation.cron_jobs.is_some() {
-            emits.push(SUSPENSION.0.name);
-        }
-        if schedules.is_empty() {
-            emits.retain(|name| *name != CONFLICT.0.name);
-        }
-        let interval = config.interval.0;
-        Task {
-            source: Source {
-                collector: NAME,
-                name: rotation.name.clone(),
-                identity: vec![("rotation", rotation.name.clone())],
-                covers: Vec::new(),
-                emits,
-                off: off(config),
-                interval,
-                keep: interval * 3,
-            },
-            fingerprint: format!("{config:?} {schedules:?} {}", rotation.name),
-            timeout: interval,
-            after: &[kubernetes::NAME, credentials::NAME],
-            form: Form::Poll(Box::new(Forecast { config: config.clone(), rotation: rotation.clone(), schedules: schedules.to_vec() })),
-        }
+/// Collectors whose facts are read.
+const READS: &[&str] = &[kubernetes::NAME, credentials::NAME, secrets_manager::NAME];
+
+/// One task for each rotation, and one for whether rotations have reached everybody.
+pub fn tasks(config: &Config, schedules: &[Schedule], state: &Arc<State>) -> Vec<Task> {
+    let off = off(config, schedules);
+    let task = |name: &str, identity: Vec<(&'static str, String)>, emits: Vec<&'static str>, poll: Box<dyn Poll>| Task {
+        source: Source {
+            collector: NAME,
+            name: name.to_owned(),
+            identity,
+            covers: Vec::new(),
+            emits,
+            off: off.clone(),
+            interval: config.interval.0,
+            keep: config.interval.0 * 3,
+        },
+        fingerprint: format!("{config:?} {schedules:?} {:?} {name}", state.path()),
+        timeout: config.interval.0,
+        after: READS,
+        form: Form::Poll(poll),
     };
-    config.rotations.iter().map(one).collect()
+    let one = |rotation: &Rotation| {
+        let parts = [
+            (!schedules.is_empty(), &CONFLICT.0),
+            (true, &NEXT.0),
+            (rotation.has_runs(), &LAST.0),
+            (rotation.has_runs(), &RUN.0),
+            (rotation.can_be_suspended(), &SUSPENSION.0),
+        ];
+        let emits = parts.into_iter().filter(|(on, _)| *on).map(|(_, family)| family.name).collect();
+        let forecast = Forecast { config: config.clone(), rotation: rotation.clone(), schedules: schedules.to_vec(), state: Arc::clone(state) };
+        task(&rotation.name, vec![("rotation", rotation.name.clone())], emits, Box::new(forecast))
+    };
+    let mut tasks: Vec<Task> = config.rotations.iter().map(one).collect();
+    let compared: Vec<_> = [(!config.copies.is_empty(), &reach::COPIES.0), (!config.consumers.is_empty(), &reach::CONSUMER.0)]
+        .into_iter()
+        .filter(|(on, _)| *on)
+        .map(|(_, family)| family.name)
+        .collect();
+    if !compared.is_empty() {
+        let reach = reach::Reach { copies: config.copies.clone(), consumers: config.consumers.clone() };
+        // Its name could be that of a rotation, were it not for the blank.
+        tasks.push(task("copies and consumers", Vec::new(), compared, Box::new(reach)));
+    }
+    tasks
 }
 
-fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
-    let has_cron_jobs = config.rotations.iter().any(|rotation| rotation.cron_jobs.is_some());
-    let suspends = (!has_cron_jobs).then_some((SUSPENSION.0.name, "rotations[].cron_jobs"));
-    suspends.into_iter().collect()
+/// What nothing configured fills, by the key that would.
+fn off(config: &Config, schedules: &[Schedule]) -> Vec<(&'static str, &'static str)> {
+    let any = |has: fn(&Rotation) -> bool| config.rotations.iter().any(has);
+    let parts = [
+        (any(Rotation::can_be_suspended), SUSPENSION.0.name, "rotations[].cron_jobs"),
+        (any(Rotation::has_runs), LAST.0.name, "rotations[].cron_jobs"),
+        (any(Rotation::has_runs), RUN.0.name, "rotations[].cron_jobs"),
+        (!config.rotations.is_empty(), NEXT.0.name, "rotations"),
+        (!config.rotations.is_empty() && !schedules.is_empty(), CONFLICT.0.name, if config.rotations.is_empty() { "rotations" } else { "events" }),
+        (!config.copies.is_empty(), reach::COPIES.0.name, "copies"),
+        (!config.consumers.is_empty(), reach::CONSUMER.0.name, "consumers"),
+    ];
+    parts.into_iter().filter(|(on, ..)| !on).map(|(_, family, key)| (family, key)).collect()
+}
+
+impl Rotation {
+    /// Whether something tells when it last ran.
+    fn has_runs(&self) -> bool {
+        self.cron_jobs.is_some() || self.every.is_some() || self.managed_secret.is_some()
+    }
+
+    /// Whether something tells that it is suspended.
+    fn can_be_suspended(&self) -> bool {
+        self.cron_jobs.is_some() || self.every.as_ref().is_some_and(|every| every.workloads.is_some()) || self.managed_secret.is_some()
+    }
 }
 
 /// Forecasts one rotation.
@@ -98,6 +148,7 @@ struct Forecast {
     config: Config,
     rotation: Rotation,
     schedules: Vec<Schedule>,
+    state: Arc<State>,
 }
 
 /// Something that rotates, as far as it is known.
@@ -105,49 +156,115 @@ struct Rotator {
     /// Which object, for rotations that mean several.
     subject: String,
     rule: Result<Rule, String>,
+    /// When it last rotated, in Unix seconds.
     last: Option<i64>,
+    run: Run,
+    /// Unless nothing tells.
     suspended: Option<bool>,
+}
+
+/// What its source says about the last run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Run {
+    Over,
+    UnderWay,
+    Failed,
+    /// The source says itself that the time for it is over.
+    Missed,
+    Unknown,
+}
+
+impl Rotator {
+    fn unknown(why: String) -> Self {
+        Self { subject: String::new(), rule: Err(why), last: None, run: Run::Unknown, suspended: None }
+    }
 }
 
 impl Forecast {
     fn forecast(&self, seen: &Snapshot, now: Timestamp) -> Vec<Sample> {
-        let rotators = self.rotators(seen);
-        rotators.iter().flat_map(|rotator| self.facts(rotator, now)).collect()
+        let occurrences = event::by_checklist(&self.schedules, now);
+        self.rotators(seen, now).iter().flat_map(|rotator| self.facts(rotator, &occurrences, now)).collect()
     }
 
-    fn rotators(&self, seen: &Snapshot) -> Vec<Rotator> {
-        let Rotation { cron_jobs, schedule, time_zone, every, .. } = &self.rotation;
-        let single = |rule: Result<Rule, String>, last: Option<i64>| vec![Rotator { subject: String::new(), rule, last, suspended: None }];
-        if let Some(schedule) = schedule {
-            return single(Rule::schedule(schedule, time_zone), None);
-        }
-        if let Some(Every { min, max, credential }) = every {
-            let last = credentials::last_changed(seen, credential);
-            let seconds = |span: &crate::config::Span| i64::try_from(span.0.as_secs()).unwrap_or(i64::MAX / 4);
-            let rule = last.map(|last| Rule::Interval { min: seconds(min), max: seconds(max), last });
-            return single(rule.ok_or_else(|| format!("when credential {credential} was last changed is not known")), last);
-        }
-        let selector = cron_jobs.as_deref().unwrap_or_default();
-        match kubernetes::cron_jobs(seen, selector) {
-            Err(why) => vec![Rotator { subject: String::new(), rule: Err(why), last: None, suspended: None }],
-            Ok(jobs) => jobs
-                .into_iter()
-                .map(|job| Rotator {
-                    rule: Rule::schedule(&job.schedule, &job.time_zone),
-                    subject: job.subject,
-                    last: job.last,
-                    suspended: Some(job.suspended),
-                })
-                .collect(),
+    fn rotators(&self, seen: &Snapshot, now: Timestamp) -> Vec<Rotator> {
+        let rotation = &self.rotation;
+        let several = |found: Result<Vec<Rotator>, String>| found.unwrap_or_else(|why| vec![Rotator::unknown(why)]);
+        if let Some(schedule) = &rotation.schedule {
+            let lasting = rotation.duration.map_or(0, seconds);
+            let rule = Rule::schedule(schedule, &rotation.time_zone, lasting);
+            vec![Rotator { subject: String::new(), rule, last: None, run: Run::Unknown, suspended: None }]
+        } else if let Some(every) = &rotation.every {
+            vec![self.interval(every, seen, now)]
+        } else if let Some(secret) = &rotation.managed_secret {
+            vec![self.managed(secret, seen, now)]
+        } else if let Some(pool) = &rotation.node_pool {
+            several(kubernetes::node_expiries(seen, pool).map(moments))
+        } else if let Some(namespace) = &rotation.certificates {
+            several(kubernetes::certificate_renewals(seen, namespace).map(moments))
+        } else {
+            let jobs = kubernetes::cron_jobs(seen, rotation.cron_jobs.as_deref().unwrap_or_default());
+            several(jobs.map(|jobs| jobs.into_iter().map(|job| self.cron_job(job, now)).collect()))
         }
     }
 
-    fn facts(&self, rotator: &Rotator, now: Timestamp) -> Vec<Sample> {
-        let Rotator { subject, rule, last, suspended } = rotator;
+    fn remembered(&self, subject: &str, observed: Option<i64>, now: Timestamp) -> Option<i64> {
+        self.state.last_rotation(&self.rotation.name, subject, observed, now)
+    }
+
+    fn cron_job(&self, job: CronJobFacts, now: Timestamp) -> Rotator {
+        let run = match (job.active, job.failed) {
+            (true, _) => Run::UnderWay,
+            (false, true) => Run::Failed,
+            (false, false) => Run::Over,
+        };
+        Rotator {
+            rule: Rule::schedule(&job.schedule, &job.time_zone, 0),
+            last: self.remembered(&job.subject, job.last, now),
+            subject: job.subject,
+            run,
+            suspended: Some(job.suspended),
+        }
+    }
+
+    fn interval(&self, every: &Every, seen: &Snapshot, now: Timestamp) -> Rotator {
+        let Every { min, max, credential, workloads } = every;
+        let last = self.remembered(credential, credentials::last_changed(seen, credential), now);
+        let rule = last.map(|last| Rule::Interval { min: seconds(*min), max: seconds(*max), last });
+        let rule = rule.ok_or_else(|| format!("when credential {credential} was last changed is not known"));
+        let suspended = workloads.as_ref().map(|workloads| kubernetes::is_scaled_to_zero(seen, workloads)).transpose();
+        // A rotator that cannot be seen may well run.
+        let (rule, suspended) = match suspended {
+            Ok(suspended) => (rule, suspended),
+            Err(why) => (Err(why), None),
+        };
+        Rotator { subject: String::new(), rule, run: if last.is_some() { Run::Over } else { Run::Unknown }, last, suspended }
+    }
+
+    fn managed(&self, secret: &str, seen: &Snapshot, now: Timestamp) -> Rotator {
+        let facts = match secrets_manager::rotation_of(seen, secret) {
+            Ok(facts) => facts,
+            Err(why) => return Rotator::unknown(why),
+        };
+        let last = self.remembered(secret, facts.last, now);
+        let run = match facts.run {
+            "pending" => Run::UnderWay,
+            "overdue" => Run::Missed,
+            _ => Run::Over,
+        };
+        let suspended = Some(facts.schedule.is_none());
+        // Without a rule rotation is off, and nothing is predicted for what is suspended.
+        let rule = managed::rule(facts.schedule.as_deref().unwrap_or_default(), &facts.window, last);
+        Rotator { subject: String::new(), rule, last, run, suspended }
+    }
+
+    fn facts(&self, rotator: &Rotator, occurrences: &BTreeMap<String, Occurrence>, now: Timestamp) -> Vec<Sample> {
+        let Rotator { subject, rule, last, .. } = rotator;
         let (name, now_second) = (self.rotation.name.as_str(), now.as_second());
         let mut samples: Vec<Sample> = last.iter().map(|at| LAST.sample([name, subject], *at as f64)).collect();
-        let occurrences = event::by_checklist(&self.schedules, now);
-        let suspended = *suspended == Some(true);
+        let suspended = rotator.suspended == Some(true);
+        if self.rotation.has_runs() {
+            samples.push(self.run(rotator, now_second));
+        }
         if rotator.suspended.is_some() {
             let ahead = self.config.suspend_before.as_secs_f64();
             let at_hand = occurrences.values().any(|event| (event.start.as_second() - now_second) as f64 <= ahead);
@@ -157,6 +274,8 @@ impl Forecast {
                 (true, false) => "forgotten",
             };
             samples.push(SUSPENSION.sample([name, subject], state));
+        } else if self.rotation.can_be_suspended() {
+            samples.push(SUSPENSION.sample([name, subject], "unknown"));
         }
         let next = rule.as_ref().ok().filter(|_| !suspended).and_then(|rule| rule.next(now_second));
         if let Some((earliest, latest)) = next {
@@ -164,10 +283,9 @@ impl Forecast {
                 samples.push(NEXT.sample([name, subject, bound], at as f64));
             }
         }
-        let guard = i64::try_from(self.config.guard.0.as_secs()).unwrap_or_default();
+        let guard = seconds(self.config.guard);
         for event in occurrences.values() {
             let labels = [name, subject, &event.name];
-            let moment = |at: i64| Timestamp::from_second(at).map_or_else(|_| at.to_string(), |at| at.to_string());
             samples.push(match rule {
                 _ if suspended => CONFLICT.sample(labels, "none").with_detail("it is suspended"),
                 Err(why) => CONFLICT.sample(labels, "unknown").with_detail(why),
@@ -181,6 +299,44 @@ impl Forecast {
         }
         samples
     }
+
+    /// How the rotation that was due last went.
+    fn run(&self, rotator: &Rotator, now: i64) -> Sample {
+        let labels = [self.rotation.name.as_str(), &rotator.subject];
+        let late = seconds(self.config.slow_after);
+        let due = rotator.rule.as_ref().ok().zip(rotator.last).and_then(|(rule, last)| rule.due(last));
+        let since = |at: i64| moment(at);
+        match (rotator.run, rotator.last, &rotator.rule) {
+            (_, _, Err(why)) if rotator.suspended != Some(true) => RUN.sample(labels, "unknown").with_detail(why),
+            (Run::Unknown, ..) => RUN.sample(labels, "unknown"),
+            (Run::Missed, ..) => RUN.sample(labels, "missed").with_detail("its next date is over"),
+            (Run::Failed, ..) => RUN.sample(labels, "failed").with_detail("the last run is over and did not succeed"),
+            (Run::UnderWay, Some(last), _) if self.rotation.cron_jobs.is_some() && last + late < now => {
+                RUN.sample(labels, "slow").with_detail(&format!("it has run since {}", since(last)))
+            }
+            (Run::UnderWay, ..) => RUN.sample(labels, "running"),
+            (Run::Over, ..) => match due.filter(|due| rotator.suspended != Some(true) && due + late < now) {
+                Some(due) => RUN.sample(labels, "missed").with_detail(&format!("it was due at {}", moment(due))),
+                None => RUN.sample(labels, "idle"),
+            },
+        }
+    }
+}
+
+fn moments(found: BTreeMap<String, Vec<i64>>) -> Vec<Rotator> {
+    let rotator = |(subject, moments)| Rotator { subject, rule: Ok(Rule::Moments(moments)), last: None, run: Run::Unknown, suspended: None };
+    let rotators: Vec<Rotator> = found.into_iter().map(rotator).collect();
+    // Nothing that ever happens is an answer, too.
+    if rotators.is_empty() { vec![Rotator { rule: Ok(Rule::Moments(Vec::new())), ..Rotator::unknown(String::new()) }] } else { rotators }
+}
+
+fn moment(at: i64) -> String {
+    Timestamp::from_second(at).map_or_else(|_| at.to_string(), |at| at.to_string())
+}
+
+fn seconds(span: Span) -> i64 {
+    // Far above any span that makes sense, and far below where a sum of two overflows.
+    i64::try_from(span.0.as_secs()).unwrap_or(i64::MAX).min(i64::MAX / 4)
 }
 
 impl Poll for Forecast {

@@ -10,10 +10,15 @@ use jiff::tz::TimeZone;
 /// By what something rotates.
 #[derive(Debug, Clone)]
 pub(super) enum Rule {
-    /// At these moments.
-    Schedule(Box<Cron>, TimeZone),
+    /// At some moment of the windows that begin at these moments and last so many seconds; with
+    /// none, at exactly these moments.
+    Schedule(Box<Cron>, TimeZone, i64),
     /// Between so many seconds after the last time, which was then.
     Interval { min: i64, max: i64, last: i64 },
+    /// At some moment of windows that last so long and begin a period apart.
+    Periodic { first: i64, period: i64, lasting: i64 },
+    /// At exactly these moments.
+    Moments(Vec<i64>),
 }
 
 /// Whether a rotation falls into a window.
@@ -28,25 +33,46 @@ pub(super) enum Conflict {
 }
 
 impl Rule {
-    /// Reads a cron expression in a time zone.
-    pub(super) fn schedule(cron: &str, zone: &str) -> Result<Self, String> {
+    /// Reads a cron expression in a time zone, each of whose moments begins a window of seconds.
+    pub(super) fn schedule(cron: &str, zone: &str, lasting: i64) -> Result<Self, String> {
         let zone = if zone.is_empty() { TimeZone::UTC } else { TimeZone::get(zone).map_err(|_| format!("no time zone is called {zone:?}"))? };
         let cron: Cron = cron.parse().map_err(|error| format!("no cron expression: {error}"))?;
-        Ok(Self::Schedule(Box::new(cron), zone))
+        Ok(Self::Schedule(Box::new(cron), zone, lasting))
     }
 
     /// The earliest and the latest moment of the next rotation after `now`; `None` when there is none.
     pub(super) fn next(&self, now: i64) -> Option<(i64, i64)> {
         match self {
-            Self::Schedule(cron, zone) => {
-                let at = occurrence(cron, zone, now)?;
-                Some((at, at))
+            Self::Schedule(_, _, lasting) | Self::Periodic { lasting, .. } => {
+                // A window that is open may still see it.
+                let at = self.window(now - lasting)?;
+                Some((at.max(now), at + lasting))
             }
             Self::Interval { min, max, last } => {
                 // Whatever is overdue may happen at any moment.
                 let turn = (now - last).max(0) / max + 1;
                 Some(((last + turn * min).max(now), (last + turn * max).max(now)))
             }
+            Self::Moments(moments) => moments.iter().copied().filter(|at| *at >= now).min().map(|at| (at, at)),
+        }
+    }
+
+    /// The latest moment at which the first rotation after `last` should have begun.
+    pub(super) fn due(&self, last: i64) -> Option<i64> {
+        match self {
+            Self::Schedule(_, _, lasting) | Self::Periodic { lasting, .. } => self.window(last).map(|at| at + lasting),
+            Self::Interval { max, .. } => Some(last + max),
+            // What is over is not among them any more, so nothing tells that it was missed.
+            Self::Moments(_) => None,
+        }
+    }
+
+    /// The beginning of the first window that begins after a moment.
+    fn window(&self, after: i64) -> Option<i64> {
+        match self {
+            Self::Schedule(cron, zone, _) => occurrence(cron, zone, after),
+            Self::Periodic { first, period, .. } => Some(first + ((after - first).div_euclid(*period) + 1).max(0) * period),
+            Self::Interval { .. } | Self::Moments(_) => None,
         }
     }
 
@@ -54,7 +80,11 @@ impl Rule {
     pub(super) fn conflict(&self, start: i64, end: i64, guard: i64) -> Conflict {
         let from = start - guard;
         match self {
-            Self::Schedule(cron, zone) => occurrence(cron, zone, from - 1).filter(|at| *at <= end).map_or(Conflict::None, Conflict::Certain),
+            Self::Schedule(_, _, lasting) | Self::Periodic { lasting, .. } => {
+                // One that is open already when the window begins counts as well.
+                let Some(at) = self.window(from - lasting - 1).filter(|at| *at <= end) else { return Conflict::None };
+                if at >= from && at + lasting <= end { Conflict::Certain(at) } else { Conflict::Possible(at.max(from)) }
+            }
             Self::Interval { min, max, last } => {
                 // The first turn that may still be under way when the window begins.
                 let mut turn = (from - last).max(max - 1) / max;
@@ -70,6 +100,7 @@ impl Rule {
                     turn += 1;
                 }
             }
+            Self::Moments(moments) => moments.iter().copied().filter(|at| (from..=end).contains(at)).min().map_or(Conflict::None, Conflict::Certain),
         }
     }
 }
@@ -92,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_schedule_hits_exactly_what_it_hits() {
-        let rule = Rule::schedule("0 */4 * * *", "America/Vancouver").unwrap();
+        let rule = Rule::schedule("0 */4 * * *", "America/Vancouver", 0).unwrap();
         // Half past eleven to one in Vancouver is hit at noon; nine to half past ten is safe.
         assert_eq!(rule.conflict(at("2026-12-01T19:30:00Z"), at("2026-12-01T21:00:00Z"), 480), Conflict::Certain(at("2026-12-01T20:00:00Z")));
         assert_eq!(rule.conflict(at("2026-12-01T17:00:00Z"), at("2026-12-01T18:30:00Z"), 480), Conflict::None);
@@ -104,14 +135,18 @@ mod tests {
 
     #[test]
     fn clocks_that_change_and_expressions_that_never_come_true() {
-        let night = Rule::schedule("30 2 * * *", "Europe/Berlin").unwrap();
+        let night = Rule::schedule("30 2 * * *", "Europe/Berlin", 0).unwrap();
         // The hour is skipped in spring, and the rotation happens when it is over.
         assert_eq!(night.next(at("2026-03-28T12:00:00Z")), Some((at("2026-03-29T01:00:00Z"), at("2026-03-29T01:00:00Z"))));
         assert_eq!(night.next(at("2026-10-24T12:00:00Z")), Some((at("2026-10-25T00:30:00Z"), at("2026-10-25T00:30:00Z"))));
-        let never = Rule::schedule("0 0 31 2 *", "UTC").unwrap();
+        let never = Rule::schedule("0 0 31 2 *", "UTC", 0).unwrap();
         assert_eq!(never.next(at("2026-01-01T00:00:00Z")), None);
         assert_eq!(never.conflict(at("2026-01-01T00:00:00Z"), at("2026-12-31T00:00:00Z"), 480), Conflict::None);
-        assert!(Rule::schedule("61 * * * *", "UTC").is_err() && Rule::schedule("* * * *", "UTC").is_err() && Rule::schedule("0 * * * *", "Mars/Base").is_err());
+        assert!(
+            Rule::schedule("61 * * * *", "UTC", 0).is_err()
+                && Rule::schedule("* * * *", "UTC", 0).is_err()
+                && Rule::schedule("0 * * * *", "Mars/Base", 0).is_err()
+        );
     }
 
     #[test]
@@ -135,5 +170,42 @@ mod tests {
         assert_eq!(rule.next(HOUR), Some((4 * HOUR, 5 * HOUR)));
         assert_eq!(rule.next(4 * HOUR + 60), Some((4 * HOUR + 60, 5 * HOUR)));
         assert_eq!(rule.next(5 * HOUR + 60), Some((8 * HOUR, 10 * HOUR)));
+    }
+
+    #[test]
+    fn a_window_that_only_touches_an_event_may_hit_it() {
+        let weekly = Rule::schedule("30 3 * * SUN", "UTC", 2 * HOUR).unwrap();
+        let event = |start: &str, end: &str| weekly.conflict(at(start), at(end), 0);
+        assert_eq!(event("2026-12-06T05:00:00Z", "2026-12-06T08:00:00Z"), Conflict::Possible(at("2026-12-06T05:00:00Z")), "still open when it begins");
+        assert_eq!(event("2026-12-06T03:00:00Z", "2026-12-06T08:00:00Z"), Conflict::Certain(at("2026-12-06T03:30:00Z")));
+        assert_eq!(event("2026-12-06T02:00:00Z", "2026-12-06T04:00:00Z"), Conflict::Possible(at("2026-12-06T03:30:00Z")));
+        assert_eq!(event("2026-12-06T05:31:00Z", "2026-12-06T08:00:00Z"), Conflict::None);
+        assert_eq!(weekly.next(at("2026-12-05T00:00:00Z")), Some((at("2026-12-06T03:30:00Z"), at("2026-12-06T05:30:00Z"))));
+    }
+
+    #[test]
+    fn windows_a_period_apart_and_single_moments() {
+        let rule = Rule::Periodic { first: 0, period: 4 * HOUR, lasting: HOUR };
+        assert_eq!(rule.conflict(5 * HOUR + 1, 8 * HOUR - 1, 0), Conflict::None);
+        assert_eq!(rule.conflict(4 * HOUR + 60, 8 * HOUR - 1, 0), Conflict::Possible(4 * HOUR + 60));
+        assert_eq!(rule.conflict(3 * HOUR, 6 * HOUR, 0), Conflict::Certain(4 * HOUR));
+        assert_eq!(rule.next(HOUR), Some((4 * HOUR, 5 * HOUR)));
+        let later = Rule::Periodic { first: 100 * HOUR, period: 4 * HOUR, lasting: HOUR };
+        assert_eq!(later.next(0), Some((100 * HOUR, 101 * HOUR)), "nothing before the first");
+        let rule = Rule::Moments(vec![900, 100, 500]);
+        assert_eq!(
+            (rule.conflict(400, 600, 0), rule.conflict(600, 800, 0), rule.conflict(600, 800, 100)),
+            (Conflict::Certain(500), Conflict::None, Conflict::Certain(500))
+        );
+        assert_eq!((rule.next(501), rule.next(901)), (Some((900, 900)), None));
+    }
+
+    #[test]
+    fn what_should_have_begun_is_known_for_what_has_a_rule() {
+        let hourly = Rule::schedule("0 * * * *", "UTC", 0).unwrap();
+        assert_eq!(hourly.due(at("2026-12-01T10:00:02Z")), Some(at("2026-12-01T11:00:00Z")));
+        assert_eq!(hourly.due(at("2026-12-01T10:00:00Z")), Some(at("2026-12-01T11:00:00Z")), "the one that is on record is not due again");
+        assert_eq!(Rule::Interval { min: 4 * HOUR, max: 5 * HOUR, last: 0 }.due(0), Some(5 * HOUR));
+        assert_eq!(Rule::Moments(vec![5]).due(0), None);
     }
 }

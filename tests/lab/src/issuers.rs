@@ -1,9 +1,10 @@
-//! Issuers of credentials: GitLab, GitHub, Coder, LiteLLM and Google, as their documents say that
+//! Issuers of credentials: GitLab, GitHub, Coder, LiteLLM, Google and Entra, as their documents say that
 //! they answer. Each knows one credential.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use hyper::{Request, Response};
@@ -23,6 +24,9 @@ pub(crate) const GITLAB: &str = "glpat-lab-canary-1";
 pub(crate) const GITHUB: &str = "ghp_lab-canary-2";
 pub(crate) const CODER: &str = "labkey0001-lab-canary-3";
 pub(crate) const LITELLM: &str = "sk-lab-canary-4";
+pub(crate) const ENTRA: &str = "abc~lab-canary-5";
+/// The tenant and the application of Entra.
+const APPLICATION: [&str; 2] = ["lab-tenant", "11111111-2222-3333-4444-555555555555"];
 /// The account of Google and its key.
 pub(crate) const GOOGLE: [&str; 2] = ["llm@lab-project.iam.gserviceaccount.com", "0123456789abcdef0123456789abcdef01234567"];
 
@@ -37,13 +41,41 @@ pub(crate) async fn start(address: SocketAddr, key: &Arc<CertifiedKey>, authorit
     let issuers = Arc::new(Issuers { estate: Arc::clone(estate), google });
     serve(address, Some(Arc::new(One(Arc::clone(key)))), move |request| {
         let issuers = Arc::clone(&issuers);
-        async move { Some(issuers.handle(&request)) }
+        async move { Some(issuers.handle(request).await) }
     })
     .await
 }
 
 impl Issuers {
-    fn handle(&self, request: &Request<Incoming>) -> Response<Body> {
+    async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
+        if request.uri().path() == format!("/{}/oauth2/v2.0/token", APPLICATION[0]) {
+            let form = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+            return self.entra_token(&form);
+        }
+        self.answer(&request)
+    }
+
+    /// Source: <https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-client-creds-grant-flow>
+    fn entra_token(&self, form: &[u8]) -> Response<Body> {
+        let value = |name: &str| url::form_urlencoded::parse(form).find(|(own, _)| own == name).map(|(_, value)| value.into_owned()).unwrap_or_default();
+        let refused = |code: u32, text: &str| {
+            let body =
+                json!({ "error": "invalid_client", "error_codes": [code], "error_description": format!("AADSTS{code}: {text}: {}", value("client_secret")) });
+            answer(401, "application/json", body.to_string())
+        };
+        if value("client_id") != APPLICATION[1] || value("grant_type") != "client_credentials" || !value("scope").ends_with("/.default") {
+            return refused(700_016, "no such application");
+        }
+        if self.estate.has("credential-entra-ended") {
+            return refused(7_000_222, "the secret keys are expired");
+        }
+        if value("client_secret") != ENTRA || self.estate.has("credential-entra-refused") {
+            return refused(7_000_215, "invalid client secret");
+        }
+        answer(200, "application/json", json!({ "token_type": "Bearer", "expires_in": 3599, "access_token": "lab-canary-graph" }).to_string())
+    }
+
+    fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
         let shown = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let bearer = |token: &str| shown("authorization") == format!("Bearer {token}");
         let ok = |value: &Value| answer(200, "application/json", value.to_string());
@@ -73,6 +105,29 @@ impl Issuers {
             }
             "/api/v2/users/me/keys/labkey0001" if shown("coder-session-token") == CODER => {
                 ok(&json!({ "id": "labkey0001", "expires_at": self.ends("credential-coder-ends-soon").to_string(), "lifetime_seconds": 2_592_000 }))
+            }
+            "/api/v2/licenses" if shown("coder-session-token") == CODER => {
+                let ends = self.ends("credential-licence-ends-soon").as_second();
+                let old = json!({ "id": 1, "claims": { "license_expires": 1_700_000_000 } });
+                let licences = if self.estate.has("credential-licence-gone") {
+                    json!([])
+                } else {
+                    json!([old, { "id": 2, "claims": { "license_expires": ends, "exp": ends + 86_400 } }])
+                };
+                ok(&licences)
+            }
+            "/api/v2/organizations/default/provisionerkeys" if shown("coder-session-token") == CODER => {
+                let age = if self.estate.has("credential-provisioner-key-old") { 100 } else { 30 };
+                let name = if self.estate.has("credential-provisioner-key-gone") { "another" } else { "workshop" };
+                ok(&json!([{ "id": "1", "name": name, "created_at": self.estate.started().checked_sub((24 * age).hours()).unwrap_or_default().to_string() }]))
+            }
+            _ if path == format!("/v1.0/applications(appId='{}')", APPLICATION[1]) && bearer("lab-canary-graph") => {
+                if self.estate.has("credential-entra-end-hidden") {
+                    return answer(403, "application/json", json!({ "error": { "code": "Authorization_RequestDenied" } }).to_string());
+                }
+                let other = json!({ "hint": "xyz", "startDateTime": "2025-01-01T00:00:00Z", "endDateTime": "2025-06-01T00:00:00Z" });
+                let own = json!({ "hint": &ENTRA[..3], "startDateTime": self.estate.rolled_out().to_string(), "endDateTime": self.ends("credential-entra-ends-soon").to_string() });
+                ok(&json!({ "passwordCredentials": [other, own] }))
             }
             "/key/info" if bearer(LITELLM) => {
                 let mut said = json!({ "key": LITELLM, "info": { "key_alias": "workshop", "blocked": false, "expires": self.ends("credential-llm-key-ends-soon").to_string() } });

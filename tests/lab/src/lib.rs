@@ -194,11 +194,14 @@ impl Lab {
             ("gitlab.token", format!("{}\n", issuers::GITLAB)),
             ("github.token", format!("{}\n", issuers::GITHUB)),
             ("coder.token", format!("{}\n", issuers::CODER)),
+            ("entra.secret", format!("{}\n", issuers::ENTRA)),
             ("bedrock.key", format!("{}-bedrock\n", issuers::CANARY)),
             ("licence.json", "{\"license\":{\"expires\":4102444800000}}".to_owned()),
         ];
         for (name, content) in files {
+            use std::os::unix::fs::PermissionsExt as _;
             std::fs::write(self.dir.join(name), content)?;
+            std::fs::set_permissions(self.dir.join(name), std::fs::Permissions::from_mode(0o600))?;
         }
         std::fs::write(self.dir.join("registry.password"), format!("{}\n", registry::USER[1]))?;
         let mut kubeconfig = String::from("apiVersion: v1\nkind: Config\ncurrent-context: us-east-2\n");

@@ -12,8 +12,8 @@ use crate::config::validate::{References, name, pace, quoted, secret, unique};
 use crate::config::{Problem, SecretRef, Span};
 
 pub use parts::{
-    Access, Backups, Capacity, ClientVersion, GpuOperator, Karpenter, NodeClasses, NodeGroup, ObjectRef, PoolTemplate, Prometheus, Range, Reach, Storage,
-    Usage, WorkspaceSelector,
+    Access, Backups, Capacity, CertManager, ClientVersion, GpuOperator, Karpenter, NodeClasses, NodeGroup, ObjectRef, PoolTemplate, Prometheus, Range, Reach,
+    Storage, Usage, WorkspaceSelector,
 };
 
 /// How a cluster is reached: in-cluster, by kubeconfig, or by server, CA and token.
@@ -114,6 +114,9 @@ pub struct Config {
     /// The Prometheus Operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prometheus: Option<Prometheus>,
+    /// cert-manager.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cert_manager: Option<CertManager>,
     /// Velero and VolumeSnapshots.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backups: Option<Backups>,
@@ -148,6 +151,7 @@ impl Default for Config {
             gpu_operator: None,
             capacity: None,
             prometheus: None,
+            cert_manager: None,
             backups: None,
             access: Vec::new(),
             objects: Vec::new(),

@@ -304,6 +304,15 @@ fn core() -> String {
     "v1".to_owned()
 }
 
+/// cert-manager, whose certificates are watched in all namespaces.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CertManager {
+    /// Only in these clusters; all when empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clusters: Vec<String>,
+}
+
 /// The version of a client program.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -329,6 +338,7 @@ impl Config {
         own.gpu_operator = own.gpu_operator.filter(|part| here(&part.clusters));
         own.capacity = own.capacity.filter(|part| here(&part.clusters));
         own.prometheus = own.prometheus.filter(|part| here(&part.clusters));
+        own.cert_manager = own.cert_manager.filter(|part| here(&part.clusters));
         own.backups = own.backups.filter(|part| here(&part.clusters));
         own
     }
@@ -418,6 +428,7 @@ impl Config {
             ("capacity", self.capacity.as_ref().map(|part| &part.clusters)),
             ("gpu_operator", self.gpu_operator.as_ref().map(|part| &part.clusters)),
             ("prometheus", self.prometheus.as_ref().map(|part| &part.clusters)),
+            ("cert_manager", self.cert_manager.as_ref().map(|part| &part.clusters)),
             ("backups", self.backups.as_ref().map(|part| &part.clusters)),
         ];
         named.extend(parts.into_iter().filter_map(|(part, clusters)| Some((format!("{path}.{part}"), clusters?.as_slice()))));

@@ -53,6 +53,7 @@ pub(super) const SERVED: &[&str] = &[
     "karpenter.sh/v1/nodeclaims",
     "karpenter.k8s.aws/v1/ec2nodeclasses",
     "monitoring.coreos.com/v1/prometheuses",
+    "cert-manager.io/v1/certificates",
     "nvidia.com/v1/clusterpolicies",
     "velero.io/v1/backups",
     "velero.io/v1/schedules",
@@ -89,6 +90,7 @@ impl Server {
         self.backups(&mut all);
         self.pull_secret(&mut all);
         self.credentials(&mut all);
+        self.certificates(&mut all);
         all.0
     }
 
@@ -289,10 +291,12 @@ impl Server {
         if self.region != "us-east-2" {
             return;
         }
+        let rotated = self.estate.has("credential-changed-under-provisioners");
         let mut secret = |namespace: &str, name: &str, data: Value| {
             let encoded: BTreeMap<String, String> =
                 data.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), STANDARD.encode(value.as_str().unwrap_or_default()))).collect();
-            let changed = self.estate.rolled_out().to_string();
+            let changed = if rotated && name == "llm-key-copy" { self.since("credential-changed-under-provisioners") } else { self.estate.rolled_out() };
+            let changed = changed.to_string();
             let owner = json!({ "manager": "kubectl", "operation": "Update", "time": changed, "fieldsType": "FieldsV1", "fieldsV1": { "f:data": {} } });
             all.add(
                 "v1/secrets",
@@ -312,6 +316,8 @@ impl Server {
         }
         let key = if self.estate.has("credential-key-missing") { "api-key-old" } else { "api-key" };
         secret("litellm", "llm-key", json!({ key: crate::issuers::LITELLM }));
+        let copy = if self.estate.has("credential-copy-stale") { "sk-lab-canary-of-yesterday" } else { crate::issuers::LITELLM };
+        secret("coder-ws", "llm-key-copy", json!({ "api-key": copy }));
         let [account, id] = crate::issuers::GOOGLE;
         let file = json!({ "type": "service_account", "client_email": account, "private_key_id": id, "private_key": crate::issuers::CANARY }).to_string();
         secret("litellm", "gcloud-auth", json!({ "service_account.json": file }));
@@ -320,13 +326,56 @@ impl Server {
     fn cron_job(&self) -> Value {
         let failed = self.estate.has("rotation-run-failed");
         // Four in the morning is no hour of a workshop.
-        let schedule = if self.estate.has("rotation-not-suspended") { "* * * * *" } else { "0 4 * * *" };
-        let last = if failed { "2026-01-02T00:00:00Z" } else { "2026-01-01T20:00:00Z" };
+        let every_minute = self.estate.has("rotation-not-suspended");
+        let schedule = if every_minute { "* * * * *" } else { "0 4 * * *" };
+        let due = if every_minute { self.since("rotation-not-suspended") } else { self.last_four_oclock() };
+        let slow = self.estate.has("rotation-slow");
+        let last = match () {
+            () if slow => self.estate.started().checked_sub(1.hour()).unwrap_or_default(),
+            () if self.estate.has("rotation-missed") => due.checked_sub(48.hours()).unwrap_or_default(),
+            () => due,
+        };
+        let succeeded = last.checked_add(9.seconds()).unwrap_or_default();
+        let succeeded = if failed || slow { last.checked_sub(24.hours()).unwrap_or_default() } else { succeeded };
+        let active = if slow { json!([{ "kind": "Job", "name": "rotate-key-1" }]) } else { json!([]) };
         json!({
             "metadata": metadata("coder-ws", "rotate-key", (NAME, "rotate-key")),
             "spec": { "schedule": schedule, "timeZone": "America/Vancouver", "suspend": self.estate.has("rotation-forgotten") },
-            "status": { "lastScheduleTime": last, "lastSuccessfulTime": "2026-01-01T20:00:09Z" },
+            "status": { "lastScheduleTime": last.to_string(), "lastSuccessfulTime": succeeded.to_string(), "active": active },
         })
+    }
+
+    /// When it was last four in the morning in Vancouver.
+    fn last_four_oclock(&self) -> Timestamp {
+        let at = |days: i64| {
+            let local = self.estate.started().in_tz("America/Vancouver").ok()?.checked_sub(days.days()).ok()?;
+            Some(local.with().hour(4).minute(0).second(0).subsec_nanosecond(0).build().ok()?.timestamp())
+        };
+        at(0).filter(|at| *at <= self.estate.started()).or_else(|| at(1)).unwrap_or_default()
+    }
+
+    /// What cert-manager has issued.
+    fn certificates(&self, all: &mut Objects) {
+        if self.region != "us-east-2" {
+            return;
+        }
+        let failing = self.estate.has("credential-renewal-fails");
+        let condition = if failing {
+            json!({ "type": "Ready", "status": "False", "reason": "Expired" })
+        } else {
+            json!({ "type": "Ready", "status": "True", "reason": "Ready" })
+        };
+        let renewal = if self.estate.has("rotation-renewal-hits-event") {
+            Estate::during_next_event()
+        } else {
+            self.estate.started().checked_add((24 * 60).hours()).unwrap_or_default()
+        };
+        let ends = renewal.checked_add((24 * 30).hours()).unwrap_or_default();
+        all.add(
+            "cert-manager.io/v1/certificates",
+            json!({ "metadata": { "namespace": "coder", "name": "wildcard", "uid": "cert-wildcard" }, "spec": { "secretName": "wildcard" },
+                "status": { "conditions": [condition], "notAfter": ends.to_string(), "renewalTime": renewal.to_string() } }),
+        );
     }
 
     fn workspaces(&self, all: &mut Objects) {

@@ -1,0 +1,261 @@
+//! Credentials of AWS: access keys, which never end but age, session credentials, and the keys of
+//! Bedrock, which belong to a user of IAM.
+
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_sdk_sts::config::retry::RetryConfig;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::config::AwsIssuer;
+use super::dates::{self, Ends};
+use super::expiry::Told;
+use super::prove::Proof;
+use crate::aws::{self, Iam};
+use crate::snapshot::{CollectError, ErrorClass};
+
+/// An access key as far as it was found. Only its identifier is sure.
+#[derive(Default)]
+struct AccessKey {
+    id: String,
+    secret: Option<Zeroizing<String>>,
+    session: Option<Zeroizing<String>>,
+    ends: Option<Ends>,
+}
+
+/// Reads the forms in which people keep access keys: the identifier alone, a credentials file, or
+/// what STS, the instance or a credential process answers.
+/// Sources: <https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html>,
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html>
+fn access_key(text: &str) -> Result<AccessKey, &'static str> {
+    let text = text.trim();
+    let mut key = AccessKey::default();
+    let mut take = |name: &str, value: &str| match name.to_ascii_lowercase().replace('_', "").as_str() {
+        "awsaccesskeyid" | "accesskeyid" if key.id.is_empty() => value.clone_into(&mut key.id),
+        "awssecretaccesskey" | "secretaccesskey" => key.secret = Some(Zeroizing::new(value.to_owned())),
+        "awssessiontoken" | "sessiontoken" | "token" => key.session = Some(Zeroizing::new(value.to_owned())),
+        "expiration" => key.ends = dates::read(value),
+        _ => {}
+    };
+    if text.starts_with('{') {
+        let document: serde_json::Value = serde_json::from_str(text).map_err(|_| "it is no JSON")?;
+        let inner = document.get("Credentials").unwrap_or(&document);
+        inner.as_object().into_iter().flatten().filter_map(|(name, value)| Some((name, value.as_str()?))).for_each(|(name, value)| take(name, value));
+    } else if text.contains('=') {
+        text.lines().filter_map(|line| line.split_once('=')).for_each(|(name, value)| take(name.trim(), value.trim()));
+    } else {
+        text.clone_into(&mut key.id);
+    }
+    let known = key.id.len() >= 16 && key.id.len() <= 128 && key.id.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    // Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html>
+    if known && (key.id.starts_with("AKIA") || key.id.starts_with("ASIA")) { Ok(key) } else { Err("it holds no identifier of an access key") }
+}
+
+/// Asks AWS about its own credentials.
+pub(super) struct Issuer<'a> {
+    pub(super) client: &'a reqwest::Client,
+    pub(super) place: &'a AwsIssuer,
+    pub(super) timeout: Duration,
+}
+
+impl Issuer<'_> {
+    /// An access key: proved by the one call that any key may make, and its age from IAM.
+    pub(super) async fn access_key(&self, text: &str) -> Result<Proof, CollectError> {
+        let key = match access_key(text) {
+            Ok(key) => key,
+            Err(why) => return Ok(Proof::Refused(why.to_owned())),
+        };
+        let settings = aws::settings(&self.place.region, self.place.role_arn.as_deref()).await;
+        let proved = match &key.secret {
+            Some(secret) => match self.prove(&settings, &key, secret).await {
+                Ok(()) => true,
+                Err(error) if error.class == ErrorClass::Denied => return Ok(Proof::Refused("AWS refuses the key".to_owned())),
+                Err(error) => return Err(error),
+            },
+            None => false,
+        };
+        if key.id.starts_with("ASIA") {
+            let told = key.ends.map_or_else(|| Told::silent("session credentials do not tell when they end"), Told::of);
+            return Ok(if proved { Proof::Taken(told) } else { Proof::Unproven(told) });
+        }
+        match self.of_user(&settings, &key.id).await {
+            Ok(proof) => Ok(proof),
+            // What the key itself proved stands, even where nobody may look up its age.
+            Err(_) if proved => Ok(Proof::Taken(Told::default())),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Source: <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>
+    async fn prove(&self, settings: &aws_config::SdkConfig, key: &AccessKey, secret: &str) -> Result<(), CollectError> {
+        let session = key.session.as_deref().map(String::to_owned);
+        let own = Credentials::new(&key.id, secret, session, None, "watched");
+        let config = aws_sdk_sts::config::Builder::from(settings).credentials_provider(own).retry_config(RetryConfig::disabled());
+        let call = aws_sdk_sts::Client::from_conf(config.build()).get_caller_identity().send();
+        aws::within("ask STS whose the key is", self.timeout, call).await.map(drop)
+    }
+
+    /// Sources: <https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccessKeyLastUsed.html>,
+    /// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListAccessKeys.html>
+    async fn of_user(&self, settings: &aws_config::SdkConfig, id: &str) -> Result<Proof, CollectError> {
+        let iam = Iam { settings, client: self.client, timeout: self.timeout };
+        let gone = || Ok(Proof::Refused("IAM does not know the key any more".to_owned()));
+        let used: LastUsed = match iam.ask("GetAccessKeyLastUsed", &[("AccessKeyId", id)]).await {
+            Err(error) if error.class == ErrorClass::NotFound => return gone(),
+            other => other?,
+        };
+        let Some(user) = used.get_access_key_last_used_result.user_name else { return gone() };
+        let listed: Listed = iam.ask("ListAccessKeys", &[("UserName", &user)]).await?;
+        let keys = listed.list_access_keys_result.access_key_metadata.member;
+        let Some(key) = keys.into_iter().find(|key| key.access_key_id == id) else { return gone() };
+        if key.status != "Active" {
+            return Ok(Proof::Refused("IAM says that the key is not active".to_owned()));
+        }
+        Ok(Proof::Taken(Told { created: moment(key.create_date.as_deref()), ..Told::default() }))
+    }
+
+    /// A key of Bedrock. A short one is a signed request that tells its own end; a long one is a
+    /// credential of an IAM user, who is asked.
+    /// Source: <https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html>
+    pub(super) async fn bedrock(&self, text: &str) -> Result<Proof, CollectError> {
+        let text = text.trim();
+        if let Some(encoded) = text.strip_prefix("bedrock-api-key-") {
+            return Ok(short_bedrock_key(encoded).map_or_else(|why| Proof::Refused(why.to_owned()), |ends| Proof::Unproven(Told::of(Ends::At(ends)))));
+        }
+        let named = text.strip_prefix("ABSK").and_then(|encoded| STANDARD.decode(encoded).ok()).map(Zeroizing::new);
+        let named = named.and_then(|bytes| Some(std::str::from_utf8(&bytes).ok()?.split_once(':')?.0.to_owned()));
+        let Some(name) = named else { return Ok(Proof::Refused("it is no key of Bedrock".to_owned())) };
+        let own = name.split_once("-at-").map_or(name.as_str(), |(user, _)| user);
+        let user = self.place.user.as_deref().unwrap_or(own);
+        let settings = aws::settings(&self.place.region, self.place.role_arn.as_deref()).await;
+        let iam = Iam { settings: &settings, client: self.client, timeout: self.timeout };
+        let asked = iam.ask("ListServiceSpecificCredentials", &[("UserName", user), ("ServiceName", "bedrock.amazonaws.com")]).await;
+        let listed: ServiceCredentials = match asked {
+            Err(error) if error.class == ErrorClass::NotFound => return Ok(Proof::Refused("IAM does not know the user of the key".to_owned())),
+            other => other?,
+        };
+        let all = listed.list_service_specific_credentials_result.service_specific_credentials.member;
+        let is = |own: &ServiceCredential| own.service_user_name.as_deref() == Some(&*name) || own.service_credential_alias.as_deref() == Some(&*name);
+        let Some(found) = all.into_iter().find(is) else { return Ok(Proof::Refused("IAM does not know the key any more".to_owned())) };
+        if found.status != "Active" {
+            return Ok(Proof::Refused("IAM says that the key is not active".to_owned()));
+        }
+        let told = match found.expiration_date.as_deref().map(dates::read) {
+            None => Told::default(),
+            Some(Some(ends)) => Told::of(ends),
+            Some(None) => Told::silent("IAM tells its end in a form that is not known"),
+        };
+        Ok(Proof::Taken(Told { created: moment(found.create_date.as_deref()), ..told }))
+    }
+}
+
+/// The end of a presigned request, in Unix seconds.
+fn short_bedrock_key(encoded: &str) -> Result<i64, &'static str> {
+    let text = STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok()).map(Zeroizing::new).ok_or("it is no key of Bedrock")?;
+    let query = text.split_once('?').map_or("", |(_, query)| query);
+    let value = |name: &str| url::form_urlencoded::parse(query.as_bytes()).find(|(own, _)| own == name).map(|(_, value)| value.into_owned());
+    let signed = value("X-Amz-Date").and_then(|date| jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", &date).ok());
+    let signed = signed.and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC).ok()).ok_or("it does not tell when it was made")?;
+    let lasts: i64 = value("X-Amz-Expires").and_then(|seconds| seconds.parse().ok()).ok_or("it does not tell how long it lasts")?;
+    Ok(signed.timestamp().as_second().saturating_add(lasts))
+}
+
+fn moment(text: Option<&str>) -> Option<i64> {
+    text.and_then(dates::read).and_then(Ends::at)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct LastUsed {
+    get_access_key_last_used_result: LastUsedResult,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct LastUsedResult {
+    user_name: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listed {
+    list_access_keys_result: ListedResult,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListedResult {
+    access_key_metadata: Members<KeyMetadata>,
+}
+
+/// A list of the Query protocol.
+#[derive(Deserialize)]
+struct Members<T> {
+    #[serde(default = "Vec::new")]
+    member: Vec<T>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct KeyMetadata {
+    access_key_id: String,
+    status: String,
+    create_date: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ServiceCredentials {
+    list_service_specific_credentials_result: ServiceCredentialsResult,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ServiceCredentialsResult {
+    service_specific_credentials: Members<ServiceCredential>,
+}
+
+/// Source: <https://docs.aws.amazon.com/IAM/latest/APIReference/API_ServiceSpecificCredentialMetadata.html>
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ServiceCredential {
+    status: String,
+    service_user_name: Option<String>,
+    service_credential_alias: Option<String>,
+    create_date: Option<String>,
+    expiration_date: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn access_keys_are_read_in_the_forms_in_which_they_are_kept() {
+        let process = r#"{"Version":1,"AccessKeyId":"ASIAEXAMPLEEXAMPLE11","SecretAccessKey":"s","SessionToken":"t","Expiration":"2026-05-01T12:00:00Z"}"#;
+        let key = access_key(process).unwrap();
+        assert_eq!((key.id.as_str(), key.ends), ("ASIAEXAMPLEEXAMPLE11", Some(Ends::At(1_777_636_800))));
+        assert!(key.secret.is_some() && key.session.is_some());
+        let file = "[default]\naws_access_key_id = AKIAEXAMPLEEXAMPLE11\naws_secret_access_key=abc/def\n[other]\naws_access_key_id=AKIAOTHER0000000000\n";
+        let key = access_key(file).unwrap();
+        assert_eq!((key.id.as_str(), key.secret.as_deref().map(String::as_str)), ("AKIAEXAMPLEEXAMPLE11", Some("abc/def")));
+        assert!(access_key(r#"{"Credentials":{"AccessKeyId":"AKIAEXAMPLEEXAMPLE11"}}"#).is_ok());
+        assert!(access_key("AKIAEXAMPLEEXAMPLE11\n").is_ok());
+        for text in ["", "AKIA", "akiaexampleexample11", "{", "{}", "a=b", "AROAEXAMPLEEXAMPLE11"] {
+            assert!(access_key(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_short_key_of_bedrock_tells_its_own_end() {
+        let key = |query: &str| STANDARD.encode(format!("bedrock.amazonaws.com/?Action=CallWithBearerToken&{query}"));
+        assert_eq!(short_bedrock_key(&key("X-Amz-Date=20260501T120000Z&X-Amz-Expires=43200&Version=1")), Ok(1_777_636_800 + 43_200));
+        for query in ["", "X-Amz-Date=20260501T120000Z", "X-Amz-Date=now&X-Amz-Expires=1", "X-Amz-Expires=1"] {
+            assert!(short_bedrock_key(&key(query)).is_err(), "{query}");
+        }
+        assert!(short_bedrock_key("!").is_err() && short_bedrock_key("").is_err());
+    }
+}

@@ -1,0 +1,154 @@
+//! Certificates in key stores: PKCS#12, which needs a password, and Java's own format, whose
+//! certificates stand in clear. Pure; keys in them are skipped or dropped at once.
+
+use p12_keystore::{KeyStore, KeyStoreEntry, Pkcs12ImportPolicy};
+
+use super::expiry::{Told, certificate};
+
+/// A PKCS#12 file: its certificates end with the first of them.
+pub(super) fn pkcs12(bytes: &[u8], password: &str) -> Result<Told, &'static str> {
+    let store = KeyStore::from_pkcs12(bytes, password, Pkcs12ImportPolicy::Raw).map_err(|_| "it is no PKCS#12 file, or its password is another one")?;
+    let mut told = Vec::new();
+    for (_, entry) in store.entries() {
+        match entry {
+            KeyStoreEntry::Certificate(own) => told.push(certificate(own.as_der())?),
+            KeyStoreEntry::PrivateKeyChain(chain) => {
+                for own in chain.certs() {
+                    told.push(certificate(own.as_der())?);
+                }
+            }
+            KeyStoreEntry::Secret(_) => {}
+        }
+    }
+    told.into_iter().reduce(Told::and).ok_or("it holds no certificate")
+}
+
+/// The first four bytes of a Java key store, and of the newer kind with other key encryption.
+const MAGIC: [u32; 2] = [0xFEED_FEED, 0xCECE_CECE];
+/// Entries that one store can hold; system trust stores have some hundred.
+const MOST_ENTRIES: u32 = 10_000;
+
+/// A Java key store. Its digest is not checked: that needs the password, and says nothing about
+/// when a certificate ends.
+/// Source: `sun.security.provider.JavaKeyStore.engineLoad` of OpenJDK, which is the specification.
+pub(super) fn java(bytes: &[u8]) -> Result<Told, &'static str> {
+    let mut rest = Rest(bytes);
+    if !MAGIC.contains(&rest.number()?) {
+        return Err("it is no Java key store");
+    }
+    let version = rest.number()?;
+    let entries = rest.number()?;
+    if !(1..=2).contains(&version) || entries > MOST_ENTRIES {
+        return Err("it is a Java key store of an unknown version, or a broken one");
+    }
+    let mut told = Vec::new();
+    for _ in 0..entries {
+        let tag = rest.number()?;
+        rest.text()?;
+        rest.take(8)?;
+        let certificates = match tag {
+            1 => {
+                rest.block()?;
+                rest.number()?
+            }
+            2 => 1,
+            _ => return Err("it holds an entry of an unknown kind"),
+        };
+        for _ in 0..certificates {
+            if version == 2 {
+                rest.text()?;
+            }
+            told.push(certificate(rest.block()?)?);
+        }
+    }
+    told.into_iter().reduce(Told::and).ok_or("it holds no certificate")
+}
+
+/// What was not read yet.
+struct Rest<'a>(&'a [u8]);
+
+impl<'a> Rest<'a> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], &'static str> {
+        let (taken, rest) = self.0.split_at_checked(count).ok_or("it is cut off")?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn number(&mut self) -> Result<u32, &'static str> {
+        Ok(self.take(4)?.iter().fold(0, |number, byte| (number << 8) | u32::from(*byte)))
+    }
+
+    /// Its length stands before it in four bytes.
+    fn block(&mut self) -> Result<&'a [u8], &'static str> {
+        let length = self.number()? as usize;
+        self.take(length)
+    }
+
+    /// Its length stands before it in two bytes.
+    fn text(&mut self) -> Result<&'a [u8], &'static str> {
+        let length = self.take(2)?.iter().fold(0, |length, byte| (length << 8) | usize::from(*byte));
+        self.take(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use readiness_lab::{Authority, Leaf};
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject as _;
+
+    use super::*;
+
+    fn ders() -> [Vec<u8>; 2] {
+        let authority = Authority::new("Root").unwrap();
+        [Leaf::good(&["a.test"]), Leaf::good(&["b.test"]).ends_in(3 * 86_400)].map(|leaf| {
+            let (pem, _) = authority.issue_pem(&leaf).unwrap();
+            CertificateDer::pem_slice_iter(pem.as_bytes()).next().unwrap().unwrap().to_vec()
+        })
+    }
+
+    #[test]
+    fn a_pkcs12_file_ends_with_the_first_of_its_certificates() {
+        let [long, short] = ders();
+        let mut store = KeyStore::new();
+        for (name, der) in [("long", &long), ("short", &short)] {
+            store.add_entry(name, KeyStoreEntry::Certificate(p12_keystore::Certificate::from_der(der).unwrap()));
+        }
+        let bytes = store.writer("password").write().unwrap();
+        assert_eq!(pkcs12(&bytes, "password").unwrap().ends, certificate(&short).unwrap().ends);
+        assert_eq!(pkcs12(&bytes, "another"), Err("it is no PKCS#12 file, or its password is another one"));
+        assert!(pkcs12(&bytes[..100], "password").is_err() && pkcs12(b"", "").is_err());
+        let empty = KeyStore::new().writer("password").write().unwrap();
+        assert_eq!(pkcs12(&empty, "password"), Err("it holds no certificate"));
+    }
+
+    /// A store as `keytool -storetype JKS` writes it, without its digest.
+    fn java_store(entries: &[(u32, &[&[u8]])]) -> Vec<u8> {
+        let number = |number: usize| u32::try_from(number).unwrap().to_be_bytes();
+        let text = |text: &str| [&u16::try_from(text.len()).unwrap().to_be_bytes()[..], text.as_bytes()].concat();
+        let mut bytes = [&MAGIC[0].to_be_bytes()[..], &number(2), &number(entries.len())].concat();
+        for (tag, certificates) in entries {
+            bytes.extend([&tag.to_be_bytes()[..], &text("alias"), &[0; 8]].concat());
+            if *tag == 1 {
+                bytes.extend([&number(3)[..], b"key", &number(certificates.len())].concat());
+            }
+            for der in *certificates {
+                bytes.extend([&text("X.509")[..], &number(der.len()), der].concat());
+            }
+        }
+        [bytes, vec![0; 20]].concat()
+    }
+
+    #[test]
+    fn a_java_key_store_ends_with_the_first_of_its_certificates() {
+        let [long, short] = ders();
+        let bytes = java_store(&[(2, &[&long]), (1, &[&long, &short])]);
+        assert_eq!(java(&bytes).unwrap().ends, certificate(&short).unwrap().ends);
+        for length in 0..bytes.len() - 20 {
+            assert!(java(&bytes[..length]).is_err(), "cut off after {length} bytes");
+        }
+        assert_eq!(java(&java_store(&[])), Err("it holds no certificate"));
+        assert_eq!(java(&java_store(&[(3, &[])])), Err("it holds an entry of an unknown kind"));
+        assert_eq!(java(b"PK\x03\x04"), Err("it is no Java key store"));
+    }
+}

@@ -1,0 +1,40 @@
+//! Moments at which clusters replace things by themselves, as other collectors read them.
+
+use std::collections::BTreeMap;
+
+use super::sight::seen_everywhere;
+use super::{certmanager, karpenter};
+use crate::metric::{Gauge, Sample};
+use crate::snapshot::Snapshot;
+
+/// Moments in Unix seconds, by subject.
+pub(in crate::collectors) type Moments = BTreeMap<String, Vec<i64>>;
+
+/// When nodes of a pool expire, by cluster and pool, or why that is not known. A pool whose nodes
+/// never expire has none.
+pub(in crate::collectors) fn node_expiries(seen: &Snapshot, pool: &str) -> Result<Moments, String> {
+    let subject = |sample: &Sample| (sample.label("nodepool") == Some(pool)).then(|| format!("{}/{pool}", sample.label("cluster").unwrap_or_default()));
+    moments(seen, &karpenter::CLAIM_EXPIRY, "nodeclaims", subject)
+}
+
+/// When certificates of a namespace are renewed, by cluster, namespace and name, or why that is not
+/// known.
+pub(in crate::collectors) fn certificate_renewals(seen: &Snapshot, namespace: &str) -> Result<Moments, String> {
+    let subject = |sample: &Sample| {
+        let label = |name: &str| sample.label(name).unwrap_or_default();
+        (label("namespace") == namespace).then(|| format!("{}/{namespace}/{}", label("cluster"), label("name")))
+    };
+    moments(seen, &certmanager::RENEWAL, "certificates", subject)
+}
+
+fn moments(seen: &Snapshot, family: &'static Gauge<3>, selector: &str, subject: impl Fn(&Sample) -> Option<String>) -> Result<Moments, String> {
+    seen_everywhere(seen, family.0.name, selector, &["matched", "empty"])?;
+    let mut moments = Moments::new();
+    for sample in seen.samples_of(family.0.name) {
+        if let Some(subject) = subject(sample) {
+            #[expect(clippy::cast_possible_truncation, reason = "the value was made from whole seconds")]
+            moments.entry(subject).or_default().push(sample.value as i64);
+        }
+    }
+    Ok(moments)
+}

@@ -1,0 +1,75 @@
+//! Whether a rotation has reached everybody: copies of a credential that should be the same, and
+//! workloads that still run with what they read before it changed.
+
+use std::collections::BTreeSet;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
+use super::config::{Consumer, Copies};
+use crate::collectors::{credentials, kubernetes};
+use crate::driver::Poll;
+use crate::metric::{StateSet, state_set};
+use crate::snapshot::{CollectError, Observation, Snapshot};
+
+pub(super) static COPIES: StateSet<1> = state_set(
+    "readiness_credential_copies_state",
+    &["identical", "different", "unknown"],
+    &["copies"],
+    "Whether copies of one credential have the same content, from short salted hashes of what the credentials collector read.",
+);
+pub(super) static CONSUMER: StateSet<2> = state_set(
+    "readiness_credential_consumer_state",
+    &["current", "stale", "unknown"],
+    &["credential", "selector"],
+    "Whether the containers of a workload were started after its credential last changed, cached from the Kubernetes API; stale while any is older.",
+);
+
+/// Compares.
+pub(super) struct Reach {
+    pub(super) copies: Vec<Copies>,
+    pub(super) consumers: Vec<Consumer>,
+}
+
+impl Reach {
+    fn look_at(&self, seen: &Snapshot) -> Observation {
+        let fingerprints = credentials::fingerprints(seen);
+        let mut samples = Vec::new();
+        for Copies { name, credentials } in &self.copies {
+            let missing: Vec<&str> = credentials.iter().map(String::as_str).filter(|own| !fingerprints.contains_key(own)).collect();
+            let distinct: BTreeSet<&str> = credentials.iter().filter_map(|own| fingerprints.get(own.as_str()).copied()).collect();
+            // Two that differ are different whatever a third one is.
+            samples.push(if distinct.len() > 1 {
+                let words: Vec<String> = credentials.iter().filter_map(|own| Some(format!("{own} is {}", fingerprints.get(own.as_str())?))).collect();
+                COPIES.sample([name.as_str()], "different").with_detail(&words.join(", "))
+            } else if missing.is_empty() {
+                COPIES.sample([name.as_str()], "identical")
+            } else {
+                COPIES.sample([name.as_str()], "unknown").with_detail(&format!("{} could not be read", missing.join(", ")))
+            });
+        }
+        for Consumer { credential, workloads } in &self.consumers {
+            let labels = [credential.as_str(), workloads.as_str()];
+            let changed = credentials::last_changed(seen, credential).ok_or_else(|| format!("when {credential} was last changed is not known"));
+            let judged = changed.and_then(|changed| Ok((changed, kubernetes::oldest_start(seen, workloads)?)));
+            samples.push(match judged {
+                Err(why) => CONSUMER.sample(labels, "unknown").with_detail(&why),
+                Ok((changed, Some(started))) if started < changed => {
+                    CONSUMER.sample(labels, "stale").with_detail(&format!("a container was started {} before the change", span(changed - started)))
+                }
+                Ok(_) => CONSUMER.sample(labels, "current"),
+            });
+        }
+        Observation::new(samples, self.copies.len() + self.consumers.len(), 0)
+    }
+}
+
+fn span(seconds: i64) -> crate::config::Span {
+    crate::config::Span::secs(u64::try_from(seconds).unwrap_or_default())
+}
+
+impl Poll for Reach {
+    fn look<'a>(&'a mut self, seen: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
+        async { Ok(self.look_at(seen)) }.boxed()
+    }
+}

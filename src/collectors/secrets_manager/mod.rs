@@ -1,0 +1,200 @@
+//! Secrets of AWS Secrets Manager: whether they are there, when they were rotated, when next, and
+//! whether a rotation is stuck. Descriptions only; no value is read here.
+//!
+//! Source: <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DescribeSecret.html>
+
+mod config;
+
+use std::time::Duration;
+
+use aws_sdk_secretsmanager::config::retry::RetryConfig;
+use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
+use aws_sdk_secretsmanager::primitives::DateTime;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use tokio::sync::OnceCell;
+
+pub use config::{Config, ManagedSecret};
+
+use crate::aws;
+use crate::driver::{Form, Poll, Task};
+use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
+
+/// The `collector` label.
+pub const NAME: &str = "secrets_manager";
+
+static STATE: StateSet<1> = state_set(
+    "readiness_secretsmanager_secret_state",
+    &["present", "deleted", "absent", "unknown"],
+    &["secret"],
+    "Whether a secret is there or scheduled for deletion, from DescribeSecret of AWS Secrets Manager.",
+);
+static ROTATION: StateSet<1> = state_set(
+    "readiness_secretsmanager_rotation_state",
+    &["done", "off", "never", "pending", "overdue", "unknown"],
+    &["secret"],
+    "How the rotation of a secret goes: done and waiting for the next, off, on but never done, pending with a version that is not current yet, or overdue; from DescribeSecret of AWS Secrets Manager.",
+);
+static LAST_ROTATED: Gauge<1> = gauge(
+    "readiness_secretsmanager_last_rotated_timestamp_seconds",
+    Unit::Timestamp,
+    &["secret"],
+    "When a secret was last rotated, from LastRotatedDate of AWS Secrets Manager; nothing when it never was.",
+);
+static LAST_CHANGED: Gauge<1> = gauge(
+    "readiness_secretsmanager_last_changed_timestamp_seconds",
+    Unit::Timestamp,
+    &["secret"],
+    "When a secret was last changed, by rotation or by hand, from LastChangedDate of AWS Secrets Manager.",
+);
+static NEXT: Gauge<1> = gauge(
+    "readiness_secretsmanager_next_rotation_timestamp_seconds",
+    Unit::Timestamp,
+    &["secret"],
+    "When a secret is rotated next at the latest, from NextRotationDate of AWS Secrets Manager.",
+);
+static RULE: Gauge<3> = gauge(
+    "readiness_secretsmanager_rotation_rule_info",
+    Unit::Number,
+    &["secret", "schedule", "window"],
+    "By what rule a secret is rotated and how long its window is, from RotationRules of AWS Secrets Manager; nothing while rotation is off.",
+);
+
+/// Families of this collector.
+pub static FAMILIES: &[&Family] = &[&STATE.0, &ROTATION.0, &LAST_ROTATED.0, &LAST_CHANGED.0, &NEXT.0, &RULE.0];
+
+/// One task for each secret.
+pub fn tasks(config: &Config) -> Vec<Task> {
+    let interval = config.interval.0;
+    let task = |secret: &ManagedSecret| Task {
+        source: Source {
+            collector: NAME,
+            name: secret.name.clone(),
+            identity: vec![("secret", secret.name.clone())],
+            covers: Vec::new(),
+            emits: FAMILIES.iter().map(|family| family.name).collect(),
+            off: Vec::new(),
+            interval,
+            keep: interval * 3,
+        },
+        fingerprint: format!("{secret:?} {interval:?} {:?}", config.timeout),
+        timeout: config.timeout.0 * 2,
+        after: &[],
+        form: Form::Poll(Box::new(Looker { secret: secret.clone(), client: OnceCell::new(), timeout: config.timeout.0 })),
+    };
+    config.secrets.iter().map(task).collect()
+}
+
+/// A client for a region. The next look is the retry; the SDK's own would eat up the deadline.
+pub(in crate::collectors) async fn client(region: &str, role_arn: Option<&str>) -> aws_sdk_secretsmanager::Client {
+    let settings = aws::settings(region, role_arn).await;
+    let config = aws_sdk_secretsmanager::config::Builder::from(&settings).retry_config(RetryConfig::disabled());
+    aws_sdk_secretsmanager::Client::from_conf(config.build())
+}
+
+struct Looker {
+    secret: ManagedSecret,
+    client: OnceCell<aws_sdk_secretsmanager::Client>,
+    timeout: Duration,
+}
+
+impl Looker {
+    async fn ask(&self) -> Result<Observation, CollectError> {
+        let ManagedSecret { region, id, role_arn, .. } = &self.secret;
+        let client = self.client.get_or_init(|| client(region, role_arn.as_deref())).await;
+        let what = format!("describe secret {id} of Secrets Manager in {region}");
+        let samples = match aws::within(&what, self.timeout, client.describe_secret().secret_id(id).send()).await {
+            Ok(said) => self.facts(&said, Timestamp::now().as_second()),
+            Err(error) if error.class == ErrorClass::NotFound => self.without("absent", &error.message),
+            Err(error) if error.class == ErrorClass::Denied => self.without("unknown", &error.message),
+            Err(error) => return Err(error),
+        };
+        Ok(Observation::new(samples, 1, 1))
+    }
+
+    fn without(&self, state: &str, why: &str) -> Vec<Sample> {
+        let name = [self.secret.name.as_str()];
+        vec![STATE.sample(name, state).with_detail(why), ROTATION.sample(name, "unknown").with_detail(why)]
+    }
+
+    fn facts(&self, said: &DescribeSecretOutput, now: i64) -> Vec<Sample> {
+        let name = [self.secret.name.as_str()];
+        let state = if said.deleted_date().is_some() { "deleted" } else { "present" };
+        let mut samples = vec![STATE.sample(name, state), ROTATION.sample(name, rotation(said, now))];
+        let dates = [(&LAST_ROTATED, said.last_rotated_date()), (&LAST_CHANGED, said.last_changed_date()), (&NEXT, said.next_rotation_date())];
+        samples.extend(dates.into_iter().filter_map(|(family, at)| Some(family.sample(name, at.map(DateTime::secs)? as f64))));
+        if let Some(rules) = said.rotation_rules().filter(|_| said.rotation_enabled() == Some(true)) {
+            let schedule = rules.schedule_expression().map(str::to_owned);
+            let schedule = schedule.or_else(|| rules.automatically_after_days().map(|days| format!("rate({days} days)"))).unwrap_or_default();
+            samples.push(RULE.sample([name[0], &schedule, rules.duration().unwrap_or_default()], 1.0));
+        }
+        samples
+    }
+}
+
+/// A version that is pending and not current is a rotation that has begun and is not over; one that
+/// failed leaves it behind.
+/// Source: <https://docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot_rotation.html>
+fn rotation(said: &DescribeSecretOutput, now: i64) -> &'static str {
+    let has = |labels: &[String], label: &str| labels.iter().any(|own| own == label);
+    let pending = said.version_ids_to_stages().into_iter().flatten().any(|(_, labels)| has(labels, "AWSPENDING") && !has(labels, "AWSCURRENT"));
+    match said.rotation_enabled() {
+        _ if pending => "pending",
+        Some(true) if said.next_rotation_date().is_some_and(|at| at.secs() < now) => "overdue",
+        Some(true) if said.last_rotated_date().is_none() => "never",
+        Some(true) => "done",
+        _ => "off",
+    }
+}
+
+/// What the description of a secret says about its rotation.
+pub(in crate::collectors) struct RotationFacts {
+    /// `rate(4 hours)`, `cron(...)`; `None` while rotation is off.
+    pub(in crate::collectors) schedule: Option<String>,
+    /// `3h`; empty for the default.
+    pub(in crate::collectors) window: String,
+    pub(in crate::collectors) last: Option<i64>,
+    pub(in crate::collectors) run: &'static str,
+}
+
+/// The rotation of a secret as it was last seen, or why it is not known.
+pub(in crate::collectors) fn rotation_of(seen: &Snapshot, secret: &str) -> Result<RotationFacts, String> {
+    let own = |family: &'static str| seen.samples_of(family).find(move |sample| sample.label("secret") == Some(secret));
+    let run = own(ROTATION.0.name).ok_or_else(|| format!("secret {secret} is not known"))?;
+    let run = run.state().filter(|state| *state != "unknown").ok_or_else(|| run.detail.as_deref().unwrap_or("it could not be seen").to_owned())?;
+    let rule = own(RULE.0.name);
+    #[expect(clippy::cast_possible_truncation, reason = "the value was made from whole seconds")]
+    let last = own(LAST_ROTATED.0.name).map(|sample| sample.value as i64);
+    let label = |name: &str| rule.and_then(|rule| rule.label(name)).map(str::to_owned);
+    Ok(RotationFacts { schedule: label("schedule"), window: label("window").unwrap_or_default(), last, run })
+}
+
+impl Poll for Looker {
+    fn look<'a>(&'a mut self, _: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
+        self.ask().boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_rotation_goes_follows_from_the_description() {
+        let now = 1_764_000_000;
+        let on = || DescribeSecretOutput::builder().rotation_enabled(true).next_rotation_date(DateTime::from_secs(now + 60));
+        let stages = |labels: &[&str]| labels.iter().map(|label| (*label).to_owned()).collect::<Vec<_>>();
+        for (said, state) in [
+            (DescribeSecretOutput::builder(), "off"),
+            (on(), "never"),
+            (on().last_rotated_date(DateTime::from_secs(now - 60)), "done"),
+            (on().last_rotated_date(DateTime::from_secs(now - 60)).next_rotation_date(DateTime::from_secs(now - 1)), "overdue"),
+            (on().version_ids_to_stages("v2", stages(&["AWSPENDING"])).version_ids_to_stages("v1", stages(&["AWSCURRENT"])), "pending"),
+            (on().last_rotated_date(DateTime::from_secs(1)).version_ids_to_stages("v1", stages(&["AWSCURRENT", "AWSPENDING"])), "done"),
+        ] {
+            assert_eq!(rotation(&said.build(), now), state);
+        }
+    }
+}
