@@ -127,7 +127,6 @@ fn class_of(code: &str) -> ErrorClass {
 /// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/programming.html>
 pub(crate) struct Iam<'a> {
     pub(crate) settings: &'a SdkConfig,
-    pub(crate) client: &'a reqwest::Client,
     pub(crate) timeout: Duration,
 }
 
@@ -146,7 +145,8 @@ impl Iam<'_> {
         let kind = ("content-type", "application/x-www-form-urlencoded");
         let request = Request { service: "iam", region, method: "POST", url: &url, headers: &[kind], body: body.as_bytes() };
         let signed = sign(identity(self.settings).await.map_err(local)?, &request, SigningSettings::default()).map_err(local)?;
-        let request = signed.headers.iter().fold(self.client.post(&url).header(kind.0, kind.1), |request, (name, value)| request.header(name, value));
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().map_err(|error| local(error.to_string()))?;
+        let request = signed.headers.iter().fold(client.post(&url).header(kind.0, kind.1), |request, (name, value)| request.header(name, value));
         let unreachable = |error: reqwest::Error| CollectError::new(ErrorClass::Unreachable, format!("{what}: {}", net::root_cause(&error.without_url())));
         let answer = tokio::time::timeout(self.timeout, request.body(body).send()).await.map_err(|_| late(&what, self.timeout))?.map_err(unreachable)?;
         let status = answer.status();

@@ -50,6 +50,7 @@ enum Level {
     Warn,
     Info,
     Debug,
+    Trace,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -347,6 +348,8 @@ fn log(flags: &Serve, quiet: bool) {
         Level::Warn => "warn,kube_client=off,kube_runtime=off",
         Level::Info => "info,kube=warn,kube_client=off,kube_runtime=off,tower=warn,hyper_util=warn",
         Level::Debug => "debug",
+        // The details of other libraries are what they send and receive, headers with tokens included.
+        Level::Trace => "debug,readiness_exporter=trace",
     };
     let builder = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(level)).with_writer(std::io::stderr);
     let done = match flags.log_format {

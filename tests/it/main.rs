@@ -14,6 +14,7 @@ mod real_ecr;
 mod real_faults;
 mod real_peers;
 mod real_registry;
+mod real_secrets;
 mod rules;
 mod secrets;
 mod slack;

@@ -28,7 +28,7 @@ async fn no_secret_leaves_whatever_breaks() {
     let log = estate.folder.path().join("log");
     let address = format!("{}:9840", estate.lab.host());
     let mut command: Command = exporter();
-    command.args(["--log.level", "debug", "--web.listen-address", &address, "--config.file"]).arg(estate.file());
+    command.args(["--log.level", "trace", "--web.listen-address", &address, "--config.file"]).arg(estate.file());
     let _running = Running(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap());
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let ready = async || client.get(format!("http://{address}/-/ready")).send().await.is_ok_and(|answer| answer.status() == 200);
@@ -61,6 +61,8 @@ async fn no_secret_leaves_whatever_breaks() {
         }
         estate.lab.estate().set(fault.name, false);
     }
+    let state = std::fs::read_to_string(estate.lab.dir().join("state.json")).unwrap();
+    assert!(state.contains("rotate-key") && !state.contains(CANARY), "{state}");
     let log = std::fs::read_to_string(log).unwrap();
     assert!(log.lines().count() > 1_000, "the log is at its most talkative");
     let leak = log.lines().find(|line| line.contains(CANARY));
@@ -145,5 +147,32 @@ async fn a_rotation_that_was_suspended_lets_a_short_key_lapse_and_that_is_no_go(
     assert!(!red(&judgement).contains(&"RotationHitsEvent".to_owned()));
     std::fs::write(&file, after(start, 24 * 30).to_string()).unwrap();
     until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+    app.shutdown(Duration::from_secs(1)).await;
+}
+
+/// Files of credentials that everybody can read, and a state file that was edited.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_with_wide_permissions_and_a_state_file_that_cannot_be_trusted() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let estate = Estate::start().await;
+    let token = estate.lab.dir().join("gitlab.token");
+    let state = estate.lab.dir().join("state.json");
+    let mode = |mode: u32| std::fs::set_permissions(&token, std::fs::Permissions::from_mode(mode)).unwrap();
+    let warned = |judgement: &Judgement| names(judgement, &[CheckState::Fail, CheckState::Warn]);
+    let app = estate.exporter();
+    until(&app, "go, and nothing to warn of", |judgement| judgement.decision == Decision::Go && warned(judgement).is_empty()).await;
+    mode(0o644);
+    until(&app, "the file is exposed", |judgement| warned(judgement) == ["CredentialFileExposed"]).await;
+    mode(0o600);
+    until(&app, "the file is private", |judgement| warned(judgement).is_empty()).await;
+    app.shutdown(Duration::from_secs(1)).await;
+    let text = std::fs::read_to_string(&state).unwrap();
+    std::fs::write(&state, text.replace("rotate-key", "rotate-kex")).unwrap();
+    let app = estate.exporter();
+    let judgement = until(&app, "the state file was edited", |judgement| warned(judgement) == ["StateFileUnusable"]).await;
+    assert_eq!(judgement.decision, Decision::Go, "it is known to everybody and blocks nobody");
+    app.shutdown(Duration::from_secs(1)).await;
+    let app = estate.exporter();
+    until(&app, "it was begun anew", |judgement| judgement.decision == Decision::Go && warned(judgement).is_empty()).await;
     app.shutdown(Duration::from_secs(1)).await;
 }

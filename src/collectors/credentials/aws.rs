@@ -56,7 +56,6 @@ fn access_key(text: &str) -> Result<AccessKey, &'static str> {
 
 /// Asks AWS about its own credentials.
 pub(super) struct Issuer<'a> {
-    pub(super) client: &'a reqwest::Client,
     pub(super) place: &'a AwsIssuer,
     pub(super) timeout: Duration,
 }
@@ -84,7 +83,10 @@ impl Issuer<'_> {
         match self.of_user(&settings, &key.id).await {
             Ok(proof) => Ok(proof),
             // What the key itself proved stands, even where nobody may look up its age.
-            Err(_) if proved => Ok(Proof::Taken(Told::default())),
+            Err(error) if proved => {
+                tracing::info!("look up the age of an access key that works: {error}");
+                Ok(Proof::Taken(Told::default()))
+            }
             Err(error) => Err(error),
         }
     }
@@ -101,7 +103,7 @@ impl Issuer<'_> {
     /// Sources: <https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccessKeyLastUsed.html>,
     /// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListAccessKeys.html>
     async fn of_user(&self, settings: &aws_config::SdkConfig, id: &str) -> Result<Proof, CollectError> {
-        let iam = Iam { settings, client: self.client, timeout: self.timeout };
+        let iam = Iam { settings, timeout: self.timeout };
         let gone = || Ok(Proof::Refused("IAM does not know the key any more".to_owned()));
         let used: LastUsed = match iam.ask("GetAccessKeyLastUsed", &[("AccessKeyId", id)]).await {
             Err(error) if error.class == ErrorClass::NotFound => return gone(),
@@ -131,7 +133,7 @@ impl Issuer<'_> {
         let own = name.split_once("-at-").map_or(name.as_str(), |(user, _)| user);
         let user = self.place.user.as_deref().unwrap_or(own);
         let settings = aws::settings(&self.place.region, self.place.role_arn.as_deref()).await;
-        let iam = Iam { settings: &settings, client: self.client, timeout: self.timeout };
+        let iam = Iam { settings: &settings, timeout: self.timeout };
         let asked = iam.ask("ListServiceSpecificCredentials", &[("UserName", user), ("ServiceName", "bedrock.amazonaws.com")]).await;
         let listed: ServiceCredentials = match asked {
             Err(error) if error.class == ErrorClass::NotFound => return Ok(Proof::Refused("IAM does not know the user of the key".to_owned())),

@@ -271,7 +271,7 @@ impl Looker {
         let Ok(text) = std::str::from_utf8(&content.bytes) else { return unreadable("it is no text".to_owned()) };
         let asked = match (&self.credential.aws, api) {
             (Some(place), _) => {
-                let issuer = aws::Issuer { client: &self.client, place, timeout: self.timeout };
+                let issuer = aws::Issuer { place, timeout: self.timeout };
                 if self.credential.kind == Kind::BedrockApiKey { issuer.bedrock(text).await } else { issuer.access_key(text).await }
             }
             (None, api) => Issuer { client: &self.client, api: api.unwrap_or_default(), timeout: self.timeout }.ask(&self.credential, text).await,

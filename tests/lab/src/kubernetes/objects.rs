@@ -325,15 +325,14 @@ impl Server {
 
     fn cron_job(&self) -> Value {
         let failed = self.estate.has("rotation-run-failed");
-        // Four in the morning is no hour of a workshop.
-        let every_minute = self.estate.has("rotation-not-suspended");
-        let schedule = if every_minute { "* * * * *" } else { "0 4 * * *" };
-        let due = if every_minute { self.since("rotation-not-suspended") } else { self.last_four_oclock() };
+        let (hour, due) = self.last_rotation();
         let slow = self.estate.has("rotation-slow");
-        let last = match () {
-            () if slow => self.estate.started().checked_sub(1.hour()).unwrap_or_default(),
-            () if self.estate.has("rotation-missed") => due.checked_sub(48.hours()).unwrap_or_default(),
-            () => due,
+        let (schedule, last) = match () {
+            () if self.estate.has("rotation-not-suspended") => ("* * * * *".to_owned(), self.since("rotation-not-suspended")),
+            // Every minute of this month, which is not the event's, and it has not run since last night.
+            () if self.estate.has("rotation-missed") => (format!("* * * {} *", due.strftime("%-m")), due),
+            () if slow => (format!("0 {hour} * * *"), self.estate.started().checked_sub(1.hour()).unwrap_or_default()),
+            () => (format!("0 {hour} * * *"), due),
         };
         let succeeded = last.checked_add(9.seconds()).unwrap_or_default();
         let succeeded = if failed || slow { last.checked_sub(24.hours()).unwrap_or_default() } else { succeeded };
@@ -345,13 +344,13 @@ impl Server {
         })
     }
 
-    /// When it was last four in the morning in Vancouver.
-    fn last_four_oclock(&self) -> Timestamp {
-        let at = |days: i64| {
-            let local = self.estate.started().in_tz("America/Vancouver").ok()?.checked_sub(days.days()).ok()?;
-            Some(local.with().hour(4).minute(0).second(0).subsec_nanosecond(0).build().ok()?.timestamp())
-        };
-        at(0).filter(|at| *at <= self.estate.started()).or_else(|| at(1)).unwrap_or_default()
+    /// The hour in Vancouver at which keys rotate, and when that was last: at night, which is no hour
+    /// of a workshop, and at least an hour ago.
+    fn last_rotation(&self) -> (i8, Timestamp) {
+        let local = |days: i64| self.estate.started().in_tz("America/Vancouver").ok()?.checked_sub(days.days()).ok();
+        let hour = if local(0).is_some_and(|now| (3..6).contains(&now.hour())) { 1 } else { 4 };
+        let at = |days: i64| Some(local(days)?.with().hour(hour).minute(0).second(0).subsec_nanosecond(0).build().ok()?.timestamp());
+        (hour, at(0).filter(|at| *at <= self.estate.started()).or_else(|| at(1)).unwrap_or_default())
     }
 
     /// What cert-manager has issued.
