@@ -1,6 +1,7 @@
 //! Everything that follows from the checklists and the metric catalogue: alert rules with their
 //! tests, dashboards, documentation. A threshold is written once, in a checklist, and never here.
 
+mod credentials;
 mod dashboard;
 mod docs;
 mod exporter;
@@ -55,6 +56,7 @@ pub fn files(checklists: &[Checklist], runbook_url: &str) -> Vec<(String, String
         files.push((format!("dashboards/{}.json", checklist.name), dashboard::board(checklist)));
         files.push((format!("dashboards/{}-live.json", checklist.name), live::board(checklist)));
         files.push((format!("dashboards/{}-images.json", checklist.name), images::board(checklist)));
+        files.push((format!("dashboards/{}-credentials.json", checklist.name), credentials::board(checklist)));
     }
     files.push(("docs/checks.md".to_owned(), docs::checks(checklists)));
     files.push(("docs/metrics.md".to_owned(), docs::metrics()));

@@ -1,0 +1,176 @@
+//! The board of credentials and windows: one timeline of everything that ends, rotates or happens
+//! from now on, and below it what is known about each.
+//!
+//! Grafana draws the past. What lies ahead is drawn as stacked bars from now on: a gap that nobody
+//! sees, and then the length of whatever it is.
+
+use serde_json::{Value, json};
+
+use super::dashboard::{self, Layout};
+use crate::checklist::Checklist;
+
+/// How far the timeline reaches, in seconds; what ends later ends at its edge.
+const HORIZON: u64 = 14 * 86_400;
+
+/// The parts of the timeline: field, colour, expression. All have one label, `what`.
+fn parts(checklist: &str) -> [(&'static str, &'static str, String); 5] {
+    let named = |prefix: &str, expr: &str, labels: &str| {
+        format!("label_join(label_replace({expr}, \"k\", \"{prefix}\", \"\", \"\"), \"what\", \" \", \"k\", {labels})")
+    };
+    let ahead = |metric: &str, by: &str| format!("clamp(max by ({by}) ({metric}) - time(), 0, {HORIZON})");
+    let only = |expr: &str| format!("max by (what) ({expr})");
+    let event = |which: &str| {
+        let metric = format!("readiness_event_{which}_timestamp_seconds{{checklist=\"{checklist}\"}}");
+        named("event", &ahead(&metric, "event"), "\"event\"")
+    };
+    let rotation = |bound: &str| {
+        let metric = format!("readiness_rotation_next_timestamp_seconds{{bound=\"{bound}\"}}");
+        named("rotation", &ahead(&metric, "rotation, subject"), "\"rotation\", \"subject\"")
+    };
+    let credential = named("credential", &ahead("readiness_credential_expiry_timestamp_seconds", "credential"), "\"credential\"");
+    let window = |from: &str, to: &str| format!("{} - {}", only(to), only(from));
+    [
+        ("gap", "transparent", only(&format!("{} or {}", event("start"), rotation("earliest")))),
+        ("event", "blue", window(&event("start"), &event("end"))),
+        // A moment is drawn half an hour wide, or nobody would see it.
+        ("may rotate", "orange", format!("clamp_min({}, 1800)", window(&rotation("earliest"), &rotation("latest")))),
+        ("ends within the event or before", "red", only(&format!("{credential} < scalar(max({}))", event("end")))),
+        ("lasts until", "green", only(&format!("{credential} >= scalar(max({}) or vector(0))", event("end")))),
+    ]
+}
+
+/// The board of a checklist.
+pub(super) fn board(checklist: &Checklist) -> String {
+    let mut layout = Layout::default();
+    layout.place(&[(8, dashboard::decision(checklist)), (8, first_end()), (8, dashboard::event(checklist))], 5);
+    layout.place(&[(24, timeline(&checklist.name))], 14);
+    layout.place(&[(24, credentials())], 12);
+    layout.place(&[(14, rotations()), (10, conflicts())], 9);
+    let small = [
+        states("Copies", "Whether copies of one credential are the same.", "readiness_credential_copies_state", &["copies"]),
+        states(
+            "Workloads and their credentials",
+            "Whether a workload was started after its credential changed.",
+            "readiness_credential_consumer_state",
+            &["credential", "selector"],
+        ),
+        states("AWS Secrets Manager", "How the rotation of each secret goes.", "readiness_secretsmanager_rotation_state", &["secret"]),
+    ];
+    layout.place(&small.map(|panel| (8, panel)), 7);
+    layout.finish(&format!("Credentials and windows: {}", checklist.title), &format!("readiness-credentials-{}", checklist.name), "now-6h")
+}
+
+fn target(reference: &str, expr: &str) -> Value {
+    json!({ "refId": reference, "expr": expr, "instant": true, "range": false, "format": "table" })
+}
+
+fn colour(name: &str) -> Value {
+    json!({ "id": "color", "value": { "mode": "fixed", "fixedColor": name } })
+}
+
+fn timeline(checklist: &str) -> Value {
+    let parts = parts(checklist);
+    let references = ["A", "B", "C", "D", "E"];
+    let targets: Vec<Value> = references.iter().zip(&parts).map(|(reference, (_, _, expr))| target(reference, expr)).collect();
+    let names: serde_json::Map<String, Value> =
+        references.iter().zip(&parts).map(|(reference, (name, ..))| (format!("Value #{reference}"), json!(name))).collect();
+    let mut overrides: Vec<Value> =
+        parts.iter().map(|(name, own, _)| json!({ "matcher": { "id": "byName", "options": name }, "properties": [colour(own)] })).collect();
+    overrides.push(json!({ "matcher": { "id": "byName", "options": "gap" }, "properties": [
+        { "id": "custom.hideFrom", "value": { "legend": true, "tooltip": true, "viz": false } }, { "id": "custom.fillOpacity", "value": 0 }] }));
+    json!({ "type": "barchart", "title": "From now on: events, rotations, and until when credentials last",
+        "description": "Each bar lies where it lies in time, from now on the left to fourteen days on the right. Red credentials end before the event does; an orange bar that stands over or under the blue one hits the event.",
+        "targets": targets,
+        "transformations": [
+            { "id": "joinByField", "options": { "byField": "what", "mode": "outer" } },
+            { "id": "organize", "options": { "excludeByName": { "Time": true, "Time 1": true, "Time 2": true, "Time 3": true, "Time 4": true, "Time 5": true }, "renameByName": names } },
+            { "id": "sortBy", "options": { "sort": [{ "field": "what" }] } }],
+        "options": { "orientation": "horizontal", "stacking": "normal", "xField": "what", "showValue": "never", "barWidth": 0.7, "legend": { "showLegend": true, "placement": "bottom", "displayMode": "list" }, "tooltip": { "mode": "multi" } },
+        "fieldConfig": { "defaults": { "unit": "s", "min": 0, "max": HORIZON, "noValue": "nothing is known to end, rotate or happen", "custom": { "fillOpacity": 80, "lineWidth": 0 } }, "overrides": overrides } })
+}
+
+/// The credential that ends first.
+fn first_end() -> Value {
+    json!({ "type": "stat", "title": "The next credential to end",
+        "description": "Its name and how long it still lasts.",
+        "targets": [{ "refId": "A", "expr": "bottomk(1, max by (credential) (readiness_credential_expiry_timestamp_seconds) - time())", "instant": true, "range": false, "legendFormat": "{{credential}}" }],
+        "options": { "textMode": "value_and_name", "colorMode": "value", "reduceOptions": { "calcs": ["lastNotNull"] } },
+        "fieldConfig": { "defaults": { "unit": "s", "noValue": "no end is known",
+            "thresholds": { "mode": "absolute", "steps": [{ "value": null, "color": "red" }, { "value": 86_400, "color": "orange" }, { "value": 604_800, "color": "green" }] } }, "overrides": [] } })
+}
+
+const COLOURS: [(&str, &str); 3] = [
+    ("present|valid|at|never|match|identical|current|none|idle|running|done|suspended_for_event", "green"),
+    ("absent|incomplete|invalid|differs|different|stale|conflict|possible|failed|slow|missed|forgotten|pending|overdue", "red"),
+    ("unknown", "orange"),
+];
+
+fn coloured(field: &str) -> Value {
+    let mappings: Vec<Value> = COLOURS
+        .iter()
+        .enumerate()
+        .map(|(index, (states, colour))| json!({ "type": "regex", "options": { "pattern": format!("^({states})$"), "result": { "color": colour, "index": index } } }))
+        .collect();
+    json!({ "matcher": { "id": "byName", "options": field },
+        "properties": [{ "id": "mappings", "value": mappings }, { "id": "custom.cellOptions", "value": { "type": "color-background" } }] })
+}
+
+fn moment(field: &str) -> Value {
+    json!({ "matcher": { "id": "byName", "options": field }, "properties": [{ "id": "unit", "value": "dateTimeFromNow" }] })
+}
+
+fn state_of(metric: &str, by: &str, name: &str) -> String {
+    format!("max by ({by}, {name}) (label_replace({metric} == 1, \"{name}\", \"$1\", \"state\", \"(.*)\"))")
+}
+
+fn credentials() -> Value {
+    let key = "credential, kind";
+    let targets = json!([
+        target("A", &state_of("readiness_credential_state", key, "present")),
+        target("B", &state_of("readiness_credential_valid_state", key, "valid")),
+        target("C", &state_of("readiness_credential_end_state", key, "end")),
+        target("D", &format!("max by ({key}) (readiness_credential_expiry_timestamp_seconds) * 1000")),
+        target("E", &format!("max by ({key}) (readiness_credential_changed_timestamp_seconds) * 1000")),
+    ]);
+    json!({ "type": "table", "title": "Credentials: there, working, until when",
+        "description": "Three facts about each. Unproven means that no free call exists to prove it; an end of unknown is not never.",
+        "targets": targets,
+        "transformations": [{ "id": "joinByField", "options": { "byField": "credential", "mode": "outer" } },
+            { "id": "organize", "options": { "excludeByName": { "Time 1": true, "Time 2": true, "Time 3": true, "Time 4": true, "Time 5": true, "kind 2": true, "kind 3": true, "kind 4": true, "kind 5": true, "Value #A": true, "Value #B": true, "Value #C": true },
+                "renameByName": { "credential": "Credential", "kind 1": "Kind", "present": "There", "valid": "Working", "end": "Ends", "Value #D": "When", "Value #E": "Last changed" } } }],
+        "fieldConfig": { "defaults": { "noValue": "" }, "overrides": [coloured("There"), coloured("Working"), coloured("Ends"), moment("When"), moment("Last changed")] } })
+}
+
+fn rotations() -> Value {
+    let key = "rotation, subject";
+    let targets = json!([
+        target("A", &state_of("readiness_rotation_run_state", key, "run")),
+        target("B", &state_of("readiness_rotation_suspension_state", key, "suspension")),
+        target("C", &format!("max by ({key}) (readiness_rotation_last_timestamp_seconds) * 1000")),
+        target("D", &format!("max by ({key}) (readiness_rotation_next_timestamp_seconds{{bound=\"earliest\"}}) * 1000")),
+        target("E", &format!("max by ({key}) (readiness_rotation_next_timestamp_seconds{{bound=\"latest\"}}) * 1000")),
+    ]);
+    json!({ "type": "table", "title": "Rotations: last, next, and how the last one went",
+        "description": "What has only an interval has an earliest and a latest moment.",
+        "targets": targets,
+        "transformations": [{ "id": "merge", "options": {} },
+            { "id": "organize", "options": { "excludeByName": { "Time": true, "Value #A": true, "Value #B": true },
+                "renameByName": { "rotation": "Rotation", "subject": "What", "run": "Last run", "suspension": "Suspended", "Value #C": "Last", "Value #D": "Next, earliest", "Value #E": "Next, latest" } } }],
+        "fieldConfig": { "defaults": { "noValue": "" }, "overrides": [coloured("Last run"), coloured("Suspended"), moment("Last"), moment("Next, earliest"), moment("Next, latest")] } })
+}
+
+fn conflicts() -> Value {
+    states(
+        "Rotations against events",
+        "Possible means that the bounds do not exclude it, which is as bad.",
+        "readiness_rotation_conflict_state",
+        &["rotation", "subject", "event"],
+    )
+}
+
+fn states(title: &str, description: &str, metric: &str, labels: &[&str]) -> Value {
+    let expr = format!("max by ({}, state) ({metric} == 1)", labels.join(", "));
+    json!({ "type": "table", "title": title, "description": description, "targets": [target("A", &expr)],
+        "transformations": [{ "id": "organize", "options": { "excludeByName": { "Time": true, "Value": true } } }],
+        "fieldConfig": { "defaults": { "noValue": "not configured" }, "overrides": [coloured("state")] } })
+}
