@@ -3,7 +3,7 @@
 CARGO ?= cargo
 STORY ?=
 
-.PHONY: demo test lint bench generate peers
+.PHONY: demo test lint bench fuzz generate peers
 
 ## demo: a simulated estate and the real exporter on it; STORY=1 walks through faults by itself
 demo:
@@ -36,6 +36,11 @@ bench: peers
 	$(CARGO) bench --bench footprint
 	$(CARGO) bench --bench clusters
 	$(CARGO) bench --bench registry
+	$(CARGO) bench --bench credentials
+
+## fuzz: every reader of foreign bytes with a million broken inputs each; CASES=n for another number
+fuzz:
+	PROPTEST_CASES=$(or $(CASES),1000000) $(CARGO) test --release --locked --lib fuzz
 
 ## peers: the real servers that the tests need
 peers:

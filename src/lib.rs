@@ -12,6 +12,8 @@ pub mod collectors;
 pub mod config;
 pub mod driver;
 pub mod event;
+#[cfg(test)]
+mod fuzz;
 pub mod generate;
 pub mod metric;
 pub mod net;

@@ -228,4 +228,19 @@ mod tests {
         assert_eq!(state.health().0, Health::New, "mended, and written");
         assert_eq!(last(&State::open(Some(path)), None), Some(NOW));
     }
+
+    #[test]
+    fn fuzz_a_state_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        last(&State::open(Some(path.clone())), Some(NOW - 60));
+        let good = std::fs::read(&path).unwrap();
+        crate::fuzz::survive(&[&good], |bytes| {
+            std::fs::write(&path, bytes).unwrap();
+            // Whatever is believed is what was written.
+            if let Ok(Some(kept)) = read(&path) {
+                assert_eq!(kept.rotations.into_iter().collect::<Vec<_>>(), [("keys us/a".to_owned(), NOW - 60)]);
+            }
+        });
+    }
 }

@@ -176,3 +176,57 @@ async fn files_with_wide_permissions_and_a_state_file_that_cannot_be_trusted() {
     until(&app, "it was begun anew", |judgement| judgement.decision == Decision::Go && warned(judgement).is_empty()).await;
     app.shutdown(Duration::from_secs(1)).await;
 }
+
+/// A key of Bedrock is a credential of an IAM user, which the Query protocol tells about.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_bedrock_are_asked_for_at_iam() {
+    use base64::Engine as _;
+    let (folder, host) = (tempfile::tempdir().unwrap(), crate::slack::own_host());
+    let answer = std::sync::Arc::new(std::sync::Mutex::new((200, String::new())));
+    let said = std::sync::Arc::clone(&answer);
+    let _iam = readiness_lab::plain_server(format!("{host}:5008").parse().unwrap(), Duration::ZERO, move |method, _, headers| {
+        let signed = headers.get("authorization").is_some_and(|value| value.to_str().unwrap().contains("/us-east-1/iam/aws4_request"));
+        let (status, body) = said.lock().unwrap().clone();
+        if method == "POST" && signed { (status, Vec::new(), body.into_bytes()) } else { (403, Vec::new(), b"<html>not signed</html>".to_vec()) }
+    })
+    .await
+    .unwrap();
+    let file = folder.path().join("bedrock.key");
+    let key = base64::engine::general_purpose::STANDARD.encode("BedrockAPIKey-ab12-at-123456789012:lab-canary");
+    std::fs::write(&file, format!("ABSK{key}\n")).unwrap();
+    let configuration = folder.path().join("readiness.yaml");
+    std::fs::write(
+        &configuration,
+        "events: [{ name: e, time_zone: UTC, start: 2030-01-01T09:00, duration: 1h }]\ncollectors: { credentials: { credentials: [{ name: models, kind: bedrock_api_key, aws: { region: eu-west-2 }, from: { file: bedrock.key } }] } }\n",
+    )
+    .unwrap();
+    let listed = |user: &str, status: &str, end: &str| {
+        format!(
+            "<ListServiceSpecificCredentialsResponse><ListServiceSpecificCredentialsResult><ServiceSpecificCredentials>\
+             <member><UserName>BedrockAPIKey-ab12</UserName><Status>Active</Status><ServiceUserName>another</ServiceUserName><CreateDate>2026-01-01T00:00:00Z</CreateDate></member>\
+             <member><UserName>BedrockAPIKey-ab12</UserName><Status>{status}</Status><ServiceUserName>{user}</ServiceUserName><CreateDate>2026-11-01T00:00:00Z</CreateDate>{end}</member>\
+             </ServiceSpecificCredentials></ListServiceSpecificCredentialsResult></ListServiceSpecificCredentialsResponse>"
+        )
+    };
+    let own = "BedrockAPIKey-ab12-at-123456789012";
+    let refusal = |code: &str| format!("<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>lab-canary</Message></Error></ErrorResponse>");
+    for (status, body, words) in [
+        (200, listed(own, "Active", "<ExpirationDate>2031-01-01T00:00:00Z</ExpirationDate>"), "pass    W1.9 Every credential outlives the event"),
+        (200, listed(own, "Active", "<ExpirationDate>2029-12-01T00:00:00Z</ExpirationDate>"), "Credential models (bedrock_api_key) is valid for -31d 10h"),
+        (200, listed(own, "Active", ""), "pass    W1.9 Every credential outlives the event"),
+        (200, listed(own, "Inactive", ""), "IAM says that the key is not active"),
+        (200, listed("somebody", "Active", ""), "IAM does not know the key any more"),
+        (404, refusal("NoSuchEntity"), "IAM does not know the user of the key"),
+        (403, refusal("AccessDenied"), "ask IAM for ListServiceSpecificCredentials: AccessDenied"),
+        (503, "<html>maintenance</html>".to_owned(), "status 503 and no answer of IAM"),
+        (200, "{}".to_owned(), "status 200 and no answer of IAM"),
+    ] {
+        *answer.lock().unwrap() = (status, body);
+        let mut command = exporter();
+        command.args(["check", "--output", "text", "--config.file"]).arg(&configuration);
+        command.env("AWS_ENDPOINT_URL", format!("http://{host}:5008")).env("AWS_ACCESS_KEY_ID", "AKIDTEST").env("AWS_SECRET_ACCESS_KEY", "none");
+        let said = tokio::task::spawn_blocking(move || crate::common::run(&mut command).1).await.unwrap();
+        assert!(said.contains(words), "{words}:\n{said}");
+        assert!(!said.contains(CANARY));
+    }
+}

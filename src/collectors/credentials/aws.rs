@@ -260,4 +260,18 @@ mod tests {
         }
         assert!(short_bedrock_key("!").is_err() && short_bedrock_key("").is_err());
     }
+
+    #[test]
+    fn fuzz_keys_of_aws() {
+        let seeds = [
+            "AKIAEXAMPLEEXAMPLE11",
+            "aws_access_key_id = AKIAEXAMPLEEXAMPLE11\naws_secret_access_key=abc",
+            r#"{"Credentials":{"AccessKeyId":"AKIAEXAMPLEEXAMPLE11","Expiration":"2026-05-01T12:00:00Z"}}"#,
+        ];
+        crate::fuzz::survive_text(&seeds, |text| access_key(text));
+        let query = "bedrock.amazonaws.com/?X-Amz-Date=20260501T120000Z&X-Amz-Expires=43200";
+        crate::fuzz::survive_text(&[query], |text| short_bedrock_key(&STANDARD.encode(text)));
+        let answer = "<ListAccessKeysResponse><ListAccessKeysResult><AccessKeyMetadata><member><AccessKeyId>a</AccessKeyId><Status>Active</Status></member></AccessKeyMetadata></ListAccessKeysResult></ListAccessKeysResponse>";
+        crate::fuzz::survive_text(&[answer], |text| quick_xml::de::from_str::<Listed>(text));
+    }
 }

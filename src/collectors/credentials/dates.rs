@@ -117,4 +117,15 @@ mod tests {
         assert_eq!(of("true"), None);
         assert_eq!(of("{}"), None);
     }
+
+    #[test]
+    fn fuzz_dates() {
+        let seeds = ["2026-05-01", "2026-05-01T12:30:00.123456789+02:00", "2027-03-31 00:00:00 +0900", "2026-06-01 00:00:00 UTC", "1764000000000"];
+        crate::fuzz::survive_text(&seeds, |text| {
+            // Whatever is read as a moment is one that can be written again.
+            if let Some(Ends::At(at)) = read(text) {
+                assert!(Timestamp::from_second(at).is_ok() || text.trim().parse::<i64>().is_ok(), "{text}");
+            }
+        });
+    }
 }

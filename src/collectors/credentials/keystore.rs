@@ -151,4 +151,15 @@ mod tests {
         assert_eq!(java(&java_store(&[(3, &[])])), Err("it holds an entry of an unknown kind"));
         assert_eq!(java(b"PK\x03\x04"), Err("it is no Java key store"));
     }
+
+    #[test]
+    fn fuzz_key_stores() {
+        let [long, short] = ders();
+        let mut store = KeyStore::new();
+        store.add_entry("long", KeyStoreEntry::Certificate(p12_keystore::Certificate::from_der(&long).unwrap()));
+        // The fewest rounds, so that breaking it takes the time and not deriving its key.
+        let bytes = store.writer("password").encryption_iterations(1).mac_iterations(1).write().unwrap();
+        crate::fuzz::survive(&[&bytes], |bytes| pkcs12(bytes, "password"));
+        crate::fuzz::survive(&[&java_store(&[(2, &[&long]), (1, &[&long, &short])])], |bytes| java(bytes));
+    }
 }

@@ -113,4 +113,13 @@ mod tests {
         let read = |json: &str| serde_json::from_str::<Quantity>(json).unwrap().0;
         assert_eq!((read("2"), read("\"2\""), read("0.5"), read("null"), read("-3")), (Some(2.0), Some(2.0), Some(0.5), None, None));
     }
+
+    #[test]
+    fn fuzz_quantities() {
+        crate::fuzz::survive_text(&["100m", "1.5Gi", "12e6", "5k"], |text| {
+            if let Some(amount) = parse(text) {
+                assert!(amount.is_finite(), "{text}");
+            }
+        });
+    }
 }

@@ -359,3 +359,44 @@ collectors:
     }
     assert!(!error.contains("hunter2"), "{error}");
 }
+
+/// Objects with whatever a broken server or webhook makes of them.
+#[test]
+fn fuzz_objects() {
+    let pod = json!({ "metadata": { "name": "a", "namespace": "b", "uid": "c", "labels": { "app": "x" }, "creationTimestamp": "2026-01-01T00:00:00Z" },
+        "spec": { "nodeName": "n", "containers": [{ "name": "m", "image": "i", "resources": { "limits": { "cpu": "1", "ephemeral-storage": "2Gi" } } }] },
+        "status": { "phase": "Running", "startTime": "2026-01-01T00:00:00Z", "conditions": [{ "type": "Ready", "status": "True" }],
+            "containerStatuses": [{ "name": "m", "restartCount": 1, "state": { "running": { "startedAt": "2026-01-01T00:00:00Z" } }, "lastState": { "terminated": { "reason": "OOMKilled", "finishedAt": "2026-01-01T00:00:00Z" } } }] } })
+    .to_string();
+    let node = json!({ "metadata": { "name": "n", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z" }, "spec": { "taints": [{ "key": "k", "effect": "NoSchedule" }] },
+        "status": { "allocatable": { "cpu": "4", "memory": "8Gi" }, "conditions": [{ "type": "Ready", "status": "True", "lastHeartbeatTime": "2026-01-01T00:00:00Z" }], "addresses": [{ "type": "InternalIP", "address": "10.0.0.1" }] } })
+    .to_string();
+    let job = json!({ "metadata": { "name": "j", "namespace": "b" }, "spec": { "schedule": "0 4 * * *", "timeZone": "UTC", "suspend": false }, "status": { "lastScheduleTime": "2026-01-01T04:00:00Z", "active": [{}] } }).to_string();
+    crate::fuzz::survive_text(&[&pod], |text| {
+        if let Ok(pod) = serde_json::from_str(text) {
+            let mut pods = Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default());
+            pods.begin();
+            pods.put(pod, true);
+            pods.complete();
+            facts(&pods);
+        }
+    });
+    crate::fuzz::survive_text(&[&node], |text| {
+        if let Ok(node) = serde_json::from_str(text) {
+            let mut nodes = Nodes::new(Interests::default());
+            nodes.begin();
+            nodes.put(node, true);
+            nodes.complete();
+            facts(&nodes);
+        }
+    });
+    crate::fuzz::survive_text(&[&job], |text| {
+        if let Ok(job) = serde_json::from_str::<CronJob>(text) {
+            let mut jobs = Rows::<CronJob>::only(&[]);
+            jobs.begin();
+            jobs.put(job, true);
+            jobs.complete();
+            facts(&jobs);
+        }
+    });
+}

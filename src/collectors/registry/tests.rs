@@ -397,3 +397,28 @@ fn an_identity_is_not_printed() {
     let identity = Identity::User { name: "u".to_owned(), password: Secret::new("hunter2".to_owned()) };
     assert!(!format!("{identity:?} {:?}", Identity::Token(Secret::new("hunter2".to_owned()))).contains("hunter2"));
 }
+
+/// Whatever a registry, a pod or a pull secret holds.
+#[test]
+fn fuzz_what_registries_say() {
+    let (blobs, [_, version]) = images::versions();
+    let bodies: Vec<&[u8]> = blobs.values().map(|blob| blob.bytes.as_slice()).collect();
+    crate::fuzz::survive(&bodies, |bytes| manifest::Manifest::parse(bytes));
+    let references = ["ghcr.io/coder/coder:v2.18.0", "127.0.0.1:5000/a/b@sha256:0123456789012345678901234567890123456789012345678901234567890123", "alpine"];
+    crate::fuzz::survive_text(&references, |text| {
+        // What is read can be written and read again, and is the same.
+        if let Ok(reference) = Reference::parse(text) {
+            let name = reference.name();
+            assert_eq!(Reference::parse(&name).map(|again| again.name()), Ok(name));
+        }
+    });
+    let pullable = format!("docker-pullable://ghcr.io/a/b@{}", version.index);
+    crate::fuzz::survive_text(&[&pullable, &version.index], |text| Running::parse(text));
+    let challenge = r#"Bearer realm="https://auth.example/token",service="registry",scope="repository:a/b:pull,push""#;
+    crate::fuzz::survive_text(&[challenge, r#"Basic realm="x""#], |text| auth::Challenge::parse(text));
+    crate::fuzz::survive_text(&[r#"{"auths":{"a":{"auth":"dTpw"}}}"#], |text| {
+        for host in super::Identity::hosts(text) {
+            drop(super::Identity::from_docker_config(text, &host));
+        }
+    });
+}

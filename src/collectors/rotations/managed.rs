@@ -104,4 +104,11 @@ mod tests {
         }
         assert!(rule("rate(4 hours)", "25h", None).is_err() && rule("rate(4 hours)", "h", None).is_err());
     }
+
+    #[test]
+    fn fuzz_rules_of_aws() {
+        for window in ["", "3h"] {
+            crate::fuzz::survive_text(&["rate(4 hours)", "rate(30 days)", "cron(0 8 ? * 2#1 *)"], |text| rule(text, window, Some(1_764_000_000)));
+        }
+    }
 }

@@ -208,4 +208,40 @@ mod tests {
         assert_eq!(Rule::Interval { min: 4 * HOUR, max: 5 * HOUR, last: 0 }.due(0), Some(5 * HOUR));
         assert_eq!(Rule::Moments(vec![5]).due(0), None);
     }
+
+    #[test]
+    fn fuzz_schedules() {
+        let seeds = ["0 */4 * * *", "30 2 29 2 *", "*/5 * * * * *", "0 0 L * 5#2", "@daily", "0 8-18/2 1,15 JAN-MAR MON-FRI"];
+        crate::fuzz::survive_text(&seeds, |text| {
+            let Ok(rule) = Rule::schedule(text, "Europe/Berlin", 0) else { return };
+            let now = at("2026-12-01T00:00:00Z");
+            // What comes next is what hits the first event that is long enough.
+            if let Some((next, _)) = rule.next(now).filter(|(next, _)| *next < now + 90 * 24 * HOUR) {
+                assert!(next > now, "{text}");
+                assert_eq!(rule.conflict(now + 1, next, 0), Conflict::Certain(next), "{text}");
+                assert_eq!(rule.conflict(now + 1, next - 1, 0), Conflict::None, "{text}");
+            }
+        });
+    }
+
+    /// No moment at which an interval rotates may lie in a window that was called free.
+    #[test]
+    fn fuzz_intervals() {
+        use proptest::prelude::*;
+        proptest!(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }, |(min in 1..10_000_i64, more in 0..5_000_i64, start in 0..100_000_i64, length in 0..20_000_i64, steps in prop::collection::vec(0.0..=1.0_f64, 60))| {
+            let rule = Rule::Interval { min, max: min + more, last: 0 };
+            let mut turn = 0;
+            let mut hit = false;
+            for step in steps {
+                #[expect(clippy::cast_possible_truncation, reason = "seconds of a test")]
+                let after = min + (more as f64 * step) as i64;
+                turn += after;
+                hit |= (start..=start + length).contains(&turn);
+            }
+            let said = rule.conflict(start, start + length, 0);
+            prop_assert!(!hit || said != Conflict::None, "{rule:?} {start}..{} was hit", start + length);
+            let all = turn > start + length;
+            prop_assert!(!matches!(said, Conflict::Certain(_)) || hit || !all, "{rule:?} {start}..{} was not hit", start + length);
+        });
+    }
 }

@@ -164,3 +164,13 @@ fn what_is_no_yaml_says_where() {
     assert!(message.starts_with("parse config readiness.yaml: "), "{message}");
     assert_eq!(problems("- 1"), ["(top level): must be a map of settings (got a list)"]);
 }
+
+#[test]
+fn fuzz_configurations() {
+    let example = include_str!("../../../examples/workshop.yaml");
+    // Of the example only its beginning: what is broken there is as good as what is broken later.
+    let short = &example[..example.find("collectors:").unwrap()];
+    crate::fuzz::survive_text(&[short, "events: [{ name: e, time_zone: UTC, start: 2030-01-01T09:00, duration: 1h }]\n"], |text| {
+        load_str(text, "readiness.yaml", Path::new("."), Some(BTreeMap::new())).is_ok()
+    });
+}
