@@ -36,6 +36,12 @@ struct Serve {
     /// Address to listen on.
     #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":9840")]
     listen_address: String,
+    /// File with TLS, passwords and headers of the server, in the format of Prometheus' exporters.
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    web_config: Option<PathBuf>,
+    /// Address of a second server without TLS and passwords that only knows /-/healthy and /-/ready.
+    #[arg(long = "web.probe-address", value_name = "ADDRESS")]
+    probe_address: Option<String>,
     /// Least severe level that is logged.
     #[arg(long = "log.level", value_enum, default_value_t = Level::Info, global = true)]
     log_level: Level,
@@ -232,6 +238,17 @@ async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
         Ok(listener) => listener,
         Err(error) => return fail(&format!("listen on {}: {error}", flags.listen_address)),
     };
+    let door = match flags.web_config.as_deref().map(web::Access::open).transpose() {
+        Ok(access) => access.map_or(web::Door::Open, |access| web::Door::Guarded(Arc::new(access))),
+        Err(error) => return fail(&error),
+    };
+    let probes = match &flags.probe_address {
+        Some(address) => match web::Listener::bind(address).await {
+            Ok(listener) => Some(listener),
+            Err(error) => return fail(&format!("listen on {address}: {error}")),
+        },
+        None => None,
+    };
     let app = match App::start(loaded, Some(flags.config_file.clone()), true) {
         Ok(app) => app,
         Err(error) => return fail(&error.to_string()),
@@ -252,8 +269,13 @@ async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
             }
         }
     };
-    web::serve(listener, Arc::clone(&app), stop, GRACE / 2).await;
+    let probing = probes.map(|listener| tokio::spawn(web::serve(listener, Arc::clone(&app), web::Door::Probes, std::future::pending(), GRACE / 2)));
+    web::serve(listener, Arc::clone(&app), door, stop, GRACE / 2).await;
     reloading.abort();
+    // Alive until the last moment: a kubelet that misses it would kill what is about to end anyway.
+    if let Some(probing) = probing {
+        probing.abort();
+    }
     app.shutdown(GRACE / 2).await;
     tracing::info!("stopped");
     code

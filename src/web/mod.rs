@@ -3,6 +3,7 @@
 //! Read-only except for `POST /-/reload`. Bodies of requests are never read, paths never become
 //! labels, and a client that is slow, huge or many waits on its own.
 
+mod access;
 mod page;
 mod server;
 
@@ -13,13 +14,16 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http_body_util::Full;
 use hyper::header::{self, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use include_dir::{Dir, include_dir};
 
-pub use server::{Listener, serve};
+pub use access::Access;
+pub use server::{Door, Listener, serve};
 
 use crate::app::App;
 use crate::report;
+use access::Entry;
 
 static RUNBOOKS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/docs/runbooks");
 
@@ -55,9 +59,49 @@ impl Answer {
     }
 }
 
-/// Answers one request.
-pub(crate) async fn handle<B>(app: Arc<App>, request: Request<B>) -> Response<Full<Bytes>> {
+/// Answers one request at a door.
+pub(crate) async fn handle<B>(app: Arc<App>, door: &Door, request: Request<B>) -> Response<Full<Bytes>> {
     let (head, _) = request.into_parts();
+    let access = match door {
+        Door::Open => None,
+        Door::Guarded(access) => Some(access),
+        Door::Probes => return probe(&app, &head),
+    };
+    let extra = match access {
+        None => None,
+        Some(access) => match access.admit(&head.headers).await {
+            Entry::Open(headers) => Some(headers),
+            Entry::Locked => return refuse(&app, &head, StatusCode::UNAUTHORIZED, "Unauthorized"),
+            Entry::Busy => return refuse(&app, &head, StatusCode::TOO_MANY_REQUESTS, "Too Many Requests"),
+        },
+    };
+    let mut response = admitted(app, &head).await;
+    for (name, value) in extra.iter().flat_map(|headers| headers.iter()) {
+        response.headers_mut().insert(name, value.clone());
+    }
+    response
+}
+
+/// Nothing but what a kubelet asks: without TLS and without a password, and nothing to read.
+fn probe(app: &App, head: &Parts) -> Response<Full<Bytes>> {
+    let get = head.method == Method::GET || head.method == Method::HEAD;
+    let answer = match head.uri.path() {
+        path @ ("/-/healthy" | "/-/ready") if get => read(app, path, &head.headers),
+        _ => Answer::plain("other", StatusCode::NOT_FOUND, "only /-/healthy and /-/ready are here"),
+    };
+    respond(answer, &head.headers, head.method == Method::HEAD)
+}
+
+fn refuse(app: &App, head: &Parts, status: StatusCode, why: &str) -> Response<Full<Bytes>> {
+    app.telemetry.requests.with_label_values(&["refused", status.as_str()]).inc();
+    let mut response = respond(Answer::plain("refused", status, why), &head.headers, head.method == Method::HEAD);
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
+    }
+    response
+}
+
+async fn admitted(app: Arc<App>, head: &Parts) -> Response<Full<Bytes>> {
     let get = head.method == Method::GET || head.method == Method::HEAD;
     let answer = match head.uri.path() {
         "/-/reload" if head.method == Method::POST => reload(&app).await,

@@ -8,11 +8,13 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use super::handle;
+use super::access::has_name;
+use super::{Access, handle};
 use crate::app::App;
 
 /// Connections at a time; more wait in the kernel's queue.
@@ -46,8 +48,19 @@ impl Listener {
     }
 }
 
+/// What is behind an address, and for whom.
+#[derive(Clone)]
+pub enum Door {
+    /// Everything, for everybody.
+    Open,
+    /// Everything, for those whom a file lets in.
+    Guarded(Arc<Access>),
+    /// Only whether the process is alive and ready, for everybody.
+    Probes,
+}
+
 /// Serves until `shutdown` ends, then finishes what is in flight within `grace`.
-pub async fn serve(listener: Listener, app: Arc<App>, shutdown: impl Future<Output = ()>, grace: Duration) {
+pub async fn serve(listener: Listener, app: Arc<App>, door: Door, shutdown: impl Future<Output = ()>, grace: Duration) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     tokio::pin!(shutdown);
@@ -57,25 +70,40 @@ pub async fn serve(listener: Listener, app: Arc<App>, shutdown: impl Future<Outp
             () = &mut shutdown => break,
         };
         let Some((stream, place)) = accepted else { continue };
-        let app = Arc::clone(&app);
-        let service = service_fn(move |request| {
-            let app = Arc::clone(&app);
-            async move { Ok::<_, Infallible>(handle(app, request).await) }
-        });
-        let connection = http1::Builder::new()
-            // Without a timer there is no header timeout at all.
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD)
-            .max_buf_size(HEAD_BYTES)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
+        let (app, door, watcher) = (Arc::clone(&app), door.clone(), graceful.watcher());
         tokio::spawn(async move {
             let _place = place;
-            let _ = tokio::time::timeout(LIFE, connection).await;
+            let life = async {
+                let acceptor = if let Door::Guarded(access) = &door { access.acceptor() } else { None };
+                let Some((acceptor, allowed)) = acceptor else { return converse(stream, app, door, watcher).await };
+                // A client that says nothing must not hold its place for as long as one that talks.
+                if let Ok(Ok(stream)) = tokio::time::timeout(HEAD, acceptor.accept(stream)).await {
+                    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+                    if has_name(certificate, &allowed) {
+                        converse(stream, app, door, watcher).await;
+                    }
+                }
+            };
+            let _ = tokio::time::timeout(LIFE, life).await;
         });
     }
     drop(listener);
     let _ = tokio::time::timeout(grace, graceful.shutdown()).await;
+}
+
+/// Answers the requests of one connection.
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, app: Arc<App>, door: Door, watcher: Watcher) {
+    let service = service_fn(move |request| {
+        let (app, door) = (Arc::clone(&app), door.clone());
+        async move { Ok::<_, Infallible>(handle(app, &door, request).await) }
+    });
+    let connection = http1::Builder::new()
+        // Without a timer there is no header timeout at all.
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    let _ = watcher.watch(connection).await;
 }
 
 async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {

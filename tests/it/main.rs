@@ -19,3 +19,4 @@ mod rules;
 mod secrets;
 mod slack;
 mod web;
+mod web_config;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use readiness_exporter::checklist::Decision;
-use readiness_exporter::web::{Listener, serve};
+use readiness_exporter::web::{Door, Listener, serve};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -131,7 +131,7 @@ async fn what_breaks_reaches_slack_and_what_is_mended_is_resolved() {
     let app = estate.exporter();
     let listener = Listener::bind("127.0.0.1:0").await.unwrap();
     let exporter = listener.address().unwrap().port();
-    tokio::spawn(serve(listener, Arc::clone(&app), std::future::pending(), Duration::from_secs(1)));
+    tokio::spawn(serve(listener, Arc::clone(&app), Door::Open, std::future::pending(), Duration::from_secs(1)));
     until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
 
     let slack = Slack::default();

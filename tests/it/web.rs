@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use readiness_exporter::app::App;
 use readiness_exporter::checklist::Decision;
-use readiness_exporter::web::{Listener, serve};
+use readiness_exporter::web::{Door, Listener, serve};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -15,7 +15,7 @@ async fn served(estate: &Estate) -> (Arc<App>, String) {
     let app = estate.exporter();
     let listener = Listener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.address().unwrap().to_string();
-    tokio::spawn(serve(listener, Arc::clone(&app), std::future::pending(), Duration::from_secs(1)));
+    tokio::spawn(serve(listener, Arc::clone(&app), Door::Open, std::future::pending(), Duration::from_secs(1)));
     (app, address)
 }
 
