@@ -16,7 +16,9 @@ use crate::collectors;
 use crate::config::{self, LoadError, Loaded};
 use crate::driver::Driver;
 use crate::event::{self, Occurrence, Schedule};
+use crate::history::Change;
 use crate::metric::{Family, Sample, write_header};
+use crate::report;
 use crate::snapshot::{Facts, Snapshot, Store};
 use crate::state::State;
 use crate::verdict;
@@ -164,6 +166,12 @@ impl App {
             for judgement in &mut judged {
                 memories.entry(judgement.checklist.clone()).or_default().apply(judgement);
             }
+            // Before everything was looked at once, most is unknown, which is no change of anything.
+            if self.ready() {
+                let state = self.state.load();
+                state.record(&judged);
+                self.archive(&judged);
+            }
             self.judged.store(Arc::new(judged));
             tokio::select! {
                 changed = version.changed() => if changed.is_err() { return },
@@ -176,6 +184,23 @@ impl App {
     /// Judges what is known now, without memory: for a single run.
     pub fn judge_once(&self) -> Vec<Judgement> {
         self.active.load().judge(&self.store.snapshot(), Timestamp::now(), &BTreeMap::new())
+    }
+
+    /// Writes the filled-in checklist at the moments that matter, if there is a folder for it.
+    fn archive(&self, judged: &[Judgement]) {
+        let active = self.active.load();
+        let Some(folder) = &active.loaded.settings.archive else { return };
+        for judgement in judged {
+            let Some(event) = active.occurrence(&judgement.checklist, judgement.at) else { continue };
+            if let Err(error) = report::archive(folder, judgement, &event) {
+                tracing::error!("archive the checklist: {error}");
+            }
+        }
+    }
+
+    /// How verdicts changed from a moment on, oldest first.
+    pub fn changes(&self, since: Timestamp) -> Vec<Change> {
+        self.state.load().changes(since)
     }
 
     /// What the judge last came to.

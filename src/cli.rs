@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use jiff::{SignedDuration, Timestamp};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::App;
 use crate::checklist::Decision;
 use crate::collectors::{self, kubernetes};
 use crate::config::{self, Loaded};
-use crate::state::State;
+use crate::state::{self, State};
 use crate::{generate, report, web};
 
 /// Time for open requests and collectors to end.
@@ -71,6 +72,8 @@ enum Command {
     Serve,
     /// Look once, print the checklist, and exit: 0 go, 1 no-go, 2 wrong usage or configuration, 3 undecided.
     Check(Check),
+    /// Print how verdicts changed, from the state file of a running exporter.
+    Report(Report),
     /// Write alert rules, their tests, dashboards and documentation from the checklists.
     Generate(Generate),
     /// Work with the configuration file.
@@ -99,6 +102,22 @@ enum Output {
     Markdown,
     Json,
     Junit,
+}
+
+#[derive(Args)]
+struct Report {
+    /// How far to look back.
+    #[arg(long, value_name = "DURATION", default_value = "1d")]
+    since: config::Span,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Listing::Text)]
+    output: Listing,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Listing {
+    Text,
+    Json,
 }
 
 #[derive(Args)]
@@ -152,6 +171,7 @@ pub fn main() -> ExitCode {
     match cli.command {
         None | Some(Command::Serve) => with_config(&cli.serve, |loaded| runtime(serve(&cli.serve, loaded))),
         Some(Command::Check(check)) => with_config(&cli.serve, |loaded| runtime(check_once(check, loaded))),
+        Some(Command::Report(report)) => with_config(&cli.serve, |loaded| changes(&report, &loaded)),
         Some(Command::Generate(generate)) => generate_files(&generate, &cli.serve),
         Some(Command::Config(Configuration::Check)) => with_config(&cli.serve, |loaded| match collectors::tasks(&loaded, &Arc::new(State::open(None))) {
             Ok(tasks) => {
@@ -180,6 +200,21 @@ pub fn main() -> ExitCode {
             print(&String::from_utf8_lossy(&script));
             ExitCode::SUCCESS
         }
+    }
+}
+
+fn changes(wanted: &Report, loaded: &Loaded) -> ExitCode {
+    let Some(path) = &loaded.settings.state_file else { return fail("no state_file is configured, so nothing is remembered") };
+    let from = SignedDuration::try_from(wanted.since.0).ok().and_then(|span| Timestamp::now().checked_sub(span).ok());
+    match state::changes_of(path, from.unwrap_or(Timestamp::MIN)) {
+        Ok(found) => {
+            print(&match wanted.output {
+                Listing::Text => report::changes(&found),
+                Listing::Json => report::json_of(&serde_json::json!({ "changes": found })),
+            });
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&error),
     }
 }
 

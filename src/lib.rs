@@ -15,6 +15,7 @@ pub mod event;
 #[cfg(test)]
 mod fuzz;
 pub mod generate;
+pub mod history;
 pub mod metric;
 pub mod net;
 pub mod report;

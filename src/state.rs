@@ -1,4 +1,4 @@
-//! What must outlive the process: when things last rotated. One small file, optional, written as a
+//! What must outlive the process: when things last rotated, and how verdicts changed. One small file, optional, written as a
 //! whole or not at all. A file that cannot be trusted is reported and begun anew.
 //!
 //! Holds names and times only; nothing of a credential.
@@ -12,6 +12,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::checklist::Judgement;
+use crate::history::{Change, History};
+
 /// Larger than any that this program writes.
 const LARGEST: u64 = 4 << 20;
 
@@ -21,6 +24,8 @@ const LARGEST: u64 = 4 << 20;
 struct Kept {
     /// When something last rotated, in Unix seconds, by rotation and subject.
     rotations: BTreeMap<String, i64>,
+    /// How verdicts changed.
+    history: History,
 }
 
 /// The file: what is kept, and a hash by which a file that was cut off or edited is recognised.
@@ -122,6 +127,17 @@ impl State {
         last
     }
 
+    /// Remembers how verdicts changed.
+    pub fn record(&self, judgements: &[Judgement]) {
+        self.change(|kept| kept.history.record(judgements));
+    }
+
+    /// How verdicts changed from a moment on, oldest first.
+    pub fn changes(&self, since: Timestamp) -> Vec<Change> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.kept.history.since(since).cloned().collect()
+    }
+
     fn change(&self, change: impl FnOnce(&mut Kept) -> bool) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         // What could not be written is tried again with the next change, whatever that is.
@@ -137,6 +153,12 @@ impl State {
 
 fn hash(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// How verdicts changed, from the file of another process, which goes on writing it.
+pub fn changes_of(path: &Path, since: Timestamp) -> Result<Vec<Change>, String> {
+    let kept = read(path)?.ok_or_else(|| format!("read state file {}: there is none yet", path.display()))?;
+    Ok(kept.history.since(since).cloned().collect())
 }
 
 fn read(path: &Path) -> Result<Option<Kept>, String> {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::evidence::{text_value, threshold};
+use super::labels::Labels;
 use super::memory::{Memory, subject};
 use super::model::{Bound, Check, Checklist, Condition, Guard, Horizon, Kind, Severity};
 use crate::collectors::{self, attestations};
@@ -119,7 +120,7 @@ pub struct Line {
     /// The sentence.
     pub evidence: String,
     /// Where.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// When the fact was seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen_at: Option<Timestamp>,
@@ -314,7 +315,7 @@ impl CheckVerdict {
 
 impl Line {
     fn unknown(evidence: String) -> Self {
-        Self { state: CheckState::Unknown, severity: Severity::Warning, evidence, labels: BTreeMap::new(), seen_at: None, since: None, look: 0 }
+        Self { state: CheckState::Unknown, severity: Severity::Warning, evidence, labels: Labels::default(), seen_at: None, since: None, look: 0 }
     }
 }
 
@@ -322,10 +323,9 @@ fn waive(check: &str, line: &mut Line, context: &Context<'_>) {
     if !matches!(line.state, CheckState::Fail | CheckState::Unknown) {
         return;
     }
-    let found = context
-        .waivers
-        .iter()
-        .find(|waiver| waiver.check == check && waiver.until > context.now && waiver.labels.iter().all(|(name, value)| line.labels.get(name) == Some(value)));
+    let found = context.waivers.iter().find(|waiver| {
+        waiver.check == check && waiver.until > context.now && waiver.labels.iter().all(|(name, value)| line.labels.get(name) == Some(value.as_str()))
+    });
     if let Some(waiver) = found {
         line.state = CheckState::Waived;
         line.evidence = format!("{} Waived until {}: {}", line.evidence, waiver.until, waiver.reason);
@@ -459,7 +459,7 @@ impl Rule<'_> {
     }
 
     fn judge_view(&self, view: &View, context: &Context<'_>, lines: &mut Lines) {
-        let place = || view.source.identity.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let place = || view.source.identity.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let about_all = |line: Line| Line { labels: place(), seen_at: view.seen_at, look: view.looks, ..line };
         if !view.fresh {
             lines.shown.push(about_all(Line::unknown(unseen(view))));
@@ -569,8 +569,8 @@ impl Rule<'_> {
     }
 }
 
-fn labels_of(sample: &Sample) -> BTreeMap<String, String> {
-    sample.label_pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+fn labels_of(sample: &Sample) -> Labels {
+    sample.label_pairs().collect()
 }
 
 fn place(sample: &Sample) -> String {

@@ -50,7 +50,7 @@ impl Memory {
         let now = judgement.at;
         for check in judgement.sections.iter_mut().flat_map(|section| &mut section.checks) {
             for line in &mut check.lines {
-                let subject = subject(line.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+                let subject = subject(line.labels.iter());
                 self.remember(&check.name, subject, line, now);
             }
         }

@@ -267,7 +267,7 @@ fn in_a_crowd_good_lines_are_counted_and_a_red_one_is_remembered() {
     assert!(first.lines.len() < 100, "{} lines", first.lines.len());
     let second = verdict(true, 2);
     assert_eq!(seen(&second), (CheckState::Warn, 1000));
-    assert_eq!(second.lines[0].labels["node"], "n0900");
+    assert_eq!(second.lines[0].labels.get("node"), Some("n0900"));
     assert_eq!(seen(&verdict(false, 3)), (CheckState::Warn, 1000), "one good look is not enough");
     assert_eq!(seen(&verdict(false, 4)), (CheckState::Pass, 1000));
 }

@@ -32,7 +32,12 @@ pub struct Settings {
     pub attestations: Option<AttestationsConfig>,
     /// Red lines that somebody has taken responsibility for.
     pub waivers: Vec<WaiverConfig>,
-    /// A file that remembers across restarts when things last rotated; without it a restart forgets.
+    /// A folder in which the filled-in checklist is kept: one file for each lead time of an event,
+    /// for its start, and for the time shortly before its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archive: Option<PathBuf>,
+    /// A file that remembers across restarts when things last rotated and how verdicts changed;
+    /// without it a restart forgets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_file: Option<PathBuf>,
     /// Kubernetes clusters, by the name that becomes the `cluster` label.

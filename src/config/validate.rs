@@ -288,7 +288,7 @@ impl Settings {
         let join = |path: &mut PathBuf| *path = base.join(&*path);
         let secret = |reference: &mut SecretRef| reference.file.iter_mut().for_each(join);
         self.checklists.iter_mut().filter_map(|checklist| checklist.file.as_mut()).for_each(join);
-        self.state_file.iter_mut().for_each(join);
+        self.state_file.iter_mut().chain(&mut self.archive).for_each(join);
         self.attestations.iter_mut().for_each(|attestations| join(&mut attestations.file));
         for kubernetes::ClusterConfig { kubeconfig, ca_file, token, .. } in &mut self.clusters {
             kubeconfig.iter_mut().chain(ca_file).for_each(join);

@@ -82,7 +82,7 @@ fn test(checklist: &Checklist, check: &Check, example: &Example, name: String, r
         };
         let summary = evidence.render(label, &text_value(family, value(given, condition, example)), &threshold(family, &bound));
         let mut exp_labels = labels(line.severity, &checklist.name);
-        exp_labels.extend(line.labels.clone());
+        exp_labels.extend(line.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
         exp_labels.extend(given.state.as_ref().map(|state| ("state".to_owned(), state.clone())));
         exp_labels.retain(|_, value| !value.is_empty());
         Some(Alert { exp_labels, exp_annotations: annotations(runbook_url, &check.name, &summary, &check.remedy) })

@@ -24,6 +24,12 @@ pub fn markdown(judgements: &[Judgement]) -> String {
                 for line in shown(check).0 {
                     let _ = writeln!(out, "  - {}", escape(&line));
                 }
+                // Who signed it is what a confirmation is worth.
+                if check.attested && check.state == CheckState::Pass {
+                    for line in &check.lines {
+                        let _ = writeln!(out, "  - {}", escape(&line.evidence));
+                    }
+                }
                 if needs_attention(check.state) {
                     let runbook = if check.attested { String::new() } else { format!(" Runbook: `{}`.", check.name) };
                     let _ = writeln!(out, "  - {}{runbook}", escape(check.advice()));

@@ -2,6 +2,8 @@
 //!
 //! All formats say the same, in the order of the checklist. Pure: strings in, strings out.
 
+mod archive;
+mod changes;
 mod junit;
 mod markdown;
 mod text;
@@ -10,13 +12,21 @@ use jiff::Timestamp;
 
 use crate::checklist::{CheckState, CheckVerdict, Decision, Judgement};
 
+pub use archive::archive;
+pub use changes::changes;
+pub(crate) use changes::words;
 pub use junit::junit;
 pub use markdown::markdown;
 pub use text::text;
 
 /// Judgements as JSON.
 pub fn json(judgements: &[Judgement]) -> String {
-    let mut text = serde_json::to_string_pretty(&serde_json::json!({ "judgements": judgements })).unwrap_or_default();
+    json_of(&serde_json::json!({ "judgements": judgements }))
+}
+
+/// A document for pipelines, with a line break at its end.
+pub fn json_of(document: &serde_json::Value) -> String {
+    let mut text = serde_json::to_string_pretty(document).unwrap_or_default();
     text.push('\n');
     text
 }

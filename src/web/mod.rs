@@ -17,6 +17,7 @@ use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use include_dir::{Dir, include_dir};
+use jiff::{SignedDuration, Timestamp};
 
 pub use access::Access;
 pub use server::{Door, Listener, serve};
@@ -122,7 +123,7 @@ async fn reload(app: &App) -> Answer {
 
 fn read(app: &App, path: &str, headers: &HeaderMap) -> Answer {
     match path {
-        "/" => Answer::ok("/", HTML, page::status(&app.judgements(), &app.snapshot())),
+        "/" => Answer::ok("/", HTML, status(app)),
         "/metrics" => Answer::ok("/metrics", EXPOSITION, app.exposition()),
         "/-/healthy" => Answer::plain("/-/healthy", StatusCode::OK, "healthy"),
         "/-/ready" if app.ready() => Answer::plain("/-/ready", StatusCode::OK, "ready"),
@@ -139,6 +140,11 @@ fn read(app: &App, path: &str, headers: &HeaderMap) -> Answer {
     }
 }
 
+fn status(app: &App) -> String {
+    let day = Timestamp::now().checked_sub(SignedDuration::from_hours(24)).unwrap_or_default();
+    page::status(&app.judgements(), &app.snapshot(), &app.changes(day))
+}
+
 /// The format that a client asks for in its Accept header.
 fn wanted(headers: &HeaderMap) -> &'static str {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -150,7 +156,7 @@ fn wanted(headers: &HeaderMap) -> &'static str {
 fn report_as(app: &App, extension: &str) -> Answer {
     let judgements = app.judgements();
     let (kind, body) = match extension {
-        "html" => (HTML, page::status(&judgements, &app.snapshot())),
+        "html" => (HTML, status(app)),
         "md" => ("text/markdown; charset=utf-8", report::markdown(&judgements)),
         "json" => ("application/json", report::json(&judgements)),
         "txt" => (TEXT, report::text(&judgements, false)),

@@ -4,13 +4,14 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::checklist::{CheckState, CheckVerdict, Decision, Judgement, Line};
-use crate::report::{BAD_LINES, distance, event_line, overall, reason, word};
+use crate::history::Change;
+use crate::report::{BAD_LINES, distance, event_line, minute, overall, reason, word, words};
 use crate::snapshot::Snapshot;
 
 const STYLE: &str = include_str!("page.css");
 
 /// The status page.
-pub(super) fn status(judgements: &[Judgement], snapshot: &Snapshot) -> String {
+pub(super) fn status(judgements: &[Judgement], snapshot: &Snapshot, changes: &[Change]) -> String {
     let decision = overall(judgements);
     let body = html! {
         @for judgement in judgements {
@@ -30,6 +31,7 @@ pub(super) fn status(judgements: &[Judgement], snapshot: &Snapshot) -> String {
             }
         }
         (sources(judgements, snapshot))
+        (history(changes))
         footer {
             a href="/report.md" { "Markdown" } " · " a href="/report.json" { "JSON" } " · "
             a href="/report.txt" { "Text" } " · " a href="/report.xml" { "JUnit" } " · " a href="/metrics" { "Metrics" }
@@ -136,6 +138,26 @@ fn evidence(line: &Line, judgement: &Judgement) -> Markup {
         }
     }
 }
+
+/// The last changes, newest first.
+fn history(changes: &[Change]) -> Markup {
+    html! {
+        @if !changes.is_empty() {
+            section {
+                details {
+                    summary { "What changed within a day: " (changes.len()) }
+                    @for change in changes.iter().rev().take(CHANGES) {
+                        p class={ "line " (change.to) } { (minute(change.at)) " · " (words(change)) }
+                    }
+                    @if changes.len() > CHANGES { p class="note" { "And " (changes.len() - CHANGES) " before; readiness-exporter report has them all." } }
+                }
+            }
+        }
+    }
+}
+
+/// Changes that the page has room for.
+const CHANGES: usize = 50;
 
 /// Sources whose last look failed: the reason behind most unknowns.
 fn sources(judgements: &[Judgement], snapshot: &Snapshot) -> Markup {

@@ -36,7 +36,7 @@ async fn a_cluster_that_hangs_changes_nothing_for_the_others() {
     estate.lab.estate().set("node-disk-pressure", true);
     let judgement = until(&app, "us-east-2 is red", |judgement| names(judgement, &[CheckState::Fail]) == ["NodeDiskPressure"]).await;
     let check = judgement.checks().find(|check| check.name == "NodeDiskPressure").unwrap();
-    let of = |cluster: &str| check.lines.iter().filter(|line| line.labels["cluster"] == cluster).map(|line| line.state).collect::<Vec<_>>();
+    let of = |cluster: &str| check.lines.iter().filter(|line| line.labels.get("cluster") == Some(cluster)).map(|line| line.state).collect::<Vec<_>>();
     assert_eq!(of("us-west-2"), [CheckState::Unknown]);
     assert_eq!(of("eu-west-2"), [CheckState::Pass; 3]);
 }

@@ -152,3 +152,38 @@ async fn a_bad_file_keeps_the_running_configuration_and_shows() {
 fn looks(app: &App, source: &str) -> u64 {
     app.snapshot().views.iter().find(|view| view.source.collector == "http" && view.source.name == source).unwrap().looks
 }
+
+/// How verdicts changed is on the page, in a command, and in the folder of filled-in checklists.
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_are_told_and_checklists_are_archived() {
+    let mut estate = Estate::start().await;
+    let folder = estate.folder.path().join("archive");
+    estate.configuration =
+        format!("archive: \"{}\"\n{}", folder.display(), estate.configuration.replacen("participants: 12", "participants: 12\n    lead_times: [60d]", 1));
+    let (app, address) = served(&estate).await;
+    until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+    estate.lab.estate().set("node-disk-pressure", true);
+    until(&app, "no-go", |judgement| judgement.decision == Decision::NoGo).await;
+    estate.lab.estate().set("node-disk-pressure", false);
+    until(&app, "go again", |judgement| judgement.decision == Decision::Go).await;
+    let page = client().get(format!("http://{address}/")).send().await.unwrap().text().await.unwrap();
+    assert!(page.contains("workshop: NodeDiskPressure pass -&gt; fail") && page.contains("workshop: NodeDiskPressure fail -&gt; pass"), "{page}");
+    let report = |options: &[&str]| crate::common::run(crate::common::exporter().args(["report", "--config.file"]).arg(estate.file()).args(options));
+    let (code, said, errors) = report(&["--since", "1h"]);
+    assert_eq!(code, 0, "{errors}");
+    let lines: Vec<&str> = said.lines().filter_map(|line| line.split_once("  ")).map(|(_, words)| words).collect();
+    let at = |words: &str| lines.iter().position(|line| *line == words).unwrap_or_else(|| panic!("{words} is not in {lines:#?}"));
+    assert!(at("workshop: decision go -> no go") < at("workshop: decision no go -> go"));
+    let json: serde_json::Value = serde_json::from_str(&report(&["--output", "json"]).1).unwrap();
+    assert!(json["changes"].as_array().unwrap().iter().any(|change| change["check"] == "NodeDiskPressure" && change["to"] == "fail"));
+    let archived: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let [file] = archived.as_slice() else { panic!("{archived:?}") };
+    assert!(file.to_str().unwrap().ends_with("-T-60d.md"), "{}", file.display());
+    let text = std::fs::read_to_string(file).unwrap();
+    assert!(text.starts_with("# Pre-workshop validation: ") && text.contains("the demo"), "signed by whoever confirmed it: {text}");
+    app.shutdown(Duration::from_secs(1)).await;
+    let without = estate.configuration.replace("state_file: ", "# ");
+    std::fs::write(estate.folder.path().join("without.yaml"), without).unwrap();
+    let (code, _, errors) = crate::common::run(crate::common::exporter().args(["report", "--config.file"]).arg(estate.folder.path().join("without.yaml")));
+    assert_eq!((code, errors.as_str()), (2, "readiness-exporter: no state_file is configured, so nothing is remembered\n"));
+}

@@ -12,13 +12,14 @@ mod prove;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
 
 use config::Api;
 pub use config::{AwsIssuer, Config, Credential, EntraApplication, Kind, ManagedSecret, Place, ProvisionerKey, SecretKey};
@@ -125,6 +126,7 @@ pub fn tasks(config: &Config, clusters: &[ClusterConfig], compared: &BTreeSet<&s
     // A credential must not follow a redirect to somebody else.
     let client = reqwest::Client::builder().tls_certs_merge(roots).https_only(true).redirect(reqwest::redirect::Policy::none());
     let client = client.build().map_err(|error| format!("make a client for issuers: {error}"))?;
+    let slots = Arc::new(Semaphore::new(CONCURRENCY));
     // One connection for all Secrets of a cluster.
     let links: BTreeMap<&str, Link> = clusters.iter().map(|cluster| (cluster.name.as_str(), Link::new(cluster.clone(), config.timeout.0))).collect();
     let task = |credential: &Credential| {
@@ -135,6 +137,7 @@ pub fn tasks(config: &Config, clusters: &[ClusterConfig], compared: &BTreeSet<&s
             compared: compared.contains(credential.name.as_str()),
             link,
             client: client.clone(),
+            slots: Arc::clone(&slots),
             timeout: config.timeout.0,
         };
         task(config, cluster, looker)
@@ -218,8 +221,12 @@ struct Looker {
     compared: bool,
     link: Option<Link>,
     client: reqwest::Client,
+    slots: Arc<Semaphore>,
     timeout: Duration,
 }
+
+/// Credentials that are looked at at once.
+const CONCURRENCY: usize = 32;
 
 /// Whether it works now.
 enum Works {
@@ -269,12 +276,13 @@ impl Looker {
             return self.parse(&content.bytes).map_or_else(unreadable, |told| (Works::Unproven, told));
         }
         let Ok(text) = std::str::from_utf8(&content.bytes) else { return unreadable("it is no text".to_owned()) };
+        // Boxed, so that a look at a certificate has no room for the calls of every SDK.
         let asked = match (&self.credential.aws, api) {
             (Some(place), _) => {
                 let issuer = aws::Issuer { place, timeout: self.timeout };
-                if self.credential.kind == Kind::BedrockApiKey { issuer.bedrock(text).await } else { issuer.access_key(text).await }
+                if self.credential.kind == Kind::BedrockApiKey { issuer.bedrock(text).boxed().await } else { issuer.access_key(text).boxed().await }
             }
-            (None, api) => Issuer { client: &self.client, api: api.unwrap_or_default(), timeout: self.timeout }.ask(&self.credential, text).await,
+            (None, api) => Issuer { client: &self.client, api: api.unwrap_or_default(), timeout: self.timeout }.ask(&self.credential, text).boxed().await,
         };
         match asked {
             Ok(Proof::Taken(told)) => (Works::Proved, told),
@@ -397,6 +405,11 @@ fn fingerprint(content: &[u8]) -> String {
 
 impl Poll for Looker {
     fn look<'a>(&'a mut self, _: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
-        self.ask().boxed()
+        async {
+            // Thousands at once would take sockets for thousands, and memory: what waits here is small.
+            let _slot = self.slots.acquire().await;
+            self.ask().boxed().await
+        }
+        .boxed()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
 use zeroize::Zeroizing;
 
@@ -49,7 +50,7 @@ pub(super) async fn read(place: &Place, link: Option<&Link>, timeout: Duration) 
             Ok(Content::new(Zeroizing::new(read.expose().as_bytes().to_vec()), None))
         }
         (None, None, Some(key), _, Some(link)) => secret(key, link, timeout).await,
-        (None, None, None, Some(managed), _) => self::managed(managed, timeout).await,
+        (None, None, None, Some(managed), _) => self::managed(managed, timeout).boxed().await,
         _ => Err(Unread::Failed(CollectError::new(ErrorClass::Local, "read the credential: it has no place"))),
     }?;
     if content.bytes.iter().all(u8::is_ascii_whitespace) {

@@ -1,0 +1,28 @@
+//! How verdicts changed, for people: one line for each.
+
+use std::fmt::Write as _;
+
+use super::minute;
+use crate::history::Change;
+
+/// Changes as text, oldest first.
+pub fn changes(changes: &[Change]) -> String {
+    let mut out = String::new();
+    for change in changes {
+        let _ = writeln!(out, "{}  {}", minute(change.at), words(change));
+    }
+    if out.is_empty() {
+        out.push_str("nothing has changed\n");
+    }
+    out
+}
+
+/// What became what.
+pub(crate) fn words(change: &Change) -> String {
+    let state = |state: &str| state.replace('_', " ");
+    let what = change.check.as_ref().map_or_else(|| format!("{}: decision", change.checklist), |check| format!("{}: {check}", change.checklist));
+    match &change.from {
+        Some(from) => format!("{what} {} -> {}", state(from), state(&change.to)),
+        None => format!("{what} {}", state(&change.to)),
+    }
+}
