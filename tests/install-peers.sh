@@ -19,6 +19,17 @@ moto() {
     python3 -m venv "$folder" && "$folder/bin/pip" install --quiet --disable-pip-version-check 'moto[server]==5.2.5'
 }
 
+# helm is in no Debian package; it is built from its source.
+install_helm() {
+    folder="$(mkdir -p "$(dirname "$0")/../target/peers/bin" && cd "$(dirname "$0")/../target/peers/bin" && pwd)"
+    [ -x "$folder/helm" ] && return
+    if command -v helm >/dev/null 2>&1; then
+        ln -sf "$(command -v helm)" "$folder/helm"
+    else
+        GOBIN="$folder" go install helm.sh/helm/v3/cmd/helm@v3.18.6
+    fi
+}
+
 if [ -n "$(missing)" ] && [ -r /etc/debian_version ] && command -v apt-get >/dev/null; then
     sudo=""
     [ "$(id -u)" = 0 ] || sudo="sudo"
@@ -43,3 +54,4 @@ if [ -n "$left" ]; then
     exit 1
 fi
 moto || { echo "The tests need moto_server, which could not be installed from PyPI" >&2; exit 1; }
+install_helm || { echo "The tests need helm, which is neither installed nor could be built with go" >&2; exit 1; }

@@ -1,0 +1,51 @@
+{{- define "readiness.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "readiness.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- else if contains (include "readiness.name" .) .Release.Name -}}
+{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "readiness.name" .) | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "readiness.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "readiness.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "readiness.labels" -}}
+{{ include "readiness.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "readiness.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "readiness.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* No default in values.yaml: helm would merge it into what the user writes. */ -}}
+{{- define "readiness.config" -}}
+{{- if .Values.config -}}
+{{- toYaml .Values.config -}}
+{{- else -}}
+clusters:
+  - name: local
+    in_cluster: true
+collectors:
+  kubernetes: {}
+{{- end -}}
+{{- end -}}
+
+{{- define "readiness.image" -}}
+{{- $tag := .Values.image.tag | default .Chart.AppVersion -}}
+{{ .Values.image.repository }}:{{ $tag }}{{ with .Values.image.digest }}@{{ . }}{{ end }}
+{{- end -}}

@@ -1,0 +1,306 @@
+//! The Helm chart, checked by helm itself: every object of a matrix of values is read back into its
+//! type, the roles are those of `config rbac`, and wrong values are refused.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::common::{exporter, repository, run};
+
+fn helm(arguments: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(repository("target/peers/bin/helm"));
+    // A helm that was built from source believes that it knows no newer Kubernetes.
+    run(command.args(arguments).current_dir(repository("")))
+}
+
+/// What the chart renders with these values.
+fn template(values: &str) -> Result<Vec<Value>, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("values.yaml");
+    std::fs::write(&file, values).unwrap();
+    let (code, out, errors) =
+        helm(&["template", "r", "deploy/chart", "--namespace", "readiness", "--kube-version", "1.33.0", "--values", file.to_str().unwrap()]);
+    if code != 0 {
+        return Err(errors);
+    }
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&out).unwrap_or_else(|error| panic!("{error}\n{out}"));
+    Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
+}
+
+fn rendered(values: &str) -> Vec<Value> {
+    template(values).unwrap_or_else(|error| panic!("{values}\n{error}"))
+}
+
+/// Reads an object into its type and back: a field that the type does not know would be lost.
+fn typed<T: DeserializeOwned + Serialize>(object: &Value) -> T {
+    let read: T = serde_json::from_value(object.clone()).unwrap_or_else(|error| panic!("{error}: {object:#}"));
+    let again = serde_json::to_value(&read).unwrap();
+    assert_eq!(&again, object, "a field is lost");
+    read
+}
+
+fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    objects.iter().filter(|object| object["kind"] == kind).collect()
+}
+
+fn check_types(objects: &[Value]) {
+    for object in objects {
+        match object["kind"].as_str().unwrap() {
+            "Deployment" => drop(typed::<Deployment>(object)),
+            "ConfigMap" => drop(typed::<ConfigMap>(object)),
+            "Service" => drop(typed::<Service>(object)),
+            "ServiceAccount" => drop(typed::<ServiceAccount>(object)),
+            "PersistentVolumeClaim" => drop(typed::<PersistentVolumeClaim>(object)),
+            "NetworkPolicy" => drop(typed::<NetworkPolicy>(object)),
+            "PodDisruptionBudget" => drop(typed::<PodDisruptionBudget>(object)),
+            "Role" => drop(typed::<Role>(object)),
+            "ClusterRole" => drop(typed::<ClusterRole>(object)),
+            "RoleBinding" => drop(typed::<RoleBinding>(object)),
+            "ClusterRoleBinding" => drop(typed::<ClusterRoleBinding>(object)),
+            // Kinds of the Prometheus Operator, which no typed crate has.
+            "ServiceMonitor" | "PrometheusRule" => assert!(object["apiVersion"] == "monitoring.coreos.com/v1" && object["spec"].is_object()),
+            other => panic!("{other} is an object that nobody expects"),
+        }
+    }
+}
+
+const EVERYTHING: &str = "
+image: { repository: r.example/readiness, digest: sha256:0123456789012345678901234567890123456789012345678901234567890123 }
+imagePullSecrets: [{ name: pull }]
+attestations: [{ attest: OnCallConfirmed, who: Ada, at: 2026-11-30T16:00:00Z }]
+rbac: { extraRules: [{ apiGroups: [''], resources: [configmaps], verbs: [get] }] }
+serviceAccount: { annotations: { eks.amazonaws.com/role-arn: arn:aws:iam::123456789012:role/readiness } }
+webConfig: { existingSecret: web }
+serviceMonitor: { enabled: true, labels: { release: prometheus }, scheme: https, tlsConfig: { insecureSkipVerify: true }, basicAuth: { username: { name: web, key: user } } }
+prometheusRule: { enabled: true, labels: { release: prometheus }, alertLabels: { team: platform }, disabled: [NodeCordoned, ReadinessLabelsRenamed] }
+dashboards: { annotations: { folder: Readiness } }
+networkPolicy: { from: [{ namespaceSelector: { matchLabels: { name: monitoring } } }] }
+persistence: { enabled: true, storageClassName: gp3 }
+extraEnv: [{ name: A, value: b }]
+extraEnvFrom: [{ secretRef: { name: s } }]
+extraVolumes: [{ name: keys, secret: { secretName: keys } }]
+extraVolumeMounts: [{ name: keys, mountPath: /keys }]
+extraArgs: ['--log.level=debug']
+podAnnotations: { a: b }
+podLabels: { c: d }
+nodeSelector: { kubernetes.io/arch: arm64 }
+tolerations: [{ key: a, operator: Exists }]
+priorityClassName: high
+";
+
+const NOTHING: &str = "
+rbac: { create: false }
+serviceAccount: { create: false, name: own }
+dashboards: { enabled: false }
+networkPolicy: { enabled: false }
+podDisruptionBudget: { enabled: false }
+config: { collectors: { tls: { targets: [{ name: a, address: 'a.example:443' }] } } }
+";
+
+#[test]
+fn helm_finds_nothing_to_complain_about() {
+    let (code, out, errors) = helm(&["lint", "--strict", "deploy/chart"]);
+    assert_eq!(code, 0, "{out}{errors}");
+}
+
+#[test]
+fn every_object_of_every_combination_is_what_kubernetes_knows() {
+    let full = rendered(EVERYTHING);
+    check_types(&full);
+    for values in ["", NOTHING, "persistence: { enabled: true, existingClaim: mine }", "fullnameOverride: short", "service: { type: LoadBalancer, port: 80 }"] {
+        check_types(&rendered(values));
+    }
+    let kinds = |objects: &[Value]| objects.iter().map(|object| object["kind"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(kinds(&rendered(NOTHING)), ["ConfigMap", "Deployment", "Service"].map(str::to_owned).into());
+    assert!(
+        kinds(&full)
+            .is_superset(&["PersistentVolumeClaim", "PrometheusRule", "ServiceMonitor", "NetworkPolicy", "PodDisruptionBudget"].map(str::to_owned).into())
+    );
+    let monitor = of_kind(&full, "ServiceMonitor")[0];
+    assert_eq!(monitor["spec"]["endpoints"][0]["honorLabels"], true);
+    let claim = &of_kind(&rendered("persistence: { enabled: true, existingClaim: mine }"), "PersistentVolumeClaim").len();
+    assert_eq!(*claim, 0, "a claim of somebody else is used and not made");
+    // Every placeholder of an alert is still there: the rules were read and not templated.
+    let rules: Vec<&Value> = of_kind(&full, "PrometheusRule")
+        .into_iter()
+        .flat_map(|rule| rule["spec"]["groups"].as_array().unwrap())
+        .flat_map(|group| group["rules"].as_array().unwrap())
+        .collect();
+    let names: Vec<&str> = rules.iter().filter_map(|rule| rule["alert"].as_str()).collect();
+    let shipped: usize = ["workshop", "exporter"]
+        .iter()
+        .map(|name| std::fs::read_to_string(repository(&format!("alerts/{name}.yaml"))).unwrap().matches("- alert: ").count())
+        .sum();
+    assert_eq!(names.len(), shipped - 2);
+    assert!(!names.contains(&"NodeCordoned") && names.contains(&"NodeNotReady"));
+    assert!(rules.iter().filter(|rule| rule["alert"].is_string()).all(|rule| rule["labels"]["team"] == "platform" && rule["labels"]["severity"].is_string()));
+    assert!(rules.iter().any(|rule| rule["annotations"]["summary"].as_str().is_some_and(|text| text.contains("{{ $labels."))));
+}
+
+/// The restricted standard, field by field.
+/// Source: <https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted>
+#[test]
+fn the_pod_is_restricted_and_its_root_is_read_only() {
+    let objects = rendered(EVERYTHING);
+    let deployment: Deployment = typed(of_kind(&objects, "Deployment")[0]);
+    let spec = deployment.spec.unwrap().template.spec.unwrap();
+    let pod = spec.security_context.unwrap();
+    assert_eq!((pod.run_as_non_root, pod.seccomp_profile.unwrap().type_.as_str()), (Some(true), "RuntimeDefault"));
+    assert_eq!(spec.enable_service_links, Some(false));
+    assert!(spec.host_network.is_none() && spec.host_pid.is_none());
+    for container in &spec.containers {
+        let own = container.security_context.as_ref().unwrap();
+        assert_eq!((own.allow_privilege_escalation, own.read_only_root_filesystem), (Some(false), Some(true)));
+        assert_eq!(own.capabilities.as_ref().unwrap().drop.as_deref(), Some(&["ALL".to_owned()][..]));
+        let resources = container.resources.as_ref().unwrap();
+        assert!(resources.requests.as_ref().unwrap().contains_key("memory") && resources.limits.as_ref().unwrap().contains_key("memory"));
+        assert!(container.image.as_ref().unwrap().ends_with("@sha256:0123456789012345678901234567890123456789012345678901234567890123"));
+        let probe = container.liveness_probe.as_ref().unwrap().http_get.as_ref().unwrap();
+        assert_eq!(probe.path.as_deref(), Some("/-/healthy"), "without the password that the page needs");
+    }
+}
+
+/// Each single thing that a role allows.
+type Permit = (String, String, String, String, String);
+
+fn permits(objects: &[Value]) -> BTreeSet<Permit> {
+    let mut permits = BTreeSet::new();
+    for object in objects.iter().filter(|object| ["Role", "ClusterRole"].contains(&object["kind"].as_str().unwrap())) {
+        let scope = object["metadata"]["namespace"].as_str().unwrap_or_default();
+        for rule in object["rules"].as_array().unwrap() {
+            let rule: PolicyRule = serde_json::from_value(rule.clone()).unwrap();
+            let names = rule.resource_names.filter(|names| !names.is_empty()).unwrap_or_else(|| vec![String::new()]);
+            for (group, resource) in rule.api_groups.iter().flatten().flat_map(|group| rule.resources.iter().flatten().map(move |resource| (group, resource))) {
+                for verb in &rule.verbs {
+                    permits.extend(names.iter().map(|name| (scope.to_owned(), group.clone(), resource.clone(), verb.clone(), name.clone())));
+                }
+            }
+        }
+    }
+    permits
+}
+
+/// The chart cannot ask the program, so it says the same in its own words; both must agree.
+#[test]
+fn the_roles_of_the_chart_are_those_of_the_program() {
+    let example: Value = serde_saphyr::from_str(&std::fs::read_to_string(repository("examples/workshop.yaml")).unwrap()).unwrap();
+    let collectors = example["collectors"].clone();
+    let with = |changes: &[(&str, Value)]| {
+        let mut kubernetes = collectors["kubernetes"].clone();
+        for (key, value) in changes {
+            if value.is_null() {
+                kubernetes.as_object_mut().unwrap().remove(*key);
+            } else {
+                kubernetes[*key] = value.clone();
+            }
+        }
+        serde_json::json!({ "kubernetes": kubernetes, "credentials": collectors["credentials"], "registry": collectors["registry"] })
+    };
+    let direct = with(&[("storage", serde_json::json!({}))]);
+    let matrix: BTreeMap<&str, Value> = [
+        ("the example", direct.clone()),
+        ("nothing but the defaults", serde_json::json!({ "kubernetes": {} })),
+        ("no Kubernetes at all", serde_json::json!({ "credentials": collectors["credentials"] })),
+        ("through the API server", with(&[("storage", serde_json::json!({ "via": "node_proxy" }))])),
+        ("EKS Auto Mode", with(&[("storage", serde_json::json!({ "via": "off" })), ("karpenter", serde_json::json!({ "node_classes": "eks" }))])),
+        ("without use", with(&[("usage", serde_json::json!({ "enabled": false })), ("storage", Value::Null)])),
+        (
+            "without nodes and pods",
+            serde_json::json!({ "kubernetes": { "nodes": false, "pods": false, "events": false, "quotas": false, "storage_classes": false, "ingress_classes": false,
+                "workloads": [{ "name": "w", "kind": "StatefulSet", "namespace": "a", "names": ["b"] }, { "name": "d", "kind": "DaemonSet", "namespace": "a", "names": ["b"], "clusters": ["elsewhere"] }] } }),
+        ),
+    ]
+    .into();
+    for (what, collectors) in matrix {
+        for cluster in ["us-east-2", "eu-west-2"] {
+            let clusters: Vec<Value> = ["us-east-2", "us-west-2", "eu-west-2", "elsewhere"]
+                .iter()
+                .map(|name| {
+                    if *name == cluster {
+                        serde_json::json!({ "name": name, "in_cluster": true })
+                    } else {
+                        serde_json::json!({ "name": name, "kubeconfig": "k" })
+                    }
+                })
+                .collect();
+            let config = serde_json::json!({ "clusters": clusters, "collectors": collectors });
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("readiness.yaml");
+            // What stays away from the roles: other collectors, whose files do not exist here.
+            std::fs::write(&file, config.to_string()).unwrap();
+            let (code, out, errors) = run(exporter().args(["config", "rbac", "--cluster", cluster, "--config.file"]).arg(&file));
+            assert_eq!(code, 0, "{what}: {errors}");
+            let own: Vec<Value> = serde_saphyr::from_multiple(&out).unwrap();
+            let values = serde_json::json!({ "config": config });
+            assert_eq!(permits(&rendered(&values.to_string())), permits(&own), "{what} in {cluster}");
+        }
+    }
+}
+
+#[test]
+fn wrong_values_are_refused_by_name() {
+    for (values, words) in [
+        ("replicas: 2", "replicas"),
+        ("image: { digest: latest }", "/image/digest"),
+        ("service: { port: http }", "/service/port"),
+        ("service: { type: ExternalName }", "/service/type"),
+        ("serviceMonitor: { interval: soon }", "/serviceMonitor/interval"),
+        ("prometheusRule: { disabled: [nodeCordoned] }", "/prometheusRule/disabled/0"),
+        ("prometheusRule: { enabled: true, disabled: [NoSuchAlert] }", "no alert is called NoSuchAlert"),
+        ("config: { collector: {} }", "collector"),
+        ("attestations: [{ attest: A }]", "/attestations/0"),
+        ("persistence: { size: much }", "/persistence/size"),
+        ("logLevel: verbose", "/logLevel"),
+    ] {
+        let error = template(values).err().unwrap_or_else(|| panic!("{values} was taken"));
+        assert!(error.contains(words), "{values}: {error}");
+    }
+}
+
+/// Keys of the configuration that the chart knows are those of the program.
+#[test]
+fn the_chart_knows_the_configuration() {
+    let read = |name: &str| serde_json::from_str::<Value>(&std::fs::read_to_string(repository(name)).unwrap()).unwrap();
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    let chart = read("deploy/chart/values.schema.json");
+    assert_eq!(keys(&chart["properties"]["config"]["properties"]), keys(&read("docs/config.schema.json")["properties"]));
+    let folder = tempfile::tempdir().unwrap();
+    for values in ["", "persistence: { enabled: true }\nconfig: { state_file: /var/lib/readiness/state.json, archive: /var/lib/readiness/archive }"] {
+        let objects = rendered(values);
+        let map: ConfigMap = typed(of_kind(&objects, "ConfigMap").into_iter().find(|map| map["data"]["readiness.yaml"].is_string()).unwrap());
+        let file = folder.path().join("readiness.yaml");
+        std::fs::write(&file, &map.data.unwrap()["readiness.yaml"]).unwrap();
+        let (code, _, errors) = run(exporter().args(["config", "check", "--config.file"]).arg(&file));
+        assert_eq!(code, 0, "{values}: {errors}");
+    }
+}
+
+/// The plain manifests are the chart's.
+#[test]
+fn plain_manifests_are_what_the_chart_renders() {
+    let (code, out, errors) = helm(&[
+        "template",
+        "readiness-exporter",
+        "deploy/chart",
+        "--namespace",
+        "readiness",
+        "--kube-version",
+        "1.33.0",
+        "--set",
+        "prometheusRule.enabled=true,serviceMonitor.enabled=true",
+        "--no-hooks",
+    ]);
+    assert_eq!(code, 0, "{errors}");
+    let shipped = std::fs::read_to_string(repository("deploy/manifests/readiness-exporter.yaml")).unwrap();
+    let (header, body) = shipped.split_once('\n').unwrap();
+    assert!(header.starts_with("# Generated by `make manifests`"), "{header}");
+    assert!(body == out, "deploy/manifests is not what the chart renders; run `make manifests`");
+}
