@@ -175,6 +175,7 @@ mod monitoring {
         }
         std::fs::create_dir_all(folder)?;
         let alertmanager = std::fs::read_to_string(root.join("deploy/alertmanager.yaml"))?
+            .replace("/etc/alertmanager/readiness.tmpl", &root.join("deploy/readiness.tmpl").display().to_string())
             .replace("api_url_file: /etc/alertmanager/slack-webhook-url", &format!("api_url: http://{SLACK}/services/T/B/x"))
             .replace("group_wait: 30s", "group_wait: 1s")
             .replace("group_interval: 1m", "group_interval: 2s");

@@ -82,7 +82,8 @@ where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     R: std::fmt::Debug + Send + Sync + 'static,
 {
-    let answer = tokio::time::timeout(timeout, call).await.map_err(|_| late(what, timeout))?;
+    // Boxed: calls of the SDKs are large, and every look would carry room for them.
+    let answer = tokio::time::timeout(timeout, Box::pin(call)).await.map_err(|_| late(what, timeout))?;
     answer.map_err(|error| {
         let class = match (&error, error.code()) {
             (_, Some(code)) => class_of(code),

@@ -6,6 +6,12 @@ use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 
 static CHECK: StateSet<2> = state_set("readiness_check_state", &CheckState::ALL, &["checklist", "check"], "Verdict on a check of a checklist.");
 static REQUIRED: Gauge<2> = gauge("readiness_check_required", Unit::Number, &["checklist", "check"], "Whether a fail or an unknown of a check blocks go.");
+static INFO: Gauge<4> = gauge(
+    "readiness_check_info",
+    Unit::Number,
+    &["checklist", "check", "collector", "item"],
+    "The collector whose facts a check of a checklist judges, and its line of the paper checklist.",
+);
 static LINES: Gauge<3> = gauge("readiness_check_lines", Unit::Number, &["checklist", "check", "verdict"], "Subjects of a check by their verdict.");
 static GO: Gauge<2> = gauge(
     "readiness_go",
@@ -23,7 +29,7 @@ static CHECKLIST: Gauge<2> = gauge(
 static JUDGED: Gauge<1> = gauge("readiness_judged_timestamp_seconds", Unit::Timestamp, &["checklist"], "When a checklist was last judged.");
 
 /// Families about verdicts.
-pub static FAMILIES: &[&Family] = &[&CHECK.0, &REQUIRED.0, &LINES.0, &GO.0, &DECISION.0, &CHECKLIST.0, &JUDGED.0];
+pub static FAMILIES: &[&Family] = &[&CHECK.0, &REQUIRED.0, &INFO.0, &LINES.0, &GO.0, &DECISION.0, &CHECKLIST.0, &JUDGED.0];
 
 /// A judgement as samples.
 pub fn samples(judgement: &Judgement) -> Vec<Sample> {
@@ -38,6 +44,7 @@ pub fn samples(judgement: &Judgement) -> Vec<Sample> {
     samples.push(DECISION.sample([checklist, event], judgement.decision.as_str()));
     for check in judgement.checks() {
         samples.push(CHECK.sample([checklist, &check.name], check.state.as_str()));
+        samples.push(INFO.sample([checklist, &check.name, check.collector, &check.item], 1.0));
         samples.push(REQUIRED.sample([checklist, &check.name], f64::from(u8::from(check.required))));
         for state in [CheckState::Pass, CheckState::Fail, CheckState::Unknown, CheckState::Waived] {
             let count = check.lines.iter().filter(|line| line.state == state).count();

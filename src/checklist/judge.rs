@@ -149,6 +149,8 @@ pub struct CheckVerdict {
     pub remedy: String,
     /// Whether only a person can confirm it.
     pub attested: bool,
+    /// The collector whose facts it judges.
+    pub collector: &'static str,
     /// Why it is not applicable or unknown as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -261,6 +263,11 @@ pub fn judge_check(check: &Check, context: &Context<'_>) -> CheckVerdict {
         required: check.required,
         remedy: check.remedy.clone(),
         attested: matches!(check.kind, Kind::Attestation),
+        collector: match &check.kind {
+            Kind::Attestation => attestations::NAME,
+            Kind::Promql { .. } => "prometheus",
+            Kind::Fact { family, .. } => collectors::owner(family.name),
+        },
         note: None,
         lines: Vec::new(),
         more_good: 0,

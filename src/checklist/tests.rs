@@ -314,5 +314,5 @@ fn a_source_that_yields_nothing_has_a_line_beside_one_that_does() {
 #[test]
 fn fuzz_checklists() {
     let text = "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ name: A, item: '1', title: t, metric: readiness_http_success, fails: is_false, severity: critical, for: 1m, evidence: '{target} fails.', remedy: Look., examples: [{ facts: [{ value: 1 }], expect: pass }, { facts: [{ value: 0 }], expect: fail }] }] }]\n";
-    crate::fuzz::survive_text(&[text], |text| parse(text));
+    crate::fuzz::survive_text(&[text], parse);
 }

@@ -73,7 +73,7 @@ fn test(checklist: &Checklist, check: &Check, example: &Example, name: String, r
     let verdict = judge_one(check, &Context { snapshot: &snapshot, now, event: occurrence.as_ref(), waivers: &[], memory: None });
     let alerts = verdict.lines.iter().filter(|line| line.state == CheckState::Fail).filter_map(|line| {
         let given = example.given.iter().find(|given| {
-            given.family.name == family.name && family.labels.iter().zip(&given.labels).all(|(label, value)| line.labels.get(*label) == Some(value))
+            given.family.name == family.name && family.labels.iter().zip(&given.labels).all(|(label, value)| line.labels.get(label) == Some(value))
         })?;
         let bound = worsens.iter().filter(|band| band.severity == line.severity).fold(condition.clone(), |_, band| condition.with_bound(band.at));
         let label = |wanted: &str| match (wanted, &given.state) {

@@ -3,7 +3,7 @@
 //!
 //! Source: <https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md>
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -117,7 +117,7 @@ pub struct Access {
     rules: Mutex<(Arc<Rules>, Changed)>,
     bucket: Mutex<(f64, Instant)>,
     /// Passwords that were right: bcrypt is slow on purpose, and a scraper comes all the time.
-    known: Mutex<BTreeMap<[u8; 32], ()>>,
+    known: Mutex<BTreeSet<[u8; 32]>>,
     /// Guesses that are weighed at once.
     guesses: Semaphore,
 }
@@ -205,7 +205,7 @@ impl Access {
         let hash = rules.users.get(&user).map_or(NOBODY, String::as_str).to_owned();
         let key = Sha256::new().chain_update(user.as_bytes()).chain_update([0]).chain_update(&hash).chain_update([0]).chain_update(password.as_bytes());
         let key: [u8; 32] = key.finalize().into();
-        if self.known.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&key) {
+        if self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(&key) {
             return true;
         }
         let Ok(_slot) = tokio::time::timeout(Duration::from_secs(5), self.guesses.acquire()).await else { return false };
@@ -213,7 +213,7 @@ impl Access {
         if right && rules.users.contains_key(&user) {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             if known.len() < KNOWN {
-                known.insert(key, ());
+                known.insert(key);
             }
             return true;
         }

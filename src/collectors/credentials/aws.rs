@@ -140,7 +140,7 @@ impl Issuer<'_> {
             other => other?,
         };
         let all = listed.list_service_specific_credentials_result.service_specific_credentials.member;
-        let is = |own: &ServiceCredential| own.service_user_name.as_deref() == Some(&*name) || own.service_credential_alias.as_deref() == Some(&*name);
+        let is = |own: &ServiceCredential| own.service_user_name.as_deref() == Some(&*name) || own.alias.as_deref() == Some(&*name);
         let Some(found) = all.into_iter().find(is) else { return Ok(Proof::Refused("IAM does not know the key any more".to_owned())) };
         if found.status != "Active" {
             return Ok(Proof::Refused("IAM says that the key is not active".to_owned()));
@@ -226,7 +226,8 @@ struct ServiceCredentialsResult {
 struct ServiceCredential {
     status: String,
     service_user_name: Option<String>,
-    service_credential_alias: Option<String>,
+    #[serde(rename = "ServiceCredentialAlias")]
+    alias: Option<String>,
     create_date: Option<String>,
     expiration_date: Option<String>,
 }
@@ -268,7 +269,7 @@ mod tests {
             "aws_access_key_id = AKIAEXAMPLEEXAMPLE11\naws_secret_access_key=abc",
             r#"{"Credentials":{"AccessKeyId":"AKIAEXAMPLEEXAMPLE11","Expiration":"2026-05-01T12:00:00Z"}}"#,
         ];
-        crate::fuzz::survive_text(&seeds, |text| access_key(text));
+        crate::fuzz::survive_text(&seeds, access_key);
         let query = "bedrock.amazonaws.com/?X-Amz-Date=20260501T120000Z&X-Amz-Expires=43200";
         crate::fuzz::survive_text(&[query], |text| short_bedrock_key(&STANDARD.encode(text)));
         let answer = "<ListAccessKeysResponse><ListAccessKeysResult><AccessKeyMetadata><member><AccessKeyId>a</AccessKeyId><Status>Active</Status></member></AccessKeyMetadata></ListAccessKeysResult></ListAccessKeysResponse>";

@@ -290,15 +290,15 @@ mod tests {
     fn fuzz_what_credentials_tell() {
         let (pem, _) = Authority::new("Root").unwrap().issue_pem(&Leaf::good(&["a.test"])).unwrap();
         let der = CertificateDer::pem_slice_iter(pem.as_bytes()).next().unwrap().unwrap();
-        crate::fuzz::survive(&[pem.as_bytes(), &der], |bytes| certificates(bytes));
+        crate::fuzz::survive(&[pem.as_bytes(), &der], certificates);
         let signed = token(r#"{"alg":"RS256"}"#, r#"{"exp":1764000000,"nbf":5}"#);
-        crate::fuzz::survive_text(&[&signed, "a.b.c"], |text| jwt(text));
+        crate::fuzz::survive_text(&[&signed, "a.b.c"], jwt);
         // Whatever stands in the claims, and not only in their encoding.
         crate::fuzz::survive_text(&[r#"{"exp":1764000000,"nbf":5}"#], |claims| jwt(&token(r#"{"alg":"RS256"}"#, claims)));
         let auths = r#"{"auths":{"a":{"auth":"dTpw"},"b":{"username":"u","password":"p"}}}"#;
-        crate::fuzz::survive_text(&[auths], |text| docker_config(text));
+        crate::fuzz::survive_text(&[auths], docker_config);
         let users = format!("users:\n- name: a\n  user: {{ token: {signed} }}\n- name: b\n  user: {{ client-certificate-data: {} }}\n", STANDARD.encode(&pem));
-        crate::fuzz::survive_text(&[&users], |text| kubeconfig(text));
+        crate::fuzz::survive_text(&[&users], kubeconfig);
         crate::fuzz::survive_text(&["reftkn:01:1764000000:abc"], |text| artifactory(&STANDARD.encode(text)));
         crate::fuzz::survive_text(&[r#"{"license":{"exp":1764000000}}"#], |text| date(text, Some("/license/exp")));
     }

@@ -30,7 +30,7 @@ const MOST_ENTRIES: u32 = 10_000;
 
 /// A Java key store. Its digest is not checked: that needs the password, and says nothing about
 /// when a certificate ends.
-/// Source: `sun.security.provider.JavaKeyStore.engineLoad` of OpenJDK, which is the specification.
+/// Source: `sun.security.provider.JavaKeyStore.engineLoad` of Java's own sources, which are the specification.
 pub(super) fn java(bytes: &[u8]) -> Result<Told, &'static str> {
     let mut rest = Rest(bytes);
     if !MAGIC.contains(&rest.number()?) {
@@ -160,6 +160,6 @@ mod tests {
         // The fewest rounds, so that breaking it takes the time and not deriving its key.
         let bytes = store.writer("password").encryption_iterations(1).mac_iterations(1).write().unwrap();
         crate::fuzz::survive(&[&bytes], |bytes| pkcs12(bytes, "password"));
-        crate::fuzz::survive(&[&java_store(&[(2, &[&long]), (1, &[&long, &short])])], |bytes| java(bytes));
+        crate::fuzz::survive(&[&java_store(&[(2, &[&long]), (1, &[&long, &short])])], java);
     }
 }

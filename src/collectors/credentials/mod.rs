@@ -32,7 +32,7 @@ use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
 use dates::Ends;
 use expiry::Told;
 use prove::{Issuer, Proof};
-use read::{Content, Unread};
+use read::{Annotation, Content, Unread};
 
 /// The `collector` label.
 pub const NAME: &str = "credentials";
@@ -315,9 +315,9 @@ impl Looker {
     fn declared(&self, content: &Content) -> Declared {
         let written = match (&self.credential.expires, &content.annotated) {
             (Some(expires), _) => expires.clone(),
-            (None, Some(Some(annotation))) => annotation.clone(),
-            (None, Some(None)) => return Declared::Unreadable("its Secret lacks the annotation that tells when it ends"),
-            (None, None) => return Declared::Nowhere,
+            (None, Annotation::Says(annotation)) => annotation.clone(),
+            (None, Annotation::Missing) => return Declared::Unreadable("its Secret lacks the annotation that tells when it ends"),
+            (None, Annotation::Unasked) => return Declared::Nowhere,
         };
         match dates::read(&written) {
             Some(Ends::At(at)) => Declared::At(at, written),

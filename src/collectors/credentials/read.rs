@@ -1,5 +1,6 @@
 //! Where credentials are kept: files, the environment, Secrets and secrets of AWS by their names.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -19,15 +20,24 @@ pub(super) struct Content {
     pub(super) bytes: Zeroizing<Vec<u8>>,
     /// When it was last changed, in Unix seconds, where the place knows.
     pub(super) changed: Option<i64>,
-    /// What the configured annotation says about its end; `Some(None)` when it is not there.
-    pub(super) annotated: Option<Option<String>>,
+    /// What the configured annotation says about its end.
+    pub(super) annotated: Annotation,
     /// Whether everybody on this machine may read the file, or anybody else may write it.
     pub(super) exposed: Option<bool>,
 }
 
+/// An annotation in which somebody wrote when a credential ends.
+pub(super) enum Annotation {
+    /// None is configured.
+    Unasked,
+    /// The Secret does not have it.
+    Missing,
+    Says(String),
+}
+
 impl Content {
     fn new(bytes: Zeroizing<Vec<u8>>, changed: Option<i64>) -> Self {
-        Self { bytes, changed, annotated: None, exposed: None }
+        Self { bytes, changed, annotated: Annotation::Unasked, exposed: None }
     }
 }
 
@@ -73,7 +83,6 @@ fn file(path: &std::path::Path) -> Result<Content, Unread> {
     }
     let bytes = std::fs::read(path).map_err(|error| failed(&error))?;
     let changed = about.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok()).and_then(|at| i64::try_from(at.as_secs()).ok());
-    use std::os::unix::fs::PermissionsExt as _;
     Ok(Content { exposed: Some(about.permissions().mode() & 0o006 != 0), ..Content::new(Zeroizing::new(bytes), changed) })
 }
 
@@ -117,7 +126,9 @@ async fn secret(place: &SecretKey, link: &Link, timeout: Duration) -> Result<Con
     if !missing.is_empty() {
         return Err(Unread::Incomplete(format!("{what}: it lacks {}", missing.join(", "))));
     }
-    let annotated = annotation.as_ref().map(|name| found.metadata.annotations.as_ref().and_then(|all| all.get(name).cloned()));
+    let annotated = annotation.as_ref().map_or(Annotation::Unasked, |name| {
+        found.metadata.annotations.as_ref().and_then(|all| all.get(name).cloned()).map_or(Annotation::Missing, Annotation::Says)
+    });
     Ok(Content { annotated, ..Content::new(data.remove(key).unwrap_or_default(), changed) })
 }
 

@@ -403,7 +403,7 @@ fn an_identity_is_not_printed() {
 fn fuzz_what_registries_say() {
     let (blobs, [_, version]) = images::versions();
     let bodies: Vec<&[u8]> = blobs.values().map(|blob| blob.bytes.as_slice()).collect();
-    crate::fuzz::survive(&bodies, |bytes| manifest::Manifest::parse(bytes));
+    crate::fuzz::survive(&bodies, manifest::Manifest::parse);
     let references = ["ghcr.io/coder/coder:v2.18.0", "127.0.0.1:5000/a/b@sha256:0123456789012345678901234567890123456789012345678901234567890123", "alpine"];
     crate::fuzz::survive_text(&references, |text| {
         // What is read can be written and read again, and is the same.
@@ -413,9 +413,9 @@ fn fuzz_what_registries_say() {
         }
     });
     let pullable = format!("docker-pullable://ghcr.io/a/b@{}", version.index);
-    crate::fuzz::survive_text(&[&pullable, &version.index], |text| Running::parse(text));
+    crate::fuzz::survive_text(&[&pullable, &version.index], Running::parse);
     let challenge = r#"Bearer realm="https://auth.example/token",service="registry",scope="repository:a/b:pull,push""#;
-    crate::fuzz::survive_text(&[challenge, r#"Basic realm="x""#], |text| auth::Challenge::parse(text));
+    crate::fuzz::survive_text(&[challenge, r#"Basic realm="x""#], auth::Challenge::parse);
     crate::fuzz::survive_text(&[r#"{"auths":{"a":{"auth":"dTpw"}}}"#], |text| {
         for host in super::Identity::hosts(text) {
             drop(super::Identity::from_docker_config(text, &host));

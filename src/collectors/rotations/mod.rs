@@ -2,7 +2,7 @@
 //! hits an event.
 //!
 //! Looks at nothing itself: schedules and suspensions are what the Kubernetes collector saw, last
-//! rotations what the credentials and secrets_manager collectors saw. When something last rotated is
+//! rotations what the collectors of credentials and of Secrets Manager saw. When something last rotated is
 //! remembered in the state file, so that a restart does not lose it.
 
 mod config;
@@ -71,47 +71,42 @@ pub static FAMILIES: &[&Family] = &[&CONFLICT.0, &NEXT.0, &LAST.0, &RUN.0, &SUSP
 /// Collectors whose facts are read.
 const READS: &[&str] = &[kubernetes::NAME, credentials::NAME, secrets_manager::NAME];
 
-/// One task for each rotation, and one for whether rotations have reached everybody.
+/// One task for all rotations, which need one look at what others saw, and one for whether rotations
+/// have reached everybody.
 pub fn tasks(config: &Config, schedules: &[Schedule], state: &Arc<State>) -> Vec<Task> {
-    let off = off(config, schedules);
-    let task = |name: &str, identity: Vec<(&'static str, String)>, emits: Vec<&'static str>, poll: Box<dyn Poll>| Task {
+    let task = |name: &str, parts: &[(bool, &'static Family)], poll: Box<dyn Poll>| Task {
         source: Source {
             collector: NAME,
             name: name.to_owned(),
-            identity,
+            identity: Vec::new(),
             covers: Vec::new(),
-            emits,
-            off: off.clone(),
+            emits: parts.iter().filter(|(on, _)| *on).map(|(_, family)| family.name).collect(),
+            off: off(config, schedules),
             interval: config.interval.0,
             keep: config.interval.0 * 3,
         },
-        fingerprint: format!("{config:?} {schedules:?} {:?} {name}", state.path()),
+        fingerprint: format!("{config:?} {schedules:?} {:?}", state.path()),
         timeout: config.interval.0,
         after: READS,
         form: Form::Poll(poll),
     };
-    let one = |rotation: &Rotation| {
+    let any = |has: fn(&Rotation) -> bool| config.rotations.iter().any(has);
+    let mut tasks = Vec::new();
+    if !config.rotations.is_empty() {
         let parts = [
             (!schedules.is_empty(), &CONFLICT.0),
             (true, &NEXT.0),
-            (rotation.has_runs(), &LAST.0),
-            (rotation.has_runs(), &RUN.0),
-            (rotation.can_be_suspended(), &SUSPENSION.0),
+            (any(Rotation::has_runs), &LAST.0),
+            (any(Rotation::has_runs), &RUN.0),
+            (any(Rotation::can_be_suspended), &SUSPENSION.0),
         ];
-        let emits = parts.into_iter().filter(|(on, _)| *on).map(|(_, family)| family.name).collect();
-        let forecast = Forecast { config: config.clone(), rotation: rotation.clone(), schedules: schedules.to_vec(), state: Arc::clone(state) };
-        task(&rotation.name, vec![("rotation", rotation.name.clone())], emits, Box::new(forecast))
-    };
-    let mut tasks: Vec<Task> = config.rotations.iter().map(one).collect();
-    let compared: Vec<_> = [(!config.copies.is_empty(), &reach::COPIES.0), (!config.consumers.is_empty(), &reach::CONSUMER.0)]
-        .into_iter()
-        .filter(|(on, _)| *on)
-        .map(|(_, family)| family.name)
-        .collect();
-    if !compared.is_empty() {
+        let forecast = Forecast { config: config.clone(), schedules: schedules.to_vec(), state: Arc::clone(state) };
+        tasks.push(task("rotations", &parts, Box::new(forecast)));
+    }
+    let parts = [(!config.copies.is_empty(), &reach::COPIES.0), (!config.consumers.is_empty(), &reach::CONSUMER.0)];
+    if parts.iter().any(|(on, _)| *on) {
         let reach = reach::Reach { copies: config.copies.clone(), consumers: config.consumers.clone() };
-        // Its name could be that of a rotation, were it not for the blank.
-        tasks.push(task("copies and consumers", Vec::new(), compared, Box::new(reach)));
+        tasks.push(task("reach", &parts, Box::new(reach)));
     }
     tasks
 }
@@ -143,10 +138,9 @@ impl Rotation {
     }
 }
 
-/// Forecasts one rotation.
+/// Forecasts all rotations.
 struct Forecast {
     config: Config,
-    rotation: Rotation,
     schedules: Vec<Schedule>,
     state: Arc<State>,
 }
@@ -161,6 +155,15 @@ struct Rotator {
     run: Run,
     /// Unless nothing tells.
     suspended: Option<bool>,
+}
+
+/// One rotation at one moment.
+struct Look<'a> {
+    config: &'a Config,
+    rotation: &'a Rotation,
+    state: &'a State,
+    seen: &'a Snapshot,
+    now: Timestamp,
 }
 
 /// What its source says about the last run.
@@ -183,35 +186,42 @@ impl Rotator {
 impl Forecast {
     fn forecast(&self, seen: &Snapshot, now: Timestamp) -> Vec<Sample> {
         let occurrences = event::by_checklist(&self.schedules, now);
-        self.rotators(seen, now).iter().flat_map(|rotator| self.facts(rotator, &occurrences, now)).collect()
+        let mut samples = Vec::new();
+        for rotation in &self.config.rotations {
+            let look = Look { config: &self.config, rotation, state: &self.state, seen, now };
+            samples.extend(look.rotators().iter().flat_map(|rotator| look.facts(rotator, &occurrences)));
+        }
+        samples
     }
+}
 
-    fn rotators(&self, seen: &Snapshot, now: Timestamp) -> Vec<Rotator> {
-        let rotation = &self.rotation;
+impl Look<'_> {
+    fn rotators(&self) -> Vec<Rotator> {
+        let Self { rotation, seen, .. } = self;
         let several = |found: Result<Vec<Rotator>, String>| found.unwrap_or_else(|why| vec![Rotator::unknown(why)]);
         if let Some(schedule) = &rotation.schedule {
             let lasting = rotation.duration.map_or(0, seconds);
             let rule = Rule::schedule(schedule, &rotation.time_zone, lasting);
             vec![Rotator { subject: String::new(), rule, last: None, run: Run::Unknown, suspended: None }]
         } else if let Some(every) = &rotation.every {
-            vec![self.interval(every, seen, now)]
+            vec![self.interval(every)]
         } else if let Some(secret) = &rotation.managed_secret {
-            vec![self.managed(secret, seen, now)]
+            vec![self.managed(secret)]
         } else if let Some(pool) = &rotation.node_pool {
             several(kubernetes::node_expiries(seen, pool).map(moments))
         } else if let Some(namespace) = &rotation.certificates {
             several(kubernetes::certificate_renewals(seen, namespace).map(moments))
         } else {
             let jobs = kubernetes::cron_jobs(seen, rotation.cron_jobs.as_deref().unwrap_or_default());
-            several(jobs.map(|jobs| jobs.into_iter().map(|job| self.cron_job(job, now)).collect()))
+            several(jobs.map(|jobs| jobs.into_iter().map(|job| self.cron_job(job)).collect()))
         }
     }
 
-    fn remembered(&self, subject: &str, observed: Option<i64>, now: Timestamp) -> Option<i64> {
-        self.state.last_rotation(&self.rotation.name, subject, observed, now)
+    fn remembered(&self, subject: &str, observed: Option<i64>) -> Option<i64> {
+        self.state.last_rotation(&self.rotation.name, subject, observed, self.now)
     }
 
-    fn cron_job(&self, job: CronJobFacts, now: Timestamp) -> Rotator {
+    fn cron_job(&self, job: CronJobFacts) -> Rotator {
         let run = match (job.active, job.failed) {
             (true, _) => Run::UnderWay,
             (false, true) => Run::Failed,
@@ -219,19 +229,19 @@ impl Forecast {
         };
         Rotator {
             rule: Rule::schedule(&job.schedule, &job.time_zone, 0),
-            last: self.remembered(&job.subject, job.last, now),
+            last: self.remembered(&job.subject, job.last),
             subject: job.subject,
             run,
             suspended: Some(job.suspended),
         }
     }
 
-    fn interval(&self, every: &Every, seen: &Snapshot, now: Timestamp) -> Rotator {
+    fn interval(&self, every: &Every) -> Rotator {
         let Every { min, max, credential, workloads } = every;
-        let last = self.remembered(credential, credentials::last_changed(seen, credential), now);
+        let last = self.remembered(credential, credentials::last_changed(self.seen, credential));
         let rule = last.map(|last| Rule::Interval { min: seconds(*min), max: seconds(*max), last });
         let rule = rule.ok_or_else(|| format!("when credential {credential} was last changed is not known"));
-        let suspended = workloads.as_ref().map(|workloads| kubernetes::is_scaled_to_zero(seen, workloads)).transpose();
+        let suspended = workloads.as_ref().map(|workloads| kubernetes::is_scaled_to_zero(self.seen, workloads)).transpose();
         // A rotator that cannot be seen may well run.
         let (rule, suspended) = match suspended {
             Ok(suspended) => (rule, suspended),
@@ -240,12 +250,12 @@ impl Forecast {
         Rotator { subject: String::new(), rule, run: if last.is_some() { Run::Over } else { Run::Unknown }, last, suspended }
     }
 
-    fn managed(&self, secret: &str, seen: &Snapshot, now: Timestamp) -> Rotator {
-        let facts = match secrets_manager::rotation_of(seen, secret) {
+    fn managed(&self, secret: &str) -> Rotator {
+        let facts = match secrets_manager::rotation_of(self.seen, secret) {
             Ok(facts) => facts,
             Err(why) => return Rotator::unknown(why),
         };
-        let last = self.remembered(secret, facts.last, now);
+        let last = self.remembered(secret, facts.last);
         let run = match facts.run {
             "pending" => Run::UnderWay,
             "overdue" => Run::Missed,
@@ -257,9 +267,9 @@ impl Forecast {
         Rotator { subject: String::new(), rule, last, run, suspended }
     }
 
-    fn facts(&self, rotator: &Rotator, occurrences: &BTreeMap<String, Occurrence>, now: Timestamp) -> Vec<Sample> {
+    fn facts(&self, rotator: &Rotator, occurrences: &BTreeMap<String, Occurrence>) -> Vec<Sample> {
         let Rotator { subject, rule, last, .. } = rotator;
-        let (name, now_second) = (self.rotation.name.as_str(), now.as_second());
+        let (name, now_second) = (self.rotation.name.as_str(), self.now.as_second());
         let mut samples: Vec<Sample> = last.iter().map(|at| LAST.sample([name, subject], *at as f64)).collect();
         let suspended = rotator.suspended == Some(true);
         if self.rotation.has_runs() {
@@ -341,6 +351,6 @@ fn seconds(span: Span) -> i64 {
 
 impl Poll for Forecast {
     fn look<'a>(&'a mut self, seen: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
-        async { Ok(Observation::new(self.forecast(seen, Timestamp::now()), 1, 0)) }.boxed()
+        async { Ok(Observation::new(self.forecast(seen, Timestamp::now()), self.config.rotations.len(), 0)) }.boxed()
     }
 }

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Collected};
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use hyper::{Request, Response};
@@ -49,7 +49,7 @@ pub(crate) async fn start(address: SocketAddr, key: &Arc<CertifiedKey>, authorit
 impl Issuers {
     async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
         if request.uri().path() == format!("/{}/oauth2/v2.0/token", APPLICATION[0]) {
-            let form = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+            let form = request.into_body().collect().await.map(Collected::to_bytes).unwrap_or_default();
             return self.entra_token(&form);
         }
         self.answer(&request)
