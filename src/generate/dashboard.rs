@@ -43,7 +43,10 @@ impl Layout {
             "schemaVersion": 39,
             "refresh": "10s",
             "time": { "from": from, "to": "now" },
-            "templating": { "list": [{ "name": "datasource", "type": "datasource", "query": "prometheus", "label": "Data source", "hide": 0 }] },
+            "graphTooltip": 1,
+            "templating": { "list": variables() },
+            "annotations": { "list": annotations() },
+            "links": [{ "type": "dashboards", "title": "Readiness", "tags": ["readiness"], "asDropdown": true, "includeVars": true, "keepTime": true, "targetBlank": false }],
             "panels": self.panels,
         }))
     }
@@ -56,11 +59,73 @@ impl Layout {
             panel["id"] = json!(self.panels.len() + 1);
             panel["gridPos"] = json!({ "x": x, "y": self.y, "w": width, "h": height });
             panel["datasource"] = json!({ "type": "prometheus", "uid": "${datasource}" });
+            for target in panel["targets"].as_array_mut().into_iter().flatten() {
+                target["expr"] = json!(scoped(target["expr"].as_str().unwrap_or_default()));
+                target["datasource"] = json!({ "type": "prometheus", "uid": "${datasource}" });
+            }
+            let defaults = &mut panel["fieldConfig"]["defaults"];
+            if defaults["unit"].is_null() {
+                // Words and counts; Grafana would guess.
+                defaults["unit"] = json!("short");
+            }
             self.panels.push(panel);
             x += width;
         }
         self.y += height;
     }
+}
+
+/// What a person chooses at the top: where the data is, which clusters, which event.
+fn variables() -> Value {
+    let source = json!({ "type": "prometheus", "uid": "${datasource}" });
+    let choice = |name: &str, label: &str, query: &str| {
+        json!({ "name": name, "label": label, "type": "query", "datasource": source, "definition": query, "query": { "query": query, "refId": name },
+            "refresh": 2, "sort": 1, "multi": true, "includeAll": true, "allValue": ".*", "current": { "selected": true, "text": ["All"], "value": ["$__all"] } })
+    };
+    json!([
+        { "name": "datasource", "type": "datasource", "query": "prometheus", "label": "Data source", "hide": 0 },
+        choice("cluster", "Cluster", "label_values(readiness_selector_state, cluster)"),
+        choice("event", "Event", "label_values(readiness_event_start_timestamp_seconds, event)"),
+    ])
+}
+
+/// Lines where events start and end.
+fn annotations() -> Value {
+    let source = json!({ "type": "prometheus", "uid": "${datasource}" });
+    let at = |which: &str, word: &str, colour: &str| {
+        json!({ "name": format!("Events {word}"), "enable": true, "iconColor": colour, "datasource": source, "useValueForTime": true, "step": "60s",
+            "expr": format!("max by (event) (readiness_event_{which}_timestamp_seconds{{event=~\"$event\"}}) * 1000"), "titleFormat": format!("{{{{event}}}} {word}") })
+    };
+    json!([at("start", "start", "blue"), at("end", "end", "purple")])
+}
+
+/// An expression within the chosen clusters and events: each metric that has such a label.
+fn scoped(expr: &str) -> String {
+    let mut out = String::with_capacity(expr.len());
+    let mut rest = expr;
+    while let Some(at) = rest.find("readiness_") {
+        let end = rest[at..].find(|c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')).map_or(rest.len(), |length| at + length);
+        let name = &rest[at..end];
+        out.push_str(&rest[..end]);
+        rest = &rest[end..];
+        let labels = family_labels(name);
+        let matchers: Vec<String> = ["cluster", "event"].iter().filter(|label| labels.contains(label)).map(|label| format!("{label}=~\"${label}\"")).collect();
+        match (matchers.is_empty(), rest.strip_prefix('{')) {
+            (true, _) => {}
+            (false, Some(inner)) => {
+                out.push_str(&format!("{{{},", matchers.join(",")));
+                rest = inner;
+            }
+            (false, None) => out.push_str(&format!("{{{}}}", matchers.join(","))),
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+fn family_labels(name: &str) -> &'static [&'static str] {
+    let own = crate::verdict::FAMILIES.iter().chain(crate::event::FAMILIES).find(|family| family.name == name).copied();
+    own.or_else(|| crate::collectors::family(name).ok()).map_or(&[], |family| family.labels)
 }
 
 fn instant(expr: &str, format: &str) -> Value {
@@ -77,20 +142,20 @@ pub(super) fn decision(checklist: &Checklist) -> Value {
                 "properties": [{ "id": "color", "value": { "mode": "fixed", "fixedColor": colour } }, { "id": "displayName", "value": crate::report::word(*decision) }] })
         })
         .collect();
-    json!({ "type": "stat", "title": "Decision", "targets": instant(&expr, "time_series"),
+    json!({ "type": "stat", "title": "Decision", "description": "What the checklist comes to. No data is not go.", "targets": instant(&expr, "time_series"),
         "options": { "textMode": "name", "colorMode": "background", "reduceOptions": { "calcs": ["lastNotNull"] } },
         "fieldConfig": { "defaults": { "noValue": "no data: not go" }, "overrides": overrides } })
 }
 
-fn counts(checklist: &Checklist) -> Value {
+pub(super) fn counts(checklist: &Checklist) -> Value {
     let expr = format!("sum by (state) (readiness_check_state{{checklist=\"{}\"}})", checklist.name);
-    json!({ "type": "bargauge", "title": "Checks by verdict", "targets": instant(&expr, "time_series"),
-        "options": { "displayMode": "basic", "orientation": "horizontal" }, "fieldConfig": { "defaults": { "min": 0 }, "overrides": [] } })
+    json!({ "type": "bargauge", "title": "Checks by verdict", "description": "How many checks are good, bad, not known, or not applicable.", "targets": instant(&expr, "time_series"),
+        "options": { "displayMode": "basic", "orientation": "horizontal" }, "fieldConfig": { "defaults": { "min": 0, "noValue": "no exporter is scraped" }, "overrides": [] } })
 }
 
 pub(super) fn event(checklist: &Checklist) -> Value {
     let expr = format!("min by (event) (readiness_event_start_timestamp_seconds{{checklist=\"{}\"}}) * 1000", checklist.name);
-    json!({ "type": "stat", "title": "Next event starts", "targets": instant(&expr, "time_series"),
+    json!({ "type": "stat", "title": "Next event starts", "description": "The running or next event of this checklist.", "targets": instant(&expr, "time_series"),
         "options": { "colorMode": "none", "reduceOptions": { "calcs": ["lastNotNull"] } },
         "fieldConfig": { "defaults": { "unit": "dateTimeFromNow", "noValue": "no event configured" }, "overrides": [] } })
 }
@@ -110,9 +175,9 @@ fn table(checklist: &Checklist, title: &str, checks: &[Check]) -> Value {
     ];
     let states: serde_json::Map<String, Value> =
         colours.iter().map(|(state, colour)| (state.as_str().to_owned(), json!({ "text": state.as_str().replace('_', " "), "color": colour }))).collect();
-    json!({ "type": "table", "title": title, "targets": instant(&expr, "table"),
+    json!({ "type": "table", "title": title, "description": "Verdicts in the order of the paper checklist; the status page has the evidence of each.", "targets": instant(&expr, "table"),
         "transformations": [{ "id": "organize", "options": { "excludeByName": { "Time": true, "Value": true }, "renameByName": { "check": "Check", "state": "Verdict" } } }],
-        "fieldConfig": { "defaults": {}, "overrides": [
+        "fieldConfig": { "defaults": { "noValue": "no exporter is scraped" }, "overrides": [
             { "matcher": { "id": "byName", "options": "Check" }, "properties": [{ "id": "mappings", "value": [{ "type": "value", "options": words }] }] },
             { "matcher": { "id": "byName", "options": "Verdict" }, "properties": [
                 { "id": "mappings", "value": [{ "type": "value", "options": states }] },
@@ -128,8 +193,9 @@ fn graph(checklist: &Checklist, check: &Check) -> Option<Value> {
     let (fact, _) = full.rsplit_once(if rises(condition) { " > " } else { " < " })?;
     let legend: Vec<String> = family.labels.iter().map(|label| format!("{{{{{label}}}}}")).collect();
     Some(json!({ "type": "timeseries", "title": format!("{} {}", check.item, check.title),
+        "description": format!("{} When it is red: {}", check.name, check.remedy),
         "targets": [{ "refId": "A", "expr": fact, "legendFormat": legend.join(" / ") }],
-        "fieldConfig": { "defaults": { "unit": unit(check)?, "custom": { "thresholdsStyle": { "mode": "line" } }, "thresholds": { "mode": "absolute", "steps": steps } }, "overrides": [] } }))
+        "fieldConfig": { "defaults": { "unit": unit(check)?, "noValue": "nothing of it was seen", "custom": { "thresholdsStyle": { "mode": "line" } }, "thresholds": { "mode": "absolute", "steps": steps } }, "overrides": [] } }))
 }
 
 fn rises(condition: &Condition) -> bool {

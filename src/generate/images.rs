@@ -102,7 +102,7 @@ fn states(title: &str, metric: &str, labels: &[&str]) -> Value {
         .enumerate()
         .map(|(index, (states, colour))| json!({ "type": "regex", "options": { "pattern": format!("^({states})$"), "result": { "color": colour, "index": index } } }))
         .collect();
-    json!({ "type": "table", "title": title, "targets": query(&expr),
+    json!({ "type": "table", "title": title, "description": "What is there, and what is not.", "targets": query(&expr),
         "transformations": [{ "id": "organize", "options": { "excludeByName": { "Time": true, "Value": true } } }],
         "fieldConfig": { "defaults": { "noValue": "not configured" }, "overrides": [
             { "matcher": { "id": "byName", "options": "state" }, "properties": [{ "id": "mappings", "value": mappings }, { "id": "custom.cellOptions", "value": { "type": "color-background" } }, { "id": "custom.width", "value": 110 }] }] } })

@@ -69,8 +69,8 @@ const ROWS: &[&[Graph]] = &[
     ],
     &[
         graph(
-            "Restarts within 15 minutes",
-            "sum by (cluster, namespace) (max by (cluster, namespace) (increase(readiness_container_restarts_total[15m]))) > 0",
+            "Restarts within the window",
+            "sum by (cluster, namespace) (max by (cluster, namespace) (readiness_container_restarts_recent))",
             "{{cluster}} {{namespace}}",
             "none",
             None,
@@ -155,7 +155,7 @@ const ROWS: &[&[Graph]] = &[
 /// The board of a checklist.
 pub(super) fn board(checklist: &Checklist) -> String {
     let mut layout = Layout::default();
-    let running = json!({ "type": "stat", "title": "Workspaces running",
+    let running = json!({ "type": "stat", "title": "Workspaces running", "description": "In all clusters.",
         "targets": [{ "refId": "A", "expr": "sum(max by (cluster, selector) (readiness_workspaces{phase=\"running\"}))", "instant": true, "range": false }],
         "options": { "colorMode": "none", "reduceOptions": { "calcs": ["lastNotNull"] } }, "fieldConfig": { "defaults": { "noValue": "not known" }, "overrides": [] } });
     layout.place(&[(8, dashboard::decision(checklist)), (8, running), (8, dashboard::event(checklist))], 5);
@@ -174,7 +174,7 @@ fn panel(checklist: &Checklist, graph: &Graph) -> Value {
         defaults["thresholds"] = json!({ "mode": "absolute", "steps": steps });
         defaults["custom"] = json!({ "thresholdsStyle": { "mode": "line" } });
     }
-    json!({ "type": "timeseries", "title": title, "targets": [{ "refId": "A", "expr": graph.expr, "legendFormat": graph.legend }],
+    json!({ "type": "timeseries", "title": title, "description": check.map_or_else(|| "Context for the others.".to_owned(), |check| format!("{} When it is red: {}", check.name, check.remedy)), "targets": [{ "refId": "A", "expr": graph.expr, "legendFormat": graph.legend }],
         "fieldConfig": { "defaults": defaults, "overrides": [] } })
 }
 

@@ -1,6 +1,7 @@
 //! Everything that follows from the checklists and the metric catalogue: alert rules with their
 //! tests, dashboards, documentation. A threshold is written once, in a checklist, and never here.
 
+mod boards;
 mod credentials;
 mod dashboard;
 mod docs;
@@ -57,10 +58,13 @@ pub fn files(checklists: &[Checklist], runbook_url: &str) -> Vec<(String, String
     for checklist in checklists {
         files.push((format!("alerts/tests/{}_test.yaml", checklist.name), yaml(&rule_tests::tests(checklist, runbook_url))));
         files.push((format!("dashboards/{}.json", checklist.name), dashboard::board(checklist)));
+        files.push((format!("dashboards/{}-overview.json", checklist.name), boards::overview(checklist)));
+        files.push((format!("dashboards/{}-clusters.json", checklist.name), boards::clusters(checklist)));
         files.push((format!("dashboards/{}-live.json", checklist.name), live::board(checklist)));
         files.push((format!("dashboards/{}-images.json", checklist.name), images::board(checklist)));
         files.push((format!("dashboards/{}-credentials.json", checklist.name), credentials::board(checklist)));
     }
+    files.push(("dashboards/exporter.json".to_owned(), boards::exporter()));
     // A chart cannot reach outside its folder.
     let packed = files.iter().filter_map(|(name, content)| {
         let rules = name.starts_with("alerts/") && !name.ends_with(".rules.yaml") && !name.contains("/tests/");

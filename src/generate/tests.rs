@@ -124,3 +124,34 @@ fn every_threshold_of_the_live_board_is_a_checks() {
     let board = live::board(checklist);
     assert!(board.contains("\"value\": 0.6") && board.contains("\"value\": 0.85"), "the bands of the storage check");
 }
+
+/// What every panel of every board has, so that nobody on the wall must guess.
+#[test]
+fn every_panel_is_explained() {
+    let files = files(&shipped().unwrap(), RUNBOOK_URL);
+    let boards: Vec<_> = files.iter().filter(|(name, _)| name.starts_with("dashboards/")).collect();
+    assert_eq!(boards.len(), 7);
+    let mut uids = std::collections::BTreeSet::new();
+    for (name, text) in boards {
+        let board: serde_json::Value = serde_json::from_str(text).unwrap();
+        assert!(uids.insert(board["uid"].as_str().unwrap().to_owned()) && board["uid"].as_str().unwrap().len() <= 40, "{name}");
+        let variables: Vec<&str> = board["templating"]["list"].as_array().unwrap().iter().map(|own| own["name"].as_str().unwrap()).collect();
+        assert_eq!(variables, ["datasource", "cluster", "event"], "{name}");
+        assert_eq!(board["annotations"]["list"].as_array().unwrap().len(), 2);
+        let mut ids = std::collections::BTreeSet::new();
+        for panel in board["panels"].as_array().unwrap() {
+            let title = panel["title"].as_str().unwrap();
+            assert!(ids.insert(panel["id"].as_u64().unwrap()), "{name} {title}: an id twice");
+            assert!(panel["description"].as_str().is_some_and(|text| text.len() > 10), "{name} {title}: no description");
+            assert!(panel["fieldConfig"]["defaults"]["noValue"].is_string(), "{name} {title}: no text for no data");
+            assert!(panel["fieldConfig"]["defaults"]["unit"].is_string(), "{name} {title}: no unit");
+            assert_eq!(panel["datasource"]["uid"], "${datasource}", "{name} {title}");
+            let place = &panel["gridPos"];
+            assert!(place["x"].as_u64().unwrap() + place["w"].as_u64().unwrap() <= 24, "{name} {title}: too wide");
+            for target in panel["targets"].as_array().unwrap() {
+                let expr = target["expr"].as_str().unwrap();
+                assert!(!expr.contains("node_condition_state{condition"), "{name} {title}: not within the chosen clusters: {expr}");
+            }
+        }
+    }
+}

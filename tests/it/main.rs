@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on must end")]
 
 mod bad_input;
+mod boards;
 mod chart;
 mod cli;
 mod clusters;

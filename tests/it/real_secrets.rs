@@ -10,7 +10,7 @@ use crate::slack::{Process, own_host};
 const AWS: u16 = 5007;
 
 /// Runs a script with the SDK of AWS for Python, which moto brings, and returns what it prints.
-fn boto(endpoint: &str, script: &str) -> String {
+pub(crate) fn boto(endpoint: &str, script: &str) -> String {
     let prelude = "import boto3, json\ndef client(name): return boto3.client(name, region_name='us-east-2')\n";
     let mut command = Command::new(repository("target/peers/bin/python"));
     command.args(["-c", &format!("{prelude}{script}")]);
@@ -19,7 +19,7 @@ fn boto(endpoint: &str, script: &str) -> String {
     said.trim().to_owned()
 }
 
-fn with_aws<'a>(command: &'a mut Command, endpoint: &str) -> &'a mut Command {
+pub(crate) fn with_aws<'a>(command: &'a mut Command, endpoint: &str) -> &'a mut Command {
     command.env("AWS_ENDPOINT_URL", endpoint).env("AWS_EC2_METADATA_DISABLED", "true");
     command.env("AWS_ACCESS_KEY_ID", "AKIDTEST").env("AWS_SECRET_ACCESS_KEY", "not-a-real-one")
 }

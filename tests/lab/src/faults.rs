@@ -395,6 +395,7 @@ pub static FAULTS: &[Fault] = &[
     red("registry-tag-moved-back", "the upstream tag was moved back to the older image", &["MirrorOutOfSync"]),
     Fault { name: "registry-unreachable", what: "the upstream registry cuts every connection", red: &["RegistryUnavailable"], unknown: SILENT },
     Fault { name: "registry-hangs", what: "the upstream registry says nothing", red: &["RegistryUnavailable"], unknown: SILENT },
+    red("registry-rate-limit-low", "few pulls are left at the upstream registry", &["RegistryRateLimitLow"]),
     Fault {
         name: "registry-throttles",
         what: "the upstream registry answers 429 and asks for a wait of a year",
@@ -437,6 +438,8 @@ pub static FAULTS: &[Fault] = &[
             ENDS[0],
             ENDS[1],
             "CredentialTooOld",
+            "CredentialCopiesDiffer",
+            "WorkloadOlderThanCredential",
         ],
     },
     Fault {
@@ -482,7 +485,7 @@ pub static FAULTS: &[Fault] = &[
         name: "credential-key-missing",
         what: "the Secret of the LLM key lacks its key",
         red: &["CredentialMissing", "CredentialInvalid", "CredentialExpiryUnknown"],
-        unknown: LOST,
+        unknown: &[LOST[0], LOST[1], LOST[2], "CredentialCopiesDiffer"],
     },
     Fault {
         name: "credential-secrets-forbidden",
@@ -494,6 +497,8 @@ pub static FAULTS: &[Fault] = &[
             ENDS[0],
             ENDS[1],
             "CredentialTooOld",
+            "CredentialCopiesDiffer",
+            "WorkloadOlderThanCredential",
             "PullSecretMissing",
             "ImageNotPullable",
             "PullSecretExpiring",
@@ -560,7 +565,7 @@ pub static FAULTS: &[Fault] = &[
         name: "credential-issuers-down",
         what: "the issuers answer 503",
         red: &["CredentialExpiryUnknown"],
-        unknown: &["CredentialInvalid", ENDS[0], ENDS[1]],
+        unknown: &["CredentialInvalid", LOST[0], LOST[1], LOST[2]],
     },
     red("rotation-not-suspended", "the key rotation runs every minute, and nobody has suspended it", &["RotationHitsEvent"]),
     red("rotation-forgotten", "the key rotation is still suspended, with no event at hand", &["RotationForgotten"]),

@@ -166,6 +166,11 @@ impl Server {
         if let Ok(told) = told.parse() {
             response.headers_mut().insert("docker-content-digest", told);
         }
+        if self.role == Role::Upstream {
+            let left = if self.estate.has("registry-rate-limit-low") { "3;w=21600" } else { "76;w=21600" };
+            response.headers_mut().insert("ratelimit-limit", HeaderValue::from_static("100;w=21600"));
+            response.headers_mut().insert("ratelimit-remaining", HeaderValue::from_static(left));
+        }
         response
     }
 }
