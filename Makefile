@@ -3,7 +3,7 @@
 CARGO ?= cargo
 STORY ?=
 
-.PHONY: demo test lint bench fuzz generate manifests peers
+.PHONY: demo test lint bench fuzz soak deny generate manifests peers
 
 ## demo: a simulated estate and the real exporter on it; STORY=1 walks through faults by itself
 demo:
@@ -23,9 +23,19 @@ lint:
 	$(CARGO) run --quiet --locked -- generate --check
 	@if $(CARGO) tree --locked -e normal -i ring --target all 2>/dev/null | grep -q . ; then echo "ring must not be compiled: two TLS providers in one process panic" >&2; exit 1; fi
 
+## soak: a thousand objects and random faults; MINUTES=n for another time than ten
+soak:
+	$(CARGO) build --release
+	MINUTES=$(or $(MINUTES),10) $(CARGO) run --release --example soak
+
+## deny: licences, advisories and sources of what is compiled in; needs cargo-deny
+deny:
+	$(CARGO) deny --all-features check
+
 ## generate: rules, rule tests, dashboards and documentation from the checklists
 generate:
 	$(CARGO) run --quiet -- generate
+	$(CARGO) run --quiet --example reliability > docs/reliability.md
 
 ## manifests: the plain manifests, from the chart
 manifests: generate peers

@@ -7,6 +7,7 @@ mod dashboard;
 mod docs;
 mod exporter;
 mod images;
+mod keys;
 mod live;
 mod permissions;
 mod rule_tests;
@@ -72,6 +73,7 @@ pub fn files(checklists: &[Checklist], runbook_url: &str) -> Vec<(String, String
     });
     files.extend(packed.collect::<Vec<_>>());
     files.push(("docs/checks.md".to_owned(), docs::checks(checklists)));
+    files.push(("docs/configuration.md".to_owned(), keys::document()));
     files.push(("docs/metrics.md".to_owned(), docs::metrics()));
     files.push(("docs/config.schema.json".to_owned(), schema()));
     files

@@ -191,3 +191,9 @@ fn every_fault_is_flipped_by_a_test() {
         assert_eq!(groups.count(), 1, "{}", fault.name);
     }
 }
+
+#[test]
+fn the_table_of_faults_is_current() {
+    let shipped = std::fs::read_to_string(crate::common::repository("docs/reliability.md")).unwrap();
+    assert!(shipped == readiness_lab::table(), "docs/reliability.md is not what the faults say; run `make generate`");
+}

@@ -163,3 +163,35 @@ fn the_images_board_shows_each_place_and_where_it_parts() {
     let (code, out, errors) = run(Command::new("promtool").args(["test", "rules"]).arg(&file));
     assert_eq!(code, 0, "{out}{errors}");
 }
+
+/// Whoever reads a runbook at three in the morning finds its parts, the board, and nothing that is
+/// not there.
+#[test]
+fn every_runbook_is_whole_and_names_a_board_that_exists() {
+    let boards: BTreeSet<String> =
+        std::fs::read_dir(repository("dashboards")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let alerts: BTreeSet<String> = ["workshop", "exporter"]
+        .iter()
+        .flat_map(|name| {
+            let text = std::fs::read_to_string(repository(&format!("alerts/{name}.rules.yaml"))).unwrap();
+            text.lines().filter_map(|line| line.trim().strip_prefix("- alert: ").map(str::to_owned)).collect::<Vec<_>>()
+        })
+        .collect();
+    let mut written = BTreeSet::new();
+    for entry in std::fs::read_dir(repository("docs/runbooks")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with(&format!("# {name}\n")), "{name}");
+        for part in ["## Meaning", "## Impact", "## Diagnosis", "## Mitigation", "## Dashboard"] {
+            let body = text.split_once(part).unwrap_or_else(|| panic!("{name} has no {part}")).1;
+            let body = body.split("\n## ").next().unwrap().trim();
+            assert!(body.len() > 10, "{name}: {part} is empty");
+        }
+        let board = text.split_once("`dashboards/").unwrap().1.split('`').next().unwrap();
+        assert!(boards.contains(board), "{name} names {board}");
+        written.insert(name);
+    }
+    let missing: Vec<&String> = alerts.difference(&written).collect();
+    assert!(missing.is_empty(), "alerts without a runbook: {missing:?}");
+}

@@ -187,3 +187,38 @@ async fn changes_are_told_and_checklists_are_archived() {
     let (code, _, errors) = crate::common::run(crate::common::exporter().args(["report", "--config.file"]).arg(estate.folder.path().join("without.yaml")));
     assert_eq!((code, errors.as_str()), (2, "readiness-exporter: no state_file is configured, so nothing is remembered\n"));
 }
+
+/// Requests that are none, by chance: whatever comes, the server lives and answers the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn fuzz_requests() {
+    let estate = Estate::start().await;
+    let (_app, address) = served(&estate).await;
+    let seeds: [&[u8]; 4] = [
+        b"GET /metrics HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip;q=0.5, *;q=0\r\n\r\n",
+        b"POST /-/reload HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+        b"HEAD /report.md HTTP/1.0\r\nAccept: text/html,*/*;q=0.8\r\n\r\n",
+        b"GET /runbooks/%2e%2e/NodeNotReady?x=1#y HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    ];
+    for round in 0..400 {
+        let mut bytes = seeds[round % seeds.len()].to_vec();
+        for _ in 0..fastrand::usize(1..5) {
+            let at = fastrand::usize(..bytes.len());
+            match fastrand::u8(..4) {
+                0 => bytes[at] = fastrand::u8(..),
+                1 => drop(bytes.drain(at..(at + fastrand::usize(..8)).min(bytes.len()))),
+                2 => bytes.insert(at, fastrand::u8(..)),
+                _ => bytes.extend_from_within(at..),
+            }
+            if bytes.is_empty() {
+                break;
+            }
+        }
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        let _ = stream.write_all(&bytes).await;
+        let _ = stream.shutdown().await;
+        let mut answer = Vec::new();
+        let _ = tokio::time::timeout(Duration::from_secs(15), stream.read_to_end(&mut answer)).await;
+        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1."), "{bytes:?}: {answer:?}");
+    }
+    assert_eq!(client().get(format!("http://{address}/-/healthy")).send().await.unwrap().status(), 200);
+}

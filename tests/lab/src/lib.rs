@@ -26,7 +26,7 @@ use anyhow::Context as _;
 
 pub use certificates::{Authority, Leaf};
 pub use estate::Estate;
-pub use faults::{FAULTS, Fault};
+pub use faults::{FAULTS, Fault, table};
 pub use kubernetes::Behaviour;
 pub use serve::{ok_server, plain_server};
 

@@ -1,0 +1,98 @@
+//! Every key of the configuration, from its schema: what it is, of what type, and its default.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+/// The document.
+pub(super) fn document() -> String {
+    let schema = crate::config::schema();
+    let schema = serde_json::to_value(schema).unwrap_or_default();
+    let mut out = format!(
+        "{}# Configuration\n\nOne YAML file, `readiness.yaml`. An unknown key stops the start, because a check that silently watches\nnothing would be a false go. Paths are relative to the file. Any single value can be overridden from the\nenvironment: `READINESS__COLLECTORS__HTTP__INTERVAL=30s`. Durations are written like `90s`, `10m`, `1h30m`, `7d`.\n\n`readiness-exporter config check` reports every problem in one run, and `config print` shows what is in force.\n[`examples/workshop.yaml`](../examples/workshop.yaml) is a complete, commented example.\n",
+        super::docs::HEADER
+    );
+    let mut seen = BTreeSet::new();
+    let mut waiting = vec![("The file".to_owned(), String::new(), schema.clone())];
+    while let Some((title, anchor, node)) = waiting.pop() {
+        let about = text(&node, "description");
+        let _ = writeln!(out, "\n## {title}\n");
+        if !anchor.is_empty() && !about.is_empty() {
+            let _ = writeln!(out, "{about}\n");
+        }
+        let properties = node["properties"].as_object().cloned().unwrap_or_default();
+        if properties.is_empty() {
+            choices(&mut out, &node);
+            continue;
+        }
+        let _ = writeln!(out, "| Key | Type | Default | Meaning |\n|---|---|---|---|");
+        let required: BTreeSet<&str> = node["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let mut next = Vec::new();
+        for (key, property) in &properties {
+            let named = reference(property);
+            let kind = match &named {
+                Some((name, many)) => format!("{many}[{name}](#{})", name.to_lowercase()),
+                None => plain(property),
+            };
+            let default = if required.contains(key.as_str()) {
+                "required".to_owned()
+            } else {
+                property.get("default").filter(|value| !value.is_null() && *value != &serde_json::json!([]) && *value != &serde_json::json!({})).map_or_else(
+                    String::new,
+                    |value| {
+                        let words = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                        // The default of a whole section stands at its keys.
+                        if words.len() > 40 { String::new() } else { format!("`{words}`") }
+                    },
+                )
+            };
+            let _ = writeln!(out, "| `{key}` | {kind} | {default} | {} |", text(property, "description").replace('\n', " ").replace('|', "\\|"));
+            if let Some((name, _)) = named.filter(|(name, _)| seen.insert(name.clone())) {
+                next.push((name.clone(), name.clone(), schema["$defs"][&name].clone()));
+            }
+        }
+        // The first key's section follows first.
+        waiting.extend(next.into_iter().rev());
+    }
+    out
+}
+
+fn choices(out: &mut String, node: &Value) {
+    let single = node["enum"].as_array().into_iter().flatten().map(|value| (value.as_str().unwrap_or_default().to_owned(), String::new()));
+    let described =
+        node["oneOf"].as_array().into_iter().flatten().map(|own| (own["const"].as_str().unwrap_or_default().to_owned(), text(own, "description").to_owned()));
+    for (value, about) in single.chain(described).filter(|(value, _)| !value.is_empty()) {
+        let _ = writeln!(out, "- `{value}`{}{}", if about.is_empty() { "" } else { ": " }, about.replace('\n', " "));
+    }
+    if node["enum"].is_null() && node["oneOf"].is_null() {
+        let _ = writeln!(out, "One of several forms; the schema in [`config.schema.json`](config.schema.json) has them.");
+    }
+}
+
+fn text<'a>(node: &'a Value, key: &str) -> &'a str {
+    node[key].as_str().unwrap_or_default()
+}
+
+/// The definition that a property points at, and whether it is a list or a map of them.
+fn reference(property: &Value) -> Option<(String, &'static str)> {
+    let direct = |node: &Value| node["$ref"].as_str().and_then(|path| path.rsplit('/').next()).map(str::to_owned);
+    let any = |node: &Value| node["anyOf"].as_array().into_iter().flatten().find_map(direct);
+    let single = direct(property).or_else(|| any(property)).map(|name| (name, ""));
+    let list = || direct(&property["items"]).map(|name| (name, "list of "));
+    single.or_else(list).or_else(|| direct(&property["additionalProperties"]).map(|name| (name, "map of ")))
+}
+
+fn plain(property: &Value) -> String {
+    let kind = match &property["type"] {
+        Value::String(kind) => kind.as_str(),
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null").unwrap_or("string"),
+        _ => "any",
+    };
+    match (kind, text(property, "title")) {
+        ("string", "duration") => "duration".to_owned(),
+        ("array", _) => format!("list of {}s", plain(&property["items"])),
+        ("object", _) => "map".to_owned(),
+        (kind, _) => kind.to_owned(),
+    }
+}
