@@ -230,3 +230,29 @@ async fn keys_of_bedrock_are_asked_for_at_iam() {
         assert!(!said.contains(CANARY));
     }
 }
+
+/// Nodes that expire during the event, a pool that nobody has, and certificates that are renewed.
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_expire_and_pools_that_nobody_has() {
+    let mut estate = Estate::start().await;
+    let with = |pool: &str, configuration: &str| {
+        configuration.replacen("      - { name: certificates,", &format!("      - {{ name: nodes, node_pool: {pool} }}\n      - {{ name: certificates,"), 1)
+    };
+    let good = estate.configuration.clone();
+    estate.configuration = with("coder-ws", &good);
+    let app = estate.exporter();
+    until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+    estate.lab.estate().set("nodeclaim-expires-in-event", true);
+    let judgement = until(&app, "nodes expire", |judgement| red(judgement).contains(&"RotationHitsEvent".to_owned())).await;
+    let check = judgement.checks().find(|check| check.name == "RotationHitsEvent").unwrap();
+    assert!(check.lines[0].evidence.contains("/coder-ws may rotate while november-workshop runs."), "{}", check.lines[0].evidence);
+    estate.lab.estate().set("nodeclaim-expires-in-event", false);
+    until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+    app.shutdown(Duration::from_secs(1)).await;
+    estate.configuration = with("codr-ws", &good);
+    let app = estate.exporter();
+    let judgement = until(&app, "everything but the pool is seen", |judgement| names(judgement, &[CheckState::Unknown]) == ["RotationHitsEvent"]).await;
+    let check = judgement.checks().find(|check| check.name == "RotationHitsEvent").unwrap();
+    assert!(check.lines[0].evidence.contains("no cluster has a NodePool codr-ws"), "{}", check.lines[0].evidence);
+    app.shutdown(Duration::from_secs(1)).await;
+}

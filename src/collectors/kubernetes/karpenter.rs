@@ -20,7 +20,7 @@ const POOLS: Coverage = seen(&["NodePool"]);
 const CLAIMS: Coverage = looked_at(&["NodeClaim"]);
 const CLASSES: Coverage = seen(&["EC2NodeClass", "NodeClass"]);
 
-static POOL_CONDITION: StateSet<3> = state_set(
+pub(super) static POOL_CONDITION: StateSet<3> = state_set(
     "readiness_nodepool_condition_state",
     CONDITION_STATES,
     &["cluster", "nodepool", "condition"],

@@ -14,6 +14,11 @@ pub(in crate::collectors) type Moments = BTreeMap<String, Vec<i64>>;
 /// never expire has none.
 pub(in crate::collectors) fn node_expiries(seen: &Snapshot, pool: &str) -> Result<Moments, String> {
     let subject = |sample: &Sample| (sample.label("nodepool") == Some(pool)).then(|| format!("{}/{pool}", sample.label("cluster").unwrap_or_default()));
+    // A pool that nobody has would never expire, and that would be a false go.
+    seen_everywhere(seen, karpenter::POOL_CONDITION.0.name, "nodepools", &["matched"])?;
+    if !seen.samples_of(karpenter::POOL_CONDITION.0.name).any(|sample| sample.label("nodepool") == Some(pool)) {
+        return Err(format!("no cluster has a NodePool {pool}"));
+    }
     moments(seen, &karpenter::CLAIM_EXPIRY, "nodeclaims", subject)
 }
 
@@ -24,7 +29,8 @@ pub(in crate::collectors) fn certificate_renewals(seen: &Snapshot, namespace: &s
         let label = |name: &str| sample.label(name).unwrap_or_default();
         (label("namespace") == namespace).then(|| format!("{}/{namespace}/{}", label("cluster"), label("name")))
     };
-    moments(seen, &certmanager::RENEWAL, "certificates", subject)
+    let moments = moments(seen, &certmanager::RENEWAL, "certificates", subject)?;
+    if moments.is_empty() { Err(format!("no certificate of {namespace} says when it is renewed")) } else { Ok(moments) }
 }
 
 fn moments(seen: &Snapshot, family: &'static Gauge<3>, selector: &str, subject: impl Fn(&Sample) -> Option<String>) -> Result<Moments, String> {

@@ -336,8 +336,8 @@ impl Look<'_> {
 fn moments(found: BTreeMap<String, Vec<i64>>) -> Vec<Rotator> {
     let rotator = |(subject, moments)| Rotator { subject, rule: Ok(Rule::Moments(moments)), last: None, run: Run::Unknown, suspended: None };
     let rotators: Vec<Rotator> = found.into_iter().map(rotator).collect();
-    // Nothing that ever happens is an answer, too.
-    if rotators.is_empty() { vec![Rotator { rule: Ok(Rule::Moments(Vec::new())), ..Rotator::unknown(String::new()) }] } else { rotators }
+    // A pool without nodes, or whose nodes never expire, is an answer, too.
+    if rotators.is_empty() { vec![rotator((String::new(), Vec::new()))] } else { rotators }
 }
 
 fn moment(at: i64) -> String {
