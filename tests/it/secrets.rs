@@ -256,3 +256,52 @@ async fn nodes_that_expire_and_pools_that_nobody_has() {
     assert!(check.lines[0].evidence.contains("no cluster has a NodePool codr-ws"), "{}", check.lines[0].evidence);
     app.shutdown(Duration::from_secs(1)).await;
 }
+
+/// A date that somebody wrote into an annotation, alone and beside what the credential says itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_annotation_tells_when_a_credential_ends() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    let (folder, host) = (tempfile::tempdir().unwrap(), crate::slack::own_host());
+    let secret = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+    let said = std::sync::Arc::clone(&secret);
+    let _api = readiness_lab::plain_server(format!("{host}:6444").parse().unwrap(), Duration::ZERO, move |_, _, _| {
+        (200, vec![("content-type", "application/json".to_owned())], said.lock().unwrap().clone().into_bytes())
+    })
+    .await
+    .unwrap();
+    let kubeconfig = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{{ name: c, cluster: {{ server: \"http://{host}:6444\" }} }}]\nusers: [{{ name: u, user: {{ token: t }} }}]\ncontexts: [{{ name: c, context: {{ cluster: c, user: u }} }}]\n"
+    );
+    std::fs::write(folder.path().join("kubeconfig"), kubeconfig).unwrap();
+    let look = async |kind: &str, content: &str, annotation: Option<&str>| {
+        let annotations = annotation.map_or_else(String::new, |text| format!(r#","annotations":{{"coder.com/rotation-due":"{text}"}}"#));
+        *secret.lock().unwrap() = format!(
+            r#"{{"kind":"Secret","apiVersion":"v1","metadata":{{"name":"s","namespace":"n","creationTimestamp":"2026-01-01T00:00:00Z"{annotations}}},"data":{{"key":"{}"}}}}"#,
+            STANDARD.encode(content)
+        );
+        let file = folder.path().join("readiness.yaml");
+        let configuration = format!(
+            "events: [{{ name: e, time_zone: UTC, start: 2030-01-01T09:00, duration: 1h }}]\nclusters: [{{ name: c, kubeconfig: kubeconfig }}]\ncollectors: {{ credentials: {{ credentials: [{{ name: key, kind: {kind}, from: {{ secret: {{ cluster: c, namespace: n, name: s, key: key, annotation: coder.com/rotation-due }} }} }}] }} }}\n"
+        );
+        std::fs::write(&file, configuration).unwrap();
+        tokio::task::spawn_blocking(move || crate::common::run(exporter().args(["check", "--output", "text", "--config.file"]).arg(file)).1).await.unwrap()
+    };
+    let jwt = |ends: &str| {
+        let at = ends.parse::<jiff::Timestamp>().unwrap().as_second();
+        format!("{}.{}.c2ln", URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256"}"#), URL_SAFE_NO_PAD.encode(format!(r#"{{"exp":{at}}}"#)))
+    };
+    for (kind, content, annotation, words) in [
+        ("opaque", "lab-canary".to_owned(), Some("2031-01-01"), "pass    W1.9 Every credential outlives the event"),
+        ("opaque", "lab-canary".to_owned(), Some("2029-12-31"), "Credential key (opaque) is valid for -1d 10h"),
+        ("opaque", "lab-canary".to_owned(), Some("soon"), "the annotation that tells when it ends is no date"),
+        ("opaque", "lab-canary".to_owned(), None, "its Secret lacks the annotation that tells when it ends"),
+        ("jwt", jwt("2031-01-01T00:00:00Z"), Some("2031-01-01"), "pass    W1.9 What is written down about credentials is what they say"),
+        ("jwt", jwt("2031-01-01T00:00:00Z"), Some("2032-01-01"), "Credential key (jwt) ends at another time than the one that is written down."),
+        ("jwt", jwt("2031-01-01T00:00:00Z"), Some("2029-12-31"), "Credential key (jwt) is valid for -1d 10h"),
+    ] {
+        let said = look(kind, &content, annotation).await;
+        assert!(said.contains(words), "{kind} {annotation:?}: {words}:\n{said}");
+        assert!(!said.contains(CANARY));
+    }
+}
