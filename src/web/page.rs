@@ -72,13 +72,20 @@ fn blockers(judgement: &Judgement) -> Markup {
     html! {
         @if !blocking.is_empty() {
             nav aria-label="What blocks" {
-                @for check in blocking {
+                @for (index, check) in blocking.iter().enumerate() {
                     a class={ "chip " (check.state.as_str()) } href={ "#" (check.name) } { (check.name) }
+                    // On a wall nobody scrolls: what blocks says why where everybody looks.
+                    @if let Some(line) = check.lines.first().filter(|_| index < EXPLAINED) {
+                        span class="why" { (line.evidence) @if check.lines.iter().filter(|line| line.state == check.state).count() > 1 { " And more." } }
+                    }
                 }
             }
         }
     }
 }
+
+/// Blocking checks that are explained at the top; the rest is named.
+const EXPLAINED: usize = 6;
 
 fn mark(state: CheckState) -> (&'static str, &'static str) {
     match state {
