@@ -113,7 +113,7 @@ async fn a_first_configuration_comes_from_a_kubeconfig_and_names_its_permissions
         }
     }
     names.sort();
-    assert_eq!(names, ["gcloud-auth", "llm-key", "pull", "wildcard"]);
+    assert_eq!(names, ["gcloud-auth", "llm-key", "llm-key-copy", "pull", "wildcard"]);
     assert!(!london.contains("secrets"), "{london}");
     // With a token of its own the exporter asks kubelets itself, and needs far less for it.
     for part in ["kind: ClusterRole\n", "kind: Role\n", "- nodes/proxy\n", "resourceNames:\n", "- subjectaccessreviews\n", "- nodepools\n"] {
