@@ -172,26 +172,35 @@ fn layer(file: Value, environment: Option<BTreeMap<String, String>>, schema: &Va
         .separator("__")
         .ignore_empty(true)
         .source(environment.map(|variables| variables.into_iter().collect()));
-    let ValueKind::Table(table) = to_config(file).kind else { unreachable!("checked by the caller to be a map") };
+    let mut lists = Vec::new();
+    let ValueKind::Table(table) = to_config(file, &mut lists).kind else { unreachable!("checked by the caller to be a map") };
     let merged = config::Config::builder().add_source(FileLayer(table)).add_source(variables).build()?;
-    Ok(from_config(merged.cache, Some(schema), schema))
+    Ok(from_config(merged.cache, Some(schema), schema, &mut lists))
 }
 
-fn to_config(value: Value) -> config::Value {
+/// Stands for a list while the layers are merged. Lists are set in the file only, and thousands of
+/// targets would be copied by every layer.
+const LIST: &str = "\u{0}list ";
+
+fn to_config(value: Value, lists: &mut Vec<Value>) -> config::Value {
     let kind = match value {
         Value::Null => ValueKind::Nil,
         Value::Bool(flag) => ValueKind::Boolean(flag),
         Value::Number(number) => number.as_i64().map_or_else(|| ValueKind::Float(number.as_f64().unwrap_or(f64::NAN)), ValueKind::I64),
         Value::String(text) => ValueKind::String(text),
-        Value::Array(items) => ValueKind::Array(items.into_iter().map(to_config).collect()),
-        Value::Object(fields) => ValueKind::Table(fields.into_iter().map(|(key, value)| (key, to_config(value))).collect()),
+        Value::Array(_) => {
+            lists.push(value);
+            ValueKind::String(format!("{LIST}{}", lists.len() - 1))
+        }
+        Value::Object(fields) => ValueKind::Table(fields.into_iter().map(|(key, value)| (key, to_config(value, lists))).collect()),
     };
     config::Value::new(None, kind)
 }
 
 /// Back to JSON; text from the environment takes the type that the schema wants.
-fn from_config(value: config::Value, schema: Option<&Value>, root: &Value) -> Value {
+fn from_config(value: config::Value, schema: Option<&Value>, root: &Value, lists: &mut [Value]) -> Value {
     let from_environment = value.origin().is_some();
+    let mut list = |text: &str| text.strip_prefix(LIST)?.parse::<usize>().ok().and_then(|index| lists.get_mut(index)).map(Value::take);
     match value.kind {
         ValueKind::Nil => Value::Null,
         ValueKind::Boolean(flag) => flag.into(),
@@ -203,17 +212,17 @@ fn from_config(value: config::Value, schema: Option<&Value>, root: &Value) -> Va
         ValueKind::String(text) if from_environment && !wants_text(schema) => {
             serde_json::from_str(&text).ok().filter(|parsed: &Value| !parsed.is_string()).unwrap_or(Value::String(text))
         }
-        ValueKind::String(text) => text.into(),
+        ValueKind::String(text) => list(&text).unwrap_or(Value::String(text)),
         ValueKind::Array(items) => {
             let schema = schema.and_then(|schema| schema.get("items")).map(|schema| resolve(schema, root));
-            items.into_iter().map(|item| from_config(item, schema, root)).collect()
+            items.into_iter().map(|item| from_config(item, schema, root, lists)).collect()
         }
         ValueKind::Table(fields) => {
             let mut object = serde_json::Map::new();
             let fields: BTreeMap<String, config::Value> = fields.into_iter().collect();
             for (key, value) in fields {
                 let property = schema.and_then(|schema| schema.get("properties").and_then(|all| all.get(&key)).or_else(|| schema.get("additionalProperties")));
-                let value = from_config(value, property.map(|schema| resolve(schema, root)), root);
+                let value = from_config(value, property.map(|schema| resolve(schema, root)), root, lists);
                 object.insert(key, value);
             }
             Value::Object(object)

@@ -174,3 +174,11 @@ fn fuzz_configurations() {
         load_str(text, "readiness.yaml", Path::new("."), Some(BTreeMap::new())).is_ok()
     });
 }
+
+/// A text that looks like what stands for a list inside is still a text, or a problem, and no list.
+#[test]
+fn nothing_in_the_file_can_stand_for_a_list() {
+    let text = "events: [{ name: e, time_zone: UTC, start: 2030-01-01T09:00, duration: 1h }]\nwaivers: \"\\0list 0\"\n";
+    let loaded = load_str(text, "readiness.yaml", Path::new("."), Some(BTreeMap::new()));
+    assert!(loaded.is_err(), "{:?}", loaded.map(|loaded| loaded.settings.waivers));
+}
