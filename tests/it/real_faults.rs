@@ -205,8 +205,11 @@ fn configuration(estate: &Estate, server: &ApiServer) -> String {
         line if line.starts_with("- { resource: namespaces, name: kube-system") => "",
         _ => line,
     });
-    // Its version and who may do what in it are as they are.
-    let off: String = ["AccessMissing", "ClientVersionSkew", "KubeletTooOld"].iter().map(|check| format!("      {check}: {{ enabled: false }}\n")).collect();
+    // Its version and who may do what in it are as they are, and its Secrets are younger than the pods.
+    let off: String = ["AccessMissing", "ClientVersionSkew", "KubeletTooOld", "WorkloadOlderThanCredential"]
+        .iter()
+        .map(|check| format!("      {check}: {{ enabled: false }}\n"))
+        .collect();
     format!("{}\nchecklists:\n  - name: workshop\n    overrides:\n{off}", lines.collect::<Vec<_>>().join("\n"))
 }
 
