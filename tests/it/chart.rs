@@ -307,6 +307,7 @@ fn plain_manifests_are_what_the_chart_renders() {
 
 /// A real API server, where there is one, takes every object as it is, and refuses any field that it
 /// does not know.
+#[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_api_server_takes_every_object() {
     let Some(assets) = crate::real_cluster::assets() else {
