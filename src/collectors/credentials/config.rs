@@ -224,13 +224,13 @@ pub struct Place {
     pub secret: Option<SecretKey>,
     /// A secret of AWS Secrets Manager, or a field of it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub secrets_manager: Option<ManagedSecret>,
+    pub secrets_manager: Option<ManagedValue>,
 }
 
 /// The value of a secret of AWS Secrets Manager. Needs `secretsmanager:GetSecretValue` for it alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ManagedSecret {
+pub struct ManagedValue {
     /// The region.
     pub region: String,
     /// Name or ARN.

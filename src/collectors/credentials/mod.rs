@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
 use config::Api;
-pub use config::{AwsIssuer, Config, Credential, EntraApplication, Kind, ManagedSecret, Place, ProvisionerKey, SecretKey};
+pub use config::{AwsIssuer, Config, Credential, EntraApplication, Kind, ManagedValue, Place, ProvisionerKey, SecretKey};
 
 use super::kubernetes::{ClusterConfig, Link, Permission};
 use crate::driver::{Form, Poll, Task};

@@ -7,7 +7,7 @@ use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
 use zeroize::Zeroizing;
 
-use super::config::{ManagedSecret, Place, SecretKey};
+use super::config::{ManagedValue, Place, SecretKey};
 use crate::aws;
 use crate::collectors::kubernetes::{self, Link};
 use crate::collectors::secrets_manager;
@@ -88,8 +88,8 @@ fn file(path: &std::path::Path) -> Result<Content, Unread> {
 
 /// Reads a value of AWS Secrets Manager, and of a JSON document only the configured field.
 /// Source: <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>
-async fn managed(place: &ManagedSecret, timeout: Duration) -> Result<Content, Unread> {
-    let ManagedSecret { region, id, field, role_arn } = place;
+async fn managed(place: &ManagedValue, timeout: Duration) -> Result<Content, Unread> {
+    let ManagedValue { region, id, field, role_arn } = place;
     let what = format!("get secret {id} of Secrets Manager in {region}");
     let client = secrets_manager::client(region, role_arn.as_deref()).await;
     let answer = match aws::within(&what, timeout, client.get_secret_value().secret_id(id).send()).await {
