@@ -32,7 +32,10 @@ pub(super) fn document() -> String {
         for (key, property) in &properties {
             let named = reference(property);
             let kind = match &named {
-                Some((name, many)) => format!("{many}[{name}](#{})", name.to_lowercase()),
+                Some((name, many)) => {
+                    let heading = heading(name, key);
+                    format!("{many}[{heading}](#{})", heading.to_lowercase())
+                }
                 None => plain(property),
             };
             let default = if required.contains(key.as_str()) {
@@ -49,13 +52,18 @@ pub(super) fn document() -> String {
             };
             let _ = writeln!(out, "| `{key}` | {kind} | {default} | {} |", text(property, "description").replace('\n', " ").replace('|', "\\|"));
             if let Some((name, _)) = named.filter(|(name, _)| seen.insert(name.clone())) {
-                next.push((name.clone(), name.clone(), schema["$defs"][&name].clone()));
+                next.push((heading(&name, key), name.clone(), schema["$defs"][&name].clone()));
             }
         }
         // The first key's section follows first.
         waiting.extend(next.into_iter().rev());
     }
     out
+}
+
+/// What a section is called. Every collector has a `Config`, which the schema can only number.
+fn heading(name: &str, key: &str) -> String {
+    if name.starts_with("Config") { key.to_owned() } else { name.to_owned() }
 }
 
 fn choices(out: &mut String, node: &Value) {
