@@ -139,7 +139,9 @@ impl App {
     pub fn start(loaded: Loaded, path: Option<PathBuf>, spread: bool) -> Result<Arc<Self>, StartError> {
         let store = Arc::new(Store::default());
         let mut driver = Driver::new(Arc::clone(&store), spread);
-        let state = Arc::new(State::open(loaded.settings.state_file.clone()));
+        // Only who reloads goes on running, and may write what others remember.
+        let file = loaded.settings.state_file.clone();
+        let state = Arc::new(if path.is_some() { State::open(file) } else { State::glance(file.as_deref()) });
         driver.apply(collectors::tasks(&loaded, &state).map_err(StartError::Resource)?);
         let active = Active::new(loaded);
         let judged = active.judge(&store.snapshot(), Timestamp::now(), &BTreeMap::new());
@@ -160,6 +162,7 @@ impl App {
     pub async fn keep_judging(self: Arc<Self>) {
         let mut memories: BTreeMap<String, Memory> = BTreeMap::new();
         let mut version = self.store.subscribe();
+        let mut unarchived = None;
         loop {
             let now = Timestamp::now();
             let mut judged = self.active.load().judge(&self.store.snapshot(), now, &memories);
@@ -168,9 +171,13 @@ impl App {
             }
             // Before everything was looked at once, most is unknown, which is no change of anything.
             if self.ready() {
-                let state = self.state.load();
-                state.record(&judged);
-                self.archive(&judged);
+                self.state.load().record(&judged);
+                let failed = self.archive(&judged);
+                // It is tried again at every judgement, and said once.
+                if let Some(error) = failed.as_ref().filter(|_| failed != unarchived) {
+                    tracing::error!("archive the checklist: {error}");
+                }
+                unarchived = failed;
             }
             self.judged.store(Arc::new(judged));
             tokio::select! {
@@ -186,16 +193,16 @@ impl App {
         self.active.load().judge(&self.store.snapshot(), Timestamp::now(), &BTreeMap::new())
     }
 
-    /// Writes the filled-in checklist at the moments that matter, if there is a folder for it.
-    fn archive(&self, judged: &[Judgement]) {
+    /// Writes the filled-in checklist at the moments that matter, if there is a folder for it. Returns
+    /// why one could not be written.
+    fn archive(&self, judged: &[Judgement]) -> Option<String> {
         let active = self.active.load();
-        let Some(folder) = &active.loaded.settings.archive else { return };
-        for judgement in judged {
-            let Some(event) = active.occurrence(&judgement.checklist, judgement.at) else { continue };
-            if let Err(error) = report::archive(folder, judgement, &event) {
-                tracing::error!("archive the checklist: {error}");
-            }
-        }
+        let folder = active.loaded.settings.archive.as_ref()?;
+        let write = |judgement: &Judgement| {
+            let event = active.occurrence(&judgement.checklist, judgement.at)?;
+            report::archive(folder, judgement, &event).err()
+        };
+        judged.iter().filter_map(write).last()
     }
 
     /// How verdicts changed from a moment on, oldest first.

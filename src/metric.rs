@@ -143,6 +143,12 @@ impl Sample {
         self
     }
 
+    /// The moment of a gauge of moments, in Unix seconds.
+    #[expect(clippy::cast_possible_truncation, reason = "whole seconds, far below 2^53")]
+    pub fn second(&self) -> i64 {
+        self.value as i64
+    }
+
     /// The current state of a state set.
     pub fn state(&self) -> Option<&'static str> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the position of a state; NaN stands for none")]

@@ -80,6 +80,13 @@ struct Inner {
 }
 
 impl State {
+    /// What the file says, for a process that only looks once: it never writes, since that would undo
+    /// what a running exporter remembers beside it.
+    pub fn glance(path: Option<&Path>) -> Self {
+        let kept = path.and_then(|path| read(path).ok().flatten()).unwrap_or_default();
+        Self { path: None, inner: Mutex::new(Inner { kept, found: Health::New, why: None, unwritten: None }) }
+    }
+
     /// Reads the file, if one is configured. Never fails: what cannot be trusted is not used.
     pub fn open(path: Option<PathBuf>) -> Self {
         let (kept, found, why) = match path.as_deref().map(read) {
@@ -180,14 +187,18 @@ fn read(path: &Path) -> Result<Option<Kept>, String> {
     serde_json::from_value(sealed.kept).map(Some).map_err(|_| failed(&"it is broken"))
 }
 
-/// Beside the file first, then in its place, so that whoever reads finds all or nothing.
 fn write(path: &Path, kept: &Kept) -> std::io::Result<()> {
     let kept = serde_json::to_value(kept)?;
     let sealed = Sealed { version: VERSION, sha256: hash(&kept.to_string()), kept };
+    replace(path, &serde_json::to_string(&sealed)?)
+}
+
+/// Writes a file beside its place first and then into it, so that whoever reads finds all or nothing.
+pub(crate) fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let beside = path.with_extension("new");
     let mut file = std::fs::File::create(&beside)?;
-    file.write_all(serde_json::to_string(&sealed)?.as_bytes())?;
+    file.write_all(text.as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&beside, path)?;
     std::fs::File::open(folder)?.sync_all()
@@ -218,6 +229,21 @@ mod tests {
         assert_eq!(last(&again, Some(NOW + 86_400)), Some(NOW - 60), "a clock that was wrong");
         assert_eq!(again.last_rotation("other", "us/a", None, Timestamp::from_second(NOW).unwrap()), None);
         assert!(!folder.path().join("state.new").exists());
+    }
+
+    #[test]
+    fn a_glance_knows_what_is_remembered_and_writes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        last(&State::open(Some(path.clone())), Some(NOW - 60));
+        let before = std::fs::read(&path).unwrap();
+        let glance = State::glance(Some(&path));
+        assert_eq!(last(&glance, None), Some(NOW - 60));
+        assert_eq!(last(&glance, Some(NOW)), Some(NOW));
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        std::fs::remove_file(&path).unwrap();
+        last(&State::glance(Some(&path)), Some(NOW));
+        assert!(!path.exists());
     }
 
     #[test]

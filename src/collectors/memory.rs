@@ -54,7 +54,8 @@ impl Poll for Looker {
         async {
             let (health, why) = self.0.health();
             let sample = FILE.sample::<&str>([], health.as_str());
-            Ok(Observation::new(vec![why.map_or_else(|| sample.clone(), |why| sample.clone().with_detail(&why))], 1, 0))
+            let sample = if let Some(why) = why { sample.with_detail(&why) } else { sample };
+            Ok(Observation::new(vec![sample], 1, 0))
         }
         .boxed()
     }

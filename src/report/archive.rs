@@ -1,6 +1,5 @@
 //! The filled-in checklist as a file, at the moments at which somebody will ask for it later.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
@@ -8,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::markdown;
 use crate::checklist::Judgement;
 use crate::event::Occurrence;
+use crate::state;
 
 /// How long before the end of an event its last report is written: at the end itself the next event
 /// is the current one already.
@@ -33,10 +33,7 @@ pub fn archive(folder: &Path, judgement: &Judgement, event: &Occurrence) -> Resu
         return Ok(());
     }
     std::fs::create_dir_all(folder).map_err(failed)?;
-    let beside = path.with_extension("new");
-    let mut file = std::fs::File::create(&beside).map_err(failed)?;
-    file.write_all(markdown(std::slice::from_ref(judgement)).as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-    std::fs::rename(&beside, &path).map_err(failed)
+    state::replace(&path, &markdown(std::slice::from_ref(judgement))).map_err(failed)
 }
 
 #[cfg(test)]

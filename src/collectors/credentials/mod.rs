@@ -197,8 +197,7 @@ fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
 
 /// When a credential was last changed, as far as that was seen.
 pub(in crate::collectors) fn last_changed(seen: &Snapshot, credential: &str) -> Option<i64> {
-    #[expect(clippy::cast_possible_truncation, reason = "the value was made from whole seconds")]
-    seen.samples_of(CHANGED.0.name).find(|sample| sample.label("credential") == Some(credential)).map(|sample| sample.value as i64)
+    seen.samples_of(CHANGED.0.name).find(|sample| sample.label("credential") == Some(credential)).map(Sample::second)
 }
 
 /// Hashes of credentials that are compared, by credential; those that are not known are missing.

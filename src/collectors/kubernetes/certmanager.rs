@@ -76,7 +76,7 @@ impl Kind for Certificate {
         for (key, row) in rows.iter() {
             let labels = || [&*place.cluster, &*key.namespace, &*key.name];
             let ready = READY.sample(labels(), flag(row.ready));
-            samples.push(row.why.as_ref().map_or_else(|| ready.clone(), |why| ready.clone().with_detail(why)));
+            samples.push(if let Some(why) = &row.why { ready.with_detail(why) } else { ready });
             let ours = |at: Timestamp| (at.as_second() - place.clock.ahead()) as f64;
             samples.extend(row.renewal.map(|at| RENEWAL.sample(labels(), ours(at))));
             samples.extend(row.not_after.map(|at| NOT_AFTER.sample(labels(), ours(at))));

@@ -38,8 +38,7 @@ fn moments(seen: &Snapshot, family: &'static Gauge<3>, selector: &str, subject: 
     let mut moments = Moments::new();
     for sample in seen.samples_of(family.0.name) {
         if let Some(subject) = subject(sample) {
-            #[expect(clippy::cast_possible_truncation, reason = "the value was made from whole seconds")]
-            moments.entry(subject).or_default().push(sample.value as i64);
+            moments.entry(subject).or_default().push(sample.second());
         }
     }
     Ok(moments)

@@ -172,8 +172,7 @@ pub(in crate::collectors) fn oldest_start(seen: &Snapshot, selector: &str) -> Re
     if let Some(unseen) = states.find(|state| state.state() != Some("seen")) {
         return Err(unseen.detail.as_deref().unwrap_or("its pods could not be asked for").to_owned());
     }
-    #[expect(clippy::cast_possible_truncation, reason = "the value was made from whole seconds")]
-    let starts = seen.samples_of(OLDEST_START.0.name).filter(own).map(|sample| sample.value as i64);
+    let starts = seen.samples_of(OLDEST_START.0.name).filter(own).map(Sample::second);
     Ok(starts.min())
 }
 

@@ -447,8 +447,7 @@ pub(in crate::collectors) fn cron_jobs(seen: &Snapshot, selector: &str) -> Resul
                 schedule: label("schedule").to_owned(),
                 time_zone: label("time_zone").to_owned(),
                 suspended: number(&SUSPENDED.0).is_some_and(|suspended| suspended > 0.0),
-                #[expect(clippy::cast_possible_truncation, reason = "the value was made from whole seconds")]
-                last: number(&LAST_SCHEDULE.0).map(|last| last as i64),
+                last: seen.samples_of(LAST_SCHEDULE.0.name).find(same).map(Sample::second),
                 active: number(&ACTIVE.0).is_some_and(|active| active > 0.0),
                 failed: number(&RUN_FAILED.0).is_some_and(|failed| failed > 0.0),
             }

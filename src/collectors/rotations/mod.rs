@@ -315,14 +315,13 @@ impl Look<'_> {
         let labels = [self.rotation.name.as_str(), &rotator.subject];
         let late = seconds(self.config.slow_after);
         let due = rotator.rule.as_ref().ok().zip(rotator.last).and_then(|(rule, last)| rule.due(last));
-        let since = |at: i64| moment(at);
         match (rotator.run, rotator.last, &rotator.rule) {
             (_, _, Err(why)) if rotator.suspended != Some(true) => RUN.sample(labels, "unknown").with_detail(why),
             (Run::Unknown, ..) => RUN.sample(labels, "unknown"),
             (Run::Missed, ..) => RUN.sample(labels, "missed").with_detail("its next date is over"),
             (Run::Failed, ..) => RUN.sample(labels, "failed").with_detail("the last run is over and did not succeed"),
             (Run::UnderWay, Some(last), _) if self.rotation.cron_jobs.is_some() && last + late < now => {
-                RUN.sample(labels, "slow").with_detail(&format!("it has run since {}", since(last)))
+                RUN.sample(labels, "slow").with_detail(&format!("it has run since {}", moment(last)))
             }
             (Run::UnderWay, ..) => RUN.sample(labels, "running"),
             (Run::Over, ..) => match due.filter(|due| rotator.suspended != Some(true) && due + late < now) {

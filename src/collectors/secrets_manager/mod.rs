@@ -165,8 +165,7 @@ pub(in crate::collectors) fn rotation_of(seen: &Snapshot, secret: &str) -> Resul
     let run = own(ROTATION.0.name).ok_or_else(|| format!("secret {secret} is not known"))?;
     let run = run.state().filter(|state| *state != "unknown").ok_or_else(|| run.detail.as_deref().unwrap_or("it could not be seen").to_owned())?;
     let rule = own(RULE.0.name);
-    #[expect(clippy::cast_possible_truncation, reason = "the value was made from whole seconds")]
-    let last = own(LAST_ROTATED.0.name).map(|sample| sample.value as i64);
+    let last = own(LAST_ROTATED.0.name).map(Sample::second);
     let label = |name: &str| rule.and_then(|rule| rule.label(name)).map(str::to_owned);
     Ok(RotationFacts { schedule: label("schedule"), window: label("window").unwrap_or_default(), last, run })
 }

@@ -129,6 +129,19 @@ const KARPENTER: &[&str] = &[
 const UPSTREAM: &[&str] = &["ImageMissing", "MirrorOutOfSync"];
 /// The same when it does not answer at all.
 const SILENT: &[&str] = &["ImageMissing", "MirrorOutOfSync", "RegistryRateLimitLow"];
+/// Checks that need a Secret of us-east-2 to be read.
+const SECRETS: &[&str] = &[
+    "CredentialMissing",
+    "CredentialInvalid",
+    ENDS[0],
+    ENDS[1],
+    "CredentialTooOld",
+    "CredentialCopiesDiffer",
+    "WorkloadOlderThanCredential",
+    "PullSecretMissing",
+    "ImageNotPullable",
+    "PullSecretExpiring",
+];
 /// Checks of when credentials end.
 const ENDS: &[&str] = &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"];
 /// The same, and of their age.
@@ -425,23 +438,7 @@ pub static FAULTS: &[Fault] = &[
     },
     red("registry-workspace-image-gone", "the image of the workspaces was deleted", &["WorkspaceImageMissing"]),
     Fault { name: "pull-secret-gone", what: "the pull secret was deleted", red: &["PullSecretMissing"], unknown: &["ImageNotPullable", "PullSecretExpiring"] },
-    Fault {
-        name: "pull-secret-forbidden",
-        what: "the pull secret may not be read",
-        red: &["CredentialExpiryUnknown"],
-        unknown: &[
-            "PullSecretMissing",
-            "ImageNotPullable",
-            "PullSecretExpiring",
-            "CredentialMissing",
-            "CredentialInvalid",
-            ENDS[0],
-            ENDS[1],
-            "CredentialTooOld",
-            "CredentialCopiesDiffer",
-            "WorkloadOlderThanCredential",
-        ],
-    },
+    Fault { name: "pull-secret-forbidden", what: "the pull secret may not be read", red: &["CredentialExpiryUnknown"], unknown: SECRETS },
     Fault {
         name: "pull-secret-encoded-twice",
         what: "the pull secret is encoded twice",
@@ -487,23 +484,7 @@ pub static FAULTS: &[Fault] = &[
         red: &["CredentialMissing", "CredentialInvalid", "CredentialExpiryUnknown"],
         unknown: &[LOST[0], LOST[1], LOST[2], "CredentialCopiesDiffer"],
     },
-    Fault {
-        name: "credential-secrets-forbidden",
-        what: "Secrets in us-east-2 may not be read",
-        red: &["CredentialExpiryUnknown"],
-        unknown: &[
-            "CredentialMissing",
-            "CredentialInvalid",
-            ENDS[0],
-            ENDS[1],
-            "CredentialTooOld",
-            "CredentialCopiesDiffer",
-            "WorkloadOlderThanCredential",
-            "PullSecretMissing",
-            "ImageNotPullable",
-            "PullSecretExpiring",
-        ],
-    },
+    Fault { name: "credential-secrets-forbidden", what: "Secrets in us-east-2 may not be read", red: &["CredentialExpiryUnknown"], unknown: SECRETS },
     Fault { name: "credential-github-refused", what: "GitHub refuses its token", red: &["CredentialInvalid", "CredentialExpiryUnknown"], unknown: ENDS },
     red("credential-github-ends-soon", "the token of GitHub ends in half an hour", &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
     Fault { name: "credential-gitlab-revoked", what: "the token of GitLab was revoked", red: &["CredentialInvalid", "CredentialExpiryUnknown"], unknown: ENDS },
