@@ -202,7 +202,8 @@ impl App {
             let event = active.occurrence(&judgement.checklist, judgement.at)?;
             report::archive(folder, judgement, &event).err()
         };
-        judged.iter().filter_map(write).last()
+        // Every one is written, whatever becomes of the others.
+        judged.iter().filter_map(write).fold(None, |_, error| Some(error))
     }
 
     /// How verdicts changed from a moment on, oldest first.

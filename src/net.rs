@@ -52,12 +52,26 @@ pub fn certificates_of(file: &Path) -> Result<Vec<CertificateDer<'static>>, Stri
     if found.is_empty() { Err(failed("holds no certificate".to_owned())) } else { Ok(found) }
 }
 
-/// The body of an answer, unless it is larger than `most` bytes. Errors hold no word of it.
-pub async fn bounded(mut answer: reqwest::Response, most: usize) -> Result<Vec<u8>, String> {
+/// Why there is no body. Holds no word of it.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The connection broke.
+    #[error("{}", root_cause(.0))]
+    Cut(reqwest::Error),
+    /// It has more bytes than were wanted.
+    #[error("the answer is larger than {} MiB", .0 >> 20)]
+    TooLarge(usize),
+}
+
+/// The body of an answer, unless it is larger than `most` bytes.
+pub async fn bounded(mut answer: reqwest::Response, most: usize) -> Result<Vec<u8>, BodyError> {
+    if answer.content_length().is_some_and(|length| length > most as u64) {
+        return Err(BodyError::TooLarge(most));
+    }
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| format!("read the answer: {}", root_cause(&error.without_url())))? {
+    while let Some(chunk) = answer.chunk().await.map_err(|error| BodyError::Cut(error.without_url()))? {
         if body.len() + chunk.len() > most {
-            return Err(format!("the answer is larger than {} MiB", most >> 20));
+            return Err(BodyError::TooLarge(most));
         }
         body.extend_from_slice(&chunk);
     }

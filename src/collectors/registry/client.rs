@@ -19,7 +19,7 @@ use super::digest::Digest;
 use super::manifest::{ACCEPT, LARGEST, Manifest};
 use super::reference::DOCKER_HUB;
 use crate::config::Secret;
-use crate::net;
+use crate::net::{self, BodyError};
 use crate::snapshot::{CollectError, ErrorClass};
 
 /// Redirects that are followed; registries send blobs from elsewhere, hardly ever manifests.
@@ -334,22 +334,12 @@ impl Client {
     }
 
     /// A body of bounded size, within the deadline.
-    async fn body(&self, what: &str, mut answer: Response, most: usize) -> Result<Vec<u8>, CollectError> {
-        let too_large = || CollectError::new(ErrorClass::Malformed, format!("{what}: the answer is larger than {} MiB", most >> 20));
-        if answer.content_length().is_some_and(|length| length > most as u64) {
-            return Err(too_large());
-        }
-        let read = async {
-            let mut body = Vec::new();
-            while let Some(chunk) = answer.chunk().await.map_err(|error| Self::unreachable(what, error))? {
-                if body.len() + chunk.len() > most {
-                    return Err(too_large());
-                }
-                body.extend_from_slice(&chunk);
-            }
-            Ok(body)
-        };
-        tokio::time::timeout(self.timeout, read).await.map_err(|_| self.late(what))?
+    async fn body(&self, what: &str, answer: Response, most: usize) -> Result<Vec<u8>, CollectError> {
+        let read = tokio::time::timeout(self.timeout, net::bounded(answer, most)).await.map_err(|_| self.late(what))?;
+        read.map_err(|error| match error {
+            BodyError::Cut(error) => Self::unreachable(what, error),
+            BodyError::TooLarge(_) => CollectError::new(ErrorClass::Malformed, format!("{what}: {error}")),
+        })
     }
 
     /// Allowances that Docker Hub tells: `ratelimit-limit: 100;w=21600`.

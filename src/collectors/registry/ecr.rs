@@ -15,8 +15,8 @@ use tokio::sync::{OnceCell, Semaphore};
 use super::digest::Digest;
 use super::manifest::{LARGEST, MEDIA_TYPES, Manifest};
 use super::registries::Tag;
-use crate::aws;
 use crate::snapshot::{CollectError, ErrorClass};
+use crate::{aws, net};
 
 /// One registry of an account in a region.
 pub(super) struct Ecr {
@@ -117,10 +117,12 @@ impl Ecr {
         let answer = self.within(&what, call.repository_name(repository).layer_digest(digest.as_str()).send()).await?;
         let failed = |why: String| CollectError::new(ErrorClass::Malformed, format!("{what}: {why}"));
         let url = answer.download_url().ok_or_else(|| failed("an answer without a URL".to_owned()))?;
-        let fetch = async { self.http.get(url).send().await?.error_for_status()?.bytes().await };
-        let body = tokio::time::timeout(self.timeout, fetch).await.map_err(|_| aws::late(&what, self.timeout))?;
-        let body = body.map_err(|error| failed(error.without_url().to_string()))?;
-        if Digest::of(&body) == *digest { Ok(body.into()) } else { Err(failed("the body is another one".to_owned())) }
+        let fetch = async {
+            let answer = self.http.get(url).send().await.and_then(reqwest::Response::error_for_status).map_err(|error| error.without_url().to_string())?;
+            net::bounded(answer, LARGEST).await.map_err(|error| error.to_string())
+        };
+        let body = tokio::time::timeout(self.timeout, fetch).await.map_err(|_| aws::late(&what, self.timeout))?.map_err(failed)?;
+        if Digest::of(&body) == *digest { Ok(body) } else { Err(failed("the body is another one".to_owned())) }
     }
 
     /// Prefixes of repositories that ECR fills from elsewhere, with where from. It looks there for a
