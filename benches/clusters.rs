@@ -3,7 +3,7 @@
 //!
 //! The release binary watches the lab's API server over TLS; both share the machine.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a bench prints what it measured")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints what it measured")]
 
 use std::process::Child;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! What five thousand certificates in five thousand Secrets cost, and what it costs to forecast a
 //! thousand rotations.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a bench prints what it measured")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints what it measured")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

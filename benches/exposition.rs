@@ -1,7 +1,7 @@
 //! `/metrics` with 100,000 series: our writer, gzip included, against the `prometheus` crate's
 //! encoder on the same samples in the same run; and memory over 1,000 scrapes.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a bench prints what it measured")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints what it measured")]
 
 use std::hint::black_box;
 use std::time::Duration;

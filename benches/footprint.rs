@@ -1,7 +1,7 @@
 //! What the release binary weighs: its size, idle memory with the example configuration, and the
 //! time from start to ready in the demo's estate.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a bench prints what it measured")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints what it measured")]
 
 use std::time::Duration;
 

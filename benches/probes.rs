@@ -1,7 +1,7 @@
 //! 500 HTTPS targets on loopback every 5 s: this exporter, scraped as often, against Debian's
 //! blackbox exporter probing the same targets on the same schedule, one after the other.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a bench prints what it measured")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints what it measured")]
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;

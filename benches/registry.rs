@@ -1,6 +1,6 @@
 //! What a registry with a thousand tags costs: the time of a round, and how often it is asked.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a bench prints what it measured")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints what it measured")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

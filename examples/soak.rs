@@ -3,7 +3,7 @@
 //!
 //! `make soak MINUTES=60`. Ends with 1 at the first wrong verdict, or when something grew.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a script that prints what it sees and stops at what it does not expect")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a script that prints what it sees and stops at what it does not expect")]
 
 use std::collections::BTreeSet;
 use std::path::Path;

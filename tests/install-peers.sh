@@ -30,6 +30,13 @@ install_helm() {
     fi
 }
 
+# The types that Grafana publishes for its dashboards, and the compiler that reads them, come from npm.
+grafana_types() {
+    folder="$(dirname "$0")/../target/peers/grafana"
+    [ -x "$folder/node_modules/.bin/tsc" ] && return
+    mkdir -p "$folder" && npm install --silent --no-audit --no-fund --no-save --prefix "$folder" @grafana/schema@12.3.0 typescript@5.9.2
+}
+
 if [ -n "$(missing)" ] && [ -r /etc/debian_version ] && command -v apt-get >/dev/null; then
     sudo=""
     [ "$(id -u)" = 0 ] || sudo="sudo"
@@ -55,3 +62,4 @@ if [ -n "$left" ]; then
 fi
 moto || { echo "The tests need moto_server, which could not be installed from PyPI" >&2; exit 1; }
 install_helm || { echo "The tests need helm, which is neither installed nor could be built with go" >&2; exit 1; }
+grafana_types || { echo "The tests need npm, to install Grafana's types for dashboards" >&2; exit 1; }

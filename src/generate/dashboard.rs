@@ -46,7 +46,7 @@ impl Layout {
             "graphTooltip": 1,
             "templating": { "list": variables() },
             "annotations": { "list": annotations() },
-            "links": [{ "type": "dashboards", "title": "Readiness", "tags": ["readiness"], "asDropdown": true, "includeVars": true, "keepTime": true, "targetBlank": false }],
+            "links": [{ "type": "dashboards", "title": "Readiness", "icon": "external link", "tooltip": "The other boards, with what is chosen here", "tags": ["readiness"], "asDropdown": true, "includeVars": true, "keepTime": true, "targetBlank": false }],
             "panels": self.panels,
         }))
     }
@@ -79,7 +79,7 @@ impl Layout {
 fn variables() -> Value {
     let source = json!({ "type": "prometheus", "uid": "${datasource}" });
     let choice = |name: &str, label: &str, query: &str| {
-        json!({ "name": name, "label": label, "type": "query", "datasource": source, "definition": query, "query": { "query": query, "refId": name },
+        json!({ "name": name, "label": label, "type": "query", "datasource": source, "query": { "query": query, "refId": name },
             "refresh": 2, "sort": 1, "multi": true, "includeAll": true, "allValue": ".*", "current": { "selected": true, "text": ["All"], "value": ["$__all"] } })
     };
     json!([

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::common::{Estate, PATIENCE, exporter, repository};
-use crate::real_secrets::{boto, with_aws};
+use crate::moto::{Moto, with_aws};
 use crate::slack::{Process, own_host};
 
 /// A query of a panel.
@@ -118,16 +118,10 @@ const FAULTS: [&str; 25] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn every_panel_shows_data() {
     let host = own_host();
-    let _moto = Process::start(Command::new(repository("target/peers/bin/moto_server")).args(["-H", &host, "-p", "5009"]));
-    let aws = format!("http://{host}:5009");
+    let moto = Moto::start();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let limit = tokio::time::Instant::now() + PATIENCE;
-    while client.get(&aws).send().await.is_err() {
-        assert!(tokio::time::Instant::now() < limit, "moto does not start");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
     let script = "sm = client('secretsmanager')\nsm.create_secret(Name='database', SecretString='x')\nsm.rotate_secret(SecretId='database', RotationRules={'AutomaticallyAfterDays': 30}, RotateImmediately=False)";
-    boto(&aws, script);
+    moto.boto(script);
     let mut estate = Estate::start().await;
     let ecr = "123456789012.dkr.ecr.us-east-2.amazonaws.com";
     let registry = format!("    registries:\n      - {{ host: {ecr}, ecr: {{ region: us-east-2 }} }}\n");
@@ -139,7 +133,7 @@ async fn every_panel_shows_data() {
     let address = format!("{host}:9840");
     let mut command = exporter();
     command.args(["--web.listen-address", &address, "--config.file"]).arg(estate.file());
-    let mut exporter = with_aws(&mut command, &aws)
+    let mut exporter = with_aws(&mut command, &moto.endpoint)
         .env("AWS_ENDPOINT_URL_ECR", estate.lab.aws())
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -1,6 +1,6 @@
 //! Integration tests: the library and the binary against the lab and against real servers.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on must end")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must end")]
 
 mod bad_input;
 mod boards;
@@ -9,7 +9,9 @@ mod cli;
 mod clusters;
 mod common;
 mod faults;
+mod grafana_schema;
 mod images;
+mod moto;
 mod page;
 mod real_cluster;
 mod real_ecr;

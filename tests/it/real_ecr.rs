@@ -1,15 +1,14 @@
 //! ECR as moto speaks it, filled through the SDK, beside an upstream that moves.
 
-use std::process::Command;
 use std::time::Duration;
 
 use aws_sdk_ecr::config::{BehaviorVersion, Credentials, Region};
 use readiness_lab::images::{self, Blobs, Version};
 
-use crate::common::{exporter, repository, run};
-use crate::slack::{Process, own_host};
+use crate::common::{exporter, run};
+use crate::moto::{Moto, with_aws};
+use crate::slack::own_host;
 
-const AWS: u16 = 5005;
 const UPSTREAM: u16 = 5006;
 const HOST: &str = "123456789012.dkr.ecr.us-east-2.amazonaws.com";
 
@@ -30,7 +29,7 @@ async fn put(client: &aws_sdk_ecr::Client, blobs: &Blobs, version: &Version, tag
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mirror_in_ecr_is_what_its_tag_names_and_not_what_was_pushed_last() {
     let (folder, host) = (tempfile::tempdir().unwrap(), own_host());
-    let _moto = Process::start(Command::new(repository("target/peers/bin/moto_server")).args(["-H", &host, "-p", &AWS.to_string()]));
+    let moto = Moto::start();
     let (blobs, [old, new]) = images::versions();
     let (stored, named) = (blobs.clone(), new.index.clone());
     let _upstream = readiness_lab::plain_server(format!("{host}:{UPSTREAM}").parse().unwrap(), Duration::ZERO, move |_, target, _| {
@@ -43,35 +42,26 @@ async fn a_mirror_in_ecr_is_what_its_tag_names_and_not_what_was_pushed_last() {
     })
     .await
     .unwrap();
-    let endpoint = format!("http://{host}:{AWS}");
     let config = aws_sdk_ecr::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .region(Region::new("us-east-2"))
         .credentials_provider(Credentials::new("AKIDTEST", "not-a-real-one", None, None, "test"))
-        .endpoint_url(&endpoint)
+        .endpoint_url(&moto.endpoint)
         .build();
     let client = aws_sdk_ecr::Client::from_conf(config);
-    for attempt in 0.. {
-        match client.create_repository().repository_name("ghcr/app").send().await {
-            Ok(_) => break,
-            Err(error) => assert!(attempt < 100, "{error:?}"),
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    client.create_repository().repository_name("ghcr/app").send().await.unwrap();
     let file = folder.path().join("readiness.yaml");
     let configuration = format!(
         "events: [{{ name: e, time_zone: UTC, start: 2030-01-01T09:00, duration: 1h }}]\ncollectors:\n  registry:\n    registries: [{{ host: \"{host}:{UPSTREAM}\", plain_http: true }}, {{ host: {HOST}, ecr: {{ region: us-east-2 }} }}]\n    groups: [{{ name: app, upstream: \"{host}:{UPSTREAM}/app:v1\", mirrors: [{{ name: us, image: \"{HOST}/ghcr/app:v1\" }}] }}]\n"
     );
     std::fs::write(&file, configuration).unwrap();
     let look = async || {
-        let (file, endpoint) = (file.clone(), endpoint.clone());
+        let (file, endpoint) = (file.clone(), moto.endpoint.clone());
         tokio::task::spawn_blocking(move || {
             let mut command = exporter();
             command.args(["check", "--output", "text", "--config.file"]).arg(file);
-            command.env("AWS_ENDPOINT_URL", endpoint).env("AWS_EC2_METADATA_DISABLED", "true");
-            command.env("AWS_ACCESS_KEY_ID", "AKIDTEST").env("AWS_SECRET_ACCESS_KEY", "not-a-real-one");
-            run(&mut command).1
+            run(with_aws(&mut command, &endpoint)).1
         })
         .await
         .unwrap()

@@ -4,29 +4,12 @@ use std::process::Command;
 
 use readiness_lab::{Authority, Leaf};
 
-use crate::common::{exporter, repository, run};
-use crate::slack::{Process, own_host};
-
-const AWS: u16 = 5007;
-
-/// Runs a script with the SDK of AWS for Python, which moto brings, and returns what it prints.
-pub(crate) fn boto(endpoint: &str, script: &str) -> String {
-    let prelude = "import boto3, json\ndef client(name): return boto3.client(name, region_name='us-east-2')\n";
-    let mut command = Command::new(repository("target/peers/bin/python"));
-    command.args(["-c", &format!("{prelude}{script}")]);
-    let (code, said, errors) = run(with_aws(&mut command, endpoint));
-    assert_eq!(code, 0, "{errors}");
-    said.trim().to_owned()
-}
-
-pub(crate) fn with_aws<'a>(command: &'a mut Command, endpoint: &str) -> &'a mut Command {
-    command.env("AWS_ENDPOINT_URL", endpoint).env("AWS_EC2_METADATA_DISABLED", "true");
-    command.env("AWS_ACCESS_KEY_ID", "AKIDTEST").env("AWS_SECRET_ACCESS_KEY", "not-a-real-one")
-}
+use crate::common::{exporter, run};
+use crate::moto::{Moto, with_aws};
 
 struct Watched {
     folder: tempfile::TempDir,
-    endpoint: String,
+    moto: Moto,
     configuration: String,
 }
 
@@ -37,7 +20,7 @@ impl Watched {
         std::fs::write(&file, &self.configuration).unwrap();
         let mut command = exporter();
         command.args(["check", "--output", "text", "--config.file"]).arg(file);
-        run(with_aws(&mut command, &self.endpoint)).1
+        run(with_aws(&mut command, &self.moto.endpoint)).1
     }
 
     fn expect(&self, words: &[&str]) {
@@ -50,19 +33,8 @@ impl Watched {
 
 #[test]
 fn secrets_and_access_keys_of_aws_as_moto_has_them() {
-    let (folder, host) = (tempfile::tempdir().unwrap(), own_host());
-    let _moto = Process::start(Command::new(repository("target/peers/bin/moto_server")).args(["-H", &host, "-p", &AWS.to_string()]));
-    let endpoint = format!("http://{host}:{AWS}");
-    for attempt in 0.. {
-        if std::net::TcpStream::connect((host.as_str(), AWS)).is_ok() {
-            break;
-        }
-        assert!(attempt < 600, "moto does not start");
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
-    let keys = boto(
-        &endpoint,
-        "iam = client('iam')\niam.create_user(UserName='llm')\nkey = iam.create_access_key(UserName='llm')['AccessKey']\nprint(json.dumps({'id': key['AccessKeyId'], 'secret': key['SecretAccessKey']}))",
+    let (folder, moto) = (tempfile::tempdir().unwrap(), Moto::start());
+    let keys = moto.boto("iam = client('iam')\niam.create_user(UserName='llm')\nkey = iam.create_access_key(UserName='llm')['AccessKey']\nprint(json.dumps({'id': key['AccessKeyId'], 'secret': key['SecretAccessKey']}))",
     );
     let keys: serde_json::Value = serde_json::from_str(&keys).unwrap();
     let (id, secret) = (keys["id"].as_str().unwrap(), keys["secret"].as_str().unwrap());
@@ -80,8 +52,8 @@ fn secrets_and_access_keys_of_aws_as_moto_has_them() {
         file.display(),
         file.display()
     );
-    let mut watched = Watched { folder, endpoint, configuration };
-    let aws = |script: &str| boto(&watched.endpoint, script);
+    let mut watched = Watched { folder, moto, configuration };
+    let aws = |script: &str| watched.moto.boto(script);
     watched.expect(&["Secret database of AWS Secrets Manager is absent.", "Credential licence (date) is absent."]);
     aws(
         "sm = client('secretsmanager')\nsm.create_secret(Name='workshop/database', SecretString='hunter2')\nsm.create_secret(Name='workshop/licence', SecretString=json.dumps({'expires': '2099-01-01', 'key': 'x'}))",
@@ -107,16 +79,15 @@ fn secrets_and_access_keys_of_aws_as_moto_has_them() {
     }
     // The key is switched off, and then deleted.
     let iam = |call: &str| {
-        boto(
-            &watched.endpoint,
-            &format!("client('iam').{call}(UserName='llm', AccessKeyId='{id}'{})", if call.starts_with("update") { ", Status='Inactive'" } else { "" }),
-        )
+        watched
+            .moto
+            .boto(&format!("client('iam').{call}(UserName='llm', AccessKeyId='{id}'{})", if call.starts_with("update") { ", Status='Inactive'" } else { "" }))
     };
     iam("update_access_key");
     watched.expect(&["Credential llm-access (aws_access_key) does not work.", "IAM says that the key is not active"]);
     iam("delete_access_key");
     watched.expect(&["Credential llm-access (aws_access_key) does not work."]);
-    let said = boto(&watched.endpoint, "sm = client('secretsmanager')\nsm.delete_secret(SecretId='workshop/database', RecoveryWindowInDays=7)\nprint('done')");
+    let said = watched.moto.boto("sm = client('secretsmanager')\nsm.delete_secret(SecretId='workshop/database', RecoveryWindowInDays=7)\nprint('done')");
     assert_eq!(said, "done");
     watched.expect(&["Secret database of AWS Secrets Manager is deleted."]);
     assert!(!watched.look().contains("hunter2"));
