@@ -4,14 +4,18 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints what it measured")]
 
 use std::hint::black_box;
+use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use prometheus::proto::{Gauge as ProtoGauge, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder as _, TextEncoder};
-use readiness_exporter::app::facts;
+use readiness_exporter::exposition::Exposition;
+use readiness_exporter::labels::Labels;
 use readiness_exporter::metric::{Gauge, Unit, gauge};
 use readiness_exporter::snapshot::{Observation, Snapshot, Source, Store};
-use readiness_exporter::web::compress;
 
 #[path = "common/mod.rs"]
 mod common;
@@ -32,20 +36,20 @@ fn main() {
         store.add(Source {
             collector: "kubernetes",
             name: name.clone(),
-            identity: vec![],
+            identity: Labels::default(),
             covers: vec![],
             emits: vec![],
-            off: Vec::new(),
+            off: Arc::default(),
             interval: Duration::from_secs(15),
             keep: Duration::from_secs(45),
         });
         store.report("kubernetes", &name, Duration::ZERO, Ok(Observation::new(samples, SERIES, 1)));
     }
     let snapshot = store.snapshot();
-    let ours = common::median(21, || compress(facts(black_box(&snapshot), Vec::new()).as_bytes()).len());
-    let writing = common::median(21, || facts(black_box(&snapshot), Vec::new()).len());
+    let ours = common::median(21, || scrape(black_box(&snapshot)).len());
+    let writing = common::median(21, || all(black_box(&snapshot)).len());
     let crate_way = common::median(21, || compress(&through_the_crate(black_box(&snapshot))).len());
-    let text = facts(&snapshot, Vec::new());
+    let text = all(&snapshot);
     println!("series                       {}", text.lines().filter(|line| !line.starts_with('#')).count());
     println!("text                         {:.1} MB, gzip {:.2} MB", text.len() as f64 / 1e6, compress(text.as_bytes()).len() as f64 / 1e6);
     println!("ours, gzip included          {:.1} ms (writing {:.1} ms)", common::ms(ours), common::ms(writing));
@@ -53,9 +57,27 @@ fn main() {
     drop(text);
     let before = common::resident(std::process::id());
     for _ in 0..1_000 {
-        black_box(compress(facts(&snapshot, Vec::new()).as_bytes()));
+        black_box(scrape(&snapshot));
     }
     println!("resident before/after 1,000  {:.1} / {:.1} MiB", common::mib(before), common::mib(common::resident(std::process::id())));
+}
+
+fn all(snapshot: &Snapshot) -> String {
+    Exposition::new(snapshot.clone(), Vec::new(), String::new()).text()
+}
+
+/// As it is sent: compressed piece by piece.
+fn scrape(snapshot: &Snapshot) -> Vec<u8> {
+    let mut out = GzEncoder::new(Vec::new(), Compression::fast());
+    let mut exposition = Exposition::new(snapshot.clone(), Vec::new(), String::new());
+    while exposition.write_next(&mut out).unwrap() {}
+    out.finish().unwrap()
+}
+
+fn compress(text: &[u8]) -> Vec<u8> {
+    let mut out = GzEncoder::new(Vec::new(), Compression::fast());
+    out.write_all(text).unwrap();
+    out.finish().unwrap()
 }
 
 fn through_the_crate(snapshot: &Snapshot) -> Vec<u8> {

@@ -1,25 +1,24 @@
 //! The running exporter: the driver, the judge and what they came to, behind one handle.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use prometheus::{Encoder as _, Gauge as PromGauge, IntCounterVec, Opts, Registry, TextEncoder};
+use prometheus::{Gauge as PromGauge, IntCounterVec, Opts, Registry, TextEncoder};
 use tokio::sync::Mutex;
 
-use crate::checklist::{Context, Judgement, Memory, Waiver, judge};
+use crate::checklist::{Checklist, Context, Judgement, Memory, Waiver, judge};
 use crate::collectors;
 use crate::config::{self, LoadError, Loaded};
 use crate::driver::Driver;
 use crate::event::{self, Occurrence, Schedule};
+use crate::exposition::Exposition;
 use crate::history::Change;
-use crate::metric::{Family, Sample, write_header};
 use crate::report;
-use crate::snapshot::{Facts, Snapshot, Store};
+use crate::snapshot::{Snapshot, Store};
 use crate::state::State;
 use crate::verdict;
 
@@ -43,9 +42,10 @@ pub enum StartError {
     Metrics(#[from] prometheus::Error),
 }
 
-/// The parts of the configuration that the judge uses.
+/// The parts of the configuration that the judge uses; the collectors have theirs.
 struct Active {
-    loaded: Loaded,
+    checklists: Vec<Checklist>,
+    archive: Option<PathBuf>,
     schedules: Vec<Schedule>,
     waivers: Vec<Waiver>,
 }
@@ -61,7 +61,7 @@ impl Active {
                 until: waiver.until.parse().ok()?,
             })
         });
-        Self { schedules, waivers: waivers.collect(), loaded }
+        Self { schedules, waivers: waivers.collect(), checklists: loaded.checklists, archive: loaded.settings.archive }
     }
 
     /// The running or next occurrence of a checklist's events.
@@ -70,7 +70,7 @@ impl Active {
     }
 
     fn judge(&self, snapshot: &Snapshot, now: Timestamp, memories: &BTreeMap<String, Memory>) -> Vec<Judgement> {
-        let judged = self.loaded.checklists.iter().map(|checklist| {
+        let judged = self.checklists.iter().map(|checklist| {
             let event = self.occurrence(&checklist.name, now);
             let memory = memories.get(&checklist.name);
             judge(checklist, &Context { snapshot, now, event: event.as_ref(), waivers: &self.waivers, memory })
@@ -197,7 +197,7 @@ impl App {
     /// why one could not be written.
     fn archive(&self, judged: &[Judgement]) -> Option<String> {
         let active = self.active.load();
-        let folder = active.loaded.settings.archive.as_ref()?;
+        let folder = active.archive.as_ref()?;
         let write = |judgement: &Judgement| {
             let event = active.occurrence(&judgement.checklist, judgement.at)?;
             report::archive(folder, judgement, &event).err()
@@ -287,45 +287,16 @@ impl App {
     }
 
     /// Everything that Prometheus scrapes.
-    pub fn exposition(&self) -> String {
+    pub fn exposition(&self) -> Exposition {
         let now = Timestamp::now();
         let active = self.active.load();
         let judged = self.judgements();
-        let own: Vec<Sample> = judged
-            .iter()
-            .flat_map(|judgement| {
-                let event = active.occurrence(&judgement.checklist, now);
-                verdict::samples(judgement).into_iter().chain(event.into_iter().flat_map(|event| event.samples()))
-            })
-            .collect();
-        let mut text = facts(&self.store.snapshot(), own);
-        let mut counters = Vec::new();
-        match TextEncoder::new().encode(&self.telemetry.registry.gather(), &mut counters) {
-            Ok(()) => text.push_str(&String::from_utf8_lossy(&counters)),
-            Err(error) => {
-                let _ = writeln!(text, "# the exporter's own counters are missing: {error}");
-            }
-        }
-        text
+        let own = judged.iter().flat_map(|judgement| {
+            let event = active.occurrence(&judgement.checklist, now);
+            verdict::samples(judgement).into_iter().chain(event.into_iter().flat_map(|event| event.samples()))
+        });
+        let counters = TextEncoder::new().encode_to_string(&self.telemetry.registry.gather());
+        let counters = counters.unwrap_or_else(|error| format!("# the exporter's own counters are missing: {error}\n"));
+        Exposition::new(self.store.snapshot(), own.collect(), counters)
     }
-}
-
-/// A snapshot and further samples in the text exposition format, families in order of their names.
-pub fn facts(snapshot: &Snapshot, own: Vec<Sample>) -> String {
-    let own: Facts = own.into_iter().chain(snapshot.views.iter().flat_map(crate::snapshot::View::self_samples)).collect::<Vec<_>>().into();
-    let mut families: BTreeMap<&str, (&Family, Vec<&str>)> = BTreeMap::new();
-    for facts in snapshot.views.iter().flat_map(|view| view.facts.iter()).map(AsRef::as_ref).chain([&own]) {
-        for (family, _) in facts.families() {
-            families.entry(family.name).or_insert_with(|| (family, Vec::new())).1.push(facts.text_of(family.name));
-        }
-    }
-    let size: usize = families.values().flat_map(|(_, texts)| texts).map(|text| text.len()).sum();
-    let mut text = String::with_capacity(size + families.len() * 512 + 4096);
-    for (family, texts) in families.into_values() {
-        write_header(&mut text, family);
-        for own in texts {
-            text.push_str(own);
-        }
-    }
-    text
 }

@@ -112,15 +112,12 @@ impl Driver {
             unchanged
         });
         // All are announced before any starts: a source that waits for others must see them.
-        for task in wanted.values() {
-            self.store.add(task.source.clone());
-        }
-        for (key, task) in wanted {
+        let announced: Vec<_> =
+            wanted.into_iter().map(|(key, task)| (key, fingerprint(&task), self.store.add(task.source), task.timeout, task.after, task.form)).collect();
+        for (key, fingerprint, source, timeout, after, form) in announced {
             let cancel = CancellationToken::new();
-            let fingerprint = fingerprint(&task);
-            let task = Task { fingerprint: String::new(), ..task };
-            let handle = tokio::spawn(run(Arc::clone(&self.store), task, self.spread, cancel.clone()));
-            self.running.insert(key, Running { fingerprint, cancel, handle });
+            let work = run(Arc::clone(&self.store), source, Work { timeout, after, form, spread: self.spread }, cancel.clone());
+            self.running.insert(key, Running { fingerprint, cancel, handle: tokio::spawn(work) });
         }
     }
 
@@ -144,16 +141,28 @@ fn fingerprint(task: &Task) -> u64 {
     hasher.finish()
 }
 
-async fn run(store: Arc<Store>, task: Task, spread: bool, cancel: CancellationToken) {
+/// What is to be done for a source.
+struct Work {
+    timeout: Duration,
+    after: &'static [&'static str],
+    form: Form,
+    spread: bool,
+}
+
+/// Works until it is cancelled. With thousands of sources the size of this future counts, and most
+/// of the time it sleeps: what is not needed for that is on the heap while it lasts.
+async fn run(store: Arc<Store>, source: Arc<Source>, work: Work, cancel: CancellationToken) {
     let work = async {
-        if spread {
-            let window = task.source.interval.min(Duration::from_secs(1));
+        if work.spread {
+            let window = source.interval.min(Duration::from_secs(1));
             tokio::time::sleep(window.mul_f64(fastrand::f64())).await;
         }
-        wait_for(&store, task.after, task.timeout).await;
-        match task.form {
-            Form::Poll(poll) => run_poll(&store, &task.source, task.timeout, !task.after.is_empty(), spread, poll).await,
-            Form::Watch(watch) => run_watch(&store, &task.source, task.timeout, watch).await,
+        if !work.after.is_empty() {
+            Box::pin(wait_for(&store, work.after, work.timeout)).await;
+        }
+        match work.form {
+            Form::Poll(poll) => run_poll(&store, &source, work.timeout, !work.after.is_empty(), work.spread, poll).await,
+            Form::Watch(watch) => Box::pin(run_watch(&store, &source, work.timeout, watch)).await,
         }
     };
     tokio::select! {
@@ -185,7 +194,7 @@ async fn run_poll(store: &Store, source: &Source, timeout: Duration, reads_other
         let started = Instant::now();
         // A picture of everything for every look of every target would cost more than the look.
         let seen = if reads_others { store.snapshot() } else { Snapshot::default() };
-        let outcome = guarded(timeout, poll.look(&seen)).await;
+        let outcome = Box::pin(guarded(timeout, poll.look(&seen))).await;
         let mut delay = source.interval;
         match &outcome {
             Ok(_) => {

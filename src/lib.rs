@@ -12,10 +12,12 @@ pub mod collectors;
 pub mod config;
 pub mod driver;
 pub mod event;
+pub mod exposition;
 #[cfg(test)]
 mod fuzz;
 pub mod generate;
 pub mod history;
+pub mod labels;
 pub mod metric;
 pub mod net;
 pub mod report;

@@ -168,32 +168,26 @@ impl Sample {
     }
 }
 
-/// Writes one family with its samples in the text exposition format 0.0.4.
+/// Writes what stands before the samples of a family in the text exposition format 0.0.4.
 ///
 /// Our own writer, because the `prometheus` crate needs every sample as an owned tree of label
 /// pairs first; `benches/exposition.rs` holds the figures of both.
 /// Format: <https://prometheus.io/docs/instrumenting/exposition_formats/>
-pub fn write_family<'a>(out: &mut String, family: &Family, samples: impl Iterator<Item = &'a Sample>) {
-    write_header(out, family);
-    write_samples(out, family, samples);
-}
-
-/// What stands before the samples of a family.
 pub fn write_header(out: &mut String, family: &Family) {
     let _ = writeln!(out, "# HELP {} {}", family.name, escape_help(family.help));
     let kind = if family.name.ends_with("_total") { "counter" } else { "gauge" };
     let _ = writeln!(out, "# TYPE {} {kind}", family.name);
 }
 
-/// Samples of a family, without what stands before them.
-pub fn write_samples<'a>(out: &mut String, family: &Family, samples: impl Iterator<Item = &'a Sample>) {
+/// Writes samples, which are of one family if anybody is to read them.
+pub fn write_samples(out: &mut String, samples: &[Sample]) {
     for sample in samples {
-        if family.states.is_empty() {
+        if sample.family.states.is_empty() {
             write_series(out, sample, None, sample.value);
             continue;
         }
         let current = sample.state();
-        for state in family.states {
+        for state in sample.family.states {
             write_series(out, sample, Some(state), f64::from(u8::from(current == Some(state))));
         }
     }
@@ -259,7 +253,8 @@ mod tests {
 
     fn text(family: &Family, samples: &[Sample]) -> String {
         let mut out = String::new();
-        write_family(&mut out, family, samples.iter());
+        write_header(&mut out, family);
+        write_samples(&mut out, samples);
         out
     }
 

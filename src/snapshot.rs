@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::labels::Labels;
 use crate::metric::{Family, Gauge, Sample, Unit, gauge, write_samples};
 
 /// Why a look failed; the value of the `class` label.
@@ -88,6 +89,10 @@ impl CollectError {
     }
 }
 
+/// From so many samples on, facts keep the text that they are scraped as. With thousands of sources
+/// of a dozen facts each the texts would be a third of all memory, and gain milliseconds.
+const KEPT: usize = 100;
+
 /// Facts that were made together, grouped by family. What did not change is shared by one
 /// observation after the other.
 #[derive(Debug, Default)]
@@ -95,8 +100,8 @@ pub struct Facts {
     samples: Box<[Sample]>,
     /// Families in order of their names, with where their samples end.
     runs: Box<[(&'static Family, usize)]>,
-    /// As they are scraped, and where each family ends; made by the first scrape. In a large cluster
-    /// most facts are the same for hours, and writing them is half of what a scrape costs.
+    /// As they are scraped, and where each family ends; made by the first scrape if they are many. In
+    /// a large cluster most facts are the same for hours, and writing them is half of what a scrape costs.
     text: OnceLock<(String, Box<[usize]>)>,
 }
 
@@ -120,13 +125,16 @@ impl Facts {
         &self.samples[start..self.runs[at].1]
     }
 
-    /// The samples of one family as they are scraped.
-    pub fn text_of(&self, family: &str) -> &str {
-        let Ok(at) = self.runs.binary_search_by(|(own, _)| own.name.cmp(family)) else { return "" };
+    /// The samples of one family as they are scraped, where that text is kept.
+    pub fn text_of(&self, family: &str) -> Option<&str> {
+        if self.samples.len() < KEPT {
+            return None;
+        }
+        let Ok(at) = self.runs.binary_search_by(|(own, _)| own.name.cmp(family)) else { return Some("") };
         let (text, ends) = self.text.get_or_init(|| {
             let mut text = String::with_capacity(self.samples.len() * 128);
-            let ends = self.families().map(|(family, samples)| {
-                write_samples(&mut text, family, samples.iter());
+            let ends = self.families().map(|(_, samples)| {
+                write_samples(&mut text, samples);
                 text.len()
             });
             let ends = ends.collect();
@@ -134,7 +142,7 @@ impl Facts {
             (text, ends)
         });
         let start = if at == 0 { 0 } else { ends[at - 1] };
-        &text[start..ends[at]]
+        Some(&text[start..ends[at]])
     }
 
     /// Everything, in order of the families' names.
@@ -180,13 +188,13 @@ pub struct Source {
     pub name: String,
     /// Labels that every sample of this source carries; a check's filter is tried against them
     /// when there are no samples to try it against.
-    pub identity: Vec<(&'static str, String)>,
+    pub identity: Labels,
     /// Values that other labels of its samples can have, where the configuration limits them.
     pub covers: Vec<(&'static str, Vec<String>)>,
     /// Families this source fills when all is well, given its configuration.
     pub emits: Vec<&'static str>,
     /// Families that are switched off, with the key of the configuration that would switch them on.
-    pub off: Vec<(&'static str, &'static str)>,
+    pub off: Arc<[(&'static str, &'static str)]>,
     /// Time between looks.
     pub interval: Duration,
     /// How long facts outlive the last good look.
@@ -207,6 +215,19 @@ struct Slot {
     errors: BTreeMap<ErrorClass, u64>,
 }
 
+impl Slot {
+    /// Why nothing is known, for people.
+    fn unseen(&self) -> Arc<str> {
+        let source = format!("{} {}", self.source.collector, self.source.name);
+        let why = match (&self.failure, self.attempted) {
+            (Some(failure), _) => format!("{source} could not be seen: {failure}."),
+            (None, None) => format!("{source} has not been looked at yet."),
+            (None, Some(_)) => format!("{source} has not answered for longer than {}.", crate::config::Span(self.source.keep)),
+        };
+        why.into()
+    }
+}
+
 /// The latest state of one source, as readers see it.
 #[derive(Debug, Clone)]
 pub struct View {
@@ -214,8 +235,8 @@ pub struct View {
     pub source: Arc<Source>,
     /// Facts no older than `keep`; empty once they are.
     pub facts: Arc<[Arc<Facts>]>,
-    /// Whether `facts` may be judged.
-    pub fresh: bool,
+    /// Why `facts` may not be judged, for people; `None` when they may.
+    pub unseen: Option<Arc<str>>,
     /// Counts good looks, so that a reader can tell two looks apart.
     pub looks: u64,
     /// When the facts were seen.
@@ -264,10 +285,11 @@ impl Default for Store {
 
 impl Store {
     /// Announces a source, so that it has series from the first scrape on.
-    pub fn add(&self, source: Source) {
+    pub fn add(&self, source: Source) -> Arc<Source> {
         let key = (source.collector, source.name.clone());
+        let source = Arc::new(source);
         let slot = Slot {
-            source: Arc::new(source),
+            source: Arc::clone(&source),
             facts: Arc::default(),
             looks: 0,
             objects: 0,
@@ -280,6 +302,7 @@ impl Store {
         };
         self.slots().insert(key, slot);
         self.bump();
+        source
     }
 
     /// Forgets a source and its facts.
@@ -324,7 +347,7 @@ impl Store {
             View {
                 source: Arc::clone(&slot.source),
                 facts: Arc::clone(&slot.facts),
-                fresh,
+                unseen: (!fresh).then(|| slot.unseen()),
                 looks: slot.looks,
                 seen_at: slot.succeeded.map(|(_, at)| at),
                 attempted_at: slot.attempted,
@@ -386,6 +409,20 @@ static API_CALLS: Gauge<2> =
 static ERRORS: Gauge<3> =
     gauge("readiness_collector_errors_total", Unit::Number, &["collector", "source", "class"], "Failed looks of a source by class since the exporter started.");
 
+/// A value of a source, once it has one.
+type OfView = fn(&View) -> Option<f64>;
+
+/// Facts about looking, each with its value.
+static LOOKING: [(&Gauge<2>, OfView); 7] = [
+    (&UP, |view| Some(f64::from(u8::from(view.failure.is_none() && view.unseen.is_none())))),
+    (&LAST_ATTEMPT, |view| Some(view.attempted_at?.as_second() as f64)),
+    (&LAST_SUCCESS, |view| Some(view.seen_at?.as_second() as f64)),
+    (&KEEP, |view| Some(view.source.keep.as_secs_f64())),
+    (&DURATION, |view| view.attempted_at.map(|_| view.duration.as_secs_f64())),
+    (&OBJECTS, |view| view.seen_at.map(|_| view.objects as f64)),
+    (&API_CALLS, |view| Some(view.api_calls as f64)),
+];
+
 /// Families of the exporter's facts about its own looking.
 pub static FAMILIES: &[&Family] = &[&UP.0, &LAST_ATTEMPT.0, &LAST_SUCCESS.0, &KEEP.0, &DURATION.0, &OBJECTS.0, &API_CALLS.0, &ERRORS.0];
 
@@ -400,27 +437,14 @@ impl View {
         self.objects
     }
 
-    /// The exporter's facts about looking at this source.
-    pub fn self_samples(&self) -> Vec<Sample> {
+    /// One family of the exporter's facts about looking at this source.
+    pub fn looking(&self, family: &Family) -> Vec<Sample> {
         let labels = [self.source.collector, self.source.name.as_str()];
-        let up = self.failure.is_none() && self.fresh;
-        let mut samples = vec![
-            UP.sample(labels, f64::from(u8::from(up))),
-            KEEP.sample(labels, self.source.keep.as_secs_f64()),
-            API_CALLS.sample(labels, self.api_calls as f64),
-        ];
-        if let Some(at) = self.attempted_at {
-            samples.push(LAST_ATTEMPT.sample(labels, at.as_second() as f64));
-            samples.push(DURATION.sample(labels, self.duration.as_secs_f64()));
+        if family.name == ERRORS.0.name {
+            return self.errors.iter().map(|(class, count)| ERRORS.sample([labels[0], labels[1], class.as_str()], *count as f64)).collect();
         }
-        if let Some(at) = self.seen_at {
-            samples.push(LAST_SUCCESS.sample(labels, at.as_second() as f64));
-            samples.push(OBJECTS.sample(labels, self.objects as f64));
-        }
-        for (class, count) in &self.errors {
-            samples.push(ERRORS.sample([labels[0], labels[1], class.as_str()], *count as f64));
-        }
-        samples
+        let known = LOOKING.iter().find(|(gauge, _)| gauge.0.name == family.name);
+        known.and_then(|(gauge, value)| Some(gauge.sample(labels, value(self)?))).into_iter().collect()
     }
 }
 
@@ -434,10 +458,10 @@ pub(crate) mod tests {
         Source {
             collector,
             name: name.to_owned(),
-            identity: vec![("target", name.to_owned())],
+            identity: [("target", name)].into(),
             covers: Vec::new(),
             emits: vec!["t_fact"],
-            off: Vec::new(),
+            off: Arc::default(),
             interval: Duration::from_secs(10),
             keep: Duration::from_secs(30),
         }
@@ -457,10 +481,10 @@ pub(crate) mod tests {
         tokio::time::advance(Duration::from_secs(20)).await;
         store.report("http", "a", Duration::ZERO, Err(CollectError::new(ErrorClass::Timeout, "list nodes: no answer")));
         let view = &store.snapshot().views[0];
-        assert!(view.fresh && view.of("t_fact").count() == 1 && view.failure.is_some());
+        assert!(view.unseen.is_none() && view.of("t_fact").count() == 1 && view.failure.is_some());
         tokio::time::advance(Duration::from_secs(11)).await;
         let view = &store.snapshot().views[0];
-        assert!(!view.fresh && view.facts.is_empty());
+        assert!(view.unseen.is_some() && view.facts.is_empty());
     }
 
     #[test]
@@ -468,8 +492,8 @@ pub(crate) mod tests {
         let store = Store::default();
         store.add(source("http", "a"));
         let snapshot = store.snapshot();
-        let up = &snapshot.views[0].self_samples()[0];
-        assert_eq!((up.family.name, up.value), ("readiness_collector_up", 0.0));
+        let up = snapshot.views[0].looking(&UP.0);
+        assert_eq!(up.iter().map(|sample| sample.value).collect::<Vec<_>>(), [0.0]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! disagree where no example looks.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -12,6 +13,7 @@ use super::model::{Bound, Check, Condition, Kind, Severity};
 use crate::collectors;
 use crate::config::Span;
 use crate::event::Occurrence;
+use crate::labels::Labels;
 use crate::metric::{Family, Unit};
 use crate::snapshot::{Observation, Snapshot, Source, Store};
 
@@ -194,10 +196,10 @@ pub fn scene(given: &[Given], family: &'static Family, now: Timestamp) -> Snapsh
     let source = Source {
         collector: collectors::owner(family.name),
         name: "example".to_owned(),
-        identity: Vec::new(),
+        identity: Labels::default(),
         covers: Vec::new(),
         emits: vec![family.name],
-        off: Vec::new(),
+        off: Arc::default(),
         interval: std::time::Duration::from_mins(1),
         keep: std::time::Duration::from_mins(3),
     };

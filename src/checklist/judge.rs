@@ -4,16 +4,17 @@
 //! check has a line that says so, and that line is unknown.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::evidence::{text_value, threshold};
-use super::labels::Labels;
 use super::memory::{Memory, subject};
 use super::model::{Bound, Check, Checklist, Condition, Guard, Horizon, Kind, Severity};
 use crate::collectors::{self, attestations};
 use crate::event::Occurrence;
+use crate::labels::Labels;
 use crate::metric::{Coverage, Family, Sample, Unit};
 use crate::snapshot::{Snapshot, View};
 
@@ -117,8 +118,8 @@ pub struct Line {
     pub state: CheckState,
     /// How loud, when red.
     pub severity: Severity,
-    /// The sentence.
-    pub evidence: String,
+    /// The sentence. Shared, because a source that was not seen is one for many checks.
+    pub evidence: Arc<str>,
     /// Where.
     pub labels: Labels,
     /// When the fact was seen.
@@ -289,6 +290,7 @@ pub fn judge_check(check: &Check, context: &Context<'_>) -> CheckVerdict {
         Ok(lines) => {
             verdict.more_good = lines.more_good();
             verdict.lines = lines.shown;
+            verdict.lines.shrink_to_fit();
             for line in &mut verdict.lines {
                 waive(&check.name, line, context);
             }
@@ -321,8 +323,16 @@ impl CheckVerdict {
 }
 
 impl Line {
-    fn unknown(evidence: String) -> Self {
-        Self { state: CheckState::Unknown, severity: Severity::Warning, evidence, labels: Labels::default(), seen_at: None, since: None, look: 0 }
+    fn unknown(evidence: impl Into<Arc<str>>) -> Self {
+        Self {
+            state: CheckState::Unknown,
+            severity: Severity::Warning,
+            evidence: evidence.into(),
+            labels: Labels::default(),
+            seen_at: None,
+            since: None,
+            look: 0,
+        }
     }
 }
 
@@ -335,7 +345,7 @@ fn waive(check: &str, line: &mut Line, context: &Context<'_>) {
     });
     if let Some(waiver) = found {
         line.state = CheckState::Waived;
-        line.evidence = format!("{} Waived until {}: {}", line.evidence, waiver.until, waiver.reason);
+        line.evidence = format!("{} Waived until {}: {}", line.evidence, waiver.until, waiver.reason).into();
     }
 }
 
@@ -374,8 +384,8 @@ fn attested(check: &Check, context: &Context<'_>) -> Result<Vec<Line>, Whole> {
     let Some(view) = sources.first() else {
         return Err((CheckState::Unknown, "nobody can confirm this yet; set attestations.file".to_owned()));
     };
-    if !view.fresh {
-        return Err((CheckState::Unknown, unseen(view)));
+    if let Some(why) = &view.unseen {
+        return Err((CheckState::Unknown, why.to_string()));
     }
     let find = |sample: &&Sample| sample.label("attestation") == Some(&check.name);
     let Some(sample) = view.of(attestations::EXPIRY.0.name).find(find) else {
@@ -385,20 +395,10 @@ fn attested(check: &Check, context: &Context<'_>) -> Result<Vec<Line>, Whole> {
     let valid = sample.value > context.now.as_second() as f64;
     Ok(vec![Line {
         state: if valid { CheckState::Pass } else { CheckState::Unknown },
-        evidence: if valid { format!("{said}.") } else { format!("{said}, which is no longer valid.") },
         seen_at: view.seen_at,
         look: view.looks,
-        ..Line::unknown(String::new())
+        ..Line::unknown(if valid { format!("{said}.") } else { format!("{said}, which is no longer valid.") })
     }])
-}
-
-fn unseen(view: &View) -> String {
-    let source = format!("{} {}", view.source.collector, view.source.name);
-    match (&view.failure, view.attempted_at) {
-        (Some(failure), _) => format!("{source} could not be seen: {failure}."),
-        (None, None) => format!("{source} has not been looked at yet."),
-        (None, Some(_)) => format!("{source} has not answered for longer than {}.", crate::config::Span(view.source.keep)),
-    }
 }
 
 /// What a rule came to.
@@ -441,7 +441,7 @@ impl Rule<'_> {
         }
         if lines.shown.is_empty() {
             let views = context.snapshot.views.iter().filter(|view| view.source.collector == owner);
-            let off = views.flat_map(|view| &view.source.off).find(|(family, _)| *family == self.family.name);
+            let off = views.flat_map(|view| view.source.off.iter()).find(|(family, _)| *family == self.family.name);
             if let Some((_, key)) = off {
                 return Err((CheckState::NotApplicable, format!("collectors.{owner}.{key} is not configured")));
             }
@@ -459,17 +459,15 @@ impl Rule<'_> {
     /// Whether this source should show something that the check is about.
     fn concerns(&self, view: &View) -> bool {
         let emits = view.source.emits.contains(&self.family.name);
-        let identity_fits =
-            self.filter.iter().all(|(name, value)| view.source.identity.iter().find(|(label, _)| label == name).is_none_or(|(_, own)| own == value));
+        let identity_fits = self.filter.iter().all(|(name, value)| view.source.identity.get(name).is_none_or(|own| own == value));
         let covered = view.source.covers.iter().all(|(label, values)| self.filter.get(*label).is_none_or(|wanted| values.contains(wanted)));
         emits && identity_fits && covered
     }
 
     fn judge_view(&self, view: &View, context: &Context<'_>, lines: &mut Lines) {
-        let place = || view.source.identity.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let about_all = |line: Line| Line { labels: place(), seen_at: view.seen_at, look: view.looks, ..line };
-        if !view.fresh {
-            lines.shown.push(about_all(Line::unknown(unseen(view))));
+        let about_all = |line: Line| Line { labels: view.source.identity.clone(), seen_at: view.seen_at, look: view.looks, ..line };
+        if let Some(why) = &view.unseen {
+            lines.shown.push(about_all(Line::unknown(Arc::clone(why))));
             return;
         }
         let mut judged = false;
@@ -498,7 +496,7 @@ impl Rule<'_> {
         if !judged && coverage.quiet && all_seen {
             let name = &view.source.name;
             lines.good += 1;
-            lines.shown.push(about_all(Line { state: CheckState::Pass, evidence: format!("{name}: none."), ..Line::unknown(String::new()) }));
+            lines.shown.push(about_all(Line { state: CheckState::Pass, ..Line::unknown(format!("{name}: none.")) }));
         } else if !judged && unseen.as_ref().is_none_or(Vec::is_empty) {
             // Objects that were seen and do not bear the fact say no more than none at all.
             lines.shown.push(about_all(Line::unknown(what())));
@@ -572,12 +570,12 @@ impl Rule<'_> {
         if let Some(detail) = &sample.detail {
             evidence = format!("{evidence} Seen: {}.", detail.trim_end_matches('.'));
         }
-        Line { state, severity, evidence, labels: labels_of(sample), ..Line::unknown(String::new()) }
+        Line { state, severity, labels: labels_of(sample), ..Line::unknown(evidence) }
     }
 }
 
 fn labels_of(sample: &Sample) -> Labels {
-    sample.label_pairs().collect()
+    sample.family.labels.iter().copied().zip(sample.labels.iter().cloned()).collect()
 }
 
 fn place(sample: &Sample) -> String {

@@ -87,6 +87,6 @@ impl Memory {
         entry.seen = true;
         line.state = CheckState::Fail;
         line.since = Some(entry.since);
-        line.evidence = format!("{} Good again; one more good look turns it green.", line.evidence);
+        line.evidence = format!("{} Good again; one more good look turns it green.", line.evidence).into();
     }
 }

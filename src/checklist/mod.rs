@@ -6,7 +6,6 @@
 mod evidence;
 mod example;
 mod judge;
-mod labels;
 mod memory;
 mod model;
 mod parse;
@@ -16,7 +15,6 @@ use std::path::Path;
 pub use evidence::{Template, humanize_duration, text_value, threshold};
 pub use example::{Example, Given, Outcome, scene};
 pub use judge::{CheckState, CheckVerdict, Context, Decision, Judgement, Line, SectionVerdict, Waiver, judge, judge_check as judge_one};
-pub use labels::Labels;
 pub use memory::Memory;
 pub use model::{Band, Bound, Check, Checklist, Condition, Guard, Horizon, Kind, Override, Section, Severity};
 pub use parse::parse;

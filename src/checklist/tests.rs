@@ -1,6 +1,7 @@
 //! Tests over the shipped checklists as lists, and of the judge.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::*;
 use crate::snapshot::Snapshot;
@@ -151,14 +152,14 @@ async fn a_stopped_collector_is_unknown_and_says_which() {
     store.add(Source {
         collector: "http",
         name: "london".into(),
-        identity: vec![("target", "london".into()), ("kind", "healthz".into())],
+        identity: [("target", "london"), ("kind", "healthz")].into(),
         covers: Vec::new(),
         emits: vec!["readiness_http_success"],
-        off: Vec::new(),
+        off: Arc::default(),
         interval: Duration::from_secs(10),
         keep: Duration::from_secs(30),
     });
-    assert_eq!(verdict_of(&store.snapshot(), "EndpointUnhealthy").lines[0].evidence, "http london has not been looked at yet.");
+    assert_eq!(verdict_of(&store.snapshot(), "EndpointUnhealthy").lines[0].evidence.as_ref(), "http london has not been looked at yet.");
     let family = crate::collectors::family("readiness_http_success").unwrap();
     let sample = crate::metric::Sample { family, labels: ["london", "healthz", "ipv4", "10.0.0.1"].map(Into::into).into(), value: 1.0, detail: None };
     store.report("http", "london", Duration::ZERO, Ok(Observation::new(vec![sample], 1, 1)));
@@ -166,7 +167,7 @@ async fn a_stopped_collector_is_unknown_and_says_which() {
     tokio::time::advance(Duration::from_secs(31)).await;
     let verdict = verdict_of(&store.snapshot(), "EndpointUnhealthy");
     assert_eq!(verdict.state, CheckState::Unknown);
-    assert_eq!(verdict.lines[0].evidence, "http london has not answered for longer than 30s.");
+    assert_eq!(verdict.lines[0].evidence.as_ref(), "http london has not answered for longer than 30s.");
 }
 
 fn red(checklist: &Checklist, value: f64, look: u64, memory: &mut Memory) -> CheckState {
@@ -276,11 +277,11 @@ fn in_a_crowd_good_lines_are_counted_and_a_red_one_is_remembered() {
 fn what_is_switched_off_is_not_applicable_and_says_by_which_key() {
     let family = crate::collectors::family("readiness_nodepool_limit").unwrap();
     let mut snapshot = scene(&[], family, now());
-    let source = std::sync::Arc::make_mut(&mut snapshot.views[0].source);
+    let source = Arc::make_mut(&mut snapshot.views[0].source);
     source.emits.clear();
     assert_eq!(verdict_of(&snapshot, "NodePoolNearLimit").state, CheckState::Unknown, "nothing says that it is off");
-    let source = std::sync::Arc::make_mut(&mut snapshot.views[0].source);
-    source.off = vec![("readiness_nodepool_used_ratio", "karpenter")];
+    let source = Arc::make_mut(&mut snapshot.views[0].source);
+    source.off = [("readiness_nodepool_used_ratio", "karpenter")].into();
     let verdict = verdict_of(&snapshot, "NodePoolNearLimit");
     assert_eq!((verdict.state, verdict.note.as_deref()), (CheckState::NotApplicable, Some("collectors.kubernetes.karpenter is not configured")));
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -13,6 +14,7 @@ use serde::Deserialize;
 
 use crate::config::{AttestationsConfig, Span};
 use crate::driver::{Form, Poll, Task};
+use crate::labels::Labels;
 use crate::metric::{Family, Gauge, Sample, Unit, gauge};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
 
@@ -50,10 +52,10 @@ pub fn task(config: &AttestationsConfig) -> Task {
         source: Source {
             collector: NAME,
             name: "file".to_owned(),
-            identity: Vec::new(),
+            identity: Labels::default(),
             covers: Vec::new(),
             emits: vec![SAID.0.name, EXPIRY.0.name],
-            off: Vec::new(),
+            off: Arc::default(),
             interval: config.interval.0,
             keep: config.interval.0 * 3,
         },

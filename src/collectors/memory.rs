@@ -7,6 +7,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use crate::driver::{Form, Poll, Task};
+use crate::labels::Labels;
 use crate::metric::{Family, StateSet, state_set};
 use crate::snapshot::{CollectError, Observation, Snapshot, Source};
 use crate::state::State;
@@ -33,10 +34,10 @@ pub fn task(state: &Arc<State>) -> Option<Task> {
         source: Source {
             collector: NAME,
             name: "state-file".to_owned(),
-            identity: Vec::new(),
+            identity: Labels::default(),
             covers: Vec::new(),
             emits: vec![FILE.0.name],
-            off: Vec::new(),
+            off: Arc::default(),
             interval: INTERVAL,
             keep: INTERVAL * 3,
         },

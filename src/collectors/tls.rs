@@ -147,10 +147,10 @@ fn task(config: &Config, target: &Target, roots: &Arc<RootCertStore>, lookup: &L
         source: Source {
             collector: NAME,
             name: target.name.clone(),
-            identity: vec![("target", target.name.clone())],
+            identity: [("target", target.name.as_str())].into(),
             covers: Vec::new(),
             emits: FAMILIES.iter().map(|family| family.name).collect(),
-            off: Vec::new(),
+            off: Arc::default(),
             interval: config.interval.0,
             keep: config.interval.0 * 3,
         },

@@ -77,7 +77,7 @@ impl Bench {
     }
 
     fn fresh(&self, name: &str) -> bool {
-        self.store.snapshot().views.iter().find(|view| view.source.name == name).unwrap().fresh
+        self.store.snapshot().views.iter().find(|view| view.source.name == name).unwrap().unseen.is_none()
     }
 }
 

@@ -116,7 +116,7 @@ fn shown(check: &CheckVerdict) -> (Vec<String>, usize) {
     let told = bad
         .into_iter()
         .take(BAD_LINES)
-        .map(|line| line.since.map_or_else(|| line.evidence.clone(), |since| format!("{} Since {}.", line.evidence, minute(since))));
+        .map(|line| line.since.map_or_else(|| line.evidence.to_string(), |since| format!("{} Since {}.", line.evidence, minute(since))));
     let told = told.chain((more > 0).then(|| format!("And {more} more.")));
     (told.collect(), check.lines.iter().filter(|line| line.state == CheckState::Pass).count() + check.more_good)
 }

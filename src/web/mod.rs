@@ -5,6 +5,7 @@
 
 mod access;
 mod page;
+mod scrape;
 mod server;
 
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
@@ -23,6 +24,7 @@ pub use access::Access;
 pub use server::{Door, Listener, serve};
 
 use crate::app::App;
+use crate::exposition::Exposition;
 use crate::report;
 use access::Entry;
 
@@ -43,25 +45,34 @@ pub fn runbooks() -> impl Iterator<Item = &'static str> {
     RUNBOOKS.files().filter_map(|file| file.path().file_stem()?.to_str())
 }
 
+/// What an answer says.
+enum Content {
+    Text(String),
+    Scrape(Box<Exposition>),
+}
+
 struct Answer {
     route: &'static str,
     status: StatusCode,
     kind: &'static str,
-    body: String,
+    content: Content,
 }
+
+/// The body of a response: sent as a whole, or made while it is sent.
+pub(crate) type Body = Either<Full<Bytes>, scrape::Body>;
 
 impl Answer {
     fn ok(route: &'static str, kind: &'static str, body: String) -> Self {
-        Self { route, status: StatusCode::OK, kind, body }
+        Self { route, status: StatusCode::OK, kind, content: Content::Text(body) }
     }
 
     fn plain(route: &'static str, status: StatusCode, body: &str) -> Self {
-        Self { route, status, kind: TEXT, body: format!("{body}\n") }
+        Self { route, status, kind: TEXT, content: Content::Text(format!("{body}\n")) }
     }
 }
 
 /// Answers one request at a door.
-pub(crate) async fn handle<B>(app: Arc<App>, door: &Door, request: Request<B>) -> Response<Full<Bytes>> {
+pub(crate) async fn handle<B>(app: Arc<App>, door: &Door, request: Request<B>) -> Response<Body> {
     let (head, _) = request.into_parts();
     let access = match door {
         Door::Open => None,
@@ -84,7 +95,7 @@ pub(crate) async fn handle<B>(app: Arc<App>, door: &Door, request: Request<B>) -
 }
 
 /// Nothing but what a kubelet asks: without TLS and without a password, and nothing to read.
-fn probe(app: &App, head: &Parts) -> Response<Full<Bytes>> {
+fn probe(app: &App, head: &Parts) -> Response<Body> {
     let get = head.method == Method::GET || head.method == Method::HEAD;
     let answer = match head.uri.path() {
         path @ ("/-/healthy" | "/-/ready") if get => read(app, path, &head.headers),
@@ -93,7 +104,7 @@ fn probe(app: &App, head: &Parts) -> Response<Full<Bytes>> {
     respond(answer, &head.headers, head.method == Method::HEAD)
 }
 
-fn refuse(app: &App, head: &Parts, status: StatusCode, why: &str) -> Response<Full<Bytes>> {
+fn refuse(app: &App, head: &Parts, status: StatusCode, why: &str) -> Response<Body> {
     app.telemetry.requests.with_label_values(&["refused", status.as_str()]).inc();
     let mut response = respond(Answer::plain("refused", status, why), &head.headers, head.method == Method::HEAD);
     if status == StatusCode::UNAUTHORIZED {
@@ -102,7 +113,7 @@ fn refuse(app: &App, head: &Parts, status: StatusCode, why: &str) -> Response<Fu
     response
 }
 
-async fn admitted(app: Arc<App>, head: &Parts) -> Response<Full<Bytes>> {
+async fn admitted(app: Arc<App>, head: &Parts) -> Response<Body> {
     let get = head.method == Method::GET || head.method == Method::HEAD;
     let answer = match head.uri.path() {
         "/-/reload" if head.method == Method::POST => reload(&app).await,
@@ -124,7 +135,7 @@ async fn reload(app: &App) -> Answer {
 fn read(app: &App, path: &str, headers: &HeaderMap) -> Answer {
     match path {
         "/" => Answer::ok("/", HTML, status(app)),
-        "/metrics" => Answer::ok("/metrics", EXPOSITION, app.exposition()),
+        "/metrics" => Answer { route: "/metrics", status: StatusCode::OK, kind: EXPOSITION, content: Content::Scrape(Box::new(app.exposition())) },
         "/-/healthy" => Answer::plain("/-/healthy", StatusCode::OK, "healthy"),
         "/-/ready" if app.ready() => Answer::plain("/-/ready", StatusCode::OK, "ready"),
         "/-/ready" => Answer::plain("/-/ready", StatusCode::SERVICE_UNAVAILABLE, "not every source has been looked at yet"),
@@ -166,16 +177,26 @@ fn report_as(app: &App, extension: &str) -> Answer {
     Answer::ok("/report", kind, body)
 }
 
-fn respond(answer: Answer, headers: &HeaderMap, head_only: bool) -> Response<Full<Bytes>> {
-    let accepts = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    let gzip = answer.body.len() > 1024 && accepts.flat_map(|value| value.split(',')).any(accepts_gzip);
-    let body = if gzip { compress(answer.body.as_bytes()) } else { Bytes::from(answer.body) };
-    let length = body.len();
-    let mut response = Response::new(Full::new(if head_only { Bytes::new() } else { body }));
+fn respond(answer: Answer, headers: &HeaderMap, head_only: bool) -> Response<Body> {
+    let mut accepts = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let (gzip, length, body) = match answer.content {
+        Content::Scrape(scrape) => {
+            let gzip = accepts.any(accepts_gzip);
+            (gzip, None, Either::Right(scrape::body(*scrape, gzip)))
+        }
+        Content::Text(text) => {
+            let gzip = text.len() > 1024 && accepts.any(accepts_gzip);
+            let body = if gzip { compress(text.as_bytes()) } else { Bytes::from(text) };
+            (gzip, Some(body.len()), Either::Left(Full::new(body)))
+        }
+    };
+    let mut response = Response::new(if head_only { Either::Left(Full::default()) } else { body });
     *response.status_mut() = answer.status;
     let fields = response.headers_mut();
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.kind));
-    fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    if let Some(length) = length {
+        fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     fields.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     fields.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"));
@@ -192,8 +213,8 @@ fn accepts_gzip(coding: &str) -> bool {
     named && !parts.any(|parameter| matches!(parameter, "q=0" | "q=0.0"))
 }
 
-/// The fastest level: a scrape is read once, over a short way.
-pub fn compress(body: &[u8]) -> Bytes {
+/// The fastest level: an answer is read once, over a short way.
+fn compress(body: &[u8]) -> Bytes {
     use std::io::Write as _;
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 8), Compression::fast());
     // Writing to a Vec cannot fail.

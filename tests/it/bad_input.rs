@@ -44,7 +44,7 @@ async fn http_targets_that_misbehave() {
     targets += &format!("      - {{ name: refused, url: 'http://{refused}/' }}\n      - {{ name: no-tls, url: 'https://{}/' }}\n", servers[4].address);
     targets += "      - { name: nowhere, url: 'http://does-not-exist.invalid/' }\n";
     let app = look(&format!("collectors:\n  http:\n    interval: 5s\n    timeout: 2s\n    targets:\n{targets}")).await;
-    let text = app.exposition();
+    let text = app.exposition().text();
     let expected = MISBEHAVIOURS.iter().map(|(_, name, outcome)| (*name, *outcome)).chain([("refused", "refused"), ("no-tls", "tls"), ("nowhere", "dns")]);
     for (name, outcome) in expected {
         let target = format!("target=\"{name}\"");
@@ -70,7 +70,7 @@ async fn tls_targets_that_misbehave() {
         servers.push(server);
     }
     let app = look(&format!("collectors:\n  tls:\n    interval: 5s\n    timeout: 1s\n    targets:\n{targets}")).await;
-    let text = app.exposition();
+    let text = app.exposition().text();
     assert_eq!(series(&text, &["readiness_tls_handshake_success{", "} 0"]).len(), 4, "{text}");
     assert_eq!(series(&text, &["readiness_tls_leaf_not_after"]).len(), 0, "what was not presented has no expiry");
 }
@@ -93,7 +93,7 @@ async fn resolvers_that_misbehave() {
         "collectors:\n  dns:\n    interval: 10s\n    timeout: 1s\n    system_resolver: false\n    resolvers: [{{ name: silent, address: '{silent_at}' }}, {{ name: liar, address: '{liar_at}' }}]\n    names: [{{ name: a.lab.test, expect: {{ addresses: [127.0.0.1] }} }}]\n"
     );
     let app = look(&configuration).await;
-    let text = app.exposition();
+    let text = app.exposition().text();
     assert_eq!(series(&text, &["readiness_dns_success{", "} 0"]).len(), 2, "{text}");
     for resolver in ["silent", "liar"] {
         let states = series(&text, &["readiness_dns_target_state{", &format!("resolver=\"{resolver}\""), "} 1"]);

@@ -50,7 +50,7 @@ async fn a_missing_permission_is_a_fact_that_names_it() {
         judgement.decision == Decision::Undecided && names(judgement, &[CheckState::Unknown]) == ["ResourceQuotaNearlyUsed"]
     })
     .await;
-    assert!(app.exposition().contains("readiness_permission_missing{cluster=\"us-west-2\",verb=\"list and watch\",resource=\"resourcequotas\"} 1\n"));
+    assert!(app.exposition().text().contains("readiness_permission_missing{cluster=\"us-west-2\",verb=\"list and watch\",resource=\"resourcequotas\"} 1\n"));
     let report = readiness_exporter::report::text(&[judgement], false);
     assert!(report.contains("us-west-2 / resource-quotas / ResourceQuota: list resourcequotas: status 403 (Forbidden)."), "{report}");
 }

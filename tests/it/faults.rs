@@ -173,10 +173,10 @@ async fn a_cluster_of_many_pages() {
     let app = estate.exporter();
     until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
     let matched = |count: &str| format!("readiness_selector_matched_objects{{cluster=\"us-west-2\",selector=\"nodes\",kind=\"Node\"}} {count}\n");
-    assert!(app.exposition().contains(&matched("1234")));
+    assert!(app.exposition().text().contains(&matched("1234")));
     estate.lab.estate().grow(1_100);
     let limit = tokio::time::Instant::now() + crate::common::PATIENCE;
-    while !app.exposition().contains(&matched("1100")) {
+    while !app.exposition().text().contains(&matched("1100")) {
         assert!(tokio::time::Instant::now() < limit, "134 nodes are gone");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }

@@ -90,7 +90,7 @@ async fn an_upstream_tag_that_moves_changes_nothing_once_a_digest_is_chosen() {
     estate.lab.estate().set("registry-tag-moved-back", true);
     let limit = tokio::time::Instant::now() + crate::common::PATIENCE;
     let moved = "readiness_image_match_state{group=\"coder\",hop=\"upstream\",subject=\"upstream\",state=\"none\"} 1";
-    while !app.exposition().contains(moved) {
+    while !app.exposition().text().contains(moved) {
         assert!(tokio::time::Instant::now() < limit, "the move of upstream is told");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
@@ -118,7 +118,7 @@ async fn credentials_can_be_those_of_a_pull_secret() {
     until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
     estate.lab.estate().set("pull-secret-wrong-password", true);
     until(&app, "ImageMissing", |judgement| names(judgement, &[CheckState::Fail]).contains(&"ImageMissing".to_owned())).await;
-    assert!(!app.exposition().contains("lab-canary"));
+    assert!(!app.exposition().text().contains("lab-canary"));
     estate.lab.estate().set("pull-secret-wrong-password", false);
     until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
     app.shutdown(std::time::Duration::from_secs(1)).await;

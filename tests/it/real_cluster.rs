@@ -142,8 +142,8 @@ impl ApiServer {
 /// Waits for a line of the exposition.
 async fn until(app: &App, line: &str) {
     let limit = tokio::time::Instant::now() + PATIENCE;
-    while !app.exposition().contains(line) {
-        let own: Vec<String> = app.exposition().lines().filter(|own| own.contains(line.split('{').next().unwrap_or(line))).map(str::to_owned).collect();
+    while !app.exposition().text().contains(line) {
+        let own: Vec<String> = app.exposition().text().lines().filter(|own| own.contains(line.split('{').next().unwrap_or(line))).map(str::to_owned).collect();
         assert!(tokio::time::Instant::now() < limit, "never {line}; there is\n{}", own.join("\n"));
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

@@ -102,7 +102,7 @@ async fn the_scrape_is_what_is_declared() {
     let estate = crate::common::Estate::start().await;
     let app = estate.exporter();
     app.until_ready(crate::common::PATIENCE, |_, _| {}).await;
-    let text = app.exposition();
+    let text = app.exposition().text();
     let mut child =
         Command::new("promtool").args(["check", "metrics"]).stdin(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();

@@ -133,7 +133,7 @@ async fn a_bad_file_keeps_the_running_configuration_and_shows() {
     let answer = reload().await.unwrap();
     assert_eq!(answer.status(), 400);
     assert!(answer.text().await.unwrap().contains("colectors: unknown key"));
-    let metrics = app.exposition();
+    let metrics = app.exposition().text();
     assert!(metrics.contains("\nreadiness_config_last_reload_successful 0\n"), "{metrics}");
     assert!(metrics.contains("readiness_http_success{target=\"london\""), "the old targets are still watched");
     assert_eq!(app.judgements()[0].decision, Decision::Go);
@@ -143,7 +143,7 @@ async fn a_bad_file_keeps_the_running_configuration_and_shows() {
     let looks_before = looks(&app, "oregon");
     std::fs::write(&file, without_london).unwrap();
     assert_eq!(reload().await.unwrap().status(), 200);
-    let metrics = app.exposition();
+    let metrics = app.exposition().text();
     assert!(metrics.contains("\nreadiness_config_last_reload_successful 1\n"));
     assert!(!metrics.contains("collector=\"http\",source=\"london\""), "a target that is gone leaves no series");
     assert!(looks(&app, "oregon") >= looks_before, "what did not change keeps its facts");

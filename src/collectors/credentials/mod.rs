@@ -129,6 +129,7 @@ pub fn tasks(config: &Config, clusters: &[ClusterConfig], compared: &BTreeSet<&s
     let slots = Arc::new(Semaphore::new(CONCURRENCY));
     // One connection for all Secrets of a cluster.
     let links: BTreeMap<&str, Link> = clusters.iter().map(|cluster| (cluster.name.as_str(), Link::new(cluster.clone(), config.timeout.0))).collect();
+    let off: Arc<[_]> = off(config).into();
     let task = |credential: &Credential| {
         let cluster = credential.from.secret.as_ref().and_then(|secret| clusters.iter().find(|cluster| cluster.name == secret.cluster));
         let link = cluster.and_then(|cluster| links.get(cluster.name.as_str()).cloned());
@@ -140,12 +141,12 @@ pub fn tasks(config: &Config, clusters: &[ClusterConfig], compared: &BTreeSet<&s
             slots: Arc::clone(&slots),
             timeout: config.timeout.0,
         };
-        task(config, cluster, looker)
+        task(config, cluster, Arc::clone(&off), looker)
     };
     Ok(config.credentials.iter().map(task).collect())
 }
 
-fn task(config: &Config, cluster: Option<&ClusterConfig>, looker: Looker) -> Task {
+fn task(config: &Config, cluster: Option<&ClusterConfig>, off: Arc<[(&'static str, &'static str)]>, looker: Looker) -> Task {
     let credential = &looker.credential;
     let absent = [
         (!is_dated(credential), CHANGED.0.name),
@@ -160,10 +161,10 @@ fn task(config: &Config, cluster: Option<&ClusterConfig>, looker: Looker) -> Tas
         source: Source {
             collector: NAME,
             name: credential.name.clone(),
-            identity: vec![("credential", credential.name.clone()), ("kind", credential.kind.as_str().to_owned())],
+            identity: [("credential", credential.name.as_str()), ("kind", credential.kind.as_str())].into(),
             covers: Vec::new(),
             emits,
-            off: off(config),
+            off,
             interval,
             keep: interval * 3,
         },

@@ -9,6 +9,7 @@ mod config;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -130,10 +131,10 @@ fn task(config: &Config, name: &Name, resolvers: &[(String, TokioResolver)], pro
         source: Source {
             collector: NAME,
             name: name.name.clone(),
-            identity: vec![("target", name.name.clone())],
+            identity: [("target", name.name.as_str())].into(),
             covers: Vec::new(),
             emits,
-            off: Vec::new(),
+            off: Arc::default(),
             interval: config.interval.0,
             keep: config.interval.0 * 3,
         },

@@ -103,10 +103,10 @@ fn task(config: &Config, target: &Target, tls: &Arc<rustls::ClientConfig>, looku
         source: Source {
             collector: NAME,
             name: target.name.clone(),
-            identity: vec![("target", target.name.clone()), ("kind", target.kind.clone())],
+            identity: [("target", target.name.as_str()), ("kind", &target.kind)].into(),
             covers: Vec::new(),
             emits,
-            off: Vec::new(),
+            off: Arc::default(),
             interval,
             keep: interval * 3,
         },

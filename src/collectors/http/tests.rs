@@ -33,9 +33,9 @@ async fn look(target: &str) -> Vec<String> {
     let seen = poll.look(&Snapshot::default()).await.unwrap();
     let mut text = String::new();
     for sample in seen.facts.iter().flat_map(|facts| facts.samples()) {
-        crate::metric::write_family(&mut text, sample.family, std::iter::once(sample));
+        crate::metric::write_samples(&mut text, std::slice::from_ref(sample));
     }
-    text.lines().filter(|line| !line.starts_with('#') && !line.contains("phase_duration")).map(str::to_owned).collect()
+    text.lines().filter(|line| !line.contains("phase_duration")).map(str::to_owned).collect()
 }
 
 fn has(lines: &[String], wanted: &str) -> bool {

@@ -103,10 +103,10 @@ fn cluster_tasks(whole: &Config, settings: &ClusterConfig, schedules: &[Schedule
         source: Source {
             collector: NAME,
             name: format!("{name}{suffix}"),
-            identity: vec![("cluster", name.clone())],
+            identity: [("cluster", name.as_str())].into(),
             covers: vec![("selector", cluster.selectors())],
             emits,
-            off: off(whole),
+            off: off(whole).into(),
             interval: interval.0,
             keep: interval.0 * 3,
         },

@@ -45,7 +45,7 @@ pub(super) fn seen_everywhere(all: &Snapshot, family: &str, selector: &str, stat
     for view in all.views.iter().filter(watches) {
         any = true;
         let found = || view.of(STATES).filter(|state| state.label("selector") == Some(selector));
-        if !view.fresh || found().next().is_none() {
+        if view.unseen.is_some() || found().next().is_none() {
             return Err(format!("{} is not known", view.source.name));
         }
         if let Some(state) = found().find(|state| !states.contains(&state.state().unwrap_or_default())) {

@@ -170,7 +170,7 @@ impl Workspaces {
 pub(in crate::collectors) fn images(seen: &Snapshot) -> Result<BTreeSet<String>, String> {
     for view in seen.views.iter().filter(|view| view.source.emits.contains(&IMAGES.0.name)) {
         let pods = view.of(STATES).find(|state| state.label("kind") == Some("Pod"));
-        if !view.fresh || !pods.is_some_and(|state| matches!(state.state(), Some("matched" | "empty"))) {
+        if view.unseen.is_some() || !pods.is_some_and(|state| matches!(state.state(), Some("matched" | "empty"))) {
             return Err(format!("the pods of {} are not known", view.source.name));
         }
     }

@@ -28,6 +28,7 @@ pub(in crate::collectors) use reference::Running;
 
 use super::kubernetes::{self, ClusterConfig, Link, Permission};
 use crate::driver::{Form, Poll, Task};
+use crate::labels::Labels;
 use crate::metric::Family;
 use crate::snapshot::Source;
 use reference::Reference;
@@ -43,7 +44,7 @@ pub static FAMILIES: &[&[&Family]] = &[hosts::FAMILIES, groups::FAMILIES, pull_s
 /// names cannot be used.
 pub fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters: &[ClusterConfig]) -> Result<Vec<Task>, String> {
     let registries = Arc::new(Registries::new(config, clusters)?);
-    let maker = Maker { config, off: off(config), fingerprint: format!("{config:?} {kubernetes:?} {clusters:?}") };
+    let maker = Maker { config, off: off(config).into(), fingerprint: format!("{config:?} {kubernetes:?} {clusters:?}") };
     let mut tasks = Vec::new();
     for (host, images) in images_by_host(config)? {
         let mut emits = names(hosts::HOST_FAMILIES);
@@ -54,7 +55,7 @@ pub fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters:
             }
         }
         let asked = hosts::Host::new(registries.at(&host)?, images, config.concurrency);
-        tasks.push(maker.task(host.clone(), vec![("registry", host)], emits, &[], Box::new(asked)));
+        tasks.push(maker.task(host.clone(), [("registry", host.as_str())].into(), emits, &[], Box::new(asked)));
     }
     for group in &config.groups {
         let running = clusters_of(group, kubernetes, clusters);
@@ -65,13 +66,13 @@ pub fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters:
         let looked = groups::ImageGroup::new(group, &registries, running)?;
         let hops = [("upstream", group.pin.is_some()), ("mirror", !group.mirrors.is_empty()), ("cluster", has_clusters)];
         let hops = hops.iter().filter(|(_, has)| *has).map(|(hop, _)| (*hop).to_owned()).collect();
-        let mut task = maker.task(format!("images {}", group.name), vec![("group", group.name.clone())], emits, &[kubernetes::NAME], Box::new(looked));
+        let mut task = maker.task(format!("images {}", group.name), [("group", group.name.as_str())].into(), emits, &[kubernetes::NAME], Box::new(looked));
         task.source.covers.push(("hop", hops));
         tasks.push(task);
     }
     if config.workspace_images {
         let images = hosts::WorkspaceImages::new(Arc::clone(&registries), config.concurrency);
-        tasks.push(maker.task("workspace images".to_owned(), Vec::new(), names(hosts::WORKSPACE_FAMILIES), &[kubernetes::NAME], Box::new(images)));
+        tasks.push(maker.task("workspace images".to_owned(), Labels::default(), names(hosts::WORKSPACE_FAMILIES), &[kubernetes::NAME], Box::new(images)));
     }
     for secret in &config.pull_secrets {
         let PullSecret { cluster, namespace, name, images } = secret;
@@ -81,7 +82,7 @@ pub fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters:
         if images.is_empty() {
             emits.retain(|name| !pull_secrets::IMAGE_FAMILIES.iter().any(|family| family.name == *name));
         }
-        let identity = vec![("cluster", cluster.clone()), ("namespace", namespace.clone()), ("name", name.clone())];
+        let identity = [("cluster", cluster.as_str()), ("namespace", namespace), ("name", name)].into();
         let puller = pull_secrets::Puller::new(secret.clone(), link, Arc::clone(&registries), config.platforms.clone(), config.timeout.0);
         tasks.push(maker.task(format!("pull secret {cluster}/{namespace}/{name}"), identity, emits, &[], Box::new(puller)));
     }
@@ -103,14 +104,14 @@ fn names(families: &[&'static Family]) -> Vec<&'static str> {
 /// Makes tasks that differ only in who is asked.
 struct Maker<'a> {
     config: &'a Config,
-    off: Vec<(&'static str, &'static str)>,
+    off: Arc<[(&'static str, &'static str)]>,
     fingerprint: String,
 }
 
 impl Maker<'_> {
-    fn task(&self, name: String, identity: Vec<(&'static str, String)>, emits: Vec<&'static str>, after: &'static [&'static str], poll: Box<dyn Poll>) -> Task {
+    fn task(&self, name: String, identity: Labels, emits: Vec<&'static str>, after: &'static [&'static str], poll: Box<dyn Poll>) -> Task {
         let interval = self.config.interval.0;
-        let source = Source { collector: NAME, name, identity, covers: Vec::new(), emits, off: self.off.clone(), interval, keep: interval * 3 };
+        let source = Source { collector: NAME, name, identity, covers: Vec::new(), emits, off: Arc::clone(&self.off), interval, keep: interval * 3 };
         // Each request has a deadline of its own; a round of a thousand tags has as many.
         let timeout = (interval * 2).max(Duration::from_secs(5));
         Task { source, fingerprint: self.fingerprint.clone(), timeout, after, form: Form::Poll(poll) }

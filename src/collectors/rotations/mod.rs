@@ -24,6 +24,7 @@ use super::{credentials, kubernetes, secrets_manager};
 use crate::config::Span;
 use crate::driver::{Form, Poll, Task};
 use crate::event::{self, Occurrence, Schedule};
+use crate::labels::Labels;
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::snapshot::{CollectError, Observation, Snapshot, Source};
 use crate::state::State;
@@ -78,10 +79,10 @@ pub fn tasks(config: &Config, schedules: &[Schedule], state: &Arc<State>) -> Vec
         source: Source {
             collector: NAME,
             name: name.to_owned(),
-            identity: Vec::new(),
+            identity: Labels::default(),
             covers: Vec::new(),
             emits: parts.iter().filter(|(on, _)| *on).map(|(_, family)| family.name).collect(),
-            off: off(config, schedules),
+            off: off(config, schedules).into(),
             interval: config.interval.0,
             keep: config.interval.0 * 3,
         },

@@ -5,6 +5,7 @@
 
 mod config;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::config::retry::RetryConfig;
@@ -72,10 +73,10 @@ pub fn tasks(config: &Config) -> Vec<Task> {
         source: Source {
             collector: NAME,
             name: secret.name.clone(),
-            identity: vec![("secret", secret.name.clone())],
+            identity: [("secret", secret.name.as_str())].into(),
             covers: Vec::new(),
             emits: FAMILIES.iter().map(|family| family.name).collect(),
-            off: Vec::new(),
+            off: Arc::default(),
             interval,
             keep: interval * 3,
         },

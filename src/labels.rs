@@ -1,11 +1,13 @@
-//! Where a line is about: label names and values, as small as can be, since a checklist over
-//! thousands of subjects has tens of thousands of lines while nothing was seen yet.
+//! What something is about: label names and values, shared by all who speak of it, since a checklist
+//! over thousands of subjects has tens of thousands of lines while nothing was seen yet.
+
+use std::sync::Arc;
 
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 /// Labels in the order of their names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Labels(Box<[(&'static str, Box<str>)]>);
+pub struct Labels(Arc<[(&'static str, Arc<str>)]>);
 
 impl Labels {
     /// The value of a label.
@@ -24,11 +26,17 @@ impl Labels {
     }
 }
 
-impl<V: Into<Box<str>>> FromIterator<(&'static str, V)> for Labels {
+impl<V: Into<Arc<str>>> FromIterator<(&'static str, V)> for Labels {
     fn from_iter<I: IntoIterator<Item = (&'static str, V)>>(labels: I) -> Self {
-        let mut labels: Vec<(&'static str, Box<str>)> = labels.into_iter().map(|(name, value)| (name, value.into())).collect();
+        let mut labels: Vec<(&'static str, Arc<str>)> = labels.into_iter().map(|(name, value)| (name, value.into())).collect();
         labels.sort_unstable_by_key(|(name, _)| *name);
         Self(labels.into())
+    }
+}
+
+impl<const N: usize> From<[(&'static str, &str); N]> for Labels {
+    fn from(labels: [(&'static str, &str); N]) -> Self {
+        labels.into_iter().collect()
     }
 }
 
