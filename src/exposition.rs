@@ -77,3 +77,74 @@ impl Exposition {
         String::from_utf8_lossy(&text).into_owned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::metric::{Gauge, Unit, gauge};
+    use crate::snapshot::tests::source;
+    use crate::snapshot::{CollectError, ErrorClass, Observation, Store};
+
+    static FEW: Gauge<1> = gauge("t_few", Unit::Number, &["target"], "Few.");
+    static MANY: Gauge<1> = gauge("t_many", Unit::Number, &["target"], "Many.");
+
+    /// Three sources: one with little to tell, one with more than a piece, and one that fails.
+    fn store() -> Store {
+        let store = Store::default();
+        for name in ["fails", "small", "large"] {
+            store.add(source("http", name));
+        }
+        let many = (0..5_000).map(|index| MANY.sample([format!("large-{index}")], 1.0));
+        let large = many.chain([FEW.sample(["large"], 2.0)]).collect();
+        store.report("http", "large", Duration::ZERO, Ok(Observation::new(large, 1, 1)));
+        store.report("http", "small", Duration::ZERO, Ok(Observation::new(vec![FEW.sample(["small"], 1.0), MANY.sample(["small"], 1.0)], 1, 1)));
+        store.report("http", "fails", Duration::ZERO, Err(CollectError::new(ErrorClass::Timeout, "no answer")));
+        store
+    }
+
+    #[test]
+    fn a_family_stands_in_one_place_with_the_samples_of_all_sources() {
+        let text = Exposition::new(store().snapshot(), Vec::new(), "counters 1\n".to_owned()).text();
+        let mut begun = Vec::new();
+        for line in text.lines().filter(|line| *line != "counters 1") {
+            match line.strip_prefix("# TYPE ") {
+                Some(header) => begun.extend(header.split(' ').next()),
+                None => assert!(line.starts_with("# HELP ") || line.split('{').next() == begun.last().copied(), "{line}"),
+            }
+        }
+        assert!(begun.is_sorted_by(|a, b| a < b), "{begun:?}");
+        assert!(text.contains("t_few{target=\"large\"} 2\nt_few{target=\"small\"} 1\n"), "{}", &text[..2_000]);
+        assert_eq!(text.matches("\nt_many{").count(), 5_001);
+        assert!(text.contains("readiness_collector_errors_total{collector=\"http\",source=\"fails\",class=\"timeout\"} 1\n"));
+        assert!(
+            text.contains("readiness_collector_up{collector=\"http\",source=\"fails\"} 0\nreadiness_collector_up{collector=\"http\",source=\"large\"} 1\n")
+        );
+        assert!(text.ends_with("counters 1\n"));
+    }
+
+    #[test]
+    fn what_nothing_knows_has_no_family() {
+        let store = Store::default();
+        store.add(source("http", "new"));
+        let text = Exposition::new(store.snapshot(), Vec::new(), String::new()).text();
+        assert!(text.contains("readiness_collector_up{") && !text.contains("last_success") && !text.contains("errors_total"), "{text}");
+    }
+
+    #[test]
+    fn it_comes_in_pieces() {
+        let mut exposition = Exposition::new(store().snapshot(), Vec::new(), String::new());
+        let mut pieces = Vec::new();
+        loop {
+            let mut piece = Vec::new();
+            let more = exposition.write_next(&mut piece).unwrap_or_else(|error| panic!("{error}"));
+            pieces.push(piece.len());
+            if !more {
+                break;
+            }
+        }
+        // What the large source keeps is one piece; the rest is smaller than another.
+        assert!(pieces.len() >= 3 && pieces.iter().filter(|piece| **piece > PIECE).count() == 1, "{pieces:?}");
+    }
+}

@@ -101,12 +101,12 @@ fn probe(app: &App, head: &Parts) -> Response<Body> {
         path @ ("/-/healthy" | "/-/ready") if get => read(app, path, &head.headers),
         _ => Answer::plain("other", StatusCode::NOT_FOUND, "only /-/healthy and /-/ready are here"),
     };
-    respond(answer, &head.headers, head.method == Method::HEAD)
+    respond(answer, &head.headers)
 }
 
 fn refuse(app: &App, head: &Parts, status: StatusCode, why: &str) -> Response<Body> {
     app.telemetry.requests.with_label_values(&["refused", status.as_str()]).inc();
-    let mut response = respond(Answer::plain("refused", status, why), &head.headers, head.method == Method::HEAD);
+    let mut response = respond(Answer::plain("refused", status, why), &head.headers);
     if status == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
     }
@@ -122,7 +122,7 @@ async fn admitted(app: Arc<App>, head: &Parts) -> Response<Body> {
         _ => Answer::plain("other", StatusCode::METHOD_NOT_ALLOWED, "use GET"),
     };
     app.telemetry.requests.with_label_values(&[answer.route, answer.status.as_str()]).inc();
-    respond(answer, &head.headers, head.method == Method::HEAD)
+    respond(answer, &head.headers)
 }
 
 async fn reload(app: &App) -> Answer {
@@ -177,7 +177,7 @@ fn report_as(app: &App, extension: &str) -> Answer {
     Answer::ok("/report", kind, body)
 }
 
-fn respond(answer: Answer, headers: &HeaderMap, head_only: bool) -> Response<Body> {
+fn respond(answer: Answer, headers: &HeaderMap) -> Response<Body> {
     let mut accepts = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
     let (gzip, length, body) = match answer.content {
         Content::Scrape(scrape) => {
@@ -190,7 +190,8 @@ fn respond(answer: Answer, headers: &HeaderMap, head_only: bool) -> Response<Bod
             (gzip, Some(body.len()), Either::Left(Full::new(body)))
         }
     };
-    let mut response = Response::new(if head_only { Either::Left(Full::default()) } else { body });
+    // hyper leaves out the body of what answers HEAD.
+    let mut response = Response::new(body);
     *response.status_mut() = answer.status;
     let fields = response.headers_mut();
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.kind));

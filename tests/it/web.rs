@@ -97,8 +97,22 @@ async fn gzip_only_for_those_who_ask() {
     assert!(plain.contains("# HELP readiness_go") && !plain.contains("content-encoding"), "{plain}");
     let refused = raw(&address, b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip;q=0\r\nConnection: close\r\n\r\n").await;
     assert!(!refused.contains("content-encoding"));
-    let text = client().get(format!("http://{address}/metrics")).send().await.unwrap();
-    assert!(text.text().await.unwrap().contains("# HELP readiness_go"), "reqwest asks for gzip and unpacks it");
+    let url = format!("http://{address}/metrics");
+    let unpacked = client().get(&url).send().await.unwrap().text().await.unwrap();
+    let plain = client().get(&url).header("accept-encoding", "identity").send().await.unwrap().text().await.unwrap();
+    let names = |text: &str| text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(names(&unpacked), names(&plain), "reqwest asks for gzip and unpacks it");
+    assert!(unpacked.ends_with('\n') && unpacked.contains("readiness_build_info{"), "the last family is there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scrape_has_a_head_alone_and_an_end_for_old_clients() {
+    let estate = Estate::start().await;
+    let (_app, address) = served(&estate).await;
+    let head = raw(&address, b"HEAD /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n") && !head.contains("content-length: 0"), "{head}");
+    let old = raw(&address, b"GET /metrics HTTP/1.0\r\n\r\n").await;
+    assert!(old.starts_with("HTTP/1.0 200") && !old.contains("chunked") && old.contains("readiness_build_info{"), "{old}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
