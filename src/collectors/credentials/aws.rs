@@ -1,6 +1,7 @@
 //! Credentials of AWS: access keys, which never end but age, session credentials, and the keys of
 //! Bedrock, which belong to a user of IAM.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -8,13 +9,14 @@ use aws_sdk_sts::config::retry::RetryConfig;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::config::AwsIssuer;
 use super::dates::{self, Ends};
 use super::expiry::Told;
 use super::prove::Proof;
-use crate::aws::{self, Iam};
+use crate::aws::{self, Caller, Iam};
 use crate::snapshot::{CollectError, ErrorClass};
 
 /// An access key as far as it was found. Only its identifier is sure.
@@ -57,7 +59,9 @@ fn access_key(text: &str) -> Result<AccessKey, &'static str> {
 /// Asks AWS about its own credentials.
 pub(super) struct Issuer<'a> {
     pub(super) place: &'a AwsIssuer,
+    pub(super) caller: &'a Caller,
     pub(super) timeout: Duration,
+    pub(super) calls: &'a AtomicU64,
 }
 
 impl Issuer<'_> {
@@ -67,9 +71,8 @@ impl Issuer<'_> {
             Ok(key) => key,
             Err(why) => return Ok(Proof::Refused(why.to_owned())),
         };
-        let settings = aws::settings(&self.place.region, self.place.role_arn.as_deref()).await;
         let proved = match &key.secret {
-            Some(secret) => match self.prove(&settings, &key, secret).await {
+            Some(secret) => match self.prove(&key, secret).await {
                 Ok(()) => true,
                 Err(error) if error.class == ErrorClass::Denied => return Ok(Proof::Refused("AWS refuses the key".to_owned())),
                 Err(error) => return Err(error),
@@ -80,7 +83,7 @@ impl Issuer<'_> {
             let told = key.ends.map_or_else(|| Told::silent("session credentials do not tell when they end"), Told::of);
             return Ok(if proved { Proof::Taken(told) } else { Proof::Unproven(told) });
         }
-        match self.of_user(&settings, &key.id).await {
+        match self.of_user(&key.id).await {
             Ok(proof) => Ok(proof),
             // What the key itself proved stands, even where nobody may look up its age.
             Err(error) if proved => {
@@ -92,31 +95,36 @@ impl Issuer<'_> {
     }
 
     /// Source: <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>
-    async fn prove(&self, settings: &aws_config::SdkConfig, key: &AccessKey, secret: &str) -> Result<(), CollectError> {
+    async fn prove(&self, key: &AccessKey, secret: &str) -> Result<(), CollectError> {
         let session = key.session.as_deref().map(String::to_owned);
         let own = Credentials::new(&key.id, secret, session, None, "watched");
-        let config = aws_sdk_sts::config::Builder::from(settings).credentials_provider(own).retry_config(RetryConfig::disabled());
+        let config = aws_sdk_sts::config::Builder::from(self.caller.settings().await).credentials_provider(own).retry_config(RetryConfig::disabled());
         let call = aws_sdk_sts::Client::from_conf(config.build()).get_caller_identity().send();
+        self.calls.fetch_add(1, Ordering::Relaxed);
         aws::within("ask STS whose the key is", self.timeout, call).await.map(drop)
     }
 
     /// Sources: <https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccessKeyLastUsed.html>,
     /// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListAccessKeys.html>
-    async fn of_user(&self, settings: &aws_config::SdkConfig, id: &str) -> Result<Proof, CollectError> {
-        let iam = Iam { settings, timeout: self.timeout };
+    async fn of_user(&self, id: &str) -> Result<Proof, CollectError> {
         let gone = || Ok(Proof::Refused("IAM does not know the key any more".to_owned()));
-        let used: LastUsed = match iam.ask("GetAccessKeyLastUsed", &[("AccessKeyId", id)]).await {
+        let used: LastUsed = match self.ask("GetAccessKeyLastUsed", &[("AccessKeyId", id)]).await {
             Err(error) if error.class == ErrorClass::NotFound => return gone(),
             other => other?,
         };
         let Some(user) = used.get_access_key_last_used_result.user_name else { return gone() };
-        let listed: Listed = iam.ask("ListAccessKeys", &[("UserName", &user)]).await?;
+        let listed: Listed = self.ask("ListAccessKeys", &[("UserName", &user)]).await?;
         let keys = listed.list_access_keys_result.access_key_metadata.member;
         let Some(key) = keys.into_iter().find(|key| key.access_key_id == id) else { return gone() };
         if key.status != "Active" {
             return Ok(Proof::Refused("IAM says that the key is not active".to_owned()));
         }
         Ok(Proof::Taken(Told { created: moment(key.create_date.as_deref()), ..Told::default() }))
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, action: &str, parameters: &[(&str, &str)]) -> Result<T, CollectError> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        Iam { caller: self.caller, timeout: self.timeout }.ask(action, parameters).await
     }
 
     /// A key of Bedrock. A short one is a signed request that tells its own end; a long one is a
@@ -132,9 +140,7 @@ impl Issuer<'_> {
         let Some(name) = named else { return Ok(Proof::Refused("it is no key of Bedrock".to_owned())) };
         let own = name.split_once("-at-").map_or(name.as_str(), |(user, _)| user);
         let user = self.place.user.as_deref().unwrap_or(own);
-        let settings = aws::settings(&self.place.region, self.place.role_arn.as_deref()).await;
-        let iam = Iam { settings: &settings, timeout: self.timeout };
-        let asked = iam.ask("ListServiceSpecificCredentials", &[("UserName", user), ("ServiceName", "bedrock.amazonaws.com")]).await;
+        let asked = self.ask("ListServiceSpecificCredentials", &[("UserName", user), ("ServiceName", "bedrock.amazonaws.com")]).await;
         let listed: ServiceCredentials = match asked {
             Err(error) if error.class == ErrorClass::NotFound => return Ok(Proof::Refused("IAM does not know the user of the key".to_owned())),
             other => other?,

@@ -12,6 +12,7 @@ mod prove;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use config::Api;
 pub use config::{AwsIssuer, Config, Credential, EntraApplication, Kind, ManagedValue, Place, ProvisionerKey, SecretKey};
 
 use super::kubernetes::{ClusterConfig, Link, Permission};
+use crate::aws::{Caller, Callers};
 use crate::driver::{Form, Poll, Task};
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::net;
@@ -32,7 +34,7 @@ use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
 use dates::Ends;
 use expiry::Told;
 use prove::{Issuer, Proof};
-use read::{Annotation, Content, Unread};
+use read::{Annotation, Content, Through, Unread};
 
 /// The `collector` label.
 pub const NAME: &str = "credentials";
@@ -130,13 +132,20 @@ pub fn tasks(config: &Config, clusters: &[ClusterConfig], compared: &BTreeSet<&s
     // One connection for all Secrets of a cluster.
     let links: BTreeMap<&str, Link> = clusters.iter().map(|cluster| (cluster.name.as_str(), Link::new(cluster.clone(), config.timeout.0))).collect();
     let off: Arc<[_]> = off(config).into();
+    let mut callers = Callers::default();
     let task = |credential: &Credential| {
         let cluster = credential.from.secret.as_ref().and_then(|secret| clusters.iter().find(|cluster| cluster.name == secret.cluster));
         let link = cluster.and_then(|cluster| links.get(cluster.name.as_str()).cloned());
+        let through = match (&credential.from.secrets_manager, link) {
+            (_, Some(link)) => Through::Cluster(link),
+            (Some(managed), None) => Through::Aws(callers.of(&managed.region, managed.role_arn.as_deref())),
+            (None, None) => Through::Here,
+        };
         let looker = Looker {
             credential: credential.clone(),
             compared: compared.contains(credential.name.as_str()),
-            link,
+            through,
+            caller: credential.aws.as_ref().map(|place| callers.of(&place.region, place.role_arn.as_deref())),
             client: client.clone(),
             slots: Arc::clone(&slots),
             timeout: config.timeout.0,
@@ -219,7 +228,9 @@ struct Looker {
     credential: Credential,
     /// Whether its content is compared with that of others.
     compared: bool,
-    link: Option<Link>,
+    through: Through,
+    /// Who asks AWS about it.
+    caller: Option<Arc<Caller>>,
     client: reqwest::Client,
     slots: Arc<Semaphore>,
     timeout: Duration,
@@ -238,17 +249,18 @@ enum Works {
 
 impl Looker {
     async fn ask(&self) -> Result<Observation, CollectError> {
-        let found = read::read(&self.credential.from, self.link.as_ref(), self.timeout).await;
+        let found = read::read(&self.credential.from, &self.through, self.timeout).await;
+        let read = u64::from(!matches!(self.through, Through::Here));
         let content = match found {
             Ok(content) => content,
             Err(Unread::Failed(error)) if error.class != ErrorClass::Denied => return Err(error),
-            Err(Unread::Failed(error)) => return Ok(Observation::new(self.without("unknown", "unknown", &error.message), 1, 1)),
-            Err(Unread::Absent(why)) => return Ok(Observation::new(self.without("absent", "invalid", &why), 1, 1)),
-            Err(Unread::Incomplete(why)) => return Ok(Observation::new(self.without("incomplete", "invalid", &why), 1, 1)),
+            Err(Unread::Failed(error)) => return Ok(Observation::new(self.without("unknown", "unknown", &error.message), 1, read)),
+            Err(Unread::Absent(why)) => return Ok(Observation::new(self.without("absent", "invalid", &why), 1, read)),
+            Err(Unread::Incomplete(why)) => return Ok(Observation::new(self.without("incomplete", "invalid", &why), 1, read)),
         };
-        let (works, told) = self.examine(&content).await;
-        let calls = 1 + u64::from(self.credential.kind.api() != Api::None);
-        Ok(Observation::new(self.facts(&content, works, told), 1, calls))
+        let calls = AtomicU64::new(read);
+        let (works, told) = self.examine(&content, &calls).await;
+        Ok(Observation::new(self.facts(&content, works, told), 1, calls.into_inner()))
     }
 
     fn labels(&self) -> [&str; 2] {
@@ -264,8 +276,8 @@ impl Looker {
         ]
     }
 
-    /// Whether it works, and what it or its issuer tells.
-    async fn examine(&self, content: &Content) -> (Works, Told) {
+    /// Whether it works, and what it or its issuer tells; `calls` counts requests.
+    async fn examine(&self, content: &Content, calls: &AtomicU64) -> (Works, Told) {
         let api = match (&self.credential.api, self.credential.kind.api()) {
             (Some(api), _) => Some(api.as_str()),
             (None, Api::At(api)) => Some(api),
@@ -277,12 +289,14 @@ impl Looker {
         }
         let Ok(text) = std::str::from_utf8(&content.bytes) else { return unreadable("it is no text".to_owned()) };
         // Boxed, so that a look at a certificate has no room for the calls of every SDK.
-        let asked = match (&self.credential.aws, api) {
-            (Some(place), _) => {
-                let issuer = aws::Issuer { place, timeout: self.timeout };
+        let asked = match (self.credential.aws.as_ref().zip(self.caller.as_deref()), api) {
+            (Some((place, caller)), _) => {
+                let issuer = aws::Issuer { place, caller, timeout: self.timeout, calls };
                 if self.credential.kind == Kind::BedrockApiKey { issuer.bedrock(text).boxed().await } else { issuer.access_key(text).boxed().await }
             }
-            (None, api) => Issuer { client: &self.client, api: api.unwrap_or_default(), timeout: self.timeout }.ask(&self.credential, text).boxed().await,
+            (None, api) => {
+                Issuer { client: &self.client, api: api.unwrap_or_default(), timeout: self.timeout, calls }.ask(&self.credential, text).boxed().await
+            }
         };
         match asked {
             Ok(Proof::Taken(told)) => (Works::Proved, told),

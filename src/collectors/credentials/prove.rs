@@ -1,5 +1,6 @@
 //! Calls that cost nothing and prove a credential: each issuer's own word about it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
@@ -30,6 +31,7 @@ pub(super) struct Issuer<'a> {
     pub(super) client: &'a Client,
     pub(super) api: &'a str,
     pub(super) timeout: Duration,
+    pub(super) calls: &'a AtomicU64,
 }
 
 impl Issuer<'_> {
@@ -54,6 +56,7 @@ impl Issuer<'_> {
 
     async fn send(&self, what: &str, request: RequestBuilder) -> Result<Response, CollectError> {
         let late = |_| CollectError::new(ErrorClass::Timeout, format!("{what}: no answer within {}", crate::config::Span(self.timeout)));
+        self.calls.fetch_add(1, Ordering::Relaxed);
         let answer = tokio::time::timeout(self.timeout, request.send()).await.map_err(late)?;
         answer.map_err(|error| CollectError::new(ErrorClass::Unreachable, format!("{what}: {}", net::root_cause(&error.without_url()))))
     }

@@ -1,6 +1,7 @@
 //! Where credentials are kept: files, the environment, Secrets and secrets of AWS by their names.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -8,7 +9,7 @@ use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
 use zeroize::Zeroizing;
 
 use super::config::{ManagedValue, Place, SecretKey};
-use crate::aws;
+use crate::aws::{self, Caller};
 use crate::collectors::kubernetes::{self, Link};
 use crate::collectors::secrets_manager;
 use crate::config::SecretRef;
@@ -51,16 +52,24 @@ pub(super) enum Unread {
     Failed(CollectError),
 }
 
+/// Through what a place is reached.
+pub(super) enum Through {
+    /// This machine.
+    Here,
+    Cluster(Link),
+    Aws(Arc<Caller>),
+}
+
 /// Reads what is kept.
-pub(super) async fn read(place: &Place, link: Option<&Link>, timeout: Duration) -> Result<Content, Unread> {
-    let content = match (&place.file, &place.env, &place.secret, &place.secrets_manager, link) {
+pub(super) async fn read(place: &Place, through: &Through, timeout: Duration) -> Result<Content, Unread> {
+    let content = match (&place.file, &place.env, &place.secret, &place.secrets_manager, through) {
         (Some(file), ..) => self::file(file),
         (None, Some(name), ..) => {
             let read = SecretRef { file: None, env: Some(name.clone()) }.read().map_err(Unread::Absent)?;
             Ok(Content::new(Zeroizing::new(read.expose().as_bytes().to_vec()), None))
         }
-        (None, None, Some(key), _, Some(link)) => secret(key, link, timeout).await,
-        (None, None, None, Some(managed), _) => self::managed(managed, timeout).boxed().await,
+        (None, None, Some(key), _, Through::Cluster(link)) => secret(key, link, timeout).await,
+        (None, None, None, Some(managed), Through::Aws(caller)) => self::managed(managed, caller, timeout).boxed().await,
         _ => Err(Unread::Failed(CollectError::new(ErrorClass::Local, "read the credential: it has no place"))),
     }?;
     if content.bytes.iter().all(u8::is_ascii_whitespace) {
@@ -88,10 +97,10 @@ fn file(path: &std::path::Path) -> Result<Content, Unread> {
 
 /// Reads a value of AWS Secrets Manager, and of a JSON document only the configured field.
 /// Source: <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>
-async fn managed(place: &ManagedValue, timeout: Duration) -> Result<Content, Unread> {
-    let ManagedValue { region, id, field, role_arn } = place;
+async fn managed(place: &ManagedValue, caller: &Caller, timeout: Duration) -> Result<Content, Unread> {
+    let ManagedValue { region, id, field, .. } = place;
     let what = format!("get secret {id} of Secrets Manager in {region}");
-    let client = secrets_manager::client(region, role_arn.as_deref()).await;
+    let client = secrets_manager::client(caller).await;
     let answer = match aws::within(&what, timeout, client.get_secret_value().secret_id(id).send()).await {
         Err(error) if error.class == ErrorClass::NotFound => return Err(Unread::Absent(error.message)),
         other => other.map_err(Unread::Failed)?,

@@ -5,15 +5,13 @@
 
 use std::time::Duration;
 
-use aws_config::SdkConfig;
 use aws_sigv4::http_request::{PayloadChecksumKind, SignatureLocation, SigningSettings};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Deserialize;
-use tokio::sync::OnceCell;
 
 use super::config::Eks;
-use crate::aws::{self, Request, Signed, domain};
+use crate::aws::{self, Caller, Request, Signed, domain};
 
 /// How long a token is used; the cluster takes it for 15 minutes.
 pub(super) const TOKEN_AGE: Duration = Duration::from_mins(14);
@@ -33,16 +31,12 @@ pub(super) struct Place {
 /// Signs for one cluster.
 pub(super) struct Signer {
     eks: Eks,
-    aws: OnceCell<SdkConfig>,
+    caller: Caller,
 }
 
 impl Signer {
     pub(super) fn new(eks: Eks) -> Self {
-        Self { eks, aws: OnceCell::new() }
-    }
-
-    async fn aws(&self) -> &SdkConfig {
-        self.aws.get_or_init(|| aws::settings(&self.eks.region, self.eks.role_arn.as_deref())).await
+        Self { caller: Caller::new(&eks.region, eks.role_arn.as_deref()), eks }
     }
 
     /// A bearer token for the cluster.
@@ -60,7 +54,7 @@ impl Signer {
     /// Source: <https://docs.aws.amazon.com/eks/latest/APIReference/API_DescribeCluster.html>
     pub(super) async fn describe(&self) -> Result<Place, String> {
         let Eks { name, region, .. } = &self.eks;
-        let own = self.aws().await.endpoint_url().map(|url| url.trim_end_matches('/').to_owned());
+        let own = self.caller.settings().await.endpoint_url().map(|url| url.trim_end_matches('/').to_owned());
         let base = own.unwrap_or_else(|| format!("https://eks.{region}.{}", domain(region)));
         let url = format!("{base}/clusters/{name}");
         let what = format!("ask EKS for cluster {name} in {region}");
@@ -82,7 +76,7 @@ impl Signer {
     }
 
     async fn sign(&self, service: &str, url: &str, headers: &[(&str, &str)], settings: SigningSettings) -> Result<Signed, String> {
-        let identity = aws::identity(self.aws().await).await?;
+        let identity = self.caller.identity().await?;
         aws::sign(identity, &Request { service, region: &self.eks.region, method: "GET", url, headers, body: &[] }, settings)
     }
 }
@@ -111,10 +105,9 @@ mod tests {
     #[tokio::test]
     async fn a_token_is_a_presigned_request_that_names_the_cluster_in_its_signature() {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let signer = Signer::new(Eks { name: "workshop".into(), region: "eu-west-2".into(), role_arn: None });
+        let eks = Eks { name: "workshop".into(), region: "eu-west-2".into(), role_arn: None };
         let credentials = aws_credential_types::Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
-        let provider = aws_credential_types::provider::SharedCredentialsProvider::new(credentials);
-        signer.aws.set(SdkConfig::builder().credentials_provider(provider).region(aws_config::Region::new("eu-west-2")).build()).unwrap();
+        let signer = Signer { caller: Caller::of_provider("eu-west-2", credentials), eks };
         let token = signer.token().await.unwrap();
         let url = String::from_utf8(URL_SAFE_NO_PAD.decode(token.strip_prefix("k8s-aws-v1.").unwrap()).unwrap()).unwrap();
         let url = url::Url::parse(&url).unwrap();

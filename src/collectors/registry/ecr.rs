@@ -15,15 +15,15 @@ use tokio::sync::{OnceCell, Semaphore};
 use super::digest::Digest;
 use super::manifest::{LARGEST, MEDIA_TYPES, Manifest};
 use super::registries::Tag;
+use crate::aws::{self, Caller};
+use crate::net;
 use crate::snapshot::{CollectError, ErrorClass};
-use crate::{aws, net};
 
 /// One registry of an account in a region.
 pub(super) struct Ecr {
     /// Its host, for messages.
     name: String,
-    region: String,
-    role_arn: Option<String>,
+    caller: Box<Caller>,
     /// The account; that of the credentials when the host names none.
     account: Option<String>,
     client: OnceCell<aws_sdk_ecr::Client>,
@@ -41,24 +41,16 @@ pub(super) fn account_and_region(host: &str) -> Option<(String, String)> {
 }
 
 impl Ecr {
-    pub(super) fn new(
-        name: &str,
-        region: String,
-        role_arn: Option<String>,
-        account: Option<String>,
-        http: reqwest::Client,
-        timeout: Duration,
-        concurrency: usize,
-    ) -> Self {
+    pub(super) fn new(name: &str, caller: Caller, account: Option<String>, http: reqwest::Client, timeout: Duration, concurrency: usize) -> Self {
         let (name, slots) = (name.to_owned(), Semaphore::new(concurrency));
-        Self { name, region, role_arn, account, client: OnceCell::new(), http, timeout, slots, calls: AtomicU64::new(0) }
+        Self { name, caller: Box::new(caller), account, client: OnceCell::new(), http, timeout, slots, calls: AtomicU64::new(0) }
     }
 
     async fn client(&self) -> &aws_sdk_ecr::Client {
         let make = || async {
-            let settings = aws::settings(&self.region, self.role_arn.as_deref()).await;
+            let settings = self.caller.settings().await;
             // The next look is the retry; the SDK's own would eat up the deadline and hide its reason.
-            let config = aws_sdk_ecr::config::Builder::from(&settings).retry_config(RetryConfig::disabled());
+            let config = aws_sdk_ecr::config::Builder::from(settings).retry_config(RetryConfig::disabled());
             aws_sdk_ecr::Client::from_conf(config.build())
         };
         self.client.get_or_init(make).await

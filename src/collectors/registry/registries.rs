@@ -18,6 +18,7 @@ use super::ecr::{Ecr, account_and_region};
 use super::manifest::Manifest;
 use super::pull_secrets::{self, Unread};
 use super::reference::Reference;
+use crate::aws::Caller;
 use crate::collectors::kubernetes::{ClusterConfig, Link};
 use crate::snapshot::{CollectError, ErrorClass};
 
@@ -121,7 +122,8 @@ impl Registry {
             Some(ecr) => {
                 let http = Client::http(Vec::new(), true)?;
                 let account = named.map(|(account, _)| account);
-                Backend::Ecr(Ecr::new(host, ecr.region.clone(), ecr.role_arn.clone(), account, http, config.timeout.0, config.concurrency))
+                let caller = Caller::new(&ecr.region, ecr.role_arn.as_deref());
+                Backend::Ecr(Ecr::new(host, caller, account, http, config.timeout.0, config.concurrency))
             }
             None => Backend::Oci(oci(&settings, config)?),
         };

@@ -14,11 +14,10 @@ use aws_sdk_secretsmanager::primitives::DateTime;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use tokio::sync::OnceCell;
 
 pub use config::{Config, ManagedSecret};
 
-use crate::aws;
+use crate::aws::{self, Caller, Callers};
 use crate::driver::{Form, Poll, Task};
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
@@ -69,6 +68,7 @@ pub static FAMILIES: &[&Family] = &[&STATE.0, &ROTATION.0, &LAST_ROTATED.0, &LAS
 /// One task for each secret.
 pub fn tasks(config: &Config) -> Vec<Task> {
     let interval = config.interval.0;
+    let mut callers = Callers::default();
     let task = |secret: &ManagedSecret| Task {
         source: Source {
             collector: NAME,
@@ -83,28 +83,31 @@ pub fn tasks(config: &Config) -> Vec<Task> {
         fingerprint: format!("{secret:?} {interval:?} {:?}", config.timeout),
         timeout: config.timeout.0 * 2,
         after: &[],
-        form: Form::Poll(Box::new(Looker { secret: secret.clone(), client: OnceCell::new(), timeout: config.timeout.0 })),
+        form: Form::Poll(Box::new(Looker {
+            caller: callers.of(&secret.region, secret.role_arn.as_deref()),
+            secret: secret.clone(),
+            timeout: config.timeout.0,
+        })),
     };
     config.secrets.iter().map(task).collect()
 }
 
-/// A client for a region. The next look is the retry; the SDK's own would eat up the deadline.
-pub(in crate::collectors) async fn client(region: &str, role_arn: Option<&str>) -> aws_sdk_secretsmanager::Client {
-    let settings = aws::settings(region, role_arn).await;
-    let config = aws_sdk_secretsmanager::config::Builder::from(&settings).retry_config(RetryConfig::disabled());
+/// A client. The next look is the retry; the SDK's own would eat up the deadline.
+pub(in crate::collectors) async fn client(caller: &Caller) -> aws_sdk_secretsmanager::Client {
+    let config = aws_sdk_secretsmanager::config::Builder::from(caller.settings().await).retry_config(RetryConfig::disabled());
     aws_sdk_secretsmanager::Client::from_conf(config.build())
 }
 
 struct Looker {
     secret: ManagedSecret,
-    client: OnceCell<aws_sdk_secretsmanager::Client>,
+    caller: Arc<Caller>,
     timeout: Duration,
 }
 
 impl Looker {
     async fn ask(&self) -> Result<Observation, CollectError> {
-        let ManagedSecret { region, id, role_arn, .. } = &self.secret;
-        let client = self.client.get_or_init(|| client(region, role_arn.as_deref())).await;
+        let ManagedSecret { region, id, .. } = &self.secret;
+        let client = client(&self.caller).await;
         let what = format!("describe secret {id} of Secrets Manager in {region}");
         let samples = match aws::within(&what, self.timeout, client.describe_secret().secret_id(id).send()).await {
             Ok(said) => self.facts(&said, Timestamp::now().as_second()),
