@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 
 use super::dashboard::{self, Layout};
+use super::table::{coloured, states, target};
 use crate::checklist::Checklist;
 
 /// How far the timeline reaches, in seconds; what ends later ends at its edge.
@@ -60,10 +61,6 @@ pub(super) fn board(checklist: &Checklist) -> String {
     layout.finish(&format!("Credentials and windows: {}", checklist.title), &format!("readiness-credentials-{}", checklist.name), "now-6h")
 }
 
-fn target(reference: &str, expr: &str) -> Value {
-    json!({ "refId": reference, "expr": expr, "instant": true, "range": false, "format": "table" })
-}
-
 fn colour(name: &str) -> Value {
     json!({ "id": "color", "value": { "mode": "fixed", "fixedColor": name } })
 }
@@ -97,22 +94,6 @@ fn first_end() -> Value {
         "options": { "textMode": "value_and_name", "colorMode": "value", "reduceOptions": { "calcs": ["lastNotNull"] } },
         "fieldConfig": { "defaults": { "unit": "s", "noValue": "no end is known",
             "thresholds": { "mode": "absolute", "steps": [{ "value": null, "color": "red" }, { "value": 86_400, "color": "orange" }, { "value": 604_800, "color": "green" }] } }, "overrides": [] } })
-}
-
-const COLOURS: [(&str, &str); 3] = [
-    ("present|valid|at|never|match|identical|current|none|idle|running|done|suspended_for_event", "green"),
-    ("absent|incomplete|invalid|differs|different|stale|conflict|possible|failed|slow|missed|forgotten|pending|overdue", "red"),
-    ("unknown", "orange"),
-];
-
-fn coloured(field: &str) -> Value {
-    let mappings: Vec<Value> = COLOURS
-        .iter()
-        .enumerate()
-        .map(|(index, (states, colour))| json!({ "type": "regex", "options": { "pattern": format!("^({states})$"), "result": { "color": colour, "index": index } } }))
-        .collect();
-    json!({ "matcher": { "id": "byName", "options": field },
-        "properties": [{ "id": "mappings", "value": mappings }, { "id": "custom.cellOptions", "value": { "type": "color-background" } }] })
 }
 
 fn moment(field: &str) -> Value {
@@ -166,11 +147,4 @@ fn conflicts() -> Value {
         "readiness_rotation_conflict_state",
         &["rotation", "subject", "event"],
     )
-}
-
-fn states(title: &str, description: &str, metric: &str, labels: &[&str]) -> Value {
-    let expr = format!("max by ({}, state) ({metric} == 1)", labels.join(", "));
-    json!({ "type": "table", "title": title, "description": description, "targets": [target("A", &expr)],
-        "transformations": [{ "id": "organize", "options": { "excludeByName": { "Time": true, "Value": true } } }],
-        "fieldConfig": { "defaults": { "noValue": "not configured" }, "overrides": [coloured("state")] } })
 }

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::dashboard::{self, Layout};
+use super::table::{states, target};
 use crate::checklist::Checklist;
 
 /// Digests with how deeply each agrees with the place before it; upstream has none before it.
@@ -25,24 +26,28 @@ pub(super) fn board(checklist: &Checklist) -> String {
     layout.place(&[(16, places()), (8, behind())], 9);
     layout.place(
         &[
-            (8, states("Registries", "readiness_registry_state", &["registry"])),
-            (16, states("Images that must exist", "readiness_registry_image_state", &["registry", "repository", "tag"])),
+            (8, states("Registries", "Whether each registry answers, and lets this program in.", "readiness_registry_state", &["registry"])),
+            (16, states("Images that must exist", "Whether each is there.", "readiness_registry_image_state", &["registry", "repository", "tag"])),
         ],
         8,
     );
     layout.place(
         &[
-            (8, states("Images of workspaces", "readiness_workspace_image_state", &["image"])),
-            (8, states("Pull secrets", "readiness_pull_secret_state", &["cluster", "namespace", "name"])),
-            (8, states("What pull secrets can pull", "readiness_image_pullable_state", &["cluster", "namespace", "name", "image"])),
+            (8, states("Images of workspaces", "Whether what running workspaces use still exists.", "readiness_workspace_image_state", &["image"])),
+            (8, states("Pull secrets", "Whether each pull secret is there and can be read.", "readiness_pull_secret_state", &["cluster", "namespace", "name"])),
+            (
+                8,
+                states(
+                    "What pull secrets can pull",
+                    "Whether the registry lets each pull secret have the image.",
+                    "readiness_image_pullable_state",
+                    &["cluster", "namespace", "name", "image"],
+                ),
+            ),
         ],
         8,
     );
     layout.finish(&format!("Images: {}", checklist.title), &format!("readiness-images-{}", checklist.name), "now-6h")
-}
-
-fn query(expr: &str) -> Value {
-    json!([{ "refId": "A", "expr": expr, "instant": true, "range": false, "format": "table" }])
 }
 
 fn patterns() -> Value {
@@ -70,7 +75,7 @@ fn matrix() -> Value {
     let expr = format!("label_join(label_join({CELLS}, \"place\", \" \", \"hop\", \"subject\"), \"cell\", \" \", \"short\", \"state\")");
     json!({ "type": "table", "title": "Which image stands where",
         "description": "The first twelve digits of the digest, and how deeply it agrees with the place before it: the same index, platform manifests or configs. Where several run in one place, the table below has all of them.",
-        "targets": query(&expr),
+        "targets": [target("A", &expr)],
         "transformations": [{ "id": "groupingToMatrix", "options": { "columnField": "place", "rowField": "group", "valueField": "cell" } }],
         "fieldConfig": { "defaults": { "noValue": "not known", "mappings": patterns(), "custom": { "cellOptions": { "type": "color-background" } } }, "overrides": [] } })
 }
@@ -79,7 +84,7 @@ fn places() -> Value {
     let expr = format!("label_join({}, \"cell\", \" \", \"short\", \"state\")", CELLS.replace("subject, short)", "subject, image, short)"));
     json!({ "type": "table", "title": "Every place",
         "description": "Each digest at each place, with the words by which it was asked for.",
-        "targets": query(&expr),
+        "targets": [target("A", &expr)],
         "transformations": [{ "id": "organize", "options": { "excludeByName": { "Time": true, "Value": true, "short": true, "state": true },
             "renameByName": { "group": "Group", "hop": "Hop", "subject": "Where", "image": "Asked for as", "cell": "Digest and agreement" } } }],
         "fieldConfig": { "defaults": { "noValue": "no image group is configured" }, "overrides": [
@@ -91,19 +96,4 @@ fn behind() -> Value {
         "description": "From the times at which the images were made; nothing where they agree.",
         "targets": [{ "refId": "A", "expr": "max by (group, hop, subject) (readiness_image_behind_seconds)", "legendFormat": "{{group}} {{hop}} {{subject}}" }],
         "fieldConfig": { "defaults": { "unit": "s", "noValue": "nothing is behind" }, "overrides": [] } })
-}
-
-/// A state set as a table.
-fn states(title: &str, metric: &str, labels: &[&str]) -> Value {
-    let expr = format!("max by ({}, state) ({metric} == 1)", labels.join(", "));
-    let colours = [("up|present|pullable", "green"), ("absent|denied|down|malformed|throttled", "red"), ("unknown", "orange")];
-    let mappings: Vec<Value> = colours
-        .iter()
-        .enumerate()
-        .map(|(index, (states, colour))| json!({ "type": "regex", "options": { "pattern": format!("^({states})$"), "result": { "color": colour, "index": index } } }))
-        .collect();
-    json!({ "type": "table", "title": title, "description": "What is there, and what is not.", "targets": query(&expr),
-        "transformations": [{ "id": "organize", "options": { "excludeByName": { "Time": true, "Value": true } } }],
-        "fieldConfig": { "defaults": { "noValue": "not configured" }, "overrides": [
-            { "matcher": { "id": "byName", "options": "state" }, "properties": [{ "id": "mappings", "value": mappings }, { "id": "custom.cellOptions", "value": { "type": "color-background" } }, { "id": "custom.width", "value": 110 }] }] } })
 }

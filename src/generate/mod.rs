@@ -12,6 +12,7 @@ mod live;
 mod permissions;
 mod rule_tests;
 mod rules;
+mod table;
 
 use std::path::Path;
 

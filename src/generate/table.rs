@@ -1,0 +1,34 @@
+//! Tables of a board: what a state set says, coloured by how good it is.
+
+use serde_json::{Value, json};
+
+/// Which states are good and which are not, for all sets that a table shows.
+const COLOURS: [(&str, &str); 3] = [
+    ("up|present|pullable|valid|at|never|match|identical|current|none|idle|running|done|suspended_for_event", "green"),
+    ("absent|denied|down|malformed|throttled|incomplete|invalid|differs|different|stale|conflict|possible|failed|slow|missed|forgotten|pending|overdue", "red"),
+    ("unknown", "orange"),
+];
+
+/// A query whose answer is a table.
+pub(super) fn target(reference: &str, expr: &str) -> Value {
+    json!({ "refId": reference, "expr": expr, "instant": true, "range": false, "format": "table" })
+}
+
+/// A field that holds states.
+pub(super) fn coloured(field: &str) -> Value {
+    let mappings: Vec<Value> = COLOURS
+        .iter()
+        .enumerate()
+        .map(|(index, (states, colour))| json!({ "type": "regex", "options": { "pattern": format!("^({states})$"), "result": { "color": colour, "index": index } } }))
+        .collect();
+    json!({ "matcher": { "id": "byName", "options": field },
+        "properties": [{ "id": "mappings", "value": mappings }, { "id": "custom.cellOptions", "value": { "type": "color-background" } }] })
+}
+
+/// A state set, one row for each subject.
+pub(super) fn states(title: &str, description: &str, metric: &str, labels: &[&str]) -> Value {
+    let expr = format!("max by ({}, state) ({metric} == 1)", labels.join(", "));
+    json!({ "type": "table", "title": title, "description": description, "targets": [target("A", &expr)],
+        "transformations": [{ "id": "organize", "options": { "excludeByName": { "Time": true, "Value": true } } }],
+        "fieldConfig": { "defaults": { "noValue": "not configured" }, "overrides": [coloured("state")] } })
+}
