@@ -3,11 +3,22 @@
 use serde_json::{Value, json};
 
 /// Which states are good and which are not, for all sets that a table shows.
-const COLOURS: [(&str, &str); 3] = [
-    ("up|present|pullable|valid|at|never|match|identical|current|none|idle|running|done|suspended_for_event", "green"),
-    ("absent|denied|down|malformed|throttled|incomplete|invalid|differs|different|stale|conflict|possible|failed|slow|missed|forgotten|pending|overdue", "red"),
+const COLOURS: [(&str, &str); 4] = [
+    ("up|present|pullable|valid|at|match|identical|current|none|idle|running|done|suspended_for_event", "green"),
+    (
+        "absent|deleted|denied|down|malformed|throttled|incomplete|invalid|differs|different|stale|conflict|possible|failed|slow|missed|forgotten|pending|overdue",
+        "red",
+    ),
+    // Good or bad by what else is known.
+    ("unproven|never|off", "blue"),
     ("unknown", "orange"),
 ];
+
+/// The colour of a state, if it has one.
+#[cfg(test)]
+pub(super) fn colour_of(state: &str) -> Option<&'static str> {
+    COLOURS.iter().find(|(states, _)| states.split('|').any(|own| own == state)).map(|(_, colour)| *colour)
+}
 
 /// A query whose answer is a table.
 pub(super) fn target(reference: &str, expr: &str) -> Value {

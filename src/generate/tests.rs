@@ -155,3 +155,28 @@ fn every_panel_is_explained() {
         }
     }
 }
+
+/// The state sets that an expression shows.
+fn state_sets(expr: &str) -> impl Iterator<Item = &'static crate::metric::Family> {
+    let words = expr.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    words.filter_map(|word| collectors::family(word).ok()).filter(|family| !family.states.is_empty())
+}
+
+#[test]
+fn every_state_of_a_table_has_a_colour() {
+    let mut seen = 0;
+    for (name, text) in files(&shipped().unwrap(), RUNBOOK_URL).iter().filter(|(name, _)| name.starts_with("dashboards/")) {
+        let board: serde_json::Value = serde_json::from_str(text).unwrap();
+        let coloured = board["panels"].as_array().unwrap().iter().filter(|panel| panel["type"] == "table" && panel.to_string().contains("\"mappings\""));
+        for panel in coloured.filter(|panel| panel.to_string().contains("^(unknown)$")) {
+            let exprs = panel["targets"].as_array().unwrap().iter().map(|target| target["expr"].as_str().unwrap());
+            for family in exprs.flat_map(state_sets) {
+                seen += 1;
+                for state in family.states {
+                    assert!(table::colour_of(state).is_some(), "{name}: {state} of {} has no colour", family.name);
+                }
+            }
+        }
+    }
+    assert!(seen > 10, "{seen}");
+}
