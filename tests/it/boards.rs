@@ -2,7 +2,7 @@
 //! while all is well and while much is broken: none may fail, and every panel must have shown data.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -132,13 +132,7 @@ async fn every_panel_shows_data() {
     let address = format!("{host}:9840");
     let mut command = exporter();
     command.args(["--web.listen-address", &address, "--config.file"]).arg(estate.file());
-    let mut exporter = with_aws(&mut command, &moto.endpoint)
-        .env("AWS_ENDPOINT_URL_ECR", estate.lab.aws())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let _exporter = Process::start(with_aws(&mut command, &moto.endpoint).env("AWS_ENDPOINT_URL_ECR", estate.lab.aws()));
     let scrape = format!(
         "global: {{ scrape_interval: 2s }}\nscrape_configs: [{{ job_name: readiness, honor_labels: true, static_configs: [{{ targets: ['{address}'] }}] }}]\n"
     );
@@ -167,7 +161,5 @@ async fn every_panel_shows_data() {
     let broken = prometheus.shown(&queries).await;
     let shown = [well, forbidden, broken];
     let never: Vec<&str> = queries.iter().map(|query| query.panel.as_str()).filter(|panel| !shown.iter().any(|shown| shown.contains(*panel))).collect();
-    exporter.kill().unwrap();
-    exporter.wait().unwrap();
     assert!(never.is_empty(), "panels that never showed anything: {never:#?}");
 }
