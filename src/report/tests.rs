@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::checklist::{Context, Given, judge, load, scene};
+use crate::snapshot::tests::source;
+use crate::snapshot::{Source, Store};
 
 fn hostile() -> Judgement {
     let family = crate::collectors::family("readiness_node_schedulable").unwrap();
@@ -39,4 +41,21 @@ fn distances_are_written_in_two_units() {
     for (seconds, text) in [(5, "5s"), (65, "1m 5s"), (3_700, "1h 1m"), (180_000, "2d 2h"), (-65, "1m 5s")] {
         assert_eq!(distance(at(100_000), at(100_000 + seconds)), text);
     }
+}
+
+#[test]
+fn what_one_cause_hides_is_explained_once() {
+    let store = Store::default();
+    let kubernetes = crate::collectors::COLLECTORS.iter().find(|collector| collector.name == "kubernetes").unwrap();
+    let emits = kubernetes.families().map(|family| family.name).collect();
+    store.add(Source { identity: [("cluster", "eu")].into(), emits, ..source("kubernetes", "eu") });
+    let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+    let snapshot = store.snapshot();
+    let judged = judge(&load("workshop", None).unwrap(), &Context { snapshot: &snapshot, now, event: None, waivers: &[], memory: None });
+    let text = text(std::slice::from_ref(&judged), false);
+    assert_eq!(text.matches("kubernetes eu has not been looked at yet.").count(), 1, "{text}");
+    assert!(text.matches("            For the same reason as ").count() > 20, "{text}");
+    // What only a person can confirm says whom to ask, each time.
+    assert!(text.matches("            nobody can confirm this yet").count() > 3, "{text}");
+    assert!(json(&[judged]).matches("kubernetes eu has not been looked at yet.").count() > 20);
 }

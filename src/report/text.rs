@@ -1,5 +1,6 @@
 //! The checklist for a terminal.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{event_line, needs_attention, reason, shown, state_word, word};
@@ -20,6 +21,8 @@ fn one(out: &mut String, judgement: &Judgement, colour: bool) {
     if let Some(event) = event_line(judgement) {
         let _ = writeln!(out, "{event}");
     }
+    // What one cause hides is hidden from many checks; its reason stands at the first of them.
+    let mut hidden: BTreeMap<Vec<String>, &str> = BTreeMap::new();
     for section in judgement.sections.iter().filter(|section| !section.checks.is_empty()) {
         let _ = writeln!(out, "\n{}", paint("1", &section.title));
         for check in &section.checks {
@@ -33,6 +36,13 @@ fn one(out: &mut String, judgement: &Judgement, colour: bool) {
             let (bad, good) = shown(check);
             let count = if good > 1 { format!(" [{good} good]") } else { String::new() };
             let _ = writeln!(out, "  {}  {} {}{optional}{count}", paint(code, &format!("{:6}", state_word(check.state))), check.item, check.title);
+            if check.state == CheckState::Unknown && !check.attested && !bad.is_empty() {
+                let first = *hidden.entry(bad.clone()).or_insert(&check.name);
+                if first != check.name {
+                    let _ = writeln!(out, "            For the same reason as {first}, above.");
+                    continue;
+                }
+            }
             for line in bad {
                 let _ = writeln!(out, "            {line}");
             }
