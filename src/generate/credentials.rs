@@ -112,14 +112,15 @@ fn credentials() -> Value {
         target("C", &state_of("readiness_credential_end_state", key, "end")),
         target("D", &format!("max by ({key}) (readiness_credential_expiry_timestamp_seconds) * 1000")),
         target("E", &format!("max by ({key}) (readiness_credential_changed_timestamp_seconds) * 1000")),
+        target("F", &format!("max by ({key}) (readiness_credential_last_used_timestamp_seconds) * 1000")),
     ]);
     json!({ "type": "table", "title": "Credentials: there, working, until when",
         "description": "Three facts about each. Unproven means that no free call exists to prove it; an end of unknown is not never.",
         "targets": targets,
         "transformations": [{ "id": "joinByField", "options": { "byField": "credential", "mode": "outer" } },
-            { "id": "organize", "options": { "excludeByName": { "Time 1": true, "Time 2": true, "Time 3": true, "Time 4": true, "Time 5": true, "kind 2": true, "kind 3": true, "kind 4": true, "kind 5": true, "Value #A": true, "Value #B": true, "Value #C": true },
-                "renameByName": { "credential": "Credential", "kind 1": "Kind", "present": "There", "valid": "Working", "end": "Ends", "Value #D": "When", "Value #E": "Last changed" } } }],
-        "fieldConfig": { "defaults": { "noValue": "" }, "overrides": [coloured("There"), coloured("Working"), coloured("Ends"), moment("When"), moment("Last changed")] } })
+            { "id": "organize", "options": { "excludeByName": { "Time 1": true, "Time 2": true, "Time 3": true, "Time 4": true, "Time 5": true, "Time 6": true, "kind 2": true, "kind 3": true, "kind 4": true, "kind 5": true, "kind 6": true, "Value #A": true, "Value #B": true, "Value #C": true },
+                "renameByName": { "credential": "Credential", "kind 1": "Kind", "present": "There", "valid": "Working", "end": "Ends", "Value #D": "When", "Value #E": "Last changed", "Value #F": "Last used" } } }],
+        "fieldConfig": { "defaults": { "noValue": "" }, "overrides": [coloured("There"), coloured("Working"), coloured("Ends"), moment("When"), moment("Last changed"), moment("Last used")] } })
 }
 
 fn rotations() -> Value {

@@ -121,7 +121,11 @@ async fn every_panel_shows_data() {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let script = "sm = client('secretsmanager')\nsm.create_secret(Name='database', SecretString='x')\nsm.rotate_secret(SecretId='database', RotationRules={'AutomaticallyAfterDays': 30}, RotateImmediately=False)";
     moto.boto(script);
+    let key = moto.boto("iam = client('iam')\niam.create_user(UserName='llm')\nkey = iam.create_access_key(UserName='llm')['AccessKey']\nprint('aws_access_key_id=' + key['AccessKeyId'])\nprint('aws_secret_access_key=' + key['SecretAccessKey'])");
     let mut estate = Estate::start().await;
+    std::fs::write(estate.folder.path().join("llm.key"), key).unwrap();
+    let credential = "    credentials:\n      - { name: llm, kind: aws_access_key, aws: { region: us-east-2 }, from: { file: llm.key } }\n";
+    estate.configuration = estate.configuration.replacen("    credentials:\n", credential, 1);
     let ecr = "123456789012.dkr.ecr.us-east-2.amazonaws.com";
     let registry = format!("    registries:\n      - {{ host: {ecr}, ecr: {{ region: us-east-2 }} }}\n");
     estate.configuration = estate.configuration.replacen("    registries:\n", &registry, 1);
@@ -147,6 +151,8 @@ async fn every_panel_shows_data() {
     let queries = queries();
     assert!(queries.len() > 100, "{}", queries.len());
     prometheus.until("go", "readiness_go == 1").await;
+    // The first look proves the key, which uses it; the second one sees that.
+    prometheus.until("a key was used", "readiness_credential_last_used_timestamp_seconds{credential=\"llm\"}").await;
     let well = prometheus.shown(&queries).await;
     for fault in FAULTS {
         assert!(estate.lab.estate().set(fault, true), "there is no fault {fault}");

@@ -112,14 +112,15 @@ impl Issuer<'_> {
             Err(error) if error.class == ErrorClass::NotFound => return gone(),
             other => other?,
         };
-        let Some(user) = used.get_access_key_last_used_result.user_name else { return gone() };
+        let LastUsedResult { user_name: Some(user), access_key_last_used: used } = used.get_access_key_last_used_result else { return gone() };
         let listed: Listed = self.ask("ListAccessKeys", &[("UserName", &user)]).await?;
         let keys = listed.list_access_keys_result.access_key_metadata.member;
         let Some(key) = keys.into_iter().find(|key| key.access_key_id == id) else { return gone() };
         if key.status != "Active" {
             return Ok(Proof::Refused("IAM says that the key is not active".to_owned()));
         }
-        Ok(Proof::Taken(Told { created: moment(key.create_date.as_deref()), ..Told::default() }))
+        let used = used.and_then(|used| moment(used.last_used_date.as_deref()));
+        Ok(Proof::Taken(Told { created: moment(key.create_date.as_deref()), used, ..Told::default() }))
     }
 
     async fn ask<T: DeserializeOwned>(&self, action: &str, parameters: &[(&str, &str)]) -> Result<T, CollectError> {
@@ -185,6 +186,14 @@ struct LastUsed {
 #[serde(rename_all = "PascalCase")]
 struct LastUsedResult {
     user_name: Option<String>,
+    access_key_last_used: Option<Used>,
+}
+
+/// Without a date, or with `N/A` for one, where a key was never used.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Used {
+    last_used_date: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -256,6 +265,24 @@ mod tests {
         for text in ["", "AKIA", "akiaexampleexample11", "{", "{}", "a=b", "AROAEXAMPLEEXAMPLE11"] {
             assert!(access_key(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn when_a_key_was_last_used_is_read_from_every_answer() {
+        let date = |used: &str| {
+            let text = format!(
+                "<GetAccessKeyLastUsedResponse><GetAccessKeyLastUsedResult>{used}<UserName>llm</UserName></GetAccessKeyLastUsedResult>\
+                 <ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></GetAccessKeyLastUsedResponse>"
+            );
+            let answer: LastUsed = quick_xml::de::from_str(&text).unwrap();
+            moment(answer.get_access_key_last_used_result.access_key_last_used.and_then(|used| used.last_used_date).as_deref())
+        };
+        let used = |date: &str| format!("<AccessKeyLastUsed>{date}<Region>us-west-2</Region><ServiceName>s3</ServiceName></AccessKeyLastUsed>");
+        assert_eq!(date(&used("<LastUsedDate>2026-05-01T12:00:00Z</LastUsedDate>")), Some(1_777_636_800));
+        // A key that was never used.
+        assert_eq!(date(&used("<LastUsedDate>N/A</LastUsedDate>")), None);
+        assert_eq!(date(&used("")), None);
+        assert_eq!(date(""), None);
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub(super) struct Told {
     pub(super) silent: Option<&'static str>,
     /// When its issuer made it, in Unix seconds, where the issuer tells.
     pub(super) created: Option<i64>,
+    /// When it was last used, in Unix seconds, where the issuer tells.
+    pub(super) used: Option<i64>,
 }
 
 impl Told {
@@ -45,6 +47,7 @@ impl Told {
             begins: self.begins.max(other.begins),
             silent: self.silent.or(other.silent),
             created: self.created.max(other.created),
+            used: self.used.max(other.used),
         }
     }
 }

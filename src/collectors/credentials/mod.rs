@@ -73,6 +73,12 @@ static CHANGED: Gauge<2> = gauge(
     &LABELS,
     "When the content of a credential was last changed, cached from its file's time or from managedFields of its Secret in the Kubernetes API.",
 );
+static LAST_USED: Gauge<2> = gauge(
+    "readiness_credential_last_used_timestamp_seconds",
+    Unit::Timestamp,
+    &LABELS,
+    "When an access key was last used, from GetAccessKeyLastUsed of AWS IAM; nothing for a key that never was.",
+);
 static DECLARED: StateSet<2> = state_set(
     "readiness_credential_declared_state",
     &["match", "differs"],
@@ -95,7 +101,7 @@ static FINGERPRINT: Gauge<3> = gauge(
 .covered_by(Coverage { states: STATE.0.name, seen: &["present"], kinds: KINDS, quiet: true });
 
 /// Families of this collector.
-pub static FAMILIES: &[&Family] = &[&STATE.0, &VALID.0, &END.0, &EXPIRY.0, &CHANGED.0, &DECLARED.0, &FILE.0, &FINGERPRINT.0];
+pub static FAMILIES: &[&Family] = &[&STATE.0, &VALID.0, &END.0, &EXPIRY.0, &CHANGED.0, &LAST_USED.0, &DECLARED.0, &FILE.0, &FINGERPRINT.0];
 
 /// Every kind, since the state set of ends speaks for all of them.
 const KINDS: &[&str] = &[
@@ -159,6 +165,7 @@ fn task(config: &Config, cluster: Option<&ClusterConfig>, off: Arc<[(&'static st
     let credential = &looker.credential;
     let absent = [
         (!is_dated(credential), CHANGED.0.name),
+        (!tells_use(credential), LAST_USED.0.name),
         (!is_declared(credential), DECLARED.0.name),
         (credential.from.file.is_none(), FILE.0.name),
         (!looker.compared, FINGERPRINT.0.name),
@@ -194,12 +201,18 @@ fn is_declared(credential: &Credential) -> bool {
     credential.expires.is_some() || credential.from.secret.as_ref().is_some_and(|secret| secret.annotation.is_some())
 }
 
+/// Whether its issuer tells when it was last used.
+fn tells_use(credential: &Credential) -> bool {
+    credential.kind == Kind::AwsAccessKey
+}
+
 /// What no configured credential fills, by the key that would.
 fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
     let any = |has: fn(&Credential) -> bool| config.credentials.iter().any(has);
     let parts = [
         (any(is_declared), DECLARED.0.name, "credentials[].expires"),
         (any(is_dated), CHANGED.0.name, "credentials[].from.secret"),
+        (any(tells_use), LAST_USED.0.name, "credentials[].aws"),
         (any(|credential| credential.from.file.is_some()), FILE.0.name, "credentials[].from.file"),
     ];
     parts.into_iter().filter(|(on, ..)| !on).map(|(_, family, key)| (family, key)).collect()
@@ -373,6 +386,7 @@ impl Looker {
         });
         samples.extend(earliest.map(|at| EXPIRY.sample(labels, at as f64)));
         samples.extend(changed.map(|at| CHANGED.sample(labels, at as f64)));
+        samples.extend(told.used.map(|at| LAST_USED.sample(labels, at as f64)));
         if let Declared::At(at, written) = &declared {
             samples.push(self.agreement(*at, written, due, &told));
         }
