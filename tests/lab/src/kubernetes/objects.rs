@@ -183,8 +183,8 @@ impl Server {
             for revision in revisions {
                 let slow = name == "coder" && self.on("us-east-2", "rollout-slow");
                 let took = if slow { 400.seconds() } else { 40.seconds() };
-                let stuck = if name == "coder" && namespace == "coder" { "rollout-stuck" } else { "proxy-rollout-stuck" };
-                let begun = if updated == desired { self.estate.rolled_out() } else { self.since(stuck) };
+                let stuck = ["rollout-stuck", "running-rollout", "proxy-rollout-stuck"].into_iter().find(|fault| self.estate.has(fault));
+                let begun = stuck.filter(|_| updated != desired).map_or_else(|| self.estate.rolled_out(), |fault| self.since(fault));
                 let created = begun.checked_sub(took).unwrap_or_default();
                 all.add("apps/v1/replicasets", replica_set(namespace, name, revision, &created.to_string()));
             }
