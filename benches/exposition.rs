@@ -40,6 +40,7 @@ fn main() {
             covers: vec![],
             emits: vec![],
             off: Arc::default(),
+            reads: &[],
             interval: Duration::from_secs(15),
             keep: Duration::from_secs(45),
         });

@@ -226,15 +226,15 @@ impl App {
         self.store.snapshot().all_attempted()
     }
 
-    /// Ends when every source has been looked at once, or after `at_most`.
-    pub async fn until_ready(&self, at_most: Duration, mut progress: impl FnMut(usize, usize)) {
+    /// Ends when looking again at once would not say more ([`Snapshot::settled`]), or after `at_most`.
+    pub async fn until_settled(&self, at_most: Duration, mut progress: impl FnMut(usize, usize)) {
         let mut version = self.store.subscribe();
         let wait = async {
             loop {
                 let snapshot = self.store.snapshot();
-                let tried = snapshot.views.iter().filter(|view| view.attempted_at.is_some()).count();
-                progress(tried, snapshot.views.len());
-                if snapshot.all_attempted() || version.changed().await.is_err() {
+                let settled = snapshot.views.iter().filter(|view| view.settled).count();
+                progress(settled, snapshot.views.len());
+                if snapshot.settled() || version.changed().await.is_err() {
                     return;
                 }
             }

@@ -336,7 +336,7 @@ async fn check_once(check: Check, loaded: Loaded) -> ExitCode {
         Err(error) => return fail(&error.to_string()),
     };
     let terminal = std::io::stderr().is_terminal();
-    app.until_ready(check.timeout.0, |done, all| {
+    app.until_settled(check.timeout.0, |done, all| {
         if terminal {
             let _ = write!(std::io::stderr(), "\r\u{1b}[2Klooking: {done} of {all} sources");
         }

@@ -23,6 +23,10 @@ pub fn ceiling(interval: Duration) -> Duration {
     (interval * 10).min(Duration::from_mins(5))
 }
 
+/// How soon a first look that failed or is incomplete for a reason that may pass is repeated: a pod's network is often
+/// not ready when its process is, and a pipeline waits for the answer.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
+
 /// A collector that looks when it is asked to.
 pub trait Poll: Send {
     /// Looks once. `seen` is what other collectors last reported, if the task waits for any.
@@ -52,8 +56,6 @@ pub struct Task {
     pub fingerprint: String,
     /// Deadline of one look, or of the first view for the watch form.
     pub timeout: Duration,
-    /// Collectors whose first look this one waits for, because it reads their facts.
-    pub after: &'static [&'static str],
     /// The collector.
     pub form: Form,
 }
@@ -112,11 +114,10 @@ impl Driver {
             unchanged
         });
         // All are announced before any starts: a source that waits for others must see them.
-        let announced: Vec<_> =
-            wanted.into_iter().map(|(key, task)| (key, fingerprint(&task), self.store.add(task.source), task.timeout, task.after, task.form)).collect();
-        for (key, fingerprint, source, timeout, after, form) in announced {
+        let announced: Vec<_> = wanted.into_iter().map(|(key, task)| (key, fingerprint(&task), self.store.add(task.source), task.timeout, task.form)).collect();
+        for (key, fingerprint, source, timeout, form) in announced {
             let cancel = CancellationToken::new();
-            let work = run(Arc::clone(&self.store), source, Work { timeout, after, form, spread: self.spread }, cancel.clone());
+            let work = run(Arc::clone(&self.store), source, Work { timeout, form, spread: self.spread }, cancel.clone());
             self.running.insert(key, Running { fingerprint, cancel, handle: tokio::spawn(work) });
         }
     }
@@ -144,7 +145,6 @@ fn fingerprint(task: &Task) -> u64 {
 /// What is to be done for a source.
 struct Work {
     timeout: Duration,
-    after: &'static [&'static str],
     form: Form,
     spread: bool,
 }
@@ -157,11 +157,11 @@ async fn run(store: Arc<Store>, source: Arc<Source>, work: Work, cancel: Cancell
             let window = source.interval.min(Duration::from_secs(1));
             tokio::time::sleep(window.mul_f64(fastrand::f64())).await;
         }
-        if !work.after.is_empty() {
-            Box::pin(wait_for(&store, work.after, work.timeout)).await;
+        if !source.reads.is_empty() {
+            Box::pin(wait_for(&store, source.reads, work.timeout)).await;
         }
         match work.form {
-            Form::Poll(poll) => run_poll(&store, &source, work.timeout, !work.after.is_empty(), work.spread, poll).await,
+            Form::Poll(poll) => run_poll(&store, &source, work.timeout, work.spread, poll).await,
             Form::Watch(watch) => Box::pin(run_watch(&store, &source, work.timeout, watch)).await,
         }
     };
@@ -172,40 +172,50 @@ async fn run(store: Arc<Store>, source: Arc<Source>, work: Work, cancel: Cancell
 }
 
 async fn wait_for(store: &Store, collectors: &[&str], at_most: Duration) {
-    let mut version = store.subscribe();
-    let all_tried = async {
-        while store.waiting_for(collectors) {
-            if version.changed().await.is_err() {
-                return;
-            }
-        }
-    };
+    let all_tried = store.until(|store| !store.waiting_for(collectors));
     let _ = tokio::time::timeout(at_most, all_tried).await;
 }
 
-async fn run_poll(store: &Store, source: &Source, timeout: Duration, reads_others: bool, spread: bool, mut poll: Box<dyn Poll>) {
+async fn run_poll(store: &Store, source: &Source, timeout: Duration, spread: bool, mut poll: Box<dyn Poll>) {
     let mut due = Instant::now();
+    let mut first = true;
+    let mut informed = true;
     let mut overloads = 0;
     // First looks come at once, for a verdict; the second ones come early, each at another time, so
     // that from then on thousands of sources are spread over their interval.
     let mut early = if spread { 0.5 + fastrand::f64() / 2.0 } else { 1.0 };
     loop {
-        tokio::time::sleep_until(due).await;
+        tokio::select! {
+            () = tokio::time::sleep_until(due) => {}
+            // What was said without having seen everything is said again as soon as it can be.
+            () = store.until(|store| store.settled(source.reads)), if !informed => {}
+        }
+        informed = store.settled(source.reads);
         let started = Instant::now();
         // A picture of everything for every look of every target would cost more than the look.
-        let seen = if reads_others { store.snapshot() } else { Snapshot::default() };
-        let outcome = Box::pin(guarded(timeout, poll.look(&seen))).await;
+        let seen = if source.reads.is_empty() { Snapshot::default() } else { store.snapshot() };
+        let mut outcome = Box::pin(guarded(timeout, poll.look(&seen))).await;
         let mut delay = source.interval;
-        match &outcome {
-            Ok(_) => {
+        match &mut outcome {
+            Ok(seen) => {
                 overloads = 0;
                 delay = delay.mul_f64(std::mem::replace(&mut early, 1.0));
+                seen.incomplete &= first;
+                if seen.incomplete {
+                    delay = delay.min(SECOND_LOOK);
+                }
             }
             Err(error) => {
                 log_failure(source.collector, &source.name, error);
                 delay = delay.max(backoff(error, source.interval, &mut overloads));
+                if first && error.may_pass() {
+                    delay = delay.min(SECOND_LOOK);
+                }
+                // It keeps its distance, whatever others saw meanwhile.
+                informed = true;
             }
         }
+        first = false;
         store.report(source.collector, &source.name, started.elapsed(), outcome);
         due = (due + jittered(delay)).max(Instant::now());
     }
@@ -221,13 +231,13 @@ async fn run_watch(store: &Arc<Store>, source: &Source, timeout: Duration, mut w
         let ended = async { Err::<Observation, _>(watch.watch(&publisher).await) };
         let outcome = AssertUnwindSafe(ended).catch_unwind();
         // The first view has the deadline of a look; after that, silence is judged by `keep`.
-        let first_view = wait_for_first_view(store, source, looks_before, timeout);
         tokio::pin!(outcome);
-        let result = tokio::select! {
-            result = &mut outcome => result,
-            () = first_view => {
-                publisher.publish(started.elapsed(), Err(CollectError::new(ErrorClass::Timeout, "first view: no complete answer in time")));
-                outcome.await
+        let result = loop {
+            tokio::select! {
+                result = &mut outcome => break result,
+                () = wait_for_first_view(store, source, looks_before, timeout) => {
+                    publisher.publish(started.elapsed(), Err(CollectError::new(ErrorClass::Timeout, "first view: no complete answer in time")));
+                }
             }
         };
         let error = match result {
@@ -250,14 +260,7 @@ fn looks(store: &Store, source: &Source) -> u64 {
 
 /// Ends when the deadline passes without a view; stays pending for ever once there is one.
 async fn wait_for_first_view(store: &Store, source: &Source, before: u64, timeout: Duration) {
-    let mut version = store.subscribe();
-    let seen = async {
-        while looks(store, source) == before {
-            if version.changed().await.is_err() {
-                return;
-            }
-        }
-    };
+    let seen = store.until(|store| looks(store, source) != before);
     if tokio::time::timeout(timeout, seen).await.is_ok() {
         std::future::pending::<()>().await;
     }

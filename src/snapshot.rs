@@ -87,6 +87,12 @@ impl CollectError {
     pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
         Self { class, message: message.into(), retry_after: None }
     }
+
+    /// Whether the same look can succeed a moment later without anybody's doing, and may be repeated
+    /// at once: not where the other side asked for distance, nor a refused password, which locks accounts.
+    pub const fn may_pass(&self) -> bool {
+        matches!(self.class, ErrorClass::Timeout | ErrorClass::Unreachable | ErrorClass::Server) && self.retry_after.is_none()
+    }
 }
 
 /// From so many samples on, facts keep the text that they are scraped as. With thousands of sources
@@ -165,6 +171,8 @@ pub struct Observation {
     pub objects: usize,
     /// Requests made for this look.
     pub api_calls: u64,
+    /// Whether a part is missing that another look a moment later may find.
+    pub incomplete: bool,
 }
 
 impl Observation {
@@ -175,7 +183,7 @@ impl Observation {
 
     /// An observation whose facts were all made anew.
     pub fn new(samples: Vec<Sample>, objects: usize, api_calls: u64) -> Self {
-        Self { facts: vec![Arc::new(samples.into())], objects, api_calls }
+        Self { facts: vec![Arc::new(samples.into())], objects, api_calls, incomplete: false }
     }
 }
 
@@ -195,6 +203,8 @@ pub struct Source {
     pub emits: Vec<&'static str>,
     /// Families that are switched off, with the key of the configuration that would switch them on.
     pub off: Arc<[(&'static str, &'static str)]>,
+    /// Collectors whose facts this source reads, and whose first look it therefore waits for.
+    pub reads: &'static [&'static str],
     /// Time between looks.
     pub interval: Duration,
     /// How long facts outlive the last good look.
@@ -213,6 +223,7 @@ struct Slot {
     duration: Duration,
     failure: Option<CollectError>,
     errors: BTreeMap<ErrorClass, u64>,
+    settled: Option<Instant>,
 }
 
 impl Slot {
@@ -245,6 +256,8 @@ pub struct View {
     pub attempted_at: Option<Timestamp>,
     /// Why the last look failed; `None` after a good one.
     pub failure: Option<CollectError>,
+    /// Whether this is what there is to know: see [`Snapshot::settled`].
+    pub settled: bool,
     objects: usize,
     api_calls: u64,
     duration: Duration,
@@ -268,12 +281,19 @@ impl Snapshot {
     pub fn all_attempted(&self) -> bool {
         self.views.iter().all(|view| view.attempted_at.is_some())
     }
+
+    /// Whether looking again at once would not say more. One lost packet must not decide for a whole
+    /// pipeline: a source whose first look failed or is incomplete for a reason that may pass gets a
+    /// second one, and a source that reads what others saw is asked again once those have settled.
+    pub fn settled(&self) -> bool {
+        self.views.iter().all(|view| view.settled)
+    }
 }
 
 /// Where collectors report and readers look.
 #[derive(Debug)]
 pub struct Store {
-    slots: Mutex<BTreeMap<(&'static str, String), Slot>>,
+    slots: Mutex<Slots>,
     version: watch::Sender<u64>,
 }
 
@@ -299,6 +319,7 @@ impl Store {
             duration: Duration::ZERO,
             failure: None,
             errors: BTreeMap::new(),
+            settled: None,
         };
         self.slots().insert(key, slot);
         self.bump();
@@ -314,24 +335,37 @@ impl Store {
     /// Takes the outcome of one look.
     pub fn report(&self, collector: &'static str, name: &str, took: Duration, outcome: Result<Observation, CollectError>) {
         let now = Timestamp::now();
-        if let Some(slot) = self.slots().get_mut(&(collector, name.to_owned())) {
+        let mut slots = self.slots();
+        let key = (collector, name.to_owned());
+        let reads = slots.get(&key).map_or(&[][..], |slot| slot.source.reads);
+        let ended = Instant::now();
+        let informed = settled(&slots, reads, ended.checked_sub(took).unwrap_or(ended));
+        if let Some(slot) = slots.get_mut(&key) {
             slot.attempted = Some(now);
             slot.duration = took;
-            match outcome {
+            let last = match outcome {
                 Ok(observation) => {
                     slot.facts = observation.facts.into();
                     slot.objects = observation.objects;
                     slot.api_calls += observation.api_calls;
                     slot.looks += 1;
-                    slot.succeeded = Some((Instant::now(), now));
+                    slot.succeeded = Some((ended, now));
                     slot.failure = None;
+                    informed && !observation.incomplete
                 }
                 Err(error) => {
                     *slot.errors.entry(error.class).or_default() += 1;
+                    let first = slot.errors.values().sum::<u64>() == 1;
+                    let last = !(first && error.may_pass());
                     slot.failure = Some(error);
+                    last
                 }
+            };
+            if last {
+                slot.settled.get_or_insert(ended);
             }
         }
+        drop(slots);
         self.bump();
     }
 
@@ -352,6 +386,7 @@ impl Store {
                 seen_at: slot.succeeded.map(|(_, at)| at),
                 attempted_at: slot.attempted,
                 failure: slot.failure.clone(),
+                settled: slot.settled.is_some(),
                 objects: slot.objects,
                 api_calls: slot.api_calls,
                 duration: slot.duration,
@@ -366,6 +401,17 @@ impl Store {
         self.slots().values().any(|slot| collectors.contains(&slot.source.collector) && slot.attempted.is_none())
     }
 
+    /// Whether all sources of these collectors have settled: see [`Snapshot::settled`].
+    pub fn settled(&self, collectors: &[&str]) -> bool {
+        settled(&self.slots(), collectors, Instant::now())
+    }
+
+    /// Ends when a condition holds, which is asked whenever anything was reported.
+    pub async fn until(&self, condition: impl Fn(&Self) -> bool) {
+        let mut version = self.subscribe();
+        while !condition(self) && version.changed().await.is_ok() {}
+    }
+
     /// Wakes whenever anything was reported.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
@@ -375,10 +421,18 @@ impl Store {
         self.version.send_modify(|version| *version += 1);
     }
 
-    fn slots(&self) -> MutexGuard<'_, BTreeMap<(&'static str, String), Slot>> {
+    fn slots(&self) -> MutexGuard<'_, Slots> {
         // A panic while holding the lock cannot leave a half-written slot that matters.
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+type Slots = BTreeMap<(&'static str, String), Slot>;
+
+/// Whether all sources of these collectors had settled at a moment.
+fn settled(slots: &Slots, collectors: &[&str], at: Instant) -> bool {
+    let mut read = slots.values().filter(|slot| collectors.contains(&slot.source.collector));
+    collectors.is_empty() || read.all(|slot| slot.settled.is_some_and(|settled| settled <= at))
 }
 
 static UP: Gauge<2> =
@@ -462,6 +516,7 @@ pub(crate) mod tests {
             covers: Vec::new(),
             emits: vec!["t_fact"],
             off: Arc::default(),
+            reads: &[],
             interval: Duration::from_secs(10),
             keep: Duration::from_secs(30),
         }

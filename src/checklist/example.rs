@@ -200,6 +200,7 @@ pub fn scene(given: &[Given], family: &'static Family, now: Timestamp) -> Snapsh
         covers: Vec::new(),
         emits: vec![family.name],
         off: Arc::default(),
+        reads: &[],
         interval: std::time::Duration::from_mins(1),
         keep: std::time::Duration::from_mins(3),
     };

@@ -156,6 +156,7 @@ async fn a_stopped_collector_is_unknown_and_says_which() {
         covers: Vec::new(),
         emits: vec!["readiness_http_success"],
         off: Arc::default(),
+        reads: &[],
         interval: Duration::from_secs(10),
         keep: Duration::from_secs(30),
     });

@@ -56,12 +56,12 @@ pub fn task(config: &AttestationsConfig) -> Task {
             covers: Vec::new(),
             emits: vec![SAID.0.name, EXPIRY.0.name],
             off: Arc::default(),
+            reads: &[],
             interval: config.interval.0,
             keep: config.interval.0 * 3,
         },
         fingerprint: format!("{config:?}"),
         timeout: config.interval.0,
-        after: &[],
         form: Form::Poll(Box::new(File(config.file.clone()))),
     }
 }

@@ -38,12 +38,12 @@ pub fn task(state: &Arc<State>) -> Option<Task> {
             covers: Vec::new(),
             emits: vec![FILE.0.name],
             off: Arc::default(),
+            reads: &[],
             interval: INTERVAL,
             keep: INTERVAL * 3,
         },
         fingerprint: path.display().to_string(),
         timeout: INTERVAL,
-        after: &[],
         form: Form::Poll(Box::new(Looker(Arc::clone(state)))),
     })
 }

@@ -151,12 +151,12 @@ fn task(config: &Config, target: &Target, roots: &Arc<RootCertStore>, lookup: &L
             covers: Vec::new(),
             emits: FAMILIES.iter().map(|family| family.name).collect(),
             off: Arc::default(),
+            reads: &[],
             interval: config.interval.0,
             keep: config.interval.0 * 3,
         },
         fingerprint: format!("{target:?} {:?} {:?} {:?} {:?}", config.interval, config.timeout, config.ca_file, config.resolver),
         timeout: config.timeout.0 + Duration::from_secs(1),
-        after: &[],
         form: Form::Poll(Box::new(collector)),
     })
 }

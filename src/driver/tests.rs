@@ -64,7 +64,7 @@ impl Bench {
         self.looks.push(Arc::clone(&looks));
         let scripted = Box::new(Scripted { looks, script });
         let form = if watch { Form::Watch(scripted) } else { Form::Poll(scripted) };
-        Task { source: source("http", name), fingerprint: name.to_owned(), timeout: Duration::from_secs(5), after: &[], form }
+        Task { source: source("http", name), fingerprint: name.to_owned(), timeout: Duration::from_secs(5), form }
     }
 
     fn looks(&self, index: usize) -> usize {
@@ -198,11 +198,85 @@ async fn a_dependent_source_waits_for_the_first_look_of_others() {
     let mut first = bench.task("cluster", slow, false);
     first.source.collector = "kubernetes";
     let mut second = bench.task("name", |_| async { seen() }.boxed(), false);
-    second.after = &["kubernetes"];
+    second.source.reads = &["kubernetes"];
     bench.driver.apply(vec![first, second]);
     pass(2).await;
     assert_eq!(bench.looks(1), 0);
     pass(2).await;
+    assert_eq!(bench.looks(1), 1);
+}
+
+fn failing(class: ErrorClass) -> Result<Observation, CollectError> {
+    Err(CollectError::new(class, "connect: no answer"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_look_that_failed_for_a_passing_reason_is_repeated_once() {
+    let mut bench = Bench::new();
+    let lost: Script = |look| async move { if look == 0 { failing(ErrorClass::Unreachable) } else { seen() } }.boxed();
+    let part: Script = |_| async move { Ok(Observation { incomplete: true, ..seen()? }) }.boxed();
+    let tasks = vec![
+        bench.task("lost packet", lost, false),
+        bench.task("part of it", part, false),
+        bench.task("down", |_| async { failing(ErrorClass::Timeout) }.boxed(), false),
+        bench.task("refused", |_| async { failing(ErrorClass::Denied) }.boxed(), false),
+        bench.task("throttled", |_| async { Err(throttled(5)) }.boxed(), false),
+        bench.task("good", |_| async { seen() }.boxed(), false),
+    ];
+    bench.driver.apply(tasks);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let settled = |bench: &Bench, is: bool| {
+        let views = bench.store.snapshot().views;
+        views.into_iter().filter(|view| view.settled == is).map(|view| view.source.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(settled(&bench, false), ["down", "lost packet", "part of it"]);
+    assert!(bench.fresh("part of it"), "what is there can be judged at once");
+    pass(1).await;
+    assert_eq!(settled(&bench, false), [""; 0]);
+    assert!(bench.fresh("lost packet"));
+    assert_eq!([0, 1, 2, 3, 4].map(|index| bench.looks(index)), [2, 2, 2, 1, 1]);
+    pass(7).await;
+    assert_eq!([0, 1, 2, 3].map(|index| bench.looks(index)), [2, 2, 2, 1], "from then on it is the interval");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_reads_others_is_asked_again_once_they_have_settled() {
+    let mut bench = Bench::new();
+    let lost: Script = |look| async move { if look == 0 { failing(ErrorClass::Timeout) } else { seen() } }.boxed();
+    let mut first = bench.task("cluster", lost, false);
+    first.source.collector = "kubernetes";
+    let mut second = bench.task("name", |_| async { seen() }.boxed(), false);
+    second.source.reads = &["kubernetes"];
+    bench.driver.apply(vec![first, second]);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!((bench.looks(0), bench.looks(1)), (1, 1), "it does not wait for a second look");
+    assert!(bench.fresh("name") && !bench.store.snapshot().settled());
+    pass(1).await;
+    assert_eq!((bench.looks(0), bench.looks(1)), (2, 2));
+    assert!(bench.store.snapshot().settled());
+    pass(7).await;
+    assert_eq!(bench.looks(1), 2, "from then on it is the interval");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_late_may_still_come() {
+    let mut bench = Bench::new();
+    let late: Script = |_| {
+        async {
+            pass(7).await;
+            seen()
+        }
+        .boxed()
+    };
+    let tasks = vec![bench.task("late", late, true), bench.task("never", |_| std::future::pending().boxed(), true)];
+    bench.driver.apply(tasks);
+    pass(6).await;
+    assert_eq!(bench.failure("late"), Some(ErrorClass::Timeout));
+    assert!(!bench.store.snapshot().settled());
+    pass(2).await;
+    assert!(bench.fresh("late") && !bench.store.snapshot().settled());
+    pass(3).await;
+    assert!(bench.store.snapshot().settled() && !bench.fresh("never"));
     assert_eq!(bench.looks(1), 1);
 }
 

@@ -22,7 +22,7 @@ async fn look(configuration: &str) -> std::sync::Arc<App> {
     let loaded = config::load_str(configuration, "test.yaml", std::path::Path::new(""), Some(std::collections::BTreeMap::new()))
         .unwrap_or_else(|error| panic!("{error}"));
     let app = App::start(loaded, None, false).unwrap();
-    app.until_ready(Duration::from_secs(20), |_, _| {}).await;
+    app.until_settled(Duration::from_secs(20), |_, _| {}).await;
     assert!(app.ready());
     app
 }

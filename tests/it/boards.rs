@@ -163,6 +163,7 @@ async fn every_panel_shows_data() {
     // Only now: once nothing of a cluster can be seen, its permissions cannot either.
     assert!(estate.lab.estate().set("api-error", true));
     prometheus.until("looks fail", "rate(readiness_collector_errors_total[5m]) > 0").await;
+    prometheus.until("a source is not seen", "readiness_collector_up == 0").await;
     prometheus.until("an image is behind", "readiness_image_behind_seconds").await;
     let broken = prometheus.shown(&queries).await;
     let shown = [well, forbidden, broken];

@@ -13,7 +13,7 @@ fn check(file: &std::path::Path, output: &str) -> (i32, String, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn check_says_go_no_go_and_undecided() {
-    let estate = Estate::start().await;
+    let estate = Estate::for_one_look().await;
     let file = estate.file();
     let (code, out, errors) = check(&file, "text");
     assert_eq!((code, errors.as_str()), (0, ""), "{out}");
@@ -42,7 +42,7 @@ async fn check_says_go_no_go_and_undecided() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_format_says_the_same() {
-    let estate = Estate::start().await;
+    let estate = Estate::for_one_look().await;
     estate.lab.estate().set("litellm-crash", true);
     let file = estate.file();
     let (code, json, _) = check(&file, "json");
@@ -60,7 +60,7 @@ async fn every_format_says_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_withdrawn_confirmation_is_undecided() {
-    let estate = Estate::start().await;
+    let estate = Estate::for_one_look().await;
     estate.lab.attest(&["InternalLoginTested", "ExternalLoginTested"]).unwrap();
     let (code, out, _) = check(&estate.file(), "text");
     assert_eq!(code, 3, "{out}");
@@ -69,7 +69,7 @@ async fn a_withdrawn_confirmation_is_undecided() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_estate_is_never_go() {
-    let estate = Estate::start().await;
+    let estate = Estate::for_one_look().await;
     let file = estate.file();
     let Estate { lab, folder, .. } = estate;
     drop::<Lab>(lab);

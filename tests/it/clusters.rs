@@ -59,7 +59,7 @@ async fn a_missing_permission_is_a_fact_that_names_it() {
 /// says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_eks_cluster_is_found_by_name_and_region() {
-    let estate = Estate::start().await;
+    let estate = Estate::for_one_look().await;
     let east = |name: &str| format!("clusters:\n  - name: us-east-2\n    eks: {{ name: {name}, region: us-east-2 }}\n  - name: us-west-2\n");
     let kubeconfig = estate.configuration.split("  - name: us-west-2\n").next().unwrap().rsplit_once("clusters:\n").unwrap().0.to_owned();
     let check = |name: &str| {
@@ -164,12 +164,15 @@ async fn a_plugin_of_a_kubeconfig_makes_the_token() {
     app.shutdown(Duration::from_secs(1)).await;
 }
 
-/// A proxy that opens tunnels, and counts them.
-async fn tunnels(address: std::net::SocketAddr) -> std::sync::Arc<std::sync::atomic::AtomicUsize> {
+/// A proxy that opens tunnels, and counts them. The first `lost` connections are cut.
+async fn tunnels(address: std::net::SocketAddr, lost: usize) -> std::sync::Arc<std::sync::atomic::AtomicUsize> {
     use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
     let count = std::sync::Arc::<std::sync::atomic::AtomicUsize>::default();
     let (listener, opened) = (tokio::net::TcpListener::bind(address).await.unwrap(), std::sync::Arc::clone(&count));
     tokio::spawn(async move {
+        for _ in 0..lost {
+            drop(listener.accept().await);
+        }
         while let Ok((stream, _)) = listener.accept().await {
             let opened = std::sync::Arc::clone(&opened);
             tokio::spawn(async move {
@@ -191,14 +194,27 @@ async fn tunnels(address: std::net::SocketAddr) -> std::sync::Arc<std::sync::ato
     count
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_can_be_behind_a_proxy() {
-    let mut estate = Estate::start().await;
+/// London's API server is reached through a proxy.
+async fn behind_a_proxy(mut estate: Estate, lost: usize) -> (Estate, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
     let address = format!("{}:3128", estate.lab.host());
-    let opened = tunnels(address.parse().unwrap()).await;
+    let opened = tunnels(address.parse().unwrap(), lost).await;
     let london = "  - name: eu-west-2\n";
     assert!(estate.configuration.contains(london));
     estate.configuration = estate.configuration.replacen(london, &format!("{london}    proxy: http://{address}\n"), 1);
+    (estate, opened)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_connection_does_not_decide_for_a_pipeline() {
+    let (estate, opened) = behind_a_proxy(Estate::for_one_look().await, 1).await;
+    let (code, said, log) = run(exporter().args(["check", "--config.file"]).arg(estate.file()));
+    assert_eq!(code, 0, "{said}{log}");
+    assert!(opened.load(std::sync::atomic::Ordering::SeqCst) > 0, "others went through");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_can_be_behind_a_proxy() {
+    let (estate, opened) = behind_a_proxy(Estate::start().await, 0).await;
     let app = estate.exporter();
     until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
     assert!(opened.load(std::sync::atomic::Ordering::SeqCst) > 0, "it went through the proxy");

@@ -52,7 +52,7 @@ fn until_check(estate: &Estate, code: i32, words: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mirror_in_ecr_is_compared_by_the_digest_that_its_tag_names() {
-    let estate = Estate::start().await;
+    let estate = Estate::for_one_look().await;
     let good = until_check(&estate, 0, "pass    W2.4 Every mirror has");
     for line in
         ["pass    W2.5 All clusters run", "pass    R2.1 Every cluster runs", "pass    R5.5 Every registry has", "pass    R5.5 Scans found nothing critical"]

@@ -101,7 +101,7 @@ async fn no_rule_or_dashboard_names_a_metric_that_does_not_exist() {
 async fn the_scrape_is_what_is_declared() {
     let estate = crate::common::Estate::start().await;
     let app = estate.exporter();
-    app.until_ready(crate::common::PATIENCE, |_, _| {}).await;
+    app.until_settled(crate::common::PATIENCE, |_, _| {}).await;
     let text = app.exposition().text();
     let mut child =
         Command::new("promtool").args(["check", "metrics"]).stdin(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();

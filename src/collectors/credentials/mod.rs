@@ -181,12 +181,12 @@ fn task(config: &Config, cluster: Option<&ClusterConfig>, off: Arc<[(&'static st
             covers: Vec::new(),
             emits,
             off,
+            reads: &[],
             interval,
             keep: interval * 3,
         },
         fingerprint: format!("{credential:?} {interval:?} {:?} {:?} {cluster:?} {}", config.timeout, config.ca_file, looker.compared),
         timeout: config.timeout.0 * 4,
-        after: &[],
         form: Form::Poll(Box::new(looker)),
     }
 }
@@ -273,7 +273,8 @@ impl Looker {
         };
         let calls = AtomicU64::new(read);
         let (works, told) = self.examine(&content, &calls).await;
-        Ok(Observation::new(self.facts(&content, works, told), 1, calls.into_inner()))
+        let incomplete = matches!(&works, Works::Unknown(error) if error.may_pass());
+        Ok(Observation { incomplete, ..Observation::new(self.facts(&content, works, told), 1, calls.into_inner()) })
     }
 
     fn labels(&self) -> [&str; 2] {

@@ -135,6 +135,7 @@ fn task(config: &Config, name: &Name, resolvers: &[(String, TokioResolver)], pro
             covers: Vec::new(),
             emits,
             off: Arc::default(),
+            reads: if waits { &[kubernetes::NAME] } else { &[] },
             interval: config.interval.0,
             keep: config.interval.0 * 3,
         },
@@ -144,7 +145,6 @@ fn task(config: &Config, name: &Name, resolvers: &[(String, TokioResolver)], pro
         ),
         // Two rounds: the name, and what it is compared with.
         timeout: config.timeout.0 * 2 + Duration::from_secs(1),
-        after: if waits { &[kubernetes::NAME] } else { &[] },
         form: Form::Poll(Box::new(DnsCollector {
             name: name.clone(),
             resolvers: resolvers.to_vec(),

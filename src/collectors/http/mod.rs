@@ -107,13 +107,13 @@ fn task(config: &Config, target: &Target, tls: &Arc<rustls::ClientConfig>, looku
             covers: Vec::new(),
             emits,
             off: Arc::default(),
+            reads: &[],
             interval,
             keep: interval * 3,
         },
         fingerprint: format!("{target:?} {interval:?} {timeout:?} {:?} {:?} {:?}", config.ca_file, config.resolver, config.window),
         // The probe keeps its own deadline, so that a slow target is a fact and not a failed look.
         timeout: timeout + Duration::from_secs(1),
-        after: &[],
         form: Form::Poll(Box::new(HttpCollector {
             target: target.name.clone(),
             kind: target.kind.clone(),

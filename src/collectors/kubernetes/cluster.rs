@@ -311,8 +311,7 @@ impl Cluster {
     /// Gives up after `at_most`.
     pub(super) async fn nodes_listed(&self, at_most: Duration) {
         let listed = async {
-            let waits = |nodes: &Arc<Watched<Nodes>>| nodes.len().is_none() && !nodes.sight().denied;
-            while self.nodes.as_ref().is_some_and(waits) {
+            while self.nodes.as_ref().is_some_and(|nodes| !nodes.settled()) {
                 tokio::time::sleep(SETTLE).await;
             }
         };

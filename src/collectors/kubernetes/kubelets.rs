@@ -272,7 +272,8 @@ impl Kubelets {
         drop(answers);
         let late = |node: &Arc<str>| CollectError::new(ErrorClass::Timeout, format!("ask the kubelet of {node}: the round was over before it was heard"));
         heard.extend(silent.into_iter().map(|node| (Arc::clone(&node), Err(late(&node)))));
-        Ok(Observation::new(self.samples(heard), count, count as u64))
+        let incomplete = heard.iter().any(|(_, disk)| disk.as_ref().is_err_and(CollectError::may_pass));
+        Ok(Observation { incomplete, ..Observation::new(self.samples(heard), count, count as u64) })
     }
 
     async fn way(&mut self) -> Result<Way, CollectError> {

@@ -107,12 +107,12 @@ fn cluster_tasks(whole: &Config, settings: &ClusterConfig, schedules: &[Schedule
             covers: vec![("selector", cluster.selectors())],
             emits,
             off: off(whole).into(),
+            reads: &[],
             interval: interval.0,
             keep: interval.0 * 3,
         },
         fingerprint: format!("{settings:?} {config:?} {schedules:?}"),
         timeout: timeout.0,
-        after: &[],
         form,
     };
     let names = |families: &[&'static Family]| families.iter().map(|family| family.name).collect::<Vec<_>>();

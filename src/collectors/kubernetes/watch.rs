@@ -109,7 +109,8 @@ impl ClusterWatch {
         }
         let derived = cluster.derived(server, cluster.participants());
         let facts = self.parts.iter().map(|part| Arc::clone(&part.facts)).chain([Arc::new(looking.into()), Arc::new(derived.into())]);
-        Observation { facts: facts.collect(), objects, api_calls }
+        let incomplete = !cluster.scopes.iter().all(|scope| scope.settled());
+        Observation { facts: facts.collect(), objects, api_calls, incomplete }
     }
 }
 

@@ -59,6 +59,8 @@ struct Inner<T> {
     listed: bool,
     /// Why it cannot be seen, and since when.
     failure: Option<(Instant, CollectError)>,
+    /// How often it could not be seen since the last start or list.
+    failures: u32,
     version: u64,
     api_calls: u64,
 }
@@ -90,7 +92,7 @@ pub(super) trait Scope: Send + Sync {
     fn families(&self) -> &'static [&'static Family];
     /// Whether it can be seen.
     fn sight(&self) -> Sight;
-    /// Whether it was seen, or is known not to be.
+    /// Whether it was seen, or is known not to be: a failure that may pass says so only the second time.
     fn settled(&self) -> bool;
     /// Changes whenever facts may have changed.
     fn version(&self) -> u64;
@@ -113,7 +115,7 @@ pub(super) trait Scope: Send + Sync {
 impl<T: Keep> Watched<T> {
     /// `timeout` is the deadline of a small answer.
     pub(super) fn new(selector: &str, query: Query, kept: T, interval: Duration, timeout: Duration, changed: &Arc<Notify>) -> Self {
-        let inner = Inner { kept, listed: false, failure: None, version: 0, api_calls: 0 };
+        let inner = Inner { kept, listed: false, failure: None, failures: 0, version: 0, api_calls: 0 };
         Self {
             selector: selector.into(),
             query,
@@ -154,6 +156,7 @@ impl<T: Keep> Watched<T> {
             // The clock of a failure runs on until something was really seen again.
             let since = inner.failure.take().map_or_else(Instant::now, |(since, _)| since);
             inner.failure = Some((since, error));
+            inner.failures += 1;
             true
         });
     }
@@ -182,7 +185,7 @@ impl<T: Keep> Watched<T> {
     pub(super) fn complete(&self) {
         self.update(|inner| {
             inner.kept.complete();
-            inner.listed = true;
+            (inner.listed, inner.failures) = (true, 0);
             Self::proven(inner);
             true
         });
@@ -191,7 +194,7 @@ impl<T: Keep> Watched<T> {
     async fn run(&self, api: Api<T::Object>) {
         {
             let mut inner = self.inner();
-            (inner.listed, inner.failure) = (false, None);
+            (inner.listed, inner.failure, inner.failures) = (false, None, 0);
         }
         let mut pause = FIRST_PAUSE;
         let mut version = None;
@@ -354,7 +357,7 @@ impl<T: Keep> Scope for Watched<T> {
 
     fn settled(&self) -> bool {
         let inner = self.inner();
-        inner.listed || inner.failure.is_some()
+        inner.listed || inner.failures > 1 || inner.failure.as_ref().is_some_and(|(_, error)| !error.may_pass())
     }
 
     fn version(&self) -> u64 {

@@ -115,6 +115,8 @@ impl Host {
             Ok(()) => STATE.sample([host], "up"),
             Err(error) => STATE.sample([host], Self::state_after(error)).with_detail(&error.message),
         };
+        let mut failures = answers.iter().filter_map(|(_, failure)| failure.as_ref()).chain(alive.as_ref().err());
+        let incomplete = failures.any(CollectError::may_pass);
         let mut samples = vec![state];
         samples.extend(answers.into_iter().flat_map(|(samples, _)| samples));
         if let Some(allowance) = registry.allowance() {
@@ -123,7 +125,7 @@ impl Host {
         }
         samples.extend(registry.asked_to_wait().map(|wait| RETRY_AFTER.sample([host], wait.as_secs_f64())));
         samples.extend(caches.iter().flatten().map(|(prefix, upstream)| CACHE.sample([host, prefix, upstream], 1.0)));
-        Ok(Observation::new(samples, self.images.len().max(1), registry.take_calls()))
+        Ok(Observation { incomplete, ..Observation::new(samples, self.images.len().max(1), registry.take_calls()) })
     }
 
     /// Facts about an image, and why there are none.

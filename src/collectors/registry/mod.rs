@@ -109,12 +109,12 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    fn task(&self, name: String, identity: Labels, emits: Vec<&'static str>, after: &'static [&'static str], poll: Box<dyn Poll>) -> Task {
+    fn task(&self, name: String, identity: Labels, emits: Vec<&'static str>, reads: &'static [&'static str], poll: Box<dyn Poll>) -> Task {
         let interval = self.config.interval.0;
-        let source = Source { collector: NAME, name, identity, covers: Vec::new(), emits, off: Arc::clone(&self.off), interval, keep: interval * 3 };
+        let source = Source { collector: NAME, name, identity, covers: Vec::new(), emits, off: Arc::clone(&self.off), reads, interval, keep: interval * 3 };
         // Each request has a deadline of its own; a round of a thousand tags has as many.
         let timeout = (interval * 2).max(Duration::from_secs(5));
-        Task { source, fingerprint: self.fingerprint.clone(), timeout, after, form: Form::Poll(poll) }
+        Task { source, fingerprint: self.fingerprint.clone(), timeout, form: Form::Poll(poll) }
     }
 }
 

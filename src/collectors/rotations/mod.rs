@@ -83,12 +83,12 @@ pub fn tasks(config: &Config, schedules: &[Schedule], state: &Arc<State>) -> Vec
             covers: Vec::new(),
             emits: parts.iter().filter(|(on, _)| *on).map(|(_, family)| family.name).collect(),
             off: off(config, schedules).into(),
+            reads: READS,
             interval: config.interval.0,
             keep: config.interval.0 * 3,
         },
         fingerprint: format!("{config:?} {schedules:?} {:?}", state.path()),
         timeout: config.interval.0,
-        after: READS,
         form: Form::Poll(poll),
     };
     let any = |has: fn(&Rotation) -> bool| config.rotations.iter().any(has);

@@ -77,12 +77,12 @@ pub fn tasks(config: &Config) -> Vec<Task> {
             covers: Vec::new(),
             emits: FAMILIES.iter().map(|family| family.name).collect(),
             off: Arc::default(),
+            reads: &[],
             interval,
             keep: interval * 3,
         },
         fingerprint: format!("{secret:?} {interval:?} {:?}", config.timeout),
         timeout: config.timeout.0 * 2,
-        after: &[],
         form: Form::Poll(Box::new(Looker {
             caller: callers.of(&secret.region, secret.role_arn.as_deref()),
             secret: secret.clone(),
