@@ -62,6 +62,9 @@ pub struct Credential {
     /// The application that a secret of Entra belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entra: Option<EntraApplication>,
+    /// Proves the key of a Google service account by a token, and asks IAM when it ends; `{}` is enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub google: Option<GoogleIssuer>,
     /// The provisioner key of Coder that the token asks about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisioner: Option<ProvisionerKey>,
@@ -97,6 +100,23 @@ pub struct EntraApplication {
 
 fn default_login() -> String {
     "https://login.microsoftonline.com".to_owned()
+}
+
+/// Where Google answers. IAM tells about a key only if its account has `iam.serviceAccountKeys.get` on
+/// itself; otherwise the public certificate of the key does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GoogleIssuer {
+    /// Where tokens are issued.
+    pub oauth: String,
+    /// Where IAM answers.
+    pub iam: String,
+}
+
+impl Default for GoogleIssuer {
+    fn default() -> Self {
+        Self { oauth: "https://oauth2.googleapis.com".to_owned(), iam: "https://iam.googleapis.com".to_owned() }
+    }
 }
 
 /// A provisioner key of Coder, which is asked about with a token that may read it.
@@ -323,8 +343,13 @@ impl Credential {
         if self.max_age.is_some_and(|age| age.0.is_zero()) {
             problems.push(Problem::bare(format!("{path}.max_age"), "must be longer than nothing"));
         }
-        if let Some(entra) = self.entra.as_ref().filter(|entra| !entra.login.starts_with("https://")) {
-            problems.push(Problem::new(format!("{path}.entra.login"), "must be an https URL", quoted(&entra.login)));
+        if self.google.is_some() && self.kind != Kind::GcpServiceAccount {
+            problems.push(Problem::bare(format!("{path}.google"), "must come with kind: gcp_service_account"));
+        }
+        let login = self.entra.iter().map(|entra| ("entra.login", &entra.login));
+        let google = self.google.iter().flat_map(|google| [("google.oauth", &google.oauth), ("google.iam", &google.iam)]);
+        for (field, url) in login.chain(google).filter(|(_, url)| !url.starts_with("https://")) {
+            problems.push(Problem::new(format!("{path}.{field}"), "must be an https URL", quoted(url)));
         }
     }
 }

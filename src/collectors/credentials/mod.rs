@@ -7,6 +7,7 @@ mod aws;
 mod config;
 mod dates;
 mod expiry;
+mod google;
 mod keystore;
 mod prove;
 mod read;

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::config::{Credential, EntraApplication, Kind, ProvisionerKey};
 use super::dates::{self, Ends};
-use super::expiry::{Told, certificates};
+use super::expiry::Told;
 use crate::net;
 use crate::snapshot::{CollectError, ErrorClass};
 
@@ -44,13 +44,13 @@ impl Issuer<'_> {
             (Kind::CoderLicense, ..) => self.coder_license(text.trim()).await,
             (Kind::CoderProvisionerKey, _, Some(key)) => self.coder_provisioner_key(key, text.trim()).await,
             (Kind::Litellm, ..) => self.litellm(text.trim()).await,
-            (Kind::GcpServiceAccount, ..) => self.google(text).await,
+            (Kind::GcpServiceAccount, ..) => self.google(credential.google.as_ref(), text).await,
             (Kind::EntraAppSecret, Some(application), _) => self.entra(application, text.trim()).await,
             _ => Err(CollectError::new(ErrorClass::Local, "no call proves this kind")),
         }
     }
 
-    fn get(&self, path: &str) -> RequestBuilder {
+    pub(super) fn get(&self, path: &str) -> RequestBuilder {
         self.client.get(format!("{}{path}", self.api.trim_end_matches('/')))
     }
 
@@ -63,7 +63,7 @@ impl Issuer<'_> {
 
     /// The document of a good answer, `None` when the credential was refused. No word of the answer
     /// goes into an error: issuers echo what they were sent.
-    async fn json(&self, what: &str, request: RequestBuilder) -> Result<Option<Value>, CollectError> {
+    pub(super) async fn json(&self, what: &str, request: RequestBuilder) -> Result<Option<Value>, CollectError> {
         let answer = self.send(what, request).await?;
         match answer.status() {
             StatusCode::OK => {}
@@ -73,6 +73,16 @@ impl Issuer<'_> {
         let malformed = || CollectError::new(ErrorClass::Malformed, format!("{what}: the answer is not what it should be"));
         let body = tokio::time::timeout(self.timeout, net::bounded(answer, LARGEST)).await.map_err(|_| malformed())?.map_err(|_| malformed())?;
         serde_json::from_slice(&body).map(Some).map_err(|_| malformed())
+    }
+
+    /// The status and the document of an answer, for issuers that say in it why they refuse; null when
+    /// it is none.
+    pub(super) async fn said(&self, what: &str, request: RequestBuilder) -> Result<(StatusCode, Value), CollectError> {
+        let answer = self.send(what, request).await?;
+        let status = answer.status();
+        let malformed = || CollectError::new(ErrorClass::Malformed, format!("{what}: the answer is not what it should be"));
+        let body = tokio::time::timeout(self.timeout, net::bounded(answer, LARGEST)).await.map_err(|_| malformed())?.map_err(|_| malformed())?;
+        Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
     }
 
     /// Source: <https://docs.gitlab.com/api/personal_access_tokens/#self-inform>
@@ -159,11 +169,7 @@ impl Issuer<'_> {
             .append_pair("scope", &format!("{}/.default", self.api.trim_end_matches('/')))
             .finish();
         let request = self.client.post(format!("{}/{tenant}/oauth2/v2.0/token", login.trim_end_matches('/')));
-        let answer = self.send(what, request.header("content-type", "application/x-www-form-urlencoded").body(form)).await?;
-        let status = answer.status();
-        let malformed = || CollectError::new(ErrorClass::Malformed, format!("{what}: the answer is not what it should be"));
-        let body = tokio::time::timeout(self.timeout, net::bounded(answer, LARGEST)).await.map_err(|_| malformed())?.map_err(|_| malformed())?;
-        let said: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let (status, said) = self.said(what, request.header("content-type", "application/x-www-form-urlencoded").body(form)).await?;
         let codes: Vec<i64> = said["error_codes"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
         // Source: <https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes>
         for (code, why) in [(7_000_222, "the secret has ended"), (7_000_215, "the secret is another one"), (700_016, "there is no such application")] {
@@ -174,6 +180,7 @@ impl Issuer<'_> {
         if status != StatusCode::OK {
             return Err(CollectError::new(ErrorClass::of_status(status.as_u16()), format!("{what}: status {}", status.as_u16())));
         }
+        let malformed = || CollectError::new(ErrorClass::Malformed, format!("{what}: the answer is not what it should be"));
         let token = Zeroizing::new(said["access_token"].as_str().ok_or_else(malformed)?.to_owned());
         let about = self.get(&format!("/v1.0/applications(appId='{client_id}')?$select=passwordCredentials")).bearer_auth(token.as_str());
         // Whether an application may read about itself is another permission than the one to get a token.
@@ -201,32 +208,4 @@ impl Issuer<'_> {
         let ends = said["info"].get("expires").and_then(dates::of_json);
         Ok(Proof::Taken(ends.map_or_else(|| Told::silent("LiteLLM does not say when it ends"), Told::of)))
     }
-
-    /// The certificates of all keys of an account are public; a key that is not among them is gone.
-    /// Source: <https://cloud.google.com/iam/docs/keys-list-get>
-    async fn google(&self, text: &str) -> Result<Proof, CollectError> {
-        let file: Value = serde_json::from_str(text).unwrap_or_default();
-        let (Some(account), Some(id)) = (file["client_email"].as_str(), file["private_key_id"].as_str()) else {
-            return Ok(Proof::Refused("it is no key of a service account".to_owned()));
-        };
-        let encoded: String = url::form_urlencoded::byte_serialize(account.as_bytes()).collect();
-        let asked = self.json("ask Google for the certificates of the account", self.get(&format!("/service_accounts/v1/metadata/x509/{encoded}"))).await;
-        let keys = match asked {
-            Ok(Some(keys)) => keys,
-            Ok(None) => return Ok(Proof::Refused("Google does not know the account".to_owned())),
-            Err(error) if error.class == ErrorClass::NotFound => return Ok(Proof::Refused("Google does not know the account".to_owned())),
-            Err(error) => return Err(error),
-        };
-        let Some(pem) = keys.get(id).and_then(Value::as_str) else {
-            return Ok(Proof::Refused("the key is no longer among those of the account".to_owned()));
-        };
-        let told = certificates(pem.as_bytes())
-            .map_err(|why| CollectError::new(ErrorClass::Malformed, format!("ask Google for the certificate of the key: {why}")))?;
-        // Google writes the last second of the year 9999 for keys without an end.
-        let never = told.ends.is_some_and(|at| dates::number_of(at).is_some_and(|_| at >= NEVER));
-        Ok(Proof::Taken(if never { Told::of(Ends::Never) } else { told }))
-    }
 }
-
-/// The first second of the year 9999.
-const NEVER: i64 = 253_370_764_800;

@@ -41,7 +41,7 @@ impl Leaf {
         self
     }
 
-    fn params(&self) -> anyhow::Result<CertificateParams> {
+    pub(crate) fn params(&self) -> anyhow::Result<CertificateParams> {
         let mut params = CertificateParams::new(self.names.clone())?;
         params.distinguished_name.push(DnType::CommonName, self.names.first().cloned().unwrap_or_default());
         params.not_before = OffsetDateTime::now_utc() + self.from;

@@ -486,6 +486,7 @@ pub static FAULTS: &[Fault] = &[
     },
     Fault { name: "credential-secrets-forbidden", what: "Secrets in us-east-2 may not be read", red: &["CredentialExpiryUnknown"], unknown: SECRETS },
     Fault { name: "credential-github-refused", what: "GitHub refuses its token", red: &["CredentialInvalid", "CredentialExpiryUnknown"], unknown: ENDS },
+    red("credential-google-ends-soon", "the key of the Google account ends in half an hour", &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
     red("credential-github-ends-soon", "the token of GitHub ends in half an hour", &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
     Fault { name: "credential-gitlab-revoked", what: "the token of GitLab was revoked", red: &["CredentialInvalid", "CredentialExpiryUnknown"], unknown: ENDS },
     red("credential-coder-ends-soon", "the token of Coder ends in half an hour", &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
@@ -541,6 +542,12 @@ pub static FAULTS: &[Fault] = &[
         what: "the key of the Google account was deleted",
         red: &["CredentialInvalid", "CredentialExpiryUnknown"],
         unknown: ENDS,
+    },
+    Fault {
+        name: "credential-google-clock",
+        what: "Google finds that the exporter's clock is wrong",
+        red: &["CredentialExpiryUnknown"],
+        unknown: &["CredentialInvalid", ENDS[0], ENDS[1]],
     },
     Fault {
         name: "credential-issuers-down",

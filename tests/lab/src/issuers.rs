@@ -13,13 +13,19 @@ use rustls::sign::CertifiedKey;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::certificates::{Authority, Leaf};
 use crate::estate::Estate;
+use crate::google;
 use crate::serve::{Body, One, answer, serve};
 
 /// What the credentials are. Everything secret in the lab holds this word, so that a test can look
 /// for it wherever it must not be.
 pub const CANARY: &str = "lab-canary";
+/// What nothing may repeat: the canary, the private key of Google's account, and what it signs.
+pub fn secrets() -> Vec<String> {
+    let key = google::KEY.as_ref().map(google::GoogleKey::secret);
+    [Some(CANARY.to_owned()), key, Some("eyJhbGciOiJSUzI1Ni".to_owned())].into_iter().flatten().collect()
+}
+
 pub(crate) const GITLAB: &str = "glpat-lab-canary-1";
 pub(crate) const GITHUB: &str = "ghp_lab-canary-2";
 pub(crate) const CODER: &str = "labkey0001-lab-canary-3";
@@ -27,18 +33,14 @@ pub(crate) const LITELLM: &str = "sk-lab-canary-4";
 pub(crate) const ENTRA: &str = "abc~lab-canary-5";
 /// The tenant and the application of Entra.
 const APPLICATION: [&str; 2] = ["lab-tenant", "11111111-2222-3333-4444-555555555555"];
-/// The account of Google and its key.
-pub(crate) const GOOGLE: [&str; 2] = ["llm@lab-project.iam.gserviceaccount.com", "0123456789abcdef0123456789abcdef01234567"];
 
 struct Issuers {
     estate: Arc<Estate>,
-    google: String,
 }
 
 /// Starts all issuers behind one address.
-pub(crate) async fn start(address: SocketAddr, key: &Arc<CertifiedKey>, authority: &Authority, estate: &Arc<Estate>) -> anyhow::Result<JoinHandle<()>> {
-    let (google, _) = authority.issue_pem(&Leaf::good(&["google.lab.test"]))?;
-    let issuers = Arc::new(Issuers { estate: Arc::clone(estate), google });
+pub(crate) async fn start(address: SocketAddr, key: &Arc<CertifiedKey>, estate: &Arc<Estate>) -> anyhow::Result<JoinHandle<()>> {
+    let issuers = Arc::new(Issuers { estate: Arc::clone(estate) });
     serve(address, Some(Arc::new(One(Arc::clone(key)))), move |request| {
         let issuers = Arc::clone(&issuers);
         async move { Some(issuers.handle(request).await) }
@@ -51,6 +53,10 @@ impl Issuers {
         if request.uri().path() == format!("/{}/oauth2/v2.0/token", APPLICATION[0]) {
             let form = request.into_body().collect().await.map(Collected::to_bytes).unwrap_or_default();
             return self.entra_token(&form);
+        }
+        if request.uri().path() == "/token" && !self.estate.has("credential-issuers-down") {
+            let form = request.into_body().collect().await.map(Collected::to_bytes).unwrap_or_default();
+            return google::token(&form, &self.estate);
         }
         self.answer(&request)
     }
@@ -136,11 +142,7 @@ impl Issuers {
                 }
                 ok(&said)
             }
-            _ if path.starts_with("/service_accounts/v1/metadata/x509/") => {
-                let id = if self.estate.has("credential-google-key-deleted") { "another" } else { GOOGLE[1] };
-                ok(&json!({ id: self.google }))
-            }
-            _ => refused(),
+            _ => google::get(path, shown("authorization"), self.ends("credential-google-ends-soon"), &self.estate).unwrap_or_else(refused),
         }
     }
 

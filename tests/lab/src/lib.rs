@@ -10,6 +10,7 @@ mod control;
 mod dns;
 mod estate;
 mod faults;
+mod google;
 pub mod images;
 pub mod issuers;
 mod kubernetes;
@@ -27,6 +28,7 @@ use anyhow::Context as _;
 pub use certificates::{Authority, Leaf};
 pub use estate::Estate;
 pub use faults::{FAULTS, Fault, table};
+pub use google::GoogleKey;
 pub use kubernetes::Behaviour;
 pub use serve::{ok_server, plain_server};
 
@@ -102,7 +104,7 @@ impl Lab {
         for (role, port) in [registry::Role::Upstream, registry::Role::Mirror].into_iter().zip(REGISTRIES) {
             lab.tasks.push(registry::start(SocketAddr::new(at(1), port), &api, role, &estate).await?);
         }
-        lab.tasks.push(issuers::start(SocketAddr::new(at(1), ISSUERS), &api, &authority, &estate).await?);
+        lab.tasks.push(issuers::start(SocketAddr::new(at(1), ISSUERS), &api, &estate).await?);
         lab.tasks.push(control::start(SocketAddr::new(at(1), CONTROL), &estate).await?);
         lab.write_files(&authority)?;
         Ok(lab)

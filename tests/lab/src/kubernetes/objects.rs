@@ -318,9 +318,8 @@ impl Server {
         secret("litellm", "llm-key", json!({ key: crate::issuers::LITELLM }));
         let copy = if self.estate.has("credential-copy-stale") { "sk-lab-canary-of-yesterday" } else { crate::issuers::LITELLM };
         secret("coder-ws", "llm-key-copy", json!({ "api-key": copy }));
-        let [account, id] = crate::issuers::GOOGLE;
-        let file = json!({ "type": "service_account", "client_email": account, "private_key_id": id, "private_key": crate::issuers::CANARY }).to_string();
-        secret("litellm", "gcloud-auth", json!({ "service_account.json": file }));
+        let google = crate::google::KEY.as_ref().map(crate::google::GoogleKey::file);
+        secret("litellm", "gcloud-auth", json!({ "service_account.json": google }));
     }
 
     fn cron_job(&self) -> Value {
