@@ -131,14 +131,15 @@ fn rotations() -> Value {
         target("C", &format!("max by ({key}) (readiness_rotation_last_timestamp_seconds) * 1000")),
         target("D", &format!("max by ({key}) (readiness_rotation_next_timestamp_seconds{{bound=\"earliest\"}}) * 1000")),
         target("E", &format!("max by ({key}) (readiness_rotation_next_timestamp_seconds{{bound=\"latest\"}}) * 1000")),
+        target("F", &format!("max by ({key}) (readiness_rotation_lapse_timestamp_seconds) * 1000")),
     ]);
     json!({ "type": "table", "title": "Rotations: last, next, and how the last one went",
-        "description": "What has only an interval has an earliest and a latest moment.",
+        "description": "What has only an interval has an earliest and a latest moment. What is suspended renews nothing, and its key lapses.",
         "targets": targets,
         "transformations": [{ "id": "merge", "options": {} },
             { "id": "organize", "options": { "excludeByName": { "Time": true, "Value #A": true, "Value #B": true },
-                "renameByName": { "rotation": "Rotation", "subject": "What", "run": "Last run", "suspension": "Suspended", "Value #C": "Last", "Value #D": "Next, earliest", "Value #E": "Next, latest" } } }],
-        "fieldConfig": { "defaults": { "noValue": "" }, "overrides": [coloured("Last run"), coloured("Suspended"), moment("Last"), moment("Next, earliest"), moment("Next, latest")] } })
+                "renameByName": { "rotation": "Rotation", "subject": "What", "run": "Last run", "suspension": "Suspended", "Value #C": "Last", "Value #D": "Next, earliest", "Value #E": "Next, latest", "Value #F": "Key lapses" } } }],
+        "fieldConfig": { "defaults": { "noValue": "" }, "overrides": [coloured("Last run"), coloured("Suspended"), moment("Last"), moment("Next, earliest"), moment("Next, latest"), moment("Key lapses")] } })
 }
 
 fn conflicts() -> Value {

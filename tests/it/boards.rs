@@ -87,7 +87,7 @@ impl Prometheus {
 }
 
 /// Faults that fill the panels of what is wrong.
-const FAULTS: [&str; 24] = [
+const FAULTS: [&str; 25] = [
     "node-disk-pressure",
     "pod-oom-killed",
     "pod-crash-loops",
@@ -112,6 +112,7 @@ const FAULTS: [&str; 24] = [
     "credential-coder-ends-soon",
     "node-unfit",
     "pod-stuck-creating",
+    "rotation-suspended-key-lapses",
 ];
 
 #[tokio::test(flavor = "multi_thread")]

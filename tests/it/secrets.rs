@@ -138,6 +138,9 @@ async fn a_rotation_inside_the_event_is_no_go_two_days_before() {
 async fn a_rotation_that_was_suspended_lets_a_short_key_lapse_and_that_is_no_go() {
     let (mut estate, start) = two_days_before().await;
     let file = with_key(&mut estate, after(jiff::Timestamp::now(), 24 * 30));
+    let own = "cron_jobs: key-rotation, credential: ";
+    assert!(estate.configuration.contains(own));
+    estate.configuration = estate.configuration.replacen(&format!("{own}llm-key"), &format!("{own}workshop-key"), 1);
     estate.lab.estate().set("rotation-not-suspended", true);
     let app = estate.exporter();
     until(&app, "it rotates every minute", |judgement| red(judgement) == ["RotationHitsEvent"]).await;
@@ -145,10 +148,34 @@ async fn a_rotation_that_was_suspended_lets_a_short_key_lapse_and_that_is_no_go(
     estate.lab.estate().set("rotation-forgotten", true);
     until(&app, "nothing rotates", |judgement| judgement.decision == Decision::Go).await;
     std::fs::write(&file, after(jiff::Timestamp::now(), 8).to_string()).unwrap();
-    let judgement = until(&app, "the key lapses", |judgement| red(judgement).contains(&"CredentialExpiresBeforeEventEnd".to_owned())).await;
+    let both = ["CredentialExpiresBeforeEventEnd", "RotationSuspendedKeyLapses"];
+    let judgement = until(&app, "the key lapses", |judgement| both.iter().all(|name| red(judgement).contains(&(*name).to_owned()))).await;
     assert_eq!(judgement.decision, Decision::NoGo);
-    assert!(!red(&judgement).contains(&"RotationHitsEvent".to_owned()));
+    let evidence = |judgement: &Judgement| {
+        let check = judgement.checks().find(|check| check.name == "RotationSuspendedKeyLapses").unwrap();
+        check.lines.iter().map(|line| line.evidence.to_string()).collect::<String>()
+    };
+    let said = evidence(&judgement);
+    assert!(said.starts_with("llm-keys us-east-2/coder-ws/rotate-key is suspended, and what it renewed last is valid for -1d 1"), "{said}");
     std::fs::write(&file, after(start, 24 * 30).to_string()).unwrap();
+    until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+    // Let it run again, and nothing is left to lapse.
+    std::fs::write(&file, "no date").unwrap();
+    until(&app, "when the key ends is not known", |judgement| names(judgement, &[CheckState::Unknown]).contains(&both[1].to_owned())).await;
+    estate.lab.estate().set("rotation-forgotten", false);
+    until(&app, "it is renewed", |judgement| !names(judgement, &[CheckState::Unknown]).contains(&both[1].to_owned())).await;
+    app.shutdown(Duration::from_secs(1)).await;
+    // A key that nobody looks at, but of which it is known how long it lives.
+    std::fs::write(&file, after(start, 24 * 30).to_string()).unwrap();
+    estate.lab.estate().set("rotation-not-suspended", false);
+    estate.lab.estate().set("rotation-forgotten", true);
+    estate.configuration = estate.configuration.replacen(&format!("{own}workshop-key"), "cron_jobs: key-rotation, lifetime: 8h", 1);
+    let app = estate.exporter();
+    let judgement = until(&app, "the key lapses", |judgement| red(judgement) == both[1..]).await;
+    assert!(evidence(&judgement).contains("Seen: it ends at "), "{}", evidence(&judgement));
+    app.shutdown(Duration::from_secs(1)).await;
+    estate.configuration = estate.configuration.replacen("lifetime: 8h", "lifetime: 60d", 1);
+    let app = estate.exporter();
     until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
     app.shutdown(Duration::from_secs(1)).await;
 }

@@ -224,6 +224,17 @@ pub(in crate::collectors) fn last_changed(seen: &Snapshot, credential: &str) -> 
     seen.samples_of(CHANGED.0.name).find(|sample| sample.label("credential") == Some(credential)).map(Sample::second)
 }
 
+/// When a credential ends, in Unix seconds; `None` when it never does.
+pub(in crate::collectors) fn end_of(seen: &Snapshot, credential: &str) -> Result<Option<i64>, String> {
+    let own = |family: &'static str| seen.samples_of(family).find(move |sample| sample.label("credential") == Some(credential));
+    let end = own(END.0.name).ok_or_else(|| format!("credential {credential} could not be seen"))?;
+    match end.state() {
+        Some("at") => Ok(own(EXPIRY.0.name).map(Sample::second)),
+        Some("never") => Ok(None),
+        _ => Err(format!("when credential {credential} ends is not known")),
+    }
+}
+
 /// Hashes of credentials that are compared, by credential; those that are not known are missing.
 pub(in crate::collectors) fn fingerprints(seen: &Snapshot) -> BTreeMap<&str, &str> {
     let samples = seen.views.iter().flat_map(|view| view.of(FINGERPRINT.0.name));

@@ -73,6 +73,13 @@ pub struct Rotation {
     /// A NodePool of Karpenter, whose nodes are drained by force when they expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_pool: Option<String>,
+    /// The credential that it renews, and that lapses while it is suspended; that of `every` need not
+    /// be named again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+    /// How long what it renews lives, where no credential tells: `8h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifetime: Option<Span>,
     /// A namespace whose certificates cert-manager renews.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificates: Option<String>,
@@ -160,6 +167,15 @@ impl Rotation {
         }
         if self.schedule.is_none() && (self.duration.is_some() || !self.time_zone.is_empty()) {
             problems.push(Problem::bare(path, "must have duration and time_zone only with schedule"));
+        }
+        if !self.can_be_suspended() && (self.credential.is_some() || self.lifetime.is_some()) {
+            problems.push(Problem::bare(path, "must have credential and lifetime only with what can be suspended: cron_jobs, managed_secret, every.workloads"));
+        }
+        if let Some(credential) = &self.credential {
+            references.credential(&format!("{path}.credential"), credential, problems);
+        }
+        if self.lifetime.is_some_and(|lifetime| lifetime.0.is_zero()) {
+            problems.push(Problem::bare(format!("{path}.lifetime"), "must be longer than nothing"));
         }
         if let Some(secret) = &self.managed_secret {
             references.managed_secret(&format!("{path}.managed_secret"), secret, problems);

@@ -6,6 +6,7 @@
 //! remembered in the state file, so that a restart does not lose it.
 
 mod config;
+mod lapse;
 mod managed;
 mod predict;
 mod reach;
@@ -67,7 +68,8 @@ static SUSPENSION: StateSet<2> = state_set(
 );
 
 /// Families of this collector.
-pub static FAMILIES: &[&Family] = &[&CONFLICT.0, &NEXT.0, &LAST.0, &RUN.0, &SUSPENSION.0, &reach::COPIES.0, &reach::CONSUMER.0];
+pub static FAMILIES: &[&Family] =
+    &[&CONFLICT.0, &NEXT.0, &LAST.0, &RUN.0, &SUSPENSION.0, &lapse::STATE.0, &lapse::MOMENT.0, &reach::COPIES.0, &reach::CONSUMER.0];
 
 /// Collectors whose facts are read.
 const READS: &[&str] = &[kubernetes::NAME, credentials::NAME, secrets_manager::NAME];
@@ -100,6 +102,8 @@ pub fn tasks(config: &Config, schedules: &[Schedule], state: &Arc<State>) -> Vec
             (any(Rotation::has_runs), &LAST.0),
             (any(Rotation::has_runs), &RUN.0),
             (any(Rotation::can_be_suspended), &SUSPENSION.0),
+            (any(Rotation::renews), &lapse::STATE.0),
+            (any(Rotation::renews), &lapse::MOMENT.0),
         ];
         let forecast = Forecast { config: config.clone(), schedules: schedules.to_vec(), state: Arc::clone(state) };
         tasks.push(task("rotations", &parts, Box::new(forecast)));
@@ -117,6 +121,8 @@ fn off(config: &Config, schedules: &[Schedule]) -> Vec<(&'static str, &'static s
     let any = |has: fn(&Rotation) -> bool| config.rotations.iter().any(has);
     let parts = [
         (any(Rotation::can_be_suspended), SUSPENSION.0.name, "rotations[].cron_jobs"),
+        (any(Rotation::renews), lapse::STATE.0.name, "rotations[].credential"),
+        (any(Rotation::renews), lapse::MOMENT.0.name, "rotations[].credential"),
         (any(Rotation::has_runs), LAST.0.name, "rotations[].cron_jobs"),
         (any(Rotation::has_runs), RUN.0.name, "rotations[].cron_jobs"),
         (!config.rotations.is_empty(), NEXT.0.name, "rotations"),
@@ -287,6 +293,10 @@ impl Look<'_> {
             samples.push(SUSPENSION.sample([name, subject], state));
         } else if self.rotation.can_be_suspended() {
             samples.push(SUSPENSION.sample([name, subject], "unknown"));
+        }
+        if self.rotation.renews() {
+            let renewed = last.filter(|_| rotator.run == Run::Over);
+            samples.extend(lapse::facts(&lapse::Known { rotation: self.rotation, subject, suspended: rotator.suspended, renewed }, self.seen));
         }
         let next = rule.as_ref().ok().filter(|_| !suspended).and_then(|rule| rule.next(now_second));
         if let Some((earliest, latest)) = next {

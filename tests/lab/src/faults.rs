@@ -557,11 +557,16 @@ pub static FAULTS: &[Fault] = &[
     },
     red("rotation-not-suspended", "the key rotation runs every minute, and nobody has suspended it", &["RotationHitsEvent"]),
     red("rotation-forgotten", "the key rotation is still suspended, with no event at hand", &["RotationForgotten"]),
+    red(
+        "rotation-suspended-key-lapses",
+        "the key rotation is suspended, and the LLM key that it made last ends in half an hour",
+        &["RotationForgotten", "RotationSuspendedKeyLapses", "CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"],
+    ),
     Fault {
         name: "rotation-deleted",
         what: "the CronJob of the key rotation is deleted",
         red: &[],
-        unknown: &["RotationHitsEvent", "RotationForgotten", "RotationNotDone"],
+        unknown: &["RotationHitsEvent", "RotationForgotten", "RotationNotDone", "RotationSuspendedKeyLapses"],
     },
 ];
 

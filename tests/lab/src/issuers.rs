@@ -136,7 +136,9 @@ impl Issuers {
                 ok(&json!({ "passwordCredentials": [other, own] }))
             }
             "/key/info" if bearer(LITELLM) => {
-                let mut said = json!({ "key": LITELLM, "info": { "key_alias": "workshop", "blocked": false, "expires": self.ends("credential-llm-key-ends-soon").to_string() } });
+                let faults = ["credential-llm-key-ends-soon", "rotation-suspended-key-lapses"];
+                let ending = faults.into_iter().find(|fault| self.estate.has(fault)).unwrap_or(faults[0]);
+                let mut said = json!({ "key": LITELLM, "info": { "key_alias": "workshop", "blocked": false, "expires": self.ends(ending).to_string() } });
                 if self.estate.has("credential-llm-key-end-untold") {
                     said["info"].as_object_mut().map(|info| info.remove("expires"));
                 }

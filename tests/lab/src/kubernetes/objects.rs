@@ -323,6 +323,7 @@ impl Server {
     }
 
     fn cron_job(&self) -> Value {
+        let suspended = ["rotation-forgotten", "rotation-suspended-key-lapses"].iter().any(|fault| self.estate.has(fault));
         let failed = self.estate.has("rotation-run-failed");
         let (hour, due) = self.last_rotation();
         let slow = self.estate.has("rotation-slow");
@@ -338,7 +339,7 @@ impl Server {
         let active = if slow { json!([{ "kind": "Job", "name": "rotate-key-1" }]) } else { json!([]) };
         json!({
             "metadata": metadata("coder-ws", "rotate-key", (NAME, "rotate-key")),
-            "spec": { "schedule": schedule, "timeZone": "America/Vancouver", "suspend": self.estate.has("rotation-forgotten") },
+            "spec": { "schedule": schedule, "timeZone": "America/Vancouver", "suspend": suspended },
             "status": { "lastScheduleTime": last.to_string(), "lastSuccessfulTime": succeeded.to_string(), "active": active },
         })
     }

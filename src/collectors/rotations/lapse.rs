@@ -1,0 +1,76 @@
+//! What a suspended rotation no longer renews, and when it ends. Suspending keeps a rotation out of an
+//! event and lets a key of eight hours lapse in its middle: of all traps the one that careful people
+//! fall into.
+
+use super::{Rotation, credentials, moment, seconds};
+use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::snapshot::Snapshot;
+
+const STATES: &str = "readiness_rotation_lapse_state";
+const LABELS: [&str; 2] = ["rotation", "subject"];
+
+pub(super) static STATE: StateSet<2> = state_set(
+    STATES,
+    &["renewed", "at", "never", "unknown"],
+    &LABELS,
+    "Whether what a rotation renews ends because the rotation is suspended: renewed while it runs, else at a moment or never. From the credential, or from the last run and how long its key lives.",
+);
+pub(super) static MOMENT: Gauge<2> = gauge(
+    "readiness_rotation_lapse_timestamp_seconds",
+    Unit::Timestamp,
+    &LABELS,
+    "When what a suspended rotation no longer renews ends, from the credential, or from the last run and how long its key lives; the earliest where they differ.",
+)
+.covered_by(Coverage { states: STATES, seen: &["renewed", "at", "never"], kinds: &[], quiet: true });
+
+/// What is known of a rotation.
+pub(super) struct Known<'a> {
+    pub(super) rotation: &'a Rotation,
+    pub(super) subject: &'a str,
+    /// Unless nothing tells.
+    pub(super) suspended: Option<bool>,
+    /// When it last ran, in Unix seconds, if that run renewed anything.
+    pub(super) renewed: Option<i64>,
+}
+
+impl Rotation {
+    /// Whether it is known what it renews, and something tells when it no longer does.
+    pub(super) fn renews(&self) -> bool {
+        self.can_be_suspended() && (self.renewed_credential().is_some() || self.lifetime.is_some())
+    }
+
+    fn renewed_credential(&self) -> Option<&str> {
+        self.credential.as_deref().or_else(|| self.every.as_ref().map(|every| every.credential.as_str()))
+    }
+}
+
+/// Facts about one rotation of which it is known what it renews.
+pub(super) fn facts(known: &Known<'_>, seen: &Snapshot) -> Vec<Sample> {
+    let labels = [known.rotation.name.as_str(), known.subject];
+    match known.suspended {
+        None => vec![STATE.sample(labels, "unknown").with_detail("whether it is suspended is not known")],
+        Some(false) => vec![STATE.sample(labels, "renewed")],
+        Some(true) => match end(known, seen) {
+            Err(why) => vec![STATE.sample(labels, "unknown").with_detail(&why)],
+            Ok(None) => vec![STATE.sample(labels, "never")],
+            Ok(Some(at)) => vec![STATE.sample(labels, "at"), MOMENT.sample(labels, at as f64).with_detail(&format!("it ends at {}", moment(at)))],
+        },
+    }
+}
+
+/// When what it renewed last ends, in Unix seconds; `None` when it never does.
+fn end(known: &Known<'_>, seen: &Snapshot) -> Result<Option<i64>, String> {
+    let told = known.rotation.renewed_credential().map(|credential| credentials::end_of(seen, credential));
+    let lived = known.rotation.lifetime.map(|lifetime| {
+        let renewed = known.renewed.ok_or_else(|| "when it last succeeded is not known".to_owned())?;
+        Ok(Some(renewed.saturating_add(seconds(lifetime))))
+    });
+    let ways: Vec<Result<Option<i64>, String>> = told.into_iter().chain(lived).collect();
+    // A moment that one way tells holds, whatever the other does not know.
+    let earliest = ways.iter().filter_map(|way| way.as_ref().ok().copied().flatten()).min();
+    match (earliest, ways.into_iter().find_map(Result::err)) {
+        (Some(at), _) => Ok(Some(at)),
+        (None, Some(why)) => Err(why),
+        (None, None) => Ok(None),
+    }
+}
