@@ -3,8 +3,8 @@
 # elsewhere. No service is left running: the tests start their own.
 set -eu
 
-packages="prometheus prometheus-alertmanager prometheus-blackbox-exporter knot bind9-dnsutils nginx-light openssl chromium imagemagick faketime docker-registry skopeo python3-venv"
-programs="python3 promtool prometheus prometheus-alertmanager prometheus-blackbox-exporter knotd dig nginx openssl chromium convert faketime docker-registry skopeo"
+packages="prometheus prometheus-alertmanager prometheus-blackbox-exporter knot bind9-dnsutils nginx-light openssl chromium imagemagick faketime docker-registry skopeo python3-venv default-jre-headless"
+programs="python3 promtool prometheus prometheus-alertmanager prometheus-blackbox-exporter knotd dig nginx openssl chromium convert faketime docker-registry skopeo keytool"
 
 missing() {
     for program in $programs; do

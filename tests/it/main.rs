@@ -11,6 +11,7 @@ mod common;
 mod faults;
 mod grafana_schema;
 mod images;
+mod kinds;
 mod moto;
 mod page;
 mod real_cluster;

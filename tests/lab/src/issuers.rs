@@ -99,7 +99,7 @@ impl Issuers {
         let path = request.uri().path();
         match path {
             "/api/v4/personal_access_tokens/self" if shown("private-token") == GITLAB => ok(
-                &json!({ "id": 1, "active": !self.estate.has("credential-gitlab-revoked"), "revoked": self.estate.has("credential-gitlab-revoked"), "expires_at": self.day(200) }),
+                &json!({ "id": 1, "active": !self.estate.has("credential-gitlab-revoked"), "revoked": self.estate.has("credential-gitlab-revoked"), "expires_at": self.day(if self.estate.has("credential-gitlab-ends-soon") { 1 } else { 200 }) }),
             ),
             "/rate_limit" if bearer(GITHUB) && !self.estate.has("credential-github-refused") => {
                 let mut response = ok(&json!({ "rate": { "limit": 5000 } }));

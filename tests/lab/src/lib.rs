@@ -197,6 +197,8 @@ impl Lab {
             ("github.token", format!("{}\n", issuers::GITHUB)),
             ("coder.token", format!("{}\n", issuers::CODER)),
             ("entra.secret", format!("{}\n", issuers::ENTRA)),
+            ("litellm.key", format!("{}\n", issuers::LITELLM)),
+            ("google.json", google::KEY.as_ref().map(GoogleKey::file).unwrap_or_default()),
             ("bedrock.key", format!("{}-bedrock\n", issuers::CANARY)),
             ("licence.json", "{\"license\":{\"expires\":4102444800000}}".to_owned()),
         ];
