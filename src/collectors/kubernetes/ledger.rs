@@ -27,7 +27,8 @@ impl<K: Ord + Clone, V> Ledger<K, V> {
     /// Whether it is new and within the window.
     pub(super) fn record(&mut self, key: K, at: i64, what: V) -> bool {
         let now = now();
-        if at <= now - self.window || self.entries.contains_key(&key) {
+        let within = |at: i64| at > now - self.window;
+        if !within(at) || self.entries.get(&key).is_some_and(|(at, _)| within(*at)) {
             return false;
         }
         self.entries.insert(key, (at, what));
@@ -97,6 +98,9 @@ mod tests {
         assert!(!ledger.record("pod-1", now(), "memory"), "the same pod again");
         assert!(!ledger.record("pod-2", now() - 4000, "memory"), "before the window");
         assert_eq!(ledger.recent().count(), 1);
+        ledger.entries.insert("pod-3", (now() - 4000, "disk"));
+        assert!(ledger.record("pod-3", now(), "memory"), "what has left the window is forgotten");
+        assert_eq!(ledger.recent().count(), 2);
     }
 
     #[test]

@@ -441,6 +441,8 @@ impl Server {
         }
         if self.estate.has("pod-evicted") {
             let mut pod = pod("exercises", "pod-evicted", ("app", "full"), "node-1", &self.ago("pod-evicted", 10));
+            // Another pod each time, as after every eviction.
+            pod["metadata"]["uid"] = json!(format!("pod-evicted-{}", self.ago("pod-evicted", 0)));
             pod["status"] = json!({ "phase": "Failed", "reason": "Evicted", "startTime": self.ago("pod-evicted", 0), "message": "The node was low on resource: ephemeral-storage. Threshold quantity: 2139512454, available: 1800Ki. Container dev was using 9Gi, request is 0, has larger consumption of ephemeral-storage. " });
             all.add("v1/pods", pod);
         }
