@@ -177,7 +177,7 @@ fn every_runbook_is_whole_and_names_a_board_that_exists() {
             text.lines().filter_map(|line| line.trim().strip_prefix("- alert: ").map(str::to_owned)).collect::<Vec<_>>()
         })
         .collect();
-    let mut written = BTreeSet::new();
+    let (mut written, mut said) = (BTreeSet::new(), Vec::new());
     for entry in std::fs::read_dir(repository("docs/runbooks")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
@@ -188,10 +188,59 @@ fn every_runbook_is_whole_and_names_a_board_that_exists() {
             let body = body.split("\n## ").next().unwrap().trim();
             assert!(body.len() > 10, "{name}: {part} is empty");
         }
+        let (diagnosis, mitigation) = text.split_once("## Diagnosis").unwrap().1.split_once("## Mitigation").unwrap();
+        assert!(!commands(mitigation).is_empty(), "{name} has nothing to copy and paste");
+        said.extend(commands(diagnosis).into_iter().chain(commands(mitigation)).map(|command| (name.clone(), command)));
         let board = text.split_once("`dashboards/").unwrap().1.split('`').next().unwrap();
         assert!(boards.contains(board), "{name} names {board}");
         written.insert(name);
     }
     let missing: Vec<&String> = alerts.difference(&written).collect();
     assert!(missing.is_empty(), "alerts without a runbook: {missing:?}");
+    assert!(said.len() > 200, "{}", said.len());
+    let example = std::fs::read_to_string(repository("examples/workshop.yaml")).unwrap();
+    for (name, command) in &said {
+        let (code, _, errors) = run(Command::new("bash").args(["-n", "-c", command]));
+        assert_eq!((code, errors.as_str()), (0, ""), "{name}: {command}");
+        for flag in [" --context ", " -n ", " --namespace "] {
+            let names = command.split(flag).skip(1).filter_map(|rest| rest.split_whitespace().next());
+            for own in names.filter(|own| !own.starts_with(char::is_uppercase) && !INSTALLED.contains(own)) {
+                assert!(example.contains(&format!(" {own}")), "{name}: {own} is not in examples/workshop.yaml: {command}");
+            }
+        }
+    }
+}
+
+/// Namespaces of what a cluster has beside the estate of the example.
+const INSTALLED: [&str; 4] = ["gpu-operator", "kube-system", "monitoring", "readiness"];
+/// What people type. Anything else in the same letters is a name.
+const PROGRAMS: &[&str] = &[
+    "amtool",
+    "aws",
+    "chmod",
+    "chronyc",
+    "cmctl",
+    "coder",
+    "crane",
+    "curl",
+    "df",
+    "dig",
+    "for",
+    "kubectl",
+    "ls",
+    "nc",
+    "openssl",
+    "readiness-exporter",
+    "skopeo",
+    "velero",
+];
+
+/// The commands in a text: code of more than one word that begins with a program.
+fn commands(text: &str) -> Vec<String> {
+    let code = text.split('`').skip(1).step_by(2);
+    let is_command = |code: &&str| {
+        let first = code.split_whitespace().next().unwrap_or_default();
+        PROGRAMS.contains(&first) || (code.starts_with("TOKEN=") && code.contains("curl "))
+    };
+    code.filter(is_command).filter(|code| code.contains(' ')).map(str::to_owned).collect()
 }
