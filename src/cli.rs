@@ -274,7 +274,7 @@ async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
         Err(error) => return fail(&format!("listen on {}: {error}", flags.listen_address)),
     };
     let door = match flags.web_config.as_deref().map(web::Access::open).transpose() {
-        Ok(access) => access.map_or(web::Door::Open, |access| web::Door::Guarded(Arc::new(access))),
+        Ok(access) => access.map_or_else(web::Door::open, |access| web::Door::Guarded(Arc::new(access))),
         Err(error) => return fail(&error),
     };
     let probes = match &flags.probe_address {
@@ -304,7 +304,7 @@ async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
             }
         }
     };
-    let probing = probes.map(|listener| tokio::spawn(web::serve(listener, Arc::clone(&app), web::Door::Probes, std::future::pending(), GRACE / 2)));
+    let probing = probes.map(|listener| tokio::spawn(web::serve(listener, Arc::clone(&app), web::Door::probes(), std::future::pending(), GRACE / 2)));
     web::serve(listener, Arc::clone(&app), door, stop, GRACE / 2).await;
     reloading.abort();
     // Alive until the last moment: a kubelet that misses it would kill what is about to end anyway.

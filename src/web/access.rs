@@ -19,11 +19,10 @@ use rustls::{RootCertStore, ServerConfig};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
-use crate::config::Span;
+use super::rate::{Bucket, RateLimit};
 use crate::net;
 
 /// The file.
@@ -87,15 +86,6 @@ struct Http {
     headers: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RateLimit {
-    /// Time in which one more request becomes free.
-    interval: Span,
-    /// Requests that may come at once.
-    burst: u32,
-}
-
 /// Headers that the file may set, as the toolkit has it.
 const HEADERS: [&str; 5] = ["strict-transport-security", "content-security-policy", "x-frame-options", "x-content-type-options", "x-xss-protection"];
 
@@ -105,7 +95,7 @@ struct Rules {
     allowed_sans: Vec<String>,
     headers: Vec<(HeaderName, HeaderValue)>,
     users: BTreeMap<String, String>,
-    rate_limit: Option<RateLimit>,
+    rate_limit: RateLimit,
 }
 
 /// The file with all files that it names, when each was last changed.
@@ -115,7 +105,7 @@ type Changed = Vec<(PathBuf, Option<SystemTime>)>;
 pub struct Access {
     path: PathBuf,
     rules: Mutex<(Arc<Rules>, Changed)>,
-    bucket: Mutex<(f64, Instant)>,
+    bucket: Bucket,
     /// Passwords that were right: bcrypt is slow on purpose, and a scraper comes all the time.
     known: Mutex<BTreeSet<[u8; 32]>>,
     /// Guesses that are weighed at once.
@@ -139,9 +129,8 @@ impl Access {
     /// Reads the file. Fails when it, or a file that it names, cannot be used.
     pub fn open(path: &Path) -> Result<Self, String> {
         let (rules, changed) = read(path)?;
-        let burst = rules.rate_limit.map_or(0.0, |limit| f64::from(limit.burst));
+        let bucket = Bucket::full(rules.rate_limit);
         let rules = Mutex::new((Arc::new(rules), changed));
-        let bucket = Mutex::new((burst, Instant::now()));
         Ok(Self { path: path.to_owned(), rules, bucket, known: Mutex::default(), guesses: Semaphore::new(2) })
     }
 
@@ -180,23 +169,13 @@ impl Access {
     /// Whether a request may come in.
     pub(super) async fn admit(&self, headers: &HeaderMap) -> Entry {
         let rules = self.current();
-        if rules.rate_limit.is_some_and(|limit| !self.take(limit)) {
+        if !self.bucket.take(rules.rate_limit) {
             return Entry::Busy;
         }
         if rules.users.is_empty() || self.knows(&rules, headers).await {
             return Entry::Open(Arc::new(rules.headers.clone()));
         }
         Entry::Locked
-    }
-
-    fn take(&self, limit: RateLimit) -> bool {
-        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        let (left, since) = *bucket;
-        let now = Instant::now();
-        let more = (now - since).as_secs_f64() / limit.interval.as_secs_f64().max(1e-9);
-        let left = (left + more).min(f64::from(limit.burst));
-        *bucket = (if left >= 1.0 { left - 1.0 } else { left }, now);
-        left >= 1.0
     }
 
     async fn knows(&self, rules: &Rules, headers: &HeaderMap) -> bool {
@@ -268,7 +247,7 @@ fn read(path: &Path) -> Result<(Rules, Changed), String> {
     if file.rate_limit.is_some_and(|limit| limit.burst == 0 || limit.interval.0.is_zero()) {
         return Err(failed(&"rate_limit: must have an interval and a burst above 0"));
     }
-    let rules = Rules { acceptor, allowed_sans, headers, users: file.basic_auth_users, rate_limit: file.rate_limit };
+    let rules = Rules { acceptor, allowed_sans, headers, users: file.basic_auth_users, rate_limit: file.rate_limit.unwrap_or(RateLimit::DEFAULT) };
     Ok((rules, times(named)))
 }
 

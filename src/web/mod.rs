@@ -5,6 +5,7 @@
 
 mod access;
 mod page;
+mod rate;
 mod scrape;
 mod server;
 
@@ -21,6 +22,7 @@ use include_dir::{Dir, include_dir};
 use jiff::{SignedDuration, Timestamp};
 
 pub use access::Access;
+use rate::RateLimit;
 pub use server::{Door, Listener, serve};
 
 use crate::app::App;
@@ -75,16 +77,17 @@ impl Answer {
 pub(crate) async fn handle<B>(app: Arc<App>, door: &Door, request: Request<B>) -> Response<Body> {
     let (head, _) = request.into_parts();
     let access = match door {
-        Door::Open => None,
         Door::Guarded(access) => Some(access),
-        Door::Probes => return probe(&app, &head),
+        Door::Open(bucket) | Door::Probes(bucket) if !bucket.take(RateLimit::DEFAULT) => return busy(&app, &head),
+        Door::Open(_) => None,
+        Door::Probes(_) => return probe(&app, &head),
     };
     let extra = match access {
         None => None,
         Some(access) => match access.admit(&head.headers).await {
             Entry::Open(headers) => Some(headers),
             Entry::Locked => return refuse(&app, &head, StatusCode::UNAUTHORIZED, "Unauthorized"),
-            Entry::Busy => return refuse(&app, &head, StatusCode::TOO_MANY_REQUESTS, "Too Many Requests"),
+            Entry::Busy => return busy(&app, &head),
         },
     };
     let mut response = admitted(app, &head).await;
@@ -102,6 +105,10 @@ fn probe(app: &App, head: &Parts) -> Response<Body> {
         _ => Answer::plain("other", StatusCode::NOT_FOUND, "only /-/healthy and /-/ready are here"),
     };
     respond(answer, &head.headers)
+}
+
+fn busy(app: &App, head: &Parts) -> Response<Body> {
+    refuse(app, head, StatusCode::TOO_MANY_REQUESTS, "Too Many Requests")
 }
 
 fn refuse(app: &App, head: &Parts, status: StatusCode, why: &str) -> Response<Body> {

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use super::access::has_name;
+use super::rate::{Bucket, RateLimit};
 use super::{Access, handle};
 use crate::app::App;
 
@@ -52,11 +53,23 @@ impl Listener {
 #[derive(Clone)]
 pub enum Door {
     /// Everything, for everybody.
-    Open,
+    Open(Arc<Bucket>),
     /// Everything, for those whom a file lets in.
     Guarded(Arc<Access>),
     /// Only whether the process is alive and ready, for everybody.
-    Probes,
+    Probes(Arc<Bucket>),
+}
+
+impl Door {
+    /// To everything, for everybody.
+    pub fn open() -> Self {
+        Self::Open(Arc::new(Bucket::full(RateLimit::DEFAULT)))
+    }
+
+    /// To what a kubelet asks.
+    pub fn probes() -> Self {
+        Self::Probes(Arc::new(Bucket::full(RateLimit::DEFAULT)))
+    }
 }
 
 /// Serves until `shutdown` ends, then finishes what is in flight within `grace`.

@@ -15,7 +15,7 @@ async fn served(estate: &Estate) -> (Arc<App>, String) {
     let app = estate.exporter();
     let listener = Listener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.address().unwrap().to_string();
-    tokio::spawn(serve(listener, Arc::clone(&app), Door::Open, std::future::pending(), Duration::from_secs(1)));
+    tokio::spawn(serve(listener, Arc::clone(&app), Door::open(), std::future::pending(), Duration::from_secs(1)));
     (app, address)
 }
 
@@ -210,6 +210,24 @@ async fn changes_are_told_and_checklists_are_archived() {
 }
 
 /// Requests that are none, by chance: whatever comes, the server lives and answers the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_all_the_time_is_told_to_wait() {
+    let estate = Estate::start().await;
+    let (app, address) = served(&estate).await;
+    let (client, url) = (client(), format!("http://{address}/-/healthy"));
+    let ask = async || client.get(&url).send().await.unwrap().status();
+    let mut asked = 0;
+    while ask().await != 429 {
+        asked += 1;
+        assert!(asked < 100_000, "it takes every request");
+    }
+    assert!(asked >= 1_000, "only {asked}");
+    assert!(app.exposition().text().contains("readiness_web_requests_total{code=\"429\",route=\"refused\"} 1\n"));
+    while ask().await != 200 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn fuzz_requests() {
     let estate = Estate::start().await;
