@@ -136,22 +136,25 @@ pub(crate) fn sign(identity: Credentials, request: &Request<'_>, settings: Signi
 }
 
 /// A call of an SDK within a deadline, with its errors classified.
-pub(crate) async fn within<T, E, R>(what: &str, timeout: Duration, call: impl Future<Output = Result<T, SdkError<E, R>>>) -> Result<T, CollectError>
+pub(crate) async fn within<T, E>(what: &str, timeout: Duration, call: impl Future<Output = Result<T, SdkError<E>>>) -> Result<T, CollectError>
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
 {
     // Boxed: calls of the SDKs are large, and every look would carry room for them.
     let answer = tokio::time::timeout(timeout, Box::pin(call)).await.map_err(|_| late(what, timeout))?;
     answer.map_err(|error| {
-        let class = match (&error, error.code()) {
-            (_, Some(code)) => class_of(code),
-            (SdkError::TimeoutError(_), _) => ErrorClass::Timeout,
-            (SdkError::DispatchFailure(_), _) => ErrorClass::Unreachable,
-            (SdkError::ConstructionFailure(_), _) => ErrorClass::Local,
-            _ => ErrorClass::Malformed,
+        // Something between here and AWS may answer in words of its own, and then the status tells.
+        let status = error.raw_response().map(|answer| answer.status().as_u16()).filter(|status| *status >= 400);
+        let (class, why) = match (&error, error.code(), status) {
+            (_, Some(code), _) => (class_of(code), code.to_owned()),
+            // No word of AWS about something that is not there.
+            (_, None, Some(404)) => (ErrorClass::Malformed, "status 404 and no answer of AWS".to_owned()),
+            (_, None, Some(status)) => (ErrorClass::of_status(status), format!("status {status}")),
+            (SdkError::TimeoutError(_), ..) => (ErrorClass::Timeout, whole_chain(&error)),
+            (SdkError::DispatchFailure(_), ..) => (ErrorClass::Unreachable, whole_chain(&error)),
+            (SdkError::ConstructionFailure(_), ..) => (ErrorClass::Local, whole_chain(&error)),
+            _ => (ErrorClass::Malformed, whole_chain(&error)),
         };
-        let why = error.code().map_or_else(|| whole_chain(&error), str::to_owned);
         CollectError::new(class, format!("{what}: {why}"))
     })
 }

@@ -12,6 +12,7 @@ mod faults;
 mod grafana_schema;
 mod images;
 mod kinds;
+mod matrix;
 mod moto;
 mod page;
 mod real_cluster;

@@ -7,6 +7,7 @@ use kube::{Api, Client};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::bounded::TooLarge;
 use super::clock::Clock;
 use super::connect::Link;
 use crate::net;
@@ -97,9 +98,14 @@ pub(super) fn api_error(what: &str, error: &kube::Error) -> CollectError {
         kube::Error::Api(status) => return status_error(what, status),
         kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) | kube::Error::LinesCodecMaxLineLengthExceeded => ErrorClass::Malformed,
         kube::Error::Auth(_) => ErrorClass::Denied,
+        _ if is_too_large(error) => ErrorClass::Malformed,
         _ => ErrorClass::Unreachable,
     };
     CollectError::new(class, format!("{what}: {}", net::root_cause(error)))
+}
+
+fn is_too_large(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(<dyn std::error::Error>::is::<TooLarge>)
 }
 
 /// The class and the words of a refusal.

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tower::BoxError;
 use tower::filter::FilterLayer;
 
+use super::bounded::Bounded;
 use super::config::{ClusterConfig, Reach};
 use super::eks;
 use crate::config::SecretRef;
@@ -112,7 +113,7 @@ impl Link {
         // Building a client runs the exec plugin synchronously.
         let built = tokio::task::spawn_blocking(move || {
             let _guard = runtime.enter();
-            let builder = ClientBuilder::try_from(config)?;
+            let builder = ClientBuilder::try_from(config)?.with_layer(&tower::layer::layer_fn(Bounded));
             Ok::<_, kube::Error>(match tokens {
                 Some(tokens) => builder.with_layer(&FilterLayer::new(move |request| tokens.sign(request))).build(),
                 None => builder.build(),

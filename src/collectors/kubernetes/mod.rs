@@ -6,6 +6,7 @@
 
 mod api;
 mod backups;
+mod bounded;
 mod capacity;
 mod certmanager;
 mod classes;

@@ -186,6 +186,8 @@ impl Client {
         if promised.is_some_and(|promised| promised != digest.as_str()) {
             return Err(CollectError::new(ErrorClass::Malformed, format!("{what}: the body does not match its Docker-Content-Digest")));
         }
+        // Whatever answers 200 to everything has no digests either, and would have every image.
+        Manifest::parse(&body).map_err(|why| CollectError::new(ErrorClass::Malformed, format!("{what}: {why}")))?;
         Ok(Named { digest, media_type })
     }
 

@@ -127,10 +127,10 @@ impl Ecr {
         Ok(rules.map(|rule| [rule.ecr_repository_prefix(), rule.upstream_registry_url()].map(|text| text.unwrap_or_default().to_owned()).into()).collect())
     }
 
-    async fn within<T, E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static, R: std::fmt::Debug + Send + Sync + 'static>(
+    async fn within<T, E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static>(
         &self,
         what: &str,
-        call: impl Future<Output = Result<T, SdkError<E, R>>>,
+        call: impl Future<Output = Result<T, SdkError<E>>>,
     ) -> Result<T, CollectError> {
         let _slot = self.slots.acquire().await;
         self.calls.fetch_add(1, Ordering::Relaxed);

@@ -18,6 +18,7 @@ mod registry;
 pub mod rough;
 mod serve;
 mod web;
+pub mod wire;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -141,6 +142,21 @@ impl Lab {
     /// The address of API servers, name servers and the control interface.
     pub fn host(&self) -> String {
         format!("127.{}.{}.1", self.net[0], self.net[1])
+    }
+
+    /// The API server of a region, by its place in [`REGIONS`].
+    pub fn api(&self, region: usize) -> SocketAddr {
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, self.net[0], self.net[1], 1)), API[region])
+    }
+
+    /// The kubelets of a region.
+    pub fn kubelets(&self, region: &str) -> Vec<SocketAddr> {
+        (1..=NODES).map(|node| SocketAddr::from(self.estate.kubelet(region, node))).collect()
+    }
+
+    /// The registry that mirrors copy from, and the issuers of credentials.
+    pub fn upstream_and_issuers(&self) -> [SocketAddr; 2] {
+        [REGISTRIES[0], ISSUERS].map(|port| SocketAddr::new(self.api(0).ip(), port))
     }
 
     /// The folder with certificates and tokens.

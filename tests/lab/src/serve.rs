@@ -16,6 +16,8 @@ use rustls::server::ResolvesServerCert;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::wire;
+
 pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// A complete answer.
@@ -34,21 +36,37 @@ where
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Option<Response<Body>>> + Send + 'static,
 {
-    let listener = TcpListener::bind(address).await?;
+    let mut listener = Some(TcpListener::bind(address).await?);
     let tls = certificates.map(acceptor).transpose()?;
     Ok(tokio::spawn(async move {
         let mut connections = tokio::task::JoinSet::new();
         loop {
+            let Some(open) = &listener else {
+                wire::until_refused(address, false).await;
+                listener = TcpListener::bind(address).await.ok();
+                continue;
+            };
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+                accepted = open.accept() => accepted,
                 Some(_) = connections.join_next() => continue,
+                () = wire::until_refused(address, true) => {
+                    listener = None;
+                    connections.abort_all();
+                    continue;
+                }
             };
             let Ok((stream, _)) = accepted else { continue };
             let (handler, tls) = (handler.clone(), tls.clone());
             connections.spawn(async move {
                 let service = service_fn(move |request| {
-                    let answered = handler(request);
-                    async move { answered.await.ok_or_else(|| std::io::Error::other("cut")) }
+                    let handler = handler.clone();
+                    async move {
+                        let answered = match wire::of(address) {
+                            Some(wire) => wire::misbehave(wire).await,
+                            None => handler(request).await,
+                        };
+                        answered.ok_or_else(|| std::io::Error::other("cut"))
+                    }
                 });
                 match tls {
                     None => drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await),
