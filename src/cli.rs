@@ -89,9 +89,9 @@ enum Command {
 #[derive(Args)]
 struct Check {
     /// How to print the checklist.
-    #[arg(long, value_enum, default_value_t = Output::Text)]
+    #[arg(long, visible_alias = "format", value_enum, default_value_t = Output::Text)]
     output: Output,
-    /// Longest time to wait for sources.
+    /// Longest time to wait for sources; what failed for a reason that may pass is tried once more.
     #[arg(long, value_name = "DURATION", default_value = "30s")]
     timeout: config::Span,
 }

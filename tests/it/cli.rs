@@ -49,7 +49,7 @@ async fn every_format_says_the_same() {
     assert_eq!(code, 1);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["judgements"][0]["decision"], "no_go");
-    let (_, markdown, _) = check(&file, "markdown");
+    let (_, markdown, _) = run(exporter().args(["check", "--format", "markdown", "--config.file"]).arg(&file));
     assert!(markdown.starts_with("# Pre-workshop validation: NO-GO\n"), "{markdown}");
     assert!(markdown.contains("- [ ] W3.9 All LiteLLM replicas are ready **fail**\n"), "{markdown}");
     assert!(markdown.contains("- [x] W3.4 Karpenter runs in all regions\n"), "{markdown}");
@@ -189,7 +189,10 @@ async fn sighup_reloads() {
 /// nothing becomes stale, and what is judged against the wall clock follows it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_jumps_makes_nothing_stale() {
-    let estate = Estate::start().await;
+    let mut estate = Estate::start().await;
+    // Google refuses what is signed two hours off, and is right.
+    let lines = estate.configuration.lines().filter(|line| !line.trim_start().starts_with("google: {"));
+    estate.configuration = lines.map(|line| format!("{line}\n")).collect();
     let offset = estate.folder.path().join("offset");
     std::fs::write(&offset, "+0").unwrap();
     let environment = [
