@@ -228,17 +228,12 @@ impl App {
 
     /// Ends when looking again at once would not say more ([`Snapshot::settled`]), or after `at_most`.
     pub async fn until_settled(&self, at_most: Duration, mut progress: impl FnMut(usize, usize)) {
-        let mut version = self.store.subscribe();
-        let wait = async {
-            loop {
-                let snapshot = self.store.snapshot();
-                let settled = snapshot.views.iter().filter(|view| view.settled).count();
-                progress(settled, snapshot.views.len());
-                if snapshot.settled() || version.changed().await.is_err() {
-                    return;
-                }
-            }
-        };
+        let wait = self.store.until(|store| {
+            let snapshot = store.snapshot();
+            let settled = snapshot.views.iter().filter(|view| view.settled).count();
+            progress(settled, snapshot.views.len());
+            snapshot.settled()
+        });
         let _ = tokio::time::timeout(at_most, wait).await;
     }
 

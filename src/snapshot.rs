@@ -407,7 +407,7 @@ impl Store {
     }
 
     /// Ends when a condition holds, which is asked whenever anything was reported.
-    pub async fn until(&self, condition: impl Fn(&Self) -> bool) {
+    pub async fn until(&self, mut condition: impl FnMut(&Self) -> bool) {
         let mut version = self.subscribe();
         while !condition(self) && version.changed().await.is_ok() {}
     }

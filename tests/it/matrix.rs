@@ -95,30 +95,33 @@ impl Watched {
 
 fn columns(estate: &Estate, plain: SocketAddr, aws: SocketAddr) -> [Column; 6] {
     let [upstream, issuers] = estate.lab.upstream_and_issuers();
-    let state = |start: String| Told::State(start);
     [
         Column { servers: vec![estate.lab.api(1)], sources: ("kubernetes", "us-west-2".to_owned()), told: vec![Told::Class("kubernetes", "us-west-2")] },
         Column {
             servers: estate.lab.kubelets("eu-west-2"),
             sources: ("kubernetes", "eu-west-2 storage".to_owned()),
-            told: vec![state("readiness_node_kubelet_state{cluster=\"eu-west-2\",node=\"node-1\",".to_owned())],
+            told: vec![Told::State("readiness_node_kubelet_state{cluster=\"eu-west-2\",node=\"node-1\",".to_owned())],
         },
         Column {
             servers: vec![upstream],
             sources: ("registry", String::new()),
-            told: vec![state(format!("readiness_registry_image_state{{registry=\"{upstream}\",repository=\"coder/coder-preview\",tag=\"v2.18.0\","))],
+            told: vec![Told::State(format!("readiness_registry_image_state{{registry=\"{upstream}\",repository=\"coder/coder-preview\",tag=\"v2.18.0\","))],
         },
         Column {
             servers: vec![issuers],
             sources: ("credentials", String::new()),
-            told: vec![state("readiness_credential_valid_state{credential=\"gitlab\",".to_owned())],
+            told: vec![Told::State("readiness_credential_valid_state{credential=\"gitlab\",".to_owned())],
         },
         Column {
             servers: vec![aws],
             sources: ("secrets_manager", "database".to_owned()),
-            told: vec![Told::Class("secrets_manager", "database"), state("readiness_secretsmanager_secret_state{secret=\"database\",".to_owned())],
+            told: vec![Told::Class("secrets_manager", "database"), Told::State("readiness_secretsmanager_secret_state{secret=\"database\",".to_owned())],
         },
-        Column { servers: vec![plain], sources: ("http", "plain".to_owned()), told: vec![state("readiness_http_outcome_state{target=\"plain\",".to_owned())] },
+        Column {
+            servers: vec![plain],
+            sources: ("http", "plain".to_owned()),
+            told: vec![Told::State("readiness_http_outcome_state{target=\"plain\",".to_owned())],
+        },
     ]
 }
 

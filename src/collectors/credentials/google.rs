@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use super::config::GoogleIssuer;
 use super::dates::{self, Ends};
 use super::expiry::{Told, certificates};
-use super::prove::{Issuer, Proof};
+use super::prove::{Issuer, Proof, access_token};
 use crate::net;
 use crate::snapshot::{CollectError, ErrorClass};
 
@@ -115,11 +115,9 @@ impl Issuer<'_> {
             .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
             .append_pair("assertion", &assertion)
             .finish();
-        let request = self.client.post(format!("{}/token", google.oauth.trim_end_matches('/')));
-        let (status, said) = self.said(what, request.header("content-type", "application/x-www-form-urlencoded").body(form)).await?;
+        let (status, said) = self.exchange(what, format!("{}/token", google.oauth.trim_end_matches('/')), form).await?;
         if status == StatusCode::OK {
-            let token = said["access_token"].as_str().map(|token| Zeroizing::new(token.to_owned()));
-            return token.map(Ok).ok_or_else(|| CollectError::new(ErrorClass::Malformed, format!("{what}: the answer is not what it should be")));
+            return access_token(what, &said).map(Ok);
         }
         match (said["error"].as_str(), said["error_description"].as_str()) {
             // The same error stands for a key that is gone and for a clock that is wrong.

@@ -70,19 +70,21 @@ impl Issuer<'_> {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Ok(None),
             status => return Err(CollectError::new(ErrorClass::of_status(status.as_u16()), format!("{what}: status {}", status.as_u16()))),
         }
-        let malformed = || CollectError::new(ErrorClass::Malformed, format!("{what}: the answer is not what it should be"));
-        let body = tokio::time::timeout(self.timeout, net::bounded(answer, LARGEST)).await.map_err(|_| malformed())?.map_err(|_| malformed())?;
-        serde_json::from_slice(&body).map(Some).map_err(|_| malformed())
+        serde_json::from_slice(&self.body(what, answer).await?).map(Some).map_err(|_| malformed(what))
     }
 
-    /// The status and the document of an answer, for issuers that say in it why they refuse; null when
-    /// it is none.
-    pub(super) async fn said(&self, what: &str, request: RequestBuilder) -> Result<(StatusCode, Value), CollectError> {
+    /// Posts a form for a token: the status and the document of the answer, since issuers say in it why
+    /// they refuse; null when it is none.
+    pub(super) async fn exchange(&self, what: &str, url: String, form: String) -> Result<(StatusCode, Value), CollectError> {
+        let request = self.client.post(url).header("content-type", "application/x-www-form-urlencoded").body(form);
         let answer = self.send(what, request).await?;
         let status = answer.status();
-        let malformed = || CollectError::new(ErrorClass::Malformed, format!("{what}: the answer is not what it should be"));
-        let body = tokio::time::timeout(self.timeout, net::bounded(answer, LARGEST)).await.map_err(|_| malformed())?.map_err(|_| malformed())?;
-        Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
+        Ok((status, serde_json::from_slice(&self.body(what, answer).await?).unwrap_or_default()))
+    }
+
+    async fn body(&self, what: &str, answer: Response) -> Result<Vec<u8>, CollectError> {
+        let body = tokio::time::timeout(self.timeout, net::bounded(answer, LARGEST)).await;
+        body.map_err(|_| malformed(what))?.map_err(|_| malformed(what))
     }
 
     /// Source: <https://docs.gitlab.com/api/personal_access_tokens/#self-inform>
@@ -168,8 +170,8 @@ impl Issuer<'_> {
             .extend_pairs([("client_id", client_id.as_str()), ("client_secret", secret), ("grant_type", "client_credentials")])
             .append_pair("scope", &format!("{}/.default", self.api.trim_end_matches('/')))
             .finish();
-        let request = self.client.post(format!("{}/{tenant}/oauth2/v2.0/token", login.trim_end_matches('/')));
-        let (status, said) = self.said(what, request.header("content-type", "application/x-www-form-urlencoded").body(form)).await?;
+        let url = format!("{}/{tenant}/oauth2/v2.0/token", login.trim_end_matches('/'));
+        let (status, said) = self.exchange(what, url, form).await?;
         let codes: Vec<i64> = said["error_codes"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
         // Source: <https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes>
         for (code, why) in [(7_000_222, "the secret has ended"), (7_000_215, "the secret is another one"), (700_016, "there is no such application")] {
@@ -180,8 +182,7 @@ impl Issuer<'_> {
         if status != StatusCode::OK {
             return Err(CollectError::new(ErrorClass::of_status(status.as_u16()), format!("{what}: status {}", status.as_u16())));
         }
-        let malformed = || CollectError::new(ErrorClass::Malformed, format!("{what}: the answer is not what it should be"));
-        let token = Zeroizing::new(said["access_token"].as_str().ok_or_else(malformed)?.to_owned());
+        let token = access_token(what, &said)?;
         let about = self.get(&format!("/v1.0/applications(appId='{client_id}')?$select=passwordCredentials")).bearer_auth(token.as_str());
         // Whether an application may read about itself is another permission than the one to get a token.
         let Some(said) = self.json("ask Graph about the application", about).await? else {
@@ -208,4 +209,13 @@ impl Issuer<'_> {
         let ends = said["info"].get("expires").and_then(dates::of_json);
         Ok(Proof::Taken(ends.map_or_else(|| Told::silent("LiteLLM does not say when it ends"), Told::of)))
     }
+}
+
+/// The token of a good answer.
+pub(super) fn access_token(what: &str, said: &Value) -> Result<Zeroizing<String>, CollectError> {
+    said["access_token"].as_str().map(|token| Zeroizing::new(token.to_owned())).ok_or_else(|| malformed(what))
+}
+
+fn malformed(what: &str) -> CollectError {
+    CollectError::new(ErrorClass::Malformed, format!("{what}: the answer is not what it should be"))
 }

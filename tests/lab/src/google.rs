@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::certificates::Leaf;
 use crate::estate::Estate;
-use crate::serve::{Body, answer};
+use crate::serve::{Body, answer, field};
 
 /// The account and the identifier of its key.
 const ACCOUNT: [&str; 2] = ["llm@lab-project.iam.gserviceaccount.com", "0123456789abcdef0123456789abcdef01234567"];
@@ -77,7 +77,7 @@ fn ok(value: &Value) -> Response<Body> {
 
 /// Source: <https://developers.google.com/identity/protocols/oauth2/service-account#httprest>
 pub(crate) fn token(form: &[u8], estate: &Estate) -> Response<Body> {
-    let value = |name: &str| url::form_urlencoded::parse(form).find(|(own, _)| own == name).map(|(_, value)| value.into_owned()).unwrap_or_default();
+    let value = |name: &str| field(form, name);
     let refused = |error: &str, text: &str| answer(400, "application/json", json!({ "error": error, "error_description": text }).to_string());
     if value("grant_type") != "urn:ietf:params:oauth:grant-type:jwt-bearer" {
         return refused("unsupported_grant_type", "Invalid grant_type");

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::estate::Estate;
 use crate::google;
-use crate::serve::{Body, One, answer, serve};
+use crate::serve::{Body, One, answer, field, serve};
 
 /// What the credentials are. Everything secret in the lab holds this word, so that a test can look
 /// for it wherever it must not be.
@@ -63,7 +63,7 @@ impl Issuers {
 
     /// Source: <https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-client-creds-grant-flow>
     fn entra_token(&self, form: &[u8]) -> Response<Body> {
-        let value = |name: &str| url::form_urlencoded::parse(form).find(|(own, _)| own == name).map(|(_, value)| value.into_owned()).unwrap_or_default();
+        let value = |name: &str| field(form, name);
         let refused = |code: u32, text: &str| {
             let body =
                 json!({ "error": "invalid_client", "error_codes": [code], "error_description": format!("AADSTS{code}: {text}: {}", value("client_secret")) });

@@ -30,6 +30,11 @@ pub(crate) fn answer(status: u16, kind: &str, body: impl Into<Bytes>) -> Respons
     response
 }
 
+/// A field of a form; empty when it is not there.
+pub(crate) fn field(form: &[u8], name: &str) -> String {
+    url::form_urlencoded::parse(form).find(|(own, _)| own == name).map(|(_, value)| value.into_owned()).unwrap_or_default()
+}
+
 /// Serves until aborted. `None` from the handler cuts the connection without an answer.
 pub(crate) async fn serve<H, F>(address: SocketAddr, certificates: Option<Arc<dyn ResolvesServerCert>>, handler: H) -> anyhow::Result<JoinHandle<()>>
 where
