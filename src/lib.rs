@@ -6,6 +6,7 @@
 
 pub mod app;
 mod aws;
+pub mod cause;
 pub mod checklist;
 pub mod cli;
 pub mod collectors;
@@ -13,6 +14,7 @@ pub mod config;
 pub mod driver;
 pub mod event;
 pub mod exposition;
+pub mod files;
 #[cfg(test)]
 mod fuzz;
 pub mod generate;
@@ -21,6 +23,7 @@ pub mod labels;
 pub mod metric;
 pub mod net;
 pub mod report;
+pub mod say;
 pub mod snapshot;
 pub mod state;
 pub mod verdict;

@@ -1,0 +1,285 @@
+//! Why a library failed, in our words: the only way from a foreign error to a [`Message`].
+//!
+//! Every error of another library is reduced to what it is a case of, and where: a kind of I/O error, a
+//! line and a column, a status. Its own text is never used, since it may quote what was read or sent.
+
+use std::error::Error;
+use std::io::ErrorKind;
+
+use hickory_resolver::net::{DnsError, NetError};
+use rustls::CertificateError;
+
+use crate::say;
+use crate::say::Message;
+
+/// An error of another library.
+pub trait Cause {
+    /// What it is a case of. Holds no text of the library and none of what it was given.
+    fn words(&self) -> Message;
+}
+
+impl Cause for std::io::Error {
+    fn words(&self) -> Message {
+        if let Some(inner) = self.get_ref()
+            && let Some(known) = known(inner)
+        {
+            return known;
+        }
+        match (self.kind(), self.raw_os_error()) {
+            (ErrorKind::NotFound, _) => say!("no such file"),
+            (ErrorKind::PermissionDenied, _) => say!("permission denied"),
+            (ErrorKind::ConnectionRefused, _) => say!("connection refused"),
+            (ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe, _) => say!("connection cut"),
+            (ErrorKind::TimedOut, _) => say!("no answer in time"),
+            (ErrorKind::UnexpectedEof, _) => say!("the connection ended too early"),
+            (ErrorKind::HostUnreachable, _) => say!("no route to the host"),
+            (ErrorKind::NetworkUnreachable, _) => say!("network unreachable"),
+            (ErrorKind::AddrInUse, _) => say!("the address is in use"),
+            (ErrorKind::AddrNotAvailable, _) => say!("the address is not one of this host"),
+            (ErrorKind::IsADirectory, _) => say!("it is a folder"),
+            (ErrorKind::NotADirectory, _) => say!("a part of its path is no folder"),
+            (ErrorKind::ReadOnlyFilesystem, _) => say!("the file system is read-only"),
+            (ErrorKind::StorageFull, _) => say!("no space left"),
+            (ErrorKind::QuotaExceeded, _) => say!("the disk quota is used up"),
+            (ErrorKind::FileTooLarge, _) => say!("the file is too large"),
+            (ErrorKind::InvalidFilename, _) => say!("the name is not valid"),
+            (ErrorKind::InvalidData, _) => say!("the data is not valid"),
+            (_, Some(number)) => say!("system error {}", number),
+            _ => say!("the operation failed"),
+        }
+    }
+}
+
+impl Cause for reqwest::Error {
+    fn words(&self) -> Message {
+        if let Some(known) = known(self) {
+            return known;
+        }
+        if self.is_timeout() {
+            say!("no answer in time")
+        } else if self.is_dns() {
+            say!("the name could not be resolved")
+        } else if self.is_redirect() {
+            say!("it redirects to somewhere else")
+        } else if self.is_decode() {
+            say!("the answer cannot be decoded")
+        } else if self.is_connect() {
+            say!("no connection")
+        } else if self.is_builder() {
+            say!("the request cannot be made")
+        } else {
+            say!("the connection was cut")
+        }
+    }
+}
+
+impl Cause for hyper::Error {
+    fn words(&self) -> Message {
+        if self.is_parse_too_large() {
+            return say!("the head of the answer is too large");
+        }
+        if self.is_parse() {
+            return say!("it is not HTTP");
+        }
+        if let Some(known) = self.source().and_then(known) {
+            return known;
+        }
+        if self.is_timeout() { say!("no answer in time") } else { say!("the connection was cut") }
+    }
+}
+
+impl Cause for rustls::Error {
+    fn words(&self) -> Message {
+        match self {
+            Self::InvalidCertificate(reason) => reason.words(),
+            // Names of the protocol's own list (RFC 8446, section 6).
+            Self::AlertReceived(alert) => match alert.as_str() {
+                Some(alert) => say!("the server sent the alert {}", alert),
+                None => say!("the server sent an alert that is not known"),
+            },
+            Self::NoCertificatesPresented => say!("the server presented no certificate"),
+            Self::InvalidMessage(_) | Self::InappropriateMessage { .. } | Self::InappropriateHandshakeMessage { .. } => say!("the server does not speak TLS"),
+            Self::PeerIncompatible(_) | Self::NoApplicationProtocol => say!("no version, cipher or protocol in common with the server"),
+            Self::PeerMisbehaved(_) | Self::PeerSentOversizedRecord => say!("the server breaks the rules of TLS"),
+            Self::DecryptError => say!("a message of the server cannot be decrypted"),
+            _ => say!("the TLS connection failed"),
+        }
+    }
+}
+
+impl Cause for CertificateError {
+    fn words(&self) -> Message {
+        match self {
+            Self::Expired | Self::ExpiredContext { .. } => say!("a certificate has expired"),
+            Self::NotValidYet | Self::NotValidYetContext { .. } => say!("a certificate is not valid yet"),
+            Self::NotValidForName | Self::NotValidForNameContext { .. } => say!("the certificate is for another name"),
+            Self::UnknownIssuer => say!("the certificate is from an authority that is not trusted"),
+            Self::BadSignature => say!("the signature of a certificate is wrong"),
+            Self::UnsupportedSignatureAlgorithmContext { .. } | Self::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+                say!("a certificate is signed in a way that is not accepted")
+            }
+            Self::BadEncoding => say!("a certificate cannot be read"),
+            Self::Revoked => say!("a certificate is revoked"),
+            Self::InvalidPurpose | Self::InvalidPurposeContext { .. } => say!("the certificate is not for this purpose"),
+            Self::UnhandledCriticalExtension => say!("a certificate has a critical extension that is not known"),
+            _ => say!("the certificate is not valid"),
+        }
+    }
+}
+
+impl Cause for rustls::pki_types::pem::Error {
+    fn words(&self) -> Message {
+        match self {
+            Self::MissingSectionEnd { .. } => say!("a PEM section has no end"),
+            Self::IllegalSectionStart { .. } => say!("the first line of a PEM section is wrong"),
+            Self::Base64Decode(_) => say!("a PEM section is not base64"),
+            Self::NoItemsFound => say!("it holds no such PEM section"),
+            Self::SectionTooLarge => say!("a PEM section is too large"),
+            Self::Io(error) => error.words(),
+            _ => say!("it is not PEM"),
+        }
+    }
+}
+
+impl Cause for serde_json::Error {
+    fn words(&self) -> Message {
+        if self.line() == 0 {
+            return say!("it is not the JSON that was expected");
+        }
+        let what = match self.classify() {
+            serde_json::error::Category::Eof => "it ends too early",
+            serde_json::error::Category::Data => "it is not the JSON that was expected",
+            serde_json::error::Category::Syntax | serde_json::error::Category::Io => "it is not JSON",
+        };
+        say!("{} (line {}, column {})", what, self.line(), self.column())
+    }
+}
+
+impl Cause for serde_saphyr::Error {
+    fn words(&self) -> Message {
+        use serde_saphyr::Error as Yaml;
+        let what = match self.without_snippet() {
+            Yaml::Eof { .. } => say!("it ends too early"),
+            Yaml::MultipleDocuments { .. } => say!("it holds more than one document"),
+            Yaml::DuplicateMappingKey { .. } => say!("a key is given twice"),
+            Yaml::UnknownAnchor { .. } => say!("an alias refers to nothing"),
+            Yaml::SerdeUnknownField { expected, .. } => say!("a key is not known; known are {}", Message::of_names(expected.iter().copied())),
+            Yaml::SerdeUnknownVariant { expected, .. } => say!("a value is not known; known are {}", Message::of_names(expected.iter().copied())),
+            Yaml::SerdeMissingField { field, .. } => say!("the key {} is missing", *field),
+            Yaml::SerdeInvalidType { .. }
+            | Yaml::SerdeInvalidValue { .. }
+            | Yaml::SerdeInvalidLength { .. }
+            | Yaml::Unexpected { .. }
+            | Yaml::InvalidScalar { .. } => {
+                say!("a value is of another kind than expected")
+            }
+            Yaml::InvalidUtf8Input => say!("it is not UTF-8 text"),
+            Yaml::Budget { .. } => say!("it is too large or too deep"),
+            // What types of ours say when they refuse a value; it may quote that value.
+            Yaml::Message { .. } => say!("a value is not accepted"),
+            _ => say!("it is not YAML"),
+        };
+        match self.location() {
+            Some(at) if at.line() > 0 => say!("{} (line {}, column {})", what, at.line(), at.column()),
+            _ => what,
+        }
+    }
+}
+
+impl Cause for NetError {
+    fn words(&self) -> Message {
+        match self {
+            Self::Timeout => say!("no answer in time"),
+            Self::Io(error) => error.words(),
+            Self::NoConnections | Self::Busy => say!("no connection to the name server"),
+            Self::Dns(DnsError::NoRecordsFound(none)) if none.response_code == hickory_resolver::proto::op::ResponseCode::NXDomain => {
+                say!("there is no such name")
+            }
+            Self::Dns(DnsError::NoRecordsFound(none)) if none.response_code == hickory_resolver::proto::op::ResponseCode::NoError => say!("it has no address"),
+            Self::Dns(DnsError::NoRecordsFound(none)) => say!("the name server answers {}", none.response_code.to_str()),
+            Self::Dns(DnsError::ResponseCode(code)) => say!("the name server answers {}", code.to_str()),
+            Self::Proto(_) => say!("the answer of the name server cannot be read"),
+            _ => say!("the name server cannot be asked"),
+        }
+    }
+}
+
+impl Cause for kube::Error {
+    fn words(&self) -> Message {
+        match self {
+            Self::Api(status) => say!("status {}", status.code),
+            Self::HyperError(error) => error.words(),
+            Self::SerdeError(error) => error.words(),
+            Self::ProxyProtocolUnsupported { .. } | Self::ProxyProtocolDisabled { .. } => say!("the proxy must be http or https"),
+            Self::FromUtf8(_) => say!("the answer is not UTF-8 text"),
+            Self::LinesCodecMaxLineLengthExceeded => say!("a line of the answer is too long"),
+            Self::Auth(_) => say!("the login of the kubeconfig cannot be used"),
+            Self::RustlsTls(_) => say!("the certificates or keys cannot be used"),
+            other => known(other).unwrap_or_else(|| say!("the API server does not answer as it should")),
+        }
+    }
+}
+
+/// The first cause of an error that has words here.
+fn known(error: &(dyn Error + 'static)) -> Option<Message> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            return Some(tls.words());
+        }
+        if let Some(http) = error.downcast_ref::<hyper::Error>()
+            && (http.is_parse() || http.is_timeout() || http.is_incomplete_message())
+        {
+            return Some(http.words());
+        }
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            // One that wraps another error has its words from that one.
+            return match io.get_ref() {
+                Some(inner) => known(inner),
+                None => Some(io.words()),
+            };
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// Why a call failed of which only the chain of causes is at hand, as of the SDKs of AWS.
+pub fn of_chain(error: &(dyn Error + 'static)) -> Option<Message> {
+    known(error)
+}
+
+/// Why a panic ended a task: never its words, which may hold what was worked on.
+pub fn of_panic() -> Message {
+    say!("a defect of this program")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cause_quotes_what_was_read() {
+        let secret = "hunter2";
+        let yaml = |text: &str| serde_saphyr::from_str::<std::collections::BTreeMap<String, u32>>(text).unwrap_err().words().to_string();
+        assert_eq!(yaml("a: 1\ntoken: hunter2"), "a value is of another kind than expected (line 2, column 8)");
+        assert_eq!(yaml("a: 1\na: 2"), "a key is given twice (line 2, column 1)");
+        let json = serde_json::from_str::<Vec<u32>>("[1,\n \"hunter2\"]").unwrap_err().words();
+        assert_eq!(json.as_str(), "it is not the JSON that was expected (line 2, column 10)");
+        let pem = format!("-----BEGIN {secret}\nabc\n-----END CERTIFICATE-----");
+        let pem = <rustls::pki_types::CertificateDer<'_> as rustls::pki_types::pem::PemObject>::from_pem_slice(pem.as_bytes()).unwrap_err().words();
+        assert!(!pem.as_str().contains(secret), "{pem}");
+        let io = std::io::Error::other(secret);
+        assert_eq!(io.words().as_str(), "the operation failed");
+        let wrapped = std::io::Error::other(rustls::Error::General(secret.to_owned()));
+        assert_eq!(wrapped.words().as_str(), "the TLS connection failed");
+    }
+
+    #[test]
+    fn a_cause_says_what_happened() {
+        let refused = std::io::Error::from_raw_os_error(111);
+        assert_eq!(refused.words().as_str(), "connection refused");
+        let expired = rustls::Error::InvalidCertificate(CertificateError::Expired);
+        assert_eq!(std::io::Error::other(expired).words().as_str(), "a certificate has expired");
+    }
+}

@@ -1,0 +1,157 @@
+//! What this program says to people, as a type that the text of others cannot get into.
+//!
+//! Errors of other libraries, what a plugin prints and what a server answers may quote a token, a line
+//! of a kubeconfig or a URL with a password. So every error, detail and log line is a [`Message`],
+//! and [`say!`](crate::say!) makes one out of literals and of values whose type says that they are
+//! ours ([`Say`]). A `String`, a `&str` or an error of a library is none of these: it does not
+//! compile. Errors of libraries become words by [`Cause`](crate::cause::Cause) alone, and names that
+//! people chose by [`name`].
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// A text of ours, cheap to clone.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Message(Arc<str>);
+
+/// A value that may stand in a [`Message`]: its `Display` holds nothing that another program said.
+pub trait Say: fmt::Display {}
+
+macro_rules! ours {
+    ($($kind:ty),* $(,)?) => { $(impl Say for $kind {})* };
+}
+
+ours!(&'static str, Message, Name<'_>, std::path::Display<'_>);
+ours!(u8, u16, u32, u64, u128, usize, i32, i64, f64, char, bool, IpAddr, SocketAddr, jiff::Timestamp, jiff::Zoned, jiff::SignedDuration);
+ours!(std::num::NonZeroU16, std::num::NonZeroU32, std::num::NonZeroUsize);
+
+impl<T: Say + ?Sized> Say for &T {}
+
+/// Makes a [`Message`]: `say!("get secret {} of {}", name(secret), name(cluster))`.
+///
+/// Every value passes through [`Say`]; an error of a library does not:
+/// ```compile_fail,E0277
+/// let error = std::io::Error::other("text of somebody else");
+/// readiness_exporter::say!("read the token: {}", error);
+/// ```
+/// Nor does a text, unless it is marked as a [`name`]:
+/// ```compile_fail
+/// let text = String::from("text of somebody else");
+/// readiness_exporter::say!("read the token: {}", text.as_str());
+/// ```
+/// The format captures no variables, which nothing would look at:
+/// ```compile_fail
+/// let error = std::io::Error::other("text of somebody else");
+/// readiness_exporter::say!("read the token: {error}");
+/// ```
+#[macro_export]
+macro_rules! say {
+    ($text:literal $(, $part:expr)* $(,)?) => {
+        // A format that comes out of a macro cannot capture variables, which would not be checked.
+        $crate::say::Message::composed(format_args!(concat!($text) $(, $crate::say::ours(&$part))*))
+    };
+}
+
+/// Lets through what [`Say`] allows; for [`say!`](crate::say!).
+#[doc(hidden)]
+pub const fn ours<T: Say>(part: &T) -> &T {
+    part
+}
+
+impl Message {
+    /// For [`say!`](crate::say!), which checks the parts.
+    #[doc(hidden)]
+    pub fn composed(text: fmt::Arguments<'_>) -> Self {
+        Self(text.as_str().map_or_else(|| text.to_string().into(), Into::into))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there is nothing to say.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Several messages as one sentence.
+    pub fn joined<'a>(parts: impl IntoIterator<Item = &'a Self>, between: &'static str) -> Self {
+        Self(parts.into_iter().map(Self::as_str).collect::<Vec<_>>().join(between).into())
+    }
+
+    /// Names, separated by commas.
+    pub fn of_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        Self(names.into_iter().map(|text| name(text).to_string()).collect::<Vec<_>>().join(", ").into())
+    }
+}
+
+impl From<&'static str> for Message {
+    fn from(text: &'static str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl std::error::Error for Message {}
+
+/// A name that the configuration or an object has: of a cluster, a Secret, an image, a host.
+#[derive(Clone, Copy)]
+pub struct Name<'a>(&'a str);
+
+/// As long as the longest name of an object of Kubernetes with its namespace.
+const LONGEST: usize = 512;
+
+/// Marks a text as a name that people chose for something. Never for what an error, a plugin or the
+/// body of an answer says.
+pub const fn name(text: &str) -> Name<'_> {
+    Name(text)
+}
+
+impl fmt::Display for Name<'_> {
+    /// Names come from clusters and registries too: no line break may fake a line of the log, and none
+    /// may fill it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown: String = self.0.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        if self.0.chars().nth(LONGEST).is_some() {
+            shown.push('\u{2026}');
+        }
+        f.pad(&shown)
+    }
+}
+
+impl fmt::Debug for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_holds_its_parts() {
+        assert_eq!(say!("ask {} for {}: status {}", name("ghcr.io"), name("coder"), 404_u16).as_str(), "ask ghcr.io for coder: status 404");
+        assert_eq!(say!("no answer").as_str(), "no answer");
+        assert_eq!(Message::joined(&[say!("a"), say!("b")], ", ").as_str(), "a, b");
+    }
+
+    #[test]
+    fn a_name_stays_on_its_line_and_ends() {
+        assert_eq!(name("a\nlevel=error b\u{1b}[2J").to_string(), "a level=error b [2J");
+        assert_eq!(name(&"x".repeat(10_000)).to_string().chars().count(), LONGEST + 1);
+    }
+}
