@@ -142,7 +142,7 @@ impl App {
         // Only who reloads goes on running, and may write what others remember.
         let file = loaded.settings.state_file.clone();
         let state = Arc::new(if path.is_some() { State::open(file) } else { State::glance(file.as_deref()) });
-        driver.apply(collectors::tasks(&loaded, &state).map_err(StartError::Resource)?);
+        driver.apply(collectors::tasks(&loaded, &state).map_err(|why| StartError::Resource(why.into()))?);
         let active = Active::new(loaded);
         let judged = active.judge(&store.snapshot(), Timestamp::now(), &BTreeMap::new());
         let telemetry = Telemetry::new()?;
@@ -261,7 +261,7 @@ impl App {
             // Two that write the same file would undo what the other remembers.
             let same = loaded.settings.state_file.as_deref() == state.path();
             let state = if same { state } else { Arc::new(State::open(loaded.settings.state_file.clone())) };
-            let tasks = collectors::tasks(&loaded, &state).map_err(StartError::Resource)?;
+            let tasks = collectors::tasks(&loaded, &state).map_err(|why| StartError::Resource(why.into()))?;
             Ok::<_, StartError>((loaded, tasks, state))
         })
         .await

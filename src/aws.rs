@@ -9,6 +9,7 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials as _;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings};
 use aws_sigv4::sign::v4;
@@ -17,7 +18,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, OnceCell};
 
+use crate::cause;
+use crate::cause::Cause as _;
 use crate::net;
+use crate::say;
+use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
 
 /// How long before its end an identity is replaced, so that it outlives what is signed with it.
@@ -59,13 +64,13 @@ impl Caller {
     }
 
     /// What a request without a client of its own is signed with.
-    pub(crate) async fn identity(&self) -> Result<Credentials, String> {
+    pub(crate) async fn identity(&self) -> Result<Credentials, Message> {
         let mut kept = self.identity.lock().await;
         if let Some((identity, _)) = kept.as_ref().filter(|(_, until)| SystemTime::now() < *until) {
             return Ok(identity.clone());
         }
         let provider = self.settings().await.credentials_provider().ok_or("find AWS credentials: there is no provider")?;
-        let found = provider.provide_credentials().await.map_err(|error| format!("find AWS credentials: {}", whole_chain(&error)))?;
+        let found = provider.provide_credentials().await.map_err(|error| say!("find AWS credentials: {}", identity_failure(&error)))?;
         let until = found.expiry().map_or_else(|| SystemTime::now() + KEPT, |end| end - MARGIN);
         Ok(kept.insert((found, until)).0.clone())
     }
@@ -119,15 +124,15 @@ pub(crate) struct Signed {
 
 /// Signs a request with version 4 of the signature.
 /// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>
-pub(crate) fn sign(identity: Credentials, request: &Request<'_>, settings: SigningSettings) -> Result<Signed, String> {
+pub(crate) fn sign(identity: Credentials, request: &Request<'_>, settings: SigningSettings) -> Result<Signed, Message> {
     let Request { service, region, method, url, headers, body } = request;
-    let failed = |error: &dyn std::error::Error| format!("sign a request to {service}: {error}");
+    let failed = || say!("sign a request to {}: it cannot be signed", named(service));
     let identity = identity.into();
     let params = v4::SigningParams::builder().identity(&identity).region(region).name(service).time(SystemTime::now()).settings(settings).build();
-    let params = params.map_err(|error| failed(&error))?.into();
-    let signable = SignableRequest::new(method, *url, headers.iter().copied(), SignableBody::Bytes(body)).map_err(|error| failed(&error))?;
-    let (instructions, _) = aws_sigv4::http_request::sign(signable, &params).map_err(|error| failed(&error))?.into_parts();
-    let mut signed = url::Url::parse(url).map_err(|error| failed(&error))?;
+    let params = params.map_err(|_| failed())?.into();
+    let signable = SignableRequest::new(method, *url, headers.iter().copied(), SignableBody::Bytes(body)).map_err(|_| failed())?;
+    let (instructions, _) = aws_sigv4::http_request::sign(signable, &params).map_err(|_| failed())?.into_parts();
+    let mut signed = url::Url::parse(url).map_err(|_| failed())?;
     for (name, value) in instructions.params() {
         signed.query_pairs_mut().append_pair(name, value);
     }
@@ -136,7 +141,7 @@ pub(crate) fn sign(identity: Credentials, request: &Request<'_>, settings: Signi
 }
 
 /// A call of an SDK within a deadline, with its errors classified.
-pub(crate) async fn within<T, E>(what: &str, timeout: Duration, call: impl Future<Output = Result<T, SdkError<E>>>) -> Result<T, CollectError>
+pub(crate) async fn within<T, E>(what: &Message, timeout: Duration, call: impl Future<Output = Result<T, SdkError<E>>>) -> Result<T, CollectError>
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
@@ -146,43 +151,73 @@ where
         // Something between here and AWS may answer in words of its own, and then the status tells.
         let status = error.raw_response().map(|answer| answer.status().as_u16()).filter(|status| *status >= 400);
         let (class, why) = match (&error, error.code(), status) {
-            (_, Some(code), _) => (class_of(code), code.to_owned()),
+            (_, Some(code), _) => known(code),
             // No word of AWS about something that is not there.
-            (_, None, Some(404)) => (ErrorClass::Malformed, "status 404 and no answer of AWS".to_owned()),
-            (_, None, Some(status)) => (ErrorClass::of_status(status), format!("status {status}")),
-            (SdkError::TimeoutError(_), ..) => (ErrorClass::Timeout, whole_chain(&error)),
-            (SdkError::DispatchFailure(_), ..) => (ErrorClass::Unreachable, whole_chain(&error)),
-            (SdkError::ConstructionFailure(_), ..) => (ErrorClass::Local, whole_chain(&error)),
-            _ => (ErrorClass::Malformed, whole_chain(&error)),
+            (_, None, Some(404)) => (ErrorClass::Malformed, say!("status 404 and no answer of AWS")),
+            (_, None, Some(status)) => (ErrorClass::of_status(status), say!("status {}", status)),
+            (SdkError::TimeoutError(_), ..) => (ErrorClass::Timeout, say!("no answer in time")),
+            (SdkError::DispatchFailure(_), ..) => (ErrorClass::Unreachable, dispatch_failure(&error)),
+            (SdkError::ConstructionFailure(_), ..) => (ErrorClass::Local, say!("the request cannot be made")),
+            _ => (ErrorClass::Malformed, say!("the answer is not one of AWS")),
         };
-        CollectError::new(class, format!("{what}: {why}"))
+        CollectError::new(class, say!("{}: {}", what, why))
     })
 }
 
-pub(crate) fn late(what: &str, timeout: Duration) -> CollectError {
-    CollectError::new(ErrorClass::Timeout, format!("{what}: no answer within {}", crate::config::Span(timeout)))
+pub(crate) fn late(what: &Message, timeout: Duration) -> CollectError {
+    CollectError::new(ErrorClass::Timeout, say!("{}: no answer within {}", what, crate::config::Span(timeout)))
 }
 
+/// Codes of errors with what they mean. An answer may hold any text as its code, so only these are repeated.
 /// Source: <https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html>, and the errors
 /// of ECR and Secrets Manager.
-fn class_of(code: &str) -> ErrorClass {
-    match code {
-        "RepositoryNotFoundException" | "ImageNotFoundException" | "LayersNotFoundException" | "ResourceNotFoundException" | "NoSuchEntity" => {
-            ErrorClass::NotFound
+const CODES: &[(ErrorClass, &[&str])] = &[
+    (ErrorClass::NotFound, &["RepositoryNotFoundException", "ImageNotFoundException", "LayersNotFoundException", "ResourceNotFoundException", "NoSuchEntity"]),
+    (
+        ErrorClass::Denied,
+        &[
+            "AccessDenied",
+            "AccessDeniedException",
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "IncompleteSignature",
+            "InvalidClientTokenId",
+            "InvalidSignatureException",
+            "MissingAuthenticationTokenException",
+            "SignatureDoesNotMatch",
+            "UnrecognizedClientException",
+        ],
+    ),
+    (ErrorClass::Throttled, &["LimitExceededException", "Throttling", "ThrottlingException", "TooManyRequestsException"]),
+    (ErrorClass::Server, &["InternalFailure", "InternalServerError", "InternalServiceError", "ServerException", "ServiceFailure", "ServiceUnavailable"]),
+    (ErrorClass::Malformed, &["InvalidParameterException", "InvalidRequestException", "ValidationError", "ValidationException", "DecryptionFailure"]),
+];
+
+/// The class of a code, and the code itself where it is known.
+fn known(code: &str) -> (ErrorClass, Message) {
+    let found = CODES.iter().find_map(|(class, codes)| Some((*class, *codes.iter().find(|own| **own == code)?)));
+    found.map_or_else(|| (ErrorClass::Malformed, say!("an error of AWS whose code is not known")), |(class, code)| (class, code.into()))
+}
+
+/// Whether there was no connection, or no identity to sign with: the SDKs report both alike.
+fn dispatch_failure(error: &(dyn std::error::Error + 'static)) -> Message {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<CredentialsError>() {
+            return identity_failure(error);
         }
-        "AccessDenied"
-        | "AccessDeniedException"
-        | "ExpiredToken"
-        | "ExpiredTokenException"
-        | "IncompleteSignature"
-        | "InvalidClientTokenId"
-        | "InvalidSignatureException"
-        | "MissingAuthenticationTokenException"
-        | "SignatureDoesNotMatch"
-        | "UnrecognizedClientException" => ErrorClass::Denied,
-        "LimitExceededException" | "Throttling" | "ThrottlingException" | "TooManyRequestsException" => ErrorClass::Throttled,
-        "InternalFailure" | "InternalServerError" | "InternalServiceError" | "ServerException" | "ServiceFailure" | "ServiceUnavailable" => ErrorClass::Server,
-        _ => ErrorClass::Malformed,
+        next = error.source();
+    }
+    cause::of_chain(error).unwrap_or_else(|| say!("no connection"))
+}
+
+/// Why there is no identity to ask AWS with.
+fn identity_failure(error: &CredentialsError) -> Message {
+    match error {
+        CredentialsError::CredentialsNotLoaded(_) => say!("no credentials of AWS were found in the environment, a profile or the role of the pod"),
+        CredentialsError::ProviderTimedOut(_) => say!("the provider of the credentials of AWS did not answer in time"),
+        CredentialsError::InvalidConfiguration(_) => say!("the configuration of the credentials of AWS is not valid"),
+        _ => cause::of_chain(error).unwrap_or_else(|| say!("the provider of the credentials of AWS refused or failed")),
     }
 }
 
@@ -199,8 +234,8 @@ const LARGEST: usize = 1 << 20;
 impl Iam<'_> {
     /// One action with its parameters; the result is what stands in the answer's only child.
     pub(crate) async fn ask<T: DeserializeOwned>(&self, action: &str, parameters: &[(&str, &str)]) -> Result<T, CollectError> {
-        let what = format!("ask IAM for {action}");
-        let local = |why: String| CollectError::new(ErrorClass::Local, format!("{what}: {why}"));
+        let what = say!("ask IAM for {}", named(action));
+        let local = |why: Message| CollectError::new(ErrorClass::Local, say!("{}: {}", what, why));
         let (host, region) = self.place();
         let url = self.caller.settings().await.endpoint_url().map_or(host, |url| format!("{}/", url.trim_end_matches('/')));
         let always = [("Action", action), ("Version", "2010-05-08")];
@@ -208,18 +243,19 @@ impl Iam<'_> {
         let kind = ("content-type", "application/x-www-form-urlencoded");
         let request = Request { service: "iam", region, method: "POST", url: &url, headers: &[kind], body: body.as_bytes() };
         let signed = sign(self.caller.identity().await.map_err(local)?, &request, SigningSettings::default()).map_err(local)?;
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().map_err(|error| local(error.to_string()))?;
+        let client = net::client().build().map_err(|error| local(error.words()))?;
         let request = signed.headers.iter().fold(client.post(&url).header(kind.0, kind.1), |request, (name, value)| request.header(name, value));
-        let unreachable = |error: reqwest::Error| CollectError::new(ErrorClass::Unreachable, format!("{what}: {}", net::root_cause(&error.without_url())));
+        let unreachable = |error: reqwest::Error| CollectError::new(ErrorClass::Unreachable, say!("{}: {}", what, error.without_url().words()));
         let answer = tokio::time::timeout(self.timeout, request.body(body).send()).await.map_err(|_| late(&what, self.timeout))?.map_err(unreachable)?;
         let status = answer.status();
         let body = tokio::time::timeout(self.timeout, net::bounded(answer, LARGEST)).await.map_err(|_| late(&what, self.timeout))?;
-        let body = body.map_err(|why| CollectError::new(ErrorClass::Malformed, format!("{what}: {why}")))?;
+        let body = body.map_err(|why| CollectError::new(ErrorClass::Malformed, say!("{}: {}", what, why)))?;
         let text = String::from_utf8_lossy(&body);
-        let malformed = || CollectError::new(ErrorClass::Malformed, format!("{what}: status {} and no answer of IAM", status.as_u16()));
+        let malformed = || CollectError::new(ErrorClass::Malformed, say!("{}: status {} and no answer of IAM", what, status.as_u16()));
         if !status.is_success() {
             let refusal: Refusal = quick_xml::de::from_str(&text).map_err(|_| malformed())?;
-            return Err(CollectError::new(class_of(&refusal.error.code), format!("{what}: {}", refusal.error.code)));
+            let (class, why) = known(&refusal.error.code);
+            return Err(CollectError::new(class, say!("{}: {}", what, why)));
         }
         quick_xml::de::from_str(&text).map_err(|_| malformed())
     }
@@ -249,18 +285,6 @@ struct Refusal {
 #[serde(rename_all = "PascalCase")]
 struct RefusalError {
     code: String,
-}
-
-/// An error with all of its causes: alone it says only that a provider or a call failed.
-pub(crate) fn whole_chain(error: &dyn std::error::Error) -> String {
-    let mut words = vec![error.to_string()];
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        words.push(next.to_string());
-        cause = next.source();
-    }
-    words.dedup();
-    words.join(": ")
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::say;
+use crate::say::named;
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source, Store};
 
 /// The longest wait that a `Retry-After` can impose on a source: ten of its intervals, at most five
@@ -271,7 +273,7 @@ where
     F: Future<Output = Result<Observation, CollectError>>,
 {
     match tokio::time::timeout(timeout, AssertUnwindSafe(look).catch_unwind()).await {
-        Err(_) => Err(CollectError::new(ErrorClass::Timeout, format!("look: not finished within {}", crate::config::Span(timeout)))),
+        Err(_) => Err(CollectError::new(ErrorClass::Timeout, say!("look: not finished within {}", crate::config::Span(timeout)))),
         Ok(Err(panic)) => Err(panicked(panic.as_ref())),
         Ok(Ok(outcome)) => outcome,
     }
@@ -279,7 +281,7 @@ where
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> CollectError {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-    CollectError::new(ErrorClass::Panicked, format!("look: the collector panicked: {text}"))
+    CollectError::new(ErrorClass::Panicked, say!("look: the collector panicked: {}", named(text)))
 }
 
 /// How long to stay away after an error: what the other side asked for, or twice as long each

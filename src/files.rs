@@ -86,7 +86,7 @@ pub fn read_now(path: &Path, most: u64) -> Result<Content, ReadError> {
     if !about.is_file() {
         return Err(ReadError::Unusable(say!("it is no regular file")));
     }
-    let too_large = || ReadError::Unusable(say!("it is larger than {} KiB", most >> 10));
+    let too_large = || ReadError::Unusable(say!("it is larger than {}", Message::of_size(most)));
     if about.len() > most {
         return Err(too_large());
     }

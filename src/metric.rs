@@ -4,6 +4,7 @@
 //! labels is part of the type, so a sample with a missing label does not compile. Observed facts
 //! never live in a long-lived `GaugeVec`: a vanished object must lose its series at once.
 
+use crate::say::Message;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -132,13 +133,13 @@ pub struct Sample {
     pub value: f64,
     /// What a person wants to read next to a red line. Never exported, because free text is no
     /// label; never holds a secret.
-    pub detail: Option<Arc<str>>,
+    pub detail: Option<Message>,
 }
 
 impl Sample {
     /// The same sample with a line for people.
     #[must_use]
-    pub fn with_detail(mut self, detail: &str) -> Self {
+    pub fn with_detail(mut self, detail: impl Into<Message>) -> Self {
         self.detail = Some(detail.into());
         self
     }

@@ -1,6 +1,6 @@
 //! What every collector that opens a connection shares: name lookup, trust roots, TLS settings.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -13,9 +13,18 @@ use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use tokio::sync::Semaphore;
+
+use crate::cause::Cause as _;
+use crate::files;
+use crate::say;
+use crate::say::{Message, Say, named};
 
 /// No target is asked at more addresses than this, whatever its name resolves to.
 pub const MAX_ADDRESSES: usize = 16;
+
+/// Names that the system's resolver looks up at once.
+const LOOKUPS: usize = 64;
 
 /// The one TLS provider of the process.
 pub fn crypto() -> Arc<CryptoProvider> {
@@ -24,12 +33,12 @@ pub fn crypto() -> Arc<CryptoProvider> {
 }
 
 /// The system's trust roots, and the certificates of `ca_file` beside them.
-pub fn trust_roots(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
+pub fn trust_roots(ca_file: Option<&Path>) -> Result<RootCertStore, Message> {
     static SYSTEM: OnceLock<RootCertStore> = OnceLock::new();
     let system = SYSTEM.get_or_init(|| {
         let found = rustls_native_certs::load_native_certs();
-        for error in &found.errors {
-            tracing::warn!("read the system's trust roots: {error}");
+        if !found.errors.is_empty() {
+            tracing::warn!("read the system's trust roots: {} of its files cannot be read", found.errors.len());
         }
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(found.certs);
@@ -38,44 +47,92 @@ pub fn trust_roots(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
     let mut roots = system.clone();
     if let Some(file) = ca_file {
         for certificate in certificates_of(file)? {
-            roots.add(certificate).map_err(|error| format!("read ca_file {}: {error}", file.display()))?;
+            roots.add(certificate).map_err(|error| say!("read ca_file {}: {}", file.display(), error.words()))?;
         }
     }
     Ok(roots)
 }
 
-/// The certificates of a `ca_file`; one without any is an error.
-pub fn certificates_of(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let failed = |why: String| format!("read ca_file {}: {why}", file.display());
-    let pem = std::fs::read(file).map_err(|error| failed(error.to_string()))?;
-    let found: Vec<_> = CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|error| failed(error.to_string()))?;
-    if found.is_empty() { Err(failed("holds no certificate".to_owned())) } else { Ok(found) }
+/// The certificates of a `ca_file`; one without any is an error. Reads on this thread.
+pub fn certificates_of(file: &Path) -> Result<Vec<CertificateDer<'static>>, Message> {
+    let content = files::read_now(file, files::LARGEST).map_err(|error| say!("read ca_file {}: {}", file.display(), error))?;
+    certificates_in(&content.bytes).map_err(|why| say!("read ca_file {}: {}", file.display(), why))
+}
+
+/// The certificates of a PEM text; one without any is an error.
+pub fn certificates_in(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Message> {
+    let found: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| error.words())?;
+    if found.is_empty() { Err(say!("it holds no certificate")) } else { Ok(found) }
 }
 
 /// Why there is no body. Holds no word of it.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     /// The connection broke.
-    #[error("{}", root_cause(.0))]
-    Cut(reqwest::Error),
+    #[error("{0}")]
+    Cut(Message),
     /// It has more bytes than were wanted.
-    #[error("the answer is larger than {} MiB", .0 >> 20)]
+    #[error("the answer is larger than {}", Message::of_size(*.0 as u64))]
     TooLarge(usize),
 }
 
-/// The body of an answer, unless it is larger than `most` bytes.
+impl Say for BodyError {}
+
+/// The body of an answer, unless it is larger than `most` bytes once it is unpacked.
 pub async fn bounded(mut answer: reqwest::Response, most: usize) -> Result<Vec<u8>, BodyError> {
     if answer.content_length().is_some_and(|length| length > most as u64) {
         return Err(BodyError::TooLarge(most));
     }
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| BodyError::Cut(error.without_url()))? {
+    while let Some(chunk) = answer.chunk().await.map_err(|error| BodyError::Cut(error.words()))? {
         if body.len() + chunk.len() > most {
             return Err(BodyError::TooLarge(most));
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body)
+}
+
+/// A client of an API: it follows no redirect, since whatever a redirect names would be asked with our
+/// credentials, or in place of the configured host; and it resolves no name to an address that only
+/// this machine can mean.
+pub fn client() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .dns_resolver(Arc::new(SystemNames))
+        .user_agent(concat!("readiness-exporter/", env!("CARGO_PKG_VERSION")))
+}
+
+/// The system's way to resolve names, for clients that connect by themselves.
+struct SystemNames;
+
+impl reqwest::dns::Resolve for SystemNames {
+    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        Box::pin(async move {
+            let found = Lookup::System.addresses(name.as_str()).await?;
+            let sockets: reqwest::dns::Addrs = Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0)));
+            Ok(sockets)
+        })
+    }
+}
+
+/// Whether an address is of this machine's own link, or where clouds tell a machine its credentials.
+/// No name may lead there: only a configuration that holds the address itself.
+/// Source: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html>,
+/// <https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16>,
+/// <https://www.alibabacloud.com/help/ecs/user-guide/view-instance-metadata>
+pub fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local() || address == Ipv4Addr::new(168, 63, 129, 16) || address == Ipv4Addr::new(100, 100, 100, 200),
+        IpAddr::V6(address) => {
+            let parts = address.segments();
+            // The last two groups of an address that stands for an IPv4 address, as it is or through NAT64.
+            let inner = matches!(parts, [0, 0, 0, 0, 0, 0xffff | 0, ..] | [0x64, 0xff9b, ..]);
+            let [.., high, low] = parts;
+            let v4 = Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
+            address.is_unicast_link_local() || address == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254) || (inner && is_link_local(IpAddr::V4(v4)))
+        }
+    }
 }
 
 /// How names of targets become addresses.
@@ -89,32 +146,43 @@ pub enum Lookup {
 
 impl Lookup {
     /// The system's way, or the given name server.
-    pub fn new(server: Option<&str>, timeout: Duration) -> Result<Self, String> {
+    pub fn new(server: Option<&str>, timeout: Duration) -> Result<Self, Message> {
         let Some(server) = server else { return Ok(Self::System) };
-        let address = server.parse().map_err(|_| format!("resolver: must be an IP address with a port (got {server:?})"))?;
-        let resolver = resolver_at(address, timeout).map_err(|error| format!("resolver {server}: {error}"))?;
+        let address = server.parse().map_err(|_| say!("resolver: must be an IP address with a port"))?;
+        let resolver = resolver_at(address, timeout).map_err(|error| say!("resolver {}: {}", address, error.words()))?;
         Ok(Self::Server(Box::new(resolver)))
     }
 
-    /// Every address of a host, in a stable order.
-    pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, String> {
+    /// Every address of a host, in a stable order; none that [`is_link_local`], unless the host is one.
+    pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, Message> {
         if let Ok(address) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
             return Ok(vec![address]);
         }
         let mut found: Vec<IpAddr> = match self {
             Self::System => {
-                let found = tokio::net::lookup_host((host, 0)).await.map_err(|error| format!("resolve {host}: {error}"))?;
-                found.map(|address| address.ip()).collect()
+                // Each is a thread that waits for the system's resolver, and others need threads, too.
+                static SLOTS: Semaphore = Semaphore::const_new(LOOKUPS);
+                let _slot = SLOTS.acquire().await;
+                let found = tokio::net::lookup_host((host, 0)).await;
+                found.map_err(|_| say!("resolve {}: the system's resolver finds no address", named(host)))?.map(|address| address.ip()).collect()
             }
             Self::Server(resolver) => {
                 let found = resolver.lookup_ip(format!("{}.", host.trim_end_matches('.'))).await;
-                found.map_err(|error| format!("resolve {host}: {error}"))?.iter().collect()
+                found.map_err(|error| say!("resolve {}: {}", named(host), error.words()))?.iter().collect()
             }
         };
         found.sort_unstable();
         found.dedup();
+        let all = found.len();
+        found.retain(|address| !is_link_local(*address));
+        if found.len() < all {
+            return Err(say!(
+                "resolve {}: it leads to a link-local or metadata address, which is asked only where the configuration holds the address itself",
+                named(host)
+            ));
+        }
         found.truncate(MAX_ADDRESSES);
-        if found.is_empty() { Err(format!("resolve {host}: no address")) } else { Ok(found) }
+        if found.is_empty() { Err(say!("resolve {}: no address", named(host))) } else { Ok(found) }
     }
 }
 
@@ -148,15 +216,6 @@ fn live(options: &mut hickory_resolver::config::ResolverOpts, timeout: Duration)
     options.edns0 = true;
 }
 
-/// The words of the first cause; those above it only say that something failed.
-pub fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
-}
-
 /// `ipv4` or `ipv6`.
 pub fn family_of(address: IpAddr) -> &'static str {
     if address.is_ipv4() { "ipv4" } else { "ipv6" }
@@ -165,4 +224,27 @@ pub fn family_of(address: IpAddr) -> &'static str {
 /// A label that no cache has seen.
 pub fn random_label() -> String {
     format!("r-{:012x}", fastrand::u64(..) & 0xffff_ffff_ffff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_only_this_machine_can_mean() {
+        for local in
+            ["169.254.169.254", "169.254.0.1", "fe80::1", "fd00:ec2::254", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "168.63.129.16", "100.100.100.200"]
+        {
+            assert!(is_link_local(local.parse().unwrap()), "{local}");
+        }
+        for other in ["127.0.0.1", "10.0.0.1", "::1", "fd00::1", "2001:db8::a9fe:a9fe", "::ffff:10.0.0.1", "169.253.255.255"] {
+            assert!(!is_link_local(other.parse().unwrap()), "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_of_the_configuration_is_taken_as_it_is() {
+        assert_eq!(Lookup::System.addresses("169.254.169.254").await, Ok(vec!["169.254.169.254".parse().unwrap()]));
+        assert_eq!(Lookup::System.addresses("[fe80::1]").await, Ok(vec!["fe80::1".parse().unwrap()]));
+    }
 }

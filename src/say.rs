@@ -5,7 +5,7 @@
 //! and [`say!`](crate::say!) makes one out of literals and of values whose type says that they are
 //! ours ([`Say`]). A `String`, a `&str` or an error of a library is none of these: it does not
 //! compile. Errors of libraries become words by [`Cause`](crate::cause::Cause) alone, and names that
-//! people chose by [`name`].
+//! people chose by [`named`].
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -28,14 +28,14 @@ ours!(std::num::NonZeroU16, std::num::NonZeroU32, std::num::NonZeroUsize);
 
 impl<T: Say + ?Sized> Say for &T {}
 
-/// Makes a [`Message`]: `say!("get secret {} of {}", name(secret), name(cluster))`.
+/// Makes a [`Message`]: `say!("get secret {} of {}", named(secret), named(cluster))`.
 ///
 /// Every value passes through [`Say`]; an error of a library does not:
 /// ```compile_fail,E0277
 /// let error = std::io::Error::other("text of somebody else");
 /// readiness_exporter::say!("read the token: {}", error);
 /// ```
-/// Nor does a text, unless it is marked as a [`name`]:
+/// Nor does a text, unless it is marked as a [`named`]:
 /// ```compile_fail
 /// let text = String::from("text of somebody else");
 /// readiness_exporter::say!("read the token: {}", text.as_str());
@@ -71,19 +71,39 @@ impl Message {
         &self.0
     }
 
-    /// Whether there is nothing to say.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// A number of bytes, as a bound is told.
+    pub fn of_size(bytes: u64) -> Self {
+        if bytes >= 1 << 20 { say!("{} MiB", bytes >> 20) } else { say!("{} KiB", bytes >> 10) }
     }
 
     /// Several messages as one sentence.
-    pub fn joined<'a>(parts: impl IntoIterator<Item = &'a Self>, between: &'static str) -> Self {
-        Self(parts.into_iter().map(Self::as_str).collect::<Vec<_>>().join(between).into())
+    pub fn joined(parts: impl IntoIterator<Item = Self>, between: &'static str) -> Self {
+        Self(parts.into_iter().map(Self::into).collect::<Vec<String>>().join(between).into())
     }
 
     /// Names, separated by commas.
     pub fn of_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        Self(names.into_iter().map(|text| name(text).to_string()).collect::<Vec<_>>().join(", ").into())
+        Self(names.into_iter().map(|text| named(text).to_string()).collect::<Vec<_>>().join(", ").into())
+    }
+}
+
+impl std::ops::Deref for Message {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<Message> for String {
+    fn from(message: Message) -> Self {
+        message.as_str().to_owned()
+    }
+}
+
+impl From<&Self> for Message {
+    fn from(message: &Self) -> Self {
+        message.clone()
     }
 }
 
@@ -116,8 +136,8 @@ const LONGEST: usize = 512;
 
 /// Marks a text as a name that people chose for something. Never for what an error, a plugin or the
 /// body of an answer says.
-pub const fn name(text: &str) -> Name<'_> {
-    Name(text)
+pub fn named<T: AsRef<str> + ?Sized>(text: &T) -> Name<'_> {
+    Name(text.as_ref())
 }
 
 impl fmt::Display for Name<'_> {
@@ -144,14 +164,14 @@ mod tests {
 
     #[test]
     fn a_message_holds_its_parts() {
-        assert_eq!(say!("ask {} for {}: status {}", name("ghcr.io"), name("coder"), 404_u16).as_str(), "ask ghcr.io for coder: status 404");
+        assert_eq!(say!("ask {} for {}: status {}", named("ghcr.io"), named("coder"), 404_u16).as_str(), "ask ghcr.io for coder: status 404");
         assert_eq!(say!("no answer").as_str(), "no answer");
-        assert_eq!(Message::joined(&[say!("a"), say!("b")], ", ").as_str(), "a, b");
+        assert_eq!(Message::joined([say!("a"), say!("b")], ", ").as_str(), "a, b");
     }
 
     #[test]
     fn a_name_stays_on_its_line_and_ends() {
-        assert_eq!(name("a\nlevel=error b\u{1b}[2J").to_string(), "a level=error b [2J");
-        assert_eq!(name(&"x".repeat(10_000)).to_string().chars().count(), LONGEST + 1);
+        assert_eq!(named("a\nlevel=error b\u{1b}[2J").to_string(), "a level=error b [2J");
+        assert_eq!(named(&"x".repeat(10_000)).to_string().chars().count(), LONGEST + 1);
     }
 }

@@ -13,6 +13,8 @@ use tokio::time::Instant;
 
 use crate::labels::Labels;
 use crate::metric::{Family, Gauge, Sample, Unit, gauge, write_samples};
+use crate::say;
+use crate::say::{Message, Say, named};
 
 /// Why a look failed; the value of the `class` label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,14 +79,16 @@ pub struct CollectError {
     /// For the label and for the back-off.
     pub class: ErrorClass,
     /// The act that failed, then the cause. Goes to the log and the status page.
-    pub message: String,
+    pub message: Message,
     /// How long the other side asked us to stay away; clamped by the driver.
     pub retry_after: Option<Duration>,
 }
 
+impl Say for CollectError {}
+
 impl CollectError {
     /// An error of `class` with the act that failed and its cause.
-    pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
+    pub fn new(class: ErrorClass, message: impl Into<Message>) -> Self {
         Self { class, message: message.into(), retry_after: None }
     }
 
@@ -228,14 +232,13 @@ struct Slot {
 
 impl Slot {
     /// Why nothing is known, for people.
-    fn unseen(&self) -> Arc<str> {
-        let source = format!("{} {}", self.source.collector, self.source.name);
-        let why = match (&self.failure, self.attempted) {
-            (Some(failure), _) => format!("{source} could not be seen: {failure}."),
-            (None, None) => format!("{source} has not been looked at yet."),
-            (None, Some(_)) => format!("{source} has not answered for longer than {}.", crate::config::Span(self.source.keep)),
-        };
-        why.into()
+    fn unseen(&self) -> Message {
+        let Source { collector, name, keep, .. } = &*self.source;
+        match (&self.failure, self.attempted) {
+            (Some(failure), _) => say!("{} {} could not be seen: {}.", *collector, named(name), failure.message),
+            (None, None) => say!("{} {} has not been looked at yet.", *collector, named(name)),
+            (None, Some(_)) => say!("{} {} has not answered for longer than {}.", *collector, named(name), crate::config::Span(*keep)),
+        }
     }
 }
 
@@ -247,7 +250,7 @@ pub struct View {
     /// Facts no older than `keep`; empty once they are.
     pub facts: Arc<[Arc<Facts>]>,
     /// Why `facts` may not be judged, for people; `None` when they may.
-    pub unseen: Option<Arc<str>>,
+    pub unseen: Option<Message>,
     /// Counts good looks, so that a reader can tell two looks apart.
     pub looks: u64,
     /// When the facts were seen.

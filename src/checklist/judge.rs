@@ -467,7 +467,7 @@ impl Rule<'_> {
     fn judge_view(&self, view: &View, context: &Context<'_>, lines: &mut Lines) {
         let about_all = |line: Line| Line { labels: view.source.identity.clone(), seen_at: view.seen_at, look: view.looks, ..line };
         if let Some(why) = &view.unseen {
-            lines.shown.push(about_all(Line::unknown(Arc::clone(why))));
+            lines.shown.push(about_all(Line::unknown(why.as_str())));
             return;
         }
         let mut judged = false;

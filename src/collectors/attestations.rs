@@ -12,10 +12,14 @@ use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
+use crate::cause::Cause as _;
 use crate::config::{AttestationsConfig, Span};
 use crate::driver::{Form, Poll, Task};
+use crate::files;
 use crate::labels::Labels;
 use crate::metric::{Family, Gauge, Sample, Unit, gauge};
+use crate::say;
+use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
 
 /// The `collector` label.
@@ -71,12 +75,14 @@ struct File(PathBuf);
 impl Poll for File {
     fn look<'a>(&'a mut self, _seen: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
         async {
-            let failed = |why: String| CollectError::new(ErrorClass::Local, format!("read attestations {}: {why}", self.0.display()));
-            let text = tokio::fs::read_to_string(&self.0).await.map_err(|error| failed(error.to_string()))?;
+            let failed = |why: Message| CollectError::new(ErrorClass::Local, say!("read attestations {}: {}", self.0.display(), why));
+            let content = files::read(&self.0, files::LARGEST).await.map_err(|error| failed(say!("{}", error)))?;
+            let text = content.text().map_err(|error| failed(say!("{}", error)))?;
             let entries: Vec<Entry> = if text.trim().is_empty() {
                 Vec::new()
             } else {
-                serde_saphyr::from_str(&text).map_err(|error| CollectError::new(ErrorClass::Malformed, failed(error.to_string()).message))?
+                serde_saphyr::from_str_with_options(text, serde_saphyr::options! { with_snippet: false })
+                    .map_err(|error| CollectError::new(ErrorClass::Malformed, failed(error.words()).message))?
             };
             Ok(Observation::new(samples(&entries), entries.len(), 0))
         }
@@ -91,10 +97,10 @@ fn samples(entries: &[Entry]) -> Vec<Sample> {
         .flat_map(|entry| {
             let validity = SignedDuration::try_from(entry.valid_for.unwrap_or(DEFAULT_VALIDITY).0).unwrap_or(SignedDuration::MAX);
             let until = entry.at.checked_add(validity).unwrap_or(Timestamp::MAX);
-            let said = format!("confirmed by {} at {}", entry.who, entry.at.strftime("%Y-%m-%d %H:%M UTC"));
+            let said = say!("confirmed by {} at {}", named(&entry.who), named(&entry.at.strftime("%Y-%m-%d %H:%M UTC").to_string()));
             [
                 SAID.sample([entry.attest.as_str()], entry.at.as_second() as f64),
-                EXPIRY.sample([entry.attest.as_str()], until.as_second() as f64).with_detail(&said),
+                EXPIRY.sample([entry.attest.as_str()], until.as_second() as f64).with_detail(said),
             ]
         })
         .collect()

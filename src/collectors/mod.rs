@@ -22,6 +22,8 @@ use crate::config::validate::did_you_mean;
 use crate::driver::Task;
 use crate::event::Schedule;
 use crate::metric::Family;
+use crate::say;
+use crate::say::{Message, named};
 use crate::state::State;
 
 /// A collector's name and the families that only it fills.
@@ -55,11 +57,11 @@ pub static COLLECTORS: &[Collector] = &[
 ];
 
 /// A family by name, or the rule that the name breaks.
-pub fn family(name: &str) -> Result<&'static Family, String> {
+pub fn family(name: &str) -> Result<&'static Family, Message> {
     let families = || COLLECTORS.iter().flat_map(Collector::families);
     families().find(|family| family.name == name).ok_or_else(|| {
         let hint = did_you_mean(name, families().map(|family| family.name));
-        format!("must name a metric of this exporter{hint}")
+        say!("must name a metric of this exporter{}", named(&hint))
     })
 }
 
@@ -70,7 +72,7 @@ pub fn owner(name: &str) -> &'static str {
 }
 
 /// What is on, as tasks for the driver. Fails when a file that the configuration names cannot be used.
-pub fn tasks(loaded: &Loaded, state: &Arc<State>) -> Result<Vec<Task>, String> {
+pub fn tasks(loaded: &Loaded, state: &Arc<State>) -> Result<Vec<Task>, Message> {
     // No `..`: a new section that nobody wires must not compile.
     let crate::config::CollectorsConfig { http, tls, dns, kubernetes, registry, credentials, secrets_manager, rotations } = &loaded.settings.collectors;
     let mut tasks = Vec::new();

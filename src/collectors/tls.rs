@@ -19,11 +19,14 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::cause::Cause as _;
 use crate::config::validate::{name, pace, quoted, socket_address, unique};
 use crate::config::{Problem, Span};
 use crate::driver::{Form, Poll, Task};
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::net::{self, Lookup};
+use crate::say;
+use crate::say::{Message, named};
 use crate::snapshot::{CollectError, Observation, Snapshot, Source};
 
 /// The `collector` label.
@@ -125,20 +128,20 @@ static PROTOCOL: Gauge<3> = gauge("readiness_tls_protocol_info", Unit::Number, &
 pub static FAMILIES: &[&Family] = &[&HANDSHAKE.0, &LEAF_NOT_AFTER.0, &CHAIN_NOT_AFTER.0, &VERIFICATION.0, &PROTOCOL.0];
 
 /// One task per target.
-pub fn tasks(config: &Config) -> Result<Vec<Task>, String> {
+pub fn tasks(config: &Config) -> Result<Vec<Task>, Message> {
     let roots = Arc::new(net::trust_roots(config.ca_file.as_deref())?);
     let lookup = Lookup::new(config.resolver.as_deref(), config.timeout.0)?;
     config.targets.iter().map(|target| task(config, target, &roots, &lookup)).collect()
 }
 
-fn task(config: &Config, target: &Target, roots: &Arc<RootCertStore>, lookup: &Lookup) -> Result<Task, String> {
-    let (host, port) = split(&target.address).ok_or_else(|| format!("tls target {}: address must be host:port", target.name))?;
+fn task(config: &Config, target: &Target, roots: &Arc<RootCertStore>, lookup: &Lookup) -> Result<Task, Message> {
+    let (host, port) = split(&target.address).ok_or_else(|| say!("tls target {}: address must be host:port", named(&target.name)))?;
     let asked = target.server_name.as_deref().unwrap_or(host).to_owned();
     let collector = TlsCollector {
         target: target.name.clone(),
         host: host.to_owned(),
         port,
-        server_name: ServerName::try_from(asked).map_err(|error| format!("tls target {}: server_name: {error}", target.name))?,
+        server_name: ServerName::try_from(asked).map_err(|_| say!("tls target {}: server_name: must be a host name or an IP address", named(&target.name)))?,
         roots: Arc::clone(roots),
         lookup: lookup.clone(),
         timeout: config.timeout.0,
@@ -175,10 +178,10 @@ impl Poll for TlsCollector {
     fn look<'a>(&'a mut self, _seen: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
         async {
             let found = tokio::time::timeout(self.timeout, self.lookup.addresses(&self.host)).await;
-            let failed = |why: &str| vec![HANDSHAKE.sample([&self.target, "none"], 0.0).with_detail(why)];
+            let failed = |why: Message| vec![HANDSHAKE.sample([&self.target, "none"], 0.0).with_detail(why)];
             let samples = match found {
-                Err(_) => failed(&format!("resolve {}: no answer in time", self.host)),
-                Ok(Err(why)) => failed(&why),
+                Err(_) => failed(say!("resolve {}: no answer in time", named(&self.host))),
+                Ok(Err(why)) => failed(why),
                 Ok(Ok(addresses)) => join_all(addresses.into_iter().map(|address| self.at(address))).await.concat(),
             };
             let objects = samples.iter().filter(|sample| sample.family.name == HANDSHAKE.0.name).count();
@@ -193,10 +196,10 @@ impl TlsCollector {
         let text = address.to_string();
         let labels = [self.target.as_str(), text.as_str()];
         let presented = tokio::time::timeout(self.timeout, present(SocketAddr::new(address, self.port), self.server_name.clone(), &self.roots)).await;
-        let failed = |why: &str| vec![HANDSHAKE.sample(labels, 0.0).with_detail(why)];
+        let failed = |why: Message| vec![HANDSHAKE.sample(labels, 0.0).with_detail(why)];
         match presented {
-            Err(_) => failed(&format!("no handshake within {}", Span(self.timeout))),
-            Ok(Err(why)) => failed(&why),
+            Err(_) => failed(say!("no handshake within {}", Span(self.timeout))),
+            Ok(Err(why)) => failed(why),
             Ok(Ok(presented)) => presented.samples(labels),
         }
     }
@@ -215,13 +218,13 @@ impl Presented {
             self.chain.iter().filter_map(|der| X509Certificate::from_der(der).ok()).filter(|(rest, _)| rest.is_empty()).map(|(_, parsed)| parsed).collect();
         let mut samples = vec![HANDSHAKE.sample(labels, 1.0)];
         let (state, why) = self.verification(certificates.first());
-        samples.push(VERIFICATION.sample(labels, state).with_detail(&why));
+        samples.push(VERIFICATION.sample(labels, state).with_detail(why));
         // A chain with a certificate that cannot be read has no known end.
         let ends: Vec<i64> = certificates.iter().map(|certificate| certificate.validity().not_after.timestamp()).collect();
         if let (Some(first), Some(earliest), true) = (ends.first(), ends.iter().min(), ends.len() == self.chain.len()) {
-            let subject = certificates.first().map(|leaf| leaf.subject().to_string()).unwrap_or_default();
-            samples.push(LEAF_NOT_AFTER.sample(labels, *first as f64).with_detail(&subject));
-            samples.push(CHAIN_NOT_AFTER.sample(labels, *earliest as f64).with_detail(&subject));
+            let subject = certificates.first().map_or_else(|| say!("a certificate"), |leaf| say!("{}", named(&leaf.subject().to_string())));
+            samples.push(LEAF_NOT_AFTER.sample(labels, *first as f64).with_detail(subject.clone()));
+            samples.push(CHAIN_NOT_AFTER.sample(labels, *earliest as f64).with_detail(subject.clone()));
         }
         if let Some(version) = self.protocol {
             let version = match version {
@@ -234,8 +237,8 @@ impl Presented {
         samples
     }
 
-    fn verification(&self, leaf: Option<&X509Certificate<'_>>) -> (&'static str, String) {
-        let Err(error) = &self.verdict else { return ("valid", "the chain is valid for this name".to_owned()) };
+    fn verification(&self, leaf: Option<&X509Certificate<'_>>) -> (&'static str, Message) {
+        let Err(error) = &self.verdict else { return ("valid", say!("the chain is valid for this name")) };
         let alone = self.chain.len() == 1 && leaf.is_some_and(|leaf| leaf.subject() == leaf.issuer());
         let state = match error {
             rustls::Error::InvalidCertificate(reason) => match reason {
@@ -249,22 +252,22 @@ impl Presented {
             },
             _ => "invalid",
         };
-        (state, error.to_string())
+        (state, error.words())
     }
 }
 
-async fn present(address: SocketAddr, name: ServerName<'static>, roots: &Arc<RootCertStore>) -> Result<Presented, String> {
+async fn present(address: SocketAddr, name: ServerName<'static>, roots: &Arc<RootCertStore>) -> Result<Presented, Message> {
     let verifier = Arc::new(Recording::new(roots)?);
     let mut config = rustls::ClientConfig::builder_with_provider(net::crypto())
         .with_safe_default_protocol_versions()
-        .map_err(|error| format!("set up TLS: {error}"))?
+        .map_err(|error| say!("set up TLS: {}", error.words()))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::clone(&verifier) as Arc<dyn ServerCertVerifier>)
         .with_no_client_auth();
     config.resumption = rustls::client::Resumption::disabled();
-    let tcp = TcpStream::connect(address).await.map_err(|error| format!("connect: {error}"))?;
+    let tcp = TcpStream::connect(address).await.map_err(|error| say!("connect: {}", error.words()))?;
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-    let stream = connector.connect(name, tcp).await.map_err(|error| format!("TLS handshake: {error}"))?;
+    let stream = connector.connect(name, tcp).await.map_err(|error| say!("TLS handshake: {}", error.words()))?;
     let (_, connection) = stream.get_ref();
     Ok(Presented {
         chain: connection.peer_certificates().unwrap_or_default().iter().map(|der| der.clone().into_owned()).collect(),
@@ -282,14 +285,14 @@ struct Recording {
 }
 
 impl Recording {
-    fn new(roots: &Arc<RootCertStore>) -> Result<Self, String> {
+    fn new(roots: &Arc<RootCertStore>) -> Result<Self, Message> {
         let provider = net::crypto();
         // Without any root there is nothing to verify against, and nothing is trusted.
         let real = if roots.is_empty() {
             None
         } else {
             let builder = WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(&provider));
-            Some(builder.build().map_err(|error| format!("set up verification: {error}"))?)
+            Some(builder.build().map_err(|_| say!("set up verification: the trust roots cannot be used"))?)
         };
         let not_asked = Err(rustls::Error::General("the certificate was never verified".to_owned()));
         Ok(Self { real, provider, verdict: Mutex::new(not_asked) })

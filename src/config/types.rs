@@ -3,13 +3,17 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroize as _;
+
+use crate::files::{self, ReadError};
+use crate::say;
+use crate::say::{Message, Say, named};
 
 /// A length of time, written like Prometheus does: `90s`, `10m`, `1h30m`, `7d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,6 +87,8 @@ impl fmt::Display for Span {
     }
 }
 
+impl Say for Span {}
+
 impl Serialize for Span {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -128,19 +134,19 @@ pub struct SecretRef {
 
 impl SecretRef {
     /// Reads the secret now, so that a rotated file is picked up by the next look.
-    pub fn read(&self) -> Result<Secret, String> {
+    pub async fn read(&self) -> Result<Secret, Message> {
         match (&self.file, &self.env) {
-            (Some(file), None) => read_file(file),
+            (Some(file), None) => {
+                let failed = |error: ReadError| say!("read secret: {}: {}", file.display(), error);
+                let content = files::read(file, files::LARGEST).await.map_err(failed)?;
+                let text = content.text().map_err(failed)?;
+                Ok(Secret(text.strip_suffix('\n').unwrap_or(text).to_owned()))
+            }
             #[expect(clippy::disallowed_methods, reason = "the one place where a secret is taken from the environment")]
-            (None, Some(name)) => std::env::var(name).map(Secret).map_err(|_| format!("read secret: environment variable {name} is not set")),
-            _ => Err("read secret: needs exactly one of file and env".to_owned()),
+            (None, Some(name)) => std::env::var(name).map(Secret).map_err(|_| say!("read secret: environment variable {} is not set", named(name))),
+            _ => Err(say!("read secret: needs exactly one of file and env")),
         }
     }
-}
-
-fn read_file(file: &Path) -> Result<Secret, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| format!("read secret: {}: {error}", file.display()))?;
-    Ok(Secret(text.strip_suffix('\n').unwrap_or(&text).to_owned()))
 }
 
 /// A secret that neither `Debug` nor `Display` nor serde can print.
@@ -197,10 +203,10 @@ mod tests {
         assert_eq!(format!("{:?}", Some(Secret("hunter2".into()))), "Some(Secret(***))");
     }
 
-    #[test]
-    fn a_missing_secret_names_its_place_and_nothing_else() {
+    #[tokio::test]
+    async fn a_missing_secret_names_its_place_and_nothing_else() {
         let reference = SecretRef { file: Some("/no/such/token".into()), env: None };
-        let message = reference.read().unwrap_err();
-        assert!(message.starts_with("read secret: /no/such/token: "), "{message}");
+        let message = reference.read().await.unwrap_err();
+        assert_eq!(message.as_str(), "read secret: /no/such/token: no such file");
     }
 }

@@ -17,6 +17,7 @@ use super::dates::{self, Ends};
 use super::expiry::Told;
 use super::prove::Proof;
 use crate::aws::{self, Caller, Iam};
+use crate::say;
 use crate::snapshot::{CollectError, ErrorClass};
 
 /// An access key as far as it was found. Only its identifier is sure.
@@ -69,12 +70,12 @@ impl Issuer<'_> {
     pub(super) async fn access_key(&self, text: &str) -> Result<Proof, CollectError> {
         let key = match access_key(text) {
             Ok(key) => key,
-            Err(why) => return Ok(Proof::Refused(why.to_owned())),
+            Err(why) => return Ok(Proof::Refused(why.into())),
         };
         let proved = match &key.secret {
             Some(secret) => match self.prove(&key, secret).await {
                 Ok(()) => true,
-                Err(error) if error.class == ErrorClass::Denied => return Ok(Proof::Refused("AWS refuses the key".to_owned())),
+                Err(error) if error.class == ErrorClass::Denied => return Ok(Proof::Refused(say!("AWS refuses the key"))),
                 Err(error) => return Err(error),
             },
             None => false,
@@ -101,13 +102,13 @@ impl Issuer<'_> {
         let config = aws_sdk_sts::config::Builder::from(self.caller.settings().await).credentials_provider(own).retry_config(RetryConfig::disabled());
         let call = aws_sdk_sts::Client::from_conf(config.build()).get_caller_identity().send();
         self.calls.fetch_add(1, Ordering::Relaxed);
-        aws::within("ask STS whose the key is", self.timeout, call).await.map(drop)
+        aws::within(&say!("ask STS whose the key is"), self.timeout, call).await.map(drop)
     }
 
     /// Sources: <https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccessKeyLastUsed.html>,
     /// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListAccessKeys.html>
     async fn of_user(&self, id: &str) -> Result<Proof, CollectError> {
-        let gone = || Ok(Proof::Refused("IAM does not know the key any more".to_owned()));
+        let gone = || Ok(Proof::Refused(say!("IAM does not know the key any more")));
         let used: LastUsed = match self.ask("GetAccessKeyLastUsed", &[("AccessKeyId", id)]).await {
             Err(error) if error.class == ErrorClass::NotFound => return gone(),
             other => other?,
@@ -117,7 +118,7 @@ impl Issuer<'_> {
         let keys = listed.list_access_keys_result.access_key_metadata.member;
         let Some(key) = keys.into_iter().find(|key| key.access_key_id == id) else { return gone() };
         if key.status != "Active" {
-            return Ok(Proof::Refused("IAM says that the key is not active".to_owned()));
+            return Ok(Proof::Refused(say!("IAM says that the key is not active")));
         }
         let used = used.and_then(|used| moment(used.last_used_date.as_deref()));
         Ok(Proof::Taken(Told { created: moment(key.create_date.as_deref()), used, ..Told::default() }))
@@ -134,23 +135,23 @@ impl Issuer<'_> {
     pub(super) async fn bedrock(&self, text: &str) -> Result<Proof, CollectError> {
         let text = text.trim();
         if let Some(encoded) = text.strip_prefix("bedrock-api-key-") {
-            return Ok(short_bedrock_key(encoded).map_or_else(|why| Proof::Refused(why.to_owned()), |ends| Proof::Unproven(Told::of(Ends::At(ends)))));
+            return Ok(short_bedrock_key(encoded).map_or_else(|why| Proof::Refused(why.into()), |ends| Proof::Unproven(Told::of(Ends::At(ends)))));
         }
         let named = text.strip_prefix("ABSK").and_then(|encoded| STANDARD.decode(encoded).ok()).map(Zeroizing::new);
         let named = named.and_then(|bytes| Some(std::str::from_utf8(&bytes).ok()?.split_once(':')?.0.to_owned()));
-        let Some(name) = named else { return Ok(Proof::Refused("it is no key of Bedrock".to_owned())) };
+        let Some(name) = named else { return Ok(Proof::Refused(say!("it is no key of Bedrock"))) };
         let own = name.split_once("-at-").map_or(name.as_str(), |(user, _)| user);
         let user = self.place.user.as_deref().unwrap_or(own);
         let asked = self.ask("ListServiceSpecificCredentials", &[("UserName", user), ("ServiceName", "bedrock.amazonaws.com")]).await;
         let listed: ServiceCredentials = match asked {
-            Err(error) if error.class == ErrorClass::NotFound => return Ok(Proof::Refused("IAM does not know the user of the key".to_owned())),
+            Err(error) if error.class == ErrorClass::NotFound => return Ok(Proof::Refused(say!("IAM does not know the user of the key"))),
             other => other?,
         };
         let all = listed.list_service_specific_credentials_result.service_specific_credentials.member;
         let is = |own: &ServiceCredential| own.service_user_name.as_deref() == Some(&*name) || own.alias.as_deref() == Some(&*name);
-        let Some(found) = all.into_iter().find(is) else { return Ok(Proof::Refused("IAM does not know the key any more".to_owned())) };
+        let Some(found) = all.into_iter().find(is) else { return Ok(Proof::Refused(say!("IAM does not know the key any more"))) };
         if found.status != "Active" {
-            return Ok(Proof::Refused("IAM says that the key is not active".to_owned()));
+            return Ok(Proof::Refused(say!("IAM says that the key is not active")));
         }
         let told = match found.expiration_date.as_deref().map(dates::read) {
             None => Told::default(),

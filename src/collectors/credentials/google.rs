@@ -21,6 +21,7 @@ use super::dates::{self, Ends};
 use super::expiry::{Told, certificates};
 use super::prove::{Issuer, Proof, access_token};
 use crate::net;
+use crate::say;
 use crate::snapshot::{CollectError, ErrorClass};
 
 /// The first second of the year 9999: Google writes its last one for keys without an end.
@@ -77,8 +78,8 @@ impl ServiceAccountKey {
     }
 }
 
-fn refused(why: &str) -> Proof {
-    Proof::Refused(why.to_owned())
+fn refused(why: &'static str) -> Proof {
+    Proof::Refused(why.into())
 }
 
 fn encoded(text: &str) -> String {
@@ -109,7 +110,7 @@ impl Issuer<'_> {
     /// A token, or why the key is not taken.
     /// Source: <https://developers.google.com/identity/protocols/oauth2/service-account#error-codes>
     async fn google_token(&self, google: &GoogleIssuer, own: &ServiceAccountKey) -> Result<Result<Zeroizing<String>, &'static str>, CollectError> {
-        let what = "ask Google for a token";
+        let what = &say!("ask Google for a token");
         let assertion = own.assertion(Timestamp::now())?;
         let form = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
@@ -122,18 +123,18 @@ impl Issuer<'_> {
         match (said["error"].as_str(), said["error_description"].as_str()) {
             // The same error stands for a key that is gone and for a clock that is wrong.
             (Some("invalid_grant"), Some(text)) if text.contains(" iat ") => {
-                Err(CollectError::new(ErrorClass::Local, format!("{what}: it finds that the clock here is wrong")))
+                Err(CollectError::new(ErrorClass::Local, say!("{}: it finds that the clock here is wrong", what)))
             }
             (Some("invalid_grant"), _) => Ok(Err("Google does not take the key")),
             (Some("disabled_client" | "deleted_client"), _) => Ok(Err("Google says that the key or its account is disabled or deleted")),
-            _ => Err(CollectError::new(ErrorClass::of_status(status.as_u16()), format!("{what}: status {}", status.as_u16()))),
+            _ => Err(CollectError::new(ErrorClass::of_status(status.as_u16()), say!("{}: status {}", what, status.as_u16()))),
         }
     }
 
     /// What IAM says about a key; `None` when the account may not ask.
     /// Source: <https://cloud.google.com/iam/docs/reference/rest/v1/projects.serviceAccounts.keys>
     async fn google_key(&self, google: &GoogleIssuer, own: &ServiceAccountKey, token: &str) -> Result<Option<Proof>, CollectError> {
-        let what = "ask Google's IAM about the key";
+        let what = &say!("ask Google's IAM about the key");
         let url = format!("{}/v1/projects/-/serviceAccounts/{}/keys/{}", google.iam.trim_end_matches('/'), encoded(&own.account), encoded(&own.id));
         let said = match self.json(what, self.client.get(url).bearer_auth(token)).await {
             Ok(Some(said)) => said,
@@ -154,7 +155,7 @@ impl Issuer<'_> {
     /// Source: <https://cloud.google.com/iam/docs/keys-list-get>
     async fn google_certificate(&self, own: &ServiceAccountKey) -> Result<Proof, CollectError> {
         let path = format!("/service_accounts/v1/metadata/x509/{}", encoded(&own.account));
-        let keys = match self.json("ask Google for the certificates of the account", self.get(&path)).await {
+        let keys = match self.json(&say!("ask Google for the certificates of the account"), self.get(&path)).await {
             Ok(Some(keys)) => keys,
             Ok(None) => return Ok(refused("Google does not know the account")),
             Err(error) if error.class == ErrorClass::NotFound => return Ok(refused("Google does not know the account")),
@@ -163,7 +164,7 @@ impl Issuer<'_> {
         let Some(pem) = keys.get(&own.id).and_then(Value::as_str) else {
             return Ok(refused("the key is no longer among those of the account"));
         };
-        let malformed = |why: &str| CollectError::new(ErrorClass::Malformed, format!("ask Google for the certificate of the key: {why}"));
+        let malformed = |why: &'static str| CollectError::new(ErrorClass::Malformed, say!("ask Google for the certificate of the key: {}", why));
         let told = certificates(pem.as_bytes()).map_err(malformed)?;
         let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| malformed("its PEM is broken"))?;
         if !own.is_of(&certificate) {

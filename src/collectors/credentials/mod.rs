@@ -28,9 +28,12 @@ pub use config::{AwsIssuer, Config, Credential, EntraApplication, Kind, ManagedV
 
 use super::kubernetes::{ClusterConfig, Link, Permission};
 use crate::aws::{Caller, Callers};
+use crate::cause::Cause as _;
 use crate::driver::{Form, Poll, Task};
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::net;
+use crate::say;
+use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
 use dates::Ends;
 use expiry::Told;
@@ -129,12 +132,11 @@ const KINDS: &[&str] = &[
 
 /// One task for each credential; `compared` names those whose content is compared with others'.
 /// Fails when a file that the configuration names cannot be used.
-pub fn tasks(config: &Config, clusters: &[ClusterConfig], compared: &BTreeSet<&str>) -> Result<Vec<Task>, String> {
+pub fn tasks(config: &Config, clusters: &[ClusterConfig], compared: &BTreeSet<&str>) -> Result<Vec<Task>, Message> {
     let roots = config.ca_file.as_deref().map(net::certificates_of).transpose()?.unwrap_or_default();
-    let roots: Vec<_> = roots.iter().map(|der| reqwest::Certificate::from_der(der)).collect::<Result<_, _>>().map_err(|error| error.to_string())?;
-    // A credential must not follow a redirect to somebody else.
-    let client = reqwest::Client::builder().tls_certs_merge(roots).https_only(true).redirect(reqwest::redirect::Policy::none());
-    let client = client.build().map_err(|error| format!("make a client for issuers: {error}"))?;
+    let roots: Vec<_> = roots.iter().map(|der| reqwest::Certificate::from_der(der)).collect::<Result<_, _>>().map_err(|error: reqwest::Error| error.words())?;
+    let client = net::client().tls_certs_merge(roots).https_only(true);
+    let client = client.build().map_err(|error| say!("make a client for issuers: {}", error.words()))?;
     let slots = Arc::new(Semaphore::new(CONCURRENCY));
     // One connection for all Secrets of a cluster.
     let links: BTreeMap<&str, Link> = clusters.iter().map(|cluster| (cluster.name.as_str(), Link::new(cluster.clone(), config.timeout.0))).collect();
@@ -225,13 +227,13 @@ pub(in crate::collectors) fn last_changed(seen: &Snapshot, credential: &str) -> 
 }
 
 /// When a credential ends, in Unix seconds; `None` when it never does.
-pub(in crate::collectors) fn end_of(seen: &Snapshot, credential: &str) -> Result<Option<i64>, String> {
+pub(in crate::collectors) fn end_of(seen: &Snapshot, credential: &str) -> Result<Option<i64>, Message> {
     let own = |family: &'static str| seen.samples_of(family).find(move |sample| sample.label("credential") == Some(credential));
-    let end = own(END.0.name).ok_or_else(|| format!("credential {credential} could not be seen"))?;
+    let end = own(END.0.name).ok_or_else(|| say!("credential {} could not be seen", named(credential)))?;
     match end.state() {
         Some("at") => Ok(own(EXPIRY.0.name).map(Sample::second)),
         Some("never") => Ok(None),
-        _ => Err(format!("when credential {credential} ends is not known")),
+        _ => Err(say!("when credential {} ends is not known", named(credential))),
     }
 }
 
@@ -268,7 +270,7 @@ const CONCURRENCY: usize = 32;
 enum Works {
     Proved,
     Unproven,
-    No(String),
+    No(Message),
     Unknown(CollectError),
 }
 
@@ -279,9 +281,9 @@ impl Looker {
         let content = match found {
             Ok(content) => content,
             Err(Unread::Failed(error)) if error.class != ErrorClass::Denied => return Err(error),
-            Err(Unread::Failed(error)) => return Ok(Observation::new(self.without("unknown", "unknown", &error.message), 1, read)),
-            Err(Unread::Absent(why)) => return Ok(Observation::new(self.without("absent", "invalid", &why), 1, read)),
-            Err(Unread::Incomplete(why)) => return Ok(Observation::new(self.without("incomplete", "invalid", &why), 1, read)),
+            Err(Unread::Failed(error)) => return Ok(Observation::new(self.without("unknown", "unknown", error.message), 1, read)),
+            Err(Unread::Absent(why)) => return Ok(Observation::new(self.without("absent", "invalid", why), 1, read)),
+            Err(Unread::Incomplete(why)) => return Ok(Observation::new(self.without("incomplete", "invalid", why), 1, read)),
         };
         let calls = AtomicU64::new(read);
         let (works, told) = self.examine(&content, &calls).await;
@@ -294,10 +296,10 @@ impl Looker {
     }
 
     /// Facts about a credential that could not be read.
-    fn without(&self, state: &str, valid: &str, why: &str) -> Vec<Sample> {
+    fn without(&self, state: &str, valid: &str, why: Message) -> Vec<Sample> {
         vec![
-            STATE.sample(self.labels(), state).with_detail(why),
-            VALID.sample(self.labels(), valid).with_detail(why),
+            STATE.sample(self.labels(), state).with_detail(&why),
+            VALID.sample(self.labels(), valid).with_detail(&why),
             END.sample(self.labels(), "unknown").with_detail(why),
         ]
     }
@@ -309,11 +311,11 @@ impl Looker {
             (None, Api::At(api)) => Some(api),
             (None, Api::None | Api::Configured) => None,
         };
-        let unreadable = |why: String| (Works::No(why), Told::silent("what is there cannot be read"));
+        let unreadable = |why: Message| (Works::No(why), Told::silent("what is there cannot be read"));
         if api.is_none() && self.credential.aws.is_none() {
-            return self.parse(&content.bytes).map_or_else(unreadable, |told| (Works::Unproven, told));
+            return self.parse(&content.bytes).await.map_or_else(unreadable, |told| (Works::Unproven, told));
         }
-        let Ok(text) = std::str::from_utf8(&content.bytes) else { return unreadable("it is no text".to_owned()) };
+        let Ok(text) = std::str::from_utf8(&content.bytes) else { return unreadable(say!("it is no text")) };
         // Boxed, so that a look at a certificate has no room for the calls of every SDK.
         let asked = match (self.credential.aws.as_ref().zip(self.caller.as_deref()), api) {
             (Some((place, caller)), _) => {
@@ -332,12 +334,15 @@ impl Looker {
         }
     }
 
-    fn parse(&self, bytes: &[u8]) -> Result<Told, String> {
+    async fn parse(&self, bytes: &[u8]) -> Result<Told, Message> {
         let text = || std::str::from_utf8(bytes).map_err(|_| "it is no text");
         let told = match self.credential.kind {
             Kind::Certificate => expiry::certificates(bytes),
             Kind::Pkcs12 => {
-                let password = self.credential.password.as_ref().map(crate::config::SecretRef::read).transpose()?;
+                let password = match &self.credential.password {
+                    Some(password) => Some(password.read().await?),
+                    None => None,
+                };
                 keystore::pkcs12(bytes, password.as_ref().map_or("", crate::config::Secret::expose))
             }
             Kind::Jks => keystore::java(bytes),
@@ -348,7 +353,7 @@ impl Looker {
             Kind::Date => expiry::date(text()?, self.credential.pointer.as_deref()),
             _ => Ok(Told::silent("nothing tells when it ends; declare it with expires")),
         };
-        told.map_err(str::to_owned)
+        told.map_err(Message::from)
     }
 
     /// When somebody wrote that it ends: in the configuration, or in an annotation.
@@ -374,8 +379,8 @@ impl Looker {
             _ if told.begins.is_some_and(|at| at > now) => VALID.sample(labels, "invalid").with_detail("it is not valid yet"),
             Works::Proved => VALID.sample(labels, "valid"),
             Works::Unproven => VALID.sample(labels, "unproven"),
-            Works::No(why) => VALID.sample(labels, "invalid").with_detail(&why),
-            Works::Unknown(error) => VALID.sample(labels, "unknown").with_detail(&error.message),
+            Works::No(why) => VALID.sample(labels, "invalid").with_detail(why),
+            Works::Unknown(error) => VALID.sample(labels, "unknown").with_detail(error.message),
         });
         let declared = self.declared(content);
         let changed = told.created.or_else(|| content.changed.filter(|_| self.credential.kind.age_is_of_its_place()));
@@ -418,8 +423,8 @@ impl Looker {
             return DECLARED.sample(labels, "match").with_detail("nothing else tells");
         }
         let same = known.is_some_and(|at| (at - declared).abs() < 86_400);
-        let said = known.and_then(|at| Timestamp::from_second(at).ok()).map_or_else(|| "that it never ends".to_owned(), |at| at.to_string());
-        DECLARED.sample(labels, if same { "match" } else { "differs" }).with_detail(&format!("declared {written}, told {said}"))
+        let said = known.and_then(|at| Timestamp::from_second(at).ok()).map_or_else(|| say!("that it never ends"), |at| say!("{}", at));
+        DECLARED.sample(labels, if same { "match" } else { "differs" }).with_detail(say!("declared {}, told {}", named(written), said))
     }
 }
 

@@ -10,7 +10,10 @@ use zeroize::Zeroizing;
 use super::config::{Credential, EntraApplication, Kind, ProvisionerKey};
 use super::dates::{self, Ends};
 use super::expiry::Told;
+use crate::cause::Cause as _;
 use crate::net;
+use crate::say;
+use crate::say::Message;
 use crate::snapshot::{CollectError, ErrorClass};
 
 /// What an issuer said.
@@ -20,7 +23,7 @@ pub(super) enum Proof {
     /// It was not asked, but the credential tells about itself.
     Unproven(Told),
     /// It does not, and why.
-    Refused(String),
+    Refused(Message),
 }
 
 /// Answers are small; more is none.
@@ -54,47 +57,47 @@ impl Issuer<'_> {
         self.client.get(format!("{}{path}", self.api.trim_end_matches('/')))
     }
 
-    async fn send(&self, what: &str, request: RequestBuilder) -> Result<Response, CollectError> {
-        let late = |_| CollectError::new(ErrorClass::Timeout, format!("{what}: no answer within {}", crate::config::Span(self.timeout)));
+    async fn send(&self, what: &Message, request: RequestBuilder) -> Result<Response, CollectError> {
+        let late = |_| CollectError::new(ErrorClass::Timeout, say!("{}: no answer within {}", what, crate::config::Span(self.timeout)));
         self.calls.fetch_add(1, Ordering::Relaxed);
         let answer = tokio::time::timeout(self.timeout, request.send()).await.map_err(late)?;
-        answer.map_err(|error| CollectError::new(ErrorClass::Unreachable, format!("{what}: {}", net::root_cause(&error.without_url()))))
+        answer.map_err(|error| CollectError::new(ErrorClass::Unreachable, say!("{}: {}", what, error.words())))
     }
 
     /// The document of a good answer, `None` when the credential was refused. No word of the answer
     /// goes into an error: issuers echo what they were sent.
-    pub(super) async fn json(&self, what: &str, request: RequestBuilder) -> Result<Option<Value>, CollectError> {
+    pub(super) async fn json(&self, what: &Message, request: RequestBuilder) -> Result<Option<Value>, CollectError> {
         let answer = self.send(what, request).await?;
         match answer.status() {
             StatusCode::OK => {}
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Ok(None),
-            status => return Err(CollectError::new(ErrorClass::of_status(status.as_u16()), format!("{what}: status {}", status.as_u16()))),
+            status => return Err(CollectError::new(ErrorClass::of_status(status.as_u16()), say!("{}: status {}", what, status.as_u16()))),
         }
         serde_json::from_slice(&self.body(what, answer).await?).map(Some).map_err(|_| malformed(what))
     }
 
     /// Posts a form for a token: the status and the document of the answer, since issuers say in it why
     /// they refuse; null when it is none.
-    pub(super) async fn exchange(&self, what: &str, url: String, form: String) -> Result<(StatusCode, Value), CollectError> {
+    pub(super) async fn exchange(&self, what: &Message, url: String, form: String) -> Result<(StatusCode, Value), CollectError> {
         let request = self.client.post(url).header("content-type", "application/x-www-form-urlencoded").body(form);
         let answer = self.send(what, request).await?;
         let status = answer.status();
         Ok((status, serde_json::from_slice(&self.body(what, answer).await?).unwrap_or_default()))
     }
 
-    async fn body(&self, what: &str, answer: Response) -> Result<Vec<u8>, CollectError> {
+    async fn body(&self, what: &Message, answer: Response) -> Result<Vec<u8>, CollectError> {
         let body = tokio::time::timeout(self.timeout, net::bounded(answer, LARGEST)).await;
         body.map_err(|_| malformed(what))?.map_err(|_| malformed(what))
     }
 
     /// Source: <https://docs.gitlab.com/api/personal_access_tokens/#self-inform>
     async fn gitlab(&self, token: &str) -> Result<Proof, CollectError> {
-        let what = "ask GitLab about the token";
+        let what = &say!("ask GitLab about the token");
         let Some(said) = self.json(what, self.get("/api/v4/personal_access_tokens/self").header("PRIVATE-TOKEN", token)).await? else {
-            return Ok(Proof::Refused("GitLab refuses the token".to_owned()));
+            return Ok(Proof::Refused(say!("GitLab refuses the token")));
         };
         if said["active"] == Value::Bool(false) || said["revoked"] == Value::Bool(true) {
-            return Ok(Proof::Refused("GitLab says that the token is not active".to_owned()));
+            return Ok(Proof::Refused(say!("GitLab says that the token is not active")));
         }
         let ends = said.get("expires_at").and_then(dates::of_json);
         Ok(Proof::Taken(ends.map_or_else(|| Told::silent("GitLab does not say when it ends"), Told::of)))
@@ -103,12 +106,12 @@ impl Issuer<'_> {
     /// Any call tells, in a header; without it the token has no end.
     /// Source: <https://docs.github.com/en/rest/authentication/authenticating-to-the-rest-api>
     async fn github(&self, token: &str) -> Result<Proof, CollectError> {
-        let what = "ask GitHub about the token";
+        let what = &say!("ask GitHub about the token");
         let answer = self.send(what, self.get("/rate_limit").bearer_auth(token)).await?;
         match answer.status() {
             StatusCode::OK => {}
-            StatusCode::UNAUTHORIZED => return Ok(Proof::Refused("GitHub refuses the token".to_owned())),
-            status => return Err(CollectError::new(ErrorClass::of_status(status.as_u16()), format!("{what}: status {}", status.as_u16()))),
+            StatusCode::UNAUTHORIZED => return Ok(Proof::Refused(say!("GitHub refuses the token"))),
+            status => return Err(CollectError::new(ErrorClass::of_status(status.as_u16()), say!("{}: status {}", what, status.as_u16()))),
         }
         let Some(header) = answer.headers().get("github-authentication-token-expiration") else { return Ok(Proof::Taken(Told::default())) };
         let ends = header.to_str().ok().and_then(dates::read);
@@ -119,11 +122,11 @@ impl Issuer<'_> {
     /// Source: <https://coder.com/docs/reference/api/users#get-api-key-by-id>
     async fn coder(&self, token: &str) -> Result<Proof, CollectError> {
         let Some((id, _)) = token.split_once('-').filter(|(id, _)| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric())) else {
-            return Ok(Proof::Refused("it is no token of Coder".to_owned()));
+            return Ok(Proof::Refused(say!("it is no token of Coder")));
         };
         let request = self.get(&format!("/api/v2/users/me/keys/{id}")).header("Coder-Session-Token", token);
-        let Some(said) = self.json("ask Coder about the token", request).await? else {
-            return Ok(Proof::Refused("Coder refuses the token".to_owned()));
+        let Some(said) = self.json(&say!("ask Coder about the token"), request).await? else {
+            return Ok(Proof::Refused(say!("Coder refuses the token")));
         };
         let ends = said.get("expires_at").and_then(dates::of_json);
         Ok(Proof::Taken(ends.map_or_else(|| Told::silent("Coder does not say when it ends"), Told::of)))
@@ -133,12 +136,12 @@ impl Issuer<'_> {
     /// Source: <https://coder.com/docs/reference/api/enterprise#get-licenses>
     async fn coder_license(&self, token: &str) -> Result<Proof, CollectError> {
         let request = self.get("/api/v2/licenses").header("Coder-Session-Token", token);
-        let Some(said) = self.json("ask Coder for its licences", request).await? else {
-            return Ok(Proof::Refused("Coder refuses the token".to_owned()));
+        let Some(said) = self.json(&say!("ask Coder for its licences"), request).await? else {
+            return Ok(Proof::Refused(say!("Coder refuses the token")));
         };
         let licences = said.as_array().map(Vec::as_slice).unwrap_or_default();
         if licences.is_empty() {
-            return Ok(Proof::Refused("Coder has no licence".to_owned()));
+            return Ok(Proof::Refused(say!("Coder has no licence")));
         }
         let ends = |licence: &Value| licence["claims"].get("license_expires").or_else(|| licence["claims"].get("exp")).and_then(dates::of_json);
         let known: Option<Vec<Ends>> = licences.iter().map(ends).collect();
@@ -151,11 +154,11 @@ impl Issuer<'_> {
     async fn coder_provisioner_key(&self, key: &ProvisionerKey, token: &str) -> Result<Proof, CollectError> {
         let organization: String = url::form_urlencoded::byte_serialize(key.organization.as_bytes()).collect();
         let request = self.get(&format!("/api/v2/organizations/{organization}/provisionerkeys")).header("Coder-Session-Token", token);
-        let Some(said) = self.json("ask Coder for its provisioner keys", request).await? else {
-            return Ok(Proof::Refused("Coder refuses the token".to_owned()));
+        let Some(said) = self.json(&say!("ask Coder for its provisioner keys"), request).await? else {
+            return Ok(Proof::Refused(say!("Coder refuses the token")));
         };
         let Some(found) = said.as_array().into_iter().flatten().find(|own| own["name"] == key.name.as_str()) else {
-            return Ok(Proof::Refused("Coder has no provisioner key of that name".to_owned()));
+            return Ok(Proof::Refused(say!("Coder has no provisioner key of that name")));
         };
         Ok(Proof::Taken(Told { created: found.get("created_at").and_then(dates::of_json).and_then(Ends::at), ..Told::default() }))
     }
@@ -165,7 +168,7 @@ impl Issuer<'_> {
     /// <https://learn.microsoft.com/en-us/graph/api/resources/passwordcredential>
     async fn entra(&self, application: &EntraApplication, secret: &str) -> Result<Proof, CollectError> {
         let EntraApplication { tenant, client_id, login } = application;
-        let what = "ask Entra for a token";
+        let what = &say!("ask Entra for a token");
         let form = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs([("client_id", client_id.as_str()), ("client_secret", secret), ("grant_type", "client_credentials")])
             .append_pair("scope", &format!("{}/.default", self.api.trim_end_matches('/')))
@@ -176,16 +179,16 @@ impl Issuer<'_> {
         // Source: <https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes>
         for (code, why) in [(7_000_222, "the secret has ended"), (7_000_215, "the secret is another one"), (700_016, "there is no such application")] {
             if codes.contains(&code) {
-                return Ok(Proof::Refused(format!("Entra says that {why}")));
+                return Ok(Proof::Refused(say!("Entra says that {}", why)));
             }
         }
         if status != StatusCode::OK {
-            return Err(CollectError::new(ErrorClass::of_status(status.as_u16()), format!("{what}: status {}", status.as_u16())));
+            return Err(CollectError::new(ErrorClass::of_status(status.as_u16()), say!("{}: status {}", what, status.as_u16())));
         }
         let token = access_token(what, &said)?;
         let about = self.get(&format!("/v1.0/applications(appId='{client_id}')?$select=passwordCredentials")).bearer_auth(token.as_str());
         // Whether an application may read about itself is another permission than the one to get a token.
-        let Some(said) = self.json("ask Graph about the application", about).await? else {
+        let Some(said) = self.json(&say!("ask Graph about the application"), about).await? else {
             return Ok(Proof::Taken(Told::silent("Graph does not let the application read about itself")));
         };
         let hint = |own: &&Value| own["hint"].as_str().is_some_and(|hint| !hint.is_empty() && secret.starts_with(hint));
@@ -200,11 +203,11 @@ impl Issuer<'_> {
     /// A key may ask about itself.
     /// Source: <https://docs.litellm.ai/docs/proxy/virtual_keys>
     async fn litellm(&self, key: &str) -> Result<Proof, CollectError> {
-        let Some(said) = self.json("ask LiteLLM about the key", self.get("/key/info").bearer_auth(key)).await? else {
-            return Ok(Proof::Refused("LiteLLM refuses the key".to_owned()));
+        let Some(said) = self.json(&say!("ask LiteLLM about the key"), self.get("/key/info").bearer_auth(key)).await? else {
+            return Ok(Proof::Refused(say!("LiteLLM refuses the key")));
         };
         if said["info"]["blocked"] == Value::Bool(true) {
-            return Ok(Proof::Refused("LiteLLM says that the key is blocked".to_owned()));
+            return Ok(Proof::Refused(say!("LiteLLM says that the key is blocked")));
         }
         let ends = said["info"].get("expires").and_then(dates::of_json);
         Ok(Proof::Taken(ends.map_or_else(|| Told::silent("LiteLLM does not say when it ends"), Told::of)))
@@ -212,10 +215,10 @@ impl Issuer<'_> {
 }
 
 /// The token of a good answer.
-pub(super) fn access_token(what: &str, said: &Value) -> Result<Zeroizing<String>, CollectError> {
+pub(super) fn access_token(what: &Message, said: &Value) -> Result<Zeroizing<String>, CollectError> {
     said["access_token"].as_str().map(|token| Zeroizing::new(token.to_owned())).ok_or_else(|| malformed(what))
 }
 
-fn malformed(what: &str) -> CollectError {
-    CollectError::new(ErrorClass::Malformed, format!("{what}: the answer is not what it should be"))
+fn malformed(what: &Message) -> CollectError {
+    CollectError::new(ErrorClass::Malformed, say!("{}: the answer is not what it should be", what))
 }

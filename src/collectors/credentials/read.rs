@@ -13,6 +13,9 @@ use crate::aws::{self, Caller};
 use crate::collectors::kubernetes::{self, Link};
 use crate::collectors::secrets_manager;
 use crate::config::SecretRef;
+use crate::files::{self, ReadError};
+use crate::say;
+use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
 
 /// What is kept at a place.
@@ -45,9 +48,9 @@ impl Content {
 /// Why there is none.
 pub(super) enum Unread {
     /// There is no such thing.
-    Absent(String),
+    Absent(Message),
     /// Something of it is missing or empty.
-    Incomplete(String),
+    Incomplete(Message),
     /// Nobody knows.
     Failed(CollectError),
 }
@@ -63,9 +66,9 @@ pub(super) enum Through {
 /// Reads what is kept.
 pub(super) async fn read(place: &Place, through: &Through, timeout: Duration) -> Result<Content, Unread> {
     let content = match (&place.file, &place.env, &place.secret, &place.secrets_manager, through) {
-        (Some(file), ..) => self::file(file),
+        (Some(file), ..) => self::file(file).await,
         (None, Some(name), ..) => {
-            let read = SecretRef { file: None, env: Some(name.clone()) }.read().map_err(Unread::Absent)?;
+            let read = SecretRef { file: None, env: Some(name.clone()) }.read().await.map_err(Unread::Absent)?;
             Ok(Content::new(Zeroizing::new(read.expose().as_bytes().to_vec()), None))
         }
         (None, None, Some(key), _, Through::Cluster(link)) => secret(key, link, timeout).await,
@@ -73,33 +76,27 @@ pub(super) async fn read(place: &Place, through: &Through, timeout: Duration) ->
         _ => Err(Unread::Failed(CollectError::new(ErrorClass::Local, "read the credential: it has no place"))),
     }?;
     if content.bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(Unread::Incomplete("it is empty".to_owned()));
+        return Err(Unread::Incomplete(say!("it is empty")));
     }
     Ok(content)
 }
 
-/// Larger than any credential.
-const LARGEST: u64 = 4 << 20;
-
-fn file(path: &std::path::Path) -> Result<Content, Unread> {
-    let failed = |error: &std::io::Error| {
-        let why = format!("read {}: {error}", path.display());
-        if error.kind() == std::io::ErrorKind::NotFound { Unread::Absent(why) } else { Unread::Failed(CollectError::new(ErrorClass::Local, why)) }
-    };
-    let about = std::fs::metadata(path).map_err(|error| failed(&error))?;
-    if about.len() > LARGEST {
-        return Err(Unread::Incomplete(format!("read {}: it is larger than {} MiB", path.display(), LARGEST >> 20)));
-    }
-    let bytes = std::fs::read(path).map_err(|error| failed(&error))?;
-    let changed = about.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok()).and_then(|at| i64::try_from(at.as_secs()).ok());
-    Ok(Content { exposed: Some(about.permissions().mode() & 0o006 != 0), ..Content::new(Zeroizing::new(bytes), changed) })
+async fn file(path: &std::path::Path) -> Result<Content, Unread> {
+    let what = |error: ReadError| say!("read {}: {}", path.display(), error);
+    let read = files::read(path, files::LARGEST).await.map_err(|error| match error {
+        ReadError::Absent => Unread::Absent(what(error)),
+        ReadError::Unusable(_) => Unread::Incomplete(what(error)),
+        ReadError::Failed(_) => Unread::Failed(CollectError::new(ErrorClass::Local, what(error))),
+    })?;
+    let changed = read.about.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok()).and_then(|at| i64::try_from(at.as_secs()).ok());
+    Ok(Content { exposed: Some(read.about.permissions().mode() & 0o006 != 0), ..Content::new(read.bytes, changed) })
 }
 
 /// Reads a value of AWS Secrets Manager, and of a JSON document only the configured field.
 /// Source: <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>
 async fn managed(place: &ManagedValue, caller: &Caller, timeout: Duration) -> Result<Content, Unread> {
     let ManagedValue { region, id, field, .. } = place;
-    let what = format!("get secret {id} of Secrets Manager in {region}");
+    let what = say!("get secret {} of Secrets Manager in {}", named(id), named(region));
     let client = secrets_manager::client(caller).await;
     let answer = match aws::within(&what, timeout, client.get_secret_value().secret_id(id).send()).await {
         Err(error) if error.class == ErrorClass::NotFound => return Err(Unread::Absent(error.message)),
@@ -110,7 +107,7 @@ async fn managed(place: &ManagedValue, caller: &Caller, timeout: Duration) -> Re
     let whole = text.or_else(|| answer.secret_binary.map(|bytes| Zeroizing::new(bytes.into_inner()))).unwrap_or_default();
     let Some(field) = field else { return Ok(Content::new(whole, changed)) };
     let document: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_slice(&whole).map_err(|_| Unread::Incomplete(format!("{what}: it is no JSON document")))?;
+        serde_json::from_slice(&whole).map_err(|_| Unread::Incomplete(say!("{}: it is no JSON document", what)))?;
     let mut found = None;
     for (name, value) in document {
         if let serde_json::Value::String(value) = value {
@@ -120,20 +117,20 @@ async fn managed(place: &ManagedValue, caller: &Caller, timeout: Duration) -> Re
             }
         }
     }
-    found.map(|value| Content::new(value, changed)).ok_or_else(|| Unread::Incomplete(format!("{what}: it lacks the field {field}")))
+    found.map(|value| Content::new(value, changed)).ok_or_else(|| Unread::Incomplete(say!("{}: it lacks the field {}", what, named(field))))
 }
 
 async fn secret(place: &SecretKey, link: &Link, timeout: Duration) -> Result<Content, Unread> {
     let SecretKey { cluster, namespace, name, key, keys, annotation } = place;
-    let what = format!("get secret {namespace}/{name} of {cluster}");
+    let what = say!("get secret {}/{} of {}", named(namespace), named(name), named(cluster));
     let found = kubernetes::secret(link, namespace, name, &what, timeout).await.map_err(Unread::Failed)?;
-    let mut found = found.ok_or_else(|| Unread::Absent(format!("{what}: it does not exist")))?;
+    let mut found = found.ok_or_else(|| Unread::Absent(say!("{}: it does not exist", what)))?;
     let changed = data_changed(&found);
     let data = found.data.take().unwrap_or_default();
     let mut data: std::collections::BTreeMap<String, Zeroizing<Vec<u8>>> = data.into_iter().map(|(key, value)| (key, Zeroizing::new(value.0))).collect();
     let missing: Vec<&str> = [key].into_iter().chain(keys).filter(|key| data.get(*key).is_none_or(|value| value.is_empty())).map(String::as_str).collect();
     if !missing.is_empty() {
-        return Err(Unread::Incomplete(format!("{what}: it lacks {}", missing.join(", "))));
+        return Err(Unread::Incomplete(say!("{}: it lacks {}", what, Message::of_names(missing))));
     }
     let annotated = annotation.as_ref().map_or(Annotation::Unasked, |name| {
         found.metadata.annotations.as_ref().and_then(|all| all.get(name).cloned()).map_or(Annotation::Missing, Annotation::Says)

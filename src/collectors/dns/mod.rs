@@ -24,9 +24,12 @@ use tokio::time::Instant;
 pub use config::{Config, Expect, LoadBalancer, Name, RecordType, Resolver};
 
 use super::kubernetes;
+use crate::cause::Cause as _;
 use crate::driver::{Form, Poll, Task};
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::net;
+use crate::say;
+use crate::say::{Message, named};
 use crate::snapshot::{CollectError, Observation, Snapshot, Source};
 
 /// The `collector` label.
@@ -98,16 +101,16 @@ static AGREE: Gauge<1> = gauge(
 pub static FAMILIES: &[&Family] = &[&SUCCESS.0, &LOOKUP.0, &ANSWERS.0, &TTL.0, &CHAIN.0, &DURATION.0, &TARGET.0, &PROXIED.0, &ORIGIN.0, &AGREE.0];
 
 /// One task per name.
-pub fn tasks(config: &Config) -> Result<Vec<Task>, String> {
-    let broken = |resolver: &str, error: &dyn std::fmt::Display| format!("dns resolver {resolver}: {error}");
+pub fn tasks(config: &Config) -> Result<Vec<Task>, Message> {
+    let broken = |resolver: &str, why: Message| say!("dns resolver {}: {}", named(resolver), why);
     let mut resolvers = Vec::new();
     for resolver in &config.resolvers {
-        let address = resolver.address.parse().map_err(|error| broken(&resolver.name, &error))?;
-        let built = net::resolver_at(address, config.timeout.0).map_err(|error| broken(&resolver.name, &error))?;
+        let address = resolver.address.parse().map_err(|_| broken(&resolver.name, say!("must be an IP address with a port")))?;
+        let built = net::resolver_at(address, config.timeout.0).map_err(|error| broken(&resolver.name, error.words()))?;
         resolvers.push((resolver.name.clone(), built));
     }
     if config.system_resolver {
-        let built = net::system_resolver(config.timeout.0).map_err(|error| broken("system", &error))?;
+        let built = net::system_resolver(config.timeout.0).map_err(|error| broken("system", error.words()))?;
         resolvers.push(("system".to_owned(), built));
     }
     let networks: Vec<&str> = config.proxied_networks.as_ref().map_or_else(|| CLOUDFLARE.to_vec(), |own| own.iter().map(String::as_str).collect());
@@ -199,15 +202,13 @@ impl View {
     }
 
     /// For people: the addresses, or why there are none.
-    fn words(&self) -> String {
+    fn words(&self) -> Message {
         let addresses = self.addresses();
         if addresses.is_empty() {
-            let states: Vec<_> = self.typed.iter().map(|(kind, answer)| format!("{} {}", kind.as_str(), answer.state)).collect();
-            return states.join(", ");
+            return Message::joined(self.typed.iter().map(|(kind, answer)| say!("{} {}", kind.as_str(), answer.state)), ", ");
         }
-        let list: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
-        let via = self.chain().last().map_or_else(String::new, |last| format!("{last} = "));
-        format!("{via}{}", list.join(", "))
+        let list = listed(&addresses);
+        self.chain().last().map_or_else(|| list.clone(), |last| say!("{} = {}", named(last), list))
     }
 
     /// NLBs answer with one address per zone in changing order, so overlap is agreement.
@@ -245,7 +246,7 @@ impl Poll for DnsCollector {
             }
             let (name, views): (String, Vec<View>) = (self.name.name.clone(), views.into_iter().map(|(_, view, ..)| view).collect());
             if let Some((agree, words)) = self.agreement(&views) {
-                samples.push(AGREE.sample([name.as_str()], f64::from(u8::from(agree))).with_detail(&words));
+                samples.push(AGREE.sample([name.as_str()], f64::from(u8::from(agree))).with_detail(words));
             }
             let questions = self.resolvers.len() * self.name.record_types.len();
             Ok(Observation::new(samples, self.resolvers.len(), questions as u64))
@@ -258,12 +259,12 @@ impl Poll for DnsCollector {
 enum Expected {
     Addresses(BTreeSet<IpAddr>),
     Names(Vec<String>),
-    Unseen(String),
+    Unseen(Message),
 }
 
 /// What the answer is compared with, resolved by one resolver.
 struct Goal {
-    words: String,
+    words: Message,
     names: Vec<String>,
     addresses: BTreeSet<IpAddr>,
     unseen: bool,
@@ -280,7 +281,7 @@ impl DnsCollector {
         };
         let found = kubernetes::load_balancers(seen, cluster, namespace, service);
         if found.is_empty() {
-            return Some(Expected::Unseen(format!("no load balancer of {namespace}/{service} in {cluster} can be seen")));
+            return Some(Expected::Unseen(say!("no load balancer of {}/{} in {} can be seen", named(namespace), named(service), named(cluster))));
         }
         let addresses: BTreeSet<IpAddr> = found.iter().filter_map(|address| address.parse().ok()).collect();
         Some(if addresses.len() == found.len() { Expected::Addresses(addresses) } else { Expected::Names(found) })
@@ -289,15 +290,12 @@ impl DnsCollector {
     async fn goal(&self, resolver: &TokioResolver, expected: Option<&Expected>) -> Option<Goal> {
         match expected? {
             Expected::Unseen(why) => Some(Goal { words: why.clone(), names: Vec::new(), addresses: BTreeSet::new(), unseen: true }),
-            Expected::Addresses(addresses) => {
-                let words: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
-                Some(Goal { words: words.join(", "), names: Vec::new(), addresses: addresses.clone(), unseen: false })
-            }
+            Expected::Addresses(addresses) => Some(Goal { words: listed(addresses), names: Vec::new(), addresses: addresses.clone(), unseen: false }),
             Expected::Names(names) => {
                 let views = join_all(names.iter().map(|name| self.ask(resolver, name))).await;
-                let words: Vec<_> = names.iter().zip(&views).map(|(name, view)| format!("{name} = {}", view.words())).collect();
+                let words = names.iter().zip(&views).map(|(name, view)| say!("{} = {}", named(name), view.words()));
                 Some(Goal {
-                    words: words.join("; "),
+                    words: Message::joined(words, "; "),
                     names: names.iter().map(|name| normal(name)).collect(),
                     addresses: views.iter().flat_map(View::addresses).collect(),
                     unseen: false,
@@ -321,7 +319,7 @@ impl DnsCollector {
         let labels = [self.name.name.as_str(), resolver];
         let words = view.words();
         let hint = self.wildcard_hint(view);
-        samples.push(SUCCESS.sample(labels, f64::from(u8::from(view.good()))).with_detail(&format!("{words}{hint}")));
+        samples.push(SUCCESS.sample(labels, f64::from(u8::from(view.good()))).with_detail(say!("{}{}", words, hint)));
         for (kind, answer) in &view.typed {
             let labels = [labels[0], labels[1], kind.as_str()];
             samples.push(LOOKUP.sample(labels, answer.state));
@@ -336,7 +334,7 @@ impl DnsCollector {
         samples.push(PROXIED.sample(labels, f64::from(u8::from(proxied))));
         if let Some(goal) = goal {
             let (state, why) = compare(view, goal, proxied);
-            samples.push(TARGET.sample(labels, state).with_detail(&why));
+            samples.push(TARGET.sample(labels, state).with_detail(why));
         }
         if let Some(neighbour) = neighbour {
             let state = match (view.definite(), neighbour.definite()) {
@@ -344,27 +342,27 @@ impl DnsCollector {
                 (true, true) => "own",
                 _ => "unknown",
             };
-            samples.push(ORIGIN.sample(labels, state).with_detail(&format!("{words}; a random neighbour answers {}", neighbour.words())));
+            samples.push(ORIGIN.sample(labels, state).with_detail(say!("{}; a random neighbour answers {}", words, neighbour.words())));
         }
     }
 
     /// RFC 4592, section 3.3.1: the closest existing name decides which wildcard applies.
-    fn wildcard_hint(&self, view: &View) -> String {
+    fn wildcard_hint(&self, view: &View) -> Message {
         let absent = view.typed.iter().all(|(_, answer)| answer.state == "nxdomain");
         match self.name.name.strip_prefix("*.") {
-            Some(parent) if absent => format!("; a wildcard above does not cover this one, because {parent} exists"),
-            _ => String::new(),
+            Some(parent) if absent => say!("; a wildcard above does not cover this one, because {} exists", named(parent)),
+            _ => say!(""),
         }
     }
 
-    fn agreement(&mut self, views: &[View]) -> Option<(bool, String)> {
+    fn agreement(&mut self, views: &[View]) -> Option<(bool, Message)> {
         let definite: Vec<&View> = views.iter().filter(|view| view.definite()).collect();
         if views.len() < 2 || definite.len() < 2 {
             self.disagreeing = None;
             return None;
         }
-        let words: Vec<_> = self.resolvers.iter().zip(views).map(|((label, _), view)| format!("{label}: {}", view.words())).collect();
-        let words = words.join("; ");
+        let words = self.resolvers.iter().zip(views).map(|((label, _), view)| say!("{}: {}", named(label), view.words()));
+        let words = Message::joined(words, "; ");
         if definite.iter().all(|view| view.agrees(definite[0])) {
             self.disagreeing = None;
             return Some((true, words));
@@ -372,13 +370,12 @@ impl DnsCollector {
         let since = *self.disagreeing.get_or_insert_with(Instant::now);
         let longest = definite.iter().flat_map(|view| &view.typed).filter_map(|(_, answer)| answer.ttl).max().unwrap_or(0);
         let tolerated = since.elapsed() <= Duration::from_secs(u64::from(longest));
-        let note = if tolerated { format!("; tolerated for the time to live of {longest} s") } else { String::new() };
-        Some((tolerated, format!("{words}{note}")))
+        Some((tolerated, if tolerated { say!("{}; tolerated for the time to live of {} s", words, longest) } else { words }))
     }
 }
 
-fn compare(view: &View, goal: &Goal, proxied: bool) -> (&'static str, String) {
-    let why = if goal.unseen { format!("answers {}, but {}", view.words(), goal.words) } else { format!("answers {}; expected {}", view.words(), goal.words) };
+fn compare(view: &View, goal: &Goal, proxied: bool) -> (&'static str, Message) {
+    let why = if goal.unseen { say!("answers {}, but {}", view.words(), goal.words) } else { say!("answers {}; expected {}", view.words(), goal.words) };
     let addresses = view.addresses();
     let state = if goal.unseen || !view.definite() {
         "unknown"
@@ -397,7 +394,11 @@ fn compare(view: &View, goal: &Goal, proxied: bool) -> (&'static str, String) {
         "mismatch"
     };
     let note = if proxied && state == "unknown" { "; behind a proxy, which hides the origin" } else { "" };
-    (state, format!("{why}{note}"))
+    (state, say!("{}{}", why, note))
+}
+
+fn listed(addresses: &BTreeSet<IpAddr>) -> Message {
+    Message::joined(addresses.iter().map(|address| say!("{}", *address)), ", ")
 }
 
 /// Lower case, without the final dot and the prefix that AWS adds for dual-stack names.

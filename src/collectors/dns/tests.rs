@@ -18,7 +18,7 @@ fn answered(addresses: &[&str]) -> View {
 
 fn goal(names: &[&str], addresses: &[&str]) -> Goal {
     Goal {
-        words: String::new(),
+        words: "".into(),
         names: names.iter().map(|name| normal(name)).collect(),
         addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
         unseen: false,

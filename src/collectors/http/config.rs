@@ -58,6 +58,10 @@ pub struct Target {
     /// How many redirects to follow; with 0 a redirect is an answer like any other.
     #[serde(default)]
     pub follow_redirects: u8,
+    /// Other hosts whose answer counts as the target's after a redirect. No header of this target
+    /// is sent to them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redirect_hosts: Vec<String>,
     /// Largest body that is read; a larger one is a failure.
     #[serde(default = "default_max_body")]
     pub max_body_bytes: u64,
@@ -186,13 +190,10 @@ impl Expect {
                 problems.push(Problem::new(format!("{path}.status[{index}]"), "must be a status code between 100 and 599", status));
             }
         }
-        if let Some(Err(error)) = self.body_matches.as_deref().map(regex::Regex::new) {
-            let why = error.to_string().lines().last().unwrap_or_default().trim().to_owned();
-            problems.push(Problem::new(
-                format!("{path}.body_matches"),
-                format!("must be a regular expression: {why}"),
-                quoted(self.body_matches.as_deref().unwrap_or_default()),
-            ));
+        if let Some(pattern) = self.body_matches.as_deref()
+            && regex::Regex::new(pattern).is_err()
+        {
+            problems.push(Problem::new(format!("{path}.body_matches"), format!("must be a regular expression{}", place(pattern)), quoted(pattern)));
         }
         for (list, rules) in [("json", &self.json), ("identity", &self.identity)] {
             for (index, rule) in rules.iter().enumerate() {
@@ -205,6 +206,14 @@ impl Expect {
                 }
             }
         }
+    }
+}
+
+/// Where a regular expression breaks off.
+fn place(pattern: &str) -> String {
+    match regex_syntax::ast::parse::Parser::new().parse(pattern) {
+        Err(error) => format!("; the error is at character {}", error.span().start.offset + 1),
+        Ok(_) => String::new(),
     }
 }
 
@@ -237,8 +246,8 @@ fn url(path: &str, text: &str, wildcard: bool, problems: &mut Vec<Problem>) {
     let concrete = text.replacen("://*.", "://r-0.", usize::from(wildcard));
     let parsed = match url::Url::parse(&concrete) {
         Ok(url) => url,
-        Err(error) => {
-            problems.push(Problem::new(path, format!("must be a URL: {error}"), quoted(text)));
+        Err(_) => {
+            problems.push(Problem::bare(path, "must be a URL"));
             return;
         }
     };

@@ -22,6 +22,8 @@ pub use config::{Config, Expect, Header, JsonRule, Target};
 use crate::driver::{Form, Poll, Task};
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::net::{self, Lookup};
+use crate::say;
+use crate::say::Message;
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
 use probe::{Probe, Prober};
 
@@ -85,13 +87,13 @@ impl Outcome {
 }
 
 /// One task per target.
-pub fn tasks(config: &Config) -> Result<Vec<Task>, String> {
+pub fn tasks(config: &Config) -> Result<Vec<Task>, Message> {
     let tls = probe::client_config(config.ca_file.as_deref())?;
     let lookup = Lookup::new(config.resolver.as_deref(), config.timeout.0)?;
     config.targets.iter().map(|target| task(config, target, &tls, &lookup)).collect()
 }
 
-fn task(config: &Config, target: &Target, tls: &Arc<rustls::ClientConfig>, lookup: &Lookup) -> Result<Task, String> {
+fn task(config: &Config, target: &Target, tls: &Arc<rustls::ClientConfig>, lookup: &Lookup) -> Result<Task, Message> {
     let interval = target.interval.unwrap_or(config.interval).0;
     let timeout = target.timeout.unwrap_or(config.timeout).0;
     let prober = Prober::new(target, Arc::clone(tls), lookup.clone(), timeout)?;
@@ -135,7 +137,7 @@ struct HttpCollector {
 impl Poll for HttpCollector {
     fn look<'a>(&'a mut self, _seen: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
         async {
-            let request = self.prober.prepare().map_err(|why| CollectError::new(ErrorClass::Local, why))?;
+            let request = self.prober.prepare().await.map_err(|why| CollectError::new(ErrorClass::Local, why))?;
             let found = self.prober.addresses(&request).await;
             let looked: Vec<(Option<IpAddr>, Probe)> = match found {
                 Err(probe) => vec![(None, probe)],
@@ -173,8 +175,8 @@ impl HttpCollector {
         }
         let good = self.history.iter().filter(|(_, good)| *good).count();
         let ratio = good as f64 / self.history.len().max(1) as f64;
-        let detail = format!("{good} of {} looks", self.history.len());
-        samples.push(RATIO.sample([self.target.as_str(), &self.kind], ratio).with_detail(&detail));
+        let detail = say!("{} of {} looks", good, self.history.len());
+        samples.push(RATIO.sample([self.target.as_str(), &self.kind], ratio).with_detail(detail));
         samples
     }
 

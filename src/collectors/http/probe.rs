@@ -23,14 +23,18 @@ use url::{Host, Url};
 
 use super::Outcome;
 use super::config::{Expect, JsonRule, Target};
+use crate::cause;
+use crate::cause::Cause as _;
 use crate::config::SecretRef;
 use crate::net::{self, Lookup};
+use crate::say;
+use crate::say::{Message, named};
 
 /// What one look at one address found.
 pub(super) struct Probe {
     pub(super) outcome: Outcome,
     /// For people; holds no part of a body or header.
-    pub(super) detail: String,
+    pub(super) detail: Message,
     pub(super) status: Option<u16>,
     pub(super) body_bytes: Option<usize>,
     pub(super) identity: Option<bool>,
@@ -38,14 +42,14 @@ pub(super) struct Probe {
 }
 
 /// A failed step.
-struct Failure(Outcome, String);
+struct Failure(Outcome, Message);
 
 /// TLS settings for probes: verified, HTTP/1.1, and a full handshake every time.
-pub(super) fn client_config(ca_file: Option<&Path>) -> Result<Arc<rustls::ClientConfig>, String> {
+pub(super) fn client_config(ca_file: Option<&Path>) -> Result<Arc<rustls::ClientConfig>, Message> {
     let roots = net::trust_roots(ca_file)?;
     let mut config = rustls::ClientConfig::builder_with_provider(net::crypto())
         .with_safe_default_protocol_versions()
-        .map_err(|error| format!("set up TLS: {error}"))?
+        .map_err(|error| say!("set up TLS: {}", error.words()))?
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.resumption = rustls::client::Resumption::disabled();
@@ -62,6 +66,7 @@ pub(super) struct Prober {
     expect: Expect,
     matches: Option<regex::Regex>,
     redirects: u8,
+    redirect_hosts: Vec<String>,
     max_body: usize,
     proxy: Option<Url>,
     tls: Arc<rustls::ClientConfig>,
@@ -81,30 +86,37 @@ pub(super) struct Prepared {
 }
 
 impl Prober {
-    pub(super) fn new(target: &Target, tls: Arc<rustls::ClientConfig>, lookup: Lookup, timeout: Duration) -> Result<Self, String> {
-        let broken = |what: &str, why: String| format!("http target {}: {what}: {why}", target.name);
+    pub(super) fn new(target: &Target, tls: Arc<rustls::ClientConfig>, lookup: Lookup, timeout: Duration) -> Result<Self, Message> {
+        let broken = |what: &'static str, why: &'static str| say!("http target {}: {}: {}", named(&target.name), what, why);
         let wildcard = target.url.contains("://*.").then(|| target.url.clone());
         let concrete = target.url.replacen("://*.", "://r-0.", 1);
         let mut headers = Vec::new();
         for configured in &target.headers {
-            let name = HeaderName::from_bytes(configured.name.as_bytes()).map_err(|error| broken("header", error.to_string()))?;
+            let name = HeaderName::from_bytes(configured.name.as_bytes()).map_err(|_| broken("header", "not a header"))?;
             let source = match (&configured.value, &configured.value_from) {
-                (Some(value), _) => HeaderSource::Plain(HeaderValue::from_str(value).map_err(|error| broken("header", error.to_string()))?),
+                (Some(value), _) => HeaderSource::Plain(HeaderValue::from_str(value).map_err(|_| broken("header", "not a header"))?),
                 (None, Some(reference)) => HeaderSource::Secret(reference.clone()),
                 (None, None) => continue,
             };
             headers.push((name, source));
         }
         Ok(Self {
-            url: Url::parse(&concrete).map_err(|error| broken("url", error.to_string()))?,
+            url: Url::parse(&concrete).map_err(|_| broken("url", "must be a URL"))?,
             wildcard,
-            method: Method::from_bytes(target.method.as_bytes()).map_err(|error| broken("method", error.to_string()))?,
+            method: Method::from_bytes(target.method.as_bytes()).map_err(|_| broken("method", "must be an HTTP method"))?,
             headers,
-            matches: target.expect.body_matches.as_deref().map(regex::Regex::new).transpose().map_err(|error| broken("body_matches", error.to_string()))?,
+            matches: target
+                .expect
+                .body_matches
+                .as_deref()
+                .map(regex::Regex::new)
+                .transpose()
+                .map_err(|_| broken("body_matches", "must be a regular expression"))?,
             expect: target.expect.clone(),
             redirects: target.follow_redirects,
+            redirect_hosts: target.redirect_hosts.clone(),
             max_body: usize::try_from(target.max_body_bytes).unwrap_or(usize::MAX),
-            proxy: target.proxy.as_deref().map(Url::parse).transpose().map_err(|error| broken("proxy", error.to_string()))?,
+            proxy: target.proxy.as_deref().map(Url::parse).transpose().map_err(|_| broken("proxy", "must be a URL"))?,
             tls,
             lookup,
             timeout,
@@ -116,27 +128,28 @@ impl Prober {
     }
 
     /// Reads secrets and draws the random label of this look.
-    pub(super) fn prepare(&self) -> Result<Prepared, String> {
+    pub(super) async fn prepare(&self) -> Result<Prepared, Message> {
         let url = match &self.wildcard {
             Some(pattern) => {
                 let concrete = pattern.replacen("://*.", &format!("://{}.", net::random_label()), 1);
-                Url::parse(&concrete).map_err(|error| format!("parse {pattern}: {error}"))?
+                Url::parse(&concrete).map_err(|_| say!("the pattern of the target makes no URL"))?
             }
             None => self.url.clone(),
         };
-        let headers = self.headers.iter().map(|(name, source)| {
+        let mut headers = Vec::with_capacity(self.headers.len());
+        for (name, source) in &self.headers {
             let value = match source {
                 HeaderSource::Plain(value) => value.clone(),
                 HeaderSource::Secret(reference) => {
-                    let mut value = HeaderValue::from_str(reference.read()?.expose())
-                        .map_err(|_| format!("read secret: the value of header {name} has characters that a header can not hold"))?;
+                    let mut value = HeaderValue::from_str(reference.read().await?.expose())
+                        .map_err(|_| say!("read secret: the value of header {} has characters that a header can not hold", named(name)))?;
                     value.set_sensitive(true);
                     value
                 }
             };
-            Ok((name.clone(), value))
-        });
-        Ok(Prepared { url, headers: headers.collect::<Result<_, String>>()? })
+            headers.push((name.clone(), value));
+        }
+        Ok(Prepared { url, headers })
     }
 
     /// The addresses to ask: the host's, or the proxy's.
@@ -149,19 +162,19 @@ impl Prober {
         match found {
             Ok(Ok(addresses)) => Ok((addresses, took)),
             Ok(Err(why)) => Err(failed(Outcome::Dns, why)),
-            Err(_) => Err(failed(Outcome::Timeout, format!("resolve {host}: no answer in time"))),
+            Err(_) => Err(failed(Outcome::Timeout, say!("resolve {}: no answer in time", named(host)))),
         }
     }
 
     /// Asks one address, within the deadline.
     pub(super) async fn probe(&self, request: &Prepared, address: IpAddr, dns: Duration) -> Probe {
-        let mut probe = Probe { outcome: Outcome::Ok, detail: String::new(), status: None, body_bytes: None, identity: None, phases: vec![("dns", dns)] };
+        let mut probe = Probe { outcome: Outcome::Ok, detail: say!(""), status: None, body_bytes: None, identity: None, phases: vec![("dns", dns)] };
         let started = Instant::now();
         let left = self.timeout.saturating_sub(dns);
         let result = tokio::time::timeout(left, self.exchange(request, address, &mut probe)).await;
         let result = result.unwrap_or_else(|_| {
             let reached = probe.phases.last().map_or("dns", |(phase, _)| *phase);
-            Err(Failure(Outcome::Timeout, format!("no complete answer within {} (got as far as {reached})", crate::config::Span(self.timeout))))
+            Err(Failure(Outcome::Timeout, say!("no complete answer within {} (got as far as {})", crate::config::Span(self.timeout), reached)))
         });
         match result {
             Ok(detail) => probe.detail = detail,
@@ -171,30 +184,54 @@ impl Prober {
         probe
     }
 
-    async fn exchange(&self, request: &Prepared, address: IpAddr, probe: &mut Probe) -> Result<String, Failure> {
+    async fn exchange(&self, request: &Prepared, address: IpAddr, probe: &mut Probe) -> Result<Message, Failure> {
         let mut url = request.url.clone();
         let mut address = address;
         let mut hops = 0;
         loop {
-            let response = self.ask(&url, address, &request.headers, probe).await?;
+            // A header may be a secret, and a redirect may lead to anybody.
+            let headers = if url.origin() == request.url.origin() { request.headers.as_slice() } else { &[] };
+            let response = self.ask(&url, address, headers, probe).await?;
             let location = response.headers().get(header::LOCATION).filter(|_| response.status().is_redirection());
-            if let (Some(location), true) = (location, self.redirects > 0) {
-                if hops == self.redirects {
-                    return Err(Failure(Outcome::Redirect, format!("more than {hops} redirects")));
-                }
-                hops += 1;
-                let next = location.to_str().ok().and_then(|text| url.join(text).ok()).filter(|next| ["http", "https"].contains(&next.scheme()));
-                let next = next.ok_or_else(|| Failure(Outcome::Redirect, "redirected to something that is no URL".to_owned()))?;
-                if next.host_str() != url.host_str() && self.proxy.is_none() {
-                    let host = next.host_str().unwrap_or_default();
-                    let found = self.lookup.addresses(host).await.map_err(|why| Failure(Outcome::Dns, why))?;
-                    address = found[0];
-                }
-                url = next;
-                continue;
+            let Some(location) = location.filter(|_| self.redirects > 0) else {
+                return self.judge(response, &request.url, &url, probe).await;
+            };
+            if hops == self.redirects {
+                return Err(Failure(Outcome::Redirect, say!("more than {} redirects", hops)));
             }
-            return self.judge(response, probe).await;
+            hops += 1;
+            let next = location.to_str().ok().and_then(|text| url.join(text).ok()).filter(|next| ["http", "https"].contains(&next.scheme()));
+            let next = next.ok_or_else(|| Failure(Outcome::Redirect, say!("redirected to something that is no URL")))?;
+            self.may_follow(&request.url, &url, &next)?;
+            if next.host_str() != url.host_str() && self.proxy.is_none() {
+                let host = next.host_str().unwrap_or_default();
+                let found = self.lookup.addresses(host).await.map_err(|why| Failure(Outcome::Dns, why))?;
+                address = found[0];
+            }
+            url = next;
         }
+    }
+
+    /// Whether a redirect may be followed at all, be it without any header.
+    fn may_follow(&self, configured: &Url, from: &Url, to: &Url) -> Result<(), Failure> {
+        if from.scheme() == "https" && to.scheme() == "http" {
+            return Err(Failure(Outcome::Redirect, say!("redirected from https to http, which is not followed")));
+        }
+        let address = match to.host() {
+            Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
+            Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
+            _ => None,
+        };
+        if address.is_some_and(net::is_link_local) && to.host() != configured.host() && !self.counts(to) {
+            return Err(Failure(Outcome::Redirect, say!("redirected to a link-local or metadata address, which is not followed")));
+        }
+        Ok(())
+    }
+
+    /// Whether the configuration names the host of a URL as one that answers for the target.
+    fn counts(&self, url: &Url) -> bool {
+        let host = url.host_str().unwrap_or_default();
+        self.redirect_hosts.iter().any(|own| own.trim_matches(['[', ']']).eq_ignore_ascii_case(host.trim_matches(['[', ']'])))
     }
 
     async fn ask(&self, url: &Url, address: IpAddr, headers: &[(HeaderName, HeaderValue)], probe: &mut Probe) -> Result<Response<Incoming>, Failure> {
@@ -232,14 +269,14 @@ impl Prober {
         let connector = tokio_rustls::TlsConnector::from(Arc::clone(&self.tls));
         connector.connect(name, stream).await.map_err(|error| {
             let is_tls = error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>);
-            if is_tls { Failure(Outcome::Tls, format!("TLS handshake: {error}")) } else { connection_failed("TLS handshake", &error) }
+            if is_tls { Failure(Outcome::Tls, say!("TLS handshake: {}", error.words())) } else { connection_failed("TLS handshake", &error) }
         })
     }
 
     fn request(&self, url: &Url, headers: &[(HeaderName, HeaderValue)], absolute: bool) -> Result<Request<Empty<Bytes>>, Failure> {
-        let bad = |why: String| Failure(Outcome::Protocol, format!("build request: {why}"));
+        let bad = || Failure(Outcome::Protocol, say!("the request cannot be made"));
         let target = if absolute { &url[..url::Position::AfterQuery] } else { &url[url::Position::BeforePath..url::Position::AfterQuery] };
-        let uri: Uri = target.parse().map_err(|error: hyper::http::uri::InvalidUri| bad(error.to_string()))?;
+        let uri: Uri = target.parse().map_err(|_| bad())?;
         let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
         let mut request = Request::builder()
             .method(self.method.clone())
@@ -249,14 +286,14 @@ impl Prober {
             .header(header::ACCEPT, "*/*")
             .header(header::CONNECTION, "close")
             .body(Empty::new())
-            .map_err(|error| bad(error.to_string()))?;
+            .map_err(|_| bad())?;
         for (name, value) in headers {
             request.headers_mut().insert(name, value.clone());
         }
         Ok(request)
     }
 
-    async fn judge(&self, response: Response<Incoming>, probe: &mut Probe) -> Result<String, Failure> {
+    async fn judge(&self, response: Response<Incoming>, configured: &Url, asked: &Url, probe: &mut Probe) -> Result<Message, Failure> {
         // `head` keeps the connection alive until the body is read.
         let (head, body) = response.into_parts();
         let status = head.status.as_u16();
@@ -265,42 +302,53 @@ impl Prober {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => {
                 probe.body_bytes = Some(self.max_body);
-                return Err(Failure(Outcome::TooLarge, format!("the body is larger than {} bytes", self.max_body)));
+                return Err(Failure(Outcome::TooLarge, say!("the body is larger than {} bytes", self.max_body)));
             }
-            Err(error) => return Err(Failure(Outcome::Reset, format!("read body: {error}"))),
+            Err(error) => {
+                let why = cause::of_chain(&*error).unwrap_or_else(|| say!("the connection was cut"));
+                return Err(Failure(Outcome::Reset, say!("read body: {}", why)));
+            }
         };
         probe.body_bytes = Some(body.len());
+        // Whatever it says, it is not what the target says.
+        if asked.host() != configured.host() && !self.counts(asked) {
+            let host = asked.host_str().unwrap_or_default();
+            return Err(Failure(
+                Outcome::Redirect,
+                say!("status {} from another host, {}; name it in redirect_hosts if it answers for the target", status, named(host)),
+            ));
+        }
         let json = if self.expect.json.is_empty() && self.expect.identity.is_empty() { None } else { serde_json::from_slice(&body).ok() };
         if self.has_identity() {
             probe.identity = Some(holds(&self.expect.identity, json.as_ref()).is_ok());
         }
         if !self.expect.status.contains(&status) {
-            let wanted: Vec<_> = self.expect.status.iter().map(u16::to_string).collect();
-            return Err(Failure(Outcome::Status, format!("status {status}, expected {}", wanted.join(" or "))));
+            let wanted = Message::joined(self.expect.status.iter().map(|status| say!("{}", *status)), " or ");
+            return Err(Failure(Outcome::Status, say!("status {}, expected {}", status, wanted)));
         }
         let text = String::from_utf8_lossy(&body);
         if self.expect.body_contains.as_ref().is_some_and(|needle| !text.contains(needle)) {
-            return Err(Failure(Outcome::Body, format!("status {status}, but the body lacks the expected text")));
+            return Err(Failure(Outcome::Body, say!("status {}, but the body lacks the expected text", status)));
         }
         if self.matches.as_ref().is_some_and(|pattern| !pattern.is_match(&text)) {
-            return Err(Failure(Outcome::Body, format!("status {status}, but the body does not match the expected pattern")));
+            return Err(Failure(Outcome::Body, say!("status {}, but the body does not match the expected pattern", status)));
         }
-        holds(&self.expect.json, json.as_ref()).map_err(|why| Failure(Outcome::Body, format!("status {status}, but {why}")))?;
-        holds(&self.expect.identity, json.as_ref()).map_err(|why| Failure(Outcome::Identity, format!("status {status} from another service: {why}")))?;
-        Ok(format!("status {status}"))
+        holds(&self.expect.json, json.as_ref()).map_err(|why| Failure(Outcome::Body, say!("status {}, but {}", status, why)))?;
+        holds(&self.expect.identity, json.as_ref()).map_err(|why| Failure(Outcome::Identity, say!("status {} from another service: {}", status, why)))?;
+        Ok(say!("status {}", status))
     }
 }
 
 /// Every field has its value; else which one has not. Values are not told: a body may hold secrets.
-fn holds(rules: &[JsonRule], json: Option<&serde_json::Value>) -> Result<(), String> {
+fn holds(rules: &[JsonRule], json: Option<&serde_json::Value>) -> Result<(), Message> {
     if rules.is_empty() {
         return Ok(());
     }
     let json = json.ok_or("the body is no JSON")?;
     for rule in rules {
         match json.pointer(&rule.pointer) {
-            None => return Err(format!("{} is missing", rule.pointer)),
-            Some(value) if *value != rule.equals => return Err(format!("{} is not {}", rule.pointer, rule.equals)),
+            None => return Err(say!("{} is missing", named(&rule.pointer))),
+            Some(value) if *value != rule.equals => return Err(say!("{} is not {}", named(&rule.pointer), named(&rule.equals.to_string()))),
             Some(_) => {}
         }
     }
@@ -322,29 +370,24 @@ fn server_name(url: &Url) -> Result<ServerName<'static>, Failure> {
     match url.host() {
         Some(Host::Ipv4(address)) => Ok(ServerName::from(IpAddr::V4(address))),
         Some(Host::Ipv6(address)) => Ok(ServerName::from(IpAddr::V6(address))),
-        host => {
-            ServerName::try_from(host.map(|host| host.to_string()).unwrap_or_default()).map_err(|error| Failure(Outcome::Tls, format!("server name: {error}")))
-        }
+        host => ServerName::try_from(host.map(|host| host.to_string()).unwrap_or_default())
+            .map_err(|_| Failure(Outcome::Tls, say!("the host has no name that a certificate could have"))),
     }
 }
 
-fn connection_failed(act: &str, error: &std::io::Error) -> Failure {
+fn connection_failed(act: &'static str, error: &std::io::Error) -> Failure {
     use std::io::ErrorKind;
     let outcome = match error.kind() {
         ErrorKind::TimedOut => Outcome::Timeout,
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => Outcome::Reset,
         _ => Outcome::Refused,
     };
-    Failure(outcome, format!("{act}: {error}"))
+    Failure(outcome, say!("{}: {}", act, error.words()))
 }
 
 fn exchange_failed(error: &hyper::Error) -> Failure {
-    use std::error::Error as _;
-    let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
-    if error.is_parse() {
-        return Failure(Outcome::Protocol, format!("read response: it is not HTTP{cause}"));
-    }
-    Failure(Outcome::Reset, format!("read response: the connection was cut{cause}"))
+    let outcome = if error.is_parse() { Outcome::Protocol } else { Outcome::Reset };
+    Failure(outcome, say!("read response: {}", error.words()))
 }
 
 /// Ends the connection's task with the look.
@@ -372,7 +415,7 @@ where
 /// Asks the proxy for a tunnel to the URL's host (RFC 9110, section 9.3.6).
 async fn tunnel(tcp: TcpStream, url: &Url) -> Result<TokioIo<hyper::upgrade::Upgraded>, Failure> {
     let authority = format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(443));
-    let failed = |error: &hyper::Error| Failure(Outcome::Refused, format!("ask the proxy for a tunnel: {error}"));
+    let failed = |error: &hyper::Error| Failure(Outcome::Refused, say!("ask the proxy for a tunnel: {}", error.words()));
     let (mut sender, connection) = http1::handshake(TokioIo::new(tcp)).await.map_err(|error| failed(&error))?;
     tokio::spawn(async move { drop(connection.with_upgrades().await) });
     let request = Request::builder()
@@ -380,10 +423,10 @@ async fn tunnel(tcp: TcpStream, url: &Url) -> Result<TokioIo<hyper::upgrade::Upg
         .uri(&authority)
         .header(header::HOST, &authority)
         .body(Empty::<Bytes>::new())
-        .map_err(|error| Failure(Outcome::Protocol, format!("build request: {error}")))?;
+        .map_err(|_| Failure(Outcome::Protocol, say!("the request cannot be made")))?;
     let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
     if !response.status().is_success() {
-        return Err(Failure(Outcome::Refused, format!("ask the proxy for a tunnel: status {}", response.status().as_u16())));
+        return Err(Failure(Outcome::Refused, say!("ask the proxy for a tunnel: status {}", response.status().as_u16())));
     }
     hyper::upgrade::on(response).await.map(TokioIo::new).map_err(|error| failed(&error))
 }

@@ -10,7 +10,9 @@ use serde::de::DeserializeOwned;
 use super::bounded::TooLarge;
 use super::clock::Clock;
 use super::connect::Link;
-use crate::net;
+use crate::cause::Cause as _;
+use crate::say;
+use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
 
 /// Asks `/version`, which any identity may, and learns the server's time from the answer.
@@ -21,7 +23,7 @@ pub(super) async fn server_version(client: &Client, timeout: Duration, clock: &C
     struct Version {
         git_version: String,
     }
-    let what = "ask for /version";
+    let what = &say!("ask for /version");
     let ask = async {
         let request = hyper::Request::get("/version").body(kube::client::Body::empty()).map_err(kube::Error::HttpError)?;
         let answer = client.send(request).await?;
@@ -51,27 +53,27 @@ async fn body<T: DeserializeOwned>(answer: hyper::Response<kube::client::Body>) 
 }
 
 /// A GET of a path that no typed API covers, within a deadline.
-pub(super) async fn get<T: DeserializeOwned>(client: &Client, path: &str, what: &str, timeout: Duration) -> Result<T, CollectError> {
+pub(super) async fn get<T: DeserializeOwned>(client: &Client, path: &str, what: &Message, timeout: Duration) -> Result<T, CollectError> {
     get_as(client, path, "application/json", what, timeout).await
 }
 
 /// A GET of another representation.
-pub(super) async fn get_as<T: DeserializeOwned>(client: &Client, path: &str, accept: &str, what: &str, timeout: Duration) -> Result<T, CollectError> {
+pub(super) async fn get_as<T: DeserializeOwned>(client: &Client, path: &str, accept: &str, what: &Message, timeout: Duration) -> Result<T, CollectError> {
     let request = hyper::Request::get(path).header(hyper::header::ACCEPT, accept).body(Vec::new());
-    let request = request.map_err(|error| CollectError::new(ErrorClass::Local, format!("{what}: {error}")))?;
+    let request = request.map_err(|_| CollectError::new(ErrorClass::Local, say!("{}: the path cannot be asked for", what)))?;
     within(timeout, what, client.request(request)).await
 }
 
 /// A call within a deadline, with its errors classified.
-pub(super) async fn within<T>(timeout: Duration, what: &str, call: impl Future<Output = kube::Result<T>>) -> Result<T, CollectError> {
+pub(super) async fn within<T>(timeout: Duration, what: &Message, call: impl Future<Output = kube::Result<T>>) -> Result<T, CollectError> {
     match tokio::time::timeout(timeout, call).await {
         Err(_) => Err(late(what, timeout)),
         Ok(answer) => answer.map_err(|error| api_error(what, &error)),
     }
 }
 
-fn late(what: &str, timeout: Duration) -> CollectError {
-    CollectError::new(ErrorClass::Timeout, format!("{what}: no answer within {}", crate::config::Span(timeout)))
+fn late(what: &Message, timeout: Duration) -> CollectError {
+    CollectError::new(ErrorClass::Timeout, say!("{}: no answer within {}", what, crate::config::Span(timeout)))
 }
 
 /// A list of which only the items matter.
@@ -81,19 +83,19 @@ pub(super) struct List<T> {
 }
 
 /// A Secret by its name; `None` when there is none.
-pub(in crate::collectors) async fn secret(link: &Link, namespace: &str, name: &str, what: &str, timeout: Duration) -> Result<Option<Secret>, CollectError> {
+pub(in crate::collectors) async fn secret(link: &Link, namespace: &str, name: &str, what: &Message, timeout: Duration) -> Result<Option<Secret>, CollectError> {
     let secrets: Api<Secret> = Api::namespaced(link.client().await?, namespace);
     match tokio::time::timeout(timeout, secrets.get_opt(name)).await {
         Err(_) => Err(late(what, timeout)),
         Ok(Ok(found)) => Ok(found),
         Ok(Err(kube::Error::Api(status))) => Err(status_error(what, &status)),
         // Not the client's words, which may quote what it could not read.
-        Ok(Err(_)) => Err(CollectError::new(ErrorClass::Unreachable, format!("{what}: the API server does not answer as it should"))),
+        Ok(Err(_)) => Err(CollectError::new(ErrorClass::Unreachable, say!("{}: the API server does not answer as it should", what))),
     }
 }
 
 /// The class and the words of an error of the client.
-pub(super) fn api_error(what: &str, error: &kube::Error) -> CollectError {
+pub(super) fn api_error(what: &Message, error: &kube::Error) -> CollectError {
     let class = match error {
         kube::Error::Api(status) => return status_error(what, status),
         kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) | kube::Error::LinesCodecMaxLineLengthExceeded => ErrorClass::Malformed,
@@ -101,7 +103,7 @@ pub(super) fn api_error(what: &str, error: &kube::Error) -> CollectError {
         _ if is_too_large(error) => ErrorClass::Malformed,
         _ => ErrorClass::Unreachable,
     };
-    CollectError::new(class, format!("{what}: {}", net::root_cause(error)))
+    CollectError::new(class, say!("{}: {}", what, error.words()))
 }
 
 fn is_too_large(error: &(dyn std::error::Error + 'static)) -> bool {
@@ -109,10 +111,10 @@ fn is_too_large(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 /// The class and the words of a refusal.
-pub(super) fn status_error(what: &str, status: &kube::core::Status) -> CollectError {
+pub(super) fn status_error(what: &Message, status: &kube::core::Status) -> CollectError {
     // `Display` of the status prints everything twice, and an HTML body in full.
     let reason = if status.reason.is_empty() || status.reason.len() > 80 { "no reason given" } else { &status.reason };
     let asked = status.details.as_ref().map(|details| details.retry_after_seconds).filter(|seconds| *seconds > 0);
     let retry_after = asked.map(|seconds| Duration::from_secs(u64::from(seconds)));
-    CollectError { class: ErrorClass::of_status(status.code), message: format!("{what}: status {} ({reason})", status.code), retry_after }
+    CollectError { class: ErrorClass::of_status(status.code), message: say!("{}: status {} ({})", what, status.code, named(reason)), retry_after }
 }

@@ -9,6 +9,8 @@ use serde::Deserialize;
 use super::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
 use super::sight::seen;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+use crate::say;
+use crate::say::named;
 
 const SNAPSHOTS: Coverage = seen(&["VolumeSnapshot"]);
 const BACKUPS: Coverage = seen(&["Backup"]);
@@ -156,7 +158,9 @@ impl Kind for Backup {
             samples.push(BACKUP_TIME.sample([&*place.cluster, schedule], at as f64));
             let finished = backups.iter().filter(|backup| matches!(backup.phase.as_str(), "Completed" | "PartiallyFailed" | "Failed" | "FailedValidation"));
             let newest = finished.max_by_key(|backup| backup.started.max(backup.completed));
-            samples.extend(newest.map(|newest| BACKUP_GOOD.sample([&*place.cluster, schedule], flag(newest.phase == "Completed")).with_detail(&newest.phase)));
+            samples.extend(newest.map(|newest| {
+                BACKUP_GOOD.sample([&*place.cluster, schedule], flag(newest.phase == "Completed")).with_detail(say!("{}", named(&newest.phase)))
+            }));
         }
     }
 }
@@ -170,7 +174,7 @@ pub(super) fn never_made(backups: &Rows<Backup>, schedules: &Rows<Schedule>, pla
 
 fn phase_facts<'a>(rows: impl Iterator<Item = (&'a Key, &'a String)>, good: &str, family: &'static Gauge<2>, place: &Place, samples: &mut Vec<Sample>) {
     for (key, phase) in rows {
-        let words = if phase.is_empty() { "no phase yet" } else { phase };
+        let words = if phase.is_empty() { say!("no phase yet") } else { say!("{}", named(phase)) };
         samples.push(family.sample([Arc::clone(&place.cluster), Arc::clone(&key.name)], flag(phase == good)).with_detail(words));
     }
 }

@@ -16,6 +16,7 @@ use super::quantity;
 use super::resources::{NAMES, largest};
 use super::sight::seen;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::say;
 
 const BOTH: Coverage = seen(&["Node", "Pod"]);
 const ALL: Coverage = Coverage { seen: &["matched", "empty"], ..seen(&["Node", "Pod", "NodePool", "NodeClaim"]) };
@@ -217,9 +218,9 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
     if let Some(participants) = scene.participants {
         let expected = (f64::from(participants) * config.per_participant * config.share).ceil();
         let ratio = if total > 0.0 { ((total - expected) / total).max(-1.0) } else { -1.0 };
-        let words = format!("{total} fit ({running} running, {room} on existing nodes, {new} on new ones), {expected} expected, limited by {limit}");
+        let words = say!("{} fit ({} running, {} on existing nodes, {} on new ones), {} expected, limited by {}", total, running, room, new, expected, limit);
         samples.push(EXPECTED.sample(own(), expected));
-        samples.push(HEADROOM.sample(own(), ratio).with_detail(&words));
+        samples.push(HEADROOM.sample(own(), ratio).with_detail(words));
     }
 }
 

@@ -8,6 +8,8 @@ use serde::Deserialize;
 use super::objects::{Condition, Kind, Place, Rows, flag, kind, or_default};
 use super::sight::seen;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+use crate::say;
+use crate::say::named;
 
 const COVERAGE: Coverage = seen(&["Certificate"]);
 const LABELS: [&str; 3] = ["cluster", "namespace", "name"];
@@ -76,7 +78,7 @@ impl Kind for Certificate {
         for (key, row) in rows.iter() {
             let labels = || [&*place.cluster, &*key.namespace, &*key.name];
             let ready = READY.sample(labels(), flag(row.ready));
-            samples.push(if let Some(why) = &row.why { ready.with_detail(why) } else { ready });
+            samples.push(if let Some(why) = &row.why { ready.with_detail(say!("{}", named(why))) } else { ready });
             let ours = |at: Timestamp| (at.as_second() - place.clock.ahead()) as f64;
             samples.extend(row.renewal.map(|at| RENEWAL.sample(labels(), ours(at))));
             samples.extend(row.not_after.map(|at| NOT_AFTER.sample(labels(), ours(at))));

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::objects::{Kind, Place, Rows, flag, kind, or_default};
 use super::sight::seen;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+use crate::say::Message;
 
 const STORAGE: Coverage = seen(&["StorageClass"]);
 const INGRESS: Coverage = seen(&["IngressClass"]);
@@ -97,8 +98,8 @@ impl Kind for StorageClass {
             samples.push(STORAGE_DEFAULT.sample(labels(), flag(class.default)));
         }
         let defaults = rows.iter().filter(|(_, class)| class.default).map(|(key, _)| &*key.name).collect::<Vec<_>>();
-        let words = if defaults.is_empty() { "no default".to_owned() } else { defaults.join(", ") };
-        samples.push(STORAGE_DEFAULTS.sample([&*place.cluster], defaults.len() as f64).with_detail(&words));
+        let words = if defaults.is_empty() { "no default".into() } else { Message::of_names(defaults.iter().copied()) };
+        samples.push(STORAGE_DEFAULTS.sample([&*place.cluster], defaults.len() as f64).with_detail(words));
     }
 }
 

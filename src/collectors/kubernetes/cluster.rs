@@ -25,6 +25,8 @@ use super::workspaces::Workspaces;
 use super::{backups, capacity, certmanager, classes, gpu, karpenter, monitoring, quotas, services, sight, version, workloads};
 use crate::event::{self, Schedule};
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::say;
+use crate::say::{Message, named};
 
 pub(super) static VERSION: Gauge<2> =
     gauge("readiness_kubernetes_version_info", Unit::Number, &["cluster", "version"], "Version that the API server reports at /version.");
@@ -98,7 +100,7 @@ impl PodQuery {
 pub(super) struct Unasked {
     /// Those of the workload, as far as they are known.
     pub(super) labels: [Arc<str>; 5],
-    pub(super) why: String,
+    pub(super) why: Message,
 }
 
 /// All that is watched in one cluster.
@@ -357,14 +359,14 @@ impl Cluster {
                 let kind = selector.kind.to_string();
                 [&*self.name, &selector.name, &kind, namespace, name].map(Arc::from)
             };
-            let none = |why: &str| Err(Unasked { labels: labels(&selector.namespace, ""), why: why.to_owned() });
+            let none = |why: &'static str| Err(Unasked { labels: labels(&selector.namespace, ""), why: why.into() });
             match found {
                 None => queries.push(none("the workloads cannot be seen")),
                 Some(found) if found.is_empty() => queries.push(none("there is no such workload")),
                 Some(found) => queries.extend(found.into_iter().map(|(key, pods)| {
                     let labels = labels(&key.namespace, &key.name);
                     if pods.is_empty() {
-                        return Err(Unasked { labels, why: "it selects its pods by more than labels".to_owned() });
+                        return Err(Unasked { labels, why: say!("it selects its pods by more than labels") });
                     }
                     Ok(PodQuery { labels, pods })
                 })),
@@ -442,7 +444,7 @@ impl Cluster {
     fn skew(&self, server: &str, samples: &mut Vec<Sample>) {
         if let Some(expected) = &self.expected_version {
             let state = if version::is(server, expected) { "expected" } else { "other" };
-            samples.push(VERSION_STATE.sample([&*self.name, expected], state).with_detail(server));
+            samples.push(VERSION_STATE.sample([&*self.name, expected], state).with_detail(say!("{}", named(server))));
         }
         let oldest = self.nodes.as_ref().and_then(|nodes| {
             // A kubelet of which the version cannot be read may be the oldest of all.

@@ -1,12 +1,14 @@
 //! From a cluster's configuration to a client with timeouts and a token that stays fresh.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hyper::header::{AUTHORIZATION, HeaderValue};
 use jiff::Timestamp;
 use kube::client::{Body, ClientBuilder};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -16,20 +18,45 @@ use tower::filter::FilterLayer;
 use super::bounded::Bounded;
 use super::config::{ClusterConfig, Reach};
 use super::eks;
-use crate::config::SecretRef;
+use super::kubeconfig::{self, Context, Login};
+use super::plugin::Plugin;
+use crate::cause::Cause as _;
+use crate::config::{Secret, SecretRef};
+use crate::files;
+use crate::net;
+use crate::say;
+use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
 
 /// How long a token that was read from a file is used. Service account tokens rotate within the
 /// hour, and the API server takes the old one for a while longer.
 const TOKEN_AGE: Duration = Duration::from_mins(1);
+/// How long before its end a login is renewed.
+const MARGIN: Duration = Duration::from_mins(1);
 
 /// The way to one cluster, shared by all who look at it.
 #[derive(Clone)]
 pub(in crate::collectors) struct Link {
     cluster: Arc<ClusterConfig>,
     timeout: Duration,
-    client: Arc<Mutex<Option<Client>>>,
+    ready: Arc<Mutex<Option<Ready>>>,
+    /// Those of the configuration; a kubeconfig may bring others.
     tokens: Option<Arc<Tokens>>,
+}
+
+/// A client, and what keeps its login fresh.
+struct Ready {
+    client: Client,
+    tokens: Option<Arc<Tokens>>,
+    /// When a client certificate ends that is the login.
+    until: Option<Timestamp>,
+}
+
+/// How to connect.
+struct Settings {
+    config: Config,
+    tokens: Option<Arc<Tokens>>,
+    until: Option<Timestamp>,
 }
 
 impl Link {
@@ -37,11 +64,10 @@ impl Link {
         let source = match (&cluster.token, &cluster.eks) {
             (Some(token), _) => Some(TokenSource::Secret(token.clone())),
             (None, Some(eks)) => Some(TokenSource::Eks(Box::new(eks::Signer::new(eks.clone())))),
-            (None, None) if cluster.in_cluster => Some(TokenSource::Secret(SecretRef { file: Some(SERVICE_ACCOUNT_TOKEN.into()), env: None })),
+            (None, None) if cluster.in_cluster => Some(TokenSource::File(Path::new(SERVICE_ACCOUNT).join("token"))),
             _ => None,
         };
-        let tokens = source.map(|source| Arc::new(Tokens { source, until: Mutex::default(), current: std::sync::Mutex::default() }));
-        Self { cluster: Arc::new(cluster), timeout, client: Arc::default(), tokens }
+        Self { cluster: Arc::new(cluster), timeout, ready: Arc::default(), tokens: source.map(Tokens::new) }
     }
 
     /// How kubelets are asked unless the configuration says so: an identity that only a kubeconfig
@@ -52,22 +78,21 @@ impl Link {
 
     /// The client, built when there is none.
     pub(in crate::collectors) async fn client(&self) -> Result<Client, CollectError> {
-        let mut slot = self.client.lock().await;
-        if let Some(client) = &*slot
-            && client.valid_until().is_none_or(|until| until > Timestamp::now())
+        let mut slot = self.ready.lock().await;
+        if let Some(ready) = slot.as_ref()
+            && ready.until.is_none_or(|until| until > Timestamp::now())
         {
-            self.keep_token().await?;
-            return Ok(client.clone());
+            ready.keep_token().await.map_err(|why| self.failed(why))?;
+            return Ok(ready.client.clone());
         }
-        self.keep_token().await?;
-        let client = self.build().await?;
-        *slot = Some(client.clone());
-        Ok(client)
+        let ready = self.build().await?;
+        ready.keep_token().await.map_err(|why| self.failed(why))?;
+        Ok(slot.insert(ready).client.clone())
     }
 
     /// A client that knows what the files say now.
     pub(super) async fn fresh(&self) -> Result<Client, CollectError> {
-        self.client.lock().await.take();
+        self.ready.lock().await.take();
         if let Some(tokens) = &self.tokens {
             tokens.until.lock().await.take();
         }
@@ -76,8 +101,8 @@ impl Link {
 
     /// Renews the token of the client when it is old.
     pub(super) async fn keep_token(&self) -> Result<(), CollectError> {
-        match &self.tokens {
-            Some(tokens) => tokens.get().await.map(drop).map_err(|why| self.failed(&why)),
+        match self.ready.lock().await.as_ref() {
+            Some(ready) => ready.keep_token().await.map_err(|why| self.failed(why)),
             None => Ok(()),
         }
     }
@@ -85,23 +110,23 @@ impl Link {
     /// The token for a kubelet.
     pub(super) async fn bearer(&self) -> Result<HeaderValue, CollectError> {
         match &self.tokens {
-            Some(tokens) => tokens.get().await.map_err(|why| self.failed(&why)),
-            None => Err(self.failed("a kubelet cannot be shown the identity of a kubeconfig; set collectors.kubernetes.storage.via to node_proxy")),
+            Some(tokens) => tokens.get().await.map_err(|why| self.failed(why)),
+            None => Err(self.failed(say!("a kubelet cannot be shown the identity of a kubeconfig; set collectors.kubernetes.storage.via to node_proxy"))),
         }
     }
 
     /// PEM certificates of the cluster's authority.
     pub(super) async fn authority(&self) -> Result<Vec<Vec<u8>>, CollectError> {
-        Ok(self.settings().await?.root_cert.unwrap_or_default())
+        Ok(self.settings().await?.config.root_cert.unwrap_or_default())
     }
 
-    fn failed(&self, why: &str) -> CollectError {
-        CollectError::new(ErrorClass::Local, format!("connect to cluster {}: {why}", self.cluster.name))
+    #[expect(clippy::needless_pass_by_value, reason = "the signature that map_err wants")]
+    fn failed(&self, why: Message) -> CollectError {
+        CollectError::new(ErrorClass::Local, say!("connect to cluster {}: {}", named(&self.cluster.name), why))
     }
 
-    /// An exec plugin of a kubeconfig runs in here, within the deadline.
-    async fn build(&self) -> Result<Client, CollectError> {
-        let mut config = self.settings().await?;
+    async fn build(&self) -> Result<Ready, CollectError> {
+        let Settings { mut config, tokens, until } = self.settings().await?;
         config.connect_timeout = Some(self.timeout);
         // Above the life of a watch; without it a silent server holds a list for ever.
         config.read_timeout = Some(Duration::from_mins(5));
@@ -109,91 +134,175 @@ impl Link {
         // The driver paces retries; the client's own would go on for an hour inside one call.
         config.default_retry = false;
         let runtime = tokio::runtime::Handle::current();
-        let tokens = self.tokens.clone();
-        // Building a client runs the exec plugin synchronously.
+        let signing = tokens.clone();
+        // Building a client reads the trust roots of the system.
         let built = tokio::task::spawn_blocking(move || {
             let _guard = runtime.enter();
             let builder = ClientBuilder::try_from(config)?.with_layer(&tower::layer::layer_fn(Bounded));
-            Ok::<_, kube::Error>(match tokens {
+            Ok::<_, kube::Error>(match signing {
                 Some(tokens) => builder.with_layer(&FilterLayer::new(move |request| tokens.sign(request))).build(),
                 None => builder.build(),
             })
         });
-        match tokio::time::timeout(self.timeout, built).await {
-            Err(_) => Err(CollectError::new(ErrorClass::Timeout, self.failed("the client was not ready in time").message)),
-            Ok(Err(error)) => Err(self.failed(&error.to_string())),
-            Ok(Ok(built)) => built.map_err(|error| self.failed(&error.to_string())),
-        }
+        let client = match tokio::time::timeout(self.timeout, built).await {
+            Err(_) | Ok(Err(_)) => return Err(CollectError::new(ErrorClass::Timeout, self.failed(say!("the client was not ready in time")).message)),
+            Ok(Ok(built)) => built.map_err(|error| self.failed(error.words()))?,
+        };
+        Ok(Ready { client, tokens, until })
     }
 
-    async fn settings(&self) -> Result<Config, CollectError> {
+    async fn settings(&self) -> Result<Settings, CollectError> {
         let cluster = &self.cluster;
-        let failed = |why: String| self.failed(&why);
+        let own = |config| Settings { config, tokens: self.tokens.clone(), until: None };
         // `Config::infer` is avoided: it knows no context and hides a broken kubeconfig.
-        let mut config = if cluster.in_cluster {
-            let mut config = Config::incluster().map_err(|error| failed(error.to_string()))?;
-            config.auth_info = kube::config::AuthInfo::default();
-            config
+        let mut settings = if cluster.in_cluster {
+            own(in_cluster().await.map_err(|why| self.failed(why))?)
         } else if let Some(file) = &cluster.kubeconfig {
-            let options = KubeConfigOptions { context: cluster.context.clone(), ..KubeConfigOptions::default() };
-            let kubeconfig = Kubeconfig::read_from(file).map_err(|error| failed(error.to_string()))?;
-            Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| failed(error.to_string()))?
+            self.of_kubeconfig(file).await.map_err(|why| self.failed(why))?
         } else if let Some(Tokens { source: TokenSource::Eks(signer), .. }) = self.tokens.as_deref() {
-            let place = tokio::time::timeout(self.timeout, signer.describe()).await;
-            let place = place.map_err(|_| failed("ask EKS for the cluster: no answer in time".to_owned()))?.map_err(failed)?;
-            let mut config = Config::new(place.endpoint.parse().map_err(|error| failed(format!("server {}: {error}", place.endpoint)))?);
-            config.root_cert = Some(certificates(&place.authority).map_err(failed)?);
-            config
+            own(self.of_eks(signer).await.map_err(|why| self.failed(why))?)
         } else {
-            let server = cluster.server.as_deref().unwrap_or_default();
-            let mut config = Config::new(server.parse().map_err(|error| failed(format!("server {server}: {error}")))?);
-            if let Some(file) = &cluster.ca_file {
-                let pem = tokio::fs::read(file).await.map_err(|error| failed(format!("read ca_file {}: {error}", file.display())))?;
-                config.root_cert = Some(certificates(&pem).map_err(|why| failed(format!("read ca_file {}: {why}", file.display())))?);
-            }
-            config
+            own(of_server(cluster).await.map_err(|why| self.failed(why))?)
         };
         if let Some(proxy) = &cluster.proxy {
-            config.proxy_url = Some(proxy.parse().map_err(|error| failed(format!("proxy {proxy}: {error}")))?);
+            settings.config.proxy_url = Some(proxy.parse().map_err(|_| self.failed(say!("the proxy is not a URL")))?);
         }
+        Ok(settings)
+    }
+
+    async fn of_kubeconfig(&self, file: &Path) -> Result<Settings, Message> {
+        let Context { mut config, login } = kubeconfig::load(file, self.cluster.context.as_deref()).await?;
+        let plugin = match login {
+            Login::Inline => return Ok(Settings { config, tokens: None, until: None }),
+            Login::TokenFile(path) => return Ok(Settings { config, tokens: Some(Tokens::new(TokenSource::File(path))), until: None }),
+            Login::Plugin(plugin) => plugin,
+        };
+        let printed = plugin.run(self.timeout).await?;
+        if let Some((certificate, key)) = &printed.certificate {
+            config.auth_info.client_certificate_data = Some(STANDARD.encode(certificate.expose()));
+            config.auth_info.client_key_data = Some(STANDARD.encode(key.expose()).into());
+            return Ok(Settings { config, tokens: None, until: printed.until });
+        }
+        let tokens = Tokens::new(TokenSource::Plugin(plugin, self.timeout));
+        if let Some(token) = &printed.token {
+            tokens.keep(token, age_until(printed.until)).await?;
+        }
+        Ok(Settings { config, tokens: Some(tokens), until: None })
+    }
+
+    async fn of_eks(&self, signer: &eks::Signer) -> Result<Config, Message> {
+        let place = tokio::time::timeout(self.timeout, signer.describe()).await.map_err(|_| say!("ask EKS for the cluster: no answer in time"))??;
+        let mut config = Config::new(place.endpoint.parse().map_err(|_| say!("ask EKS for the cluster: its endpoint is not a URL"))?);
+        config.root_cert = Some(certificates(&place.authority)?);
         Ok(config)
     }
 }
 
+/// The folder that a pod finds its identity in.
 /// Source: <https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/>
-const SERVICE_ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+async fn in_cluster() -> Result<Config, Message> {
+    #[expect(clippy::disallowed_methods, reason = "where Kubernetes tells a pod its API server")]
+    let variable = |name: &'static str| std::env::var(name).map_err(|_| say!("{} is not set, so this is no pod", name));
+    let (host, port) = (variable("KUBERNETES_SERVICE_HOST")?, variable("KUBERNETES_SERVICE_PORT")?);
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    let server = format!("https://{host}:{port}").parse().map_err(|_| say!("KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT make no URL"))?;
+    let mut config = Config::new(server);
+    config.root_cert = Some(authority(&Path::new(SERVICE_ACCOUNT).join("ca.crt")).await?);
+    Ok(config)
+}
+
+async fn of_server(cluster: &ClusterConfig) -> Result<Config, Message> {
+    let server = cluster.server.as_deref().unwrap_or_default();
+    let mut config = Config::new(server.parse().map_err(|_| say!("the server is not a URL"))?);
+    if let Some(file) = &cluster.ca_file {
+        config.root_cert = Some(authority(file).await?);
+    }
+    Ok(config)
+}
+
+async fn authority(file: &Path) -> Result<Vec<Vec<u8>>, Message> {
+    let content = files::read(file, files::LARGEST).await.map_err(|error| say!("read ca_file {}: {}", file.display(), error))?;
+    certificates(&content.bytes).map_err(|why| say!("read ca_file {}: {}", file.display(), why))
+}
+
+/// Certificates of a PEM text.
+pub(super) fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, Message> {
+    Ok(net::certificates_in(pem)?.into_iter().map(|der| der.to_vec()).collect())
+}
+
+impl Ready {
+    async fn keep_token(&self) -> Result<(), Message> {
+        match &self.tokens {
+            Some(tokens) => tokens.get().await.map(drop),
+            None => Ok(()),
+        }
+    }
+}
 
 enum TokenSource {
     Secret(SecretRef),
+    File(PathBuf),
     Eks(Box<eks::Signer>),
+    Plugin(Box<Plugin>, Duration),
 }
 
 /// The token of the moment. Ours and not the client's: that takes a final line break of a file for
-/// a part of the token, and knows nothing of EKS.
+/// a part of the token, runs plugins on the event loop, and knows nothing of EKS.
 struct Tokens {
     source: TokenSource,
     until: Mutex<Option<Instant>>,
     current: std::sync::Mutex<Option<HeaderValue>>,
 }
 
+/// How long a token is used that ends at this moment; for ever where it has no end.
+fn age_until(until: Option<Timestamp>) -> Duration {
+    let left = until.map(|until| until.duration_since(Timestamp::now()).try_into().unwrap_or_default());
+    left.map_or(Duration::MAX, |left: Duration| left.saturating_sub(MARGIN))
+}
+
 impl Tokens {
-    async fn get(&self) -> Result<HeaderValue, String> {
+    fn new(source: TokenSource) -> Arc<Self> {
+        Arc::new(Self { source, until: Mutex::default(), current: std::sync::Mutex::default() })
+    }
+
+    async fn get(&self) -> Result<HeaderValue, Message> {
         let mut until = self.until.lock().await;
         if let (Some(until), Some(token)) = (*until, self.current())
             && Instant::now() < until
         {
             return Ok(token);
         }
-        let (text, age) = match &self.source {
-            TokenSource::Secret(secret) => (secret.read()?.expose().trim_end().to_owned(), TOKEN_AGE),
+        let (token, age) = match &self.source {
+            TokenSource::Secret(secret) => (secret.read().await?, TOKEN_AGE),
+            TokenSource::File(path) => (SecretRef { file: Some(path.clone()), env: None }.read().await?, TOKEN_AGE),
             TokenSource::Eks(signer) => (signer.token().await?, eks::TOKEN_AGE),
+            TokenSource::Plugin(plugin, deadline) => {
+                let printed = plugin.run(*deadline).await?;
+                // A plugin that now prints a certificate needs another client.
+                (printed.token.ok_or_else(|| say!("the plugin prints no token any longer"))?, age_until(printed.until))
+            }
         };
+        self.set(&token, age, &mut until)
+    }
+
+    /// Takes a token that is already there.
+    async fn keep(&self, token: &Secret, age: Duration) -> Result<(), Message> {
+        let mut until = self.until.lock().await;
+        self.set(token, age, &mut until).map(drop)
+    }
+
+    fn set(&self, token: &Secret, age: Duration, until: &mut Option<Instant>) -> Result<HeaderValue, Message> {
         // The header's own error would not name the token, but must not be given the chance.
-        let mut token = HeaderValue::from_str(&format!("Bearer {text}")).map_err(|_| "the token holds characters that no header can".to_owned())?;
-        token.set_sensitive(true);
-        *until = Some(Instant::now() + age);
-        *self.current.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(token.clone());
-        Ok(token)
+        let mut header =
+            HeaderValue::from_str(&format!("Bearer {}", token.expose().trim())).map_err(|_| say!("the token holds characters that no header can"))?;
+        header.set_sensitive(true);
+        let now = Instant::now();
+        // A year is for ever: a process does not live as long.
+        *until = Some(now.checked_add(age).unwrap_or(now + Duration::from_hours(24 * 365)));
+        *self.current.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(header.clone());
+        Ok(header)
     }
 
     fn current(&self) -> Option<HeaderValue> {
@@ -207,12 +316,4 @@ impl Tokens {
         }
         Ok(request)
     }
-}
-
-/// Certificates of a PEM file.
-pub(super) fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, String> {
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject as _;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).map(|der| der.map(|der| der.to_vec())).collect();
-    found.map_err(|error| error.to_string()).and_then(|found| if found.is_empty() { Err("holds no certificate".to_owned()) } else { Ok(found) })
 }

@@ -12,11 +12,17 @@ use serde::Deserialize;
 
 use super::config::Eks;
 use crate::aws::{self, Caller, Request, Signed, domain};
+use crate::cause::Cause as _;
+use crate::config::Secret;
+use crate::say;
+use crate::say::{Message, named};
 
 /// How long a token is used; the cluster takes it for 15 minutes.
 pub(super) const TOKEN_AGE: Duration = Duration::from_mins(14);
 /// What the authenticator demands of the presigned request.
 const PRESIGNED_FOR: Duration = Duration::from_mins(1);
+/// Larger than the description of any cluster.
+const LARGEST: usize = 1 << 20;
 /// Binds a token to one cluster.
 const CLUSTER_HEADER: &str = "x-k8s-aws-id";
 
@@ -40,42 +46,42 @@ impl Signer {
     }
 
     /// A bearer token for the cluster.
-    pub(super) async fn token(&self) -> Result<String, String> {
+    pub(super) async fn token(&self) -> Result<Secret, Message> {
         let Eks { name, region, .. } = &self.eks;
         let url = format!("https://sts.{region}.{}/?Action=GetCallerIdentity&Version=2011-06-15", domain(region));
         let mut settings = SigningSettings::default();
         settings.signature_location = SignatureLocation::QueryParams;
         settings.expires_in = Some(PRESIGNED_FOR);
         let signed = self.sign("sts", &url, &[(CLUSTER_HEADER, name)], settings).await?;
-        Ok(format!("k8s-aws-v1.{}", URL_SAFE_NO_PAD.encode(signed.url)))
+        Ok(Secret::new(format!("k8s-aws-v1.{}", URL_SAFE_NO_PAD.encode(signed.url))))
     }
 
     /// Asks EKS where the cluster is. Needs `eks:DescribeCluster`.
     /// Source: <https://docs.aws.amazon.com/eks/latest/APIReference/API_DescribeCluster.html>
-    pub(super) async fn describe(&self) -> Result<Place, String> {
+    pub(super) async fn describe(&self) -> Result<Place, Message> {
         let Eks { name, region, .. } = &self.eks;
         let own = self.caller.settings().await.endpoint_url().map(|url| url.trim_end_matches('/').to_owned());
         let base = own.unwrap_or_else(|| format!("https://eks.{region}.{}", domain(region)));
         let url = format!("{base}/clusters/{name}");
-        let what = format!("ask EKS for cluster {name} in {region}");
+        let what = say!("ask EKS for cluster {} in {}", named(name), named(region));
         let mut settings = SigningSettings::default();
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
         let signed = self.sign("eks", &url, &[], settings).await?;
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().map_err(|error| format!("{what}: {error}"))?;
+        let client = crate::net::client().timeout(Duration::from_secs(10)).build().map_err(|error| say!("{}: {}", what, error.words()))?;
         let request = signed.headers.iter().fold(client.get(&url), |request, (name, value)| request.header(name, value));
-        let answer = request.send().await.map_err(|error| format!("{what}: {}", error.without_url()))?;
+        let answer = request.send().await.map_err(|error| say!("{}: {}", what, error.words()))?;
         let status = answer.status();
         if !status.is_success() {
-            let kind = answer.headers().get("x-amzn-errortype").and_then(|kind| kind.to_str().ok()).map(str::to_owned);
-            return Err(format!("{what}: status {} ({})", status.as_u16(), kind.as_deref().unwrap_or("no reason given")));
+            return Err(say!("{}: status {}", what, status.as_u16()));
         }
-        let described: Described = answer.json().await.map_err(|error| format!("{what}: {}", error.without_url()))?;
+        let body = crate::net::bounded(answer, LARGEST).await.map_err(|error| say!("{}: {}", what, error))?;
+        let described: Described = serde_json::from_slice(&body).map_err(|error| say!("{}: {}", what, error.words()))?;
         let Cluster { endpoint, certificate_authority } = described.cluster;
-        let authority = STANDARD.decode(certificate_authority.data).map_err(|error| format!("{what}: read its certificate: {error}"))?;
+        let authority = STANDARD.decode(certificate_authority.data).map_err(|_| say!("{}: its certificate is not base64", what))?;
         Ok(Place { endpoint, authority })
     }
 
-    async fn sign(&self, service: &str, url: &str, headers: &[(&str, &str)], settings: SigningSettings) -> Result<Signed, String> {
+    async fn sign(&self, service: &str, url: &str, headers: &[(&str, &str)], settings: SigningSettings) -> Result<Signed, Message> {
         let identity = self.caller.identity().await?;
         aws::sign(identity, &Request { service, region: &self.eks.region, method: "GET", url, headers, body: &[] }, settings)
     }
@@ -109,13 +115,13 @@ mod tests {
         let credentials = aws_credential_types::Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
         let signer = Signer { caller: Caller::of_provider("eu-west-2", credentials), eks };
         let token = signer.token().await.unwrap();
-        let url = String::from_utf8(URL_SAFE_NO_PAD.decode(token.strip_prefix("k8s-aws-v1.").unwrap()).unwrap()).unwrap();
+        let url = String::from_utf8(URL_SAFE_NO_PAD.decode(token.expose().strip_prefix("k8s-aws-v1.").unwrap()).unwrap()).unwrap();
         let url = url::Url::parse(&url).unwrap();
         let query: std::collections::BTreeMap<_, _> = url.query_pairs().collect();
         assert_eq!(url.host_str(), Some("sts.eu-west-2.amazonaws.com"));
         assert_eq!((&*query["Action"], &*query["X-Amz-Expires"]), ("GetCallerIdentity", "60"));
         assert_eq!(query["X-Amz-SignedHeaders"], "host;x-k8s-aws-id");
         assert!(query["X-Amz-Credential"].starts_with("AKIDEXAMPLE/") && query["X-Amz-Credential"].ends_with("/eu-west-2/sts/aws4_request"));
-        assert!(!token.contains("secret") && query["X-Amz-Signature"].len() == 64);
+        assert!(!token.expose().contains("secret") && query["X-Amz-Signature"].len() == 64);
     }
 }

@@ -3,14 +3,20 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use kube::config::{AuthInfo, Kubeconfig};
+use kube::config::AuthInfo;
 
 use super::config::{ClusterConfig, Eks};
+use super::kubeconfig;
+use crate::files;
+use crate::say;
+use crate::say::Message;
 
 /// The `clusters` section for the contexts of a kubeconfig. Contexts that get their token from the
 /// AWS CLI become EKS clusters, since a container of this program has no such CLI.
-pub fn clusters(file: &Path) -> Result<Vec<ClusterConfig>, String> {
-    let kubeconfig = Kubeconfig::read_from(file).map_err(|error| format!("read {}: {error}", file.display()))?;
+pub fn clusters(file: &Path) -> Result<Vec<ClusterConfig>, Message> {
+    let failed = |why: Message| say!("read {}: {}", file.display(), why);
+    let content = files::read_now(file, kubeconfig::LARGEST).map_err(|error| failed(say!("{}", error)))?;
+    let kubeconfig = kubeconfig::parse(&content.bytes).map_err(failed)?;
     let mut clusters: Vec<ClusterConfig> = Vec::new();
     for named in &kubeconfig.contexts {
         let user = named.context.as_ref().and_then(|context| context.user.as_ref());
@@ -33,7 +39,7 @@ pub fn clusters(file: &Path) -> Result<Vec<ClusterConfig>, String> {
             proxy: None,
         });
     }
-    if clusters.is_empty() { Err(format!("read {}: it names no context", file.display())) } else { Ok(clusters) }
+    if clusters.is_empty() { Err(say!("read {}: it names no context", file.display())) } else { Ok(clusters) }
 }
 
 /// The last part of an ARN or of a name with slashes, which reads better as a label.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::events::statistics;
 use super::objects::{CONDITION_STATES, Condition, Kind, Place, Rows, kind, or_default};
-use super::resources::{Listed, NAMES, named};
+use super::resources::{Listed, NAMES, amounts};
 use super::sight::{looked_at, seen};
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 
@@ -259,7 +259,7 @@ impl Kind for NodeClaim {
             created,
             expiry: created.zip(self.spec.expire_after.as_deref().and_then(expire_after)).map(|(created, after)| created + after),
             launch: created.zip(initialized).map(|(created, initialized)| initialized - created),
-            allocatable: named(&self.status.allocatable),
+            allocatable: amounts(&self.status.allocatable),
         }
     }
 

@@ -20,9 +20,11 @@ use super::config::{Reach, Storage};
 use super::connect::{Link, certificates};
 use super::pods::uid;
 use super::sight::MISSING;
+use crate::cause::Cause as _;
 use crate::driver::Poll;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
-use crate::net;
+use crate::say;
+use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
 
 const STATES: &str = "readiness_node_kubelet_state";
@@ -270,7 +272,8 @@ impl Kubelets {
             heard.push(answer);
         }
         drop(answers);
-        let late = |node: &Arc<str>| CollectError::new(ErrorClass::Timeout, format!("ask the kubelet of {node}: the round was over before it was heard"));
+        let late =
+            |node: &Arc<str>| CollectError::new(ErrorClass::Timeout, say!("ask the kubelet of {}: the round was over before it was heard", named(&node)));
         heard.extend(silent.into_iter().map(|node| (Arc::clone(&node), Err(late(&node)))));
         let incomplete = heard.iter().any(|(_, disk)| disk.as_ref().is_err_and(CollectError::may_pass));
         Ok(Observation { incomplete, ..Observation::new(self.samples(heard), count, count as u64) })
@@ -288,27 +291,27 @@ impl Kubelets {
     }
 
     async fn kubelet_client(&self) -> Result<reqwest::Client, CollectError> {
-        let failed = |why: String| CollectError::new(ErrorClass::Local, format!("ask kubelets: {why}"));
+        let failed = |why: Message| CollectError::new(ErrorClass::Local, say!("ask kubelets: {}", why));
         let authority = match &self.config.ca_file {
             Some(file) => {
-                let pem = std::fs::read(file).map_err(|error| failed(format!("read {}: {error}", file.display())))?;
-                certificates(&pem).map_err(|why| failed(format!("read {}: {why}", file.display())))?
+                let pem = std::fs::read(file).map_err(|error| failed(say!("read {}: {}", file.display(), error.words())))?;
+                certificates(&pem).map_err(|why| failed(say!("read {}: {}", file.display(), why)))?
             }
             None => self.link.authority().await?,
         };
         let mut roots = Vec::new();
         for der in authority {
-            roots.push(reqwest::Certificate::from_der(&der).map_err(|error| failed(error.to_string()))?);
+            roots.push(reqwest::Certificate::from_der(&der).map_err(|error| failed(error.words()))?);
         }
         let builder = reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(self.config.insecure_skip_verify).tls_certs_only(roots);
         // A kubelet is asked once a minute; connections to thousands of them are not worth keeping.
-        builder.pool_max_idle_per_host(0).build().map_err(|error| failed(error.to_string()))
+        builder.pool_max_idle_per_host(0).build().map_err(|error| failed(error.words()))
     }
 
     fn samples(&self, answers: Vec<(Arc<str>, Result<Disk, CollectError>)>) -> Vec<Sample> {
         let cluster = &self.cluster.name;
         let (mut samples, mut pods) = (Vec::new(), Vec::new());
-        let mut unseen = (!self.cluster.sees_pods()).then(|| "the limits of pods cannot be read".to_owned());
+        let mut unseen = (!self.cluster.sees_pods()).then(|| say!("the limits of pods cannot be read"));
         let mut volumes: BTreeMap<(String, String), f64> = BTreeMap::new();
         if answers.iter().any(|(_, disk)| disk.as_ref().is_err_and(|error| error.class == ErrorClass::Denied)) {
             let resource = if self.reach == Reach::NodeProxy { "nodes/proxy" } else { "nodes/stats" };
@@ -319,7 +322,7 @@ impl Kubelets {
             // Every kubelet has a nodefs; a summary without its size does not tell whether it is full.
             let seen = disk.map_err(|error| error.message).and_then(|disk| {
                 let nodefs = disk.file_systems.iter().find(|(name, _)| *name == "nodefs").map(|(_, fs)| *fs);
-                let nodefs = nodefs.ok_or_else(|| format!("ask the kubelet of {node}: its summary does not tell the size of nodefs"))?;
+                let nodefs = nodefs.ok_or_else(|| say!("ask the kubelet of {}: its summary does not tell the size of nodefs", named(&node)))?;
                 Ok((disk, nodefs))
             });
             let (disk, nodefs) = match seen {
@@ -382,23 +385,23 @@ enum Way {
 
 impl Way {
     async fn ask(&self, node: &str, address: Option<std::net::SocketAddr>, timeout: Duration) -> Result<Summary, CollectError> {
-        let what = format!("ask the kubelet of {node}");
+        let what = say!("ask the kubelet of {}", named(&node));
         match self {
             Self::Proxy(client) => api::get(client, &format!("/api/v1/nodes/{node}/proxy/stats/summary"), &what, timeout).await,
             Self::Direct(client, token) => {
-                let address = address.ok_or_else(|| CollectError::new(ErrorClass::NotFound, format!("{what}: the node has no InternalIP")))?;
+                let address = address.ok_or_else(|| CollectError::new(ErrorClass::NotFound, say!("{}: the node has no InternalIP", what)))?;
                 let ask = async {
                     let answer = client.get(format!("https://{address}/stats/summary")).header(AUTHORIZATION, token.clone()).send().await;
-                    let cause = |error: reqwest::Error| net::root_cause(&error.without_url());
+                    let cause = |error: reqwest::Error| error.words();
                     let answer = answer.map_err(|error| (ErrorClass::Unreachable, cause(error)))?;
                     match answer.status().as_u16() {
                         200 => answer.json::<Summary>().await.map_err(|error| (ErrorClass::Malformed, cause(error))),
-                        status => Err((ErrorClass::of_status(status), format!("status {status}"))),
+                        status => Err((ErrorClass::of_status(status), say!("status {}", status))),
                     }
                 };
                 match tokio::time::timeout(timeout, ask).await {
-                    Err(_) => Err(CollectError::new(ErrorClass::Timeout, format!("{what}: no answer within {}", crate::config::Span(timeout)))),
-                    Ok(answer) => answer.map_err(|(class, why)| CollectError::new(class, format!("{what}: {why}"))),
+                    Err(_) => Err(CollectError::new(ErrorClass::Timeout, say!("{}: no answer within {}", what, crate::config::Span(timeout)))),
+                    Ok(answer) => answer.map_err(|(class, why)| CollectError::new(class, say!("{}: {}", what, why))),
                 }
             }
         }

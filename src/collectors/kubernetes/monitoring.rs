@@ -8,6 +8,8 @@ use serde::Deserialize;
 use super::objects::{Kind, Place, Rows, flag, kind, or_default};
 use super::sight::seen;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+use crate::say;
+use crate::say::named;
 
 const COVERAGE: Coverage = seen(&["Prometheus"]);
 
@@ -54,11 +56,11 @@ impl Kind for Prometheus {
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
         for (key, selector) in rows.iter() {
             let words = match selector.as_deref() {
-                None => "no serviceMonitorSelector, which selects nothing".to_owned(),
-                Some("") => "every ServiceMonitor".to_owned(),
-                Some(labels) => format!("ServiceMonitors with {labels}"),
+                None => say!("no serviceMonitorSelector, which selects nothing"),
+                Some("") => say!("every ServiceMonitor"),
+                Some(labels) => say!("ServiceMonitors with {}", named(labels)),
             };
-            samples.push(SELECTS.sample([&*place.cluster, &*key.namespace, &*key.name], flag(selector.is_some())).with_detail(&words));
+            samples.push(SELECTS.sample([&*place.cluster, &*key.namespace, &*key.name], flag(selector.is_some())).with_detail(words));
             samples.extend(selector.as_ref().map(|labels| SELECTOR.sample([&*place.cluster, &*key.namespace, &*key.name, labels], 1.0)));
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::config::NodeGroup;
 use super::objects::{CONDITION_STATES, Condition, Keep, Place, flag, kind, or_default};
 use super::quantity::Quantity;
-use super::resources::{Listed, named};
+use super::resources::{Listed, amounts};
 use super::sight::seen;
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use serde::Deserialize;
@@ -285,8 +285,8 @@ impl Nodes {
             disrupted: metadata.deletion_timestamp.is_some() || has(&DISRUPTION_TAINTS).next().is_some(),
             conditions,
             taints: has(&PROBLEM_TAINTS).collect(),
-            allocatable: named(&status.allocatable),
-            storage: named(&status.capacity)[2],
+            allocatable: amounts(&status.allocatable),
+            storage: amounts(&status.capacity)[2],
             gpus,
             gpu_product: self.shared(label("nvidia.com/gpu.product")),
             kubelet: self.shared(&status.node_info.kubelet_version),

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::clock::Clock;
 use super::objects::{Condition, kind, or_default};
 use super::quantity::Quantity;
-use super::resources::{Amounts, Listed, named};
+use super::resources::{Amounts, Listed, amounts};
 
 kind!(Pod, "", "v1", "pods", "super::objects::labelled", spec: PodSpec, status: PodStatus);
 
@@ -235,7 +235,7 @@ impl Pod {
     pub(super) fn limits(&self) -> Amounts {
         self.total(|resources| {
             let mut limits = Amounts::requested(&resources.requests);
-            for (limit, own) in limits.0.iter_mut().zip(named(&resources.limits)) {
+            for (limit, own) in limits.0.iter_mut().zip(amounts(&resources.limits)) {
                 *limit = own.unwrap_or(*limit);
             }
             limits
@@ -272,7 +272,7 @@ impl Pod {
 
     /// The sum of its containers' limits of ephemeral storage, if each has one.
     pub(super) fn storage_limit(&self) -> Option<f64> {
-        self.spec.containers.iter().map(|container| named(&container.resources.limits)[2]).sum()
+        self.spec.containers.iter().map(|container| amounts(&container.resources.limits)[2]).sum()
     }
 
     /// Whether it has a disk-backed emptyDir that may grow without end.

@@ -13,6 +13,8 @@ use super::resources::Amounts;
 use super::sight::seen;
 use super::workspaces::{Workspace, Workspaces};
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+use crate::say;
+use crate::say::Message;
 
 const COVERAGE: Coverage = seen(&["Pod"]);
 const PROBLEM: [&str; 4] = ["cluster", "namespace", "class", "reason"];
@@ -368,11 +370,11 @@ impl Group {
         self.names.extend(other.names.into_iter().take(Self::NAMES - self.names.len().min(Self::NAMES)));
     }
 
-    fn words(&self) -> String {
-        let names = self.names.join(", ");
+    fn words(&self) -> Message {
+        let names = Message::of_names(self.names.iter().map(AsRef::as_ref));
         match self.count.saturating_sub(self.names.len() as u64) {
             0 => names,
-            more => format!("{names} and {more} more"),
+            more => say!("{} and {} more", names, more),
         }
     }
 }
@@ -437,7 +439,7 @@ impl Keep for Pods {
             let words = group.words();
             // A pod without a node has no reason of the kubelet.
             let families = if reason.is_empty() { None } else { Some((&WAITING, &WAITING_OLDEST)) };
-            let add = |sample: Sample| if words.is_empty() { sample } else { sample.with_detail(&words) };
+            let add = |sample: Sample| if words.is_empty() { sample } else { sample.with_detail(words.clone()) };
             if let Some((count, oldest)) = families {
                 let labels = || [cluster(), Arc::clone(&namespace), class.into(), reason.into()];
                 samples.push(add(count.sample(labels(), group.count as f64)));

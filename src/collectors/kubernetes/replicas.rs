@@ -17,6 +17,8 @@ use super::pod::Pod;
 use crate::collectors::registry::{Digest, Running};
 use crate::driver::Poll;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::say;
+use crate::say::{Message, named};
 use crate::snapshot::{CollectError, Observation, Snapshot};
 
 const WORKLOAD: [&str; 5] = ["cluster", "selector", "kind", "namespace", "name"];
@@ -88,12 +90,12 @@ impl Replicas {
         let mut samples = Vec::new();
         for (labels, pods) in workloads {
             let needs_role = self.cluster.config.workloads.iter().any(|selector| selector.aws_role && *selector.name == *labels[1]);
-            let role = |state: &str, detail: &str| needs_role.then(|| ROLE.sample(labels.clone(), state).with_detail(detail));
+            let role = |state: &str, detail: Message| needs_role.then(|| ROLE.sample(labels.clone(), state).with_detail(detail));
             let pods = match pods {
                 Ok(pods) => pods,
                 Err(why) => {
                     samples.push(STATE.sample(labels.clone(), "unseen").with_detail(&why));
-                    samples.extend(role("unknown", &why));
+                    samples.extend(role("unknown", why));
                     continue;
                 }
             };
@@ -112,7 +114,7 @@ impl Replicas {
                 samples.push(IMAGES.sample([cluster, selector, kind, namespace, name, container, image, digest, of], count as f64));
             }
             let without = pods.iter().filter(|pod| !pod.has_aws_role()).count();
-            samples.extend(role(if without == 0 { "given" } else { "missing" }, &format!("{without} of {} pods have none", pods.len())));
+            samples.extend(role(if without == 0 { "given" } else { "missing" }, say!("{} of {} pods have none", without, pods.len())));
         }
         Ok(Observation::new(samples, count, calls))
     }
@@ -136,7 +138,7 @@ const CONCURRENCY: usize = 8;
 pub(super) async fn of_each<T, F: Future<Output = Result<T, CollectError>>>(
     cluster: &Cluster,
     ask: impl Fn(PodQuery) -> F,
-) -> (Vec<([Arc<str>; 5], Result<T, String>)>, u64) {
+) -> (Vec<([Arc<str>; 5], Result<T, Message>)>, u64) {
     let (mut queries, mut unasked) = (Vec::new(), Vec::new());
     for workload in cluster.workload_pods() {
         match workload {
@@ -157,20 +159,20 @@ pub(super) async fn of_each<T, F: Future<Output = Result<T, CollectError>>>(
 /// The pods of a workload.
 pub(super) async fn list(client: &kube::Client, query: &PodQuery, timeout: Duration) -> Result<Vec<Pod>, CollectError> {
     let path = format!("/api/v1/{}", query.path());
-    let pods: List<Pod> = api::get(client, &path, "list pods", timeout).await?;
+    let pods: List<Pod> = api::get(client, &path, &say!("list pods"), timeout).await?;
     Ok(pods.items)
 }
 
 /// When the container of a selector's workloads that runs longest was started, in Unix seconds, or
 /// why that is not known. `None` while none runs.
-pub(in crate::collectors) fn oldest_start(seen: &Snapshot, selector: &str) -> Result<Option<i64>, String> {
+pub(in crate::collectors) fn oldest_start(seen: &Snapshot, selector: &str) -> Result<Option<i64>, Message> {
     let own = |sample: &&Sample| sample.label("selector") == Some(selector);
     let mut states = seen.samples_of(STATE.0.name).filter(own).peekable();
     if states.peek().is_none() {
-        return Err(format!("the pods of {selector} are not known"));
+        return Err(say!("the pods of {} are not known", named(selector)));
     }
     if let Some(unseen) = states.find(|state| state.state() != Some("seen")) {
-        return Err(unseen.detail.as_deref().unwrap_or("its pods could not be asked for").to_owned());
+        return Err(unseen.detail.clone().unwrap_or_else(|| say!("its pods could not be asked for")));
     }
     let starts = seen.samples_of(OLDEST_START.0.name).filter(own).map(Sample::second);
     Ok(starts.min())
@@ -185,14 +187,14 @@ pub(in crate::collectors) struct RunningContainer<'a> {
 }
 
 /// Containers of a selector's workloads in a cluster, or why they are not all known.
-pub(in crate::collectors) fn running_containers<'a>(seen: &'a Snapshot, cluster: &str, selector: &str) -> Result<Vec<RunningContainer<'a>>, String> {
+pub(in crate::collectors) fn running_containers<'a>(seen: &'a Snapshot, cluster: &str, selector: &str) -> Result<Vec<RunningContainer<'a>>, Message> {
     let own = |sample: &&Sample| sample.label("cluster") == Some(cluster) && sample.label("selector") == Some(selector);
     let mut states = seen.samples_of(STATE.0.name).filter(own).peekable();
     if states.peek().is_none() {
-        return Err(format!("the pods of {cluster} are not known"));
+        return Err(say!("the pods of {} are not known", named(cluster)));
     }
     if let Some(unseen) = states.find(|state| state.state() != Some("seen")) {
-        return Err(unseen.detail.as_deref().unwrap_or("its pods could not be asked for").to_owned());
+        return Err(unseen.detail.clone().unwrap_or_else(|| say!("its pods could not be asked for")));
     }
     let container = |sample: &'a Sample| {
         let label = |name: &str| sample.label(name).unwrap_or_default();

@@ -18,14 +18,14 @@ pub(super) struct Amounts(pub(super) [f64; 4]);
 pub(super) type Listed = BTreeMap<String, Quantity>;
 
 /// What a list says of each resource; `None` where it says nothing.
-pub(super) fn named(listed: &Listed) -> [Option<f64>; 4] {
+pub(super) fn amounts(listed: &Listed) -> [Option<f64>; 4] {
     API_NAMES.map(|name| listed.get(name).and_then(|quantity| quantity.0))
 }
 
 impl Amounts {
     /// What a list says, 0 where it says nothing: for requests, where nothing means none.
     pub(super) fn requested(listed: &Listed) -> Self {
-        Self(named(listed).map(Option::unwrap_or_default))
+        Self(amounts(listed).map(Option::unwrap_or_default))
     }
 
     pub(super) fn add(&mut self, other: Self) {

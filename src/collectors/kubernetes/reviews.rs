@@ -18,6 +18,8 @@ use super::objects::described;
 use super::sight::MISSING;
 use crate::driver::Poll;
 use crate::metric::{Family, Sample, StateSet, state_set};
+use crate::say;
+use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
 
 static ALLOWED: StateSet<6> = state_set(
@@ -99,7 +101,7 @@ impl Reviews {
         let subject = access.subject.as_deref().unwrap_or("self");
         let labels = || [self.cluster.as_str(), subject, &access.verb, &access.group, &access.resource, &access.namespace];
         match self.allowed(client, access).await {
-            Ok((allowed, why)) => Answer::Seen(vec![ALLOWED.sample(labels(), if allowed { "allowed" } else { "denied" }).with_detail(&why)]),
+            Ok((allowed, why)) => Answer::Seen(vec![ALLOWED.sample(labels(), if allowed { "allowed" } else { "denied" }).with_detail(why)]),
             Err(error) => {
                 let resource =
                     if access.subject.is_some() { "subjectaccessreviews.authorization.k8s.io" } else { "selfsubjectaccessreviews.authorization.k8s.io" };
@@ -109,7 +111,7 @@ impl Reviews {
         }
     }
 
-    async fn allowed(&self, client: &Client, access: &Access) -> Result<(bool, String), CollectError> {
+    async fn allowed(&self, client: &Client, access: &Access) -> Result<(bool, Message), CollectError> {
         let (resource, subresource) = access.resource.split_once('/').unwrap_or((&access.resource, ""));
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let attributes = ResourceAttributes {
@@ -125,7 +127,7 @@ impl Reviews {
             None => {
                 let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..SelfSubjectAccessReviewSpec::default() };
                 let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
-                api::within(self.timeout, "review the exporter's own access", Api::all(client.clone()).create(&params, &review)).await?.status
+                api::within(self.timeout, &say!("review the exporter's own access"), Api::all(client.clone()).create(&params, &review)).await?.status
             }
             Some(subject) => {
                 let groups = Some(groups(subject, &access.groups));
@@ -136,19 +138,19 @@ impl Reviews {
                     ..SubjectAccessReviewSpec::default()
                 };
                 let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
-                api::within(self.timeout, "review the access of a subject", Api::all(client.clone()).create(&params, &review)).await?.status
+                api::within(self.timeout, &say!("review the access of a subject"), Api::all(client.clone()).create(&params, &review)).await?.status
             }
         };
         let status = status.ok_or_else(|| CollectError::new(ErrorClass::Malformed, "review access: an answer without status"))?;
-        let why = status.reason.or(status.evaluation_error).filter(|why| !why.is_empty());
-        Ok((status.allowed, why.unwrap_or_else(|| "the authorizer gave no reason".to_owned())))
+        // Its reason is free text of an authorizer, which may be a webhook; a log of the API server has it.
+        Ok((status.allowed, if status.allowed { say!("the authorizer allows it") } else { say!("the authorizer does not allow it") }))
     }
 
     async fn object(&self, client: &Client, object: &ObjectRef) -> Answer {
         let ObjectRef { api_version, resource, namespace, name, annotation, uid, .. } = object;
         let root = if api_version.contains('/') { "apis" } else { "api" };
         let scope = if namespace.is_empty() { String::new() } else { format!("namespaces/{namespace}/") };
-        let what = format!("get {resource} {name}");
+        let what = say!("get {} {}", named(resource), named(name));
         let found = api::get_as::<Partial>(client, &format!("/{root}/{api_version}/{scope}{resource}/{name}"), METADATA, &what, self.timeout).await;
         let labels = || [self.cluster.as_str(), resource, namespace, name];
         let annotated =

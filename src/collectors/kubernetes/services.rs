@@ -7,6 +7,8 @@ use serde::Deserialize;
 use super::objects::{Kind, Place, Rows, flag, kind, or_default};
 use super::sight::{looked_at, seen};
 use crate::metric::{Family, Gauge, Sample, Unit, gauge};
+use crate::say;
+use crate::say::{Message, named};
 use crate::snapshot::Snapshot;
 
 const SERVICE: [&str; 3] = ["cluster", "namespace", "name"];
@@ -85,8 +87,8 @@ impl Kind for Service {
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
         for (key, Addresses(addresses)) in rows.iter() {
             let labels = || [&place.cluster, &key.namespace, &key.name].map(Arc::clone);
-            let words = if addresses.is_empty() { "no address yet".to_owned() } else { addresses.join(", ") };
-            samples.push(LB_READY.sample(labels(), flag(!addresses.is_empty())).with_detail(&words));
+            let words = if addresses.is_empty() { say!("no address yet") } else { Message::of_names(addresses.iter().map(String::as_str)) };
+            samples.push(LB_READY.sample(labels(), flag(!addresses.is_empty())).with_detail(words));
             let [cluster, namespace, name] = [&*place.cluster, &*key.namespace, &*key.name];
             samples.extend(addresses.iter().map(|address| LB_INFO.sample([cluster, namespace, name, address], 1.0)));
         }
@@ -111,8 +113,9 @@ impl Kind for EndpointSlice {
 pub(super) fn address_match(services: &Rows<Service>, expected: &str, place: &Place, samples: &mut Vec<Sample>) {
     for (key, Addresses(addresses)) in services.iter() {
         let labels = [&place.cluster, &key.namespace, &key.name].map(Arc::clone);
-        let words = format!("has {}, expected {expected}", if addresses.is_empty() { "none".to_owned() } else { addresses.join(", ") });
-        samples.push(LB_MATCH.sample(labels, flag(addresses.iter().any(|address| address == expected))).with_detail(&words));
+        let has = if addresses.is_empty() { say!("none") } else { Message::of_names(addresses.iter().map(String::as_str)) };
+        let words = say!("has {}, expected {}", has, named(expected));
+        samples.push(LB_MATCH.sample(labels, flag(addresses.iter().any(|address| address == expected))).with_detail(words));
     }
 }
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::watched::Scope;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::say;
+use crate::say::{Message, named};
 use crate::snapshot::{Snapshot, View};
 
 pub(super) const STATES: &str = "readiness_selector_state";
@@ -38,7 +40,7 @@ pub(super) const fn looked_at(kinds: &'static [&'static str]) -> Coverage {
 
 /// Whether every cluster that should fill a family for a selector has seen it in one of the states,
 /// or which has not, and why.
-pub(super) fn seen_everywhere(all: &Snapshot, family: &str, selector: &str, states: &[&str]) -> Result<(), String> {
+pub(super) fn seen_everywhere(all: &Snapshot, family: &str, selector: &str, states: &[&str]) -> Result<(), Message> {
     let covers = |(label, values): &(&str, Vec<String>)| *label == "selector" && values.iter().any(|value| value == selector);
     let watches = |view: &&View| view.source.emits.contains(&family) && view.source.covers.iter().any(covers);
     let mut any = false;
@@ -46,20 +48,24 @@ pub(super) fn seen_everywhere(all: &Snapshot, family: &str, selector: &str, stat
         any = true;
         let found = || view.of(STATES).filter(|state| state.label("selector") == Some(selector));
         if view.unseen.is_some() || found().next().is_none() {
-            return Err(format!("{} is not known", view.source.name));
+            return Err(say!("{} is not known", named(&view.source.name)));
         }
         if let Some(state) = found().find(|state| !states.contains(&state.state().unwrap_or_default())) {
-            return Err(format!("{}: {}", view.source.name, state.detail.as_deref().or_else(|| state.state()).unwrap_or("not seen")));
+            return Err(say!(
+                "{}: {}",
+                named(&view.source.name),
+                state.detail.clone().unwrap_or_else(|| say!("{}", named(state.state().unwrap_or("not seen"))))
+            ));
         }
     }
-    if any { Ok(()) } else { Err(format!("{selector} is watched in no cluster")) }
+    if any { Ok(()) } else { Err(say!("{} is watched in no cluster", named(selector))) }
 }
 
 /// What one scope says about itself.
 pub(super) fn facts(cluster: &Arc<str>, scope: &dyn Scope, samples: &mut Vec<Sample>) {
     let labels = || [Arc::clone(cluster), Arc::clone(scope.selector()), scope.kind().into()];
     let sight = scope.sight();
-    samples.push(SELECTOR.sample(labels(), sight.state).with_detail(&sight.words));
+    samples.push(SELECTOR.sample(labels(), sight.state).with_detail(sight.words));
     samples.extend(scope.len().map(|count| MATCHED.sample(labels(), count as f64)));
     if sight.denied {
         samples.push(MISSING.sample([&**cluster, "list and watch", &scope.resource()], 1.0));

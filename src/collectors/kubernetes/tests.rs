@@ -262,7 +262,7 @@ async fn a_refusal_is_unseen_at_once_and_a_hiccup_only_after_keep() {
     };
     let (denied, missing, server) = (seen(ErrorClass::Denied), seen(ErrorClass::NotFound), seen(ErrorClass::Server));
     assert_eq!((denied.sight().state, missing.sight().state, server.sight().state), ("unseen", "unseen", "empty"));
-    assert!(denied.sight().denied && denied.sight().words == "list nodes: no");
+    assert!(denied.sight().denied && denied.sight().words.as_str() == "list nodes: no");
     tokio::time::advance(Duration::from_secs(31)).await;
     assert_eq!(server.sight().state, "unseen");
 }

@@ -15,9 +15,10 @@ use super::cluster::{Cluster, PodQuery};
 use super::connect::Link;
 use super::objects::or_default;
 use super::replicas::{self, WORKLOAD_KINDS};
-use super::resources::{Listed, largest, named};
+use super::resources::{Listed, amounts, largest};
 use crate::driver::Poll;
 use crate::metric::{Coverage, Family, Gauge, StateSet, Unit, gauge, state_set};
+use crate::say;
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
 
 const NODE_STATES: &str = "readiness_node_usage_state";
@@ -128,11 +129,11 @@ impl Metrics {
         let sizes = self.cluster.sizes();
         let sizes = sizes.ok_or_else(|| CollectError::new(ErrorClass::NotFound, "ask metrics.k8s.io: the nodes of the cluster are not known"))?;
         let client = self.link.client().await?;
-        let what = "list nodes.metrics.k8s.io";
+        let what = &say!("list nodes.metrics.k8s.io");
         let nodes: List<NodeMetrics> = api::get(&client, "/apis/metrics.k8s.io/v1beta1/nodes", what, self.timeout).await?;
-        let used: BTreeMap<&str, [Option<f64>; 4]> = nodes.items.iter().map(|node| (node.metadata.name.as_str(), named(&node.usage))).collect();
+        let used: BTreeMap<&str, [Option<f64>; 4]> = nodes.items.iter().map(|node| (node.metadata.name.as_str(), amounts(&node.usage))).collect();
         if !sizes.is_empty() && !sizes.keys().any(|name| used.contains_key(&**name)) {
-            return Err(CollectError::new(ErrorClass::Malformed, format!("{what}: it names none of the cluster's nodes")));
+            return Err(CollectError::new(ErrorClass::Malformed, say!("{}: it names none of the cluster's nodes", what)));
         }
         let mut samples = Vec::new();
         for (name, (created, offered)) in &sizes {
@@ -170,20 +171,20 @@ impl Metrics {
     /// which keeps none by container.
     async fn workload(&self, client: &kube::Client, query: PodQuery) -> Result<Use, CollectError> {
         let path = format!("/apis/metrics.k8s.io/v1beta1/{}", query.path());
-        let used: List<PodMetrics> = api::get(client, &path, "list pods.metrics.k8s.io", self.timeout).await?;
+        let used: List<PodMetrics> = api::get(client, &path, &say!("list pods.metrics.k8s.io"), self.timeout).await?;
         let pods = replicas::list(client, &query, self.timeout).await?;
         let uses: BTreeMap<(&str, &str), [Option<f64>; 4]> = used
             .items
             .iter()
             .flat_map(|pod| pod.containers.iter().map(move |container| (pod, container)))
-            .map(|(pod, container)| ((pod.metadata.name.as_str(), container.name.as_str()), named(&container.usage)))
+            .map(|(pod, container)| ((pod.metadata.name.as_str(), container.name.as_str()), amounts(&container.usage)))
             .collect();
         let (mut most, mut missing, mut starting) = ([None, None], false, false);
         for pod in pods.iter().filter(|pod| pod.is_running()) {
             let name = pod.metadata.name.as_deref().unwrap_or_default();
             let young = pod.metadata.creation_timestamp.as_ref().is_some_and(|time| now() - self.cluster.clock.ours(time) < START);
             for container in &pod.spec.containers {
-                let limits = named(&container.resources.limits);
+                let limits = amounts(&container.resources.limits);
                 match uses.get(&(name, container.name.as_str())) {
                     Some(used) => {
                         most = largest(most, [0, 1].map(|at| Some(used[at]? / limits[at].filter(|limit| *limit > 0.0)?)));

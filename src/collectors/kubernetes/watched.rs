@@ -18,6 +18,8 @@ use super::Permission;
 use super::api::{api_error, status_error};
 use super::objects::{Keep, Place};
 use crate::metric::{Family, Sample};
+use crate::say;
+use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
 
 /// Objects per page of a list.
@@ -48,7 +50,7 @@ pub(super) struct Sight {
     /// `matched`, `incomplete`, `empty` or `unseen`.
     pub(super) state: &'static str,
     /// For people.
-    pub(super) words: String,
+    pub(super) words: Message,
     /// Whether a permission is missing.
     pub(super) denied: bool,
 }
@@ -212,7 +214,7 @@ impl<T: Keep> Watched<T> {
                 Some(from) => {
                     let limit = Duration::from_secs(u64::from(WATCH_SECONDS)) + WATCH_GRACE;
                     let watched = tokio::time::timeout(limit, self.watch(&api, from)).await;
-                    watched.unwrap_or_else(|_| Err(CollectError::new(ErrorClass::Timeout, format!("{}: the watch fell silent", self.act("watch")))))
+                    watched.unwrap_or_else(|_| Err(CollectError::new(ErrorClass::Timeout, say!("{}: the watch fell silent", self.act("watch")))))
                 }
             };
             let mut asked = None;
@@ -234,8 +236,8 @@ impl<T: Keep> Watched<T> {
         }
     }
 
-    fn act(&self, verb: &str) -> String {
-        format!("{verb} {}", self.resource())
+    fn act(&self, verb: &'static str) -> Message {
+        say!("{} {}", verb, named(&self.resource()))
     }
 
     /// All pages; the version to watch from.
@@ -246,7 +248,7 @@ impl<T: Keep> Watched<T> {
         loop {
             // A list that hangs must become a failure: until then the old rows count as seen.
             let answer = tokio::time::timeout(self.page_limit, api.list(&page)).await;
-            let answer = answer.map_err(|_| CollectError::new(ErrorClass::Timeout, format!("{}: a page did not come in time", self.act("list"))))?;
+            let answer = answer.map_err(|_| CollectError::new(ErrorClass::Timeout, say!("{}: a page did not come in time", self.act("list"))))?;
             let list = answer.map_err(|error| api_error(&self.act("list"), &error))?;
             for object in list.items {
                 self.put(object, true);
@@ -256,8 +258,7 @@ impl<T: Keep> Watched<T> {
                 continue;
             }
             let version = list.metadata.resource_version.filter(|version| !version.is_empty());
-            let version =
-                version.ok_or_else(|| CollectError::new(ErrorClass::Malformed, format!("{}: an answer without resourceVersion", self.act("list"))))?;
+            let version = version.ok_or_else(|| CollectError::new(ErrorClass::Malformed, say!("{}: an answer without resourceVersion", self.act("list"))))?;
             self.complete();
             return Ok(version);
         }
@@ -344,13 +345,13 @@ impl<T: Keep> Scope for Watched<T> {
         let inner = self.inner();
         let denied = inner.failure.as_ref().is_some_and(|(_, error)| error.class == ErrorClass::Denied);
         let (state, words) = match (inner.visible(self.keep), &inner.failure) {
-            (true, _) if inner.kept.len() == 0 => ("empty", "nothing matches".to_owned()),
+            (true, _) if inner.kept.len() == 0 => ("empty", say!("nothing matches")),
             (true, _) => match inner.kept.missing() {
-                missing if missing.is_empty() => ("matched", format!("{} found", inner.kept.len())),
-                missing => ("incomplete", format!("{} found, but not {}", inner.kept.len(), missing.join(", "))),
+                missing if missing.is_empty() => ("matched", say!("{} found", inner.kept.len())),
+                missing => ("incomplete", say!("{} found, but not {}", inner.kept.len(), Message::of_names(missing.iter().map(AsRef::as_ref)))),
             },
             (false, Some((_, error))) => ("unseen", error.message.clone()),
-            (false, None) => ("unseen", "not listed yet".to_owned()),
+            (false, None) => ("unseen", say!("not listed yet")),
         };
         Sight { state, words, denied }
     }

@@ -11,6 +11,8 @@ use super::clock::now;
 use super::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
 use super::sight::{looked_at, seen, seen_everywhere};
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+use crate::say;
+use crate::say::{Message, named};
 use crate::snapshot::Snapshot;
 
 const WORKLOAD: [&str; 5] = ["cluster", "selector", "kind", "namespace", "name"];
@@ -257,11 +259,11 @@ fn replicated(meta: ObjectMeta, spec: &ReplicaSpec, status: &ReplicaStatus) -> R
 fn replica_facts<'a>(rows: impl Iterator<Item = (&'a Key, &'a Replicas)>, place: &Place, samples: &mut Vec<Sample>) {
     for (key, row) in rows {
         let Replicas { desired, ready, updated, available, complete, .. } = row;
-        let words = format!("{ready} of {desired} ready, {updated} up to date, {available} available");
+        let words = say!("{} of {} ready, {} up to date, {} available", *ready, *desired, *updated, *available);
         for (family, value) in [(&DESIRED, desired), (&READY, ready), (&UPDATED, updated), (&AVAILABLE, available)] {
-            samples.push(family.sample(labels(place, key), f64::from(*value)).with_detail(&words));
+            samples.push(family.sample(labels(place, key), f64::from(*value)).with_detail(words.clone()));
         }
-        samples.push(COMPLETE.sample(labels(place, key), flag(*complete)).with_detail(&words));
+        samples.push(COMPLETE.sample(labels(place, key), flag(*complete)).with_detail(words.clone()));
     }
 }
 
@@ -426,13 +428,13 @@ pub(in crate::collectors) struct CronJobFacts {
 }
 
 /// Whether no workload of a selector has any replicas, or why that is not known.
-pub(in crate::collectors) fn is_scaled_to_zero(seen: &Snapshot, selector: &str) -> Result<bool, String> {
+pub(in crate::collectors) fn is_scaled_to_zero(seen: &Snapshot, selector: &str) -> Result<bool, Message> {
     seen_everywhere(seen, DESIRED.0.name, selector, &["matched"])?;
     Ok(seen.samples_of(DESIRED.0.name).filter(|sample| sample.label("selector") == Some(selector)).all(|sample| sample.value <= 0.0))
 }
 
 /// The CronJobs of a selector in all clusters, or why they are not all known.
-pub(in crate::collectors) fn cron_jobs(seen: &Snapshot, selector: &str) -> Result<Vec<CronJobFacts>, String> {
+pub(in crate::collectors) fn cron_jobs(seen: &Snapshot, selector: &str) -> Result<Vec<CronJobFacts>, Message> {
     let own = |sample: &&Sample| sample.label("selector") == Some(selector);
     seen_everywhere(seen, SCHEDULE.0.name, selector, &["matched"])?;
     let jobs: Vec<_> = seen
@@ -453,7 +455,7 @@ pub(in crate::collectors) fn cron_jobs(seen: &Snapshot, selector: &str) -> Resul
             }
         })
         .collect();
-    if jobs.is_empty() { Err(format!("no CronJob of {selector} was seen")) } else { Ok(jobs) }
+    if jobs.is_empty() { Err(say!("no CronJob of {} was seen", named(selector))) } else { Ok(jobs) }
 }
 
 /// Families that follow from several scopes.

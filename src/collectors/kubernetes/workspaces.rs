@@ -8,9 +8,11 @@ use super::config::{Range, WorkspaceSelector};
 use super::ledger::Ledger;
 use super::objects::Place;
 use super::pod::Pod;
-use super::resources::named;
+use super::resources::amounts;
 use super::sight::{STATES, seen};
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+use crate::say;
+use crate::say::{Message, named};
 use crate::snapshot::Snapshot;
 
 const COVERAGE: Coverage = seen(&["Pod"]);
@@ -105,7 +107,7 @@ impl Workspaces {
         let owner = identity.map(String::as_str).or(pod.metadata.name.as_deref()).unwrap_or_default();
         let mut hasher = DefaultHasher::new();
         (namespace, owner).hash(&mut hasher);
-        let limits = pod.spec.containers.iter().map(|container| named(&container.resources.limits));
+        let limits = pod.spec.containers.iter().map(|container| amounts(&container.resources.limits));
         let known = &self.sums[at].images;
         let shared = |image: &str| known.get_key_value(image).map_or_else(|| image.into(), |(known, _)| Arc::clone(known));
         let images = pod.images().map(|(_, image, _)| shared(image)).collect();
@@ -167,11 +169,11 @@ impl Workspaces {
 
 /// The images of all workspaces, or why they are not all known: what one cluster shows says nothing
 /// about another whose pods cannot be seen.
-pub(in crate::collectors) fn images(seen: &Snapshot) -> Result<BTreeSet<String>, String> {
+pub(in crate::collectors) fn images(seen: &Snapshot) -> Result<BTreeSet<String>, Message> {
     for view in seen.views.iter().filter(|view| view.source.emits.contains(&IMAGES.0.name)) {
         let pods = view.of(STATES).find(|state| state.label("kind") == Some("Pod"));
         if view.unseen.is_some() || !pods.is_some_and(|state| matches!(state.state(), Some("matched" | "empty"))) {
-            return Err(format!("the pods of {} are not known", view.source.name));
+            return Err(say!("the pods of {} are not known", named(&view.source.name)));
         }
     }
     Ok(seen.samples_of(IMAGES.0.name).filter_map(|sample| sample.label("image")).map(str::to_owned).collect())

@@ -10,7 +10,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
+use crate::cause::Cause as _;
 use crate::config::{Secret, SecretRef};
+use crate::files;
+use crate::say;
+use crate::say::Message;
 
 /// A token that says nothing about its life lives for a minute.
 const DEFAULT_LIFE: Duration = Duration::from_mins(1);
@@ -86,11 +90,8 @@ pub(crate) enum Identity {
 impl Identity {
     /// From a `config.json` of Docker or the content of a `kubernetes.io/dockerconfigjson` Secret.
     /// Anonymous when it does not know the host.
-    pub(crate) fn from_docker_config(text: &str, host: &str) -> Result<Self, String> {
-        let file: DockerConfig = serde_json::from_str(text).map_err(|error| {
-            // The message of the parser quotes what it found, which may be the secret itself.
-            format!("not a docker config: line {} column {}", error.line(), error.column())
-        })?;
+    pub(crate) fn from_docker_config(text: &str, host: &str) -> Result<Self, Message> {
+        let file: DockerConfig = serde_json::from_str(text).map_err(|error| say!("not a docker config: {}", error.words()))?;
         let known = |entry: &str| host_of(entry) == host || host == super::reference::DOCKER_HUB && host_of(entry) == "index.docker.io";
         let Some((_, auth)) = file.auths.iter().find(|(entry, _)| known(entry)) else { return Ok(Self::Anonymous) };
         auth.identity()
@@ -144,17 +145,17 @@ struct Auth {
 }
 
 impl Auth {
-    fn identity(&self) -> Result<Identity, String> {
+    fn identity(&self) -> Result<Identity, Message> {
         if let Some(token) = self.registrytoken.as_ref().or(self.identitytoken.as_ref()).filter(|token| !token.is_empty()) {
             return Ok(Identity::Token(Secret::new(token.clone())));
         }
         if let (Some(name), Some(password)) = (&self.username, &self.password) {
             return Ok(Identity::User { name: name.clone(), password: Secret::new(password.clone()) });
         }
-        let Some(encoded) = &self.encoded else { return Err("an entry without user and password; credential helpers are not run".to_owned()) };
+        let Some(encoded) = &self.encoded else { return Err(say!("an entry without user and password; credential helpers are not run")) };
         let decoded = STANDARD.decode(encoded.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let pair = decoded.as_deref().and_then(|text| text.split_once(':'));
-        let (name, password) = pair.ok_or("an entry whose auth is not base64 of user:password")?;
+        let (name, password) = pair.ok_or_else(|| say!("an entry whose auth is not base64 of user:password"))?;
         Ok(Identity::User { name: name.to_owned(), password: Secret::new(password.to_owned()) })
     }
 }
@@ -166,14 +167,15 @@ fn host_of(entry: &str) -> &str {
 }
 
 /// Reads credentials from a docker config file.
-pub(super) fn from_file(file: &Path, host: &str) -> Result<Identity, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| format!("read {}: {error}", file.display()))?;
-    Identity::from_docker_config(&text, host).map_err(|why| format!("read {}: {why}", file.display()))
+pub(super) async fn from_file(file: &Path, host: &str) -> Result<Identity, Message> {
+    let content = files::read(file, files::LARGEST).await.map_err(|error| say!("read {}: {}", file.display(), error))?;
+    let text = content.text().map_err(|error| say!("read {}: {}", file.display(), error))?;
+    Identity::from_docker_config(text, host).map_err(|why| say!("read {}: {}", file.display(), why))
 }
 
 /// Reads a user's password.
-pub(super) fn user(name: &str, password: &SecretRef) -> Result<Identity, String> {
-    Ok(Identity::User { name: name.to_owned(), password: password.read()? })
+pub(super) async fn user(name: &str, password: &SecretRef) -> Result<Identity, Message> {
+    Ok(Identity::User { name: name.to_owned(), password: password.read().await? })
 }
 
 #[cfg(test)]

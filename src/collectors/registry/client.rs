@@ -18,8 +18,11 @@ use super::auth::{Challenge, Identity, TokenAnswer};
 use super::digest::Digest;
 use super::manifest::{ACCEPT, LARGEST, Manifest};
 use super::reference::DOCKER_HUB;
+use crate::cause::Cause as _;
 use crate::config::Secret;
 use crate::net::{self, BodyError};
+use crate::say;
+use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
 
 /// Redirects that are followed; registries send blobs from elsewhere, hardly ever manifests.
@@ -105,9 +108,9 @@ impl Client {
     }
 
     /// A client that follows few redirects and sends no credentials to where they lead.
-    pub(super) fn http(roots: Vec<reqwest::Certificate>, plain: bool) -> Result<reqwest::Client, String> {
-        let builder = reqwest::Client::builder().no_gzip().redirect(reqwest::redirect::Policy::limited(REDIRECTS)).https_only(!plain);
-        builder.tls_certs_merge(roots).user_agent(concat!("readiness-exporter/", env!("CARGO_PKG_VERSION"))).build().map_err(|error| error.to_string())
+    pub(super) fn http(roots: Vec<reqwest::Certificate>, plain: bool) -> Result<reqwest::Client, Message> {
+        let builder = net::client().no_gzip().redirect(reqwest::redirect::Policy::custom(follow)).https_only(!plain);
+        builder.tls_certs_merge(roots).build().map_err(|error| error.words())
     }
 
     /// Forgets what repositories granted, because whoever asks is somebody else now.
@@ -138,7 +141,7 @@ impl Client {
 
     /// Whether the API answers at all: 200, or 401 from one that wants to know who asks.
     pub(super) async fn ping(&self) -> Result<(), CollectError> {
-        let what = format!("ask {} for /v2/", self.name);
+        let what = say!("ask {} for /v2/", named(&self.name));
         let request = self.http.get(format!("{}/v2/", self.base)).build().map_err(|error| Self::local(&what, &error))?;
         let answer = self.send(&what, request).await?;
         match answer.status() {
@@ -148,17 +151,17 @@ impl Client {
     }
 
     /// A page for people instead of an answer, as proxies and captive portals send it.
-    fn is_api(what: &str, answer: &Response) -> Result<(), CollectError> {
+    fn is_api(what: &Message, answer: &Response) -> Result<(), CollectError> {
         if content_type(answer.headers()) == "text/html" {
-            return Err(CollectError::new(ErrorClass::Malformed, format!("{what}: it answers with a page for people")));
+            return Err(CollectError::new(ErrorClass::Malformed, say!("{}: it answers with a page for people", what)));
         }
         Ok(())
     }
 
     /// Which digest a tag names.
     pub(super) async fn head(&self, identity: &Identity, repository: &str, tag: &str) -> Result<Named, CollectError> {
-        let what = format!("ask {} for {repository}:{tag}", self.name);
-        let path = format!("{repository}/manifests/{tag}");
+        let what = say!("ask {} for {}:{}", named(&self.name), named(repository), named(tag));
+        let path = say!("{}/manifests/{}", named(repository), named(tag));
         let answer = self.ask(&what, identity, Method::HEAD, repository, &path).await?;
         match answer.status() {
             StatusCode::OK => {}
@@ -168,12 +171,12 @@ impl Client {
         Self::is_api(&what, &answer)?;
         let Some(header) = answer.headers().get(CONTENT_DIGEST) else { return self.get_tag(&what, identity, repository, &path).await };
         let digest = header.to_str().ok().and_then(Digest::parse);
-        let digest = digest.ok_or_else(|| CollectError::new(ErrorClass::Malformed, format!("{what}: its Docker-Content-Digest is no sha256 digest")))?;
+        let digest = digest.ok_or_else(|| CollectError::new(ErrorClass::Malformed, say!("{}: its Docker-Content-Digest is no sha256 digest", what)))?;
         Ok(Named { digest, media_type: content_type(answer.headers()) })
     }
 
     /// For registries that do not tell the digest: the body is hashed.
-    async fn get_tag(&self, what: &str, identity: &Identity, repository: &str, path: &str) -> Result<Named, CollectError> {
+    async fn get_tag(&self, what: &Message, identity: &Identity, repository: &str, path: &str) -> Result<Named, CollectError> {
         let answer = self.ask(what, identity, Method::GET, repository, path).await?;
         if answer.status() != StatusCode::OK {
             return Err(Self::refused(what, answer.status(), answer.headers()));
@@ -184,41 +187,41 @@ impl Client {
         let body = self.body(what, answer, LARGEST).await?;
         let digest = Digest::of(&body);
         if promised.is_some_and(|promised| promised != digest.as_str()) {
-            return Err(CollectError::new(ErrorClass::Malformed, format!("{what}: the body does not match its Docker-Content-Digest")));
+            return Err(CollectError::new(ErrorClass::Malformed, say!("{}: the body does not match its Docker-Content-Digest", what)));
         }
         // Whatever answers 200 to everything has no digests either, and would have every image.
-        Manifest::parse(&body).map_err(|why| CollectError::new(ErrorClass::Malformed, format!("{what}: {why}")))?;
+        Manifest::parse(&body).map_err(|why| CollectError::new(ErrorClass::Malformed, say!("{}: {}", what, why)))?;
         Ok(Named { digest, media_type })
     }
 
     /// The manifest of a digest, checked against it.
     pub(super) async fn manifest(&self, identity: &Identity, repository: &str, digest: &Digest) -> Result<Manifest, CollectError> {
-        let what = format!("ask {} for {repository}@{digest}", self.name);
+        let what = say!("ask {} for {}@{}", named(&self.name), named(repository), *digest);
         let body = self.checked(&what, identity, repository, &format!("{repository}/manifests/{digest}"), digest).await?;
-        Manifest::parse(&body).map_err(|why| CollectError::new(ErrorClass::Malformed, format!("{what}: {why}")))
+        Manifest::parse(&body).map_err(|why| CollectError::new(ErrorClass::Malformed, say!("{}: {}", what, why)))
     }
 
     /// A small blob, such as the config of an image.
     pub(super) async fn blob(&self, identity: &Identity, repository: &str, digest: &Digest) -> Result<Vec<u8>, CollectError> {
-        let what = format!("ask {} for blob {digest} of {repository}", self.name);
+        let what = say!("ask {} for blob {} of {}", named(&self.name), *digest, named(repository));
         self.checked(&what, identity, repository, &format!("{repository}/blobs/{digest}"), digest).await
     }
 
-    async fn checked(&self, what: &str, identity: &Identity, repository: &str, path: &str, digest: &Digest) -> Result<Vec<u8>, CollectError> {
+    async fn checked(&self, what: &Message, identity: &Identity, repository: &str, path: &str, digest: &Digest) -> Result<Vec<u8>, CollectError> {
         let answer = self.ask(what, identity, Method::GET, repository, path).await?;
         if answer.status() != StatusCode::OK {
             return Err(Self::refused(what, answer.status(), answer.headers()));
         }
         let body = self.body(what, answer, LARGEST).await?;
         if Digest::of(&body) != *digest {
-            return Err(CollectError::new(ErrorClass::Malformed, format!("{what}: the body is another one")));
+            return Err(CollectError::new(ErrorClass::Malformed, say!("{}: the body is another one", what)));
         }
         Ok(body)
     }
 
     /// Whether a layer can be fetched, without fetching it.
     pub(super) async fn has_blob(&self, identity: &Identity, repository: &str, digest: &Digest) -> Result<(), CollectError> {
-        let what = format!("ask {} whether {repository} has blob {digest}", self.name);
+        let what = say!("ask {} whether {} has blob {}", named(&self.name), named(repository), *digest);
         let answer = self.ask(&what, identity, Method::HEAD, repository, &format!("{repository}/blobs/{digest}")).await?;
         match answer.status() {
             StatusCode::OK => Ok(()),
@@ -228,7 +231,7 @@ impl Client {
 
     /// Sends a request with what the repository wants to see; asks once more when that is not known
     /// or not accepted any longer.
-    async fn ask(&self, what: &str, identity: &Identity, method: Method, repository: &str, path: &str) -> Result<Response, CollectError> {
+    async fn ask(&self, what: &Message, identity: &Identity, method: Method, repository: &str, path: &str) -> Result<Response, CollectError> {
         let slot = Arc::clone(self.permits.lock().unwrap_or_else(PoisonError::into_inner).entry(repository.to_owned()).or_default());
         let url = format!("{}/v2/{path}", self.base);
         let request = |permit: &Permit| {
@@ -279,14 +282,14 @@ impl Client {
     }
 
     /// What a 401 asks for.
-    async fn permit(&self, what: &str, identity: &Identity, repository: &str, headers: &HeaderMap) -> Result<Permit, CollectError> {
-        let denied = |why: &str| CollectError::new(ErrorClass::Denied, format!("{what}: {why}"));
+    async fn permit(&self, what: &Message, identity: &Identity, repository: &str, headers: &HeaderMap) -> Result<Permit, CollectError> {
+        let denied = |why: &'static str| CollectError::new(ErrorClass::Denied, say!("{}: {}", what, why));
         let mut challenges = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|header| Challenge::parse(header.to_str().ok()?));
         // A registry that offers both means the same by them.
         let challenge = challenges.next_back().ok_or_else(|| denied("status 401 without a challenge that can be met"))?;
         match (challenge, identity) {
             (_, Identity::Token(token)) => {
-                Ok(Permit::Header(secret_header(&format!("Bearer {}", token.expose())).ok_or_else(|| denied("the token is no token"))?))
+                Ok(Permit::Header(secret_header(&say!("Bearer {}", named(&token.expose()))).ok_or_else(|| denied("the token is no token"))?))
             }
             (Challenge::Basic, Identity::User { name, password }) => {
                 Ok(Permit::Header(basic(name, password).ok_or_else(|| denied("the password is no password"))?))
@@ -299,9 +302,9 @@ impl Client {
         }
     }
 
-    async fn token(&self, what: &str, identity: &Identity, realm: &str, service: Option<&str>, scope: &str) -> Result<Permit, CollectError> {
-        let what = format!("{what}: get a token for {scope}");
-        let malformed = |why: &str| CollectError::new(ErrorClass::Malformed, format!("{what}: {why}"));
+    async fn token(&self, what: &Message, identity: &Identity, realm: &str, service: Option<&str>, scope: &str) -> Result<Permit, CollectError> {
+        let what = say!("{}: get a token for {}", what, named(scope));
+        let malformed = |why: &'static str| CollectError::new(ErrorClass::Malformed, say!("{}: {}", what, why));
         let mut url = url::Url::parse(realm).map_err(|_| malformed("the realm is no URL"))?;
         if url.scheme() != "https" && !self.insecure {
             return Err(malformed("the realm is not https, and a password would be sent there"));
@@ -318,15 +321,15 @@ impl Client {
         let body = self.body(&what, answer, 1 << 20).await?;
         let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| malformed("the answer is no token"))?;
         let (token, life) = answer.take().ok_or_else(|| malformed("the answer holds no token"))?;
-        let header = secret_header(&format!("Bearer {}", token.expose())).ok_or_else(|| malformed("the token is no token"))?;
+        let header = secret_header(&say!("Bearer {}", named(&token.expose()))).ok_or_else(|| malformed("the token is no token"))?;
         Ok(Permit::Token(header, Instant::now() + life))
     }
 
-    async fn send(&self, what: &str, request: reqwest::Request) -> Result<Response, CollectError> {
+    async fn send(&self, what: &Message, request: reqwest::Request) -> Result<Response, CollectError> {
         let _slot = self.slots.acquire().await;
         if let Some(rest) = self.held_back() {
             let rest = crate::config::Span(Duration::from_secs(rest.as_secs() + 1));
-            return Err(CollectError::new(ErrorClass::Throttled, format!("{what}: it asked to be left alone; it is asked again in {rest}")));
+            return Err(CollectError::new(ErrorClass::Throttled, say!("{}: it asked to be left alone; it is asked again in {}", what, rest)));
         }
         self.calls.fetch_add(1, Ordering::Relaxed);
         let answer = tokio::time::timeout(self.timeout, self.http.execute(request)).await.map_err(|_| self.late(what))?;
@@ -336,11 +339,11 @@ impl Client {
     }
 
     /// A body of bounded size, within the deadline.
-    async fn body(&self, what: &str, answer: Response, most: usize) -> Result<Vec<u8>, CollectError> {
+    async fn body(&self, what: &Message, answer: Response, most: usize) -> Result<Vec<u8>, CollectError> {
         let read = tokio::time::timeout(self.timeout, net::bounded(answer, most)).await.map_err(|_| self.late(what))?;
         read.map_err(|error| match error {
-            BodyError::Cut(error) => Self::unreachable(what, error),
-            BodyError::TooLarge(_) => CollectError::new(ErrorClass::Malformed, format!("{what}: {error}")),
+            BodyError::Cut(why) => CollectError::new(ErrorClass::Unreachable, say!("{}: {}", what, why)),
+            BodyError::TooLarge(_) => CollectError::new(ErrorClass::Malformed, say!("{}: {}", what, error)),
         })
     }
 
@@ -356,30 +359,56 @@ impl Client {
         }
     }
 
-    fn refused(what: &str, status: StatusCode, headers: &HeaderMap) -> CollectError {
+    fn refused(what: &Message, status: StatusCode, headers: &HeaderMap) -> CollectError {
         let weak = headers.get_all(WWW_AUTHENTICATE).iter().any(|header| header.to_str().is_ok_and(|text| text.contains("insufficient_scope")));
         let why = if weak { " (the token does not reach this repository)" } else { "" };
         CollectError {
             class: ErrorClass::of_status(status.as_u16()),
-            message: format!("{what}: status {}{why}", status.as_u16()),
+            message: say!("{}: status {}{}", what, status.as_u16(), why),
             retry_after: retry_after(headers),
         }
     }
 
-    fn late(&self, what: &str) -> CollectError {
-        CollectError::new(ErrorClass::Timeout, format!("{what}: no answer within {}", crate::config::Span(self.timeout)))
+    fn late(&self, what: &Message) -> CollectError {
+        CollectError::new(ErrorClass::Timeout, say!("{}: no answer within {}", what, crate::config::Span(self.timeout)))
     }
 
-    fn local(what: &str, error: &reqwest::Error) -> CollectError {
-        CollectError::new(ErrorClass::Local, format!("{what}: {error}"))
+    fn local(what: &Message, error: &reqwest::Error) -> CollectError {
+        CollectError::new(ErrorClass::Local, say!("{}: {}", what, error.words()))
     }
 
-    fn unreachable(what: &str, error: reqwest::Error) -> CollectError {
+    fn unreachable(what: &Message, error: reqwest::Error) -> CollectError {
         let class = if error.is_redirect() { ErrorClass::Malformed } else { ErrorClass::Unreachable };
         let error = error.without_url();
-        CollectError::new(class, format!("{what}: {}", net::root_cause(&error)))
+        CollectError::new(class, say!("{}: {}", what, error.words()))
     }
 }
+
+/// Content is checked against its digest wherever it comes from, as from the object store of a
+/// registry. What a tag names is the word of the registry alone, and only its own host may say it.
+/// The client itself drops credentials at another host.
+fn follow(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
+    let Some(first) = attempt.previous().first() else { return attempt.stop() };
+    let to = attempt.url();
+    let address = match to.host() {
+        Some(url::Host::Ipv4(address)) => Some(std::net::IpAddr::V4(address)),
+        Some(url::Host::Ipv6(address)) => Some(std::net::IpAddr::V6(address)),
+        _ => None,
+    };
+    let own = to.host() == first.host();
+    let checked = first.path().contains("/blobs/sha256:") || first.path().contains("/manifests/sha256:");
+    let downgraded = first.scheme() == "https" && to.scheme() != "https";
+    let local = address.is_some_and(net::is_link_local) && !own;
+    if downgraded || local || !(own || checked) || attempt.previous().len() > REDIRECTS {
+        return attempt.error(Refused);
+    }
+    attempt.follow()
+}
+
+/// A redirect that is not followed.
+#[derive(Debug, thiserror::Error)]
+#[error("it redirects to where no answer of this registry can come from")]
+struct Refused;
 
 impl Permit {
     /// Whether it is the very same.

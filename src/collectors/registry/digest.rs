@@ -33,6 +33,8 @@ impl Digest {
     }
 }
 
+impl crate::say::Say for Digest {}
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

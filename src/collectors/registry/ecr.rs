@@ -9,14 +9,17 @@ use std::time::Duration;
 
 use aws_sdk_ecr::config::retry::RetryConfig;
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_ecr::types::ImageIdentifier;
+use aws_sdk_ecr::types::{ImageFailureCode, ImageIdentifier};
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::digest::Digest;
 use super::manifest::{LARGEST, MEDIA_TYPES, Manifest};
 use super::registries::Tag;
 use crate::aws::{self, Caller};
+use crate::cause::Cause as _;
 use crate::net;
+use crate::say;
+use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
 
 /// One registry of an account in a region.
@@ -63,10 +66,10 @@ impl Ecr {
 
     /// Which digest a tag names.
     pub(super) async fn describe(&self, repository: &str, tag: &str) -> Result<Tag, CollectError> {
-        let what = format!("describe {repository}:{tag} in {}", self.name);
+        let what = say!("describe {}:{} in {}", named(repository), named(tag), named(&self.name));
         let call = self.client().await.describe_images().set_registry_id(self.account.clone()).repository_name(repository);
         let answer = self.within(&what, call.image_ids(ImageIdentifier::builder().image_tag(tag).build()).send()).await?;
-        let malformed = || CollectError::new(ErrorClass::Malformed, format!("{what}: an answer without the image"));
+        let malformed = || CollectError::new(ErrorClass::Malformed, say!("{}: an answer without the image", what));
         let detail = answer.image_details().first().ok_or_else(malformed)?;
         let digest = detail.image_digest().and_then(Digest::parse).ok_or_else(malformed)?;
         let counts = detail.image_scan_findings_summary().and_then(|summary| summary.finding_severity_counts());
@@ -81,47 +84,52 @@ impl Ecr {
 
     /// The manifest of a digest, checked against it.
     pub(super) async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Manifest, CollectError> {
-        let what = format!("get {repository}@{digest} from {}", self.name);
-        let malformed = |why: String| CollectError::new(ErrorClass::Malformed, format!("{what}: {why}"));
+        let what = say!("get {}@{} from {}", named(repository), *digest, named(&self.name));
+        let malformed = |why: Message| CollectError::new(ErrorClass::Malformed, say!("{}: {}", what, why));
         // Without the list ECR converts to what it believes that we understand.
         let call = self.client().await.batch_get_image().set_registry_id(self.account.clone()).repository_name(repository);
         let call = call.image_ids(ImageIdentifier::builder().image_digest(digest.as_str()).build());
         let call = call.set_accepted_media_types(Some(MEDIA_TYPES.map(str::to_owned).to_vec()));
         let answer = self.within(&what, call.send()).await?;
         let Some(text) = answer.images().first().and_then(|image| image.image_manifest()) else {
-            let code = answer.failures().first().and_then(|failure| failure.failure_code()).map_or("no reason given", |code| code.as_str());
-            let class = if code == "ImageNotFound" { ErrorClass::NotFound } else { ErrorClass::Malformed };
-            return Err(CollectError::new(class, format!("{what}: {code}")));
+            let code = answer.failures().first().and_then(|failure| failure.failure_code());
+            return Err(match code {
+                Some(ImageFailureCode::ImageNotFound) => CollectError::new(ErrorClass::NotFound, say!("{}: there is no such image", what)),
+                _ => malformed(say!("the answer holds no image")),
+            });
         };
         if text.len() > LARGEST {
-            return Err(malformed(format!("the answer is larger than {} MiB", LARGEST >> 20)));
+            return Err(malformed(say!("the answer is larger than {} MiB", LARGEST >> 20)));
         }
         if Digest::of(text.as_bytes()) != *digest {
-            return Err(malformed("the body is another one".to_owned()));
+            return Err(malformed(say!("the body is another one")));
         }
         Manifest::parse(text.as_bytes()).map_err(malformed)
     }
 
     /// The config of an image.
     pub(super) async fn config(&self, repository: &str, digest: &Digest) -> Result<Vec<u8>, CollectError> {
-        let what = format!("get blob {digest} of {repository} from {}", self.name);
+        let what = say!("get blob {} of {} from {}", *digest, named(repository), named(&self.name));
         let call = self.client().await.get_download_url_for_layer().set_registry_id(self.account.clone());
         let answer = self.within(&what, call.repository_name(repository).layer_digest(digest.as_str()).send()).await?;
-        let failed = |why: String| CollectError::new(ErrorClass::Malformed, format!("{what}: {why}"));
-        let url = answer.download_url().ok_or_else(|| failed("an answer without a URL".to_owned()))?;
+        let failed = |why: Message| CollectError::new(ErrorClass::Malformed, say!("{}: {}", what, why));
+        let url = answer.download_url().ok_or_else(|| failed(say!("an answer without a URL")))?;
         let fetch = async {
-            let answer = self.http.get(url).send().await.and_then(reqwest::Response::error_for_status).map_err(|error| error.without_url().to_string())?;
-            net::bounded(answer, LARGEST).await.map_err(|error| error.to_string())
+            let answer = self.http.get(url).send().await.map_err(|error| error.words())?;
+            if answer.status() != reqwest::StatusCode::OK {
+                return Err(say!("status {}", answer.status().as_u16()));
+            }
+            net::bounded(answer, LARGEST).await.map_err(|error| say!("{}", error))
         };
         let body = tokio::time::timeout(self.timeout, fetch).await.map_err(|_| aws::late(&what, self.timeout))?.map_err(failed)?;
-        if Digest::of(&body) == *digest { Ok(body) } else { Err(failed("the body is another one".to_owned())) }
+        if Digest::of(&body) == *digest { Ok(body) } else { Err(failed(say!("the body is another one"))) }
     }
 
     /// Prefixes of repositories that ECR fills from elsewhere, with where from. It looks there for a
     /// newer image of a tag once a day at most.
     /// Source: <https://docs.aws.amazon.com/AmazonECR/latest/userguide/pull-through-cache.html>
     pub(super) async fn pull_through_caches(&self) -> Result<Vec<(String, String)>, CollectError> {
-        let what = format!("describe pull-through caches of {}", self.name);
+        let what = say!("describe pull-through caches of {}", named(&self.name));
         let answer = self.within(&what, self.client().await.describe_pull_through_cache_rules().set_registry_id(self.account.clone()).send()).await?;
         let rules = answer.pull_through_cache_rules().iter();
         Ok(rules.map(|rule| [rule.ecr_repository_prefix(), rule.upstream_registry_url()].map(|text| text.unwrap_or_default().to_owned()).into()).collect())
@@ -129,7 +137,7 @@ impl Ecr {
 
     async fn within<T, E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static>(
         &self,
-        what: &str,
+        what: &Message,
         call: impl Future<Output = Result<T, SdkError<E>>>,
     ) -> Result<T, CollectError> {
         let _slot = self.slots.acquire().await;

@@ -17,6 +17,8 @@ use super::registries::{Registries, Registry};
 use crate::collectors::kubernetes;
 use crate::driver::Poll;
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::say;
+use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
 
 const PLACE: [&str; 3] = ["group", "hop", "subject"];
@@ -91,8 +93,8 @@ pub(super) struct ImageGroup {
 type Found = Result<Arc<Content>, CollectError>;
 
 impl ImageGroup {
-    pub(super) fn new(group: &Group, registries: &Registries, clusters: Vec<(String, Vec<String>)>) -> Result<Self, String> {
-        let place = |text: &str| -> Result<Place, String> {
+    pub(super) fn new(group: &Group, registries: &Registries, clusters: Vec<(String, Vec<String>)>) -> Result<Self, Message> {
+        let place = |text: &str| -> Result<Place, Message> {
             let reference = Reference::parse(text)?;
             Ok(Place { registry: registries.at(&reference.host)?, reference })
         };
@@ -114,22 +116,22 @@ impl ImageGroup {
             None => &upstream,
             Some(pin) => {
                 telling.place("pin", "pin", &self.group.upstream, pin);
-                telling.compare("upstream", "upstream", &upstream, pin, "the pin");
+                telling.compare("upstream", "upstream", &upstream, pin, &say!("the pin"));
                 pin
             }
         };
-        let before = if pin.is_some() { "the pin" } else { "upstream" };
+        let before = if pin.is_some() { say!("the pin") } else { say!("upstream") };
         for (mirror, found) in self.group.mirrors.iter().zip(&mirrors) {
             telling.place("mirror", &mirror.name, &mirror.image, found);
-            telling.compare("mirror", &mirror.name, found, source, before);
+            telling.compare("mirror", &mirror.name, found, source, &before);
         }
         let known: Vec<&Content> = [&upstream].into_iter().chain(&mirrors).chain(&pin).flatten().map(AsRef::as_ref).collect();
         let mut running = Vec::new();
         for (cluster, selectors) in &self.clusters {
             let at = self.group.mirrors.iter().position(|mirror| mirror.clusters.contains(cluster));
             let (from, found, before) = match at {
-                Some(at) => (&self.mirrors[at], &mirrors[at], format!("mirror {}", self.group.mirrors[at].name)),
-                None => (&self.upstream, source, before.to_owned()),
+                Some(at) => (&self.mirrors[at], &mirrors[at], say!("mirror {}", named(&self.group.mirrors[at].name))),
+                None => (&self.upstream, source, before.clone()),
             };
             let own = self.in_cluster(cluster, selectors, from, seen).await;
             self.tell_cluster(cluster, &own, found, &before, &mut telling);
@@ -144,7 +146,7 @@ impl ImageGroup {
 
     /// What a digest stands for, wherever it is known: where it was pulled from, upstream, mirrors.
     async fn find(&self, digest: &Digest, first: &Place) -> Found {
-        let mut last = CollectError::new(ErrorClass::NotFound, format!("find {digest}: no registry is configured"));
+        let mut last = CollectError::new(ErrorClass::NotFound, say!("find {}: no registry is configured", *digest));
         let mut asked = BTreeSet::new();
         let places = [first, &self.upstream].into_iter().chain(&self.mirrors);
         for place in places.filter(|place| asked.insert(place.reference.name())) {
@@ -163,11 +165,11 @@ impl ImageGroup {
         let mut own = InCluster::default();
         for selector in selectors {
             match kubernetes::running_containers(seen, cluster, selector) {
-                Err(why) => own.unseen = Some(format!("{selector}: {why}")),
+                Err(why) => own.unseen = Some(say!("{}: {}", named(selector), why)),
                 Ok(containers) => {
                     let mut meant = containers.iter().filter(|container| self.means(container.name, container.image)).peekable();
                     if meant.peek().is_none() {
-                        own.unseen = Some(format!("{selector}: no container of this image is known to run"));
+                        own.unseen = Some(say!("{}: no container of this image is known to run", named(selector)));
                     }
                     for container in meant {
                         own.asked_for.insert(container.image.to_owned());
@@ -200,7 +202,7 @@ impl ImageGroup {
         Reference::parse(image).is_ok_and(|image| last(&image.repository) == last(&self.upstream.reference.repository))
     }
 
-    fn tell_cluster(&self, cluster: &str, own: &InCluster, before: &Found, what: &str, telling: &mut Telling<'_>) {
+    fn tell_cluster(&self, cluster: &str, own: &InCluster, before: &Found, what: &Message, telling: &mut Telling<'_>) {
         let group = self.group.name.as_str();
         for (running, image) in &own.running {
             let (Running::Manifest(digest) | Running::Config(digest)) = running else { continue };
@@ -214,11 +216,11 @@ impl ImageGroup {
             telling.samples.push(EXPECTED.sample([group, cluster, image], if expected { "expected" } else { "other" }));
         }
         if own.unseen.is_some() || own.asked_for.is_empty() {
-            let why = own.unseen.as_deref().unwrap_or("no container of this image is known to run");
-            telling.samples.extend([&TAG, &EXPECTED].map(|family| family.sample([group, cluster, ""], "unknown").with_detail(why)));
+            let why = own.unseen.clone().unwrap_or_else(|| say!("no container of this image is known to run"));
+            telling.samples.extend([&TAG, &EXPECTED].map(|family| family.sample([group, cluster, ""], "unknown").with_detail(&why)));
         }
         let labels = [group, "cluster", cluster];
-        let unknown = |why: &str| MATCH.sample(labels, "unknown").with_detail(why);
+        let unknown = |why: &Message| MATCH.sample(labels, "unknown").with_detail(why);
         let levels = match (own.seen(), before) {
             (Err(why), _) => return telling.samples.push(unknown(&why)),
             (_, Err(error)) => return telling.samples.push(unknown(&error.message)),
@@ -246,7 +248,7 @@ struct InCluster {
     contents: Vec<Result<Content, CollectError>>,
     asked_for: BTreeSet<String>,
     /// Workloads that could not be seen.
-    unseen: Option<String>,
+    unseen: Option<Message>,
     /// A container that has not started yet.
     starting: bool,
     rolling: bool,
@@ -254,18 +256,18 @@ struct InCluster {
 
 impl InCluster {
     /// Everything that runs, or why that is not known.
-    fn seen(&self) -> Result<Vec<&Content>, String> {
+    fn seen(&self) -> Result<Vec<&Content>, Message> {
         if let Some(why) = &self.unseen {
             return Err(why.clone());
         }
         if self.running.is_empty() {
-            return Err(if self.starting { "no container has started yet" } else { "no container of this image is known to run" }.to_owned());
+            return Err(if self.starting { say!("no container has started yet") } else { say!("no container of this image is known to run") });
         }
         if self.rolling && self.running.len() > 1 {
-            return Err("a rollout is under way".to_owned());
+            return Err(say!("a rollout is under way"));
         }
         if self.starting {
-            return Err("a container has not started yet".to_owned());
+            return Err(say!("a container has not started yet"));
         }
         self.contents.iter().map(|content| content.as_ref().map_err(|error| error.message.clone())).collect()
     }
@@ -292,7 +294,7 @@ impl Telling<'_> {
         }
     }
 
-    fn compare(&mut self, hop: &str, subject: &str, own: &Found, before: &Found, what: &str) {
+    fn compare(&mut self, hop: &str, subject: &str, own: &Found, before: &Found, what: &Message) {
         match (own, before) {
             (Ok(own), Ok(before)) => self.level(hop, subject, own.level(before), own, before, what),
             (Err(error), _) | (_, Err(error)) => {
@@ -301,13 +303,13 @@ impl Telling<'_> {
         }
     }
 
-    fn level(&mut self, hop: &str, subject: &str, level: Level, own: &Content, before: &Content, what: &str) {
+    fn level(&mut self, hop: &str, subject: &str, level: Level, own: &Content, before: &Content, what: &Message) {
         let words = |content: &Content| {
             let digest = content.digest.as_ref().or_else(|| content.configs.first()).map_or("nothing", Digest::short);
             let made = content.created.and_then(|at| jiff::Timestamp::from_second(at).ok()).map(|at| format!(", made {at}"));
             format!("{digest}{}", made.unwrap_or_default())
         };
-        let detail = format!("{subject} has {}; {what} has {}", words(own), words(before));
+        let detail = say!("{} has {}; {} has {}", named(subject), named(&words(own)), what, named(&words(before)));
         let labels = [self.group, hop, subject];
         self.samples.push(MATCH.sample(labels, level.as_str()).with_detail(&detail));
         if level == Level::None
@@ -325,7 +327,7 @@ impl Telling<'_> {
         for (cluster, own) in running {
             match own.seen() {
                 Ok(contents) => all.extend(contents),
-                Err(why) => unseen.push(format!("{cluster}: {why}")),
+                Err(why) => unseen.push(say!("{}: {}", named(cluster), why)),
             }
         }
         let count = distinct(&all, known);
@@ -335,7 +337,7 @@ impl Telling<'_> {
             _ if !unseen.is_empty() => "unknown",
             _ => "identical",
         };
-        let detail = if unseen.is_empty() { format!("{count} images in {} clusters", running.len()) } else { unseen.join("; ") };
+        let detail = if unseen.is_empty() { say!("{} images in {} clusters", count, running.len()) } else { Message::joined(unseen, "; ") };
         self.samples.push(IDENTICAL.sample([self.group], state).with_detail(&detail));
         self.samples.push(DISTINCT.sample([self.group], count as f64));
     }

@@ -13,6 +13,8 @@ use super::registries::{Registries, Registry, Tag};
 use crate::collectors::kubernetes;
 use crate::driver::Poll;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::say;
+use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
 
 const IMAGE: [&str; 3] = ["registry", "repository", "tag"];
@@ -202,7 +204,7 @@ impl WorkspaceImages {
 
     async fn ask(&self, seen: &Snapshot) -> Result<Observation, CollectError> {
         let images = kubernetes::workspace_images(seen);
-        let images = images.map_err(|why| CollectError::new(ErrorClass::NotFound, format!("ask for the images of workspaces: {why}")))?;
+        let images = images.map_err(|why| CollectError::new(ErrorClass::NotFound, say!("ask for the images of workspaces: {}", why)))?;
         let count = images.len();
         let asked = images.into_iter().map(|image| self.look_for(image));
         let samples: Vec<_> = futures::stream::iter(asked).buffer_unordered(self.concurrency).collect().await;
@@ -217,7 +219,7 @@ impl WorkspaceImages {
     }
 
     async fn find(&self, image: &str) -> Result<(), CollectError> {
-        let failed = |why: String| CollectError::new(ErrorClass::Malformed, format!("ask for {image}: {why}"));
+        let failed = |why: Message| CollectError::new(ErrorClass::Malformed, say!("ask for {}: {}", named(image), why));
         let reference = Reference::parse(image).map_err(failed)?;
         let registry = self.registries.at(&reference.host).map_err(failed)?;
         match &reference.digest {

@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::digest::Digest;
+use crate::cause::Cause as _;
+use crate::say;
+use crate::say::{Message, named};
 
 /// What is asked for. Without the types of an index a registry answers with one platform's manifest
 /// or with 404: another digest for the same tag.
@@ -48,7 +51,6 @@ pub(crate) struct Child {
 #[serde(rename_all = "camelCase")]
 struct Document {
     schema_version: Option<u8>,
-    media_type: Option<String>,
     manifests: Option<Vec<Descriptor>>,
     config: Option<Descriptor>,
     #[serde(default)]
@@ -75,31 +77,30 @@ struct Platform {
 
 impl Manifest {
     /// Reads a manifest of whatever type it says it is.
-    pub(crate) fn parse(body: &[u8]) -> Result<Self, String> {
-        let document: Document = serde_json::from_slice(body).map_err(|error| format!("no manifest: {error}"))?;
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, Message> {
+        let document: Document = serde_json::from_slice(body).map_err(|error| say!("no manifest: {}", error.words()))?;
         if document.schema_version == Some(1) {
-            return Err("a manifest of schema 1, which names no config; push the image again".to_owned());
+            return Err(say!("a manifest of schema 1, which names no config; push the image again"));
         }
-        let kind = document.media_type.unwrap_or_default();
         match (document.manifests, document.config) {
             (Some(children), None) => children.iter().filter_map(Descriptor::child).collect::<Result<_, _>>().map(Self::Index),
             (None, Some(config)) => {
                 let layers = document.layers.iter().map(Descriptor::own_digest).collect::<Result<_, _>>()?;
                 Ok(Self::Image { config: config.own_digest()?, layers })
             }
-            (Some(_), Some(_)) => Err("a manifest that says to be an index and an image at once".to_owned()),
-            (None, None) => Err(format!("neither an index nor an image (media type {kind:?})")),
+            (Some(_), Some(_)) => Err(say!("a manifest that says to be an index and an image at once")),
+            (None, None) => Err(say!("neither an index nor an image")),
         }
     }
 }
 
 impl Descriptor {
-    fn own_digest(&self) -> Result<Digest, String> {
-        Digest::parse(&self.digest).ok_or_else(|| format!("a descriptor whose digest is none ({:?})", self.digest.chars().take(80).collect::<String>()))
+    fn own_digest(&self) -> Result<Digest, Message> {
+        Digest::parse(&self.digest).ok_or_else(|| say!("a descriptor whose digest is none ({:?})", named(&self.digest.chars().take(80).collect::<String>())))
     }
 
     /// `None` for what no node runs: attestations, signatures, artifacts of unknown platforms.
-    fn child(&self) -> Option<Result<Child, String>> {
+    fn child(&self) -> Option<Result<Child, Message>> {
         if self.annotations.as_ref().is_some_and(|own| own.contains_key("vnd.docker.reference.type")) {
             return None;
         }

@@ -30,6 +30,7 @@ use super::kubernetes::{self, ClusterConfig, Link, Permission};
 use crate::driver::{Form, Poll, Task};
 use crate::labels::Labels;
 use crate::metric::Family;
+use crate::say::Message;
 use crate::snapshot::Source;
 use reference::Reference;
 use registries::Registries;
@@ -42,7 +43,7 @@ pub static FAMILIES: &[&[&Family]] = &[hosts::FAMILIES, groups::FAMILIES, pull_s
 
 /// One task for each registry, image group and pull secret. Fails when a file that the configuration
 /// names cannot be used.
-pub fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters: &[ClusterConfig]) -> Result<Vec<Task>, String> {
+pub fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters: &[ClusterConfig]) -> Result<Vec<Task>, Message> {
     let registries = Arc::new(Registries::new(config, clusters)?);
     let maker = Maker { config, off: off(config).into(), fingerprint: format!("{config:?} {kubernetes:?} {clusters:?}") };
     let mut tasks = Vec::new();
@@ -119,7 +120,7 @@ impl Maker<'_> {
 }
 
 /// Every registry that is configured or named, with the tags that it is asked for.
-fn images_by_host(config: &Config) -> Result<BTreeMap<String, BTreeSet<Reference>>, String> {
+fn images_by_host(config: &Config) -> Result<BTreeMap<String, BTreeSet<Reference>>, Message> {
     let mut hosts: BTreeMap<String, BTreeSet<Reference>> = config.registries.iter().map(|registry| (registry.host.clone(), BTreeSet::new())).collect();
     let places = config.groups.iter().flat_map(|group| [&group.upstream].into_iter().chain(group.mirrors.iter().map(|mirror| &mirror.image)));
     for text in config.images.iter().chain(places) {

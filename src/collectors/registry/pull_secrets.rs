@@ -21,6 +21,8 @@ use super::registries::Registries;
 use crate::collectors::kubernetes::{self, Link};
 use crate::driver::Poll;
 use crate::metric::{Coverage, Family, Gauge, StateSet, Unit, gauge, state_set};
+use crate::say;
+use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
 
 const STATES: &str = "readiness_pull_secret_state";
@@ -68,19 +70,19 @@ impl Puller {
         let PullSecret { cluster, namespace, name, images } = &self.secret;
         let labels = || [cluster.as_str(), namespace, name];
         let found = read(&self.link, cluster, namespace, name, self.timeout).await;
-        let unknown_images = |state: &str, why: &str| {
+        let unknown_images = |state: &str, why: &Message| {
             images.iter().map(|image| PULLABLE.sample([cluster.as_str(), namespace, name, image], state).with_detail(why)).collect::<Vec<_>>()
         };
-        let not_present = |state: &str, pullable: &str, why: &str| {
-            let mut samples = unknown_images(pullable, why);
+        let not_present = |state: &str, pullable: &str, why: Message| {
+            let mut samples = unknown_images(pullable, &why);
             samples.push(STATE.sample(labels(), state).with_detail(why));
             Ok(Observation::new(samples, 1, 1))
         };
         let config = match found {
             Ok(config) => config,
-            Err(Unread::Absent) => return not_present("absent", "unknown", "the pull secret does not exist"),
-            Err(Unread::Malformed(why)) => return not_present("malformed", "denied", why),
-            Err(Unread::Failed(error)) if error.class == ErrorClass::Denied => return not_present("unknown", "unknown", &error.message),
+            Err(Unread::Absent) => return not_present("absent", "unknown", say!("the pull secret does not exist")),
+            Err(Unread::Malformed(why)) => return not_present("malformed", "denied", why.into()),
+            Err(Unread::Failed(error)) if error.class == ErrorClass::Denied => return not_present("unknown", "unknown", error.message),
             Err(Unread::Failed(error)) => return Err(error),
         };
         let mut samples = vec![STATE.sample(labels(), "present")];
@@ -92,8 +94,8 @@ impl Puller {
         for image in images {
             let labels = [cluster.as_str(), namespace, name, image];
             samples.push(match self.pull(image, &config, &mut calls).await {
-                Ok(layers) => PULLABLE.sample(labels, "pullable").with_detail(&format!("manifest and {layers} layers")),
-                Err(error) => PULLABLE.sample(labels, absence(&error)).with_detail(&error.message),
+                Ok(layers) => PULLABLE.sample(labels, "pullable").with_detail(say!("manifest and {} layers", layers)),
+                Err(error) => PULLABLE.sample(labels, absence(&error)).with_detail(error.message),
             });
         }
         Ok(Observation::new(samples, 1, calls))
@@ -102,7 +104,7 @@ impl Puller {
     /// What a kubelet would do, up to the point where it costs: every manifest that a node may
     /// want, and a HEAD of each layer.
     async fn pull(&self, image: &str, config: &str, calls: &mut u64) -> Result<usize, CollectError> {
-        let local = |why: String| CollectError::new(ErrorClass::Malformed, format!("pull {image}: {why}"));
+        let local = |why: Message| CollectError::new(ErrorClass::Malformed, say!("pull {}: {}", named(image), why));
         let reference = Reference::parse(image).map_err(local)?;
         let identity = Identity::from_docker_config(config, &reference.host).map_err(local)?;
         let client = self.registries.stranger(&reference.host).map_err(local)?;
@@ -118,7 +120,7 @@ impl Puller {
             while let Some(digest) = open.pop() {
                 manifests += 1;
                 if manifests > 32 {
-                    return Err(CollectError::new(ErrorClass::Malformed, format!("pull {image}: more than 32 manifests")));
+                    return Err(CollectError::new(ErrorClass::Malformed, say!("pull {}: more than 32 manifests", named(image))));
                 }
                 match client.manifest(&identity, repository, &digest).await? {
                     Manifest::Index(children) => {
@@ -136,7 +138,10 @@ impl Puller {
                 }
             }
             if layers.is_empty() {
-                return Err(CollectError::new(ErrorClass::NotFound, format!("pull {image}: it has no image for {}", self.platforms.join(" or "))));
+                return Err(CollectError::new(
+                    ErrorClass::NotFound,
+                    say!("pull {}: it has no image for {}", named(image), named(&self.platforms.join(" or "))),
+                ));
             }
             for layer in &layers {
                 client.has_blob(&identity, repository, layer).await?;
@@ -159,7 +164,7 @@ pub(super) enum Unread {
 
 /// Reads the docker config of a pull secret.
 pub(super) async fn read(link: &Link, cluster: &str, namespace: &str, name: &str, timeout: Duration) -> Result<String, Unread> {
-    let what = format!("get secret {namespace}/{name} of {cluster}");
+    let what = say!("get secret {}/{} of {}", named(namespace), named(name), named(cluster));
     match kubernetes::secret(link, namespace, name, &what, timeout).await.map_err(Unread::Failed)? {
         Some(secret) => docker_config(&secret).map_err(Unread::Malformed),
         None => Err(Unread::Absent),

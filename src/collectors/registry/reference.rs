@@ -5,6 +5,8 @@
 use std::fmt;
 
 use super::digest::Digest;
+use crate::say;
+use crate::say::Message;
 
 /// An image by tag, by digest, or by both; then the digest counts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,8 +22,8 @@ pub(crate) struct Reference {
 
 impl Reference {
     /// Reads `ghcr.io/coder/coder:latest`, `nginx`, `10.0.0.1:5000/a/b@sha256:...`.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let wrong = |why: &str| format!("must be an image reference such as ghcr.io/coder/coder:v2.18.0: {why}");
+    pub(crate) fn parse(text: &str) -> Result<Self, Message> {
+        let wrong = |why: &'static str| say!("must be an image reference such as ghcr.io/coder/coder:v2.18.0: {}", why);
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => (rest, Some(Digest::parse(digest).ok_or_else(|| wrong("its digest is no sha256 digest"))?)),
             None => (text, None),

@@ -19,7 +19,10 @@ use super::manifest::Manifest;
 use super::pull_secrets::{self, Unread};
 use super::reference::Reference;
 use crate::aws::Caller;
+use crate::cause::Cause as _;
 use crate::collectors::kubernetes::{ClusterConfig, Link};
+use crate::say;
+use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
 
 /// Indexes inside indexes are followed this deep; nobody needs more than one.
@@ -78,7 +81,7 @@ pub(super) struct Registries {
 
 impl Registries {
     /// Fails when a file that the configuration names cannot be used.
-    pub(super) fn new(config: &Config, clusters: &[ClusterConfig]) -> Result<Self, String> {
+    pub(super) fn new(config: &Config, clusters: &[ClusterConfig]) -> Result<Self, Message> {
         let registries = Self { config: config.clone(), clusters: clusters.to_vec(), known: Mutex::default() };
         for settings in &config.registries {
             registries.at(&settings.host)?;
@@ -87,7 +90,7 @@ impl Registries {
     }
 
     /// The registry at a host; one that is not configured is asked as nobody.
-    pub(super) fn at(&self, host: &str) -> Result<Arc<Registry>, String> {
+    pub(super) fn at(&self, host: &str) -> Result<Arc<Registry>, Message> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(registry) = known.get(host) {
             return Ok(Arc::clone(registry));
@@ -99,15 +102,15 @@ impl Registries {
     }
 
     /// A client of its own for whoever shows other credentials than the configured ones.
-    pub(super) fn stranger(&self, host: &str) -> Result<Client, String> {
+    pub(super) fn stranger(&self, host: &str) -> Result<Client, Message> {
         let settings = self.config.registries.iter().find(|settings| settings.host == host).cloned();
         oci(&settings.unwrap_or_else(|| RegistryConfig::at(host)), &self.config)
     }
 }
 
-fn oci(settings: &RegistryConfig, config: &Config) -> Result<Client, String> {
+fn oci(settings: &RegistryConfig, config: &Config) -> Result<Client, Message> {
     let roots = settings.ca_file.as_deref().map(crate::net::certificates_of).transpose()?.unwrap_or_default();
-    let roots = roots.iter().map(|der| reqwest::Certificate::from_der(der)).collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+    let roots = roots.iter().map(|der| reqwest::Certificate::from_der(der)).collect::<Result<_, _>>().map_err(|error: reqwest::Error| error.words())?;
     let http = Client::http(roots, settings.plain_http)?;
     let base = Client::base(&settings.host, settings.path_prefix.as_deref(), settings.plain_http);
     let pace = Pace { timeout: config.timeout.0, concurrency: config.concurrency, longest_wait: crate::driver::ceiling(config.interval.0) };
@@ -115,7 +118,7 @@ fn oci(settings: &RegistryConfig, config: &Config) -> Result<Client, String> {
 }
 
 impl Registry {
-    fn new(settings: RegistryConfig, config: &Config, clusters: &[ClusterConfig]) -> Result<Self, String> {
+    fn new(settings: RegistryConfig, config: &Config, clusters: &[ClusterConfig]) -> Result<Self, Message> {
         let host = settings.host.as_str();
         let named = account_and_region(host);
         let backend = match &settings.ecr {
@@ -203,21 +206,21 @@ impl Registry {
     async fn read_identity(&self) -> Result<Identity, CollectError> {
         let settings = &self.settings;
         if let (Some(SecretName { cluster, namespace, name }), Some(link)) = (&settings.pull_secret, &self.link) {
-            let what = || format!("ask {} with secret {namespace}/{name} of {cluster}", self.host);
+            let what = || say!("ask {} with secret {}/{} of {}", named(&self.host), named(namespace), named(name), named(cluster));
             let text = pull_secrets::read(link, cluster, namespace, name, self.timeout).await.map_err(|unread| match unread {
-                Unread::Absent => CollectError::new(ErrorClass::Local, format!("{}: it does not exist", what())),
-                Unread::Malformed(why) => CollectError::new(ErrorClass::Local, format!("{}: {why}", what())),
+                Unread::Absent => CollectError::new(ErrorClass::Local, say!("{}: it does not exist", what())),
+                Unread::Malformed(why) => CollectError::new(ErrorClass::Local, say!("{}: {}", what(), why)),
                 Unread::Failed(error) => error,
             })?;
-            return Identity::from_docker_config(&text, &self.host).map_err(|why| CollectError::new(ErrorClass::Local, format!("{}: {why}", what())));
+            return Identity::from_docker_config(&text, &self.host).map_err(|why| CollectError::new(ErrorClass::Local, say!("{}: {}", what(), why)));
         }
         let read = match (&settings.username, &settings.password, &settings.token, &settings.docker_config) {
-            (Some(name), Some(password), ..) => auth::user(name, password),
-            (_, _, Some(token), _) => token.read().map(Identity::Token),
-            (_, _, _, Some(file)) => auth::from_file(file, &settings.host),
+            (Some(name), Some(password), ..) => auth::user(name, password).await,
+            (_, _, Some(token), _) => token.read().await.map(Identity::Token),
+            (_, _, _, Some(file)) => auth::from_file(file, &settings.host).await,
             _ => Ok(Identity::Anonymous),
         };
-        read.map_err(|why| CollectError::new(ErrorClass::Local, format!("ask {}: {why}", self.host)))
+        read.map_err(|why| CollectError::new(ErrorClass::Local, say!("ask {}: {}", named(&self.host), why)))
     }
 
     /// What a tag names now. All who ask within a round share one request.
@@ -285,7 +288,7 @@ impl Registry {
                     configs.insert(config);
                 }
                 Manifest::Index(_) if depth == DEPTH => {
-                    let why = format!("ask {} for {repository}@{digest}: indexes inside indexes, more than {DEPTH} deep", self.host);
+                    let why = say!("ask {} for {}@{}: indexes inside indexes, more than {} deep", named(&self.host), named(repository), digest, DEPTH);
                     return Err(CollectError::new(ErrorClass::Malformed, why));
                 }
                 Manifest::Index(children) => {
@@ -296,7 +299,13 @@ impl Registry {
             }
         }
         if configs.is_empty() {
-            let why = format!("ask {} for {repository}@{digest}: the index has no image for {}", self.host, self.platforms.join(" or "));
+            let why = say!(
+                "ask {} for {}@{}: the index has no image for {}",
+                named(&self.host),
+                named(repository),
+                *digest,
+                Message::joined(self.platforms.iter().map(|platform| say!("{}", named(platform))), " or ")
+            );
             return Err(CollectError::new(ErrorClass::NotFound, why));
         }
         let mut created = None;

@@ -111,7 +111,7 @@ async fn content(stage: &Stage, digest: &str) -> Result<Arc<content::Content>, C
 
 fn error<T: std::fmt::Debug>(found: Result<T, CollectError>) -> (ErrorClass, String) {
     let error = found.unwrap_err();
-    (error.class, error.message)
+    (error.class, error.message.into())
 }
 
 #[tokio::test]

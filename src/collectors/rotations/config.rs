@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::predict::Rule;
 use crate::config::validate::{References, interval, name, quoted, unique};
 use crate::config::{Problem, Span};
+use crate::say;
 
 /// What rotates, renews or restarts by itself, and whether that hits an event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -186,7 +187,7 @@ impl Rotation {
         if let Some(Err(why)) = self.schedule.as_ref().map(|schedule| Rule::schedule(schedule, &self.time_zone, 0)) {
             problems.push(Problem::new(
                 format!("{path}.schedule"),
-                format!("must be a cron expression in a time zone: {why}"),
+                say!("must be a cron expression in a time zone: {}", why),
                 quoted(self.schedule.as_deref().unwrap_or_default()),
             ));
         }

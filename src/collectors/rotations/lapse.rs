@@ -4,6 +4,8 @@
 
 use super::{Rotation, credentials, moment, seconds};
 use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::say;
+use crate::say::{Message, named};
 use crate::snapshot::Snapshot;
 
 const STATES: &str = "readiness_rotation_lapse_state";
@@ -53,19 +55,19 @@ pub(super) fn facts(known: &Known<'_>, seen: &Snapshot) -> Vec<Sample> {
         Some(true) => match end(known, seen) {
             Err(why) => vec![STATE.sample(labels, "unknown").with_detail(&why)],
             Ok(None) => vec![STATE.sample(labels, "never")],
-            Ok(Some(at)) => vec![STATE.sample(labels, "at"), MOMENT.sample(labels, at as f64).with_detail(&format!("it ends at {}", moment(at)))],
+            Ok(Some(at)) => vec![STATE.sample(labels, "at"), MOMENT.sample(labels, at as f64).with_detail(&say!("it ends at {}", named(&moment(at))))],
         },
     }
 }
 
 /// When what it renewed last ends, in Unix seconds; `None` when it never does.
-fn end(known: &Known<'_>, seen: &Snapshot) -> Result<Option<i64>, String> {
+fn end(known: &Known<'_>, seen: &Snapshot) -> Result<Option<i64>, Message> {
     let told = known.rotation.renewed_credential().map(|credential| credentials::end_of(seen, credential));
     let lived = known.rotation.lifetime.map(|lifetime| {
-        let renewed = known.renewed.ok_or_else(|| "when it last succeeded is not known".to_owned())?;
+        let renewed = known.renewed.ok_or_else(|| say!("when it last succeeded is not known"))?;
         Ok(Some(renewed.saturating_add(seconds(lifetime))))
     });
-    let ways: Vec<Result<Option<i64>, String>> = told.into_iter().chain(lived).collect();
+    let ways: Vec<Result<Option<i64>, Message>> = told.into_iter().chain(lived).collect();
     // A moment that one way tells holds, whatever the other does not know.
     let earliest = ways.iter().filter_map(|way| way.as_ref().ok().copied().flatten()).min();
     match (earliest, ways.into_iter().find_map(Result::err)) {

@@ -3,15 +3,17 @@
 //! Source: <https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_schedule.html>
 
 use super::predict::Rule;
+use crate::say;
+use crate::say::{Message, named};
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
 
 /// Reads a rule and its window, with the last rotation in Unix seconds, on which rules in days count.
-pub(super) fn rule(schedule: &str, window: &str, last: Option<i64>) -> Result<Rule, String> {
+pub(super) fn rule(schedule: &str, window: &str, last: Option<i64>) -> Result<Rule, Message> {
     let hours = |text: &str| text.strip_suffix('h')?.parse::<i64>().ok().filter(|hours| (1..=24).contains(hours)).map(|hours| hours * HOUR);
-    let lasting = |default: i64| if window.is_empty() { Ok(default) } else { hours(window).ok_or_else(|| format!("no window: {window:?}")) };
-    let unknown = || format!("no rule of Secrets Manager: {schedule:?}");
+    let lasting = |default: i64| if window.is_empty() { Ok(default) } else { hours(window).ok_or_else(|| say!("no window: {:?}", named(window))) };
+    let unknown = || say!("no rule of Secrets Manager: {:?}", named(schedule));
     let inner = |name: &str| schedule.strip_prefix(name)?.strip_prefix('(')?.strip_suffix(')');
     if let Some(cron) = inner("cron") {
         // The window of a day ends with that day; one of hours lasts an hour.

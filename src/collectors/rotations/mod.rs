@@ -27,6 +27,8 @@ use crate::driver::{Form, Poll, Task};
 use crate::event::{self, Occurrence, Schedule};
 use crate::labels::Labels;
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::say;
+use crate::say::{Message, named};
 use crate::snapshot::{CollectError, Observation, Snapshot, Source};
 use crate::state::State;
 use predict::{Conflict, Rule};
@@ -156,7 +158,7 @@ struct Forecast {
 struct Rotator {
     /// Which object, for rotations that mean several.
     subject: String,
-    rule: Result<Rule, String>,
+    rule: Result<Rule, Message>,
     /// When it last rotated, in Unix seconds.
     last: Option<i64>,
     run: Run,
@@ -185,7 +187,7 @@ enum Run {
 }
 
 impl Rotator {
-    fn unknown(why: String) -> Self {
+    fn unknown(why: Message) -> Self {
         Self { subject: String::new(), rule: Err(why), last: None, run: Run::Unknown, suspended: None }
     }
 }
@@ -205,7 +207,7 @@ impl Forecast {
 impl Look<'_> {
     fn rotators(&self) -> Vec<Rotator> {
         let Self { rotation, seen, .. } = self;
-        let several = |found: Result<Vec<Rotator>, String>| found.unwrap_or_else(|why| vec![Rotator::unknown(why)]);
+        let several = |found: Result<Vec<Rotator>, Message>| found.unwrap_or_else(|why| vec![Rotator::unknown(why)]);
         if let Some(schedule) = &rotation.schedule {
             let lasting = rotation.duration.map_or(0, seconds);
             let rule = Rule::schedule(schedule, &rotation.time_zone, lasting);
@@ -247,7 +249,7 @@ impl Look<'_> {
         let Every { min, max, credential, workloads } = every;
         let last = self.remembered(credential, credentials::last_changed(self.seen, credential));
         let rule = last.map(|last| Rule::Interval { min: seconds(*min), max: seconds(*max), last });
-        let rule = rule.ok_or_else(|| format!("when credential {credential} was last changed is not known"));
+        let rule = rule.ok_or_else(|| say!("when credential {} was last changed is not known", named(credential)));
         let suspended = workloads.as_ref().map(|workloads| kubernetes::is_scaled_to_zero(self.seen, workloads)).transpose();
         // A rotator that cannot be seen may well run.
         let (rule, suspended) = match suspended {
@@ -313,8 +315,8 @@ impl Look<'_> {
                 // What is over cannot hit any more, but what it stirred up may last.
                 Ok(rule) => match rule.conflict(event.start.as_second().max(now_second), event.end.as_second(), guard) {
                     Conflict::None => CONFLICT.sample(labels, "none"),
-                    Conflict::Certain(at) => CONFLICT.sample(labels, "conflict").with_detail(&format!("it rotates at {}", moment(at))),
-                    Conflict::Possible(at) => CONFLICT.sample(labels, "possible").with_detail(&format!("from {} on it may rotate", moment(at))),
+                    Conflict::Certain(at) => CONFLICT.sample(labels, "conflict").with_detail(&say!("it rotates at {}", named(&moment(at)))),
+                    Conflict::Possible(at) => CONFLICT.sample(labels, "possible").with_detail(&say!("from {} on it may rotate", named(&moment(at)))),
                 },
             });
         }
@@ -332,11 +334,11 @@ impl Look<'_> {
             (Run::Missed, ..) => RUN.sample(labels, "missed").with_detail("its next date is over"),
             (Run::Failed, ..) => RUN.sample(labels, "failed").with_detail("the last run is over and did not succeed"),
             (Run::UnderWay, Some(last), _) if self.rotation.cron_jobs.is_some() && last + late < now => {
-                RUN.sample(labels, "slow").with_detail(&format!("it has run since {}", moment(last)))
+                RUN.sample(labels, "slow").with_detail(&say!("it has run since {}", named(&moment(last))))
             }
             (Run::UnderWay, ..) => RUN.sample(labels, "running"),
             (Run::Over, ..) => match due.filter(|due| rotator.suspended != Some(true) && due + late < now) {
-                Some(due) => RUN.sample(labels, "missed").with_detail(&format!("it was due at {}", moment(due))),
+                Some(due) => RUN.sample(labels, "missed").with_detail(&say!("it was due at {}", named(&moment(due)))),
                 None => RUN.sample(labels, "idle"),
             },
         }

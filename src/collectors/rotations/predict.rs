@@ -3,6 +3,8 @@
 //! A schedule gives exact moments. An interval gives bounds that widen with every turn, until no
 //! moment can be excluded any more: with four to five hours that is after sixteen.
 
+use crate::say;
+use crate::say::{Message, named};
 use croner::Cron;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -34,9 +36,9 @@ pub(super) enum Conflict {
 
 impl Rule {
     /// Reads a cron expression in a time zone, each of whose moments begins a window of seconds.
-    pub(super) fn schedule(cron: &str, zone: &str, lasting: i64) -> Result<Self, String> {
-        let zone = if zone.is_empty() { TimeZone::UTC } else { TimeZone::get(zone).map_err(|_| format!("no time zone is called {zone:?}"))? };
-        let cron: Cron = cron.parse().map_err(|error| format!("no cron expression: {error}"))?;
+    pub(super) fn schedule(cron: &str, zone: &str, lasting: i64) -> Result<Self, Message> {
+        let zone = if zone.is_empty() { TimeZone::UTC } else { TimeZone::get(zone).map_err(|_| say!("no time zone is called {:?}", named(zone)))? };
+        let cron: Cron = cron.parse().map_err(|_| say!("no cron expression"))?;
         Ok(Self::Schedule(Box::new(cron), zone, lasting))
     }
 

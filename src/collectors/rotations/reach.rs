@@ -10,6 +10,8 @@ use super::config::{Consumer, Copies};
 use crate::collectors::{credentials, kubernetes};
 use crate::driver::Poll;
 use crate::metric::{StateSet, state_set};
+use crate::say;
+use crate::say::{Message, named};
 use crate::snapshot::{CollectError, Observation, Snapshot};
 
 pub(super) static COPIES: StateSet<1> = state_set(
@@ -40,22 +42,22 @@ impl Reach {
             let distinct: BTreeSet<&str> = credentials.iter().filter_map(|own| fingerprints.get(own.as_str()).copied()).collect();
             // Two that differ are different whatever a third one is.
             samples.push(if distinct.len() > 1 {
-                let words: Vec<String> = credentials.iter().filter_map(|own| Some(format!("{own} is {}", fingerprints.get(own.as_str())?))).collect();
-                COPIES.sample([name.as_str()], "different").with_detail(&words.join(", "))
+                let words = credentials.iter().filter_map(|own| Some(say!("{} is {}", named(own), named(fingerprints.get(own.as_str())?))));
+                COPIES.sample([name.as_str()], "different").with_detail(Message::joined(words, ", "))
             } else if missing.is_empty() {
                 COPIES.sample([name.as_str()], "identical")
             } else {
-                COPIES.sample([name.as_str()], "unknown").with_detail(&format!("{} could not be read", missing.join(", ")))
+                COPIES.sample([name.as_str()], "unknown").with_detail(say!("{} could not be read", Message::of_names(missing)))
             });
         }
         for Consumer { credential, workloads } in &self.consumers {
             let labels = [credential.as_str(), workloads.as_str()];
-            let changed = credentials::last_changed(seen, credential).ok_or_else(|| format!("when {credential} was last changed is not known"));
+            let changed = credentials::last_changed(seen, credential).ok_or_else(|| say!("when {} was last changed is not known", named(credential)));
             let judged = changed.and_then(|changed| Ok((changed, kubernetes::oldest_start(seen, workloads)?)));
             samples.push(match judged {
-                Err(why) => CONSUMER.sample(labels, "unknown").with_detail(&why),
+                Err(why) => CONSUMER.sample(labels, "unknown").with_detail(why),
                 Ok((changed, Some(started))) if started < changed => {
-                    CONSUMER.sample(labels, "stale").with_detail(&format!("a container was started {} before the change", span(changed - started)))
+                    CONSUMER.sample(labels, "stale").with_detail(say!("a container was started {} before the change", span(changed - started)))
                 }
                 Ok(_) => CONSUMER.sample(labels, "current"),
             });

@@ -20,6 +20,8 @@ pub use config::{Config, ManagedSecret};
 use crate::aws::{self, Caller, Callers};
 use crate::driver::{Form, Poll, Task};
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::say;
+use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
 
 /// The `collector` label.
@@ -108,19 +110,19 @@ impl Looker {
     async fn ask(&self) -> Result<Observation, CollectError> {
         let ManagedSecret { region, id, .. } = &self.secret;
         let client = client(&self.caller).await;
-        let what = format!("describe secret {id} of Secrets Manager in {region}");
+        let what = say!("describe secret {} of Secrets Manager in {}", named(id), named(region));
         let samples = match aws::within(&what, self.timeout, client.describe_secret().secret_id(id).send()).await {
             Ok(said) => self.facts(&said, Timestamp::now().as_second()),
-            Err(error) if error.class == ErrorClass::NotFound => self.without("absent", &error.message),
-            Err(error) if error.class == ErrorClass::Denied => self.without("unknown", &error.message),
+            Err(error) if error.class == ErrorClass::NotFound => self.without("absent", error.message),
+            Err(error) if error.class == ErrorClass::Denied => self.without("unknown", error.message),
             Err(error) => return Err(error),
         };
         Ok(Observation::new(samples, 1, 1))
     }
 
-    fn without(&self, state: &str, why: &str) -> Vec<Sample> {
+    fn without(&self, state: &str, why: Message) -> Vec<Sample> {
         let name = [self.secret.name.as_str()];
-        vec![STATE.sample(name, state).with_detail(why), ROTATION.sample(name, "unknown").with_detail(why)]
+        vec![STATE.sample(name, state).with_detail(&why), ROTATION.sample(name, "unknown").with_detail(why)]
     }
 
     fn facts(&self, said: &DescribeSecretOutput, now: i64) -> Vec<Sample> {
@@ -164,10 +166,10 @@ pub(in crate::collectors) struct RotationFacts {
 }
 
 /// The rotation of a secret as it was last seen, or why it is not known.
-pub(in crate::collectors) fn rotation_of(seen: &Snapshot, secret: &str) -> Result<RotationFacts, String> {
+pub(in crate::collectors) fn rotation_of(seen: &Snapshot, secret: &str) -> Result<RotationFacts, Message> {
     let own = |family: &'static str| seen.samples_of(family).find(move |sample| sample.label("secret") == Some(secret));
-    let run = own(ROTATION.0.name).ok_or_else(|| format!("secret {secret} is not known"))?;
-    let run = run.state().filter(|state| *state != "unknown").ok_or_else(|| run.detail.as_deref().unwrap_or("it could not be seen").to_owned())?;
+    let run = own(ROTATION.0.name).ok_or_else(|| say!("secret {} is not known", named(secret)))?;
+    let run = run.state().filter(|state| *state != "unknown").ok_or_else(|| run.detail.clone().unwrap_or_else(|| say!("it could not be seen")))?;
     let rule = own(RULE.0.name);
     let last = own(LAST_ROTATED.0.name).map(Sample::second);
     let label = |name: &str| rule.and_then(|rule| rule.label(name)).map(str::to_owned);

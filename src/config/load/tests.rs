@@ -57,7 +57,7 @@ collectors:
             "collectors.dns.names[0].expect.load_balancer.service: must be listed in collectors.kubernetes.services, which reads its load balancer (got \"n/s\")",
             "collectors.http.targets[0].kindd: unknown key",
             "collectors.http.targets[1]: must have a name that collectors.http.targets[0] does not have (got \"a\")",
-            "collectors.http.targets[1].expect.body_matches: must be a regular expression: error: unclosed group (got \"(\")",
+            "collectors.http.targets[1].expect.body_matches: must be a regular expression; the error is at character 1 (got \"(\")",
             "collectors.http.targets[1].expect.status[0]: must be a whole number (got \"200\")",
             "collectors.http.targets[1].url: must begin with http:// or https:// (got \"ftp\")",
             "collectors.http.timeout: must be longer than nothing and at most the interval, 5s (got 10s)",

@@ -1,0 +1,201 @@
+//! A kubeconfig and the files that it names, read without waiting for any of them on the event loop.
+//!
+//! The client's own reader quotes the lines that it does not understand, tokens among them, reads files
+//! and runs plugins on the thread that asks. So the file is read and parsed here, what it refers to is
+//! put into it, and the client is left with nothing to read.
+//! Source: <https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/>
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use kube::Config;
+use kube::config::{AuthInfo, Cluster, KubeConfigOptions, Kubeconfig, KubeconfigError};
+
+use super::plugin::Plugin;
+use crate::cause::Cause as _;
+use crate::files;
+use crate::say;
+use crate::say::{Message, named};
+
+/// Larger than a file with the contexts of hundreds of clusters.
+pub(super) const LARGEST: u64 = 16 << 20;
+
+/// What a context says: how to connect, and what renews the login.
+pub(super) struct Context {
+    /// Without any file to read or plugin to run.
+    pub(super) config: Config,
+    pub(super) login: Login,
+}
+
+/// Where the login of a context comes from, beside what stands in the kubeconfig itself.
+pub(super) enum Login {
+    /// All of it is in the kubeconfig.
+    Inline,
+    /// A file with a bearer token, which somebody renews.
+    TokenFile(PathBuf),
+    /// A program that prints it.
+    Plugin(Box<Plugin>),
+}
+
+/// The contexts of a file, as they are written there.
+pub(super) fn parse(bytes: &[u8]) -> Result<Kubeconfig, Message> {
+    let text = std::str::from_utf8(bytes).map_err(|_| say!("it is not UTF-8 text"))?;
+    let text = text.trim_start_matches('\u{feff}');
+    let options = serde_saphyr::options! { with_snippet: false };
+    let documents: Vec<Kubeconfig> = serde_saphyr::from_multiple_with_options(text, options).map_err(|error| error.words())?;
+    let mut documents = documents.into_iter();
+    let first = documents.next().unwrap_or_default();
+    documents.try_fold(first, |all, next| all.merge(next).map_err(|error| words(&error)))
+}
+
+/// A context of a kubeconfig; its current one when `context` is `None`.
+pub(super) async fn load(file: &Path, context: Option<&str>) -> Result<Context, Message> {
+    let failed = |why: Message| say!("read {}: {}", file.display(), why);
+    let content = files::read(file, LARGEST).await.map_err(|error| failed(say!("{}", error)))?;
+    let mut kubeconfig = parse(&content.bytes).map_err(failed)?;
+    let folder = file.parent().unwrap_or_else(|| Path::new(""));
+    let chosen = context.map(str::to_owned).or_else(|| kubeconfig.current_context.clone());
+    let chosen = chosen.ok_or_else(|| failed(say!("it has no current-context; name a context")))?;
+    let found = kubeconfig.contexts.iter().find(|own| own.name == chosen).and_then(|own| own.context.clone());
+    let found = found.ok_or_else(|| failed(say!("it has no context {}", named(&chosen))))?;
+    let cluster = kubeconfig.clusters.iter_mut().find(|own| own.name == found.cluster).and_then(|own| own.cluster.as_mut());
+    let cluster = cluster.ok_or_else(|| failed(say!("it has no cluster {}", named(&found.cluster))))?;
+    inline_authority(cluster, folder).await.map_err(failed)?;
+    let cluster = cluster.clone();
+    let user = found.user.as_deref().unwrap_or_default();
+    let user = kubeconfig.auth_infos.iter_mut().find(|own| own.name == user).and_then(|own| own.auth_info.as_mut());
+    let login = match user {
+        Some(user) => inline_login(user, &cluster, folder).await.map_err(failed)?,
+        None => Login::Inline,
+    };
+    let options = KubeConfigOptions { context: Some(chosen), ..KubeConfigOptions::default() };
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| failed(words(&error)))?;
+    Ok(Context { config, login })
+}
+
+async fn inline_authority(cluster: &mut Cluster, folder: &Path) -> Result<(), Message> {
+    if let Some(file) = cluster.certificate_authority.take().filter(|file| !file.is_empty() && cluster.certificate_authority_data.is_none()) {
+        cluster.certificate_authority_data = Some(encoded(folder, &file, "certificate-authority").await?);
+    }
+    Ok(())
+}
+
+/// Leaves in the user what the client can use as it is, and takes out what must be renewed. What
+/// counts first is what counts first for kubectl.
+async fn inline_login(user: &mut AuthInfo, cluster: &Cluster, folder: &Path) -> Result<Login, Message> {
+    if user.auth_provider.is_some() {
+        return Err(say!("auth-provider cannot be used, as in kubectl since version 1.26; use an exec plugin"));
+    }
+    if let Some(file) = user.client_certificate.take().filter(|file| !file.is_empty() && user.client_certificate_data.is_none()) {
+        user.client_certificate_data = Some(encoded(folder, &file, "client-certificate").await?);
+    }
+    if let Some(file) = user.client_key.take().filter(|file| !file.is_empty() && user.client_key_data.is_none()) {
+        user.client_key_data = Some(encoded(folder, &file, "client-key").await?.into());
+    }
+    if user.client_certificate_data.is_some() != user.client_key_data.is_some() {
+        return Err(say!("client-certificate and client-key must be given together"));
+    }
+    let (token_file, exec) = (user.token_file.take(), user.exec.take());
+    let inline = user.token.is_some() || user.username.is_some();
+    match (token_file, exec) {
+        _ if inline => Ok(Login::Inline),
+        (Some(file), _) if !file.is_empty() => Ok(Login::TokenFile(folder.join(file))),
+        (_, Some(exec)) => Plugin::new(exec, cluster, folder).map(|plugin| Login::Plugin(Box::new(plugin))),
+        _ => Ok(Login::Inline),
+    }
+}
+
+async fn encoded(folder: &Path, file: &str, key: &'static str) -> Result<String, Message> {
+    let path = folder.join(file);
+    let content = files::read(&path, files::LARGEST).await.map_err(|error| say!("{} {}: {}", key, path.display(), error))?;
+    Ok(STANDARD.encode(&content.bytes))
+}
+
+/// Why a kubeconfig that could be parsed cannot be used.
+fn words(error: &KubeconfigError) -> Message {
+    match error {
+        KubeconfigError::MissingClusterUrl => say!("the cluster has no server"),
+        KubeconfigError::ParseClusterUrl(_) => say!("the server of the cluster is not a URL"),
+        KubeconfigError::ParseProxyUrl(_) => say!("the proxy is not a URL"),
+        KubeconfigError::ParseNoProxy(_) => say!("NO_PROXY cannot be understood"),
+        KubeconfigError::LoadCertificateAuthority(_) => say!("certificate-authority-data is not base64"),
+        KubeconfigError::ParseCertificates(_) => say!("the certificate authority is not PEM"),
+        KubeconfigError::LoadClientCertificate(_) | KubeconfigError::LoadClientKey(_) => {
+            say!("client-certificate and client-key are not a pair of base64 or of files")
+        }
+        KubeconfigError::KindMismatch | KubeconfigError::ApiVersionMismatch => say!("its documents differ in kind or apiVersion"),
+        KubeconfigError::LoadContext(_) | KubeconfigError::LoadClusterOfContext(_) | KubeconfigError::CurrentContextNotSet => {
+            say!("the context cannot be found in it")
+        }
+        _ => say!("it cannot be used"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r"
+apiVersion: v1
+kind: Config
+current-context: main
+clusters:
+- { name: c, cluster: { server: 'https://localhost:6443' } }
+contexts:
+- { name: main, context: { cluster: c, user: u } }
+users:
+- name: u
+  user: { token: s3cr3t }
+";
+
+    async fn why(text: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kubeconfig");
+        std::fs::write(&file, text).unwrap();
+        let why = load(&file, None).await.map(|_| ()).unwrap_err().to_string();
+        why.replace(&format!("read {}: ", file.display()), "")
+    }
+
+    #[tokio::test]
+    async fn a_broken_kubeconfig_is_described_by_its_place_and_never_quoted() {
+        for (broken, expected) in [
+            (GOOD.replace("{ token: s3cr3t }", "\n   token: s3cr3t\n  odd"), "it is not YAML (line "),
+            (GOOD.replace("{ token: s3cr3t }", "{ token: s3cr3t, token: s3cr3t2 }"), "a key is given twice (line 11, column 26)"),
+            (GOOD.replace("s3cr3t", "{ a: s3cr3t }"), "a value is of another kind than expected (line 11, column 18)"),
+            (GOOD.replace("token: s3cr3t", "tokenFile: [s3cr3t]"), "a value is of another kind than expected (line 11, column "),
+            (GOOD.replace("token: s3cr3t", "token: *s3cr3t"), "an alias refers to nothing (line 11, column "),
+            (GOOD.replace("token: s3cr3t", "auth-provider: { name: s3cr3t }"), "auth-provider cannot be used"),
+            (GOOD.replace("token: s3cr3t", "client-key-data: s3cr3t"), "client-certificate and client-key must be given together"),
+            (GOOD.replace("https://localhost:6443", "https://u:s3cr3t@local host"), "the server of the cluster is not a URL"),
+            (GOOD.replace("cluster: c,", "cluster: other,"), "it has no cluster other"),
+            ("s3cr3t".to_owned(), "a value is of another kind than expected (line 1, column 1)"),
+        ] {
+            let why = why(&broken).await;
+            assert!(why.starts_with(expected), "{broken}\n{why}");
+            assert!(!why.contains("s3cr3t"), "{why}");
+        }
+    }
+
+    #[tokio::test]
+    async fn files_that_it_names_are_taken_from_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kubeconfig");
+        std::fs::write(&file, GOOD.replace("token: s3cr3t", "tokenFile: token")).unwrap();
+        let Login::TokenFile(found) = load(&file, Some("main")).await.unwrap().login else { panic!("no token file") };
+        assert_eq!(found, folder.path().join("token"));
+        std::fs::write(&file, GOOD.replace("server:", "certificate-authority: gone.pem, server:")).unwrap();
+        let why = load(&file, None).await.map(|_| ()).unwrap_err();
+        assert!(why.ends_with(&format!("certificate-authority {}: no such file", folder.path().join("gone.pem").display())), "{why}");
+    }
+
+    #[tokio::test]
+    async fn a_byte_order_mark_and_several_documents_are_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kubeconfig");
+        std::fs::write(&file, format!("\u{feff}{}", GOOD.replace('\n', "\r\n"))).unwrap();
+        assert!(load(&file, None).await.is_ok());
+        std::fs::write(&file, format!("{GOOD}---\n{GOOD}")).unwrap();
+        assert!(load(&file, None).await.is_ok());
+    }
+}
