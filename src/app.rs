@@ -38,7 +38,7 @@ pub enum StartError {
     #[error("{0}")]
     Resource(String),
     /// The exporter's own metrics contradict one another, which is a defect.
-    #[error("register metrics: {0}")]
+    #[error("register metrics: two of the exporter's own contradict each other")]
     Metrics(#[from] prometheus::Error),
 }
 
@@ -265,7 +265,7 @@ impl App {
             Ok::<_, StartError>((loaded, tasks, state))
         })
         .await
-        .map_err(|error| StartError::Resource(error.to_string()))??;
+        .map_err(|_| StartError::Resource("read the configuration: a defect of this program".to_owned()))??;
         if let Some(driver) = self.driver.lock().await.as_mut() {
             driver.apply(tasks);
         }
@@ -291,7 +291,7 @@ impl App {
             verdict::samples(judgement).into_iter().chain(event.into_iter().flat_map(|event| event.samples()))
         });
         let counters = TextEncoder::new().encode_to_string(&self.telemetry.registry.gather());
-        let counters = counters.unwrap_or_else(|error| format!("# the exporter's own counters are missing: {error}\n"));
+        let counters = counters.unwrap_or_else(|_| "# the exporter's own counters are missing\n".to_owned());
         Exposition::new(self.store.snapshot(), own.collect(), counters)
     }
 }

@@ -11,9 +11,12 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::App;
+use crate::cause::Cause as _;
 use crate::checklist::Decision;
 use crate::collectors::{self, kubernetes};
 use crate::config::{self, Loaded};
+use crate::say;
+use crate::say::named;
 use crate::state::{self, State};
 use crate::{generate, report, web};
 
@@ -163,6 +166,8 @@ enum Configuration {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    keep_memory_private();
+    std::panic::set_hook(Box::new(report_panic));
     let cli = Cli::parse();
     // The first TLS call would panic without one; a second call only means that there is one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -186,7 +191,7 @@ pub fn main() -> ExitCode {
                 print(&text);
                 ExitCode::SUCCESS
             }
-            Err(error) => fail(&error.to_string()),
+            Err(_) => fail("print the configuration: it cannot be written as YAML"),
         }),
         Some(Command::Config(Configuration::Schema)) => {
             print(&generate::schema());
@@ -201,6 +206,21 @@ pub fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
     }
+}
+
+/// No core dump, and no other process of the same user that reads the memory: it holds secrets while
+/// they are used. A system that refuses keeps its own rules.
+fn keep_memory_private() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}
+
+/// Where a defect is; its message may hold what was worked on.
+fn report_panic(info: &std::panic::PanicHookInfo<'_>) {
+    let place = info.location().map(|at| (at.file().rsplit('/').next().unwrap_or_default(), at.line()));
+    let (file, line) = place.unwrap_or(("an unknown file", 0));
+    let _ = writeln!(std::io::stderr(), "readiness-exporter: a defect in {file}, line {line}; please report it");
 }
 
 fn changes(wanted: &Report, loaded: &Loaded) -> ExitCode {
@@ -260,7 +280,7 @@ fn runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
             runtime.shutdown_background();
             code
         }
-        Err(error) => fail(&format!("start the runtime: {error}")),
+        Err(error) => fail(&say!("start the runtime: {}", error.words())),
     }
 }
 
@@ -271,7 +291,7 @@ async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
     };
     let listener = match web::Listener::bind(&flags.listen_address).await {
         Ok(listener) => listener,
-        Err(error) => return fail(&format!("listen on {}: {error}", flags.listen_address)),
+        Err(error) => return fail(&say!("listen on {}: {}", named(&flags.listen_address), error.words())),
     };
     let door = match flags.web_config.as_deref().map(web::Access::open).transpose() {
         Ok(access) => access.map_or_else(web::Door::open, |access| web::Door::Guarded(Arc::new(access))),
@@ -280,7 +300,7 @@ async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
     let probes = match &flags.probe_address {
         Some(address) => match web::Listener::bind(address).await {
             Ok(listener) => Some(listener),
-            Err(error) => return fail(&format!("listen on {address}: {error}")),
+            Err(error) => return fail(&say!("listen on {}: {}", named(address), error.words())),
         },
         None => None,
     };
@@ -396,24 +416,28 @@ fn print(text: &str) {
 }
 
 fn log(flags: &Serve, quiet: bool) {
-    use tracing_subscriber::filter::EnvFilter;
+    use tracing::level_filters::LevelFilter;
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::util::SubscriberInitExt as _;
     let level = match flags.log_level {
         // A one-shot command prints what a person reads; the log stays silent unless asked for.
-        Level::Info | Level::Warn if quiet => "off",
-        // What the client says about a broken connection is said better by the look that failed.
-        Level::Error => "error,kube_client=off,kube_runtime=off",
-        Level::Warn => "warn,kube_client=off,kube_runtime=off",
-        Level::Info => "info,kube=warn,kube_client=off,kube_runtime=off,tower=warn,hyper_util=warn",
-        Level::Debug => "debug",
-        // The details of other libraries are what they send and receive, headers with tokens included.
-        Level::Trace => "debug,readiness_exporter=trace",
+        Level::Info | Level::Warn if quiet => LevelFilter::OFF,
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => LevelFilter::TRACE,
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(level)).with_writer(std::io::stderr);
+    // Other libraries log what they send, receive and cannot read: headers with tokens, bodies with
+    // secrets. None of them is heard at any level; what they fail at, our own lines say.
+    let ours = tracing_subscriber::filter::Targets::new().with_target(env!("CARGO_CRATE_NAME"), level);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry().with(ours);
     let done = match flags.log_format {
-        Format::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        Format::Json => builder.json().try_init(),
+        Format::Text => registry.with(layer.with_ansi(std::io::stderr().is_terminal())).try_init(),
+        Format::Json => registry.with(layer.json()).try_init(),
     };
-    if let Err(error) = done {
-        let _ = writeln!(std::io::stderr(), "set up logging: {error}");
+    if done.is_err() {
+        let _ = writeln!(std::io::stderr(), "set up logging: another logger is there already");
     }
 }

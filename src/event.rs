@@ -82,7 +82,8 @@ impl Schedule {
         let times = match (&event.start, &event.cron, duration) {
             (Some(start), None, duration) => once(start, event.end.as_deref(), duration, &zone)?,
             (None, Some(cron), Some(duration)) => {
-                let parsed: Cron = cron.parse().map_err(|error| ("cron", format!("must be a cron expression: {error}"), cron.clone()))?;
+                let parsed: Cron =
+                    cron.parse().map_err(|_| ("cron", "must be a cron expression of five fields, such as 0 9 * * MON".to_owned(), cron.clone()))?;
                 if parsed.find_next_occurrence(&Timestamp::UNIX_EPOCH.to_zoned(zone.clone()), false).is_err() {
                     return Err(("cron", "must describe a time that exists".to_owned(), cron.clone()));
                 }

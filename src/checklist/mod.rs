@@ -20,6 +20,7 @@ pub use model::{Band, Bound, Check, Checklist, Condition, Guard, Horizon, Kind, 
 pub use parse::parse;
 
 use crate::config::Problem;
+use crate::files::{self, ReadError};
 
 /// The checklists inside the binary.
 pub const SHIPPED: &[(&str, &str)] = &[("workshop", include_str!("../../checklists/workshop.yaml"))];
@@ -27,7 +28,7 @@ pub const SHIPPED: &[(&str, &str)] = &[("workshop", include_str!("../../checklis
 /// Loads a shipped checklist by name, or one from a file.
 pub fn load(name: &str, file: Option<&Path>) -> Result<Checklist, Vec<Problem>> {
     let text = match file {
-        Some(file) => std::fs::read_to_string(file).map_err(|error| vec![Problem::new("file", format!("must be readable: {error}"), file.display())])?,
+        Some(file) => read(file).map_err(|error| vec![Problem::new("file", format!("must be readable: {error}"), file.display())])?,
         None => SHIPPED.iter().find(|(shipped, _)| *shipped == name).map(|(_, text)| (*text).to_owned()).ok_or_else(|| {
             let shipped: Vec<_> = SHIPPED.iter().map(|(name, _)| *name).collect();
             vec![Problem::new("name", format!("must be a shipped checklist ({}) unless file is set", shipped.join(", ")), format!("{name:?}"))]
@@ -38,6 +39,11 @@ pub fn load(name: &str, file: Option<&Path>) -> Result<Checklist, Vec<Problem>> 
         return Err(vec![Problem::new("name", format!("must be the name in the file, {:?}", checklist.name), format!("{name:?}"))]);
     }
     Ok(checklist)
+}
+
+/// Reads a checklist's file on this thread: at the start and during a reload there is one for it.
+fn read(file: &Path) -> Result<String, ReadError> {
+    files::read_now(file, files::LARGEST)?.text().map(str::to_owned)
 }
 
 #[cfg(test)]

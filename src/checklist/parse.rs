@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::evidence::Template;
 use super::example::{Example, RawExample};
 use super::model::{Band, Check, Checklist, Condition, Guard, Kind, Section, Severity};
+use crate::cause::Cause as _;
 use crate::collectors;
 use crate::config::validate::{did_you_mean, quoted};
 use crate::config::{Problem, Span};
@@ -62,7 +63,8 @@ fn yes() -> bool {
 
 /// Parses and checks a checklist.
 pub fn parse(text: &str) -> Result<Checklist, Vec<Problem>> {
-    let raw: RawChecklist = serde_saphyr::from_str(text).map_err(|error| vec![Problem::bare("checklist", format!("must follow the model: {error}"))])?;
+    let raw: RawChecklist = serde_saphyr::from_str_with_options(text, serde_saphyr::options! { with_snippet: false })
+        .map_err(|error| vec![Problem::bare("checklist", format!("must follow the model: {}", error.words()))])?;
     let mut problems = Vec::new();
     let mut names = BTreeSet::new();
     let mut sections = Vec::new();

@@ -13,8 +13,12 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 
-use super::{Settings, validate};
+use super::{Settings, names_a_secret, validate};
+use crate::cause::Cause as _;
 use crate::checklist::Checklist;
+use crate::files::{self, ReadError};
+use crate::say;
+use crate::say::Message;
 
 /// Prefix of environment variables that override the file: `READINESS__COLLECTORS__HTTP__INTERVAL`.
 ///
@@ -61,16 +65,16 @@ pub enum LoadError {
     Unreadable {
         /// The file.
         path: String,
-        /// What the system said.
-        cause: std::io::Error,
+        /// Why.
+        cause: ReadError,
     },
     /// The file is no YAML; the message has line and column.
     #[error("parse config {path}: {cause}")]
     NotYaml {
         /// The file.
         path: String,
-        /// What the parser said.
-        cause: String,
+        /// What is wrong, and where.
+        cause: Message,
     },
     /// Every rule that is broken.
     #[error("config {path} has {} problem{}:\n{}", .problems.len(), if .problems.len() == 1 { "" } else { "s" }, list(.problems))]
@@ -95,11 +99,15 @@ pub struct Loaded {
     pub checklists: Vec<Checklist>,
 }
 
+/// Larger than the configuration of five thousand credentials.
+const LARGEST: u64 = 64 << 20;
+
 /// Loads a file and the process environment.
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|cause| LoadError::Unreadable { path: name.clone(), cause })?;
-    load_str(&text, &name, path.parent().unwrap_or_else(|| Path::new("")), None)
+    let unreadable = |cause| LoadError::Unreadable { path: name.clone(), cause };
+    let content = files::read_now(path, LARGEST).map_err(unreadable)?;
+    load_str(content.text().map_err(unreadable)?, &name, path.parent().unwrap_or_else(|| Path::new("")), None)
 }
 
 /// Loads from text. `environment` replaces the process environment when given; relative paths are
@@ -112,7 +120,7 @@ pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<BTreeMa
     let file: Value = if text.trim().is_empty() {
         Value::Object(serde_json::Map::new())
     } else {
-        serde_saphyr::from_str_with_options(text, options).map_err(|error| LoadError::NotYaml { path: path(), cause: error.to_string() })?
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| LoadError::NotYaml { path: path(), cause: error.words() })?
     };
     let file = if file.is_null() { Value::Object(serde_json::Map::new()) } else { file };
     if !file.is_object() {
@@ -120,7 +128,8 @@ pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<BTreeMa
         return Err(LoadError::Invalid { path: path(), problems: vec![problem] });
     }
     let schema = schema();
-    let mut merged = layer(file, environment, &schema).map_err(|error| LoadError::NotYaml { path: path(), cause: error.to_string() })?;
+    let mut merged = layer(file, environment, &schema)
+        .map_err(|_| LoadError::NotYaml { path: path(), cause: say!("its keys and the variables {}__* do not fit together", ENV_PREFIX) })?;
     let mut problems = Vec::new();
     let complete = prune(&mut merged, &schema, &mut problems);
     match serde_json::from_value::<Settings>(merged) {
@@ -134,7 +143,7 @@ pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<BTreeMa
                 return Ok(Loaded { settings, checklists });
             }
         }
-        Err(error) => problems.push(Problem::bare("", error.to_string())),
+        Err(_) => problems.push(Problem::bare("", "a value is out of range, although it has the right form")),
     }
     problems.sort();
     problems.dedup();
@@ -280,11 +289,18 @@ fn broken(value: &Value, validator: &Validator, problems: &mut Vec<Problem>) -> 
 fn explain(error: &ValidationError<'_>, problems: &mut Vec<Problem>, cuts: &mut Vec<String>) {
     let pointer = error.instance_path().as_str().to_owned();
     let path = dotted(&pointer);
-    let got = shown(&path, error.instance());
+    let scalar = match error.kind() {
+        ValidationErrorKind::Type { kind } => !matches!(type_name(kind).as_str(), "a map" | "a list" | "a map or a list"),
+        _ => true,
+    };
+    let got = shown(&path, error.instance(), scalar);
     let rule = match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected } => {
+            // Whoever writes a secret where a file or a variable is to be named may write it as a key.
+            let secret = names_a_secret(path.rsplit('.').next().unwrap_or(&path));
             for key in unexpected {
-                problems.push(Problem::bare(join(&path, key), "unknown key"));
+                let shown = if secret || key.contains("://") || key.contains('@') { "***" } else { key };
+                problems.push(Problem::bare(join(&path, shown), "unknown key"));
                 cuts.push(format!("{pointer}/{}", escape(key)));
             }
             return;
@@ -317,7 +333,7 @@ fn explain(error: &ValidationError<'_>, problems: &mut Vec<Problem>, cuts: &mut 
         ValidationErrorKind::Pattern { .. } | ValidationErrorKind::MinLength { .. } => "must be a duration such as 30s, 10m, 1h30m or 7d".to_owned(),
         ValidationErrorKind::Minimum { limit } => format!("must be at least {limit}"),
         ValidationErrorKind::Maximum { limit } => format!("must be at most {limit}"),
-        _ => error.to_string(),
+        _ => "must be what the schema says".to_owned(),
     };
     problems.push(Problem::new(path, rule, got));
     cuts.push(pointer);
@@ -405,14 +421,17 @@ fn dotted(pointer: &str) -> String {
 }
 
 /// The value for an error message: short, and masked where a secret may have been written.
-fn shown(path: &str, value: &Value) -> String {
-    let suspicious = ["token", "secret", "password", "authorization", "header", "value", "key"];
-    let last = path.rsplit('.').next().unwrap_or(path).to_lowercase();
-    if suspicious.iter().any(|word| last.contains(word) || path.to_lowercase().contains("headers")) {
+/// The value that breaks a rule, unless it may be a secret: where it stands, or by what it looks like.
+fn shown(path: &str, value: &Value, scalar: bool) -> String {
+    let last = path.rsplit('.').next().unwrap_or(path);
+    if names_a_secret(last) || last.eq_ignore_ascii_case("value") || path.to_lowercase().contains("headers") {
         return "***".to_owned();
     }
     match value {
         Value::Array(_) | Value::Object(_) => kind_of(value).to_owned(),
+        // A secret itself, where it was to be told where the secret is kept.
+        Value::String(_) if !scalar => "a text".to_owned(),
+        Value::String(text) if text.contains("://") || text.contains('@') => "***".to_owned(),
         other => {
             let text = other.to_string();
             if text.chars().count() > 60 { text.chars().take(60).chain(['…']).collect() } else { text }

@@ -5,6 +5,7 @@
 
 mod load;
 mod types;
+mod url;
 pub(crate) mod validate;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ use serde::{Deserialize, Serialize};
 
 pub use load::{ENV_PREFIX, LoadError, Loaded, Problem, load, load_str, schema};
 pub use types::{Secret, SecretRef, Span};
+pub(crate) use url::names_a_secret;
+pub use url::{Url, UrlRule};
 
 use crate::checklist::Override;
 use crate::collectors::{credentials, dns, http, kubernetes, registry, rotations, secrets_manager, tls};

@@ -263,9 +263,10 @@ pub(crate) fn did_you_mean<'a>(wrong: &str, known: impl Iterator<Item = &'a str>
     close.max_by(|a, b| a.0.total_cmp(&b.0)).map_or_else(String::new, |(_, name)| format!("; did you mean {name}?"))
 }
 
-/// A text value as it stands in a message.
+/// A text value as it stands in a message. What looks like a URL or an address with a user may hold a
+/// password, and is not shown.
 pub(crate) fn quoted(text: &str) -> String {
-    format!("{text:?}")
+    if text.contains("://") || text.contains('@') { "***".to_owned() } else { format!("{text:?}") }
 }
 
 /// A socket address with a port.

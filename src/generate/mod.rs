@@ -18,7 +18,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::cause::Cause as _;
 use crate::checklist::{self, Checklist};
+use crate::say;
 
 pub use permissions::manifests;
 pub use rules::expression;
@@ -97,7 +99,7 @@ pub fn write(files: &[(String, String)], folder: &Path) -> Result<(), Drift> {
         let parent = path.parent().unwrap_or(folder);
         std::fs::create_dir_all(parent)
             .and_then(|()| std::fs::write(&path, content))
-            .map_err(|error| Drift::Failed(format!("write {}: {error}", path.display())))?;
+            .map_err(|error| Drift::Failed(say!("write {}: {}", path.display(), error.words()).into()))?;
     }
     Ok(())
 }

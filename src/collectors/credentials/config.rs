@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dates;
 use crate::config::validate::{References, name, pace, quoted, unique};
-use crate::config::{Problem, SecretRef, Span};
+use crate::config::{Problem, SecretRef, Span, Url, UrlRule};
 
 /// Credentials: whether they are there, whether they still work, and when they end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -46,7 +46,7 @@ pub struct Credential {
     /// URL of the issuer's API, for kinds that are proved by a call: of GitLab, GitHub, Coder,
     /// LiteLLM, or of Google's certificates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub api: Option<String>,
+    pub api: Option<Url>,
     /// When it ends, where nothing tells: `2026-12-31`. Where something does, both are compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
@@ -95,11 +95,11 @@ pub struct EntraApplication {
     pub client_id: String,
     /// Where tokens are issued, for national clouds.
     #[serde(default = "default_login")]
-    pub login: String,
+    pub login: Url,
 }
 
-fn default_login() -> String {
-    "https://login.microsoftonline.com".to_owned()
+fn default_login() -> Url {
+    Url::new("https://login.microsoftonline.com")
 }
 
 /// Where Google answers. IAM tells about a key only if its account has `iam.serviceAccountKeys.get` on
@@ -108,14 +108,14 @@ fn default_login() -> String {
 #[serde(deny_unknown_fields, default)]
 pub struct GoogleIssuer {
     /// Where tokens are issued.
-    pub oauth: String,
+    pub oauth: Url,
     /// Where IAM answers.
-    pub iam: String,
+    pub iam: Url,
 }
 
 impl Default for GoogleIssuer {
     fn default() -> Self {
-        Self { oauth: "https://oauth2.googleapis.com".to_owned(), iam: "https://iam.googleapis.com".to_owned() }
+        Self { oauth: Url::new("https://oauth2.googleapis.com"), iam: Url::new("https://iam.googleapis.com") }
     }
 }
 
@@ -314,9 +314,7 @@ impl Credential {
         match (self.kind.api(), &self.api) {
             (Api::None, Some(_)) => problems.push(Problem::bare(format!("{path}.api"), "must come with a kind that is proved by a call")),
             (Api::Configured, None) => problems.push(Problem::bare(format!("{path}.api"), "must be set for this kind")),
-            (_, Some(api)) if !url::Url::parse(api).is_ok_and(|url| url.scheme() == "https") => {
-                problems.push(Problem::new(format!("{path}.api"), "must be an https URL", quoted(api)));
-            }
+            (_, Some(api)) => api.validate(&format!("{path}.api"), UrlRule::HTTPS, problems),
             _ => {}
         }
         if let Some(expires) = self.expires.as_ref().filter(|expires| !matches!(dates::read(expires), Some(dates::Ends::At(_)))) {
@@ -348,8 +346,8 @@ impl Credential {
         }
         let login = self.entra.iter().map(|entra| ("entra.login", &entra.login));
         let google = self.google.iter().flat_map(|google| [("google.oauth", &google.oauth), ("google.iam", &google.iam)]);
-        for (field, url) in login.chain(google).filter(|(_, url)| !url.starts_with("https://")) {
-            problems.push(Problem::new(format!("{path}.{field}"), "must be an https URL", quoted(url)));
+        for (field, url) in login.chain(google) {
+            url.validate(&format!("{path}.{field}"), UrlRule::HTTPS, problems);
         }
     }
 }

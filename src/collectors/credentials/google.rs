@@ -116,7 +116,7 @@ impl Issuer<'_> {
             .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
             .append_pair("assertion", &assertion)
             .finish();
-        let (status, said) = self.exchange(what, format!("{}/token", google.oauth.trim_end_matches('/')), form).await?;
+        let (status, said) = self.exchange(what, format!("{}/token", google.oauth.base()), form).await?;
         if status == StatusCode::OK {
             return access_token(what, &said).map(Ok);
         }
@@ -135,7 +135,7 @@ impl Issuer<'_> {
     /// Source: <https://cloud.google.com/iam/docs/reference/rest/v1/projects.serviceAccounts.keys>
     async fn google_key(&self, google: &GoogleIssuer, own: &ServiceAccountKey, token: &str) -> Result<Option<Proof>, CollectError> {
         let what = &say!("ask Google's IAM about the key");
-        let url = format!("{}/v1/projects/-/serviceAccounts/{}/keys/{}", google.iam.trim_end_matches('/'), encoded(&own.account), encoded(&own.id));
+        let url = format!("{}/v1/projects/-/serviceAccounts/{}/keys/{}", google.iam.base(), encoded(&own.account), encoded(&own.id));
         let said = match self.json(what, self.client.get(url).bearer_auth(token)).await {
             Ok(Some(said)) => said,
             Ok(None) => return Ok(None),
@@ -199,7 +199,7 @@ mod tests {
         .await
         .unwrap();
         let (base, calls) = (format!("http://127.0.7.63:{port}"), AtomicU64::default());
-        let settings = GoogleIssuer { oauth: base.clone(), iam: base.clone() };
+        let settings = GoogleIssuer { oauth: crate::config::Url::new(&base), iam: crate::config::Url::new(&base) };
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let issuer = Issuer { client: &client, api: &base, timeout: Duration::from_secs(20), calls: &calls };
         let proof = issuer.google(google.then_some(&settings), file).await;

@@ -307,7 +307,7 @@ impl Looker {
     /// Whether it works, and what it or its issuer tells; `calls` counts requests.
     async fn examine(&self, content: &Content, calls: &AtomicU64) -> (Works, Told) {
         let api = match (&self.credential.api, self.credential.kind.api()) {
-            (Some(api), _) => Some(api.as_str()),
+            (Some(api), _) => Some(api.base()),
             (None, Api::At(api)) => Some(api),
             (None, Api::None | Api::Configured) => None,
         };

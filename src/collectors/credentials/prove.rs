@@ -173,7 +173,7 @@ impl Issuer<'_> {
             .extend_pairs([("client_id", client_id.as_str()), ("client_secret", secret), ("grant_type", "client_credentials")])
             .append_pair("scope", &format!("{}/.default", self.api.trim_end_matches('/')))
             .finish();
-        let url = format!("{}/{tenant}/oauth2/v2.0/token", login.trim_end_matches('/'));
+        let url = format!("{}/{tenant}/oauth2/v2.0/token", login.base());
         let (status, said) = self.exchange(what, url, form).await?;
         let codes: Vec<i64> = said["error_codes"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
         // Source: <https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes>

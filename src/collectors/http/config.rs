@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::validate::{name, pace, quoted, secret, socket_address, unique};
-use crate::config::{Problem, SecretRef, Span};
+use crate::config::{Problem, SecretRef, Span, Url, UrlRule, names_a_secret};
 
 /// HTTP endpoints to look at.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -45,7 +45,7 @@ pub struct Target {
     #[serde(default = "default_kind")]
     pub kind: String,
     /// The URL. A host that begins with `*.` gets a fresh random label at each look.
-    pub url: String,
+    pub url: Url,
     /// Request method.
     #[serde(default = "default_method")]
     pub method: String,
@@ -67,7 +67,7 @@ pub struct Target {
     pub max_body_bytes: u64,
     /// An HTTP proxy to go through. The environment's proxy variables are ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub proxy: Option<String>,
+    pub proxy: Option<Url>,
     /// Instead of the collector's interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<Span>,
@@ -75,6 +75,9 @@ pub struct Target {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Span>,
 }
+
+/// Of what people and pipelines ask.
+const WEB: UrlRule = UrlRule { schemes: &["http", "https"], wildcard: true };
 
 fn default_kind() -> String {
     "endpoint".to_owned()
@@ -163,9 +166,9 @@ impl Target {
     fn validate(&self, path: &str, problems: &mut Vec<Problem>) {
         name(&format!("{path}.name"), &self.name, problems);
         name(&format!("{path}.kind"), &self.kind, problems);
-        url(&format!("{path}.url"), &self.url, true, problems);
+        self.url.validate(&format!("{path}.url"), WEB, problems);
         if let Some(proxy) = &self.proxy {
-            url(&format!("{path}.proxy"), proxy, false, problems);
+            proxy.validate(&format!("{path}.proxy"), UrlRule::PROXY, problems);
         }
         if hyper::Method::from_bytes(self.method.as_bytes()).is_err() {
             problems.push(Problem::new(format!("{path}.method"), "must be an HTTP method", quoted(&self.method)));
@@ -217,19 +220,13 @@ fn place(pattern: &str) -> String {
     }
 }
 
-/// Header names that carry credentials; such values belong into a file or the environment.
-fn is_secret(name: &str) -> bool {
-    let name = name.to_lowercase();
-    ["auth", "token", "key", "cookie", "secret", "password", "session"].iter().any(|word| name.contains(word))
-}
-
 impl Header {
     fn validate(&self, path: &str, problems: &mut Vec<Problem>) {
         if hyper::header::HeaderName::from_bytes(self.name.as_bytes()).is_err() {
             problems.push(Problem::new(format!("{path}.name"), "must be a header name", quoted(&self.name)));
         }
         match (&self.value, &self.value_from) {
-            (Some(_), None) if is_secret(&self.name) => {
+            (Some(_), None) if names_a_secret(&self.name) => {
                 problems.push(Problem::new(format!("{path}.value"), "must come from value_from, because this header carries a secret", "***"));
             }
             (Some(value), None) if hyper::header::HeaderValue::from_str(value).is_err() => {
@@ -239,25 +236,5 @@ impl Header {
             (Some(_), None) => {}
             _ => problems.push(Problem::bare(path, "must have exactly one of value and value_from")),
         }
-    }
-}
-
-fn url(path: &str, text: &str, wildcard: bool, problems: &mut Vec<Problem>) {
-    let concrete = text.replacen("://*.", "://r-0.", usize::from(wildcard));
-    let parsed = match url::Url::parse(&concrete) {
-        Ok(url) => url,
-        Err(_) => {
-            problems.push(Problem::bare(path, "must be a URL"));
-            return;
-        }
-    };
-    let schemes: &[&str] = if wildcard { &["http", "https"] } else { &["http"] };
-    if !schemes.contains(&parsed.scheme()) {
-        problems.push(Problem::new(path, format!("must begin with {}", schemes.join(":// or ") + "://"), quoted(parsed.scheme())));
-    } else if parsed.host_str().is_none_or(|host| host.contains('*')) {
-        problems.push(Problem::new(path, "must have a host; a wildcard may only be its first label", quoted(text)));
-    }
-    if !parsed.username().is_empty() || parsed.password().is_some() || parsed.query_pairs().any(|(name, _)| is_secret(&name)) {
-        problems.push(Problem::new(path, "must not hold credentials; use a header with value_from", "***"));
     }
 }

@@ -88,8 +88,7 @@ pub(super) struct Prepared {
 impl Prober {
     pub(super) fn new(target: &Target, tls: Arc<rustls::ClientConfig>, lookup: Lookup, timeout: Duration) -> Result<Self, Message> {
         let broken = |what: &'static str, why: &'static str| say!("http target {}: {}: {}", named(&target.name), what, why);
-        let wildcard = target.url.contains("://*.").then(|| target.url.clone());
-        let concrete = target.url.replacen("://*.", "://r-0.", 1);
+        let wildcard = target.url.expose().contains("://*.").then(|| target.url.expose().to_owned());
         let mut headers = Vec::new();
         for configured in &target.headers {
             let name = HeaderName::from_bytes(configured.name.as_bytes()).map_err(|_| broken("header", "not a header"))?;
@@ -101,7 +100,7 @@ impl Prober {
             headers.push((name, source));
         }
         Ok(Self {
-            url: Url::parse(&concrete).map_err(|_| broken("url", "must be a URL"))?,
+            url: target.url.parse().map_err(|_| broken("url", "must be a URL"))?,
             wildcard,
             method: Method::from_bytes(target.method.as_bytes()).map_err(|_| broken("method", "must be an HTTP method"))?,
             headers,
@@ -116,7 +115,7 @@ impl Prober {
             redirects: target.follow_redirects,
             redirect_hosts: target.redirect_hosts.clone(),
             max_body: usize::try_from(target.max_body_bytes).unwrap_or(usize::MAX),
-            proxy: target.proxy.as_deref().map(Url::parse).transpose().map_err(|_| broken("proxy", "must be a URL"))?,
+            proxy: target.proxy.as_ref().map(crate::config::Url::parse).transpose().map_err(|_| broken("proxy", "must be a URL"))?,
             tls,
             lookup,
             timeout,

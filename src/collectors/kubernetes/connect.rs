@@ -21,7 +21,7 @@ use super::eks;
 use super::kubeconfig::{self, Context, Login};
 use super::plugin::Plugin;
 use crate::cause::Cause as _;
-use crate::config::{Secret, SecretRef};
+use crate::config::{Secret, SecretRef, Url};
 use crate::files;
 use crate::net;
 use crate::say;
@@ -165,7 +165,7 @@ impl Link {
             own(of_server(cluster).await.map_err(|why| self.failed(why))?)
         };
         if let Some(proxy) = &cluster.proxy {
-            settings.config.proxy_url = Some(proxy.parse().map_err(|_| self.failed(say!("the proxy is not a URL")))?);
+            settings.config.proxy_url = Some(proxy.expose().parse().map_err(|_| self.failed(say!("the proxy is not a URL")))?);
         }
         Ok(settings)
     }
@@ -214,7 +214,7 @@ async fn in_cluster() -> Result<Config, Message> {
 }
 
 async fn of_server(cluster: &ClusterConfig) -> Result<Config, Message> {
-    let server = cluster.server.as_deref().unwrap_or_default();
+    let server = cluster.server.as_ref().map_or("", Url::expose);
     let mut config = Config::new(server.parse().map_err(|_| say!("the server is not a URL"))?);
     if let Some(file) = &cluster.ca_file {
         config.root_cert = Some(authority(file).await?);

@@ -193,8 +193,9 @@ impl RegistryConfig {
 
     fn validate(&self, path: &str, references: &References<'_>, problems: &mut Vec<Problem>) {
         name(&format!("{path}.host"), &self.host, problems);
-        if self.host.contains('/') {
-            problems.push(Problem::new(format!("{path}.host"), "must be a host without scheme and path", quoted(&self.host)));
+        if !self.host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']')) {
+            // Not quoted: it may hold a password.
+            problems.push(Problem::bare(format!("{path}.host"), "must be a host, with a port if it needs one, and without scheme, user and path"));
         }
         if self.username.is_some() != self.password.is_some() {
             problems.push(Problem::bare(path, "must have username and password, or neither"));

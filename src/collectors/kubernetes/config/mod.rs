@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::validate::{References, name, pace, quoted, secret, unique};
-use crate::config::{Problem, SecretRef, Span};
+use crate::config::{Problem, SecretRef, Span, Url, UrlRule};
 
 pub use parts::{
     Access, Backups, Capacity, CertManager, ClientVersion, GpuOperator, Karpenter, NodeClasses, NodeGroup, ObjectRef, PoolTemplate, Prometheus, Range, Reach,
@@ -33,7 +33,7 @@ pub struct ClusterConfig {
     pub context: Option<String>,
     /// URL of the API server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub server: Option<String>,
+    pub server: Option<Url>,
     /// PEM certificates that the API server's is verified with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
@@ -48,7 +48,7 @@ pub struct ClusterConfig {
     pub version: Option<String>,
     /// URL of a proxy to the API server; with `kubeconfig` the one that the file names is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub proxy: Option<String>,
+    pub proxy: Option<Url>,
 }
 
 /// An EKS cluster.
@@ -255,22 +255,16 @@ impl ClusterConfig {
         if let Some(eks) = &self.eks {
             eks.validate(&format!("{path}.eks"), problems);
         }
-        if let Some(proxy) = &self.proxy
-            && !url::Url::parse(proxy).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.password().is_none())
-        {
-            // Not quoted: it may hold the password that it must not hold.
-            problems.push(Problem::bare(format!("{path}.proxy"), "must be an http or https URL without a password"));
+        if let Some(proxy) = &self.proxy {
+            proxy.validate(&format!("{path}.proxy"), UrlRule { schemes: &["http", "https"], wildcard: false }, problems);
         }
         if self.context.is_some() && self.kubeconfig.is_none() {
             problems.push(Problem::bare(format!("{path}.context"), "must come with kubeconfig"));
         }
         if let Some(server) = &self.server {
-            if url::Url::parse(server).is_ok_and(|url| url.scheme() == "https") {
-                if self.token.is_none() {
-                    problems.push(Problem::bare(format!("{path}.token"), "must be set with server"));
-                }
-            } else {
-                problems.push(Problem::new(format!("{path}.server"), "must be an https URL", quoted(server)));
+            server.validate(&format!("{path}.server"), UrlRule::HTTPS, problems);
+            if self.token.is_none() {
+                problems.push(Problem::bare(format!("{path}.token"), "must be set with server"));
             }
         } else if self.token.is_some() || self.ca_file.is_some() {
             problems.push(Problem::bare(path, "must have token and ca_file only with server"));

@@ -1,0 +1,176 @@
+//! A URL of the configuration: one type with one set of rules, which cannot print what it hides.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::Problem;
+use crate::say;
+use crate::say::{Message, Say};
+
+/// A URL as it was written. Printed without user, password, fragment and the values of its query,
+/// and not at all unless it is a URL.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Url(String);
+
+/// What a URL may be.
+#[derive(Clone, Copy)]
+pub struct UrlRule {
+    /// Schemes that it may have.
+    pub schemes: &'static [&'static str],
+    /// Whether the first label of its host may be `*`.
+    pub wildcard: bool,
+}
+
+impl UrlRule {
+    /// Of an API that is asked with a credential.
+    pub const HTTPS: Self = Self { schemes: &["https"], wildcard: false };
+    /// Of a proxy.
+    pub const PROXY: Self = Self { schemes: &["http"], wildcard: false };
+}
+
+impl Url {
+    /// Takes a URL that does not come from the configuration.
+    pub fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// The text itself, for whoever connects.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// What a path is put behind.
+    pub fn base(&self) -> &str {
+        self.0.trim_end_matches('/')
+    }
+
+    /// The parts of it; a wildcard stands for some label.
+    pub fn parse(&self) -> Result<url::Url, Message> {
+        url::Url::parse(&self.concrete()).map_err(|_| say!("must be a URL"))
+    }
+
+    fn concrete(&self) -> String {
+        self.0.replacen("://*.", "://r-0.", 1)
+    }
+
+    /// Reports every rule that it breaks, and never what it says.
+    pub(crate) fn validate(&self, path: &str, rule: UrlRule, problems: &mut Vec<Problem>) {
+        let Ok(parsed) = self.parse() else {
+            problems.push(Problem::bare(path, "must be a URL"));
+            return;
+        };
+        if !rule.schemes.contains(&parsed.scheme()) {
+            problems.push(Problem::bare(path, format!("must begin with {}", rule.schemes.join(":// or ") + "://")));
+        } else if parsed.host_str().is_none_or(|host| host.contains('*')) || (self.0.contains("://*.") && !rule.wildcard) {
+            let where_ = if rule.wildcard { "must have a host; a wildcard may only be its first label" } else { "must have a host without a wildcard" };
+            problems.push(Problem::bare(path, where_));
+        }
+        if !parsed.username().is_empty() || parsed.password().is_some() || parsed.query_pairs().any(|(name, _)| names_a_secret(&name)) {
+            problems.push(Problem::bare(path, "must not hold credentials; keep them in a file or the environment"));
+        }
+    }
+}
+
+/// Whether what a header, a parameter or a key is called says that its value is a secret.
+pub(crate) fn names_a_secret(name: &str) -> bool {
+    const PARTS: [&str; 12] = ["auth", "token", "key", "cookie", "secret", "password", "passwd", "session", "signature", "credential", "bearer", "jwt"];
+    const WHOLE: [&str; 6] = ["sig", "code", "pass", "pwd", "sas", "se"];
+    let name = name.to_lowercase();
+    PARTS.iter().any(|part| name.contains(part)) || WHOLE.contains(&name.as_str()) || name.starts_with("x-amz-") || name.starts_with("x-goog-")
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Ok(parsed) = self.parse() else { return f.write_str("***") };
+        // What has no host, such as `mailto:`, is all of it some kind of path.
+        let Some(host) = parsed.host_str() else { return f.write_str("***") };
+        let host = if self.0.contains("://*.") { Cow::Owned(host.replacen("r-0.", "*.", 1)) } else { Cow::Borrowed(host) };
+        let user = if parsed.username().is_empty() && parsed.password().is_none() { "" } else { "***@" };
+        write!(f, "{}://{user}{host}", parsed.scheme())?;
+        if let Some(port) = parsed.port() {
+            write!(f, ":{port}")?;
+        }
+        f.write_str(parsed.path())?;
+        for (index, (name, _)) in parsed.query_pairs().enumerate() {
+            write!(f, "{}{name}=***", if index == 0 { '?' } else { '&' })?;
+        }
+        Ok(())
+    }
+}
+
+impl Say for Url {}
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Url({self})")
+    }
+}
+
+impl Serialize for Url {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl JsonSchema for Url {
+    fn schema_name() -> Cow<'static, str> {
+        "Url".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_hidden_is_printed_nowhere() {
+        for (text, shown) in [
+            ("https://user:hunter2@example.com:8443/a/b?sig=hunter2&x=hunter2#hunter2", "https://***@example.com:8443/a/b?sig=***&x=***"),
+            ("http://hunter2@proxy:3128", "http://***@proxy:3128/"),
+            ("https://*.example.com/healthz", "https://*.example.com/healthz"),
+            ("https://user:hunter2@host:99999/", "***"),
+            ("https://user:hunter2@ho st/", "***"),
+            ("hunter2", "***"),
+            ("mailto:hunter2", "***"),
+        ] {
+            let url = Url::new(text);
+            assert_eq!(url.to_string(), shown);
+            for printed in [url.to_string(), format!("{url:?}"), serde_json::to_string(&url).unwrap()] {
+                assert!(!printed.contains("hunter2"), "{printed}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_breaks_a_rule_is_not_quoted() {
+        let web = UrlRule { schemes: &["http", "https"], wildcard: true };
+        for (text, rule, broken) in [
+            ("https://example.com/a?b=c", web, None),
+            ("https://*.example.com/", web, None),
+            ("https://*.example.com/", UrlRule::HTTPS, Some("must have a host without a wildcard")),
+            ("http://example.com/", UrlRule::HTTPS, Some("must begin with https://")),
+            ("https://u:hunter2@example.com:99999", web, Some("must be a URL")),
+            ("https://u:hunter2@example.com", web, Some("must not hold credentials; keep them in a file or the environment")),
+            ("https://example.com?X-Amz-Date=hunter2", web, Some("must not hold credentials; keep them in a file or the environment")),
+            ("https://example.com?code=hunter2", web, Some("must not hold credentials; keep them in a file or the environment")),
+            ("ftp://hunter2.example.com", web, Some("must begin with http:// or https://")),
+        ] {
+            let mut problems = Vec::new();
+            Url::new(text).validate("url", rule, &mut problems);
+            let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            assert_eq!(said, broken.iter().map(|rule| format!("url: {rule}")).collect::<Vec<_>>(), "{text}");
+        }
+    }
+}
