@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use super::config::GoogleIssuer;
 use super::dates::{self, Ends};
 use super::expiry::{Told, certificates};
-use super::prove::{Issuer, Proof, access_token};
+use super::prove::{Issuer, Proof, access_token, malformed};
 use crate::net;
 use crate::say;
 use crate::snapshot::{CollectError, ErrorClass};
@@ -142,6 +142,9 @@ impl Issuer<'_> {
             Err(error) if error.class == ErrorClass::NotFound => return Ok(Some(refused("Google's IAM does not know the key any more"))),
             Err(error) => return Err(error),
         };
+        if said["name"].as_str().and_then(|name| name.rsplit('/').next()) != Some(own.id.as_str()) {
+            return Err(malformed(what));
+        }
         if said["disabled"] == Value::Bool(true) {
             return Ok(Some(refused("Google's IAM says that the key is disabled")));
         }
@@ -225,9 +228,11 @@ mod tests {
     #[tokio::test]
     async fn a_key_is_what_google_says_of_it() {
         let (own, other) = (GoogleKey::new().unwrap(), GoogleKey::new().unwrap());
-        let token = || (200, json!({ "access_token": "lab-canary" }));
+        let token = || (200, json!({ "access_token": "lab-canary", "token_type": "Bearer" }));
         let refusal = |error: &str, text: &str| (400, json!({ "error": error, "error_description": text }));
-        let key = |until: &str| (200, json!({ "validAfterTime": "2026-01-01T00:00:00Z", "validBeforeTime": until }));
+        let key = |until: &str| {
+            (200, json!({ "name": format!("projects/p/serviceAccounts/a/keys/{ID}"), "validAfterTime": "2026-01-01T00:00:00Z", "validBeforeTime": until }))
+        };
         let shown = |certificate: &GoogleKey| (200, json!({ ID: certificate.certificate() }));
         let none = || (404, json!({}));
         let day = |text: &str| format!("valid until {text}");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::config::{Credential, EntraApplication, Kind, ProvisionerKey};
@@ -99,11 +100,16 @@ impl Issuer<'_> {
         if said["active"] == Value::Bool(false) || said["revoked"] == Value::Bool(true) {
             return Ok(Proof::Refused(say!("GitLab says that the token is not active")));
         }
+        if said["active"] != Value::Bool(true) || !said["id"].is_u64() {
+            return Err(malformed(what));
+        }
         let ends = said.get("expires_at").and_then(dates::of_json);
         Ok(Proof::Taken(ends.map_or_else(|| Told::silent("GitLab does not say when it ends"), Told::of)))
     }
 
-    /// Any call tells, in a header; without it the token has no end.
+    /// Any call tells, in a header; without it the token has no end. So the body must be one that only
+    /// GitHub sends, and to somebody whom it knows: others may ask sixty times an hour.
+    /// Source: <https://docs.github.com/en/rest/rate-limit/rate-limit>
     /// Source: <https://docs.github.com/en/rest/authentication/authenticating-to-the-rest-api>
     async fn github(&self, token: &str) -> Result<Proof, CollectError> {
         let what = &say!("ask GitHub about the token");
@@ -113,8 +119,12 @@ impl Issuer<'_> {
             StatusCode::UNAUTHORIZED => return Ok(Proof::Refused(say!("GitHub refuses the token"))),
             status => return Err(CollectError::new(ErrorClass::of_status(status.as_u16()), say!("{}: status {}", what, status.as_u16()))),
         }
-        let Some(header) = answer.headers().get("github-authentication-token-expiration") else { return Ok(Proof::Taken(Told::default())) };
-        let ends = header.to_str().ok().and_then(dates::read);
+        let header = answer.headers().get("github-authentication-token-expiration").map(|header| header.to_str().ok().and_then(dates::read));
+        let said: Value = serde_json::from_slice(&self.body(what, answer).await?).map_err(|_| malformed(what))?;
+        if said["rate"]["limit"].as_u64().or_else(|| said["resources"]["core"]["limit"].as_u64()).is_none_or(|limit| limit <= 60) {
+            return Err(malformed(what));
+        }
+        let Some(ends) = header else { return Ok(Proof::Taken(Told::default())) };
         Ok(Proof::Taken(ends.map_or_else(|| Told::silent("GitHub tells its end in a form that is not known"), Told::of)))
     }
 
@@ -125,9 +135,13 @@ impl Issuer<'_> {
             return Ok(Proof::Refused(say!("it is no token of Coder")));
         };
         let request = self.get(&format!("/api/v2/users/me/keys/{id}")).header("Coder-Session-Token", token);
-        let Some(said) = self.json(&say!("ask Coder about the token"), request).await? else {
+        let what = &say!("ask Coder about the token");
+        let Some(said) = self.json(what, request).await? else {
             return Ok(Proof::Refused(say!("Coder refuses the token")));
         };
+        if said["id"] != id {
+            return Err(malformed(what));
+        }
         let ends = said.get("expires_at").and_then(dates::of_json);
         Ok(Proof::Taken(ends.map_or_else(|| Told::silent("Coder does not say when it ends"), Told::of)))
     }
@@ -136,10 +150,11 @@ impl Issuer<'_> {
     /// Source: <https://coder.com/docs/reference/api/enterprise#get-licenses>
     async fn coder_license(&self, token: &str) -> Result<Proof, CollectError> {
         let request = self.get("/api/v2/licenses").header("Coder-Session-Token", token);
-        let Some(said) = self.json(&say!("ask Coder for its licences"), request).await? else {
+        let what = &say!("ask Coder for its licences");
+        let Some(said) = self.json(what, request).await? else {
             return Ok(Proof::Refused(say!("Coder refuses the token")));
         };
-        let licences = said.as_array().map(Vec::as_slice).unwrap_or_default();
+        let licences = said.as_array().filter(|all| all.iter().all(|own| own["claims"].is_object())).ok_or_else(|| malformed(what))?;
         if licences.is_empty() {
             return Ok(Proof::Refused(say!("Coder has no licence")));
         }
@@ -154,10 +169,12 @@ impl Issuer<'_> {
     async fn coder_provisioner_key(&self, key: &ProvisionerKey, token: &str) -> Result<Proof, CollectError> {
         let organization: String = url::form_urlencoded::byte_serialize(key.organization.as_bytes()).collect();
         let request = self.get(&format!("/api/v2/organizations/{organization}/provisionerkeys")).header("Coder-Session-Token", token);
-        let Some(said) = self.json(&say!("ask Coder for its provisioner keys"), request).await? else {
+        let what = &say!("ask Coder for its provisioner keys");
+        let Some(said) = self.json(what, request).await? else {
             return Ok(Proof::Refused(say!("Coder refuses the token")));
         };
-        let Some(found) = said.as_array().into_iter().flatten().find(|own| own["name"] == key.name.as_str()) else {
+        let keys = said.as_array().filter(|all| all.iter().all(|own| own["name"].is_string())).ok_or_else(|| malformed(what))?;
+        let Some(found) = keys.iter().find(|own| own["name"] == key.name.as_str()) else {
             return Ok(Proof::Refused(say!("Coder has no provisioner key of that name")));
         };
         Ok(Proof::Taken(Told { created: found.get("created_at").and_then(dates::of_json).and_then(Ends::at), ..Told::default() }))
@@ -188,11 +205,13 @@ impl Issuer<'_> {
         let token = access_token(what, &said)?;
         let about = self.get(&format!("/v1.0/applications(appId='{client_id}')?$select=passwordCredentials")).bearer_auth(token.as_str());
         // Whether an application may read about itself is another permission than the one to get a token.
-        let Some(said) = self.json(&say!("ask Graph about the application"), about).await? else {
+        let what = &say!("ask Graph about the application");
+        let Some(said) = self.json(what, about).await? else {
             return Ok(Proof::Taken(Told::silent("Graph does not let the application read about itself")));
         };
+        let all = said["passwordCredentials"].as_array().ok_or_else(|| malformed(what))?;
         let hint = |own: &&Value| own["hint"].as_str().is_some_and(|hint| !hint.is_empty() && secret.starts_with(hint));
-        let mine: Vec<&Value> = said["passwordCredentials"].as_array().into_iter().flatten().filter(hint).collect();
+        let mine: Vec<&Value> = all.iter().filter(hint).collect();
         let ends: Option<Vec<Ends>> = mine.iter().map(|own| own.get("endDateTime").and_then(dates::of_json)).collect();
         // Of several with the same first characters, the one that ends first may be meant.
         let first = ends.and_then(|ends| ends.into_iter().min_by_key(|ends| ends.at().unwrap_or(i64::MAX)));
@@ -203,9 +222,16 @@ impl Issuer<'_> {
     /// A key may ask about itself.
     /// Source: <https://docs.litellm.ai/docs/proxy/virtual_keys>
     async fn litellm(&self, key: &str) -> Result<Proof, CollectError> {
-        let Some(said) = self.json(&say!("ask LiteLLM about the key"), self.get("/key/info").bearer_auth(key)).await? else {
+        let what = &say!("ask LiteLLM about the key");
+        let Some(said) = self.json(what, self.get("/key/info").bearer_auth(key)).await? else {
             return Ok(Proof::Refused(say!("LiteLLM refuses the key")));
         };
+        // It names the key that it speaks of, as it is or by its hash.
+        let hash: String = Sha256::digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let own = |named: &Value| named.as_str().is_some_and(|named| named == key || named == hash);
+        if !said["info"].is_object() || !(own(&said["key"]) || own(&said["info"]["token"])) {
+            return Err(malformed(what));
+        }
         if said["info"]["blocked"] == Value::Bool(true) {
             return Ok(Proof::Refused(say!("LiteLLM says that the key is blocked")));
         }
@@ -216,9 +242,64 @@ impl Issuer<'_> {
 
 /// The token of a good answer.
 pub(super) fn access_token(what: &Message, said: &Value) -> Result<Zeroizing<String>, CollectError> {
-    said["access_token"].as_str().map(|token| Zeroizing::new(token.to_owned())).ok_or_else(|| malformed(what))
+    // RFC 6749, section 5.1: both are required.
+    let bearer = said["token_type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"));
+    let token = said["access_token"].as_str().filter(|token| bearer && !token.is_empty());
+    token.map(|token| Zeroizing::new(token.to_owned())).ok_or_else(|| malformed(what))
 }
 
-fn malformed(what: &Message) -> CollectError {
+pub(super) fn malformed(what: &Message) -> CollectError {
     CollectError::new(ErrorClass::Malformed, say!("{}: the answer is not what it should be", what))
+}
+
+#[cfg(test)]
+mod tests {
+    use readiness_lab::plain_server;
+
+    use super::*;
+
+    /// A proxy that signs people in, a maintenance page or somebody else's API answers 200 to everything.
+    #[tokio::test]
+    async fn what_anybody_can_answer_proves_nothing() {
+        let yaml = "
+- { name: a, kind: gitlab, from: { env: A } }
+- { name: b, kind: github, from: { env: A } }
+- { name: c, kind: coder, from: { env: A } }
+- { name: d, kind: coder_license, from: { env: A } }
+- { name: e, kind: coder_provisioner_key, from: { env: A }, provisioner: { organization: default, name: workshop } }
+- { name: f, kind: litellm, from: { env: A } }
+- { name: g, kind: entra_app_secret, from: { env: A }, entra: { tenant: t, client_id: c } }
+";
+        let credentials: Vec<Credential> = serde_saphyr::from_str(yaml).unwrap();
+        let answers = [
+            "{}",
+            "[]",
+            "null",
+            "7",
+            "\"x\"",
+            "",
+            "<html>sign in</html>",
+            "{\"id\":\"other\",\"info\":{},\"active\":\"yes\",\"access_token\":\"x\",\"rate\":{\"limit\":60}}",
+            "[{}]",
+        ];
+        for (index, body) in answers.into_iter().enumerate() {
+            let address = std::net::SocketAddr::from(([127, 0, 7, 64], 20_100 + u16::try_from(index).unwrap()));
+            let server = plain_server(address, Duration::ZERO, move |_, _, _| (200, Vec::new(), body.as_bytes().to_vec())).await.unwrap();
+            let base = format!("http://{address}");
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let calls = AtomicU64::default();
+            for mut credential in credentials.clone() {
+                if let Some(entra) = &mut credential.entra {
+                    entra.login = crate::config::Url::new(&base);
+                }
+                let issuer = Issuer { client: &client, api: &base, timeout: Duration::from_secs(20), calls: &calls };
+                let proof = issuer.ask(&credential, "labkey0001-secret").await;
+                assert!(!matches!(proof, Ok(Proof::Taken(_) | Proof::Unproven(_))), "{} by {body}", credential.kind.as_str());
+                // A licence or a key that is not in a list is missing; nothing else can be told from such an answer.
+                let empty = body == "[]" && matches!(credential.kind, Kind::CoderLicense | Kind::CoderProvisionerKey);
+                assert_eq!(matches!(proof, Ok(Proof::Refused(_))), empty, "{} by {body}", credential.kind.as_str());
+            }
+            server.abort();
+        }
+    }
 }

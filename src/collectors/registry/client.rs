@@ -71,6 +71,7 @@ pub(super) struct Client {
     http: reqwest::Client,
     timeout: Duration,
     longest_wait: Duration,
+    concurrency: usize,
     slots: Semaphore,
     /// By repository; the lock lets one request at a time find out what a repository wants.
     permits: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Option<Permit>>>>>,
@@ -89,12 +90,19 @@ impl Client {
             http,
             timeout,
             longest_wait,
+            concurrency,
             slots: Semaphore::new(concurrency),
             permits: Mutex::default(),
             calls: AtomicU64::new(0),
             allowance: Mutex::default(),
             asked_to_wait: Mutex::default(),
         }
+    }
+
+    /// One for the same registry that knows nothing yet of what its repositories want.
+    pub(super) fn sibling(&self) -> Self {
+        let pace = Pace { timeout: self.timeout, concurrency: self.concurrency, longest_wait: self.longest_wait };
+        Self::new(&self.name, self.base.clone(), self.http.clone(), pace, self.insecure)
     }
 
     /// `https://HOST` and what comes before `/v2/`.

@@ -101,10 +101,13 @@ impl Registries {
         Ok(registry)
     }
 
-    /// A client of its own for whoever shows other credentials than the configured ones.
+    /// A client of its own for whoever shows other credentials than the configured ones. Reads no file:
+    /// what the configuration names was read when the registry was set up.
     pub(super) fn stranger(&self, host: &str) -> Result<Client, Message> {
-        let settings = self.config.registries.iter().find(|settings| settings.host == host).cloned();
-        oci(&settings.unwrap_or_else(|| RegistryConfig::at(host)), &self.config)
+        match &self.at(host)?.backend {
+            Backend::Oci(client) => Ok(client.sibling()),
+            Backend::Ecr(_) => oci(&RegistryConfig::at(host), &self.config),
+        }
     }
 }
 
