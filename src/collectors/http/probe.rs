@@ -42,7 +42,7 @@ pub(super) struct Probe {
 }
 
 /// A failed step.
-struct Failure(Outcome, Message);
+pub(super) struct Failure(Outcome, Message);
 
 /// TLS settings for probes: verified, HTTP/1.1, and a full handshake every time.
 pub(super) fn client_config(ca_file: Option<&Path>) -> Result<Arc<rustls::ClientConfig>, Message> {
@@ -212,7 +212,7 @@ impl Prober {
     }
 
     /// Whether a redirect may be followed at all, be it without any header.
-    fn may_follow(&self, configured: &Url, from: &Url, to: &Url) -> Result<(), Failure> {
+    pub(super) fn may_follow(&self, configured: &Url, from: &Url, to: &Url) -> Result<(), Failure> {
         if from.scheme() == "https" && to.scheme() == "http" {
             return Err(Failure(Outcome::Redirect, say!("redirected from https to http, which is not followed")));
         }

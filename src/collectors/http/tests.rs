@@ -116,6 +116,59 @@ async fn a_secret_header_is_sent_and_shown_nowhere() {
     assert_eq!(error.class, ErrorClass::Local);
 }
 
+/// Looks at a target with two headers, a secret one and another, whose server redirects to `location`.
+async fn redirected(location: String, more: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("token"), "hunter2").unwrap();
+    let answer = format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let (address, requests) = canned(Box::leak(Box::new([&*answer.leak()]))).await;
+    let headers = format!("[{{ name: X-Own, value_from: {{ file: {}/token }} }}, {{ name: X-Plain, value: hunter3 }}]", folder.path().display());
+    let lines = look(&format!("{{ name: a, url: 'http://{address}/', follow_redirects: 3, headers: {headers}{more} }}")).await;
+    assert!(requests.lock().unwrap()[0].contains("hunter2") && requests.lock().unwrap()[0].contains("hunter3"), "the target itself gets them");
+    lines
+}
+
+#[tokio::test]
+async fn headers_go_to_the_configured_origin_and_another_host_does_not_count() {
+    let state = |lines: &[String], state: &str| lines.iter().any(|line| line.contains(&format!("state=\"{state}\"}} 1")));
+    // Another host.
+    let listener = TcpListener::bind("127.0.0.2:0").await.unwrap();
+    let elsewhere = listener.local_addr().unwrap();
+    drop(listener);
+    let seen = readiness_lab::plain_server(elsewhere, Duration::ZERO, move |_, path, headers| {
+        let leaked = headers.iter().any(|(_, value)| value.to_str().is_ok_and(|value| value.contains("hunter")));
+        (if leaked || path != "/there" { 500 } else { 200 }, Vec::new(), b"OK".to_vec())
+    })
+    .await
+    .unwrap();
+    let lines = redirected(format!("http://{elsewhere}/there"), "").await;
+    assert!(state(&lines, "redirect") && lines.iter().any(|line| line.starts_with("readiness_http_status_code{") && line.ends_with(" 200")), "{lines:#?}");
+    let lines = redirected(format!("http://{elsewhere}/there"), ", redirect_hosts: [127.0.0.2]").await;
+    assert!(state(&lines, "ok"), "{lines:#?}");
+    seen.abort();
+    // Another port of the same host answers for the target, and gets no header either.
+    let (other, requests) = canned(&[OK]).await;
+    let lines = redirected(format!("http://{other}/"), "").await;
+    assert!(state(&lines, "ok") && !requests.lock().unwrap()[0].contains("hunter"), "{lines:#?}");
+    // Where clouds tell a machine its credentials.
+    for metadata in ["http://169.254.169.254/latest/", "http://[fd00:ec2::254]/", "http://[::ffff:169.254.169.254]/"] {
+        let lines = redirected(metadata.to_owned(), "").await;
+        assert!(state(&lines, "redirect") && !lines.iter().any(|line| line.ends_with(" 200")), "{lines:#?}");
+    }
+}
+
+#[test]
+fn https_is_never_left_for_http() {
+    let config: Config = serde_saphyr::from_str("targets: [{ name: a, url: 'https://a.example.com/', follow_redirects: 1 }]").unwrap();
+    let tls = probe::client_config(None).unwrap();
+    let prober = Prober::new(&config.targets[0], tls, Lookup::System, Duration::from_secs(1)).unwrap();
+    let url = |text: &str| url::Url::parse(text).unwrap();
+    let own = url("https://a.example.com/");
+    assert!(prober.may_follow(&own, &own, &url("https://a.example.com/b")).is_ok());
+    assert!(prober.may_follow(&own, &own, &url("http://a.example.com/b")).is_err());
+    assert!(prober.may_follow(&own, &url("https://b.example.com/"), &url("http://a.example.com/b")).is_err());
+}
+
 #[tokio::test]
 async fn a_proxy_is_used_only_when_it_is_configured() {
     let (proxy, requests) = canned(&[OK]).await;
