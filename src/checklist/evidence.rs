@@ -108,7 +108,11 @@ pub fn threshold(family: &Family, condition: &Condition) -> String {
         Condition::ExpiresWithin(Horizon::Now(span) | Horizon::Event { after_event_end: span } | Horizon::During { during_event: span })
         | Condition::OlderThan(span) => span.to_string(),
         Condition::Equals(Bound::States(states)) => states.join(" or "),
-        _ => String::new(),
+        Condition::Above(Bound::States(_))
+        | Condition::Below(Bound::States(_))
+        | Condition::Differs(Bound::States(_))
+        | Condition::IsFalse
+        | Condition::Promql(_) => String::new(),
     }
 }
 

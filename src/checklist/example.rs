@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::model::{Bound, Check, Condition, Kind, Severity};
+use super::model::{Check, Kind, Severity};
 use crate::collectors;
 use crate::config::Span;
 use crate::event::Occurrence;
@@ -99,9 +99,9 @@ impl Example {
             return Err("must not be given for a check that is not judged on a metric".to_owned());
         };
         let mut given: Vec<Given> = raw.facts.into_iter().map(|fact| Given::read(fact, family, check)).collect::<Result<_, _>>()?;
-        if let Condition::Above(Bound::Name(other)) | Condition::Below(Bound::Name(other)) | Condition::Differs(Bound::Name(other)) = condition
+        if let Some(other) = condition.other()
             && !given.is_empty()
-            && !given.iter().any(|fact| fact.family.name == *other)
+            && !given.iter().any(|fact| fact.family.name == other)
         {
             return Err(format!("must give a value of {other}, too"));
         }

@@ -3,6 +3,7 @@
 //! Absence is never read as fine. For every source that should have shown a fact and did not, the
 //! check has a line that says so, and that line is unknown.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -430,10 +431,11 @@ impl Rule<'_> {
         let owner = collectors::owner(self.family.name);
         let mut on = false;
         let mut lines = Lines::default();
+        let others = self.condition.other().map(|family| Others { family, snapshot: context.snapshot, by_subject: OnceCell::new() });
         for view in context.snapshot.views.iter().filter(|view| view.source.collector == owner) {
             on = true;
             if self.concerns(view) {
-                self.judge_view(view, context, &mut lines);
+                self.judge_view(view, others.as_ref(), context, &mut lines);
             }
         }
         if !on {
@@ -464,7 +466,7 @@ impl Rule<'_> {
         emits && identity_fits && covered
     }
 
-    fn judge_view(&self, view: &View, context: &Context<'_>, lines: &mut Lines) {
+    fn judge_view(&self, view: &View, others: Option<&Others<'_>>, context: &Context<'_>, lines: &mut Lines) {
         let about_all = |line: Line| Line { labels: view.source.identity.clone(), seen_at: view.seen_at, look: view.looks, ..line };
         if let Some(why) = &view.unseen {
             lines.shown.push(about_all(Line::unknown(why.as_str())));
@@ -474,7 +476,7 @@ impl Rule<'_> {
         for facts in view.facts.iter() {
             for (index, sample) in facts.of(self.family.name).iter().enumerate().filter(|(_, sample)| self.selects(sample)) {
                 judged = true;
-                let bad = self.is_bad(sample, index, view, context);
+                let bad = self.is_bad(sample, index, view, others, context);
                 let remembered = || context.memory.is_some_and(|memory| memory.knows(self.check, subject(sample.label_pairs())));
                 if bad == Some(false) && lines.good >= GOOD_LINES && !remembered() {
                     lines.good += 1;
@@ -529,28 +531,33 @@ impl Rule<'_> {
     }
 
     /// Whether a sample is bad; `None` when that cannot be told. `index` is its place among its kind.
-    fn is_bad(&self, sample: &Sample, index: usize, view: &View, context: &Context<'_>) -> Option<bool> {
+    fn is_bad(&self, sample: &Sample, index: usize, view: &View, others: Option<&Others<'_>>, context: &Context<'_>) -> Option<bool> {
         if !self.family.states.is_empty() {
             let red = |state: &str| match self.condition {
                 Condition::Equals(Bound::Name(one)) => one == state,
                 Condition::Equals(Bound::States(several)) => several.iter().any(|one| one == state),
-                _ => false,
+                Condition::Equals(Bound::Number(_))
+                | Condition::IsFalse
+                | Condition::Above(_)
+                | Condition::Below(_)
+                | Condition::Differs(_)
+                | Condition::ExpiresWithin(_)
+                | Condition::OlderThan(_)
+                | Condition::Promql(_) => false,
             };
             // A state called unknown is not seen, unless the check says that it is bad.
             return sample.state().and_then(|state| (state != "unknown" || red(state)).then(|| red(state)));
         }
-        let compared = match self.condition {
-            Condition::Above(Bound::Name(other)) | Condition::Below(Bound::Name(other)) | Condition::Differs(Bound::Name(other)) => {
-                companion(view, other, sample, index)
-            }
-            _ => None,
-        };
+        let compared = others.and_then(|others| others.of(view, sample, index));
         violates(self.condition, sample.value, compared, context)
     }
 
     fn line(&self, sample: &Sample, bad: Option<bool>, context: &Context<'_>) -> Line {
         let is_state_set = !self.family.states.is_empty();
-        let mut harsher = self.worsens.iter().rev().filter(|band| violates(&self.condition.with_bound(band.at), sample.value, None, context) == Some(true));
+        let mut harsher = self.worsens.iter().rev().filter(|band| {
+            let beyond = self.condition.with_bound(band.at);
+            beyond.is_some_and(|beyond| violates(&beyond, sample.value, None, context) == Some(true))
+        });
         let severity = harsher.next().map_or(self.severity, |band| band.severity);
         let value = if is_state_set { String::new() } else { text_value(self.family, shown(self.family, self.condition, sample.value, context)) };
         let state = match bad {
@@ -583,13 +590,30 @@ fn place(sample: &Sample) -> String {
     values.join(" / ")
 }
 
-/// The value of another metric with the same labels. Most often it stands at the same place among
-/// its kind, since both were made from the same objects.
-fn companion(view: &View, family: &str, sample: &Sample, index: usize) -> Option<f64> {
-    let same = |other: &&Sample| sample.label_pairs().all(|(name, value)| other.label(name) == Some(value));
-    let all = || view.facts.iter().map(|facts| facts.of(family));
-    let near = all().filter_map(|others| others.get(index)).find(same);
-    near.or_else(|| all().flatten().find(same)).map(|other| other.value)
+/// The values of another metric, to compare with. Whichever source shows them: in what Prometheus
+/// scrapes, nothing tells the sources of one exporter apart.
+struct Others<'a> {
+    family: &'a str,
+    snapshot: &'a Snapshot,
+    /// Made when the first is not where it most often is.
+    by_subject: OnceCell<BTreeMap<u64, f64>>,
+}
+
+impl Others<'_> {
+    /// The value with the same labels. Most often it stands at the same place among its kind, since
+    /// both were made from the same objects.
+    fn of(&self, view: &View, sample: &Sample, index: usize) -> Option<f64> {
+        let same = |other: &&Sample| sample.label_pairs().all(|(name, value)| other.label(name) == Some(value));
+        let near = view.facts.iter().filter_map(|facts| facts.of(self.family).get(index)).find(same);
+        let elsewhere = || {
+            let by_subject = self.by_subject.get_or_init(|| {
+                let all = self.snapshot.samples_of(self.family);
+                all.map(|other| (subject(other.label_pairs()), other.value)).collect()
+            });
+            by_subject.get(&subject(sample.label_pairs())).copied()
+        };
+        near.map(|other| other.value).or_else(elsewhere)
+    }
 }
 
 /// What a person wants to read: for a moment, the distance that the condition speaks of.
@@ -598,7 +622,13 @@ fn shown(family: &Family, condition: &Condition, value: f64, context: &Context<'
         _ if family.unit != Unit::Timestamp => value,
         Condition::OlderThan(_) => context.now.as_second() as f64 - value,
         Condition::ExpiresWithin(Horizon::Event { .. }) => value - event_end(context),
-        _ => value - context.now.as_second() as f64,
+        Condition::ExpiresWithin(Horizon::Now(_) | Horizon::During { .. })
+        | Condition::IsFalse
+        | Condition::Above(_)
+        | Condition::Below(_)
+        | Condition::Equals(_)
+        | Condition::Differs(_)
+        | Condition::Promql(_) => value - context.now.as_second() as f64,
     }
 }
 

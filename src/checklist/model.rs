@@ -171,6 +171,20 @@ impl BandBound {
             Self::Time(span) => span.as_secs_f64(),
         }
     }
+
+    fn number(self) -> Option<f64> {
+        match self {
+            Self::Number(number) => Some(number),
+            Self::Time(_) => None,
+        }
+    }
+
+    fn time(self) -> Option<Span> {
+        match self {
+            Self::Number(_) => None,
+            Self::Time(span) => Some(span),
+        }
+    }
 }
 
 /// How loudly a red line is reported.
@@ -272,95 +286,165 @@ impl Check {
             }
             return;
         };
+        *severity = louder.unwrap_or(*severity);
         if let Some(fails) = fails {
-            if std::mem::discriminant(fails) != std::mem::discriminant(condition) {
-                problems.push(Problem::bare(format!("{path}.fails"), "must keep the shape of the condition, because the evidence speaks of it"));
+            if fails.shape() != condition.shape() {
+                let rule = format!("must keep the shape of the condition, {}, because the evidence speaks of it", condition.shape());
+                problems.push(Problem::bare(format!("{path}.fails"), rule));
             } else if let Err(rule) = fails.fits(family) {
                 problems.push(Problem::bare(format!("{path}.fails"), rule));
             } else {
                 *condition = fails.clone();
-                // Bounds that no longer lie beyond the new one would make the bands overlap.
-                if harsher.is_none() {
-                    worsens.retain(|band| condition.is_harsher(band.at.base()));
-                }
             }
         }
         if let Some(harsher) = harsher {
             worsens.clone_from(harsher);
-            problems.extend(condition.check_bands(worsens).err().map(|rule| Problem::bare(format!("{path}.worsens"), rule)));
+            problems.extend(condition.check_bands(*severity, worsens).err().map(|rule| Problem::bare(format!("{path}.worsens"), rule)));
+        } else {
+            // What no longer lies beyond the new bound, or is no longer louder, would overlap with it.
+            worsens.retain(|band| band.severity > *severity && condition.harsher(band.at).is_some());
         }
-        *severity = louder.unwrap_or(*severity);
         *hold = longer.unwrap_or(*hold);
     }
 }
 
 impl Condition {
-    /// Whether this shape can be asked of the family; the rule that is broken if not.
-    pub fn fits(&self, family: &Family) -> Result<(), String> {
-        use crate::metric::Unit;
-        let is_state_set = !family.states.is_empty();
-        let is_moment = family.unit == Unit::Timestamp;
+    /// How the shape is written. An override keeps it; a horizon belongs to it, since a span from now
+    /// and one after the end of an event are two different questions.
+    fn shape(&self) -> &'static str {
         match self {
-            Self::Equals(Bound::Name(state)) if is_state_set => known_state(family, state),
-            Self::Equals(Bound::States(states)) if is_state_set => states.iter().try_for_each(|state| known_state(family, state)),
-            Self::Equals(Bound::Number(_)) if !is_state_set => Ok(()),
-            _ if is_state_set => Err("must be `equals` with states, because the metric is a state set".to_owned()),
-            Self::Equals(_) => Err("must be a number, because the metric has no states".to_owned()),
-            Self::ExpiresWithin(_) | Self::OlderThan(_) if !is_moment => Err("needs a metric whose name ends in _timestamp_seconds".to_owned()),
-            Self::IsFalse | Self::Above(Bound::Number(_)) | Self::Below(Bound::Number(_)) if is_moment => {
-                Err("must be expires_within or older_than, because the metric is a moment".to_owned())
-            }
-            Self::Above(Bound::Name(other)) | Self::Below(Bound::Name(other)) | Self::Differs(Bound::Name(other)) => {
-                let other = crate::collectors::family(other)?;
-                let missing = family.labels.iter().find(|label| !other.labels.contains(label));
-                missing.map_or(Ok(()), |label| Err(format!("must compare with a metric that has the label {label}, too")))
-            }
-            Self::Above(Bound::States(_)) | Self::Below(Bound::States(_)) | Self::Differs(Bound::States(_)) => {
-                Err("must be a number or the name of a metric".to_owned())
-            }
-            _ => Ok(()),
+            Self::IsFalse => "is_false",
+            Self::Above(_) => "above",
+            Self::Below(_) => "below",
+            Self::Equals(_) => "equals",
+            Self::Differs(_) => "differs",
+            Self::ExpiresWithin(Horizon::Now(_)) => "expires_within with a duration",
+            Self::ExpiresWithin(Horizon::Event { .. }) => "expires_within with after_event_end",
+            Self::ExpiresWithin(Horizon::During { .. }) => "expires_within with during_event",
+            Self::OlderThan(_) => "older_than",
+            Self::Promql(_) => "promql",
         }
     }
 
-    /// The bound in base units where it is a constant.
+    /// Whether this shape can be asked of the family; the rule that is broken if not.
+    pub fn fits(&self, family: &Family) -> Result<(), String> {
+        let is_moment = family.unit == crate::metric::Unit::Timestamp;
+        match self {
+            Self::Promql(_) => Err("must stand without metric, because the expression names its own".to_owned()),
+            Self::Equals(Bound::States(states)) if states.is_empty() => Err("must name a state".to_owned()),
+            Self::Equals(Bound::Name(state)) if !family.states.is_empty() => known_state(family, state),
+            Self::Equals(Bound::States(states)) if !family.states.is_empty() => states.iter().try_for_each(|state| known_state(family, state)),
+            Self::IsFalse | Self::Above(_) | Self::Below(_) | Self::Equals(_) | Self::Differs(_) | Self::ExpiresWithin(_) | Self::OlderThan(_)
+                if !family.states.is_empty() =>
+            {
+                Err("must be `equals` with states, because the metric is a state set".to_owned())
+            }
+            Self::IsFalse | Self::Above(Bound::Number(_)) | Self::Below(Bound::Number(_)) if is_moment => {
+                Err("must be expires_within or older_than, because the metric is a moment".to_owned())
+            }
+            Self::IsFalse => Ok(()),
+            Self::Above(bound) | Self::Below(bound) | Self::Differs(bound) | Self::Equals(bound @ Bound::Number(_)) => bound.fits(family),
+            Self::Equals(Bound::Name(_) | Bound::States(_)) => Err("must be a number, because the metric has no states".to_owned()),
+            Self::ExpiresWithin(_) | Self::OlderThan(_) if is_moment => Ok(()),
+            Self::ExpiresWithin(_) | Self::OlderThan(_) => Err("needs a metric whose name ends in _timestamp_seconds".to_owned()),
+        }
+    }
+
+    /// The metric that the value is compared with.
+    pub fn other(&self) -> Option<&str> {
+        match self {
+            Self::Above(Bound::Name(other)) | Self::Below(Bound::Name(other)) | Self::Differs(Bound::Name(other)) => Some(other),
+            Self::Above(Bound::Number(_) | Bound::States(_))
+            | Self::Below(Bound::Number(_) | Bound::States(_))
+            | Self::Differs(Bound::Number(_) | Bound::States(_))
+            | Self::IsFalse
+            | Self::Equals(_)
+            | Self::ExpiresWithin(_)
+            | Self::OlderThan(_)
+            | Self::Promql(_) => None,
+        }
+    }
+
+    /// The bound in base units where it is a constant that bands can lie beyond.
     pub fn bound(&self) -> Option<f64> {
         match self {
             Self::Above(Bound::Number(bound)) | Self::Below(Bound::Number(bound)) => Some(*bound),
             Self::ExpiresWithin(Horizon::Now(span) | Horizon::Event { after_event_end: span }) | Self::OlderThan(span) => Some(span.as_secs_f64()),
-            _ => None,
+            Self::Above(Bound::Name(_) | Bound::States(_))
+            | Self::Below(Bound::Name(_) | Bound::States(_))
+            | Self::IsFalse
+            | Self::Equals(_)
+            | Self::Differs(_)
+            | Self::ExpiresWithin(Horizon::During { .. })
+            | Self::Promql(_) => None,
         }
     }
 
-    /// Whether `bound` is reached after this condition's own.
-    pub fn is_harsher(&self, bound: f64) -> bool {
+    /// The same shape with the bound of a band, if the band is in the terms of the condition.
+    pub fn with_bound(&self, bound: BandBound) -> Option<Self> {
         match self {
-            Self::Above(_) | Self::OlderThan(_) => self.bound().is_some_and(|own| bound > own),
-            _ => self.bound().is_some_and(|own| bound < own),
+            Self::Above(Bound::Number(_)) => bound.number().map(|at| Self::Above(Bound::Number(at))),
+            Self::Below(Bound::Number(_)) => bound.number().map(|at| Self::Below(Bound::Number(at))),
+            Self::OlderThan(_) => bound.time().map(Self::OlderThan),
+            Self::ExpiresWithin(Horizon::Now(_)) => bound.time().map(|at| Self::ExpiresWithin(Horizon::Now(at))),
+            Self::ExpiresWithin(Horizon::Event { .. }) => bound.time().map(|after_event_end| Self::ExpiresWithin(Horizon::Event { after_event_end })),
+            Self::Above(Bound::Name(_) | Bound::States(_))
+            | Self::Below(Bound::Name(_) | Bound::States(_))
+            | Self::IsFalse
+            | Self::Equals(_)
+            | Self::Differs(_)
+            | Self::ExpiresWithin(Horizon::During { .. })
+            | Self::Promql(_) => None,
         }
     }
 
-    /// Bands must lie beyond the condition and beyond one another, so that one object raises one alert.
-    pub fn check_bands(&self, bands: &[Band]) -> Result<(), String> {
-        let mut condition = self.clone();
+    /// The condition of a band, if its bound is reached after this condition's own.
+    fn harsher(&self, bound: BandBound) -> Option<Self> {
+        let rises = match self {
+            Self::Above(_) | Self::OlderThan(_) => true,
+            Self::Below(_) | Self::ExpiresWithin(_) => false,
+            Self::IsFalse | Self::Equals(_) | Self::Differs(_) | Self::Promql(_) => return None,
+        };
+        let harsher = self.with_bound(bound)?;
+        let (own, at) = (self.bound()?, harsher.bound()?);
+        (if rises { at > own } else { at < own }).then_some(harsher)
+    }
+
+    /// Bands must lie beyond the condition and beyond one another, each louder than the one before:
+    /// one object raises one alert, and Alertmanager could not tell two of one severity apart.
+    pub fn check_bands(&self, severity: Severity, bands: &[Band]) -> Result<(), String> {
+        let (mut condition, mut severity) = (self.clone(), severity);
         for band in bands {
-            if !condition.is_harsher(band.at.base()) {
-                return Err("must list harsher bounds than fails, mildest first".to_owned());
+            if self.with_bound(band.at).is_none() {
+                return Err("must stand beside a bound, and be a number or a duration as that is".to_owned());
             }
-            condition = condition.with_bound(band.at);
+            condition = condition.harsher(band.at).ok_or_else(|| "must list harsher bounds than fails, mildest first".to_owned())?;
+            if band.severity <= severity {
+                return Err(format!("must each be louder than the one before (got {} after {severity})", band.severity));
+            }
+            severity = band.severity;
         }
         Ok(())
     }
+}
 
-    /// The same shape with the bound of a band.
-    #[must_use]
-    pub fn with_bound(&self, bound: BandBound) -> Self {
-        match (self, bound) {
-            (Self::Above(_), BandBound::Number(at)) => Self::Above(Bound::Number(at)),
-            (Self::Below(_), BandBound::Number(at)) => Self::Below(Bound::Number(at)),
-            (Self::OlderThan(_), BandBound::Time(at)) => Self::OlderThan(at),
-            (Self::ExpiresWithin(Horizon::Now(_)), BandBound::Time(at)) => Self::ExpiresWithin(Horizon::Now(at)),
-            (Self::ExpiresWithin(Horizon::Event { .. }), BandBound::Time(after_event_end)) => Self::ExpiresWithin(Horizon::Event { after_event_end }),
-            _ => self.clone(),
+impl Bound {
+    /// Whether a value of the family can be compared with this.
+    fn fits(&self, family: &Family) -> Result<(), String> {
+        match self {
+            Self::Number(_) => Ok(()),
+            Self::States(_) => Err("must be a number or the name of a metric".to_owned()),
+            Self::Name(other) => {
+                let other = crate::collectors::family(other)?;
+                if let Some(label) = family.labels.iter().find(|label| !other.labels.contains(label)) {
+                    return Err(format!("must compare with a metric that has the label {label}, too"));
+                }
+                // Of several values for one subject, which one is meant?
+                if let Some(label) = other.labels.iter().find(|label| !family.labels.contains(label)) {
+                    return Err(format!("must compare with a metric of the same labels; {} has {label} beside them", other.name));
+                }
+                if other.states.is_empty() { Ok(()) } else { Err(format!("must compare with a number; {} is a state set", other.name)) }
+            }
         }
     }
 }

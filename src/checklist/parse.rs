@@ -116,7 +116,7 @@ fn check(raw: RawCheck, path: &str) -> Result<Check, Vec<Problem>> {
         (false, None, Some(Condition::Promql(expr))) => Kind::Promql { expr, severity, hold, evidence },
         (false, Some(metric), Some(condition)) => {
             let family = collectors::family(&metric).map_err(|rule| vec![Problem::new(format!("{path}.metric"), rule, quoted(&metric))])?;
-            let parts = Parts { family, condition: &condition, bands: &raw.worsens, filter: &raw.filter, evidence: &evidence };
+            let parts = Parts { family, condition: &condition, severity, bands: &raw.worsens, filter: &raw.filter, evidence: &evidence };
             parts.check(&path, &mut problems);
             Kind::Fact { family, condition, severity, worsens: raw.worsens, hold, when: raw.when, evidence }
         }
@@ -145,6 +145,7 @@ fn check(raw: RawCheck, path: &str) -> Result<Check, Vec<Problem>> {
 struct Parts<'a> {
     family: &'static Family,
     condition: &'a Condition,
+    severity: Severity,
     bands: &'a [Band],
     filter: &'a BTreeMap<String, String>,
     evidence: &'a Template,
@@ -155,7 +156,7 @@ impl Parts<'_> {
         if let Err(rule) = self.condition.fits(self.family) {
             problems.push(Problem::bare(format!("{path}.fails"), rule));
         }
-        if let Err(rule) = self.condition.check_bands(self.bands) {
+        if let Err(rule) = self.condition.check_bands(self.severity, self.bands) {
             problems.push(Problem::bare(format!("{path}.worsens"), rule));
         }
         for label in self.filter.keys() {

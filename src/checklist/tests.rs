@@ -241,10 +241,89 @@ fn an_override_changes_the_bound_and_the_revision() {
         problems,
         [
             "o.CertificateExpireSoon: must name a check of this checklist; did you mean CertificateExpiresSoon?",
-            "o.NodeNotReady.fails: must keep the shape of the condition, because the evidence speaks of it",
+            "o.NodeNotReady.fails: must keep the shape of the condition, equals, because the evidence speaks of it",
             "o.OnCallConfirmed: can only change enabled and required, because it is not judged on a metric",
         ]
     );
+}
+
+/// A certificate that must outlast the event must not come to be asked for two weeks from now.
+#[test]
+fn an_override_keeps_the_horizon() {
+    let mut checklist = shipped().remove(0);
+    let mut change = |text: &str| {
+        let change: BTreeMap<String, Override> = serde_saphyr::from_str(text).unwrap();
+        let problems = checklist.apply(&change, "o").iter().map(ToString::to_string).collect::<Vec<_>>();
+        let check = checklist.checks().find(|check| check.name == "CertificateExpiresBeforeEventEnd").unwrap();
+        let Kind::Fact { condition, .. } = &check.kind else { unreachable!() };
+        (problems, condition.clone())
+    };
+    let days = |days| Condition::ExpiresWithin(Horizon::Event { after_event_end: crate::config::Span::days(days) });
+    let refused = "o.CertificateExpiresBeforeEventEnd.fails: must keep the shape of the condition, expires_within with after_event_end, because the evidence speaks of it";
+    for other in ["14d", "{ during_event: 14d }"] {
+        let text = format!("CertificateExpiresBeforeEventEnd: {{ fails: {{ expires_within: {other} }} }}");
+        assert_eq!(change(&text), (vec![refused.to_owned()], days(1)));
+    }
+    assert_eq!(change("CertificateExpiresBeforeEventEnd: { fails: { expires_within: { after_event_end: 14d } } }"), (vec![], days(14)));
+}
+
+/// Bands of one severity would raise alerts that nothing tells apart.
+#[test]
+fn an_override_that_is_as_loud_as_a_band_takes_its_place() {
+    let mut checklist = shipped().remove(0);
+    let change: BTreeMap<String, Override> = serde_saphyr::from_str("CredentialExpiresSoon: { severity: warning }").unwrap();
+    assert_eq!(checklist.apply(&change, "o"), vec![]);
+    let check = checklist.checks().find(|check| check.name == "CredentialExpiresSoon").unwrap();
+    let Kind::Fact { severity, worsens, .. } = &check.kind else { unreachable!() };
+    assert_eq!((*severity, worsens.iter().map(|band| band.severity).collect::<Vec<_>>()), (Severity::Warning, vec![Severity::Critical]));
+    let change: BTreeMap<String, Override> =
+        serde_saphyr::from_str("CredentialExpiresSoon: { severity: critical, worsens: [{ at: 1d, severity: warning }] }").unwrap();
+    assert_eq!(
+        checklist.apply(&change, "o").iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["o.CredentialExpiresSoon.worsens: must each be louder than the one before (got warning after critical)"]
+    );
+}
+
+#[test]
+fn what_only_one_side_could_answer_is_refused() {
+    let refused = |metric: &str, rest: &str| {
+        let text =
+            format!("checklist: mine\ntitle: t\nsections: [{{ title: s, checks: [{{ name: A, item: '1', title: t, metric: {metric}, remedy: r, {rest} }}] }}]");
+        problems(&text).concat()
+    };
+    let expiry = "readiness_credential_expiry_timestamp_seconds";
+    for (metric, rest, why) in [
+        ("readiness_http_success", "fails: { promql: up == 0 }", "must stand without metric"),
+        ("readiness_http_success", "fails: { below: readiness_http_status_code }, worsens: [{ at: 1, severity: critical }]", "must stand beside a bound"),
+        ("readiness_http_success", "fails: { differs: .nan }", "non-finite"),
+        ("readiness_http_success", "fails: { above: 1e999 }", "non-finite"),
+        ("readiness_http_success", "fails: { above: readiness_http_phase_duration_seconds }", "has phase beside them"),
+        ("readiness_workload_restarts", "fails: { above: readiness_workload_pods_state }", "is a state set"),
+        ("readiness_tls_verification_state", "fails: { equals: [] }", "must name a state"),
+        (expiry, "fails: { expires_within: 7d }, worsens: [{ at: 3600, severity: critical }]", "a number or a duration as that is"),
+        (expiry, "fails: { expires_within: { during_event: 7d } }, worsens: [{ at: 1d, severity: critical }]", "must stand beside a bound"),
+        (expiry, "fails: { expires_within: 7d }, severity: warning, worsens: [{ at: 1d, severity: warning }]", "must each be louder"),
+        ("readiness_http_success_ratio", "fails: { below: 1 }, worsens: [{ at: 1h, severity: critical }]", "a number or a duration as that is"),
+    ] {
+        let found = refused(metric, rest);
+        assert!(found.contains(why), "{metric} {rest}: {found:?}");
+    }
+}
+
+/// Prometheus cannot tell which source of an exporter a fact came from, so the judge does not either.
+#[test]
+fn what_a_value_is_compared_with_may_come_from_another_source() {
+    let fact = |name: &str, value| {
+        let family = crate::collectors::family(name).unwrap();
+        let labels = ["eu", "karpenter", "Deployment", "karpenter", "karpenter"].map(str::to_owned).to_vec();
+        Given { family, labels, state: None, value }
+    };
+    let ready = fact("readiness_workload_ready_replicas", 1.0);
+    let desired = fact("readiness_workload_desired_replicas", 2.0);
+    let mut snapshot = scene(std::slice::from_ref(&ready), ready.family, now());
+    assert_eq!(verdict_of(&snapshot, "KarpenterNotReady").state, CheckState::Unknown, "nothing to compare with");
+    snapshot.views.extend(scene(std::slice::from_ref(&desired), desired.family, now()).views);
+    assert_eq!(verdict_of(&snapshot, "KarpenterNotReady").state, CheckState::Fail);
 }
 
 /// A node beyond those that get a line of their own must not turn green faster than others.

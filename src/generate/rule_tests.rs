@@ -75,7 +75,8 @@ fn test(checklist: &Checklist, check: &Check, example: &Example, name: String, r
         let given = example.given.iter().find(|given| {
             given.family.name == family.name && family.labels.iter().zip(&given.labels).all(|(label, value)| line.labels.get(label) == Some(value))
         })?;
-        let bound = worsens.iter().filter(|band| band.severity == line.severity).fold(condition.clone(), |_, band| condition.with_bound(band.at));
+        let band = worsens.iter().find(|band| band.severity == line.severity).and_then(|band| condition.with_bound(band.at));
+        let bound = band.unwrap_or_else(|| condition.clone());
         let label = |wanted: &str| match (wanted, &given.state) {
             ("state", Some(state)) => state.as_str(),
             _ => family.labels.iter().position(|label| *label == wanted).map_or("", |at| given.labels[at].as_str()),
@@ -101,7 +102,13 @@ fn value(given: &Given, condition: &Condition, example: &Example) -> f64 {
     match condition {
         Condition::ExpiresWithin(Horizon::Event { .. }) => given.value - example.event.map_or(0.0, |event| event.end_in),
         Condition::OlderThan(_) => -given.value,
-        _ => given.value,
+        Condition::IsFalse
+        | Condition::Above(_)
+        | Condition::Below(_)
+        | Condition::Equals(_)
+        | Condition::Differs(_)
+        | Condition::Promql(_)
+        | Condition::ExpiresWithin(Horizon::Now(_) | Horizon::During { .. }) => given.value,
     }
 }
 

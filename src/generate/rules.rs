@@ -94,7 +94,7 @@ pub(super) fn rules(checklist: &Checklist, check: &Check, runbook_url: &str) -> 
         Kind::Promql { expr, severity, hold, evidence } => vec![rule(expr.clone(), *hold, *severity, &evidence.prometheus(None, ""))],
         Kind::Fact { family, condition, severity, worsens, hold, when, evidence } => {
             let mut bands = vec![(condition.clone(), *severity)];
-            bands.extend(worsens.iter().map(|band| (condition.with_bound(band.at), band.severity)));
+            bands.extend(worsens.iter().filter_map(|band| Some((condition.with_bound(band.at)?, band.severity))));
             (0..bands.len())
                 .map(|index| {
                     let (condition, severity) = &bands[index];
