@@ -82,6 +82,11 @@ pub fn files(checklists: &[Checklist], runbook_url: &str) -> Vec<(String, String
     files
 }
 
+/// The alert rules of one checklist, as Prometheus reads them.
+pub fn alert_rules(checklist: &Checklist, runbook_url: &str) -> String {
+    yaml(&rules::File { groups: rules::groups(checklist, runbook_url) })
+}
+
 /// Names of the rules about the exporter itself.
 pub fn exporter_alerts() -> impl Iterator<Item = &'static str> {
     exporter::names()

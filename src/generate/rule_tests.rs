@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::rules::{annotations, labels};
+use super::rules::{annotations, labels, quoted};
 use crate::checklist::{Check, CheckState, Checklist, Condition, Context, Example, Given, Horizon, Kind, judge_one, scene, text_value, threshold};
 use crate::config::Span;
 use crate::metric::Unit;
@@ -145,7 +145,7 @@ fn series(checklist: &str, example: &Example, at: Span) -> Vec<Series> {
 /// A series with the labels of a scrape, which the rules must drop.
 fn selector(name: &str, pairs: &[(&str, &str)]) -> String {
     let scrape = [("instance", "10.0.0.1:9840"), ("job", "readiness")];
-    let pairs: Vec<String> = pairs.iter().chain(&scrape).map(|(label, value)| format!("{label}={value:?}")).collect();
+    let pairs: Vec<String> = pairs.iter().chain(&scrape).map(|(label, value)| format!("{label}={}", quoted(value))).collect();
     format!("{name}{{{}}}", pairs.join(","))
 }
 

@@ -121,36 +121,44 @@ pub(super) fn annotations(runbook_url: &str, name: &str, summary: &str, descript
 }
 
 /// The PromQL of a condition. With `harsher`, values beyond that bound are left to the next band.
+///
+/// Of several replicas of the exporter one that sees red is enough. Where the worst value is red if
+/// any is, it is taken first, and chooses the band; everywhere else each replica is asked for itself,
+/// and compared with nothing but what it saw itself.
 pub fn expression(checklist: &str, family: &Family, filter: &BTreeMap<String, String>, condition: &Condition, harsher: Option<f64>, when: Guard) -> String {
     let by = family.labels.join(", ");
     let selected = |name: &str, more: &str| {
-        let mut matchers: Vec<String> = filter.iter().map(|(label, value)| format!("{label}={value:?}")).collect();
+        let mut matchers: Vec<String> = filter.iter().map(|(label, value)| format!("{label}={}", quoted(value))).collect();
         if !more.is_empty() {
             matchers.push(more.to_owned());
         }
         if matchers.is_empty() { name.to_owned() } else { format!("{name}{{{}}}", matchers.join(",")) }
     };
-    let worst = |aggregate: &str| format!("{aggregate} by ({by}) ({})", selected(family.name, ""));
-    let other = |aggregate: &str, bound: &Bound| match bound {
-        Bound::Name(name) => format!("{aggregate} by ({by}) ({})", selected(name, "")),
-        Bound::Number(number) => number.to_string(),
-        Bound::States(_) => String::new(),
-    };
+    let own = selected(family.name, "");
+    let worst = |aggregate: &str| format!("{aggregate} by ({by}) ({own})");
+    let any = |aggregate: &str, comparison: &str| format!("{aggregate} by ({by}) ({own} {comparison})");
     let states = |names: &str| {
         let by = if by.is_empty() { "state".to_owned() } else { format!("{by}, state") };
         format!("max by ({by}) ({}) == 1", selected(family.name, &format!("state=~\"{names}\"")))
     };
+    // What no condition can be compared with is refused with the checklist.
+    let bound = |bound: &Bound| match bound {
+        Bound::Number(number) => number.to_string(),
+        Bound::Name(other) => selected(other, ""),
+        Bound::States(states) => states.join("|"),
+    };
     let beyond = |operator: &str| harsher.map_or_else(String::new, |bound| format!(" {operator} {bound}"));
     let body = match condition {
-        Condition::IsFalse => format!("{} == 0", worst("min")),
-        Condition::Above(bound) => format!("{} > {}{}", worst("max"), other("min", bound), beyond("<=")),
-        Condition::Below(bound) => format!("{} < {}{}", worst("min"), other("max", bound), beyond(">=")),
+        Condition::IsFalse => any("min", "== 0"),
+        Condition::Above(limit @ Bound::Name(_)) => any("max", &format!("> {}", bound(limit))),
+        Condition::Above(limit @ (Bound::Number(_) | Bound::States(_))) => format!("{} > {}{}", worst("max"), bound(limit), beyond("<=")),
+        Condition::Below(limit @ Bound::Name(_)) => any("min", &format!("< {}", bound(limit))),
+        Condition::Below(limit @ (Bound::Number(_) | Bound::States(_))) => format!("{} < {}{}", worst("min"), bound(limit), beyond(">=")),
         Condition::Equals(Bound::Name(state)) => states(state),
-        Condition::Equals(Bound::States(several)) => states(&several.join("|")),
-        // Filtered before it is aggregated, so that one of two replicas is enough.
-        Condition::Equals(Bound::Number(number)) => format!("max by ({by}) ({} == {number})", selected(family.name, "")),
-        Condition::Differs(bound @ Bound::Name(_)) => format!("{} != {}", worst("max"), other("max", bound)),
-        Condition::Differs(bound) => format!("max by ({by}) ({} != {})", selected(family.name, ""), other("max", bound)),
+        Condition::Equals(several @ Bound::States(_)) => states(&bound(several)),
+        Condition::Equals(number @ Bound::Number(_)) => any("max", &format!("== {}", bound(number))),
+        // Not `!=`, which holds for what is no number, and that says nothing.
+        Condition::Differs(other) => any("max", &format!("< {0} or {own} > {0}", bound(other))),
         Condition::ExpiresWithin(Horizon::Now(span)) => {
             format!("{} - time() < {}{}", worst("min"), span.as_secs_f64(), beyond(">="))
         }
@@ -159,7 +167,7 @@ pub fn expression(checklist: &str, family: &Family, filter: &BTreeMap<String, St
         }
         Condition::ExpiresWithin(Horizon::During { during_event: margin }) => {
             let (start, end, margin) = (event(checklist, "start"), event(checklist, "end"), margin.as_secs_f64());
-            format!("({} >= ({start} - {margin}) <= ({end} + {margin})) - time()", worst("min"))
+            format!("{} - time()", any("min", &format!(">= ({start} - {margin}) <= ({end} + {margin})")))
         }
         Condition::OlderThan(span) => format!("time() - {} > {}{}", worst("min"), span.as_secs_f64(), beyond("<=")),
         Condition::Promql(expr) => expr.clone(),
@@ -167,16 +175,31 @@ pub fn expression(checklist: &str, family: &Family, filter: &BTreeMap<String, St
     guarded(checklist, body, when)
 }
 
+/// A string of PromQL, which knows the escapes of Go and not those of Rust.
+pub(super) fn quoted(text: &str) -> String {
+    let escaped = text.chars().fold(String::new(), |mut out, character| {
+        match character {
+            '"' | '\\' => out.extend(['\\', character]),
+            '\n' => out.push_str("\\n"),
+            // Its reader takes the replacement character for a mistake in the encoding.
+            char::REPLACEMENT_CHARACTER => out.push_str("\\ufffd"),
+            other => out.push(other),
+        }
+        out
+    });
+    format!("\"{escaped}\"")
+}
+
 /// A moment of the next event, or now without one.
 fn event(checklist: &str, moment: &str) -> String {
-    format!("scalar(min(readiness_event_{moment}_timestamp_seconds{{checklist={checklist:?}}}) or vector(time()))")
+    format!("scalar(min(readiness_event_{moment}_timestamp_seconds{{checklist={}}}) or vector(time()))", quoted(checklist))
 }
 
 fn guarded(checklist: &str, body: String, when: Guard) -> String {
     let Guard { participants_above, lead_time_within, event_active } = when;
     let mut guards = Vec::new();
     if let Some(participants) = participants_above {
-        guards.push(format!("max(readiness_event_participants{{checklist={checklist:?}}}) > {participants}"));
+        guards.push(format!("max(readiness_event_participants{{checklist={}}}) > {participants}", quoted(checklist)));
     }
     if let Some(lead) = lead_time_within {
         guards.push(format!("vector({}) - time() <= {}", event(checklist, "start"), lead.as_secs_f64()));

@@ -18,11 +18,11 @@ fn every_condition_has_its_expression() {
     let ratio = "readiness_http_success_ratio";
     let moment = "readiness_attestation_expiry_timestamp_seconds";
     for (metric, filter, condition, harsher, expected) in [
-        (ratio, "{}", "is_false", None, "min by (target, kind) (readiness_http_success_ratio) == 0"),
+        (ratio, "{}", "is_false", None, "min by (target, kind) (readiness_http_success_ratio == 0)"),
         (ratio, "{ kind: wildcard }", "above: 0.6", Some(0.85), "max by (target, kind) (readiness_http_success_ratio{kind=\"wildcard\"}) > 0.6 <= 0.85"),
         (ratio, "{}", "below: 1", Some(0.9), "min by (target, kind) (readiness_http_success_ratio) < 1 >= 0.9"),
         (ratio, "{}", "equals: 0.5", None, "max by (target, kind) (readiness_http_success_ratio == 0.5)"),
-        (ratio, "{}", "differs: 1", None, "max by (target, kind) (readiness_http_success_ratio != 1)"),
+        (ratio, "{}", "differs: 1", None, "max by (target, kind) (readiness_http_success_ratio < 1 or readiness_http_success_ratio > 1)"),
         (
             moment,
             "{}",
@@ -37,6 +37,27 @@ fn every_condition_has_its_expression() {
             None,
             "min by (attestation) (readiness_attestation_expiry_timestamp_seconds) - scalar(min(readiness_event_end_timestamp_seconds{checklist=\"workshop\"}) or vector(time())) < 86400",
         ),
+        (
+            moment,
+            "{}",
+            "expires_within: { during_event: 1d }",
+            None,
+            "min by (attestation) (readiness_attestation_expiry_timestamp_seconds >= (scalar(min(readiness_event_start_timestamp_seconds{checklist=\"workshop\"}) or vector(time())) - 86400) <= (scalar(min(readiness_event_end_timestamp_seconds{checklist=\"workshop\"}) or vector(time())) + 86400)) - time()",
+        ),
+        (
+            "readiness_workload_ready_replicas",
+            "{}",
+            "differs: readiness_workload_desired_replicas",
+            None,
+            "max by (cluster, selector, kind, namespace, name) (readiness_workload_ready_replicas < readiness_workload_desired_replicas or readiness_workload_ready_replicas > readiness_workload_desired_replicas)",
+        ),
+        (
+            ratio,
+            r#"{ kind: "a\"\\\n\x07é\u0301\uFFFD" }"#,
+            "is_false",
+            None,
+            "min by (target, kind) (readiness_http_success_ratio{kind=\"a\\\"\\\\\\n\u{7}é\u{301}\\ufffd\"} == 0)",
+        ),
         (moment, "{}", "older_than: 2d", None, "time() - min by (attestation) (readiness_attestation_expiry_timestamp_seconds) > 172800"),
         (
             "readiness_tls_verification_state",
@@ -50,7 +71,7 @@ fn every_condition_has_its_expression() {
             "{ selector: w }",
             "below: readiness_workload_desired_replicas",
             None,
-            "min by (cluster, selector, kind, namespace, name) (readiness_workload_ready_replicas{selector=\"w\"}) < max by (cluster, selector, kind, namespace, name) (readiness_workload_desired_replicas{selector=\"w\"})",
+            "min by (cluster, selector, kind, namespace, name) (readiness_workload_ready_replicas{selector=\"w\"} < readiness_workload_desired_replicas{selector=\"w\"})",
         ),
         (ratio, "{}", "promql: rate(x[5m]) > 1", None, "rate(x[5m]) > 1"),
     ] {
@@ -64,7 +85,7 @@ fn guards_are_joined_without_labels() {
     assert_eq!(
         promql("readiness_http_success_ratio", "{}", "is_false", None, "{ participants_above: 15, lead_time_within: 1d, event_active: true }"),
         format!(
-            "(min by (target, kind) (readiness_http_success_ratio) == 0) and on () (max(readiness_event_participants{{checklist=\"workshop\"}}) > 15) and on () (vector({start}) - time() <= 86400) and on () (vector({start}) <= time())"
+            "(min by (target, kind) (readiness_http_success_ratio == 0)) and on () (max(readiness_event_participants{{checklist=\"workshop\"}}) > 15) and on () (vector({start}) - time() <= 86400) and on () (vector({start}) <= time())"
         )
     );
 }

@@ -39,17 +39,17 @@ fn promtool_catches_every_wrong_rule() {
     let good: serde_json::Value = serde_saphyr::from_str(&std::fs::read_to_string(repository("alerts/workshop.rules.yaml")).unwrap()).unwrap();
     let all: serde_json::Value = serde_saphyr::from_str(&std::fs::read_to_string(repository("alerts/tests/workshop_test.yaml")).unwrap()).unwrap();
     for (from, to) in [
-        ("(readiness_dns_success) == 0", "(readiness_dns_success) == 1"),
+        ("(readiness_dns_success == 0)", "(readiness_dns_success == 1)"),
         ("state=~\"mismatch\"", "state=~\"match\""),
         ("< 604800 >= 86400", "< 604800"),
         ("< 604800 >= 86400", "< 172800 >= 86400"),
-        ("(readiness_http_success{kind=\"healthz\"}) == 0", "(readiness_http_success) == 0"),
+        ("(readiness_http_success{kind=\"healthz\"} == 0)", "(readiness_http_success == 0)"),
         ("> 0.6 <= 0.85", "> 0.6"),
         ("> 0.6 <= 0.85", "> 0.75 <= 0.85"),
         ("(readiness_containers_waiting{class=\"image_pull\"}) > 0", "(readiness_containers_waiting) > 1"),
         ("(readiness_nodeclaim_expiry_timestamp_seconds) >=", "(readiness_nodeclaim_expiry_timestamp_seconds) <="),
-        ("< max by (cluster, selector, kind, namespace, name) (readiness_workload_required_replicas{selector=\"provisioners\"})", "< 6"),
-        ("readiness_storageclass_defaults != 1", "readiness_storageclass_defaults > 1"),
+        ("< readiness_workload_required_replicas{selector=\"provisioners\"}", "< 6"),
+        ("readiness_storageclass_defaults < 1 or readiness_storageclass_defaults > 1", "readiness_storageclass_defaults > 1"),
         ("<= 86400", "<= 864000"),
         ("provisioners\"}) < 6", "provisioners\"}) <= 6"),
     ] {
