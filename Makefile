@@ -55,8 +55,10 @@ bench: peers
 	$(CARGO) bench --bench registry
 	$(CARGO) bench --bench credentials
 
-## fuzz: every reader of foreign bytes with a million broken inputs each; CASES=n for another number
+## fuzz: every reader of foreign bytes with a million broken inputs each, and the judge against Prometheus in
+## twenty thousand cases; CASES=n for another number of both, SEED=n for other cases
 fuzz:
+	CASES=$(or $(CASES),20000) $(CARGO) test --locked --test it one_truth
 	PROPTEST_CASES=$(or $(CASES),1000000) $(CARGO) test --release --locked --lib fuzz
 
 ## peers: the real servers that the tests need

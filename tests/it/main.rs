@@ -14,6 +14,7 @@ mod images;
 mod kinds;
 mod matrix;
 mod moto;
+mod one_truth;
 mod page;
 mod real_cluster;
 mod real_ecr;
