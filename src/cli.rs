@@ -293,9 +293,12 @@ async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
         Ok(listener) => listener,
         Err(error) => return fail(&say!("listen on {}: {}", named(&flags.listen_address), error.words())),
     };
-    let door = match flags.web_config.as_deref().map(web::Access::open).transpose() {
-        Ok(access) => access.map_or_else(web::Door::open, |access| web::Door::Guarded(Arc::new(access))),
-        Err(error) => return fail(&error),
+    let door = match &flags.web_config {
+        None => web::Door::open(),
+        Some(file) => match web::Access::open(file).await {
+            Ok(access) => web::Door::Guarded(Arc::new(access)),
+            Err(error) => return fail(&error),
+        },
     };
     let probes = match &flags.probe_address {
         Some(address) => match web::Listener::bind(address).await {

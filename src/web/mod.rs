@@ -6,6 +6,7 @@
 mod access;
 mod page;
 mod rate;
+mod rules;
 mod scrape;
 mod server;
 

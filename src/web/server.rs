@@ -13,8 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use super::access::has_name;
 use super::rate::{Bucket, RateLimit};
+use super::rules::has_name;
 use super::{Access, handle};
 use crate::app::App;
 
@@ -76,10 +76,17 @@ impl Door {
 pub async fn serve(listener: Listener, app: Arc<App>, door: Door, shutdown: impl Future<Output = ()>, grace: Duration) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(CONNECTIONS));
-    tokio::pin!(shutdown);
+    let following = async {
+        match &door {
+            Door::Guarded(access) => access.follow().await,
+            Door::Open(_) | Door::Probes(_) => std::future::pending().await,
+        }
+    };
+    tokio::pin!(shutdown, following);
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener.0, &places) => accepted,
+            () = &mut following => continue,
             () = &mut shutdown => break,
         };
         let Some((stream, place)) = accepted else { continue };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use readiness_lab::{Authority, Leaf};
 use reqwest::{Client, ClientBuilder, StatusCode};
 
-use crate::common::{exporter, run};
+use crate::common::{PATIENCE, exporter, run};
 use crate::slack::own_host;
 
 /// The binary with a web configuration.
@@ -39,7 +39,8 @@ impl Served {
         let mut command = exporter();
         command.arg("--config.file").arg(folder.path().join("readiness.yaml")).arg("--web.config.file").arg(folder.path().join("web.yaml"));
         command.args(["--web.listen-address", &format!("{host}:9840"), "--web.probe-address", &format!("{host}:9841")]);
-        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let served = Self { folder, host, process, authority };
         let probe = Client::builder().no_proxy().build().unwrap();
         for attempt in 0.. {
@@ -68,6 +69,19 @@ impl Served {
         std::fs::rename(self.file("new.yaml"), self.file("web.yaml")).unwrap();
     }
 
+    /// How often the log says something.
+    fn said(&self, words: &str) -> usize {
+        std::fs::read_to_string(self.file("log")).unwrap().matches(words).count()
+    }
+
+    /// Writes the web configuration in place, as `cp` and `>` do, and waits until the log says why it
+    /// is not taken.
+    async fn write_badly(&self, web: &str, why: &str) {
+        let before = self.said(why);
+        std::fs::write(self.file("web.yaml"), web).unwrap();
+        becomes(why, async || self.said(why) > before).await;
+    }
+
     fn client(&self) -> ClientBuilder {
         let root = reqwest::Certificate::from_pem(self.authority.pem().as_bytes()).unwrap();
         Client::builder().no_proxy().pool_max_idle_per_host(0).tls_certs_only([root]).timeout(Duration::from_secs(10))
@@ -77,6 +91,15 @@ impl Served {
     fn identity(authority: &Authority, name: &str) -> reqwest::Identity {
         let (certificate, key) = authority.issue_pem(&Leaf::good(&[name])).unwrap();
         reqwest::Identity::from_pem(format!("{certificate}{key}").as_bytes()).unwrap()
+    }
+}
+
+/// Waits for a change of the files to be in force.
+async fn becomes(what: &str, condition: impl AsyncFn() -> bool) {
+    let limit = tokio::time::Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(tokio::time::Instant::now() < limit, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
@@ -114,13 +137,16 @@ async fn passwords_and_headers_and_a_change_without_a_restart() {
     }
     assert_eq!(client.post(served.probe("/-/reload")).send().await.unwrap().status().as_u16(), 404);
     served.rewrite(&users("grafana", "other"));
+    becomes("another user", async || ask("grafana", "other").await.status() == StatusCode::OK).await;
     assert_eq!(ask("prometheus", "s3cret").await.status(), StatusCode::UNAUTHORIZED, "what was right is forgotten with the user");
     assert_eq!(ask("grafana", "other").await.status(), StatusCode::OK);
     // A file that became wrong opens no door.
     served.rewrite("basic_auth_users: {}\nnonsense: true\n");
+    becomes("the file is wrong", async || served.said("nonsense") == 1).await;
     assert_eq!(client.get(&url).send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
     assert_eq!(ask("grafana", "other").await.status(), StatusCode::OK);
     served.rewrite("basic_auth_users: {}\n");
+    becomes("no users", async || client.get(&url).send().await.unwrap().status() == StatusCode::OK).await;
     assert_eq!(client.get(&url).send().await.unwrap().status(), StatusCode::OK, "without users there are no passwords");
 }
 
@@ -137,16 +163,20 @@ async fn encryption_versions_and_certificates_of_clients() {
     let old = || served.client().tls_version_max(reqwest::tls::Version::TLS_1_2);
     assert!(ok(old()).await);
     served.rewrite(&format!("{tls}  min_version: TLS13\n"));
+    becomes("a minimum", async || !ok(old()).await).await;
     assert!(!ok(old()).await && ok(served.client()).await);
     served.rewrite(&format!("{tls}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n"));
     let stranger = Authority::new("Other").unwrap();
+    becomes("certificates of clients", async || !ok(served.client()).await).await;
     assert!(!ok(served.client()).await, "no certificate");
     assert!(!ok(served.client().identity(Served::identity(&stranger, "prometheus"))).await, "of another authority");
     assert!(ok(served.client().identity(Served::identity(&served.authority, "prometheus"))).await);
     served.rewrite(&format!("{tls}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n  client_allowed_sans: [prometheus]\n"));
+    becomes("names of clients", async || !ok(served.client().identity(Served::identity(&served.authority, "grafana"))).await).await;
     assert!(ok(served.client().identity(Served::identity(&served.authority, "prometheus"))).await);
     assert!(!ok(served.client().identity(Served::identity(&served.authority, "grafana"))).await, "another name");
     served.rewrite(&format!("{tls}  client_auth_type: VerifyClientCertIfGiven\n  client_ca_file: ca.pem\n"));
+    becomes("a certificate may be missing", async || ok(served.client()).await).await;
     assert!(ok(served.client()).await && !ok(served.client().identity(Served::identity(&stranger, "prometheus"))).await);
     // A renewed certificate is served without a restart.
     served.rewrite(tls);
@@ -154,7 +184,59 @@ async fn encryption_versions_and_certificates_of_clients() {
     std::fs::write(served.file("server.pem"), certificate).unwrap();
     std::fs::write(served.file("server.key"), key).unwrap();
     let root = reqwest::Certificate::from_pem(stranger.pem().as_bytes()).unwrap();
-    assert!(ok(Client::builder().no_proxy().tls_certs_only([root])).await);
+    let renewed = || Client::builder().no_proxy().pool_max_idle_per_host(0).tls_certs_only([root.clone()]);
+    let changed = tokio::time::Instant::now();
+    becomes("a renewed certificate", async || ok(renewed()).await).await;
+    assert!(changed.elapsed() < Duration::from_secs(15), "it took {:?}", changed.elapsed());
+    assert!(ok(renewed()).await);
+}
+
+/// Whatever a writer leaves in the file on its way, the door stays as closed as it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_way_of_writing_the_file_opens_the_door() {
+    let tls = "tls_server_config: { cert_file: server.pem, key_file: server.key }\n";
+    let full = format!("{tls}{}", users("ada", "s3cret"));
+    let served = Served::start(&full).await;
+    let (client, url) = (served.client().build().unwrap(), format!("https://{}:9840/report.json", served.host));
+    let stays_closed = async |what: &str| {
+        let plain = client.get(url.replace("https", "http")).send().await;
+        assert!(plain.is_err(), "{what}: without encryption");
+        assert_eq!(client.get(&url).send().await.unwrap().status(), StatusCode::UNAUTHORIZED, "{what}: without a password");
+        assert_eq!(client.get(&url).basic_auth("ada", Some("s3cret")).send().await.unwrap().status(), StatusCode::OK, "{what}");
+    };
+    stays_closed("whole").await;
+    for (what, text, why) in [
+        ("truncated", "", "it holds nothing"),
+        ("half written", tls, "basic_auth_users is in force"),
+        ("a comment", "# soon\n", "it holds nothing"),
+        ("null", "null\n", "it holds nothing"),
+        ("nothing said", "{}\n", "basic_auth_users is in force"),
+    ] {
+        served.write_badly(text, why).await;
+        stays_closed(what).await;
+    }
+    std::fs::remove_file(served.file("web.yaml")).unwrap();
+    let gone = async || served.said("web.yaml: ") > 5;
+    becomes("it is gone", gone).await;
+    stays_closed("deleted").await;
+    // A pipe that nobody writes to would hold whoever opens it for ever.
+    let (code, _, errors) = run(std::process::Command::new("mkfifo").arg(served.file("web.yaml")));
+    assert_eq!(code, 0, "{errors}");
+    becomes("it is a pipe", async || served.said("it is no regular file") == 1).await;
+    stays_closed("a pipe").await;
+    served.rewrite(&format!("{tls}{}", users("eve", "other")));
+    becomes("another user", async || client.get(&url).basic_auth("eve", Some("other")).send().await.unwrap().status() == StatusCode::OK).await;
+    assert_eq!(client.get(&url).basic_auth("ada", Some("s3cret")).send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_file_at_the_start_is_one_without_rules_until_it_has_some() {
+    let served = Served::start("").await;
+    let (client, url) = (served.client().build().unwrap(), format!("http://{}:9840/metrics", served.host));
+    assert_eq!(client.get(&url).send().await.unwrap().status(), StatusCode::OK);
+    assert_eq!(served.said("everybody may use this server"), 1);
+    served.rewrite(&users("ada", "s3cret"));
+    becomes("a password", async || client.get(&url).send().await.unwrap().status() == StatusCode::UNAUTHORIZED).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
