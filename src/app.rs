@@ -8,7 +8,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use prometheus::{Gauge as PromGauge, IntCounterVec, Opts, Registry, TextEncoder};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::Instant;
 
 use crate::checklist::{Checklist, Context, Judgement, Memory, Waiver, judge};
 use crate::collectors;
@@ -17,7 +18,7 @@ use crate::driver::Driver;
 use crate::event::{self, Occurrence, Schedule};
 use crate::exposition::Exposition;
 use crate::history::Change;
-use crate::report;
+use crate::report::Archive;
 use crate::snapshot::{Snapshot, Store};
 use crate::state::State;
 use crate::verdict;
@@ -28,6 +29,9 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// How often it judges without any change: time passes, and facts go stale.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How long a reload may take; a local disk needs a hundredth of it.
+const RELOAD: Duration = Duration::from_secs(10);
+
 /// Why the exporter cannot start or reload.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -37,6 +41,9 @@ pub enum StartError {
     /// A file that the configuration names cannot be used.
     #[error("{0}")]
     Resource(String),
+    /// The files could not be read in time, or another reload waits for them.
+    #[error("the configuration could not be read within {0} s")]
+    Late(u64),
     /// The exporter's own metrics contradict one another, which is a defect.
     #[error("register metrics: two of the exporter's own contradict each other")]
     Metrics(#[from] prometheus::Error),
@@ -77,6 +84,12 @@ impl Active {
         });
         judged.collect()
     }
+}
+
+/// What the judge last came to, and when by the clock that never jumps.
+struct Judged {
+    judgements: Arc<Vec<Judgement>>,
+    since: Instant,
 }
 
 /// The exporter's counters about itself.
@@ -121,6 +134,22 @@ pub const TELEMETRY: &[(&str, &str)] = &[
     ("readiness_build_info", "Version of this exporter."),
 ];
 
+/// Does blocking work on a thread of its own, one at a time, with a deadline. The turn goes with what it
+/// comes to; work that hangs keeps it, so that no other hangs beside it.
+async fn in_turn<T: Send + 'static>(
+    turn: Arc<Mutex<()>>,
+    within: Duration,
+    work: impl FnOnce() -> Result<T, StartError> + Send + 'static,
+) -> Result<(T, OwnedMutexGuard<()>), StartError> {
+    let run = async {
+        let turn = turn.lock_owned().await;
+        let done = tokio::task::spawn_blocking(move || (work(), turn)).await;
+        let (done, turn) = done.map_err(|_| StartError::Resource("a defect of this program".to_owned()))?;
+        Ok((done?, turn))
+    };
+    tokio::time::timeout(within, run).await.map_err(|_| StartError::Late(within.as_secs()))?
+}
+
 /// The running exporter.
 pub struct App {
     path: Option<PathBuf>,
@@ -128,7 +157,9 @@ pub struct App {
     driver: Mutex<Option<Driver>>,
     state: ArcSwap<State>,
     active: ArcSwap<Active>,
-    judged: ArcSwap<Vec<Judgement>>,
+    judged: ArcSwap<Judged>,
+    archive: Archive,
+    reloading: Arc<Mutex<()>>,
     /// The exporter's counters about itself.
     pub telemetry: Telemetry,
 }
@@ -153,7 +184,9 @@ impl App {
             driver: Mutex::new(Some(driver)),
             state: ArcSwap::new(state),
             active: ArcSwap::from_pointee(active),
-            judged: ArcSwap::from_pointee(judged),
+            judged: ArcSwap::from_pointee(Judged { judgements: Arc::new(judged), since: Instant::now() }),
+            archive: Archive::default(),
+            reloading: Arc::default(),
             telemetry,
         }))
     }
@@ -162,7 +195,6 @@ impl App {
     pub async fn keep_judging(self: Arc<Self>) {
         let mut memories: BTreeMap<String, Memory> = BTreeMap::new();
         let mut version = self.store.subscribe();
-        let mut unarchived = None;
         loop {
             let now = Timestamp::now();
             let mut judged = self.active.load().judge(&self.store.snapshot(), now, &memories);
@@ -172,14 +204,9 @@ impl App {
             // Before everything was looked at once, most is unknown, which is no change of anything.
             if self.ready() {
                 self.state.load().record(&judged);
-                let failed = self.archive(&judged);
-                // It is tried again at every judgement, and said once.
-                if let Some(error) = failed.as_ref().filter(|_| failed != unarchived) {
-                    tracing::error!("archive the checklist: {error}");
-                }
-                unarchived = failed;
+                self.archive(&judged);
             }
-            self.judged.store(Arc::new(judged));
+            self.judged.store(Arc::new(Judged { judgements: Arc::new(judged), since: Instant::now() }));
             tokio::select! {
                 changed = version.changed() => if changed.is_err() { return },
                 () = tokio::time::sleep(TICK) => {}
@@ -193,17 +220,15 @@ impl App {
         self.active.load().judge(&self.store.snapshot(), Timestamp::now(), &BTreeMap::new())
     }
 
-    /// Writes the filled-in checklist at the moments that matter, if there is a folder for it. Returns
-    /// why one could not be written.
-    fn archive(&self, judged: &[Judgement]) -> Option<String> {
+    /// Keeps the filled-in checklist at the moments that matter, if there is a folder for it.
+    fn archive(&self, judged: &[Judgement]) {
         let active = self.active.load();
-        let folder = active.archive.as_ref()?;
-        let write = |judgement: &Judgement| {
-            let event = active.occurrence(&judgement.checklist, judgement.at)?;
-            report::archive(folder, judgement, &event).err()
-        };
-        // Every one is written, whatever becomes of the others.
-        judged.iter().filter_map(write).fold(None, |_, error| Some(error))
+        let Some(folder) = &active.archive else { return };
+        for judgement in judged {
+            if let Some(event) = active.occurrence(&judgement.checklist, judgement.at) {
+                self.archive.keep(folder, judgement, &event);
+            }
+        }
     }
 
     /// How verdicts changed from a moment on, oldest first.
@@ -213,7 +238,12 @@ impl App {
 
     /// What the judge last came to.
     pub fn judgements(&self) -> Arc<Vec<Judgement>> {
-        self.judged.load_full()
+        Arc::clone(&self.judged.load().judgements)
+    }
+
+    /// How long ago that was.
+    pub fn judged_ago(&self) -> Duration {
+        self.judged.load().since.elapsed()
     }
 
     /// The facts.
@@ -237,8 +267,9 @@ impl App {
         let _ = tokio::time::timeout(at_most, wait).await;
     }
 
-    /// Reads the configuration again. A bad file keeps the running one.
-    pub async fn reload(&self) -> Result<(), StartError> {
+    /// Reads the configuration again, one reload at a time. A bad file keeps the running one, and so
+    /// does one that cannot be read in time.
+    pub async fn reload(self: &Arc<Self>) -> Result<(), StartError> {
         let result = self.try_reload().await;
         match &result {
             Ok(()) => {
@@ -253,31 +284,40 @@ impl App {
         result
     }
 
-    async fn try_reload(&self) -> Result<(), StartError> {
+    async fn try_reload(self: &Arc<Self>) -> Result<(), StartError> {
         let path = self.path.clone().ok_or_else(|| StartError::Resource("there is no file to read".to_owned()))?;
-        let state = self.state.load_full();
-        let (loaded, tasks, state) = tokio::task::spawn_blocking(move || {
+        let app = Arc::clone(self);
+        let read = move || {
             let loaded = config::load(&path)?;
             // Two that write the same file would undo what the other remembers.
+            let state = app.state.load_full();
             let same = loaded.settings.state_file.as_deref() == state.path();
             let state = if same { state } else { Arc::new(State::open(loaded.settings.state_file.clone())) };
             let tasks = collectors::tasks(&loaded, &state).map_err(|why| StartError::Resource(why.into()))?;
-            Ok::<_, StartError>((loaded, tasks, state))
-        })
-        .await
-        .map_err(|_| StartError::Resource("read the configuration: a defect of this program".to_owned()))??;
-        if let Some(driver) = self.driver.lock().await.as_mut() {
-            driver.apply(tasks);
-        }
-        self.state.store(state);
-        self.active.store(Arc::new(Active::new(loaded)));
-        Ok(())
+            Ok((loaded, tasks, state))
+        };
+        let (app, turn) = (Arc::clone(self), Arc::clone(&self.reloading));
+        // In a task of its own: whoever asked may go away in the middle of it.
+        let reload = tokio::spawn(async move {
+            let ((loaded, tasks, state), _turn) = in_turn(turn, RELOAD, read).await?;
+            if let Some(driver) = app.driver.lock().await.as_mut() {
+                driver.apply(tasks);
+            }
+            app.state.store(state);
+            app.active.store(Arc::new(Active::new(loaded)));
+            Ok(())
+        });
+        reload.await.unwrap_or_else(|_| Err(StartError::Resource("a defect of this program".to_owned())))
     }
 
-    /// Stops every collector within `grace`.
+    /// Stops every collector within `grace`, in which what was not written yet is written as well.
     pub async fn shutdown(&self, grace: Duration) {
+        let end = Instant::now() + grace;
         if let Some(driver) = self.driver.lock().await.take() {
             driver.shutdown(grace).await;
+        }
+        while !(self.state.load().settle(Duration::ZERO) && self.archive.settle(Duration::ZERO)) && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
@@ -293,5 +333,24 @@ impl App {
         let counters = TextEncoder::new().encode_to_string(&self.telemetry.registry.gather());
         let counters = counters.unwrap_or_else(|_| "# the exporter's own counters are missing\n".to_owned());
         Exposition::new(self.store.snapshot(), own.collect(), counters)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_hangs_is_answered_in_time_and_not_done_twice() {
+        let turn = Arc::new(Mutex::new(()));
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let soon = Duration::from_millis(20);
+        let hung = in_turn(Arc::clone(&turn), soon, move || ended.recv().map_err(|_| StartError::Resource("gone".to_owned()))).await;
+        assert!(matches!(hung, Err(StartError::Late(_))));
+        let second = in_turn(Arc::clone(&turn), soon, || Ok(())).await;
+        assert!(matches!(second, Err(StartError::Late(_))), "the first one still hangs");
+        end.send(()).unwrap();
+        let third = in_turn(turn, Duration::from_secs(60), || Ok(7)).await;
+        assert_eq!(third.unwrap().0, 7);
     }
 }

@@ -234,7 +234,7 @@ fn changes(wanted: &Report, loaded: &Loaded) -> ExitCode {
             });
             ExitCode::SUCCESS
         }
-        Err(error) => fail(&error),
+        Err(error) => fail(error.as_str()),
     }
 }
 

@@ -74,6 +74,19 @@ impl History {
         changed
     }
 
+    /// Puts what was recorded before it.
+    pub fn follow(&mut self, before: Self) {
+        for (key, state) in before.last {
+            self.last.entry(key).or_insert(state);
+        }
+        for change in before.changes.into_iter().rev() {
+            self.changes.push_front(change);
+        }
+        while self.changes.len() > MOST {
+            self.changes.pop_front();
+        }
+    }
+
     /// Changes from a moment on, oldest first.
     pub fn since(&self, from: Timestamp) -> impl DoubleEndedIterator<Item = &Change> {
         self.changes.iter().filter(move |change| change.at >= from)
@@ -98,6 +111,21 @@ mod tests {
             participants: None,
             sections: Vec::new(),
         }
+    }
+
+    #[test]
+    fn what_was_recorded_before_comes_first() {
+        let (mut before, mut after) = (History::default(), History::default());
+        before.record(&[judged(10, Decision::Go)]);
+        before.record(&[judged(11, Decision::NoGo)]);
+        after.record(&[judged(20, Decision::Go)]);
+        after.follow(before.clone());
+        let at: Vec<_> = after.since(Timestamp::UNIX_EPOCH).map(|change| change.at.as_second()).collect();
+        assert_eq!(at, [10, 11, 20]);
+        assert!(!after.record(&[judged(21, Decision::Go)]), "what was seen since is what it was last");
+        let mut fresh = History::default();
+        fresh.follow(before);
+        assert!(fresh.record(&[judged(30, Decision::Go)]) && fresh.since(Timestamp::UNIX_EPOCH).last().unwrap().from.as_deref() == Some("no_go"));
     }
 
     #[test]

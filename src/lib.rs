@@ -28,3 +28,4 @@ pub mod snapshot;
 pub mod state;
 pub mod verdict;
 pub mod web;
+mod writer;

@@ -6,14 +6,20 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::cause::Cause as _;
 use crate::checklist::Judgement;
+use crate::files::{self, ReadError};
 use crate::history::{Change, History};
+use crate::say;
+use crate::say::Message;
+use crate::writer::Writer;
 
 /// Larger than any that this program writes.
 const LARGEST: u64 = 4 << 20;
@@ -65,55 +71,76 @@ impl Health {
 }
 
 /// Remembers across restarts, where a file is configured, else until the process ends.
+///
+/// The file is read and written on a thread of its own, always as it is then: whoever remembers
+/// something waits for no disk.
 #[derive(Debug)]
 pub struct State {
-    path: Option<PathBuf>,
-    inner: Mutex<Inner>,
+    file: Option<(PathBuf, Writer)>,
+    inner: Arc<Mutex<Inner>>,
 }
 
 #[derive(Debug)]
 struct Inner {
     kept: Kept,
-    found: Health,
-    why: Option<String>,
-    unwritten: Option<String>,
+    /// `None` until the file was read.
+    found: Option<Health>,
+    why: Option<Message>,
+    unwritten: Option<Message>,
 }
+
+/// How long the start waits for the file. What comes later is taken in then.
+const OPENING: Duration = Duration::from_secs(1);
 
 impl State {
     /// What the file says, for a process that only looks once: it never writes, since that would undo
     /// what a running exporter remembers beside it.
     pub fn glance(path: Option<&Path>) -> Self {
-        let kept = path.and_then(|path| read(path).ok().flatten()).unwrap_or_default();
-        Self { path: None, inner: Mutex::new(Inner { kept, found: Health::New, why: None, unwritten: None }) }
+        let inner = Arc::new(Mutex::new(Inner { kept: Kept::default(), found: Some(Health::New), why: None, unwritten: None }));
+        if let Some(path) = path.map(Path::to_owned) {
+            let seen = Arc::clone(&inner);
+            let reader = Writer::new("state-file", move || {
+                if let Ok(Some(kept)) = read(&path) {
+                    seen.lock().unwrap_or_else(PoisonError::into_inner).kept = kept;
+                }
+            });
+            reader.wake();
+            reader.settle(OPENING);
+        }
+        Self { file: None, inner }
     }
 
     /// Reads the file, if one is configured. Never fails: what cannot be trusted is not used.
     pub fn open(path: Option<PathBuf>) -> Self {
-        let (kept, found, why) = match path.as_deref().map(read) {
-            None | Some(Ok(None)) => (Kept::default(), Health::New, None),
-            Some(Ok(Some(kept))) => (kept, Health::Read, None),
-            Some(Err(why)) => {
-                tracing::error!("{why}; beginning anew");
-                (Kept::default(), Health::Rebuilt, Some(why))
-            }
-        };
-        let state = Self { path, inner: Mutex::new(Inner { kept, found, why, unwritten: None }) };
-        // So that a folder that cannot be written to is known at the start and not after the first rotation.
-        state.change(|_| true);
-        state
+        let found = path.is_none().then_some(Health::New);
+        let inner = Arc::new(Mutex::new(Inner { kept: Kept::default(), found, why: None, unwritten: None }));
+        let file = path.map(|path| {
+            let (own, inner) = (path.clone(), Arc::clone(&inner));
+            (path, Writer::new("state-file", move || exchange(&own, &inner)))
+        });
+        if let Some((_, writer)) = &file {
+            // Written at once, so that a folder that cannot be written to is known now and not after
+            // the first rotation.
+            writer.wake();
+            writer.settle(OPENING);
+        }
+        Self { file, inner }
     }
 
     /// Where the file is.
     pub fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
+        self.file.as_ref().map(|(path, _)| path.as_path())
     }
 
     /// How the file is, with a reason for people.
-    pub fn health(&self) -> (Health, Option<String>) {
+    pub fn health(&self) -> (Health, Option<Message>) {
+        let late = self.file.as_ref().filter(|(_, writer)| writer.is_late());
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        match &inner.unwritten {
-            Some(why) => (Health::Unwritable, Some(why.clone())),
-            None => (inner.found, inner.why.clone()),
+        match (&inner.unwritten, inner.found, late) {
+            (Some(why), _, _) => (Health::Unwritable, Some(why.clone())),
+            (None, _, Some((path, _))) => (Health::Unwritable, Some(say!("read or write state file {}: it does not end", path.display()))),
+            (None, None, None) => (Health::Unwritable, Some(say!("the state file was not read yet"))),
+            (None, Some(found), None) => (found, inner.why.clone()),
         }
     }
 
@@ -145,16 +172,55 @@ impl State {
         inner.kept.history.since(since).cloned().collect()
     }
 
+    /// Waits on this thread until everything is written; whether that was in time.
+    pub fn settle(&self, within: Duration) -> bool {
+        self.file.as_ref().is_none_or(|(_, writer)| writer.settle(within))
+    }
+
     fn change(&self, change: impl FnOnce(&mut Kept) -> bool) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         // What could not be written is tried again with the next change, whatever that is.
         let changed = change(&mut inner.kept) || inner.unwritten.is_some();
-        let Some(path) = self.path.as_deref().filter(|_| changed) else { return };
-        let outcome = write(path, &inner.kept).map_err(|error| format!("write state file {}: {error}", path.display()));
-        if let (Err(why), None) = (&outcome, &inner.unwritten) {
-            tracing::error!("{why}");
+        drop(inner);
+        if let Some((_, writer)) = self.file.as_ref().filter(|_| changed) {
+            writer.wake();
         }
-        inner.unwritten = outcome.err();
+    }
+}
+
+/// Takes in what the file says, once, and writes what is remembered. Until it was read it is not
+/// written, which would undo what it says.
+fn exchange(path: &Path, inner: &Mutex<Inner>) {
+    let lock = || inner.lock().unwrap_or_else(PoisonError::into_inner);
+    if lock().found.is_none() {
+        let (kept, found, why) = match read(path) {
+            Ok(None) => (Kept::default(), Health::New, None),
+            Ok(Some(kept)) => (kept, Health::Read, None),
+            Err(why) => {
+                tracing::error!("{why}; beginning anew");
+                (Kept::default(), Health::Rebuilt, Some(why))
+            }
+        };
+        let mut inner = lock();
+        inner.kept.follow(kept);
+        (inner.found, inner.why) = (Some(found), why);
+    }
+    let kept = lock().kept.clone();
+    let outcome = write(path, &kept).map_err(|error| say!("write state file {}: {}", path.display(), error.words()));
+    let mut inner = lock();
+    if let (Err(why), None) = (&outcome, &inner.unwritten) {
+        tracing::error!("{why}");
+    }
+    inner.unwritten = outcome.err();
+}
+
+impl Kept {
+    /// Puts what was remembered before it.
+    fn follow(&mut self, before: Self) {
+        for (key, at) in before.rotations {
+            self.rotations.entry(key).and_modify(|own| *own = at.max(*own)).or_insert(at);
+        }
+        self.history.follow(before.history);
     }
 }
 
@@ -163,28 +229,25 @@ fn hash(text: &str) -> String {
 }
 
 /// How verdicts changed, from the file of another process, which goes on writing it.
-pub fn changes_of(path: &Path, since: Timestamp) -> Result<Vec<Change>, String> {
-    let kept = read(path)?.ok_or_else(|| format!("read state file {}: there is none yet", path.display()))?;
+pub fn changes_of(path: &Path, since: Timestamp) -> Result<Vec<Change>, Message> {
+    let kept = read(path)?.ok_or_else(|| say!("read state file {}: there is none yet", path.display()))?;
     Ok(kept.history.since(since).cloned().collect())
 }
 
-fn read(path: &Path) -> Result<Option<Kept>, String> {
-    let failed = |why: &dyn std::fmt::Display| format!("read state file {}: {why}", path.display());
-    match std::fs::metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(&error)),
-        Ok(about) if about.len() > LARGEST => return Err(failed(&format!("it is larger than {} MiB", LARGEST >> 20))),
-        Ok(_) => {}
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
-    let sealed: Sealed = serde_json::from_str(&text).map_err(|_| failed(&"it is broken"))?;
+fn read(path: &Path) -> Result<Option<Kept>, Message> {
+    let failed = |why: Message| say!("read state file {}: {}", path.display(), why);
+    let content = match files::read_now(path, LARGEST) {
+        Err(ReadError::Absent) => return Ok(None),
+        content => content.map_err(|error| failed(say!("{}", error)))?,
+    };
+    let sealed: Sealed = serde_json::from_slice(&content.bytes).map_err(|_| failed(say!("it is broken")))?;
     if sealed.version != VERSION {
-        return Err(failed(&format!("version {} is not known", sealed.version)));
+        return Err(failed(say!("version {} is not known", sealed.version)));
     }
     if hash(&sealed.kept.to_string()) != sealed.sha256 {
-        return Err(failed(&"its content is not what was written"));
+        return Err(failed(say!("its content is not what was written")));
     }
-    serde_json::from_value(sealed.kept).map(Some).map_err(|_| failed(&"it is broken"))
+    serde_json::from_value(sealed.kept).map(Some).map_err(|_| failed(say!("it is broken")))
 }
 
 fn write(path: &Path, kept: &Kept) -> std::io::Result<()> {
@@ -210,19 +273,30 @@ mod tests {
 
     const NOW: i64 = 1_764_000_000;
 
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// Once the disk was quick.
+    fn open(path: Option<PathBuf>) -> State {
+        let state = State::open(path);
+        assert!(state.settle(PATIENCE));
+        state
+    }
+
     fn last(state: &State, observed: Option<i64>) -> Option<i64> {
-        state.last_rotation("keys", "us/a", observed, Timestamp::from_second(NOW).unwrap())
+        let last = state.last_rotation("keys", "us/a", observed, Timestamp::from_second(NOW).unwrap());
+        assert!(state.settle(PATIENCE));
+        last
     }
 
     #[test]
     fn what_was_observed_survives_a_restart_and_never_goes_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = Some(folder.path().join("state.json"));
-        let state = State::open(path.clone());
+        let state = open(path.clone());
         assert_eq!(state.health().0, Health::New);
         assert_eq!(last(&state, None), None);
         assert_eq!(last(&state, Some(NOW - 60)), Some(NOW - 60));
-        let again = State::open(path.clone());
+        let again = open(path.clone());
         assert_eq!(again.health().0, Health::Read);
         assert_eq!(last(&again, None), Some(NOW - 60), "a CronJob that was made anew forgets when it last ran");
         assert_eq!(last(&again, Some(NOW - 3600)), Some(NOW - 60));
@@ -235,7 +309,7 @@ mod tests {
     fn a_glance_knows_what_is_remembered_and_writes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
-        last(&State::open(Some(path.clone())), Some(NOW - 60));
+        last(&open(Some(path.clone())), Some(NOW - 60));
         let before = std::fs::read(&path).unwrap();
         let glance = State::glance(Some(&path));
         assert_eq!(last(&glance, None), Some(NOW - 60));
@@ -250,17 +324,17 @@ mod tests {
     fn a_file_that_cannot_be_trusted_is_reported_and_begun_anew() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
-        last(&State::open(Some(path.clone())), Some(NOW - 60));
+        last(&open(Some(path.clone())), Some(NOW - 60));
         let good = std::fs::read_to_string(&path).unwrap();
         let edited = good.replace(&(NOW - 60).to_string(), &(NOW - 10).to_string());
         assert_ne!(edited, good);
         let newer = good.replace("\"version\":1", "\"version\":2");
         for bad in [edited.as_str(), &newer, &good[..good.len() / 2], "", "{}", "\u{0}"] {
             std::fs::write(&path, bad).unwrap();
-            let state = State::open(Some(path.clone()));
+            let state = open(Some(path.clone()));
             assert_eq!(state.health().0, Health::Rebuilt, "{bad}");
             assert_eq!(last(&state, None), None);
-            assert_eq!(State::open(Some(path.clone())).health().0, Health::Read, "it was begun anew");
+            assert_eq!(open(Some(path.clone())).health().0, Health::Read, "it was begun anew");
         }
     }
 
@@ -268,20 +342,62 @@ mod tests {
     fn a_folder_that_cannot_be_written_to_is_known_at_the_start() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("missing/state.json");
-        let state = State::open(Some(path.clone()));
+        let state = open(Some(path.clone()));
         assert_eq!(state.health().0, Health::Unwritable);
         assert_eq!(last(&state, Some(NOW)), Some(NOW), "it is remembered all the same");
         std::fs::create_dir(path.parent().unwrap()).unwrap();
         assert_eq!(last(&state, Some(NOW)), Some(NOW));
         assert_eq!(state.health().0, Health::New, "mended, and written");
-        assert_eq!(last(&State::open(Some(path)), None), Some(NOW));
+        assert_eq!(last(&open(Some(path)), None), Some(NOW));
+    }
+
+    /// A pipe beside the file, where its next content is written first, is a disk that hangs.
+    #[test]
+    fn a_disk_that_hangs_delays_nobody_and_loses_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        last(&open(Some(path.clone())), Some(NOW - 60));
+        let pipe = path.with_extension("new");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let begun = tokio::time::Instant::now();
+        let state = State::open(Some(path.clone()));
+        for ago in (0..50).rev() {
+            let at = state.last_rotation("keys", "us/a", Some(NOW - ago), Timestamp::from_second(NOW).unwrap());
+            assert_eq!(at, Some(NOW - ago), "it is remembered all the same");
+        }
+        assert!(!state.settle(Duration::from_millis(10)));
+        assert!(begun.elapsed() < OPENING * 5, "it took {:?}", begun.elapsed());
+        // Whoever reads the pipe lets the write end; its place is free for the next one.
+        let aside = folder.path().join("pipe");
+        std::fs::rename(&pipe, &aside).unwrap();
+        assert!(!std::fs::read(aside).unwrap().is_empty());
+        assert!(state.settle(PATIENCE), "the disk is back, and what is latest was written");
+        assert_eq!(last(&open(Some(path)), None), Some(NOW));
+    }
+
+    #[test]
+    fn what_is_read_late_comes_before_what_was_seen_since() {
+        let mut kept = Kept { rotations: BTreeMap::from([("a".to_owned(), 5), ("b".to_owned(), 5)]), ..Kept::default() };
+        kept.follow(Kept { rotations: BTreeMap::from([("b".to_owned(), 7), ("a".to_owned(), 3), ("c".to_owned(), 1)]), ..Kept::default() });
+        assert_eq!(kept.rotations.into_iter().collect::<Vec<_>>(), [("a".to_owned(), 5), ("b".to_owned(), 7), ("c".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn only_a_regular_file_of_some_size_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        assert_eq!(read(&path).unwrap_err().to_string(), format!("read state file {}: it is no regular file", path.display()));
+        std::fs::remove_file(&path).unwrap();
+        std::fs::File::create(&path).unwrap().set_len(LARGEST + 1).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("it is larger than"));
     }
 
     #[test]
     fn fuzz_a_state_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
-        last(&State::open(Some(path.clone())), Some(NOW - 60));
+        last(&open(Some(path.clone())), Some(NOW - 60));
         let good = std::fs::read(&path).unwrap();
         crate::fuzz::survive(&[&good], |bytes| {
             std::fs::write(&path, bytes).unwrap();

@@ -9,8 +9,6 @@ use futures::future::BoxFuture;
 use crate::driver::{Form, Poll, Task};
 use crate::labels::Labels;
 use crate::metric::{Family, StateSet, state_set};
-use crate::say;
-use crate::say::named;
 use crate::snapshot::{CollectError, Observation, Snapshot, Source};
 use crate::state::State;
 
@@ -57,7 +55,7 @@ impl Poll for Looker {
         async {
             let (health, why) = self.0.health();
             let sample = FILE.sample::<&str>([], health.as_str());
-            let sample = if let Some(why) = why { sample.with_detail(say!("{}", named(&why))) } else { sample };
+            let sample = if let Some(why) = why { sample.with_detail(why) } else { sample };
             Ok(Observation::new(vec![sample], 1, 0))
         }
         .boxed()

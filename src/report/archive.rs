@@ -1,13 +1,19 @@
 //! The filled-in checklist as a file, at the moments at which somebody will ask for it later.
 
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::markdown;
+use crate::cause::Cause as _;
 use crate::checklist::Judgement;
 use crate::event::Occurrence;
-use crate::state;
+use crate::say::Message;
+use crate::writer::Writer;
+use crate::{say, state};
 
 /// How long before the end of an event its last report is written: at the end itself the next event
 /// is the current one already.
@@ -21,19 +27,94 @@ fn moment(event: &Occurrence, now: Timestamp) -> Option<String> {
     all.filter(|(at, _)| *at <= now).max_by_key(|(at, _)| *at).map(|(_, name)| name)
 }
 
-/// Writes the report of the last moment that was reached, unless it is there already.
-pub fn archive(folder: &Path, judgement: &Judgement, event: &Occurrence) -> Result<(), String> {
-    let Some(moment) = moment(event, judgement.at) else { return Ok(()) };
-    // Names of events come from the configuration, and this one must stay within the folder.
-    let plain = |text: &str| text.chars().map(|c| if c.is_alphanumeric() || matches!(c, '-' | '.') { c } else { '_' }).collect::<String>();
-    let name = format!("{}-{}-{}-{}.md", plain(&judgement.checklist), plain(&event.name), event.start.strftime("%Y%m%dT%H%MZ"), plain(&moment));
-    let path = folder.join(name);
-    let failed = |error: std::io::Error| format!("write {}: {error}", path.display());
-    if path.try_exists().map_err(failed)? {
+/// Writes filled-in checklists, on a thread of its own.
+#[derive(Debug)]
+pub struct Archive {
+    writer: Writer,
+    work: Arc<Mutex<Work>>,
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    /// What is to be written, by its place.
+    due: BTreeMap<PathBuf, String>,
+    /// What is there.
+    done: BTreeSet<PathBuf>,
+    failed: Option<Message>,
+}
+
+/// Reports that are remembered, written or not; a year of weekly events has fewer.
+const MOST: usize = 1_000;
+
+impl Default for Archive {
+    fn default() -> Self {
+        let work = Arc::new(Mutex::new(Work::default()));
+        let shared = Arc::clone(&work);
+        Self { writer: Writer::new("archive", move || write_all(&shared)), work }
+    }
+}
+
+impl Archive {
+    /// Keeps the report of the last moment that was reached, unless there is one already: the first of
+    /// a moment stands. What cannot be written is tried again at each call, and said once.
+    pub fn keep(&self, folder: &Path, judgement: &Judgement, event: &Occurrence) {
+        let Some(moment) = moment(event, judgement.at) else { return };
+        // Names of events come from the configuration, and this one must stay within the folder.
+        let plain = |text: &str| text.chars().map(|c| if c.is_alphanumeric() || matches!(c, '-' | '.') { c } else { '_' }).collect::<String>();
+        let name = format!("{}-{}-{}-{}.md", plain(&judgement.checklist), plain(&event.name), event.start.strftime("%Y%m%dT%H%MZ"), plain(&moment));
+        let path = folder.join(name);
+        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        if work.done.contains(&path) {
+            return;
+        }
+        if work.due.len() < MOST {
+            work.due.entry(path).or_insert_with(|| markdown(std::slice::from_ref(judgement)));
+        }
+        drop(work);
+        if !self.writer.is_late() {
+            self.writer.wake();
+        }
+    }
+
+    /// Waits on this thread until everything is written, or was tried; whether that was in time.
+    pub fn settle(&self, within: Duration) -> bool {
+        self.writer.settle(within)
+    }
+}
+
+fn write_all(work: &Mutex<Work>) {
+    let lock = || work.lock().unwrap_or_else(PoisonError::into_inner);
+    let due = lock().due.clone();
+    let mut failed = None;
+    // Every one is written, whatever becomes of the others.
+    for (path, text) in due {
+        match write(&path, &text) {
+            Ok(()) => {
+                let mut work = lock();
+                work.due.remove(&path);
+                if work.done.len() >= MOST {
+                    work.done.clear();
+                }
+                work.done.insert(path);
+            }
+            Err(error) => failed = Some(say!("write {}: {}", path.display(), error.words())),
+        }
+    }
+    let mut work = lock();
+    if let Some(why) = failed.as_ref().filter(|_| failed != work.failed) {
+        tracing::error!("archive the checklist: {why}");
+    }
+    work.failed = failed;
+}
+
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    if path.try_exists()? {
         return Ok(());
     }
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    state::replace(&path, &markdown(std::slice::from_ref(judgement))).map_err(failed)
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    state::replace(path, text)
 }
 
 #[cfg(test)]
@@ -41,6 +122,8 @@ mod tests {
     use super::*;
     use crate::checklist::Decision;
     use crate::config::Span;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     #[test]
     fn each_moment_of_an_event_has_one_report() {
@@ -57,7 +140,7 @@ mod tests {
         for (hour, name) in [(-48, "T-2d"), (-2, "T-2d"), (-1, "T-1h"), (0, "start"), (2, "start"), (3, "end")] {
             assert_eq!(moment(&event, at(hour)).as_deref(), Some(name));
         }
-        let folder = tempfile::tempdir().unwrap();
+        let (folder, archive) = (tempfile::tempdir().unwrap(), Archive::default());
         let judged = |hour: i64, decision| Judgement {
             checklist: "c".into(),
             title: "T".into(),
@@ -71,12 +154,40 @@ mod tests {
             sections: Vec::new(),
         };
         for (hour, decision) in [(-49, Decision::Go), (-47, Decision::NoGo), (-40, Decision::Go), (-1, Decision::Go)] {
-            archive(folder.path(), &judged(hour, decision), &event).unwrap();
+            archive.keep(folder.path(), &judged(hour, decision), &event);
+            assert!(archive.settle(PATIENCE));
         }
         let mut files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         files.sort();
         assert_eq!(files, ["c-.._Work_shop-20251124T1600Z-T-1h.md", "c-.._Work_shop-20251124T1600Z-T-2d.md"]);
         let first = std::fs::read_to_string(folder.path().join(&files[1])).unwrap();
         assert!(first.starts_with("# T: NO-GO"), "the first one of a moment stands: {first}");
+        // Another process finds it as it is.
+        let again = Archive::default();
+        again.keep(folder.path(), &judged(-47, Decision::Go), &event);
+        assert!(again.settle(PATIENCE));
+        assert_eq!(std::fs::read_to_string(folder.path().join(&files[1])).unwrap(), first);
+        // A folder that hangs holds up nobody; what was first at a moment is written when it is back.
+        let pipe = folder.path().join("c-.._Work_shop-20251124T1600Z-start.new");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for decision in [Decision::NoGo, Decision::Go, Decision::Go] {
+            archive.keep(folder.path(), &judged(0, decision), &event);
+            assert!(!archive.settle(Duration::from_millis(10)));
+        }
+        // Whoever reads the pipe lets the write end; its place is free for the next one.
+        let aside = folder.path().join("pipe");
+        std::fs::rename(&pipe, &aside).unwrap();
+        assert!(std::fs::read_to_string(aside).unwrap().starts_with("# T: NO-GO"));
+        assert!(archive.settle(PATIENCE));
+        assert!(std::fs::read_to_string(pipe.with_extension("md")).unwrap().starts_with("# T: NO-GO"));
+        // Neither does one that is none.
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        archive.keep(&file, &judged(3, Decision::Go), &event);
+        assert!(archive.settle(PATIENCE));
+        assert!(archive.work.lock().unwrap().failed.is_some());
+        std::fs::remove_file(&file).unwrap();
+        archive.keep(&file, &judged(3, Decision::Go), &event);
+        assert!(archive.settle(PATIENCE) && archive.work.lock().unwrap().failed.is_none() && file.is_dir());
     }
 }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::checklist::{CheckState, CheckVerdict, Decision, Judgement};
 
-pub use archive::archive;
+pub use archive::Archive;
 pub use changes::changes;
 pub(crate) use changes::words;
 pub use junit::junit;

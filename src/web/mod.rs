@@ -26,7 +26,7 @@ pub use access::Access;
 use rate::RateLimit;
 pub use server::{Door, Listener, serve};
 
-use crate::app::App;
+use crate::app::{App, StartError};
 use crate::exposition::Exposition;
 use crate::report;
 use access::Entry;
@@ -124,7 +124,7 @@ fn refuse(app: &App, head: &Parts, status: StatusCode, why: &str) -> Response<Bo
 async fn admitted(app: Arc<App>, head: &Parts) -> Response<Body> {
     let get = head.method == Method::GET || head.method == Method::HEAD;
     let answer = match head.uri.path() {
-        "/-/reload" if head.method == Method::POST => reload(&app).await,
+        "/-/reload" if head.method == Method::POST => reload(&app, &head.headers).await,
         "/-/reload" => Answer::plain("/-/reload", StatusCode::METHOD_NOT_ALLOWED, "use POST"),
         path if get => read(&app, path, &head.headers),
         _ => Answer::plain("other", StatusCode::METHOD_NOT_ALLOWED, "use GET"),
@@ -133,11 +133,27 @@ async fn admitted(app: Arc<App>, head: &Parts) -> Response<Body> {
     respond(answer, &head.headers)
 }
 
-async fn reload(app: &App) -> Answer {
+async fn reload(app: &Arc<App>, headers: &HeaderMap) -> Answer {
+    if is_of_another_site(headers) {
+        return Answer::plain("/-/reload", StatusCode::FORBIDDEN, "a page of another site must not reload this exporter; use curl, or send no Origin");
+    }
     match app.reload().await {
         Ok(()) => Answer::plain("/-/reload", StatusCode::OK, "reloaded"),
+        Err(error @ StartError::Late(_)) => Answer::plain("/-/reload", StatusCode::GATEWAY_TIMEOUT, &format!("{error}; the running one goes on")),
         Err(error) => Answer::plain("/-/reload", StatusCode::BAD_REQUEST, &error.to_string()),
     }
+}
+
+/// Whether a browser sends this for a page that is not ours. Browsers say where a page is from with
+/// every POST; what sends neither header is no browser.
+fn is_of_another_site(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
+    let host = headers.get(header::HOST).map(HeaderValue::as_bytes).unwrap_or_default();
+    let is_ours = |origin: &HeaderValue| {
+        let authority = [&b"http://"[..], b"https://"].iter().find_map(|scheme| origin.as_bytes().strip_prefix(*scheme));
+        authority.is_some_and(|authority| !host.is_empty() && authority.eq_ignore_ascii_case(host))
+    };
+    site || !headers.get_all(header::ORIGIN).iter().all(is_ours)
 }
 
 fn read(app: &App, path: &str, headers: &HeaderMap) -> Answer {
@@ -229,4 +245,33 @@ fn compress(body: &[u8]) -> Bytes {
     // Writing to a Vec cannot fail.
     let _ = encoder.write_all(body);
     encoder.finish().map(Bytes::from).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_says_where_its_page_is_from() {
+        for (headers, refused) in [
+            (&[("host", "exporter:9840")][..], false),
+            (&[("host", "exporter:9840"), ("origin", "http://exporter:9840")], false),
+            (&[("host", "Exporter:9840"), ("origin", "https://exporter:9840"), ("sec-fetch-site", "same-origin")], false),
+            (&[("host", "exporter:9840"), ("sec-fetch-site", "none")], false),
+            (&[("host", "exporter:9840"), ("sec-fetch-site", "cross-site")], true),
+            (&[("host", "exporter:9840"), ("sec-fetch-site", "same-site")], true),
+            (&[("host", "exporter:9840"), ("origin", "http://evil.example")], true),
+            (&[("host", "exporter:9840"), ("origin", "http://exporter:9841")], true),
+            (&[("host", "exporter:9840"), ("origin", "null")], true),
+            (&[("host", "exporter:9840"), ("origin", "http://exporter:9840"), ("origin", "http://evil.example")], true),
+            (&[("origin", "http://")], true),
+            (&[("host", ""), ("origin", "http://")], true),
+        ] {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.append(*name, HeaderValue::from_static(value));
+            }
+            assert_eq!(is_of_another_site(&map), refused, "{headers:?}");
+        }
+    }
 }

@@ -29,10 +29,7 @@ use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
 use super::rate::RateLimit;
-use crate::net;
-
-/// Larger than any configuration, chain or bundle of authorities.
-const LARGEST: u64 = 4 << 20;
+use crate::{files, net};
 
 /// The file. What it does not mention is `None`, and so is a key without a value.
 #[derive(Debug, Default, Clone, Deserialize)]
@@ -253,16 +250,8 @@ impl Look {
     }
 }
 
-/// Of a regular file; anything else could wait for ever or never end.
 fn read(path: &Path) -> Bytes {
-    use std::io::Read as _;
-    let failed = |error: std::io::Error| error.kind().to_string();
-    if !std::fs::metadata(path).map_err(failed)?.is_file() {
-        return Err("it is no regular file".to_owned());
-    }
-    let mut bytes = Zeroizing::new(Vec::new());
-    std::fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(failed)?;
-    if bytes.len() as u64 > LARGEST { Err(format!("it is larger than {} MiB", LARGEST >> 20)) } else { Ok(bytes) }
+    files::read_now(path, files::LARGEST).map(|content| content.bytes).map_err(|error| error.to_string())
 }
 
 fn add(digest: &mut Sha256, path: &Path, bytes: &Bytes) {
