@@ -294,7 +294,7 @@ async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
         Err(error) => return fail(&say!("listen on {}: {}", named(&flags.listen_address), error.words())),
     };
     let door = match &flags.web_config {
-        None => web::Door::open(),
+        None => web::Door::Open,
         Some(file) => match web::Access::open(file).await {
             Ok(access) => web::Door::Guarded(Arc::new(access)),
             Err(error) => return fail(&error),
@@ -327,7 +327,7 @@ async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
             }
         }
     };
-    let probing = probes.map(|listener| tokio::spawn(web::serve(listener, Arc::clone(&app), web::Door::probes(), std::future::pending(), GRACE / 2)));
+    let probing = probes.map(|listener| tokio::spawn(web::serve(listener, Arc::clone(&app), web::Door::Probes, std::future::pending(), GRACE / 2)));
     web::serve(listener, Arc::clone(&app), door, stop, GRACE / 2).await;
     reloading.abort();
     // Alive until the last moment: a kubelet that misses it would kill what is about to end anyway.

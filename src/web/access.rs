@@ -21,6 +21,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
+use super::clients::{Kind, Visitor};
 use super::rate::{Bucket, RateLimit};
 use super::rules::{Change, Rules, Watch};
 
@@ -35,6 +36,7 @@ pub struct Access {
     rules: ArcSwap<Rules>,
     /// Held by the one check that is under way, if it hangs for ever.
     watch: Arc<Mutex<Watch>>,
+    /// What is left of the limit that the file sets for all together.
     bucket: Bucket,
     /// Passwords that were right: bcrypt is slow on purpose, and a scraper comes all the time. The hash
     /// is a part of each, so that none outlives its user.
@@ -69,12 +71,11 @@ impl Access {
                 tracing::warn!(file = %path.display(), "the web configuration holds nothing: everybody may use this server");
             }
         }
-        let bucket = Bucket::full(rules.rate_limit.unwrap_or(RateLimit::DEFAULT));
         Ok(Self {
             path: path.to_owned(),
             rules: ArcSwap::from_pointee(rules),
             watch: Arc::new(Mutex::new(watch)),
-            bucket,
+            bucket: Bucket::default(),
             known: Mutex::default(),
             guesses: Semaphore::new(2),
         })
@@ -111,38 +112,56 @@ impl Access {
         rules.acceptor.clone().map(|acceptor| (acceptor, rules.allowed_sans.clone()))
     }
 
-    /// Whether a request may come in.
-    pub(super) async fn admit(&self, headers: &HeaderMap) -> Entry {
+    /// Whether a request may come in. What one client guesses, or asks without a password, takes
+    /// nothing from those who have one, even where a proxy makes them one client.
+    pub(super) async fn admit(&self, headers: &HeaderMap, visitor: &Visitor) -> Entry {
         let rules = self.rules.load_full();
-        if !self.bucket.take(rules.rate_limit.unwrap_or(RateLimit::DEFAULT)) {
-            return Entry::Busy;
+        if !rules.users.is_empty() {
+            let Some(shown) = credentials(headers) else {
+                return if visitor.may(Kind::Stranger, RateLimit::STRANGER) { Entry::Locked } else { Entry::Busy };
+            };
+            match self.weigh(&rules, shown, visitor).await {
+                Some(true) => {}
+                Some(false) => return Entry::Locked,
+                None => return Entry::Busy,
+            }
         }
-        if rules.users.is_empty() || self.knows(&rules, headers).await {
-            return Entry::Open(rules.headers.clone());
-        }
-        Entry::Locked
+        // Whoever allows more to all allows it to one, who may be a proxy.
+        let limit = rules.rate_limit.map_or(RateLimit::CLIENT, |all| all.widened(RateLimit::CLIENT));
+        let may = visitor.may(Kind::Request, limit) && rules.rate_limit.map_or_else(|| visitor.may_among_all(limit), |all| self.bucket.take(all));
+        if may { Entry::Open(rules.headers.clone()) } else { Entry::Busy }
     }
 
-    async fn knows(&self, rules: &Rules, headers: &HeaderMap) -> bool {
-        let Some((user, password)) = credentials(headers) else { return false };
+    /// Whether a password is right; `None` where there were too many guesses.
+    async fn weigh(&self, rules: &Rules, (user, password): (String, Zeroizing<String>), visitor: &Visitor) -> Option<bool> {
         // An unknown user takes as long as a wrong password, and cannot be told from one.
         let hash = rules.users.get(&user).map_or(NOBODY, String::as_str).to_owned();
         let key = Sha256::new().chain_update(user.as_bytes()).chain_update([0]).chain_update(&hash).chain_update([0]).chain_update(password.as_bytes());
         let key: [u8; 32] = key.finalize().into();
-        if self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(&key) {
-            return true;
+        let is_known = || self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(&key);
+        if is_known() {
+            return Some(true);
         }
-        let Ok(_slot) = tokio::time::timeout(Duration::from_secs(5), self.guesses.acquire()).await else { return false };
+        if !visitor.may(Kind::Guess, RateLimit::GUESS) {
+            return None;
+        }
+        let weighing = visitor.weighing();
+        let slots = async { (weighing.acquire().await, self.guesses.acquire().await) };
+        let _slots = tokio::time::timeout(PATIENCE, slots).await.ok()?;
+        // A browser opens several connections at once.
+        if is_known() {
+            return Some(true);
+        }
         let right = tokio::task::spawn_blocking(move || bcrypt::verify(password.as_bytes(), &hash).unwrap_or(false)).await.unwrap_or(false);
-        if right && rules.users.contains_key(&user) {
+        let right = right && rules.users.contains_key(&user);
+        if right {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             if known.len() >= KNOWN {
                 known.pop_first();
             }
             known.insert(key);
-            return true;
         }
-        false
+        Some(right)
     }
 }
 

@@ -4,6 +4,7 @@
 //! labels, and a client that is slow, huge or many waits on its own.
 
 mod access;
+mod clients;
 mod page;
 mod rate;
 mod rules;
@@ -30,6 +31,7 @@ use crate::app::{App, StartError};
 use crate::exposition::Exposition;
 use crate::report;
 use access::Entry;
+use clients::{Kind, Visitor};
 
 static RUNBOOKS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/docs/runbooks");
 
@@ -62,7 +64,7 @@ struct Answer {
 }
 
 /// The body of a response: sent as a whole, or made while it is sent.
-pub(crate) type Body = Either<Full<Bytes>, scrape::Body>;
+type Body = Either<Full<Bytes>, scrape::Body>;
 
 impl Answer {
     fn ok(route: &'static str, kind: &'static str, body: String) -> Self {
@@ -75,25 +77,24 @@ impl Answer {
 }
 
 /// Answers one request at a door.
-pub(crate) async fn handle<B>(app: Arc<App>, door: &Door, request: Request<B>) -> Response<Body> {
+async fn handle<B>(app: Arc<App>, door: &Door, visitor: &Visitor, request: Request<B>) -> Response<Body> {
     let (head, _) = request.into_parts();
-    let access = match door {
-        Door::Guarded(access) => Some(access),
-        Door::Open(bucket) | Door::Probes(bucket) if !bucket.take(RateLimit::DEFAULT) => return busy(&app, &head),
-        Door::Open(_) => None,
-        Door::Probes(_) => return probe(&app, &head),
+    let entry = match door {
+        Door::Guarded(access) => access.admit(&head.headers, visitor).await,
+        Door::Open | Door::Probes if visitor.may(Kind::Request, RateLimit::CLIENT) && visitor.may_among_all(RateLimit::CLIENT) => Entry::Open(Vec::new()),
+        Door::Open | Door::Probes => Entry::Busy,
     };
-    let extra = match access {
-        None => None,
-        Some(access) => match access.admit(&head.headers).await {
-            Entry::Open(headers) => Some(headers),
-            Entry::Locked => return refuse(&app, &head, StatusCode::UNAUTHORIZED, "Unauthorized"),
-            Entry::Busy => return busy(&app, &head),
-        },
+    let extra = match entry {
+        Entry::Open(headers) => headers,
+        Entry::Locked => return refuse(&app, &head, StatusCode::UNAUTHORIZED, "Unauthorized"),
+        Entry::Busy => return refuse(&app, &head, StatusCode::TOO_MANY_REQUESTS, "Too Many Requests"),
     };
+    if matches!(door, Door::Probes) {
+        return probe(&app, &head);
+    }
     let mut response = admitted(app, &head).await;
-    for (name, value) in extra.iter().flat_map(|headers| headers.iter()) {
-        response.headers_mut().insert(name, value.clone());
+    for (name, value) in extra {
+        response.headers_mut().insert(name, value);
     }
     response
 }
@@ -108,16 +109,14 @@ fn probe(app: &App, head: &Parts) -> Response<Body> {
     respond(answer, &head.headers)
 }
 
-fn busy(app: &App, head: &Parts) -> Response<Body> {
-    refuse(app, head, StatusCode::TOO_MANY_REQUESTS, "Too Many Requests")
-}
-
 fn refuse(app: &App, head: &Parts, status: StatusCode, why: &str) -> Response<Body> {
     app.telemetry.requests.with_label_values(&["refused", status.as_str()]).inc();
     let mut response = respond(Answer::plain("refused", status, why), &head.headers);
-    if status == StatusCode::UNAUTHORIZED {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
-    }
+    let (name, value) = match status {
+        StatusCode::UNAUTHORIZED => (header::WWW_AUTHENTICATE, "Basic"),
+        _ => (header::CONNECTION, "close"),
+    };
+    response.headers_mut().insert(name, HeaderValue::from_static(value));
     response
 }
 

@@ -19,29 +19,48 @@ pub(super) struct RateLimit {
 }
 
 impl RateLimit {
-    /// Where nothing is configured: a hundred a second. A wall, its audience and two Prometheus ask a
-    /// tenth of that; a loop that forgot to sleep must not take the time that looking needs.
-    pub(super) const DEFAULT: Self = Self { interval: Span(Duration::from_millis(10)), burst: 1_000 };
+    /// Of one client: a hundred a second. A wall, its audience and two Prometheus behind one proxy ask
+    /// a tenth of that; a loop that forgot to sleep must not take the time that looking needs.
+    pub(super) const CLIENT: Self = Self { interval: Span(Duration::from_millis(10)), burst: 1_000 };
+    /// Of one client without a password, where one is needed.
+    pub(super) const STRANGER: Self = Self { interval: Span(Duration::from_millis(50)), burst: 200 };
+    /// Of one client with a password that was not right before: each costs a tenth of a second.
+    pub(super) const GUESS: Self = Self { interval: Span(Duration::from_millis(500)), burst: 20 };
+    /// Of all together, where nothing is configured.
+    pub(super) const EVERYBODY: Self = Self { interval: Span(Duration::from_millis(1)), burst: 2_000 };
+
+    /// What lets through as much as both.
+    pub(super) fn widened(self, other: Self) -> Self {
+        Self { interval: self.interval.min(other.interval), burst: self.burst.max(other.burst) }
+    }
 }
 
-/// What is left of the requests that may come now.
-#[derive(Debug)]
-pub struct Bucket(Mutex<(f64, Instant)>);
+/// What is left of the requests that may come now. A new one is full.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Level(Option<(f64, Instant)>);
 
-impl Bucket {
-    /// One that is full.
-    pub(super) fn full(limit: RateLimit) -> Self {
-        Self(Mutex::new((f64::from(limit.burst), Instant::now())))
+impl Level {
+    /// How many more may come now.
+    pub(super) fn left(&self, limit: RateLimit) -> f64 {
+        let most = f64::from(limit.burst);
+        self.0.map_or(most, |(left, since)| (left + since.elapsed().as_secs_f64() / limit.interval.0.as_secs_f64().max(1e-9)).min(most))
     }
 
     /// Whether one more may come.
-    pub(super) fn take(&self, limit: RateLimit) -> bool {
-        let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (left, since) = *bucket;
-        let now = Instant::now();
-        let more = (now - since).as_secs_f64() / limit.interval.as_secs_f64().max(1e-9);
-        let left = (left + more).min(f64::from(limit.burst));
-        *bucket = (if left >= 1.0 { left - 1.0 } else { left }, now);
+    pub(super) fn take(&mut self, limit: RateLimit) -> bool {
+        let left = self.left(limit);
+        self.0 = Some((if left >= 1.0 { left - 1.0 } else { left }, Instant::now()));
         left >= 1.0
+    }
+}
+
+/// A level that several share.
+#[derive(Debug, Default)]
+pub(super) struct Bucket(Mutex<Level>);
+
+impl Bucket {
+    /// Whether one more may come.
+    pub(super) fn take(&self, limit: RateLimit) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(limit)
     }
 }

@@ -2,26 +2,26 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use hyper::body::{Frame, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
 
-use super::rate::{Bucket, RateLimit};
+use super::clients::{Answering, Clients, Visitor};
 use super::rules::has_name;
-use super::{Access, handle};
+use super::{Access, Body, handle};
 use crate::app::App;
 
-/// Connections at a time; more wait in the kernel's queue.
-const CONNECTIONS: usize = 256;
 /// Time for a request's head, and for an idle connection.
-const HEAD: Duration = Duration::from_secs(10);
+const HEAD: Duration = Duration::from_secs(5);
 /// Longest life of a connection: a client that never reads its answer must not hold it for ever.
 const LIFE: Duration = Duration::from_mins(2);
 /// Largest head of a request.
@@ -49,73 +49,84 @@ impl Listener {
     }
 }
 
+/// What is said to a client that has no place left, before anything of it is read.
+const NO_PLACE: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: text/plain\r\ncontent-length: 21\r\nconnection: close\r\n\r\ntoo many connections\n";
+
 /// What is behind an address, and for whom.
 #[derive(Clone)]
 pub enum Door {
     /// Everything, for everybody.
-    Open(Arc<Bucket>),
+    Open,
     /// Everything, for those whom a file lets in.
     Guarded(Arc<Access>),
     /// Only whether the process is alive and ready, for everybody.
-    Probes(Arc<Bucket>),
-}
-
-impl Door {
-    /// To everything, for everybody.
-    pub fn open() -> Self {
-        Self::Open(Arc::new(Bucket::full(RateLimit::DEFAULT)))
-    }
-
-    /// To what a kubelet asks.
-    pub fn probes() -> Self {
-        Self::Probes(Arc::new(Bucket::full(RateLimit::DEFAULT)))
-    }
+    Probes,
 }
 
 /// Serves until `shutdown` ends, then finishes what is in flight within `grace`.
 pub async fn serve(listener: Listener, app: Arc<App>, door: Door, shutdown: impl Future<Output = ()>, grace: Duration) {
     let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let clients = Arc::new(Clients::default());
     let following = async {
         match &door {
             Door::Guarded(access) => access.follow().await,
-            Door::Open(_) | Door::Probes(_) => std::future::pending().await,
+            Door::Open | Door::Probes => std::future::pending().await,
         }
     };
     tokio::pin!(shutdown, following);
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener.0, &places) => accepted,
+            accepted = accept(&listener.0) => accepted,
             () = &mut following => continue,
             () = &mut shutdown => break,
         };
-        let Some((stream, place)) = accepted else { continue };
+        let Some((stream, peer)) = accepted else { continue };
+        let acceptor = if let Door::Guarded(access) = &door { access.acceptor() } else { None };
+        let Some(visitor) = clients.enter(peer.ip()) else {
+            if acceptor.is_none() {
+                turn_away(stream);
+            }
+            continue;
+        };
         let (app, door, watcher) = (Arc::clone(&app), door.clone(), graceful.watcher());
         tokio::spawn(async move {
-            let _place = place;
             let life = async {
-                let acceptor = if let Door::Guarded(access) = &door { access.acceptor() } else { None };
-                let Some((acceptor, allowed)) = acceptor else { return converse(stream, app, door, watcher).await };
+                let visitor = Arc::clone(&visitor);
+                let Some((acceptor, allowed)) = acceptor else { return converse(stream, app, door, visitor, watcher).await };
                 // A client that says nothing must not hold its place for as long as one that talks.
                 if let Ok(Ok(stream)) = tokio::time::timeout(HEAD, acceptor.accept(stream)).await {
                     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
                     if has_name(certificate, &allowed) {
-                        converse(stream, app, door, watcher).await;
+                        converse(stream, app, door, visitor, watcher).await;
                     }
                 }
             };
-            let _ = tokio::time::timeout(LIFE, life).await;
+            tokio::select! {
+                _ = tokio::time::timeout(LIFE, life) => {}
+                () = visitor.gave_way() => {}
+            }
         });
     }
     drop(listener);
     let _ = tokio::time::timeout(grace, graceful.shutdown()).await;
 }
 
+/// Says why, if that can be said without waiting.
+fn turn_away(stream: TcpStream) {
+    use std::io::Write as _;
+    if let Ok(mut stream) = stream.into_std() {
+        let _ = stream.write(NO_PLACE);
+    }
+}
+
 /// Answers the requests of one connection.
-async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, app: Arc<App>, door: Door, watcher: Watcher) {
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, app: Arc<App>, door: Door, visitor: Arc<Visitor>, watcher: Watcher) {
     let service = service_fn(move |request| {
-        let (app, door) = (Arc::clone(&app), door.clone());
-        async move { Ok::<_, Infallible>(handle(app, &door, request).await) }
+        let (app, door, visitor) = (Arc::clone(&app), door.clone(), Arc::clone(&visitor));
+        async move {
+            let answering = visitor.answers();
+            Ok::<_, Infallible>(handle(app, &door, &visitor, request).await.map(|body| Held::new(body, answering)))
+        }
     });
     let connection = http1::Builder::new()
         // Without a timer there is no header timeout at all.
@@ -126,15 +137,43 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, 
     let _ = watcher.watch(connection).await;
 }
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.ok()?;
+async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, place)),
+        Ok(accepted) => Some(accepted),
         Err(error) => {
             // Out of file descriptors and the like: neither spin nor give up.
             tracing::warn!("accept a connection: {error}");
             tokio::time::sleep(Duration::from_millis(50)).await;
             None
         }
+    }
+}
+
+/// A body that tells when it was sent.
+struct Held {
+    body: Body,
+    _answering: Answering,
+}
+
+impl Held {
+    fn new(body: Body, answering: Answering) -> Self {
+        Self { body, _answering: answering }
+    }
+}
+
+impl hyper::body::Body for Held {
+    type Data = <Body as hyper::body::Body>::Data;
+    type Error = <Body as hyper::body::Body>::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

@@ -10,6 +10,7 @@ mod clusters;
 mod common;
 mod faults;
 mod grafana_schema;
+mod hanging;
 mod images;
 mod kinds;
 mod matrix;

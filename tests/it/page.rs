@@ -42,7 +42,7 @@ async fn the_page_is_green_when_go_and_red_when_not() {
     let app = estate.exporter();
     let listener = Listener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.address().unwrap().to_string();
-    tokio::spawn(serve(listener, Arc::clone(&app), Door::open(), std::future::pending(), Duration::from_secs(1)));
+    tokio::spawn(serve(listener, Arc::clone(&app), Door::Open, std::future::pending(), Duration::from_secs(1)));
     until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
     let profile = estate.folder.path().to_owned();
     let shoot = |width: u32, dark: bool| {

@@ -156,7 +156,7 @@ impl Way {
         let app = estate.exporter();
         let listener = Listener::bind("127.0.0.1:0").await.unwrap();
         let exporter = listener.address().unwrap().port();
-        tokio::spawn(serve(listener, Arc::clone(&app), Door::open(), std::future::pending(), Duration::from_secs(1)));
+        tokio::spawn(serve(listener, Arc::clone(&app), Door::Open, std::future::pending(), Duration::from_secs(1)));
         until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
         let slack = Slack::default();
         let webhook = slack.clone().listen().await;

@@ -15,7 +15,7 @@ async fn served(estate: &Estate) -> (Arc<App>, String) {
     let app = estate.exporter();
     let listener = Listener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.address().unwrap().to_string();
-    tokio::spawn(serve(listener, Arc::clone(&app), Door::open(), std::future::pending(), Duration::from_secs(1)));
+    tokio::spawn(serve(listener, Arc::clone(&app), Door::Open, std::future::pending(), Duration::from_secs(1)));
     (app, address)
 }
 
@@ -168,6 +168,29 @@ async fn a_bad_file_keeps_the_running_configuration_and_shows() {
     assert!(metrics.contains("\nreadiness_config_last_reload_successful 1\n"));
     assert!(!metrics.contains("collector=\"http\",source=\"london\""), "a target that is gone leaves no series");
     assert!(looks(&app, "oregon") >= looks_before, "what did not change keeps its facts");
+}
+
+/// A page of another site, open in a browser within the network, must not use it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_site_cannot_reload() {
+    let estate = Estate::start().await;
+    let (_app, address) = served(&estate).await;
+    let own = format!("http://{address}");
+    for (headers, status) in [
+        (&[][..], 200),
+        (&[("origin", own.as_str()), ("sec-fetch-site", "same-origin")], 200),
+        (&[("origin", "http://evil.example"), ("sec-fetch-site", "cross-site"), ("content-type", "text/plain")], 403),
+        (&[("origin", "http://evil.example")], 403),
+        (&[("origin", "null")], 403),
+    ] {
+        let mut request = client().post(format!("{own}/-/reload"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), status, "{headers:?}");
+        assert_eq!(answer.text().await.unwrap().contains("another site"), status == 403);
+    }
 }
 
 fn looks(app: &App, source: &str) -> u64 {
