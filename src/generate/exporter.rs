@@ -41,6 +41,16 @@ const RECORDS: &[Record] = &[
         description: "Find out why the source can no longer be seen; its checks are unknown until it is.",
     },
     Record {
+        name: "ReadinessJudgementStale",
+        // The oldest: a second exporter that judges makes the word of the first one no newer. Three
+        // minutes are more than two scrapes at the slowest usual interval.
+        expr: "time() - min by (checklist) (readiness_judged_timestamp_seconds) > 180",
+        hold: Span::mins(1),
+        severity: Some(Severity::Critical),
+        summary: "{{ $labels.checklist }} was last judged {{ $value | humanizeDuration }} ago, so its go or no-go is out of date.",
+        description: "Look at the exporter's log and CPU, compare its clock with that of Prometheus, and restart it if it hangs.",
+    },
+    Record {
         name: "ReadinessConfigReloadFailed",
         expr: "min(readiness_config_last_reload_successful) == 0",
         hold: Span::mins(5),

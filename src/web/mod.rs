@@ -176,7 +176,7 @@ fn read(app: &App, path: &str, headers: &HeaderMap) -> Answer {
 
 fn status(app: &App) -> String {
     let day = Timestamp::now().checked_sub(SignedDuration::from_hours(24)).unwrap_or_default();
-    page::status(&app.judgements(), &app.snapshot(), &app.changes(day))
+    page::status(&app.judgements(), app.judged_ago(), &app.snapshot(), &app.changes(day))
 }
 
 /// The format that a client asks for in its Accept header.

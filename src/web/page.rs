@@ -1,24 +1,43 @@
 //! The status page: the word large, then the checklist with its evidence. No script, no picture,
 //! no request beside the page itself, so that it works on a phone in a basement.
 
+use std::time::Duration;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::checklist::{CheckState, CheckVerdict, Decision, Judgement, Line};
+use crate::checklist::{CheckState, CheckVerdict, Judgement, Line};
+use crate::config::Span;
 use crate::history::Change;
 use crate::report::{BAD_LINES, distance, event_line, minute, overall, reason, word, words};
 use crate::snapshot::Snapshot;
 
 const STYLE: &str = include_str!("page.css");
 
-/// The status page.
-pub(super) fn status(judgements: &[Judgement], snapshot: &Snapshot, changes: &[Change]) -> String {
+/// Seconds between two times that the page asks for itself.
+const REFRESH: u64 = 10;
+/// Seconds after which a page that was not refreshed says so, by itself.
+const OLD: u64 = 60;
+/// Age of a judgement from which on it is no word any more: it is judged every second or two.
+const STALE: Duration = Duration::from_secs(15);
+
+/// The status page. `ago` is how long ago was judged.
+pub(super) fn status(judgements: &[Judgement], ago: Duration, snapshot: &Snapshot, changes: &[Change]) -> String {
     let decision = overall(judgements);
+    let stale = ago > STALE;
     let body = html! {
         @for judgement in judgements {
-            header class={ "verdict " (judgement.decision.as_str()) } {
+            header class={ "verdict " (if stale { "stale" } else { judgement.decision.as_str() }) } {
                 p class="title" { (judgement.title) }
-                p class="word" { (word(judgement.decision)) }
-                p class="reason" { (reason(judgement)) }
+                @if stale {
+                    p class="word" { "STALE" }
+                    p class="reason" {
+                        "Last judged " (Span(Duration::from_secs(ago.as_secs()))) " ago, as " (word(judgement.decision))
+                        ". The exporter does not judge any more; what this page shows may be out of date."
+                    }
+                } @else {
+                    p class="word" { (word(judgement.decision)) }
+                    p class="reason" { (reason(judgement)) }
+                }
                 @if let Some(event) = event_line(judgement) { p class="event" { (event) } }
                 @else { p class="event" { "No event configured: judged as if it were now." } }
             }
@@ -39,17 +58,19 @@ pub(super) fn status(judgements: &[Judgement], snapshot: &Snapshot, changes: &[C
             " · readiness-exporter " (env!("CARGO_PKG_VERSION"))
         }
     };
-    document(&format!("{} · readiness", word(decision)), Some(decision), &body)
+    document(&format!("{} · readiness", if stale { "STALE" } else { word(decision) }), true, &body)
 }
 
 /// A runbook as a page.
 pub(super) fn runbook(name: &str, markdown: &str) -> String {
     let mut body = String::new();
     pulldown_cmark::html::push_html(&mut body, pulldown_cmark::Parser::new_ext(markdown, pulldown_cmark::Options::ENABLE_TABLES));
-    document(name, None, &html! { article { (PreEscaped(body)) p { a href="/" { "Back to the checklist" } } } })
+    document(name, false, &html! { article { (PreEscaped(body)) p { a href="/" { "Back to the checklist" } } } })
 }
 
-fn document(title: &str, decision: Option<Decision>, body: &Markup) -> String {
+/// One that is `live` asks for itself again, and turns grey when no answer comes. A browser that sleeps,
+/// a frame that was frozen and a page that was saved run no script, but they run this animation.
+fn document(title: &str, live: bool, body: &Markup) -> String {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -57,11 +78,14 @@ fn document(title: &str, decision: Option<Decision>, body: &Markup) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                @if decision.is_some() { meta http-equiv="refresh" content="10"; }
+                @if live { meta http-equiv="refresh" content=(REFRESH); }
                 title { (title) }
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(STYLE)) @if live { ":root { --old: " (OLD) "s; }" } }
             }
-            body { main { (body) } }
+            body {
+                @if live { p class="old" { "This page has not been refreshed for " (OLD) " s; what it shows may be out of date." } }
+                main class=[live.then_some("live")] { (body) }
+            }
         }
     }
     .into_string()
@@ -182,5 +206,36 @@ fn sources(judgements: &[Judgement], snapshot: &Snapshot) -> Markup {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::checklist::Decision;
+
+    #[test]
+    fn a_judgement_that_is_old_is_no_go() {
+        let judged = Judgement {
+            checklist: "c".into(),
+            title: "T".into(),
+            revision: "r".into(),
+            decision: Decision::Go,
+            at: Timestamp::UNIX_EPOCH,
+            event: None,
+            event_start: None,
+            event_end: None,
+            participants: None,
+            sections: Vec::new(),
+        };
+        let page = |ago| status(std::slice::from_ref(&judged), Duration::from_secs(ago), &crate::snapshot::Store::default().snapshot(), &[]);
+        let fresh = page(2);
+        assert!(fresh.contains("<header class=\"verdict go\">") && fresh.contains("<p class=\"word\">GO</p>") && fresh.contains("<title>GO "));
+        assert!(fresh.contains("--old: 60s") && fresh.contains("has not been refreshed for 60 s"));
+        let stale = page(90);
+        assert!(stale.contains("<header class=\"verdict stale\">") && stale.contains("<p class=\"word\">STALE</p>") && stale.contains("<title>STALE "));
+        assert!(stale.contains("Last judged 1m30s ago, as GO.") && !stale.contains("verdict go"), "{stale}");
     }
 }

@@ -10,8 +10,8 @@ use readiness_exporter::web::{Door, Listener, serve};
 
 use crate::common::{Estate, run, until};
 
-fn screenshot(address: &str, profile: &Path, width: u32, dark: bool) -> std::path::PathBuf {
-    let file = profile.join(format!("{width}-{dark}.png"));
+fn screenshot(url: &str, profile: &Path, width: u32, dark: bool, seconds: Option<u32>) -> std::path::PathBuf {
+    let file = profile.join(format!("{width}-{dark}-{}.png", seconds.unwrap_or_default()));
     let mut command = Command::new("chromium");
     command
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"])
@@ -22,7 +22,10 @@ fn screenshot(address: &str, profile: &Path, width: u32, dark: bool) -> std::pat
     if dark {
         command.arg("--force-dark-mode");
     }
-    let (code, _, errors) = run(command.arg(format!("http://{address}/")));
+    if let Some(seconds) = seconds {
+        command.arg(format!("--virtual-time-budget={}", seconds * 1_000));
+    }
+    let (code, _, errors) = run(command.arg(url));
     assert_eq!(code, 0, "{errors}");
     file
 }
@@ -46,8 +49,8 @@ async fn the_page_is_green_when_go_and_red_when_not() {
     until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
     let profile = estate.folder.path().to_owned();
     let shoot = |width: u32, dark: bool| {
-        let (address, profile) = (address.clone(), profile.clone());
-        async move { tokio::task::spawn_blocking(move || screenshot(&address, &profile, width, dark)).await.unwrap() }
+        let (url, profile) = (format!("http://{address}/"), profile.clone());
+        async move { tokio::task::spawn_blocking(move || screenshot(&url, &profile, width, dark, None)).await.unwrap() }
     };
     // The colours of the word itself.
     let (green, red) = ("#17653a", "#b3201b");
@@ -62,6 +65,38 @@ async fn the_page_is_green_when_go_and_red_when_not() {
     if let Some(folder) = std::env::var_os("READINESS_SCREENSHOTS") {
         for (name, file) in [("wall", shoot(1920, true).await), ("phone", phone), ("desk", no_go), ("go", go)] {
             std::fs::copy(file, Path::new(&folder).join(format!("{name}.png"))).unwrap();
+        }
+    }
+}
+
+/// A page that is not refreshed, as in a browser that lost its network, says so without a script.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_is_not_refreshed_turns_grey_and_says_so() {
+    let estate = Estate::start().await;
+    let app = estate.exporter();
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.address().unwrap().to_string();
+    tokio::spawn(serve(listener, Arc::clone(&app), Door::Open, std::future::pending(), Duration::from_secs(1)));
+    until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+    let page = reqwest::Client::builder().no_proxy().build().unwrap().get(format!("http://{address}/")).send().await.unwrap().text().await.unwrap();
+    let refresh = "<meta http-equiv=\"refresh\" content=\"10\">";
+    assert!(page.contains(refresh) && !page.contains("<script"));
+    let profile = estate.folder.path().to_owned();
+    let saved = profile.join("saved.html");
+    std::fs::write(&saved, page.replace(refresh, "")).unwrap();
+    let shoot = |dark: bool, seconds: u32| {
+        let (url, profile) = (format!("file://{}", saved.display()), profile.clone());
+        async move { tokio::task::spawn_blocking(move || screenshot(&url, &profile, 1280, dark, Some(seconds))).await.unwrap() }
+    };
+    // The colours of the word and of the line that appears.
+    for (dark, green, line) in [(false, "#17653a", "#1c1d1f"), (true, "#5fd08c", "#ececea")] {
+        let (fresh, old) = (shoot(dark, 50).await, shoot(dark, 70).await);
+        assert!(share(&fresh, green) > 0.005 && share(&fresh, line) < 0.02, "{} {}", share(&fresh, green), share(&fresh, line));
+        assert!(share(&old, green) < 0.0005 && share(&old, line) > 0.02, "{} {}", share(&old, green), share(&old, line));
+        if let Some(folder) = std::env::var_os("READINESS_SCREENSHOTS") {
+            for (name, file) in [("fresh", fresh), ("old", old)] {
+                std::fs::copy(file, Path::new(&folder).join(format!("{name}-{}.png", if dark { "dark" } else { "light" }))).unwrap();
+            }
         }
     }
 }
