@@ -173,6 +173,7 @@ impl Cause for serde_saphyr::Error {
             | Yaml::InvalidScalar { .. } => {
                 say!("a value is of another kind than expected")
             }
+            Yaml::NonFiniteFloat { .. } => say!("a number must be finite"),
             Yaml::InvalidUtf8Input => say!("it is not UTF-8 text"),
             Yaml::Budget { .. } => say!("it is too large or too deep"),
             // What types of ours say when they refuse a value; it may quote that value.

@@ -125,7 +125,7 @@ fn a_name_that_is_given_twice_and_an_unknown_shape_are_refused() {
     let text = format!("checklist: mine\ntitle: t\nsections: [{{ title: s, checks: [{check}, {check}] }}]");
     assert!(problems(&text)[0].contains("must be a name that no other check has"));
     let text = text.replace("is_false", "is_wrong");
-    assert!(problems(&text)[0].contains("is_wrong"), "{:?}", problems(&text));
+    assert!(problems(&text)[0].contains("a value is not known; known are is_false, above, "), "{:?}", problems(&text));
 }
 
 /// A check on a fact that is off, stopped, or matches nothing.
@@ -295,8 +295,8 @@ fn what_only_one_side_could_answer_is_refused() {
     for (metric, rest, why) in [
         ("readiness_http_success", "fails: { promql: up == 0 }", "must stand without metric"),
         ("readiness_http_success", "fails: { below: readiness_http_status_code }, worsens: [{ at: 1, severity: critical }]", "must stand beside a bound"),
-        ("readiness_http_success", "fails: { differs: .nan }", "non-finite"),
-        ("readiness_http_success", "fails: { above: 1e999 }", "non-finite"),
+        ("readiness_http_success", "fails: { differs: .nan }", "a number must be finite"),
+        ("readiness_http_success", "fails: { above: 1e999 }", "a number must be finite"),
         ("readiness_http_success", "fails: { above: readiness_http_phase_duration_seconds }", "has phase beside them"),
         ("readiness_workload_restarts", "fails: { above: readiness_workload_pods_state }", "is a state set"),
         ("readiness_tls_verification_state", "fails: { equals: [] }", "must name a state"),

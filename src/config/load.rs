@@ -297,9 +297,9 @@ fn explain(error: &ValidationError<'_>, problems: &mut Vec<Problem>, cuts: &mut 
     let rule = match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected } => {
             // Whoever writes a secret where a file or a variable is to be named may write it as a key.
-            let secret = names_a_secret(path.rsplit('.').next().unwrap_or(&path));
+            let secret = |key: &str| error.instance().get(key).is_none_or(Value::is_null);
             for key in unexpected {
-                let shown = if secret || key.contains("://") || key.contains('@') { "***" } else { key };
+                let shown = if secret(key) || key.contains("://") || key.contains('@') { "***" } else { key };
                 problems.push(Problem::bare(join(&path, shown), "unknown key"));
                 cuts.push(format!("{pointer}/{}", escape(key)));
             }

@@ -225,14 +225,17 @@ mod tests {
 
     const ID: &str = "0123456789abcdef0123456789abcdef01234567";
 
+    fn named(mut key: Value) -> Value {
+        key["name"] = format!("projects/p/serviceAccounts/a/keys/{ID}").into();
+        key
+    }
+
     #[tokio::test]
     async fn a_key_is_what_google_says_of_it() {
         let (own, other) = (GoogleKey::new().unwrap(), GoogleKey::new().unwrap());
         let token = || (200, json!({ "access_token": "lab-canary", "token_type": "Bearer" }));
         let refusal = |error: &str, text: &str| (400, json!({ "error": error, "error_description": text }));
-        let key = |until: &str| {
-            (200, json!({ "name": format!("projects/p/serviceAccounts/a/keys/{ID}"), "validAfterTime": "2026-01-01T00:00:00Z", "validBeforeTime": until }))
-        };
+        let key = |until: &str| (200, named(json!({ "validAfterTime": "2026-01-01T00:00:00Z", "validBeforeTime": until })));
         let shown = |certificate: &GoogleKey| (200, json!({ ID: certificate.certificate() }));
         let none = || (404, json!({}));
         let day = |text: &str| format!("valid until {text}");
@@ -240,8 +243,9 @@ mod tests {
         let cases = [
             (answers(token(), key("2031-01-01T00:00:00Z"), none()), day("2031-01-01")),
             (answers(token(), key("9999-12-31T23:59:59Z"), none()), "valid for ever".to_owned()),
-            (answers(token(), (200, json!({})), none()), "Google's IAM does not say when the key ends".to_owned()),
-            (answers(token(), (200, json!({ "disabled": true })), shown(&own)), "refused: Google's IAM says that the key is disabled".to_owned()),
+            (answers(token(), (200, json!({})), none()), "malformed: ask Google's IAM about the key: the answer is not what it should be".to_owned()),
+            (answers(token(), (200, named(json!({}))), none()), "Google's IAM does not say when the key ends".to_owned()),
+            (answers(token(), (200, named(json!({ "disabled": true }))), shown(&own)), "refused: Google's IAM says that the key is disabled".to_owned()),
             (answers(token(), none(), shown(&own)), "refused: Google's IAM does not know the key any more".to_owned()),
             (answers(token(), (403, json!({})), shown(&own)), day(&public)),
             (answers(token(), (503, json!({})), shown(&own)), "server: ask Google's IAM about the key: status 503".to_owned()),

@@ -286,7 +286,7 @@ mod tests {
             let address = std::net::SocketAddr::from(([127, 0, 7, 64], 20_100 + u16::try_from(index).unwrap()));
             let server = plain_server(address, Duration::ZERO, move |_, _, _| (200, Vec::new(), body.as_bytes().to_vec())).await.unwrap();
             let base = format!("http://{address}");
-            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let client = Client::builder().no_proxy().build().unwrap();
             let calls = AtomicU64::default();
             for mut credential in credentials.clone() {
                 if let Some(entra) = &mut credential.entra {

@@ -335,7 +335,7 @@ collectors:
     let error = crate::config::load_str(text, "wrong", std::path::Path::new("."), None).err().unwrap().to_string();
     for part in [
         "clusters[0].eks.role_arn: must be the ARN of a role",
-        "clusters[0].proxy: must be an http or https URL without a password",
+        "clusters[0].proxy: must not hold credentials",
         "clusters[1].token: must be set with server",
         "kubernetes.window: must be between 10s and 7d",
         "storage.concurrency: must be between 1 and 200",

@@ -376,7 +376,7 @@ collectors:
     for part in [
         "registry.concurrency: must be between 1 and 64",
         "registry.platforms: must name platforms",
-        "registries[0].host: must be a host without scheme and path",
+        "registries[0].host: must be a host, with a port if it needs one, and without scheme, user and path",
         "registries[0]: must have username and password, or neither",
         "registries[0]: must have at most one of",
         "registry.images[0]: must be an image reference",

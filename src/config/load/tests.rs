@@ -59,7 +59,7 @@ collectors:
             "collectors.http.targets[1]: must have a name that collectors.http.targets[0] does not have (got \"a\")",
             "collectors.http.targets[1].expect.body_matches: must be a regular expression; the error is at character 1 (got \"(\")",
             "collectors.http.targets[1].expect.status[0]: must be a whole number (got \"200\")",
-            "collectors.http.targets[1].url: must begin with http:// or https:// (got \"ftp\")",
+            "collectors.http.targets[1].url: must begin with http:// or https://",
             "collectors.http.timeout: must be longer than nothing and at most the interval, 5s (got 10s)",
             "collectors.kubernetes.workloads[0].kind: must be one of Deployment, StatefulSet, DaemonSet, CronJob (got \"Deploymnt\")",
             "events[0].time_zone: must be an IANA time zone such as Europe/London (got \"Mars/Base\")",
