@@ -350,7 +350,7 @@ mod tests {
         let second = in_turn(Arc::clone(&turn), soon, || Ok(())).await;
         assert!(matches!(second, Err(StartError::Late(_))), "the first one still hangs");
         end.send(()).unwrap();
-        let third = in_turn(turn, Duration::from_secs(60), || Ok(7)).await;
+        let third = in_turn(turn, Duration::from_mins(1), || Ok(7)).await;
         assert_eq!(third.unwrap().0, 7);
     }
 }

@@ -273,7 +273,7 @@ mod tests {
 
     const NOW: i64 = 1_764_000_000;
 
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const PATIENCE: Duration = Duration::from_mins(1);
 
     /// Once the disk was quick.
     fn open(path: Option<PathBuf>) -> State {

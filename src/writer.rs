@@ -49,10 +49,11 @@ impl Writer {
                 }
             }
         };
-        match std::thread::Builder::new().name(self.name.to_owned()).spawn(run) {
-            Ok(_) => phase.running_since = Some(Instant::now()),
+        if std::thread::Builder::new().name(self.name.to_owned()).spawn(run).is_ok() {
+            phase.running_since = Some(Instant::now());
+        } else {
             // The next change tries again.
-            Err(_) => tracing::error!(thread = self.name, "the system gives no thread to write on"),
+            tracing::error!(thread = self.name, "the system gives no thread to write on");
         }
     }
 
@@ -87,7 +88,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const PATIENCE: Duration = Duration::from_mins(1);
 
     #[test]
     fn changes_during_a_run_are_one_more_run() {

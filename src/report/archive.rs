@@ -123,7 +123,7 @@ mod tests {
     use crate::checklist::Decision;
     use crate::config::Span;
 
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const PATIENCE: Duration = Duration::from_mins(1);
 
     #[test]
     fn each_moment_of_an_event_has_one_report() {

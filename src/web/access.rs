@@ -87,13 +87,12 @@ impl Access {
             tokio::time::sleep(CHECK).await;
             let watch = Arc::clone(&self.watch);
             let mut check = tokio::task::spawn_blocking(move || watch.lock().unwrap_or_else(PoisonError::into_inner).check());
-            let done = match tokio::time::timeout(PATIENCE, &mut check).await {
-                Ok(done) => done,
-                Err(_) => {
-                    // It cannot be ended, and a second one would hang as well.
-                    tracing::error!(file = %self.path.display(), "the web configuration could not be read within {} s; what is in force stays", PATIENCE.as_secs());
-                    check.await
-                }
+            let done = if let Ok(done) = tokio::time::timeout(PATIENCE, &mut check).await {
+                done
+            } else {
+                // It cannot be ended, and a second one would hang as well.
+                tracing::error!(file = %self.path.display(), "the web configuration could not be read within {} s; what is in force stays", PATIENCE.as_secs());
+                check.await
             };
             let Change { rules, kept } = done.unwrap_or_default();
             if let Some(why) = kept {

@@ -323,7 +323,7 @@ mod tests {
             assert!(visitor.may(Kind::Request, RateLimit::CLIENT) || index as usize >= CLIENTS, "those beyond share one limit");
         }
         assert!(clients.table.lock().unwrap().clients.len() <= CLIENTS + 1);
-        tokio::time::advance(Duration::from_secs(60)).await;
+        tokio::time::advance(Duration::from_mins(1)).await;
         clients.enter(address(1 << 24)).unwrap();
         assert!(clients.table.lock().unwrap().clients.len() <= 2);
     }
