@@ -29,6 +29,8 @@ use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
 use super::rate::RateLimit;
+use crate::cause::Cause as _;
+use crate::say::named;
 use crate::{files, net};
 
 /// The file. What it does not mention is `None`, and so is a key without a value.
@@ -276,7 +278,15 @@ fn parse(text: &[u8]) -> Result<Option<File>, String> {
     }
     // Snippets would show hashes of passwords.
     let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        // A key, or one of the few words that a key takes: what somebody misspelt must be named.
+        let misspelt = match error.without_snippet() {
+            serde_saphyr::Error::SerdeUnknownField { field, .. } => Some(field),
+            serde_saphyr::Error::SerdeUnknownVariant { variant, .. } => Some(variant),
+            _ => None,
+        };
+        misspelt.map_or_else(|| error.words().to_string(), |text| format!("{}: {}", named(text), error.words()))
+    })
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, &'static str> {
@@ -521,6 +531,20 @@ mod tests {
         std::os::unix::fs::symlink("/dev/zero", &watch.path).unwrap();
         assert!(read(&watch.path).is_err());
         drop(folder);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_and_no_hash_is() {
+        for (text, said) in [
+            ("nonsense: 1\n", "nonsense: "),
+            ("tls_server_config: { client_auth_type: RequestClientCert }", "RequestClientCert: "),
+            ("basic_auth_users: [hunter2]\n", "line 1"),
+            ("basic_auth_users: hunter2\n", "line 1"),
+            ("basic_auth_users: {a: b}\nrate_limit: hunter2\n", "line 2"),
+        ] {
+            let why = parse(text.as_bytes()).unwrap_err();
+            assert!(why.contains(said) && !why.contains("hunter2"), "{text}: {why}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::clients::{Answering, Clients, Visitor};
 use super::rules::has_name;
 use super::{Access, Body, handle};
 use crate::app::App;
+use crate::cause::Cause as _;
 
 /// Time for a request's head, and for an idle connection.
 const HEAD: Duration = Duration::from_secs(5);
@@ -142,7 +143,7 @@ async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
         Ok(accepted) => Some(accepted),
         Err(error) => {
             // Out of file descriptors and the like: neither spin nor give up.
-            tracing::warn!("accept a connection: {error}");
+            tracing::warn!("accept a connection: {}", error.words());
             tokio::time::sleep(Duration::from_millis(50)).await;
             None
         }
