@@ -211,9 +211,10 @@ impl Case {
         }
         for length in [10, 5, 2, 1] {
             for start in (0..MINUTES).step_by(length) {
-                without(&|case| case.facts.iter_mut().flat_map(|fact| &mut fact.values).for_each(|seen| seen[start..start + length].fill(None)));
-                for at in 0..self.facts.len() {
-                    without(&|case| case.facts[at].values.iter_mut().for_each(|seen| seen[start..start + length].fill(None)));
+                let blank = |fact: &mut Fact| fact.values.iter_mut().for_each(|seen| seen[start..start + length].fill(None));
+                without(&|case| case.facts.iter_mut().for_each(blank));
+                if self.facts.len() > 1 {
+                    (0..self.facts.len()).for_each(|at| without(&|case| blank(&mut case.facts[at])));
                 }
             }
         }
