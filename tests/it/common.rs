@@ -1,7 +1,7 @@
 //! What several tests need: an estate with an exporter on it, and waiting on a condition.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +44,14 @@ impl Estate {
         let fast = example.replace("interval: 2s", "interval: 1s").replace("window: 20s", "window: 3s").replace("window: 1h", "window: 10s");
         let configuration = lab.localise(&fast);
         Self { lab, configuration, folder }
+    }
+
+    /// Looks every two seconds, for processes of their own beside whatever else the machine does.
+    pub(crate) async fn unhurried() -> Self {
+        let mut estate = Self::start().await;
+        estate.configuration =
+            estate.configuration.replace("timeout: 1s", "timeout: 2s").replace("interval: 1s", "interval: 2s").replace("window: 3s", "window: 6s");
+        estate
     }
 
     /// For a process that looks once: on a busy machine an answer can take longer than a second.
@@ -91,5 +99,94 @@ pub(crate) async fn until(app: &App, what: &str, condition: impl Fn(&Judgement) 
         };
         assert!(tokio::time::Instant::now() <= limit, "never {what}:\n{}\n{}", seen(), readiness_exporter::report::text(&judgements, false));
         tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The binary as a process of its own that serves, with what it writes kept in a file.
+pub(crate) struct Running {
+    child: Child,
+    /// `http://ADDRESS`
+    pub(crate) url: String,
+    pub(crate) client: reqwest::Client,
+    log: PathBuf,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Running {
+    /// Starts it with what the command has beside the listen address. It may have two gigabytes of
+    /// address space, so that one that takes all memory ends by itself, and cores of any size.
+    pub(crate) fn start(command: &Command, address: &str, log: &Path) -> Self {
+        let mut bounded = Command::new("sh");
+        bounded.args(["-c", "ulimit -v 2000000; ulimit -c unlimited 2>/dev/null; exec \"$0\" \"$@\""]).arg(command.get_program());
+        bounded.args(command.get_args()).args(["--web.listen-address", address]);
+        for (name, value) in command.get_envs() {
+            bounded.env(name, value.unwrap_or_default());
+        }
+        if let Some(folder) = command.get_current_dir() {
+            bounded.current_dir(folder);
+        }
+        let file = std::fs::File::create(log).unwrap();
+        bounded.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
+        let child = bounded.spawn().unwrap();
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
+        Self { child, url: format!("http://{address}"), client, log: log.to_owned() }
+    }
+
+    /// The body of a page; `None` when there is no answer.
+    pub(crate) async fn get(&self, path: &str) -> Option<String> {
+        self.client.get(format!("{}{path}", self.url)).send().await.ok()?.text().await.ok()
+    }
+
+    /// Waits until a page satisfies a condition, and returns it.
+    pub(crate) async fn until(&self, what: &str, path: &str, condition: impl Fn(&str) -> bool) -> String {
+        let limit = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let seen = self.get(path).await;
+            if let Some(text) = seen.as_ref().filter(|text| condition(text)) {
+                return text.clone();
+            }
+            assert!(tokio::time::Instant::now() < limit, "never {what}; log:\n{}", self.log().lines().rev().take(20).collect::<Vec<_>>().join("\n"));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// What it wrote to stdout and stderr.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap()).into_owned()
+    }
+
+    /// A file of the kernel about the process.
+    pub(crate) fn proc(&self, name: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).unwrap_or_default()
+    }
+
+    /// The most memory that was resident since the peak was forgotten, in MiB; `None` when it has ended.
+    pub(crate) fn peak(&self) -> Option<u64> {
+        let status = self.proc("status");
+        let kib: u64 = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok())?;
+        Some(kib / 1024)
+    }
+
+    pub(crate) fn forget_peak(&self) {
+        let _ = std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5");
+    }
+
+    /// Asks it to end: how long that took, and how it ended; `None` if it did not within ten seconds.
+    pub(crate) async fn terminate(&mut self) -> Option<(Duration, ExitStatus)> {
+        let asked = tokio::time::Instant::now();
+        assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());
+        while asked.elapsed() < Duration::from_secs(10) {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return Some((asked.elapsed(), status));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        None
     }
 }

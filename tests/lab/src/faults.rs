@@ -1,7 +1,5 @@
 //! Everything that can be broken, and which checks must notice.
 
-use crate::wire::{COLLECTORS, TROUBLES};
-
 /// A fault that can be switched on and off.
 #[derive(Debug)]
 pub struct Fault {
@@ -583,22 +581,7 @@ pub fn table() -> String {
     for fault in FAULTS {
         out.push_str(&format!("| `{}` | {} | {} | {} |\n", fault.name, fault.what, cell(fault.red), cell(fault.unknown)));
     }
-    out.push_str(&troubles());
+    out.push_str(&crate::troubles::table());
     out.push_str("\nFaults of ECR (`ecr-`) and of watches (`watch-`) leave every check of the example as it is: they have tests of\ntheir own (`tests/it/real_ecr.rs`, `watches_that_end`).\n");
-    out
-}
-
-/// What each collector says when its server goes wrong, as Markdown. A test breaks each server in each
-/// way and waits for exactly this.
-fn troubles() -> String {
-    let mut out = String::from(
-        "\n## Every collector, every way to go wrong\n\nThe server of each collector is broken in each of these ways by `cargo test --test it matrix`: the exporter says\nwhat stands here within its deadline, is not go, sees everything else as before, and is go again once it is mended.\n\n| |",
-    );
-    out.extend(COLLECTORS.iter().map(|(collector, what)| format!(" {collector}<br>{what} |")));
-    out.push_str(&format!("\n|---|{}\n", "---|".repeat(COLLECTORS.len())));
-    for trouble in TROUBLES {
-        out.push_str(&format!("| {} | {} |\n", trouble.name, trouble.said.map(|said| format!("`{}`", said.replace(" or ", "` or `"))).join(" | ")));
-    }
-    out.push_str("\nHandshakes and name servers have other ways: `cargo test --test it bad_input faults::domain_names`.\n");
     out
 }

@@ -5,9 +5,11 @@
 //! it pages lists, drops watches, checks tokens and serves certificates in every state.
 
 mod aws;
+mod bomb;
 mod certificates;
 mod control;
 mod dns;
+mod elsewhere;
 mod estate;
 mod faults;
 mod google;
@@ -17,6 +19,7 @@ mod kubernetes;
 mod registry;
 pub mod rough;
 mod serve;
+pub mod troubles;
 mod web;
 pub mod wire;
 
@@ -27,6 +30,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 pub use certificates::{Authority, Leaf};
+pub use elsewhere::{Arrived, Elsewhere};
 pub use estate::Estate;
 pub use faults::{FAULTS, Fault, table};
 pub use google::GoogleKey;
@@ -68,6 +72,7 @@ pub struct Lab {
     net: [u8; 2],
     dir: PathBuf,
     servers: Vec<Arc<kubernetes::Server>>,
+    elsewhere: Elsewhere,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -79,7 +84,7 @@ impl Lab {
         let authority = Authority::new("Lab Root")?;
         let at = |last: u8| IpAddr::V4(Ipv4Addr::new(127, net[0], net[1], last));
         let estate = Arc::new(Estate::new(net));
-        let mut lab = Self { estate: Arc::clone(&estate), net, dir: dir.to_owned(), servers: Vec::new(), tasks: Vec::new() };
+        let mut lab = Self { estate: Arc::clone(&estate), net, dir: dir.to_owned(), servers: Vec::new(), elsewhere: Elsewhere::default(), tasks: Vec::new() };
         let api = authority.issue(&Leaf::good(&[&at(1).to_string()]))?;
         for (index, region) in REGIONS.iter().enumerate() {
             let (server, task) = kubernetes::start(SocketAddr::new(at(1), API[index]), &api, region, &estate).await?;
@@ -106,6 +111,8 @@ impl Lab {
             lab.tasks.push(registry::start(SocketAddr::new(at(1), port), &api, role, &estate).await?);
         }
         lab.tasks.push(issuers::start(SocketAddr::new(at(1), ISSUERS), &api, &estate).await?);
+        let other = authority.issue(&Leaf::good(&[&at(99).to_string()]))?;
+        lab.tasks.extend(lab.elsewhere.start(SocketAddr::new(at(1), 0), &other).await?);
         lab.tasks.push(control::start(SocketAddr::new(at(1), CONTROL), &estate).await?);
         lab.write_files(&authority)?;
         Ok(lab)
@@ -157,6 +164,16 @@ impl Lab {
     /// The registry that mirrors copy from, and the issuers of credentials.
     pub fn upstream_and_issuers(&self) -> [SocketAddr; 2] {
         [REGISTRIES[0], ISSUERS].map(|port| SocketAddr::new(self.api(0).ip(), port))
+    }
+
+    /// Where redirects of broken servers lead.
+    pub fn elsewhere(&self) -> &Elsewhere {
+        &self.elsewhere
+    }
+
+    /// An address of this lab's net on which nothing of it listens.
+    pub fn free_host(&self) -> String {
+        format!("127.{}.{}.250", self.net[0], self.net[1])
     }
 
     /// The folder with certificates and tokens.

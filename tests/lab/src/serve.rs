@@ -66,8 +66,9 @@ where
                 let service = service_fn(move |request| {
                     let handler = handler.clone();
                     async move {
+                        let path = request.uri().path_and_query().map(|path| path.as_str().to_owned()).unwrap_or_default();
                         let answered = match wire::of(address) {
-                            Some(wire) => wire::misbehave(wire).await,
+                            Some(wire) => wire::misbehave(wire, address, &path).await,
                             None => handler(request).await,
                         };
                         answered.ok_or_else(|| std::io::Error::other("cut"))

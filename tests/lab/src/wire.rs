@@ -1,5 +1,4 @@
-//! What goes wrong between two programs whatever they speak, switched on for one server as a whole,
-//! and what the exporter says of it.
+//! What goes wrong between two programs whatever they speak, switched on for one server as a whole.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -11,11 +10,12 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
-use hyper::header::{CONTENT_LENGTH, RETRY_AFTER};
+use hyper::header::{CONTENT_LENGTH, LOCATION, RETRY_AFTER};
 use hyper::{HeaderMap, Response, StatusCode};
 use tokio::sync::watch;
 
 use crate::serve::{Body, answer};
+use crate::{bomb, elsewhere};
 
 /// One way to go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,48 +44,15 @@ pub enum Wire {
     Huge,
     /// A byte comes each second.
     Drip,
+    /// Status 302 to another origin, which answers well.
+    Redirect,
+    /// The same to an origin without TLS.
+    Downgrade,
+    /// A few megabytes come that are gibibytes once they are decompressed, whatever was accepted.
+    Bomb,
+    /// Status 200 with a content type and a body that say nothing.
+    Says(&'static str, &'static str),
 }
-
-/// One kind of trouble with what each collector says of it.
-#[derive(Debug)]
-pub struct Trouble {
-    /// What goes wrong.
-    pub wire: Wire,
-    /// For people.
-    pub name: &'static str,
-    /// What is said, in the order of [`COLLECTORS`]; one of two where it depends on who is faster.
-    pub said: [&'static str; 6],
-}
-
-/// The collectors whose server goes wrong, and what of their facts is told.
-pub const COLLECTORS: [(&str, &str); 6] = [
-    ("kubernetes", "class of the error"),
-    ("kubernetes: kubelets", "state of a node's summary"),
-    ("registry", "state of an image"),
-    ("credentials", "whether a token is valid"),
-    ("secrets_manager", "class of the error, or state of the secret"),
-    ("http", "outcome of the probe"),
-];
-
-const fn trouble(wire: Wire, name: &'static str, said: [&'static str; 6]) -> Trouble {
-    Trouble { wire, name, said }
-}
-
-/// Every kind of trouble.
-pub const TROUBLES: [Trouble; 12] = [
-    trouble(Wire::Refused, "connections refused", ["unreachable", "unseen", "unknown", "unknown", "unreachable", "refused"]),
-    trouble(Wire::Hang, "no answer", ["timeout", "unseen", "unknown", "unknown", "timeout", "timeout"]),
-    trouble(Wire::Reset, "connections cut", ["unreachable", "unseen", "unknown", "unknown", "unreachable", "reset"]),
-    trouble(Wire::Unauthorized, "401", ["denied", "unseen", "denied", "invalid", "unknown", "status"]),
-    trouble(Wire::Forbidden, "403", ["denied", "unseen", "denied", "invalid", "unknown", "status"]),
-    trouble(Wire::NotFound, "404", ["not_found", "unseen", "absent", "unknown", "malformed", "status"]),
-    trouble(Wire::Throttled, "429, wait a year", ["throttled", "unseen", "unknown", "unknown", "throttled", "status"]),
-    trouble(Wire::Error, "500", ["server", "unseen", "unknown", "unknown", "server", "status"]),
-    trouble(Wire::Truncated, "half an answer", ["unreachable", "unseen", "unknown", "unknown", "unreachable", "reset"]),
-    trouble(Wire::Garbage, "noise", ["malformed", "unseen", "unknown", "unknown", "malformed", "body"]),
-    trouble(Wire::Huge, "a gibibyte", ["malformed or timeout", "unseen", "unknown", "unknown", "timeout", "too_large"]),
-    trouble(Wire::Drip, "a byte each second", ["timeout", "unseen", "unknown", "unknown", "timeout", "timeout"]),
-];
 
 static BROKEN: Mutex<BTreeMap<SocketAddr, Wire>> = Mutex::new(BTreeMap::new());
 /// Counts the changes of the above.
@@ -114,7 +81,7 @@ pub(crate) async fn until_refused(address: SocketAddr, is: bool) {
 }
 
 /// What a broken server answers; `None` cuts the connection.
-pub(crate) async fn misbehave(wire: Wire) -> Option<Response<Body>> {
+pub(crate) async fn misbehave(wire: Wire, address: SocketAddr, path: &str) -> Option<Response<Body>> {
     let status = |status: u16| Some(answer(status, "text/plain", "not now"));
     match wire {
         Wire::Refused | Wire::Reset => None,
@@ -141,10 +108,22 @@ pub(crate) async fn misbehave(wire: Wire) -> Option<Response<Body>> {
                 Some((Bytes::from_static(b" "), ticks))
             })))
         }
+        Wire::Redirect => Some(redirect(format!("https://{}{path}", elsewhere::of(address, true)))),
+        Wire::Downgrade => Some(redirect(format!("http://{}{path}", elsewhere::of(address, false)))),
+        Wire::Bomb => Some(bomb::answer()),
+        Wire::Says(kind, body) => Some(answer(200, kind, body)),
     }
 }
 
-fn streamed(bytes: impl futures::Stream<Item = Bytes> + Send + 'static) -> Response<Body> {
+fn redirect(place: String) -> Response<Body> {
+    let mut response = answer(302, "text/plain", "elsewhere");
+    if let Ok(place) = place.parse() {
+        response.headers_mut().insert(LOCATION, place);
+    }
+    response
+}
+
+pub(crate) fn streamed(bytes: impl futures::Stream<Item = Bytes> + Send + 'static) -> Response<Body> {
     let mut response = Response::new(StreamBody::new(bytes.map(|bytes| Ok::<_, Infallible>(Frame::data(bytes)))).boxed_unsync());
     *response.status_mut() = StatusCode::OK;
     *response.headers_mut() = HeaderMap::from_iter([(hyper::header::CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"))]);
