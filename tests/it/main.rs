@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod boards;
+mod canary;
 mod chart;
 mod cli;
 mod clusters;
