@@ -4,6 +4,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use http_body_util::{BodyExt as _, Collected};
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
@@ -20,10 +22,16 @@ use crate::serve::{Body, One, answer, field, serve};
 /// What the credentials are. Everything secret in the lab holds this word, so that a test can look
 /// for it wherever it must not be.
 pub const CANARY: &str = "lab-canary";
-/// What nothing may repeat: the canary, the private key of Google's account, and what it signs.
+/// What nothing may repeat: the canary, as it is and inside of Base64, the private key of Google's
+/// account, and what it signs.
 pub fn secrets() -> Vec<String> {
     let key = google::KEY.as_ref().map(google::GoogleKey::secret);
-    [Some(CANARY.to_owned()), key, Some("eyJhbGciOiJSUzI1Ni".to_owned())].into_iter().flatten().collect()
+    // What stays the same of it, by how many bytes stand before it.
+    let encoded = (0..3).map(|before| {
+        let text = STANDARD_NO_PAD.encode(format!("{}{CANARY}", &"..."[..before]));
+        text[(before * 8).div_ceil(6)..(before + CANARY.len()) * 8 / 6].to_owned()
+    });
+    [Some(CANARY.to_owned()), key, Some("eyJhbGciOiJSUzI1Ni".to_owned())].into_iter().flatten().chain(encoded).collect()
 }
 
 pub(crate) const GITLAB: &str = "glpat-lab-canary-1";
@@ -157,5 +165,18 @@ impl Issuers {
 
     fn day(&self, days: i64) -> String {
         self.estate.started().checked_add((24 * days).hours()).unwrap_or_default().strftime("%Y-%m-%d").to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_canary_is_found_inside_of_base64() {
+        for before in 0..7 {
+            let text = STANDARD_NO_PAD.encode(format!("{}{CANARY}-1", &"user:pa"[..before]));
+            assert!(secrets().iter().any(|secret| text.contains(secret.as_str())), "{text}");
+        }
     }
 }

@@ -9,6 +9,7 @@ mod bomb;
 mod certificates;
 mod control;
 mod dns;
+pub mod echo;
 mod elsewhere;
 mod estate;
 mod faults;
@@ -164,6 +165,13 @@ impl Lab {
     /// The registry that mirrors copy from, and the issuers of credentials.
     pub fn upstream_and_issuers(&self) -> [SocketAddr; 2] {
         [REGISTRIES[0], ISSUERS].map(|port| SocketAddr::new(self.api(0).ip(), port))
+    }
+
+    /// Every server that speaks HTTP: APIs, kubelets, registries, issuers.
+    pub fn servers(&self) -> Vec<SocketAddr> {
+        let host = self.api(0).ip();
+        let ports = API.into_iter().chain(REGISTRIES).chain([ISSUERS, AWS]);
+        ports.map(|port| SocketAddr::new(host, port)).chain(REGIONS.iter().flat_map(|region| self.kubelets(region))).collect()
     }
 
     /// Where redirects of broken servers lead.

@@ -646,9 +646,12 @@ impl Server {
     }
 }
 
+/// Where `kubectl apply` keeps what it was given, secrets included.
+const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
 fn metadata(namespace: &str, name: &str, (label, value): (&str, &str)) -> Value {
     json!({ "namespace": namespace, "name": name, "uid": format!("{namespace}-{name}"), "generation": 3, "labels": { label: value },
-        "annotations": { "deployment.kubernetes.io/revision": "3", "kubernetes.io/change-cause": "helm upgrade" } })
+        "annotations": { "deployment.kubernetes.io/revision": "3", "kubernetes.io/change-cause": "helm upgrade", APPLIED: "{\"password\":\"lab-canary-applied\"}" } })
 }
 
 fn replicated(namespace: &str, name: &str, label: (&str, &str), [desired, ready, updated]: [u32; 3], rolled_out: &str) -> Value {
@@ -669,8 +672,9 @@ fn replica_set(namespace: &str, name: &str, revision: u32, created: &str) -> Val
 
 fn pod(namespace: &str, name: &str, (label, value): (&str, &str), node: &str, created: &str) -> Value {
     json!({
-        "metadata": { "namespace": namespace, "name": name, "uid": format!("pod-{namespace}-{name}"), "creationTimestamp": created, "labels": { label: value } },
-        "spec": { "nodeName": node, "containers": [{ "name": "main", "image": "example", "resources": { "requests": { "cpu": "100m", "memory": "128Mi" }, "limits": { "ephemeral-storage": "1Gi" } } }],
+        "metadata": { "namespace": namespace, "name": name, "uid": format!("pod-{namespace}-{name}"), "creationTimestamp": created, "labels": { label: value },
+            "annotations": { APPLIED: "{\"password\":\"lab-canary-applied\"}" } },
+        "spec": { "nodeName": node, "containers": [{ "name": "main", "image": "example", "env": [{ "name": "PASSWORD", "value": "lab-canary-environment" }], "resources": { "requests": { "cpu": "100m", "memory": "128Mi" }, "limits": { "ephemeral-storage": "1Gi" } } }],
             "volumes": [{ "name": "token", "projected": {} }] },
         "status": { "phase": "Running", "startTime": created, "conditions": [{ "type": "PodScheduled", "status": "True" }, { "type": "ContainersReady", "status": "True" }],
             "containerStatuses": [{ "name": "main", "restartCount": 0, "ready": true, "state": { "running": { "startedAt": created } } }] },
