@@ -10,6 +10,7 @@ mod cli;
 mod clusters;
 mod common;
 mod faults;
+mod files;
 mod grafana_schema;
 mod hanging;
 mod images;

@@ -94,6 +94,41 @@ pub const TROUBLES: [Trouble; 19] = [
     ),
 ];
 
+/// A file that a look reads, or a program that it runs, and whose source is not seen when it blocks.
+#[derive(Debug)]
+pub struct Place {
+    /// What it is.
+    pub name: &'static str,
+    /// The collector of the source.
+    pub collector: &'static str,
+}
+
+const fn place(name: &'static str, collector: &'static str) -> Place {
+    Place { name, collector }
+}
+
+/// Every file that is read while the exporter runs.
+pub const FILES: [Place; 9] = [
+    place("credential", "credentials"),
+    place("password of a keystore", "credentials"),
+    place("secret of a header", "http"),
+    place("kubeconfig", "kubernetes"),
+    place("token", "kubernetes"),
+    place("ca_file of a cluster", "kubernetes"),
+    place("certificate-authority of a kubeconfig", "kubernetes"),
+    place("docker_config", "registry"),
+    place("attestations", "attestations"),
+];
+
+/// How a file goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blocking {
+    /// A named pipe into which nobody writes, as a dead mount behaves.
+    Pipe,
+    /// Zeros without an end.
+    Endless,
+}
+
 /// What each collector says when its server goes wrong, as Markdown. A test breaks each server in each
 /// way and waits for exactly this.
 pub(crate) fn table() -> String {
@@ -106,6 +141,8 @@ pub(crate) fn table() -> String {
         let cells = COLLECTORS.iter().map(|told| format!("`{}`", (told.said)(&trouble.said).replace(" or ", "` or `")));
         out.push_str(&format!("| {} | {} |\n", trouble.name, cells.collect::<Vec<_>>().join(" | ")));
     }
+    out.push_str("\n## Files that block and files that do not end\n\nEach of these is replaced by a pipe into which nobody writes, and by `/dev/zero`, by `cargo test --test it files`, and so is a\nplugin of a kubeconfig by one that hangs and one that prints for ever: the source is not seen within its deadline, all\nothers are, probes are answered at once, no memory is taken, and the process ends when it is asked to. What is read at\nthe start only, such as checklists and the configuration itself, ends `config check` with an error.\n\n| File | Not seen |\n|---|---|\n");
+    out.extend(FILES.iter().map(|Place { name, collector }| format!("| {name} | {collector} |\n")));
     out.push_str("\nHandshakes and name servers have other ways: `cargo test --test it bad_input faults::domain_names`.\n");
     out
 }
