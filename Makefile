@@ -3,7 +3,7 @@
 CARGO ?= cargo
 STORY ?=
 
-.PHONY: demo test lint bench fuzz soak deny generate manifests peers
+.PHONY: demo test lint bench fuzz soak storm deny generate manifests peers
 
 ## demo: a simulated estate and the real exporter on it; STORY=1 walks through faults by itself
 demo:
@@ -27,6 +27,11 @@ lint:
 soak:
 	$(CARGO) build --release
 	MINUTES=$(or $(MINUTES),10) $(CARGO) run --release --example soak
+
+## storm: mutated answers to every collector; MINUTES=n for another time than ten, SEED=n to repeat one, LEVEL=debug to see more
+storm: peers
+	$(CARGO) build --release
+	MINUTES=$(or $(MINUTES),10) SEED=$(SEED) LEVEL=$(LEVEL) $(CARGO) run --release --example storm
 
 ## deny: licences, advisories and sources of what is compiled in; needs cargo-deny
 deny:

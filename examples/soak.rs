@@ -5,13 +5,16 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a script that prints what it sees and stops at what it does not expect")]
 
+#[expect(dead_code, reason = "what a storm needs is there as well")]
+mod common;
+
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::Duration;
 
+use common::{Exporter, Held};
 use readiness_lab::{FAULTS, Fault, Lab};
-use serde_json::Value;
 use tokio::time::Instant;
 
 /// Faults whose verdict others blur, or that the example does not look at. A rotation that the state
@@ -24,67 +27,23 @@ const WARM_UP: u32 = 40;
 /// Pods of the first cluster beside its own.
 const CROWD: u32 = 1_000;
 
-struct Exporter {
-    process: Child,
-    url: String,
-    client: reqwest::Client,
-}
-
-impl Drop for Exporter {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// What the process holds now.
-#[derive(Clone, Copy)]
-struct Held {
-    resident: u64,
-    files: usize,
-    threads: u64,
-}
-
-impl Exporter {
-    fn start(folder: &Path, host: &str) -> Self {
-        let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/readiness-exporter"));
-        command.args(["--log.level", "error", "--web.listen-address", &format!("{host}:9840"), "--config.file"]).arg(folder.join("readiness.yaml"));
-        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-        Self { process, url: format!("http://{host}:9840/report.json"), client: reqwest::Client::builder().no_proxy().build().unwrap() }
-    }
-
-    /// Names of red and of unknown checks, and the decision.
-    async fn judged(&self) -> Option<[BTreeSet<String>; 2]> {
-        let report: Value = self.client.get(&self.url).send().await.ok()?.json().await.ok()?;
-        let checks: Vec<Value> =
-            report["judgements"][0]["sections"].as_array()?.iter().flat_map(|section| section["checks"].as_array().cloned().unwrap_or_default()).collect();
-        let named = |states: &[&str]| {
-            let own = checks.iter().filter(|check| states.contains(&check["state"].as_str().unwrap_or_default()));
-            own.map(|check| check["name"].as_str().unwrap_or_default().to_owned()).collect::<BTreeSet<_>>()
-        };
-        Some([named(&["fail", "warn"]), named(&["unknown"])])
-    }
-
-    async fn until(&self, what: &str, red: &BTreeSet<String>, unknown: &BTreeSet<String>) -> Result<Duration, String> {
-        let started = Instant::now();
-        loop {
-            let judged = self.judged().await;
-            if judged.as_ref().is_some_and(|[own, unseen]| own == red && unseen == unknown) {
-                return Ok(started.elapsed());
-            }
-            if started.elapsed() > PATIENCE {
-                return Err(format!("{what}: expected red {red:?} and unknown {unknown:?}, and it says {judged:?}"));
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+/// Waits until exactly these checks are red and unknown.
+async fn until(exporter: &Exporter, what: &str, red: &BTreeSet<String>, unknown: &BTreeSet<String>) -> Result<Duration, String> {
+    let started = Instant::now();
+    loop {
+        let judged = exporter.judged().await;
+        if judged.as_ref().is_some_and(|[own, unseen]| own == red && unseen == unknown) {
+            return Ok(started.elapsed());
         }
+        if started.elapsed() > PATIENCE {
+            return Err(format!("{what}: expected red {red:?} and unknown {unknown:?}, and it says {judged:?}"));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
 
-    fn held(&self) -> Held {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap();
-        let files = std::fs::read_dir(format!("/proc/{}/fd", self.process.id())).unwrap().count();
-        Held { resident: field("VmRSS:") * 1024, files, threads: field("Threads:") }
-    }
+fn held(exporter: &mut Exporter) -> Result<Held, String> {
+    exporter.held().ok_or_else(|| "the exporter has ended".to_owned())
 }
 
 fn names(names: &[&str]) -> BTreeSet<String> {
@@ -97,13 +56,12 @@ async fn main() -> ExitCode {
     let minutes: u64 = std::env::var("MINUTES").ok().and_then(|text| text.parse().ok()).unwrap_or(10);
     let folder = tempfile::tempdir().unwrap();
     let lab = Lab::anywhere(&folder.path().join("lab")).await.unwrap();
-    let example = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/workshop.yaml")).unwrap();
-    let fast = example.replace("interval: 2s", "interval: 1s").replace("window: 20s", "window: 3s").replace("window: 1h", "window: 10s");
-    std::fs::write(folder.path().join("readiness.yaml"), lab.localise(&fast)).unwrap();
+    std::fs::write(folder.path().join("readiness.yaml"), common::configuration(&lab)).unwrap();
     lab.crowd(0, CROWD);
-    let exporter = Exporter::start(folder.path(), &lab.host());
+    let binary = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/readiness-exporter");
+    let mut exporter = Exporter::start(&binary, folder.path(), &format!("{}:9840", lab.host()), "error", &[]);
     let none = BTreeSet::new();
-    let outcome = soak(&lab, &exporter, &none, Duration::from_mins(minutes)).await;
+    let outcome = soak(&lab, &mut exporter, &none, Duration::from_mins(minutes)).await;
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
@@ -113,21 +71,21 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn soak(lab: &Lab, exporter: &Exporter, none: &BTreeSet<String>, lasts: Duration) -> Result<(), String> {
-    exporter.until("at the start", none, none).await?;
+async fn soak(lab: &Lab, exporter: &mut Exporter, none: &BTreeSet<String>, lasts: Duration) -> Result<(), String> {
+    until(exporter, "at the start", none, none).await?;
     let faults: Vec<&Fault> = FAULTS.iter().filter(|fault| !LEFT_OUT.iter().any(|prefix| fault.name.starts_with(prefix))).collect();
     // Some of them first: what is made on first use is no growth.
     for _ in 0..WARM_UP {
         flip(lab, exporter, faults[fastrand::usize(..faults.len())], none).await?;
     }
-    let (started, first) = (Instant::now(), exporter.held());
+    let (started, first) = (Instant::now(), held(exporter)?);
     let (mut steps, mut slowest) = (0_u32, Duration::ZERO);
     while started.elapsed() < lasts {
         let fault = faults[fastrand::usize(..faults.len())];
         slowest = slowest.max(flip(lab, exporter, fault, none).await?);
         steps += 1;
         if steps % 20 == 0 {
-            let held = exporter.held();
+            let held = held(exporter)?;
             println!(
                 "{:4.0} s, {steps} faults: resident {:.1} MiB, {} files, {} threads",
                 started.elapsed().as_secs_f64(),
@@ -137,7 +95,7 @@ async fn soak(lab: &Lab, exporter: &Exporter, none: &BTreeSet<String>, lasts: Du
             );
         }
     }
-    let last = exporter.held();
+    let last = held(exporter)?;
     println!(
         "{steps} faults in {:.0} s, every verdict right within {:.1} s; resident {:.1} MiB at first and {:.1} at last, files {} and {}, threads {} and {}",
         started.elapsed().as_secs_f64(),
@@ -158,8 +116,8 @@ async fn soak(lab: &Lab, exporter: &Exporter, none: &BTreeSet<String>, lasts: Du
 /// Breaks one thing, waits for the verdict, mends it, waits for the good one.
 async fn flip(lab: &Lab, exporter: &Exporter, fault: &Fault, none: &BTreeSet<String>) -> Result<Duration, String> {
     lab.estate().set(fault.name, true);
-    let seen = exporter.until(fault.name, &names(fault.red), &names(fault.unknown)).await?;
+    let seen = until(exporter, fault.name, &names(fault.red), &names(fault.unknown)).await?;
     lab.estate().set(fault.name, false);
-    let mended = exporter.until(&format!("after {}", fault.name), none, none).await?;
+    let mended = until(exporter, &format!("after {}", fault.name), none, none).await?;
     Ok(seen.max(mended))
 }

@@ -17,6 +17,9 @@ mod images;
 mod kinds;
 mod matrix;
 mod moto;
+#[path = "../../examples/common/mod.rs"]
+#[expect(dead_code, reason = "what a soak needs is there as well")]
+mod on_a_lab;
 mod one_truth;
 mod page;
 mod real_cluster;
@@ -28,5 +31,8 @@ mod real_secrets;
 mod rules;
 mod secrets;
 mod slack;
+mod storm;
+#[path = "../../examples/common/storm.rs"]
+mod storm_on_a_lab;
 mod web;
 mod web_config;

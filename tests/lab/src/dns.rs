@@ -14,11 +14,14 @@ use tokio::task::JoinHandle;
 
 use crate::REGIONS;
 use crate::estate::Estate;
+use crate::storm;
+use crate::wire::{self, Wire};
 
 const ZONE: &str = "lab.test";
 const TTL: u32 = 1;
 
 struct Server {
+    address: SocketAddr,
     resolver: &'static str,
     estate: Arc<Estate>,
 }
@@ -31,7 +34,7 @@ enum Entry {
 
 /// Starts a name server; `resolver` decides which faults concern it.
 pub(crate) async fn start(address: SocketAddr, resolver: &'static str, estate: &Arc<Estate>) -> anyhow::Result<[JoinHandle<()>; 2]> {
-    let server = Arc::new(Server { resolver, estate: Arc::clone(estate) });
+    let server = Arc::new(Server { address, resolver, estate: Arc::clone(estate) });
     let udp = UdpSocket::bind(address).await?;
     let tcp = TcpListener::bind(address).await?;
     let over_udp = {
@@ -39,7 +42,7 @@ pub(crate) async fn start(address: SocketAddr, resolver: &'static str, estate: &
         tokio::spawn(async move {
             let mut buffer = [0; 4096];
             while let Ok((length, peer)) = udp.recv_from(&mut buffer).await {
-                if let Some(answer) = server.answer(&buffer[..length], server.estate.has("dns-truncated")) {
+                if let Some(answer) = server.answer(&buffer[..length], server.estate.has("dns-truncated")).map(|answer| server.sent(answer)) {
                     let _ = udp.send_to(&answer, peer).await;
                 }
             }
@@ -55,7 +58,7 @@ pub(crate) async fn start(address: SocketAddr, resolver: &'static str, estate: &
                     if stream.read_exact(&mut question).await.is_err() {
                         return;
                     }
-                    let Some(answer) = server.answer(&question, false) else { return };
+                    let Some(answer) = server.answer(&question, false).map(|answer| server.sent(answer)) else { return };
                     let Ok(length) = u16::try_from(answer.len()) else { return };
                     if stream.write_u16(length).await.is_err() || stream.write_all(&answer).await.is_err() {
                         return;
@@ -70,6 +73,11 @@ pub(crate) async fn start(address: SocketAddr, resolver: &'static str, estate: &
 impl Server {
     fn office(&self, fault: &str) -> bool {
         self.resolver == "office" && self.estate.has(fault)
+    }
+
+    /// What becomes of an answer on its way.
+    fn sent(&self, answer: Vec<u8>) -> Vec<u8> {
+        if wire::of(self.address) == Some(Wire::Storm) { storm::message(answer) } else { answer }
     }
 
     /// The answer, or nothing to stay silent.

@@ -20,6 +20,7 @@ mod kubernetes;
 mod registry;
 pub mod rough;
 mod serve;
+pub mod storm;
 pub mod troubles;
 mod web;
 pub mod wire;
@@ -172,6 +173,13 @@ impl Lab {
         let host = self.api(0).ip();
         let ports = API.into_iter().chain(REGISTRIES).chain([ISSUERS, AWS]);
         ports.map(|port| SocketAddr::new(host, port)).chain(REGIONS.iter().flat_map(|region| self.kubelets(region))).collect()
+    }
+
+    /// Name servers, and the endpoints of regions with their TLS, which only a storm reaches.
+    pub fn names_and_endpoints(&self) -> Vec<SocketAddr> {
+        let names = DNS.map(|port| SocketAddr::new(self.api(0).ip(), port));
+        let endpoints = (0..REGIONS.len()).map(|region| SocketAddr::new(self.estate.endpoint(region).into(), ENDPOINTS));
+        names.into_iter().chain(endpoints).collect()
     }
 
     /// Where redirects of broken servers lead.

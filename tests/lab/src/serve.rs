@@ -16,7 +16,8 @@ use rustls::server::ResolvesServerCert;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::wire;
+use crate::storm::{self, Mangled};
+use crate::wire::{self, Wire};
 
 pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -59,6 +60,11 @@ where
                     connections.abort_all();
                     continue;
                 }
+                // Nobody goes on with what was half broken.
+                () = wire::until_calm(address) => {
+                    connections.abort_all();
+                    continue;
+                }
             };
             let Ok((stream, _)) = accepted else { continue };
             let (handler, tls) = (handler.clone(), tls.clone());
@@ -68,6 +74,10 @@ where
                     async move {
                         let path = request.uri().path_and_query().map(|path| path.as_str().to_owned()).unwrap_or_default();
                         let answered = match wire::of(address) {
+                            Some(Wire::Storm) => match handler(request).await {
+                                Some(good) => Some(storm::answer(good).await),
+                                None => None,
+                            },
                             Some(wire) => wire::misbehave(wire, address, &path).await,
                             None => handler(request).await,
                         };
@@ -75,10 +85,10 @@ where
                     }
                 });
                 match tls {
-                    None => drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await),
+                    None => drop(http1::Builder::new().serve_connection(TokioIo::new(Mangled::new(stream, address)), service).await),
                     Some(tls) => {
                         if let Ok(stream) = tls.accept(stream).await {
-                            drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+                            drop(http1::Builder::new().serve_connection(TokioIo::new(Mangled::new(stream, address)), service).await);
                         }
                     }
                 }

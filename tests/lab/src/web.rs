@@ -15,6 +15,7 @@ use crate::REGIONS;
 use crate::certificates::{Authority, Leaf};
 use crate::estate::Estate;
 use crate::serve::{answer, serve};
+use crate::storm::Mangled;
 
 const NAMES: [&str; 3] = ["ai.lab.test", "oregon-proxy.ai.lab.test", "emea-proxy.ai.lab.test"];
 
@@ -93,7 +94,7 @@ pub(crate) async fn start(address: SocketAddr, certificates: &Arc<Certificates>,
                     let mut ignored = [0; 1024];
                     while matches!(outside.read(&mut ignored).await, Ok(1..)) {}
                 } else if let Ok(mut inside) = tokio::net::TcpStream::connect(inner).await {
-                    let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
+                    let _ = tokio::io::copy_bidirectional(&mut Mangled::new(outside, address), &mut inside).await;
                 }
             });
         }

@@ -52,6 +52,8 @@ pub enum Wire {
     Bomb,
     /// Status 200 with a content type and a body that say nothing.
     Says(&'static str, &'static str),
+    /// Good answers are changed on their way.
+    Storm,
 }
 
 static BROKEN: Mutex<BTreeMap<SocketAddr, Wire>> = Mutex::new(BTreeMap::new());
@@ -80,11 +82,20 @@ pub(crate) async fn until_refused(address: SocketAddr, is: bool) {
     let _ = changes.wait_for(|_| (of(address) == Some(Wire::Refused)) == is).await;
 }
 
+/// Ends when a storm over a server is over.
+pub(crate) async fn until_calm(address: SocketAddr) {
+    let mut changes = CHANGES.subscribe();
+    for is in [true, false] {
+        let _ = changes.wait_for(|_| (of(address) == Some(Wire::Storm)) == is).await;
+    }
+}
+
 /// What a broken server answers; `None` cuts the connection.
 pub(crate) async fn misbehave(wire: Wire, address: SocketAddr, path: &str) -> Option<Response<Body>> {
     let status = |status: u16| Some(answer(status, "text/plain", "not now"));
     match wire {
-        Wire::Refused | Wire::Reset => None,
+        // What a storm changes are the server's own answers.
+        Wire::Refused | Wire::Reset | Wire::Storm => None,
         Wire::Hang => std::future::pending().await,
         Wire::Unauthorized => status(401),
         Wire::Forbidden => status(403),
@@ -108,14 +119,14 @@ pub(crate) async fn misbehave(wire: Wire, address: SocketAddr, path: &str) -> Op
                 Some((Bytes::from_static(b" "), ticks))
             })))
         }
-        Wire::Redirect => Some(redirect(format!("https://{}{path}", elsewhere::of(address, true)))),
-        Wire::Downgrade => Some(redirect(format!("http://{}{path}", elsewhere::of(address, false)))),
+        Wire::Redirect => Some(redirect(&format!("https://{}{path}", elsewhere::of(address, true)))),
+        Wire::Downgrade => Some(redirect(&format!("http://{}{path}", elsewhere::of(address, false)))),
         Wire::Bomb => Some(bomb::answer()),
         Wire::Says(kind, body) => Some(answer(200, kind, body)),
     }
 }
 
-fn redirect(place: String) -> Response<Body> {
+fn redirect(place: &str) -> Response<Body> {
     let mut response = answer(302, "text/plain", "elsewhere");
     if let Ok(place) = place.parse() {
         response.headers_mut().insert(LOCATION, place);
