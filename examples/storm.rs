@@ -32,6 +32,7 @@ async fn main() -> ExitCode {
         lasts: Duration::from_mins(number("MINUTES").unwrap_or(10)),
         squall: Duration::from_secs(8),
         level,
+        pace: 1,
         most: 64,
         mended: storm::MENDED,
     };

@@ -34,6 +34,8 @@ pub(crate) struct Plan {
     /// How long each of its squalls lasts.
     pub(crate) squall: Duration,
     pub(crate) level: &'static str,
+    /// Seconds between looks, and to answer one.
+    pub(crate) pace: u8,
     /// The most memory that may be resident, in MiB.
     pub(crate) most: u64,
     /// Longest time until it is go again.
@@ -62,7 +64,7 @@ async fn neighbours(lab: &Lab) -> [(SocketAddr, tokio::task::JoinHandle<()>); 2]
     [(plain, page), (aws, describes)]
 }
 
-fn write(lab: &Lab, folder: &Path, plain: SocketAddr) {
+fn write(lab: &Lab, folder: &Path, plain: SocketAddr, pace: u8) {
     let key = lab.dir().join("header.key");
     std::fs::write(&key, format!("{}-header\n", issuers::CANARY)).unwrap();
     let target = format!(
@@ -72,7 +74,8 @@ fn write(lab: &Lab, folder: &Path, plain: SocketAddr) {
     let secrets = "  secrets_manager: { interval: 1s, timeout: 1s, secrets: [{ name: database, region: us-east-2, id: database }] }\n\n  rotations:";
     let value = "    credentials:\n      - { name: database, kind: opaque, expires: \"2099-12-31\", from: { secrets_manager: { region: us-east-2, id: database, field: password } } }\n";
     let settings = configuration(lab).replacen("    targets:\n", &target, 1).replacen("  rotations:", secrets, 1).replacen("    credentials:\n", value, 1);
-    std::fs::write(folder.join("readiness.yaml"), settings).unwrap();
+    let paced = settings.replace("interval: 1s", &format!("interval: {pace}s")).replace("timeout: 1s", &format!("timeout: {pace}s"));
+    std::fs::write(folder.join("readiness.yaml"), paced.replace("window: 3s", &format!("window: {}s", 3 * pace))).unwrap();
 }
 
 async fn decision(exporter: &Exporter) -> Option<bool> {
@@ -101,7 +104,7 @@ pub(crate) async fn run(plan: &Plan, say: impl Fn(&str)) -> Outcome {
     let (folder, mut outcome) = (tempfile::tempdir().unwrap(), Outcome::default());
     let lab = Lab::anywhere(&folder.path().join("lab")).await.unwrap();
     let [(plain, _page), (aws, _describes)] = neighbours(&lab).await;
-    write(&lab, folder.path(), plain);
+    write(&lab, folder.path(), plain, plan.pace);
     let environment = [
         ("AWS_ENDPOINT_URL", format!("http://{aws}")),
         ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
