@@ -117,9 +117,9 @@ pub(crate) async fn run(plan: &Plan, say: impl Fn(&str)) -> Outcome {
     servers.extend([plain, aws]);
     storm::seed(plan.seed);
     let mut dice = fastrand::Rng::with_seed(plan.seed);
-    let started = Instant::now();
     let mut weather = async || -> Result<(), String> {
         until_go(&mut exporter, true, PATIENCE).await.map_err(|why| format!("at the start: {why}"))?;
+        let started = Instant::now();
         while started.elapsed() < plan.lasts {
             outcome.squalls += 1;
             let number = outcome.squalls;
