@@ -3,6 +3,8 @@
 //!
 //! Each target runs `PROPTEST_CASES` times, 256 unless told otherwise; `make fuzz` runs them longer.
 
+use std::time::Duration;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -98,6 +100,27 @@ pub(crate) fn survive<T>(seeds: &[&[u8]], read: impl Fn(&[u8]) -> T) {
 pub(crate) fn survive_text<T>(seeds: &[&str], read: impl Fn(&str) -> T) {
     let seeds: Vec<&[u8]> = seeds.iter().map(|seed| seed.as_bytes()).collect();
     survive(&seeds, |bytes| read(&String::from_utf8_lossy(bytes)));
+}
+
+/// Whether twenty times as much takes far less than the four hundred times that a look at everything
+/// for each would.
+pub(crate) fn grows_evenly(work: impl Fn(usize)) {
+    let quickest = |count: usize, rounds: usize| {
+        let time = || {
+            let started = worked();
+            work(count);
+            worked().saturating_sub(started)
+        };
+        (0..rounds).map(|_| time()).min().unwrap_or_default()
+    };
+    let (few, many) = (quickest(1_000, 9), quickest(20_000, 3));
+    assert!(many < few * 100, "{few:?} and {many:?}");
+}
+
+/// How long this thread has worked: on a busy machine most of a long time is spent waiting.
+fn worked() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 #[test]

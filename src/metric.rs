@@ -144,10 +144,11 @@ impl Sample {
         self
     }
 
-    /// The moment of a gauge of moments, in Unix seconds.
+    /// The moment of a gauge of moments, in Unix seconds; one beyond the calendar is its end, so that
+    /// time arithmetic on whatever a peer claimed stays within bounds.
     #[expect(clippy::cast_possible_truncation, reason = "whole seconds, far below 2^53")]
     pub fn second(&self) -> i64 {
-        self.value as i64
+        (self.value as i64).clamp(jiff::Timestamp::MIN.as_second(), jiff::Timestamp::MAX.as_second())
     }
 
     /// The current state of a state set.

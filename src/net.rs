@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::cause::Cause as _;
 use crate::files;
+use crate::room::{self, NoRoom};
 use crate::say;
 use crate::say::{Message, Say, named};
 
@@ -74,6 +75,9 @@ pub enum BodyError {
     /// It has more bytes than were wanted.
     #[error("the answer is larger than {}", Message::of_size(*.0 as u64))]
     TooLarge(usize),
+    /// Too many are read at once.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
 }
 
 impl Say for BodyError {}
@@ -83,11 +87,12 @@ pub async fn bounded(mut answer: reqwest::Response, most: usize) -> Result<Vec<u
     if answer.content_length().is_some_and(|length| length > most as u64) {
         return Err(BodyError::TooLarge(most));
     }
-    let mut body = Vec::new();
+    let (mut body, mut share) = (Vec::new(), room::ANSWERS.share());
     while let Some(chunk) = answer.chunk().await.map_err(|error| BodyError::Cut(error.words()))? {
         if body.len() + chunk.len() > most {
             return Err(BodyError::TooLarge(most));
         }
+        share.hold(body.len() + chunk.len())?;
         body.extend_from_slice(&chunk);
     }
     Ok(body)

@@ -99,7 +99,8 @@ impl Issuer<'_> {
     async fn prove(&self, key: &AccessKey, secret: &str) -> Result<(), CollectError> {
         let session = key.session.as_deref().map(String::to_owned);
         let own = Credentials::new(&key.id, secret, session, None, "watched");
-        let config = aws_sdk_sts::config::Builder::from(self.caller.settings().await).credentials_provider(own).retry_config(RetryConfig::disabled());
+        let settings = self.caller.settings().await.map_err(|why| CollectError::new(ErrorClass::Local, why))?;
+        let config = aws_sdk_sts::config::Builder::from(settings).credentials_provider(own).retry_config(RetryConfig::disabled());
         let call = aws_sdk_sts::Client::from_conf(config.build()).get_caller_identity().send();
         self.calls.fetch_add(1, Ordering::Relaxed);
         aws::within(&say!("ask STS whose the key is"), self.timeout, call).await.map(drop)

@@ -422,7 +422,7 @@ impl Looker {
         if known.is_none() && told.silent.is_some() {
             return DECLARED.sample(labels, "match").with_detail("nothing else tells");
         }
-        let same = known.is_some_and(|at| (at - declared).abs() < 86_400);
+        let same = known.is_some_and(|at| at.abs_diff(declared) < 86_400);
         let said = known.and_then(|at| Timestamp::from_second(at).ok()).map_or_else(|| say!("that it never ends"), |at| say!("{}", at));
         DECLARED.sample(labels, if same { "match" } else { "differs" }).with_detail(say!("declared {}, told {}", named(written), said))
     }

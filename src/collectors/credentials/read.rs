@@ -97,7 +97,7 @@ async fn file(path: &std::path::Path) -> Result<Content, Unread> {
 async fn managed(place: &ManagedValue, caller: &Caller, timeout: Duration) -> Result<Content, Unread> {
     let ManagedValue { region, id, field, .. } = place;
     let what = say!("get secret {} of Secrets Manager in {}", named(id), named(region));
-    let client = secrets_manager::client(caller).await;
+    let client = secrets_manager::client(caller).await.map_err(|why| Unread::Failed(CollectError::new(ErrorClass::Local, why)))?;
     let answer = match aws::within(&what, timeout, client.get_secret_value().secret_id(id).send()).await {
         Err(error) if error.class == ErrorClass::NotFound => return Err(Unread::Absent(error.message)),
         other => other.map_err(Unread::Failed)?,

@@ -2,18 +2,25 @@
 
 use std::time::Duration;
 
+use http_body_util::BodyExt as _;
+use hyper::Request;
 use k8s_openapi::api::core::v1::Secret;
+use kube::client::Body;
 use kube::{Api, Client};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
-use super::bounded::TooLarge;
+use super::bounded::{Streamed, TooLarge};
 use super::clock::Clock;
 use super::connect::Link;
+use super::objects::or_default;
+use super::stream::{Elements, Unread};
 use crate::cause::Cause as _;
+use crate::room::{self, NoRoom};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
+use crate::word::Word;
 
 /// Asks `/version`, which any identity may, and learns the server's time from the answer.
 /// Source: <https://kubernetes.io/docs/reference/access-authn-authz/rbac/#discovery-roles>
@@ -25,7 +32,7 @@ pub(super) async fn server_version(client: &Client, timeout: Duration, clock: &C
     }
     let what = &say!("ask for /version");
     let ask = async {
-        let request = hyper::Request::get("/version").body(kube::client::Body::empty()).map_err(kube::Error::HttpError)?;
+        let request = Request::get("/version").body(Body::empty()).map_err(kube::Error::HttpError)?;
         let answer = client.send(request).await?;
         if answer.status().is_success()
             && let Some(date) = answer.headers().get(hyper::header::DATE).and_then(|date| date.to_str().ok())
@@ -37,31 +44,123 @@ pub(super) async fn server_version(client: &Client, timeout: Duration, clock: &C
     };
     match tokio::time::timeout(timeout, ask).await {
         Err(_) => Err(late(what, timeout)),
-        Ok(answer) => answer.map(|version: Version| version.git_version).map_err(|error| api_error(what, &error)),
+        Ok(answer) => {
+            let version: Version = answer.map_err(|error| api_error(what, &error))?;
+            // It becomes a label.
+            Word::joined(&version.git_version)
+                .map(|version| version.to_string())
+                .ok_or_else(|| CollectError::new(ErrorClass::Malformed, say!("{}: the answer is no version", what)))
+        }
     }
 }
 
-async fn body<T: DeserializeOwned>(answer: hyper::Response<kube::client::Body>) -> kube::Result<T> {
-    use http_body_util::BodyExt as _;
-    let status = answer.status();
-    let bytes = answer.into_body().collect().await?.to_bytes();
-    if !status.is_success() {
-        let said = serde_json::from_slice::<kube::core::Status>(&bytes).unwrap_or_default();
-        return Err(kube::Error::Api(Box::new(kube::core::Status { code: status.as_u16(), ..said })));
+async fn body<T: DeserializeOwned>(answer: hyper::Response<Body>) -> kube::Result<T> {
+    if !answer.status().is_success() {
+        return Err(refusal(answer).await);
     }
-    serde_json::from_slice(&bytes).map_err(kube::Error::SerdeError)
+    serde_json::from_slice(&held(answer.into_body(), LARGEST).await?).map_err(kube::Error::SerdeError)
 }
 
-/// A GET of a path that no typed API covers, within a deadline.
-pub(super) async fn get<T: DeserializeOwned>(client: &Client, path: &str, what: &Message, timeout: Duration) -> Result<T, CollectError> {
-    get_as(client, path, "application/json", what, timeout).await
+/// What an answer says that is none; its status alone where that is too much or breaks off.
+async fn refusal(answer: hyper::Response<Body>) -> kube::Error {
+    let code = answer.status().as_u16();
+    let bytes = held(answer.into_body(), LARGEST_REFUSAL).await.unwrap_or_default();
+    let said = serde_json::from_slice::<kube::core::Status>(&bytes).unwrap_or_default();
+    kube::Error::Api(Box::new(kube::core::Status { code, ..said }))
 }
 
-/// A GET of another representation.
+/// Of a document that is read as a whole.
+const LARGEST: usize = 2 << 20;
+/// A Status of some lines; the pages for people that proxies send instead are not read.
+const LARGEST_REFUSAL: usize = 64 << 10;
+
+async fn held(mut body: Body, most: usize) -> kube::Result<Vec<u8>> {
+    let (mut bytes, mut share) = (Vec::new(), room::ANSWERS.share());
+    while let Some(frame) = body.frame().await {
+        if let Some(data) = frame?.data_ref() {
+            if bytes.len() + data.len() > most {
+                return Err(kube::Error::Service(TooLarge(most).into()));
+            }
+            share.hold(bytes.len() + data.len()).map_err(|why| kube::Error::Service(why.into()))?;
+            bytes.extend_from_slice(data);
+        }
+    }
+    Ok(bytes)
+}
+
+/// A GET of a path that no typed API covers, in some representation, within a deadline.
 pub(super) async fn get_as<T: DeserializeOwned>(client: &Client, path: &str, accept: &str, what: &Message, timeout: Duration) -> Result<T, CollectError> {
-    let request = hyper::Request::get(path).header(hyper::header::ACCEPT, accept).body(Vec::new());
+    let request = Request::get(path).header(hyper::header::ACCEPT, accept).body(Vec::new());
     let request = request.map_err(|_| CollectError::new(ErrorClass::Local, say!("{}: the path cannot be asked for", what)))?;
-    within(timeout, what, client.request(request)).await
+    // Not the client's way to read an answer: that logs what it cannot parse.
+    within(timeout, what, async { body(client.send(request.map(Body::from)).await?).await }).await
+}
+
+/// The elements of a list, such as one finds at a path that no typed API covers.
+pub(super) async fn list<T: DeserializeOwned>(client: &Client, path: &str, what: &Message, timeout: Duration) -> Result<Vec<T>, CollectError> {
+    let request = Request::get(path).header(hyper::header::ACCEPT, "application/json").body(Vec::new());
+    let request = request.map_err(|_| CollectError::new(ErrorClass::Local, say!("{}: the path cannot be asked for", what)))?;
+    let (mut found, mut many) = (Vec::new(), false);
+    let each = |element| {
+        many |= found.len() >= MOST_ELEMENTS;
+        if !many {
+            found.push(element);
+        }
+    };
+    let _: Around<IgnoredAny> = elements(client, request, "items", what, timeout, each).await?;
+    if many { Err(CollectError::new(ErrorClass::Malformed, say!("{}: there are more than {}", what, MOST_ELEMENTS))) } else { Ok(found) }
+}
+
+/// What such a list may hold: several times what the largest cluster has of anything that is asked for.
+const MOST_ELEMENTS: usize = 20_000;
+
+/// What stands around the items of a list.
+#[derive(Deserialize)]
+pub(super) struct Around<M> {
+    #[serde(default)]
+    pub(super) metadata: M,
+    #[expect(dead_code, reason = "a list without items is none")]
+    #[serde(deserialize_with = "or_default")]
+    items: Vec<NoItem>,
+}
+
+/// The items were taken before; nothing can be one here.
+#[derive(Deserialize)]
+enum NoItem {}
+
+/// Asks for a document that is a long list, and hands over the elements of an array of it as they
+/// arrive; what stands around them.
+pub(super) async fn elements<T: DeserializeOwned, R: DeserializeOwned>(
+    client: &Client,
+    request: Request<Vec<u8>>,
+    array: &'static str,
+    what: &Message,
+    timeout: Duration,
+    mut each: impl FnMut(T),
+) -> Result<R, CollectError> {
+    let mut request = request.map(Body::from);
+    request.extensions_mut().insert(Streamed);
+    let read = async {
+        let failed = |error: kube::Error| api_error(what, &error);
+        let answer = client.send(request).await.map_err(failed)?;
+        if !answer.status().is_success() {
+            return Err(failed(refusal(answer).await));
+        }
+        let (mut elements, mut body) = (Elements::of(array), answer.into_body());
+        while let Some(frame) = body.frame().await {
+            if let Some(data) = frame.map_err(failed)?.data_ref() {
+                elements.feed(data, &mut each).map_err(|why| unread(what, why))?;
+            }
+        }
+        elements.rest().map_err(|why| unread(what, why))
+    };
+    tokio::time::timeout(timeout, read).await.unwrap_or_else(|_| Err(late(what, timeout)))
+}
+
+/// The class and the words of a document that could not be read.
+pub(super) fn unread(what: &Message, why: Unread) -> CollectError {
+    let class = if matches!(why, Unread::NoRoom(_)) { ErrorClass::Local } else { ErrorClass::Malformed };
+    CollectError::new(class, say!("{}: {}", what, why))
 }
 
 /// A call within a deadline, with its errors classified.
@@ -74,12 +173,6 @@ pub(super) async fn within<T>(timeout: Duration, what: &Message, call: impl Futu
 
 fn late(what: &Message, timeout: Duration) -> CollectError {
     CollectError::new(ErrorClass::Timeout, say!("{}: no answer within {}", what, crate::config::Span(timeout)))
-}
-
-/// A list of which only the items matter.
-#[derive(Deserialize)]
-pub(super) struct List<T> {
-    pub(super) items: Vec<T>,
 }
 
 /// A Secret by its name; `None` when there is none.
@@ -96,24 +189,51 @@ pub(in crate::collectors) async fn secret(link: &Link, namespace: &str, name: &s
 
 /// The class and the words of an error of the client.
 pub(super) fn api_error(what: &Message, error: &kube::Error) -> CollectError {
+    let (too_large, no_room) = (cause_of::<TooLarge>(error), cause_of::<NoRoom>(error));
     let class = match error {
         kube::Error::Api(status) => return status_error(what, status),
         kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) | kube::Error::LinesCodecMaxLineLengthExceeded => ErrorClass::Malformed,
         kube::Error::Auth(_) => ErrorClass::Denied,
-        _ if is_too_large(error) => ErrorClass::Malformed,
+        _ if too_large.is_some() => ErrorClass::Malformed,
+        _ if no_room.is_some() => ErrorClass::Local,
         _ => ErrorClass::Unreachable,
     };
-    CollectError::new(class, say!("{}: {}", what, error.words()))
+    let words = too_large.map(|own| say!("{}", own)).or_else(|| no_room.map(|own| say!("{}", own)));
+    CollectError::new(class, say!("{}: {}", what, words.unwrap_or_else(|| error.words())))
 }
 
-fn is_too_large(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source()).any(<dyn std::error::Error>::is::<TooLarge>)
+fn cause_of<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(<dyn std::error::Error>::downcast_ref)
 }
+
+/// Reasons of an API server; what answers in its place may say anything.
+/// Source: `staging/src/k8s.io/apimachinery/pkg/apis/meta/v1/types.go` of Kubernetes.
+const REASONS: [&str; 19] = [
+    "AlreadyExists",
+    "BadRequest",
+    "Conflict",
+    "Expired",
+    "Forbidden",
+    "Gone",
+    "InternalError",
+    "Invalid",
+    "MethodNotAllowed",
+    "NotAcceptable",
+    "NotFound",
+    "RequestEntityTooLarge",
+    "ServerTimeout",
+    "ServiceUnavailable",
+    "StoreReadError",
+    "Timeout",
+    "TooManyRequests",
+    "Unauthorized",
+    "UnsupportedMediaType",
+];
 
 /// The class and the words of a refusal.
 pub(super) fn status_error(what: &Message, status: &kube::core::Status) -> CollectError {
     // `Display` of the status prints everything twice, and an HTML body in full.
-    let reason = if status.reason.is_empty() || status.reason.len() > 80 { "no reason given" } else { &status.reason };
+    let reason = REASONS.iter().find(|reason| **reason == status.reason).map_or("no reason given", |reason| reason);
     let asked = status.details.as_ref().map(|details| details.retry_after_seconds).filter(|seconds| *seconds > 0);
     let retry_after = asked.map(|seconds| Duration::from_secs(u64::from(seconds)));
     CollectError { class: ErrorClass::of_status(status.code), message: say!("{}: status {} ({})", what, status.code, named(reason)), retry_after }

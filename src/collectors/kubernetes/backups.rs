@@ -11,6 +11,7 @@ use super::sight::seen;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
 use crate::say;
 use crate::say::named;
+use crate::word::Word;
 
 const SNAPSHOTS: Coverage = seen(&["VolumeSnapshot"]);
 const BACKUPS: Coverage = seen(&["Backup"]);
@@ -116,7 +117,7 @@ impl Kind for VolumeSnapshot {
         }
         for ((namespace, claim), taken) in newest {
             // A volume of which no snapshot was ever usable is as old as time.
-            let at = taken.map_or(0, |at| at - place.clock.ahead());
+            let at = taken.map_or(0, |at| at.saturating_sub(place.clock.ahead()));
             samples.push(SNAPSHOT_TIME.sample([&*place.cluster, &**namespace, claim], at as f64));
         }
     }
@@ -154,7 +155,7 @@ impl Kind for Backup {
         }
         for (schedule, backups) in schedules {
             let completed = backups.iter().filter(|backup| backup.phase == "Completed").filter_map(|backup| backup.completed).max();
-            let at = completed.map_or(0, |at| at - place.clock.ahead());
+            let at = completed.map_or(0, |at| at.saturating_sub(place.clock.ahead()));
             samples.push(BACKUP_TIME.sample([&*place.cluster, schedule], at as f64));
             let finished = backups.iter().filter(|backup| matches!(backup.phase.as_str(), "Completed" | "PartiallyFailed" | "Failed" | "FailedValidation"));
             let newest = finished.max_by_key(|backup| backup.started.max(backup.completed));
@@ -174,7 +175,7 @@ pub(super) fn never_made(backups: &Rows<Backup>, schedules: &Rows<Schedule>, pla
 
 fn phase_facts<'a>(rows: impl Iterator<Item = (&'a Key, &'a String)>, good: &str, family: &'static Gauge<2>, place: &Place, samples: &mut Vec<Sample>) {
     for (key, phase) in rows {
-        let words = if phase.is_empty() { say!("no phase yet") } else { say!("{}", named(phase)) };
+        let words = if phase.is_empty() { say!("no phase yet") } else { Word::of(phase).map_or_else(|| say!("an unknown phase"), |phase| say!("{}", phase)) };
         samples.push(family.sample([Arc::clone(&place.cluster), Arc::clone(&key.name)], flag(phase == good)).with_detail(words));
     }
 }

@@ -1,5 +1,6 @@
-//! A bound on what an API server says: of a list as a whole, of a watch by each of its lines, since a
-//! watch as a whole is as long as much happens.
+//! A bound on what an API server says: of an answer as a whole, of a watch by each of its lines, since
+//! a watch as a whole is as long as much happens. A long list is read by its elements, which are
+//! bounded where that happens.
 
 use std::task::{Context, Poll};
 
@@ -10,13 +11,22 @@ use hyper::body::{Body, Bytes, Frame};
 use hyper::{Request, Response};
 use tower::{BoxError, Service};
 
-/// Several times a page of five hundred large objects.
-const LARGEST: usize = 64 << 20;
+use crate::room;
+use crate::say::Say;
+
+/// The largest object, in 1.5 MiB of etcd, is smaller.
+const LARGEST: usize = 2 << 20;
+
+/// Marks a request whose answer is not held.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Streamed;
 
 /// More was said than an API server has to say.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer is larger than {} MiB", .0 >> 20)]
-pub(super) struct TooLarge(usize);
+pub(super) struct TooLarge(pub(super) usize);
+
+impl Say for TooLarge {}
 
 /// Bounds the answers of a service.
 #[derive(Clone)]
@@ -38,6 +48,9 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        if request.extensions().get::<Streamed>().is_some() {
+            return self.0.call(request).map_ok(|answer| answer.map(|body| body.map_err(Into::into).boxed_unsync())).boxed();
+        }
         let lines = request.uri().query().is_some_and(|query| query.split('&').any(|part| part == "watch=true" || part == "watch=1"));
         self.0.call(request).map_ok(move |answer| answer.map(|body| bounded(body, lines, LARGEST).boxed_unsync())).boxed()
     }
@@ -49,7 +62,7 @@ where
     R: Body<Data = Bytes>,
     R::Error: Into<BoxError>,
 {
-    let mut held = 0;
+    let (mut held, mut share) = (0, room::ANSWERS.share());
     StreamBody::new(BodyStream::new(body).map(move |frame| {
         let frame: Frame<Bytes> = frame.map_err(Into::into)?;
         if let Some(data) = frame.data_ref() {
@@ -58,7 +71,11 @@ where
                 None => held + data.len(),
             };
         }
-        if held > most { Err(TooLarge(most).into()) } else { Ok(frame) }
+        if held > most {
+            return Err(TooLarge(most).into());
+        }
+        share.hold(held)?;
+        Ok(frame)
     }))
 }
 

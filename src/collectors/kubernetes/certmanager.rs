@@ -10,6 +10,7 @@ use super::sight::seen;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
 use crate::say;
 use crate::say::named;
+use crate::word::Word;
 
 const COVERAGE: Coverage = seen(&["Certificate"]);
 const LABELS: [&str; 3] = ["cluster", "namespace", "name"];
@@ -68,7 +69,8 @@ impl Kind for Certificate {
         let condition = self.status.conditions.iter().find(|condition| condition.r#type == "Ready");
         Issued {
             ready: condition.is_some_and(|condition| condition.state() == "true"),
-            why: condition.map_or_else(|| Some("nothing is said about it yet".to_owned()), |condition| condition.reason.clone()),
+            why: condition
+                .map_or_else(|| Some("nothing is said about it yet".to_owned()), |condition| Some(Word::of(condition.reason.as_deref()?)?.to_string())),
             not_after: self.status.not_after.map(|time| time.0),
             renewal: self.status.renewal_time.map(|time| time.0),
         }
@@ -79,7 +81,7 @@ impl Kind for Certificate {
             let labels = || [&*place.cluster, &*key.namespace, &*key.name];
             let ready = READY.sample(labels(), flag(row.ready));
             samples.push(if let Some(why) = &row.why { ready.with_detail(say!("{}", named(why))) } else { ready });
-            let ours = |at: Timestamp| (at.as_second() - place.clock.ahead()) as f64;
+            let ours = |at: Timestamp| at.as_second().saturating_sub(place.clock.ahead()) as f64;
             samples.extend(row.renewal.map(|at| RENEWAL.sample(labels(), ours(at))));
             samples.extend(row.not_after.map(|at| NOT_AFTER.sample(labels(), ours(at))));
         }

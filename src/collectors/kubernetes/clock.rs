@@ -14,7 +14,7 @@ pub(super) struct Clock(Arc<AtomicI64>);
 impl Clock {
     /// Takes the `Date` header of an answer, which has a resolution of a second.
     pub(super) fn learn(&self, date: Timestamp) {
-        let ahead = date.as_second() - Timestamp::now().as_second();
+        let ahead = date.as_second().saturating_sub(now());
         // A second is what rounding and the way of the answer make.
         self.0.store(if ahead.abs() <= 1 { 0 } else { ahead }, Ordering::Relaxed);
     }
@@ -26,7 +26,7 @@ impl Clock {
 
     /// A moment of the cluster on our clock, in Unix seconds.
     pub(super) fn ours(&self, time: &Time) -> i64 {
-        time.0.as_second() - self.ahead()
+        time.0.as_second().saturating_sub(self.ahead())
     }
 }
 

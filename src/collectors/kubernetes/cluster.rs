@@ -329,7 +329,8 @@ impl Cluster {
     /// How old and how large nodes are; `None` while they cannot be seen.
     pub(super) fn sizes(&self) -> Option<BTreeMap<Arc<str>, Size>> {
         let ahead = self.clock.ahead();
-        let size = |(name, node): (&Arc<str>, &super::nodes::NodeRow)| (Arc::clone(name), (node.created.unwrap_or_default() - ahead, node.allocatable));
+        let size =
+            |(name, node): (&Arc<str>, &super::nodes::NodeRow)| (Arc::clone(name), (node.created.unwrap_or_default().saturating_sub(ahead), node.allocatable));
         self.nodes.as_ref()?.seen(|nodes| nodes.iter().map(size).collect())
     }
 

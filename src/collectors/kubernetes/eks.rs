@@ -60,15 +60,15 @@ impl Signer {
     /// Source: <https://docs.aws.amazon.com/eks/latest/APIReference/API_DescribeCluster.html>
     pub(super) async fn describe(&self) -> Result<Place, Message> {
         let Eks { name, region, .. } = &self.eks;
-        let own = self.caller.settings().await.endpoint_url().map(|url| url.trim_end_matches('/').to_owned());
+        let own = self.caller.settings().await?.endpoint_url().map(|url| url.trim_end_matches('/').to_owned());
         let base = own.unwrap_or_else(|| format!("https://eks.{region}.{}", domain(region)));
         let url = format!("{base}/clusters/{name}");
         let what = say!("ask EKS for cluster {} in {}", named(name), named(region));
         let mut settings = SigningSettings::default();
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
         let signed = self.sign("eks", &url, &[], settings).await?;
-        let client = crate::net::client().timeout(Duration::from_secs(10)).build().map_err(|error| say!("{}: {}", what, error.words()))?;
-        let request = signed.headers.iter().fold(client.get(&url), |request, (name, value)| request.header(name, value));
+        let client = self.caller.http().await.map_err(|why| say!("{}: {}", what, why))?;
+        let request = signed.headers.iter().fold(client.get(&url).timeout(Duration::from_secs(10)), |request, (name, value)| request.header(name, value));
         let answer = request.send().await.map_err(|error| say!("{}: {}", what, error.words()))?;
         let status = answer.status();
         if !status.is_success() {

@@ -19,6 +19,7 @@ use super::pod::starved_resource;
 use super::pods::{Eviction, uid};
 use super::sight::looked_at;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+use crate::word::Word;
 
 const COVERAGE: Coverage = looked_at(&["Event"]);
 
@@ -55,6 +56,10 @@ static IMAGE_SIZE: Gauge<2> = gauge(
 const SERIES: usize = 200;
 /// Pulls of one image that statistics are made of.
 const PULLS_KEPT: usize = 64;
+/// Images whose pulls are kept; further ones wait until others have left the window.
+const IMAGES_KEPT: usize = 5_000;
+/// Seconds between two searches for what has left the window.
+const SWEEP: i64 = 60;
 
 kind!(
     Event, "", "v1", "events", "super::objects::slim",
@@ -86,7 +91,7 @@ impl Event {
         let series = self.series.as_ref().and_then(|series| series.last_observed_time.as_ref());
         let micro = series.or(self.event_time.as_ref()).map(|time| time.0.as_second());
         let time = self.last_timestamp.as_ref().or(self.first_timestamp.as_ref()).map(|time| time.0.as_second());
-        time.max(micro).or_else(|| Some(self.metadata.creation_timestamp.as_ref()?.0.as_second())).map_or_else(now, |at| at - clock.ahead())
+        time.max(micro).or_else(|| Some(self.metadata.creation_timestamp.as_ref()?.0.as_second())).map_or_else(now, |at| at.saturating_sub(clock.ahead()))
     }
 }
 
@@ -155,7 +160,8 @@ impl Keep for Warnings {
             let pod = uid(event.involved_object.uid.as_deref());
             self.evictions.record(pod, at, (Arc::clone(&namespace), starved_resource(&event.message)));
         }
-        self.tally.add((namespace, event.reason.as_str().into()), at, u64::from(growth));
+        let reason = Word::of(&event.reason).map_or("Other", Word::as_str);
+        self.tally.add((namespace, reason.into()), at, u64::from(growth));
         growth > 0
     }
 
@@ -200,7 +206,8 @@ static PULLED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 fn pull(message: &str) -> Option<Pull> {
     let found = PULLED.as_ref()?.captures(message.trim())?;
     let seconds = |at: usize| found.get(at).and_then(|text| go_duration(text.as_str()));
-    Some(Pull { image: found[1].to_owned(), seconds: seconds(2)?, waiting: seconds(3), bytes: found.get(4).and_then(|text| text.as_str().parse().ok()) })
+    let bytes = found.get(4).and_then(|text| text.as_str().parse().ok()).filter(|bytes: &f64| bytes.is_finite());
+    Some(Pull { image: Word::joined(&found[1])?.to_string(), seconds: seconds(2)?, waiting: seconds(3), bytes })
 }
 
 /// A duration as Go writes it: `1m21.284220239s`, `812ms`, `1h2m3s`.
@@ -216,7 +223,7 @@ fn go_duration(text: &str) -> Option<f64> {
         total += number * unit;
         rest = &rest[letters..];
     }
-    (!text.is_empty()).then_some(total)
+    (!text.is_empty()).then_some(total).filter(|total| total.is_finite())
 }
 
 /// Pulls of a cluster, by image.
@@ -226,11 +233,12 @@ pub(super) struct Pulls {
     clock: Clock,
     window: i64,
     images: BTreeMap<Arc<str>, Vec<(i64, Pull)>>,
+    swept: i64,
 }
 
 impl Pulls {
     pub(super) fn new(window: i64, clock: Clock) -> Self {
-        Self { counts: Counts::default(), clock, window, images: BTreeMap::new() }
+        Self { counts: Counts::default(), clock, window, images: BTreeMap::new(), swept: 0 }
     }
 }
 
@@ -248,17 +256,25 @@ impl Keep for Pulls {
         if self.counts.growth(&event) == 0 {
             return false;
         }
-        let (at, oldest) = (event.at(&self.clock), now() - self.window);
+        let (at, now) = (event.at(&self.clock), now());
+        let oldest = now.saturating_sub(self.window);
         let Some(pull) = pull(&event.message).filter(|_| at > oldest) else { return false };
+        // Not with each event: all that is kept is looked at.
+        if now.saturating_sub(self.swept) >= SWEEP {
+            self.swept = now;
+            self.images.retain(|_, pulls| {
+                pulls.retain(|(at, _)| *at > oldest);
+                !pulls.is_empty()
+            });
+        }
+        if self.images.len() >= IMAGES_KEPT && !self.images.contains_key(&*pull.image) {
+            return false;
+        }
         let pulls = self.images.entry(pull.image.as_str().into()).or_default();
         pulls.push((at, pull));
         pulls.sort_by_key(|(at, _)| *at);
         let surplus = pulls.len().saturating_sub(PULLS_KEPT);
         pulls.drain(..surplus);
-        self.images.retain(|_, pulls| {
-            pulls.retain(|(at, _)| *at > oldest);
-            !pulls.is_empty()
-        });
         true
     }
 
@@ -276,7 +292,7 @@ impl Keep for Pulls {
     }
 
     fn facts(&self, place: &Place, samples: &mut Vec<Sample>) {
-        let oldest = now() - self.window;
+        let oldest = now().saturating_sub(self.window);
         let recent = |pulls: &[(i64, Pull)]| pulls.iter().filter(|(at, _)| *at > oldest).map(|(_, pull)| pull.clone()).collect::<Vec<_>>();
         let mut images: Vec<(&Arc<str>, Vec<Pull>)> = self.images.iter().map(|(image, pulls)| (image, recent(pulls))).collect();
         images.retain(|(_, pulls)| !pulls.is_empty());
@@ -337,7 +353,8 @@ mod tests {
         for (text, seconds) in [("1h2m3s", 3723.0), ("812ms", 0.812), ("1m21.284220239s", 81.284_220_239), ("15µs", 15e-6), ("0s", 0.0)] {
             near(text, seconds);
         }
-        for text in ["", "5", "s", "1x", "1.2.3s"] {
+        let endless = format!("{}h", "9".repeat(400));
+        for text in ["", "5", "s", "1x", "1.2.3s", &endless] {
             assert_eq!(go_duration(text), None, "{text}");
         }
     }

@@ -15,6 +15,7 @@ use super::objects::{CONDITION_STATES, Condition, Kind, Place, Rows, kind, or_de
 use super::resources::{Listed, NAMES, amounts};
 use super::sight::{looked_at, seen};
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::word::Word;
 
 const POOLS: Coverage = seen(&["NodePool"]);
 const CLAIMS: Coverage = looked_at(&["NodeClaim"]);
@@ -138,7 +139,8 @@ pub(super) struct ClassStatus {
 type Conditions = Vec<(String, &'static str)>;
 
 fn conditions(reported: Vec<Condition>) -> Conditions {
-    let mut conditions: Conditions = reported.into_iter().map(|condition| (condition.r#type.clone(), condition.state())).collect();
+    let named = reported.into_iter().filter(|condition| Word::joined(&condition.r#type).is_some());
+    let mut conditions: Conditions = named.map(|condition| (condition.r#type.clone(), condition.state())).collect();
     // One that no controller has looked at yet is not known to be ready.
     if !conditions.iter().any(|(name, _)| name == "Ready") {
         conditions.push(("Ready".to_owned(), "unknown"));
@@ -257,8 +259,8 @@ impl Kind for NodeClaim {
             phase,
             drifted: holds("Drifted").is_some(),
             created,
-            expiry: created.zip(self.spec.expire_after.as_deref().and_then(expire_after)).map(|(created, after)| created + after),
-            launch: created.zip(initialized).map(|(created, initialized)| initialized - created),
+            expiry: created.zip(self.spec.expire_after.as_deref().and_then(expire_after)).map(|(created, after)| created.saturating_add(after)),
+            launch: created.zip(initialized).map(|(created, initialized)| initialized.saturating_sub(created)),
             allocatable: amounts(&self.status.allocatable),
         }
     }
@@ -275,7 +277,7 @@ impl Kind for NodeClaim {
                 count(phase, claims.iter().filter(|(_, claim)| claim.phase == phase).count());
             }
             count("drifted", claims.iter().filter(|(_, claim)| claim.drifted).count());
-            let ours = |at: i64| (at - place.clock.ahead()) as f64;
+            let ours = |at: i64| at.saturating_sub(place.clock.ahead()) as f64;
             let waiting = claims.iter().filter(|(_, claim)| !matches!(claim.phase, "ready" | "deleting"));
             let oldest = waiting.filter_map(|(_, claim)| claim.created).min();
             samples.extend(oldest.map(|at| CLAIM_OLDEST.sample([&*place.cluster, pool], ours(at))));

@@ -2,7 +2,6 @@
 //!
 //! A round over all nodes on a clock of its own, with a bounded number of open questions, so that
 //! it never delays the watches. metrics.k8s.io knows nothing of disks.
-//! Source: staging/src/k8s.io/kubelet/pkg/apis/stats/v1alpha1/types.go of Kubernetes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,15 +10,15 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
 use hyper::header::AUTHORIZATION;
-use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::api;
 use super::cluster::Cluster;
 use super::config::{Reach, Storage};
 use super::connect::{Link, certificates};
-use super::pods::uid;
 use super::sight::MISSING;
+use super::stream::Elements;
+use super::summary::{Disk, PODS, Reading, most};
 use crate::cause::Cause as _;
 use crate::driver::Poll;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
@@ -98,138 +97,6 @@ static VOLUME: Gauge<3> = gauge(
 /// Families about file systems.
 pub(super) static FAMILIES: &[&Family] = &[&SUMMARY.0, &USED.0, &AVAILABLE.0, &CAPACITY.0, &INODES.0, &POD_USED.0, &POD_LIMITS.0, &POD_RATIO.0, &VOLUME.0];
 
-/// Every field is optional on purpose: absent is not zero.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Summary {
-    node: NodeStats,
-    #[serde(default)]
-    pods: Option<Vec<PodStats>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct NodeStats {
-    fs: Option<FsStats>,
-    runtime: Option<RuntimeStats>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RuntimeStats {
-    image_fs: Option<FsStats>,
-    container_fs: Option<FsStats>,
-}
-
-#[derive(Debug, Default, Clone, Copy, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct FsStats {
-    available_bytes: Option<f64>,
-    capacity_bytes: Option<f64>,
-    used_bytes: Option<f64>,
-    inodes_free: Option<f64>,
-    inodes: Option<f64>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PodStats {
-    pod_ref: PodRef,
-    #[serde(rename = "ephemeral-storage")]
-    ephemeral_storage: Option<FsStats>,
-    #[serde(default)]
-    volume: Option<Vec<VolumeStats>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct VolumeStats {
-    pvc_ref: Option<ClaimRef>,
-    available_bytes: Option<f64>,
-    capacity_bytes: Option<f64>,
-}
-
-#[derive(Debug, Deserialize)]
-struct ClaimRef {
-    name: String,
-    namespace: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct PodRef {
-    name: String,
-    namespace: String,
-    uid: Option<String>,
-}
-
-/// What one kubelet said, reduced.
-#[derive(Debug, PartialEq)]
-pub(super) struct Disk {
-    file_systems: Vec<(&'static str, FileSystem)>,
-    /// The pods that use most.
-    pods: Vec<PodUse>,
-    /// The fullest volumes, by namespace and claim.
-    volumes: Vec<((String, String), f64)>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct FileSystem {
-    available: f64,
-    capacity: f64,
-    inodes_used: Option<f64>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-struct PodUse {
-    node: Arc<str>,
-    namespace: String,
-    pod: String,
-    uid: u128,
-    used: f64,
-    limit: Option<f64>,
-}
-
-impl FsStats {
-    /// `usedBytes` is no use: of an image file system it is the size of the images alone.
-    fn reduce(self) -> Option<FileSystem> {
-        let capacity = self.capacity_bytes.filter(|capacity| *capacity > 0.0)?;
-        let available = self.available_bytes?.clamp(0.0, capacity);
-        let inodes_used = self.inodes.filter(|inodes| *inodes > 0.0).zip(self.inodes_free).map(|(all, free)| (1.0 - free / all).clamp(0.0, 1.0));
-        Some(FileSystem { available, capacity, inodes_used })
-    }
-}
-
-impl Summary {
-    fn reduce(self, node: &Arc<str>, limit: impl Fn(u128) -> Option<f64>, top: usize) -> Disk {
-        let runtime = self.node.runtime.unwrap_or_default();
-        let named = [("nodefs", self.node.fs), ("imagefs", runtime.image_fs), ("containerfs", runtime.container_fs)];
-        let mut volumes: Vec<((String, String), f64)> = Vec::new();
-        let pods = self.pods.into_iter().flatten().filter_map(|pod| {
-            volumes.extend(pod.volume.into_iter().flatten().filter_map(|volume| {
-                let (claim, capacity) = (volume.pvc_ref?, volume.capacity_bytes.filter(|capacity| *capacity > 0.0)?);
-                Some(((claim.namespace, claim.name), (1.0 - volume.available_bytes? / capacity).clamp(0.0, 1.0)))
-            }));
-            let uid = uid(pod.pod_ref.uid.as_deref());
-            let used = pod.ephemeral_storage?.used_bytes?;
-            Some(PodUse { node: Arc::clone(node), namespace: pod.pod_ref.namespace, pod: pod.pod_ref.name, uid, used, limit: limit(uid) })
-        });
-        let pods = most(pods.collect(), top);
-        volumes.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-        volumes.truncate(top);
-        Disk { file_systems: named.into_iter().filter_map(|(name, stats)| Some((name, stats?.reduce()?))).collect(), pods, volumes }
-    }
-}
-
-/// The pods that use most, in bytes or of their limit.
-fn most(mut pods: Vec<PodUse>, top: usize) -> Vec<PodUse> {
-    let ratio = |pod: &PodUse| pod.limit.filter(|limit| *limit > 0.0).map_or(0.0, |limit| pod.used / limit);
-    pods.sort_by(|a, b| ratio(b).total_cmp(&ratio(a)));
-    let fullest: Vec<u128> = pods.iter().take(top).filter(|pod| ratio(pod) > 0.0).map(|pod| pod.uid).collect();
-    pods.sort_by(|a, b| b.used.total_cmp(&a.used));
-    let mut kept = pods.iter().take(top).cloned().collect::<Vec<_>>();
-    kept.extend(pods.into_iter().skip(top).filter(|pod| fullest.contains(&pod.uid)));
-    kept
-}
-
 /// One round over all kubelets of a cluster.
 pub(super) struct Kubelets {
     cluster: Arc<Cluster>,
@@ -257,8 +124,7 @@ impl Kubelets {
         let asked = addresses.into_iter().map(|(node, address)| {
             let (way, cluster, config) = (way.clone(), Arc::clone(&self.cluster), &self.config);
             async move {
-                let answer = way.ask(&node, address, config.timeout.0).await;
-                let disk = answer.map(|summary| summary.reduce(&node, |uid| cluster.storage_limit(uid), config.top_pods));
+                let disk = way.ask(Reading::new(&node, Some(&cluster), config.top_pods), address, config.timeout.0).await;
                 (node, disk)
             }
         });
@@ -303,9 +169,7 @@ impl Kubelets {
         for der in authority {
             roots.push(reqwest::Certificate::from_der(&der).map_err(|error| failed(error.words()))?);
         }
-        let builder = reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(self.config.insecure_skip_verify).tls_certs_only(roots);
-        // A kubelet is asked once a minute; connections to thousands of them are not worth keeping.
-        builder.pool_max_idle_per_host(0).build().map_err(|error| failed(error.words()))
+        client(roots, self.config.insecure_skip_verify).map_err(|error| failed(error.words()))
     }
 
     fn samples(&self, answers: Vec<(Arc<str>, Result<Disk, CollectError>)>) -> Vec<Sample> {
@@ -376,6 +240,13 @@ impl Poll for Kubelets {
     }
 }
 
+/// A client for kubelets, of which none sends anybody elsewhere or compresses unless asked to.
+fn client(roots: Vec<reqwest::Certificate>, insecure: bool) -> reqwest::Result<reqwest::Client> {
+    let builder = reqwest::Client::builder().no_proxy().no_gzip().https_only(true).redirect(reqwest::redirect::Policy::none());
+    // A kubelet is asked once a minute; connections to thousands of them are not worth keeping.
+    builder.tls_danger_accept_invalid_certs(insecure).tls_certs_only(roots).pool_max_idle_per_host(0).build()
+}
+
 /// How a kubelet is asked.
 #[derive(Clone)]
 enum Way {
@@ -384,61 +255,92 @@ enum Way {
 }
 
 impl Way {
-    async fn ask(&self, node: &str, address: Option<std::net::SocketAddr>, timeout: Duration) -> Result<Summary, CollectError> {
+    async fn ask(&self, mut reading: Reading<'_>, address: Option<std::net::SocketAddr>, timeout: Duration) -> Result<Disk, CollectError> {
+        let node = Arc::clone(reading.node);
         let what = say!("ask the kubelet of {}", named(&node));
-        match self {
-            Self::Proxy(client) => api::get(client, &format!("/api/v1/nodes/{node}/proxy/stats/summary"), &what, timeout).await,
-            Self::Direct(client, token) => {
-                let address = address.ok_or_else(|| CollectError::new(ErrorClass::NotFound, say!("{}: the node has no InternalIP", what)))?;
-                let ask = async {
-                    let answer = client.get(format!("https://{address}/stats/summary")).header(AUTHORIZATION, token.clone()).send().await;
-                    let cause = |error: reqwest::Error| error.words();
-                    let answer = answer.map_err(|error| (ErrorClass::Unreachable, cause(error)))?;
-                    match answer.status().as_u16() {
-                        200 => answer.json::<Summary>().await.map_err(|error| (ErrorClass::Malformed, cause(error))),
-                        status => Err((ErrorClass::of_status(status), say!("status {}", status))),
-                    }
-                };
-                match tokio::time::timeout(timeout, ask).await {
-                    Err(_) => Err(CollectError::new(ErrorClass::Timeout, say!("{}: no answer within {}", what, crate::config::Span(timeout)))),
-                    Ok(answer) => answer.map_err(|(class, why)| CollectError::new(class, say!("{}: {}", what, why))),
-                }
+        let (client, token) = match self {
+            Self::Proxy(client) => {
+                let request = hyper::Request::get(format!("/api/v1/nodes/{node}/proxy/stats/summary")).body(Vec::new());
+                let request = request.map_err(|_| CollectError::new(ErrorClass::Local, say!("{}: its name makes no path", what)))?;
+                let summary = api::elements(client, request, PODS, &what, timeout, |pod| reading.add(pod)).await?;
+                return Ok(reading.disk(summary));
             }
-        }
+            Self::Direct(client, token) => (client, token),
+        };
+        let address = address.ok_or_else(|| CollectError::new(ErrorClass::NotFound, say!("{}: the node has no InternalIP", what)))?;
+        let unreachable = |error: reqwest::Error| CollectError::new(ErrorClass::Unreachable, say!("{}: {}", what, error.words()));
+        let unread = |why| api::unread(&what, why);
+        let ask = async {
+            let answer = client.get(format!("https://{address}/stats/summary")).header(AUTHORIZATION, token.clone()).send().await;
+            let mut answer = answer.map_err(unreachable)?;
+            let status = answer.status().as_u16();
+            if status != 200 {
+                return Err(CollectError::new(ErrorClass::of_status(status), say!("{}: status {}", what, status)));
+            }
+            let mut elements = Elements::of(PODS);
+            while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
+                elements.feed(&chunk, &mut |pod| reading.add(pod)).map_err(unread)?;
+            }
+            elements.rest().map_err(unread)
+        };
+        let late = |_| CollectError::new(ErrorClass::Timeout, say!("{}: no answer within {}", what, crate::config::Span(timeout)));
+        let summary = tokio::time::timeout(timeout, ask).await.map_err(late)??;
+        Ok(reading.disk(summary))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use rustls::pki_types::pem::PemObject as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
-    fn disk(json: &str) -> Disk {
-        serde_json::from_str::<Summary>(json).unwrap().reduce(&"n".into(), |_| None, 5)
+    /// A TLS server that answers whatever it is asked with these bytes; the heads of the requests.
+    async fn server(answer: &'static [u8]) -> (std::net::SocketAddr, tokio::sync::mpsc::UnboundedReceiver<String>) {
+        let (certificate, key) = readiness_lab::Authority::new("Root").unwrap().issue_pem(&readiness_lab::Leaf::good(&["127.0.0.1"])).unwrap();
+        let chain = rustls::pki_types::CertificateDer::pem_slice_iter(certificate.as_bytes()).collect::<Result<_, _>>().unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(crate::net::crypto()).with_safe_default_protocol_versions().unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap()));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, (heads, seen)) = (listener.local_addr().unwrap(), tokio::sync::mpsc::unbounded_channel());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let mut head = vec![0; 4096];
+                let length = stream.read(&mut head).await.unwrap_or_default();
+                let _ = heads.send(String::from_utf8_lossy(&head[..length]).into_owned());
+                let _ = stream.write_all(answer).await;
+                let _ = stream.shutdown().await;
+            }
+        });
+        (address, seen)
     }
 
-    #[test]
-    fn the_ratio_is_what_is_not_available_and_not_what_is_said_to_be_used() {
-        let summary = r#"{"node":{"fs":{"availableBytes":40,"capacityBytes":100,"usedBytes":10,"inodes":1000,"inodesFree":750},
-            "runtime":{"imageFs":{"availableBytes":5,"capacityBytes":100,"usedBytes":1}}},"pods":[]}"#;
-        let fs = |available, inodes_used| FileSystem { available, capacity: 100.0, inodes_used };
-        assert_eq!(disk(summary).file_systems, [("nodefs", fs(40.0, Some(0.25))), ("imagefs", fs(5.0, None))]);
-    }
-
-    #[test]
-    fn absent_is_not_zero() {
-        for node in
-            ["{}", r#"{"fs":null}"#, r#"{"fs":{"capacityBytes":100}}"#, r#"{"fs":{"availableBytes":5}}"#, r#"{"fs":{"availableBytes":0,"capacityBytes":0}}"#]
-        {
-            let read = disk(&format!(r#"{{"node":{node}}}"#));
-            assert!(read.file_systems.is_empty() && read.pods.is_empty(), "{node}");
+    async fn asked(answer: &'static [u8]) -> (Result<Disk, CollectError>, Vec<String>) {
+        let (address, mut seen) = server(answer).await;
+        let way = Way::Direct(client(Vec::new(), true).unwrap(), hyper::header::HeaderValue::from_static("Bearer t"));
+        let node = "n".into();
+        let disk = way.ask(Reading::new(&node, None, 5), Some(address), Duration::from_secs(20)).await;
+        let mut heads = Vec::new();
+        while let Ok(head) = seen.try_recv() {
+            heads.push(head);
         }
+        (disk, heads)
     }
 
-    #[test]
-    fn the_largest_and_the_fullest_pods_are_kept() {
-        let use_of = |uid: u128, used: f64, limit: Option<f64>| PodUse { node: "n".into(), namespace: "ws".into(), pod: format!("p{uid}"), uid, used, limit };
-        let pods = vec![use_of(1, 100.0, None), use_of(2, 90.0, Some(1000.0)), use_of(3, 9.0, Some(10.0)), use_of(4, 1.0, None)];
-        let kept: Vec<u128> = most(pods, 2).iter().map(|pod| pod.uid).collect();
-        assert_eq!(kept, [1, 2, 3]);
+    #[tokio::test]
+    async fn a_kubelet_is_asked_over_https_once_and_for_plain_text() {
+        let (disk, heads) =
+            asked(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{\"node\":{\"fs\":{\"availableBytes\":40,\"capacityBytes\":100}},\"pods\":null}").await;
+        assert!(disk.is_ok_and(|disk| disk.file_systems.len() == 1) && heads.len() == 1);
+        assert!(!heads[0].to_lowercase().contains("accept-encoding"), "{heads:?}");
+        let (disk, heads) = asked(b"HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+        assert_eq!((disk.unwrap_err().message.as_str(), heads.len()), ("ask the kubelet of n: status 302", 1));
+        // Compressed although nobody asked for it.
+        let (disk, _) = asked(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n\x1f\x8b\x08\0\0\0\0\0\0\xff").await;
+        assert_eq!(disk.unwrap_err().message.as_str(), "ask the kubelet of n: the answer is not what it should be");
+        assert!(client(Vec::new(), true).unwrap().get("http://127.0.0.1:1/").send().await.is_err_and(|error| error.is_builder()));
     }
 }

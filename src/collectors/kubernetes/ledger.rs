@@ -3,7 +3,7 @@
 //! A pod that was evicted, killed or replaced soon has no object any more, and an event lives an
 //! hour. Counting only what exists would forget the very thing that the count is for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::clock::now;
 
@@ -16,35 +16,52 @@ const LIMIT: usize = 20_000;
 pub(super) struct Ledger<K, V> {
     window: i64,
     entries: BTreeMap<K, (i64, V)>,
+    /// The same by time, so that what is old is found without a look at all the rest.
+    order: BTreeSet<(i64, K)>,
 }
 
 impl<K: Ord + Clone, V> Ledger<K, V> {
     /// Remembers for `window` seconds.
     pub(super) fn new(window: i64) -> Self {
-        Self { window, entries: BTreeMap::new() }
+        Self { window, entries: BTreeMap::new(), order: BTreeSet::new() }
     }
 
     /// Whether it is new and within the window.
     pub(super) fn record(&mut self, key: K, at: i64, what: V) -> bool {
-        let now = now();
-        let within = |at: i64| at > now - self.window;
-        if !within(at) || self.entries.get(&key).is_some_and(|(at, _)| within(*at)) {
+        let (now, since) = (now(), self.since());
+        while self.order.first().is_some_and(|(at, _)| *at <= since) {
+            self.forget_oldest();
+        }
+        if at <= since || self.entries.contains_key(&key) {
             return false;
         }
-        self.entries.insert(key, (at, what));
-        self.entries.retain(|_, (at, _)| *at > now - self.window);
-        if self.entries.len() > LIMIT
-            && let Some(oldest) = self.entries.iter().min_by_key(|(_, (at, _))| *at).map(|(key, _)| key.clone())
-        {
-            self.entries.remove(&oldest);
+        // What a wrong clock puts into the future would be the last to be forgotten.
+        self.insert(key, at.min(now), what);
+        if self.entries.len() > LIMIT {
+            self.forget_oldest();
         }
         true
     }
 
     /// What lies within the window now.
     pub(super) fn recent(&self) -> impl Iterator<Item = (&K, &V)> {
-        let since = now() - self.window;
+        let since = self.since();
         self.entries.iter().filter(move |(_, (at, _))| *at > since).map(|(key, (_, what))| (key, what))
+    }
+
+    fn since(&self) -> i64 {
+        now().saturating_sub(self.window)
+    }
+
+    fn insert(&mut self, key: K, at: i64, what: V) {
+        self.order.insert((at, key.clone()));
+        self.entries.insert(key, (at, what));
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((_, key)) = self.order.pop_first() {
+            self.entries.remove(&key);
+        }
     }
 }
 
@@ -54,36 +71,47 @@ pub(super) struct Tally<K> {
     window: i64,
     step: i64,
     steps: BTreeMap<i64, BTreeMap<K, u64>>,
+    /// Counts in all steps together.
+    held: usize,
 }
 
 impl<K: Ord + Clone> Tally<K> {
     /// Counts over `window` seconds, to a sixtieth of them.
     pub(super) fn new(window: i64) -> Self {
-        Self { window, step: (window / 60).max(1), steps: BTreeMap::new() }
+        Self { window, step: (window / 60).max(1), steps: BTreeMap::new(), held: 0 }
     }
 
     /// Adds `times` happenings at a moment; what lies before the window does not count.
     pub(super) fn add(&mut self, key: K, at: i64, times: u64) {
         let now = now();
-        if times > 0 && at > now - self.window {
+        let first = self.first();
+        while self.steps.first_key_value().is_some_and(|(step, _)| *step < first) {
+            self.held -= self.steps.pop_first().map_or(0, |(_, counts)| counts.len());
+        }
+        if times > 0 && at > now.saturating_sub(self.window) {
             let counts = self.steps.entry(at.min(now) / self.step).or_default();
-            if counts.len() < LIMIT || counts.contains_key(&key) {
-                let count = counts.entry(key).or_default();
+            if let Some(count) = counts.get_mut(&key) {
                 *count = count.saturating_add(times);
+            } else if self.held < LIMIT {
+                counts.insert(key, times);
+                self.held += 1;
             }
         }
-        let first = (now - self.window) / self.step;
-        self.steps = self.steps.split_off(&first);
     }
 
     /// Counts within the window now.
     pub(super) fn totals(&self) -> BTreeMap<K, u64> {
-        let first = (now() - self.window) / self.step;
         let mut totals: BTreeMap<K, u64> = BTreeMap::new();
-        for (key, count) in self.steps.range(first..).flat_map(|(_, counts)| counts) {
-            *totals.entry(key.clone()).or_default() += count;
+        for (key, count) in self.steps.range(self.first()..).flat_map(|(_, counts)| counts) {
+            let total = totals.entry(key.clone()).or_default();
+            *total = total.saturating_add(*count);
         }
         totals
+    }
+
+    /// The first step that is not over.
+    fn first(&self) -> i64 {
+        now().saturating_sub(self.window) / self.step
     }
 }
 
@@ -98,7 +126,7 @@ mod tests {
         assert!(!ledger.record("pod-1", now(), "memory"), "the same pod again");
         assert!(!ledger.record("pod-2", now() - 4000, "memory"), "before the window");
         assert_eq!(ledger.recent().count(), 1);
-        ledger.entries.insert("pod-3", (now() - 4000, "disk"));
+        ledger.insert("pod-3", now() - 4000, "disk");
         assert!(ledger.record("pod-3", now(), "memory"), "what has left the window is forgotten");
         assert_eq!(ledger.recent().count(), 2);
     }
@@ -116,5 +144,41 @@ mod tests {
             tally.add("BackOff", now() - 60, 1);
         }
         assert_eq!(tally.totals()["BackOff"], 1_000);
+    }
+
+    #[test]
+    fn a_storm_is_recorded_in_time_that_grows_with_it() {
+        crate::fuzz::grows_evenly(|count| {
+            let mut ledger = Ledger::new(3600);
+            for pod in 0..count {
+                assert!(ledger.record(pod, now() - 100, ()));
+            }
+            assert_eq!(ledger.recent().count(), count.min(LIMIT));
+        });
+    }
+
+    #[test]
+    fn beyond_the_limit_the_oldest_are_forgotten_first() {
+        let mut ledger = Ledger::new(1_000_000);
+        let (count, begin) = (i64::try_from(LIMIT).unwrap() + 10, now() - 500_000);
+        for pod in 0..count {
+            ledger.record(pod, begin + pod, ());
+        }
+        assert_eq!((ledger.recent().count(), ledger.recent().next().map(|(pod, ())| *pod)), (LIMIT, Some(10)));
+        ledger.record(-1, i64::MAX, ());
+        for pod in count..count * 2 {
+            ledger.record(pod, begin + 600_000, ());
+        }
+        assert!(ledger.entries.len() <= LIMIT && ledger.entries.len() == ledger.order.len());
+    }
+
+    #[test]
+    fn a_tally_holds_so_many_counts_and_no_more_however_they_are_spread() {
+        let mut tally = Tally::new(3600);
+        for key in 0..i64::try_from(LIMIT).unwrap() * 2 {
+            tally.add(key, now() - key % 3000, u64::MAX);
+            tally.add(key, now() - key % 3000, 1);
+        }
+        assert!(tally.totals().len() <= LIMIT && tally.steps.values().map(BTreeMap::len).sum::<usize>() == tally.held);
     }
 }

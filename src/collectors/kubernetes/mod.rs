@@ -36,6 +36,8 @@ mod resources;
 mod reviews;
 mod services;
 mod sight;
+mod stream;
+mod summary;
 mod usage;
 mod version;
 mod watch;
@@ -260,5 +262,7 @@ fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
     parts.into_iter().filter(|(on, ..)| !on).flat_map(|(_, key, families)| families.into_iter().map(move |family| (family.name, key))).collect()
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;

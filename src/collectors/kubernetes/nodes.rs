@@ -10,6 +10,7 @@ use super::quantity::Quantity;
 use super::resources::{Listed, amounts};
 use super::sight::seen;
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::word::Word;
 use serde::Deserialize;
 
 const COVERAGE: crate::metric::Coverage = seen(&["Node"]);
@@ -270,8 +271,12 @@ impl Nodes {
         let has_gpus = gpus[1].is_some_and(|count| count > 0.0);
         let belongs = |group: &NodeGroup| labelled(&group.labels) && group.gpus.is_none_or(|wanted| wanted == has_gpus);
         let groups = self.interests.groups.iter().enumerate().filter(|(_, group)| belongs(group)).map(|(at, _)| at).collect();
-        let mut conditions: Vec<(Arc<str>, &'static str)> =
-            status.conditions.iter().map(|condition| (self.shared(&condition.r#type), condition.state())).collect();
+        let mut conditions: Vec<(Arc<str>, &'static str)> = status
+            .conditions
+            .iter()
+            .filter(|condition| Word::joined(&condition.r#type).is_some())
+            .map(|condition| (self.shared(&condition.r#type), condition.state()))
+            .collect();
         // A node that has not registered has no conditions, and nobody knows what it is short of.
         for expected in EXPECTED_CONDITIONS {
             if !conditions.iter().any(|(condition, _)| &**condition == expected) {
@@ -289,7 +294,7 @@ impl Nodes {
             storage: amounts(&status.capacity)[2],
             gpus,
             gpu_product: self.shared(label("nvidia.com/gpu.product")),
-            kubelet: self.shared(&status.node_info.kubelet_version),
+            kubelet: self.shared(Word::joined(&status.node_info.kubelet_version).map_or("", Word::as_str)),
             address: internal.map(|address| (address, port)),
             pool: [self.shared(pool), self.shared(instance), self.shared(capacity)],
             images,

@@ -82,6 +82,8 @@ static GPUS_REQUESTED: Gauge<1> =
 
 /// How long a problem that is over shows as 0, so that a flapping one is no series that comes and goes.
 const AFTERGLOW: i64 = 15 * 60;
+/// Seconds between two searches for what is over.
+const SWEEP: i64 = 60;
 /// Series of one kind of problem; the rest is summed up under one name.
 const SERIES: usize = 500;
 const OTHERS: &str = "(others)";
@@ -141,7 +143,7 @@ pub(super) struct Pods {
     phases: BTreeMap<&'static str, u64>,
     unlimited: BTreeMap<(Arc<str>, &'static str), u32>,
     gpus: f64,
-    restarts: BTreeMap<Arc<str>, u64>,
+    restarts: BTreeMap<Arc<str>, Restarts>,
     problems: BTreeSet<u128>,
     pub(super) workspaces: Workspaces,
     /// What is remembered.
@@ -149,6 +151,14 @@ pub(super) struct Pods {
     pub(super) evictions: Ledger<u128, Eviction>,
     oom_kills: Ledger<(u128, String, i64), Arc<str>>,
     recent_restarts: Tally<Arc<str>>,
+    swept: i64,
+}
+
+/// Restarts in one namespace.
+#[derive(Debug, Default)]
+struct Restarts {
+    total: u64,
+    last: i64,
 }
 
 fn phase(pod: &Pod) -> &'static str {
@@ -204,6 +214,7 @@ impl Pods {
             evictions: Ledger::new(window),
             oom_kills: Ledger::new(window),
             recent_restarts: Tally::new(window),
+            swept: 0,
         }
     }
 
@@ -293,7 +304,8 @@ impl Pods {
         };
         let found = if before.is_none() { row.restarts } else { 0 };
         if more + found > 0 {
-            *self.restarts.entry(Arc::clone(&row.namespace)).or_default() += u64::from(more + found);
+            let restarts = self.restarts.entry(Arc::clone(&row.namespace)).or_default();
+            *restarts = Restarts { total: restarts.total.saturating_add(u64::from(more + found)), last: now() };
             let (at, times) = if more > 0 { (now(), more) } else { (pod.last_end(&self.clock).unwrap_or(0), 1) };
             self.recent_restarts.add(Arc::clone(&row.namespace), at, u64::from(times));
         }
@@ -306,8 +318,21 @@ impl Pods {
             let pending = problem.pending.map(|(class, _)| (Arc::clone(&row.namespace), class, ""));
             let now = now();
             self.afterglow.extend(waiting.chain(pending).map(|trouble| (trouble, now)));
-            self.afterglow.retain(|_, at| now - *at < AFTERGLOW);
         }
+        self.sweep();
+    }
+
+    /// Forgets what is over, now and then: all that is remembered is looked at.
+    fn sweep(&mut self) {
+        let now = now();
+        if now.saturating_sub(self.swept) < SWEEP {
+            return;
+        }
+        self.swept = now;
+        let since = now.saturating_sub(AFTERGLOW);
+        self.afterglow.retain(|_, at| *at > since);
+        let alive = &self.namespaces;
+        self.restarts.retain(|namespace, restarts| restarts.last > since || alive.contains_key(namespace));
     }
 
     fn forget(&mut self, uid: u128) -> bool {
@@ -320,7 +345,7 @@ impl Pods {
     /// Waiting containers and unscheduled pods: how many, since when, and a few names.
     fn troubles(&self) -> BTreeMap<Trouble, Group> {
         let mut groups: BTreeMap<Trouble, Group> = BTreeMap::new();
-        let since = now() - AFTERGLOW;
+        let since = now().saturating_sub(AFTERGLOW);
         for trouble in self.afterglow.iter().filter(|(_, at)| **at > since).map(|(trouble, _)| trouble) {
             groups.insert(trouble.clone(), Group::default());
         }
@@ -377,6 +402,17 @@ impl Group {
             more => say!("{} and {} more", names, more),
         }
     }
+}
+
+/// The namespaces with the highest counts; the others are summed up, so that none goes unseen.
+fn most(counts: impl Iterator<Item = (Arc<str>, u64)>) -> Vec<(Arc<str>, u64)> {
+    let mut counts: Vec<_> = counts.collect();
+    if counts.len() > SERIES {
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let others = counts.drain(SERIES..).fold(0_u64, |sum, (_, count)| sum.saturating_add(count));
+        counts.push((OTHERS.into(), others));
+    }
+    counts
 }
 
 /// A key that is already there, so that thousands of rows share one text.
@@ -454,15 +490,17 @@ impl Keep for Pods {
         for (_, namespace) in self.oom_kills.recent() {
             *by_namespace.entry(namespace).or_default() += 1;
         }
-        samples.extend(by_namespace.into_iter().map(|(namespace, count)| OOM_KILLED.sample([cluster(), Arc::clone(namespace)], count as f64)));
-        let recent = self.recent_restarts.totals();
+        let killed = by_namespace.into_iter().map(|(namespace, count)| (Arc::clone(namespace), count));
+        samples.extend(most(killed).into_iter().map(|(namespace, count)| OOM_KILLED.sample([cluster(), namespace], count as f64)));
+        let recent = most(self.recent_restarts.totals().into_iter());
         samples.extend(recent.into_iter().map(|(namespace, count)| RESTARTS_RECENT.sample([cluster(), namespace], count as f64)));
-        let restarts = self.restarts.iter().take(SERIES);
-        samples.extend(restarts.map(|(namespace, count)| RESTARTS.sample([cluster(), Arc::clone(namespace)], *count as f64)));
-        let unlimited = self.unlimited.iter().take(SERIES * 2);
-        samples.extend(
-            unlimited.map(|((namespace, missing), count)| NO_STORAGE_LIMIT.sample([cluster(), Arc::clone(namespace), (*missing).into()], f64::from(*count))),
-        );
+        let restarts = most(self.restarts.iter().map(|(namespace, restarts)| (Arc::clone(namespace), restarts.total)));
+        samples.extend(restarts.into_iter().map(|(namespace, count)| RESTARTS.sample([cluster(), namespace], count as f64)));
+        for missing in ["limit", "size_limit"] {
+            let unlimited = self.unlimited.iter().filter(|((_, own), _)| *own == missing);
+            let unlimited = most(unlimited.map(|((namespace, _), count)| (Arc::clone(namespace), u64::from(*count))));
+            samples.extend(unlimited.into_iter().map(|(namespace, count)| NO_STORAGE_LIMIT.sample([cluster(), namespace, missing.into()], count as f64)));
+        }
         samples.push(GPUS_REQUESTED.sample([cluster()], self.gpus));
         self.workspaces.facts(place, samples);
     }
@@ -481,3 +519,23 @@ pub(super) static FAMILIES: &[&Family] = &[
     &NO_STORAGE_LIMIT.0,
     &GPUS_REQUESTED.0,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn restarts_of_a_namespace_are_forgotten_a_while_after_its_last_pod() {
+        let mut pods = Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default());
+        let old = now() - AFTERGLOW - 1;
+        for (namespace, last) in [("gone", old), ("gone-now", now()), ("alive", old)] {
+            pods.restarts.insert(namespace.into(), Restarts { total: 1, last });
+        }
+        pods.namespaces.insert("alive".into(), 1);
+        pods.sweep();
+        assert_eq!(pods.restarts.keys().map(|namespace| &**namespace).collect::<Vec<_>>(), ["alive", "gone-now"]);
+        pods.namespaces.clear();
+        pods.sweep();
+        assert_eq!(pods.restarts.len(), 2, "not more than once a minute");
+    }
+}

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
 
-use super::api::{self, List};
+use super::api;
 use super::cluster::{Cluster, PodQuery, Unasked};
 use super::connect::Link;
 use super::pod::Pod;
@@ -103,7 +103,7 @@ impl Replicas {
             let restarts = pods.iter().map(Pod::restarts).fold(0, u32::saturating_add);
             samples.push(RESTARTS.sample(labels.clone(), f64::from(restarts)));
             let oldest = pods.iter().filter(|pod| !pod.is_over()).filter_map(Pod::oldest_start).min();
-            samples.extend(oldest.map(|at| OLDEST_START.sample(labels.clone(), (at - self.cluster.clock.ahead()) as f64)));
+            samples.extend(oldest.map(|at| OLDEST_START.sample(labels.clone(), at.saturating_sub(self.cluster.clock.ahead()) as f64)));
             for ((container, image, running), count) in images(&pods) {
                 let (digest, of) = match &running {
                     Running::Manifest(digest) => (digest.as_str(), "manifest"),
@@ -159,8 +159,7 @@ pub(super) async fn of_each<T, F: Future<Output = Result<T, CollectError>>>(
 /// The pods of a workload.
 pub(super) async fn list(client: &kube::Client, query: &PodQuery, timeout: Duration) -> Result<Vec<Pod>, CollectError> {
     let path = format!("/api/v1/{}", query.path());
-    let pods: List<Pod> = api::get(client, &path, &say!("list pods"), timeout).await?;
-    Ok(pods.items)
+    api::list(client, &path, &say!("list pods"), timeout).await
 }
 
 /// When the container of a selector's workloads that runs longest was started, in Unix seconds, or

@@ -10,6 +10,7 @@ use crate::metric::{Family, Gauge, Sample, Unit, gauge};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::Snapshot;
+use crate::word::Word;
 
 const SERVICE: [&str; 3] = ["cluster", "namespace", "name"];
 
@@ -81,7 +82,15 @@ impl Kind for Service {
     const FAMILIES: &'static [&'static Family] = &[&LB_READY.0, &LB_INFO.0];
 
     fn row(self) -> Addresses {
-        Addresses(self.status.load_balancer.ingress.into_iter().filter_map(|entry| entry.hostname.or(entry.ip)).collect())
+        Addresses(
+            self.status
+                .load_balancer
+                .ingress
+                .into_iter()
+                .filter_map(|entry| entry.hostname.or(entry.ip))
+                .filter(|address| Word::joined(address).is_some())
+                .collect(),
+        )
     }
 
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {

@@ -17,22 +17,22 @@ use super::*;
 use crate::metric::Sample;
 use crate::snapshot::{CollectError, ErrorClass};
 
-fn place(kind: &str) -> Place {
+pub(super) fn place(kind: &str) -> Place {
     Place { cluster: "eu".into(), selector: "s".into(), kind: kind.into(), clock: Clock::default() }
 }
 
-fn read<T: serde::de::DeserializeOwned>(json: &Value) -> T {
+pub(super) fn read<T: serde::de::DeserializeOwned>(json: &Value) -> T {
     serde_json::from_str(&json.to_string()).unwrap_or_else(|error| panic!("{json}: {error}"))
 }
 
-fn facts(kept: &impl Keep) -> Vec<Sample> {
+pub(super) fn facts(kept: &impl Keep) -> Vec<Sample> {
     let mut samples = Vec::new();
     kept.facts(&place("K"), &mut samples);
     samples
 }
 
 /// Facts of objects, as text without the names of the labels.
-fn told<T: Keep>(mut kept: T, objects: &[Value]) -> Vec<String> {
+pub(super) fn told<T: Keep>(mut kept: T, objects: &[Value]) -> Vec<String> {
     kept.begin();
     for object in objects {
         kept.put(read(object), true);
@@ -41,22 +41,22 @@ fn told<T: Keep>(mut kept: T, objects: &[Value]) -> Vec<String> {
     facts(&kept).iter().map(words).collect()
 }
 
-fn words(sample: &Sample) -> String {
+pub(super) fn words(sample: &Sample) -> String {
     let labels: Vec<&str> = sample.label_pairs().map(|(_, value)| value).collect();
     let value = sample.state().map_or_else(|| sample.value.to_string(), str::to_owned);
     format!("{} {} = {value}", sample.family.name.trim_start_matches("readiness_"), labels.join("/"))
 }
 
-fn rows<K: Kind>(objects: &[Value]) -> Vec<String> {
+pub(super) fn rows<K: Kind>(objects: &[Value]) -> Vec<String> {
     told(Rows::<K>::only(&[]), objects)
 }
 
-fn pods(objects: &[Value]) -> Vec<String> {
+pub(super) fn pods(objects: &[Value]) -> Vec<String> {
     told(Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default()), objects)
 }
 
 #[track_caller]
-fn says(told: &[String], line: &str) {
+pub(super) fn says(told: &[String], line: &str) {
     assert!(told.iter().any(|own| own == line), "{line} is not in\n{}", told.join("\n"));
 }
 
@@ -125,7 +125,7 @@ fn the_revision_to_go_back_to_is_the_highest_below_the_present_one() {
     says(&told(&sets), "deployment_revision eu/s/Deployment//d = 7");
 }
 
-fn ago(seconds: i64) -> String {
+pub(super) fn ago(seconds: i64) -> String {
     jiff::Timestamp::from_second(clock::now() - seconds).unwrap().to_string()
 }
 
@@ -358,45 +358,4 @@ collectors:
         assert!(error.contains(part), "{part} is not in\n{error}");
     }
     assert!(!error.contains("hunter2"), "{error}");
-}
-
-/// Objects with whatever a broken server or webhook makes of them.
-#[test]
-fn fuzz_objects() {
-    let pod = json!({ "metadata": { "name": "a", "namespace": "b", "uid": "c", "labels": { "app": "x" }, "creationTimestamp": "2026-01-01T00:00:00Z" },
-        "spec": { "nodeName": "n", "containers": [{ "name": "m", "image": "i", "resources": { "limits": { "cpu": "1", "ephemeral-storage": "2Gi" } } }] },
-        "status": { "phase": "Running", "startTime": "2026-01-01T00:00:00Z", "conditions": [{ "type": "Ready", "status": "True" }],
-            "containerStatuses": [{ "name": "m", "restartCount": 1, "state": { "running": { "startedAt": "2026-01-01T00:00:00Z" } }, "lastState": { "terminated": { "reason": "OOMKilled", "finishedAt": "2026-01-01T00:00:00Z" } } }] } })
-    .to_string();
-    let node = json!({ "metadata": { "name": "n", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z" }, "spec": { "taints": [{ "key": "k", "effect": "NoSchedule" }] },
-        "status": { "allocatable": { "cpu": "4", "memory": "8Gi" }, "conditions": [{ "type": "Ready", "status": "True", "lastHeartbeatTime": "2026-01-01T00:00:00Z" }], "addresses": [{ "type": "InternalIP", "address": "10.0.0.1" }] } })
-    .to_string();
-    let job = json!({ "metadata": { "name": "j", "namespace": "b" }, "spec": { "schedule": "0 4 * * *", "timeZone": "UTC", "suspend": false }, "status": { "lastScheduleTime": "2026-01-01T04:00:00Z", "active": [{}] } }).to_string();
-    crate::fuzz::survive_text(&[&pod], |text| {
-        if let Ok(pod) = serde_json::from_str(text) {
-            let mut pods = Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default());
-            pods.begin();
-            pods.put(pod, true);
-            pods.complete();
-            facts(&pods);
-        }
-    });
-    crate::fuzz::survive_text(&[&node], |text| {
-        if let Ok(node) = serde_json::from_str(text) {
-            let mut nodes = Nodes::new(Interests::default());
-            nodes.begin();
-            nodes.put(node, true);
-            nodes.complete();
-            facts(&nodes);
-        }
-    });
-    crate::fuzz::survive_text(&[&job], |text| {
-        if let Ok(job) = serde_json::from_str::<CronJob>(text) {
-            let mut jobs = Rows::<CronJob>::only(&[]);
-            jobs.begin();
-            jobs.put(job, true);
-            jobs.complete();
-            facts(&jobs);
-        }
-    });
 }

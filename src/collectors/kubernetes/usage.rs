@@ -9,7 +9,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 
-use super::api::{self, List};
+use super::api;
 use super::clock::now;
 use super::cluster::{Cluster, PodQuery};
 use super::connect::Link;
@@ -130,8 +130,8 @@ impl Metrics {
         let sizes = sizes.ok_or_else(|| CollectError::new(ErrorClass::NotFound, "ask metrics.k8s.io: the nodes of the cluster are not known"))?;
         let client = self.link.client().await?;
         let what = &say!("list nodes.metrics.k8s.io");
-        let nodes: List<NodeMetrics> = api::get(&client, "/apis/metrics.k8s.io/v1beta1/nodes", what, self.timeout).await?;
-        let used: BTreeMap<&str, [Option<f64>; 4]> = nodes.items.iter().map(|node| (node.metadata.name.as_str(), amounts(&node.usage))).collect();
+        let nodes: Vec<NodeMetrics> = api::list(&client, "/apis/metrics.k8s.io/v1beta1/nodes", what, self.timeout).await?;
+        let used: BTreeMap<&str, [Option<f64>; 4]> = nodes.iter().map(|node| (node.metadata.name.as_str(), amounts(&node.usage))).collect();
         if !sizes.is_empty() && !sizes.keys().any(|name| used.contains_key(&**name)) {
             return Err(CollectError::new(ErrorClass::Malformed, say!("{}: it names none of the cluster's nodes", what)));
         }
@@ -145,7 +145,7 @@ impl Metrics {
                     samples.extend([NODE_CPU.sample(labels(), cpu), NODE_MEMORY.sample(labels(), memory)]);
                     "reported"
                 }
-                _ if now() - created < START => "starting",
+                _ if now().saturating_sub(*created) < START => "starting",
                 _ => "missing",
             };
             let state = NODE_STATE.sample(labels(), state);
@@ -163,7 +163,7 @@ impl Metrics {
                 }
             }
         }
-        let objects = nodes.items.len();
+        let objects = nodes.len();
         Ok(Observation::new(samples, objects, 1 + 2 * calls))
     }
 
@@ -171,10 +171,9 @@ impl Metrics {
     /// which keeps none by container.
     async fn workload(&self, client: &kube::Client, query: PodQuery) -> Result<Use, CollectError> {
         let path = format!("/apis/metrics.k8s.io/v1beta1/{}", query.path());
-        let used: List<PodMetrics> = api::get(client, &path, &say!("list pods.metrics.k8s.io"), self.timeout).await?;
+        let used: Vec<PodMetrics> = api::list(client, &path, &say!("list pods.metrics.k8s.io"), self.timeout).await?;
         let pods = replicas::list(client, &query, self.timeout).await?;
         let uses: BTreeMap<(&str, &str), [Option<f64>; 4]> = used
-            .items
             .iter()
             .flat_map(|pod| pod.containers.iter().map(move |container| (pod, container)))
             .map(|(pod, container)| ((pod.metadata.name.as_str(), container.name.as_str()), amounts(&container.usage)))
@@ -182,7 +181,7 @@ impl Metrics {
         let (mut most, mut missing, mut starting) = ([None, None], false, false);
         for pod in pods.iter().filter(|pod| pod.is_running()) {
             let name = pod.metadata.name.as_deref().unwrap_or_default();
-            let young = pod.metadata.creation_timestamp.as_ref().is_some_and(|time| now() - self.cluster.clock.ours(time) < START);
+            let young = pod.metadata.creation_timestamp.as_ref().is_some_and(|time| now().saturating_sub(self.cluster.clock.ours(time)) < START);
             for container in &pod.spec.containers {
                 let limits = amounts(&container.resources.limits);
                 match uses.get(&(name, container.name.as_str())) {

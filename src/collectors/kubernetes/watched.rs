@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
-use kube::api::{ListParams, WatchEvent, WatchParams};
+use kube::api::{ListMeta, ListParams, WatchEvent, WatchParams};
 use kube::{Api, Client, Resource as _};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Permission;
-use super::api::{api_error, status_error};
+use super::api::{Around, api_error, elements, status_error};
 use super::objects::{Keep, Place};
 use crate::metric::{Family, Sample};
 use crate::say;
@@ -193,7 +193,7 @@ impl<T: Keep> Watched<T> {
         });
     }
 
-    async fn run(&self, api: Api<T::Object>) {
+    async fn run(&self, client: &Client, api: Api<T::Object>) {
         {
             let mut inner = self.inner();
             (inner.listed, inner.failure, inner.failures) = (false, None, 0);
@@ -203,7 +203,7 @@ impl<T: Keep> Watched<T> {
         loop {
             let started = Instant::now();
             let outcome = match version.take() {
-                None => match self.list(&api).await {
+                None => match self.list(client, &api).await {
                     // The watch starts at once: nothing may happen unseen in between.
                     Ok(listed) => {
                         version = Some(listed);
@@ -241,18 +241,15 @@ impl<T: Keep> Watched<T> {
     }
 
     /// All pages; the version to watch from.
-    async fn list(&self, api: &Api<T::Object>) -> Result<String, CollectError> {
+    async fn list(&self, client: &Client, api: &Api<T::Object>) -> Result<String, CollectError> {
         let Query { labels, fields, .. } = &self.query;
         let mut page = ListParams { label_selector: labels.clone(), field_selector: fields.clone(), limit: Some(PAGE), ..ListParams::default() };
         self.begin();
         loop {
             // A list that hangs must become a failure: until then the old rows count as seen.
-            let answer = tokio::time::timeout(self.page_limit, api.list(&page)).await;
-            let answer = answer.map_err(|_| CollectError::new(ErrorClass::Timeout, say!("{}: a page did not come in time", self.act("list"))))?;
-            let list = answer.map_err(|error| api_error(&self.act("list"), &error))?;
-            for object in list.items {
-                self.put(object, true);
-            }
+            let request = kube::core::Request::new(api.resource_url()).list(&page);
+            let request = request.map_err(|error| api_error(&self.act("list"), &kube::Error::BuildRequest(error)))?;
+            let list: Around<ListMeta> = elements(client, request, "items", &self.act("list"), self.page_limit, |object| self.put(object, true)).await?;
             if let Some(token) = list.metadata.continue_.filter(|token| !token.is_empty()) {
                 page.continue_token = Some(token);
                 continue;
@@ -395,10 +392,10 @@ impl<T: Keep> Scope for Watched<T> {
     fn follow(self: Arc<Self>, client: Client) -> BoxFuture<'static, ()> {
         async move {
             let api = match &self.query.namespace {
-                Some(namespace) => Api::namespaced_with(client, namespace, &()),
-                None => Api::all_with(client, &()),
+                Some(namespace) => Api::namespaced_with(client.clone(), namespace, &()),
+                None => Api::all_with(client.clone(), &()),
             };
-            self.run(api).await;
+            self.run(&client, api).await;
         }
         .boxed()
     }

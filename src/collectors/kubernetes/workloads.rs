@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::clock::now;
 use super::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
-use super::sight::{looked_at, seen, seen_everywhere};
+use super::sight::{seen, seen_everywhere};
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
 use crate::say;
 use crate::say::{Message, named};
@@ -52,13 +52,6 @@ static ROLLOUT: Gauge<5> = gauge(
     "How long the last rollout of a Deployment took, from the creation of its ReplicaSet to NewReplicaSetAvailable in the Kubernetes API; while one runs, how long it has. Rolling back to an older ReplicaSet has no known beginning.",
 )
 .covered_by(DEPLOYMENTS.quiet());
-static CHANGE_CAUSE: Gauge<6> = gauge(
-    "readiness_deployment_change_cause_info",
-    Unit::Number,
-    &["cluster", "selector", "kind", "namespace", "name", "cause"],
-    "Why a Deployment was last changed, from the words before the first flag of its kubernetes.io/change-cause annotation in the Kubernetes API.",
-)
-.covered_by(looked_at(&["Deployment"]));
 static SUSPENDED: Gauge<5> =
     gauge("readiness_cronjob_suspended", Unit::Number, &WORKLOAD, "Whether a CronJob is suspended, from spec.suspend in the Kubernetes API.")
         .covered_by(CRON_JOBS);
@@ -179,7 +172,6 @@ pub(super) struct Replicas {
     complete: bool,
     pub(super) uid: String,
     revision: Option<u64>,
-    cause: Option<String>,
     rollout: Rollout,
     /// The labels of its pods, as a query.
     pub(super) pods: String,
@@ -198,15 +190,6 @@ pub(super) struct Schedule {
 
 const REVISION_ANNOTATION: &str = "deployment.kubernetes.io/revision";
 const REVISION_HISTORY_ANNOTATION: &str = "deployment.kubernetes.io/revision-history";
-/// Characters of a change cause that are exported; a command line can be very long.
-const CAUSE: usize = 80;
-
-/// The first words of a change cause. It is often a whole command line, and what follows the first
-/// flag of that may be a password.
-fn without_arguments(cause: &str) -> String {
-    let words = cause.split_whitespace().take_while(|word| !word.starts_with('-') && !word.contains(['=', '@']));
-    words.collect::<Vec<_>>().join(" ").chars().take(CAUSE).collect()
-}
 
 fn row(meta: ObjectMeta, counts: [u32; 4], observed: bool, selector: &PodSelector) -> Replicas {
     let [desired, ready, updated, available] = counts;
@@ -220,7 +203,6 @@ fn row(meta: ObjectMeta, counts: [u32; 4], observed: bool, selector: &PodSelecto
         complete: observed && updated == desired && available == desired,
         uid: meta.uid.unwrap_or_default(),
         revision: annotations.get(REVISION_ANNOTATION).and_then(|revision| revision.parse().ok()),
-        cause: annotations.get("kubernetes.io/change-cause").map(|cause| without_arguments(cause)),
         rollout: Rollout::Unknown,
         pods: labels.join(","),
     }
@@ -372,32 +354,33 @@ impl Kind for CronJob {
             let failed = row.active == 0 && row.started > row.succeeded;
             samples.push(RUN_FAILED.sample(labels(place, key), flag(failed)));
             let moments = [(&LAST_SCHEDULE, row.started), (&LAST_SUCCESS, row.succeeded)];
-            samples.extend(moments.iter().filter_map(|(family, at)| at.map(|at| family.sample(labels(place, key), (at - place.clock.ahead()) as f64))));
+            samples.extend(
+                moments.iter().filter_map(|(family, at)| at.map(|at| family.sample(labels(place, key), at.saturating_sub(place.clock.ahead()) as f64))),
+            );
         }
     }
 }
 
 /// Revisions of Deployments, from the ReplicaSets that they left behind.
 pub(super) fn revisions(deployments: &Rows<Deployment>, sets: &Rows<ReplicaSet>, place: &Place, samples: &mut Vec<Sample>) {
+    let mut owned: BTreeMap<&str, Vec<&Owned>> = BTreeMap::new();
+    for (_, set) in sets.iter() {
+        owned.entry(&set.owner).or_default().push(set);
+    }
     for (key, row) in deployments.iter() {
-        if let Some(revision) = row.revision {
-            samples.push(REVISION.sample(labels(place, key), revision as f64));
-            let own = || sets.iter().map(|(_, set)| set).filter(|set| set.owner == row.uid);
-            let current = own().find(|set| set.revision == Some(revision) && !set.reused);
-            let end = match row.rollout {
-                Rollout::Unknown => None,
-                Rollout::Running => Some(now() + place.clock.ahead()),
-                Rollout::Done(at) => Some(at),
-            };
-            let duration = current.and_then(|set| set.created).zip(end).map(|(start, end)| (end - start).max(0));
-            samples.extend(duration.map(|duration| ROLLOUT.sample(labels(place, key), duration as f64)));
-            let previous = own().filter_map(|set| set.revision).filter(|other| *other < revision).max();
-            samples.push(PREVIOUS.sample(labels(place, key), previous.unwrap_or(0) as f64));
-        }
-        if let Some(cause) = &row.cause {
-            let [cluster, selector, kind, namespace, name] = labels(place, key);
-            samples.push(CHANGE_CAUSE.sample([cluster, selector, kind, namespace, name, cause.as_str().into()], 1.0));
-        }
+        let Some(revision) = row.revision else { continue };
+        samples.push(REVISION.sample(labels(place, key), revision as f64));
+        let own = || owned.get(&*row.uid).into_iter().flatten();
+        let current = own().find(|set| set.revision == Some(revision) && !set.reused);
+        let end = match row.rollout {
+            Rollout::Unknown => None,
+            Rollout::Running => Some(now().saturating_add(place.clock.ahead())),
+            Rollout::Done(at) => Some(at),
+        };
+        let duration = current.and_then(|set| set.created).zip(end).map(|(start, end)| end.saturating_sub(start).max(0));
+        samples.extend(duration.map(|duration| ROLLOUT.sample(labels(place, key), duration as f64)));
+        let previous = own().filter_map(|set| set.revision).filter(|other| *other < revision).max();
+        samples.push(PREVIOUS.sample(labels(place, key), previous.unwrap_or(0) as f64));
     }
 }
 
@@ -459,7 +442,7 @@ pub(in crate::collectors) fn cron_jobs(seen: &Snapshot, selector: &str) -> Resul
 }
 
 /// Families that follow from several scopes.
-pub(super) static REVISION_FAMILIES: &[&Family] = &[&REVISION.0, &PREVIOUS.0, &ROLLOUT.0, &CHANGE_CAUSE.0];
+pub(super) static REVISION_FAMILIES: &[&Family] = &[&REVISION.0, &PREVIOUS.0, &ROLLOUT.0];
 pub(super) static REQUIRED_FAMILIES: &[&Family] = &[&REQUIRED.0];
 
 /// Families about workloads.
@@ -473,7 +456,6 @@ pub(super) static FAMILIES: &[&Family] = &[
     &REVISION.0,
     &PREVIOUS.0,
     &ROLLOUT.0,
-    &CHANGE_CAUSE.0,
     &SUSPENDED.0,
     &SCHEDULE.0,
     &LAST_SCHEDULE.0,
@@ -481,21 +463,3 @@ pub(super) static FAMILIES: &[&Family] = &[
     &ACTIVE.0,
     &RUN_FAILED.0,
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_change_cause_loses_what_may_be_a_secret() {
-        for (cause, kept) in [
-            ("helm upgrade coder ./chart --set db.password=hunter2", "helm upgrade coder ./chart"),
-            ("kubectl set env deployment/coder TOKEN=hunter2", "kubectl set env deployment/coder"),
-            ("deploy https://user:hunter2@git.example.com/x", "deploy"),
-            ("release 2.18.0", "release 2.18.0"),
-            ("--password hunter2", ""),
-        ] {
-            assert_eq!(without_arguments(cause), kept);
-        }
-    }
-}

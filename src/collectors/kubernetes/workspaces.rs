@@ -115,11 +115,12 @@ impl Workspaces {
         let ranges = [selector.cpu.as_ref().and_then(Range::bounds), selector.memory.as_ref().and_then(Range::bounds)];
         for limit in limits {
             for (count, limit) in workspace.without.iter_mut().zip(limit) {
-                *count += u16::from(limit.is_none());
+                *count = count.saturating_add(u16::from(limit.is_none()));
             }
             for ((count, range), limit) in workspace.outside.iter_mut().zip(&ranges).zip(limit) {
                 // No limit is counted above; here only a limit that is not allowed.
-                *count += u16::from(range.as_ref().zip(limit).is_some_and(|(range, limit)| !range.contains(&limit)));
+                let outside = range.as_ref().zip(limit).is_some_and(|(range, limit)| !range.contains(&limit));
+                *count = count.saturating_add(u16::from(outside));
             }
         }
         Some(workspace)
@@ -134,9 +135,12 @@ impl Workspaces {
             sums.without.iter_mut().zip(workspace.without).for_each(|(sum, by)| step(sum, u64::from(by)));
             sums.outside.iter_mut().zip(workspace.outside).for_each(|(sum, by)| step(sum, u64::from(by)));
             for image in &workspace.images {
-                step(sums.images.entry(Arc::clone(image)).or_default(), 1);
+                let count = sums.images.entry(Arc::clone(image)).or_default();
+                step(count, 1);
+                if *count == 0 {
+                    sums.images.remove(image);
+                }
             }
-            sums.images.retain(|_, count| *count > 0);
         }
     }
 

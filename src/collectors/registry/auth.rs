@@ -18,6 +18,8 @@ use crate::say::Message;
 
 /// A token that says nothing about its life lives for a minute.
 const DEFAULT_LIFE: Duration = Duration::from_mins(1);
+/// No token is used for longer, whatever life it claims.
+const LONGEST_LIFE: Duration = Duration::from_hours(24);
 
 /// What a registry asks for with its 401.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +72,7 @@ impl TokenAnswer {
     /// arrived, because the clocks of the two sides may differ by minutes.
     pub(super) fn take(self) -> Option<(Secret, Duration)> {
         let token = self.token.filter(|token| !token.is_empty()).or(self.access_token)?;
-        let life = self.expires_in.filter(|seconds| *seconds > 0).map_or(DEFAULT_LIFE, Duration::from_secs);
+        let life = self.expires_in.filter(|seconds| *seconds > 0).map_or(DEFAULT_LIFE, Duration::from_secs).min(LONGEST_LIFE);
         Some((Secret::new(token), life.mul_f64(0.9)))
     }
 }
@@ -215,6 +217,14 @@ mod tests {
         assert_eq!(take(r#"{"access_token":"t","issued_at":"2020-01-01T00:00:00Z"}"#), Some(("t".to_owned(), 54)));
         assert_eq!(take(r#"{"token":"","access_token":"t","expires_in":0}"#), Some(("t".to_owned(), 54)));
         assert_eq!(take("{}"), None);
+        // Whatever it claims, the moment of its end can be computed.
+        let endless = serde_json::from_str::<TokenAnswer>(r#"{"token":"t","expires_in":18446744073709551615}"#).unwrap().take();
+        assert!(endless.is_some_and(|(_, life)| tokio::time::Instant::now() + life > tokio::time::Instant::now()));
+        crate::fuzz::survive_text(&[r#"{"token":"t","expires_in":300,"access_token":"u"}"#], |text| {
+            let life = serde_json::from_str::<TokenAnswer>(text).ok().and_then(TokenAnswer::take).map(|(_, life)| life);
+            life.map(|life| tokio::time::Instant::now() + life)
+        });
+        crate::fuzz::survive_text(&[r#"Bearer realm="https://a/t",service="b",scope="repository:x:pull,push""#, "Basic realm=x"], Challenge::parse);
     }
 
     #[test]

@@ -352,6 +352,7 @@ impl Client {
         read.map_err(|error| match error {
             BodyError::Cut(why) => CollectError::new(ErrorClass::Unreachable, say!("{}: {}", what, why)),
             BodyError::TooLarge(_) => CollectError::new(ErrorClass::Malformed, say!("{}: {}", what, error)),
+            BodyError::NoRoom(_) => CollectError::new(ErrorClass::Local, say!("{}: {}", what, error)),
         })
     }
 

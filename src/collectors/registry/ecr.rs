@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use aws_sdk_ecr::config::retry::RetryConfig;
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_ecr::types::{ImageFailureCode, ImageIdentifier};
+use aws_sdk_ecr::types::{FindingSeverity, ImageFailureCode, ImageIdentifier};
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::digest::Digest;
@@ -21,6 +21,7 @@ use crate::net;
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
+use crate::word::Word;
 
 /// One registry of an account in a region.
 pub(super) struct Ecr {
@@ -49,14 +50,14 @@ impl Ecr {
         Self { name, caller: Box::new(caller), account, client: OnceCell::new(), http, timeout, slots, calls: AtomicU64::new(0) }
     }
 
-    async fn client(&self) -> &aws_sdk_ecr::Client {
+    async fn client(&self) -> Result<&aws_sdk_ecr::Client, CollectError> {
         let make = || async {
-            let settings = self.caller.settings().await;
+            let settings = self.caller.settings().await?;
             // The next look is the retry; the SDK's own would eat up the deadline and hide its reason.
             let config = aws_sdk_ecr::config::Builder::from(settings).retry_config(RetryConfig::disabled());
-            aws_sdk_ecr::Client::from_conf(config.build())
+            Ok(aws_sdk_ecr::Client::from_conf(config.build()))
         };
-        self.client.get_or_init(make).await
+        self.client.get_or_try_init(make).await.map_err(|why: Message| CollectError::new(ErrorClass::Local, why))
     }
 
     /// Requests since the last time this was asked.
@@ -67,13 +68,14 @@ impl Ecr {
     /// Which digest a tag names.
     pub(super) async fn describe(&self, repository: &str, tag: &str) -> Result<Tag, CollectError> {
         let what = say!("describe {}:{} in {}", named(repository), named(tag), named(&self.name));
-        let call = self.client().await.describe_images().set_registry_id(self.account.clone()).repository_name(repository);
+        let call = self.client().await?.describe_images().set_registry_id(self.account.clone()).repository_name(repository);
         let answer = self.within(&what, call.image_ids(ImageIdentifier::builder().image_tag(tag).build()).send()).await?;
         let malformed = || CollectError::new(ErrorClass::Malformed, say!("{}: an answer without the image", what));
         let detail = answer.image_details().first().ok_or_else(malformed)?;
         let digest = detail.image_digest().and_then(Digest::parse).ok_or_else(malformed)?;
         let counts = detail.image_scan_findings_summary().and_then(|summary| summary.finding_severity_counts());
-        let findings = counts.map(|counts| counts.iter().map(|(severity, count)| (severity.as_str().to_lowercase(), *count)).collect());
+        let named = |severity: &FindingSeverity| Word::of(severity.as_str()).map_or_else(|| "other".to_owned(), |severity| severity.as_str().to_lowercase());
+        let findings = counts.map(|counts| counts.iter().map(|(severity, count)| (named(severity), *count)).collect());
         Ok(Tag {
             digest,
             media_type: detail.image_manifest_media_type().unwrap_or_default().to_owned(),
@@ -87,7 +89,7 @@ impl Ecr {
         let what = say!("get {}@{} from {}", named(repository), *digest, named(&self.name));
         let malformed = |why: Message| CollectError::new(ErrorClass::Malformed, say!("{}: {}", what, why));
         // Without the list ECR converts to what it believes that we understand.
-        let call = self.client().await.batch_get_image().set_registry_id(self.account.clone()).repository_name(repository);
+        let call = self.client().await?.batch_get_image().set_registry_id(self.account.clone()).repository_name(repository);
         let call = call.image_ids(ImageIdentifier::builder().image_digest(digest.as_str()).build());
         let call = call.set_accepted_media_types(Some(MEDIA_TYPES.map(str::to_owned).to_vec()));
         let answer = self.within(&what, call.send()).await?;
@@ -110,7 +112,7 @@ impl Ecr {
     /// The config of an image.
     pub(super) async fn config(&self, repository: &str, digest: &Digest) -> Result<Vec<u8>, CollectError> {
         let what = say!("get blob {} of {} from {}", *digest, named(repository), named(&self.name));
-        let call = self.client().await.get_download_url_for_layer().set_registry_id(self.account.clone());
+        let call = self.client().await?.get_download_url_for_layer().set_registry_id(self.account.clone());
         let answer = self.within(&what, call.repository_name(repository).layer_digest(digest.as_str()).send()).await?;
         let failed = |why: Message| CollectError::new(ErrorClass::Malformed, say!("{}: {}", what, why));
         let url = answer.download_url().ok_or_else(|| failed(say!("an answer without a URL")))?;
@@ -130,7 +132,7 @@ impl Ecr {
     /// Source: <https://docs.aws.amazon.com/AmazonECR/latest/userguide/pull-through-cache.html>
     pub(super) async fn pull_through_caches(&self) -> Result<Vec<(String, String)>, CollectError> {
         let what = say!("describe pull-through caches of {}", named(&self.name));
-        let answer = self.within(&what, self.client().await.describe_pull_through_cache_rules().set_registry_id(self.account.clone()).send()).await?;
+        let answer = self.within(&what, self.client().await?.describe_pull_through_cache_rules().set_registry_id(self.account.clone()).send()).await?;
         let rules = answer.pull_through_cache_rules().iter();
         Ok(rules.map(|rule| [rule.ecr_repository_prefix(), rule.upstream_registry_url()].map(|text| text.unwrap_or_default().to_owned()).into()).collect())
     }

@@ -316,7 +316,7 @@ impl Telling<'_> {
             && let Some((own, before)) = own.created.zip(before.created)
             && before > own
         {
-            self.samples.push(BEHIND.sample(labels, (before - own) as f64).with_detail(&detail));
+            self.samples.push(BEHIND.sample(labels, before.saturating_sub(own) as f64).with_detail(&detail));
         }
     }
 

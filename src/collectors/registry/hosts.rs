@@ -16,6 +16,7 @@ use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, stat
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
+use crate::word::Word;
 
 const IMAGE: [&str; 3] = ["registry", "repository", "tag"];
 
@@ -156,8 +157,10 @@ fn image_samples(labels: [&str; 3], found: &Result<Tag, CollectError>) -> Vec<Sa
     match found {
         Err(error) => vec![PRESENT.sample(labels, absence(error)).with_detail(&error.message)],
         Ok(found) => {
-            let mut samples =
-                vec![PRESENT.sample(labels, "present"), DIGEST.sample([registry, repository, tag, found.media_type.as_str(), found.digest.as_str()], 1.0)];
+            let mut samples = vec![
+                PRESENT.sample(labels, "present"),
+                DIGEST.sample([registry, repository, tag, Word::joined(&found.media_type).map_or("", Word::as_str), found.digest.as_str()], 1.0),
+            ];
             samples.extend(found.pushed.map(|at| PUSHED.sample(labels, at as f64)));
             let findings = found.findings.iter().flatten();
             samples.extend(findings.map(|(severity, count)| FINDINGS.sample([registry, repository, tag, severity], f64::from(*count))));

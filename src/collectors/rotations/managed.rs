@@ -31,8 +31,8 @@ pub(super) fn rule(schedule: &str, window: &str, last: Option<i64>) -> Result<Ru
         }
         "day" | "days" => {
             let last = last.ok_or("it was never rotated, so nothing tells when it is next")?;
-            let midnight = last.div_euclid(DAY) * DAY;
-            Ok(Rule::Periodic { first: midnight + count * DAY, period: count * DAY, lasting: lasting(DAY)? })
+            let midnight = last.div_euclid(DAY).saturating_mul(DAY);
+            Ok(Rule::Periodic { first: midnight.saturating_add(count * DAY), period: count * DAY, lasting: lasting(DAY)? })
         }
         _ => Err(unknown()),
     }
@@ -110,7 +110,9 @@ mod tests {
     #[test]
     fn fuzz_rules_of_aws() {
         for window in ["", "3h"] {
-            crate::fuzz::survive_text(&["rate(4 hours)", "rate(30 days)", "cron(0 8 ? * 2#1 *)"], |text| rule(text, window, Some(1_764_000_000)));
+            for last in [1_764_000_000, i64::MIN, i64::MAX] {
+                crate::fuzz::survive_text(&["rate(4 hours)", "rate(30 days)", "cron(0 8 ? * 2#1 *)"], |text| rule(text, window, Some(last)));
+            }
         }
     }
 }

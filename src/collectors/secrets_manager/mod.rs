@@ -95,9 +95,9 @@ pub fn tasks(config: &Config) -> Vec<Task> {
 }
 
 /// A client. The next look is the retry; the SDK's own would eat up the deadline.
-pub(in crate::collectors) async fn client(caller: &Caller) -> aws_sdk_secretsmanager::Client {
-    let config = aws_sdk_secretsmanager::config::Builder::from(caller.settings().await).retry_config(RetryConfig::disabled());
-    aws_sdk_secretsmanager::Client::from_conf(config.build())
+pub(in crate::collectors) async fn client(caller: &Caller) -> Result<aws_sdk_secretsmanager::Client, Message> {
+    let config = aws_sdk_secretsmanager::config::Builder::from(caller.settings().await?).retry_config(RetryConfig::disabled());
+    Ok(aws_sdk_secretsmanager::Client::from_conf(config.build()))
 }
 
 struct Looker {
@@ -109,7 +109,7 @@ struct Looker {
 impl Looker {
     async fn ask(&self) -> Result<Observation, CollectError> {
         let ManagedSecret { region, id, .. } = &self.secret;
-        let client = client(&self.caller).await;
+        let client = client(&self.caller).await.map_err(|why| CollectError::new(ErrorClass::Local, why))?;
         let what = say!("describe secret {} of Secrets Manager in {}", named(id), named(region));
         let samples = match aws::within(&what, self.timeout, client.describe_secret().secret_id(id).send()).await {
             Ok(said) => self.facts(&said, Timestamp::now().as_second()),

@@ -1,22 +1,20 @@
 //! What every caller of AWS shares: where credentials come from, how a request is signed for a
 //! service without a client of its own, and the words of an error.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+mod bounded;
+mod identity;
+
 use std::time::{Duration, SystemTime};
 
-use aws_config::sts::AssumeRoleProvider;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::ProvideCredentials as _;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings};
 use aws_sigv4::sign::v4;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::{Mutex, OnceCell};
+
+pub(crate) use identity::{Caller, Callers};
 
 use crate::cause;
 use crate::cause::Cause as _;
@@ -24,80 +22,6 @@ use crate::net;
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
-
-/// How long before its end an identity is replaced, so that it outlives what is signed with it.
-const MARGIN: Duration = Duration::from_mins(5);
-/// How long an identity is kept that does not tell when it ends, as the SDKs do.
-const KEPT: Duration = Duration::from_mins(15);
-
-/// Who asks AWS, in one region. Found out once and kept as long as it lasts: a role that was assumed
-/// anew for each look would be a request to STS for each look.
-pub(crate) struct Caller {
-    region: String,
-    role_arn: Option<String>,
-    settings: OnceCell<SdkConfig>,
-    identity: Mutex<Option<(Credentials, SystemTime)>>,
-}
-
-impl Caller {
-    /// Whoever the environment says, or a role that it may assume.
-    pub(crate) fn new(region: &str, role_arn: Option<&str>) -> Self {
-        Self { region: region.to_owned(), role_arn: role_arn.map(str::to_owned), settings: OnceCell::new(), identity: Mutex::default() }
-    }
-
-    /// Whoever a provider says.
-    #[cfg(test)]
-    pub(crate) fn of_provider(region: &str, provider: impl aws_credential_types::provider::ProvideCredentials + 'static) -> Self {
-        let provider = aws_credential_types::provider::SharedCredentialsProvider::new(provider);
-        let settings = SdkConfig::builder().credentials_provider(provider).region(Region::new(region.to_owned())).build();
-        Self { settings: OnceCell::new_with(Some(settings)), ..Self::new(region, None) }
-    }
-
-    /// The region.
-    pub(crate) fn region(&self) -> &str {
-        &self.region
-    }
-
-    /// What a client of an SDK is made of.
-    pub(crate) async fn settings(&self) -> &SdkConfig {
-        self.settings.get_or_init(|| settings(&self.region, self.role_arn.as_deref())).await
-    }
-
-    /// What a request without a client of its own is signed with.
-    pub(crate) async fn identity(&self) -> Result<Credentials, Message> {
-        let mut kept = self.identity.lock().await;
-        if let Some((identity, _)) = kept.as_ref().filter(|(_, until)| SystemTime::now() < *until) {
-            return Ok(identity.clone());
-        }
-        let provider = self.settings().await.credentials_provider().ok_or("find AWS credentials: there is no provider")?;
-        let found = provider.provide_credentials().await.map_err(|error| say!("find AWS credentials: {}", identity_failure(&error)))?;
-        let until = found.expiry().map_or_else(|| SystemTime::now() + KEPT, |end| end - MARGIN);
-        Ok(kept.insert((found, until)).0.clone())
-    }
-}
-
-/// Callers by region and role, so that those who ask as the same one share it.
-#[derive(Default)]
-pub(crate) struct Callers(BTreeMap<(String, Option<String>), Arc<Caller>>);
-
-impl Callers {
-    /// The one for a region and a role.
-    pub(crate) fn of(&mut self, region: &str, role_arn: Option<&str>) -> Arc<Caller> {
-        let key = (region.to_owned(), role_arn.map(str::to_owned));
-        Arc::clone(self.0.entry(key).or_insert_with(|| Arc::new(Caller::new(region, role_arn))))
-    }
-}
-
-/// The chain of the AWS SDKs without `sso` and processes: environment, profile, web identity, pod
-/// identity, instance; then the role, if one is to be assumed.
-async fn settings(region: &str, role_arn: Option<&str>) -> SdkConfig {
-    let client = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
-    let region = Region::new(region.to_owned());
-    let base = aws_config::defaults(BehaviorVersion::latest()).region(region.clone()).http_client(client).load().await;
-    let Some(role) = role_arn else { return base };
-    let assumed = AssumeRoleProvider::builder(role).region(region).session_name("readiness-exporter").configure(&base).build().await;
-    base.into_builder().credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(assumed)).build()
-}
 
 /// The domain of a region's partition.
 pub(crate) fn domain(region: &str) -> &'static str {
@@ -213,6 +137,9 @@ fn dispatch_failure(error: &(dyn std::error::Error + 'static)) -> Message {
 
 /// Why there is no identity to ask AWS with.
 fn identity_failure(error: &CredentialsError) -> Message {
+    if let Some(identity::Unreadable(why)) = std::error::Error::source(error).and_then(|source| source.downcast_ref()) {
+        return why.clone();
+    }
     match error {
         CredentialsError::CredentialsNotLoaded(_) => say!("no credentials of AWS were found in the environment, a profile or the role of the pod"),
         CredentialsError::ProviderTimedOut(_) => say!("the provider of the credentials of AWS did not answer in time"),
@@ -237,13 +164,13 @@ impl Iam<'_> {
         let what = say!("ask IAM for {}", named(action));
         let local = |why: Message| CollectError::new(ErrorClass::Local, say!("{}: {}", what, why));
         let (host, region) = self.place();
-        let url = self.caller.settings().await.endpoint_url().map_or(host, |url| format!("{}/", url.trim_end_matches('/')));
+        let url = self.caller.settings().await.map_err(local)?.endpoint_url().map_or(host, |url| format!("{}/", url.trim_end_matches('/')));
         let always = [("Action", action), ("Version", "2010-05-08")];
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(always.iter().chain(parameters)).finish();
         let kind = ("content-type", "application/x-www-form-urlencoded");
         let request = Request { service: "iam", region, method: "POST", url: &url, headers: &[kind], body: body.as_bytes() };
         let signed = sign(self.caller.identity().await.map_err(local)?, &request, SigningSettings::default()).map_err(local)?;
-        let client = net::client().build().map_err(|error| local(error.words()))?;
+        let client = self.caller.http().await.map_err(local)?;
         let request = signed.headers.iter().fold(client.post(&url).header(kind.0, kind.1), |request, (name, value)| request.header(name, value));
         let unreachable = |error: reqwest::Error| CollectError::new(ErrorClass::Unreachable, say!("{}: {}", what, error.without_url().words()));
         let answer = tokio::time::timeout(self.timeout, request.body(body).send()).await.map_err(|_| late(&what, self.timeout))?.map_err(unreachable)?;
@@ -285,43 +212,4 @@ struct Refusal {
 #[serde(rename_all = "PascalCase")]
 struct RefusalError {
     code: String,
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
-
-    use aws_credential_types::provider::{ProvideCredentials, future};
-
-    use super::*;
-
-    /// Counts how often it is asked.
-    #[derive(Debug)]
-    struct Sts {
-        asked: Arc<AtomicU64>,
-        lasts: Option<Duration>,
-    }
-
-    impl ProvideCredentials for Sts {
-        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
-        where
-            Self: 'a,
-        {
-            self.asked.fetch_add(1, Ordering::Relaxed);
-            let end = self.lasts.map(|lasts| SystemTime::now() + lasts);
-            future::ProvideCredentials::ready(Ok(Credentials::new("AKIDTEST", "not-a-real-one", None, end, "test")))
-        }
-    }
-
-    #[tokio::test]
-    async fn an_identity_is_asked_for_again_before_it_ends_and_not_sooner() {
-        for (lasts, expected) in [(Some(Duration::from_hours(1)), 1), (None, 1), (Some(Duration::from_mins(4)), 3)] {
-            let asked = Arc::new(AtomicU64::new(0));
-            let caller = Caller::of_provider("eu-west-2", Sts { asked: Arc::clone(&asked), lasts });
-            for _ in 0..3 {
-                assert_eq!(caller.identity().await.unwrap().access_key_id(), "AKIDTEST");
-            }
-            assert_eq!(asked.load(Ordering::Relaxed), expected, "{lasts:?}");
-        }
-    }
 }

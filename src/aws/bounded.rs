@@ -1,0 +1,88 @@
+//! The HTTP of the SDKs with a bound on every answer, of which they know only deadlines.
+
+use aws_sdk_ecr::error::BoxError;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use futures::StreamExt as _;
+use http_body_util::{BodyStream, StreamBody};
+use hyper::body::Frame;
+
+use crate::room;
+
+/// What all clients of SDKs send their requests with.
+pub(super) fn client() -> impl HttpClient + 'static {
+    Bounded(aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https())
+}
+
+/// The largest answer of a service: the manifest of an image within a document.
+const LARGEST_ANSWER: usize = 6 << 20;
+
+/// An HTTP client or a connector of it.
+#[derive(Debug)]
+struct Bounded<T>(T);
+
+impl HttpClient for Bounded<SharedHttpClient> {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(Bounded(self.0.http_connector(settings, components)))
+    }
+}
+
+impl HttpConnector for Bounded<SharedHttpConnector> {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let answer = self.0.call(request);
+        HttpConnectorFuture::new(async move { Ok(answer.await?.map(bounded)) })
+    }
+}
+
+/// The same body, which ends with an error when it is too large.
+fn bounded(body: SdkBody) -> SdkBody {
+    let (mut held, mut share) = (0_usize, room::ANSWERS.share());
+    let frames = BodyStream::new(body).map(move |frame| {
+        let frame: Frame<Bytes> = frame?;
+        held = held.saturating_add(frame.data_ref().map_or(0, Bytes::len));
+        if held > LARGEST_ANSWER {
+            return Err(TooLarge.into());
+        }
+        share.hold(held)?;
+        Ok::<_, BoxError>(frame)
+    });
+    SdkBody::from_body_1_x(StreamBody::new(frames))
+}
+
+/// A service has no more to say.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer is larger than {} MiB", LARGEST_ANSWER >> 20)]
+struct TooLarge;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Answers(usize);
+
+    impl HttpConnector for Answers {
+        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+            let frames = futures::stream::repeat(Bytes::from_static(&[0; 16_384])).take(self.0).map(|bytes| Ok::<_, BoxError>(Frame::data(bytes)));
+            let status = aws_smithy_runtime_api::http::StatusCode::try_from(200).unwrap();
+            let answer = aws_sdk_ecr::config::http::HttpResponse::new(status, SdkBody::from_body_1_x(StreamBody::new(frames)));
+            HttpConnectorFuture::ready(Ok(answer))
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_an_sdk_is_bounded() {
+        let read = async |blocks: usize| {
+            let connector = Bounded(SharedHttpConnector::new(Answers(blocks)));
+            let body = connector.call(HttpRequest::empty()).await.unwrap().take_body();
+            let read = http_body_util::BodyExt::collect(body).await;
+            read.map(|body| body.to_bytes().len()).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(64).await, Ok(1 << 20));
+        assert_eq!(read(196_608).await, Err("the answer is larger than 6 MiB".to_owned()), "three gibibytes");
+    }
+}

@@ -1,0 +1,223 @@
+//! What a kubelet says at `/stats/summary`, and what is kept of it while it is read.
+//!
+//! Source: staging/src/k8s.io/kubelet/pkg/apis/stats/v1alpha1/types.go of Kubernetes.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::cluster::Cluster;
+use super::pods::uid;
+
+/// What stands around the pods of a summary. Every field is optional on purpose: absent is not zero.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Summary {
+    node: NodeStats,
+}
+
+/// Where the pods stand in it.
+pub(super) const PODS: &str = "pods";
+
+#[derive(Debug, Default, Deserialize)]
+struct NodeStats {
+    fs: Option<FsStats>,
+    runtime: Option<RuntimeStats>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RuntimeStats {
+    image_fs: Option<FsStats>,
+    container_fs: Option<FsStats>,
+}
+
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FsStats {
+    available_bytes: Option<f64>,
+    capacity_bytes: Option<f64>,
+    used_bytes: Option<f64>,
+    inodes_free: Option<f64>,
+    inodes: Option<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PodStats {
+    pod_ref: PodRef,
+    #[serde(rename = "ephemeral-storage")]
+    ephemeral_storage: Option<FsStats>,
+    #[serde(default)]
+    volume: Option<Vec<VolumeStats>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct VolumeStats {
+    pvc_ref: Option<ClaimRef>,
+    available_bytes: Option<f64>,
+    capacity_bytes: Option<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ClaimRef {
+    name: String,
+    namespace: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct PodRef {
+    name: String,
+    namespace: String,
+    uid: Option<String>,
+}
+
+/// What one kubelet said, reduced.
+#[derive(Debug, PartialEq)]
+pub(super) struct Disk {
+    pub(super) file_systems: Vec<(&'static str, FileSystem)>,
+    /// The pods that use most.
+    pub(super) pods: Vec<PodUse>,
+    /// The fullest volumes, by namespace and claim.
+    pub(super) volumes: Vec<((String, String), f64)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct FileSystem {
+    pub(super) available: f64,
+    pub(super) capacity: f64,
+    pub(super) inodes_used: Option<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct PodUse {
+    pub(super) node: Arc<str>,
+    pub(super) namespace: String,
+    pub(super) pod: String,
+    uid: u128,
+    pub(super) used: f64,
+    pub(super) limit: Option<f64>,
+}
+
+impl FsStats {
+    /// `usedBytes` is no use: of an image file system it is the size of the images alone.
+    fn reduce(self) -> Option<FileSystem> {
+        let capacity = self.capacity_bytes.filter(|capacity| *capacity > 0.0)?;
+        let available = self.available_bytes?.clamp(0.0, capacity);
+        let inodes_used = self.inodes.filter(|inodes| *inodes > 0.0).zip(self.inodes_free).map(|(all, free)| (1.0 - free / all).clamp(0.0, 1.0));
+        Some(FileSystem { available, capacity, inodes_used })
+    }
+}
+
+/// A summary that is being read: of its pods, of which a node may have hundreds, only those that may
+/// be among the first are kept.
+pub(super) struct Reading<'a> {
+    pub(super) node: &'a Arc<str>,
+    cluster: Option<&'a Cluster>,
+    top: usize,
+    pods: Vec<PodUse>,
+    volumes: Vec<((String, String), f64)>,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn new(node: &'a Arc<str>, cluster: Option<&'a Cluster>, top: usize) -> Self {
+        Self { node, cluster, top, pods: Vec::new(), volumes: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, pod: PodStats) {
+        self.volumes.extend(pod.volume.into_iter().flatten().filter_map(|volume| {
+            let (claim, capacity) = (volume.pvc_ref?, volume.capacity_bytes.filter(|capacity| *capacity > 0.0)?);
+            Some(((claim.namespace, claim.name), (1.0 - volume.available_bytes? / capacity).clamp(0.0, 1.0)))
+        }));
+        let uid = uid(pod.pod_ref.uid.as_deref());
+        if let Some(used) = pod.ephemeral_storage.and_then(|stats| stats.used_bytes) {
+            let limit = self.cluster.and_then(|cluster| cluster.storage_limit(uid));
+            self.pods.push(PodUse { node: Arc::clone(self.node), namespace: pod.pod_ref.namespace, pod: pod.pod_ref.name, uid, used, limit });
+        }
+        if self.pods.len().max(self.volumes.len()) > self.top * 8 {
+            self.prune();
+        }
+    }
+
+    fn prune(&mut self) {
+        self.pods = most(std::mem::take(&mut self.pods), self.top);
+        self.volumes.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+        self.volumes.truncate(self.top);
+    }
+
+    pub(super) fn disk(mut self, summary: Summary) -> Disk {
+        self.prune();
+        let runtime = summary.node.runtime.unwrap_or_default();
+        let named = [("nodefs", summary.node.fs), ("imagefs", runtime.image_fs), ("containerfs", runtime.container_fs)];
+        let file_systems = named.into_iter().filter_map(|(name, stats)| Some((name, stats?.reduce()?))).collect();
+        Disk { file_systems, pods: self.pods, volumes: self.volumes }
+    }
+}
+
+/// The pods that use most, in bytes or of their limit.
+pub(super) fn most(mut pods: Vec<PodUse>, top: usize) -> Vec<PodUse> {
+    let ratio = |pod: &PodUse| pod.limit.filter(|limit| *limit > 0.0).map_or(0.0, |limit| pod.used / limit);
+    pods.sort_by(|a, b| ratio(b).total_cmp(&ratio(a)));
+    let fullest: Vec<u128> = pods.iter().take(top).filter(|pod| ratio(pod) > 0.0).map(|pod| pod.uid).collect();
+    pods.sort_by(|a, b| b.used.total_cmp(&a.used));
+    let mut kept = pods.iter().take(top).cloned().collect::<Vec<_>>();
+    kept.extend(pods.into_iter().skip(top).filter(|pod| fullest.contains(&pod.uid)));
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::stream::Elements;
+    use super::*;
+
+    fn disk(json: &str) -> Disk {
+        let node = "n".into();
+        let (mut elements, mut reading) = (Elements::of(PODS), Reading::new(&node, None, 5));
+        elements.feed(json.as_bytes(), &mut |pod| reading.add(pod)).unwrap();
+        reading.disk(elements.rest().unwrap())
+    }
+
+    #[test]
+    fn the_ratio_is_what_is_not_available_and_not_what_is_said_to_be_used() {
+        let summary = r#"{"node":{"fs":{"availableBytes":40,"capacityBytes":100,"usedBytes":10,"inodes":1000,"inodesFree":750},
+            "runtime":{"imageFs":{"availableBytes":5,"capacityBytes":100,"usedBytes":1}}},"pods":[]}"#;
+        let fs = |available, inodes_used| FileSystem { available, capacity: 100.0, inodes_used };
+        assert_eq!(disk(summary).file_systems, [("nodefs", fs(40.0, Some(0.25))), ("imagefs", fs(5.0, None))]);
+    }
+
+    #[test]
+    fn absent_is_not_zero() {
+        for node in
+            ["{}", r#"{"fs":null}"#, r#"{"fs":{"capacityBytes":100}}"#, r#"{"fs":{"availableBytes":5}}"#, r#"{"fs":{"availableBytes":0,"capacityBytes":0}}"#]
+        {
+            let read = disk(&format!(r#"{{"node":{node}}}"#));
+            assert!(read.file_systems.is_empty() && read.pods.is_empty(), "{node}");
+        }
+    }
+
+    #[test]
+    fn the_largest_and_the_fullest_pods_are_kept() {
+        let use_of = |uid: u128, used: f64, limit: Option<f64>| PodUse { node: "n".into(), namespace: "ws".into(), pod: format!("p{uid}"), uid, used, limit };
+        let pods = vec![use_of(1, 100.0, None), use_of(2, 90.0, Some(1000.0)), use_of(3, 9.0, Some(10.0)), use_of(4, 1.0, None)];
+        let kept: Vec<u128> = most(pods, 2).iter().map(|pod| pod.uid).collect();
+        assert_eq!(kept, [1, 2, 3]);
+    }
+
+    #[test]
+    fn of_a_thousand_pods_only_the_first_are_held() {
+        let node: Arc<str> = "n".into();
+        let mut reading = Reading::new(&node, None, 5);
+        for number in 0..1_000_u32 {
+            let text = format!(
+                r#"{{"podRef":{{"name":"p{number}","namespace":"n","uid":"{number}"}},"ephemeral-storage":{{"usedBytes":{}}},
+                "volume":[{{"pvcRef":{{"name":"c{number}","namespace":"n"}},"availableBytes":{number},"capacityBytes":1000}}]}}"#,
+                number * 7 % 1_000
+            );
+            reading.add(serde_json::from_str(&text).unwrap());
+            assert!(reading.pods.len().max(reading.volumes.len()) <= 41);
+        }
+        let disk = reading.disk(Summary::default());
+        assert_eq!(disk.pods.iter().map(|pod| format!("{:?}", pod.used)).collect::<Vec<_>>(), ["999.0", "998.0", "997.0", "996.0", "995.0"]);
+        assert_eq!(disk.volumes.iter().map(|((_, claim), _)| claim.as_str()).collect::<Vec<_>>(), ["c0", "c1", "c2", "c3", "c4"]);
+    }
+}
