@@ -66,6 +66,7 @@ fn configuration(place: &str, folder: &Path, neighbour: &str) -> String {
             let registry = "registries: [{ host: \"127.0.0.1:9\", plain_http: true, docker_config: blocked }], images: [\"127.0.0.1:9/a/b:c\"]";
             (String::new(), format!("  registry: {{ {pace}, {registry} }}\n"), "")
         }
+        _ if place.starts_with("AWS_") => (String::new(), format!("  secrets_manager: {{ {pace}, secrets: [{{ name: s, region: us-east-2, id: s }}] }}\n"), ""),
         "attestations" => ("attestations: { file: blocked, interval: 2s }\n".to_owned(), String::new(), ""),
         // Programs instead of files.
         _ => {
@@ -87,6 +88,10 @@ async fn blocked(what: &str, place: &str, collector: &str, prepare: impl FnOnce(
     let mut command = exporter();
     command.args(["--log.level", "info", "--config.file"]).arg(folder.path().join("readiness.yaml"));
     command.args(["--web.probe-address", &format!("{host}:9841")]);
+    if place.starts_with("AWS_") {
+        command.envs([("AWS_ENDPOINT_URL", "http://127.0.0.1:9"), ("AWS_EC2_METADATA_DISABLED", "true"), ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/r")]);
+        command.env("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:9/").env(place, folder.path().join("blocked"));
+    }
     // With something good in its place first: how much memory it takes then.
     let good = Running::start(&command, &format!("{host}:9840"), &folder.path().join("log"));
     good.until("healthy", "/-/healthy", |text| text.contains("healthy")).await;

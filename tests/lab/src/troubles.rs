@@ -108,7 +108,7 @@ const fn place(name: &'static str, collector: &'static str) -> Place {
 }
 
 /// Every file that is read while the exporter runs.
-pub const FILES: [Place; 9] = [
+pub const FILES: [Place; 13] = [
     place("credential", "credentials"),
     place("password of a keystore", "credentials"),
     place("secret of a header", "http"),
@@ -117,6 +117,10 @@ pub const FILES: [Place; 9] = [
     place("ca_file of a cluster", "kubernetes"),
     place("certificate-authority of a kubeconfig", "kubernetes"),
     place("docker_config", "registry"),
+    place("AWS_CONFIG_FILE", "secrets_manager"),
+    place("AWS_SHARED_CREDENTIALS_FILE", "secrets_manager"),
+    place("AWS_WEB_IDENTITY_TOKEN_FILE", "secrets_manager"),
+    place("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "secrets_manager"),
     place("attestations", "attestations"),
 ];
 
