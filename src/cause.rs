@@ -157,27 +157,26 @@ impl Cause for serde_json::Error {
 
 impl Cause for serde_saphyr::Error {
     fn words(&self) -> Message {
-        use serde_saphyr::Error as Yaml;
         let what = match self.without_snippet() {
-            Yaml::Eof { .. } => say!("it ends too early"),
-            Yaml::MultipleDocuments { .. } => say!("it holds more than one document"),
-            Yaml::DuplicateMappingKey { .. } => say!("a key is given twice"),
-            Yaml::UnknownAnchor { .. } => say!("an alias refers to nothing"),
-            Yaml::SerdeUnknownField { expected, .. } => say!("a key is not known; known are {}", Message::of_names(expected.iter().copied())),
-            Yaml::SerdeUnknownVariant { expected, .. } => say!("a value is not known; known are {}", Message::of_names(expected.iter().copied())),
-            Yaml::SerdeMissingField { field, .. } => say!("the key {} is missing", *field),
-            Yaml::SerdeInvalidType { .. }
-            | Yaml::SerdeInvalidValue { .. }
-            | Yaml::SerdeInvalidLength { .. }
-            | Yaml::Unexpected { .. }
-            | Yaml::InvalidScalar { .. } => {
+            Self::Eof { .. } => say!("it ends too early"),
+            Self::MultipleDocuments { .. } => say!("it holds more than one document"),
+            Self::DuplicateMappingKey { .. } => say!("a key is given twice"),
+            Self::UnknownAnchor { .. } => say!("an alias refers to nothing"),
+            Self::SerdeUnknownField { expected, .. } => say!("a key is not known; known are {}", Message::of_names(expected.iter().copied())),
+            Self::SerdeUnknownVariant { expected, .. } => say!("a value is not known; known are {}", Message::of_names(expected.iter().copied())),
+            Self::SerdeMissingField { field, .. } => say!("the key {} is missing", *field),
+            Self::SerdeInvalidType { .. }
+            | Self::SerdeInvalidValue { .. }
+            | Self::SerdeInvalidLength { .. }
+            | Self::Unexpected { .. }
+            | Self::InvalidScalar { .. } => {
                 say!("a value is of another kind than expected")
             }
-            Yaml::NonFiniteFloat { .. } => say!("a number must be finite"),
-            Yaml::InvalidUtf8Input => say!("it is not UTF-8 text"),
-            Yaml::Budget { .. } => say!("it is too large or too deep"),
+            Self::NonFiniteFloat { .. } => say!("a number must be finite"),
+            Self::InvalidUtf8Input => say!("it is not UTF-8 text"),
+            Self::Budget { .. } => say!("it is too large or too deep"),
             // What types of ours say when they refuse a value; it may quote that value.
-            Yaml::Message { .. } => say!("a value is not accepted"),
+            Self::Message { .. } => say!("a value is not accepted"),
             _ => say!("it is not YAML"),
         };
         match self.location() {

@@ -124,13 +124,17 @@ pub(crate) async fn run(plan: &Plan, say: impl Fn(&str)) -> Outcome {
             outcome.squalls += 1;
             let number = outcome.squalls;
             let broken: Vec<&str> = if number % 2 == 0 { Vec::new() } else { dice.choose_multiple(BROKEN, 3) };
-            broken.iter().for_each(|fault| assert!(lab.estate().set(fault, true)));
+            for fault in &broken {
+                assert!(lab.estate().set(fault, true));
+            }
             if !broken.is_empty() {
                 until_go(&mut exporter, false, PATIENCE).await.map_err(|why| format!("{broken:?}: {why}"))?;
             }
             // All of them at once, or a few, so that the others are seen.
             let hit: Vec<SocketAddr> = servers.iter().copied().filter(|_| number % 3 == 1 || dice.u8(..3) == 0).collect();
-            hit.iter().for_each(|server| wire::set(*server, Some(Wire::Storm)));
+            for server in &hit {
+                wire::set(*server, Some(Wire::Storm));
+            }
             let since = Instant::now();
             while since.elapsed() < plan.squall {
                 let held = exporter.held().ok_or_else(|| format!("squall {number}: the exporter has ended"))?;
@@ -147,8 +151,12 @@ pub(crate) async fn run(plan: &Plan, say: impl Fn(&str)) -> Outcome {
                     outcome.wrong.push(format!("squall {number}: {page} holds a secret"));
                 }
             }
-            hit.iter().for_each(|server| wire::set(*server, None));
-            broken.iter().for_each(|fault| assert!(lab.estate().set(fault, false)));
+            for server in &hit {
+                wire::set(*server, None);
+            }
+            for fault in &broken {
+                assert!(lab.estate().set(fault, false));
+            }
             match until_go(&mut exporter, true, plan.mended).await {
                 Ok(took) => outcome.slowest = outcome.slowest.max(took),
                 Err(why) => {

@@ -191,6 +191,7 @@ fn wrong(trouble: &Trouble, columns: &[Column], scrape: &Scrape, before: &Scrape
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
 }
 
+#[expect(clippy::print_stdout, reason = "how long each took, and with how much memory, for those who ask for the output")]
 #[tokio::test(flavor = "multi_thread")]
 async fn every_collector_against_every_way_to_go_wrong() {
     let (estate, watched, columns, _servers) = start().await;

@@ -55,7 +55,7 @@ pub(super) fn facts(known: &Known<'_>, seen: &Snapshot) -> Vec<Sample> {
         Some(true) => match end(known, seen) {
             Err(why) => vec![STATE.sample(labels, "unknown").with_detail(&why)],
             Ok(None) => vec![STATE.sample(labels, "never")],
-            Ok(Some(at)) => vec![STATE.sample(labels, "at"), MOMENT.sample(labels, at as f64).with_detail(&say!("it ends at {}", named(&moment(at))))],
+            Ok(Some(at)) => vec![STATE.sample(labels, "at"), MOMENT.sample(labels, at as f64).with_detail(say!("it ends at {}", named(&moment(at))))],
         },
     }
 }

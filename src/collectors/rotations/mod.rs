@@ -315,8 +315,8 @@ impl Look<'_> {
                 // What is over cannot hit any more, but what it stirred up may last.
                 Ok(rule) => match rule.conflict(event.start.as_second().max(now_second), event.end.as_second(), guard) {
                     Conflict::None => CONFLICT.sample(labels, "none"),
-                    Conflict::Certain(at) => CONFLICT.sample(labels, "conflict").with_detail(&say!("it rotates at {}", named(&moment(at)))),
-                    Conflict::Possible(at) => CONFLICT.sample(labels, "possible").with_detail(&say!("from {} on it may rotate", named(&moment(at)))),
+                    Conflict::Certain(at) => CONFLICT.sample(labels, "conflict").with_detail(say!("it rotates at {}", named(&moment(at)))),
+                    Conflict::Possible(at) => CONFLICT.sample(labels, "possible").with_detail(say!("from {} on it may rotate", named(&moment(at)))),
                 },
             });
         }
@@ -334,11 +334,11 @@ impl Look<'_> {
             (Run::Missed, ..) => RUN.sample(labels, "missed").with_detail("its next date is over"),
             (Run::Failed, ..) => RUN.sample(labels, "failed").with_detail("the last run is over and did not succeed"),
             (Run::UnderWay, Some(last), _) if self.rotation.cron_jobs.is_some() && last + late < now => {
-                RUN.sample(labels, "slow").with_detail(&say!("it has run since {}", named(&moment(last))))
+                RUN.sample(labels, "slow").with_detail(say!("it has run since {}", named(&moment(last))))
             }
             (Run::UnderWay, ..) => RUN.sample(labels, "running"),
             (Run::Over, ..) => match due.filter(|due| rotator.suspended != Some(true) && due + late < now) {
-                Some(due) => RUN.sample(labels, "missed").with_detail(&say!("it was due at {}", named(&moment(due)))),
+                Some(due) => RUN.sample(labels, "missed").with_detail(say!("it was due at {}", named(&moment(due)))),
                 None => RUN.sample(labels, "idle"),
             },
         }

@@ -76,7 +76,8 @@ async fn serves(planted: &Planted, folder: &Path, address: &str, level: &str, en
     if ended.is_none() {
         leaks.0.insert(format!("{level}: it does not end when it is asked to"));
     }
-    for name in ["state.json"] {
+    {
+        let name = "state.json";
         leaks.look(planted, name, &std::fs::read_to_string(folder.join(name)).unwrap_or_default());
     }
     for entry in std::fs::read_dir(folder.join("archive")).into_iter().flatten().flatten() {

@@ -250,15 +250,23 @@ async fn nothing_leaves_whatever_breaks_at_the_most_talkative_level() {
     let (alone, together): (Vec<_>, Vec<_>) = FAULTS.iter().partition(|fault| fault.name.starts_with("api-"));
     let groups = alone.chunks(1).chain(together.chunks(12));
     for group in groups {
-        group.iter().for_each(|fault| assert!(estate.lab.estate().set(fault.name, true)));
+        for fault in group {
+            assert!(estate.lab.estate().set(fault.name, true));
+        }
         look(group[0].name, &mut leaks).await;
-        group.iter().for_each(|fault| assert!(estate.lab.estate().set(fault.name, false)));
+        for fault in group {
+            assert!(estate.lab.estate().set(fault.name, false));
+        }
     }
     let servers = estate.lab.servers();
     for trouble in TROUBLES.iter().filter(|trouble| ![Wire::Huge, Wire::Bomb].contains(&trouble.wire)) {
-        servers.iter().for_each(|server| wire::set(*server, Some(trouble.wire)));
+        for server in &servers {
+            wire::set(*server, Some(trouble.wire));
+        }
         look(trouble.name, &mut leaks).await;
-        servers.iter().for_each(|server| wire::set(*server, None));
+        for server in &servers {
+            wire::set(*server, None);
+        }
     }
     let state = std::fs::read_to_string(estate.lab.dir().join("state.json")).unwrap_or_default();
     leaks.extend(held(&state).then(|| "state file".to_owned()));
