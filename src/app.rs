@@ -19,6 +19,7 @@ use crate::event::{self, Occurrence, Schedule};
 use crate::exposition::Exposition;
 use crate::history::Change;
 use crate::report::Archive;
+use crate::say::{Message, Say};
 use crate::snapshot::{Snapshot, Store};
 use crate::state::State;
 use crate::verdict;
@@ -40,7 +41,7 @@ pub enum StartError {
     Config(#[from] LoadError),
     /// A file that the configuration names cannot be used.
     #[error("{0}")]
-    Resource(String),
+    Resource(Message),
     /// The files could not be read in time, or another reload waits for them.
     #[error("the configuration could not be read within {0} s")]
     Late(u64),
@@ -48,6 +49,8 @@ pub enum StartError {
     #[error("register metrics: two of the exporter's own contradict each other")]
     Metrics(#[from] prometheus::Error),
 }
+
+impl Say for StartError {}
 
 /// The parts of the configuration that the judge uses; the collectors have theirs.
 struct Active {
@@ -144,7 +147,7 @@ async fn in_turn<T: Send + 'static>(
     let run = async {
         let turn = turn.lock_owned().await;
         let done = tokio::task::spawn_blocking(move || (work(), turn)).await;
-        let (done, turn) = done.map_err(|_| StartError::Resource("a defect of this program".to_owned()))?;
+        let (done, turn) = done.map_err(|_| StartError::Resource("a defect of this program".into()))?;
         Ok((done?, turn))
     };
     tokio::time::timeout(within, run).await.map_err(|_| StartError::Late(within.as_secs()))?
@@ -173,7 +176,7 @@ impl App {
         // Only who reloads goes on running, and may write what others remember.
         let file = loaded.settings.state_file.clone();
         let state = Arc::new(if path.is_some() { State::open(file) } else { State::glance(file.as_deref()) });
-        driver.apply(collectors::tasks(&loaded, &state).map_err(|why| StartError::Resource(why.into()))?);
+        driver.apply(collectors::tasks(&loaded, &state).map_err(|why| StartError::Resource(why))?);
         let active = Active::new(loaded);
         let judged = active.judge(&store.snapshot(), Timestamp::now(), &BTreeMap::new());
         let telemetry = Telemetry::new()?;
@@ -285,7 +288,7 @@ impl App {
     }
 
     async fn try_reload(self: &Arc<Self>) -> Result<(), StartError> {
-        let path = self.path.clone().ok_or_else(|| StartError::Resource("there is no file to read".to_owned()))?;
+        let path = self.path.clone().ok_or_else(|| StartError::Resource("there is no file to read".into()))?;
         let app = Arc::clone(self);
         let read = move || {
             let loaded = config::load(&path)?;
@@ -293,7 +296,7 @@ impl App {
             let state = app.state.load_full();
             let same = loaded.settings.state_file.as_deref() == state.path();
             let state = if same { state } else { Arc::new(State::open(loaded.settings.state_file.clone())) };
-            let tasks = collectors::tasks(&loaded, &state).map_err(|why| StartError::Resource(why.into()))?;
+            let tasks = collectors::tasks(&loaded, &state).map_err(|why| StartError::Resource(why))?;
             Ok((loaded, tasks, state))
         };
         let (app, turn) = (Arc::clone(self), Arc::clone(&self.reloading));
@@ -307,7 +310,7 @@ impl App {
             app.active.store(Arc::new(Active::new(loaded)));
             Ok(())
         });
-        reload.await.unwrap_or_else(|_| Err(StartError::Resource("a defect of this program".to_owned())))
+        reload.await.unwrap_or_else(|_| Err(StartError::Resource("a defect of this program".into())))
     }
 
     /// Stops every collector within `grace`, in which what was not written yet is written as well.
@@ -345,7 +348,7 @@ mod tests {
         let turn = Arc::new(Mutex::new(()));
         let (end, ended) = std::sync::mpsc::channel::<()>();
         let soon = Duration::from_millis(20);
-        let hung = in_turn(Arc::clone(&turn), soon, move || ended.recv().map_err(|_| StartError::Resource("gone".to_owned()))).await;
+        let hung = in_turn(Arc::clone(&turn), soon, move || ended.recv().map_err(|_| StartError::Resource("gone".into()))).await;
         assert!(matches!(hung, Err(StartError::Late(_))));
         let second = in_turn(Arc::clone(&turn), soon, || Ok(())).await;
         assert!(matches!(second, Err(StartError::Late(_))), "the first one still hangs");

@@ -16,7 +16,7 @@ use crate::checklist::Decision;
 use crate::collectors::{self, kubernetes};
 use crate::config::{self, Loaded};
 use crate::say;
-use crate::say::named;
+use crate::say::{Say, named};
 use crate::state::{self, State};
 use crate::{generate, report, web};
 
@@ -184,7 +184,7 @@ pub fn main() -> ExitCode {
                 print(&format!("{} is good: {} sources, {checks} checks\n", cli.serve.config_file.display(), tasks.len()));
                 ExitCode::SUCCESS
             }
-            Err(error) => fail(&error),
+            Err(error) => fail(error),
         }),
         Some(Command::Config(Configuration::Print)) => with_config(&cli.serve, |loaded| match serde_saphyr::to_string(&loaded.settings) {
             Ok(text) => {
@@ -234,7 +234,7 @@ fn changes(wanted: &Report, loaded: &Loaded) -> ExitCode {
             });
             ExitCode::SUCCESS
         }
-        Err(error) => fail(error.as_str()),
+        Err(error) => fail(error),
     }
 }
 
@@ -249,14 +249,14 @@ fn init(kubeconfig: Option<PathBuf>) -> ExitCode {
             print(&kubernetes::init::configuration(&clusters));
             ExitCode::SUCCESS
         }
-        Err(error) => fail(&error),
+        Err(error) => fail(error),
     }
 }
 
 fn rbac(loaded: &Loaded, cluster: &str, namespace: &str) -> ExitCode {
     let Some(settings) = loaded.settings.clusters.iter().find(|own| own.name == cluster) else {
         let known = loaded.settings.clusters.iter().map(|own| own.name.as_str());
-        return fail(&format!("no cluster is named {cluster}{}", config::validate::did_you_mean(cluster, known)));
+        return fail(say!("no cluster is named {}{}", named(cluster), config::validate::did_you_mean(cluster, known)));
     };
     print(&generate::manifests(&loaded.settings.collectors, settings, namespace));
     ExitCode::SUCCESS
@@ -265,7 +265,7 @@ fn rbac(loaded: &Loaded, cluster: &str, namespace: &str) -> ExitCode {
 fn with_config(flags: &Serve, run: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
     match config::load(&flags.config_file) {
         Ok(loaded) => run(loaded),
-        Err(error) => fail(&error.to_string()),
+        Err(error) => fail(error),
     }
 }
 
@@ -280,7 +280,7 @@ fn runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
             runtime.shutdown_background();
             code
         }
-        Err(error) => fail(&say!("start the runtime: {}", error.words())),
+        Err(error) => fail(say!("start the runtime: {}", error.words())),
     }
 }
 
@@ -291,25 +291,25 @@ async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
     };
     let listener = match web::Listener::bind(&flags.listen_address).await {
         Ok(listener) => listener,
-        Err(error) => return fail(&say!("listen on {}: {}", named(&flags.listen_address), error.words())),
+        Err(error) => return fail(say!("listen on {}: {}", named(&flags.listen_address), error.words())),
     };
     let door = match &flags.web_config {
         None => web::Door::Open,
         Some(file) => match web::Access::open(file).await {
             Ok(access) => web::Door::Guarded(Arc::new(access)),
-            Err(error) => return fail(&error),
+            Err(error) => return fail(error),
         },
     };
     let probes = match &flags.probe_address {
         Some(address) => match web::Listener::bind(address).await {
             Ok(listener) => Some(listener),
-            Err(error) => return fail(&say!("listen on {}: {}", named(address), error.words())),
+            Err(error) => return fail(say!("listen on {}: {}", named(address), error.words())),
         },
         None => None,
     };
     let app = match App::start(loaded, Some(flags.config_file.clone()), true) {
         Ok(app) => app,
-        Err(error) => return fail(&error.to_string()),
+        Err(error) => return fail(error),
     };
     if let Ok(address) = listener.address() {
         tracing::info!(%address, config = %flags.config_file.display(), "listening");
@@ -356,7 +356,7 @@ async fn terminated(mut terminations: Signal) {
 async fn check_once(check: Check, loaded: Loaded) -> ExitCode {
     let app = match App::start(loaded, None, false) {
         Ok(app) => app,
-        Err(error) => return fail(&error.to_string()),
+        Err(error) => return fail(error),
     };
     let terminal = std::io::stderr().is_terminal();
     app.until_settled(check.timeout.0, |done, all| {
@@ -387,12 +387,12 @@ fn generate_files(flags: &Generate, serve: &Serve) -> ExitCode {
     let checklists = if flags.from_config {
         match config::load(&serve.config_file) {
             Ok(loaded) => loaded.checklists,
-            Err(error) => return fail(&error.to_string()),
+            Err(error) => return fail(error),
         }
     } else {
         match generate::shipped() {
             Ok(checklists) => checklists,
-            Err(error) => return fail(&error),
+            Err(error) => return fail(error),
         }
     };
     let files = generate::files(&checklists, &flags.runbook_url);
@@ -403,11 +403,11 @@ fn generate_files(flags: &Generate, serve: &Serve) -> ExitCode {
             let _ = writeln!(std::io::stderr(), "not what would be generated; run `make generate`:\n  {}", names.join("\n  "));
             ExitCode::from(1)
         }
-        Err(generate::Drift::Failed(error)) => fail(&error),
+        Err(generate::Drift::Failed(error)) => fail(error),
     }
 }
 
-fn fail(why: &str) -> ExitCode {
+fn fail(why: impl Say) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "readiness-exporter: {why}");
     ExitCode::from(2)
 }

@@ -87,14 +87,6 @@ impl Message {
     }
 }
 
-impl std::ops::Deref for Message {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
 impl From<Message> for String {
     fn from(message: Message) -> Self {
         message.as_str().to_owned()

@@ -17,6 +17,7 @@ use crate::collectors::{self, attestations};
 use crate::event::Occurrence;
 use crate::labels::Labels;
 use crate::metric::{Coverage, Family, Sample, Unit};
+use crate::say::Message;
 use crate::snapshot::{Snapshot, View};
 
 /// What the judge looks at.
@@ -392,7 +393,7 @@ fn attested(check: &Check, context: &Context<'_>) -> Result<Vec<Line>, Whole> {
     let Some(sample) = view.of(attestations::EXPIRY.0.name).find(find) else {
         return Err((CheckState::Unknown, "nobody has confirmed this yet".to_owned()));
     };
-    let said = sample.detail.as_deref().unwrap_or("confirmed");
+    let said = sample.detail.as_ref().map_or("confirmed", Message::as_str);
     let valid = sample.value > context.now.as_second() as f64;
     Ok(vec![Line {
         state: if valid { CheckState::Pass } else { CheckState::Unknown },
@@ -523,7 +524,7 @@ impl Rule<'_> {
             spoken = true;
             let state = sample.state().unwrap_or("unknown");
             if !coverage.seen.contains(&state) {
-                let evidence = format!("{}: {}.", place(sample), sample.detail.as_deref().unwrap_or(state));
+                let evidence = format!("{}: {}.", place(sample), sample.detail.as_ref().map_or(state, Message::as_str));
                 lines.push(Line { labels: labels_of(sample), seen_at: view.seen_at, look: view.looks, ..Line::unknown(evidence) });
             }
         }
@@ -575,7 +576,7 @@ impl Rule<'_> {
             _ => format!("{}: {value}.", place(sample)),
         };
         if let Some(detail) = &sample.detail {
-            evidence = format!("{evidence} Seen: {}.", detail.trim_end_matches('.'));
+            evidence = format!("{evidence} Seen: {}.", detail.as_str().trim_end_matches('.'));
         }
         Line { state, severity, labels: labels_of(sample), ..Line::unknown(evidence) }
     }

@@ -124,7 +124,7 @@ mod tests {
         let expiry: Vec<_> = seen.of(EXPIRY.0.name).collect();
         assert_eq!(expiry.len(), 1);
         assert_eq!(expiry[0].value.to_string(), "1795219200");
-        assert_eq!(expiry[0].detail.as_deref(), Some("confirmed by Grace at 2026-11-20 00:00 UTC"));
+        assert_eq!(expiry[0].detail.as_ref().map(Message::as_str), Some("confirmed by Grace at 2026-11-20 00:00 UTC"));
     }
 
     #[tokio::test]

@@ -23,7 +23,7 @@ use crate::driver::Task;
 use crate::event::Schedule;
 use crate::metric::Family;
 use crate::say;
-use crate::say::{Message, named};
+use crate::say::Message;
 use crate::state::State;
 
 /// A collector's name and the families that only it fills.
@@ -61,7 +61,7 @@ pub fn family(name: &str) -> Result<&'static Family, Message> {
     let families = || COLLECTORS.iter().flat_map(Collector::families);
     families().find(|family| family.name == name).ok_or_else(|| {
         let hint = did_you_mean(name, families().map(|family| family.name));
-        say!("must name a metric of this exporter{}", named(&hint))
+        say!("must name a metric of this exporter{}", hint)
     })
 }
 

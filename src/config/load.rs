@@ -18,7 +18,7 @@ use crate::cause::Cause as _;
 use crate::checklist::Checklist;
 use crate::files::{self, ReadError};
 use crate::say;
-use crate::say::Message;
+use crate::say::{Message, Say};
 
 /// Prefix of environment variables that override the file: `READINESS__COLLECTORS__HTTP__INTERVAL`.
 ///
@@ -36,6 +36,10 @@ pub struct Problem {
     /// The offending value, masked where it may be a secret.
     pub got: Option<String>,
 }
+
+impl Say for Problem {}
+
+impl Say for LoadError {}
 
 impl Problem {
     /// A broken rule and the value that breaks it.
@@ -297,10 +301,11 @@ fn explain(error: &ValidationError<'_>, problems: &mut Vec<Problem>, cuts: &mut 
     let rule = match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected } => {
             // Whoever writes a secret where a file or a variable is to be named may write it as a key.
-            let secret = |key: &str| error.instance().get(key).is_none_or(Value::is_null);
+            let last = path.rsplit('.').next().unwrap_or(&path);
+            let of_secret = names_a_secret(last) || last.ends_with("from");
             for key in unexpected {
-                let shown = if secret(key) || key.contains("://") || key.contains('@') { "***" } else { key };
-                problems.push(Problem::bare(join(&path, shown), "unknown key"));
+                let hidden = of_secret || error.instance().get(key).is_none_or(Value::is_null);
+                problems.push(Problem::bare(join(&path, if hidden { "***" } else { misspelt(key) }), "unknown key"));
                 cuts.push(format!("{pointer}/{}", escape(key)));
             }
             return;
@@ -420,7 +425,12 @@ fn dotted(pointer: &str) -> String {
     path
 }
 
-/// The value for an error message: short, and masked where a secret may have been written.
+/// A key or a word that is not known, unless it is written like none of this program's.
+pub(crate) fn misspelt(word: &str) -> &str {
+    let is_word = word.len() <= 40 && word.bytes().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-'));
+    if is_word { word } else { "***" }
+}
+
 /// The value that breaks a rule, unless it may be a secret: where it stands, or by what it looks like.
 fn shown(path: &str, value: &Value, scalar: bool) -> String {
     let last = path.rsplit('.').next().unwrap_or(path);

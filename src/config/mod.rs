@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use load::{ENV_PREFIX, LoadError, Loaded, Problem, load, load_str, schema};
+pub(crate) use load::misspelt;
 pub use types::{Secret, SecretRef, Span};
 pub(crate) use url::names_a_secret;
 pub use url::{Url, UrlRule};

@@ -7,6 +7,8 @@ use super::{EventConfig, Problem, SecretRef, Settings, Span};
 use crate::checklist::{self, Checklist};
 use crate::collectors::{http, kubernetes, tls};
 use crate::event;
+use crate::say;
+use crate::say::{Message, named};
 
 type Problems = Vec<Problem>;
 
@@ -258,9 +260,9 @@ pub(crate) fn pace(path: &str, every: Span, timeout: Span, problems: &mut Proble
 }
 
 /// A suggestion for a name that is not known, or nothing.
-pub(crate) fn did_you_mean<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn did_you_mean<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Message {
     let close = known.map(|name| (strsim::jaro_winkler(wrong, name), name)).filter(|(score, _)| *score > 0.8);
-    close.max_by(|a, b| a.0.total_cmp(&b.0)).map_or_else(String::new, |(_, name)| format!("; did you mean {name}?"))
+    close.max_by(|a, b| a.0.total_cmp(&b.0)).map_or_else(|| "".into(), |(_, name)| say!("; did you mean {}?", named(name)))
 }
 
 /// A text value as it stands in a message. What looks like a URL or an address with a user may hold a

@@ -21,6 +21,7 @@ use serde::Serialize;
 use crate::cause::Cause as _;
 use crate::checklist::{self, Checklist};
 use crate::say;
+use crate::say::Message;
 
 pub use permissions::manifests;
 pub use rules::expression;
@@ -39,13 +40,13 @@ pub enum Drift {
     /// These files differ from what would be written.
     Differs(Vec<String>),
     /// A file cannot be read or written.
-    Failed(String),
+    Failed(Message),
 }
 
 /// The shipped checklists.
-pub fn shipped() -> Result<Vec<Checklist>, String> {
+pub fn shipped() -> Result<Vec<Checklist>, Message> {
     let loaded = checklist::SHIPPED.iter().map(|(name, _)| checklist::load(name, None));
-    loaded.collect::<Result<_, _>>().map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    loaded.collect::<Result<_, _>>().map_err(|problems| Message::joined(problems.iter().map(|problem| say!("{}", problem)), "\n"))
 }
 
 /// Every generated file: path and content.
@@ -104,7 +105,7 @@ pub fn write(files: &[(String, String)], folder: &Path) -> Result<(), Drift> {
         let parent = path.parent().unwrap_or(folder);
         std::fs::create_dir_all(parent)
             .and_then(|()| std::fs::write(&path, content))
-            .map_err(|error| Drift::Failed(say!("write {}: {}", path.display(), error.words()).into()))?;
+            .map_err(|error| Drift::Failed(say!("write {}: {}", path.display(), error.words())))?;
     }
     Ok(())
 }

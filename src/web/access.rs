@@ -6,6 +6,8 @@
 //! The file is followed in the background, since it may lie on a mount whose server is gone: requests
 //! and connections only look at the rules that are in force.
 
+use crate::say;
+use crate::say::Message;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -60,7 +62,7 @@ pub(super) enum Entry {
 
 impl Access {
     /// Reads the file. Fails when it, or a file that it names, cannot be used.
-    pub async fn open(path: &Path) -> Result<Self, String> {
+    pub async fn open(path: &Path) -> Result<Self, Message> {
         let (mut watch, mut rules, empty) = begin(path).await?;
         if empty {
             // Whoever writes the file now has emptied it first.
@@ -164,10 +166,10 @@ impl Access {
     }
 }
 
-async fn begin(path: &Path) -> Result<(Watch, Rules, bool), String> {
+async fn begin(path: &Path) -> Result<(Watch, Rules, bool), Message> {
     let file = path.to_owned();
     let reading = tokio::task::spawn_blocking(move || Watch::begin(&file));
-    let late = || format!("read web configuration {}: it could not be read within {} s", path.display(), PATIENCE.as_secs());
+    let late = || say!("read web configuration {}: it could not be read within {} s", path.display(), PATIENCE.as_secs());
     tokio::time::timeout(PATIENCE, reading).await.map_err(|_| late())?.map_err(|_| late())?
 }
 

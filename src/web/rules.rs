@@ -30,7 +30,9 @@ use zeroize::Zeroizing;
 
 use super::rate::RateLimit;
 use crate::cause::Cause as _;
-use crate::say::named;
+use crate::config::misspelt;
+use crate::say;
+use crate::say::{Message, named};
 use crate::{files, net};
 
 /// The file. What it does not mention is `None`, and so is a key without a value.
@@ -151,13 +153,13 @@ pub(super) struct Rules {
     pub(super) rate_limit: Option<RateLimit>,
 }
 
-type Bytes = Result<Zeroizing<Vec<u8>>, String>;
+type Bytes = Result<Zeroizing<Vec<u8>>, Message>;
 type Digest = [u8; 32];
 
 /// The file and those that it names, at one moment.
 struct Look {
     /// What the file says; `None` when it holds nothing.
-    said: Result<Option<File>, String>,
+    said: Result<Option<File>, Message>,
     named: BTreeMap<PathBuf, Bytes>,
     digest: Digest,
 }
@@ -179,46 +181,46 @@ impl Look {
         Self { said, named, digest: digest.finalize().into() }
     }
 
-    fn rules(&self, file: &File, base: &Path) -> Result<Rules, String> {
+    fn rules(&self, file: &File, base: &Path) -> Result<Rules, Message> {
         let users = file.basic_auth_users.clone().unwrap_or_default();
         for (user, hash) in &users {
             if !hash.parse::<bcrypt::HashParts>().is_ok_and(|_| hash.starts_with("$2")) {
-                return Err(format!("basic_auth_users.{user}: must be a bcrypt hash, as `htpasswd -nBC 10` prints it"));
+                return Err(say!("basic_auth_users.{}: must be a bcrypt hash, as `htpasswd -nBC 10` prints it", named(user)));
             }
         }
         let mut headers = Vec::new();
         for (name, value) in file.http_server_config.iter().flat_map(|http| &http.headers) {
             if !HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
-                return Err(format!("http_server_config.headers.{name}: must be one of {}", HEADERS.join(", ")));
+                return Err(say!("http_server_config.headers.{}: must be one of {}", named(misspelt(name)), Message::of_names(HEADERS)));
             }
             let parsed = name.parse().ok().zip(value.parse().ok());
-            headers.push(parsed.ok_or_else(|| format!("http_server_config.headers.{name}: must have a value that a header can have"))?);
+            headers.push(parsed.ok_or_else(|| say!("http_server_config.headers.{}: must have a value that a header can have", named(name)))?);
         }
         if file.rate_limit.is_some_and(|limit| limit.burst == 0 || limit.interval.0.is_zero()) {
-            return Err("rate_limit: must have an interval and a burst above 0".to_owned());
+            return Err("rate_limit: must have an interval and a burst above 0".into());
         }
         let acceptor = file.tls().map(|tls| self.acceptor(tls, base)).transpose()?;
         let allowed_sans = file.tls().map(|tls| tls.names().to_vec()).unwrap_or_default();
         Ok(Rules { acceptor, allowed_sans, headers, users, rate_limit: file.rate_limit })
     }
 
-    fn bytes(&self, base: &Path, file: Option<&PathBuf>, key: &str) -> Result<(PathBuf, &[u8]), String> {
-        let path = base.join(file.ok_or_else(|| format!("tls_server_config.{key}: must be set"))?);
+    fn bytes(&self, base: &Path, file: Option<&PathBuf>, key: &'static str) -> Result<(PathBuf, &[u8]), Message> {
+        let path = base.join(file.ok_or_else(|| say!("tls_server_config.{}: must be set", key))?);
         match self.named.get(&path) {
             Some(Ok(bytes)) => Ok((path, bytes)),
-            Some(Err(why)) => Err(format!("{}: {why}", path.display())),
-            None => Err(format!("{}: it was not read", path.display())),
+            Some(Err(why)) => Err(say!("{}: {}", path.display(), why)),
+            None => Err(say!("{}: it was not read", path.display())),
         }
     }
 
-    fn acceptor(&self, tls: &Tls, base: &Path) -> Result<TlsAcceptor, String> {
+    fn acceptor(&self, tls: &Tls, base: &Path) -> Result<TlsAcceptor, Message> {
         let (cert_file, pem) = self.bytes(base, tls.cert_file.as_ref(), "cert_file")?;
-        let chain = certificates(pem).map_err(|why| format!("{}: {why}", cert_file.display()))?;
+        let chain = certificates(pem).map_err(|why| say!("{}: {}", cert_file.display(), why))?;
         let (key_file, pem) = self.bytes(base, tls.key_file.as_ref(), "key_file")?;
-        let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| format!("{}: it holds no private key", key_file.display()))?;
+        let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| say!("{}: it holds no private key", key_file.display()))?;
         let (oldest, newest) = (tls.min_version.unwrap_or(Version::Tls12), tls.max_version.unwrap_or(Version::Tls13));
         if oldest > newest {
-            return Err("tls_server_config.min_version: must not be above max_version".to_owned());
+            return Err("tls_server_config.min_version: must not be above max_version".into());
         }
         let versions: Vec<_> = [(Version::Tls12, &rustls::version::TLS12), (Version::Tls13, &rustls::version::TLS13)]
             .into_iter()
@@ -226,16 +228,16 @@ impl Look {
             .map(|(_, version)| version)
             .collect();
         let builder = ServerConfig::builder_with_provider(net::crypto()).with_protocol_versions(&versions);
-        let builder = builder.map_err(|_| "tls_server_config: these versions cannot be served".to_owned())?;
+        let builder = builder.map_err(|_| "tls_server_config: these versions cannot be served")?;
         let builder = match (tls.client_auth_type.unwrap_or(ClientAuth::NoClientCert), &tls.client_ca_file) {
             (ClientAuth::NoClientCert, None) if tls.names().is_empty() => builder.with_no_client_auth(),
             (ClientAuth::NoClientCert, _) => {
-                return Err("tls_server_config.client_auth_type: must ask for a certificate where client_ca_file or client_allowed_sans is set".to_owned());
+                return Err("tls_server_config.client_auth_type: must ask for a certificate where client_ca_file or client_allowed_sans is set".into());
             }
-            (_, None) => return Err("tls_server_config.client_ca_file: must be set to verify certificates of clients".to_owned()),
+            (_, None) => return Err("tls_server_config.client_ca_file: must be set to verify certificates of clients".into()),
             (_, file) => {
                 let (ca_file, pem) = self.bytes(base, file.as_ref(), "client_ca_file")?;
-                let failed = |why: &str| format!("{}: {why}", ca_file.display());
+                let failed = |why: &'static str| say!("{}: {}", ca_file.display(), why);
                 let mut roots = RootCertStore::empty();
                 for certificate in certificates(pem).map_err(failed)? {
                     roots.add(certificate).map_err(|_| failed("a certificate of it cannot be read"))?;
@@ -246,14 +248,14 @@ impl Look {
             }
         };
         let fits = builder.with_single_cert(chain, key);
-        let mut config = fits.map_err(|_| format!("{}: it and {} are no pair that can be served", cert_file.display(), key_file.display()))?;
+        let mut config = fits.map_err(|_| say!("{}: it and {} are no pair that can be served", cert_file.display(), key_file.display()))?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 }
 
 fn read(path: &Path) -> Bytes {
-    files::read_now(path, files::LARGEST).map(|content| content.bytes).map_err(|error| error.to_string())
+    files::read_now(path, files::LARGEST).map(|content| content.bytes).map_err(|error| say!("{}", error))
 }
 
 fn add(digest: &mut Sha256, path: &Path, bytes: &Bytes) {
@@ -266,13 +268,13 @@ fn add(digest: &mut Sha256, path: &Path, bytes: &Bytes) {
         }
         Err(why) => {
             digest.update([0, 0]);
-            digest.update(why.as_bytes());
+            digest.update(why.as_str().as_bytes());
         }
     }
 }
 
-fn parse(text: &[u8]) -> Result<Option<File>, String> {
-    let text = std::str::from_utf8(text).map_err(|_| "it is not UTF-8 text".to_owned())?;
+fn parse(text: &[u8]) -> Result<Option<File>, Message> {
+    let text = std::str::from_utf8(text).map_err(|_| "it is not UTF-8 text")?;
     if text.trim().is_empty() {
         return Ok(None);
     }
@@ -280,12 +282,12 @@ fn parse(text: &[u8]) -> Result<Option<File>, String> {
     let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         // A key, or one of the few words that a key takes: what somebody misspelt must be named.
-        let misspelt = match error.without_snippet() {
+        let wrong = match error.without_snippet() {
             serde_saphyr::Error::SerdeUnknownField { field, .. } => Some(field),
             serde_saphyr::Error::SerdeUnknownVariant { variant, .. } => Some(variant),
             _ => None,
         };
-        misspelt.map_or_else(|| error.words().to_string(), |text| format!("{}: {}", named(text), error.words()))
+        wrong.map_or_else(|| error.words(), |text| say!("{}: {}", named(misspelt(text)), error.words()))
     })
 }
 
@@ -310,15 +312,15 @@ pub(super) struct Change {
     /// The rules from now on.
     pub(super) rules: Option<Rules>,
     /// Why the file, or one that it names, was not taken.
-    pub(super) kept: Option<String>,
+    pub(super) kept: Option<Message>,
 }
 
 impl Watch {
     /// Reads the file for the first time. Without any content it means that there are no rules, as the
     /// toolkit has it; the caller is told.
-    pub(super) fn begin(path: &Path) -> Result<(Self, Rules, bool), String> {
+    pub(super) fn begin(path: &Path) -> Result<(Self, Rules, bool), Message> {
         let look = Look::at(path, None);
-        let failed = |why: String| format!("read web configuration {}: {why}", path.display());
+        let failed = |why: Message| say!("read web configuration {}: {}", path.display(), why);
         let said = look.said.clone().map_err(failed)?;
         let empty = said.is_none();
         let taken = said.unwrap_or_default();
@@ -334,13 +336,13 @@ impl Watch {
             return Change::default();
         }
         self.judged = look.digest;
-        let failed = |why: &str| format!("read web configuration {}: {why}", self.path.display());
+        let failed = |why: &Message| say!("read web configuration {}: {}", self.path.display(), *why);
         let later = match &look.said {
             Ok(Some(file)) => match self.taken.unsaid(file) {
                 None => Ok(file),
-                Some(key) => Err(failed(&format!("{key} is in force, and the file says nothing about it"))),
+                Some(key) => Err(failed(&say!("{} is in force, and the file says nothing about it", key))),
             },
-            Ok(None) => Err(failed("it holds nothing")),
+            Ok(None) => Err(failed(&"it holds nothing".into())),
             Err(why) => Err(failed(why)),
         };
         // A file that cannot be taken must not keep certificates from being renewed.
@@ -435,7 +437,7 @@ mod tests {
         }
         std::fs::remove_file(&watch.path).unwrap();
         watch.check();
-        assert!(watch.check().kept.unwrap().contains("web.yaml"));
+        assert!(watch.check().kept.unwrap().as_str().contains("web.yaml"));
         assert!(written(&mut watch, &users()).rules.unwrap().users.contains_key("ada"));
         assert!(written(&mut watch, "basic_auth_users: {}\n").rules.unwrap().users.is_empty(), "in words it ends");
         drop(folder);
@@ -517,7 +519,7 @@ mod tests {
         std::fs::write(&path, "nonsense: 1").unwrap();
         watch.check();
         let change = watch.check();
-        assert!(change.rules.unwrap().acceptor.is_some() && change.kept.unwrap().contains("nonsense"));
+        assert!(change.rules.unwrap().acceptor.is_some() && change.kept.unwrap().as_str().contains("nonsense"));
     }
 
     #[test]
@@ -526,7 +528,7 @@ mod tests {
         std::fs::remove_file(&watch.path).unwrap();
         assert!(std::process::Command::new("mkfifo").arg(&watch.path).status().unwrap().success());
         watch.check();
-        assert!(watch.check().kept.unwrap().contains("it is no regular file"));
+        assert!(watch.check().kept.unwrap().as_str().contains("it is no regular file"));
         std::fs::remove_file(&watch.path).unwrap();
         std::os::unix::fs::symlink("/dev/zero", &watch.path).unwrap();
         assert!(read(&watch.path).is_err());
@@ -543,7 +545,7 @@ mod tests {
             ("basic_auth_users: {a: b}\nrate_limit: hunter2\n", "line 2"),
         ] {
             let why = parse(text.as_bytes()).unwrap_err();
-            assert!(why.contains(said) && !why.contains("hunter2"), "{text}: {why}");
+            assert!(why.as_str().contains(said) && !why.as_str().contains("hunter2"), "{text}: {why}");
         }
     }
 

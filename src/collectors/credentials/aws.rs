@@ -103,7 +103,11 @@ impl Issuer<'_> {
         let config = aws_sdk_sts::config::Builder::from(settings).credentials_provider(own).retry_config(RetryConfig::disabled());
         let call = aws_sdk_sts::Client::from_conf(config.build()).get_caller_identity().send();
         self.calls.fetch_add(1, Ordering::Relaxed);
-        aws::within(&say!("ask STS whose the key is"), self.timeout, call).await.map(drop)
+        let what = say!("ask STS whose the key is");
+        let said = aws::within(&what, self.timeout, call).await?;
+        // Whatever answers in the place of STS does not know whose key it is.
+        let is_somebody = said.account().is_some_and(|account| account.len() == 12) && said.arn().is_some_and(|arn| arn.starts_with("arn:"));
+        if is_somebody { Ok(()) } else { Err(CollectError::new(ErrorClass::Malformed, say!("{}: the answer names nobody", what))) }
     }
 
     /// Sources: <https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccessKeyLastUsed.html>,

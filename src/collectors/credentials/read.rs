@@ -102,6 +102,9 @@ async fn managed(place: &ManagedValue, caller: &Caller, timeout: Duration) -> Re
         Err(error) if error.class == ErrorClass::NotFound => return Err(Unread::Absent(error.message)),
         other => other.map_err(Unread::Failed)?,
     };
+    if !secrets_manager::is_about(id, answer.name(), answer.arn()) {
+        return Err(Unread::Failed(CollectError::new(ErrorClass::Malformed, say!("{}: the answer is about no such secret", what))));
+    }
     let changed = answer.created_date().map(aws_sdk_secretsmanager::primitives::DateTime::secs);
     let text = answer.secret_string.map(|text| Zeroizing::new(text.into_bytes()));
     let whole = text.or_else(|| answer.secret_binary.map(|bytes| Zeroizing::new(bytes.into_inner()))).unwrap_or_default();

@@ -192,5 +192,5 @@ async fn the_ratio_remembers_the_window() {
         last = seen.of(RATIO.0.name).next().cloned();
     }
     let ratio = last.unwrap();
-    assert_eq!((ratio.value.to_string().as_str(), ratio.detail.as_deref()), ("0.75", Some("3 of 4 looks")));
+    assert_eq!((ratio.value.to_string().as_str(), ratio.detail.as_ref().map(Message::as_str)), ("0.75", Some("3 of 4 looks")));
 }

@@ -186,7 +186,7 @@ users:
         assert_eq!(found, folder.path().join("token"));
         std::fs::write(&file, GOOD.replace("server:", "certificate-authority: gone.pem, server:")).unwrap();
         let why = load(&file, None).await.map(|_| ()).unwrap_err();
-        assert!(why.ends_with(&format!("certificate-authority {}: no such file", folder.path().join("gone.pem").display())), "{why}");
+        assert!(why.as_str().ends_with(&format!("certificate-authority {}: no such file", folder.path().join("gone.pem").display())), "{why}");
     }
 
     #[tokio::test]

@@ -125,10 +125,12 @@ impl Drop for Group {
     }
 }
 
-/// The last part of its path: folders and arguments are nobody's business.
+/// The last part of its path: folders and arguments are nobody's business, and arguments may have been
+/// written where only the program belongs.
 fn program_name(program: &Path) -> Message {
-    let name = program.file_name().unwrap_or_default();
-    say!("{}", named(&name.to_string_lossy()))
+    let name = program.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
+    if is_name { say!("{}", named(name)) } else { "(whose command is no file name)".into() }
 }
 
 fn read(output: &[u8]) -> Result<Printed, Message> {

@@ -475,7 +475,7 @@ impl Keep for Pods {
             let words = group.words();
             // A pod without a node has no reason of the kubelet.
             let families = if reason.is_empty() { None } else { Some((&WAITING, &WAITING_OLDEST)) };
-            let add = |sample: Sample| if words.is_empty() { sample } else { sample.with_detail(words.clone()) };
+            let add = |sample: Sample| if words.as_str().is_empty() { sample } else { sample.with_detail(words.clone()) };
             if let Some((count, oldest)) = families {
                 let labels = || [cluster(), Arc::clone(&namespace), class.into(), reason.into()];
                 samples.push(add(count.sample(labels(), group.count as f64)));

@@ -169,7 +169,7 @@ impl Client {
     /// Which digest a tag names.
     pub(super) async fn head(&self, identity: &Identity, repository: &str, tag: &str) -> Result<Named, CollectError> {
         let what = say!("ask {} for {}:{}", named(&self.name), named(repository), named(tag));
-        let path = say!("{}/manifests/{}", named(repository), named(tag));
+        let path = format!("{repository}/manifests/{tag}");
         let answer = self.ask(&what, identity, Method::HEAD, repository, &path).await?;
         match answer.status() {
             StatusCode::OK => {}
@@ -297,7 +297,7 @@ impl Client {
         let challenge = challenges.next_back().ok_or_else(|| denied("status 401 without a challenge that can be met"))?;
         match (challenge, identity) {
             (_, Identity::Token(token)) => {
-                Ok(Permit::Header(secret_header(&say!("Bearer {}", named(&token.expose()))).ok_or_else(|| denied("the token is no token"))?))
+                Ok(Permit::Header(secret_header(&format!("Bearer {}", token.expose())).ok_or_else(|| denied("the token is no token"))?))
             }
             (Challenge::Basic, Identity::User { name, password }) => {
                 Ok(Permit::Header(basic(name, password).ok_or_else(|| denied("the password is no password"))?))
@@ -329,7 +329,7 @@ impl Client {
         let body = self.body(&what, answer, 1 << 20).await?;
         let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| malformed("the answer is no token"))?;
         let (token, life) = answer.take().ok_or_else(|| malformed("the answer holds no token"))?;
-        let header = secret_header(&say!("Bearer {}", named(&token.expose()))).ok_or_else(|| malformed("the token is no token"))?;
+        let header = secret_header(&format!("Bearer {}", token.expose())).ok_or_else(|| malformed("the token is no token"))?;
         Ok(Permit::Token(header, Instant::now() + life))
     }
 

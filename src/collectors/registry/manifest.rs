@@ -163,7 +163,7 @@ mod tests {
             (r#"{"manifests":[{"digest":"x","platform":{"os":"linux","architecture":"amd64"}}]}"#, "digest is none"),
         ] {
             let said = Manifest::parse(text.as_bytes()).unwrap_err();
-            assert!(said.contains(why), "{text}: {said}");
+            assert!(said.as_str().contains(why), "{text}: {said}");
         }
     }
 }

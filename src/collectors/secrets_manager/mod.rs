@@ -100,6 +100,12 @@ pub(in crate::collectors) async fn client(caller: &Caller) -> Result<aws_sdk_sec
     Ok(aws_sdk_secretsmanager::Client::from_conf(config.build()))
 }
 
+/// Whether an answer is about the secret that was asked for: by its name, or by its ARN, of which the
+/// random end may be left out. Whatever answers in the place of AWS knows neither.
+pub(in crate::collectors) fn is_about(id: &str, name: Option<&str>, arn: Option<&str>) -> bool {
+    if id.starts_with("arn:") { arn.is_some_and(|arn| arn.starts_with(id)) } else { name == Some(id) }
+}
+
 struct Looker {
     secret: ManagedSecret,
     caller: Arc<Caller>,
@@ -112,6 +118,7 @@ impl Looker {
         let client = client(&self.caller).await.map_err(|why| CollectError::new(ErrorClass::Local, why))?;
         let what = say!("describe secret {} of Secrets Manager in {}", named(id), named(region));
         let samples = match aws::within(&what, self.timeout, client.describe_secret().secret_id(id).send()).await {
+            Ok(said) if !is_about(id, said.name(), said.arn()) => return Err(CollectError::new(ErrorClass::Malformed, say!("{}: the answer is about no such secret", what))),
             Ok(said) => self.facts(&said, Timestamp::now().as_second()),
             Err(error) if error.class == ErrorClass::NotFound => self.without("absent", error.message),
             Err(error) if error.class == ErrorClass::Denied => self.without("unknown", error.message),
@@ -185,6 +192,15 @@ impl Poll for Looker {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_is_about_the_secret_that_was_asked_for() {
+        let arn = "arn:aws:secretsmanager:us-east-2:123456789012:secret:database-a1b2c3";
+        for id in ["database", arn, &arn[..arn.len() - 7]] {
+            assert!(is_about(id, Some("database"), Some(arn)), "{id}");
+            assert!(!is_about(id, None, None) && !is_about(id, Some("other"), Some("arn:aws:secretsmanager:us-east-2:123456789012:secret:other-a1b2c3")), "{id}");
+        }
+    }
 
     #[test]
     fn how_a_rotation_goes_follows_from_the_description() {
