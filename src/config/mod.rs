@@ -14,8 +14,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use load::{ENV_PREFIX, LoadError, Loaded, Problem, load, load_str, schema};
 pub(crate) use load::misspelt;
+pub use load::{ENV_PREFIX, LoadError, Loaded, Problem, load, load_str, schema};
 pub use types::{Secret, SecretRef, Span};
 pub(crate) use url::names_a_secret;
 pub use url::{Url, UrlRule};

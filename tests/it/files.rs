@@ -63,7 +63,7 @@ fn configuration(place: &str, folder: &Path, neighbour: &str) -> String {
             ("clusters: [{ name: c, kubeconfig: kc }]\n".to_owned(), kubernetes.to_owned(), "")
         }
         "docker_config" => {
-            let registry = "registries: [{ host: \"127.0.0.1:9\", plain_http: true, docker_config: blocked }], images: [\"127.0.0.1:9/a/b:c\"]";
+            let registry = format!("registries: [{{ host: \"{neighbour}\", plain_http: true, docker_config: blocked }}], images: [\"{neighbour}/a/b:c\"]");
             (String::new(), format!("  registry: {{ {pace}, {registry} }}\n"), "")
         }
         _ if place.starts_with("AWS_") => (String::new(), format!("  secrets_manager: {{ {pace}, secrets: [{{ name: s, region: us-east-2, id: s }}] }}\n"), ""),
@@ -108,7 +108,9 @@ async fn blocked(what: &str, place: &str, collector: &str, prepare: impl FnOnce(
             let start = format!("{family}{{collector=\"{collector}\",");
             text.lines().any(|line| line.starts_with(&start) && line.ends_with(ends) && !line.contains("neighbour"))
         };
-        let unseen = own("readiness_collector_up", "} 0") && own("readiness_collector_errors_total", "");
+        // A registry is seen, and its images are not.
+        let image = text.lines().any(|line| line.starts_with("readiness_registry_image_state{") && line.ends_with("state=\"unknown\"} 1"));
+        let unseen = own("readiness_collector_up", "} 0") && own("readiness_collector_errors_total", "") || image;
         seen = unseen && text.contains("readiness_collector_up{collector=\"http\",source=\"neighbour\"} 1\n");
         for address in [format!("{}/-/healthy", running.url), format!("http://{host}:9841/-/healthy")] {
             let asked = Instant::now();

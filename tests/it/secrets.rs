@@ -67,7 +67,7 @@ async fn no_secret_leaves_whatever_breaks() {
     let state = std::fs::read_to_string(estate.lab.dir().join("state.json")).unwrap();
     assert!(state.contains("rotate-key") && !leaks(&state), "{state}");
     let log = std::fs::read_to_string(log).unwrap();
-    assert!(log.lines().count() > 1_000, "the log is at its most talkative");
+    assert!(log.contains(" WARN readiness_exporter::driver"), "looks that failed are logged: {log}");
     let leak = log.lines().find(|line| leaks(line));
     assert_eq!(leak, None);
 }

@@ -29,6 +29,7 @@ pub use config::{AwsIssuer, Config, Credential, EntraApplication, Kind, ManagedV
 use super::kubernetes::{ClusterConfig, Link, Permission};
 use crate::aws::{Caller, Callers};
 use crate::cause::Cause as _;
+use crate::config::Secret;
 use crate::driver::{Form, Poll, Task};
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::net;
@@ -285,8 +286,13 @@ impl Looker {
             Err(Unread::Absent(why)) => return Ok(Observation::new(self.without("absent", "invalid", why), 1, read)),
             Err(Unread::Incomplete(why)) => return Ok(Observation::new(self.without("incomplete", "invalid", why), 1, read)),
         };
+        // Without it nothing is known of the keystore, which may be good.
+        let password = match &self.credential.password {
+            Some(password) => Some(password.read().await.map_err(|why| CollectError::new(ErrorClass::Local, why))?),
+            None => None,
+        };
         let calls = AtomicU64::new(read);
-        let (works, told) = self.examine(&content, &calls).await;
+        let (works, told) = self.examine(&content, password.as_ref(), &calls).await;
         let incomplete = matches!(&works, Works::Unknown(error) if error.may_pass());
         Ok(Observation { incomplete, ..Observation::new(self.facts(&content, works, told), 1, calls.into_inner()) })
     }
@@ -305,7 +311,7 @@ impl Looker {
     }
 
     /// Whether it works, and what it or its issuer tells; `calls` counts requests.
-    async fn examine(&self, content: &Content, calls: &AtomicU64) -> (Works, Told) {
+    async fn examine(&self, content: &Content, password: Option<&Secret>, calls: &AtomicU64) -> (Works, Told) {
         let api = match (&self.credential.api, self.credential.kind.api()) {
             (Some(api), _) => Some(api.base()),
             (None, Api::At(api)) => Some(api),
@@ -313,7 +319,7 @@ impl Looker {
         };
         let unreadable = |why: Message| (Works::No(why), Told::silent("what is there cannot be read"));
         if api.is_none() && self.credential.aws.is_none() {
-            return self.parse(&content.bytes).await.map_or_else(unreadable, |told| (Works::Unproven, told));
+            return self.parse(&content.bytes, password).map_or_else(unreadable, |told| (Works::Unproven, told));
         }
         let Ok(text) = std::str::from_utf8(&content.bytes) else { return unreadable(say!("it is no text")) };
         // Boxed, so that a look at a certificate has no room for the calls of every SDK.
@@ -334,17 +340,11 @@ impl Looker {
         }
     }
 
-    async fn parse(&self, bytes: &[u8]) -> Result<Told, Message> {
+    fn parse(&self, bytes: &[u8], password: Option<&Secret>) -> Result<Told, Message> {
         let text = || std::str::from_utf8(bytes).map_err(|_| "it is no text");
         let told = match self.credential.kind {
             Kind::Certificate => expiry::certificates(bytes),
-            Kind::Pkcs12 => {
-                let password = match &self.credential.password {
-                    Some(password) => Some(password.read().await?),
-                    None => None,
-                };
-                keystore::pkcs12(bytes, password.as_ref().map_or("", crate::config::Secret::expose))
-            }
+            Kind::Pkcs12 => keystore::pkcs12(bytes, password.map_or("", Secret::expose)),
             Kind::Jks => keystore::java(bytes),
             Kind::Jwt => expiry::jwt(text()?),
             Kind::DockerConfig => expiry::docker_config(text()?),

@@ -85,8 +85,7 @@ async fn file(path: &std::path::Path) -> Result<Content, Unread> {
     let what = |error: ReadError| say!("read {}: {}", path.display(), error);
     let read = files::read(path, files::LARGEST).await.map_err(|error| match error {
         ReadError::Absent => Unread::Absent(what(error)),
-        ReadError::Unusable(_) => Unread::Incomplete(what(error)),
-        ReadError::Failed(_) => Unread::Failed(CollectError::new(ErrorClass::Local, what(error))),
+        ReadError::Unusable(_) | ReadError::Failed(_) => Unread::Failed(CollectError::new(ErrorClass::Local, what(error))),
     })?;
     let changed = read.about.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok()).and_then(|at| i64::try_from(at.as_secs()).ok());
     Ok(Content { exposed: Some(read.about.permissions().mode() & 0o006 != 0), ..Content::new(read.bytes, changed) })

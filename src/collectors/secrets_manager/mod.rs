@@ -118,7 +118,9 @@ impl Looker {
         let client = client(&self.caller).await.map_err(|why| CollectError::new(ErrorClass::Local, why))?;
         let what = say!("describe secret {} of Secrets Manager in {}", named(id), named(region));
         let samples = match aws::within(&what, self.timeout, client.describe_secret().secret_id(id).send()).await {
-            Ok(said) if !is_about(id, said.name(), said.arn()) => return Err(CollectError::new(ErrorClass::Malformed, say!("{}: the answer is about no such secret", what))),
+            Ok(said) if !is_about(id, said.name(), said.arn()) => {
+                return Err(CollectError::new(ErrorClass::Malformed, say!("{}: the answer is about no such secret", what)));
+            }
             Ok(said) => self.facts(&said, Timestamp::now().as_second()),
             Err(error) if error.class == ErrorClass::NotFound => self.without("absent", error.message),
             Err(error) if error.class == ErrorClass::Denied => self.without("unknown", error.message),
@@ -198,7 +200,10 @@ mod tests {
         let arn = "arn:aws:secretsmanager:us-east-2:123456789012:secret:database-a1b2c3";
         for id in ["database", arn, &arn[..arn.len() - 7]] {
             assert!(is_about(id, Some("database"), Some(arn)), "{id}");
-            assert!(!is_about(id, None, None) && !is_about(id, Some("other"), Some("arn:aws:secretsmanager:us-east-2:123456789012:secret:other-a1b2c3")), "{id}");
+            assert!(
+                !is_about(id, None, None) && !is_about(id, Some("other"), Some("arn:aws:secretsmanager:us-east-2:123456789012:secret:other-a1b2c3")),
+                "{id}"
+            );
         }
     }
 

@@ -271,7 +271,7 @@ async fn nothing_leaves_whatever_breaks_at_the_most_talkative_level() {
     let state = std::fs::read_to_string(estate.lab.dir().join("state.json")).unwrap_or_default();
     leaks.extend(held(&state).then(|| "state file".to_owned()));
     let log = running.log();
-    assert!(log.lines().count() > 1_000, "the log is at its most talkative");
+    assert!(log.contains(" WARN readiness_exporter::driver"), "looks that failed are logged: {log}");
     let lines: Vec<&str> = log.lines().filter(|line| held(line)).collect();
     leaks.extend(lines.iter().take(5).map(|line| format!("log, {} lines: {}", lines.len(), line.chars().take(300).collect::<String>())));
     assert!(leaks.is_empty(), "{}", leaks.into_iter().collect::<Vec<_>>().join("\n"));
