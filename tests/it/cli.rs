@@ -195,14 +195,7 @@ async fn a_clock_that_jumps_makes_nothing_stale() {
     estate.configuration = lines.map(|line| format!("{line}\n")).collect();
     let offset = estate.folder.path().join("offset");
     std::fs::write(&offset, "+0").unwrap();
-    let environment = [
-        // The loader replaces $LIB by this host's library folder.
-        ("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1".as_ref()),
-        ("FAKETIME_TIMESTAMP_FILE", offset.as_os_str()),
-        ("FAKETIME_NO_CACHE", "1".as_ref()),
-        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".as_ref()),
-    ];
-    let (_child, address) = running(&estate, &environment).await;
+    let (_child, address) = running(&estate, &crate::common::wall_clock(&offset)).await;
     let go = |text: &str| text.contains("\"decision\": \"go\"");
     until_text(&address, "/report.json", go).await;
     for (jump, hours) in [("+7200", 2), ("-7200", -2)] {

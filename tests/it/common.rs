@@ -23,6 +23,17 @@ pub(crate) fn exporter() -> Command {
     Command::new(env!("CARGO_BIN_EXE_readiness-exporter"))
 }
 
+/// The environment of a process whose wall clock differs by as many seconds as a file says.
+pub(crate) fn wall_clock(offset: &Path) -> [(&'static str, &std::ffi::OsStr); 4] {
+    [
+        // The loader replaces $LIB by this host's library folder.
+        ("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1".as_ref()),
+        ("FAKETIME_TIMESTAMP_FILE", offset.as_os_str()),
+        ("FAKETIME_NO_CACHE", "1".as_ref()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".as_ref()),
+    ]
+}
+
 /// Runs the binary to its end: code, stdout, stderr.
 pub(crate) fn run(command: &mut Command) -> (i32, String, String) {
     let Output { status, stdout, stderr } = command.output().unwrap();

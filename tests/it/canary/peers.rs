@@ -9,7 +9,7 @@ use readiness_lab::wire::{self, Wire};
 use readiness_lab::{Authority, FAULTS, GoogleKey, Leaf};
 
 use super::{Leaks, PAGES, Planted, commands, serves};
-use crate::common::{Estate, Running, exporter};
+use crate::common::{Estate, Running, exporter, wall_clock};
 use crate::moto::with_aws;
 use crate::slack::own_host;
 
@@ -225,7 +225,9 @@ async fn nothing_leaves_whatever_breaks_at_the_most_talkative_level() {
     estate.configuration = estate.configuration.replacen("    targets:\n", &target, 1);
     let mut command = exporter();
     command.args(["--log.level", "trace", "--config.file"]).arg(estate.file());
-    let aws = estate.lab.aws();
+    let (aws, offset) = (estate.lab.aws(), estate.folder.path().join("offset"));
+    std::fs::write(&offset, "+0").unwrap();
+    command.envs(wall_clock(&offset));
     let running = Running::start(with_aws(&mut command, &aws), &format!("{}:9840", estate.lab.free_host()), &estate.folder.path().join("log"));
     running.until("ready", "/-/ready", |text| text.starts_with("ready")).await;
     let secrets = readiness_lab::issuers::secrets();
@@ -267,6 +269,10 @@ async fn nothing_leaves_whatever_breaks_at_the_most_talkative_level() {
         for server in &servers {
             wire::set(*server, None);
         }
+    }
+    for jump in ["+3456000", "-3456000"] {
+        std::fs::write(&offset, jump).unwrap();
+        look("the clock jumps by forty days", &mut leaks).await;
     }
     let state = std::fs::read_to_string(estate.lab.dir().join("state.json")).unwrap_or_default();
     leaks.extend(held(&state).then(|| "state file".to_owned()));
