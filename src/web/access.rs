@@ -129,7 +129,7 @@ impl Access {
         }
         // Whoever allows more to all allows it to one, who may be a proxy.
         let limit = rules.rate_limit.map_or(RateLimit::CLIENT, |all| all.widened(RateLimit::CLIENT));
-        let may = visitor.may(Kind::Request, limit) && rules.rate_limit.map_or_else(|| visitor.may_among_all(limit), |all| self.bucket.take(all));
+        let may = visitor.turn(limit).await && rules.rate_limit.map_or_else(|| visitor.may_among_all(limit), |all| self.bucket.take(all));
         if may { Entry::Open(rules.headers.clone()) } else { Entry::Busy }
     }
 

@@ -3,8 +3,10 @@
 //!
 //! A client is an address, of IPv6 its first 64 bits, since whoever has one address there has them all.
 //! Behind a proxy everybody is one client, and the limits are wide enough for a wall, its audience and
-//! two Prometheus. A connection that only waits, for its first byte or the rest of a head, gives
-//! way to a new one when its client, or all together, have no place left.
+//! two Prometheus. Within a client the connections take turns: a loop that forgot to sleep waits for
+//! itself, and a scrape from the same machine waits for one request of each connection at most. A
+//! connection that only waits, for its first byte or the rest of a head, gives way to a new one when
+//! its client, or all together, have no place left, and so does one that has asked a lot.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -28,7 +30,9 @@ const SWEEP: Duration = Duration::from_millis(100);
 /// How long an answer may take to be read before its connection gives way as well.
 const SLOW: Duration = Duration::from_secs(15);
 /// Requests that a client may have made of late while it still comes before everybody's limit.
-const FEW: f64 = 20.0;
+const FEW: u32 = 20;
+/// How long a request waits for its turn among those of its client.
+const TURN: Duration = Duration::from_secs(2);
 
 /// Everybody who is connected, or was a moment ago.
 #[derive(Debug, Default)]
@@ -53,15 +57,30 @@ struct Client {
     levels: [Level; 3],
     /// Its passwords are weighed one after the other.
     weighing: Arc<Semaphore>,
+    /// Its requests wait here, in the order in which they came.
+    turns: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Debug)]
 struct Connection {
     client: IpAddr,
-    /// When it began to wait for a head or to answer.
+    /// When it began to do what it does.
     since: Instant,
-    answering: bool,
+    does: Does,
+    /// How often it has asked.
+    asked: u32,
     close: Arc<Notify>,
+}
+
+/// What a connection does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Does {
+    /// It waits for a head.
+    Wait,
+    /// It has asked, and waits for its turn.
+    Queue,
+    /// It is answered.
+    Answer,
 }
 
 /// What a client asks for.
@@ -77,7 +96,7 @@ pub(super) enum Kind {
 
 impl Client {
     fn new() -> Self {
-        Self { connections: 0, levels: [Level::default(); 3], weighing: Arc::new(Semaphore::new(1)) }
+        Self { connections: 0, levels: [Level::default(); 3], weighing: Arc::new(Semaphore::new(1)), turns: Arc::default() }
     }
 
     /// Whether it may be forgotten: a new one would have the same.
@@ -89,7 +108,11 @@ impl Client {
 
 impl Connection {
     fn gives_way(&self) -> bool {
-        !self.answering || self.since.elapsed() > SLOW
+        match self.does {
+            Does::Wait => true,
+            Does::Queue => self.asked > FEW,
+            Does::Answer => self.since.elapsed() > SLOW,
+        }
     }
 }
 
@@ -122,7 +145,7 @@ impl Table {
     fn make_room(&mut self, of: Option<IpAddr>) -> bool {
         let has = |client: &IpAddr| self.clients.get(client).map_or(0, |client| client.connections);
         let all = self.connections.iter().filter(|(_, own)| own.gives_way() && of.is_none_or(|client| own.client == client));
-        let Some(id) = all.max_by_key(|(_, own)| (has(&own.client), !own.answering, Reverse(own.since))).map(|(id, _)| *id) else { return false };
+        let Some(id) = all.max_by_key(|(_, own)| (has(&own.client), own.does == Does::Wait, Reverse(own.since))).map(|(id, _)| *id) else { return false };
         self.leave(id);
         true
     }
@@ -151,7 +174,7 @@ impl Clients {
                 return None;
             }
             table.last += 1;
-            table.connections.insert(table.last, Connection { client, since: Instant::now(), answering: false, close: Arc::clone(&close) });
+            table.connections.insert(table.last, Connection { client, since: Instant::now(), does: Does::Wait, asked: 0, close: Arc::clone(&close) });
             table.clients.entry(client).or_insert_with(Client::new).connections += 1;
             Some((table.last, client))
         })?;
@@ -174,11 +197,30 @@ impl Visitor {
         self.clients.with(|table| table.clients.entry(self.client).or_insert_with(Client::new).levels[kind as usize].take(limit))
     }
 
+    /// Waits until its client may make one more request; whether its turn came. Each connection asks for
+    /// one thing at a time, so whoever floods some connections makes the others wait for these alone.
+    pub(super) async fn turn(&self, limit: RateLimit) -> bool {
+        let turns = self.clients.with(|table| Arc::clone(&table.clients.entry(self.client).or_insert_with(Client::new).turns));
+        if turns.try_lock().is_ok_and(|_first| self.may(Kind::Request, limit)) {
+            return true;
+        }
+        self.set(Does::Queue);
+        let wait = async {
+            let _first = turns.lock().await;
+            while !self.may(Kind::Request, limit) {
+                tokio::time::sleep(limit.interval.0).await;
+            }
+        };
+        let came = tokio::time::timeout(TURN, wait).await.is_ok();
+        self.set(Does::Answer);
+        came
+    }
+
     /// Whether one more request of its client is within everybody's limit. Who asks seldom always is:
     /// a flood from many addresses must not keep out a scrape.
     pub(super) fn may_among_all(&self, limit: RateLimit) -> bool {
         let left = self.clients.with(|table| table.clients.get(&self.client).map_or(0.0, |client| client.levels[Kind::Request as usize].left(limit)));
-        self.clients.everybody.take(RateLimit::EVERYBODY) || left + FEW >= f64::from(limit.burst)
+        self.clients.everybody.take(RateLimit::EVERYBODY) || left + f64::from(FEW) >= f64::from(limit.burst)
     }
 
     /// Where passwords of its client are weighed, one after the other.
@@ -193,14 +235,19 @@ impl Visitor {
 
     /// From now on it answers, until what is returned is dropped.
     pub(super) fn answers(self: &Arc<Self>) -> Answering {
-        self.set(true);
+        self.set(Does::Answer);
+        self.clients.with(|table| {
+            if let Some(connection) = table.connections.get_mut(&self.id) {
+                connection.asked = connection.asked.saturating_add(1);
+            }
+        });
         Answering(Arc::clone(self))
     }
 
-    fn set(&self, answering: bool) {
+    fn set(&self, does: Does) {
         self.clients.with(|table| {
             if let Some(connection) = table.connections.get_mut(&self.id) {
-                (connection.answering, connection.since) = (answering, Instant::now());
+                (connection.does, connection.since) = (does, Instant::now());
             }
         });
     }
@@ -218,7 +265,7 @@ pub(crate) struct Answering(Arc<Visitor>);
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.set(false);
+        self.0.set(Does::Wait);
     }
 }
 
@@ -257,6 +304,44 @@ mod tests {
         tokio::time::advance(Duration::from_millis(100)).await;
         assert_eq!((0..100).filter(|_| again.may(Kind::Request, RateLimit::CLIENT)).count(), 10);
         assert_eq!((0..100).filter(|_| other.may(Kind::Guess, RateLimit::GUESS)).count(), 20);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_from_the_same_address_is_paced_and_keeps_nobody_out() {
+        let clients = Arc::new(Clients::default());
+        let flood: Vec<_> = (0..4).map(|_| clients.enter(v4(1)).unwrap()).collect();
+        assert!((0..1_000).all(|_| flood[0].may(Kind::Request, RateLimit::CLIENT)));
+        let answered = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let floods: Vec<_> = flood
+            .into_iter()
+            .map(|visitor| {
+                let answered = Arc::clone(&answered);
+                tokio::spawn(async move {
+                    while visitor.turn(RateLimit::CLIENT).await {
+                        answered.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    }
+                })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let before = answered.load(std::sync::atomic::Ordering::Relaxed);
+        assert!((900..=1_010).contains(&before), "a hundred a second: {before}");
+        let (scraper, started) = (clients.enter(v4(1)).unwrap(), Instant::now());
+        assert!(scraper.turn(RateLimit::CLIENT).await && started.elapsed() < Duration::from_millis(100), "{:?}", started.elapsed());
+        floods.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asked_a_lot_gives_way_to_who_did_not() {
+        let clients = Arc::new(Clients::default());
+        let flood: Vec<_> = (0..OF_ONE).map(|_| clients.enter(v4(1)).unwrap()).collect();
+        for visitor in &flood {
+            (0..=FEW).for_each(|_| drop(visitor.answers()));
+            visitor.set(Does::Queue);
+        }
+        let scraper = clients.enter(v4(1)).unwrap();
+        scraper.set(Does::Queue);
+        assert!(clients.enter(v4(1)).is_some() && !is_closed(&scraper).await);
     }
 
     #[tokio::test(start_paused = true)]

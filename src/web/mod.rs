@@ -31,7 +31,7 @@ use crate::app::{App, StartError};
 use crate::exposition::Exposition;
 use crate::report;
 use access::Entry;
-use clients::{Kind, Visitor};
+use clients::Visitor;
 
 static RUNBOOKS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/docs/runbooks");
 
@@ -81,7 +81,7 @@ async fn handle<B>(app: Arc<App>, door: &Door, visitor: &Visitor, request: Reque
     let (head, _) = request.into_parts();
     let entry = match door {
         Door::Guarded(access) => access.admit(&head.headers, visitor).await,
-        Door::Open | Door::Probes if visitor.may(Kind::Request, RateLimit::CLIENT) && visitor.may_among_all(RateLimit::CLIENT) => Entry::Open(Vec::new()),
+        Door::Open | Door::Probes if visitor.turn(RateLimit::CLIENT).await && visitor.may_among_all(RateLimit::CLIENT) => Entry::Open(Vec::new()),
         Door::Open | Door::Probes => Entry::Busy,
     };
     let extra = match entry {

@@ -20,7 +20,7 @@ pub(super) struct RateLimit {
 
 impl RateLimit {
     /// Of one client: a hundred a second. A wall, its audience and two Prometheus behind one proxy ask
-    /// a tenth of that; a loop that forgot to sleep must not take the time that looking needs.
+    /// a tenth of that; a loop that forgot to sleep waits, and takes no time that looking needs.
     pub(super) const CLIENT: Self = Self { interval: Span(Duration::from_millis(10)), burst: 1_000 };
     /// Of one client without a password, where one is needed.
     pub(super) const STRANGER: Self = Self { interval: Span(Duration::from_millis(50)), burst: 200 };

@@ -234,21 +234,16 @@ async fn changes_are_told_and_checklists_are_archived() {
 
 /// Requests that are none, by chance: whatever comes, the server lives and answers the next one.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_asks_all_the_time_is_told_to_wait() {
+async fn who_asks_all_the_time_waits_for_itself() {
     let estate = Estate::start().await;
-    let (app, address) = served(&estate).await;
+    let (_app, address) = served(&estate).await;
     let (client, url) = (client(), format!("http://{address}/-/healthy"));
-    let ask = async || client.get(&url).send().await.unwrap().status();
-    let mut asked = 0;
-    while ask().await != 429 {
-        asked += 1;
-        assert!(asked < 100_000, "it takes every request");
+    let started = tokio::time::Instant::now();
+    for _ in 0..1_300 {
+        assert_eq!(client.get(&url).send().await.unwrap().status(), 200);
     }
-    assert!(asked >= 1_000, "only {asked}");
-    assert!(app.exposition().text().contains("readiness_web_requests_total{code=\"429\",route=\"refused\"} 1\n"));
-    while ask().await != 200 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    // A thousand at once, and then a hundred a second.
+    assert!(started.elapsed() > Duration::from_secs(2), "{:?}", started.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
