@@ -176,7 +176,7 @@ impl App {
         // Only who reloads goes on running, and may write what others remember.
         let file = loaded.settings.state_file.clone();
         let state = Arc::new(if path.is_some() { State::open(file) } else { State::glance(file.as_deref()) });
-        driver.apply(collectors::tasks(&loaded, &state).map_err(|why| StartError::Resource(why))?);
+        driver.apply(collectors::tasks(&loaded, &state).map_err(StartError::Resource)?);
         let active = Active::new(loaded);
         let judged = active.judge(&store.snapshot(), Timestamp::now(), &BTreeMap::new());
         let telemetry = Telemetry::new()?;
@@ -296,7 +296,7 @@ impl App {
             let state = app.state.load_full();
             let same = loaded.settings.state_file.as_deref() == state.path();
             let state = if same { state } else { Arc::new(State::open(loaded.settings.state_file.clone())) };
-            let tasks = collectors::tasks(&loaded, &state).map_err(|why| StartError::Resource(why))?;
+            let tasks = collectors::tasks(&loaded, &state).map_err(StartError::Resource)?;
             Ok((loaded, tasks, state))
         };
         let (app, turn) = (Arc::clone(self), Arc::clone(&self.reloading));

@@ -11,6 +11,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use futures::FutureExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OnceCell, Semaphore};
 
@@ -56,7 +57,7 @@ impl Caller {
 
     /// What a client of an SDK is made of.
     pub(crate) async fn settings(&self) -> Result<&SdkConfig, Message> {
-        self.settings.get_or_try_init(|| settings(self.region.clone(), self.role_arn.clone())).await
+        self.settings.get_or_try_init(|| settings(self.region.clone(), self.role_arn.clone()).boxed()).await
     }
 
     /// What sends a request without a client of its own.
@@ -106,7 +107,7 @@ async fn settings(region: String, role_arn: Option<String>) -> Result<SdkConfig,
         settings.set_credentials_provider(provider.map(|provider| SharedCredentialsProvider::new(Aside(provider))));
         settings.build()
     };
-    aside(load).await
+    aside(load.boxed()).await
 }
 
 /// Reads of files by the SDKs at a time, those that hang included.
