@@ -305,7 +305,9 @@ fn explain(error: &ValidationError<'_>, problems: &mut Vec<Problem>, cuts: &mut 
             let of_secret = names_a_secret(last) || last.ends_with("from");
             for key in unexpected {
                 let hidden = of_secret || error.instance().get(key).is_none_or(Value::is_null);
-                problems.push(Problem::bare(join(&path, if hidden { "***" } else { misspelt(key) }), "unknown key"));
+                let shown = if hidden { "***" } else { misspelt(key) };
+                let rule = if shown == "***" { "unknown key, hidden since it may be a secret" } else { "unknown key" };
+                problems.push(Problem::bare(join(&path, shown), rule));
                 cuts.push(format!("{pointer}/{}", escape(key)));
             }
             return;
