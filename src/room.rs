@@ -11,6 +11,10 @@ use crate::say::Say;
 /// What the answers that are being read hold together.
 pub(crate) static ANSWERS: Room = Room::new(8 << 20);
 
+/// What the bodies of HTTP targets that are being read hold together, so that they and the answers of
+/// APIs take nothing from each other.
+pub(crate) static PAGES: Room = Room::new(16 << 20);
+
 /// What each reader holds without asking: most answers are smaller.
 const SMALL: usize = 16 << 10;
 

@@ -140,7 +140,9 @@ impl SecretRef {
                 let failed = |error: ReadError| say!("read secret: {}: {}", file.display(), error);
                 let content = files::read(file, files::LARGEST).await.map_err(failed)?;
                 let text = content.text().map_err(failed)?;
-                Ok(Secret(text.strip_suffix('\n').unwrap_or(text).to_owned()))
+                let text = text.strip_suffix('\n').unwrap_or(text);
+                let text = text.strip_suffix('\r').unwrap_or(text);
+                if text.is_empty() { Err(say!("read secret: {}: it is empty", file.display())) } else { Ok(Secret(text.to_owned())) }
             }
             #[expect(clippy::disallowed_methods, reason = "the one place where a secret is taken from the environment")]
             (None, Some(name)) => std::env::var(name).map(Secret).map_err(|_| say!("read secret: environment variable {} is not set", named(name))),

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::Problem;
+use super::{Problem, misspelt};
 use crate::say;
 use crate::say::{Message, Say};
 
@@ -50,7 +50,17 @@ impl Url {
 
     /// The parts of it; a wildcard stands for some label.
     pub fn parse(&self) -> Result<url::Url, Message> {
-        url::Url::parse(&self.concrete()).map_err(|_| say!("must be a URL"))
+        url::Url::parse(&self.concrete()).map_err(|error| {
+            // By its kind alone: the rest of the text may be a password.
+            match error {
+                url::ParseError::RelativeUrlWithoutBase => say!("must be a URL that begins with a scheme, such as https://"),
+                url::ParseError::EmptyHost => say!("must be a URL with a host"),
+                url::ParseError::InvalidPort => say!("must be a URL whose port is a number up to 65535"),
+                url::ParseError::InvalidIpv4Address | url::ParseError::InvalidIpv6Address => say!("must be a URL whose address is one"),
+                url::ParseError::InvalidDomainCharacter | url::ParseError::IdnaError => say!("must be a URL whose host has characters that a name can have"),
+                _ => say!("must be a URL"),
+            }
+        })
     }
 
     fn concrete(&self) -> String {
@@ -59,9 +69,12 @@ impl Url {
 
     /// Reports every rule that it breaks, and never what it says.
     pub(crate) fn validate(&self, path: &str, rule: UrlRule, problems: &mut Vec<Problem>) {
-        let Ok(parsed) = self.parse() else {
-            problems.push(Problem::bare(path, "must be a URL"));
-            return;
+        let parsed = match self.parse() {
+            Ok(parsed) => parsed,
+            Err(why) => {
+                problems.push(Problem::bare(path, why));
+                return;
+            }
         };
         if !rule.schemes.contains(&parsed.scheme()) {
             problems.push(Problem::bare(path, format!("must begin with {}", rule.schemes.join(":// or ") + "://")));
@@ -69,8 +82,11 @@ impl Url {
             let where_ = if rule.wildcard { "must have a host; a wildcard may only be its first label" } else { "must have a host without a wildcard" };
             problems.push(Problem::bare(path, where_));
         }
-        if !parsed.username().is_empty() || parsed.password().is_some() || parsed.query_pairs().any(|(name, _)| names_a_secret(&name)) {
+        if !parsed.username().is_empty() || parsed.password().is_some() {
             problems.push(Problem::bare(path, "must not hold credentials; keep them in a file or the environment"));
+        } else if let Some((name, _)) = parsed.query_pairs().find(|(name, _)| names_a_secret(name)) {
+            let rule = format!("must not hold credentials, and the parameter {} is called like one; keep it in a file or the environment", misspelt(&name));
+            problems.push(Problem::bare(path, rule));
         }
     }
 }

@@ -97,11 +97,13 @@ impl Access {
                 check.await
             };
             let Change { rules, kept } = done.unwrap_or_default();
-            if let Some(why) = kept {
-                tracing::error!("read the web configuration again, keeping the old one: {why}");
+            match kept {
+                Some(why) => tracing::error!("read the web configuration again, keeping the old one: {why}"),
+                None if rules.is_some() => tracing::info!(file = %self.path.display(), "web configuration read again"),
+                None => {}
             }
+            // With rules that were kept, their certificates are read again all the same.
             if let Some(rules) = rules {
-                tracing::info!(file = %self.path.display(), "web configuration read again");
                 self.rules.store(Arc::new(rules));
             }
         }

@@ -105,22 +105,22 @@ impl File {
     }
 
     /// What protects here and is not mentioned by a later file.
-    fn unsaid(&self, later: &Self) -> Option<&'static str> {
+    fn unsaid(&self, later: &Self) -> Option<(&'static str, &'static str)> {
         if self.basic_auth_users.as_ref().is_some_and(|users| !users.is_empty()) && later.basic_auth_users.is_none() {
-            return Some("basic_auth_users");
+            return Some(("basic_auth_users", "{}"));
         }
         let tls = self.tls()?;
         if later.tls_server_config.is_none() {
-            return Some("tls_server_config");
+            return Some(("tls_server_config", "{}"));
         }
         let later = later.tls()?;
         let typed = later.client_auth_type.is_some();
         let released = typed && later.client_auth_type != tls.client_auth_type && !later.needs_certificate();
         let nameless = typed && later.client_allowed_sans.as_ref().is_some_and(Vec::is_empty);
         if tls.needs_certificate() && !later.needs_certificate() && !released && !nameless {
-            return Some("tls_server_config.client_auth_type");
+            return Some(("tls_server_config.client_auth_type", "NoClientCert"));
         }
-        (!tls.names().is_empty() && later.client_allowed_sans.is_none() && !released).then_some("tls_server_config.client_allowed_sans")
+        (!tls.names().is_empty() && later.client_allowed_sans.is_none() && !released).then_some(("tls_server_config.client_allowed_sans", "[]"))
     }
 }
 
@@ -340,7 +340,7 @@ impl Watch {
         let later = match &look.said {
             Ok(Some(file)) => match self.taken.unsaid(file) {
                 None => Ok(file),
-                Some(key) => Err(failed(&say!("{} is in force, and the file says nothing about it", key))),
+                Some((key, end)) => Err(failed(&say!("{} is in force, and the file says nothing about it; to end it, write `{}: {}`", key, key, end))),
             },
             Ok(None) => Err(failed(&"it holds nothing".into())),
             Err(why) => Err(failed(why)),
@@ -486,7 +486,7 @@ mod tests {
             (&tls(""), &File::default(), Some("tls_server_config")),
             (&off, &File::default(), None),
         ] {
-            assert_eq!(before.unsaid(after), lost, "{before:?} -> {after:?}");
+            assert_eq!(before.unsaid(after).map(|(key, _)| key), lost, "{before:?} -> {after:?}");
         }
     }
 

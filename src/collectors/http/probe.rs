@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{self, HeaderName, HeaderValue};
@@ -27,6 +27,7 @@ use crate::cause;
 use crate::cause::Cause as _;
 use crate::config::SecretRef;
 use crate::net::{self, Lookup};
+use crate::room;
 use crate::say;
 use crate::say::{Message, named};
 
@@ -185,7 +186,7 @@ impl Prober {
 
     async fn exchange(&self, request: &Prepared, address: IpAddr, probe: &mut Probe) -> Result<Message, Failure> {
         let mut url = request.url.clone();
-        let mut address = address;
+        let (probed, mut address) = (address, address);
         let mut hops = 0;
         loop {
             // A header may be a secret, and a redirect may lead to anybody.
@@ -202,7 +203,10 @@ impl Prober {
             let next = location.to_str().ok().and_then(|text| url.join(text).ok()).filter(|next| ["http", "https"].contains(&next.scheme()));
             let next = next.ok_or_else(|| Failure(Outcome::Redirect, say!("redirected to something that is no URL")))?;
             self.may_follow(&request.url, &url, &next)?;
-            if next.host_str() != url.host_str() && self.proxy.is_none() {
+            if next.host() == request.url.host() {
+                // Back at the target, it is this address that is looked at, and no other of its host.
+                address = probed;
+            } else if next.host_str() != url.host_str() && self.proxy.is_none() {
                 let host = next.host_str().unwrap_or_default();
                 let found = self.lookup.addresses(host).await.map_err(|why| Failure(Outcome::Dns, why))?;
                 address = found[0];
@@ -292,22 +296,30 @@ impl Prober {
         Ok(request)
     }
 
+    /// The body, within its bound and the room of all that are read at the same time.
+    async fn read(&self, mut body: Incoming, probe: &mut Probe) -> Result<Vec<u8>, Failure> {
+        let (mut read, mut share) = (Vec::new(), room::PAGES.share());
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| {
+                let why = cause::of_chain(&error).unwrap_or_else(|| say!("the connection was cut"));
+                Failure(Outcome::Reset, say!("read body: {}", why))
+            })?;
+            let Some(data) = frame.data_ref() else { continue };
+            if read.len() + data.len() > self.max_body {
+                probe.body_bytes = Some(self.max_body);
+                return Err(Failure(Outcome::TooLarge, say!("the body is larger than {} bytes", self.max_body)));
+            }
+            share.hold(read.len() + data.len()).map_err(|why| Failure(Outcome::TooLarge, say!("read body: {}", why)))?;
+            read.extend_from_slice(data);
+        }
+        Ok(read)
+    }
+
     async fn judge(&self, response: Response<Incoming>, configured: &Url, asked: &Url, probe: &mut Probe) -> Result<Message, Failure> {
         // `head` keeps the connection alive until the body is read.
         let (head, body) = response.into_parts();
         let status = head.status.as_u16();
-        let read = Limited::new(body, self.max_body).collect().await;
-        let body = match read {
-            Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => {
-                probe.body_bytes = Some(self.max_body);
-                return Err(Failure(Outcome::TooLarge, say!("the body is larger than {} bytes", self.max_body)));
-            }
-            Err(error) => {
-                let why = cause::of_chain(&*error).unwrap_or_else(|| say!("the connection was cut"));
-                return Err(Failure(Outcome::Reset, say!("read body: {}", why)));
-            }
-        };
+        let body = self.read(body, probe).await?;
         probe.body_bytes = Some(body.len());
         // Whatever it says, it is not what the target says.
         if asked.host() != configured.host() && !self.counts(asked) {

@@ -157,6 +157,33 @@ async fn headers_go_to_the_configured_origin_and_another_host_does_not_count() {
     }
 }
 
+/// A sign-in elsewhere that leads back: each address of the target answers for itself, to the end.
+#[tokio::test]
+async fn a_redirect_that_comes_back_comes_back_to_the_same_address() {
+    let listener = TcpListener::bind("127.0.0.2:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let mut servers = Vec::new();
+    for (address, location, home) in [
+        ("127.0.0.1", "/home".to_owned(), 200),
+        ("127.0.0.2", format!("http://127.0.0.3:{port}/"), 500),
+        ("127.0.0.3", format!("http://localhost:{port}/home"), 404),
+    ] {
+        let answer = move |_: &_, path: &str, _: &_| {
+            if path == "/home" { (home, Vec::new(), b"OK".to_vec()) } else { (302, vec![("location", location.clone())], Vec::new()) }
+        };
+        servers.push(readiness_lab::plain_server(format!("{address}:{port}").parse().unwrap(), Duration::ZERO, answer).await.unwrap());
+    }
+    let config: Config = serde_saphyr::from_str(&format!("targets: [{{ name: a, url: 'http://localhost:{port}/', follow_redirects: 3 }}]")).unwrap();
+    let prober = Prober::new(&config.targets[0], probe::client_config(None).unwrap(), Lookup::System, Duration::from_secs(5)).unwrap();
+    let request = prober.prepare().await.unwrap();
+    for (address, said) in [([127, 0, 0, 1], "status 200"), ([127, 0, 0, 2], "status 500, expected 200")] {
+        let seen = prober.probe(&request, address.into(), Duration::ZERO).await;
+        assert_eq!(seen.detail.as_str(), said);
+    }
+    servers.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
 #[test]
 fn https_is_never_left_for_http() {
     let config: Config = serde_saphyr::from_str("targets: [{ name: a, url: 'https://a.example.com/', follow_redirects: 1 }]").unwrap();

@@ -165,6 +165,7 @@ impl Link {
             own(of_server(cluster).await.map_err(|why| self.failed(why))?)
         };
         if let Some(proxy) = &cluster.proxy {
+            kubeconfig::can_be_asked(proxy.expose(), &["https", "http"]).map_err(|why| self.failed(say!("the proxy {}", why)))?;
             settings.config.proxy_url = Some(proxy.expose().parse().map_err(|_| self.failed(say!("the proxy is not a URL")))?);
         }
         Ok(settings)
@@ -192,6 +193,7 @@ impl Link {
 
     async fn of_eks(&self, signer: &eks::Signer) -> Result<Config, Message> {
         let place = tokio::time::timeout(self.timeout, signer.describe()).await.map_err(|_| say!("ask EKS for the cluster: no answer in time"))??;
+        kubeconfig::can_be_asked(&place.endpoint, &["https"]).map_err(|why| say!("ask EKS for the cluster: its endpoint {}", why))?;
         let mut config = Config::new(place.endpoint.parse().map_err(|_| say!("ask EKS for the cluster: its endpoint is not a URL"))?);
         config.root_cert = Some(certificates(&place.authority)?);
         Ok(config)

@@ -11,9 +11,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kube::Config;
 use kube::config::{AuthInfo, Cluster, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use super::plugin::Plugin;
 use crate::cause::Cause as _;
+use crate::config::Url;
 use crate::files;
 use crate::say;
 use crate::say::{Message, named};
@@ -61,24 +64,47 @@ pub(super) async fn load(file: &Path, context: Option<&str>) -> Result<Context, 
     let found = found.ok_or_else(|| failed(say!("it has no context {}", named(&chosen))))?;
     let cluster = kubeconfig.clusters.iter_mut().find(|own| own.name == found.cluster).and_then(|own| own.cluster.as_mut());
     let cluster = cluster.ok_or_else(|| failed(say!("it has no cluster {}", named(&found.cluster))))?;
+    reachable(cluster).map_err(failed)?;
     inline_authority(cluster, folder).await.map_err(failed)?;
     let cluster = cluster.clone();
-    let user = found.user.as_deref().unwrap_or_default();
-    let user = kubeconfig.auth_infos.iter_mut().find(|own| own.name == user).and_then(|own| own.auth_info.as_mut());
-    let login = match user {
-        Some(user) => inline_login(user, &cluster, folder).await.map_err(failed)?,
+    let login = match found.user.as_deref().filter(|name| !name.is_empty()) {
         None => Login::Inline,
+        Some(name) => {
+            let user = kubeconfig.auth_infos.iter_mut().find(|own| own.name == name).and_then(|own| own.auth_info.as_mut());
+            let user = user.ok_or_else(|| failed(say!("it has no user {}", named(name))))?;
+            inline_login(user, &cluster, folder).await.map_err(failed)?
+        }
     };
     let options = KubeConfigOptions { context: Some(chosen), ..KubeConfigOptions::default() };
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| failed(words(&error)))?;
     Ok(Context { config, login })
 }
 
+fn reachable(cluster: &Cluster) -> Result<(), Message> {
+    let server = cluster.server.as_deref().ok_or("the cluster has no server")?;
+    can_be_asked(server, &["https", "http"]).map_err(|why| say!("the server of the cluster {}", why))?;
+    match cluster.proxy_url.as_deref().filter(|url| !url.is_empty()) {
+        Some(url) => can_be_asked(url, &["https", "http"]).map_err(|why| say!("the proxy-url of the cluster {}", why)),
+        None => Ok(()),
+    }
+}
+
+/// Whether the client can ask what is at a URL. It takes any text that begins like one, and ends in a
+/// panic when there is no scheme.
+pub(super) fn can_be_asked(url: &str, schemes: &[&'static str]) -> Result<(), Message> {
+    let parsed = Url::new(url).parse()?;
+    let known = schemes.contains(&parsed.scheme());
+    if known { Ok(()) } else { Err(say!("must begin with {}://", Message::joined(schemes.iter().map(|scheme| Message::from(*scheme)), ":// or "))) }
+}
+
 async fn inline_authority(cluster: &mut Cluster, folder: &Path) -> Result<(), Message> {
     if let Some(file) = cluster.certificate_authority.take().filter(|file| !file.is_empty() && cluster.certificate_authority_data.is_none()) {
         cluster.certificate_authority_data = Some(encoded(folder, &file, "certificate-authority").await?);
     }
-    Ok(())
+    let Some(data) = &cluster.certificate_authority_data else { return Ok(()) };
+    let pem = STANDARD.decode(data).map_err(|_| say!("certificate-authority-data is not base64"))?;
+    let found = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok).count();
+    if found == 0 { Err(say!("the certificate-authority holds no certificate")) } else { Ok(()) }
 }
 
 /// Leaves in the user what the client can use as it is, and takes out what must be renewed. What
@@ -95,6 +121,10 @@ async fn inline_login(user: &mut AuthInfo, cluster: &Cluster, folder: &Path) -> 
     }
     if user.client_certificate_data.is_some() != user.client_key_data.is_some() {
         return Err(say!("client-certificate and client-key must be given together"));
+    }
+    if let Some(data) = &user.client_certificate_data {
+        let pem = STANDARD.decode(data).map_err(|_| say!("client-certificate-data is not base64"))?;
+        CertificateDer::from_pem_slice(&pem).map_err(|_| say!("the client-certificate holds no certificate"))?;
     }
     let (token_file, exec) = (user.token_file.take(), user.exec.take());
     let inline = user.token.is_some() || user.username.is_some();
@@ -167,7 +197,18 @@ users:
             (GOOD.replace("token: s3cr3t", "token: *s3cr3t"), "an alias refers to nothing (line 11, column "),
             (GOOD.replace("token: s3cr3t", "auth-provider: { name: s3cr3t }"), "auth-provider cannot be used"),
             (GOOD.replace("token: s3cr3t", "client-key-data: s3cr3t"), "client-certificate and client-key must be given together"),
-            (GOOD.replace("https://localhost:6443", "https://u:s3cr3t@local host"), "the server of the cluster is not a URL"),
+            (GOOD.replace("https://localhost:6443", "https://u:s3cr3t@local host"), "the server of the cluster must be a URL"),
+            (GOOD.replace("https://localhost:6443", "s3cr3t:6443"), "the server of the cluster must begin with https:// or http://"),
+            (GOOD.replace("https://localhost:6443", "127.0.0.1:6443"), "the server of the cluster must be a URL that begins with a scheme"),
+            (GOOD.replace("https://localhost:6443", "s3cr3t"), "the server of the cluster must be a URL that begins with a scheme"),
+            (GOOD.replace("https://localhost:6443", "ftp://s3cr3t"), "the server of the cluster must begin with https:// or http://"),
+            (GOOD.replace("https://localhost:6443", "https://localhost:s3cr3t"), "the server of the cluster must be a URL whose port is a number"),
+            (GOOD.replace("6443' }", "6443', proxy-url: s3cr3t }"), "the proxy-url of the cluster must be a URL"),
+            (GOOD.replace("user: u }", "user: v }"), "it has no user v"),
+            (GOOD.replace("6443' }", "6443', certificate-authority-data: '!s3cr3t' }"), "certificate-authority-data is not base64"),
+            (GOOD.replace("6443' }", "6443', certificate-authority-data: czNjcjN0 }"), "the certificate-authority holds no certificate"),
+            (GOOD.replace("token: s3cr3t", "client-certificate-data: '!', client-key-data: s3cr3t"), "client-certificate-data is not base64"),
+            (GOOD.replace("token: s3cr3t", "client-certificate-data: czNjcjN0, client-key-data: s3cr3t"), "the client-certificate holds no certificate"),
             (GOOD.replace("cluster: c,", "cluster: other,"), "it has no cluster other"),
             ("s3cr3t".to_owned(), "a value is of another kind than expected (line 1, column 1)"),
         ] {

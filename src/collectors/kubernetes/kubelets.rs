@@ -4,6 +4,7 @@
 //! it never delays the watches. metrics.k8s.io knows nothing of disks.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use super::stream::Elements;
 use super::summary::{Disk, PODS, Reading, most};
 use crate::cause::Cause as _;
 use crate::driver::Poll;
+use crate::files;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::say;
 use crate::say::{Message, named};
@@ -159,10 +161,7 @@ impl Kubelets {
     async fn kubelet_client(&self) -> Result<reqwest::Client, CollectError> {
         let failed = |why: Message| CollectError::new(ErrorClass::Local, say!("ask kubelets: {}", why));
         let authority = match &self.config.ca_file {
-            Some(file) => {
-                let pem = std::fs::read(file).map_err(|error| failed(say!("read {}: {}", file.display(), error.words())))?;
-                certificates(&pem).map_err(|why| failed(say!("read {}: {}", file.display(), why)))?
-            }
+            Some(file) => authorities_of(file).await?,
             None => self.link.authority().await?,
         };
         let mut roots = Vec::new();
@@ -289,6 +288,13 @@ impl Way {
     }
 }
 
+/// The certificates of a file.
+async fn authorities_of(file: &Path) -> Result<Vec<Vec<u8>>, CollectError> {
+    let failed = |why: Message| CollectError::new(ErrorClass::Local, say!("ask kubelets: read {}: {}", file.display(), why));
+    let pem = files::read(file, files::LARGEST).await.map_err(|error| failed(say!("{}", error)))?;
+    certificates(&pem.bytes).map_err(failed)
+}
+
 #[cfg(test)]
 mod tests {
     use rustls::pki_types::pem::PemObject as _;
@@ -342,5 +348,14 @@ mod tests {
         let (disk, _) = asked(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n\x1f\x8b\x08\0\0\0\0\0\0\xff").await;
         assert_eq!(disk.unwrap_err().message.as_str(), "ask the kubelet of n: the answer is not what it should be");
         assert!(client(Vec::new(), true).unwrap().get("http://127.0.0.1:1/").send().await.is_err_and(|error| error.is_builder()));
+    }
+
+    #[tokio::test]
+    async fn a_ca_file_that_is_no_regular_file_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let why = authorities_of(&path).await.unwrap_err();
+        assert_eq!(why.message.as_str(), format!("ask kubelets: read {}: it is no regular file", path.display()));
     }
 }
