@@ -15,8 +15,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::cause;
 use crate::say;
-use crate::say::named;
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source, Store};
 
 /// The longest wait that a `Retry-After` can impose on a source: ten of its intervals, at most five
@@ -245,7 +245,7 @@ async fn run_watch(store: &Arc<Store>, source: &Source, timeout: Duration, mut w
         let error = match result {
             Ok(Ok(_)) => continue,
             Ok(Err(error)) => error,
-            Err(panic) => panicked(panic.as_ref()),
+            Err(_) => panicked(),
         };
         pause = if looks(store, source) > looks_before { Duration::from_millis(500) } else { (pause * 2).min(source.interval) };
         let delay = pause.max(backoff(&error, source.interval, &mut overloads));
@@ -274,14 +274,14 @@ where
 {
     match tokio::time::timeout(timeout, AssertUnwindSafe(look).catch_unwind()).await {
         Err(_) => Err(CollectError::new(ErrorClass::Timeout, say!("look: not finished within {}", crate::config::Span(timeout)))),
-        Ok(Err(panic)) => Err(panicked(panic.as_ref())),
+        Ok(Err(_)) => Err(panicked()),
         Ok(Ok(outcome)) => outcome,
     }
 }
 
-fn panicked(panic: &(dyn std::any::Any + Send)) -> CollectError {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-    CollectError::new(ErrorClass::Panicked, say!("look: the collector panicked: {}", named(text)))
+/// Where a panic happened stands in the log; its words may hold what was worked on.
+fn panicked() -> CollectError {
+    CollectError::new(ErrorClass::Panicked, say!("look: {}", cause::of_panic()))
 }
 
 /// How long to stay away after an error: what the other side asked for, or twice as long each

@@ -98,6 +98,15 @@ pub async fn bounded(mut answer: reqwest::Response, most: usize) -> Result<Vec<u
     Ok(body)
 }
 
+/// Whether a URL holds an address that only this machine can mean.
+pub fn has_local_address(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => is_link_local(address.into()),
+        Some(url::Host::Ipv6(address)) => is_link_local(address.into()),
+        _ => false,
+    }
+}
+
 /// A client of an API: it follows no redirect, since whatever a redirect names would be asked with our
 /// credentials, or in place of the configured host; and it resolves no name to an address that only
 /// this machine can mean.

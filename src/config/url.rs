@@ -111,8 +111,10 @@ impl fmt::Display for Url {
             write!(f, ":{port}")?;
         }
         f.write_str(parsed.path())?;
-        for (index, (name, _)) in parsed.query_pairs().enumerate() {
-            write!(f, "{}{name}=***", if index == 0 { '?' } else { '&' })?;
+        for (index, pair) in parsed.query().into_iter().flat_map(|query| query.split('&')).enumerate() {
+            // Without a value the name itself may be the secret.
+            let name = pair.split_once('=').map_or(String::new(), |(name, _)| format!("{name}="));
+            write!(f, "{}{name}***", if index == 0 { '?' } else { '&' })?;
         }
         Ok(())
     }
@@ -177,10 +179,20 @@ mod tests {
             ("https://*.example.com/", web, None),
             ("https://*.example.com/", UrlRule::HTTPS, Some("must have a host without a wildcard")),
             ("http://example.com/", UrlRule::HTTPS, Some("must begin with https://")),
-            ("https://u:hunter2@example.com:99999", web, Some("must be a URL")),
+            ("https://u:hunter2@example.com:99999", web, Some("must be a URL whose port is a number up to 65535")),
+            ("hunter2@example.com", web, Some("must be a URL that begins with a scheme, such as https://")),
+            ("https://u:hunter2@", web, Some("must be a URL with a host")),
             ("https://u:hunter2@example.com", web, Some("must not hold credentials; keep them in a file or the environment")),
-            ("https://example.com?X-Amz-Date=hunter2", web, Some("must not hold credentials; keep them in a file or the environment")),
-            ("https://example.com?code=hunter2", web, Some("must not hold credentials; keep them in a file or the environment")),
+            (
+                "https://example.com?X-Amz-Date=hunter2",
+                web,
+                Some("must not hold credentials, and the parameter X-Amz-Date is called like one; keep it in a file or the environment"),
+            ),
+            (
+                "https://example.com?code=hunter2",
+                web,
+                Some("must not hold credentials, and the parameter code is called like one; keep it in a file or the environment"),
+            ),
             ("ftp://hunter2.example.com", web, Some("must begin with http:// or https://")),
         ] {
             let mut problems = Vec::new();

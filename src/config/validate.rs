@@ -244,6 +244,18 @@ pub(crate) fn name(path: &str, name: &str, problems: &mut Problems) {
     }
 }
 
+/// Names of hosts, as a URL holds them.
+pub(crate) fn hosts(path: &str, hosts: &[String], problems: &mut Problems) {
+    for (index, host) in hosts.iter().enumerate() {
+        // An address of IPv6 has colons, and brackets if somebody copied it from a URL.
+        let is_address = host.trim_matches(['[', ']']).parse::<std::net::Ipv6Addr>().is_ok();
+        let is_name = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
+        if !is_address && !is_name {
+            problems.push(Problem::bare(format!("{path}[{index}]"), "must be a host alone, without scheme, port, path and wildcard"));
+        }
+    }
+}
+
 /// Time between looks.
 pub(crate) fn interval(path: &str, interval: Span, problems: &mut Problems) {
     if interval < Span::secs(1) || interval > Span::days(1) {
@@ -274,7 +286,7 @@ pub(crate) fn quoted(text: &str) -> String {
 /// A socket address with a port.
 pub(crate) fn socket_address(path: &str, text: &str, problems: &mut Problems) {
     if text.parse::<std::net::SocketAddr>().is_err() {
-        problems.push(Problem::new(path, "must be an IP address with a port, such as 1.1.1.1:53", quoted(text)));
+        problems.push(Problem::bare(path, "must be an IP address with a port, such as 1.1.1.1:53"));
     }
 }
 
@@ -282,6 +294,12 @@ pub(crate) fn socket_address(path: &str, text: &str, problems: &mut Problems) {
 pub(crate) fn secret(path: &str, reference: &SecretRef, problems: &mut Problems) {
     if reference.file.is_some() == reference.env.is_some() {
         problems.push(Problem::bare(path, "must have exactly one of file and env"));
+    }
+    // Not quoted: who did not understand it wrote the secret itself there.
+    let is_variable =
+        |name: &str| name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if reference.env.as_deref().is_some_and(|name| !is_variable(name)) {
+        problems.push(Problem::bare(format!("{path}.env"), "must be the name of an environment variable"));
     }
 }
 

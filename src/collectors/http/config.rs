@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::validate::{name, pace, quoted, secret, socket_address, unique};
+use crate::config::validate::{hosts, name, pace, quoted, secret, socket_address, unique};
 use crate::config::{Problem, SecretRef, Span, Url, UrlRule, names_a_secret};
 
 /// HTTP endpoints to look at.
@@ -180,6 +180,7 @@ impl Target {
             header.validate(&format!("{path}.headers[{index}]"), problems);
         }
         self.expect.validate(&format!("{path}.expect"), problems);
+        hosts(&format!("{path}.redirect_hosts"), &self.redirect_hosts, problems);
     }
 }
 

@@ -220,12 +220,7 @@ impl Prober {
         if from.scheme() == "https" && to.scheme() == "http" {
             return Err(Failure(Outcome::Redirect, say!("redirected from https to http, which is not followed")));
         }
-        let address = match to.host() {
-            Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
-            Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
-            _ => None,
-        };
-        if address.is_some_and(net::is_link_local) && to.host() != configured.host() && !self.counts(to) {
+        if net::has_local_address(to) && to.host() != configured.host() && !self.counts(to) {
             return Err(Failure(Outcome::Redirect, say!("redirected to a link-local or metadata address, which is not followed")));
         }
         Ok(())

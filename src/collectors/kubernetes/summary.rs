@@ -103,7 +103,8 @@ impl FsStats {
     /// `usedBytes` is no use: of an image file system it is the size of the images alone.
     fn reduce(self) -> Option<FileSystem> {
         let capacity = self.capacity_bytes.filter(|capacity| *capacity > 0.0)?;
-        let available = self.available_bytes?.clamp(0.0, capacity);
+        // What cannot be is no fact.
+        let available = self.available_bytes.filter(|available| (0.0..=capacity).contains(available))?;
         let inodes_used = self.inodes.filter(|inodes| *inodes > 0.0).zip(self.inodes_free).map(|(all, free)| (1.0 - free / all).clamp(0.0, 1.0));
         Some(FileSystem { available, capacity, inodes_used })
     }
@@ -187,9 +188,15 @@ mod tests {
 
     #[test]
     fn absent_is_not_zero() {
-        for node in
-            ["{}", r#"{"fs":null}"#, r#"{"fs":{"capacityBytes":100}}"#, r#"{"fs":{"availableBytes":5}}"#, r#"{"fs":{"availableBytes":0,"capacityBytes":0}}"#]
-        {
+        for node in [
+            "{}",
+            r#"{"fs":null}"#,
+            r#"{"fs":{"capacityBytes":100}}"#,
+            r#"{"fs":{"availableBytes":5}}"#,
+            r#"{"fs":{"availableBytes":1e308,"capacityBytes":100}}"#,
+            r#"{"fs":{"availableBytes":-1,"capacityBytes":100}}"#,
+            r#"{"fs":{"availableBytes":0,"capacityBytes":0}}"#,
+        ] {
             let read = disk(&format!(r#"{{"node":{node}}}"#));
             assert!(read.file_systems.is_empty() && read.pods.is_empty(), "{node}");
         }

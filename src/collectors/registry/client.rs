@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper::header::{ACCEPT as ACCEPT_HEADER, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{ACCEPT as ACCEPT_HEADER, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Method, Response, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -53,6 +53,20 @@ pub(super) struct Pace {
     pub(super) longest_wait: Duration,
 }
 
+/// Where the tokens of registries come from that have another host for them.
+/// Sources: <https://docs.docker.com/reference/api/registry/auth/>,
+/// <https://docs.gitlab.com/administration/packages/container_registry/>
+const ISSUERS: [(&str, &str); 2] = [("registry-1.docker.io", "auth.docker.io"), ("registry.gitlab.com", "gitlab.com")];
+
+/// Where a password may go, beside the registry itself.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Trust {
+    /// In the clear.
+    pub(super) plain_http: bool,
+    /// To these hosts, for tokens.
+    pub(super) token_hosts: Vec<String>,
+}
+
 /// How requests to a repository are authorized, once that is known.
 #[derive(Clone)]
 enum Permit {
@@ -67,7 +81,7 @@ enum Permit {
 pub(super) struct Client {
     name: String,
     base: String,
-    insecure: bool,
+    trust: Trust,
     http: reqwest::Client,
     timeout: Duration,
     longest_wait: Duration,
@@ -81,12 +95,12 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(name: &str, base: String, http: reqwest::Client, pace: Pace, insecure: bool) -> Self {
+    pub(super) fn new(name: &str, base: String, http: reqwest::Client, pace: Pace, trust: Trust) -> Self {
         let Pace { timeout, concurrency, longest_wait } = pace;
         Self {
             name: name.to_owned(),
             base,
-            insecure,
+            trust,
             http,
             timeout,
             longest_wait,
@@ -102,7 +116,7 @@ impl Client {
     /// One for the same registry that knows nothing yet of what its repositories want.
     pub(super) fn sibling(&self) -> Self {
         let pace = Pace { timeout: self.timeout, concurrency: self.concurrency, longest_wait: self.longest_wait };
-        Self::new(&self.name, self.base.clone(), self.http.clone(), pace, self.insecure)
+        Self::new(&self.name, self.base.clone(), self.http.clone(), pace, self.trust.clone())
     }
 
     /// `https://HOST` and what comes before `/v2/`.
@@ -231,9 +245,17 @@ impl Client {
     pub(super) async fn has_blob(&self, identity: &Identity, repository: &str, digest: &Digest) -> Result<(), CollectError> {
         let what = say!("ask {} whether {} has blob {}", named(&self.name), named(repository), *digest);
         let answer = self.ask(&what, identity, Method::HEAD, repository, &format!("{repository}/blobs/{digest}")).await?;
-        match answer.status() {
-            StatusCode::OK => Ok(()),
-            status => Err(Self::refused(&what, status, answer.headers())),
+        if answer.status() != StatusCode::OK {
+            return Err(Self::refused(&what, answer.status(), answer.headers()));
+        }
+        // Nothing comes that could be checked against the digest, so whoever answers must at least speak of
+        // something that can be fetched: a portal to which everything is led has a page for it.
+        Self::is_api(&what, &answer)?;
+        let length = answer.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if length.is_some_and(|length| length > 0) {
+            Ok(())
+        } else {
+            Err(CollectError::new(ErrorClass::Malformed, say!("{}: the answer does not say how large it is", what)))
         }
     }
 
@@ -314,9 +336,13 @@ impl Client {
         let what = say!("{}: get a token for {}", what, named(scope));
         let malformed = |why: &'static str| CollectError::new(ErrorClass::Malformed, say!("{}: {}", what, why));
         let mut url = url::Url::parse(realm).map_err(|_| malformed("the realm is no URL"))?;
-        if url.scheme() != "https" && !self.insecure {
+        if url.scheme() != "https" && !(self.trust.plain_http && url.scheme() == "http") {
             return Err(malformed("the realm is not https, and a password would be sent there"));
         }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(malformed("the realm holds a user or a password"));
+        }
+        self.may_issue(&what, identity, &url)?;
         url.query_pairs_mut().extend_pairs(service.map(|service| ("service", service))).append_pair("scope", scope);
         let mut request = self.http.get(url);
         if let Identity::User { name, password } = identity {
@@ -331,6 +357,24 @@ impl Client {
         let (token, life) = answer.take().ok_or_else(|| malformed("the answer holds no token"))?;
         let header = secret_header(&format!("Bearer {}", token.expose())).ok_or_else(|| malformed("the token is no token"))?;
         Ok(Permit::Token(header, Instant::now() + life))
+    }
+
+    /// Whether a realm may be asked. A registry can name any, and would be given the password there.
+    fn may_issue(&self, what: &Message, identity: &Identity, realm: &url::Url) -> Result<(), CollectError> {
+        let own = url::Url::parse(&self.base).ok().and_then(|base| base.host().map(|host| host.to_owned()));
+        if own == realm.host().map(|host| host.to_owned()) {
+            return Ok(());
+        }
+        let refused = |why: Message| Err(CollectError::new(ErrorClass::Denied, say!("{}: {}", *what, why)));
+        if net::has_local_address(realm) {
+            return refused(say!("the realm is a link-local or metadata address, which is not asked"));
+        }
+        let (own, host) = (own.map(|own| own.to_string()).unwrap_or_default(), realm.host_str().unwrap_or_default());
+        let is_known = ISSUERS.contains(&(own.as_str(), host)) || self.trust.token_hosts.iter().any(|known| known.eq_ignore_ascii_case(host));
+        if is_known || matches!(identity, Identity::Anonymous) {
+            return Ok(());
+        }
+        refused(say!("it wants the password at another host, {}; name it in token_hosts if that is right", named(host)))
     }
 
     async fn send(&self, what: &Message, request: reqwest::Request) -> Result<Response, CollectError> {
@@ -361,7 +405,7 @@ impl Client {
     fn learn(&self, status: StatusCode, headers: &HeaderMap) {
         let wait = (status == StatusCode::TOO_MANY_REQUESTS).then(|| retry_after(headers)).flatten();
         *self.asked_to_wait.lock().unwrap_or_else(PoisonError::into_inner) = wait.map(|wait| (wait, Instant::now()));
-        let number = |name: &str| headers.get(name)?.to_str().ok()?.split(';').next()?.trim().parse::<f64>().ok();
+        let number = |name: &str| headers.get(name)?.to_str().ok()?.split(';').next()?.trim().parse::<u32>().ok().map(f64::from);
         if let Some(remaining) = number("ratelimit-remaining") {
             let allowance = Allowance { limit: number("ratelimit-limit"), remaining };
             *self.allowance.lock().unwrap_or_else(PoisonError::into_inner) = Some(allowance);
@@ -399,15 +443,10 @@ impl Client {
 fn follow(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
     let Some(first) = attempt.previous().first() else { return attempt.stop() };
     let to = attempt.url();
-    let address = match to.host() {
-        Some(url::Host::Ipv4(address)) => Some(std::net::IpAddr::V4(address)),
-        Some(url::Host::Ipv6(address)) => Some(std::net::IpAddr::V6(address)),
-        _ => None,
-    };
     let own = to.host() == first.host();
     let checked = first.path().contains("/blobs/sha256:") || first.path().contains("/manifests/sha256:");
     let downgraded = first.scheme() == "https" && to.scheme() != "https";
-    let local = address.is_some_and(net::is_link_local) && !own;
+    let local = net::has_local_address(to) && !own;
     if downgraded || local || !(own || checked) || attempt.previous().len() > REDIRECTS {
         return attempt.error(Refused);
     }

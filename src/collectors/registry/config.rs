@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
 use super::reference::Reference;
-use crate::config::validate::{References, name, pace, quoted, secret, unique};
+use crate::config::validate::{References, hosts, name, pace, quoted, secret, unique};
 use crate::config::{Problem, SecretRef, Span};
 
 /// Images: what registries hold, what clusters run, and whether they agree.
@@ -76,6 +76,9 @@ pub struct RegistryConfig {
     /// Ask ECR by its own API, with the AWS credentials of this program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ecr: Option<EcrConfig>,
+    /// Other hosts that may be given the password for a token. Those of Docker Hub and GitLab are known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub token_hosts: Vec<String>,
     /// PEM certificates that are trusted beside the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
@@ -185,6 +188,7 @@ impl RegistryConfig {
             docker_config: None,
             pull_secret: None,
             ecr: None,
+            token_hosts: Vec::new(),
             ca_file: None,
             path_prefix: None,
             plain_http: false,
@@ -193,10 +197,13 @@ impl RegistryConfig {
 
     fn validate(&self, path: &str, references: &References<'_>, problems: &mut Vec<Problem>) {
         name(&format!("{path}.host"), &self.host, problems);
-        if !self.host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']')) {
+        let port = self.host.rsplit_once(':').filter(|_| !self.host.ends_with(']')).map_or("", |(_, port)| port);
+        let is_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+        if !self.host.chars().all(is_host) || !port.chars().all(|c| c.is_ascii_digit()) {
             // Not quoted: it may hold a password.
             problems.push(Problem::bare(format!("{path}.host"), "must be a host, with a port if it needs one, and without scheme, user and path"));
         }
+        hosts(&format!("{path}.token_hosts"), &self.token_hosts, problems);
         if self.username.is_some() != self.password.is_some() {
             problems.push(Problem::bare(path, "must have username and password, or neither"));
         }

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::auth::{self, Identity};
-use super::client::{Allowance, Client, Pace};
+use super::client::{Allowance, Client, Pace, Trust};
 use super::config::{Config, RegistryConfig, SecretName};
 use super::content::Content;
 use super::digest::Digest;
@@ -117,7 +117,7 @@ fn oci(settings: &RegistryConfig, config: &Config) -> Result<Client, Message> {
     let http = Client::http(roots, settings.plain_http)?;
     let base = Client::base(&settings.host, settings.path_prefix.as_deref(), settings.plain_http);
     let pace = Pace { timeout: config.timeout.0, concurrency: config.concurrency, longest_wait: crate::driver::ceiling(config.interval.0) };
-    Ok(Client::new(&settings.host, base, http, pace, settings.plain_http))
+    Ok(Client::new(&settings.host, base, http, pace, Trust { plain_http: settings.plain_http, token_hosts: settings.token_hosts.clone() }))
 }
 
 impl Registry {

@@ -106,7 +106,7 @@ fn a_key_that_does_not_exist_is_found_at_every_level() {
         wrong.pointer_mut(&pointer).and_then(Value::as_object_mut).unwrap().insert("bogus".into(), 1.into());
         let text = serde_json::to_string(&wrong).unwrap();
         let found = load(&text).unwrap_err().to_string();
-        assert!(found.contains("bogus: unknown key") || found.contains("***: unknown key, hidden since it may be a secret"), "{pointer}: {found}");
+        assert!(found.contains("bogus") || found.contains("***: unknown key, hidden since it may be a secret"), "{pointer}: {found}");
     }
 }
 
