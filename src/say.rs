@@ -7,6 +7,7 @@
 //! compile. Errors of libraries become words by [`Cause`](crate::cause::Cause) alone, and names that
 //! people chose by [`named`].
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -132,11 +133,17 @@ pub fn named<T: AsRef<str> + ?Sized>(text: &T) -> Name<'_> {
     Name(text.as_ref())
 }
 
+/// A text without what begins a line, moves a cursor or turns the direction of writing around.
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    let is_odd = |c: char| c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if text.chars().any(is_odd) { text.replace(is_odd, " ").into() } else { text.into() }
+}
+
 impl fmt::Display for Name<'_> {
     /// Names come from clusters and registries too: no line break may fake a line of the log, and none
     /// may fill it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown: String = self.0.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let mut shown: String = plain(self.0).chars().take(LONGEST).collect();
         if self.0.chars().nth(LONGEST).is_some() {
             shown.push('\u{2026}');
         }
@@ -153,6 +160,15 @@ impl fmt::Debug for Name<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_name_begins_a_line_or_turns_one_around() {
+        for odd in ["a\nb", "a\r\nGO", "a\0b", "a\u{7}b", "a\u{1b}[31mb", "a\u{202e}b", "a\u{2028}b", "a\u{2066}b", "a\u{85}b"] {
+            let (name, label) = (say!("{}", named(odd)), plain(odd));
+            assert!([name.as_str(), &label].iter().all(|text| !text.chars().any(|c| c.is_control() || c > '\u{2000}')), "{odd:?}: {name}, {label}");
+        }
+        assert!(matches!(plain("ws-12/Pod ü"), Cow::Borrowed(_)));
+    }
 
     #[test]
     fn a_message_holds_its_parts() {

@@ -222,7 +222,7 @@ impl Presented {
         // A chain with a certificate that cannot be read has no known end.
         let ends: Vec<i64> = certificates.iter().map(|certificate| certificate.validity().not_after.timestamp()).collect();
         if let (Some(first), Some(earliest), true) = (ends.first(), ends.iter().min(), ends.len() == self.chain.len()) {
-            let subject = certificates.first().map_or_else(|| say!("a certificate"), |leaf| say!("{}", named(&leaf.subject().to_string())));
+            let subject = certificates.first().and_then(common_name).unwrap_or_else(|| say!("a certificate"));
             samples.push(LEAF_NOT_AFTER.sample(labels, *first as f64).with_detail(subject.clone()));
             samples.push(CHAIN_NOT_AFTER.sample(labels, *earliest as f64).with_detail(subject.clone()));
         }
@@ -341,4 +341,11 @@ impl ServerCertVerifier for Recording {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// The name of a certificate, if it is one: whoever made it could write anything there.
+fn common_name(certificate: &X509Certificate<'_>) -> Option<Message> {
+    let name = certificate.subject().iter_common_name().next()?.as_str().ok()?;
+    let is_name = name.len() <= 256 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'*'));
+    is_name.then(|| say!("{}", named(name)))
 }

@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hyper::header::HeaderValue;
 use kube::Config;
 use kube::config::{AuthInfo, Cluster, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use secrecy::ExposeSecret as _;
 
 use super::plugin::Plugin;
 use crate::cause::Cause as _;
@@ -122,6 +124,10 @@ async fn inline_login(user: &mut AuthInfo, cluster: &Cluster, folder: &Path) -> 
     if user.client_certificate_data.is_some() != user.client_key_data.is_some() {
         return Err(say!("client-certificate and client-key must be given together"));
     }
+    // The client ends in a panic over it.
+    if user.token.as_ref().is_some_and(|token| HeaderValue::from_str(token.expose_secret()).is_err()) {
+        return Err(say!("the token holds characters that no header can, such as the end of a line"));
+    }
     if let Some(data) = &user.client_certificate_data {
         let pem = STANDARD.decode(data).map_err(|_| say!("client-certificate-data is not base64"))?;
         CertificateDer::from_pem_slice(&pem).map_err(|_| say!("the client-certificate holds no certificate"))?;
@@ -195,6 +201,7 @@ users:
             (GOOD.replace("s3cr3t", "{ a: s3cr3t }"), "a value is of another kind than expected (line 11, column 18)"),
             (GOOD.replace("token: s3cr3t", "tokenFile: [s3cr3t]"), "a value is of another kind than expected (line 11, column "),
             (GOOD.replace("token: s3cr3t", "token: *s3cr3t"), "an alias refers to nothing (line 11, column "),
+            (GOOD.replace("token: s3cr3t", "token: \"s3cr3t\\nx\""), "the token holds characters that no header can"),
             (GOOD.replace("token: s3cr3t", "auth-provider: { name: s3cr3t }"), "auth-provider cannot be used"),
             (GOOD.replace("token: s3cr3t", "client-key-data: s3cr3t"), "client-certificate and client-key must be given together"),
             (GOOD.replace("https://localhost:6443", "https://u:s3cr3t@local host"), "the server of the cluster must be a URL"),

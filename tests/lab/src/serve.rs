@@ -45,7 +45,7 @@ where
     let mut listener = Some(TcpListener::bind(address).await?);
     let tls = certificates.map(acceptor).transpose()?;
     Ok(tokio::spawn(async move {
-        let mut connections = tokio::task::JoinSet::new();
+        let (mut connections, mut storms) = (tokio::task::JoinSet::new(), wire::Storms::over(address));
         loop {
             let Some(open) = &listener else {
                 wire::until_refused(address, false).await;
@@ -61,7 +61,7 @@ where
                     continue;
                 }
                 // Nobody goes on with what was half broken.
-                () = wire::until_calm(address) => {
+                () = storms.calm() => {
                     connections.abort_all();
                     continue;
                 }

@@ -82,11 +82,27 @@ pub(crate) async fn until_refused(address: SocketAddr, is: bool) {
     let _ = changes.wait_for(|_| (of(address) == Some(Wire::Refused)) == is).await;
 }
 
-/// Ends when a storm over a server is over.
-pub(crate) async fn until_calm(address: SocketAddr) {
-    let mut changes = CHANGES.subscribe();
-    for is in [true, false] {
-        let _ = changes.wait_for(|_| (of(address) == Some(Wire::Storm)) == is).await;
+/// Follows the storms over a server.
+pub(crate) struct Storms {
+    address: SocketAddr,
+    changes: watch::Receiver<u64>,
+    stormy: bool,
+}
+
+impl Storms {
+    pub(crate) fn over(address: SocketAddr) -> Self {
+        Self { address, changes: CHANGES.subscribe(), stormy: of(address) == Some(Wire::Storm) }
+    }
+
+    /// Ends when a storm does, even if that was a while ago.
+    pub(crate) async fn calm(&mut self) {
+        loop {
+            let was = std::mem::replace(&mut self.stormy, of(self.address) == Some(Wire::Storm));
+            if was && !self.stormy {
+                return;
+            }
+            let _ = self.changes.changed().await;
+        }
     }
 }
 

@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 
 use crate::estate::Estate;
 use crate::serve::{Body, One, answer, serve};
+use crate::wire;
 use store::{Selection, Store};
 
 pub(crate) use kubelet::start as start_kubelet;
@@ -74,11 +75,13 @@ pub(crate) async fn start(address: SocketAddr, key: &Arc<CertifiedKey>, region: 
     .await?;
     let running = Arc::clone(&server);
     let task = tokio::spawn(async move {
-        let mut changes = running.estate.changes();
+        let (mut changes, mut storms) = (running.estate.changes(), wire::Storms::over(address));
         tokio::pin!(serving);
         loop {
             tokio::select! {
                 _ = &mut serving => return,
+                // What it said in a storm is taken back: it begins anew, and nobody goes on from before.
+                () = storms.calm() => running.store().restart(),
                 changed = changes.changed() => if changed.is_err() { return },
             }
             running.refresh();

@@ -153,6 +153,12 @@ impl Store {
         self.log.clear();
     }
 
+    /// Begins a new log behind the versions that anybody knows, as after a restart.
+    pub(super) fn restart(&mut self) {
+        self.version += 1;
+        self.compact();
+    }
+
     /// The version before the oldest change that is still known.
     pub(super) fn oldest(&self) -> u64 {
         self.log.front().map_or(self.version, |change| change.version - 1)
