@@ -4,11 +4,10 @@
 //! labels is part of the type, so a sample with a missing label does not compile. Observed facts
 //! never live in a long-lived `GaugeVec`: a vanished object must lose its series at once.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::say::{self, Message};
+use crate::say::Message;
 
 /// What the value of a metric means; decides how values are written for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +100,7 @@ impl<const N: usize> Gauge<N> {
 
     /// One observation. Labels that many samples share are best given as `Arc<str>`.
     pub fn sample<L: Into<Arc<str>>>(&'static self, labels: [L; N], value: f64) -> Sample {
-        Sample { family: &self.0, labels: labels.into_iter().map(|label| one_line(label.into())).collect(), value, detail: None }
+        Sample { family: &self.0, labels: labels.into_iter().map(Into::into).collect(), value, detail: None }
     }
 }
 
@@ -119,15 +118,7 @@ impl<const N: usize> StateSet<N> {
     pub fn sample<L: Into<Arc<str>>>(&'static self, labels: [L; N], current: &str) -> Sample {
         let index = self.0.states.iter().position(|state| *state == current);
         let value = index.map_or(f64::NAN, |index| index as f64);
-        Sample { family: &self.0, labels: labels.into_iter().map(|label| one_line(label.into())).collect(), value, detail: None }
-    }
-}
-
-/// A label as it may stand in a line of a report: objects and servers choose many of them.
-fn one_line(label: Arc<str>) -> Arc<str> {
-    match say::plain(&label) {
-        Cow::Borrowed(_) => label,
-        Cow::Owned(plain) => plain.into(),
+        Sample { family: &self.0, labels: labels.into_iter().map(Into::into).collect(), value, detail: None }
     }
 }
 

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use super::model::Condition;
 use crate::metric::{Family, Unit};
+use crate::say;
 
 /// A sentence with `{label}`, `{value}` and `{threshold}` in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,12 +54,13 @@ impl Template {
     /// The sentence with `value` and `threshold` written out.
     pub fn render<'a>(&self, label: impl Fn(&str) -> &'a str, value: &str, threshold: &str) -> String {
         self.parts.iter().fold(String::new(), |mut out, part| {
-            out.push_str(match part {
-                Part::Text(text) => text,
-                Part::Label(name) => label(name),
-                Part::Value => value,
-                Part::Threshold => threshold,
-            });
+            match part {
+                Part::Text(text) => out.push_str(text),
+                // Objects and servers choose many of them, and none may begin a line of a report.
+                Part::Label(name) => out.push_str(&say::plain(label(name))),
+                Part::Value => out.push_str(value),
+                Part::Threshold => out.push_str(threshold),
+            }
             out
         })
     }

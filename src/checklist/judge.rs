@@ -17,7 +17,7 @@ use crate::collectors::{self, attestations};
 use crate::event::Occurrence;
 use crate::labels::Labels;
 use crate::metric::{Coverage, Family, Sample, Unit};
-use crate::say::Message;
+use crate::say::{self, Message};
 use crate::snapshot::{Snapshot, View};
 
 /// What the judge looks at.
@@ -587,7 +587,7 @@ fn labels_of(sample: &Sample) -> Labels {
 }
 
 fn place(sample: &Sample) -> String {
-    let values: Vec<_> = sample.label_pairs().filter(|(_, value)| !value.is_empty()).map(|(_, value)| value).collect();
+    let values: Vec<_> = sample.label_pairs().filter(|(_, value)| !value.is_empty()).map(|(_, value)| say::plain(value)).collect();
     values.join(" / ")
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response};
 use rustls::sign::CertifiedKey;
 use serde_json::json;
@@ -162,6 +162,7 @@ impl Server {
         }
         let Blob { media_type, bytes } = blob;
         let mut response = answer(200, media_type, if method == Method::HEAD { Vec::new() } else { bytes.clone() });
+        response.headers_mut().insert(CONTENT_LENGTH, bytes.len().into());
         let told = if self.on(Role::Mirror, "registry-wrong-digest") { self.versions[0].config.as_str() } else { digest };
         if let Ok(told) = told.parse() {
             response.headers_mut().insert("docker-content-digest", told);
