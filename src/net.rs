@@ -1,6 +1,6 @@
 //! What every collector that opens a connection shares: name lookup, trust roots, TLS settings.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -137,14 +137,24 @@ impl reqwest::dns::Resolve for SystemNames {
 /// <https://www.alibabacloud.com/help/ecs/user-guide/view-instance-metadata>
 pub fn is_link_local(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(address) => address.is_link_local() || address == Ipv4Addr::new(168, 63, 129, 16) || address == Ipv4Addr::new(100, 100, 100, 200),
+        IpAddr::V4(address) => {
+            let metadata = [[168, 63, 129, 16], [100, 100, 100, 200], [192, 0, 0, 192]];
+            // Nobody has 0.0.0.0, and whoever asks it asks this machine.
+            address.is_link_local() || address.is_unspecified() || metadata.contains(&address.octets())
+        }
         IpAddr::V6(address) => {
             let parts = address.segments();
-            // The last two groups of an address that stands for an IPv4 address, as it is or through NAT64.
-            let inner = matches!(parts, [0, 0, 0, 0, 0, 0xffff | 0, ..] | [0x64, 0xff9b, ..]);
-            let [.., high, low] = parts;
-            let v4 = Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
-            address.is_unicast_link_local() || address == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254) || (inner && is_link_local(IpAddr::V4(v4)))
+            // Where an address that stands for one of IPv4 has it: as it is, translated, through NAT64 or 6to4.
+            let inner = match parts {
+                [0, 0, 0, 0, 0, 0xffff | 0, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] | [0x64, 0xff9b, .., high, low] | [0x2002, high, low, ..] => {
+                    Some(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
+                }
+                _ => None,
+            };
+            // Link-local, its predecessor, AWS, Google.
+            let own = matches!(parts, [0xfe80..=0xfeff, ..] | [0xfd00, 0xec2, ..] | [0xfd20, 0xce, ..]);
+            // The loopback address looks like one of IPv4 with all its high bits unset.
+            own || (!address.is_loopback() && inner.is_some_and(|v4| is_link_local(v4.into())))
         }
     }
 }
@@ -246,12 +256,27 @@ mod tests {
 
     #[test]
     fn addresses_that_only_this_machine_can_mean() {
-        for local in
-            ["169.254.169.254", "169.254.0.1", "fe80::1", "fd00:ec2::254", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "168.63.129.16", "100.100.100.200"]
-        {
+        for local in [
+            "169.254.169.254",
+            "169.254.0.1",
+            "fe80::1",
+            "fd00:ec2::254",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "168.63.129.16",
+            "100.100.100.200",
+            "192.0.0.192",
+            "0.0.0.0",
+            "::",
+            "fd00:ec2::23",
+            "fd20:ce::254",
+            "2002:a9fe:a9fe::1",
+            "::ffff:0:a9fe:a9fe",
+            "fec0::1",
+        ] {
             assert!(is_link_local(local.parse().unwrap()), "{local}");
         }
-        for other in ["127.0.0.1", "10.0.0.1", "::1", "fd00::1", "2001:db8::a9fe:a9fe", "::ffff:10.0.0.1", "169.253.255.255"] {
+        for other in ["127.0.0.1", "10.0.0.1", "::1", "fd00::1", "2002:a00:1::1", "2001:db8::a9fe:a9fe", "::ffff:10.0.0.1", "169.253.255.255"] {
             assert!(!is_link_local(other.parse().unwrap()), "{other}");
         }
     }

@@ -184,7 +184,8 @@ impl Look {
     fn rules(&self, file: &File, base: &Path) -> Result<Rules, Message> {
         let users = file.basic_auth_users.clone().unwrap_or_default();
         for (user, hash) in &users {
-            if !hash.parse::<bcrypt::HashParts>().is_ok_and(|_| hash.starts_with("$2")) {
+            // With a cost that bcrypt does not have, or that takes it minutes, nobody could come in any more.
+            if !hash.parse::<bcrypt::HashParts>().is_ok_and(|parts| hash.starts_with("$2") && (4..=16).contains(&parts.get_cost())) {
                 return Err(say!("basic_auth_users.{}: must be a bcrypt hash, as `htpasswd -nBC 10` prints it", named(user)));
             }
         }

@@ -203,6 +203,9 @@ impl Prober {
             let next = location.to_str().ok().and_then(|text| url.join(text).ok()).filter(|next| ["http", "https"].contains(&next.scheme()));
             let next = next.ok_or_else(|| Failure(Outcome::Redirect, say!("redirected to something that is no URL")))?;
             self.may_follow(&request.url, &url, &next)?;
+            if repeats(&request.headers, &next) {
+                return Err(Failure(Outcome::Redirect, say!("redirected to a host that repeats a header of the request, which is not followed")));
+            }
             if next.host() == request.url.host() {
                 // Back at the target, it is this address that is looked at, and no other of its host.
                 address = probed;
@@ -435,4 +438,13 @@ async fn tunnel(tcp: TcpStream, url: &Url) -> Result<TokioIo<hyper::upgrade::Upg
         return Err(Failure(Outcome::Refused, say!("ask the proxy for a tunnel: status {}", response.status().as_u16())));
     }
     hyper::upgrade::on(response).await.map(TokioIo::new).map_err(|error| failed(&error))
+}
+
+/// Whether a server leads to a host that is called like a header that it was sent: asking for it would
+/// tell name servers, and saying so everybody else.
+fn repeats(headers: &[(HeaderName, HeaderValue)], to: &Url) -> bool {
+    let host = to.host_str().unwrap_or_default().to_ascii_lowercase();
+    let words = headers.iter().filter_map(|(_, value)| value.to_str().ok()).flat_map(str::split_whitespace);
+    // A short word stands in many names, and is no secret.
+    words.filter(|word| word.len() > 7).any(|word| host.contains(&word.to_ascii_lowercase()))
 }

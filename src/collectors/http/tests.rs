@@ -184,6 +184,19 @@ async fn a_redirect_that_comes_back_comes_back_to_the_same_address() {
     servers.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
+/// A server leads to a host that is called like what it was sent.
+#[tokio::test]
+async fn a_header_is_not_looked_up_as_a_name() {
+    let answer = "HTTP/1.1 302 Found\r\nLocation: http://x.HUNTER2-hunter2.test/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let (address, _) = canned(Box::leak(Box::new([answer]))).await;
+    let headers = "[{ name: Authorization, value: 'Bearer hunter2-HUNTER2' }]";
+    let config: Config =
+        serde_saphyr::from_str(&format!("targets: [{{ name: a, url: 'http://{address}/', follow_redirects: 1, headers: {headers} }}]")).unwrap();
+    let prober = Prober::new(&config.targets[0], probe::client_config(None).unwrap(), Lookup::System, Duration::from_secs(5)).unwrap();
+    let seen = prober.probe(&prober.prepare().await.unwrap(), address.ip(), Duration::ZERO).await;
+    assert_eq!(seen.detail.as_str(), "redirected to a host that repeats a header of the request, which is not followed");
+}
+
 #[test]
 fn https_is_never_left_for_http() {
     let config: Config = serde_saphyr::from_str("targets: [{ name: a, url: 'https://a.example.com/', follow_redirects: 1 }]").unwrap();

@@ -327,13 +327,13 @@ impl Client {
             (Challenge::Basic, Identity::Anonymous) => Err(denied("status 401; it wants a user, and none is configured")),
             (Challenge::Bearer { realm, service, scope }, _) => {
                 let scope = scope.unwrap_or_else(|| format!("repository:{repository}:pull"));
+                let what = &say!("{}: get a token for {}", what, named(repository));
                 self.token(what, identity, &realm, service.as_deref(), &scope).await
             }
         }
     }
 
     async fn token(&self, what: &Message, identity: &Identity, realm: &str, service: Option<&str>, scope: &str) -> Result<Permit, CollectError> {
-        let what = say!("{}: get a token for {}", what, named(scope));
         let malformed = |why: &'static str| CollectError::new(ErrorClass::Malformed, say!("{}: {}", what, why));
         let mut url = url::Url::parse(realm).map_err(|_| malformed("the realm is no URL"))?;
         if url.scheme() != "https" && !(self.trust.plain_http && url.scheme() == "http") {
@@ -342,17 +342,17 @@ impl Client {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(malformed("the realm holds a user or a password"));
         }
-        self.may_issue(&what, identity, &url)?;
+        self.may_issue(what, identity, &url)?;
         url.query_pairs_mut().extend_pairs(service.map(|service| ("service", service))).append_pair("scope", scope);
         let mut request = self.http.get(url);
         if let Identity::User { name, password } = identity {
             request = request.basic_auth(name, Some(password.expose()));
         }
-        let answer = self.send(&what, request.build().map_err(|error| Self::local(&what, &error))?).await?;
+        let answer = self.send(what, request.build().map_err(|error| Self::local(what, &error))?).await?;
         if answer.status() != StatusCode::OK {
-            return Err(Self::refused(&what, answer.status(), answer.headers()));
+            return Err(Self::refused(what, answer.status(), answer.headers()));
         }
-        let body = self.body(&what, answer, 1 << 20).await?;
+        let body = self.body(what, answer, 1 << 20).await?;
         let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| malformed("the answer is no token"))?;
         let (token, life) = answer.take().ok_or_else(|| malformed("the answer holds no token"))?;
         let header = secret_header(&format!("Bearer {}", token.expose())).ok_or_else(|| malformed("the token is no token"))?;

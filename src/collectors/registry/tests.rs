@@ -175,6 +175,50 @@ async fn a_token_that_is_refused_is_replaced_once() {
     assert_eq!(stage.asked().iter().filter(|line| line.contains("/token")).count(), 2);
 }
 
+/// A registry can name any host as the one that issues its tokens.
+#[tokio::test]
+async fn a_password_goes_to_no_other_host_that_is_not_named() {
+    let (blobs, [_, Version { index, .. }]) = images::versions();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "hunter2\n").unwrap();
+    let password = crate::config::SecretRef { file: Some(file.path().to_owned()), env: None };
+    let seen: Arc<Mutex<Vec<bool>>> = Arc::default();
+    let other = std::net::TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap();
+    let log = Arc::clone(&seen);
+    let issuer = plain_server(other, Duration::ZERO, move |_, _, headers| {
+        log.lock().unwrap().push(headers.contains_key("authorization"));
+        (200, Vec::new(), br#"{"token":"t","expires_in":300}"#.to_vec())
+    });
+    let _issuer = issuer.await.unwrap();
+    let realm = Arc::new(Mutex::new(format!("http://{other}/token")));
+    let (good, told) = (store(blobs, index), Arc::clone(&realm));
+    let stage = Stage::new(move |asked: &Asked<'_>| match asked.shown {
+        Some("Bearer t") => good(asked),
+        _ => (401, vec![("www-authenticate", format!("Bearer realm=\"{}\",service=\"s\"", told.lock().unwrap()))], Vec::new()),
+    })
+    .await;
+    let user = |settings: &mut RegistryConfig| (settings.username, settings.password) = (Some("u".to_owned()), Some(password.clone()));
+    let ask = async |registries: Registries| registries.at(&stage.address.to_string()).unwrap().tag("a/b", "v1").await.map(drop);
+    let why = ask(stage.registries(user)).await.unwrap_err();
+    assert_eq!(why.class, ErrorClass::Denied);
+    assert!(why.message.as_str().ends_with("it wants the password at another host, 127.0.0.2; name it in token_hosts if that is right"), "{why}");
+    assert!(seen.lock().unwrap().is_empty(), "nobody was asked");
+    ask(stage.registries(|_| {})).await.unwrap();
+    assert_eq!(*seen.lock().unwrap(), [false], "without a password any may be asked");
+    ask(stage.registries(|settings| {
+        user(settings);
+        settings.token_hosts.push("127.0.0.2".to_owned());
+    }))
+    .await
+    .unwrap();
+    assert_eq!(*seen.lock().unwrap(), [false, true], "named");
+    for wrong in ["http://169.254.169.254/token", "http://[::ffff:169.254.169.254]/token", "http://u:p@127.0.0.1/token", "ftp://127.0.0.1/token"] {
+        *realm.lock().unwrap() = wrong.to_owned();
+        let why = ask(stage.registries(|_| {})).await.unwrap_err();
+        assert!(why.message.as_str().contains("the realm"), "{why}");
+    }
+}
+
 #[tokio::test]
 async fn credentials_go_to_whoever_asks_for_them_and_to_nobody_else() {
     let (blobs, [_, Version { index, .. }]) = images::versions();
@@ -208,7 +252,7 @@ async fn credentials_go_to_whoever_asks_for_them_and_to_nobody_else() {
 async fn a_token_endpoint_that_fails_says_so() {
     let (blobs, [_, Version { index, .. }]) = images::versions();
     let cases: [(Answer, ErrorClass, &str); 5] = [
-        ((503, Vec::new(), Vec::new()), ErrorClass::Server, "get a token for repository:a/b:pull: status 503"),
+        ((503, Vec::new(), Vec::new()), ErrorClass::Server, "get a token for a/b: status 503"),
         ((200, Vec::new(), b"<html>".to_vec()), ErrorClass::Malformed, "the answer is no token"),
         ((200, Vec::new(), b"{}".to_vec()), ErrorClass::Malformed, "the answer holds no token"),
         ((403, Vec::new(), Vec::new()), ErrorClass::Denied, "status 403"),
