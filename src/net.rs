@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::cause::Cause as _;
 use crate::files;
-use crate::room::{self, NoRoom};
+use crate::room::{self, Answer, NoRoom, Overrun};
 use crate::say;
 use crate::say::{Message, Say, named};
 
@@ -77,25 +77,30 @@ pub enum BodyError {
     TooLarge(usize),
     /// Too many are read at once.
     #[error(transparent)]
-    NoRoom(#[from] NoRoom),
+    NoRoom(NoRoom),
 }
 
 impl Say for BodyError {}
+
+impl From<Overrun> for BodyError {
+    fn from(why: Overrun) -> Self {
+        match why {
+            Overrun::TooLarge(most) => Self::TooLarge(most),
+            Overrun::NoRoom(why) => Self::NoRoom(why),
+        }
+    }
+}
 
 /// The body of an answer, unless it is larger than `most` bytes once it is unpacked.
 pub async fn bounded(mut answer: reqwest::Response, most: usize) -> Result<Vec<u8>, BodyError> {
     if answer.content_length().is_some_and(|length| length > most as u64) {
         return Err(BodyError::TooLarge(most));
     }
-    let (mut body, mut share) = (Vec::new(), room::ANSWERS.share());
+    let mut body = Answer::new(most, &room::ANSWERS);
     while let Some(chunk) = answer.chunk().await.map_err(|error| BodyError::Cut(error.words()))? {
-        if body.len() + chunk.len() > most {
-            return Err(BodyError::TooLarge(most));
-        }
-        share.hold(body.len() + chunk.len())?;
-        body.extend_from_slice(&chunk);
+        body.add(&chunk)?;
     }
-    Ok(body)
+    Ok(body.whole())
 }
 
 /// Whether a URL holds an address that only this machine can mean.

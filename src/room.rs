@@ -6,6 +6,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures::StreamExt as _;
+use http_body_util::{BodyStream, StreamBody};
+use hyper::body::{Body, Bytes, Frame};
+use tower::BoxError;
+
 use crate::say::Say;
 
 /// What the answers that are being read hold together.
@@ -73,8 +78,80 @@ impl Drop for Share {
     }
 }
 
+/// Why an answer is not read to its end. Holds no word of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Overrun {
+    /// It has more bytes than were wanted.
+    #[error("the answer is larger than {} MiB", .0 >> 20)]
+    TooLarge(usize),
+    /// Too many are read at once.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
+}
+
+impl Say for Overrun {}
+
+/// One answer that is read as a whole, within a bound and a room. Copied: an answer that comes byte by
+/// byte would otherwise cost its head for each of them.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    bytes: Vec<u8>,
+    most: usize,
+    share: Share,
+}
+
+impl Answer {
+    /// One of so many bytes at most.
+    pub(crate) const fn new(most: usize, room: &'static Room) -> Self {
+        Self { bytes: Vec::new(), most, share: room.share() }
+    }
+
+    /// Takes in what has arrived.
+    pub(crate) fn add(&mut self, data: &[u8]) -> Result<(), Overrun> {
+        let held = self.bytes.len() + data.len();
+        if held > self.most {
+            return Err(Overrun::TooLarge(self.most));
+        }
+        self.share.hold(held)?;
+        self.bytes.extend_from_slice(data);
+        Ok(())
+    }
+
+    /// All of it; from here on it is whoever asked that holds it.
+    pub(crate) fn whole(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+/// The same body, which ends with an [`Overrun`] when it is too large, or a line of it where lines count.
+pub(crate) fn bounded<R>(body: R, lines: bool, most: usize) -> impl Body<Data = Bytes, Error = BoxError>
+where
+    R: Body<Data = Bytes>,
+    R::Error: Into<BoxError>,
+{
+    let (mut held, mut share) = (0, ANSWERS.share());
+    StreamBody::new(BodyStream::new(body).map(move |frame| {
+        let frame: Frame<Bytes> = frame.map_err(Into::into)?;
+        if let Some(data) = frame.data_ref() {
+            held = match data.iter().rposition(|byte| *byte == b'\n').filter(|_| lines) {
+                Some(end) => data.len() - end - 1,
+                None => held + data.len(),
+            };
+        }
+        if held > most {
+            return Err(Overrun::TooLarge(most).into());
+        }
+        share.hold(held).map_err(Overrun::NoRoom)?;
+        Ok(frame)
+    }))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use http_body_util::BodyExt as _;
+
     use super::*;
 
     #[test]
@@ -88,5 +165,24 @@ mod tests {
         assert_eq!((one.hold(10), other.hold(SMALL + 100_000)), (Ok(()), Ok(())));
         drop(other);
         assert_eq!((one.hold(SMALL + 100_000), ROOM.taken.load(Ordering::Relaxed)), (Ok(()), 100_000));
+    }
+
+    fn body(parts: &[&'static [u8]]) -> impl Body<Data = Bytes, Error = Infallible> + use<> {
+        StreamBody::new(futures::stream::iter(parts.iter().map(|part| Ok(Frame::data(Bytes::from_static(part)))).collect::<Vec<_>>()))
+    }
+
+    #[tokio::test]
+    async fn a_list_is_bounded_as_a_whole_and_a_watch_by_its_lines() {
+        let read = async |parts: &[&'static [u8]], lines: bool| {
+            let whole = Box::pin(bounded(body(parts), lines, 8)).collect().await;
+            whole.map(|whole| whole.to_bytes().len()).map_err(|error| error.to_string())
+        };
+        let large = || Err("the answer is larger than 0 MiB".to_owned());
+        assert_eq!(read(&[b"12345", b"678"], false).await, Ok(8));
+        assert_eq!(read(&[b"12345", b"6789"], false).await, large());
+        assert_eq!(read(&[b"1\n2\n3\n4\n", b"5"], false).await, large(), "lines do not help a list");
+        assert_eq!(read(&[b"12345\n", b"12345678", b"\n1234567\n", b"12"], true).await, Ok(25));
+        assert_eq!(read(&[b"1\n23456", b"789"], true).await, Ok(10));
+        assert_eq!(read(&[b"1\n23456", b"7890"], true).await, large());
     }
 }

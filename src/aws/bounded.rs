@@ -1,15 +1,10 @@
 //! The HTTP of the SDKs with a bound on every answer, of which they know only deadlines.
 
-use aws_sdk_ecr::error::BoxError;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
-use bytes::Bytes;
-use futures::StreamExt as _;
-use http_body_util::{BodyStream, StreamBody};
-use hyper::body::Frame;
 
 use crate::room;
 
@@ -34,32 +29,18 @@ impl HttpClient for Bounded<SharedHttpClient> {
 impl HttpConnector for Bounded<SharedHttpConnector> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let answer = self.0.call(request);
-        HttpConnectorFuture::new(async move { Ok(answer.await?.map(bounded)) })
+        HttpConnectorFuture::new(async move { Ok(answer.await?.map(|body| SdkBody::from_body_1_x(room::bounded(body, false, LARGEST_ANSWER)))) })
     }
 }
 
-/// The same body, which ends with an error when it is too large.
-fn bounded(body: SdkBody) -> SdkBody {
-    let (mut held, mut share) = (0_usize, room::ANSWERS.share());
-    let frames = BodyStream::new(body).map(move |frame| {
-        let frame: Frame<Bytes> = frame?;
-        held = held.saturating_add(frame.data_ref().map_or(0, Bytes::len));
-        if held > LARGEST_ANSWER {
-            return Err(TooLarge.into());
-        }
-        share.hold(held)?;
-        Ok::<_, BoxError>(frame)
-    });
-    SdkBody::from_body_1_x(StreamBody::new(frames))
-}
-
-/// A service has no more to say.
-#[derive(Debug, thiserror::Error)]
-#[error("the answer is larger than {} MiB", LARGEST_ANSWER >> 20)]
-struct TooLarge;
-
 #[cfg(test)]
 mod tests {
+    use aws_sdk_ecr::error::BoxError;
+    use bytes::Bytes;
+    use futures::StreamExt as _;
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+
     use super::*;
 
     #[derive(Debug)]

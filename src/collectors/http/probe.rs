@@ -27,7 +27,7 @@ use crate::cause;
 use crate::cause::Cause as _;
 use crate::config::SecretRef;
 use crate::net::{self, Lookup};
-use crate::room;
+use crate::room::{self, Answer, Overrun};
 use crate::say;
 use crate::say::{Message, named};
 
@@ -296,21 +296,22 @@ impl Prober {
 
     /// The body, within its bound and the room of all that are read at the same time.
     async fn read(&self, mut body: Incoming, probe: &mut Probe) -> Result<Vec<u8>, Failure> {
-        let (mut read, mut share) = (Vec::new(), room::PAGES.share());
+        let mut read = Answer::new(self.max_body, &room::PAGES);
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| {
                 let why = cause::of_chain(&error).unwrap_or_else(|| say!("the connection was cut"));
                 Failure(Outcome::Reset, say!("read body: {}", why))
             })?;
             let Some(data) = frame.data_ref() else { continue };
-            if read.len() + data.len() > self.max_body {
-                probe.body_bytes = Some(self.max_body);
-                return Err(Failure(Outcome::TooLarge, say!("the body is larger than {} bytes", self.max_body)));
-            }
-            share.hold(read.len() + data.len()).map_err(|why| Failure(Outcome::TooLarge, say!("read body: {}", why)))?;
-            read.extend_from_slice(data);
+            read.add(data).map_err(|why| match why {
+                Overrun::TooLarge(most) => {
+                    probe.body_bytes = Some(most);
+                    Failure(Outcome::TooLarge, say!("the body is larger than {} bytes", most))
+                }
+                Overrun::NoRoom(why) => Failure(Outcome::TooLarge, say!("read body: {}", why)),
+            })?;
         }
-        Ok(read)
+        Ok(read.whole())
     }
 
     async fn judge(&self, response: Response<Incoming>, configured: &Url, asked: &Url, probe: &mut Probe) -> Result<Message, Failure> {

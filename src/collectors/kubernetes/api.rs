@@ -10,13 +10,13 @@ use kube::{Api, Client};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use super::bounded::{Streamed, TooLarge};
+use super::bounded::Streamed;
 use super::clock::Clock;
 use super::connect::Link;
 use super::objects::or_default;
 use super::stream::{Elements, Unread};
 use crate::cause::Cause as _;
-use crate::room::{self, NoRoom};
+use crate::room::{self, Answer, Overrun};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
@@ -32,8 +32,8 @@ pub(super) async fn server_version(client: &Client, timeout: Duration, clock: &C
     }
     let what = &say!("ask for /version");
     let ask = async {
-        let request = Request::get("/version").body(Body::empty()).map_err(kube::Error::HttpError)?;
-        let answer = client.send(request).await?;
+        let request = Request::get("/version").body(Vec::new()).map_err(kube::Error::HttpError)?;
+        let answer = client.send(streamed(request)).await?;
         if answer.status().is_success()
             && let Some(date) = answer.headers().get(hyper::header::DATE).and_then(|date| date.to_str().ok())
             && let Ok(date) = jiff::fmt::rfc2822::parse(date)
@@ -75,17 +75,20 @@ const LARGEST: usize = 2 << 20;
 const LARGEST_REFUSAL: usize = 64 << 10;
 
 async fn held(mut body: Body, most: usize) -> kube::Result<Vec<u8>> {
-    let (mut bytes, mut share) = (Vec::new(), room::ANSWERS.share());
+    let mut read = Answer::new(most, &room::ANSWERS);
     while let Some(frame) = body.frame().await {
         if let Some(data) = frame?.data_ref() {
-            if bytes.len() + data.len() > most {
-                return Err(kube::Error::Service(TooLarge(most).into()));
-            }
-            share.hold(bytes.len() + data.len()).map_err(|why| kube::Error::Service(why.into()))?;
-            bytes.extend_from_slice(data);
+            read.add(data).map_err(|why| kube::Error::Service(why.into()))?;
         }
     }
-    Ok(bytes)
+    Ok(read.whole())
+}
+
+/// A request whose answer is bounded here.
+fn streamed(request: Request<Vec<u8>>) -> Request<Body> {
+    let mut request = request.map(Body::from);
+    request.extensions_mut().insert(Streamed);
+    request
 }
 
 /// A GET of a path that no typed API covers, in some representation, within a deadline.
@@ -93,7 +96,7 @@ pub(super) async fn get_as<T: DeserializeOwned>(client: &Client, path: &str, acc
     let request = Request::get(path).header(hyper::header::ACCEPT, accept).body(Vec::new());
     let request = request.map_err(|_| CollectError::new(ErrorClass::Local, say!("{}: the path cannot be asked for", what)))?;
     // Not the client's way to read an answer: that logs what it cannot parse.
-    within(timeout, what, async { body(client.send(request.map(Body::from)).await?).await }).await
+    within(timeout, what, async { body(client.send(streamed(request)).await?).await }).await
 }
 
 /// The elements of a list, such as one finds at a path that no typed API covers.
@@ -138,11 +141,9 @@ pub(super) async fn elements<T: DeserializeOwned, R: DeserializeOwned>(
     timeout: Duration,
     mut each: impl FnMut(T),
 ) -> Result<R, CollectError> {
-    let mut request = request.map(Body::from);
-    request.extensions_mut().insert(Streamed);
     let read = async {
         let failed = |error: kube::Error| api_error(what, &error);
-        let answer = client.send(request).await.map_err(failed)?;
+        let answer = client.send(streamed(request)).await.map_err(failed)?;
         if !answer.status().is_success() {
             return Err(failed(refusal(answer).await));
         }
@@ -189,21 +190,22 @@ pub(in crate::collectors) async fn secret(link: &Link, namespace: &str, name: &s
 
 /// The class and the words of an error of the client.
 pub(super) fn api_error(what: &Message, error: &kube::Error) -> CollectError {
-    let (too_large, no_room) = (cause_of::<TooLarge>(error), cause_of::<NoRoom>(error));
+    let overrun = overrun_in(error);
     let class = match error {
         kube::Error::Api(status) => return status_error(what, status),
         kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) | kube::Error::LinesCodecMaxLineLengthExceeded => ErrorClass::Malformed,
         kube::Error::Auth(_) => ErrorClass::Denied,
-        _ if too_large.is_some() => ErrorClass::Malformed,
-        _ if no_room.is_some() => ErrorClass::Local,
-        _ => ErrorClass::Unreachable,
+        _ => match overrun {
+            Some(Overrun::TooLarge(_)) => ErrorClass::Malformed,
+            Some(Overrun::NoRoom(_)) => ErrorClass::Local,
+            None => ErrorClass::Unreachable,
+        },
     };
-    let words = too_large.map(|own| say!("{}", own)).or_else(|| no_room.map(|own| say!("{}", own)));
-    CollectError::new(class, say!("{}: {}", what, words.unwrap_or_else(|| error.words())))
+    CollectError::new(class, say!("{}: {}", what, overrun.map_or_else(|| error.words(), |why| say!("{}", why))))
 }
 
-fn cause_of<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
-    std::iter::successors(Some(error), |error| error.source()).find_map(<dyn std::error::Error>::downcast_ref)
+fn overrun_in(error: &(dyn std::error::Error + 'static)) -> Option<Overrun> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref().copied())
 }
 
 /// Reasons of an API server; what answers in its place may say anything.
