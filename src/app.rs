@@ -11,6 +11,7 @@ use prometheus::{Gauge as PromGauge, IntCounterVec, Opts, Registry, TextEncoder}
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
 
+use crate::cause;
 use crate::checklist::{Checklist, Context, Judgement, Memory, Waiver, judge};
 use crate::collectors;
 use crate::config::{self, LoadError, Loaded};
@@ -147,7 +148,7 @@ async fn in_turn<T: Send + 'static>(
     let run = async {
         let turn = turn.lock_owned().await;
         let done = tokio::task::spawn_blocking(move || (work(), turn)).await;
-        let (done, turn) = done.map_err(|_| StartError::Resource("a defect of this program".into()))?;
+        let (done, turn) = done.map_err(|_| StartError::Resource(cause::of_panic()))?;
         Ok((done?, turn))
     };
     tokio::time::timeout(within, run).await.map_err(|_| StartError::Late(within.as_secs()))?
@@ -310,7 +311,7 @@ impl App {
             app.active.store(Arc::new(Active::new(loaded)));
             Ok(())
         });
-        reload.await.unwrap_or_else(|_| Err(StartError::Resource("a defect of this program".into())))
+        reload.await.unwrap_or_else(|_| Err(StartError::Resource(cause::of_panic())))
     }
 
     /// Stops every collector within `grace`, in which what was not written yet is written as well.

@@ -16,15 +16,27 @@ pub(crate) struct Word<'a>(&'a str);
 impl<'a> Word<'a> {
     /// The text, if it is a name.
     pub(crate) fn of(text: &'a str) -> Option<Self> {
-        let is_name = (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        is_name.then_some(Self(text))
+        Self::made_of(text, 64, b"")
     }
 
     /// The text, if it is a name with what joins its parts: a version, the type of a condition or of
     /// a medium, the reference of an image, a host.
     pub(crate) fn joined(text: &'a str) -> Option<Self> {
-        let joint = |byte: u8| matches!(byte, b'.' | b'-' | b'_' | b'/' | b'+' | b':' | b'@');
-        let is_name = (1..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || joint(byte));
+        Self::made_of(text, 256, b".-_/+:@")
+    }
+
+    /// The text, if it is the name of a file.
+    pub(crate) fn file(text: &'a str) -> Option<Self> {
+        Self::made_of(text, 256, b".-_")
+    }
+
+    /// The text, if it is the name of a host as certificates have it.
+    pub(crate) fn host(text: &'a str) -> Option<Self> {
+        Self::made_of(text, 256, b".-_*")
+    }
+
+    fn made_of(text: &'a str, most: usize, joints: &[u8]) -> Option<Self> {
+        let is_name = (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || joints.contains(&byte));
         is_name.then_some(Self(text))
     }
 
@@ -53,6 +65,10 @@ mod tests {
         }
         for name in ["v1.33.4+k3s1", "v1.31.2-eks-7f9249a", "node.example.com/Ready", "ghcr.io/a/b:1@sha256:00", "application/vnd.oci.image.index.v1+json"] {
             assert_eq!((Word::of(name), Word::joined(name).map(Word::as_str)), (None, Some(name)));
+        }
+        assert!(Word::file("aws-iam-authenticator_0.7").is_some() && Word::host("*.lab-1.test").is_some());
+        for text in ["plugin --password=x", "a/b", "a:b"] {
+            assert_eq!((Word::file(text), Word::host(text)), (None, None), "{text}");
         }
         for text in ["", "no such thing", "<html>", "password=hunter2", "a\nb", "ü", &"a".repeat(257)] {
             assert_eq!((Word::of(text), Word::joined(text)), (None, None), "{text}");

@@ -57,7 +57,7 @@ impl Caller {
 
     /// What a client of an SDK is made of.
     pub(crate) async fn settings(&self) -> Result<&SdkConfig, Message> {
-        self.settings.get_or_try_init(|| settings(self.region.clone(), self.role_arn.clone()).boxed()).await
+        self.settings.get_or_try_init(|| settings(self.region.clone(), self.role_arn.clone())).await
     }
 
     /// What sends a request without a client of its own.
@@ -77,6 +77,7 @@ impl Caller {
         Ok(kept.insert((found, until)).0.clone())
     }
 }
+
 /// Callers by region and role, so that those who ask as the same one share it.
 #[derive(Default)]
 pub(crate) struct Callers(BTreeMap<(String, Option<String>), Arc<Caller>>);

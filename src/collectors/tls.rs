@@ -28,6 +28,7 @@ use crate::net::{self, Lookup};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, Observation, Snapshot, Source};
+use crate::word::Word;
 
 /// The `collector` label.
 pub const NAME: &str = "tls";
@@ -346,6 +347,5 @@ impl ServerCertVerifier for Recording {
 /// The name of a certificate, if it is one: whoever made it could write anything there.
 fn common_name(certificate: &X509Certificate<'_>) -> Option<Message> {
     let name = certificate.subject().iter_common_name().next()?.as_str().ok()?;
-    let is_name = name.len() <= 256 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'*'));
-    is_name.then(|| say!("{}", named(name)))
+    Word::host(name).map(|name| say!("{}", name))
 }

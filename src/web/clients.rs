@@ -236,21 +236,16 @@ impl Visitor {
 
     /// From now on it answers, until what is returned is dropped.
     pub(super) fn answers(self: &Arc<Self>) -> Answering {
-        self.set(Does::Answer);
-        self.clients.with(|table| {
-            if let Some(connection) = table.connections.get_mut(&self.id) {
-                connection.asked = connection.asked.saturating_add(1);
-            }
-        });
+        self.change(|own| (own.does, own.since, own.asked) = (Does::Answer, Instant::now(), own.asked.saturating_add(1)));
         Answering(Arc::clone(self))
     }
 
     fn set(&self, does: Does) {
-        self.clients.with(|table| {
-            if let Some(connection) = table.connections.get_mut(&self.id) {
-                (connection.does, connection.since) = (does, Instant::now());
-            }
-        });
+        self.change(|own| (own.does, own.since) = (does, Instant::now()));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Connection)) {
+        self.clients.with(|table| table.connections.get_mut(&self.id).map(change));
     }
 }
 

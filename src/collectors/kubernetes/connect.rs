@@ -194,9 +194,9 @@ impl Link {
     async fn of_eks(&self, signer: &eks::Signer) -> Result<Config, Message> {
         let place = tokio::time::timeout(self.timeout, signer.describe()).await.map_err(|_| say!("ask EKS for the cluster: no answer in time"))??;
         let refused = |why: Message| say!("ask EKS for the cluster: its endpoint {}", why);
-        kubeconfig::can_be_asked(&place.endpoint, &["https"]).map_err(refused)?;
+        let url = kubeconfig::can_be_asked(&place.endpoint, &["https"]).map_err(refused)?;
         // A token goes there, and only the name of a host belongs into an answer.
-        if !url::Url::parse(&place.endpoint).is_ok_and(|url| url.username().is_empty() && url.password().is_none() && !net::has_local_address(&url)) {
+        if !url.username().is_empty() || url.password().is_some() || net::has_local_address(&url) {
             return Err(refused("must be a host without a user, and no address of this machine alone".into()));
         }
         let mut config = Config::new(place.endpoint.parse().map_err(|_| say!("ask EKS for the cluster: its endpoint is not a URL"))?);

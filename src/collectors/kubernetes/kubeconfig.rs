@@ -86,17 +86,20 @@ fn reachable(cluster: &Cluster) -> Result<(), Message> {
     let server = cluster.server.as_deref().ok_or("the cluster has no server")?;
     can_be_asked(server, &["https", "http"]).map_err(|why| say!("the server of the cluster {}", why))?;
     match cluster.proxy_url.as_deref().filter(|url| !url.is_empty()) {
-        Some(url) => can_be_asked(url, &["https", "http"]).map_err(|why| say!("the proxy-url of the cluster {}", why)),
+        Some(url) => can_be_asked(url, &["https", "http"]).map(drop).map_err(|why| say!("the proxy-url of the cluster {}", why)),
         None => Ok(()),
     }
 }
 
-/// Whether the client can ask what is at a URL. It takes any text that begins like one, and ends in a
-/// panic when there is no scheme.
-pub(super) fn can_be_asked(url: &str, schemes: &[&'static str]) -> Result<(), Message> {
+/// A URL that the client can ask. It takes any text that begins like one, and ends in a panic when there
+/// is no scheme.
+pub(super) fn can_be_asked(url: &str, schemes: &[&'static str]) -> Result<url::Url, Message> {
     let parsed = Url::new(url).parse()?;
-    let known = schemes.contains(&parsed.scheme());
-    if known { Ok(()) } else { Err(say!("must begin with {}://", Message::joined(schemes.iter().map(|scheme| Message::from(*scheme)), ":// or "))) }
+    if schemes.contains(&parsed.scheme()) {
+        Ok(parsed)
+    } else {
+        Err(say!("must begin with {}://", Message::joined(schemes.iter().map(|scheme| Message::from(*scheme)), ":// or ")))
+    }
 }
 
 async fn inline_authority(cluster: &mut Cluster, folder: &Path) -> Result<(), Message> {

@@ -19,7 +19,8 @@ use zeroize::Zeroizing;
 use crate::cause::Cause as _;
 use crate::config::Secret;
 use crate::say;
-use crate::say::{Message, named};
+use crate::say::Message;
+use crate::word::Word;
 
 /// Larger than any login.
 const LARGEST: u64 = 1 << 20;
@@ -128,9 +129,8 @@ impl Drop for Group {
 /// The last part of its path: folders and arguments are nobody's business, and arguments may have been
 /// written where only the program belongs.
 fn program_name(program: &Path) -> Message {
-    let name = program.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
-    if is_name { say!("{}", named(name)) } else { "(whose command is no file name)".into() }
+    let name = program.file_name().and_then(|name| Word::file(name.to_str()?));
+    name.map_or_else(|| "(whose command is no file name)".into(), |name| say!("{}", name))
 }
 
 fn read(output: &[u8]) -> Result<Printed, Message> {
