@@ -5,10 +5,9 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints what it measured")]
 
-use std::process::Child;
 use std::time::Duration;
 
-use readiness_lab::Lab;
+use readiness_lab::{Lab, Process};
 use tokio::time::Instant;
 
 #[path = "common/mod.rs"]
@@ -38,18 +37,11 @@ async fn main() {
 /// An exporter on a lab.
 struct Watched {
     lab: Lab,
-    process: Child,
+    process: Process,
     address: String,
     client: reqwest::Client,
     raw: reqwest::Client,
     _folder: tempfile::TempDir,
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 impl Watched {
@@ -61,7 +53,7 @@ impl Watched {
              collectors: { kubernetes: { interval: 15s, timeout: 10s, karpenter: { node_classes: ec2 }, storage: { via: node_proxy } } }\n";
         std::fs::write(folder.path().join("readiness.yaml"), lab.localise(configuration)).unwrap();
         let address = format!("{}:9840", lab.host());
-        let process = common::start(folder.path(), &address);
+        let process = Process(common::start(folder.path(), &address));
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let raw = reqwest::Client::builder().no_proxy().no_gzip().build().unwrap();
         Self { lab, process, address, client, raw, _folder: folder }

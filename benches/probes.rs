@@ -3,10 +3,10 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints what it measured")]
 
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use readiness_lab::{Authority, Leaf, ok_server};
+use readiness_lab::{Authority, Leaf, Process, ok_server};
 
 #[path = "common/mod.rs"]
 mod common;
@@ -15,19 +15,6 @@ const TARGETS: usize = 500;
 const PERIOD: Duration = Duration::from_secs(5);
 const PERIODS: u32 = 8;
 const HOST: &str = "127.77.1.1";
-
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn start(command: &mut Command) -> Process {
-    Process(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
-}
 
 #[tokio::main]
 async fn main() {
@@ -53,7 +40,8 @@ async fn exporter(folder: &std::path::Path) -> (Duration, u64) {
     let targets: String = (0..TARGETS).map(|n| format!("      - {{ name: target-{n}, url: 'https://{HOST}:8443/t/{n}' }}\n")).collect();
     let configuration = format!("collectors:\n  http:\n    interval: 5s\n    timeout: 4s\n    ca_file: ca.pem\n    targets:\n{targets}");
     std::fs::write(folder.join("readiness.yaml"), configuration).unwrap();
-    let process = start(Command::new(common::release()).args(["--web.listen-address", "127.77.1.2:9840", "--config.file"]).arg(folder.join("readiness.yaml")));
+    let process =
+        Process::start(Command::new(common::release()).args(["--web.listen-address", "127.77.1.2:9840", "--config.file"]).arg(folder.join("readiness.yaml")));
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     tokio::time::sleep(PERIOD * 2).await;
     let calls = |text: &str| -> f64 {
@@ -61,7 +49,7 @@ async fn exporter(folder: &std::path::Path) -> (Duration, u64) {
         lines.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum()
     };
     let scrape = async || client.get("http://127.77.1.2:9840/metrics").send().await.unwrap().text().await.unwrap();
-    let before = (common::cpu(process.0.id()), calls(&scrape().await));
+    let before = (common::cpu(process.id()), calls(&scrape().await));
     for _ in 0..PERIODS {
         tokio::time::sleep(PERIOD).await;
         scrape().await;
@@ -70,14 +58,14 @@ async fn exporter(folder: &std::path::Path) -> (Duration, u64) {
     let probes = calls(&text) - before.1;
     let good = text.lines().filter(|line| line.starts_with("readiness_http_success{") && line.ends_with(" 1")).count();
     assert_eq!(good, TARGETS, "every target is good");
-    (common::cpu(process.0.id()).saturating_sub(before.0).div_f64(probes), common::peak(process.0.id()))
+    (common::cpu(process.id()).saturating_sub(before.0).div_f64(probes), common::peak(process.id()))
 }
 
 /// The same for the peer, driven as Prometheus would: each target once per period, spread over it.
 async fn blackbox(folder: &std::path::Path) -> (Duration, u64) {
     let module = format!("modules: {{ https: {{ prober: http, http: {{ tls_config: {{ ca_file: {}/ca.pem }} }} }} }}", folder.display());
     std::fs::write(folder.join("blackbox.yml"), module).unwrap();
-    let process = start(
+    let process = Process::start(
         Command::new("prometheus-blackbox-exporter")
             .arg(format!("--config.file={}/blackbox.yml", folder.display()))
             .arg("--web.listen-address=127.77.1.3:9115"),
@@ -85,12 +73,12 @@ async fn blackbox(folder: &std::path::Path) -> (Duration, u64) {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     round(&client).await;
-    let before = common::cpu(process.0.id());
+    let before = common::cpu(process.id());
     for _ in 0..PERIODS {
         round(&client).await;
     }
     let probes = f64::from(PERIODS) * TARGETS as f64;
-    (common::cpu(process.0.id()).saturating_sub(before).div_f64(probes), common::peak(process.0.id()))
+    (common::cpu(process.id()).saturating_sub(before).div_f64(probes), common::peak(process.id()))
 }
 
 async fn round(client: &reqwest::Client) {

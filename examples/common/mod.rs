@@ -2,25 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use readiness_lab::Process;
 use serde_json::Value;
 
 /// The process, which ends with this.
 pub(crate) struct Exporter {
-    process: Child,
+    process: Process,
     /// `http://ADDRESS`
     pub(crate) url: String,
     pub(crate) client: reqwest::Client,
     log: PathBuf,
-}
-
-impl Drop for Exporter {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 /// What the process holds now.
@@ -39,7 +33,7 @@ impl Exporter {
         command.args(["--log.level", level, "--web.listen-address", address, "--config.file"]).arg(folder.join("readiness.yaml"));
         command.envs(environment.iter().map(|(name, value)| (name, value)));
         let file = std::fs::File::create(&log).unwrap();
-        let process = command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
+        let process = Process(command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap());
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
         Self { process, url: format!("http://{address}"), client, log }
     }

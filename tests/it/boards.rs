@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::time::Duration;
 
+use readiness_lab::Process;
 use serde_json::Value;
 
 use crate::common::{Estate, PATIENCE, exporter, repository};
 use crate::moto::{Moto, with_aws};
-use crate::slack::{Process, own_host};
+use crate::slack::own_host;
 
 /// A query of a panel.
 struct Query {

@@ -1,14 +1,14 @@
 //! What several tests need: an estate with an exporter on it, and waiting on a condition.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use readiness_exporter::app::App;
 use readiness_exporter::checklist::{CheckState, Judgement};
 use readiness_exporter::config;
-use readiness_lab::Lab;
+use readiness_lab::{Lab, Process};
 
 /// Longest time that a condition may take; reached only when a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -115,18 +115,11 @@ pub(crate) async fn until(app: &App, what: &str, condition: impl Fn(&Judgement) 
 
 /// The binary as a process of its own that serves, with what it writes kept in a file.
 pub(crate) struct Running {
-    child: Child,
+    child: Process,
     /// `http://ADDRESS`
     pub(crate) url: String,
     pub(crate) client: reqwest::Client,
     log: PathBuf,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Running {
@@ -144,7 +137,7 @@ impl Running {
         }
         let file = std::fs::File::create(log).unwrap();
         bounded.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
-        let child = bounded.spawn().unwrap();
+        let child = Process(bounded.spawn().unwrap());
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
         Self { child, url: format!("http://{address}"), client, log: log.to_owned() }
     }

@@ -3,11 +3,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use readiness_lab::Process;
 use reqwest::{Client, ClientBuilder, StatusCode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
@@ -18,16 +19,9 @@ use crate::slack::own_host;
 
 /// The binary, looking at nothing but itself.
 struct Running {
-    process: Child,
+    process: Process,
     host: String,
     folder: tempfile::TempDir,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 impl Running {
@@ -42,7 +36,7 @@ impl Running {
         }
         command.args(["--web.listen-address", &format!("{host}:9840"), "--web.probe-address", &format!("{host}:9841")]);
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let process = Process(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
         let running = Self { process, host, folder };
         let client = from(1).build().unwrap();
         running.until("it listens", async || client.get(running.probe("/-/healthy")).send().await.is_ok_and(|answer| answer.status() == 200)).await;

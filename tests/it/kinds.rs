@@ -9,11 +9,11 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use readiness_lab::{Authority, Leaf};
+use readiness_lab::{Authority, Leaf, Process};
 
 use crate::common::{Estate, PATIENCE, exporter, repository, run};
 use crate::moto::{Moto, with_aws};
-use crate::slack::{Process, own_host};
+use crate::slack::own_host;
 
 /// How a credential is turned from good to something else.
 enum Turn {

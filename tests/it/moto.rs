@@ -1,11 +1,12 @@
 //! moto, which speaks the APIs of AWS, and the SDK of AWS for Python that it brings.
 
+use readiness_lab::Process;
 use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
 use crate::common::{repository, run};
-use crate::slack::{Process, own_host};
+use crate::slack::own_host;
 
 /// One is enough of it on an address of its own.
 const PORT: u16 = 5005;

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use readiness_lab::{Authority, Leaf};
+use readiness_lab::{Authority, Leaf, Process};
 
 use crate::common::{exporter, run};
-use crate::slack::{Process, own_host};
+use crate::slack::own_host;
 
 const DNS: u16 = 5300;
 const WEB: u16 = 8443;

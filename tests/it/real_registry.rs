@@ -10,9 +10,10 @@ use readiness_lab::images::{self, Blobs, Version};
 use serde_json::{Value, json};
 
 use readiness_exporter::checklist::{CheckState, Judgement};
+use readiness_lab::Process;
 
 use crate::common::{exporter, names, run, until};
-use crate::slack::{Process, own_host};
+use crate::slack::own_host;
 
 const REGISTRY: u16 = 5000;
 const TOKENS: u16 = 5001;
@@ -213,7 +214,8 @@ async fn mirrors_in_a_real_registry_are_compared_as_deep_as_they_agree() {
     assert!(said["same"].starts_with("fail") && said["copy"].starts_with("pass"), "{said:?}");
 
     // Nobody answers any more, and nothing is in sync that was not seen.
-    estate.registry.stop();
+    estate.registry.kill().unwrap();
+    estate.registry.wait().unwrap();
     let (_, said) = estate.look().await;
     assert!(said.values().all(|line| line.starts_with("unknown")) && said.len() == 2, "{said:?}");
 }

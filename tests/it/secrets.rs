@@ -5,20 +5,10 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use readiness_exporter::checklist::{CheckState, Decision, Judgement};
-use readiness_lab::FAULTS;
 use readiness_lab::issuers::{CANARY, secrets};
+use readiness_lab::{FAULTS, Process};
 
 use crate::common::{Estate, exporter, names, until};
-
-/// The binary, which ends with this.
-struct Running(std::process::Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// Every secret of the lab holds a canary. It must be nowhere: not in what is scraped, shown or
 /// reported, and not in a log at its most talkative.
@@ -32,7 +22,7 @@ async fn no_secret_leaves_whatever_breaks() {
     let address = format!("{}:9840", estate.lab.host());
     let mut command: Command = exporter();
     command.args(["--log.level", "trace", "--web.listen-address", &address, "--config.file"]).arg(estate.file());
-    let _running = Running(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap());
+    let _running = Process(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap());
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let ready = async || client.get(format!("http://{address}/-/ready")).send().await.is_ok_and(|answer| answer.status() == 200);
     let limit = tokio::time::Instant::now() + crate::common::PATIENCE;

@@ -2,39 +2,18 @@
 //! the shipped rules, the shipped Alertmanager example, one fault per collector.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use readiness_exporter::app::App;
 use readiness_exporter::checklist::Decision;
 use readiness_exporter::web::{Door, Listener, serve};
+use readiness_lab::Process;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::common::{Estate, repository, until};
-
-/// A process that ends with the test.
-pub(crate) struct Process(Child);
-
-impl Process {
-    pub(crate) fn start(command: &mut Command) -> Self {
-        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")))
-    }
-
-    /// Ends it before its time.
-    pub(crate) fn stop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// A loopback address that no other test is likely to use, so that ports on it need not be free elsewhere.
 pub(crate) fn own_host() -> String {

@@ -2,10 +2,10 @@
 //! server for probes that needs none of them.
 
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
-use readiness_lab::{Authority, Leaf};
+use readiness_lab::{Authority, Leaf, Process};
 use reqwest::{Client, ClientBuilder, StatusCode};
 
 use crate::common::{PATIENCE, exporter, run};
@@ -15,15 +15,8 @@ use crate::slack::own_host;
 struct Served {
     folder: tempfile::TempDir,
     host: String,
-    process: Child,
+    _process: Process,
     authority: Authority,
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 impl Served {
@@ -40,8 +33,8 @@ impl Served {
         command.arg("--config.file").arg(folder.path().join("readiness.yaml")).arg("--web.config.file").arg(folder.path().join("web.yaml"));
         command.args(["--web.listen-address", &format!("{host}:9840"), "--web.probe-address", &format!("{host}:9841")]);
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        let served = Self { folder, host, process, authority };
+        let process = Process(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+        let served = Self { folder, host, _process: process, authority };
         let probe = Client::builder().no_proxy().build().unwrap();
         for attempt in 0.. {
             if probe.get(served.probe("/-/healthy")).send().await.is_ok_and(|answer| answer.status() == StatusCode::OK) {

@@ -17,6 +17,7 @@ mod google;
 pub mod images;
 pub mod issuers;
 mod kubernetes;
+mod process;
 mod registry;
 pub mod rough;
 mod serve;
@@ -37,6 +38,7 @@ pub use estate::Estate;
 pub use faults::{FAULTS, Fault, table};
 pub use google::GoogleKey;
 pub use kubernetes::Behaviour;
+pub use process::Process;
 pub use serve::{ok_server, plain_server};
 
 /// The three regions, in the order of their addresses and ports.
