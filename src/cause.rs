@@ -9,6 +9,7 @@ use std::io::ErrorKind;
 use hickory_resolver::net::{DnsError, NetError};
 use rustls::CertificateError;
 
+use crate::interim::Endless;
 use crate::say;
 use crate::say::Message;
 
@@ -226,6 +227,9 @@ fn known(error: &(dyn Error + 'static)) -> Option<Message> {
     while let Some(error) = next {
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
             return Some(tls.words());
+        }
+        if let Some(endless) = error.downcast_ref::<Endless>() {
+            return Some(say!("{}", endless));
         }
         if let Some(http) = error.downcast_ref::<hyper::Error>()
             && (http.is_parse() || http.is_timeout() || http.is_incomplete_message())

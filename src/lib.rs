@@ -19,6 +19,7 @@ pub mod files;
 mod fuzz;
 pub mod generate;
 pub mod history;
+mod interim;
 pub mod labels;
 pub mod metric;
 pub mod net;

@@ -23,6 +23,9 @@ pub(crate) static PAGES: Room = Room::new(16 << 20);
 /// What each reader holds without asking: most answers are smaller.
 const SMALL: usize = 16 << 10;
 
+/// What each piece of a body costs whoever keeps the pieces, however small it is.
+const PIECE: usize = 64;
+
 /// So many bytes and no more.
 #[derive(Debug)]
 pub(crate) struct Room {
@@ -124,24 +127,24 @@ impl Answer {
 }
 
 /// The same body, which ends with an [`Overrun`] when it is too large, or a line of it where lines count.
-pub(crate) fn bounded<R>(body: R, lines: bool, most: usize) -> impl Body<Data = Bytes, Error = BoxError>
+pub(crate) fn bounded<R>(body: R, lines: bool, most: usize, room: &'static Room) -> impl Body<Data = Bytes, Error = BoxError>
 where
     R: Body<Data = Bytes>,
     R::Error: Into<BoxError>,
 {
-    let (mut held, mut share) = (0, ANSWERS.share());
+    let (mut held, mut pieces, mut share) = (0, 0, room.share());
     StreamBody::new(BodyStream::new(body).map(move |frame| {
         let frame: Frame<Bytes> = frame.map_err(Into::into)?;
         if let Some(data) = frame.data_ref() {
-            held = match data.iter().rposition(|byte| *byte == b'\n').filter(|_| lines) {
-                Some(end) => data.len() - end - 1,
-                None => held + data.len(),
+            (held, pieces) = match data.iter().rposition(|byte| *byte == b'\n').filter(|_| lines) {
+                Some(end) => (data.len() - end - 1, 1),
+                None => (held + data.len(), pieces + 1),
             };
         }
         if held > most {
             return Err(Overrun::TooLarge(most).into());
         }
-        share.hold(held).map_err(Overrun::NoRoom)?;
+        share.hold(held + pieces * PIECE).map_err(Overrun::NoRoom)?;
         Ok(frame)
     }))
 }
@@ -172,9 +175,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_answer_of_many_pieces_takes_the_room_that_they_need() {
+        static ROOM: Room = Room::new(8 << 20);
+        let pieces = futures::stream::repeat(Bytes::from_static(b" ")).take(1 << 20).map(|piece| Ok::<_, Infallible>(Frame::data(piece)));
+        let whole = Box::pin(bounded(StreamBody::new(pieces), false, 2 << 20, &ROOM)).collect().await;
+        assert_eq!(whole.err().map(|error| error.to_string()).as_deref(), Some("too much is being read at the same time"));
+    }
+
+    #[tokio::test]
     async fn a_list_is_bounded_as_a_whole_and_a_watch_by_its_lines() {
         let read = async |parts: &[&'static [u8]], lines: bool| {
-            let whole = Box::pin(bounded(body(parts), lines, 8)).collect().await;
+            let whole = Box::pin(bounded(body(parts), lines, 8, &ANSWERS)).collect().await;
             whole.map(|whole| whole.to_bytes().len()).map_err(|error| error.to_string())
         };
         let large = || Err("the answer is larger than 0 MiB".to_owned());

@@ -1,16 +1,32 @@
-//! The HTTP of the SDKs with a bound on every answer, of which they know only deadlines.
+//! The HTTP of the SDKs with a bound on every answer, of which they know only deadlines, and with our
+//! rule of which addresses a name may have.
 
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
 use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::http::HttpError;
 use aws_smithy_types::body::SdkBody;
 
+use crate::interim::Interim;
+use crate::net::Lookup;
 use crate::room;
 
 /// What all clients of SDKs send their requests with.
 pub(super) fn client() -> impl HttpClient + 'static {
-    Bounded(aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https())
+    Bounded(aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_with_resolver(Names))
+}
+
+/// The system's way to resolve names, less addresses that only this machine can mean.
+#[derive(Debug, Clone)]
+struct Names;
+
+impl ResolveDns for Names {
+    fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
+        DnsFuture::new(async move { Lookup::System.addresses(name).await.map_err(ResolveDnsError::new) })
+    }
 }
 
 /// The largest answer of a service: the manifest of an image within a document.
@@ -28,9 +44,26 @@ impl HttpClient for Bounded<SharedHttpClient> {
 
 impl HttpConnector for Bounded<SharedHttpConnector> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (request, interim) = match counted(request) {
+            Ok(counted) => counted,
+            Err(error) => return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into()))),
+        };
         let answer = self.0.call(request);
-        HttpConnectorFuture::new(async move { Ok(answer.await?.map(|body| SdkBody::from_body_1_x(room::bounded(body, false, LARGEST_ANSWER)))) })
+        HttpConnectorFuture::new(async move {
+            let answer = tokio::select! {
+                answer = answer => answer?,
+                endless = interim.endless() => return Err(ConnectorError::other(endless.into(), None)),
+            };
+            Ok(answer.map(|body| SdkBody::from_body_1_x(room::bounded(body, false, LARGEST_ANSWER, &room::ANSWERS))))
+        })
     }
+}
+
+/// The same request, with its interim answers counted.
+fn counted(request: HttpRequest) -> Result<(HttpRequest, Interim), HttpError> {
+    let mut request = request.try_into_http1x()?;
+    let interim = Interim::of(&mut request);
+    Ok((request.try_into()?, interim))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use readiness_exporter::app::App;
 use readiness_exporter::config;
 use readiness_lab::rough::{Rough, RoughServer, start};
 
-const MISBEHAVIOURS: [(Rough, &str, &str); 8] = [
+const MISBEHAVIOURS: [(Rough, &str, &str); 9] = [
     (Rough::Hang, "hang", "timeout"),
     (Rough::Reset, "reset", "reset"),
     (Rough::Drip, "drip", "timeout"),
@@ -16,6 +16,7 @@ const MISBEHAVIOURS: [(Rough, &str, &str); 8] = [
     (Rough::RedirectLoop, "redirects", "redirect"),
     (Rough::Truncate, "truncate", "reset"),
     (Rough::EndlessHead, "endless-head", "protocol"),
+    (Rough::EndlessHints, "endless-hints", "protocol"),
 ];
 
 async fn look(configuration: &str) -> std::sync::Arc<App> {

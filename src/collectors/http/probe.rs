@@ -26,6 +26,7 @@ use super::config::{Expect, JsonRule, Target};
 use crate::cause;
 use crate::cause::Cause as _;
 use crate::config::SecretRef;
+use crate::interim::Interim;
 use crate::net::{self, Lookup};
 use crate::room::{self, Answer, Overrun};
 use crate::say;
@@ -192,6 +193,8 @@ impl Prober {
             // A header may be a secret, and a redirect may lead to anybody.
             let headers = if url.origin() == request.url.origin() { request.headers.as_slice() } else { &[] };
             let response = self.ask(&url, address, headers, probe).await?;
+            // What another host says is no fact about the target.
+            probe.status = self.answers_for(&request.url, &url).then(|| response.status().as_u16());
             let location = response.headers().get(header::LOCATION).filter(|_| response.status().is_redirection());
             let Some(location) = location.filter(|_| self.redirects > 0) else {
                 return self.judge(response, &request.url, &url, probe).await;
@@ -229,6 +232,11 @@ impl Prober {
         Ok(())
     }
 
+    /// Whether an answer from one URL is the target's, which is configured as the other.
+    fn answers_for(&self, configured: &Url, asked: &Url) -> bool {
+        asked.host() == configured.host() || self.counts(asked)
+    }
+
     /// Whether the configuration names the host of a URL as one that answers for the target.
     fn counts(&self, url: &Url) -> bool {
         let host = url.host_str().unwrap_or_default();
@@ -258,7 +266,6 @@ impl Prober {
             }
         }?;
         lap(probe, "first_byte", &mut at);
-        probe.status = Some(response.status().as_u16());
         Ok(response)
     }
 
@@ -318,16 +325,16 @@ impl Prober {
         // `head` keeps the connection alive until the body is read.
         let (head, body) = response.into_parts();
         let status = head.status.as_u16();
-        let body = self.read(body, probe).await?;
-        probe.body_bytes = Some(body.len());
         // Whatever it says, it is not what the target says.
-        if asked.host() != configured.host() && !self.counts(asked) {
+        if !self.answers_for(configured, asked) {
             let host = asked.host_str().unwrap_or_default();
             return Err(Failure(
                 Outcome::Redirect,
                 say!("status {} from another host, {}; name it in redirect_hosts if it answers for the target", status, named(host)),
             ));
         }
+        let body = self.read(body, probe).await?;
+        probe.body_bytes = Some(body.len());
         let json = if self.expect.json.is_empty() && self.expect.identity.is_empty() { None } else { serde_json::from_slice(&body).ok() };
         if self.has_identity() {
             probe.identity = Some(holds(&self.expect.identity, json.as_ref()).is_ok());
@@ -409,14 +416,18 @@ impl Drop for Abort {
     }
 }
 
-async fn send<S>(stream: S, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Failure>
+async fn send<S>(stream: S, mut request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (mut sender, connection) =
         http1::Builder::new().max_buf_size(64 * 1024).handshake(TokioIo::new(stream)).await.map_err(|error| exchange_failed(&error))?;
     let driver = Abort(tokio::spawn(async move { drop(connection.await) }).abort_handle());
-    let mut response = sender.send_request(request).await.map_err(|error| exchange_failed(&error))?;
+    let interim = Interim::of(&mut request);
+    let mut response = tokio::select! {
+        response = sender.send_request(request) => response.map_err(|error| exchange_failed(&error))?,
+        endless = interim.endless() => return Err(Failure(Outcome::Protocol, say!("read response: {}", endless))),
+    };
     // The connection must outlive the call: the body is still to be read.
     response.extensions_mut().insert(Arc::new(driver));
     Ok(response)

@@ -267,6 +267,10 @@ impl Way {
             Self::Direct(client, token) => (client, token),
         };
         let address = address.ok_or_else(|| CollectError::new(ErrorClass::NotFound, say!("{}: the node has no InternalIP", what)))?;
+        // Whoever may write nodes may say any address, and a token goes there.
+        if crate::net::is_link_local(address.ip()) {
+            return Err(CollectError::new(ErrorClass::Unreachable, say!("{}: the InternalIP of the node is a link-local or metadata address", what)));
+        }
         let unreachable = |error: reqwest::Error| CollectError::new(ErrorClass::Unreachable, say!("{}: {}", what, error.words()));
         let unread = |why| api::unread(&what, why);
         let ask = async {

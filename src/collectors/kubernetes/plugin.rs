@@ -1,6 +1,6 @@
 //! A program that prints a login for a cluster, such as `aws eks get-token` or `kubelogin`.
 //!
-//! It runs within a deadline and is killed with all that it started; what it prints is bounded, and
+//! It runs within a deadline and is killed with its process group; what it prints is bounded, and
 //! read for its login alone. Neither its output nor its arguments or environment are ever repeated:
 //! people put passwords into all of them.
 //! Source: <https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins>

@@ -7,6 +7,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+use crate::wire;
+
 /// How a server behaves badly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rough {
@@ -26,6 +28,8 @@ pub enum Rough {
     Truncate,
     /// Sends a head that never ends.
     EndlessHead,
+    /// Sends early hints before an answer that never comes.
+    EndlessHints,
 }
 
 /// A server that ends when this is dropped.
@@ -55,10 +59,13 @@ pub async fn start(rough: Rough) -> std::io::Result<RoughServer> {
 }
 
 async fn misbehave(mut stream: TcpStream, rough: Rough) -> std::io::Result<()> {
+    if rough == Rough::EndlessHints {
+        return wire::hint(&mut stream).await;
+    }
     let mut request = [0; 4096];
     let _ = stream.read(&mut request).await?;
     match rough {
-        Rough::Hang => std::future::pending().await,
+        Rough::Hang | Rough::EndlessHints => std::future::pending().await,
         Rough::Reset => {
             // Unread input at close makes the kernel send a reset; zero linger makes sure.
             drop(stream.into_std().map(drop));

@@ -9,10 +9,11 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{HttpService, service_fn};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustls::server::ResolvesServerCert;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -85,16 +86,29 @@ where
                     }
                 });
                 match tls {
-                    None => drop(http1::Builder::new().serve_connection(TokioIo::new(Mangled::new(stream, address)), service).await),
+                    None => converse(stream, address, service).await,
                     Some(tls) => {
                         if let Ok(stream) = tls.accept(stream).await {
-                            drop(http1::Builder::new().serve_connection(TokioIo::new(Mangled::new(stream, address)), service).await);
+                            converse(stream, address, service).await;
                         }
                     }
                 }
             });
         }
     }))
+}
+
+async fn converse<S, H>(mut stream: S, address: SocketAddr, service: H)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    H: HttpService<Incoming, ResBody = Body>,
+    H::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    if wire::of(address) == Some(Wire::Interim) {
+        drop(wire::hint(&mut stream).await);
+    } else {
+        drop(http1::Builder::new().serve_connection(TokioIo::new(Mangled::new(stream, address)), service).await);
+    }
 }
 
 fn acceptor(certificates: Arc<dyn ResolvesServerCert>) -> anyhow::Result<tokio_rustls::TlsAcceptor> {

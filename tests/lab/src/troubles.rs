@@ -68,7 +68,7 @@ const fn trouble(wire: Wire, name: &'static str, said: Said) -> Trouble {
 }
 
 /// Every kind of trouble.
-pub const TROUBLES: [Trouble; 19] = [
+pub const TROUBLES: [Trouble; 20] = [
     trouble(Wire::Refused, "connections refused", all("unreachable", "refused")),
     trouble(Wire::Hang, "no answer", all("timeout", "timeout")),
     trouble(Wire::Reset, "connections cut", all("unreachable", "reset")),
@@ -81,6 +81,7 @@ pub const TROUBLES: [Trouble; 19] = [
     trouble(Wire::Garbage, "noise", NOTHING),
     trouble(Wire::Huge, "a gibibyte", Said { kubernetes: "malformed or timeout", secrets_manager: "timeout", http: "too_large", ..NOTHING }),
     trouble(Wire::Drip, "a byte each second", all("timeout", "timeout")),
+    trouble(Wire::Interim, "103 for ever", all("unreachable", "protocol")),
     trouble(Wire::Redirect, "302 to another origin", Said { http: "redirect", ..NOTHING }),
     trouble(Wire::Downgrade, "302 to one without TLS", Said { http: "redirect", ..NOTHING }),
     trouble(Wire::Says("application/json", "{}"), "200, an empty object", NOTHING),

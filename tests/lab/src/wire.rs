@@ -12,6 +12,7 @@ use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
 use hyper::header::{CONTENT_LENGTH, LOCATION, RETRY_AFTER};
 use hyper::{HeaderMap, Response, StatusCode};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
 
 use crate::serve::{Body, answer};
@@ -50,6 +51,8 @@ pub enum Wire {
     Downgrade,
     /// A few megabytes come that are gibibytes once they are decompressed, whatever was accepted.
     Bomb,
+    /// Early hints come before the answer, one after another without an end.
+    Interim,
     /// Status 200 with a content type and a body that say nothing.
     Says(&'static str, &'static str),
     /// Good answers are changed on their way.
@@ -111,7 +114,8 @@ pub(crate) async fn misbehave(wire: Wire, address: SocketAddr, path: &str) -> Op
     let status = |status: u16| Some(answer(status, "text/plain", "not now"));
     match wire {
         // What a storm changes are the server's own answers.
-        Wire::Refused | Wire::Reset | Wire::Storm => None,
+        // Hints are written before a server of HTTP sees the connection.
+        Wire::Refused | Wire::Reset | Wire::Storm | Wire::Interim => None,
         Wire::Hang => std::future::pending().await,
         Wire::Unauthorized => status(401),
         Wire::Forbidden => status(403),
@@ -139,6 +143,16 @@ pub(crate) async fn misbehave(wire: Wire, address: SocketAddr, path: &str) -> Op
         Wire::Downgrade => Some(redirect(&format!("http://{}{path}", elsewhere::of(address, false)))),
         Wire::Bomb => Some(bomb::answer()),
         Wire::Says(kind, body) => Some(answer(200, kind, body)),
+    }
+}
+
+/// Sends early hints for as long as somebody reads them.
+pub(crate) async fn hint(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::Result<()> {
+    let mut request = [0; 4096];
+    let _ = stream.read(&mut request).await?;
+    let hints = b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\n".repeat(64);
+    loop {
+        stream.write_all(&hints).await?;
     }
 }
 
