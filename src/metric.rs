@@ -34,7 +34,7 @@ pub struct Coverage {
     pub states: &'static str,
     /// The states in which it was.
     pub seen: &'static [&'static str],
-    /// The values of its `kind` label that speak for the metric; all when it has no such label.
+    /// The values of its `kind` label that speak for the metric; none are all of them.
     pub kinds: &'static [&'static str],
     /// Whether the metric has series only for what is wrong, so that none at all is good news once
     /// everything was seen.

@@ -516,7 +516,7 @@ impl Rule<'_> {
         let mut spoken = false;
         let mut lines = Vec::new();
         for sample in view.of(coverage.states) {
-            let speaks = sample.label("kind").is_none_or(|kind| coverage.kinds.contains(&kind));
+            let speaks = coverage.kinds.is_empty() || sample.label("kind").is_none_or(|kind| coverage.kinds.contains(&kind));
             let concerns = self.filter.iter().all(|(name, value)| sample.label(name).is_none_or(|own| own == value));
             if !speaks || !concerns {
                 continue;

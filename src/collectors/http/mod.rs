@@ -20,7 +20,7 @@ use tokio::time::Instant;
 pub use config::{Config, Expect, Header, JsonRule, Target};
 
 use crate::driver::{Form, Poll, Task};
-use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::net::{self, Lookup};
 use crate::say;
 use crate::say::Message;
@@ -32,17 +32,22 @@ pub const NAME: &str = "http";
 
 const LABELS: [&str; 4] = ["target", "kind", "family", "address"];
 
+/// An address that did not answer for the target has no status, and was not fast because it refused.
+const ANSWERED: Coverage = Coverage { states: OUTCOME.0.name, seen: &["ok", "status", "body", "identity", "too_large"], kinds: &[], quiet: false };
+
 static SUCCESS: Gauge<4> =
     gauge("readiness_http_success", Unit::Number, &LABELS, "Whether an address behind the target's URL answered as expected at the last look.");
 static OUTCOME: StateSet<4> =
     state_set("readiness_http_outcome_state", &Outcome::NAMES, &LABELS, "How the last look at an address behind the target's URL ended.");
-static STATUS: Gauge<4> = gauge("readiness_http_status_code", Unit::Number, &LABELS, "Status code of the last HTTP response of an address, after redirects.");
+static STATUS: Gauge<4> =
+    gauge("readiness_http_status_code", Unit::Number, &LABELS, "Status code of the last HTTP response of an address, after redirects.").covered_by(ANSWERED);
 static PHASE: Gauge<5> = gauge(
     "readiness_http_phase_duration_seconds",
     Unit::Seconds,
     &["target", "kind", "family", "address", "phase"],
     "Time that each phase of the last look took: dns, connect, tls, first_byte, total.",
-);
+)
+.covered_by(ANSWERED);
 static BODY: Gauge<4> =
     gauge("readiness_http_body_bytes", Unit::Bytes, &LABELS, "Size of the body of the last HTTP response of an address, as far as it was read.");
 static IDENTITY: Gauge<4> = gauge(
