@@ -1,13 +1,14 @@
 //! The running exporter: the driver, the judge and what they came to, behind one handle.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use prometheus::{Gauge as PromGauge, IntCounterVec, Opts, Registry, TextEncoder};
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
 
@@ -33,6 +34,12 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// How long a reload may take; a local disk needs a hundredth of it.
 const RELOAD: Duration = Duration::from_secs(10);
+
+/// How long nobody must have written to a file of the configuration that is to be reloaded.
+const REST: Duration = Duration::from_secs(1);
+
+/// How often a reload waits for that.
+const WAITS: u32 = 5;
 
 /// Why the exporter cannot start or reload.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +110,7 @@ pub struct Telemetry {
     pub requests: IntCounterVec,
     reload_success: PromGauge,
     reload_time: PromGauge,
+    web_success: PromGauge,
 }
 
 impl Telemetry {
@@ -114,29 +122,60 @@ impl Telemetry {
         )?;
         let reload_success = PromGauge::new("readiness_config_last_reload_successful", "Whether the last attempt to load the configuration succeeded.")?;
         let reload_time = PromGauge::new("readiness_config_last_reload_success_timestamp_seconds", "When the configuration was last loaded with success.")?;
+        let web_success = PromGauge::new(WEB_SUCCESS, "Whether the web configuration is in force as its file stood when it was last read.")?;
+        web_success.set(1.0);
         let build = prometheus::GaugeVec::new(Opts::new("readiness_build_info", "Version of this exporter."), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(reload_success.clone()))?;
         registry.register(Box::new(reload_time.clone()))?;
+        registry.register(Box::new(web_success.clone()))?;
         registry.register(Box::new(build))?;
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        Ok(Self { registry, requests, reload_success, reload_time })
+        Ok(Self { registry, requests, reload_success, reload_time, web_success })
     }
 
     fn loaded(&self) {
         self.reload_success.set(1.0);
         self.reload_time.set(Timestamp::now().as_second() as f64);
     }
+
+    /// Says whether the file of the web configuration was taken when it was last read.
+    pub fn web_read(&self, taken: bool) {
+        self.web_success.set(f64::from(u8::from(taken)));
+    }
+
+    /// Which files were refused, so that older settings are in force.
+    pub fn refused(&self) -> Vec<&'static str> {
+        let all = [(&self.reload_success, "configuration"), (&self.web_success, "web configuration")];
+        all.into_iter().filter(|(success, _)| success.get() < 1.0).map(|(_, file)| file).collect()
+    }
 }
+
+const WEB_SUCCESS: &str = "readiness_web_config_last_reload_successful";
 
 /// Names and help of the exporter's own counters, for the documentation.
 pub const TELEMETRY: &[(&str, &str)] = &[
     ("readiness_web_requests_total", "Requests to this exporter's own server by route and status code."),
     ("readiness_config_last_reload_successful", "Whether the last attempt to load the configuration succeeded."),
     ("readiness_config_last_reload_success_timestamp_seconds", "When the configuration was last loaded with success."),
+    (WEB_SUCCESS, "Whether the web configuration is in force as its file stood when it was last read."),
     ("readiness_build_info", "Version of this exporter."),
 ];
+
+/// Loads the configuration once nobody writes to it: cut off at the end of a line it is most often a
+/// good one, of which targets and checks are missing. Waits on this thread.
+fn load_at_rest(path: &Path) -> Result<Loaded, StartError> {
+    for _ in 0..WAITS {
+        let loaded = config::load(path)?;
+        let left = loaded.written(path).and_then(|written| REST.checked_sub(written.elapsed().ok()?)).unwrap_or_default();
+        if left.is_zero() {
+            return Ok(loaded);
+        }
+        std::thread::sleep(left);
+    }
+    Err(StartError::Resource("somebody is writing to the configuration all the time".into()))
+}
 
 /// Does blocking work on a thread of its own, one at a time, with a deadline. The turn goes with what it
 /// comes to; work that hangs keeps it, so that no other hangs beside it.
@@ -154,6 +193,13 @@ async fn in_turn<T: Send + 'static>(
     tokio::time::timeout(within, run).await.map_err(|_| StartError::Late(within.as_secs()))?
 }
 
+/// A check whose target is gone fails no longer, so what a reload takes away is said.
+fn log_gone(gone: &[(&'static str, String)]) {
+    if let Some(first) = gone.first() {
+        tracing::warn!(first = %format_args!("{} {}", first.0, first.1), "after the reload {} sources are watched no longer", gone.len());
+    }
+}
+
 /// The running exporter.
 pub struct App {
     path: Option<PathBuf>,
@@ -164,13 +210,15 @@ pub struct App {
     judged: ArcSwap<Judged>,
     archive: Archive,
     reloading: Arc<Mutex<()>>,
+    /// Where the collectors run; whoever asks for a reload may run elsewhere.
+    runtime: Handle,
     /// The exporter's counters about itself.
     pub telemetry: Telemetry,
 }
 
 impl App {
-    /// Starts every collector. With `spread`, first looks are spread over a second. `path` is what
-    /// a reload reads.
+    /// Starts every collector on the runtime that this is called in. With `spread`, first looks are
+    /// spread over a second. `path` is what a reload reads.
     pub fn start(loaded: Loaded, path: Option<PathBuf>, spread: bool) -> Result<Arc<Self>, StartError> {
         let store = Arc::new(Store::default());
         let mut driver = Driver::new(Arc::clone(&store), spread);
@@ -191,6 +239,7 @@ impl App {
             judged: ArcSwap::from_pointee(Judged { judgements: Arc::new(judged), since: Instant::now() }),
             archive: Archive::default(),
             reloading: Arc::default(),
+            runtime: Handle::current(),
             telemetry,
         }))
     }
@@ -292,7 +341,7 @@ impl App {
         let path = self.path.clone().ok_or_else(|| StartError::Resource("there is no file to read".into()))?;
         let app = Arc::clone(self);
         let read = move || {
-            let loaded = config::load(&path)?;
+            let loaded = load_at_rest(&path)?;
             // Two that write the same file would undo what the other remembers.
             let state = app.state.load_full();
             let same = loaded.settings.state_file.as_deref() == state.path();
@@ -302,10 +351,14 @@ impl App {
         };
         let (app, turn) = (Arc::clone(self), Arc::clone(&self.reloading));
         // In a task of its own: whoever asked may go away in the middle of it.
-        let reload = tokio::spawn(async move {
+        let reload = self.runtime.spawn(async move {
             let ((loaded, tasks, state), _turn) = in_turn(turn, RELOAD, read).await?;
             if let Some(driver) = app.driver.lock().await.as_mut() {
-                driver.apply(tasks);
+                // A file that was emptied, most often to be written to next.
+                if tasks.is_empty() && !driver.is_idle() {
+                    return Err(StartError::Resource("it names nothing to watch; to run without any, restart".into()));
+                }
+                log_gone(&driver.apply(tasks));
             }
             app.state.store(state);
             app.active.store(Arc::new(Active::new(loaded)));
@@ -356,5 +409,24 @@ mod tests {
         end.send(()).unwrap();
         let third = in_turn(turn, Duration::from_mins(1), || Ok(7)).await;
         assert_eq!(third.unwrap().0, 7);
+    }
+
+    #[test]
+    fn a_configuration_that_is_still_written_is_loaded_once_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("readiness.yaml");
+        let target = |name: &str| format!("      - {{ name: {name}, url: 'http://127.0.0.1:1/' }}\n");
+        let half = format!("collectors:\n  http:\n    targets:\n{}", target("a"));
+        std::fs::write(&file, &half).unwrap();
+        let writer = std::thread::spawn({
+            let (file, whole) = (file.clone(), half + &target("b"));
+            move || {
+                std::thread::sleep(REST / 4);
+                std::fs::write(file, whole).unwrap();
+            }
+        });
+        let loaded = load_at_rest(&file).unwrap();
+        assert_eq!(loaded.settings.collectors.http.map(|http| http.targets.len()), Some(2));
+        writer.join().unwrap();
     }
 }

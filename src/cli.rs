@@ -270,8 +270,9 @@ fn with_config(flags: &Serve, run: impl FnOnce(Loaded) -> ExitCode) -> ExitCode 
 }
 
 fn runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
-    // One thread: looking is waiting, and the allocator keeps an arena for each thread, which cost
-    // 3 MiB with two workers. What blocks (name lookup, exec plugins, reload) has threads of its own.
+    // One thread for all collectors and the judge: looking is waiting, and the allocator keeps an arena
+    // for each thread, which cost 3 MiB with two workers. What blocks (name lookup, exec plugins, reload)
+    // has threads of its own, and so has the server.
     let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match built {
         Ok(runtime) => {
@@ -316,24 +317,25 @@ async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
     }
     let judging = tokio::spawn(Arc::clone(&app).keep_judging());
     let reloading = tokio::spawn(reload_on_hangup(Arc::clone(&app), hangups));
+    let serving = match web::Serving::start(Arc::clone(&app), (listener, door), probes, GRACE / 2) {
+        Ok(serving) => serving,
+        Err(error) => return fail(say!("start the server: {}", error.words())),
+    };
     // A judge that died would leave an old verdict standing, so the process ends with it.
-    let mut code = ExitCode::SUCCESS;
-    let stop = async {
+    let over = async {
         tokio::select! {
-            () = terminated(terminations) => {}
+            () = terminated(terminations) => ExitCode::SUCCESS,
             _ = judging => {
                 tracing::error!("the judge ended, which is a defect");
-                code = ExitCode::FAILURE;
+                ExitCode::FAILURE
             }
         }
     };
-    let probing = probes.map(|listener| tokio::spawn(web::serve(listener, Arc::clone(&app), web::Door::Probes, std::future::pending(), GRACE / 2)));
-    web::serve(listener, Arc::clone(&app), door, stop, GRACE / 2).await;
+    let code = serving.until(over).await.unwrap_or_else(|| {
+        tracing::error!("the server ended, which is a defect");
+        ExitCode::FAILURE
+    });
     reloading.abort();
-    // Alive until the last moment: a kubelet that misses it would kill what is about to end anyway.
-    if let Some(probing) = probing {
-        probing.abort();
-    }
     app.shutdown(GRACE / 2).await;
     tracing::info!("stopped");
     code

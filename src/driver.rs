@@ -101,10 +101,17 @@ impl Driver {
         Self { store, running: BTreeMap::new(), spread }
     }
 
-    /// Makes the running sources equal to `tasks`; what did not change keeps its facts.
-    pub fn apply(&mut self, tasks: Vec<Task>) {
+    /// Whether there is nothing to look at.
+    pub fn is_idle(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// Makes the running sources equal to `tasks`; what did not change keeps its facts. Returns the
+    /// sources that are watched no longer.
+    pub fn apply(&mut self, tasks: Vec<Task>) -> Vec<(&'static str, String)> {
         let mut wanted: BTreeMap<_, _> = tasks.into_iter().map(|task| ((task.source.collector, task.source.name.clone()), task)).collect();
         let store = &self.store;
+        let gone = self.running.keys().filter(|key| !wanted.contains_key(key)).cloned().collect();
         self.running.retain(|key, running| {
             let unchanged = wanted.get(key).is_some_and(|task| fingerprint(task) == running.fingerprint);
             if unchanged {
@@ -122,6 +129,7 @@ impl Driver {
             let work = run(Arc::clone(&self.store), source, Work { timeout, form, spread: self.spread }, cancel.clone());
             self.running.insert(key, Running { fingerprint, cancel, handle: tokio::spawn(work) });
         }
+        gone
     }
 
     /// Stops every source; those that do not stop within `grace` are abandoned.

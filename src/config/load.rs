@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use std::time::SystemTime;
 
 use config::{Environment, Map, Source, ValueKind};
 use jsonschema::error::ValidationErrorKind;
@@ -101,6 +102,15 @@ pub struct Loaded {
     pub settings: Settings,
     /// The configured checklists with overrides applied.
     pub checklists: Vec<Checklist>,
+}
+
+impl Loaded {
+    /// When one of the files was last written to that this was read from, `path` among them; `None`
+    /// where no file system knows. Asks the file system on this thread.
+    pub fn written(&self, path: &Path) -> Option<SystemTime> {
+        let own = self.settings.checklists.iter().filter_map(|checklist| checklist.file.as_deref());
+        own.chain([path]).filter_map(|file| std::fs::metadata(file).ok()?.modified().ok()).max()
+    }
 }
 
 /// Larger than the configuration of five thousand credentials.

@@ -52,7 +52,7 @@ const RECORDS: &[Record] = &[
     },
     Record {
         name: "ReadinessConfigReloadFailed",
-        expr: "min(readiness_config_last_reload_successful) == 0",
+        expr: "min(readiness_config_last_reload_successful) == 0 or min(readiness_web_config_last_reload_successful) == 0",
         hold: Span::mins(5),
         severity: Some(Severity::Warning),
         summary: "The exporter could not load its changed configuration and runs with the old one.",

@@ -6,6 +6,7 @@
 //! The file is followed in the background, since it may lie on a mount whose server is gone: requests
 //! and connections only look at the rules that are in force.
 
+use crate::app::Telemetry;
 use crate::say;
 use crate::say::Message;
 use std::collections::BTreeSet;
@@ -84,8 +85,10 @@ impl Access {
     }
 
     /// Follows the file for ever. What is wrong with it is logged once.
-    pub(super) async fn follow(&self) {
+    pub(super) async fn follow(&self, telemetry: &Telemetry) {
+        let mut taken = true;
         loop {
+            telemetry.web_read(taken);
             tokio::time::sleep(CHECK).await;
             let watch = Arc::clone(&self.watch);
             let mut check = tokio::task::spawn_blocking(move || watch.lock().unwrap_or_else(PoisonError::into_inner).check());
@@ -94,12 +97,19 @@ impl Access {
             } else {
                 // It cannot be ended, and a second one would hang as well.
                 tracing::error!(file = %self.path.display(), "the web configuration could not be read within {} s; what is in force stays", PATIENCE.as_secs());
+                telemetry.web_read(false);
                 check.await
             };
             let Change { rules, kept } = done.unwrap_or_default();
             match kept {
-                Some(why) => tracing::error!("read the web configuration again, keeping the old one: {why}"),
-                None if rules.is_some() => tracing::info!(file = %self.path.display(), "web configuration read again"),
+                Some(why) => {
+                    tracing::error!("read the web configuration again, keeping the old one: {why}");
+                    taken = false;
+                }
+                None if rules.is_some() => {
+                    tracing::info!(file = %self.path.display(), "web configuration read again");
+                    taken = true;
+                }
                 None => {}
             }
             // With rules that were kept, their certificates are read again all the same.

@@ -25,7 +25,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use access::Access;
 use rate::RateLimit;
-pub use server::{Door, Listener, serve};
+pub use server::{Door, Listener, Serving, serve};
 
 use crate::app::{App, StartError};
 use crate::exposition::Exposition;
@@ -176,7 +176,7 @@ fn read(app: &App, path: &str, headers: &HeaderMap) -> Answer {
 
 fn status(app: &App) -> String {
     let day = Timestamp::now().checked_sub(SignedDuration::from_hours(24)).unwrap_or_default();
-    page::status(&app.judgements(), app.judged_ago(), &app.snapshot(), &app.changes(day))
+    page::status(&app.judgements(), app.judged_ago(), &app.snapshot(), &app.changes(day), &app.telemetry.refused())
 }
 
 /// The format that a client asks for in its Accept header.

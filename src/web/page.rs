@@ -21,10 +21,14 @@ const OLD: u64 = 60;
 const STALE: Duration = Duration::from_secs(15);
 
 /// The status page. `ago` is how long ago was judged.
-pub(super) fn status(judgements: &[Judgement], ago: Duration, snapshot: &Snapshot, changes: &[Change]) -> String {
+/// `refused` are the files of which an older content is in force.
+pub(super) fn status(judgements: &[Judgement], ago: Duration, snapshot: &Snapshot, changes: &[Change], refused: &[&str]) -> String {
     let decision = overall(judgements);
     let stale = ago > STALE;
     let body = html! {
+        @for file in refused {
+            p class="notice" { "The " (file) " was changed and refused: older settings are in force. The log says why." }
+        }
         @for judgement in judgements {
             header class={ "verdict " (if stale { "stale" } else { judgement.decision.as_str() }) } {
                 p class="title" { (judgement.title) }
@@ -230,7 +234,7 @@ mod tests {
             participants: None,
             sections: Vec::new(),
         };
-        let page = |ago| status(std::slice::from_ref(&judged), Duration::from_secs(ago), &crate::snapshot::Store::default().snapshot(), &[]);
+        let page = |ago| status(std::slice::from_ref(&judged), Duration::from_secs(ago), &crate::snapshot::Store::default().snapshot(), &[], &[]);
         let fresh = page(2);
         assert!(fresh.contains("<header class=\"verdict go\">") && fresh.contains("<p class=\"word\">GO</p>") && fresh.contains("<title>GO "));
         assert!(fresh.contains("--old: 60s") && fresh.contains("has not been refreshed for 60 s"));

@@ -1,4 +1,7 @@
 //! The accept loop: bounded connections, bounded headers, bounded time, graceful end.
+//!
+//! It has a thread and an event loop of its own. Whatever a peer makes a collector do, and however long
+//! the judge thinks, a kubelet's probe and a scrape are answered.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -14,6 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 
 use super::clients::{Answering, Clients, Visitor};
 use super::rules::has_name;
@@ -30,7 +34,7 @@ const HEAD_BYTES: usize = 16 * 1024;
 
 /// A bound address.
 #[derive(Debug)]
-pub struct Listener(TcpListener);
+pub struct Listener(std::net::TcpListener);
 
 impl Listener {
     /// Binds an address; `:9840` means every interface.
@@ -38,10 +42,12 @@ impl Listener {
         let address = if address.starts_with(':') { format!("[::]{address}") } else { address.to_owned() };
         let bound = TcpListener::bind(&address).await;
         // A host without IPv6 cannot bind [::].
-        match (bound, address.strip_prefix("[::]")) {
-            (Err(_), Some(port)) => TcpListener::bind(format!("0.0.0.0{port}")).await.map(Self),
-            (bound, _) => bound.map(Self),
-        }
+        let bound = match (bound, address.strip_prefix("[::]")) {
+            (Err(_), Some(port)) => TcpListener::bind(format!("0.0.0.0{port}")).await,
+            (bound, _) => bound,
+        };
+        // Whoever serves it may have another event loop.
+        bound?.into_std().map(Self)
     }
 
     /// Where it listens.
@@ -64,20 +70,67 @@ pub enum Door {
     Probes,
 }
 
+/// The server on its own thread.
+pub struct Serving {
+    stop: oneshot::Sender<()>,
+    ended: oneshot::Receiver<()>,
+}
+
+impl Serving {
+    /// Serves the main door, and the one for probes beside it, until [`Serving::until`] says that it is over.
+    pub fn start(app: Arc<App>, main: (Listener, Door), probes: Option<Listener>, grace: Duration) -> Result<Self, std::io::Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (stop, stopped) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
+        let work = async move {
+            let probing = probes.map(|listener| tokio::spawn(serve(listener, Arc::clone(&app), Door::Probes, std::future::pending(), grace)));
+            let (listener, door) = main;
+            serve(listener, app, door, async { drop(stopped.await) }, grace).await;
+            // Until here: a kubelet that misses it would kill what is about to end anyway.
+            if let Some(probing) = probing {
+                probing.abort();
+            }
+            // Nobody listens any longer if the process is already past waiting.
+            let _ = end.send(());
+        };
+        std::thread::Builder::new().name("web".to_owned()).spawn(move || {
+            runtime.block_on(work);
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { stop, ended })
+    }
+
+    /// Serves until `over` is, then finishes what is in flight within the grace; `None` when the server
+    /// ended by itself, which is a defect.
+    pub async fn until<T>(mut self, over: impl Future<Output = T>) -> Option<T> {
+        let over = tokio::select! {
+            over = over => over,
+            _ = &mut self.ended => return None,
+        };
+        let _ = self.stop.send(());
+        let _ = self.ended.await;
+        Some(over)
+    }
+}
+
 /// Serves until `shutdown` ends, then finishes what is in flight within `grace`.
 pub async fn serve(listener: Listener, app: Arc<App>, door: Door, shutdown: impl Future<Output = ()>, grace: Duration) {
+    let listener = match TcpListener::from_std(listener.0) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!("serve: {}", error.words()),
+    };
     let graceful = GracefulShutdown::new();
     let clients = Arc::new(Clients::default());
     let following = async {
         match &door {
-            Door::Guarded(access) => access.follow().await,
+            Door::Guarded(access) => access.follow(&app.telemetry).await,
             Door::Open | Door::Probes => std::future::pending().await,
         }
     };
     tokio::pin!(shutdown, following);
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener.0) => accepted,
+            accepted = accept(&listener) => accepted,
             () = &mut following => continue,
             () = &mut shutdown => break,
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use readiness_exporter::app::App;
 use readiness_exporter::checklist::Decision;
-use readiness_exporter::web::{Door, Listener, serve};
+use readiness_exporter::web::{Door, Listener, Serving, serve};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -158,6 +158,21 @@ async fn a_bad_file_keeps_the_running_configuration_and_shows() {
     assert!(metrics.contains("\nreadiness_config_last_reload_successful 0\n"), "{metrics}");
     assert!(metrics.contains("readiness_http_success{target=\"london\""), "the old targets are still watched");
     assert_eq!(app.judgements()[0].decision, Decision::Go);
+    let page = async || client().get(format!("http://{address}/")).send().await.unwrap().text().await.unwrap();
+    let notice = "The configuration was changed and refused: older settings are in force.";
+    assert!(page().await.contains(notice));
+
+    // As an editor leaves it that empties a file before it writes.
+    for nothing in ["", "# nothing yet\n", "{}", "collectors: {}\n"] {
+        std::fs::write(&file, nothing).unwrap();
+        let answer = reload().await.unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), answer.text().await.unwrap().as_str()),
+            (400, "it names nothing to watch; to run without any, restart\n"),
+            "{nothing}"
+        );
+    }
+    assert!(app.exposition().text().contains("readiness_http_success{target=\"london\""));
 
     let without_london: String =
         estate.configuration.lines().filter(|line| !line.contains("name: london, kind: healthz")).map(|line| format!("{line}\n")).collect();
@@ -168,6 +183,30 @@ async fn a_bad_file_keeps_the_running_configuration_and_shows() {
     assert!(metrics.contains("\nreadiness_config_last_reload_successful 1\n"));
     assert!(!metrics.contains("collector=\"http\",source=\"london\""), "a target that is gone leaves no series");
     assert!(looks(&app, "oregon") >= looks_before, "what did not change keeps its facts");
+    assert!(!page().await.contains(notice));
+}
+
+/// Whatever keeps the collectors' thread busy: this test itself, which waits on it as nothing may.
+#[tokio::test]
+async fn the_server_answers_while_the_collectors_cannot() {
+    use std::io::{Read as _, Write as _};
+    let estate = Estate::start().await;
+    let app = estate.exporter();
+    let [main, probes] = [Listener::bind("127.0.0.1:0").await.unwrap(), Listener::bind("127.0.0.1:0").await.unwrap()];
+    let addresses = [main.address().unwrap(), probes.address().unwrap()];
+    let serving = Serving::start(app, (main, Door::Open), Some(probes), Duration::from_secs(1)).unwrap();
+    for address in addresses {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(b"GET /-/healthy HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    }
+    assert_eq!(serving.until(async { 7 }).await, Some(7));
+    for address in addresses {
+        assert!(std::net::TcpStream::connect(address).is_err(), "it has ended");
+    }
 }
 
 /// A page of another site, open in a browser within the network, must not use it.
@@ -217,15 +256,16 @@ async fn changes_are_told_and_checklists_are_archived() {
     assert_eq!(code, 0, "{errors}");
     let lines: Vec<&str> = said.lines().filter_map(|line| line.split_once("  ")).map(|(_, words)| words).collect();
     let at = |words: &str| lines.iter().position(|line| *line == words).unwrap_or_else(|| panic!("{words} is not in {lines:#?}"));
-    assert!(at("workshop: decision go -> no go") < at("workshop: decision no go -> go"));
+    assert!(lines[at("workshop: decision go -> no go")..].contains(&"workshop: decision no go -> go"), "{lines:#?}");
     let json: serde_json::Value = serde_json::from_str(&report(&["--output", "json"]).1).unwrap();
     assert!(json["changes"].as_array().unwrap().iter().any(|change| change["check"] == "NodeDiskPressure" && change["to"] == "fail"));
+    // What is still to be written is written by then.
+    app.shutdown(PATIENCE).await;
     let archived: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     let [file] = archived.as_slice() else { panic!("{archived:?}") };
     assert!(file.to_str().unwrap().ends_with("-T-60d.md"), "{}", file.display());
     let text = std::fs::read_to_string(file).unwrap();
     assert!(text.starts_with("# Pre-workshop validation: ") && text.contains("the demo"), "signed by whoever confirmed it: {text}");
-    app.shutdown(Duration::from_secs(1)).await;
     let without = estate.configuration.replace("state_file: ", "# ");
     std::fs::write(estate.folder.path().join("without.yaml"), without).unwrap();
     let (code, _, errors) = crate::common::run(crate::common::exporter().args(["report", "--config.file"]).arg(estate.folder.path().join("without.yaml")));
