@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::LazyLock;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
+use jiff::Timestamp;
 use regex::Regex;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::clock::{Clock, now};
 use super::ledger::{Ledger, Tally};
@@ -63,8 +63,8 @@ const SWEEP: i64 = 60;
 
 kind!(
     Event, "", "v1", "events", "super::objects::slim",
-    involved_object: Involved, reason: String, message: String, first_timestamp: Option<Time>, last_timestamp: Option<Time>,
-    event_time: Option<MicroTime>, count: u32, series: Option<Series>
+    involved_object: Involved, reason: String, message: String, first_timestamp: Said, last_timestamp: Said,
+    event_time: Said, count: i64, series: Option<Series>
 );
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -78,20 +78,34 @@ pub(super) struct Involved {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Series {
     #[serde(default, deserialize_with = "or_default")]
-    count: u32,
-    last_observed_time: Option<MicroTime>,
+    count: i64,
+    #[serde(default)]
+    last_observed_time: Said,
+}
+
+/// A moment that whoever may create events chose, in Unix seconds. One that is none here, such as the last
+/// day of the year 9999, is left out: it must not hide all other events.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Said(Option<i64>);
+
+impl<'de> Deserialize<'de> for Said {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        Ok(Self(text.and_then(|text| text.parse().ok()).map(Timestamp::as_second)))
+    }
 }
 
 impl Event {
     fn times(&self) -> u32 {
-        self.series.as_ref().map_or(self.count, |series| series.count).max(1)
+        // The API takes any number here, too.
+        let said = self.series.as_ref().map_or(self.count, |series| series.count).max(1);
+        u32::try_from(said).unwrap_or(u32::MAX)
     }
 
     fn at(&self, clock: &Clock) -> i64 {
-        let series = self.series.as_ref().and_then(|series| series.last_observed_time.as_ref());
-        let micro = series.or(self.event_time.as_ref()).map(|time| time.0.as_second());
-        let time = self.last_timestamp.as_ref().or(self.first_timestamp.as_ref()).map(|time| time.0.as_second());
-        time.max(micro).or_else(|| Some(self.metadata.creation_timestamp.as_ref()?.0.as_second())).map_or_else(now, |at| at.saturating_sub(clock.ahead()))
+        let series = self.series.as_ref().and_then(|series| series.last_observed_time.0);
+        let at = self.last_timestamp.0.or(self.first_timestamp.0).max(series.or(self.event_time.0));
+        at.or_else(|| Some(self.metadata.creation_timestamp.as_ref()?.0.as_second())).map_or_else(now, |at| at.saturating_sub(clock.ahead()))
     }
 }
 

@@ -256,3 +256,27 @@ fn fuzz_kinds() {
     crate::fuzz::survive_text(&[&event], |text| kept(events::Warnings::new(3600, Clock::default()), text));
     crate::fuzz::survive_text(&[&event], |text| kept(events::Pulls::new(i64::MAX, Clock::default()), text));
 }
+
+/// Whoever may create an event chooses its times and its count, and hides none of the others with them.
+#[test]
+fn an_odd_event_hides_no_other() {
+    let event = |uid: &str, odd: Value| {
+        let mut event = json!({ "metadata": { "name": "e", "namespace": "ws", "uid": uid, "creationTimestamp": ago(5) }, "type": "Warning",
+            "involvedObject": { "namespace": "ws" }, "reason": "BackOff", "message": "", "lastTimestamp": ago(5), "count": 1 });
+        event.as_object_mut().unwrap().extend(odd.as_object().unwrap().clone());
+        event
+    };
+    let odd = [
+        json!({ "lastTimestamp": "9999-12-31T23:59:59Z" }),
+        json!({ "lastTimestamp": null, "firstTimestamp": "0000-01-01T00:00:00Z" }),
+        json!({ "eventTime": "9999-12-31T23:59:59.999999Z" }),
+        json!({ "series": { "count": -7, "lastObservedTime": "never" } }),
+        json!({ "count": -1 }),
+        json!({ "count": 1_u64 << 40 }),
+        json!({}),
+    ];
+    let all: Vec<Value> = odd.into_iter().enumerate().map(|(number, odd)| event(&number.to_string(), odd)).collect();
+    // One says that it is two thousand years old, and one that it happened more often than is counted.
+    let said = told(events::Warnings::new(3600, Clock::default()), &all);
+    says(&said, &format!("warning_events eu/ws/BackOff = {}", 5 + u64::from(u32::MAX)));
+}
