@@ -4,15 +4,16 @@
 //! Schema that editors use too, and only then typed. What is structurally wrong is cut out before
 //! typing, so that one typo does not hide the other problems.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
 use config::{Environment, Map, Source, ValueKind};
+use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
-use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 
+use super::shape::{Shape, all_keys};
 use super::{Settings, names_a_secret, validate};
 use crate::cause::Cause as _;
 use crate::checklist::Checklist;
@@ -154,9 +155,11 @@ pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<BTreeMa
     Err(LoadError::Invalid { path: path(), problems })
 }
 
-/// Whether a problem only says that something is gone which was cut out for the known one.
+/// Whether a problem only says that something is gone which was cut out for the known one: the same
+/// key, an element of the list, or a key of the map.
 fn follows(problem: &Problem, known: &Problem) -> bool {
-    known.path.strip_prefix(&problem.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
+    let is_key = |rest: &str| rest.strip_prefix('.').is_some_and(|key| !key.contains(['.', '[']));
+    known.path.strip_prefix(&problem.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('[') || is_key(rest))
 }
 
 /// The JSON Schema of the configuration file.
@@ -270,80 +273,113 @@ fn prune(value: &mut Value, schema: &Value, problems: &mut Vec<Problem>) -> bool
         return false;
     };
     let mut complete = true;
-    while let Some(cuts) = broken(value, &validator, problems) {
+    loop {
+        let mut findings = Findings { schema, problems, cuts: Vec::new() };
+        for error in validator.iter_errors(value) {
+            findings.explain(&error);
+        }
+        let mut cuts = findings.cuts;
+        if cuts.is_empty() {
+            return complete;
+        }
+        // Later elements first, so that removing one does not move the others.
+        cuts.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| b.cmp(a)));
+        cuts.dedup();
         for cut in cuts {
             complete &= remove(value, &cut);
         }
     }
-    complete
 }
 
-/// JSON pointers of what must go, or `None` when nothing is wrong.
-fn broken(value: &Value, validator: &Validator, problems: &mut Vec<Problem>) -> Option<Vec<String>> {
-    let mut cuts = Vec::new();
-    for error in validator.iter_errors(value) {
-        explain(&error, problems, &mut cuts);
-    }
-    // Later elements first, so that removing one does not move the others.
-    cuts.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| b.cmp(a)));
-    cuts.dedup();
-    (!cuts.is_empty()).then_some(cuts)
+/// What the schema forbids.
+struct Findings<'a> {
+    schema: &'a Value,
+    problems: &'a mut Vec<Problem>,
+    /// JSON pointers of what must go.
+    cuts: Vec<String>,
 }
 
-fn explain(error: &ValidationError<'_>, problems: &mut Vec<Problem>, cuts: &mut Vec<String>) {
-    let pointer = error.instance_path().as_str().to_owned();
-    let path = dotted(&pointer);
-    let scalar = match error.kind() {
-        ValidationErrorKind::Type { kind } => !matches!(type_name(kind).as_str(), "a map" | "a list" | "a map or a list"),
-        _ => true,
-    };
-    let got = shown(&path, error.instance(), scalar);
-    let rule = match error.kind() {
-        ValidationErrorKind::AdditionalProperties { unexpected } => {
-            // Whoever writes a secret where a file or a variable is to be named may write it as a key.
-            let last = path.rsplit('.').next().unwrap_or(&path);
-            let of_secret = names_a_secret(last) || last.ends_with("from");
-            for key in unexpected {
-                let hidden = of_secret || error.instance().get(key).is_none_or(Value::is_null);
-                let shown = if hidden { "***" } else { misspelt(key) };
-                let rule = if shown == "***" { "unknown key, hidden since it may be a secret" } else { "unknown key" };
-                problems.push(Problem::bare(join(&path, shown), rule));
-                cuts.push(format!("{pointer}/{}", escape(key)));
-            }
-            return;
-        }
-        ValidationErrorKind::Required { property } => {
-            let missing = join(&path, property.as_str().unwrap_or_default());
-            // What was cut out for another reason is not missing.
-            if problems.iter().all(|problem| problem.path != missing) {
-                problems.push(Problem::bare(missing, "must be set"));
-            }
-            cuts.push(pointer);
-            return;
-        }
-        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
-            if let Some(options) = alternatives(context) {
-                format!("must be one of {options}")
-            } else {
-                // The branch that got furthest is the one that was meant.
-                let is_null_branch = |errors: &&Vec<ValidationError<'_>>| errors.iter().any(|e| e.to_string().contains("is not of type \"null\""));
-                let meant = context.iter().filter(|errors| !is_null_branch(errors)).min_by_key(|errors| errors.len());
-                for nested in meant.into_iter().flatten() {
-                    explain(nested, problems, cuts);
+impl Findings<'_> {
+    fn explain(&mut self, error: &ValidationError<'_>) {
+        let pointer = error.instance_path().as_str().to_owned();
+        let path = dotted(&pointer);
+        let scalar = match error.kind() {
+            ValidationErrorKind::Type { kind } => !matches!(type_name(kind).as_str(), "a map" | "a list" | "a map or a list"),
+            _ => true,
+        };
+        let got = shown(&path, error.instance(), scalar);
+        let rule = match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected } => {
+                for key in unexpected {
+                    self.unknown(&pointer, key);
+                    self.cuts.push(format!("{pointer}/{}", escape(key)));
                 }
                 return;
             }
-        }
-        ValidationErrorKind::Enum { options } => format!("must be one of {}", names(options.as_array().into_iter().flatten())),
-        ValidationErrorKind::Constant { expected_value } => format!("must be {expected_value}"),
-        ValidationErrorKind::Type { kind } => format!("must be {}", type_name(kind)),
-        ValidationErrorKind::Pattern { .. } | ValidationErrorKind::MinLength { .. } => "must be a duration such as 30s, 10m, 1h30m or 7d".to_owned(),
-        ValidationErrorKind::Minimum { limit } => format!("must be at least {limit}"),
-        ValidationErrorKind::Maximum { limit } => format!("must be at most {limit}"),
-        _ => "must be what the schema says".to_owned(),
-    };
-    problems.push(Problem::new(path, rule, got));
-    cuts.push(pointer);
+            ValidationErrorKind::Required { property } => {
+                let missing = join(&path, property.as_str().unwrap_or_default());
+                // What was cut out for another reason is not missing.
+                if self.problems.iter().all(|problem| problem.path != missing) {
+                    self.problems.push(Problem::bare(missing, "must be set"));
+                }
+                self.cuts.push(pointer);
+                return;
+            }
+            ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+                if let Some(options) = alternatives(context) {
+                    format!("must be one of {options}")
+                } else {
+                    // The branch that got furthest is the one that was meant.
+                    let is_null_branch = |errors: &&Vec<ValidationError<'_>>| errors.iter().any(|e| e.to_string().contains("is not of type \"null\""));
+                    let meant = context.iter().filter(|errors| !is_null_branch(errors)).min_by_key(|errors| errors.len());
+                    for nested in meant.into_iter().flatten() {
+                        self.explain(nested);
+                    }
+                    return;
+                }
+            }
+            ValidationErrorKind::Enum { options } => format!("must be one of {}", names(options.as_array().into_iter().flatten())),
+            ValidationErrorKind::Constant { expected_value } => format!("must be {expected_value}"),
+            ValidationErrorKind::Type { kind } => format!("must be {}", type_name(kind)),
+            ValidationErrorKind::Pattern { .. } | ValidationErrorKind::MinLength { .. } => "must be a duration such as 30s, 10m, 1h30m or 7d".to_owned(),
+            ValidationErrorKind::Minimum { limit } => format!("must be at least {limit}"),
+            ValidationErrorKind::Maximum { limit } => format!("must be at most {limit}"),
+            _ => "must be what the schema says".to_owned(),
+        };
+        self.problems.push(Problem::new(path, rule, got));
+        self.cuts.push(pointer);
+    }
+
+    /// A key that is not known where it stands. Whoever writes a secret where a file or a variable is
+    /// to be named may write it as a key, and a secret can be made of letters alone. So the key is
+    /// shown only if it is nearly one that is known there, or is one of another place.
+    fn unknown(&mut self, pointer: &str, key: &str) {
+        let path = dotted(pointer);
+        let known = Shape::at(self.schema, pointer).keys();
+        let last = path.rsplit('.').next().unwrap_or(&path);
+        let of_secret = names_a_secret(last) || last.ends_with("from");
+        let near = known.iter().filter(|own| !of_secret && nearly(key, own)).min_by_key(|own| strsim::osa_distance(key, own));
+        let rule = match near {
+            Some(near) => format!("unknown key; did you mean {near}?"),
+            None if !of_secret && all_keys(self.schema).contains(key) => format!("unknown key; {}", listed(&known)),
+            None => format!("unknown key, hidden since it may be a secret; {}", listed(&known)),
+        };
+        let shown = if rule.contains("hidden") { "***" } else { key };
+        self.problems.push(Problem::bare(join(&path, shown), rule));
+    }
+}
+
+/// Whether a word is another with a slip or two; of a short one two slips would leave nothing.
+fn nearly(word: &str, known: &str) -> bool {
+    strsim::osa_distance(word, known) <= if known.len() > 4 { 2 } else { 1 } && misspelt(word) == word
+}
+
+/// The keys of a place; of many the first, since the documentation has them all.
+fn listed(known: &BTreeSet<&str>) -> String {
+    const MOST: usize = 8;
+    let first = known.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
+    let more = known.len().saturating_sub(MOST);
+    if more == 0 { format!("known are {first}") } else { format!("known are {first} and {more} more") }
 }
 
 fn alternatives(context: &[Vec<ValidationError<'_>>]) -> Option<String> {
