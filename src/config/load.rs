@@ -156,8 +156,12 @@ pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<BTreeMa
 }
 
 /// Whether a problem only says that something is gone which was cut out for the known one: the same
-/// key, an element of the list, or a key of the map.
+/// key, an element of the list, a key of the map, or what is measured by a default in its place.
 fn follows(problem: &Problem, known: &Problem) -> bool {
+    let paced = |path: &str| ["interval", "timeout"].iter().find_map(|key| path.strip_suffix(key).filter(|section| section.ends_with('.')).map(str::to_owned));
+    if problem.path.ends_with(".timeout") && paced(&known.path).is_some_and(|section| problem.path.starts_with(&section)) {
+        return true;
+    }
     let is_key = |rest: &str| rest.strip_prefix('.').is_some_and(|key| !key.contains(['.', '[']));
     known.path.strip_prefix(&problem.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('[') || is_key(rest))
 }
@@ -291,6 +295,8 @@ fn prune(value: &mut Value, schema: &Value, problems: &mut Vec<Problem>) -> bool
     }
 }
 
+const DURATION: &str = "must be a duration such as 30s, 10m, 1h30m or 7d";
+
 /// What the schema forbids.
 struct Findings<'a> {
     schema: &'a Value,
@@ -340,8 +346,9 @@ impl Findings<'_> {
             }
             ValidationErrorKind::Enum { options } => format!("must be one of {}", names(options.as_array().into_iter().flatten())),
             ValidationErrorKind::Constant { expected_value } => format!("must be {expected_value}"),
+            ValidationErrorKind::Type { .. } if Shape::at(self.schema, &pointer).is_duration() => DURATION.to_owned(),
             ValidationErrorKind::Type { kind } => format!("must be {}", type_name(kind)),
-            ValidationErrorKind::Pattern { .. } | ValidationErrorKind::MinLength { .. } => "must be a duration such as 30s, 10m, 1h30m or 7d".to_owned(),
+            ValidationErrorKind::Pattern { .. } | ValidationErrorKind::MinLength { .. } => DURATION.to_owned(),
             ValidationErrorKind::Minimum { limit } => format!("must be at least {limit}"),
             ValidationErrorKind::Maximum { limit } => format!("must be at most {limit}"),
             _ => "must be what the schema says".to_owned(),

@@ -41,6 +41,22 @@ impl<'a> Shape<'a> {
     pub(super) fn keys(&self) -> BTreeSet<&'a str> {
         self.forms.iter().filter_map(|form| form.get("properties")?.as_object()).flat_map(|all| all.keys().map(String::as_str)).collect()
     }
+
+    /// Whether a duration may stand here.
+    pub(super) fn is_duration(&self) -> bool {
+        self.forms.iter().any(|form| form.get("title").is_some_and(|title| title == "duration"))
+    }
+
+    /// Whether a list stands here.
+    pub(super) fn is_list(&self) -> bool {
+        self.forms.iter().any(|form| form.get("items").is_some())
+    }
+
+    /// The words that stand for one of several forms by themselves, and the keys that do with a value.
+    pub(super) fn tags(&self) -> (BTreeSet<&'a str>, BTreeSet<&'a str>) {
+        let words = self.forms.iter().filter_map(|form| form.get("const")?.as_str());
+        (words.collect(), self.keys())
+    }
 }
 
 /// A schema with everything that it refers to and chooses from.

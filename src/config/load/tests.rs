@@ -206,3 +206,18 @@ fn an_unknown_key_is_shown_only_where_it_looks_like_a_known_one() {
     let long = &problems("clusters: [{ name: a, in_cluster: true, correcthorse: 1 }]")[0];
     assert!(long.ends_with(" more") && long.matches(", ").count() == 8, "{long}");
 }
+
+#[test]
+fn a_number_in_the_place_of_a_duration_is_told_the_rule_once() {
+    for (text, expected) in [
+        ("collectors: { http: { interval: 15, timeout: 20s } }", "collectors.http.interval: must be a duration such as 30s, 10m, 1h30m or 7d (got 15)"),
+        ("collectors: { http: { interval: 2s, timeout: 15 } }", "collectors.http.timeout: must be a duration such as 30s, 10m, 1h30m or 7d (got 15)"),
+        (
+            "collectors: { http: { interval: 15, targets: [{ name: a, url: 'http://a.test', timeout: 20s }] } }",
+            "collectors.http.interval: must be a duration such as 30s, 10m, 1h30m or 7d (got 15)",
+        ),
+        ("attestations: { file: x, interval: true }", "attestations.interval: must be a duration such as 30s, 10m, 1h30m or 7d (got true)"),
+    ] {
+        assert_eq!(problems(text), [expected], "{text}");
+    }
+}
