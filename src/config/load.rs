@@ -334,6 +334,8 @@ impl Findings<'_> {
             ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
                 if let Some(options) = alternatives(context) {
                     format!("must be one of {options}")
+                } else if self.tagged(error, context) {
+                    return;
                 } else {
                     // The branch that got furthest is the one that was meant.
                     let is_null_branch = |errors: &&Vec<ValidationError<'_>>| errors.iter().any(|e| e.to_string().contains("is not of type \"null\""));
@@ -355,6 +357,39 @@ impl Findings<'_> {
         };
         self.problems.push(Problem::new(path, rule, got));
         self.cuts.push(pointer);
+    }
+
+    /// A value whose one key says which of several forms it has, as the condition of a check: what is
+    /// wrong is told about the form that was meant. False where the schema has no such choice.
+    fn tagged(&mut self, error: &ValidationError<'_>, context: &[Vec<ValidationError<'_>>]) -> bool {
+        let pointer = error.instance_path().as_str();
+        let shape = Shape::at(self.schema, pointer);
+        let (words, keys) = shape.tags();
+        if words.is_empty() || keys.is_empty() || !matches!(error.kind(), ValidationErrorKind::OneOfNotValid { .. }) {
+            return false;
+        }
+        self.cuts.push(pointer.to_owned());
+        match error.instance().as_object().filter(|fields| fields.len() == 1).and_then(|fields| fields.keys().next()) {
+            Some(key) if keys.contains(key.as_str()) => {
+                let is_inside = |own: &ValidationError<'_>| own.instance_path().as_str().len() > pointer.len();
+                let meant = context.iter().find(|errors| !errors.is_empty() && errors.iter().all(is_inside));
+                for nested in meant.into_iter().flatten() {
+                    self.explain(nested);
+                }
+            }
+            Some(key) => {
+                self.unknown(pointer, key);
+                // Other answers list what is known already.
+                if let Some(problem) = self.problems.last_mut().filter(|problem| problem.rule.ends_with('?')) {
+                    problem.rule.push_str(&format!(" ({})", listed(&keys)));
+                }
+            }
+            None => {
+                let [words, keys] = [words, keys].map(|all| all.into_iter().collect::<Vec<_>>().join(", "));
+                self.problems.push(Problem::bare(dotted(pointer), format!("must be {words}, or a map with one of {keys}")));
+            }
+        }
+        true
     }
 
     /// A key that is not known where it stands. Whoever writes a secret where a file or a variable is

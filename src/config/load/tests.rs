@@ -221,3 +221,21 @@ fn a_number_in_the_place_of_a_duration_is_told_the_rule_once() {
         assert_eq!(problems(text), [expected], "{text}");
     }
 }
+
+#[test]
+fn a_condition_that_is_not_known_is_answered_with_those_that_are() {
+    let all = "above, below, differs, equals, expires_within, older_than, promql";
+    for (fails, expected) in [
+        ("{ expires_wthin: 14d }", format!("expires_wthin: unknown key; did you mean expires_within? (known are {all})")),
+        ("{ correcthorse: 14d }", format!("***: unknown key, hidden since it may be a secret; known are {all}")),
+        ("correcthorse", format!("must be is_false, or a map with one of {all}")),
+        ("{}", format!("must be is_false, or a map with one of {all}")),
+        ("{ above: 1, below: 2 }", format!("must be is_false, or a map with one of {all}")),
+        ("3", format!("must be is_false, or a map with one of {all}")),
+        ("{ older_than: 3 }", "older_than: must be a duration such as 30s, 10m, 1h30m or 7d (got 3)".to_owned()),
+    ] {
+        let found = problems(&format!("checklists: [{{ name: workshop, overrides: {{ NodeNotReady: {{ fails: {fails} }} }} }}]"));
+        let found: Vec<&str> = found.iter().map(|line| line.split_once(".fails").unwrap().1.trim_start_matches(['.', ':', ' '])).collect();
+        assert_eq!(found, [expected], "{fails}");
+    }
+}
