@@ -35,6 +35,11 @@ impl<'a> Word<'a> {
         Self::made_of(text, 256, b".-_*")
     }
 
+    /// The text, if it is what people call an item of a list.
+    pub(crate) fn label(text: &'a str) -> Option<Self> {
+        Self::made_of(text, 63, b".-_")
+    }
+
     fn made_of(text: &'a str, most: usize, joints: &[u8]) -> Option<Self> {
         let is_name = (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || joints.contains(&byte));
         is_name.then_some(Self(text))

@@ -11,6 +11,7 @@ use std::path::Path;
 use config::{Environment, Map, Source, ValueKind};
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::shape::{Shape, all_keys};
@@ -20,6 +21,7 @@ use crate::checklist::Checklist;
 use crate::files::{self, ReadError};
 use crate::say;
 use crate::say::{Message, Say};
+use crate::word::Word;
 
 /// Prefix of environment variables that override the file: `READINESS__COLLECTORS__HTTP__INTERVAL`.
 ///
@@ -36,6 +38,17 @@ pub struct Problem {
     pub rule: String,
     /// The offending value, masked where it may be a secret.
     pub got: Option<String>,
+    found: Found,
+}
+
+/// Where a person finds what is wrong.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Found {
+    /// At its path.
+    #[default]
+    Path,
+    /// At its path, with what the items on it are called: nobody counts to the 37th of a long list.
+    Items(String),
 }
 
 impl Say for Problem {}
@@ -45,19 +58,36 @@ impl Say for LoadError {}
 impl Problem {
     /// A broken rule and the value that breaks it.
     pub fn new(path: impl Into<String>, rule: impl Into<String>, got: impl fmt::Display) -> Self {
-        Self { path: path.into(), rule: rule.into(), got: Some(got.to_string()) }
+        Self { path: path.into(), rule: rule.into(), got: Some(got.to_string()), found: Found::Path }
     }
 
     /// A broken rule that has no single value.
     pub fn bare(path: impl Into<String>, rule: impl Into<String>) -> Self {
-        Self { path: path.into(), rule: rule.into(), got: None }
+        Self { path: path.into(), rule: rule.into(), got: None, found: Found::Path }
+    }
+
+    /// The same inside what stands at a path.
+    pub(super) fn within(self, path: &str) -> Self {
+        Self { path: format!("{path} {}", self.path), ..self }
+    }
+
+    /// Says where it is found in the settings that it is about.
+    fn locate(&mut self, settings: &Value) {
+        let named = with_names(&self.path, settings);
+        if named != self.path {
+            self.found = Found::Items(named);
+        }
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = if self.path.is_empty() { "(top level)" } else { &self.path };
-        write!(f, "{path}: {}", self.rule)?;
+        match &self.found {
+            Found::Path if self.path.is_empty() => f.write_str("(top level)")?,
+            Found::Path => f.write_str(&self.path)?,
+            Found::Items(path) => f.write_str(path)?,
+        }
+        write!(f, ": {}", self.rule)?;
         self.got.as_ref().map_or(Ok(()), |got| write!(f, " (got {got})"))
     }
 }
@@ -137,12 +167,13 @@ pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<BTreeMa
         .map_err(|_| LoadError::NotYaml { path: path(), cause: say!("its keys and the variables {}__* do not fit together", ENV_PREFIX) })?;
     let mut problems = Vec::new();
     let complete = prune(&mut merged, &schema, &mut problems);
-    match serde_json::from_value::<Settings>(merged) {
+    match Settings::deserialize(&merged) {
         Ok(mut settings) => {
             settings.resolve_paths(base);
             let mut further = Vec::new();
             let checklists = validate::validate(&settings, complete, &mut further);
             further.retain(|problem| !problems.iter().any(|known| follows(problem, known)));
+            further.iter_mut().for_each(|problem| problem.locate(&merged));
             problems.append(&mut further);
             if problems.is_empty() {
                 return Ok(Loaded { settings, checklists });
@@ -278,11 +309,13 @@ fn prune(value: &mut Value, schema: &Value, problems: &mut Vec<Problem>) -> bool
     };
     let mut complete = true;
     loop {
+        let before = problems.len();
         let mut findings = Findings { schema, problems, cuts: Vec::new() };
         for error in validator.iter_errors(value) {
             findings.explain(&error);
         }
         let mut cuts = findings.cuts;
+        problems.iter_mut().skip(before).for_each(|problem| problem.locate(value));
         if cuts.is_empty() {
             return complete;
         }
@@ -503,6 +536,25 @@ fn dotted(pointer: &str) -> String {
         }
     }
     path
+}
+
+/// `targets[37].url` as `targets[37] (oregon-health).url`.
+fn with_names(path: &str, settings: &Value) -> String {
+    let (mut shown, mut rest, mut here) = (String::new(), path, Some(settings));
+    while !rest.is_empty() {
+        let end = rest.char_indices().skip(1).find(|(_, c)| matches!(c, '.' | '[')).map_or(rest.len(), |(at, _)| at);
+        let (part, after) = rest.split_at(end);
+        shown.push_str(part);
+        let index = part.strip_prefix('[').and_then(|part| part.strip_suffix(']')?.parse::<usize>().ok());
+        here = match index {
+            Some(index) => here.and_then(|list| list.get(index)),
+            None => here.and_then(|map| map.get(part.trim_start_matches('.'))),
+        };
+        let name = here.filter(|_| index.is_some()).and_then(|item| Word::label(item.get("name")?.as_str()?));
+        shown.extend(name.map(|name| format!(" ({name})")));
+        rest = after;
+    }
+    shown
 }
 
 /// A key or a word that is not known, unless it is written like none of this program's.

@@ -145,7 +145,7 @@ fn load_checklists(settings: &Settings, problems: &mut Problems) -> Vec<Checklis
     for (index, wanted) in configured.iter().enumerate() {
         let path = format!("checklists[{index}]");
         match checklist::load(&wanted.name, wanted.file.as_deref()) {
-            Err(found) => problems.extend(found.into_iter().map(|problem| Problem { path: format!("{path} {}", problem.path), ..problem })),
+            Err(found) => problems.extend(found.into_iter().map(|problem| problem.within(&path))),
             Ok(mut checklist) => {
                 problems.extend(checklist.apply(&wanted.overrides, &format!("{path}.overrides")));
                 loaded.push(checklist);

@@ -88,7 +88,7 @@ fn a_wrong_file_is_exit_code_2_with_every_problem() {
     assert_eq!(
         errors,
         format!(
-            "readiness-exporter: config {} has 2 problems:\n  colectors: unknown key; did you mean collectors?\n  events[0].time_zone: must be an IANA time zone such as Europe/London (got \"Mars/Base\")\n",
+            "readiness-exporter: config {} has 2 problems:\n  colectors: unknown key; did you mean collectors?\n  events[0] (w).time_zone: must be an IANA time zone such as Europe/London (got \"Mars/Base\")\n",
             file.display()
         )
     );

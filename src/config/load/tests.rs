@@ -53,18 +53,18 @@ collectors:
         problems(text),
         [
             "colectors: unknown key; did you mean collectors?",
-            "collectors.dns.names[0].expect.load_balancer.cluster: must name a configured cluster (got \"eu\")",
-            "collectors.dns.names[0].expect.load_balancer.service: must be listed in collectors.kubernetes.services, which reads its load balancer (got \"n/s\")",
-            "collectors.http.targets[0].kindd: unknown key; did you mean kind?",
-            "collectors.http.targets[1]: must have a name that collectors.http.targets[0] does not have (got \"a\")",
-            "collectors.http.targets[1].expect.body_matches: must be a regular expression; the error is at character 1 (got \"(\")",
-            "collectors.http.targets[1].expect.status[0]: must be a whole number (got \"200\")",
-            "collectors.http.targets[1].url: must begin with http:// or https://",
+            "collectors.dns.names[0] (a.test).expect.load_balancer.cluster: must name a configured cluster (got \"eu\")",
+            "collectors.dns.names[0] (a.test).expect.load_balancer.service: must be listed in collectors.kubernetes.services, which reads its load balancer (got \"n/s\")",
+            "collectors.http.targets[0] (a).kindd: unknown key; did you mean kind?",
+            "collectors.http.targets[1] (a): must have a name that collectors.http.targets[0] does not have (got \"a\")",
+            "collectors.http.targets[1] (a).expect.body_matches: must be a regular expression; the error is at character 1 (got \"(\")",
+            "collectors.http.targets[1] (a).expect.status[0]: must be a whole number (got \"200\")",
+            "collectors.http.targets[1] (a).url: must begin with http:// or https://",
             "collectors.http.timeout: must be longer than nothing and at most the interval, 5s (got 10s)",
-            "collectors.kubernetes.workloads[0].kind: must be one of Deployment, StatefulSet, DaemonSet, CronJob (got \"Deploymnt\")",
-            "events[0].time_zone: must be an IANA time zone such as Europe/London (got \"Mars/Base\")",
-            "events[1]: must have a name that events[0] does not have (got \"w\")",
-            "events[1].checklist: must name a configured checklist; did you mean workshop? (got \"worshop\")",
+            "collectors.kubernetes.workloads[0] (w).kind: must be one of Deployment, StatefulSet, DaemonSet, CronJob (got \"Deploymnt\")",
+            "events[0] (w).time_zone: must be an IANA time zone such as Europe/London (got \"Mars/Base\")",
+            "events[1] (w): must have a name that events[0] does not have (got \"w\")",
+            "events[1] (w).checklist: must name a configured checklist; did you mean workshop? (got \"worshop\")",
             "waivers[0].check: must name a check; did you mean NodeNotReady? (got \"NodeNotRedy\")",
         ]
         .map(str::to_owned)
@@ -85,10 +85,10 @@ waivers: [{ check: NodeNotReady, labels: { cluster: ap }, who: a, why: b, until:
     assert_eq!(
         problems(text),
         [
-            "collectors.dns.names[0].expect.load_balancer.cluster: must name a configured cluster; did you mean us? (got \"uss\")",
-            "collectors.dns.names[0].expect.load_balancer.service: must be listed in collectors.kubernetes.services, which reads its load balancer (got \"n/s\")",
-            "collectors.kubernetes.workloads[0].clusters[0]: must name a configured cluster (got \"eu\")",
-            "events[0].checklist: must name a configured checklist; did you mean workshop? (got \"worshop\")",
+            "collectors.dns.names[0] (a.test).expect.load_balancer.cluster: must name a configured cluster; did you mean us? (got \"uss\")",
+            "collectors.dns.names[0] (a.test).expect.load_balancer.service: must be listed in collectors.kubernetes.services, which reads its load balancer (got \"n/s\")",
+            "collectors.kubernetes.workloads[0] (w).clusters[0]: must name a configured cluster (got \"eu\")",
+            "events[0] (w).checklist: must name a configured checklist; did you mean workshop? (got \"worshop\")",
             "waivers[0].labels.cluster: must name a configured cluster (got \"ap\")",
         ]
     );
@@ -194,7 +194,7 @@ fn an_unknown_key_is_shown_only_where_it_looks_like_a_known_one() {
         ),
         (
             "clusters: [{ name: a, server: 'https://a.test', token: { correcthorse: 1 } }]",
-            "clusters[0].token.***: unknown key, hidden since it may be a secret; known are env, file",
+            "clusters[0] (a).token.***: unknown key, hidden since it may be a secret; known are env, file",
         ),
         (
             "correcthorse:",
@@ -238,4 +238,26 @@ fn a_condition_that_is_not_known_is_answered_with_those_that_are() {
         let found: Vec<&str> = found.iter().map(|line| line.split_once(".fails").unwrap().1.trim_start_matches(['.', ':', ' '])).collect();
         assert_eq!(found, [expected], "{fails}");
     }
+}
+
+#[test]
+fn a_problem_of_an_item_says_what_it_is_called() {
+    let text = r#"
+collectors:
+  http:
+    targets:
+      - { name: a, url: "http://a.test" }
+      - { name: oregon-health, url: "ftp://a.test", kindd: x }
+      - { name: "hunter2 is secret", url: "ftp://a.test" }
+events: [{ name: w, time_zone: Mars/Base, start: 2026-12-01T09:00, duration: 1h }]
+"#;
+    assert_eq!(
+        problems(text),
+        [
+            "collectors.http.targets[1] (oregon-health).kindd: unknown key; did you mean kind?",
+            "collectors.http.targets[1] (oregon-health).url: must begin with http:// or https://",
+            "collectors.http.targets[2].url: must begin with http:// or https://",
+            "events[0] (w).time_zone: must be an IANA time zone such as Europe/London (got \"Mars/Base\")",
+        ]
+    );
 }
