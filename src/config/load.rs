@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
-use config::{Environment, Map, Source, ValueKind};
+use config::{Map, Source, ValueKind};
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
 use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::shape::{Shape, all_keys};
+use super::variables::{Variables, name_of};
 use super::{Settings, names_a_secret, validate};
 use crate::cause::Cause as _;
 use crate::checklist::Checklist;
@@ -49,6 +50,8 @@ enum Found {
     Path,
     /// At its path, with what the items on it are called: nobody counts to the 37th of a long list.
     Items(String),
+    /// In a variable of the environment.
+    Variable(String),
 }
 
 impl Say for Problem {}
@@ -71,8 +74,20 @@ impl Problem {
         Self { path: format!("{path} {}", self.path), ..self }
     }
 
+    /// The same in a variable instead of the file.
+    pub(super) fn from_variable(self, name: String) -> Self {
+        Self { found: Found::Variable(name), ..self }
+    }
+
     /// Says where it is found in the settings that it is about.
-    fn locate(&mut self, settings: &Value) {
+    fn locate(&mut self, settings: &Value, variables: &Variables) {
+        if matches!(self.found, Found::Variable(_)) {
+            return;
+        }
+        if variables.hold(&self.path) {
+            self.found = Found::Variable(name_of(&self.path));
+            return;
+        }
         let named = with_names(&self.path, settings);
         if named != self.path {
             self.found = Found::Items(named);
@@ -86,6 +101,7 @@ impl fmt::Display for Problem {
             Found::Path if self.path.is_empty() => f.write_str("(top level)")?,
             Found::Path => f.write_str(&self.path)?,
             Found::Items(path) => f.write_str(path)?,
+            Found::Variable(name) => write!(f, "from {name}")?,
         }
         write!(f, ": {}", self.rule)?;
         self.got.as_ref().map_or(Ok(()), |got| write!(f, " (got {got})"))
@@ -112,13 +128,19 @@ pub enum LoadError {
         cause: Message,
     },
     /// Every rule that is broken.
-    #[error("config {path} has {} problem{}:\n{}", .problems.len(), if .problems.len() == 1 { "" } else { "s" }, list(.problems))]
+    #[error("{} {} problem{}:\n{}", holder(path, .problems), .problems.len(), if .problems.len() == 1 { "" } else { "s" }, list(.problems))]
     Invalid {
         /// The file.
         path: String,
         /// The rules, in the order of their paths.
         problems: Vec<Problem>,
     },
+}
+
+/// What has the problems: nobody should look in the file for what is in the environment.
+fn holder(path: &str, problems: &[Problem]) -> String {
+    let outside = problems.iter().all(|problem| matches!(problem.found, Found::Variable(_)));
+    if outside { "the environment has".to_owned() } else { format!("config {path} has") }
 }
 
 fn list(problems: &[Problem]) -> String {
@@ -163,17 +185,19 @@ pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<BTreeMa
         return Err(LoadError::Invalid { path: path(), problems: vec![problem] });
     }
     let schema = schema();
-    let mut merged = layer(file, environment, &schema)
-        .map_err(|_| LoadError::NotYaml { path: path(), cause: say!("its keys and the variables {}__* do not fit together", ENV_PREFIX) })?;
     let mut problems = Vec::new();
-    let complete = prune(&mut merged, &schema, &mut problems);
+    let variables = Variables::take(environment, &schema, &mut problems);
+    let mut merged = layer(file, &variables, &schema)
+        .map_err(|_| LoadError::NotYaml { path: path(), cause: say!("its keys and the variables {}__* do not fit together", ENV_PREFIX) })?;
+    let complete = prune(&mut merged, &schema, &variables, &mut problems);
     match Settings::deserialize(&merged) {
         Ok(mut settings) => {
             settings.resolve_paths(base);
             let mut further = Vec::new();
             let checklists = validate::validate(&settings, complete, &mut further);
-            further.retain(|problem| !problems.iter().any(|known| follows(problem, known)));
-            further.iter_mut().for_each(|problem| problem.locate(&merged));
+            let all = [problems.as_slice(), &further].concat();
+            further.retain(|problem| !problems.iter().any(|known| follows(problem, known)) && !all.iter().any(|known| is_measured_by(problem, known)));
+            further.iter_mut().for_each(|problem| problem.locate(&merged, &variables));
             problems.append(&mut further);
             if problems.is_empty() {
                 return Ok(Loaded { settings, checklists });
@@ -186,13 +210,16 @@ pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<BTreeMa
     Err(LoadError::Invalid { path: path(), problems })
 }
 
+/// Whether a problem only measures a value by one that is wrong itself, or by a default in its place.
+fn is_measured_by(problem: &Problem, known: &Problem) -> bool {
+    let section = ["interval", "timeout"].iter().find_map(|key| known.path.strip_suffix(key)).filter(|section| section.ends_with('.'));
+    let is_paced = [".timeout", ".window"].iter().any(|key| problem.path.ends_with(key));
+    is_paced && section.is_some_and(|section| problem.path.starts_with(section)) && problem.path != known.path
+}
+
 /// Whether a problem only says that something is gone which was cut out for the known one: the same
-/// key, an element of the list, a key of the map, or what is measured by a default in its place.
+/// key, an element of the list, or a key of the map.
 fn follows(problem: &Problem, known: &Problem) -> bool {
-    let paced = |path: &str| ["interval", "timeout"].iter().find_map(|key| path.strip_suffix(key).filter(|section| section.ends_with('.')).map(str::to_owned));
-    if problem.path.ends_with(".timeout") && paced(&known.path).is_some_and(|section| problem.path.starts_with(&section)) {
-        return true;
-    }
     let is_key = |rest: &str| rest.strip_prefix('.').is_some_and(|key| !key.contains(['.', '[']));
     known.path.strip_prefix(&problem.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('[') || is_key(rest))
 }
@@ -217,15 +244,10 @@ impl Source for FileLayer {
     }
 }
 
-fn layer(file: Value, environment: Option<BTreeMap<String, String>>, schema: &Value) -> Result<Value, config::ConfigError> {
-    let variables = Environment::with_prefix(ENV_PREFIX)
-        .prefix_separator("__")
-        .separator("__")
-        .ignore_empty(true)
-        .source(environment.map(|variables| variables.into_iter().collect()));
+fn layer(file: Value, variables: &Variables, schema: &Value) -> Result<Value, config::ConfigError> {
     let mut lists = Vec::new();
     let ValueKind::Table(table) = to_config(file, &mut lists).kind else { unreachable!("checked by the caller to be a map") };
-    let merged = config::Config::builder().add_source(FileLayer(table)).add_source(variables).build()?;
+    let merged = config::Config::builder().add_source(FileLayer(table)).add_source(variables.layer()).build()?;
     Ok(from_config(merged.cache, Some(schema), schema, &mut lists))
 }
 
@@ -261,7 +283,11 @@ fn from_config(value: config::Value, schema: Option<&Value>, root: &Value, lists
         ValueKind::U128(number) => number.to_string().into(),
         ValueKind::Float(number) => number.into(),
         ValueKind::String(text) if from_environment && !wants_text(schema) => {
-            serde_json::from_str(&text).ok().filter(|parsed: &Value| !parsed.is_string()).unwrap_or(Value::String(text))
+            // A map in one variable would bring its lists with it.
+            serde_json::from_str(&text)
+                .ok()
+                .filter(|parsed: &Value| !parsed.is_string() && !parsed.is_object() && !parsed.is_array())
+                .unwrap_or(Value::String(text))
         }
         ValueKind::String(text) => list(&text).unwrap_or(Value::String(text)),
         ValueKind::Array(items) => {
@@ -302,7 +328,7 @@ fn resolve<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
 
 /// Reports what the schema forbids and cuts it out until the rest can be typed. Returns whether
 /// everything survived that others refer to; if not, references cannot be judged.
-fn prune(value: &mut Value, schema: &Value, problems: &mut Vec<Problem>) -> bool {
+fn prune(value: &mut Value, schema: &Value, variables: &Variables, problems: &mut Vec<Problem>) -> bool {
     let Ok(validator) = jsonschema::validator_for(schema) else {
         problems.push(Problem::bare("", "the built-in schema is broken, which is a defect of this program"));
         return false;
@@ -310,12 +336,12 @@ fn prune(value: &mut Value, schema: &Value, problems: &mut Vec<Problem>) -> bool
     let mut complete = true;
     loop {
         let before = problems.len();
-        let mut findings = Findings { schema, problems, cuts: Vec::new() };
+        let mut findings = Findings { schema, variables, problems, cuts: Vec::new() };
         for error in validator.iter_errors(value) {
             findings.explain(&error);
         }
         let mut cuts = findings.cuts;
-        problems.iter_mut().skip(before).for_each(|problem| problem.locate(value));
+        problems.iter_mut().skip(before).for_each(|problem| problem.locate(value, variables));
         if cuts.is_empty() {
             return complete;
         }
@@ -333,6 +359,7 @@ const DURATION: &str = "must be a duration such as 30s, 10m, 1h30m or 7d";
 /// What the schema forbids.
 struct Findings<'a> {
     schema: &'a Value,
+    variables: &'a Variables,
     problems: &'a mut Vec<Problem>,
     /// JSON pointers of what must go.
     cuts: Vec<String>,
@@ -440,7 +467,9 @@ impl Findings<'_> {
             None => format!("unknown key, hidden since it may be a secret; {}", listed(&known)),
         };
         let shown = if rule.contains("hidden") { "***" } else { key };
-        self.problems.push(Problem::bare(join(&path, shown), rule));
+        let problem = Problem::bare(join(&path, shown), rule);
+        let is_variable = self.variables.set(&join(&path, key));
+        self.problems.push(if is_variable { problem.from_variable(name_of(&join(&path, shown))) } else { problem });
     }
 }
 

@@ -8,6 +8,7 @@ mod shape;
 mod types;
 mod url;
 pub(crate) mod validate;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

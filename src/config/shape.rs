@@ -47,9 +47,10 @@ impl<'a> Shape<'a> {
         self.forms.iter().any(|form| form.get("title").is_some_and(|title| title == "duration"))
     }
 
-    /// Whether a list stands here.
+    /// Whether a list stands here, and no text that could be meant instead.
     pub(super) fn is_list(&self) -> bool {
-        self.forms.iter().any(|form| form.get("items").is_some())
+        let text = |form: &&Value| form.get("type").is_some_and(|kind| kind == "string");
+        self.forms.iter().any(|form| form.get("items").is_some()) && !self.forms.iter().any(text)
     }
 
     /// The words that stand for one of several forms by themselves, and the keys that do with a value.

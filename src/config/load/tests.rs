@@ -134,7 +134,7 @@ fn the_environment_overrides_the_file_and_is_checked_like_it() {
     let wrong = load_with(file, &[("READINESS__COLLECTORS__HTTP__INTERVAL", "soon"), ("READINESS__COLECTORS", "x")]).unwrap_err().to_string();
     assert_eq!(
         wrong,
-        "config readiness.yaml has 2 problems:\n  colectors: unknown key; did you mean collectors?\n  collectors.http.interval: must be a duration such as 30s, 10m, 1h30m or 7d (got \"soon\")"
+        "the environment has 2 problems:\n  from READINESS__COLECTORS: unknown key; did you mean collectors?\n  from READINESS__COLLECTORS__HTTP__INTERVAL: must be a duration such as 30s, 10m, 1h30m or 7d (got \"soon\")"
     );
 }
 
@@ -260,4 +260,30 @@ events: [{ name: w, time_zone: Mars/Base, start: 2026-12-01T09:00, duration: 1h 
             "events[0] (w).time_zone: must be an IANA time zone such as Europe/London (got \"Mars/Base\")",
         ]
     );
+}
+
+#[test]
+fn a_problem_that_comes_from_a_variable_names_it() {
+    let file = "collectors: { http: { interval: 30s } }\nclusters: [{ name: a, in_cluster: true }]";
+    let message = |variables: &[(&str, &str)]| load_with(file, variables).unwrap_err().to_string();
+    assert_eq!(
+        message(&[("READINESS__COLLECTORS__HTTP__INTERVAL", "soon")]),
+        "the environment has 1 problem:\n  from READINESS__COLLECTORS__HTTP__INTERVAL: must be a duration such as 30s, 10m, 1h30m or 7d (got \"soon\")"
+    );
+    assert_eq!(
+        message(&[("READINESS__COLLECTORS__HTTP__INTERVAL", "2d"), ("READINESS__COLLECTORS__HTTP__TIMOUT", "2s")]),
+        "the environment has 2 problems:\n  from READINESS__COLLECTORS__HTTP__INTERVAL: must be between 1s and 1d (got 2d)\n  from READINESS__COLLECTORS__HTTP__TIMOUT: unknown key; did you mean timeout?"
+    );
+    for (variable, value, name) in [
+        ("READINESS__CLUSTERS", "[]", "READINESS__CLUSTERS"),
+        ("READINESS__COLLECTORS__HTTP__TARGETS", "hunter2", "READINESS__COLLECTORS__HTTP__TARGETS"),
+        ("READINESS__CLUSTERS__HUNTER", "hunter2", "READINESS__CLUSTERS__***"),
+        ("READINESS__CLUSTERS__0__NAME", "hunter2", "READINESS__CLUSTERS__0__NAME"),
+    ] {
+        assert_eq!(message(&[(variable, value)]), format!("the environment has 1 problem:\n  from {name}: lists are set in the file only"));
+    }
+    let hidden = message(&[("READINESS__COLLECTORS__HTTP__CORRECTHORSE", "1")]);
+    assert!(hidden.contains("from READINESS__COLLECTORS__HTTP__***: unknown key") && !hidden.contains("CORRECT"), "{hidden}");
+    let both = load_with("colectors: {}", &[("READINESS__COLLECTORS__HTTP__INTERVAL", "soon")]).unwrap_err().to_string();
+    assert!(both.starts_with("config readiness.yaml has 2 problems:\n  colectors: unknown key; did you mean collectors?\n  from READ"), "{both}");
 }
