@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::shape::{Shape, all_keys};
 use super::variables::{Variables, name_of};
-use super::{Settings, names_a_secret, validate};
+use super::{MASKED, Settings, names_a_secret, validate};
 use crate::cause::Cause as _;
 use crate::checklist::Checklist;
 use crate::files::{self, ReadError};
@@ -189,7 +189,8 @@ pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<BTreeMa
     let variables = Variables::take(environment, &schema, &mut problems);
     let mut merged = layer(file, &variables, &schema)
         .map_err(|_| LoadError::NotYaml { path: path(), cause: say!("its keys and the variables {}__* do not fit together", ENV_PREFIX) })?;
-    let complete = prune(&mut merged, &schema, &variables, &mut problems);
+    let untouched = cut_masked(&mut merged, &variables, &mut problems);
+    let complete = untouched & prune(&mut merged, &schema, &variables, &mut problems);
     match Settings::deserialize(&merged) {
         Ok(mut settings) => {
             settings.resolve_paths(base);
@@ -352,6 +353,27 @@ fn prune(value: &mut Value, schema: &Value, variables: &Variables, problems: &mu
             complete &= remove(value, &cut);
         }
     }
+}
+
+/// Reports and cuts out what was copied from `config print`: it would be taken for the secret itself.
+/// Returns whether everything survived that others refer to.
+fn cut_masked(settings: &mut Value, variables: &Variables, problems: &mut Vec<Problem>) -> bool {
+    let (mut cuts, mut waiting) = (Vec::new(), vec![(String::new(), &*settings)]);
+    while let Some((pointer, value)) = waiting.pop() {
+        match value {
+            Value::String(text) if text == "***" => cuts.push(pointer),
+            Value::Array(items) => waiting.extend(items.iter().enumerate().map(|(index, item)| (format!("{pointer}/{index}"), item))),
+            Value::Object(fields) => waiting.extend(fields.iter().map(|(key, value)| (format!("{pointer}/{}", escape(key)), value))),
+            _ => {}
+        }
+    }
+    for pointer in &cuts {
+        let mut problem = Problem::bare(dotted(pointer), MASKED);
+        problem.locate(settings, variables);
+        problems.push(problem);
+    }
+    // In lists, later elements first; `waiting` gave them last to first.
+    cuts.iter().fold(true, |complete, pointer| complete & remove(settings, pointer))
 }
 
 const DURATION: &str = "must be a duration such as 30s, 10m, 1h30m or 7d";

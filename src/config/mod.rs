@@ -25,6 +25,9 @@ pub use url::{Url, UrlRule};
 use crate::checklist::Override;
 use crate::collectors::{credentials, dns, http, kubernetes, registry, rotations, secrets_manager, tls};
 
+/// What is wrong with a value that `config print` wrote in place of a secret.
+const MASKED: &str = "holds ***, which config print writes in place of a secret";
+
 /// The whole configuration file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Problem, misspelt};
+use super::{MASKED, Problem, misspelt};
 use crate::say;
 use crate::say::{Message, Say};
 
@@ -87,6 +87,9 @@ impl Url {
         } else if let Some((name, _)) = parsed.query_pairs().find(|(name, _)| names_a_secret(name)) {
             let rule = format!("must not hold credentials, and the parameter {} is called like one; keep it in a file or the environment", misspelt(&name));
             problems.push(Problem::bare(path, rule));
+        }
+        if parsed.query().is_some_and(|query| query.split('&').any(|pair| pair.split_once('=').map_or(pair, |(_, value)| value) == "***")) {
+            problems.push(Problem::bare(path, MASKED));
         }
     }
 }
