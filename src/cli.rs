@@ -187,13 +187,7 @@ pub fn main() -> ExitCode {
             }
             Err(error) => fail(error),
         }),
-        Some(Command::Config(Configuration::Print)) => with_config(&cli.serve, |loaded| match serde_saphyr::to_string(&loaded.settings) {
-            Ok(text) => {
-                print(&text);
-                ExitCode::SUCCESS
-            }
-            Err(_) => fail("print the configuration: it cannot be written as YAML"),
-        }),
+        Some(Command::Config(Configuration::Print)) => with_config(&cli.serve, settings),
         Some(Command::Config(Configuration::Schema)) => {
             print(&generate::schema());
             ExitCode::SUCCESS
@@ -251,6 +245,17 @@ fn init(kubeconfig: Option<PathBuf>) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => fail(error),
+    }
+}
+
+fn settings(mut loaded: Loaded) -> ExitCode {
+    loaded.settings.hide_names();
+    match serde_saphyr::to_string(&loaded.settings) {
+        Ok(text) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Err(_) => fail("print the configuration: it cannot be written as YAML"),
     }
 }
 

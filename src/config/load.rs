@@ -193,8 +193,8 @@ pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<BTreeMa
     let complete = untouched & prune(&mut merged, &schema, &variables, &mut problems);
     match Settings::deserialize(&merged) {
         Ok(mut settings) => {
-            settings.resolve_paths(base);
             let mut further = Vec::new();
+            settings.resolve_names(base, &mut further);
             let checklists = validate::validate(&settings, complete, &mut further);
             let all = [problems.as_slice(), &further].concat();
             further.retain(|problem| !problems.iter().any(|known| follows(problem, known)) && !all.iter().any(|known| is_measured_by(problem, known)));

@@ -4,6 +4,7 @@
 //! silently watches nothing would be a false go. All problems are reported in one run.
 
 mod load;
+mod names;
 mod shape;
 mod types;
 mod url;

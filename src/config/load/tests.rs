@@ -300,3 +300,50 @@ fn what_config_print_writes_in_place_of_a_secret_is_not_taken_back() {
         assert!(problems(text).contains(&format!("{path}: {rule}")), "{:?}", problems(text));
     }
 }
+
+#[test]
+fn what_is_no_name_of_a_file_is_refused_and_not_printed() {
+    for (text, path) in [
+        ("clusters: [{ name: a, kubeconfig: 'token: hunter2' }]", "clusters[0] (a).kubeconfig"),
+        ("clusters: [{ name: a, kubeconfig: \"hunter2\\nhunter2\" }]", "clusters[0] (a).kubeconfig"),
+        ("clusters: [{ name: a, server: 'https://a.test', token: { file: '-----BEGIN hunter2' } }]", "clusters[0] (a).token.file"),
+        (
+            "collectors: { registry: { registries: [{ host: a.test, docker_config: '{\"auths\":{\"h\":{\"auth\":\"hunter2\"}}}' }] } }",
+            "collectors.registry.registries[0].docker_config",
+        ),
+        ("collectors: { http: { ca_file: '' } }", "collectors.http.ca_file"),
+        ("checklists: [{ name: workshop, file: '{ hunter2' }]", "checklists[0] (workshop).file"),
+        (
+            "collectors: { credentials: { credentials: [{ name: a, kind: jwt, from: { file: 'hunter2: x' } }] } }",
+            "collectors.credentials.credentials[0] (a).from.file",
+        ),
+    ] {
+        let found = problems(text);
+        assert!(found.contains(&format!("{path}: must be the name of a file")), "{found:?}");
+        assert!(!found.concat().contains("hunter2"), "{found:?}");
+    }
+    let long = format!("state_file: {}", "a".repeat(256));
+    assert_eq!(problems(&long), ["state_file: must be the name of a file"]);
+    assert!(load(&format!("state_file: {0}/{0}", "a".repeat(255))).is_ok());
+}
+
+#[test]
+fn settings_are_printed_without_what_may_be_a_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("zq9secret8"), "x").unwrap();
+    let text = r#"
+clusters:
+  - { name: a, server: "https://a.test", token: { file: hunter2hunter2 }, ca_file: ca.crt }
+  - { name: b, server: "https://a.test", token: { env: hunter2 } }
+  - { name: c, server: "https://a.test", token: { env: B_TOKEN }, ca_file: zq9secret8 }
+collectors:
+  credentials: { credentials: [{ name: a, kind: jwt, from: { env: hunter2 } }, { name: b, kind: jwt, from: { file: /run/secrets/registry-token } }] }
+"#;
+    let mut settings = load_str(text, "readiness.yaml", folder.path(), Some(BTreeMap::new())).unwrap().settings;
+    settings.hide_names();
+    let printed = serde_saphyr::to_string(&settings).unwrap();
+    assert!(!printed.contains("hunter2"), "{printed}");
+    for shown in ["/ca.crt", "/zq9secret8", "env: B_TOKEN", "file: /run/secrets/registry-token"] {
+        assert!(printed.contains(shown), "{printed}");
+    }
+}
