@@ -16,6 +16,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use crate::files::{self, ReadError};
 use crate::say;
 use crate::say::{Message, Say, named};
+use crate::word::Word;
 
 /// A length of time, written like Prometheus does: `90s`, `10m`, `1h30m`, `7d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -176,9 +177,11 @@ fn of_variable(name: &str, value: Option<OsString>) -> Result<Secret, Message> {
     if text.is_empty() { Err(say!("read secret: {}: it is empty", place)) } else { Ok(Secret(text.to_owned())) }
 }
 
-/// How a variable is called in a message.
-fn variable(name: &str, _is_set: bool) -> Message {
-    say!("environment variable {}", named(name))
+/// How a variable is called in a message. One that is not set, and is not written as variables are by
+/// custom, may be the secret itself.
+fn variable(name: &str, is_set: bool) -> Message {
+    let is_shown = is_set || Word::variable(name).is_some();
+    if is_shown { say!("environment variable {}", named(name)) } else { say!("environment variable {}", files::HIDDEN) }
 }
 
 /// A secret that neither `Debug` nor `Display` nor serde can print.
@@ -266,5 +269,17 @@ mod tests {
         assert_eq!(said(Some("hunter2\r\n".into())), Ok("hunter2".to_owned()));
         assert_eq!(said(Some(String::new().into())), Err("read secret: environment variable TOKEN: it is empty".to_owned()));
         assert_eq!(said(None), Err("read secret: environment variable TOKEN is not set".to_owned()));
+    }
+
+    #[test]
+    fn a_secret_in_the_place_of_a_variable_is_not_printed() {
+        for name in ["hunter2", "correcthorse", "AKIAIOSFODNN7EXAMPLE", "JBSWY3DPEHPK3PXP", "AbCdEf"] {
+            let why = of_variable(name, None).unwrap_err();
+            assert_eq!(why.as_str(), "read secret: environment variable (a name that is hidden, since it may be a secret) is not set");
+        }
+        for name in ["T", "GITHUB_TOKEN", "K8S_TOKEN_2", "PGPASSWORD"] {
+            assert!(of_variable(name, None).unwrap_err().as_str().contains(name), "{name}");
+        }
+        assert!(of_variable("my_token", Some("".into())).unwrap_err().as_str().contains(" my_token: "));
     }
 }
