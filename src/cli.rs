@@ -1,6 +1,7 @@
 //! The command line. Flags are spelled as Prometheus users know them.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::checklist::Decision;
 use crate::collectors::{self, kubernetes};
 use crate::config::{self, Loaded};
 use crate::say;
-use crate::say::{Say, named};
+use crate::say::{Message, Say, named};
 use crate::state::{self, State};
 use crate::{generate, report, web};
 
@@ -38,13 +39,13 @@ struct Serve {
     #[arg(long = "config.file", value_name = "FILE", default_value = "readiness.yaml", global = true)]
     config_file: PathBuf,
     /// Address to listen on.
-    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":9840")]
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":9840", value_parser = listen_address)]
     listen_address: String,
     /// File with TLS, passwords and headers of the server, in the format of Prometheus' exporters.
     #[arg(long = "web.config.file", value_name = "FILE")]
     web_config: Option<PathBuf>,
     /// Address of a second server without TLS and passwords that only knows /-/healthy and /-/ready.
-    #[arg(long = "web.probe-address", value_name = "ADDRESS")]
+    #[arg(long = "web.probe-address", value_name = "ADDRESS", value_parser = listen_address)]
     probe_address: Option<String>,
     /// Least severe level that is logged.
     #[arg(long = "log.level", value_enum, default_value_t = Level::Info, global = true)]
@@ -186,13 +187,7 @@ pub fn main() -> ExitCode {
             }
             Err(error) => fail(error),
         }),
-        Some(Command::Config(Configuration::Print)) => with_config(&cli.serve, |loaded| match serde_saphyr::to_string(&loaded.settings) {
-            Ok(text) => {
-                print(&text);
-                ExitCode::SUCCESS
-            }
-            Err(_) => fail("print the configuration: it cannot be written as YAML"),
-        }),
+        Some(Command::Config(Configuration::Print)) => with_config(&cli.serve, settings),
         Some(Command::Config(Configuration::Schema)) => {
             print(&generate::schema());
             ExitCode::SUCCESS
@@ -253,6 +248,17 @@ fn init(kubeconfig: Option<PathBuf>) -> ExitCode {
     }
 }
 
+fn settings(mut loaded: Loaded) -> ExitCode {
+    loaded.settings.hide_names();
+    match serde_saphyr::to_string(&loaded.settings) {
+        Ok(text) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Err(_) => fail("print the configuration: it cannot be written as YAML"),
+    }
+}
+
 fn rbac(loaded: &Loaded, cluster: &str, namespace: &str) -> ExitCode {
     let Some(settings) = loaded.settings.clusters.iter().find(|own| own.name == cluster) else {
         let known = loaded.settings.clusters.iter().map(|own| own.name.as_str());
@@ -290,9 +296,9 @@ async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
     let (Ok(hangups), Ok(terminations)) = (signal(SignalKind::hangup()), signal(SignalKind::terminate())) else {
         return fail("listen for signals: the system refused");
     };
-    let listener = match web::Listener::bind(&flags.listen_address).await {
+    let listener = match listen(&flags.listen_address).await {
         Ok(listener) => listener,
-        Err(error) => return fail(say!("listen on {}: {}", named(&flags.listen_address), error.words())),
+        Err(error) => return fail(error),
     };
     let door = match &flags.web_config {
         None => web::Door::Open,
@@ -302,9 +308,9 @@ async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
         },
     };
     let probes = match &flags.probe_address {
-        Some(address) => match web::Listener::bind(address).await {
+        Some(address) => match listen(address).await {
             Ok(listener) => Some(listener),
-            Err(error) => return fail(say!("listen on {}: {}", named(address), error.words())),
+            Err(error) => return fail(error),
         },
         None => None,
     };
@@ -339,6 +345,25 @@ async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
     app.shutdown(GRACE / 2).await;
     tracing::info!("stopped");
     code
+}
+
+/// An address that can be listened on, by its form: a host is looked up only where it is needed.
+fn listen_address(text: &str) -> Result<String, &'static str> {
+    const RULE: &str = "must be ADDRESS:PORT, such as 127.0.0.1:9840";
+    let (host, port) = text.rsplit_once(':').ok_or(RULE)?;
+    // Of an IPv6 address without a port, the last part would be taken for one.
+    let is_host = !host.contains(':') || host.trim_matches(['[', ']']).parse::<Ipv6Addr>().is_ok();
+    if is_host && port.parse::<u16>().is_ok() { Ok(text.to_owned()) } else { Err(RULE) }
+}
+
+async fn listen(address: &str) -> Result<web::Listener, Message> {
+    let failed = |why: Message| say!("listen on {}: {}", named(address), why);
+    match web::Listener::bind(address).await {
+        Ok(listener) => Ok(listener),
+        // The system's error of a lookup has no kind that would tell it from others.
+        Err(_) if !address.starts_with(':') && tokio::net::lookup_host(address).await.is_err() => Err(failed(say!("the host cannot be resolved"))),
+        Err(error) => Err(failed(error.words())),
+    }
 }
 
 async fn reload_on_hangup(app: Arc<App>, mut hangups: Signal) {

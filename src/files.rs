@@ -6,11 +6,12 @@
 //! ended, only left behind, so each folder may have few of them: a dead mount fails its own readers
 //! and leaves the threads to the others.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,14 +19,22 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
 
 use crate::cause::Cause as _;
-use crate::say::Message;
-use crate::{say, say::Say};
+use crate::say;
+use crate::say::{Message, Say};
+use crate::word::Word;
 
 /// Larger than any credential, certificate bundle or list of confirmations.
 pub const LARGEST: u64 = 4 << 20;
 
 /// How long a read may take; a local disk needs a thousandth of it.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Files and folders that are remembered to be there; more than the configuration of five thousand
+/// credentials names.
+const REMEMBERED: usize = 1 << 15;
+
+/// What stands for the name of a file that is not shown.
+pub(crate) const HIDDEN: &str = "(a name that is hidden, since it may be a secret)";
 
 /// Reads of one folder at a time, those that hang included.
 const PER_FOLDER: usize = 4;
@@ -97,11 +106,52 @@ pub fn read_now(path: &Path, most: u64) -> Result<Content, ReadError> {
     if bytes.len() as u64 > most { Err(too_large()) } else { Ok(Content { bytes, about }) }
 }
 
+/// What was found to be there.
+static SEEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// The name of a file as people may see it. Where a file is to be named, somebody may have written the
+/// token, the key or the whole kubeconfig itself, and its folder is then that of the configuration. So
+/// a name is shown if the file was seen, or if its last part is called like a file with such contents
+/// and its folder was seen or is called like one.
+///
+/// Nothing is looked up: whoever prints may be on the event loop. What is there is remembered where
+/// files are opened.
+pub(crate) fn shown(name: &str) -> Cow<'_, str> {
+    let path = Path::new(name);
+    let seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_folder = |folder: &Path| {
+        seen.contains(folder) || folder.components().all(|part| !matches!(part, Component::Normal(part) if part.to_str().and_then(Word::file).is_none()))
+    };
+    let is_document = path.file_name().and_then(|last| Word::document(last.to_str()?)).is_some();
+    let is_shown = seen.contains(path) || (is_document && path.parent().is_none_or(is_folder));
+    if is_shown { say::plain(name) } else { HIDDEN.into() }
+}
+
+/// Looks whether a file or its folder is there, on this thread.
+pub(crate) fn look(path: &Path) {
+    let known = if path.symlink_metadata().is_ok() { Some(path) } else { path.parent().filter(|folder| folder.is_dir()) };
+    if let Some(known) = known {
+        remember(known);
+    }
+}
+
+fn remember(path: &Path) {
+    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if seen.len() < REMEMBERED && !seen.contains(path) {
+        seen.insert(path.to_owned());
+    }
+}
+
 /// Without waiting: opening a pipe waits for somebody who writes to it.
 fn open(path: &Path) -> Result<File, ReadError> {
     let nonblocking = rustix::fs::OFlags::NONBLOCK.bits();
     let flags = i32::try_from(nonblocking).unwrap_or_default();
-    OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)
+    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    match &opened {
+        Ok(_) => remember(path),
+        Err(_) => look(path),
+    }
+    opened.map_err(failed)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature that map_err wants")]
@@ -167,5 +217,20 @@ mod tests {
         assert!(read(&other.path().join("token"), LARGEST).await.is_ok());
         drop(hanging);
         assert!(read(&path, LARGEST).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_name_is_shown_once_the_file_or_its_folder_was_seen() {
+        let folder = tempfile::Builder::new().prefix("zq81secret").tempdir().unwrap();
+        let [there, token, other] = ["zq82secret", "token", "zq83secret"].map(|name| folder.path().join(name));
+        std::fs::write(&there, "x").unwrap();
+        for path in [&there, &token, &other] {
+            assert_eq!(shown(path.to_str().unwrap()), HIDDEN);
+            let _ = read(path, LARGEST).await;
+        }
+        for path in [&there, &token] {
+            assert_eq!(shown(path.to_str().unwrap()), path.to_str().unwrap());
+        }
+        assert_eq!(shown(other.to_str().unwrap()), HIDDEN);
     }
 }

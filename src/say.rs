@@ -12,22 +12,40 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use crate::files;
+
 /// A text of ours, cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Message(Arc<str>);
 
-/// A value that may stand in a [`Message`]: its `Display` holds nothing that another program said.
-pub trait Say: fmt::Display {}
+/// A value that may stand in a [`Message`]: what it writes holds nothing that another program said.
+pub trait Say: fmt::Display {
+    /// Writes it into a message.
+    fn say(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
 macro_rules! ours {
     ($($kind:ty),* $(,)?) => { $(impl Say for $kind {})* };
 }
 
-ours!(&'static str, Message, Name<'_>, std::path::Display<'_>);
+ours!(&'static str, Message, Name<'_>);
 ours!(u8, u16, u32, u64, u128, usize, i32, i64, f64, char, bool, IpAddr, SocketAddr, jiff::Timestamp, jiff::Zoned, jiff::SignedDuration);
 ours!(std::num::NonZeroU16, std::num::NonZeroU32, std::num::NonZeroUsize);
 
-impl<T: Say + ?Sized> Say for &T {}
+impl<T: Say + ?Sized> Say for &T {
+    fn say(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).say(f)
+    }
+}
+
+impl Say for std::path::Display<'_> {
+    /// Who was asked for the name of a file may have given what is to be in it.
+    fn say(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&files::shown(&self.to_string()))
+    }
+}
 
 /// Makes a [`Message`]: `say!("get secret {} of {}", named(secret), named(cluster))`.
 ///
@@ -56,8 +74,25 @@ macro_rules! say {
 
 /// Lets through what [`Say`] allows; for [`say!`](crate::say!).
 #[doc(hidden)]
-pub const fn ours<T: Say>(part: &T) -> &T {
-    part
+pub const fn ours<T: Say>(part: &T) -> Ours<'_, T> {
+    Ours(part)
+}
+
+/// A part of a message.
+#[doc(hidden)]
+pub struct Ours<'a, T>(&'a T);
+
+impl<T: Say> fmt::Display for Ours<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.say(f)
+    }
+}
+
+impl<T: Say> fmt::Debug for Ours<'_, T> {
+    /// In quotes: no part has another form that would be worth printing.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
 }
 
 impl Message {
@@ -168,6 +203,16 @@ mod tests {
             assert!([name.as_str(), &label].iter().all(|text| !text.chars().any(|c| c.is_control() || c > '\u{2000}')), "{odd:?}: {name}, {label}");
         }
         assert!(matches!(plain("ws-12/Pod ü"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_name_of_a_file_is_said_only_if_it_looks_like_one() {
+        for name in ["/no/such/token", "ca.crt", "../secrets/kubeconfig", "/var/run/secrets/kubernetes.io/serviceaccount/token"] {
+            assert_eq!(say!("read {}", std::path::Path::new(name).display()).as_str(), format!("read {name}"));
+        }
+        for secret in ["hunter2", "/etc/readiness/hunter2", "/hunter2/token", "/9j4AAQSkZJRgABAQAAAQABAAD", "token: x", "-----BEGIN KEY-----\nx", ""] {
+            assert_eq!(say!("read {}", std::path::Path::new(secret).display()).as_str(), "read (a name that is hidden, since it may be a secret)");
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub use parse::parse;
 
 use crate::config::Problem;
 use crate::files::{self, ReadError};
+use crate::say;
 
 /// The checklists inside the binary.
 pub const SHIPPED: &[(&str, &str)] = &[("workshop", include_str!("../../checklists/workshop.yaml"))];
@@ -28,7 +29,7 @@ pub const SHIPPED: &[(&str, &str)] = &[("workshop", include_str!("../../checklis
 /// Loads a shipped checklist by name, or one from a file.
 pub fn load(name: &str, file: Option<&Path>) -> Result<Checklist, Vec<Problem>> {
     let text = match file {
-        Some(file) => read(file).map_err(|error| vec![Problem::new("file", format!("must be readable: {error}"), file.display())])?,
+        Some(file) => read(file).map_err(|error| vec![Problem::new("file", format!("must be readable: {error}"), say!("{}", file.display()))])?,
         None => SHIPPED.iter().find(|(shipped, _)| *shipped == name).map(|(_, text)| (*text).to_owned()).ok_or_else(|| {
             let shipped: Vec<_> = SHIPPED.iter().map(|(name, _)| *name).collect();
             vec![Problem::new("name", format!("must be a shipped checklist ({}) unless file is set", shipped.join(", ")), format!("{name:?}"))]

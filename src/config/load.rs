@@ -4,22 +4,26 @@
 //! Schema that editors use too, and only then typed. What is structurally wrong is cut out before
 //! typing, so that one typo does not hide the other problems.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::time::SystemTime;
 
-use config::{Environment, Map, Source, ValueKind};
+use config::{Map, Source, ValueKind};
+use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
-use jsonschema::{ValidationError, Validator};
+use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::{Settings, names_a_secret, validate};
+use super::shape::{Shape, all_keys};
+use super::variables::{Variables, name_of};
+use super::{MASKED, Settings, names_a_secret, validate};
 use crate::cause::Cause as _;
 use crate::checklist::Checklist;
 use crate::files::{self, ReadError};
 use crate::say;
 use crate::say::{Message, Say};
+use crate::word::Word;
 
 /// Prefix of environment variables that override the file: `READINESS__COLLECTORS__HTTP__INTERVAL`.
 ///
@@ -36,6 +40,19 @@ pub struct Problem {
     pub rule: String,
     /// The offending value, masked where it may be a secret.
     pub got: Option<String>,
+    found: Found,
+}
+
+/// Where a person finds what is wrong.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Found {
+    /// At its path.
+    #[default]
+    Path,
+    /// At its path, with what the items on it are called: nobody counts to the 37th of a long list.
+    Items(String),
+    /// In a variable of the environment.
+    Variable(String),
 }
 
 impl Say for Problem {}
@@ -45,19 +62,49 @@ impl Say for LoadError {}
 impl Problem {
     /// A broken rule and the value that breaks it.
     pub fn new(path: impl Into<String>, rule: impl Into<String>, got: impl fmt::Display) -> Self {
-        Self { path: path.into(), rule: rule.into(), got: Some(got.to_string()) }
+        Self { path: path.into(), rule: rule.into(), got: Some(got.to_string()), found: Found::Path }
     }
 
     /// A broken rule that has no single value.
     pub fn bare(path: impl Into<String>, rule: impl Into<String>) -> Self {
-        Self { path: path.into(), rule: rule.into(), got: None }
+        Self { path: path.into(), rule: rule.into(), got: None, found: Found::Path }
+    }
+
+    /// The same inside what stands at a path.
+    pub(super) fn within(self, path: &str) -> Self {
+        Self { path: format!("{path} {}", self.path), ..self }
+    }
+
+    /// The same in a variable instead of the file.
+    pub(super) fn from_variable(self, name: String) -> Self {
+        Self { found: Found::Variable(name), ..self }
+    }
+
+    /// Says where it is found in the settings that it is about.
+    fn locate(&mut self, settings: &Value, variables: &Variables) {
+        if matches!(self.found, Found::Variable(_)) {
+            return;
+        }
+        if variables.hold(&self.path) {
+            self.found = Found::Variable(name_of(&self.path));
+            return;
+        }
+        let named = with_names(&self.path, settings);
+        if named != self.path {
+            self.found = Found::Items(named);
+        }
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = if self.path.is_empty() { "(top level)" } else { &self.path };
-        write!(f, "{path}: {}", self.rule)?;
+        match &self.found {
+            Found::Path if self.path.is_empty() => f.write_str("(top level)")?,
+            Found::Path => f.write_str(&self.path)?,
+            Found::Items(path) => f.write_str(path)?,
+            Found::Variable(name) => write!(f, "from {name}")?,
+        }
+        write!(f, ": {}", self.rule)?;
         self.got.as_ref().map_or(Ok(()), |got| write!(f, " (got {got})"))
     }
 }
@@ -82,13 +129,19 @@ pub enum LoadError {
         cause: Message,
     },
     /// Every rule that is broken.
-    #[error("config {path} has {} problem{}:\n{}", .problems.len(), if .problems.len() == 1 { "" } else { "s" }, list(.problems))]
+    #[error("{} {} problem{}:\n{}", holder(path, .problems), .problems.len(), if .problems.len() == 1 { "" } else { "s" }, list(.problems))]
     Invalid {
         /// The file.
         path: String,
         /// The rules, in the order of their paths.
         problems: Vec<Problem>,
     },
+}
+
+/// What has the problems: nobody should look in the file for what is in the environment.
+fn holder(path: &str, problems: &[Problem]) -> String {
+    let outside = problems.iter().all(|problem| matches!(problem.found, Found::Variable(_)));
+    if outside { "the environment has".to_owned() } else { format!("config {path} has") }
 }
 
 fn list(problems: &[Problem]) -> String {
@@ -142,16 +195,20 @@ pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<BTreeMa
         return Err(LoadError::Invalid { path: path(), problems: vec![problem] });
     }
     let schema = schema();
-    let mut merged = layer(file, environment, &schema)
-        .map_err(|_| LoadError::NotYaml { path: path(), cause: say!("its keys and the variables {}__* do not fit together", ENV_PREFIX) })?;
     let mut problems = Vec::new();
-    let complete = prune(&mut merged, &schema, &mut problems);
-    match serde_json::from_value::<Settings>(merged) {
+    let variables = Variables::take(environment, &schema, &mut problems);
+    let mut merged = layer(file, &variables, &schema)
+        .map_err(|_| LoadError::NotYaml { path: path(), cause: say!("its keys and the variables {}__* do not fit together", ENV_PREFIX) })?;
+    let untouched = cut_masked(&mut merged, &variables, &mut problems);
+    let complete = untouched & prune(&mut merged, &schema, &variables, &mut problems);
+    match Settings::deserialize(&merged) {
         Ok(mut settings) => {
-            settings.resolve_paths(base);
             let mut further = Vec::new();
+            settings.resolve_names(base, &mut further);
             let checklists = validate::validate(&settings, complete, &mut further);
-            further.retain(|problem| !problems.iter().any(|known| follows(problem, known)));
+            let all = [problems.as_slice(), &further].concat();
+            further.retain(|problem| !problems.iter().any(|known| follows(problem, known)) && !all.iter().any(|known| is_measured_by(problem, known)));
+            further.iter_mut().for_each(|problem| problem.locate(&merged, &variables));
             problems.append(&mut further);
             if problems.is_empty() {
                 return Ok(Loaded { settings, checklists });
@@ -164,9 +221,18 @@ pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<BTreeMa
     Err(LoadError::Invalid { path: path(), problems })
 }
 
-/// Whether a problem only says that something is gone which was cut out for the known one.
+/// Whether a problem only measures a value by one that is wrong itself, or by a default in its place.
+fn is_measured_by(problem: &Problem, known: &Problem) -> bool {
+    let section = ["interval", "timeout"].iter().find_map(|key| known.path.strip_suffix(key)).filter(|section| section.ends_with('.'));
+    let is_paced = [".timeout", ".window"].iter().any(|key| problem.path.ends_with(key));
+    is_paced && section.is_some_and(|section| problem.path.starts_with(section)) && problem.path != known.path
+}
+
+/// Whether a problem only says that something is gone which was cut out for the known one: the same
+/// key, an element of the list, or a key of the map.
 fn follows(problem: &Problem, known: &Problem) -> bool {
-    known.path.strip_prefix(&problem.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
+    let is_key = |rest: &str| rest.strip_prefix('.').is_some_and(|key| !key.contains(['.', '[']));
+    known.path.strip_prefix(&problem.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('[') || is_key(rest))
 }
 
 /// The JSON Schema of the configuration file.
@@ -189,15 +255,10 @@ impl Source for FileLayer {
     }
 }
 
-fn layer(file: Value, environment: Option<BTreeMap<String, String>>, schema: &Value) -> Result<Value, config::ConfigError> {
-    let variables = Environment::with_prefix(ENV_PREFIX)
-        .prefix_separator("__")
-        .separator("__")
-        .ignore_empty(true)
-        .source(environment.map(|variables| variables.into_iter().collect()));
+fn layer(file: Value, variables: &Variables, schema: &Value) -> Result<Value, config::ConfigError> {
     let mut lists = Vec::new();
     let ValueKind::Table(table) = to_config(file, &mut lists).kind else { unreachable!("checked by the caller to be a map") };
-    let merged = config::Config::builder().add_source(FileLayer(table)).add_source(variables).build()?;
+    let merged = config::Config::builder().add_source(FileLayer(table)).add_source(variables.layer()).build()?;
     Ok(from_config(merged.cache, Some(schema), schema, &mut lists))
 }
 
@@ -233,7 +294,11 @@ fn from_config(value: config::Value, schema: Option<&Value>, root: &Value, lists
         ValueKind::U128(number) => number.to_string().into(),
         ValueKind::Float(number) => number.into(),
         ValueKind::String(text) if from_environment && !wants_text(schema) => {
-            serde_json::from_str(&text).ok().filter(|parsed: &Value| !parsed.is_string()).unwrap_or(Value::String(text))
+            // A map in one variable would bring its lists with it.
+            serde_json::from_str(&text)
+                .ok()
+                .filter(|parsed: &Value| !parsed.is_string() && !parsed.is_object() && !parsed.is_array())
+                .unwrap_or(Value::String(text))
         }
         ValueKind::String(text) => list(&text).unwrap_or(Value::String(text)),
         ValueKind::Array(items) => {
@@ -274,86 +339,183 @@ fn resolve<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
 
 /// Reports what the schema forbids and cuts it out until the rest can be typed. Returns whether
 /// everything survived that others refer to; if not, references cannot be judged.
-fn prune(value: &mut Value, schema: &Value, problems: &mut Vec<Problem>) -> bool {
+fn prune(value: &mut Value, schema: &Value, variables: &Variables, problems: &mut Vec<Problem>) -> bool {
     let Ok(validator) = jsonschema::validator_for(schema) else {
         problems.push(Problem::bare("", "the built-in schema is broken, which is a defect of this program"));
         return false;
     };
     let mut complete = true;
-    while let Some(cuts) = broken(value, &validator, problems) {
+    loop {
+        let before = problems.len();
+        let mut findings = Findings { schema, variables, problems, cuts: Vec::new() };
+        for error in validator.iter_errors(value) {
+            findings.explain(&error);
+        }
+        let mut cuts = findings.cuts;
+        problems.iter_mut().skip(before).for_each(|problem| problem.locate(value, variables));
+        if cuts.is_empty() {
+            return complete;
+        }
+        // Later elements first, so that removing one does not move the others.
+        cuts.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| b.cmp(a)));
+        cuts.dedup();
         for cut in cuts {
             complete &= remove(value, &cut);
         }
     }
-    complete
 }
 
-/// JSON pointers of what must go, or `None` when nothing is wrong.
-fn broken(value: &Value, validator: &Validator, problems: &mut Vec<Problem>) -> Option<Vec<String>> {
-    let mut cuts = Vec::new();
-    for error in validator.iter_errors(value) {
-        explain(&error, problems, &mut cuts);
+/// Reports and cuts out what was copied from `config print`: it would be taken for the secret itself.
+/// Returns whether everything survived that others refer to.
+fn cut_masked(settings: &mut Value, variables: &Variables, problems: &mut Vec<Problem>) -> bool {
+    let (mut cuts, mut waiting) = (Vec::new(), vec![(String::new(), &*settings)]);
+    while let Some((pointer, value)) = waiting.pop() {
+        match value {
+            Value::String(text) if text == "***" => cuts.push(pointer),
+            Value::Array(items) => waiting.extend(items.iter().enumerate().map(|(index, item)| (format!("{pointer}/{index}"), item))),
+            Value::Object(fields) => waiting.extend(fields.iter().map(|(key, value)| (format!("{pointer}/{}", escape(key)), value))),
+            _ => {}
+        }
     }
-    // Later elements first, so that removing one does not move the others.
-    cuts.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| b.cmp(a)));
-    cuts.dedup();
-    (!cuts.is_empty()).then_some(cuts)
+    for pointer in &cuts {
+        let mut problem = Problem::bare(dotted(pointer), MASKED);
+        problem.locate(settings, variables);
+        problems.push(problem);
+    }
+    // In lists, later elements first; `waiting` gave them last to first.
+    cuts.iter().fold(true, |complete, pointer| complete & remove(settings, pointer))
 }
 
-fn explain(error: &ValidationError<'_>, problems: &mut Vec<Problem>, cuts: &mut Vec<String>) {
-    let pointer = error.instance_path().as_str().to_owned();
-    let path = dotted(&pointer);
-    let scalar = match error.kind() {
-        ValidationErrorKind::Type { kind } => !matches!(type_name(kind).as_str(), "a map" | "a list" | "a map or a list"),
-        _ => true,
-    };
-    let got = shown(&path, error.instance(), scalar);
-    let rule = match error.kind() {
-        ValidationErrorKind::AdditionalProperties { unexpected } => {
-            // Whoever writes a secret where a file or a variable is to be named may write it as a key.
-            let last = path.rsplit('.').next().unwrap_or(&path);
-            let of_secret = names_a_secret(last) || last.ends_with("from");
-            for key in unexpected {
-                let hidden = of_secret || error.instance().get(key).is_none_or(Value::is_null);
-                let shown = if hidden { "***" } else { misspelt(key) };
-                let rule = if shown == "***" { "unknown key, hidden since it may be a secret" } else { "unknown key" };
-                problems.push(Problem::bare(join(&path, shown), rule));
-                cuts.push(format!("{pointer}/{}", escape(key)));
-            }
-            return;
-        }
-        ValidationErrorKind::Required { property } => {
-            let missing = join(&path, property.as_str().unwrap_or_default());
-            // What was cut out for another reason is not missing.
-            if problems.iter().all(|problem| problem.path != missing) {
-                problems.push(Problem::bare(missing, "must be set"));
-            }
-            cuts.push(pointer);
-            return;
-        }
-        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
-            if let Some(options) = alternatives(context) {
-                format!("must be one of {options}")
-            } else {
-                // The branch that got furthest is the one that was meant.
-                let is_null_branch = |errors: &&Vec<ValidationError<'_>>| errors.iter().any(|e| e.to_string().contains("is not of type \"null\""));
-                let meant = context.iter().filter(|errors| !is_null_branch(errors)).min_by_key(|errors| errors.len());
-                for nested in meant.into_iter().flatten() {
-                    explain(nested, problems, cuts);
+const DURATION: &str = "must be a duration such as 30s, 10m, 1h30m or 7d";
+
+/// What the schema forbids.
+struct Findings<'a> {
+    schema: &'a Value,
+    variables: &'a Variables,
+    problems: &'a mut Vec<Problem>,
+    /// JSON pointers of what must go.
+    cuts: Vec<String>,
+}
+
+impl Findings<'_> {
+    fn explain(&mut self, error: &ValidationError<'_>) {
+        let pointer = error.instance_path().as_str().to_owned();
+        let path = dotted(&pointer);
+        let scalar = match error.kind() {
+            ValidationErrorKind::Type { kind } => !matches!(type_name(kind).as_str(), "a map" | "a list" | "a map or a list"),
+            _ => true,
+        };
+        let got = shown(&path, error.instance(), scalar);
+        let rule = match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected } => {
+                for key in unexpected {
+                    self.unknown(&pointer, key);
+                    self.cuts.push(format!("{pointer}/{}", escape(key)));
                 }
                 return;
             }
+            ValidationErrorKind::Required { property } => {
+                let missing = join(&path, property.as_str().unwrap_or_default());
+                // What was cut out for another reason is not missing.
+                if self.problems.iter().all(|problem| problem.path != missing) {
+                    self.problems.push(Problem::bare(missing, "must be set"));
+                }
+                self.cuts.push(pointer);
+                return;
+            }
+            ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+                if let Some(options) = alternatives(context) {
+                    format!("must be one of {options}")
+                } else if self.tagged(error, context) {
+                    return;
+                } else {
+                    // The branch that got furthest is the one that was meant.
+                    let is_null_branch = |errors: &&Vec<ValidationError<'_>>| errors.iter().any(|e| e.to_string().contains("is not of type \"null\""));
+                    let meant = context.iter().filter(|errors| !is_null_branch(errors)).min_by_key(|errors| errors.len());
+                    for nested in meant.into_iter().flatten() {
+                        self.explain(nested);
+                    }
+                    return;
+                }
+            }
+            ValidationErrorKind::Enum { options } => format!("must be one of {}", names(options.as_array().into_iter().flatten())),
+            ValidationErrorKind::Constant { expected_value } => format!("must be {expected_value}"),
+            ValidationErrorKind::Type { .. } if Shape::at(self.schema, &pointer).is_duration() => DURATION.to_owned(),
+            ValidationErrorKind::Type { kind } => format!("must be {}", type_name(kind)),
+            ValidationErrorKind::Pattern { .. } | ValidationErrorKind::MinLength { .. } => DURATION.to_owned(),
+            ValidationErrorKind::Minimum { limit } => format!("must be at least {limit}"),
+            ValidationErrorKind::Maximum { limit } => format!("must be at most {limit}"),
+            _ => "must be what the schema says".to_owned(),
+        };
+        self.problems.push(Problem::new(path, rule, got));
+        self.cuts.push(pointer);
+    }
+
+    /// A value whose one key says which of several forms it has, as the condition of a check: what is
+    /// wrong is told about the form that was meant. False where the schema has no such choice.
+    fn tagged(&mut self, error: &ValidationError<'_>, context: &[Vec<ValidationError<'_>>]) -> bool {
+        let pointer = error.instance_path().as_str();
+        let shape = Shape::at(self.schema, pointer);
+        let (words, keys) = shape.tags();
+        if words.is_empty() || keys.is_empty() || !matches!(error.kind(), ValidationErrorKind::OneOfNotValid { .. }) {
+            return false;
         }
-        ValidationErrorKind::Enum { options } => format!("must be one of {}", names(options.as_array().into_iter().flatten())),
-        ValidationErrorKind::Constant { expected_value } => format!("must be {expected_value}"),
-        ValidationErrorKind::Type { kind } => format!("must be {}", type_name(kind)),
-        ValidationErrorKind::Pattern { .. } | ValidationErrorKind::MinLength { .. } => "must be a duration such as 30s, 10m, 1h30m or 7d".to_owned(),
-        ValidationErrorKind::Minimum { limit } => format!("must be at least {limit}"),
-        ValidationErrorKind::Maximum { limit } => format!("must be at most {limit}"),
-        _ => "must be what the schema says".to_owned(),
-    };
-    problems.push(Problem::new(path, rule, got));
-    cuts.push(pointer);
+        self.cuts.push(pointer.to_owned());
+        match error.instance().as_object().filter(|fields| fields.len() == 1).and_then(|fields| fields.keys().next()) {
+            Some(key) if keys.contains(key.as_str()) => {
+                let is_inside = |own: &ValidationError<'_>| own.instance_path().as_str().len() > pointer.len();
+                let meant = context.iter().find(|errors| !errors.is_empty() && errors.iter().all(is_inside));
+                for nested in meant.into_iter().flatten() {
+                    self.explain(nested);
+                }
+            }
+            Some(key) => {
+                self.unknown(pointer, key);
+                // Other answers list what is known already.
+                if let Some(problem) = self.problems.last_mut().filter(|problem| problem.rule.ends_with('?')) {
+                    problem.rule.push_str(&format!(" ({})", listed(&keys)));
+                }
+            }
+            None => {
+                let [words, keys] = [words, keys].map(|all| all.into_iter().collect::<Vec<_>>().join(", "));
+                self.problems.push(Problem::bare(dotted(pointer), format!("must be {words}, or a map with one of {keys}")));
+            }
+        }
+        true
+    }
+
+    /// A key that is not known where it stands. Whoever writes a secret where a file or a variable is
+    /// to be named may write it as a key, and a secret can be made of letters alone. So the key is
+    /// shown only if it is nearly one that is known there, or is one of another place.
+    fn unknown(&mut self, pointer: &str, key: &str) {
+        let path = dotted(pointer);
+        let known = Shape::at(self.schema, pointer).keys();
+        let last = path.rsplit('.').next().unwrap_or(&path);
+        let of_secret = names_a_secret(last) || last.ends_with("from");
+        let near = known.iter().filter(|own| !of_secret && nearly(key, own)).min_by_key(|own| strsim::osa_distance(key, own));
+        let rule = match near {
+            Some(near) => format!("unknown key; did you mean {near}?"),
+            None if !of_secret && all_keys(self.schema).contains(key) => format!("unknown key; {}", listed(&known)),
+            None => format!("unknown key, hidden since it may be a secret; {}", listed(&known)),
+        };
+        let shown = if rule.contains("hidden") { "***" } else { key };
+        let problem = Problem::bare(join(&path, shown), rule);
+        let is_variable = self.variables.set(&join(&path, key));
+        self.problems.push(if is_variable { problem.from_variable(name_of(&join(&path, shown))) } else { problem });
+    }
+}
+
+/// Whether a word is another with a slip or two; of a short one two slips would leave nothing.
+fn nearly(word: &str, known: &str) -> bool {
+    strsim::osa_distance(word, known) <= if known.len() > 4 { 2 } else { 1 } && misspelt(word) == word
+}
+
+/// The keys of a place; of many the first, since the documentation has them all.
+fn listed(known: &BTreeSet<&str>) -> String {
+    const MOST: usize = 8;
+    let first = known.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
+    let more = known.len().saturating_sub(MOST);
+    if more == 0 { format!("known are {first}") } else { format!("known are {first} and {more} more") }
 }
 
 fn alternatives(context: &[Vec<ValidationError<'_>>]) -> Option<String> {
@@ -435,6 +597,25 @@ fn dotted(pointer: &str) -> String {
         }
     }
     path
+}
+
+/// `targets[37].url` as `targets[37] (oregon-health).url`.
+fn with_names(path: &str, settings: &Value) -> String {
+    let (mut shown, mut rest, mut here) = (String::new(), path, Some(settings));
+    while !rest.is_empty() {
+        let end = rest.char_indices().skip(1).find(|(_, c)| matches!(c, '.' | '[')).map_or(rest.len(), |(at, _)| at);
+        let (part, after) = rest.split_at(end);
+        shown.push_str(part);
+        let index = part.strip_prefix('[').and_then(|part| part.strip_suffix(']')?.parse::<usize>().ok());
+        here = match index {
+            Some(index) => here.and_then(|list| list.get(index)),
+            None => here.and_then(|map| map.get(part.trim_start_matches('.'))),
+        };
+        let name = here.filter(|_| index.is_some()).and_then(|item| Word::label(item.get("name")?.as_str()?));
+        shown.extend(name.map(|name| format!(" ({name})")));
+        rest = after;
+    }
+    shown
 }
 
 /// A key or a word that is not known, unless it is written like none of this program's.

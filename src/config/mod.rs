@@ -4,9 +4,12 @@
 //! silently watches nothing would be a false go. All problems are reported in one run.
 
 mod load;
+mod names;
+mod shape;
 mod types;
 mod url;
 pub(crate) mod validate;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,6 +25,9 @@ pub use url::{Url, UrlRule};
 
 use crate::checklist::Override;
 use crate::collectors::{credentials, dns, http, kubernetes, registry, rotations, secrets_manager, tls};
+
+/// What is wrong with a value that `config print` wrote in place of a secret.
+const MASKED: &str = "holds ***, which config print writes in place of a secret";
 
 /// The whole configuration file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -2,18 +2,21 @@
 //! not be printed.
 
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use hyper::header::HeaderValue;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use zeroize::Zeroize as _;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::files::{self, ReadError};
 use crate::say;
 use crate::say::{Message, Say, named};
+use crate::word::Word;
 
 /// A length of time, written like Prometheus does: `90s`, `10m`, `1h30m`, `7d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,7 +130,7 @@ pub struct SecretRef {
     /// A file; one trailing line break is dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
-    /// An environment variable.
+    /// An environment variable; one trailing line break is dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env: Option<String>,
 }
@@ -139,16 +142,46 @@ impl SecretRef {
             (Some(file), None) => {
                 let failed = |error: ReadError| say!("read secret: {}: {}", file.display(), error);
                 let content = files::read(file, files::LARGEST).await.map_err(failed)?;
-                let text = content.text().map_err(failed)?;
-                let text = text.strip_suffix('\n').unwrap_or(text);
-                let text = text.strip_suffix('\r').unwrap_or(text);
+                let text = without_line_break(content.text().map_err(failed)?);
                 if text.is_empty() { Err(say!("read secret: {}: it is empty", file.display())) } else { Ok(Secret(text.to_owned())) }
             }
-            #[expect(clippy::disallowed_methods, reason = "the one place where a secret is taken from the environment")]
-            (None, Some(name)) => std::env::var(name).map(Secret).map_err(|_| say!("read secret: environment variable {} is not set", named(name))),
+            (None, Some(name)) => of_variable(name, std::env::var_os(name)),
             _ => Err(say!("read secret: needs exactly one of file and env")),
         }
     }
+
+    /// Reads the secret as the value of a header, which holds no line break.
+    pub async fn read_for_header(&self) -> Result<HeaderValue, Message> {
+        let secret = self.read().await?;
+        let mut value = HeaderValue::from_str(secret.expose()).map_err(|_| {
+            let place = self.file.as_ref().map_or_else(|| variable(self.env.as_deref().unwrap_or_default(), true), |file| say!("{}", file.display()));
+            say!("read secret: {}: it has characters that a header can not hold, such as the end of a line", place)
+        })?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+/// Editors and `kubectl create secret` leave a line break at the end, and those of Windows another.
+fn without_line_break(text: &str) -> &str {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    text.strip_suffix('\r').unwrap_or(text)
+}
+
+/// What a variable holds, by the rules for a file.
+fn of_variable(name: &str, value: Option<OsString>) -> Result<Secret, Message> {
+    let place = variable(name, value.is_some());
+    let value = value.ok_or_else(|| say!("read secret: {} is not set", place))?;
+    let text = Zeroizing::new(value.into_string().map_err(|_| say!("read secret: {}: it is not UTF-8 text", place))?);
+    let text = without_line_break(&text);
+    if text.is_empty() { Err(say!("read secret: {}: it is empty", place)) } else { Ok(Secret(text.to_owned())) }
+}
+
+/// How a variable is called in a message. One that is not set, and is not written as variables are by
+/// custom, may be the secret itself.
+fn variable(name: &str, is_set: bool) -> Message {
+    let is_shown = is_set || Word::variable(name).is_some();
+    if is_shown { say!("environment variable {}", named(name)) } else { say!("environment variable {}", files::HIDDEN) }
 }
 
 /// A secret that neither `Debug` nor `Display` nor serde can print.
@@ -210,5 +243,43 @@ mod tests {
         let reference = SecretRef { file: Some("/no/such/token".into()), env: None };
         let message = reference.read().await.unwrap_err();
         assert_eq!(message.as_str(), "read secret: /no/such/token: no such file");
+    }
+
+    #[tokio::test]
+    async fn a_secret_ends_before_its_last_line_break_and_is_never_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let reference = SecretRef { file: Some(path.clone()), env: None };
+        for content in ["hunter2", "hunter2\n", "hunter2\r\n", "hunter2\r"] {
+            std::fs::write(&path, content).unwrap();
+            assert_eq!(reference.read().await.unwrap().expose(), "hunter2", "{content:?}");
+        }
+        for content in ["", "\n", "\r\n"] {
+            std::fs::write(&path, content).unwrap();
+            assert_eq!(reference.read().await.unwrap_err().as_str(), format!("read secret: {}: it is empty", path.display()), "{content:?}");
+        }
+        std::fs::write(&path, "hunter2\nhunter2\n").unwrap();
+        let why = reference.read_for_header().await.unwrap_err();
+        assert_eq!(why.as_str(), format!("read secret: {}: it has characters that a header can not hold, such as the end of a line", path.display()));
+    }
+
+    #[test]
+    fn an_empty_variable_is_an_error_as_an_empty_file_is() {
+        let said = |value| of_variable("TOKEN", value).map(|secret| secret.expose().to_owned()).map_err(|why| why.to_string());
+        assert_eq!(said(Some("hunter2\r\n".into())), Ok("hunter2".to_owned()));
+        assert_eq!(said(Some(String::new().into())), Err("read secret: environment variable TOKEN: it is empty".to_owned()));
+        assert_eq!(said(None), Err("read secret: environment variable TOKEN is not set".to_owned()));
+    }
+
+    #[test]
+    fn a_secret_in_the_place_of_a_variable_is_not_printed() {
+        for name in ["hunter2", "correcthorse", "AKIAIOSFODNN7EXAMPLE", "JBSWY3DPEHPK3PXP", "AbCdEf"] {
+            let why = of_variable(name, None).unwrap_err();
+            assert_eq!(why.as_str(), "read secret: environment variable (a name that is hidden, since it may be a secret) is not set");
+        }
+        for name in ["T", "GITHUB_TOKEN", "K8S_TOKEN_2", "PGPASSWORD"] {
+            assert!(of_variable(name, None).unwrap_err().as_str().contains(name), "{name}");
+        }
+        assert!(of_variable("my_token", Some("".into())).unwrap_err().as_str().contains(" my_token: "));
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Problem, misspelt};
+use super::{MASKED, Problem, misspelt};
 use crate::say;
 use crate::say::{Message, Say};
 
@@ -88,15 +88,58 @@ impl Url {
             let rule = format!("must not hold credentials, and the parameter {} is called like one; keep it in a file or the environment", misspelt(&name));
             problems.push(Problem::bare(path, rule));
         }
+        if parsed.query().is_some_and(|query| query.split('&').any(|pair| pair.split_once('=').map_or(pair, |(_, value)| value) == "***")) {
+            problems.push(Problem::bare(path, MASKED));
+        }
     }
 }
 
 /// Whether what a header, a parameter or a key is called says that its value is a secret.
+///
+/// Names of credentials are run together as people like (`accesstoken`, `apikey`), so most words count
+/// wherever they stand. Only `auth` and `key` are parts of ordinary words too, and those are told apart.
 pub(crate) fn names_a_secret(name: &str) -> bool {
-    const PARTS: [&str; 12] = ["auth", "token", "key", "cookie", "secret", "password", "passwd", "session", "signature", "credential", "bearer", "jwt"];
-    const WHOLE: [&str; 6] = ["sig", "code", "pass", "pwd", "sas", "se"];
+    const PARTS: [&str; 10] = ["token", "cookie", "secret", "password", "passwd", "session", "signature", "credential", "bearer", "jwt"];
+    const WORDS: [&str; 4] = ["sig", "pass", "pwd", "sas"];
+    const WHOLE: [&str; 2] = ["code", "se"];
+    let words = words_of(name);
     let name = name.to_lowercase();
-    PARTS.iter().any(|part| name.contains(part)) || WHOLE.contains(&name.as_str()) || name.starts_with("x-amz-") || name.starts_with("x-goog-")
+    PARTS.iter().any(|part| name.contains(part))
+        || WHOLE.contains(&name.as_str())
+        || name.starts_with("x-amz-")
+        || name.starts_with("x-goog-")
+        || words.iter().any(|word| WORDS.contains(&word.as_str()) || holds_auth(word) || holds_key(word))
+}
+
+/// `x-api-key`, `api_key` and `apiKey` in their words, in lower case.
+fn words_of(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut before = '_';
+    for c in name.chars() {
+        let begins = !c.is_alphanumeric() || (before.is_lowercase() && c.is_uppercase());
+        if begins {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| c.is_alphanumeric()) {
+            word.extend(c.to_lowercase());
+        }
+        before = c;
+    }
+    words
+}
+
+/// `authorization` and `oauth`, and not `author` or `authority`.
+fn holds_auth(word: &str) -> bool {
+    let is_author = |rest: &str| rest.starts_with("or") && !rest.starts_with("oriz") && !rest.starts_with("oris");
+    word.match_indices("auth").any(|(at, part)| !is_author(&word[at + part.len()..]))
+}
+
+/// `apikey` and `keyid`, and not `monkey` or `keyword`.
+fn holds_key(word: &str) -> bool {
+    const BEFORE: [&str; 7] = ["mon", "don", "tur", "hoc", "joc", "whis", "hot"];
+    const AFTER: [&str; 7] = ["word", "board", "note", "stone", "frame", "stroke", "hole"];
+    let is_other = |before: &str, after: &str| BEFORE.contains(&before) || (before.is_empty() && AFTER.iter().any(|rest| after.starts_with(rest)));
+    word.match_indices("key").any(|(at, part)| !is_other(&word[..at], &word[at + part.len()..]))
 }
 
 impl fmt::Display for Url {
@@ -199,6 +242,61 @@ mod tests {
             Url::new(text).validate("url", rule, &mut problems);
             let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
             assert_eq!(said, broken.iter().map(|rule| format!("url: {rule}")).collect::<Vec<_>>(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_that_of_a_secret_by_whole_words() {
+        for name in [
+            "author",
+            "authors",
+            "co-author",
+            "authority",
+            "keyword",
+            "keywords",
+            "monkey",
+            "turkey",
+            "keyboard",
+            "encode",
+            "page",
+            "status_code",
+            "signal",
+            "asset",
+            "passenger",
+        ] {
+            assert!(!names_a_secret(name), "{name}");
+        }
+        for name in [
+            "auth",
+            "api_key",
+            "apiKey",
+            "x-amz-signature",
+            "sig",
+            "code",
+            "accesstoken",
+            "apikey",
+            "authtoken",
+            "sessionid",
+            "clientsecret",
+            "Authorization",
+            "authz",
+            "authentication",
+            "oauth",
+            "x-auth",
+            "subscription-key",
+            "keyid",
+            "key",
+            "keys",
+            "author_key",
+            "keyword-token",
+            "monkeyauth",
+            "SIG",
+            "request_sig",
+            "user.pwd",
+            "X-Goog-Date",
+            "APIKey",
+        ] {
+            assert!(names_a_secret(name), "{name}");
         }
     }
 }

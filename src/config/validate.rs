@@ -1,11 +1,9 @@
 //! Rules that a schema cannot say: uniqueness, references, times and expressions.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 
 use super::{EventConfig, Problem, SecretRef, Settings, Span};
 use crate::checklist::{self, Checklist};
-use crate::collectors::{http, kubernetes, tls};
 use crate::event;
 use crate::say;
 use crate::say::{Message, named};
@@ -145,7 +143,7 @@ fn load_checklists(settings: &Settings, problems: &mut Problems) -> Vec<Checklis
     for (index, wanted) in configured.iter().enumerate() {
         let path = format!("checklists[{index}]");
         match checklist::load(&wanted.name, wanted.file.as_deref()) {
-            Err(found) => problems.extend(found.into_iter().map(|problem| Problem { path: format!("{path} {}", problem.path), ..problem })),
+            Err(found) => problems.extend(found.into_iter().map(|problem| problem.within(&path))),
             Ok(mut checklist) => {
                 problems.extend(checklist.apply(&wanted.overrides, &format!("{path}.overrides")));
                 loaded.push(checklist);
@@ -294,48 +292,5 @@ pub(crate) fn socket_address(path: &str, text: &str, problems: &mut Problems) {
 pub(crate) fn secret(path: &str, reference: &SecretRef, problems: &mut Problems) {
     if reference.file.is_some() == reference.env.is_some() {
         problems.push(Problem::bare(path, "must have exactly one of file and env"));
-    }
-    // Not quoted: who did not understand it wrote the secret itself there.
-    let is_variable =
-        |name: &str| name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if reference.env.as_deref().is_some_and(|name| !is_variable(name)) {
-        problems.push(Problem::bare(format!("{path}.env"), "must be the name of an environment variable"));
-    }
-}
-
-impl Settings {
-    /// Takes relative paths from the folder of the configuration file.
-    pub(super) fn resolve_paths(&mut self, base: &Path) {
-        let join = |path: &mut PathBuf| *path = base.join(&*path);
-        let secret = |reference: &mut SecretRef| reference.file.iter_mut().for_each(join);
-        self.checklists.iter_mut().filter_map(|checklist| checklist.file.as_mut()).for_each(join);
-        self.state_file.iter_mut().chain(&mut self.archive).for_each(join);
-        self.attestations.iter_mut().for_each(|attestations| join(&mut attestations.file));
-        for kubernetes::ClusterConfig { kubeconfig, ca_file, token, .. } in &mut self.clusters {
-            kubeconfig.iter_mut().chain(ca_file).for_each(join);
-            token.iter_mut().for_each(secret);
-        }
-        let super::CollectorsConfig { http, tls, dns: _, kubernetes, registry, credentials, secrets_manager: _, rotations: _ } = &mut self.collectors;
-        if let Some(http::Config { ca_file, targets, .. }) = http {
-            ca_file.iter_mut().for_each(join);
-            targets.iter_mut().flat_map(|target| &mut target.headers).filter_map(|header| header.value_from.as_mut()).for_each(secret);
-        }
-        if let Some(kubernetes) = kubernetes {
-            kubernetes.storage.ca_file.iter_mut().for_each(join);
-        }
-        if let Some(credentials) = credentials {
-            credentials.ca_file.iter_mut().for_each(join);
-            for credential in &mut credentials.credentials {
-                credential.from.file.iter_mut().for_each(join);
-                credential.password.iter_mut().for_each(secret);
-            }
-        }
-        for registry in registry.iter_mut().flat_map(|registry| &mut registry.registries) {
-            registry.ca_file.iter_mut().chain(&mut registry.docker_config).for_each(join);
-            registry.password.iter_mut().chain(&mut registry.token).for_each(secret);
-        }
-        if let Some(tls::Config { ca_file, .. }) = tls {
-            ca_file.iter_mut().for_each(join);
-        }
     }
 }

@@ -23,7 +23,9 @@ pub(super) fn document() -> String {
         }
         let properties = node["properties"].as_object().cloned().unwrap_or_default();
         if properties.is_empty() {
-            choices(&mut out, &node);
+            let named = choices(&mut out, &node).into_iter().filter(|name| seen.insert(name.clone()));
+            let next: Vec<_> = named.map(|name| (name.clone(), name.clone(), schema["$defs"][&name].clone())).collect();
+            waiting.extend(next.into_iter().rev());
             continue;
         }
         let _ = writeln!(out, "| Key | Type | Default | Meaning |\n|---|---|---|---|");
@@ -66,16 +68,32 @@ fn heading(name: &str, key: &str) -> String {
     if name.starts_with("Config") { key.to_owned() } else { name.to_owned() }
 }
 
-fn choices(out: &mut String, node: &Value) {
-    let single = node["enum"].as_array().into_iter().flatten().map(|value| (value.as_str().unwrap_or_default().to_owned(), String::new()));
-    let described =
-        node["oneOf"].as_array().into_iter().flatten().map(|own| (own["const"].as_str().unwrap_or_default().to_owned(), text(own, "description").to_owned()));
-    for (value, about) in single.chain(described).filter(|(value, _)| !value.is_empty()) {
-        let _ = writeln!(out, "- `{value}`{}{}", if about.is_empty() { "" } else { ": " }, about.replace('\n', " "));
+/// What a value may be: words, maps with one key, and other forms. Returns the definitions that they
+/// point at.
+fn choices(out: &mut String, node: &Value) -> Vec<String> {
+    let mut names = Vec::new();
+    for value in node["enum"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        let _ = writeln!(out, "- `{value}`");
     }
-    if node["enum"].is_null() && node["oneOf"].is_null() {
-        let _ = writeln!(out, "One of several forms; the schema in [`config.schema.json`](config.schema.json) has them.");
+    for form in ["oneOf", "anyOf"].into_iter().flat_map(|word| node[word].as_array().into_iter().flatten()) {
+        let key = form["required"][0].as_str().unwrap_or_default();
+        let about = text(form, "description").replace('\n', " ");
+        let about = if about.is_empty() { about } else { format!(": {about}") };
+        let _ = match (form["const"].as_str(), form["properties"].get(key)) {
+            (Some(word), _) => writeln!(out, "- `{word}`{about}"),
+            (None, Some(value)) => writeln!(out, "- `{key}:` {}{about}", kind_of(value, key, &mut names)),
+            (None, None) => writeln!(out, "- {}{about}", kind_of(form, key, &mut names)),
+        };
     }
+    names
+}
+
+/// The type of a value, as a link where it has a section of its own.
+fn kind_of(property: &Value, key: &str, names: &mut Vec<String>) -> String {
+    let Some((name, many)) = reference(property) else { return plain(property) };
+    let heading = heading(&name, key);
+    names.push(name);
+    format!("{many}[{heading}](#{})", heading.to_lowercase())
 }
 
 fn text<'a>(node: &'a Value, key: &str) -> &'a str {

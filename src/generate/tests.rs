@@ -201,3 +201,19 @@ fn every_state_of_a_table_has_a_colour() {
     }
     assert!(seen > 10, "{seen}");
 }
+
+#[test]
+fn every_form_of_a_condition_is_documented() {
+    let document = keys::document();
+    for line in [
+        "- `is_false`: Red when the value is 0.",
+        "- `above:` [Bound](#bound): Red when the value is above the bound.",
+        "- `expires_within:` [Horizon](#horizon): Red when the moment is near or past.",
+        "- `older_than:` duration: Red when the moment is longer ago than this.",
+        "- number: A constant.",
+        "- `after_event_end:` duration: From the end of the next event, or from now without one.",
+    ] {
+        assert!(document.lines().any(|own| own == line), "{line}\n{document}");
+    }
+    assert!(!document.contains("One of several forms"));
+}

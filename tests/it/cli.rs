@@ -88,7 +88,7 @@ fn a_wrong_file_is_exit_code_2_with_every_problem() {
     assert_eq!(
         errors,
         format!(
-            "readiness-exporter: config {} has 2 problems:\n  colectors: unknown key\n  events[0].time_zone: must be an IANA time zone such as Europe/London (got \"Mars/Base\")\n",
+            "readiness-exporter: config {} has 2 problems:\n  colectors: unknown key; did you mean collectors?\n  events[0] (w).time_zone: must be an IANA time zone such as Europe/London (got \"Mars/Base\")\n",
             file.display()
         )
     );
@@ -97,6 +97,26 @@ fn a_wrong_file_is_exit_code_2_with_every_problem() {
     let (code, _, errors) = run(exporter().args(["check", "--config.file", "/no/such/file"]));
     assert_eq!((code, errors.starts_with("readiness-exporter: read config /no/such/file: ")), (2, true));
     assert_eq!(run(exporter().arg("--no-such-flag")).0, 2);
+}
+
+#[test]
+fn an_address_that_cannot_be_listened_on_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.yaml");
+    std::fs::write(&file, "{}").unwrap();
+    for flag in ["--web.listen-address", "--web.probe-address"] {
+        for (address, expected) in [
+            ("127.0.0.1", "must be ADDRESS:PORT, such as 127.0.0.1:9840"),
+            ("9840", "must be ADDRESS:PORT, such as 127.0.0.1:9840"),
+            ("127.0.0.1:http", "must be ADDRESS:PORT, such as 127.0.0.1:9840"),
+            ("::1", "must be ADDRESS:PORT, such as 127.0.0.1:9840"),
+            ("does-not-exist.invalid:9840", "listen on does-not-exist.invalid:9840: the host cannot be resolved"),
+            ("192.0.2.1:9840", "listen on 192.0.2.1:9840: the address is not one of this host"),
+        ] {
+            let (code, _, errors) = run(exporter().args(["--web.listen-address", "127.0.0.1:0", flag, address, "--config.file"]).arg(&file));
+            assert!(code == 2 && errors.contains(expected), "{flag} {address}: {code} {errors}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

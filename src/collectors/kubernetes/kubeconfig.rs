@@ -203,6 +203,15 @@ users:
             (GOOD.replace("{ token: s3cr3t }", "{ token: s3cr3t, token: s3cr3t2 }"), "a key is given twice (line 11, column 26)"),
             (GOOD.replace("s3cr3t", "{ a: s3cr3t }"), "a value is of another kind than expected (line 11, column 18)"),
             (GOOD.replace("token: s3cr3t", "tokenFile: [s3cr3t]"), "a value is of another kind than expected (line 11, column "),
+            (
+                GOOD.replace("token: s3cr3t", "client-certificate: s3cr3t, client-key: key.pem"),
+                "client-certificate (a name that is hidden, since it may be a secret)",
+            ),
+            (
+                GOOD.replace("token: s3cr3t", "client-certificate: \"-----BEGIN\\ns3cr3t\""),
+                "client-certificate (a name that is hidden, since it may be a secret)",
+            ),
+            (GOOD.replace("6443' }", "6443', certificate-authority: /s3cr3t }"), "certificate-authority (a name that is hidden, since it may be a secret)"),
             (GOOD.replace("token: s3cr3t", "token: *s3cr3t"), "an alias refers to nothing (line 11, column "),
             (GOOD.replace("token: s3cr3t", "token: \"s3cr3t\\nx\""), "the token holds characters that no header can"),
             (GOOD.replace("token: s3cr3t", "auth-provider: { name: s3cr3t }"), "auth-provider cannot be used"),

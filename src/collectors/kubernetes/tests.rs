@@ -334,26 +334,26 @@ collectors:
 "#;
     let error = crate::config::load_str(text, "wrong", std::path::Path::new("."), None).err().unwrap().to_string();
     for part in [
-        "clusters[0].eks.role_arn: must be the ARN of a role",
-        "clusters[0].proxy: must not hold credentials",
-        "clusters[1].token: must be set with server",
+        "clusters[0] (eu).eks.role_arn: must be the ARN of a role",
+        "clusters[0] (eu).proxy: must not hold credentials",
+        "clusters[1] (us).token: must be set with server",
         "kubernetes.window: must be between 10s and 7d",
         "storage.concurrency: must be between 1 and 200",
         "storage.top_pods: must be at most 200",
-        "workloads[0].replicas: must list bands by rising above",
-        "services[1]: must not name the Service",
-        "workspaces[0].namespaces: must name at least one namespace",
-        "workspaces[0].cpu: must have min and max",
+        "workloads[0] (a).replicas: must list bands by rising above",
+        "services[1] (a): must not name the Service",
+        "workspaces[0] (w).namespaces: must name at least one namespace",
+        "workspaces[0] (w).cpu: must have min and max",
         "capacity.cpu: must be a quantity",
         "capacity.memory: must be a quantity",
-        "capacity.nodepools[0].memory: must be a quantity",
+        "capacity.nodepools[0] (p).memory: must be a quantity",
         "capacity.workspaces: must name a selector of workspaces",
         "capacity.share: must be above 0",
         "karpenter.clusters[0]: must name a configured cluster",
         "gpu_operator.clusters[0]: must name a configured cluster",
         "node_groups[1]",
-        "clusters[1].version: must be a version",
-        "clients[0].version: must be a version",
+        "clusters[1] (us).version: must be a version",
+        "clients[0] (kubectl).version: must be a version",
     ] {
         assert!(error.contains(part), "{part} is not in\n{error}");
     }

@@ -424,13 +424,13 @@ collectors:
         "registries[0]: must have username and password, or neither",
         "registries[0]: must have at most one of",
         "registry.images[0]: must be an image reference",
-        "groups[0].upstream: must be an image reference",
-        "groups[0].mirrors[0].image: must be an image reference",
-        "groups[0].mirrors[0].clusters[0]: must name a configured cluster",
-        "groups[0].workloads[0]: must name a selector",
-        "groups[0].pin: must be a digest",
-        "pull_secrets[0].cluster: must name a configured cluster",
-        "pull_secrets[0].images[0]: must be an image reference",
+        "groups[0] (g).upstream: must be an image reference",
+        "groups[0] (g).mirrors[0] (m).image: must be an image reference",
+        "groups[0] (g).mirrors[0] (m).clusters[0]: must name a configured cluster",
+        "groups[0] (g).workloads[0]: must name a selector",
+        "groups[0] (g).pin: must be a digest",
+        "pull_secrets[0] (p).cluster: must name a configured cluster",
+        "pull_secrets[0] (p).images[0]: must be an image reference",
     ] {
         assert!(error.contains(part), "{part} is not in\n{error}");
     }

@@ -52,19 +52,19 @@ collectors:
     assert_eq!(
         problems(text),
         [
-            "colectors: unknown key",
-            "collectors.dns.names[0].expect.load_balancer.cluster: must name a configured cluster (got \"eu\")",
-            "collectors.dns.names[0].expect.load_balancer.service: must be listed in collectors.kubernetes.services, which reads its load balancer (got \"n/s\")",
-            "collectors.http.targets[0].kindd: unknown key",
-            "collectors.http.targets[1]: must have a name that collectors.http.targets[0] does not have (got \"a\")",
-            "collectors.http.targets[1].expect.body_matches: must be a regular expression; the error is at character 1 (got \"(\")",
-            "collectors.http.targets[1].expect.status[0]: must be a whole number (got \"200\")",
-            "collectors.http.targets[1].url: must begin with http:// or https://",
+            "colectors: unknown key; did you mean collectors?",
+            "collectors.dns.names[0] (a.test).expect.load_balancer.cluster: must name a configured cluster (got \"eu\")",
+            "collectors.dns.names[0] (a.test).expect.load_balancer.service: must be listed in collectors.kubernetes.services, which reads its load balancer (got \"n/s\")",
+            "collectors.http.targets[0] (a).kindd: unknown key; did you mean kind?",
+            "collectors.http.targets[1] (a): must have a name that collectors.http.targets[0] does not have (got \"a\")",
+            "collectors.http.targets[1] (a).expect.body_matches: must be a regular expression; the error is at character 1 (got \"(\")",
+            "collectors.http.targets[1] (a).expect.status[0]: must be a whole number (got \"200\")",
+            "collectors.http.targets[1] (a).url: must begin with http:// or https://",
             "collectors.http.timeout: must be longer than nothing and at most the interval, 5s (got 10s)",
-            "collectors.kubernetes.workloads[0].kind: must be one of Deployment, StatefulSet, DaemonSet, CronJob (got \"Deploymnt\")",
-            "events[0].time_zone: must be an IANA time zone such as Europe/London (got \"Mars/Base\")",
-            "events[1]: must have a name that events[0] does not have (got \"w\")",
-            "events[1].checklist: must name a configured checklist; did you mean workshop? (got \"worshop\")",
+            "collectors.kubernetes.workloads[0] (w).kind: must be one of Deployment, StatefulSet, DaemonSet, CronJob (got \"Deploymnt\")",
+            "events[0] (w).time_zone: must be an IANA time zone such as Europe/London (got \"Mars/Base\")",
+            "events[1] (w): must have a name that events[0] does not have (got \"w\")",
+            "events[1] (w).checklist: must name a configured checklist; did you mean workshop? (got \"worshop\")",
             "waivers[0].check: must name a check; did you mean NodeNotReady? (got \"NodeNotRedy\")",
         ]
         .map(str::to_owned)
@@ -85,10 +85,10 @@ waivers: [{ check: NodeNotReady, labels: { cluster: ap }, who: a, why: b, until:
     assert_eq!(
         problems(text),
         [
-            "collectors.dns.names[0].expect.load_balancer.cluster: must name a configured cluster; did you mean us? (got \"uss\")",
-            "collectors.dns.names[0].expect.load_balancer.service: must be listed in collectors.kubernetes.services, which reads its load balancer (got \"n/s\")",
-            "collectors.kubernetes.workloads[0].clusters[0]: must name a configured cluster (got \"eu\")",
-            "events[0].checklist: must name a configured checklist; did you mean workshop? (got \"worshop\")",
+            "collectors.dns.names[0] (a.test).expect.load_balancer.cluster: must name a configured cluster; did you mean us? (got \"uss\")",
+            "collectors.dns.names[0] (a.test).expect.load_balancer.service: must be listed in collectors.kubernetes.services, which reads its load balancer (got \"n/s\")",
+            "collectors.kubernetes.workloads[0] (w).clusters[0]: must name a configured cluster (got \"eu\")",
+            "events[0] (w).checklist: must name a configured checklist; did you mean workshop? (got \"worshop\")",
             "waivers[0].labels.cluster: must name a configured cluster (got \"ap\")",
         ]
     );
@@ -106,7 +106,7 @@ fn a_key_that_does_not_exist_is_found_at_every_level() {
         wrong.pointer_mut(&pointer).and_then(Value::as_object_mut).unwrap().insert("bogus".into(), 1.into());
         let text = serde_json::to_string(&wrong).unwrap();
         let found = load(&text).unwrap_err().to_string();
-        assert!(found.contains("bogus") || found.contains("***: unknown key, hidden since it may be a secret"), "{pointer}: {found}");
+        assert!(found.contains(".bogus: must be ") || found.contains("***: unknown key, hidden since it may be a secret"), "{pointer}: {found}");
     }
 }
 
@@ -134,7 +134,7 @@ fn the_environment_overrides_the_file_and_is_checked_like_it() {
     let wrong = load_with(file, &[("READINESS__COLLECTORS__HTTP__INTERVAL", "soon"), ("READINESS__COLECTORS", "x")]).unwrap_err().to_string();
     assert_eq!(
         wrong,
-        "config readiness.yaml has 2 problems:\n  colectors: unknown key\n  collectors.http.interval: must be a duration such as 30s, 10m, 1h30m or 7d (got \"soon\")"
+        "the environment has 2 problems:\n  from READINESS__COLECTORS: unknown key; did you mean collectors?\n  from READINESS__COLLECTORS__HTTP__INTERVAL: must be a duration such as 30s, 10m, 1h30m or 7d (got \"soon\")"
     );
 }
 
@@ -181,4 +181,169 @@ fn nothing_in_the_file_can_stand_for_a_list() {
     let text = "events: [{ name: e, time_zone: UTC, start: 2030-01-01T09:00, duration: 1h }]\nwaivers: \"\\0list 0\"\n";
     let loaded = load_str(text, "readiness.yaml", Path::new("."), Some(BTreeMap::new()));
     assert!(loaded.is_err(), "{:?}", loaded.map(|loaded| loaded.settings.waivers));
+}
+
+#[test]
+fn an_unknown_key_is_shown_only_where_it_looks_like_a_known_one() {
+    for (text, expected) in [
+        ("collectors: { http: { timout: 5s } }", "collectors.http.timout: unknown key; did you mean timeout?"),
+        ("collectors: { http: { kubeconfig: x } }", "collectors.http.kubeconfig: unknown key; known are ca_file, interval, resolver, targets, timeout, window"),
+        (
+            "collectors: { http: { correcthorse: 1 } }",
+            "collectors.http.***: unknown key, hidden since it may be a secret; known are ca_file, interval, resolver, targets, timeout, window",
+        ),
+        (
+            "clusters: [{ name: a, server: 'https://a.test', token: { correcthorse: 1 } }]",
+            "clusters[0] (a).token.***: unknown key, hidden since it may be a secret; known are env, file",
+        ),
+        (
+            "correcthorse:",
+            "***: unknown key, hidden since it may be a secret; known are archive, attestations, checklists, clusters, collectors, events, state_file, waivers",
+        ),
+    ] {
+        assert_eq!(problems(text)[0], expected, "{text}");
+    }
+    let long = &problems("clusters: [{ name: a, in_cluster: true, correcthorse: 1 }]")[0];
+    assert!(long.ends_with(" more") && long.matches(", ").count() == 8, "{long}");
+}
+
+#[test]
+fn a_number_in_the_place_of_a_duration_is_told_the_rule_once() {
+    for (text, expected) in [
+        ("collectors: { http: { interval: 15, timeout: 20s } }", "collectors.http.interval: must be a duration such as 30s, 10m, 1h30m or 7d (got 15)"),
+        ("collectors: { http: { interval: 2s, timeout: 15 } }", "collectors.http.timeout: must be a duration such as 30s, 10m, 1h30m or 7d (got 15)"),
+        (
+            "collectors: { http: { interval: 15, targets: [{ name: a, url: 'http://a.test', timeout: 20s }] } }",
+            "collectors.http.interval: must be a duration such as 30s, 10m, 1h30m or 7d (got 15)",
+        ),
+        ("attestations: { file: x, interval: true }", "attestations.interval: must be a duration such as 30s, 10m, 1h30m or 7d (got true)"),
+    ] {
+        assert_eq!(problems(text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn a_condition_that_is_not_known_is_answered_with_those_that_are() {
+    let all = "above, below, differs, equals, expires_within, older_than, promql";
+    for (fails, expected) in [
+        ("{ expires_wthin: 14d }", format!("expires_wthin: unknown key; did you mean expires_within? (known are {all})")),
+        ("{ correcthorse: 14d }", format!("***: unknown key, hidden since it may be a secret; known are {all}")),
+        ("correcthorse", format!("must be is_false, or a map with one of {all}")),
+        ("{}", format!("must be is_false, or a map with one of {all}")),
+        ("{ above: 1, below: 2 }", format!("must be is_false, or a map with one of {all}")),
+        ("3", format!("must be is_false, or a map with one of {all}")),
+        ("{ older_than: 3 }", "older_than: must be a duration such as 30s, 10m, 1h30m or 7d (got 3)".to_owned()),
+    ] {
+        let found = problems(&format!("checklists: [{{ name: workshop, overrides: {{ NodeNotReady: {{ fails: {fails} }} }} }}]"));
+        let found: Vec<&str> = found.iter().map(|line| line.split_once(".fails").unwrap().1.trim_start_matches(['.', ':', ' '])).collect();
+        assert_eq!(found, [expected], "{fails}");
+    }
+}
+
+#[test]
+fn a_problem_of_an_item_says_what_it_is_called() {
+    let text = r#"
+collectors:
+  http:
+    targets:
+      - { name: a, url: "http://a.test" }
+      - { name: oregon-health, url: "ftp://a.test", kindd: x }
+      - { name: "hunter2 is secret", url: "ftp://a.test" }
+events: [{ name: w, time_zone: Mars/Base, start: 2026-12-01T09:00, duration: 1h }]
+"#;
+    assert_eq!(
+        problems(text),
+        [
+            "collectors.http.targets[1] (oregon-health).kindd: unknown key; did you mean kind?",
+            "collectors.http.targets[1] (oregon-health).url: must begin with http:// or https://",
+            "collectors.http.targets[2].url: must begin with http:// or https://",
+            "events[0] (w).time_zone: must be an IANA time zone such as Europe/London (got \"Mars/Base\")",
+        ]
+    );
+}
+
+#[test]
+fn a_problem_that_comes_from_a_variable_names_it() {
+    let file = "collectors: { http: { interval: 30s } }\nclusters: [{ name: a, in_cluster: true }]";
+    let message = |variables: &[(&str, &str)]| load_with(file, variables).unwrap_err().to_string();
+    assert_eq!(
+        message(&[("READINESS__COLLECTORS__HTTP__INTERVAL", "soon")]),
+        "the environment has 1 problem:\n  from READINESS__COLLECTORS__HTTP__INTERVAL: must be a duration such as 30s, 10m, 1h30m or 7d (got \"soon\")"
+    );
+    assert_eq!(
+        message(&[("READINESS__COLLECTORS__HTTP__INTERVAL", "2d"), ("READINESS__COLLECTORS__HTTP__TIMOUT", "2s")]),
+        "the environment has 2 problems:\n  from READINESS__COLLECTORS__HTTP__INTERVAL: must be between 1s and 1d (got 2d)\n  from READINESS__COLLECTORS__HTTP__TIMOUT: unknown key; did you mean timeout?"
+    );
+    for (variable, value, name) in [
+        ("READINESS__CLUSTERS", "[]", "READINESS__CLUSTERS"),
+        ("READINESS__COLLECTORS__HTTP__TARGETS", "hunter2", "READINESS__COLLECTORS__HTTP__TARGETS"),
+        ("READINESS__CLUSTERS__HUNTER", "hunter2", "READINESS__CLUSTERS__***"),
+        ("READINESS__CLUSTERS__0__NAME", "hunter2", "READINESS__CLUSTERS__0__NAME"),
+    ] {
+        assert_eq!(message(&[(variable, value)]), format!("the environment has 1 problem:\n  from {name}: lists are set in the file only"));
+    }
+    let hidden = message(&[("READINESS__COLLECTORS__HTTP__CORRECTHORSE", "1")]);
+    assert!(hidden.contains("from READINESS__COLLECTORS__HTTP__***: unknown key") && !hidden.contains("CORRECT"), "{hidden}");
+    let both = load_with("colectors: {}", &[("READINESS__COLLECTORS__HTTP__INTERVAL", "soon")]).unwrap_err().to_string();
+    assert!(both.starts_with("config readiness.yaml has 2 problems:\n  colectors: unknown key; did you mean collectors?\n  from READ"), "{both}");
+}
+
+#[test]
+fn what_config_print_writes_in_place_of_a_secret_is_not_taken_back() {
+    let rule = "holds ***, which config print writes in place of a secret";
+    for (text, path) in [
+        ("collectors: { http: { targets: [{ name: a, url: 'https://a.test/?x=***' }] } }", "collectors.http.targets[0] (a).url"),
+        ("collectors: { http: { targets: [{ name: a, url: 'https://a.test/?***' }] } }", "collectors.http.targets[0] (a).url"),
+        ("attestations: { file: '***' }", "attestations.file"),
+        ("clusters: [{ name: a, server: 'https://a.test', token: { env: '***' } }]", "clusters[0] (a).token.env"),
+    ] {
+        assert!(problems(text).contains(&format!("{path}: {rule}")), "{:?}", problems(text));
+    }
+}
+
+#[test]
+fn what_is_no_name_of_a_file_is_refused_and_not_printed() {
+    for (text, path) in [
+        ("clusters: [{ name: a, kubeconfig: 'token: hunter2' }]", "clusters[0] (a).kubeconfig"),
+        ("clusters: [{ name: a, kubeconfig: \"hunter2\\nhunter2\" }]", "clusters[0] (a).kubeconfig"),
+        ("clusters: [{ name: a, server: 'https://a.test', token: { file: '-----BEGIN hunter2' } }]", "clusters[0] (a).token.file"),
+        (
+            "collectors: { registry: { registries: [{ host: a.test, docker_config: '{\"auths\":{\"h\":{\"auth\":\"hunter2\"}}}' }] } }",
+            "collectors.registry.registries[0].docker_config",
+        ),
+        ("collectors: { http: { ca_file: '' } }", "collectors.http.ca_file"),
+        ("checklists: [{ name: workshop, file: '{ hunter2' }]", "checklists[0] (workshop).file"),
+        (
+            "collectors: { credentials: { credentials: [{ name: a, kind: jwt, from: { file: 'hunter2: x' } }] } }",
+            "collectors.credentials.credentials[0] (a).from.file",
+        ),
+    ] {
+        let found = problems(text);
+        assert!(found.contains(&format!("{path}: must be the name of a file")), "{found:?}");
+        assert!(!found.concat().contains("hunter2"), "{found:?}");
+    }
+    let long = format!("state_file: {}", "a".repeat(256));
+    assert_eq!(problems(&long), ["state_file: must be the name of a file"]);
+    assert!(load(&format!("state_file: {0}/{0}", "a".repeat(255))).is_ok());
+}
+
+#[test]
+fn settings_are_printed_without_what_may_be_a_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("zq9secret8"), "x").unwrap();
+    let text = r#"
+clusters:
+  - { name: a, server: "https://a.test", token: { file: hunter2hunter2 }, ca_file: ca.crt }
+  - { name: b, server: "https://a.test", token: { env: hunter2 } }
+  - { name: c, server: "https://a.test", token: { env: B_TOKEN }, ca_file: zq9secret8 }
+collectors:
+  credentials: { credentials: [{ name: a, kind: jwt, from: { env: hunter2 } }, { name: b, kind: jwt, from: { file: /run/secrets/registry-token } }] }
+"#;
+    let mut settings = load_str(text, "readiness.yaml", folder.path(), Some(BTreeMap::new())).unwrap().settings;
+    settings.hide_names();
+    let printed = serde_saphyr::to_string(&settings).unwrap();
+    assert!(!printed.contains("hunter2"), "{printed}");
+    for shown in ["/ca.crt", "/zq9secret8", "env: B_TOKEN", "file: /run/secrets/registry-token"] {
+        assert!(printed.contains(shown), "{printed}");
+    }
 }

@@ -79,6 +79,35 @@ const MISPLACED: [(&str, &str); 27] = [
     ("unknown escape", "clusters:\n- { name: a, token: \"W\\q\" }"),
 ];
 
+/// A secret where the name of a file or of a variable belongs. Most are good configurations, whose
+/// files are looked for.
+const NAMES: [(&str, &str); 21] = [
+    ("kubeconfig", "clusters: [{ name: a, kubeconfig: W }]"),
+    ("kubeconfig's content", "clusters: [{ name: a, kubeconfig: \"token: W\" }]"),
+    ("kubeconfig's lines", "clusters: [{ name: a, kubeconfig: \"users:\\n- W\" }]"),
+    ("docker config", "collectors: { registry: { images: [h.test/a], registries: [{ host: h.test, docker_config: W }] } }"),
+    (
+        "docker config's content",
+        "collectors: { registry: { images: [h.test/a], registries: [{ host: h.test, docker_config: '{\"auths\":{\"h\":{\"auth\":\"W\"}}}' }] } }",
+    ),
+    ("cluster's authority", "clusters: [{ name: a, server: \"https://127.0.0.1:1\", token: { file: token }, ca_file: W }]"),
+    ("http's authority", "collectors: { http: { ca_file: W, targets: [{ name: a, url: \"http://127.0.0.1:1\" }] } }"),
+    ("tls' authority", "collectors: { tls: { ca_file: W, targets: [{ name: a, address: \"127.0.0.1:1\" }] } }"),
+    ("registry's authority", "collectors: { registry: { images: [h.test/a], registries: [{ host: h.test, ca_file: W }] } }"),
+    ("PEM in one line", "collectors: { http: { ca_file: \"-----BEGIN CERTIFICATE-----W\", targets: [{ name: a, url: \"http://127.0.0.1:1\" }] } }"),
+    ("PEM", "collectors: { http: { ca_file: \"-----BEGIN CERTIFICATE-----\\nW\\n\", targets: [{ name: a, url: \"http://127.0.0.1:1\" }] } }"),
+    ("cluster's token", "clusters: [{ name: a, server: \"https://127.0.0.1:1\", token: { file: W } }]"),
+    ("cluster's token behind a slash", "clusters: [{ name: a, server: \"https://127.0.0.1:1\", token: { file: /W } }]"),
+    ("cluster's variable", "clusters: [{ name: a, server: \"https://127.0.0.1:1\", token: { env: W } }]"),
+    ("registry's password", "collectors: { registry: { images: [h.test/a], registries: [{ host: h.test, username: u, password: { file: W } }] } }"),
+    ("header", "collectors: { http: { targets: [{ name: a, url: \"http://127.0.0.1:1\", headers: [{ name: X-A, value_from: { file: W } }] }] } }"),
+    ("header's variable", "collectors: { http: { targets: [{ name: a, url: \"http://127.0.0.1:1\", headers: [{ name: X-A, value_from: { env: W } }] }] } }"),
+    ("credential", "collectors: { credentials: { credentials: [{ name: a, kind: jwt, from: { file: eyJhbGciOiJIUzI1NiJ9.W.c2ln } }] } }"),
+    ("credential's variable", "collectors: { credentials: { credentials: [{ name: a, kind: jwt, from: { env: W } }] } }"),
+    ("attestations", "attestations: { file: W }"),
+    ("checklist", "checklists: [{ name: own, file: W }]"),
+];
+
 /// Variables of the environment that override the file.
 const VARIABLES: [&str; 8] = [
     "READINESS__CLUSTERS",
@@ -111,7 +140,7 @@ fn all(planted: &mut Planted) -> Vec<(String, String)> {
             all.push((format!("{field} {address}"), text.replace(" A", &format!(" \"{address}\"")).replace("[A", &format!("[\"{address}\""))));
         }
     }
-    all.extend(MISPLACED.map(|(name, text)| (name.to_owned(), text.to_owned())));
+    all.extend(MISPLACED.into_iter().chain(NAMES).map(|(name, text)| (name.to_owned(), text.to_owned())));
     all.into_iter()
         .map(|(name, text)| {
             let word = planted.word(&name);
@@ -128,6 +157,22 @@ fn looked_at(planted: &Planted, file: &Path, environment: Option<(&str, &str)>, 
     assert!(code == 0 || code == 2, "{code}: {errors}");
     leaks.look(planted, "config print: stdout", &said);
     leaks.look(planted, "config print: stderr", &errors);
+}
+
+/// What one look says about a configuration that names no such file or variable.
+#[test]
+fn a_secret_in_the_place_of_a_name_is_not_repeated() {
+    let (folder, mut planted, mut leaks) = (tempfile::tempdir().unwrap(), Planted::default(), Leaks::default());
+    let file = folder.path().join("readiness.yaml");
+    for (name, text) in NAMES {
+        std::fs::write(&file, text.replace('W', &planted.word(name))).unwrap();
+        for arguments in [["config", "check"].as_slice(), &["check", "--timeout", "2s"]] {
+            let (_, said, errors) = run(exporter().args(arguments).args(["--log.level", "trace", "--config.file"]).arg(&file));
+            leaks.look(&planted, &format!("{arguments:?}: stdout"), &said);
+            leaks.look(&planted, &format!("{arguments:?}: stderr"), &errors);
+        }
+    }
+    leaks.none();
 }
 
 #[test]
