@@ -3,8 +3,11 @@
 //! Strict on purpose: an unknown key or a dangling reference stops the start, because a check that
 //! silently watches nothing would be a false go. All problems are reported in one run.
 
+mod findings;
+mod layers;
 mod load;
 mod names;
+mod problem;
 mod shape;
 mod types;
 mod url;
@@ -17,8 +20,9 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use load::misspelt;
-pub use load::{ENV_PREFIX, LoadError, Loaded, Problem, load, load_str, schema};
+pub(crate) use findings::misspelt;
+pub use load::{ENV_PREFIX, LoadError, Loaded, load, load_str, schema};
+pub use problem::Problem;
 pub use types::{Secret, SecretRef, Span};
 pub(crate) use url::names_a_secret;
 pub use url::{Url, UrlRule};

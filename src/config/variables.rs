@@ -6,7 +6,8 @@ use std::ffi::OsString;
 use config::Environment;
 use serde_json::Value;
 
-use super::load::{ENV_PREFIX, Problem};
+use super::load::ENV_PREFIX;
+use super::problem::Problem;
 use super::shape::{Shape, all_keys};
 
 /// The variables that are taken, by the path of what they set.

@@ -141,12 +141,7 @@ impl Prober {
         for (name, source) in &self.headers {
             let value = match source {
                 HeaderSource::Plain(value) => value.clone(),
-                HeaderSource::Secret(reference) => {
-                    let mut value = HeaderValue::from_str(reference.read().await?.expose())
-                        .map_err(|_| say!("read secret: the value of header {} has characters that a header can not hold", named(name)))?;
-                    value.set_sensitive(true);
-                    value
-                }
+                HeaderSource::Secret(reference) => reference.read_for_header().await?,
             };
             headers.push((name.clone(), value));
         }

@@ -1,0 +1,286 @@
+//! What the schema finds wrong, in words of ours, and without what may be a secret.
+
+use std::collections::BTreeSet;
+
+use jsonschema::ValidationError;
+use jsonschema::error::ValidationErrorKind;
+use serde_json::Value;
+
+use super::problem::{Problem, dotted, escape, join};
+use super::shape::{Shape, all_keys};
+use super::variables::{Variables, name_of};
+use super::{MASKED, names_a_secret};
+
+/// Reports what the schema forbids and cuts it out until the rest can be typed. Returns whether
+/// everything survived that others refer to; if not, references cannot be judged.
+pub(super) fn prune(value: &mut Value, schema: &Value, variables: &Variables, problems: &mut Vec<Problem>) -> bool {
+    let Ok(validator) = jsonschema::validator_for(schema) else {
+        problems.push(Problem::bare("", "the built-in schema is broken, which is a defect of this program"));
+        return false;
+    };
+    let mut complete = true;
+    loop {
+        let before = problems.len();
+        let mut findings = Findings { schema, variables, problems, cuts: Vec::new() };
+        for error in validator.iter_errors(value) {
+            findings.explain(&error);
+        }
+        let mut cuts = findings.cuts;
+        problems.iter_mut().skip(before).for_each(|problem| problem.locate(value, variables));
+        if cuts.is_empty() {
+            return complete;
+        }
+        // Later elements first, so that removing one does not move the others.
+        cuts.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| b.cmp(a)));
+        cuts.dedup();
+        for cut in cuts {
+            complete &= remove(value, &cut);
+        }
+    }
+}
+
+/// Reports and cuts out what was copied from `config print`: it would be taken for the secret itself.
+/// Returns whether everything survived that others refer to.
+pub(super) fn cut_masked(settings: &mut Value, variables: &Variables, problems: &mut Vec<Problem>) -> bool {
+    let (mut cuts, mut waiting) = (Vec::new(), vec![(String::new(), &*settings)]);
+    while let Some((pointer, value)) = waiting.pop() {
+        match value {
+            Value::String(text) if text == "***" => cuts.push(pointer),
+            Value::Array(items) => waiting.extend(items.iter().enumerate().map(|(index, item)| (format!("{pointer}/{index}"), item))),
+            Value::Object(fields) => waiting.extend(fields.iter().map(|(key, value)| (format!("{pointer}/{}", escape(key)), value))),
+            _ => {}
+        }
+    }
+    for pointer in &cuts {
+        let mut problem = Problem::bare(dotted(pointer), MASKED);
+        problem.locate(settings, variables);
+        problems.push(problem);
+    }
+    // In lists, later elements first; `waiting` gave them last to first.
+    cuts.iter().fold(true, |complete, pointer| complete & remove(settings, pointer))
+}
+
+const DURATION: &str = "must be a duration such as 30s, 10m, 1h30m or 7d";
+
+/// What the schema forbids.
+struct Findings<'a> {
+    schema: &'a Value,
+    variables: &'a Variables,
+    problems: &'a mut Vec<Problem>,
+    /// JSON pointers of what must go.
+    cuts: Vec<String>,
+}
+
+impl Findings<'_> {
+    fn explain(&mut self, error: &ValidationError<'_>) {
+        let pointer = error.instance_path().as_str().to_owned();
+        let path = dotted(&pointer);
+        let scalar = match error.kind() {
+            ValidationErrorKind::Type { kind } => !matches!(type_name(kind).as_str(), "a map" | "a list" | "a map or a list"),
+            _ => true,
+        };
+        let got = shown(&path, error.instance(), scalar);
+        let rule = match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected } => {
+                for key in unexpected {
+                    self.unknown(&pointer, key);
+                    self.cuts.push(format!("{pointer}/{}", escape(key)));
+                }
+                return;
+            }
+            ValidationErrorKind::Required { property } => {
+                let missing = join(&path, property.as_str().unwrap_or_default());
+                // What was cut out for another reason is not missing.
+                if self.problems.iter().all(|problem| problem.path != missing) {
+                    self.problems.push(Problem::bare(missing, "must be set"));
+                }
+                self.cuts.push(pointer);
+                return;
+            }
+            ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+                if let Some(options) = alternatives(context) {
+                    format!("must be one of {options}")
+                } else if self.tagged(error, context) {
+                    return;
+                } else {
+                    // The branch that got furthest is the one that was meant.
+                    let is_null_branch = |errors: &&Vec<ValidationError<'_>>| errors.iter().any(|e| e.to_string().contains("is not of type \"null\""));
+                    let meant = context.iter().filter(|errors| !is_null_branch(errors)).min_by_key(|errors| errors.len());
+                    for nested in meant.into_iter().flatten() {
+                        self.explain(nested);
+                    }
+                    return;
+                }
+            }
+            ValidationErrorKind::Enum { options } => format!("must be one of {}", names(options.as_array().into_iter().flatten())),
+            ValidationErrorKind::Constant { expected_value } => format!("must be {expected_value}"),
+            ValidationErrorKind::Type { .. } if Shape::at(self.schema, &pointer).is_duration() => DURATION.to_owned(),
+            ValidationErrorKind::Type { kind } => format!("must be {}", type_name(kind)),
+            ValidationErrorKind::Pattern { .. } | ValidationErrorKind::MinLength { .. } => DURATION.to_owned(),
+            ValidationErrorKind::Minimum { limit } => format!("must be at least {limit}"),
+            ValidationErrorKind::Maximum { limit } => format!("must be at most {limit}"),
+            _ => "must be what the schema says".to_owned(),
+        };
+        self.problems.push(Problem::new(path, rule, got));
+        self.cuts.push(pointer);
+    }
+
+    /// A value whose one key says which of several forms it has, as the condition of a check: what is
+    /// wrong is told about the form that was meant. False where the schema has no such choice.
+    fn tagged(&mut self, error: &ValidationError<'_>, context: &[Vec<ValidationError<'_>>]) -> bool {
+        let pointer = error.instance_path().as_str();
+        let shape = Shape::at(self.schema, pointer);
+        let (words, keys) = shape.tags();
+        if words.is_empty() || keys.is_empty() || !matches!(error.kind(), ValidationErrorKind::OneOfNotValid { .. }) {
+            return false;
+        }
+        self.cuts.push(pointer.to_owned());
+        match error.instance().as_object().filter(|fields| fields.len() == 1).and_then(|fields| fields.keys().next()) {
+            Some(key) if keys.contains(key.as_str()) => {
+                let is_inside = |own: &ValidationError<'_>| own.instance_path().as_str().len() > pointer.len();
+                let meant = context.iter().find(|errors| !errors.is_empty() && errors.iter().all(is_inside));
+                for nested in meant.into_iter().flatten() {
+                    self.explain(nested);
+                }
+            }
+            Some(key) => {
+                self.unknown(pointer, key);
+                // Other answers list what is known already.
+                if let Some(problem) = self.problems.last_mut().filter(|problem| problem.rule.ends_with('?')) {
+                    problem.rule.push_str(&format!(" ({})", listed(&keys)));
+                }
+            }
+            None => {
+                let [words, keys] = [words, keys].map(|all| all.into_iter().collect::<Vec<_>>().join(", "));
+                self.problems.push(Problem::bare(dotted(pointer), format!("must be {words}, or a map with one of {keys}")));
+            }
+        }
+        true
+    }
+
+    /// A key that is not known where it stands. Whoever writes a secret where a file or a variable is
+    /// to be named may write it as a key, and a secret can be made of letters alone. So the key is
+    /// shown only if it is nearly one that is known there, or is one of another place.
+    fn unknown(&mut self, pointer: &str, key: &str) {
+        let path = dotted(pointer);
+        let known = Shape::at(self.schema, pointer).keys();
+        let last = path.rsplit('.').next().unwrap_or(&path);
+        let of_secret = names_a_secret(last) || last.ends_with("from");
+        let near = known.iter().filter(|own| !of_secret && nearly(key, own)).min_by_key(|own| strsim::osa_distance(key, own));
+        let rule = match near {
+            Some(near) => format!("unknown key; did you mean {near}?"),
+            None if !of_secret && all_keys(self.schema).contains(key) => format!("unknown key; {}", listed(&known)),
+            None => format!("unknown key, hidden since it may be a secret; {}", listed(&known)),
+        };
+        let shown = if rule.contains("hidden") { "***" } else { key };
+        let problem = Problem::bare(join(&path, shown), rule);
+        let is_variable = self.variables.set(&join(&path, key));
+        self.problems.push(if is_variable { problem.from_variable(name_of(&join(&path, shown))) } else { problem });
+    }
+}
+
+/// Whether a word is another with a slip or two; of a short one two slips would leave nothing.
+fn nearly(word: &str, known: &str) -> bool {
+    strsim::osa_distance(word, known) <= if known.len() > 4 { 2 } else { 1 } && misspelt(word) == word
+}
+
+/// The keys of a place; of many the first, since the documentation has them all.
+fn listed(known: &BTreeSet<&str>) -> String {
+    const MOST: usize = 8;
+    let first = known.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
+    let more = known.len().saturating_sub(MOST);
+    if more == 0 { format!("known are {first}") } else { format!("known are {first} and {more} more") }
+}
+
+fn alternatives(context: &[Vec<ValidationError<'_>>]) -> Option<String> {
+    let mut options = Vec::new();
+    for errors in context {
+        match errors.iter().map(ValidationError::kind).next() {
+            Some(ValidationErrorKind::Constant { expected_value }) => options.push(expected_value.as_ref().clone()),
+            Some(ValidationErrorKind::Enum { options: more }) => options.extend(more.as_array().cloned().unwrap_or_default()),
+            _ => return None,
+        }
+    }
+    Some(names(options.iter()))
+}
+
+fn names<'a>(options: impl Iterator<Item = &'a Value>) -> String {
+    options.map(|option| option.as_str().map_or_else(|| option.to_string(), str::to_owned)).collect::<Vec<_>>().join(", ")
+}
+
+fn type_name(kind: &jsonschema::error::TypeKind) -> String {
+    use jsonschema::error::TypeKind;
+    let words = match kind {
+        TypeKind::Single(one) => vec![one.to_string()],
+        TypeKind::Multiple(several) => several.iter().map(|one| one.to_string()).filter(|one| one != "null").collect(),
+    };
+    let named: Vec<_> = words
+        .iter()
+        .map(|word| match word.as_str() {
+            "string" => "text (put numbers that are names in quotes)",
+            "object" => "a map",
+            "array" => "a list",
+            "integer" => "a whole number",
+            "boolean" => "true or false",
+            other => other,
+        })
+        .collect();
+    named.join(" or ")
+}
+
+/// Lists whose elements other sections refer to.
+const REFERRED: [&str; 3] = ["/clusters", "/checklists", "/collectors/kubernetes/services"];
+
+/// Removes what `pointer` names; true unless something was lost that others may refer to.
+fn remove(value: &mut Value, pointer: &str) -> bool {
+    let Some((parent, key)) = pointer.rsplit_once('/') else {
+        *value = Value::Object(serde_json::Map::new());
+        return false;
+    };
+    match value.pointer_mut(parent) {
+        Some(Value::Object(fields)) => {
+            fields.remove(&key.replace("~1", "/").replace("~0", "~"));
+            !REFERRED.contains(&pointer)
+        }
+        Some(Value::Array(items)) => {
+            if let Some(index) = key.parse().ok().filter(|index: &usize| *index < items.len()) {
+                items.remove(index);
+            }
+            !REFERRED.contains(&parent)
+        }
+        _ => true,
+    }
+}
+
+/// A key or a word that is not known, unless it is written like none of this program's.
+pub(crate) fn misspelt(word: &str) -> &str {
+    let is_word = word.len() <= 40 && word.bytes().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-'));
+    if is_word { word } else { "***" }
+}
+
+/// The value that breaks a rule, unless it may be a secret: where it stands, or by what it looks like.
+fn shown(path: &str, value: &Value, scalar: bool) -> String {
+    let last = path.rsplit('.').next().unwrap_or(path);
+    if names_a_secret(last) || last.eq_ignore_ascii_case("value") || path.to_lowercase().contains("headers") {
+        return "***".to_owned();
+    }
+    match value {
+        Value::Array(_) | Value::Object(_) => kind_of(value).to_owned(),
+        // A secret itself, where it was to be told where the secret is kept.
+        Value::String(_) if !scalar => "a text".to_owned(),
+        Value::String(text) if text.contains("://") || text.contains('@') => "***".to_owned(),
+        other => {
+            let text = other.to_string();
+            if text.chars().count() > 60 { text.chars().take(60).chain(['…']).collect() } else { text }
+        }
+    }
+}
+
+pub(super) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a map",
+        Value::Null => "nothing",
+        _ => "a single value",
+    }
+}

@@ -1,0 +1,130 @@
+//! What is wrong with a configuration, and where a person finds it.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use super::variables::{Variables, name_of};
+use crate::say::Say;
+use crate::word::Word;
+
+/// One rule that the configuration breaks.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// Where, as `collectors.http.targets[0].url`.
+    pub path: String,
+    /// The rule.
+    pub rule: String,
+    /// The offending value, masked where it may be a secret.
+    pub got: Option<String>,
+    found: Found,
+}
+
+/// Where a person finds what is wrong.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Found {
+    /// At its path.
+    #[default]
+    Path,
+    /// At its path, with what the items on it are called: nobody counts to the 37th of a long list.
+    Items(String),
+    /// In a variable of the environment.
+    Variable(String),
+}
+
+impl Say for Problem {}
+
+impl Problem {
+    /// A broken rule and the value that breaks it.
+    pub fn new(path: impl Into<String>, rule: impl Into<String>, got: impl fmt::Display) -> Self {
+        Self { path: path.into(), rule: rule.into(), got: Some(got.to_string()), found: Found::Path }
+    }
+
+    /// A broken rule that has no single value.
+    pub fn bare(path: impl Into<String>, rule: impl Into<String>) -> Self {
+        Self { path: path.into(), rule: rule.into(), got: None, found: Found::Path }
+    }
+
+    /// The same inside what stands at a path.
+    pub(super) fn within(self, path: &str) -> Self {
+        Self { path: format!("{path} {}", self.path), ..self }
+    }
+
+    /// The same in a variable instead of the file.
+    pub(super) fn from_variable(self, name: String) -> Self {
+        Self { found: Found::Variable(name), ..self }
+    }
+
+    /// Whether nobody finds it in the file.
+    pub(super) const fn is_of_a_variable(&self) -> bool {
+        matches!(self.found, Found::Variable(_))
+    }
+
+    /// Says where it is found in the settings that it is about.
+    pub(super) fn locate(&mut self, settings: &Value, variables: &Variables) {
+        if self.is_of_a_variable() {
+            return;
+        }
+        if variables.hold(&self.path) {
+            self.found = Found::Variable(name_of(&self.path));
+            return;
+        }
+        let named = with_names(&self.path, settings);
+        if named != self.path {
+            self.found = Found::Items(named);
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.found {
+            Found::Path if self.path.is_empty() => f.write_str("(top level)")?,
+            Found::Path => f.write_str(&self.path)?,
+            Found::Items(path) => f.write_str(path)?,
+            Found::Variable(name) => write!(f, "from {name}")?,
+        }
+        write!(f, ": {}", self.rule)?;
+        self.got.as_ref().map_or(Ok(()), |got| write!(f, " (got {got})"))
+    }
+}
+
+pub(super) fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+pub(super) fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+/// `/collectors/http/targets/0/url` as `collectors.http.targets[0].url`.
+pub(super) fn dotted(pointer: &str) -> String {
+    let mut path = String::new();
+    for key in pointer.split('/').skip(1) {
+        if key.parse::<usize>().is_ok() {
+            path.push_str(&format!("[{key}]"));
+        } else {
+            path = join(&path, &key.replace("~1", "/").replace("~0", "~"));
+        }
+    }
+    path
+}
+
+/// `targets[37].url` as `targets[37] (oregon-health).url`.
+fn with_names(path: &str, settings: &Value) -> String {
+    let (mut shown, mut rest, mut here) = (String::new(), path, Some(settings));
+    while !rest.is_empty() {
+        let end = rest.char_indices().skip(1).find(|(_, c)| matches!(c, '.' | '[')).map_or(rest.len(), |(at, _)| at);
+        let (part, after) = rest.split_at(end);
+        shown.push_str(part);
+        let index = part.strip_prefix('[').and_then(|part| part.strip_suffix(']')?.parse::<usize>().ok());
+        here = match index {
+            Some(index) => here.and_then(|list| list.get(index)),
+            None => here.and_then(|map| map.get(part.trim_start_matches('.'))),
+        };
+        let name = here.filter(|_| index.is_some()).and_then(|item| Word::label(item.get("name")?.as_str()?));
+        shown.extend(name.map(|name| format!(" ({name})")));
+        rest = after;
+    }
+    shown
+}
