@@ -75,7 +75,7 @@ impl Problem {
     }
 
     /// The same in a variable instead of the file.
-    pub(super) fn from_variable(self, name: String) -> Self {
+    pub(super) fn in_variable(self, name: String) -> Self {
         Self { found: Found::Variable(name), ..self }
     }
 
@@ -198,7 +198,9 @@ pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<BTreeMa
             let checklists = validate::validate(&settings, complete, &mut further);
             let all = [problems.as_slice(), &further].concat();
             further.retain(|problem| !problems.iter().any(|known| follows(problem, known)) && !all.iter().any(|known| is_measured_by(problem, known)));
-            further.iter_mut().for_each(|problem| problem.locate(&merged, &variables));
+            for problem in &mut further {
+                problem.locate(&merged, &variables);
+            }
             problems.append(&mut further);
             if problems.is_empty() {
                 return Ok(Loaded { settings, checklists });
@@ -342,7 +344,9 @@ fn prune(value: &mut Value, schema: &Value, variables: &Variables, problems: &mu
             findings.explain(&error);
         }
         let mut cuts = findings.cuts;
-        problems.iter_mut().skip(before).for_each(|problem| problem.locate(value, variables));
+        for problem in problems.iter_mut().skip(before) {
+            problem.locate(value, variables);
+        }
         if cuts.is_empty() {
             return complete;
         }
@@ -491,7 +495,7 @@ impl Findings<'_> {
         let shown = if rule.contains("hidden") { "***" } else { key };
         let problem = Problem::bare(join(&path, shown), rule);
         let is_variable = self.variables.set(&join(&path, key));
-        self.problems.push(if is_variable { problem.from_variable(name_of(&join(&path, shown))) } else { problem });
+        self.problems.push(if is_variable { problem.in_variable(name_of(&join(&path, shown))) } else { problem });
     }
 }
 
