@@ -621,7 +621,9 @@ pub(crate) fn misspelt(word: &str) -> &str {
 /// The value that breaks a rule, unless it may be a secret: where it stands, or by what it looks like.
 fn shown(path: &str, value: &Value, scalar: bool) -> String {
     let last = path.rsplit('.').next().unwrap_or(path);
-    if names_a_secret(last) || last.eq_ignore_ascii_case("value") || path.to_lowercase().contains("headers") {
+    // Where a file or a variable is to be named, the secret itself may stand.
+    let names_one = ["file", "env", "kubeconfig", "docker_config"].contains(&last) || last.ends_with("_file");
+    if names_a_secret(last) || names_one || last.eq_ignore_ascii_case("value") || path.to_lowercase().contains("headers") {
         return "***".to_owned();
     }
     match value {
