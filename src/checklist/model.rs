@@ -259,13 +259,14 @@ impl Checklist {
         let mut problems = Vec::new();
         let names: Vec<String> = self.checks().map(|check| check.name.clone()).collect();
         for (name, change) in overrides {
-            let path = format!("{path}.{name}");
             let check = self.sections.iter_mut().flat_map(|section| &mut section.checks).find(|check| check.name == *name);
             if let Some(check) = check {
-                check.change(change, &path, &mut problems);
+                check.change(change, &format!("{path}.{name}"), &mut problems);
             } else {
                 let hint = crate::config::validate::did_you_mean(name, names.iter().map(String::as_str));
-                problems.push(Problem::bare(path, format!("must name a check of this checklist{hint}")));
+                // What is like no check at all may be a secret in the place of a name.
+                let shown = if hint.as_str().is_empty() { "***" } else { name };
+                problems.push(Problem::bare(format!("{path}.{shown}"), format!("must name a check of this checklist{hint}")));
             }
         }
         if !overrides.is_empty() {

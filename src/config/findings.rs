@@ -26,7 +26,9 @@ pub(super) fn prune(value: &mut Value, schema: &Value, variables: &Variables, pr
             findings.explain(&error);
         }
         let mut cuts = findings.cuts;
-        problems.iter_mut().skip(before).for_each(|problem| problem.locate(value, variables));
+        for problem in problems.iter_mut().skip(before) {
+            problem.locate(value, variables);
+        }
         if cuts.is_empty() {
             return complete;
         }
@@ -175,7 +177,7 @@ impl Findings<'_> {
         let shown = if rule.contains("hidden") { "***" } else { key };
         let problem = Problem::bare(join(&path, shown), rule);
         let is_variable = self.variables.set(&join(&path, key));
-        self.problems.push(if is_variable { problem.from_variable(name_of(&join(&path, shown))) } else { problem });
+        self.problems.push(if is_variable { problem.in_variable(name_of(&join(&path, shown))) } else { problem });
     }
 }
 
@@ -261,7 +263,9 @@ pub(crate) fn misspelt(word: &str) -> &str {
 /// The value that breaks a rule, unless it may be a secret: where it stands, or by what it looks like.
 fn shown(path: &str, value: &Value, scalar: bool) -> String {
     let last = path.rsplit('.').next().unwrap_or(path);
-    if names_a_secret(last) || last.eq_ignore_ascii_case("value") || path.to_lowercase().contains("headers") {
+    // Where a file or a variable is to be named, the secret itself may stand.
+    let names_one = ["file", "env", "kubeconfig", "docker_config"].contains(&last) || last.ends_with("_file");
+    if names_a_secret(last) || names_one || last.eq_ignore_ascii_case("value") || path.to_lowercase().contains("headers") {
         return "***".to_owned();
     }
     match value {

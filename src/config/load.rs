@@ -129,7 +129,9 @@ pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<BTreeMa
             let checklists = validate::validate(&settings, complete, &mut further);
             let all = [problems.as_slice(), &further].concat();
             further.retain(|problem| !problems.iter().any(|known| follows(problem, known)) && !all.iter().any(|known| is_measured_by(problem, known)));
-            further.iter_mut().for_each(|problem| problem.locate(&merged, &variables));
+            for problem in &mut further {
+                problem.locate(&merged, &variables);
+            }
             problems.append(&mut further);
             if problems.is_empty() {
                 return Ok(Loaded { settings, checklists });

@@ -51,7 +51,7 @@ impl Problem {
     }
 
     /// The same in a variable instead of the file.
-    pub(super) fn from_variable(self, name: String) -> Self {
+    pub(super) fn in_variable(self, name: String) -> Self {
         Self { found: Found::Variable(name), ..self }
     }
 

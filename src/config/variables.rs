@@ -26,8 +26,8 @@ impl Variables {
         for (name, value) in all {
             let Some(path) = name.to_str().and_then(path_of).filter(|_| !value.is_empty()) else { continue };
             match (list_above(&path, schema), value.into_string()) {
-                (Some(list), _) => problems.push(Problem::bare(list, "lists are set in the file only").from_variable(name_of(&shown(&path, schema)))),
-                (None, Err(_)) => problems.push(Problem::bare(path.as_str(), "must be UTF-8 text").from_variable(name_of(&shown(&path, schema)))),
+                (Some(list), _) => problems.push(Problem::bare(list, "lists are set in the file only").in_variable(name_of(&shown(&path, schema)))),
+                (None, Err(_)) => problems.push(Problem::bare(path.as_str(), "must be UTF-8 text").in_variable(name_of(&shown(&path, schema)))),
                 (None, Ok(value)) => {
                     taken.insert(path, value);
                 }

@@ -11,6 +11,7 @@ use super::markdown;
 use crate::cause::Cause as _;
 use crate::checklist::Judgement;
 use crate::event::Occurrence;
+use crate::files;
 use crate::say::Message;
 use crate::writer::Writer;
 use crate::{say, state};
@@ -97,7 +98,10 @@ fn write_all(work: &Mutex<Work>) {
                 }
                 work.done.insert(path);
             }
-            Err(error) => failed = Some(say!("write {}: {}", path.display(), error.words())),
+            Err(error) => {
+                files::look(&path);
+                failed = Some(say!("write {}: {}", path.display(), error.words()));
+            }
         }
     }
     let mut work = lock();

@@ -142,6 +142,7 @@ fn the_environment_overrides_the_file_and_is_checked_like_it() {
 fn a_secret_in_the_wrong_place_is_refused_and_not_printed() {
     for text in [
         "clusters: [{ name: a, server: 'https://a', token: hunter2 }]",
+        "checklists: [{ name: workshop, overrides: { hunter2: { enabled: false } } }]",
         "collectors: { http: { targets: [{ name: a, url: 'https://a.test', headers: [{ name: Authorization, value: Bearer hunter2 }] }] } }",
         "collectors: { http: { targets: [{ name: a, url: 'https://u:hunter2@a.test' }] } }",
         "collectors: { http: { targets: [{ name: a, url: 'https://a.test?token=hunter2' }] } }",
@@ -149,6 +150,18 @@ fn a_secret_in_the_wrong_place_is_refused_and_not_printed() {
     ] {
         let message = load(text).unwrap_err().to_string();
         assert!(!message.contains("hunter2"), "{message}");
+    }
+}
+
+#[test]
+fn a_number_in_the_place_of_a_name_is_not_printed() {
+    for (text, path) in [
+        ("clusters: [{ name: a, server: 'https://a.test', token: { file: 48151623 } }]", "clusters[0] (a).token.file"),
+        ("clusters: [{ name: a, server: 'https://a.test', token: { env: 48151623 } }]", "clusters[0] (a).token.env"),
+        ("clusters: [{ name: a, kubeconfig: 48151623 }]", "clusters[0] (a).kubeconfig"),
+        ("collectors: { http: { ca_file: 48151623 } }", "collectors.http.ca_file"),
+    ] {
+        assert!(problems(text).contains(&format!("{path}: must be text (put numbers that are names in quotes) (got ***)")), "{:?}", problems(text));
     }
 }
 
