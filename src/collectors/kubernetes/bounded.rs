@@ -50,10 +50,11 @@ where
                 answer = answer => answer?,
                 endless = interim.endless() => return Err(endless.into()),
             };
-            Ok(answer.map(|body| match streamed {
-                true => body.map_err(Into::into).boxed_unsync(),
-                false => room::bounded(body, lines, LARGEST, &room::ANSWERS).boxed_unsync(),
-            }))
+            Ok(answer.map(
+                |body| {
+                    if streamed { body.map_err(Into::into).boxed_unsync() } else { room::bounded(body, lines, LARGEST, &room::ANSWERS).boxed_unsync() }
+                },
+            ))
         }
         .boxed()
     }
