@@ -221,6 +221,8 @@ async fn a_secret_in_a_configuration_that_is_reloaded_is_not_repeated() {
     running.until("healthy", "/-/healthy", |text| text.contains("healthy")).await;
     for (_, text) in all(&mut planted) {
         std::fs::write(&file, text).unwrap();
+        // Written long ago: a file that somebody may still write to is waited for.
+        std::fs::File::options().append(true).open(&file).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
         let answer = running.client.post(format!("{}/-/reload", running.url)).send().await.unwrap().text().await.unwrap();
         leaks.look(&planted, "answer of a reload", &answer);
         leaks.look(&planted, "page", &running.get("/").await.unwrap());
