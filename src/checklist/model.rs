@@ -264,6 +264,12 @@ impl Checklist {
                 check.change(change, &format!("{path}.{name}"), &mut problems);
             } else {
                 let hint = crate::config::validate::did_you_mean(name, names.iter().map(String::as_str));
+                let of_item: Vec<&str> = self.checks().filter(|check| check.item == *name).map(|check| check.name.as_str()).collect();
+                if !of_item.is_empty() {
+                    let rule = format!("must name a check; {name} is the item of {}", of_item.join(", "));
+                    problems.push(Problem::bare(format!("{path}.{name}"), rule));
+                    continue;
+                }
                 // What is like no check at all may be a secret in the place of a name.
                 let shown = if hint.as_str().is_empty() { "***" } else { name };
                 problems.push(Problem::bare(format!("{path}.{shown}"), format!("must name a check of this checklist{hint}")));
@@ -436,6 +442,10 @@ impl Bound {
             Self::Number(_) => Ok(()),
             Self::States(_) => Err("must be a number or the name of a metric".to_owned()),
             Self::Name(other) => {
+                // Nothing else is called so: a number was meant.
+                if !other.starts_with("readiness_") {
+                    return Err("must be a number, such as 90 or 0.9, or the name of a metric".to_owned());
+                }
                 let other = crate::collectors::family(other)?;
                 if let Some(label) = family.labels.iter().find(|label| !other.labels.contains(label)) {
                     return Err(format!("must compare with a metric that has the label {label}, too"));

@@ -6,6 +6,7 @@ use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 
+use super::origins::Origins;
 use super::problem::{Problem, dotted, escape, join};
 use super::shape::{Shape, all_keys};
 use super::variables::{Variables, name_of};
@@ -13,7 +14,7 @@ use super::{MASKED, names_a_secret};
 
 /// Reports what the schema forbids and cuts it out until the rest can be typed. Returns whether
 /// everything survived that others refer to; if not, references cannot be judged.
-pub(super) fn prune(value: &mut Value, schema: &Value, variables: &Variables, problems: &mut Vec<Problem>) -> bool {
+pub(super) fn prune(value: &mut Value, schema: &Value, variables: &Variables, origins: &mut Origins, problems: &mut Vec<Problem>) -> bool {
     let Ok(validator) = jsonschema::validator_for(schema) else {
         problems.push(Problem::bare("", "the built-in schema is broken, which is a defect of this program"));
         return false;
@@ -21,29 +22,30 @@ pub(super) fn prune(value: &mut Value, schema: &Value, variables: &Variables, pr
     let mut complete = true;
     loop {
         let before = problems.len();
-        let mut findings = Findings { schema, variables, problems, cuts: Vec::new() };
+        let mut findings = Findings { schema, variables, origins, problems, cuts: Vec::new() };
         for error in validator.iter_errors(value) {
             findings.explain(&error);
         }
         let mut cuts = findings.cuts;
-        for problem in problems.iter_mut().skip(before) {
-            problem.locate(value, variables);
-        }
         if cuts.is_empty() {
             return complete;
+        }
+        origins.keep(value);
+        for problem in problems.iter_mut().skip(before) {
+            problem.locate(origins, value, variables);
         }
         // Later elements first, so that removing one does not move the others.
         cuts.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| b.cmp(a)));
         cuts.dedup();
         for cut in cuts {
-            complete &= remove(value, &cut);
+            complete &= remove(value, &cut, origins);
         }
     }
 }
 
 /// Reports and cuts out what was copied from `config print`: it would be taken for the secret itself.
 /// Returns whether everything survived that others refer to.
-pub(super) fn cut_masked(settings: &mut Value, variables: &Variables, problems: &mut Vec<Problem>) -> bool {
+pub(super) fn cut_masked(settings: &mut Value, variables: &Variables, origins: &mut Origins, problems: &mut Vec<Problem>) -> bool {
     let (mut cuts, mut waiting) = (Vec::new(), vec![(String::new(), &*settings)]);
     while let Some((pointer, value)) = waiting.pop() {
         match value {
@@ -53,13 +55,16 @@ pub(super) fn cut_masked(settings: &mut Value, variables: &Variables, problems: 
             _ => {}
         }
     }
+    if !cuts.is_empty() {
+        origins.keep(settings);
+    }
     for pointer in &cuts {
         let mut problem = Problem::bare(dotted(pointer), MASKED);
-        problem.locate(settings, variables);
+        problem.locate(origins, settings, variables);
         problems.push(problem);
     }
     // In lists, later elements first; `waiting` gave them last to first.
-    cuts.iter().fold(true, |complete, pointer| complete & remove(settings, pointer))
+    cuts.iter().fold(true, |complete, pointer| complete & remove(settings, pointer, origins))
 }
 
 const DURATION: &str = "must be a duration such as 30s, 10m, 1h30m or 7d";
@@ -68,6 +73,7 @@ const DURATION: &str = "must be a duration such as 30s, 10m, 1h30m or 7d";
 struct Findings<'a> {
     schema: &'a Value,
     variables: &'a Variables,
+    origins: &'a Origins,
     problems: &'a mut Vec<Problem>,
     /// JSON pointers of what must go.
     cuts: Vec<String>,
@@ -93,7 +99,8 @@ impl Findings<'_> {
             ValidationErrorKind::Required { property } => {
                 let missing = join(&path, property.as_str().unwrap_or_default());
                 // What was cut out for another reason is not missing.
-                if self.problems.iter().all(|problem| problem.path != missing) {
+                let first = self.origins.path(&missing);
+                if self.problems.iter().all(|problem| problem.path != first) {
                     self.problems.push(Problem::bare(missing, "must be set"));
                 }
                 self.cuts.push(pointer);
@@ -234,7 +241,7 @@ fn type_name(kind: &jsonschema::error::TypeKind) -> String {
 const REFERRED: [&str; 3] = ["/clusters", "/checklists", "/collectors/kubernetes/services"];
 
 /// Removes what `pointer` names; true unless something was lost that others may refer to.
-fn remove(value: &mut Value, pointer: &str) -> bool {
+fn remove(value: &mut Value, pointer: &str, origins: &mut Origins) -> bool {
     let Some((parent, key)) = pointer.rsplit_once('/') else {
         *value = Value::Object(serde_json::Map::new());
         return false;
@@ -246,6 +253,7 @@ fn remove(value: &mut Value, pointer: &str) -> bool {
         }
         Some(Value::Array(items)) => {
             if let Some(index) = key.parse().ok().filter(|index: &usize| *index < items.len()) {
+                origins.removed(&dotted(parent), items.len(), index);
                 items.remove(index);
             }
             !REFERRED.contains(&parent)

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::findings::{cut_masked, kind_of, prune};
 use super::layers::layer;
+use super::origins::Origins;
 use super::problem::Problem;
 use super::variables::Variables;
 use super::{Settings, validate};
@@ -120,18 +121,19 @@ pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<BTreeMa
     let variables = Variables::take(environment, &schema, &mut problems);
     let mut merged = layer(file, &variables, &schema)
         .map_err(|_| LoadError::NotYaml { path: path(), cause: say!("its keys and the variables {}__* do not fit together", ENV_PREFIX) })?;
-    let untouched = cut_masked(&mut merged, &variables, &mut problems);
-    let complete = untouched & prune(&mut merged, &schema, &variables, &mut problems);
+    let mut origins = Origins::default();
+    let untouched = cut_masked(&mut merged, &variables, &mut origins, &mut problems);
+    let complete = untouched & prune(&mut merged, &schema, &variables, &mut origins, &mut problems);
     match Settings::deserialize(&merged) {
         Ok(mut settings) => {
             let mut further = Vec::new();
             settings.resolve_names(base, &mut further);
             let checklists = validate::validate(&settings, complete, &mut further);
+            for problem in &mut further {
+                problem.locate(&origins, &merged, &variables);
+            }
             let all = [problems.as_slice(), &further].concat();
             further.retain(|problem| !problems.iter().any(|known| follows(problem, known)) && !all.iter().any(|known| is_measured_by(problem, known)));
-            for problem in &mut further {
-                problem.locate(&merged, &variables);
-            }
             problems.append(&mut further);
             if problems.is_empty() {
                 return Ok(Loaded { settings, checklists });
@@ -139,7 +141,7 @@ pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<BTreeMa
         }
         Err(_) => problems.push(Problem::bare("", "a value is out of range, although it has the right form")),
     }
-    problems.sort();
+    problems.sort_by_cached_key(|problem| (problem.place(), problem.clone()));
     problems.dedup();
     Err(LoadError::Invalid { path: path(), problems })
 }

@@ -7,6 +7,7 @@ mod findings;
 mod layers;
 mod load;
 mod names;
+mod origins;
 mod problem;
 mod shape;
 mod types;

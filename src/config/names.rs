@@ -11,6 +11,8 @@ use crate::word::Word;
 /// What is named, to be read or changed.
 enum Named<'a> {
     File(&'a mut PathBuf),
+    /// One that holds a secret and nothing else.
+    SecretFile(&'a mut PathBuf),
     Variable(&'a mut String),
 }
 
@@ -21,12 +23,8 @@ impl Settings {
     /// Nothing is quoted: who did not understand what belongs there wrote the secret itself.
     pub(super) fn resolve_names(&mut self, base: &Path, problems: &mut Vec<Problem>) {
         self.names(&mut |path, named| match named {
-            Named::File(file) => {
-                if !can_name_a_file(file) {
-                    problems.push(Problem::bare(path, "must be the name of a file"));
-                }
-                *file = base.join(&*file);
-            }
+            Named::File(file) => resolve(path, base, file, false, problems),
+            Named::SecretFile(file) => resolve(path, base, file, true, problems),
             Named::Variable(name) if !can_name_a_variable(name) => {
                 problems.push(Problem::bare(path, "must be the name of an environment variable"));
             }
@@ -38,7 +36,7 @@ impl Settings {
     /// this thread.
     pub(crate) fn hide_names(&mut self) {
         self.names(&mut |_, named| match named {
-            Named::File(file) => {
+            Named::File(file) | Named::SecretFile(file) => {
                 files::look(file);
                 if files::shown(&file.to_string_lossy()) == files::HIDDEN {
                     *file = "***".into();
@@ -119,10 +117,23 @@ fn secret(path: &str, reference: &mut Option<SecretRef>, visit: &mut Visit<'_>) 
 }
 
 fn place(path: &str, named: &mut Option<PathBuf>, env: &mut Option<String>, visit: &mut Visit<'_>) {
-    file(&format!("{path}.file"), named, visit);
+    if let Some(named) = named {
+        visit(&format!("{path}.file"), Named::SecretFile(named));
+    }
     if let Some(name) = env {
         visit(&format!("{path}.env"), Named::Variable(name));
     }
+}
+
+fn resolve(path: &str, base: &Path, file: &mut PathBuf, of_secret: bool, problems: &mut Vec<Problem>) {
+    if file.starts_with("~") || file.to_string_lossy().starts_with('$') {
+        problems.push(Problem::bare(path, "must be the name of a file as it is: ~ and variables are not replaced"));
+    } else if !can_name_a_file(file) {
+        problems.push(Problem::bare(path, "must be the name of a file"));
+    }
+    let full = base.join(&*file);
+    files::allow(file, &full, of_secret);
+    *file = full;
 }
 
 /// Whether a text can be the name of a file: no PEM, JSON or YAML, and nothing that no system takes.

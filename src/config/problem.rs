@@ -1,10 +1,13 @@
 //! What is wrong with a configuration, and where a person finds it.
 
 use std::fmt;
+use std::path::Path;
 
 use serde_json::Value;
 
+use super::origins::Origins;
 use super::variables::{Variables, name_of};
+use crate::say;
 use crate::say::Say;
 use crate::word::Word;
 
@@ -45,9 +48,13 @@ impl Problem {
         Self { path: path.into(), rule: rule.into(), got: None, found: Found::Path }
     }
 
-    /// The same inside what stands at a path.
-    pub(super) fn within(self, path: &str) -> Self {
-        Self { path: format!("{path} {}", self.path), ..self }
+    /// The same inside what stands at a path, or in a file that is named there.
+    pub(super) fn within(self, path: &str, file: Option<&Path>) -> Self {
+        let path = match file.filter(|_| self.path != "file") {
+            Some(file) => format!("{path}, in {}: {}", say!("{}", file.display()), self.path),
+            None => join(path, &self.path),
+        };
+        Self { path, ..self }
     }
 
     /// The same in a variable instead of the file.
@@ -55,13 +62,21 @@ impl Problem {
         Self { found: Found::Variable(name), ..self }
     }
 
+    /// Its path for sorting, so that the tenth of a list comes after the second.
+    pub(super) fn place(&self) -> String {
+        let mut parts = self.path.split('[');
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |path, part| format!("{path}[{part:0>width$}", width = part.len() + 8usize.saturating_sub(part.find(']').unwrap_or(8))))
+    }
+
     /// Whether nobody finds it in the file.
     pub(super) const fn is_of_a_variable(&self) -> bool {
         matches!(self.found, Found::Variable(_))
     }
 
-    /// Says where it is found in the settings that it is about.
-    pub(super) fn locate(&mut self, settings: &Value, variables: &Variables) {
+    /// Says where it is found in the settings, of which some may have been cut out by now.
+    pub(super) fn locate(&mut self, origins: &Origins, now: &Value, variables: &Variables) {
+        self.path = origins.path(&self.path);
         if self.is_of_a_variable() {
             return;
         }
@@ -69,7 +84,7 @@ impl Problem {
             self.found = Found::Variable(name_of(&self.path));
             return;
         }
-        let named = with_names(&self.path, settings);
+        let named = with_names(&self.path, origins.whole(now));
         if named != self.path {
             self.found = Found::Items(named);
         }

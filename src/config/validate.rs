@@ -143,7 +143,7 @@ fn load_checklists(settings: &Settings, problems: &mut Problems) -> Vec<Checklis
     for (index, wanted) in configured.iter().enumerate() {
         let path = format!("checklists[{index}]");
         match checklist::load(&wanted.name, wanted.file.as_deref()) {
-            Err(found) => problems.extend(found.into_iter().map(|problem| problem.within(&path))),
+            Err(found) => problems.extend(found.into_iter().map(|problem| problem.within(&path, wanted.file.as_deref()))),
             Ok(mut checklist) => {
                 problems.extend(checklist.apply(&wanted.overrides, &format!("{path}.overrides")));
                 loaded.push(checklist);

@@ -360,3 +360,17 @@ collectors:
         assert!(printed.contains(shown), "{printed}");
     }
 }
+
+#[test]
+fn a_problem_is_told_where_it_stands_although_others_before_it_were_cut_out() {
+    let targets: String = (0..11).map(|index| format!("      - {{ name: t{index}, url: 'http://a.test/' }}\n")).collect();
+    let broken = targets.replacen("'http://a.test/'", "5", 1).replacen("t1, url: 'http", "t1, url: 'ftp", 1).replace("t10, url: 'http", "t10, url: 'ftp");
+    assert_eq!(
+        problems(&format!("collectors:\n  http:\n    targets:\n{broken}")),
+        [
+            "collectors.http.targets[0] (t0).url: must be text (put numbers that are names in quotes) (got 5)",
+            "collectors.http.targets[1] (t1).url: must begin with http:// or https://",
+            "collectors.http.targets[10] (t10).url: must begin with http:// or https://",
+        ]
+    );
+}
