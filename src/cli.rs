@@ -16,6 +16,7 @@ use crate::cause::Cause as _;
 use crate::checklist::Decision;
 use crate::collectors::{self, kubernetes};
 use crate::config::{self, Loaded};
+use crate::files;
 use crate::say;
 use crate::say::{Message, Say, named};
 use crate::state::{self, State};
@@ -239,6 +240,7 @@ fn init(kubeconfig: Option<PathBuf>) -> ExitCode {
     let Some(file) = kubeconfig.map(first).or_else(|| Some(std::env::home_dir()?.join(".kube/config"))) else {
         return fail("find the kubeconfig: there is no home folder; name it with --kubeconfig");
     };
+    files::remember(&file);
     match kubernetes::init::clusters(&file) {
         Ok(clusters) => {
             print(&kubernetes::init::configuration(&clusters));
@@ -300,6 +302,8 @@ async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
         Ok(listener) => listener,
         Err(error) => return fail(error),
     };
+    // Whoever sees the process sees its arguments.
+    flags.web_config.iter().for_each(|file| files::remember(file));
     let door = match &flags.web_config {
         None => web::Door::Open,
         Some(file) => match web::Access::open(file).await {
@@ -351,7 +355,10 @@ async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
 fn listen_address(text: &str) -> Result<String, &'static str> {
     const RULE: &str = "must be ADDRESS:PORT, such as 127.0.0.1:9840";
     let (host, port) = text.rsplit_once(':').ok_or(RULE)?;
-    // Of an IPv6 address without a port, the last part would be taken for one.
+    // Without brackets nobody knows where an IPv6 address ends.
+    if host.contains(':') && !host.starts_with('[') {
+        return Err("must have an IPv6 address in brackets, such as [::1]:9840");
+    }
     let is_host = !host.contains(':') || host.trim_matches(['[', ']']).parse::<Ipv6Addr>().is_ok();
     if is_host && port.parse::<u16>().is_ok() { Ok(text.to_owned()) } else { Err(RULE) }
 }

@@ -111,8 +111,8 @@ static SEEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// The name of a file as people may see it. Where a file is to be named, somebody may have written the
 /// token, the key or the whole kubeconfig itself, and its folder is then that of the configuration. So
-/// a name is shown if the file was seen, or if its last part is called like a file with such contents
-/// and its folder was seen or is called like one.
+/// a name is shown if the file was seen, if it was allowed where it was read, or if its last part is
+/// called like a file with such contents and its folder was seen or is called like one.
 ///
 /// Nothing is looked up: whoever prints may be on the event loop. What is there is remembered where
 /// files are opened.
@@ -135,7 +135,18 @@ pub(crate) fn look(path: &Path) {
     }
 }
 
-fn remember(path: &Path) {
+/// Lets the name of a file be shown that a person wrote, if all parts of it are ordinary words. Where a
+/// secret is kept one word is not enough: it may be the secret itself.
+pub(crate) fn allow(written: &Path, path: &Path, of_secret: bool) {
+    let parts: Vec<_> = written.components().filter(|part| matches!(part, Component::Normal(_))).collect();
+    let is_ordinary = parts.iter().all(|part| part.as_os_str().to_str().and_then(Word::file).is_some());
+    if is_ordinary && parts.len() > usize::from(of_secret) {
+        remember(path);
+    }
+}
+
+/// Remembers that a name may be shown, as one from the command line may.
+pub(crate) fn remember(path: &Path) {
     let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
     if seen.len() < REMEMBERED && !seen.contains(path) {
         seen.insert(path.to_owned());
@@ -232,5 +243,22 @@ mod tests {
             assert_eq!(shown(path.to_str().unwrap()), path.to_str().unwrap());
         }
         assert_eq!(shown(other.to_str().unwrap()), HIDDEN);
+    }
+
+    #[test]
+    fn a_name_that_was_written_in_ordinary_words_is_shown() {
+        for (written, of_secret, is_shown) in [
+            ("secrets/gitlab", true, true),
+            ("./keys/coder", true, true),
+            ("gitlab", true, false),
+            ("gitlab", false, true),
+            ("../.kube/prod", false, true),
+            ("9j4AAQSkZJRg/ABAQAAAQABAAD", true, false),
+            ("hunter2", false, false),
+        ] {
+            let path = Path::new(if of_secret { "/zq84secret" } else { "/zq85secret" }).join(written);
+            allow(Path::new(written), &path, of_secret);
+            assert_eq!(shown(path.to_str().unwrap()) != HIDDEN, is_shown, "{written}");
+        }
     }
 }

@@ -42,7 +42,10 @@ impl<'a> Word<'a> {
     /// The text, if it is the name of a variable of the environment, as they are written by custom.
     pub(crate) fn variable(text: &'a str) -> Option<Self> {
         let is_capital = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-        Self::made_of(text, 64, b"_").filter(|_| text.bytes().all(is_capital) && text.split('_').all(is_ordinary_capital))
+        let is_custom = text.bytes().all(is_capital) && text.split('_').all(is_ordinary_capital);
+        // `gitlab_token`, of which no word is a secret and one says what is in it.
+        let says = || text.contains('_') && text.split('_').all(is_ordinary) && text.split('_').any(|word| CONTENTS.contains(&word));
+        Self::made_of(text, 64, b"_").filter(|_| is_custom || says())
     }
 
     /// The text, if it is the name of a host as certificates have it.
@@ -174,7 +177,7 @@ mod tests {
         for name in ["token", "ca.crt", "db-password", "wildcard_2024.example.com.pem", ".dockerconfigjson", "zq81x.key", "GITHUB_TOKEN"] {
             assert!(Word::document(name).is_some(), "{name}");
         }
-        for name in ["T", "GITHUB_TOKEN", "PGPASSWORD", "K8S_TOKEN_2", "AWS_SECRET_ACCESS_KEY"] {
+        for name in ["T", "GITHUB_TOKEN", "PGPASSWORD", "K8S_TOKEN_2", "AWS_SECRET_ACCESS_KEY", "gitlab_token"] {
             assert!(Word::variable(name).is_some(), "{name}");
         }
         assert!(Word::file("aws-iam-authenticator_0.7").is_some() && Word::host("*.lab-1.test").is_some());

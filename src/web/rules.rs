@@ -206,11 +206,13 @@ impl Look {
     }
 
     fn bytes(&self, base: &Path, file: Option<&PathBuf>, key: &'static str) -> Result<(PathBuf, &[u8]), Message> {
-        let path = base.join(file.ok_or_else(|| say!("tls_server_config.{}: must be set", key))?);
+        let file = file.ok_or_else(|| say!("tls_server_config.{}: must be set", key))?;
+        let path = base.join(file);
+        files::allow(file, &path, false);
         match self.named.get(&path) {
             Some(Ok(bytes)) => Ok((path, bytes)),
-            Some(Err(why)) => Err(say!("{}: {}", path.display(), why)),
-            None => Err(say!("{}: it was not read", path.display())),
+            Some(Err(why)) => Err(say!("tls_server_config.{}: {}: {}", key, path.display(), why)),
+            None => Err(say!("tls_server_config.{}: {}: it was not read", key, path.display())),
         }
     }
 

@@ -109,7 +109,7 @@ fn an_address_that_cannot_be_listened_on_says_why() {
             ("127.0.0.1", "must be ADDRESS:PORT, such as 127.0.0.1:9840"),
             ("9840", "must be ADDRESS:PORT, such as 127.0.0.1:9840"),
             ("127.0.0.1:http", "must be ADDRESS:PORT, such as 127.0.0.1:9840"),
-            ("::1", "must be ADDRESS:PORT, such as 127.0.0.1:9840"),
+            ("::1:9840", "must have an IPv6 address in brackets, such as [::1]:9840"),
             ("does-not-exist.invalid:9840", "listen on does-not-exist.invalid:9840: the host cannot be resolved"),
             ("192.0.2.1:9840", "listen on 192.0.2.1:9840: the address is not one of this host"),
         ] {

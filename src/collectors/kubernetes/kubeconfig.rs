@@ -139,7 +139,11 @@ async fn inline_login(user: &mut AuthInfo, cluster: &Cluster, folder: &Path) -> 
     let inline = user.token.is_some() || user.username.is_some();
     match (token_file, exec) {
         _ if inline => Ok(Login::Inline),
-        (Some(file), _) if !file.is_empty() => Ok(Login::TokenFile(folder.join(file))),
+        (Some(file), _) if !file.is_empty() => {
+            let path = folder.join(&file);
+            files::allow(Path::new(&file), &path, true);
+            Ok(Login::TokenFile(path))
+        }
         (_, Some(exec)) => Plugin::new(exec, cluster, folder).map(|plugin| Login::Plugin(Box::new(plugin))),
         _ => Ok(Login::Inline),
     }
@@ -147,6 +151,7 @@ async fn inline_login(user: &mut AuthInfo, cluster: &Cluster, folder: &Path) -> 
 
 async fn encoded(folder: &Path, file: &str, key: &'static str) -> Result<String, Message> {
     let path = folder.join(file);
+    files::allow(Path::new(file), &path, key == "client-key");
     let content = files::read(&path, files::LARGEST).await.map_err(|error| say!("{} {}: {}", key, path.display(), error))?;
     Ok(STANDARD.encode(&content.bytes))
 }
