@@ -21,7 +21,8 @@ use crate::event::{self, Occurrence, Schedule};
 use crate::exposition::Exposition;
 use crate::history::Change;
 use crate::report::Archive;
-use crate::say::{Message, Say};
+use crate::say;
+use crate::say::{Message, Say, named};
 use crate::snapshot::{Snapshot, Store};
 use crate::state::State;
 use crate::verdict;
@@ -193,11 +194,17 @@ async fn in_turn<T: Send + 'static>(
     tokio::time::timeout(within, run).await.map_err(|_| StartError::Late(within.as_secs()))?
 }
 
-/// A check whose target is gone fails no longer, so what a reload takes away is said.
-fn log_gone(gone: &[(&'static str, String)]) {
-    if let Some(first) = gone.first() {
-        tracing::warn!(first = %format_args!("{} {}", first.0, first.1), "after the reload {} sources are watched no longer", gone.len());
-    }
+/// Collectors and names of sources that a reload ended.
+type Gone = Vec<(&'static str, String)>;
+
+fn gone_words(gone: &Gone) -> Option<Message> {
+    let (collector, name) = gone.first()?;
+    let more = gone.len() - 1;
+    Some(if more == 0 {
+        say!("{} {} is watched no longer", *collector, named(name))
+    } else {
+        say!("{} {} and {} more are watched no longer", *collector, named(name), more)
+    })
 }
 
 /// The running exporter.
@@ -322,12 +329,17 @@ impl App {
 
     /// Reads the configuration again, one reload at a time. A bad file keeps the running one, and so
     /// does one that cannot be read in time.
-    pub async fn reload(self: &Arc<Self>) -> Result<(), StartError> {
-        let result = self.try_reload().await;
+    /// Returns what is watched no longer, in words: a check whose target is gone fails no longer, so
+    /// whoever reloads is told.
+    pub async fn reload(self: &Arc<Self>) -> Result<Option<Message>, StartError> {
+        let result = self.try_reload().await.map(|gone| gone_words(&gone));
         match &result {
-            Ok(()) => {
+            Ok(gone) => {
                 self.telemetry.loaded();
                 tracing::info!("configuration reloaded");
+                if let Some(gone) = gone {
+                    tracing::warn!("after the reload {gone}");
+                }
             }
             Err(error) => {
                 self.telemetry.reload_success.set(0.0);
@@ -337,7 +349,7 @@ impl App {
         result
     }
 
-    async fn try_reload(self: &Arc<Self>) -> Result<(), StartError> {
+    async fn try_reload(self: &Arc<Self>) -> Result<Gone, StartError> {
         let path = self.path.clone().ok_or_else(|| StartError::Resource("there is no file to read".into()))?;
         let app = Arc::clone(self);
         let read = move || {
@@ -353,16 +365,17 @@ impl App {
         // In a task of its own: whoever asked may go away in the middle of it.
         let reload = self.runtime.spawn(async move {
             let ((loaded, tasks, state), _turn) = in_turn(turn, RELOAD, read).await?;
+            let mut gone = Gone::new();
             if let Some(driver) = app.driver.lock().await.as_mut() {
                 // A file that was emptied, most often to be written to next.
                 if tasks.is_empty() && !driver.is_idle() {
-                    return Err(StartError::Resource("it names nothing to watch; to run without any, restart".into()));
+                    return Err(StartError::Resource("the configuration names nothing to watch; to run without any, restart".into()));
                 }
-                log_gone(&driver.apply(tasks));
+                gone = driver.apply(tasks);
             }
             app.state.store(state);
             app.active.store(Arc::new(Active::new(loaded)));
-            Ok(())
+            Ok(gone)
         });
         reload.await.unwrap_or_else(|_| Err(StartError::Resource(cause::of_panic())))
     }

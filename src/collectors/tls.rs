@@ -83,6 +83,9 @@ impl Config {
             name(&format!("{path}.name"), &target.name, problems);
             match split(&target.address) {
                 None => problems.push(Problem::new(format!("{path}.address"), "must be host:port", quoted(&target.address))),
+                Some((host, _)) if ServerName::try_from(host.to_owned()).is_err() => {
+                    problems.push(Problem::new(format!("{path}.address"), "must be host:port, without scheme and path", quoted(&target.address)));
+                }
                 Some((host, _)) => {
                     let asked = target.server_name.as_deref().unwrap_or(host);
                     if ServerName::try_from(asked.to_owned()).is_err() {

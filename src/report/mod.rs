@@ -58,6 +58,7 @@ pub fn reason(judgement: &Judgement) -> String {
     let (failed, unknown) = (blocking(CheckState::Fail), blocking(CheckState::Unknown));
     let count = |n: usize, one: &str, many: &str| format!("{n} required check{}", if n == 1 { one } else { many });
     match judgement.decision {
+        Decision::Go if judgement.count(CheckState::Pass) == 1 => "1 check passed".to_owned(),
         Decision::Go => format!("{} checks passed", judgement.count(CheckState::Pass)),
         Decision::NoGo if unknown > 0 => format!("{}, {unknown} not known", count(failed, " failed", "s failed")),
         Decision::NoGo => count(failed, " failed", "s failed"),

@@ -137,9 +137,10 @@ async fn reload(app: &Arc<App>, headers: &HeaderMap) -> Answer {
         return Answer::plain("/-/reload", StatusCode::FORBIDDEN, "a page of another site must not reload this exporter; use curl, or send no Origin");
     }
     match app.reload().await {
-        Ok(()) => Answer::plain("/-/reload", StatusCode::OK, "reloaded"),
+        Ok(None) => Answer::plain("/-/reload", StatusCode::OK, "reloaded"),
+        Ok(Some(gone)) => Answer::plain("/-/reload", StatusCode::OK, &format!("reloaded; {gone}")),
         Err(error @ StartError::Late(_)) => Answer::plain("/-/reload", StatusCode::GATEWAY_TIMEOUT, &format!("{error}; the running one goes on")),
-        Err(error) => Answer::plain("/-/reload", StatusCode::BAD_REQUEST, &error.to_string()),
+        Err(error) => Answer::plain("/-/reload", StatusCode::BAD_REQUEST, &format!("{error}\nThe running one goes on.")),
     }
 }
 

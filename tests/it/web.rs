@@ -168,7 +168,7 @@ async fn a_bad_file_keeps_the_running_configuration_and_shows() {
         let answer = reload().await.unwrap();
         assert_eq!(
             (answer.status().as_u16(), answer.text().await.unwrap().as_str()),
-            (400, "it names nothing to watch; to run without any, restart\n"),
+            (400, "the configuration names nothing to watch; to run without any, restart\nThe running one goes on.\n"),
             "{nothing}"
         );
     }
@@ -178,7 +178,8 @@ async fn a_bad_file_keeps_the_running_configuration_and_shows() {
         estate.configuration.lines().filter(|line| !line.contains("name: london, kind: healthz")).map(|line| format!("{line}\n")).collect();
     let looks_before = looks(&app, "oregon");
     std::fs::write(&file, without_london).unwrap();
-    assert_eq!(reload().await.unwrap().status(), 200);
+    let answer = reload().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (200, "reloaded; http london is watched no longer\n"));
     let metrics = app.exposition().text();
     assert!(metrics.contains("\nreadiness_config_last_reload_successful 1\n"));
     assert!(!metrics.contains("collector=\"http\",source=\"london\""), "a target that is gone leaves no series");

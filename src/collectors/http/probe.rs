@@ -46,6 +46,16 @@ pub(super) struct Probe {
 /// A failed step.
 pub(super) struct Failure(Outcome, Message);
 
+impl Failure {
+    /// The same, which names the host where it is not the configured one.
+    fn at(self, configured: &Url, asked: &Url) -> Self {
+        if asked.host() == configured.host() {
+            return self;
+        }
+        Self(self.0, say!("after a redirect to {}: {}", named(asked.host_str().unwrap_or_default()), self.1))
+    }
+}
+
 /// TLS settings for probes: verified, HTTP/1.1, and a full handshake every time.
 pub(super) fn client_config(ca_file: Option<&Path>) -> Result<Arc<rustls::ClientConfig>, Message> {
     let roots = net::trust_roots(ca_file)?;
@@ -187,7 +197,7 @@ impl Prober {
         loop {
             // A header may be a secret, and a redirect may lead to anybody.
             let headers = if url.origin() == request.url.origin() { request.headers.as_slice() } else { &[] };
-            let response = self.ask(&url, address, headers, probe).await?;
+            let response = self.ask(&url, address, headers, probe).await.map_err(|failure| failure.at(&request.url, &url))?;
             // What another host says is no fact about the target.
             probe.status = self.answers_for(&request.url, &url).then(|| response.status().as_u16());
             let location = response.headers().get(header::LOCATION).filter(|_| response.status().is_redirection());
