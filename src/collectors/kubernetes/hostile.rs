@@ -280,3 +280,42 @@ fn an_odd_event_hides_no_other() {
     let said = told(events::Warnings::new(3600, Clock::default()), &all);
     says(&said, &format!("warning_events eu/ws/BackOff = {}", 5 + u64::from(u32::MAX)));
 }
+
+/// An API server whose list has another page for ever, and one whose watch adds nodes for ever.
+#[tokio::test]
+async fn a_cluster_without_an_end_is_not_kept() {
+    let node = |number: usize| format!("{{\"metadata\":{{\"name\":\"n{number}\",\"uid\":\"u{number}\",\"resourceVersion\":\"1\"}}}}");
+    for (port, verb) in [(20_180, "list"), (20_181, "watch")] {
+        let address = std::net::SocketAddr::from(([127, 0, 7, 65], port));
+        let answer = move |_: &str, target: &str, _: &hyper::HeaderMap| {
+            if target.contains("watch=true") {
+                let added = |number| format!("{{\"type\":\"ADDED\",\"object\":{}}}\n", node(number));
+                return (200, vec![("content-type", "application/json".to_owned())], (0..Nodes::MOST + 9).map(added).collect::<String>().into_bytes());
+            }
+            let page: usize = target.split_once("continue=p").and_then(|(_, rest)| rest.split('&').next()?.parse().ok()).unwrap_or_default();
+            let (nodes, next) = if verb == "list" { (500, format!("p{}", page + 1)) } else { (0, String::new()) };
+            let items: Vec<String> = (0..nodes).map(|number| node(page * nodes + number)).collect();
+            let list = format!("{{\"metadata\":{{\"resourceVersion\":\"1\",\"continue\":\"{next}\"}},\"items\":[{}]}}", items.join(","));
+            (200, vec![("content-type", "application/json".to_owned())], list.into_bytes())
+        };
+        let server = readiness_lab::plain_server(address, std::time::Duration::ZERO, answer).await.unwrap();
+        let client = kube::Client::try_from(kube::Config::new(format!("http://{address}").parse().unwrap())).unwrap();
+        let changed = Arc::new(tokio::sync::Notify::new());
+        let second = std::time::Duration::from_secs(1);
+        let watched = Arc::new(watched::Watched::new("nodes", watched::Query::default(), Nodes::new(Interests::default()), second * 10, second * 60, &changed));
+        let following = tokio::spawn(watched::Scope::follow(Arc::clone(&watched), client));
+        let told = async {
+            loop {
+                changed.notified().await;
+                let sight = watched::Scope::sight(&*watched);
+                if sight.words.as_str().contains("there are more than") {
+                    return (sight.state, sight.words);
+                }
+            }
+        };
+        let (state, words) = tokio::time::timeout(second * 120, told).await.unwrap();
+        assert_eq!((state, words.as_str()), ("unseen", &*format!("{verb} nodes: there are more than 10000, which no cluster has")));
+        following.abort();
+        server.abort();
+    }
+}

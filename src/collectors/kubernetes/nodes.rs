@@ -94,6 +94,9 @@ static CACHED: Gauge<2> = gauge(
 )
 .covered_by(COVERAGE);
 
+/// Conditions of a node that are kept; node-problem-detector adds a dozen to the five of the kubelet.
+const MOST_CONDITIONS: usize = 64;
+
 /// Taints by which Kubernetes says that a node is unfit.
 /// Source: <https://kubernetes.io/docs/reference/labels-annotations-taints/>
 const PROBLEM_TAINTS: [&str; 8] = [
@@ -271,10 +274,13 @@ impl Nodes {
         let has_gpus = gpus[1].is_some_and(|count| count > 0.0);
         let belongs = |group: &NodeGroup| labelled(&group.labels) && group.gpus.is_none_or(|wanted| wanted == has_gpus);
         let groups = self.interests.groups.iter().enumerate().filter(|(_, group)| belongs(group)).map(|(at, _)| at).collect();
-        let mut conditions: Vec<(Arc<str>, &'static str)> = status
-            .conditions
-            .iter()
+        // A node writes its own conditions, as many as it likes; what every node has comes first.
+        let (own, others): (Vec<_>, Vec<_>) = status.conditions.iter().partition(|condition| EXPECTED_CONDITIONS.contains(&condition.r#type.as_str()));
+        let mut conditions: Vec<(Arc<str>, &'static str)> = own
+            .into_iter()
+            .chain(others)
             .filter(|condition| Word::joined(&condition.r#type).is_some())
+            .take(MOST_CONDITIONS)
             .map(|condition| (self.shared(&condition.r#type), condition.state()))
             .collect();
         // A node that has not registered has no conditions, and nobody knows what it is short of.
@@ -308,6 +314,8 @@ impl Keep for Nodes {
     type Object = Node;
     const KIND: &'static str = "Node";
     const FAMILIES: &'static [&'static Family] = FAMILIES;
+    /// The largest cluster has 5,000.
+    const MOST: usize = 10_000;
 
     fn begin(&mut self) {
         self.round = self.round.wrapping_add(1);

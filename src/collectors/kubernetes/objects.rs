@@ -166,6 +166,9 @@ pub(super) trait Keep: Send + 'static {
     const LASTING: bool = false;
     /// Whether its facts change with time alone, because they speak of a window.
     const WINDOWED: bool = false;
+    /// Objects that are kept at most: twice what the largest cluster has, which is 150,000 pods.
+    /// Source: <https://kubernetes.io/docs/setup/best-practices/cluster-large/>
+    const MOST: usize = 300_000;
 
     /// A list begins: what it does not name is gone when it is complete.
     fn begin(&mut self);

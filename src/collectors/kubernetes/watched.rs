@@ -236,6 +236,16 @@ impl<T: Keep> Watched<T> {
         }
     }
 
+    /// Forgets what would fill the memory.
+    fn too_many(&self, verb: &'static str) -> CollectError {
+        self.update(|inner| {
+            inner.kept.begin();
+            inner.kept.complete();
+            std::mem::take(&mut inner.listed)
+        });
+        CollectError::new(ErrorClass::Malformed, say!("{}: there are more than {}, which no cluster has", self.act(verb), T::MOST))
+    }
+
     fn act(&self, verb: &'static str) -> Message {
         say!("{} {}", verb, named(&self.resource()))
     }
@@ -245,11 +255,21 @@ impl<T: Keep> Watched<T> {
         let Query { labels, fields, .. } = &self.query;
         let mut page = ListParams { label_selector: labels.clone(), field_selector: fields.clone(), limit: Some(PAGE), ..ListParams::default() };
         self.begin();
+        let mut listed = 0;
         loop {
             // A list that hangs must become a failure: until then the old rows count as seen.
             let request = kube::core::Request::new(api.resource_url()).list(&page);
             let request = request.map_err(|error| api_error(&self.act("list"), &kube::Error::BuildRequest(error)))?;
-            let list: Around<ListMeta> = elements(client, request, "items", &self.act("list"), self.page_limit, |object| self.put(object, true)).await?;
+            let list: Around<ListMeta> = elements(client, request, "items", &self.act("list"), self.page_limit, |object| {
+                listed += 1;
+                if listed <= T::MOST {
+                    self.put(object, true);
+                }
+            })
+            .await?;
+            if listed > T::MOST {
+                return Err(self.too_many("list"));
+            }
             if let Some(token) = list.metadata.continue_.filter(|token| !token.is_empty()) {
                 page.continue_token = Some(token);
                 continue;
@@ -284,6 +304,9 @@ impl<T: Keep> Watched<T> {
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                     seen(&object, &mut version);
                     self.put(object, false);
+                    if self.inner().kept.len() > T::MOST {
+                        return Err(self.too_many("watch"));
+                    }
                 }
                 WatchEvent::Deleted(object) => {
                     seen(&object, &mut version);
