@@ -137,7 +137,7 @@ fn with_names(path: &str, settings: &Value) -> String {
             Some(index) => here.and_then(|list| list.get(index)),
             None => here.and_then(|map| map.get(part.trim_start_matches('.'))),
         };
-        let name = here.filter(|_| index.is_some()).and_then(|item| Word::label(item.get("name")?.as_str()?));
+        let name = here.filter(|_| index.is_some() && !shown.contains("headers[")).and_then(|item| Word::label(item.get("name")?.as_str()?));
         shown.extend(name.map(|name| format!(" ({name})")));
         rest = after;
     }

@@ -153,10 +153,14 @@ impl fmt::Display for Url {
         if let Some(port) = parsed.port() {
             write!(f, ":{port}")?;
         }
-        f.write_str(parsed.path())?;
+        for (index, segment) in parsed.path().split('/').enumerate() {
+            // `;jsessionid=` and the like.
+            let (name, parameters) = segment.split_once(';').map_or((segment, ""), |(name, _)| (name, ";***"));
+            write!(f, "{}{name}{parameters}", if index == 0 { "" } else { "/" })?;
+        }
         for (index, pair) in parsed.query().into_iter().flat_map(|query| query.split('&')).enumerate() {
             // Without a value the name itself may be the secret.
-            let name = pair.split_once('=').map_or(String::new(), |(name, _)| format!("{name}="));
+            let name = pair.split_once('=').filter(|(_, value)| !value.trim_matches('=').is_empty()).map_or(String::new(), |(name, _)| format!("{name}="));
             write!(f, "{}{name}***", if index == 0 { '?' } else { '&' })?;
         }
         Ok(())
@@ -200,6 +204,7 @@ mod tests {
         for (text, shown) in [
             ("https://user:hunter2@example.com:8443/a/b?sig=hunter2&x=hunter2#hunter2", "https://***@example.com:8443/a/b?sig=***&x=***"),
             ("http://hunter2@proxy:3128", "http://***@proxy:3128/"),
+            ("https://example.com/a;sid=hunter2/b;hunter2?hunter2=&hunter2==", "https://example.com/a;***/b;***?***&***"),
             ("https://*.example.com/healthz", "https://*.example.com/healthz"),
             ("https://user:hunter2@host:99999/", "***"),
             ("https://user:hunter2@ho st/", "***"),

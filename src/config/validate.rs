@@ -278,7 +278,12 @@ pub(crate) fn did_you_mean<'a>(wrong: &str, known: impl Iterator<Item = &'a str>
 /// A text value as it stands in a message. What looks like a URL or an address with a user may hold a
 /// password, and is not shown.
 pub(crate) fn quoted(text: &str) -> String {
-    if text.contains("://") || text.contains('@') { "***".to_owned() } else { format!("{text:?}") }
+    // `user:password` and a whole header; `localhost:5000/a` and 09:00 are none.
+    let is_pair = text.split_once(':').is_some_and(|(before, after)| !before.contains(['/', '.']) && !after.starts_with(|c: char| c.is_ascii_digit()));
+    // Tokens and hashes: longer than words, of letters and digits.
+    let is_token = |word: &str| word.len() >= 20 && word.contains(|c: char| c.is_ascii_digit()) && word.contains(|c: char| c.is_ascii_alphabetic());
+    let is_hidden = text.contains("://") || text.contains('@') || is_pair || text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(is_token);
+    if is_hidden { "***".to_owned() } else { format!("{text:?}") }
 }
 
 /// A socket address with a port.

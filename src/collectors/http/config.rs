@@ -224,7 +224,8 @@ fn place(pattern: &str) -> String {
 impl Header {
     fn validate(&self, path: &str, problems: &mut Vec<Problem>) {
         if hyper::header::HeaderName::from_bytes(self.name.as_bytes()).is_err() {
-            problems.push(Problem::new(format!("{path}.name"), "must be a header name", quoted(&self.name)));
+            // Not quoted: whoever writes the whole header as its name writes the secret.
+            problems.push(Problem::bare(format!("{path}.name"), "must be the name of a header alone, such as Authorization"));
         }
         match (&self.value, &self.value_from) {
             (Some(_), None) if names_a_secret(&self.name) => {

@@ -32,6 +32,10 @@ use crate::room::{self, Answer, Overrun};
 use crate::say;
 use crate::say::{Message, named};
 
+/// The statuses that lead elsewhere.
+/// Source: RFC 9110, section 15.4
+const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
+
 /// What one look at one address found.
 pub(super) struct Probe {
     pub(super) outcome: Outcome,
@@ -200,7 +204,7 @@ impl Prober {
             let response = self.ask(&url, address, headers, probe).await.map_err(|failure| failure.at(&request.url, &url))?;
             // What another host says is no fact about the target.
             probe.status = self.answers_for(&request.url, &url).then(|| response.status().as_u16());
-            let location = response.headers().get(header::LOCATION).filter(|_| response.status().is_redirection());
+            let location = response.headers().get(header::LOCATION).filter(|_| REDIRECTS.contains(&response.status().as_u16()));
             let Some(location) = location.filter(|_| self.redirects > 0) else {
                 return self.judge(response, &request.url, &url, probe).await;
             };
@@ -211,8 +215,12 @@ impl Prober {
             let next = location.to_str().ok().and_then(|text| url.join(text).ok()).filter(|next| ["http", "https"].contains(&next.scheme()));
             let next = next.ok_or_else(|| Failure(Outcome::Redirect, say!("redirected to something that is no URL")))?;
             self.may_follow(&request.url, &url, &next)?;
-            if repeats(&request.headers, &next) {
-                return Err(Failure(Outcome::Redirect, say!("redirected to a host that repeats a header of the request, which is not followed")));
+            if !request.headers.is_empty() && !self.answers_for(&request.url, &next) {
+                // A server can lead to a host that is called like the secret it was sent: asking for it would
+                // tell name servers, and naming it everybody else.
+                let rule =
+                    "redirected to another host, which a request with headers does not follow; name the host in redirect_hosts if it answers for the target";
+                return Err(Failure(Outcome::Redirect, rule.into()));
             }
             if next.host() == request.url.host() {
                 // Back at the target, it is this address that is looked at, and no other of its host.
@@ -455,13 +463,4 @@ async fn tunnel(tcp: TcpStream, url: &Url) -> Result<TokioIo<hyper::upgrade::Upg
         return Err(Failure(Outcome::Refused, say!("ask the proxy for a tunnel: status {}", response.status().as_u16())));
     }
     hyper::upgrade::on(response).await.map(TokioIo::new).map_err(|error| failed(&error))
-}
-
-/// Whether a server leads to a host that is called like a header that it was sent: asking for it would
-/// tell name servers, and saying so everybody else.
-fn repeats(headers: &[(HeaderName, HeaderValue)], to: &Url) -> bool {
-    let host = to.host_str().unwrap_or_default().to_ascii_lowercase();
-    let words = headers.iter().filter_map(|(_, value)| value.to_str().ok()).flat_map(str::split_whitespace);
-    // A short word stands in many names, and is no secret.
-    words.filter(|word| word.len() > 7).any(|word| host.contains(&word.to_ascii_lowercase()))
 }

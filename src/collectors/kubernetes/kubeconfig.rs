@@ -63,9 +63,13 @@ pub(super) async fn load(file: &Path, context: Option<&str>) -> Result<Context, 
     let chosen = context.map(str::to_owned).or_else(|| kubeconfig.current_context.clone());
     let chosen = chosen.ok_or_else(|| failed(say!("it has no current-context; name a context")))?;
     let found = kubeconfig.contexts.iter().find(|own| own.name == chosen).and_then(|own| own.context.clone());
-    let found = found.ok_or_else(|| failed(say!("it has no context {}", named(&chosen))))?;
+    // What the file calls things may be a token that somebody wrote there; what the configuration asks for is known.
+    let found = found.ok_or_else(|| match context {
+        Some(context) => failed(say!("it has no context {}", named(context))),
+        None => failed(say!("it has no context of the name that current-context says")),
+    })?;
     let cluster = kubeconfig.clusters.iter_mut().find(|own| own.name == found.cluster).and_then(|own| own.cluster.as_mut());
-    let cluster = cluster.ok_or_else(|| failed(say!("it has no cluster {}", named(&found.cluster))))?;
+    let cluster = cluster.ok_or_else(|| failed(say!("its context names a cluster that it does not have")))?;
     reachable(cluster).map_err(failed)?;
     inline_authority(cluster, folder).await.map_err(failed)?;
     let cluster = cluster.clone();
@@ -73,7 +77,7 @@ pub(super) async fn load(file: &Path, context: Option<&str>) -> Result<Context, 
         None => Login::Inline,
         Some(name) => {
             let user = kubeconfig.auth_infos.iter_mut().find(|own| own.name == name).and_then(|own| own.auth_info.as_mut());
-            let user = user.ok_or_else(|| failed(say!("it has no user {}", named(name))))?;
+            let user = user.ok_or_else(|| failed(say!("its context names a user that it does not have")))?;
             inline_login(user, &cluster, folder).await.map_err(failed)?
         }
     };
@@ -228,12 +232,12 @@ users:
             (GOOD.replace("https://localhost:6443", "ftp://s3cr3t"), "the server of the cluster must begin with https:// or http://"),
             (GOOD.replace("https://localhost:6443", "https://localhost:s3cr3t"), "the server of the cluster must be a URL whose port is a number"),
             (GOOD.replace("6443' }", "6443', proxy-url: s3cr3t }"), "the proxy-url of the cluster must be a URL"),
-            (GOOD.replace("user: u }", "user: v }"), "it has no user v"),
+            (GOOD.replace("user: u }", "user: v }"), "its context names a user that it does not have"),
             (GOOD.replace("6443' }", "6443', certificate-authority-data: '!s3cr3t' }"), "certificate-authority-data is not base64"),
             (GOOD.replace("6443' }", "6443', certificate-authority-data: czNjcjN0 }"), "the certificate-authority holds no certificate"),
             (GOOD.replace("token: s3cr3t", "client-certificate-data: '!', client-key-data: s3cr3t"), "client-certificate-data is not base64"),
             (GOOD.replace("token: s3cr3t", "client-certificate-data: czNjcjN0, client-key-data: s3cr3t"), "the client-certificate holds no certificate"),
-            (GOOD.replace("cluster: c,", "cluster: other,"), "it has no cluster other"),
+            (GOOD.replace("cluster: c,", "cluster: other,"), "its context names a cluster that it does not have"),
             ("s3cr3t".to_owned(), "a value is of another kind than expected (line 1, column 1)"),
         ] {
             let why = why(&broken).await;

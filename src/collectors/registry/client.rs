@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::auth::{Challenge, Identity, TokenAnswer};
 use super::digest::Digest;
-use super::manifest::{ACCEPT, LARGEST, Manifest};
+use super::manifest::{ACCEPT, Blob, LARGEST, Manifest};
 use super::reference::DOCKER_HUB;
 use crate::cause::Cause as _;
 use crate::config::Secret;
@@ -174,7 +174,7 @@ impl Client {
 
     /// A page for people instead of an answer, as proxies and captive portals send it.
     fn is_api(what: &Message, answer: &Response) -> Result<(), CollectError> {
-        if content_type(answer.headers()) == "text/html" {
+        if ["text/html", "application/xhtml+xml"].contains(&content_type(answer.headers()).to_ascii_lowercase().as_str()) {
             return Err(CollectError::new(ErrorClass::Malformed, say!("{}: it answers with a page for people", what)));
         }
         Ok(())
@@ -242,20 +242,21 @@ impl Client {
     }
 
     /// Whether a layer can be fetched, without fetching it.
-    pub(super) async fn has_blob(&self, identity: &Identity, repository: &str, digest: &Digest) -> Result<(), CollectError> {
+    pub(super) async fn has_blob(&self, identity: &Identity, repository: &str, blob: &Blob) -> Result<(), CollectError> {
+        let digest = &blob.digest;
         let what = say!("ask {} whether {} has blob {}", named(&self.name), named(repository), *digest);
         let answer = self.ask(&what, identity, Method::HEAD, repository, &format!("{repository}/blobs/{digest}")).await?;
         if answer.status() != StatusCode::OK {
             return Err(Self::refused(&what, answer.status(), answer.headers()));
         }
-        // Nothing comes that could be checked against the digest, so whoever answers must at least speak of
-        // something that can be fetched: a portal to which everything is led has a page for it.
+        // Nothing comes that could be checked against the digest, so whoever answers must at least know how
+        // large it is: a portal to which everything is led has a page for it.
         Self::is_api(&what, &answer)?;
         let length = answer.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        if length.is_some_and(|length| length > 0) {
+        if length == Some(blob.size) {
             Ok(())
         } else {
-            Err(CollectError::new(ErrorClass::Malformed, say!("{}: the answer does not say how large it is", what)))
+            Err(CollectError::new(ErrorClass::Malformed, say!("{}: the answer is not as large as the manifest says", what)))
         }
     }
 
@@ -374,7 +375,8 @@ impl Client {
         if is_known || matches!(identity, Identity::Anonymous) {
             return Ok(());
         }
-        refused(say!("it wants the password at another host, {}; name it in token_hosts if that is right", named(host)))
+        // Not named: it may be called like the password, which the registry has had.
+        refused(say!("its realm wants the password at another host; name that host in token_hosts if it is right"))
     }
 
     async fn send(&self, what: &Message, request: reqwest::Request) -> Result<Response, CollectError> {

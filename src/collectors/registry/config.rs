@@ -204,6 +204,12 @@ impl RegistryConfig {
             problems.push(Problem::bare(format!("{path}.host"), "must be a host, with a port if it needs one, and without scheme, user and path"));
         }
         hosts(&format!("{path}.token_hosts"), &self.token_hosts, problems);
+        if self.username.as_ref().is_some_and(|user| user.contains(':')) {
+            problems.push(Problem::bare(format!("{path}.username"), "must be a user without a colon; the password is kept elsewhere"));
+        }
+        if self.path_prefix.as_ref().is_some_and(|prefix| prefix.contains(['?', '#', '@', ':'])) {
+            problems.push(Problem::bare(format!("{path}.path_prefix"), "must be a path alone"));
+        }
         if self.username.is_some() != self.password.is_some() {
             problems.push(Problem::bare(path, "must have username and password, or neither"));
         }

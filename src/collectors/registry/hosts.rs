@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
 
 use super::digest::Digest;
+use super::manifest::MEDIA_TYPES;
 use super::reference::Reference;
 use super::registries::{Registries, Registry, Tag};
 use crate::collectors::kubernetes;
@@ -16,7 +17,6 @@ use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, stat
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
-use crate::word::Word;
 
 const IMAGE: [&str; 3] = ["registry", "repository", "tag"];
 
@@ -159,7 +159,10 @@ fn image_samples(labels: [&str; 3], found: &Result<Tag, CollectError>) -> Vec<Sa
         Ok(found) => {
             let mut samples = vec![
                 PRESENT.sample(labels, "present"),
-                DIGEST.sample([registry, repository, tag, Word::joined(&found.media_type).map_or("", Word::as_str), found.digest.as_str()], 1.0),
+                DIGEST.sample(
+                    [registry, repository, tag, MEDIA_TYPES.into_iter().find(|own| *own == found.media_type).unwrap_or_default(), found.digest.as_str()],
+                    1.0,
+                ),
             ];
             samples.extend(found.pushed.map(|at| PUSHED.sample(labels, at as f64)));
             let findings = found.findings.iter().flatten();

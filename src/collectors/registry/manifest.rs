@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::digest::Digest;
 use crate::cause::Cause as _;
 use crate::say;
-use crate::say::{Message, named};
+use crate::say::Message;
 
 /// What is asked for. Without the types of an index a registry answers with one platform's manifest
 /// or with 404: another digest for the same tag.
@@ -35,8 +35,18 @@ pub(crate) enum Manifest {
     Image {
         /// The image ID, which survives a push that compresses layers anew.
         config: Digest,
-        layers: Vec<Digest>,
+        layers: Vec<Blob>,
+        /// The size of the config in bytes.
+        size: u64,
     },
+}
+
+/// A layer or a config, as a manifest names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Blob {
+    pub(crate) digest: Digest,
+    /// In bytes.
+    pub(crate) size: u64,
 }
 
 /// A manifest that an index names.
@@ -61,6 +71,8 @@ struct Document {
 #[serde(rename_all = "camelCase")]
 struct Descriptor {
     digest: String,
+    #[serde(default)]
+    size: u64,
     media_type: Option<String>,
     platform: Option<Platform>,
     #[serde(default)]
@@ -85,8 +97,8 @@ impl Manifest {
         match (document.manifests, document.config) {
             (Some(children), None) => children.iter().filter_map(Descriptor::child).collect::<Result<_, _>>().map(Self::Index),
             (None, Some(config)) => {
-                let layers = document.layers.iter().map(Descriptor::own_digest).collect::<Result<_, _>>()?;
-                Ok(Self::Image { config: config.own_digest()?, layers })
+                let layers = document.layers.iter().map(Descriptor::blob).collect::<Result<_, _>>()?;
+                Ok(Self::Image { config: config.own_digest()?, layers, size: config.size })
             }
             (Some(_), Some(_)) => Err(say!("a manifest that says to be an index and an image at once")),
             (None, None) => Err(say!("neither an index nor an image")),
@@ -96,7 +108,11 @@ impl Manifest {
 
 impl Descriptor {
     fn own_digest(&self) -> Result<Digest, Message> {
-        Digest::parse(&self.digest).ok_or_else(|| say!("a descriptor whose digest is none ({:?})", named(&self.digest.chars().take(80).collect::<String>())))
+        Digest::parse(&self.digest).ok_or_else(|| say!("a descriptor whose digest is none"))
+    }
+
+    fn blob(&self) -> Result<Blob, Message> {
+        Ok(Blob { digest: self.own_digest()?, size: self.size })
     }
 
     /// `None` for what no node runs: attestations, signatures, artifacts of unknown platforms.
@@ -146,9 +162,10 @@ mod tests {
 
     #[test]
     fn an_image_names_its_config_and_its_layers() {
-        let text = format!(r#"{{"schemaVersion":2,"config":{{"digest":"{}"}},"layers":[{{"digest":"{}"}}]}}"#, digest(1), digest(2));
+        let text = format!(r#"{{"schemaVersion":2,"config":{{"digest":"{}"}},"layers":[{{"digest":"{}","size":7}}]}}"#, digest(1), digest(2));
         let read = Manifest::parse(text.as_bytes()).unwrap();
-        assert_eq!(read, Manifest::Image { config: Digest::parse(&digest(1)).unwrap(), layers: vec![Digest::parse(&digest(2)).unwrap()] });
+        let layers = vec![Blob { digest: Digest::parse(&digest(2)).unwrap(), size: 7 }];
+        assert_eq!(read, Manifest::Image { config: Digest::parse(&digest(1)).unwrap(), layers, size: 0 });
     }
 
     #[test]

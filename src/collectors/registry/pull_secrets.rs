@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
 use super::auth::Identity;
 use super::config::PullSecret;
 use super::hosts::absence;
-use super::manifest::Manifest;
+use super::manifest::{Blob, Manifest};
 use super::reference::Reference;
 use super::registries::Registries;
 use crate::collectors::kubernetes::{self, Link};
@@ -131,8 +131,8 @@ impl Puller {
                                 .map(|child| child.digest),
                         );
                     }
-                    Manifest::Image { config, layers: own } => {
-                        layers.insert(config);
+                    Manifest::Image { config, layers: own, size } => {
+                        layers.insert(Blob { digest: config, size });
                         layers.extend(own);
                     }
                 }

@@ -201,7 +201,7 @@ async fn a_password_goes_to_no_other_host_that_is_not_named() {
     let ask = async |registries: Registries| registries.at(&stage.address.to_string()).unwrap().tag("a/b", "v1").await.map(drop);
     let why = ask(stage.registries(user)).await.unwrap_err();
     assert_eq!(why.class, ErrorClass::Denied);
-    assert!(why.message.as_str().ends_with("it wants the password at another host, 127.0.0.2; name it in token_hosts if that is right"), "{why}");
+    assert!(why.message.as_str().ends_with("its realm wants the password at another host; name that host in token_hosts if it is right"), "{why}");
     assert!(seen.lock().unwrap().is_empty(), "nobody was asked");
     ask(stage.registries(|_| {})).await.unwrap();
     assert_eq!(*seen.lock().unwrap(), [false], "without a password any may be asked");
