@@ -1,6 +1,6 @@
 //! The running exporter: the driver, the judge and what they came to, behind one handle.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -167,13 +167,18 @@ pub const TELEMETRY: &[(&str, &str)] = &[
 /// Loads the configuration once nobody writes to it: cut off at the end of a line it is most often a
 /// good one, of which targets and checks are missing. Waits on this thread.
 fn load_at_rest(path: &Path) -> Result<Loaded, StartError> {
+    let mut before = None;
     for _ in 0..WAITS {
         let loaded = config::load(path)?;
-        let left = loaded.written(path).and_then(|written| REST.checked_sub(written.elapsed().ok()?)).unwrap_or_default();
-        if left.is_zero() {
+        let changed = loaded.changed(path);
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let is_old = changed.is_none_or(|changed| now.checked_sub(changed).is_some_and(|age| age >= REST));
+        // The clock of a file server may be ahead of ours.
+        if is_old || before == Some(changed) {
             return Ok(loaded);
         }
-        std::thread::sleep(left);
+        before = Some(changed);
+        std::thread::sleep(REST);
     }
     Err(StartError::Resource("somebody is writing to the configuration all the time".into()))
 }
@@ -194,16 +199,23 @@ async fn in_turn<T: Send + 'static>(
     tokio::time::timeout(within, run).await.map_err(|_| StartError::Late(within.as_secs()))?
 }
 
-/// Collectors and names of sources that a reload ended.
+/// What a reload ended: checks, and collectors with the names of their sources.
 type Gone = Vec<(&'static str, String)>;
+
+fn checks_gone(before: &[Checklist], now: &[Checklist]) -> Gone {
+    let names = |all: &[Checklist]| -> BTreeSet<String> {
+        all.iter().flat_map(|checklist| checklist.checks().map(|check| format!("{} of {}", check.name, checklist.name))).collect()
+    };
+    names(before).difference(&names(now)).map(|name| ("check", name.clone())).collect()
+}
 
 fn gone_words(gone: &Gone) -> Option<Message> {
     let (collector, name) = gone.first()?;
     let more = gone.len() - 1;
     Some(if more == 0 {
-        say!("{} {} is watched no longer", *collector, named(name))
+        say!("{} {} is looked at no longer", *collector, named(name))
     } else {
-        say!("{} {} and {} more are watched no longer", *collector, named(name), more)
+        say!("{} {} and {} more are looked at no longer", *collector, named(name), more)
     })
 }
 
@@ -365,13 +377,13 @@ impl App {
         // In a task of its own: whoever asked may go away in the middle of it.
         let reload = self.runtime.spawn(async move {
             let ((loaded, tasks, state), _turn) = in_turn(turn, RELOAD, read).await?;
-            let mut gone = Gone::new();
+            let mut gone = checks_gone(&app.active.load().checklists, &loaded.checklists);
             if let Some(driver) = app.driver.lock().await.as_mut() {
                 // A file that was emptied, most often to be written to next.
                 if tasks.is_empty() && !driver.is_idle() {
                     return Err(StartError::Resource("the configuration names nothing to watch; to run without any, restart".into()));
                 }
-                gone = driver.apply(tasks);
+                gone.extend(driver.apply(tasks));
             }
             app.state.store(state);
             app.active.store(Arc::new(Active::new(loaded)));

@@ -189,7 +189,7 @@ impl Findings<'_> {
 }
 
 /// Whether a word is another with a slip or two; of a short one two slips would leave nothing.
-fn nearly(word: &str, known: &str) -> bool {
+pub(crate) fn nearly(word: &str, known: &str) -> bool {
     strsim::osa_distance(word, known) <= if known.len() > 4 { 2 } else { 1 } && misspelt(word) == word
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::Duration;
 
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -80,11 +80,17 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// When one of the files was last written to that this was read from, `path` among them; `None`
-    /// where no file system knows. Asks the file system on this thread.
-    pub fn written(&self, path: &Path) -> Option<SystemTime> {
+    /// When one of the files was last changed that this was read from, `path` among them, in Unix time and
+    /// by the clock of whoever stores it. Asks the file system on this thread.
+    pub fn changed(&self, path: &Path) -> Option<Duration> {
+        use std::os::unix::fs::MetadataExt as _;
         let own = self.settings.checklists.iter().filter_map(|checklist| checklist.file.as_deref());
-        own.chain([path]).filter_map(|file| std::fs::metadata(file).ok()?.modified().ok()).max()
+        // Not when it was written to, which whoever copies it may set.
+        let changed = |file: &Path| {
+            let about = std::fs::metadata(file).ok()?;
+            Some(Duration::new(about.ctime().try_into().ok()?, about.ctime_nsec().try_into().ok()?))
+        };
+        own.chain([path]).filter_map(changed).max()
     }
 }
 

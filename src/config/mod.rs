@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use findings::misspelt;
+pub(crate) use findings::{misspelt, nearly};
 pub use load::{ENV_PREFIX, LoadError, Loaded, load, load_str, schema};
 pub use problem::Problem;
 pub use types::{Secret, SecretRef, Span};

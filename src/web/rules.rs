@@ -30,7 +30,7 @@ use zeroize::Zeroizing;
 
 use super::rate::RateLimit;
 use crate::cause::Cause as _;
-use crate::config::misspelt;
+use crate::config::nearly;
 use crate::say;
 use crate::say::{Message, named};
 use crate::{files, net};
@@ -114,6 +114,9 @@ impl File {
             return Some(("tls_server_config", "{}"));
         }
         let later = later.tls()?;
+        if tls.min_version == Some(Version::Tls13) && later.min_version.is_none() {
+            return Some(("tls_server_config.min_version", "TLS12"));
+        }
         let typed = later.client_auth_type.is_some();
         let released = typed && later.client_auth_type != tls.client_auth_type && !later.needs_certificate();
         let nameless = typed && later.client_allowed_sans.as_ref().is_some_and(Vec::is_empty);
@@ -183,16 +186,18 @@ impl Look {
 
     fn rules(&self, file: &File, base: &Path) -> Result<Rules, Message> {
         let users = file.basic_auth_users.clone().unwrap_or_default();
-        for (user, hash) in &users {
+        for (index, hash) in users.values().enumerate() {
             // With a cost that bcrypt does not have, or that takes it minutes, nobody could come in any more.
             if !hash.parse::<bcrypt::HashParts>().is_ok_and(|parts| hash.starts_with("$2") && (4..=16).contains(&parts.get_cost())) {
-                return Err(say!("basic_auth_users.{}: must be a bcrypt hash, as `htpasswd -nBC 10` prints it", named(user)));
+                // The user is not named: who mixes up the two has written the password in its place.
+                return Err(say!("basic_auth_users: user {} in the order of names must have a bcrypt hash, as `htpasswd -nBC 10` prints it", index + 1));
             }
         }
         let mut headers = Vec::new();
         for (name, value) in file.http_server_config.iter().flat_map(|http| &http.headers) {
             if !HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
-                return Err(say!("http_server_config.headers.{}: must be one of {}", named(misspelt(name)), Message::of_names(HEADERS)));
+                let shown = if HEADERS.iter().any(|known| nearly(&name.to_ascii_lowercase(), known)) { name } else { "***" };
+                return Err(say!("http_server_config.headers.{}: must be one of {}", named(shown), Message::of_names(HEADERS)));
             }
             let parsed = name.parse().ok().zip(value.parse().ok());
             headers.push(parsed.ok_or_else(|| say!("http_server_config.headers.{}: must have a value that a header can have", named(name)))?);
@@ -286,11 +291,13 @@ fn parse(text: &[u8]) -> Result<Option<File>, Message> {
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         // A key, or one of the few words that a key takes: what somebody misspelt must be named.
         let wrong = match error.without_snippet() {
-            serde_saphyr::Error::SerdeUnknownField { field, .. } => Some(field),
-            serde_saphyr::Error::SerdeUnknownVariant { variant, .. } => Some(variant),
+            serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => Some((field, expected)),
+            serde_saphyr::Error::SerdeUnknownVariant { variant, expected, .. } => Some((variant, expected)),
             _ => None,
         };
-        wrong.map_or_else(|| error.words(), |text| say!("{}: {}", named(misspelt(text)), error.words()))
+        // Anything else may be a secret, or the first line of a file that holds one.
+        let shown = wrong.filter(|(text, expected)| expected.iter().any(|known| nearly(text, known)));
+        shown.map_or_else(|| error.words(), |(text, _)| say!("{}: {}", named(text), error.words()))
     })
 }
 
@@ -522,7 +529,7 @@ mod tests {
         std::fs::write(&path, "nonsense: 1").unwrap();
         watch.check();
         let change = watch.check();
-        assert!(change.rules.unwrap().acceptor.is_some() && change.kept.unwrap().as_str().contains("nonsense"));
+        assert!(change.rules.unwrap().acceptor.is_some() && change.kept.unwrap().as_str().contains("a key is not known"));
     }
 
     #[test]
@@ -541,8 +548,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_and_no_hash_is() {
         for (text, said) in [
-            ("nonsense: 1\n", "nonsense: "),
-            ("tls_server_config: { client_auth_type: RequestClientCert }", "RequestClientCert: "),
+            ("hunter2: 1\n", "a key is not known; known are tls_server_config, "),
+            ("rate_limits: 1\n", "rate_limits: a key is not known"),
+            ("tls_server_config: { client_auth_type: NoClientCrt }", "NoClientCrt: a value is not known"),
+            ("tls_server_config: { client_auth_type: hunter2 }", "known are NoClientCert, "),
             ("basic_auth_users: [hunter2]\n", "line 1"),
             ("basic_auth_users: hunter2\n", "line 1"),
             ("basic_auth_users: {a: b}\nrate_limit: hunter2\n", "line 2"),

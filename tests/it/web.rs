@@ -179,7 +179,7 @@ async fn a_bad_file_keeps_the_running_configuration_and_shows() {
     let looks_before = looks(&app, "oregon");
     std::fs::write(&file, without_london).unwrap();
     let answer = reload().await.unwrap();
-    assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (200, "reloaded; http london is watched no longer\n"));
+    assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (200, "reloaded; http london is looked at no longer\n"));
     let metrics = app.exposition().text();
     assert!(metrics.contains("\nreadiness_config_last_reload_successful 1\n"));
     assert!(!metrics.contains("collector=\"http\",source=\"london\""), "a target that is gone leaves no series");

@@ -219,10 +219,20 @@ async fn a_secret_in_a_configuration_that_is_reloaded_is_not_repeated() {
     command.args(["--log.level", "trace", "--config.file"]).arg(&file);
     let running = Running::start(&command, &format!("{}:9840", own_host()), &folder.path().join("log"));
     running.until("healthy", "/-/healthy", |text| text.contains("healthy")).await;
-    for (_, text) in all(&mut planted) {
-        std::fs::write(&file, text).unwrap();
-        // Written long ago: a file that somebody may still write to is waited for.
-        std::fs::File::options().append(true).open(&file).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+    // All of them at first, and then a link to each, as Kubernetes swaps them: what somebody may still write
+    // to is waited for.
+    let files: Vec<_> = all(&mut planted)
+        .into_iter()
+        .enumerate()
+        .map(|(index, (_, text))| {
+            let path = folder.path().join(format!("{index}.yaml"));
+            std::fs::write(&path, text).unwrap();
+            path
+        })
+        .collect();
+    for own in files {
+        std::fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink(own, &file).unwrap();
         let answer = running.client.post(format!("{}/-/reload", running.url)).send().await.unwrap().text().await.unwrap();
         leaks.look(&planted, "answer of a reload", &answer);
         leaks.look(&planted, "page", &running.get("/").await.unwrap());
