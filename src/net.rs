@@ -14,6 +14,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tokio::sync::Semaphore;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::cause::Cause as _;
 use crate::files;
@@ -120,6 +121,24 @@ pub fn client() -> reqwest::ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
         .dns_resolver(Arc::new(SystemNames))
         .user_agent(concat!("readiness-exporter/", env!("CARGO_PKG_VERSION")))
+}
+
+/// Sends a request of such a client, and gives it up when this is dropped.
+///
+/// It has another thread than everything else: the client reads interim answers for as long as they come
+/// and cannot be told to stop, so a peer that sends them without an end would take the time of all looks.
+pub async fn send(request: impl Future<Output = reqwest::Result<reqwest::Response>> + Send + 'static) -> reqwest::Result<reqwest::Response> {
+    static PEERS: OnceLock<Option<tokio::runtime::Runtime>> = OnceLock::new();
+    let peers = PEERS.get_or_init(|| tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("peers").enable_all().build().ok());
+    let Some(peers) = peers else { return request.await };
+    match AbortOnDropHandle::new(peers.spawn(request)).await {
+        Ok(answer) => answer,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Nobody ends it but the end of the process.
+            Err(_) => std::future::pending().await,
+        },
+    }
 }
 
 /// The system's way to resolve names, for clients that connect by themselves.

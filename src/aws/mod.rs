@@ -173,7 +173,8 @@ impl Iam<'_> {
         let client = self.caller.http().await.map_err(local)?;
         let request = signed.headers.iter().fold(client.post(&url).header(kind.0, kind.1), |request, (name, value)| request.header(name, value));
         let unreachable = |error: reqwest::Error| CollectError::new(ErrorClass::Unreachable, say!("{}: {}", what, error.without_url().words()));
-        let answer = tokio::time::timeout(self.timeout, request.body(body).send()).await.map_err(|_| late(&what, self.timeout))?.map_err(unreachable)?;
+        let answer =
+            tokio::time::timeout(self.timeout, net::send(request.body(body).send())).await.map_err(|_| late(&what, self.timeout))?.map_err(unreachable)?;
         let status = answer.status();
         let body = tokio::time::timeout(self.timeout, net::bounded(answer, LARGEST)).await.map_err(|_| late(&what, self.timeout))?;
         let body = body.map_err(|why| CollectError::new(ErrorClass::Malformed, say!("{}: {}", what, why)))?;

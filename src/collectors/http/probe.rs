@@ -452,13 +452,17 @@ async fn tunnel(tcp: TcpStream, url: &Url) -> Result<TokioIo<hyper::upgrade::Upg
     let failed = |error: &hyper::Error| Failure(Outcome::Refused, say!("ask the proxy for a tunnel: {}", error.words()));
     let (mut sender, connection) = http1::handshake(TokioIo::new(tcp)).await.map_err(|error| failed(&error))?;
     tokio::spawn(async move { drop(connection.with_upgrades().await) });
-    let request = Request::builder()
+    let mut request = Request::builder()
         .method(Method::CONNECT)
         .uri(&authority)
         .header(header::HOST, &authority)
         .body(Empty::<Bytes>::new())
         .map_err(|_| Failure(Outcome::Protocol, say!("the request cannot be made")))?;
-    let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
+    let interim = Interim::of(&mut request);
+    let response = tokio::select! {
+        response = sender.send_request(request) => response.map_err(|error| failed(&error))?,
+        endless = interim.endless() => return Err(Failure(Outcome::Protocol, say!("ask the proxy for a tunnel: {}", endless))),
+    };
     if !response.status().is_success() {
         return Err(Failure(Outcome::Refused, say!("ask the proxy for a tunnel: status {}", response.status().as_u16())));
     }

@@ -69,7 +69,7 @@ impl Signer {
         let signed = self.sign("eks", &url, &[], settings).await?;
         let client = self.caller.http().await.map_err(|why| say!("{}: {}", what, why))?;
         let request = signed.headers.iter().fold(client.get(&url).timeout(Duration::from_secs(10)), |request, (name, value)| request.header(name, value));
-        let answer = request.send().await.map_err(|error| say!("{}: {}", what, error.words()))?;
+        let answer = crate::net::send(request.send()).await.map_err(|error| say!("{}: {}", what, error.words()))?;
         let status = answer.status();
         if !status.is_success() {
             return Err(say!("{}: status {}", what, status.as_u16()));

@@ -274,7 +274,8 @@ impl Way {
         let unreachable = |error: reqwest::Error| CollectError::new(ErrorClass::Unreachable, say!("{}: {}", what, error.words()));
         let unread = |why| api::unread(&what, why);
         let ask = async {
-            let answer = client.get(format!("https://{address}/stats/summary")).header(AUTHORIZATION, token.clone()).send().await;
+            let request = client.get(format!("https://{address}/stats/summary")).header(AUTHORIZATION, token.clone());
+            let answer = crate::net::send(request.send()).await;
             let mut answer = answer.map_err(unreachable)?;
             let status = answer.status().as_u16();
             if status != 200 {

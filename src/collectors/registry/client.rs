@@ -386,7 +386,7 @@ impl Client {
             return Err(CollectError::new(ErrorClass::Throttled, say!("{}: it asked to be left alone; it is asked again in {}", what, rest)));
         }
         self.calls.fetch_add(1, Ordering::Relaxed);
-        let answer = tokio::time::timeout(self.timeout, self.http.execute(request)).await.map_err(|_| self.late(what))?;
+        let answer = tokio::time::timeout(self.timeout, net::send(self.http.execute(request))).await.map_err(|_| self.late(what))?;
         let answer = answer.map_err(|error| Self::unreachable(what, error))?;
         self.learn(answer.status(), answer.headers());
         Ok(answer)

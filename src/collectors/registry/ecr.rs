@@ -117,7 +117,7 @@ impl Ecr {
         let failed = |why: Message| CollectError::new(ErrorClass::Malformed, say!("{}: {}", what, why));
         let url = answer.download_url().ok_or_else(|| failed(say!("an answer without a URL")))?;
         let fetch = async {
-            let answer = self.http.get(url).send().await.map_err(|error| error.words())?;
+            let answer = net::send(self.http.get(url).send()).await.map_err(|error| error.words())?;
             if answer.status() != reqwest::StatusCode::OK {
                 return Err(say!("status {}", answer.status().as_u16()));
             }
