@@ -159,7 +159,7 @@ async fn encryption_versions_and_certificates_of_clients() {
     becomes("a minimum", async || !ok(old()).await).await;
     assert!(!ok(old()).await && ok(served.client()).await);
     // What is not spoken of stays: a file may be cut off before it.
-    served.rewrite(&tls);
+    served.rewrite(tls);
     becomes("the minimum is missed", async || served.said("tls_server_config.min_version is in force") == 1).await;
     assert!(!ok(old()).await);
     served.rewrite(&format!("{tls}  min_version: TLS12\n  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n"));
