@@ -562,6 +562,15 @@ mod tests {
     }
 
     #[test]
+    fn the_documented_file_is_one() {
+        let text = include_str!("../../docs/web-configuration.md").split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let file = parse(text.as_bytes()).unwrap().unwrap();
+        assert!(file.tls().is_some_and(Tls::needs_certificate) && file.rate_limit.is_some());
+        let names: Vec<String> = file.http_server_config.unwrap().headers.keys().map(|name| name.to_ascii_lowercase()).collect();
+        assert!(names.len() == HEADERS.len() && names.iter().all(|name| HEADERS.contains(&name.as_str())));
+    }
+
+    #[test]
     fn fuzz_files() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("web.yaml");
