@@ -13,11 +13,11 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
 
 use crate::cause;
-use crate::checklist::{Checklist, Context, Judgement, Memory, Waiver, judge};
+use crate::checklist::{Checklist, Context, Judgement, Memory, Unjudged, Waiver, judge, unjudged};
 use crate::collectors;
 use crate::config::{self, LoadError, Loaded};
-use crate::driver::Driver;
-use crate::event::{self, Occurrence, Schedule};
+use crate::driver::{Driver, Task};
+use crate::event::{self, Schedule};
 use crate::exposition::Exposition;
 use crate::history::Change;
 use crate::report::Archive;
@@ -26,6 +26,7 @@ use crate::say::{Message, Say, named};
 use crate::snapshot::{Snapshot, Store};
 use crate::state::State;
 use crate::verdict;
+use crate::warnings::warnings;
 
 /// How long after a change the judge waits for more of them: with hundreds of sources something
 /// changes all the time, and judging is the dearest thing that this program does.
@@ -67,10 +68,12 @@ struct Active {
     archive: Option<PathBuf>,
     schedules: Vec<Schedule>,
     waivers: Vec<Waiver>,
+    unjudged: Vec<Unjudged>,
 }
 
 impl Active {
-    fn new(loaded: Loaded) -> Self {
+    fn new(loaded: Loaded, tasks: &[Task]) -> Self {
+        let unjudged = unjudged(&loaded.checklists, tasks.iter().map(|task| &task.source));
         let schedules = loaded.settings.events.iter().filter_map(|event| Schedule::parse(event).ok()).collect();
         let waivers = loaded.settings.waivers.iter().filter_map(|waiver| {
             Some(Waiver {
@@ -80,23 +83,27 @@ impl Active {
                 until: waiver.until.parse().ok()?,
             })
         });
-        Self { schedules, waivers: waivers.collect(), checklists: loaded.checklists, archive: loaded.settings.archive }
+        Self { schedules, waivers: waivers.collect(), unjudged, checklists: loaded.checklists, archive: loaded.settings.archive }
     }
 
-    /// The running or next occurrence of a checklist's events.
-    fn occurrence(&self, checklist: &str, now: Timestamp) -> Option<Occurrence> {
-        event::by_checklist(&self.schedules, now).remove(checklist)
-    }
-
-    fn judge(&self, snapshot: &Snapshot, now: Timestamp, memories: &BTreeMap<String, Memory>) -> Vec<Judgement> {
-        let judged = self.checklists.iter().map(|checklist| {
-            let event = self.occurrence(&checklist.name, now);
-            let memory = memories.get(&checklist.name);
-            judge(checklist, &Context { snapshot, now, event: event.as_ref(), waivers: &self.waivers, memory })
-        });
-        judged.collect()
+    /// Judges each checklist for each of its events that is running or coming, and as if one were now
+    /// where none is.
+    fn judge(&self, snapshot: &Snapshot, now: Timestamp, memories: &BTreeMap<Prepared, Memory>) -> Vec<Judgement> {
+        let coming = event::coming(&self.schedules, now);
+        let mut judged = Vec::new();
+        for checklist in &self.checklists {
+            let own: Vec<_> = coming.iter().filter(|event| event.checklist == checklist.name).map(Some).collect();
+            for event in if own.is_empty() { vec![None] } else { own } {
+                let memory = memories.get(&(checklist.name.clone(), event.map(|event| event.name.clone())));
+                judged.push(judge(checklist, &Context { snapshot, now, event, waivers: &self.waivers, unjudged: &self.unjudged, memory }));
+            }
+        }
+        judged
     }
 }
+
+/// A checklist, and the event that it is judged for.
+type Prepared = (String, Option<String>);
 
 /// What the judge last came to, and when by the clock that never jumps.
 struct Judged {
@@ -183,6 +190,13 @@ fn load_at_rest(path: &Path) -> Result<Loaded, StartError> {
     Err(StartError::Resource("somebody is writing to the configuration all the time".into()))
 }
 
+/// Logs what is odd about a configuration, on this thread.
+fn warn(loaded: &Loaded, tasks: &[Task]) {
+    for warning in warnings(loaded, tasks.iter().map(|task| &task.source), Timestamp::now()) {
+        tracing::warn!("configuration: {warning}");
+    }
+}
+
 /// Does blocking work on a thread of its own, one at a time, with a deadline. The turn goes with what it
 /// comes to; work that hangs keeps it, so that no other hangs beside it.
 async fn in_turn<T: Send + 'static>(
@@ -244,8 +258,13 @@ impl App {
         // Only who reloads goes on running, and may write what others remember.
         let file = loaded.settings.state_file.clone();
         let state = Arc::new(if path.is_some() { State::open(file) } else { State::glance(file.as_deref()) });
-        driver.apply(collectors::tasks(&loaded, &state).map_err(StartError::Resource)?);
-        let active = Active::new(loaded);
+        let tasks = collectors::tasks(&loaded, &state).map_err(StartError::Resource)?;
+        // A single look says it all itself.
+        if path.is_some() {
+            warn(&loaded, &tasks);
+        }
+        let active = Active::new(loaded, &tasks);
+        driver.apply(tasks);
         let judged = active.judge(&store.snapshot(), Timestamp::now(), &BTreeMap::new());
         let telemetry = Telemetry::new()?;
         telemetry.loaded();
@@ -265,13 +284,18 @@ impl App {
 
     /// Judges for ever: after each change, and every second.
     pub async fn keep_judging(self: Arc<Self>) {
-        let mut memories: BTreeMap<String, Memory> = BTreeMap::new();
+        let mut memories: BTreeMap<Prepared, Memory> = BTreeMap::new();
         let mut version = self.store.subscribe();
         loop {
             let now = Timestamp::now();
             let mut judged = self.active.load().judge(&self.store.snapshot(), now, &memories);
+            // What is over is not remembered.
+            let mut before = std::mem::take(&mut memories);
             for judgement in &mut judged {
-                memories.entry(judgement.checklist.clone()).or_default().apply(judgement);
+                let key = (judgement.checklist.clone(), judgement.event.clone());
+                let mut memory = before.remove(&key).unwrap_or_default();
+                memory.apply(judgement);
+                memories.insert(key, memory);
             }
             // Before everything was looked at once, most is unknown, which is no change of anything.
             if self.ready() {
@@ -297,8 +321,9 @@ impl App {
         let active = self.active.load();
         let Some(folder) = &active.archive else { return };
         for judgement in judged {
-            if let Some(event) = active.occurrence(&judgement.checklist, judgement.at) {
-                self.archive.keep(folder, judgement, &event);
+            let coming = event::coming(&active.schedules, judgement.at);
+            if let Some(event) = coming.iter().find(|event| judgement.event.as_ref() == Some(&event.name)) {
+                self.archive.keep(folder, judgement, event);
             }
         }
     }
@@ -371,13 +396,14 @@ impl App {
             let same = loaded.settings.state_file.as_deref() == state.path();
             let state = if same { state } else { Arc::new(State::open(loaded.settings.state_file.clone())) };
             let tasks = collectors::tasks(&loaded, &state).map_err(StartError::Resource)?;
-            Ok((loaded, tasks, state))
+            warn(&loaded, &tasks);
+            Ok((Active::new(loaded, &tasks), tasks, state))
         };
         let (app, turn) = (Arc::clone(self), Arc::clone(&self.reloading));
         // In a task of its own: whoever asked may go away in the middle of it.
         let reload = self.runtime.spawn(async move {
-            let ((loaded, tasks, state), _turn) = in_turn(turn, RELOAD, read).await?;
-            let mut gone = checks_gone(&app.active.load().checklists, &loaded.checklists);
+            let ((active, tasks, state), _turn) = in_turn(turn, RELOAD, read).await?;
+            let mut gone = checks_gone(&app.active.load().checklists, &active.checklists);
             if let Some(driver) = app.driver.lock().await.as_mut() {
                 // A file that was emptied, most often to be written to next.
                 if tasks.is_empty() && !driver.is_idle() {
@@ -386,7 +412,7 @@ impl App {
                 gone.extend(driver.apply(tasks));
             }
             app.state.store(state);
-            app.active.store(Arc::new(Active::new(loaded)));
+            app.active.store(Arc::new(active));
             Ok(gone)
         });
         reload.await.unwrap_or_else(|_| Err(StartError::Resource(cause::of_panic())))
@@ -407,14 +433,11 @@ impl App {
     pub fn exposition(&self) -> Exposition {
         let now = Timestamp::now();
         let active = self.active.load();
-        let judged = self.judgements();
-        let own = judged.iter().flat_map(|judgement| {
-            let event = active.occurrence(&judgement.checklist, now);
-            verdict::samples(judgement).into_iter().chain(event.into_iter().flat_map(|event| event.samples()))
-        });
+        let mut own = verdict::samples(&self.judgements());
+        own.extend(event::samples(&active.schedules, now));
         let counters = TextEncoder::new().encode_to_string(&self.telemetry.registry.gather());
         let counters = counters.unwrap_or_else(|_| "# the exporter's own counters are missing\n".to_owned());
-        Exposition::new(self.store.snapshot(), own.collect(), counters)
+        Exposition::new(self.store.snapshot(), own, counters)
     }
 }
 

@@ -17,9 +17,11 @@ use crate::checklist::Decision;
 use crate::collectors::{self, kubernetes};
 use crate::config::{self, Loaded};
 use crate::files;
+use crate::net;
 use crate::say;
 use crate::say::{Message, Say, named};
 use crate::state::{self, State};
+use crate::warnings::warnings;
 use crate::{generate, report, web};
 
 /// Time for open requests and collectors to end.
@@ -182,6 +184,9 @@ pub fn main() -> ExitCode {
         Some(Command::Generate(generate)) => generate_files(&generate, &cli.serve),
         Some(Command::Config(Configuration::Check)) => with_config(&cli.serve, |loaded| match collectors::tasks(&loaded, &Arc::new(State::open(None))) {
             Ok(tasks) => {
+                for warning in warnings(&loaded, tasks.iter().map(|task| &task.source), Timestamp::now()) {
+                    print(&format!("warning: {warning}\n"));
+                }
                 let checks: usize = loaded.checklists.iter().map(|checklist| checklist.checks().count()).sum();
                 print(&format!("{} is good: {} sources, {checks} checks\n", cli.serve.config_file.display(), tasks.len()));
                 ExitCode::SUCCESS
@@ -271,6 +276,9 @@ fn rbac(loaded: &Loaded, cluster: &str, namespace: &str) -> ExitCode {
 }
 
 fn with_config(flags: &Serve, run: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
+    if let Err(error) = net::check_trust_file() {
+        return fail(error);
+    }
     match config::load(&flags.config_file) {
         Ok(loaded) => run(loaded),
         Err(error) => fail(error),

@@ -4,8 +4,6 @@
 //! clocks change. Cron follows croner's reading: a start that falls into the hour that a spring
 //! change skips happens when that hour is over.
 
-use std::collections::BTreeMap;
-
 use croner::Cron;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -30,8 +28,15 @@ static LEAD: Gauge<3> = gauge(
 );
 static PARTICIPANTS: Gauge<2> = gauge("readiness_event_participants", Unit::Number, &["checklist", "event"], "Expected participants of a configured event.");
 
+static COMING: Gauge<2> = gauge(
+    "readiness_event_coming",
+    Unit::Number,
+    &["checklist", "event"],
+    "Whether a configured event is running or will come; 0 once all of it is over.",
+);
+
 /// Families about events.
-pub static FAMILIES: &[&Family] = &[&START.0, &END.0, &LEAD.0, &PARTICIPANTS.0];
+pub static FAMILIES: &[&Family] = &[&COMING.0, &START.0, &END.0, &LEAD.0, &PARTICIPANTS.0];
 
 /// When an event happens, parsed.
 #[derive(Debug, Clone)]
@@ -101,6 +106,11 @@ impl Schedule {
         })
     }
 
+    /// The event's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The occurrence that is running at `now`, else the next one.
     pub fn at(&self, now: Timestamp) -> Option<Occurrence> {
         let (start, end) = match &self.times {
@@ -123,11 +133,32 @@ impl Schedule {
     }
 }
 
-/// The running or next event of each checklist.
-pub fn by_checklist(schedules: &[Schedule], now: Timestamp) -> BTreeMap<String, Occurrence> {
+/// Every event that is running or will come, each with that occurrence of it: by checklist, the soonest first.
+pub fn coming(schedules: &[Schedule], now: Timestamp) -> Vec<Occurrence> {
     let mut occurrences: Vec<_> = schedules.iter().filter_map(|schedule| schedule.at(now)).collect();
-    occurrences.sort_by(|a, b| (b.end, &b.name).cmp(&(a.end, &a.name)));
-    occurrences.into_iter().map(|occurrence| (occurrence.checklist.clone(), occurrence)).collect()
+    occurrences.sort_by(|a, b| (&a.checklist, a.start, a.end, &a.name).cmp(&(&b.checklist, b.start, b.end, &b.name)));
+    occurrences
+}
+
+/// Events as facts: of each configured one whether it comes, and of those that do, when.
+pub fn samples(schedules: &[Schedule], now: Timestamp) -> Vec<Sample> {
+    let mut samples = Vec::new();
+    for schedule in schedules {
+        let occurrence = schedule.at(now);
+        samples.push(COMING.sample([schedule.checklist.as_str(), &schedule.name], f64::from(u8::from(occurrence.is_some()))));
+        samples.extend(occurrence.iter().flat_map(Occurrence::samples));
+    }
+    samples
+}
+
+/// Participants that there must be room for now: those of the largest event among the ones that are
+/// prepared for, which is from their first lead time to their end. Before the first lead time of all
+/// of them, those of the soonest event and of what overlaps it.
+pub fn demand(schedules: &[Schedule], now: Timestamp) -> Option<u32> {
+    let all = coming(schedules, now);
+    let soonest = all.iter().min_by_key(|event| (event.start, event.end))?;
+    let counts = |event: &&Occurrence| event.prepared_for(now) || (event.start < soonest.end && soonest.start < event.end);
+    all.iter().filter(counts).filter_map(|event| event.participants).max()
 }
 
 fn once(start: &str, end: Option<&str>, duration: Option<SignedDuration>, zone: &TimeZone) -> Result<Times, Broken> {
@@ -149,9 +180,10 @@ fn once(start: &str, end: Option<&str>, duration: Option<SignedDuration>, zone: 
 }
 
 impl Occurrence {
-    /// Whether the event is running at `now`.
-    pub fn active(&self, now: Timestamp) -> bool {
-        self.start <= now && now < self.end
+    /// Whether the first lead time has come, so that people work on it. Without lead times that is the start.
+    pub fn prepared_for(&self, now: Timestamp) -> bool {
+        let first = self.lead_times.iter().max().map_or(0.0, |lead| lead.as_secs_f64());
+        self.start.as_second() as f64 - now.as_second() as f64 <= first
     }
 
     /// This occurrence as facts.
@@ -207,6 +239,32 @@ mod tests {
         let schedule = event("{name: w, time_zone: America/Vancouver, start: 2026-12-01T09:00, duration: 90m}");
         assert_eq!(next(&schedule, "2026-11-01T00:00:00Z").1, "2026-12-01T18:30:00Z");
         assert_eq!(schedule.at("2026-12-01T18:30:00Z".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn events_of_one_checklist_come_beside_each_other_and_the_largest_that_is_prepared_for_counts() {
+        let one = |name: &str, start: &str, duration: &str, people: u32, leads: &str| {
+            event(&format!("{{name: {name}, time_zone: UTC, start: '{start}', duration: {duration}, participants: {people}, lead_times: {leads}}}"))
+        };
+        let course = one("course", "2026-12-01T09:00", "99h", 500, "[2d]");
+        let demo = one("demo", "2026-12-02T09:00", "1h", 5, "[1h]");
+        let later = one("later", "2026-12-20T09:00", "1h", 900, "[2d, 1d]");
+        let all = [later, demo, course];
+        let at = |now: &str| -> Timestamp { now.parse().unwrap() };
+        let names = |now| coming(&all, at(now)).into_iter().map(|event| event.name).collect::<Vec<_>>();
+        assert_eq!(names("2026-11-20T00:00:00Z"), ["course", "demo", "later"]);
+        assert_eq!(names("2026-12-02T10:00:00Z"), ["course", "later"], "the shorter one is over, the longer one runs");
+        // Before anything is prepared for, the soonest and what overlaps it.
+        assert_eq!(demand(&all, at("2026-11-20T00:00:00Z")), Some(500));
+        assert_eq!(demand(&all, at("2026-12-06T00:00:00Z")), Some(900));
+        // The demo ends first, and the course still needs its room; nobody prepares what comes later yet.
+        assert_eq!(demand(&all, at("2026-12-02T09:30:00Z")), Some(500));
+        assert_eq!(demand(&all, at("2026-12-05T11:00:00Z")), Some(500));
+        // A small event tomorrow makes no room for the large one after it, which is prepared for already.
+        let small = one("small", "2026-12-19T09:00", "1h", 5, "[2d]");
+        let both = [small, all[0].clone()];
+        assert_eq!(demand(&both, at("2026-12-18T10:00:00Z")), Some(900));
+        assert_eq!(demand(&both, at("2026-12-17T10:00:00Z")), Some(5));
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub struct Change {
     pub at: Timestamp,
     /// The checklist.
     pub checklist: String,
+    /// The event that it was judged for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
     /// The check; `None` for the decision of the whole checklist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<String>,
@@ -42,30 +45,31 @@ pub struct History {
 impl History {
     /// Records what judgements changed; whether anything did.
     pub fn record(&mut self, judgements: &[Judgement]) -> bool {
-        let before = self.changes.len();
         let mut changed = false;
         for judgement in judgements {
             let decision = (None, judgement.decision.as_str());
             let checks = judgement.checks().map(|check| (Some(check.name.as_str()), check.state.as_str()));
             for (check, state) in [decision].into_iter().chain(checks) {
-                let key = check.map_or_else(|| judgement.checklist.clone(), |check| format!("{} {check}", judgement.checklist));
+                // Neither names of checklists nor those of checks have a space in them.
+                let of_check = check.map_or_else(|| judgement.checklist.clone(), |check| format!("{} {check}", judgement.checklist));
+                let key = judgement.event.as_ref().map_or_else(|| of_check.clone(), |event| format!("{of_check} for {event}"));
                 let from = self.last.get(&key);
                 if from.is_none_or(|from| from != state) {
                     changed = true;
-                    self.changes.push_back(Change {
-                        at: judgement.at,
-                        checklist: judgement.checklist.clone(),
-                        check: check.map(str::to_owned),
-                        from: from.cloned(),
-                        to: state.to_owned(),
-                    });
+                    // What a first judgement comes to is no change: only its decision is worth a line.
+                    if check.is_none() || from.is_some() {
+                        self.changes.push_back(Change {
+                            at: judgement.at,
+                            checklist: judgement.checklist.clone(),
+                            event: judgement.event.clone(),
+                            check: check.map(str::to_owned),
+                            from: from.cloned(),
+                            to: state.to_owned(),
+                        });
+                    }
                     self.last.insert(key, state.to_owned());
                 }
             }
-        }
-        // What a first judgement comes to is no change: only its decision is worth a line.
-        if before == 0 {
-            self.changes.retain(|change| change.check.is_none() || change.from.is_some());
         }
         let oldest = judgements.first().map_or(0, |judgement| judgement.at.as_second() - LONGEST);
         while self.changes.len() > MOST || self.changes.front().is_some_and(|change| change.at.as_second() < oldest) {

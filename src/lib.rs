@@ -29,6 +29,7 @@ pub mod say;
 pub mod snapshot;
 pub mod state;
 pub mod verdict;
+mod warnings;
 pub mod web;
 mod word;
 mod writer;

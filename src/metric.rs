@@ -67,6 +67,13 @@ pub struct Family {
     pub covered_by: Option<Coverage>,
 }
 
+impl Family {
+    /// Whether each of its samples is about one event.
+    pub fn is_of_events(&self) -> bool {
+        self.labels.contains(&"event")
+    }
+}
+
 /// A gauge with `N` labels.
 #[derive(Debug)]
 pub struct Gauge<const N: usize>(pub Family);

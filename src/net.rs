@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::cause::Cause as _;
-use crate::files;
+use crate::files::{self, ReadError};
 use crate::room::{self, Answer, NoRoom, Overrun};
 use crate::say;
 use crate::say::{Message, Say, named};
@@ -32,6 +32,15 @@ const LOOKUPS: usize = 64;
 pub fn crypto() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     Arc::clone(PROVIDER.get_or_init(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider())))
+}
+
+/// Says whether the file of trust roots that the environment names can be read at all. The libraries that
+/// read it open whatever it is, and would wait for ever at a pipe. One that is not there is theirs to tell.
+pub fn check_trust_file() -> Result<(), Message> {
+    match std::env::var_os("SSL_CERT_FILE").map(|file| files::read_now(Path::new(&file), files::LARGEST)) {
+        Some(Err(error @ (ReadError::Unusable(_) | ReadError::Failed(_)))) => Err(say!("read the file that SSL_CERT_FILE names: {}", error)),
+        None | Some(Ok(_) | Err(ReadError::Absent)) => Ok(()),
+    }
 }
 
 /// The system's trust roots, and the certificates of `ca_file` beside them.

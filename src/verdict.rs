@@ -1,10 +1,17 @@
 //! Judgements as metrics, for dashboards. Alerts are written on the facts themselves, except the
 //! two that are about verdicts: unknown for too long, and no-go at a lead time.
 
-use crate::checklist::{CheckState, Decision, Judgement};
+use std::collections::BTreeMap;
+
+use crate::checklist::{CheckState, CheckVerdict, Decision, Judgement, Unasked};
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 
-static CHECK: StateSet<2> = state_set("readiness_check_state", &CheckState::ALL, &["checklist", "check"], "Verdict on a check of a checklist.");
+static CHECK: StateSet<2> = state_set(
+    "readiness_check_state",
+    &CheckState::ALL,
+    &["checklist", "check"],
+    "Verdict on a check of a checklist; of several events that it is judged for, the worst.",
+);
 static REQUIRED: Gauge<2> = gauge("readiness_check_required", Unit::Number, &["checklist", "check"], "Whether a fail or an unknown of a check blocks go.");
 static INFO: Gauge<4> = gauge(
     "readiness_check_info",
@@ -20,6 +27,12 @@ static GO: Gauge<2> = gauge(
     "1 when every required check of a checklist was seen and is good; 0 when not, or when it is not known.",
 );
 static DECISION: StateSet<2> = state_set("readiness_decision_state", &Decision::ALL, &["checklist", "event"], "The decision that a checklist comes to.");
+static ASKED: Gauge<3> = gauge(
+    "readiness_checklist_lines",
+    Unit::Number,
+    &["checklist", "event", "asked"],
+    "Lines of a checklist that were asked (yes), and those that were not, by the reason.",
+);
 static CHECKLIST: Gauge<2> = gauge(
     "readiness_checklist_info",
     Unit::Number,
@@ -29,24 +42,38 @@ static CHECKLIST: Gauge<2> = gauge(
 static JUDGED: Gauge<1> = gauge("readiness_judged_timestamp_seconds", Unit::Timestamp, &["checklist"], "When a checklist was last judged.");
 
 /// Families about verdicts.
-pub static FAMILIES: &[&Family] = &[&CHECK.0, &REQUIRED.0, &INFO.0, &LINES.0, &GO.0, &DECISION.0, &CHECKLIST.0, &JUDGED.0];
+pub static FAMILIES: &[&Family] = &[&CHECK.0, &REQUIRED.0, &INFO.0, &LINES.0, &GO.0, &DECISION.0, &ASKED.0, &CHECKLIST.0, &JUDGED.0];
 
-/// A judgement as samples.
-pub fn samples(judgement: &Judgement) -> Vec<Sample> {
-    let checklist = judgement.checklist.as_str();
-    let event = judgement.event.as_deref().unwrap_or("none");
-    let go = f64::from(u8::from(judgement.decision == Decision::Go));
-    let mut samples = vec![
-        GO.sample([checklist, event], go),
-        CHECKLIST.sample([checklist, &judgement.revision], 1.0),
-        JUDGED.sample([checklist], judgement.at.as_second() as f64),
-    ];
-    samples.push(DECISION.sample([checklist, event], judgement.decision.as_str()));
-    for check in judgement.checks() {
+/// Judgements as samples. A checklist that is judged for several events has one state of each check,
+/// the worst.
+pub fn samples(judgements: &[Judgement]) -> Vec<Sample> {
+    let mut samples = Vec::new();
+    let mut checks: BTreeMap<(&str, &str), &CheckVerdict> = BTreeMap::new();
+    let mut checklists = BTreeMap::new();
+    for judgement in judgements {
+        let checklist = judgement.checklist.as_str();
+        let event = judgement.event.as_deref().unwrap_or("none");
+        samples.push(GO.sample([checklist, event], f64::from(u8::from(judgement.decision == Decision::Go))));
+        samples.push(DECISION.sample([checklist, event], judgement.decision.as_str()));
+        samples.push(ASKED.sample([checklist, event, "yes"], judgement.asked().0 as f64));
+        samples.extend(Unasked::ALL.map(|why| ASKED.sample([checklist, event, why.as_str()], judgement.unasked(why) as f64)));
+        checklists.insert(checklist, judgement);
+        for check in judgement.checks() {
+            let worst = checks.entry((checklist, &check.name)).or_insert(check);
+            if check.state > worst.state {
+                *worst = check;
+            }
+        }
+    }
+    for (checklist, judgement) in checklists {
+        samples.push(CHECKLIST.sample([checklist, &judgement.revision], 1.0));
+        samples.push(JUDGED.sample([checklist], judgement.at.as_second() as f64));
+    }
+    for ((checklist, _), check) in checks {
         samples.push(CHECK.sample([checklist, &check.name], check.state.as_str()));
         samples.push(INFO.sample([checklist, &check.name, check.collector, &check.item], 1.0));
         samples.push(REQUIRED.sample([checklist, &check.name], f64::from(u8::from(check.required))));
-        for state in [CheckState::Pass, CheckState::Fail, CheckState::Unknown, CheckState::Waived] {
+        for state in [CheckState::Pass, CheckState::Warn, CheckState::Fail, CheckState::Unknown, CheckState::Waived] {
             let count = check.lines.iter().filter(|line| line.state == state).count();
             samples.push(LINES.sample([checklist, &check.name, state.as_str()], count as f64));
         }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::model::{Check, Kind, Severity};
 use crate::collectors;
-use crate::config::Span;
+use crate::config::{Span, default_lead_times};
 use crate::event::Occurrence;
 use crate::labels::Labels;
 use crate::metric::{Family, Unit};
@@ -50,6 +50,8 @@ pub enum Outcome {
     Pass,
     /// Red.
     Fail,
+    /// Red, and shown as a warning, because it does not block yet.
+    Warn,
     /// Not seen.
     Unknown,
     /// The guard does not hold.
@@ -118,13 +120,19 @@ impl Example {
     /// The occurrence at `now`.
     pub fn occurrence(&self, checklist: &str, now: Timestamp) -> Option<Occurrence> {
         self.event.map(|event| Occurrence {
-            name: "example".to_owned(),
+            name: self.event_name().to_owned(),
             checklist: checklist.to_owned(),
             start: after(now, event.start_in),
             end: after(now, event.end_in),
             participants: event.participants,
-            lead_times: Vec::new(),
+            lead_times: default_lead_times(),
         })
+    }
+
+    /// The name of the event: the one that the facts speak of.
+    pub fn event_name(&self) -> &str {
+        let named = self.given.iter().find_map(|fact| Some(fact.labels[fact.family.labels.iter().position(|label| *label == "event")?].as_str()));
+        named.unwrap_or("example")
     }
 }
 

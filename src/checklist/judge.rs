@@ -6,14 +6,17 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::evidence::{text_value, threshold};
 use super::memory::{Memory, subject};
+use super::unjudged::{self, Unjudged};
 use super::model::{Bound, Check, Checklist, Condition, Guard, Horizon, Kind, Severity};
 use crate::collectors::{self, attestations};
+use crate::config::Span;
 use crate::event::Occurrence;
 use crate::labels::Labels;
 use crate::metric::{Coverage, Family, Sample, Unit};
@@ -31,6 +34,8 @@ pub struct Context<'a> {
     pub event: Option<&'a Occurrence>,
     /// Red lines that somebody answers for.
     pub waivers: &'a [Waiver],
+    /// What is looked at and judged by no check.
+    pub unjudged: &'a [Unjudged],
     /// What was bad before. Its subjects get a line even when all is well with them.
     pub memory: Option<&'a Memory>,
 }
@@ -87,6 +92,45 @@ impl CheckState {
     }
 }
 
+/// Why a line of the checklist was not asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unasked {
+    /// Nothing is configured that could answer it.
+    NotConfigured,
+    /// It is switched off in the configuration.
+    SwitchedOff,
+    /// It is not due yet, or this event is too small for it.
+    NotDue,
+    /// Only Prometheus can judge it.
+    ByPrometheus,
+}
+
+impl Unasked {
+    /// Every reason, in the order in which they are told.
+    pub const ALL: [Self; 4] = [Self::NotConfigured, Self::SwitchedOff, Self::NotDue, Self::ByPrometheus];
+
+    /// The label value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotConfigured => "not_configured",
+            Self::SwitchedOff => "switched_off",
+            Self::NotDue => "not_due",
+            Self::ByPrometheus => "by_prometheus",
+        }
+    }
+
+    /// As people say it.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::NotConfigured => "not configured",
+            Self::SwitchedOff => "switched off",
+            Self::NotDue => "not due",
+            Self::ByPrometheus => "judged by Prometheus alone",
+        }
+    }
+}
+
 /// The one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -116,7 +160,7 @@ impl Decision {
 /// One subject of a check: what was seen, where, since when.
 #[derive(Debug, Clone, Serialize)]
 pub struct Line {
-    /// Pass, fail, unknown or waived.
+    /// Pass, warn, fail, unknown or waived.
     pub state: CheckState,
     /// How loud, when red.
     pub severity: Severity,
@@ -146,6 +190,9 @@ pub struct CheckVerdict {
     pub title: String,
     /// The verdict.
     pub state: CheckState,
+    /// Why it was not asked, if it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unasked: Option<Unasked>,
     /// Whether it blocks.
     pub required: bool,
     /// What to do, when it is not good.
@@ -212,6 +259,16 @@ impl Judgement {
         self.checks().filter(|check| check.state == state).count()
     }
 
+    /// How many lines of the checklist were asked, and how many it has.
+    pub fn asked(&self) -> (usize, usize) {
+        (self.checks().filter(|check| check.unasked.is_none()).count(), self.checks().count())
+    }
+
+    /// How many lines were not asked for a reason.
+    pub fn unasked(&self, why: Unasked) -> usize {
+        self.checks().filter(|check| check.unasked == Some(why)).count()
+    }
+
     /// States and the decision again, after lines were changed.
     pub(super) fn settle(&mut self) {
         for check in self.sections.iter_mut().flat_map(|section| &mut section.checks) {
@@ -223,11 +280,11 @@ impl Judgement {
 
 /// Judges a checklist.
 pub fn judge(checklist: &Checklist, context: &Context<'_>) -> Judgement {
-    let sections: Vec<_> = checklist
+    let own = checklist
         .sections
         .iter()
-        .map(|section| SectionVerdict { title: section.title.clone(), checks: section.checks.iter().map(|check| judge_check(check, context)).collect() })
-        .collect();
+        .map(|section| SectionVerdict { title: section.title.clone(), checks: section.checks.iter().map(|check| judge_check(check, context)).collect() });
+    let sections: Vec<_> = own.chain(not_judged(context)).collect();
     let decision = decide(&sections.iter().flat_map(|section| &section.checks).collect::<Vec<_>>());
     Judgement {
         checklist: checklist.name.clone(),
@@ -243,13 +300,22 @@ pub fn judge(checklist: &Checklist, context: &Context<'_>) -> Judgement {
     }
 }
 
+fn not_judged(context: &Context<'_>) -> Option<SectionVerdict> {
+    let mut section = unjudged::section(context.unjudged)?;
+    for check in &mut section.checks {
+        let name = check.name.clone();
+        check.lines.iter_mut().for_each(|line| waive(&name, line, context));
+        check.settle();
+    }
+    Some(section)
+}
+
 fn decide(checks: &[&CheckVerdict]) -> Decision {
     let any = |state| checks.iter().any(|check| check.required && check.state == state);
-    let seen_good = checks.iter().any(|check| check.state == CheckState::Pass);
     if any(CheckState::Fail) {
         Decision::NoGo
-    } else if any(CheckState::Unknown) || !seen_good {
-        // A checklist on which nothing could be ticked says nothing, and nothing is not go.
+    } else if any(CheckState::Unknown) || !any(CheckState::Pass) {
+        // A checklist on which nothing that matters could be ticked says nothing, and nothing is not go.
         Decision::Undecided
     } else {
         Decision::Go
@@ -263,6 +329,7 @@ pub fn judge_check(check: &Check, context: &Context<'_>) -> CheckVerdict {
         item: check.item.clone(),
         title: check.title.clone(),
         state: CheckState::Unknown,
+        unasked: None,
         required: check.required,
         remedy: check.remedy.clone(),
         attested: matches!(check.kind, Kind::Attestation),
@@ -276,17 +343,21 @@ pub fn judge_check(check: &Check, context: &Context<'_>) -> CheckVerdict {
         more_good: 0,
     };
     let outcome = match &check.kind {
-        _ if !check.enabled => Err((CheckState::NotApplicable, "switched off in the configuration".to_owned())),
-        Kind::Promql { .. } => Err((CheckState::NotApplicable, "judged by Prometheus alone".to_owned())),
+        _ if !check.enabled => Err(Whole::unasked(Unasked::SwitchedOff, "switched off in the configuration")),
+        Kind::Promql { .. } => Err(Whole::unasked(Unasked::ByPrometheus, "judged by Prometheus alone")),
         Kind::Attestation => attested(check, context).map(|shown| Lines { shown, good: 1 }),
         Kind::Fact { family, condition, severity, worsens, when, evidence, .. } => {
             let rule = Rule { check: &check.name, family, condition, severity: *severity, worsens, evidence, filter: &check.filter };
-            applies(*when, context).and_then(|()| rule.lines(context))
+            due(*when, context).and_then(|due| match due {
+                Due::Now => rule.lines(context),
+                Due::In(span) => rule.early(span, context),
+            })
         }
     };
     match outcome {
-        Err((state, note)) => {
-            verdict.state = state;
+        Err(Whole { unasked, note }) => {
+            verdict.state = if unasked.is_some() { CheckState::NotApplicable } else { CheckState::Unknown };
+            verdict.unasked = unasked;
             verdict.note = Some(note);
         }
         Ok(lines) => {
@@ -325,7 +396,7 @@ impl CheckVerdict {
 }
 
 impl Line {
-    fn unknown(evidence: impl Into<Arc<str>>) -> Self {
+    pub(super) fn unknown(evidence: impl Into<Arc<str>>) -> Self {
         Self {
             state: CheckState::Unknown,
             severity: Severity::Warning,
@@ -339,7 +410,7 @@ impl Line {
 }
 
 fn waive(check: &str, line: &mut Line, context: &Context<'_>) {
-    if !matches!(line.state, CheckState::Fail | CheckState::Unknown) {
+    if !matches!(line.state, CheckState::Fail | CheckState::Warn | CheckState::Unknown) {
         return;
     }
     let found = context.waivers.iter().find(|waiver| {
@@ -351,20 +422,39 @@ fn waive(check: &str, line: &mut Line, context: &Context<'_>) {
     }
 }
 
-/// A whole check that cannot be judged line by line: its state and why.
-type Whole = (CheckState, String);
+/// A whole check that cannot be judged line by line: not asked, or else unknown, and why.
+struct Whole {
+    unasked: Option<Unasked>,
+    note: String,
+}
 
-fn applies(guard: Guard, context: &Context<'_>) -> Result<(), Whole> {
-    let not_due = |why: String| Err((CheckState::NotApplicable, why));
-    let start = context.event.map_or(context.now, |event| event.start);
-    if let Some(lead) = guard.lead_time_within {
-        let seconds_left = (start.as_second() - context.now.as_second()) as f64;
-        if seconds_left > lead.as_secs_f64() {
-            return not_due(format!("due {lead} before the event"));
-        }
+impl Whole {
+    fn unasked(why: Unasked, note: impl Into<String>) -> Self {
+        Self { unasked: Some(why), note: note.into() }
     }
+
+    fn unknown(note: impl Into<String>) -> Self {
+        Self { unasked: None, note: note.into() }
+    }
+}
+
+/// From when on a check blocks.
+enum Due {
+    Now,
+    /// So much later. People prepare the event already, so they see now what will block then.
+    In(Span),
+}
+
+fn due(guard: Guard, context: &Context<'_>) -> Result<Due, Whole> {
+    let not_due = |note: String| Err(Whole::unasked(Unasked::NotDue, note));
+    let start = context.event.map_or(context.now, |event| event.start);
+    let ahead = (start.as_second() - context.now.as_second()) as f64;
+    let early = guard.lead_time_within.filter(|lead| ahead > lead.as_secs_f64());
     if guard.event_active && start > context.now {
         return not_due("judged while the event runs".to_owned());
+    }
+    if let Some(lead) = early.filter(|_| !context.event.is_some_and(|event| event.prepared_for(context.now))) {
+        return not_due(format!("due {lead} before the event"));
     }
     if let Some(minimum) = guard.participants_above {
         match context.event.map(|event| event.participants) {
@@ -372,26 +462,31 @@ fn applies(guard: Guard, context: &Context<'_>) -> Result<(), Whole> {
                 return not_due(format!("{participants} participants expected; needed above {minimum}"));
             }
             Some(Some(_)) => {}
-            _ => {
-                let note = "the number of participants is not known; set it in events[].participants".to_owned();
-                return Err((CheckState::Unknown, note));
-            }
+            _ => return Err(Whole::unknown("the number of participants is not known; set it in events[].participants")),
         }
     }
-    Ok(())
+    Ok(early.map_or(Due::Now, |lead| Due::In(Span(Duration::from_secs_f64((ahead - lead.as_secs_f64()).ceil())))))
 }
 
 fn attested(check: &Check, context: &Context<'_>) -> Result<Vec<Line>, Whole> {
     let sources: Vec<_> = context.snapshot.views.iter().filter(|view| view.source.collector == attestations::NAME).collect();
     let Some(view) = sources.first() else {
-        return Err((CheckState::Unknown, "nobody can confirm this yet; set attestations.file".to_owned()));
+        return Err(Whole::unknown("nobody can confirm this yet; set attestations.file"));
     };
     if let Some(why) = &view.unseen {
-        return Err((CheckState::Unknown, why.to_string()));
+        return Err(Whole::unknown(why.as_str()));
     }
-    let find = |sample: &&Sample| sample.label("attestation") == Some(&check.name);
-    let Some(sample) = view.of(attestations::EXPIRY.0.name).find(find) else {
-        return Err((CheckState::Unknown, "nobody has confirmed this yet".to_owned()));
+    let is_ours = |sample: &&Sample| sample.label("attestation") == Some(&check.name);
+    let event = context.event.map_or("", |event| event.name.as_str());
+    let for_it = |sample: &&Sample| sample.label("for_event").is_some_and(|own| own.is_empty() || own == event);
+    // The one that lasts longest: a person may have said it for this event and for all.
+    let latest = view.of(attestations::EXPIRY.0.name).filter(is_ours).filter(for_it).max_by(|a, b| a.value.total_cmp(&b.value));
+    let Some(sample) = latest else {
+        let refused = view.of(attestations::REFUSED.0.name).find(is_ours).and_then(|sample| sample.detail.as_ref());
+        return Err(Whole::unknown(refused.map_or_else(
+            || "nobody has confirmed this yet".to_owned(),
+            |why| format!("what was written down does not count: {why}"),
+        )));
     };
     let said = sample.detail.as_ref().map_or("confirmed", Message::as_str);
     let valid = sample.value > context.now.as_second() as f64;
@@ -428,8 +523,33 @@ struct Rule<'a> {
 }
 
 impl Rule<'_> {
+    /// What is red before the check is due, as warnings; nothing else is asked yet.
+    fn early(self, due: Span, context: &Context<'_>) -> Result<Lines, Whole> {
+        let severity = self.severity.min(Severity::Warning);
+        let cannot = |why: &str| Whole::unasked(Unasked::NotDue, format!("due in {due}; cannot be told yet: {why}"));
+        let mut lines = Rule { severity, worsens: &[], ..self }.lines(context).map_err(|whole| if whole.unasked.is_some() { whole } else { cannot(&whole.note) })?;
+        let unknown = lines.shown.iter().find(|line| line.state == CheckState::Unknown).map(|line| Arc::clone(&line.evidence));
+        lines.shown.retain_mut(|line| {
+            let is_red = line.state == CheckState::Fail;
+            if is_red {
+                line.state = CheckState::Warn;
+                line.evidence = format!("{} It blocks in {due}.", line.evidence).into();
+            }
+            is_red
+        });
+        lines.good = 0;
+        match unknown {
+            _ if !lines.shown.is_empty() => Ok(lines),
+            Some(why) => Err(cannot(&why)),
+            None => Err(Whole::unasked(Unasked::NotDue, format!("due in {due}; good as of now"))),
+        }
+    }
+
     fn lines(&self, context: &Context<'_>) -> Result<Lines, Whole> {
         let owner = collectors::owner(self.family.name);
+        if self.is_of_events() && context.event.is_none() {
+            return Err(Whole::unasked(Unasked::NotConfigured, "no event of this checklist is coming"));
+        }
         let mut on = false;
         let mut lines = Lines::default();
         let others = self.condition.other().map(|family| Others { family, snapshot: context.snapshot, by_subject: OnceCell::new() });
@@ -440,21 +560,20 @@ impl Rule<'_> {
             }
         }
         if !on {
-            return Err((CheckState::NotApplicable, format!("the {owner} collector is off")));
+            return Err(Whole::unasked(Unasked::NotConfigured, format!("the {owner} collector is off")));
         }
         if lines.shown.is_empty() {
             let views = context.snapshot.views.iter().filter(|view| view.source.collector == owner);
             let off = views.flat_map(|view| view.source.off.iter()).find(|(family, _)| *family == self.family.name);
             if let Some((_, key)) = off {
-                return Err((CheckState::NotApplicable, format!("collectors.{owner}.{key} is not configured")));
+                return Err(Whole::unasked(Unasked::NotConfigured, format!("collectors.{owner}.{key} is not configured")));
             }
             let wanted: Vec<_> = self.filter.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let which = if wanted.is_empty() { String::new() } else { format!(" with {}", wanted.join(", ")) };
             let name = self.family.name;
-            return Err((
-                CheckState::Unknown,
-                format!("nothing that the {owner} collector is configured to watch yields {name}{which}; if there is none, switch the check off"),
-            ));
+            return Err(Whole::unknown(format!(
+                "nothing that the {owner} collector is configured to watch yields {name}{which}; if there is none, switch the check off"
+            )));
         }
         Ok(lines)
     }
@@ -475,7 +594,7 @@ impl Rule<'_> {
         }
         let mut judged = false;
         for facts in view.facts.iter() {
-            for (index, sample) in facts.of(self.family.name).iter().enumerate().filter(|(_, sample)| self.selects(sample)) {
+            for (index, sample) in facts.of(self.family.name).iter().enumerate().filter(|(_, sample)| self.selects(sample, context.event)) {
                 judged = true;
                 let bad = self.is_bad(sample, index, view, others, context);
                 let remembered = || context.memory.is_some_and(|memory| memory.knows(self.check, subject(sample.label_pairs())));
@@ -507,8 +626,14 @@ impl Rule<'_> {
         lines.shown.extend(unseen.unwrap_or_default());
     }
 
-    fn selects(&self, sample: &Sample) -> bool {
-        self.filter.iter().all(|(name, value)| sample.label(name) == Some(value))
+    fn selects(&self, sample: &Sample, event: Option<&Occurrence>) -> bool {
+        let is_ours = !self.is_of_events() || sample.label("event") == event.map(|event| event.name.as_str());
+        is_ours && self.filter.iter().all(|(name, value)| sample.label(name) == Some(value))
+    }
+
+    /// Whether each sample is about one event: then only those about the event that is judged count.
+    fn is_of_events(&self) -> bool {
+        self.family.is_of_events() && !self.filter.contains_key("event")
     }
 
     /// What speaks for the metric and was not seen, or matched nothing; `None` when nothing speaks for it.

@@ -9,15 +9,17 @@ mod judge;
 mod memory;
 mod model;
 mod parse;
+mod unjudged;
 
 use std::path::Path;
 
 pub use evidence::{Template, humanize_duration, text_value, threshold};
 pub use example::{Example, Given, Outcome, scene};
-pub use judge::{CheckState, CheckVerdict, Context, Decision, Judgement, Line, SectionVerdict, Waiver, judge, judge_check as judge_one};
+pub use judge::{CheckState, CheckVerdict, Context, Decision, Judgement, Line, SectionVerdict, Unasked, Waiver, judge, judge_check as judge_one};
 pub use memory::Memory;
 pub use model::{Band, Bound, Check, Checklist, Condition, Guard, Horizon, Kind, Override, Section, Severity};
 pub use parse::parse;
+pub use unjudged::{NOT_JUDGED, Unjudged, unjudged};
 
 use crate::config::Problem;
 use crate::files::{self, ReadError};
@@ -49,3 +51,5 @@ fn read(file: &Path) -> Result<String, ReadError> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod event_tests;

@@ -243,6 +243,9 @@ pub struct Override {
     /// Another severity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,
+    /// Another time before the event from which on it blocks, for a check that has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lead_time_within: Option<Span>,
     /// Another hold time of the alert.
     #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
     pub hold: Option<Span>,
@@ -284,11 +287,11 @@ impl Checklist {
 
 impl Check {
     fn change(&mut self, change: &Override, path: &str, problems: &mut Vec<Problem>) {
-        let Override { enabled, required, fails, worsens: harsher, severity: louder, hold: longer } = change;
+        let Override { enabled, required, fails, worsens: harsher, severity: louder, lead_time_within: due, hold: longer } = change;
         self.enabled = enabled.unwrap_or(self.enabled);
         self.required = required.unwrap_or(self.required);
-        let Kind::Fact { family, condition, severity, worsens, hold, .. } = &mut self.kind else {
-            if fails.is_some() || harsher.is_some() || louder.is_some() || longer.is_some() {
+        let Kind::Fact { family, condition, severity, worsens, hold, when, .. } = &mut self.kind else {
+            if fails.is_some() || harsher.is_some() || louder.is_some() || due.is_some() || longer.is_some() {
                 problems.push(Problem::bare(path, "can only change enabled and required, because it is not judged on a metric"));
             }
             return;
@@ -310,6 +313,11 @@ impl Check {
         } else {
             // What no longer lies beyond the new bound, or is no longer louder, would overlap with it.
             worsens.retain(|band| band.severity > *severity && condition.harsher(band.at).is_some());
+        }
+        match (due, &mut when.lead_time_within) {
+            (Some(due), Some(own)) => *own = *due,
+            (Some(_), None) => problems.push(Problem::bare(format!("{path}.lead_time_within"), "can not be set, because this check is due at all times")),
+            (None, _) => {}
         }
         *hold = longer.unwrap_or(*hold);
     }

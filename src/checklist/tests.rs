@@ -28,10 +28,11 @@ fn every_example_gets_its_verdict() {
                 let event = example.occurrence(&checklist.name, now());
                 let mut check = check.clone();
                 check.required = true;
-                let verdict = judge_one(&check, &Context { snapshot: &snapshot, now: now(), event: event.as_ref(), waivers: &[], memory: None });
+                let verdict = judge_one(&check, &Context { snapshot: &snapshot, now: now(), event: event.as_ref(), waivers: &[], unjudged: &[], memory: None });
                 let got = match verdict.state {
                     CheckState::Pass => Outcome::Pass,
                     CheckState::Fail => Outcome::Fail,
+                    CheckState::Warn => Outcome::Warn,
                     CheckState::NotApplicable => Outcome::NotApplicable,
                     _ => Outcome::Unknown,
                 };
@@ -56,7 +57,8 @@ fn every_check_shows_a_pass_and_a_fail_and_is_unknown_without_facts() {
                 *when = Guard::default();
             }
             let snapshot = scene(&[], family, now());
-            let verdict = judge_one(&check, &Context { snapshot: &snapshot, now: now(), event: None, waivers: &[], memory: None });
+            let event = family.is_of_events().then(|| check.examples[0].occurrence(&checklist.name, now())).flatten();
+            let verdict = judge_one(&check, &Context { snapshot: &snapshot, now: now(), event: event.as_ref(), waivers: &[], unjudged: &[], memory: None });
             assert_eq!(verdict.state, CheckState::Unknown, "{}", check.name);
         }
     }
@@ -66,7 +68,7 @@ fn every_check_shows_a_pass_and_a_fail_and_is_unknown_without_facts() {
 fn every_alert_has_a_runbook_with_the_four_headings() {
     let checklists = shipped();
     let checks = checklists.iter().flat_map(Checklist::checks).filter(|check| !matches!(check.kind, Kind::Attestation));
-    let own = crate::generate::exporter_alerts().chain(["ReadinessChecklistRevisionDiffers"]);
+    let own = crate::generate::exporter_alerts().chain(["ReadinessChecklistRevisionDiffers", NOT_JUDGED]);
     let alerts: BTreeSet<String> = checks.map(|check| check.name.clone()).chain(own.map(str::to_owned)).collect();
     for name in &alerts {
         let text = crate::web::runbook(name).unwrap_or_else(|| panic!("docs/runbooks/{name}.md is missing"));
@@ -132,13 +134,13 @@ fn a_name_that_is_given_twice_and_an_unknown_shape_are_refused() {
 fn verdict_of(snapshot: &Snapshot, name: &str) -> CheckVerdict {
     let checklists = shipped();
     let check = checklists[0].checks().find(|check| check.name == name).unwrap();
-    judge_one(check, &Context { snapshot, now: now(), event: None, waivers: &[], memory: None })
+    judge_one(check, &Context { snapshot, now: now(), event: None, waivers: &[], unjudged: &[], memory: None })
 }
 
 #[test]
 fn without_any_source_nothing_is_go() {
     let snapshot = Snapshot::default();
-    let judgement = judge(&shipped()[0], &Context { snapshot: &snapshot, now: now(), event: None, waivers: &[], memory: None });
+    let judgement = judge(&shipped()[0], &Context { snapshot: &snapshot, now: now(), event: None, waivers: &[], unjudged: &[], memory: None });
     assert_eq!(judgement.decision, Decision::Undecided);
     assert_eq!(verdict_of(&snapshot, "EndpointUnhealthy").state, CheckState::NotApplicable);
     assert_eq!(verdict_of(&snapshot, "OnCallConfirmed").state, CheckState::Unknown);
@@ -176,7 +178,7 @@ fn red(checklist: &Checklist, value: f64, look: u64, memory: &mut Memory) -> Che
     let given = [Given { family, labels: vec!["eu".into(), "coder".into(), "coder".into()], state: None, value }];
     let mut snapshot = scene(&given, family, now());
     snapshot.views[0].looks = look;
-    let mut judgement = judge(checklist, &Context { snapshot: &snapshot, now: now(), event: None, waivers: &[], memory: None });
+    let mut judgement = judge(checklist, &Context { snapshot: &snapshot, now: now(), event: None, waivers: &[], unjudged: &[], memory: None });
     memory.apply(&mut judgement);
     judgement.checks().find(|check| check.name == "LoadBalancerMissing").unwrap().state
 }
@@ -206,7 +208,7 @@ fn a_waiver_covers_its_lines_until_it_ends() {
         until: "2026-11-22T00:00:00Z".parse().unwrap(),
     };
     let state =
-        |waiver: &Waiver| judge_one(check, &Context { snapshot: &snapshot, now: now(), event: None, waivers: std::slice::from_ref(waiver), memory: None });
+        |waiver: &Waiver| judge_one(check, &Context { snapshot: &snapshot, now: now(), event: None, waivers: std::slice::from_ref(waiver), unjudged: &[], memory: None });
     let waived = state(&waiver);
     assert_eq!(waived.state, CheckState::Waived);
     assert!(waived.lines[0].evidence.contains("Waived until 2026-11-22T00:00:00Z: no users there (Ada)"), "{:?}", waived.lines);
@@ -337,7 +339,7 @@ fn in_a_crowd_good_lines_are_counted_and_a_red_one_is_remembered() {
             (0..1000).map(|node| Given { family, labels: vec!["eu".into(), format!("n{node:04}")], state: None, value: value(node) }).collect();
         let mut snapshot = scene(&given, family, now());
         snapshot.views[0].looks = look;
-        let context = Context { snapshot: &snapshot, now: now(), event: None, waivers: &[], memory: Some(&memory) };
+        let context = Context { snapshot: &snapshot, now: now(), event: None, waivers: &[], unjudged: &[], memory: Some(&memory) };
         let mut judgement = judge(&shipped()[0], &context);
         memory.apply(&mut judgement);
         judgement.checks().find(|check| check.name == "NodeCordoned").unwrap().clone()

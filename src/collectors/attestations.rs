@@ -1,10 +1,12 @@
 //! What only people can say: read from a file, never ticked by this program.
 //!
-//! The file is a list of `{ attest, who, at, valid_for }`. Later entries win, so that the file can
-//! be appended to. Nothing here decides whether a confirmation is still good enough.
+//! The file is a list of `{ attest, who, at, valid_for, event }`. Later entries win, so that the file can
+//! be appended to. An entry that nobody can stand for (no name, a date in the future, a line that no
+//! checklist has) counts as if it were not there, and is told. Nothing here decides whether a
+//! confirmation is still good enough.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::FutureExt as _;
@@ -13,33 +15,54 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use crate::cause::Cause as _;
+use crate::checklist::{Checklist, Kind};
+use crate::config::validate::did_you_mean;
 use crate::config::{AttestationsConfig, Span};
 use crate::driver::{Form, Poll, Task};
-use crate::files;
+use crate::event::{self, Schedule};
+use crate::files::{self, Content, ReadError};
 use crate::labels::Labels;
 use crate::metric::{Family, Gauge, Sample, Unit, gauge};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
+use crate::word::Word;
 
 /// The `collector` label.
 pub const NAME: &str = "attestations";
 
-static SAID: Gauge<1> =
-    gauge("readiness_attestation_timestamp_seconds", Unit::Timestamp, &["attestation"], "When a person confirmed an item, from the attestations file.");
+static SAID: Gauge<2> = gauge(
+    "readiness_attestation_timestamp_seconds",
+    Unit::Timestamp,
+    &["attestation", "for_event"],
+    "When a person confirmed an item, for one event or for all (empty), from the attestations file.",
+);
 /// When a confirmation ends.
-pub static EXPIRY: Gauge<1> = gauge(
+pub static EXPIRY: Gauge<2> = gauge(
     "readiness_attestation_expiry_timestamp_seconds",
     Unit::Timestamp,
+    &["attestation", "for_event"],
+    "Until when the confirmation of an item is valid, for one event or for all (empty), from the attestations file.",
+);
+/// What was written down and does not count.
+pub static REFUSED: Gauge<1> = gauge(
+    "readiness_attestations_refused",
+    Unit::Number,
     &["attestation"],
-    "Until when the confirmation of an item is valid, from the attestations file.",
+    "Entries of the attestations file that do not count: without a name, dated in the future, or for a line or an event that there is not.",
 );
 
 /// Families of this collector.
-pub static FAMILIES: &[&Family] = &[&SAID.0, &EXPIRY.0];
+pub static FAMILIES: &[&Family] = &[&SAID.0, &EXPIRY.0, &REFUSED.0];
 
 /// How long a confirmation is valid when it does not say: from two days before until after a day-long event.
 const DEFAULT_VALIDITY: Span = Span::days(3);
+
+/// How long one is valid at most that names no event.
+const LONGEST: Span = Span::days(30);
+
+/// How far the clock of whoever wrote the file may be ahead.
+const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,92 +71,205 @@ struct Entry {
     who: String,
     at: Timestamp,
     valid_for: Option<Span>,
+    /// The event that it is for; it ends with it.
+    event: Option<String>,
+}
+
+/// What entries may speak of.
+#[derive(Debug, Clone)]
+pub struct Known {
+    lines: Vec<String>,
+    schedules: Vec<Schedule>,
+}
+
+impl Known {
+    /// The lines of checklists that people confirm, and the events.
+    pub fn new(checklists: &[Checklist], schedules: &[Schedule]) -> Self {
+        let attested = checklists.iter().flat_map(Checklist::checks).filter(|check| matches!(check.kind, Kind::Attestation));
+        Self { lines: attested.map(|check| check.name.clone()).collect(), schedules: schedules.to_vec() }
+    }
 }
 
 /// The task that reads the file.
-pub fn task(config: &AttestationsConfig) -> Task {
+pub fn task(config: &AttestationsConfig, known: Known) -> Task {
     Task {
         source: Source {
             collector: NAME,
             name: "file".to_owned(),
             identity: Labels::default(),
             covers: Vec::new(),
-            emits: vec![SAID.0.name, EXPIRY.0.name],
+            emits: vec![SAID.0.name, EXPIRY.0.name, REFUSED.0.name],
             off: Arc::default(),
             reads: &[],
             interval: config.interval.0,
             keep: config.interval.0 * 3,
         },
-        fingerprint: format!("{config:?}"),
+        fingerprint: format!("{config:?} {known:?}"),
         timeout: config.interval.0,
-        form: Form::Poll(Box::new(File(config.file.clone()))),
+        form: Form::Poll(Box::new(File { path: config.file.clone(), known })),
     }
 }
 
-struct File(PathBuf);
+struct File {
+    path: PathBuf,
+    known: Known,
+}
 
 impl Poll for File {
     fn look<'a>(&'a mut self, _seen: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
         async {
-            let failed = |why: Message| CollectError::new(ErrorClass::Local, say!("read attestations {}: {}", self.0.display(), why));
-            let content = files::read(&self.0, files::LARGEST).await.map_err(|error| failed(say!("{}", error)))?;
-            let text = content.text().map_err(|error| failed(say!("{}", error)))?;
-            let entries: Vec<Entry> = if text.trim().is_empty() {
-                Vec::new()
-            } else {
-                serde_saphyr::from_str_with_options(text, serde_saphyr::options! { with_snippet: false })
-                    .map_err(|error| CollectError::new(ErrorClass::Malformed, failed(error.words()).message))?
-            };
-            Ok(Observation::new(samples(&entries), entries.len(), 0))
+            let entries = entries(&self.path, files::read(&self.path, files::LARGEST).await)?;
+            Ok(Observation::new(self.known.samples(&entries, Timestamp::now()), entries.len(), 0))
         }
         .boxed()
     }
 }
 
-fn samples(entries: &[Entry]) -> Vec<Sample> {
-    let latest: BTreeMap<&str, &Entry> = entries.iter().map(|entry| (entry.attest.as_str(), entry)).collect();
-    latest
-        .values()
-        .flat_map(|entry| {
-            let validity = SignedDuration::try_from(entry.valid_for.unwrap_or(DEFAULT_VALIDITY).0).unwrap_or(SignedDuration::MAX);
-            let until = entry.at.checked_add(validity).unwrap_or(Timestamp::MAX);
+fn entries(path: &Path, read: Result<Content, ReadError>) -> Result<Vec<Entry>, CollectError> {
+    let failed = |why: Message| CollectError::new(ErrorClass::Local, say!("read attestations {}: {}", path.display(), why));
+    let content = read.map_err(|error| failed(say!("{}", error)))?;
+    let text = content.text().map_err(|error| failed(say!("{}", error)))?;
+    if text.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    serde_saphyr::from_str_with_options(text, serde_saphyr::options! { with_snippet: false })
+        .map_err(|error| CollectError::new(ErrorClass::Malformed, failed(error.words()).message))
+}
+
+/// Why entries of a file do not count, or why it cannot be read. Reads on this thread.
+pub(crate) fn refused(path: &Path, known: &Known, now: Timestamp) -> Vec<Message> {
+    match entries(path, files::read_now(path, files::LARGEST)) {
+        Err(error) => vec![error.message],
+        Ok(entries) => entries.iter().filter_map(|entry| known.until(entry, now).err().map(|why| say!("{}: {}", shown(&entry.attest), why))).collect(),
+    }
+}
+
+/// Whoever writes a secret in the place of a name must not find it on a page.
+fn shown(attest: &str) -> Message {
+    Word::joined(attest).map_or_else(|| "an entry".into(), |_| say!("{}", named(attest)))
+}
+
+impl Known {
+    fn samples(&self, entries: &[Entry], now: Timestamp) -> Vec<Sample> {
+        let mut latest: BTreeMap<(&str, &str), (&Entry, Timestamp)> = BTreeMap::new();
+        let mut refused: BTreeMap<&str, (usize, Message)> = BTreeMap::new();
+        for entry in entries {
+            match self.until(entry, now) {
+                Ok(until) => drop(latest.insert((&entry.attest, entry.event.as_deref().unwrap_or_default()), (entry, until))),
+                Err(why) => {
+                    let name = if Word::joined(&entry.attest).is_some() { entry.attest.as_str() } else { "" };
+                    let (count, _) = refused.entry(name).or_insert((0, why));
+                    *count += 1;
+                }
+            }
+        }
+        let confirmed = latest.into_iter().flat_map(|((attest, event), (entry, until))| {
             let said = say!("confirmed by {} at {}", named(&entry.who), named(&entry.at.strftime("%Y-%m-%d %H:%M UTC").to_string()));
-            [
-                SAID.sample([entry.attest.as_str()], entry.at.as_second() as f64),
-                EXPIRY.sample([entry.attest.as_str()], until.as_second() as f64).with_detail(said),
-            ]
-        })
-        .collect()
+            [SAID.sample([attest, event], entry.at.as_second() as f64), EXPIRY.sample([attest, event], until.as_second() as f64).with_detail(said)]
+        });
+        confirmed.chain(refused.into_iter().map(|(attest, (count, why))| REFUSED.sample([attest], count as f64).with_detail(why))).collect()
+    }
+
+    /// When an entry ends; why it does not count at all.
+    fn until(&self, entry: &Entry, now: Timestamp) -> Result<Timestamp, Message> {
+        if !self.lines.contains(&entry.attest) {
+            return Err(say!("no checklist has a line of this name that a person confirms{}", did_you_mean(&entry.attest, self.lines.iter().map(String::as_str))));
+        }
+        if entry.who.trim().is_empty() {
+            return Err("who must say who confirmed it".into());
+        }
+        if entry.at.duration_since(now) > SKEW {
+            return Err(say!("it is dated {}, which is in the future", named(&entry.at.strftime("%Y-%m-%d %H:%M UTC").to_string())));
+        }
+        let after = |span: Span| entry.at.checked_add(SignedDuration::try_from(span.0).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX);
+        let Some(event) = &entry.event else {
+            return Ok(after(entry.valid_for.unwrap_or(DEFAULT_VALIDITY).min(LONGEST)));
+        };
+        // The occurrence that came when it was written, not the one of next week.
+        let meant = event::coming(&self.schedules, entry.at).into_iter().find(|occurrence| occurrence.name == *event);
+        let end = meant.map(|occurrence| occurrence.end).ok_or_else(|| {
+            let known = self.schedules.iter().any(|schedule| schedule.name() == event);
+            if known { "its event was over already".into() } else { say!("no event is called so{}", did_you_mean(event, self.schedules.iter().map(Schedule::name))) }
+        })?;
+        Ok(entry.valid_for.map_or(end, |span| after(span).min(end)))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn the_latest_entry_counts_and_its_validity_is_kept() {
+    const NOW: &str = "2026-11-21T00:00:00Z";
+
+    fn known() -> Known {
+        let checklist = "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ attest: OnCallConfirmed, item: '1', title: t, remedy: r }] }]\n";
+        let events = [
+            "{ name: weekly, checklist: c, time_zone: UTC, cron: '0 9 * * MON', duration: 2h }",
+            "{ name: past, checklist: c, time_zone: UTC, start: 2026-11-01T09:00, duration: 2h }",
+        ];
+        let schedules = events.map(|event| Schedule::parse(&serde_saphyr::from_str(event).unwrap()).unwrap());
+        Known::new(&[crate::checklist::parse(checklist).unwrap()], &schedules)
+    }
+
+    /// What a file says, as it is scraped, with the reason of what is refused.
+    fn told(text: &str) -> Vec<String> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.yaml");
-        std::fs::write(
-            &path,
-            "- {attest: OnCallConfirmed, who: Ada, at: 2026-11-01T00:00:00Z}\n\
-             - {attest: OnCallConfirmed, who: Grace, at: 2026-11-20T00:00:00Z, valid_for: 1d}\n",
-        )
-        .unwrap();
-        let seen = File(path).look(&Snapshot::default()).await.unwrap();
-        let expiry: Vec<_> = seen.of(EXPIRY.0.name).collect();
-        assert_eq!(expiry.len(), 1);
-        assert_eq!(expiry[0].value.to_string(), "1795219200");
-        assert_eq!(expiry[0].detail.as_ref().map(Message::as_str), Some("confirmed by Grace at 2026-11-20 00:00 UTC"));
+        std::fs::write(&path, text).unwrap();
+        let entries = entries(&path, files::read_now(&path, files::LARGEST)).unwrap();
+        let samples = known().samples(&entries, NOW.parse().unwrap());
+        let told = samples.iter().filter(|sample| sample.family.name != SAID.0.name).map(|sample| {
+            let value = if sample.family.name == EXPIRY.0.name { Timestamp::from_second(sample.value as i64).unwrap().to_string() } else { sample.value.to_string() };
+            format!("{} {value}: {}", sample.labels.join("/"), sample.detail.as_ref().unwrap())
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn the_latest_entry_counts_and_its_validity_is_kept() {
+        let text = "- {attest: OnCallConfirmed, who: Ada, at: 2026-11-01T00:00:00Z}\n- {attest: OnCallConfirmed, who: Grace, at: 2026-11-20T00:00:00Z, valid_for: 1d}\n";
+        assert_eq!(told(text), ["OnCallConfirmed/ 2026-11-21T00:00:00Z: confirmed by Grace at 2026-11-20 00:00 UTC"]);
+    }
+
+    #[test]
+    fn no_confirmation_is_for_ever_and_one_for_an_event_ends_with_it() {
+        let entry = |more: &str| told(&format!("- {{attest: OnCallConfirmed, who: Ada, at: 2026-11-20T00:00:00Z{more}}}"))[0].split(": ").next().unwrap().to_owned();
+        assert_eq!(entry(""), "OnCallConfirmed/ 2026-11-23T00:00:00Z");
+        assert_eq!(entry(", valid_for: 99999w"), "OnCallConfirmed/ 2026-12-20T00:00:00Z");
+        assert_eq!(entry(", event: weekly"), "OnCallConfirmed/weekly 2026-11-23T11:00:00Z");
+        assert_eq!(entry(", event: weekly, valid_for: 90d"), "OnCallConfirmed/weekly 2026-11-23T11:00:00Z");
+        assert_eq!(entry(", event: weekly, valid_for: 1d"), "OnCallConfirmed/weekly 2026-11-21T00:00:00Z");
+        // That of last week says nothing about this week.
+        let before = told("- {attest: OnCallConfirmed, who: Ada, at: 2026-11-13T00:00:00Z, event: weekly}");
+        assert!(before[0].starts_with("OnCallConfirmed/weekly 2026-11-16T11:00:00Z"), "{before:?}");
+    }
+
+    #[test]
+    fn what_nobody_can_stand_for_does_not_count_and_is_told() {
+        let good = "- {attest: OnCallConfirmed, who: Ada, at: 2026-11-20T00:00:00Z}\n";
+        for (entry, why) in [
+            ("{attest: OnCallConfirmed, who: Ada, at: 2062-11-20T00:00:00Z}", "OnCallConfirmed 1: it is dated 2062-11-20 00:00 UTC, which is in the future"),
+            ("{attest: OnCallConfirmed, who: ' ', at: 2026-11-20T00:00:00Z}", "OnCallConfirmed 1: who must say who confirmed it"),
+            ("{attest: OnCalConfirmed, who: Ada, at: 2026-11-20T00:00:00Z}", "OnCalConfirmed 1: no checklist has a line of this name that a person confirms; did you mean OnCallConfirmed?"),
+            ("{attest: OnCallConfirmed, who: Ada, at: 2026-11-20T00:00:00Z, event: weekl}", "OnCallConfirmed 1: no event is called so; did you mean weekly?"),
+            ("{attest: OnCallConfirmed, who: Ada, at: 2026-11-20T00:00:00Z, event: past}", "OnCallConfirmed 1: its event was over already"),
+        ] {
+            assert_eq!(told(&format!("- {entry}")), [why]);
+            let both = told(&format!("{good}- {entry}"));
+            assert_eq!(both.len(), 2, "what stood before it counts still: {both:?}");
+        }
+        // A clock that is a little ahead is no lie.
+        assert!(told("- {attest: OnCallConfirmed, who: Ada, at: 2026-11-21T00:04:00Z}")[0].contains("confirmed by Ada"));
+        assert!(told("- {attest: 'hunter2 s3cret!', who: Ada, at: 2026-11-20T00:00:00Z}")[0].starts_with(" 1: "), "what is no name is not shown");
     }
 
     #[tokio::test]
     async fn a_file_that_is_missing_or_wrong_is_an_error_and_never_empty() {
-        let missing = File("/no/such/file".into()).look(&Snapshot::default()).await.unwrap_err();
-        assert_eq!(missing.class, ErrorClass::Local);
+        let look = async |path: PathBuf| File { path, known: known() }.look(&Snapshot::default()).await.unwrap_err();
+        assert_eq!(look("/no/such/file".into()).await.class, ErrorClass::Local);
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.yaml");
         std::fs::write(&path, "- {attest: X, when: now}").unwrap();
-        assert_eq!(File(path).look(&Snapshot::default()).await.unwrap_err().class, ErrorClass::Malformed);
+        assert_eq!(look(path).await.class, ErrorClass::Malformed);
     }
 }

@@ -76,8 +76,9 @@ pub fn tasks(loaded: &Loaded, state: &Arc<State>) -> Result<Vec<Task>, Message> 
     // No `..`: a new section that nobody wires must not compile.
     let crate::config::CollectorsConfig { http, tls, dns, kubernetes, registry, credentials, secrets_manager, rotations } = &loaded.settings.collectors;
     let mut tasks = Vec::new();
+    let schedules: Vec<_> = loaded.settings.events.iter().filter_map(|event| Schedule::parse(event).ok()).collect();
     if let Some(config) = &loaded.settings.attestations {
-        tasks.push(attestations::task(config));
+        tasks.push(attestations::task(config, attestations::Known::new(&loaded.checklists, &schedules)));
     }
     if let Some(config) = http {
         tasks.extend(http::tasks(config)?);
@@ -88,7 +89,6 @@ pub fn tasks(loaded: &Loaded, state: &Arc<State>) -> Result<Vec<Task>, Message> 
     if let Some(config) = dns {
         tasks.extend(dns::tasks(config)?);
     }
-    let schedules: Vec<_> = loaded.settings.events.iter().filter_map(|event| Schedule::parse(event).ok()).collect();
     if let Some(config) = kubernetes {
         tasks.extend(kubernetes::tasks(config, &loaded.settings.clusters, &schedules));
     }

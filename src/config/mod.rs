@@ -126,7 +126,8 @@ fn default_checklist() -> String {
     "workshop".to_owned()
 }
 
-fn default_lead_times() -> Vec<Span> {
+/// Two days, one day and one hour before the start.
+pub(crate) fn default_lead_times() -> Vec<Span> {
     vec![Span::days(2), Span::days(1), Span::hours(1)]
 }
 
@@ -148,7 +149,7 @@ pub struct ChecklistConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AttestationsConfig {
-    /// A YAML list of `{ attest, who, at, valid_for }`.
+    /// A YAML list of `{ attest, who, at, valid_for, event }`.
     pub file: PathBuf,
     /// Time between reads.
     #[serde(default = "default_attestations_interval")]
@@ -172,7 +173,7 @@ pub struct WaiverConfig {
     pub who: String,
     /// Why it is acceptable.
     pub why: String,
-    /// When it ends, with an offset: `2026-12-02T00:00:00Z`.
+    /// When it ends, with an offset: `2026-12-02T00:00:00Z`; within 90 days.
     pub until: String,
 }
 

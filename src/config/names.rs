@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use super::{CollectorsConfig, Problem, SecretRef, Settings};
 use crate::collectors::{http, kubernetes, tls};
 use crate::files;
+use crate::say;
 use crate::word::Word;
 
 /// What is named, to be read or changed.
@@ -48,6 +49,31 @@ impl Settings {
                 }
             }
         });
+    }
+
+    /// Files and variables that are named and not there. Asks the file system on this thread.
+    pub(crate) fn missing(mut self) -> Vec<Problem> {
+        let mut missing = Vec::new();
+        self.names(&mut |path, named| {
+            // These are made when they are first written.
+            let is_written = ["state_file", "archive"].contains(&path);
+            match named {
+                Named::File(file) | Named::SecretFile(file) => {
+                    let wanted = if is_written { file.parent().filter(|folder| !folder.as_os_str().is_empty()) } else { Some(file.as_path()) };
+                    if wanted.is_some_and(|wanted| !wanted.exists()) {
+                        let rule = if is_written { "its folder is not there" } else { "there is no such file" };
+                        missing.push(Problem::new(path, rule, say!("{}", file.display())));
+                    }
+                }
+                Named::Variable(name) => {
+                    if std::env::var_os(&*name).is_none() {
+                        let shown = Word::variable(name).map_or_else(String::new, |_| format!(" {name}"));
+                        missing.push(Problem::bare(path, format!("environment variable{shown} is not set")));
+                    }
+                }
+            }
+        });
+        missing
     }
 
     fn names(&mut self, visit: &mut Visit<'_>) {

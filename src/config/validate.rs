@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::{EventConfig, Problem, SecretRef, Settings, Span};
 use crate::checklist::{self, Checklist};
 use crate::event;
@@ -201,16 +203,24 @@ fn event_times(path: &str, event: &EventConfig, problems: &mut Problems) {
     }
 }
 
+/// How far ahead a waiver may end.
+const LONGEST_WAIVER: SignedDuration = SignedDuration::from_hours(90 * 24);
+
 fn waivers(settings: &Settings, checklists: &[Checklist], references: &References<'_>, problems: &mut Problems) {
-    let checks: Vec<&str> = checklists.iter().flat_map(Checklist::checks).map(|check| check.name.as_str()).collect();
+    let own = checklists.iter().flat_map(Checklist::checks).map(|check| check.name.as_str());
+    let checks: Vec<&str> = own.chain([checklist::NOT_JUDGED]).collect();
     for (index, waiver) in settings.waivers.iter().enumerate() {
         let path = format!("waivers[{index}]");
         if !checklists.is_empty() && !checks.contains(&waiver.check.as_str()) {
             let hint = did_you_mean(&waiver.check, checks.iter().copied());
             problems.push(Problem::new(format!("{path}.check"), format!("must name a check{hint}"), quoted(&waiver.check)));
         }
-        if waiver.until.parse::<jiff::Timestamp>().is_err() {
-            problems.push(Problem::new(format!("{path}.until"), "must be a moment with an offset such as 2026-12-02T00:00:00Z", quoted(&waiver.until)));
+        match waiver.until.parse::<Timestamp>() {
+            Err(_) => problems.push(Problem::new(format!("{path}.until"), "must be a moment with an offset such as 2026-12-02T00:00:00Z", quoted(&waiver.until))),
+            Ok(until) if until.duration_since(Timestamp::now()) > LONGEST_WAIVER => {
+                problems.push(Problem::new(format!("{path}.until"), "must be within 90 days, so that somebody looks at it again", quoted(&waiver.until)));
+            }
+            Ok(_) => {}
         }
         for (field, text) in [("who", &waiver.who), ("why", &waiver.why)] {
             if text.trim().is_empty() {

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use super::events::{Events, Stage};
 use super::rules::expression;
 use crate::app;
-use crate::checklist::{Checklist, Guard, Kind};
+use crate::checklist::{Checklist, Kind};
 use crate::collectors::COLLECTORS;
 use crate::metric::Family;
 use crate::{event, snapshot, verdict};
@@ -26,7 +27,7 @@ pub(super) fn checks(checklists: &[Checklist]) -> String {
                     Kind::Attestation => ("nobody confirmed it (unknown)".to_owned(), "–".to_owned()),
                     Kind::Promql { expr, severity, .. } => (format!("`{}`", cell(expr)), severity.to_string()),
                     Kind::Fact { family, condition, severity, worsens, when, .. } => {
-                        let expr = expression(&checklist.name, family, &check.filter, condition, None, Guard { ..*when });
+                        let expr = expression(family, &check.filter, condition, None, &Events { checklist: &checklist.name, when: *when, stage: Stage::Due });
                         let harsher: Vec<_> = worsens.iter().map(|band| format!(", {} at {}", band.severity, band.at.base())).collect();
                         (format!("`{}`", cell(&expr)), format!("{severity}{}", harsher.concat()))
                     }

@@ -5,6 +5,7 @@ mod boards;
 mod credentials;
 mod dashboard;
 mod docs;
+mod events;
 mod exporter;
 mod images;
 mod keys;
@@ -24,7 +25,6 @@ use crate::say;
 use crate::say::Message;
 
 pub use permissions::manifests;
-pub use rules::expression;
 
 /// Where the runbooks are published unless told otherwise.
 pub const RUNBOOK_URL: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/runbooks");

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::rules::{annotations, labels, quoted};
+use super::rules::{annotations, early_summary, labels, quoted};
 use crate::checklist::{Check, CheckState, Checklist, Condition, Context, Example, Given, Horizon, Kind, judge_one, scene, text_value, threshold};
-use crate::config::Span;
+use crate::config::{Span, default_lead_times};
 use crate::metric::Unit;
 
 #[derive(Serialize)]
@@ -64,27 +64,30 @@ pub(super) fn tests(checklist: &Checklist, runbook_url: &str) -> File {
 }
 
 fn test(checklist: &Checklist, check: &Check, example: &Example, name: String, runbook_url: &str) -> Option<Test> {
-    let Kind::Fact { family, condition, worsens, hold, evidence, .. } = &check.kind else { return None };
+    let Kind::Fact { family, condition, worsens, hold, when, evidence, .. } = &check.kind else { return None };
     // promtool's clock starts at the epoch; the moment of judgement is a little after `for`.
     let at = Span(hold.0 + Span::mins(5).0);
     let now = Timestamp::from_second(i64::try_from(at.0.as_secs()).ok()?).ok()?;
     let snapshot = scene(&example.given, family, now);
     let occurrence = example.occurrence(&checklist.name, now);
-    let verdict = judge_one(check, &Context { snapshot: &snapshot, now, event: occurrence.as_ref(), waivers: &[], memory: None });
-    let alerts = verdict.lines.iter().filter(|line| line.state == CheckState::Fail).filter_map(|line| {
+    let verdict = judge_one(check, &Context { snapshot: &snapshot, now, event: occurrence.as_ref(), waivers: &[], unjudged: &[], memory: None });
+    let alerts = verdict.lines.iter().filter(|line| matches!(line.state, CheckState::Fail | CheckState::Warn)).filter_map(|line| {
         let given = example.given.iter().find(|given| {
             given.family.name == family.name && family.labels.iter().zip(&given.labels).all(|(label, value)| line.labels.get(label) == Some(value))
         })?;
-        let band = worsens.iter().find(|band| band.severity == line.severity).and_then(|band| condition.with_bound(band.at));
+        let early = when.lead_time_within.filter(|_| line.state == CheckState::Warn);
+        let band = worsens.iter().find(|band| early.is_none() && band.severity == line.severity).and_then(|band| condition.with_bound(band.at));
         let bound = band.unwrap_or_else(|| condition.clone());
         let label = |wanted: &str| match (wanted, &given.state) {
             ("state", Some(state)) => state.as_str(),
             _ => family.labels.iter().position(|label| *label == wanted).map_or("", |at| given.labels[at].as_str()),
         };
         let summary = evidence.render(label, &text_value(family, value(given, condition, example)), &threshold(family, &bound));
+        let summary = early.map_or_else(|| summary.clone(), |lead| early_summary(&summary, lead));
         let mut exp_labels = labels(line.severity, &checklist.name);
         exp_labels.extend(line.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
         exp_labels.extend(given.state.as_ref().map(|state| ("state".to_owned(), state.clone())));
+        exp_labels.extend(early.map(|_| ("stage".to_owned(), "early".to_owned())));
         exp_labels.retain(|_, value| !value.is_empty());
         Some(Alert { exp_labels, exp_annotations: annotations(runbook_url, &check.name, &summary, &check.remedy) })
     });
@@ -131,9 +134,15 @@ fn series(checklist: &str, example: &Example, at: Span) -> Vec<Series> {
         }
     }
     if let Some(event) = &example.event {
-        let pairs = [("checklist", checklist), ("event", "example")];
+        let pairs = [("checklist", checklist), ("event", example.event_name())];
         for (name, offset) in [("readiness_event_start_timestamp_seconds", event.start_in), ("readiness_event_end_timestamp_seconds", event.end_in)] {
             series.push(Series { series: selector(name, &pairs), values: constant(at.as_secs_f64() + offset) });
+        }
+        for lead in default_lead_times() {
+            let name = lead.to_string();
+            let pairs = [pairs[0], pairs[1], ("lead", name.as_str())];
+            let begins = at.as_secs_f64() + event.start_in - lead.as_secs_f64();
+            series.push(Series { series: selector("readiness_event_lead_timestamp_seconds", &pairs), values: constant(begins) });
         }
         if let Some(participants) = event.participants {
             series.push(Series { series: selector("readiness_event_participants", &pairs), values: constant(f64::from(participants)) });

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::checklist::{Bound, Check, Checklist, Condition, Guard, Horizon, Kind, Severity};
+use crate::checklist::{Bound, Check, Checklist, Condition, Horizon, Kind, Severity};
+use super::events::{Events, Stage};
 use crate::config::Span;
 use crate::metric::Family;
 
@@ -95,17 +96,31 @@ pub(super) fn rules(checklist: &Checklist, check: &Check, runbook_url: &str) -> 
         Kind::Fact { family, condition, severity, worsens, hold, when, evidence } => {
             let mut bands = vec![(condition.clone(), *severity)];
             bands.extend(worsens.iter().filter_map(|band| Some((condition.with_bound(band.at)?, band.severity))));
-            (0..bands.len())
-                .map(|index| {
-                    let (condition, severity) = &bands[index];
-                    let harsher = bands.get(index + 1).and_then(|(condition, _)| condition.bound());
-                    let expr = expression(&checklist.name, family, &check.filter, condition, harsher, *when);
-                    let summary = evidence.prometheus(Some(family), &crate::checklist::threshold(family, condition));
-                    rule(expr, *hold, *severity, &summary)
-                })
-                .collect()
+            let due = Events { checklist: &checklist.name, when: *when, stage: Stage::Due };
+            let of_band = |(index, (condition, severity)): (usize, &(Condition, Severity))| {
+                let harsher = bands.get(index + 1).and_then(|(condition, _)| condition.bound());
+                let expr = expression(family, &check.filter, condition, harsher, &due);
+                rule(expr, *hold, *severity, &evidence.prometheus(Some(family), &crate::checklist::threshold(family, condition)))
+            };
+            let mut rules: Vec<Rule> = bands.iter().enumerate().map(of_band).collect();
+            if let Some(lead) = when.lead_time_within {
+                let own = |stage| expression(family, &check.filter, condition, None, &Events { stage, ..due });
+                let by = family.labels.iter().copied().chain((!family.states.is_empty()).then_some("state")).collect::<Vec<_>>().join(", ");
+                let expr = format!("({}) unless on ({by}) ({})", own(Stage::Early), own(Stage::Due));
+                let summary = evidence.prometheus(Some(family), &crate::checklist::threshold(family, condition));
+                let mut early = rule(expr, *hold, (*severity).min(Severity::Warning), &early_summary(&summary, lead));
+                // Another alert than the one that follows it, which Alertmanager could not tell from it.
+                early.labels.extend([("stage".to_owned(), "early".to_owned())]);
+                rules.push(early);
+            }
+            rules
         }
     }
+}
+
+/// What is said of what is red before it blocks.
+pub(super) fn early_summary(summary: &str, lead: Span) -> String {
+    format!("{summary} It blocks from {lead} before the event on.")
 }
 
 pub(super) fn labels(severity: Severity, checklist: &str) -> BTreeMap<String, String> {
@@ -125,7 +140,7 @@ pub(super) fn annotations(runbook_url: &str, name: &str, summary: &str, descript
 /// Of several replicas of the exporter one that sees red is enough. Where the worst value is red if
 /// any is, it is taken first, and chooses the band; everywhere else each replica is asked for itself,
 /// and compared with nothing but what it saw itself.
-pub fn expression(checklist: &str, family: &Family, filter: &BTreeMap<String, String>, condition: &Condition, harsher: Option<f64>, when: Guard) -> String {
+pub(super) fn expression(family: &Family, filter: &BTreeMap<String, String>, condition: &Condition, harsher: Option<f64>, events: &Events<'_>) -> String {
     let by = family.labels.join(", ");
     let selected = |name: &str, more: &str| {
         let mut matchers: Vec<String> = filter.iter().map(|(label, value)| format!("{label}={}", quoted(value))).collect();
@@ -163,16 +178,17 @@ pub fn expression(checklist: &str, family: &Family, filter: &BTreeMap<String, St
             format!("{} - time() < {}{}", worst("min"), span.as_secs_f64(), beyond(">="))
         }
         Condition::ExpiresWithin(Horizon::Event { after_event_end }) => {
-            format!("{} - {} < {}{}", worst("min"), event(checklist, "end"), after_event_end.as_secs_f64(), beyond(">="))
+            format!("{} - {} < {}{}", worst("min"), events.last_end(), after_event_end.as_secs_f64(), beyond(">="))
         }
         Condition::ExpiresWithin(Horizon::During { during_event: margin }) => {
-            let (start, end, margin) = (event(checklist, "start"), event(checklist, "end"), margin.as_secs_f64());
+            let (start, end, margin) = (events.moment("start"), events.moment("end"), margin.as_secs_f64());
             format!("{} - time()", any("min", &format!(">= ({start} - {margin}) <= ({end} + {margin})")))
         }
         Condition::OlderThan(span) => format!("time() - {} > {}{}", worst("min"), span.as_secs_f64(), beyond("<=")),
         Condition::Promql(expr) => expr.clone(),
     };
-    guarded(checklist, body, when)
+    let own_event = family.is_of_events() && !filter.contains_key("event");
+    events.guarded(body, own_event)
 }
 
 /// A string of PromQL, which knows the escapes of Go and not those of Rust.
@@ -190,25 +206,3 @@ pub(super) fn quoted(text: &str) -> String {
     format!("\"{escaped}\"")
 }
 
-/// A moment of the next event, or now without one.
-fn event(checklist: &str, moment: &str) -> String {
-    format!("scalar(min(readiness_event_{moment}_timestamp_seconds{{checklist={}}}) or vector(time()))", quoted(checklist))
-}
-
-fn guarded(checklist: &str, body: String, when: Guard) -> String {
-    let Guard { participants_above, lead_time_within, event_active } = when;
-    let mut guards = Vec::new();
-    if let Some(participants) = participants_above {
-        guards.push(format!("max(readiness_event_participants{{checklist={}}}) > {participants}", quoted(checklist)));
-    }
-    if let Some(lead) = lead_time_within {
-        guards.push(format!("vector({}) - time() <= {}", event(checklist, "start"), lead.as_secs_f64()));
-    }
-    if event_active {
-        guards.push(format!("vector({}) <= time()", event(checklist, "start")));
-    }
-    if guards.is_empty() {
-        return body;
-    }
-    guards.into_iter().fold(format!("({body})"), |expr, guard| format!("{expr} and on () ({guard})"))
-}

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::events::{Events, Stage};
+use super::rules::expression;
 use super::*;
 use crate::checklist::{Condition, Guard};
 use crate::collectors;
@@ -10,7 +12,7 @@ fn promql(metric: &str, filter: &str, condition: &str, harsher: Option<f64>, whe
     let filter: BTreeMap<String, String> = serde_saphyr::from_str(filter).unwrap();
     let condition: Condition = serde_saphyr::from_str(condition).unwrap();
     let when: Guard = serde_saphyr::from_str(when).unwrap();
-    expression("workshop", collectors::family(metric).unwrap(), &filter, &condition, harsher, when)
+    expression(collectors::family(metric).unwrap(), &filter, &condition, harsher, &Events { checklist: "workshop", when, stage: Stage::Due })
 }
 
 #[test]
@@ -28,21 +30,21 @@ fn every_condition_has_its_expression() {
             "{}",
             "expires_within: 7d",
             Some(86_400.0),
-            "min by (attestation) (readiness_attestation_expiry_timestamp_seconds) - time() < 604800 >= 86400",
+            "min by (attestation, for_event) (readiness_attestation_expiry_timestamp_seconds) - time() < 604800 >= 86400",
         ),
         (
             moment,
             "{}",
             "expires_within: { after_event_end: 1d }",
             None,
-            "min by (attestation) (readiness_attestation_expiry_timestamp_seconds) - scalar(min(readiness_event_end_timestamp_seconds{checklist=\"workshop\"}) or vector(time())) < 86400",
+            "min by (attestation, for_event) (readiness_attestation_expiry_timestamp_seconds) - scalar(max(readiness_event_end_timestamp_seconds{checklist=\"workshop\"}) or vector(time())) < 86400",
         ),
         (
             moment,
             "{}",
             "expires_within: { during_event: 1d }",
             None,
-            "min by (attestation) (readiness_attestation_expiry_timestamp_seconds >= (scalar(min(readiness_event_start_timestamp_seconds{checklist=\"workshop\"}) or vector(time())) - 86400) <= (scalar(min(readiness_event_end_timestamp_seconds{checklist=\"workshop\"}) or vector(time())) + 86400)) - time()",
+            "min by (attestation, for_event) (readiness_attestation_expiry_timestamp_seconds >= (scalar(min(readiness_event_start_timestamp_seconds{checklist=\"workshop\"}) or vector(time())) - 86400) <= (scalar(min(readiness_event_end_timestamp_seconds{checklist=\"workshop\"}) or vector(time())) + 86400)) - time()",
         ),
         (
             "readiness_workload_ready_replicas",
@@ -58,7 +60,7 @@ fn every_condition_has_its_expression() {
             None,
             "min by (target, kind) (readiness_http_success_ratio{kind=\"a\\\"\\\\\\n\u{7}é\u{301}\\ufffd\"} == 0)",
         ),
-        (moment, "{}", "older_than: 2d", None, "time() - min by (attestation) (readiness_attestation_expiry_timestamp_seconds) > 172800"),
+        (moment, "{}", "older_than: 2d", None, "time() - min by (attestation, for_event) (readiness_attestation_expiry_timestamp_seconds) > 172800"),
         (
             "readiness_tls_verification_state",
             "{ target: a }",
@@ -79,15 +81,32 @@ fn every_condition_has_its_expression() {
     }
 }
 
+const STARTS: &str = "max by (event) (readiness_event_start_timestamp_seconds{checklist=\"workshop\"})";
+const PARTICIPANTS: &str = "max by (event) (readiness_event_participants{checklist=\"workshop\"})";
+
 #[test]
-fn guards_are_joined_without_labels() {
-    let start = "scalar(min(readiness_event_start_timestamp_seconds{checklist=\"workshop\"}) or vector(time()))";
-    assert_eq!(
-        promql("readiness_http_success_ratio", "{}", "is_false", None, "{ participants_above: 15, lead_time_within: 1d, event_active: true }"),
-        format!(
-            "(min by (target, kind) (readiness_http_success_ratio == 0)) and on () (max(readiness_event_participants{{checklist=\"workshop\"}}) > 15) and on () (vector({start}) - time() <= 86400) and on () (vector({start}) <= time())"
-        )
-    );
+fn guards_hold_for_one_event_together() {
+    let body = "(min by (target, kind) (readiness_http_success_ratio == 0))";
+    let guarded = |when: &str| promql("readiness_http_success_ratio", "{}", "is_false", None, when);
+    let all = format!("({STARTS} - time() <= 86400) and on (event) ({STARTS} <= time()) and on (event) ({PARTICIPANTS} > 15)");
+    assert_eq!(guarded("{ participants_above: 15, lead_time_within: 1d, event_active: true }"), format!("{body} and on () ({all})"));
+    // Without an event it is judged as if one were now.
+    let none = "(vector(1) unless on () readiness_event_start_timestamp_seconds{checklist=\"workshop\"})";
+    assert_eq!(guarded("{ event_active: true }"), format!("{body} and on () ((({STARTS} <= time())) or {none})"));
+}
+
+#[test]
+fn what_must_last_until_an_event_ends_is_compared_with_those_that_count() {
+    let expr = promql("readiness_attestation_expiry_timestamp_seconds", "{}", "expires_within: { after_event_end: 1d }", None, "{ participants_above: 15 }");
+    let counted = format!("(max by (event) (readiness_event_end_timestamp_seconds{{checklist=\"workshop\"}}) and on (event) (({PARTICIPANTS} > 15)))");
+    let body = format!("min by (attestation, for_event) (readiness_attestation_expiry_timestamp_seconds) - scalar(max({counted})) < 86400");
+    assert_eq!(expr, format!("({body}) and on () (({PARTICIPANTS} > 15))"));
+}
+
+#[test]
+fn a_fact_about_an_event_counts_while_that_event_comes() {
+    let expr = promql("readiness_rotation_conflict_state", "{}", "equals: conflict", None, "{}");
+    assert_eq!(expr, format!("(max by (rotation, subject, event, state) (readiness_rotation_conflict_state{{state=~\"conflict\"}}) == 1) and on (event) (({STARTS}))"));
 }
 
 #[test]

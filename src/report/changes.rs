@@ -20,7 +20,8 @@ pub fn changes(changes: &[Change]) -> String {
 /// What became what.
 pub(crate) fn words(change: &Change) -> String {
     let state = |state: &str| state.replace('_', " ");
-    let what = change.check.as_ref().map_or_else(|| format!("{}: decision", change.checklist), |check| format!("{}: {check}", change.checklist));
+    let checklist = change.event.as_ref().map_or_else(|| change.checklist.clone(), |event| format!("{} for {event}", change.checklist));
+    let what = format!("{checklist}: {}", change.check.as_deref().unwrap_or("decision"));
     match &change.from {
         Some(from) => format!("{what} {} -> {}", state(from), state(&change.to)),
         None => format!("{what} {}", state(&change.to)),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{event_line, minute, needs_attention, reason, shown, word};
+use super::{NO_EVENT, event_line, minute, needs_attention, reason, shown, word};
 use crate::checklist::{CheckState, Judgement};
 
 /// Judgements as Markdown.
@@ -11,9 +11,8 @@ pub fn markdown(judgements: &[Judgement]) -> String {
     for judgement in judgements {
         let _ = writeln!(out, "# {}: {}\n", judgement.title, word(judgement.decision));
         let _ = writeln!(out, "{}. Judged at {}.", reason(judgement), minute(judgement.at));
-        if let Some(event) = event_line(judgement) {
-            let _ = writeln!(out, "\nEvent {}.", escape(&event));
-        }
+        let event = event_line(judgement).map_or_else(|| NO_EVENT.to_owned(), |event| format!("Event {}.", escape(&event)));
+        let _ = writeln!(out, "\n{event}");
         for section in judgement.sections.iter().filter(|section| !section.checks.is_empty()) {
             let _ = writeln!(out, "\n## {}\n", section.title);
             for check in &section.checks {

@@ -10,7 +10,7 @@ mod text;
 
 use jiff::Timestamp;
 
-use crate::checklist::{CheckState, CheckVerdict, Decision, Judgement};
+use crate::checklist::{CheckState, CheckVerdict, Decision, Judgement, Unasked};
 
 pub use archive::Archive;
 pub use changes::changes;
@@ -52,20 +52,40 @@ pub fn word(decision: Decision) -> &'static str {
     }
 }
 
-/// Why the decision is what it is, in one line.
+/// Why the decision is what it is, in one line, and how much of the checklist it rests on.
 pub fn reason(judgement: &Judgement) -> String {
-    let blocking = |state| judgement.checks().filter(|check| check.required && check.state == state).count();
-    let (failed, unknown) = (blocking(CheckState::Fail), blocking(CheckState::Unknown));
-    let count = |n: usize, one: &str, many: &str| format!("{n} required check{}", if n == 1 { one } else { many });
-    match judgement.decision {
-        Decision::Go if judgement.count(CheckState::Pass) == 1 => "1 check passed".to_owned(),
-        Decision::Go => format!("{} checks passed", judgement.count(CheckState::Pass)),
-        Decision::NoGo if unknown > 0 => format!("{}, {unknown} not known", count(failed, " failed", "s failed")),
-        Decision::NoGo => count(failed, " failed", "s failed"),
-        Decision::Undecided if unknown > 0 => count(unknown, " is not known", "s are not known"),
-        Decision::Undecided => "no check could be judged".to_owned(),
-    }
+    let of = |required: bool, state| judgement.checks().filter(|check| check.required == required && check.state == state).count();
+    let (failed, unknown) = (of(true, CheckState::Fail), of(true, CheckState::Unknown));
+    let mut parts = vec![match judgement.decision {
+        Decision::Go => counted(judgement.count(CheckState::Pass), "check passed", "checks passed"),
+        Decision::NoGo if unknown > 0 => format!("{}, {unknown} not known", counted(failed, "required check failed", "required checks failed")),
+        Decision::NoGo => counted(failed, "required check failed", "required checks failed"),
+        Decision::Undecided if unknown > 0 => counted(unknown, "required check is not known", "required checks are not known"),
+        Decision::Undecided => "no required check could be ticked".to_owned(),
+    }];
+    let more = [
+        (judgement.count(CheckState::Warn), "warning", "warnings"),
+        (of(false, CheckState::Unknown), "optional one is not known", "optional ones are not known"),
+        (judgement.count(CheckState::Waived), "waived", "waived"),
+    ];
+    parts.extend(more.into_iter().filter(|(count, ..)| *count > 0).map(|(count, one, several)| counted(count, one, several)));
+    format!("{}; {}", parts.join(", "), asked(judgement))
 }
+
+/// How much of the checklist was asked, so that nobody takes a go for more than it is.
+fn asked(judgement: &Judgement) -> String {
+    let (asked, all) = judgement.asked();
+    let not = Unasked::ALL.map(|why| (judgement.unasked(why), why)).into_iter().filter(|(count, _)| *count > 0);
+    let not: Vec<_> = not.map(|(count, why)| format!(", {count} {}", why.words())).collect();
+    format!("{asked} of {} asked{}", counted(all, "line", "lines"), not.concat())
+}
+
+fn counted(count: usize, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
+}
+
+/// What is said where no event is coming.
+pub const NO_EVENT: &str = "No event is coming: judged as if one were now.";
 
 /// The event, if there is one.
 pub fn event_line(judgement: &Judgement) -> Option<String> {

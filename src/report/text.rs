@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{event_line, needs_attention, reason, shown, state_word, word};
+use super::{NO_EVENT, event_line, needs_attention, reason, shown, state_word, word};
 use crate::checklist::{CheckState, Decision, Judgement};
 
 /// Judgements as text, with colour if wanted.
@@ -18,9 +18,7 @@ pub fn text(judgements: &[Judgement], colour: bool) -> String {
 fn one(out: &mut String, judgement: &Judgement, colour: bool) {
     let paint = |code: &str, text: &str| if colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() };
     let _ = writeln!(out, "{} ({})", judgement.title, judgement.checklist);
-    if let Some(event) = event_line(judgement) {
-        let _ = writeln!(out, "{event}");
-    }
+    let _ = writeln!(out, "{}", event_line(judgement).unwrap_or_else(|| NO_EVENT.to_owned()));
     // What one cause hides is hidden from many checks; its reason stands at the first of them.
     let mut hidden: BTreeMap<Vec<String>, &str> = BTreeMap::new();
     for section in judgement.sections.iter().filter(|section| !section.checks.is_empty()) {

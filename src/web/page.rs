@@ -8,7 +8,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::checklist::{CheckState, CheckVerdict, Judgement, Line};
 use crate::config::Span;
 use crate::history::Change;
-use crate::report::{BAD_LINES, distance, event_line, minute, overall, reason, word, words};
+use crate::report::{BAD_LINES, NO_EVENT, distance, event_line, minute, overall, reason, word, words};
 use crate::snapshot::Snapshot;
 
 const STYLE: &str = include_str!("page.css");
@@ -29,7 +29,7 @@ pub(super) fn status(judgements: &[Judgement], ago: Duration, snapshot: &Snapsho
         @for file in refused {
             p class="notice" { "The " (file) " was changed and refused: older settings are in force. The log says why." }
         }
-        @for judgement in judgements {
+        @for (place, judgement) in judgements.iter().enumerate() {
             header class={ "verdict " (if stale { "stale" } else { judgement.decision.as_str() }) } {
                 p class="title" { (judgement.title) }
                 @if stale {
@@ -43,13 +43,13 @@ pub(super) fn status(judgements: &[Judgement], ago: Duration, snapshot: &Snapsho
                     p class="reason" { (reason(judgement)) }
                 }
                 @if let Some(event) = event_line(judgement) { p class="event" { (event) } }
-                @else { p class="event" { "No event configured: judged as if it were now." } }
+                @else { p class="event" { (NO_EVENT) } }
             }
-            (blockers(judgement))
+            (blockers(judgement, &anchors(place)))
             @for section in judgement.sections.iter().filter(|section| !section.checks.is_empty()) {
                 section {
                     h2 { (section.title) }
-                    @for check in &section.checks { (row(check, judgement)) }
+                    @for check in &section.checks { (row(check, judgement, &anchors(place))) }
                 }
             }
         }
@@ -95,13 +95,19 @@ fn document(title: &str, live: bool, body: &Markup) -> String {
     .into_string()
 }
 
-fn blockers(judgement: &Judgement) -> Markup {
+/// What stands before the anchors of a judgement. Those of the first are the names of the checks, to
+/// which links may lead from elsewhere.
+fn anchors(place: usize) -> String {
+    if place == 0 { String::new() } else { format!("{}-", place + 1) }
+}
+
+fn blockers(judgement: &Judgement, anchors: &str) -> Markup {
     let blocking: Vec<_> = judgement.checks().filter(|check| check.required && matches!(check.state, CheckState::Fail | CheckState::Unknown)).collect();
     html! {
         @if !blocking.is_empty() {
             nav aria-label="What blocks" {
                 @for (index, check) in blocking.iter().enumerate() {
-                    a class={ "chip " (check.state.as_str()) } href={ "#" (check.name) } { (check.name) }
+                    a class={ "chip " (check.state.as_str()) } href={ "#" (anchors) (check.name) } { (check.name) }
                     // On a wall nobody scrolls: what blocks says why where everybody looks.
                     @if let Some(line) = check.lines.first().filter(|_| index < EXPLAINED) {
                         span class="why" { (line.evidence) @if check.lines.iter().filter(|line| line.state == check.state).count() > 1 { " And more." } }
@@ -126,12 +132,12 @@ fn mark(state: CheckState) -> (&'static str, &'static str) {
     }
 }
 
-fn row(check: &CheckVerdict, judgement: &Judgement) -> Markup {
+fn row(check: &CheckVerdict, judgement: &Judgement, anchors: &str) -> Markup {
     let (sign, name) = mark(check.state);
     let attention = !matches!(check.state, CheckState::Pass | CheckState::NotApplicable);
     let (good, bad): (Vec<_>, Vec<_>) = check.lines.iter().partition(|line| line.state == CheckState::Pass);
     html! {
-        div class={ "check " (check.state.as_str()) } id=(check.name) {
+        div class={ "check " (check.state.as_str()) } id={ (anchors) (check.name) } {
             p class="head" {
                 span class="mark" title=(name) { (sign) span class="sr" { (name) } }
                 span class="item" { (check.item) } " "

@@ -58,10 +58,13 @@ impl Iterator for Frames {
                 self.scrape = None;
                 return Some(Err(error));
             }
-            let made = match &mut self.out {
-                Out::Plain(out) => std::mem::take(out),
-                Out::Gzip(out) => std::mem::take(out.get_mut()),
+            let out = match &mut self.out {
+                Out::Plain(out) => out,
+                Out::Gzip(out) => out.get_mut(),
             };
+            // The next piece will be about as large, and need not grow to that step by step.
+            let next = Vec::with_capacity(out.len());
+            let made = std::mem::replace(out, next);
             if !made.is_empty() {
                 return Some(Ok(Frame::data(made.into())));
             }

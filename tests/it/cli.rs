@@ -100,6 +100,18 @@ fn a_wrong_file_is_exit_code_2_with_every_problem() {
 }
 
 #[test]
+fn trust_roots_that_are_no_file_end_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pipe, file) = (folder.path().join("roots"), folder.path().join("readiness.yaml"));
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    std::fs::write(&file, "http: { targets: [{ name: a, url: \"https://127.0.0.1:1/\" }] }\n").unwrap();
+    for roots in [pipe.as_path(), "/dev/zero".as_ref(), folder.path()] {
+        let (code, _, errors) = run(exporter().env("SSL_CERT_FILE", roots).arg("check").arg("--config.file").arg(&file));
+        assert_eq!((code, errors.trim()), (2, "readiness-exporter: read the file that SSL_CERT_FILE names: it is no regular file"), "{}", roots.display());
+    }
+}
+
+#[test]
 fn an_address_that_cannot_be_listened_on_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("c.yaml");

@@ -293,10 +293,9 @@ impl Cluster {
         families.iter().map(|family| family.name).collect()
     }
 
-    /// Participants of the largest event among the running or next ones of the checklists: what
-    /// is enough for it is enough for each.
+    /// Participants that there must be room for now.
     pub(super) fn participants(&self) -> Option<u32> {
-        event::by_checklist(&self.schedules, Timestamp::now()).into_values().filter_map(|occurrence| occurrence.participants).max()
+        event::demand(&self.schedules, Timestamp::now())
     }
 
     /// What the watches need to be allowed to do.

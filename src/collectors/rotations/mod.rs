@@ -194,7 +194,7 @@ impl Rotator {
 
 impl Forecast {
     fn forecast(&self, seen: &Snapshot, now: Timestamp) -> Vec<Sample> {
-        let occurrences = event::by_checklist(&self.schedules, now);
+        let occurrences = event::coming(&self.schedules, now);
         let mut samples = Vec::new();
         for rotation in &self.config.rotations {
             let look = Look { config: &self.config, rotation, state: &self.state, seen, now };
@@ -276,7 +276,7 @@ impl Look<'_> {
         Rotator { subject: String::new(), rule, last, run, suspended }
     }
 
-    fn facts(&self, rotator: &Rotator, occurrences: &BTreeMap<String, Occurrence>) -> Vec<Sample> {
+    fn facts(&self, rotator: &Rotator, occurrences: &[Occurrence]) -> Vec<Sample> {
         let Rotator { subject, rule, last, .. } = rotator;
         let (name, now_second) = (self.rotation.name.as_str(), self.now.as_second());
         let mut samples: Vec<Sample> = last.iter().map(|at| LAST.sample([name, subject], *at as f64)).collect();
@@ -286,7 +286,7 @@ impl Look<'_> {
         }
         if rotator.suspended.is_some() {
             let ahead = self.config.suspend_before.as_secs_f64();
-            let at_hand = occurrences.values().any(|event| (event.start.as_second() - now_second) as f64 <= ahead);
+            let at_hand = occurrences.iter().any(|event| (event.start.as_second() - now_second) as f64 <= ahead);
             let state = match (suspended, at_hand) {
                 (false, _) => "running",
                 (true, true) => "suspended_for_event",
@@ -307,7 +307,7 @@ impl Look<'_> {
             }
         }
         let guard = seconds(self.config.guard);
-        for event in occurrences.values() {
+        for event in occurrences {
             let labels = [name, subject, &event.name];
             samples.push(match rule {
                 _ if suspended => CONFLICT.sample(labels, "none").with_detail("it is suspended"),

@@ -83,6 +83,7 @@ pub(super) struct Event {
     pub(super) start: i64,
     pub(super) seconds: u64,
     pub(super) participants: Option<u32>,
+    pub(super) lead_times: Vec<&'static str>,
 }
 
 /// The shapes of conditions, with how what they look at is chosen.
@@ -121,7 +122,7 @@ impl Case {
     pub(super) fn new(seed: u64) -> Self {
         let rng = &mut Rng::with_seed(seed);
         let shape = *pick(rng, &SHAPES);
-        let events: Vec<Event> = (0..*pick(rng, &[0, 0, 1, 1, 1, 2])).map(|_| Event::random(rng)).collect();
+        let events: Vec<Event> = (0..*pick(rng, &[0, 0, 1, 1, 2, 3])).map(|_| Event::random(rng)).collect();
         let (family, other) = subject_of(rng, shape);
         let (fails, bands, anchors) = condition(rng, shape, family, other, &events);
         let severities: &[&str; 3] = pick(rng, &[["info", "warning", "critical"], ["info", "critical", "critical"], ["warning", "critical", "critical"]]);
@@ -130,7 +131,7 @@ impl Case {
         let replicas: Vec<_> = (0..rng.usize(1..=2)).map(|_| if rng.u8(..4) == 0 { window(rng) } else { 0..0 }).collect();
         let mut facts: Vec<Fact> = Vec::new();
         for _ in 0..rng.usize(1..=4) {
-            let labels: BTreeMap<&str, &str> = family.labels.iter().map(|label| (*label, *pick(rng, &WORDS))).collect();
+            let labels: BTreeMap<&str, &str> = family.labels.iter().map(|label| (*label, word(rng, label))).collect();
             for (family, source) in [Some((family, 0)), other.map(|other| (other, rng.usize(..2)))].into_iter().flatten() {
                 let labels: Vec<String> = family.labels.iter().map(|label| labels[label].to_owned()).collect();
                 if !facts.iter().any(|fact| fact.family.name == family.name && fact.labels == labels) {
@@ -235,8 +236,14 @@ impl Event {
             start: minute + rng.i64(-1..=1),
             seconds: rng.u64(1..40) * 60 + rng.u64(0..=1),
             participants: *pick(rng, &[None, Some(0), Some(10), Some(11), Some(500)]),
+            lead_times: pick(rng, &[vec![], vec!["2d", "1h"], vec!["10m"], vec!["20m", "1m"]]).clone(),
         }
     }
+}
+
+/// The value of a label; of one that names an event most often one that there is.
+fn word(rng: &mut Rng, label: &str) -> &'static str {
+    if label == "event" && rng.u8(..4) > 0 { *pick::<&str>(rng, &["e0", "e1"]) } else { *pick::<&str>(rng, &WORDS) }
 }
 
 fn pick<'a, T>(rng: &mut Rng, from: &'a [T]) -> &'a T {

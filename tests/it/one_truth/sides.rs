@@ -49,15 +49,17 @@ impl<'a> Named<'a> {
         let schedules = case.events.iter().enumerate().map(|(at, event)| {
             let config: EventConfig = serde_json::from_value(json!({ "name": format!("e{at}"), "checklist": name, "time_zone": "UTC",
                 "start": Timestamp::from_second(event.start).unwrap().to_string().trim_end_matches('Z'),
-                "duration": format!("{}s", event.seconds), "participants": event.participants }))
+                "duration": format!("{}s", event.seconds), "participants": event.participants, "lead_times": event.lead_times }))
             .unwrap();
             Schedule::parse(&config).unwrap()
         });
         Self { case, prefix: format!("{name}_"), alert, schedules: schedules.collect(), checklist }
     }
 
-    fn event(&self, now: Timestamp) -> Option<Occurrence> {
-        event::by_checklist(&self.schedules, now).remove(&self.checklist.name)
+    /// What is judged for: each event that comes, or none.
+    fn events(&self, now: Timestamp) -> Vec<Option<Occurrence>> {
+        let coming = event::coming(&self.schedules, now);
+        if coming.is_empty() { vec![None] } else { coming.into_iter().map(Some).collect() }
     }
 
     /// What the judges of all replicas say.
@@ -65,23 +67,28 @@ impl<'a> Named<'a> {
         let check = self.checklist.checks().next().unwrap();
         let red = (0..MINUTES).map(|minute| {
             let now = at(minute);
-            let event = self.event(now);
-            let mut red = BTreeMap::new();
-            for replica in self.up(minute) {
+            let mut red: BTreeMap<BTreeMap<String, String>, (bool, Severity)> = BTreeMap::new();
+            for (event, replica) in self.events(now).iter().flat_map(|event| self.up(minute).map(move |replica| (event, replica))) {
                 let samples = |fact: &Fact| fact.sample(replica, minute);
                 let snapshot = snapshot(&self.case.facts, samples);
-                let context = Context { snapshot: &snapshot, now, event: event.as_ref(), waivers: &[], memory: None };
-                for line in judge_one(check, &context).lines.iter().filter(|line| line.state == CheckState::Fail) {
+                let context = Context { snapshot: &snapshot, now, event: event.as_ref(), waivers: &[], unjudged: &[], memory: None };
+                for line in judge_one(check, &context).lines.iter().filter(|line| matches!(line.state, CheckState::Fail | CheckState::Warn)) {
                     let mut labels: BTreeMap<String, String> = line.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
                     let sample = snapshot.samples_of(self.case.check.metric).find(|sample| sample.label_pairs().all(|(name, value)| labels[name] == value));
                     let state = sample.unwrap().label("state").map(str::to_owned);
                     labels.extend(state.map(|state| ("state".to_owned(), state)));
                     labels.retain(|_, value| !value.is_empty());
-                    let worst: &mut Severity = red.entry(labels).or_insert(line.severity);
-                    *worst = line.severity.max(*worst);
+                    // What blocks for one event is not told again as what will block for another.
+                    let seen = (line.state == CheckState::Fail, line.severity);
+                    let worst = red.entry(labels).or_insert(seen);
+                    *worst = seen.max(*worst);
                 }
             }
-            red
+            let told = red.into_iter().map(|(mut labels, (blocks, severity))| {
+                labels.extend((!blocks).then(|| ("stage".to_owned(), "early".to_owned())));
+                (labels, severity)
+            });
+            told.collect()
         });
         Judged { red: red.collect() }
     }
@@ -126,7 +133,7 @@ impl<'a> Named<'a> {
     /// The samples of one scrape.
     fn scrape(&self, replica: usize, minute: usize) -> String {
         let mut samples: Vec<Sample> = self.case.facts.iter().filter_map(|fact| fact.sample(replica, minute)).collect();
-        samples.extend(self.event(at(minute)).into_iter().flat_map(|event| event.samples()));
+        samples.extend(event::samples(&self.schedules, at(minute)));
         let mut text = String::new();
         write_samples(&mut text, &samples);
         text
@@ -268,8 +275,9 @@ pub(super) fn agree(cases: &[Named<'_>], change: impl Fn(&mut Value)) -> Result<
         let by = named.case.family().labels.iter().chain(&["state"]).copied().collect::<Vec<_>>().join(", ");
         for mut rule in named.rules() {
             change(&mut rule);
-            rules.push(json!({ "record": "red", "expr": format!("count by ({by}) ({})", text(&rule["expr"])),
-                "labels": { "alertname": named.alert, "checklist": named.checklist.name, "severity": rule["labels"]["severity"] } }));
+            let mut labels = rule["labels"].clone();
+            labels["alertname"] = named.alert.as_str().into();
+            rules.push(json!({ "record": "red", "expr": format!("count by ({by}) ({})", text(&rule["expr"])), "labels": labels }));
             rules.push(rule);
         }
         series.extend(named.series().iter().map(|(series, seen)| json!({ "series": series, "values": values(seen) })));

@@ -1,0 +1,165 @@
+//! Judgements for events: what is due, what is red before it is, and what no go may rest on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::*;
+use crate::config::Span;
+use crate::event::Occurrence;
+use crate::labels::Labels;
+use crate::metric::Sample;
+use crate::snapshot::{Observation, Snapshot, Source, Store};
+
+const PROVISIONERS: &str = "
+checklist: c
+title: T
+sections:
+  - title: S
+    checks:
+      - name: TooFew
+        item: '1'
+        title: Enough provisioners
+        metric: readiness_workload_ready_replicas
+        when: { lead_time_within: 1d, participants_above: 10 }
+        fails: { below: 10 }
+        worsens: [{ at: 3, severity: critical }]
+        severity: warning
+        evidence: '{name} has {value}.'
+        remedy: Scale.
+";
+
+fn now() -> Timestamp {
+    "2026-11-21T12:00:00Z".parse().unwrap()
+}
+
+fn event(name: &str, hours: i64, participants: u32) -> Occurrence {
+    let start = now() + SignedDuration::from_hours(hours);
+    let end = start + SignedDuration::from_hours(2);
+    Occurrence { name: name.into(), checklist: "c".into(), start, end, participants: Some(participants), lead_times: vec![Span::days(2), Span::hours(1)] }
+}
+
+fn source(collector: &'static str, emits: &'static str) -> Source {
+    Source {
+        collector,
+        name: "s".into(),
+        identity: Labels::default(),
+        covers: Vec::new(),
+        emits: vec![emits],
+        off: Arc::default(),
+        reads: &[],
+        interval: Duration::from_mins(1),
+        keep: Duration::from_mins(3),
+    }
+}
+
+fn snapshot(family: &'static str, samples: &[(&[&str], f64)]) -> Snapshot {
+    let declared = crate::collectors::family(family).unwrap();
+    let collector = crate::collectors::owner(family);
+    let store = Store::default();
+    store.add(source(collector, family));
+    let samples = samples.iter().map(|(labels, value)| Sample { family: declared, labels: labels.iter().map(|label| (*label).into()).collect(), value: *value, detail: None });
+    store.report(collector, "s", Duration::ZERO, Ok(Observation::new(samples.collect(), 1, 0)));
+    store.snapshot()
+}
+
+fn ready(count: f64) -> Snapshot {
+    snapshot("readiness_workload_ready_replicas", &[(&["us", "provisioners", "Deployment", "coder", "provisioner"], count)])
+}
+
+fn judged(checklist: &str, snapshot: &Snapshot, event: Option<&Occurrence>) -> Judgement {
+    judge(&parse(checklist).unwrap(), &Context { snapshot, now: now(), event, waivers: &[], unjudged: &[], memory: None })
+}
+
+fn line(judgement: &Judgement) -> (CheckState, String) {
+    let check = judgement.checks().next().unwrap();
+    let lines = check.lines.iter().map(|line| format!("{} {}", line.severity, line.evidence)).chain(check.note.clone());
+    (check.state, lines.collect::<Vec<_>>().join("; "))
+}
+
+#[test]
+fn what_is_red_before_it_is_due_is_a_warning_that_says_when_it_blocks() {
+    let early = event("demo", 47, 20);
+    assert_eq!(line(&judged(PROVISIONERS, &ready(2.0), Some(&early))), (CheckState::Warn, "warning provisioner has 2. It blocks in 23h.".into()));
+    assert_eq!(line(&judged(PROVISIONERS, &ready(2.0), Some(&event("demo", 23, 20)))), (CheckState::Fail, "critical provisioner has 2.".into()));
+    assert_eq!(line(&judged(PROVISIONERS, &ready(10.0), Some(&early))), (CheckState::NotApplicable, "due in 23h; good as of now".into()));
+    let (state, note) = line(&judged(PROVISIONERS, &snapshot("readiness_workload_ready_replicas", &[]), Some(&early)));
+    assert!(state == CheckState::NotApplicable && note.starts_with("due in 23h; cannot be told yet: "), "{note}");
+    // Long before, nobody prepares it; and for few people it is never needed.
+    assert_eq!(line(&judged(PROVISIONERS, &ready(2.0), Some(&event("demo", 49, 20)))), (CheckState::NotApplicable, "due 1d before the event".into()));
+    let few = line(&judged(PROVISIONERS, &ready(2.0), Some(&event("demo", 47, 5))));
+    assert_eq!(few, (CheckState::NotApplicable, "5 participants expected; needed above 10".into()));
+}
+
+#[test]
+fn the_time_at_which_it_blocks_can_be_overridden_where_there_is_one() {
+    let mut checklist = parse(PROVISIONERS).unwrap();
+    let change = serde_saphyr::from_str("TooFew: { lead_time_within: 2d }").unwrap();
+    assert_eq!(checklist.apply(&change, "o"), []);
+    let (snapshot, event) = (ready(2.0), event("demo", 47, 20));
+    let state = judge(&checklist, &Context { snapshot: &snapshot, now: now(), event: Some(&event), waivers: &[], unjudged: &[], memory: None });
+    assert_eq!(line(&state).0, CheckState::Fail);
+    let mut shipped = load("workshop", None).unwrap();
+    let change = serde_saphyr::from_str("NodeNotReady: { lead_time_within: 2d }").unwrap();
+    let problems: Vec<_> = shipped.apply(&change, "o").iter().map(ToString::to_string).collect();
+    assert_eq!(problems, ["o.NodeNotReady.lead_time_within: can not be set, because this check is due at all times"]);
+}
+
+#[test]
+fn a_fact_about_one_event_is_no_verdict_on_another() {
+    let text = "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ name: Hits, item: '1', title: t, metric: readiness_rotation_conflict_state, fails: { equals: conflict }, evidence: '{rotation}', remedy: r }] }]\n";
+    let none = 0.0;
+    let states = crate::collectors::family("readiness_rotation_conflict_state").unwrap().states;
+    let conflict = states.iter().position(|state| *state == "conflict").unwrap() as f64;
+    let seen = snapshot("readiness_rotation_conflict_state", &[(&["keys", "", "course"], conflict), (&["keys", "", "demo"], none)]);
+    assert_eq!(line(&judged(text, &seen, Some(&event("course", 5, 20)))).0, CheckState::Fail);
+    assert_eq!(line(&judged(text, &seen, Some(&event("demo", 5, 20)))).0, CheckState::Pass);
+    assert_eq!(line(&judged(text, &seen, Some(&event("other", 5, 20)))).0, CheckState::Unknown);
+    assert_eq!(line(&judged(text, &seen, None)), (CheckState::NotApplicable, "no event of this checklist is coming".into()));
+}
+
+/// One optional line that is good says nothing about what must be true.
+#[test]
+fn a_go_needs_a_required_line_that_passed() {
+    let check = |name: &str, required: bool, kind: &str| {
+        format!("{{ name: {name}, item: '1', title: t, metric: readiness_http_success, where: {{ kind: {kind} }}, fails: is_false, required: {required}, evidence: e, remedy: r }}")
+    };
+    let list = |checks: &[String]| format!("checklist: c\ntitle: T\nsections: [{{ title: S, checks: [{}] }}]\n", checks.join(", "));
+    let seen = snapshot("readiness_http_success", &[(&["a", "healthz", "ipv4", "10.0.0.1"], 1.0)]);
+    let decision = |text: &str| judged(text, &seen, None).decision;
+    assert_eq!(decision(&list(&[check("Optional", false, "healthz")])), Decision::Undecided);
+    assert_eq!(decision(&list(&[check("Needed", true, "healthz")])), Decision::Go);
+    assert_eq!(decision(&list(&[check("Optional", false, "document"), check("Needed", true, "healthz")])), Decision::Go, "optional ones may be unknown");
+}
+
+#[test]
+fn what_no_check_asks_about_is_a_line_that_is_unknown() {
+    let text = "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ name: Up, item: '1', title: t, metric: readiness_http_success, where: { kind: healthz }, fails: is_false, evidence: e, remedy: r }] }]\n";
+    let mut checklist = parse(text).unwrap();
+    let target = |name: &str, kind: &str| Source { name: name.into(), identity: [("target", name), ("kind", kind)].into_iter().collect(), ..source("http", "readiness_http_success") };
+    let sources = [target("app", "healthz"), target("guide", "document")];
+    let told = |checklist: &Checklist| unjudged(std::slice::from_ref(checklist), sources.iter()).iter().map(Unjudged::sentence).collect::<Vec<_>>();
+    assert_eq!(told(&checklist), ["http guide of kind document is looked at, but no check of a configured checklist asks about it."]);
+    let seen = snapshot("readiness_http_success", &[(&["app", "healthz", "ipv4", "10.0.0.1"], 1.0)]);
+    let found = unjudged(std::slice::from_ref(&checklist), sources.iter());
+    let waiver = Waiver { check: NOT_JUDGED.into(), labels: [("target".to_owned(), "guide".to_owned())].into(), reason: "only a graph (Ada)".into(), until: now() + SignedDuration::from_hours(1) };
+    let judged = |waivers: &[Waiver]| judge(&checklist, &Context { snapshot: &seen, now: now(), event: None, waivers, unjudged: &found, memory: None });
+    let undecided = judged(&[]);
+    assert_eq!((undecided.decision, undecided.asked()), (Decision::Undecided, (2, 2)));
+    assert_eq!(judged(&[waiver]).decision, Decision::Go);
+    // A check that is switched off asks about nothing.
+    checklist.apply(&serde_saphyr::from_str("Up: { enabled: false }").unwrap(), "o");
+    assert_eq!(told(&checklist).len(), 2);
+}
+
+#[test]
+fn every_kind_of_endpoint_is_judged_by_the_shipped_checklist() {
+    let checklist = load("workshop", None).unwrap();
+    for kind in ["endpoint", "healthz", "wildcard", "document", "identity"] {
+        let target = Source { identity: [("target", "t"), ("kind", kind)].into_iter().collect(), ..source("http", "readiness_http_success") };
+        let is_identity = kind == "identity";
+        let target = Source { emits: if is_identity { vec!["readiness_http_success", "readiness_http_identity_match"] } else { target.emits.clone() }, ..target };
+        assert_eq!(unjudged(std::slice::from_ref(&checklist), [&target].into_iter()), [], "{kind}");
+    }
+}
