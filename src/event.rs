@@ -28,12 +28,8 @@ static LEAD: Gauge<3> = gauge(
 );
 static PARTICIPANTS: Gauge<2> = gauge("readiness_event_participants", Unit::Number, &["checklist", "event"], "Expected participants of a configured event.");
 
-static COMING: Gauge<2> = gauge(
-    "readiness_event_coming",
-    Unit::Number,
-    &["checklist", "event"],
-    "Whether a configured event is running or will come; 0 once all of it is over.",
-);
+static COMING: Gauge<2> =
+    gauge("readiness_event_coming", Unit::Number, &["checklist", "event"], "Whether a configured event is running or will come; 0 once all of it is over.");
 
 /// Families about events.
 pub static FAMILIES: &[&Family] = &[&COMING.0, &START.0, &END.0, &LEAD.0, &PARTICIPANTS.0];

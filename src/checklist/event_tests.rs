@@ -59,7 +59,12 @@ fn snapshot(family: &'static str, samples: &[(&[&str], f64)]) -> Snapshot {
     let collector = crate::collectors::owner(family);
     let store = Store::default();
     store.add(source(collector, family));
-    let samples = samples.iter().map(|(labels, value)| Sample { family: declared, labels: labels.iter().map(|label| (*label).into()).collect(), value: *value, detail: None });
+    let samples = samples.iter().map(|(labels, value)| Sample {
+        family: declared,
+        labels: labels.iter().map(|label| (*label).into()).collect(),
+        value: *value,
+        detail: None,
+    });
     store.report(collector, "s", Duration::ZERO, Ok(Observation::new(samples.collect(), 1, 0)));
     store.snapshot()
 }
@@ -123,7 +128,9 @@ fn a_fact_about_one_event_is_no_verdict_on_another() {
 #[test]
 fn a_go_needs_a_required_line_that_passed() {
     let check = |name: &str, required: bool, kind: &str| {
-        format!("{{ name: {name}, item: '1', title: t, metric: readiness_http_success, where: {{ kind: {kind} }}, fails: is_false, required: {required}, evidence: e, remedy: r }}")
+        format!(
+            "{{ name: {name}, item: '1', title: t, metric: readiness_http_success, where: {{ kind: {kind} }}, fails: is_false, required: {required}, evidence: e, remedy: r }}"
+        )
     };
     let list = |checks: &[String]| format!("checklist: c\ntitle: T\nsections: [{{ title: S, checks: [{}] }}]\n", checks.join(", "));
     let seen = snapshot("readiness_http_success", &[(&["a", "healthz", "ipv4", "10.0.0.1"], 1.0)]);
@@ -137,13 +144,22 @@ fn a_go_needs_a_required_line_that_passed() {
 fn what_no_check_asks_about_is_a_line_that_is_unknown() {
     let text = "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ name: Up, item: '1', title: t, metric: readiness_http_success, where: { kind: healthz }, fails: is_false, evidence: e, remedy: r }] }]\n";
     let mut checklist = parse(text).unwrap();
-    let target = |name: &str, kind: &str| Source { name: name.into(), identity: [("target", name), ("kind", kind)].into_iter().collect(), ..source("http", "readiness_http_success") };
+    let target = |name: &str, kind: &str| Source {
+        name: name.into(),
+        identity: [("target", name), ("kind", kind)].into_iter().collect(),
+        ..source("http", "readiness_http_success")
+    };
     let sources = [target("app", "healthz"), target("guide", "document")];
     let told = |checklist: &Checklist| unjudged(std::slice::from_ref(checklist), sources.iter()).iter().map(Unjudged::sentence).collect::<Vec<_>>();
     assert_eq!(told(&checklist), ["http guide of kind document is looked at, but no check of a configured checklist asks about it."]);
     let seen = snapshot("readiness_http_success", &[(&["app", "healthz", "ipv4", "10.0.0.1"], 1.0)]);
     let found = unjudged(std::slice::from_ref(&checklist), sources.iter());
-    let waiver = Waiver { check: NOT_JUDGED.into(), labels: [("target".to_owned(), "guide".to_owned())].into(), reason: "only a graph (Ada)".into(), until: now() + SignedDuration::from_hours(1) };
+    let waiver = Waiver {
+        check: NOT_JUDGED.into(),
+        labels: [("target".to_owned(), "guide".to_owned())].into(),
+        reason: "only a graph (Ada)".into(),
+        until: now() + SignedDuration::from_hours(1),
+    };
     let judged = |waivers: &[Waiver]| judge(&checklist, &Context { snapshot: &seen, now: now(), event: None, waivers, unjudged: &found, memory: None });
     let undecided = judged(&[]);
     assert_eq!((undecided.decision, undecided.asked()), (Decision::Undecided, (2, 2)));
@@ -159,7 +175,8 @@ fn every_kind_of_endpoint_is_judged_by_the_shipped_checklist() {
     for kind in ["endpoint", "healthz", "wildcard", "document", "identity"] {
         let target = Source { identity: [("target", "t"), ("kind", kind)].into_iter().collect(), ..source("http", "readiness_http_success") };
         let is_identity = kind == "identity";
-        let target = Source { emits: if is_identity { vec!["readiness_http_success", "readiness_http_identity_match"] } else { target.emits.clone() }, ..target };
+        let target =
+            Source { emits: if is_identity { vec!["readiness_http_success", "readiness_http_identity_match"] } else { target.emits.clone() }, ..target };
         assert_eq!(unjudged(std::slice::from_ref(&checklist), [&target].into_iter()), [], "{kind}");
     }
 }

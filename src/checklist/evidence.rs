@@ -107,8 +107,7 @@ pub fn threshold(family: &Family, condition: &Condition) -> String {
         | Condition::Below(Bound::Name(name))
         | Condition::Equals(Bound::Name(name))
         | Condition::Differs(Bound::Name(name)) => name.clone(),
-        Condition::ExpiresWithin(Horizon::Now(span) | Horizon::Event { after_event_end: span } | Horizon::During { during_event: span })
-        | Condition::OlderThan(span) => span.to_string(),
+        Condition::ExpiresWithin(Horizon::Now(span) | Horizon::Event { after_event_end: span }) | Condition::OlderThan(span) => span.to_string(),
         Condition::Equals(Bound::States(states)) => states.join(" or "),
         Condition::Above(Bound::States(_))
         | Condition::Below(Bound::States(_))

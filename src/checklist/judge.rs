@@ -13,8 +13,8 @@ use serde::Serialize;
 
 use super::evidence::{text_value, threshold};
 use super::memory::{Memory, subject};
-use super::unjudged::{self, Unjudged};
 use super::model::{Bound, Check, Checklist, Condition, Guard, Horizon, Kind, Severity};
+use super::unjudged::{self, Unjudged};
 use crate::collectors::{self, attestations};
 use crate::config::Span;
 use crate::event::Occurrence;
@@ -483,10 +483,9 @@ fn attested(check: &Check, context: &Context<'_>) -> Result<Vec<Line>, Whole> {
     let latest = view.of(attestations::EXPIRY.0.name).filter(is_ours).filter(for_it).max_by(|a, b| a.value.total_cmp(&b.value));
     let Some(sample) = latest else {
         let refused = view.of(attestations::REFUSED.0.name).find(is_ours).and_then(|sample| sample.detail.as_ref());
-        return Err(Whole::unknown(refused.map_or_else(
-            || "nobody has confirmed this yet".to_owned(),
-            |why| format!("what was written down does not count: {why}"),
-        )));
+        return Err(Whole::unknown(
+            refused.map_or_else(|| "nobody has confirmed this yet".to_owned(), |why| format!("what was written down does not count: {why}")),
+        ));
     };
     let said = sample.detail.as_ref().map_or("confirmed", Message::as_str);
     let valid = sample.value > context.now.as_second() as f64;
@@ -527,7 +526,8 @@ impl Rule<'_> {
     fn early(self, due: Span, context: &Context<'_>) -> Result<Lines, Whole> {
         let severity = self.severity.min(Severity::Warning);
         let cannot = |why: &str| Whole::unasked(Unasked::NotDue, format!("due in {due}; cannot be told yet: {why}"));
-        let mut lines = Rule { severity, worsens: &[], ..self }.lines(context).map_err(|whole| if whole.unasked.is_some() { whole } else { cannot(&whole.note) })?;
+        let mut lines =
+            Rule { severity, worsens: &[], ..self }.lines(context).map_err(|whole| if whole.unasked.is_some() { whole } else { cannot(&whole.note) })?;
         let unknown = lines.shown.iter().find(|line| line.state == CheckState::Unknown).map(|line| Arc::clone(&line.evidence));
         lines.shown.retain_mut(|line| {
             let is_red = line.state == CheckState::Fail;
@@ -748,7 +748,7 @@ fn shown(family: &Family, condition: &Condition, value: f64, context: &Context<'
         _ if family.unit != Unit::Timestamp => value,
         Condition::OlderThan(_) => context.now.as_second() as f64 - value,
         Condition::ExpiresWithin(Horizon::Event { .. }) => value - event_end(context),
-        Condition::ExpiresWithin(Horizon::Now(_) | Horizon::During { .. })
+        Condition::ExpiresWithin(Horizon::Now(_))
         | Condition::IsFalse
         | Condition::Above(_)
         | Condition::Below(_)
@@ -782,10 +782,6 @@ fn violates(condition: &Condition, value: f64, compared: Option<f64>, context: &
         Condition::Differs(other) => bound(other).map(|other| value != other),
         Condition::ExpiresWithin(Horizon::Now(span)) => Some(value - now < span.as_secs_f64()),
         Condition::ExpiresWithin(Horizon::Event { after_event_end }) => Some(value - event_end(context) < after_event_end.as_secs_f64()),
-        Condition::ExpiresWithin(Horizon::During { during_event: margin }) => {
-            let start = context.event.map_or(context.now, |event| event.start).as_second() as f64;
-            Some(value >= start - margin.as_secs_f64() && value <= event_end(context) + margin.as_secs_f64())
-        }
         Condition::OlderThan(span) => Some(now - value > span.as_secs_f64()),
         Condition::Promql(_) => None,
     }

@@ -50,6 +50,6 @@ fn read(file: &Path) -> Result<String, ReadError> {
 }
 
 #[cfg(test)]
-mod tests;
-#[cfg(test)]
 mod event_tests;
+#[cfg(test)]
+mod tests;

@@ -136,11 +136,6 @@ pub enum Horizon {
         /// Margin after the end.
         after_event_end: Span,
     },
-    /// Only what ends while the event runs is bad: before it, it is renewed in time.
-    During {
-        /// Margin before the start and after the end.
-        during_event: Span,
-    },
 }
 
 /// A harsher bound with its severity.
@@ -335,7 +330,6 @@ impl Condition {
             Self::Differs(_) => "differs",
             Self::ExpiresWithin(Horizon::Now(_)) => "expires_within with a duration",
             Self::ExpiresWithin(Horizon::Event { .. }) => "expires_within with after_event_end",
-            Self::ExpiresWithin(Horizon::During { .. }) => "expires_within with during_event",
             Self::OlderThan(_) => "older_than",
             Self::Promql(_) => "promql",
         }
@@ -390,7 +384,6 @@ impl Condition {
             | Self::IsFalse
             | Self::Equals(_)
             | Self::Differs(_)
-            | Self::ExpiresWithin(Horizon::During { .. })
             | Self::Promql(_) => None,
         }
     }
@@ -408,7 +401,6 @@ impl Condition {
             | Self::IsFalse
             | Self::Equals(_)
             | Self::Differs(_)
-            | Self::ExpiresWithin(Horizon::During { .. })
             | Self::Promql(_) => None,
         }
     }

@@ -173,7 +173,10 @@ impl Known {
     /// When an entry ends; why it does not count at all.
     fn until(&self, entry: &Entry, now: Timestamp) -> Result<Timestamp, Message> {
         if !self.lines.contains(&entry.attest) {
-            return Err(say!("no checklist has a line of this name that a person confirms{}", did_you_mean(&entry.attest, self.lines.iter().map(String::as_str))));
+            return Err(say!(
+                "no checklist has a line of this name that a person confirms{}",
+                did_you_mean(&entry.attest, self.lines.iter().map(String::as_str))
+            ));
         }
         if entry.who.trim().is_empty() {
             return Err("who must say who confirmed it".into());
@@ -189,7 +192,11 @@ impl Known {
         let meant = event::coming(&self.schedules, entry.at).into_iter().find(|occurrence| occurrence.name == *event);
         let end = meant.map(|occurrence| occurrence.end).ok_or_else(|| {
             let known = self.schedules.iter().any(|schedule| schedule.name() == event);
-            if known { "its event was over already".into() } else { say!("no event is called so{}", did_you_mean(event, self.schedules.iter().map(Schedule::name))) }
+            if known {
+                "its event was over already".into()
+            } else {
+                say!("no event is called so{}", did_you_mean(event, self.schedules.iter().map(Schedule::name)))
+            }
         })?;
         Ok(entry.valid_for.map_or(end, |span| after(span).min(end)))
     }
@@ -219,7 +226,8 @@ mod tests {
         let entries = entries(&path, files::read_now(&path, files::LARGEST)).unwrap();
         let samples = known().samples(&entries, NOW.parse().unwrap());
         let told = samples.iter().filter(|sample| sample.family.name != SAID.0.name).map(|sample| {
-            let value = if sample.family.name == EXPIRY.0.name { Timestamp::from_second(sample.value as i64).unwrap().to_string() } else { sample.value.to_string() };
+            let value =
+                if sample.family.name == EXPIRY.0.name { Timestamp::from_second(sample.value as i64).unwrap().to_string() } else { sample.value.to_string() };
             format!("{} {value}: {}", sample.labels.join("/"), sample.detail.as_ref().unwrap())
         });
         told.collect()
@@ -233,7 +241,8 @@ mod tests {
 
     #[test]
     fn no_confirmation_is_for_ever_and_one_for_an_event_ends_with_it() {
-        let entry = |more: &str| told(&format!("- {{attest: OnCallConfirmed, who: Ada, at: 2026-11-20T00:00:00Z{more}}}"))[0].split(": ").next().unwrap().to_owned();
+        let entry =
+            |more: &str| told(&format!("- {{attest: OnCallConfirmed, who: Ada, at: 2026-11-20T00:00:00Z{more}}}"))[0].split(": ").next().unwrap().to_owned();
         assert_eq!(entry(""), "OnCallConfirmed/ 2026-11-23T00:00:00Z");
         assert_eq!(entry(", valid_for: 99999w"), "OnCallConfirmed/ 2026-12-20T00:00:00Z");
         assert_eq!(entry(", event: weekly"), "OnCallConfirmed/weekly 2026-11-23T11:00:00Z");
@@ -250,7 +259,10 @@ mod tests {
         for (entry, why) in [
             ("{attest: OnCallConfirmed, who: Ada, at: 2062-11-20T00:00:00Z}", "OnCallConfirmed 1: it is dated 2062-11-20 00:00 UTC, which is in the future"),
             ("{attest: OnCallConfirmed, who: ' ', at: 2026-11-20T00:00:00Z}", "OnCallConfirmed 1: who must say who confirmed it"),
-            ("{attest: OnCalConfirmed, who: Ada, at: 2026-11-20T00:00:00Z}", "OnCalConfirmed 1: no checklist has a line of this name that a person confirms; did you mean OnCallConfirmed?"),
+            (
+                "{attest: OnCalConfirmed, who: Ada, at: 2026-11-20T00:00:00Z}",
+                "OnCalConfirmed 1: no checklist has a line of this name that a person confirms; did you mean OnCallConfirmed?",
+            ),
             ("{attest: OnCallConfirmed, who: Ada, at: 2026-11-20T00:00:00Z, event: weekl}", "OnCallConfirmed 1: no event is called so; did you mean weekly?"),
             ("{attest: OnCallConfirmed, who: Ada, at: 2026-11-20T00:00:00Z, event: past}", "OnCallConfirmed 1: its event was over already"),
         ] {

@@ -216,7 +216,9 @@ fn waivers(settings: &Settings, checklists: &[Checklist], references: &Reference
             problems.push(Problem::new(format!("{path}.check"), format!("must name a check{hint}"), quoted(&waiver.check)));
         }
         match waiver.until.parse::<Timestamp>() {
-            Err(_) => problems.push(Problem::new(format!("{path}.until"), "must be a moment with an offset such as 2026-12-02T00:00:00Z", quoted(&waiver.until))),
+            Err(_) => {
+                problems.push(Problem::new(format!("{path}.until"), "must be a moment with an offset such as 2026-12-02T00:00:00Z", quoted(&waiver.until)))
+            }
             Ok(until) if until.duration_since(Timestamp::now()) > LONGEST_WAIVER => {
                 problems.push(Problem::new(format!("{path}.until"), "must be within 90 days, so that somebody looks at it again", quoted(&waiver.until)));
             }

@@ -71,11 +71,6 @@ impl Events<'_> {
         format!("scalar(max({}))", self.instead("vector(time())").map_or_else(|| counted.clone(), |now| format!("{counted} or {now}")))
     }
 
-    /// A moment of the next event, or now without one.
-    pub(super) fn moment(&self, moment: &str) -> String {
-        format!("scalar(min({}) or vector(time()))", self.own(&format!("{moment}_timestamp_seconds")))
-    }
-
     /// `body` where the check applies. With `own_event` each of its results is about one event, which
     /// must be coming and count.
     pub(super) fn guarded(&self, body: String, own_event: bool) -> String {

@@ -96,7 +96,7 @@ const RECORDS: &[Record] = &[
         hold: Span::mins(1),
         severity: Some(Severity::Critical),
         summary: "{{ $labels.event }} is not ready {{ $labels.lead }} before its start.",
-        description: "Open the status page: every red line names the place and the remedy. {{ with printf \"max(readiness_checklist_lines{checklist=%q,event=%q,asked='yes'})\" $labels.checklist $labels.event | query }}{{ . | first | value }} lines were asked{{ end }}{{ with printf \"max(readiness_checklist_lines{checklist=%q,event=%q,asked='not_configured'})\" $labels.checklist $labels.event | query }}, {{ . | first | value }} are not configured.{{ end }}",
+        description: "Open the status page: every red line names the place and the remedy.{{ with printf \"max(readiness_checklist_lines{checklist=%q,event=%q,asked='yes'})\" $labels.checklist $labels.event | query }} {{ . | first | value }} lines were asked{{ end }}{{ with printf \"max(readiness_checklist_lines{checklist=%q,event=%q,asked='not_configured'})\" $labels.checklist $labels.event | query }}, {{ . | first | value }} are not configured.{{ end }}",
     },
     Record {
         name: "ReadinessNoEvent",

@@ -111,7 +111,7 @@ fn value(given: &Given, condition: &Condition, example: &Example) -> f64 {
         | Condition::Equals(_)
         | Condition::Differs(_)
         | Condition::Promql(_)
-        | Condition::ExpiresWithin(Horizon::Now(_) | Horizon::During { .. }) => given.value,
+        | Condition::ExpiresWithin(Horizon::Now(_)) => given.value,
     }
 }
 

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::checklist::{Bound, Check, Checklist, Condition, Horizon, Kind, Severity};
 use super::events::{Events, Stage};
+use crate::checklist::{Bound, Check, Checklist, Condition, Horizon, Kind, Severity};
 use crate::config::Span;
 use crate::metric::Family;
 
@@ -180,10 +180,6 @@ pub(super) fn expression(family: &Family, filter: &BTreeMap<String, String>, con
         Condition::ExpiresWithin(Horizon::Event { after_event_end }) => {
             format!("{} - {} < {}{}", worst("min"), events.last_end(), after_event_end.as_secs_f64(), beyond(">="))
         }
-        Condition::ExpiresWithin(Horizon::During { during_event: margin }) => {
-            let (start, end, margin) = (events.moment("start"), events.moment("end"), margin.as_secs_f64());
-            format!("{} - time()", any("min", &format!(">= ({start} - {margin}) <= ({end} + {margin})")))
-        }
         Condition::OlderThan(span) => format!("time() - {} > {}{}", worst("min"), span.as_secs_f64(), beyond("<=")),
         Condition::Promql(expr) => expr.clone(),
     };
@@ -205,4 +201,3 @@ pub(super) fn quoted(text: &str) -> String {
     });
     format!("\"{escaped}\"")
 }
-

@@ -40,13 +40,6 @@ fn every_condition_has_its_expression() {
             "min by (attestation, for_event) (readiness_attestation_expiry_timestamp_seconds) - scalar(max(readiness_event_end_timestamp_seconds{checklist=\"workshop\"}) or vector(time())) < 86400",
         ),
         (
-            moment,
-            "{}",
-            "expires_within: { during_event: 1d }",
-            None,
-            "min by (attestation, for_event) (readiness_attestation_expiry_timestamp_seconds >= (scalar(min(readiness_event_start_timestamp_seconds{checklist=\"workshop\"}) or vector(time())) - 86400) <= (scalar(min(readiness_event_end_timestamp_seconds{checklist=\"workshop\"}) or vector(time())) + 86400)) - time()",
-        ),
-        (
             "readiness_workload_ready_replicas",
             "{}",
             "differs: readiness_workload_desired_replicas",
@@ -106,7 +99,10 @@ fn what_must_last_until_an_event_ends_is_compared_with_those_that_count() {
 #[test]
 fn a_fact_about_an_event_counts_while_that_event_comes() {
     let expr = promql("readiness_rotation_conflict_state", "{}", "equals: conflict", None, "{}");
-    assert_eq!(expr, format!("(max by (rotation, subject, event, state) (readiness_rotation_conflict_state{{state=~\"conflict\"}}) == 1) and on (event) (({STARTS}))"));
+    assert_eq!(
+        expr,
+        format!("(max by (rotation, subject, event, state) (readiness_rotation_conflict_state{{state=~\"conflict\"}}) == 1) and on (event) (({STARTS}))")
+    );
 }
 
 #[test]

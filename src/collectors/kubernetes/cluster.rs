@@ -270,7 +270,8 @@ impl Cluster {
         families.extend(self.scopes.iter().flat_map(|scope| scope.families()));
         let config = &self.config;
         let has_workspaces = !config.workspaces.is_empty();
-        let parts: [(bool, &[&Family]); 11] = [
+        let parts: [(bool, &[&Family]); 12] = [
+            (self.karpenter.is_some() && !self.schedules.is_empty(), karpenter::EVENT_FAMILIES),
             (config.nodes && config.pods, capacity::REQUEST_FAMILIES),
             (config.capacity.is_some(), capacity::FAMILIES),
             (self.expected_version.is_some(), &[&VERSION_STATE.0]),
@@ -399,6 +400,10 @@ impl Cluster {
         self.skew(server, &mut samples);
         self.evictions(&mut samples);
         self.rollouts(participants, &mut samples);
+        if let Some((_, claims)) = &self.karpenter {
+            let (place, coming) = (self.place("nodeclaims", karpenter::NodeClaim::KIND), event::coming(&self.schedules, Timestamp::now()));
+            claims.seen(|claims| karpenter::distances(claims, &coming, &place, &mut samples));
+        }
         if let Some((backups, schedules)) = &self.velero {
             let place = self.place("velero-schedules", backups::Schedule::KIND);
             backups.seen(|backups| schedules.seen(|schedules| backups::never_made(backups, schedules, &place, &mut samples)));

@@ -14,6 +14,7 @@ use super::events::statistics;
 use super::objects::{CONDITION_STATES, Condition, Kind, Place, Rows, kind, or_default};
 use super::resources::{Listed, NAMES, amounts};
 use super::sight::{looked_at, seen};
+use crate::event::Occurrence;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::word::Word;
 
@@ -78,6 +79,13 @@ pub(super) static CLAIM_EXPIRY: Gauge<3> = gauge(
     Unit::Timestamp,
     &["cluster", "nodepool", "nodeclaim"],
     "When a NodeClaim expires and its node is drained by force: its creation plus spec.expireAfter in the karpenter.sh/v1 API.",
+)
+.covered_by(CLAIMS);
+static EXPIRY_DISTANCE: Gauge<4> = gauge(
+    "readiness_nodeclaim_expiry_event_distance_seconds",
+    Unit::Seconds,
+    &["cluster", "nodepool", "nodeclaim", "event"],
+    "Time between the expiry of a NodeClaim and a configured event, before or after it; 0 when it expires while the event runs. From spec.expireAfter in the karpenter.sh/v1 API.",
 )
 .covered_by(CLAIMS);
 static LAUNCH: Gauge<3> = gauge(
@@ -291,6 +299,21 @@ impl Kind for NodeClaim {
     }
 }
 
+/// How far the expiry of each claim is from each event that is running or coming.
+pub(super) fn distances(claims: &Rows<NodeClaim>, events: &[Occurrence], place: &Place, samples: &mut Vec<Sample>) {
+    for (key, claim) in claims.iter().filter(|(_, claim)| claim.phase != "deleting") {
+        let Some(at) = claim.expiry.map(|at| at.saturating_sub(place.clock.ahead())) else { continue };
+        for event in events {
+            let labels = [Arc::clone(&place.cluster), claim.pool.as_str().into(), Arc::clone(&key.name), event.name.as_str().into()];
+            let [before, after] = [event.start.as_second().saturating_sub(at), at.saturating_sub(event.end.as_second())];
+            samples.push(EXPIRY_DISTANCE.sample(labels, before.max(after).max(0) as f64));
+        }
+    }
+}
+
+/// What is filled only while events are configured.
+pub(super) static EVENT_FAMILIES: &[&Family] = &[&EXPIRY_DISTANCE.0];
+
 fn class_facts<'a>(rows: impl Iterator<Item = (&'a super::objects::Key, &'a Conditions)>, place: &Place, samples: &mut Vec<Sample>) {
     for (key, conditions) in rows {
         let labels = |condition: &str| [Arc::clone(&place.cluster), Arc::clone(&place.kind), Arc::clone(&key.name), condition.into()];
@@ -340,6 +363,7 @@ pub(super) static FAMILIES: &[&Family] = &[
     &CLAIMS_BY_PHASE.0,
     &CLAIM_OLDEST.0,
     &CLAIM_EXPIRY.0,
+    &EXPIRY_DISTANCE.0,
     &LAUNCH.0,
     &CLASS_CONDITION.0,
 ];

@@ -238,6 +238,33 @@ fn a_claim_expires_by_its_age_and_never_when_it_never_does() {
 }
 
 #[test]
+fn a_claim_is_as_far_from_each_event_as_its_expiry_is() {
+    let claim = |name: &str, after: &str| json!({ "metadata": { "name": name, "creationTimestamp": "2026-01-01T08:00:00Z", "labels": { "karpenter.sh/nodepool": "ws" } }, "spec": { "expireAfter": after } });
+    let mut kept = Rows::<karpenter::NodeClaim>::only(&[]);
+    kept.begin();
+    // At 16:00, at 19:30 and never.
+    [claim("before", "8h"), claim("within", "11h30m"), claim("never", "Never")].iter().for_each(|object| {
+        kept.put(read(object), true);
+    });
+    kept.complete();
+    let event = |name: &str, start: &str, end: &str| crate::event::Occurrence {
+        name: name.into(),
+        checklist: "c".into(),
+        start: start.parse().unwrap(),
+        end: end.parse().unwrap(),
+        participants: None,
+        lead_times: Vec::new(),
+    };
+    let events = [event("today", "2026-01-01T17:00:00Z", "2026-01-01T20:00:00Z"), event("earlier", "2026-01-01T09:00:00Z", "2026-01-01T15:00:00Z")];
+    let mut samples = Vec::new();
+    karpenter::distances(&kept, &events, &place("NodeClaim"), &mut samples);
+    let mut told: Vec<String> = samples.iter().map(words).collect();
+    told.sort();
+    let distance = |rest: &str| format!("nodeclaim_expiry_event_distance_seconds eu/ws/{rest}");
+    assert_eq!(told, [distance("before/earlier = 3600"), distance("before/today = 3600"), distance("within/earlier = 16200"), distance("within/today = 0")]);
+}
+
+#[test]
 fn labels_of_any_legal_text_survive() {
     let name = "a".repeat(253);
     let told = rows::<quotas::ResourceQuota>(&[json!({ "metadata": { "name": name, "namespace": "ü\"\\\n" },

@@ -96,11 +96,10 @@ enum Shape {
     States,
     Expires,
     ExpiresAfterEvent,
-    ExpiresDuringEvent,
     OlderThan,
 }
 
-const SHAPES: [Shape; 14] = [
+const SHAPES: [Shape; 13] = [
     Shape::IsFalse,
     Shape::Number("above"),
     Shape::Number("below"),
@@ -113,7 +112,6 @@ const SHAPES: [Shape; 14] = [
     Shape::States,
     Shape::Expires,
     Shape::ExpiresAfterEvent,
-    Shape::ExpiresDuringEvent,
     Shape::OlderThan,
 ];
 
@@ -279,7 +277,7 @@ static FAMILIES: LazyLock<Families> = LazyLock::new(|| {
 fn subject_of(rng: &mut Rng, shape: Shape) -> (&'static Family, Option<&'static Family>) {
     let family = match shape {
         Shape::State | Shape::States => *pick(rng, &FAMILIES.state_sets),
-        Shape::Expires | Shape::ExpiresAfterEvent | Shape::ExpiresDuringEvent | Shape::OlderThan => *pick(rng, &FAMILIES.moments),
+        Shape::Expires | Shape::ExpiresAfterEvent | Shape::OlderThan => *pick(rng, &FAMILIES.moments),
         Shape::IsFalse | Shape::Number(_) => *pick(rng, &FAMILIES.numbers),
         Shape::Metric(_) => {
             let (family, other) = *pick(rng, &FAMILIES.twins);
@@ -296,7 +294,6 @@ fn condition(rng: &mut Rng, shape: Shape, family: &Family, other: Option<&Family
     let margin = *pick(rng, &[0.0, 30.0, 60.0, 61.5, 300.0, 3600.0]);
     let mut harsher: Vec<f64> = vec![*pick(rng, &[1.0, 30.0, 0.001]), *pick(rng, &[1.0, 30.0])];
     harsher[1] += harsher[0];
-    let starts = || events.iter().map(|event| event.start as f64);
     let ends = || events.iter().map(|event| (event.start + event.seconds.cast_signed()) as f64);
     match shape {
         Shape::IsFalse => (json!("is_false"), Vec::new(), vec![0.0, 1.0]),
@@ -320,10 +317,10 @@ fn condition(rng: &mut Rng, shape: Shape, family: &Family, other: Option<&Family
             states.dedup();
             (json!({ "equals": states }), Vec::new(), Vec::new())
         }
-        Shape::Expires | Shape::ExpiresAfterEvent | Shape::ExpiresDuringEvent | Shape::OlderThan => {
+        Shape::Expires | Shape::ExpiresAfterEvent | Shape::OlderThan => {
             let mut bands: Vec<f64> = Vec::new();
             let sign = if matches!(shape, Shape::OlderThan) { 1.0 } else { -1.0 };
-            if !matches!(shape, Shape::ExpiresDuringEvent) && rng.bool() {
+            if rng.bool() {
                 bands = harsher.iter().map(|by| margin + sign * by).filter(|bound| *bound >= 0.0).collect();
             }
             let bounds = || [margin].into_iter().chain(bands.iter().copied());
@@ -331,10 +328,6 @@ fn condition(rng: &mut Rng, shape: Shape, family: &Family, other: Option<&Family
                 Shape::ExpiresAfterEvent => (
                     json!({ "expires_within": { "after_event_end": span(margin) } }),
                     bounds().flat_map(|bound| ends().chain([minute]).map(move |end| end + bound)).collect(),
-                ),
-                Shape::ExpiresDuringEvent => (
-                    json!({ "expires_within": { "during_event": span(margin) } }),
-                    starts().map(|start| start - margin).chain(ends().map(|end| end + margin)).chain([minute - margin, minute + margin]).collect(),
                 ),
                 Shape::OlderThan => (json!({ "older_than": span(margin) }), bounds().map(|bound| minute - bound).collect()),
                 _ => (json!({ "expires_within": span(margin) }), bounds().map(|bound| minute + bound).collect()),
