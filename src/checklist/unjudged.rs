@@ -3,7 +3,7 @@
 
 use super::judge::{CheckState, CheckVerdict, Line, SectionVerdict};
 use super::model::{Check, Checklist, Kind};
-use crate::collectors::{self, attestations, memory};
+use crate::collectors::{attestations, kubernetes, memory};
 use crate::labels::Labels;
 use crate::snapshot::Source;
 
@@ -27,35 +27,24 @@ impl Unjudged {
 }
 
 /// What of the sources no enabled check of any of the checklists selects. Facts of the exporter itself
-/// and confirmations are nothing that somebody configured to be looked at.
+/// and confirmations are nothing that somebody configured to be looked at. What a cluster holds is
+/// configured as a whole, and the checks on workloads ask about each of them.
 pub fn unjudged<'a>(checklists: &[Checklist], sources: impl Iterator<Item = &'a Source>) -> Vec<Unjudged> {
     let checks: Vec<&Check> = checklists.iter().flat_map(Checklist::checks).filter(|check| check.enabled).collect();
-    let mut found = Vec::new();
-    for source in sources.filter(|source| ![attestations::NAME, memory::NAME].contains(&source.collector)) {
-        let labels = || source.identity.clone();
-        if source.covers.is_empty() {
-            // The parts of a cluster, such as its kubelets, are configured with the cluster.
-            let is_part = source.collector == collectors::kubernetes::NAME;
-            let kind = source.identity.get("kind").map_or_else(String::new, |kind| format!(" of kind {kind}"));
-            if !is_part && !checks.iter().any(|check| selects(check, source, None)) {
-                found.push(Unjudged { collector: source.collector, labels: labels(), what: format!("{}{kind}", source.name) });
-            }
-        }
-        for (label, value) in source.covers.iter().flat_map(|(label, values)| values.iter().map(|value| (*label, value.as_str()))) {
-            if !checks.iter().any(|check| selects(check, source, Some((label, value)))) {
-                found.push(Unjudged { collector: source.collector, labels: labels(), what: format!("{label} {value} of {}", source.name) });
-            }
-        }
-    }
-    found
+    let is_subject = |source: &&Source| ![attestations::NAME, memory::NAME, kubernetes::NAME].contains(&source.collector);
+    let found = sources.filter(is_subject).filter(|source| !checks.iter().any(|check| selects(check, source)));
+    let told = found.map(|source| {
+        let kind = source.identity.get("kind").map_or_else(String::new, |kind| format!(" of kind {kind}"));
+        Unjudged { collector: source.collector, labels: source.identity.clone(), what: format!("{}{kind}", source.name) }
+    });
+    told.collect()
 }
 
-/// Whether a check asks about a source, or about one of the subjects that it covers.
-fn selects(check: &Check, source: &Source, subject: Option<(&str, &str)>) -> bool {
+/// Whether a check asks about a source.
+fn selects(check: &Check, source: &Source) -> bool {
     let Kind::Fact { family, .. } = &check.kind else { return false };
-    let identity_fits = check.filter.iter().all(|(name, value)| source.identity.get(name).is_none_or(|own| own == value));
-    let subject_fits = subject.is_none_or(|(label, value)| family.labels.contains(&label) && check.filter.get(label).is_none_or(|wanted| wanted == value));
-    source.emits.contains(&family.name) && identity_fits && subject_fits
+    let fits = check.filter.iter().all(|(name, value)| source.identity.get(name).is_none_or(|own| own == value));
+    fits && source.emits.contains(&family.name)
 }
 
 /// The line, if there is anything to say.

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::events::{Events, Stage};
-use super::rules::expression;
+use super::rules::comparison;
 use crate::checklist::{Check, CheckState, Checklist, Condition, Decision, Guard, Kind};
 use crate::metric::Unit;
 
@@ -189,7 +189,7 @@ fn table(checklist: &Checklist, title: &str, checks: &[Check]) -> Value {
 fn graph(checklist: &Checklist, check: &Check) -> Option<Value> {
     let Kind::Fact { family, condition, .. } = &check.kind else { return None };
     let steps = steps(check)?;
-    let full = expression(family, &check.filter, condition, None, &Events { checklist: &checklist.name, when: Guard::default(), stage: Stage::Due });
+    let full = comparison(family, &check.filter, condition, None, &Events { checklist: &checklist.name, when: Guard::default(), stage: Stage::Due });
     // Everything before the comparison is the fact itself.
     let (fact, _) = full.rsplit_once(if rises(condition) { " > " } else { " < " })?;
     let legend: Vec<String> = family.labels.iter().map(|label| format!("{{{{{label}}}}}")).collect();

@@ -141,6 +141,11 @@ pub(super) fn annotations(runbook_url: &str, name: &str, summary: &str, descript
 /// any is, it is taken first, and chooses the band; everywhere else each replica is asked for itself,
 /// and compared with nothing but what it saw itself.
 pub(super) fn expression(family: &Family, filter: &BTreeMap<String, String>, condition: &Condition, harsher: Option<f64>, events: &Events<'_>) -> String {
+    events.guarded(comparison(family, filter, condition, harsher, events), family.is_of_events() && !filter.contains_key("event"))
+}
+
+/// The same, for whatever event.
+pub(super) fn comparison(family: &Family, filter: &BTreeMap<String, String>, condition: &Condition, harsher: Option<f64>, events: &Events<'_>) -> String {
     let by = family.labels.join(", ");
     let selected = |name: &str, more: &str| {
         let mut matchers: Vec<String> = filter.iter().map(|(label, value)| format!("{label}={}", quoted(value))).collect();
@@ -163,7 +168,7 @@ pub(super) fn expression(family: &Family, filter: &BTreeMap<String, String>, con
         Bound::States(states) => states.join("|"),
     };
     let beyond = |operator: &str| harsher.map_or_else(String::new, |bound| format!(" {operator} {bound}"));
-    let body = match condition {
+    match condition {
         Condition::IsFalse => any("min", "== 0"),
         Condition::Above(limit @ Bound::Name(_)) => any("max", &format!("> {}", bound(limit))),
         Condition::Above(limit @ (Bound::Number(_) | Bound::States(_))) => format!("{} > {}{}", worst("max"), bound(limit), beyond("<=")),
@@ -182,9 +187,7 @@ pub(super) fn expression(family: &Family, filter: &BTreeMap<String, String>, con
         }
         Condition::OlderThan(span) => format!("time() - {} > {}{}", worst("min"), span.as_secs_f64(), beyond("<=")),
         Condition::Promql(expr) => expr.clone(),
-    };
-    let own_event = family.is_of_events() && !filter.contains_key("event");
-    events.guarded(body, own_event)
+    }
 }
 
 /// A string of PromQL, which knows the escapes of Go and not those of Rust.

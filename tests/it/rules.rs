@@ -47,7 +47,12 @@ fn promtool_catches_every_wrong_rule() {
         ("> 0.6 <= 0.85", "> 0.6"),
         ("> 0.6 <= 0.85", "> 0.75 <= 0.85"),
         ("(readiness_containers_waiting{class=\"image_pull\"}) > 0", "(readiness_containers_waiting) > 1"),
-        ("(readiness_nodeclaim_expiry_timestamp_seconds >=", "(readiness_nodeclaim_expiry_timestamp_seconds <="),
+        ("(readiness_nodeclaim_expiry_event_distance_seconds) < 900", "(readiness_nodeclaim_expiry_event_distance_seconds) < 0"),
+        (
+            "and on (event) ((max by (event) (readiness_event_start_timestamp_seconds",
+            "unless on (event) ((max by (event) (readiness_event_start_timestamp_seconds",
+        ),
+        (" - time() > 86400", " - time() > 864000"),
         ("< readiness_workload_required_replicas{selector=\"provisioners\"}", "< 6"),
         ("readiness_storageclass_defaults < 1 or readiness_storageclass_defaults > 1", "readiness_storageclass_defaults > 1"),
         ("<= 86400", "<= 864000"),

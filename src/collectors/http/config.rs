@@ -80,7 +80,7 @@ pub struct Target {
 const WEB: UrlRule = UrlRule { schemes: &["http", "https"], wildcard: true };
 
 fn default_kind() -> String {
-    "endpoint".to_owned()
+    "healthz".to_owned()
 }
 
 fn default_method() -> String {
