@@ -94,3 +94,77 @@ fn confirmations(loaded: &Loaded, now: Timestamp, found: &mut Vec<Problem>) {
         found.extend(told.into_iter().map(|why| Problem::bare("attestations.file", why.as_str())));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(text: &str) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("said.yaml"), "- { attest: OnCalConfirmed, who: Ada, at: 2026-11-20T00:00:00Z }\n").unwrap();
+        let loaded = crate::config::load_str(text, "readiness.yaml", folder.path(), Some(std::collections::BTreeMap::new())).unwrap();
+        let tasks = crate::collectors::tasks(&loaded, &std::sync::Arc::new(crate::state::State::open(None))).unwrap();
+        let now = "2026-11-21T00:00:00Z".parse().unwrap();
+        let told = warnings(&loaded, tasks.iter().map(|task| &task.source), now);
+        told.iter().map(|warning| warning.to_string().replace(&*folder.path().to_string_lossy(), "FOLDER")).collect()
+    }
+
+    const COMING: &str = "events: [{ name: demo, time_zone: UTC, start: '2026-11-25T09:00', duration: 2h }]\n";
+
+    #[test]
+    fn what_is_right_is_not_warned_of() {
+        let target = "collectors: { http: { targets: [{ name: app, url: 'https://app.example/' }] } }\n";
+        assert_eq!(told(&format!("{COMING}{target}")), [""; 0]);
+    }
+
+    #[test]
+    fn an_event_that_is_over_is_told() {
+        let told = told("events: [{ name: demo, time_zone: UTC, start: '2026-01-01T09:00', duration: 2h }]\n");
+        assert_eq!(told, ["events[0]: demo is over, so nothing is prepared for it", "events: no event of checklist workshop is coming, so it is judged as if one were now"]);
+    }
+
+    #[test]
+    fn a_cluster_that_no_collector_asks_is_told() {
+        let clusters = "clusters: [{ name: eu, in_cluster: true }]\n";
+        let told = told(&format!("{COMING}{clusters}"));
+        assert_eq!(told, ["clusters[0]: no collector uses cluster eu; collectors.kubernetes looks at all clusters once it is set"]);
+    }
+
+    #[test]
+    fn files_and_variables_that_are_not_there_are_told() {
+        let text = format!(
+            "{COMING}state_file: no-folder/state.json\nattestations: {{ file: absent.yaml }}\ncollectors: {{ http: {{ targets: [{{ name: app, url: 'https://app.example/', headers: [{{ name: Authorization, value_from: {{ env: NO_SUCH_TOKEN }} }}, {{ name: X-Key, value_from: {{ file: key }} }}] }}] }} }}\n"
+        );
+        let told = told(&text);
+        for (path, rule) in [
+            ("state_file", "its folder is not there"),
+            ("attestations.file", "there is no such file"),
+            ("collectors.http.targets[0].headers[0].value_from.env", "environment variable NO_SUCH_TOKEN is not set"),
+            ("collectors.http.targets[0].headers[1].value_from.file", "there is no such file"),
+        ] {
+            assert!(told.iter().any(|line| line.starts_with(&format!("{path}: {rule}"))), "{path}: {rule} is not in {told:#?}");
+        }
+        assert_eq!(told.len(), 4, "{told:#?}");
+    }
+
+    #[test]
+    fn waivers_and_confirmations_that_match_nothing_are_told() {
+        let text = format!(
+            "{COMING}attestations: {{ file: said.yaml }}\nwaivers:\n- {{ check: NodeNotReady, labels: {{ cluster: eu, nod: a }}, who: Ada, why: w, until: 2026-11-20T00:00:00Z }}\nclusters: [{{ name: eu, in_cluster: true }}]\ncollectors: {{ kubernetes: {{}} }}\n"
+        );
+        let told = told(&text);
+        for line in [
+            "waivers[0].until: is over, so NodeNotReady is waived no longer",
+            "waivers[0].labels: no line of NodeNotReady has the label nod, so nothing is waived",
+            "attestations.file: OnCalConfirmed: no checklist has a line of this name that a person confirms; did you mean OnCallConfirmed?",
+        ] {
+            assert!(told.iter().any(|own| own == line), "{line} is not in {told:#?}");
+        }
+    }
+
+    #[test]
+    fn a_target_that_no_check_asks_about_is_told() {
+        let target = "collectors: { http: { targets: [{ name: app, kind: helthz, url: 'https://app.example/' }] } }\n";
+        assert_eq!(told(&format!("{COMING}{target}")), ["checklists: http app of kind helthz is looked at, but no check of a configured checklist asks about it."]);
+    }
+}

@@ -286,6 +286,9 @@ impl Check {
         self.enabled = enabled.unwrap_or(self.enabled);
         self.required = required.unwrap_or(self.required);
         let Kind::Fact { family, condition, severity, worsens, hold, when, .. } = &mut self.kind else {
+            if matches!(self.kind, Kind::Promql { .. }) && self.required {
+                problems.push(Problem::bare(format!("{path}.required"), "must be false, because Prometheus alone judges an expression"));
+            }
             if fails.is_some() || harsher.is_some() || louder.is_some() || due.is_some() || longer.is_some() {
                 problems.push(Problem::bare(path, "can only change enabled and required, because it is not judged on a metric"));
             }

@@ -49,16 +49,11 @@ struct RawCheck {
     hold: Option<Span>,
     #[serde(default)]
     when: Guard,
-    #[serde(default = "yes")]
-    required: bool,
+    required: Option<bool>,
     evidence: Option<String>,
     remedy: String,
     #[serde(default)]
     examples: Vec<RawExample>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// Parses and checks a checklist.
@@ -122,13 +117,18 @@ fn check(raw: RawCheck, path: &str) -> Result<Check, Vec<Problem>> {
         }
         (false, ..) => return Err(vec![Problem::bare(path, "must have metric and fails, or fails: { promql: ... }")]),
     };
+    // The verdict would wait for ever for what only Prometheus can say.
+    let can_block = !matches!(kind, Kind::Promql { .. });
+    if raw.required == Some(true) && !can_block {
+        problems.push(Problem::bare(format!("{path}.required"), "must be false, because Prometheus alone judges an expression"));
+    }
     let mut check = Check {
         name,
         item: raw.item,
         title: raw.title,
         filter: raw.filter,
         kind,
-        required: raw.required,
+        required: raw.required.unwrap_or(can_block),
         remedy: raw.remedy,
         enabled: true,
         examples: Vec::new(),

@@ -238,13 +238,14 @@ fn an_override_changes_the_bound_and_the_revision() {
     let check = checklist.checks().find(|check| check.name == "CertificateExpiresSoon").unwrap();
     assert!(!check.required);
     let wrong: BTreeMap<String, Override> =
-        serde_saphyr::from_str("{ CertificateExpireSoon: {}, NodeNotReady: { fails: { above: 3 } }, OnCallConfirmed: { severity: info } }").unwrap();
+        serde_saphyr::from_str("{ CertificateExpireSoon: {}, NodeNotReady: { fails: { above: 3 } }, NodeStorageFillsUp: { required: true }, OnCallConfirmed: { severity: info } }").unwrap();
     let problems: Vec<_> = checklist.apply(&wrong, "o").iter().map(ToString::to_string).collect();
     assert_eq!(
         problems,
         [
             "o.CertificateExpireSoon: must name a check of this checklist; did you mean CertificateExpiresSoon?",
             "o.NodeNotReady.fails: must keep the shape of the condition, equals, because the evidence speaks of it",
+            "o.NodeStorageFillsUp.required: must be false, because Prometheus alone judges an expression",
             "o.OnCallConfirmed: can only change enabled and required, because it is not judged on a metric",
         ]
     );

@@ -46,6 +46,10 @@ pub(super) fn status(judgements: &[Judgement], ago: Duration, snapshot: &Snapsho
                 @else { p class="event" { (NO_EVENT) } }
             }
             (blockers(judgement, &anchors(place)))
+        }
+        @for (place, judgement) in judgements.iter().enumerate() {
+            // The words of all stand at the top; below, a person must see what each list is about.
+            @if judgements.len() > 1 { h1 { (judgement.title) @if let Some(event) = &judgement.event { " for " (event) } } }
             @for section in judgement.sections.iter().filter(|section| !section.checks.is_empty()) {
                 section {
                     h2 { (section.title) }
@@ -102,7 +106,9 @@ fn anchors(place: usize) -> String {
 }
 
 fn blockers(judgement: &Judgement, anchors: &str) -> Markup {
-    let blocking: Vec<_> = judgement.checks().filter(|check| check.required && matches!(check.state, CheckState::Fail | CheckState::Unknown)).collect();
+    let mut blocking: Vec<_> = judgement.checks().filter(|check| check.required && matches!(check.state, CheckState::Fail | CheckState::Unknown)).collect();
+    // What is bad comes before what is not known: only the first are explained.
+    blocking.sort_by_key(|check| std::cmp::Reverse(check.state));
     html! {
         @if !blocking.is_empty() {
             nav aria-label="What blocks" {
