@@ -526,6 +526,9 @@ impl Rule<'_> {
             if !coverage.seen.contains(&state) {
                 let evidence = format!("{}: {}.", place(sample), sample.detail.as_ref().map_or(state, Message::as_str));
                 lines.push(Line { labels: labels_of(sample), seen_at: view.seen_at, look: view.looks, ..Line::unknown(evidence) });
+            } else if self.family.borne_in.contains(&state) && !view.of(self.family.name).any(|fact| self.selects(fact) && is_about(fact, sample)) {
+                let evidence = format!("{}: was seen ({state}), but without {}.", place(sample), self.family.name);
+                lines.push(Line { labels: labels_of(sample), seen_at: view.seen_at, look: view.looks, ..Line::unknown(evidence) });
             }
         }
         spoken.then_some(lines)
@@ -584,6 +587,11 @@ impl Rule<'_> {
 
 fn labels_of(sample: &Sample) -> Labels {
     sample.family.labels.iter().copied().zip(sample.labels.iter().cloned()).collect()
+}
+
+/// Whether a fact is about the subject of another: what both are labelled with is the same.
+fn is_about(fact: &Sample, subject: &Sample) -> bool {
+    subject.label_pairs().all(|(name, value)| fact.label(name).is_none_or(|own| own == value))
 }
 
 fn place(sample: &Sample) -> String {
