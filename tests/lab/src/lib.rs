@@ -32,7 +32,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
-pub use certificates::{Authority, Leaf};
+pub use certificates::{Authority, CrossSigned, Leaf};
 pub use elsewhere::{Arrived, Elsewhere};
 pub use estate::Estate;
 pub use faults::{FAULTS, Fault, table};
