@@ -48,4 +48,6 @@ fn read(file: &Path) -> Result<String, ReadError> {
 }
 
 #[cfg(test)]
+mod coverage;
+#[cfg(test)]
 mod tests;

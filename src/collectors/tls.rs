@@ -18,6 +18,7 @@ use rustls::{CertificateError, DigitallySignedStruct, ProtocolVersion, RootCertS
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::cause::Cause as _;
@@ -198,12 +199,14 @@ struct TlsCollector {
 impl Poll for TlsCollector {
     fn look<'a>(&'a mut self, _seen: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
         async {
+            let started = Instant::now();
             let found = tokio::time::timeout(self.timeout, self.lookup.find(&self.host)).await;
+            let left = self.timeout.saturating_sub(started.elapsed());
             let samples = match found {
                 Err(_) => failed([&self.target, "none"], &say!("resolve {}: no answer in time", named(&self.host))),
                 Ok(Err(why)) => failed([&self.target, "none"], &why),
                 Ok(Ok(found)) => {
-                    let mut samples = join_all(found.addresses.into_iter().map(|address| self.at(address))).await.concat();
+                    let mut samples = join_all(found.addresses.into_iter().map(|address| self.at(address, left))).await.concat();
                     samples
                         .extend(found.unseen.iter().map(|part| HANDSHAKE_STATE.sample([self.target.as_str(), part.place], "unknown").with_detail(&part.why)));
                     samples
@@ -217,10 +220,10 @@ impl Poll for TlsCollector {
 }
 
 impl TlsCollector {
-    async fn at(&self, address: IpAddr) -> Vec<Sample> {
+    async fn at(&self, address: IpAddr, left: Duration) -> Vec<Sample> {
         let text = address.to_string();
         let labels = [self.target.as_str(), text.as_str()];
-        let presented = tokio::time::timeout(self.timeout, present(SocketAddr::new(address, self.port), self.server_name.clone(), self.trust.roots())).await;
+        let presented = tokio::time::timeout(left, present(SocketAddr::new(address, self.port), self.server_name.clone(), self.trust.roots())).await;
         match presented {
             Err(_) => failed(labels, &say!("no handshake within {}", Span(self.timeout))),
             Ok(Err(why)) => failed(labels, &why),

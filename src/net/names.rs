@@ -222,11 +222,12 @@ pub enum Lookup {
 }
 
 impl Lookup {
-    /// The system's way, or the given name server.
+    /// The system's way, or the given name server; `timeout` is that of the whole look, of which names take two
+    /// thirds at most, so that a half of an answer that never comes leaves time to ask the addresses of the other.
     pub fn new(server: Option<&str>, timeout: Duration) -> Result<Self, Message> {
         let Some(server) = server else { return Ok(Self::System) };
         let address = server.parse().map_err(|_| say!("resolver: must be an IP address with a port"))?;
-        let resolver = Resolver::at(address, timeout).map_err(|error| say!("resolver {}: {}", address, error.words()))?;
+        let resolver = Resolver::at(address, timeout * 2 / 3).map_err(|error| say!("resolver {}: {}", address, error.words()))?;
         Ok(Self::Server(Box::new(resolver)))
     }
 
@@ -354,3 +355,6 @@ pub fn family_of(address: IpAddr) -> &'static str {
 pub fn random_label() -> String {
     format!("r-{:012x}", fastrand::u64(..) & 0xffff_ffff_ffff)
 }
+
+#[cfg(test)]
+mod tests;

@@ -306,6 +306,7 @@ impl DnsCollector {
                 settled += 1;
             } else {
                 (settled, goal.partial) = (0, true);
+                goal.words = say!("{} = {}", Message::of_names(goal.names.iter().map(String::as_str)), listed(&goal.addresses));
             }
         }
     }
@@ -337,7 +338,7 @@ impl DnsCollector {
             let labels = [labels[0], labels[1], kind.as_str()];
             let told = LOOKUP.sample(labels, answer.state);
             samples.push(match &answer.why {
-                Some(why) if !answer.is_definite() => told.with_detail(say!("{}: {}", answer.state, why)),
+                Some(why) if !answer.is_definite() => told.with_detail(why),
                 _ => told,
             });
             if answer.is_definite() {

@@ -238,4 +238,6 @@ impl HttpCollector {
 }
 
 #[cfg(test)]
+mod odd;
+#[cfg(test)]
 mod tests;

@@ -13,8 +13,8 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, Uri};
-use rustls::AlertDescription;
 use rustls::pki_types::ServerName;
+use rustls::{AlertDescription, CertificateError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -62,6 +62,8 @@ enum Unanswered {
     Failed(Failure),
     /// The server speaks no HTTP/1.1, and may speak HTTP/2.
     NotHttp1,
+    /// Its certificate is for another name.
+    OtherName(Failure),
 }
 
 impl From<Failure> for Unanswered {
@@ -299,6 +301,11 @@ impl Prober {
         };
         settled.map_err(|why| match why {
             Unanswered::Failed(failure) => failure,
+            Unanswered::OtherName(failure) => {
+                // Who says so is another service, unless a redirect led to it.
+                probe.identity = (self.has_identity() && probe.status.is_none()).then_some(false);
+                failure
+            }
             Unanswered::NotHttp1 => Failure(Outcome::Tls, say!("TLS handshake: the server speaks neither HTTP/1.1 nor HTTP/2")),
         })
     }
@@ -366,6 +373,9 @@ impl Prober {
             let tls = error.get_ref().and_then(<dyn std::error::Error + Send + Sync>::downcast_ref::<rustls::Error>);
             match tls {
                 Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => Unanswered::NotHttp1,
+                Some(rustls::Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. })) => {
+                    Unanswered::OtherName(Failure(Outcome::Tls, say!("TLS handshake: {}", error.words())))
+                }
                 Some(_) => Failure(Outcome::Tls, say!("TLS handshake: {}", error.words())).into(),
                 None => connection_failed("TLS handshake", &error).into(),
             }

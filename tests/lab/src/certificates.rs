@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 use time::{Duration, OffsetDateTime};
@@ -129,6 +130,17 @@ impl CrossSigned {
             cross: authority("Lab Root", -100)?.signed_by(&root_key, &Issuer::from_params(&old, &old_key))?.pem(),
             old_root: old.self_signed(&old_key)?.pem(),
         })
+    }
+}
+
+impl CrossSigned {
+    /// What a server presents that shows the leaf and these.
+    pub fn presented(&self, others: &[&str]) -> anyhow::Result<Arc<CertifiedKey>> {
+        let chain = [self.leaf.as_str()]
+            .into_iter()
+            .chain(others.iter().copied())
+            .map(|pem| CertificateDer::from_pem_slice(pem.as_bytes()).map_err(anyhow::Error::from));
+        certified(chain.collect::<Result<_, _>>()?, &KeyPair::from_pem(&self.key)?)
     }
 }
 

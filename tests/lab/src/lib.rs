@@ -20,6 +20,7 @@ mod kubernetes;
 mod process;
 mod registry;
 pub mod rough;
+mod scripted;
 mod serve;
 pub mod storm;
 pub mod troubles;
@@ -39,6 +40,7 @@ pub use faults::{FAULTS, Fault, table};
 pub use google::GoogleKey;
 pub use kubernetes::Behaviour;
 pub use process::Process;
+pub use scripted::{NameServer, Question, Reply};
 pub use serve::{ok_server, plain_server};
 
 /// The three regions, in the order of their addresses and ports.
