@@ -65,7 +65,7 @@ impl Default for Config {
 pub struct Target {
     /// Unique name, the `target` label.
     pub name: String,
-    /// `host:port`.
+    /// `host:port`. Each address of the host is asked, 16 at most; more are unknown.
     pub address: String,
     /// The name to ask for and to verify; the host of `address` when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]

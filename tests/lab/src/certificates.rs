@@ -10,6 +10,7 @@ use time::{Duration, OffsetDateTime};
 
 /// Issues certificates from a root that was made for this run.
 pub struct Authority {
+    name: String,
     issuer: Issuer<'static, KeyPair>,
     certificate: rcgen::Certificate,
 }
@@ -67,7 +68,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate()?;
         let certificate = params.self_signed(&key)?;
-        Ok(Self { issuer: Issuer::new(params, key), certificate })
+        Ok(Self { name: name.to_owned(), issuer: Issuer::new(params, key), certificate })
     }
 
     /// The root, to be trusted.
@@ -80,6 +81,14 @@ impl Authority {
         let key = KeyPair::generate()?;
         let certificate = leaf.params()?.signed_by(&key, &self.issuer)?;
         certified(vec![certificate.der().clone()], &key)
+    }
+
+    /// The same with this root behind it, as another one signed it until 100 days ago.
+    pub(crate) fn issue_crossed(&self, leaf: &Leaf, other: &Self) -> anyhow::Result<Arc<CertifiedKey>> {
+        let key = KeyPair::generate()?;
+        let certificate = leaf.params()?.signed_by(&key, &self.issuer)?;
+        let cross = authority(&self.name, -100)?.signed_by(self.issuer.key(), &other.issuer)?;
+        certified(vec![certificate.der().clone(), cross.der().clone()], &key)
     }
 
     /// A leaf and its key as PEM files' content.
