@@ -7,7 +7,7 @@ use std::error::Error;
 use std::io::ErrorKind;
 
 use hickory_resolver::net::{DnsError, NetError};
-use rustls::CertificateError;
+use rustls::{AlertDescription, CertificateError};
 
 use crate::interim::Endless;
 use crate::say;
@@ -93,6 +93,14 @@ impl Cause for rustls::Error {
     fn words(&self) -> Message {
         match self {
             Self::InvalidCertificate(reason) => reason.words(),
+            // What a server without anything in common says, be it TLS 1.2 or 1.3. This program offers no
+            // rsa_pss_pss signature, because its TLS library has none.
+            Self::AlertReceived(AlertDescription::HandshakeFailure) => {
+                say!("the server found no cipher or signature in common (alert HandshakeFailure), as one with an RSASSA-PSS key, which this program cannot ask")
+            }
+            Self::AlertReceived(AlertDescription::NoApplicationProtocol) => {
+                say!("the server speaks none of the protocols that it was offered (alert NoApplicationProtocol)")
+            }
             // Names of the protocol's own list (RFC 8446, section 6).
             Self::AlertReceived(alert) => match alert.as_str() {
                 Some(alert) => say!("the server sent the alert {}", alert),

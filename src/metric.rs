@@ -65,6 +65,9 @@ pub struct Family {
     pub states: &'static [&'static str],
     /// See [`Coverage`].
     pub covered_by: Option<Coverage>,
+    /// The states of the coverage in which the subject must bear the fact: an address that answered has
+    /// a status, and one without is not spoken for by its neighbours.
+    pub borne_in: &'static [&'static str],
 }
 
 impl Family {
@@ -84,7 +87,7 @@ pub struct StateSet<const N: usize>(pub Family);
 
 /// Declares a gauge whose value is of `unit`.
 pub const fn gauge<const N: usize>(name: &'static str, unit: Unit, labels: &'static [&'static str; N], help: &'static str) -> Gauge<N> {
-    Gauge(Family { name, help, labels, unit, states: &[], covered_by: None })
+    Gauge(Family { name, help, labels, unit, states: &[], covered_by: None, borne_in: &[] })
 }
 
 /// Declares a state set over the closed list `states`.
@@ -94,7 +97,7 @@ pub const fn state_set<const N: usize>(
     labels: &'static [&'static str; N],
     help: &'static str,
 ) -> StateSet<N> {
-    StateSet(Family { name, help, labels, unit: Unit::Number, states, covered_by: None })
+    StateSet(Family { name, help, labels, unit: Unit::Number, states, covered_by: None, borne_in: &[] })
 }
 
 impl<const N: usize> Gauge<N> {
@@ -103,6 +106,14 @@ impl<const N: usize> Gauge<N> {
     pub const fn covered_by(mut self, coverage: Coverage) -> Self {
         self.0.covered_by = Some(coverage);
         self
+    }
+
+    /// The same declaration, covered, and borne by each subject of its own that was seen.
+    #[must_use]
+    pub const fn covered_each(self, coverage: Coverage, borne_in: &'static [&'static str]) -> Self {
+        let mut covered = self.covered_by(coverage);
+        covered.0.borne_in = borne_in;
+        covered
     }
 
     /// One observation. Labels that many samples share are best given as `Arc<str>`.
@@ -117,6 +128,14 @@ impl<const N: usize> StateSet<N> {
     pub const fn covered_by(mut self, coverage: Coverage) -> Self {
         self.0.covered_by = Some(coverage);
         self
+    }
+
+    /// The same declaration, covered, and borne by each subject of its own that was seen.
+    #[must_use]
+    pub const fn covered_each(self, coverage: Coverage, borne_in: &'static [&'static str]) -> Self {
+        let mut covered = self.covered_by(coverage);
+        covered.0.borne_in = borne_in;
+        covered
     }
 
     /// The set in state `current`.

@@ -1,32 +1,26 @@
 //! What every collector that opens a connection shares: name lookup, trust roots, TLS settings.
 
+mod chain;
+mod names;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
-use hickory_resolver::net::NetError;
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
+
+pub use chain::{Trust, Verified};
+pub use names::{Answer as DnsAnswer, Found, Lookup, MAX_ADDRESSES, Resolver, Unseen, family_of, normal, random_label};
 
 use crate::cause::Cause as _;
 use crate::files::{self, ReadError};
 use crate::room::{self, Answer, NoRoom, Overrun};
 use crate::say;
-use crate::say::{Message, Say, named};
-
-/// No target is asked at more addresses than this, whatever its name resolves to.
-pub const MAX_ADDRESSES: usize = 16;
-
-/// Names that the system's resolver looks up at once.
-const LOOKUPS: usize = 64;
+use crate::say::{Message, Say};
 
 /// The one TLS provider of the process.
 pub fn crypto() -> Arc<CryptoProvider> {
@@ -190,97 +184,6 @@ pub fn is_link_local(address: IpAddr) -> bool {
             own || (!address.is_loopback() && inner.is_some_and(|v4| is_link_local(v4.into())))
         }
     }
-}
-
-/// How names of targets become addresses.
-#[derive(Clone)]
-pub enum Lookup {
-    /// The way every other program on this host does it, hosts file included.
-    System,
-    /// One name server, without a cache.
-    Server(Box<TokioResolver>),
-}
-
-impl Lookup {
-    /// The system's way, or the given name server.
-    pub fn new(server: Option<&str>, timeout: Duration) -> Result<Self, Message> {
-        let Some(server) = server else { return Ok(Self::System) };
-        let address = server.parse().map_err(|_| say!("resolver: must be an IP address with a port"))?;
-        let resolver = resolver_at(address, timeout).map_err(|error| say!("resolver {}: {}", address, error.words()))?;
-        Ok(Self::Server(Box::new(resolver)))
-    }
-
-    /// Every address of a host, in a stable order; none that [`is_link_local`], unless the host is one.
-    pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, Message> {
-        if let Ok(address) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-            return Ok(vec![address]);
-        }
-        let mut found: Vec<IpAddr> = match self {
-            Self::System => {
-                // Each is a thread that waits for the system's resolver, and others need threads, too.
-                static SLOTS: Semaphore = Semaphore::const_new(LOOKUPS);
-                let _slot = SLOTS.acquire().await;
-                let found = tokio::net::lookup_host((host, 0)).await;
-                found.map_err(|_| say!("resolve {}: the system's resolver finds no address", named(host)))?.map(|address| address.ip()).collect()
-            }
-            Self::Server(resolver) => {
-                let found = resolver.lookup_ip(format!("{}.", host.trim_end_matches('.'))).await;
-                found.map_err(|error| say!("resolve {}: {}", named(host), error.words()))?.iter().collect()
-            }
-        };
-        found.sort_unstable();
-        found.dedup();
-        let all = found.len();
-        found.retain(|address| !is_link_local(*address));
-        if found.len() < all {
-            return Err(say!(
-                "resolve {}: it leads to a link-local or metadata address, which is asked only where the configuration holds the address itself",
-                named(host)
-            ));
-        }
-        found.truncate(MAX_ADDRESSES);
-        if found.is_empty() { Err(say!("resolve {}: no address", named(host))) } else { Ok(found) }
-    }
-}
-
-/// A resolver that asks one server, over TCP when an answer is truncated, and remembers nothing:
-/// a monitor must see the live answer.
-pub fn resolver_at(server: SocketAddr, timeout: Duration) -> Result<TokioResolver, NetError> {
-    // The structs are non-exhaustive, so they are built and then adjusted.
-    let mut udp = ConnectionConfig::udp();
-    udp.port = server.port();
-    let mut tcp = ConnectionConfig::tcp();
-    tcp.port = server.port();
-    let config = ResolverConfig::from_parts(None, vec![], vec![NameServerConfig::new(server.ip(), true, vec![udp, tcp])]);
-    let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-    live(builder.options_mut(), timeout);
-    builder.build()
-}
-
-/// The resolvers of the host's own configuration, without a cache.
-pub fn system_resolver(timeout: Duration) -> Result<TokioResolver, NetError> {
-    let mut builder = TokioResolver::builder_tokio()?;
-    live(builder.options_mut(), timeout);
-    builder.build()
-}
-
-fn live(options: &mut hickory_resolver::config::ResolverOpts, timeout: Duration) {
-    // hickory waits (attempts + 1) times the timeout in all.
-    options.attempts = 1;
-    options.timeout = timeout / 2;
-    options.cache_size = 0;
-    options.use_hosts_file = ResolveHosts::Never;
-    options.edns0 = true;
-}
-
-/// `ipv4` or `ipv6`.
-pub fn family_of(address: IpAddr) -> &'static str {
-    if address.is_ipv4() { "ipv4" } else { "ipv6" }
-}
-
-/// A label that no cache has seen.
-pub fn random_label() -> String {
-    format!("r-{:012x}", fastrand::u64(..) & 0xffff_ffff_ffff)
 }
 
 #[cfg(test)]

@@ -613,7 +613,7 @@ impl Rule<'_> {
             }
             return;
         };
-        let unseen = self.uncovered(coverage, view);
+        let unseen = self.uncovered(coverage, view, context.event);
         let all_seen = unseen.as_ref().is_some_and(Vec::is_empty);
         if !judged && coverage.quiet && all_seen {
             let name = &view.source.name;
@@ -637,7 +637,7 @@ impl Rule<'_> {
     }
 
     /// What speaks for the metric and was not seen, or matched nothing; `None` when nothing speaks for it.
-    fn uncovered(&self, coverage: Coverage, view: &View) -> Option<Vec<Line>> {
+    fn uncovered(&self, coverage: Coverage, view: &View, event: Option<&Occurrence>) -> Option<Vec<Line>> {
         let mut spoken = false;
         let mut lines = Vec::new();
         for sample in view.of(coverage.states) {
@@ -650,6 +650,9 @@ impl Rule<'_> {
             let state = sample.state().unwrap_or("unknown");
             if !coverage.seen.contains(&state) {
                 let evidence = format!("{}: {}.", place(sample), sample.detail.as_ref().map_or(state, Message::as_str));
+                lines.push(Line { labels: labels_of(sample), seen_at: view.seen_at, look: view.looks, ..Line::unknown(evidence) });
+            } else if self.family.borne_in.contains(&state) && !view.of(self.family.name).any(|fact| self.selects(fact, event) && is_about(fact, sample)) {
+                let evidence = format!("{}: was seen ({state}), but without {}.", place(sample), self.family.name);
                 lines.push(Line { labels: labels_of(sample), seen_at: view.seen_at, look: view.looks, ..Line::unknown(evidence) });
             }
         }
@@ -709,6 +712,11 @@ impl Rule<'_> {
 
 fn labels_of(sample: &Sample) -> Labels {
     sample.family.labels.iter().copied().zip(sample.labels.iter().cloned()).collect()
+}
+
+/// Whether a fact is about the subject of another: what both are labelled with is the same.
+fn is_about(fact: &Sample, subject: &Sample) -> bool {
+    subject.label_pairs().all(|(name, value)| fact.label(name).is_none_or(|own| own == value))
 }
 
 fn place(sample: &Sample) -> String {

@@ -50,6 +50,8 @@ fn read(file: &Path) -> Result<String, ReadError> {
 }
 
 #[cfg(test)]
+mod coverage;
+#[cfg(test)]
 mod event_tests;
 #[cfg(test)]
 mod tests;

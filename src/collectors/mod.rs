@@ -97,7 +97,10 @@ pub fn tasks(loaded: &Loaded, state: &Arc<State>) -> Result<Vec<Task>, Message> 
     }
     let compared = rotations.iter().flat_map(rotations::Config::compared).collect();
     if let Some(config) = credentials {
-        tasks.extend(credentials::tasks(config, &loaded.settings.clusters, &compared)?);
+        // The chain that a server shows is the one that lies in a Secret.
+        let trusted: Vec<_> =
+            [http.as_ref().and_then(|http| http.ca_file.as_deref()), tls.as_ref().and_then(|tls| tls.ca_file.as_deref())].into_iter().flatten().collect();
+        tasks.extend(credentials::tasks(config, &loaded.settings.clusters, &compared, &trusted)?);
     }
     if let Some(config) = secrets_manager {
         tasks.extend(secrets_manager::tasks(config));

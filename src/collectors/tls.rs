@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};
+use jiff::Timestamp;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -17,14 +18,15 @@ use rustls::{CertificateError, DigitallySignedStruct, ProtocolVersion, RootCertS
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::cause::Cause as _;
 use crate::config::validate::{name, pace, quoted, socket_address, unique};
 use crate::config::{Problem, Span};
 use crate::driver::{Form, Poll, Task};
-use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
-use crate::net::{self, Lookup};
+use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::net::{self, Lookup, Trust};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, Observation, Snapshot, Source};
@@ -63,7 +65,7 @@ impl Default for Config {
 pub struct Target {
     /// Unique name, the `target` label.
     pub name: String,
-    /// `host:port`.
+    /// `host:port`. Each address of the host is asked, 16 at most; more are unknown.
     pub address: String,
     /// The name to ask for and to verify; the host of `address` when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,39 +108,55 @@ fn split(address: &str) -> Option<(&str, u16)> {
 
 const LABELS: [&str; 2] = ["target", "address"];
 
+/// What an address has to say is known once it completed a handshake.
+const COMPLETED: Coverage = Coverage { states: HANDSHAKE_STATE.0.name, seen: &["completed"], kinds: &[], quiet: false };
+/// An address that was asked either completes one or does not.
+const ASKED: Coverage = Coverage { seen: &["completed", "failed"], ..COMPLETED };
+
 static HANDSHAKE: Gauge<2> = gauge(
     "readiness_tls_handshake_success",
     Unit::Number,
     &LABELS,
     "Whether an address completed a TLS handshake at the last look, whatever its certificate says.",
+)
+.covered_each(ASKED, ASKED.seen);
+static HANDSHAKE_STATE: StateSet<2> = state_set(
+    "readiness_tls_handshake_state",
+    &["completed", "failed", "unknown"],
+    &LABELS,
+    "How the last TLS handshake with an address ended; unknown for addresses that were not asked.",
 );
 static LEAF_NOT_AFTER: Gauge<2> =
-    gauge("readiness_tls_leaf_not_after_timestamp_seconds", Unit::Timestamp, &LABELS, "When the presented leaf certificate expires, from its X.509 notAfter.");
+    gauge("readiness_tls_leaf_not_after_timestamp_seconds", Unit::Timestamp, &LABELS, "When the presented leaf certificate expires, from its X.509 notAfter.")
+        .covered_each(COMPLETED, COMPLETED.seen);
 static CHAIN_NOT_AFTER: Gauge<2> = gauge(
     "readiness_tls_chain_not_after_timestamp_seconds",
     Unit::Timestamp,
     &LABELS,
-    "When the first certificate of the presented chain expires, from their X.509 notAfter.",
-);
+    "When the presented chain ends, from X.509 notAfter: the first certificate of the path that verifies and lasts longest, or of all while no path verifies.",
+)
+.covered_each(COMPLETED, COMPLETED.seen);
 static VERIFICATION: StateSet<2> = state_set(
     "readiness_tls_verification_state",
     &["valid", "expired", "not_yet_valid", "self_signed", "untrusted", "wrong_name", "invalid"],
     &LABELS,
     "What verifying the presented chain for the asked name found.",
-);
-static PROTOCOL: Gauge<3> = gauge("readiness_tls_protocol_info", Unit::Number, &["target", "address", "version"], "The TLS version that was agreed on.");
+)
+.covered_each(COMPLETED, COMPLETED.seen);
+static PROTOCOL: Gauge<3> = gauge("readiness_tls_protocol_info", Unit::Number, &["target", "address", "version"], "The TLS version that was agreed on.")
+    .covered_each(COMPLETED, COMPLETED.seen);
 
 /// Families of this collector.
-pub static FAMILIES: &[&Family] = &[&HANDSHAKE.0, &LEAF_NOT_AFTER.0, &CHAIN_NOT_AFTER.0, &VERIFICATION.0, &PROTOCOL.0];
+pub static FAMILIES: &[&Family] = &[&HANDSHAKE.0, &HANDSHAKE_STATE.0, &LEAF_NOT_AFTER.0, &CHAIN_NOT_AFTER.0, &VERIFICATION.0, &PROTOCOL.0];
 
 /// One task per target.
 pub fn tasks(config: &Config) -> Result<Vec<Task>, Message> {
-    let roots = Arc::new(net::trust_roots(config.ca_file.as_deref())?);
+    let trust = Trust::of_files(config.ca_file.as_deref())?;
     let lookup = Lookup::new(config.resolver.as_deref(), config.timeout.0)?;
-    config.targets.iter().map(|target| task(config, target, &roots, &lookup)).collect()
+    config.targets.iter().map(|target| task(config, target, &trust, &lookup)).collect()
 }
 
-fn task(config: &Config, target: &Target, roots: &Arc<RootCertStore>, lookup: &Lookup) -> Result<Task, Message> {
+fn task(config: &Config, target: &Target, trust: &Trust, lookup: &Lookup) -> Result<Task, Message> {
     let (host, port) = split(&target.address).ok_or_else(|| say!("tls target {}: address must be host:port", named(&target.name)))?;
     let asked = target.server_name.as_deref().unwrap_or(host).to_owned();
     let collector = TlsCollector {
@@ -146,7 +164,7 @@ fn task(config: &Config, target: &Target, roots: &Arc<RootCertStore>, lookup: &L
         host: host.to_owned(),
         port,
         server_name: ServerName::try_from(asked).map_err(|_| say!("tls target {}: server_name: must be a host name or an IP address", named(&target.name)))?,
-        roots: Arc::clone(roots),
+        trust: trust.clone(),
         lookup: lookup.clone(),
         timeout: config.timeout.0,
     };
@@ -173,7 +191,7 @@ struct TlsCollector {
     host: String,
     port: u16,
     server_name: ServerName<'static>,
-    roots: Arc<RootCertStore>,
+    trust: Trust,
     lookup: Lookup,
     timeout: Duration,
 }
@@ -181,12 +199,18 @@ struct TlsCollector {
 impl Poll for TlsCollector {
     fn look<'a>(&'a mut self, _seen: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
         async {
-            let found = tokio::time::timeout(self.timeout, self.lookup.addresses(&self.host)).await;
-            let failed = |why: Message| vec![HANDSHAKE.sample([&self.target, "none"], 0.0).with_detail(why)];
+            let started = Instant::now();
+            let found = tokio::time::timeout(self.timeout, self.lookup.find(&self.host)).await;
+            let left = self.timeout.saturating_sub(started.elapsed());
             let samples = match found {
-                Err(_) => failed(say!("resolve {}: no answer in time", named(&self.host))),
-                Ok(Err(why)) => failed(why),
-                Ok(Ok(addresses)) => join_all(addresses.into_iter().map(|address| self.at(address))).await.concat(),
+                Err(_) => failed([&self.target, "none"], &say!("resolve {}: no answer in time", named(&self.host))),
+                Ok(Err(why)) => failed([&self.target, "none"], &why),
+                Ok(Ok(found)) => {
+                    let mut samples = join_all(found.addresses.into_iter().map(|address| self.at(address, left))).await.concat();
+                    samples
+                        .extend(found.unseen.iter().map(|part| HANDSHAKE_STATE.sample([self.target.as_str(), part.place], "unknown").with_detail(&part.why)));
+                    samples
+                }
             };
             let objects = samples.iter().filter(|sample| sample.family.name == HANDSHAKE.0.name).count();
             Ok(Observation::new(samples, objects, objects as u64))
@@ -196,17 +220,20 @@ impl Poll for TlsCollector {
 }
 
 impl TlsCollector {
-    async fn at(&self, address: IpAddr) -> Vec<Sample> {
+    async fn at(&self, address: IpAddr, left: Duration) -> Vec<Sample> {
         let text = address.to_string();
         let labels = [self.target.as_str(), text.as_str()];
-        let presented = tokio::time::timeout(self.timeout, present(SocketAddr::new(address, self.port), self.server_name.clone(), &self.roots)).await;
-        let failed = |why: Message| vec![HANDSHAKE.sample(labels, 0.0).with_detail(why)];
+        let presented = tokio::time::timeout(left, present(SocketAddr::new(address, self.port), self.server_name.clone(), self.trust.roots())).await;
         match presented {
-            Err(_) => failed(say!("no handshake within {}", Span(self.timeout))),
-            Ok(Err(why)) => failed(why),
-            Ok(Ok(presented)) => presented.samples(labels),
+            Err(_) => failed(labels, &say!("no handshake within {}", Span(self.timeout))),
+            Ok(Err(why)) => failed(labels, &why),
+            Ok(Ok(presented)) => presented.samples(labels, &self.trust, Timestamp::now().as_second()),
         }
     }
+}
+
+fn failed(labels: [&str; 2], why: &Message) -> Vec<Sample> {
+    vec![HANDSHAKE.sample(labels, 0.0).with_detail(why), HANDSHAKE_STATE.sample(labels, "failed").with_detail(why)]
 }
 
 /// What a server presented.
@@ -217,10 +244,10 @@ struct Presented {
 }
 
 impl Presented {
-    fn samples(&self, labels: [&str; 2]) -> Vec<Sample> {
+    fn samples(&self, labels: [&str; 2], trust: &Trust, now: i64) -> Vec<Sample> {
         let certificates: Vec<X509Certificate<'_>> =
             self.chain.iter().filter_map(|der| X509Certificate::from_der(der).ok()).filter(|(rest, _)| rest.is_empty()).map(|(_, parsed)| parsed).collect();
-        let mut samples = vec![HANDSHAKE.sample(labels, 1.0)];
+        let mut samples = vec![HANDSHAKE.sample(labels, 1.0), HANDSHAKE_STATE.sample(labels, "completed")];
         let (state, why) = self.verification(certificates.first());
         samples.push(VERIFICATION.sample(labels, state).with_detail(why));
         // A chain with a certificate that cannot be read has no known end.
@@ -228,7 +255,13 @@ impl Presented {
         if let (Some(first), Some(earliest), true) = (ends.first(), ends.iter().min(), ends.len() == self.chain.len()) {
             let subject = certificates.first().and_then(common_name).unwrap_or_else(|| say!("a certificate"));
             samples.push(LEAF_NOT_AFTER.sample(labels, *first as f64).with_detail(subject.clone()));
-            samples.push(CHAIN_NOT_AFTER.sample(labels, *earliest as f64).with_detail(subject.clone()));
+            let path = self.chain.split_first().and_then(|(leaf, others)| trust.end_of(leaf, others, now));
+            let words = match path.map_or(0, |path| path.spare) {
+                0 => subject,
+                1 => say!("{}; a certificate that it does without has expired", subject),
+                spare => say!("{}; {} certificates that it does without have expired", subject, spare),
+            };
+            samples.push(CHAIN_NOT_AFTER.sample(labels, path.map_or(*earliest, |path| path.ends) as f64).with_detail(words));
         }
         if let Some(version) = self.protocol {
             let version = match version {

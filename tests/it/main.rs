@@ -22,6 +22,7 @@ mod moto;
 mod on_a_lab;
 mod one_truth;
 mod page;
+mod partly;
 mod real_cluster;
 mod real_ecr;
 mod real_faults;

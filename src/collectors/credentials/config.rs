@@ -17,7 +17,8 @@ pub struct Config {
     pub interval: Span,
     /// Deadline of one request.
     pub timeout: Span,
-    /// PEM certificates that the issuers' APIs are verified with, beside the system's.
+    /// PEM certificates that the issuers' APIs are verified with, beside the system's. Chains of certificates
+    /// lead to these or to those of `http` and `tls`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
     /// The credentials.
@@ -133,7 +134,7 @@ pub struct ProvisionerKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// X.509 certificates in PEM or DER; the first of a chain that ends counts.
+    /// X.509 certificates in PEM or DER; of a chain, the path to a trusted root counts, or while none verifies the first certificate that ends.
     Certificate,
     /// A JSON Web Token.
     Jwt,
@@ -163,9 +164,9 @@ pub enum Kind {
     BedrockApiKey,
     /// A secret of an application in Entra.
     EntraAppSecret,
-    /// Certificates in a PKCS#12 file.
+    /// A PKCS#12 file; the chains of its keys count, and what it trusts where it holds no key.
     Pkcs12,
-    /// Certificates in a Java key store.
+    /// A Java key store; the chains of its keys count, and what it trusts where it holds no key.
     Jks,
     /// A date, or a JSON document with one, such as a licence.
     Date,

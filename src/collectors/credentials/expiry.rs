@@ -9,6 +9,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::dates::{self, Ends};
 use crate::collectors::registry::Identity;
+use crate::net::{Trust, Verified};
 
 /// Certificates that one credential can hold; more is no credential but a bundle of authorities.
 const MOST_CERTIFICATES: usize = 1_000;
@@ -62,8 +63,9 @@ pub(super) fn certificate(der: &[u8]) -> Result<Told, &'static str> {
     Ok(Told { ends: Some(validity.not_after.timestamp()), begins: Some(validity.not_before.timestamp()), ..Told::default() })
 }
 
-/// Certificates, in PEM or DER, in any order: a chain is as good as the first of it that ends.
-pub(super) fn certificates(bytes: &[u8]) -> Result<Told, &'static str> {
+/// Certificates, in PEM or DER, in any order: each that is no authority is as good as the path to a root
+/// that lasts longest, or as the first of all that ends while no path verifies at `now`, in Unix seconds.
+pub(super) fn certificates(bytes: &[u8], trust: &Trust, now: i64) -> Result<Told, &'static str> {
     let pem: Vec<CertificateDer<'_>> =
         CertificateDer::pem_slice_iter(bytes).take(MOST_CERTIFICATES + 1).collect::<Result<_, _>>().map_err(|_| "its PEM is broken")?;
     if pem.len() > MOST_CERTIFICATES {
@@ -73,8 +75,25 @@ pub(super) fn certificates(bytes: &[u8]) -> Result<Told, &'static str> {
         // DER begins with a sequence; anything else was never meant as one.
         return if bytes.first() == Some(&0x30) { certificate(bytes) } else { Err("it holds no certificate") };
     }
-    let told: Vec<Told> = pem.iter().map(|der| certificate(der)).collect::<Result<_, _>>()?;
-    Ok(told.into_iter().reduce(Told::and).unwrap_or_default())
+    chain(&pem, trust, now)
+}
+
+/// The same for certificates that are read already.
+pub(super) fn chain(certificates: &[CertificateDer<'_>], trust: &Trust, now: i64) -> Result<Told, &'static str> {
+    let told: Vec<Told> = certificates.iter().map(|der| certificate(der)).collect::<Result<_, _>>()?;
+    let all = told.iter().copied().reduce(Told::and).ok_or("it holds no certificate")?;
+    let (authorities, leaves): (Vec<_>, Vec<_>) = certificates.iter().cloned().partition(is_authority);
+    let paths: Option<Vec<Verified>> = leaves.iter().map(|leaf| trust.end_of(leaf, &authorities, now)).collect();
+    let Some(ends) = paths.and_then(|paths| paths.iter().map(|path| path.ends).min()) else { return Ok(all) };
+    // A path that verifies has begun.
+    let begins = told.iter().zip(certificates).filter(|(_, der)| !is_authority(der)).filter_map(|(told, _)| told.begins).max();
+    Ok(Told { ends: Some(ends), begins, ..all })
+}
+
+/// Source: RFC 5280, section 4.2.1.9
+fn is_authority(der: &CertificateDer<'_>) -> bool {
+    let parsed = X509Certificate::from_der(der).ok();
+    parsed.is_some_and(|(_, certificate)| certificate.basic_constraints().ok().flatten().is_some_and(|constraints| constraints.value.ca))
 }
 
 /// A JSON Web Token. Its signature is not checked: whoever takes it does that.
@@ -143,13 +162,13 @@ struct User {
 }
 
 /// A kubeconfig: the certificates and tokens of all of its users.
-pub(super) fn kubeconfig(text: &str) -> Result<Told, &'static str> {
+pub(super) fn kubeconfig(text: &str, trust: &Trust, now: i64) -> Result<Told, &'static str> {
     let file: Kubeconfig = serde_saphyr::from_str(text).map_err(|_| "it is no kubeconfig")?;
     let users = file.users.filter(|users| !users.is_empty()).ok_or("it has no users")?;
     let mut all: Option<Told> = None;
     for user in users.into_iter().filter_map(|named| named.user) {
         let told = if let Some(data) = user.client_certificate_data {
-            certificates(&STANDARD.decode(data.trim()).map_err(|_| "a certificate in it is not base64")?)?
+            certificates(&STANDARD.decode(data.trim()).map_err(|_| "a certificate in it is not base64")?, trust, now)?
         } else if let Some(token) = user.token {
             jwt(&token).unwrap_or_else(|_| Told::silent("an opaque token does not tell when it ends"))
         } else if user.exec.is_some() {
@@ -196,7 +215,7 @@ pub(super) fn date(text: &str, pointer: Option<&str>) -> Result<Told, &'static s
 
 #[cfg(test)]
 mod tests {
-    use readiness_lab::{Authority, Leaf};
+    use readiness_lab::{Authority, CrossSigned, Leaf};
 
     use super::*;
 
@@ -211,13 +230,13 @@ mod tests {
         let authority = Authority::new("Root").unwrap();
         let (long, key) = authority.issue_pem(&Leaf::good(&["a.test"])).unwrap();
         let (short, _) = authority.issue_pem(&Leaf::good(&["b.test"]).ends_in(3 * 86_400)).unwrap();
-        let ends = |text: &str| certificates(text.as_bytes()).unwrap().ends.unwrap();
+        let ends = |text: &str| certificates(text.as_bytes(), &Trust::nothing(), NOW).unwrap().ends.unwrap();
         assert!(ends(&long) > ends(&short));
         for chain in [format!("{long}{short}"), format!("{short}{long}"), format!("{key}\ncomment\n{long}{short}")] {
             assert_eq!(ends(&chain), ends(&short));
         }
         let der = CertificateDer::pem_slice_iter(short.as_bytes()).next().unwrap().unwrap();
-        assert_eq!(certificates(&der).unwrap().ends, Some(ends(&short)), "DER where PEM was meant");
+        assert_eq!(certificates(&der, &Trust::nothing(), NOW).unwrap().ends, Some(ends(&short)), "DER where PEM was meant");
         for (bytes, why) in [
             (key.as_bytes(), "no certificate"),
             (b"".as_slice(), "no certificate"),
@@ -225,11 +244,39 @@ mod tests {
             (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "no certificate"),
             (&der[..40], "no certificate"),
         ] {
-            let said = certificates(bytes).unwrap_err();
+            let said = certificates(bytes, &Trust::nothing(), NOW).unwrap_err();
             assert!(said.contains(why) || said.contains("broken"), "{said}");
         }
         let huge = format!("{short}\n").repeat(1_001);
-        assert_eq!(certificates(huge.as_bytes()), Err("it holds more than a thousand certificates"));
+        assert_eq!(certificates(huge.as_bytes(), &Trust::nothing(), NOW), Err("it holds more than a thousand certificates"));
+    }
+
+    fn trusting(pem: &str) -> Trust {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::pem_slice_iter(pem.as_bytes()).next().unwrap().unwrap()).unwrap();
+        Trust::of(std::sync::Arc::new(roots))
+    }
+
+    #[test]
+    fn what_no_path_needs_ends_nothing() {
+        let own = CrossSigned::new(&["a.test"]).unwrap();
+        let (trust, now) = (trusting(&own.root), jiff::Timestamp::now().as_second());
+        let leaf_end = certificates(own.leaf.as_bytes(), &Trust::nothing(), now).unwrap().ends;
+        let chain = format!("{}{}{}", own.leaf, own.intermediate, own.cross);
+        let told = certificates(chain.as_bytes(), &trust, now).unwrap();
+        assert_eq!(told.ends, leaf_end);
+        assert!(told.begins.unwrap() < now);
+        assert_eq!(certificates(format!("{}{}{}", own.cross, own.intermediate, own.leaf).as_bytes(), &trust, now).unwrap().ends, leaf_end, "in any order");
+        let kubeconfig_of = |chain: &str| format!("users:\n- name: a\n  user: {{ client-certificate-data: {} }}\n", STANDARD.encode(chain));
+        assert_eq!(kubeconfig(&kubeconfig_of(&chain), &trust, now).unwrap().ends, leaf_end);
+        // As long as no path verifies, nothing says which of them is needed.
+        let ended = |chain: &str, trust: &Trust| certificates(chain.as_bytes(), trust, now).unwrap().ends.unwrap() < now;
+        assert!(ended(&chain, &Trust::nothing()));
+        assert!(ended(&format!("{}{}", own.leaf, own.ended_intermediate), &trust));
+        // A second leaf is no part of the path of the first, and needed all the same.
+        let other = Authority::new("Other").unwrap();
+        let (second, _) = other.issue_pem(&Leaf::good(&["b.test"]).ends_in(-86_400)).unwrap();
+        assert!(ended(&format!("{}{}{second}", own.leaf, own.intermediate), &trust));
     }
 
     #[test]
@@ -267,11 +314,11 @@ mod tests {
         let (pem, _) = Authority::new("Root").unwrap().issue_pem(&Leaf::good(&["a.test"])).unwrap();
         let jwt = token(r#"{"alg":"RS256"}"#, &format!(r#"{{"exp":{NOW}}}"#));
         let text = format!("users:\n- name: a\n  user: {{ client-certificate-data: {} }}\n- name: b\n  user: {{ token: {jwt} }}\n", STANDARD.encode(pem));
-        assert_eq!(kubeconfig(&text).unwrap().ends, Some(NOW));
-        let plugin = kubeconfig("users:\n- name: a\n  user: { exec: { command: aws } }\n").unwrap();
+        assert_eq!(kubeconfig(&text, &Trust::nothing(), NOW).unwrap().ends, Some(NOW));
+        let plugin = kubeconfig("users:\n- name: a\n  user: { exec: { command: aws } }\n", &Trust::nothing(), NOW).unwrap();
         assert_eq!(plugin.silent, Some("a plugin makes its tokens"));
         for text in ["users: []", "{}", "users:\n- name: a\n  user: {}\n", "[", "users:\n- name: a\n  user: { client-certificate-data: '!' }\n"] {
-            assert!(kubeconfig(text).is_err(), "{text}");
+            assert!(kubeconfig(text, &Trust::nothing(), NOW).is_err(), "{text}");
         }
     }
 
@@ -293,7 +340,7 @@ mod tests {
     fn fuzz_what_credentials_tell() {
         let (pem, _) = Authority::new("Root").unwrap().issue_pem(&Leaf::good(&["a.test"])).unwrap();
         let der = CertificateDer::pem_slice_iter(pem.as_bytes()).next().unwrap().unwrap();
-        crate::fuzz::survive(&[pem.as_bytes(), &der], certificates);
+        crate::fuzz::survive(&[pem.as_bytes(), &der], |bytes| certificates(bytes, &Trust::nothing(), NOW));
         let signed = token(r#"{"alg":"RS256"}"#, r#"{"exp":1764000000,"nbf":5}"#);
         crate::fuzz::survive_text(&[&signed, "a.b.c"], jwt);
         // Whatever stands in the claims, and not only in their encoding.
@@ -301,7 +348,7 @@ mod tests {
         let auths = r#"{"auths":{"a":{"auth":"dTpw"},"b":{"username":"u","password":"p"}}}"#;
         crate::fuzz::survive_text(&[auths], docker_config);
         let users = format!("users:\n- name: a\n  user: {{ token: {signed} }}\n- name: b\n  user: {{ client-certificate-data: {} }}\n", STANDARD.encode(&pem));
-        crate::fuzz::survive_text(&[&users], kubeconfig);
+        crate::fuzz::survive_text(&[&users], |text| kubeconfig(text, &Trust::nothing(), NOW));
         crate::fuzz::survive_text(&["reftkn:01:1764000000:abc"], |text| artifactory(&STANDARD.encode(text)));
         crate::fuzz::survive_text(&[r#"{"license":{"exp":1764000000}}"#], |text| date(text, Some("/license/exp")));
     }

@@ -21,6 +21,7 @@ use super::dates::{self, Ends};
 use super::expiry::{Told, certificates};
 use super::prove::{Issuer, Proof, access_token, malformed};
 use crate::net;
+use crate::net::Trust;
 use crate::say;
 use crate::snapshot::{CollectError, ErrorClass};
 
@@ -168,7 +169,7 @@ impl Issuer<'_> {
             return Ok(refused("the key is no longer among those of the account"));
         };
         let malformed = |why: &'static str| CollectError::new(ErrorClass::Malformed, say!("ask Google for the certificate of the key: {}", why));
-        let told = certificates(pem.as_bytes()).map_err(malformed)?;
+        let told = certificates(pem.as_bytes(), &Trust::nothing(), 0).map_err(malformed)?;
         let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| malformed("its PEM is broken"))?;
         if !own.is_of(&certificate) {
             return Ok(refused("its private key is not the one that Google knows by its id"));
@@ -239,7 +240,8 @@ mod tests {
         let shown = |certificate: &GoogleKey| (200, json!({ ID: certificate.certificate() }));
         let none = || (404, json!({}));
         let day = |text: &str| format!("valid until {text}");
-        let public = Timestamp::from_second(certificates(own.certificate().as_bytes()).unwrap().ends.unwrap()).unwrap().strftime("%F").to_string();
+        let public =
+            Timestamp::from_second(certificates(own.certificate().as_bytes(), &Trust::nothing(), 0).unwrap().ends.unwrap()).unwrap().strftime("%F").to_string();
         let cases = [
             (answers(token(), key("2031-01-01T00:00:00Z"), none()), day("2031-01-01")),
             (answers(token(), key("9999-12-31T23:59:59Z"), none()), "valid for ever".to_owned()),

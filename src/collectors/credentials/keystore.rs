@@ -3,24 +3,41 @@
 
 use p12_keystore::{KeyStore, KeyStoreEntry, Pkcs12ImportPolicy};
 
-use super::expiry::{Told, certificate};
+use rustls::pki_types::CertificateDer;
 
-/// A PKCS#12 file: its certificates end with the first of them.
-pub(super) fn pkcs12(bytes: &[u8], password: &str) -> Result<Told, &'static str> {
+use super::expiry::{Told, chain};
+use crate::net::Trust;
+
+/// What a store holds: the chains of its keys, and certificates without a key.
+#[derive(Default)]
+struct Held {
+    chains: Vec<Vec<CertificateDer<'static>>>,
+    trusted: Vec<CertificateDer<'static>>,
+}
+
+impl Held {
+    /// A store ends with its keys. What it trusts besides ends no key; a store that only trusts has
+    /// nothing else that could end.
+    fn told(&self, trust: &Trust, now: i64) -> Result<Told, &'static str> {
+        let chains = if self.chains.is_empty() { std::slice::from_ref(&self.trusted) } else { &self.chains };
+        let told: Vec<Told> = chains.iter().map(|certificates| chain(certificates, trust, now)).collect::<Result<_, _>>()?;
+        told.into_iter().reduce(Told::and).ok_or("it holds no certificate")
+    }
+}
+
+/// A PKCS#12 file.
+pub(super) fn pkcs12(bytes: &[u8], password: &str, trust: &Trust, now: i64) -> Result<Told, &'static str> {
     let store = KeyStore::from_pkcs12(bytes, password, Pkcs12ImportPolicy::Raw).map_err(|_| "it is no PKCS#12 file, or its password is another one")?;
-    let mut told = Vec::new();
+    let mut held = Held::default();
+    let der = |own: &p12_keystore::Certificate| CertificateDer::from(own.as_der().to_vec());
     for (_, entry) in store.entries() {
         match entry {
-            KeyStoreEntry::Certificate(own) => told.push(certificate(own.as_der())?),
-            KeyStoreEntry::PrivateKeyChain(chain) => {
-                for own in chain.certs() {
-                    told.push(certificate(own.as_der())?);
-                }
-            }
+            KeyStoreEntry::Certificate(own) => held.trusted.push(der(own)),
+            KeyStoreEntry::PrivateKeyChain(chain) => held.chains.push(chain.certs().iter().map(der).collect()),
             KeyStoreEntry::Secret(_) => {}
         }
     }
-    told.into_iter().reduce(Told::and).ok_or("it holds no certificate")
+    held.told(trust, now)
 }
 
 /// The first four bytes of a Java key store, and of the newer kind with other key encryption.
@@ -31,7 +48,7 @@ const MOST_ENTRIES: u32 = 10_000;
 /// A Java key store. Its digest is not checked: that needs the password, and says nothing about
 /// when a certificate ends.
 /// Source: `sun.security.provider.JavaKeyStore.engineLoad` of Java's own sources, which are the specification.
-pub(super) fn java(bytes: &[u8]) -> Result<Told, &'static str> {
+pub(super) fn java(bytes: &[u8], trust: &Trust, now: i64) -> Result<Told, &'static str> {
     let mut rest = Rest(bytes);
     if !MAGIC.contains(&rest.number()?) {
         return Err("it is no Java key store");
@@ -41,7 +58,7 @@ pub(super) fn java(bytes: &[u8]) -> Result<Told, &'static str> {
     if !(1..=2).contains(&version) || entries > MOST_ENTRIES {
         return Err("it is a Java key store of an unknown version, or a broken one");
     }
-    let mut told = Vec::new();
+    let mut held = Held::default();
     for _ in 0..entries {
         let tag = rest.number()?;
         rest.text()?;
@@ -54,14 +71,16 @@ pub(super) fn java(bytes: &[u8]) -> Result<Told, &'static str> {
             2 => 1,
             _ => return Err("it holds an entry of an unknown kind"),
         };
+        let mut chain = Vec::new();
         for _ in 0..certificates {
             if version == 2 {
                 rest.text()?;
             }
-            told.push(certificate(rest.block()?)?);
+            chain.push(CertificateDer::from(rest.block()?.to_vec()));
         }
+        if tag == 1 { held.chains.push(chain) } else { held.trusted.extend(chain) }
     }
-    told.into_iter().reduce(Told::and).ok_or("it holds no certificate")
+    held.told(trust, now)
 }
 
 /// What was not read yet.
@@ -94,9 +113,9 @@ impl<'a> Rest<'a> {
 #[cfg(test)]
 mod tests {
     use readiness_lab::{Authority, Leaf};
-    use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject as _;
 
+    use super::super::expiry::certificate;
     use super::*;
 
     fn ders() -> [Vec<u8>; 2] {
@@ -115,11 +134,11 @@ mod tests {
             store.add_entry(name, KeyStoreEntry::Certificate(p12_keystore::Certificate::from_der(der).unwrap()));
         }
         let bytes = store.writer("password").write().unwrap();
-        assert_eq!(pkcs12(&bytes, "password").unwrap().ends, certificate(&short).unwrap().ends);
-        assert_eq!(pkcs12(&bytes, "another"), Err("it is no PKCS#12 file, or its password is another one"));
-        assert!(pkcs12(&bytes[..100], "password").is_err() && pkcs12(b"", "").is_err());
+        assert_eq!(pkcs12(&bytes, "password", &Trust::nothing(), 0).unwrap().ends, certificate(&short).unwrap().ends);
+        assert_eq!(pkcs12(&bytes, "another", &Trust::nothing(), 0), Err("it is no PKCS#12 file, or its password is another one"));
+        assert!(pkcs12(&bytes[..100], "password", &Trust::nothing(), 0).is_err() && pkcs12(b"", "", &Trust::nothing(), 0).is_err());
         let empty = KeyStore::new().writer("password").write().unwrap();
-        assert_eq!(pkcs12(&empty, "password"), Err("it holds no certificate"));
+        assert_eq!(pkcs12(&empty, "password", &Trust::nothing(), 0), Err("it holds no certificate"));
     }
 
     /// A store as `keytool -storetype JKS` writes it, without its digest.
@@ -143,13 +162,23 @@ mod tests {
     fn a_java_key_store_ends_with_the_first_of_its_certificates() {
         let [long, short] = ders();
         let bytes = java_store(&[(2, &[&long]), (1, &[&long, &short])]);
-        assert_eq!(java(&bytes).unwrap().ends, certificate(&short).unwrap().ends);
+        assert_eq!(java(&bytes, &Trust::nothing(), 0).unwrap().ends, certificate(&short).unwrap().ends);
         for length in 0..bytes.len() - 20 {
-            assert!(java(&bytes[..length]).is_err(), "cut off after {length} bytes");
+            assert!(java(&bytes[..length], &Trust::nothing(), 0).is_err(), "cut off after {length} bytes");
         }
-        assert_eq!(java(&java_store(&[])), Err("it holds no certificate"));
-        assert_eq!(java(&java_store(&[(3, &[])])), Err("it holds an entry of an unknown kind"));
-        assert_eq!(java(b"PK\x03\x04"), Err("it is no Java key store"));
+        assert_eq!(java(&java_store(&[]), &Trust::nothing(), 0), Err("it holds no certificate"));
+        assert_eq!(java(&java_store(&[(3, &[])]), &Trust::nothing(), 0), Err("it holds an entry of an unknown kind"));
+        assert_eq!(java(b"PK\x03\x04", &Trust::nothing(), 0), Err("it is no Java key store"));
+    }
+
+    #[test]
+    fn what_a_store_trusts_ends_no_key_of_it() {
+        let [long, short] = ders();
+        let ends = |entries: &[(u32, &[&[u8]])]| java(&java_store(entries), &Trust::nothing(), 0).unwrap().ends;
+        let end = |der: &[u8]| certificate(der).unwrap().ends;
+        assert_eq!(ends(&[(2, &[&short]), (1, &[&long])]), end(&long));
+        assert_eq!(ends(&[(1, &[&short]), (2, &[&long]), (1, &[&long])]), end(&short), "each key counts");
+        assert_eq!(ends(&[(2, &[&short]), (2, &[&long])]), end(&short), "nothing else could end");
     }
 
     #[test]
@@ -159,7 +188,7 @@ mod tests {
         store.add_entry("long", KeyStoreEntry::Certificate(p12_keystore::Certificate::from_der(&long).unwrap()));
         // The fewest rounds, so that breaking it takes the time and not deriving its key.
         let bytes = store.writer("password").encryption_iterations(1).mac_iterations(1).write().unwrap();
-        crate::fuzz::survive(&[&bytes], |bytes| pkcs12(bytes, "password"));
-        crate::fuzz::survive(&[&java_store(&[(2, &[&long]), (1, &[&long, &short])])], java);
+        crate::fuzz::survive(&[&bytes], |bytes| pkcs12(bytes, "password", &Trust::nothing(), 0));
+        crate::fuzz::survive(&[&java_store(&[(2, &[&long]), (1, &[&long, &short])])], |bytes| java(bytes, &Trust::nothing(), 0));
     }
 }

@@ -13,6 +13,7 @@ mod prove;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -32,7 +33,7 @@ use crate::cause::Cause as _;
 use crate::config::Secret;
 use crate::driver::{Form, Poll, Task};
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
-use crate::net;
+use crate::net::{self, Trust};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
@@ -133,7 +134,9 @@ const KINDS: &[&str] = &[
 
 /// One task for each credential; `compared` names those whose content is compared with others'.
 /// Fails when a file that the configuration names cannot be used.
-pub fn tasks(config: &Config, clusters: &[ClusterConfig], compared: &BTreeSet<&str>) -> Result<Vec<Task>, Message> {
+/// Chains of certificates lead to the roots of the system, of `ca_file` and of the files `trusted`.
+pub fn tasks(config: &Config, clusters: &[ClusterConfig], compared: &BTreeSet<&str>, trusted: &[&Path]) -> Result<Vec<Task>, Message> {
+    let trust = Trust::of_files(trusted.iter().copied().chain(config.ca_file.as_deref()))?;
     let roots = config.ca_file.as_deref().map(net::certificates_of).transpose()?.unwrap_or_default();
     let roots: Vec<_> = roots.iter().map(|der| reqwest::Certificate::from_der(der)).collect::<Result<_, _>>().map_err(|error: reqwest::Error| error.words())?;
     let client = net::client().tls_certs_merge(roots).https_only(true);
@@ -159,13 +162,14 @@ pub fn tasks(config: &Config, clusters: &[ClusterConfig], compared: &BTreeSet<&s
             client: client.clone(),
             slots: Arc::clone(&slots),
             timeout: config.timeout.0,
+            trust: trust.clone(),
         };
-        task(config, cluster, Arc::clone(&off), looker)
+        task(config, cluster, Arc::clone(&off), trusted, looker)
     };
     Ok(config.credentials.iter().map(task).collect())
 }
 
-fn task(config: &Config, cluster: Option<&ClusterConfig>, off: Arc<[(&'static str, &'static str)]>, looker: Looker) -> Task {
+fn task(config: &Config, cluster: Option<&ClusterConfig>, off: Arc<[(&'static str, &'static str)]>, trusted: &[&Path], looker: Looker) -> Task {
     let credential = &looker.credential;
     let absent = [
         (!is_dated(credential), CHANGED.0.name),
@@ -189,7 +193,7 @@ fn task(config: &Config, cluster: Option<&ClusterConfig>, off: Arc<[(&'static st
             interval,
             keep: interval * 3,
         },
-        fingerprint: format!("{credential:?} {interval:?} {:?} {:?} {cluster:?} {}", config.timeout, config.ca_file, looker.compared),
+        fingerprint: format!("{credential:?} {interval:?} {:?} {:?} {trusted:?} {cluster:?} {}", config.timeout, config.ca_file, looker.compared),
         timeout: config.timeout.0 * 4,
         form: Form::Poll(Box::new(looker)),
     }
@@ -262,6 +266,8 @@ struct Looker {
     client: reqwest::Client,
     slots: Arc<Semaphore>,
     timeout: Duration,
+    /// What chains of certificates must lead to.
+    trust: Trust,
 }
 
 /// Credentials that are looked at at once.
@@ -342,13 +348,14 @@ impl Looker {
 
     fn parse(&self, bytes: &[u8], password: Option<&Secret>) -> Result<Told, Message> {
         let text = || std::str::from_utf8(bytes).map_err(|_| "it is no text");
+        let now = Timestamp::now().as_second();
         let told = match self.credential.kind {
-            Kind::Certificate => expiry::certificates(bytes),
-            Kind::Pkcs12 => keystore::pkcs12(bytes, password.map_or("", Secret::expose)),
-            Kind::Jks => keystore::java(bytes),
+            Kind::Certificate => expiry::certificates(bytes, &self.trust, now),
+            Kind::Pkcs12 => keystore::pkcs12(bytes, password.map_or("", Secret::expose), &self.trust, now),
+            Kind::Jks => keystore::java(bytes, &self.trust, now),
             Kind::Jwt => expiry::jwt(text()?),
             Kind::DockerConfig => expiry::docker_config(text()?),
-            Kind::Kubeconfig => expiry::kubeconfig(text()?),
+            Kind::Kubeconfig => expiry::kubeconfig(text()?, &self.trust, now),
             Kind::Artifactory => expiry::artifactory(text()?),
             Kind::Date => expiry::date(text()?, self.credential.pointer.as_deref()),
             _ => Ok(Told::silent("nothing tells when it ends; declare it with expires")),

@@ -50,7 +50,8 @@ pub struct Resolver {
 pub struct Name {
     /// The name, the `target` label; `*.example.com` is asked with a random label.
     pub name: String,
-    /// Record types to ask for; the CNAME chain comes with them.
+    /// Record types to ask for; the CNAME chain comes with them. One that fails beside one that answers makes
+    /// the name unknown.
     #[serde(default = "both_types")]
     pub record_types: Vec<RecordType>,
     /// What it must resolve to.
@@ -88,7 +89,8 @@ pub struct Expect {
     /// The answer must be among these addresses.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<String>,
-    /// The CNAME chain must reach this name, or the answer must be among its addresses.
+    /// The CNAME chain must reach this name, or the answer must be among its addresses. Where it answers
+    /// with a part of them at a time, it is asked up to twelve times.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canonical_name: Option<String>,
     /// The load balancer that a Service has right now.

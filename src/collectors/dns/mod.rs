@@ -5,7 +5,9 @@
 //! asked with a label that no cache has seen. What stands behind a proxying CDN is reported as
 //! unknown, since its addresses prove nothing about the origin.
 
+mod agreement;
 mod config;
+mod view;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -14,20 +16,19 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};
-use hickory_resolver::TokioResolver;
-use hickory_resolver::net::{DnsError, NetError};
-use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::{RData, RecordType as Hickory};
+use hickory_resolver::proto::rr::RecordType as Hickory;
 use ipnet::IpNet;
 use tokio::time::Instant;
 
 pub use config::{Config, Expect, LoadBalancer, Name, RecordType, Resolver};
 
+use self::agreement::Agreement;
+use self::view::{Goal, PART, View, compare, listed};
 use super::kubernetes;
 use crate::cause::Cause as _;
 use crate::driver::{Form, Poll, Task};
-use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
-use crate::net;
+use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::net::{self, Resolver as Asked, normal};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, Observation, Snapshot, Source};
@@ -64,41 +65,78 @@ const CLOUDFLARE: [&str; 22] = [
 const LABELS: [&str; 2] = ["target", "resolver"];
 const TYPED: [&str; 3] = ["target", "resolver", "record_type"];
 
-static SUCCESS: Gauge<2> =
-    gauge("readiness_dns_success", Unit::Number, &LABELS, "Whether a resolver answered with at least one address and without an error for any record type.");
+/// Addresses that rotate are asked for until this many answers brought nothing new.
+const SETTLED: u32 = 3;
+/// How often in all.
+const MOST_QUESTIONS: u32 = 12;
+
+/// What a resolver said for each record type.
+const WHOLE: Coverage = Coverage { states: ANSWER.0.name, seen: &["complete"], kinds: &[], quiet: false };
+/// An answer that is whole is good or not, and so is none at all; a half may be either.
+const SETTLED_ONE: Coverage = Coverage { seen: &["complete", "failed"], ..WHOLE };
+/// What one record type tells as well.
+const ANY: Coverage = Coverage { seen: &["complete", "partial"], ..WHOLE };
+/// What every look has.
+const LOOKED: Coverage = Coverage { seen: &["complete", "partial", "failed"], ..WHOLE };
+/// A definite answer to one question.
+const DEFINITE: Coverage = Coverage { states: LOOKUP.0.name, seen: &["answered", "nodata", "nxdomain"], kinds: &[], quiet: false };
+
+static SUCCESS: Gauge<2> = gauge(
+    "readiness_dns_success",
+    Unit::Number,
+    &LABELS,
+    "Whether a resolver answered with at least one address; absent while it answers for some of the record types and fails for others.",
+)
+.covered_each(SETTLED_ONE, SETTLED_ONE.seen);
+static ANSWER: StateSet<2> = state_set(
+    "readiness_dns_answer_state",
+    &["complete", "partial", "failed"],
+    &LABELS,
+    "Whether a resolver gave a definite answer for every record type of a name, for some of them, or for none.",
+);
 static LOOKUP: StateSet<3> = state_set(
     "readiness_dns_lookup_state",
     &["answered", "nodata", "nxdomain", "servfail", "refused", "timeout", "error"],
     &TYPED,
     "How the last question to a resolver ended.",
 );
-static ANSWERS: Gauge<3> = gauge("readiness_dns_answers", Unit::Number, &TYPED, "Address records in the last answer of a resolver.");
+static ANSWERS: Gauge<3> = gauge("readiness_dns_answers", Unit::Number, &TYPED, "Address records of the name in the last definite answer of a resolver.")
+    .covered_each(DEFINITE, DEFINITE.seen);
 static TTL: Gauge<3> =
-    gauge("readiness_dns_ttl_seconds", Unit::Seconds, &TYPED, "Lowest time to live in the last answer of a resolver, its CNAME chain included.");
-static CHAIN: Gauge<2> = gauge("readiness_dns_cname_hops", Unit::Number, &LABELS, "Length of the CNAME chain in the last answer of a resolver.");
-static DURATION: Gauge<2> = gauge("readiness_dns_lookup_duration_seconds", Unit::Seconds, &LABELS, "Time that a resolver took for all record types of a name.");
+    gauge("readiness_dns_ttl_seconds", Unit::Seconds, &TYPED, "Lowest time to live in the last answer of a resolver, its CNAME chain included.")
+        .covered_each(DEFINITE, &["answered"]);
+static CHAIN: Gauge<2> =
+    gauge("readiness_dns_cname_hops", Unit::Number, &LABELS, "Length of the CNAME chain in the last answer of a resolver.").covered_each(ANY, ANY.seen);
+static DURATION: Gauge<2> =
+    gauge("readiness_dns_lookup_duration_seconds", Unit::Seconds, &LABELS, "Time that a resolver took for all record types of a name, or until it failed.")
+        .covered_each(LOOKED, LOOKED.seen);
 static TARGET: StateSet<2> = state_set(
     "readiness_dns_target_state",
     &["match", "mismatch", "unknown"],
     &LABELS,
-    "Whether a name resolves to what the configuration expects; unknown behind a proxy, without an answer, or while the expected load balancer cannot be seen.",
-);
-static PROXIED: Gauge<2> = gauge("readiness_dns_proxied", Unit::Number, &LABELS, "Whether an answer lies in the networks of a proxy, which hides the origin.");
+    "Whether a name resolves to what the configuration expects; unknown behind a proxy, without a whole answer, or while the expected load balancer cannot be seen.",
+)
+.covered_each(LOOKED, LOOKED.seen);
+static PROXIED: Gauge<2> = gauge("readiness_dns_proxied", Unit::Number, &LABELS, "Whether an answer lies in the networks of a proxy, which hides the origin.")
+    .covered_each(WHOLE, WHOLE.seen);
 static ORIGIN: StateSet<2> = state_set(
     "readiness_dns_record_state",
     &["own", "wildcard", "unknown"],
     &LABELS,
     "Whether a name has records of its own, or answers just like a random neighbour and thus from the wildcard above it.",
-);
-static AGREE: Gauge<1> = gauge(
-    "readiness_dns_resolvers_agree",
-    Unit::Number,
+)
+.covered_each(LOOKED, LOOKED.seen);
+static AGREEMENT: StateSet<1> = state_set(
+    "readiness_dns_agreement_state",
+    &["agree", "disagree", "unknown"],
     &["target"],
-    "Whether all resolvers answer alike; disagreement counts once it outlives the longest time to live seen.",
-);
+    "Whether all resolvers answer alike; unknown while one of them has no whole answer, and while they differ for no longer than the longest time to live seen.",
+)
+.covered_each(LOOKED, LOOKED.seen);
 
 /// Families of this collector.
-pub static FAMILIES: &[&Family] = &[&SUCCESS.0, &LOOKUP.0, &ANSWERS.0, &TTL.0, &CHAIN.0, &DURATION.0, &TARGET.0, &PROXIED.0, &ORIGIN.0, &AGREE.0];
+pub static FAMILIES: &[&Family] =
+    &[&SUCCESS.0, &ANSWER.0, &LOOKUP.0, &ANSWERS.0, &TTL.0, &CHAIN.0, &DURATION.0, &TARGET.0, &PROXIED.0, &ORIGIN.0, &AGREEMENT.0];
 
 /// One task per name.
 pub fn tasks(config: &Config) -> Result<Vec<Task>, Message> {
@@ -106,11 +144,11 @@ pub fn tasks(config: &Config) -> Result<Vec<Task>, Message> {
     let mut resolvers = Vec::new();
     for resolver in &config.resolvers {
         let address = resolver.address.parse().map_err(|_| broken(&resolver.name, say!("must be an IP address with a port")))?;
-        let built = net::resolver_at(address, config.timeout.0).map_err(|error| broken(&resolver.name, error.words()))?;
+        let built = Asked::at(address, config.timeout.0).map_err(|error| broken(&resolver.name, error.words()))?;
         resolvers.push((resolver.name.clone(), built));
     }
     if config.system_resolver {
-        let built = net::system_resolver(config.timeout.0).map_err(|error| broken("system", error.words()))?;
+        let built = Asked::system(config.timeout.0).map_err(|error| broken("system", error.words()))?;
         resolvers.push(("system".to_owned(), built));
     }
     let networks: Vec<&str> = config.proxied_networks.as_ref().map_or_else(|| CLOUDFLARE.to_vec(), |own| own.iter().map(String::as_str).collect());
@@ -118,7 +156,7 @@ pub fn tasks(config: &Config) -> Result<Vec<Task>, Message> {
     Ok(config.names.iter().map(|name| task(config, name, &resolvers, &proxied)).collect())
 }
 
-fn task(config: &Config, name: &Name, resolvers: &[(String, TokioResolver)], proxied: &[IpNet]) -> Task {
+fn task(config: &Config, name: &Name, resolvers: &[(String, Asked)], proxied: &[IpNet]) -> Task {
     let mut emits: Vec<_> = FAMILIES.iter().map(|family| family.name).collect();
     if name.expect.is_none() {
         emits.retain(|family| *family != TARGET.0.name);
@@ -127,7 +165,7 @@ fn task(config: &Config, name: &Name, resolvers: &[(String, TokioResolver)], pro
         emits.retain(|family| *family != ORIGIN.0.name);
     }
     if resolvers.len() < 2 {
-        emits.retain(|family| *family != AGREE.0.name);
+        emits.retain(|family| *family != AGREEMENT.0.name);
     }
     let waits = name.expect.as_ref().is_some_and(|expect| expect.load_balancer.is_some());
     Task {
@@ -153,70 +191,17 @@ fn task(config: &Config, name: &Name, resolvers: &[(String, TokioResolver)], pro
             resolvers: resolvers.to_vec(),
             proxied: proxied.to_vec(),
             timeout: config.timeout.0,
-            disagreeing: None,
+            agreement: Agreement::default(),
         })),
     }
 }
 
 struct DnsCollector {
     name: Name,
-    resolvers: Vec<(String, TokioResolver)>,
+    resolvers: Vec<(String, Asked)>,
     proxied: Vec<IpNet>,
     timeout: Duration,
-    disagreeing: Option<Instant>,
-}
-
-/// One answer to one question.
-#[derive(Debug, Clone)]
-struct Answer {
-    state: &'static str,
-    addresses: BTreeSet<IpAddr>,
-    chain: Vec<String>,
-    ttl: Option<u32>,
-}
-
-/// All answers of one resolver about one name.
-#[derive(Debug, Clone)]
-struct View {
-    typed: Vec<(RecordType, Answer)>,
-    took: Duration,
-}
-
-impl View {
-    fn addresses(&self) -> BTreeSet<IpAddr> {
-        self.typed.iter().flat_map(|(_, answer)| answer.addresses.iter().copied()).collect()
-    }
-
-    fn chain(&self) -> &[String] {
-        self.typed.iter().map(|(_, answer)| answer.chain.as_slice()).max_by_key(|chain| chain.len()).unwrap_or_default()
-    }
-
-    fn good(&self) -> bool {
-        let any = self.typed.iter().any(|(_, answer)| answer.state == "answered");
-        any && self.typed.iter().all(|(_, answer)| matches!(answer.state, "answered" | "nodata" | "nxdomain"))
-    }
-
-    /// A definite answer, be it that there is no such name.
-    fn definite(&self) -> bool {
-        self.typed.iter().all(|(_, answer)| matches!(answer.state, "answered" | "nodata" | "nxdomain"))
-    }
-
-    /// For people: the addresses, or why there are none.
-    fn words(&self) -> Message {
-        let addresses = self.addresses();
-        if addresses.is_empty() {
-            return Message::joined(self.typed.iter().map(|(kind, answer)| say!("{} {}", kind.as_str(), answer.state)), ", ");
-        }
-        let list = listed(&addresses);
-        self.chain().last().map_or_else(|| list.clone(), |last| say!("{} = {}", named(last), list))
-    }
-
-    /// NLBs answer with one address per zone in changing order, so overlap is agreement.
-    fn agrees(&self, other: &Self) -> bool {
-        let (mine, theirs) = (self.addresses(), other.addresses());
-        let same_end = self.chain().last().is_some_and(|last| other.chain().last() == Some(last));
-        same_end || !mine.is_disjoint(&theirs) || (mine.is_empty() && theirs.is_empty())
-    }
+    agreement: Agreement,
 }
 
 impl Poll for DnsCollector {
@@ -235,7 +220,11 @@ impl Poll for DnsCollector {
                     let own = this.ask(resolver, asked);
                     let other = async move { if wildcard.is_none() { Some(this.ask(resolver, neighbour).await) } else { None } };
                     let goal = this.goal(resolver, expected.as_ref());
-                    let (own, other, goal) = futures::join!(own, other, goal);
+                    let (own, other, mut goal) = futures::join!(own, other, goal);
+                    if let Some(goal) = &mut goal {
+                        // Whatever it has found by then is compared.
+                        let _ = tokio::time::timeout(this.timeout, this.complete(resolver, &own, goal)).await;
+                    }
                     (label.as_str(), own, other, goal)
                 }
             }))
@@ -244,9 +233,11 @@ impl Poll for DnsCollector {
             for (label, view, neighbour, goal) in &views {
                 this.view_samples(label, view, neighbour.as_ref(), goal.as_ref(), &mut samples);
             }
-            let (name, views): (String, Vec<View>) = (self.name.name.clone(), views.into_iter().map(|(_, view, ..)| view).collect());
-            if let Some((agree, words)) = self.agreement(&views) {
-                samples.push(AGREE.sample([name.as_str()], f64::from(u8::from(agree))).with_detail(words));
+            let name = this.name.name.clone();
+            let answers: Vec<(String, View)> = views.into_iter().map(|(label, view, ..)| (label.to_owned(), view)).collect();
+            let answers: Vec<(&str, &View)> = answers.iter().map(|(label, view)| (label.as_str(), view)).collect();
+            if let Some((state, words)) = self.agreement.judge(&answers) {
+                samples.push(AGREEMENT.sample([name.as_str()], state).with_detail(words));
             }
             let questions = self.resolvers.len() * self.name.record_types.len();
             Ok(Observation::new(samples, self.resolvers.len(), questions as u64))
@@ -260,14 +251,6 @@ enum Expected {
     Addresses(BTreeSet<IpAddr>),
     Names(Vec<String>),
     Unseen(Message),
-}
-
-/// What the answer is compared with, resolved by one resolver.
-struct Goal {
-    words: Message,
-    names: Vec<String>,
-    addresses: BTreeSet<IpAddr>,
-    unseen: bool,
 }
 
 impl DnsCollector {
@@ -287,29 +270,56 @@ impl DnsCollector {
         Some(if addresses.len() == found.len() { Expected::Addresses(addresses) } else { Expected::Names(found) })
     }
 
-    async fn goal(&self, resolver: &TokioResolver, expected: Option<&Expected>) -> Option<Goal> {
-        match expected? {
-            Expected::Unseen(why) => Some(Goal { words: why.clone(), names: Vec::new(), addresses: BTreeSet::new(), unseen: true }),
-            Expected::Addresses(addresses) => Some(Goal { words: listed(addresses), names: Vec::new(), addresses: addresses.clone(), unseen: false }),
+    async fn goal(&self, resolver: &Asked, expected: Option<&Expected>) -> Option<Goal> {
+        let known = Goal { words: say!(""), names: Vec::new(), addresses: BTreeSet::new(), partial: false, failed: Vec::new(), unseen: false };
+        Some(match expected? {
+            Expected::Unseen(why) => Goal { words: why.clone(), unseen: true, ..known },
+            Expected::Addresses(addresses) => Goal { words: listed(addresses), addresses: addresses.clone(), ..known },
             Expected::Names(names) => {
                 let views = join_all(names.iter().map(|name| self.ask(resolver, name))).await;
                 let words = names.iter().zip(&views).map(|(name, view)| say!("{} = {}", named(name), view.words()));
-                Some(Goal {
+                let answers = || views.iter().flat_map(|view| &view.typed);
+                Goal {
                     words: Message::joined(words, "; "),
                     names: names.iter().map(|name| normal(name)).collect(),
                     addresses: views.iter().flat_map(View::addresses).collect(),
-                    unseen: false,
-                })
+                    partial: answers().any(|(_, answer)| answer.addresses.len() >= PART),
+                    failed: answers().filter(|(_, answer)| !answer.is_definite()).map(|(kind, _)| *kind).collect(),
+                    ..known
+                }
+            }
+        })
+    }
+
+    /// Asks for the expected names again while the answer holds addresses of which they said nothing, and
+    /// each time brings others: they may have more than they answer with at a time.
+    async fn complete(&self, resolver: &Asked, view: &View, goal: &mut Goal) {
+        let mut settled = 0;
+        for _ in 0..MOST_QUESTIONS {
+            if goal.names.is_empty() || goal.is_reached(view) || goal.strays(view) == 0 || settled == SETTLED {
+                return;
+            }
+            let again = join_all(goal.names.iter().map(|name| self.ask(resolver, name))).await;
+            let before = goal.addresses.len();
+            goal.addresses.extend(again.iter().flat_map(View::addresses));
+            if goal.addresses.len() == before {
+                settled += 1;
+            } else {
+                (settled, goal.partial) = (0, true);
+                goal.words = say!("{} = {}", Message::of_names(goal.names.iter().map(String::as_str)), listed(&goal.addresses));
             }
         }
     }
 
-    async fn ask(&self, resolver: &TokioResolver, name: &str) -> View {
+    async fn ask(&self, resolver: &Asked, name: &str) -> View {
         let started = Instant::now();
         let name = format!("{}.", name.trim_end_matches('.'));
         let typed = join_all(self.name.record_types.iter().map(|kind| {
-            let name = name.clone();
-            async move { (*kind, question(resolver, name, *kind, self.timeout).await) }
+            let asked = match kind {
+                RecordType::A => Hickory::A,
+                RecordType::Aaaa => Hickory::AAAA,
+            };
+            resolver.ask(&name, asked).map(|answer| (*kind, answer))
         }))
         .await;
         View { typed, took: started.elapsed() }
@@ -319,25 +329,39 @@ impl DnsCollector {
         let labels = [self.name.name.as_str(), resolver];
         let words = view.words();
         let hint = self.wildcard_hint(view);
-        samples.push(SUCCESS.sample(labels, f64::from(u8::from(view.good()))).with_detail(say!("{}{}", words, hint)));
+        let (state, addresses) = (view.state(), view.addresses());
+        samples.push(ANSWER.sample(labels, state).with_detail(&words));
+        if state != "partial" {
+            samples.push(SUCCESS.sample(labels, f64::from(u8::from(!addresses.is_empty()))).with_detail(say!("{}{}", words, hint)));
+        }
         for (kind, answer) in &view.typed {
             let labels = [labels[0], labels[1], kind.as_str()];
-            samples.push(LOOKUP.sample(labels, answer.state));
-            samples.push(ANSWERS.sample(labels, answer.addresses.len() as f64));
+            let told = LOOKUP.sample(labels, answer.state);
+            samples.push(match &answer.why {
+                Some(why) if !answer.is_definite() => told.with_detail(why),
+                _ => told,
+            });
+            if answer.is_definite() {
+                samples.push(ANSWERS.sample(labels, answer.addresses.len() as f64));
+            }
             if let Some(ttl) = answer.ttl {
                 samples.push(TTL.sample(labels, f64::from(ttl)));
             }
         }
-        samples.push(CHAIN.sample(labels, view.chain().len() as f64));
+        if state != "failed" {
+            samples.push(CHAIN.sample(labels, view.chain().len() as f64));
+        }
         samples.push(DURATION.sample(labels, view.took.as_secs_f64()));
-        let proxied = view.addresses().iter().any(|address| self.proxied.iter().any(|network| network.contains(address)));
-        samples.push(PROXIED.sample(labels, f64::from(u8::from(proxied))));
+        let proxied = addresses.iter().any(|address| self.proxied.iter().any(|network| network.contains(address)));
+        if proxied || state == "complete" {
+            samples.push(PROXIED.sample(labels, f64::from(u8::from(proxied))));
+        }
         if let Some(goal) = goal {
             let (state, why) = compare(view, goal, proxied);
             samples.push(TARGET.sample(labels, state).with_detail(why));
         }
         if let Some(neighbour) = neighbour {
-            let state = match (view.definite(), neighbour.definite()) {
+            let state = match (view.is_complete(), neighbour.is_complete()) {
                 (true, true) if !neighbour.addresses().is_empty() && !view.addresses().is_empty() && view.addresses() == neighbour.addresses() => "wildcard",
                 (true, true) => "own",
                 _ => "unknown",
@@ -353,103 +377,6 @@ impl DnsCollector {
             Some(parent) if absent => say!("; a wildcard above does not cover this one, because {} exists", named(parent)),
             _ => say!(""),
         }
-    }
-
-    fn agreement(&mut self, views: &[View]) -> Option<(bool, Message)> {
-        let definite: Vec<&View> = views.iter().filter(|view| view.definite()).collect();
-        if views.len() < 2 || definite.len() < 2 {
-            self.disagreeing = None;
-            return None;
-        }
-        let words = self.resolvers.iter().zip(views).map(|((label, _), view)| say!("{}: {}", named(label), view.words()));
-        let words = Message::joined(words, "; ");
-        if definite.iter().all(|view| view.agrees(definite[0])) {
-            self.disagreeing = None;
-            return Some((true, words));
-        }
-        let since = *self.disagreeing.get_or_insert_with(Instant::now);
-        let longest = definite.iter().flat_map(|view| &view.typed).filter_map(|(_, answer)| answer.ttl).max().unwrap_or(0);
-        let tolerated = since.elapsed() <= Duration::from_secs(u64::from(longest));
-        Some((tolerated, if tolerated { say!("{}; tolerated for the time to live of {} s", words, longest) } else { words }))
-    }
-}
-
-fn compare(view: &View, goal: &Goal, proxied: bool) -> (&'static str, Message) {
-    let why = if goal.unseen { say!("answers {}, but {}", view.words(), goal.words) } else { say!("answers {}; expected {}", view.words(), goal.words) };
-    let addresses = view.addresses();
-    let state = if goal.unseen || !view.definite() {
-        "unknown"
-    } else if view.chain().iter().any(|hop| goal.names.contains(&normal(hop))) {
-        "match"
-    } else if proxied {
-        "unknown"
-    } else if addresses.is_empty() {
-        "mismatch"
-    } else if goal.addresses.is_empty() {
-        // The expected name itself does not resolve here, so nothing can be compared.
-        "unknown"
-    } else if addresses.is_subset(&goal.addresses) {
-        "match"
-    } else {
-        "mismatch"
-    };
-    let note = if proxied && state == "unknown" { "; behind a proxy, which hides the origin" } else { "" };
-    (state, say!("{}{}", why, note))
-}
-
-fn listed(addresses: &BTreeSet<IpAddr>) -> Message {
-    Message::joined(addresses.iter().map(|address| say!("{}", *address)), ", ")
-}
-
-/// Lower case, without the final dot and the prefix that AWS adds for dual-stack names.
-fn normal(name: &str) -> String {
-    let name = name.trim_end_matches('.').to_lowercase();
-    name.strip_prefix("dualstack.").unwrap_or(&name).to_owned()
-}
-
-async fn question(resolver: &TokioResolver, name: String, kind: RecordType, timeout: Duration) -> Answer {
-    let record_type = match kind {
-        RecordType::A => Hickory::A,
-        RecordType::Aaaa => Hickory::AAAA,
-    };
-    let none = |state| Answer { state, addresses: BTreeSet::new(), chain: Vec::new(), ttl: None };
-    let found = match tokio::time::timeout(timeout, resolver.lookup(name, record_type)).await {
-        Err(_) => return none("timeout"),
-        Ok(Err(error)) => return none(failure(&error)),
-        Ok(Ok(found)) => found,
-    };
-    let mut answer = none("nodata");
-    for record in found.answers() {
-        match &record.data {
-            RData::A(address) => answer.addresses.insert(IpAddr::V4(address.0)),
-            RData::AAAA(address) => answer.addresses.insert(IpAddr::V6(address.0)),
-            RData::CNAME(target) => {
-                answer.chain.push(normal(&target.0.to_string()));
-                true
-            }
-            _ => continue,
-        };
-        answer.ttl = Some(answer.ttl.map_or(record.ttl, |ttl| ttl.min(record.ttl)));
-    }
-    if !answer.addresses.is_empty() {
-        answer.state = "answered";
-    }
-    answer
-}
-
-fn failure(error: &NetError) -> &'static str {
-    let by_code = |code: &ResponseCode| match code {
-        ResponseCode::NoError => "nodata",
-        ResponseCode::NXDomain => "nxdomain",
-        ResponseCode::ServFail => "servfail",
-        ResponseCode::Refused => "refused",
-        _ => "error",
-    };
-    match error {
-        NetError::Timeout => "timeout",
-        NetError::Dns(DnsError::NoRecordsFound(none)) => by_code(&none.response_code),
-        NetError::Dns(DnsError::ResponseCode(code)) => by_code(code),
-        _ => "error",
     }
 }
 

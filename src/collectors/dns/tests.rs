@@ -1,13 +1,15 @@
 //! The pure parts: comparing an answer with what is expected, and resolvers with one another.
 
 use super::*;
+use crate::net::DnsAnswer;
 
 fn view(addresses: &[&str], chain: &[&str], state: &'static str) -> View {
-    let answer = Answer {
+    let answer = DnsAnswer {
         state,
         addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
         chain: chain.iter().map(|name| normal(name)).collect(),
         ttl: Some(30),
+        why: None,
     };
     View { typed: vec![(RecordType::A, answer)], took: Duration::ZERO }
 }
@@ -21,6 +23,8 @@ fn goal(names: &[&str], addresses: &[&str]) -> Goal {
         words: "".into(),
         names: names.iter().map(|name| normal(name)).collect(),
         addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+        partial: false,
+        failed: Vec::new(),
         unseen: false,
     }
 }
@@ -51,30 +55,90 @@ fn what_cannot_be_seen_is_neither_right_nor_wrong() {
     assert_eq!(compare(&answered(&["10.0.0.1"]), &goal(&["gone.example"], &[]), false).0, "unknown");
 }
 
-fn collector() -> DnsCollector {
-    let name: Name = serde_saphyr::from_str("{ name: a.example.test }").unwrap();
-    let resolvers = ["one", "two"].map(|label| (label.to_owned(), net::resolver_at("127.0.0.1:53".parse().unwrap(), Duration::from_secs(1)).unwrap()));
-    DnsCollector { name, resolvers: resolvers.to_vec(), proxied: Vec::new(), timeout: Duration::from_secs(1), disagreeing: None }
+/// One of A and AAAA.
+fn halves(a: &View, aaaa: &View) -> View {
+    View { typed: vec![(RecordType::A, a.typed[0].1.clone()), (RecordType::Aaaa, aaaa.typed[0].1.clone())], took: Duration::ZERO }
+}
+
+#[test]
+fn a_half_proves_what_is_wrong_and_never_that_all_is_right() {
+    let nlb = goal(&["nlb-1.elb.example"], &["10.0.0.1", "10.0.0.2"]);
+    let failed = view(&[], &[], "servfail");
+    for (half, state) in [
+        (answered(&["10.0.0.1"]), "unknown"),
+        (view(&["10.0.0.1"], &["nlb-1.elb.example"], "answered"), "unknown"),
+        (answered(&["10.9.9.9"]), "mismatch"),
+        (view(&[], &[], "nodata"), "unknown"),
+    ] {
+        let view = halves(&half, &failed);
+        assert_eq!((view.state(), compare(&view, &nlb, false).0), ("partial", state), "{view:?}");
+    }
+    // What the expected name has of IPv6 is not known, so no such address is a wrong one.
+    let half_goal = Goal { failed: vec![RecordType::Aaaa], ..goal(&["nlb-1.elb.example"], &["10.0.0.1"]) };
+    assert_eq!(compare(&halves(&answered(&["10.0.0.1"]), &answered(&["::1"])), &half_goal, false).0, "unknown");
+    assert_eq!(compare(&halves(&answered(&["10.0.0.9"]), &answered(&["::1"])), &half_goal, false).0, "mismatch");
+}
+
+#[test]
+fn a_part_of_a_pool_is_no_proof_of_another_place() {
+    let pool = |range: std::ops::Range<u8>| range.map(|last| format!("10.0.0.{last}")).collect::<Vec<_>>();
+    let texts = |pool: &[String]| pool.iter().map(|text| text.parse().unwrap()).collect::<BTreeSet<IpAddr>>();
+    let part = Goal { partial: true, addresses: texts(&pool(0..8)), ..goal(&["lb.example"], &[]) };
+    let answer = |range: std::ops::Range<u8>| answered(&pool(range).iter().map(String::as_str).collect::<Vec<_>>());
+    for (range, state) in [(0..8, "match"), (2..5, "match"), (4..12, "unknown"), (8..16, "mismatch"), (9..10, "mismatch")] {
+        assert_eq!(compare(&answer(range.clone()), &part, false).0, state, "{range:?}");
+    }
+    // A load balancer that shows all of its addresses has no others.
+    assert_eq!(compare(&answer(4..12), &Goal { partial: false, ..part }, false).0, "mismatch");
+}
+
+fn judged(agreement: &mut Agreement, views: &[View]) -> &'static str {
+    let labelled: Vec<(&str, &View)> = ["one", "two", "three"].into_iter().zip(views).collect();
+    agreement.judge(&labelled).unwrap().0
 }
 
 #[tokio::test(start_paused = true)]
-async fn disagreement_is_tolerated_for_the_time_to_live() {
-    let mut collector = collector();
+async fn a_difference_is_no_agreement_and_no_fault_within_the_time_to_live() {
+    let mut agreement = Agreement::default();
     let different = [answered(&["10.0.0.1"]), answered(&["10.0.0.2"])];
-    assert_eq!(collector.agreement(&different).map(|(agree, _)| agree), Some(true));
+    assert_eq!(judged(&mut agreement, &different), "unknown");
     tokio::time::advance(Duration::from_secs(29)).await;
-    assert_eq!(collector.agreement(&different).map(|(agree, _)| agree), Some(true));
+    assert_eq!(judged(&mut agreement, &different), "unknown");
     tokio::time::advance(Duration::from_secs(2)).await;
-    assert_eq!(collector.agreement(&different).map(|(agree, _)| agree), Some(false));
+    assert_eq!(judged(&mut agreement, &different), "disagree");
     let overlapping = [answered(&["10.0.0.1", "10.0.0.3"]), answered(&["10.0.0.1"])];
-    assert_eq!(collector.agreement(&overlapping).map(|(agree, _)| agree), Some(true), "rotating answers overlap");
-    assert_eq!(collector.agreement(&different).map(|(agree, _)| agree), Some(true), "the clock starts anew");
+    assert_eq!(judged(&mut agreement, &overlapping), "agree", "rotating answers overlap");
+    assert_eq!(judged(&mut agreement, &different), "unknown", "the clock starts anew");
+    assert_eq!(Agreement::default().judge(&[("one", &different[0])]), None, "one agrees with nobody");
 }
 
-#[tokio::test]
-async fn one_answer_agrees_with_nobody() {
-    let mut collector = collector();
-    assert_eq!(collector.agreement(&[answered(&["10.0.0.1"]), view(&[], &[], "timeout")]), None);
+#[tokio::test(start_paused = true)]
+async fn silence_is_no_agreement_and_stops_no_clock() {
+    let silent = || view(&[], &[], "timeout");
+    let mut agreement = Agreement::default();
+    assert_eq!(judged(&mut agreement, &[answered(&["10.0.0.1"]), silent()]), "unknown");
+    assert_eq!(judged(&mut agreement, &[answered(&["10.0.0.1"]), answered(&["10.0.0.1"]), silent()]), "unknown");
+    let half = halves(&answered(&["10.0.0.1"]), &silent());
+    assert_eq!(judged(&mut agreement, &[answered(&["10.0.0.1"]), half]), "unknown");
+    let different = [answered(&["10.0.0.1"]), answered(&["10.0.0.2"]), silent()];
+    assert_eq!(judged(&mut agreement, &different), "unknown");
+    tokio::time::advance(Duration::from_secs(20)).await;
+    assert_eq!(judged(&mut agreement, &[answered(&["10.0.0.1"]), silent(), silent()]), "unknown");
+    tokio::time::advance(Duration::from_secs(11)).await;
+    assert_eq!(judged(&mut agreement, &different), "disagree", "two are enough to differ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rotating_answers_that_do_not_meet_are_no_old_zone() {
+    let (low, high) = (answered(&["10.0.0.1", "10.0.0.2"]), answered(&["10.0.0.3", "10.0.0.4"]));
+    let mut rotating = Agreement::default();
+    assert_eq!(judged(&mut rotating, &[low.clone(), high.clone()]), "unknown");
+    tokio::time::advance(Duration::from_secs(31)).await;
+    assert_eq!(judged(&mut rotating, &[high.clone(), low.clone()]), "agree", "each has now said what the other said");
+    let mut stale = Agreement::default();
+    assert_eq!(judged(&mut stale, &[low.clone(), high.clone()]), "unknown");
+    tokio::time::advance(Duration::from_secs(31)).await;
+    assert_eq!(judged(&mut stale, &[low, high]), "disagree");
 }
 
 #[test]

@@ -44,7 +44,8 @@ pub struct Target {
     /// `healthz`, `wildcard`, `identity` and `document`.
     #[serde(default = "default_kind")]
     pub kind: String,
-    /// The URL. A host that begins with `*.` gets a fresh random label at each look.
+    /// The URL. A host that begins with `*.` gets a fresh random label at each look. Each address of the host
+    /// is asked, 16 at most; more are unknown.
     pub url: Url,
     /// Request method.
     #[serde(default = "default_method")]
@@ -55,7 +56,8 @@ pub struct Target {
     /// What a good answer looks like.
     #[serde(default)]
     pub expect: Expect,
-    /// How many redirects to follow; with 0 a redirect is an answer like any other.
+    /// How many redirects to follow; with 0 a redirect is an answer like any other. Of another host, one
+    /// address is asked.
     #[serde(default)]
     pub follow_redirects: u8,
     /// Other hosts whose answer counts as the target's after a redirect. No header of this target

@@ -6,7 +6,9 @@
 //! part of one leaves this module.
 
 mod config;
+mod decode;
 mod probe;
+mod wire;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -21,7 +23,7 @@ pub use config::{Config, Expect, Header, JsonRule, Target};
 
 use crate::driver::{Form, Poll, Task};
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
-use crate::net::{self, Lookup};
+use crate::net::{self, Lookup, Unseen};
 use crate::say;
 use crate::say::Message;
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
@@ -34,34 +36,46 @@ const LABELS: [&str; 4] = ["target", "kind", "family", "address"];
 
 /// An address that did not answer for the target has no status, and was not fast because it refused.
 const ANSWERED: Coverage = Coverage { states: OUTCOME.0.name, seen: &["ok", "status", "body", "identity", "too_large"], kinds: &[], quiet: false };
+/// Whoever answered in full has said who it is, or is not known.
+const TOLD: Coverage = Coverage { seen: &["ok", "status", "body", "identity"], ..ANSWERED };
+/// An address that was asked is good or not.
+const ASKED: Coverage = Coverage { seen: Outcome::ASKED, ..ANSWERED };
 
 static SUCCESS: Gauge<4> =
-    gauge("readiness_http_success", Unit::Number, &LABELS, "Whether an address behind the target's URL answered as expected at the last look.");
-static OUTCOME: StateSet<4> =
-    state_set("readiness_http_outcome_state", &Outcome::NAMES, &LABELS, "How the last look at an address behind the target's URL ended.");
-static STATUS: Gauge<4> =
-    gauge("readiness_http_status_code", Unit::Number, &LABELS, "Status code of the last HTTP response of an address, after redirects.").covered_by(ANSWERED);
+    gauge("readiness_http_success", Unit::Number, &LABELS, "Whether an address behind the target's URL answered as expected at the last look.")
+        .covered_each(ASKED, ASKED.seen);
+static OUTCOME: StateSet<4> = state_set(
+    "readiness_http_outcome_state",
+    &Outcome::NAMES,
+    &LABELS,
+    "How the last look at an address behind the target's URL ended; unknown for addresses that were not asked, and for answers that cannot be judged.",
+);
+static STATUS: Gauge<4> = gauge("readiness_http_status_code", Unit::Number, &LABELS, "Status code of the last HTTP response of an address, after redirects.")
+    .covered_each(ANSWERED, ANSWERED.seen);
 static PHASE: Gauge<5> = gauge(
     "readiness_http_phase_duration_seconds",
     Unit::Seconds,
     &["target", "kind", "family", "address", "phase"],
     "Time that each phase of the last look took: dns, connect, tls, first_byte, total.",
 )
-.covered_by(ANSWERED);
+.covered_each(ANSWERED, ANSWERED.seen);
 static BODY: Gauge<4> =
-    gauge("readiness_http_body_bytes", Unit::Bytes, &LABELS, "Size of the body of the last HTTP response of an address, as far as it was read.");
+    gauge("readiness_http_body_bytes", Unit::Bytes, &LABELS, "Size of the body of the last HTTP response of an address, as far as it was read.")
+        .covered_each(ANSWERED, ANSWERED.seen);
 static IDENTITY: Gauge<4> = gauge(
     "readiness_http_identity_match",
     Unit::Number,
     &LABELS,
     "Whether the JSON fields that identify the service have the expected values, so that an answer from another service behind the same wildcard is not taken for this one.",
-);
+)
+.covered_each(TOLD, TOLD.seen);
 static RATIO: Gauge<2> = gauge(
     "readiness_http_success_ratio",
     Unit::Ratio,
     &["target", "kind"],
     "Share of looks at a target in the sliding window in which every address answered as expected.",
-);
+)
+.covered_each(ASKED, ASKED.seen);
 
 /// Families of this collector.
 pub static FAMILIES: &[&Family] = &[&SUCCESS.0, &OUTCOME.0, &STATUS.0, &PHASE.0, &BODY.0, &IDENTITY.0, &RATIO.0];
@@ -81,10 +95,14 @@ enum Outcome {
     Identity,
     Redirect,
     TooLarge,
+    Unknown,
 }
 
 impl Outcome {
-    const NAMES: [&'static str; 12] = ["ok", "dns", "refused", "timeout", "reset", "tls", "protocol", "status", "body", "identity", "redirect", "too_large"];
+    const NAMES: [&'static str; 13] =
+        ["ok", "dns", "refused", "timeout", "reset", "tls", "protocol", "status", "body", "identity", "redirect", "too_large", "unknown"];
+    /// All but the last.
+    const ASKED: &'static [&'static str] = Self::NAMES.as_slice().split_at(Self::Unknown as usize).0;
 
     const fn as_str(self) -> &'static str {
         Self::NAMES[self as usize]
@@ -144,50 +162,64 @@ impl Poll for HttpCollector {
         async {
             let request = self.prober.prepare().await.map_err(|why| CollectError::new(ErrorClass::Local, why))?;
             let found = self.prober.addresses(&request).await;
-            let looked: Vec<(Option<IpAddr>, Probe)> = match found {
-                Err(probe) => vec![(None, probe)],
-                Ok((addresses, dns)) => {
-                    join_all(addresses.into_iter().map(|address| {
+            let (looked, unseen): (Vec<(Option<IpAddr>, Probe)>, Vec<Unseen>) = match found {
+                Err(probe) => (vec![(None, probe)], Vec::new()),
+                Ok((found, dns)) => {
+                    let looked = join_all(found.addresses.into_iter().map(|address| {
                         let probe = self.prober.probe(&request, address, dns);
                         async move { (Some(address), probe.await) }
                     }))
-                    .await
+                    .await;
+                    (looked, found.unseen)
                 }
             };
-            self.remember(looked.iter().all(|(_, probe)| probe.outcome == Outcome::Ok));
+            if looked.iter().any(|(_, probe)| !matches!(probe.outcome, Outcome::Ok | Outcome::Unknown)) {
+                self.remember(Some(false));
+            } else {
+                // What was not seen makes a look neither good nor bad.
+                let whole = unseen.is_empty() && looked.iter().all(|(_, probe)| probe.outcome == Outcome::Ok);
+                self.remember(whole.then_some(true));
+            }
             let api_calls = looked.len() as u64;
-            Ok(Observation::new(self.samples(&looked), looked.len(), api_calls))
+            Ok(Observation::new(self.samples(&looked, &unseen), looked.len(), api_calls))
         }
         .boxed()
     }
 }
 
 impl HttpCollector {
-    fn remember(&mut self, good: bool) {
+    fn remember(&mut self, good: Option<bool>) {
         let now = Instant::now();
-        self.history.push_back((now, good));
+        self.history.extend(good.map(|good| (now, good)));
         while self.history.front().is_some_and(|(at, _)| now.duration_since(*at) > self.window) {
             self.history.pop_front();
         }
     }
 
-    fn samples(&self, looked: &[(Option<IpAddr>, Probe)]) -> Vec<Sample> {
+    fn samples(&self, looked: &[(Option<IpAddr>, Probe)], unseen: &[Unseen]) -> Vec<Sample> {
         let mut samples = Vec::with_capacity(looked.len() * 24);
         for (address, probe) in looked {
             let text = address.map_or_else(|| "none".to_owned(), |address| address.to_string());
             let family = address.map_or("none", net::family_of);
             self.probe_samples([&self.target, &self.kind, family, &text], probe, &mut samples);
         }
-        let good = self.history.iter().filter(|(_, good)| *good).count();
-        let ratio = good as f64 / self.history.len().max(1) as f64;
-        let detail = say!("{} of {} looks", good, self.history.len());
-        samples.push(RATIO.sample([self.target.as_str(), &self.kind], ratio).with_detail(detail));
+        for part in unseen {
+            samples.push(OUTCOME.sample([&self.target, &self.kind, part.family, part.place], Outcome::Unknown.as_str()).with_detail(&part.why));
+        }
+        if !self.history.is_empty() {
+            let good = self.history.iter().filter(|(_, good)| *good).count();
+            let ratio = good as f64 / self.history.len() as f64;
+            let detail = say!("{} of {} looks", good, self.history.len());
+            samples.push(RATIO.sample([self.target.as_str(), &self.kind], ratio).with_detail(detail));
+        }
         samples
     }
 
     fn probe_samples(&self, labels: [&str; 4], probe: &Probe, samples: &mut Vec<Sample>) {
         let flag = |good: bool| f64::from(u8::from(good));
-        samples.push(SUCCESS.sample(labels, flag(probe.outcome == Outcome::Ok)).with_detail(&probe.detail));
+        if probe.outcome != Outcome::Unknown {
+            samples.push(SUCCESS.sample(labels, flag(probe.outcome == Outcome::Ok)).with_detail(&probe.detail));
+        }
         samples.push(OUTCOME.sample(labels, probe.outcome.as_str()).with_detail(&probe.detail));
         if let Some(status) = probe.status {
             samples.push(STATUS.sample(labels, f64::from(status)));
@@ -195,9 +227,9 @@ impl HttpCollector {
         if let Some(size) = probe.body_bytes {
             samples.push(BODY.sample(labels, size as f64));
         }
-        if self.prober.has_identity() {
-            // No JSON, no connection: whoever answers, it is not known to be the right one.
-            samples.push(IDENTITY.sample(labels, flag(probe.identity == Some(true))).with_detail(&probe.detail));
+        // Whoever did not answer is no other service.
+        if let Some(told) = probe.identity {
+            samples.push(IDENTITY.sample(labels, flag(told)).with_detail(&probe.detail));
         }
         for (phase, took) in &probe.phases {
             samples.push(PHASE.sample([labels[0], labels[1], labels[2], labels[3], phase], took.as_secs_f64()));
@@ -205,5 +237,7 @@ impl HttpCollector {
     }
 }
 
+#[cfg(test)]
+mod odd;
 #[cfg(test)]
 mod tests;

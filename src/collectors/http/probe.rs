@@ -11,11 +11,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, Uri};
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
+use rustls::{AlertDescription, CertificateError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -23,11 +22,12 @@ use url::{Host, Url};
 
 use super::Outcome;
 use super::config::{Expect, JsonRule, Target};
+use super::decode::{self, Unreadable};
+use super::wire::{connection_failed, send, send_h2, tunnel};
 use crate::cause;
 use crate::cause::Cause as _;
 use crate::config::SecretRef;
-use crate::interim::Interim;
-use crate::net::{self, Lookup};
+use crate::net::{self, Found, Lookup};
 use crate::room::{self, Answer, Overrun};
 use crate::say;
 use crate::say::{Message, named};
@@ -48,7 +48,29 @@ pub(super) struct Probe {
 }
 
 /// A failed step.
-pub(super) struct Failure(Outcome, Message);
+pub(super) struct Failure(pub(super) Outcome, pub(super) Message);
+
+/// What is spoken over TLS.
+#[derive(Clone, Copy)]
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// Why a request did not get its answer.
+enum Unanswered {
+    Failed(Failure),
+    /// The server speaks no HTTP/1.1, and may speak HTTP/2.
+    NotHttp1,
+    /// Its certificate is for another name.
+    OtherName(Failure),
+}
+
+impl From<Failure> for Unanswered {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
 
 impl Failure {
     /// The same, which names the host where it is not the configured one.
@@ -138,6 +160,11 @@ impl Prober {
         })
     }
 
+    fn judges_body(&self) -> bool {
+        let expect = &self.expect;
+        self.has_identity() || !expect.json.is_empty() || expect.body_contains.is_some() || expect.body_matches.is_some()
+    }
+
     pub(super) fn has_identity(&self) -> bool {
         !self.expect.identity.is_empty()
     }
@@ -163,14 +190,14 @@ impl Prober {
     }
 
     /// The addresses to ask: the host's, or the proxy's.
-    pub(super) async fn addresses(&self, request: &Prepared) -> Result<(Vec<IpAddr>, Duration), Probe> {
+    pub(super) async fn addresses(&self, request: &Prepared) -> Result<(Found, Duration), Probe> {
         let started = Instant::now();
         let host = self.proxy.as_ref().unwrap_or(&request.url).host_str().unwrap_or_default();
-        let found = tokio::time::timeout(self.timeout, self.lookup.addresses(host)).await;
+        let found = tokio::time::timeout(self.timeout, self.lookup.find(host)).await;
         let took = started.elapsed();
         let failed = |outcome, detail| Probe { outcome, detail, status: None, body_bytes: None, identity: None, phases: vec![("dns", took), ("total", took)] };
         match found {
-            Ok(Ok(addresses)) => Ok((addresses, took)),
+            Ok(Ok(found)) => Ok((found, took)),
             Ok(Err(why)) => Err(failed(Outcome::Dns, why)),
             Err(_) => Err(failed(Outcome::Timeout, say!("resolve {}: no answer in time", named(host)))),
         }
@@ -198,6 +225,7 @@ impl Prober {
         let mut url = request.url.clone();
         let (probed, mut address) = (address, address);
         let mut hops = 0;
+        let mut passed_over = None;
         loop {
             // A header may be a secret, and a redirect may lead to anybody.
             let headers = if url.origin() == request.url.origin() { request.headers.as_slice() } else { &[] };
@@ -206,7 +234,11 @@ impl Prober {
             probe.status = self.answers_for(&request.url, &url).then(|| response.status().as_u16());
             let location = response.headers().get(header::LOCATION).filter(|_| REDIRECTS.contains(&response.status().as_u16()));
             let Some(location) = location.filter(|_| self.redirects > 0) else {
-                return self.judge(response, &request.url, &url, probe).await;
+                let judged = self.judge(response, &request.url, &url, probe).await;
+                return match passed_over {
+                    Some(note) => judged.map(|detail| say!("{}{}", detail, note)),
+                    None => judged,
+                };
             };
             if hops == self.redirects {
                 return Err(Failure(Outcome::Redirect, say!("more than {} redirects", hops)));
@@ -227,8 +259,13 @@ impl Prober {
                 address = probed;
             } else if next.host_str() != url.host_str() && self.proxy.is_none() {
                 let host = next.host_str().unwrap_or_default();
-                let found = self.lookup.addresses(host).await.map_err(|why| Failure(Outcome::Dns, why))?;
-                address = found[0];
+                let found = self.lookup.find(host).await.map_err(|why| Failure(Outcome::Dns, why))?;
+                // `find` fails rather than find nothing.
+                address = found.addresses.first().copied().unwrap_or(address);
+                // Who wants to know each of them makes the host a target of its own.
+                if found.addresses.len() > 1 || !found.unseen.is_empty() {
+                    passed_over = Some(say!("; of {}, to which it redirects, only {} was asked", named(host), address));
+                }
             }
             url = next;
         }
@@ -257,46 +294,97 @@ impl Prober {
     }
 
     async fn ask(&self, url: &Url, address: IpAddr, headers: &[(HeaderName, HeaderValue)], probe: &mut Probe) -> Result<Response<Incoming>, Failure> {
+        let first = self.ask_over(url, address, headers, probe, Protocol::Http1).await;
+        let settled = match first {
+            Err(Unanswered::NotHttp1) => self.ask_over(url, address, headers, probe, Protocol::Http2).await,
+            settled => settled,
+        };
+        settled.map_err(|why| match why {
+            Unanswered::Failed(failure) => failure,
+            Unanswered::OtherName(failure) => {
+                // Who says so is another service, unless a redirect led to it.
+                probe.identity = (self.has_identity() && probe.status.is_none()).then_some(false);
+                failure
+            }
+            Unanswered::NotHttp1 => Failure(Outcome::Tls, say!("TLS handshake: the server speaks neither HTTP/1.1 nor HTTP/2")),
+        })
+    }
+
+    async fn ask_over(
+        &self,
+        url: &Url,
+        address: IpAddr,
+        headers: &[(HeaderName, HeaderValue)],
+        probe: &mut Probe,
+        protocol: Protocol,
+    ) -> Result<Response<Incoming>, Unanswered> {
         let secure = url.scheme() == "https";
         let port = self.proxy.as_ref().unwrap_or(url).port_or_known_default().unwrap_or(80);
         let mut at = Instant::now();
         let tcp = TcpStream::connect(SocketAddr::new(address, port)).await.map_err(|error| connection_failed("connect", &error))?;
         let _ = tcp.set_nodelay(true);
         lap(probe, "connect", &mut at);
-        let request = self.request(url, headers, self.proxy.is_some() && !secure)?;
+        let whole = matches!((protocol, &self.proxy, secure), (Protocol::Http2, ..) | (_, Some(_), false));
+        let request = self.request(url, headers, whole)?;
         let response = match (&self.proxy, secure) {
-            (_, false) => send(tcp, request).await,
-            (None, true) => {
-                let tls = self.handshake(url, tcp).await?;
-                lap(probe, "tls", &mut at);
-                send(tls, request).await
-            }
-            (Some(_), true) => {
-                let tunnel = tunnel(tcp, url).await?;
-                let tls = self.handshake(url, tunnel).await?;
-                lap(probe, "tls", &mut at);
-                send(tls, request).await
-            }
-        }?;
+            (_, false) => send(tcp, request).await?,
+            (None, true) => self.ask_securely(url, tcp, request, protocol, probe, &mut at).await?,
+            (Some(_), true) => self.ask_securely(url, tunnel(tcp, url).await?, request, protocol, probe, &mut at).await?,
+        };
         lap(probe, "first_byte", &mut at);
         Ok(response)
     }
 
-    async fn handshake<S>(&self, url: &Url, stream: S) -> Result<tokio_rustls::client::TlsStream<S>, Failure>
+    async fn ask_securely<S>(
+        &self,
+        url: &Url,
+        stream: S,
+        request: Request<Empty<Bytes>>,
+        protocol: Protocol,
+        probe: &mut Probe,
+        at: &mut Instant,
+    ) -> Result<Response<Incoming>, Unanswered>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let tls = self.handshake(url, stream, protocol).await?;
+        lap(probe, "tls", at);
+        let response = match protocol {
+            Protocol::Http1 => send(tls, request).await,
+            Protocol::Http2 => send_h2(tls, request).await,
+        };
+        Ok(response?)
+    }
+
+    async fn handshake<S>(&self, url: &Url, stream: S, protocol: Protocol) -> Result<tokio_rustls::client::TlsStream<S>, Unanswered>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let name = server_name(url)?;
-        let connector = tokio_rustls::TlsConnector::from(Arc::clone(&self.tls));
-        connector.connect(name, stream).await.map_err(|error| {
-            let is_tls = error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>);
-            if is_tls { Failure(Outcome::Tls, say!("TLS handshake: {}", error.words())) } else { connection_failed("TLS handshake", &error) }
+        let config = match protocol {
+            Protocol::Http1 => Arc::clone(&self.tls),
+            Protocol::Http2 => {
+                let mut config = rustls::ClientConfig::clone(&self.tls);
+                config.alpn_protocols = vec![b"h2".to_vec()];
+                Arc::new(config)
+            }
+        };
+        tokio_rustls::TlsConnector::from(config).connect(name, stream).await.map_err(|error| {
+            let tls = error.get_ref().and_then(<dyn std::error::Error + Send + Sync>::downcast_ref::<rustls::Error>);
+            match tls {
+                Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => Unanswered::NotHttp1,
+                Some(rustls::Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. })) => {
+                    Unanswered::OtherName(Failure(Outcome::Tls, say!("TLS handshake: {}", error.words())))
+                }
+                Some(_) => Failure(Outcome::Tls, say!("TLS handshake: {}", error.words())).into(),
+                None => connection_failed("TLS handshake", &error).into(),
+            }
         })
     }
 
-    fn request(&self, url: &Url, headers: &[(HeaderName, HeaderValue)], absolute: bool) -> Result<Request<Empty<Bytes>>, Failure> {
+    fn request(&self, url: &Url, headers: &[(HeaderName, HeaderValue)], whole: bool) -> Result<Request<Empty<Bytes>>, Failure> {
         let bad = || Failure(Outcome::Protocol, say!("the request cannot be made"));
-        let target = if absolute { &url[..url::Position::AfterQuery] } else { &url[url::Position::BeforePath..url::Position::AfterQuery] };
+        let target = if whole { &url[..url::Position::AfterQuery] } else { &url[url::Position::BeforePath..url::Position::AfterQuery] };
         let uri: Uri = target.parse().map_err(|_| bad())?;
         let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
         let mut request = Request::builder()
@@ -348,15 +436,30 @@ impl Prober {
         }
         let body = self.read(body, probe).await?;
         probe.body_bytes = Some(body.len());
-        let json = if self.expect.json.is_empty() && self.expect.identity.is_empty() { None } else { serde_json::from_slice(&body).ok() };
+        // Without rules on the body it does not matter how it is packed.
+        let body = if self.judges_body() {
+            decode::unpacked(body, &head.headers, self.max_body).await.map_err(|why| match why {
+                Unreadable::Unknown(why) => Failure(Outcome::Unknown, say!("status {}, but {}", status, why)),
+                Unreadable::TooLarge(why) => Failure(Outcome::TooLarge, say!("status {}, but {}", status, why)),
+                Unreadable::Broken(why) => Failure(Outcome::Body, say!("status {}, but {}", status, why)),
+            })?
+        } else {
+            body
+        };
+        // A mark of the encoding and no part of the text (RFC 8259, section 8.1; the Encoding Standard, section 6).
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&body);
+        let json = if self.expect.json.is_empty() && self.expect.identity.is_empty() { None } else { serde_json::from_slice(body).ok() };
         if self.has_identity() {
-            probe.identity = Some(holds(&self.expect.identity, json.as_ref()).is_ok());
+            let told = holds(&self.expect.identity, json.as_ref()).is_ok();
+            // A service that is down or busy does not say which one it is, and often something before it speaks.
+            let says_who = told || self.expect.status.contains(&status) || !(status >= 500 || matches!(status, 408 | 429));
+            probe.identity = says_who.then_some(told);
         }
         if !self.expect.status.contains(&status) {
             let wanted = Message::joined(self.expect.status.iter().map(|status| say!("{}", *status)), " or ");
             return Err(Failure(Outcome::Status, say!("status {}, expected {}", status, wanted)));
         }
-        let text = String::from_utf8_lossy(&body);
+        let text = String::from_utf8_lossy(body);
         if self.expect.body_contains.as_ref().is_some_and(|needle| !text.contains(needle)) {
             return Err(Failure(Outcome::Body, say!("status {}, but the body lacks the expected text", status)));
         }
@@ -403,68 +506,4 @@ fn server_name(url: &Url) -> Result<ServerName<'static>, Failure> {
         host => ServerName::try_from(host.map(|host| host.to_string()).unwrap_or_default())
             .map_err(|_| Failure(Outcome::Tls, say!("the host has no name that a certificate could have"))),
     }
-}
-
-fn connection_failed(act: &'static str, error: &std::io::Error) -> Failure {
-    use std::io::ErrorKind;
-    let outcome = match error.kind() {
-        ErrorKind::TimedOut => Outcome::Timeout,
-        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => Outcome::Reset,
-        _ => Outcome::Refused,
-    };
-    Failure(outcome, say!("{}: {}", act, error.words()))
-}
-
-fn exchange_failed(error: &hyper::Error) -> Failure {
-    let outcome = if error.is_parse() { Outcome::Protocol } else { Outcome::Reset };
-    Failure(outcome, say!("read response: {}", error.words()))
-}
-
-/// Ends the connection's task with the look.
-struct Abort(tokio::task::AbortHandle);
-
-impl Drop for Abort {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-async fn send<S>(stream: S, mut request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Failure>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (mut sender, connection) =
-        http1::Builder::new().max_buf_size(64 * 1024).handshake(TokioIo::new(stream)).await.map_err(|error| exchange_failed(&error))?;
-    let driver = Abort(tokio::spawn(async move { drop(connection.await) }).abort_handle());
-    let interim = Interim::of(&mut request);
-    let mut response = tokio::select! {
-        response = sender.send_request(request) => response.map_err(|error| exchange_failed(&error))?,
-        endless = interim.endless() => return Err(Failure(Outcome::Protocol, say!("read response: {}", endless))),
-    };
-    // The connection must outlive the call: the body is still to be read.
-    response.extensions_mut().insert(Arc::new(driver));
-    Ok(response)
-}
-
-/// Asks the proxy for a tunnel to the URL's host (RFC 9110, section 9.3.6).
-async fn tunnel(tcp: TcpStream, url: &Url) -> Result<TokioIo<hyper::upgrade::Upgraded>, Failure> {
-    let authority = format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(443));
-    let failed = |error: &hyper::Error| Failure(Outcome::Refused, say!("ask the proxy for a tunnel: {}", error.words()));
-    let (mut sender, connection) = http1::handshake(TokioIo::new(tcp)).await.map_err(|error| failed(&error))?;
-    tokio::spawn(async move { drop(connection.with_upgrades().await) });
-    let mut request = Request::builder()
-        .method(Method::CONNECT)
-        .uri(&authority)
-        .header(header::HOST, &authority)
-        .body(Empty::<Bytes>::new())
-        .map_err(|_| Failure(Outcome::Protocol, say!("the request cannot be made")))?;
-    let interim = Interim::of(&mut request);
-    let response = tokio::select! {
-        response = sender.send_request(request) => response.map_err(|error| failed(&error))?,
-        endless = interim.endless() => return Err(Failure(Outcome::Protocol, say!("ask the proxy for a tunnel: {}", endless))),
-    };
-    if !response.status().is_success() {
-        return Err(Failure(Outcome::Refused, say!("ask the proxy for a tunnel: status {}", response.status().as_u16())));
-    }
-    hyper::upgrade::on(response).await.map(TokioIo::new).map_err(|error| failed(&error))
 }

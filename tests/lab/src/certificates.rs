@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 use time::{Duration, OffsetDateTime};
 
 /// Issues certificates from a root that was made for this run.
 pub struct Authority {
+    name: String,
     issuer: Issuer<'static, KeyPair>,
     certificate: rcgen::Certificate,
 }
@@ -66,7 +68,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate()?;
         let certificate = params.self_signed(&key)?;
-        Ok(Self { issuer: Issuer::new(params, key), certificate })
+        Ok(Self { name: name.to_owned(), issuer: Issuer::new(params, key), certificate })
     }
 
     /// The root, to be trusted.
@@ -81,12 +83,84 @@ impl Authority {
         certified(vec![certificate.der().clone()], &key)
     }
 
+    /// The same with this root behind it, as another one signed it until 100 days ago.
+    pub(crate) fn issue_crossed(&self, leaf: &Leaf, other: &Self) -> anyhow::Result<Arc<CertifiedKey>> {
+        let key = KeyPair::generate()?;
+        let certificate = leaf.params()?.signed_by(&key, &self.issuer)?;
+        let cross = authority(&self.name, -100)?.signed_by(self.issuer.key(), &other.issuer)?;
+        certified(vec![certificate.der().clone(), cross.der().clone()], &key)
+    }
+
     /// A leaf and its key as PEM files' content.
     pub fn issue_pem(&self, leaf: &Leaf) -> anyhow::Result<(String, String)> {
         let key = KeyPair::generate()?;
         let certificate = leaf.params()?.signed_by(&key, &self.issuer)?;
         Ok((certificate.pem(), key.serialize_pem()))
     }
+}
+
+/// A chain with more than one way up, of which some have ended: PEM of each.
+#[derive(Debug)]
+pub struct CrossSigned {
+    /// The root, to be trusted.
+    pub root: String,
+    /// Signed by the intermediate, valid for 60 days.
+    pub leaf: String,
+    /// The key of the leaf.
+    pub key: String,
+    /// Signed by the root.
+    pub intermediate: String,
+    /// The same with its end 10 days from now, before the leaf's.
+    pub short_intermediate: String,
+    /// The same, ended 100 days ago.
+    pub ended_intermediate: String,
+    /// The root as an older one signed it, ended 100 days ago.
+    pub cross: String,
+    /// The older root, to be trusted.
+    pub old_root: String,
+}
+
+impl CrossSigned {
+    /// Made for this run, for these names.
+    pub fn new(names: &[&str]) -> anyhow::Result<Self> {
+        let (root_key, old_key, middle_key, leaf_key) = (KeyPair::generate()?, KeyPair::generate()?, KeyPair::generate()?, KeyPair::generate()?);
+        let (root, old, middle) = (authority("Lab Root", 3_000)?, authority("Old Root", 3_000)?, authority("Lab Intermediate", 900)?);
+        let by_root = Issuer::from_params(&root, &root_key);
+        let mut leaf = Leaf::good(names);
+        leaf.until = Duration::days(60);
+        let signed = |days: i64| -> anyhow::Result<String> { Ok(authority("Lab Intermediate", days)?.signed_by(&middle_key, &by_root)?.pem()) };
+        Ok(Self {
+            root: root.self_signed(&root_key)?.pem(),
+            leaf: leaf.params()?.signed_by(&leaf_key, &Issuer::from_params(&middle, &middle_key))?.pem(),
+            key: leaf_key.serialize_pem(),
+            intermediate: signed(900)?,
+            short_intermediate: signed(10)?,
+            ended_intermediate: signed(-100)?,
+            cross: authority("Lab Root", -100)?.signed_by(&root_key, &Issuer::from_params(&old, &old_key))?.pem(),
+            old_root: old.self_signed(&old_key)?.pem(),
+        })
+    }
+}
+
+impl CrossSigned {
+    /// What a server presents that shows the leaf and these.
+    pub fn presented(&self, others: &[&str]) -> anyhow::Result<Arc<CertifiedKey>> {
+        let chain = [self.leaf.as_str()]
+            .into_iter()
+            .chain(others.iter().copied())
+            .map(|pem| CertificateDer::from_pem_slice(pem.as_bytes()).map_err(anyhow::Error::from));
+        certified(chain.collect::<Result<_, _>>()?, &KeyPair::from_pem(&self.key)?)
+    }
+}
+
+fn authority(name: &str, days: i64) -> anyhow::Result<CertificateParams> {
+    let mut params = CertificateParams::new(Vec::new())?;
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.not_before = OffsetDateTime::now_utc() - Duration::days(400);
+    params.not_after = OffsetDateTime::now_utc() + Duration::days(days);
+    Ok(params)
 }
 
 fn certified(chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> anyhow::Result<Arc<CertifiedKey>> {

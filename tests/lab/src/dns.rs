@@ -92,8 +92,10 @@ impl Server {
         response.metadata.recursion_available = true;
         response.add_query(query.clone());
         let name = query.name().to_utf8().trim_end_matches('.').to_lowercase();
-        let code = if self.office("dns-servfail") {
+        let code = if self.office("dns-servfail") || (self.office("dns-half") && query.query_type() == RecordType::AAAA) {
             ResponseCode::ServFail
+        } else if self.office("dns-without-edns") && request.edns.is_some() {
+            ResponseCode::FormErr
         } else if self.office("dns-refused") || !name.ends_with(ZONE) {
             ResponseCode::Refused
         } else if truncate {

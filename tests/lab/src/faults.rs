@@ -149,7 +149,7 @@ const LOST: &[&str] = &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEn
 /// Checks that the presented certificate answers.
 const CERTIFICATE: &[&str] = &["CertificateNotTrusted", "CertificateExpiresSoon", "CertificateExpiresBeforeEventEnd"];
 /// Every check over HTTPS, which verifies certificates.
-const HTTPS: &[&str] = &["EndpointUnhealthy", "WildcardRouteBroken", "EndpointIdentityMismatch", "SubdomainRoutingDegraded"];
+const HTTPS: &[&str] = &["EndpointUnhealthy", "WildcardRouteBroken", "SubdomainRoutingDegraded"];
 
 /// Every fault.
 pub static FAULTS: &[Fault] = &[
@@ -197,8 +197,8 @@ pub static FAULTS: &[Fault] = &[
     Fault {
         name: "london-hang",
         what: "the London endpoint accepts connections and says nothing",
-        red: &["EndpointUnhealthy", "WildcardRouteBroken", "EndpointIdentityMismatch", "SubdomainRoutingDegraded", "TlsHandshakeFailed"],
-        unknown: CERTIFICATE,
+        red: &["EndpointUnhealthy", "WildcardRouteBroken", "SubdomainRoutingDegraded", "TlsHandshakeFailed"],
+        unknown: &["EndpointIdentityMismatch", CERTIFICATE[0], CERTIFICATE[1], CERTIFICATE[2]],
     },
     red("oregon-wildcard-404", "the Oregon router does not know its wildcard", &["WildcardRouteBroken", "SubdomainRoutingDegraded"]),
     red(
@@ -243,31 +243,39 @@ pub static FAULTS: &[Fault] = &[
         "the office name server serves an old zone in which everything points at an unknown place",
         &["DnsTargetMismatch", "DnsNameFallsToWildcard", "DnsResolversDisagree"],
     ),
+    Fault {
+        name: "dns-half",
+        what: "the office name server fails for AAAA and answers for A",
+        red: &[],
+        unknown: &["DnsNameUnresolved", "DnsTargetMismatch", "DnsNameFallsToWildcard", "DnsResolversDisagree"],
+    },
+    red("dns-without-edns", "the office name server does not know EDNS", &[]),
     red("dns-truncated", "the name servers truncate every answer over UDP", &[]),
     Fault {
         name: "certificate-expired",
         what: "London presents an expired certificate",
-        red: &["CertificateNotTrusted", "CertificateExpiresSoon", "CertificateExpiresBeforeEventEnd", HTTPS[0], HTTPS[1], HTTPS[2], HTTPS[3]],
-        unknown: &[],
+        red: &["CertificateNotTrusted", "CertificateExpiresSoon", "CertificateExpiresBeforeEventEnd", HTTPS[0], HTTPS[1], HTTPS[2]],
+        unknown: &["EndpointIdentityMismatch"],
     },
+    red("certificate-cross-sign-ended", "London presents a cross-signature of its root that has ended and that nobody needs", &[]),
     red("certificate-near-expiry", "London's certificate expires in three days", &["CertificateExpiresSoon", "CertificateExpiresBeforeEventEnd"]),
     Fault {
         name: "certificate-self-signed",
         what: "London presents a self-signed certificate",
-        red: &["CertificateNotTrusted", HTTPS[0], HTTPS[1], HTTPS[2], HTTPS[3]],
-        unknown: &[],
+        red: &["CertificateNotTrusted", HTTPS[0], HTTPS[1], HTTPS[2]],
+        unknown: &["EndpointIdentityMismatch"],
     },
     Fault {
         name: "certificate-wrong-name",
         what: "London presents a certificate for another name",
-        red: &["CertificateNotTrusted", HTTPS[0], HTTPS[1], HTTPS[2], HTTPS[3]],
+        red: &["CertificateNotTrusted", HTTPS[0], HTTPS[1], HTTPS[2], "EndpointIdentityMismatch"],
         unknown: &[],
     },
     Fault {
         name: "certificate-untrusted",
         what: "London's certificate is from an unknown authority",
-        red: &["CertificateNotTrusted", HTTPS[0], HTTPS[1], HTTPS[2], HTTPS[3]],
-        unknown: &[],
+        red: &["CertificateNotTrusted", HTTPS[0], HTTPS[1], HTTPS[2]],
+        unknown: &["EndpointIdentityMismatch"],
     },
     red("guide-gone", "the onboarding guide answers 404", &["DocumentUnreachable"]),
     Fault { name: "api-hang", what: "the us-west-2 API server accepts requests and says nothing", red: &[], unknown: CLUSTER },

@@ -20,6 +20,7 @@ mod kubernetes;
 mod process;
 mod registry;
 pub mod rough;
+mod scripted;
 mod serve;
 pub mod storm;
 pub mod troubles;
@@ -32,13 +33,14 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
-pub use certificates::{Authority, Leaf};
+pub use certificates::{Authority, CrossSigned, Leaf};
 pub use elsewhere::{Arrived, Elsewhere};
 pub use estate::Estate;
 pub use faults::{FAULTS, Fault, table};
 pub use google::GoogleKey;
 pub use kubernetes::Behaviour;
 pub use process::Process;
+pub use scripted::{NameServer, Question, Reply};
 pub use serve::{ok_server, plain_server};
 
 /// The three regions, in the order of their addresses and ports.

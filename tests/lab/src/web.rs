@@ -35,6 +35,7 @@ impl Certificates {
             good: (0..3).map(|index| authority.issue(&leaf(index))).collect::<Result<_, _>>()?,
             faulty: vec![
                 ("certificate-expired", authority.issue(&leaf(2).ends_in(-3600))?),
+                ("certificate-cross-sign-ended", authority.issue_crossed(&leaf(2), &stranger)?),
                 ("certificate-near-expiry", authority.issue(&leaf(2).ends_in(3 * 86_400))?),
                 ("certificate-self-signed", leaf(2).self_signed()?),
                 ("certificate-wrong-name", authority.issue(&Leaf::good(&["other.lab.test"]))?),

@@ -1,0 +1,74 @@
+//! What is seen of one address, resolver or name says nothing about its neighbours, whichever metric of
+//! the probing collectors a check is about.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::collectors::{dns, http, tls};
+use crate::metric::{Coverage, Family, Unit};
+
+fn families() -> impl Iterator<Item = &'static Family> {
+    [http::FAMILIES, tls::FAMILIES, dns::FAMILIES].into_iter().flatten().copied()
+}
+
+fn now() -> jiff::Timestamp {
+    "2026-11-21T12:00:00Z".parse().unwrap()
+}
+
+/// A check on a family that no value and no second state fails.
+fn check_of(family: &Family) -> Check {
+    let fails = match family.states.first() {
+        Some(state) => format!("{{ equals: {state} }}"),
+        None if family.unit == Unit::Timestamp => "{ expires_within: 1s }".to_owned(),
+        None => "{ above: 1e300 }".to_owned(),
+    };
+    let text = format!(
+        "checklist: mine\ntitle: t\nsections: [{{ title: s, checks: [{{ name: A, item: '1', title: t, metric: {}, fails: {fails}, evidence: 'e', remedy: r }}] }}]",
+        family.name
+    );
+    parse(&text).unwrap_or_else(|problems| panic!("{problems:#?}")).checks().next().unwrap().clone()
+}
+
+/// A fact about one of the subjects, which differ in every label.
+fn fact(family: &'static Family, subject: &str, state: Option<&str>) -> Given {
+    let labels = family.labels.iter().map(|label| format!("{subject}-{label}")).collect();
+    Given { family, labels, state: state.map(str::to_owned), value: 1e6 }
+}
+
+fn judged(family: &'static Family, given: &[Given]) -> CheckVerdict {
+    judge_one(&check_of(family), &Context { snapshot: &scene(given, family, now()), now: now(), event: None, waivers: &[], unjudged: &[], memory: None })
+}
+
+#[test]
+fn every_metric_of_a_probe_is_covered_for_each_subject() {
+    let speaking: BTreeSet<_> = families().filter_map(|family| family.covered_by).map(|coverage| coverage.states).collect();
+    for family in families() {
+        // What speaks for the others has a state for every subject, of which one is that it was not seen.
+        let Some(Coverage { states, seen, .. }) = family.covered_by else {
+            assert!(speaking.contains(family.name), "{} is covered by nothing", family.name);
+            continue;
+        };
+        let speaker = crate::collectors::family(states).unwrap();
+        assert!(!family.borne_in.is_empty() && family.borne_in.iter().all(|state| seen.contains(state)), "{}", family.name);
+        assert!(seen.iter().all(|state| speaker.states.contains(state)), "{} is seen in states that {states} has", family.name);
+        let shared = speaker.labels.iter().filter(|label| family.labels.contains(label)).count();
+        assert!(shared > 0, "{} and {states} have a subject in common", family.name);
+    }
+}
+
+#[test]
+fn a_neighbour_answers_for_nobody() {
+    for family in families() {
+        let Some(Coverage { states, seen, .. }) = family.covered_by else { continue };
+        let speaker = crate::collectors::family(states).unwrap();
+        let good = || fact(family, "good", family.states.get(1).copied());
+        let given = [good(), fact(speaker, "good", Some(family.borne_in[0]))];
+        assert_eq!(judged(family, &given).state, CheckState::Pass, "{} alone", family.name);
+        for state in speaker.states {
+            let verdict = judged(family, &[good(), given[1].clone(), fact(speaker, "bare", Some(state))]);
+            let allowed = seen.contains(state) && !family.borne_in.contains(state);
+            assert_eq!(verdict.state, if allowed { CheckState::Pass } else { CheckState::Unknown }, "{} beside one that is {state}: {verdict:#?}", family.name);
+            assert!(allowed || verdict.lines.iter().any(|line| line.evidence.starts_with("bare-")), "{}: the line names the subject", family.name);
+        }
+    }
+}

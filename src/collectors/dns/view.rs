@@ -1,0 +1,129 @@
+//! What resolvers say of a name, and how that compares with what is expected: pure.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::config::RecordType;
+use crate::net::{DnsAnswer, normal};
+use crate::say;
+use crate::say::{Message, named};
+
+/// An answer with so many addresses may be a part of them: load balancers and name servers that answer
+/// by chance give up to eight of what they have.
+/// Source: <https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/routing-policy-multivalue.html>
+pub(super) const PART: usize = 8;
+
+/// All answers of one resolver about one name.
+#[derive(Debug, Clone)]
+pub(super) struct View {
+    pub(super) typed: Vec<(RecordType, DnsAnswer)>,
+    pub(super) took: Duration,
+}
+
+impl View {
+    pub(super) fn addresses(&self) -> BTreeSet<IpAddr> {
+        self.typed.iter().flat_map(|(_, answer)| answer.addresses.iter().copied()).collect()
+    }
+
+    pub(super) fn chain(&self) -> &[String] {
+        self.typed.iter().map(|(_, answer)| answer.chain.as_slice()).max_by_key(|chain| chain.len()).unwrap_or_default()
+    }
+
+    /// Whether every record type has a definite answer, some of them, or none.
+    pub(super) fn state(&self) -> &'static str {
+        match self.typed.iter().filter(|(_, answer)| answer.is_definite()).count() {
+            0 => "failed",
+            definite if definite == self.typed.len() => "complete",
+            _ => "partial",
+        }
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.state() == "complete"
+    }
+
+    /// For people: the addresses, and of which record types there are none, and why.
+    pub(super) fn words(&self) -> Message {
+        let addresses = self.addresses();
+        let without = self.typed.iter().filter(|(_, answer)| if addresses.is_empty() { true } else { !answer.is_definite() });
+        let without = without.map(|(kind, answer)| match &answer.why {
+            Some(why) if !answer.is_definite() => say!("{} {} ({})", kind.as_str(), answer.state, why),
+            _ => say!("{} {}", kind.as_str(), answer.state),
+        });
+        if addresses.is_empty() {
+            return Message::joined(without, ", ");
+        }
+        let list = listed(&addresses);
+        let list = self.chain().last().map_or_else(|| list.clone(), |last| say!("{} = {}", named(last), list));
+        Message::joined([list].into_iter().chain(without), "; ")
+    }
+
+    /// NLBs answer with one address per zone in changing order, so overlap is agreement.
+    pub(super) fn agrees(&self, other: &Self) -> bool {
+        let (mine, theirs) = (self.addresses(), other.addresses());
+        let same_end = self.chain().last().is_some_and(|last| other.chain().last() == Some(last));
+        same_end || !mine.is_disjoint(&theirs) || (mine.is_empty() && theirs.is_empty())
+    }
+}
+
+/// What the answer is compared with, resolved by one resolver.
+pub(super) struct Goal {
+    pub(super) words: Message,
+    pub(super) names: Vec<String>,
+    /// All that were seen; of a pool of which each answer holds a part, those of several answers.
+    pub(super) addresses: BTreeSet<IpAddr>,
+    /// Whether there may be more addresses than these.
+    pub(super) partial: bool,
+    /// Record types that the expected names gave no definite answer for.
+    pub(super) failed: Vec<RecordType>,
+    pub(super) unseen: bool,
+}
+
+impl Goal {
+    /// Addresses of an answer that are none of the expected ones, as far as those are known.
+    pub(super) fn strays(&self, view: &View) -> usize {
+        let known = view.typed.iter().filter(|(kind, _)| !self.failed.contains(kind));
+        known.flat_map(|(_, answer)| &answer.addresses).filter(|address| !self.addresses.contains(address)).count()
+    }
+
+    /// Whether the answer reaches one of the expected names.
+    pub(super) fn is_reached(&self, view: &View) -> bool {
+        view.chain().iter().any(|hop| self.names.contains(&normal(hop)))
+    }
+}
+
+/// Whether a view is what is expected. Only what cannot be otherwise is a mismatch, and only what is
+/// seen as a whole a match.
+pub(super) fn compare(view: &View, goal: &Goal, proxied: bool) -> (&'static str, Message) {
+    let why = if goal.unseen { say!("answers {}, but {}", view.words(), goal.words) } else { say!("answers {}; expected {}", view.words(), goal.words) };
+    let addresses = view.addresses();
+    let shared = addresses.intersection(&goal.addresses).count();
+    let whole = if view.is_complete() { "match" } else { "unknown" };
+    let mut note = say!("");
+    let state = if goal.unseen || view.state() == "failed" {
+        "unknown"
+    } else if goal.is_reached(view) {
+        whole
+    } else if proxied {
+        note = say!("; behind a proxy, which hides the origin");
+        "unknown"
+    } else if addresses.is_empty() {
+        if view.is_complete() { "mismatch" } else { "unknown" }
+    } else if goal.addresses.is_empty() {
+        // The expected name itself does not resolve here, so nothing can be compared.
+        "unknown"
+    } else if goal.strays(view) == 0 {
+        if addresses.len() == shared { whole } else { "unknown" }
+    } else if goal.partial && shared > 0 {
+        note = say!("; {} of {} addresses are expected ones, and the expected name may have more than it answers with at a time", shared, addresses.len());
+        "unknown"
+    } else {
+        "mismatch"
+    };
+    (state, say!("{}{}", why, note))
+}
+
+pub(super) fn listed(addresses: &BTreeSet<IpAddr>) -> Message {
+    Message::joined(addresses.iter().map(|address| say!("{}", *address)), ", ")
+}

@@ -1,0 +1,172 @@
+//! Servers that are odd and healthy, and such as do not say who they are.
+
+use readiness_lab::{Authority, Leaf};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use super::*;
+
+/// A server that gives one answer, in bytes.
+async fn answering(answer: Vec<u8>) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(&answer).await;
+        }
+    });
+    address
+}
+
+fn with_body(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
+}
+
+async fn look(target: &str, more: &str) -> String {
+    let config: Config = serde_saphyr::from_str(&format!("{{ timeout: 2s, targets: [{target}]{more} }}")).unwrap();
+    let Form::Poll(mut poll) = tasks(&config).unwrap().remove(0).form else { unreachable!() };
+    let seen = poll.look(&Snapshot::default()).await.unwrap();
+    let mut text = String::new();
+    for sample in seen.facts.iter().flat_map(|facts| facts.samples()) {
+        crate::metric::write_samples(&mut text, std::slice::from_ref(sample));
+        text += &sample.detail.as_ref().map_or_else(String::new, |detail| format!("# {}: {detail}\n", sample.family.name));
+    }
+    text
+}
+
+fn state(text: &str) -> &str {
+    let line = text.lines().find(|line| line.starts_with("readiness_http_outcome_state{") && line.ends_with("} 1")).unwrap_or_default();
+    line.rsplit_once("state=\"").map_or("", |(_, rest)| rest.trim_end_matches("\"} 1"))
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::Write::write_all(&mut packer, content).unwrap();
+    packer.finish().unwrap()
+}
+
+#[tokio::test]
+async fn what_is_old_or_unusual_is_no_fault() {
+    let many: String = (0..300).map(|number| format!("X-Number-{number}: {number}\r\n")).collect();
+    for (what, answer, expect) in [
+        ("a folded line", with_body("200 OK", "X-Long: one\r\n  two\r\n", b"OK"), "{ body_matches: '^OK$' }"),
+        ("a space before the colon", with_body("200 OK", "X-Odd : one\r\n", b"OK"), "{}"),
+        ("many lines", with_body("200 OK", &many, b"OK"), "{}"),
+        ("gzip", with_body("200 OK", "Content-Encoding: gzip\r\n", &gzip(b"OK")), "{ body_matches: '^OK$' }"),
+        ("a mark before text", with_body("200 OK", "", b"\xef\xbb\xbfOK"), "{ body_matches: '^OK$' }"),
+        (
+            "a mark before JSON",
+            with_body("200 OK", "", b"\xef\xbb\xbf{\"a\":1}"),
+            "{ json: [{ pointer: /a, equals: 1 }], identity: [{ pointer: /a, equals: 1 }] }",
+        ),
+        ("a coding that does not matter", with_body("200 OK", "Content-Encoding: br\r\n", b"\x01\x02"), "{}"),
+    ] {
+        let address = answering(answer).await;
+        let text = look(&format!("{{ name: a, url: 'http://{address}/', expect: {expect} }}"), "").await;
+        assert_eq!(state(&text), "ok", "{what}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_cannot_be_read_is_neither_good_nor_bad() {
+    let address = answering(with_body("200 OK", "Content-Encoding: br\r\n", b"\x01\x02")).await;
+    let text = look(&format!("{{ name: a, url: 'http://{address}/', expect: {{ body_contains: OK, identity: [{{ pointer: /a, equals: 1 }}] }} }}"), "").await;
+    assert_eq!(state(&text), "unknown", "{text}");
+    for absent in ["readiness_http_success{", "readiness_http_identity_match{", "readiness_http_success_ratio{"] {
+        assert!(!text.contains(absent), "{absent}: {text}");
+    }
+    assert!(text.contains("packed with br although nobody asked for that"), "{text}");
+    let address = answering(with_body("200 OK", "Content-Encoding: gzip\r\n", b"OK")).await;
+    let text = look(&format!("{{ name: a, url: 'http://{address}/', expect: {{ body_contains: OK }} }}"), "").await;
+    assert_eq!(state(&text), "body", "no client can read it: {text}");
+}
+
+/// Whoever refuses, hangs or is down is not somebody else.
+#[tokio::test]
+async fn only_who_answers_can_be_another_service() {
+    let refused = { TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap() };
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent_at = silent.local_addr().unwrap();
+    let page = b"<html>no JSON</html>";
+    for (address, told) in [
+        (refused, None),
+        (silent_at, None),
+        (answering(with_body("503 Busy", "", page)).await, None),
+        (answering(with_body("502 Bad Gateway", "", page)).await, None),
+        (answering(with_body("429 Slow Down", "", page)).await, None),
+        (answering(b"\x00\x01".to_vec()).await, None),
+        (answering(with_body("404 Not Found", "", page)).await, Some("0")),
+        (answering(with_body("200 OK", "", page)).await, Some("0")),
+        (answering(with_body("200 OK", "", b"{\"a\":2}")).await, Some("0")),
+        (answering(with_body("200 OK", "", b"{\"a\":1}")).await, Some("1")),
+        (answering(with_body("503 Busy", "", b"{\"a\":1}")).await, Some("1")),
+    ] {
+        let text =
+            look(&format!("{{ name: a, url: 'http://{address}/', timeout: 1s, interval: 5s, expect: {{ identity: [{{ pointer: /a, equals: 1 }}] }} }}"), "")
+                .await;
+        let line = text.lines().find(|line| line.starts_with("readiness_http_identity_match{"));
+        assert_eq!(line.and_then(|line| line.rsplit_once(' ')).map(|(_, value)| value), told, "{text}");
+    }
+}
+
+/// A TLS server that takes only this protocol.
+async fn serving(authority: &Authority, name: &str, protocol: &'static [u8]) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let key = authority.issue(&Leaf::good(&[name])).unwrap();
+    let mut config = rustls::ServerConfig::builder_with_provider(net::crypto())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(key)));
+    config.alpn_protocols = vec![protocol.to_vec()];
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(tls) = acceptor.accept(stream).await else { continue };
+            let answer = hyper::service::service_fn(|request: hyper::Request<hyper::body::Incoming>| async move {
+                let known = request.version() == hyper::Version::HTTP_2 && request.uri().authority().is_some() && request.headers().contains_key("x-own");
+                Ok::<_, std::convert::Infallible>(hyper::Response::new(http_body_util::Full::new(bytes::Bytes::from(if known { "OK" } else { "?" }))))
+            });
+            let executor = hyper_util::rt::TokioExecutor::new();
+            tokio::spawn(hyper::server::conn::http2::Builder::new(executor).serve_connection(hyper_util::rt::TokioIo::new(tls), answer));
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_http2_alone_is_asked_in_it() {
+    let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new("Root").unwrap());
+    std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+    let trust = format!(", ca_file: {}/ca.pem", folder.path().display());
+    let address = serving(&authority, "localhost", b"h2").await;
+    let target =
+        |expect: &str| format!("{{ name: a, url: 'https://localhost:{}/x?y=1', headers: [{{ name: X-Own, value: v }}], expect: {expect} }}", address.port());
+    let text = look(&target("{ body_matches: '^OK$' }"), &trust).await;
+    assert!(text.contains("address=\"127.0.0.1\",state=\"ok\"} 1"), "{text}");
+    let text = look(&target("{ body_matches: '^No$' }"), &trust).await;
+    assert!(text.contains("address=\"127.0.0.1\",state=\"body\"} 1"), "{text}");
+    let other = serving(&authority, "localhost", b"spdy/3").await;
+    let text = look(&format!("{{ name: a, url: 'https://localhost:{}/' }}", other.port()), &trust).await;
+    assert!(text.contains("the server speaks neither HTTP/1.1 nor HTTP/2"), "{text}");
+}
+
+/// A certificate for another name is what another service has.
+#[tokio::test]
+async fn a_certificate_for_another_name_is_another_service_and_a_bad_one_is_nobody() {
+    let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new("Root").unwrap());
+    std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+    let trust = format!(", ca_file: {}/ca.pem", folder.path().display());
+    let expect = "expect: { identity: [{ pointer: /a, equals: 1 }] }";
+    let identity = |text: &str| {
+        text.lines().find(|line| line.starts_with("readiness_http_identity_match{") && line.contains("127.0.0.1")).map(|line| line.ends_with(" 1"))
+    };
+    let other = serving(&authority, "other.test", b"http/1.1").await;
+    let target = |address: std::net::SocketAddr| format!("{{ name: a, url: 'https://localhost:{}/', {expect} }}", address.port());
+    assert_eq!(identity(&look(&target(other), &trust).await), Some(false));
+    let stranger = serving(&Authority::new("Stranger").unwrap(), "localhost", b"http/1.1").await;
+    assert_eq!(identity(&look(&target(stranger), &trust).await), None);
+}

@@ -1,0 +1,360 @@
+//! How names become addresses: the system's way, or a name server that is asked for each record type
+//! by itself, so that an answer of which a half failed is not taken for a whole one.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
+use hickory_resolver::lookup::Lookup as Records;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use tokio::sync::Semaphore;
+
+use super::is_link_local;
+use crate::cause::Cause as _;
+use crate::files;
+use crate::say;
+use crate::say::{Message, named};
+
+/// No target is asked at more addresses than this, whatever its name resolves to.
+pub const MAX_ADDRESSES: usize = 16;
+
+/// Names that the system's resolver looks up at once.
+const LOOKUPS: usize = 64;
+
+/// Aliases that are followed within one answer; resolvers give up earlier.
+const MOST_HOPS: usize = 32;
+
+/// What the system's name servers get for a question that only completes what the system itself said.
+const COMPLETION: Duration = Duration::from_secs(1);
+
+/// The families of addresses, and the record types that hold them.
+const FAMILIES: [(&str, RecordType); 2] = [("ipv4", RecordType::A), ("ipv6", RecordType::AAAA)];
+
+/// One answer to one question.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// `answered`, `nodata`, `nxdomain`, `servfail`, `refused`, `timeout` or `error`.
+    pub state: &'static str,
+    /// The addresses of the name that was asked for, and of no other.
+    pub addresses: BTreeSet<IpAddr>,
+    /// The names that it is an alias of, in order, in the form of [`normal`].
+    pub chain: Vec<String>,
+    /// The lowest time to live of all of that, in seconds.
+    pub ttl: Option<u32>,
+    /// Why there is no answer.
+    pub why: Option<Message>,
+}
+
+impl Answer {
+    fn none(state: &'static str, why: Option<Message>) -> Self {
+        Self { state, addresses: BTreeSet::new(), chain: Vec::new(), ttl: None, why }
+    }
+
+    fn failed(error: &NetError) -> Self {
+        let by_code = |code: &ResponseCode| match code {
+            ResponseCode::NoError => "nodata",
+            ResponseCode::NXDomain => "nxdomain",
+            ResponseCode::ServFail => "servfail",
+            ResponseCode::Refused => "refused",
+            _ => "error",
+        };
+        let state = match error {
+            NetError::Timeout => "timeout",
+            NetError::Dns(DnsError::NoRecordsFound(none)) => by_code(&none.response_code),
+            NetError::Dns(DnsError::ResponseCode(code)) => by_code(code),
+            _ => "error",
+        };
+        Self::none(state, Some(error.words()))
+    }
+
+    /// What the records say of the name that was asked for. A server may add records of other names,
+    /// which are none of its business.
+    fn of(records: &Records) -> Self {
+        let mut answer = Self::none("nodata", None);
+        let mut owner = records.query().name();
+        let of_owner = |record: &&Record, owner: &Name| record.name == *owner;
+        for _ in 0..MOST_HOPS {
+            let alias = records.answers().iter().filter(|record| of_owner(record, owner)).find_map(|record| match &record.data {
+                RData::CNAME(target) => Some((&target.0, record.ttl)),
+                _ => None,
+            });
+            let Some((target, ttl)) = alias else { break };
+            answer.chain.push(normal(&target.to_string()));
+            answer.live(ttl);
+            owner = target;
+        }
+        for record in records.answers().iter().filter(|record| of_owner(record, owner)) {
+            let address = match &record.data {
+                RData::A(address) => IpAddr::V4(address.0),
+                RData::AAAA(address) => IpAddr::V6(address.0),
+                _ => continue,
+            };
+            answer.addresses.insert(address);
+            answer.live(record.ttl);
+        }
+        if !answer.addresses.is_empty() {
+            answer.state = "answered";
+        }
+        answer
+    }
+
+    fn live(&mut self, ttl: u32) {
+        self.ttl = Some(self.ttl.map_or(ttl, |lowest| lowest.min(ttl)));
+    }
+
+    /// Whether it says something for certain, be it that there is nothing.
+    pub fn is_definite(&self) -> bool {
+        matches!(self.state, "answered" | "nodata" | "nxdomain")
+    }
+}
+
+/// Lower case, without the final dot and the prefix that AWS adds for dual-stack names.
+pub fn normal(name: &str) -> String {
+    let name = name.trim_end_matches('.').to_lowercase();
+    name.strip_prefix("dualstack.").unwrap_or(&name).to_owned()
+}
+
+/// Asks name servers, over TCP when an answer is truncated, and remembers nothing: a monitor must see
+/// the live answer.
+#[derive(Clone)]
+pub struct Resolver {
+    extended: TokioResolver,
+    /// The same servers, asked as before 1999.
+    plain: TokioResolver,
+    half: Duration,
+}
+
+impl Resolver {
+    /// One that asks one server.
+    pub fn at(server: SocketAddr, timeout: Duration) -> Result<Self, NetError> {
+        // The structs are non-exhaustive, so they are built and then adjusted.
+        let mut udp = ConnectionConfig::udp();
+        udp.port = server.port();
+        let mut tcp = ConnectionConfig::tcp();
+        tcp.port = server.port();
+        let config = ResolverConfig::from_parts(None, vec![], vec![NameServerConfig::new(server.ip(), true, vec![udp, tcp])]);
+        Self::of(timeout, || Ok(TokioResolver::builder_with_config(config.clone(), TokioRuntimeProvider::default())))
+    }
+
+    /// One that asks those of the host's own configuration.
+    pub fn system(timeout: Duration) -> Result<Self, NetError> {
+        Self::of(timeout, TokioResolver::builder_tokio)
+    }
+
+    fn of(timeout: Duration, builder: impl Fn() -> Result<hickory_resolver::ResolverBuilder<TokioRuntimeProvider>, NetError>) -> Result<Self, NetError> {
+        let half = timeout / 2;
+        let build = |extended: bool| {
+            let mut builder = builder()?;
+            live(builder.options_mut(), half, extended);
+            builder.build()
+        };
+        Ok(Self { extended: build(true)?, plain: build(false)?, half })
+    }
+
+    /// Asks one question, and once more without EDNS when the first brought nothing: servers that do
+    /// not know it answer FORMERR or NOTIMP, some of them so briefly that nobody takes it for an answer
+    /// (RFC 6891, section 7). A lost packet gets its second chance by the same rule.
+    pub async fn ask(&self, name: &str, kind: RecordType) -> Answer {
+        let first = self.once(&self.extended, name, kind).await;
+        let found = match first {
+            Err(error) if may_lack_extensions(&error) => self.once(&self.plain, name, kind).await,
+            settled => settled,
+        };
+        found.map_or_else(|error| Answer::failed(&error), |records| Answer::of(&records))
+    }
+
+    async fn once(&self, resolver: &TokioResolver, name: &str, kind: RecordType) -> Result<Records, NetError> {
+        tokio::time::timeout(self.half, resolver.lookup(name, kind)).await.unwrap_or(Err(NetError::Timeout))
+    }
+}
+
+fn may_lack_extensions(error: &NetError) -> bool {
+    let unknown = |code: &ResponseCode| matches!(code, ResponseCode::FormErr | ResponseCode::NotImp | ResponseCode::BADVERS);
+    match error {
+        NetError::Dns(DnsError::NoRecordsFound(none)) => unknown(&none.response_code),
+        NetError::Dns(DnsError::ResponseCode(code)) => unknown(code),
+        _ => true,
+    }
+}
+
+fn live(options: &mut ResolverOpts, timeout: Duration, extended: bool) {
+    options.attempts = 0;
+    options.timeout = timeout;
+    options.cache_size = 0;
+    options.use_hosts_file = ResolveHosts::Never;
+    options.edns0 = extended;
+}
+
+/// The addresses of a name, and what of it was not seen.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// In a stable order, at most [`MAX_ADDRESSES`].
+    pub addresses: Vec<IpAddr>,
+    /// What else there is or may be.
+    pub unseen: Vec<Unseen>,
+}
+
+/// Addresses that are not asked.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unseen {
+    /// `ipv4` or `ipv6`.
+    pub family: &'static str,
+    /// Stands where an address would stand.
+    pub place: &'static str,
+    /// Why they are not.
+    pub why: Message,
+}
+
+/// How names of targets become addresses.
+#[derive(Clone)]
+pub enum Lookup {
+    /// The way every other program on this host does it, hosts file included.
+    System,
+    /// One name server, without a cache.
+    Server(Box<Resolver>),
+}
+
+impl Lookup {
+    /// The system's way, or the given name server; `timeout` is that of the whole look, of which names take two
+    /// thirds at most, so that a half of an answer that never comes leaves time to ask the addresses of the other.
+    pub fn new(server: Option<&str>, timeout: Duration) -> Result<Self, Message> {
+        let Some(server) = server else { return Ok(Self::System) };
+        let address = server.parse().map_err(|_| say!("resolver: must be an IP address with a port"))?;
+        let resolver = Resolver::at(address, timeout * 2 / 3).map_err(|error| say!("resolver {}: {}", address, error.words()))?;
+        Ok(Self::Server(Box::new(resolver)))
+    }
+
+    /// Some addresses of a host, for who is content with any of them.
+    pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, Message> {
+        self.look_up(host, false).await.map(|found| found.addresses)
+    }
+
+    /// Every address of a host; none that [`is_link_local`], unless the host is one.
+    pub async fn find(&self, host: &str) -> Result<Found, Message> {
+        self.look_up(host, true).await
+    }
+
+    async fn look_up(&self, host: &str, whole: bool) -> Result<Found, Message> {
+        if let Ok(address) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+            return Ok(Found { addresses: vec![address], unseen: Vec::new() });
+        }
+        let mut found = match self {
+            Self::System => {
+                let mut found = Found { addresses: by_system(host).await?, unseen: Vec::new() };
+                if whole && let Some(family) = single_family(&found.addresses) {
+                    found.unseen.extend(half_of_system(host, family).await);
+                }
+                found
+            }
+            Self::Server(resolver) => by_server(resolver, host).await?,
+        };
+        found.addresses.sort_unstable();
+        found.addresses.dedup();
+        if found.addresses.iter().any(|address| is_link_local(*address)) {
+            return Err(say!(
+                "resolve {}: it leads to a link-local or metadata address, which is asked only where the configuration holds the address itself",
+                named(host)
+            ));
+        }
+        if found.addresses.is_empty() {
+            return Err(say!("resolve {}: no address", named(host)));
+        }
+        let rest = found.addresses.split_off(found.addresses.len().min(MAX_ADDRESSES));
+        for ((family, _), place) in FAMILIES.into_iter().zip(["more-ipv4", "more-ipv6"]) {
+            let more = rest.iter().filter(|address| family_of(**address) == family).count();
+            if more > 0 {
+                let why = say!("{} more {} not probed, beyond the {} that are", more, if more == 1 { "address is" } else { "addresses are" }, MAX_ADDRESSES);
+                found.unseen.push(Unseen { family, place, why });
+            }
+        }
+        Ok(found)
+    }
+}
+
+async fn by_system(host: &str) -> Result<Vec<IpAddr>, Message> {
+    // Each is a thread that waits for the system's resolver, and others need threads, too.
+    static SLOTS: Semaphore = Semaphore::const_new(LOOKUPS);
+    let _slot = SLOTS.acquire().await;
+    let found = tokio::net::lookup_host((host, 0)).await;
+    Ok(found.map_err(|_| say!("resolve {}: the system's resolver finds no address", named(host)))?.map(|address| address.ip()).collect())
+}
+
+async fn by_server(resolver: &Resolver, host: &str) -> Result<Found, Message> {
+    let name = format!("{}.", host.trim_end_matches('.'));
+    let answers = futures::future::join_all(FAMILIES.map(|(_, kind)| resolver.ask(&name, kind))).await;
+    let mut found = Found::default();
+    let mut failed = None;
+    for ((family, _), answer) in FAMILIES.into_iter().zip(answers) {
+        found.addresses.extend(&answer.addresses);
+        if !answer.is_definite() {
+            found.unseen.push(half(family, answer.why.as_ref()));
+            failed = answer.why;
+        } else if answer.addresses.is_empty() {
+            failed = failed.or(answer.why);
+        }
+    }
+    if found.addresses.is_empty() {
+        return Err(say!("resolve {}: {}", named(host), failed.unwrap_or_else(|| say!("it has no address"))));
+    }
+    Ok(found)
+}
+
+fn half(family: &'static str, why: Option<&Message>) -> Unseen {
+    let why = why.cloned().unwrap_or_else(|| say!("no answer"));
+    let (place, words) = if family == "ipv4" { ("unknown-ipv4", "IPv4 addresses (A)") } else { ("unknown-ipv6", "IPv6 addresses (AAAA)") };
+    Unseen { family, place, why: say!("whether it has {} is not known: {}", words, why) }
+}
+
+/// The family of all addresses, if they have one.
+fn single_family(addresses: &[IpAddr]) -> Option<&'static str> {
+    let first = family_of(*addresses.first()?);
+    addresses.iter().all(|address| family_of(*address) == first).then_some(first)
+}
+
+/// The system takes an answer of which one half failed for a whole one, so its name servers are asked
+/// for the half that it has nothing of. What they have of it and the system does not want is no loss:
+/// no other program on this host would go there.
+async fn half_of_system(host: &str, seen: &str) -> Option<Unseen> {
+    static SERVERS: OnceLock<Option<Resolver>> = OnceLock::new();
+    let host = host.trim_end_matches('.');
+    if host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost") || is_in_hosts_file(host).await {
+        return None;
+    }
+    let servers = SERVERS.get_or_init(|| Resolver::system(COMPLETION).ok()).as_ref()?;
+    let (family, kind) = FAMILIES.into_iter().find(|(family, _)| *family != seen)?;
+    let answer = servers.ask(host, kind).await;
+    (!answer.is_definite()).then(|| half(family, answer.why.as_ref()))
+}
+
+/// Whether the system knows the name from its own file and never asks a name server for it.
+async fn is_in_hosts_file(host: &str) -> bool {
+    let Ok(content) = files::read(Path::new("/etc/hosts"), files::LARGEST).await else { return false };
+    let text = String::from_utf8_lossy(&content.bytes);
+    has_host(&text, host)
+}
+
+/// Format: hosts(5)
+fn has_host(hosts: &str, host: &str) -> bool {
+    let lines = hosts.lines().map(|line| line.split('#').next().unwrap_or_default());
+    lines.flat_map(|line| line.split_ascii_whitespace().skip(1)).any(|name| name.trim_end_matches('.').eq_ignore_ascii_case(host))
+}
+
+/// `ipv4` or `ipv6`.
+pub fn family_of(address: IpAddr) -> &'static str {
+    if address.is_ipv4() { "ipv4" } else { "ipv6" }
+}
+
+/// A label that no cache has seen.
+pub fn random_label() -> String {
+    format!("r-{:012x}", fastrand::u64(..) & 0xffff_ffff_ffff)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! Name servers that answer a half, a part, too little or too much.
+
+use readiness_lab::{NameServer, Question, Reply};
+
+use super::*;
+
+const SERVFAIL: u16 = 2;
+const NXDOMAIN: u16 = 3;
+const REFUSED: u16 = 5;
+
+fn records(lines: &[&str]) -> Reply {
+    Reply::Records(lines.iter().map(|line| (*line).to_owned()).collect())
+}
+
+async fn find(answer: impl FnMut(&Question) -> Reply + Send + 'static) -> Result<Found, Message> {
+    let server = NameServer::start(60, answer).await.unwrap();
+    Lookup::new(Some(&server.address.to_string()), Duration::from_millis(1_500)).unwrap().find("a.test").await
+}
+
+async fn ask(answer: impl FnMut(&Question) -> Reply + Send + 'static) -> Answer {
+    let server = NameServer::start(60, answer).await.unwrap();
+    Resolver::at(server.address, Duration::from_secs(1)).unwrap().ask("a.test.", RecordType::A).await
+}
+
+#[tokio::test]
+async fn a_half_that_failed_is_said_and_an_empty_one_is_none() {
+    for (ipv4, ipv6, addresses, unseen) in [
+        (records(&["a.test 10.0.0.1"]), records(&["a.test fd00::1"]), 2, None),
+        (records(&["a.test 10.0.0.1"]), records(&[]), 1, None),
+        (records(&["a.test 10.0.0.1"]), Reply::Code(NXDOMAIN), 1, None),
+        (records(&["a.test 10.0.0.1"]), Reply::Code(SERVFAIL), 1, Some(("ipv6", "whether it has IPv6 addresses (AAAA) is not known: the name server answers"))),
+        (records(&["a.test 10.0.0.1"]), Reply::Code(REFUSED), 1, Some(("ipv6", "whether it has IPv6 addresses (AAAA) is not known: the name server answers"))),
+        (records(&["a.test 10.0.0.1"]), Reply::Silence, 1, Some(("ipv6", "whether it has IPv6 addresses (AAAA) is not known: no answer in time"))),
+        (Reply::Code(SERVFAIL), records(&["a.test fd00::1"]), 1, Some(("ipv4", "whether it has IPv4 addresses (A) is not known: the name server answers"))),
+    ] {
+        let told = format!("{ipv4:?} {ipv6:?}");
+        let found = find(move |question| if question.ipv6 { ipv6.clone() } else { ipv4.clone() }).await.unwrap();
+        assert_eq!(found.addresses.len(), addresses, "{told}");
+        match unseen {
+            None => assert_eq!(found.unseen, [], "{told}"),
+            Some((family, why)) => {
+                assert_eq!((found.unseen.len(), found.unseen[0].family), (1, family), "{told}");
+                assert!(found.unseen[0].why.as_str().starts_with(why), "{}", found.unseen[0].why);
+            }
+        }
+    }
+    for (code, why) in [(SERVFAIL, "the name server answers"), (NXDOMAIN, "there is no such name")] {
+        let why_not = find(move |question| if question.ipv6 { records(&[]) } else { Reply::Code(code) }).await.unwrap_err();
+        assert!(why_not.as_str().contains(why), "{why_not}");
+    }
+}
+
+#[tokio::test]
+async fn addresses_beyond_the_bound_are_counted() {
+    let of = |count: usize| (1..=count).map(|last| format!("a.test 10.0.0.{last}")).collect::<Vec<_>>();
+    let found = find(move |_| Reply::Records(of(MAX_ADDRESSES))).await.unwrap();
+    assert_eq!((found.addresses.len(), found.unseen), (MAX_ADDRESSES, vec![]));
+    let all: Vec<_> = of(MAX_ADDRESSES + 1).into_iter().chain((1..=3).map(|last| format!("a.test fd00::{last}"))).collect();
+    let found = find(move |_| Reply::Records(all.clone())).await.unwrap();
+    let told: Vec<_> = found.unseen.iter().map(|part| (part.family, part.why.as_str())).collect();
+    assert_eq!(found.addresses.len(), MAX_ADDRESSES);
+    assert_eq!(told, [("ipv4", "1 more address is not probed, beyond the 16 that are"), ("ipv6", "3 more addresses are not probed, beyond the 16 that are")]);
+}
+
+#[tokio::test]
+async fn a_server_without_edns_is_asked_without() {
+    for refusal in [Reply::Code(1), Reply::Code(4), Reply::Bare, Reply::Silence] {
+        let told = format!("{refusal:?}");
+        let answer = ask(move |question| if question.extended { refusal.clone() } else { records(&["a.test 10.0.0.9"]) }).await;
+        assert_eq!((answer.state, answer.addresses.len()), ("answered", 1), "{told}");
+    }
+    let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&asked);
+    let answer = ask(move |_| {
+        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Reply::Code(1)
+    })
+    .await;
+    assert_eq!((answer.state, asked.load(std::sync::atomic::Ordering::Relaxed)), ("error", 2), "asked again once and no more");
+    let answer = ask(|question| if question.extended { Reply::Code(REFUSED) } else { records(&["a.test 10.0.0.9"]) }).await;
+    assert_eq!(answer.state, "refused", "which is no matter of EDNS");
+}
+
+#[tokio::test]
+async fn records_of_other_names_are_no_addresses_of_this_one() {
+    for (lines, addresses, chain) in [
+        (&["a.test 10.0.0.1", "other.test 10.0.0.66"] as &[&str], &["10.0.0.1"] as &[&str], &[] as &[&str]),
+        (&["other.test 10.0.0.66"], &[], &[]),
+        (&["b.test 10.0.0.2", "a.test CNAME B.test", "a.test 10.0.0.66"], &["10.0.0.2"], &["b.test"]),
+        (&["a.test CNAME b.test", "b.test CNAME c.test", "c.test 10.0.0.3", "x.test CNAME y.test", "y.test 10.0.0.66"], &["10.0.0.3"], &["b.test", "c.test"]),
+        (&["A.TEST 10.0.0.1"], &["10.0.0.1"], &[]),
+    ] {
+        let own: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        let answer = ask(move |_| Reply::Records(own.clone())).await;
+        assert_eq!(answer.addresses, addresses.iter().map(|address| address.parse().unwrap()).collect::<BTreeSet<IpAddr>>(), "{lines:?}");
+        if !addresses.is_empty() {
+            assert_eq!(answer.chain, chain, "{lines:?}");
+        }
+    }
+}
+
+#[test]
+fn names_of_the_hosts_file_are_found_as_it_has_them() {
+    let hosts = "127.0.0.1 localhost\n10.0.0.1\tdb.lab.test db # main.lab.test\n# 10.0.0.2 old.lab.test\nfd00::1 six.lab.test.\n";
+    for (host, known) in [
+        ("db.lab.test", true),
+        ("DB", true),
+        ("six.lab.test", true),
+        ("main.lab.test", false),
+        ("old.lab.test", false),
+        ("10.0.0.1", false),
+        ("lab.test", false),
+    ] {
+        assert_eq!(has_host(hosts, host), known, "{host}");
+    }
+}
+
+#[test]
+fn a_half_is_looked_for_only_where_the_system_found_none() {
+    let of = |texts: &[&str]| single_family(&texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>());
+    assert_eq!(of(&["10.0.0.1", "10.0.0.2"]), Some("ipv4"));
+    assert_eq!(of(&["fd00::1"]), Some("ipv6"));
+    assert_eq!((of(&["10.0.0.1", "fd00::1"]), of(&[])), (None, None));
+}
