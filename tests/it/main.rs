@@ -14,6 +14,7 @@ mod files;
 mod grafana_schema;
 mod hanging;
 mod images;
+mod incident;
 mod kinds;
 mod matrix;
 mod moto;

@@ -1,0 +1,52 @@
+//! The incident of the paper, seen beforehand: its five causes are told two days before the event, each
+//! by the check that is about it, with its place.
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use readiness_exporter::checklist::{CheckState, Decision};
+
+use crate::common::{Estate, names, until};
+
+const RECURRING: &str = "    cron: \"0 9 1 * *\"\n    duration: 3h\n    participants: 12\n";
+
+/// The fault, the check that tells it, whether it blocks already, and what its line says.
+const CAUSES: [(&str, &str, CheckState, &str); 4] = [
+    ("storage-critical", "NodeStorageHigh", CheckState::Fail, "us-east-2"),
+    ("mirror-stale", "MirrorOutOfSync", CheckState::Fail, "control-plane"),
+    ("rotation-not-suspended", "RotationHitsEvent", CheckState::Fail, "llm-keys"),
+    ("dns-stale", "DnsTargetMismatch", CheckState::Fail, "office"),
+];
+
+/// An estate with one event, that many hours ahead.
+async fn before(hours: i64, participants: u32) -> Estate {
+    let mut estate = Estate::start().await;
+    assert!(estate.configuration.contains(RECURRING), "the example has another event");
+    let start = (Timestamp::now() + SignedDuration::from_hours(hours)).to_zoned(TimeZone::get("America/Vancouver").unwrap());
+    let once = format!("    start: \"{}\"\n    duration: 3h\n    participants: {participants}\n", start.strftime("%Y-%m-%dT%H:%M:%S"));
+    estate.configuration = estate.configuration.replace(RECURRING, &once);
+    estate
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_five_causes_of_the_incident_are_told_two_days_before() {
+    let estate = before(47, 20).await;
+    let app = estate.exporter();
+    // Twenty participants need eight provisioners from the day before on, and six are there.
+    let go = until(&app, "go with too few provisioners", |judgement| judgement.decision == Decision::Go).await;
+    assert_eq!(names(&go, &[CheckState::Warn]), ["ProvisionersBelowDemand"]);
+    let check = go.checks().find(|check| check.name == "ProvisionersBelowDemand").unwrap();
+    let told = &check.lines[0].evidence;
+    assert!(told.contains("has only 6 ready provisioners") && told.contains("It blocks in 2"), "{told}");
+    for (fault, ..) in CAUSES {
+        estate.lab.estate().set(fault, true);
+    }
+    let seen = until(&app, "all causes", |judgement| {
+        CAUSES.iter().all(|(_, check, state, _)| judgement.checks().any(|own| own.name == *check && own.state == *state))
+    })
+    .await;
+    assert_eq!(seen.decision, Decision::NoGo);
+    for (fault, name, _, place) in CAUSES {
+        let check = seen.checks().find(|check| check.name == name).unwrap();
+        assert!(check.lines.iter().any(|line| line.state == CheckState::Fail && line.evidence.contains(place)), "{fault}: {:?}", check.lines);
+    }
+}
