@@ -4,13 +4,18 @@
 //! Nothing but these answers leaves this module; content is overwritten as soon as it was read.
 
 mod aws;
+mod bedrock;
 mod config;
 mod dates;
+mod document;
 mod expiry;
 mod google;
 mod keystore;
 mod prove;
 mod read;
+mod said;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
@@ -315,22 +320,23 @@ impl Looker {
         let api = match (&self.credential.api, self.credential.kind.api()) {
             (Some(api), _) => Some(api.base()),
             (None, Api::At(api)) => Some(api),
-            (None, Api::None | Api::Configured) => None,
+            (None, Api::None | Api::Configured | Api::OfRegion) => None,
         };
         let unreadable = |why: Message| (Works::No(why), Told::silent("what is there cannot be read"));
         if api.is_none() && self.credential.aws.is_none() {
             return self.parse(&content.bytes, password).map_or_else(unreadable, |told| (Works::Unproven, told));
         }
         let Ok(text) = std::str::from_utf8(&content.bytes) else { return unreadable(say!("it is no text")) };
+        let half = match content.half.as_ref().map(|half| std::str::from_utf8(half)).transpose() {
+            Ok(half) => half,
+            Err(_) => return unreadable(say!("its secret half is no text")),
+        };
+        let issuer = |client, api| Issuer { client, api, timeout: self.timeout, calls };
         // Boxed, so that a look at a certificate has no room for the calls of every SDK.
-        let asked = match (self.credential.aws.as_ref().zip(self.caller.as_deref()), api) {
-            (Some((place, caller)), _) => {
-                let issuer = aws::Issuer { place, caller, timeout: self.timeout, calls };
-                if self.credential.kind == Kind::BedrockApiKey { issuer.bedrock(text).boxed().await } else { issuer.access_key(text).boxed().await }
-            }
-            (None, api) => {
-                Issuer { client: &self.client, api: api.unwrap_or_default(), timeout: self.timeout, calls }.ask(&self.credential, text).boxed().await
-            }
+        let asked = match (self.credential.kind, self.credential.aws.as_ref().zip(self.caller.as_deref())) {
+            (Kind::BedrockApiKey, _) => self.bedrock(text.trim(), api, calls).boxed().await,
+            (_, Some((place, caller))) => aws::Issuer { place, caller, timeout: self.timeout, calls }.access_key(text, half).boxed().await,
+            (_, None) => issuer(&self.client, api.unwrap_or_default()).ask(&self.credential, text).boxed().await,
         };
         match asked {
             Ok(Proof::Taken(told)) => (Works::Proved, told),
@@ -410,7 +416,7 @@ impl Looker {
         }
         samples.extend(content.exposed.map(|exposed| FILE.sample(labels, if exposed { "exposed" } else { "private" })));
         if self.compared {
-            samples.push(FINGERPRINT.sample([labels[0], labels[1], &fingerprint(&content.bytes)], 1.0));
+            samples.push(FINGERPRINT.sample([labels[0], labels[1], &fingerprint(content)], 1.0));
         }
         samples
     }
@@ -437,7 +443,7 @@ enum Declared {
 }
 
 /// Equal for equal content, and for nobody else of any use: the salt never leaves this process.
-fn fingerprint(content: &[u8]) -> String {
+fn fingerprint(content: &Content) -> String {
     static SALT: OnceLock<[u8; 32]> = OnceLock::new();
     let salt = SALT.get_or_init(|| {
         let mut salt = [0; 32];
@@ -445,7 +451,10 @@ fn fingerprint(content: &[u8]) -> String {
         let _ = net::crypto().secure_random.fill(&mut salt);
         salt
     });
-    let hash = Sha256::new().chain_update(salt).chain_update(content.trim_ascii()).finalize();
+    let whole = Sha256::new().chain_update(salt).chain_update(content.bytes.trim_ascii());
+    // A byte that no text holds keeps the halves of a pair apart.
+    let half = content.half.as_ref();
+    let hash = half.map_or_else(|| whole.clone(), |half| whole.clone().chain_update([0xff]).chain_update(half.trim_ascii())).finalize();
     hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 

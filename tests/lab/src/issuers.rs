@@ -110,16 +110,18 @@ impl Issuers {
                 &json!({ "id": 1, "active": !self.estate.has("credential-gitlab-revoked"), "revoked": self.estate.has("credential-gitlab-revoked"), "expires_at": self.day(if self.estate.has("credential-gitlab-ends-soon") { 1 } else { 200 }) }),
             ),
             "/rate_limit" if bearer(GITHUB) && !self.estate.has("credential-github-refused") => {
-                let mut response = ok(&json!({ "rate": { "limit": 5000 } }));
+                let reset = self.estate.started().as_second() + 3600;
+                let mut response = ok(&json!({ "resources": { "core": { "limit": 5000, "used": 1, "remaining": 4999, "reset": reset } } }));
+                response.headers_mut().insert("x-github-request-id", HeaderValue::from_static("1A2B:3C4D:5E6F:7A8B:9C0D"));
                 let ends = self.ends("credential-github-ends-soon").strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
                 if let Ok(ends) = HeaderValue::from_str(&ends) {
                     response.headers_mut().insert("github-authentication-token-expiration", ends);
                 }
                 response
             }
-            "/api/v2/users/me/keys/labkey0001" if shown("coder-session-token") == CODER => {
-                ok(&json!({ "id": "labkey0001", "expires_at": self.ends("credential-coder-ends-soon").to_string(), "lifetime_seconds": 2_592_000 }))
-            }
+            "/api/v2/users/me/keys/labkey0001" if shown("coder-session-token") == CODER => ok(
+                &json!({ "id": "labkey0001", "user_id": "7a1e9a3c-0000-4000-8000-000000000001", "expires_at": self.ends("credential-coder-ends-soon").to_string(), "lifetime_seconds": 2_592_000 }),
+            ),
             "/api/v2/licenses" if shown("coder-session-token") == CODER => {
                 let ends = self.ends("credential-licence-ends-soon").as_second();
                 let old = json!({ "id": 1, "claims": { "license_expires": 1_700_000_000 } });
