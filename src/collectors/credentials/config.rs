@@ -200,10 +200,9 @@ impl Kind {
         }
     }
 
-    /// Whether the time of the file or the Secret says how old the credential is. For those whose
-    /// issuer knows, a copy made yesterday says nothing.
-    pub(super) fn age_is_of_its_place(self) -> bool {
-        !matches!(self, Self::AwsAccessKey | Self::BedrockApiKey | Self::CoderProvisionerKey | Self::EntraAppSecret)
+    /// Whether it opens no door by itself, so that its form and its dates are all that can be wrong.
+    pub(super) fn opens_nothing(self) -> bool {
+        matches!(self, Self::Certificate | Self::Pkcs12 | Self::Jks | Self::Date)
     }
 
     /// Whether and where its issuer proves it.
@@ -302,6 +301,17 @@ impl Config {
 }
 
 impl Credential {
+    /// Whether the time of the file or the Secret says how old the credential is. Where an issuer knows,
+    /// a copy made yesterday says nothing.
+    pub(super) fn age_is_of_its_place(&self) -> bool {
+        match self.kind {
+            Kind::AwsAccessKey | Kind::CoderProvisionerKey | Kind::EntraAppSecret => false,
+            // Only IAM knows, if it is asked.
+            Kind::BedrockApiKey => self.aws.is_none(),
+            _ => true,
+        }
+    }
+
     fn validate(&self, path: &str, references: &References<'_>, problems: &mut Vec<Problem>) {
         name(&format!("{path}.name"), &self.name, problems);
         let places = [self.from.file.is_some(), self.from.env.is_some(), self.from.secret.is_some(), self.from.secrets_manager.is_some()];

@@ -107,15 +107,12 @@ pub(super) fn jwt(text: &str) -> Result<Told, &'static str> {
 
 /// A docker config: tokens of ECR say when they end, passwords do not.
 pub(super) fn docker_config(text: &str) -> Result<Told, &'static str> {
-    let hosts = Identity::hosts(text);
-    if hosts.is_empty() {
-        return Err("it is no docker config, or knows no registry");
-    }
-    let told = hosts.iter().map(|host| match Identity::from_docker_config(text, host) {
-        Ok(identity) => Ok(identity.expires_at().map_or_else(|| Told::silent("a password does not tell when it ends"), |at| Told::of(Ends::At(at)))),
-        Err(_) => Err("an entry of it cannot be read"),
+    let entries = Identity::entries(text).map_err(|_| "it is no docker config")?;
+    let told = entries.into_iter().map(|(_, identity)| match identity.map_err(|_| "an entry of it cannot be read")? {
+        Identity::Token(token) => Ok(jwt(token.expose()).unwrap_or_else(|_| Told::silent("a token does not tell when it ends"))),
+        identity => Ok(identity.expires_at().map_or_else(|| Told::silent("a password does not tell when it ends"), |at| Told::of(Ends::At(at)))),
     });
-    told.reduce(|one, other| Ok(one?.and(other?))).unwrap_or(Err("it knows no registry"))
+    told.reduce(|one, other| Ok(one?.and(other?))).unwrap_or(Err("it is no docker config, or knows no registry"))
 }
 
 #[derive(Deserialize)]
@@ -269,6 +266,10 @@ mod tests {
         assert_eq!(docker_config(&config(&format!(r#""a":{{"auth":"{ecr}"}}"#))), Ok(Told::of(Ends::At(NOW))));
         let both = docker_config(&config(&format!(r#""a":{{"auth":"{ecr}"}},"b":{{"auth":"dTpw"}}"#))).unwrap();
         assert_eq!((both.ends, both.silent), (Some(NOW), Some("a password does not tell when it ends")));
+        // Two paths of one registry, of which one has ended.
+        let ended = STANDARD.encode(format!("AWS:{}", STANDARD.encode(format!(r#"{{"payload":"x","expiration":{}}}"#, NOW - 3600))));
+        let paths = config(&format!(r#""r.io/team-a":{{"auth":"{ecr}"}},"r.io/team-b":{{"auth":"{ended}"}}"#));
+        assert_eq!(docker_config(&paths), Ok(Told::of(Ends::At(NOW - 3600))));
         assert!(docker_config("{}").is_err() && docker_config("nonsense").is_err() && docker_config(&config(r#""a":{"auth":"!"}"#)).is_err());
     }
 

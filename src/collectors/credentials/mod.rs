@@ -60,9 +60,9 @@ static STATE: StateSet<2> = state_set(
 );
 static VALID: StateSet<2> = state_set(
     "readiness_credential_valid_state",
-    &["valid", "unproven", "invalid", "unknown"],
+    &["valid", "consistent", "unproven", "invalid", "unknown"],
     &LABELS,
-    "Whether a credential works now: by its issuer's answer where a free call exists, else unproven unless its own dates or its form refute it.",
+    "Whether a credential works now, by its issuer's answer; unproven where nobody was asked, consistent for certificates, key stores and dates, which open nothing.",
 );
 static END: StateSet<2> = state_set(
     END_STATES,
@@ -202,7 +202,7 @@ fn task(config: &Config, cluster: Option<&ClusterConfig>, off: Arc<[(&'static st
 
 /// Whether something tells when it was last changed.
 fn is_dated(credential: &Credential) -> bool {
-    credential.from.env.is_none() || !credential.kind.age_is_of_its_place()
+    credential.from.env.is_none() || !credential.age_is_of_its_place()
 }
 
 /// Whether somebody wrote down when it ends.
@@ -384,12 +384,13 @@ impl Looker {
             _ if told.ends.is_some_and(|at| at <= now) => VALID.sample(labels, "invalid").with_detail("it has ended"),
             _ if told.begins.is_some_and(|at| at > now) => VALID.sample(labels, "invalid").with_detail("it is not valid yet"),
             Works::Proved => VALID.sample(labels, "valid"),
-            Works::Unproven => VALID.sample(labels, "unproven"),
+            Works::Unproven if self.credential.kind.opens_nothing() => VALID.sample(labels, "consistent"),
+            Works::Unproven => VALID.sample(labels, "unproven").with_detail("nobody was asked whether it works"),
             Works::No(why) => VALID.sample(labels, "invalid").with_detail(why),
             Works::Unknown(error) => VALID.sample(labels, "unknown").with_detail(error.message),
         });
         let declared = self.declared(content);
-        let changed = told.created.or_else(|| content.changed.filter(|_| self.credential.kind.age_is_of_its_place()));
+        let changed = told.created.or_else(|| content.changed.filter(|_| self.credential.age_is_of_its_place()));
         // By policy it is due as if it ended; when its age is not known, neither is that.
         let (due, undatable) = match (self.credential.max_age, told.ends, changed) {
             (Some(age), None, Some(changed)) => (Some(changed.saturating_add(i64::try_from(age.0.as_secs()).unwrap_or(i64::MAX))), None),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use super::auth::{self, Identity};
 use super::client::{Allowance, Client, Pace, Trust};
@@ -60,13 +61,30 @@ pub(super) struct Registry {
     settings: RegistryConfig,
     /// To the cluster that keeps the credentials.
     link: Option<Link>,
-    identity: tokio::sync::Mutex<Option<(Instant, Identity)>>,
+    keys: tokio::sync::Mutex<Option<(Instant, Keys)>>,
     timeout: Duration,
     platforms: Vec<String>,
     /// How long the answer about a tag serves all who ask in the same round.
     fresh: Duration,
     tags: Mutex<BTreeMap<(String, String), Look>>,
     contents: Mutex<BTreeMap<(String, Digest), Arc<Content>>>,
+}
+
+/// Who asks: the same for every repository, or as a docker config says.
+enum Keys {
+    One(Identity),
+    Config(Zeroizing<String>),
+}
+
+impl Keys {
+    /// Whether they are the very same.
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::One(own), Self::One(other)) => own.is(other),
+            (Self::Config(own), Self::Config(other)) => own == other,
+            _ => false,
+        }
+    }
 }
 
 /// An answer that is awaited or there.
@@ -139,7 +157,7 @@ impl Registry {
             host: host.into(),
             backend,
             link,
-            identity: tokio::sync::Mutex::default(),
+            keys: tokio::sync::Mutex::default(),
             timeout: config.timeout.0,
             platforms: config.platforms.clone(),
             fresh: config.interval.0 / 2,
@@ -187,26 +205,29 @@ impl Registry {
         }
     }
 
-    /// Read once a round, so that a rotated password is picked up.
-    async fn identity(&self) -> Result<Identity, CollectError> {
-        let mut known = self.identity.lock().await;
-        if let Some((at, identity)) = &*known
-            && at.elapsed() < self.fresh
-        {
-            return Ok(identity.clone());
+    /// Who asks for a repository. Read once a round, so that a rotated password is picked up.
+    async fn identity(&self, repository: &str) -> Result<Identity, CollectError> {
+        let mut known = self.keys.lock().await;
+        let is_fresh = known.as_ref().is_some_and(|(at, _)| at.elapsed() < self.fresh);
+        if !is_fresh {
+            let keys = self.read_keys().await?;
+            // What was granted to another password proves nothing about this one.
+            if let (Some((_, old)), Backend::Oci(client)) = (&*known, &self.backend)
+                && !old.is(&keys)
+            {
+                client.forget_permits();
+            }
+            *known = Some((Instant::now(), keys));
         }
-        let identity = self.read_identity().await?;
-        // What was granted to another password proves nothing about this one.
-        if let (Some((_, old)), Backend::Oci(client)) = (&*known, &self.backend)
-            && !old.is(&identity)
-        {
-            client.forget_permits();
+        match &*known {
+            None | Some((_, Keys::One(Identity::Anonymous))) => Ok(Identity::Anonymous),
+            Some((_, Keys::One(identity))) => Ok(identity.clone()),
+            Some((_, Keys::Config(text))) => Identity::from_docker_config(text, &self.host, repository)
+                .map_err(|why| CollectError::new(ErrorClass::Local, say!("ask {} for {}: {}", named(&self.host), named(repository), why))),
         }
-        *known = Some((Instant::now(), identity.clone()));
-        Ok(identity)
     }
 
-    async fn read_identity(&self) -> Result<Identity, CollectError> {
+    async fn read_keys(&self) -> Result<Keys, CollectError> {
         let settings = &self.settings;
         if let (Some(SecretName { cluster, namespace, name }), Some(link)) = (&settings.pull_secret, &self.link) {
             let what = || say!("ask {} with secret {}/{} of {}", named(&self.host), named(namespace), named(name), named(cluster));
@@ -215,13 +236,13 @@ impl Registry {
                 Unread::Malformed(why) => CollectError::new(ErrorClass::Local, say!("{}: {}", what(), why)),
                 Unread::Failed(error) => error,
             })?;
-            return Identity::from_docker_config(&text, &self.host).map_err(|why| CollectError::new(ErrorClass::Local, say!("{}: {}", what(), why)));
+            return Ok(Keys::Config(Zeroizing::new(text)));
         }
         let read = match (&settings.username, &settings.password, &settings.token, &settings.docker_config) {
-            (Some(name), Some(password), ..) => auth::user(name, password).await,
-            (_, _, Some(token), _) => token.read().await.map(Identity::Token),
-            (_, _, _, Some(file)) => auth::from_file(file, &settings.host).await,
-            _ => Ok(Identity::Anonymous),
+            (Some(name), Some(password), ..) => auth::user(name, password).await.map(Keys::One),
+            (_, _, Some(token), _) => token.read().await.map(Identity::Token).map(Keys::One),
+            (_, _, _, Some(file)) => auth::from_file(file).await.map(Keys::Config),
+            _ => Ok(Keys::One(Identity::Anonymous)),
         };
         read.map_err(|why| CollectError::new(ErrorClass::Local, say!("ask {}: {}", named(&self.host), why)))
     }
@@ -243,7 +264,8 @@ impl Registry {
     async fn ask(&self, repository: &str, tag: &str) -> Result<Tag, CollectError> {
         match &self.backend {
             Backend::Oci(client) => {
-                let named = client.head(&self.identity().await?, repository, tag).await?;
+                let identity = self.identity(repository).await?;
+                let named = client.head(&identity, repository, tag).await?;
                 Ok(Tag { digest: named.digest, media_type: named.media_type, pushed: None, findings: None })
             }
             Backend::Ecr(ecr) => ecr.describe(repository, tag).await,
@@ -260,7 +282,7 @@ impl Registry {
 
     async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Manifest, CollectError> {
         match &self.backend {
-            Backend::Oci(client) => client.manifest(&self.identity().await?, repository, digest).await,
+            Backend::Oci(client) => client.manifest(&self.identity(repository).await?, repository, digest).await,
             Backend::Ecr(ecr) => ecr.manifest(repository, digest).await,
         }
     }
@@ -326,7 +348,7 @@ impl Registry {
             created: Option<jiff::Timestamp>,
         }
         let body = match &self.backend {
-            Backend::Oci(client) => client.blob(&self.identity().await?, repository, config).await?,
+            Backend::Oci(client) => client.blob(&self.identity(repository).await?, repository, config).await?,
             Backend::Ecr(ecr) => ecr.config(repository, config).await?,
         };
         let read: Option<Image> = serde_json::from_slice(&body).ok();

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use http_body_util::{BodyExt as _, Collected};
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
@@ -39,6 +39,10 @@ pub(crate) const GITHUB: &str = "ghp_lab-canary-2";
 pub(crate) const CODER: &str = "labkey0001-lab-canary-3";
 pub(crate) const LITELLM: &str = "sk-lab-canary-4";
 pub(crate) const ENTRA: &str = "abc~lab-canary-5";
+/// A long key of Bedrock, which is Base64 of a name and a secret.
+pub(crate) fn bedrock() -> String {
+    format!("ABSK{}", STANDARD.encode(format!("BedrockAPIKey-ab12-at-123456789012:{CANARY}-6")))
+}
 /// The tenant and the application of Entra.
 const APPLICATION: [&str; 2] = ["lab-tenant", "11111111-2222-3333-4444-555555555555"];
 
@@ -144,6 +148,17 @@ impl Issuers {
                 let other = json!({ "hint": "xyz", "startDateTime": "2025-01-01T00:00:00Z", "endDateTime": "2025-06-01T00:00:00Z" });
                 let own = json!({ "hint": &ENTRA[..3], "startDateTime": self.estate.rolled_out().to_string(), "endDateTime": self.ends("credential-entra-ends-soon").to_string() });
                 ok(&json!({ "passwordCredentials": [other, own] }))
+            }
+            "/foundation-models" => {
+                // Bedrock refuses all with one status, and says why in a text.
+                let no = |text: &str| answer(403, "application/json", json!({ "Message": text }).to_string());
+                if !bearer(&bedrock()) || self.estate.has("credential-bedrock-refused") {
+                    return no(&format!("Authentication failed: Please make sure your API Key is valid: {}", shown("authorization")));
+                }
+                if self.estate.has("credential-bedrock-may-not-list") {
+                    return no("User: arn:aws:iam::123456789012:user/llm is not authorized to perform: bedrock:ListFoundationModels");
+                }
+                ok(&json!({ "modelSummaries": [{ "modelArn": "arn:aws:bedrock:us-east-2::foundation-model/lab.model-v1", "modelId": "lab.model-v1" }] }))
             }
             "/key/info" if bearer(LITELLM) => {
                 let faults = ["credential-llm-key-ends-soon", "rotation-suspended-key-lapses"];

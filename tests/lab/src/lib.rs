@@ -250,7 +250,7 @@ impl Lab {
             ("entra.secret", format!("{}\n", issuers::ENTRA)),
             ("litellm.key", format!("{}\n", issuers::LITELLM)),
             ("google.json", google::KEY.as_ref().map(GoogleKey::file).unwrap_or_default()),
-            ("bedrock.key", format!("{}-bedrock\n", issuers::CANARY)),
+            ("bedrock.key", format!("{}\n", issuers::bedrock())),
             ("licence.json", "{\"license\":{\"expires\":4102444800000}}".to_owned()),
         ];
         for (name, content) in files {
