@@ -25,6 +25,7 @@ use crate::collectors::kubernetes::{ClusterConfig, Link};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
+use crate::word::Word;
 
 /// Indexes inside indexes are followed this deep; nobody needs more than one.
 const DEPTH: usize = 3;
@@ -293,24 +294,29 @@ impl Registry {
         if let Some(known) = self.contents.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(Arc::clone(known));
         }
-        let content = Arc::new(self.resolve(repository, digest).await?);
-        let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
-        if contents.len() >= REMEMBERED {
-            contents.clear();
+        let (content, is_whole) = self.resolve(repository, digest).await?;
+        let content = Arc::new(content);
+        if is_whole {
+            let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
+            if contents.len() >= REMEMBERED {
+                contents.clear();
+            }
+            contents.insert(key, Arc::clone(&content));
         }
-        contents.insert(key, Arc::clone(&content));
         Ok(content)
     }
 
-    async fn resolve(&self, repository: &str, digest: &Digest) -> Result<Content, CollectError> {
-        let (mut manifests, mut configs) = (BTreeSet::new(), BTreeSet::new());
+    /// What a digest names, and whether the next look could tell no more about it.
+    async fn resolve(&self, repository: &str, digest: &Digest) -> Result<(Content, bool), CollectError> {
+        let (mut manifests, mut configs, mut platforms) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let mut is_index = false;
-        let mut open = vec![(digest.clone(), 0)];
-        while let Some((digest, depth)) = open.pop() {
+        let mut open = vec![(digest.clone(), 0, String::new())];
+        while let Some((digest, depth, platform)) = open.pop() {
             match self.manifest(repository, &digest).await? {
                 Manifest::Image { config, .. } => {
                     manifests.insert(digest);
                     configs.insert(config);
+                    platforms.extend(Some(platform).filter(|platform| !platform.is_empty()));
                 }
                 Manifest::Index(_) if depth == DEPTH => {
                     let why = say!("ask {} for {}@{}: indexes inside indexes, more than {} deep", named(&self.host), named(repository), digest, DEPTH);
@@ -319,7 +325,7 @@ impl Registry {
                 Manifest::Index(children) => {
                     is_index = true;
                     let ours = children.into_iter().filter(|child| child.platform.is_empty() || self.platforms.contains(&child.platform));
-                    open.extend(ours.map(|child| (child.digest, depth + 1)));
+                    open.extend(ours.map(|child| (child.digest, depth + 1, child.platform)));
                 }
             }
         }
@@ -333,26 +339,47 @@ impl Registry {
             );
             return Err(CollectError::new(ErrorClass::NotFound, why));
         }
-        let mut created = None;
+        let (mut created, mut is_whole) = (None, true);
         for config in &configs {
             // The age of an image is told for comfort; without it all else still holds.
-            created = created.max(self.created(repository, config).await.ok().flatten());
+            match self.about(repository, config).await {
+                Ok(about) => {
+                    created = created.max(about.created());
+                    platforms.extend(about.platform());
+                }
+                Err(error) => is_whole &= !error.may_pass(),
+            }
         }
-        Ok(Content { digest: Some(digest.clone()), is_index, manifests, configs, created })
+        Ok((Content { digest: Some(digest.clone()), is_index, manifests, configs, platforms, created }, is_whole))
     }
 
-    /// When an image was made, from its config.
-    async fn created(&self, repository: &str, config: &Digest) -> Result<Option<i64>, CollectError> {
-        #[derive(Deserialize)]
-        struct Image {
-            created: Option<jiff::Timestamp>,
-        }
+    /// What the config of an image says of it.
+    async fn about(&self, repository: &str, config: &Digest) -> Result<About, CollectError> {
         let body = match &self.backend {
             Backend::Oci(client) => client.blob(&self.identity(repository).await?, repository, config).await?,
             Backend::Ecr(ecr) => ecr.config(repository, config).await?,
         };
-        let read: Option<Image> = serde_json::from_slice(&body).ok();
-        // Reproducible builds say 1970, which is no age.
-        Ok(read.and_then(|image| image.created).map(jiff::Timestamp::as_second).filter(|at| *at > 0))
+        Ok(serde_json::from_slice(&body).unwrap_or_default())
+    }
+}
+
+/// The config of an image.
+/// Source: <https://github.com/opencontainers/image-spec/blob/main/config.md>
+#[derive(Default, Deserialize)]
+struct About {
+    created: Option<jiff::Timestamp>,
+    architecture: Option<String>,
+    os: Option<String>,
+}
+
+impl About {
+    /// Reproducible builds say 1970, which is no age.
+    fn created(&self) -> Option<i64> {
+        self.created.map(jiff::Timestamp::as_second).filter(|at| *at > 0)
+    }
+
+    fn platform(&self) -> Option<String> {
+        let (os, architecture) = (Word::of(self.os.as_deref()?)?, Word::of(self.architecture.as_deref()?)?);
+        Some(format!("{os}/{architecture}"))
     }
 }

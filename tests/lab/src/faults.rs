@@ -30,6 +30,7 @@ const CLUSTER: &[&str] = &[
     "NodeStorageSmall",
     "GpuUnhealthy",
     "KubeletTooOld",
+    "ImagePlatformMissing",
     "ImageNotCached",
     "ImagePullFailing",
     "ContainerCrashLooping",
@@ -126,9 +127,9 @@ const KARPENTER: &[&str] = &[
     "NodeLaunchSlow",
 ];
 /// Checks that the upstream registry answers.
-const UPSTREAM: &[&str] = &["ImageMissing", "MirrorOutOfSync"];
+const UPSTREAM: &[&str] = &["ImageMissing", "MirrorOutOfSync", "ImagePlatformMissing"];
 /// The same when it does not answer at all.
-const SILENT: &[&str] = &["ImageMissing", "MirrorOutOfSync", "RegistryRateLimitLow"];
+const SILENT: &[&str] = &["ImageMissing", "MirrorOutOfSync", "ImagePlatformMissing", "RegistryRateLimitLow"];
 /// Checks that need a Secret of us-east-2 to be read.
 const SECRETS: &[&str] = &[
     "CredentialMissing",
@@ -161,6 +162,7 @@ pub static FAULTS: &[Fault] = &[
         red: &["NodeNotReady"],
         unknown: &["NodeDiskPressure", "NodeMemoryPressure", "NodePidPressure"],
     },
+    red("node-of-another-platform", "a node of us-west-2 is arm64, and the mirror there has the image for amd64 alone", &["ImagePlatformMissing"]),
     red("node-gone", "a node of us-east-2 is gone", &["NodesMissing"]),
     Fault {
         name: "node-without-conditions",
@@ -424,13 +426,13 @@ pub static FAULTS: &[Fault] = &[
         name: "registry-denies",
         what: "the mirrors refuse the credentials",
         red: &["ImageNotPullable"],
-        unknown: &["ImageMissing", "WorkspaceImageMissing", "MirrorOutOfSync", "ClusterImageStale"],
+        unknown: &["ImageMissing", "WorkspaceImageMissing", "MirrorOutOfSync", "ImagePlatformMissing", "ClusterImageStale"],
     },
     Fault {
         name: "registry-wrong-digest",
         what: "the mirrors tell digests that are not those of what they send",
         red: &[],
-        unknown: &["MirrorOutOfSync", "ClusterImageStale", "ImageNotPullable"],
+        unknown: &["ImageMissing", "WorkspaceImageMissing", "MirrorOutOfSync", "ImagePlatformMissing", "ClusterImageStale", "ImageNotPullable"],
     },
     red("registry-workspace-image-gone", "the image of the workspaces was deleted", &["WorkspaceImageMissing"]),
     Fault { name: "pull-secret-gone", what: "the pull secret was deleted", red: &["PullSecretMissing"], unknown: &["ImageNotPullable", "PullSecretExpiring"] },

@@ -143,6 +143,7 @@ impl Server {
             json!([{ "names": ["r.lab.test/claude-ws:latest", "r.lab.test/claude-ws@sha256:1"], "sizeBytes": 4_000_000_000_u64 }])
         };
         let gpus = if first("us-east-2", "node-gpu-broken") { Some(("4", "3")) } else { None };
+        let architecture = if first("us-west-2", "node-of-another-platform") { "arm64" } else { "amd64" };
         let kubelet = if first("us-west-2", "kubelet-old") { "v1.28.3" } else { "v1.33.4" };
         let (address, port) = self.estate.kubelet(&self.region, index);
         let mut node = json!({
@@ -160,7 +161,7 @@ impl Server {
             "allocatable": { "cpu": "31750m", "memory": "61Gi", "ephemeral-storage": "193273528320", "pods": "234" },
             "addresses": [{ "type": "InternalIP", "address": address.to_string() }, { "type": "Hostname", "address": format!("node-{index}") }],
             "daemonEndpoints": { "kubeletEndpoint": { "Port": port } },
-            "nodeInfo": { "kubeletVersion": kubelet, "osImage": "Bottlerocket" }, "images": image },
+            "nodeInfo": { "kubeletVersion": kubelet, "osImage": "Bottlerocket", "operatingSystem": "linux", "architecture": architecture }, "images": image },
         });
         if first("us-west-2", "node-without-conditions") {
             node["status"]["conditions"] = json!([{ "type": "Ready", "status": ready }]);
