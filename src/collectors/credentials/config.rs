@@ -176,7 +176,7 @@ pub enum Kind {
 
 impl Kind {
     /// The `kind` label.
-    pub(super) fn as_str(self) -> &'static str {
+    pub(in crate::collectors) fn as_str(self) -> &'static str {
         match self {
             Self::Certificate => "certificate",
             Self::Jwt => "jwt",

@@ -114,7 +114,7 @@ static FINGERPRINT: Gauge<3> = gauge(
 pub static FAMILIES: &[&Family] = &[&STATE.0, &VALID.0, &END.0, &EXPIRY.0, &CHANGED.0, &LAST_USED.0, &DECLARED.0, &FILE.0, &FINGERPRINT.0];
 
 /// Every kind, since the state set of ends speaks for all of them.
-const KINDS: &[&str] = &[
+pub(in crate::collectors) const KINDS: &[&str] = &[
     "certificate",
     "pkcs12",
     "jks",
@@ -237,10 +237,21 @@ pub(in crate::collectors) fn end_of(seen: &Snapshot, credential: &str) -> Result
     let own = |family: &'static str| seen.samples_of(family).find(move |sample| sample.label("credential") == Some(credential));
     let end = own(END.0.name).ok_or_else(|| say!("credential {} could not be seen", named(credential)))?;
     match end.state() {
-        Some("at") => Ok(own(EXPIRY.0.name).map(Sample::second)),
+        Some("at") => own(EXPIRY.0.name).map(|sample| Some(sample.second())).ok_or_else(|| say!("when credential {} ends is not known", named(credential))),
         Some("never") => Ok(None),
         _ => Err(say!("when credential {} ends is not known", named(credential))),
     }
+}
+
+/// The fact that a credential was last changed then.
+#[cfg(test)]
+pub(in crate::collectors) fn changed_at(credential: &str, at: i64) -> Sample {
+    CHANGED.sample([credential, "litellm"], at as f64)
+}
+
+/// When a part of a credential ends, in Unix seconds, whether or not that of every part is known.
+pub(in crate::collectors) fn first_end_of(seen: &Snapshot, credential: &str) -> Option<i64> {
+    seen.samples_of(EXPIRY.0.name).find(|sample| sample.label("credential") == Some(credential)).map(Sample::second)
 }
 
 /// Hashes of credentials that are compared, by credential; those that are not known are missing.

@@ -371,9 +371,9 @@ pub static FAULTS: &[Fault] = &[
     red("api-upgraded", "the us-west-2 API server is three versions ahead of kubectl", &["ClientVersionSkew", "ClusterVersionUnexpected"]),
     red("clock-ahead", "the clock of us-west-2 is five minutes ahead", &["ClusterClockOff"]),
     red("rollback-gone", "the control plane has no earlier revision", &["RollbackTargetMissing"]),
-    red("rotation-run-failed", "the last run of the key rotation failed", &["RotationNotDone"]),
-    red("rotation-slow", "a run of the key rotation does not end", &["RotationNotDone"]),
-    red("rotation-missed", "the key rotation did not run yesterday", &["RotationNotDone"]),
+    red("rotation-run-failed", "the last run of the key rotation failed", &["RotationNotDone", "CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
+    red("rotation-slow", "a run of the key rotation does not end", &["RotationNotDone", "CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
+    red("rotation-missed", "the key rotation did not run yesterday", &["RotationNotDone", "CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
     red("rotation-renewal-hits-event", "cert-manager renews a certificate during the event", &["RotationHitsEvent"]),
     red("backup-too-old", "the last backup is two and a half days old", &["BackupTooOld"]),
     Fault { name: "backup-never-made", what: "a schedule has made no backup yet", red: &["BackupTooOld"], unknown: &["BackupFailed"] },
@@ -391,7 +391,7 @@ pub static FAULTS: &[Fault] = &[
         name: "mirror-tag-gone",
         what: "the mirror of us-west-2 has lost the tag",
         red: &["ImageMissing"],
-        unknown: &["MirrorOutOfSync", "ClusterImageStale"],
+        unknown: &["MirrorOutOfSync", "ClusterImageStale", "ImagePlatformMissing"],
     },
     red("running-older-digest", "us-west-2 still runs the older image behind the same tag", &["ClusterImageStale", "ImageMismatchAcrossClusters"]),
     Fault {
@@ -494,8 +494,8 @@ pub static FAULTS: &[Fault] = &[
     Fault {
         name: "credential-copy-stale",
         what: "the copy of the LLM key is yesterday's",
-        red: &["CredentialCopiesDiffer", "CredentialInvalid", "CredentialExpiryUnknown"],
-        unknown: ENDS,
+        red: &["CredentialCopiesDiffer", "CredentialInvalid", "CredentialExpiryUnknown", ENDS[0], ENDS[1]],
+        unknown: &[],
     },
     red("credential-changed-under-provisioners", "the copy of the LLM key was changed after its provisioners had started", &["WorkloadOlderThanCredential"]),
     red("credential-renewal-fails", "cert-manager cannot renew a certificate", &["CertManagerCertificateNotReady"]),
@@ -556,8 +556,16 @@ pub static FAULTS: &[Fault] = &[
         red: &["CredentialExpiryUnknown"],
         unknown: &["CredentialInvalid", "CredentialUnproven", LOST[0], LOST[1], LOST[2]],
     },
-    red("rotation-not-suspended", "the key rotation runs every minute, and nobody has suspended it", &["RotationHitsEvent"]),
-    red("rotation-forgotten", "the key rotation is still suspended, with no event at hand", &["RotationForgotten"]),
+    red(
+        "rotation-not-suspended",
+        "the key rotation runs every minute, nobody has suspended it, and it does not change the key",
+        &["RotationHitsEvent", "CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"],
+    ),
+    red(
+        "rotation-forgotten",
+        "the key rotation is still suspended, with no event at hand, and the key does not wait",
+        &["RotationForgotten", "RotationSuspendedKeyLapses", "CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"],
+    ),
     red(
         "rotation-suspended-key-lapses",
         "the key rotation is suspended, and the LLM key that it made last ends in half an hour",
@@ -567,7 +575,7 @@ pub static FAULTS: &[Fault] = &[
         name: "rotation-deleted",
         what: "the CronJob of the key rotation is deleted",
         red: &[],
-        unknown: &["RotationHitsEvent", "RotationForgotten", "RotationNotDone", "RotationSuspendedKeyLapses"],
+        unknown: &["RotationHitsEvent", "RotationForgotten", "RotationNotDone", "RotationSuspendedKeyLapses", ENDS[0], ENDS[1]],
     },
 ];
 

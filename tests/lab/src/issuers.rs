@@ -38,6 +38,8 @@ pub(crate) const GITLAB: &str = "glpat-lab-canary-1";
 pub(crate) const GITHUB: &str = "ghp_lab-canary-2";
 pub(crate) const CODER: &str = "labkey0001-lab-canary-3";
 pub(crate) const LITELLM: &str = "sk-lab-canary-4";
+/// A key that lives long; the other one is renewed every night.
+pub(crate) const LITELLM_FOR_LONG: &str = "sk-lab-canary-7";
 pub(crate) const ENTRA: &str = "abc~lab-canary-5";
 /// A long key of Bedrock, which is Base64 of a name and a secret.
 pub(crate) fn bedrock() -> String {
@@ -160,10 +162,15 @@ impl Issuers {
                 }
                 ok(&json!({ "modelSummaries": [{ "modelArn": "arn:aws:bedrock:us-east-2::foundation-model/lab.model-v1", "modelId": "lab.model-v1" }] }))
             }
-            "/key/info" if bearer(LITELLM) => {
+            "/key/info" if bearer(LITELLM) || bearer(LITELLM_FOR_LONG) => {
                 let faults = ["credential-llm-key-ends-soon", "rotation-suspended-key-lapses"];
-                let ending = faults.into_iter().find(|fault| self.estate.has(fault)).unwrap_or(faults[0]);
-                let mut said = json!({ "key": LITELLM, "info": { "key_alias": "workshop", "blocked": false, "expires": self.ends(ending).to_string() } });
+                let ending = faults.into_iter().find(|fault| self.estate.has(fault));
+                let key = if bearer(LITELLM) { LITELLM } else { LITELLM_FOR_LONG };
+                // It outlives the next rotation, and no event.
+                let renewed = self.estate.last_rotation().1.checked_add(32.hours()).unwrap_or_default();
+                let ends = if key == LITELLM && ending.is_none() { renewed } else { self.ends(ending.unwrap_or(faults[0])) };
+                let mut said =
+                    json!({ "key": key, "info": { "key_alias": "workshop", "blocked": false, "spend": 1.5, "max_budget": 100, "expires": ends.to_string() } });
                 if self.estate.has("credential-llm-key-end-untold") {
                     said["info"].as_object_mut().map(|info| info.remove("expires"));
                 }

@@ -326,7 +326,7 @@ impl Server {
     fn cron_job(&self) -> Value {
         let suspended = ["rotation-forgotten", "rotation-suspended-key-lapses"].iter().any(|fault| self.estate.has(fault));
         let failed = self.estate.has("rotation-run-failed");
-        let (hour, due) = self.last_rotation();
+        let (hour, due) = self.estate.last_rotation();
         let slow = self.estate.has("rotation-slow");
         let (schedule, last) = match () {
             () if self.estate.has("rotation-not-suspended") => ("* * * * *".to_owned(), self.since("rotation-not-suspended")),
@@ -343,15 +343,6 @@ impl Server {
             "spec": { "schedule": schedule, "timeZone": "America/Vancouver", "suspend": suspended },
             "status": { "lastScheduleTime": last.to_string(), "lastSuccessfulTime": succeeded.to_string(), "active": active },
         })
-    }
-
-    /// The hour in Vancouver at which keys rotate, and when that was last: at night, which is no hour
-    /// of a workshop, and at least an hour ago.
-    fn last_rotation(&self) -> (i8, Timestamp) {
-        let local = |days: i64| self.estate.started().in_tz("America/Vancouver").ok()?.checked_sub(days.days()).ok();
-        let hour = if local(0).is_some_and(|now| (3..6).contains(&now.hour())) { 1 } else { 4 };
-        let at = |days: i64| Some(local(days)?.with().hour(hour).minute(0).second(0).subsec_nanosecond(0).build().ok()?.timestamp());
-        (hour, at(0).filter(|at| *at <= self.estate.started()).or_else(|| at(1)).unwrap_or_default())
     }
 
     /// What cert-manager has issued.
