@@ -9,6 +9,7 @@ pub mod credentials;
 pub mod dns;
 pub mod http;
 pub mod kubernetes;
+pub mod lapses;
 pub mod memory;
 pub mod registry;
 pub mod rotations;
@@ -49,6 +50,7 @@ pub static COLLECTORS: &[Collector] = &[
     Collector { name: dns::NAME, families: &[dns::FAMILIES] },
     Collector { name: http::NAME, families: &[http::FAMILIES] },
     Collector { name: kubernetes::NAME, families: kubernetes::FAMILIES },
+    Collector { name: lapses::NAME, families: &[lapses::FAMILIES] },
     Collector { name: memory::NAME, families: &[memory::FAMILIES] },
     Collector { name: registry::NAME, families: registry::FAMILIES },
     Collector { name: rotations::NAME, families: &[rotations::FAMILIES] },
@@ -101,6 +103,7 @@ pub fn tasks(loaded: &Loaded, state: &Arc<State>) -> Result<Vec<Task>, Message> 
         let trusted: Vec<_> =
             [http.as_ref().and_then(|http| http.ca_file.as_deref()), tls.as_ref().and_then(|tls| tls.ca_file.as_deref())].into_iter().flatten().collect();
         tasks.extend(credentials::tasks(config, &loaded.settings.clusters, &compared, &trusted)?);
+        tasks.extend(lapses::task(config, rotations.as_ref()));
     }
     if let Some(config) = secrets_manager {
         tasks.extend(secrets_manager::tasks(config));

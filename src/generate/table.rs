@@ -10,7 +10,7 @@ const COLOURS: [(&str, &str); 4] = [
         "red",
     ),
     // Good or bad by what else is known.
-    ("unproven|never|off", "blue"),
+    ("consistent|unproven|never|off", "blue"),
     ("unknown", "orange"),
 ];
 

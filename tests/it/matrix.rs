@@ -179,7 +179,7 @@ fn wrong(trouble: &Trouble, columns: &[Column], scrape: &Scrape, before: &Scrape
         }
     }
     // All that their issuers prove; the others tell about themselves.
-    for credential in ["gitlab", "github", "coder-api", "llm-key", "llm-key-copy", "provisioner-key", "coder-deployment", "sign-in", "vertex"] {
+    for credential in ["gitlab", "github", "coder-api", "llm-key", "llm-key-copy", "provisioner-key", "coder-deployment", "sign-in", "vertex", "bedrock"] {
         let said = scrape.said(&Told::State(format!("readiness_credential_valid_state{{credential=\"{credential}\",")), before);
         if said.contains("valid") {
             wrong.push(format!("credential {credential} is valid"));

@@ -204,7 +204,11 @@ async fn keys_of_bedrock_are_asked_for_at_iam() {
     let (folder, host) = (tempfile::tempdir().unwrap(), crate::slack::own_host());
     let answer = std::sync::Arc::new(std::sync::Mutex::new((200, String::new())));
     let said = std::sync::Arc::clone(&answer);
-    let _iam = readiness_lab::plain_server(format!("{host}:5008").parse().unwrap(), Duration::ZERO, move |method, _, headers| {
+    let _iam = readiness_lab::plain_server(format!("{host}:5008").parse().unwrap(), Duration::ZERO, move |method, path, headers| {
+        if path == "/foundation-models" {
+            let models = br#"{"modelSummaries":[{"modelArn":"arn:aws:bedrock:eu-west-2::foundation-model/a.b","modelId":"a.b"}]}"#;
+            return (200, Vec::new(), models.to_vec());
+        }
         let signed = headers.get("authorization").is_some_and(|value| value.to_str().unwrap().contains("/us-east-1/iam/aws4_request"));
         let (status, body) = said.lock().unwrap().clone();
         if method == "POST" && signed { (status, Vec::new(), body.into_bytes()) } else { (403, Vec::new(), b"<html>not signed</html>".to_vec()) }
@@ -237,9 +241,10 @@ async fn keys_of_bedrock_are_asked_for_at_iam() {
         (200, listed(own, "Inactive", ""), "IAM says that the key is not active"),
         (200, listed("somebody", "Active", ""), "IAM does not know the key any more"),
         (404, refusal("NoSuchEntity"), "IAM does not know the user of the key"),
-        (403, refusal("AccessDenied"), "ask IAM for ListServiceSpecificCredentials: AccessDenied"),
-        (503, "<html>maintenance</html>".to_owned(), "status 503 and no answer of IAM"),
-        (200, "{}".to_owned(), "status 200 and no answer of IAM"),
+        // Bedrock took the key, so that only its end is not known.
+        (403, refusal("AccessDenied"), "IAM could not be asked when it ends"),
+        (503, "<html>maintenance</html>".to_owned(), "IAM could not be asked when it ends"),
+        (200, "{}".to_owned(), "IAM could not be asked when it ends"),
     ] {
         *answer.lock().unwrap() = (status, body);
         let mut command = exporter();

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_sdk_sts::config::retry::RetryConfig;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::config::AwsIssuer;
 use super::dates::{self, Ends};
+use super::document;
 use super::expiry::Told;
 use super::prove::Proof;
 use crate::aws::{self, Caller, Iam};
@@ -29,11 +28,11 @@ struct AccessKey {
     ends: Option<Ends>,
 }
 
-/// Reads the forms in which people keep access keys: the identifier alone, a credentials file, or
-/// what STS, the instance or a credential process answers.
+/// Reads the forms in which people keep access keys: the identifier, whose secret half may stand at a
+/// place of its own, a credentials file, or what STS, the instance or a credential process answers.
 /// Sources: <https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html>,
 /// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html>
-fn access_key(text: &str) -> Result<AccessKey, &'static str> {
+fn access_key(text: &str, half: Option<&str>) -> Result<AccessKey, &'static str> {
     let text = text.trim();
     let mut key = AccessKey::default();
     let mut take = |name: &str, value: &str| match name.to_ascii_lowercase().replace('_', "").as_str() {
@@ -44,13 +43,16 @@ fn access_key(text: &str) -> Result<AccessKey, &'static str> {
         _ => {}
     };
     if text.starts_with('{') {
-        let document: serde_json::Value = serde_json::from_str(text).map_err(|_| "it is no JSON")?;
+        let document = document::read(text.as_bytes()).ok_or("it is no JSON, or says something twice")?;
         let inner = document.get("Credentials").unwrap_or(&document);
         inner.as_object().into_iter().flatten().filter_map(|(name, value)| Some((name, value.as_str()?))).for_each(|(name, value)| take(name, value));
     } else if text.contains('=') {
         text.lines().filter_map(|line| line.split_once('=')).for_each(|(name, value)| take(name.trim(), value.trim()));
     } else {
         text.clone_into(&mut key.id);
+    }
+    if let Some(half) = half {
+        key.secret = Some(Zeroizing::new(half.trim().to_owned()));
     }
     let known = key.id.len() >= 16 && key.id.len() <= 128 && key.id.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
     // Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html>
@@ -66,9 +68,10 @@ pub(super) struct Issuer<'a> {
 }
 
 impl Issuer<'_> {
-    /// An access key: proved by the one call that any key may make, and its age from IAM.
-    pub(super) async fn access_key(&self, text: &str) -> Result<Proof, CollectError> {
-        let key = match access_key(text) {
+    /// An access key: proved by the one call that any key may make, and its age from IAM. IAM knows the
+    /// identifier, which is no secret: without the other half nothing proves that anybody may use it.
+    pub(super) async fn access_key(&self, text: &str, half: Option<&str>) -> Result<Proof, CollectError> {
+        let key = match access_key(text, half) {
             Ok(key) => key,
             Err(why) => return Ok(Proof::Refused(why.into())),
         };
@@ -85,6 +88,7 @@ impl Issuer<'_> {
             return Ok(if proved { Proof::Taken(told) } else { Proof::Unproven(told) });
         }
         match self.of_user(&key.id).await {
+            Ok(Proof::Taken(told)) if !proved => Ok(Proof::Unproven(told)),
             Ok(proof) => Ok(proof),
             // What the key itself proved stands, even where nobody may look up its age.
             Err(error) if proved => {
@@ -106,8 +110,11 @@ impl Issuer<'_> {
         let what = say!("ask STS whose the key is");
         let said = aws::within(&what, self.timeout, call).await?;
         // Whatever answers in the place of STS does not know whose key it is.
-        let is_somebody = said.account().is_some_and(|account| account.len() == 12) && said.arn().is_some_and(|arn| arn.starts_with("arn:"));
-        if is_somebody { Ok(()) } else { Err(CollectError::new(ErrorClass::Malformed, say!("{}: the answer names nobody", what))) }
+        if is_somebody(said.account().unwrap_or_default(), said.arn().unwrap_or_default()) && said.user_id().is_some_and(|id| !id.is_empty()) {
+            Ok(())
+        } else {
+            Err(CollectError::new(ErrorClass::Malformed, say!("{}: the answer names nobody", what)))
+        }
     }
 
     /// Sources: <https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccessKeyLastUsed.html>,
@@ -122,8 +129,10 @@ impl Issuer<'_> {
         let listed: Listed = self.ask("ListAccessKeys", &[("UserName", &user)]).await?;
         let keys = listed.list_access_keys_result.access_key_metadata.member;
         let Some(key) = keys.into_iter().find(|key| key.access_key_id == id) else { return gone() };
-        if key.status != "Active" {
-            return Ok(Proof::Refused(say!("IAM says that the key is not active")));
+        match key.status.as_str() {
+            "Active" => {}
+            "Inactive" | "Expired" => return Ok(Proof::Refused(say!("IAM says that the key is not active"))),
+            _ => return Err(CollectError::new(ErrorClass::Malformed, say!("ask IAM for ListAccessKeys: it says something about the key that is not known"))),
         }
         let used = used.and_then(|used| moment(used.last_used_date.as_deref()));
         Ok(Proof::Taken(Told { created: moment(key.create_date.as_deref()), used, ..Told::default() }))
@@ -134,18 +143,10 @@ impl Issuer<'_> {
         Iam { caller: self.caller, timeout: self.timeout }.ask(action, parameters).await
     }
 
-    /// A key of Bedrock. A short one is a signed request that tells its own end; a long one is a
-    /// credential of an IAM user, who is asked.
-    /// Source: <https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html>
-    pub(super) async fn bedrock(&self, text: &str) -> Result<Proof, CollectError> {
-        let text = text.trim();
-        if let Some(encoded) = text.strip_prefix("bedrock-api-key-") {
-            return Ok(short_bedrock_key(encoded).map_or_else(|why| Proof::Refused(why.into()), |ends| Proof::Unproven(Told::of(Ends::At(ends)))));
-        }
-        let named = text.strip_prefix("ABSK").and_then(|encoded| STANDARD.decode(encoded).ok()).map(Zeroizing::new);
-        let named = named.and_then(|bytes| Some(std::str::from_utf8(&bytes).ok()?.split_once(':')?.0.to_owned()));
-        let Some(name) = named else { return Ok(Proof::Refused(say!("it is no key of Bedrock"))) };
-        let own = name.split_once("-at-").map_or(name.as_str(), |(user, _)| user);
+    /// What IAM says about a long key of Bedrock, which is a credential of one of its users.
+    /// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_bedrock.html>
+    pub(super) async fn long_bedrock_key(&self, name: &str) -> Result<Proof, CollectError> {
+        let own = name.split_once("-at-").map_or(name, |(user, _)| user);
         let user = self.place.user.as_deref().unwrap_or(own);
         let asked = self.ask("ListServiceSpecificCredentials", &[("UserName", user), ("ServiceName", "bedrock.amazonaws.com")]).await;
         let listed: ServiceCredentials = match asked {
@@ -153,7 +154,7 @@ impl Issuer<'_> {
             other => other?,
         };
         let all = listed.list_service_specific_credentials_result.service_specific_credentials.member;
-        let is = |own: &ServiceCredential| own.service_user_name.as_deref() == Some(&*name) || own.alias.as_deref() == Some(&*name);
+        let is = |own: &ServiceCredential| own.service_user_name.as_deref() == Some(name) || own.alias.as_deref() == Some(name);
         let Some(found) = all.into_iter().find(is) else { return Ok(Proof::Refused(say!("IAM does not know the key any more"))) };
         if found.status != "Active" {
             return Ok(Proof::Refused(say!("IAM says that the key is not active")));
@@ -163,19 +164,17 @@ impl Issuer<'_> {
             Some(Some(ends)) => Told::of(ends),
             Some(None) => Told::silent("IAM tells its end in a form that is not known"),
         };
-        Ok(Proof::Taken(Told { created: moment(found.create_date.as_deref()), ..told }))
+        Ok(Proof::Unproven(Told { created: moment(found.create_date.as_deref()), ..told }))
     }
 }
 
-/// The end of a presigned request, in Unix seconds.
-fn short_bedrock_key(encoded: &str) -> Result<i64, &'static str> {
-    let text = STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok()).map(Zeroizing::new).ok_or("it is no key of Bedrock")?;
-    let query = text.split_once('?').map_or("", |(_, query)| query);
-    let value = |name: &str| url::form_urlencoded::parse(query.as_bytes()).find(|(own, _)| own == name).map(|(_, value)| value.into_owned());
-    let signed = value("X-Amz-Date").and_then(|date| jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", &date).ok());
-    let signed = signed.and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC).ok()).ok_or("it does not tell when it was made")?;
-    let lasts: i64 = value("X-Amz-Expires").and_then(|seconds| seconds.parse().ok()).ok_or("it does not tell how long it lasts")?;
-    Ok(signed.timestamp().as_second().saturating_add(lasts))
+/// Whether an account and an ARN are those of one identity of AWS.
+/// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns>
+fn is_somebody(account: &str, arn: &str) -> bool {
+    let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    is_account
+        && matches!(parts.as_slice(), ["arn", partition, "iam" | "sts", "", own, name] if partition.starts_with("aws") && *own == account && !name.is_empty())
 }
 
 fn moment(text: Option<&str>) -> Option<i64> {
@@ -260,16 +259,38 @@ mod tests {
     #[test]
     fn access_keys_are_read_in_the_forms_in_which_they_are_kept() {
         let process = r#"{"Version":1,"AccessKeyId":"ASIAEXAMPLEEXAMPLE11","SecretAccessKey":"s","SessionToken":"t","Expiration":"2026-05-01T12:00:00Z"}"#;
-        let key = access_key(process).unwrap();
+        let key = access_key(process, None).unwrap();
         assert_eq!((key.id.as_str(), key.ends), ("ASIAEXAMPLEEXAMPLE11", Some(Ends::At(1_777_636_800))));
         assert!(key.secret.is_some() && key.session.is_some());
         let file = "[default]\naws_access_key_id = AKIAEXAMPLEEXAMPLE11\naws_secret_access_key=abc/def\n[other]\naws_access_key_id=AKIAOTHER0000000000\n";
-        let key = access_key(file).unwrap();
+        let key = access_key(file, None).unwrap();
         assert_eq!((key.id.as_str(), key.secret.as_deref().map(String::as_str)), ("AKIAEXAMPLEEXAMPLE11", Some("abc/def")));
-        assert!(access_key(r#"{"Credentials":{"AccessKeyId":"AKIAEXAMPLEEXAMPLE11"}}"#).is_ok());
-        assert!(access_key("AKIAEXAMPLEEXAMPLE11\n").is_ok());
+        assert!(access_key(r#"{"Credentials":{"AccessKeyId":"AKIAEXAMPLEEXAMPLE11"}}"#, None).is_ok());
+        assert!(access_key("AKIAEXAMPLEEXAMPLE11\n", None).is_ok_and(|key| key.secret.is_none()));
+        let pair = access_key("AKIAEXAMPLEEXAMPLE11\n", Some("abc/def\n")).unwrap();
+        assert_eq!((pair.id.as_str(), pair.secret.as_deref().map(String::as_str)), ("AKIAEXAMPLEEXAMPLE11", Some("abc/def")));
+        // Of two identifiers nobody knows which one its users take.
+        assert!(access_key(r#"{"AccessKeyId":"AKIAEXAMPLEEXAMPLE11","AccessKeyId":"AKIAOTHER0000000000"}"#, None).is_err());
         for text in ["", "AKIA", "akiaexampleexample11", "{", "{}", "a=b", "AROAEXAMPLEEXAMPLE11"] {
-            assert!(access_key(text).is_err(), "{text}");
+            assert!(access_key(text, None).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_identity_is_one_of_aws() {
+        for arn in ["arn:aws:iam::123456789012:user/llm", "arn:aws-cn:sts::123456789012:assumed-role/a/b", "arn:aws:iam::123456789012:root"] {
+            assert!(is_somebody("123456789012", arn), "{arn}");
+        }
+        let user = "arn:aws:iam::123456789012:user/llm";
+        for (account, arn) in [
+            ("12345678901x", user),
+            ("210987654321", user),
+            ("123456789012", "arn:"),
+            ("123456789012", "arn:aws:s3:::bucket"),
+            ("123456789012", "arn:aws:iam::123456789012:"),
+            ("", ""),
+        ] {
+            assert!(!is_somebody(account, arn), "{account} {arn}");
         }
     }
 
@@ -292,25 +313,13 @@ mod tests {
     }
 
     #[test]
-    fn a_short_key_of_bedrock_tells_its_own_end() {
-        let key = |query: &str| STANDARD.encode(format!("bedrock.amazonaws.com/?Action=CallWithBearerToken&{query}"));
-        assert_eq!(short_bedrock_key(&key("X-Amz-Date=20260501T120000Z&X-Amz-Expires=43200&Version=1")), Ok(1_777_636_800 + 43_200));
-        for query in ["", "X-Amz-Date=20260501T120000Z", "X-Amz-Date=now&X-Amz-Expires=1", "X-Amz-Expires=1"] {
-            assert!(short_bedrock_key(&key(query)).is_err(), "{query}");
-        }
-        assert!(short_bedrock_key("!").is_err() && short_bedrock_key("").is_err());
-    }
-
-    #[test]
     fn fuzz_keys_of_aws() {
         let seeds = [
             "AKIAEXAMPLEEXAMPLE11",
             "aws_access_key_id = AKIAEXAMPLEEXAMPLE11\naws_secret_access_key=abc",
             r#"{"Credentials":{"AccessKeyId":"AKIAEXAMPLEEXAMPLE11","Expiration":"2026-05-01T12:00:00Z"}}"#,
         ];
-        crate::fuzz::survive_text(&seeds, access_key);
-        let query = "bedrock.amazonaws.com/?X-Amz-Date=20260501T120000Z&X-Amz-Expires=43200";
-        crate::fuzz::survive_text(&[query], |text| short_bedrock_key(&STANDARD.encode(text)));
+        crate::fuzz::survive_text(&seeds, |text| access_key(text, None));
         let answer = "<ListAccessKeysResponse><ListAccessKeysResult><AccessKeyMetadata><member><AccessKeyId>a</AccessKeyId><Status>Active</Status></member></AccessKeyMetadata></ListAccessKeysResult></ListAccessKeysResponse>";
         crate::fuzz::survive_text(&[answer], |text| quick_xml::de::from_str::<Listed>(text));
     }

@@ -45,7 +45,7 @@ pub struct Credential {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
     /// URL of the issuer's API, for kinds that are proved by a call: of GitLab, GitHub, Coder,
-    /// LiteLLM, or of Google's certificates.
+    /// LiteLLM, Bedrock, or of Google's certificates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<Url>,
     /// When it ends, where nothing tells: `2026-12-31`. Where something does, both are compared.
@@ -57,7 +57,8 @@ pub struct Credential {
     /// The password of a PKCS#12 file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<SecretRef>,
-    /// Whom to ask about credentials of AWS.
+    /// Whom to ask about credentials of AWS. A key of Bedrock needs it unless `api` is set; without it
+    /// nobody tells when the key ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws: Option<AwsIssuer>,
     /// The application that a secret of Entra belongs to.
@@ -176,7 +177,7 @@ pub enum Kind {
 
 impl Kind {
     /// The `kind` label.
-    pub(super) fn as_str(self) -> &'static str {
+    pub(in crate::collectors) fn as_str(self) -> &'static str {
         match self {
             Self::Certificate => "certificate",
             Self::Jwt => "jwt",
@@ -200,10 +201,9 @@ impl Kind {
         }
     }
 
-    /// Whether the time of the file or the Secret says how old the credential is. For those whose
-    /// issuer knows, a copy made yesterday says nothing.
-    pub(super) fn age_is_of_its_place(self) -> bool {
-        !matches!(self, Self::AwsAccessKey | Self::BedrockApiKey | Self::CoderProvisionerKey | Self::EntraAppSecret)
+    /// Whether it opens no door by itself, so that its form and its dates are all that can be wrong.
+    pub(super) fn opens_nothing(self) -> bool {
+        matches!(self, Self::Certificate | Self::Pkcs12 | Self::Jks | Self::Date)
     }
 
     /// Whether and where its issuer proves it.
@@ -213,6 +213,7 @@ impl Kind {
             Self::Github => Api::At("https://api.github.com"),
             Self::GcpServiceAccount => Api::At("https://www.googleapis.com"),
             Self::EntraAppSecret => Api::At("https://graph.microsoft.com"),
+            Self::BedrockApiKey => Api::OfRegion,
             Self::Coder | Self::CoderLicense | Self::CoderProvisionerKey | Self::Litellm => Api::Configured,
             _ => Api::None,
         }
@@ -228,6 +229,8 @@ pub(super) enum Api {
     At(&'static str),
     /// Every installation has its own.
     Configured,
+    /// Every region has its own, unless configured otherwise.
+    OfRegion,
 }
 
 /// Where a credential is kept: exactly one of these.
@@ -274,8 +277,11 @@ pub struct SecretKey {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// The key that holds the credential.
+    /// The key that holds the credential; of an access key of AWS, its identifier.
     pub key: String,
+    /// The key that holds the secret half of an access key of AWS, where it is kept beside the identifier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_key: Option<String>,
     /// Other keys that must be there as well.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<String>,
@@ -296,6 +302,17 @@ impl Config {
 }
 
 impl Credential {
+    /// Whether the time of the file or the Secret says how old the credential is. Where an issuer knows,
+    /// a copy made yesterday says nothing.
+    pub(super) fn age_is_of_its_place(&self) -> bool {
+        match self.kind {
+            Kind::AwsAccessKey | Kind::CoderProvisionerKey | Kind::EntraAppSecret => false,
+            // Only IAM knows, if it is asked.
+            Kind::BedrockApiKey => self.aws.is_none(),
+            _ => true,
+        }
+    }
+
     fn validate(&self, path: &str, references: &References<'_>, problems: &mut Vec<Problem>) {
         name(&format!("{path}.name"), &self.name, problems);
         let places = [self.from.file.is_some(), self.from.env.is_some(), self.from.secret.is_some(), self.from.secrets_manager.is_some()];
@@ -305,7 +322,8 @@ impl Credential {
         self.belongings(path, problems);
         if let Some(secret) = &self.from.secret {
             references.cluster(&format!("{path}.from.secret.cluster"), &secret.cluster, problems);
-            for (field, value) in [("namespace", &secret.namespace), ("name", &secret.name), ("key", &secret.key)] {
+            let half = secret.secret_key.iter().map(|key| ("secret_key", key));
+            for (field, value) in [("namespace", &secret.namespace), ("name", &secret.name), ("key", &secret.key)].into_iter().chain(half) {
                 name(&format!("{path}.from.secret.{field}"), value, problems);
             }
         }
@@ -325,7 +343,12 @@ impl Credential {
 
     /// What goes with one kind and no other.
     fn belongings(&self, path: &str, problems: &mut Vec<Problem>) {
-        let of_aws = matches!(self.kind, Kind::AwsAccessKey | Kind::BedrockApiKey);
+        // Bedrock itself can be asked without IAM, which alone tells when a key ends.
+        let is_optional = self.kind == Kind::BedrockApiKey && self.api.is_some();
+        let of_aws = matches!(self.kind, Kind::AwsAccessKey | Kind::BedrockApiKey) && !(is_optional && self.aws.is_none());
+        if self.kind != Kind::AwsAccessKey && self.from.secret.as_ref().is_some_and(|secret| secret.secret_key.is_some()) {
+            problems.push(Problem::bare(format!("{path}.from.secret.secret_key"), "must come with kind: aws_access_key"));
+        }
         let parts = [
             ("aws", self.aws.is_some(), of_aws, "must be set for kinds of AWS, and for no other"),
             ("entra", self.entra.is_some(), self.kind == Kind::EntraAppSecret, "must be set for kind: entra_app_secret, and for no other"),

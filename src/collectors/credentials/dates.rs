@@ -6,6 +6,11 @@ use jiff::{Timestamp, Zoned};
 
 /// Seconds from which on a number must be milliseconds: the year 5138.
 const MILLISECONDS: i64 = 100_000_000_000;
+/// From here on it is neither: the same moment in milliseconds. Microseconds that were taken for them
+/// would end in many thousand years.
+const TOO_LARGE: i64 = MILLISECONDS * 1000;
+/// Below this a number is a count of days or a year rather than a moment, which was in 2001.
+const TOO_SMALL: i64 = 1_000_000_000;
 
 /// When something ends, as far as its issuer says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,21 +33,27 @@ impl Ends {
 
 /// Reads a date in any form that issuers use, or says that it cannot: RFC 3339, a date alone (its
 /// first second, UTC), a time with a zone abbreviation or an offset, Unix seconds or milliseconds,
-/// and `9999-12-31` for never.
+/// and the last day of the year 9999 for never.
 pub(super) fn read(text: &str) -> Option<Ends> {
     let text = text.trim();
-    if text.starts_with("9999-12-31") {
-        return Some(Ends::Never);
+    // No library knows that day in every zone, so the rest of it is held against another year.
+    if let Some(rest) = text.strip_prefix("9999-12-31") {
+        return at(&format!("2000-12-31{rest}")).map(|_| Ends::Never);
     }
-    if let Ok(number) = text.parse::<i64>() {
-        return number_of(number);
+    // Eight digits are a day without its dashes.
+    match text.parse::<i64>() {
+        Ok(number) if text.len() != 8 => number_of(number),
+        _ => at(text).map(Ends::At),
     }
+}
+
+fn at(text: &str) -> Option<i64> {
     let at = text.parse::<Timestamp>().ok();
     // GitHub: `2026-06-01 00:00:00 UTC`, `2027-03-31 00:00:00 +0900`.
     let at = at.or_else(|| utc(text.strip_suffix(" UTC")?.trim()));
     let at = at.or_else(|| Zoned::strptime("%Y-%m-%d %H:%M:%S %z", text).ok().map(|zoned| zoned.timestamp()));
     let at = at.or_else(|| utc(text));
-    at.or_else(|| text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())).map(|at| Ends::At(at.as_second()))
+    at.or_else(|| text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())).map(Timestamp::as_second)
 }
 
 /// A time without a zone, which issuers mean in UTC.
@@ -54,20 +65,21 @@ fn utc(text: &str) -> Option<Timestamp> {
     text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
 }
 
-/// Unix seconds or milliseconds; 0 means never for those who write it, nothing before does.
+/// Unix seconds or milliseconds; 0 means never for those who write it. What can be no moment of these
+/// days is none.
 pub(super) fn number_of(number: i64) -> Option<Ends> {
     match number {
         0 => Some(Ends::Never),
-        ..0 => None,
+        ..TOO_SMALL | TOO_LARGE.. => None,
         MILLISECONDS.. => Some(Ends::At(number / 1000)),
         _ => Some(Ends::At(number)),
     }
 }
 
-/// A date in a JSON value: `null` means never.
+/// A date in a JSON value. `null` is none: whether it stands for never is for the issuer's own
+/// documentation to say.
 pub(super) fn of_json(value: &serde_json::Value) -> Option<Ends> {
     match value {
-        serde_json::Value::Null => Some(Ends::Never),
         serde_json::Value::String(text) => read(text),
         #[expect(clippy::cast_possible_truncation, reason = "a moment needs no fractions of a second, and what is out of range is no moment")]
         serde_json::Value::Number(number) => {
@@ -75,6 +87,11 @@ pub(super) fn of_json(value: &serde_json::Value) -> Option<Ends> {
         }
         _ => None,
     }
+}
+
+/// A moment in a JSON value of an issuer that has no way to say never.
+pub(super) fn moment(value: &serde_json::Value) -> Option<i64> {
+    of_json(value).and_then(Ends::at)
 }
 
 #[cfg(test)]
@@ -95,7 +112,17 @@ mod tests {
             ("1764000000000", Some(Ends::At(1_764_000_000))),
             ("2016-12-31T23:59:60Z", at("2016-12-31T23:59:59Z")),
             ("9999-12-31T23:59:59Z", Some(Ends::Never)),
+            ("9999-12-31", Some(Ends::Never)),
+            ("9999-12-31 00:00:00 UTC", Some(Ends::Never)),
+            ("9999-12-31, or when the contract ends", None),
+            ("9999-12-310", None),
             ("0", Some(Ends::Never)),
+            ("20260501", at("2026-05-01T00:00:00Z")),
+            // A year, days that are left, and microseconds, of which none is a moment in seconds.
+            ("2026", None),
+            ("90", None),
+            ("1764000000000000", None),
+            ("1764000000000000000", None),
             ("-1", None),
             ("", None),
             ("soon", None),
@@ -110,7 +137,7 @@ mod tests {
     #[test]
     fn dates_in_json_are_text_numbers_or_nothing() {
         let of = |text: &str| of_json(&serde_json::from_str(text).unwrap());
-        assert_eq!(of("null"), Some(Ends::Never));
+        assert_eq!(of("null"), None);
         assert_eq!(of("\"2026-05-01\""), Some(Ends::At(1_777_593_600)));
         assert_eq!(of("1764000000.9"), Some(Ends::At(1_764_000_000)));
         assert_eq!(of("1e300"), None);

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::dates::{self, Ends};
+use super::document;
 use crate::collectors::registry::Identity;
 use crate::net::{Trust, Verified};
 
@@ -102,41 +103,35 @@ pub(super) fn jwt(text: &str) -> Result<Told, &'static str> {
     struct Header {
         alg: Option<String>,
     }
-    #[derive(Deserialize)]
-    struct Claims {
-        exp: Option<serde_json::Value>,
-        nbf: Option<serde_json::Value>,
-    }
     let mut parts = text.trim().split('.');
     let (Some(header), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
         return Err("it is no token of three parts");
     };
     let decode = |part: &str| URL_SAFE_NO_PAD.decode(part.trim_end_matches('='));
-    let header: Header = decode(header).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).ok_or("its header cannot be read")?;
+    let header = decode(header).ok().and_then(|bytes| document::read(&bytes)).and_then(|header| serde_json::from_value::<Header>(header).ok());
+    let header = header.ok_or("its header cannot be read")?;
     if header.alg.as_deref().is_none_or(|alg| alg.eq_ignore_ascii_case("none")) {
         return Err("it is not signed");
     }
-    let claims: Claims = decode(claims).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).ok_or("its claims cannot be read")?;
+    let claims = decode(claims).ok().and_then(|bytes| document::read(&bytes)).filter(serde_json::Value::is_object).ok_or("its claims cannot be read")?;
     let moment = |value: &serde_json::Value| value.as_i64().or_else(|| dates::of_json(value).and_then(Ends::at));
-    let mut told = match &claims.exp {
-        None | Some(serde_json::Value::Null) => Told::default(),
+    // Without the claim a token has no end. RFC 7519, section 4.1.4; null is not without.
+    let mut told = match claims.get("exp") {
+        None => Told::default(),
         Some(exp) => Told { ends: Some(moment(exp).ok_or("its exp is no moment")?), ..Told::default() },
     };
-    told.begins = claims.nbf.as_ref().and_then(moment);
+    told.begins = claims.get("nbf").map(|nbf| moment(nbf).ok_or("its nbf is no moment")).transpose()?;
     Ok(told)
 }
 
 /// A docker config: tokens of ECR say when they end, passwords do not.
 pub(super) fn docker_config(text: &str) -> Result<Told, &'static str> {
-    let hosts = Identity::hosts(text);
-    if hosts.is_empty() {
-        return Err("it is no docker config, or knows no registry");
-    }
-    let told = hosts.iter().map(|host| match Identity::from_docker_config(text, host) {
-        Ok(identity) => Ok(identity.expires_at().map_or_else(|| Told::silent("a password does not tell when it ends"), |at| Told::of(Ends::At(at)))),
-        Err(_) => Err("an entry of it cannot be read"),
+    let entries = Identity::entries(text).map_err(|_| "it is no docker config")?;
+    let told = entries.into_iter().map(|(_, identity)| match identity.map_err(|_| "an entry of it cannot be read")? {
+        Identity::Token(token) => Ok(jwt(token.expose()).unwrap_or_else(|_| Told::silent("a token does not tell when it ends"))),
+        identity => Ok(identity.expires_at().map_or_else(|| Told::silent("a password does not tell when it ends"), |at| Told::of(Ends::At(at)))),
     });
-    told.reduce(|one, other| Ok(one?.and(other?))).unwrap_or(Err("it knows no registry"))
+    told.reduce(|one, other| Ok(one?.and(other?))).unwrap_or(Err("it is no docker config, or knows no registry"))
 }
 
 #[derive(Deserialize)]
@@ -185,16 +180,25 @@ pub(super) fn kubeconfig(text: &str, trust: &Trust, now: i64) -> Result<Told, &'
     all.ok_or("it has no users")
 }
 
-/// A token of Artifactory: a JWT, a reference token that says when it ends, or a key that never does.
+/// A token of Artifactory: a JWT, a reference token that says when it ends, or a key of the old kind,
+/// which says nothing, and which newer versions take no longer, whatever its age.
+/// Source: <https://jfrog.com/help/r/jfrog-platform-administration-documentation/api-key>
 pub(super) fn artifactory(text: &str) -> Result<Told, &'static str> {
     let text = text.trim();
-    if text.starts_with("AKC") {
-        return Ok(Told::default());
+    if let Some(rest) = text.strip_prefix("AKC") {
+        let is_key = rest.len() >= 10 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        return if is_key {
+            Ok(Told::silent("an API key does not tell when it ends, and newer versions of Artifactory take none"))
+        } else {
+            Err("it is no API key of Artifactory")
+        };
     }
     let decoded = STANDARD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     match decoded.as_deref().and_then(|text| text.strip_prefix("reftkn:")) {
         Some(rest) => {
-            let at = rest.split(':').nth(1).and_then(|at| at.parse().ok()).and_then(dates::number_of);
+            let parts: Vec<&str> = rest.split(':').collect();
+            let &[_, at, reference] = parts.as_slice() else { return Err("it is no reference token of Artifactory") };
+            let at = at.parse().ok().filter(|_| !reference.is_empty()).and_then(dates::number_of);
             at.map(Told::of).ok_or("its reference token tells no moment")
         }
         None => jwt(text),
@@ -206,7 +210,7 @@ pub(super) fn date(text: &str, pointer: Option<&str>) -> Result<Told, &'static s
     let ends = match pointer {
         None => dates::read(text),
         Some(pointer) => {
-            let document: serde_json::Value = serde_json::from_str(text).map_err(|_| "it is no JSON")?;
+            let document = document::read(text.as_bytes()).ok_or("it is no JSON, or says something twice")?;
             dates::of_json(document.pointer(pointer).ok_or("its JSON has nothing at the configured place")?)
         }
     };
@@ -286,7 +290,10 @@ mod tests {
             (token(good, &format!(r#"{{"exp":{NOW},"nbf":5}}"#)), Ok(Told { ends: Some(NOW), begins: Some(5), ..Told::default() })),
             (token(good, &format!(r#"{{"exp":{NOW}.5}}"#)), Ok(Told::of(Ends::At(NOW)))),
             (token(good, "{}"), Ok(Told::default())),
-            (token(good, r#"{"exp":null}"#), Ok(Told::default())),
+            (token(good, "{}"), Ok(Told::default())),
+            (token(good, r#"{"exp":null}"#), Err("its exp is no moment")),
+            (token(good, r#"{"exp":1,"exp":1893456000}"#), Err("its claims cannot be read")),
+            (token(good, &format!(r#"{{"exp":{NOW},"nbf":"later"}}"#)), Err("its nbf is no moment")),
             (token(good, r#"{"exp":"soon"}"#), Err("its exp is no moment")),
             (token(r#"{"alg":"none"}"#, "{}"), Err("it is not signed")),
             (token("{}", "{}"), Err("it is not signed")),
@@ -306,6 +313,10 @@ mod tests {
         assert_eq!(docker_config(&config(&format!(r#""a":{{"auth":"{ecr}"}}"#))), Ok(Told::of(Ends::At(NOW))));
         let both = docker_config(&config(&format!(r#""a":{{"auth":"{ecr}"}},"b":{{"auth":"dTpw"}}"#))).unwrap();
         assert_eq!((both.ends, both.silent), (Some(NOW), Some("a password does not tell when it ends")));
+        // Two paths of one registry, of which one has ended.
+        let ended = STANDARD.encode(format!("AWS:{}", STANDARD.encode(format!(r#"{{"payload":"x","expiration":{}}}"#, NOW - 3600))));
+        let paths = config(&format!(r#""r.io/team-a":{{"auth":"{ecr}"}},"r.io/team-b":{{"auth":"{ended}"}}"#));
+        assert_eq!(docker_config(&paths), Ok(Told::of(Ends::At(NOW - 3600))));
         assert!(docker_config("{}").is_err() && docker_config("nonsense").is_err() && docker_config(&config(r#""a":{"auth":"!"}"#)).is_err());
     }
 
@@ -327,11 +338,14 @@ mod tests {
         let reference = |at: &str| STANDARD.encode(format!("reftkn:01:{at}:abc"));
         assert_eq!(artifactory(&reference(&NOW.to_string())), Ok(Told::of(Ends::At(NOW))));
         assert_eq!(artifactory(&reference("0")), Ok(Told::default()));
-        assert_eq!(artifactory("AKCp8abc"), Ok(Told::default()));
+        assert!(artifactory("AKCp8abcdefghijk").is_ok_and(|told| told.ends.is_none() && told.silent.is_some()), "what says nothing is not without an end");
+        assert!(artifactory("AKC").is_err() && artifactory("AKC: see the vault").is_err() && artifactory(&STANDARD.encode("reftkn:01:0:")).is_err());
         assert!(artifactory(&reference("x")).is_err() && artifactory("nonsense").is_err());
         assert_eq!(date(&NOW.to_string(), None), Ok(Told::of(Ends::At(NOW))));
         assert_eq!(date(&format!(r#"{{"license":{{"exp":{NOW}}}}}"#), Some("/license/exp")), Ok(Told::of(Ends::At(NOW))));
-        for (text, pointer) in [("later", None), ("{}", Some("/exp")), ("no json", Some("/exp")), (r#"{"exp":true}"#, Some("/exp"))] {
+        for (text, pointer) in
+            [("later", None), ("{}", Some("/exp")), ("no json", Some("/exp")), (r#"{"exp":true}"#, Some("/exp")), (r#"{"exp":null}"#, Some("/exp"))]
+        {
             assert!(date(text, pointer).is_err(), "{text}");
         }
     }

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use super::config::GoogleIssuer;
 use super::dates::{self, Ends};
 use super::expiry::{Told, certificates};
-use super::prove::{Issuer, Proof, access_token, malformed};
+use super::prove::{Answer, Issuer, Proof, access_token, malformed, not_allowed};
 use crate::net;
 use crate::net::Trust;
 use crate::say;
@@ -138,16 +138,20 @@ impl Issuer<'_> {
         let what = &say!("ask Google's IAM about the key");
         let url = format!("{}/v1/projects/-/serviceAccounts/{}/keys/{}", google.iam.base(), encoded(&own.account), encoded(&own.id));
         let said = match self.json(what, self.client.get(url).bearer_auth(token)).await {
-            Ok(Some(said)) => said,
-            Ok(None) => return Ok(None),
+            Ok(Answer::Said(said, _)) => said,
+            Ok(Answer::NotAllowed(_)) => return Ok(None),
+            Ok(Answer::Refused(_) | Answer::Odd(_)) => return Err(malformed(what)),
             Err(error) if error.class == ErrorClass::NotFound => return Ok(Some(refused("Google's IAM does not know the key any more"))),
             Err(error) => return Err(error),
         };
         if said["name"].as_str().and_then(|name| name.rsplit('/').next()) != Some(own.id.as_str()) {
             return Err(malformed(what));
         }
-        if said["disabled"] == Value::Bool(true) {
-            return Ok(Some(refused("Google's IAM says that the key is disabled")));
+        // Left out where it is false, as every field of Google's that has its default.
+        match &said["disabled"] {
+            Value::Null | Value::Bool(false) => {}
+            Value::Bool(true) => return Ok(Some(refused("Google's IAM says that the key is disabled"))),
+            _ => return Err(malformed(what)),
         }
         let moment = |field: &str| said.get(field).and_then(dates::of_json);
         let begins = moment("validAfterTime").and_then(Ends::at);
@@ -159,12 +163,22 @@ impl Issuer<'_> {
     /// Source: <https://cloud.google.com/iam/docs/keys-list-get>
     async fn google_certificate(&self, own: &ServiceAccountKey) -> Result<Proof, CollectError> {
         let path = format!("/service_accounts/v1/metadata/x509/{}", encoded(&own.account));
-        let keys = match self.json(&say!("ask Google for the certificates of the account"), self.get(&path)).await {
-            Ok(Some(keys)) => keys,
-            Ok(None) => return Ok(refused("Google does not know the account")),
+        let what = &say!("ask Google for the certificates of the account");
+        let keys = match self.json(what, self.get(&path)).await {
+            Ok(Answer::Said(keys, _)) => keys,
+            // What is public is refused to nobody, so this is the word of something in between.
+            Ok(Answer::NotAllowed(_)) => return Err(not_allowed(what)),
+            Ok(Answer::Refused(_) | Answer::Odd(_)) => return Err(malformed(what)),
             Err(error) if error.class == ErrorClass::NotFound => return Ok(refused("Google does not know the account")),
             Err(error) => return Err(error),
         };
+        // Every account has certificates of Google's own making beside those of its keys.
+        let is_own = |keys: &serde_json::Map<String, Value>| {
+            !keys.is_empty() && keys.values().all(|pem| pem.as_str().is_some_and(|pem| pem.contains("BEGIN CERTIFICATE")))
+        };
+        if !keys.as_object().is_some_and(is_own) && keys.get(&own.id).is_none() {
+            return Err(malformed(what));
+        }
         let Some(pem) = keys.get(&own.id).and_then(Value::as_str) else {
             return Ok(refused("the key is no longer among those of the account"));
         };

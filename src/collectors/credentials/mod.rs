@@ -4,13 +4,18 @@
 //! Nothing but these answers leaves this module; content is overwritten as soon as it was read.
 
 mod aws;
+mod bedrock;
 mod config;
 mod dates;
+mod document;
 mod expiry;
 mod google;
 mod keystore;
 mod prove;
 mod read;
+mod said;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -56,9 +61,9 @@ static STATE: StateSet<2> = state_set(
 );
 static VALID: StateSet<2> = state_set(
     "readiness_credential_valid_state",
-    &["valid", "unproven", "invalid", "unknown"],
+    &["valid", "consistent", "unproven", "invalid", "unknown"],
     &LABELS,
-    "Whether a credential works now: by its issuer's answer where a free call exists, else unproven unless its own dates or its form refute it.",
+    "Whether a credential works now, by its issuer's answer; unproven where nobody was asked, consistent for certificates, key stores and dates, which open nothing.",
 );
 static END: StateSet<2> = state_set(
     END_STATES,
@@ -110,7 +115,7 @@ static FINGERPRINT: Gauge<3> = gauge(
 pub static FAMILIES: &[&Family] = &[&STATE.0, &VALID.0, &END.0, &EXPIRY.0, &CHANGED.0, &LAST_USED.0, &DECLARED.0, &FILE.0, &FINGERPRINT.0];
 
 /// Every kind, since the state set of ends speaks for all of them.
-const KINDS: &[&str] = &[
+pub(in crate::collectors) const KINDS: &[&str] = &[
     "certificate",
     "pkcs12",
     "jks",
@@ -201,7 +206,7 @@ fn task(config: &Config, cluster: Option<&ClusterConfig>, off: Arc<[(&'static st
 
 /// Whether something tells when it was last changed.
 fn is_dated(credential: &Credential) -> bool {
-    credential.from.env.is_none() || !credential.kind.age_is_of_its_place()
+    credential.from.env.is_none() || !credential.age_is_of_its_place()
 }
 
 /// Whether somebody wrote down when it ends.
@@ -236,10 +241,21 @@ pub(in crate::collectors) fn end_of(seen: &Snapshot, credential: &str) -> Result
     let own = |family: &'static str| seen.samples_of(family).find(move |sample| sample.label("credential") == Some(credential));
     let end = own(END.0.name).ok_or_else(|| say!("credential {} could not be seen", named(credential)))?;
     match end.state() {
-        Some("at") => Ok(own(EXPIRY.0.name).map(Sample::second)),
+        Some("at") => own(EXPIRY.0.name).map(|sample| Some(sample.second())).ok_or_else(|| say!("when credential {} ends is not known", named(credential))),
         Some("never") => Ok(None),
         _ => Err(say!("when credential {} ends is not known", named(credential))),
     }
+}
+
+/// The fact that a credential was last changed then.
+#[cfg(test)]
+pub(in crate::collectors) fn changed_at(credential: &str, at: i64) -> Sample {
+    CHANGED.sample([credential, "litellm"], at as f64)
+}
+
+/// When a part of a credential ends, in Unix seconds, whether or not that of every part is known.
+pub(in crate::collectors) fn first_end_of(seen: &Snapshot, credential: &str) -> Option<i64> {
+    seen.samples_of(EXPIRY.0.name).find(|sample| sample.label("credential") == Some(credential)).map(Sample::second)
 }
 
 /// Hashes of credentials that are compared, by credential; those that are not known are missing.
@@ -321,22 +337,23 @@ impl Looker {
         let api = match (&self.credential.api, self.credential.kind.api()) {
             (Some(api), _) => Some(api.base()),
             (None, Api::At(api)) => Some(api),
-            (None, Api::None | Api::Configured) => None,
+            (None, Api::None | Api::Configured | Api::OfRegion) => None,
         };
         let unreadable = |why: Message| (Works::No(why), Told::silent("what is there cannot be read"));
         if api.is_none() && self.credential.aws.is_none() {
             return self.parse(&content.bytes, password).map_or_else(unreadable, |told| (Works::Unproven, told));
         }
         let Ok(text) = std::str::from_utf8(&content.bytes) else { return unreadable(say!("it is no text")) };
+        let half = match content.half.as_ref().map(|half| std::str::from_utf8(half)).transpose() {
+            Ok(half) => half,
+            Err(_) => return unreadable(say!("its secret half is no text")),
+        };
+        let issuer = |client, api| Issuer { client, api, timeout: self.timeout, calls };
         // Boxed, so that a look at a certificate has no room for the calls of every SDK.
-        let asked = match (self.credential.aws.as_ref().zip(self.caller.as_deref()), api) {
-            (Some((place, caller)), _) => {
-                let issuer = aws::Issuer { place, caller, timeout: self.timeout, calls };
-                if self.credential.kind == Kind::BedrockApiKey { issuer.bedrock(text).boxed().await } else { issuer.access_key(text).boxed().await }
-            }
-            (None, api) => {
-                Issuer { client: &self.client, api: api.unwrap_or_default(), timeout: self.timeout, calls }.ask(&self.credential, text).boxed().await
-            }
+        let asked = match (self.credential.kind, self.credential.aws.as_ref().zip(self.caller.as_deref())) {
+            (Kind::BedrockApiKey, _) => self.bedrock(text.trim(), api, calls).boxed().await,
+            (_, Some((place, caller))) => aws::Issuer { place, caller, timeout: self.timeout, calls }.access_key(text, half).boxed().await,
+            (_, None) => issuer(&self.client, api.unwrap_or_default()).ask(&self.credential, text).boxed().await,
         };
         match asked {
             Ok(Proof::Taken(told)) => (Works::Proved, told),
@@ -385,12 +402,13 @@ impl Looker {
             _ if told.ends.is_some_and(|at| at <= now) => VALID.sample(labels, "invalid").with_detail("it has ended"),
             _ if told.begins.is_some_and(|at| at > now) => VALID.sample(labels, "invalid").with_detail("it is not valid yet"),
             Works::Proved => VALID.sample(labels, "valid"),
-            Works::Unproven => VALID.sample(labels, "unproven"),
+            Works::Unproven if self.credential.kind.opens_nothing() => VALID.sample(labels, "consistent"),
+            Works::Unproven => VALID.sample(labels, "unproven").with_detail("nobody was asked whether it works"),
             Works::No(why) => VALID.sample(labels, "invalid").with_detail(why),
             Works::Unknown(error) => VALID.sample(labels, "unknown").with_detail(error.message),
         });
         let declared = self.declared(content);
-        let changed = told.created.or_else(|| content.changed.filter(|_| self.credential.kind.age_is_of_its_place()));
+        let changed = told.created.or_else(|| content.changed.filter(|_| self.credential.age_is_of_its_place()));
         // By policy it is due as if it ended; when its age is not known, neither is that.
         let (due, undatable) = match (self.credential.max_age, told.ends, changed) {
             (Some(age), None, Some(changed)) => (Some(changed.saturating_add(i64::try_from(age.0.as_secs()).unwrap_or(i64::MAX))), None),
@@ -417,7 +435,7 @@ impl Looker {
         }
         samples.extend(content.exposed.map(|exposed| FILE.sample(labels, if exposed { "exposed" } else { "private" })));
         if self.compared {
-            samples.push(FINGERPRINT.sample([labels[0], labels[1], &fingerprint(&content.bytes)], 1.0));
+            samples.push(FINGERPRINT.sample([labels[0], labels[1], &fingerprint(content)], 1.0));
         }
         samples
     }
@@ -444,7 +462,7 @@ enum Declared {
 }
 
 /// Equal for equal content, and for nobody else of any use: the salt never leaves this process.
-fn fingerprint(content: &[u8]) -> String {
+fn fingerprint(content: &Content) -> String {
     static SALT: OnceLock<[u8; 32]> = OnceLock::new();
     let salt = SALT.get_or_init(|| {
         let mut salt = [0; 32];
@@ -452,7 +470,10 @@ fn fingerprint(content: &[u8]) -> String {
         let _ = net::crypto().secure_random.fill(&mut salt);
         salt
     });
-    let hash = Sha256::new().chain_update(salt).chain_update(content.trim_ascii()).finalize();
+    let whole = Sha256::new().chain_update(salt).chain_update(content.bytes.trim_ascii());
+    // A byte that no text holds keeps the halves of a pair apart.
+    let half = content.half.as_ref();
+    let hash = half.map_or_else(|| whole.clone(), |half| whole.clone().chain_update([0xff]).chain_update(half.trim_ascii())).finalize();
     hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 

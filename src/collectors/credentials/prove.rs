@@ -3,14 +3,16 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
+use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::config::{Credential, EntraApplication, Kind, ProvisionerKey};
 use super::dates::{self, Ends};
 use super::expiry::Told;
+use super::{document, said};
 use crate::cause::Cause as _;
 use crate::net;
 use crate::say;
@@ -65,16 +67,33 @@ impl Issuer<'_> {
         answer.map_err(|error| CollectError::new(ErrorClass::Unreachable, say!("{}: {}", what, error.words())))
     }
 
-    /// The document of a good answer, `None` when the credential was refused. No word of the answer
-    /// goes into an error: issuers echo what they were sent.
-    pub(super) async fn json(&self, what: &Message, request: RequestBuilder) -> Result<Option<Value>, CollectError> {
+    /// What an issuer answers. No word of it goes into an error: issuers echo what they were sent.
+    pub(super) async fn json(&self, what: &Message, request: RequestBuilder) -> Result<Answer, CollectError> {
         let answer = self.send(what, request).await?;
-        match answer.status() {
-            StatusCode::OK => {}
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Ok(None),
-            status => return Err(CollectError::new(ErrorClass::of_status(status.as_u16()), say!("{}: status {}", what, status.as_u16()))),
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        if !matches!(status, StatusCode::OK | StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return Err(failed(what, status));
         }
-        serde_json::from_slice(&self.body(what, answer).await?).map(Some).map_err(|_| malformed(what))
+        let said = document::read(&self.body(what, answer).await?);
+        match (status, said) {
+            (StatusCode::OK, Some(said)) => Ok(Answer::Said(said, headers)),
+            // A proxy that wants somebody to sign in refuses as well, with a page or with nothing.
+            (StatusCode::UNAUTHORIZED, Some(said)) if said.is_object() => Ok(Answer::Refused(said)),
+            (StatusCode::FORBIDDEN, Some(said)) if said.is_object() => Ok(Answer::NotAllowed(said)),
+            (StatusCode::BAD_REQUEST, Some(said)) if said.is_object() => Ok(Answer::Odd(said)),
+            (StatusCode::OK | StatusCode::BAD_REQUEST, _) => Err(malformed(what)),
+            (status, _) => Err(CollectError::new(ErrorClass::Malformed, say!("{}: status {}, and not in the words of its issuer", what, status.as_u16()))),
+        }
+    }
+
+    /// What an issuer says to whoever it knows; else the proof that it does not, or why nobody knows.
+    async fn said(&self, what: &Message, request: RequestBuilder, refused: &'static str) -> Result<Result<(Value, HeaderMap), Proof>, CollectError> {
+        match self.json(what, request).await? {
+            Answer::Said(said, headers) => Ok(Ok((said, headers))),
+            Answer::Refused(_) => Ok(Err(Proof::Refused(refused.into()))),
+            Answer::NotAllowed(_) => Err(not_allowed(what)),
+            Answer::Odd(_) => Err(malformed(what)),
+        }
     }
 
     /// Posts a form for a token: the status and the document of the answer, since issuers say in it why
@@ -83,7 +102,7 @@ impl Issuer<'_> {
         let request = self.client.post(url).header("content-type", "application/x-www-form-urlencoded").body(form);
         let answer = self.send(what, request).await?;
         let status = answer.status();
-        Ok((status, serde_json::from_slice(&self.body(what, answer).await?).unwrap_or_default()))
+        Ok((status, document::read(&self.body(what, answer).await?).unwrap_or_default()))
     }
 
     async fn body(&self, what: &Message, answer: Response) -> Result<Vec<u8>, CollectError> {
@@ -91,98 +110,82 @@ impl Issuer<'_> {
         body.map_err(|_| malformed(what))?.map_err(|_| malformed(what))
     }
 
-    /// Source: <https://docs.gitlab.com/api/personal_access_tokens/#self-inform>
     async fn gitlab(&self, token: &str) -> Result<Proof, CollectError> {
         let what = &say!("ask GitLab about the token");
-        let Some(said) = self.json(what, self.get("/api/v4/personal_access_tokens/self").header("PRIVATE-TOKEN", token)).await? else {
-            return Ok(Proof::Refused(say!("GitLab refuses the token")));
-        };
-        if said["active"] == Value::Bool(false) || said["revoked"] == Value::Bool(true) {
-            return Ok(Proof::Refused(say!("GitLab says that the token is not active")));
+        let request = self.get("/api/v4/personal_access_tokens/self").header("PRIVATE-TOKEN", token);
+        match self.said(what, request, "GitLab refuses the token").await? {
+            Ok((document, _)) => said::gitlab(&document).ok_or_else(|| malformed(what)),
+            Err(refused) => Ok(refused),
         }
-        if said["active"] != Value::Bool(true) || !said["id"].is_u64() {
-            return Err(malformed(what));
-        }
-        let ends = said.get("expires_at").and_then(dates::of_json);
-        Ok(Proof::Taken(ends.map_or_else(|| Told::silent("GitLab does not say when it ends"), Told::of)))
     }
 
-    /// Any call tells, in a header; without it the token has no end. So the body must be one that only
-    /// GitHub sends, and to somebody whom it knows: others may ask sixty times an hour.
-    /// Source: <https://docs.github.com/en/rest/rate-limit/rate-limit>
-    /// Source: <https://docs.github.com/en/rest/authentication/authenticating-to-the-rest-api>
+    /// Any call tells when a token ends, in a header; without it the token has no end. So the rest of the
+    /// answer must be GitHub's, with the identifier that each of its answers has: what takes headers away on
+    /// the way takes that as well.
+    /// Source: <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api>
     async fn github(&self, token: &str) -> Result<Proof, CollectError> {
         let what = &say!("ask GitHub about the token");
-        let answer = self.send(what, self.get("/rate_limit").bearer_auth(token)).await?;
-        match answer.status() {
-            StatusCode::OK => {}
-            StatusCode::UNAUTHORIZED => return Ok(Proof::Refused(say!("GitHub refuses the token"))),
-            status => return Err(CollectError::new(ErrorClass::of_status(status.as_u16()), say!("{}: status {}", what, status.as_u16()))),
-        }
-        let header = answer.headers().get("github-authentication-token-expiration").map(|header| header.to_str().ok().and_then(dates::read));
-        let said: Value = serde_json::from_slice(&self.body(what, answer).await?).map_err(|_| malformed(what))?;
-        if said["rate"]["limit"].as_u64().or_else(|| said["resources"]["core"]["limit"].as_u64()).is_none_or(|limit| limit <= 60) {
-            return Err(malformed(what));
-        }
-        let Some(ends) = header else { return Ok(Proof::Taken(Told::default())) };
-        Ok(Proof::Taken(ends.map_or_else(|| Told::silent("GitHub tells its end in a form that is not known"), Told::of)))
+        let (document, headers) = match self.said(what, self.get("/rate_limit").bearer_auth(token), "GitHub refuses the token").await? {
+            Ok(said) => said,
+            Err(refused) => return Ok(refused),
+        };
+        let ends: Vec<Option<Ends>> =
+            headers.get_all("github-authentication-token-expiration").iter().map(|header| header.to_str().ok().and_then(dates::read)).collect();
+        let is_own = headers.get("x-github-request-id").is_some_and(|id| !id.is_empty());
+        said::github(&document, &ends).filter(|_| is_own).ok_or_else(|| malformed(what))
     }
 
     /// The identity of a token stands before its dash.
-    /// Source: <https://coder.com/docs/reference/api/users#get-api-key-by-id>
     async fn coder(&self, token: &str) -> Result<Proof, CollectError> {
         let Some((id, _)) = token.split_once('-').filter(|(id, _)| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric())) else {
             return Ok(Proof::Refused(say!("it is no token of Coder")));
         };
-        let request = self.get(&format!("/api/v2/users/me/keys/{id}")).header("Coder-Session-Token", token);
         let what = &say!("ask Coder about the token");
-        let Some(said) = self.json(what, request).await? else {
-            return Ok(Proof::Refused(say!("Coder refuses the token")));
-        };
-        if said["id"] != id {
-            return Err(malformed(what));
+        match self.of_coder(what, &format!("users/me/keys/{id}"), token).await? {
+            Ok((document, _)) => said::coder(&document, id).ok_or_else(|| malformed(what)),
+            Err(refused) => Ok(refused),
         }
-        let ends = said.get("expires_at").and_then(dates::of_json);
-        Ok(Proof::Taken(ends.map_or_else(|| Told::silent("Coder does not say when it ends"), Told::of)))
     }
 
-    /// The licence that ends last counts: the others are those that it replaced.
-    /// Source: <https://coder.com/docs/reference/api/enterprise#get-licenses>
     async fn coder_license(&self, token: &str) -> Result<Proof, CollectError> {
-        let request = self.get("/api/v2/licenses").header("Coder-Session-Token", token);
         let what = &say!("ask Coder for its licences");
-        let Some(said) = self.json(what, request).await? else {
-            return Ok(Proof::Refused(say!("Coder refuses the token")));
-        };
-        let licences = said.as_array().filter(|all| all.iter().all(|own| own["claims"].is_object())).ok_or_else(|| malformed(what))?;
-        if licences.is_empty() {
-            return Ok(Proof::Refused(say!("Coder has no licence")));
+        match self.of_coder(what, "licenses", token).await? {
+            Ok((document, _)) => said::coder_license(&document, Timestamp::now().as_second()).ok_or_else(|| malformed(what)),
+            Err(refused) => Ok(refused),
         }
-        let ends = |licence: &Value| licence["claims"].get("license_expires").or_else(|| licence["claims"].get("exp")).and_then(dates::of_json);
-        let known: Option<Vec<Ends>> = licences.iter().map(ends).collect();
-        let last = known.and_then(|known| known.into_iter().max_by_key(|ends| ends.at().unwrap_or(i64::MAX)));
-        Ok(Proof::Taken(last.map_or_else(|| Told::silent("Coder does not say when a licence ends"), Told::of)))
     }
 
-    /// Such a key never ends, and Coder never shows it again; what tells is how old it is.
-    /// Source: <https://coder.com/docs/reference/api/enterprise#list-provisioner-key>
     async fn coder_provisioner_key(&self, key: &ProvisionerKey, token: &str) -> Result<Proof, CollectError> {
         let organization: String = url::form_urlencoded::byte_serialize(key.organization.as_bytes()).collect();
-        let request = self.get(&format!("/api/v2/organizations/{organization}/provisionerkeys")).header("Coder-Session-Token", token);
         let what = &say!("ask Coder for its provisioner keys");
-        let Some(said) = self.json(what, request).await? else {
-            return Ok(Proof::Refused(say!("Coder refuses the token")));
-        };
-        let keys = said.as_array().filter(|all| all.iter().all(|own| own["name"].is_string())).ok_or_else(|| malformed(what))?;
-        let Some(found) = keys.iter().find(|own| own["name"] == key.name.as_str()) else {
-            return Ok(Proof::Refused(say!("Coder has no provisioner key of that name")));
-        };
-        Ok(Proof::Taken(Told { created: found.get("created_at").and_then(dates::of_json).and_then(Ends::at), ..Told::default() }))
+        match self.of_coder(what, &format!("organizations/{organization}/provisionerkeys"), token).await? {
+            Ok((document, _)) => said::coder_provisioner_key(&document, key).ok_or_else(|| malformed(what)),
+            Err(refused) => Ok(refused),
+        }
+    }
+
+    async fn of_coder(&self, what: &Message, path: &str, token: &str) -> Result<Result<(Value, HeaderMap), Proof>, CollectError> {
+        let request = self.get(&format!("/api/v2/{path}")).header("Coder-Session-Token", token);
+        self.said(what, request, "Coder refuses the token").await
+    }
+
+    /// Whether Bedrock takes a key, by the call that lists models and costs nothing; else why it does not.
+    /// Source: <https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys-use.html>
+    pub(super) async fn bedrock(&self, key: &str) -> Result<Result<(), Message>, CollectError> {
+        let what = &say!("ask Bedrock for its models");
+        match self.json(what, self.get("/foundation-models").bearer_auth(key)).await? {
+            Answer::Said(document, _) if said::bedrock_models(&document) => Ok(Ok(())),
+            // One status stands for a key that is not known and for one that may not list models.
+            Answer::Refused(why) | Answer::NotAllowed(why) => match said::bedrock_refusal(&why) {
+                Some(why) => Ok(Err(why.into())),
+                None => Err(not_allowed(what)),
+            },
+            Answer::Said(..) | Answer::Odd(_) => Err(malformed(what)),
+        }
     }
 
     /// The secret proves itself by a token for its own application, which then tells about it.
-    /// Sources: <https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-client-creds-grant-flow>,
-    /// <https://learn.microsoft.com/en-us/graph/api/resources/passwordcredential>
+    /// Source: <https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-client-creds-grant-flow>
     async fn entra(&self, application: &EntraApplication, secret: &str) -> Result<Proof, CollectError> {
         let EntraApplication { tenant, client_id, login } = application;
         let what = &say!("ask Entra for a token");
@@ -200,44 +203,44 @@ impl Issuer<'_> {
             }
         }
         if status != StatusCode::OK {
-            return Err(CollectError::new(ErrorClass::of_status(status.as_u16()), say!("{}: status {}", what, status.as_u16())));
+            return Err(failed(what, status));
         }
         let token = access_token(what, &said)?;
         let about = self.get(&format!("/v1.0/applications(appId='{client_id}')?$select=passwordCredentials")).bearer_auth(token.as_str());
-        // Whether an application may read about itself is another permission than the one to get a token.
         let what = &say!("ask Graph about the application");
-        let Some(said) = self.json(what, about).await? else {
-            return Ok(Proof::Taken(Told::silent("Graph does not let the application read about itself")));
-        };
-        let all = said["passwordCredentials"].as_array().ok_or_else(|| malformed(what))?;
-        let hint = |own: &&Value| own["hint"].as_str().is_some_and(|hint| !hint.is_empty() && secret.starts_with(hint));
-        let mine: Vec<&Value> = all.iter().filter(hint).collect();
-        let ends: Option<Vec<Ends>> = mine.iter().map(|own| own.get("endDateTime").and_then(dates::of_json)).collect();
-        // Of several with the same first characters, the one that ends first may be meant.
-        let first = ends.and_then(|ends| ends.into_iter().min_by_key(|ends| ends.at().unwrap_or(i64::MAX)));
-        let begins = mine.iter().filter_map(|own| own.get("startDateTime").and_then(dates::of_json)?.at()).min();
-        Ok(Proof::Taken(first.map_or_else(|| Told::silent("Graph does not say when the secret ends"), |ends| Told { created: begins, ..Told::of(ends) })))
+        match self.json(what, about).await? {
+            Answer::Said(document, _) => said::entra_passwords(&document, secret).ok_or_else(|| malformed(what)),
+            // Whether an application may read about itself is another permission than the one to get a token.
+            Answer::NotAllowed(why) if why["error"]["code"].is_string() => {
+                Ok(Proof::Taken(Told::silent("Graph does not let the application read about itself")))
+            }
+            // Graph takes no token that Entra did not give, so whoever gave this one was somebody else.
+            Answer::Refused(_) | Answer::NotAllowed(_) | Answer::Odd(_) => Err(malformed(what)),
+        }
     }
 
     /// A key may ask about itself.
-    /// Source: <https://docs.litellm.ai/docs/proxy/virtual_keys>
     async fn litellm(&self, key: &str) -> Result<Proof, CollectError> {
         let what = &say!("ask LiteLLM about the key");
-        let Some(said) = self.json(what, self.get("/key/info").bearer_auth(key)).await? else {
-            return Ok(Proof::Refused(say!("LiteLLM refuses the key")));
-        };
-        // It names the key that it speaks of, as it is or by its hash.
-        let hash: String = Sha256::digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-        let own = |named: &Value| named.as_str().is_some_and(|named| named == key || named == hash);
-        if !said["info"].is_object() || !(own(&said["key"]) || own(&said["info"]["token"])) {
-            return Err(malformed(what));
+        match self.json(what, self.get("/key/info").bearer_auth(key)).await? {
+            Answer::Said(document, _) => said::litellm(&document, key).ok_or_else(|| malformed(what)),
+            Answer::Refused(why) => Ok(said::litellm_refusal(&why).unwrap_or_else(|| Proof::Refused(say!("LiteLLM refuses the key")))),
+            Answer::Odd(why) => said::litellm_refusal(&why).ok_or_else(|| malformed(what)),
+            // A key that may call models and nothing else.
+            Answer::NotAllowed(_) => Err(not_allowed(what)),
         }
-        if said["info"]["blocked"] == Value::Bool(true) {
-            return Ok(Proof::Refused(say!("LiteLLM says that the key is blocked")));
-        }
-        let ends = said["info"].get("expires").and_then(dates::of_json);
-        Ok(Proof::Taken(ends.map_or_else(|| Told::silent("LiteLLM does not say when it ends"), Told::of)))
     }
+}
+
+/// An answer of an issuer, in its own words.
+pub(super) enum Answer {
+    Said(Value, HeaderMap),
+    /// It does not know whoever asks: status 401.
+    Refused(Value),
+    /// It knows them and does not let them ask: status 403.
+    NotAllowed(Value),
+    /// Status 400.
+    Odd(Value),
 }
 
 /// The token of a good answer.
@@ -252,54 +255,10 @@ pub(super) fn malformed(what: &Message) -> CollectError {
     CollectError::new(ErrorClass::Malformed, say!("{}: the answer is not what it should be", what))
 }
 
-#[cfg(test)]
-mod tests {
-    use readiness_lab::plain_server;
+pub(super) fn not_allowed(what: &Message) -> CollectError {
+    CollectError::new(ErrorClass::Denied, say!("{}: status 403; whoever shows it may not ask about it", what))
+}
 
-    use super::*;
-
-    /// A proxy that signs people in, a maintenance page or somebody else's API answers 200 to everything.
-    #[tokio::test]
-    async fn what_anybody_can_answer_proves_nothing() {
-        let yaml = "
-- { name: a, kind: gitlab, from: { env: A } }
-- { name: b, kind: github, from: { env: A } }
-- { name: c, kind: coder, from: { env: A } }
-- { name: d, kind: coder_license, from: { env: A } }
-- { name: e, kind: coder_provisioner_key, from: { env: A }, provisioner: { organization: default, name: workshop } }
-- { name: f, kind: litellm, from: { env: A } }
-- { name: g, kind: entra_app_secret, from: { env: A }, entra: { tenant: t, client_id: c } }
-";
-        let credentials: Vec<Credential> = serde_saphyr::from_str(yaml).unwrap();
-        let answers = [
-            "{}",
-            "[]",
-            "null",
-            "7",
-            "\"x\"",
-            "",
-            "<html>sign in</html>",
-            "{\"id\":\"other\",\"info\":{},\"active\":\"yes\",\"access_token\":\"x\",\"rate\":{\"limit\":60}}",
-            "[{}]",
-        ];
-        for (index, body) in answers.into_iter().enumerate() {
-            let address = std::net::SocketAddr::from(([127, 0, 7, 64], 20_100 + u16::try_from(index).unwrap()));
-            let server = plain_server(address, Duration::ZERO, move |_, _, _| (200, Vec::new(), body.as_bytes().to_vec())).await.unwrap();
-            let base = format!("http://{address}");
-            let client = Client::builder().no_proxy().build().unwrap();
-            let calls = AtomicU64::default();
-            for mut credential in credentials.clone() {
-                if let Some(entra) = &mut credential.entra {
-                    entra.login = crate::config::Url::new(&base);
-                }
-                let issuer = Issuer { client: &client, api: &base, timeout: Duration::from_secs(20), calls: &calls };
-                let proof = issuer.ask(&credential, "labkey0001-secret").await;
-                assert!(!matches!(proof, Ok(Proof::Taken(_) | Proof::Unproven(_))), "{} by {body}", credential.kind.as_str());
-                // A licence or a key that is not in a list is missing; nothing else can be told from such an answer.
-                let empty = body == "[]" && matches!(credential.kind, Kind::CoderLicense | Kind::CoderProvisionerKey);
-                assert_eq!(matches!(proof, Ok(Proof::Refused(_))), empty, "{} by {body}", credential.kind.as_str());
-            }
-            server.abort();
-        }
-    }
+fn failed(what: &Message, status: StatusCode) -> CollectError {
+    CollectError::new(ErrorClass::of_status(status.as_u16()), say!("{}: status {}", what, status.as_u16()))
 }

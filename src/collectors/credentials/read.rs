@@ -22,6 +22,8 @@ use crate::snapshot::{CollectError, ErrorClass};
 pub(super) struct Content {
     /// Overwritten when it is dropped.
     pub(super) bytes: Zeroizing<Vec<u8>>,
+    /// The other half of a pair that is kept in two keys of one Secret.
+    pub(super) half: Option<Zeroizing<Vec<u8>>>,
     /// When it was last changed, in Unix seconds, where the place knows.
     pub(super) changed: Option<i64>,
     /// What the configured annotation says about its end.
@@ -41,7 +43,7 @@ pub(super) enum Annotation {
 
 impl Content {
     fn new(bytes: Zeroizing<Vec<u8>>, changed: Option<i64>) -> Self {
-        Self { bytes, changed, annotated: Annotation::Unasked, exposed: None }
+        Self { bytes, half: None, changed, annotated: Annotation::Unasked, exposed: None }
     }
 }
 
@@ -123,21 +125,28 @@ async fn managed(place: &ManagedValue, caller: &Caller, timeout: Duration) -> Re
 }
 
 async fn secret(place: &SecretKey, link: &Link, timeout: Duration) -> Result<Content, Unread> {
-    let SecretKey { cluster, namespace, name, key, keys, annotation } = place;
+    let SecretKey { cluster, namespace, name, key, secret_key, keys, annotation } = place;
     let what = say!("get secret {}/{} of {}", named(namespace), named(name), named(cluster));
     let found = kubernetes::secret(link, namespace, name, &what, timeout).await.map_err(Unread::Failed)?;
     let mut found = found.ok_or_else(|| Unread::Absent(say!("{}: it does not exist", what)))?;
     let changed = data_changed(&found);
     let data = found.data.take().unwrap_or_default();
     let mut data: std::collections::BTreeMap<String, Zeroizing<Vec<u8>>> = data.into_iter().map(|(key, value)| (key, Zeroizing::new(value.0))).collect();
-    let missing: Vec<&str> = [key].into_iter().chain(keys).filter(|key| data.get(*key).is_none_or(|value| value.is_empty())).map(String::as_str).collect();
+    let missing: Vec<&str> = [key]
+        .into_iter()
+        .chain(secret_key)
+        .chain(keys)
+        .filter(|key| data.get(*key).is_none_or(|value| value.iter().all(u8::is_ascii_whitespace)))
+        .map(String::as_str)
+        .collect();
     if !missing.is_empty() {
         return Err(Unread::Incomplete(say!("{}: it lacks {}", what, Message::of_names(missing))));
     }
     let annotated = annotation.as_ref().map_or(Annotation::Unasked, |name| {
         found.metadata.annotations.as_ref().and_then(|all| all.get(name).cloned()).map_or(Annotation::Missing, Annotation::Says)
     });
-    Ok(Content { annotated, ..Content::new(data.remove(key).unwrap_or_default(), changed) })
+    let half = secret_key.as_ref().and_then(|key| data.remove(key));
+    Ok(Content { annotated, half, ..Content::new(data.remove(key).unwrap_or_default(), changed) })
 }
 
 /// When the data of a Secret was last changed: the time of whoever owns it moves only with its

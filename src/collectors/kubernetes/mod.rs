@@ -54,6 +54,7 @@ pub use config::{
 };
 pub(in crate::collectors) use connect::Link;
 pub(in crate::collectors) use moments::{certificate_renewals, node_expiries};
+pub(in crate::collectors) use nodes::node_platforms;
 pub(in crate::collectors) use replicas::{oldest_start, running_containers};
 pub use services::load_balancers;
 pub(in crate::collectors) use workloads::{CronJobFacts, cron_jobs, is_scaled_to_zero, rolls_out};

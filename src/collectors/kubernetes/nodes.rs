@@ -10,6 +10,9 @@ use super::quantity::Quantity;
 use super::resources::{Listed, amounts};
 use super::sight::seen;
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::say;
+use crate::say::{Message, named};
+use crate::snapshot::Snapshot;
 use crate::word::Word;
 use serde::Deserialize;
 
@@ -70,6 +73,13 @@ static GPU_ALLOCATABLE: Gauge<3> = gauge(
 .covered_by(COVERAGE.quiet());
 static KUBELETS: Gauge<2> =
     gauge("readiness_kubelets", Unit::Number, &["cluster", "version"], "Nodes by the version of their kubelet, from the Kubernetes API.").covered_by(COVERAGE);
+static PLATFORMS: Gauge<2> = gauge(
+    "readiness_node_platforms",
+    Unit::Number,
+    &["cluster", "platform"],
+    "Nodes by operating system and architecture, from status.nodeInfo in the Kubernetes API.",
+)
+.covered_by(COVERAGE);
 static NODES: Gauge<4> = gauge(
     "readiness_nodes",
     Unit::Number,
@@ -154,6 +164,10 @@ pub(super) struct NodeStatus {
 struct NodeInfo {
     #[serde(default, deserialize_with = "or_default")]
     kubelet_version: String,
+    #[serde(default, deserialize_with = "or_default")]
+    operating_system: String,
+    #[serde(default, deserialize_with = "or_default")]
+    architecture: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -195,6 +209,8 @@ pub(super) struct NodeRow {
     gpus: [Option<f64>; 2],
     gpu_product: Arc<str>,
     pub(super) kubelet: Arc<str>,
+    /// `linux/amd64`; empty when the kubelet does not tell.
+    platform: Arc<str>,
     pub(super) address: Option<(IpAddr, u16)>,
     pool: [Arc<str>; 3],
     /// Which of the configured images it has, by their positions.
@@ -289,6 +305,8 @@ impl Nodes {
                 conditions.push((self.shared(expected), "unknown"));
             }
         }
+        let NodeInfo { operating_system, architecture, .. } = &status.node_info;
+        let platform = Word::of(operating_system).zip(Word::of(architecture)).map(|(system, architecture)| format!("{system}/{architecture}"));
         let (pool, instance, capacity) = (label("karpenter.sh/nodepool"), label("node.kubernetes.io/instance-type"), label("karpenter.sh/capacity-type"));
         NodeRow {
             created: metadata.creation_timestamp.map(|time| time.0.as_second()),
@@ -301,6 +319,7 @@ impl Nodes {
             gpus,
             gpu_product: self.shared(label("nvidia.com/gpu.product")),
             kubelet: self.shared(Word::joined(&status.node_info.kubelet_version).map_or("", Word::as_str)),
+            platform: self.shared(&platform.unwrap_or_default()),
             address: internal.map(|address| (address, port)),
             pool: [self.shared(pool), self.shared(instance), self.shared(capacity)],
             images,
@@ -345,6 +364,7 @@ impl Keep for Nodes {
     fn facts(&self, place: &Place, samples: &mut Vec<Sample>) {
         let cluster = || Arc::clone(&place.cluster);
         let mut kubelets: BTreeMap<&Arc<str>, usize> = BTreeMap::new();
+        let mut platforms: BTreeMap<&Arc<str>, usize> = BTreeMap::new();
         let mut pools: BTreeMap<&[Arc<str>; 3], usize> = BTreeMap::new();
         let mut cached = vec![0_usize; self.interests.images.len()];
         for (name, row) in self.iter() {
@@ -364,12 +384,14 @@ impl Keep for Nodes {
                 }
             }
             *kubelets.entry(&row.kubelet).or_default() += 1;
+            *platforms.entry(&row.platform).or_default() += 1;
             *pools.entry(&row.pool).or_default() += 1;
             for image in &row.images {
                 cached[*image] += 1;
             }
         }
         samples.extend(kubelets.into_iter().map(|(version, count)| KUBELETS.sample([cluster(), Arc::clone(version)], count as f64)));
+        samples.extend(platforms.into_iter().map(|(platform, count)| PLATFORMS.sample([cluster(), Arc::clone(platform)], count as f64)));
         let pools = pools
             .into_iter()
             .map(|([pool, instance, capacity], count)| NODES.sample([cluster(), Arc::clone(pool), Arc::clone(instance), Arc::clone(capacity)], count as f64));
@@ -379,6 +401,16 @@ impl Keep for Nodes {
             samples.extend(images.map(|(image, count)| CACHED.sample([&*place.cluster, image], count as f64 / self.rows.len() as f64)));
         }
     }
+}
+
+/// What the nodes of a cluster are, as operating system and architecture, or why that is not known.
+pub(in crate::collectors) fn node_platforms(seen: &Snapshot, cluster: &str) -> Result<BTreeSet<String>, Message> {
+    let own: Vec<&Sample> = seen.samples_of(PLATFORMS.0.name).filter(|sample| sample.label("cluster") == Some(cluster)).collect();
+    if own.is_empty() {
+        return Err(say!("the nodes of {} are not known", named(cluster)));
+    }
+    let named_platform = |sample: &&Sample| sample.label("platform").filter(|platform| !platform.is_empty()).map(str::to_owned);
+    own.iter().map(named_platform).collect::<Option<_>>().ok_or_else(|| say!("what a node of {} is, is not known", named(cluster)))
 }
 
 /// Families about groups of nodes, which only some clusters have.
@@ -395,6 +427,7 @@ pub(super) static FAMILIES: &[&Family] = &[
     &GPU_CAPACITY.0,
     &GPU_ALLOCATABLE.0,
     &KUBELETS.0,
+    &PLATFORMS.0,
     &NODES.0,
     &CACHED.0,
 ];

@@ -7,9 +7,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
+use super::reference::DOCKER_HUB;
 use crate::cause::Cause as _;
 use crate::config::{Secret, SecretRef};
 use crate::files;
@@ -29,34 +31,71 @@ pub(super) enum Challenge {
 }
 
 impl Challenge {
-    /// Reads a `WWW-Authenticate` header.
-    pub(super) fn parse(header: &str) -> Option<Self> {
-        let (scheme, rest) = header.trim().split_once(' ').unwrap_or_else(|| (header.trim(), ""));
-        if scheme.eq_ignore_ascii_case("basic") {
-            return Some(Self::Basic);
+    /// Reads a `WWW-Authenticate` header, which may hold several challenges; those of other schemes are
+    /// left out. Source: RFC 9110, section 11.6.1.
+    pub(super) fn parse(header: &str) -> Vec<Self> {
+        let mut found = Vec::new();
+        let mut rest = header;
+        loop {
+            rest = rest.trim_start_matches([' ', '\t', ',']);
+            let (scheme, after) = token(rest);
+            if scheme.is_empty() {
+                return found;
+            }
+            let (mut parameters, after) = parameters(after);
+            // Whatever cannot be read ends the header, since nothing tells where the next one begins.
+            rest = if after.len() < rest.len() { after } else { "" };
+            if scheme.eq_ignore_ascii_case("basic") {
+                found.push(Self::Basic);
+            } else if scheme.eq_ignore_ascii_case("bearer")
+                && let Some(realm) = parameters.remove("realm")
+            {
+                found.push(Self::Bearer { realm, service: parameters.remove("service"), scope: parameters.remove("scope") });
+            }
         }
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return None;
-        }
-        let mut parameters = parameters(rest);
-        let realm = parameters.remove("realm")?;
-        Some(Self::Bearer { realm, service: parameters.remove("service"), scope: parameters.remove("scope") })
     }
 }
 
-/// `a="b, c",d=e` as pairs; a comma in quotes belongs to the value.
-fn parameters(text: &str) -> BTreeMap<String, String> {
+/// A word of a header, and what follows it.
+fn token(text: &str) -> (&str, &str) {
+    text.split_at(text.find(|c: char| matches!(c, ' ' | '\t' | ',' | '=' | '"')).unwrap_or(text.len()))
+}
+
+/// `a="b, c",d=e` as pairs, and what follows them: the next challenge is a word without `=`. A comma in
+/// quotes belongs to the value.
+fn parameters(text: &str) -> (BTreeMap<String, String>, &str) {
     let mut pairs = BTreeMap::new();
-    let mut rest = text.trim();
-    while let Some((name, after)) = rest.split_once('=') {
-        let (value, next) = match after.strip_prefix('"') {
-            Some(quoted) => quoted.split_once('"').unwrap_or((quoted, "")),
-            None => after.split_once(',').unwrap_or((after, "")),
+    let mut rest = text;
+    loop {
+        let next = rest.trim_start_matches([' ', '\t', ',']);
+        let (name, after) = token(next);
+        let Some(value) = after.trim_start().strip_prefix('=').filter(|_| !name.is_empty()) else { return (pairs, next) };
+        let value = value.trim_start();
+        let (value, after) = match value.strip_prefix('"') {
+            Some(quoted) => unquoted(quoted),
+            None => {
+                // Bare values with slashes and colons are not what the grammar has, and are sent all the same.
+                let (value, after) = value.split_at(value.find(',').unwrap_or(value.len()));
+                (value.trim().to_owned(), after)
+            }
         };
-        pairs.insert(name.trim().to_ascii_lowercase(), value.to_owned());
-        rest = next.trim_start_matches([',', ' ']);
+        pairs.insert(name.to_ascii_lowercase(), value);
+        rest = after;
     }
-    pairs
+}
+
+/// The rest of a text in quotes, with what follows it.
+fn unquoted(text: &str) -> (String, &str) {
+    let mut value = String::new();
+    let mut characters = text.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return (value, text.get(at + 1..).unwrap_or_default()),
+            '\\' => value.extend(characters.next().map(|(_, escaped)| escaped)),
+            other => value.push(other),
+        }
+    }
+    (value, "")
 }
 
 /// What a token endpoint answers.
@@ -64,7 +103,8 @@ fn parameters(text: &str) -> BTreeMap<String, String> {
 pub(super) struct TokenAnswer {
     token: Option<String>,
     access_token: Option<String>,
-    expires_in: Option<u64>,
+    /// In seconds: a number, and for some a fraction of one or a text.
+    expires_in: Option<serde_json::Value>,
 }
 
 impl TokenAnswer {
@@ -72,7 +112,14 @@ impl TokenAnswer {
     /// arrived, because the clocks of the two sides may differ by minutes.
     pub(super) fn take(self) -> Option<(Secret, Duration)> {
         let token = self.token.filter(|token| !token.is_empty()).or(self.access_token)?;
-        let life = self.expires_in.filter(|seconds| *seconds > 0).map_or(DEFAULT_LIFE, Duration::from_secs).min(LONGEST_LIFE);
+        let seconds = match &self.expires_in {
+            Some(serde_json::Value::String(text)) => text.trim().parse().ok(),
+            Some(value) => value.as_f64(),
+            None => None,
+        };
+        // What is no length of time is as good as nothing.
+        let life =
+            seconds.filter(|seconds: &f64| *seconds >= 1.0).map_or(DEFAULT_LIFE, |seconds| Duration::from_secs_f64(seconds.min(LONGEST_LIFE.as_secs_f64())));
         Some((Secret::new(token), life.mul_f64(0.9)))
     }
 }
@@ -87,22 +134,34 @@ pub(crate) enum Identity {
     },
     /// An opaque token that is sent as it is.
     Token(Secret),
+    /// What a token is given for at the realm of a registry, as `docker login` keeps it for some.
+    Refresh(Secret),
 }
 
 impl Identity {
-    /// From a `config.json` of Docker or the content of a `kubernetes.io/dockerconfigjson` Secret.
-    /// Anonymous when it does not know the host.
-    pub(crate) fn from_docker_config(text: &str, host: &str) -> Result<Self, Message> {
-        let file: DockerConfig = serde_json::from_str(text).map_err(|error| say!("not a docker config: {}", error.words()))?;
-        let known = |entry: &str| host_of(entry) == host || host == super::reference::DOCKER_HUB && host_of(entry) == "index.docker.io";
-        let Some((_, auth)) = file.auths.iter().find(|(entry, _)| known(entry)) else { return Ok(Self::Anonymous) };
-        auth.identity()
+    /// From a `config.json` of Docker or the content of a `kubernetes.io/dockerconfigjson` Secret: of the
+    /// entries that match, the one with the longest path, as kubelets and skopeo try them. Anonymous when
+    /// none does.
+    pub(crate) fn from_docker_config(text: &str, host: &str, repository: &str) -> Result<Self, Message> {
+        let file = DockerConfig::read(text)?;
+        let entries = file.auths.iter().map(|(name, auth)| (Entry::parse(name), auth));
+        let best = entries.filter(|(entry, _)| entry.is_for(host, repository)).max_by_key(|(entry, _)| (entry.path.len(), entry.host == host));
+        match best {
+            Some((_, auth)) if !auth.is_empty() => auth.identity(),
+            _ if file.has_helper(host) => Err(say!("its credentials are kept by a helper program, which is not run here and by no kubelet")),
+            Some((_, auth)) => auth.identity(),
+            None => Ok(Self::Anonymous),
+        }
     }
 
-    /// Hosts that a docker config knows.
-    pub(crate) fn hosts(text: &str) -> Vec<String> {
-        let file: DockerConfig = serde_json::from_str(text).unwrap_or_default();
-        file.auths.keys().map(|entry| host_of(entry).to_owned()).collect()
+    /// What a docker config knows, by host and path.
+    pub(crate) fn entries(text: &str) -> Result<Vec<(String, Result<Self, Message>)>, Message> {
+        let file = DockerConfig::read(text)?;
+        let named = |(name, auth): (&String, &Auth)| {
+            let Entry { host, path } = Entry::parse(name);
+            (if path.is_empty() { host.to_owned() } else { format!("{host}/{path}") }, auth.identity())
+        };
+        Ok(file.auths.iter().map(named).collect())
     }
 
     /// Whether it is the very same.
@@ -110,7 +169,7 @@ impl Identity {
         match (self, other) {
             (Self::Anonymous, Self::Anonymous) => true,
             (Self::User { name, password }, Self::User { name: other, password: secret }) => name == other && password.expose() == secret.expose(),
-            (Self::Token(own), Self::Token(other)) => own.expose() == other.expose(),
+            (Self::Token(own), Self::Token(other)) | (Self::Refresh(own), Self::Refresh(other)) => own.expose() == other.expose(),
             _ => false,
         }
     }
@@ -131,9 +190,78 @@ impl Identity {
 }
 
 #[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct DockerConfig {
     #[serde(default)]
     auths: BTreeMap<String, Auth>,
+    creds_store: Option<String>,
+    #[serde(default)]
+    cred_helpers: BTreeMap<String, serde_json::Value>,
+}
+
+impl DockerConfig {
+    fn read(text: &str) -> Result<Self, Message> {
+        serde_json::from_str(text).map_err(|error| say!("not a docker config: {}", error.words()))
+    }
+
+    /// Whether a program keeps the credentials of a host: one for it alone, or one for all.
+    /// Source: <https://docs.docker.com/reference/cli/docker/login/#credential-stores>
+    fn has_helper(&self, host: &str) -> bool {
+        let own = self.cred_helpers.keys().any(|name| Entry::parse(name).is_at(host));
+        own || self.creds_store.as_ref().is_some_and(|store| !store.is_empty())
+    }
+}
+
+/// What the name of an entry stands for.
+/// Sources: <https://kubernetes.io/docs/concepts/containers/images/#config-json>,
+/// <https://github.com/containers/image/blob/main/docs/containers-auth.json.5.md>
+struct Entry<'a> {
+    host: &'a str,
+    /// Without slashes around it; empty for all of a host.
+    path: &'a str,
+}
+
+impl<'a> Entry<'a> {
+    /// `https://index.docker.io/v1/`, `ghcr.io` and `ghcr.io/team` alike: scheme and version are left out.
+    fn parse(name: &'a str) -> Self {
+        let bare = name.split_once("://").map_or(name, |(_, bare)| bare);
+        let (host, path) = bare.split_once('/').unwrap_or((bare, ""));
+        let path = path.trim_matches('/');
+        let rest = ["v1", "v2"].into_iter().find_map(|version| path.strip_prefix(version)).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        Self { host, path: rest.map_or(path, |rest| rest.trim_matches('/')) }
+    }
+
+    fn is_for(&self, host: &str, repository: &str) -> bool {
+        let within = repository.strip_prefix(self.path).is_some_and(|rest| self.path.is_empty() || rest.is_empty() || rest.starts_with('/'));
+        within && self.is_at(host)
+    }
+
+    /// Whether it is this host, under any of its names; `*` stands for what has no dot.
+    fn is_at(&self, host: &str) -> bool {
+        let is_hub = |name: &str| [DOCKER_HUB, "index.docker.io", "registry-1.docker.io"].contains(&name);
+        if self.host == host || is_hub(host) && is_hub(self.host) {
+            return true;
+        }
+        let (own, other): (Vec<&str>, Vec<&str>) = (self.host.split('.').collect(), host.split('.').collect());
+        self.host.contains('*') && own.len() == other.len() && own.iter().zip(&other).all(|(own, other)| is_like(own, other))
+    }
+}
+
+/// Whether a part of a host is what a part with `*` in it stands for.
+fn is_like(pattern: &str, part: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == part };
+    let Some(mut left) = part.strip_prefix(start) else { return false };
+    let mut pieces = rest.split('*').peekable();
+    while let Some(piece) = pieces.next() {
+        if pieces.peek().is_none() {
+            return left.ends_with(piece);
+        }
+        match left.find(piece) {
+            Some(at) => left = &left[at + piece.len()..],
+            None => return false,
+        }
+    }
+    true
 }
 
 #[derive(Default, Deserialize)]
@@ -147,32 +275,42 @@ struct Auth {
 }
 
 impl Auth {
+    /// Whether it says nothing at all, as where a helper keeps what belongs here.
+    fn is_empty(&self) -> bool {
+        let all = [&self.encoded, &self.username, &self.password, &self.identitytoken, &self.registrytoken];
+        all.into_iter().flatten().all(String::is_empty)
+    }
+
     fn identity(&self) -> Result<Identity, Message> {
-        if let Some(token) = self.registrytoken.as_ref().or(self.identitytoken.as_ref()).filter(|token| !token.is_empty()) {
-            return Ok(Identity::Token(Secret::new(token.clone())));
+        let said = |text: &'_ Option<String>| text.clone().filter(|text| !text.is_empty());
+        if let Some(token) = said(&self.registrytoken) {
+            return Ok(Identity::Token(Secret::new(token)));
         }
-        if let (Some(name), Some(password)) = (&self.username, &self.password) {
-            return Ok(Identity::User { name: name.clone(), password: Secret::new(password.clone()) });
+        if let Some(token) = said(&self.identitytoken) {
+            return Ok(Identity::Refresh(Secret::new(token)));
         }
-        let Some(encoded) = &self.encoded else { return Err(say!("an entry without user and password; credential helpers are not run")) };
-        let decoded = STANDARD.decode(encoded.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        // What is encoded counts, whatever stands beside it.
+        let Some(encoded) = said(&self.encoded) else {
+            return match (said(&self.username), said(&self.password)) {
+                (Some(name), Some(password)) => Ok(Identity::User { name, password: Secret::new(password) }),
+                _ => Err(say!("an entry without user and password; credential helpers are not run")),
+            };
+        };
+        let encoded = encoded.trim();
+        let decoded = STANDARD.decode(encoded).or_else(|_| STANDARD_NO_PAD.decode(encoded)).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let pair = decoded.as_deref().and_then(|text| text.split_once(':'));
         let (name, password) = pair.ok_or_else(|| say!("an entry whose auth is not base64 of user:password"))?;
-        Ok(Identity::User { name: name.to_owned(), password: Secret::new(password.to_owned()) })
+        // Docker fills what it encodes with zeros.
+        Ok(Identity::User { name: name.to_owned(), password: Secret::new(password.trim_matches('\0').to_owned()) })
     }
 }
 
-/// `https://index.docker.io/v1/` and `ghcr.io` alike.
-fn host_of(entry: &str) -> &str {
-    let bare = entry.strip_prefix("https://").or_else(|| entry.strip_prefix("http://")).unwrap_or(entry);
-    bare.split('/').next().unwrap_or(bare)
-}
-
-/// Reads credentials from a docker config file.
-pub(super) async fn from_file(file: &Path, host: &str) -> Result<Identity, Message> {
+/// Reads a docker config file, which must be one.
+pub(super) async fn from_file(file: &Path) -> Result<Zeroizing<String>, Message> {
     let content = files::read(file, files::LARGEST).await.map_err(|error| say!("read {}: {}", file.display(), error))?;
     let text = content.text().map_err(|error| say!("read {}: {}", file.display(), error))?;
-    Identity::from_docker_config(text, host).map_err(|why| say!("read {}: {}", file.display(), why))
+    DockerConfig::read(text).map_err(|why| say!("read {}: {}", file.display(), why))?;
+    Ok(Zeroizing::new(text.to_owned()))
 }
 
 /// Reads a user's password.
@@ -187,8 +325,9 @@ mod tests {
     #[test]
     fn challenges_are_read_as_registries_write_them() {
         let bearer = |realm: &str, service: Option<&str>, scope: Option<&str>| {
-            Some(Challenge::Bearer { realm: realm.to_owned(), service: service.map(str::to_owned), scope: scope.map(str::to_owned) })
+            vec![Challenge::Bearer { realm: realm.to_owned(), service: service.map(str::to_owned), scope: scope.map(str::to_owned) }]
         };
+        let both = [bearer("https://a/t", Some("b"), None), vec![Challenge::Basic]].concat();
         for (header, read) in [
             (
                 r#"Bearer realm="https://ghcr.io/token",service="ghcr.io",scope="repository:coder/coder-preview:pull""#,
@@ -199,11 +338,16 @@ mod tests {
                 bearer("https://a/t", None, Some("repository:x:pull,push")),
             ),
             ("Bearer realm=https://a/t,service=b", bearer("https://a/t", Some("b"), None)),
-            (r#"Basic realm="Registry Realm""#, Some(Challenge::Basic)),
-            ("Basic", Some(Challenge::Basic)),
-            ("Bearer", None),
-            ("Negotiate", None),
-            ("", None),
+            (r#"Basic realm="Registry Realm""#, vec![Challenge::Basic]),
+            ("Basic", vec![Challenge::Basic]),
+            ("Bearer", Vec::new()),
+            ("Negotiate", Vec::new()),
+            ("Negotiate YII=, Basic realm=\"x\"", vec![Challenge::Basic]),
+            ("", Vec::new()),
+            (r#"Bearer realm="https://a/t",service="b", Basic realm="c, d""#, both.clone()),
+            (r#"Bearer realm = "https://a/t" , service=b,Basic"#, both.clone()),
+            (r#"Basic realm="c, Bearer realm=\"https://evil/t\"""#, vec![Challenge::Basic]),
+            (r#", Digest nonce="1" , , Bearer realm="https://a/t",service=b , Basic"#, both),
             (r#"Bearer realm="unfinished"#, bearer("unfinished", None, None)),
         ] {
             assert_eq!(Challenge::parse(header), read, "{header}");
@@ -217,6 +361,11 @@ mod tests {
         assert_eq!(take(r#"{"access_token":"t","issued_at":"2020-01-01T00:00:00Z"}"#), Some(("t".to_owned(), 54)));
         assert_eq!(take(r#"{"token":"","access_token":"t","expires_in":0}"#), Some(("t".to_owned(), 54)));
         assert_eq!(take("{}"), None);
+        // As text, as a fraction, and as what is no length of time.
+        for (lasts, used) in [(r#""300""#, 270), ("300.0", 270), ("300.9", 270), ("-5", 54), ("null", 54), (r#""soon""#, 54), ("[]", 54), ("1e300", 77_760)] {
+            let text = format!(r#"{{"token":"t","expires_in":{lasts}}}"#);
+            assert_eq!(take(&text), Some(("t".to_owned(), used)), "{lasts}");
+        }
         // Whatever it claims, the moment of its end can be computed.
         let endless = serde_json::from_str::<TokenAnswer>(r#"{"token":"t","expires_in":18446744073709551615}"#).unwrap().take();
         assert!(endless.is_some_and(|(_, life)| tokio::time::Instant::now() + life > tokio::time::Instant::now()));
@@ -231,15 +380,64 @@ mod tests {
     fn docker_configs_are_read_in_every_form_and_never_quoted() {
         let text = r#"{"auths":{"https://index.docker.io/v1/":{"auth":"dXNlcjpodW50ZXIy"},"ghcr.io":{"username":"u","password":"hunter2"},"bad.io":{"auth":"hunter2"},"helper.io":{}}}"#;
         for host in ["docker.io", "ghcr.io"] {
-            let Identity::User { password, .. } = Identity::from_docker_config(text, host).unwrap() else { panic!("{host}") };
+            let Identity::User { password, .. } = Identity::from_docker_config(text, host, "a/b").unwrap() else { panic!("{host}") };
             assert_eq!(password.expose(), "hunter2");
         }
-        assert!(matches!(Identity::from_docker_config(text, "other.io"), Ok(Identity::Anonymous)));
+        assert!(matches!(Identity::from_docker_config(text, "other.io", "a"), Ok(Identity::Anonymous)));
         for (text, host) in [(text, "bad.io"), (text, "helper.io"), (r#"{"auths":{"a":"hunter2"}}"#, "a"), ("hunter2", "a")] {
-            let said = Identity::from_docker_config(text, host).unwrap_err();
+            let said = Identity::from_docker_config(text, host, "a").unwrap_err();
             assert!(!said.as_str().contains("hunter2"), "{said}");
         }
-        assert_eq!(Identity::hosts(text), ["bad.io", "ghcr.io", "helper.io", "index.docker.io"]);
+        let entries: Vec<String> = Identity::entries(text).unwrap().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(entries, ["bad.io", "ghcr.io", "helper.io", "index.docker.io"]);
+    }
+
+    #[test]
+    fn the_entry_with_the_longest_path_counts() {
+        let user = |name: &str| format!(r#"{{"username":"{name}","password":"p"}}"#);
+        let names = ["r.io", "r.io/team-a", "https://r.io/team-a/app/", "r.io/v2/team-b", "*.cr.io", "http://p.io:5000/v1/", "a-*-z.b.io"];
+        let auths: Vec<String> = names.iter().map(|name| format!("{name:?}:{}", user(name))).collect();
+        let text = format!(r#"{{"auths":{{{}}}}}"#, auths.join(","));
+        for (host, repository, expected) in [
+            ("r.io", "team-a/app", "https://r.io/team-a/app/"),
+            ("r.io", "team-a/app/v1", "https://r.io/team-a/app/"),
+            ("r.io", "team-a/other", "r.io/team-a"),
+            ("r.io", "team-ab/app", "r.io"),
+            ("r.io", "team-b/app", "r.io/v2/team-b"),
+            ("r.io", "other", "r.io"),
+            ("x.cr.io", "a", "*.cr.io"),
+            ("x.y.cr.io", "a", ""),
+            ("p.io:5000", "a", "http://p.io:5000/v1/"),
+            ("p.io", "a", ""),
+            ("a-1-z.b.io", "a", "a-*-z.b.io"),
+            ("a-1.b.io", "a", ""),
+        ] {
+            let found = match Identity::from_docker_config(&text, host, repository).unwrap() {
+                Identity::User { name, .. } => name,
+                _ => String::new(),
+            };
+            assert_eq!(found, expected, "{host}/{repository}");
+        }
+    }
+
+    #[test]
+    fn what_is_encoded_counts_and_tokens_are_of_two_kinds() {
+        let of = |auth: &str| Identity::from_docker_config(&format!(r#"{{"auths":{{"r.io":{auth}}}}}"#), "r.io", "a").unwrap();
+        let encoded = STANDARD.encode("user:hunter2\0\0");
+        for auth in [format!(r#"{{"auth":"{encoded}","username":"old","password":"old"}}"#), format!(r#"{{"auth":"{}"}}"#, encoded.trim_end_matches('='))] {
+            let Identity::User { name, password } = of(&auth) else { panic!("{auth}") };
+            assert_eq!((name.as_str(), password.expose()), ("user", "hunter2"));
+        }
+        assert!(matches!(of(r#"{"auth":"dTpw","identitytoken":"t"}"#), Identity::Refresh(_)));
+        assert!(matches!(of(r#"{"auth":"","registrytoken":"t","identitytoken":"u"}"#), Identity::Token(_)));
+        for text in [
+            r#"{"credHelpers":{"r.io":"ecr-login"}}"#,
+            r#"{"auths":{"r.io":{}},"credsStore":"desktop"}"#,
+            r#"{"auths":{"other.io":{"auth":"dTpw"}},"credHelpers":{"https://r.io":"x"}}"#,
+        ] {
+            let said = Identity::from_docker_config(text, "r.io", "a").unwrap_err();
+            assert!(said.as_str().contains("helper program"), "{said}");
+        }
     }
 
     #[test]

@@ -92,7 +92,22 @@ pub(super) struct Client {
     calls: AtomicU64,
     allowance: Mutex<Option<Allowance>>,
     asked_to_wait: Mutex<Option<(Duration, Instant)>>,
+    learned: Arc<Learned>,
 }
+
+/// What was found out about a registry, whoever asked it.
+#[derive(Default)]
+struct Learned {
+    /// Which digest a tag of a repository had when the body that it names was last read and hashed.
+    bodies: Mutex<BTreeMap<(String, String), Digest>>,
+    /// Whether it has whatever it is asked for, and until when that is not asked again.
+    has_every_name: tokio::sync::Mutex<Option<(Instant, bool)>>,
+}
+
+/// Tags whose body is remembered for each registry.
+const REMEMBERED: usize = 2_000;
+/// How often a registry is asked for what cannot exist, and how soon again when it did not answer.
+const TRIED_AGAIN: [Duration; 2] = [Duration::from_hours(24), Duration::from_mins(10)];
 
 impl Client {
     pub(super) fn new(name: &str, base: String, http: reqwest::Client, pace: Pace, trust: Trust) -> Self {
@@ -110,13 +125,15 @@ impl Client {
             calls: AtomicU64::new(0),
             allowance: Mutex::default(),
             asked_to_wait: Mutex::default(),
+            learned: Arc::default(),
         }
     }
 
     /// One for the same registry that knows nothing yet of what its repositories want.
     pub(super) fn sibling(&self) -> Self {
         let pace = Pace { timeout: self.timeout, concurrency: self.concurrency, longest_wait: self.longest_wait };
-        Self::new(&self.name, self.base.clone(), self.http.clone(), pace, self.trust.clone())
+        let own = Self::new(&self.name, self.base.clone(), self.http.clone(), pace, self.trust.clone());
+        Self { learned: Arc::clone(&self.learned), ..own }
     }
 
     /// `https://HOST` and what comes before `/v2/`.
@@ -180,24 +197,66 @@ impl Client {
         Ok(())
     }
 
-    /// Which digest a tag names.
+    /// Which digest a tag names: by a HEAD, and by the body itself when that digest is new, since a header
+    /// alone may say anything.
     pub(super) async fn head(&self, identity: &Identity, repository: &str, tag: &str) -> Result<Named, CollectError> {
         let what = say!("ask {} for {}:{}", named(&self.name), named(repository), named(tag));
         let path = format!("{repository}/manifests/{tag}");
-        let answer = self.ask(&what, identity, Method::HEAD, repository, &path).await?;
-        match answer.status() {
-            StatusCode::OK => {}
-            StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => return self.get_tag(&what, identity, repository, &path).await,
-            status => return Err(Self::refused(&what, status, answer.headers())),
+        let key = (repository.to_owned(), tag.to_owned());
+        let known = self.learned.bodies.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let told = self.told(&what, identity, repository, &path).await?;
+        if let Some(told) = told.filter(|told| known.as_ref() == Some(&told.digest)) {
+            return Ok(told);
         }
-        Self::is_api(&what, &answer)?;
-        let Some(header) = answer.headers().get(CONTENT_DIGEST) else { return self.get_tag(&what, identity, repository, &path).await };
-        let digest = header.to_str().ok().and_then(Digest::parse);
-        let digest = digest.ok_or_else(|| CollectError::new(ErrorClass::Malformed, say!("{}: its Docker-Content-Digest is no sha256 digest", what)))?;
-        Ok(Named { digest, media_type: content_type(answer.headers()) })
+        let read = self.get_tag(&what, identity, repository, &path).await?;
+        if self.has_every_name(identity, repository, tag).await {
+            return Err(CollectError::new(ErrorClass::Malformed, say!("{}: it has a repository of any name, so that having this one says nothing", what)));
+        }
+        let mut bodies = self.learned.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+        if bodies.len() >= REMEMBERED {
+            bodies.clear();
+        }
+        bodies.insert(key, read.digest.clone());
+        Ok(read)
     }
 
-    /// For registries that do not tell the digest: the body is hashed.
+    /// Whether it has what nobody can have made: a repository with a name that was drawn by lot a moment
+    /// ago.
+    async fn has_every_name(&self, identity: &Identity, repository: &str, tag: &str) -> bool {
+        let mut known = self.learned.has_every_name.lock().await;
+        if let Some((_, has)) = known.filter(|(until, _)| *until > Instant::now()) {
+            return has;
+        }
+        let mut lot = [0; 8];
+        // Without randomness there is no TLS either, so this cannot fail in a process that got here.
+        let _ = net::crypto().secure_random.fill(&mut lot);
+        let beside = repository.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+        let odd = format!("{beside}readiness-{:016x}", u64::from_be_bytes(lot));
+        let what = say!("ask {} for a repository that cannot exist", named(&self.name));
+        let answer = self.ask(&what, identity, Method::HEAD, &odd, &format!("{odd}/manifests/{tag}")).await;
+        self.permits.lock().unwrap_or_else(PoisonError::into_inner).remove(&odd);
+        let has = answer.as_ref().is_ok_and(|answer| answer.status() == StatusCode::OK);
+        let is_answered = answer.map_or_else(|error| error.class == ErrorClass::Denied, |answer| !answer.status().is_server_error());
+        *known = Some((Instant::now() + TRIED_AGAIN[usize::from(!is_answered)], has));
+        has
+    }
+
+    /// What a HEAD says of a tag; `None` when it says nothing of its digest.
+    async fn told(&self, what: &Message, identity: &Identity, repository: &str, path: &str) -> Result<Option<Named>, CollectError> {
+        let answer = self.ask(what, identity, Method::HEAD, repository, path).await?;
+        match answer.status() {
+            StatusCode::OK => {}
+            StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => return Ok(None),
+            status => return Err(Self::refused(what, status, answer.headers())),
+        }
+        Self::is_api(what, &answer)?;
+        let Some(header) = answer.headers().get(CONTENT_DIGEST) else { return Ok(None) };
+        let digest = header.to_str().ok().and_then(Digest::parse);
+        let digest = digest.ok_or_else(|| CollectError::new(ErrorClass::Malformed, say!("{}: its Docker-Content-Digest is no sha256 digest", what)))?;
+        Ok(Some(Named { digest, media_type: content_type(answer.headers()) }))
+    }
+
+    /// The body of a tag, hashed.
     async fn get_tag(&self, what: &Message, identity: &Identity, repository: &str, path: &str) -> Result<Named, CollectError> {
         let answer = self.ask(what, identity, Method::GET, repository, path).await?;
         if answer.status() != StatusCode::OK {
@@ -315,9 +374,12 @@ impl Client {
     /// What a 401 asks for.
     async fn permit(&self, what: &Message, identity: &Identity, repository: &str, headers: &HeaderMap) -> Result<Permit, CollectError> {
         let denied = |why: &'static str| CollectError::new(ErrorClass::Denied, say!("{}: {}", what, why));
-        let mut challenges = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|header| Challenge::parse(header.to_str().ok()?));
-        // A registry that offers both means the same by them.
-        let challenge = challenges.next_back().ok_or_else(|| denied("status 401 without a challenge that can be met"))?;
+        let challenges: Vec<Challenge> =
+            headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|header| header.to_str().ok()).flat_map(Challenge::parse).collect();
+        // Of several each is enough. A token is to be had by everybody, and a password then goes to the
+        // realm alone.
+        let bearer = challenges.iter().find(|challenge| matches!(challenge, Challenge::Bearer { .. }));
+        let challenge = bearer.or_else(|| challenges.first()).ok_or_else(|| denied("status 401 without a challenge that can be met"))?;
         match (challenge, identity) {
             (_, Identity::Token(token)) => {
                 Ok(Permit::Header(secret_header(&format!("Bearer {}", token.expose())).ok_or_else(|| denied("the token is no token"))?))
@@ -326,10 +388,11 @@ impl Client {
                 Ok(Permit::Header(basic(name, password).ok_or_else(|| denied("the password is no password"))?))
             }
             (Challenge::Basic, Identity::Anonymous) => Err(denied("status 401; it wants a user, and none is configured")),
+            (Challenge::Basic, Identity::Refresh(_)) => Err(denied("status 401; it wants a password, and an identity token is configured")),
             (Challenge::Bearer { realm, service, scope }, _) => {
-                let scope = scope.unwrap_or_else(|| format!("repository:{repository}:pull"));
+                let scope = scope.clone().unwrap_or_else(|| format!("repository:{repository}:pull"));
                 let what = &say!("{}: get a token for {}", what, named(repository));
-                self.token(what, identity, &realm, service.as_deref(), &scope).await
+                self.token(what, identity, realm, service.as_deref(), &scope).await
             }
         }
     }
@@ -344,11 +407,17 @@ impl Client {
             return Err(malformed("the realm holds a user or a password"));
         }
         self.may_issue(what, identity, &url)?;
-        url.query_pairs_mut().extend_pairs(service.map(|service| ("service", service))).append_pair("scope", scope);
-        let mut request = self.http.get(url);
-        if let Identity::User { name, password } = identity {
-            request = request.basic_auth(name, Some(password.expose()));
-        }
+        let asked = service.map(|service| ("service", service)).into_iter().chain([("scope", scope)]);
+        let request = if let Identity::Refresh(token) = identity {
+            // Source: <https://distribution.github.io/distribution/spec/auth/oauth/>
+            let own = [("grant_type", "refresh_token"), ("client_id", "readiness-exporter"), ("refresh_token", token.expose())];
+            let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(asked.chain(own)).finish();
+            self.http.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)
+        } else {
+            url.query_pairs_mut().extend_pairs(asked);
+            let request = self.http.get(url);
+            if let Identity::User { name, password } = identity { request.basic_auth(name, Some(password.expose())) } else { request }
+        };
         let answer = self.send(what, request.build().map_err(|error| Self::local(what, &error))?).await?;
         if answer.status() != StatusCode::OK {
             return Err(Self::refused(what, answer.status(), answer.headers()));

@@ -19,6 +19,8 @@ pub(super) struct Content {
     pub(super) manifests: BTreeSet<Digest>,
     /// Their configs.
     pub(super) configs: BTreeSet<Digest>,
+    /// What they are for: `linux/amd64`. Empty when that cannot be read.
+    pub(super) platforms: BTreeSet<String>,
     /// When the youngest of them was made, in Unix seconds.
     pub(super) created: Option<i64>,
 }
@@ -54,6 +56,12 @@ impl Content {
     /// A container of which only the image ID is known.
     pub(super) fn of_config(config: Digest) -> Self {
         Self { configs: BTreeSet::from([config]), ..Self::default() }
+    }
+
+    /// How far what runs is what its mirror has, whichever of the two has more platforms: whether nodes find
+    /// theirs is another question.
+    pub(super) fn level_of_running(&self, mirror: &Self) -> Level {
+        self.level(mirror).max(mirror.level(self))
     }
 
     /// How far all of this is what the reference names. What has fewer platforms agrees when all
@@ -101,11 +109,11 @@ mod tests {
     }
 
     fn index(top: u8, manifests: &[u8], configs: &[u8]) -> Content {
-        Content { digest: Some(digest(top)), is_index: true, manifests: set(manifests), configs: set(configs), created: None }
+        Content { digest: Some(digest(top)), is_index: true, manifests: set(manifests), configs: set(configs), ..Content::default() }
     }
 
     fn image(manifest: u8, config: u8) -> Content {
-        Content { digest: Some(digest(manifest)), is_index: false, manifests: set(&[manifest]), configs: set(&[config]), created: None }
+        Content { digest: Some(digest(manifest)), is_index: false, manifests: set(&[manifest]), configs: set(&[config]), ..Content::default() }
     }
 
     #[test]
@@ -127,6 +135,24 @@ mod tests {
         }
         assert_eq!(image(11, 21).level(&image(11, 21)), Level::Platform);
         assert_eq!(Content::default().level(&Content::default()), Level::None, "nothing agrees with nothing");
+    }
+
+    #[test]
+    fn what_runs_is_the_same_whichever_hop_dropped_the_index() {
+        let (whole, copy, stale) = (index(1, &[11, 12], &[21, 22]), image(31, 21), image(13, 23));
+        for (running, mirror, level) in [
+            // The node pulled from upstream, and the mirror got a copy afterwards.
+            (&whole, &copy, Level::Config),
+            (&copy, &whole, Level::Config),
+            (&image(11, 21), &copy, Level::Config),
+            (&Content::of_config(digest(21)), &copy, Level::Config),
+            (&Content::of_config(digest(21)), &whole, Level::Config),
+            (&stale, &whole, Level::None),
+            (&whole, &stale, Level::None),
+            (&Content::default(), &whole, Level::None),
+        ] {
+            assert_eq!(running.level_of_running(mirror), level, "{running:?} {mirror:?}");
+        }
     }
 
     #[test]

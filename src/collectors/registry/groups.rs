@@ -224,7 +224,7 @@ impl ImageGroup {
         let levels = match (own.seen(), before) {
             (Err(why), _) => return telling.samples.push(unknown(&why)),
             (_, Err(error)) => return telling.samples.push(unknown(&error.message)),
-            (Ok(contents), Ok(before)) => contents.into_iter().map(move |content| (content.level(before), content)),
+            (Ok(contents), Ok(before)) => contents.into_iter().map(move |content| (content.level_of_running(before), content)),
         };
         let Some((level, worst)) = levels.min_by_key(|(level, _)| *level) else { return };
         let Ok(before) = before else { return };

@@ -30,9 +30,9 @@ static STATE: StateSet<1> = state_set(
 );
 static PRESENT: StateSet<3> = state_set(
     "readiness_registry_image_state",
-    &["present", "absent", "denied", "unknown"],
+    &["present", "absent", "unknown"],
     &IMAGE,
-    "Whether a registry has an image, cached from a HEAD of its manifest or from the ECR API; denied also where a registry does not tell it from absent.",
+    "Whether a registry has an image, cached from a HEAD of its manifest or from the ECR API; unknown also where it does not let this program look, which many say of what is absent.",
 );
 static DIGEST: Gauge<5> = gauge(
     "readiness_registry_digest_info",
@@ -155,7 +155,7 @@ impl Host {
 fn image_samples(labels: [&str; 3], found: &Result<Tag, CollectError>) -> Vec<Sample> {
     let [registry, repository, tag] = labels;
     match found {
-        Err(error) => vec![PRESENT.sample(labels, absence(error)).with_detail(&error.message)],
+        Err(error) => vec![PRESENT.sample(labels, absence(error)).with_detail(unseen(error))],
         Ok(found) => {
             let mut samples = vec![
                 PRESENT.sample(labels, "present"),
@@ -172,12 +172,19 @@ fn image_samples(labels: [&str; 3], found: &Result<Tag, CollectError>) -> Vec<Sa
     }
 }
 
-/// What an image is when a look for it failed: only a clear no is absence.
-pub(super) fn absence(error: &CollectError) -> &'static str {
+/// What an image is when a look for it failed: only a clear no is absence. Docker Hub answers 401 and GHCR
+/// 403 to whoever asks for what is not there, and to whoever may not see what is; ECR tells the two apart.
+/// Sources: <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes>,
+/// <https://docs.aws.amazon.com/AmazonECR/latest/userguide/common-errors-docker.html>
+fn absence(error: &CollectError) -> &'static str {
+    if error.class == ErrorClass::NotFound { "absent" } else { "unknown" }
+}
+
+/// Why it is not known whether an image is there.
+fn unseen(error: &CollectError) -> Message {
     match error.class {
-        ErrorClass::NotFound => "absent",
-        ErrorClass::Denied => "denied",
-        _ => "unknown",
+        ErrorClass::Denied => say!("{}; it is absent, or may not be seen with these credentials", error.message),
+        _ => error.message.clone(),
     }
 }
 
@@ -189,7 +196,7 @@ impl Poll for Host {
 
 static WORKSPACE_IMAGE: StateSet<1> = state_set(
     "readiness_workspace_image_state",
-    &["present", "absent", "denied", "unknown"],
+    &["present", "absent", "unknown"],
     &["image"],
     "Whether its registry has an image that workspaces ask for, cached from a HEAD of its manifest or from the ECR API.",
 );
@@ -220,7 +227,7 @@ impl WorkspaceImages {
     async fn look_for(&self, image: String) -> Sample {
         match self.find(&image).await {
             Ok(()) => WORKSPACE_IMAGE.sample([image.as_str()], "present"),
-            Err(error) => WORKSPACE_IMAGE.sample([image.as_str()], absence(&error)).with_detail(&error.message),
+            Err(error) => WORKSPACE_IMAGE.sample([image.as_str()], absence(&error)).with_detail(unseen(&error)),
         }
     }
 

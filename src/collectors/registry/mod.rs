@@ -13,6 +13,7 @@ mod ecr;
 mod groups;
 mod hosts;
 mod manifest;
+mod platforms;
 mod pull_secrets;
 mod reference;
 mod registries;
@@ -39,7 +40,7 @@ use registries::Registries;
 pub const NAME: &str = "registry";
 
 /// Families of this collector, by subject.
-pub static FAMILIES: &[&[&Family]] = &[hosts::FAMILIES, groups::FAMILIES, pull_secrets::FAMILIES];
+pub static FAMILIES: &[&[&Family]] = &[hosts::FAMILIES, groups::FAMILIES, platforms::FAMILIES, pull_secrets::FAMILIES];
 
 /// One task for each registry, image group and pull secret. Fails when a file that the configuration
 /// names cannot be used.
@@ -70,6 +71,10 @@ pub fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters:
         let mut task = maker.task(format!("images {}", group.name), [("group", group.name.as_str())].into(), emits, &[kubernetes::NAME], Box::new(looked));
         task.source.covers.push(("hop", hops));
         tasks.push(task);
+    }
+    let watched = kubernetes.iter().flat_map(|_| clusters).map(|cluster| cluster.name.clone()).collect();
+    if let Some(platforms) = platforms::Platforms::new(config, &registries, &watched) {
+        tasks.push(maker.task("image platforms".to_owned(), Labels::default(), names(platforms::FAMILIES), &[kubernetes::NAME], Box::new(platforms)));
     }
     if config.workspace_images {
         let images = hosts::WorkspaceImages::new(Arc::clone(&registries), config.concurrency);
@@ -145,8 +150,10 @@ fn clusters_of(group: &Group, kubernetes: Option<&kubernetes::Config>, clusters:
 fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
     let has_images = !(config.images.is_empty() && config.groups.is_empty());
     let tried = config.pull_secrets.iter().any(|secret| !secret.images.is_empty());
-    let parts: [(bool, &'static str, &[&Family]); 7] = [
+    let has_wanted = tried || !config.images.is_empty() || config.groups.iter().any(|group| !group.mirrors.is_empty());
+    let parts: [(bool, &'static str, &[&Family]); 8] = [
         (has_images, "images", hosts::IMAGE_FAMILIES),
+        (has_wanted, "images", platforms::FAMILIES),
         (config.registries.iter().any(|registry| registry.ecr.is_some()), "registries[].ecr", hosts::ECR_FAMILIES),
         (!config.groups.is_empty(), "groups", groups::FAMILIES),
         (config.groups.iter().any(|group| !group.workloads.is_empty()), "groups[].workloads", groups::CLUSTER_FAMILIES),

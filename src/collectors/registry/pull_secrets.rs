@@ -14,7 +14,6 @@ use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
 
 use super::auth::Identity;
 use super::config::PullSecret;
-use super::hosts::absence;
 use super::manifest::{Blob, Manifest};
 use super::reference::Reference;
 use super::registries::Registries;
@@ -86,16 +85,16 @@ impl Puller {
             Err(Unread::Failed(error)) => return Err(error),
         };
         let mut samples = vec![STATE.sample(labels(), "present")];
-        for host in Identity::hosts(&config) {
-            let expires = Identity::from_docker_config(&config, &host).ok().and_then(|identity| identity.expires_at());
-            samples.extend(expires.map(|at| EXPIRY.sample([cluster.as_str(), namespace, name, &host], at as f64)));
+        for (entry, identity) in Identity::entries(&config).unwrap_or_default() {
+            let expires = identity.ok().and_then(|identity| identity.expires_at());
+            samples.extend(expires.map(|at| EXPIRY.sample([cluster.as_str(), namespace, name, &entry], at as f64)));
         }
         let mut calls = 1;
         for image in images {
             let labels = [cluster.as_str(), namespace, name, image];
             samples.push(match self.pull(image, &config, &mut calls).await {
                 Ok(layers) => PULLABLE.sample(labels, "pullable").with_detail(say!("manifest and {} layers", layers)),
-                Err(error) => PULLABLE.sample(labels, absence(&error)).with_detail(error.message),
+                Err(error) => PULLABLE.sample(labels, outcome(&error)).with_detail(error.message),
             });
         }
         Ok(Observation::new(samples, 1, calls))
@@ -106,7 +105,7 @@ impl Puller {
     async fn pull(&self, image: &str, config: &str, calls: &mut u64) -> Result<usize, CollectError> {
         let local = |why: Message| CollectError::new(ErrorClass::Malformed, say!("pull {}: {}", named(image), why));
         let reference = Reference::parse(image).map_err(local)?;
-        let identity = Identity::from_docker_config(config, &reference.host).map_err(local)?;
+        let identity = Identity::from_docker_config(config, &reference.host, &reference.repository).map_err(local)?;
         let client = self.registries.stranger(&reference.host).map_err(local)?;
         let repository = &reference.repository;
         let pull = async {
@@ -154,6 +153,16 @@ impl Puller {
     }
 }
 
+/// What comes of a pull that failed. A kubelet that is refused cannot pull, whether or not the image is
+/// there.
+fn outcome(error: &CollectError) -> &'static str {
+    match error.class {
+        ErrorClass::NotFound => "absent",
+        ErrorClass::Denied => "denied",
+        _ => "unknown",
+    }
+}
+
 /// Why the docker config of a pull secret was not read.
 pub(super) enum Unread {
     Absent,
@@ -177,7 +186,7 @@ fn docker_config(secret: &KubernetesSecret) -> Result<String, &'static str> {
     let text = data.get(".dockerconfigjson").ok_or("it has no key .dockerconfigjson")?;
     let text = String::from_utf8(text.0.clone()).map_err(|_| "its .dockerconfigjson is no text")?;
     match serde_json::from_str::<serde_json::Value>(&text) {
-        Ok(value) if value["auths"].is_object() => Ok(text),
+        Ok(value) if value["auths"].is_object() || value["credHelpers"].is_object() => Ok(text),
         _ if STANDARD.decode(text.trim()).is_ok() => Err("its .dockerconfigjson is encoded twice"),
         _ => Err("its .dockerconfigjson is no docker config"),
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use super::auth::{self, Identity};
 use super::client::{Allowance, Client, Pace, Trust};
@@ -24,6 +25,7 @@ use crate::collectors::kubernetes::{ClusterConfig, Link};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
+use crate::word::Word;
 
 /// Indexes inside indexes are followed this deep; nobody needs more than one.
 const DEPTH: usize = 3;
@@ -60,13 +62,30 @@ pub(super) struct Registry {
     settings: RegistryConfig,
     /// To the cluster that keeps the credentials.
     link: Option<Link>,
-    identity: tokio::sync::Mutex<Option<(Instant, Identity)>>,
+    keys: tokio::sync::Mutex<Option<(Instant, Keys)>>,
     timeout: Duration,
     platforms: Vec<String>,
     /// How long the answer about a tag serves all who ask in the same round.
     fresh: Duration,
     tags: Mutex<BTreeMap<(String, String), Look>>,
     contents: Mutex<BTreeMap<(String, Digest), Arc<Content>>>,
+}
+
+/// Who asks: the same for every repository, or as a docker config says.
+enum Keys {
+    One(Identity),
+    Config(Zeroizing<String>),
+}
+
+impl Keys {
+    /// Whether they are the very same.
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::One(own), Self::One(other)) => own.is(other),
+            (Self::Config(own), Self::Config(other)) => own == other,
+            _ => false,
+        }
+    }
 }
 
 /// An answer that is awaited or there.
@@ -139,7 +158,7 @@ impl Registry {
             host: host.into(),
             backend,
             link,
-            identity: tokio::sync::Mutex::default(),
+            keys: tokio::sync::Mutex::default(),
             timeout: config.timeout.0,
             platforms: config.platforms.clone(),
             fresh: config.interval.0 / 2,
@@ -187,26 +206,29 @@ impl Registry {
         }
     }
 
-    /// Read once a round, so that a rotated password is picked up.
-    async fn identity(&self) -> Result<Identity, CollectError> {
-        let mut known = self.identity.lock().await;
-        if let Some((at, identity)) = &*known
-            && at.elapsed() < self.fresh
-        {
-            return Ok(identity.clone());
+    /// Who asks for a repository. Read once a round, so that a rotated password is picked up.
+    async fn identity(&self, repository: &str) -> Result<Identity, CollectError> {
+        let mut known = self.keys.lock().await;
+        let is_fresh = known.as_ref().is_some_and(|(at, _)| at.elapsed() < self.fresh);
+        if !is_fresh {
+            let keys = self.read_keys().await?;
+            // What was granted to another password proves nothing about this one.
+            if let (Some((_, old)), Backend::Oci(client)) = (&*known, &self.backend)
+                && !old.is(&keys)
+            {
+                client.forget_permits();
+            }
+            *known = Some((Instant::now(), keys));
         }
-        let identity = self.read_identity().await?;
-        // What was granted to another password proves nothing about this one.
-        if let (Some((_, old)), Backend::Oci(client)) = (&*known, &self.backend)
-            && !old.is(&identity)
-        {
-            client.forget_permits();
+        match &*known {
+            None | Some((_, Keys::One(Identity::Anonymous))) => Ok(Identity::Anonymous),
+            Some((_, Keys::One(identity))) => Ok(identity.clone()),
+            Some((_, Keys::Config(text))) => Identity::from_docker_config(text, &self.host, repository)
+                .map_err(|why| CollectError::new(ErrorClass::Local, say!("ask {} for {}: {}", named(&self.host), named(repository), why))),
         }
-        *known = Some((Instant::now(), identity.clone()));
-        Ok(identity)
     }
 
-    async fn read_identity(&self) -> Result<Identity, CollectError> {
+    async fn read_keys(&self) -> Result<Keys, CollectError> {
         let settings = &self.settings;
         if let (Some(SecretName { cluster, namespace, name }), Some(link)) = (&settings.pull_secret, &self.link) {
             let what = || say!("ask {} with secret {}/{} of {}", named(&self.host), named(namespace), named(name), named(cluster));
@@ -215,13 +237,13 @@ impl Registry {
                 Unread::Malformed(why) => CollectError::new(ErrorClass::Local, say!("{}: {}", what(), why)),
                 Unread::Failed(error) => error,
             })?;
-            return Identity::from_docker_config(&text, &self.host).map_err(|why| CollectError::new(ErrorClass::Local, say!("{}: {}", what(), why)));
+            return Ok(Keys::Config(Zeroizing::new(text)));
         }
         let read = match (&settings.username, &settings.password, &settings.token, &settings.docker_config) {
-            (Some(name), Some(password), ..) => auth::user(name, password).await,
-            (_, _, Some(token), _) => token.read().await.map(Identity::Token),
-            (_, _, _, Some(file)) => auth::from_file(file, &settings.host).await,
-            _ => Ok(Identity::Anonymous),
+            (Some(name), Some(password), ..) => auth::user(name, password).await.map(Keys::One),
+            (_, _, Some(token), _) => token.read().await.map(Identity::Token).map(Keys::One),
+            (_, _, _, Some(file)) => auth::from_file(file).await.map(Keys::Config),
+            _ => Ok(Keys::One(Identity::Anonymous)),
         };
         read.map_err(|why| CollectError::new(ErrorClass::Local, say!("ask {}: {}", named(&self.host), why)))
     }
@@ -243,7 +265,8 @@ impl Registry {
     async fn ask(&self, repository: &str, tag: &str) -> Result<Tag, CollectError> {
         match &self.backend {
             Backend::Oci(client) => {
-                let named = client.head(&self.identity().await?, repository, tag).await?;
+                let identity = self.identity(repository).await?;
+                let named = client.head(&identity, repository, tag).await?;
                 Ok(Tag { digest: named.digest, media_type: named.media_type, pushed: None, findings: None })
             }
             Backend::Ecr(ecr) => ecr.describe(repository, tag).await,
@@ -260,7 +283,7 @@ impl Registry {
 
     async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Manifest, CollectError> {
         match &self.backend {
-            Backend::Oci(client) => client.manifest(&self.identity().await?, repository, digest).await,
+            Backend::Oci(client) => client.manifest(&self.identity(repository).await?, repository, digest).await,
             Backend::Ecr(ecr) => ecr.manifest(repository, digest).await,
         }
     }
@@ -271,24 +294,29 @@ impl Registry {
         if let Some(known) = self.contents.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(Arc::clone(known));
         }
-        let content = Arc::new(self.resolve(repository, digest).await?);
-        let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
-        if contents.len() >= REMEMBERED {
-            contents.clear();
+        let (content, is_whole) = self.resolve(repository, digest).await?;
+        let content = Arc::new(content);
+        if is_whole {
+            let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
+            if contents.len() >= REMEMBERED {
+                contents.clear();
+            }
+            contents.insert(key, Arc::clone(&content));
         }
-        contents.insert(key, Arc::clone(&content));
         Ok(content)
     }
 
-    async fn resolve(&self, repository: &str, digest: &Digest) -> Result<Content, CollectError> {
-        let (mut manifests, mut configs) = (BTreeSet::new(), BTreeSet::new());
+    /// What a digest names, and whether the next look could tell no more about it.
+    async fn resolve(&self, repository: &str, digest: &Digest) -> Result<(Content, bool), CollectError> {
+        let (mut manifests, mut configs, mut platforms) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let mut is_index = false;
-        let mut open = vec![(digest.clone(), 0)];
-        while let Some((digest, depth)) = open.pop() {
+        let mut open = vec![(digest.clone(), 0, String::new())];
+        while let Some((digest, depth, platform)) = open.pop() {
             match self.manifest(repository, &digest).await? {
                 Manifest::Image { config, .. } => {
                     manifests.insert(digest);
                     configs.insert(config);
+                    platforms.extend(Some(platform).filter(|platform| !platform.is_empty()));
                 }
                 Manifest::Index(_) if depth == DEPTH => {
                     let why = say!("ask {} for {}@{}: indexes inside indexes, more than {} deep", named(&self.host), named(repository), digest, DEPTH);
@@ -297,7 +325,7 @@ impl Registry {
                 Manifest::Index(children) => {
                     is_index = true;
                     let ours = children.into_iter().filter(|child| child.platform.is_empty() || self.platforms.contains(&child.platform));
-                    open.extend(ours.map(|child| (child.digest, depth + 1)));
+                    open.extend(ours.map(|child| (child.digest, depth + 1, child.platform)));
                 }
             }
         }
@@ -311,26 +339,47 @@ impl Registry {
             );
             return Err(CollectError::new(ErrorClass::NotFound, why));
         }
-        let mut created = None;
+        let (mut created, mut is_whole) = (None, true);
         for config in &configs {
             // The age of an image is told for comfort; without it all else still holds.
-            created = created.max(self.created(repository, config).await.ok().flatten());
+            match self.about(repository, config).await {
+                Ok(about) => {
+                    created = created.max(about.created());
+                    platforms.extend(about.platform());
+                }
+                Err(error) => is_whole &= !error.may_pass(),
+            }
         }
-        Ok(Content { digest: Some(digest.clone()), is_index, manifests, configs, created })
+        Ok((Content { digest: Some(digest.clone()), is_index, manifests, configs, platforms, created }, is_whole))
     }
 
-    /// When an image was made, from its config.
-    async fn created(&self, repository: &str, config: &Digest) -> Result<Option<i64>, CollectError> {
-        #[derive(Deserialize)]
-        struct Image {
-            created: Option<jiff::Timestamp>,
-        }
+    /// What the config of an image says of it.
+    async fn about(&self, repository: &str, config: &Digest) -> Result<About, CollectError> {
         let body = match &self.backend {
-            Backend::Oci(client) => client.blob(&self.identity().await?, repository, config).await?,
+            Backend::Oci(client) => client.blob(&self.identity(repository).await?, repository, config).await?,
             Backend::Ecr(ecr) => ecr.config(repository, config).await?,
         };
-        let read: Option<Image> = serde_json::from_slice(&body).ok();
-        // Reproducible builds say 1970, which is no age.
-        Ok(read.and_then(|image| image.created).map(jiff::Timestamp::as_second).filter(|at| *at > 0))
+        Ok(serde_json::from_slice(&body).unwrap_or_default())
+    }
+}
+
+/// The config of an image.
+/// Source: <https://github.com/opencontainers/image-spec/blob/main/config.md>
+#[derive(Default, Deserialize)]
+struct About {
+    created: Option<jiff::Timestamp>,
+    architecture: Option<String>,
+    os: Option<String>,
+}
+
+impl About {
+    /// Reproducible builds say 1970, which is no age.
+    fn created(&self) -> Option<i64> {
+        self.created.map(jiff::Timestamp::as_second).filter(|at| *at > 0)
+    }
+
+    fn platform(&self) -> Option<String> {
+        let (os, architecture) = (Word::of(self.os.as_deref()?)?, Word::of(self.architecture.as_deref()?)?);
+        Some(format!("{os}/{architecture}"))
     }
 }

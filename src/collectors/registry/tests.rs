@@ -14,6 +14,8 @@ use super::*;
 use crate::config::{Secret, Span};
 use crate::snapshot::{CollectError, ErrorClass};
 
+mod lies;
+
 /// Status, headers, body.
 type Answer = (u16, Vec<(&'static str, String)>, Vec<u8>);
 
@@ -69,10 +71,16 @@ impl Stage {
     }
 }
 
+/// What names begin with that no registry has.
+const NOWHERE: &str = "/readiness-";
+
 /// Serves what is stored under a digest, and one tag.
 fn store(blobs: Blobs, tag: String) -> impl Fn(&Asked<'_>) -> Answer + Clone {
     move |asked| {
         let reference = asked.target.rsplit('/').next().unwrap_or_default();
+        if asked.target.contains(NOWHERE) {
+            return (404, Vec::new(), Vec::new());
+        }
         let digest = if reference.starts_with("sha256:") { reference } else { &tag };
         match blobs.get(digest) {
             Some(blob) => (200, vec![("content-type", blob.media_type.to_owned()), ("docker-content-digest", digest.to_owned())], blob.bytes.clone()),
@@ -121,7 +129,10 @@ async fn an_unchanged_tag_costs_one_request_a_round_and_its_manifests_are_read_o
     let registry = stage.registry();
     let tag = registry.tag("a/b", "v1").await.unwrap();
     assert_eq!((tag.digest.as_str(), tag.media_type.as_str()), (index.as_str(), "application/vnd.oci.image.index.v1+json"));
-    assert_eq!(stage.asked(), ["HEAD /v2/a/b/manifests/v1"]);
+    // The tag, the body that it names, which is new, and once a name that cannot exist.
+    let asked = stage.asked();
+    assert_eq!(asked[..2], ["HEAD /v2/a/b/manifests/v1", "GET /v2/a/b/manifests/v1"]);
+    assert!(asked.len() == 3 && asked[2].starts_with("HEAD /v2/a/readiness-"), "{asked:?}");
     let found = registry.content("a/b", &tag.digest).await.unwrap();
     assert_eq!((found.manifests.len(), found.configs.len(), found.created), (2, 2, Some(1_768_636_800)));
     // The index, two manifests, two configs; the attestation is left alone.
@@ -144,10 +155,12 @@ async fn one_token_serves_every_tag_of_a_repository_and_is_fetched_once() {
     }
     registry.tag("a/other", "v1").await.unwrap();
     let asked = stage.asked();
-    let tokens: Vec<&String> = asked.iter().filter(|line| line.contains("/token")).collect();
+    let is_lot = |line: &&String| !line.contains("readiness-");
+    let tokens: Vec<&String> = asked.iter().filter(|line| line.contains("/token")).filter(is_lot).collect();
     assert_eq!(tokens, ["GET /token?service=s&scope=repository%3Aa%2Fb%3Apull", "GET /token?service=s&scope=repository%3Aa%2Fother%3Apull"]);
-    // Each tag once, and for each repository one request that finds out what it wants.
-    assert_eq!(asked.len(), 51 + 2 + 2, "{asked:#?}");
+    // Each tag and its body once, and for each repository one request that finds out what it wants.
+    assert_eq!(asked.iter().filter(is_lot).count(), 2 * 51 + 2 + 2, "{asked:#?}");
+    assert_eq!(asked.len(), 2 * 51 + 2 + 2 + 3, "one name that cannot exist is asked for, with its token: {asked:#?}");
 }
 
 #[tokio::test]
@@ -156,6 +169,9 @@ async fn a_token_that_is_refused_is_replaced_once() {
     let count = Arc::new(Mutex::new(0));
     let good = store(blobs, index);
     let stage = Stage::new(move |asked: &Asked<'_>| {
+        if asked.target.contains("readiness-") {
+            return (404, Vec::new(), Vec::new());
+        }
         if asked.target.starts_with("/token?") {
             *count.lock().unwrap() += 1;
             return (200, Vec::new(), format!(r#"{{"token":"t{}"}}"#, count.lock().unwrap()).into_bytes());
@@ -172,7 +188,9 @@ async fn a_token_that_is_refused_is_replaced_once() {
     registry.tag("a/b", "first").await.unwrap();
     registry.tag("a/b", "second").await.unwrap();
     registry.tag("a/b", "third").await.unwrap();
-    assert_eq!(stage.asked().iter().filter(|line| line.contains("/token")).count(), 2);
+    // And one for the name that cannot exist.
+    let asked = stage.asked();
+    assert_eq!(asked.iter().filter(|line| line.contains("/token") && !line.contains("readiness-")).count(), 2, "{asked:#?}");
 }
 
 /// A registry can name any host as the one that issues its tokens.
@@ -204,14 +222,15 @@ async fn a_password_goes_to_no_other_host_that_is_not_named() {
     assert!(why.message.as_str().ends_with("its realm wants the password at another host; name that host in token_hosts if it is right"), "{why}");
     assert!(seen.lock().unwrap().is_empty(), "nobody was asked");
     ask(stage.registries(|_| {})).await.unwrap();
-    assert_eq!(*seen.lock().unwrap(), [false], "without a password any may be asked");
+    // For the repository, and for one that cannot exist.
+    assert_eq!(*seen.lock().unwrap(), [false; 2], "without a password any may be asked");
     ask(stage.registries(|settings| {
         user(settings);
         settings.token_hosts.push("127.0.0.2".to_owned());
     }))
     .await
     .unwrap();
-    assert_eq!(*seen.lock().unwrap(), [false, true], "named");
+    assert_eq!(*seen.lock().unwrap(), [false, false, true, true], "named");
     for wrong in ["http://169.254.169.254/token", "http://[::ffff:169.254.169.254]/token", "http://u:p@127.0.0.1/token", "ftp://127.0.0.1/token"] {
         *realm.lock().unwrap() = wrong.to_owned();
         let why = ask(stage.registries(|_| {})).await.unwrap_err();
@@ -277,13 +296,13 @@ async fn a_registry_that_does_not_tell_the_digest_is_read_and_hashed() {
             let (status, mut headers, body) = good(asked);
             headers.retain(|(name, _)| *name != "docker-content-digest");
             headers.extend(with.map(|digest| ("docker-content-digest", digest.to_owned())));
-            (if asked.method == "HEAD" { head } else { status }, headers, body)
+            (if asked.method == "HEAD" && status == 200 { head } else { status }, headers, body)
         }
     };
     for head in [200, 405] {
         let stage = Stage::new(silent(None, head)).await;
         assert_eq!(stage.registry().tag("a/b", "v1").await.unwrap().digest.as_str(), index);
-        assert_eq!(stage.asked(), ["HEAD /v2/a/b/manifests/v1", "GET /v2/a/b/manifests/v1"]);
+        assert_eq!(stage.asked()[..2], ["HEAD /v2/a/b/manifests/v1", "GET /v2/a/b/manifests/v1"]);
     }
     let stage = Stage::new(silent(Some("sha256:short"), 200)).await;
     assert!(error(stage.registry().tag("a/b", "v1").await).1.contains("Docker-Content-Digest is no sha256 digest"));
@@ -401,7 +420,7 @@ async fn a_path_before_the_api_is_kept() {
     let stage = Stage::new(store(blobs, index)).await;
     let registries = stage.registries(|settings| settings.path_prefix = Some("/artifactory/api/docker/team/".to_owned()));
     registries.at(&stage.address.to_string()).unwrap().tag("a/b", "v1").await.unwrap();
-    assert_eq!(stage.asked(), ["HEAD /artifactory/api/docker/team/v2/a/b/manifests/v1"]);
+    assert!(stage.asked().iter().all(|line| line.contains(" /artifactory/api/docker/team/v2/a/")));
 }
 
 #[test]
@@ -461,8 +480,6 @@ fn fuzz_what_registries_say() {
     let challenge = r#"Bearer realm="https://auth.example/token",service="registry",scope="repository:a/b:pull,push""#;
     crate::fuzz::survive_text(&[challenge, r#"Basic realm="x""#], auth::Challenge::parse);
     crate::fuzz::survive_text(&[r#"{"auths":{"a":{"auth":"dTpw"}}}"#], |text| {
-        for host in super::Identity::hosts(text) {
-            drop(super::Identity::from_docker_config(text, &host));
-        }
+        drop((super::Identity::from_docker_config(text, "a", "b/c"), super::Identity::entries(text)));
     });
 }

@@ -41,7 +41,8 @@ impl Rotation {
         self.can_be_suspended() && (self.renewed_credential().is_some() || self.lifetime.is_some())
     }
 
-    fn renewed_credential(&self) -> Option<&str> {
+    /// The credential that it renews, if the configuration says so.
+    pub(super) fn renewed_credential(&self) -> Option<&str> {
         self.credential.as_deref().or_else(|| self.every.as_ref().map(|every| every.credential.as_str()))
     }
 }

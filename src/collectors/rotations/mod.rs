@@ -10,6 +10,7 @@ mod lapse;
 mod managed;
 mod predict;
 mod reach;
+mod renewal;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 pub use config::{Config, Consumer, Copies, Every, Rotation};
+pub(in crate::collectors) use renewal::{Renewal, renewal};
 
 use super::kubernetes::CronJobFacts;
 use super::{credentials, kubernetes, secrets_manager};
@@ -310,6 +312,10 @@ impl Look<'_> {
         for event in occurrences {
             let labels = [name, subject, &event.name];
             samples.push(match rule {
+                // What began before it was suspended goes on.
+                _ if suspended && rotator.run == Run::UnderWay && event.start.as_second() - guard <= now_second => {
+                    CONFLICT.sample(labels, "conflict").with_detail("it is suspended, and a run that began before is under way")
+                }
                 _ if suspended => CONFLICT.sample(labels, "none").with_detail("it is suspended"),
                 Err(why) => CONFLICT.sample(labels, "unknown").with_detail(why),
                 // What is over cannot hit any more, but what it stirred up may last.

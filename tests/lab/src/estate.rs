@@ -74,6 +74,15 @@ impl Estate {
         self.started.checked_sub(1.hour()).unwrap_or_default()
     }
 
+    /// The hour in Vancouver at which keys rotate, and when that was last: at night, which is no hour
+    /// of a workshop, and at least an hour ago.
+    pub(crate) fn last_rotation(&self) -> (i8, Timestamp) {
+        let local = |days: i64| self.started().in_tz("America/Vancouver").ok()?.checked_sub(days.days()).ok();
+        let hour = if local(0).is_some_and(|now| (3..6).contains(&now.hour())) { 1 } else { 4 };
+        let at = |days: i64| Some(local(days)?.with().hour(hour).minute(0).second(0).subsec_nanosecond(0).build().ok()?.timestamp());
+        (hour, at(0).filter(|at| *at <= self.started()).or_else(|| at(1)).unwrap_or_default())
+    }
+
     /// When a fault was switched on; when the estate started, if it is off.
     pub(crate) fn since(&self, name: &str) -> Timestamp {
         self.on.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied().unwrap_or(self.started)

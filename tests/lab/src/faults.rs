@@ -30,6 +30,7 @@ const CLUSTER: &[&str] = &[
     "NodeStorageSmall",
     "GpuUnhealthy",
     "KubeletTooOld",
+    "ImagePlatformMissing",
     "ImageNotCached",
     "ImagePullFailing",
     "ContainerCrashLooping",
@@ -126,13 +127,14 @@ const KARPENTER: &[&str] = &[
     "NodeLaunchSlow",
 ];
 /// Checks that the upstream registry answers.
-const UPSTREAM: &[&str] = &["ImageMissing", "MirrorOutOfSync"];
+const UPSTREAM: &[&str] = &["ImageMissing", "MirrorOutOfSync", "ImagePlatformMissing"];
 /// The same when it does not answer at all.
-const SILENT: &[&str] = &["ImageMissing", "MirrorOutOfSync", "RegistryRateLimitLow"];
+const SILENT: &[&str] = &["ImageMissing", "MirrorOutOfSync", "ImagePlatformMissing", "RegistryRateLimitLow"];
 /// Checks that need a Secret of us-east-2 to be read.
 const SECRETS: &[&str] = &[
     "CredentialMissing",
     "CredentialInvalid",
+    "CredentialUnproven",
     ENDS[0],
     ENDS[1],
     "CredentialTooOld",
@@ -160,6 +162,7 @@ pub static FAULTS: &[Fault] = &[
         red: &["NodeNotReady"],
         unknown: &["NodeDiskPressure", "NodeMemoryPressure", "NodePidPressure"],
     },
+    red("node-of-another-platform", "a node of us-west-2 is arm64, and the mirror there has the image for amd64 alone", &["ImagePlatformMissing"]),
     red("node-gone", "a node of us-east-2 is gone", &["NodesMissing"]),
     Fault {
         name: "node-without-conditions",
@@ -376,9 +379,9 @@ pub static FAULTS: &[Fault] = &[
     red("api-upgraded", "the us-west-2 API server is three versions ahead of kubectl", &["ClientVersionSkew", "ClusterVersionUnexpected"]),
     red("clock-ahead", "the clock of us-west-2 is five minutes ahead", &["ClusterClockOff"]),
     red("rollback-gone", "the control plane has no earlier revision", &["RollbackTargetMissing"]),
-    red("rotation-run-failed", "the last run of the key rotation failed", &["RotationNotDone"]),
-    red("rotation-slow", "a run of the key rotation does not end", &["RotationNotDone"]),
-    red("rotation-missed", "the key rotation did not run yesterday", &["RotationNotDone"]),
+    red("rotation-run-failed", "the last run of the key rotation failed", &["RotationNotDone", "CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
+    red("rotation-slow", "a run of the key rotation does not end", &["RotationNotDone", "CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
+    red("rotation-missed", "the key rotation did not run yesterday", &["RotationNotDone", "CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
     red("rotation-renewal-hits-event", "cert-manager renews a certificate during the event", &["RotationHitsEvent"]),
     red("backup-too-old", "the last backup is two and a half days old", &["BackupTooOld"]),
     Fault { name: "backup-never-made", what: "a schedule has made no backup yet", red: &["BackupTooOld"], unknown: &["BackupFailed"] },
@@ -396,7 +399,7 @@ pub static FAULTS: &[Fault] = &[
         name: "mirror-tag-gone",
         what: "the mirror of us-west-2 has lost the tag",
         red: &["ImageMissing"],
-        unknown: &["MirrorOutOfSync", "ClusterImageStale"],
+        unknown: &["MirrorOutOfSync", "ClusterImageStale", "ImagePlatformMissing"],
     },
     red("running-older-digest", "us-west-2 still runs the older image behind the same tag", &["ClusterImageStale", "ImageMismatchAcrossClusters"]),
     Fault {
@@ -426,23 +429,18 @@ pub static FAULTS: &[Fault] = &[
     Fault { name: "registry-html", what: "the upstream registry answers with a page for people", red: &["RegistryUnavailable"], unknown: SILENT },
     Fault { name: "registry-redirects-for-ever", what: "the upstream registry redirects to itself", red: &[], unknown: UPSTREAM },
     Fault { name: "registry-token-endpoint-down", what: "the upstream registry hands out no tokens", red: &[], unknown: UPSTREAM },
-    Fault {
-        name: "registry-token-too-weak",
-        what: "tokens of the upstream registry reach another repository",
-        red: &["ImageMissing"],
-        unknown: &["MirrorOutOfSync"],
-    },
+    Fault { name: "registry-token-too-weak", what: "tokens of the upstream registry reach another repository", red: &[], unknown: UPSTREAM },
     Fault {
         name: "registry-denies",
         what: "the mirrors refuse the credentials",
-        red: &["ImageMissing", "ImageNotPullable", "WorkspaceImageMissing"],
-        unknown: &["MirrorOutOfSync", "ClusterImageStale"],
+        red: &["ImageNotPullable"],
+        unknown: &["ImageMissing", "WorkspaceImageMissing", "MirrorOutOfSync", "ImagePlatformMissing", "ClusterImageStale"],
     },
     Fault {
         name: "registry-wrong-digest",
         what: "the mirrors tell digests that are not those of what they send",
         red: &[],
-        unknown: &["MirrorOutOfSync", "ClusterImageStale", "ImageNotPullable"],
+        unknown: &["ImageMissing", "WorkspaceImageMissing", "MirrorOutOfSync", "ImagePlatformMissing", "ClusterImageStale", "ImageNotPullable"],
     },
     red("registry-workspace-image-gone", "the image of the workspaces was deleted", &["WorkspaceImageMissing"]),
     Fault { name: "pull-secret-gone", what: "the pull secret was deleted", red: &["PullSecretMissing"], unknown: &["ImageNotPullable", "PullSecretExpiring"] },
@@ -504,8 +502,8 @@ pub static FAULTS: &[Fault] = &[
     Fault {
         name: "credential-copy-stale",
         what: "the copy of the LLM key is yesterday's",
-        red: &["CredentialCopiesDiffer", "CredentialInvalid", "CredentialExpiryUnknown"],
-        unknown: ENDS,
+        red: &["CredentialCopiesDiffer", "CredentialInvalid", "CredentialExpiryUnknown", ENDS[0], ENDS[1]],
+        unknown: &[],
     },
     red("credential-changed-under-provisioners", "the copy of the LLM key was changed after its provisioners had started", &["WorkloadOlderThanCredential"]),
     red("credential-renewal-fails", "cert-manager cannot renew a certificate", &["CertManagerCertificateNotReady"]),
@@ -556,16 +554,26 @@ pub static FAULTS: &[Fault] = &[
         name: "credential-google-clock",
         what: "Google finds that the exporter's clock is wrong",
         red: &["CredentialExpiryUnknown"],
-        unknown: &["CredentialInvalid", ENDS[0], ENDS[1]],
+        unknown: &["CredentialInvalid", "CredentialUnproven", ENDS[0], ENDS[1]],
     },
+    red("credential-bedrock-refused", "Bedrock refuses its key", &["CredentialInvalid"]),
+    red("credential-bedrock-may-not-list", "the key of Bedrock may not list models, so that nobody knows whether it works", &["CredentialUnproven"]),
     Fault {
         name: "credential-issuers-down",
         what: "the issuers answer 503",
         red: &["CredentialExpiryUnknown"],
-        unknown: &["CredentialInvalid", LOST[0], LOST[1], LOST[2]],
+        unknown: &["CredentialInvalid", "CredentialUnproven", LOST[0], LOST[1], LOST[2]],
     },
-    red("rotation-not-suspended", "the key rotation runs every minute, and nobody has suspended it", &["RotationHitsEvent"]),
-    red("rotation-forgotten", "the key rotation is still suspended, with no event at hand", &["RotationForgotten"]),
+    red(
+        "rotation-not-suspended",
+        "the key rotation runs every minute, nobody has suspended it, and it does not change the key",
+        &["RotationHitsEvent", "CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"],
+    ),
+    red(
+        "rotation-forgotten",
+        "the key rotation is still suspended, with no event at hand, and the key does not wait",
+        &["RotationForgotten", "RotationSuspendedKeyLapses", "CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"],
+    ),
     red(
         "rotation-suspended-key-lapses",
         "the key rotation is suspended, and the LLM key that it made last ends in half an hour",
@@ -575,7 +583,7 @@ pub static FAULTS: &[Fault] = &[
         name: "rotation-deleted",
         what: "the CronJob of the key rotation is deleted",
         red: &[],
-        unknown: &["RotationHitsEvent", "RotationForgotten", "RotationNotDone", "RotationSuspendedKeyLapses"],
+        unknown: &["RotationHitsEvent", "RotationForgotten", "RotationNotDone", "RotationSuspendedKeyLapses", ENDS[0], ENDS[1]],
     },
 ];
 

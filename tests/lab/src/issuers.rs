@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use http_body_util::{BodyExt as _, Collected};
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
@@ -38,7 +38,13 @@ pub(crate) const GITLAB: &str = "glpat-lab-canary-1";
 pub(crate) const GITHUB: &str = "ghp_lab-canary-2";
 pub(crate) const CODER: &str = "labkey0001-lab-canary-3";
 pub(crate) const LITELLM: &str = "sk-lab-canary-4";
+/// A key that lives long; the other one is renewed every night.
+pub(crate) const LITELLM_FOR_LONG: &str = "sk-lab-canary-7";
 pub(crate) const ENTRA: &str = "abc~lab-canary-5";
+/// A long key of Bedrock, which is Base64 of a name and a secret.
+pub(crate) fn bedrock() -> String {
+    format!("ABSK{}", STANDARD.encode(format!("BedrockAPIKey-ab12-at-123456789012:{CANARY}-6")))
+}
 /// The tenant and the application of Entra.
 const APPLICATION: [&str; 2] = ["lab-tenant", "11111111-2222-3333-4444-555555555555"];
 
@@ -110,16 +116,18 @@ impl Issuers {
                 &json!({ "id": 1, "active": !self.estate.has("credential-gitlab-revoked"), "revoked": self.estate.has("credential-gitlab-revoked"), "expires_at": self.day(if self.estate.has("credential-gitlab-ends-soon") { 1 } else { 200 }) }),
             ),
             "/rate_limit" if bearer(GITHUB) && !self.estate.has("credential-github-refused") => {
-                let mut response = ok(&json!({ "rate": { "limit": 5000 } }));
+                let reset = self.estate.started().as_second() + 3600;
+                let mut response = ok(&json!({ "resources": { "core": { "limit": 5000, "used": 1, "remaining": 4999, "reset": reset } } }));
+                response.headers_mut().insert("x-github-request-id", HeaderValue::from_static("1A2B:3C4D:5E6F:7A8B:9C0D"));
                 let ends = self.ends("credential-github-ends-soon").strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
                 if let Ok(ends) = HeaderValue::from_str(&ends) {
                     response.headers_mut().insert("github-authentication-token-expiration", ends);
                 }
                 response
             }
-            "/api/v2/users/me/keys/labkey0001" if shown("coder-session-token") == CODER => {
-                ok(&json!({ "id": "labkey0001", "expires_at": self.ends("credential-coder-ends-soon").to_string(), "lifetime_seconds": 2_592_000 }))
-            }
+            "/api/v2/users/me/keys/labkey0001" if shown("coder-session-token") == CODER => ok(
+                &json!({ "id": "labkey0001", "user_id": "7a1e9a3c-0000-4000-8000-000000000001", "expires_at": self.ends("credential-coder-ends-soon").to_string(), "lifetime_seconds": 2_592_000 }),
+            ),
             "/api/v2/licenses" if shown("coder-session-token") == CODER => {
                 let ends = self.ends("credential-licence-ends-soon").as_second();
                 let old = json!({ "id": 1, "claims": { "license_expires": 1_700_000_000 } });
@@ -143,10 +151,26 @@ impl Issuers {
                 let own = json!({ "hint": &ENTRA[..3], "startDateTime": self.estate.rolled_out().to_string(), "endDateTime": self.ends("credential-entra-ends-soon").to_string() });
                 ok(&json!({ "passwordCredentials": [other, own] }))
             }
-            "/key/info" if bearer(LITELLM) => {
+            "/foundation-models" => {
+                // Bedrock refuses all with one status, and says why in a text.
+                let no = |text: &str| answer(403, "application/json", json!({ "Message": text }).to_string());
+                if !bearer(&bedrock()) || self.estate.has("credential-bedrock-refused") {
+                    return no(&format!("Authentication failed: Please make sure your API Key is valid: {}", shown("authorization")));
+                }
+                if self.estate.has("credential-bedrock-may-not-list") {
+                    return no("User: arn:aws:iam::123456789012:user/llm is not authorized to perform: bedrock:ListFoundationModels");
+                }
+                ok(&json!({ "modelSummaries": [{ "modelArn": "arn:aws:bedrock:us-east-2::foundation-model/lab.model-v1", "modelId": "lab.model-v1" }] }))
+            }
+            "/key/info" if bearer(LITELLM) || bearer(LITELLM_FOR_LONG) => {
                 let faults = ["credential-llm-key-ends-soon", "rotation-suspended-key-lapses"];
-                let ending = faults.into_iter().find(|fault| self.estate.has(fault)).unwrap_or(faults[0]);
-                let mut said = json!({ "key": LITELLM, "info": { "key_alias": "workshop", "blocked": false, "expires": self.ends(ending).to_string() } });
+                let ending = faults.into_iter().find(|fault| self.estate.has(fault));
+                let key = if bearer(LITELLM) { LITELLM } else { LITELLM_FOR_LONG };
+                // It outlives the next rotation, and no event.
+                let renewed = self.estate.last_rotation().1.checked_add(32.hours()).unwrap_or_default();
+                let ends = if key == LITELLM && ending.is_none() { renewed } else { self.ends(ending.unwrap_or(faults[0])) };
+                let mut said =
+                    json!({ "key": key, "info": { "key_alias": "workshop", "blocked": false, "spend": 1.5, "max_budget": 100, "expires": ends.to_string() } });
                 if self.estate.has("credential-llm-key-end-untold") {
                     said["info"].as_object_mut().map(|info| info.remove("expires"));
                 }

@@ -250,9 +250,9 @@ impl Lab {
             ("github.token", format!("{}\n", issuers::GITHUB)),
             ("coder.token", format!("{}\n", issuers::CODER)),
             ("entra.secret", format!("{}\n", issuers::ENTRA)),
-            ("litellm.key", format!("{}\n", issuers::LITELLM)),
+            ("litellm.key", format!("{}\n", issuers::LITELLM_FOR_LONG)),
             ("google.json", google::KEY.as_ref().map(GoogleKey::file).unwrap_or_default()),
-            ("bedrock.key", format!("{}-bedrock\n", issuers::CANARY)),
+            ("bedrock.key", format!("{}\n", issuers::bedrock())),
             ("licence.json", "{\"license\":{\"expires\":4102444800000}}".to_owned()),
         ];
         for (name, content) in files {

@@ -128,9 +128,11 @@ where
         let target = request.uri().path_and_query().map(|target| target.as_str().to_owned()).unwrap_or_default();
         let (status, headers, body) = handler(request.method().as_str(), &target, request.headers());
         let mut response = answer(status, "application/octet-stream", if request.method() == hyper::Method::HEAD { Vec::new() } else { body });
+        // What the handler says stands instead of what every answer has, as often as it says it.
+        headers.iter().for_each(|(name, _)| drop(response.headers_mut().remove(*name)));
         for (name, value) in headers {
             if let Ok(value) = value.parse() {
-                response.headers_mut().insert(name, value);
+                response.headers_mut().append(name, value);
             }
         }
         async move {

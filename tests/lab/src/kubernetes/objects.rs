@@ -143,6 +143,7 @@ impl Server {
             json!([{ "names": ["r.lab.test/claude-ws:latest", "r.lab.test/claude-ws@sha256:1"], "sizeBytes": 4_000_000_000_u64 }])
         };
         let gpus = if first("us-east-2", "node-gpu-broken") { Some(("4", "3")) } else { None };
+        let architecture = if first("us-west-2", "node-of-another-platform") { "arm64" } else { "amd64" };
         let kubelet = if first("us-west-2", "kubelet-old") { "v1.28.3" } else { "v1.33.4" };
         let (address, port) = self.estate.kubelet(&self.region, index);
         let mut node = json!({
@@ -160,7 +161,7 @@ impl Server {
             "allocatable": { "cpu": "31750m", "memory": "61Gi", "ephemeral-storage": "193273528320", "pods": "234" },
             "addresses": [{ "type": "InternalIP", "address": address.to_string() }, { "type": "Hostname", "address": format!("node-{index}") }],
             "daemonEndpoints": { "kubeletEndpoint": { "Port": port } },
-            "nodeInfo": { "kubeletVersion": kubelet, "osImage": "Bottlerocket" }, "images": image },
+            "nodeInfo": { "kubeletVersion": kubelet, "osImage": "Bottlerocket", "operatingSystem": "linux", "architecture": architecture }, "images": image },
         });
         if first("us-west-2", "node-without-conditions") {
             node["status"]["conditions"] = json!([{ "type": "Ready", "status": ready }]);
@@ -325,7 +326,7 @@ impl Server {
     fn cron_job(&self) -> Value {
         let suspended = ["rotation-forgotten", "rotation-suspended-key-lapses"].iter().any(|fault| self.estate.has(fault));
         let failed = self.estate.has("rotation-run-failed");
-        let (hour, due) = self.last_rotation();
+        let (hour, due) = self.estate.last_rotation();
         let slow = self.estate.has("rotation-slow");
         let (schedule, last) = match () {
             () if self.estate.has("rotation-not-suspended") => ("* * * * *".to_owned(), self.since("rotation-not-suspended")),
@@ -342,15 +343,6 @@ impl Server {
             "spec": { "schedule": schedule, "timeZone": "America/Vancouver", "suspend": suspended },
             "status": { "lastScheduleTime": last.to_string(), "lastSuccessfulTime": succeeded.to_string(), "active": active },
         })
-    }
-
-    /// The hour in Vancouver at which keys rotate, and when that was last: at night, which is no hour
-    /// of a workshop, and at least an hour ago.
-    fn last_rotation(&self) -> (i8, Timestamp) {
-        let local = |days: i64| self.estate.started().in_tz("America/Vancouver").ok()?.checked_sub(days.days()).ok();
-        let hour = if local(0).is_some_and(|now| (3..6).contains(&now.hour())) { 1 } else { 4 };
-        let at = |days: i64| Some(local(days)?.with().hour(hour).minute(0).second(0).subsec_nanosecond(0).build().ok()?.timestamp());
-        (hour, at(0).filter(|at| *at <= self.estate.started()).or_else(|| at(1)).unwrap_or_default())
     }
 
     /// What cert-manager has issued.

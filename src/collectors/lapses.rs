@@ -1,0 +1,106 @@
+//! When credentials end for good: at their own end, unless a rotation was seen to renew them before.
+//!
+//! Looks at nothing itself: ends are what the collector of credentials found, and renewals what that of
+//! rotations did.
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
+use super::rotations::{self, Renewal};
+use super::{credentials, kubernetes, secrets_manager};
+use crate::config::Span;
+use crate::driver::{Form, Poll, Task};
+use crate::labels::Labels;
+use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::say;
+use crate::snapshot::{CollectError, Observation, Snapshot, Source};
+
+/// The `collector` label.
+pub const NAME: &str = "lapses";
+
+const LABELS: [&str; 2] = ["credential", "kind"];
+const STATES: &str = "readiness_credential_lapse_state";
+
+static STATE: StateSet<2> = state_set(
+    STATES,
+    &["at", "renewed", "never", "unknown"],
+    &LABELS,
+    "Whether a credential ends for good, from the facts of credentials and rotations; renewed where a rotation was seen to come in time, and its next turn comes before the end.",
+);
+static MOMENT: Gauge<2> = gauge(
+    "readiness_credential_lapse_timestamp_seconds",
+    Unit::Timestamp,
+    &LABELS,
+    "When a credential ends, from the facts of credentials; nothing while a rotation that was seen to work renews it before.",
+)
+.covered_by(Coverage { states: STATES, seen: &["at", "renewed", "never"], kinds: credentials::KINDS, quiet: true });
+
+/// Families of this collector.
+pub static FAMILIES: &[&Family] = &[&STATE.0, &MOMENT.0];
+
+/// Time between looks, unless credentials are looked at more often.
+const INTERVAL: Span = Span::mins(1);
+
+/// One task for all credentials; none without any.
+pub fn task(credentials: &credentials::Config, rotations: Option<&rotations::Config>) -> Option<Task> {
+    if credentials.credentials.is_empty() {
+        return None;
+    }
+    let all = credentials.credentials.iter().map(|credential| [credential.name.clone(), credential.kind.as_str().to_owned()]).collect();
+    let interval = credentials.interval.0.min(INTERVAL.0);
+    let lapses = Lapses { credentials: all, rotations: rotations.cloned().unwrap_or_default() };
+    Some(Task {
+        source: Source {
+            collector: NAME,
+            name: "credentials".to_owned(),
+            identity: Labels::default(),
+            covers: Vec::new(),
+            emits: FAMILIES.iter().map(|family| family.name).collect(),
+            off: Vec::new().into(),
+            reads: &[kubernetes::NAME, secrets_manager::NAME, credentials::NAME, rotations::NAME],
+            interval,
+            keep: interval * 3,
+        },
+        fingerprint: format!("{:?} {rotations:?}", lapses.credentials),
+        timeout: interval,
+        form: Form::Poll(Box::new(lapses)),
+    })
+}
+
+struct Lapses {
+    /// By name and kind.
+    credentials: Vec<[String; 2]>,
+    rotations: rotations::Config,
+}
+
+impl Lapses {
+    fn facts(&self, credential: &[String; 2], seen: &Snapshot) -> Vec<Sample> {
+        let labels = || credential.each_ref().map(String::as_str);
+        let at = |ends: i64| vec![STATE.sample(labels(), "at"), MOMENT.sample(labels(), ends as f64)];
+        let ends = match credentials::end_of(seen, &credential[0]) {
+            // Of several parts one may be known to end, whatever the others do.
+            Err(why) => {
+                let known = credentials::first_end_of(seen, &credential[0]).map(|ends| MOMENT.sample(labels(), ends as f64).with_detail(&why));
+                return [STATE.sample(labels(), "unknown").with_detail(why)].into_iter().chain(known).collect();
+            }
+            Ok(None) => return vec![STATE.sample(labels(), "never")],
+            Ok(Some(ends)) => ends,
+        };
+        match rotations::renewal(&self.rotations, &credential[0], ends, seen) {
+            Renewal::Nobody => at(ends),
+            Renewal::Proven(how) => vec![STATE.sample(labels(), "renewed").with_detail(how)],
+            Renewal::Refuted(why) => {
+                let why = say!("its end counts, since {}", why);
+                vec![STATE.sample(labels(), "at").with_detail(&why), MOMENT.sample(labels(), ends as f64).with_detail(why)]
+            }
+            Renewal::Unseen(why) => vec![STATE.sample(labels(), "unknown").with_detail(why)],
+        }
+    }
+}
+
+impl Poll for Lapses {
+    fn look<'a>(&'a mut self, seen: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
+        let samples = self.credentials.iter().flat_map(|credential| self.facts(credential, seen)).collect();
+        async { Ok(Observation::new(samples, self.credentials.len(), 0)) }.boxed()
+    }
+}

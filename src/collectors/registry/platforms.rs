@@ -1,0 +1,176 @@
+//! Whether images are there for the nodes that must run them: an image of one platform is no image for a
+//! node of another, and a copy that was pulled, tagged and pushed has only that of whoever pulled it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _};
+
+use super::config::Config;
+use super::reference::Reference;
+use super::registries::Registries;
+use crate::collectors::kubernetes;
+use crate::driver::Poll;
+use crate::metric::{Family, Sample, StateSet, state_set};
+use crate::say;
+use crate::say::{Message, named};
+use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
+
+static PLATFORM: StateSet<2> = state_set(
+    "readiness_image_platform_state",
+    &["present", "absent", "unknown"],
+    &["image", "platform"],
+    "Whether an image is there for a platform that nodes have, cached from its index or its config and from status.nodeInfo of the nodes in the Kubernetes API.",
+);
+
+/// Families of this module.
+pub(super) static FAMILIES: &[&Family] = &[&PLATFORM.0];
+
+/// An image that nodes must be able to run.
+#[derive(Debug, Clone, Default)]
+struct Wanted {
+    /// The clusters whose nodes may run it; without one the configured platforms count.
+    clusters: BTreeSet<String>,
+    /// Where it is a copy: the image that it is one of, which has all platforms that there are.
+    of: Option<String>,
+}
+
+/// Holds images against nodes.
+pub(super) struct Platforms {
+    wanted: BTreeMap<String, Wanted>,
+    /// Those that matter at all, by the configuration.
+    platforms: BTreeSet<String>,
+    registries: Arc<Registries>,
+    concurrency: usize,
+}
+
+impl Platforms {
+    /// `None` when no image is configured. `clusters` are those whose nodes are watched.
+    pub(super) fn new(config: &Config, registries: &Arc<Registries>, clusters: &BTreeSet<String>) -> Option<Self> {
+        let mut wanted: BTreeMap<String, Wanted> = BTreeMap::new();
+        let watched = |names: &mut dyn Iterator<Item = &String>| names.filter(|name| clusters.contains(*name)).cloned().collect::<Vec<_>>();
+        for image in &config.images {
+            wanted.entry(image.clone()).or_default().clusters.extend(clusters.iter().cloned());
+        }
+        for group in &config.groups {
+            for mirror in &group.mirrors {
+                let own = wanted.entry(mirror.image.clone()).or_default();
+                own.clusters.extend(watched(&mut mirror.clusters.iter()));
+                own.of = Some(group.upstream.clone());
+            }
+        }
+        for secret in &config.pull_secrets {
+            for image in &secret.images {
+                wanted.entry(image.clone()).or_default().clusters.extend(watched(&mut [&secret.cluster].into_iter()));
+            }
+        }
+        let platforms = config.platforms.iter().cloned().collect();
+        (!wanted.is_empty()).then(|| Self { wanted, platforms, registries: Arc::clone(registries), concurrency: config.concurrency })
+    }
+
+    async fn ask(&self, seen: &Snapshot) -> Observation {
+        let all: Vec<(String, Wanted)> = self.wanted.iter().map(|(image, wanted)| (image.clone(), wanted.clone())).collect();
+        let looks = all.into_iter().map(|(image, wanted)| self.look_for(image, wanted, seen));
+        let found: Vec<_> = futures::stream::iter(looks).buffer_unordered(self.concurrency).collect().await;
+        let incomplete = found.iter().any(|(_, incomplete)| *incomplete);
+        let samples = found.into_iter().flat_map(|(samples, _)| samples).collect();
+        Observation { incomplete, ..Observation::new(samples, self.wanted.len(), 0) }
+    }
+
+    /// Facts about one image, and whether what is missing of them may be there the next time.
+    async fn look_for(&self, image: String, wanted: Wanted, seen: &Snapshot) -> (Vec<Sample>, bool) {
+        let image = image.as_str();
+        let unknown = |why: &Message| vec![PLATFORM.sample([image, ""], "unknown").with_detail(why)];
+        let nodes = match self.of_nodes(&wanted, seen) {
+            Ok(nodes) => nodes,
+            Err(why) => return (unknown(&why), false),
+        };
+        let upstream = match &wanted.of {
+            Some(of) => Some(self.platforms_of(of).await),
+            None => None,
+        };
+        let (own, upstream) = match (self.platforms_of(image).await, upstream.transpose()) {
+            (Ok(own), Ok(upstream)) => (own, upstream),
+            (Err(error), _) | (_, Err(error)) => return (unknown(&error.message), error.may_pass()),
+        };
+        let needed = needed(nodes.as_ref(), &self.platforms, upstream.as_ref(), &own);
+        let has = Message::joined(own.iter().map(|platform| say!("{}", named(platform))), ", ");
+        let state = |platform: &String| {
+            let state = if own.contains(platform) { "present" } else { "absent" };
+            PLATFORM.sample([image, platform], state).with_detail(say!("it is there for {}", has))
+        };
+        (needed.iter().map(state).collect(), false)
+    }
+
+    /// What the nodes are that may run an image; `None` when no cluster is watched for it.
+    fn of_nodes(&self, wanted: &Wanted, seen: &Snapshot) -> Result<Option<BTreeSet<String>>, Message> {
+        if wanted.clusters.is_empty() {
+            return Ok(None);
+        }
+        let mut all = BTreeSet::new();
+        for cluster in &wanted.clusters {
+            all.extend(kubernetes::node_platforms(seen, cluster)?);
+        }
+        let meant: BTreeSet<String> = all.intersection(&self.platforms).cloned().collect();
+        if meant.is_empty() {
+            let have = Message::joined(all.iter().map(|platform| say!("{}", named(platform))), ", ");
+            return Err(say!("nodes are {}, and registry.platforms names none of these", have));
+        }
+        Ok(Some(meant))
+    }
+
+    async fn platforms_of(&self, image: &str) -> Result<BTreeSet<String>, CollectError> {
+        let failed = |why: Message| CollectError::new(ErrorClass::Malformed, say!("ask for {}: {}", named(image), why));
+        let reference = Reference::parse(image).map_err(failed)?;
+        let registry = self.registries.at(&reference.host).map_err(failed)?;
+        let content = registry.content(&reference.repository, &registry.digest(&reference).await?).await?;
+        if content.platforms.is_empty() {
+            return Err(failed(say!("for which platform it is cannot be read from its config")));
+        }
+        Ok(content.platforms.clone())
+    }
+}
+
+/// The platforms that an image must have. Nodes need it for what they are; a copy is held to what there is
+/// upstream, where an image for one kind of nodes was never meant for the others.
+fn needed(nodes: Option<&BTreeSet<String>>, configured: &BTreeSet<String>, upstream: Option<&BTreeSet<String>>, own: &BTreeSet<String>) -> BTreeSet<String> {
+    let wanted = nodes.unwrap_or(configured);
+    let some = |of: &BTreeSet<String>| Some(wanted.intersection(of).cloned().collect::<BTreeSet<_>>()).filter(|both| !both.is_empty());
+    // Without nodes nobody knows which of the configured platforms are used, beside those of upstream.
+    let limit = upstream.or(if nodes.is_none() { Some(own) } else { None });
+    limit.and_then(some).unwrap_or_else(|| wanted.clone())
+}
+
+impl Poll for Platforms {
+    fn look<'a>(&'a mut self, seen: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
+        async { Ok(self.ask(seen).await) }.boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn an_image_must_be_there_for_all_nodes_that_may_run_it() {
+        let (amd, arm, both) = (set(&["linux/amd64"]), set(&["linux/arm64"]), set(&["linux/amd64", "linux/arm64"]));
+        let of = |nodes: Option<&BTreeSet<String>>, upstream: Option<&BTreeSet<String>>, own: &BTreeSet<String>| needed(nodes, &both, upstream, own);
+        // A copy from a laptop of another kind, with nodes and without.
+        assert_eq!(of(Some(&amd), Some(&both), &arm), amd);
+        assert_eq!(of(None, Some(&both), &arm), both);
+        // Mixed nodes need both, unless upstream has one alone.
+        assert_eq!(of(Some(&both), Some(&both), &amd), both);
+        assert_eq!(of(Some(&both), None, &amd), both);
+        assert_eq!(of(Some(&both), Some(&amd), &amd), amd);
+        // What upstream has for no node is of no use.
+        assert_eq!(of(Some(&arm), Some(&amd), &amd), arm);
+        // Without nodes an image of one of the platforms is enough.
+        assert_eq!(of(None, None, &amd), amd);
+        assert_eq!(needed(None, &amd, None, &arm), amd);
+    }
+}
