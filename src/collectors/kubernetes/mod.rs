@@ -14,6 +14,7 @@ mod clock;
 mod cluster;
 mod config;
 mod connect;
+mod demand;
 mod eks;
 mod events;
 mod gpu;
