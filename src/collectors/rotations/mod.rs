@@ -6,6 +6,7 @@
 //! remembered in the state file, so that a restart does not lose it.
 
 mod config;
+mod cron_job;
 mod lapse;
 mod managed;
 mod predict;
@@ -236,9 +237,10 @@ impl Look<'_> {
             (false, true) => Run::Failed,
             (false, false) => Run::Over,
         };
+        let last = self.remembered(&job.subject, job.last);
         Rotator {
-            rule: Rule::schedule(&job.schedule, &job.time_zone, 0),
-            last: self.remembered(&job.subject, job.last),
+            rule: Rule::cron_job(&job.schedule, &job.time_zone, last),
+            last,
             subject: job.subject,
             run,
             suspended: Some(job.suspended),
