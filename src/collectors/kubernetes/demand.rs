@@ -199,9 +199,15 @@ mod tests {
     fn gpus_of_every_vendor_are_counted_wherever_they_are_asked_for() {
         let with = |resource: &str, count: u32| json!({ "name": "a", "resources": { "limits": { resource: count.to_string() } } });
         let gpus = |containers: Value, init: Value| pod(json!({ "containers": containers, "initContainers": init }), json!({})).gpus();
-        for resource in
-            ["nvidia.com/gpu", "nvidia.com/gpu.shared", "nvidia.com/mig-1g.5gb", "nvidia.com/mig-3g.20gb.shared", "amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe"]
-        {
+        for resource in [
+            "nvidia.com/gpu",
+            "nvidia.com/gpu.shared",
+            "nvidia.com/mig-1g.5gb",
+            "nvidia.com/mig-3g.20gb.shared",
+            "amd.com/gpu",
+            "gpu.intel.com/i915",
+            "gpu.intel.com/xe",
+        ] {
             assert_eq!(gpus(json!([with(resource, 2)]), json!([])), 2.0, "{resource}");
         }
         for resource in ["cpu", "gpu.intel.com/i915_monitoring", "gpu.intel.com/memory.max", "nvidia.com/gpumem", "example.com/gpu"] {

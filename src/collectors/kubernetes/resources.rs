@@ -55,7 +55,6 @@ impl Amounts {
             *own += other;
         }
     }
-
 }
 
 /// The larger of each; what one does not know the other may.

@@ -130,7 +130,13 @@ impl Metrics {
         let sizes = sizes.ok_or_else(|| CollectError::new(ErrorClass::NotFound, "ask metrics.k8s.io: the nodes of the cluster are not known"))?;
         let client = self.link.client().await?;
         let what = &say!("list nodes.metrics.k8s.io");
-        let nodes: Vec<NodeMetrics> = api::list(&client, "/apis/metrics.k8s.io/v1beta1/nodes", what, self.timeout).await?;
+        let nodes: Result<Vec<NodeMetrics>, _> = api::list(&client, "/apis/metrics.k8s.io/v1beta1/nodes", what, self.timeout).await;
+        // Nothing else answers so: an API that is installed and down is a 503.
+        let absent = |error: CollectError| match error.class {
+            ErrorClass::NotFound => CollectError::new(ErrorClass::NotFound, say!("{}: metrics.k8s.io is not installed in this cluster", what)),
+            _ => error,
+        };
+        let nodes = nodes.map_err(absent)?;
         let used: BTreeMap<&str, [Option<f64>; 4]> = nodes.iter().map(|node| (node.metadata.name.as_str(), amounts(&node.usage))).collect();
         if !sizes.is_empty() && !sizes.keys().any(|name| used.contains_key(&**name)) {
             return Err(CollectError::new(ErrorClass::Malformed, say!("{}: it names none of the cluster's nodes", what)));

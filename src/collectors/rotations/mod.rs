@@ -238,13 +238,7 @@ impl Look<'_> {
             (false, false) => Run::Over,
         };
         let last = self.remembered(&job.subject, job.last);
-        Rotator {
-            rule: Rule::cron_job(&job.schedule, &job.time_zone, last),
-            last,
-            subject: job.subject,
-            run,
-            suspended: Some(job.suspended),
-        }
+        Rotator { rule: Rule::cron_job(&job.schedule, &job.time_zone, last), last, subject: job.subject, run, suspended: Some(job.suspended) }
     }
 
     fn interval(&self, every: &Every) -> Rotator {
