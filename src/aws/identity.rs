@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
@@ -31,6 +33,7 @@ const KEPT: Duration = Duration::from_mins(15);
 pub(crate) struct Caller {
     region: String,
     role_arn: Option<String>,
+    profile: Option<String>,
     settings: OnceCell<SdkConfig>,
     identity: Mutex<Option<(Credentials, SystemTime)>>,
     http: OnceCell<reqwest::Client>,
@@ -39,7 +42,20 @@ pub(crate) struct Caller {
 impl Caller {
     /// Whoever the environment says, or a role that it may assume.
     pub(crate) fn new(region: &str, role_arn: Option<&str>) -> Self {
-        Self { region: region.to_owned(), role_arn: role_arn.map(str::to_owned), settings: OnceCell::new(), identity: Mutex::default(), http: OnceCell::new() }
+        Self {
+            region: region.to_owned(),
+            role_arn: role_arn.map(str::to_owned),
+            profile: None,
+            settings: OnceCell::new(),
+            identity: Mutex::default(),
+            http: OnceCell::new(),
+        }
+    }
+
+    /// The same by a profile of the files of AWS, which then counts alone: what the environment says
+    /// may be another account.
+    pub(crate) fn with_profile(self, profile: Option<&str>) -> Self {
+        Self { profile: profile.map(str::to_owned), ..self }
     }
 
     /// Whoever a provider says.
@@ -57,7 +73,7 @@ impl Caller {
 
     /// What a client of an SDK is made of.
     pub(crate) async fn settings(&self) -> Result<&SdkConfig, Message> {
-        self.settings.get_or_try_init(|| settings(self.region.clone(), self.role_arn.clone())).await
+        self.settings.get_or_try_init(|| settings(self.region.clone(), self.role_arn.clone(), self.profile.clone())).await
     }
 
     /// What sends a request without a client of its own.
@@ -91,12 +107,17 @@ impl Callers {
 }
 
 /// The chain of the AWS SDKs without `sso` and processes: environment, profile, web identity, pod
-/// identity, instance; then the role, if one is to be assumed.
-async fn settings(region: String, role_arn: Option<String>) -> Result<SdkConfig, Message> {
+/// identity, instance, or the one profile that is named; then the role, if one is to be assumed.
+async fn settings(region: String, role_arn: Option<String>, profile: Option<String>) -> Result<SdkConfig, Message> {
     let load = async move {
-        let client = bounded::client();
         let region = Region::new(region);
-        let base = aws_config::defaults(BehaviorVersion::latest()).region(region.clone()).http_client(client).load().await;
+        let mut loader = aws_config::defaults(BehaviorVersion::latest()).region(region.clone()).http_client(bounded::client());
+        if let Some(profile) = profile {
+            let network = ProviderConfig::default().with_region(Some(region.clone())).with_http_client(bounded::client());
+            let provider = ProfileFileCredentialsProvider::builder().configure(&network).profile_name(&profile).build();
+            loader = loader.profile_name(profile).credentials_provider(provider);
+        }
+        let base = loader.load().await;
         let provider = match role_arn {
             None => base.credentials_provider(),
             Some(role) => {

@@ -5,10 +5,11 @@ use std::time::Duration;
 use http_body_util::BodyExt as _;
 use hyper::Request;
 use k8s_openapi::api::core::v1::Secret;
+use kube::api::ListMeta;
 use kube::client::Body;
 use kube::{Api, Client};
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 
 use super::bounded::Streamed;
 use super::clock::Clock;
@@ -55,7 +56,7 @@ pub(super) async fn server_version(client: &Client, timeout: Duration, clock: &C
 }
 
 async fn body<T: DeserializeOwned>(answer: hyper::Response<Body>) -> kube::Result<T> {
-    if !answer.status().is_success() {
+    if answer.status() != hyper::StatusCode::OK {
         return Err(refusal(answer).await);
     }
     serde_json::from_slice(&held(answer.into_body(), LARGEST).await?).map_err(kube::Error::SerdeError)
@@ -110,7 +111,12 @@ pub(super) async fn list<T: DeserializeOwned>(client: &Client, path: &str, what:
             found.push(element);
         }
     };
-    let _: Around<IgnoredAny> = elements(client, request, "items", what, timeout, each).await?;
+    let around: Around<ListMeta> = elements(client, request, "items", what, timeout, each).await?;
+    // Nobody asked for pages.
+    let whole = around.metadata.continue_.is_none_or(|token| token.is_empty()) && around.metadata.remaining_item_count.is_none_or(|left| left == 0);
+    if !whole {
+        return Err(CollectError::new(ErrorClass::Malformed, say!("{}: the answer is not the whole list", what)));
+    }
     if many { Err(CollectError::new(ErrorClass::Malformed, say!("{}: there are more than {}", what, MOST_ELEMENTS))) } else { Ok(found) }
 }
 
@@ -121,10 +127,19 @@ const MOST_ELEMENTS: usize = 20_000;
 #[derive(Deserialize)]
 pub(super) struct Around<M> {
     #[serde(default)]
+    kind: String,
+    #[serde(default)]
     pub(super) metadata: M,
     #[expect(dead_code, reason = "a list without items is none")]
     #[serde(deserialize_with = "or_default")]
     items: Vec<NoItem>,
+}
+
+impl<M> Around<M> {
+    /// Whether it says that it is a list of a kind.
+    pub(super) fn is_of(&self, kind: &str) -> bool {
+        self.kind.strip_suffix("List").is_some_and(|own| own.eq_ignore_ascii_case(kind))
+    }
 }
 
 /// The items were taken before; nothing can be one here.
@@ -144,7 +159,8 @@ pub(super) async fn elements<T: DeserializeOwned, R: DeserializeOwned>(
     let read = async {
         let failed = |error: kube::Error| api_error(what, &error);
         let answer = client.send(streamed(request)).await.map_err(failed)?;
-        if !answer.status().is_success() {
+        // Every other success, such as 206, is a part of the answer or none.
+        if answer.status() != hyper::StatusCode::OK {
             return Err(failed(refusal(answer).await));
         }
         let (mut elements, mut body) = (Elements::of(array), answer.into_body());

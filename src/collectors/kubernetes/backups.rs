@@ -1,6 +1,6 @@
 //! Backups: VolumeSnapshots and Velero.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -14,7 +14,7 @@ use crate::say::named;
 use crate::word::Word;
 
 const SNAPSHOTS: Coverage = seen(&["VolumeSnapshot"]);
-const BACKUPS: Coverage = seen(&["Backup"]);
+const BACKUPS: Coverage = seen(&["Backup", "Schedule"]);
 const SCHEDULES: Coverage = seen(&["Schedule"]);
 const LOCATIONS: Coverage = seen(&["BackupStorageLocation"]);
 
@@ -29,7 +29,7 @@ static BACKUP_TIME: Gauge<2> = gauge(
     "readiness_velero_backup_last_completed_timestamp_seconds",
     Unit::Timestamp,
     &["cluster", "schedule"],
-    "When the newest backup of a Velero schedule completed; partial failure does not count, from the velero.io/v1 API.",
+    "When the newest backup of a Velero schedule completed; partial failure does not count, from the velero.io/v1 API. Without any schedule, of all backups.",
 )
 .covered_by(BACKUPS);
 static BACKUP_GOOD: Gauge<2> = gauge(
@@ -148,29 +148,35 @@ impl Kind for Backup {
         }
     }
 
-    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
-        let mut schedules: BTreeMap<&str, Vec<&Taken>> = BTreeMap::new();
-        for (_, backup) in rows.iter() {
-            schedules.entry(&backup.schedule).or_default().push(backup);
-        }
-        for (schedule, backups) in schedules {
-            let completed = backups.iter().filter(|backup| backup.phase == "Completed").filter_map(|backup| backup.completed).max();
-            let at = completed.map_or(0, |at| at.saturating_sub(place.clock.ahead()));
-            samples.push(BACKUP_TIME.sample([&*place.cluster, schedule], at as f64));
-            let finished = backups.iter().filter(|backup| matches!(backup.phase.as_str(), "Completed" | "PartiallyFailed" | "Failed" | "FailedValidation"));
-            let newest = finished.max_by_key(|backup| backup.started.max(backup.completed));
-            samples.extend(newest.map(|newest| {
-                BACKUP_GOOD.sample([&*place.cluster, schedule], flag(newest.phase == "Completed")).with_detail(say!("{}", named(&newest.phase)))
-            }));
-        }
-    }
+    /// Whose backup it is can be told only together with the schedules.
+    fn facts(_: &Rows<Self>, _: &Place, _: &mut Vec<Sample>) {}
 }
 
-/// Schedules of which there is no backup at all; the last one is then as old as time.
-pub(super) fn never_made(backups: &Rows<Backup>, schedules: &Rows<Schedule>, place: &Place, samples: &mut Vec<Sample>) {
-    let made: BTreeSet<&str> = backups.iter().map(|(_, backup)| backup.schedule.as_str()).collect();
-    let never = schedules.iter().filter(|(key, _)| !made.contains(&*key.name));
-    samples.extend(never.map(|(key, _)| BACKUP_TIME.sample([Arc::clone(&place.cluster), Arc::clone(&key.name)], 0.0)));
+/// The last backups of the schedules that there are: backups of a schedule that was deleted grow old, and
+/// so do those that somebody made by hand. Where there is no schedule, backups by hand are all there is,
+/// and count as those of a schedule without a name.
+pub(super) fn last_made(backups: &Rows<Backup>, schedules: &Rows<Schedule>, place: &Place, samples: &mut Vec<Sample>) {
+    let mut made: BTreeMap<&str, Vec<&Taken>> = schedules.iter().map(|(key, _)| (&*key.name, Vec::new())).collect();
+    let unscheduled = made.is_empty();
+    for (_, backup) in backups.iter() {
+        if unscheduled {
+            made.entry("").or_default().push(backup);
+        } else if let Some(own) = made.get_mut(backup.schedule.as_str()) {
+            own.push(backup);
+        }
+    }
+    for (schedule, backups) in made {
+        // A schedule that has never completed one is as old as time.
+        let completed = backups.iter().filter(|backup| backup.phase == "Completed").filter_map(|backup| backup.completed).max();
+        let at = completed.map_or(0, |at| at.saturating_sub(place.clock.ahead()));
+        samples.push(BACKUP_TIME.sample([&*place.cluster, schedule], at as f64));
+        let finished = backups.iter().filter(|backup| matches!(backup.phase.as_str(), "Completed" | "PartiallyFailed" | "Failed" | "FailedValidation"));
+        let newest = finished.max_by_key(|backup| backup.started.max(backup.completed));
+        samples
+            .extend(newest.map(|newest| {
+                BACKUP_GOOD.sample([&*place.cluster, schedule], flag(newest.phase == "Completed")).with_detail(say!("{}", named(&newest.phase)))
+            }));
+    }
 }
 
 fn phase_facts<'a>(rows: impl Iterator<Item = (&'a Key, &'a String)>, good: &str, family: &'static Gauge<2>, place: &Place, samples: &mut Vec<Sample>) {

@@ -74,7 +74,7 @@ static HEADROOM: Gauge<1> = gauge(
     "readiness_capacity_headroom_ratio",
     Unit::Ratio,
     &["cluster"],
-    "What is left of the workspaces that fit once all expected ones run, as a share of those that fit; at least -1, from the Kubernetes API.",
+    "What is left of the workspaces that fit once all expected ones run, as a share of those that fit; at least -1, from the Kubernetes API. Not known while a pool that may grow has no max_new_nodes, since its own limits say nothing about the quota of the account.",
 )
 .covered_by(ALL);
 static NODES_ADDABLE: Gauge<2> = gauge(
@@ -194,6 +194,7 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
         room += times;
         *scarce.entry(at).or_default() += 1;
     }
+    let mut by_account = true;
     let mut limit = scarce.into_iter().max_by_key(|(_, nodes)| *nodes).map_or("cpu", |(at, _)| NAMES[at]);
     let (mut new, mut most) = (0.0, -1.0);
     for template in &config.nodepools {
@@ -203,6 +204,8 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
         };
         samples.push(NODES_ADDABLE.sample([&**cluster, &template.name], growth.nodes));
         new += growth.workspaces;
+        // The limits of a pool are what its owner allows; what the account allows is another question.
+        by_account &= template.max_new_nodes.is_some() || growth.workspaces <= 0.0;
         // More nodes are what more workspaces would need, so the pool that can grow most decides.
         if growth.workspaces > most {
             (most, limit) = (growth.workspaces, growth.limit);
@@ -215,11 +218,13 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
     samples.push(ADDABLE.sample([&**cluster, "existing_nodes"], room));
     samples.push(ADDABLE.sample([&**cluster, "new_nodes"], new));
     samples.push(BINDING.sample(own(), limit));
-    if let Some(participants) = scene.participants {
-        let expected = (f64::from(participants) * config.per_participant * config.share).ceil();
+    let Some(participants) = scene.participants else { return };
+    let expected = (f64::from(participants) * config.per_participant * config.share).ceil();
+    samples.push(EXPECTED.sample(own(), expected));
+    // Whether an account has room for the nodes is not known then, and so is what would be left.
+    if by_account {
         let ratio = if total > 0.0 { ((total - expected) / total).max(-1.0) } else { -1.0 };
         let words = say!("{} fit ({} running, {} on existing nodes, {} on new ones), {} expected, limited by {}", total, running, room, new, expected, limit);
-        samples.push(EXPECTED.sample(own(), expected));
         samples.push(HEADROOM.sample(own(), ratio).with_detail(words));
     }
 }

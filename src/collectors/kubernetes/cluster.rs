@@ -270,7 +270,7 @@ impl Cluster {
         families.extend(self.scopes.iter().flat_map(|scope| scope.families()));
         let config = &self.config;
         let has_workspaces = !config.workspaces.is_empty();
-        let parts: [(bool, &[&Family]); 12] = [
+        let parts: [(bool, &[&Family]); 13] = [
             (self.karpenter.is_some() && !self.schedules.is_empty(), karpenter::EVENT_FAMILIES),
             (config.nodes && config.pods, capacity::REQUEST_FAMILIES),
             (config.capacity.is_some(), capacity::FAMILIES),
@@ -283,6 +283,7 @@ impl Cluster {
             (config.quotas && has_workspaces, quotas::PRESENT_FAMILIES),
             (!self.replica_sets.is_empty(), workloads::REVISION_FAMILIES),
             (self.workloads.iter().any(|(selector, _)| !selector.replicas.is_empty()), workloads::REQUIRED_FAMILIES),
+            (self.workloads.iter().any(|(selector, _)| selector.baseline().is_some()), workloads::BASELINE_FAMILIES),
         ];
         families.extend(parts.into_iter().filter(|(on, _)| *on).flat_map(|(_, families)| families));
         if !self.services.is_empty() {
@@ -367,7 +368,7 @@ impl Cluster {
                 Some(found) => queries.extend(found.into_iter().map(|(key, pods)| {
                     let labels = labels(&key.namespace, &key.name);
                     if pods.is_empty() {
-                        return Err(Unasked { labels, why: say!("it selects its pods by more than labels") });
+                        return Err(Unasked { labels, why: say!("it selects its pods in a way that is not known here") });
                     }
                     Ok(PodQuery { labels, pods })
                 })),
@@ -406,7 +407,7 @@ impl Cluster {
         }
         if let Some((backups, schedules)) = &self.velero {
             let place = self.place("velero-schedules", backups::Schedule::KIND);
-            backups.seen(|backups| schedules.seen(|schedules| backups::never_made(backups, schedules, &place, &mut samples)));
+            backups.seen(|backups| schedules.seen(|schedules| backups::last_made(backups, schedules, &place, &mut samples)));
         }
         for (service, found, slices) in &self.services {
             let place = self.place(&service.name, Service::KIND);
@@ -492,7 +493,10 @@ impl Cluster {
             let place = |kind: &str| self.place(&selector.name, kind);
             let mut required = |kind: &str, keys: Vec<&Key>| {
                 if let Some(replicas) = replicas {
-                    workloads::required(keys.into_iter(), replicas, &place(kind), samples);
+                    workloads::required(&keys, replicas, &place(kind), samples);
+                }
+                if let Some(replicas) = selector.baseline() {
+                    workloads::baseline(&keys, replicas, &place(kind), samples);
                 }
             };
             match found {

@@ -42,7 +42,7 @@ pub(super) struct Signer {
 
 impl Signer {
     pub(super) fn new(eks: Eks) -> Self {
-        Self { caller: Caller::new(&eks.region, eks.role_arn.as_deref()), eks }
+        Self { caller: Caller::new(&eks.region, eks.role_arn.as_deref()).with_profile(eks.profile.as_deref()), eks }
     }
 
     /// A bearer token for the cluster.
@@ -111,7 +111,7 @@ mod tests {
     #[tokio::test]
     async fn a_token_is_a_presigned_request_that_names_the_cluster_in_its_signature() {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let eks = Eks { name: "workshop".into(), region: "eu-west-2".into(), role_arn: None };
+        let eks = Eks { name: "workshop".into(), region: "eu-west-2".into(), role_arn: None, profile: None };
         let credentials = aws_credential_types::Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
         let signer = Signer { caller: Caller::of_provider("eu-west-2", credentials), eks };
         let token = signer.token().await.unwrap();

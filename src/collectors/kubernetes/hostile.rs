@@ -295,7 +295,7 @@ async fn a_cluster_without_an_end_is_not_kept() {
             let page: usize = target.split_once("continue=p").and_then(|(_, rest)| rest.split('&').next()?.parse().ok()).unwrap_or_default();
             let (nodes, next) = if verb == "list" { (500, format!("p{}", page + 1)) } else { (0, String::new()) };
             let items: Vec<String> = (0..nodes).map(|number| node(page * nodes + number)).collect();
-            let list = format!("{{\"metadata\":{{\"resourceVersion\":\"1\",\"continue\":\"{next}\"}},\"items\":[{}]}}", items.join(","));
+            let list = format!("{{\"kind\":\"NodeList\",\"metadata\":{{\"resourceVersion\":\"1\",\"continue\":\"{next}\"}},\"items\":[{}]}}", items.join(","));
             (200, vec![("content-type", "application/json".to_owned())], list.into_bytes())
         };
         let server = readiness_lab::plain_server(address, std::time::Duration::ZERO, answer).await.unwrap();

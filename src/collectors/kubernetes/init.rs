@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use kube::config::AuthInfo;
+use kube::config::{AuthInfo, NamedContext};
 
 use super::config::{ClusterConfig, Eks};
 use super::kubeconfig;
@@ -18,13 +18,30 @@ pub fn clusters(file: &Path) -> Result<Vec<ClusterConfig>, Message> {
     let content = files::read_now(file, kubeconfig::LARGEST).map_err(|error| failed(say!("{}", error)))?;
     let kubeconfig = kubeconfig::parse(&content.bytes).map_err(failed)?;
     let mut clusters: Vec<ClusterConfig> = Vec::new();
+    let mut servers: Vec<(&str, &str)> = Vec::new();
+    // Of several contexts for one API server the current one is what its owner uses.
+    let current = kubeconfig.current_context.as_deref();
+    let place = |named: &NamedContext| {
+        let wanted = named.context.as_ref().map(|context| &context.cluster)?;
+        let cluster = kubeconfig.clusters.iter().find(|cluster| cluster.name == *wanted)?.cluster.as_ref()?;
+        // Behind another proxy the same address is another server.
+        Some((cluster.server.as_deref()?, cluster.proxy_url.as_deref().unwrap_or_default()))
+    };
+    let preferred = kubeconfig.contexts.iter().find(|named| current == Some(named.name.as_str())).and_then(place);
     for named in &kubeconfig.contexts {
+        if let Some(server) = place(named) {
+            let another = preferred == Some(server) && current != Some(named.name.as_str());
+            if another || servers.contains(&server) {
+                continue;
+            }
+            servers.push(server);
+        }
         let user = named.context.as_ref().and_then(|context| context.user.as_ref());
         let auth = user.and_then(|user| kubeconfig.auth_infos.iter().find(|auth| auth.name == *user)).and_then(|auth| auth.auth_info.as_ref());
         let eks = auth.and_then(eks);
-        let name = short(&named.name);
-        let taken = clusters.iter().filter(|other| other.name == name || other.name.starts_with(&format!("{name}-"))).count();
-        let name = if taken == 0 { name } else { format!("{name}-{}", taken + 1) };
+        let short = short(&named.name, named.context.as_ref().map_or("", |context| &context.cluster));
+        let taken = |name: &str| clusters.iter().any(|other| other.name == name);
+        let name = if taken(short) { (2..).map(|number| format!("{short}-{number}")).find(|name| !taken(name)).unwrap_or_default() } else { short.to_owned() };
         let (kubeconfig, context) = if eks.is_some() { (None, None) } else { (Some(file.to_owned()), Some(named.name.clone())) };
         clusters.push(ClusterConfig {
             name,
@@ -42,33 +59,47 @@ pub fn clusters(file: &Path) -> Result<Vec<ClusterConfig>, Message> {
     if clusters.is_empty() { Err(say!("read {}: it names no context", file.display())) } else { Ok(clusters) }
 }
 
-/// The last part of an ARN or of a name with slashes, which reads better as a label.
-fn short(context: &str) -> String {
-    context.rsplit('/').next().unwrap_or(context).to_owned()
+/// The part of a name with slashes that names the cluster, as in namespace/cluster/user of OpenShift, or
+/// the last one, as in an ARN: it reads better as a label.
+fn short<'a>(context: &'a str, cluster: &str) -> &'a str {
+    let mut parts = context.rsplit('/');
+    parts.clone().find(|part| *part == cluster).or_else(|| parts.next()).unwrap_or(context)
 }
 
-/// The cluster that `aws eks get-token` and `aws-iam-authenticator token` are told.
+/// Flags of `aws eks get-token` and `aws-iam-authenticator token` that are understood here.
+const FLAGS: [&str; 9] = ["--region", "--profile", "--cluster-name", "--cluster-id", "-i", "--role-arn", "--role", "-r", "--output"];
+/// Variables that are understood here, or that change nothing.
+const VARIABLES: [&str; 5] = ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_STS_REGIONAL_ENDPOINTS"];
+
+/// The cluster that `aws eks get-token` and `aws-iam-authenticator token` are told. `None` for whatever
+/// else they are told, since that may be another account: then the plugin is asked itself.
 fn eks(auth: &AuthInfo) -> Option<Eks> {
     let exec = auth.exec.as_ref()?;
     let command = exec.command.as_deref()?.rsplit('/').next()?;
     let arguments = exec.args.as_deref().unwrap_or_default();
-    let after = |flags: &[&str]| arguments.iter().position(|argument| flags.contains(&argument.as_str())).and_then(|at| arguments.get(at + 1)).cloned();
+    let after = |flags: &[&str]| {
+        let mut pairs = arguments.iter().zip(arguments.iter().skip(1).map(Some).chain([None]));
+        pairs.find_map(|(argument, next)| match argument.split_once('=') {
+            Some((flag, value)) => flags.contains(&flag).then(|| value.to_owned()),
+            None => next.filter(|_| flags.contains(&argument.as_str())).cloned(),
+        })
+    };
+    let flag = |argument: &str| argument.split_once('=').map_or(argument.to_owned(), |(flag, _)| flag.to_owned());
+    let strange = arguments.iter().any(|argument| argument.starts_with('-') && !FLAGS.contains(&flag(argument).as_str()));
+    let variables = exec.env.as_deref().unwrap_or_default();
+    if strange || !variables.iter().all(|entry| entry.get("name").is_some_and(|name| VARIABLES.contains(&name.as_str()))) {
+        return None;
+    }
     let known = match command {
         "aws" => arguments.iter().any(|argument| argument == "get-token"),
         "aws-iam-authenticator" => arguments.iter().any(|argument| argument == "token"),
         _ => false,
     };
-    let set = |name: &str| {
-        exec.env
-            .as_deref()
-            .unwrap_or_default()
-            .iter()
-            .find(|entry| entry.get("name").is_some_and(|own| own == name))
-            .and_then(|entry| entry.get("value").cloned())
-    };
+    let set = |name: &str| variables.iter().find(|entry| entry.get("name").is_some_and(|own| own == name)).and_then(|entry| entry.get("value").cloned());
     let region = after(&["--region"]).or_else(|| set("AWS_REGION")).or_else(|| set("AWS_DEFAULT_REGION"));
     let name = after(&["--cluster-name", "--cluster-id", "-i"]);
-    known.then_some(Eks { name: name?, region: region?, role_arn: after(&["--role-arn", "--role", "-r"]) })
+    let profile = after(&["--profile"]).or_else(|| set("AWS_PROFILE")).or_else(|| set("AWS_DEFAULT_PROFILE"));
+    known.then_some(Eks { name: name?, region: region?, role_arn: after(&["--role-arn", "--role", "-r"]), profile })
 }
 
 /// A whole file with these clusters, and what else a first configuration needs, in comments.
@@ -108,10 +139,12 @@ apiVersion: v1
 kind: Config
 clusters:
 - { name: a, cluster: { server: "https://a.example.com" } }
+- { name: b, cluster: { server: "https://b.example.com" } }
+- { name: c, cluster: { server: "https://c.example.com" } }
 contexts:
 - { name: "arn:aws:eks:us-east-2:123456789012:cluster/workshop", context: { cluster: a, user: east } }
-- { name: "arn:aws:eks:eu-west-2:123456789012:cluster/workshop", context: { cluster: a, user: west } }
-- { name: kind-local, context: { cluster: a, user: local } }
+- { name: "arn:aws:eks:eu-west-2:123456789012:cluster/workshop", context: { cluster: b, user: west } }
+- { name: kind-local, context: { cluster: c, user: local } }
 users:
 - name: east
   user: { exec: { apiVersion: client.authentication.k8s.io/v1beta1, command: aws, args: [--region, us-east-2, eks, get-token, --cluster-name, workshop, --role-arn, "arn:aws:iam::123456789012:role/reader"] } }
@@ -129,12 +162,77 @@ users:
         let names: Vec<&str> = found.iter().map(|cluster| cluster.name.as_str()).collect();
         assert_eq!(names, ["workshop", "workshop-2", "kind-local"]);
         let role_arn = Some("arn:aws:iam::123456789012:role/reader".to_owned());
-        assert_eq!(found[0].eks, Some(Eks { name: "workshop".into(), region: "us-east-2".into(), role_arn }));
-        assert_eq!(found[1].eks, Some(Eks { name: "workshop".into(), region: "eu-west-2".into(), role_arn: None }));
+        assert_eq!(found[0].eks, Some(Eks { name: "workshop".into(), region: "us-east-2".into(), role_arn, profile: None }));
+        assert_eq!(found[1].eks, Some(Eks { name: "workshop".into(), region: "eu-west-2".into(), role_arn: None, profile: None }));
         assert_eq!((found[2].eks.clone(), found[2].context.as_deref()), (None, Some("kind-local")));
         let text = configuration(&found);
         assert!(!text.contains("hunter2"), "{text}");
         let loaded = crate::config::load_str(&text, "init", folder.path(), None).unwrap_or_else(|error| panic!("{error}\n{text}"));
         assert_eq!(loaded.settings.clusters.len(), 3);
+    }
+
+    fn of(text: &str) -> Vec<ClusterConfig> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kubeconfig");
+        std::fs::write(&file, text).unwrap();
+        let found = clusters(&file).unwrap();
+        let text = configuration(&found);
+        crate::config::load_str(&text, "init", folder.path(), None).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        found
+    }
+
+    /// Two accounts, each with a cluster of the same name in the same region.
+    #[test]
+    fn profiles_and_accounts_stay_apart() {
+        let context = |name: &str, server: &str, exec: &str| {
+            let kubeconfig = format!(
+                "{{ apiVersion: v1, kind: Config, clusters: [{{ name: c, cluster: {{ server: 'https://{server}' }} }}], contexts: [{{ name: {name}, context: {{ cluster: c, user: u }} }}], users: [{{ name: u, user: {{ exec: {{ apiVersion: client.authentication.k8s.io/v1beta1, command: aws, {exec} }} }} }}] }}"
+            );
+            of(&kubeconfig).remove(0)
+        };
+        let profile = |exec: &str| context("main", "a.example.com", exec).eks.map(|eks| (eks.profile, eks.region));
+        let told = |profile: &str| Some((Some(profile.to_owned()), "us-east-2".to_owned()));
+        let rest = "--region, us-east-2, eks, get-token, --cluster-name, workshop";
+        assert_eq!(profile(&format!("args: [{rest}, --output, json], env: [{{ name: AWS_PROFILE, value: staging }}]")), told("staging"));
+        assert_eq!(profile(&format!("args: [--profile, production, {rest}], env: [{{ name: AWS_PROFILE, value: staging }}]")), told("production"));
+        assert_eq!(profile("args: ['--profile=production', '--region=us-east-2', eks, get-token, '--cluster-name=workshop']"), told("production"));
+        assert_eq!(profile(&format!("args: [{rest}]")), Some((None, "us-east-2".to_owned())));
+        // Whoever else is meant is asked through the plugin, as kubectl does.
+        for other in [
+            format!("args: [{rest}], env: [{{ name: AWS_ACCESS_KEY_ID, value: x }}]"),
+            format!("args: [{rest}], env: [{{ name: AWS_CONFIG_FILE, value: x }}]"),
+            format!("args: [{rest}, --endpoint-url, x]"),
+            "args: [eks, get-token, --cluster-name, workshop]".to_owned(),
+        ] {
+            let found = context("main", "a.example.com", &other);
+            assert!(found.eks.is_none() && found.context.as_deref() == Some("main"), "{other}");
+        }
+    }
+
+    #[test]
+    fn each_api_server_is_one_cluster_with_a_name_of_its_own() {
+        let openshift = |current: &str| {
+            let cluster = |side: &str| format!("{{ name: 'api-{side}-example-com:6443', cluster: {{ server: 'https://api.{side}.example.com:6443' }} }}");
+            let context = |space: &str, side: &str| {
+                format!("{{ name: '{space}/api-{side}-example-com:6443/kube:admin', context: {{ cluster: 'api-{side}-example-com:6443', user: u }} }}")
+            };
+            let all = [context("default", "east"), context("coder", "east"), context("default", "west")].join(", ");
+            of(&format!(
+                "{{ apiVersion: v1, kind: Config, current-context: '{current}', clusters: [{}, {}], contexts: [{all}], users: [{{ name: u, user: {{ token: a }} }}] }}",
+                cluster("east"),
+                cluster("west")
+            ))
+        };
+        let found = openshift("coder/api-east-example-com:6443/kube:admin");
+        let names: Vec<&str> = found.iter().map(|cluster| cluster.name.as_str()).collect();
+        assert_eq!(names, ["api-east-example-com:6443", "api-west-example-com:6443"]);
+        assert_eq!(found[0].context.as_deref(), Some("coder/api-east-example-com:6443/kube:admin"), "the current one");
+        let clusters =
+            ["x/a-2", "y/a", "z/a"].map(|name| format!("{{ name: '{name}', cluster: {{ server: 'https://{}.example.com' }} }}", &name[..1])).join(", ");
+        let contexts = ["x/a-2", "y/a", "z/a"].map(|name| format!("{{ name: '{name}', context: {{ cluster: '{name}', user: u }} }}")).join(", ");
+        let found =
+            of(&format!("{{ apiVersion: v1, kind: Config, clusters: [{clusters}], contexts: [{contexts}], users: [{{ name: u, user: {{ token: a }} }}] }}"));
+        let names: Vec<&str> = found.iter().map(|cluster| cluster.name.as_str()).collect();
+        assert_eq!(names, ["a-2", "a", "a-3"]);
     }
 }

@@ -14,6 +14,7 @@ mod clock;
 mod cluster;
 mod config;
 mod connect;
+mod demand;
 mod eks;
 mod events;
 mod gpu;
@@ -34,6 +35,7 @@ mod quotas;
 mod replicas;
 mod resources;
 mod reviews;
+mod selector;
 mod services;
 mod sight;
 mod stream;
@@ -265,5 +267,9 @@ fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
 
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod kinds;
+#[cfg(test)]
+mod lists;
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,10 @@
 //! The Prometheus Operator: whether it serves ServiceMonitors, and which labels one must carry to
 //! be picked up.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 
-use super::objects::{Kind, Place, Rows, flag, kind, or_default};
+use super::objects::{Kind, Place, Rows, flag, kind};
+use super::selector::LabelSelector;
 use super::sight::seen;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
 use crate::say;
@@ -33,35 +32,41 @@ kind!(Prometheus, "monitoring.coreos.com", "v1", "prometheuses", "super::objects
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Spec {
-    service_monitor_selector: Option<Selector>,
+    service_monitor_selector: Option<LabelSelector>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Selector {
-    #[serde(default, deserialize_with = "or_default")]
-    match_labels: BTreeMap<String, String>,
+/// Which ServiceMonitors are picked up.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Picked {
+    None,
+    /// As `kubectl -l` takes it; empty for all.
+    Query(String),
+    /// By an operator that is not known.
+    Unknown,
 }
 
 impl Kind for Prometheus {
-    type Row = Option<String>;
+    type Row = Picked;
     const KIND: &'static str = "Prometheus";
     const FAMILIES: &'static [&'static Family] = FAMILIES;
 
-    fn row(self) -> Option<String> {
-        let selector = self.spec.service_monitor_selector?;
-        Some(selector.match_labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(","))
+    fn row(self) -> Picked {
+        self.spec.service_monitor_selector.map_or(Picked::None, |selector| selector.query().map_or(Picked::Unknown, Picked::Query))
     }
 
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
-        for (key, selector) in rows.iter() {
-            let words = match selector.as_deref() {
-                None => say!("no serviceMonitorSelector, which selects nothing"),
-                Some("") => say!("every ServiceMonitor"),
-                Some(labels) => say!("ServiceMonitors with {}", named(labels)),
+        for (key, picked) in rows.iter() {
+            let words = match picked {
+                Picked::None => say!("no serviceMonitorSelector, which selects nothing"),
+                Picked::Query(query) if query.is_empty() => say!("every ServiceMonitor"),
+                Picked::Query(query) => say!("ServiceMonitors with {}", named(query)),
+                // What it selects cannot be said, so nothing is.
+                Picked::Unknown => continue,
             };
-            samples.push(SELECTS.sample([&*place.cluster, &*key.namespace, &*key.name], flag(selector.is_some())).with_detail(words));
-            samples.extend(selector.as_ref().map(|labels| SELECTOR.sample([&*place.cluster, &*key.namespace, &*key.name, labels], 1.0)));
+            samples.push(SELECTS.sample([&*place.cluster, &*key.namespace, &*key.name], flag(*picked != Picked::None)).with_detail(words));
+            if let Picked::Query(query) = picked {
+                samples.push(SELECTOR.sample([&*place.cluster, &*key.namespace, &*key.name, query], 1.0));
+            }
         }
     }
 }

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use super::config::NodeGroup;
 use super::objects::{CONDITION_STATES, Condition, Keep, Place, flag, kind, or_default};
-use super::quantity::Quantity;
-use super::resources::{Listed, amounts};
+use super::resources::{Listed, amounts, gpus};
 use super::sight::seen;
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::say;
@@ -280,15 +279,17 @@ impl Nodes {
         let labels = metadata.labels.unwrap_or_default();
         let label = |name: &str| labels.get(name).map_or("", String::as_str);
         let has = |taints: &'static [&'static str]| taints.iter().copied().filter(|known| spec.taints.iter().any(|taint| taint.key == **known));
-        let gpus = [&status.capacity, &status.allocatable].map(|listed| listed.get("nvidia.com/gpu").and_then(|quantity: &Quantity| quantity.0));
+        let [capacity_gpus, usable_gpus] = [&status.capacity, &status.allocatable].map(gpus);
         let internal = status.addresses.iter().find(|address| address.r#type == "InternalIP").and_then(|address| address.address.parse().ok());
         let port = status.daemon_endpoints.kubelet_endpoint.port.filter(|port| *port > 0).unwrap_or(10_250);
         let wanted = |image: &str| status.images.iter().flat_map(|cached| &cached.names).any(|name| name == image);
         let images = self.interests.images.iter().enumerate().filter(|(_, image)| wanted(image)).map(|(at, _)| at).collect();
         let labelled = |wanted: &BTreeMap<String, String>| wanted.iter().all(|(name, value)| labels.get(name) == Some(value));
         let counts = labelled(&self.interests.capacity_labels);
-        let has_gpus = gpus[1].is_some_and(|count| count > 0.0);
-        let belongs = |group: &NodeGroup| labelled(&group.labels) && group.gpus.is_none_or(|wanted| wanted == has_gpus);
+        let some = |count: Option<f64>| count.is_some_and(|count| count > 0.0);
+        // One whose GPUs are all broken is neither a node with GPUs nor one that was meant to have none.
+        let of_kind = |wanted: bool| if wanted { some(usable_gpus) } else { !some(usable_gpus) && !some(capacity_gpus) };
+        let belongs = |group: &NodeGroup| labelled(&group.labels) && group.gpus.is_none_or(of_kind);
         let groups = self.interests.groups.iter().enumerate().filter(|(_, group)| belongs(group)).map(|(at, _)| at).collect();
         // A node writes its own conditions, as many as it likes; what every node has comes first.
         let (own, others): (Vec<_>, Vec<_>) = status.conditions.iter().partition(|condition| EXPECTED_CONDITIONS.contains(&condition.r#type.as_str()));
@@ -316,7 +317,7 @@ impl Nodes {
             taints: has(&PROBLEM_TAINTS).collect(),
             allocatable: amounts(&status.allocatable),
             storage: amounts(&status.capacity)[2],
-            gpus,
+            gpus: [capacity_gpus, usable_gpus],
             gpu_product: self.shared(label("nvidia.com/gpu.product")),
             kubelet: self.shared(Word::joined(&status.node_info.kubelet_version).map_or("", Word::as_str)),
             platform: self.shared(&platform.unwrap_or_default()),

@@ -1,4 +1,4 @@
-//! What is read of one pod: requests and limits, what its containers wait for, why it is not
+//! What is read of one pod: what its containers wait for, why it is not
 //! scheduled, why it was evicted.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::clock::Clock;
 use super::objects::{Condition, kind, or_default};
 use super::quantity::Quantity;
-use super::resources::{Amounts, Listed, amounts};
+use super::resources::{Listed, is_gpu};
 
 kind!(Pod, "", "v1", "pods", "super::objects::labelled", spec: PodSpec, status: PodStatus);
 
@@ -44,11 +44,13 @@ pub(super) struct PodSpec {
     #[serde(default, deserialize_with = "or_default")]
     pub(super) containers: Vec<Container>,
     #[serde(default, deserialize_with = "or_default")]
-    init_containers: Vec<Container>,
+    pub(super) init_containers: Vec<Container>,
     #[serde(default, deserialize_with = "or_default")]
     volumes: Vec<Volume>,
     #[serde(default, deserialize_with = "or_default")]
-    overhead: Listed,
+    pub(super) overhead: Listed,
+    /// Of all its containers together.
+    pub(super) resources: Option<Resources>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -65,6 +67,13 @@ pub(super) struct Container {
     restart_policy: Option<String>,
 }
 
+impl Container {
+    /// Whether it starts before the others and then runs beside them.
+    pub(super) fn is_sidecar(&self) -> bool {
+        self.restart_policy.as_deref() == Some("Always")
+    }
+}
+
 /// Only the name: values may be secrets.
 #[derive(Debug, Clone, Deserialize)]
 struct Variable {
@@ -75,7 +84,7 @@ struct Variable {
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct Resources {
     #[serde(default, deserialize_with = "or_default")]
-    requests: Listed,
+    pub(super) requests: Listed,
     #[serde(default, deserialize_with = "or_default")]
     pub(super) limits: Listed,
 }
@@ -104,6 +113,12 @@ pub(super) struct PodStatus {
     #[serde(default, deserialize_with = "or_default")]
     message: String,
     start_time: Option<Time>,
+    /// How a resize goes, as servers before 1.33 said it.
+    pub(super) resize: Option<String>,
+    /// What all its containers together have.
+    pub(super) resources: Option<Resources>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) allocated_resources: Listed,
     #[serde(default, deserialize_with = "or_default")]
     conditions: Vec<Condition>,
     #[serde(default, deserialize_with = "or_default")]
@@ -114,9 +129,13 @@ pub(super) struct PodStatus {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ContainerStatus {
+pub(super) struct ContainerStatus {
     #[serde(default, deserialize_with = "or_default")]
-    name: String,
+    pub(super) name: String,
+    /// What it has, which differs from what is asked for until a resize is done.
+    pub(super) resources: Option<Resources>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) allocated_resources: Listed,
     #[serde(default, rename = "imageID", deserialize_with = "or_default")]
     image_id: String,
     #[serde(default, deserialize_with = "or_default")]
@@ -201,12 +220,11 @@ pub(super) fn starved_resource(message: &str) -> &'static str {
 /// Source: the messages of the plugins in `pkg/scheduler/framework/plugins` of Kubernetes.
 fn unschedulable_class(message: &str) -> &'static str {
     // Affinity and taints stand in almost every message, so what is scarce comes first.
-    const WORDS: [(&str, &str); 11] = [
+    const WORDS: [(&str, &str); 10] = [
         ("Insufficient cpu", "insufficient_cpu"),
         ("Insufficient memory", "insufficient_memory"),
         ("Insufficient ephemeral-storage", "insufficient_ephemeral_storage"),
         ("Too many pods", "insufficient_pods"),
-        ("Insufficient nvidia.com/gpu", "insufficient_gpu"),
         ("Insufficient ", "insufficient_other"),
         ("volume", "volume"),
         ("PersistentVolumeClaim", "volume"),
@@ -214,7 +232,11 @@ fn unschedulable_class(message: &str) -> &'static str {
         ("affinity", "affinity"),
         ("topology spread", "affinity"),
     ];
-    WORDS.iter().find(|(words, _)| message.contains(words)).map_or("other", |(_, class)| class)
+    // A message names the resource in full: "0/3 nodes are available: 3 Insufficient nvidia.com/mig-1g.5gb."
+    let scarce = message.split("Insufficient ").skip(1).filter_map(|rest| rest.split([' ', ',']).next());
+    let no_gpu = scarce.map(|name| name.trim_end_matches('.')).any(is_gpu);
+    let found = WORDS.iter().find(|(words, _)| message.contains(words)).map_or("other", |(_, class)| class);
+    if no_gpu && found == "insufficient_other" { "insufficient_gpu" } else { found }
 }
 
 /// A restart of a container that ended for lack of memory, by container and time.
@@ -225,56 +247,6 @@ pub(super) struct OomKill {
 }
 
 impl Pod {
-    /// What it needs of a node: the sum of its containers, or its largest initialisation step.
-    /// Source: <https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers>
-    pub(super) fn requests(&self) -> Amounts {
-        self.total(|resources| Amounts::requested(&resources.requests))
-    }
-
-    /// What it may use; a container without a limit counts with its request.
-    pub(super) fn limits(&self) -> Amounts {
-        self.total(|resources| {
-            let mut limits = Amounts::requested(&resources.requests);
-            for (limit, own) in limits.0.iter_mut().zip(amounts(&resources.limits)) {
-                *limit = own.unwrap_or(*limit);
-            }
-            limits
-        })
-    }
-
-    fn total(&self, amounts: impl Fn(&Resources) -> Amounts) -> Amounts {
-        let mut running = Amounts::default();
-        for container in &self.spec.containers {
-            running.add(amounts(&container.resources));
-        }
-        let (mut sidecars, mut peak) = (Amounts::default(), Amounts::default());
-        for container in &self.spec.init_containers {
-            if container.restart_policy.as_deref() == Some("Always") {
-                sidecars.add(amounts(&container.resources));
-                peak.max(sidecars);
-            } else {
-                let mut step = amounts(&container.resources);
-                step.add(sidecars);
-                peak.max(step);
-            }
-        }
-        running.add(sidecars);
-        running.max(peak);
-        running.add(Amounts::requested(&self.spec.overhead));
-        running.0[3] = 1.0;
-        running
-    }
-
-    /// GPUs that it holds.
-    pub(super) fn gpus(&self) -> f64 {
-        self.spec.containers.iter().filter_map(|container| container.resources.limits.get("nvidia.com/gpu")?.0).sum()
-    }
-
-    /// The sum of its containers' limits of ephemeral storage, if each has one.
-    pub(super) fn storage_limit(&self) -> Option<f64> {
-        self.spec.containers.iter().map(|container| amounts(&container.resources.limits)[2]).sum()
-    }
-
     /// Whether it has a disk-backed emptyDir that may grow without end.
     pub(super) fn unlimited_empty_dir(&self) -> bool {
         let dirs = self.spec.volumes.iter().filter_map(|volume| volume.empty_dir.as_ref());
@@ -286,7 +258,7 @@ impl Pod {
         matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
     }
 
-    fn condition(&self, name: &str) -> Option<&Condition> {
+    pub(super) fn condition(&self, name: &str) -> Option<&Condition> {
         self.status.conditions.iter().find(|condition| condition.r#type == name)
     }
 
@@ -329,7 +301,7 @@ impl Pod {
         Some((starved_resource(&self.status.message), at))
     }
 
-    fn statuses(&self) -> impl Iterator<Item = &ContainerStatus> {
+    pub(super) fn statuses(&self) -> impl Iterator<Item = &ContainerStatus> {
         self.status.init_container_statuses.iter().chain(&self.status.container_statuses)
     }
 

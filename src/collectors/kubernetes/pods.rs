@@ -74,7 +74,7 @@ static NO_STORAGE_LIMIT: Gauge<3> = gauge(
     "readiness_pods_without_storage_limit",
     Unit::Number,
     &["cluster", "namespace", "missing"],
-    "Running pods that may fill their node: a container without a limit of ephemeral storage, or an emptyDir without a size limit, from the Kubernetes API.",
+    "Running pods that may fill their node: no container has a limit of ephemeral storage, or an emptyDir has no size limit, from the Kubernetes API. Kubelets evict by the sum of the limits that there are.",
 )
 .covered_by(COVERAGE.quiet());
 static GPUS_REQUESTED: Gauge<1> =

@@ -22,6 +22,28 @@ pub(super) fn amounts(listed: &Listed) -> [Option<f64>; 4] {
     API_NAMES.map(|name| listed.get(name).and_then(|quantity| quantity.0))
 }
 
+/// Whether a resource of the API is a GPU or a part of one: whole ones, those that several pods share
+/// in turns, and those that hardware divides.
+/// Sources: the device plugins of NVIDIA (`nvidia.com/gpu`, `nvidia.com/mig-1g.5gb`, both with `.shared`),
+/// AMD (`amd.com/gpu`, `amd.com/cpx_nps4`) and Intel (`gpu.intel.com/i915`, `gpu.intel.com/xe`).
+pub(super) fn is_gpu(name: &str) -> bool {
+    let Some((vendor, device)) = name.split_once('/') else { return false };
+    match vendor {
+        "nvidia.com" => device == "gpu" || device == "gpu.shared" || device.starts_with("mig-"),
+        "amd.com" => device == "gpu" || device.contains("_nps"),
+        // Beside these stand monitoring and amounts of memory, which are no devices.
+        "gpu.intel.com" => matches!(device, "i915" | "xe"),
+        _ => false,
+    }
+}
+
+/// How many GPUs a list has; `None` when it names none, or when an amount of one is not known.
+pub(super) fn gpus(listed: &Listed) -> Option<f64> {
+    let mut found = listed.iter().filter(|(name, _)| is_gpu(name)).map(|(_, quantity)| quantity.0).peekable();
+    found.peek()?;
+    found.sum()
+}
+
 impl Amounts {
     /// What a list says, 0 where it says nothing: for requests, where nothing means none.
     pub(super) fn requested(listed: &Listed) -> Self {
@@ -29,16 +51,8 @@ impl Amounts {
     }
 
     pub(super) fn add(&mut self, other: Self) {
-        self.each(other, |own, more| own + more);
-    }
-
-    pub(super) fn max(&mut self, other: Self) {
-        self.each(other, f64::max);
-    }
-
-    fn each(&mut self, other: Self, combine: impl Fn(f64, f64) -> f64) {
         for (own, other) in self.0.iter_mut().zip(other.0) {
-            *own = combine(*own, other);
+            *own += other;
         }
     }
 }

@@ -157,6 +157,14 @@ impl Reviews {
             |state: &str| annotation.as_ref().map(|annotation| ANNOTATED.sample([self.cluster.as_str(), resource, namespace, name, annotation], state));
         let identified = |state: &str| uid.as_ref().map(|_| IDENTITY.sample(labels(), state));
         match found {
+            // What is being deleted is still told, often for hours, and takes nothing new.
+            Ok(found) if found.metadata.deletion_timestamp.is_some() => Answer::Seen(
+                [PRESENT.sample(labels(), "absent").with_detail("it is being deleted")]
+                    .into_iter()
+                    .chain(annotated("absent"))
+                    .chain(identified("unknown"))
+                    .collect(),
+            ),
             Ok(found) => {
                 let same = uid.is_some() && found.metadata.uid == *uid;
                 let annotations = found.metadata.annotations.unwrap_or_default();

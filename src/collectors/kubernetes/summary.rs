@@ -38,6 +38,7 @@ struct FsStats {
     capacity_bytes: Option<f64>,
     used_bytes: Option<f64>,
     inodes_free: Option<f64>,
+    inodes_used: Option<f64>,
     inodes: Option<f64>,
 }
 
@@ -105,7 +106,12 @@ impl FsStats {
         let capacity = self.capacity_bytes.filter(|capacity| *capacity > 0.0)?;
         // What cannot be is no fact.
         let available = self.available_bytes.filter(|available| (0.0..=capacity).contains(available))?;
-        let inodes_used = self.inodes.filter(|inodes| *inodes > 0.0).zip(self.inodes_free).map(|(all, free)| (1.0 - free / all).clamp(0.0, 1.0));
+        let inodes_used = self.inodes.filter(|inodes| *inodes > 0.0).and_then(|all| {
+            // Some file systems write 2^64 - 1 where they do not know; what they use they may know still.
+            let free = self.inodes_free.filter(|free| (0.0..=all).contains(free));
+            let used = free.map(|free| all - free).or(self.inodes_used.filter(|used| (0.0..=all).contains(used)))?;
+            Some(used / all)
+        });
         Some(FileSystem { available, capacity, inodes_used })
     }
 }
@@ -128,7 +134,8 @@ impl<'a> Reading<'a> {
     pub(super) fn add(&mut self, pod: PodStats) {
         self.volumes.extend(pod.volume.into_iter().flatten().filter_map(|volume| {
             let (claim, capacity) = (volume.pvc_ref?, volume.capacity_bytes.filter(|capacity| *capacity > 0.0)?);
-            Some(((claim.namespace, claim.name), (1.0 - volume.available_bytes? / capacity).clamp(0.0, 1.0)))
+            let available = volume.available_bytes.filter(|available| (0.0..=capacity).contains(available))?;
+            Some(((claim.namespace, claim.name), 1.0 - available / capacity))
         }));
         let uid = uid(pod.pod_ref.uid.as_deref());
         if let Some(used) = pod.ephemeral_storage.and_then(|stats| stats.used_bytes) {
@@ -184,6 +191,20 @@ mod tests {
             "runtime":{"imageFs":{"availableBytes":5,"capacityBytes":100,"usedBytes":1}}},"pods":[]}"#;
         let fs = |available, inodes_used| FileSystem { available, capacity: 100.0, inodes_used };
         assert_eq!(disk(summary).file_systems, [("nodefs", fs(40.0, Some(0.25))), ("imagefs", fs(5.0, None))]);
+    }
+
+    #[test]
+    fn free_inodes_beyond_all_of_them_are_no_fact_and_used_ones_are() {
+        let inodes = |more: &str| {
+            let read = disk(&format!(r#"{{"node":{{"fs":{{"availableBytes":40,"capacityBytes":100,"inodes":1000{more}}}}}}}"#));
+            read.file_systems[0].1.inodes_used
+        };
+        assert_eq!(inodes(r#","inodesFree":18446744073709551615"#), None);
+        assert_eq!(inodes(r#","inodesFree":18446744073709551615,"inodesUsed":999"#), Some(0.999));
+        assert_eq!(inodes(r#","inodesFree":250,"inodesUsed":999"#), Some(0.75));
+        assert_eq!(inodes(r#","inodesUsed":18446744073709551615"#), None);
+        let volume = r#"{"pods":[{"podRef":{"name":"p","namespace":"n","uid":"1"},"volume":[{"pvcRef":{"name":"c","namespace":"n"},"availableBytes":18446744073709551615,"capacityBytes":1000}]}],"node":{}}"#;
+        assert_eq!(disk(volume).volumes, []);
     }
 
     #[test]

@@ -61,14 +61,14 @@ static CONTAINER_CPU: Gauge<5> = gauge(
     "readiness_workload_cpu_limit_used_ratio",
     Unit::Ratio,
     &WORKLOAD,
-    "CPU of the busiest container of a workload, as a share of its limit, cached from the metrics.k8s.io API.",
+    "CPU of the busiest container of a workload, or of all in a pod with a limit of its own, as a share of the limit, cached from the metrics.k8s.io API.",
 )
 .covered_by(WORKLOAD_SEEN);
 static CONTAINER_MEMORY: Gauge<5> = gauge(
     "readiness_workload_memory_limit_used_ratio",
     Unit::Ratio,
     &WORKLOAD,
-    "Working set of the fullest container of a workload, as a share of its limit, cached from the metrics.k8s.io API.",
+    "Working set of the fullest container of a workload, or of all in a pod with a limit of its own, as a share of the limit, cached from the metrics.k8s.io API.",
 )
 .covered_by(WORKLOAD_SEEN);
 
@@ -130,7 +130,13 @@ impl Metrics {
         let sizes = sizes.ok_or_else(|| CollectError::new(ErrorClass::NotFound, "ask metrics.k8s.io: the nodes of the cluster are not known"))?;
         let client = self.link.client().await?;
         let what = &say!("list nodes.metrics.k8s.io");
-        let nodes: Vec<NodeMetrics> = api::list(&client, "/apis/metrics.k8s.io/v1beta1/nodes", what, self.timeout).await?;
+        let nodes: Result<Vec<NodeMetrics>, _> = api::list(&client, "/apis/metrics.k8s.io/v1beta1/nodes", what, self.timeout).await;
+        // Nothing else answers so: an API that is installed and down is a 503.
+        let absent = |error: CollectError| match error.class {
+            ErrorClass::NotFound => CollectError::new(ErrorClass::NotFound, say!("{}: metrics.k8s.io is not installed in this cluster", what)),
+            _ => error,
+        };
+        let nodes = nodes.map_err(absent)?;
         let used: BTreeMap<&str, [Option<f64>; 4]> = nodes.iter().map(|node| (node.metadata.name.as_str(), amounts(&node.usage))).collect();
         if !sizes.is_empty() && !sizes.keys().any(|name| used.contains_key(&**name)) {
             return Err(CollectError::new(ErrorClass::Malformed, say!("{}: it names none of the cluster's nodes", what)));
@@ -182,18 +188,22 @@ impl Metrics {
         for pod in pods.iter().filter(|pod| pod.is_running()) {
             let name = pod.metadata.name.as_deref().unwrap_or_default();
             let young = pod.metadata.creation_timestamp.as_ref().is_some_and(|time| now().saturating_sub(self.cluster.clock.ours(time)) < START);
-            for container in &pod.spec.containers {
-                let limits = amounts(&container.resources.limits);
+            let sidecars = pod.spec.init_containers.iter().filter(|container| container.is_sidecar());
+            let (whole, mut together) = (pod.whole_limits(), [Some(0.0); 4]);
+            for container in pod.spec.containers.iter().chain(sidecars) {
+                let limits = pod.container_limits(container);
                 match uses.get(&(name, container.name.as_str())) {
                     Some(used) => {
                         most = largest(most, [0, 1].map(|at| Some(used[at]? / limits[at].filter(|limit| *limit > 0.0)?)));
-                        let silent = |at: usize| used[at].is_none() && limits[at].is_some();
+                        let silent = |at: usize| used[at].is_none() && limits[at].or(whole[at]).is_some();
+                        together = [0, 1, 2, 3].map(|at| Some(together[at]? + used[at]?));
                         missing |= silent(0) || silent(1);
                     }
                     None if young => starting = true,
                     None => missing = true,
                 }
             }
+            most = largest(most, [0, 1].map(|at| Some(together[at]? / whole[at].filter(|limit| *limit > 0.0)?)));
         }
         let state = match most {
             _ if missing => "missing",

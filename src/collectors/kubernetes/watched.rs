@@ -4,11 +4,14 @@
 //! Our own loop and not kube's watcher, which starts a watch again at once when the server closes
 //! it: a server that closes every watch would be asked thousands of times a second.
 
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ListMeta, ListParams, WatchEvent, WatchParams};
 use kube::{Api, Client, Resource as _};
 use tokio::sync::Notify;
@@ -27,10 +30,17 @@ const PAGE: u32 = 500;
 /// Longest time for a page of a list, in deadlines of a small answer.
 const PAGE_LIMIT: u32 = 3;
 /// How long the server may keep a watch open. Short, because a connection that died without a word
-/// is noticed only when this time has passed: until then nothing tells it from a quiet cluster.
-const WATCH_SECONDS: u32 = 60;
-/// Time that a watch gets beyond its own.
+/// is noticed only when this time has passed: until then nothing tells it from a quiet cluster, since
+/// bookmarks come once a minute. Starting a watch anew from a known version costs the server a look
+/// into its cache, and a cluster with thirty scopes two requests a second.
+const WATCH_SECONDS: u32 = 20;
+/// Time that a watch gets beyond its own; together half a minute.
 const WATCH_GRACE: Duration = Duration::from_secs(10);
+/// How long watches are believed before all is listed again. A server whose cache is stuck ends its
+/// watches in time and tells nothing, while a list is answered from etcd. Five minutes, because checks
+/// that must be red during an event wait no longer than that, and the largest cluster, of three hundred
+/// pages of pods, is then asked for one page a second.
+const BELIEVED: Duration = Duration::from_mins(5);
 /// Pause before the first retry; each further one is twice as long, up to an interval, so that a
 /// mended server is seen within one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -154,9 +164,14 @@ impl<T: Keep> Watched<T> {
     }
 
     pub(super) fn fail(&self, error: CollectError) {
+        self.fail_since(Instant::now(), error);
+    }
+
+    /// Nothing was really seen after a moment.
+    fn fail_since(&self, moment: Instant, error: CollectError) {
         self.update(|inner| {
             // The clock of a failure runs on until something was really seen again.
-            let since = inner.failure.take().map_or_else(Instant::now, |(since, _)| since);
+            let since = inner.failure.take().map_or(moment, |(since, _)| since);
             inner.failure = Some((since, error));
             inner.failures += 1;
             true
@@ -200,16 +215,22 @@ impl<T: Keep> Watched<T> {
         }
         let mut pause = FIRST_PAUSE;
         let mut version = None;
+        let mut believed = Instant::now();
         loop {
             let started = Instant::now();
-            let outcome = match version.take() {
-                None => match self.list(client, &api).await {
+            let mut blind_since = None;
+            let outcome = match version.take().filter(|_| started < believed) {
+                None => match self.whole_list(client, &api).await {
                     // The watch starts at once: nothing may happen unseen in between.
                     Ok(listed) => {
-                        version = Some(listed);
+                        (version, believed) = (Some(listed), Instant::now() + BELIEVED);
                         continue;
                     }
-                    Err(error) => Err(error),
+                    Err(error) => {
+                        // While it was read no event was.
+                        blind_since = Some(started);
+                        Err(error)
+                    }
                 },
                 Some(from) => {
                     let limit = Duration::from_secs(u64::from(WATCH_SECONDS)) + WATCH_GRACE;
@@ -228,7 +249,7 @@ impl<T: Keep> Watched<T> {
                 Err(error) => {
                     asked = error.retry_after.map(|asked| asked.min(crate::driver::ceiling(self.interval)));
                     tracing::warn!(selector = &*self.selector, class = error.class.as_str(), "{error}");
-                    self.fail(error);
+                    self.fail_since(blind_since.unwrap_or_else(Instant::now), error);
                 }
             }
             tokio::time::sleep(asked.unwrap_or(pause)).await;
@@ -250,32 +271,56 @@ impl<T: Keep> Watched<T> {
         say!("{} {}", verb, named(&self.resource()))
     }
 
+    /// A list of which each page comes in time may still go on for ever, and while it does the old rows
+    /// count as seen. So it has as long as those would have after a failure.
+    async fn whole_list(&self, client: &Client, api: &Api<T::Object>) -> Result<String, CollectError> {
+        let most = self.keep.max(self.page_limit);
+        let late = |_| CollectError::new(ErrorClass::Timeout, say!("{}: not complete within {}", self.act("list"), crate::config::Span(most)));
+        tokio::time::timeout(most, self.list(client, api)).await.unwrap_or_else(|error| Err(late(error)))
+    }
+
     /// All pages; the version to watch from.
     async fn list(&self, client: &Client, api: &Api<T::Object>) -> Result<String, CollectError> {
         let Query { labels, fields, .. } = &self.query;
         let mut page = ListParams { label_selector: labels.clone(), field_selector: fields.clone(), limit: Some(PAGE), ..ListParams::default() };
         self.begin();
-        let mut listed = 0;
+        let broken = |why: &'static str| CollectError::new(ErrorClass::Malformed, say!("{}: {}", self.act("list"), why));
+        // A list shows each object once. One that comes twice stands where another should.
+        let (mut names, mut nameless, mut twice) = (HashSet::new(), false, false);
         loop {
             // A list that hangs must become a failure: until then the old rows count as seen.
             let request = kube::core::Request::new(api.resource_url()).list(&page);
             let request = request.map_err(|error| api_error(&self.act("list"), &kube::Error::BuildRequest(error)))?;
-            let list: Around<ListMeta> = elements(client, request, "items", &self.act("list"), self.page_limit, |object| {
-                listed += 1;
-                if listed <= T::MOST {
+            let list: Around<ListMeta> = elements(client, request, "items", &self.act("list"), self.page_limit, |object: T::Object| {
+                nameless |= object.meta().name.as_ref().is_none_or(String::is_empty);
+                twice |= !names.insert(identity(object.meta()));
+                if names.len() <= T::MOST {
                     self.put(object, true);
                 }
             })
             .await?;
-            if listed > T::MOST {
+            if names.len() > T::MOST {
                 return Err(self.too_many("list"));
             }
-            if let Some(token) = list.metadata.continue_.filter(|token| !token.is_empty()) {
-                page.continue_token = Some(token);
+            if !list.is_of(&T::Object::kind(&())) {
+                return Err(broken("the answer is a list of another kind"));
+            }
+            if nameless {
+                return Err(broken("an object has no name"));
+            }
+            let before = page.continue_token.take();
+            page.continue_token = list.metadata.continue_.filter(|token| !token.is_empty());
+            if twice || before.is_some() && before == page.continue_token {
+                return Err(broken("the same page or object came twice"));
+            }
+            if page.continue_token.is_some() {
                 continue;
             }
+            if list.metadata.remaining_item_count.is_some_and(|left| left != 0) {
+                return Err(broken("it ends before its last object"));
+            }
             let version = list.metadata.resource_version.filter(|version| !version.is_empty());
-            let version = version.ok_or_else(|| CollectError::new(ErrorClass::Malformed, say!("{}: an answer without resourceVersion", self.act("list"))))?;
+            let version = version.ok_or_else(|| broken("an answer without resourceVersion"))?;
             self.complete();
             return Ok(version);
         }
@@ -322,6 +367,13 @@ impl<T: Keep> Watched<T> {
         }
         Ok(Some(version))
     }
+}
+
+/// Tells one object of a kind from another in a few bytes.
+fn identity(meta: &ObjectMeta) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&meta.namespace, &meta.name).hash(&mut hasher);
+    hasher.finish()
 }
 
 impl<T> Inner<T> {

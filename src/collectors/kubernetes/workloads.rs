@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::clock::now;
 use super::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
+use super::selector::LabelSelector;
 use super::sight::{seen, seen_everywhere};
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
 use crate::say;
@@ -35,6 +36,8 @@ static COMPLETE: Gauge<5> = replicas(
 );
 static REQUIRED: Gauge<5> =
     replicas("readiness_workload_required_replicas", "Replicas that the configuration asks of a workload for the participants of the running or next event.");
+static BASELINE: Gauge<5> =
+    replicas("readiness_workload_baseline_replicas", "The fewest replicas that the configuration asks of a workload, however few participants come.");
 static REVISION: Gauge<5> =
     gauge("readiness_deployment_revision", Unit::Number, &WORKLOAD, "Revision of a Deployment's current template, from its annotation in the Kubernetes API.")
         .covered_by(DEPLOYMENTS);
@@ -97,14 +100,7 @@ kind!(CronJob, "batch", "v1", "cronjobs", "super::objects::slim", spec: CronJobS
 pub(super) struct ReplicaSpec {
     replicas: Option<u32>,
     #[serde(default, deserialize_with = "or_default")]
-    selector: PodSelector,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PodSelector {
-    #[serde(default, deserialize_with = "or_default")]
-    match_labels: BTreeMap<String, String>,
+    selector: LabelSelector,
 }
 
 /// Missing counts are 0: the API omits them.
@@ -173,7 +169,7 @@ pub(super) struct Replicas {
     pub(super) uid: String,
     revision: Option<u64>,
     rollout: Rollout,
-    /// The labels of its pods, as a query.
+    /// The labels of its pods, as a query; empty when they cannot be told.
     pub(super) pods: String,
 }
 
@@ -191,10 +187,9 @@ pub(super) struct Schedule {
 const REVISION_ANNOTATION: &str = "deployment.kubernetes.io/revision";
 const REVISION_HISTORY_ANNOTATION: &str = "deployment.kubernetes.io/revision-history";
 
-fn row(meta: ObjectMeta, counts: [u32; 4], observed: bool, selector: &PodSelector) -> Replicas {
+fn row(meta: ObjectMeta, counts: [u32; 4], observed: bool, selector: &LabelSelector) -> Replicas {
     let [desired, ready, updated, available] = counts;
     let annotations = meta.annotations.unwrap_or_default();
-    let labels: Vec<String> = selector.match_labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
     Replicas {
         desired,
         ready,
@@ -204,7 +199,7 @@ fn row(meta: ObjectMeta, counts: [u32; 4], observed: bool, selector: &PodSelecto
         uid: meta.uid.unwrap_or_default(),
         revision: annotations.get(REVISION_ANNOTATION).and_then(|revision| revision.parse().ok()),
         rollout: Rollout::Unknown,
-        pods: labels.join(","),
+        pods: selector.query().unwrap_or_default(),
     }
 }
 
@@ -385,8 +380,13 @@ pub(super) fn revisions(deployments: &Rows<Deployment>, sets: &Rows<ReplicaSet>,
 }
 
 /// The replicas that a number of participants asks for, for each workload of a selector.
-pub(super) fn required<'a>(keys: impl Iterator<Item = &'a Key>, replicas: u32, place: &Place, samples: &mut Vec<Sample>) {
-    samples.extend(keys.map(|key| REQUIRED.sample(labels(place, key), f64::from(replicas))));
+pub(super) fn required(keys: &[&Key], replicas: u32, place: &Place, samples: &mut Vec<Sample>) {
+    samples.extend(keys.iter().map(|key| REQUIRED.sample(labels(place, key), f64::from(replicas))));
+}
+
+/// The replicas that each workload of a selector always has.
+pub(super) fn baseline(keys: &[&Key], replicas: u32, place: &Place, samples: &mut Vec<Sample>) {
+    samples.extend(keys.iter().map(|key| BASELINE.sample(labels(place, key), f64::from(replicas))));
 }
 
 /// Whether a workload of a selector is being rolled out, as far as that is known.
@@ -444,6 +444,7 @@ pub(in crate::collectors) fn cron_jobs(seen: &Snapshot, selector: &str) -> Resul
 /// Families that follow from several scopes.
 pub(super) static REVISION_FAMILIES: &[&Family] = &[&REVISION.0, &PREVIOUS.0, &ROLLOUT.0];
 pub(super) static REQUIRED_FAMILIES: &[&Family] = &[&REQUIRED.0];
+pub(super) static BASELINE_FAMILIES: &[&Family] = &[&BASELINE.0];
 
 /// Families about workloads.
 pub(super) static FAMILIES: &[&Family] = &[
@@ -453,6 +454,7 @@ pub(super) static FAMILIES: &[&Family] = &[
     &AVAILABLE.0,
     &COMPLETE.0,
     &REQUIRED.0,
+    &BASELINE.0,
     &REVISION.0,
     &PREVIOUS.0,
     &ROLLOUT.0,

@@ -8,7 +8,6 @@ use super::config::{Range, WorkspaceSelector};
 use super::ledger::Ledger;
 use super::objects::Place;
 use super::pod::Pod;
-use super::resources::amounts;
 use super::sight::{STATES, seen};
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
 use crate::say;
@@ -107,16 +106,21 @@ impl Workspaces {
         let owner = identity.map(String::as_str).or(pod.metadata.name.as_deref()).unwrap_or_default();
         let mut hasher = DefaultHasher::new();
         (namespace, owner).hash(&mut hasher);
-        let limits = pod.spec.containers.iter().map(|container| amounts(&container.resources.limits));
         let known = &self.sums[at].images;
         let shared = |image: &str| known.get_key_value(image).map_or_else(|| image.into(), |(known, _)| Arc::clone(known));
         let images = pod.images().map(|(_, image, _)| shared(image)).collect();
         let mut workspace = Workspace { selector: at, id: hasher.finish(), without: [0; 3], outside: [0; 2], images };
         let ranges = [selector.cpu.as_ref().and_then(Range::bounds), selector.memory.as_ref().and_then(Range::bounds)];
-        for limit in limits {
+        let whole = pod.whole_limits();
+        // What bounds all containers together bounds each of them.
+        let bound = |container| [0, 1, 2].map(|at: usize| [pod.container_limits(container)[at], whole[at]].into_iter().flatten().min_by(f64::total_cmp));
+        let sidecars = pod.spec.init_containers.iter().filter(|container| container.is_sidecar());
+        for limit in pod.spec.containers.iter().chain(sidecars).map(bound) {
             for (count, limit) in workspace.without.iter_mut().zip(limit) {
                 *count = count.saturating_add(u16::from(limit.is_none()));
             }
+        }
+        for limit in pod.spec.containers.iter().map(bound) {
             for ((count, range), limit) in workspace.outside.iter_mut().zip(&ranges).zip(limit) {
                 // No limit is counted above; here only a limit that is not allowed.
                 let outside = range.as_ref().zip(limit).is_some_and(|(range, limit)| !range.contains(&limit));

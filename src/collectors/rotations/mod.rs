@@ -6,6 +6,7 @@
 //! remembered in the state file, so that a restart does not lose it.
 
 mod config;
+mod cron_job;
 mod lapse;
 mod managed;
 mod predict;
@@ -238,13 +239,8 @@ impl Look<'_> {
             (false, true) => Run::Failed,
             (false, false) => Run::Over,
         };
-        Rotator {
-            rule: Rule::schedule(&job.schedule, &job.time_zone, 0),
-            last: self.remembered(&job.subject, job.last),
-            subject: job.subject,
-            run,
-            suspended: Some(job.suspended),
-        }
+        let last = self.remembered(&job.subject, job.last);
+        Rotator { rule: Rule::cron_job(&job.schedule, &job.time_zone, last), last, subject: job.subject, run, suspended: Some(job.suspended) }
     }
 
     fn interval(&self, every: &Every) -> Rotator {

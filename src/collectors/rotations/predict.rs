@@ -3,18 +3,41 @@
 //! A schedule gives exact moments. An interval gives bounds that widen with every turn, until no
 //! moment can be excluded any more: with four to five hours that is after sixteen.
 
+use super::cron_job::{self, JobSchedule};
 use crate::say;
 use crate::say::{Message, named};
 use croner::Cron;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+/// The moments of a schedule, by who reads it.
+#[derive(Debug, Clone)]
+pub(super) enum Times {
+    /// A person, who writes it into a configuration, or AWS.
+    Cron(Cron),
+    /// Kubernetes.
+    CronJob(cron_job::Times),
+}
+
+impl Times {
+    /// The first occurrence after a moment. An expression that never comes true has none.
+    fn after(&self, zone: &TimeZone, after: i64) -> Option<i64> {
+        match self {
+            Self::CronJob(times) => times.next(zone, after),
+            Self::Cron(cron) => {
+                let after = Timestamp::from_second(after).ok()?.to_zoned(zone.clone());
+                cron.find_next_occurrence(&after, false).ok().map(|at| at.timestamp().as_second())
+            }
+        }
+    }
+}
+
 /// By what something rotates.
 #[derive(Debug, Clone)]
 pub(super) enum Rule {
     /// At some moment of the windows that begin at these moments and last so many seconds; with
     /// none, at exactly these moments.
-    Schedule(Box<Cron>, TimeZone, i64),
+    Schedule(Box<Times>, TimeZone, i64),
     /// Between so many seconds after the last time, which was then.
     Interval { min: i64, max: i64, last: i64 },
     /// At some moment of windows that last so long and begin a period apart.
@@ -37,9 +60,19 @@ pub(super) enum Conflict {
 impl Rule {
     /// Reads a cron expression in a time zone, each of whose moments begins a window of seconds.
     pub(super) fn schedule(cron: &str, zone: &str, lasting: i64) -> Result<Self, Message> {
-        let zone = if zone.is_empty() { TimeZone::UTC } else { TimeZone::get(zone).map_err(|_| say!("no time zone is called {:?}", named(zone)))? };
         let cron: Cron = cron.parse().map_err(|_| say!("no cron expression"))?;
-        Ok(Self::Schedule(Box::new(cron), zone, lasting))
+        Ok(Self::Schedule(Box::new(Times::Cron(cron)), time_zone(zone)?, lasting))
+    }
+
+    /// Reads the schedule of a CronJob, which was started last then.
+    pub(super) fn cron_job(schedule: &str, zone: &str, last: Option<i64>) -> Result<Self, Message> {
+        match JobSchedule::parse(schedule).ok_or_else(|| say!("no schedule that Kubernetes takes"))? {
+            JobSchedule::Times(times) => Ok(Self::Schedule(Box::new(Times::CronJob(times)), time_zone(zone)?, 0)),
+            JobSchedule::Every(seconds) => {
+                let last = last.ok_or_else(|| say!("it runs at an interval, and when it was last started is not known"))?;
+                Ok(Self::Interval { min: seconds, max: seconds.saturating_add(SHIFT), last })
+            }
+        }
     }
 
     /// The earliest and the latest moment of the next rotation after `now`; `None` when there is none.
@@ -72,7 +105,7 @@ impl Rule {
     /// The beginning of the first window that begins after a moment.
     fn window(&self, after: i64) -> Option<i64> {
         match self {
-            Self::Schedule(cron, zone, _) => occurrence(cron, zone, after),
+            Self::Schedule(times, zone, _) => times.after(zone, after),
             Self::Periodic { first, period, .. } => Some(first + ((after - first).div_euclid(*period) + 1).max(0) * period),
             Self::Interval { .. } | Self::Moments(_) => None,
         }
@@ -107,10 +140,13 @@ impl Rule {
     }
 }
 
-/// The first occurrence after a moment. An expression that never comes true has none.
-fn occurrence(cron: &Cron, zone: &TimeZone, after: i64) -> Option<i64> {
-    let after = Timestamp::from_second(after).ok()?.to_zoned(zone.clone());
-    cron.find_next_occurrence(&after, false).ok().map(|at| at.timestamp().as_second())
+/// Seconds by which a CronJob with `@every` may shift at each turn: its controller counts on from the last
+/// start, unless it was away for longer than the deadline for starting, and then from there.
+const SHIFT: i64 = 60;
+
+/// A time zone by its name; UTC where it has none.
+fn time_zone(zone: &str) -> Result<TimeZone, Message> {
+    if zone.is_empty() { Ok(TimeZone::UTC) } else { TimeZone::get(zone).map_err(|_| say!("no time zone is called {:?}", named(zone))) }
 }
 
 #[cfg(test)]
@@ -149,6 +185,24 @@ mod tests {
                 && Rule::schedule("* * * *", "UTC", 0).is_err()
                 && Rule::schedule("0 * * * *", "Mars/Base", 0).is_err()
         );
+    }
+
+    #[test]
+    fn a_cron_job_runs_when_kubernetes_runs_it() {
+        let job = |schedule: &str, zone: &str| Rule::cron_job(schedule, zone, Some(at("2027-10-30T12:00:00Z"))).unwrap();
+        let night = |rule: &Rule| rule.conflict(at("2027-10-31T01:15:00Z"), at("2027-10-31T01:45:00Z"), 0);
+        // Half past one comes twice, at half past midnight and at half past one of UTC.
+        assert_eq!(night(&job("30 1 * * *", "Europe/London")), Conflict::Certain(at("2027-10-31T01:30:00Z")));
+        assert_eq!(night(&job("0/20 * * * *", "")), Conflict::Certain(at("2027-10-31T01:20:00Z")));
+        // In spring it does not come at all.
+        let spring = job("30 2 * * *", "Europe/Berlin").conflict(at("2027-03-28T00:45:00Z"), at("2027-03-28T02:00:00Z"), 0);
+        assert_eq!(spring, Conflict::None);
+        let every = job("@every 6h", "");
+        assert_eq!(every.conflict(at("2027-10-30T17:30:00Z"), at("2027-10-30T18:30:00Z"), 0), Conflict::Certain(at("2027-10-30T18:00:00Z")));
+        assert_eq!(every.conflict(at("2027-10-30T18:30:00Z"), at("2027-10-30T23:30:00Z"), 0), Conflict::None);
+        // A year later nobody knows.
+        assert!(matches!(every.conflict(at("2028-10-30T15:00:00Z"), at("2028-10-30T15:30:00Z"), 0), Conflict::Possible(_)));
+        assert!(Rule::cron_job("@every 6h", "", None).is_err() && Rule::cron_job("0 0 L * *", "", None).is_err());
     }
 
     #[test]

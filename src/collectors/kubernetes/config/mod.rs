@@ -62,6 +62,9 @@ pub struct Eks {
     /// A role to assume first, for clusters of other accounts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role_arn: Option<String>,
+    /// A profile of the files of AWS that is asked with, whatever the environment says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
 }
 
 /// What to watch. What every cluster can answer is on; what only some have is off until it is named
@@ -219,6 +222,11 @@ pub struct ReplicaBand {
 }
 
 impl Selector {
+    /// Replicas that it has even when nobody comes: those of a band above 0.
+    pub(super) fn baseline(&self) -> Option<u32> {
+        self.replicas.first().filter(|band| band.above == 0).map(|band| band.replicas)
+    }
+
     /// Replicas that this many participants ask for.
     pub(super) fn required(&self, participants: u32) -> Option<u32> {
         self.replicas.iter().rev().find(|band| participants > band.above).map(|band| band.replicas)

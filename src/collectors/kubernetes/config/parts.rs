@@ -127,6 +127,10 @@ impl Range {
 pub struct Karpenter {
     /// Which node classes it has.
     pub node_classes: NodeClasses,
+    /// Clusters with EKS Auto Mode beside others that run Karpenter themselves; their node classes are
+    /// those of `eks`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub auto_mode: Vec<String>,
     /// The clusters that have it; all when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<String>,
@@ -220,7 +224,8 @@ pub struct PoolTemplate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ephemeral_storage: Option<String>,
     /// The most nodes that quotas of the cloud allow. Without it a pool without limits counts for
-    /// nothing, since nobody knows what it could grow to.
+    /// nothing, since nobody knows what it could grow to, and with a pool that may grow within its
+    /// limits the headroom is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_new_nodes: Option<u32>,
 }
@@ -334,7 +339,10 @@ impl Config {
         own.node_groups.retain(|part| here(&part.clusters));
         own.access.retain(|part| here(&part.clusters));
         own.objects.retain(|part| here(&part.clusters));
-        own.karpenter = own.karpenter.filter(|part| here(&part.clusters));
+        own.karpenter = own.karpenter.filter(|part| here(&part.clusters)).map(|part| {
+            let auto = part.auto_mode.iter().any(|name| name == cluster);
+            Karpenter { node_classes: if auto { NodeClasses::Eks } else { part.node_classes }, ..part }
+        });
         own.gpu_operator = own.gpu_operator.filter(|part| here(&part.clusters));
         own.capacity = own.capacity.filter(|part| here(&part.clusters));
         own.prometheus = own.prometheus.filter(|part| here(&part.clusters));
@@ -436,6 +444,15 @@ impl Config {
         named.extend(self.node_groups.iter().enumerate().map(|(at, part)| (format!("{path}.node_groups[{at}]"), part.clusters.as_slice())));
         named.extend(self.access.iter().enumerate().map(|(at, part)| (format!("{path}.access[{at}]"), part.clusters.as_slice())));
         named.extend(self.objects.iter().enumerate().map(|(at, part)| (format!("{path}.objects[{at}]"), part.clusters.as_slice())));
+        if let Some(part) = &self.karpenter {
+            for (position, cluster) in part.auto_mode.iter().enumerate() {
+                let path = format!("{path}.karpenter.auto_mode[{position}]");
+                references.cluster(&path, cluster, problems);
+                if !part.clusters.is_empty() && !part.clusters.contains(cluster) {
+                    problems.push(Problem::new(path, "must be one of karpenter.clusters", quoted(cluster)));
+                }
+            }
+        }
         for (path, clusters) in named {
             for (position, cluster) in clusters.iter().enumerate() {
                 references.cluster(&format!("{path}.clusters[{position}]"), cluster, problems);

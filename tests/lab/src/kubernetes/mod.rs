@@ -214,9 +214,7 @@ impl Server {
         if target.resource.starts_with("metrics.k8s.io/") {
             return Some(self.metrics(&target, &query));
         }
-        if !objects::SERVED.contains(&target.resource.as_str()) {
-            return Some(status(404));
-        }
+        let Some((_, kind)) = objects::SERVED.iter().find(|(resource, _)| *resource == target.resource) else { return Some(status(404)) };
         if let Some(name) = &target.name {
             let key = format!("{}/{name}", target.namespace.as_deref().unwrap_or_default());
             // Faults reach the server through a channel; whoever switched one may ask right after.
@@ -246,7 +244,7 @@ impl Server {
         if watches {
             return Some(self.watch(selection, &query));
         }
-        Some(self.list(&selection, &query))
+        Some(self.list(kind, &selection, &query))
     }
 
     fn version(&self) -> Response<Body> {
@@ -273,7 +271,7 @@ impl Server {
         answer(201, "application/json", review.to_string())
     }
 
-    fn list(&self, selection: &Selection, query: &HashMap<String, String>) -> Response<Body> {
+    fn list(&self, kind: &str, selection: &Selection, query: &HashMap<String, String>) -> Response<Body> {
         // Faults reach the server through a channel; whoever switched one may list right after.
         self.refresh();
         let store = self.store();
@@ -285,7 +283,7 @@ impl Server {
         }
         let (items, next) = store.page(selection, &after, limit);
         let metadata = json!({ "resourceVersion": store.version.to_string(), "continue": next.unwrap_or_default() });
-        answer(200, "application/json", format!("{{\"kind\":\"List\",\"apiVersion\":\"v1\",\"metadata\":{metadata},\"items\":[{items}]}}"))
+        answer(200, "application/json", format!("{{\"kind\":\"{kind}List\",\"apiVersion\":\"v1\",\"metadata\":{metadata},\"items\":[{items}]}}"))
     }
 
     fn watch(self: Arc<Self>, selection: Selection, query: &HashMap<String, String>) -> Response<Body> {

@@ -31,34 +31,34 @@ static CERTIFICATES: std::sync::LazyLock<[String; 4]> = std::sync::LazyLock::new
 const NAME: &str = "app.kubernetes.io/name";
 
 /// Resources that can be listed; all others are not served.
-pub(super) const SERVED: &[&str] = &[
-    "v1/nodes",
-    "v1/pods",
-    "v1/events",
-    "v1/services",
-    "v1/namespaces",
-    "v1/serviceaccounts",
-    "v1/secrets",
-    "v1/resourcequotas",
-    "v1/limitranges",
-    "apps/v1/deployments",
-    "apps/v1/statefulsets",
-    "apps/v1/daemonsets",
-    "apps/v1/replicasets",
-    "batch/v1/cronjobs",
-    "discovery.k8s.io/v1/endpointslices",
-    "storage.k8s.io/v1/storageclasses",
-    "networking.k8s.io/v1/ingressclasses",
-    "karpenter.sh/v1/nodepools",
-    "karpenter.sh/v1/nodeclaims",
-    "karpenter.k8s.aws/v1/ec2nodeclasses",
-    "monitoring.coreos.com/v1/prometheuses",
-    "cert-manager.io/v1/certificates",
-    "nvidia.com/v1/clusterpolicies",
-    "velero.io/v1/backups",
-    "velero.io/v1/schedules",
-    "velero.io/v1/backupstoragelocations",
-    "snapshot.storage.k8s.io/v1/volumesnapshots",
+pub(super) const SERVED: &[(&str, &str)] = &[
+    ("v1/nodes", "Node"),
+    ("v1/pods", "Pod"),
+    ("v1/events", "Event"),
+    ("v1/services", "Service"),
+    ("v1/namespaces", "Namespace"),
+    ("v1/serviceaccounts", "ServiceAccount"),
+    ("v1/secrets", "Secret"),
+    ("v1/resourcequotas", "ResourceQuota"),
+    ("v1/limitranges", "LimitRange"),
+    ("apps/v1/deployments", "Deployment"),
+    ("apps/v1/statefulsets", "StatefulSet"),
+    ("apps/v1/daemonsets", "DaemonSet"),
+    ("apps/v1/replicasets", "ReplicaSet"),
+    ("batch/v1/cronjobs", "CronJob"),
+    ("discovery.k8s.io/v1/endpointslices", "EndpointSlice"),
+    ("storage.k8s.io/v1/storageclasses", "StorageClass"),
+    ("networking.k8s.io/v1/ingressclasses", "IngressClass"),
+    ("karpenter.sh/v1/nodepools", "NodePool"),
+    ("karpenter.sh/v1/nodeclaims", "NodeClaim"),
+    ("karpenter.k8s.aws/v1/ec2nodeclasses", "EC2NodeClass"),
+    ("monitoring.coreos.com/v1/prometheuses", "Prometheus"),
+    ("cert-manager.io/v1/certificates", "Certificate"),
+    ("nvidia.com/v1/clusterpolicies", "ClusterPolicy"),
+    ("velero.io/v1/backups", "Backup"),
+    ("velero.io/v1/schedules", "Schedule"),
+    ("velero.io/v1/backupstoragelocations", "BackupStorageLocation"),
+    ("snapshot.storage.k8s.io/v1/volumesnapshots", "VolumeSnapshot"),
 ];
 
 /// Collects objects by resource and key.
@@ -380,6 +380,11 @@ impl Server {
             if index == 1 && self.estate.has("workspace-without-limit") {
                 limits.as_object_mut().map(|limits| limits.remove("ephemeral-storage"));
             }
+            for resource in ["cpu", "memory"] {
+                if index == 1 && self.estate.has(&format!("workspace-without-{resource}-limit")) {
+                    limits.as_object_mut().map(|limits| limits.remove(resource));
+                }
+            }
             if index == 1 && self.estate.has("workspace-too-large") {
                 limits["cpu"] = json!("16");
             }
@@ -418,10 +423,13 @@ impl Server {
             ("pod-crash-loops", "CrashLoopBackOff"),
             ("pod-config-broken", "CreateContainerConfigError"),
             ("pod-stuck-creating", "ContainerCreating"),
+            ("pod-stuck-initializing", "PodInitializing"),
+            ("pod-waits-for-something", "SomethingOfTheNextVersion"),
         ];
         for (fault, reason) in waiting.into_iter().filter(|(fault, _)| self.estate.has(fault)) {
-            let mut pod = pod("exercises", fault, ("app", fault), "node-1", &self.ago(fault, 10));
-            pod["status"] = json!({ "phase": "Pending", "startTime": self.ago(fault, 10), "containerStatuses": [{ "name": "main", "restartCount": 0, "imageID": "", "ready": false, "state": { "waiting": { "reason": reason, "message": "by the lab" } } }] });
+            let minutes = if reason == "PodInitializing" { 180 } else { 10 };
+            let mut pod = pod("exercises", fault, ("app", fault), "node-1", &self.ago(fault, minutes));
+            pod["status"] = json!({ "phase": "Pending", "startTime": self.ago(fault, minutes), "containerStatuses": [{ "name": "main", "restartCount": 0, "imageID": "", "ready": false, "state": { "waiting": { "reason": reason, "message": "by the lab" } } }] });
             all.add("v1/pods", pod);
         }
         if self.estate.has("pod-unschedulable") {
@@ -436,6 +444,11 @@ impl Server {
             // Another pod each time, as after every eviction.
             pod["metadata"]["uid"] = json!(format!("pod-evicted-{}", self.ago("pod-evicted", 0)));
             pod["status"] = json!({ "phase": "Failed", "reason": "Evicted", "startTime": self.ago("pod-evicted", 0), "message": "The node was low on resource: ephemeral-storage. Threshold quantity: 2139512454, available: 1800Ki. Container dev was using 9Gi, request is 0, has larger consumption of ephemeral-storage. " });
+            all.add("v1/pods", pod);
+        }
+        if self.estate.has("pod-failed") {
+            let mut pod = pod("exercises", "pod-failed", ("app", "failed"), "node-1", &self.ago("pod-failed", 10));
+            pod["status"] = json!({ "phase": "Failed", "startTime": self.ago("pod-failed", 10) });
             all.add("v1/pods", pod);
         }
         if self.estate.has("pod-oom-killed") {
@@ -559,7 +572,12 @@ impl Server {
         for namespace in ["coder", "coder-ws", "litellm", "karpenter", "kube-system"] {
             if !(namespace == "litellm" && self.on("us-east-2", "namespace-gone")) {
                 let uid = format!("{namespace}-of-{identity}");
-                all.add("v1/namespaces", json!({ "metadata": { "name": namespace, "uid": uid }, "status": { "phase": "Active" } }));
+                let mut object = json!({ "metadata": { "name": namespace, "uid": uid }, "status": { "phase": "Active" } });
+                if namespace == "litellm" && self.on("us-east-2", "namespace-terminating") {
+                    object["metadata"]["deletionTimestamp"] = json!(self.ago("namespace-terminating", 60));
+                    object["status"]["phase"] = json!("Terminating");
+                }
+                all.add("v1/namespaces", object);
             }
         }
         let gpus = if self.on("us-east-2", "node-gpu-operator-not-ready") { "notReady" } else { "ready" };

@@ -1,0 +1,144 @@
+//! Cases in which an estate of a common kind was read wrongly.
+
+use serde_json::{Value, json};
+
+use super::clock::Clock;
+use super::config::{Config, WorkspaceSelector};
+use super::nodes::{Interests, Nodes};
+use super::objects::{Keep, Kind, Rows};
+use super::pods::Pods;
+use super::tests::{place, read, rows, says, told, words};
+use super::workspaces::Workspaces;
+use super::{backups, capacity, karpenter, monitoring};
+
+fn filled<K: Kind>(objects: &[Value]) -> Rows<K> {
+    let mut rows = Rows::only(&[]);
+    rows.begin();
+    for object in objects {
+        rows.put(read(object), true);
+    }
+    rows.complete();
+    rows
+}
+
+#[test]
+fn backups_by_hand_and_of_deleted_schedules_are_no_schedule() {
+    let schedule = |name: &str| json!({ "metadata": { "name": name }, "status": { "phase": "Enabled" } });
+    let backup = |name: &str, schedule: Option<&str>, day: u32| {
+        let labels = schedule.map_or(json!({}), |schedule| json!({ "velero.io/schedule-name": schedule }));
+        let at = format!("2026-11-{day:02}T00:00:00Z");
+        json!({ "metadata": { "name": name, "labels": labels }, "status": { "phase": "Completed", "startTimestamp": at, "completionTimestamp": at } })
+    };
+    let backups = [backup("before-upgrade", None, 1), backup("of-old", Some("old"), 2), backup("d1", Some("daily"), 19), backup("d2", Some("daily"), 20)];
+    let said = |schedules: &[Value], backups: &[Value]| {
+        let mut samples = Vec::new();
+        backups::last_made(&filled(backups), &filled(schedules), &place("Schedule"), &mut samples);
+        samples.iter().map(words).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        said(&[schedule("daily"), schedule("weekly")], &backups),
+        [
+            "velero_backup_last_completed_timestamp_seconds eu/daily = 1795132800",
+            "velero_backup_last_success eu/daily = 1",
+            "velero_backup_last_completed_timestamp_seconds eu/weekly = 0"
+        ]
+    );
+    // Without a schedule backups by hand are all that there is.
+    assert_eq!(said(&[], &backups[..1]), ["velero_backup_last_completed_timestamp_seconds eu/ = 1793491200", "velero_backup_last_success eu/ = 1"]);
+    assert_eq!(said(&[], &[]), Vec::<String>::new());
+}
+
+#[test]
+fn a_prometheus_that_selects_by_expressions_does_not_select_everything() {
+    let prometheus = |selector: Value| json!({ "metadata": { "name": "k8s", "namespace": "m" }, "spec": { "serviceMonitorSelector": selector } });
+    let said = rows::<monitoring::Prometheus>(&[prometheus(json!({ "matchExpressions": [{ "key": "team", "operator": "In", "values": ["a", "b"] }] }))]);
+    says(&said, "prometheus_servicemonitor_selector_info eu/m/k8s/team in (a,b) = 1");
+    says(&rows::<monitoring::Prometheus>(&[prometheus(json!({}))]), "prometheus_servicemonitor_selector_info eu/m/k8s/ = 1");
+    assert_eq!(rows::<monitoring::Prometheus>(&[prometheus(json!(null))]), ["prometheus_selects_servicemonitors eu/m/k8s = 0"]);
+    // An operator of another version: neither yes nor no.
+    assert!(rows::<monitoring::Prometheus>(&[prometheus(json!({ "matchExpressions": [{ "key": "a", "operator": "Near" }] }))]).is_empty());
+}
+
+#[test]
+fn gpus_that_hardware_divides_are_gpus_and_a_node_with_broken_ones_is_none_without() {
+    let groups = serde_saphyr::from_str("[{ name: gpus, at_least: 1, gpus: true }, { name: plain, at_least: 1, gpus: false }]").unwrap();
+    let mut nodes = Nodes::new(Interests { groups, ..Interests::default() });
+    let node = |name: &str, resource: &str, capacity: &str, allocatable: &str| {
+        json!({ "metadata": { "name": name, "uid": name }, "status": { "conditions": [{ "type": "Ready", "status": "True" }],
+            "capacity": { resource: capacity }, "allocatable": { resource: allocatable } } })
+    };
+    let mig = "nvidia.com/mig-1g.5gb";
+    let all = [node("a", mig, "7", "7"), node("b", mig, "7", "0"), node("c", "amd.com/gpu", "1", "1"), node("d", "cpu", "8", "8")];
+    nodes.begin();
+    for node in &all {
+        nodes.put(read(node), true);
+    }
+    nodes.complete();
+    let mut samples = Vec::new();
+    nodes.groups("eu", &mut samples);
+    let groups: Vec<String> = samples.iter().map(words).collect();
+    says(&groups, "node_group_ready_nodes eu/gpus = 2");
+    says(&groups, "node_group_ready_nodes eu/plain = 1");
+    let said = told(Nodes::new(Interests::default()), &all);
+    says(&said, "node_gpu_capacity eu/b/ = 7");
+    says(&said, "node_gpu_allocatable eu/b/ = 0");
+}
+
+#[test]
+fn a_workspace_is_bounded_by_its_own_limits_or_those_of_its_pod_and_sidecars_count() {
+    let selectors: Vec<WorkspaceSelector> = serde_saphyr::from_str("[{ name: ws, namespaces: [ws], cpu: { min: '2', max: '4' } }]").unwrap();
+    let pod = |name: &str, spec: Value| json!({ "metadata": { "name": name, "namespace": "ws", "uid": name }, "spec": spec, "status": { "phase": "Running" } });
+    let limits = |cpu: &str| json!({ "limits": { "cpu": cpu, "memory": "4Gi", "ephemeral-storage": "1Gi" } });
+    let count = |spec: Value| {
+        let said = told(Pods::new(3600, Workspaces::new(selectors.clone(), 3600), Clock::default()), &[pod("a", spec)]);
+        let number = |what: &str| said.iter().find_map(|line| line.strip_prefix(what)?.parse::<u32>().ok()).unwrap();
+        [
+            number("workspace_containers_without_limit eu/ws/cpu = "),
+            number("workspace_containers_without_limit eu/ws/memory = "),
+            number("workspace_containers_outside_range eu/ws/cpu = "),
+        ]
+    };
+    assert_eq!(count(json!({ "containers": [{ "name": "a", "resources": limits("2") }] })), [0, 0, 0]);
+    assert_eq!(count(json!({ "containers": [{ "name": "a", "resources": { "limits": { "ephemeral-storage": "1Gi" } } }] })), [1, 1, 0]);
+    assert_eq!(count(json!({ "containers": [{ "name": "a" }], "resources": limits("2") })), [0, 0, 0], "its pod has one");
+    assert_eq!(count(json!({ "containers": [{ "name": "a" }], "resources": limits("16") })), [0, 0, 1]);
+    let sidecar = json!([{ "name": "s", "restartPolicy": "Always" }, { "name": "i" }]);
+    assert_eq!(count(json!({ "containers": [{ "name": "a", "resources": limits("2") }], "initContainers": sidecar })), [1, 1, 0]);
+}
+
+#[test]
+fn limits_of_a_pool_are_no_quota_of_the_account() {
+    let pool = json!({ "metadata": { "name": "ws" }, "spec": { "limits": { "cpu": "1000" } }, "status": { "resources": { "cpu": "0" }, "conditions": [{ "type": "Ready", "status": "True" }] } });
+    let (pools, claims) = (filled::<karpenter::NodePool>(&[pool]), filled::<karpenter::NodeClaim>(&[]));
+    let (nodes, pods) = (Nodes::new(Interests::default()), Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default()));
+    let headroom = |template: &str| {
+        let config = format!("{{ workspaces: ws, cpu: '2', memory: 4Gi, nodepools: [{{ name: ws, cpu: '8', memory: 32Gi{template} }}] }}");
+        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: Some((&pools, &claims)), participants: Some(10) };
+        let mut samples = Vec::new();
+        capacity::headroom(&"eu".into(), &serde_saphyr::from_str(&config).unwrap(), &scene, &mut samples);
+        samples.iter().map(words).filter(|line| line.contains("headroom_ratio")).collect::<Vec<_>>()
+    };
+    assert_eq!(headroom(""), Vec::<String>::new());
+    assert_eq!(headroom(", max_new_nodes: 5"), ["capacity_headroom_ratio eu = 0.5"]);
+    assert_eq!(headroom(", max_new_nodes: 0"), ["capacity_headroom_ratio eu = -1"]);
+}
+
+#[test]
+fn self_managed_karpenter_and_auto_mode_stand_side_by_side() {
+    let config: Config = serde_saphyr::from_str("{ karpenter: { node_classes: ec2, auto_mode: [auto] } }").unwrap();
+    let watched = |name: &str| {
+        let settings = serde_saphyr::from_str(&format!("{{ name: {name}, in_cluster: true }}")).unwrap();
+        let cluster = super::cluster::Cluster::new(&settings, &config.of(name), &[]);
+        cluster.permissions().into_iter().find(|permission| permission.resource.ends_with("nodeclasses")).map(|permission| permission.group)
+    };
+    assert_eq!((watched("own").as_deref(), watched("auto").as_deref()), (Some("karpenter.k8s.aws"), Some("eks.amazonaws.com")));
+    for (karpenter, wrong) in [
+        ("{ node_classes: ec2, auto_mode: [ea] }", "karpenter.auto_mode[0]: must name a configured cluster"),
+        ("{ node_classes: ec2, clusters: [us], auto_mode: [eu] }", "karpenter.auto_mode[0]: must be one of karpenter.clusters"),
+    ] {
+        let text =
+            format!("clusters: [{{ name: eu, in_cluster: true }}, {{ name: us, kubeconfig: k }}]\ncollectors: {{ kubernetes: {{ karpenter: {karpenter} }} }}");
+        let error = crate::config::load_str(&text, "wrong", std::path::Path::new("."), None).err().unwrap().to_string();
+        assert!(error.contains(wrong), "{error}");
+    }
+}
