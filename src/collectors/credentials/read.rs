@@ -146,7 +146,7 @@ async fn secret(place: &SecretKey, link: &Link, timeout: Duration) -> Result<Con
         found.metadata.annotations.as_ref().and_then(|all| all.get(name).cloned()).map_or(Annotation::Missing, Annotation::Says)
     });
     let half = secret_key.as_ref().and_then(|key| data.remove(key));
-    Ok(Content { annotated, half, ..Content::new(data.remove(key).unwrap_or_default(), changed) })
+    Ok(Content { half, annotated, ..Content::new(data.remove(key).unwrap_or_default(), changed) })
 }
 
 /// When the data of a Secret was last changed: the time of whoever owns it moves only with its

@@ -4,6 +4,8 @@
 //! once per digest, checked against it, and remembered, since it can never change.
 //! Source: <https://github.com/opencontainers/distribution-spec/blob/main/spec.md>
 
+mod tags;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +26,7 @@ use crate::net::{self, BodyError};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
+use tags::Learned;
 
 /// Redirects that are followed; registries send blobs from elsewhere, hardly ever manifests.
 const REDIRECTS: usize = 5;
@@ -94,20 +97,6 @@ pub(super) struct Client {
     asked_to_wait: Mutex<Option<(Duration, Instant)>>,
     learned: Arc<Learned>,
 }
-
-/// What was found out about a registry, whoever asked it.
-#[derive(Default)]
-struct Learned {
-    /// Which digest a tag of a repository had when the body that it names was last read and hashed.
-    bodies: Mutex<BTreeMap<(String, String), Digest>>,
-    /// Whether it has whatever it is asked for, and until when that is not asked again.
-    has_every_name: tokio::sync::Mutex<Option<(Instant, bool)>>,
-}
-
-/// Tags whose body is remembered for each registry.
-const REMEMBERED: usize = 2_000;
-/// How often a registry is asked for what cannot exist, and how soon again when it did not answer.
-const TRIED_AGAIN: [Duration; 2] = [Duration::from_hours(24), Duration::from_mins(10)];
 
 impl Client {
     pub(super) fn new(name: &str, base: String, http: reqwest::Client, pace: Pace, trust: Trust) -> Self {
@@ -195,84 +184,6 @@ impl Client {
             return Err(CollectError::new(ErrorClass::Malformed, say!("{}: it answers with a page for people", what)));
         }
         Ok(())
-    }
-
-    /// Which digest a tag names: by a HEAD, and by the body itself when that digest is new, since a header
-    /// alone may say anything.
-    pub(super) async fn head(&self, identity: &Identity, repository: &str, tag: &str) -> Result<Named, CollectError> {
-        let what = say!("ask {} for {}:{}", named(&self.name), named(repository), named(tag));
-        let path = format!("{repository}/manifests/{tag}");
-        let key = (repository.to_owned(), tag.to_owned());
-        let known = self.learned.bodies.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        let told = self.told(&what, identity, repository, &path).await?;
-        if let Some(told) = told.filter(|told| known.as_ref() == Some(&told.digest)) {
-            return Ok(told);
-        }
-        let read = self.get_tag(&what, identity, repository, &path).await?;
-        if self.has_every_name(identity, repository, tag).await {
-            return Err(CollectError::new(ErrorClass::Malformed, say!("{}: it has a repository of any name, so that having this one says nothing", what)));
-        }
-        let mut bodies = self.learned.bodies.lock().unwrap_or_else(PoisonError::into_inner);
-        if bodies.len() >= REMEMBERED {
-            bodies.clear();
-        }
-        bodies.insert(key, read.digest.clone());
-        Ok(read)
-    }
-
-    /// Whether it has what nobody can have made: a repository with a name that was drawn by lot a moment
-    /// ago.
-    async fn has_every_name(&self, identity: &Identity, repository: &str, tag: &str) -> bool {
-        let mut known = self.learned.has_every_name.lock().await;
-        if let Some((_, has)) = known.filter(|(until, _)| *until > Instant::now()) {
-            return has;
-        }
-        let mut lot = [0; 8];
-        // Without randomness there is no TLS either, so this cannot fail in a process that got here.
-        let _ = net::crypto().secure_random.fill(&mut lot);
-        let beside = repository.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
-        let odd = format!("{beside}readiness-{:016x}", u64::from_be_bytes(lot));
-        let what = say!("ask {} for a repository that cannot exist", named(&self.name));
-        let answer = self.ask(&what, identity, Method::HEAD, &odd, &format!("{odd}/manifests/{tag}")).await;
-        self.permits.lock().unwrap_or_else(PoisonError::into_inner).remove(&odd);
-        let has = answer.as_ref().is_ok_and(|answer| answer.status() == StatusCode::OK);
-        let is_answered = answer.map_or_else(|error| error.class == ErrorClass::Denied, |answer| !answer.status().is_server_error());
-        *known = Some((Instant::now() + TRIED_AGAIN[usize::from(!is_answered)], has));
-        has
-    }
-
-    /// What a HEAD says of a tag; `None` when it says nothing of its digest.
-    async fn told(&self, what: &Message, identity: &Identity, repository: &str, path: &str) -> Result<Option<Named>, CollectError> {
-        let answer = self.ask(what, identity, Method::HEAD, repository, path).await?;
-        match answer.status() {
-            StatusCode::OK => {}
-            StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => return Ok(None),
-            status => return Err(Self::refused(what, status, answer.headers())),
-        }
-        Self::is_api(what, &answer)?;
-        let Some(header) = answer.headers().get(CONTENT_DIGEST) else { return Ok(None) };
-        let digest = header.to_str().ok().and_then(Digest::parse);
-        let digest = digest.ok_or_else(|| CollectError::new(ErrorClass::Malformed, say!("{}: its Docker-Content-Digest is no sha256 digest", what)))?;
-        Ok(Some(Named { digest, media_type: content_type(answer.headers()) }))
-    }
-
-    /// The body of a tag, hashed.
-    async fn get_tag(&self, what: &Message, identity: &Identity, repository: &str, path: &str) -> Result<Named, CollectError> {
-        let answer = self.ask(what, identity, Method::GET, repository, path).await?;
-        if answer.status() != StatusCode::OK {
-            return Err(Self::refused(what, answer.status(), answer.headers()));
-        }
-        Self::is_api(what, &answer)?;
-        let media_type = content_type(answer.headers());
-        let promised = answer.headers().get(CONTENT_DIGEST).and_then(|header| header.to_str().ok()).map(str::to_owned);
-        let body = self.body(what, answer, LARGEST).await?;
-        let digest = Digest::of(&body);
-        if promised.is_some_and(|promised| promised != digest.as_str()) {
-            return Err(CollectError::new(ErrorClass::Malformed, say!("{}: the body does not match its Docker-Content-Digest", what)));
-        }
-        // Whatever answers 200 to everything has no digests either, and would have every image.
-        Manifest::parse(&body).map_err(|why| CollectError::new(ErrorClass::Malformed, say!("{}: {}", what, why)))?;
-        Ok(Named { digest, media_type })
     }
 
     /// The manifest of a digest, checked against it.

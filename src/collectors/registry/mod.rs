@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod content;
 mod digest;
+mod docker_config;
 mod ecr;
 mod groups;
 mod hosts;

@@ -40,7 +40,7 @@ struct Wanted {
 pub(super) struct Platforms {
     wanted: BTreeMap<String, Wanted>,
     /// Those that matter at all, by the configuration.
-    platforms: BTreeSet<String>,
+    configured: BTreeSet<String>,
     registries: Arc<Registries>,
     concurrency: usize,
 }
@@ -65,8 +65,8 @@ impl Platforms {
                 wanted.entry(image.clone()).or_default().clusters.extend(watched(&mut [&secret.cluster].into_iter()));
             }
         }
-        let platforms = config.platforms.iter().cloned().collect();
-        (!wanted.is_empty()).then(|| Self { wanted, platforms, registries: Arc::clone(registries), concurrency: config.concurrency })
+        let configured = config.platforms.iter().cloned().collect();
+        (!wanted.is_empty()).then(|| Self { wanted, configured, registries: Arc::clone(registries), concurrency: config.concurrency })
     }
 
     async fn ask(&self, seen: &Snapshot) -> Observation {
@@ -94,7 +94,7 @@ impl Platforms {
             (Ok(own), Ok(upstream)) => (own, upstream),
             (Err(error), _) | (_, Err(error)) => return (unknown(&error.message), error.may_pass()),
         };
-        let needed = needed(nodes.as_ref(), &self.platforms, upstream.as_ref(), &own);
+        let needed = needed(nodes.as_ref(), &self.configured, upstream.as_ref(), &own);
         let has = Message::joined(own.iter().map(|platform| say!("{}", named(platform))), ", ");
         let state = |platform: &String| {
             let state = if own.contains(platform) { "present" } else { "absent" };
@@ -112,7 +112,7 @@ impl Platforms {
         for cluster in &wanted.clusters {
             all.extend(kubernetes::node_platforms(seen, cluster)?);
         }
-        let meant: BTreeSet<String> = all.intersection(&self.platforms).cloned().collect();
+        let meant: BTreeSet<String> = all.intersection(&self.configured).cloned().collect();
         if meant.is_empty() {
             let have = Message::joined(all.iter().map(|platform| say!("{}", named(platform))), ", ");
             return Err(say!("nodes are {}, and registry.platforms names none of these", have));
@@ -138,7 +138,7 @@ fn needed(nodes: Option<&BTreeSet<String>>, configured: &BTreeSet<String>, upstr
     let wanted = nodes.unwrap_or(configured);
     let some = |of: &BTreeSet<String>| Some(wanted.intersection(of).cloned().collect::<BTreeSet<_>>()).filter(|both| !both.is_empty());
     // Without nodes nobody knows which of the configured platforms are used, beside those of upstream.
-    let limit = upstream.or(if nodes.is_none() { Some(own) } else { None });
+    let limit = upstream.or_else(|| nodes.is_none().then_some(own));
     limit.and_then(some).unwrap_or_else(|| wanted.clone())
 }
 

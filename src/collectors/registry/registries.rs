@@ -15,6 +15,7 @@ use super::client::{Allowance, Client, Pace, Trust};
 use super::config::{Config, RegistryConfig, SecretName};
 use super::content::Content;
 use super::digest::Digest;
+use super::docker_config;
 use super::ecr::{Ecr, account_and_region};
 use super::manifest::Manifest;
 use super::pull_secrets::{self, Unread};
@@ -242,7 +243,7 @@ impl Registry {
         let read = match (&settings.username, &settings.password, &settings.token, &settings.docker_config) {
             (Some(name), Some(password), ..) => auth::user(name, password).await.map(Keys::One),
             (_, _, Some(token), _) => token.read().await.map(Identity::Token).map(Keys::One),
-            (_, _, _, Some(file)) => auth::from_file(file).await.map(Keys::Config),
+            (_, _, _, Some(file)) => docker_config::from_file(file).await.map(Keys::Config),
             _ => Ok(Keys::One(Identity::Anonymous)),
         };
         read.map_err(|why| CollectError::new(ErrorClass::Local, say!("ask {}: {}", named(&self.host), why)))

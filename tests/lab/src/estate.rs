@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{Timestamp, ToSpan as _};
@@ -19,6 +19,8 @@ pub struct Estate {
     nodes: AtomicU32,
     /// How often the London token was rotated.
     rotations: AtomicU32,
+    /// When the LLM key was last renewed beside its schedule, in Unix seconds.
+    renewed: AtomicI64,
     version: watch::Sender<u64>,
 }
 
@@ -30,6 +32,7 @@ impl Estate {
             on: Mutex::default(),
             nodes: AtomicU32::new(3),
             rotations: AtomicU32::new(0),
+            renewed: AtomicI64::new(0),
             version: watch::Sender::new(0),
         }
     }
@@ -81,6 +84,14 @@ impl Estate {
         let hour = if local(0).is_some_and(|now| (3..6).contains(&now.hour())) { 1 } else { 4 };
         let at = |days: i64| Some(local(days)?.with().hour(hour).minute(0).second(0).subsec_nanosecond(0).build().ok()?.timestamp());
         (hour, at(0).filter(|at| *at <= self.started()).or_else(|| at(1)).unwrap_or_default())
+    }
+
+    /// When the LLM key was last renewed. What was renewed stays so when a fault is over.
+    pub(crate) fn renewed(&self) -> Timestamp {
+        if self.has("rotation-not-suspended") {
+            self.renewed.fetch_max(self.since("rotation-not-suspended").as_second(), Ordering::SeqCst);
+        }
+        Timestamp::from_second(self.renewed.load(Ordering::SeqCst)).unwrap_or_default().max(self.rolled_out())
     }
 
     /// When a fault was switched on; when the estate started, if it is off.

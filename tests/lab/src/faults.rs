@@ -589,11 +589,7 @@ pub static FAULTS: &[Fault] = &[
         red: &["CredentialExpiryUnknown"],
         unknown: &["CredentialInvalid", "CredentialUnproven", LOST[0], LOST[1], LOST[2]],
     },
-    red(
-        "rotation-not-suspended",
-        "the key rotation runs every minute, nobody has suspended it, and it does not change the key",
-        &["RotationHitsEvent", "CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"],
-    ),
+    red("rotation-not-suspended", "the key rotation runs every minute, and nobody has suspended it", &["RotationHitsEvent"]),
     red(
         "rotation-forgotten",
         "the key rotation is still suspended, with no event at hand, and the key does not wait",

@@ -296,7 +296,11 @@ impl Server {
         let mut secret = |namespace: &str, name: &str, data: Value| {
             let encoded: BTreeMap<String, String> =
                 data.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), STANDARD.encode(value.as_str().unwrap_or_default()))).collect();
-            let changed = if rotated && name == "llm-key-copy" { self.since("credential-changed-under-provisioners") } else { self.estate.rolled_out() };
+            let changed = match name {
+                "llm-key-copy" if rotated => self.since("credential-changed-under-provisioners"),
+                "llm-key" => self.estate.renewed(),
+                _ => self.estate.rolled_out(),
+            };
             let changed = changed.to_string();
             let owner = json!({ "manager": "kubectl", "operation": "Update", "time": changed, "fieldsType": "FieldsV1", "fieldsV1": { "f:data": {} } });
             all.add(

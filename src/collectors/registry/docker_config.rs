@@ -1,0 +1,240 @@
+//! Docker configs, as kubelets and skopeo read them: `config.json` and `kubernetes.io/dockerconfigjson`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::auth::Identity;
+use super::reference::DOCKER_HUB;
+use crate::cause::Cause as _;
+use crate::config::Secret;
+use crate::files;
+use crate::say;
+use crate::say::Message;
+
+/// Entries by host and path, with whoever each stands for, or why that cannot be read.
+pub(crate) type Entries = Vec<(String, Result<Identity, Message>)>;
+
+impl Identity {
+    /// From a `config.json` of Docker or the content of a `kubernetes.io/dockerconfigjson` Secret: of the
+    /// entries that match, the one with the longest path, as kubelets and skopeo try them. Anonymous when
+    /// none does.
+    pub(crate) fn from_docker_config(text: &str, host: &str, repository: &str) -> Result<Self, Message> {
+        let file = DockerConfig::read(text)?;
+        let entries = file.auths.iter().map(|(name, auth)| (Entry::parse(name), auth));
+        let best = entries.filter(|(entry, _)| entry.is_for(host, repository)).max_by_key(|(entry, _)| (entry.path.len(), entry.host == host));
+        match best {
+            Some((_, auth)) if !auth.is_empty() => auth.identity(),
+            _ if file.has_helper(host) => Err(say!("its credentials are kept by a helper program, which is not run here and by no kubelet")),
+            Some((_, auth)) => auth.identity(),
+            None => Ok(Self::Anonymous),
+        }
+    }
+
+    /// What a docker config knows, by host and path.
+    pub(crate) fn entries(text: &str) -> Result<Entries, Message> {
+        let file = DockerConfig::read(text)?;
+        let named = |(name, auth): (&String, &Auth)| {
+            let Entry { host, path } = Entry::parse(name);
+            (if path.is_empty() { host.to_owned() } else { format!("{host}/{path}") }, auth.identity())
+        };
+        Ok(file.auths.iter().map(named).collect())
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DockerConfig {
+    #[serde(default)]
+    auths: BTreeMap<String, Auth>,
+    creds_store: Option<String>,
+    #[serde(default)]
+    cred_helpers: BTreeMap<String, serde_json::Value>,
+}
+
+impl DockerConfig {
+    fn read(text: &str) -> Result<Self, Message> {
+        serde_json::from_str(text).map_err(|error| say!("not a docker config: {}", error.words()))
+    }
+
+    /// Whether a program keeps the credentials of a host: one for it alone, or one for all.
+    /// Source: <https://docs.docker.com/reference/cli/docker/login/#credential-stores>
+    fn has_helper(&self, host: &str) -> bool {
+        let own = self.cred_helpers.keys().any(|name| Entry::parse(name).is_at(host));
+        own || self.creds_store.as_ref().is_some_and(|store| !store.is_empty())
+    }
+}
+
+/// What the name of an entry stands for.
+/// Sources: <https://kubernetes.io/docs/concepts/containers/images/#config-json>,
+/// <https://github.com/containers/image/blob/main/docs/containers-auth.json.5.md>
+struct Entry<'a> {
+    host: &'a str,
+    /// Without slashes around it; empty for all of a host.
+    path: &'a str,
+}
+
+impl<'a> Entry<'a> {
+    /// `https://index.docker.io/v1/`, `ghcr.io` and `ghcr.io/team` alike: scheme and version are left out.
+    fn parse(name: &'a str) -> Self {
+        let bare = name.split_once("://").map_or(name, |(_, bare)| bare);
+        let (host, path) = bare.split_once('/').unwrap_or((bare, ""));
+        let path = path.trim_matches('/');
+        let rest = ["v1", "v2"].into_iter().find_map(|version| path.strip_prefix(version)).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        Self { host, path: rest.map_or(path, |rest| rest.trim_matches('/')) }
+    }
+
+    fn is_for(&self, host: &str, repository: &str) -> bool {
+        let within = repository.strip_prefix(self.path).is_some_and(|rest| self.path.is_empty() || rest.is_empty() || rest.starts_with('/'));
+        within && self.is_at(host)
+    }
+
+    /// Whether it is this host, under any of its names; `*` stands for what has no dot.
+    fn is_at(&self, host: &str) -> bool {
+        let is_hub = |name: &str| [DOCKER_HUB, "index.docker.io", "registry-1.docker.io"].contains(&name);
+        if self.host == host || is_hub(host) && is_hub(self.host) {
+            return true;
+        }
+        let (own, other): (Vec<&str>, Vec<&str>) = (self.host.split('.').collect(), host.split('.').collect());
+        self.host.contains('*') && own.len() == other.len() && own.iter().zip(&other).all(|(own, other)| is_like(own, other))
+    }
+}
+
+/// Whether a part of a host is what a part with `*` in it stands for.
+fn is_like(pattern: &str, part: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == part };
+    let Some(mut left) = part.strip_prefix(start) else { return false };
+    let mut pieces = rest.split('*').peekable();
+    while let Some(piece) = pieces.next() {
+        if pieces.peek().is_none() {
+            return left.ends_with(piece);
+        }
+        match left.find(piece) {
+            Some(at) => left = &left[at + piece.len()..],
+            None => return false,
+        }
+    }
+    true
+}
+
+#[derive(Default, Deserialize)]
+struct Auth {
+    #[serde(rename = "auth")]
+    encoded: Option<String>,
+    username: Option<String>,
+    password: Option<String>,
+    identitytoken: Option<String>,
+    registrytoken: Option<String>,
+}
+
+impl Auth {
+    /// Whether it says nothing at all, as where a helper keeps what belongs here.
+    fn is_empty(&self) -> bool {
+        let all = [&self.encoded, &self.username, &self.password, &self.identitytoken, &self.registrytoken];
+        all.into_iter().flatten().all(String::is_empty)
+    }
+
+    fn identity(&self) -> Result<Identity, Message> {
+        let said = |text: &'_ Option<String>| text.clone().filter(|text| !text.is_empty());
+        if let Some(token) = said(&self.registrytoken) {
+            return Ok(Identity::Token(Secret::new(token)));
+        }
+        if let Some(token) = said(&self.identitytoken) {
+            return Ok(Identity::Refresh(Secret::new(token)));
+        }
+        // What is encoded counts, whatever stands beside it.
+        let Some(encoded) = said(&self.encoded) else {
+            return match (said(&self.username), said(&self.password)) {
+                (Some(name), Some(password)) => Ok(Identity::User { name, password: Secret::new(password) }),
+                _ => Err(say!("an entry without user and password; credential helpers are not run")),
+            };
+        };
+        let encoded = encoded.trim();
+        let decoded = STANDARD.decode(encoded).or_else(|_| STANDARD_NO_PAD.decode(encoded)).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let pair = decoded.as_deref().and_then(|text| text.split_once(':'));
+        let (name, password) = pair.ok_or_else(|| say!("an entry whose auth is not base64 of user:password"))?;
+        // Docker fills what it encodes with zeros.
+        Ok(Identity::User { name: name.to_owned(), password: Secret::new(password.trim_matches('\0').to_owned()) })
+    }
+}
+
+/// Reads a docker config file, which must be one.
+pub(super) async fn from_file(file: &Path) -> Result<Zeroizing<String>, Message> {
+    let content = files::read(file, files::LARGEST).await.map_err(|error| say!("read {}: {}", file.display(), error))?;
+    let text = content.text().map_err(|error| say!("read {}: {}", file.display(), error))?;
+    DockerConfig::read(text).map_err(|why| say!("read {}: {}", file.display(), why))?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn docker_configs_are_read_in_every_form_and_never_quoted() {
+        let text = r#"{"auths":{"https://index.docker.io/v1/":{"auth":"dXNlcjpodW50ZXIy"},"ghcr.io":{"username":"u","password":"hunter2"},"bad.io":{"auth":"hunter2"},"helper.io":{}}}"#;
+        for host in ["docker.io", "ghcr.io"] {
+            let Identity::User { password, .. } = Identity::from_docker_config(text, host, "a/b").unwrap() else { panic!("{host}") };
+            assert_eq!(password.expose(), "hunter2");
+        }
+        assert!(matches!(Identity::from_docker_config(text, "other.io", "a"), Ok(Identity::Anonymous)));
+        for (text, host) in [(text, "bad.io"), (text, "helper.io"), (r#"{"auths":{"a":"hunter2"}}"#, "a"), ("hunter2", "a")] {
+            let said = Identity::from_docker_config(text, host, "a").unwrap_err();
+            assert!(!said.as_str().contains("hunter2"), "{said}");
+        }
+        let entries: Vec<String> = Identity::entries(text).unwrap().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(entries, ["bad.io", "ghcr.io", "helper.io", "index.docker.io"]);
+    }
+
+    #[test]
+    fn the_entry_with_the_longest_path_counts() {
+        let user = |name: &str| format!(r#"{{"username":"{name}","password":"p"}}"#);
+        let names = ["r.io", "r.io/team-a", "https://r.io/team-a/app/", "r.io/v2/team-b", "*.cr.io", "http://p.io:5000/v1/", "a-*-z.b.io"];
+        let auths: Vec<String> = names.iter().map(|name| format!("{name:?}:{}", user(name))).collect();
+        let text = format!(r#"{{"auths":{{{}}}}}"#, auths.join(","));
+        for (host, repository, expected) in [
+            ("r.io", "team-a/app", "https://r.io/team-a/app/"),
+            ("r.io", "team-a/app/v1", "https://r.io/team-a/app/"),
+            ("r.io", "team-a/other", "r.io/team-a"),
+            ("r.io", "team-ab/app", "r.io"),
+            ("r.io", "team-b/app", "r.io/v2/team-b"),
+            ("r.io", "other", "r.io"),
+            ("x.cr.io", "a", "*.cr.io"),
+            ("x.y.cr.io", "a", ""),
+            ("p.io:5000", "a", "http://p.io:5000/v1/"),
+            ("p.io", "a", ""),
+            ("a-1-z.b.io", "a", "a-*-z.b.io"),
+            ("a-1.b.io", "a", ""),
+        ] {
+            let found = match Identity::from_docker_config(&text, host, repository).unwrap() {
+                Identity::User { name, .. } => name,
+                _ => String::new(),
+            };
+            assert_eq!(found, expected, "{host}/{repository}");
+        }
+    }
+
+    #[test]
+    fn what_is_encoded_counts_and_tokens_are_of_two_kinds() {
+        let of = |auth: &str| Identity::from_docker_config(&format!(r#"{{"auths":{{"r.io":{auth}}}}}"#), "r.io", "a").unwrap();
+        let encoded = STANDARD.encode("user:hunter2\0\0");
+        for auth in [format!(r#"{{"auth":"{encoded}","username":"old","password":"old"}}"#), format!(r#"{{"auth":"{}"}}"#, encoded.trim_end_matches('='))] {
+            let Identity::User { name, password } = of(&auth) else { panic!("{auth}") };
+            assert_eq!((name.as_str(), password.expose()), ("user", "hunter2"));
+        }
+        assert!(matches!(of(r#"{"auth":"dTpw","identitytoken":"t"}"#), Identity::Refresh(_)));
+        assert!(matches!(of(r#"{"auth":"","registrytoken":"t","identitytoken":"u"}"#), Identity::Token(_)));
+        for text in [
+            r#"{"credHelpers":{"r.io":"ecr-login"}}"#,
+            r#"{"auths":{"r.io":{}},"credsStore":"desktop"}"#,
+            r#"{"auths":{"other.io":{"auth":"dTpw"}},"credHelpers":{"https://r.io":"x"}}"#,
+        ] {
+            let said = Identity::from_docker_config(text, "r.io", "a").unwrap_err();
+            assert!(said.as_str().contains("helper program"), "{said}");
+        }
+    }
+}
