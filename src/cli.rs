@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::net::Ipv6Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -182,17 +182,7 @@ pub fn main() -> ExitCode {
         Some(Command::Check(check)) => with_config(&cli.serve, |loaded| runtime(check_once(check, loaded))),
         Some(Command::Report(report)) => with_config(&cli.serve, |loaded| changes(&report, &loaded)),
         Some(Command::Generate(generate)) => generate_files(&generate, &cli.serve),
-        Some(Command::Config(Configuration::Check)) => with_config(&cli.serve, |loaded| match collectors::tasks(&loaded, &Arc::new(State::open(None))) {
-            Ok(tasks) => {
-                for warning in warnings(&loaded, tasks.iter().map(|task| &task.source), Timestamp::now()) {
-                    print(&format!("warning: {warning}\n"));
-                }
-                let checks: usize = loaded.checklists.iter().map(|checklist| checklist.checks().count()).sum();
-                print(&format!("{} is good: {} sources, {checks} checks\n", cli.serve.config_file.display(), tasks.len()));
-                ExitCode::SUCCESS
-            }
-            Err(error) => fail(error),
-        }),
+        Some(Command::Config(Configuration::Check)) => with_config(&cli.serve, |loaded| check_configuration(&loaded, &cli.serve.config_file)),
         Some(Command::Config(Configuration::Print)) => with_config(&cli.serve, settings),
         Some(Command::Config(Configuration::Schema)) => {
             print(&generate::schema());
@@ -233,6 +223,23 @@ fn changes(wanted: &Report, loaded: &Loaded) -> ExitCode {
                 Listing::Text => report::changes(&found),
                 Listing::Json => report::json_of(&serde_json::json!({ "changes": found })),
             });
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(error),
+    }
+}
+
+fn check_configuration(loaded: &Loaded, file: &Path) -> ExitCode {
+    if let Err(why) = kubernetes::init::unusable(&loaded.settings.clusters) {
+        return fail(why);
+    }
+    match collectors::tasks(loaded, &Arc::new(State::open(None))) {
+        Ok(tasks) => {
+            for warning in warnings(loaded, tasks.iter().map(|task| &task.source), Timestamp::now()) {
+                print(&format!("warning: {warning}\n"));
+            }
+            let checks: usize = loaded.checklists.iter().map(|checklist| checklist.checks().count()).sum();
+            print(&format!("{} is good: {} sources, {checks} checks\n", file.display(), tasks.len()));
             ExitCode::SUCCESS
         }
         Err(error) => fail(error),

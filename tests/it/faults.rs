@@ -61,8 +61,20 @@ pub(crate) fn matching(prefixes: &[&str]) -> Vec<&'static Fault> {
 
 pub(crate) const NODES: &[&str] = &["node-", "kubelet-"];
 const STORAGE: &[&str] = &["storage-", "inodes-", "data-disk", "pod-storage", "summary-"];
-pub(crate) const PODS: &[&str] =
-    &["image-", "pod-crash", "pod-config", "pod-stuck", "pod-unschedulable", "pod-evicted", "pod-oom", "pod-restarts", "eviction-", "warning-"];
+pub(crate) const PODS: &[&str] = &[
+    "image-",
+    "pod-crash",
+    "pod-config",
+    "pod-stuck",
+    "pod-waits",
+    "pod-failed",
+    "pod-unschedulable",
+    "pod-evicted",
+    "pod-oom",
+    "pod-restarts",
+    "eviction-",
+    "warning-",
+];
 pub(crate) const WORKSPACES: &[&str] = &["workspace-", "no-headroom", "quota-", "limit-range", "use-of", "metrics-"];
 pub(crate) const KARPENTER: &[&str] = &["nodepool-", "nodeclass-", "nodeclaim-", "crd-"];
 pub(crate) const CLUSTERS: &[&str] =

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use config::Api;

@@ -136,9 +136,10 @@ pub(super) struct Around<M> {
 }
 
 impl<M> Around<M> {
-    /// Whether it says that it is a list of a kind.
+    /// Whether it says that it is a list of a kind, or one of any kind, as what stands before an API
+    /// server may.
     pub(super) fn is_of(&self, kind: &str) -> bool {
-        self.kind.strip_suffix("List").is_some_and(|own| own.eq_ignore_ascii_case(kind))
+        self.kind.strip_suffix("List").is_some_and(|own| own.is_empty() || own.eq_ignore_ascii_case(kind))
     }
 }
 

@@ -283,7 +283,7 @@ impl Cluster {
             (config.quotas && has_workspaces, quotas::PRESENT_FAMILIES),
             (!self.replica_sets.is_empty(), workloads::REVISION_FAMILIES),
             (self.workloads.iter().any(|(selector, _)| !selector.replicas.is_empty()), workloads::REQUIRED_FAMILIES),
-            (self.workloads.iter().any(|(selector, _)| selector.baseline().is_some()), workloads::BASELINE_FAMILIES),
+            (!self.watches_no_workload(), workloads::BASELINE_FAMILIES),
         ];
         families.extend(parts.into_iter().filter(|(on, _)| *on).flat_map(|(_, families)| families));
         if !self.services.is_empty() {
@@ -495,9 +495,7 @@ impl Cluster {
                 if let Some(replicas) = replicas {
                     workloads::required(&keys, replicas, &place(kind), samples);
                 }
-                if let Some(replicas) = selector.baseline() {
-                    workloads::baseline(&keys, replicas, &place(kind), samples);
-                }
+                workloads::baseline(&keys, selector.baseline(), &place(kind), samples);
             };
             match found {
                 Workloads::Deployments(rows) => {

@@ -9,7 +9,7 @@ use super::config::{ClusterConfig, Eks};
 use super::kubeconfig;
 use crate::files;
 use crate::say;
-use crate::say::Message;
+use crate::say::{Message, named};
 
 /// The `clusters` section for the contexts of a kubeconfig. Contexts that get their token from the
 /// AWS CLI become EKS clusters, since a container of this program has no such CLI.
@@ -57,6 +57,16 @@ pub fn clusters(file: &Path) -> Result<Vec<ClusterConfig>, Message> {
         });
     }
     if clusters.is_empty() { Err(say!("read {}: it names no context", file.display())) } else { Ok(clusters) }
+}
+
+/// The first kubeconfig of a configuration that is there and cannot be used, and for which cluster.
+pub fn unusable(clusters: &[ClusterConfig]) -> Result<(), Message> {
+    let files = clusters.iter().filter_map(|cluster| Some((cluster, cluster.kubeconfig.as_ref()?)));
+    let mut checked = files.map(|(cluster, file)| {
+        let failed = |why| say!("connect to cluster {}: {}", named(&cluster.name), why);
+        kubeconfig::check_now(file, cluster.context.as_deref()).map_err(failed)
+    });
+    checked.find(Result::is_err).unwrap_or(Ok(()))
 }
 
 /// The part of a name with slashes that names the cluster, as in namespace/cluster/user of OpenShift, or

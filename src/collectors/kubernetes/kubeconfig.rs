@@ -86,10 +86,29 @@ pub(super) async fn load(file: &Path, context: Option<&str>) -> Result<Context, 
     Ok(Context { config, login })
 }
 
+/// What can be said of a context without asking anybody. A file that is not here may be where the
+/// exporter runs, and says nothing.
+pub(super) fn check_now(file: &Path, context: Option<&str>) -> Result<(), Message> {
+    let failed = |why: Message| say!("read {}: {}", file.display(), why);
+    let content = match files::read_now(file, LARGEST) {
+        Err(files::ReadError::Absent) => return Ok(()),
+        read => read.map_err(|error| failed(say!("{}", error)))?,
+    };
+    let kubeconfig = parse(&content.bytes).map_err(failed)?;
+    let chosen = context.or(kubeconfig.current_context.as_deref());
+    let found = kubeconfig.contexts.iter().find(|own| chosen == Some(own.name.as_str())).and_then(|own| own.context.as_ref());
+    let found = found.ok_or_else(|| failed(say!("it does not have the context")))?;
+    let cluster = kubeconfig.clusters.iter().find(|own| own.name == found.cluster).and_then(|own| own.cluster.as_ref());
+    reachable(cluster.ok_or_else(|| failed(say!("its context names a cluster that it does not have")))?).map_err(failed)
+}
+
 fn reachable(cluster: &Cluster) -> Result<(), Message> {
     let server = cluster.server.as_deref().ok_or("the cluster has no server")?;
     can_be_asked(server, &["https", "http"]).map_err(|why| say!("the server of the cluster {}", why))?;
     match cluster.proxy_url.as_deref().filter(|url| !url.is_empty()) {
+        Some(url) if url.starts_with("socks5") => {
+            Err(say!("the proxy-url of the cluster is a SOCKS proxy, which this program cannot use; put an HTTP proxy before it, or a tunnel in its place"))
+        }
         Some(url) => can_be_asked(url, &["https", "http"]).map(drop).map_err(|why| say!("the proxy-url of the cluster {}", why)),
         None => Ok(()),
     }
@@ -232,6 +251,7 @@ users:
             (GOOD.replace("https://localhost:6443", "ftp://s3cr3t"), "the server of the cluster must begin with https:// or http://"),
             (GOOD.replace("https://localhost:6443", "https://localhost:s3cr3t"), "the server of the cluster must be a URL whose port is a number"),
             (GOOD.replace("6443' }", "6443', proxy-url: s3cr3t }"), "the proxy-url of the cluster must be a URL"),
+            (GOOD.replace("6443' }", "6443', proxy-url: 'socks5://s3cr3t:1080' }"), "the proxy-url of the cluster is a SOCKS proxy"),
             (GOOD.replace("user: u }", "user: v }"), "its context names a user that it does not have"),
             (GOOD.replace("6443' }", "6443', certificate-authority-data: '!s3cr3t' }"), "certificate-authority-data is not base64"),
             (GOOD.replace("6443' }", "6443', certificate-authority-data: czNjcjN0 }"), "the certificate-authority holds no certificate"),
@@ -244,6 +264,22 @@ users:
             assert!(why.starts_with(expected), "{broken}\n{why}");
             assert!(!why.contains("s3cr3t"), "{why}");
         }
+    }
+
+    #[test]
+    fn what_can_be_said_of_a_context_is_said_without_asking_anybody() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kubeconfig");
+        assert!(check_now(&file, None).is_ok(), "it may be where the exporter runs");
+        let why = |text: &str, context: Option<&str>| {
+            std::fs::write(&file, text).unwrap();
+            check_now(&file, context).err().map(|why| why.to_string().replace(&format!("read {}: ", file.display()), ""))
+        };
+        assert_eq!((why(GOOD, None), why(GOOD, Some("main"))), (None, None));
+        assert_eq!(why(GOOD, Some("other")).as_deref(), Some("it does not have the context"));
+        let socks = why(&GOOD.replace("6443' }", "6443', proxy-url: 'socks5h://localhost:1080' }"), None).unwrap();
+        assert!(socks.starts_with("the proxy-url of the cluster is a SOCKS proxy"), "{socks}");
+        assert!(why("clusters: [", None).unwrap().starts_with("it is not YAML"));
     }
 
     #[tokio::test]

@@ -36,8 +36,10 @@ static COMPLETE: Gauge<5> = replicas(
 );
 static REQUIRED: Gauge<5> =
     replicas("readiness_workload_required_replicas", "Replicas that the configuration asks of a workload for the participants of the running or next event.");
-static BASELINE: Gauge<5> =
-    replicas("readiness_workload_baseline_replicas", "The fewest replicas that the configuration asks of a workload, however few participants come.");
+static BASELINE: Gauge<5> = replicas(
+    "readiness_workload_baseline_replicas",
+    "The fewest replicas that the configuration asks of a workload, however few participants come; 0 where it asks for none.",
+);
 static REVISION: Gauge<5> =
     gauge("readiness_deployment_revision", Unit::Number, &WORKLOAD, "Revision of a Deployment's current template, from its annotation in the Kubernetes API.")
         .covered_by(DEPLOYMENTS);

@@ -222,9 +222,9 @@ pub struct ReplicaBand {
 }
 
 impl Selector {
-    /// Replicas that it has even when nobody comes: those of a band above 0.
-    pub(super) fn baseline(&self) -> Option<u32> {
-        self.replicas.first().filter(|band| band.above == 0).map(|band| band.replicas)
+    /// Replicas that it has even when nobody comes: those of a band above 0, none without one.
+    pub(super) fn baseline(&self) -> u32 {
+        self.replicas.first().filter(|band| band.above == 0).map_or(0, |band| band.replicas)
     }
 
     /// Replicas that this many participants ask for.

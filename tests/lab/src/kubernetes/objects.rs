@@ -214,6 +214,9 @@ impl Server {
             deployment("coder", "coder", (NAME, "coder"), (2, 2), updated);
             let provisioners = if self.estate.has("provisioners-scaled-down") { 2 } else { 6 };
             deployment("coder-ws", "coder-provisioner", (NAME, "coder-provisioner"), (provisioners, provisioners), provisioners);
+            for organisation in ["coder-provisioner-experimental", "coder-provisioner-demo"] {
+                deployment("coder-ws", organisation, (NAME, organisation), (2, 2), 2);
+            }
             if !self.estate.has("selector-empty") {
                 let replicas = if self.estate.has("litellm-scaled-down") { 0 } else { 4 };
                 deployment("litellm", "litellm", ("app", "litellm"), down(self.estate.has("litellm-crash"), replicas, 3), replicas);
