@@ -219,7 +219,7 @@ pub static FAULTS: &[Fault] = &[
             "CertificateNotTrusted",
         ],
     ),
-    red("dns-nxdomain", "the office name server does not know the Oregon wildcard", &["DnsNameUnresolved", "DnsTargetMismatch"]),
+    red("dns-nxdomain", "the office name server does not know the Oregon wildcard", &["DnsNameUnresolved", "DnsTargetMismatch", "DnsResolversDisagree"]),
     Fault {
         name: "dns-servfail",
         what: "the office name server answers SERVFAIL",
