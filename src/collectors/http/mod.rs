@@ -201,7 +201,7 @@ impl HttpCollector {
         for (address, probe) in looked {
             let text = address.map_or_else(|| "none".to_owned(), |address| address.to_string());
             let family = address.map_or("none", net::family_of);
-            self.probe_samples([&self.target, &self.kind, family, &text], probe, &mut samples);
+            probe_samples([&self.target, &self.kind, family, &text], probe, &mut samples);
         }
         for part in unseen {
             samples.push(OUTCOME.sample([&self.target, &self.kind, part.family, part.place], Outcome::Unknown.as_str()).with_detail(&part.why));
@@ -214,26 +214,26 @@ impl HttpCollector {
         }
         samples
     }
+}
 
-    fn probe_samples(&self, labels: [&str; 4], probe: &Probe, samples: &mut Vec<Sample>) {
-        let flag = |good: bool| f64::from(u8::from(good));
-        if probe.outcome != Outcome::Unknown {
-            samples.push(SUCCESS.sample(labels, flag(probe.outcome == Outcome::Ok)).with_detail(&probe.detail));
-        }
-        samples.push(OUTCOME.sample(labels, probe.outcome.as_str()).with_detail(&probe.detail));
-        if let Some(status) = probe.status {
-            samples.push(STATUS.sample(labels, f64::from(status)));
-        }
-        if let Some(size) = probe.body_bytes {
-            samples.push(BODY.sample(labels, size as f64));
-        }
-        // Whoever did not answer is no other service.
-        if let Some(told) = probe.identity {
-            samples.push(IDENTITY.sample(labels, flag(told)).with_detail(&probe.detail));
-        }
-        for (phase, took) in &probe.phases {
-            samples.push(PHASE.sample([labels[0], labels[1], labels[2], labels[3], phase], took.as_secs_f64()));
-        }
+fn probe_samples(labels: [&str; 4], probe: &Probe, samples: &mut Vec<Sample>) {
+    let flag = |good: bool| f64::from(u8::from(good));
+    if probe.outcome != Outcome::Unknown {
+        samples.push(SUCCESS.sample(labels, flag(probe.outcome == Outcome::Ok)).with_detail(&probe.detail));
+    }
+    samples.push(OUTCOME.sample(labels, probe.outcome.as_str()).with_detail(&probe.detail));
+    if let Some(status) = probe.status {
+        samples.push(STATUS.sample(labels, f64::from(status)));
+    }
+    if let Some(size) = probe.body_bytes {
+        samples.push(BODY.sample(labels, size as f64));
+    }
+    // Whoever did not answer is no other service.
+    if let Some(told) = probe.identity {
+        samples.push(IDENTITY.sample(labels, flag(told)).with_detail(&probe.detail));
+    }
+    for (phase, took) in &probe.phases {
+        samples.push(PHASE.sample([labels[0], labels[1], labels[2], labels[3], phase], took.as_secs_f64()));
     }
 }
 

@@ -170,3 +170,19 @@ async fn a_certificate_for_another_name_is_another_service_and_a_bad_one_is_nobo
     let stranger = serving(&Authority::new("Stranger").unwrap(), "localhost", b"http/1.1").await;
     assert_eq!(identity(&look(&target(stranger), &trust).await), None);
 }
+
+/// Of the host that a redirect leads to one address is asked, and the evidence says so.
+#[tokio::test]
+async fn a_redirect_to_several_addresses_says_which_one_was_asked() {
+    let end = answering(with_body("200 OK", "", b"OK")).await;
+    let start = answering(with_body("302 Found", &format!("Location: http://end.test:{}/\r\n", end.port()), b"")).await;
+    for (addresses, said) in [(2, "status 200; of end.test, to which it redirects, only 127.0.0.1 was asked"), (1, "status 200\n")] {
+        let names = readiness_lab::NameServer::start(60, move |_| {
+            readiness_lab::Reply::Records((1..=addresses).map(|last| format!("end.test 127.0.0.{last}")).collect())
+        });
+        let names = names.await.unwrap();
+        let target = format!("{{ name: a, url: 'http://{start}/', follow_redirects: 1, redirect_hosts: [end.test] }}");
+        let text = look(&target, &format!(", resolver: '{}'", names.address)).await;
+        assert!(state(&text) == "ok" && text.contains(said), "{text}");
+    }
+}
