@@ -137,11 +137,13 @@ impl Pod {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "small sums of halves are exact")]
 mod tests {
     use serde_json::{Value, json};
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "so that cases read as what the API sends")]
     fn pod(spec: Value, status: Value) -> Pod {
         serde_json::from_value(json!({ "metadata": { "name": "p" }, "spec": spec, "status": status })).unwrap()
     }

@@ -41,7 +41,12 @@ pub fn clusters(file: &Path) -> Result<Vec<ClusterConfig>, Message> {
         let eks = auth.and_then(eks);
         let short = short(&named.name, named.context.as_ref().map_or("", |context| &context.cluster));
         let taken = |name: &str| clusters.iter().any(|other| other.name == name);
-        let name = if taken(short) { (2..).map(|number| format!("{short}-{number}")).find(|name| !taken(name)).unwrap_or_default() } else { short.to_owned() };
+        let mut name = short.to_owned();
+        let mut number = 1;
+        while taken(&name) {
+            number += 1;
+            name = format!("{short}-{number}");
+        }
         let (kubeconfig, context) = if eks.is_some() { (None, None) } else { (Some(file.to_owned()), Some(named.name.clone())) };
         clusters.push(ClusterConfig {
             name,
@@ -69,7 +74,7 @@ pub fn unusable(clusters: &[ClusterConfig]) -> Result<(), Message> {
     checked.find(Result::is_err).unwrap_or(Ok(()))
 }
 
-/// The part of a name with slashes that names the cluster, as in namespace/cluster/user of OpenShift, or
+/// The part of a name with slashes that names the cluster, as in `namespace/cluster/user` of `OpenShift`, or
 /// the last one, as in an ARN: it reads better as a label.
 fn short<'a>(context: &'a str, cluster: &str) -> &'a str {
     let mut parts = context.rsplit('/');
@@ -94,7 +99,7 @@ fn eks(auth: &AuthInfo) -> Option<Eks> {
             None => next.filter(|_| flags.contains(&argument.as_str())).cloned(),
         })
     };
-    let flag = |argument: &str| argument.split_once('=').map_or(argument.to_owned(), |(flag, _)| flag.to_owned());
+    let flag = |argument: &str| argument.split_once('=').map_or_else(|| argument.to_owned(), |(flag, _)| flag.to_owned());
     let strange = arguments.iter().any(|argument| argument.starts_with('-') && !FLAGS.contains(&flag(argument).as_str()));
     let variables = exec.env.as_deref().unwrap_or_default();
     if strange || !variables.iter().all(|entry| entry.get("name").is_some_and(|name| VARIABLES.contains(&name.as_str()))) {

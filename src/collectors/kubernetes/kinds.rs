@@ -25,7 +25,7 @@ fn filled<K: Kind>(objects: &[Value]) -> Rows<K> {
 fn backups_by_hand_and_of_deleted_schedules_are_no_schedule() {
     let schedule = |name: &str| json!({ "metadata": { "name": name }, "status": { "phase": "Enabled" } });
     let backup = |name: &str, schedule: Option<&str>, day: u32| {
-        let labels = schedule.map_or(json!({}), |schedule| json!({ "velero.io/schedule-name": schedule }));
+        let labels = schedule.map_or_else(|| json!({}), |schedule| json!({ "velero.io/schedule-name": schedule }));
         let at = format!("2026-11-{day:02}T00:00:00Z");
         json!({ "metadata": { "name": name, "labels": labels }, "status": { "phase": "Completed", "startTimestamp": at, "completionTimestamp": at } })
     };

@@ -117,7 +117,7 @@ async fn a_list_that_is_not_whole_is_an_error() {
         (206, list(&version, &[node("n1")]), "status 206 (no reason given)"),
         (200, list(&json!({}), &[node("n1")]), "an answer without resourceVersion"),
     ] {
-        let (watched, _) = until(client(Quiet::InTime, move |_| (status, answer.clone())), |watched| watched.settled()).await;
+        let (watched, _) = until(client(Quiet::InTime, move |_| (status, answer.clone())), <Watched<Nodes> as Scope>::settled).await;
         assert_eq!((watched.sight().state, watched.sight().words.as_str()), ("unseen", &*format!("list nodes: {expected}")));
     }
 }

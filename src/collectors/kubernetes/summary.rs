@@ -109,7 +109,7 @@ impl FsStats {
         let inodes_used = self.inodes.filter(|inodes| *inodes > 0.0).and_then(|all| {
             // Some file systems write 2^64 - 1 where they do not know; what they use they may know still.
             let free = self.inodes_free.filter(|free| (0.0..=all).contains(free));
-            let used = free.map(|free| all - free).or(self.inodes_used.filter(|used| (0.0..=all).contains(used)))?;
+            let used = free.map(|free| all - free).or_else(|| self.inodes_used.filter(|used| (0.0..=all).contains(used)))?;
             Some(used / all)
         });
         Some(FileSystem { available, capacity, inodes_used })

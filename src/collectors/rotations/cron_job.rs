@@ -200,7 +200,7 @@ mod tests {
                     JobSchedule::Every(seconds) => Some(at + seconds),
                     JobSchedule::Times(times) => times.next(&zone, at),
                 };
-                if next.map_or("never".to_owned(), |at| at.to_string()) != expected {
+                if next.map_or_else(|| "never".to_owned(), |at| at.to_string()) != expected {
                     others.push(format!("{next:?} after {at} of {line}"));
                 }
                 at = expected.parse().unwrap_or(at);

@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 #[derive(Debug, Clone)]
 pub(super) enum Times {
     /// A person, who writes it into a configuration, or AWS.
-    Cron(Cron),
+    Cron(Box<Cron>),
     /// Kubernetes.
     CronJob(cron_job::Times),
 }
@@ -37,7 +37,7 @@ impl Times {
 pub(super) enum Rule {
     /// At some moment of the windows that begin at these moments and last so many seconds; with
     /// none, at exactly these moments.
-    Schedule(Box<Times>, TimeZone, i64),
+    Schedule(Times, TimeZone, i64),
     /// Between so many seconds after the last time, which was then.
     Interval { min: i64, max: i64, last: i64 },
     /// At some moment of windows that last so long and begin a period apart.
@@ -61,13 +61,13 @@ impl Rule {
     /// Reads a cron expression in a time zone, each of whose moments begins a window of seconds.
     pub(super) fn schedule(cron: &str, zone: &str, lasting: i64) -> Result<Self, Message> {
         let cron: Cron = cron.parse().map_err(|_| say!("no cron expression"))?;
-        Ok(Self::Schedule(Box::new(Times::Cron(cron)), time_zone(zone)?, lasting))
+        Ok(Self::Schedule(Times::Cron(Box::new(cron)), time_zone(zone)?, lasting))
     }
 
     /// Reads the schedule of a CronJob, which was started last then.
     pub(super) fn cron_job(schedule: &str, zone: &str, last: Option<i64>) -> Result<Self, Message> {
         match JobSchedule::parse(schedule).ok_or_else(|| say!("no schedule that Kubernetes takes"))? {
-            JobSchedule::Times(times) => Ok(Self::Schedule(Box::new(Times::CronJob(times)), time_zone(zone)?, 0)),
+            JobSchedule::Times(times) => Ok(Self::Schedule(Times::CronJob(times), time_zone(zone)?, 0)),
             JobSchedule::Every(seconds) => {
                 let last = last.ok_or_else(|| say!("it runs at an interval, and when it was last started is not known"))?;
                 Ok(Self::Interval { min: seconds, max: seconds.saturating_add(SHIFT), last })
