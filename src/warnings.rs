@@ -120,7 +120,10 @@ mod tests {
     #[test]
     fn an_event_that_is_over_is_told() {
         let told = told("events: [{ name: demo, time_zone: UTC, start: '2026-01-01T09:00', duration: 2h }]\n");
-        assert_eq!(told, ["events[0]: demo is over, so nothing is prepared for it", "events: no event of checklist workshop is coming, so it is judged as if one were now"]);
+        assert_eq!(
+            told,
+            ["events[0]: demo is over, so nothing is prepared for it", "events: no event of checklist workshop is coming, so it is judged as if one were now"]
+        );
     }
 
     #[test]
@@ -165,6 +168,9 @@ mod tests {
     #[test]
     fn a_target_that_no_check_asks_about_is_told() {
         let target = "collectors: { http: { targets: [{ name: app, kind: helthz, url: 'https://app.example/' }] } }\n";
-        assert_eq!(told(&format!("{COMING}{target}")), ["checklists: http app of kind helthz is looked at, but no check of a configured checklist asks about it."]);
+        assert_eq!(
+            told(&format!("{COMING}{target}")),
+            ["checklists: http app of kind helthz is looked at, but no check of a configured checklist asks about it."]
+        );
     }
 }

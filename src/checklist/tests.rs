@@ -237,8 +237,10 @@ fn an_override_changes_the_bound_and_the_revision() {
     assert_ne!(checklist.revision, before);
     let check = checklist.checks().find(|check| check.name == "CertificateExpiresSoon").unwrap();
     assert!(!check.required);
-    let wrong: BTreeMap<String, Override> =
-        serde_saphyr::from_str("{ CertificateExpireSoon: {}, NodeNotReady: { fails: { above: 3 } }, NodeStorageFillsUp: { required: true }, OnCallConfirmed: { severity: info } }").unwrap();
+    let wrong: BTreeMap<String, Override> = serde_saphyr::from_str(
+        "{ CertificateExpireSoon: {}, NodeNotReady: { fails: { above: 3 } }, NodeStorageFillsUp: { required: true }, OnCallConfirmed: { severity: info } }",
+    )
+    .unwrap();
     let problems: Vec<_> = checklist.apply(&wrong, "o").iter().map(ToString::to_string).collect();
     assert_eq!(
         problems,
