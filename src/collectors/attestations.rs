@@ -218,6 +218,10 @@ mod tests {
         Known::new(&[crate::checklist::parse(checklist).unwrap()], &schedules)
     }
 
+    fn moment(second: f64) -> String {
+        (Timestamp::UNIX_EPOCH + SignedDuration::from_secs_f64(second)).to_string()
+    }
+
     /// What a file says, as it is scraped, with the reason of what is refused.
     fn told(text: &str) -> Vec<String> {
         let dir = tempfile::tempdir().unwrap();
@@ -226,8 +230,7 @@ mod tests {
         let entries = entries(&path, files::read_now(&path, files::LARGEST)).unwrap();
         let samples = known().samples(&entries, NOW.parse().unwrap());
         let told = samples.iter().filter(|sample| sample.family.name != SAID.0.name).map(|sample| {
-            let value =
-                if sample.family.name == EXPIRY.0.name { Timestamp::from_second(sample.value as i64).unwrap().to_string() } else { sample.value.to_string() };
+            let value = if sample.family.name == EXPIRY.0.name { moment(sample.value) } else { sample.value.to_string() };
             format!("{} {value}: {}", sample.labels.join("/"), sample.detail.as_ref().unwrap())
         });
         told.collect()

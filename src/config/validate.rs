@@ -217,7 +217,7 @@ fn waivers(settings: &Settings, checklists: &[Checklist], references: &Reference
         }
         match waiver.until.parse::<Timestamp>() {
             Err(_) => {
-                problems.push(Problem::new(format!("{path}.until"), "must be a moment with an offset such as 2026-12-02T00:00:00Z", quoted(&waiver.until)))
+                problems.push(Problem::new(format!("{path}.until"), "must be a moment with an offset such as 2026-12-02T00:00:00Z", quoted(&waiver.until)));
             }
             Ok(until) if until.duration_since(Timestamp::now()) > LONGEST_WAIVER => {
                 problems.push(Problem::new(format!("{path}.until"), "must be within 90 days, so that somebody looks at it again", quoted(&waiver.until)));

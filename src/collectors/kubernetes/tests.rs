@@ -243,9 +243,9 @@ fn a_claim_is_as_far_from_each_event_as_its_expiry_is() {
     let mut kept = Rows::<karpenter::NodeClaim>::only(&[]);
     kept.begin();
     // At 16:00, at 19:30 and never.
-    [claim("before", "8h"), claim("within", "11h30m"), claim("never", "Never")].iter().for_each(|object| {
-        kept.put(read(object), true);
-    });
+    for object in [claim("before", "8h"), claim("within", "11h30m"), claim("never", "Never")] {
+        kept.put(read(&object), true);
+    }
     kept.complete();
     let event = |name: &str, start: &str, end: &str| crate::event::Occurrence {
         name: name.into(),

@@ -241,7 +241,7 @@ impl Event {
 
 /// The value of a label; of one that names an event most often one that there is.
 fn word(rng: &mut Rng, label: &str) -> &'static str {
-    if label == "event" && rng.u8(..4) > 0 { *pick::<&str>(rng, &["e0", "e1"]) } else { *pick::<&str>(rng, &WORDS) }
+    if label == "event" && rng.u8(..4) > 0 { pick::<&str>(rng, &["e0", "e1"]) } else { pick::<&str>(rng, &WORDS) }
 }
 
 fn pick<'a, T>(rng: &mut Rng, from: &'a [T]) -> &'a T {
