@@ -12,7 +12,7 @@ const RECURRING: &str = "    cron: \"0 9 1 * *\"\n    duration: 3h\n    particip
 /// The fault, the check that tells it, whether it blocks already, and what its line says.
 const CAUSES: [(&str, &str, CheckState, &str); 4] = [
     ("storage-critical", "NodeStorageHigh", CheckState::Fail, "us-east-2"),
-    ("mirror-stale", "MirrorOutOfSync", CheckState::Fail, "control-plane"),
+    ("mirror-stale", "MirrorOutOfSync", CheckState::Fail, "us-east-2"),
     ("rotation-not-suspended", "RotationHitsEvent", CheckState::Fail, "llm-keys"),
     ("dns-stale", "DnsTargetMismatch", CheckState::Fail, "office"),
 ];
