@@ -88,7 +88,7 @@ impl Prometheus {
 }
 
 /// Faults that fill the panels of what is wrong.
-const FAULTS: [&str; 25] = [
+const FAULTS: [&str; 28] = [
     "node-disk-pressure",
     "pod-oom-killed",
     "pod-crash-loops",
@@ -113,6 +113,9 @@ const FAULTS: [&str; 25] = [
     "credential-coder-ends-soon",
     "node-unfit",
     "pod-stuck-creating",
+    "pod-stuck-initializing",
+    "pod-waits-for-something",
+    "nodeclaim-expires-in-event",
     "rotation-suspended-key-lapses",
 ];
 
