@@ -3,7 +3,7 @@
 
 use super::judge::{CheckState, CheckVerdict, Line, SectionVerdict};
 use super::model::{Check, Checklist, Kind};
-use crate::collectors::{attestations, kubernetes, memory};
+use crate::collectors::{attestations, kubernetes, lapses, memory};
 use crate::labels::Labels;
 use crate::snapshot::Source;
 
@@ -27,11 +27,11 @@ impl Unjudged {
 }
 
 /// What of the sources no enabled check of any of the checklists selects. Facts of the exporter itself
-/// and confirmations are nothing that somebody configured to be looked at. What a cluster holds is
+/// (what follows from others among them) and confirmations are nothing that somebody configured to be looked at. What a cluster holds is
 /// configured as a whole, and the checks on workloads ask about each of them.
 pub fn unjudged<'a>(checklists: &[Checklist], sources: impl Iterator<Item = &'a Source>) -> Vec<Unjudged> {
     let checks: Vec<&Check> = checklists.iter().flat_map(Checklist::checks).filter(|check| check.enabled).collect();
-    let is_subject = |source: &&Source| ![attestations::NAME, memory::NAME, kubernetes::NAME].contains(&source.collector);
+    let is_subject = |source: &&Source| ![attestations::NAME, memory::NAME, kubernetes::NAME, lapses::NAME].contains(&source.collector);
     let found = sources.filter(is_subject).filter(|source| !checks.iter().any(|check| selects(check, source)));
     let told = found.map(|source| {
         let kind = source.identity.get("kind").map_or_else(String::new, |kind| format!(" of kind {kind}"));

@@ -33,6 +33,8 @@ pub(super) fn pkcs12(bytes: &[u8], password: &str, trust: &Trust, now: i64) -> R
     for (_, entry) in store.entries() {
         match entry {
             KeyStoreEntry::Certificate(own) => held.trusted.push(der(own)),
+            // Not every file says which certificates belong to its key; then they stand beside it.
+            KeyStoreEntry::PrivateKeyChain(chain) if chain.certs().is_empty() => {}
             KeyStoreEntry::PrivateKeyChain(chain) => held.chains.push(chain.certs().iter().map(der).collect()),
             KeyStoreEntry::Secret(_) => {}
         }
