@@ -54,7 +54,15 @@ async fn the_page_is_green_when_go_and_red_when_not() {
     };
     // The colours of the word itself.
     let (green, red) = ("#17653a", "#b3201b");
-    let go = shoot(1280, false).await;
+    // A browser that starts takes the processor, and with looks each second that may cost a look its time.
+    let mut go = shoot(1280, false).await;
+    for _ in 0..5 {
+        if share(&go, green) > 0.005 {
+            break;
+        }
+        until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+        go = shoot(1280, false).await;
+    }
     assert!(share(&go, green) > 0.005 && share(&go, red) < 0.0005, "{} {}", share(&go, green), share(&go, red));
     estate.lab.estate().set("node-disk-pressure", true);
     until(&app, "no-go", |judgement| judgement.decision == Decision::NoGo).await;

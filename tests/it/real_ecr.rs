@@ -33,6 +33,9 @@ async fn a_mirror_in_ecr_is_what_its_tag_names_and_not_what_was_pushed_last() {
     let (blobs, [old, new]) = images::versions();
     let (stored, named) = (blobs.clone(), new.index.clone());
     let _upstream = readiness_lab::plain_server(format!("{host}:{UPSTREAM}").parse().unwrap(), Duration::ZERO, move |_, target, _| {
+        if !target.starts_with("/v2/app/") && target != "/v2/" {
+            return (404, Vec::new(), Vec::new());
+        }
         let reference = target.rsplit('/').next().unwrap_or_default();
         let digest = if reference.starts_with("sha256:") { reference } else { &named };
         match stored.get(digest) {
