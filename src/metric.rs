@@ -39,9 +39,30 @@ pub struct Coverage {
     /// Whether the metric has series only for what is wrong, so that none at all is good news once
     /// everything was seen.
     pub quiet: bool,
+    /// The states of the coverage in which each subject must bear the fact itself: an address that answered
+    /// has a status, and is not spoken for by its neighbours.
+    pub borne_in: &'static [&'static str],
 }
 
 impl Coverage {
+    /// The metric can be judged where a state set is in one of these states.
+    pub const fn of(states: &'static str, seen: &'static [&'static str]) -> Self {
+        Self { states, seen, kinds: &[], quiet: false, borne_in: &[] }
+    }
+
+    /// The same, for a metric that every subject bears that was seen.
+    #[must_use]
+    pub const fn each(self) -> Self {
+        self.each_in(self.seen)
+    }
+
+    /// The same, for a metric that a subject bears in some of the states in which it was seen.
+    #[must_use]
+    pub const fn each_in(mut self, borne_in: &'static [&'static str]) -> Self {
+        self.borne_in = borne_in;
+        self
+    }
+
     /// The same, for a metric that has series only for what is wrong.
     #[must_use]
     pub const fn quiet(mut self) -> Self {
@@ -65,9 +86,6 @@ pub struct Family {
     pub states: &'static [&'static str],
     /// See [`Coverage`].
     pub covered_by: Option<Coverage>,
-    /// The states of the coverage in which the subject must bear the fact: an address that answered has
-    /// a status, and one without is not spoken for by its neighbours.
-    pub borne_in: &'static [&'static str],
 }
 
 impl Family {
@@ -87,7 +105,7 @@ pub struct StateSet<const N: usize>(pub Family);
 
 /// Declares a gauge whose value is of `unit`.
 pub const fn gauge<const N: usize>(name: &'static str, unit: Unit, labels: &'static [&'static str; N], help: &'static str) -> Gauge<N> {
-    Gauge(Family { name, help, labels, unit, states: &[], covered_by: None, borne_in: &[] })
+    Gauge(Family { name, help, labels, unit, states: &[], covered_by: None })
 }
 
 /// Declares a state set over the closed list `states`.
@@ -97,7 +115,7 @@ pub const fn state_set<const N: usize>(
     labels: &'static [&'static str; N],
     help: &'static str,
 ) -> StateSet<N> {
-    StateSet(Family { name, help, labels, unit: Unit::Number, states, covered_by: None, borne_in: &[] })
+    StateSet(Family { name, help, labels, unit: Unit::Number, states, covered_by: None })
 }
 
 impl<const N: usize> Gauge<N> {
@@ -106,14 +124,6 @@ impl<const N: usize> Gauge<N> {
     pub const fn covered_by(mut self, coverage: Coverage) -> Self {
         self.0.covered_by = Some(coverage);
         self
-    }
-
-    /// The same declaration, covered, and borne by each subject of its own that was seen.
-    #[must_use]
-    pub const fn covered_each(self, coverage: Coverage, borne_in: &'static [&'static str]) -> Self {
-        let mut covered = self.covered_by(coverage);
-        covered.0.borne_in = borne_in;
-        covered
     }
 
     /// One observation. Labels that many samples share are best given as `Arc<str>`.
@@ -128,14 +138,6 @@ impl<const N: usize> StateSet<N> {
     pub const fn covered_by(mut self, coverage: Coverage) -> Self {
         self.0.covered_by = Some(coverage);
         self
-    }
-
-    /// The same declaration, covered, and borne by each subject of its own that was seen.
-    #[must_use]
-    pub const fn covered_each(self, coverage: Coverage, borne_in: &'static [&'static str]) -> Self {
-        let mut covered = self.covered_by(coverage);
-        covered.0.borne_in = borne_in;
-        covered
     }
 
     /// The set in state `current`.

@@ -651,7 +651,7 @@ impl Rule<'_> {
             if !coverage.seen.contains(&state) {
                 let evidence = format!("{}: {}.", place(sample), sample.detail.as_ref().map_or(state, Message::as_str));
                 lines.push(Line { labels: labels_of(sample), seen_at: view.seen_at, look: view.looks, ..Line::unknown(evidence) });
-            } else if self.family.borne_in.contains(&state) && !view.of(self.family.name).any(|fact| self.selects(fact, event) && is_about(fact, sample)) {
+            } else if coverage.borne_in.contains(&state) && !view.of(self.family.name).any(|fact| self.selects(fact, event) && is_about(fact, sample)) {
                 let evidence = format!("{}: was seen ({state}), but without {}.", place(sample), self.family.name);
                 lines.push(Line { labels: labels_of(sample), seen_at: view.seen_at, look: view.looks, ..Line::unknown(evidence) });
             }

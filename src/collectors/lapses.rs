@@ -33,7 +33,7 @@ static MOMENT: Gauge<2> = gauge(
     &LABELS,
     "When a credential ends, from the facts of credentials; nothing while a rotation that was seen to work renews it before.",
 )
-.covered_by(Coverage { states: STATES, seen: &["at", "renewed", "never"], kinds: credentials::KINDS, quiet: true });
+.covered_by(Coverage { kinds: credentials::KINDS, ..Coverage::of(STATES, &["at", "renewed", "never"]).quiet() });
 
 /// Families of this collector.
 pub static FAMILIES: &[&Family] = &[&STATE.0, &MOMENT.0];

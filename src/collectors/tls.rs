@@ -109,7 +109,7 @@ fn split(address: &str) -> Option<(&str, u16)> {
 const LABELS: [&str; 2] = ["target", "address"];
 
 /// What an address has to say is known once it completed a handshake.
-const COMPLETED: Coverage = Coverage { states: HANDSHAKE_STATE.0.name, seen: &["completed"], kinds: &[], quiet: false };
+const COMPLETED: Coverage = Coverage::of(HANDSHAKE_STATE.0.name, &["completed"]);
 /// An address that was asked either completes one or does not.
 const ASKED: Coverage = Coverage { seen: &["completed", "failed"], ..COMPLETED };
 
@@ -119,7 +119,7 @@ static HANDSHAKE: Gauge<2> = gauge(
     &LABELS,
     "Whether an address completed a TLS handshake at the last look, whatever its certificate says.",
 )
-.covered_each(ASKED, ASKED.seen);
+.covered_by(ASKED.each());
 static HANDSHAKE_STATE: StateSet<2> = state_set(
     "readiness_tls_handshake_state",
     &["completed", "failed", "unknown"],
@@ -128,23 +128,23 @@ static HANDSHAKE_STATE: StateSet<2> = state_set(
 );
 static LEAF_NOT_AFTER: Gauge<2> =
     gauge("readiness_tls_leaf_not_after_timestamp_seconds", Unit::Timestamp, &LABELS, "When the presented leaf certificate expires, from its X.509 notAfter.")
-        .covered_each(COMPLETED, COMPLETED.seen);
+        .covered_by(COMPLETED.each());
 static CHAIN_NOT_AFTER: Gauge<2> = gauge(
     "readiness_tls_chain_not_after_timestamp_seconds",
     Unit::Timestamp,
     &LABELS,
     "When the presented chain ends, from X.509 notAfter: the first certificate of the path that verifies and lasts longest, or of all while no path verifies.",
 )
-.covered_each(COMPLETED, COMPLETED.seen);
+.covered_by(COMPLETED.each());
 static VERIFICATION: StateSet<2> = state_set(
     "readiness_tls_verification_state",
     &["valid", "expired", "not_yet_valid", "self_signed", "untrusted", "wrong_name", "invalid"],
     &LABELS,
     "What verifying the presented chain for the asked name found.",
 )
-.covered_each(COMPLETED, COMPLETED.seen);
-static PROTOCOL: Gauge<3> = gauge("readiness_tls_protocol_info", Unit::Number, &["target", "address", "version"], "The TLS version that was agreed on.")
-    .covered_each(COMPLETED, COMPLETED.seen);
+.covered_by(COMPLETED.each());
+static PROTOCOL: Gauge<3> =
+    gauge("readiness_tls_protocol_info", Unit::Number, &["target", "address", "version"], "The TLS version that was agreed on.").covered_by(COMPLETED.each());
 
 /// Families of this collector.
 pub static FAMILIES: &[&Family] = &[&HANDSHAKE.0, &HANDSHAKE_STATE.0, &LEAF_NOT_AFTER.0, &CHAIN_NOT_AFTER.0, &VERIFICATION.0, &PROTOCOL.0];

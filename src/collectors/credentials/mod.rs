@@ -76,7 +76,7 @@ static EXPIRY: Gauge<2> = gauge(
     &LABELS,
     "When a credential ends, by what it or its issuer says or the configuration declares; the earliest where they differ.",
 )
-.covered_by(Coverage { states: END_STATES, seen: &["at", "never"], kinds: KINDS, quiet: true });
+.covered_by(Coverage { kinds: KINDS, ..Coverage::of(END_STATES, &["at", "never"]).quiet() });
 static CHANGED: Gauge<2> = gauge(
     "readiness_credential_changed_timestamp_seconds",
     Unit::Timestamp,
@@ -108,7 +108,7 @@ static FINGERPRINT: Gauge<3> = gauge(
     &["credential", "kind", "fingerprint"],
     "Eight digits of a hash of a credential with salt that only this process knows, for those whose copies are compared; equal while their content is.",
 )
-.covered_by(Coverage { states: STATE.0.name, seen: &["present"], kinds: KINDS, quiet: true });
+.covered_by(Coverage { kinds: KINDS, ..Coverage::of(STATE.0.name, &["present"]).quiet() });
 
 /// Families of this collector.
 pub static FAMILIES: &[&Family] = &[&STATE.0, &VALID.0, &END.0, &EXPIRY.0, &CHANGED.0, &LAST_USED.0, &DECLARED.0, &FILE.0, &FINGERPRINT.0];

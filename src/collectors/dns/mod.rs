@@ -71,7 +71,7 @@ const SETTLED: u32 = 3;
 const MOST_QUESTIONS: u32 = 12;
 
 /// What a resolver said for each record type.
-const WHOLE: Coverage = Coverage { states: ANSWER.0.name, seen: &["complete"], kinds: &[], quiet: false };
+const WHOLE: Coverage = Coverage::of(ANSWER.0.name, &["complete"]);
 /// An answer that is whole is good or not, and so is none at all; a half may be either.
 const SETTLED_ONE: Coverage = Coverage { seen: &["complete", "failed"], ..WHOLE };
 /// What one record type tells as well.
@@ -79,7 +79,7 @@ const ANY: Coverage = Coverage { seen: &["complete", "partial"], ..WHOLE };
 /// What every look has.
 const LOOKED: Coverage = Coverage { seen: &["complete", "partial", "failed"], ..WHOLE };
 /// A definite answer to one question.
-const DEFINITE: Coverage = Coverage { states: LOOKUP.0.name, seen: &["answered", "nodata", "nxdomain"], kinds: &[], quiet: false };
+const DEFINITE: Coverage = Coverage::of(LOOKUP.0.name, &["answered", "nodata", "nxdomain"]);
 
 static SUCCESS: Gauge<2> = gauge(
     "readiness_dns_success",
@@ -87,7 +87,7 @@ static SUCCESS: Gauge<2> = gauge(
     &LABELS,
     "Whether a resolver answered with at least one address; absent while it answers for some of the record types and fails for others.",
 )
-.covered_each(SETTLED_ONE, SETTLED_ONE.seen);
+.covered_by(SETTLED_ONE.each());
 static ANSWER: StateSet<2> = state_set(
     "readiness_dns_answer_state",
     &["complete", "partial", "failed"],
@@ -100,39 +100,39 @@ static LOOKUP: StateSet<3> = state_set(
     &TYPED,
     "How the last question to a resolver ended.",
 );
-static ANSWERS: Gauge<3> = gauge("readiness_dns_answers", Unit::Number, &TYPED, "Address records of the name in the last definite answer of a resolver.")
-    .covered_each(DEFINITE, DEFINITE.seen);
+static ANSWERS: Gauge<3> =
+    gauge("readiness_dns_answers", Unit::Number, &TYPED, "Address records of the name in the last definite answer of a resolver.").covered_by(DEFINITE.each());
 static TTL: Gauge<3> =
     gauge("readiness_dns_ttl_seconds", Unit::Seconds, &TYPED, "Lowest time to live in the last answer of a resolver, its CNAME chain included.")
-        .covered_each(DEFINITE, &["answered"]);
+        .covered_by(DEFINITE.each_in(&["answered"]));
 static CHAIN: Gauge<2> =
-    gauge("readiness_dns_cname_hops", Unit::Number, &LABELS, "Length of the CNAME chain in the last answer of a resolver.").covered_each(ANY, ANY.seen);
+    gauge("readiness_dns_cname_hops", Unit::Number, &LABELS, "Length of the CNAME chain in the last answer of a resolver.").covered_by(ANY.each());
 static DURATION: Gauge<2> =
     gauge("readiness_dns_lookup_duration_seconds", Unit::Seconds, &LABELS, "Time that a resolver took for all record types of a name, or until it failed.")
-        .covered_each(LOOKED, LOOKED.seen);
+        .covered_by(LOOKED.each());
 static TARGET: StateSet<2> = state_set(
     "readiness_dns_target_state",
     &["match", "mismatch", "unknown"],
     &LABELS,
     "Whether a name resolves to what the configuration expects; unknown behind a proxy, without a whole answer, or while the expected load balancer cannot be seen.",
 )
-.covered_each(LOOKED, LOOKED.seen);
+.covered_by(LOOKED.each());
 static PROXIED: Gauge<2> = gauge("readiness_dns_proxied", Unit::Number, &LABELS, "Whether an answer lies in the networks of a proxy, which hides the origin.")
-    .covered_each(WHOLE, WHOLE.seen);
+    .covered_by(WHOLE.each());
 static ORIGIN: StateSet<2> = state_set(
     "readiness_dns_record_state",
     &["own", "wildcard", "unknown"],
     &LABELS,
     "Whether a name has records of its own, or answers just like a random neighbour and thus from the wildcard above it.",
 )
-.covered_each(LOOKED, LOOKED.seen);
+.covered_by(LOOKED.each());
 static AGREEMENT: StateSet<1> = state_set(
     "readiness_dns_agreement_state",
     &["agree", "disagree", "unknown"],
     &["target"],
     "Whether all resolvers answer alike; unknown while one of them has no whole answer, and while they differ for no longer than the longest time to live seen.",
 )
-.covered_each(LOOKED, LOOKED.seen);
+.covered_by(LOOKED.each());
 
 /// Families of this collector.
 pub static FAMILIES: &[&Family] =

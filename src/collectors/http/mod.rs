@@ -35,7 +35,7 @@ pub const NAME: &str = "http";
 const LABELS: [&str; 4] = ["target", "kind", "family", "address"];
 
 /// An address that did not answer for the target has no status, and was not fast because it refused.
-const ANSWERED: Coverage = Coverage { states: OUTCOME.0.name, seen: &["ok", "status", "body", "identity", "too_large"], kinds: &[], quiet: false };
+const ANSWERED: Coverage = Coverage::of(OUTCOME.0.name, &["ok", "status", "body", "identity", "too_large"]);
 /// Whoever answered in full has said who it is, or is not known.
 const TOLD: Coverage = Coverage { seen: &["ok", "status", "body", "identity"], ..ANSWERED };
 /// An address that was asked is good or not.
@@ -43,7 +43,7 @@ const ASKED: Coverage = Coverage { seen: Outcome::ASKED, ..ANSWERED };
 
 static SUCCESS: Gauge<4> =
     gauge("readiness_http_success", Unit::Number, &LABELS, "Whether an address behind the target's URL answered as expected at the last look.")
-        .covered_each(ASKED, ASKED.seen);
+        .covered_by(ASKED.each());
 static OUTCOME: StateSet<4> = state_set(
     "readiness_http_outcome_state",
     &Outcome::NAMES,
@@ -51,31 +51,31 @@ static OUTCOME: StateSet<4> = state_set(
     "How the last look at an address behind the target's URL ended; unknown for addresses that were not asked, and for answers that cannot be judged.",
 );
 static STATUS: Gauge<4> = gauge("readiness_http_status_code", Unit::Number, &LABELS, "Status code of the last HTTP response of an address, after redirects.")
-    .covered_each(ANSWERED, ANSWERED.seen);
+    .covered_by(ANSWERED.each());
 static PHASE: Gauge<5> = gauge(
     "readiness_http_phase_duration_seconds",
     Unit::Seconds,
     &["target", "kind", "family", "address", "phase"],
     "Time that each phase of the last look took: dns, connect, tls, first_byte, total.",
 )
-.covered_each(ANSWERED, ANSWERED.seen);
+.covered_by(ANSWERED.each());
 static BODY: Gauge<4> =
     gauge("readiness_http_body_bytes", Unit::Bytes, &LABELS, "Size of the body of the last HTTP response of an address, as far as it was read.")
-        .covered_each(ANSWERED, ANSWERED.seen);
+        .covered_by(ANSWERED.each());
 static IDENTITY: Gauge<4> = gauge(
     "readiness_http_identity_match",
     Unit::Number,
     &LABELS,
     "Whether the JSON fields that identify the service have the expected values, so that an answer from another service behind the same wildcard is not taken for this one.",
 )
-.covered_each(TOLD, TOLD.seen);
+.covered_by(TOLD.each());
 static RATIO: Gauge<2> = gauge(
     "readiness_http_success_ratio",
     Unit::Ratio,
     &["target", "kind"],
     "Share of looks at a target in the sliding window in which every address answered as expected.",
 )
-.covered_each(ASKED, ASKED.seen);
+.covered_by(ASKED.each());
 
 /// Families of this collector.
 pub static FAMILIES: &[&Family] = &[&SUCCESS.0, &OUTCOME.0, &STATUS.0, &PHASE.0, &BODY.0, &IDENTITY.0, &RATIO.0];

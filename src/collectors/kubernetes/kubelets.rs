@@ -29,7 +29,7 @@ use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
 
 const STATES: &str = "readiness_node_kubelet_state";
-const SEEN: Coverage = Coverage { states: STATES, seen: &["seen"], kinds: &[], quiet: false };
+const SEEN: Coverage = Coverage::of(STATES, &["seen"]);
 const POD_STATES: &str = "readiness_pod_storage_state";
 const FILE_SYSTEM: [&str; 3] = ["cluster", "node", "filesystem"];
 const POD: [&str; 4] = ["cluster", "node", "namespace", "pod"];

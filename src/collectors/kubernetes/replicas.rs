@@ -26,7 +26,7 @@ const WORKLOAD: [&str; 5] = ["cluster", "selector", "kind", "namespace", "name"]
 /// Kinds of workloads that have pods of their own.
 pub(super) const WORKLOAD_KINDS: &[&str] = &["Deployment", "StatefulSet", "DaemonSet"];
 const STATES: &str = "readiness_workload_pods_state";
-const SEEN: Coverage = Coverage { states: STATES, seen: &["seen"], kinds: WORKLOAD_KINDS, quiet: false };
+const SEEN: Coverage = Coverage { kinds: WORKLOAD_KINDS, ..Coverage::of(STATES, &["seen"]) };
 
 static STATE: StateSet<5> =
     state_set(STATES, &["seen", "unseen"], &WORKLOAD, "Whether the pods of a workload could be asked for; unseen as well when there is no such workload.");

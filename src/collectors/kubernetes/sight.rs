@@ -30,12 +30,12 @@ pub(super) static FAMILIES: &[&Family] = &[&SELECTOR.0, &MATCHED.0, &MISSING.0];
 
 /// The metric can be judged once objects of these kinds were found.
 pub(super) const fn seen(kinds: &'static [&'static str]) -> Coverage {
-    Coverage { states: STATES, seen: &["matched"], kinds, quiet: false }
+    Coverage { kinds, ..Coverage::of(STATES, &["matched"]) }
 }
 
 /// The metric can be judged once these kinds were looked at, even if there are none.
 pub(super) const fn looked_at(kinds: &'static [&'static str]) -> Coverage {
-    Coverage { states: STATES, seen: &["matched", "empty"], kinds, quiet: true }
+    Coverage { kinds, ..Coverage::of(STATES, &["matched", "empty"]).quiet() }
 }
 
 /// Whether every cluster that should fill a family for a selector has seen it in one of the states,

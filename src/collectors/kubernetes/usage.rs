@@ -22,9 +22,9 @@ use crate::say;
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
 
 const NODE_STATES: &str = "readiness_node_usage_state";
-const NODE_SEEN: Coverage = Coverage { states: NODE_STATES, seen: &["reported", "starting"], kinds: &[], quiet: false };
+const NODE_SEEN: Coverage = Coverage::of(NODE_STATES, &["reported", "starting"]);
 const WORKLOAD_STATES: &str = "readiness_workload_usage_state";
-const WORKLOAD_SEEN: Coverage = Coverage { states: WORKLOAD_STATES, seen: &["reported", "unlimited", "starting"], kinds: WORKLOAD_KINDS, quiet: true };
+const WORKLOAD_SEEN: Coverage = Coverage { kinds: WORKLOAD_KINDS, ..Coverage::of(WORKLOAD_STATES, &["reported", "unlimited", "starting"]).quiet() };
 const WORKLOAD: [&str; 5] = ["cluster", "selector", "kind", "namespace", "name"];
 
 /// For how long a node or a pod may be without metrics: the metrics server needs two looks, at

@@ -58,7 +58,7 @@ static REMAINING: Gauge<1> = gauge(
     &["registry"],
     "Pulls that this program's address has left, cached from the ratelimit-remaining header of the last answer.",
 )
-.covered_by(Coverage { states: STATES, seen: &["up"], kinds: &[], quiet: true });
+.covered_by(Coverage::of(STATES, &["up"]).quiet());
 static LIMIT: Gauge<1> = gauge(
     "readiness_registry_rate_limit",
     Unit::Number,

@@ -38,7 +38,7 @@ static EXPIRY: Gauge<4> = gauge(
     &["cluster", "namespace", "name", "registry"],
     "When the password of a pull secret expires, for those that say so: tokens of ECR live for twelve hours. Cached from the Kubernetes API.",
 )
-.covered_by(Coverage { states: STATES, seen: &["present"], kinds: &[], quiet: true });
+.covered_by(Coverage::of(STATES, &["present"]).quiet());
 static PULLABLE: StateSet<4> = state_set(
     "readiness_image_pullable_state",
     &["pullable", "absent", "denied", "unknown"],

@@ -23,7 +23,7 @@ pub(super) static MOMENT: Gauge<2> = gauge(
     &LABELS,
     "When what a suspended rotation no longer renews ends, from the credential, or from the last run and how long its key lives; the earliest where they differ.",
 )
-.covered_by(Coverage { states: STATES, seen: &["renewed", "at", "never"], kinds: &[], quiet: true });
+.covered_by(Coverage::of(STATES, &["renewed", "at", "never"]).quiet());
 
 /// What is known of a rotation.
 pub(super) struct Known<'a> {
