@@ -36,6 +36,14 @@ fn exchange_failed(error: &hyper::Error) -> Failure {
     Failure(outcome, say!("read response: {}", error.words()))
 }
 
+/// The answer to a request, unless interim ones come without an end.
+async fn answer(asking: impl Future<Output = hyper::Result<Response<Incoming>>>, interim: Interim) -> Result<Response<Incoming>, Failure> {
+    tokio::select! {
+        response = asking => response.map_err(|error| exchange_failed(&error)),
+        endless = interim.endless() => Err(Failure(Outcome::Protocol, say!("read response: {}", endless))),
+    }
+}
+
 /// Ends the connection's task with the look.
 struct Abort(tokio::task::AbortHandle);
 
@@ -62,10 +70,7 @@ where
         .map_err(|error| exchange_failed(&error))?;
     let driver = Abort(tokio::spawn(async move { drop(connection.await) }).abort_handle());
     let interim = Interim::of(&mut request);
-    let mut response = tokio::select! {
-        response = sender.send_request(request) => response.map_err(|error| exchange_failed(&error))?,
-        endless = interim.endless() => return Err(Failure(Outcome::Protocol, say!("read response: {}", endless))),
-    };
+    let mut response = answer(sender.send_request(request), interim).await?;
     // The connection must outlive the call: the body is still to be read.
     response.extensions_mut().insert(Arc::new(driver));
     Ok(response)
@@ -82,10 +87,7 @@ where
     let (mut sender, connection) = http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(stream)).await.map_err(|error| exchange_failed(&error))?;
     let driver = Abort(tokio::spawn(async move { drop(connection.await) }).abort_handle());
     let interim = Interim::of(&mut request);
-    let mut response = tokio::select! {
-        response = sender.send_request(request) => response.map_err(|error| exchange_failed(&error))?,
-        endless = interim.endless() => return Err(Failure(Outcome::Protocol, say!("read response: {}", endless))),
-    };
+    let mut response = answer(sender.send_request(request), interim).await?;
     response.extensions_mut().insert(Arc::new((driver, sender)));
     Ok(response)
 }
