@@ -74,7 +74,7 @@ struct Active {
 impl Active {
     fn new(loaded: Loaded, tasks: &[Task]) -> Self {
         let unjudged = unjudged(&loaded.checklists, tasks.iter().map(|task| &task.source));
-        let schedules = loaded.settings.events.iter().filter_map(|event| Schedule::parse(event).ok()).collect();
+        let schedules = event::schedules(&loaded.settings.events);
         let waivers = loaded.settings.waivers.iter().filter_map(|waiver| {
             Some(Waiver {
                 check: waiver.check.clone(),
@@ -320,8 +320,9 @@ impl App {
     fn archive(&self, judged: &[Judgement]) {
         let active = self.active.load();
         let Some(folder) = &active.archive else { return };
+        let Some(first) = judged.first() else { return };
+        let coming = event::coming(&active.schedules, first.at);
         for judgement in judged {
-            let coming = event::coming(&active.schedules, judgement.at);
             if let Some(event) = coming.iter().find(|event| judgement.event.as_ref() == Some(&event.name)) {
                 self.archive.keep(folder, judgement, event);
             }

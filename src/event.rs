@@ -129,6 +129,11 @@ impl Schedule {
     }
 }
 
+/// The configured events; one whose times are wrong is no event, and the configuration was refused for it.
+pub fn schedules(events: &[EventConfig]) -> Vec<Schedule> {
+    events.iter().filter_map(|event| Schedule::parse(event).ok()).collect()
+}
+
 /// Every event that is running or will come, each with that occurrence of it: by checklist, the soonest first.
 pub fn coming(schedules: &[Schedule], now: Timestamp) -> Vec<Occurrence> {
     let mut occurrences: Vec<_> = schedules.iter().filter_map(|schedule| schedule.at(now)).collect();

@@ -15,27 +15,23 @@ use crate::snapshot::Source;
 /// Everything that is odd, in the order of the file. Asks the file system on this thread.
 pub(crate) fn warnings<'a>(loaded: &Loaded, sources: impl Iterator<Item = &'a Source>, now: Timestamp) -> Vec<Problem> {
     let mut found = Vec::new();
-    events(loaded, now, &mut found);
+    let schedules = event::schedules(&loaded.settings.events);
+    events(loaded, &schedules, now, &mut found);
     clusters(loaded, &mut found);
     waivers(loaded, now, &mut found);
-    confirmations(loaded, now, &mut found);
+    confirmations(loaded, &schedules, now, &mut found);
     found.extend(loaded.settings.clone().missing());
     found.extend(checklist::unjudged(&loaded.checklists, sources).into_iter().map(|unjudged| Problem::bare("checklists", unjudged.sentence())));
     found
 }
 
-fn schedules(loaded: &Loaded) -> Vec<Schedule> {
-    loaded.settings.events.iter().filter_map(|event| Schedule::parse(event).ok()).collect()
-}
-
-fn events(loaded: &Loaded, now: Timestamp, found: &mut Vec<Problem>) {
-    let schedules = schedules(loaded);
+fn events(loaded: &Loaded, schedules: &[Schedule], now: Timestamp, found: &mut Vec<Problem>) {
     for (index, schedule) in schedules.iter().enumerate() {
         if schedule.at(now).is_none() {
             found.push(Problem::bare(format!("events[{index}]"), format!("{} is over, so nothing is prepared for it", schedule.name())));
         }
     }
-    let coming = event::coming(&schedules, now);
+    let coming = event::coming(schedules, now);
     for checklist in loaded.checklists.iter().filter(|checklist| coming.iter().all(|event| event.checklist != checklist.name)) {
         found.push(Problem::bare("events", format!("no event of checklist {} is coming, so it is judged as if one were now", checklist.name)));
     }
@@ -85,9 +81,9 @@ fn bears(check: &Check, label: &str) -> bool {
     matches!(&check.kind, Kind::Fact { family, .. } if family.labels.contains(&label) || ["cluster", "target", "registry", "credential"].contains(&label))
 }
 
-fn confirmations(loaded: &Loaded, now: Timestamp, found: &mut Vec<Problem>) {
+fn confirmations(loaded: &Loaded, schedules: &[Schedule], now: Timestamp, found: &mut Vec<Problem>) {
     let Some(config) = &loaded.settings.attestations else { return };
-    let known = attestations::Known::new(&loaded.checklists, &schedules(loaded));
+    let known = attestations::Known::new(&loaded.checklists, schedules);
     // A file that is not there is told with the others.
     if config.file.exists() {
         let told = attestations::refused(&config.file, &known, now);

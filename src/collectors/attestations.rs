@@ -19,7 +19,7 @@ use crate::checklist::{Checklist, Kind};
 use crate::config::validate::did_you_mean;
 use crate::config::{AttestationsConfig, Span};
 use crate::driver::{Form, Poll, Task};
-use crate::event::{self, Schedule};
+use crate::event::Schedule;
 use crate::files::{self, Content, ReadError};
 use crate::labels::Labels;
 use crate::metric::{Family, Gauge, Sample, Unit, gauge};
@@ -188,16 +188,10 @@ impl Known {
         let Some(event) = &entry.event else {
             return Ok(after(entry.valid_for.unwrap_or(DEFAULT_VALIDITY).min(LONGEST)));
         };
+        let named = self.schedules.iter().find(|schedule| schedule.name() == event);
+        let schedule = named.ok_or_else(|| say!("no event is called so{}", did_you_mean(event, self.schedules.iter().map(Schedule::name))))?;
         // The occurrence that came when it was written, not the one of next week.
-        let meant = event::coming(&self.schedules, entry.at).into_iter().find(|occurrence| occurrence.name == *event);
-        let end = meant.map(|occurrence| occurrence.end).ok_or_else(|| {
-            let known = self.schedules.iter().any(|schedule| schedule.name() == event);
-            if known {
-                "its event was over already".into()
-            } else {
-                say!("no event is called so{}", did_you_mean(event, self.schedules.iter().map(Schedule::name)))
-            }
-        })?;
+        let end = schedule.at(entry.at).ok_or("its event was over already")?.end;
         Ok(entry.valid_for.map_or(end, |span| after(span).min(end)))
     }
 }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use crate::config::Loaded;
 use crate::config::validate::did_you_mean;
 use crate::driver::Task;
-use crate::event::Schedule;
+use crate::event;
 use crate::metric::Family;
 use crate::say;
 use crate::say::Message;
@@ -78,7 +78,7 @@ pub fn tasks(loaded: &Loaded, state: &Arc<State>) -> Result<Vec<Task>, Message> 
     // No `..`: a new section that nobody wires must not compile.
     let crate::config::CollectorsConfig { http, tls, dns, kubernetes, registry, credentials, secrets_manager, rotations } = &loaded.settings.collectors;
     let mut tasks = Vec::new();
-    let schedules: Vec<_> = loaded.settings.events.iter().filter_map(|event| Schedule::parse(event).ok()).collect();
+    let schedules = event::schedules(&loaded.settings.events);
     if let Some(config) = &loaded.settings.attestations {
         tasks.push(attestations::task(config, attestations::Known::new(&loaded.checklists, &schedules)));
     }

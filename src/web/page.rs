@@ -50,10 +50,11 @@ pub(super) fn status(judgements: &[Judgement], ago: Duration, snapshot: &Snapsho
         @for (place, judgement) in judgements.iter().enumerate() {
             // The words of all stand at the top; below, a person must see what each list is about.
             @if judgements.len() > 1 { h1 { (judgement.title) @if let Some(event) = &judgement.event { " for " (event) } } }
+            @let anchors = anchors(place);
             @for section in judgement.sections.iter().filter(|section| !section.checks.is_empty()) {
                 section {
                     h2 { (section.title) }
-                    @for check in &section.checks { (row(check, judgement, &anchors(place))) }
+                    @for check in &section.checks { (row(check, judgement, &anchors)) }
                 }
             }
         }
