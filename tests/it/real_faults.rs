@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use readiness_lab::SERVED;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -12,35 +13,7 @@ use crate::common::Estate;
 use crate::faults::{CLUSTERS, KARPENTER, NODES, PODS, WORKLOADS, WORKSPACES, flip_on, matching};
 use crate::real_cluster::{ADMIN, ApiServer, assets};
 
-/// Resources in the order in which they can be made, with their kinds.
-const KINDS: [(&str, &str); 25] = [
-    ("v1/namespaces", "Namespace"),
-    ("v1/nodes", "Node"),
-    ("v1/pods", "Pod"),
-    ("v1/events", "Event"),
-    ("v1/services", "Service"),
-    ("v1/secrets", "Secret"),
-    ("v1/serviceaccounts", "ServiceAccount"),
-    ("v1/resourcequotas", "ResourceQuota"),
-    ("v1/limitranges", "LimitRange"),
-    ("apps/v1/deployments", "Deployment"),
-    ("apps/v1/replicasets", "ReplicaSet"),
-    ("batch/v1/cronjobs", "CronJob"),
-    ("discovery.k8s.io/v1/endpointslices", "EndpointSlice"),
-    ("storage.k8s.io/v1/storageclasses", "StorageClass"),
-    ("networking.k8s.io/v1/ingressclasses", "IngressClass"),
-    ("karpenter.sh/v1/nodepools", "NodePool"),
-    ("karpenter.sh/v1/nodeclaims", "NodeClaim"),
-    ("karpenter.k8s.aws/v1/ec2nodeclasses", "EC2NodeClass"),
-    ("monitoring.coreos.com/v1/prometheuses", "Prometheus"),
-    ("cert-manager.io/v1/certificates", "Certificate"),
-    ("nvidia.com/v1/clusterpolicies", "ClusterPolicy"),
-    ("velero.io/v1/backups", "Backup"),
-    ("velero.io/v1/schedules", "Schedule"),
-    ("velero.io/v1/backupstoragelocations", "BackupStorageLocation"),
-    ("snapshot.storage.k8s.io/v1/volumesnapshots", "VolumeSnapshot"),
-];
-/// How many of them come from definitions, the last ones.
+/// How many of the lab's resources come from definitions, the last ones.
 const CUSTOM: usize = 10;
 
 /// Faults that a real API server does not let happen: it writes the time of creation itself, and
@@ -87,7 +60,7 @@ fn complete(kind: &str, version: &str, object: &mut Value) {
 
 impl Bridge {
     async fn start(server: ApiServer) -> Self {
-        for (resource, kind) in &KINDS[KINDS.len() - CUSTOM..] {
+        for (resource, kind) in &SERVED[SERVED.len() - CUSTOM..] {
             let mut parts = resource.split('/');
             let (group, version, plural) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
             let scope = if ["certificates", "prometheuses", "backups", "schedules", "backupstoragelocations", "volumesnapshots"].contains(&plural) {
@@ -115,8 +88,8 @@ impl Bridge {
     async fn show(&self, objects: BTreeMap<String, Vec<Value>>) {
         let mut made = std::mem::take(&mut *self.made.lock().unwrap());
         let mut wanted: Vec<(&str, &str, Value)> = Vec::new();
-        for (resource, kind) in KINDS {
-            wanted.extend(objects.get(resource).into_iter().flatten().map(|object| (resource, kind, object.clone())));
+        for (resource, kind) in SERVED {
+            wanted.extend(objects.get(*resource).into_iter().flatten().map(|object| (*resource, *kind, object.clone())));
         }
         let paths_of: Vec<String> = wanted.iter().map(|(resource, _, object)| paths(resource, object).1).collect();
         let gone: Vec<String> = made.keys().filter(|path| !paths_of.contains(path)).cloned().collect();
@@ -145,7 +118,7 @@ impl Bridge {
         for owner in object["metadata"]["ownerReferences"].as_array_mut().into_iter().flatten() {
             owner["uid"] = json!(identities[&owner["uid"].to_string()]);
         }
-        let custom = KINDS[KINDS.len() - CUSTOM..].iter().any(|(own, _)| *own == resource);
+        let custom = SERVED[SERVED.len() - CUSTOM..].iter().any(|(own, _)| *own == resource);
         let status = if custom { None } else { object.as_object_mut().unwrap().remove("status") };
         let (collection, _) = paths(resource, &object);
         let mut answer = self.server.ask(Method::POST, &collection, "application/json", object.to_string()).await;

@@ -38,7 +38,7 @@ pub use elsewhere::{Arrived, Elsewhere};
 pub use estate::Estate;
 pub use faults::{FAULTS, Fault, table};
 pub use google::GoogleKey;
-pub use kubernetes::Behaviour;
+pub use kubernetes::{Behaviour, SERVED};
 pub use process::Process;
 pub use scripted::{NameServer, Question, Reply};
 pub use serve::{ok_server, plain_server};

@@ -7,6 +7,8 @@ mod kubelet;
 mod objects;
 mod store;
 
+pub use objects::SERVED;
+
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -214,7 +216,7 @@ impl Server {
         if target.resource.starts_with("metrics.k8s.io/") {
             return Some(self.metrics(&target, &query));
         }
-        let Some((_, kind)) = objects::SERVED.iter().find(|(resource, _)| *resource == target.resource) else { return Some(status(404)) };
+        let Some((_, kind)) = SERVED.iter().find(|(resource, _)| *resource == target.resource) else { return Some(status(404)) };
         if let Some(name) = &target.name {
             let key = format!("{}/{name}", target.namespace.as_deref().unwrap_or_default());
             // Faults reach the server through a channel; whoever switched one may ask right after.

@@ -30,15 +30,16 @@ static CERTIFICATES: std::sync::LazyLock<[String; 4]> = std::sync::LazyLock::new
 /// The label that names an application.
 const NAME: &str = "app.kubernetes.io/name";
 
-/// Resources that can be listed; all others are not served.
-pub(super) const SERVED: &[(&str, &str)] = &[
+/// Resources that can be listed, with their kinds, in the order in which they can be made; all others are
+/// not served. The last ones come from definitions.
+pub const SERVED: &[(&str, &str)] = &[
+    ("v1/namespaces", "Namespace"),
     ("v1/nodes", "Node"),
     ("v1/pods", "Pod"),
     ("v1/events", "Event"),
     ("v1/services", "Service"),
-    ("v1/namespaces", "Namespace"),
-    ("v1/serviceaccounts", "ServiceAccount"),
     ("v1/secrets", "Secret"),
+    ("v1/serviceaccounts", "ServiceAccount"),
     ("v1/resourcequotas", "ResourceQuota"),
     ("v1/limitranges", "LimitRange"),
     ("apps/v1/deployments", "Deployment"),
