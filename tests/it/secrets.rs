@@ -131,6 +131,8 @@ async fn a_rotation_that_was_suspended_lets_a_short_key_lapse_and_that_is_no_go(
     let own = "cron_jobs: key-rotation, credential: ";
     assert!(estate.configuration.contains(own));
     estate.configuration = estate.configuration.replacen(&format!("{own}llm-key"), &format!("{own}workshop-key"), 1);
+    // The rotation renews another key than that of the lab, which must then last by itself.
+    estate.lab.estate().set("credential-llm-key-lasts", true);
     estate.lab.estate().set("rotation-not-suspended", true);
     let app = estate.exporter();
     until(&app, "it rotates every minute", |judgement| red(judgement) == ["RotationHitsEvent"]).await;

@@ -257,7 +257,10 @@ async fn changes_are_told_and_checklists_are_archived() {
     assert_eq!(code, 0, "{errors}");
     let lines: Vec<&str> = said.lines().filter_map(|line| line.split_once("  ")).map(|(_, words)| words).collect();
     let at = |words: &str| lines.iter().position(|line| *line == words).unwrap_or_else(|| panic!("{words} is not in {lines:#?}"));
-    assert!(lines[at("workshop for november-workshop: decision go -> no go")..].contains(&"workshop for november-workshop: decision no go -> go"), "{lines:#?}");
+    assert!(
+        lines[at("workshop for november-workshop: decision go -> no go")..].contains(&"workshop for november-workshop: decision no go -> go"),
+        "{lines:#?}"
+    );
     let json: serde_json::Value = serde_json::from_str(&report(&["--output", "json"]).1).unwrap();
     assert!(json["changes"].as_array().unwrap().iter().any(|change| change["check"] == "NodeDiskPressure" && change["to"] == "fail"));
     // What is still to be written is written by then.

@@ -524,6 +524,7 @@ pub static FAULTS: &[Fault] = &[
     Fault { name: "credential-gitlab-revoked", what: "the token of GitLab was revoked", red: &["CredentialInvalid", "CredentialExpiryUnknown"], unknown: ENDS },
     red("credential-gitlab-ends-soon", "the token of GitLab ends tomorrow", &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
     red("credential-coder-ends-soon", "the token of Coder ends in half an hour", &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
+    red("credential-llm-key-lasts", "the LLM key is one that lasts for months, whatever its rotation does", &[]),
     red("credential-llm-key-ends-soon", "the LLM key ends in half an hour", &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
     Fault { name: "credential-llm-key-end-untold", what: "LiteLLM does not say when the key ends", red: &["CredentialExpiryUnknown"], unknown: ENDS },
     Fault {

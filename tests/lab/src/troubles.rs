@@ -61,7 +61,7 @@ const fn all(class: &'static str, http: &'static str) -> Said {
 }
 
 /// Whoever asks may not.
-const REFUSED: Said = Said { registry: "denied", credentials: "invalid", secrets_manager: "unknown", ..all("denied", "status") };
+const REFUSED: Said = Said { secrets_manager: "unknown", ..all("denied", "status") };
 
 const fn trouble(wire: Wire, name: &'static str, said: Said) -> Trouble {
     Trouble { wire, name, said }
