@@ -93,10 +93,10 @@ impl Cause for rustls::Error {
     fn words(&self) -> Message {
         match self {
             Self::InvalidCertificate(reason) => reason.words(),
-            // What a server without anything in common says, be it TLS 1.2 or 1.3. This program offers no
-            // rsa_pss_pss signature, because its TLS library has none.
+            // Said in TLS 1.2 and 1.3 alike. This program offers no rsa_pss_pss signature, because its TLS
+            // library has none.
             Self::AlertReceived(AlertDescription::HandshakeFailure) => {
-                say!("the server found no cipher or signature in common (alert HandshakeFailure), as one with an RSASSA-PSS key, which this program cannot ask")
+                say!("the server has no cipher or signature in common with this program (alert HandshakeFailure); servers with an RSASSA-PSS key say this")
             }
             Self::AlertReceived(AlertDescription::NoApplicationProtocol) => {
                 say!("the server speaks none of the protocols that it was offered (alert NoApplicationProtocol)")

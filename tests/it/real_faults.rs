@@ -120,6 +120,7 @@ impl Bridge {
         }
         let custom = SERVED[SERVED.len() - CUSTOM..].iter().any(|(own, _)| *own == resource);
         let status = if custom { None } else { object.as_object_mut().unwrap().remove("status") };
+        let ends = kind == "Namespace" && object["metadata"].as_object_mut().unwrap().remove("deletionTimestamp").is_some();
         let (collection, _) = paths(resource, &object);
         let mut answer = self.server.ask(Method::POST, &collection, "application/json", object.to_string()).await;
         // A definition is served a moment after it is made.
@@ -139,6 +140,10 @@ impl Bridge {
             let patch = json!({ "status": status }).to_string();
             let said = self.server.ask(Method::PATCH, &format!("{path}/status"), "application/merge-patch+json", patch).await;
             assert_eq!(said.0, 200, "{path}/status: {said:?}");
+        }
+        // The time of a deletion is the server's own; its finalizer keeps the namespace, as no controller runs.
+        if ends {
+            self.server.ask(Method::DELETE, path, "application/json", String::new()).await;
         }
         uid
     }
