@@ -120,7 +120,7 @@ impl Bridge {
         }
         let custom = SERVED[SERVED.len() - CUSTOM..].iter().any(|(own, _)| *own == resource);
         let status = if custom { None } else { object.as_object_mut().unwrap().remove("status") };
-        let ends = kind == "Namespace" && object["metadata"].as_object_mut().unwrap().remove("deletionTimestamp").is_some();
+        let ends = object["metadata"].as_object_mut().unwrap().remove("deletionTimestamp").is_some();
         let (collection, _) = paths(resource, &object);
         let mut answer = self.server.ask(Method::POST, &collection, "application/json", object.to_string()).await;
         // A definition is served a moment after it is made.
@@ -141,7 +141,7 @@ impl Bridge {
             let said = self.server.ask(Method::PATCH, &format!("{path}/status"), "application/merge-patch+json", patch).await;
             assert_eq!(said.0, 200, "{path}/status: {said:?}");
         }
-        // The time of a deletion is the server's own; its finalizer keeps the namespace, as no controller runs.
+        // The time of a deletion is the server's own; a finalizer keeps the object.
         if ends {
             self.server.ask(Method::DELETE, path, "application/json", String::new()).await;
         }
@@ -151,6 +151,8 @@ impl Bridge {
     async fn delete(&self, path: &str) {
         // Namespaces end only with a controller; without one they stay for ever, and are finished off here.
         let now = json!({ "gracePeriodSeconds": 0, "propagationPolicy": "Background" }).to_string();
+        let unheld = json!({ "metadata": { "finalizers": null } }).to_string();
+        self.server.ask(Method::PATCH, path, "application/merge-patch+json", unheld).await;
         self.server.ask(Method::DELETE, path, "application/json", now).await;
         if path.starts_with("/api/v1/namespaces/") && path.matches('/').count() == 4 {
             let (_, mut object) = self.server.ask(Method::GET, path, "application/json", String::new()).await;

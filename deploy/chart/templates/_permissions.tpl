@@ -36,7 +36,7 @@ test holds against it.
 {{- end }}{{ end -}}
 {{- with $k.backups }}{{ if or (empty .clusters) (has $own .clusters) -}}
 {{- with .velero }}{{ $ns := . }}{{ range tuple "backups" "schedules" "backupstoragelocations" }}{{ $add = append $add (list $ns "velero.io" . $watch (list)) }}{{ end }}{{ end -}}
-{{- range .volume_snapshots }}{{ $add = append $add (list . "snapshot.storage.k8s.io" "volumesnapshots" $watch (list)) }}{{ end -}}
+{{- range .volume_snapshots }}{{ $add = append $add (list . "" "persistentvolumeclaims" $watch (list)) }}{{ $add = append $add (list . "snapshot.storage.k8s.io" "volumesnapshots" $watch (list)) }}{{ end -}}
 {{- end }}{{ end -}}
 {{- range $k.workloads }}{{ if or (empty .clusters) (has $own .clusters) -}}
 {{- $resource := get (dict "Deployment" "deployments" "StatefulSet" "statefulsets" "DaemonSet" "daemonsets" "CronJob" "cronjobs") .kind -}}

@@ -7,22 +7,29 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Deserialize;
 
 use super::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
-use super::sight::seen;
+use super::sight::{looked_at, seen};
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
 use crate::say;
 use crate::say::named;
 use crate::word::Word;
 
-const SNAPSHOTS: Coverage = seen(&["VolumeSnapshot"]);
+const SNAPSHOTS: Coverage = looked_at(&["PersistentVolumeClaim", "VolumeSnapshot"]);
 const BACKUPS: Coverage = seen(&["Backup", "Schedule"]);
 const SCHEDULES: Coverage = seen(&["Schedule"]);
 const LOCATIONS: Coverage = seen(&["BackupStorageLocation"]);
 
+static SNAPSHOT_COUNT: Gauge<3> = gauge(
+    "readiness_volume_usable_snapshots",
+    Unit::Number,
+    &["cluster", "namespace", "claim"],
+    "Snapshots of a volume that can be restored, from status.readyToUse in the snapshot.storage.k8s.io/v1 API, for each bound PersistentVolumeClaim of a namespace.",
+)
+.covered_by(Coverage { quiet: false, ..SNAPSHOTS });
 static SNAPSHOT_TIME: Gauge<3> = gauge(
     "readiness_volume_snapshot_last_ready_timestamp_seconds",
     Unit::Timestamp,
     &["cluster", "namespace", "claim"],
-    "When the newest usable snapshot of a volume was taken, from status.creationTime in the snapshot.storage.k8s.io/v1 API.",
+    "When the newest usable snapshot of a volume that still exists was taken, from status.creationTime in the snapshot.storage.k8s.io/v1 API.",
 )
 .covered_by(SNAPSHOTS);
 static BACKUP_TIME: Gauge<2> = gauge(
@@ -55,6 +62,7 @@ static LOCATION: Gauge<2> = gauge(
 .covered_by(LOCATIONS);
 
 kind!(VolumeSnapshot, "snapshot.storage.k8s.io", "v1", "volumesnapshots", "super::objects::slim", spec: SnapshotSpec, status: SnapshotStatus);
+kind!(PersistentVolumeClaim, "", "v1", "persistentvolumeclaims", "super::objects::slim", spec: ClaimSpec);
 kind!(Backup, "velero.io", "v1", "backups", "super::objects::labelled", status: BackupStatus);
 kind!(Schedule, "velero.io", "v1", "schedules", "super::objects::slim", spec: ScheduleSpec, status: PhaseStatus);
 kind!(BackupStorageLocation, "velero.io", "v1", "backupstoragelocations", "super::objects::slim", status: PhaseStatus);
@@ -76,6 +84,12 @@ struct SnapshotSource {
 pub(super) struct SnapshotStatus {
     ready_to_use: Option<bool>,
     creation_time: Option<Time>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ClaimSpec {
+    volume_name: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -109,17 +123,39 @@ impl Kind for VolumeSnapshot {
         (self.spec.source.persistent_volume_claim_name.unwrap_or_default(), taken)
     }
 
-    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
-        let mut newest: BTreeMap<(&Arc<str>, &str), Option<i64>> = BTreeMap::new();
-        for (key, (claim, taken)) in rows.iter() {
-            let latest = newest.entry((&key.namespace, claim)).or_default();
-            *latest = (*latest).max(*taken);
+    /// Which volumes have none can be told only together with the claims.
+    fn facts(_: &Rows<Self>, _: &Place, _: &mut Vec<Sample>) {}
+}
+
+impl Kind for PersistentVolumeClaim {
+    /// Whether there is a volume behind it yet.
+    type Row = bool;
+    const KIND: &'static str = "PersistentVolumeClaim";
+    const FAMILIES: &'static [&'static Family] = &[&SNAPSHOT_COUNT.0];
+
+    fn row(self) -> bool {
+        self.spec.volume_name.is_some_and(|volume| !volume.is_empty())
+    }
+
+    fn facts(_: &Rows<Self>, _: &Place, _: &mut Vec<Sample>) {}
+}
+
+/// The snapshots of the volumes that a namespace has: those of a volume that is gone grow old and matter to nobody.
+pub(super) fn snapshots(claims: &Rows<PersistentVolumeClaim>, snapshots: &Rows<VolumeSnapshot>, namespace: &str, place: &Place, samples: &mut Vec<Sample>) {
+    let mut taken: BTreeMap<&str, Vec<i64>> = claims.iter().filter(|(_, bound)| **bound).map(|(key, _)| (&*key.name, Vec::new())).collect();
+    if taken.is_empty() {
+        let nothing = say!("the namespace has no bound PersistentVolumeClaim");
+        samples.push(SNAPSHOT_COUNT.sample([&*place.cluster, namespace, ""], f64::NAN).with_detail(nothing));
+    }
+    for (_, (claim, at)) in snapshots.iter() {
+        if let (Some(own), Some(at)) = (taken.get_mut(claim.as_str()), at) {
+            own.push(at.saturating_sub(place.clock.ahead()));
         }
-        for ((namespace, claim), taken) in newest {
-            // A volume of which no snapshot was ever usable is as old as time.
-            let at = taken.map_or(0, |at| at.saturating_sub(place.clock.ahead()));
-            samples.push(SNAPSHOT_TIME.sample([&*place.cluster, &**namespace, claim], at as f64));
-        }
+    }
+    for (claim, times) in taken {
+        let labels = [&*place.cluster, namespace, claim];
+        samples.push(SNAPSHOT_COUNT.sample(labels, times.len() as f64));
+        samples.extend(times.iter().max().map(|newest| SNAPSHOT_TIME.sample(labels, *newest as f64)));
     }
 }
 
@@ -215,4 +251,4 @@ impl Kind for BackupStorageLocation {
 }
 
 /// Families about backups.
-pub(super) static FAMILIES: &[&Family] = &[&SNAPSHOT_TIME.0, &BACKUP_TIME.0, &BACKUP_GOOD.0, &SCHEDULE_ENABLED.0, &LOCATION.0];
+pub(super) static FAMILIES: &[&Family] = &[&SNAPSHOT_COUNT.0, &SNAPSHOT_TIME.0, &BACKUP_TIME.0, &BACKUP_GOOD.0, &SCHEDULE_ENABLED.0, &LOCATION.0];

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use super::clock::Clock;
 use super::config::{ClusterConfig, Config, NodeClasses, Selector, WorkloadKind};
 use super::events::{Pulls, Warnings};
+use super::ledger::{Count, Ledger};
 use super::nodes::{Interests, Nodes};
 use super::objects::{Keep, Key, Kind, Place, Rows};
 use super::pods::{Eviction, Pods};
@@ -118,6 +119,8 @@ pub(super) struct Cluster {
     warnings: Option<Arc<Watched<Warnings>>>,
     karpenter: Option<Karpenter>,
     velero: Option<Velero>,
+    /// By namespace.
+    volumes: Vec<(String, Volumes)>,
     limit_ranges: Option<Arc<Watched<Rows<quotas::LimitRange>>>>,
     workloads: Vec<(Selector, Workloads)>,
     replica_sets: BTreeMap<String, Arc<Watched<Rows<ReplicaSet>>>>,
@@ -126,6 +129,7 @@ pub(super) struct Cluster {
 
 type Karpenter = (Arc<Watched<Rows<karpenter::NodePool>>>, Arc<Watched<Rows<karpenter::NodeClaim>>>);
 type Velero = (Arc<Watched<Rows<backups::Backup>>>, Arc<Watched<Rows<backups::Schedule>>>);
+type Volumes = (Arc<Watched<Rows<backups::PersistentVolumeClaim>>>, Arc<Watched<Rows<backups::VolumeSnapshot>>>);
 /// A Service with what stands behind it.
 type Entry = (super::ServiceRef, Arc<Watched<Rows<Service>>>, Arc<Watched<Rows<EndpointSlice>>>);
 
@@ -145,6 +149,7 @@ impl Cluster {
             warnings: None,
             karpenter: None,
             velero: None,
+            volumes: Vec::new(),
             limit_ranges: None,
             workloads: Vec::new(),
             replica_sets: BTreeMap::new(),
@@ -164,9 +169,14 @@ impl Cluster {
         self.watch(selector, query, Rows::only(&[]))
     }
 
+    /// How far back evictions, restarts and the like count, in seconds.
+    fn window(&self) -> i64 {
+        i64::try_from(self.config.window.0.as_secs()).unwrap_or(i64::MAX)
+    }
+
     fn watch_all(&mut self) {
         let config = self.config.clone();
-        let window = i64::try_from(config.window.0.as_secs()).unwrap_or(i64::MAX);
+        let window = self.window();
         let clock = self.clock.clone();
         if config.nodes {
             let capacity_labels = config.capacity.as_ref().map(|capacity| capacity.node_labels.clone()).unwrap_or_default();
@@ -215,7 +225,9 @@ impl Cluster {
                 self.watch_rows::<backups::BackupStorageLocation>("velero-locations", within(velero));
             }
             for namespace in &part.volume_snapshots {
-                self.watch_rows::<backups::VolumeSnapshot>(&format!("volume-snapshots/{namespace}"), within(namespace));
+                let claims = self.watch_rows(&format!("volume-claims/{namespace}"), within(namespace));
+                let snapshots = self.watch_rows(&format!("volume-snapshots/{namespace}"), within(namespace));
+                self.volumes.push((namespace.clone(), (claims, snapshots)));
             }
         }
         for selector in &config.workloads {
@@ -409,6 +421,10 @@ impl Cluster {
             let place = self.place("velero-schedules", backups::Schedule::KIND);
             backups.seen(|backups| schedules.seen(|schedules| backups::last_made(backups, schedules, &place, &mut samples)));
         }
+        for (namespace, (claims, snapshots)) in &self.volumes {
+            let place = self.place(&format!("volume-claims/{namespace}"), backups::PersistentVolumeClaim::KIND);
+            claims.seen(|claims| snapshots.seen(|snapshots| backups::snapshots(claims, snapshots, namespace, &place, &mut samples)));
+        }
         for (service, found, slices) in &self.services {
             let place = self.place(&service.name, Service::KIND);
             slices.seen(|slices| services::endpoints(slices, &service.namespace, &service.name, &place, &mut samples));
@@ -466,25 +482,26 @@ impl Cluster {
 
     fn evictions(&self, samples: &mut Vec<Sample>) {
         // The same eviction is a failed pod and an event; the pod's identity makes them one.
-        let mut all: BTreeMap<u128, Eviction> = BTreeMap::new();
-        let seen = self.pods.as_ref().and_then(|pods| pods.seen(|pods| all.extend(pods.evictions.recent().map(|(uid, eviction)| (*uid, eviction.clone())))));
+        let mut all: BTreeMap<u128, (i64, Eviction)> = BTreeMap::new();
+        let mut take = |evictions: &Ledger<u128, Eviction>| {
+            for (uid, at, eviction) in evictions.recent() {
+                all.entry(*uid).or_insert_with(|| (at, eviction.clone()));
+            }
+        };
+        let seen = self.pods.as_ref().and_then(|pods| pods.seen(|pods| take(&pods.evictions)));
         if let Some(warnings) = &self.warnings {
-            warnings.seen(|warnings| {
-                for (uid, eviction) in warnings.evictions.recent() {
-                    all.entry(*uid).or_insert_with(|| eviction.clone());
-                }
-            });
+            warnings.seen(|warnings| take(&warnings.evictions));
         }
         if seen.is_none() {
             return;
         }
-        let mut counts: BTreeMap<Eviction, u64> = BTreeMap::new();
-        for eviction in all.into_values() {
-            *counts.entry(eviction).or_default() += 1;
+        let mut counts: BTreeMap<Eviction, Count> = BTreeMap::new();
+        for (at, eviction) in all.into_values() {
+            counts.entry(eviction).or_default().add(1, at);
         }
-        samples.extend(
-            counts.into_iter().map(|((namespace, resource), count)| EVICTIONS.sample([Arc::clone(&self.name), namespace, resource.into()], count as f64)),
-        );
+        samples.extend(counts.into_iter().map(|((namespace, resource), count)| {
+            EVICTIONS.sample([Arc::clone(&self.name), namespace, resource.into()], count.times as f64).with_detail(count.words(self.window()))
+        }));
     }
 
     fn rollouts(&self, participants: Option<u32>, samples: &mut Vec<Sample>) {

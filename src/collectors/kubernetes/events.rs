@@ -13,7 +13,7 @@ use regex::Regex;
 use serde::{Deserialize, Deserializer};
 
 use super::clock::{Clock, now};
-use super::ledger::{Ledger, Tally};
+use super::ledger::{Ledger, Tally, forgotten};
 use super::objects::{Keep, Place, kind, or_default};
 use super::pod::starved_resource;
 use super::pods::{Eviction, uid};
@@ -146,13 +146,14 @@ const ALWAYS: [&str; 1] = ["InsufficientCapacityError"];
 pub(super) struct Warnings {
     counts: Counts,
     clock: Clock,
+    window: i64,
     tally: Tally<(Arc<str>, Arc<str>)>,
     pub(super) evictions: Ledger<u128, Eviction>,
 }
 
 impl Warnings {
     pub(super) fn new(window: i64, clock: Clock) -> Self {
-        Self { counts: Counts::default(), clock, tally: Tally::new(window), evictions: Ledger::new(window) }
+        Self { counts: Counts::default(), clock, window, tally: Tally::new(window), evictions: Ledger::new(window) }
     }
 }
 
@@ -196,8 +197,9 @@ impl Keep for Warnings {
         let mut ranked: Vec<_> = self.tally.totals().into_iter().collect();
         ranked.sort_by_key(|((_, reason), count)| (!ALWAYS.contains(&&**reason), std::cmp::Reverse(*count)));
         ranked.truncate(SERIES);
-        let samples_of = ranked.into_iter().map(|((namespace, reason), count)| WARNINGS.sample([Arc::clone(&place.cluster), namespace, reason], count as f64));
-        samples.extend(samples_of);
+        samples.extend(ranked.into_iter().map(|((namespace, reason), count)| {
+            WARNINGS.sample([Arc::clone(&place.cluster), namespace, reason], count.times as f64).with_detail(count.words(self.window))
+        }));
     }
 }
 
@@ -308,11 +310,12 @@ impl Keep for Pulls {
     fn facts(&self, place: &Place, samples: &mut Vec<Sample>) {
         let oldest = now().saturating_sub(self.window);
         let recent = |pulls: &[(i64, Pull)]| pulls.iter().filter(|(at, _)| *at > oldest).map(|(_, pull)| pull.clone()).collect::<Vec<_>>();
-        let mut images: Vec<(&Arc<str>, Vec<Pull>)> = self.images.iter().map(|(image, pulls)| (image, recent(pulls))).collect();
-        images.retain(|(_, pulls)| !pulls.is_empty());
+        let latest = |pulls: &[(i64, Pull)]| pulls.iter().map(|(at, _)| *at).max().unwrap_or_default();
+        let mut images: Vec<(&Arc<str>, Vec<Pull>, i64)> = self.images.iter().map(|(image, pulls)| (image, recent(pulls), latest(pulls))).collect();
+        images.retain(|(_, pulls, _)| !pulls.is_empty());
         // The slowest are what somebody looks for.
-        images.sort_by(|(_, a), (_, b)| slowest(b).total_cmp(&slowest(a)));
-        for (image, pulls) in images.into_iter().take(SERIES) {
+        images.sort_by(|(_, a, _), (_, b, _)| slowest(b).total_cmp(&slowest(a)));
+        for (image, pulls, last) in images.into_iter().take(SERIES) {
             samples.push(PULLS.sample([Arc::clone(&place.cluster), Arc::clone(image)], pulls.len() as f64));
             let kinds = [
                 ("pull", pulls.iter().map(|pull| pull.seconds).collect()),
@@ -321,7 +324,7 @@ impl Keep for Pulls {
             for (kind, durations) in kinds {
                 for (statistic, value) in statistics(&durations) {
                     let labels = [Arc::clone(&place.cluster), Arc::clone(image), kind.into(), statistic.into()];
-                    samples.push(PULL_DURATION.sample(labels, value));
+                    samples.push(PULL_DURATION.sample(labels, value).with_detail(forgotten(last, self.window)));
                 }
             }
             let size = pulls.iter().rev().find_map(|pull| pull.bytes);

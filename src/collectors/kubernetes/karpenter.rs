@@ -245,6 +245,8 @@ impl Kind for NodeClaim {
     const KIND: &'static str = "NodeClaim";
     const FAMILIES: &'static [&'static Family] = &[&CLAIMS_BY_PHASE.0, &CLAIM_OLDEST.0, &CLAIM_EXPIRY.0, &LAUNCH.0];
     const LASTING: bool = false;
+    // Its node drains meanwhile, and that is worth a number.
+    const COUNTS_WHILE_DELETED: bool = true;
 
     fn row(self) -> Claim {
         let holds = |name: &str| self.status.conditions.iter().find(|condition| condition.r#type == name && condition.state() == "true");

@@ -9,7 +9,7 @@ use super::objects::{Keep, Kind, Rows};
 use super::pods::Pods;
 use super::tests::{place, read, rows, says, told, words};
 use super::workspaces::Workspaces;
-use super::{backups, capacity, karpenter, monitoring};
+use super::{backups, capacity, karpenter, monitoring, workloads};
 
 fn filled<K: Kind>(objects: &[Value]) -> Rows<K> {
     let mut rows = Rows::only(&[]);
@@ -141,4 +141,53 @@ fn self_managed_karpenter_and_auto_mode_stand_side_by_side() {
         let error = crate::config::load_str(&text, "wrong", std::path::Path::new("."), None).err().unwrap().to_string();
         assert!(error.contains(wrong), "{error}");
     }
+}
+
+#[test]
+fn a_volume_without_any_snapshot_is_seen_and_snapshots_of_a_volume_that_is_gone_are_not() {
+    let claim = |name: &str, volume: Value| json!({ "metadata": { "name": name, "namespace": "coder" }, "spec": { "volumeName": volume } });
+    let snapshot = |name: &str, claim: &str, ready: bool, day: u32| {
+        json!({ "metadata": { "name": name, "namespace": "coder" }, "spec": { "source": { "persistentVolumeClaimName": claim } },
+            "status": { "readyToUse": ready, "creationTime": format!("2026-11-{day:02}T00:00:00Z") } })
+    };
+    let said = |claims: &[Value], snapshots: &[Value]| {
+        let mut samples = Vec::new();
+        backups::snapshots(&filled(claims), &filled(snapshots), "coder", &place("PersistentVolumeClaim"), &mut samples);
+        samples.iter().map(words).collect::<Vec<_>>()
+    };
+    let claims = [claim("db", json!("pvc-1")), claim("failed", json!("pvc-2")), claim("new", json!("pvc-3")), claim("pending", Value::Null)];
+    let snapshots = [snapshot("a", "db", true, 1), snapshot("b", "db", true, 2), snapshot("c", "failed", false, 2), snapshot("d", "gone", true, 1)];
+    assert_eq!(
+        said(&claims, &snapshots),
+        [
+            "volume_usable_snapshots eu/coder/db = 2",
+            "volume_snapshot_last_ready_timestamp_seconds eu/coder/db = 1793577600",
+            "volume_usable_snapshots eu/coder/failed = 0",
+            "volume_usable_snapshots eu/coder/new = 0",
+        ]
+    );
+    // A namespace whose name is misspelled has no volume at all, and that is not good news.
+    assert_eq!(said(&[], &snapshots), ["volume_usable_snapshots eu/coder/ = NaN"]);
+}
+
+#[test]
+fn what_is_being_deleted_is_as_good_as_gone() {
+    let at = json!("2026-11-20T00:00:00Z");
+    let deployment = |deleted: bool| {
+        let mut object = json!({ "metadata": { "name": "litellm", "namespace": "litellm", "uid": "1" }, "spec": { "replicas": 2 }, "status": { "readyReplicas": 2 } });
+        if deleted {
+            object["metadata"]["deletionTimestamp"] = at.clone();
+        }
+        object
+    };
+    let mut rows = Rows::<workloads::Deployment>::only(&["litellm".to_owned()]);
+    rows.begin();
+    rows.put(read(&deployment(false)), true);
+    rows.complete();
+    assert_eq!((rows.len(), rows.missing().len()), (1, 0));
+    assert!(rows.put(read(&deployment(true)), false), "a change");
+    assert_eq!((rows.len(), rows.missing()), (0, vec!["litellm"]));
+    // A claim that is being deleted is a node that is going away.
+    let claim = json!({ "metadata": { "name": "ws-1", "deletionTimestamp": at }, "status": {} });
+    assert_eq!(filled::<karpenter::NodeClaim>(&[claim]).len(), 1);
 }

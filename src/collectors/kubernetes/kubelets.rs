@@ -19,7 +19,7 @@ use super::config::{Reach, Storage};
 use super::connect::{Link, certificates};
 use super::sight::MISSING;
 use super::stream::Elements;
-use super::summary::{Disk, PODS, Reading, most};
+use super::summary::{Disk, PODS, Reading, fullest, most};
 use crate::cause::Cause as _;
 use crate::driver::Poll;
 use crate::files;
@@ -28,6 +28,8 @@ use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
 
+/// Why the use of something is not a number.
+const IMPOSSIBLE: &str = "the kubelet says that more is free than there is, or less than nothing";
 const STATES: &str = "readiness_node_kubelet_state";
 const SEEN: Coverage = Coverage::of(STATES, &["seen"]);
 const POD_STATES: &str = "readiness_pod_storage_state";
@@ -184,7 +186,7 @@ impl Kubelets {
             let labels = || [Arc::clone(cluster), Arc::clone(&node)];
             // Every kubelet has a nodefs; a summary without its size does not tell whether it is full.
             let seen = disk.map_err(|error| error.message).and_then(|disk| {
-                let nodefs = disk.file_systems.iter().find(|(name, _)| *name == "nodefs").map(|(_, fs)| *fs);
+                let nodefs = disk.file_systems.iter().find(|(name, _)| *name == "nodefs").and_then(|(_, fs)| *fs);
                 let nodefs = nodefs.ok_or_else(|| say!("ask the kubelet of {}: its summary does not tell the size of nodefs", named(&node)))?;
                 Ok((disk, nodefs))
             });
@@ -199,6 +201,10 @@ impl Kubelets {
             samples.push(SUMMARY.sample(labels(), "seen"));
             for (name, fs) in disk.file_systems {
                 let labels = || [Arc::clone(cluster), Arc::clone(&node), name.into()];
+                let Some(fs) = fs else {
+                    samples.push(USED.sample(labels(), f64::NAN).with_detail(IMPOSSIBLE));
+                    continue;
+                };
                 // Most nodes have one disk under three names, and one full disk is one red line.
                 if name != "nodefs" && nodefs == fs {
                     continue;
@@ -211,8 +217,8 @@ impl Kubelets {
             pods.extend(disk.pods);
             // A volume that several nodes mount is one volume.
             for (claim, ratio) in disk.volumes {
-                let fullest = volumes.entry(claim).or_default();
-                *fullest = fullest.max(ratio);
+                let known = volumes.entry(claim).or_insert(f64::NAN);
+                *known = known.max(ratio);
             }
         }
         let limits = POD_LIMITS.sample([Arc::clone(cluster)], if unseen.is_none() { "seen" } else { "unseen" });
@@ -220,10 +226,10 @@ impl Kubelets {
             Some(why) => limits.with_detail(why),
             None => limits,
         });
-        let mut volumes: Vec<_> = volumes.into_iter().collect();
-        volumes.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-        let fullest = volumes.into_iter().take(self.config.top_pods);
-        samples.extend(fullest.map(|((namespace, claim), ratio)| VOLUME.sample([&**cluster, &namespace, &claim], ratio)));
+        for ((namespace, claim), ratio) in fullest(volumes.into_iter().collect(), self.config.top_pods) {
+            let volume = VOLUME.sample([&**cluster, &namespace, &claim], ratio);
+            samples.push(if ratio.is_nan() { volume.with_detail(IMPOSSIBLE) } else { volume });
+        }
         for pod in most(pods, self.config.top_pods) {
             let labels = || [&**cluster, &*pod.node, &pod.namespace, &pod.pod];
             samples.push(POD_USED.sample(labels(), pod.used));

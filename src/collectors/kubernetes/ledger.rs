@@ -5,11 +5,41 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use super::clock::now;
+use crate::say;
+use crate::say::Message;
 
 /// The most entries that are kept; beyond it the oldest are forgotten first, so that a storm
 /// cannot fill the memory.
 const LIMIT: usize = 20_000;
+
+/// How often something happened within a window, and when last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Count {
+    pub(super) times: u64,
+    /// In Unix seconds.
+    pub(super) last: i64,
+}
+
+impl Count {
+    /// Adds what happened at a moment.
+    pub(super) fn add(&mut self, times: u64, at: i64) {
+        *self = Self { times: self.times.saturating_add(times), last: self.last.max(at) };
+    }
+
+    /// Until when it counts: somebody who has mended the cause wants to know when the line clears.
+    pub(super) fn words(self, window: i64) -> Message {
+        forgotten(self.last, window)
+    }
+}
+
+/// Until when something that happened at a moment counts.
+pub(super) fn forgotten(last: i64, window: i64) -> Message {
+    let moment = |second: i64| Timestamp::from_second(second).unwrap_or(Timestamp::MAX);
+    say!("the last was at {}, and none counts after {} unless more follow", moment(last), moment(last.saturating_add(window)))
+}
 
 /// Happenings with their time, each counted once.
 #[derive(Debug)]
@@ -43,10 +73,10 @@ impl<K: Ord + Clone, V> Ledger<K, V> {
         true
     }
 
-    /// What lies within the window now.
-    pub(super) fn recent(&self) -> impl Iterator<Item = (&K, &V)> {
+    /// What lies within the window now, with its time.
+    pub(super) fn recent(&self) -> impl Iterator<Item = (&K, i64, &V)> {
         let since = self.since();
-        self.entries.iter().filter(move |(_, (at, _))| *at > since).map(|(key, (_, what))| (key, what))
+        self.entries.iter().filter(move |(_, (at, _))| *at > since).map(|(key, (at, what))| (key, *at, what))
     }
 
     fn since(&self) -> i64 {
@@ -100,11 +130,13 @@ impl<K: Ord + Clone> Tally<K> {
     }
 
     /// Counts within the window now.
-    pub(super) fn totals(&self) -> BTreeMap<K, u64> {
-        let mut totals: BTreeMap<K, u64> = BTreeMap::new();
-        for (key, count) in self.steps.range(self.first()..).flat_map(|(_, counts)| counts) {
-            let total = totals.entry(key.clone()).or_default();
-            *total = total.saturating_add(*count);
+    pub(super) fn totals(&self) -> BTreeMap<K, Count> {
+        let mut totals: BTreeMap<K, Count> = BTreeMap::new();
+        for (step, counts) in self.steps.range(self.first()..) {
+            for (key, count) in counts {
+                // The end of its step, until which it may have happened.
+                totals.entry(key.clone()).or_default().add(*count, (step + 1).saturating_mul(self.step).min(now()));
+            }
         }
         totals
     }
@@ -143,7 +175,12 @@ mod tests {
             tally.add("BackOff", now() - 7200, 5);
             tally.add("BackOff", now() - 60, 1);
         }
-        assert_eq!(tally.totals()["BackOff"], 1_000);
+        let total = tally.totals()["BackOff"];
+        assert!(total.times == 1_000 && (now() - 60..=now()).contains(&total.last), "{total:?}");
+        assert_eq!(
+            forgotten(1_795_000_000, 3600).as_str(),
+            "the last was at 2026-11-18T11:06:40Z, and none counts after 2026-11-18T12:06:40Z unless more follow"
+        );
     }
 
     #[test]
@@ -164,7 +201,7 @@ mod tests {
         for pod in 0..count {
             ledger.record(pod, begin + pod, ());
         }
-        assert_eq!((ledger.recent().count(), ledger.recent().next().map(|(pod, ())| *pod)), (LIMIT, Some(10)));
+        assert_eq!((ledger.recent().count(), ledger.recent().next().map(|(pod, ..)| *pod)), (LIMIT, Some(10)));
         ledger.record(-1, i64::MAX, ());
         for pod in count..count * 2 {
             ledger.record(pod, begin + 600_000, ());

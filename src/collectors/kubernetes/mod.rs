@@ -257,7 +257,7 @@ fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
         (config.prometheus.is_some(), "prometheus", monitoring::FAMILIES.to_vec()),
         (config.cert_manager.is_some(), "cert_manager", certmanager::FAMILIES.to_vec()),
         (velero, "backups.velero", named("velero", backups::FAMILIES)),
-        (snapshots, "backups.volume_snapshots", named("snapshot", backups::FAMILIES)),
+        (snapshots, "backups.volume_snapshots", named("volume", backups::FAMILIES)),
         (!config.access.is_empty(), "access", reviews::ACCESS_FAMILIES.to_vec()),
         (!config.objects.is_empty(), "objects", [reviews::OBJECT_FAMILIES, reviews::ANNOTATION_FAMILIES].concat()),
         (!config.clients.is_empty(), "clients", named("client_version", cluster::FAMILIES)),

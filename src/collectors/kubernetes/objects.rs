@@ -211,6 +211,9 @@ pub(super) trait Kind: Object {
     const FAMILIES: &'static [&'static Family];
     /// See [`Keep::LASTING`].
     const LASTING: bool = true;
+    /// Whether an object counts while it is being deleted. It still stands in lists then, often with all
+    /// its fields, and is as good as gone.
+    const COUNTS_WHILE_DELETED: bool = false;
 
     /// Reduces an object to its row.
     fn row(self) -> Self::Row;
@@ -260,6 +263,9 @@ impl<K: Kind> Keep for Rows<K> {
         let key = Key::of(object.meta());
         if !self.only.is_empty() && !self.only.iter().any(|name| **name == *key.name) {
             return false;
+        }
+        if object.meta().deletion_timestamp.is_some() && !K::COUNTS_WHILE_DELETED {
+            return self.entries.remove(&key).is_some();
         }
         let entry = Entry { row: object.row(), round: self.round };
         let changed = self.entries.get(&key).is_none_or(|old| old.row != entry.row);

@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use super::clock::{Clock, now};
-use super::ledger::{Ledger, Tally};
+use super::ledger::{Count, Ledger, Tally};
 use super::objects::{Keep, Place};
 use super::pod::{Pod, Reason};
 use super::resources::Amounts;
@@ -151,6 +151,7 @@ pub(super) struct Pods {
     pub(super) evictions: Ledger<u128, Eviction>,
     oom_kills: Ledger<(u128, String, i64), Arc<str>>,
     recent_restarts: Tally<Arc<str>>,
+    window: i64,
     swept: i64,
 }
 
@@ -214,6 +215,7 @@ impl Pods {
             evictions: Ledger::new(window),
             oom_kills: Ledger::new(window),
             recent_restarts: Tally::new(window),
+            window,
             swept: 0,
         }
     }
@@ -405,11 +407,12 @@ impl Group {
 }
 
 /// The namespaces with the highest counts; the others are summed up, so that none goes unseen.
-fn most(counts: impl Iterator<Item = (Arc<str>, u64)>) -> Vec<(Arc<str>, u64)> {
+fn most(counts: impl Iterator<Item = (Arc<str>, Count)>) -> Vec<(Arc<str>, Count)> {
     let mut counts: Vec<_> = counts.collect();
     if counts.len() > SERIES {
         counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        let others = counts.drain(SERIES..).fold(0_u64, |sum, (_, count)| sum.saturating_add(count));
+        let mut others = Count::default();
+        counts.drain(SERIES..).for_each(|(_, count)| others.add(count.times, count.last));
         counts.push((OTHERS.into(), others));
     }
     counts
@@ -486,20 +489,21 @@ impl Keep for Pods {
                 samples.extend(group.oldest.map(|since| add(PENDING_OLDEST.sample(labels(), since as f64))));
             }
         }
-        let mut by_namespace: BTreeMap<&Arc<str>, u64> = BTreeMap::new();
-        for (_, namespace) in self.oom_kills.recent() {
-            *by_namespace.entry(namespace).or_default() += 1;
+        let mut killed: BTreeMap<Arc<str>, Count> = BTreeMap::new();
+        for (_, at, namespace) in self.oom_kills.recent() {
+            killed.entry(Arc::clone(namespace)).or_default().add(1, at);
         }
-        let killed = by_namespace.into_iter().map(|(namespace, count)| (Arc::clone(namespace), count));
-        samples.extend(most(killed).into_iter().map(|(namespace, count)| OOM_KILLED.sample([cluster(), namespace], count as f64)));
-        let recent = most(self.recent_restarts.totals().into_iter());
-        samples.extend(recent.into_iter().map(|(namespace, count)| RESTARTS_RECENT.sample([cluster(), namespace], count as f64)));
-        let restarts = most(self.restarts.iter().map(|(namespace, restarts)| (Arc::clone(namespace), restarts.total)));
-        samples.extend(restarts.into_iter().map(|(namespace, count)| RESTARTS.sample([cluster(), namespace], count as f64)));
+        for (family, counts) in [(&OOM_KILLED, killed), (&RESTARTS_RECENT, self.recent_restarts.totals())] {
+            let counted = |(namespace, count): (_, Count)| family.sample([cluster(), namespace], count.times as f64).with_detail(count.words(self.window));
+            samples.extend(most(counts.into_iter()).into_iter().map(counted));
+        }
+        let restarts = most(self.restarts.iter().map(|(namespace, restarts)| (Arc::clone(namespace), Count { times: restarts.total, last: restarts.last })));
+        samples.extend(restarts.into_iter().map(|(namespace, count)| RESTARTS.sample([cluster(), namespace], count.times as f64)));
         for missing in ["limit", "size_limit"] {
             let unlimited = self.unlimited.iter().filter(|((_, own), _)| *own == missing);
-            let unlimited = most(unlimited.map(|((namespace, _), count)| (Arc::clone(namespace), u64::from(*count))));
-            samples.extend(unlimited.into_iter().map(|(namespace, count)| NO_STORAGE_LIMIT.sample([cluster(), namespace, missing.into()], count as f64)));
+            let unlimited = most(unlimited.map(|((namespace, _), count)| (Arc::clone(namespace), Count { times: u64::from(*count), last: 0 })));
+            let sample = |(namespace, count): (_, Count)| NO_STORAGE_LIMIT.sample([cluster(), namespace, missing.into()], count.times as f64);
+            samples.extend(unlimited.into_iter().map(sample));
         }
         samples.push(GPUS_REQUESTED.sample([cluster()], self.gpus));
         self.workspaces.facts(place, samples);

@@ -76,12 +76,17 @@ struct PodRef {
 /// What one kubelet said, reduced.
 #[derive(Debug, PartialEq)]
 pub(super) struct Disk {
-    pub(super) file_systems: Vec<(&'static str, FileSystem)>,
+    /// Those whose numbers can be; without any where they cannot.
+    pub(super) file_systems: Vec<(&'static str, Option<FileSystem>)>,
     /// The pods that use most.
     pub(super) pods: Vec<PodUse>,
-    /// The fullest volumes, by namespace and claim.
+    /// The fullest volumes, by namespace and claim. Not a number where the kubelet's numbers cannot be.
     pub(super) volumes: Vec<((String, String), f64)>,
 }
+
+/// More is free than there is, or less than nothing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Impossible;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct FileSystem {
@@ -102,18 +107,24 @@ pub(super) struct PodUse {
 
 impl FsStats {
     /// `usedBytes` is no use: of an image file system it is the size of the images alone.
-    fn reduce(self) -> Option<FileSystem> {
-        let capacity = self.capacity_bytes.filter(|capacity| *capacity > 0.0)?;
-        // What cannot be is no fact.
-        let available = self.available_bytes.filter(|available| (0.0..=capacity).contains(available))?;
+    /// `None` where it does not tell its size.
+    fn reduce(self) -> Option<Result<FileSystem, Impossible>> {
+        let (available, capacity) = sizes(self.available_bytes, self.capacity_bytes)?;
+        let Ok(available) = available else { return Some(Err(Impossible)) };
         let inodes_used = self.inodes.filter(|inodes| *inodes > 0.0).and_then(|all| {
             // Some file systems write 2^64 - 1 where they do not know; what they use they may know still.
             let free = self.inodes_free.filter(|free| (0.0..=all).contains(free));
             let used = free.map(|free| all - free).or_else(|| self.inodes_used.filter(|used| (0.0..=all).contains(used)))?;
             Some(used / all)
         });
-        Some(FileSystem { available, capacity, inodes_used })
+        Some(Ok(FileSystem { available, capacity, inodes_used }))
     }
+}
+
+/// What is available, and of how much; `None` where that is not told.
+fn sizes(available: Option<f64>, capacity: Option<f64>) -> Option<(Result<f64, Impossible>, f64)> {
+    let (available, capacity) = (available?, capacity.filter(|capacity| *capacity > 0.0)?);
+    Some((if (0.0..=capacity).contains(&available) { Ok(available) } else { Err(Impossible) }, capacity))
 }
 
 /// A summary that is being read: of its pods, of which a node may have hundreds, only those that may
@@ -133,9 +144,8 @@ impl<'a> Reading<'a> {
 
     pub(super) fn add(&mut self, pod: PodStats) {
         self.volumes.extend(pod.volume.into_iter().flatten().filter_map(|volume| {
-            let (claim, capacity) = (volume.pvc_ref?, volume.capacity_bytes.filter(|capacity| *capacity > 0.0)?);
-            let available = volume.available_bytes.filter(|available| (0.0..=capacity).contains(available))?;
-            Some(((claim.namespace, claim.name), 1.0 - available / capacity))
+            let (claim, (available, capacity)) = (volume.pvc_ref?, sizes(volume.available_bytes, volume.capacity_bytes)?);
+            Some(((claim.namespace, claim.name), available.map_or(f64::NAN, |available| 1.0 - available / capacity)))
         }));
         let uid = uid(pod.pod_ref.uid.as_deref());
         if let Some(used) = pod.ephemeral_storage.and_then(|stats| stats.used_bytes) {
@@ -149,17 +159,23 @@ impl<'a> Reading<'a> {
 
     fn prune(&mut self) {
         self.pods = most(std::mem::take(&mut self.pods), self.top);
-        self.volumes.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-        self.volumes.truncate(self.top);
+        self.volumes = fullest(std::mem::take(&mut self.volumes), self.top);
     }
 
     pub(super) fn disk(mut self, summary: Summary) -> Disk {
         self.prune();
         let runtime = summary.node.runtime.unwrap_or_default();
         let named = [("nodefs", summary.node.fs), ("imagefs", runtime.image_fs), ("containerfs", runtime.container_fs)];
-        let file_systems = named.into_iter().filter_map(|(name, stats)| Some((name, stats?.reduce()?))).collect();
+        let file_systems = named.into_iter().filter_map(|(name, stats)| Some((name, stats?.reduce()?.ok()))).collect();
         Disk { file_systems, pods: self.pods, volumes: self.volumes }
     }
+}
+
+/// The fullest volumes, and as many of those that cannot be told.
+pub(super) fn fullest(mut volumes: Vec<((String, String), f64)>, top: usize) -> Vec<((String, String), f64)> {
+    volumes.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    let (odd, told): (Vec<_>, Vec<_>) = volumes.into_iter().partition(|(_, ratio)| ratio.is_nan());
+    told.into_iter().take(top).chain(odd.into_iter().take(top)).collect()
 }
 
 /// The pods that use most, in bytes or of their limit.
@@ -189,7 +205,7 @@ mod tests {
     fn the_ratio_is_what_is_not_available_and_not_what_is_said_to_be_used() {
         let summary = r#"{"node":{"fs":{"availableBytes":40,"capacityBytes":100,"usedBytes":10,"inodes":1000,"inodesFree":750},
             "runtime":{"imageFs":{"availableBytes":5,"capacityBytes":100,"usedBytes":1}}},"pods":[]}"#;
-        let fs = |available, inodes_used| FileSystem { available, capacity: 100.0, inodes_used };
+        let fs = |available, inodes_used| Some(FileSystem { available, capacity: 100.0, inodes_used });
         assert_eq!(disk(summary).file_systems, [("nodefs", fs(40.0, Some(0.25))), ("imagefs", fs(5.0, None))]);
     }
 
@@ -197,14 +213,14 @@ mod tests {
     fn free_inodes_beyond_all_of_them_are_no_fact_and_used_ones_are() {
         let inodes = |more: &str| {
             let read = disk(&format!(r#"{{"node":{{"fs":{{"availableBytes":40,"capacityBytes":100,"inodes":1000{more}}}}}}}"#));
-            read.file_systems[0].1.inodes_used
+            read.file_systems[0].1.unwrap().inodes_used
         };
         assert_eq!(inodes(r#","inodesFree":18446744073709551615"#), None);
         assert_eq!(inodes(r#","inodesFree":18446744073709551615,"inodesUsed":999"#), Some(0.999));
         assert_eq!(inodes(r#","inodesFree":250,"inodesUsed":999"#), Some(0.75));
         assert_eq!(inodes(r#","inodesUsed":18446744073709551615"#), None);
         let volume = r#"{"pods":[{"podRef":{"name":"p","namespace":"n","uid":"1"},"volume":[{"pvcRef":{"name":"c","namespace":"n"},"availableBytes":18446744073709551615,"capacityBytes":1000}]}],"node":{}}"#;
-        assert_eq!(disk(volume).volumes, []);
+        assert!(matches!(&disk(volume).volumes[..], [(_, ratio)] if ratio.is_nan()));
     }
 
     #[test]
@@ -214,13 +230,26 @@ mod tests {
             r#"{"fs":null}"#,
             r#"{"fs":{"capacityBytes":100}}"#,
             r#"{"fs":{"availableBytes":5}}"#,
-            r#"{"fs":{"availableBytes":1e308,"capacityBytes":100}}"#,
-            r#"{"fs":{"availableBytes":-1,"capacityBytes":100}}"#,
             r#"{"fs":{"availableBytes":0,"capacityBytes":0}}"#,
         ] {
             let read = disk(&format!(r#"{{"node":{node}}}"#));
             assert!(read.file_systems.is_empty() && read.pods.is_empty(), "{node}");
         }
+    }
+
+    #[test]
+    fn sizes_that_cannot_be_are_told_apart_from_none() {
+        for available in ["1e308", "-1"] {
+            let read = disk(&format!(r#"{{"node":{{"fs":{{"availableBytes":{available},"capacityBytes":100}}}}}}"#));
+            assert_eq!(read.file_systems, [("nodefs", None)]);
+        }
+    }
+
+    #[test]
+    fn volumes_that_cannot_be_told_hide_no_full_one() {
+        let volume = |name: &str, ratio: f64| (("n".to_owned(), name.to_owned()), ratio);
+        let kept = fullest(vec![volume("odd", f64::NAN), volume("a", 0.5), volume("odder", f64::NAN), volume("b", 0.9)], 1);
+        assert_eq!(kept.iter().map(|((_, claim), _)| claim.as_str()).collect::<Vec<_>>(), ["b", "odd"]);
     }
 
     #[test]

@@ -188,7 +188,7 @@ fn evictions_kills_and_restarts_are_counted_after_their_pod_is_gone() {
     says(&told, "containers_oom_killed eu/ws = 1");
     says(&told, "container_restarts_total eu/ws = 5");
     says(&told, "container_restarts_recent eu/ws = 4");
-    assert_eq!(kept.evictions.recent().map(|(_, (namespace, resource))| (&**namespace, *resource)).collect::<Vec<_>>(), [("ws", "ephemeral_storage")]);
+    assert_eq!(kept.evictions.recent().map(|(_, _, (namespace, resource))| (&**namespace, *resource)).collect::<Vec<_>>(), [("ws", "ephemeral_storage")]);
     assert_eq!(kept.len(), 0);
 }
 

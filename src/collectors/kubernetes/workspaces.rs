@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use super::config::{Range, WorkspaceSelector};
-use super::ledger::Ledger;
+use super::ledger::{Count, Ledger};
 use super::objects::Place;
 use super::pod::Pod;
 use super::sight::{STATES, seen};
@@ -82,12 +82,13 @@ pub(super) struct Workspaces {
     selectors: Vec<WorkspaceSelector>,
     sums: Vec<Sums>,
     starts: Ledger<(usize, u64, u128, u32), ()>,
+    window: i64,
 }
 
 impl Workspaces {
     pub(super) fn new(selectors: Vec<WorkspaceSelector>, window: i64) -> Self {
         let sums = selectors.iter().map(|_| Sums::default()).collect();
-        Self { selectors, sums, starts: Ledger::new(window) }
+        Self { selectors, sums, starts: Ledger::new(window), window }
     }
 
     /// Running pods of a selector.
@@ -155,9 +156,9 @@ impl Workspaces {
     }
 
     pub(super) fn facts(&self, place: &Place, samples: &mut Vec<Sample>) {
-        let mut starts: BTreeMap<(usize, u64), u64> = BTreeMap::new();
-        for ((selector, id, ..), ()) in self.starts.recent() {
-            *starts.entry((*selector, *id)).or_default() += 1;
+        let mut starts: BTreeMap<(usize, u64), Count> = BTreeMap::new();
+        for ((selector, id, ..), at, ()) in self.starts.recent() {
+            starts.entry((*selector, *id)).or_default().add(1, at);
         }
         for (at, (selector, sums)) in self.selectors.iter().zip(&self.sums).enumerate() {
             let labels = |last: &str| [Arc::clone(&place.cluster), selector.name.as_str().into(), last.into()];
@@ -170,7 +171,8 @@ impl Workspaces {
             let images = sums.images.iter().map(|(image, count)| IMAGES.sample([&*place.cluster, &*selector.name, image], *count as f64));
             samples.extend(images);
             let most = starts.iter().filter(|((own, _), _)| *own == at).map(|(_, count)| *count).max().unwrap_or_default();
-            samples.push(STARTS.sample([&*place.cluster, &selector.name], most as f64));
+            let most_often = STARTS.sample([&*place.cluster, &selector.name], most.times as f64);
+            samples.push(if most.times > 0 { most_often.with_detail(most.words(self.window)) } else { most_often });
         }
     }
 }

@@ -125,6 +125,16 @@ const LISTS: &[&str] = &[
     "ImageTagMutable",
     "ImageRepositoryUnexpected",
 ];
+/// Where there is no LiteLLM.
+const LITELLM: &[&str] = &[
+    "LiteLlmNotReady",
+    "WorkloadNotReady",
+    "WorkloadBelowBaseline",
+    "RolloutSlow",
+    "WorkloadNearItsLimit",
+    "WorkloadRestarted",
+    "WorkloadScaledToZero",
+];
 /// Checks that the metrics API answers.
 const USE: &[&str] = &["NodeCpuHigh", "NodeMemoryHigh", "WorkloadNearItsLimit"];
 /// Checks that Karpenter's pools and claims answer.
@@ -201,20 +211,8 @@ pub static FAULTS: &[Fault] = &[
         // Its names have nothing left to be compared with.
         unknown: &["DnsTargetMismatch"],
     },
-    Fault {
-        name: "selector-empty",
-        what: "the LiteLLM deployment is deleted",
-        red: &[],
-        unknown: &[
-            "LiteLlmNotReady",
-            "WorkloadNotReady",
-            "WorkloadBelowBaseline",
-            "RolloutSlow",
-            "WorkloadNearItsLimit",
-            "WorkloadRestarted",
-            "WorkloadScaledToZero",
-        ],
-    },
+    Fault { name: "selector-empty", what: "the LiteLLM deployment is deleted", red: &[], unknown: LITELLM },
+    Fault { name: "litellm-being-deleted", what: "the LiteLLM deployment is being deleted and waits for its finalizer", red: &[], unknown: LITELLM },
     red("london-503", "the London health endpoint answers 503", &["EndpointUnhealthy"]),
     Fault {
         name: "london-hang",
@@ -416,6 +414,7 @@ pub static FAULTS: &[Fault] = &[
     red("backup-schedule-paused", "the schedule of the backups is paused", &["BackupScheduleOff"]),
     red("backup-location-gone", "the storage of the backups is not available", &["BackupLocationUnavailable"]),
     red("backup-snapshot-old", "the last snapshot of the database is two and a half days old", &["VolumeSnapshotTooOld"]),
+    red("backup-volume-without-snapshot", "a volume of us-east-2 was never snapshotted", &["VolumeWithoutSnapshot"]),
     Fault {
         name: "mirror-stale",
         what: "the mirror of us-east-2 was not refreshed, and its cluster pulled from it",

@@ -246,7 +246,7 @@ pub struct Backups {
     /// The namespace of Velero; off when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub velero: Option<String>,
-    /// Namespaces of VolumeSnapshots; off when empty.
+    /// Namespaces of which each volume must have a VolumeSnapshot; off when empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volume_snapshots: Vec<String>,
     /// The clusters that have them; all when empty.

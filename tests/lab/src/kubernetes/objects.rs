@@ -42,6 +42,7 @@ pub const SERVED: &[(&str, &str)] = &[
     ("v1/serviceaccounts", "ServiceAccount"),
     ("v1/resourcequotas", "ResourceQuota"),
     ("v1/limitranges", "LimitRange"),
+    ("v1/persistentvolumeclaims", "PersistentVolumeClaim"),
     ("apps/v1/deployments", "Deployment"),
     ("apps/v1/statefulsets", "StatefulSet"),
     ("apps/v1/daemonsets", "DaemonSet"),
@@ -180,7 +181,12 @@ impl Server {
     fn workloads(&self, all: &mut Objects) {
         let down = |fault: bool, desired: u32, left: u32| if fault { (desired, left) } else { (desired, desired) };
         let mut deployment = |namespace: &str, name: &str, label: (&str, &str), (desired, ready): (u32, u32), updated: u32| {
-            all.add("apps/v1/deployments", replicated(namespace, name, label, [desired, ready, updated], &self.estate.rolled_out().to_string()));
+            let mut object = replicated(namespace, name, label, [desired, ready, updated], &self.estate.rolled_out().to_string());
+            if name == "litellm" && self.estate.has("litellm-being-deleted") {
+                object["metadata"]["deletionTimestamp"] = json!(self.ago("litellm-being-deleted", 5));
+                object["metadata"]["finalizers"] = json!(["readiness-exporter.test/wait"]);
+            }
+            all.add("apps/v1/deployments", object);
             let revisions = if self.on("us-east-2", "rollback-gone") { vec![3] } else { vec![2, 3] };
             for revision in revisions {
                 let slow = name == "coder" && self.on("us-east-2", "rollout-slow");
@@ -631,6 +637,14 @@ impl Server {
             "velero.io/v1/backupstoragelocations",
             json!({ "metadata": { "namespace": "velero", "name": "default", "uid": "bsl" }, "status": { "phase": location } }),
         );
+        let claim = |name: &str| {
+            json!({ "metadata": { "namespace": "coder", "name": name, "uid": name },
+                "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "10Gi" } }, "volumeName": format!("pvc-{name}") }, "status": { "phase": "Bound" } })
+        };
+        all.add("v1/persistentvolumeclaims", claim("db"));
+        if self.on("us-east-2", "backup-volume-without-snapshot") {
+            all.add("v1/persistentvolumeclaims", claim("uploads"));
+        }
         all.add("snapshot.storage.k8s.io/v1/volumesnapshots", json!({ "metadata": { "namespace": "coder", "name": "db-1", "uid": "snap", "creationTimestamp": before(1) },
             "spec": { "source": { "persistentVolumeClaimName": "db" } }, "status": { "readyToUse": true, "creationTime": taken("backup-snapshot-old"), "restoreSize": "10Gi" } }));
     }
