@@ -1,6 +1,6 @@
 //! The running exporter: the driver, the judge and what they came to, behind one handle.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
 
 use crate::cause;
-use crate::checklist::{Checklist, Context, Judgement, Memory, Unjudged, Waiver, judge, unjudged};
+use crate::checklist::{Checklist, Context, Judgement, Memories, Unjudged, Waiver, judge, unjudged};
 use crate::collectors;
 use crate::config::{self, LoadError, Loaded};
 use crate::driver::{Driver, Task};
@@ -88,22 +88,19 @@ impl Active {
 
     /// Judges each checklist for each of its events that is running or coming, and as if one were now
     /// where none is.
-    fn judge(&self, snapshot: &Snapshot, now: Timestamp, memories: &BTreeMap<Prepared, Memory>) -> Vec<Judgement> {
+    fn judge(&self, snapshot: &Snapshot, now: Timestamp, memories: &Memories) -> Vec<Judgement> {
         let coming = event::coming(&self.schedules, now);
         let mut judged = Vec::new();
         for checklist in &self.checklists {
             let own: Vec<_> = coming.iter().filter(|event| event.checklist == checklist.name).map(Some).collect();
             for event in if own.is_empty() { vec![None] } else { own } {
-                let memory = memories.get(&(checklist.name.clone(), event.map(|event| event.name.clone())));
+                let memory = memories.of(&checklist.name, event.map(|event| event.name.as_str()));
                 judged.push(judge(checklist, &Context { snapshot, now, event, waivers: &self.waivers, unjudged: &self.unjudged, memory }));
             }
         }
         judged
     }
 }
-
-/// A checklist, and the event that it is judged for.
-type Prepared = (String, Option<String>);
 
 /// What the judge last came to, and when by the clock that never jumps.
 struct Judged {
@@ -265,7 +262,7 @@ impl App {
         }
         let active = Active::new(loaded, &tasks);
         driver.apply(tasks);
-        let judged = active.judge(&store.snapshot(), Timestamp::now(), &BTreeMap::new());
+        let judged = active.judge(&store.snapshot(), Timestamp::now(), &Memories::default());
         let telemetry = Telemetry::new()?;
         telemetry.loaded();
         Ok(Arc::new(Self {
@@ -284,19 +281,12 @@ impl App {
 
     /// Judges for ever: after each change, and every second.
     pub async fn keep_judging(self: Arc<Self>) {
-        let mut memories: BTreeMap<Prepared, Memory> = BTreeMap::new();
+        let mut memories = Memories::default();
         let mut version = self.store.subscribe();
         loop {
             let now = Timestamp::now();
             let mut judged = self.active.load().judge(&self.store.snapshot(), now, &memories);
-            // What is over is not remembered.
-            let mut before = std::mem::take(&mut memories);
-            for judgement in &mut judged {
-                let key = (judgement.checklist.clone(), judgement.event.clone());
-                let mut memory = before.remove(&key).unwrap_or_default();
-                memory.apply(judgement);
-                memories.insert(key, memory);
-            }
+            memories.apply(&mut judged);
             // Before everything was looked at once, most is unknown, which is no change of anything.
             if self.ready() {
                 self.state.load().record(&judged);
@@ -313,7 +303,7 @@ impl App {
 
     /// Judges what is known now, without memory: for a single run.
     pub fn judge_once(&self) -> Vec<Judgement> {
-        self.active.load().judge(&self.store.snapshot(), Timestamp::now(), &BTreeMap::new())
+        self.active.load().judge(&self.store.snapshot(), Timestamp::now(), &Memories::default())
     }
 
     /// Keeps the filled-in checklist at the moments that matter, if there is a folder for it.

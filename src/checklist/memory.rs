@@ -14,7 +14,7 @@ use super::judge::{CheckState, Judgement, Line};
 /// Good looks that turn a red line green.
 const GOOD_LOOKS: u32 = 2;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Entry {
     since: Timestamp,
     was_red: bool,
@@ -33,8 +33,33 @@ pub(super) fn subject<'a, 'b>(labels: impl Iterator<Item = (&'a str, &'b str)>) 
     })
 }
 
-/// Remembers the bad lines of one checklist, by check and subject.
+/// What is remembered of every checklist, for each event that it is judged for.
 #[derive(Debug, Default)]
+pub struct Memories(BTreeMap<(String, Option<String>), Memory>);
+
+impl Memories {
+    /// What is remembered for a checklist and an event. When an event comes into sight, or the last one
+    /// is over, the estate is the same as before, so what is known of it for another event counts.
+    pub fn of(&self, checklist: &str, event: Option<&str>) -> Option<&Memory> {
+        let own = self.0.get(&(checklist.to_owned(), event.map(str::to_owned)));
+        own.or_else(|| self.0.iter().find(|((name, _), _)| name == checklist).map(|(_, memory)| memory))
+    }
+
+    /// Adds what is remembered to judgements, remembers what they say, and forgets what is not judged any more.
+    pub fn apply(&mut self, judged: &mut [Judgement]) {
+        let mut before = std::mem::take(self);
+        for judgement in judged {
+            let key = (judgement.checklist.clone(), judgement.event.clone());
+            let of_another = || before.of(&key.0, None).or_else(|| self.of(&key.0, None)).cloned();
+            let mut memory = if before.0.contains_key(&key) { before.0.remove(&key) } else { of_another() }.unwrap_or_default();
+            memory.apply(judgement);
+            self.0.insert(key, memory);
+        }
+    }
+}
+
+/// Remembers the bad lines of one checklist, by check and subject.
+#[derive(Debug, Clone, Default)]
 pub struct Memory {
     entries: BTreeMap<String, BTreeMap<u64, Entry>>,
 }

@@ -16,7 +16,7 @@ use std::path::Path;
 pub use evidence::{Template, humanize_duration, text_value, threshold};
 pub use example::{Example, Given, Outcome, scene};
 pub use judge::{CheckState, CheckVerdict, Context, Decision, Judgement, Line, SectionVerdict, Unasked, Waiver, judge, judge_check as judge_one};
-pub use memory::Memory;
+pub use memory::{Memories, Memory};
 pub use model::{Band, Bound, Check, Checklist, Condition, Guard, Horizon, Kind, Override, Section, Severity};
 pub use parse::parse;
 pub use unjudged::{NOT_JUDGED, Unjudged, unjudged};

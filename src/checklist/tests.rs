@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::*;
+use crate::event::Occurrence;
 use crate::snapshot::Snapshot;
 
 fn shipped() -> Vec<Checklist> {
@@ -192,6 +193,30 @@ fn red_at_once_and_green_only_after_two_good_looks() {
     assert_eq!(red(checklist, 1.0, 3, &mut memory), CheckState::Fail, "one good look is not enough");
     assert_eq!(red(checklist, 1.0, 3, &mut memory), CheckState::Fail, "the same look does not count twice");
     assert_eq!(red(checklist, 1.0, 4, &mut memory), CheckState::Pass);
+}
+
+#[test]
+fn what_was_bad_stays_known_when_another_event_comes_or_ends() {
+    let family = crate::collectors::family("readiness_service_load_balancer_ready").unwrap();
+    let event =
+        |name: &str| Occurrence { name: name.into(), checklist: "workshop".into(), start: now(), end: now(), participants: None, lead_times: Vec::new() };
+    let mut memories = Memories::default();
+    let mut round = |value: f64, look: u64, events: &[Option<Occurrence>]| {
+        let given = [Given { family, labels: vec!["eu".into(), "coder".into(), "coder".into()], state: None, value }];
+        let mut snapshot = scene(&given, family, now());
+        snapshot.views[0].looks = look;
+        let judged = events
+            .iter()
+            .map(|event| judge(&shipped()[0], &Context { snapshot: &snapshot, now: now(), event: event.as_ref(), waivers: &[], unjudged: &[], memory: None }));
+        let mut judged: Vec<_> = judged.collect();
+        memories.apply(&mut judged);
+        judged.iter().map(|judgement| judgement.checks().find(|check| check.name == "LoadBalancerMissing").unwrap().state).collect::<Vec<_>>()
+    };
+    assert_eq!(round(0.0, 1, &[None]), [CheckState::Fail]);
+    let both = [Some(event("course")), Some(event("demo"))];
+    assert_eq!(round(1.0, 2, &both), [CheckState::Fail; 2], "one good look is not enough, whichever event comes");
+    assert_eq!(round(1.0, 3, &[Some(event("demo"))]), [CheckState::Pass]);
+    assert_eq!(round(1.0, 4, &[None]), [CheckState::Pass]);
 }
 
 #[test]

@@ -174,7 +174,8 @@ fn a_volume_without_any_snapshot_is_seen_and_snapshots_of_a_volume_that_is_gone_
 fn what_is_being_deleted_is_as_good_as_gone() {
     let at = json!("2026-11-20T00:00:00Z");
     let deployment = |deleted: bool| {
-        let mut object = json!({ "metadata": { "name": "litellm", "namespace": "litellm", "uid": "1" }, "spec": { "replicas": 2 }, "status": { "readyReplicas": 2 } });
+        let mut object =
+            json!({ "metadata": { "name": "litellm", "namespace": "litellm", "uid": "1" }, "spec": { "replicas": 2 }, "status": { "readyReplicas": 2 } });
         if deleted {
             object["metadata"]["deletionTimestamp"] = at.clone();
         }

@@ -225,13 +225,9 @@ mod tests {
 
     #[test]
     fn absent_is_not_zero() {
-        for node in [
-            "{}",
-            r#"{"fs":null}"#,
-            r#"{"fs":{"capacityBytes":100}}"#,
-            r#"{"fs":{"availableBytes":5}}"#,
-            r#"{"fs":{"availableBytes":0,"capacityBytes":0}}"#,
-        ] {
+        for node in
+            ["{}", r#"{"fs":null}"#, r#"{"fs":{"capacityBytes":100}}"#, r#"{"fs":{"availableBytes":5}}"#, r#"{"fs":{"availableBytes":0,"capacityBytes":0}}"#]
+        {
             let read = disk(&format!(r#"{{"node":{node}}}"#));
             assert!(read.file_systems.is_empty() && read.pods.is_empty(), "{node}");
         }

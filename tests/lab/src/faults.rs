@@ -126,15 +126,8 @@ const LISTS: &[&str] = &[
     "ImageRepositoryUnexpected",
 ];
 /// Where there is no LiteLLM.
-const LITELLM: &[&str] = &[
-    "LiteLlmNotReady",
-    "WorkloadNotReady",
-    "WorkloadBelowBaseline",
-    "RolloutSlow",
-    "WorkloadNearItsLimit",
-    "WorkloadRestarted",
-    "WorkloadScaledToZero",
-];
+const LITELLM: &[&str] =
+    &["LiteLlmNotReady", "WorkloadNotReady", "WorkloadBelowBaseline", "RolloutSlow", "WorkloadNearItsLimit", "WorkloadRestarted", "WorkloadScaledToZero"];
 /// Checks that the metrics API answers.
 const USE: &[&str] = &["NodeCpuHigh", "NodeMemoryHigh", "WorkloadNearItsLimit"];
 /// Checks that Karpenter's pools and claims answer.
