@@ -124,6 +124,10 @@ impl Counts {
         times.saturating_sub(before)
     }
 
+    fn has_named(&self, event: &Event) -> bool {
+        self.seen.get(&uid(event.metadata.uid.as_deref())).is_some_and(|(round, _)| *round == self.round)
+    }
+
     fn remove(&mut self, event: &Event) {
         self.seen.remove(&uid(event.metadata.uid.as_deref()));
     }
@@ -165,6 +169,10 @@ impl Keep for Warnings {
 
     fn begin(&mut self) {
         self.counts.begin();
+    }
+
+    fn has_named(&self, event: &Event) -> bool {
+        self.counts.has_named(event)
     }
 
     fn put(&mut self, event: Event, _: bool) -> bool {
@@ -266,6 +274,10 @@ impl Keep for Pulls {
 
     fn begin(&mut self) {
         self.counts.begin();
+    }
+
+    fn has_named(&self, event: &Event) -> bool {
+        self.counts.has_named(event)
     }
 
     fn put(&mut self, event: Event, _: bool) -> bool {

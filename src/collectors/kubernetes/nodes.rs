@@ -341,6 +341,10 @@ impl Keep for Nodes {
         self.round = self.round.wrapping_add(1);
     }
 
+    fn has_named(&self, node: &Node) -> bool {
+        self.rows.get(node.metadata.name.as_deref().unwrap_or_default()).is_some_and(|(round, _)| *round == self.round)
+    }
+
     fn put(&mut self, node: Node, _: bool) -> bool {
         let name = node.metadata.name.as_deref().unwrap_or_default().into();
         let row = self.row(node);

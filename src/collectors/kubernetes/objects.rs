@@ -172,6 +172,8 @@ pub(super) trait Keep: Send + 'static {
 
     /// A list begins: what it does not name is gone when it is complete.
     fn begin(&mut self);
+    /// Whether the list in progress has named an object that is kept already.
+    fn has_named(&self, object: &Self::Object) -> bool;
     /// Takes an object in; whether anything that is kept changed.
     fn put(&mut self, object: Self::Object, listed: bool) -> bool;
     /// Whether anything that is kept changed.
@@ -257,6 +259,10 @@ impl<K: Kind> Keep for Rows<K> {
 
     fn begin(&mut self) {
         self.round = self.round.wrapping_add(1);
+    }
+
+    fn has_named(&self, object: &K) -> bool {
+        self.entries.get(&Key::of(object.meta())).is_some_and(|entry| entry.round == self.round)
     }
 
     fn put(&mut self, object: K, _: bool) -> bool {

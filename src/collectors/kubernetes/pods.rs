@@ -433,6 +433,10 @@ impl Keep for Pods {
         self.round = self.round.wrapping_add(1);
     }
 
+    fn has_named(&self, pod: &Pod) -> bool {
+        self.rows.get(&uid(pod.metadata.uid.as_deref())).is_some_and(|row| row.round == self.round)
+    }
+
     fn put(&mut self, pod: Pod, _: bool) -> bool {
         let uid = uid(pod.metadata.uid.as_deref());
         let row = self.row(&pod);

@@ -4,14 +4,11 @@
 //! Our own loop and not kube's watcher, which starts a watch again at once when the server closes
 //! it: a server that closes every watch would be asked thousands of times a second.
 
-use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ListMeta, ListParams, WatchEvent, WatchParams};
 use kube::{Api, Client, Resource as _};
 use tokio::sync::Notify;
@@ -286,20 +283,21 @@ impl<T: Keep> Watched<T> {
         self.begin();
         let broken = |why: &'static str| CollectError::new(ErrorClass::Malformed, say!("{}: {}", self.act("list"), why));
         // A list shows each object once. One that comes twice stands where another should.
-        let (mut names, mut nameless, mut twice) = (HashSet::new(), false, false);
+        let (mut count, mut nameless, mut twice) = (0_usize, false, false);
         loop {
             // A list that hangs must become a failure: until then the old rows count as seen.
             let request = kube::core::Request::new(api.resource_url()).list(&page);
             let request = request.map_err(|error| api_error(&self.act("list"), &kube::Error::BuildRequest(error)))?;
             let list: Around<ListMeta> = elements(client, request, "items", &self.act("list"), self.page_limit, |object: T::Object| {
                 nameless |= object.meta().name.as_ref().is_none_or(String::is_empty);
-                twice |= !names.insert(identity(object.meta()));
-                if names.len() <= T::MOST {
+                twice |= self.inner().kept.has_named(&object);
+                count += 1;
+                if count <= T::MOST {
                     self.put(object, true);
                 }
             })
             .await?;
-            if names.len() > T::MOST {
+            if count > T::MOST {
                 return Err(self.too_many("list"));
             }
             if !list.is_of(&T::Object::kind(&())) {
@@ -367,13 +365,6 @@ impl<T: Keep> Watched<T> {
         }
         Ok(Some(version))
     }
-}
-
-/// Tells one object of a kind from another in a few bytes.
-fn identity(meta: &ObjectMeta) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (&meta.namespace, &meta.name).hash(&mut hasher);
-    hasher.finish()
 }
 
 impl<T> Inner<T> {
