@@ -15,12 +15,14 @@ test: peers
 	@test -n "$$KUBEBUILDER_ASSETS" || echo "NOT RUN: KUBEBUILDER_ASSETS is not set, so no real API server is asked (tests/it/real_cluster.rs)"
 	$(CARGO) test --workspace --locked
 
-## lint: format, clippy, documentation, generated files
+## lint: format, clippy, documentation, generated files, licences
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
 	$(CARGO) run --quiet --locked -- generate --check
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --offline check bans licenses sources; \
+	  else echo "NOT RUN: cargo-deny is not installed, so licences and sources are not looked at (cargo install cargo-deny)"; fi
 	@if $(CARGO) tree --locked -e normal -i ring --target all 2>/dev/null | grep -q . ; then echo "ring must not be compiled: two TLS providers in one process panic" >&2; exit 1; fi
 
 ## soak: a thousand objects and random faults; MINUTES=n for another time than ten
