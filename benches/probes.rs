@@ -40,8 +40,7 @@ async fn exporter(folder: &std::path::Path) -> (Duration, u64) {
     let targets: String = (0..TARGETS).map(|n| format!("      - {{ name: target-{n}, url: 'https://{HOST}:8443/t/{n}' }}\n")).collect();
     let configuration = format!("collectors:\n  http:\n    interval: 5s\n    timeout: 4s\n    ca_file: ca.pem\n    targets:\n{targets}");
     std::fs::write(folder.join("readiness.yaml"), configuration).unwrap();
-    let process =
-        Process::start(Command::new(common::release()).args(["--web.listen-address", "127.77.1.2:9840", "--config.file"]).arg(folder.join("readiness.yaml")));
+    let process = Process(common::start(folder, "127.77.1.2:9840"));
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     tokio::time::sleep(PERIOD * 2).await;
     let calls = |text: &str| -> f64 {
