@@ -14,7 +14,6 @@ use tokio::time::Instant;
 
 use crate::cause;
 use crate::checklist::{Checklist, Context, Judgement, Memories, Unjudged, Waiver, judge, unjudged};
-use crate::collectors;
 use crate::config::{self, LoadError, Loaded};
 use crate::driver::{Driver, Task};
 use crate::event::{self, Schedule};
@@ -255,7 +254,7 @@ impl App {
         // Only who reloads goes on running, and may write what others remember.
         let file = loaded.settings.state_file.clone();
         let state = Arc::new(if path.is_some() { State::open(file) } else { State::glance(file.as_deref()) });
-        let tasks = collectors::tasks(&loaded, &state).map_err(StartError::Resource)?;
+        let tasks = loaded.tasks(&state).map_err(StartError::Resource)?;
         // A single look says it all itself.
         if path.is_some() {
             warn(&loaded, &tasks);
@@ -289,7 +288,7 @@ impl App {
             memories.apply(&mut judged);
             // Before everything was looked at once, most is unknown, which is no change of anything.
             if self.ready() {
-                self.state.load().record(&judged);
+                self.state.load().record(&judged.iter().map(Judgement::verdicts).collect::<Vec<_>>());
                 self.archive(&judged);
             }
             self.judged.store(Arc::new(Judged { judgements: Arc::new(judged), since: Instant::now() }));
@@ -386,7 +385,7 @@ impl App {
             let state = app.state.load_full();
             let same = loaded.settings.state_file.as_deref() == state.path();
             let state = if same { state } else { Arc::new(State::open(loaded.settings.state_file.clone())) };
-            let tasks = collectors::tasks(&loaded, &state).map_err(StartError::Resource)?;
+            let tasks = loaded.tasks(&state).map_err(StartError::Resource)?;
             warn(&loaded, &tasks);
             Ok((Active::new(loaded, &tasks), tasks, state))
         };

@@ -14,13 +14,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::app::App;
 use crate::cause::Cause as _;
 use crate::checklist::Decision;
-use crate::collectors::{self, kubernetes};
+use crate::collectors::kubernetes;
 use crate::config::{self, Loaded};
 use crate::files;
 use crate::net;
 use crate::say;
 use crate::say::{Message, Say, named};
 use crate::state::{self, State};
+use crate::value::Span;
+use crate::value::rules::did_you_mean;
 use crate::warnings::warnings;
 use crate::{generate, report, web};
 
@@ -100,7 +102,7 @@ struct Check {
     output: Output,
     /// Longest time to wait for sources; what failed for a reason that may pass is tried once more.
     #[arg(long, value_name = "DURATION", default_value = "30s")]
-    timeout: config::Span,
+    timeout: Span,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -115,7 +117,7 @@ enum Output {
 struct Report {
     /// How far to look back.
     #[arg(long, value_name = "DURATION", default_value = "1d")]
-    since: config::Span,
+    since: Span,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = Listing::Text)]
     output: Listing,
@@ -233,7 +235,7 @@ fn check_configuration(loaded: &Loaded, file: &Path) -> ExitCode {
     if let Err(why) = kubernetes::init::unusable(&loaded.settings.clusters) {
         return fail(why);
     }
-    match collectors::tasks(loaded, &Arc::new(State::open(None))) {
+    match loaded.tasks(&Arc::new(State::open(None))) {
         Ok(tasks) => {
             for warning in warnings(loaded, tasks.iter().map(|task| &task.source), Timestamp::now()) {
                 print(&format!("warning: {warning}\n"));
@@ -276,7 +278,7 @@ fn settings(mut loaded: Loaded) -> ExitCode {
 fn rbac(loaded: &Loaded, cluster: &str, namespace: &str) -> ExitCode {
     let Some(settings) = loaded.settings.clusters.iter().find(|own| own.name == cluster) else {
         let known = loaded.settings.clusters.iter().map(|own| own.name.as_str());
-        return fail(say!("no cluster is named {}{}", named(cluster), config::validate::did_you_mean(cluster, known)));
+        return fail(say!("no cluster is named {}{}", named(cluster), did_you_mean(cluster, known)));
     };
     print(&generate::manifests(&loaded.settings.collectors, settings, namespace));
     ExitCode::SUCCESS

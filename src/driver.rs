@@ -281,7 +281,7 @@ where
     F: Future<Output = Result<Observation, CollectError>>,
 {
     match tokio::time::timeout(timeout, AssertUnwindSafe(look).catch_unwind()).await {
-        Err(_) => Err(CollectError::new(ErrorClass::Timeout, say!("look: not finished within {}", crate::config::Span(timeout)))),
+        Err(_) => Err(CollectError::new(ErrorClass::Timeout, say!("look: not finished within {}", crate::value::Span(timeout)))),
         Ok(Err(_)) => Err(panicked()),
         Ok(Ok(outcome)) => outcome,
     }

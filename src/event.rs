@@ -4,13 +4,18 @@
 //! clocks change. Cron follows croner's reading: a start that falls into the hour that a spring
 //! change skips happens when that hour is over.
 
+mod config;
+
 use croner::Cron;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
 
-use crate::config::{EventConfig, Span};
+pub use config::EventConfig;
+pub(crate) use config::{SHIPPED, default_lead_times};
+
 use crate::metric::{Family, Gauge, Sample, Unit, gauge};
+use crate::value::Span;
 
 static START: Gauge<2> = gauge(
     "readiness_event_start_timestamp_seconds",

@@ -8,6 +8,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -145,6 +146,13 @@ pub(crate) fn allow(written: &Path, path: &Path, of_secret: bool) {
     }
 }
 
+impl Say for std::path::Display<'_> {
+    /// Who was asked for the name of a file may have given what is to be in it.
+    fn say(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&shown(&self.to_string()))
+    }
+}
+
 /// Remembers that a name may be shown, as one from the command line may.
 pub(crate) fn remember(path: &Path) {
     let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -243,6 +251,16 @@ mod tests {
             assert_eq!(shown(path.to_str().unwrap()), path.to_str().unwrap());
         }
         assert_eq!(shown(other.to_str().unwrap()), HIDDEN);
+    }
+
+    #[test]
+    fn a_name_of_a_file_is_said_only_if_it_looks_like_one() {
+        for name in ["/no/such/token", "ca.crt", "../secrets/kubeconfig", "/var/run/secrets/kubernetes.io/serviceaccount/token"] {
+            assert_eq!(say!("read {}", Path::new(name).display()).as_str(), format!("read {name}"));
+        }
+        for secret in ["hunter2", "/etc/readiness/hunter2", "/hunter2/token", "/9j4AAQSkZJRgABAQAAAQABAAD", "token: x", "-----BEGIN KEY-----\nx", ""] {
+            assert_eq!(say!("read {}", Path::new(secret).display()).as_str(), "read (a name that is hidden, since it may be a secret)");
+        }
     }
 
     #[test]

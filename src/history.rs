@@ -6,8 +6,6 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::checklist::Judgement;
-
 /// Changes that are kept; older ones are dropped first.
 const MOST: usize = 2_000;
 /// How long they are kept, in seconds.
@@ -34,6 +32,19 @@ pub struct Change {
     pub to: String,
 }
 
+/// What one judgement came to, in the words of its labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdicts<'a> {
+    /// When it was judged.
+    pub at: Timestamp,
+    /// The checklist.
+    pub checklist: &'a str,
+    /// The event that it was judged for.
+    pub event: Option<&'a str>,
+    /// The state of each check; without a name, the decision of the whole checklist.
+    pub states: Vec<(Option<&'a str>, &'static str)>,
+}
+
 /// Verdicts as they were last recorded, and how they came to be.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -44,24 +55,22 @@ pub struct History {
 
 impl History {
     /// Records what judgements changed; whether anything did.
-    pub fn record(&mut self, judgements: &[Judgement]) -> bool {
+    pub fn record(&mut self, judged: &[Verdicts<'_>]) -> bool {
         let mut changed = false;
-        for judgement in judgements {
-            let decision = (None, judgement.decision.as_str());
-            let checks = judgement.checks().map(|check| (Some(check.name.as_str()), check.state.as_str()));
-            for (check, state) in [decision].into_iter().chain(checks) {
+        for Verdicts { at, checklist, event, states } in judged {
+            for (check, state) in states.iter().copied() {
                 // Neither names of checklists nor those of checks have a space in them.
-                let of_check = check.map_or_else(|| judgement.checklist.clone(), |check| format!("{} {check}", judgement.checklist));
-                let key = judgement.event.as_ref().map_or_else(|| of_check.clone(), |event| format!("{of_check} for {event}"));
+                let of_check = check.map_or_else(|| (*checklist).to_owned(), |check| format!("{checklist} {check}"));
+                let key = event.map_or_else(|| of_check.clone(), |event| format!("{of_check} for {event}"));
                 let from = self.last.get(&key);
                 if from.is_none_or(|from| from != state) {
                     changed = true;
                     // What a first judgement comes to is no change: only its decision is worth a line.
                     if check.is_none() || from.is_some() {
                         self.changes.push_back(Change {
-                            at: judgement.at,
-                            checklist: judgement.checklist.clone(),
-                            event: judgement.event.clone(),
+                            at: *at,
+                            checklist: (*checklist).to_owned(),
+                            event: event.map(str::to_owned),
                             check: check.map(str::to_owned),
                             from: from.cloned(),
                             to: state.to_owned(),
@@ -71,7 +80,7 @@ impl History {
                 }
             }
         }
-        let oldest = judgements.first().map_or(0, |judgement| judgement.at.as_second() - LONGEST);
+        let oldest = judged.first().map_or(0, |first| first.at.as_second() - LONGEST);
         while self.changes.len() > MOST || self.changes.front().is_some_and(|change| change.at.as_second() < oldest) {
             self.changes.pop_front();
         }
@@ -100,51 +109,39 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checklist::Decision;
 
-    fn judged(second: i64, decision: Decision) -> Judgement {
-        Judgement {
-            checklist: "c".into(),
-            title: "T".into(),
-            revision: "r".into(),
-            decision,
-            at: Timestamp::from_second(second).unwrap(),
-            event: None,
-            event_start: None,
-            event_end: None,
-            participants: None,
-            sections: Vec::new(),
-        }
+    fn judged(second: i64, decision: &'static str) -> Verdicts<'static> {
+        Verdicts { at: Timestamp::from_second(second).unwrap(), checklist: "c", event: None, states: vec![(None, decision)] }
     }
 
     #[test]
     fn what_was_recorded_before_comes_first() {
         let (mut before, mut after) = (History::default(), History::default());
-        before.record(&[judged(10, Decision::Go)]);
-        before.record(&[judged(11, Decision::NoGo)]);
-        after.record(&[judged(20, Decision::Go)]);
+        before.record(&[judged(10, "go")]);
+        before.record(&[judged(11, "no_go")]);
+        after.record(&[judged(20, "go")]);
         after.follow(before.clone());
         let at: Vec<_> = after.since(Timestamp::UNIX_EPOCH).map(|change| change.at.as_second()).collect();
         assert_eq!(at, [10, 11, 20]);
-        assert!(!after.record(&[judged(21, Decision::Go)]), "what was seen since is what it was last");
+        assert!(!after.record(&[judged(21, "go")]), "what was seen since is what it was last");
         let mut fresh = History::default();
         fresh.follow(before);
-        assert!(fresh.record(&[judged(30, Decision::Go)]) && fresh.since(Timestamp::UNIX_EPOCH).last().unwrap().from.as_deref() == Some("no_go"));
+        assert!(fresh.record(&[judged(30, "go")]) && fresh.since(Timestamp::UNIX_EPOCH).last().unwrap().from.as_deref() == Some("no_go"));
     }
 
     #[test]
     fn only_what_changes_is_kept_and_not_for_ever() {
         let mut history = History::default();
-        assert!(history.record(&[judged(10, Decision::Undecided)]));
-        assert!(!history.record(&[judged(11, Decision::Undecided)]));
-        assert!(history.record(&[judged(12, Decision::Go)]));
+        assert!(history.record(&[judged(10, "undecided")]));
+        assert!(!history.record(&[judged(11, "undecided")]));
+        assert!(history.record(&[judged(12, "go")]));
         let told: Vec<_> = history.since(Timestamp::from_second(11).unwrap()).map(|change| (change.from.as_deref(), change.to.as_str())).collect();
         assert_eq!(told, [(Some("undecided"), "go")]);
         for second in 0..5_000 {
-            history.record(&[judged(100 + second, if second % 2 == 0 { Decision::NoGo } else { Decision::Go })]);
+            history.record(&[judged(100 + second, if second % 2 == 0 { "no_go" } else { "go" })]);
         }
         assert_eq!(history.since(Timestamp::UNIX_EPOCH).count(), MOST);
-        history.record(&[judged(100 + 5_000 + LONGEST, Decision::NoGo)]);
+        history.record(&[judged(100 + 5_000 + LONGEST, "no_go")]);
         assert_eq!(history.since(Timestamp::UNIX_EPOCH).count(), 1);
     }
 }

@@ -28,6 +28,7 @@ mod room;
 pub mod say;
 pub mod snapshot;
 pub mod state;
+pub mod value;
 pub mod verdict;
 mod warnings;
 pub mod web;

@@ -12,8 +12,6 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::files;
-
 /// A text of ours, cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Message(Arc<str>);
@@ -37,13 +35,6 @@ ours!(std::num::NonZeroU16, std::num::NonZeroU32, std::num::NonZeroUsize);
 impl<T: Say + ?Sized> Say for &T {
     fn say(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).say(f)
-    }
-}
-
-impl Say for std::path::Display<'_> {
-    /// Who was asked for the name of a file may have given what is to be in it.
-    fn say(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&files::shown(&self.to_string()))
     }
 }
 
@@ -203,16 +194,6 @@ mod tests {
             assert!([name.as_str(), &label].iter().all(|text| !text.chars().any(|c| c.is_control() || c > '\u{2000}')), "{odd:?}: {name}, {label}");
         }
         assert!(matches!(plain("ws-12/Pod ü"), Cow::Borrowed(_)));
-    }
-
-    #[test]
-    fn a_name_of_a_file_is_said_only_if_it_looks_like_one() {
-        for name in ["/no/such/token", "ca.crt", "../secrets/kubeconfig", "/var/run/secrets/kubernetes.io/serviceaccount/token"] {
-            assert_eq!(say!("read {}", std::path::Path::new(name).display()).as_str(), format!("read {name}"));
-        }
-        for secret in ["hunter2", "/etc/readiness/hunter2", "/hunter2/token", "/9j4AAQSkZJRgABAQAAAQABAAD", "token: x", "-----BEGIN KEY-----\nx", ""] {
-            assert_eq!(say!("read {}", std::path::Path::new(secret).display()).as_str(), "read (a name that is hidden, since it may be a secret)");
-        }
     }
 
     #[test]

@@ -14,9 +14,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::cause::Cause as _;
-use crate::checklist::Judgement;
 use crate::files::{self, ReadError};
-use crate::history::{Change, History};
+use crate::history::{Change, History, Verdicts};
 use crate::say;
 use crate::say::Message;
 use crate::writer::Writer;
@@ -162,8 +161,8 @@ impl State {
     }
 
     /// Remembers how verdicts changed.
-    pub fn record(&self, judgements: &[Judgement]) {
-        self.change(|kept| kept.history.record(judgements));
+    pub fn record(&self, judged: &[Verdicts<'_>]) {
+        self.change(|kept| kept.history.record(judged));
     }
 
     /// How verdicts changed from a moment on, oldest first.

@@ -8,9 +8,10 @@ use jiff::Timestamp;
 
 use crate::checklist::{self, Check, Checklist, Kind};
 use crate::collectors::attestations;
-use crate::config::{Loaded, Problem};
+use crate::config::Loaded;
 use crate::event::{self, Schedule};
 use crate::snapshot::Source;
+use crate::value::Problem;
 
 /// Everything that is odd, in the order of the file. Asks the file system on this thread.
 pub(crate) fn warnings<'a>(loaded: &Loaded, sources: impl Iterator<Item = &'a Source>, now: Timestamp) -> Vec<Problem> {
@@ -83,7 +84,7 @@ fn bears(check: &Check, label: &str) -> bool {
 
 fn confirmations(loaded: &Loaded, schedules: &[Schedule], now: Timestamp, found: &mut Vec<Problem>) {
     let Some(config) = &loaded.settings.attestations else { return };
-    let known = attestations::Known::new(&loaded.checklists, schedules);
+    let known = attestations::Known::new(&checklist::confirmed(&loaded.checklists), schedules);
     // A file that is not there is told with the others.
     if config.file.exists() {
         let told = attestations::refused(&config.file, &known, now);
@@ -99,7 +100,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("said.yaml"), "- { attest: OnCalConfirmed, who: Ada, at: 2026-11-20T00:00:00Z }\n").unwrap();
         let loaded = crate::config::load_str(text, "readiness.yaml", folder.path(), Some(std::collections::BTreeMap::new())).unwrap();
-        let tasks = crate::collectors::tasks(&loaded, &std::sync::Arc::new(crate::state::State::open(None))).unwrap();
+        let tasks = loaded.tasks(&std::sync::Arc::new(crate::state::State::open(None))).unwrap();
         let now = "2026-11-21T00:00:00Z".parse().unwrap();
         let told = warnings(&loaded, tasks.iter().map(|task| &task.source), now);
         told.iter().map(|warning| warning.to_string().replace(&*folder.path().to_string_lossy(), "FOLDER")).collect()

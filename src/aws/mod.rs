@@ -89,7 +89,7 @@ where
 }
 
 pub(crate) fn late(what: &Message, timeout: Duration) -> CollectError {
-    CollectError::new(ErrorClass::Timeout, say!("{}: no answer within {}", what, crate::config::Span(timeout)))
+    CollectError::new(ErrorClass::Timeout, say!("{}: no answer within {}", what, crate::value::Span(timeout)))
 }
 
 /// Codes of errors with what they mean. An answer may hold any text as its code, so only these are repeated.

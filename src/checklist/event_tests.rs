@@ -6,11 +6,11 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
-use crate::config::Span;
 use crate::event::Occurrence;
 use crate::labels::Labels;
 use crate::metric::Sample;
 use crate::snapshot::{Observation, Snapshot, Source, Store};
+use crate::value::Span;
 
 const PROVISIONERS: &str = "
 checklist: c

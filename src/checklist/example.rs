@@ -11,11 +11,12 @@ use serde::Deserialize;
 
 use super::model::{Check, Kind, Severity};
 use crate::collectors;
-use crate::config::{Span, default_lead_times};
 use crate::event::Occurrence;
+use crate::event::default_lead_times;
 use crate::labels::Labels;
 use crate::metric::{Family, Unit};
 use crate::snapshot::{Observation, Snapshot, Source, Store};
+use crate::value::Span;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

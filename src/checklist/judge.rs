@@ -16,12 +16,13 @@ use super::memory::{Memory, subject};
 use super::model::{Bound, Check, Checklist, Condition, Guard, Horizon, Kind, Severity};
 use super::unjudged::{self, Unjudged};
 use crate::collectors::{self, attestations};
-use crate::config::Span;
 use crate::event::Occurrence;
+use crate::history::Verdicts;
 use crate::labels::Labels;
 use crate::metric::{Coverage, Family, Sample, Unit};
 use crate::say::{self, Message};
 use crate::snapshot::{Snapshot, View};
+use crate::value::Span;
 
 /// What the judge looks at.
 #[derive(Debug, Clone, Copy)]
@@ -257,6 +258,13 @@ impl Judgement {
     /// How many checks are in `state`.
     pub fn count(&self, state: CheckState) -> usize {
         self.checks().filter(|check| check.state == state).count()
+    }
+
+    /// What it came to, to be recorded.
+    pub fn verdicts(&self) -> Verdicts<'_> {
+        let checks = self.checks().map(|check| (Some(check.name.as_str()), check.state.as_str()));
+        let states = [(None, self.decision.as_str())].into_iter().chain(checks).collect();
+        Verdicts { at: self.at, checklist: &self.checklist, event: self.event.as_deref(), states }
     }
 
     /// How many lines of the checklist were asked, and how many it has.

@@ -21,9 +21,9 @@ pub use model::{Band, Bound, Check, Checklist, Condition, Guard, Horizon, Kind, 
 pub use parse::parse;
 pub use unjudged::{NOT_JUDGED, Unjudged, unjudged};
 
-use crate::config::Problem;
 use crate::files::{self, ReadError};
 use crate::say;
+use crate::value::Problem;
 
 /// The checklists inside the binary.
 pub const SHIPPED: &[(&str, &str)] = &[("workshop", include_str!("../../checklists/workshop.yaml"))];
@@ -42,6 +42,12 @@ pub fn load(name: &str, file: Option<&Path>) -> Result<Checklist, Vec<Problem>> 
         return Err(vec![Problem::new("name", format!("must be the name in the file, {:?}", checklist.name), format!("{name:?}"))]);
     }
     Ok(checklist)
+}
+
+/// The lines of checklists that people confirm.
+pub fn confirmed(checklists: &[Checklist]) -> Vec<String> {
+    let confirmed = checklists.iter().flat_map(Checklist::checks).filter(|check| matches!(check.kind, Kind::Attestation));
+    confirmed.map(|check| check.name.clone()).collect()
 }
 
 /// Reads a checklist's file on this thread: at the start and during a reload there is one for it.

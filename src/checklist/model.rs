@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::evidence::Template;
 use super::example::Example;
-use crate::config::{Problem, Span};
 use crate::metric::Family;
+use crate::value::{Problem, Span};
 
 /// A checklist: sections of checks in the order of the paper one.
 #[derive(Debug, Clone)]
@@ -261,7 +261,7 @@ impl Checklist {
             if let Some(check) = check {
                 check.change(change, &format!("{path}.{name}"), &mut problems);
             } else {
-                let hint = crate::config::validate::did_you_mean(name, names.iter().map(String::as_str));
+                let hint = crate::value::rules::did_you_mean(name, names.iter().map(String::as_str));
                 let of_item: Vec<&str> = self.checks().filter(|check| check.item == *name).map(|check| check.name.as_str()).collect();
                 if !of_item.is_empty() {
                     let rule = format!("must name a check; {name} is the item of {}", of_item.join(", "));
@@ -467,6 +467,6 @@ fn known_state(family: &Family, state: &str) -> Result<(), String> {
     if family.states.contains(&state) {
         return Ok(());
     }
-    let hint = crate::config::validate::did_you_mean(state, family.states.iter().copied());
+    let hint = crate::value::rules::did_you_mean(state, family.states.iter().copied());
     Err(format!("must be a state of {} ({}){hint} (got {state:?})", family.name, family.states.join(", ")))
 }

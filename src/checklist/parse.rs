@@ -11,9 +11,9 @@ use super::example::{Example, RawExample};
 use super::model::{Band, Check, Checklist, Condition, Guard, Kind, Section, Severity};
 use crate::cause::Cause as _;
 use crate::collectors;
-use crate::config::validate::{did_you_mean, quoted};
-use crate::config::{Problem, Span};
 use crate::metric::Family;
+use crate::value::rules::{did_you_mean, quoted};
+use crate::value::{Problem, Span};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -289,7 +289,7 @@ fn an_override_keeps_the_horizon() {
         let Kind::Fact { condition, .. } = &check.kind else { unreachable!() };
         (problems, condition.clone())
     };
-    let days = |days| Condition::ExpiresWithin(Horizon::Event { after_event_end: crate::config::Span::days(days) });
+    let days = |days| Condition::ExpiresWithin(Horizon::Event { after_event_end: crate::value::Span::days(days) });
     let refused = "o.CertificateExpiresBeforeEventEnd.fails: must keep the shape of the condition, expires_within with after_event_end, because the evidence speaks of it";
     assert_eq!(change("CertificateExpiresBeforeEventEnd: { fails: { expires_within: 14d } }"), (vec![refused.to_owned()], days(1)));
     assert_eq!(change("CertificateExpiresBeforeEventEnd: { fails: { expires_within: { after_event_end: 14d } } }"), (vec![], days(14)));

@@ -12,12 +12,10 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::cause::Cause as _;
-use crate::checklist::{Checklist, Kind};
-use crate::config::validate::did_you_mean;
-use crate::config::{AttestationsConfig, Span};
 use crate::driver::{Form, Poll, Task};
 use crate::event::Schedule;
 use crate::files::{self, Content, ReadError};
@@ -26,7 +24,24 @@ use crate::metric::{Family, Gauge, Sample, Unit, gauge};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
+use crate::value::Span;
+use crate::value::rules::did_you_mean;
 use crate::word::Word;
+
+/// The file in which people confirm what no machine can see.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AttestationsConfig {
+    /// A YAML list of `{ attest, who, at, valid_for, event }`.
+    pub file: PathBuf,
+    /// Time between reads.
+    #[serde(default = "default_attestations_interval")]
+    pub interval: Span,
+}
+
+fn default_attestations_interval() -> Span {
+    Span::secs(15)
+}
 
 /// The `collector` label.
 pub const NAME: &str = "attestations";
@@ -83,10 +98,9 @@ pub struct Known {
 }
 
 impl Known {
-    /// The lines of checklists that people confirm, and the events.
-    pub fn new(checklists: &[Checklist], schedules: &[Schedule]) -> Self {
-        let attested = checklists.iter().flat_map(Checklist::checks).filter(|check| matches!(check.kind, Kind::Attestation));
-        Self { lines: attested.map(|check| check.name.clone()).collect(), schedules: schedules.to_vec() }
+    /// The lines that people confirm, and the events.
+    pub fn new(lines: &[String], schedules: &[Schedule]) -> Self {
+        Self { lines: lines.to_vec(), schedules: schedules.to_vec() }
     }
 }
 
@@ -203,13 +217,12 @@ mod tests {
     const NOW: &str = "2026-11-21T00:00:00Z";
 
     fn known() -> Known {
-        let checklist = "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ attest: OnCallConfirmed, item: '1', title: t, remedy: r }] }]\n";
         let events = [
             "{ name: weekly, checklist: c, time_zone: UTC, cron: '0 9 * * MON', duration: 2h }",
             "{ name: past, checklist: c, time_zone: UTC, start: 2026-11-01T09:00, duration: 2h }",
         ];
         let schedules = events.map(|event| Schedule::parse(&serde_saphyr::from_str(event).unwrap()).unwrap());
-        Known::new(&[crate::checklist::parse(checklist).unwrap()], &schedules)
+        Known::new(&["OnCallConfirmed".to_owned()], &schedules)
     }
 
     fn moment(second: f64) -> String {

@@ -8,12 +8,12 @@ use futures::future::BoxFuture;
 
 use super::rotations::{self, Renewal};
 use super::{credentials, kubernetes, secrets_manager};
-use crate::config::Span;
 use crate::driver::{Form, Poll, Task};
 use crate::labels::Labels;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::say;
 use crate::snapshot::{CollectError, Observation, Snapshot, Source};
+use crate::value::Span;
 
 /// The `collector` label.
 pub const NAME: &str = "lapses";

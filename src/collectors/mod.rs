@@ -18,14 +18,48 @@ pub mod tls;
 
 use std::sync::Arc;
 
-use crate::config::Loaded;
-use crate::config::validate::did_you_mean;
+use attestations::AttestationsConfig;
+use kubernetes::ClusterConfig;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::driver::Task;
-use crate::event;
+use crate::event::Schedule;
 use crate::metric::Family;
 use crate::say;
 use crate::say::Message;
 use crate::state::State;
+use crate::value::rules::did_you_mean;
+
+/// One section per collector.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CollectorsConfig {
+    /// HTTP endpoints.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<http::Config>,
+    /// Certificates presented by TLS servers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<tls::Config>,
+    /// DNS names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dns: Option<dns::Config>,
+    /// Objects of the configured clusters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<kubernetes::Config>,
+    /// Images: what registries hold, what clusters run, and whether they agree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registry: Option<registry::Config>,
+    /// Credentials: whether they are there, whether they still work, and when they end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<credentials::Config>,
+    /// Secrets of AWS Secrets Manager, and how their rotation goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secrets_manager: Option<secrets_manager::Config>,
+    /// What rotates, renews or restarts by itself, and whether that hits an event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rotations: Option<rotations::Config>,
+}
 
 /// A collector's name and the families that only it fills.
 #[derive(Debug)]
@@ -73,14 +107,31 @@ pub fn owner(name: &str) -> &'static str {
     found.map_or("unknown", |collector| collector.name)
 }
 
+/// What collectors work on.
+#[derive(Debug, Clone, Copy)]
+pub struct Estate<'a> {
+    /// One section per collector.
+    pub collectors: &'a CollectorsConfig,
+    /// The configured clusters.
+    pub clusters: &'a [ClusterConfig],
+    /// Where people's confirmations are read from.
+    pub attestations: Option<&'a AttestationsConfig>,
+    /// The lines of checklists that people confirm.
+    pub confirmed: &'a [String],
+    /// When events happen.
+    pub schedules: &'a [Schedule],
+    /// What is remembered across restarts.
+    pub state: &'a Arc<State>,
+}
+
 /// What is on, as tasks for the driver. Fails when a file that the configuration names cannot be used.
-pub fn tasks(loaded: &Loaded, state: &Arc<State>) -> Result<Vec<Task>, Message> {
+pub fn tasks(estate: &Estate<'_>) -> Result<Vec<Task>, Message> {
+    let Estate { collectors, clusters, schedules, state, .. } = *estate;
     // No `..`: a new section that nobody wires must not compile.
-    let crate::config::CollectorsConfig { http, tls, dns, kubernetes, registry, credentials, secrets_manager, rotations } = &loaded.settings.collectors;
+    let CollectorsConfig { http, tls, dns, kubernetes, registry, credentials, secrets_manager, rotations } = collectors;
     let mut tasks = Vec::new();
-    let schedules = event::schedules(&loaded.settings.events);
-    if let Some(config) = &loaded.settings.attestations {
-        tasks.push(attestations::task(config, attestations::Known::new(&loaded.checklists, &schedules)));
+    if let Some(config) = estate.attestations {
+        tasks.push(attestations::task(config, attestations::Known::new(estate.confirmed, schedules)));
     }
     if let Some(config) = http {
         tasks.extend(http::tasks(config)?);
@@ -92,24 +143,24 @@ pub fn tasks(loaded: &Loaded, state: &Arc<State>) -> Result<Vec<Task>, Message> 
         tasks.extend(dns::tasks(config)?);
     }
     if let Some(config) = kubernetes {
-        tasks.extend(kubernetes::tasks(config, &loaded.settings.clusters, &schedules));
+        tasks.extend(kubernetes::tasks(config, clusters, schedules));
     }
     if let Some(config) = registry {
-        tasks.extend(registry::tasks(config, kubernetes.as_ref(), &loaded.settings.clusters)?);
+        tasks.extend(registry::tasks(config, kubernetes.as_ref(), clusters)?);
     }
     let compared = rotations.iter().flat_map(rotations::Config::compared).collect();
     if let Some(config) = credentials {
         // The chain that a server shows is the one that lies in a Secret.
         let trusted: Vec<_> =
             [http.as_ref().and_then(|http| http.ca_file.as_deref()), tls.as_ref().and_then(|tls| tls.ca_file.as_deref())].into_iter().flatten().collect();
-        tasks.extend(credentials::tasks(config, &loaded.settings.clusters, &compared, &trusted)?);
+        tasks.extend(credentials::tasks(config, clusters, &compared, &trusted)?);
         tasks.extend(lapses::task(config, rotations.as_ref()));
     }
     if let Some(config) = secrets_manager {
         tasks.extend(secrets_manager::tasks(config));
     }
     if let Some(config) = rotations {
-        tasks.extend(rotations::tasks(config, &schedules, state));
+        tasks.extend(rotations::tasks(config, schedules, state));
     }
     tasks.extend(memory::task(state));
     Ok(tasks)

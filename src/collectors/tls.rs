@@ -22,14 +22,14 @@ use tokio::time::Instant;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::cause::Cause as _;
-use crate::config::validate::{name, pace, quoted, socket_address, unique};
-use crate::config::{Problem, Span};
 use crate::driver::{Form, Poll, Task};
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::net::{self, Lookup, Trust};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, Observation, Snapshot, Source};
+use crate::value::rules::{name, pace, quoted, socket_address, unique};
+use crate::value::{Problem, Span};
 use crate::word::Word;
 
 /// The `collector` label.

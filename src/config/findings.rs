@@ -6,11 +6,13 @@ use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 
+use super::located::locate;
 use super::origins::Origins;
-use super::problem::{Problem, dotted, escape, join};
 use super::shape::{Shape, all_keys};
 use super::variables::{Variables, name_of};
-use super::{MASKED, names_a_secret};
+use crate::value::problem::{dotted, escape, join};
+use crate::value::rules::nearly;
+use crate::value::{MASKED, Problem, names_a_secret};
 
 /// Reports what the schema forbids and cuts it out until the rest can be typed. Returns whether
 /// everything survived that others refer to; if not, references cannot be judged.
@@ -32,7 +34,7 @@ pub(super) fn prune(value: &mut Value, schema: &Value, variables: &Variables, or
         }
         origins.keep(value);
         for problem in problems.iter_mut().skip(before) {
-            problem.locate(origins, value, variables);
+            locate(problem, origins, value, variables);
         }
         // Later elements first, so that removing one does not move the others.
         cuts.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| b.cmp(a)));
@@ -60,7 +62,7 @@ pub(super) fn cut_masked(settings: &mut Value, variables: &Variables, origins: &
     }
     for pointer in &cuts {
         let mut problem = Problem::bare(dotted(pointer), MASKED);
-        problem.locate(origins, settings, variables);
+        locate(&mut problem, origins, settings, variables);
         problems.push(problem);
     }
     // In lists, later elements first; `waiting` gave them last to first.
@@ -188,11 +190,6 @@ impl Findings<'_> {
     }
 }
 
-/// Whether a word is another with a slip or two; of a short one two slips would leave nothing.
-pub(crate) fn nearly(word: &str, known: &str) -> bool {
-    strsim::osa_distance(word, known) <= if known.len() > 4 { 2 } else { 1 } && misspelt(word) == word
-}
-
 /// The keys of a place; of many the first, since the documentation has them all.
 fn listed(known: &BTreeSet<&str>) -> String {
     const MOST: usize = 8;
@@ -260,12 +257,6 @@ fn remove(value: &mut Value, pointer: &str, origins: &mut Origins) -> bool {
         }
         _ => true,
     }
-}
-
-/// A key or a word that is not known, unless it is written like none of this program's.
-pub(crate) fn misspelt(word: &str) -> &str {
-    let is_word = word.len() <= 40 && word.bytes().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-'));
-    if is_word { word } else { "***" }
 }
 
 /// The value that breaks a rule, unless it may be a secret: where it stands, or by what it looks like.

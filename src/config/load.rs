@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize as _;
@@ -13,15 +14,20 @@ use serde_json::Value;
 
 use super::findings::{cut_masked, kind_of, prune};
 use super::layers::layer;
+use super::located::locate;
 use super::origins::Origins;
-use super::problem::Problem;
 use super::variables::Variables;
 use super::{Settings, validate};
 use crate::cause::Cause as _;
-use crate::checklist::Checklist;
+use crate::checklist::{self, Checklist};
+use crate::collectors::{self, Estate};
+use crate::driver::Task;
+use crate::event;
 use crate::files::{self, ReadError};
 use crate::say;
 use crate::say::{Message, Say};
+use crate::state::State;
+use crate::value::Problem;
 
 /// Prefix of environment variables that override the file: `READINESS__COLLECTORS__HTTP__INTERVAL`.
 ///
@@ -77,6 +83,21 @@ pub struct Loaded {
     pub settings: Settings,
     /// The configured checklists with overrides applied.
     pub checklists: Vec<Checklist>,
+}
+
+impl Loaded {
+    /// What is on, as tasks for the driver. Fails when a file that the configuration names cannot be used.
+    pub fn tasks(&self, state: &Arc<State>) -> Result<Vec<Task>, Message> {
+        let Settings { collectors, clusters, attestations, events, .. } = &self.settings;
+        collectors::tasks(&Estate {
+            collectors,
+            clusters,
+            attestations: attestations.as_ref(),
+            confirmed: &checklist::confirmed(&self.checklists),
+            schedules: &event::schedules(events),
+            state,
+        })
+    }
 }
 
 impl Loaded {
@@ -136,7 +157,7 @@ pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<BTreeMa
             settings.resolve_names(base, &mut further);
             let checklists = validate::validate(&settings, complete, &mut further);
             for problem in &mut further {
-                problem.locate(&origins, &merged, &variables);
+                locate(problem, &origins, &merged, &variables);
             }
             let all = [problems.as_slice(), &further].concat();
             further.retain(|problem| !problems.iter().any(|known| follows(problem, known)) && !all.iter().any(|known| is_measured_by(problem, known)));

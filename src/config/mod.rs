@@ -6,13 +6,11 @@
 mod findings;
 mod layers;
 mod load;
+mod located;
 mod names;
 mod origins;
-mod problem;
 mod shape;
-mod types;
-mod url;
-pub(crate) mod validate;
+mod validate;
 mod variables;
 
 use std::collections::BTreeMap;
@@ -21,18 +19,12 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use findings::{misspelt, nearly};
 pub use load::{ENV_PREFIX, LoadError, Loaded, load, load_str, schema};
-pub use problem::Problem;
-pub use types::{Secret, SecretRef, Span};
-pub(crate) use url::names_a_secret;
-pub use url::{Url, UrlRule};
 
 use crate::checklist::Override;
-use crate::collectors::{credentials, dns, http, kubernetes, registry, rotations, secrets_manager, tls};
-
-/// What is wrong with a value that `config print` wrote in place of a secret.
-const MASKED: &str = "holds ***, which config print writes in place of a secret";
+use crate::collectors::attestations::AttestationsConfig;
+use crate::collectors::{CollectorsConfig, kubernetes};
+use crate::event::{EventConfig, SHIPPED};
 
 /// The whole configuration file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -61,76 +53,6 @@ pub struct Settings {
     pub collectors: CollectorsConfig,
 }
 
-/// One section per collector.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct CollectorsConfig {
-    /// HTTP endpoints.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub http: Option<http::Config>,
-    /// Certificates presented by TLS servers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tls: Option<tls::Config>,
-    /// DNS names.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dns: Option<dns::Config>,
-    /// Objects of the configured clusters.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kubernetes: Option<kubernetes::Config>,
-    /// Images: what registries hold, what clusters run, and whether they agree.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub registry: Option<registry::Config>,
-    /// Credentials: whether they are there, whether they still work, and when they end.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub credentials: Option<credentials::Config>,
-    /// Secrets of AWS Secrets Manager, and how their rotation goes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub secrets_manager: Option<secrets_manager::Config>,
-    /// What rotates, renews or restarts by itself, and whether that hits an event.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rotations: Option<rotations::Config>,
-}
-
-/// An event: one-off (`start`) or recurring (`cron`).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EventConfig {
-    /// Unique name, the `event` label.
-    pub name: String,
-    /// The checklist that decides about it.
-    #[serde(default = "default_checklist")]
-    pub checklist: String,
-    /// IANA time zone of all times of this event.
-    pub time_zone: String,
-    /// Start of a one-off event, local time: `2026-12-01T09:00`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start: Option<String>,
-    /// End of a one-off event, local time; or give `duration`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end: Option<String>,
-    /// Starts of a recurring event as a cron expression, local time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cron: Option<String>,
-    /// Length of the event.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub duration: Option<Span>,
-    /// Expected participants; checks about capacity need it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub participants: Option<u32>,
-    /// How long before the start a no-go pages.
-    #[serde(default = "default_lead_times")]
-    pub lead_times: Vec<Span>,
-}
-
-fn default_checklist() -> String {
-    "workshop".to_owned()
-}
-
-/// Two days, one day and one hour before the start.
-pub(crate) fn default_lead_times() -> Vec<Span> {
-    vec![Span::days(2), Span::days(1), Span::hours(1)]
-}
-
 /// A checklist to judge, with this installation's changes to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -143,21 +65,6 @@ pub struct ChecklistConfig {
     /// Changes by check name.
     #[serde(default)]
     pub overrides: BTreeMap<String, Override>,
-}
-
-/// The file in which people confirm what no machine can see.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AttestationsConfig {
-    /// A YAML list of `{ attest, who, at, valid_for, event }`.
-    pub file: PathBuf,
-    /// Time between reads.
-    #[serde(default = "default_attestations_interval")]
-    pub interval: Span,
-}
-
-fn default_attestations_interval() -> Span {
-    Span::secs(15)
 }
 
 /// A red line that does not block, because somebody said so.
@@ -181,7 +88,7 @@ impl Settings {
     /// The configured checklists, or the shipped one when none is named.
     pub fn checklists_or_default(&self) -> Vec<ChecklistConfig> {
         if self.checklists.is_empty() {
-            vec![ChecklistConfig { name: default_checklist(), file: None, overrides: BTreeMap::new() }]
+            vec![ChecklistConfig { name: SHIPPED.to_owned(), file: None, overrides: BTreeMap::new() }]
         } else {
             self.checklists.clone()
         }

@@ -3,10 +3,11 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::{CollectorsConfig, Problem, SecretRef, Settings};
+use super::{CollectorsConfig, Settings};
 use crate::collectors::{http, kubernetes, tls};
 use crate::files;
 use crate::say;
+use crate::value::{Problem, SecretRef};
 use crate::word::Word;
 
 /// What is named, to be read or changed.

@@ -1,14 +1,13 @@
 //! Rules that a schema cannot say: uniqueness, references, times and expressions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{EventConfig, Problem, SecretRef, Settings, Span};
+use super::Settings;
 use crate::checklist::{self, Checklist};
-use crate::event;
-use crate::say;
-use crate::say::{Message, named};
+use crate::value::Problem;
+use crate::value::rules::{References, did_you_mean, interval, quoted, unique};
 
 type Problems = Vec<Problem>;
 
@@ -64,63 +63,6 @@ pub(super) fn validate(settings: &Settings, complete: bool, problems: &mut Probl
     checklists
 }
 
-/// What other sections may refer to.
-pub(crate) struct References<'a> {
-    clusters: BTreeSet<&'a str>,
-    services: BTreeSet<(&'a str, &'a str)>,
-    workloads: BTreeSet<&'a str>,
-    credentials: BTreeSet<&'a str>,
-    managed_secrets: BTreeSet<&'a str>,
-    complete: bool,
-}
-
-impl References<'_> {
-    /// The name must be a configured cluster.
-    pub(crate) fn cluster(&self, path: &str, name: &str, problems: &mut Problems) {
-        if self.complete && !self.clusters.contains(name) {
-            let known = self.clusters.iter().copied();
-            problems.push(Problem::new(path, format!("must name a configured cluster{}", did_you_mean(name, known)), quoted(name)));
-        }
-    }
-
-    /// Whether nothing was cut out, so that a missing name is really missing.
-    pub(crate) fn complete(&self) -> bool {
-        self.complete
-    }
-
-    /// The workload selector must be configured.
-    pub(crate) fn workload(&self, path: &str, name: &str, problems: &mut Problems) {
-        if self.complete && !self.workloads.contains(name) {
-            let hint = did_you_mean(name, self.workloads.iter().copied());
-            problems.push(Problem::new(path, format!("must name a selector of collectors.kubernetes.workloads{hint}"), quoted(name)));
-        }
-    }
-
-    /// The credential must be configured.
-    pub(crate) fn credential(&self, path: &str, name: &str, problems: &mut Problems) {
-        if self.complete && !self.credentials.contains(name) {
-            let hint = did_you_mean(name, self.credentials.iter().copied());
-            problems.push(Problem::new(path, format!("must name one of collectors.credentials.credentials{hint}"), quoted(name)));
-        }
-    }
-
-    /// The secret of AWS must be looked at.
-    pub(crate) fn managed_secret(&self, path: &str, name: &str, problems: &mut Problems) {
-        if self.complete && !self.managed_secrets.contains(name) {
-            let hint = did_you_mean(name, self.managed_secrets.iter().copied());
-            problems.push(Problem::new(path, format!("must name one of collectors.secrets_manager.secrets{hint}"), quoted(name)));
-        }
-    }
-
-    /// The Service must be watched.
-    pub(crate) fn service(&self, path: &str, namespace: &str, name: &str, problems: &mut Problems) {
-        if self.complete && !self.services.contains(&(namespace, name)) {
-            let rule = "must be listed in collectors.kubernetes.services, which reads its load balancer";
-            problems.push(Problem::new(path, rule, quoted(&format!("{namespace}/{name}"))));
-        }
-    }
-}
-
 fn credentials(settings: &Settings) -> BTreeSet<&str> {
     settings.collectors.credentials.iter().flat_map(|config| &config.credentials).map(|credential| credential.name.as_str()).collect()
 }
@@ -160,7 +102,7 @@ fn events(settings: &Settings, checklists: &[Checklist], references: &References
     let names: Vec<_> = settings.checklists_or_default().iter().map(|checklist| checklist.name.clone()).collect();
     for (index, event) in settings.events.iter().enumerate() {
         let path = format!("events[{index}]");
-        event_times(&path, event, problems);
+        event.validate(&path, problems);
         if references.complete && !names.contains(&event.checklist) {
             let hint = did_you_mean(&event.checklist, names.iter().map(String::as_str));
             problems.push(Problem::new(format!("{path}.checklist"), format!("must name a configured checklist{hint}"), quoted(&event.checklist)));
@@ -176,28 +118,6 @@ fn events(settings: &Settings, checklists: &[Checklist], references: &References
             if let Some(cluster) = check.filter.get("cluster") {
                 let path = format!("checklists.{}.{}.where.cluster", checklist.name, check.name);
                 references.cluster(&path, cluster, problems);
-            }
-        }
-    }
-}
-
-fn event_times(path: &str, event: &EventConfig, problems: &mut Problems) {
-    name(&format!("{path}.name"), &event.name, problems);
-    match (&event.start, &event.cron) {
-        (Some(_), Some(_)) => problems.push(Problem::bare(path, "must have one of start and cron, not both")),
-        (None, None) => problems.push(Problem::bare(path, "must have start (one-off) or cron (recurring)")),
-        (Some(_), None) if event.end.is_some() == event.duration.is_some() => {
-            problems.push(Problem::bare(path, "must have exactly one of end and duration"));
-        }
-        (None, Some(_)) if event.duration.is_none() => {
-            problems.push(Problem::bare(path, "must have a duration, because it recurs"));
-        }
-        (None, Some(_)) if event.end.is_some() => {
-            problems.push(Problem::bare(format!("{path}.end"), "must not be set on a recurring event; use duration"));
-        }
-        _ => {
-            if let Err((field, rule, got)) = event::Schedule::parse(event) {
-                problems.push(Problem::new(format!("{path}.{field}"), rule, quoted(&got)));
             }
         }
     }
@@ -232,82 +152,5 @@ fn waivers(settings: &Settings, checklists: &[Checklist], references: &Reference
         if let Some(cluster) = waiver.labels.get("cluster") {
             references.cluster(&format!("{path}.labels.cluster"), cluster, problems);
         }
-    }
-}
-
-/// Reports each name that occurs twice.
-pub(crate) fn unique<'a>(path: &str, names: impl Iterator<Item = &'a str>, problems: &mut Problems) {
-    let mut seen = BTreeMap::new();
-    for (index, name) in names.enumerate() {
-        if let Some(first) = seen.insert(name, index) {
-            problems.push(Problem::new(format!("{path}[{index}]"), format!("must have a name that {path}[{first}] does not have"), quoted(name)));
-        }
-    }
-}
-
-/// A name that becomes a label value.
-pub(crate) fn name(path: &str, name: &str, problems: &mut Problems) {
-    if name.trim().is_empty() {
-        problems.push(Problem::bare(path, "must not be empty"));
-    } else if name.len() > 253 {
-        problems.push(Problem::new(path, "must have at most 253 characters", name.len()));
-    }
-}
-
-/// Names of hosts, as a URL holds them.
-pub(crate) fn hosts(path: &str, hosts: &[String], problems: &mut Problems) {
-    for (index, host) in hosts.iter().enumerate() {
-        // An address of IPv6 has colons, and brackets if somebody copied it from a URL.
-        let is_address = host.trim_matches(['[', ']']).parse::<std::net::Ipv6Addr>().is_ok();
-        let is_name = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
-        if !is_address && !is_name {
-            problems.push(Problem::bare(format!("{path}[{index}]"), "must be a host alone, without scheme, port, path and wildcard"));
-        }
-    }
-}
-
-/// Time between looks.
-pub(crate) fn interval(path: &str, interval: Span, problems: &mut Problems) {
-    if interval < Span::secs(1) || interval > Span::days(1) {
-        problems.push(Problem::new(path, "must be between 1s and 1d", interval));
-    }
-}
-
-/// Interval and deadline belong together: a look that may outlast its interval would pile up.
-pub(crate) fn pace(path: &str, every: Span, timeout: Span, problems: &mut Problems) {
-    interval(&format!("{path}.interval"), every, problems);
-    if timeout.0.is_zero() || timeout > every {
-        problems.push(Problem::new(format!("{path}.timeout"), format!("must be longer than nothing and at most the interval, {every}"), timeout));
-    }
-}
-
-/// A suggestion for a name that is not known, or nothing.
-pub(crate) fn did_you_mean<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Message {
-    let close = known.map(|name| (strsim::jaro_winkler(wrong, name), name)).filter(|(score, _)| *score > 0.8);
-    close.max_by(|a, b| a.0.total_cmp(&b.0)).map_or_else(|| "".into(), |(_, name)| say!("; did you mean {}?", named(name)))
-}
-
-/// A text value as it stands in a message. What looks like a URL or an address with a user may hold a
-/// password, and is not shown.
-pub(crate) fn quoted(text: &str) -> String {
-    // `user:password` and a whole header; `localhost:5000/a` and 09:00 are none.
-    let is_pair = text.split_once(':').is_some_and(|(before, after)| !before.contains(['/', '.']) && !after.starts_with(|c: char| c.is_ascii_digit()));
-    // Tokens and hashes: longer than words, of letters and digits.
-    let is_token = |word: &str| word.len() >= 20 && word.contains(|c: char| c.is_ascii_digit()) && word.contains(|c: char| c.is_ascii_alphabetic());
-    let is_hidden = text.contains("://") || text.contains('@') || is_pair || text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(is_token);
-    if is_hidden { "***".to_owned() } else { format!("{text:?}") }
-}
-
-/// A socket address with a port.
-pub(crate) fn socket_address(path: &str, text: &str, problems: &mut Problems) {
-    if text.parse::<std::net::SocketAddr>().is_err() {
-        problems.push(Problem::bare(path, "must be an IP address with a port, such as 1.1.1.1:53"));
-    }
-}
-
-/// A reference to a secret that names exactly one place.
-pub(crate) fn secret(path: &str, reference: &SecretRef, problems: &mut Problems) {
-    if reference.file.is_some() == reference.env.is_some() {
-        problems.push(Problem::bare(path, "must have exactly one of file and env"));
     }
 }

@@ -7,8 +7,8 @@ use config::Environment;
 use serde_json::Value;
 
 use super::load::ENV_PREFIX;
-use super::problem::Problem;
 use super::shape::{Shape, all_keys};
+use crate::value::Problem;
 
 /// The variables that are taken, by the path of what they set.
 #[derive(Default)]

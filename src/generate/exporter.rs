@@ -2,7 +2,7 @@
 
 use super::rules::{Group, Rule, annotations};
 use crate::checklist::Severity;
-use crate::config::Span;
+use crate::value::Span;
 use std::collections::BTreeMap;
 
 struct Record {

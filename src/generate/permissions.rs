@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use crate::collectors::CollectorsConfig;
 use crate::collectors::kubernetes::{self, ClusterConfig, Permission};
 use crate::collectors::{credentials, registry};
-use crate::config::CollectorsConfig;
 
 /// Name of everything that is made, and of the service account.
 const NAME: &str = "readiness-exporter";

@@ -11,8 +11,9 @@ use serde::Serialize;
 
 use super::rules::{annotations, early_summary, labels, quoted};
 use crate::checklist::{Check, CheckState, Checklist, Condition, Context, Example, Given, Horizon, Kind, judge_one, scene, text_value, threshold};
-use crate::config::{Span, default_lead_times};
+use crate::event::default_lead_times;
 use crate::metric::Unit;
+use crate::value::Span;
 
 #[derive(Serialize)]
 pub(super) struct File {

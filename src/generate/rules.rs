@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::events::{Events, Stage};
 use crate::checklist::{Bound, Check, Checklist, Condition, Horizon, Kind, Severity};
-use crate::config::Span;
 use crate::metric::Family;
+use crate::value::Span;
 
 /// Facts vanish when their source cannot be seen; an alert must not end because of that.
 const KEEP_FIRING: Span = Span::mins(5);

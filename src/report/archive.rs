@@ -125,7 +125,7 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
 mod tests {
     use super::*;
     use crate::checklist::Decision;
-    use crate::config::Span;
+    use crate::value::Span;
 
     const PATIENCE: Duration = Duration::from_mins(1);
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::checklist::{CheckState, CheckVerdict, Judgement, Line};
-use crate::config::Span;
 use crate::history::Change;
 use crate::report::{BAD_LINES, NO_EVENT, distance, event_line, minute, overall, reason, word, words};
 use crate::snapshot::Snapshot;
+use crate::value::Span;
 
 const STYLE: &str = include_str!("page.css");
 

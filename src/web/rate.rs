@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::config::Span;
+use crate::value::Span;
 
 /// How many requests, as Prometheus' exporters configure it.
 #[derive(Debug, Clone, Copy, Deserialize)]

@@ -30,9 +30,9 @@ use zeroize::Zeroizing;
 
 use super::rate::RateLimit;
 use crate::cause::Cause as _;
-use crate::config::nearly;
 use crate::say;
 use crate::say::{Message, named};
+use crate::value::rules::nearly;
 use crate::{files, net};
 
 /// The file. What it does not mention is `None`, and so is a key without a value.

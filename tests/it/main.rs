@@ -16,6 +16,7 @@ mod hanging;
 mod images;
 mod incident;
 mod kinds;
+mod layers;
 mod matrix;
 mod moto;
 #[path = "../../examples/common/mod.rs"]

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::dates;
-use crate::config::validate::{References, name, pace, quoted, unique};
-use crate::config::{Problem, SecretRef, Span, Url, UrlRule};
+use crate::value::rules::{References, name, pace, quoted, unique};
+use crate::value::{Problem, SecretRef, Span, Url, UrlRule};
 
 /// Credentials: whether they are there, whether they still work, and when they end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -217,7 +217,7 @@ mod tests {
         .await
         .unwrap();
         let (base, calls) = (format!("http://127.0.7.63:{port}"), AtomicU64::default());
-        let settings = GoogleIssuer { oauth: crate::config::Url::new(&base), iam: crate::config::Url::new(&base) };
+        let settings = GoogleIssuer { oauth: crate::value::Url::new(&base), iam: crate::value::Url::new(&base) };
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let issuer = Issuer { client: &client, api: &base, timeout: Duration::from_secs(20), calls: &calls };
         let proof = issuer.google(google.then_some(&settings), file).await;

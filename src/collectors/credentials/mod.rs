@@ -35,13 +35,13 @@ pub use config::{AwsIssuer, Config, Credential, EntraApplication, Kind, ManagedV
 use super::kubernetes::{ClusterConfig, Link, Permission};
 use crate::aws::{Caller, Callers};
 use crate::cause::Cause as _;
-use crate::config::Secret;
 use crate::driver::{Form, Poll, Task};
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::net::{self, Trust};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
+use crate::value::Secret;
 use expiry::Told;
 use prove::{Issuer, Proof};
 use read::{Content, Through, Unread};

@@ -61,7 +61,7 @@ impl Issuer<'_> {
     }
 
     async fn send(&self, what: &Message, request: RequestBuilder) -> Result<Response, CollectError> {
-        let late = |_| CollectError::new(ErrorClass::Timeout, say!("{}: no answer within {}", what, crate::config::Span(self.timeout)));
+        let late = |_| CollectError::new(ErrorClass::Timeout, say!("{}: no answer within {}", what, crate::value::Span(self.timeout)));
         self.calls.fetch_add(1, Ordering::Relaxed);
         let answer = tokio::time::timeout(self.timeout, net::send(request.send())).await.map_err(late)?;
         answer.map_err(|error| CollectError::new(ErrorClass::Unreachable, say!("{}: {}", what, error.words())))

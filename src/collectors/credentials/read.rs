@@ -12,11 +12,11 @@ use super::config::{ManagedValue, Place, SecretKey};
 use crate::aws::{self, Caller};
 use crate::collectors::kubernetes::{self, Link};
 use crate::collectors::secrets_manager;
-use crate::config::SecretRef;
 use crate::files::{self, ReadError};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
+use crate::value::SecretRef;
 
 /// What is kept at a place.
 pub(super) struct Content {

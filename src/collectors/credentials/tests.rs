@@ -71,7 +71,7 @@ impl Everybody {
         *self.says.lock().unwrap() = answer.clone();
         let mut credential = credential.clone();
         if let Some(entra) = &mut credential.entra {
-            entra.login = crate::config::Url::new(&self.base);
+            entra.login = crate::value::Url::new(&self.base);
         }
         let calls = AtomicU64::default();
         let issuer = Issuer { client: &self.client, api: &self.base, timeout: Duration::from_secs(20), calls: &calls };

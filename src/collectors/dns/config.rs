@@ -6,8 +6,8 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::validate::{References, name, pace, quoted, socket_address, unique};
-use crate::config::{Problem, Span};
+use crate::value::rules::{References, name, pace, quoted, socket_address, unique};
+use crate::value::{Problem, Span};
 
 /// DNS names to look at.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::validate::{hosts, name, pace, quoted, secret, socket_address, unique};
-use crate::config::{Problem, SecretRef, Span, Url, UrlRule, names_a_secret};
+use crate::value::rules::{hosts, name, pace, quoted, secret, socket_address, unique};
+use crate::value::{Problem, SecretRef, Span, Url, UrlRule, names_a_secret};
 
 /// HTTP endpoints to look at.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

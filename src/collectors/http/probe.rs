@@ -26,11 +26,11 @@ use super::decode::{self, Unreadable};
 use super::wire::{connection_failed, send, send_h2, tunnel};
 use crate::cause;
 use crate::cause::Cause as _;
-use crate::config::SecretRef;
 use crate::net::{self, Found, Lookup};
 use crate::room::{self, Answer, Overrun};
 use crate::say;
 use crate::say::{Message, named};
+use crate::value::SecretRef;
 
 /// The statuses that lead elsewhere.
 /// Source: RFC 9110, section 15.4
@@ -153,7 +153,7 @@ impl Prober {
             redirects: target.follow_redirects,
             redirect_hosts: target.redirect_hosts.clone(),
             max_body: usize::try_from(target.max_body_bytes).unwrap_or(usize::MAX),
-            proxy: target.proxy.as_ref().map(crate::config::Url::parse).transpose().map_err(|_| broken("proxy", "must be a URL"))?,
+            proxy: target.proxy.as_ref().map(crate::value::Url::parse).transpose().map_err(|_| broken("proxy", "must be a URL"))?,
             tls,
             lookup,
             timeout,
@@ -211,7 +211,7 @@ impl Prober {
         let result = tokio::time::timeout(left, self.exchange(request, address, &mut probe)).await;
         let result = result.unwrap_or_else(|_| {
             let reached = probe.phases.last().map_or("dns", |(phase, _)| *phase);
-            Err(Failure(Outcome::Timeout, say!("no complete answer within {} (got as far as {})", crate::config::Span(self.timeout), reached)))
+            Err(Failure(Outcome::Timeout, say!("no complete answer within {} (got as far as {})", crate::value::Span(self.timeout), reached)))
         });
         match result {
             Ok(detail) => probe.detail = detail,

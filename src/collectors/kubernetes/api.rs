@@ -190,7 +190,7 @@ pub(super) async fn within<T>(timeout: Duration, what: &Message, call: impl Futu
 }
 
 fn late(what: &Message, timeout: Duration) -> CollectError {
-    CollectError::new(ErrorClass::Timeout, say!("{}: no answer within {}", what, crate::config::Span(timeout)))
+    CollectError::new(ErrorClass::Timeout, say!("{}: no answer within {}", what, crate::value::Span(timeout)))
 }
 
 /// A Secret by its name; `None` when there is none.

@@ -21,12 +21,12 @@ use super::eks;
 use super::kubeconfig::{self, Context, Login};
 use super::plugin::Plugin;
 use crate::cause::Cause as _;
-use crate::config::{Secret, SecretRef, Url};
 use crate::files;
 use crate::net;
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
+use crate::value::{Secret, SecretRef, Url};
 
 /// How long a token that was read from a file is used. Service account tokens rotate within the
 /// hour, and the API server takes the old one for a while longer.

@@ -13,9 +13,9 @@ use serde::Deserialize;
 use super::config::Eks;
 use crate::aws::{self, Caller, Request, Signed, domain};
 use crate::cause::Cause as _;
-use crate::config::Secret;
 use crate::say;
 use crate::say::{Message, named};
+use crate::value::Secret;
 
 /// How long a token is used; the cluster takes it for 15 minutes.
 pub(super) const TOKEN_AGE: Duration = Duration::from_mins(14);

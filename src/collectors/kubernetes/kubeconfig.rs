@@ -18,10 +18,10 @@ use secrecy::ExposeSecret as _;
 
 use super::plugin::Plugin;
 use crate::cause::Cause as _;
-use crate::config::Url;
 use crate::files;
 use crate::say;
 use crate::say::{Message, named};
+use crate::value::Url;
 
 /// Larger than a file with the contexts of hundreds of clusters.
 pub(super) const LARGEST: u64 = 16 << 20;

@@ -293,7 +293,7 @@ impl Way {
             }
             elements.rest().map_err(unread)
         };
-        let late = |_| CollectError::new(ErrorClass::Timeout, say!("{}: no answer within {}", what, crate::config::Span(timeout)));
+        let late = |_| CollectError::new(ErrorClass::Timeout, say!("{}: no answer within {}", what, crate::value::Span(timeout)));
         let summary = tokio::time::timeout(timeout, ask).await.map_err(late)??;
         Ok(reading.disk(summary))
     }

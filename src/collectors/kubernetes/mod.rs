@@ -62,11 +62,11 @@ pub use services::load_balancers;
 pub(in crate::collectors) use workloads::{CronJobFacts, cron_jobs, is_scaled_to_zero, rolls_out};
 pub(in crate::collectors) use workspaces::images as workspace_images;
 
-use crate::config::Span;
 use crate::driver::{Form, Task};
 use crate::event::Schedule;
 use crate::metric::Family;
 use crate::snapshot::Source;
+use crate::value::Span;
 
 /// The `collector` label.
 pub const NAME: &str = "kubernetes";

@@ -17,9 +17,9 @@ use tokio::process::{Child, Command};
 use zeroize::Zeroizing;
 
 use crate::cause::Cause as _;
-use crate::config::Secret;
 use crate::say;
 use crate::say::Message;
+use crate::value::Secret;
 use crate::word::Word;
 
 /// Larger than any login.
@@ -81,7 +81,7 @@ impl Plugin {
         let name = program_name(&self.program);
         match tokio::time::timeout(deadline, self.output(&name)).await {
             Ok(output) => read(&output?).map_err(|why| say!("the plugin {}: {}", name, why)),
-            Err(_) => Err(say!("the plugin {} did not end within {}", name, crate::config::Span(deadline))),
+            Err(_) => Err(say!("the plugin {} did not end within {}", name, crate::value::Span(deadline))),
         }
     }
 

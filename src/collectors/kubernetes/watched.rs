@@ -272,7 +272,7 @@ impl<T: Keep> Watched<T> {
     /// count as seen. So it has as long as those would have after a failure.
     async fn whole_list(&self, client: &Client, api: &Api<T::Object>) -> Result<String, CollectError> {
         let most = self.keep.max(self.page_limit);
-        let late = |_| CollectError::new(ErrorClass::Timeout, say!("{}: not complete within {}", self.act("list"), crate::config::Span(most)));
+        let late = |_| CollectError::new(ErrorClass::Timeout, say!("{}: not complete within {}", self.act("list"), crate::value::Span(most)));
         tokio::time::timeout(most, self.list(client, api)).await.unwrap_or_else(|error| Err(late(error)))
     }
 

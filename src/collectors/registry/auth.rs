@@ -9,8 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use crate::config::{Secret, SecretRef};
 use crate::say::Message;
+use crate::value::{Secret, SecretRef};
 
 /// A token that says nothing about its life lives for a minute.
 const DEFAULT_LIFE: Duration = Duration::from_mins(1);

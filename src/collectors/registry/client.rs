@@ -21,11 +21,11 @@ use super::digest::Digest;
 use super::manifest::{ACCEPT, Blob, LARGEST, Manifest};
 use super::reference::DOCKER_HUB;
 use crate::cause::Cause as _;
-use crate::config::Secret;
 use crate::net::{self, BodyError};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
+use crate::value::Secret;
 use tags::Learned;
 
 /// Redirects that are followed; registries send blobs from elsewhere, hardly ever manifests.
@@ -362,7 +362,7 @@ impl Client {
     async fn send(&self, what: &Message, request: reqwest::Request) -> Result<Response, CollectError> {
         let _slot = self.slots.acquire().await;
         if let Some(rest) = self.held_back() {
-            let rest = crate::config::Span(Duration::from_secs(rest.as_secs() + 1));
+            let rest = crate::value::Span(Duration::from_secs(rest.as_secs() + 1));
             return Err(CollectError::new(ErrorClass::Throttled, say!("{}: it asked to be left alone; it is asked again in {}", what, rest)));
         }
         self.calls.fetch_add(1, Ordering::Relaxed);
@@ -405,7 +405,7 @@ impl Client {
     }
 
     fn late(&self, what: &Message) -> CollectError {
-        CollectError::new(ErrorClass::Timeout, say!("{}: no answer within {}", what, crate::config::Span(self.timeout)))
+        CollectError::new(ErrorClass::Timeout, say!("{}: no answer within {}", what, crate::value::Span(self.timeout)))
     }
 
     fn local(what: &Message, error: &reqwest::Error) -> CollectError {

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
 use super::reference::Reference;
-use crate::config::validate::{References, hosts, name, pace, quoted, secret, unique};
-use crate::config::{Problem, SecretRef, Span};
+use crate::value::rules::{References, hosts, name, pace, quoted, secret, unique};
+use crate::value::{Problem, SecretRef, Span};
 
 /// Images: what registries hold, what clusters run, and whether they agree.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

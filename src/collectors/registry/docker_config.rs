@@ -11,10 +11,10 @@ use zeroize::Zeroizing;
 use super::auth::Identity;
 use super::reference::DOCKER_HUB;
 use crate::cause::Cause as _;
-use crate::config::Secret;
 use crate::files;
 use crate::say;
 use crate::say::Message;
+use crate::value::Secret;
 
 /// Entries by host and path, with whoever each stands for, or why that cannot be read.
 pub(crate) type Entries = Vec<(String, Result<Identity, Message>)>;

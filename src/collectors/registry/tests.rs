@@ -11,8 +11,8 @@ use super::auth::Identity;
 use super::config::RegistryConfig;
 use super::registries::Registries;
 use super::*;
-use crate::config::{Secret, Span};
 use crate::snapshot::{CollectError, ErrorClass};
+use crate::value::{Secret, Span};
 
 mod lies;
 
@@ -199,7 +199,7 @@ async fn a_password_goes_to_no_other_host_that_is_not_named() {
     let (blobs, [_, Version { index, .. }]) = images::versions();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "hunter2\n").unwrap();
-    let password = crate::config::SecretRef { file: Some(file.path().to_owned()), env: None };
+    let password = crate::value::SecretRef { file: Some(file.path().to_owned()), env: None };
     let seen: Arc<Mutex<Vec<bool>>> = Arc::default();
     let other = std::net::TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap();
     let log = Arc::clone(&seen);
@@ -243,7 +243,7 @@ async fn credentials_go_to_whoever_asks_for_them_and_to_nobody_else() {
     let (blobs, [_, Version { index, .. }]) = images::versions();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "hunter2\n").unwrap();
-    let password = crate::config::SecretRef { file: Some(file.path().to_owned()), env: None };
+    let password = crate::value::SecretRef { file: Some(file.path().to_owned()), env: None };
     let user = |settings: &mut RegistryConfig| (settings.username, settings.password) = (Some("u".to_owned()), Some(password.clone()));
     let good = store(blobs, index);
     let plain = Stage::new({

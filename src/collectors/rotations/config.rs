@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::predict::Rule;
-use crate::config::validate::{References, interval, name, quoted, unique};
-use crate::config::{Problem, Span};
 use crate::say;
+use crate::value::rules::{References, interval, name, quoted, unique};
+use crate::value::{Problem, Span};
 
 /// What rotates, renews or restarts by itself, and whether that hits an event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -25,7 +25,6 @@ pub(in crate::collectors) use renewal::{Renewal, renewal};
 
 use super::kubernetes::CronJobFacts;
 use super::{credentials, kubernetes, secrets_manager};
-use crate::config::Span;
 use crate::driver::{Form, Poll, Task};
 use crate::event::{self, Occurrence, Schedule};
 use crate::labels::Labels;
@@ -34,6 +33,7 @@ use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, Observation, Snapshot, Source};
 use crate::state::State;
+use crate::value::Span;
 use predict::{Conflict, Rule};
 
 /// The `collector` label.

@@ -66,8 +66,8 @@ impl Reach {
     }
 }
 
-fn span(seconds: i64) -> crate::config::Span {
-    crate::config::Span::secs(u64::try_from(seconds).unwrap_or_default())
+fn span(seconds: i64) -> crate::value::Span {
+    crate::value::Span::secs(u64::try_from(seconds).unwrap_or_default())
 }
 
 impl Poll for Reach {

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::validate::{name, pace, unique};
-use crate::config::{Problem, Span};
+use crate::value::rules::{name, pace, unique};
+use crate::value::{Problem, Span};
 
 /// Secrets of AWS Secrets Manager: whether they are there, and how their rotation goes. Their values
 /// are not read.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use readiness_exporter::checklist::{self, CheckState, Checklist, Context, Severity, judge_one};
 use readiness_exporter::collectors;
-use readiness_exporter::config::EventConfig;
+use readiness_exporter::event::EventConfig;
 use readiness_exporter::event::{self, Occurrence, Schedule};
 use readiness_exporter::generate;
 use readiness_exporter::labels::Labels;

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::validate::{References, name, pace, quoted, secret, unique};
-use crate::config::{Problem, SecretRef, Span, Url, UrlRule};
+use crate::value::rules::{References, name, pace, quoted, secret, unique};
+use crate::value::{Problem, SecretRef, Span, Url, UrlRule};
 
 pub use parts::{
     Access, Backups, Capacity, CertManager, ClientVersion, GpuOperator, Karpenter, NodeClasses, NodeGroup, ObjectRef, PoolTemplate, Prometheus, Range, Reach,

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Config;
 use crate::collectors::kubernetes::quantity;
-use crate::config::validate::{References, name, pace, quoted, unique};
-use crate::config::{Problem, Span};
+use crate::value::rules::{References, name, pace, quoted, unique};
+use crate::value::{Problem, Span};
 
 /// How kubelets are asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -416,7 +416,7 @@ impl Config {
         }
         if references.complete() && !self.workspaces.iter().any(|selector| selector.name == capacity.workspaces) {
             let known = self.workspaces.iter().map(|selector| selector.name.as_str());
-            let hint = crate::config::validate::did_you_mean(&capacity.workspaces, known);
+            let hint = crate::value::rules::did_you_mean(&capacity.workspaces, known);
             problems.push(Problem::new(format!("{path}.workspaces"), format!("must name a selector of workspaces{hint}"), quoted(&capacity.workspaces)));
         }
         for (field, value) in [("per_participant", capacity.per_participant), ("share", capacity.share)] {

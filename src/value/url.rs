@@ -6,7 +6,8 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{MASKED, Problem, misspelt};
+use super::rules::misspelt;
+use super::{MASKED, Problem};
 use crate::say;
 use crate::say::{Message, Say};
 

@@ -3,13 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
-use serde_json::Value;
-
-use super::origins::Origins;
-use super::variables::{Variables, name_of};
 use crate::say;
 use crate::say::Say;
-use crate::word::Word;
 
 /// One rule that the configuration breaks.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,7 +44,7 @@ impl Problem {
     }
 
     /// The same inside what stands at a path, or in a file that is named there.
-    pub(super) fn within(self, path: &str, file: Option<&Path>) -> Self {
+    pub(crate) fn within(self, path: &str, file: Option<&Path>) -> Self {
         let path = match file.filter(|_| self.path != "file") {
             Some(file) => format!("{path}, in {}: {}", say!("{}", file.display()), self.path),
             None => join(path, &self.path),
@@ -58,36 +53,25 @@ impl Problem {
     }
 
     /// The same in a variable instead of the file.
-    pub(super) fn in_variable(self, name: String) -> Self {
+    pub(crate) fn in_variable(self, name: String) -> Self {
         Self { found: Found::Variable(name), ..self }
     }
 
     /// Its path for sorting, so that the tenth of a list comes after the second.
-    pub(super) fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         let mut parts = self.path.split('[');
         let first = parts.next().unwrap_or_default().to_owned();
         parts.fold(first, |path, part| format!("{path}[{part:0>width$}", width = part.len() + 8usize.saturating_sub(part.find(']').unwrap_or(8))))
     }
 
     /// Whether nobody finds it in the file.
-    pub(super) const fn is_of_a_variable(&self) -> bool {
+    pub(crate) const fn is_of_a_variable(&self) -> bool {
         matches!(self.found, Found::Variable(_))
     }
 
-    /// Says where it is found in the settings, of which some may have been cut out by now.
-    pub(super) fn locate(&mut self, origins: &Origins, now: &Value, variables: &Variables) {
-        self.path = origins.path(&self.path);
-        if self.is_of_a_variable() {
-            return;
-        }
-        if variables.hold(&self.path) {
-            self.found = Found::Variable(name_of(&self.path));
-            return;
-        }
-        let named = with_names(&self.path, origins.whole(now));
-        if named != self.path {
-            self.found = Found::Items(named);
-        }
+    /// The same, with what the items on its path are called.
+    pub(crate) fn with_items(&mut self, path: String) {
+        self.found = Found::Items(path);
     }
 }
 
@@ -104,16 +88,16 @@ impl fmt::Display for Problem {
     }
 }
 
-pub(super) fn escape(key: &str) -> String {
+pub(crate) fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
-pub(super) fn join(path: &str, key: &str) -> String {
+pub(crate) fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 /// `/collectors/http/targets/0/url` as `collectors.http.targets[0].url`.
-pub(super) fn dotted(pointer: &str) -> String {
+pub(crate) fn dotted(pointer: &str) -> String {
     let mut path = String::new();
     for key in pointer.split('/').skip(1) {
         if key.parse::<usize>().is_ok() {
@@ -123,23 +107,4 @@ pub(super) fn dotted(pointer: &str) -> String {
         }
     }
     path
-}
-
-/// `targets[37].url` as `targets[37] (oregon-health).url`.
-fn with_names(path: &str, settings: &Value) -> String {
-    let (mut shown, mut rest, mut here) = (String::new(), path, Some(settings));
-    while !rest.is_empty() {
-        let end = rest.char_indices().skip(1).find(|(_, c)| matches!(c, '.' | '[')).map_or(rest.len(), |(at, _)| at);
-        let (part, after) = rest.split_at(end);
-        shown.push_str(part);
-        let index = part.strip_prefix('[').and_then(|part| part.strip_suffix(']')?.parse::<usize>().ok());
-        here = match index {
-            Some(index) => here.and_then(|list| list.get(index)),
-            None => here.and_then(|map| map.get(part.trim_start_matches('.'))),
-        };
-        let name = here.filter(|_| index.is_some() && !shown.contains("headers[")).and_then(|item| Word::label(item.get("name")?.as_str()?));
-        shown.extend(name.map(|name| format!(" ({name})")));
-        rest = after;
-    }
-    shown
 }

@@ -1,0 +1,76 @@
+//! How an event is configured.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Schedule;
+use crate::value::rules::{name, quoted};
+use crate::value::{Problem, Span};
+
+/// An event: one-off (`start`) or recurring (`cron`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EventConfig {
+    /// Unique name, the `event` label.
+    pub name: String,
+    /// The checklist that decides about it.
+    #[serde(default = "shipped")]
+    pub checklist: String,
+    /// IANA time zone of all times of this event.
+    pub time_zone: String,
+    /// Start of a one-off event, local time: `2026-12-01T09:00`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+    /// End of a one-off event, local time; or give `duration`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<String>,
+    /// Starts of a recurring event as a cron expression, local time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cron: Option<String>,
+    /// Length of the event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<Span>,
+    /// Expected participants; checks about capacity need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub participants: Option<u32>,
+    /// How long before the start a no-go pages.
+    #[serde(default = "default_lead_times")]
+    pub lead_times: Vec<Span>,
+}
+
+/// The checklist that is judged where none is named.
+pub(crate) const SHIPPED: &str = "workshop";
+
+fn shipped() -> String {
+    SHIPPED.to_owned()
+}
+
+/// Two days, one day and one hour before the start.
+pub(crate) fn default_lead_times() -> Vec<Span> {
+    vec![Span::days(2), Span::days(1), Span::hours(1)]
+}
+
+impl EventConfig {
+    /// Reports every rule that its times break.
+    pub(crate) fn validate(&self, path: &str, problems: &mut Vec<Problem>) {
+        name(&format!("{path}.name"), &self.name, problems);
+        match (&self.start, &self.cron) {
+            (Some(_), Some(_)) => problems.push(Problem::bare(path, "must have one of start and cron, not both")),
+            (None, None) => problems.push(Problem::bare(path, "must have start (one-off) or cron (recurring)")),
+            (Some(_), None) if self.end.is_some() == self.duration.is_some() => {
+                problems.push(Problem::bare(path, "must have exactly one of end and duration"));
+            }
+            (None, Some(_)) if self.duration.is_none() => {
+                problems.push(Problem::bare(path, "must have a duration, because it recurs"));
+            }
+            (None, Some(_)) if self.end.is_some() => {
+                problems.push(Problem::bare(format!("{path}.end"), "must not be set on a recurring event; use duration"));
+            }
+            _ => {
+                if let Err((field, rule, got)) = Schedule::parse(self) {
+                    problems.push(Problem::new(format!("{path}.{field}"), rule, quoted(&got)));
+                }
+            }
+        }
+    }
+}
