@@ -241,7 +241,8 @@ fn check_configuration(loaded: &Loaded, file: &Path) -> ExitCode {
                 print(&format!("warning: {warning}\n"));
             }
             let checks: usize = loaded.checklists.iter().map(|checklist| checklist.checks().count()).sum();
-            print(&format!("{} is good: {} sources, {checks} checks\n", file.display(), tasks.len()));
+            let sources = if tasks.len() == 1 { "source" } else { "sources" };
+            print(&format!("{} is good: {} {sources}, {checks} checks\n", file.display(), tasks.len()));
             ExitCode::SUCCESS
         }
         Err(error) => fail(error),

@@ -7,22 +7,27 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::checklist::{self, Check, Checklist, Kind};
-use crate::collectors::attestations;
+use crate::collectors::{CollectorsConfig, attestations};
 use crate::config::Loaded;
 use crate::event::{self, Schedule};
 use crate::snapshot::Source;
 use crate::value::Problem;
+use crate::value::rules::{did_you_mean, quoted};
 
 /// Everything that is odd, in the order of the file. Asks the file system on this thread.
 pub(crate) fn warnings<'a>(loaded: &Loaded, sources: impl Iterator<Item = &'a Source>, now: Timestamp) -> Vec<Problem> {
     let mut found = Vec::new();
     let schedules = event::schedules(&loaded.settings.events);
+    let sources: Vec<&Source> = sources.collect();
+    if loaded.settings.collectors == CollectorsConfig::default() {
+        found.push(Problem::bare("collectors", "none is configured, so only what people confirm is judged"));
+    }
     events(loaded, &schedules, now, &mut found);
     clusters(loaded, &mut found);
-    waivers(loaded, now, &mut found);
+    waivers(loaded, &sources, now, &mut found);
     confirmations(loaded, &schedules, now, &mut found);
     found.extend(loaded.settings.clone().missing());
-    found.extend(checklist::unjudged(&loaded.checklists, sources).into_iter().map(|unjudged| Problem::bare("checklists", unjudged.sentence())));
+    found.extend(checklist::unjudged(&loaded.checklists, sources.into_iter()).into_iter().map(|unjudged| Problem::bare("checklists", unjudged.sentence())));
     found
 }
 
@@ -62,7 +67,7 @@ fn clusters(loaded: &Loaded, found: &mut Vec<Problem>) {
     }
 }
 
-fn waivers(loaded: &Loaded, now: Timestamp, found: &mut Vec<Problem>) {
+fn waivers(loaded: &Loaded, sources: &[&Source], now: Timestamp, found: &mut Vec<Problem>) {
     let check = |name: &str| loaded.checklists.iter().flat_map(Checklist::checks).find(|check| check.name == name);
     for (index, waiver) in loaded.settings.waivers.iter().enumerate() {
         if waiver.until.parse::<Timestamp>().is_ok_and(|until| until <= now) {
@@ -72,6 +77,14 @@ fn waivers(loaded: &Loaded, now: Timestamp, found: &mut Vec<Problem>) {
         for label in waiver.labels.keys().filter(|label| !bears(check, label)) {
             let rule = format!("no line of {} has the label {label}, so nothing is waived", waiver.check);
             found.push(Problem::bare(format!("waivers[{index}].labels"), rule));
+        }
+        for (label, value) in &waiver.labels {
+            // Only of what the configuration names itself it is known now which values there are.
+            let known: BTreeSet<&str> = sources.iter().filter_map(|source| source.identity.get(label)).collect();
+            if !known.is_empty() && !known.contains(value.as_str()) {
+                let rule = format!("no {label} is called so, and nothing is waived{}", did_you_mean(value, known.into_iter()));
+                found.push(Problem::new(format!("waivers[{index}].labels.{label}"), rule, quoted(value)));
+            }
         }
     }
 }
@@ -108,15 +121,16 @@ mod tests {
 
     const COMING: &str = "events: [{ name: demo, time_zone: UTC, start: '2026-11-25T09:00', duration: 2h }]\n";
 
+    const TARGET: &str = "collectors: { http: { targets: [{ name: app, url: 'https://app.example/' }] } }\n";
+
     #[test]
     fn what_is_right_is_not_warned_of() {
-        let target = "collectors: { http: { targets: [{ name: app, url: 'https://app.example/' }] } }\n";
-        assert_eq!(told(&format!("{COMING}{target}")), [""; 0]);
+        assert_eq!(told(&format!("{COMING}{TARGET}")), [""; 0]);
     }
 
     #[test]
     fn an_event_that_is_over_is_told() {
-        let told = told("events: [{ name: demo, time_zone: UTC, start: '2026-01-01T09:00', duration: 2h }]\n");
+        let told = told(&format!("events: [{{ name: demo, time_zone: UTC, start: '2026-01-01T09:00', duration: 2h }}]\n{TARGET}"));
         assert_eq!(
             told,
             ["events[0]: demo is over, so nothing is prepared for it", "events: no event of checklist workshop is coming, so it is judged as if one were now"]
@@ -126,7 +140,7 @@ mod tests {
     #[test]
     fn a_cluster_that_no_collector_asks_is_told() {
         let clusters = "clusters: [{ name: eu, in_cluster: true }]\n";
-        let told = told(&format!("{COMING}{clusters}"));
+        let told = told(&format!("{COMING}{clusters}{TARGET}"));
         assert_eq!(told, ["clusters[0]: no collector uses cluster eu; collectors.kubernetes looks at all clusters once it is set"]);
     }
 
@@ -160,6 +174,21 @@ mod tests {
         ] {
             assert!(told.iter().any(|own| own == line), "{line} is not in {told:#?}");
         }
+    }
+
+    #[test]
+    fn a_configuration_that_looks_at_nothing_is_told() {
+        assert_eq!(told(COMING), ["collectors: none is configured, so only what people confirm is judged"]);
+    }
+
+    #[test]
+    fn a_waiver_of_a_target_that_there_is_not_is_told() {
+        let waiver = |target: &str| {
+            let waiver = format!("waivers: [{{ check: EndpointUnhealthy, labels: {{ target: {target} }}, who: Ada, why: w, until: 2026-11-30T00:00:00Z }}]\n");
+            told(&format!("{COMING}{TARGET}{waiver}"))
+        };
+        assert_eq!(waiver("app"), [""; 0]);
+        assert_eq!(waiver("apq"), ["waivers[0].labels.target: no target is called so, and nothing is waived; did you mean app? (got \"apq\")"]);
     }
 
     #[test]

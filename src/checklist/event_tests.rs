@@ -141,6 +141,25 @@ fn a_go_needs_a_required_line_that_passed() {
 }
 
 #[test]
+fn where_nothing_looks_neither_the_event_nor_its_participants_matter() {
+    let text = "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ name: Room, item: '1', title: t, metric: readiness_node_group_ready_nodes, when: { participants_above: 5 }, fails: { below: 1 }, evidence: e, remedy: r }, { name: Soon, item: '2', title: t, metric: readiness_node_group_ready_nodes, when: { lead_time_within: 1h }, fails: { below: 1 }, evidence: e, remedy: r }] }]\n";
+    let seen = snapshot("readiness_http_success", &[(&["a", "healthz", "ipv4", "10.0.0.1"], 1.0)]);
+    for event in [None, Some(event("course", 240, 3))] {
+        let judgement = judged(text, &seen, event.as_ref());
+        for check in judgement.checks() {
+            assert_eq!((check.unasked, check.note.as_deref()), (Some(Unasked::NotConfigured), Some("the kubernetes collector is off")), "{check:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_rotation_waits_for_an_event_and_is_judged_then() {
+    let checklist = load("workshop", None).unwrap();
+    let rotation = Source { name: "rotations".into(), identity: Labels::default(), ..source("rotations", "readiness_rotation_next_timestamp_seconds") };
+    assert_eq!(unjudged(std::slice::from_ref(&checklist), [rotation].iter()), []);
+}
+
+#[test]
 fn what_no_check_asks_about_is_a_line_that_is_unknown() {
     let text = "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ name: Up, item: '1', title: t, metric: readiness_http_success, where: { kind: healthz }, fails: is_false, evidence: e, remedy: r }] }]\n";
     let mut checklist = parse(text).unwrap();

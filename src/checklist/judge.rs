@@ -356,7 +356,8 @@ pub fn judge_check(check: &Check, context: &Context<'_>) -> CheckVerdict {
         Kind::Attestation => attested(check, context).map(|shown| Lines { shown, good: 1 }),
         Kind::Fact { family, condition, severity, worsens, when, evidence, .. } => {
             let rule = Rule { check: &check.name, family, condition, severity: *severity, worsens, evidence, filter: &check.filter };
-            due(*when, context).and_then(|due| match due {
+            // Where nothing looks, it matters neither when it would be due nor for how many people.
+            rule.off(context).map_or_else(|| due(*when, context), Err).and_then(|due| match due {
                 Due::Now => rule.lines(context),
                 Due::In(span) => rule.early(span, context),
             })
@@ -379,7 +380,7 @@ pub fn judge_check(check: &Check, context: &Context<'_>) -> CheckVerdict {
     }
     // A check that is unknown as a whole can be waived as a whole.
     if verdict.lines.is_empty() && verdict.state == CheckState::Unknown {
-        let mut line = Line::unknown(verdict.note.clone().unwrap_or_default());
+        let mut line = Line::unknown(format!("{}.", verdict.note.as_deref().unwrap_or_default().trim_end_matches('.')));
         waive(&check.name, &mut line, context);
         verdict.lines.push(line);
     }
@@ -426,7 +427,7 @@ fn waive(check: &str, line: &mut Line, context: &Context<'_>) {
     });
     if let Some(waiver) = found {
         line.state = CheckState::Waived;
-        line.evidence = format!("{} Waived until {}: {}", line.evidence, waiver.until, waiver.reason).into();
+        line.evidence = format!("{} Waived until {}: {}.", line.evidence, waiver.until, waiver.reason.trim_end_matches('.')).into();
     }
 }
 
@@ -470,7 +471,8 @@ fn due(guard: Guard, context: &Context<'_>) -> Result<Due, Whole> {
                 return not_due(format!("{participants} participants expected; needed above {minimum}"));
             }
             Some(Some(_)) => {}
-            _ => return Err(Whole::unknown("the number of participants is not known; set it in events[].participants")),
+            Some(None) => return Err(Whole::unknown("the number of participants is not known; set it in events[].participants")),
+            None => return Err(Whole::unknown("no event of this checklist is coming, so nobody knows for how many participants there must be room")),
         }
     }
     Ok(early.map_or(Due::Now, |lead| Due::In(Span(Duration::from_secs_f64((ahead - lead.as_secs_f64()).ceil())))))
@@ -497,11 +499,14 @@ fn attested(check: &Check, context: &Context<'_>) -> Result<Vec<Line>, Whole> {
     };
     let said = sample.detail.as_ref().map_or("confirmed", Message::as_str);
     let valid = sample.value > context.now.as_second() as f64;
+    let until = Timestamp::from_second(sample.second()).unwrap_or(Timestamp::MAX).strftime("%Y-%m-%d %H:%M UTC");
+    // Somebody may rely on it for the whole event.
+    let short = if sample.value < event_end(context) { ", which is before the event ends" } else { "" };
     Ok(vec![Line {
         state: if valid { CheckState::Pass } else { CheckState::Unknown },
         seen_at: view.seen_at,
         look: view.looks,
-        ..Line::unknown(if valid { format!("{said}.") } else { format!("{said}, which is no longer valid.") })
+        ..Line::unknown(if valid { format!("{said}; it counts until {until}{short}.") } else { format!("{said}; it counted until {until}.") })
     }])
 }
 
@@ -553,22 +558,24 @@ impl Rule<'_> {
         }
     }
 
+    /// Why nothing is asked, if no source of the metric's collector is configured.
+    fn off(&self, context: &Context<'_>) -> Option<Whole> {
+        let owner = collectors::owner(self.family.name);
+        let is_on = context.snapshot.views.iter().any(|view| view.source.collector == owner);
+        (!is_on).then(|| Whole::unasked(Unasked::NotConfigured, format!("the {owner} collector is off")))
+    }
+
     fn lines(&self, context: &Context<'_>) -> Result<Lines, Whole> {
         let owner = collectors::owner(self.family.name);
         if self.is_of_events() && context.event.is_none() {
             return Err(Whole::unasked(Unasked::NotConfigured, "no event of this checklist is coming"));
         }
-        let mut on = false;
         let mut lines = Lines::default();
         let others = self.condition.other().map(|family| Others { family, snapshot: context.snapshot, by_subject: OnceCell::new() });
         for view in context.snapshot.views.iter().filter(|view| view.source.collector == owner) {
-            on = true;
             if self.concerns(view) {
                 self.judge_view(view, others.as_ref(), context, &mut lines);
             }
-        }
-        if !on {
-            return Err(Whole::unasked(Unasked::NotConfigured, format!("the {owner} collector is off")));
         }
         if lines.shown.is_empty() {
             let views = context.snapshot.views.iter().filter(|view| view.source.collector == owner);
@@ -580,7 +587,7 @@ impl Rule<'_> {
             let which = if wanted.is_empty() { String::new() } else { format!(" with {}", wanted.join(", ")) };
             let name = self.family.name;
             return Err(Whole::unknown(format!(
-                "nothing that the {owner} collector is configured to watch yields {name}{which}; if there is none, switch the check off"
+                "nothing is configured for the {owner} collector that shows {name}{which}; add it, or disable this check with `enabled: false` in the overrides"
             )));
         }
         Ok(lines)

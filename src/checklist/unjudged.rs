@@ -3,7 +3,7 @@
 
 use super::judge::{CheckState, CheckVerdict, Line, SectionVerdict};
 use super::model::{Check, Checklist, Kind};
-use crate::collectors::{attestations, kubernetes, lapses, memory};
+use crate::collectors::{self, attestations, kubernetes, lapses, memory};
 use crate::labels::Labels;
 use crate::snapshot::Source;
 
@@ -44,7 +44,9 @@ pub fn unjudged<'a>(checklists: &[Checklist], sources: impl Iterator<Item = &'a 
 fn selects(check: &Check, source: &Source) -> bool {
     let Kind::Fact { family, .. } = &check.kind else { return false };
     let fits = check.filter.iter().all(|(name, value)| source.identity.get(name).is_none_or(|own| own == value));
-    fits && source.emits.contains(&family.name)
+    // What is asked for each event is asked of nothing while none is configured.
+    let waits_for_an_event = family.is_of_events() && collectors::owner(family.name) == source.collector;
+    fits && (source.emits.contains(&family.name) || waits_for_an_event)
 }
 
 /// The line, if there is anything to say.

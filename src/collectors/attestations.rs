@@ -202,8 +202,8 @@ impl Known {
         let Some(event) = &entry.event else {
             return Ok(after(entry.valid_for.unwrap_or(DEFAULT_VALIDITY).min(LONGEST)));
         };
-        let named = self.schedules.iter().find(|schedule| schedule.name() == event);
-        let schedule = named.ok_or_else(|| say!("no event is called so{}", did_you_mean(event, self.schedules.iter().map(Schedule::name))))?;
+        let known = self.schedules.iter().find(|schedule| schedule.name() == event);
+        let schedule = known.ok_or_else(|| say!("no event is called {}{}", named(event), did_you_mean(event, self.schedules.iter().map(Schedule::name))))?;
         // The occurrence that came when it was written, not the one of next week.
         let end = schedule.at(entry.at).ok_or("its event was over already")?.end;
         Ok(entry.valid_for.map_or(end, |span| after(span).min(end)))
@@ -273,7 +273,10 @@ mod tests {
                 "{attest: OnCalConfirmed, who: Ada, at: 2026-11-20T00:00:00Z}",
                 "OnCalConfirmed 1: no checklist has a line of this name that a person confirms; did you mean OnCallConfirmed?",
             ),
-            ("{attest: OnCallConfirmed, who: Ada, at: 2026-11-20T00:00:00Z, event: weekl}", "OnCallConfirmed 1: no event is called so; did you mean weekly?"),
+            (
+                "{attest: OnCallConfirmed, who: Ada, at: 2026-11-20T00:00:00Z, event: weekl}",
+                "OnCallConfirmed 1: no event is called weekl; did you mean weekly?",
+            ),
             ("{attest: OnCallConfirmed, who: Ada, at: 2026-11-20T00:00:00Z, event: past}", "OnCallConfirmed 1: its event was over already"),
         ] {
             assert_eq!(told(&format!("- {entry}")), [why]);

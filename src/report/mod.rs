@@ -90,7 +90,7 @@ pub const NO_EVENT: &str = "No event is coming: judged as if one were now.";
 /// The event, if there is one.
 pub fn event_line(judgement: &Judgement) -> Option<String> {
     let (name, start, end) = (judgement.event.as_ref()?, judgement.event_start?, judgement.event_end?);
-    let people = judgement.participants.map_or_else(String::new, |n| format!(", {n} participants"));
+    let people = judgement.participants.map_or_else(String::new, |n| format!(", {n} {}", if n == 1 { "participant" } else { "participants" }));
     let when = if start <= judgement.at {
         format!("running until {}", minute(end))
     } else {
