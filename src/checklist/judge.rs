@@ -41,6 +41,9 @@ pub struct Context<'a> {
     pub memory: Option<&'a Memory>,
 }
 
+/// How far the clock of whoever wrote a moment may be ahead, in seconds.
+const AHEAD: f64 = 300.0;
+
 /// Good subjects that get a line of their own. In a cluster of five thousand nodes the lines of a
 /// check would cost more than all facts together, and nobody reads them.
 const GOOD_LINES: usize = 50;
@@ -805,6 +808,8 @@ fn violates(condition: &Condition, value: f64, compared: Option<f64>, context: &
         Condition::Differs(other) => bound(other).map(|other| value != other),
         Condition::ExpiresWithin(Horizon::Now(span)) => Some(value - now < span.as_secs_f64()),
         Condition::ExpiresWithin(Horizon::Event { after_event_end }) => Some(value - event_end(context) < after_event_end.as_secs_f64()),
+        // What is still to come has no age.
+        Condition::OlderThan(_) if value - now > AHEAD => None,
         Condition::OlderThan(span) => Some(now - value > span.as_secs_f64()),
         Condition::Promql(_) => None,
     }

@@ -299,7 +299,7 @@ impl Check {
             if fails.shape() != condition.shape() {
                 let rule = format!("must keep the shape of the condition, {}, because the evidence speaks of it", condition.shape());
                 problems.push(Problem::bare(format!("{path}.fails"), rule));
-            } else if let Err(rule) = fails.fits(family) {
+            } else if let Err(rule) = fails.fits(family).and_then(|()| fails.means(condition, family)) {
                 problems.push(Problem::bare(format!("{path}.fails"), rule));
             } else {
                 *condition = fails.clone();
@@ -360,6 +360,23 @@ impl Condition {
             Self::ExpiresWithin(_) | Self::OlderThan(_) if is_moment => Ok(()),
             Self::ExpiresWithin(_) | Self::OlderThan(_) => Err("needs a metric whose name ends in _timestamp_seconds".to_owned()),
         }
+    }
+
+    /// Whether it still asks what another condition of its shape asks; the rule that is broken if not.
+    fn means(&self, before: &Self, family: &Family) -> Result<(), String> {
+        let states = |condition: &Self| match condition {
+            Self::Equals(Bound::Name(state)) => vec![state.clone()],
+            Self::Equals(Bound::States(states)) => states.clone(),
+            _ => Vec::new(),
+        };
+        let (own, before) = (states(self), states(before));
+        if !before.is_empty() && !own.iter().any(|state| before.contains(state)) {
+            return Err(format!("must keep one of the states {}, because the evidence speaks of them", before.join(", ")));
+        }
+        if self.other() == Some(family.name) {
+            return Err("must compare with another metric than its own".to_owned());
+        }
+        Ok(())
     }
 
     /// The metric that the value is compared with.

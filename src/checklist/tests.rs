@@ -220,6 +220,37 @@ fn what_was_bad_stays_known_when_another_event_comes_or_ends() {
 }
 
 #[test]
+fn an_override_asks_what_the_check_asks() {
+    let broken = |name: &str, fails: &str| {
+        let change: Override = serde_saphyr::from_str(&format!("{{ fails: {fails} }}")).unwrap();
+        let mut checklist = load("workshop", None).unwrap();
+        checklist.apply(&BTreeMap::from([(name.to_owned(), change)]), "o").iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        broken("NodeNotReady", "{ equals: 'true' }"),
+        ["o.NodeNotReady.fails: must keep one of the states false, unknown, because the evidence speaks of them"]
+    );
+    assert_eq!(broken("NodeNotReady", "{ equals: ['false'] }"), [""; 0]);
+    assert_eq!(
+        broken("WorkloadNotReady", "{ below: readiness_workload_ready_replicas }"),
+        ["o.WorkloadNotReady.fails: must compare with another metric than its own"]
+    );
+}
+
+#[test]
+fn what_is_still_to_come_has_no_age() {
+    let checklist = &shipped()[0];
+    let check = checklist.checks().find(|check| check.name == "VolumeSnapshotTooOld").unwrap();
+    let Kind::Fact { family, .. } = check.kind else { panic!("it judges a fact") };
+    let state = |ahead: i64| {
+        let value = (now().as_second() + ahead) as f64;
+        let given = [Given { family, labels: vec!["eu".into(), "coder".into(), "db".into()], state: None, value }];
+        judge_one(check, &Context { snapshot: &scene(&given, family, now()), now: now(), event: None, waivers: &[], unjudged: &[], memory: None }).state
+    };
+    assert_eq!([state(-3600), state(60), state(86_400)], [CheckState::Pass, CheckState::Pass, CheckState::Unknown]);
+}
+
+#[test]
 fn a_waiver_covers_its_lines_until_it_ends() {
     let family = crate::collectors::family("readiness_service_load_balancer_ready").unwrap();
     let given = [Given { family, labels: vec!["eu".into(), "coder".into(), "coder".into()], state: None, value: 0.0 }];

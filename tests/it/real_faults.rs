@@ -18,7 +18,7 @@ const CUSTOM: usize = 10;
 
 /// Faults that a real API server does not let happen: it writes the time of creation itself, and
 /// whoever asks it for a version or a review is told the truth.
-const IMPOSSIBLE: [&str; 3] = ["rollout-slow", "access-denied", "namespace-of-another-cluster"];
+const IMPOSSIBLE: [&str; 5] = ["rollout-slow", "access-denied", "namespace-of-another-cluster", "backup-snapshot-old", "backup-volume-without-snapshot"];
 
 /// Shows the lab's objects through a real API server.
 struct Bridge {
@@ -185,8 +185,9 @@ fn configuration(estate: &Estate, server: &ApiServer) -> String {
         line if line.starts_with("- { resource: namespaces, name: kube-system") => "",
         _ => line,
     });
-    // Its version and who may do what in it are as they are, and its Secrets are younger than the pods.
-    let off: String = ["AccessMissing", "ClientVersionSkew", "KubeletTooOld", "WorkloadOlderThanCredential"]
+    // Its version and who may do what in it are as they are, its Secrets are younger than the pods, and its claims
+    // than their snapshots.
+    let off: String = ["VolumeWithoutSnapshot", "VolumeSnapshotTooOld", "AccessMissing", "ClientVersionSkew", "KubeletTooOld", "WorkloadOlderThanCredential"]
         .iter()
         .map(|check| format!("      {check}: {{ enabled: false }}\n"))
         .collect();

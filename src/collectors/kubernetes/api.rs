@@ -198,7 +198,8 @@ pub(in crate::collectors) async fn secret(link: &Link, namespace: &str, name: &s
     let secrets: Api<Secret> = Api::namespaced(link.client().await?, namespace);
     match tokio::time::timeout(timeout, secrets.get_opt(name)).await {
         Err(_) => Err(late(what, timeout)),
-        Ok(Ok(found)) => Ok(found),
+        // One that is being deleted is as good as gone.
+        Ok(Ok(found)) => Ok(found.filter(|secret| secret.metadata.deletion_timestamp.is_none())),
         Ok(Err(kube::Error::Api(status))) => Err(status_error(what, &status)),
         // Not the client's words, which may quote what it could not read.
         Ok(Err(_)) => Err(CollectError::new(ErrorClass::Unreachable, say!("{}: the API server does not answer as it should", what))),

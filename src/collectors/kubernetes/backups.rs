@@ -128,13 +128,14 @@ impl Kind for VolumeSnapshot {
 }
 
 impl Kind for PersistentVolumeClaim {
-    /// Whether there is a volume behind it yet.
-    type Row = bool;
+    /// When it was made, if there is a volume behind it.
+    type Row = Option<i64>;
     const KIND: &'static str = "PersistentVolumeClaim";
     const FAMILIES: &'static [&'static Family] = &[&SNAPSHOT_COUNT.0];
 
-    fn row(self) -> bool {
-        self.spec.volume_name.is_some_and(|volume| !volume.is_empty())
+    fn row(self) -> Option<i64> {
+        let made = self.metadata.creation_timestamp.map_or(0, |time| time.0.as_second());
+        self.spec.volume_name.is_some_and(|volume| !volume.is_empty()).then_some(made)
     }
 
     fn facts(_: &Rows<Self>, _: &Place, _: &mut Vec<Sample>) {}
@@ -142,17 +143,18 @@ impl Kind for PersistentVolumeClaim {
 
 /// The snapshots of the volumes that a namespace has: those of a volume that is gone grow old and matter to nobody.
 pub(super) fn snapshots(claims: &Rows<PersistentVolumeClaim>, snapshots: &Rows<VolumeSnapshot>, namespace: &str, place: &Place, samples: &mut Vec<Sample>) {
-    let mut taken: BTreeMap<&str, Vec<i64>> = claims.iter().filter(|(_, bound)| **bound).map(|(key, _)| (&*key.name, Vec::new())).collect();
+    let mut taken: BTreeMap<&str, (i64, Vec<i64>)> = claims.iter().filter_map(|(key, made)| Some((&*key.name, ((*made)?, Vec::new())))).collect();
     if taken.is_empty() {
         let nothing = say!("the namespace has no bound PersistentVolumeClaim");
         samples.push(SNAPSHOT_COUNT.sample([&*place.cluster, namespace, ""], f64::NAN).with_detail(nothing));
     }
     for (_, (claim, at)) in snapshots.iter() {
-        if let (Some(own), Some(at)) = (taken.get_mut(claim.as_str()), at) {
-            own.push(at.saturating_sub(place.clock.ahead()));
+        // One that is older than the claim is of another volume, whose claim had the same name.
+        if let (Some((made, own)), Some(at)) = (taken.get_mut(claim.as_str()), at) {
+            own.extend((*at >= *made).then(|| at.saturating_sub(place.clock.ahead())));
         }
     }
-    for (claim, times) in taken {
+    for (claim, (_, times)) in taken {
         let labels = [&*place.cluster, namespace, claim];
         samples.push(SNAPSHOT_COUNT.sample(labels, times.len() as f64));
         samples.extend(times.iter().max().map(|newest| SNAPSHOT_TIME.sample(labels, *newest as f64)));

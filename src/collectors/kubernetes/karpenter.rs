@@ -204,8 +204,9 @@ impl Kind for NodePool {
             samples.push(POOL_FAILING.sample([Arc::clone(&place.cluster), Arc::clone(&key.name)], super::objects::flag(failing)));
             for (resource, (limit, used)) in &pool.limits {
                 samples.push(POOL_LIMIT.sample(labels(resource), *limit));
-                // A limit of 0 forbids every node; usage is missing until the first one.
-                let ratio = if *limit > 0.0 { used.unwrap_or(0.0) / limit } else { 1.0 };
+                // A limit of 0 switches the pool off; usage is missing until the first node.
+                let used = used.unwrap_or(0.0);
+                let ratio = if *limit > 0.0 { used / limit } else { super::objects::flag(used > 0.0) };
                 samples.push(POOL_USED.sample(labels(resource), ratio));
             }
             let counts = [(&POOL_NODES, pool.nodes), (&POOL_REPLICAS, pool.replicas)];

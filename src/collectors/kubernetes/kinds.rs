@@ -9,7 +9,7 @@ use super::objects::{Keep, Kind, Rows};
 use super::pods::Pods;
 use super::tests::{place, read, rows, says, told, words};
 use super::workspaces::Workspaces;
-use super::{backups, capacity, karpenter, monitoring, workloads};
+use super::{backups, capacity, karpenter, monitoring, quotas, workloads};
 
 fn filled<K: Kind>(objects: &[Value]) -> Rows<K> {
     let mut rows = Rows::only(&[]);
@@ -166,6 +166,10 @@ fn a_volume_without_any_snapshot_is_seen_and_snapshots_of_a_volume_that_is_gone_
             "volume_usable_snapshots eu/coder/new = 0",
         ]
     );
+    // One that was taken before the claim was made is of its namesake.
+    let mut young = claim("db", json!("pvc-9"));
+    young["metadata"]["creationTimestamp"] = json!("2026-11-03T00:00:00Z");
+    assert_eq!(said(&[young], &snapshots), ["volume_usable_snapshots eu/coder/db = 0"]);
     // A namespace whose name is misspelled has no volume at all, and that is not good news.
     assert_eq!(said(&[], &snapshots), ["volume_usable_snapshots eu/coder/ = NaN"]);
 }
@@ -191,4 +195,47 @@ fn what_is_being_deleted_is_as_good_as_gone() {
     // A claim that is being deleted is a node that is going away.
     let claim = json!({ "metadata": { "name": "ws-1", "deletionTimestamp": at }, "status": {} });
     assert_eq!(filled::<karpenter::NodeClaim>(&[claim]).len(), 1);
+}
+
+#[test]
+fn a_rollout_is_complete_as_kubectl_says_it() {
+    let complete = |kind: &str, spec: Value, status: Value| {
+        let object = json!({ "metadata": { "name": "app", "namespace": "n", "generation": 1 }, "spec": spec, "status": status });
+        let said = if kind == "Deployment" { rows::<workloads::Deployment>(&[object]) } else { rows::<workloads::StatefulSet>(&[object]) };
+        said.iter().any(|line| line.starts_with("workload_rollout_complete") && line.ends_with("= 1"))
+    };
+    let status = |replicas: u32, updated: u32| json!({ "observedGeneration": 1, "replicas": replicas, "readyReplicas": replicas.min(3), "updatedReplicas": updated, "availableReplicas": 3 });
+    assert!(complete("Deployment", json!({ "replicas": 3 }), status(3, 3)));
+    // The new pod never gets ready, and the old ones serve.
+    assert!(!complete("Deployment", json!({ "replicas": 3 }), status(4, 3)));
+    assert!(!complete("StatefulSet", json!({ "replicas": 3 }), status(3, 1)));
+    let partitioned = json!({ "replicas": 3, "updateStrategy": { "rollingUpdate": { "partition": 2 } } });
+    assert!(complete("StatefulSet", partitioned.clone(), status(3, 1)), "two are kept back on purpose");
+    assert!(!complete("StatefulSet", partitioned, status(3, 0)));
+}
+
+#[test]
+fn a_pod_of_which_its_kubelet_says_nothing_waits_and_one_that_is_deleted_does_not() {
+    let pod = |more: Value| {
+        let mut pod = json!({ "metadata": { "name": "a", "namespace": "n", "uid": "a", "creationTimestamp": "2026-11-20T00:00:00Z" },
+            "spec": { "nodeName": "n1", "containers": [{ "name": "main" }] }, "status": { "phase": "Pending" } });
+        for (key, value) in more.as_object().unwrap() {
+            pod["metadata"][key] = value.clone();
+        }
+        told(Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default()), &[pod])
+    };
+    says(&pod(json!({})), "containers_waiting eu/n/creating/ContainerCreating = 1");
+    assert!(!pod(json!({ "deletionTimestamp": "2026-11-20T01:00:00Z" })).iter().any(|line| line.starts_with("containers_waiting")));
+}
+
+#[test]
+fn what_is_forbidden_is_not_used_up() {
+    let quota = |resource: &str, hard: &str, used: &str| {
+        let said = rows::<quotas::ResourceQuota>(&[
+            json!({ "metadata": { "name": "q", "namespace": "n" }, "status": { "hard": { resource: hard }, "used": { resource: used } } }),
+        ]);
+        said.iter().find_map(|line| line.strip_prefix(&format!("resourcequota_used_ratio eu/n/q/{resource} = "))?.parse::<f64>().ok()).unwrap()
+    };
+    assert_eq!(format!("{:?}", [quota("services.loadbalancers", "0", "0"), quota("requests.nvidia.com/gpu", "0", "0")]), "[0.0, 0.0]");
+    assert_eq!(format!("{:?}", [quota("services.nodeports", "0", "1"), quota("pods", "0", "0"), quota("pods", "10", "5")]), "[1.0, 1.0, 0.5]");
 }

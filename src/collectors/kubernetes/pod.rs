@@ -264,7 +264,8 @@ impl Pod {
 
     /// What its containers wait for, and since when.
     pub(super) fn waiting(&self, clock: &Clock) -> BTreeMap<Reason, i64> {
-        if self.is_over() {
+        // One that is being deleted waits for nothing that anybody would mend.
+        if self.is_over() || self.metadata.deletion_timestamp.is_some() {
             return BTreeMap::new();
         }
         // The API does not say since when a container waits. The last change of ContainersReady is
@@ -274,12 +275,17 @@ impl Pod {
         let since = since.or(self.status.start_time.as_ref()).or(self.metadata.creation_timestamp.as_ref());
         let since = since.map_or_else(super::clock::now, |time| clock.ours(time));
         let all = self.status.init_container_statuses.iter().chain(&self.status.container_statuses);
-        all.filter_map(|status| status.state.waiting.as_ref()).map(|waiting| (Reason::of(&waiting.reason), since)).collect()
+        let mut waiting: BTreeMap<_, _> = all.filter_map(|status| status.state.waiting.as_ref()).map(|waiting| (Reason::of(&waiting.reason), since)).collect();
+        // Its kubelet has said nothing of it yet, and may be one that never will.
+        if self.status.phase == "Pending" && self.spec.node_name.is_some() && self.statuses().next().is_none() {
+            waiting.insert(Reason::of("ContainerCreating"), since);
+        }
+        waiting
     }
 
     /// Why it has no node, and since when.
     pub(super) fn pending(&self, clock: &Clock) -> Option<(&'static str, i64)> {
-        if self.status.phase != "Pending" || self.spec.node_name.is_some() {
+        if self.status.phase != "Pending" || self.spec.node_name.is_some() || self.metadata.deletion_timestamp.is_some() {
             return None;
         }
         let scheduled = self.condition("PodScheduled").filter(|condition| condition.state() != "true");

@@ -91,8 +91,10 @@ impl Kind for ResourceQuota {
             for (resource, (hard, used)) in resources {
                 let labels = || [&*place.cluster, &*key.namespace, &*key.name, resource];
                 samples.push(HARD.sample(labels(), *hard));
-                // A quota of nothing is used up by definition; what nobody reported is not known.
-                let ratio = used.map(|used| if *hard > 0.0 { used / hard } else { 1.0 });
+                // Who allows none of something forbids it, and it is full once there is one all the same. But
+                // without CPU, memory and pods nothing starts. What nobody reported is not known.
+                let is_needed = ["cpu", "memory", "pods"].iter().any(|needed| resource.ends_with(needed));
+                let ratio = used.map(|used| if *hard > 0.0 { used / hard } else { super::objects::flag(is_needed || used > 0.0) });
                 samples.extend(ratio.map(|ratio| USED.sample(labels(), ratio)));
             }
         }

@@ -99,16 +99,37 @@ kind!(ReplicaSet, "apps", "v1", "replicasets", "super::objects::described");
 kind!(CronJob, "batch", "v1", "cronjobs", "super::objects::slim", spec: CronJobSpec, status: CronJobStatus);
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct ReplicaSpec {
     replicas: Option<u32>,
     #[serde(default, deserialize_with = "or_default")]
+    update_strategy: UpdateStrategy,
+    #[serde(default, deserialize_with = "or_default")]
     selector: LabelSelector,
+}
+
+/// How a StatefulSet is updated.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct UpdateStrategy {
+    #[serde(default, deserialize_with = "or_default")]
+    rolling_update: RollingUpdate,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct RollingUpdate {
+    /// Replicas that are left as they are.
+    #[serde(default, deserialize_with = "or_default")]
+    partition: u32,
 }
 
 /// Missing counts are 0: the API omits them.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ReplicaStatus {
+    /// Of every template.
+    #[serde(default, deserialize_with = "or_default")]
+    replicas: u32,
     #[serde(default, deserialize_with = "or_default")]
     ready_replicas: u32,
     #[serde(default, deserialize_with = "or_default")]
@@ -232,7 +253,15 @@ fn replicated(meta: ObjectMeta, spec: &ReplicaSpec, status: &ReplicaStatus) -> R
     // `replicas` defaults to 1 on the server; an object without it was never defaulted.
     let counts = [spec.replicas.unwrap_or(1), status.ready_replicas, status.updated_replicas, status.available_replicas];
     let observed = status.observed_generation >= meta.generation;
-    Replicas { rollout: Rollout::of(&status.conditions), ..row(meta, counts, observed, &spec.selector) }
+    let all = Replicas { rollout: Rollout::of(&status.conditions), ..row(meta, counts, observed, &spec.selector) };
+    let kept = spec.update_strategy.rolling_update.partition.min(all.desired);
+    let complete = if kept == 0 {
+        // A new pod that never gets ready stands beside an old one that still serves.
+        all.complete && status.replicas <= all.updated
+    } else {
+        observed && all.updated >= all.desired - kept && all.available == all.desired
+    };
+    Replicas { complete, ..all }
 }
 
 fn replica_facts<'a>(rows: impl Iterator<Item = (&'a Key, &'a Replicas)>, place: &Place, samples: &mut Vec<Sample>) {

@@ -113,8 +113,11 @@ impl Workspaces {
         let mut workspace = Workspace { selector: at, id: hasher.finish(), without: [0; 3], outside: [0; 2], images };
         let ranges = [selector.cpu.as_ref().and_then(Range::bounds), selector.memory.as_ref().and_then(Range::bounds)];
         let whole = pod.whole_limits();
-        // What bounds all containers together bounds each of them.
-        let bound = |container| [0, 1, 2].map(|at: usize| [pod.container_limits(container)[at], whole[at]].into_iter().flatten().min_by(f64::total_cmp));
+        // What bounds all containers together bounds each of them. A limit of 0 is none: runtimes take it so.
+        let bound = |container| {
+            [0, 1, 2]
+                .map(|at: usize| [pod.container_limits(container)[at], whole[at]].into_iter().flatten().filter(|limit| *limit > 0.0).min_by(f64::total_cmp))
+        };
         let sidecars = pod.spec.init_containers.iter().filter(|container| container.is_sidecar());
         for limit in pod.spec.containers.iter().chain(sidecars).map(bound) {
             for (count, limit) in workspace.without.iter_mut().zip(limit) {
