@@ -37,7 +37,8 @@ pub fn check_trust_file() -> Result<(), Message> {
     }
 }
 
-/// The system's trust roots, and the certificates of `ca_file` beside them.
+/// The system's trust roots, and the certificates of `ca_file` beside them, as far as they have not ended:
+/// the TLS library trusts a root for ever, and nobody else does.
 pub fn trust_roots(ca_file: Option<&Path>) -> Result<RootCertStore, Message> {
     static SYSTEM: OnceLock<RootCertStore> = OnceLock::new();
     let system = SYSTEM.get_or_init(|| {
@@ -46,12 +47,12 @@ pub fn trust_roots(ca_file: Option<&Path>) -> Result<RootCertStore, Message> {
             tracing::warn!("read the system's trust roots: {} of its files cannot be read", found.errors.len());
         }
         let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(found.certs);
+        roots.add_parsable_certificates(found.certs.into_iter().filter(chain::lasts));
         roots
     });
     let mut roots = system.clone();
     if let Some(file) = ca_file {
-        for certificate in certificates_of(file)? {
+        for certificate in certificates_of(file)?.into_iter().filter(chain::lasts) {
             roots.add(certificate).map_err(|error| say!("read ca_file {}: {}", file.display(), error.words()))?;
         }
     }

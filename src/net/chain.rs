@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rustls::RootCertStore;
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -46,7 +47,7 @@ impl Trust {
     pub fn of_files<'a>(files: impl IntoIterator<Item = &'a Path>) -> Result<Self, Message> {
         let mut roots = trust_roots(None)?;
         for file in files {
-            for certificate in certificates_of(file)? {
+            for certificate in certificates_of(file)?.into_iter().filter(lasts) {
                 roots.add(certificate).map_err(|error| say!("read ca_file {}: {}", file.display(), error.words()))?;
             }
         }
@@ -92,6 +93,11 @@ impl Trust {
     }
 }
 
+/// Whether a certificate has not ended; one that cannot be read is left to the TLS library.
+pub(super) fn lasts(der: &CertificateDer<'_>) -> bool {
+    not_after(der).is_none_or(|end| end > Timestamp::now().as_second())
+}
+
 fn not_after(der: &CertificateDer<'_>) -> Option<i64> {
     let (rest, certificate) = X509Certificate::from_der(der).ok()?;
     rest.is_empty().then(|| certificate.validity().not_after.timestamp())
@@ -106,6 +112,18 @@ mod tests {
 
     const DAY: i64 = 86_400;
 
+    #[test]
+    fn a_root_that_has_ended_is_trusted_no_longer() {
+        let made = CrossSigned::new(&["localhost"]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let roots = |pem: &str| {
+            let file = folder.path().join("ca.pem");
+            std::fs::write(&file, pem).unwrap();
+            [trust_roots(Some(&file)).unwrap().len(), Trust::of_files([&*file]).unwrap().roots().len()].map(|with| with - trust_roots(None).unwrap().len())
+        };
+        assert_eq!((roots(&made.root), roots(&made.ended_intermediate)), ([1, 1], [0, 0]));
+    }
+
     fn der(pem: &str) -> CertificateDer<'static> {
         certificates_in(pem.as_bytes()).unwrap().remove(0)
     }
@@ -118,7 +136,7 @@ mod tests {
 
     /// Whole days until the end of the path, and how many certificates it does without.
     fn end(trust: &Trust, chain: &CrossSigned, others: &[&str]) -> Option<(i64, usize)> {
-        let now = jiff::Timestamp::now().as_second();
+        let now = Timestamp::now().as_second();
         let others: Vec<_> = others.iter().map(|pem| der(pem)).collect();
         trust.end_of(&der(&chain.leaf), &others, now).map(|path| ((path.ends - now + DAY / 2) / DAY, path.spare))
     }
