@@ -272,7 +272,9 @@ async fn nodes_that_expire_and_pools_that_nobody_has() {
     estate.lab.estate().set("nodeclaim-expires-in-event", true);
     let judgement = until(&app, "nodes expire", |judgement| red(judgement).contains(&"RotationHitsEvent".to_owned())).await;
     let check = judgement.checks().find(|check| check.name == "RotationHitsEvent").unwrap();
-    assert!(check.lines[0].evidence.contains("/coder-ws may rotate while november-workshop runs."), "{}", check.lines[0].evidence);
+    let evidence = &check.lines[0].evidence;
+    assert!(evidence.starts_with("Rotation nodes may run, or still have an effect, while november-workshop runs. Seen: "), "{evidence}");
+    assert!(evidence.contains("/coder-ws") && evidence.contains("rotate"), "{evidence}");
     estate.lab.estate().set("nodeclaim-expires-in-event", false);
     until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
     app.shutdown(Duration::from_secs(1)).await;

@@ -305,6 +305,7 @@ impl Look<'_> {
             }
         }
         let guard = seconds(self.config.guard);
+        let who = named(if subject.is_empty() { "it" } else { subject });
         for event in occurrences {
             let labels = [name, subject, &event.name];
             samples.push(match rule {
@@ -317,8 +318,8 @@ impl Look<'_> {
                 // What is over cannot hit any more, but what it stirred up may last.
                 Ok(rule) => match rule.conflict(event.start.as_second().max(now_second), event.end.as_second(), guard) {
                     Conflict::None => CONFLICT.sample(labels, "none"),
-                    Conflict::Certain(at) => CONFLICT.sample(labels, "conflict").with_detail(say!("it rotates at {}", named(&moment(at)))),
-                    Conflict::Possible(at) => CONFLICT.sample(labels, "possible").with_detail(say!("from {} on it may rotate", named(&moment(at)))),
+                    Conflict::Certain(at) => CONFLICT.sample(labels, "conflict").with_detail(say!("{} rotates at {}", who, named(&moment(at)))),
+                    Conflict::Possible(at) => CONFLICT.sample(labels, "possible").with_detail(say!("from {} on {} may rotate", named(&moment(at)), who)),
                 },
             });
         }
