@@ -358,7 +358,7 @@ pub fn judge_check(check: &Check, context: &Context<'_>) -> CheckVerdict {
         Kind::Promql { .. } => Err(Whole::unasked(Unasked::ByPrometheus, "judged by Prometheus alone")),
         Kind::Attestation => attested(check, context).map(|shown| Lines { shown, good: 1 }),
         Kind::Fact { family, condition, severity, worsens, when, evidence, .. } => {
-            let rule = Rule { check: &check.name, family, condition, severity: *severity, worsens, evidence, filter: &check.filter };
+            let rule = Rule { check: &check.name, owner: verdict.collector, family, condition, severity: *severity, worsens, evidence, filter: &check.filter };
             // Where nothing looks, it matters neither when it would be due nor for how many people.
             rule.off(context).map_or_else(|| due(*when, context), Err).and_then(|due| match due {
                 Due::Now => rule.lines(context),
@@ -529,6 +529,8 @@ impl Lines {
 
 struct Rule<'a> {
     check: &'a str,
+    /// The collector that fills the family.
+    owner: &'static str,
     family: &'static Family,
     condition: &'a Condition,
     severity: Severity,
@@ -563,13 +565,13 @@ impl Rule<'_> {
 
     /// Why nothing is asked, if no source of the metric's collector is configured.
     fn off(&self, context: &Context<'_>) -> Option<Whole> {
-        let owner = collectors::owner(self.family.name);
+        let owner = self.owner;
         let is_on = context.snapshot.views.iter().any(|view| view.source.collector == owner);
         (!is_on).then(|| Whole::unasked(Unasked::NotConfigured, format!("the {owner} collector is off")))
     }
 
     fn lines(&self, context: &Context<'_>) -> Result<Lines, Whole> {
-        let owner = collectors::owner(self.family.name);
+        let owner = self.owner;
         if self.is_of_events() && context.event.is_none() {
             return Err(Whole::unasked(Unasked::NotConfigured, "no event of this checklist is coming"));
         }

@@ -50,8 +50,8 @@ impl Memories {
         let mut before = std::mem::take(self);
         for judgement in judged {
             let key = (judgement.checklist.clone(), judgement.event.clone());
-            let of_another = || before.of(&key.0, None).or_else(|| self.of(&key.0, None)).cloned();
-            let mut memory = if before.0.contains_key(&key) { before.0.remove(&key) } else { of_another() }.unwrap_or_default();
+            let own = before.0.remove(&key);
+            let mut memory = own.or_else(|| before.of(&key.0, None).or_else(|| self.of(&key.0, None)).cloned()).unwrap_or_default();
             memory.apply(judgement);
             self.0.insert(key, memory);
         }

@@ -322,7 +322,8 @@ impl Keep for Pulls {
     fn facts(&self, place: &Place, samples: &mut Vec<Sample>) {
         let oldest = now().saturating_sub(self.window);
         let recent = |pulls: &[(i64, Pull)]| pulls.iter().filter(|(at, _)| *at > oldest).map(|(_, pull)| pull.clone()).collect::<Vec<_>>();
-        let latest = |pulls: &[(i64, Pull)]| pulls.iter().map(|(at, _)| *at).max().unwrap_or_default();
+        // They are kept in the order of their times.
+        let latest = |pulls: &[(i64, Pull)]| pulls.last().map_or(0, |(at, _)| *at);
         let mut images: Vec<(&Arc<str>, Vec<Pull>, i64)> = self.images.iter().map(|(image, pulls)| (image, recent(pulls), latest(pulls))).collect();
         images.retain(|(_, pulls, _)| !pulls.is_empty());
         // The slowest are what somebody looks for.
