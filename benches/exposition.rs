@@ -15,7 +15,7 @@ use prometheus::{Encoder as _, TextEncoder};
 use readiness_exporter::exposition::Exposition;
 use readiness_exporter::labels::Labels;
 use readiness_exporter::metric::{Gauge, Unit, gauge};
-use readiness_exporter::snapshot::{Observation, Snapshot, Source, Store};
+use readiness_exporter::snapshot::{Observation, Snapshot, Source, Store, Subjects};
 
 #[path = "common/mod.rs"]
 mod common;
@@ -38,6 +38,7 @@ fn main() {
             name: name.clone(),
             identity: Labels::default(),
             covers: vec![],
+            subjects: Subjects::Whole,
             emits: vec![],
             off: Arc::default(),
             reads: &[],

@@ -191,6 +191,28 @@ impl Observation {
     }
 }
 
+/// What of a source somebody configured.
+#[derive(Debug, Clone)]
+pub enum Subjects {
+    /// The source itself, such as a target.
+    Whole,
+    /// Each of these, such as the workloads and node groups of a cluster.
+    Each(Vec<Subject>),
+    /// Nothing: facts of the exporter itself, or what follows from other sources.
+    Nothing,
+}
+
+/// One thing that the configuration names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// As the configuration calls it, `workload litellm`.
+    pub what: String,
+    /// The labels that its facts carry.
+    pub labels: Labels,
+    /// The families that say something about it.
+    pub families: Vec<&'static str>,
+}
+
 /// One thing with a clock of its own: a target or a cluster.
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -207,12 +229,28 @@ pub struct Source {
     pub emits: Vec<&'static str>,
     /// Families that are switched off, with the key of the configuration that would switch them on.
     pub off: Arc<[(&'static str, &'static str)]>,
+    /// What the configuration asks to be looked at in it, so that what no check asks about can be told.
+    pub subjects: Subjects,
     /// Collectors whose facts this source reads, and whose first look it therefore waits for.
     pub reads: &'static [&'static str],
     /// Time between looks.
     pub interval: Duration,
     /// How long facts outlive the last good look.
     pub keep: Duration,
+}
+
+impl Source {
+    /// What of it the configuration names.
+    pub fn named(&self) -> Vec<Subject> {
+        match &self.subjects {
+            Subjects::Nothing => Vec::new(),
+            Subjects::Each(subjects) => subjects.clone(),
+            Subjects::Whole => {
+                let kind = self.identity.get("kind").map_or_else(String::new, |kind| format!(" of kind {kind}"));
+                vec![Subject { what: format!("{}{kind}", self.name), labels: self.identity.clone(), families: self.emits.clone() }]
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -517,6 +555,7 @@ pub(crate) mod tests {
             name: name.to_owned(),
             identity: [("target", name)].into(),
             covers: Vec::new(),
+            subjects: Subjects::Whole,
             emits: vec!["t_fact"],
             off: Arc::default(),
             reads: &[],

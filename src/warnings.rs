@@ -10,7 +10,7 @@ use crate::checklist::{self, Check, Checklist, Kind};
 use crate::collectors::{CollectorsConfig, attestations};
 use crate::config::Loaded;
 use crate::event::{self, Schedule};
-use crate::snapshot::Source;
+use crate::snapshot::{Source, Subject};
 use crate::value::Problem;
 use crate::value::rules::{did_you_mean, quoted};
 
@@ -68,6 +68,7 @@ fn clusters(loaded: &Loaded, found: &mut Vec<Problem>) {
 }
 
 fn waivers(loaded: &Loaded, sources: &[&Source], now: Timestamp, found: &mut Vec<Problem>) {
+    let named: Vec<Subject> = sources.iter().flat_map(|source| source.named()).collect();
     let check = |name: &str| loaded.checklists.iter().flat_map(Checklist::checks).find(|check| check.name == name);
     for (index, waiver) in loaded.settings.waivers.iter().enumerate() {
         if waiver.until.parse::<Timestamp>().is_ok_and(|until| until <= now) {
@@ -80,13 +81,17 @@ fn waivers(loaded: &Loaded, sources: &[&Source], now: Timestamp, found: &mut Vec
         }
         for (label, value) in &waiver.labels {
             // Only of what the configuration names itself it is known now which values there are.
-            let known: BTreeSet<&str> = sources.iter().filter_map(|source| source.identity.get(label)).collect();
+            let known: BTreeSet<&str> = named.iter().filter(|subject| is_about(check, subject)).filter_map(|subject| subject.labels.get(label)).collect();
             if !known.is_empty() && !known.contains(value.as_str()) {
                 let rule = format!("no {label} is called so, and nothing is waived{}", did_you_mean(value, known.into_iter()));
                 found.push(Problem::new(format!("waivers[{index}].labels.{label}"), rule, quoted(value)));
             }
         }
     }
+}
+
+fn is_about(check: &Check, subject: &Subject) -> bool {
+    matches!(&check.kind, Kind::Fact { family, .. } if subject.families.contains(&family.name))
 }
 
 /// Whether lines of a check may have a label. One that says that a source was not seen has those of the
@@ -109,9 +114,20 @@ fn confirmations(loaded: &Loaded, schedules: &[Schedule], now: Timestamp, found:
 mod tests {
     use super::*;
 
+    /// Asks about the state of one node group, and of workloads whose name is litellm.
+    const OWN: &str = "checklist: own
+title: Own
+sections:
+- title: S
+  checks:
+  - { name: Group, item: '1', title: t, metric: readiness_node_group_ready_nodes, where: { group: cpu }, fails: { below: 1 }, evidence: e, remedy: r }
+  - { name: Workload, item: '2', title: t, metric: readiness_workload_ready_replicas, where: { selector: litellm }, fails: { below: 1 }, evidence: e, remedy: r }
+";
+
     fn told(text: &str) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("said.yaml"), "- { attest: OnCalConfirmed, who: Ada, at: 2026-11-20T00:00:00Z }\n").unwrap();
+        std::fs::write(folder.path().join("own.yaml"), OWN).unwrap();
         let loaded = crate::config::load_str(text, "readiness.yaml", folder.path(), Some(std::collections::BTreeMap::new())).unwrap();
         let tasks = loaded.tasks(&std::sync::Arc::new(crate::state::State::open(None))).unwrap();
         let now = "2026-11-21T00:00:00Z".parse().unwrap();
@@ -189,6 +205,74 @@ mod tests {
         };
         assert_eq!(waiver("app"), [""; 0]);
         assert_eq!(waiver("apq"), ["waivers[0].labels.target: no target is called so, and nothing is waived; did you mean app? (got \"apq\")"]);
+    }
+
+    /// An estate that names one thing of every sort that can be named.
+    const NAMED: &str = "
+clusters: [{ name: eu, in_cluster: true }]
+collectors:
+  kubernetes:
+    workloads:
+    - { name: litellm, kind: Deployment, namespace: llm, names: [litellm] }
+    - { name: cleanup, kind: CronJob, namespace: llm, names: [cleanup] }
+    services: [{ namespace: llm, name: litellm }]
+    workspaces: [{ name: people, namespaces: [coder] }]
+    node_groups: [{ name: gpu, at_least: 2 }]
+    images: [ghcr.io/a/b:v1]
+    access: [{ verb: get, resource: pods }]
+    objects: [{ resource: secrets, namespace: llm, name: keys }]
+    clients: [{ name: kubectl, version: v1.33.1 }]
+    karpenter: { node_classes: ec2 }
+    gpu_operator: {}
+    capacity: { workspaces: people, cpu: '1', memory: 1Gi }
+    prometheus: {}
+    cert_manager: {}
+    backups: { velero: velero, volume_snapshots: [coder] }
+  registry: { images: [ghcr.io/a/b:v1] }
+  credentials: { credentials: [{ name: key, kind: date, from: { file: key }, expires: 2027-01-01 }, { name: copy, kind: date, from: { file: key }, expires: 2027-01-01 }] }
+  rotations:
+    rotations: [{ name: weekly, schedule: '0 4 * * 1' }]
+    copies: [{ name: both, credentials: [key, copy] }]
+    consumers: [{ credential: key, workloads: litellm }]
+";
+
+    #[test]
+    fn everything_that_can_be_named_is_told_where_an_own_checklist_passes_over_it() {
+        let told = |checklist: &str| {
+            let told = told(&format!("{checklist}{NAMED}"));
+            let line = |line: &String| {
+                line.strip_prefix("checklists: ")?.strip_suffix(" is looked at, but no check of a configured checklist asks about it.").map(str::to_owned)
+            };
+            told.iter().filter_map(line).collect::<Vec<_>>()
+        };
+        assert_eq!(told(""), [""; 0], "the shipped checklist asks about all of it");
+        assert_eq!(
+            told("checklists: [{ name: own, file: own.yaml }]\n"),
+            [
+                "kubernetes workload cleanup of cluster eu",
+                "kubernetes service llm/litellm of cluster eu",
+                "kubernetes workspaces people of cluster eu",
+                "kubernetes node group gpu of cluster eu",
+                "kubernetes cached image ghcr.io/a/b:v1 of cluster eu",
+                "kubernetes access of self to get pods of cluster eu",
+                "kubernetes object secrets keys of cluster eu",
+                "kubernetes client kubectl of cluster eu",
+                "kubernetes karpenter of cluster eu",
+                "kubernetes gpu_operator of cluster eu",
+                "kubernetes capacity of cluster eu",
+                "kubernetes prometheus of cluster eu",
+                "kubernetes cert_manager of cluster eu",
+                "kubernetes backups.velero of cluster eu",
+                "kubernetes backups.volume_snapshots of cluster eu",
+                "registry ghcr.io",
+                "registry image ghcr.io/a/b, v1",
+                "credentials key of kind date",
+                "credentials copy of kind date",
+                "rotations rotation weekly",
+                "rotations copies both",
+                "rotations consumer litellm of key",
+            ]
+        );
     }
 
     #[test]

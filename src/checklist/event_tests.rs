@@ -9,7 +9,7 @@ use super::*;
 use crate::event::Occurrence;
 use crate::labels::Labels;
 use crate::metric::Sample;
-use crate::snapshot::{Observation, Snapshot, Source, Store};
+use crate::snapshot::{Observation, Snapshot, Source, Store, Subjects};
 use crate::value::Span;
 
 const PROVISIONERS: &str = "
@@ -46,6 +46,7 @@ fn source(collector: &'static str, emits: &'static str) -> Source {
         name: "s".into(),
         identity: Labels::default(),
         covers: Vec::new(),
+        subjects: Subjects::Whole,
         emits: vec![emits],
         off: Arc::default(),
         reads: &[],

@@ -15,7 +15,7 @@ use crate::event::Occurrence;
 use crate::event::default_lead_times;
 use crate::labels::Labels;
 use crate::metric::{Family, Unit};
-use crate::snapshot::{Observation, Snapshot, Source, Store};
+use crate::snapshot::{Observation, Snapshot, Source, Store, Subjects};
 use crate::value::Span;
 
 #[derive(Deserialize)]
@@ -207,6 +207,7 @@ pub fn scene(given: &[Given], family: &'static Family, now: Timestamp) -> Snapsh
         name: "example".to_owned(),
         identity: Labels::default(),
         covers: Vec::new(),
+        subjects: Subjects::Whole,
         emits: vec![family.name],
         off: Arc::default(),
         reads: &[],

@@ -149,7 +149,7 @@ fn without_any_source_nothing_is_go() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stopped_collector_is_unknown_and_says_which() {
-    use crate::snapshot::{Observation, Source, Store};
+    use crate::snapshot::{Observation, Source, Store, Subjects};
     use std::time::Duration;
     let store = Store::default();
     store.add(Source {
@@ -157,6 +157,7 @@ async fn a_stopped_collector_is_unknown_and_says_which() {
         name: "london".into(),
         identity: [("target", "london"), ("kind", "healthz")].into(),
         covers: Vec::new(),
+        subjects: Subjects::Whole,
         emits: vec!["readiness_http_success"],
         off: Arc::default(),
         reads: &[],

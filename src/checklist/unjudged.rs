@@ -1,11 +1,13 @@
 //! What is configured to be looked at, and judged by no check: a target of a kind that no check asks
 //! for would be red for ever, and nobody would know.
 
+use std::collections::BTreeSet;
+
 use super::judge::{CheckState, CheckVerdict, Line, SectionVerdict};
 use super::model::{Check, Checklist, Kind};
-use crate::collectors::{self, attestations, kubernetes, lapses, memory};
+use crate::collectors;
 use crate::labels::Labels;
-use crate::snapshot::Source;
+use crate::snapshot::{Source, Subject};
 
 /// The name of the line that says what is judged by no check. It is in no file, since it is true of
 /// every checklist, and can be waived as any other.
@@ -26,27 +28,30 @@ impl Unjudged {
     }
 }
 
-/// What of the sources no enabled check of any of the checklists selects. Facts of the exporter itself
-/// (what follows from others among them) and confirmations are nothing that somebody configured to be looked at. What a cluster holds is
-/// configured as a whole, and the checks on workloads ask about each of them.
+/// What the configuration names and no enabled check of any of the checklists asks about.
 pub fn unjudged<'a>(checklists: &[Checklist], sources: impl Iterator<Item = &'a Source>) -> Vec<Unjudged> {
     let checks: Vec<&Check> = checklists.iter().flat_map(Checklist::checks).filter(|check| check.enabled).collect();
-    let is_subject = |source: &&Source| ![attestations::NAME, memory::NAME, kubernetes::NAME, lapses::NAME].contains(&source.collector);
-    let found = sources.filter(is_subject).filter(|source| !checks.iter().any(|check| selects(check, source)));
-    let told = found.map(|source| {
-        let kind = source.identity.get("kind").map_or_else(String::new, |kind| format!(" of kind {kind}"));
-        Unjudged { collector: source.collector, labels: source.identity.clone(), what: format!("{}{kind}", source.name) }
-    });
-    told.collect()
+    let sources: Vec<&Source> = sources.collect();
+    let mut found = Vec::new();
+    for source in &sources {
+        // A cluster has several sources, and a workload of it is judged by what any of them sees.
+        let beside = sources.iter().filter(|other| other.collector == source.collector && other.identity == source.identity);
+        let emits: BTreeSet<&str> = beside.flat_map(|other| &other.emits).copied().collect();
+        let is_judged = |subject: &Subject| checks.iter().any(|check| asks(check, source, subject, &emits));
+        let told = source.named().into_iter().filter(|subject| !is_judged(subject));
+        found.extend(told.map(|subject| Unjudged { collector: source.collector, labels: subject.labels, what: subject.what }));
+    }
+    found
 }
 
-/// Whether a check asks about a source.
-fn selects(check: &Check, source: &Source) -> bool {
+/// Whether a check asks about a subject of a source, where `emits` are the families that can be seen there.
+fn asks(check: &Check, source: &Source, subject: &Subject, emits: &BTreeSet<&str>) -> bool {
     let Kind::Fact { family, .. } = &check.kind else { return false };
-    let fits = check.filter.iter().all(|(name, value)| source.identity.get(name).is_none_or(|own| own == value));
+    let fits = check.filter.iter().all(|(name, value)| subject.labels.get(name).is_none_or(|own| own == value));
     // What is asked for each event is asked of nothing while none is configured.
     let waits_for_an_event = family.is_of_events() && collectors::owner(family.name) == source.collector;
-    fits && (source.emits.contains(&family.name) || waits_for_an_event)
+    let speaks = subject.families.contains(&family.name) && emits.contains(family.name);
+    fits && (speaks || waits_for_an_event)
 }
 
 /// The line, if there is anything to say.

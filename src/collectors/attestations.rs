@@ -23,7 +23,7 @@ use crate::labels::Labels;
 use crate::metric::{Family, Gauge, Sample, Unit, gauge};
 use crate::say;
 use crate::say::{Message, named};
-use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
+use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source, Subjects};
 use crate::value::Span;
 use crate::value::rules::did_you_mean;
 use crate::word::Word;
@@ -112,6 +112,7 @@ pub fn task(config: &AttestationsConfig, known: Known) -> Task {
             name: "file".to_owned(),
             identity: Labels::default(),
             covers: Vec::new(),
+            subjects: Subjects::Nothing,
             emits: vec![SAID.0.name, EXPIRY.0.name, REFUSED.0.name],
             off: Arc::default(),
             reads: &[],

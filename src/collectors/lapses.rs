@@ -12,7 +12,7 @@ use crate::driver::{Form, Poll, Task};
 use crate::labels::Labels;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::say;
-use crate::snapshot::{CollectError, Observation, Snapshot, Source};
+use crate::snapshot::{CollectError, Observation, Snapshot, Source, Subjects};
 use crate::value::Span;
 
 /// The `collector` label.
@@ -55,6 +55,7 @@ pub fn task(credentials: &credentials::Config, rotations: Option<&rotations::Con
             name: "credentials".to_owned(),
             identity: Labels::default(),
             covers: Vec::new(),
+            subjects: Subjects::Nothing,
             emits: FAMILIES.iter().map(|family| family.name).collect(),
             off: Vec::new().into(),
             reads: &[kubernetes::NAME, secrets_manager::NAME, credentials::NAME, rotations::NAME],

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use crate::driver::{Form, Poll, Task};
 use crate::labels::Labels;
 use crate::metric::{Family, StateSet, state_set};
-use crate::snapshot::{CollectError, Observation, Snapshot, Source};
+use crate::snapshot::{CollectError, Observation, Snapshot, Source, Subjects};
 use crate::state::State;
 
 /// The `collector` label.
@@ -36,6 +36,7 @@ pub fn task(state: &Arc<State>) -> Option<Task> {
             name: "state-file".to_owned(),
             identity: Labels::default(),
             covers: Vec::new(),
+            subjects: Subjects::Nothing,
             emits: vec![FILE.0.name],
             off: Arc::default(),
             reads: &[],

@@ -27,7 +27,7 @@ use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, stat
 use crate::net::{self, Lookup, Trust};
 use crate::say;
 use crate::say::{Message, named};
-use crate::snapshot::{CollectError, Observation, Snapshot, Source};
+use crate::snapshot::{CollectError, Observation, Snapshot, Source, Subjects};
 use crate::value::rules::{name, pace, quoted, socket_address, unique};
 use crate::value::{Problem, Span};
 use crate::word::Word;
@@ -174,6 +174,7 @@ fn task(config: &Config, target: &Target, trust: &Trust, lookup: &Lookup) -> Res
             name: target.name.clone(),
             identity: [("target", target.name.as_str())].into(),
             covers: Vec::new(),
+            subjects: Subjects::Whole,
             emits: FAMILIES.iter().map(|family| family.name).collect(),
             off: Arc::default(),
             reads: &[],

@@ -40,7 +40,7 @@ use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, stat
 use crate::net::{self, Trust};
 use crate::say;
 use crate::say::{Message, named};
-use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
+use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source, Subjects};
 use crate::value::Secret;
 use expiry::Told;
 use prove::{Issuer, Proof};
@@ -191,6 +191,7 @@ fn task(config: &Config, cluster: Option<&ClusterConfig>, off: Arc<[(&'static st
             name: credential.name.clone(),
             identity: [("credential", credential.name.as_str()), ("kind", credential.kind.as_str())].into(),
             covers: Vec::new(),
+            subjects: Subjects::Whole,
             emits,
             off,
             reads: &[],

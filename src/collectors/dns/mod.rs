@@ -31,7 +31,7 @@ use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, stat
 use crate::net::{self, Resolver as Asked, normal};
 use crate::say;
 use crate::say::{Message, named};
-use crate::snapshot::{CollectError, Observation, Snapshot, Source};
+use crate::snapshot::{CollectError, Observation, Snapshot, Source, Subjects};
 
 /// The `collector` label.
 pub const NAME: &str = "dns";
@@ -174,6 +174,7 @@ fn task(config: &Config, name: &Name, resolvers: &[(String, Asked)], proxied: &[
             name: name.name.clone(),
             identity: [("target", name.name.as_str())].into(),
             covers: Vec::new(),
+            subjects: Subjects::Whole,
             emits,
             off: Arc::default(),
             reads: if waits { &[kubernetes::NAME] } else { &[] },

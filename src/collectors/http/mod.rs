@@ -26,7 +26,7 @@ use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, stat
 use crate::net::{self, Lookup, Unseen};
 use crate::say;
 use crate::say::Message;
-use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
+use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source, Subjects};
 use probe::{Probe, Prober};
 
 /// The `collector` label.
@@ -130,6 +130,7 @@ fn task(config: &Config, target: &Target, tls: &Arc<rustls::ClientConfig>, looku
             name: target.name.clone(),
             identity: [("target", target.name.as_str()), ("kind", &target.kind)].into(),
             covers: Vec::new(),
+            subjects: Subjects::Whole,
             emits,
             off: Arc::default(),
             reads: &[],

@@ -252,5 +252,9 @@ impl Kind for BackupStorageLocation {
     }
 }
 
+/// Families about snapshots of volumes.
+pub(super) static VOLUME_FAMILIES: &[&Family] = &[&SNAPSHOT_COUNT.0, &SNAPSHOT_TIME.0];
+/// Families about Velero.
+pub(super) static VELERO_FAMILIES: &[&Family] = &[&BACKUP_TIME.0, &BACKUP_GOOD.0, &SCHEDULE_ENABLED.0, &LOCATION.0];
 /// Families about backups.
 pub(super) static FAMILIES: &[&Family] = &[&SNAPSHOT_COUNT.0, &SNAPSHOT_TIME.0, &BACKUP_TIME.0, &BACKUP_GOOD.0, &SCHEDULE_ENABLED.0, &LOCATION.0];

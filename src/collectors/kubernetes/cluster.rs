@@ -64,6 +64,8 @@ static EVICTIONS: Gauge<3> = gauge(
 )
 .covered_by(crate::metric::Coverage { seen: &["matched", "empty"], quiet: true, ..seen(&["Pod", "Event"]) });
 
+/// Families about client programs.
+pub(super) static CLIENT_FAMILIES: &[&Family] = &[&CLIENT_SKEW.0];
 /// Families about the cluster as a whole.
 pub(super) static FAMILIES: &[&Family] = &[&VERSION.0, &VERSION_STATE.0, &CLOCK.0, &KUBELET_SKEW.0, &CLIENT_SKEW.0, &EVICTIONS.0];
 

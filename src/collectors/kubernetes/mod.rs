@@ -39,6 +39,7 @@ mod selector;
 mod services;
 mod sight;
 mod stream;
+mod subjects;
 mod summary;
 mod usage;
 mod version;
@@ -65,7 +66,7 @@ pub(in crate::collectors) use workspaces::images as workspace_images;
 use crate::driver::{Form, Task};
 use crate::event::Schedule;
 use crate::metric::Family;
-use crate::snapshot::Source;
+use crate::snapshot::{Source, Subjects};
 use crate::value::Span;
 
 /// The `collector` label.
@@ -113,6 +114,7 @@ fn cluster_tasks(whole: &Config, settings: &ClusterConfig, schedules: &[Schedule
             name: format!("{name}{suffix}"),
             identity: [("cluster", name.as_str())].into(),
             covers: vec![("selector", cluster.selectors())],
+            subjects: Subjects::Nothing,
             emits,
             off: off(whole).into(),
             reads: &[],
@@ -125,7 +127,9 @@ fn cluster_tasks(whole: &Config, settings: &ClusterConfig, schedules: &[Schedule
     };
     let names = |families: &[&'static Family]| families.iter().map(|family| family.name).collect::<Vec<_>>();
     let watch = watch::ClusterWatch::new(Arc::clone(&cluster), link.clone(), config.timeout.0);
-    let mut tasks = vec![task("", cluster.emitted(), config.interval, config.timeout, Form::Watch(Box::new(watch)))];
+    let mut watched = task("", cluster.emitted(), config.interval, config.timeout, Form::Watch(Box::new(watch)));
+    watched.source.subjects = Subjects::Each(subjects::subjects(config, name));
+    let mut tasks = vec![watched];
     let storage = &config.storage;
     let reach = storage.via.unwrap_or_else(|| link.default_reach());
     if config.nodes && reach != Reach::Off {
@@ -247,7 +251,7 @@ fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
         (config.storage.via != Some(Reach::Off), "storage", kubelets::FAMILIES.to_vec()),
         (config.usage.enabled, "usage", usage::FAMILIES.to_vec()),
         (!config.workspaces.is_empty(), "workspaces", [workspaces::FAMILIES, quotas::PRESENT_FAMILIES].concat()),
-        (!config.images.is_empty(), "images", named("image_cached", nodes::FAMILIES)),
+        (!config.images.is_empty(), "images", nodes::IMAGE_FAMILIES.to_vec()),
         (!config.node_groups.is_empty(), "node_groups", nodes::GROUP_FAMILIES.to_vec()),
         (config.gpu_operator.is_some(), "gpu_operator", gpu::FAMILIES.to_vec()),
         (config.workloads.iter().any(|selector| selector.aws_role), "workloads[].aws_role", replicas::ROLE_FAMILIES.to_vec()),
@@ -256,11 +260,11 @@ fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
         (config.capacity.is_some(), "capacity", capacity::FAMILIES.to_vec()),
         (config.prometheus.is_some(), "prometheus", monitoring::FAMILIES.to_vec()),
         (config.cert_manager.is_some(), "cert_manager", certmanager::FAMILIES.to_vec()),
-        (velero, "backups.velero", named("velero", backups::FAMILIES)),
-        (snapshots, "backups.volume_snapshots", named("volume", backups::FAMILIES)),
+        (velero, "backups.velero", backups::VELERO_FAMILIES.to_vec()),
+        (snapshots, "backups.volume_snapshots", backups::VOLUME_FAMILIES.to_vec()),
         (!config.access.is_empty(), "access", reviews::ACCESS_FAMILIES.to_vec()),
         (!config.objects.is_empty(), "objects", [reviews::OBJECT_FAMILIES, reviews::ANNOTATION_FAMILIES].concat()),
-        (!config.clients.is_empty(), "clients", named("client_version", cluster::FAMILIES)),
+        (!config.clients.is_empty(), "clients", cluster::CLIENT_FAMILIES.to_vec()),
     ];
     parts.into_iter().filter(|(on, ..)| !on).flat_map(|(_, key, families)| families.into_iter().map(move |family| (family.name, key))).collect()
 }

@@ -418,6 +418,8 @@ pub(in crate::collectors) fn node_platforms(seen: &Snapshot, cluster: &str) -> R
     own.iter().map(named_platform).collect::<Option<_>>().ok_or_else(|| say!("what a node of {} is, is not known", named(cluster)))
 }
 
+/// Families about images that nodes should have cached.
+pub(super) static IMAGE_FAMILIES: &[&Family] = &[&CACHED.0];
 /// Families about groups of nodes, which only some clusters have.
 pub(super) static GROUP_FAMILIES: &[&Family] = &[&GROUP_READY.0, &GROUP_REQUIRED.0];
 

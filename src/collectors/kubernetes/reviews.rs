@@ -48,6 +48,9 @@ static IDENTITY: StateSet<4> = state_set(
     "Whether an object is the very one that is configured, by metadata.uid in the Kubernetes API; unknown when it does not exist or may not be looked at.",
 );
 
+/// The `subject` label of the exporter's own identity.
+pub(super) const SELF: &str = "self";
+
 /// Families about access, about objects, about annotations.
 pub(super) static ACCESS_FAMILIES: &[&Family] = &[&ALLOWED.0];
 pub(super) static OBJECT_FAMILIES: &[&Family] = &[&PRESENT.0];
@@ -98,7 +101,7 @@ impl Reviews {
     }
 
     async fn review(&self, client: &Client, access: &Access) -> Answer {
-        let subject = access.subject.as_deref().unwrap_or("self");
+        let subject = access.subject.as_deref().unwrap_or(SELF);
         let labels = || [self.cluster.as_str(), subject, &access.verb, &access.group, &access.resource, &access.namespace];
         match self.allowed(client, access).await {
             Ok((allowed, why)) => Answer::Seen(vec![ALLOWED.sample(labels(), if allowed { "allowed" } else { "denied" }).with_detail(why)]),

@@ -16,7 +16,7 @@ use crate::driver::Poll;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::say;
 use crate::say::{Message, named};
-use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
+use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Subject};
 
 const IMAGE: [&str; 3] = ["registry", "repository", "tag"];
 
@@ -85,6 +85,22 @@ pub(super) static HOST_FAMILIES: &[&Family] = &[&STATE.0, &REMAINING.0];
 /// Families that only ECR fills.
 pub(super) static ECR_FAMILIES: &[&Family] = &[&PUSHED.0, &FINDINGS.0];
 
+/// The `tag` label of an image: what it is asked for by.
+fn tag_label(image: &Reference) -> &str {
+    image.digest.as_ref().map_or_else(|| image.tag.as_deref().unwrap_or("latest"), Digest::as_str)
+}
+
+/// What the configuration names at one registry: the registry itself, and each of `images` that lies there.
+pub(super) fn subjects(host: &str, emits: &[&'static str], images: &[Reference]) -> Vec<Subject> {
+    let itself = Subject { what: host.to_owned(), labels: [("registry", host)].into(), families: emits.to_vec() };
+    let own = images.iter().filter(|image| image.host == host).map(|image| Subject {
+        what: format!("image {host}/{}, {}", image.repository, tag_label(image)),
+        labels: [("registry", host), ("repository", &image.repository), ("tag", tag_label(image))].into(),
+        families: [IMAGE_FAMILIES, ECR_FAMILIES].concat().iter().map(|family| family.name).collect(),
+    });
+    std::iter::once(itself).chain(own).collect()
+}
+
 /// Asks one registry about its tags.
 pub(super) struct Host {
     registry: Arc<Registry>,
@@ -134,7 +150,7 @@ impl Host {
     /// Facts about an image, and why there are none.
     async fn look_for(&self, image: Reference, silent: Option<CollectError>) -> (Vec<Sample>, Option<CollectError>) {
         // What is asked for by digest is there or not, whatever tags say.
-        let label = image.digest.as_ref().map_or_else(|| image.tag.as_deref().unwrap_or("latest"), Digest::as_str);
+        let label = tag_label(&image);
         let found = match (silent, &image.digest) {
             (Some(error), _) => Err(error),
             (None, Some(digest)) => self.registry.content(&image.repository, digest).await.map(|_| Tag::of(digest)),

@@ -33,7 +33,7 @@ use crate::driver::{Form, Poll, Task};
 use crate::labels::Labels;
 use crate::metric::Family;
 use crate::say::Message;
-use crate::snapshot::Source;
+use crate::snapshot::{Source, Subjects};
 use reference::Reference;
 use registries::Registries;
 
@@ -49,6 +49,8 @@ pub fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters:
     let registries = Arc::new(Registries::new(config, clusters)?);
     let maker = Maker { config, off: off(config).into(), fingerprint: format!("{config:?} {kubernetes:?} {clusters:?}") };
     let mut tasks = Vec::new();
+    // The places of a group are judged with the group.
+    let named = config.images.iter().map(|text| Reference::parse(text)).collect::<Result<Vec<_>, _>>()?;
     for (host, images) in images_by_host(config)? {
         let mut emits = names(hosts::HOST_FAMILIES);
         if !images.is_empty() {
@@ -58,7 +60,10 @@ pub fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters:
             }
         }
         let asked = hosts::Host::new(registries.at(&host)?, images, config.concurrency);
-        tasks.push(maker.task(host.clone(), [("registry", host.as_str())].into(), emits, &[], Box::new(asked)));
+        let subjects = hosts::subjects(&host, &emits, &named);
+        let mut task = maker.task(host.clone(), [("registry", host.as_str())].into(), emits, &[], Box::new(asked));
+        task.source.subjects = Subjects::Each(subjects);
+        tasks.push(task);
     }
     for group in &config.groups {
         let running = clusters_of(group, kubernetes, clusters);
@@ -75,7 +80,9 @@ pub fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters:
     }
     let watched = kubernetes.iter().flat_map(|_| clusters).map(|cluster| cluster.name.clone()).collect();
     if let Some(platforms) = platforms::Platforms::new(config, &registries, &watched) {
-        tasks.push(maker.task("image platforms".to_owned(), Labels::default(), names(platforms::FAMILIES), &[kubernetes::NAME], Box::new(platforms)));
+        let mut task = maker.task("image platforms".to_owned(), Labels::default(), names(platforms::FAMILIES), &[kubernetes::NAME], Box::new(platforms));
+        task.source.subjects = Subjects::Nothing;
+        tasks.push(task);
     }
     if config.workspace_images {
         let images = hosts::WorkspaceImages::new(Arc::clone(&registries), config.concurrency);
@@ -118,7 +125,18 @@ struct Maker<'a> {
 impl Maker<'_> {
     fn task(&self, name: String, identity: Labels, emits: Vec<&'static str>, reads: &'static [&'static str], poll: Box<dyn Poll>) -> Task {
         let interval = self.config.interval.0;
-        let source = Source { collector: NAME, name, identity, covers: Vec::new(), emits, off: Arc::clone(&self.off), reads, interval, keep: interval * 3 };
+        let source = Source {
+            collector: NAME,
+            name,
+            identity,
+            covers: Vec::new(),
+            subjects: Subjects::Whole,
+            emits,
+            off: Arc::clone(&self.off),
+            reads,
+            interval,
+            keep: interval * 3,
+        };
         // Each request has a deadline of its own; a round of a thousand tags has as many.
         let timeout = (interval * 2).max(Duration::from_secs(5));
         Task { source, fingerprint: self.fingerprint.clone(), timeout, form: Form::Poll(poll) }

@@ -31,7 +31,7 @@ use crate::labels::Labels;
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::say;
 use crate::say::{Message, named};
-use crate::snapshot::{CollectError, Observation, Snapshot, Source};
+use crate::snapshot::{CollectError, Observation, Snapshot, Source, Subject, Subjects};
 use crate::state::State;
 use crate::value::Span;
 use predict::{Conflict, Rule};
@@ -82,12 +82,13 @@ const READS: &[&str] = &[kubernetes::NAME, credentials::NAME, secrets_manager::N
 /// One task for all rotations, which need one look at what others saw, and one for whether rotations
 /// have reached everybody.
 pub fn tasks(config: &Config, schedules: &[Schedule], state: &Arc<State>) -> Vec<Task> {
-    let task = |name: &str, parts: &[(bool, &'static Family)], poll: Box<dyn Poll>| Task {
+    let task = |name: &str, parts: &[(bool, &'static Family)], subjects: Vec<Subject>, poll: Box<dyn Poll>| Task {
         source: Source {
             collector: NAME,
             name: name.to_owned(),
             identity: Labels::default(),
             covers: Vec::new(),
+            subjects: Subjects::Each(subjects),
             emits: parts.iter().filter(|(on, _)| *on).map(|(_, family)| family.name).collect(),
             off: off(config, schedules).into(),
             reads: READS,
@@ -111,12 +112,15 @@ pub fn tasks(config: &Config, schedules: &[Schedule], state: &Arc<State>) -> Vec
             (any(Rotation::renews), &lapse::MOMENT.0),
         ];
         let forecast = Forecast { config: config.clone(), schedules: schedules.to_vec(), state: Arc::clone(state) };
-        tasks.push(task("rotations", &parts, Box::new(forecast)));
+        let families: Vec<_> = parts.iter().map(|(_, family)| family.name).collect();
+        let subject =
+            |own: &Rotation| Subject { what: format!("rotation {}", own.name), labels: [("rotation", own.name.as_str())].into(), families: families.clone() };
+        tasks.push(task("rotations", &parts, config.rotations.iter().map(subject).collect(), Box::new(forecast)));
     }
     let parts = [(!config.copies.is_empty(), &reach::COPIES.0), (!config.consumers.is_empty(), &reach::CONSUMER.0)];
     if parts.iter().any(|(on, _)| *on) {
         let reach = reach::Reach { copies: config.copies.clone(), consumers: config.consumers.clone() };
-        tasks.push(task("reach", &parts, Box::new(reach)));
+        tasks.push(task("reach", &parts, reach::subjects(config), Box::new(reach)));
     }
     tasks
 }

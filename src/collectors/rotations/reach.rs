@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use super::config::{Consumer, Copies};
+use super::config::{Config, Consumer, Copies};
 use crate::collectors::{credentials, kubernetes};
 use crate::driver::Poll;
 use crate::metric::{StateSet, state_set};
 use crate::say;
 use crate::say::{Message, named};
-use crate::snapshot::{CollectError, Observation, Snapshot};
+use crate::snapshot::{CollectError, Observation, Snapshot, Subject};
 
 pub(super) static COPIES: StateSet<1> = state_set(
     "readiness_credential_copies_state",
@@ -26,6 +26,21 @@ pub(super) static CONSUMER: StateSet<2> = state_set(
     &["credential", "selector"],
     "Whether the containers of a workload were started after its credential last changed, cached from the Kubernetes API; stale while any is older.",
 );
+
+/// What the configuration asks to be compared.
+pub(super) fn subjects(config: &Config) -> Vec<Subject> {
+    let copies = config.copies.iter().map(|own| Subject {
+        what: format!("copies {}", own.name),
+        labels: [("copies", own.name.as_str())].into(),
+        families: vec![COPIES.0.name],
+    });
+    let consumers = config.consumers.iter().map(|own| Subject {
+        what: format!("consumer {} of {}", own.workloads, own.credential),
+        labels: [("credential", own.credential.as_str()), ("selector", &own.workloads)].into(),
+        families: vec![CONSUMER.0.name],
+    });
+    copies.chain(consumers).collect()
+}
 
 /// Compares.
 pub(super) struct Reach {

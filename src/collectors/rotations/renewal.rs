@@ -108,7 +108,7 @@ mod tests {
 
     use super::*;
     use crate::labels::Labels;
-    use crate::snapshot::{Observation, Source, Store};
+    use crate::snapshot::{Observation, Source, Store, Subjects};
 
     const NOW: i64 = 1_800_000_000;
     const HOUR: i64 = 3600;
@@ -143,6 +143,7 @@ mod tests {
                 name: "example".to_owned(),
                 identity: Labels::default(),
                 covers: Vec::new(),
+                subjects: Subjects::Nothing,
                 emits: Vec::new(),
                 off: Vec::new().into(),
                 reads: &[],

@@ -22,7 +22,7 @@ use crate::driver::{Form, Poll, Task};
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::say;
 use crate::say::{Message, named};
-use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
+use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source, Subjects};
 
 /// The `collector` label.
 pub const NAME: &str = "secrets_manager";
@@ -77,6 +77,7 @@ pub fn tasks(config: &Config) -> Vec<Task> {
             name: secret.name.clone(),
             identity: [("secret", secret.name.as_str())].into(),
             covers: Vec::new(),
+            subjects: Subjects::Whole,
             emits: FAMILIES.iter().map(|family| family.name).collect(),
             off: Arc::default(),
             reads: &[],

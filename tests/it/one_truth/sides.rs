@@ -14,7 +14,7 @@ use readiness_exporter::event::{self, Occurrence, Schedule};
 use readiness_exporter::generate;
 use readiness_exporter::labels::Labels;
 use readiness_exporter::metric::{Family, Sample, write_samples};
-use readiness_exporter::snapshot::{Observation, Snapshot, Source, Store};
+use readiness_exporter::snapshot::{Observation, Snapshot, Source, Store, Subjects};
 use serde_json::{Value, json};
 
 use super::case::{Case, Fact, MINUTES, yaml};
@@ -181,6 +181,7 @@ fn snapshot(facts: &[Fact], sample: impl Fn(&Fact) -> Option<Sample>) -> Snapsho
             name: name.clone(),
             identity: Labels::default(),
             covers: Vec::new(),
+            subjects: Subjects::Whole,
             emits: emits.into_iter().collect(),
             off: std::sync::Arc::default(),
             reads: &[],

@@ -1,0 +1,54 @@
+//! What the configuration names in a cluster, so that whatever no check asks about can be told. What is
+//! looked at without having been named, such as nodes and quotas, is no subject.
+
+use super::config::Config;
+use super::{backups, capacity, certmanager, cluster, gpu, karpenter, monitoring, nodes, replicas, reviews, services, sight, usage, workloads, workspaces};
+use crate::labels::Labels;
+use crate::metric::Family;
+use crate::snapshot::Subject;
+
+/// The subjects of a cluster, in the order of the file; `config` is what concerns this cluster.
+pub(super) fn subjects(config: &Config, cluster: &str) -> Vec<Subject> {
+    let here = |what: String, labels: &[(&'static str, &str)], families: &[&[&'static Family]]| Subject {
+        what: format!("{what} of cluster {cluster}"),
+        labels: labels.iter().copied().chain([("cluster", cluster)]).collect::<Labels>(),
+        families: families.iter().copied().flatten().map(|family| family.name).collect(),
+    };
+    let every = super::FAMILIES.iter().copied().flatten().map(|family| family.name);
+    let mut found = vec![Subject { what: format!("cluster {cluster}"), labels: [("cluster", cluster)].into(), families: every.collect() }];
+    let selected: &[&[&Family]] = &[sight::FAMILIES, workloads::FAMILIES, replicas::FAMILIES, usage::WORKLOAD_FAMILIES];
+    found.extend(config.workloads.iter().map(|own| here(format!("workload {}", own.name), &[("selector", &own.name)], selected)));
+    found.extend(
+        config
+            .services
+            .iter()
+            .map(|own| here(format!("service {}/{}", own.namespace, own.name), &[("namespace", &own.namespace), ("name", &own.name)], &[services::FAMILIES])),
+    );
+    let inhabited: &[&[&Family]] = &[sight::FAMILIES, workspaces::FAMILIES];
+    found.extend(config.workspaces.iter().map(|own| here(format!("workspaces {}", own.name), &[("selector", &own.name)], inhabited)));
+    found.extend(config.node_groups.iter().map(|own| here(format!("node group {}", own.name), &[("group", &own.name)], &[nodes::GROUP_FAMILIES])));
+    found.extend(config.images.iter().map(|image| here(format!("cached image {image}"), &[("image", image)], &[nodes::IMAGE_FAMILIES])));
+    found.extend(config.access.iter().map(|own| {
+        let who = own.subject.as_deref().unwrap_or(reviews::SELF);
+        let labels = [("subject", who), ("verb", &own.verb), ("group", &own.group), ("resource", &own.resource), ("namespace", &own.namespace)];
+        here(format!("access of {who} to {} {}", own.verb, own.resource), &labels, &[reviews::ACCESS_FAMILIES])
+    }));
+    let read: &[&[&Family]] = &[reviews::OBJECT_FAMILIES, reviews::ANNOTATION_FAMILIES, reviews::IDENTITY_FAMILIES];
+    found.extend(config.objects.iter().map(|own| {
+        let labels = [("resource", own.resource.as_str()), ("namespace", &own.namespace), ("name", &own.name)];
+        here(format!("object {} {}", own.resource, own.name), &labels, read)
+    }));
+    found.extend(config.clients.iter().map(|own| here(format!("client {}", own.name), &[("client", &own.name)], &[cluster::CLIENT_FAMILIES])));
+    let backups = config.backups.as_ref();
+    let parts: [(bool, &str, &[&Family]); 7] = [
+        (config.karpenter.is_some(), "karpenter", karpenter::FAMILIES),
+        (config.gpu_operator.is_some(), "gpu_operator", gpu::FAMILIES),
+        (config.capacity.is_some(), "capacity", capacity::FAMILIES),
+        (config.prometheus.is_some(), "prometheus", monitoring::FAMILIES),
+        (config.cert_manager.is_some(), "cert_manager", certmanager::FAMILIES),
+        (backups.is_some_and(|own| own.velero.is_some()), "backups.velero", backups::VELERO_FAMILIES),
+        (backups.is_some_and(|own| !own.volume_snapshots.is_empty()), "backups.volume_snapshots", backups::VOLUME_FAMILIES),
+    ];
+    found.extend(parts.into_iter().filter(|(on, ..)| *on).map(|(_, key, families)| here(key.to_owned(), &[], &[families])));
+    found
+}
