@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::checklist::{self, Check, Checklist, Kind};
-use crate::collectors::{CollectorsConfig, attestations};
+use crate::collectors::{self, CollectorsConfig, attestations};
 use crate::config::Loaded;
 use crate::event::{self, Schedule};
 use crate::snapshot::{Source, Subject};
@@ -75,6 +75,15 @@ fn waivers(loaded: &Loaded, sources: &[&Source], now: Timestamp, found: &mut Vec
             found.push(Problem::bare(format!("waivers[{index}].until"), format!("is over, so {} is waived no longer", waiver.check)));
         }
         let Some(check) = check(&waiver.check) else { continue };
+        if !check.enabled {
+            found.push(Problem::bare(format!("waivers[{index}].check"), format!("{} is switched off in the overrides, so nothing is waived", waiver.check)));
+        } else if let Kind::Fact { family, .. } = &check.kind {
+            let owner = collectors::owner(family.name);
+            if sources.iter().all(|source| source.collector != owner) {
+                let rule = format!("{} judges what the {owner} collector sees, which is not configured, so nothing is waived", waiver.check);
+                found.push(Problem::bare(format!("waivers[{index}].check"), rule));
+            }
+        }
         for label in waiver.labels.keys().filter(|label| !bears(check, label)) {
             let rule = format!("no line of {} has the label {label}, so nothing is waived", waiver.check);
             found.push(Problem::bare(format!("waivers[{index}].labels"), rule));
@@ -190,6 +199,20 @@ sections:
         ] {
             assert!(told.iter().any(|own| own == line), "{line} is not in {told:#?}");
         }
+    }
+
+    #[test]
+    fn a_waiver_of_what_is_not_asked_is_told() {
+        let waiver = "waivers: [{ check: EndpointUnhealthy, who: Ada, why: w, until: 2026-11-30T00:00:00Z }, { check: NodeNotReady, who: Ada, why: w, until: 2026-11-30T00:00:00Z }]\n";
+        let off = "checklists: [{ name: workshop, overrides: { EndpointUnhealthy: { enabled: false } } }]\n";
+        let told: Vec<_> = told(&format!("{COMING}{TARGET}{waiver}{off}")).into_iter().filter(|line| line.starts_with("waivers")).collect();
+        assert_eq!(
+            told,
+            [
+                "waivers[0].check: EndpointUnhealthy is switched off in the overrides, so nothing is waived",
+                "waivers[1].check: NodeNotReady judges what the kubernetes collector sees, which is not configured, so nothing is waived",
+            ]
+        );
     }
 
     #[test]

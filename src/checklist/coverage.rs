@@ -20,7 +20,7 @@ fn check_of(family: &Family) -> Check {
     let fails = match family.states.first() {
         Some(state) => format!("{{ equals: {state} }}"),
         None if family.unit == Unit::Timestamp => "{ expires_within: 1s }".to_owned(),
-        None => "{ above: 1e300 }".to_owned(),
+        None => "{ below: 1e-300 }".to_owned(),
     };
     let text = format!(
         "checklist: mine\ntitle: t\nsections: [{{ title: s, checks: [{{ name: A, item: '1', title: t, metric: {}, fails: {fails}, evidence: 'e', remedy: r }}] }}]",

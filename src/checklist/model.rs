@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::evidence::Template;
 use super::example::Example;
-use crate::metric::Family;
+use crate::metric::{Family, Unit};
 use crate::value::{Problem, Span};
 
 /// A checklist: sections of checks in the order of the paper one.
@@ -321,6 +321,12 @@ impl Check {
     }
 }
 
+/// The longest time that a check can speak of: certificates of authorities live as long.
+const LONGEST: Span = Span::days(3650);
+
+/// Use can be above its limit for a while, by far less than this; whoever writes more means a percentage.
+const HIGHEST_SHARE: f64 = 5.0;
+
 impl Condition {
     /// How the shape is written. An override keeps it; a horizon belongs to it, since a span from now
     /// and one after the end of an event are two different questions.
@@ -340,7 +346,7 @@ impl Condition {
 
     /// Whether this shape can be asked of the family; the rule that is broken if not.
     pub fn fits(&self, family: &Family) -> Result<(), String> {
-        let is_moment = family.unit == crate::metric::Unit::Timestamp;
+        let is_moment = family.unit == Unit::Timestamp;
         match self {
             Self::Promql(_) => Err("must stand without metric, because the expression names its own".to_owned()),
             Self::Equals(Bound::States(states)) if states.is_empty() => Err("must name a state".to_owned()),
@@ -355,11 +361,43 @@ impl Condition {
                 Err("must be expires_within or older_than, because the metric is a moment".to_owned())
             }
             Self::IsFalse => Ok(()),
-            Self::Above(bound) | Self::Below(bound) | Self::Differs(bound) | Self::Equals(bound @ Bound::Number(_)) => bound.fits(family),
+            Self::Above(bound) | Self::Below(bound) | Self::Differs(bound) | Self::Equals(bound @ Bound::Number(_)) => {
+                bound.fits(family).and_then(|()| self.can_fail_and_pass(family))
+            }
             Self::Equals(Bound::Name(_) | Bound::States(_)) => Err("must be a number, because the metric has no states".to_owned()),
-            Self::ExpiresWithin(_) | Self::OlderThan(_) if is_moment => Ok(()),
+            Self::ExpiresWithin(_) | Self::OlderThan(_) if is_moment => self.can_fail_and_pass(family),
             Self::ExpiresWithin(_) | Self::OlderThan(_) => Err("needs a metric whose name ends in _timestamp_seconds".to_owned()),
         }
+    }
+
+    /// Whether there are values that it calls good and others that it calls bad, as far as the unit tells:
+    /// no metric is ever below 0, and a share is written as one, not as a percentage.
+    fn can_fail_and_pass(&self, family: &Family) -> Result<(), String> {
+        let number = match self {
+            Self::Above(Bound::Number(number))
+            | Self::Below(Bound::Number(number))
+            | Self::Equals(Bound::Number(number))
+            | Self::Differs(Bound::Number(number)) => *number,
+            Self::ExpiresWithin(Horizon::Now(span) | Horizon::Event { after_event_end: span }) | Self::OlderThan(span) if span.0 > LONGEST.0 => {
+                return Err(format!("must be at most {LONGEST}"));
+            }
+            Self::Above(Bound::Name(_) | Bound::States(_))
+            | Self::Below(Bound::Name(_) | Bound::States(_))
+            | Self::Equals(Bound::Name(_) | Bound::States(_))
+            | Self::Differs(Bound::Name(_) | Bound::States(_))
+            | Self::ExpiresWithin(_)
+            | Self::OlderThan(_)
+            | Self::IsFalse
+            | Self::Promql(_) => return Ok(()),
+        };
+        let below = matches!(self, Self::Below(_));
+        if !number.is_finite() || number < 0.0 || (below && number == 0.0) {
+            return Err(format!("must be {} 0, because {} is never below it", if below { "above" } else { "at least" }, family.name));
+        }
+        if family.unit == Unit::Ratio && number > HIGHEST_SHARE {
+            return Err("must be a share, such as 0.9 for 90 %".to_owned());
+        }
+        Ok(())
     }
 
     /// Whether it still asks what another condition of its shape asks; the rule that is broken if not.
@@ -370,8 +408,9 @@ impl Condition {
             _ => Vec::new(),
         };
         let (own, before) = (states(self), states(before));
-        if !before.is_empty() && !own.iter().any(|state| before.contains(state)) {
-            return Err(format!("must keep one of the states {}, because the evidence speaks of them", before.join(", ")));
+        // Whatever is taken out would be called good from then on, and nobody would see it.
+        if let Some(lost) = before.iter().find(|state| !own.contains(state)) {
+            return Err(format!("must keep the state {lost}, which would count as good otherwise; to accept it in one place, use a waiver"));
         }
         if self.other() == Some(family.name) {
             return Err("must compare with another metric than its own".to_owned());

@@ -170,7 +170,13 @@ impl Known {
         let mut refused: BTreeMap<&str, (usize, Message)> = BTreeMap::new();
         for entry in entries {
             match self.until(entry, now) {
-                Ok(until) => drop(latest.insert((&entry.attest, entry.event.as_deref().unwrap_or_default()), (entry, until))),
+                Ok(until) => {
+                    // What was said last counts, wherever it stands in the file.
+                    let slot = latest.entry((&entry.attest, entry.event.as_deref().unwrap_or_default())).or_insert((entry, until));
+                    if slot.0.at <= entry.at {
+                        *slot = (entry, until);
+                    }
+                }
                 Err(why) => {
                     let name = if Word::joined(&entry.attest).is_some() { entry.attest.as_str() } else { "" };
                     let (count, _) = refused.entry(name).or_insert((0, why));
@@ -193,7 +199,7 @@ impl Known {
                 did_you_mean(&entry.attest, self.lines.iter().map(String::as_str))
             ));
         }
-        if entry.who.trim().is_empty() {
+        if !entry.who.contains(char::is_alphanumeric) {
             return Err("who must say who confirmed it".into());
         }
         if entry.at.duration_since(now) > SKEW {
@@ -248,6 +254,8 @@ mod tests {
     fn the_latest_entry_counts_and_its_validity_is_kept() {
         let text = "- {attest: OnCallConfirmed, who: Ada, at: 2026-11-01T00:00:00Z}\n- {attest: OnCallConfirmed, who: Grace, at: 2026-11-20T00:00:00Z, valid_for: 1d}\n";
         assert_eq!(told(text), ["OnCallConfirmed/ 2026-11-21T00:00:00Z: confirmed by Grace at 2026-11-20 00:00 UTC"]);
+        let upside_down = "- {attest: OnCallConfirmed, who: Grace, at: 2026-11-20T00:00:00Z, valid_for: 1d}\n- {attest: OnCallConfirmed, who: Ada, at: 2026-11-01T00:00:00Z, valid_for: 30d}\n";
+        assert_eq!(told(upside_down), told(text), "an older one that stands below revives nothing");
     }
 
     #[test]
@@ -269,6 +277,7 @@ mod tests {
         let good = "- {attest: OnCallConfirmed, who: Ada, at: 2026-11-20T00:00:00Z}\n";
         for (entry, why) in [
             ("{attest: OnCallConfirmed, who: Ada, at: 2062-11-20T00:00:00Z}", "OnCallConfirmed 1: it is dated 2062-11-20 00:00 UTC, which is in the future"),
+            ("{attest: OnCallConfirmed, who: '-', at: 2026-11-20T00:00:00Z}", "OnCallConfirmed 1: who must say who confirmed it"),
             ("{attest: OnCallConfirmed, who: ' ', at: 2026-11-20T00:00:00Z}", "OnCallConfirmed 1: who must say who confirmed it"),
             (
                 "{attest: OnCalConfirmed, who: Ada, at: 2026-11-20T00:00:00Z}",

@@ -298,7 +298,12 @@ fn condition(rng: &mut Rng, shape: Shape, family: &Family, other: Option<&Family
     match shape {
         Shape::IsFalse => (json!("is_false"), Vec::new(), vec![0.0, 1.0]),
         Shape::Number(operator) => {
-            let bounds = [0.0, 1.0, 0.6, 0.1 + 0.2, 3.0, -1.0, 1e-9, 1e15, 107_374_182_400.0, 9_007_199_254_740_992.0, rng.f64(), -1e-300];
+            let shares = [1.0, 0.6, 0.1 + 0.2, 3.0, 1e-9, 1e-300, 1.0 - rng.f64()];
+            let numbers = [1.0, 3.0, 0.5, 1e15, 107_374_182_400.0, 9_007_199_254_740_992.0];
+            let mut bounds = shares.to_vec();
+            // What nothing or everything is beyond is refused: see the bounds of a checklist.
+            bounds.extend_from_slice(if operator == "below" { &[] } else { &[0.0] });
+            bounds.extend_from_slice(if family.unit == Unit::Ratio { &[] } else { &numbers });
             let bound = *pick(rng, &bounds);
             let sign = if operator == "above" { 1.0 } else { -1.0 };
             let mut bands: Vec<f64> = if matches!(operator, "above" | "below") && rng.bool() {
