@@ -5,12 +5,15 @@
 //! Source: <https://prometheus.io/docs/prometheus/latest/configuration/template_reference/>
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
-use super::model::Condition;
+use super::model::{Bound, Condition, Horizon};
 use crate::metric::{Family, Unit};
 use crate::say;
+use crate::value::Span;
 
-/// A sentence with `{label}`, `{value}` and `{threshold}` in it.
+/// A sentence with `{label}`, `{value}`, `{ends}` and `{threshold}` in it. `{ends}` is for what must last: `ends in
+/// 3d`, or `ended 2h ago` when it is too late, since a span below zero is read by nobody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
@@ -21,7 +24,47 @@ enum Part {
     Text(String),
     Label(String),
     Value,
+    Ends,
     Threshold,
+}
+
+/// What a sentence says of one subject.
+#[derive(Debug)]
+pub struct Words {
+    value: String,
+    ends: String,
+    threshold: String,
+}
+
+impl Words {
+    /// In the words of the metric's unit. Moments are given as the distance that the condition speaks of.
+    pub fn of(family: &Family, condition: &Condition, value: f64) -> Self {
+        let [future, past] = ends(condition, &humanize_duration(value.abs()));
+        Self {
+            value: if family.states.is_empty() { text_value(family, value) } else { String::new() },
+            ends: if value < 0.0 { past } else { future },
+            threshold: threshold(family, condition),
+        }
+    }
+
+    /// The value as it stands behind the name of a subject with which all is well.
+    pub fn of_good<'a>(&'a self, condition: &Condition, state: &'a str) -> &'a str {
+        match condition {
+            Condition::IsFalse => "good",
+            Condition::ExpiresWithin(_) => &self.ends,
+            _ if self.value.is_empty() => state,
+            _ => &self.value,
+        }
+    }
+}
+
+/// When something ends, while that is to come and once it has passed.
+fn ends(condition: &Condition, span: &str) -> [String; 2] {
+    if matches!(condition, Condition::ExpiresWithin(Horizon::Event { .. })) {
+        [format!("ends {span} after the event's end"), format!("ends {span} before the event's end")]
+    } else {
+        [format!("ends in {span}"), format!("ended {span} ago")]
+    }
 }
 
 impl Template {
@@ -34,6 +77,7 @@ impl Template {
             parts.push(Part::Text(before.to_owned()));
             parts.push(match name {
                 "value" => Part::Value,
+                "ends" => Part::Ends,
                 "threshold" => Part::Threshold,
                 label => Part::Label(label.to_owned()),
             });
@@ -41,6 +85,35 @@ impl Template {
         }
         parts.push(Part::Text(rest.to_owned()));
         Ok(Self { parts })
+    }
+
+    /// Whether it names neither label nor value, so that it can be said of all subjects at once.
+    pub fn speaks_of_all(&self) -> bool {
+        self.parts.iter().all(|part| matches!(part, Part::Text(_) | Part::Threshold))
+    }
+
+    /// Whether it tells the bound.
+    pub fn has_threshold(&self) -> bool {
+        self.parts.contains(&Part::Threshold)
+    }
+
+    /// The sentence where it is said of all subjects at once, about a metric unless nothing is measured.
+    pub fn of_all(&self, asked: Option<(&Family, &Condition)>) -> String {
+        let bound = asked.map_or_else(String::new, |(family, condition)| threshold(family, condition));
+        let words = Words { value: String::new(), ends: String::new(), threshold: bound };
+        self.render(|_| "", &words)
+    }
+
+    /// Whether it can be asked of a condition; the rule that is broken if not.
+    pub fn fits(&self, condition: &Condition) -> Result<(), &'static str> {
+        let expires = matches!(condition, Condition::ExpiresWithin(_));
+        if expires && self.parts.contains(&Part::Value) {
+            return Err("must use {ends} instead of {value}, which is below zero once something has ended");
+        }
+        if !expires && self.parts.contains(&Part::Ends) {
+            return Err("must use {ends} only with expires_within");
+        }
+        Ok(())
     }
 
     /// The labels it speaks of.
@@ -51,23 +124,30 @@ impl Template {
         })
     }
 
-    /// The sentence with `value` and `threshold` written out.
-    pub fn render<'a>(&self, label: impl Fn(&str) -> &'a str, value: &str, threshold: &str) -> String {
+    /// The sentence with everything written out.
+    pub fn render<'a>(&self, label: impl Fn(&str) -> &'a str, words: &Words) -> String {
         self.parts.iter().fold(String::new(), |mut out, part| {
             match part {
                 Part::Text(text) => out.push_str(text),
                 // Objects and servers choose many of them, and none may begin a line of a report.
                 Part::Label(name) => out.push_str(&say::plain(label(name))),
-                Part::Value => out.push_str(value),
-                Part::Threshold => out.push_str(threshold),
+                Part::Value => out.push_str(&words.value),
+                Part::Ends => out.push_str(&words.ends),
+                Part::Threshold => out.push_str(&words.threshold),
             }
             out
         })
     }
 
-    /// The sentence as a Prometheus alert template.
-    pub fn prometheus(&self, family: Option<&Family>, threshold: &str) -> String {
-        let value = match family.map(|family| family.unit) {
+    /// The sentence as a Prometheus alert template, about a metric unless the rule is an expression.
+    pub fn prometheus(&self, asked: Option<(&Family, &Condition)>) -> String {
+        let bound = asked.map_or_else(String::new, |(family, condition)| threshold(family, condition));
+        let ends = asked.map_or_else(String::new, |(_, condition)| {
+            let [future, _] = ends(condition, "{{ $value | humanizeDuration }}");
+            let [_, past] = ends(condition, "{{ $value | humanizeDuration | reReplaceAll \"^-\" \"\" }}");
+            format!("{{{{ if ge $value 0.0 }}}}{future}{{{{ else }}}}{past}{{{{ end }}}}")
+        });
+        let value = match asked.map(|(family, _)| family.unit) {
             Some(Unit::Ratio) => "{{ $value | humanizePercentage }}",
             Some(Unit::Seconds | Unit::Timestamp) => "{{ $value | humanizeDuration }}",
             Some(Unit::Bytes) => "{{ $value | humanize1024 }}B",
@@ -78,7 +158,8 @@ impl Template {
                 Part::Text(text) => write!(out, "{text}"),
                 Part::Label(name) => write!(out, "{{{{ $labels.{name} }}}}"),
                 Part::Value => write!(out, "{value}"),
-                Part::Threshold => write!(out, "{threshold}"),
+                Part::Ends => write!(out, "{ends}"),
+                Part::Threshold => write!(out, "{bound}"),
             };
             out
         })
@@ -86,7 +167,7 @@ impl Template {
 }
 
 /// A value in the words of its unit; moments are given as a distance by the caller.
-pub fn text_value(family: &Family, value: f64) -> String {
+fn text_value(family: &Family, value: f64) -> String {
     match family.unit {
         Unit::Ratio => humanize_percentage(value),
         Unit::Seconds | Unit::Timestamp => humanize_duration(value),
@@ -96,13 +177,15 @@ pub fn text_value(family: &Family, value: f64) -> String {
 }
 
 /// The bound of a condition in the words of its unit.
-pub fn threshold(family: &Family, condition: &Condition) -> String {
-    use super::model::{Bound, Horizon};
+fn threshold(family: &Family, condition: &Condition) -> String {
     match condition {
         Condition::Above(Bound::Number(n))
         | Condition::Below(Bound::Number(n))
         | Condition::Equals(Bound::Number(n))
-        | Condition::Differs(Bound::Number(n)) => text_value(family, *n),
+        | Condition::Differs(Bound::Number(n)) => match family.unit {
+            Unit::Seconds => Duration::try_from_secs_f64(*n).map_or_else(|_| text_value(family, *n), |span| Span(span).to_string()),
+            Unit::Number | Unit::Ratio | Unit::Timestamp | Unit::Bytes => text_value(family, *n),
+        },
         Condition::Above(Bound::Name(name))
         | Condition::Below(Bound::Name(name))
         | Condition::Equals(Bound::Name(name))
@@ -182,18 +265,38 @@ fn significant(value: f64, digits: usize) -> String {
 mod tests {
     use super::*;
 
+    static EXPIRY: crate::metric::Gauge<1> = crate::metric::gauge("t_timestamp_seconds", Unit::Timestamp, &["name"], "T.");
     static FAMILY: crate::metric::Gauge<2> = crate::metric::gauge("t_ratio", Unit::Ratio, &["cluster", "node"], "T.");
 
     #[test]
     fn a_template_speaks_two_languages() {
         let template = Template::parse("{node} in {cluster} uses {value} of its disk, more than {threshold}.").unwrap();
         let label = |name: &str| if name == "node" { "n1" } else { "eu" };
-        assert_eq!(template.render(label, "71%", "60%"), "n1 in eu uses 71% of its disk, more than 60%.");
+        let condition = Condition::Above(Bound::Number(0.6));
+        assert_eq!(template.render(label, &Words::of(&FAMILY.0, &condition, 0.71)), "n1 in eu uses 71% of its disk, more than 60%.");
         assert_eq!(
-            template.prometheus(Some(&FAMILY.0), "60%"),
+            template.prometheus(Some((&FAMILY.0, &condition))),
             "{{ $labels.node }} in {{ $labels.cluster }} uses {{ $value | humanizePercentage }} of its disk, more than 60%."
         );
         assert!(Template::parse("{node").is_err());
+    }
+
+    #[test]
+    fn what_has_ended_is_told_as_past_in_both_languages() {
+        let template = Template::parse("Key {name} {ends}; needed: {threshold}.").unwrap();
+        let (soon, event) =
+            (Condition::ExpiresWithin(Horizon::Now(Span::days(7))), Condition::ExpiresWithin(Horizon::Event { after_event_end: Span::days(1) }));
+        let said = |condition: &Condition, value: f64| template.render(|_| "k", &Words::of(&EXPIRY.0, condition, value));
+        assert_eq!(said(&soon, 90.0), "Key k ends in 1m 30s; needed: 7d.");
+        assert_eq!(said(&soon, -3600.0), "Key k ended 1h 0m 0s ago; needed: 7d.");
+        assert_eq!(said(&event, 90.0), "Key k ends 1m 30s after the event's end; needed: 1d.");
+        assert_eq!(said(&event, -3600.0), "Key k ends 1h 0m 0s before the event's end; needed: 1d.");
+        assert_eq!(
+            template.prometheus(Some((&EXPIRY.0, &soon))),
+            "Key {{ $labels.name }} {{ if ge $value 0.0 }}ends in {{ $value | humanizeDuration }}{{ else }}ended {{ $value | humanizeDuration | reReplaceAll \"^-\" \"\" }} ago{{ end }}; needed: 7d."
+        );
+        assert!(template.fits(&Condition::IsFalse).is_err());
+        assert!(Template::parse("{value} left").unwrap().fits(&soon).is_err());
     }
 
     #[test]

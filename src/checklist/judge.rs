@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::evidence::{text_value, threshold};
+use super::evidence::Words;
 use super::memory::{Memory, subject};
 use super::model::{Bound, Check, Checklist, Condition, Guard, Horizon, Kind, Severity};
 use super::unjudged::{self, Unjudged};
@@ -338,7 +338,7 @@ pub fn judge_check(check: &Check, context: &Context<'_>) -> CheckVerdict {
     let mut verdict = CheckVerdict {
         name: check.name.clone(),
         item: check.item.clone(),
-        title: check.title.clone(),
+        title: check.title(),
         state: CheckState::Unknown,
         unasked: None,
         required: check.required,
@@ -702,26 +702,25 @@ impl Rule<'_> {
     }
 
     fn line(&self, sample: &Sample, bad: Option<bool>, context: &Context<'_>) -> Line {
-        let is_state_set = !self.family.states.is_empty();
         let mut harsher = self.worsens.iter().rev().filter(|band| {
             let beyond = self.condition.with_bound(band.at);
             beyond.is_some_and(|beyond| violates(&beyond, sample.value, None, context) == Some(true))
         });
         let severity = harsher.next().map_or(self.severity, |band| band.severity);
-        let value = if is_state_set { String::new() } else { text_value(self.family, shown(self.family, self.condition, sample.value, context)) };
+        let words = Words::of(self.family, self.condition, shown(self.family, self.condition, sample.value, context));
         let state = match bad {
             Some(true) => CheckState::Fail,
             Some(false) => CheckState::Pass,
             None => CheckState::Unknown,
         };
         let label = |name: &str| sample.label(name).unwrap_or_default();
-        let bound = threshold(self.family, self.condition);
         let mut evidence = match state {
             // The sentence says what is wrong, so it stands only on lines that are.
-            CheckState::Fail => self.evidence.render(label, &value, &bound),
+            CheckState::Fail => self.evidence.render(label, &words),
             CheckState::Unknown => format!("Cannot tell for {}.", place(sample)),
-            _ if value.is_empty() => format!("{}: {}.", place(sample), label("state")),
-            _ => format!("{}: {value}.", place(sample)),
+            CheckState::Pass | CheckState::Warn | CheckState::Waived | CheckState::NotApplicable => {
+                format!("{}: {}.", place(sample), words.of_good(self.condition, label("state")))
+            }
         };
         if let Some(detail) = &sample.detail {
             evidence = format!("{evidence} Seen: {}.", detail.as_str().trim_end_matches('.'));

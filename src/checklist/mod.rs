@@ -13,7 +13,7 @@ mod unjudged;
 
 use std::path::Path;
 
-pub use evidence::{Template, humanize_duration, text_value, threshold};
+pub use evidence::{Template, Words, humanize_duration};
 pub use example::{Example, Given, Outcome, scene};
 pub use judge::{CheckState, CheckVerdict, Context, Decision, Judgement, Line, SectionVerdict, Unasked, Waiver, judge, judge_check as judge_one};
 pub use memory::{Memories, Memory};

@@ -40,8 +40,8 @@ pub struct Check {
     pub name: String,
     /// Line of the source checklist.
     pub item: String,
-    /// What must be true.
-    pub title: String,
+    /// What must be true, with the bound that an override may change: see [`Check::title`].
+    pub title: Template,
     /// Which samples it judges, by label.
     pub filter: BTreeMap<String, String>,
     /// How it is decided.
@@ -281,6 +281,12 @@ impl Checklist {
 }
 
 impl Check {
+    /// What must be true, in the words of the bound that is in force.
+    pub fn title(&self) -> String {
+        let asked = if let Kind::Fact { family, condition, .. } = &self.kind { Some((*family, condition)) } else { None };
+        self.title.of_all(asked)
+    }
+
     fn change(&mut self, change: &Override, path: &str, problems: &mut Vec<Problem>) {
         let Override { enabled, required, fails, worsens: harsher, severity: louder, lead_time_within: due, hold: longer } = change;
         self.enabled = enabled.unwrap_or(self.enabled);

@@ -103,6 +103,10 @@ fn check(raw: RawCheck, path: &str) -> Result<Check, Vec<Problem>> {
     }
     let evidence = raw.evidence.unwrap_or_default();
     let evidence = Template::parse(&evidence).map_err(|rule| vec![Problem::bare(format!("{path}.evidence"), rule)])?;
+    let title = Template::parse(&raw.title).map_err(|rule| vec![Problem::bare(format!("{path}.title"), rule)])?;
+    if !title.speaks_of_all() || (title.has_threshold() && raw.fails.as_ref().is_none_or(|condition| matches!(condition, Condition::Promql(_)))) {
+        problems.push(Problem::bare(format!("{path}.title"), "may use {threshold} alone, where the check has one, because it is about all subjects"));
+    }
     let severity = raw.severity.unwrap_or(Severity::Warning);
     let hold = raw.hold.unwrap_or(Span::mins(5));
     let kind = match (is_attestation, raw.metric, raw.fails) {
@@ -125,7 +129,7 @@ fn check(raw: RawCheck, path: &str) -> Result<Check, Vec<Problem>> {
     let mut check = Check {
         name,
         item: raw.item,
-        title: raw.title,
+        title,
         filter: raw.filter,
         kind,
         required: raw.required.unwrap_or(can_block),
@@ -155,6 +159,9 @@ impl Parts<'_> {
     fn check(&self, path: &str, problems: &mut Vec<Problem>) {
         if let Err(rule) = self.condition.fits(self.family) {
             problems.push(Problem::bare(format!("{path}.fails"), rule));
+        }
+        if let Err(rule) = self.evidence.fits(self.condition) {
+            problems.push(Problem::bare(format!("{path}.evidence"), rule));
         }
         if let Err(rule) = self.condition.check_bands(self.severity, self.bands) {
             problems.push(Problem::bare(format!("{path}.worsens"), rule));

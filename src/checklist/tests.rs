@@ -87,7 +87,7 @@ fn evidence_and_remedy_are_sentences() {
     for checklist in shipped() {
         for check in checklist.checks() {
             assert!(check.remedy.ends_with('.'), "{}", check.name);
-            assert!(!check.title.ends_with('.'), "{}", check.name);
+            assert!(!check.title().ends_with('.'), "{}", check.name);
         }
     }
 }

@@ -165,7 +165,7 @@ fn table(checklist: &Checklist, title: &str, checks: &[Check]) -> Value {
     let names: Vec<&str> = checks.iter().map(|check| check.name.as_str()).collect();
     let expr = format!("max by (check, state) (readiness_check_state{{checklist=\"{}\",check=~\"{}\"}} == 1)", checklist.name, names.join("|"));
     let words: serde_json::Map<String, Value> =
-        checks.iter().map(|check| (check.name.clone(), json!({ "text": format!("{} {}", check.item, check.title) }))).collect();
+        checks.iter().map(|check| (check.name.clone(), json!({ "text": format!("{} {}", check.item, check.title()) }))).collect();
     let colours = [
         (CheckState::Pass, "green"),
         (CheckState::Warn, "yellow"),
@@ -193,7 +193,7 @@ fn graph(checklist: &Checklist, check: &Check) -> Option<Value> {
     // Everything before the comparison is the fact itself.
     let (fact, _) = full.rsplit_once(if rises(condition) { " > " } else { " < " })?;
     let legend: Vec<String> = family.labels.iter().map(|label| format!("{{{{{label}}}}}")).collect();
-    Some(json!({ "type": "timeseries", "title": format!("{} {}", check.item, check.title),
+    Some(json!({ "type": "timeseries", "title": format!("{} {}", check.item, check.title()),
         "description": format!("{} When it is red: {}", check.name, check.remedy),
         "targets": [{ "refId": "A", "expr": fact, "legendFormat": legend.join(" / ") }],
         "fieldConfig": { "defaults": { "unit": unit(check)?, "noValue": "nothing of it was seen", "custom": { "thresholdsStyle": { "mode": "line" } }, "thresholds": { "mode": "absolute", "steps": steps } }, "overrides": [] } }))

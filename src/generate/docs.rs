@@ -34,7 +34,7 @@ pub(super) fn checks(checklists: &[Checklist]) -> String {
                 };
                 let blocks = if check.required { "yes" } else { "no" };
                 let name = if matches!(check.kind, Kind::Attestation) { check.name.clone() } else { format!("[{0}](runbooks/{0}.md)", check.name) };
-                let _ = writeln!(out, "| {} | {name} | {} | {red} | {severity} | {blocks} |", check.item, cell(&check.title));
+                let _ = writeln!(out, "| {} | {name} | {} | {red} | {severity} | {blocks} |", check.item, cell(&check.title()));
             }
         }
     }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::rules::{annotations, early_summary, labels, quoted};
-use crate::checklist::{Check, CheckState, Checklist, Condition, Context, Example, Given, Horizon, Kind, judge_one, scene, text_value, threshold};
+use crate::checklist::{Check, CheckState, Checklist, Condition, Context, Example, Given, Horizon, Kind, Words, judge_one, scene};
 use crate::event::default_lead_times;
 use crate::metric::Unit;
 use crate::value::Span;
@@ -83,7 +83,7 @@ fn test(checklist: &Checklist, check: &Check, example: &Example, name: String, r
             ("state", Some(state)) => state.as_str(),
             _ => family.labels.iter().position(|label| *label == wanted).map_or("", |at| given.labels[at].as_str()),
         };
-        let summary = evidence.render(label, &text_value(family, value(given, condition, example)), &threshold(family, &bound));
+        let summary = evidence.render(label, &Words::of(family, &bound, value(given, condition, example)));
         let summary = early.map_or_else(|| summary.clone(), |lead| early_summary(&summary, lead));
         let mut exp_labels = labels(line.severity, &checklist.name);
         exp_labels.extend(line.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));

@@ -92,7 +92,7 @@ pub(super) fn rules(checklist: &Checklist, check: &Check, runbook_url: &str) -> 
     };
     match &check.kind {
         Kind::Attestation => Vec::new(),
-        Kind::Promql { expr, severity, hold, evidence } => vec![rule(expr.clone(), *hold, *severity, &evidence.prometheus(None, ""))],
+        Kind::Promql { expr, severity, hold, evidence } => vec![rule(expr.clone(), *hold, *severity, &evidence.prometheus(None))],
         Kind::Fact { family, condition, severity, worsens, hold, when, evidence } => {
             let mut bands = vec![(condition.clone(), *severity)];
             bands.extend(worsens.iter().filter_map(|band| Some((condition.with_bound(band.at)?, band.severity))));
@@ -100,14 +100,14 @@ pub(super) fn rules(checklist: &Checklist, check: &Check, runbook_url: &str) -> 
             let of_band = |(index, (condition, severity)): (usize, &(Condition, Severity))| {
                 let harsher = bands.get(index + 1).and_then(|(condition, _)| condition.bound());
                 let expr = expression(family, &check.filter, condition, harsher, &due);
-                rule(expr, *hold, *severity, &evidence.prometheus(Some(family), &crate::checklist::threshold(family, condition)))
+                rule(expr, *hold, *severity, &evidence.prometheus(Some((family, condition))))
             };
             let mut rules: Vec<Rule> = bands.iter().enumerate().map(of_band).collect();
             if let Some(lead) = when.lead_time_within {
                 let own = |stage| expression(family, &check.filter, condition, None, &Events { stage, ..due });
                 let by = family.labels.iter().copied().chain((!family.states.is_empty()).then_some("state")).collect::<Vec<_>>().join(", ");
                 let expr = format!("({}) unless on ({by}) ({})", own(Stage::Early), own(Stage::Due));
-                let summary = evidence.prometheus(Some(family), &crate::checklist::threshold(family, condition));
+                let summary = evidence.prometheus(Some((family, condition)));
                 let mut early = rule(expr, *hold, (*severity).min(Severity::Warning), &early_summary(&summary, lead));
                 // Another alert than the one that follows it, which Alertmanager could not tell from it.
                 early.labels.extend([("stage".to_owned(), "early".to_owned())]);
