@@ -261,7 +261,7 @@ fn init(kubeconfig: Option<PathBuf>) -> ExitCode {
             print(&kubernetes::init::configuration(&clusters));
             ExitCode::SUCCESS
         }
-        Err(error) => fail(error),
+        Err(error) => fail(say!("{}; name another kubeconfig with --kubeconfig, or start from examples/workshop.yaml", error)),
     }
 }
 

@@ -170,6 +170,10 @@ pub fn demand(schedules: &[Schedule], now: Timestamp) -> Option<u32> {
 fn once(start: &str, end: Option<&str>, duration: Option<SignedDuration>, zone: &TimeZone) -> Result<Times, Broken> {
     let local = |field, text: &str| {
         let rule = || (field, "must be a local time such as 2026-12-01T09:00".to_owned(), text.to_owned());
+        // A day alone would mean its first moment, and an event that ends on a day lasts until its evening.
+        if !text.contains(':') {
+            return Err(rule());
+        }
         let civil: DateTime = text.parse().map_err(|_| rule())?;
         civil.to_zoned(zone.clone()).map(|zoned| zoned.timestamp()).map_err(|_| rule())
     };

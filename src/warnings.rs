@@ -303,7 +303,9 @@ collectors:
         let target = "collectors: { http: { targets: [{ name: app, kind: helthz, url: 'https://app.example/' }] } }\n";
         assert_eq!(
             told(&format!("{COMING}{target}")),
-            ["checklists: http app of kind helthz is looked at, but no check of a configured checklist asks about it."]
+            [
+                "checklists: http app of kind helthz is looked at, but no check of a configured checklist asks about it; checks ask about kind document, healthz, wildcard."
+            ]
         );
     }
 }

@@ -148,7 +148,7 @@ fn where_nothing_looks_neither_the_event_nor_its_participants_matter() {
     for event in [None, Some(event("course", 240, 3))] {
         let judgement = judged(text, &seen, event.as_ref());
         for check in judgement.checks() {
-            assert_eq!((check.unasked, check.note.as_deref()), (Some(Unasked::NotConfigured), Some("the kubernetes collector is off")), "{check:#?}");
+            assert_eq!((check.unasked, check.note.as_deref()), (Some(Unasked::NotConfigured), Some("collectors.kubernetes is not configured")), "{check:#?}");
         }
     }
 }
@@ -171,7 +171,10 @@ fn what_no_check_asks_about_is_a_line_that_is_unknown() {
     };
     let sources = [target("app", "healthz"), target("guide", "document")];
     let told = |checklist: &Checklist| unjudged(std::slice::from_ref(checklist), sources.iter()).iter().map(Unjudged::sentence).collect::<Vec<_>>();
-    assert_eq!(told(&checklist), ["http guide of kind document is looked at, but no check of a configured checklist asks about it."]);
+    assert_eq!(
+        told(&checklist),
+        ["http guide of kind document is looked at, but no check of a configured checklist asks about it; checks ask about kind healthz."]
+    );
     let seen = snapshot("readiness_http_success", &[(&["app", "healthz", "ipv4", "10.0.0.1"], 1.0)]);
     let found = unjudged(std::slice::from_ref(&checklist), sources.iter());
     let waiver = Waiver {

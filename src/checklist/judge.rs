@@ -3,6 +3,7 @@
 //! Absence is never read as fine. For every source that should have shown a fact and did not, the
 //! check has a line that says so, and that line is unknown.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -393,8 +394,12 @@ pub fn judge_check(check: &Check, context: &Context<'_>) -> CheckVerdict {
 
 impl CheckVerdict {
     /// What to do next. What cannot be seen must first be seen: mending it blindly would be wrong.
-    pub fn advice(&self) -> &str {
-        if self.state == CheckState::Unknown && !self.attested { "Find out why it cannot be seen; the reason stands above." } else { &self.remedy }
+    pub fn advice(&self) -> Cow<'_, str> {
+        match self.state {
+            CheckState::Unknown if self.attested => format!("{} Then confirm it in the attestations file, as `attest: {}`.", self.remedy, self.name).into(),
+            CheckState::Unknown => "Mend the reason that stands above: until it can be seen, nobody knows whether it is good.".into(),
+            CheckState::NotApplicable | CheckState::Pass | CheckState::Waived | CheckState::Warn | CheckState::Fail => self.remedy.as_str().into(),
+        }
     }
 
     fn settle(&mut self) {
@@ -567,7 +572,7 @@ impl Rule<'_> {
     fn off(&self, context: &Context<'_>) -> Option<Whole> {
         let owner = self.owner;
         let is_on = context.snapshot.views.iter().any(|view| view.source.collector == owner);
-        (!is_on).then(|| Whole::unasked(Unasked::NotConfigured, format!("the {owner} collector is off")))
+        (!is_on).then(|| Whole::unasked(Unasked::NotConfigured, format!("{} is not configured", collectors::key(owner))))
     }
 
     fn lines(&self, context: &Context<'_>) -> Result<Lines, Whole> {

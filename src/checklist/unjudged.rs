@@ -19,12 +19,16 @@ pub struct Unjudged {
     collector: &'static str,
     labels: Labels,
     what: String,
+    /// The kinds that checks ask for, where the kind is what does not fit.
+    kinds: BTreeSet<String>,
 }
 
 impl Unjudged {
     /// In a sentence.
     pub fn sentence(&self) -> String {
-        format!("{} {} is looked at, but no check of a configured checklist asks about it.", self.collector, self.what)
+        let kinds: Vec<_> = self.kinds.iter().map(String::as_str).collect();
+        let kinds = if kinds.is_empty() { String::new() } else { format!("; checks ask about kind {}", kinds.join(", ")) };
+        format!("{} {} is looked at, but no check of a configured checklist asks about it{kinds}.", self.collector, self.what)
     }
 }
 
@@ -39,9 +43,16 @@ pub fn unjudged<'a>(checklists: &[Checklist], sources: impl Iterator<Item = &'a 
         let emits: BTreeSet<&str> = beside.flat_map(|other| &other.emits).copied().collect();
         let is_judged = |subject: &Subject| checks.iter().any(|check| asks(check, source, subject, &emits));
         let told = source.named().into_iter().filter(|subject| !is_judged(subject));
-        found.extend(told.map(|subject| Unjudged { collector: source.collector, labels: subject.labels, what: subject.what }));
+        found.extend(told.map(|subject| Unjudged { kinds: kinds(&checks, &subject), collector: source.collector, labels: subject.labels, what: subject.what }));
     }
     found
+}
+
+/// The kinds of which checks ask what can be seen of a subject.
+fn kinds(checks: &[&Check], subject: &Subject) -> BTreeSet<String> {
+    let asking = checks.iter().filter(|check| matches!(&check.kind, Kind::Fact { family, .. } if subject.families.contains(&family.name)));
+    let wanted = asking.filter_map(|check| check.filter.get("kind").cloned());
+    if subject.labels.get("kind").is_some() { wanted.collect() } else { BTreeSet::new() }
 }
 
 /// Whether a check asks about a subject of a source, where `emits` are the families that can be seen there.

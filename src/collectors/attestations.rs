@@ -84,10 +84,18 @@ const SKEW: SignedDuration = SignedDuration::from_mins(5);
 struct Entry {
     attest: String,
     who: String,
-    at: Timestamp,
-    valid_for: Option<Span>,
+    /// Read with the entry, so that one that cannot be read costs no other.
+    at: String,
+    valid_for: Option<String>,
     /// The event that it is for; it ends with it.
     event: Option<String>,
+}
+
+/// When something was confirmed, and until when that counts.
+#[derive(Debug, Clone, Copy)]
+struct Term {
+    at: Timestamp,
+    until: Timestamp,
 }
 
 /// What entries may speak of.
@@ -155,7 +163,7 @@ fn entries(path: &Path, read: Result<Content, ReadError>) -> Result<Vec<Entry>, 
 pub(crate) fn refused(path: &Path, known: &Known, now: Timestamp) -> Vec<Message> {
     match entries(path, files::read_now(path, files::LARGEST)) {
         Err(error) => vec![error.message],
-        Ok(entries) => entries.iter().filter_map(|entry| known.until(entry, now).err().map(|why| say!("{}: {}", shown(&entry.attest), why))).collect(),
+        Ok(entries) => entries.iter().filter_map(|entry| known.term(entry, now).err().map(|why| say!("{}: {}", shown(&entry.attest), why))).collect(),
     }
 }
 
@@ -166,15 +174,15 @@ fn shown(attest: &str) -> Message {
 
 impl Known {
     fn samples(&self, entries: &[Entry], now: Timestamp) -> Vec<Sample> {
-        let mut latest: BTreeMap<(&str, &str), (&Entry, Timestamp)> = BTreeMap::new();
+        let mut latest: BTreeMap<(&str, &str), (&Entry, Term)> = BTreeMap::new();
         let mut refused: BTreeMap<&str, (usize, Message)> = BTreeMap::new();
         for entry in entries {
-            match self.until(entry, now) {
-                Ok(until) => {
+            match self.term(entry, now) {
+                Ok(term) => {
                     // What was said last counts, wherever it stands in the file.
-                    let slot = latest.entry((&entry.attest, entry.event.as_deref().unwrap_or_default())).or_insert((entry, until));
-                    if slot.0.at <= entry.at {
-                        *slot = (entry, until);
+                    let slot = latest.entry((&entry.attest, entry.event.as_deref().unwrap_or_default())).or_insert((entry, term));
+                    if slot.1.at <= term.at {
+                        *slot = (entry, term);
                     }
                 }
                 Err(why) => {
@@ -184,15 +192,15 @@ impl Known {
                 }
             }
         }
-        let confirmed = latest.into_iter().flat_map(|((attest, event), (entry, until))| {
-            let said = say!("confirmed by {} at {}", named(&entry.who), named(&entry.at.strftime("%Y-%m-%d %H:%M UTC").to_string()));
-            [SAID.sample([attest, event], entry.at.as_second() as f64), EXPIRY.sample([attest, event], until.as_second() as f64).with_detail(said)]
+        let confirmed = latest.into_iter().flat_map(|((attest, event), (entry, term))| {
+            let said = say!("confirmed by {} at {}", named(&entry.who), named(&minute(term.at)));
+            [SAID.sample([attest, event], term.at.as_second() as f64), EXPIRY.sample([attest, event], term.until.as_second() as f64).with_detail(said)]
         });
         confirmed.chain(refused.into_iter().map(|(attest, (count, why))| REFUSED.sample([attest], count as f64).with_detail(why))).collect()
     }
 
-    /// When an entry ends; why it does not count at all.
-    fn until(&self, entry: &Entry, now: Timestamp) -> Result<Timestamp, Message> {
+    /// When an entry was made and ends; why it does not count at all.
+    fn term(&self, entry: &Entry, now: Timestamp) -> Result<Term, Message> {
         if !self.lines.contains(&entry.attest) {
             return Err(say!(
                 "no checklist has a line of this name that a person confirms{}",
@@ -202,19 +210,25 @@ impl Known {
         if !entry.who.contains(char::is_alphanumeric) {
             return Err("who must say who confirmed it".into());
         }
-        if entry.at.duration_since(now) > SKEW {
-            return Err(say!("it is dated {}, which is in the future", named(&entry.at.strftime("%Y-%m-%d %H:%M UTC").to_string())));
+        let at: Timestamp = entry.at.parse().map_err(|_| say!("at must be a moment with its time zone, such as 2026-11-30T16:00:00Z"))?;
+        if at.duration_since(now) > SKEW {
+            return Err(say!("it is dated {}, which is in the future", named(&minute(at))));
         }
-        let after = |span: Span| entry.at.checked_add(SignedDuration::try_from(span.0).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX);
+        let valid_for = entry.valid_for.as_deref().map(str::parse::<Span>).transpose().map_err(|_| say!("valid_for must be a duration, such as 2d"))?;
+        let after = |span: Span| at.checked_add(SignedDuration::try_from(span.0).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX);
         let Some(event) = &entry.event else {
-            return Ok(after(entry.valid_for.unwrap_or(DEFAULT_VALIDITY).min(LONGEST)));
+            return Ok(Term { at, until: after(valid_for.unwrap_or(DEFAULT_VALIDITY).min(LONGEST)) });
         };
         let known = self.schedules.iter().find(|schedule| schedule.name() == event);
         let schedule = known.ok_or_else(|| say!("no event is called {}{}", named(event), did_you_mean(event, self.schedules.iter().map(Schedule::name))))?;
         // The occurrence that came when it was written, not the one of next week.
-        let end = schedule.at(entry.at).ok_or("its event was over already")?.end;
-        Ok(entry.valid_for.map_or(end, |span| after(span).min(end)))
+        let end = schedule.at(at).ok_or("its event was over already")?.end;
+        Ok(Term { at, until: valid_for.map_or(end, |span| after(span).min(end)) })
     }
+}
+
+fn minute(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 #[cfg(test)]
@@ -277,6 +291,8 @@ mod tests {
         let good = "- {attest: OnCallConfirmed, who: Ada, at: 2026-11-20T00:00:00Z}\n";
         for (entry, why) in [
             ("{attest: OnCallConfirmed, who: Ada, at: 2062-11-20T00:00:00Z}", "OnCallConfirmed 1: it is dated 2062-11-20 00:00 UTC, which is in the future"),
+            ("{attest: OnCallConfirmed, who: Ada, at: yesterday}", "OnCallConfirmed 1: at must be a moment with its time zone, such as 2026-11-30T16:00:00Z"),
+            ("{attest: OnCallConfirmed, who: Ada, at: 2026-11-20T00:00:00Z, valid_for: long}", "OnCallConfirmed 1: valid_for must be a duration, such as 2d"),
             ("{attest: OnCallConfirmed, who: '-', at: 2026-11-20T00:00:00Z}", "OnCallConfirmed 1: who must say who confirmed it"),
             ("{attest: OnCallConfirmed, who: ' ', at: 2026-11-20T00:00:00Z}", "OnCallConfirmed 1: who must say who confirmed it"),
             (

@@ -101,6 +101,17 @@ pub fn family(name: &str) -> Result<&'static Family, Message> {
     })
 }
 
+/// The key of the configuration that switches a collector on.
+pub fn key(collector: &str) -> String {
+    match collector {
+        attestations::NAME => "attestations".to_owned(),
+        memory::NAME => "state_file".to_owned(),
+        // What lapses is worked out from what the credentials are.
+        lapses::NAME => format!("collectors.{}", credentials::NAME),
+        other => format!("collectors.{other}"),
+    }
+}
+
 /// The collector that fills a family.
 pub fn owner(name: &str) -> &'static str {
     let found = COLLECTORS.iter().find(|collector| collector.families().any(|family| family.name == name));

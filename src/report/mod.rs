@@ -134,10 +134,12 @@ pub const BAD_LINES: usize = 50;
 fn shown(check: &CheckVerdict) -> (Vec<String>, usize) {
     let bad: Vec<_> = check.lines.iter().filter(|line| line.state != CheckState::Pass).collect();
     let more = bad.len().saturating_sub(BAD_LINES);
-    let told = bad
-        .into_iter()
-        .take(BAD_LINES)
-        .map(|line| line.since.map_or_else(|| line.evidence.to_string(), |since| format!("{} Since {}.", line.evidence, minute(since))));
+    let told = bad.into_iter().take(BAD_LINES).map(|line| {
+        // Within a red check, what could not be seen would read as one more red line.
+        let unseen = if line.state == CheckState::Unknown && check.state != CheckState::Unknown { "Not known: " } else { "" };
+        let since = line.since.map_or_else(String::new, |since| format!(" Since {}.", minute(since)));
+        format!("{unseen}{}{since}", line.evidence)
+    });
     let told = told.chain((more > 0).then(|| format!("And {more} more.")));
     (told.collect(), check.lines.iter().filter(|line| line.state == CheckState::Pass).count() + check.more_good)
 }

@@ -117,7 +117,8 @@ fn blockers(judgement: &Judgement, anchors: &str) -> Markup {
                     a class={ "chip " (check.state.as_str()) } href={ "#" (anchors) (check.name) } { (check.name) }
                     // On a wall nobody scrolls: what blocks says why where everybody looks.
                     @if let Some(line) = check.lines.first().filter(|_| index < EXPLAINED) {
-                        span class="why" { (line.evidence) @if check.lines.iter().filter(|line| line.state == check.state).count() > 1 { " And more." } }
+                        @let more = check.lines.iter().filter(|other| other.state == line.state).count() - 1;
+                        span class="why" { (line.evidence) @if more > 0 { " And " (more) " more." } }
                     }
                 }
             }

@@ -187,7 +187,7 @@ impl Rotation {
         if let Some(Err(why)) = self.schedule.as_ref().map(|schedule| Rule::schedule(schedule, &self.time_zone, 0)) {
             problems.push(Problem::new(
                 format!("{path}.schedule"),
-                say!("must be a cron expression in a time zone: {}", why),
+                say!("must be a schedule that can be read: {}", why),
                 quoted(self.schedule.as_deref().unwrap_or_default()),
             ));
         }

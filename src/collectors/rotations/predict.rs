@@ -60,7 +60,7 @@ pub(super) enum Conflict {
 impl Rule {
     /// Reads a cron expression in a time zone, each of whose moments begins a window of seconds.
     pub(super) fn schedule(cron: &str, zone: &str, lasting: i64) -> Result<Self, Message> {
-        let cron: Cron = cron.parse().map_err(|_| say!("no cron expression"))?;
+        let cron: Cron = cron.parse().map_err(|_| say!("a cron expression has five fields, such as 0 9 * * MON"))?;
         Ok(Self::Schedule(Times::Cron(Box::new(cron)), time_zone(zone)?, lasting))
     }
 
