@@ -12,15 +12,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::evidence::Words;
+use super::condition::{Clock, Condition, Words};
 use super::memory::{Memory, subject};
-use super::model::{Bound, Check, Checklist, Condition, Guard, Horizon, Kind, Severity};
+use super::model::{Check, Checklist, Guard, Kind, Severity};
 use super::unjudged::{self, Unjudged};
 use crate::collectors::{self, attestations};
 use crate::event::Occurrence;
 use crate::history::Verdicts;
 use crate::labels::Labels;
-use crate::metric::{Coverage, Family, Sample, Unit};
+use crate::metric::{Coverage, Family, Sample};
 use crate::say::{self, Message};
 use crate::snapshot::{Snapshot, View};
 use crate::value::Span;
@@ -42,8 +42,12 @@ pub struct Context<'a> {
     pub memory: Option<&'a Memory>,
 }
 
-/// How far the clock of whoever wrote a moment may be ahead, in seconds.
-const AHEAD: f64 = 300.0;
+impl Context<'_> {
+    fn clock(&self) -> Clock {
+        let second = |at: Timestamp| at.as_second() as f64;
+        Clock { now: second(self.now), event_end: second(self.event.map_or(self.now, |event| event.end)) }
+    }
+}
 
 /// Good subjects that get a line of their own. In a cluster of five thousand nodes the lines of a
 /// check would cost more than all facts together, and nobody reads them.
@@ -509,7 +513,7 @@ fn attested(check: &Check, context: &Context<'_>) -> Result<Vec<Line>, Whole> {
     let valid = sample.value > context.now.as_second() as f64;
     let until = Timestamp::from_second(sample.second()).unwrap_or(Timestamp::MAX).strftime("%Y-%m-%d %H:%M UTC");
     // Somebody may rely on it for the whole event.
-    let short = if sample.value < event_end(context) { ", which is before the event ends" } else { "" };
+    let short = if sample.value < context.clock().event_end { ", which is before the event ends" } else { "" };
     Ok(vec![Line {
         state: if valid { CheckState::Pass } else { CheckState::Unknown },
         seen_at: view.seen_at,
@@ -539,7 +543,7 @@ struct Rule<'a> {
     family: &'static Family,
     condition: &'a Condition,
     severity: Severity,
-    worsens: &'a [super::model::Band],
+    worsens: &'a [super::condition::Band],
     evidence: &'a super::evidence::Template,
     filter: &'a BTreeMap<String, String>,
 }
@@ -687,32 +691,21 @@ impl Rule<'_> {
     /// Whether a sample is bad; `None` when that cannot be told. `index` is its place among its kind.
     fn is_bad(&self, sample: &Sample, index: usize, view: &View, others: Option<&Others<'_>>, context: &Context<'_>) -> Option<bool> {
         if !self.family.states.is_empty() {
-            let red = |state: &str| match self.condition {
-                Condition::Equals(Bound::Name(one)) => one == state,
-                Condition::Equals(Bound::States(several)) => several.iter().any(|one| one == state),
-                Condition::Equals(Bound::Number(_))
-                | Condition::IsFalse
-                | Condition::Above(_)
-                | Condition::Below(_)
-                | Condition::Differs(_)
-                | Condition::ExpiresWithin(_)
-                | Condition::OlderThan(_)
-                | Condition::Promql(_) => false,
-            };
+            let red = |state: &str| self.condition.takes(state);
             // A state called unknown is not seen, unless the check says that it is bad.
             return sample.state().and_then(|state| (state != "unknown" || red(state)).then(|| red(state)));
         }
         let compared = others.and_then(|others| others.of(view, sample, index));
-        violates(self.condition, sample.value, compared, context)
+        self.condition.violates(sample.value, compared, context.clock())
     }
 
     fn line(&self, sample: &Sample, bad: Option<bool>, context: &Context<'_>) -> Line {
         let mut harsher = self.worsens.iter().rev().filter(|band| {
             let beyond = self.condition.with_bound(band.at);
-            beyond.is_some_and(|beyond| violates(&beyond, sample.value, None, context) == Some(true))
+            beyond.is_some_and(|beyond| beyond.violates(sample.value, None, context.clock()) == Some(true))
         });
         let severity = harsher.next().map_or(self.severity, |band| band.severity);
-        let words = Words::of(self.family, self.condition, shown(self.family, self.condition, sample.value, context));
+        let words = Words::of(self.family, self.condition, self.condition.distance(self.family, sample.value, context.clock()));
         let state = match bad {
             Some(true) => CheckState::Fail,
             Some(false) => CheckState::Pass,
@@ -771,52 +764,5 @@ impl Others<'_> {
             by_subject.get(&subject(sample.label_pairs())).copied()
         };
         near.map(|other| other.value).or_else(elsewhere)
-    }
-}
-
-/// What a person wants to read: for a moment, the distance that the condition speaks of.
-fn shown(family: &Family, condition: &Condition, value: f64, context: &Context<'_>) -> f64 {
-    match condition {
-        _ if family.unit != Unit::Timestamp => value,
-        Condition::OlderThan(_) => context.now.as_second() as f64 - value,
-        Condition::ExpiresWithin(Horizon::Event { .. }) => value - event_end(context),
-        Condition::ExpiresWithin(Horizon::Now(_))
-        | Condition::IsFalse
-        | Condition::Above(_)
-        | Condition::Below(_)
-        | Condition::Equals(_)
-        | Condition::Differs(_)
-        | Condition::Promql(_) => value - context.now.as_second() as f64,
-    }
-}
-
-fn event_end(context: &Context<'_>) -> f64 {
-    context.event.map_or(context.now, |event| event.end).as_second() as f64
-}
-
-/// Whether a value is bad; `None` when the other side of the comparison was not seen or the value
-/// is not a number.
-fn violates(condition: &Condition, value: f64, compared: Option<f64>, context: &Context<'_>) -> Option<bool> {
-    if value.is_nan() {
-        return None;
-    }
-    let bound = |bound: &Bound| match bound {
-        Bound::Number(number) => Some(*number),
-        Bound::Name(_) | Bound::States(_) => compared.filter(|value| !value.is_nan()),
-    };
-    let now = context.now.as_second() as f64;
-    #[expect(clippy::float_cmp, reason = "exactly what PromQL's == and != do")]
-    match condition {
-        Condition::IsFalse => Some(value == 0.0),
-        Condition::Above(limit) => bound(limit).map(|limit| value > limit),
-        Condition::Below(limit) => bound(limit).map(|limit| value < limit),
-        Condition::Equals(other) => bound(other).map(|other| value == other),
-        Condition::Differs(other) => bound(other).map(|other| value != other),
-        Condition::ExpiresWithin(Horizon::Now(span)) => Some(value - now < span.as_secs_f64()),
-        Condition::ExpiresWithin(Horizon::Event { after_event_end }) => Some(value - event_end(context) < after_event_end.as_secs_f64()),
-        // What is still to come has no age.
-        Condition::OlderThan(_) if value - now > AHEAD => None,
-        Condition::OlderThan(span) => Some(now - value > span.as_secs_f64()),
-        Condition::Promql(_) => None,
     }
 }

@@ -3,6 +3,7 @@
 //! A checklist is data. The same record is judged here and turned into alert rules by
 //! [`crate::generate`]; nothing in this module does I/O except reading a checklist file.
 
+mod condition;
 mod evidence;
 mod example;
 mod judge;
@@ -13,11 +14,12 @@ mod unjudged;
 
 use std::path::Path;
 
-pub use evidence::{Template, Words, humanize_duration};
+pub use condition::{Band, Bound, Clock, Condition, Horizon, Red, Words, humanize_duration, quoted};
+pub use evidence::Template;
 pub use example::{Example, Given, Outcome, scene};
 pub use judge::{CheckState, CheckVerdict, Context, Decision, Judgement, Line, SectionVerdict, Unasked, Waiver, judge, judge_check as judge_one};
 pub use memory::{Memories, Memory};
-pub use model::{Band, Bound, Check, Checklist, Condition, Guard, Horizon, Kind, Override, Section, Severity};
+pub use model::{Check, Checklist, Guard, Kind, Override, Section, Severity};
 pub use parse::parse;
 pub use unjudged::{NOT_JUDGED, Unjudged, unjudged};
 

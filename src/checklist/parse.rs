@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use super::condition::{Band, Condition};
 use super::evidence::Template;
 use super::example::{Example, RawExample};
-use super::model::{Band, Check, Checklist, Condition, Guard, Kind, Section, Severity};
+use super::model::{Check, Checklist, Guard, Kind, Section, Severity};
 use crate::cause::Cause as _;
 use crate::collectors;
 use crate::metric::Family;

@@ -4,8 +4,7 @@
 use serde_json::{Value, json};
 
 use super::events::{Events, Stage};
-use super::rules::comparison;
-use crate::checklist::{Check, CheckState, Checklist, Condition, Decision, Guard, Kind};
+use crate::checklist::{Check, CheckState, Checklist, Condition, Decision, Guard, Kind, Red};
 use crate::metric::Unit;
 
 const WIDTH: u64 = 24;
@@ -189,9 +188,8 @@ fn table(checklist: &Checklist, title: &str, checks: &[Check]) -> Value {
 fn graph(checklist: &Checklist, check: &Check) -> Option<Value> {
     let Kind::Fact { family, condition, .. } = &check.kind else { return None };
     let steps = steps(check)?;
-    let full = comparison(family, &check.filter, condition, None, &Events { checklist: &checklist.name, when: Guard::default(), stage: Stage::Due });
-    // Everything before the comparison is the fact itself.
-    let (fact, _) = full.rsplit_once(if rises(condition) { " > " } else { " < " })?;
+    let events = Events { checklist: &checklist.name, when: Guard::default(), stage: Stage::Due };
+    let Red::Fact { fact, .. } = condition.promql(family, &check.filter, None, &events.last_end()) else { return None };
     let legend: Vec<String> = family.labels.iter().map(|label| format!("{{{{{label}}}}}")).collect();
     Some(json!({ "type": "timeseries", "title": format!("{} {}", check.item, check.title()),
         "description": format!("{} When it is red: {}", check.name, check.remedy),

@@ -2,8 +2,7 @@
 //!
 //! Several may come, and each is judged by itself. A rule fires if the judge sees red for any of them.
 
-use super::rules::quoted;
-use crate::checklist::Guard;
+use crate::checklist::{Guard, quoted};
 
 /// The events that a rule is about.
 #[derive(Debug, Clone, Copy)]

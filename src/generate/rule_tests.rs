@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::rules::{annotations, early_summary, labels, quoted};
-use crate::checklist::{Check, CheckState, Checklist, Condition, Context, Example, Given, Horizon, Kind, Words, judge_one, scene};
+use super::rules::{annotations, early_summary, labels};
+use crate::checklist::{Check, CheckState, Checklist, Condition, Context, Example, Given, Horizon, Kind, Words, judge_one, quoted, scene};
 use crate::event::default_lead_times;
 use crate::metric::Unit;
 use crate::value::Span;

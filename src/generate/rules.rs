@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::events::{Events, Stage};
-use crate::checklist::{Bound, Check, Checklist, Condition, Horizon, Kind, Severity};
+use crate::checklist::{Check, Checklist, Condition, Kind, Severity};
 use crate::metric::Family;
 use crate::value::Span;
 
@@ -135,72 +135,8 @@ pub(super) fn annotations(runbook_url: &str, name: &str, summary: &str, descript
     ])
 }
 
-/// The PromQL of a condition. With `harsher`, values beyond that bound are left to the next band.
-///
-/// Of several replicas of the exporter one that sees red is enough. Where the worst value is red if
-/// any is, it is taken first, and chooses the band; everywhere else each replica is asked for itself,
-/// and compared with nothing but what it saw itself.
+/// The PromQL of a condition where the check applies. With `harsher`, values beyond that bound are left to
+/// the next band.
 pub(super) fn expression(family: &Family, filter: &BTreeMap<String, String>, condition: &Condition, harsher: Option<f64>, events: &Events<'_>) -> String {
-    events.guarded(comparison(family, filter, condition, harsher, events), family.is_of_events() && !filter.contains_key("event"))
-}
-
-/// The same, for whatever event.
-pub(super) fn comparison(family: &Family, filter: &BTreeMap<String, String>, condition: &Condition, harsher: Option<f64>, events: &Events<'_>) -> String {
-    let by = family.labels.join(", ");
-    let selected = |name: &str, more: &str| {
-        let mut matchers: Vec<String> = filter.iter().map(|(label, value)| format!("{label}={}", quoted(value))).collect();
-        if !more.is_empty() {
-            matchers.push(more.to_owned());
-        }
-        if matchers.is_empty() { name.to_owned() } else { format!("{name}{{{}}}", matchers.join(",")) }
-    };
-    let own = selected(family.name, "");
-    let worst = |aggregate: &str| format!("{aggregate} by ({by}) ({own})");
-    let any = |aggregate: &str, comparison: &str| format!("{aggregate} by ({by}) ({own} {comparison})");
-    let states = |names: &str| {
-        let by = if by.is_empty() { "state".to_owned() } else { format!("{by}, state") };
-        format!("max by ({by}) ({}) == 1", selected(family.name, &format!("state=~\"{names}\"")))
-    };
-    // What no condition can be compared with is refused with the checklist.
-    let bound = |bound: &Bound| match bound {
-        Bound::Number(number) => number.to_string(),
-        Bound::Name(other) => selected(other, ""),
-        Bound::States(states) => states.join("|"),
-    };
-    let beyond = |operator: &str| harsher.map_or_else(String::new, |bound| format!(" {operator} {bound}"));
-    match condition {
-        Condition::IsFalse => any("min", "== 0"),
-        Condition::Above(limit @ Bound::Name(_)) => any("max", &format!("> {}", bound(limit))),
-        Condition::Above(limit @ (Bound::Number(_) | Bound::States(_))) => format!("{} > {}{}", worst("max"), bound(limit), beyond("<=")),
-        Condition::Below(limit @ Bound::Name(_)) => any("min", &format!("< {}", bound(limit))),
-        Condition::Below(limit @ (Bound::Number(_) | Bound::States(_))) => format!("{} < {}{}", worst("min"), bound(limit), beyond(">=")),
-        Condition::Equals(Bound::Name(state)) => states(state),
-        Condition::Equals(several @ Bound::States(_)) => states(&bound(several)),
-        Condition::Equals(number @ Bound::Number(_)) => any("max", &format!("== {}", bound(number))),
-        // Not `!=`, which holds for what is no number, and that says nothing.
-        Condition::Differs(other) => any("max", &format!("< {0} or {own} > {0}", bound(other))),
-        Condition::ExpiresWithin(Horizon::Now(span)) => {
-            format!("{} - time() < {}{}", worst("min"), span.as_secs_f64(), beyond(">="))
-        }
-        Condition::ExpiresWithin(Horizon::Event { after_event_end }) => {
-            format!("{} - {} < {}{}", worst("min"), events.last_end(), after_event_end.as_secs_f64(), beyond(">="))
-        }
-        Condition::OlderThan(span) => format!("time() - {} > {}{}", worst("min"), span.as_secs_f64(), beyond("<=")),
-        Condition::Promql(expr) => expr.clone(),
-    }
-}
-
-/// A string of PromQL, which knows the escapes of Go and not those of Rust.
-pub(super) fn quoted(text: &str) -> String {
-    let escaped = text.chars().fold(String::new(), |mut out, character| {
-        match character {
-            '"' | '\\' => out.extend(['\\', character]),
-            '\n' => out.push_str("\\n"),
-            // Its reader takes the replacement character for a mistake in the encoding.
-            char::REPLACEMENT_CHARACTER => out.push_str("\\ufffd"),
-            other => out.push(other),
-        }
-        out
-    });
-    format!("\"{escaped}\"")
+    events.guarded(condition.promql(family, filter, harsher, &events.last_end()).to_string(), family.is_of_events() && !filter.contains_key("event"))
 }

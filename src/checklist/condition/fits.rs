@@ -1,0 +1,120 @@
+//! What can be asked of which metric, and what an override may ask instead.
+
+use super::{Bound, Condition, Horizon};
+use crate::metric::{Family, Unit};
+use crate::value::Span;
+
+/// The longest time that a check can speak of: certificates of authorities live as long.
+const LONGEST: Span = Span::days(3650);
+
+/// Use can be above its limit for a while, by far less than this; whoever writes more means a percentage.
+const HIGHEST_SHARE: f64 = 5.0;
+
+impl Condition {
+    /// Whether this shape can be asked of the family; the rule that is broken if not.
+    pub fn fits(&self, family: &Family) -> Result<(), String> {
+        let is_moment = family.unit == Unit::Timestamp;
+        match self {
+            Self::Promql(_) => Err("must stand without metric, because the expression names its own".to_owned()),
+            Self::Equals(Bound::States(states)) if states.is_empty() => Err("must name a state".to_owned()),
+            Self::Equals(Bound::Name(state)) if !family.states.is_empty() => known_state(family, state),
+            Self::Equals(Bound::States(states)) if !family.states.is_empty() => states.iter().try_for_each(|state| known_state(family, state)),
+            Self::IsFalse | Self::Above(_) | Self::Below(_) | Self::Equals(_) | Self::Differs(_) | Self::ExpiresWithin(_) | Self::OlderThan(_)
+                if !family.states.is_empty() =>
+            {
+                Err("must be `equals` with states, because the metric is a state set".to_owned())
+            }
+            Self::IsFalse | Self::Above(Bound::Number(_)) | Self::Below(Bound::Number(_)) if is_moment => {
+                Err("must be expires_within or older_than, because the metric is a moment".to_owned())
+            }
+            Self::IsFalse => Ok(()),
+            Self::Above(bound) | Self::Below(bound) | Self::Differs(bound) | Self::Equals(bound @ Bound::Number(_)) => {
+                bound.fits(family).and_then(|()| self.can_fail_and_pass(family))
+            }
+            Self::Equals(Bound::Name(_) | Bound::States(_)) => Err("must be a number, because the metric has no states".to_owned()),
+            Self::ExpiresWithin(_) | Self::OlderThan(_) if is_moment => self.can_fail_and_pass(family),
+            Self::ExpiresWithin(_) | Self::OlderThan(_) => Err("needs a metric whose name ends in _timestamp_seconds".to_owned()),
+        }
+    }
+
+    /// Whether there are values that it calls good and others that it calls bad, as far as the unit tells:
+    /// no metric is ever below 0, and a share is written as one, not as a percentage.
+    fn can_fail_and_pass(&self, family: &Family) -> Result<(), String> {
+        let number = match self {
+            Self::Above(Bound::Number(number))
+            | Self::Below(Bound::Number(number))
+            | Self::Equals(Bound::Number(number))
+            | Self::Differs(Bound::Number(number)) => *number,
+            Self::ExpiresWithin(Horizon::Now(span) | Horizon::Event { after_event_end: span }) | Self::OlderThan(span) if span.0 > LONGEST.0 => {
+                return Err(format!("must be at most {LONGEST}"));
+            }
+            Self::Above(Bound::Name(_) | Bound::States(_))
+            | Self::Below(Bound::Name(_) | Bound::States(_))
+            | Self::Equals(Bound::Name(_) | Bound::States(_))
+            | Self::Differs(Bound::Name(_) | Bound::States(_))
+            | Self::ExpiresWithin(_)
+            | Self::OlderThan(_)
+            | Self::IsFalse
+            | Self::Promql(_) => return Ok(()),
+        };
+        let below = matches!(self, Self::Below(_));
+        if !number.is_finite() || number < 0.0 || (below && number == 0.0) {
+            return Err(format!("must be {} 0, because {} is never below it", if below { "above" } else { "at least" }, family.name));
+        }
+        if family.unit == Unit::Ratio && number > HIGHEST_SHARE {
+            return Err("must be a share, such as 0.9 for 90 %".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Whether it still asks what another condition of its shape asks; the rule that is broken if not.
+    pub(in crate::checklist) fn means(&self, before: &Self, family: &Family) -> Result<(), String> {
+        let states = |condition: &Self| match condition {
+            Self::Equals(Bound::Name(state)) => vec![state.clone()],
+            Self::Equals(Bound::States(states)) => states.clone(),
+            _ => Vec::new(),
+        };
+        let (own, before) = (states(self), states(before));
+        // Whatever is taken out would be called good from then on, and nobody would see it.
+        if let Some(lost) = before.iter().find(|state| !own.contains(state)) {
+            return Err(format!("must keep the state {lost}, which would count as good otherwise; to accept it in one place, use a waiver"));
+        }
+        if self.other() == Some(family.name) {
+            return Err("must compare with another metric than its own".to_owned());
+        }
+        Ok(())
+    }
+}
+
+impl Bound {
+    /// Whether a value of the family can be compared with this.
+    fn fits(&self, family: &Family) -> Result<(), String> {
+        match self {
+            Self::Number(_) => Ok(()),
+            Self::States(_) => Err("must be a number or the name of a metric".to_owned()),
+            Self::Name(other) => {
+                // Nothing else is called so: a number was meant.
+                if !other.starts_with("readiness_") {
+                    return Err("must be a number, such as 90 or 0.9, or the name of a metric".to_owned());
+                }
+                let other = crate::collectors::family(other)?;
+                if let Some(label) = family.labels.iter().find(|label| !other.labels.contains(label)) {
+                    return Err(format!("must compare with a metric that has the label {label}, too"));
+                }
+                // Of several values for one subject, which one is meant?
+                if let Some(label) = other.labels.iter().find(|label| !family.labels.contains(label)) {
+                    return Err(format!("must compare with a metric of the same labels; {} has {label} beside them", other.name));
+                }
+                if other.states.is_empty() { Ok(()) } else { Err(format!("must compare with a number; {} is a state set", other.name)) }
+            }
+        }
+    }
+}
+
+fn known_state(family: &Family, state: &str) -> Result<(), String> {
+    if family.states.contains(&state) {
+        return Ok(());
+    }
+    let hint = crate::value::rules::did_you_mean(state, family.states.iter().copied());
+    Err(format!("must be a state of {} ({}){hint} (got {state:?})", family.name, family.states.join(", ")))
+}
