@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use jiff::Timestamp;
 
-use super::judge::{CheckState, Judgement, Line};
+use super::judgement::{CheckState, Judgement, Line};
 
 /// Good looks that turn a red line green.
 const GOOD_LOOKS: u32 = 2;

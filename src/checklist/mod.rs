@@ -4,20 +4,25 @@
 //! [`crate::generate`]; nothing in this module does I/O except reading a checklist file.
 
 mod condition;
+mod context;
 mod evidence;
 mod example;
 mod judge;
+mod judgement;
 mod memory;
 mod model;
 mod parse;
+mod rule;
 mod unjudged;
 
 use std::path::Path;
 
 pub use condition::{Band, Bound, Clock, Condition, Horizon, Red, Words, humanize_duration, quoted};
+pub use context::{Context, Waiver};
 pub use evidence::Template;
 pub use example::{Example, Given, Outcome, scene};
-pub use judge::{CheckState, CheckVerdict, Context, Decision, Judgement, Line, SectionVerdict, Unasked, Waiver, judge, judge_check as judge_one};
+pub use judge::{judge, judge_check as judge_one};
+pub use judgement::{CheckState, CheckVerdict, Decision, Judgement, Line, SectionVerdict, Unasked};
 pub use memory::{Memories, Memory};
 pub use model::{Check, Checklist, Guard, Kind, Override, Section, Severity};
 pub use parse::parse;

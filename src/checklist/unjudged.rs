@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::judge::{CheckState, CheckVerdict, Line, SectionVerdict};
+use super::judgement::{CheckState, CheckVerdict, Line, SectionVerdict};
 use super::model::{Check, Checklist, Kind};
 use crate::collectors;
 use crate::labels::Labels;

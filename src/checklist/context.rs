@@ -1,0 +1,48 @@
+//! What a judgement rests on.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::condition::Clock;
+use super::memory::Memory;
+use super::unjudged::Unjudged;
+use crate::event::Occurrence;
+use crate::snapshot::Snapshot;
+
+/// What the judge looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The facts.
+    pub snapshot: &'a Snapshot,
+    /// The moment of judgement.
+    pub now: Timestamp,
+    /// The event that is prepared for; without one, as if it were now.
+    pub event: Option<&'a Occurrence>,
+    /// Red lines that somebody answers for.
+    pub waivers: &'a [Waiver],
+    /// What is looked at and judged by no check.
+    pub unjudged: &'a [Unjudged],
+    /// What was bad before. Its subjects get a line even when all is well with them.
+    pub memory: Option<&'a Memory>,
+}
+
+impl Context<'_> {
+    pub(super) fn clock(&self) -> Clock {
+        let second = |at: Timestamp| at.as_second() as f64;
+        Clock { now: second(self.now), event_end: second(self.event.map_or(self.now, |event| event.end)) }
+    }
+}
+
+/// A red line that somebody answers for.
+#[derive(Debug, Clone)]
+pub struct Waiver {
+    /// Name of the check.
+    pub check: String,
+    /// Labels that a line must have.
+    pub labels: BTreeMap<String, String>,
+    /// Who and why, for the line.
+    pub reason: String,
+    /// When it ends.
+    pub until: Timestamp,
+}

@@ -1,0 +1,285 @@
+//! What the judge says: the verdict on each check with its lines, and the one word.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::model::Severity;
+use crate::history::Verdicts;
+use crate::labels::Labels;
+
+/// The verdict on one check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckState {
+    /// The collector is off, the check is switched off, or its guard does not hold.
+    NotApplicable,
+    /// Seen, and good.
+    Pass,
+    /// Bad or unseen, and somebody answers for it.
+    Waived,
+    /// Bad, but it does not block.
+    Warn,
+    /// Not seen.
+    Unknown,
+    /// Bad.
+    Fail,
+}
+
+impl CheckState {
+    /// Every state, in label order.
+    pub const ALL: [&'static str; 6] = ["pass", "warn", "fail", "unknown", "waived", "not_applicable"];
+
+    /// The label value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotApplicable => "not_applicable",
+            Self::Pass => "pass",
+            Self::Waived => "waived",
+            Self::Warn => "warn",
+            Self::Unknown => "unknown",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+/// Why a line of the checklist was not asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unasked {
+    /// Nothing is configured that could answer it.
+    NotConfigured,
+    /// It is switched off in the configuration.
+    SwitchedOff,
+    /// It is not due yet, or this event is too small for it.
+    NotDue,
+    /// Only Prometheus can judge it.
+    ByPrometheus,
+}
+
+impl Unasked {
+    /// Every reason, in the order in which they are told.
+    pub const ALL: [Self; 4] = [Self::NotConfigured, Self::SwitchedOff, Self::NotDue, Self::ByPrometheus];
+
+    /// The label value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotConfigured => "not_configured",
+            Self::SwitchedOff => "switched_off",
+            Self::NotDue => "not_due",
+            Self::ByPrometheus => "by_prometheus",
+        }
+    }
+
+    /// As people say it.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::NotConfigured => "not configured",
+            Self::SwitchedOff => "switched off",
+            Self::NotDue => "not due",
+            Self::ByPrometheus => "judged by Prometheus alone",
+        }
+    }
+}
+
+/// The one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// Every required check was seen and is good.
+    Go,
+    /// A required check is bad.
+    NoGo,
+    /// Nothing required is known to be bad, but something required was not seen.
+    Undecided,
+}
+
+impl Decision {
+    /// Every decision, in label order.
+    pub const ALL: [&'static str; 3] = ["go", "no_go", "undecided"];
+
+    /// The label value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Go => "go",
+            Self::NoGo => "no_go",
+            Self::Undecided => "undecided",
+        }
+    }
+}
+
+/// One subject of a check: what was seen, where, since when.
+#[derive(Debug, Clone, Serialize)]
+pub struct Line {
+    /// Pass, warn, fail, unknown or waived.
+    pub state: CheckState,
+    /// How loud, when red.
+    pub severity: Severity,
+    /// The sentence. Shared, because a source that was not seen is one for many checks.
+    pub evidence: Arc<str>,
+    /// Where.
+    pub labels: Labels,
+    /// When the fact was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen_at: Option<Timestamp>,
+    /// Since when the line has been in a bad state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// The look that this line rests on.
+    #[serde(skip)]
+    pub look: u64,
+}
+
+/// The verdict on one check with its lines, worst first.
+#[derive(Debug, Clone, Serialize)]
+pub struct CheckVerdict {
+    /// Name of check, alert and runbook.
+    pub name: String,
+    /// Line of the source checklist.
+    pub item: String,
+    /// What must be true.
+    pub title: String,
+    /// The verdict.
+    pub state: CheckState,
+    /// Why it was not asked, if it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unasked: Option<Unasked>,
+    /// Whether it blocks.
+    pub required: bool,
+    /// What to do, when it is not good.
+    pub remedy: String,
+    /// Whether only a person can confirm it.
+    pub attested: bool,
+    /// The collector whose facts it judges.
+    pub collector: &'static str,
+    /// Why it is not applicable or unknown as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// What was seen.
+    pub lines: Vec<Line>,
+    /// How many more subjects are good, without a line of their own.
+    pub more_good: usize,
+}
+
+/// A section with its verdicts.
+#[derive(Debug, Clone, Serialize)]
+pub struct SectionVerdict {
+    /// Heading.
+    pub title: String,
+    /// Verdicts in the order of the checklist.
+    pub checks: Vec<CheckVerdict>,
+}
+
+/// The judgement of a checklist.
+#[derive(Debug, Clone, Serialize)]
+pub struct Judgement {
+    /// The checklist's name.
+    pub checklist: String,
+    /// Its title.
+    pub title: String,
+    /// Its revision.
+    pub revision: String,
+    /// The word.
+    pub decision: Decision,
+    /// When it was judged.
+    pub at: Timestamp,
+    /// The event's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
+    /// When the event starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_start: Option<Timestamp>,
+    /// When the event ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_end: Option<Timestamp>,
+    /// Expected participants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub participants: Option<u32>,
+    /// Verdicts by section.
+    pub sections: Vec<SectionVerdict>,
+}
+
+impl Judgement {
+    /// All verdicts in order.
+    pub fn checks(&self) -> impl Iterator<Item = &CheckVerdict> {
+        self.sections.iter().flat_map(|section| &section.checks)
+    }
+
+    /// How many checks are in `state`.
+    pub fn count(&self, state: CheckState) -> usize {
+        self.checks().filter(|check| check.state == state).count()
+    }
+
+    /// What it came to, to be recorded.
+    pub fn verdicts(&self) -> Verdicts<'_> {
+        let checks = self.checks().map(|check| (Some(check.name.as_str()), check.state.as_str()));
+        let states = [(None, self.decision.as_str())].into_iter().chain(checks).collect();
+        Verdicts { at: self.at, checklist: &self.checklist, event: self.event.as_deref(), states }
+    }
+
+    /// How many lines of the checklist were asked, and how many it has.
+    pub fn asked(&self) -> (usize, usize) {
+        (self.checks().filter(|check| check.unasked.is_none()).count(), self.checks().count())
+    }
+
+    /// How many lines were not asked for a reason.
+    pub fn unasked(&self, why: Unasked) -> usize {
+        self.checks().filter(|check| check.unasked == Some(why)).count()
+    }
+
+    /// States and the decision again, after lines were changed.
+    pub(super) fn settle(&mut self) {
+        for check in self.sections.iter_mut().flat_map(|section| &mut section.checks) {
+            check.settle();
+        }
+        self.decision = decide(&self.checks().collect::<Vec<_>>());
+    }
+}
+
+pub(super) fn decide(checks: &[&CheckVerdict]) -> Decision {
+    let any = |state| checks.iter().any(|check| check.required && check.state == state);
+    if any(CheckState::Fail) {
+        Decision::NoGo
+    } else if any(CheckState::Unknown) || !any(CheckState::Pass) {
+        // A checklist on which nothing that matters could be ticked says nothing, and nothing is not go.
+        Decision::Undecided
+    } else {
+        Decision::Go
+    }
+}
+
+impl CheckVerdict {
+    /// What to do next. What cannot be seen must first be seen: mending it blindly would be wrong.
+    pub fn advice(&self) -> Cow<'_, str> {
+        match self.state {
+            CheckState::Unknown if self.attested => format!("{} Then confirm it in the attestations file, as `attest: {}`.", self.remedy, self.name).into(),
+            CheckState::Unknown => "Mend the reason that stands above: until it can be seen, nobody knows whether it is good.".into(),
+            CheckState::NotApplicable | CheckState::Pass | CheckState::Waived | CheckState::Warn | CheckState::Fail => self.remedy.as_str().into(),
+        }
+    }
+
+    pub(super) fn settle(&mut self) {
+        if self.state == CheckState::NotApplicable {
+            return;
+        }
+        self.lines.sort_by_key(|line| std::cmp::Reverse(line.state));
+        let worst = self.lines.first().map_or(CheckState::Unknown, |line| line.state);
+        self.state = if worst == CheckState::Fail && !self.required { CheckState::Warn } else { worst };
+    }
+}
+
+impl Line {
+    pub(super) fn unknown(evidence: impl Into<Arc<str>>) -> Self {
+        Self {
+            state: CheckState::Unknown,
+            severity: Severity::Warning,
+            evidence: evidence.into(),
+            labels: Labels::default(),
+            seen_at: None,
+            since: None,
+            look: 0,
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! One check against the facts of all sources: a line for each subject, and one for whatever should have
+//! shown the fact and did not.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::condition::{Band, Condition, Words};
+use super::context::Context;
+use super::evidence::Template;
+use super::judgement::{CheckState, Line, Unasked};
+use super::memory::subject;
+use super::model::Severity;
+use crate::collectors;
+use crate::event::Occurrence;
+use crate::labels::Labels;
+use crate::metric::{Coverage, Family, Sample};
+use crate::say::{self, Message};
+use crate::snapshot::{Snapshot, View};
+use crate::value::Span;
+
+/// Good subjects that get a line of their own. In a cluster of five thousand nodes the lines of a
+/// check would cost more than all facts together, and nobody reads them.
+const GOOD_LINES: usize = 50;
+
+/// A whole check that cannot be judged line by line: not asked, or else unknown, and why.
+pub(super) struct Whole {
+    pub(super) unasked: Option<Unasked>,
+    pub(super) note: String,
+}
+
+impl Whole {
+    pub(super) fn unasked(why: Unasked, note: impl Into<String>) -> Self {
+        Self { unasked: Some(why), note: note.into() }
+    }
+
+    pub(super) fn unknown(note: impl Into<String>) -> Self {
+        Self { unasked: None, note: note.into() }
+    }
+}
+
+/// What a rule came to.
+#[derive(Default)]
+pub(super) struct Lines {
+    pub(super) shown: Vec<Line>,
+    /// How many subjects are good, shown or not.
+    pub(super) good: usize,
+}
+
+impl Lines {
+    pub(super) fn more_good(&self) -> usize {
+        self.good.saturating_sub(self.shown.iter().filter(|line| line.state == CheckState::Pass).count())
+    }
+}
+
+pub(super) struct Rule<'a> {
+    pub(super) check: &'a str,
+    /// The collector that fills the family.
+    pub(super) owner: &'static str,
+    pub(super) family: &'static Family,
+    pub(super) condition: &'a Condition,
+    pub(super) severity: Severity,
+    pub(super) worsens: &'a [Band],
+    pub(super) evidence: &'a Template,
+    pub(super) filter: &'a BTreeMap<String, String>,
+}
+
+impl Rule<'_> {
+    /// What is red before the check is due, as warnings; nothing else is asked yet.
+    pub(super) fn early(self, due: Span, context: &Context<'_>) -> Result<Lines, Whole> {
+        let severity = self.severity.min(Severity::Warning);
+        let cannot = |why: &str| Whole::unasked(Unasked::NotDue, format!("due in {due}; cannot be told yet: {why}"));
+        let mut lines =
+            Rule { severity, worsens: &[], ..self }.lines(context).map_err(|whole| if whole.unasked.is_some() { whole } else { cannot(&whole.note) })?;
+        let unknown = lines.shown.iter().find(|line| line.state == CheckState::Unknown).map(|line| Arc::clone(&line.evidence));
+        lines.shown.retain_mut(|line| {
+            let is_red = line.state == CheckState::Fail;
+            if is_red {
+                line.state = CheckState::Warn;
+                line.evidence = format!("{} It blocks in {due}.", line.evidence).into();
+            }
+            is_red
+        });
+        lines.good = 0;
+        match unknown {
+            _ if !lines.shown.is_empty() => Ok(lines),
+            Some(why) => Err(cannot(&why)),
+            None => Err(Whole::unasked(Unasked::NotDue, format!("due in {due}; good as of now"))),
+        }
+    }
+
+    /// Why nothing is asked, if no source of the metric's collector is configured.
+    pub(super) fn off(&self, context: &Context<'_>) -> Option<Whole> {
+        let owner = self.owner;
+        let is_on = context.snapshot.views.iter().any(|view| view.source.collector == owner);
+        (!is_on).then(|| Whole::unasked(Unasked::NotConfigured, format!("{} is not configured", collectors::key(owner))))
+    }
+
+    pub(super) fn lines(&self, context: &Context<'_>) -> Result<Lines, Whole> {
+        let owner = self.owner;
+        if self.is_of_events() && context.event.is_none() {
+            return Err(Whole::unasked(Unasked::NotConfigured, "no event of this checklist is coming"));
+        }
+        let mut lines = Lines::default();
+        let others = self.condition.other().map(|family| Others { family, snapshot: context.snapshot, by_subject: OnceCell::new() });
+        for view in context.snapshot.views.iter().filter(|view| view.source.collector == owner) {
+            if self.concerns(view) {
+                self.judge_view(view, others.as_ref(), context, &mut lines);
+            }
+        }
+        if lines.shown.is_empty() {
+            let views = context.snapshot.views.iter().filter(|view| view.source.collector == owner);
+            let off = views.flat_map(|view| view.source.off.iter()).find(|(family, _)| *family == self.family.name);
+            if let Some((_, key)) = off {
+                return Err(Whole::unasked(Unasked::NotConfigured, format!("collectors.{owner}.{key} is not configured")));
+            }
+            let wanted: Vec<_> = self.filter.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let which = if wanted.is_empty() { String::new() } else { format!(" with {}", wanted.join(", ")) };
+            let name = self.family.name;
+            return Err(Whole::unknown(format!(
+                "nothing is configured for the {owner} collector that shows {name}{which}; add it, or disable this check with `enabled: false` in the overrides"
+            )));
+        }
+        Ok(lines)
+    }
+
+    /// Whether this source should show something that the check is about.
+    fn concerns(&self, view: &View) -> bool {
+        let emits = view.source.emits.contains(&self.family.name);
+        let identity_fits = self.filter.iter().all(|(name, value)| view.source.identity.get(name).is_none_or(|own| own == value));
+        let covered = view.source.covers.iter().all(|(label, values)| self.filter.get(*label).is_none_or(|wanted| values.contains(wanted)));
+        emits && identity_fits && covered
+    }
+
+    fn judge_view(&self, view: &View, others: Option<&Others<'_>>, context: &Context<'_>, lines: &mut Lines) {
+        let about_all = |line: Line| Line { labels: view.source.identity.clone(), seen_at: view.seen_at, look: view.looks, ..line };
+        if let Some(why) = &view.unseen {
+            lines.shown.push(about_all(Line::unknown(why.as_str())));
+            return;
+        }
+        let mut judged = false;
+        for facts in view.facts.iter() {
+            for (index, sample) in facts.of(self.family.name).iter().enumerate().filter(|(_, sample)| self.selects(sample, context.event)) {
+                judged = true;
+                let bad = self.is_bad(sample, index, view, others, context);
+                let remembered = || context.memory.is_some_and(|memory| memory.knows(self.check, subject(sample.label_pairs())));
+                if bad == Some(false) && lines.good >= GOOD_LINES && !remembered() {
+                    lines.good += 1;
+                    continue;
+                }
+                lines.good += usize::from(bad == Some(false));
+                lines.shown.push(Line { seen_at: view.seen_at, look: view.looks, ..self.line(sample, bad, context) });
+            }
+        }
+        let what = || format!("{} {} answered, but not with {}.", view.source.collector, view.source.name, self.family.name);
+        let Some(coverage) = self.family.covered_by else {
+            if !judged {
+                lines.shown.push(about_all(Line::unknown(what())));
+            }
+            return;
+        };
+        let unseen = self.uncovered(coverage, view, context.event);
+        let all_seen = unseen.as_ref().is_some_and(Vec::is_empty);
+        if !judged && coverage.quiet && all_seen {
+            let name = &view.source.name;
+            lines.good += 1;
+            lines.shown.push(about_all(Line { state: CheckState::Pass, ..Line::unknown(format!("{name}: none.")) }));
+        } else if !judged && unseen.as_ref().is_none_or(Vec::is_empty) {
+            // Objects that were seen and do not bear the fact say no more than none at all.
+            lines.shown.push(about_all(Line::unknown(what())));
+        }
+        lines.shown.extend(unseen.unwrap_or_default());
+    }
+
+    fn selects(&self, sample: &Sample, event: Option<&Occurrence>) -> bool {
+        let is_ours = !self.is_of_events() || sample.label("event") == event.map(|event| event.name.as_str());
+        is_ours && self.filter.iter().all(|(name, value)| sample.label(name) == Some(value))
+    }
+
+    /// Whether each sample is about one event: then only those about the event that is judged count.
+    fn is_of_events(&self) -> bool {
+        self.family.is_of_events() && !self.filter.contains_key("event")
+    }
+
+    /// What speaks for the metric and was not seen, or matched nothing; `None` when nothing speaks for it.
+    fn uncovered(&self, coverage: Coverage, view: &View, event: Option<&Occurrence>) -> Option<Vec<Line>> {
+        let mut spoken = false;
+        let mut lines = Vec::new();
+        for sample in view.of(coverage.states) {
+            let speaks = coverage.kinds.is_empty() || sample.label("kind").is_none_or(|kind| coverage.kinds.contains(&kind));
+            let concerns = self.filter.iter().all(|(name, value)| sample.label(name).is_none_or(|own| own == value));
+            if !speaks || !concerns {
+                continue;
+            }
+            spoken = true;
+            let state = sample.state().unwrap_or("unknown");
+            if !coverage.seen.contains(&state) {
+                let evidence = format!("{}: {}.", place(sample), sample.detail.as_ref().map_or(state, Message::as_str));
+                lines.push(Line { labels: labels_of(sample), seen_at: view.seen_at, look: view.looks, ..Line::unknown(evidence) });
+            } else if coverage.borne_in.contains(&state) && !view.of(self.family.name).any(|fact| self.selects(fact, event) && is_about(fact, sample)) {
+                let evidence = format!("{}: was seen ({state}), but without {}.", place(sample), self.family.name);
+                lines.push(Line { labels: labels_of(sample), seen_at: view.seen_at, look: view.looks, ..Line::unknown(evidence) });
+            }
+        }
+        spoken.then_some(lines)
+    }
+
+    /// Whether a sample is bad; `None` when that cannot be told. `index` is its place among its kind.
+    fn is_bad(&self, sample: &Sample, index: usize, view: &View, others: Option<&Others<'_>>, context: &Context<'_>) -> Option<bool> {
+        if !self.family.states.is_empty() {
+            let red = |state: &str| self.condition.takes(state);
+            // A state called unknown is not seen, unless the check says that it is bad.
+            return sample.state().and_then(|state| (state != "unknown" || red(state)).then(|| red(state)));
+        }
+        let compared = others.and_then(|others| others.of(view, sample, index));
+        self.condition.violates(sample.value, compared, context.clock())
+    }
+
+    fn line(&self, sample: &Sample, bad: Option<bool>, context: &Context<'_>) -> Line {
+        let mut harsher = self.worsens.iter().rev().filter(|band| {
+            let beyond = self.condition.with_bound(band.at);
+            beyond.is_some_and(|beyond| beyond.violates(sample.value, None, context.clock()) == Some(true))
+        });
+        let severity = harsher.next().map_or(self.severity, |band| band.severity);
+        let words = Words::of(self.family, self.condition, self.condition.distance(self.family, sample.value, context.clock()));
+        let state = match bad {
+            Some(true) => CheckState::Fail,
+            Some(false) => CheckState::Pass,
+            None => CheckState::Unknown,
+        };
+        let label = |name: &str| sample.label(name).unwrap_or_default();
+        let mut evidence = match state {
+            // The sentence says what is wrong, so it stands only on lines that are.
+            CheckState::Fail => self.evidence.render(label, &words),
+            CheckState::Unknown => format!("Cannot tell for {}.", place(sample)),
+            CheckState::Pass | CheckState::Warn | CheckState::Waived | CheckState::NotApplicable => {
+                format!("{}: {}.", place(sample), words.of_good(self.condition, label("state")))
+            }
+        };
+        if let Some(detail) = &sample.detail {
+            evidence = format!("{evidence} Seen: {}.", detail.as_str().trim_end_matches('.'));
+        }
+        Line { state, severity, labels: labels_of(sample), ..Line::unknown(evidence) }
+    }
+}
+
+fn labels_of(sample: &Sample) -> Labels {
+    sample.family.labels.iter().copied().zip(sample.labels.iter().cloned()).collect()
+}
+
+/// Whether a fact is about the subject of another: what both are labelled with is the same.
+fn is_about(fact: &Sample, subject: &Sample) -> bool {
+    subject.label_pairs().all(|(name, value)| fact.label(name).is_none_or(|own| own == value))
+}
+
+fn place(sample: &Sample) -> String {
+    let values: Vec<_> = sample.label_pairs().filter(|(_, value)| !value.is_empty()).map(|(_, value)| say::plain(value)).collect();
+    values.join(" / ")
+}
+
+/// The values of another metric, to compare with. Whichever source shows them: in what Prometheus
+/// scrapes, nothing tells the sources of one exporter apart.
+struct Others<'a> {
+    family: &'a str,
+    snapshot: &'a Snapshot,
+    /// Made when the first is not where it most often is.
+    by_subject: OnceCell<BTreeMap<u64, f64>>,
+}
+
+impl Others<'_> {
+    /// The value with the same labels. Most often it stands at the same place among its kind, since
+    /// both were made from the same objects.
+    fn of(&self, view: &View, sample: &Sample, index: usize) -> Option<f64> {
+        let same = |other: &&Sample| sample.label_pairs().all(|(name, value)| other.label(name) == Some(value));
+        let near = view.facts.iter().filter_map(|facts| facts.of(self.family).get(index)).find(same);
+        let elsewhere = || {
+            let by_subject = self.by_subject.get_or_init(|| {
+                let all = self.snapshot.samples_of(self.family);
+                all.map(|other| (subject(other.label_pairs()), other.value)).collect()
+            });
+            by_subject.get(&subject(sample.label_pairs())).copied()
+        };
+        near.map(|other| other.value).or_else(elsewhere)
+    }
+}
