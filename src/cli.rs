@@ -450,7 +450,12 @@ fn generate_files(flags: &Generate, serve: &Serve) -> ExitCode {
     let files = generate::files(&checklists, &flags.runbook_url);
     let outcome = if flags.check { generate::compare(&files, &flags.out) } else { generate::write(&files, &flags.out) };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            if !flags.check {
+                print(&format!("wrote {} files below {}\n", files.len(), flags.out.display()));
+            }
+            ExitCode::SUCCESS
+        }
         Err(generate::Drift::Differs(names)) => {
             let _ = writeln!(std::io::stderr(), "not what would be generated; run `make generate`:\n  {}", names.join("\n  "));
             ExitCode::from(1)

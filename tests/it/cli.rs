@@ -40,6 +40,32 @@ async fn check_says_go_no_go_and_undecided() {
     assert!(out.contains("UNDECIDED: "), "{out}");
 }
 
+/// The files of `docs/checklists.md` are good as they stand, and say what is unknown and what nobody confirmed.
+#[test]
+fn the_checklist_of_the_documentation_works() {
+    let text = std::fs::read_to_string(crate::common::repository("docs/checklists.md")).unwrap();
+    let blocks: Vec<&str> = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let host = crate::slack::own_host();
+    for (name, block) in ["go-live.yaml", "readiness.yaml"].into_iter().zip(&blocks) {
+        std::fs::write(folder.path().join(name), block.replace("shop.example.com", &host.to_string())).unwrap();
+    }
+    std::fs::write(folder.path().join("confirmed.yaml"), "[]").unwrap();
+    let file = folder.path().join("readiness.yaml");
+    let (code, out, errors) = run(exporter().args(["config", "check", "--config.file"]).arg(&file));
+    assert_eq!((code, errors.as_str()), (0, ""), "{out}");
+    assert!(out.ends_with("readiness.yaml is good: 3 sources, 3 checks\n") && !out.contains("warning"), "{out}");
+    let (code, out, _) = check(&file, "text");
+    assert_eq!(code, 1, "{out}");
+    for line in ["FAIL    1.1 The shop answers as expected", "????    1.2 The shop's certificate does not end within 14d", "????    2.1 Somebody of support"] {
+        assert!(out.contains(line), "{line:?} is not in\n{out}");
+    }
+    assert!(out.contains("Then confirm it in the attestations file, as `attest: SupportIsStaffed`."), "{out}");
+    let (code, out, errors) = run(exporter().args(["generate", "--from-config", "--out"]).arg(folder.path().join("rules")).arg("--config.file").arg(&file));
+    assert_eq!((code, errors.as_str()), (0, ""));
+    assert!(out.starts_with("wrote ") && folder.path().join("rules/alerts/go-live.rules.yaml").exists(), "{out}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_format_says_the_same() {
     let estate = Estate::for_one_look().await;
