@@ -296,7 +296,7 @@ fn a_waiver_covers_its_lines_until_it_ends() {
     };
     let waived = state(&waiver);
     assert_eq!(waived.state, CheckState::Waived);
-    assert!(waived.lines[0].evidence.contains("Waived until 2026-11-22T00:00:00Z: no users there (Ada)"), "{:?}", waived.lines);
+    assert!(waived.lines[0].evidence.contains("Waived until 2026-11-22 00:00 UTC: no users there (Ada)"), "{:?}", waived.lines);
     waiver.until = "2026-11-21T00:00:00Z".parse().unwrap();
     assert_eq!(state(&waiver).state, CheckState::Fail);
     waiver.until = "2026-11-22T00:00:00Z".parse().unwrap();
