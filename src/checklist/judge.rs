@@ -116,7 +116,8 @@ fn waive(check: &str, line: &mut Line, context: &Context<'_>) {
     });
     if let Some(waiver) = found {
         line.state = CheckState::Waived;
-        line.evidence = format!("{} Waived until {}: {}.", line.evidence, waiver.until.strftime("%Y-%m-%d %H:%M UTC"), waiver.reason.trim_end_matches('.')).into();
+        line.evidence =
+            format!("{} Waived until {}: {}.", line.evidence, waiver.until.strftime("%Y-%m-%d %H:%M UTC"), waiver.reason.trim_end_matches('.')).into();
     }
 }
 
