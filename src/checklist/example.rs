@@ -18,7 +18,7 @@ use crate::metric::{Family, Unit};
 use crate::snapshot::{Observation, Snapshot, Source, Store, Subjects};
 use crate::value::Span;
 
-#[derive(Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawExample {
     #[serde(default)]
@@ -28,14 +28,14 @@ pub(super) struct RawExample {
     severity: Option<Severity>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 enum Scalar {
     Number(f64),
     Text(String),
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawEvent {
     start_in: Option<Span>,

@@ -53,6 +53,7 @@ fn not_judged(context: &Context<'_>) -> Option<SectionVerdict> {
 pub fn judge_check(check: &Check, context: &Context<'_>) -> CheckVerdict {
     let mut verdict = CheckVerdict {
         name: check.name.clone(),
+        runbook: check.runbook.clone(),
         item: check.item.clone(),
         title: check.title(),
         state: CheckState::Unknown,

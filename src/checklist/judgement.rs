@@ -135,8 +135,10 @@ pub struct Line {
 /// The verdict on one check with its lines, worst first.
 #[derive(Debug, Clone, Serialize)]
 pub struct CheckVerdict {
-    /// Name of check, alert and runbook.
+    /// Name of check and alert.
     pub name: String,
+    /// Whose runbook it has.
+    pub runbook: String,
     /// Line of the source checklist.
     pub item: String,
     /// What must be true.

@@ -9,6 +9,7 @@ mod evidence;
 mod example;
 mod judge;
 mod judgement;
+mod library;
 mod memory;
 mod model;
 mod parse;

@@ -39,6 +39,8 @@ pub struct Section {
 pub struct Check {
     /// Alert name, runbook file name, anchor.
     pub name: String,
+    /// Whose runbook it has: its own name, or that of the check of the library that it is a variant of.
+    pub runbook: String,
     /// Line of the source checklist.
     pub item: String,
     /// What must be true, with the bound that an override may change: see [`Check::title`].
@@ -197,7 +199,8 @@ impl Check {
         self.title.of_all(asked)
     }
 
-    fn change(&mut self, change: &Override, path: &str, problems: &mut Vec<Problem>) {
+    /// Changes what an installation, or a line of a checklist, changes about it.
+    pub(super) fn change(&mut self, change: &Override, path: &str, problems: &mut Vec<Problem>) {
         let Override { enabled, required, fails, worsens: harsher, severity: louder, lead_time_within: due, hold: longer } = change;
         self.enabled = enabled.unwrap_or(self.enabled);
         self.required = required.unwrap_or(self.required);

@@ -1,5 +1,5 @@
-//! From a YAML file to a [`Checklist`] that is known to be judgeable: metric names, labels, shapes
-//! and examples are checked here, so that the judge never meets a dangling name.
+//! From a YAML file to a [`Checklist`] that is known to be judgeable: names of checks and metrics, labels,
+//! shapes and examples are checked here, so that the judge never meets a dangling name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 use super::condition::{Band, Condition};
 use super::evidence::Template;
 use super::example::{Example, RawExample};
-use super::model::{Check, Checklist, Guard, Kind, Section, Severity};
+use super::library;
+use super::model::{Check, Checklist, Guard, Kind, Override, Section, Severity};
 use crate::cause::Cause as _;
 use crate::collectors;
 use crate::metric::Family;
@@ -32,35 +33,46 @@ struct RawSection {
     checks: Vec<RawCheck>,
 }
 
-#[derive(Deserialize)]
+/// A line of a checklist, or a record of the library: what a checklist says of a check is not in the library.
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawCheck {
+pub(super) struct RawCheck {
+    /// A check of the library.
+    check: Option<String>,
     name: Option<String>,
     attest: Option<String>,
-    item: String,
-    title: String,
+    item: Option<String>,
+    title: Option<String>,
     metric: Option<String>,
     #[serde(default, rename = "where")]
     filter: BTreeMap<String, String>,
     fails: Option<Condition>,
     severity: Option<Severity>,
-    #[serde(default)]
-    worsens: Vec<Band>,
+    worsens: Option<Vec<Band>>,
     #[serde(rename = "for")]
     hold: Option<Span>,
-    #[serde(default)]
-    when: Guard,
+    when: Option<Guard>,
     required: Option<bool>,
     evidence: Option<String>,
-    remedy: String,
+    remedy: Option<String>,
     #[serde(default)]
     examples: Vec<RawExample>,
+}
+
+impl RawCheck {
+    /// The name of a record of the library.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
 }
 
 /// Parses and checks a checklist.
 pub fn parse(text: &str) -> Result<Checklist, Vec<Problem>> {
     let raw: RawChecklist = serde_saphyr::from_str_with_options(text, serde_saphyr::options! { with_snippet: false })
         .map_err(|error| vec![Problem::bare("checklist", format!("must follow the model: {}", error.words()))])?;
+    // A change of the library changes what is judged, where it is used.
+    let lines = || raw.sections.iter().flat_map(|section| &section.checks);
+    let shared = if lines().any(|line| line.check.is_some()) { library::TEXTS.concat() } else { String::new() };
     let mut problems = Vec::new();
     let mut names = BTreeSet::new();
     let mut sections = Vec::new();
@@ -68,7 +80,7 @@ pub fn parse(text: &str) -> Result<Checklist, Vec<Problem>> {
         let mut checks = Vec::new();
         for (position, raw) in section.checks.into_iter().enumerate() {
             let path = format!("sections[{index}].checks[{position}]");
-            match check(raw, &path) {
+            match line(raw, &path) {
                 Ok(check) => {
                     if !names.insert(check.name.clone()) {
                         problems.push(Problem::new(format!("{path}.name"), "must be a name that no other check has", quoted(&check.name)));
@@ -83,7 +95,11 @@ pub fn parse(text: &str) -> Result<Checklist, Vec<Problem>> {
     if !legal_label(&raw.checklist.replace('-', "_")) {
         problems.push(Problem::new("checklist", "must be a short lower-case name", quoted(&raw.checklist)));
     }
-    if problems.is_empty() { Ok(Checklist { name: raw.checklist, title: raw.title, sections, revision: digest(text) }) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(Checklist { name: raw.checklist, title: raw.title, sections, revision: digest(&format!("{text}{shared}")) })
+    } else {
+        Err(problems)
+    }
 }
 
 /// The first twelve hex digits of a SHA-256.
@@ -91,20 +107,58 @@ pub(super) fn digest(text: &str) -> String {
     Sha256::digest(text).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// A line that names a check of the library, or one that says all itself.
+fn line(mut raw: RawCheck, path: &str) -> Result<Check, Vec<Problem>> {
+    let Some(wanted) = raw.check.take() else { return check(raw, path) };
+    let library = library::records().as_ref().map_err(Clone::clone)?;
+    let Some(record) = library.get(&wanted) else {
+        let hint = did_you_mean(&wanted, library.keys().map(String::as_str));
+        return Err(vec![Problem::new(format!("{path}.check"), format!("must name a check of the library{hint}"), quoted(&wanted))]);
+    };
+    let path = format!("{path} {wanted}");
+    if raw.attest.is_some() || raw.metric.is_some() || raw.evidence.is_some() || raw.when.is_some() {
+        return Err(vec![Problem::bare(path, "must have none of attest, metric, evidence and when, which the check of the library has")]);
+    }
+    let change = Override { fails: raw.fails, worsens: raw.worsens, severity: raw.severity, hold: raw.hold, ..Override::default() };
+    let as_it_is = change == Override::default() && raw.filter.is_empty();
+    let mut filter = record.filter.clone();
+    filter.extend(raw.filter);
+    let own = RawCheck {
+        name: raw.name.or_else(|| record.name.clone()),
+        item: raw.item,
+        title: raw.title,
+        filter,
+        required: raw.required.or(record.required),
+        remedy: raw.remedy.or_else(|| record.remedy.clone()),
+        // With another bound or other subjects they need not hold.
+        examples: if as_it_is && raw.examples.is_empty() { record.examples.clone() } else { Vec::new() },
+        ..record.clone()
+    };
+    let mut check = check(own, &path)?;
+    check.runbook = wanted;
+    let mut problems = Vec::new();
+    check.change(&change, &path, &mut problems);
+    check.read_examples(raw.examples, &path, &mut problems);
+    if problems.is_empty() { Ok(check) } else { Err(problems) }
+}
+
 fn check(raw: RawCheck, path: &str) -> Result<Check, Vec<Problem>> {
     let mut problems = Vec::new();
     let (name, is_attestation) = match (raw.name, raw.attest) {
         (Some(name), None) => (name, false),
         (None, Some(name)) => (name, true),
-        _ => return Err(vec![Problem::bare(path, "must have one of name and attest")]),
+        _ => return Err(vec![Problem::bare(path, "must have one of check, name and attest")]),
     };
     let path = format!("{path} {name}");
+    let needed = |field: &str, value: Option<String>| value.ok_or_else(|| vec![Problem::bare(format!("{path}.{field}"), "must be set")]);
+    let (item, title, remedy) = (needed("item", raw.item)?, needed("title", raw.title)?, needed("remedy", raw.remedy)?);
+    let worsens = raw.worsens.unwrap_or_default();
     if !name.starts_with(|c: char| c.is_ascii_uppercase()) || !name.chars().all(|c| c.is_ascii_alphanumeric()) {
         problems.push(Problem::new(format!("{path}.name"), "must be CamelCase, because it names an alert", quoted(&name)));
     }
     let evidence = raw.evidence.unwrap_or_default();
     let evidence = Template::parse(&evidence).map_err(|rule| vec![Problem::bare(format!("{path}.evidence"), rule)])?;
-    let title = Template::parse(&raw.title).map_err(|rule| vec![Problem::bare(format!("{path}.title"), rule)])?;
+    let title = Template::parse(&title).map_err(|rule| vec![Problem::bare(format!("{path}.title"), rule)])?;
     if !title.speaks_of_all() || (title.has_threshold() && raw.fails.as_ref().is_none_or(|condition| matches!(condition, Condition::Promql(_)))) {
         problems.push(Problem::bare(format!("{path}.title"), "may use {threshold} alone, where the check has one, because it is about all subjects"));
     }
@@ -116,9 +170,9 @@ fn check(raw: RawCheck, path: &str) -> Result<Check, Vec<Problem>> {
         (false, None, Some(Condition::Promql(expr))) => Kind::Promql { expr, severity, hold, evidence },
         (false, Some(metric), Some(condition)) => {
             let family = collectors::family(&metric).map_err(|rule| vec![Problem::new(format!("{path}.metric"), rule, quoted(&metric))])?;
-            let parts = Parts { family, condition: &condition, severity, bands: &raw.worsens, filter: &raw.filter, evidence: &evidence };
+            let parts = Parts { family, condition: &condition, severity, bands: &worsens, filter: &raw.filter, evidence: &evidence };
             parts.check(&path, &mut problems);
-            Kind::Fact { family, condition, severity, worsens: raw.worsens, hold, when: raw.when, evidence }
+            Kind::Fact { family, condition, severity, worsens, hold, when: raw.when.unwrap_or_default(), evidence }
         }
         (false, ..) => return Err(vec![Problem::bare(path, "must have metric and fails, or fails: { promql: ... }")]),
     };
@@ -128,23 +182,30 @@ fn check(raw: RawCheck, path: &str) -> Result<Check, Vec<Problem>> {
         problems.push(Problem::bare(format!("{path}.required"), "must be false, because Prometheus alone judges an expression"));
     }
     let mut check = Check {
+        runbook: name.clone(),
         name,
-        item: raw.item,
+        item,
         title,
         filter: raw.filter,
         kind,
         required: raw.required.unwrap_or(can_block),
-        remedy: raw.remedy,
+        remedy,
         enabled: true,
         examples: Vec::new(),
     };
-    for (index, raw) in raw.examples.into_iter().enumerate() {
-        match Example::read(raw, &check) {
-            Ok(example) => check.examples.push(example),
-            Err(rule) => problems.push(Problem::bare(format!("{path}.examples[{index}]"), rule)),
+    check.read_examples(raw.examples, &path, &mut problems);
+    if problems.is_empty() { Ok(check) } else { Err(problems) }
+}
+
+impl Check {
+    fn read_examples(&mut self, examples: Vec<RawExample>, path: &str, problems: &mut Vec<Problem>) {
+        for (index, raw) in examples.into_iter().enumerate() {
+            match Example::read(raw, self) {
+                Ok(example) => self.examples.push(example),
+                Err(rule) => problems.push(Problem::bare(format!("{path}.examples[{index}]"), rule)),
+            }
         }
     }
-    if problems.is_empty() { Ok(check) } else { Err(problems) }
 }
 
 struct Parts<'a> {

@@ -73,6 +73,7 @@ pub(super) fn section(found: &[Unjudged]) -> Option<SectionVerdict> {
     let lines = found.iter().map(|unjudged| Line { labels: unjudged.labels.clone(), ..Line::unknown(unjudged.sentence()) });
     let check = CheckVerdict {
         name: NOT_JUDGED.to_owned(),
+        runbook: NOT_JUDGED.to_owned(),
         item: "-".to_owned(),
         title: "Everything that is looked at is judged by a check".to_owned(),
         state: CheckState::Unknown,

@@ -33,7 +33,8 @@ pub(super) fn checks(checklists: &[Checklist]) -> String {
                     }
                 };
                 let blocks = if check.required { "yes" } else { "no" };
-                let name = if matches!(check.kind, Kind::Attestation) { check.name.clone() } else { format!("[{0}](runbooks/{0}.md)", check.name) };
+                let name =
+                    if matches!(check.kind, Kind::Attestation) { check.name.clone() } else { format!("[{}](runbooks/{}.md)", check.name, check.runbook) };
                 let _ = writeln!(out, "| {} | {name} | {} | {red} | {severity} | {blocks} |", check.item, cell(&check.title()));
             }
         }

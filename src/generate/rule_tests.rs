@@ -90,7 +90,7 @@ fn test(checklist: &Checklist, check: &Check, example: &Example, name: String, r
         exp_labels.extend(given.state.as_ref().map(|state| ("state".to_owned(), state.clone())));
         exp_labels.extend(early.map(|_| ("stage".to_owned(), "early".to_owned())));
         exp_labels.retain(|_, value| !value.is_empty());
-        Some(Alert { exp_labels, exp_annotations: annotations(runbook_url, &check.name, &summary, &check.remedy) })
+        Some(Alert { exp_labels, exp_annotations: annotations(runbook_url, &check.runbook, &summary, &check.remedy) })
     });
     let exp_alerts = alerts.collect();
     Some(Test {

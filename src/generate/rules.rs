@@ -88,7 +88,7 @@ pub(super) fn rules(checklist: &Checklist, check: &Check, runbook_url: &str) -> 
         hold,
         keep_firing_for: Some(KEEP_FIRING),
         labels: labels(severity, &checklist.name),
-        annotations: annotations(runbook_url, &check.name, summary, &check.remedy),
+        annotations: annotations(runbook_url, &check.runbook, summary, &check.remedy),
     };
     match &check.kind {
         Kind::Attestation => Vec::new(),

@@ -30,7 +30,7 @@ pub fn markdown(judgements: &[Judgement]) -> String {
                     }
                 }
                 if needs_attention(check.state) {
-                    let runbook = if check.attested { String::new() } else { format!(" Runbook: `{}`.", check.name) };
+                    let runbook = if check.attested { String::new() } else { format!(" Runbook: `{}`.", check.runbook) };
                     let _ = writeln!(out, "  - {}{runbook}", escape(&check.advice()));
                 }
             }

@@ -48,7 +48,7 @@ fn one(out: &mut String, judgement: &Judgement, colour: bool) {
                 let _ = writeln!(out, "            {note}");
             }
             if needs_attention(check.state) {
-                let runbook = if check.attested { String::new() } else { format!(" (runbook: {})", check.name) };
+                let runbook = if check.attested { String::new() } else { format!(" (runbook: {})", check.runbook) };
                 let _ = writeln!(out, "            -> {}{runbook}", check.advice());
             }
         }

@@ -1,0 +1,108 @@
+//! The checks that every checklist can name. A record says when something is bad, how loud, and what to do;
+//! a checklist says in whose words it stands, where, and whether it blocks.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use super::parse::RawCheck;
+use crate::cause::Cause as _;
+use crate::value::Problem;
+use crate::value::rules::quoted;
+
+/// One file for each subject.
+pub(super) const TEXTS: &[&str] = &[
+    include_str!("../../checks/credentials.yaml"),
+    include_str!("../../checks/dns.yaml"),
+    include_str!("../../checks/exporter.yaml"),
+    include_str!("../../checks/http.yaml"),
+    include_str!("../../checks/kubernetes-backups.yaml"),
+    include_str!("../../checks/kubernetes-capacity.yaml"),
+    include_str!("../../checks/kubernetes-cluster.yaml"),
+    include_str!("../../checks/kubernetes-karpenter.yaml"),
+    include_str!("../../checks/kubernetes-nodes.yaml"),
+    include_str!("../../checks/kubernetes-pods.yaml"),
+    include_str!("../../checks/kubernetes-workloads.yaml"),
+    include_str!("../../checks/prometheus.yaml"),
+    include_str!("../../checks/registry.yaml"),
+    include_str!("../../checks/rotations.yaml"),
+    include_str!("../../checks/secrets-manager.yaml"),
+    include_str!("../../checks/tls.yaml"),
+];
+
+/// Every record by its name. They are inside the binary, so a problem of theirs is told once, by the tests.
+pub(super) fn records() -> &'static Result<BTreeMap<String, RawCheck>, Vec<Problem>> {
+    static RECORDS: LazyLock<Result<BTreeMap<String, RawCheck>, Vec<Problem>>> = LazyLock::new(|| {
+        let mut records = BTreeMap::new();
+        for text in TEXTS {
+            let read: Vec<RawCheck> = serde_saphyr::from_str_with_options(text, serde_saphyr::options! { with_snippet: false })
+                .map_err(|error| vec![Problem::bare("checks", format!("must follow the model: {}", error.words()))])?;
+            for record in read {
+                let name = record.name().unwrap_or_default().to_owned();
+                if records.insert(name.clone(), record).is_some() {
+                    return Err(vec![Problem::new("checks", "must have a name that no other has", quoted(&name))]);
+                }
+            }
+        }
+        Ok(records)
+    });
+    &RECORDS
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::{Bound, Checklist, Condition, Kind, SHIPPED, parse};
+    use super::*;
+
+    fn of(lines: &str) -> Result<Checklist, String> {
+        let text = format!("checklist: mine\ntitle: t\nsections: [{{ title: s, checks: [{lines}] }}]");
+        parse(&text).map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    }
+
+    #[test]
+    fn every_record_is_on_a_shipped_checklist_which_takes_it_as_it_is() {
+        let records = records().as_ref().unwrap();
+        let mut wanted: BTreeSet<&str> = records.keys().map(String::as_str).collect();
+        for (_, text) in SHIPPED {
+            let checklist = parse(text).unwrap();
+            for check in checklist.checks().filter(|check| !matches!(check.kind, Kind::Attestation)) {
+                assert_eq!(check.name, check.runbook);
+                wanted.remove(check.name.as_str());
+            }
+        }
+        assert_eq!(wanted, BTreeSet::new());
+    }
+
+    #[test]
+    fn a_line_gives_a_check_other_subjects_another_bound_and_another_name() {
+        let lines = "{ check: ProvisionersBelowBaseline, name: DemoProvisionersMissing, item: '7', title: 'Demo has {threshold} provisioners', where: { selector: demo }, fails: { below: 2 } }, \
+                     { check: ProvisionersBelowBaseline, item: '8', title: Others }";
+        let checklist = of(lines).unwrap();
+        let [demo, others] = checklist.checks().collect::<Vec<_>>()[..] else { panic!("{checklist:?}") };
+        assert_eq!(
+            (demo.name.as_str(), demo.runbook.as_str(), demo.title().as_str()),
+            ("DemoProvisionersMissing", "ProvisionersBelowBaseline", "Demo has 2 provisioners")
+        );
+        assert!(matches!(&demo.kind, Kind::Fact { condition: Condition::Below(Bound::Number(bound)), .. } if *bound == 2.0), "{:?}", demo.kind);
+        assert_eq!(demo.filter.get("selector").map(String::as_str), Some("demo"));
+        assert!(demo.examples.is_empty() && !others.examples.is_empty(), "examples of another bound prove nothing");
+        assert_eq!((demo.remedy.as_str(), others.name.as_str()), (others.remedy.as_str(), "ProvisionersBelowBaseline"));
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_meant_is_refused() {
+        for (line, why) in [
+            ("{ check: NodeNotRedy, item: '1', title: t }", "did you mean NodeNotReady?"),
+            ("{ check: NodeNotReady, title: t }", "item: must be set"),
+            ("{ check: NodeNotReady, item: '1' }", "title: must be set"),
+            ("{ check: NodeNotReady, item: '1', title: t, metric: readiness_http_success }", "must have none of attest, metric"),
+            ("{ check: NodeNotReady, item: '1', title: t, fails: is_false }", "must keep the shape of the condition"),
+            ("{ check: NodeNotReady, item: '1', title: t, where: { nod: a } }", "did you mean node?"),
+            ("{ check: NodeNotReady, item: '1', title: t }, { check: NodeNotReady, item: '2', title: t }", "a name that no other check has"),
+        ] {
+            let found = of(line).map(|_| ()).unwrap_err();
+            assert!(found.contains(why), "{line}: {found}");
+        }
+    }
+}
