@@ -84,7 +84,7 @@ mod tests {
             (demo.name.as_str(), demo.runbook.as_str(), demo.title().as_str()),
             ("DemoProvisionersMissing", "ProvisionersBelowBaseline", "Demo has 2 provisioners")
         );
-        assert!(matches!(&demo.kind, Kind::Fact { condition: Condition::Below(Bound::Number(bound)), .. } if *bound == 2.0), "{:?}", demo.kind);
+        assert!(matches!(&demo.kind, Kind::Fact { condition, .. } if *condition == Condition::Below(Bound::Number(2.0))), "{:?}", demo.kind);
         assert_eq!(demo.filter.get("selector").map(String::as_str), Some("demo"));
         assert!(demo.examples.is_empty() && !others.examples.is_empty(), "examples of another bound prove nothing");
         assert_eq!((demo.remedy.as_str(), others.name.as_str()), (others.remedy.as_str(), "ProvisionersBelowBaseline"));

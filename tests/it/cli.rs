@@ -48,18 +48,23 @@ fn the_checklist_of_the_documentation_works() {
     let folder = tempfile::tempdir().unwrap();
     let host = crate::slack::own_host();
     for (name, block) in ["go-live.yaml", "readiness.yaml"].into_iter().zip(&blocks) {
-        std::fs::write(folder.path().join(name), block.replace("shop.example.com", &host.to_string())).unwrap();
+        std::fs::write(folder.path().join(name), block.replace("shop.example.com", &host)).unwrap();
     }
     std::fs::write(folder.path().join("confirmed.yaml"), "[]").unwrap();
     let cluster = "apiVersion: v1\nkind: Config\ncurrent-context: eu\nclusters: [{ name: eu, cluster: { server: 'http://HOST:1' } }]\ncontexts: [{ name: eu, context: { cluster: eu, user: eu } }]\nusers: [{ name: eu, user: { token: t } }]\n";
-    std::fs::write(folder.path().join("shop.kubeconfig"), cluster.replace("HOST", &host.to_string())).unwrap();
+    std::fs::write(folder.path().join("shop.kubeconfig"), cluster.replace("HOST", &host)).unwrap();
     let file = folder.path().join("readiness.yaml");
     let (code, out, errors) = run(exporter().args(["config", "check", "--config.file"]).arg(&file));
     assert_eq!((code, errors.as_str()), (0, ""), "{out}");
     assert!(out.ends_with("checks\n") && !out.contains("warning"), "{out}");
     let (code, out, _) = check(&file, "text");
     assert_eq!(code, 1, "{out}");
-    for line in ["FAIL    1.1 The shop answers as expected", "????    1.2 The shop's certificate does not end within 14d", "????    2.2 At least 3 workers of the shop run", "????    3.1 Somebody of support"] {
+    for line in [
+        "FAIL    1.1 The shop answers as expected",
+        "????    1.2 The shop's certificate does not end within 14d",
+        "????    2.2 At least 3 workers of the shop run",
+        "????    3.1 Somebody of support",
+    ] {
         assert!(out.contains(line), "{line:?} is not in\n{out}");
     }
     assert!(out.contains("Then confirm it in the attestations file, as `attest: SupportIsStaffed`."), "{out}");
