@@ -7,7 +7,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -37,26 +36,13 @@ pub fn check_trust_file() -> Result<(), Message> {
     }
 }
 
-/// The system's trust roots, and the certificates of `ca_file` beside them, as far as they have not ended:
-/// the TLS library trusts a root for ever, and nobody else does.
-pub fn trust_roots(ca_file: Option<&Path>) -> Result<RootCertStore, Message> {
-    static SYSTEM: OnceLock<RootCertStore> = OnceLock::new();
-    let system = SYSTEM.get_or_init(|| {
-        let found = rustls_native_certs::load_native_certs();
-        if !found.errors.is_empty() {
-            tracing::warn!("read the system's trust roots: {} of its files cannot be read", found.errors.len());
-        }
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(found.certs.into_iter().filter(chain::lasts));
-        roots
-    });
-    let mut roots = system.clone();
-    if let Some(file) = ca_file {
-        for certificate in certificates_of(file)?.into_iter().filter(chain::lasts) {
-            roots.add(certificate).map_err(|error| say!("read ca_file {}: {}", file.display(), error.words()))?;
-        }
+/// The system's trust roots, as they are in its files.
+fn system_certificates() -> Vec<CertificateDer<'static>> {
+    let found = rustls_native_certs::load_native_certs();
+    if !found.errors.is_empty() {
+        tracing::warn!("read the system's trust roots: {} of its files cannot be read", found.errors.len());
     }
-    Ok(roots)
+    found.certs
 }
 
 /// The certificates of a `ca_file`; one without any is an error. Reads on this thread.
@@ -120,11 +106,13 @@ pub fn has_local_address(url: &url::Url) -> bool {
 /// A client of an API: it follows no redirect, since whatever a redirect names would be asked with our
 /// credentials, or in place of the configured host; and it resolves no name to an address that only
 /// this machine can mean.
-pub fn client() -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
+pub fn client(trust: &Trust) -> Result<reqwest::ClientBuilder, Message> {
+    let builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(trust.client_config()?)
         .redirect(reqwest::redirect::Policy::none())
         .dns_resolver(Arc::new(SystemNames))
-        .user_agent(concat!("readiness-exporter/", env!("CARGO_PKG_VERSION")))
+        .user_agent(concat!("readiness-exporter/", env!("CARGO_PKG_VERSION")));
+    Ok(builder)
 }
 
 /// Sends a request of such a client, and gives it up when this is dropped.
