@@ -173,7 +173,10 @@ mod tests {
         let read = Manifest::parse(text.as_bytes()).unwrap();
         let layers = vec![Blob { digest: Digest::parse(&digest(2)).unwrap(), size: 7 }];
         assert_eq!(read, Manifest::Image { config: Digest::parse(&digest(1)).unwrap(), layers: layers.clone(), size: 0 });
-        let windows = text.replace("\"layers\":[", &format!(r#""layers":[{{"mediaType":"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip","digest":"{}","urls":["https://a"]}},"#, digest(3)));
+        let windows = text.replace(
+            "\"layers\":[",
+            &format!(r#""layers":[{{"mediaType":"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip","digest":"{}","urls":["https://a"]}},"#, digest(3)),
+        );
         let Manifest::Image { layers: held, .. } = Manifest::parse(windows.as_bytes()).unwrap() else { panic!("no image") };
         assert_eq!(held, layers, "what comes from elsewhere is missing in no registry");
     }

@@ -491,6 +491,14 @@ pub static FAULTS: &[Fault] = &[
         &["CredentialInvalid", "CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"],
     ),
     red("credential-certificate-not-yet-valid", "the certificate in the wildcard Secret is valid from tomorrow on", &["CredentialInvalid"]),
+    red("credential-key-of-another-certificate", "the wildcard Secret holds the private key of another certificate", &["CredentialInvalid"]),
+    red("credential-key-cut-off", "the private key in the wildcard Secret is cut off", &["CredentialInvalid"]),
+    Fault {
+        name: "credential-key-encrypted",
+        what: "the private key in the wildcard Secret is encrypted, so that nobody sees whether it belongs to its certificate",
+        red: &[],
+        unknown: &["CredentialInvalid", "CredentialUnproven"],
+    },
     Fault {
         name: "credential-certificate-broken",
         what: "the wildcard Secret holds no certificate",

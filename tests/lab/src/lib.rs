@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
-pub use certificates::{Authority, CrossSigned, Leaf};
+pub use certificates::{Authority, CrossSigned, Leaf, Pair};
 pub use elsewhere::{Arrived, Elsewhere};
 pub use estate::Estate;
 pub use faults::{FAULTS, Fault, table};
