@@ -202,8 +202,8 @@ impl Poll for TlsCollector {
             let found = tokio::time::timeout(self.timeout, self.lookup.find(&self.host)).await;
             let left = self.timeout.saturating_sub(started.elapsed());
             let samples = match found {
-                Err(_) => failed([&self.target, "none"], &say!("resolve {}: no answer in time", named(&self.host))),
-                Ok(Err(why)) => failed([&self.target, "none"], &why),
+                Err(_) => failed([&self.target, net::NOWHERE], &say!("resolve {}: no answer in time", named(&self.host))),
+                Ok(Err(why)) => failed([&self.target, net::NOWHERE], &why),
                 Ok(Ok(found)) => {
                     let mut samples = join_all(found.addresses.into_iter().map(|address| self.at(address, left))).await.concat();
                     samples

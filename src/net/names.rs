@@ -25,6 +25,9 @@ use crate::say::{Message, named};
 /// No target is asked at more addresses than this, whatever its name resolves to.
 pub const MAX_ADDRESSES: usize = 16;
 
+/// Stands for the address of a name that has none, and reads well behind "at" in evidence and alerts.
+pub const NOWHERE: &str = "any address";
+
 /// Names that the system's resolver looks up at once.
 const LOOKUPS: usize = 64;
 

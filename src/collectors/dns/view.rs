@@ -59,11 +59,11 @@ impl View {
         Message::joined([list].into_iter().chain(without), "; ")
     }
 
-    /// NLBs answer with one address per zone in changing order, so overlap is agreement.
+    /// NLBs answer with one address per zone in changing order, so overlap is agreement. An alias that is the
+    /// same is none: one of two resolvers may have an old answer for its target.
     pub(super) fn agrees(&self, other: &Self) -> bool {
         let (mine, theirs) = (self.addresses(), other.addresses());
-        let same_end = self.chain().last().is_some_and(|last| other.chain().last() == Some(last));
-        same_end || !mine.is_disjoint(&theirs) || (mine.is_empty() && theirs.is_empty())
+        !mine.is_disjoint(&theirs) || (mine.is_empty() && theirs.is_empty())
     }
 }
 
