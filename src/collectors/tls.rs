@@ -255,6 +255,7 @@ impl Presented {
             let subject = certificates.first().and_then(common_name).unwrap_or_else(|| say!("a certificate"));
             samples.push(LEAF_NOT_AFTER.sample(labels, *first as f64).with_detail(subject.clone()));
             let path = self.chain.split_first().and_then(|(leaf, others)| trust.end_of(leaf, others, now));
+            let subject = if path.is_some_and(|path| path.by_root) { say!("{}; the root that it leads to ends first", subject) } else { subject };
             let words = match path.map_or(0, |path| path.spare) {
                 0 => subject,
                 1 => say!("{}; a certificate that it does without has expired", subject),

@@ -63,6 +63,8 @@ pub struct Verified {
     pub ends: i64,
     /// Certificates that have ended and that it does without.
     pub spare: usize,
+    /// Whether its root ends before all of its other certificates.
+    pub by_root: bool,
 }
 
 impl Trust {
@@ -129,7 +131,8 @@ impl Trust {
         // With more certificates at hand a path stays a path, so the first bound that has one is the latest.
         let place = bounds.partition_point(|bound| !self.at(now, *bound).verify(leaf, &kept(*bound), now));
         let ends_at = *bounds.get(place)?;
-        Some(Verified { ends: ends_at, spare: ends.iter().filter(|end| **end < now).count() })
+        let by_root = ends_at != own && !ends.contains(&ends_at);
+        Some(Verified { ends: ends_at, spare: ends.iter().filter(|end| **end < now).count(), by_root })
     }
 
     /// TLS settings of a client that trusts these roots and shows no certificate of its own.

@@ -47,10 +47,7 @@ impl View {
     pub(super) fn words(&self) -> Message {
         let addresses = self.addresses();
         let without = self.typed.iter().filter(|(_, answer)| if addresses.is_empty() { true } else { !answer.is_definite() });
-        let without = without.map(|(kind, answer)| match &answer.why {
-            Some(why) if !answer.is_definite() => say!("{} {} ({})", kind.as_str(), answer.state, why),
-            _ => say!("{} {}", kind.as_str(), answer.state),
-        });
+        let without = without.map(|(kind, answer)| say!("{}: {}", kind.as_str(), ended(answer)));
         if addresses.is_empty() {
             return Message::joined(without, ", ");
         }
@@ -122,6 +119,19 @@ pub(super) fn compare(view: &View, goal: &Goal, proxied: bool) -> (&'static str,
         "mismatch"
     };
     (state, say!("{}{}", why, note))
+}
+
+/// How a question ended that brought no address, for people, with the word that tools print for it.
+fn ended(answer: &DnsAnswer) -> Message {
+    match (answer.state, &answer.why) {
+        ("nxdomain", _) => say!("no such name (NXDOMAIN)"),
+        ("answered" | "nodata", _) => say!("no such record (NODATA)"),
+        ("servfail", _) => say!("the name server fails (SERVFAIL)"),
+        ("refused", _) => say!("the name server refuses to answer (REFUSED)"),
+        ("timeout", _) => say!("no answer in time"),
+        (_, Some(why)) => why.clone(),
+        (_, None) => say!("no answer that can be read"),
+    }
 }
 
 pub(super) fn listed(addresses: &BTreeSet<IpAddr>) -> Message {
