@@ -721,6 +721,8 @@ impl Rule<'_> {
             CheckState::Fail => self.evidence.render(label, &value, &bound),
             CheckState::Unknown => format!("Cannot tell for {}.", place(sample)),
             _ if value.is_empty() => format!("{}: {}.", place(sample), label("state")),
+            // A yes or no is told as such: 1 is no word of a person.
+            _ if matches!(self.condition, Condition::IsFalse) => format!("{}: as it should be.", place(sample)),
             _ => format!("{}: {value}.", place(sample)),
         };
         if let Some(detail) = &sample.detail {

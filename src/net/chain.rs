@@ -5,7 +5,7 @@
 //! the certificates that end first, until it finds none any more.
 //!
 //! The TLS library of this program trusts a root for ever: for it a root is a name and a key. OpenSSL, which
-//! curl, Python and nginx use, holds a root to its dates (X509_verify_cert(3)), and so does Go, of which kubelets
+//! curl, Python and nginx use, holds a root to its dates (`X509_verify_cert(3)`), and so does Go, of which kubelets
 //! and containerd are made (`isValid` in crypto/x509/verify.go). What they refuse is not good here either,
 //! whether the root is one of the system or of a `ca_file`, and from the second on in which it ends.
 

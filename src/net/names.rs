@@ -262,7 +262,12 @@ impl Lookup {
         found.addresses.dedup();
         let useless = found.addresses.iter().find(|address| is_link_local(**address)).and_then(|address| Some((*address, unusable(*address, host)?)));
         if let Some((address, why)) = useless {
-            return Err(say!("resolve {}: it leads to {}, which {}; that is asked only where the configuration holds the address itself", named(host), address, why));
+            return Err(say!(
+                "resolve {}: it leads to {}, which {}; that is asked only where the configuration holds the address itself",
+                named(host),
+                address,
+                why
+            ));
         }
         if found.addresses.is_empty() {
             return Err(say!("resolve {}: no address", named(host)));

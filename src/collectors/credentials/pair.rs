@@ -115,7 +115,7 @@ mod tests {
     fn inner(key: &str) -> Vec<u8> {
         let PrivateKeyDer::Pkcs8(whole) = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap() else { panic!("PKCS#8") };
         let body = |bytes: &[u8]| {
-            let long = usize::from(bytes[1]).checked_sub(0x80).unwrap_or_default();
+            let long = usize::from(bytes[1]).saturating_sub(0x80);
             let length = if long == 0 { usize::from(bytes[1]) } else { bytes[2..2 + long].iter().fold(0, |all, byte| all << 8 | usize::from(*byte)) };
             (bytes[2 + long..2 + long + length].to_vec(), bytes[2 + long + length..].to_vec())
         };

@@ -424,7 +424,7 @@ impl DnsCollector {
             state
         });
         if let Some((neighbour, state)) = neighbour {
-            samples.push(ORIGIN.sample(labels, *state).with_detail(say!("{}; a random neighbour answers {}", words, neighbour.words())));
+            samples.push(ORIGIN.sample(labels, state).with_detail(say!("{}; a random neighbour answers {}", words, neighbour.words())));
         }
         reached
     }
