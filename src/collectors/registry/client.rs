@@ -161,6 +161,8 @@ impl Client {
         let answer = self.send(&what, request).await?;
         match answer.status() {
             StatusCode::OK | StatusCode::UNAUTHORIZED => Self::is_api(&what, &answer),
+            // Where there is no registry, no image is known to be absent.
+            StatusCode::NOT_FOUND => Err(CollectError::new(ErrorClass::Malformed, say!("{}: status 404; no registry answers at this address", what))),
             status => Err(Self::refused(&what, status, answer.headers())),
         }
     }

@@ -46,6 +46,15 @@ async fn an_image_that_is_deleted_later_is_there_no_longer() {
     }
 }
 
+/// Another service at the address of a registry knows of no image.
+#[tokio::test]
+async fn where_no_registry_is_no_image_is_absent() {
+    let stage = Stage::new(|_: &Asked<'_>| (404, Vec::new(), Vec::new())).await;
+    let image = Reference::parse(&format!("{}/a/b:v1", stage.address)).unwrap();
+    let (state, why) = look(&mut hosts::Host::new(stage.registry(), BTreeSet::from([image]), 2)).await;
+    assert!(state == "unknown" && why.ends_with("status 404; no registry answers at this address"), "{state}, {why}");
+}
+
 #[tokio::test]
 async fn a_part_that_is_deleted_later_is_missed_within_a_few_rounds() {
     let (blobs, [_, new]) = images::versions();
