@@ -35,8 +35,12 @@ async fn main() {
         }
         let count = if method == "HEAD" { &heads } else { &others };
         count.fetch_add(1, Ordering::Relaxed);
-        let blob = &blobs[&version.index];
-        (200, vec![("content-type", blob.media_type.to_owned()), ("docker-content-digest", version.index.clone())], blob.bytes.clone())
+        let reference = target.rsplit('/').next().unwrap_or_default();
+        let digest = if reference.starts_with("v1.") { version.index.as_str() } else { reference };
+        let Some(blob) = blobs.get(digest).filter(|_| target.starts_with("/v2/team/app-")) else { return (404, Vec::new(), Vec::new()) };
+        let length = (method == "HEAD").then(|| ("content-length", blob.bytes.len().to_string()));
+        let headers = [("content-type", blob.media_type.to_owned()), ("docker-content-digest", digest.to_owned())].into_iter().chain(length);
+        (200, headers.collect(), blob.bytes.clone())
     })
     .await
     .unwrap();

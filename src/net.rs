@@ -7,14 +7,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use chain::{Trust, Verified};
-pub use names::{Answer as DnsAnswer, Found, Lookup, MAX_ADDRESSES, Resolver, Unseen, family_of, normal, random_label};
+pub use names::{Answer as DnsAnswer, Found, Lookup, MAX_ADDRESSES, NOWHERE, Resolver, Unseen, family_of, normal, random_label};
 
 use crate::cause::Cause as _;
 use crate::files::{self, ReadError};
@@ -37,26 +36,13 @@ pub fn check_trust_file() -> Result<(), Message> {
     }
 }
 
-/// The system's trust roots, and the certificates of `ca_file` beside them, as far as they have not ended:
-/// the TLS library trusts a root for ever, and nobody else does.
-pub fn trust_roots(ca_file: Option<&Path>) -> Result<RootCertStore, Message> {
-    static SYSTEM: OnceLock<RootCertStore> = OnceLock::new();
-    let system = SYSTEM.get_or_init(|| {
-        let found = rustls_native_certs::load_native_certs();
-        if !found.errors.is_empty() {
-            tracing::warn!("read the system's trust roots: {} of its files cannot be read", found.errors.len());
-        }
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(found.certs.into_iter().filter(chain::lasts));
-        roots
-    });
-    let mut roots = system.clone();
-    if let Some(file) = ca_file {
-        for certificate in certificates_of(file)?.into_iter().filter(chain::lasts) {
-            roots.add(certificate).map_err(|error| say!("read ca_file {}: {}", file.display(), error.words()))?;
-        }
+/// The system's trust roots, as they are in its files.
+fn system_certificates() -> Vec<CertificateDer<'static>> {
+    let found = rustls_native_certs::load_native_certs();
+    if !found.errors.is_empty() {
+        tracing::warn!("read the system's trust roots: {} of its files cannot be read", found.errors.len());
     }
-    Ok(roots)
+    found.certs
 }
 
 /// The certificates of a `ca_file`; one without any is an error. Reads on this thread.
@@ -120,11 +106,13 @@ pub fn has_local_address(url: &url::Url) -> bool {
 /// A client of an API: it follows no redirect, since whatever a redirect names would be asked with our
 /// credentials, or in place of the configured host; and it resolves no name to an address that only
 /// this machine can mean.
-pub fn client() -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
+pub fn client(trust: &Trust) -> Result<reqwest::ClientBuilder, Message> {
+    let builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(trust.client_config()?)
         .redirect(reqwest::redirect::Policy::none())
         .dns_resolver(Arc::new(SystemNames))
-        .user_agent(concat!("readiness-exporter/", env!("CARGO_PKG_VERSION")))
+        .user_agent(concat!("readiness-exporter/", env!("CARGO_PKG_VERSION")));
+    Ok(builder)
 }
 
 /// Sends a request of such a client, and gives it up when this is dropped.
@@ -187,9 +175,55 @@ pub fn is_link_local(address: IpAddr) -> bool {
     }
 }
 
+/// Why no server of a name can have an address; `None` if one can. Filters answer with such addresses for names
+/// that they block, and records with them were forgotten.
+/// Source: <https://www.iana.org/assignments/iana-ipv4-special-registry>,
+/// <https://www.iana.org/assignments/iana-ipv6-special-registry>
+pub fn unusable(address: IpAddr, name: &str) -> Option<&'static str> {
+    let address = address.to_canonical();
+    let first = match address {
+        IpAddr::V4(address) => address.octets()[0],
+        IpAddr::V6(_) => 1,
+    };
+    if address.is_unspecified() || first == 0 {
+        Some("is the address of nobody")
+    } else if address.is_multicast() {
+        Some("is the address of a group and of no server")
+    } else if first >= 240 {
+        Some("is reserved and of no server")
+    } else if address.is_loopback() && !is_local_name(name) {
+        Some("is whoever asks, and no server of others")
+    } else if is_link_local(address) {
+        Some("is a link-local or metadata address, which each machine has for itself")
+    } else {
+        None
+    }
+}
+
+/// Whether a name is kept for this machine, or for tests.
+/// Source: RFC 6761, sections 6.2 and 6.3
+fn is_local_name(name: &str) -> bool {
+    let last = name.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    ["localhost", "test"].iter().any(|local| last.eq_ignore_ascii_case(local))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_that_no_server_has() {
+        for nowhere in ["0.0.0.0", "0.1.2.3", "::", "224.0.0.1", "ff02::1", "240.0.0.1", "255.255.255.255", "169.254.1.1", "fe80::1", "::ffff:0.0.0.0"] {
+            assert!(unusable(nowhere.parse().unwrap(), "a.test").is_some(), "{nowhere}");
+        }
+        for own in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            let of = |name: &str| unusable(own.parse().unwrap(), name).is_some();
+            assert_eq!(["a.test", "LocalHost.", "a.localhost", "a.example.com", "test.example.com"].map(of), [false, false, false, true, true], "{own}");
+        }
+        for some in ["10.0.0.1", "192.168.1.1", "100.64.0.1", "203.0.113.1", "198.18.0.1", "fd00::1", "2001:db8::1", "64:ff9b::a00:1"] {
+            assert_eq!(unusable(some.parse().unwrap(), "a.example.com"), None, "{some}");
+        }
+    }
 
     #[test]
     fn addresses_that_only_this_machine_can_mean() {

@@ -78,7 +78,8 @@ impl Caller {
 
     /// What sends a request without a client of its own.
     pub(crate) async fn http(&self) -> Result<&reqwest::Client, Message> {
-        self.http.get_or_try_init(async || net::client().no_gzip().build()).await.map_err(|error| error.words())
+        let make = async || net::client(&net::Trust::system())?.no_gzip().build().map_err(|error| error.words());
+        self.http.get_or_try_init(make).await
     }
 
     /// What a request without a client of its own is signed with.

@@ -152,7 +152,7 @@ impl Rule<'_> {
                 lines.shown.push(Line { seen_at: view.seen_at, look: view.looks, ..self.line(sample, bad, context) });
             }
         }
-        let what = || format!("{} {} answered, but not with {}.", view.source.collector, view.source.name, self.family.name);
+        let what = || format!("{} ({}) was looked at, and showed nothing of what this check asks about.", view.source.name, view.source.collector);
         let Some(coverage) = self.family.covered_by else {
             if !judged {
                 lines.shown.push(about_all(Line::unknown(what())));
@@ -198,7 +198,7 @@ impl Rule<'_> {
                 let evidence = format!("{}: {}.", place(sample), sample.detail.as_ref().map_or(state, Message::as_str));
                 lines.push(Line { labels: labels_of(sample), seen_at: view.seen_at, look: view.looks, ..Line::unknown(evidence) });
             } else if coverage.borne_in.contains(&state) && !view.of(self.family.name).any(|fact| self.selects(fact, event) && is_about(fact, sample)) {
-                let evidence = format!("{}: was seen ({state}), but without {}.", place(sample), self.family.name);
+                let evidence = format!("{}: it was seen ({state}), and showed nothing of what this check asks about.", place(sample));
                 lines.push(Line { labels: labels_of(sample), seen_at: view.seen_at, look: view.looks, ..Line::unknown(evidence) });
             }
         }

@@ -11,10 +11,9 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};
 use jiff::Timestamp;
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, ProtocolVersion, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, ProtocolVersion, SignatureScheme};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
@@ -133,7 +132,7 @@ static CHAIN_NOT_AFTER: Gauge<2> = gauge(
     "readiness_tls_chain_not_after_timestamp_seconds",
     Unit::Timestamp,
     &LABELS,
-    "When the presented chain ends, from X.509 notAfter: the first certificate of the path that verifies and lasts longest, or of all while no path verifies.",
+    "When the presented chain ends, from X.509 notAfter: the first certificate of the path that verifies and lasts longest, its root included, or of all while no path verifies.",
 )
 .covered_by(COMPLETED.each());
 static VERIFICATION: StateSet<2> = state_set(
@@ -204,8 +203,8 @@ impl Poll for TlsCollector {
             let found = tokio::time::timeout(self.timeout, self.lookup.find(&self.host)).await;
             let left = self.timeout.saturating_sub(started.elapsed());
             let samples = match found {
-                Err(_) => failed([&self.target, "none"], &say!("resolve {}: no answer in time", named(&self.host))),
-                Ok(Err(why)) => failed([&self.target, "none"], &why),
+                Err(_) => failed([&self.target, net::NOWHERE], &say!("resolve {}: no answer in time", named(&self.host))),
+                Ok(Err(why)) => failed([&self.target, net::NOWHERE], &why),
                 Ok(Ok(found)) => {
                     let mut samples = join_all(found.addresses.into_iter().map(|address| self.at(address, left))).await.concat();
                     samples
@@ -224,7 +223,7 @@ impl TlsCollector {
     async fn at(&self, address: IpAddr, left: Duration) -> Vec<Sample> {
         let text = address.to_string();
         let labels = [self.target.as_str(), text.as_str()];
-        let presented = tokio::time::timeout(left, present(SocketAddr::new(address, self.port), self.server_name.clone(), self.trust.roots())).await;
+        let presented = tokio::time::timeout(left, present(SocketAddr::new(address, self.port), self.server_name.clone(), &self.trust)).await;
         match presented {
             Err(_) => failed(labels, &say!("no handshake within {}", Span(self.timeout))),
             Ok(Err(why)) => failed(labels, &why),
@@ -257,6 +256,7 @@ impl Presented {
             let subject = certificates.first().and_then(common_name).unwrap_or_else(|| say!("a certificate"));
             samples.push(LEAF_NOT_AFTER.sample(labels, *first as f64).with_detail(subject.clone()));
             let path = self.chain.split_first().and_then(|(leaf, others)| trust.end_of(leaf, others, now));
+            let subject = if path.is_some_and(|path| path.by_root) { say!("{}; the root that it leads to ends first", subject) } else { subject };
             let words = match path.map_or(0, |path| path.spare) {
                 0 => subject,
                 1 => say!("{}; a certificate that it does without has expired", subject),
@@ -294,8 +294,8 @@ impl Presented {
     }
 }
 
-async fn present(address: SocketAddr, name: ServerName<'static>, roots: &Arc<RootCertStore>) -> Result<Presented, Message> {
-    let verifier = Arc::new(Recording::new(roots)?);
+async fn present(address: SocketAddr, name: ServerName<'static>, trust: &Trust) -> Result<Presented, Message> {
+    let verifier = Arc::new(Recording::new(trust));
     let mut config = rustls::ClientConfig::builder_with_provider(net::crypto())
         .with_safe_default_protocol_versions()
         .map_err(|error| say!("set up TLS: {}", error.words()))?
@@ -317,23 +317,14 @@ async fn present(address: SocketAddr, name: ServerName<'static>, roots: &Arc<Roo
 /// Asks the real verifier, remembers what it says, and lets the handshake go on either way.
 #[derive(Debug)]
 struct Recording {
-    real: Option<Arc<WebPkiServerVerifier>>,
-    provider: Arc<rustls::crypto::CryptoProvider>,
+    real: Trust,
     verdict: Mutex<Result<(), rustls::Error>>,
 }
 
 impl Recording {
-    fn new(roots: &Arc<RootCertStore>) -> Result<Self, Message> {
-        let provider = net::crypto();
-        // Without any root there is nothing to verify against, and nothing is trusted.
-        let real = if roots.is_empty() {
-            None
-        } else {
-            let builder = WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(&provider));
-            Some(builder.build().map_err(|_| say!("set up verification: the trust roots cannot be used"))?)
-        };
+    fn new(trust: &Trust) -> Self {
         let not_asked = Err(rustls::Error::General("the certificate was never verified".to_owned()));
-        Ok(Self { real, provider, verdict: Mutex::new(not_asked) })
+        Self { real: trust.clone(), verdict: Mutex::new(not_asked) }
     }
 
     fn verdict(&self) -> Result<(), rustls::Error> {
@@ -350,10 +341,7 @@ impl ServerCertVerifier for Recording {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let verdict = match &self.real {
-            Some(real) => real.verify_server_cert(leaf, intermediates, name, ocsp, now).map(|_| ()),
-            None => Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)),
-        };
+        let verdict = self.real.verify_server_cert(leaf, intermediates, name, ocsp, now).map(|_| ());
         *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = verdict;
         Ok(ServerCertVerified::assertion())
     }
@@ -364,7 +352,7 @@ impl ServerCertVerifier for Recording {
         leaf: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, leaf, signed, &self.provider.signature_verification_algorithms)
+        self.real.verify_tls12_signature(message, leaf, signed)
     }
 
     fn verify_tls13_signature(
@@ -373,11 +361,11 @@ impl ServerCertVerifier for Recording {
         leaf: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, leaf, signed, &self.provider.signature_verification_algorithms)
+        self.real.verify_tls13_signature(message, leaf, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.real.supported_verify_schemes()
     }
 }
 

@@ -1,69 +1,119 @@
-//! When a chain of certificates ends: with the first certificate of the path that verifies.
+//! When a chain of certificates ends: with the first certificate of the path that verifies, its root included.
 //!
 //! Servers and Secrets hold certificates that no path needs, such as cross-signatures by a root that
 //! ended years ago. The verifier does not hand out the path that it found, so it is asked again without
 //! the certificates that end first, until it finds none any more.
+//!
+//! The TLS library of this program trusts a root for ever: for it a root is a name and a key. OpenSSL, which
+//! curl, Python and nginx use, holds a root to its dates (`X509_verify_cert(3)`), and so does Go, of which kubelets
+//! and containerd are made (`isValid` in crypto/x509/verify.go). What they refuse is not good here either,
+//! whether the root is one of the system or of a `ca_file`, and from the second on in which it ends.
 
+use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rustls::RootCertStore;
-use rustls::client::verify_server_cert_signed_by_trust_anchor;
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
+use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::{certificates_of, crypto, trust_roots};
+use super::{certificates_of, crypto, system_certificates};
 use crate::cause::Cause as _;
 use crate::say;
 use crate::say::Message;
 
-/// The roots that a path must lead to.
-#[derive(Clone)]
+/// The roots that a path must lead to, each for as long as it lasts.
+#[derive(Clone, Debug)]
 pub struct Trust {
-    roots: Arc<RootCertStore>,
+    anchors: Arc<[Anchor]>,
+    /// Those that last at the moment of loading, and how long these are all that do, in Unix seconds.
+    lasting: Arc<Roots>,
+    unchanged: Range<i64>,
+}
+
+/// A root with its dates, in Unix seconds.
+#[derive(Debug, Clone)]
+struct Anchor {
+    root: TrustAnchor<'static>,
+    begins: i64,
+    ends: i64,
+}
+
+/// Some of the roots, without dates.
+#[derive(Debug)]
+struct Roots {
+    count: usize,
+    store: Arc<RootCertStore>,
+    /// None of them fails without any root, and then nothing verifies.
+    servers: Option<Arc<WebPkiServerVerifier>>,
     clients: Option<Arc<dyn ClientCertVerifier>>,
 }
 
 /// A path that verifies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verified {
-    /// When the first certificate of the path that lasts longest ends, in Unix seconds.
+    /// When the first certificate of the path that lasts longest ends, its root included, in Unix seconds. In
+    /// the past when only a root has ended.
     pub ends: i64,
     /// Certificates that have ended and that it does without.
     pub spare: usize,
+    /// Whether its root ends before all of its other certificates.
+    pub by_root: bool,
 }
 
 impl Trust {
     /// Nothing is trusted.
     pub fn nothing() -> Self {
-        Self::of(Arc::new(RootCertStore::empty()))
+        Self::of(Vec::new())
+    }
+
+    /// The system's roots.
+    pub fn system() -> Self {
+        static SYSTEM: OnceLock<Trust> = OnceLock::new();
+        SYSTEM.get_or_init(|| Self::of(system_certificates().iter().filter_map(|der| Anchor::of(der).ok()).collect())).clone()
     }
 
     /// The system's roots and those of the files.
     pub fn of_files<'a>(files: impl IntoIterator<Item = &'a Path>) -> Result<Self, Message> {
-        let mut roots = trust_roots(None)?;
+        let system = Self::system();
+        let mut own = Vec::new();
         for file in files {
-            for certificate in certificates_of(file)?.into_iter().filter(lasts) {
-                roots.add(certificate).map_err(|error| say!("read ca_file {}: {}", file.display(), error.words()))?;
+            for certificate in certificates_of(file)? {
+                own.push(Anchor::of(&certificate).map_err(|error| say!("read ca_file {}: {}", file.display(), error.words()))?);
             }
         }
-        Ok(Self::of(Arc::new(roots)))
+        if own.is_empty() {
+            return Ok(system);
+        }
+        Ok(Self::of(system.anchors.iter().cloned().chain(own).collect()))
     }
 
     /// These roots.
-    pub fn of(roots: Arc<RootCertStore>) -> Self {
-        // Fails without any root, and then nothing verifies.
-        let clients = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), crypto()).build().ok();
-        Self { roots, clients }
+    #[cfg(test)]
+    pub fn of_certificates(roots: &[CertificateDer<'_>]) -> Self {
+        Self::of(roots.iter().filter_map(|der| Anchor::of(der).ok()).collect())
     }
 
-    /// The roots.
-    pub const fn roots(&self) -> &Arc<RootCertStore> {
-        &self.roots
+    fn of(anchors: Vec<Anchor>) -> Self {
+        let now = Timestamp::now().as_second();
+        let lasting = Arc::new(Roots::of(anchors.iter().filter(|anchor| anchor.lasts(now))));
+        // Whatever ends or begins first changes what is trusted.
+        let changes = anchors.iter().flat_map(|anchor| [anchor.begins, anchor.ends.saturating_add(1)]);
+        let until = changes.filter(|change| *change > now).min().unwrap_or(i64::MAX);
+        Self { anchors: anchors.into(), lasting, unchanged: now..until }
+    }
+
+    /// Those that have begun now and last until `bound`, in Unix seconds.
+    fn at(&self, now: i64, bound: i64) -> Arc<Roots> {
+        let kept = || self.anchors.iter().filter(|anchor| anchor.begins <= now && anchor.ends >= bound);
+        // Whichever of the two lasts longer, one holds all of the other, so that as many are the same.
+        if self.unchanged.contains(&now) && kept().count() == self.lasting.count { Arc::clone(&self.lasting) } else { Arc::new(Roots::of(kept())) }
     }
 
     /// The end of the path from a leaf to a root over some of the others; `None` when no path verifies
@@ -72,30 +122,106 @@ impl Trust {
     pub fn end_of(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>], now: i64) -> Option<Verified> {
         let own = not_after(leaf)?;
         let ends: Vec<i64> = others.iter().map(not_after).collect::<Option<_>>()?;
+        let of_roots = self.anchors.iter().map(|anchor| anchor.ends);
         // Latest first. What lasts as long as the leaf or longer ends no path.
-        let mut bounds: Vec<i64> = ends.iter().copied().filter(|end| *end < own).chain([own]).collect();
+        let mut bounds: Vec<i64> = ends.iter().copied().chain(of_roots).filter(|end| *end < own).chain([own]).collect();
         bounds.sort_unstable_by(|one, other| other.cmp(one));
         bounds.dedup();
         let kept = |bound: i64| others.iter().zip(&ends).filter(|(_, end)| **end >= bound).map(|(der, _)| der.clone()).collect::<Vec<_>>();
         // With more certificates at hand a path stays a path, so the first bound that has one is the latest.
-        let place = bounds.partition_point(|bound| !self.verifies(leaf, &kept(*bound), now));
+        let place = bounds.partition_point(|bound| !self.at(now, *bound).verify(leaf, &kept(*bound), now));
         let ends_at = *bounds.get(place)?;
-        Some(Verified { ends: ends_at, spare: ends.iter().filter(|end| **end < now).count() })
+        let by_root = ends_at != own && !ends.contains(&ends_at);
+        Some(Verified { ends: ends_at, spare: ends.iter().filter(|end| **end < now).count(), by_root })
     }
 
-    fn verifies(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>], now: i64) -> bool {
-        let now = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now).unwrap_or_default()));
-        let algorithms = crypto().signature_verification_algorithms.all;
-        let as_server =
-            || ParsedCertificate::try_from(leaf).and_then(|leaf| verify_server_cert_signed_by_trust_anchor(&leaf, &self.roots, others, now, algorithms));
-        let as_client = || self.clients.as_ref().is_some_and(|clients| clients.verify_client_cert(leaf, others, now).is_ok());
-        as_server().is_ok() || as_client()
+    /// TLS settings of a client that trusts these roots and shows no certificate of its own.
+    pub fn client_config(&self) -> Result<rustls::ClientConfig, Message> {
+        let builder = rustls::ClientConfig::builder_with_provider(crypto())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| say!("set up TLS: {}", error.words()))?;
+        Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(self.clone())).with_no_client_auth())
     }
 }
 
-/// Whether a certificate has not ended; one that cannot be read is left to the TLS library.
-pub(super) fn lasts(der: &CertificateDer<'_>) -> bool {
-    not_after(der).is_none_or(|end| end > Timestamp::now().as_second())
+/// The library's own verification, with the roots that last at the moment.
+impl ServerCertVerifier for Trust {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let second = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        let by = |roots: &Roots| roots.servers.as_ref().ok_or_else(|| unknown.clone())?.verify_server_cert(leaf, intermediates, name, ocsp, now);
+        by(&self.at(second, second)).map_err(|error| {
+            // A root that has ended is another thing than one that nobody knows.
+            let ended = self.anchors.iter().any(|anchor| !anchor.lasts(second)) && by(&self.at(second, i64::MIN)).is_ok();
+            if ended { rustls::Error::InvalidCertificate(CertificateError::Expired) } else { error }
+        })
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, leaf, signed, &crypto().signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, leaf, signed, &crypto().signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        crypto().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+impl Anchor {
+    fn of(der: &CertificateDer<'_>) -> Result<Self, rustls::Error> {
+        let mut store = RootCertStore::empty();
+        store.add(der.clone().into_owned())?;
+        let unreadable = || rustls::Error::InvalidCertificate(CertificateError::BadEncoding);
+        let root = store.roots.pop().ok_or_else(unreadable)?;
+        let (_, certificate) = X509Certificate::from_der(der).map_err(|_| unreadable())?;
+        let validity = certificate.validity();
+        Ok(Self { root, begins: validity.not_before.timestamp(), ends: validity.not_after.timestamp() })
+    }
+
+    /// RFC 5280, section 4.1.2.5: both dates belong to it.
+    const fn lasts(&self, now: i64) -> bool {
+        self.begins <= now && now <= self.ends
+    }
+}
+
+impl Roots {
+    fn of<'a>(anchors: impl Iterator<Item = &'a Anchor>) -> Self {
+        let mut store = RootCertStore::empty();
+        store.roots.extend(anchors.map(|anchor| anchor.root.clone()));
+        let (count, store) = (store.len(), Arc::new(store));
+        let servers = WebPkiServerVerifier::builder_with_provider(Arc::clone(&store), crypto()).build().ok();
+        let clients = WebPkiClientVerifier::builder_with_provider(Arc::clone(&store), crypto()).build().ok();
+        Self { count, store, servers, clients }
+    }
+
+    fn verify(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>], now: i64) -> bool {
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now).unwrap_or_default()));
+        let algorithms = crypto().signature_verification_algorithms.all;
+        let as_server =
+            || ParsedCertificate::try_from(leaf).and_then(|leaf| verify_server_cert_signed_by_trust_anchor(&leaf, &self.store, others, now, algorithms));
+        let as_client = || self.clients.as_ref().is_some_and(|clients| clients.verify_client_cert(leaf, others, now).is_ok());
+        as_server().is_ok() || as_client()
+    }
 }
 
 fn not_after(der: &CertificateDer<'_>) -> Option<i64> {
@@ -113,15 +239,45 @@ mod tests {
     const DAY: i64 = 86_400;
 
     #[test]
-    fn a_root_that_has_ended_is_trusted_no_longer() {
+    fn a_root_ends_a_path_like_any_other_certificate() {
         let made = CrossSigned::new(&["localhost"]).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let roots = |pem: &str| {
-            let file = folder.path().join("ca.pem");
-            std::fs::write(&file, pem).unwrap();
-            [trust_roots(Some(&file)).unwrap().len(), Trust::of_files([&*file]).unwrap().roots().len()].map(|with| with - trust_roots(None).unwrap().len())
+        let roots = |pems: &[&str]| Trust::of_certificates(&pems.iter().map(|pem| der(pem)).collect::<Vec<_>>());
+        let CrossSigned { root, short_root, ended_root, intermediate, .. } = &made;
+        for (trust, expected) in [
+            (roots(&[root]), Some((60, 0))),
+            (roots(&[short_root]), Some((10, 0))),
+            // Renewed with the same key: the newer one carries the path.
+            (roots(&[short_root, root]), Some((60, 0))),
+            (roots(&[ended_root, short_root]), Some((10, 0))),
+            (roots(&[ended_root]), Some((-5, 0))),
+            (roots(&[]), None),
+        ] {
+            assert_eq!(end(&trust, &made, &[intermediate]), expected);
+        }
+        // Nothing is loaded again, and time goes on.
+        let now = Timestamp::now().as_second();
+        let trust = roots(&[short_root]);
+        let at = |now: i64| trust.end_of(&der(&made.leaf), &[der(intermediate)], now).map(|path| path.ends < now);
+        assert_eq!([now, now + 9 * DAY, now + 11 * DAY].map(at), [Some(false), Some(false), Some(true)]);
+    }
+
+    #[test]
+    fn what_is_trusted_changes_with_the_time() {
+        let made = CrossSigned::new(&["localhost"]).unwrap();
+        let verdict = |roots: &[&String], days: i64| {
+            let trust = Trust::of_certificates(&roots.iter().map(|pem| der(pem)).collect::<Vec<_>>());
+            let at = u64::try_from(Timestamp::now().as_second() + days * DAY).unwrap();
+            let (leaf, name) = (der(&made.leaf), ServerName::try_from("localhost").unwrap());
+            trust.verify_server_cert(&leaf, &[der(&made.intermediate)], &name, &[], UnixTime::since_unix_epoch(Duration::from_secs(at))).map(drop)
         };
-        assert_eq!((roots(&made.root), roots(&made.ended_intermediate)), ([1, 1], [0, 0]));
+        let failed = |error: CertificateError| Err(rustls::Error::InvalidCertificate(error));
+        assert_eq!(verdict(&[&made.short_root], 0), Ok(()));
+        assert_eq!(verdict(&[&made.short_root], 11), failed(CertificateError::Expired));
+        assert_eq!(verdict(&[&made.short_root, &made.root], 11), Ok(()));
+        assert_eq!(verdict(&[&made.ended_root], 0), failed(CertificateError::Expired), "ended before it was loaded");
+        assert_eq!(verdict(&[&made.old_root], 0), failed(CertificateError::UnknownIssuer));
+        assert_eq!(verdict(&[], 0), failed(CertificateError::UnknownIssuer));
+        assert!(verdict(&[&made.root], -401).is_err(), "a root that has not begun");
     }
 
     fn der(pem: &str) -> CertificateDer<'static> {
@@ -129,16 +285,14 @@ mod tests {
     }
 
     fn trusting(pem: &str) -> Trust {
-        let mut roots = RootCertStore::empty();
-        roots.add(der(pem)).unwrap();
-        Trust::of(Arc::new(roots))
+        Trust::of_certificates(&[der(pem)])
     }
 
     /// Whole days until the end of the path, and how many certificates it does without.
     fn end(trust: &Trust, chain: &CrossSigned, others: &[&str]) -> Option<(i64, usize)> {
         let now = Timestamp::now().as_second();
         let others: Vec<_> = others.iter().map(|pem| der(pem)).collect();
-        trust.end_of(&der(&chain.leaf), &others, now).map(|path| ((path.ends - now + DAY / 2) / DAY, path.spare))
+        trust.end_of(&der(&chain.leaf), &others, now).map(|path| ((path.ends - now + DAY / 2).div_euclid(DAY), path.spare))
     }
 
     #[test]

@@ -16,7 +16,7 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use tokio::sync::Semaphore;
 
-use super::is_link_local;
+use super::{is_link_local, unusable};
 use crate::cause::Cause as _;
 use crate::files;
 use crate::say;
@@ -24,6 +24,9 @@ use crate::say::{Message, named};
 
 /// No target is asked at more addresses than this, whatever its name resolves to.
 pub const MAX_ADDRESSES: usize = 16;
+
+/// Stands for the address of a name that has none, and reads well behind "at" in evidence and alerts.
+pub const NOWHERE: &str = "any address";
 
 /// Names that the system's resolver looks up at once.
 const LOOKUPS: usize = 64;
@@ -257,10 +260,13 @@ impl Lookup {
         };
         found.addresses.sort_unstable();
         found.addresses.dedup();
-        if found.addresses.iter().any(|address| is_link_local(*address)) {
+        let useless = found.addresses.iter().find(|address| is_link_local(**address)).and_then(|address| Some((*address, unusable(*address, host)?)));
+        if let Some((address, why)) = useless {
             return Err(say!(
-                "resolve {}: it leads to a link-local or metadata address, which is asked only where the configuration holds the address itself",
-                named(host)
+                "resolve {}: it leads to {}, which {}; that is asked only where the configuration holds the address itself",
+                named(host),
+                address,
+                why
             ));
         }
         if found.addresses.is_empty() {

@@ -77,7 +77,11 @@ fn telling(folder: &Path) -> Vec<Kind> {
     let now = jiff::Timestamp::now().as_second();
     let (far, near) = (now + 400 * 86_400, now + 3_600);
     let pem = |seconds: i64| authority.issue_pem(&Leaf::good(&["a.test"]).ends_in(seconds)).unwrap().0.into_bytes();
-    let kubeconfig = |seconds: i64| format!("users:\n- name: a\n  user: {{ client-certificate-data: {} }}\n", STANDARD.encode(pem(seconds))).into_bytes();
+    let kubeconfig = |seconds: i64| {
+        let (pem, key) = authority.issue_pem(&Leaf::good(&["a.test"]).ends_in(seconds)).unwrap();
+        let [pem, key] = [pem, key].map(|text| STANDARD.encode(text));
+        format!("users:\n- name: a\n  user: {{ client-certificate-data: {pem}, client-key-data: {key} }}\n").into_bytes()
+    };
     let reference = |at: i64| STANDARD.encode(format!("reftkn:01:{at}:abc")).into_bytes();
     let licence = |at: i64| format!(r#"{{"license":{{"expires":{at}}}}}"#).into_bytes();
     let ([p12, jks], [p12_soon, jks_soon]) = (key_stores(&authority, far - now), key_stores(&authority, near - now));

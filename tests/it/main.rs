@@ -24,6 +24,7 @@ mod moto;
 mod on_a_lab;
 mod one_truth;
 mod page;
+mod pairs;
 mod partly;
 mod real_cluster;
 mod real_ecr;

@@ -68,8 +68,8 @@ async fn one_dead_address_of_a_name_makes_every_check_of_tls_unknown() {
     // Nobody answered, so nothing says that somebody did.
     let gone = names(|_| Reply::Code(3)).await;
     let (code, out) = check(&folder, &EVERY_TLS, &tls(&gone)).await;
-    assert_eq!((code, out.matches("a / none: resolve multi.test: there is no such name").count()), (3, EVERY_TLS.len()), "{out}");
-    assert!(!out.contains("answered, but not with"), "{out}");
+    assert_eq!((code, out.matches("a / any address: resolve multi.test: there is no such name").count()), (3, EVERY_TLS.len()), "{out}");
+    assert!(!out.contains("showed nothing of what this check asks"), "{out}");
     server.abort();
 }
 
@@ -154,7 +154,7 @@ async fn a_silent_resolver_and_a_failed_half_are_no_go() {
     assert_eq!(code, 0, "{out}");
     let (code, out) = check(&folder, &checks, &dns(&half)).await;
     assert_eq!(code, 3, "{out}");
-    assert!(out.contains("multi.test / two: 127.0.0.1; AAAA servfail (the name server answers"), "{out}");
+    assert!(out.contains("multi.test / two: 127.0.0.1; AAAA: the name server fails (SERVFAIL)"), "{out}");
     assert!(!out.contains("is bad"), "an answer with an address is not called none: {out}");
     // Silence is red for the check that asks for an answer and unknown for the others.
     let (code, out) = check(&folder, &checks[1..], &dns(&silent)).await;

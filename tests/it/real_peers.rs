@@ -169,10 +169,10 @@ fn the_binary_agrees_with_openssl_and_dig() {
         }
     }
     for (name, status, word) in [
-        ("missing.example.test", "NXDOMAIN", "A nxdomain"),
-        ("dangling.example.test", "NXDOMAIN", "A nxdomain"),
-        ("a.broken.test", "SERVFAIL", "A servfail"),
-        ("a.unhosted.test", "REFUSED", "A refused"),
+        ("missing.example.test", "NXDOMAIN", "A: no such name (NXDOMAIN)"),
+        ("dangling.example.test", "NXDOMAIN", "A: no such name (NXDOMAIN)"),
+        ("a.broken.test", "SERVFAIL", "A: the name server fails (SERVFAIL)"),
+        ("a.unhosted.test", "REFUSED", "A: the name server refuses to answer (REFUSED)"),
     ] {
         assert_eq!(dig(&host, name).0, status, "dig on {name}");
         let ours = line(&report, "DnsNameUnresolved", name);

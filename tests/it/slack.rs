@@ -171,7 +171,7 @@ async fn what_breaks_reaches_slack_and_what_is_mended_is_resolved() {
     let broken: [(&str, &str, &str); 4] = [
         ("node-disk-pressure", "NodeDiskPressure", "Node node-1 in us-east-2 reports DiskPressure, so the kubelet evicts pods there."),
         ("london-503", "EndpointUnhealthy", "london does not answer as expected at 127."),
-        ("dns-nxdomain", "DnsNameUnresolved", "*.oregon-proxy.ai.lab.test does not resolve at office."),
+        ("dns-nxdomain", "DnsNameUnresolved", "*.oregon-proxy.ai.lab.test resolves to no server at office."),
         ("certificate-near-expiry", "CertificateExpiresSoon", "The certificate chain of london at 127."),
     ];
     for (fault, _, _) in broken {

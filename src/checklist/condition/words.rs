@@ -30,7 +30,7 @@ impl Words {
     /// The value as it stands behind the name of a subject with which all is well.
     pub fn of_good<'a>(&'a self, condition: &Condition, state: &'a str) -> &'a str {
         match condition {
-            Condition::IsFalse => "good",
+            Condition::IsFalse => "as it should be",
             Condition::ExpiresWithin(_) => &self.ends,
             Condition::Equals(Bound::Name(_) | Bound::States(_)) => state,
             Condition::Equals(Bound::Number(_))

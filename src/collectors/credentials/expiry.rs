@@ -6,9 +6,11 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
+use zeroize::Zeroizing;
 
 use super::dates::{self, Ends};
 use super::document;
+use super::pair::{self, Unpaired};
 use crate::collectors::registry::Identity;
 use crate::net::{Trust, Verified};
 
@@ -28,6 +30,8 @@ pub(super) struct Told {
     pub(super) created: Option<i64>,
     /// When it was last used, in Unix seconds, where the issuer tells.
     pub(super) used: Option<i64>,
+    /// Why its private key is not seen to belong to it.
+    pub(super) unpaired: Option<Unpaired>,
 }
 
 impl Told {
@@ -50,7 +54,13 @@ impl Told {
             silent: self.silent.or(other.silent),
             created: self.created.max(other.created),
             used: self.used.max(other.used),
+            unpaired: self.unpaired.max(other.unpaired),
         }
+    }
+
+    /// With what was seen of its private key.
+    pub(super) fn paired(self, seen: Result<(), Unpaired>) -> Self {
+        Self { unpaired: self.unpaired.max(seen.err()), ..self }
     }
 }
 
@@ -76,7 +86,28 @@ pub(super) fn certificates(bytes: &[u8], trust: &Trust, now: i64) -> Result<Told
         // DER begins with a sequence; anything else was never meant as one.
         return if bytes.first() == Some(&0x30) { certificate(bytes) } else { Err("it holds no certificate") };
     }
-    chain(&pem, trust, now)
+    let told = chain(&pem, trust, now)?;
+    // Load balancers take both in one file.
+    Ok(if pair::holds_key(bytes) { told.paired(key_of(&pem, bytes)) } else { told })
+}
+
+/// Whether a private key belongs to the certificates: to the first, which is the one that servers show.
+fn key_of(certificates: &[CertificateDer<'_>], key: &[u8]) -> Result<(), Unpaired> {
+    let Some((first, others)) = certificates.split_first() else { return Ok(()) };
+    pair::check(first, key).map_err(|why| {
+        let is_behind = others.iter().any(|other| pair::check(other, key).is_ok());
+        if is_behind { Unpaired::Wrong("the certificate of its private key is not the first, so that servers do not take the two") } else { why }
+    })
+}
+
+/// Certificates with the private keys that are kept beside them.
+pub(super) fn certificates_and_keys(bytes: &[u8], keys: &[Zeroizing<Vec<u8>>], trust: &Trust, now: i64) -> Result<Told, &'static str> {
+    let told = certificates(bytes, trust, now)?;
+    let mut all: Vec<CertificateDer<'_>> = CertificateDer::pem_slice_iter(bytes).filter_map(Result::ok).collect();
+    if all.is_empty() {
+        all.push(CertificateDer::from(bytes));
+    }
+    Ok(keys.iter().fold(told, |told, key| told.paired(key_of(&all, key))))
 }
 
 /// The same for certificates that are read already.
@@ -148,6 +179,8 @@ struct NamedUser {
 #[serde(rename_all = "kebab-case")]
 struct User {
     client_certificate_data: Option<String>,
+    client_key_data: Option<String>,
+    client_key: Option<String>,
     token: Option<String>,
     exec: Option<serde_json::Value>,
     username: Option<String>,
@@ -163,7 +196,19 @@ pub(super) fn kubeconfig(text: &str, trust: &Trust, now: i64) -> Result<Told, &'
     let mut all: Option<Told> = None;
     for user in users.into_iter().filter_map(|named| named.user) {
         let told = if let Some(data) = user.client_certificate_data {
-            certificates(&STANDARD.decode(data.trim()).map_err(|_| "a certificate in it is not base64")?, trust, now)?
+            let chain = STANDARD.decode(data.trim()).map_err(|_| "a certificate in it is not base64")?;
+            match (user.client_key_data, user.client_key) {
+                (Some(key), _) => {
+                    let text = Zeroizing::new(key);
+                    let key = Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| "a private key in it is not base64")?);
+                    certificates_and_keys(&chain, &[key], trust, now)?
+                }
+                (None, Some(_)) => {
+                    let why = Unpaired::Unknown("whether a private key belongs to its certificate is not known: the key is in a file of its own");
+                    certificates(&chain, trust, now)?.paired(Err(why))
+                }
+                (None, None) => return Err("a certificate in it has no private key"),
+            }
         } else if let Some(token) = user.token {
             jwt(&token).unwrap_or_else(|_| Told::silent("an opaque token does not tell when it ends"))
         } else if user.exec.is_some() {
@@ -255,10 +300,25 @@ mod tests {
         assert_eq!(certificates(huge.as_bytes(), &Trust::nothing(), NOW), Err("it holds more than a thousand certificates"));
     }
 
+    #[test]
+    fn the_private_key_that_servers_take_is_that_of_the_first_certificate() {
+        let authority = Authority::new("Root").unwrap();
+        let [(own, key), (other, _)] = [authority.issue_pem(&Leaf::good(&["a.test"])).unwrap(), authority.issue_pem(&Leaf::good(&["b.test"])).unwrap()];
+        let beside =
+            |chain: &str| certificates_and_keys(chain.as_bytes(), &[Zeroizing::new(key.clone().into_bytes())], &Trust::nothing(), NOW).unwrap().unpaired;
+        let within = |chain: &str| certificates(format!("{chain}{key}").as_bytes(), &Trust::nothing(), NOW).unwrap().unpaired;
+        let wrong = |why| Some(Unpaired::Wrong(why));
+        for (chain, expected) in [
+            (format!("{own}{other}"), None),
+            (format!("{other}{own}"), wrong("the certificate of its private key is not the first, so that servers do not take the two")),
+            (other.clone(), wrong("its private key belongs to another certificate")),
+        ] {
+            assert_eq!((beside(&chain), within(&chain)), (expected, expected));
+        }
+    }
+
     fn trusting(pem: &str) -> Trust {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(CertificateDer::pem_slice_iter(pem.as_bytes()).next().unwrap().unwrap()).unwrap();
-        Trust::of(std::sync::Arc::new(roots))
+        Trust::of_certificates(&[CertificateDer::pem_slice_iter(pem.as_bytes()).next().unwrap().unwrap()])
     }
 
     #[test]
@@ -271,7 +331,10 @@ mod tests {
         assert_eq!(told.ends, leaf_end);
         assert!(told.begins.unwrap() < now);
         assert_eq!(certificates(format!("{}{}{}", own.cross, own.intermediate, own.leaf).as_bytes(), &trust, now).unwrap().ends, leaf_end, "in any order");
-        let kubeconfig_of = |chain: &str| format!("users:\n- name: a\n  user: {{ client-certificate-data: {} }}\n", STANDARD.encode(chain));
+        let kubeconfig_of = |chain: &str| {
+            let [chain, key] = [chain, &own.key].map(|text| STANDARD.encode(text));
+            format!("users:\n- name: a\n  user: {{ client-certificate-data: {chain}, client-key-data: {key} }}\n")
+        };
         assert_eq!(kubeconfig(&kubeconfig_of(&chain), &trust, now).unwrap().ends, leaf_end);
         // As long as no path verifies, nothing says which of them is needed.
         let ended = |chain: &str, trust: &Trust| certificates(chain.as_bytes(), trust, now).unwrap().ends.unwrap() < now;
@@ -322,9 +385,20 @@ mod tests {
 
     #[test]
     fn a_kubeconfig_is_as_good_as_the_first_of_its_users_that_ends() {
-        let (pem, _) = Authority::new("Root").unwrap().issue_pem(&Leaf::good(&["a.test"])).unwrap();
+        let authority = Authority::new("Root").unwrap();
+        let [(pem, key), (_, other)] = [authority.issue_pem(&Leaf::good(&["a.test"])).unwrap(), authority.issue_pem(&Leaf::good(&["a.test"])).unwrap()];
         let jwt = token(r#"{"alg":"RS256"}"#, &format!(r#"{{"exp":{NOW}}}"#));
-        let text = format!("users:\n- name: a\n  user: {{ client-certificate-data: {} }}\n- name: b\n  user: {{ token: {jwt} }}\n", STANDARD.encode(pem));
+        let of_key = |key: &str| {
+            let own = STANDARD.encode(&pem);
+            format!("users:\n- name: a\n  user: {{ client-certificate-data: {own}{key} }}\n- name: b\n  user: {{ token: {jwt} }}\n")
+        };
+        let unpaired = |key: &str| kubeconfig(&of_key(key), &Trust::nothing(), NOW).map(|told| told.unpaired);
+        assert_eq!(unpaired(&format!(", client-key-data: {}", STANDARD.encode(&key))), Ok(None));
+        let wrong = Unpaired::Wrong("its private key belongs to another certificate");
+        assert_eq!(unpaired(&format!(", client-key-data: {}", STANDARD.encode(other))), Ok(Some(wrong)));
+        assert!(matches!(unpaired(", client-key: /a.key"), Ok(Some(Unpaired::Unknown(_)))));
+        assert_eq!(unpaired(""), Err("a certificate in it has no private key"));
+        let text = of_key(&format!(", client-key-data: {}", STANDARD.encode(key)));
         assert_eq!(kubeconfig(&text, &Trust::nothing(), NOW).unwrap().ends, Some(NOW));
         let plugin = kubeconfig("users:\n- name: a\n  user: { exec: { command: aws } }\n", &Trust::nothing(), NOW).unwrap();
         assert_eq!(plugin.silent, Some("a plugin makes its tokens"));

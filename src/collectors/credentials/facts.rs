@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::dates::{self, Ends};
 use super::expiry::Told;
+use super::pair::Unpaired;
 use super::read::{Annotation, Content};
 use super::{CHANGED, DECLARED, END, EXPIRY, FILE, FINGERPRINT, LAST_USED, Looker, STATE, VALID, Works};
 use crate::metric::Sample;
@@ -32,15 +33,17 @@ impl Looker {
     pub(super) fn facts(&self, content: &Content, works: Works, told: Told) -> Vec<Sample> {
         let (labels, now) = (self.labels(), Timestamp::now().as_second());
         let mut samples = vec![STATE.sample(labels, "present")];
-        samples.push(match works {
+        samples.push(match (works, told.unpaired) {
             // Its own dates refute whatever an issuer's cache still says.
             _ if told.ends.is_some_and(|at| at <= now) => VALID.sample(labels, "invalid").with_detail("it has ended"),
             _ if told.begins.is_some_and(|at| at > now) => VALID.sample(labels, "invalid").with_detail("it is not valid yet"),
-            Works::Proved => VALID.sample(labels, "valid"),
-            Works::Unproven if self.credential.kind.opens_nothing() => VALID.sample(labels, "consistent"),
-            Works::Unproven => VALID.sample(labels, "unproven").with_detail("nobody was asked whether it works"),
-            Works::No(why) => VALID.sample(labels, "invalid").with_detail(why),
-            Works::Unknown(error) => VALID.sample(labels, "unknown").with_detail(error.message),
+            (Works::Proved, _) => VALID.sample(labels, "valid"),
+            (Works::Unproven, Some(Unpaired::Wrong(why))) => VALID.sample(labels, "invalid").with_detail(why),
+            (Works::Unproven, Some(Unpaired::Unknown(why))) => VALID.sample(labels, "unknown").with_detail(why),
+            (Works::Unproven, None) if self.credential.kind.opens_nothing() => VALID.sample(labels, "consistent"),
+            (Works::Unproven, None) => VALID.sample(labels, "unproven").with_detail("nobody was asked whether it works"),
+            (Works::No(why), _) => VALID.sample(labels, "invalid").with_detail(why),
+            (Works::Unknown(error), _) => VALID.sample(labels, "unknown").with_detail(error.message),
         });
         let declared = self.declared(content);
         let changed = told.created.or_else(|| content.changed.filter(|_| self.credential.age_is_of_its_place()));

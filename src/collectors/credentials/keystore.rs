@@ -1,11 +1,13 @@
 //! Certificates in key stores: PKCS#12, which needs a password, and Java's own format, whose
-//! certificates stand in clear. Pure; keys in them are skipped or dropped at once.
+//! certificates stand in clear while its keys are encrypted, so that only of PKCS#12 it is seen whether a key belongs
+//! to its certificate. Pure; keys in them are dropped at once.
 
-use p12_keystore::{KeyStore, KeyStoreEntry, Pkcs12ImportPolicy};
+use p12_keystore::{KeyStore, KeyStoreEntry, Pkcs12ImportPolicy, PrivateKeyChain};
 
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::expiry::{Told, chain};
+use super::pair::{self, Unpaired};
 use crate::net::Trust;
 
 /// What a store holds: the chains of its keys, and certificates without a key.
@@ -13,6 +15,10 @@ use crate::net::Trust;
 struct Held {
     chains: Vec<Vec<CertificateDer<'static>>>,
     trusted: Vec<CertificateDer<'static>>,
+    /// Keys of which the store does not say to which of its certificates they belong.
+    strays: Vec<PrivateKeyDer<'static>>,
+    /// Why a key is not seen to belong to its chain.
+    unpaired: Option<Unpaired>,
 }
 
 impl Held {
@@ -21,7 +27,19 @@ impl Held {
     fn told(&self, trust: &Trust, now: i64) -> Result<Told, &'static str> {
         let chains = if self.chains.is_empty() { std::slice::from_ref(&self.trusted) } else { &self.chains };
         let told: Vec<Told> = chains.iter().map(|certificates| chain(certificates, trust, now)).collect::<Result<_, _>>()?;
-        told.into_iter().reduce(Told::and).ok_or("it holds no certificate")
+        let told = told.into_iter().reduce(Told::and).ok_or("it holds no certificate")?;
+        let told = told.paired(self.unpaired.map_or(Ok(()), Err));
+        Ok(self.strays.iter().fold(told, |told, key| told.paired(self.among_trusted(key))))
+    }
+
+    /// Whether a key belongs to any of the certificates beside it.
+    fn among_trusted(&self, key: &PrivateKeyDer<'static>) -> Result<(), Unpaired> {
+        let found = || self.trusted.iter().map(|own| pair::of_der(own, key.clone_key()));
+        if found().any(|found| found.is_ok()) {
+            return Ok(());
+        }
+        let unknown = found().filter_map(Result::err).find(|why| matches!(why, Unpaired::Unknown(_)));
+        Err(unknown.unwrap_or(Unpaired::Wrong("none of its certificates belongs to its private key")))
     }
 }
 
@@ -30,12 +48,20 @@ pub(super) fn pkcs12(bytes: &[u8], password: &str, trust: &Trust, now: i64) -> R
     let store = KeyStore::from_pkcs12(bytes, password, Pkcs12ImportPolicy::Raw).map_err(|_| "it is no PKCS#12 file, or its password is another one")?;
     let mut held = Held::default();
     let der = |own: &p12_keystore::Certificate| CertificateDer::from(own.as_der().to_vec());
+    let key = |chain: &PrivateKeyChain| PrivateKeyDer::Pkcs8(chain.key().as_der().to_vec().into());
     for (_, entry) in store.entries() {
         match entry {
             KeyStoreEntry::Certificate(own) => held.trusted.push(der(own)),
             // Not every file says which certificates belong to its key; then they stand beside it.
-            KeyStoreEntry::PrivateKeyChain(chain) if chain.certs().is_empty() => {}
-            KeyStoreEntry::PrivateKeyChain(chain) => held.chains.push(chain.certs().iter().map(der).collect()),
+            KeyStoreEntry::PrivateKeyChain(chain) if chain.certs().is_empty() => held.strays.push(key(chain)),
+            KeyStoreEntry::PrivateKeyChain(chain) => {
+                let certificates: Vec<_> = chain.certs().iter().map(der).collect();
+                // Which of them is the key's own says the store, and it stands first.
+                if let Some(first) = certificates.first() {
+                    held.unpaired = held.unpaired.max(pair::of_der(first, key(chain)).err());
+                }
+                held.chains.push(certificates);
+            }
             KeyStoreEntry::Secret(_) => {}
         }
     }
@@ -141,6 +167,25 @@ mod tests {
         assert!(pkcs12(&bytes[..100], "password", &Trust::nothing(), 0).is_err() && pkcs12(b"", "", &Trust::nothing(), 0).is_err());
         let empty = KeyStore::new().writer("password").write().unwrap();
         assert_eq!(pkcs12(&empty, "password", &Trust::nothing(), 0), Err("it holds no certificate"));
+    }
+
+    #[test]
+    fn a_key_of_a_pkcs12_file_belongs_to_one_of_its_certificates() {
+        let pairs = readiness_lab::Pair::of_every_kind().unwrap();
+        let key = |pem: &str| PrivateKeyDer::from_pem_slice(pem.as_bytes()).unwrap();
+        for (own, other) in pairs.iter().zip(pairs.iter().cycle().skip(1)) {
+            let seen = |private: &str| {
+                let certificate = CertificateDer::from_pem_slice(own.certificate.as_bytes()).unwrap();
+                let certificate = p12_keystore::Certificate::from_der(&certificate).unwrap();
+                let private = p12_keystore::PrivateKey::from_der(key(private).secret_der()).unwrap();
+                let mut store = KeyStore::new();
+                store.add_entry("own", KeyStoreEntry::PrivateKeyChain(PrivateKeyChain::new(vec![1], private, [certificate])));
+                let bytes = store.writer("password").encryption_iterations(1).mac_iterations(1).write().unwrap();
+                pkcs12(&bytes, "password", &Trust::nothing(), 0).unwrap().unpaired
+            };
+            assert_eq!(seen(&own.key), None, "{}", own.kind);
+            assert_eq!(seen(&other.key), Some(Unpaired::Wrong("none of its certificates belongs to its private key")), "{}", own.kind);
+        }
     }
 
     /// A store as `keytool -storetype JKS` writes it, without its digest.

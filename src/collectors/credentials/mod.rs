@@ -12,6 +12,7 @@ mod expiry;
 mod facts;
 mod google;
 mod keystore;
+mod pair;
 mod prove;
 mod read;
 mod said;
@@ -62,7 +63,7 @@ static VALID: StateSet<2> = state_set(
     "readiness_credential_valid_state",
     &["valid", "consistent", "unproven", "invalid", "unknown"],
     &LABELS,
-    "Whether a credential works now, by its issuer's answer; unproven where nobody was asked, consistent for certificates, key stores and dates, which open nothing.",
+    "Whether a credential works now, by its issuer's answer; unproven where nobody was asked, consistent for certificates, key stores and dates, which open nothing, where each private key that is kept beside a certificate belongs to it.",
 );
 static END: StateSet<2> = state_set(
     END_STATES,
@@ -141,9 +142,7 @@ pub(in crate::collectors) const KINDS: &[&str] = &[
 /// Chains of certificates lead to the roots of the system, of `ca_file` and of the files `trusted`.
 pub fn tasks(config: &Config, clusters: &[ClusterConfig], compared: &BTreeSet<&str>, trusted: &[&Path]) -> Result<Vec<Task>, Message> {
     let trust = Trust::of_files(trusted.iter().copied().chain(config.ca_file.as_deref()))?;
-    let roots = config.ca_file.as_deref().map(net::certificates_of).transpose()?.unwrap_or_default();
-    let roots: Vec<_> = roots.iter().map(|der| reqwest::Certificate::from_der(der)).collect::<Result<_, _>>().map_err(|error: reqwest::Error| error.words())?;
-    let client = net::client().tls_certs_merge(roots).https_only(true);
+    let client = net::client(&Trust::of_files(config.ca_file.as_deref())?)?.https_only(true);
     let client = client.build().map_err(|error| say!("make a client for issuers: {}", error.words()))?;
     let slots = Arc::new(Semaphore::new(CONCURRENCY));
     // One connection for all Secrets of a cluster.
@@ -341,7 +340,7 @@ impl Looker {
         };
         let unreadable = |why: Message| (Works::No(why), Told::silent("what is there cannot be read"));
         if api.is_none() && self.credential.aws.is_none() {
-            return self.parse(&content.bytes, password).map_or_else(unreadable, |told| (Works::Unproven, told));
+            return self.parse(content, password).map_or_else(unreadable, |told| (Works::Unproven, told));
         }
         let Ok(text) = std::str::from_utf8(&content.bytes) else { return unreadable(say!("it is no text")) };
         let Ok(half) = content.half.as_ref().map(|half| std::str::from_utf8(half)).transpose() else { return unreadable(say!("its secret half is no text")) };
@@ -360,11 +359,12 @@ impl Looker {
         }
     }
 
-    fn parse(&self, bytes: &[u8], password: Option<&Secret>) -> Result<Told, Message> {
+    fn parse(&self, content: &Content, password: Option<&Secret>) -> Result<Told, Message> {
+        let bytes = content.bytes.as_slice();
         let text = || std::str::from_utf8(bytes).map_err(|_| "it is no text");
         let now = Timestamp::now().as_second();
         let told = match self.credential.kind {
-            Kind::Certificate => expiry::certificates(bytes, &self.trust, now),
+            Kind::Certificate => expiry::certificates_and_keys(bytes, &content.keys, &self.trust, now),
             Kind::Pkcs12 => keystore::pkcs12(bytes, password.map_or("", Secret::expose), &self.trust, now),
             Kind::Jks => keystore::java(bytes, &self.trust, now),
             Kind::Jwt => expiry::jwt(text()?),

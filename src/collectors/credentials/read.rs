@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
 use zeroize::Zeroizing;
 
 use super::config::{ManagedValue, Place, SecretKey};
+use super::pair;
 use crate::aws::{self, Caller};
 use crate::collectors::kubernetes::{self, Link};
 use crate::collectors::secrets_manager;
@@ -24,6 +25,8 @@ pub(super) struct Content {
     pub(super) bytes: Zeroizing<Vec<u8>>,
     /// The other half of a pair that is kept in two keys of one Secret.
     pub(super) half: Option<Zeroizing<Vec<u8>>>,
+    /// Private keys that are kept in other keys of the same Secret.
+    pub(super) keys: Vec<Zeroizing<Vec<u8>>>,
     /// When it was last changed, in Unix seconds, where the place knows.
     pub(super) changed: Option<i64>,
     /// What the configured annotation says about its end.
@@ -43,7 +46,7 @@ pub(super) enum Annotation {
 
 impl Content {
     fn new(bytes: Zeroizing<Vec<u8>>, changed: Option<i64>) -> Self {
-        Self { bytes, half: None, changed, annotated: Annotation::Unasked, exposed: None }
+        Self { bytes, half: None, keys: Vec::new(), changed, annotated: Annotation::Unasked, exposed: None }
     }
 }
 
@@ -132,12 +135,14 @@ async fn secret(place: &SecretKey, link: &Link, timeout: Duration) -> Result<Con
     let changed = data_changed(&found);
     let data = found.data.take().unwrap_or_default();
     let mut data: std::collections::BTreeMap<String, Zeroizing<Vec<u8>>> = data.into_iter().map(|(key, value)| (key, Zeroizing::new(value.0))).collect();
+    let of_tls = of_tls(&found, key);
     let missing: Vec<&str> = [key]
         .into_iter()
         .chain(secret_key)
         .chain(keys)
-        .filter(|key| data.get(*key).is_none_or(|value| value.iter().all(u8::is_ascii_whitespace)))
         .map(String::as_str)
+        .chain(of_tls.filter(|key| !keys.iter().any(|own| own == key)))
+        .filter(|key| data.get(*key).is_none_or(|value| value.iter().all(u8::is_ascii_whitespace)))
         .collect();
     if !missing.is_empty() {
         return Err(Unread::Incomplete(say!("{}: it lacks {}", what, Message::of_names(missing))));
@@ -146,7 +151,15 @@ async fn secret(place: &SecretKey, link: &Link, timeout: Duration) -> Result<Con
         found.metadata.annotations.as_ref().and_then(|all| all.get(name).cloned()).map_or(Annotation::Missing, Annotation::Says)
     });
     let half = secret_key.as_ref().and_then(|key| data.remove(key));
-    Ok(Content { half, annotated, ..Content::new(data.remove(key).unwrap_or_default(), changed) })
+    let bytes = data.remove(key).unwrap_or_default();
+    data.retain(|name, value| (keys.contains(name) || of_tls == Some(name)) && pair::is_key(name, value));
+    Ok(Content { half, keys: data.into_values().collect(), annotated, ..Content::new(bytes, changed) })
+}
+
+/// The private key that belongs to the certificate of a TLS Secret, whether or not the configuration names it.
+/// Source: <https://kubernetes.io/docs/concepts/configuration/secret/#tls-secrets>
+fn of_tls(secret: &KubernetesSecret, key: &str) -> Option<&'static str> {
+    (secret.type_.as_deref() == Some("kubernetes.io/tls") && key == "tls.crt").then_some("tls.key")
 }
 
 /// When the data of a Secret was last changed: the time of whoever owns it moves only with its

@@ -7,6 +7,7 @@
 
 mod agreement;
 mod config;
+mod origin;
 mod view;
 
 use std::collections::BTreeSet;
@@ -23,12 +24,13 @@ use tokio::time::Instant;
 pub use config::{Config, Expect, LoadBalancer, Name, RecordType, Resolver};
 
 use self::agreement::Agreement;
+use self::origin::Origin;
 use self::view::{Goal, PART, View, compare, listed};
 use super::kubernetes;
 use crate::cause::Cause as _;
 use crate::driver::{Form, Poll, Task};
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
-use crate::net::{self, Resolver as Asked, normal};
+use crate::net::{self, Resolver as Asked, normal, unusable};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, Observation, Snapshot, Source, Subjects};
@@ -85,7 +87,7 @@ static SUCCESS: Gauge<2> = gauge(
     "readiness_dns_success",
     Unit::Number,
     &LABELS,
-    "Whether a resolver answered with at least one address; absent while it answers for some of the record types and fails for others.",
+    "Whether a resolver answered with addresses that servers can have, and with at least one; absent while it answers for some of the record types and fails for others.",
 )
 .covered_by(SETTLED_ONE.each());
 static ANSWER: StateSet<2> = state_set(
@@ -123,14 +125,14 @@ static ORIGIN: StateSet<2> = state_set(
     "readiness_dns_record_state",
     &["own", "wildcard", "unknown"],
     &LABELS,
-    "Whether a name has records of its own, or answers just like a random neighbour and thus from the wildcard above it.",
+    "Whether a name has records of its own, or answers just like random neighbours and thus from the wildcard above it; unknown while both answer with parts of one pool.",
 )
 .covered_by(LOOKED.each());
 static AGREEMENT: StateSet<1> = state_set(
     "readiness_dns_agreement_state",
     &["agree", "disagree", "unknown"],
     &["target"],
-    "Whether all resolvers answer alike; unknown while one of them has no whole answer, and while they differ for no longer than the longest time to live seen.",
+    "Whether all resolvers answer alike, or each with what the configuration expects; unknown while one of them has no whole answer, while they differ for no longer than the longest time to live seen, and where one alias answers them differently.",
 )
 .covered_by(LOOKED.each());
 
@@ -190,6 +192,7 @@ fn task(config: &Config, name: &Name, resolvers: &[(String, Asked)], proxied: &[
         form: Form::Poll(Box::new(DnsCollector {
             name: name.clone(),
             resolvers: resolvers.to_vec(),
+            origins: vec![Origin::default(); resolvers.len()],
             proxied: proxied.to_vec(),
             timeout: config.timeout.0,
             agreement: Agreement::default(),
@@ -200,6 +203,8 @@ fn task(config: &Config, name: &Name, resolvers: &[(String, Asked)], proxied: &[
 struct DnsCollector {
     name: Name,
     resolvers: Vec<(String, Asked)>,
+    /// What is known of wildcards, in the order of the resolvers.
+    origins: Vec<Origin>,
     proxied: Vec<IpNet>,
     timeout: Duration,
     agreement: Agreement,
@@ -215,29 +220,42 @@ impl Poll for DnsCollector {
             // A neighbour that nobody created answers only if there is a wildcard.
             let neighbour = format!("{}.{parent}", net::random_label());
             let expected = this.expected(seen);
-            let views = join_all(this.resolvers.iter().map(|(label, resolver)| {
+            let views = join_all(this.resolvers.iter().zip(&this.origins).map(|((label, resolver), origin)| {
                 let (asked, neighbour, expected) = (&asked, &neighbour, &expected);
                 async move {
                     let own = this.ask(resolver, asked);
                     let other = async move { if wildcard.is_none() { Some(this.ask(resolver, neighbour).await) } else { None } };
                     let goal = this.goal(resolver, expected.as_ref());
                     let (own, other, mut goal) = futures::join!(own, other, goal);
-                    if let Some(goal) = &mut goal {
-                        // Whatever it has found by then is compared.
-                        let _ = tokio::time::timeout(this.timeout, this.complete(resolver, &own, goal)).await;
-                    }
-                    (label.as_str(), own, other, goal)
+                    let mut origin = origin.clone();
+                    // Whatever they have found by then is compared.
+                    let completed = async {
+                        if let Some(goal) = &mut goal {
+                            let _ = tokio::time::timeout(this.timeout, this.complete(resolver, &own, goal)).await;
+                        }
+                    };
+                    let origin_state = async {
+                        let other = other.as_ref()?;
+                        let settled = tokio::time::timeout(this.timeout, this.settle(resolver, &own, other, &mut origin)).await;
+                        Some(settled.unwrap_or("unknown"))
+                    };
+                    let ((), origin_state) = futures::join!(completed, origin_state);
+                    let found = other.zip(origin_state);
+                    (Answered { resolver: label.clone(), view: own, neighbour: found, goal }, origin)
                 }
             }))
             .await;
+            let (answered, origins): (Vec<Answered>, Vec<Origin>) = views.into_iter().unzip();
             let mut samples = Vec::new();
-            for (label, view, neighbour, goal) in &views {
-                this.view_samples(label, view, neighbour.as_ref(), goal.as_ref(), &mut samples);
+            // Whoever says what a name must lead to has said that it may lead there by different addresses.
+            let mut is_expected = this.name.expect.is_some();
+            for answered in &answered {
+                is_expected &= this.view_samples(answered, &mut samples) == Some("match");
             }
             let name = this.name.name.clone();
-            let answers: Vec<(String, View)> = views.into_iter().map(|(label, view, ..)| (label.to_owned(), view)).collect();
-            let answers: Vec<(&str, &View)> = answers.iter().map(|(label, view)| (label.as_str(), view)).collect();
-            if let Some((state, words)) = self.agreement.judge(&answers) {
+            self.origins = origins;
+            let answers: Vec<(&str, &View)> = answered.iter().map(|answered| (answered.resolver.as_str(), &answered.view)).collect();
+            if let Some((state, words)) = self.agreement.judge(&answers, is_expected) {
                 samples.push(AGREEMENT.sample([name.as_str()], state).with_detail(words));
             }
             let questions = self.resolvers.len() * self.name.record_types.len();
@@ -245,6 +263,15 @@ impl Poll for DnsCollector {
         }
         .boxed()
     }
+}
+
+/// All that one resolver said in a look.
+struct Answered {
+    resolver: String,
+    view: View,
+    /// What a random neighbour answered, and what follows for the name.
+    neighbour: Option<(View, &'static str)>,
+    goal: Option<Goal>,
 }
 
 /// What the answer is compared with.
@@ -312,6 +339,34 @@ impl DnsCollector {
         }
     }
 
+    /// Whether the name has records of its own. Asked again, with a neighbour that is new each time, while the
+    /// answers differ and are not known yet.
+    async fn settle(&self, resolver: &Asked, own: &View, neighbour: &View, origin: &mut Origin) -> &'static str {
+        if let Some(state) = Origin::of_one(own, neighbour) {
+            *origin = Origin::default();
+            return state;
+        }
+        if origin.state() == "own" && origin.knows(own, neighbour) {
+            return "own";
+        }
+        *origin = Origin::default();
+        origin.add(own, neighbour);
+        let parent = self.name.name.split_once('.').map_or("", |(_, parent)| parent);
+        for _ in 0..MOST_QUESTIONS {
+            if origin.is_settled() {
+                break;
+            }
+            let odd = format!("{}.{parent}", net::random_label());
+            let (own, neighbour) = futures::join!(self.ask(resolver, &self.name.name), self.ask(resolver, &odd));
+            // A record that changes at this moment, or a resolver that fell silent.
+            if matches!(Origin::of_one(&own, &neighbour), Some("own" | "unknown")) {
+                return "unknown";
+            }
+            origin.add(&own, &neighbour);
+        }
+        origin.state()
+    }
+
     async fn ask(&self, resolver: &Asked, name: &str) -> View {
         let started = Instant::now();
         let name = format!("{}.", name.trim_end_matches('.'));
@@ -326,13 +381,20 @@ impl DnsCollector {
         View { typed, took: started.elapsed() }
     }
 
-    fn view_samples(&self, resolver: &str, view: &View, neighbour: Option<&View>, goal: Option<&Goal>, samples: &mut Vec<Sample>) {
+    /// Adds the facts about what a resolver said, and returns whether that is what is expected.
+    fn view_samples(&self, answered: &Answered, samples: &mut Vec<Sample>) -> Option<&'static str> {
+        let Answered { resolver, view, neighbour, goal } = answered;
         let labels = [self.name.name.as_str(), resolver];
         let words = view.words();
         let hint = self.wildcard_hint(view);
         let (state, addresses) = (view.state(), view.addresses());
         samples.push(ANSWER.sample(labels, state).with_detail(&words));
-        if state != "partial" {
+        let useless =
+            addresses.iter().filter(|address| !self.is_configured(address)).find_map(|address| Some((*address, unusable(*address, &self.name.name)?)));
+        if let Some((address, why)) = useless {
+            // Whoever draws this one gets nowhere, whatever else there is.
+            samples.push(SUCCESS.sample(labels, 0.0).with_detail(say!("{}; {} {}", words, address, why)));
+        } else if state != "partial" {
             samples.push(SUCCESS.sample(labels, f64::from(u8::from(!addresses.is_empty()))).with_detail(say!("{}{}", words, hint)));
         }
         for (kind, answer) in &view.typed {
@@ -357,18 +419,20 @@ impl DnsCollector {
         if proxied || state == "complete" {
             samples.push(PROXIED.sample(labels, f64::from(u8::from(proxied))));
         }
-        if let Some(goal) = goal {
+        let reached = goal.as_ref().map(|goal| {
             let (state, why) = compare(view, goal, proxied);
             samples.push(TARGET.sample(labels, state).with_detail(why));
-        }
-        if let Some(neighbour) = neighbour {
-            let state = match (view.is_complete(), neighbour.is_complete()) {
-                (true, true) if !neighbour.addresses().is_empty() && !view.addresses().is_empty() && view.addresses() == neighbour.addresses() => "wildcard",
-                (true, true) => "own",
-                _ => "unknown",
-            };
+            state
+        });
+        if let Some((neighbour, state)) = neighbour {
             samples.push(ORIGIN.sample(labels, state).with_detail(say!("{}; a random neighbour answers {}", words, neighbour.words())));
         }
+        reached
+    }
+
+    /// Whether the configuration itself names an address, and so means it.
+    fn is_configured(&self, address: &IpAddr) -> bool {
+        self.name.expect.iter().flat_map(|expect| &expect.addresses).any(|own| own.parse() == Ok(*address))
     }
 
     /// RFC 4592, section 3.3.1: the closest existing name decides which wildcard applies.

@@ -94,7 +94,7 @@ fn a_part_of_a_pool_is_no_proof_of_another_place() {
 
 fn judged(agreement: &mut Agreement, views: &[View]) -> &'static str {
     let labelled: Vec<(&str, &View)> = ["one", "two", "three"].into_iter().zip(views).collect();
-    agreement.judge(&labelled).unwrap().0
+    agreement.judge(&labelled, false).unwrap().0
 }
 
 #[tokio::test(start_paused = true)]
@@ -109,7 +109,7 @@ async fn a_difference_is_no_agreement_and_no_fault_within_the_time_to_live() {
     let overlapping = [answered(&["10.0.0.1", "10.0.0.3"]), answered(&["10.0.0.1"])];
     assert_eq!(judged(&mut agreement, &overlapping), "agree", "rotating answers overlap");
     assert_eq!(judged(&mut agreement, &different), "unknown", "the clock starts anew");
-    assert_eq!(Agreement::default().judge(&[("one", &different[0])]), None, "one agrees with nobody");
+    assert_eq!(Agreement::default().judge(&[("one", &different[0])], false), None, "one agrees with nobody");
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,6 +139,64 @@ async fn rotating_answers_that_do_not_meet_are_no_old_zone() {
     assert_eq!(judged(&mut stale, &[low.clone(), high.clone()]), "unknown");
     tokio::time::advance(Duration::from_secs(31)).await;
     assert_eq!(judged(&mut stale, &[low, high]), "disagree");
+}
+
+/// One of them may have an old answer for the target, and it may be by design.
+#[tokio::test(start_paused = true)]
+async fn an_alias_that_all_follow_to_other_addresses_is_no_agreement() {
+    let at = |address: &str| view(&[address], &["cdn.example"], "answered");
+    let mut agreement = Agreement::default();
+    let near = [at("10.0.0.1"), at("10.0.0.2")];
+    assert_eq!(judged(&mut agreement, &near), "unknown");
+    tokio::time::advance(Duration::from_secs(31)).await;
+    let labelled = [("one", &near[0]), ("two", &near[1])];
+    let (state, words) = agreement.judge(&labelled, false).unwrap();
+    assert!(state == "unknown" && words.as_str().ends_with("expect.canonical_name in the configuration says that it does"), "{state}: {words}");
+    assert_eq!(agreement.judge(&labelled, true).unwrap().0, "agree", "each is what the configuration expects");
+    let other = [at("10.0.0.1"), view(&["10.0.0.2"], &["old.example"], "answered")];
+    assert_eq!(judged(&mut agreement, &other), "unknown");
+    tokio::time::advance(Duration::from_secs(31)).await;
+    assert_eq!(judged(&mut agreement, &other), "disagree");
+    assert_eq!(judged(&mut agreement, &[at("10.0.0.1"), at("10.0.0.1")]), "agree");
+}
+
+/// The state after these pairs of answers of a name and its neighbours.
+fn origin(pairs: &[(&[&str], &[&str])]) -> &'static str {
+    let mut origin = Origin::default();
+    for (own, neighbour) in pairs {
+        let (own, neighbour) = (answered(own), answered(neighbour));
+        match Origin::of_one(&own, &neighbour) {
+            Some(state) if pairs.len() == 1 => return state,
+            _ => origin.add(&own, &neighbour),
+        }
+    }
+    origin.state()
+}
+
+#[test]
+fn a_name_has_records_of_its_own_if_it_never_answers_like_its_neighbours() {
+    let (a, b, c, ab): (&[&str], &[&str], &[&str], &[&str]) = (&["10.0.0.1"], &["10.0.0.2"], &["10.0.0.3"], &["10.0.0.1", "10.0.0.2"]);
+    let none: &[&str] = &[];
+    for (pairs, expected) in [
+        (&[(a, a)] as &[_], "wildcard"),
+        (&[(a, none)], "own"),
+        (&[(none, a)], "own"),
+        // One pair proves nothing.
+        (&[(a, b)], "unknown"),
+        (&[(a, b), (a, b), (a, b), (a, b)], "own"),
+        // The wildcard rotates, the name does not.
+        (&[(c, a), (c, b), (c, a), (c, b), (c, a)], "own"),
+        // Both rotate through one pool.
+        (&[(a, b), (b, a), (a, b), (b, a), (a, b)], "wildcard"),
+        (&[(a, b), (b, c), (b, c), (a, b), (b, c)], "unknown"),
+        // Two lists that share an address and never change.
+        (&[(a, ab), (a, ab), (a, ab), (a, ab)], "own"),
+    ] {
+        assert_eq!(origin(pairs), expected, "{pairs:?}");
+    }
+    let alias = |address: &str| view(&[address], &["lb.example"], "answered");
+    assert_eq!(Origin::of_one(&alias("10.0.0.1"), &alias("10.0.0.2")), Some("wildcard"), "one alias whose answers rotate");
+    assert_eq!(Origin::of_one(&view(&[], &[], "timeout"), &alias("10.0.0.2")), Some("unknown"));
 }
 
 #[test]

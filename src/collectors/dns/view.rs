@@ -47,10 +47,7 @@ impl View {
     pub(super) fn words(&self) -> Message {
         let addresses = self.addresses();
         let without = self.typed.iter().filter(|(_, answer)| if addresses.is_empty() { true } else { !answer.is_definite() });
-        let without = without.map(|(kind, answer)| match &answer.why {
-            Some(why) if !answer.is_definite() => say!("{} {} ({})", kind.as_str(), answer.state, why),
-            _ => say!("{} {}", kind.as_str(), answer.state),
-        });
+        let without = without.map(|(kind, answer)| say!("{}: {}", kind.as_str(), ended(answer)));
         if addresses.is_empty() {
             return Message::joined(without, ", ");
         }
@@ -59,11 +56,11 @@ impl View {
         Message::joined([list].into_iter().chain(without), "; ")
     }
 
-    /// NLBs answer with one address per zone in changing order, so overlap is agreement.
+    /// NLBs answer with one address per zone in changing order, so overlap is agreement. An alias that is the
+    /// same is none: one of two resolvers may have an old answer for its target.
     pub(super) fn agrees(&self, other: &Self) -> bool {
         let (mine, theirs) = (self.addresses(), other.addresses());
-        let same_end = self.chain().last().is_some_and(|last| other.chain().last() == Some(last));
-        same_end || !mine.is_disjoint(&theirs) || (mine.is_empty() && theirs.is_empty())
+        !mine.is_disjoint(&theirs) || (mine.is_empty() && theirs.is_empty())
     }
 }
 
@@ -122,6 +119,19 @@ pub(super) fn compare(view: &View, goal: &Goal, proxied: bool) -> (&'static str,
         "mismatch"
     };
     (state, say!("{}{}", why, note))
+}
+
+/// How a question ended that brought no address, for people, with the word that tools print for it.
+fn ended(answer: &DnsAnswer) -> Message {
+    match (answer.state, &answer.why) {
+        ("nxdomain", _) => say!("no such name (NXDOMAIN)"),
+        ("answered" | "nodata", _) => say!("no such record (NODATA)"),
+        ("servfail", _) => say!("the name server fails (SERVFAIL)"),
+        ("refused", _) => say!("the name server refuses to answer (REFUSED)"),
+        ("timeout", _) => say!("no answer in time"),
+        (_, Some(why)) => why.clone(),
+        (_, None) => say!("no answer that can be read"),
+    }
 }
 
 pub(super) fn listed(addresses: &BTreeSet<IpAddr>) -> Message {

@@ -200,7 +200,7 @@ impl HttpCollector {
     fn samples(&self, looked: &[(Option<IpAddr>, Probe)], unseen: &[Unseen]) -> Vec<Sample> {
         let mut samples = Vec::with_capacity(looked.len() * 24);
         for (address, probe) in looked {
-            let text = address.map_or_else(|| "none".to_owned(), |address| address.to_string());
+            let text = address.map_or_else(|| net::NOWHERE.to_owned(), |address| address.to_string());
             let family = address.map_or("none", net::family_of);
             probe_samples([&self.target, &self.kind, family, &text], probe, &mut samples);
         }

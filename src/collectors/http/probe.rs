@@ -84,12 +84,7 @@ impl Failure {
 
 /// TLS settings for probes: verified, HTTP/1.1, and a full handshake every time.
 pub(super) fn client_config(ca_file: Option<&Path>) -> Result<Arc<rustls::ClientConfig>, Message> {
-    let roots = net::trust_roots(ca_file)?;
-    let mut config = rustls::ClientConfig::builder_with_provider(net::crypto())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| say!("set up TLS: {}", error.words()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let mut config = net::Trust::of_files(ca_file)?.client_config()?;
     config.resumption = rustls::client::Resumption::disabled();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))

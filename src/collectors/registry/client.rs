@@ -4,6 +4,8 @@
 //! once per digest, checked against it, and remembered, since it can never change.
 //! Source: <https://github.com/opencontainers/distribution-spec/blob/main/spec.md>
 
+mod permits;
+mod presence;
 mod tags;
 
 use std::collections::BTreeMap;
@@ -11,21 +13,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper::header::{ACCEPT as ACCEPT_HEADER, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Method, Response, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::auth::{Challenge, Identity, TokenAnswer};
+use super::auth::Identity;
 use super::digest::Digest;
-use super::manifest::{ACCEPT, Blob, LARGEST, Manifest};
+use super::manifest::{LARGEST, Manifest};
 use super::reference::DOCKER_HUB;
 use crate::cause::Cause as _;
 use crate::net::{self, BodyError};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
-use crate::value::Secret;
+use permits::Permit;
 use tags::Learned;
 
 /// Redirects that are followed; registries send blobs from elsewhere, hardly ever manifests.
@@ -56,11 +58,6 @@ pub(super) struct Pace {
     pub(super) longest_wait: Duration,
 }
 
-/// Where the tokens of registries come from that have another host for them.
-/// Sources: <https://docs.docker.com/reference/api/registry/auth/>,
-/// <https://docs.gitlab.com/administration/packages/container_registry/>
-const ISSUERS: [(&str, &str); 2] = [("registry-1.docker.io", "auth.docker.io"), ("registry.gitlab.com", "gitlab.com")];
-
 /// Where a password may go, beside the registry itself.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Trust {
@@ -68,16 +65,6 @@ pub(super) struct Trust {
     pub(super) plain_http: bool,
     /// To these hosts, for tokens.
     pub(super) token_hosts: Vec<String>,
-}
-
-/// How requests to a repository are authorized, once that is known.
-#[derive(Clone)]
-enum Permit {
-    /// The registry asked for nothing.
-    None,
-    Header(HeaderValue),
-    /// Until when the token may be used.
-    Token(HeaderValue, Instant),
 }
 
 /// One registry of the OCI API.
@@ -136,9 +123,9 @@ impl Client {
     }
 
     /// A client that follows few redirects and sends no credentials to where they lead.
-    pub(super) fn http(roots: Vec<reqwest::Certificate>, plain: bool) -> Result<reqwest::Client, Message> {
-        let builder = net::client().no_gzip().redirect(reqwest::redirect::Policy::custom(follow)).https_only(!plain);
-        builder.tls_certs_merge(roots).build().map_err(|error| error.words())
+    pub(super) fn http(roots: &net::Trust, plain: bool) -> Result<reqwest::Client, Message> {
+        let builder = net::client(roots)?.no_gzip().redirect(reqwest::redirect::Policy::custom(follow)).https_only(!plain);
+        builder.build().map_err(|error| error.words())
     }
 
     /// Forgets what repositories granted, because whoever asks is somebody else now.
@@ -174,6 +161,8 @@ impl Client {
         let answer = self.send(&what, request).await?;
         match answer.status() {
             StatusCode::OK | StatusCode::UNAUTHORIZED => Self::is_api(&what, &answer),
+            // Where there is no registry, no image is known to be absent.
+            StatusCode::NOT_FOUND => Err(CollectError::new(ErrorClass::Malformed, say!("{}: status 404; no registry answers at this address", what))),
             status => Err(Self::refused(&what, status, answer.headers())),
         }
     }
@@ -200,7 +189,7 @@ impl Client {
     }
 
     async fn checked(&self, what: &Message, identity: &Identity, repository: &str, path: &str, digest: &Digest) -> Result<Vec<u8>, CollectError> {
-        let answer = self.ask(what, identity, Method::GET, repository, path).await?;
+        let answer = self.ask(what, identity, Method::GET, repository, path, None).await?;
         if answer.status() != StatusCode::OK {
             return Err(Self::refused(what, answer.status(), answer.headers()));
         }
@@ -209,154 +198,6 @@ impl Client {
             return Err(CollectError::new(ErrorClass::Malformed, say!("{}: the body is another one", what)));
         }
         Ok(body)
-    }
-
-    /// Whether a layer can be fetched, without fetching it.
-    pub(super) async fn has_blob(&self, identity: &Identity, repository: &str, blob: &Blob) -> Result<(), CollectError> {
-        let digest = &blob.digest;
-        let what = say!("ask {} whether {} has blob {}", named(&self.name), named(repository), *digest);
-        let answer = self.ask(&what, identity, Method::HEAD, repository, &format!("{repository}/blobs/{digest}")).await?;
-        if answer.status() != StatusCode::OK {
-            return Err(Self::refused(&what, answer.status(), answer.headers()));
-        }
-        // Nothing comes that could be checked against the digest, so whoever answers must at least know how
-        // large it is: a portal to which everything is led has a page for it.
-        Self::is_api(&what, &answer)?;
-        let length = answer.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        if length == Some(blob.size) {
-            Ok(())
-        } else {
-            Err(CollectError::new(ErrorClass::Malformed, say!("{}: the answer is not as large as the manifest says", what)))
-        }
-    }
-
-    /// Sends a request with what the repository wants to see; asks once more when that is not known
-    /// or not accepted any longer.
-    async fn ask(&self, what: &Message, identity: &Identity, method: Method, repository: &str, path: &str) -> Result<Response, CollectError> {
-        let slot = Arc::clone(self.permits.lock().unwrap_or_else(PoisonError::into_inner).entry(repository.to_owned()).or_default());
-        let url = format!("{}/v2/{path}", self.base);
-        let request = |permit: &Permit| {
-            let request = self.http.request(method.clone(), &url).header(ACCEPT_HEADER, ACCEPT);
-            match permit {
-                Permit::None => request.build(),
-                Permit::Header(header) | Permit::Token(header, _) => request.header(AUTHORIZATION, header).build(),
-            }
-            .map_err(|error| Self::local(what, &error))
-        };
-        let known = {
-            let mut permit = slot.lock().await;
-            match &*permit {
-                Some(Permit::Token(_, until)) if *until <= Instant::now() => None,
-                None => None,
-                Some(permit) => Some(permit.clone()),
-            }
-            .or_else(|| {
-                permit.take();
-                None
-            })
-        };
-        let mut refused = known.clone();
-        if let Some(permit) = known {
-            let answer = self.send(what, request(&permit)?).await?;
-            if answer.status() != StatusCode::UNAUTHORIZED {
-                return Ok(answer);
-            }
-        } else {
-            refused = None;
-        }
-        // One at a time finds out; the others then find what it found.
-        let mut permit = slot.lock().await;
-        if let Some(found) = permit.as_ref().filter(|found| refused.as_ref().is_none_or(|refused| !refused.is(found))) {
-            let found = found.clone();
-            drop(permit);
-            return self.send(what, request(&found)?).await;
-        }
-        let answer = self.send(what, request(&Permit::None)?).await?;
-        if answer.status() != StatusCode::UNAUTHORIZED {
-            *permit = Some(Permit::None);
-            return Ok(answer);
-        }
-        let found = self.permit(what, identity, repository, answer.headers()).await?;
-        *permit = Some(found.clone());
-        drop(permit);
-        self.send(what, request(&found)?).await
-    }
-
-    /// What a 401 asks for.
-    async fn permit(&self, what: &Message, identity: &Identity, repository: &str, headers: &HeaderMap) -> Result<Permit, CollectError> {
-        let denied = |why: &'static str| CollectError::new(ErrorClass::Denied, say!("{}: {}", what, why));
-        let challenges: Vec<Challenge> =
-            headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|header| header.to_str().ok()).flat_map(Challenge::parse).collect();
-        // Of several each is enough. A token is to be had by everybody, and a password then goes to the
-        // realm alone.
-        let bearer = challenges.iter().find(|challenge| matches!(challenge, Challenge::Bearer { .. }));
-        let challenge = bearer.or_else(|| challenges.first()).ok_or_else(|| denied("status 401 without a challenge that can be met"))?;
-        match (challenge, identity) {
-            (_, Identity::Token(token)) => {
-                Ok(Permit::Header(secret_header(&format!("Bearer {}", token.expose())).ok_or_else(|| denied("the token is no token"))?))
-            }
-            (Challenge::Basic, Identity::User { name, password }) => {
-                Ok(Permit::Header(basic(name, password).ok_or_else(|| denied("the password is no password"))?))
-            }
-            (Challenge::Basic, Identity::Anonymous) => Err(denied("status 401; it wants a user, and none is configured")),
-            (Challenge::Basic, Identity::Refresh(_)) => Err(denied("status 401; it wants a password, and an identity token is configured")),
-            (Challenge::Bearer { realm, service, scope }, _) => {
-                let scope = scope.clone().unwrap_or_else(|| format!("repository:{repository}:pull"));
-                let what = &say!("{}: get a token for {}", what, named(repository));
-                self.token(what, identity, realm, service.as_deref(), &scope).await
-            }
-        }
-    }
-
-    async fn token(&self, what: &Message, identity: &Identity, realm: &str, service: Option<&str>, scope: &str) -> Result<Permit, CollectError> {
-        let malformed = |why: &'static str| CollectError::new(ErrorClass::Malformed, say!("{}: {}", what, why));
-        let mut url = url::Url::parse(realm).map_err(|_| malformed("the realm is no URL"))?;
-        if url.scheme() != "https" && !(self.trust.plain_http && url.scheme() == "http") {
-            return Err(malformed("the realm is not https, and a password would be sent there"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(malformed("the realm holds a user or a password"));
-        }
-        self.may_issue(what, identity, &url)?;
-        let asked = service.map(|service| ("service", service)).into_iter().chain([("scope", scope)]);
-        let request = if let Identity::Refresh(token) = identity {
-            // Source: <https://distribution.github.io/distribution/spec/auth/oauth/>
-            let own = [("grant_type", "refresh_token"), ("client_id", "readiness-exporter"), ("refresh_token", token.expose())];
-            let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(asked.chain(own)).finish();
-            self.http.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)
-        } else {
-            url.query_pairs_mut().extend_pairs(asked);
-            let request = self.http.get(url);
-            if let Identity::User { name, password } = identity { request.basic_auth(name, Some(password.expose())) } else { request }
-        };
-        let answer = self.send(what, request.build().map_err(|error| Self::local(what, &error))?).await?;
-        if answer.status() != StatusCode::OK {
-            return Err(Self::refused(what, answer.status(), answer.headers()));
-        }
-        let body = self.body(what, answer, 1 << 20).await?;
-        let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| malformed("the answer is no token"))?;
-        let (token, life) = answer.take().ok_or_else(|| malformed("the answer holds no token"))?;
-        let header = secret_header(&format!("Bearer {}", token.expose())).ok_or_else(|| malformed("the token is no token"))?;
-        Ok(Permit::Token(header, Instant::now() + life))
-    }
-
-    /// Whether a realm may be asked. A registry can name any, and would be given the password there.
-    fn may_issue(&self, what: &Message, identity: &Identity, realm: &url::Url) -> Result<(), CollectError> {
-        let own = url::Url::parse(&self.base).ok().and_then(|base| base.host().map(|host| host.to_owned()));
-        if own == realm.host().map(|host| host.to_owned()) {
-            return Ok(());
-        }
-        let refused = |why: Message| Err(CollectError::new(ErrorClass::Denied, say!("{}: {}", *what, why)));
-        if net::has_local_address(realm) {
-            return refused(say!("the realm is a link-local or metadata address, which is not asked"));
-        }
-        let (own, host) = (own.map(|own| own.to_string()).unwrap_or_default(), realm.host_str().unwrap_or_default());
-        let is_known = ISSUERS.contains(&(own.as_str(), host)) || self.trust.token_hosts.iter().any(|known| known.eq_ignore_ascii_case(host));
-        if is_known || matches!(identity, Identity::Anonymous) {
-            return Ok(());
-        }
-        // Not named: it may be called like the password, which the registry has had.
-        refused(say!("its realm wants the password at another host; name that host in token_hosts if it is right"))
     }
 
     async fn send(&self, what: &Message, request: reqwest::Request) -> Result<Response, CollectError> {
@@ -440,17 +281,6 @@ fn follow(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action 
 #[error("it redirects to where no answer of this registry can come from")]
 struct Refused;
 
-impl Permit {
-    /// Whether it is the very same.
-    fn is(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::None, Self::None) => true,
-            (Self::Header(own) | Self::Token(own, _), Self::Header(other) | Self::Token(other, _)) => own == other,
-            _ => false,
-        }
-    }
-}
-
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
@@ -460,16 +290,4 @@ const CONTENT_DIGEST: &str = "docker-content-digest";
 fn content_type(headers: &HeaderMap) -> String {
     let text = headers.get(CONTENT_TYPE).and_then(|header| header.to_str().ok()).unwrap_or_default();
     text.split(';').next().unwrap_or_default().trim().to_owned()
-}
-
-fn basic(name: &str, password: &Secret) -> Option<HeaderValue> {
-    use base64::Engine as _;
-    secret_header(&format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{name}:{}", password.expose()))))
-}
-
-/// A header that no log prints.
-fn secret_header(text: &str) -> Option<HeaderValue> {
-    let mut header = HeaderValue::from_str(text).ok()?;
-    header.set_sensitive(true);
-    Some(header)
 }

@@ -5,8 +5,10 @@
 //! only the config stays.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::digest::Digest;
+use super::manifest::Blob;
 
 /// What a digest names.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -23,6 +25,26 @@ pub(super) struct Content {
     pub(super) platforms: BTreeSet<String>,
     /// When the youngest of them was made, in Unix seconds.
     pub(super) created: Option<i64>,
+    /// What a pull needs beside the digest itself.
+    pub(super) parts: Arc<[Part]>,
+}
+
+/// What a pull fetches by a digest of its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    /// That of one platform, or an index in between.
+    Manifest(Digest),
+    /// A config or a layer.
+    Blob(Blob),
+}
+
+impl Part {
+    pub(super) const fn digest(&self) -> &Digest {
+        match self {
+            Self::Manifest(digest) => digest,
+            Self::Blob(blob) => &blob.digest,
+        }
+    }
 }
 
 /// How deeply two contents agree, the deepest first.

@@ -84,6 +84,19 @@ impl Ecr {
         })
     }
 
+    /// Whether an image is there whose manifest was read before. Fetching it again would count as a pull, by
+    /// which rules of life cycle decide what to delete.
+    /// Source: <https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageDetail.html>, lastRecordedPullTime
+    pub(super) async fn has_image(&self, repository: &str, digest: &Digest) -> Result<(), CollectError> {
+        let what = say!("describe {}@{} in {}", named(repository), *digest, named(&self.name));
+        let call = self.client().await?.describe_images().set_registry_id(self.account.clone()).repository_name(repository);
+        let answer = self.within(&what, call.image_ids(ImageIdentifier::builder().image_digest(digest.as_str()).build()).send()).await?;
+        if answer.image_details().iter().any(|detail| detail.image_digest() == Some(digest.as_str())) {
+            return Ok(());
+        }
+        Err(CollectError::new(ErrorClass::Malformed, say!("{}: an answer without the image", what)))
+    }
+
     /// The manifest of a digest, checked against it.
     pub(super) async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Manifest, CollectError> {
         let what = say!("get {}@{} from {}", named(repository), *digest, named(&self.name));

@@ -107,7 +107,7 @@ impl ImageGroup {
         let upstream = self.upstream.current().await;
         let mirrors = join_all(self.mirrors.iter().map(Place::current)).await;
         let pin = match self.group.pin.as_deref().and_then(Digest::parse) {
-            Some(digest) => Some(self.find(&digest, &self.upstream).await),
+            Some(digest) => Some(self.find(&digest, &self.upstream, Find::Present).await),
             None => None,
         };
         let mut telling = Telling { group: &self.group.name, samples: Vec::new() };
@@ -145,12 +145,17 @@ impl ImageGroup {
     }
 
     /// What a digest stands for, wherever it is known: where it was pulled from, upstream, mirrors.
-    async fn find(&self, digest: &Digest, first: &Place) -> Found {
+    async fn find(&self, digest: &Digest, first: &Place, find: Find) -> Found {
         let mut last = CollectError::new(ErrorClass::NotFound, say!("find {}: no registry is configured", *digest));
         let mut asked = BTreeSet::new();
         let places = [first, &self.upstream].into_iter().chain(&self.mirrors);
         for place in places.filter(|place| asked.insert(place.reference.name())) {
-            match place.registry.content(&place.reference.repository, digest).await {
+            let (registry, repository) = (&place.registry, &place.reference.repository);
+            let found = match find {
+                Find::Present => registry.whole(repository, digest, false).await,
+                Find::Known => registry.content(repository, digest).await,
+            };
+            match found {
                 Ok(content) => return Ok(content),
                 // A registry that is silent may have it, which says more than that another does not.
                 Err(error) if last.class == ErrorClass::NotFound || error.class != ErrorClass::NotFound => last = error,
@@ -184,7 +189,7 @@ impl ImageGroup {
         }
         for running in own.running.keys() {
             let found = match running {
-                Running::Manifest(digest) => self.find(digest, from).await.map(|content| (*content).clone()),
+                Running::Manifest(digest) => self.find(digest, from, Find::Known).await.map(|content| (*content).clone()),
                 Running::Config(config) => Ok(Content::of_config(config.clone())),
                 Running::Unknown => continue,
             };
@@ -239,6 +244,15 @@ impl ImageGroup {
     }
 }
 
+/// What is wanted of a digest.
+#[derive(Clone, Copy)]
+enum Find {
+    /// It must be there now.
+    Present,
+    /// What it stood for is enough: a container runs on when its image was deleted.
+    Known,
+}
+
 /// What was seen of a cluster.
 #[derive(Default)]
 struct InCluster {
@@ -274,10 +288,9 @@ impl InCluster {
 }
 
 impl Place {
-    /// What its tag names now.
+    /// What its tag names now, if all of that is there.
     async fn current(&self) -> Found {
-        let digest = self.registry.digest(&self.reference).await?;
-        self.registry.content(&self.reference.repository, &digest).await
+        self.registry.current(&self.reference).await
     }
 }
 

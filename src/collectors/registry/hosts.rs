@@ -32,7 +32,7 @@ static PRESENT: StateSet<3> = state_set(
     "readiness_registry_image_state",
     &["present", "absent", "unknown"],
     &IMAGE,
-    "Whether a registry has an image, cached from a HEAD of its manifest or from the ECR API; unknown also where it does not let this program look, which many say of what is absent.",
+    "Whether a registry has an image with all that a pull needs, cached from HEADs of its manifests, configs and layers or from the ECR API; unknown also where it does not let this program look, which many say of what is absent.",
 );
 static DIGEST: Gauge<5> = gauge(
     "readiness_registry_digest_info",
@@ -151,10 +151,15 @@ impl Host {
     async fn look_for(&self, image: Reference, silent: Option<CollectError>) -> (Vec<Sample>, Option<CollectError>) {
         // What is asked for by digest is there or not, whatever tags say.
         let label = tag_label(&image);
-        let found = match (silent, &image.digest) {
+        let named = match (silent, &image.digest) {
             (Some(error), _) => Err(error),
-            (None, Some(digest)) => self.registry.content(&image.repository, digest).await.map(|_| Tag::of(digest)),
+            (None, Some(digest)) => Ok(Tag::of(digest)),
             (None, None) => self.registry.tag(&image.repository, label).await,
+        };
+        let found = match named {
+            // A tag that names what cannot be pulled is no image.
+            Ok(tag) => self.registry.whole(&image.repository, &tag.digest, image.digest.is_none()).await.map(|_| tag),
+            Err(error) => Err(error),
         };
         (image_samples([&self.registry.host, &image.repository, label], &found), found.err())
     }
@@ -214,7 +219,7 @@ static WORKSPACE_IMAGE: StateSet<1> = state_set(
     "readiness_workspace_image_state",
     &["present", "absent", "unknown"],
     &["image"],
-    "Whether its registry has an image that workspaces ask for, cached from a HEAD of its manifest or from the ECR API.",
+    "Whether its registry has an image that workspaces ask for with all that a pull needs, cached from HEADs of its manifests, configs and layers or from the ECR API.",
 );
 
 /// The family about images of workspaces.
@@ -251,10 +256,7 @@ impl WorkspaceImages {
         let failed = |why: Message| CollectError::new(ErrorClass::Malformed, say!("ask for {}: {}", named(image), why));
         let reference = Reference::parse(image).map_err(failed)?;
         let registry = self.registries.at(&reference.host).map_err(failed)?;
-        match &reference.digest {
-            Some(digest) => registry.content(&reference.repository, digest).await.map(drop),
-            None => registry.digest(&reference).await.map(drop),
-        }
+        registry.current(&reference).await.map(drop)
     }
 }
 

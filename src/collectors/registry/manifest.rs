@@ -35,6 +35,7 @@ pub(crate) enum Manifest {
     Image {
         /// The image ID, which survives a push that compresses layers anew.
         config: Digest,
+        /// Those that a registry must hold.
         layers: Vec<Blob>,
         /// The size of the config in bytes.
         size: u64,
@@ -97,7 +98,7 @@ impl Manifest {
         match (document.manifests, document.config) {
             (Some(children), None) => children.iter().filter_map(Descriptor::child).collect::<Result<_, _>>().map(Self::Index),
             (None, Some(config)) => {
-                let layers = document.layers.iter().map(Descriptor::blob).collect::<Result<_, _>>()?;
+                let layers = document.layers.iter().filter(|layer| !layer.is_elsewhere()).map(Descriptor::blob).collect::<Result<_, _>>()?;
                 Ok(Self::Image { config: config.own_digest()?, layers, size: config.size })
             }
             (Some(_), Some(_)) => Err(say!("a manifest that says to be an index and an image at once")),
@@ -113,6 +114,12 @@ impl Descriptor {
 
     fn blob(&self) -> Result<Blob, Message> {
         Ok(Blob { digest: self.own_digest()?, size: self.size })
+    }
+
+    /// Whether registries do not have to hold it: base layers of Windows come from where its vendor says.
+    /// Source: <https://github.com/opencontainers/image-spec/blob/main/layer.md#non-distributable-layers>
+    fn is_elsewhere(&self) -> bool {
+        self.media_type.as_deref().is_some_and(|kind| kind.contains(".nondistributable.") || kind.contains(".foreign."))
     }
 
     /// `None` for what no node runs: attestations, signatures, artifacts of unknown platforms.
@@ -165,7 +172,13 @@ mod tests {
         let text = format!(r#"{{"schemaVersion":2,"config":{{"digest":"{}"}},"layers":[{{"digest":"{}","size":7}}]}}"#, digest(1), digest(2));
         let read = Manifest::parse(text.as_bytes()).unwrap();
         let layers = vec![Blob { digest: Digest::parse(&digest(2)).unwrap(), size: 7 }];
-        assert_eq!(read, Manifest::Image { config: Digest::parse(&digest(1)).unwrap(), layers, size: 0 });
+        assert_eq!(read, Manifest::Image { config: Digest::parse(&digest(1)).unwrap(), layers: layers.clone(), size: 0 });
+        let windows = text.replace(
+            "\"layers\":[",
+            &format!(r#""layers":[{{"mediaType":"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip","digest":"{}","urls":["https://a"]}},"#, digest(3)),
+        );
+        let Manifest::Image { layers: held, .. } = Manifest::parse(windows.as_bytes()).unwrap() else { panic!("no image") };
+        assert_eq!(held, layers, "what comes from elsewhere is missing in no registry");
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //!
 //! A tag is a word that can mean another image tomorrow, so everything here is about digests.
 //! Nothing is pulled: tags are asked for with HEAD, manifests are read once per digest, and layers
-//! are only asked whether they are there.
+//! are only asked whether they are there. What was there is asked for again, since it can be deleted.
 
+mod about;
 mod auth;
 mod client;
 mod config;
@@ -15,6 +16,7 @@ mod groups;
 mod hosts;
 mod manifest;
 mod platforms;
+mod presence;
 mod pull_secrets;
 mod reference;
 mod registries;

@@ -5,33 +5,34 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde::Deserialize;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use super::about::About;
 use super::auth::{self, Identity};
 use super::client::{Allowance, Client, Pace, Trust};
 use super::config::{Config, RegistryConfig, SecretName};
-use super::content::Content;
+use super::content::{Content, Part};
 use super::digest::Digest;
 use super::docker_config;
 use super::ecr::{Ecr, account_and_region};
-use super::manifest::Manifest;
+use super::manifest::{Blob, Manifest};
+use super::presence::Presence;
 use super::pull_secrets::{self, Unread};
 use super::reference::Reference;
 use crate::aws::Caller;
-use crate::cause::Cause as _;
 use crate::collectors::kubernetes::{ClusterConfig, Link};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
-use crate::word::Word;
 
 /// Indexes inside indexes are followed this deep; nobody needs more than one.
 const DEPTH: usize = 3;
 /// Contents that are remembered for each registry.
 const REMEMBERED: usize = 2_000;
+/// Manifests and layers of one image; containerd takes 127 layers at most for a platform.
+const MOST_PARTS: usize = 1_000;
 
 /// What a tag names, with what only some registries know.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,7 +52,7 @@ impl Tag {
     }
 }
 
-enum Backend {
+pub(super) enum Backend {
     Oci(Client),
     Ecr(Ecr),
 }
@@ -59,7 +60,7 @@ enum Backend {
 /// One registry.
 pub(super) struct Registry {
     pub(super) host: Arc<str>,
-    backend: Backend,
+    pub(super) backend: Backend,
     settings: RegistryConfig,
     /// To the cluster that keeps the credentials.
     link: Option<Link>,
@@ -67,9 +68,10 @@ pub(super) struct Registry {
     timeout: Duration,
     platforms: Vec<String>,
     /// How long the answer about a tag serves all who ask in the same round.
-    fresh: Duration,
+    pub(super) fresh: Duration,
     tags: Mutex<BTreeMap<(String, String), Look>>,
     contents: Mutex<BTreeMap<(String, Digest), Arc<Content>>>,
+    pub(super) presence: Presence,
 }
 
 /// Who asks: the same for every repository, or as a docker config says.
@@ -132,9 +134,7 @@ impl Registries {
 }
 
 fn oci(settings: &RegistryConfig, config: &Config) -> Result<Client, Message> {
-    let roots = settings.ca_file.as_deref().map(crate::net::certificates_of).transpose()?.unwrap_or_default();
-    let roots = roots.iter().map(|der| reqwest::Certificate::from_der(der)).collect::<Result<_, _>>().map_err(|error: reqwest::Error| error.words())?;
-    let http = Client::http(roots, settings.plain_http)?;
+    let http = Client::http(&crate::net::Trust::of_files(settings.ca_file.as_deref())?, settings.plain_http)?;
     let base = Client::base(&settings.host, settings.path_prefix.as_deref(), settings.plain_http);
     let pace = Pace { timeout: config.timeout.0, concurrency: config.concurrency, longest_wait: crate::driver::ceiling(config.interval.0) };
     Ok(Client::new(&settings.host, base, http, pace, Trust { plain_http: settings.plain_http, token_hosts: settings.token_hosts.clone() }))
@@ -146,7 +146,7 @@ impl Registry {
         let named = account_and_region(host);
         let backend = match &settings.ecr {
             Some(ecr) => {
-                let http = Client::http(Vec::new(), true)?;
+                let http = Client::http(&crate::net::Trust::system(), true)?;
                 let account = named.map(|(account, _)| account);
                 let caller = Caller::new(&ecr.region, ecr.role_arn.as_deref());
                 Backend::Ecr(Ecr::new(host, caller, account, http, config.timeout.0, config.concurrency))
@@ -165,6 +165,7 @@ impl Registry {
             fresh: config.interval.0 / 2,
             tags: Mutex::default(),
             contents: Mutex::default(),
+            presence: Presence::default(),
             settings,
         })
     }
@@ -208,7 +209,7 @@ impl Registry {
     }
 
     /// Who asks for a repository. Read once a round, so that a rotated password is picked up.
-    async fn identity(&self, repository: &str) -> Result<Identity, CollectError> {
+    pub(super) async fn identity(&self, repository: &str) -> Result<Identity, CollectError> {
         let mut known = self.keys.lock().await;
         let is_fresh = known.as_ref().is_some_and(|(at, _)| at.elapsed() < self.fresh);
         if !is_fresh {
@@ -289,7 +290,8 @@ impl Registry {
         }
     }
 
-    /// What a digest names, down to the configs of the platforms that matter. Fetched once.
+    /// What a digest names, down to the configs of the platforms that matter. Fetched once, and remembered
+    /// also when it is gone: [`Registry::whole`] says whether it is still there.
     pub(super) async fn content(&self, repository: &str, digest: &Digest) -> Result<Arc<Content>, CollectError> {
         let key = (repository.to_owned(), digest.clone());
         if let Some(known) = self.contents.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
@@ -307,15 +309,27 @@ impl Registry {
         Ok(content)
     }
 
+    /// Whether it was read before what a digest names.
+    pub(super) fn remembers(&self, repository: &str, digest: &Digest) -> bool {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&(repository.to_owned(), digest.clone()))
+    }
+
     /// What a digest names, and whether the next look could tell no more about it.
     async fn resolve(&self, repository: &str, digest: &Digest) -> Result<(Content, bool), CollectError> {
         let (mut manifests, mut configs, mut platforms) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let mut parts = BTreeSet::new();
         let mut is_index = false;
         let mut open = vec![(digest.clone(), 0, String::new())];
         while let Some((digest, depth, platform)) = open.pop() {
-            match self.manifest(repository, &digest).await? {
-                Manifest::Image { config, .. } => {
+            if depth > 0 {
+                parts.insert(Part::Manifest(digest.clone()));
+            }
+            let manifest = self.manifest(repository, &digest).await?;
+            self.presence.saw(repository, &digest);
+            match manifest {
+                Manifest::Image { config, layers, size } => {
                     manifests.insert(digest);
+                    parts.extend(layers.into_iter().chain([Blob { digest: config.clone(), size }]).map(Part::Blob));
                     configs.insert(config);
                     platforms.extend(Some(platform).filter(|platform| !platform.is_empty()));
                 }
@@ -329,6 +343,10 @@ impl Registry {
                     open.extend(ours.map(|child| (child.digest, depth + 1, child.platform)));
                 }
             }
+        }
+        if parts.len() > MOST_PARTS {
+            let why = say!("ask {} for {}@{}: it names more than {} manifests and layers", named(&self.host), named(repository), *digest, MOST_PARTS);
+            return Err(CollectError::new(ErrorClass::Malformed, why));
         }
         if configs.is_empty() {
             let why = say!(
@@ -345,13 +363,15 @@ impl Registry {
             // The age of an image is told for comfort; without it all else still holds.
             match self.about(repository, config).await {
                 Ok(about) => {
+                    self.presence.saw(repository, config);
                     created = created.max(about.created());
                     platforms.extend(about.platform());
                 }
                 Err(error) => is_whole &= !error.may_pass(),
             }
         }
-        Ok((Content { digest: Some(digest.clone()), is_index, manifests, configs, platforms, created }, is_whole))
+        let parts = parts.into_iter().collect();
+        Ok((Content { digest: Some(digest.clone()), is_index, manifests, configs, platforms, created, parts }, is_whole))
     }
 
     /// What the config of an image says of it.
@@ -361,26 +381,5 @@ impl Registry {
             Backend::Ecr(ecr) => ecr.config(repository, config).await?,
         };
         Ok(serde_json::from_slice(&body).unwrap_or_default())
-    }
-}
-
-/// The config of an image.
-/// Source: <https://github.com/opencontainers/image-spec/blob/main/config.md>
-#[derive(Default, Deserialize)]
-struct About {
-    created: Option<jiff::Timestamp>,
-    architecture: Option<String>,
-    os: Option<String>,
-}
-
-impl About {
-    /// Reproducible builds say 1970, which is no age.
-    fn created(&self) -> Option<i64> {
-        self.created.map(jiff::Timestamp::as_second).filter(|at| *at > 0)
-    }
-
-    fn platform(&self) -> Option<String> {
-        let (os, architecture) = (Word::of(self.os.as_deref()?)?, Word::of(self.architecture.as_deref()?)?);
-        Some(format!("{os}/{architecture}"))
     }
 }

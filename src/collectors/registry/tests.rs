@@ -15,6 +15,7 @@ use crate::snapshot::{CollectError, ErrorClass};
 use crate::value::{Secret, Span};
 
 mod lies;
+mod presence;
 
 /// Status, headers, body.
 type Answer = (u16, Vec<(&'static str, String)>, Vec<u8>);
@@ -78,12 +79,21 @@ const NOWHERE: &str = "/readiness-";
 fn store(blobs: Blobs, tag: String) -> impl Fn(&Asked<'_>) -> Answer + Clone {
     move |asked| {
         let reference = asked.target.rsplit('/').next().unwrap_or_default();
+        if asked.target == "/v2/" {
+            return (200, Vec::new(), b"{}".to_vec());
+        }
         if asked.target.contains(NOWHERE) {
             return (404, Vec::new(), Vec::new());
         }
         let digest = if reference.starts_with("sha256:") { reference } else { &tag };
         match blobs.get(digest) {
-            Some(blob) => (200, vec![("content-type", blob.media_type.to_owned()), ("docker-content-digest", digest.to_owned())], blob.bytes.clone()),
+            Some(blob) => {
+                let mut headers = vec![("content-type", blob.media_type.to_owned()), ("docker-content-digest", digest.to_owned())];
+                if asked.method == "HEAD" {
+                    headers.push(("content-length", blob.bytes.len().to_string()));
+                }
+                (200, headers, blob.bytes.clone())
+            }
             None => (404, Vec::new(), Vec::new()),
         }
     }
@@ -129,10 +139,10 @@ async fn an_unchanged_tag_costs_one_request_a_round_and_its_manifests_are_read_o
     let registry = stage.registry();
     let tag = registry.tag("a/b", "v1").await.unwrap();
     assert_eq!((tag.digest.as_str(), tag.media_type.as_str()), (index.as_str(), "application/vnd.oci.image.index.v1+json"));
-    // The tag, the body that it names, which is new, and once a name that cannot exist.
+    // The tag, the body that it names, which is new, and once a name and a tag that cannot exist.
     let asked = stage.asked();
     assert_eq!(asked[..2], ["HEAD /v2/a/b/manifests/v1", "GET /v2/a/b/manifests/v1"]);
-    assert!(asked.len() == 3 && asked[2].starts_with("HEAD /v2/a/readiness-"), "{asked:?}");
+    assert!(asked.len() == 4 && asked[2].starts_with("HEAD /v2/a/readiness-") && asked[3].starts_with("HEAD /v2/a/b/manifests/readiness-"), "{asked:?}");
     let found = registry.content("a/b", &tag.digest).await.unwrap();
     assert_eq!((found.manifests.len(), found.configs.len(), found.created), (2, 2, Some(1_768_636_800)));
     // The index, two manifests, two configs; the attestation is left alone.
@@ -160,7 +170,7 @@ async fn one_token_serves_every_tag_of_a_repository_and_is_fetched_once() {
     assert_eq!(tokens, ["GET /token?service=s&scope=repository%3Aa%2Fb%3Apull", "GET /token?service=s&scope=repository%3Aa%2Fother%3Apull"]);
     // Each tag and its body once, and for each repository one request that finds out what it wants.
     assert_eq!(asked.iter().filter(is_lot).count(), 2 * 51 + 2 + 2, "{asked:#?}");
-    assert_eq!(asked.len(), 2 * 51 + 2 + 2 + 3, "one name that cannot exist is asked for, with its token: {asked:#?}");
+    assert_eq!(asked.len(), 2 * 51 + 2 + 2 + 3 + 2, "one name that cannot exist is asked for, with its token, and a tag of each repository: {asked:#?}");
 }
 
 #[tokio::test]

@@ -81,7 +81,13 @@ impl Ecr {
                 json_answer(&json!({ "pullThroughCacheRules": [{ "ecrRepositoryPrefix": "ghcr", "upstreamRegistryUrl": "ghcr.io" }] }))
             }
             _ if repository != "ghcr/coder/coder-preview" => fault(400, "RepositoryNotFoundException"),
-            "DescribeImages" => self.describe(&word(&body["imageIds"][0]["imageTag"])),
+            "DescribeImages" => match body["imageIds"][0]["imageDigest"].as_str() {
+                Some(digest) if !self.images.0.contains_key(digest) => fault(400, "ImageNotFoundException"),
+                Some(digest) => {
+                    json_answer(&json!({ "imageDetails": [{ "registryId": "123456789012", "repositoryName": repository, "imageDigest": digest }] }))
+                }
+                None => self.describe(&word(&body["imageIds"][0]["imageTag"])),
+            },
             "BatchGetImage" => self.get(&word(&body["imageIds"][0]["imageDigest"]), &body["acceptedMediaTypes"]),
             "GetDownloadUrlForLayer" => {
                 let digest = word(&body["layerDigest"]);

@@ -99,11 +99,45 @@ impl Authority {
     }
 }
 
+/// A certificate that signed itself, and its key.
+#[derive(Debug)]
+pub struct Pair {
+    /// The kind of its key.
+    pub kind: &'static str,
+    /// PEM.
+    pub certificate: String,
+    /// PKCS#8 in PEM.
+    pub key: String,
+}
+
+impl Pair {
+    /// One of each kind of key that servers have.
+    pub fn of_every_kind() -> anyhow::Result<Vec<Self>> {
+        let kinds: [(&str, &rcgen::SignatureAlgorithm); 5] = [
+            ("RSA", &rcgen::PKCS_RSA_SHA256),
+            ("P-256", &rcgen::PKCS_ECDSA_P256_SHA256),
+            ("P-384", &rcgen::PKCS_ECDSA_P384_SHA384),
+            ("P-521", &rcgen::PKCS_ECDSA_P521_SHA512),
+            ("Ed25519", &rcgen::PKCS_ED25519),
+        ];
+        let made = kinds.into_iter().map(|(kind, algorithm)| {
+            let key = KeyPair::generate_for(algorithm)?;
+            let certificate = Leaf::good(&["a.test"]).params()?.self_signed(&key)?;
+            Ok(Self { kind, certificate: certificate.pem(), key: key.serialize_pem() })
+        });
+        made.collect()
+    }
+}
+
 /// A chain with more than one way up, of which some have ended: PEM of each.
 #[derive(Debug)]
 pub struct CrossSigned {
     /// The root, to be trusted.
     pub root: String,
+    /// The same name and key with an end 10 days from now, before the leaf's.
+    pub short_root: String,
+    /// The same, ended 5 days ago.
+    pub ended_root: String,
     /// Signed by the intermediate, valid for 60 days.
     pub leaf: String,
     /// The key of the leaf.
@@ -131,6 +165,8 @@ impl CrossSigned {
         let signed = |days: i64| -> anyhow::Result<String> { Ok(authority("Lab Intermediate", days)?.signed_by(&middle_key, &by_root)?.pem()) };
         Ok(Self {
             root: root.self_signed(&root_key)?.pem(),
+            short_root: authority("Lab Root", 10)?.self_signed(&root_key)?.pem(),
+            ended_root: authority("Lab Root", -5)?.self_signed(&root_key)?.pem(),
             leaf: leaf.params()?.signed_by(&leaf_key, &Issuer::from_params(&middle, &middle_key))?.pem(),
             key: leaf_key.serialize_pem(),
             intermediate: signed(900)?,

@@ -472,7 +472,12 @@ pub static FAULTS: &[Fault] = &[
     },
     red("pull-secret-wrong-password", "the password of the pull secret is wrong", &["ImageNotPullable"]),
     red("pull-secret-expires-soon", "the token of the pull secret expires within the hour", &["PullSecretExpiring"]),
-    red("pull-secret-image-without-layer", "the mirror lacks a layer of the image", &["ImageNotPullable"]),
+    Fault {
+        name: "pull-secret-image-without-layer",
+        what: "the mirrors lack the layers of their images",
+        red: &["ImageNotPullable", "ImageMissing", "WorkspaceImageMissing"],
+        unknown: &["MirrorOutOfSync", "ClusterImageStale"],
+    },
     // ECR is asked by a configuration of its own, so the example's checks do not notice these.
     red("ecr-stale", "the tag in ECR names the older image", &[]),
     red("ecr-tag-gone", "the tag in ECR is gone", &[]),
@@ -491,6 +496,16 @@ pub static FAULTS: &[Fault] = &[
         &["CredentialInvalid", "CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"],
     ),
     red("credential-certificate-not-yet-valid", "the certificate in the wildcard Secret is valid from tomorrow on", &["CredentialInvalid"]),
+    red("credential-file-exposed", "everybody on the machine may read the file with the token of GitLab", &["CredentialFileExposed"]),
+    red("credential-licence-renewed", "the licence was renewed, and nobody wrote that down", &["CredentialEndDiffers"]),
+    red("credential-key-of-another-certificate", "the wildcard Secret holds the private key of another certificate", &["CredentialInvalid"]),
+    red("credential-key-cut-off", "the private key in the wildcard Secret is cut off", &["CredentialInvalid"]),
+    Fault {
+        name: "credential-key-encrypted",
+        what: "the private key in the wildcard Secret is encrypted, so that nobody sees whether it belongs to its certificate",
+        red: &[],
+        unknown: &["CredentialInvalid", "CredentialUnproven"],
+    },
     Fault {
         name: "credential-certificate-broken",
         what: "the wildcard Secret holds no certificate",

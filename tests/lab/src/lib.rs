@@ -16,6 +16,7 @@ mod faults;
 mod google;
 pub mod images;
 pub mod issuers;
+mod kept;
 mod kubernetes;
 mod process;
 mod registry;
@@ -33,7 +34,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
-pub use certificates::{Authority, CrossSigned, Leaf};
+pub use certificates::{Authority, CrossSigned, Leaf, Pair};
 pub use elsewhere::{Arrived, Elsewhere};
 pub use estate::Estate;
 pub use faults::{FAULTS, Fault, table};
@@ -121,6 +122,7 @@ impl Lab {
         lab.tasks.extend(lab.elsewhere.start(SocketAddr::new(at(1), 0), &other).await?);
         lab.tasks.push(control::start(SocketAddr::new(at(1), CONTROL), &estate).await?);
         lab.write_files(&authority)?;
+        lab.tasks.push(kept::start(dir.to_owned(), &estate));
         Ok(lab)
     }
 
@@ -246,19 +248,17 @@ impl Lab {
             self.write_token(region)?;
         }
         let files = [
-            ("gitlab.token", format!("{}\n", issuers::GITLAB)),
+            (kept::GITLAB, format!("{}\n", issuers::GITLAB)),
             ("github.token", format!("{}\n", issuers::GITHUB)),
             ("coder.token", format!("{}\n", issuers::CODER)),
             ("entra.secret", format!("{}\n", issuers::ENTRA)),
             ("litellm.key", format!("{}\n", issuers::LITELLM_FOR_LONG)),
             ("google.json", google::KEY.as_ref().map(GoogleKey::file).unwrap_or_default()),
             ("bedrock.key", format!("{}\n", issuers::bedrock())),
-            ("licence.json", "{\"license\":{\"expires\":4102444800000}}".to_owned()),
+            (kept::LICENCE.0, kept::LICENCE.1.to_owned()),
         ];
         for (name, content) in files {
-            use std::os::unix::fs::PermissionsExt as _;
-            std::fs::write(self.dir.join(name), content)?;
-            std::fs::set_permissions(self.dir.join(name), std::fs::Permissions::from_mode(0o600))?;
+            kept::write(&self.dir, name, &content)?;
         }
         std::fs::write(self.dir.join("registry.password"), format!("{}\n", registry::USER[1]))?;
         let mut kubeconfig = String::from("apiVersion: v1\nkind: Config\ncurrent-context: us-east-2\n");

@@ -22,7 +22,7 @@ async fn a_registry_that_has_every_name_has_none() {
         assert!(message.ends_with("it has a repository of any name, so that having this one says nothing"), "{message}");
     }
     let odd: Vec<String> = stage.asked().into_iter().filter(|line| line.contains(NOWHERE)).collect();
-    assert_eq!(odd.len(), 1, "asked once a day: {odd:?}");
+    assert_eq!(odd.len(), 1, "asked once an hour: {odd:?}");
 }
 
 /// Whoever may not look at a name that cannot exist has learned nothing, and nothing is held against it.
@@ -36,7 +36,8 @@ async fn a_registry_that_hides_what_is_absent_is_none_that_has_every_name() {
         for tag in ["v1", "v2", "v3"] {
             registry.tag("a/b", tag).await.unwrap();
         }
-        assert!(stage.asked().iter().filter(|line| line.contains(NOWHERE)).count() <= 2, "{status}");
+        // A name and a tag, each once more where the answer could ask for a password.
+        assert!(stage.asked().iter().filter(|line| line.contains(NOWHERE)).count() <= 4, "{status}");
     }
 }
 

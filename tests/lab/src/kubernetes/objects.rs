@@ -20,11 +20,11 @@ use crate::serve::{Body, answer};
 static IMAGES: std::sync::LazyLock<(crate::images::Blobs, [crate::images::Version; 2])> = std::sync::LazyLock::new(crate::images::versions);
 
 /// Certificates: good, about to end, ended, not valid yet.
-static CERTIFICATES: std::sync::LazyLock<[String; 4]> = std::sync::LazyLock::new(|| {
+static CERTIFICATES: std::sync::LazyLock<[(String, String); 4]> = std::sync::LazyLock::new(|| {
     let leaf = || crate::Leaf::good(&["ai.lab.test", "*.ai.lab.test"]);
     let leaves = [leaf(), leaf().ends_in(1800), leaf().ends_in(-3600), leaf().begins_in(86_400)];
     let authority = crate::Authority::new("Lab Issuer");
-    leaves.map(|leaf| authority.as_ref().ok().and_then(|authority| authority.issue_pem(&leaf).ok()).map(|(pem, _)| pem).unwrap_or_default())
+    leaves.map(|leaf| authority.as_ref().ok().and_then(|authority| authority.issue_pem(&leaf).ok()).unwrap_or_default())
 });
 
 /// The label that names an application.
@@ -322,12 +322,21 @@ impl Server {
         let [good, soon, ended, early] = &*CERTIFICATES;
         let faults = [("credential-certificate-ends-soon", soon), ("credential-certificate-ended", ended), ("credential-certificate-not-yet-valid", early)];
         let broken = "-----BEGIN CERTIFICATE-----\nlab-canary\n-----END CERTIFICATE-----\n".to_owned();
-        let mut certificate = faults.iter().find(|(fault, _)| self.estate.has(fault)).map_or(good, |(_, pem)| pem);
+        let pair = faults.iter().find(|(fault, _)| self.estate.has(fault)).map_or(good, |(_, pair)| pair);
+        let (mut certificate, key) = (&pair.0, pair.1.as_str());
+        // What stands before a key in PEM is for people.
+        let key = match () {
+            () if self.estate.has("credential-key-of-another-certificate") => &soon.1,
+            () if self.estate.has("credential-key-encrypted") => "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+            () if self.estate.has("credential-key-cut-off") => key.get(..60).unwrap_or_default(),
+            () => key,
+        };
+        let key = format!("{}-key\n{key}", crate::issuers::CANARY);
         if self.estate.has("credential-certificate-broken") {
             certificate = &broken;
         }
         if !self.estate.has("credential-secret-gone") {
-            secret("coder", "wildcard", json!({ "tls.crt": certificate, "tls.key": format!("{}-key", crate::issuers::CANARY) }));
+            secret("coder", "wildcard", json!({ "tls.crt": certificate, "tls.key": key }));
         }
         let key = if self.estate.has("credential-key-missing") { "api-key-old" } else { "api-key" };
         secret("litellm", "llm-key", json!({ key: crate::issuers::LITELLM }));
