@@ -15,6 +15,7 @@ use super::pods::Pods;
 use super::quantity;
 use super::resources::{NAMES, largest};
 use super::sight::seen;
+use super::taints::{Open, Tolerations};
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::say;
 
@@ -74,7 +75,7 @@ static HEADROOM: Gauge<1> = gauge(
     "readiness_capacity_headroom_ratio",
     Unit::Ratio,
     &["cluster"],
-    "What is left of the workspaces that fit once all expected ones run, as a share of those that fit; at least -1, from the Kubernetes API. Not known while a pool that may grow has no max_new_nodes, since its own limits say nothing about the quota of the account.",
+    "What is left of the workspaces that fit once all expected ones run, as a share of those that fit; at least -1, from the Kubernetes API. Not known while a pool that may grow has no max_new_nodes, since its own limits say nothing about the quota of the account, nor while nothing says whether workspaces tolerate the taints of a node.",
 )
 .covered_by(ALL);
 static NODES_ADDABLE: Gauge<2> = gauge(
@@ -98,9 +99,10 @@ static BINDING: StateSet<1> = state_set(
         "nodepool_not_ready",
         "nodepool_without_limit",
         "nodepool_of_unknown_size",
+        "taints",
     ],
     &["cluster"],
-    "What keeps more workspaces from fitting: a resource of the nodes, or what keeps Karpenter from making more of them.",
+    "What keeps more workspaces from fitting: a resource of the nodes, taints that all of them have, or what keeps Karpenter from making more of them.",
 )
 .covered_by(ALL);
 
@@ -153,10 +155,14 @@ struct Growth {
     limit: &'static str,
 }
 
-fn growth(template: &PoolTemplate, pools: &Rows<NodePool>, claims: &Rows<NodeClaim>, need: [f64; 4]) -> Growth {
+fn growth(template: &PoolTemplate, (pools, claims): (&Rows<NodePool>, &Rows<NodeClaim>), tolerations: &Tolerations<'_>, need: [f64; 4]) -> Growth {
     let none = |limit| Growth { nodes: 0.0, workspaces: 0.0, limit };
     let pool = pools.iter().find(|(key, _)| *key.name == *template.name).map(|(_, pool)| pool);
     let Some(pool) = pool.filter(|pool| pool.ready() && !pool.is_static()) else { return none("nodepool_not_ready") };
+    // The configuration names the pool as one for workspaces, so only what is known to be refused counts for nothing.
+    if tolerations.open(&pool.taints) == Open::No {
+        return none("taints");
+    }
     let own = claims.iter().map(|(_, claim)| claim).filter(|claim| claim.pool() == template.name);
     let mut size = own.map(|claim| claim.allocatable).fold([None; 4], largest);
     for (own, configured) in size.iter_mut().zip([&template.cpu, &template.memory, &template.ephemeral_storage]) {
@@ -182,24 +188,38 @@ pub(super) struct Scene<'a> {
     pub(super) participants: Option<u32>,
 }
 
+/// Different sets of tolerations of workspaces that are looked at; templates have a handful.
+const MOST_SHAPES: usize = 64;
+
 /// How many workspaces fit, and what is left once all expected ones run.
 pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>, samples: &mut Vec<Sample>) {
     let need = need(config);
     let (mut room, mut scarce) = (0.0, BTreeMap::<usize, u32>::new());
+    let tolerations = Tolerations { configured: config.tolerations.as_deref(), seen: scene.pods.workspaces.tolerations(&config.workspaces).take(MOST_SHAPES).collect() };
+    let (mut refusing, mut unclear) = (0, 0);
     for (name, node) in scene.nodes.iter().filter(|(_, node)| node.counts && node.usable()) {
+        let open = tolerations.open(&node.taints.chosen);
+        if open == Open::No {
+            refusing += 1;
+            continue;
+        }
         let load = scene.pods.load(name);
         let mut left = node.allocatable;
         left.iter_mut().zip(load.requests.0).for_each(|(left, used)| *left = left.map(|left| left - used));
         let (times, at) = fit(left, need);
+        if open == Open::Unknown {
+            unclear += u32::from(times > 0.0);
+            continue;
+        }
         room += times;
         *scarce.entry(at).or_default() += 1;
     }
     let mut by_account = true;
-    let mut limit = scarce.into_iter().max_by_key(|(_, nodes)| *nodes).map_or("cpu", |(at, _)| NAMES[at]);
+    let mut limit = scarce.into_iter().max_by_key(|(_, nodes)| *nodes).map_or(if refusing + unclear > 0 { "taints" } else { "cpu" }, |(at, _)| NAMES[at]);
     let (mut new, mut most) = (0.0, -1.0);
     for template in &config.nodepools {
         let growth = match scene.karpenter {
-            Some((pools, claims)) => growth(template, pools, claims, need),
+            Some(seen) => growth(template, seen, &tolerations, need),
             None => Growth { nodes: 0.0, workspaces: 0.0, limit: "nodepool_not_ready" },
         };
         samples.push(NODES_ADDABLE.sample([&**cluster, &template.name], growth.nodes));
@@ -222,7 +242,7 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
     let expected = (f64::from(participants) * config.per_participant * config.share).ceil();
     samples.push(EXPECTED.sample(own(), expected));
     // Whether an account has room for the nodes is not known then, and so is what would be left.
-    if by_account {
+    if by_account && unclear == 0 {
         let ratio = if total > 0.0 { ((total - expected) / total).max(-1.0) } else { -1.0 };
         let words = say!("{} fit ({} running, {} on existing nodes, {} on new ones), {} expected, limited by {}", total, running, room, new, expected, limit);
         samples.push(HEADROOM.sample(own(), ratio).with_detail(words));

@@ -415,9 +415,9 @@ impl Cluster {
         self.skew(server, &mut samples);
         self.evictions(&mut samples);
         self.rollouts(participants, &mut samples);
-        if let Some((_, claims)) = &self.karpenter {
+        if let Some((pools, claims)) = &self.karpenter {
             let (place, coming) = (self.place("nodeclaims", karpenter::NodeClaim::KIND), event::coming(&self.schedules, Timestamp::now()));
-            claims.seen(|claims| karpenter::distances(claims, &coming, &place, &mut samples));
+            pools.seen(|pools| claims.seen(|claims| karpenter::distances(pools, claims, &coming, &place, &mut samples)));
         }
         if let Some((backups, schedules)) = &self.velero {
             let place = self.place("velero-schedules", backups::Schedule::KIND);

@@ -14,8 +14,10 @@ use super::events::statistics;
 use super::objects::{CONDITION_STATES, Condition, Kind, Place, Rows, kind, or_default};
 use super::resources::{Listed, NAMES, amounts};
 use super::sight::{looked_at, seen};
+use super::taints::{Taint, Taints};
 use crate::event::Occurrence;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::say;
 use crate::word::Word;
 
 const POOLS: Coverage = seen(&["NodePool"]);
@@ -85,9 +87,9 @@ static EXPIRY_DISTANCE: Gauge<4> = gauge(
     "readiness_nodeclaim_expiry_event_distance_seconds",
     Unit::Seconds,
     &["cluster", "nodepool", "nodeclaim", "event"],
-    "Time between the expiry of a NodeClaim and a configured event, before or after it; 0 when it expires while the event runs. From spec.expireAfter in the karpenter.sh/v1 API.",
+    "Time between a configured event and the expiry nearest to it, before or after: of a NodeClaim or of what will stand in its place by then; 0 when that is while the event runs. Without a NodeClaim it is that of the nodes that a NodePool makes for the event. NaN when expireAfter cannot be read. From spec.expireAfter in the karpenter.sh/v1 API.",
 )
-.covered_by(CLAIMS);
+.covered_by(looked_at(&["NodePool", "NodeClaim"]));
 static LAUNCH: Gauge<3> = gauge(
     "readiness_nodeclaim_launch_duration_seconds",
     Unit::Seconds,
@@ -113,6 +115,22 @@ pub(super) struct PoolSpec {
     #[serde(default, deserialize_with = "or_default")]
     limits: Listed,
     replicas: Option<u32>,
+    #[serde(default, deserialize_with = "or_default")]
+    template: Template,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct Template {
+    #[serde(default, deserialize_with = "or_default")]
+    spec: TemplateSpec,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TemplateSpec {
+    #[serde(default, deserialize_with = "or_default")]
+    taints: Vec<Taint>,
+    expire_after: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -163,6 +181,9 @@ pub(super) struct Pool {
     limits: BTreeMap<String, (f64, Option<f64>)>,
     nodes: Option<u32>,
     replicas: Option<u32>,
+    /// Taints of somebody's choosing that its nodes will have.
+    pub(super) taints: Box<[Taint]>,
+    lifetime: Lifetime,
 }
 
 impl Pool {
@@ -175,6 +196,11 @@ impl Pool {
     pub(super) fn left(&self, resource: &str) -> Option<f64> {
         let (limit, used) = self.limits.get(resource)?;
         Some((limit - used.unwrap_or(0.0)).max(0.0))
+    }
+
+    /// Whether a limit of 0 keeps it from having any node.
+    fn is_off(&self) -> bool {
+        self.limits.values().any(|(limit, _)| *limit <= 0.0)
     }
 
     /// Whether it has a fixed number of nodes.
@@ -190,9 +216,10 @@ impl Kind for NodePool {
 
     fn row(self) -> Pool {
         let used = self.status.resources;
+        let template = self.spec.template.spec;
         let limits = self.spec.limits.into_iter();
         let limits = limits.filter_map(|(resource, limit)| Some((resource.replace('-', "_"), (limit.0?, used.get(&resource).and_then(|used| used.0)))));
-        Pool { limits: limits.collect(), conditions: conditions(self.status.conditions), nodes: self.status.nodes, replicas: self.spec.replicas }
+        Pool { limits: limits.collect(), conditions: conditions(self.status.conditions), nodes: self.status.nodes, replicas: self.spec.replicas, taints: Taints::of(template.taints).chosen, lifetime: Lifetime::of(template.expire_after.as_deref()) }
     }
 
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
@@ -223,7 +250,7 @@ pub(super) struct Claim {
     phase: &'static str,
     drifted: bool,
     created: Option<i64>,
-    expiry: Option<i64>,
+    lifetime: Lifetime,
     launch: Option<i64>,
     pub(super) allocatable: [Option<f64>; 4],
 }
@@ -233,12 +260,53 @@ impl Claim {
     pub(super) fn pool(&self) -> &str {
         &self.pool
     }
+
+    /// When it expires, on the cluster's clock.
+    fn expiry(&self) -> Option<i64> {
+        match self.lifetime {
+            Lifetime::Seconds(after) => Some(self.created?.saturating_add(after)),
+            Lifetime::Endless | Lifetime::Unreadable => None,
+        }
+    }
 }
 
-/// `8h`, `720h0m0s`; `Never` and what cannot be read have no end.
-fn expire_after(text: &str) -> Option<i64> {
-    let span: jiff::SignedDuration = text.parse().ok()?;
-    Some(span.as_secs()).filter(|seconds| *seconds > 0)
+/// How old a node may get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lifetime {
+    Endless,
+    Seconds(i64),
+    /// Something else stands there.
+    Unreadable,
+}
+
+impl Lifetime {
+    /// From `expireAfter`: a duration as Go writes it, or `Never`; nothing means that there is no end.
+    fn of(text: Option<&str>) -> Self {
+        match text {
+            None | Some("Never") => Self::Endless,
+            Some(text) => go_seconds(text).map_or(Self::Unreadable, Self::Seconds),
+        }
+    }
+}
+
+/// A duration as Go reads it: numbers with units in any order, as `720h0m0s`, `1m24h` and `1.5h`.
+/// Source: `ParseDuration` of Go's package `time`.
+fn go_seconds(text: &str) -> Option<i64> {
+    const UNITS: [(&str, f64); 8] = [("ns", 1e-9), ("us", 1e-6), ("\u{b5}s", 1e-6), ("\u{3bc}s", 1e-6), ("ms", 1e-3), ("h", 3600.0), ("m", 60.0), ("s", 1.0)];
+    let (mut rest, mut seconds) = (text, 0.0);
+    if rest == "0" {
+        return Some(0);
+    }
+    while !rest.is_empty() || text.is_empty() {
+        let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
+        let (number, unit) = rest.split_at(end);
+        let (name, factor) = UNITS.iter().find(|(name, _)| unit.starts_with(name))?;
+        seconds += number.parse::<f64>().ok()? * factor;
+        rest = &unit[name.len()..];
+    }
+    // Go's own durations end after 292 years.
+    let whole = jiff::SignedDuration::try_from_secs_f64(seconds).ok()?.as_secs();
+    Some(whole).filter(|whole| *whole < 292 * 366 * 86_400)
 }
 
 impl Kind for NodeClaim {
@@ -270,7 +338,7 @@ impl Kind for NodeClaim {
             phase,
             drifted: holds("Drifted").is_some(),
             created,
-            expiry: created.zip(self.spec.expire_after.as_deref().and_then(expire_after)).map(|(created, after)| created.saturating_add(after)),
+            lifetime: Lifetime::of(self.spec.expire_after.as_deref()),
             launch: created.zip(initialized).map(|(created, initialized)| initialized.saturating_sub(created)),
             allocatable: amounts(&self.status.allocatable),
         }
@@ -293,7 +361,7 @@ impl Kind for NodeClaim {
             let oldest = waiting.filter_map(|(_, claim)| claim.created).min();
             samples.extend(oldest.map(|at| CLAIM_OLDEST.sample([&*place.cluster, pool], ours(at))));
             let expiring = claims.iter().filter(|(_, claim)| claim.phase != "deleting");
-            samples.extend(expiring.filter_map(|(name, claim)| Some(CLAIM_EXPIRY.sample(labels(name), ours(claim.expiry?)))));
+            samples.extend(expiring.filter_map(|(name, claim)| Some(CLAIM_EXPIRY.sample(labels(name), ours(claim.expiry()?)))));
             let mut launches: Vec<_> = claims.iter().filter_map(|(_, claim)| Some((claim.created?, claim.launch? as f64))).collect();
             launches.sort_by_key(|(created, _)| *created);
             let launches: Vec<f64> = launches.into_iter().map(|(_, seconds)| seconds).collect();
@@ -302,16 +370,55 @@ impl Kind for NodeClaim {
     }
 }
 
-/// How far the expiry of each claim is from each event that is running or coming.
-pub(super) fn distances(claims: &Rows<NodeClaim>, events: &[Occurrence], place: &Place, samples: &mut Vec<Sample>) {
+/// How far the expiry of each claim is from each event that is running or coming, and of those nodes that
+/// will stand in its place by then: whatever expires before the event is made again, and ages anew.
+pub(super) fn distances(pools: &Rows<NodePool>, claims: &Rows<NodeClaim>, events: &[Occurrence], place: &Place, samples: &mut Vec<Sample>) {
+    let pool = |name: &str| pools.iter().find(|(key, _)| *key.name == *name).map(|(_, pool)| pool);
     for (key, claim) in claims.iter().filter(|(_, claim)| claim.phase != "deleting") {
-        let Some(at) = claim.expiry.map(|at| at.saturating_sub(place.clock.ahead())) else { continue };
+        let next = pool(&claim.pool).map_or(claim.lifetime, |pool| pool.lifetime);
         for event in events {
             let labels = [Arc::clone(&place.cluster), claim.pool.as_str().into(), Arc::clone(&key.name), event.name.as_str().into()];
-            let [before, after] = [event.start.as_second().saturating_sub(at), at.saturating_sub(event.end.as_second())];
-            samples.push(EXPIRY_DISTANCE.sample(labels, before.max(after).max(0) as f64));
+            let distance = match claim.expiry() {
+                Some(at) => Some(nearest(at.saturating_sub(place.clock.ahead()), next, event)),
+                None if claim.lifetime == Lifetime::Endless => None,
+                None => Some((f64::NAN, false)),
+            };
+            let Some((distance, of_successor)) = distance else { continue };
+            let sample = EXPIRY_DISTANCE.sample(labels, distance);
+            samples.push(if of_successor { sample.with_detail(say!("it expires before, and the node in its place does then")) } else { sample });
         }
     }
+    // A pool whose nodes live no longer than the event loses all of them in it, those too that are made for it.
+    for (key, pool) in pools.iter().filter(|(_, pool)| !pool.is_off()) {
+        for event in events {
+            let labels = [Arc::clone(&place.cluster), Arc::clone(&key.name), Arc::from(""), event.name.as_str().into()];
+            let distance = match pool.lifetime {
+                Lifetime::Seconds(after) if after <= event.end.as_second().saturating_sub(event.start.as_second()) => 0.0,
+                Lifetime::Unreadable => f64::NAN,
+                Lifetime::Seconds(_) | Lifetime::Endless => continue,
+            };
+            samples.push(EXPIRY_DISTANCE.sample(labels, distance).with_detail(say!("nodes that the pool makes for the event live no longer than it")));
+        }
+    }
+}
+
+/// The distance from an event of the expiry nearest to it, and whether that is one of a node that is yet to be made.
+fn nearest(at: i64, next: Lifetime, event: &Occurrence) -> (f64, bool) {
+    let (start, end) = (event.start.as_second(), event.end.as_second());
+    let distance = |at: i64| start.saturating_sub(at).max(at.saturating_sub(end)).max(0);
+    let own = distance(at);
+    if at >= start {
+        return (own as f64, false);
+    }
+    let every = match next {
+        Lifetime::Endless => return (own as f64, false),
+        Lifetime::Unreadable => return (f64::NAN, true),
+        Lifetime::Seconds(every) => every.max(1),
+    };
+    // The last successor that expires before the event begins, and the one after it.
+    let last = at.saturating_add((start - at) / every * every);
+    let of_successors = distance(last.max(at.saturating_add(every))).min(distance(last.saturating_add(every)));
+    if of_successors < own { (of_successors as f64, true) } else { (own as f64, false) }
 }
 
 /// What is filled only while events are configured.
@@ -376,9 +483,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn expiry_is_read_as_karpenter_writes_it() {
-        for (text, seconds) in [("8h", Some(28_800)), ("720h0m0s", Some(2_592_000)), ("1h30m", Some(5_400)), ("Never", None), ("", None), ("soon", None)] {
-            assert_eq!(expire_after(text), seconds, "{text}");
+    fn expiry_is_read_as_go_writes_it() {
+        let good = [("8h", 28_800), ("720h0m0s", 2_592_000), ("1h30m", 5_400), ("1m24h", 86_460), ("1.5h", 5_400), ("86400000ms", 86_400), ("0", 0)];
+        for (text, seconds) in good {
+            assert_eq!(Lifetime::of(Some(text)), Lifetime::Seconds(seconds), "{text}");
+        }
+        assert_eq!((Lifetime::of(None), Lifetime::of(Some("Never"))), (Lifetime::Endless, Lifetime::Endless));
+        for text in ["", "soon", "24", "h", "1d", "-1h", "1..5h", "9999999999999h"] {
+            assert_eq!(Lifetime::of(Some(text)), Lifetime::Unreadable, "{text}");
         }
     }
 }

@@ -41,6 +41,7 @@ mod sight;
 mod stream;
 mod subjects;
 mod summary;
+mod taints;
 mod usage;
 mod version;
 mod watch;
@@ -53,7 +54,7 @@ use std::sync::Arc;
 pub(in crate::collectors) use api::secret;
 pub use config::{
     Access, Backups, Capacity, CertManager, ClientVersion, ClusterConfig, Config, Eks, GpuOperator, Karpenter, NodeClasses, NodeGroup, ObjectRef, PoolTemplate,
-    Prometheus, Range, Reach, ReplicaBand, Selector, ServiceRef, Storage, Usage, WorkloadKind, WorkspaceSelector,
+    Operator, Prometheus, Range, Reach, ReplicaBand, Selector, ServiceRef, Storage, Toleration, Usage, WorkloadKind, WorkspaceSelector,
 };
 pub(in crate::collectors) use connect::Link;
 pub(in crate::collectors) use moments::{certificate_renewals, node_expiries};

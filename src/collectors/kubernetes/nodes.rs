@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::config::NodeGroup;
 use super::objects::{CONDITION_STATES, Condition, Keep, Place, flag, kind, or_default};
-use super::resources::{Listed, amounts, gpus};
+use super::resources::{Listed, amounts, gpus, is_gpu, offered, offered_gpus};
 use super::sight::seen;
+use super::taints::{self, Taint, Taints};
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::say;
 use crate::say::{Message, named};
@@ -32,14 +33,14 @@ static DISRUPTED: Gauge<2> = gauge(
     "readiness_node_disrupted",
     Unit::Number,
     &NODE,
-    "Whether a node is being taken away: deleted, or tainted karpenter.sh/disrupted, from the Kubernetes API.",
+    "Whether a node is being taken away: deleted, or tainted for that by Karpenter, the cluster autoscaler or a handler of terminations, from the Kubernetes API.",
 )
 .covered_by(COVERAGE);
 static TAINTED: Gauge<3> = gauge(
     "readiness_node_problem_taint",
     Unit::Number,
     &["cluster", "node", "taint"],
-    "1 for each taint with which Kubernetes itself marks a node as unfit, from spec.taints in the Kubernetes API.",
+    "1 for each taint that marks a node as unfit or as not started yet, by Kubernetes, the cloud or an agent of the node, from spec.taints in the Kubernetes API.",
 )
 .covered_by(COVERAGE.quiet());
 static ALLOCATABLE_STORAGE: Gauge<2> = gauge(
@@ -67,7 +68,7 @@ static GPU_ALLOCATABLE: Gauge<3> = gauge(
     "readiness_node_gpu_allocatable",
     Unit::Number,
     &["cluster", "node", "product"],
-    "GPUs of a node that are healthy and may be requested, from status.allocatable in the Kubernetes API.",
+    "GPUs of a node that are healthy and may be requested, from status.allocatable in the Kubernetes API; NaN when it is not told, or is more than the node has.",
 )
 .covered_by(COVERAGE.quiet());
 static KUBELETS: Gauge<2> =
@@ -90,7 +91,7 @@ static GROUP_READY: Gauge<2> = gauge(
     "readiness_node_group_ready_nodes",
     Unit::Number,
     &["cluster", "group"],
-    "Nodes of a configured group that are ready and take new pods, from the Kubernetes API.",
+    "Nodes of a configured group that are ready, are neither marked as unfit nor being taken away, and take new pods of the configured tolerations, from the Kubernetes API.",
 )
 .covered_by(COVERAGE);
 static GROUP_REQUIRED: Gauge<2> =
@@ -106,22 +107,9 @@ static CACHED: Gauge<2> = gauge(
 /// Conditions of a node that are kept; node-problem-detector adds a dozen to the five of the kubelet.
 const MOST_CONDITIONS: usize = 64;
 
-/// Taints by which Kubernetes says that a node is unfit.
-/// Source: <https://kubernetes.io/docs/reference/labels-annotations-taints/>
-const PROBLEM_TAINTS: [&str; 8] = [
-    "node.kubernetes.io/not-ready",
-    "node.kubernetes.io/unreachable",
-    "node.kubernetes.io/memory-pressure",
-    "node.kubernetes.io/disk-pressure",
-    "node.kubernetes.io/pid-pressure",
-    "node.kubernetes.io/network-unavailable",
-    "node.kubernetes.io/out-of-service",
-    "node.cloudprovider.kubernetes.io/shutdown",
-];
 /// Conditions that every kubelet reports.
 /// Source: <https://kubernetes.io/docs/reference/node/node-status/#condition>
 const EXPECTED_CONDITIONS: [&str; 4] = ["Ready", "MemoryPressure", "DiskPressure", "PIDPressure"];
-const DISRUPTION_TAINTS: [&str; 2] = ["karpenter.sh/disrupted", "karpenter.sh/disruption"];
 
 kind!(Node, "", "v1", "nodes", "super::objects::labelled", spec: NodeSpec, status: NodeStatus);
 
@@ -131,12 +119,6 @@ pub(super) struct NodeSpec {
     unschedulable: Option<bool>,
     #[serde(default, deserialize_with = "or_default")]
     taints: Vec<Taint>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct Taint {
-    #[serde(default, deserialize_with = "or_default")]
-    key: String,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -202,10 +184,11 @@ pub(super) struct NodeRow {
     pub(super) schedulable: bool,
     pub(super) disrupted: bool,
     conditions: Vec<(Arc<str>, &'static str)>,
-    taints: Vec<&'static str>,
+    pub(super) taints: Taints,
     pub(super) allocatable: [Option<f64>; 4],
     storage: Option<f64>,
-    gpus: [Option<f64>; 2],
+    /// What it has and what it offers, where one of both says that there are some.
+    gpus: Option<[Option<f64>; 2]>,
     gpu_product: Arc<str>,
     pub(super) kubelet: Arc<str>,
     /// `linux/amd64`; empty when the kubelet does not tell.
@@ -224,7 +207,7 @@ impl NodeRow {
     /// Whether pods can start here now.
     pub(super) fn usable(&self) -> bool {
         let ready = self.conditions.iter().any(|(condition, state)| &**condition == "Ready" && *state == "true");
-        ready && self.schedulable && !self.disrupted
+        ready && self.schedulable && !self.disrupted && !self.taints.closed
     }
 }
 
@@ -259,7 +242,9 @@ impl Nodes {
     /// How many nodes of each configured group can be used.
     pub(super) fn groups(&self, cluster: &str, samples: &mut Vec<Sample>) {
         for (at, group) in self.interests.groups.iter().enumerate() {
-            let ready = self.iter().filter(|(_, row)| row.groups.contains(&at) && row.usable()).count();
+            // The taints of a group that says nothing of them are its own.
+            let takes = |row: &NodeRow| group.tolerations.as_ref().is_none_or(|own| taints::tolerated(&row.taints.chosen, own));
+            let ready = self.iter().filter(|(_, row)| row.groups.contains(&at) && row.usable() && takes(row)).count();
             let labels = || [cluster, &group.name];
             samples.extend([GROUP_READY.sample(labels(), ready as f64), GROUP_REQUIRED.sample(labels(), f64::from(group.at_least))]);
         }
@@ -278,8 +263,9 @@ impl Nodes {
         let Node { metadata, spec, status } = node;
         let labels = metadata.labels.unwrap_or_default();
         let label = |name: &str| labels.get(name).map_or("", String::as_str);
-        let has = |taints: &'static [&'static str]| taints.iter().copied().filter(|known| spec.taints.iter().any(|taint| taint.key == **known));
-        let [capacity_gpus, usable_gpus] = [&status.capacity, &status.allocatable].map(gpus);
+        let taints = Taints::of(spec.taints);
+        let (capacity_gpus, usable_gpus) = (gpus(&status.capacity), offered_gpus(&status.allocatable, &status.capacity));
+        let has_gpus = [&status.capacity, &status.allocatable].into_iter().flatten().any(|(name, count)| is_gpu(name) && count.0 != Some(0.0));
         let internal = status.addresses.iter().find(|address| address.r#type == "InternalIP").and_then(|address| address.address.parse().ok());
         let port = status.daemon_endpoints.kubelet_endpoint.port.filter(|port| *port > 0).unwrap_or(10_250);
         let wanted = |image: &str| status.images.iter().flat_map(|cached| &cached.names).any(|name| name == image);
@@ -288,7 +274,7 @@ impl Nodes {
         let counts = labelled(&self.interests.capacity_labels);
         let some = |count: Option<f64>| count.is_some_and(|count| count > 0.0);
         // One whose GPUs are all broken is neither a node with GPUs nor one that was meant to have none.
-        let of_kind = |wanted: bool| if wanted { some(usable_gpus) } else { !some(usable_gpus) && !some(capacity_gpus) };
+        let of_kind = |wanted: bool| if wanted { some(usable_gpus) } else { !has_gpus };
         let belongs = |group: &NodeGroup| labelled(&group.labels) && group.gpus.is_none_or(of_kind);
         let groups = self.interests.groups.iter().enumerate().filter(|(_, group)| belongs(group)).map(|(at, _)| at).collect();
         // A node writes its own conditions, as many as it likes; what every node has comes first.
@@ -312,12 +298,12 @@ impl Nodes {
         NodeRow {
             created: metadata.creation_timestamp.map(|time| time.0.as_second()),
             schedulable: !spec.unschedulable.unwrap_or(false),
-            disrupted: metadata.deletion_timestamp.is_some() || has(&DISRUPTION_TAINTS).next().is_some(),
+            disrupted: metadata.deletion_timestamp.is_some() || taints.leaving,
             conditions,
-            taints: has(&PROBLEM_TAINTS).collect(),
-            allocatable: amounts(&status.allocatable),
+            taints,
+            allocatable: offered(&status.allocatable, &status.capacity),
             storage: amounts(&status.capacity)[2],
-            gpus: [capacity_gpus, usable_gpus],
+            gpus: has_gpus.then_some([capacity_gpus, usable_gpus]),
             gpu_product: self.shared(label("nvidia.com/gpu.product")),
             kubelet: self.shared(Word::joined(&status.node_info.kubelet_version).map_or("", Word::as_str)),
             platform: self.shared(&platform.unwrap_or_default()),
@@ -378,14 +364,15 @@ impl Keep for Nodes {
             samples.push(DISRUPTED.sample(node(), flag(row.disrupted)));
             let conditions = row.conditions.iter().map(|(condition, state)| CONDITION.sample([cluster(), Arc::clone(name), Arc::clone(condition)], state));
             samples.extend(conditions);
-            samples.extend(row.taints.iter().map(|taint| TAINTED.sample([cluster(), Arc::clone(name), (*taint).into()], 1.0)));
+            samples.extend(row.taints.unfit.iter().map(|taint| TAINTED.sample([cluster(), Arc::clone(name), Arc::clone(taint)], 1.0)));
             samples.extend(row.allocatable[2].map(|bytes| ALLOCATABLE_STORAGE.sample(node(), bytes)));
             samples.extend(row.storage.map(|bytes| CAPACITY_STORAGE.sample(node(), bytes)));
             // Most nodes have none, and a thousand zeros say nothing.
-            if row.gpus[0].is_some_and(|count| count > 0.0) {
+            if let Some([capacity, offered]) = row.gpus {
                 let gpu = || [cluster(), Arc::clone(name), Arc::clone(&row.gpu_product)];
-                for (family, count) in [(&GPU_CAPACITY, row.gpus[0]), (&GPU_ALLOCATABLE, row.gpus[1])] {
-                    samples.extend(count.map(|count| family.sample(gpu(), count)));
+                // What one side leaves out is not known, and never none.
+                for (family, count) in [(&GPU_CAPACITY, capacity), (&GPU_ALLOCATABLE, offered)] {
+                    samples.push(family.sample(gpu(), count.unwrap_or(f64::NAN)));
                 }
             }
             *kubelets.entry(&row.kubelet).or_default() += 1;

@@ -10,6 +10,7 @@ use super::clock::Clock;
 use super::objects::{Condition, kind, or_default};
 use super::quantity::Quantity;
 use super::resources::{Listed, is_gpu};
+use super::taints::PodToleration;
 
 kind!(Pod, "", "v1", "pods", "super::objects::labelled", spec: PodSpec, status: PodStatus);
 
@@ -49,6 +50,8 @@ pub(super) struct PodSpec {
     volumes: Vec<Volume>,
     #[serde(default, deserialize_with = "or_default")]
     pub(super) overhead: Listed,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) tolerations: Vec<PodToleration>,
     /// Of all its containers together.
     pub(super) resources: Option<Resources>,
 }

@@ -37,6 +37,25 @@ pub(super) fn is_gpu(name: &str) -> bool {
     }
 }
 
+/// What a node offers of each resource; `None` as well for more than it has, which cannot be.
+pub(super) fn offered(allocatable: &Listed, capacity: &Listed) -> [Option<f64>; 4] {
+    let whole = amounts(capacity);
+    let mut offered = amounts(allocatable);
+    for (own, whole) in offered.iter_mut().zip(whole) {
+        *own = own.filter(|own| whole.is_none_or(|whole| *own <= whole));
+    }
+    offered
+}
+
+/// GPUs that a node offers; `None` when it names none, and when one kind of them is more than it has or
+/// is not told of on one side.
+pub(super) fn offered_gpus(allocatable: &Listed, capacity: &Listed) -> Option<f64> {
+    let names = allocatable.keys().chain(capacity.keys()).filter(|name| is_gpu(name));
+    let amount = |listed: &Listed, name: &String| listed.get(name).and_then(|quantity| quantity.0);
+    let possible = names.into_iter().all(|name| amount(allocatable, name).zip(amount(capacity, name)).is_some_and(|(own, whole)| own <= whole));
+    gpus(allocatable).filter(|_| possible)
+}
+
 /// How many GPUs a list has; `None` when it names none, or when an amount of one is not known.
 pub(super) fn gpus(listed: &Listed) -> Option<f64> {
     let mut found = listed.iter().filter(|(name, _)| is_gpu(name)).map(|(_, quantity)| quantity.0).peekable();

@@ -9,6 +9,7 @@ use super::ledger::{Count, Ledger};
 use super::objects::Place;
 use super::pod::Pod;
 use super::sight::{STATES, seen};
+use super::taints::{self, Toleration};
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
 use crate::say;
 use crate::say::{Message, named};
@@ -66,6 +67,8 @@ pub(super) struct Workspace {
     without: [u16; 3],
     outside: [u16; 2],
     images: Box<[Arc<str>]>,
+    /// Shared by all that have the same.
+    tolerations: Arc<[Toleration]>,
 }
 
 #[derive(Debug, Default)]
@@ -74,6 +77,8 @@ struct Sums {
     without: [u64; 3],
     outside: [u64; 2],
     images: BTreeMap<Arc<str>, u64>,
+    /// Of running pods.
+    tolerations: BTreeMap<Arc<[Toleration]>, u64>,
 }
 
 /// All selectors with their sums.
@@ -97,6 +102,12 @@ impl Workspaces {
         Some(self.sums[at].phases.get("running").copied().unwrap_or_default())
     }
 
+    /// The tolerations that running pods of a selector have, each once.
+    pub(super) fn tolerations(&self, name: &str) -> impl Iterator<Item = &[Toleration]> {
+        let at = self.selectors.iter().position(|selector| selector.name == name);
+        at.into_iter().flat_map(|at| self.sums[at].tolerations.keys()).map(AsRef::as_ref)
+    }
+
     /// The workspace that a pod belongs to.
     pub(super) fn recognise(&self, namespace: &str, pod: &Pod) -> Option<Workspace> {
         let empty = BTreeMap::new();
@@ -110,7 +121,9 @@ impl Workspaces {
         let known = &self.sums[at].images;
         let shared = |image: &str| known.get_key_value(image).map_or_else(|| image.into(), |(known, _)| Arc::clone(known));
         let images = pod.images().map(|(_, image, _)| shared(image)).collect();
-        let mut workspace = Workspace { selector: at, id: hasher.finish(), without: [0; 3], outside: [0; 2], images };
+        let own: Arc<[Toleration]> = taints::lasting(&pod.spec.tolerations).into();
+        let tolerations = self.sums[at].tolerations.get_key_value(&own).map_or_else(|| Arc::clone(&own), |(known, _)| Arc::clone(known));
+        let mut workspace = Workspace { selector: at, id: hasher.finish(), without: [0; 3], outside: [0; 2], images, tolerations };
         let ranges = [selector.cpu.as_ref().and_then(Range::bounds), selector.memory.as_ref().and_then(Range::bounds)];
         let whole = pod.whole_limits();
         // What bounds all containers together bounds each of them. A limit of 0 is none: runtimes take it so.
@@ -138,6 +151,13 @@ impl Workspaces {
         let sums = &mut self.sums[workspace.selector];
         let step = |sum: &mut u64, by: u64| *sum = if up { *sum + by } else { sum.saturating_sub(by) };
         step(sums.phases.entry(phase).or_default(), 1);
+        if phase == "running" {
+            let count = sums.tolerations.entry(Arc::clone(&workspace.tolerations)).or_default();
+            step(count, 1);
+            if *count == 0 {
+                sums.tolerations.remove(&workspace.tolerations);
+            }
+        }
         // A pod that is over limits nothing.
         if matches!(phase, "pending" | "running") {
             sums.without.iter_mut().zip(workspace.without).for_each(|(sum, by)| step(sum, u64::from(by)));

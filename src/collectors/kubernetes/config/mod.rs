@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::value::rules::{References, name, pace, quoted, secret, unique};
 use crate::value::{Problem, SecretRef, Span, Url, UrlRule};
 
+pub use super::taints::{Operator, Toleration};
 pub use parts::{
     Access, Backups, Capacity, CertManager, ClientVersion, GpuOperator, Karpenter, NodeClasses, NodeGroup, ObjectRef, PoolTemplate, Prometheus, Range, Reach,
     Storage, Usage, WorkspaceSelector,

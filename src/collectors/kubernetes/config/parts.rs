@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Config;
 use crate::collectors::kubernetes::quantity;
+use crate::collectors::kubernetes::taints::Toleration;
 use crate::value::rules::{References, name, pace, quoted, unique};
 use crate::value::{Problem, Span};
 
@@ -157,6 +158,10 @@ pub struct NodeGroup {
     /// Whether its nodes have GPUs (`true`), have none (`false`), or either (left out).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpus: Option<bool>,
+    /// What the pods of these nodes tolerate. When left out, taints of somebody's choosing are taken for
+    /// those of the group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerations: Option<Vec<Toleration>>,
     /// How many of them must be ready and take new pods.
     pub at_least: u32,
     /// The clusters that have them; all when empty.
@@ -190,6 +195,10 @@ pub struct Capacity {
     /// Labels of the nodes that workspaces run on; all nodes when empty.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub node_labels: BTreeMap<String, String>,
+    /// What workspaces tolerate. When left out, what running workspaces of the selector tolerate counts;
+    /// while none runs, whether there is room on a node that somebody tainted is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerations: Option<Vec<Toleration>>,
     /// Karpenter pools that make more of these nodes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodepools: Vec<PoolTemplate>,
@@ -371,6 +380,12 @@ impl Config {
         for (index, client) in self.clients.iter().enumerate() {
             if crate::collectors::kubernetes::version::minor(&client.version).is_none() {
                 problems.push(Problem::new(format!("{path}.clients[{index}].version"), "must be a version such as v1.33.1", quoted(&client.version)));
+            }
+        }
+        let groups = self.node_groups.iter().enumerate().map(|(at, group)| (format!("{path}.node_groups[{at}]"), &group.tolerations));
+        for (path, tolerations) in groups.chain(self.capacity.iter().map(|part| (format!("{path}.capacity"), &part.tolerations))) {
+            for (at, toleration) in tolerations.iter().flatten().enumerate() {
+                toleration.validate(&format!("{path}.tolerations[{at}]"), problems);
             }
         }
         for (index, object) in self.objects.iter().enumerate() {
