@@ -334,3 +334,36 @@ async fn an_annotation_tells_when_a_credential_ends() {
         assert!(!said.contains(CANARY));
     }
 }
+
+/// What is being deleted will be gone by the event, whatever it holds until then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_is_being_deleted_is_gone() {
+    let (folder, host) = (tempfile::tempdir().unwrap(), crate::slack::own_host());
+    let deleted = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let said = std::sync::Arc::clone(&deleted);
+    let _api = readiness_lab::plain_server(format!("{host}:6446").parse().unwrap(), Duration::ZERO, move |_, _, _| {
+        let deleted = if said.load(std::sync::atomic::Ordering::SeqCst) { r#","deletionTimestamp":"2026-01-02T00:00:00Z","finalizers":["a.test/wait"]"# } else { "" };
+        let secret = format!(
+            r#"{{"kind":"Secret","apiVersion":"v1","metadata":{{"name":"s","namespace":"n","creationTimestamp":"2026-01-01T00:00:00Z"{deleted}}},"data":{{"key":"bGFiLWNhbmFyeQ=="}}}}"#
+        );
+        (200, vec![("content-type", "application/json".to_owned())], secret.into_bytes())
+    })
+    .await
+    .unwrap();
+    let kubeconfig = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{{ name: c, cluster: {{ server: \"http://{host}:6446\" }} }}]\nusers: [{{ name: u, user: {{ token: t }} }}]\ncontexts: [{{ name: c, context: {{ cluster: c, user: u }} }}]\n"
+    );
+    std::fs::write(folder.path().join("kubeconfig"), kubeconfig).unwrap();
+    let file = folder.path().join("readiness.yaml");
+    let configuration = "clusters: [{ name: c, kubeconfig: kubeconfig }]\ncollectors: { credentials: { credentials: [{ name: key, kind: opaque, from: { secret: { cluster: c, namespace: n, name: s, key: key } } }] } }\n";
+    std::fs::write(&file, configuration).unwrap();
+    let look = async || {
+        let file = file.clone();
+        tokio::task::spawn_blocking(move || crate::common::run(exporter().args(["check", "--output", "text", "--config.file"]).arg(file)).1).await.unwrap()
+    };
+    let there = look().await;
+    assert!(!there.contains("Credential key (opaque) is absent"), "{there}");
+    deleted.store(true, std::sync::atomic::Ordering::SeqCst);
+    let gone = look().await;
+    assert!(gone.contains("Credential key (opaque) is absent"), "{gone}");
+}

@@ -195,7 +195,8 @@ const MOST_SHAPES: usize = 64;
 pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>, samples: &mut Vec<Sample>) {
     let need = need(config);
     let (mut room, mut scarce) = (0.0, BTreeMap::<usize, u32>::new());
-    let tolerations = Tolerations { configured: config.tolerations.as_deref(), seen: scene.pods.workspaces.tolerations(&config.workspaces).take(MOST_SHAPES).collect() };
+    let tolerations =
+        Tolerations { configured: config.tolerations.as_deref(), seen: scene.pods.workspaces.tolerations(&config.workspaces).take(MOST_SHAPES).collect() };
     let (mut refusing, mut unclear) = (0, 0);
     for (name, node) in scene.nodes.iter().filter(|(_, node)| node.counts && node.usable()) {
         let open = tolerations.open(&node.taints.chosen);

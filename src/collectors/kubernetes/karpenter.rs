@@ -87,7 +87,7 @@ static EXPIRY_DISTANCE: Gauge<4> = gauge(
     "readiness_nodeclaim_expiry_event_distance_seconds",
     Unit::Seconds,
     &["cluster", "nodepool", "nodeclaim", "event"],
-    "Time between a configured event and the expiry nearest to it, before or after: of a NodeClaim or of what will stand in its place by then; 0 when that is while the event runs. Without a NodeClaim it is that of the nodes that a NodePool makes for the event. NaN when expireAfter cannot be read. From spec.expireAfter in the karpenter.sh/v1 API.",
+    "Time between a configured event and the expiry nearest to it, before or after: of a NodeClaim or of what will stand in its place by then; 0 when that is while the event runs. For (new nodes) it is that of a node that its NodePool makes when the event begins. NaN when expireAfter cannot be read. From spec.expireAfter in the karpenter.sh/v1 API.",
 )
 .covered_by(looked_at(&["NodePool", "NodeClaim"]));
 static LAUNCH: Gauge<3> = gauge(
@@ -219,7 +219,14 @@ impl Kind for NodePool {
         let template = self.spec.template.spec;
         let limits = self.spec.limits.into_iter();
         let limits = limits.filter_map(|(resource, limit)| Some((resource.replace('-', "_"), (limit.0?, used.get(&resource).and_then(|used| used.0)))));
-        Pool { limits: limits.collect(), conditions: conditions(self.status.conditions), nodes: self.status.nodes, replicas: self.spec.replicas, taints: Taints::of(template.taints).chosen, lifetime: Lifetime::of(template.expire_after.as_deref()) }
+        Pool {
+            limits: limits.collect(),
+            conditions: conditions(self.status.conditions),
+            nodes: self.status.nodes,
+            replicas: self.spec.replicas,
+            taints: Taints::of(template.taints).chosen,
+            lifetime: Lifetime::of(template.expire_after.as_deref()),
+        }
     }
 
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
@@ -269,6 +276,9 @@ impl Claim {
         }
     }
 }
+
+/// In place of the name of a claim that is yet to be made.
+const NEW: &str = "(new nodes)";
 
 /// How old a node may get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -388,16 +398,17 @@ pub(super) fn distances(pools: &Rows<NodePool>, claims: &Rows<NodeClaim>, events
             samples.push(if of_successor { sample.with_detail(say!("it expires before, and the node in its place does then")) } else { sample });
         }
     }
-    // A pool whose nodes live no longer than the event loses all of them in it, those too that are made for it.
+    // Nodes that are made for the event: at best when it begins, and then they live as long as they may.
     for (key, pool) in pools.iter().filter(|(_, pool)| !pool.is_off()) {
         for event in events {
-            let labels = [Arc::clone(&place.cluster), Arc::clone(&key.name), Arc::from(""), event.name.as_str().into()];
+            let labels = [Arc::clone(&place.cluster), Arc::clone(&key.name), NEW.into(), event.name.as_str().into()];
+            let lasts = event.end.as_second().saturating_sub(event.start.as_second());
             let distance = match pool.lifetime {
-                Lifetime::Seconds(after) if after <= event.end.as_second().saturating_sub(event.start.as_second()) => 0.0,
+                Lifetime::Seconds(after) => after.saturating_sub(lasts).max(0) as f64,
                 Lifetime::Unreadable => f64::NAN,
-                Lifetime::Seconds(_) | Lifetime::Endless => continue,
+                Lifetime::Endless => continue,
             };
-            samples.push(EXPIRY_DISTANCE.sample(labels, distance).with_detail(say!("nodes that the pool makes for the event live no longer than it")));
+            samples.push(EXPIRY_DISTANCE.sample(labels, distance));
         }
     }
 }

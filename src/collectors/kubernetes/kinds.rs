@@ -11,7 +11,7 @@ use super::tests::{place, read, rows, says, told, words};
 use super::workspaces::Workspaces;
 use super::{backups, capacity, karpenter, monitoring, quotas, workloads};
 
-fn filled<K: Kind>(objects: &[Value]) -> Rows<K> {
+pub(super) fn filled<K: Kind>(objects: &[Value]) -> Rows<K> {
     let mut rows = Rows::only(&[]);
     rows.begin();
     for object in objects {

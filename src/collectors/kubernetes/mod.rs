@@ -53,8 +53,8 @@ use std::sync::Arc;
 
 pub(in crate::collectors) use api::secret;
 pub use config::{
-    Access, Backups, Capacity, CertManager, ClientVersion, ClusterConfig, Config, Eks, GpuOperator, Karpenter, NodeClasses, NodeGroup, ObjectRef, PoolTemplate,
-    Operator, Prometheus, Range, Reach, ReplicaBand, Selector, ServiceRef, Storage, Toleration, Usage, WorkloadKind, WorkspaceSelector,
+    Access, Backups, Capacity, CertManager, ClientVersion, ClusterConfig, Config, Eks, GpuOperator, Karpenter, NodeClasses, NodeGroup, ObjectRef, Operator,
+    PoolTemplate, Prometheus, Range, Reach, ReplicaBand, Selector, ServiceRef, Storage, Toleration, Usage, WorkloadKind, WorkspaceSelector,
 };
 pub(in crate::collectors) use connect::Link;
 pub(in crate::collectors) use moments::{certificate_renewals, node_expiries};
@@ -276,5 +276,7 @@ mod hostile;
 mod kinds;
 #[cfg(test)]
 mod lists;
+#[cfg(test)]
+mod shapes;
 #[cfg(test)]
 mod tests;

@@ -52,6 +52,7 @@ pub(super) struct PodSpec {
     pub(super) overhead: Listed,
     #[serde(default, deserialize_with = "or_default")]
     pub(super) tolerations: Vec<PodToleration>,
+    restart_policy: Option<String>,
     /// Of all its containers together.
     pub(super) resources: Option<Resources>,
 }
@@ -173,6 +174,7 @@ struct Waiting {
 struct Terminated {
     #[serde(default, deserialize_with = "or_default")]
     reason: String,
+    exit_code: Option<i32>,
     finished_at: Option<Time>,
 }
 
@@ -195,6 +197,15 @@ const REASONS: &[(&str, &[&str])] = &[
     ("creating", &["ContainerCreating"]),
     ("initializing", &["PodInitializing"]),
 ];
+
+/// Of a container that ended with an error and is not started again, although its pod still runs.
+const ENDED: Reason = Reason { class: "ended", reason: "Error" };
+
+/// Why a pod without a node that is gated has none: nobody looks for one until the gate is lifted, and
+/// whoever set it meant that.
+pub(super) const GATED: &str = "gated";
+/// The same of a workspace, for which somebody waits.
+pub(super) const GATED_WORKSPACE: &str = "gated_workspace";
 
 impl Reason {
     fn of(reason: &str) -> Self {
@@ -283,7 +294,21 @@ impl Pod {
         if self.status.phase == "Pending" && self.spec.node_name.is_some() && self.statuses().next().is_none() {
             waiting.insert(Reason::of("ContainerCreating"), since);
         }
+        if let Some(at) = self.ended(clock) {
+            waiting.insert(ENDED, at);
+        }
         waiting
+    }
+
+    /// When the first of its containers ended with an error for good. With the usual policy one that ended is
+    /// about to start again, and with `OnFailure` one that failed is.
+    fn ended(&self, clock: &Clock) -> Option<i64> {
+        let policy_of = |name: &str| self.spec.containers.iter().find(|container| container.name == name).and_then(|own| own.restart_policy.as_deref());
+        let for_good = |status: &&ContainerStatus| policy_of(&status.name).or(self.spec.restart_policy.as_deref()) == Some("Never");
+        // Of an init container that fails for good the whole pod has failed, and a sidecar is always started again.
+        let ends = self.status.container_statuses.iter().filter(for_good).filter_map(|status| status.state.terminated.as_ref());
+        let failed = ends.filter(|end| end.exit_code != Some(0));
+        failed.map(|end| end.finished_at.as_ref().map_or_else(super::clock::now, |time| clock.ours(time))).min()
     }
 
     /// Why it has no node, and since when.
@@ -293,7 +318,7 @@ impl Pod {
         }
         let scheduled = self.condition("PodScheduled").filter(|condition| condition.state() != "true");
         let class = scheduled.map_or("unseen_by_scheduler", |condition| match condition.reason.as_deref() {
-            Some("SchedulingGated") => "gated",
+            Some("SchedulingGated") => GATED,
             _ => unschedulable_class(condition.message.as_deref().unwrap_or_default()),
         });
         let since = scheduled.and_then(|condition| condition.last_transition_time.as_ref()).or(self.metadata.creation_timestamp.as_ref());

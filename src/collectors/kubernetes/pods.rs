@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::clock::{Clock, now};
 use super::ledger::{Count, Ledger, Tally};
 use super::objects::{Keep, Place};
-use super::pod::{Pod, Reason};
+use super::pod::{GATED, GATED_WORKSPACE, Pod, Reason};
 use super::resources::Amounts;
 use super::sight::seen;
 use super::workspaces::{Workspace, Workspaces};
@@ -25,14 +25,14 @@ static WAITING: Gauge<4> = gauge(
     "readiness_containers_waiting",
     Unit::Number,
     &PROBLEM,
-    "Containers that wait instead of running, init containers included, by the kubelet's reason in the Kubernetes API; 0 for a while after the last.",
+    "Containers that wait instead of running, init containers included, by the kubelet's reason in the Kubernetes API, and those that ended with an error beside others that run; 0 for a while after the last.",
 )
 .covered_by(COVERAGE.quiet());
 static WAITING_OLDEST: Gauge<4> = gauge(
     "readiness_containers_waiting_oldest_timestamp_seconds",
     Unit::Timestamp,
     &PROBLEM,
-    "Since when the longest waiting container waits, as far as the conditions of its pod tell, from the Kubernetes API.",
+    "Since when the longest waiting container waits or has ended, as far as the conditions of its pod tell, from the Kubernetes API.",
 )
 .covered_by(COVERAGE.quiet());
 static PENDING: Gauge<3> = gauge(
@@ -46,7 +46,7 @@ static PENDING_OLDEST: Gauge<3> = gauge(
     "readiness_pods_unscheduled_oldest_timestamp_seconds",
     Unit::Timestamp,
     &["cluster", "namespace", "class"],
-    "Since when the longest waiting pod has had no node, from its PodScheduled condition in the Kubernetes API.",
+    "Since when the longest waiting pod has had no node, from its PodScheduled condition in the Kubernetes API; not told of pods that are gated, for which nobody looks for one, unless they are workspaces.",
 )
 .covered_by(COVERAGE.quiet());
 static OOM_KILLED: Gauge<2> = gauge(
@@ -233,15 +233,19 @@ impl Pods {
     #[expect(clippy::cast_possible_truncation, reason = "seven digits are enough for one pod; sums are made in double precision")]
     fn row(&mut self, pod: &Pod) -> Row {
         let clock = &self.clock;
-        let problem = Problem { name: pod.metadata.name.as_deref().unwrap_or_default().into(), waiting: pod.waiting(clock), pending: pod.pending(clock) };
+        let mut problem = Problem { name: pod.metadata.name.as_deref().unwrap_or_default().into(), waiting: pod.waiting(clock), pending: pod.pending(clock) };
         let well = problem.waiting.is_empty() && problem.pending.is_none();
         let over = pod.is_over();
         let amounts = |amounts: Amounts| if over { [0.0; 3] } else { [amounts.0[0] as f32, amounts.0[1] as f32, amounts.0[2] as f32] };
         let namespace = shared(&self.namespaces, pod.metadata.namespace.as_deref().unwrap_or_default());
+        let workspace = self.workspaces.recognise(&namespace, pod).map(Box::new);
+        if let Some((class, _)) = problem.pending.as_mut().filter(|(class, _)| *class == GATED && workspace.is_some()) {
+            *class = GATED_WORKSPACE;
+        }
         Row {
             round: self.round,
             restarts: pod.restarts(),
-            workspace: self.workspaces.recognise(&namespace, pod).map(Box::new),
+            workspace,
             namespace,
             node: pod.spec.node_name.as_deref().filter(|_| !over).map(|node| shared(&self.loads, node)),
             phase: phase(pod),
@@ -490,7 +494,8 @@ impl Keep for Pods {
             } else {
                 let labels = || [cluster(), Arc::clone(&namespace), class.into()];
                 samples.push(add(PENDING.sample(labels(), group.count as f64)));
-                samples.extend(group.oldest.map(|since| add(PENDING_OLDEST.sample(labels(), since as f64))));
+                let oldest = group.oldest.filter(|_| class != GATED);
+                samples.extend(oldest.map(|since| add(PENDING_OLDEST.sample(labels(), since as f64))));
             }
         }
         let mut killed: BTreeMap<Arc<str>, Count> = BTreeMap::new();

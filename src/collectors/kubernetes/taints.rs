@@ -46,7 +46,8 @@ const UNFIT_BEGINS: [&str; 3] =
 
 /// Marks of a node that is being taken away. `DeletionCandidateOfClusterAutoscaler` is none: it is only
 /// preferred that pods go elsewhere, and it is lifted once one comes.
-const LEAVING: [&str; 4] = ["karpenter.sh/disrupted", "karpenter.sh/disruption", "ToBeDeletedByClusterAutoscaler", "cloud.google.com/impending-node-termination"];
+const LEAVING: [&str; 4] =
+    ["karpenter.sh/disrupted", "karpenter.sh/disruption", "ToBeDeletedByClusterAutoscaler", "cloud.google.com/impending-node-termination"];
 const LEAVING_BEGINS: &str = "aws-node-termination-handler/";
 
 /// Of a node that is cordoned, which `spec.unschedulable` says as well.

@@ -30,9 +30,10 @@ const PAGE_LIMIT: u32 = 3;
 /// is noticed only when this time has passed: until then nothing tells it from a quiet cluster, since
 /// bookmarks come once a minute. Starting a watch anew from a known version costs the server a look
 /// into its cache, and a cluster with thirty scopes two requests a second.
-const WATCH_SECONDS: u32 = 20;
-/// Time that a watch gets beyond its own; together half a minute.
-const WATCH_GRACE: Duration = Duration::from_secs(10);
+const WATCH_SECONDS: u32 = 18;
+/// Time that a watch gets beyond its own. Together with the pause, a new list and the time until it is
+/// published, which is a second at most, that stays below half a minute.
+const WATCH_GRACE: Duration = Duration::from_secs(8);
 /// How long watches are believed before all is listed again. A server whose cache is stuck ends its
 /// watches in time and tells nothing, while a list is answered from etcd. Five minutes, because checks
 /// that must be red during an event wait no longer than that, and the largest cluster, of three hundred

@@ -135,6 +135,9 @@ impl Server {
         if first("eu-west-2", "node-unfit") {
             taints.push(json!({ "key": "node.kubernetes.io/network-unavailable", "effect": "NoSchedule" }));
         }
+        if first("eu-west-2", "node-not-started") {
+            taints.push(json!({ "key": "node.cilium.io/agent-not-ready", "effect": "NoExecute" }));
+        }
         if first("eu-west-2", "node-disrupted") {
             taints.push(json!({ "key": "karpenter.sh/disrupted", "effect": "NoSchedule" }));
         }
@@ -453,6 +456,14 @@ impl Server {
             let minutes = if reason == "PodInitializing" { 180 } else { 10 };
             let mut pod = pod("exercises", fault, ("app", fault), "node-1", &self.ago(fault, minutes));
             pod["status"] = json!({ "phase": "Pending", "startTime": self.ago(fault, minutes), "containerStatuses": [{ "name": "main", "restartCount": 0, "imageID": "", "ready": false, "state": { "waiting": { "reason": reason, "message": "by the lab" } } }] });
+            all.add("v1/pods", pod);
+        }
+        if self.estate.has("pod-half-ended") {
+            let mut pod = pod("exercises", "pod-half-ended", ("app", "half"), "node-1", &self.ago("pod-half-ended", 20));
+            pod["spec"]["restartPolicy"] = json!("Never");
+            pod["status"] = json!({ "phase": "Running", "startTime": self.ago("pod-half-ended", 20), "containerStatuses": [
+                { "name": "main", "restartCount": 0, "imageID": "", "ready": true, "state": { "running": { "startedAt": self.ago("pod-half-ended", 20) } } },
+                { "name": "helper", "restartCount": 0, "imageID": "", "ready": false, "state": { "terminated": { "exitCode": 1, "reason": "Error", "finishedAt": self.ago("pod-half-ended", 10) } } } ] });
             all.add("v1/pods", pod);
         }
         if self.estate.has("pod-unschedulable") {

@@ -1,0 +1,249 @@
+//! Which pods start on which nodes, and how long those last.
+
+use serde_json::{Value, json};
+
+use super::clock::Clock;
+use super::kinds::filled;
+use super::nodes::{Interests, Nodes};
+use super::pods::Pods;
+use super::tests::{ago, place, pods, read, says, told, words};
+use super::workspaces::Workspaces;
+use super::*;
+use crate::event::Occurrence;
+use crate::metric::Sample;
+
+fn node(name: &str, more: &Value) -> Value {
+    let size = json!({ "cpu": "8", "memory": "32Gi", "pods": "110" });
+    let mut node = json!({ "metadata": { "name": name, "uid": name }, "spec": { "taints": [] },
+        "status": { "conditions": [{ "type": "Ready", "status": "True" }], "capacity": size, "allocatable": size } });
+    for (path, value) in more.as_object().unwrap() {
+        *node.pointer_mut(path).unwrap() = value.clone();
+    }
+    node
+}
+
+fn tainted(key: &str, effect: &str) -> Value {
+    node("n", &json!({ "/spec/taints": [{ "key": key, "value": "x", "effect": effect }] }))
+}
+
+fn kept(objects: &[Value], groups: &str) -> Nodes {
+    let mut nodes = Nodes::new(Interests { groups: serde_saphyr::from_str(groups).unwrap(), ..Interests::default() });
+    for object in objects {
+        objects::Keep::put(&mut nodes, read(object), true);
+    }
+    nodes
+}
+
+/// What is told of the room on nodes, for ten participants with workspaces of these tolerations.
+fn room(nodes: &[Value], configured: &str, workspaces: &[Value]) -> Vec<String> {
+    let selectors = serde_saphyr::from_str("[{ name: ws, namespaces: [ws] }]").unwrap();
+    let mut pods = Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default());
+    for (at, tolerations) in workspaces.iter().enumerate() {
+        let pod = json!({ "metadata": { "name": format!("w{at}"), "namespace": "ws", "uid": format!("w{at}") },
+            "spec": { "nodeName": "elsewhere", "tolerations": tolerations }, "status": { "phase": "Running" } });
+        objects::Keep::put(&mut pods, read(&pod), true);
+    }
+    let nodes = kept(nodes, "[]");
+    let config = serde_saphyr::from_str(&format!("{{ workspaces: ws, cpu: '2', memory: 4Gi{configured} }}")).unwrap();
+    let mut samples = Vec::new();
+    let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, participants: Some(1) };
+    capacity::headroom(&"eu".into(), &config, &scene, &mut samples);
+    samples.iter().map(words).collect()
+}
+
+#[test]
+fn a_node_that_is_marked_is_no_room_and_not_fit() {
+    let open = json!([{ "operator": "Exists" }]);
+    for (key, effect, unfit, leaving) in [
+        ("node.cloudprovider.kubernetes.io/uninitialized", "NoSchedule", 1, 0),
+        ("node.cilium.io/agent-not-ready", "NoExecute", 1, 0),
+        ("csi.example.com/agent-not-ready", "NoExecute", 1, 0),
+        ("startup-taint.cluster-autoscaler.kubernetes.io/gpu", "NoSchedule", 1, 0),
+        ("karpenter.sh/unregistered", "NoExecute", 1, 0),
+        ("node.kubernetes.io/disk-pressure", "NoSchedule", 1, 0),
+        ("node.kubernetes.io/unschedulable", "NoSchedule", 0, 0),
+        ("ToBeDeletedByClusterAutoscaler", "NoSchedule", 0, 1),
+        ("karpenter.sh/disrupted", "NoSchedule", 0, 1),
+        ("aws-node-termination-handler/spot-itn", "NoSchedule", 0, 1),
+    ] {
+        let own = [tainted(key, effect)];
+        says(&room(&own, "", &[open.clone()]), "capacity_workspaces_addable eu/existing_nodes = 0");
+        let mut samples = Vec::new();
+        kept(&own, "[{ name: all, at_least: 1 }]").groups("eu", &mut samples);
+        assert_eq!(words(&samples[0]), "node_group_ready_nodes eu/all = 0", "{key}");
+        let said = told(Nodes::new(Interests::default()), &own);
+        says(&said, &format!("node_disrupted eu/n = {leaving}"));
+        assert_eq!(said.iter().filter(|line| **line == format!("node_problem_taint eu/n/{key} = 1")).count(), unfit, "{said:?}");
+    }
+    // Pods are only asked to go elsewhere.
+    says(&room(&[tainted("DeletionCandidateOfClusterAutoscaler", "PreferNoSchedule")], "", &[]), "capacity_workspaces_addable eu/existing_nodes = 4");
+}
+
+#[test]
+fn whether_workspaces_tolerate_a_taint_is_configured_or_seen_and_else_not_known() {
+    let own = [tainted("tenant", "NoSchedule")];
+    let fits = |configured: &str, workspaces: &[Value]| {
+        let said = room(&own, configured, workspaces);
+        let of = |what: &str| said.iter().find_map(|line| line.strip_prefix(what)).map(str::to_owned);
+        (
+            of("capacity_workspaces_addable eu/existing_nodes = ").unwrap(),
+            of("capacity_headroom_ratio eu = ").is_some(),
+            of("capacity_limit_state eu = ").unwrap(),
+        )
+    };
+    let is = |room: &str, known: bool, limit: &str| (room.to_owned(), known, limit.to_owned());
+    let equal = json!([{ "key": "tenant", "operator": "Equal", "value": "x", "effect": "NoSchedule" }]);
+    assert_eq!(fits(", tolerations: [{ key: tenant, value: x }]", &[]), is("4", true, "cpu"));
+    assert_eq!(fits(", tolerations: [{ key: tenant, operator: Exists, effect: NoSchedule }]", &[]), is("4", true, "cpu"));
+    assert_eq!(fits(", tolerations: [{ operator: Exists }]", &[]), is("4", true, "cpu"));
+    for other in ["", "{ key: tenant, value: y }", "{ key: tenant, value: x, effect: NoExecute }", "{ key: other, operator: Exists }"] {
+        assert_eq!(fits(&format!(", tolerations: [{other}]"), &[equal.clone()]), is("0", true, "taints"), "{other}");
+    }
+    assert_eq!(fits("", &[equal.clone()]), is("4", true, "cpu"), "as running ones do");
+    assert_eq!(fits("", &[json!([])]), is("0", true, "taints"));
+    assert_eq!(fits("", &[equal.clone(), json!([])]), is("0", false, "taints"), "some do");
+    assert_eq!(fits("", &[]), is("0", false, "taints"), "nobody says so");
+    let ends = json!([{ "key": "tenant", "operator": "Exists", "tolerationSeconds": 300 }]);
+    assert_eq!(fits("", &[ends]), is("0", true, "taints"), "it may not stay");
+    let control_plane = room(&[tainted("node-role.kubernetes.io/control-plane", "NoSchedule")], "", &[]);
+    assert!(control_plane.iter().any(|line| line == "capacity_headroom_ratio eu = -1"), "{control_plane:?}");
+}
+
+#[test]
+fn a_group_has_the_taints_that_it_has_unless_the_configuration_says_what_is_tolerated() {
+    let own = [tainted("tenant", "NoSchedule")];
+    let ready = |tolerations: &str| {
+        let mut samples = Vec::new();
+        kept(&own, &format!("[{{ name: all, at_least: 1{tolerations} }}]")).groups("eu", &mut samples);
+        samples[0].value
+    };
+    let counts = [ready(""), ready(", tolerations: []"), ready(", tolerations: [{ key: tenant, operator: Exists }]")];
+    assert_eq!(counts.map(|count| count.to_string()), ["1", "0", "1"]);
+}
+
+#[test]
+fn a_toleration_that_cannot_be_is_refused() {
+    let kubernetes = "{ node_groups: [{ name: a, at_least: 1, tolerations: [{ value: x }, { key: a, operator: Exists, value: x }, { key: a, effect: PreferNoSchedule }] }] }";
+    let text = format!("clusters: [{{ name: eu, in_cluster: true }}]\ncollectors: {{ kubernetes: {kubernetes} }}");
+    let error = crate::config::load_str(&text, "wrong", std::path::Path::new("."), None).err().unwrap().to_string();
+    for wrong in ["tolerations[0].key: must be set", "tolerations[1].value: must be left out", "tolerations[2].effect: must be NoSchedule or NoExecute"] {
+        assert!(error.contains(wrong), "{error}");
+    }
+}
+
+#[test]
+fn a_pool_whose_taints_workspaces_do_not_tolerate_makes_no_room() {
+    let pool = json!({ "metadata": { "name": "ws" }, "spec": { "limits": { "cpu": "80" }, "template": { "spec": { "taints": [{ "key": "tenant", "effect": "NoSchedule" }] } } },
+        "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
+    let (pools, claims) = (filled::<karpenter::NodePool>(&[pool]), filled::<karpenter::NodeClaim>(&[]));
+    let (nodes, pods) = (Nodes::new(Interests::default()), Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default()));
+    let addable = |tolerations: &str| {
+        let config = format!("{{ workspaces: ws, cpu: '2', memory: 4Gi, nodepools: [{{ name: ws, cpu: '8', memory: 32Gi, max_new_nodes: 9 }}]{tolerations} }}");
+        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: Some((&pools, &claims)), participants: Some(1) };
+        let mut samples = Vec::new();
+        capacity::headroom(&"eu".into(), &serde_saphyr::from_str(&config).unwrap(), &scene, &mut samples);
+        samples.iter().map(words).find(|line| line.contains("eu/new_nodes")).unwrap()
+    };
+    assert_eq!(addable(", tolerations: []"), "capacity_workspaces_addable eu/new_nodes = 0");
+    assert_eq!(addable(", tolerations: [{ key: tenant, operator: Exists }]"), "capacity_workspaces_addable eu/new_nodes = 36");
+    assert_eq!(addable(""), "capacity_workspaces_addable eu/new_nodes = 36", "the configuration names it as one for workspaces");
+}
+
+#[test]
+fn a_node_does_not_offer_more_than_it_has() {
+    let gpu = "nvidia.com/gpu";
+    let own = |name: &str, capacity: Value, allocatable: Value| node(name, &json!({ "/status/capacity": capacity, "/status/allocatable": allocatable }));
+    let all = [
+        own("untold", json!({ gpu: "8" }), json!({})),
+        own("more", json!({ gpu: "4" }), json!({ gpu: "9" })),
+        own("without", json!({}), json!({ gpu: "9" })),
+        own("good", json!({ gpu: "4" }), json!({ gpu: "4" })),
+        own("mixed", json!({ gpu: "8", "nvidia.com/mig-1g.5gb": "7" }), json!({ gpu: "8", "nvidia.com/mig-1g.5gb": "9" })),
+        own("none", json!({ gpu: "0" }), json!({ gpu: "0" })),
+    ];
+    let said = told(Nodes::new(Interests::default()), &all);
+    for (name, capacity, offered) in [("untold", "8", "NaN"), ("more", "4", "NaN"), ("without", "NaN", "NaN"), ("good", "4", "4"), ("mixed", "15", "NaN")] {
+        says(&said, &format!("node_gpu_capacity eu/{name}/ = {capacity}"));
+        says(&said, &format!("node_gpu_allocatable eu/{name}/ = {offered}"));
+    }
+    assert!(!said.iter().any(|line| line.contains("gpu") && line.contains("eu/none")), "{said:?}");
+    let mut samples = Vec::new();
+    kept(&all, "[{ name: gpus, at_least: 1, gpus: true }, { name: plain, at_least: 1, gpus: false }]").groups("eu", &mut samples);
+    let groups: Vec<String> = samples.iter().map(words).collect();
+    says(&groups, "node_group_ready_nodes eu/gpus = 1");
+    says(&groups, "node_group_ready_nodes eu/plain = 1");
+    let boast = node("n", &json!({ "/status/allocatable": { "cpu": "99999999", "memory": "32Gi", "pods": "110" } }));
+    says(&room(&[boast], "", &[]), "capacity_workspaces_addable eu/existing_nodes = 0");
+}
+
+const HOUR: i64 = 3600;
+
+/// What is told of nodes of a pool with this lifetime, one of them so many hours old, and an event in 24 hours that lasts 3.
+fn distances(pool: &str, claims: &[(i64, &str)]) -> Vec<String> {
+    let now = clock::now();
+    let at = |seconds: i64| jiff::Timestamp::from_second(now + seconds).unwrap();
+    let pool = json!({ "metadata": { "name": "ws" }, "spec": { "template": { "spec": { "expireAfter": pool } } } });
+    let claims: Vec<Value> = claims
+        .iter()
+        .enumerate()
+        .map(|(number, (hours, after))| json!({ "metadata": { "name": format!("c{number}"), "labels": { "karpenter.sh/nodepool": "ws" }, "creationTimestamp": at(-hours * HOUR).to_string() }, "spec": { "expireAfter": after } }))
+        .collect();
+    let event = Occurrence { name: "e".into(), checklist: "c".into(), start: at(24 * HOUR), end: at(27 * HOUR), participants: None, lead_times: Vec::new() };
+    let mut samples: Vec<Sample> = Vec::new();
+    karpenter::distances(&filled(&[pool]), &filled(&claims), &[event], &place("NodeClaim"), &mut samples);
+    let own = samples.iter().map(|sample| words(sample).replace("nodeclaim_expiry_event_distance_seconds eu/ws/", ""));
+    own.filter(|line| claims.is_empty() || !line.starts_with("(new nodes)")).collect()
+}
+
+#[test]
+fn the_node_that_takes_the_place_of_an_expired_one_expires_as_well() {
+    // In one hour, and then in 25 hours.
+    assert_eq!(distances("24h", &[(23, "24h")]), ["c0/e = 0"]);
+    assert_eq!(distances("1m24h", &[(23, "1m24h")]), ["c0/e = 0"]);
+    // Every 5 hours from now on in 3: in 23 and 28.
+    assert_eq!(distances("5h", &[(2, "5h")]), ["c0/e = 3600"]);
+    assert_eq!(distances("720h0m0s", &[(23, "24h")]), [format!("c0/e = {}", 23 * HOUR)], "the pool makes longer ones now");
+    assert_eq!(distances("24h", &[(0, "240h")]), [format!("c0/e = {}", 213 * HOUR)]);
+    assert_eq!(distances("Never", &[(23, "24h"), (23, "Never")]), [format!("c0/e = {}", 23 * HOUR)]);
+}
+
+#[test]
+fn nodes_that_live_no_longer_than_the_event_end_in_it_before_any_is_made() {
+    assert_eq!(distances("3h", &[]), ["(new nodes)/e = 0"]);
+    assert_eq!(distances("2h59m", &[]), ["(new nodes)/e = 0"]);
+    assert_eq!(distances("3h10m", &[]), ["(new nodes)/e = 600"]);
+    assert_eq!(distances("Never", &[]), Vec::<String>::new());
+    assert_eq!(distances("soon", &[(1, "Never"), (1, "soon"), (23, "24h")]), ["c1/e = NaN", "c2/e = NaN"], "what cannot be read is no promise");
+    assert_eq!(distances("soon", &[]), ["(new nodes)/e = NaN"]);
+}
+
+#[test]
+fn a_container_that_ended_for_good_is_seen_beside_one_that_runs() {
+    let pod = |policy: &str, state: Value| {
+        json!({ "metadata": { "name": "p", "namespace": "ws", "uid": "p" }, "spec": { "nodeName": "n", "restartPolicy": policy, "containers": [{ "name": "a" }, { "name": "b" }] },
+            "status": { "phase": "Running", "containerStatuses": [{ "name": "a", "state": { "running": {} } }, { "name": "b", "state": state }] } })
+    };
+    let ended = |code: i32| json!({ "terminated": { "exitCode": code, "reason": "Error", "finishedAt": ago(600) } });
+    says(&pods(&[pod("Never", ended(1))]), "containers_waiting eu/ws/ended/Error = 1");
+    says(&pods(&[pod("Never", ended(1))]), &format!("containers_waiting_oldest_timestamp_seconds eu/ws/ended/Error = {}", clock::now() - 600));
+    let mut own = pod("Always", ended(137));
+    own["spec"]["containers"][1]["restartPolicy"] = json!("Never");
+    says(&pods(&[own]), "containers_waiting eu/ws/ended/Error = 1");
+    let mut deleted = pod("Never", ended(1));
+    deleted["metadata"]["deletionTimestamp"] = json!(ago(60));
+    for fine in [pod("Never", ended(0)), pod("OnFailure", ended(1)), pod("Always", ended(1)), deleted] {
+        assert!(!pods(&[fine]).iter().any(|line| line.starts_with("containers_waiting")));
+    }
+}
+
+#[test]
+fn a_gated_pod_is_meant_to_have_no_node_unless_somebody_waits_for_it() {
+    let gated = json!({ "metadata": { "name": "p", "namespace": "ws", "uid": "p" }, "spec": { "containers": [] },
+        "status": { "phase": "Pending", "conditions": [{ "type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "lastTransitionTime": ago(7200) }] } });
+    let said = pods(&[gated.clone()]);
+    says(&said, "pods_unscheduled eu/ws/gated = 1");
+    assert!(!said.iter().any(|line| line.starts_with("pods_unscheduled_oldest")), "{said:?}");
+    let selectors = serde_saphyr::from_str("[{ name: ws, namespaces: [ws] }]").unwrap();
+    let said = told(Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default()), &[gated]);
+    says(&said, &format!("pods_unscheduled_oldest_timestamp_seconds eu/ws/gated_workspace = {}", clock::now() - 7200));
+}
