@@ -242,12 +242,16 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
     let Some(participants) = scene.participants else { return };
     let expected = (f64::from(participants) * config.per_participant * config.share).ceil();
     samples.push(EXPECTED.sample(own(), expected));
-    // Whether an account has room for the nodes is not known then, and so is what would be left.
-    if by_account && unclear == 0 {
+    let (ratio, words) = if unclear > 0 {
+        (f64::NAN, say!("whether workspaces tolerate the taints of {} nodes is told by none that runs; set capacity.tolerations", unclear))
+    } else if !by_account {
+        // Whether an account has room for the nodes is not known then, and so is what would be left.
+        (f64::NAN, say!("a pool may grow without max_new_nodes, so nobody knows how many nodes the account has room for"))
+    } else {
         let ratio = if total > 0.0 { ((total - expected) / total).max(-1.0) } else { -1.0 };
-        let words = say!("{} fit ({} running, {} on existing nodes, {} on new ones), {} expected, limited by {}", total, running, room, new, expected, limit);
-        samples.push(HEADROOM.sample(own(), ratio).with_detail(words));
-    }
+        (ratio, say!("{} fit ({} running, {} on existing nodes, {} on new ones), {} expected, limited by {}", total, running, room, new, expected, limit))
+    };
+    samples.push(HEADROOM.sample(own(), ratio).with_detail(words));
 }
 
 #[cfg(test)]

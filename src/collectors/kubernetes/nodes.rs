@@ -263,7 +263,7 @@ impl Nodes {
         let Node { metadata, spec, status } = node;
         let labels = metadata.labels.unwrap_or_default();
         let label = |name: &str| labels.get(name).map_or("", String::as_str);
-        let taints = Taints::of(spec.taints);
+        let taints = Taints::of(&spec.taints);
         let (capacity_gpus, usable_gpus) = (gpus(&status.capacity), offered_gpus(&status.allocatable, &status.capacity));
         let has_gpus = [&status.capacity, &status.allocatable].into_iter().flatten().any(|(name, count)| is_gpu(name) && count.0 != Some(0.0));
         let internal = status.addresses.iter().find(|address| address.r#type == "InternalIP").and_then(|address| address.address.parse().ok());

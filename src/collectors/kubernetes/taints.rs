@@ -113,7 +113,7 @@ pub(super) struct Taints {
 }
 
 impl Taints {
-    pub(super) fn of(taints: Vec<Taint>) -> Self {
+    pub(super) fn of(taints: &[Taint]) -> Self {
         let unfit = taints.iter().filter(|taint| taint.mark() == Mark::Unfit);
         // A name that is none is still a mark.
         let name = |taint: &Taint| Word::joined(&taint.key).map_or("other", Word::as_str).into();
@@ -246,7 +246,13 @@ impl Tolerations<'_> {
         let mut seen = self.seen.iter().map(|own| tolerated(taints, own));
         match seen.next() {
             // Workspaces of two kinds: which of them will be started nobody says.
-            Some(first) => seen.all(|other| other == first).then(|| known(first)).unwrap_or(Open::Unknown),
+            Some(first) => {
+                if seen.all(|other| other == first) {
+                    known(first)
+                } else {
+                    Open::Unknown
+                }
+            }
             None if taints.iter().any(Taint::is_for_others) => Open::No,
             None => Open::Unknown,
         }
