@@ -88,7 +88,7 @@ impl Prometheus {
 }
 
 /// Faults that fill the panels of what is wrong.
-const FAULTS: [&str; 28] = [
+const FAULTS: [&str; 29] = [
     "node-disk-pressure",
     "pod-oom-killed",
     "pod-crash-loops",
@@ -115,6 +115,7 @@ const FAULTS: [&str; 28] = [
     "pod-stuck-creating",
     "pod-stuck-initializing",
     "pod-waits-for-something",
+    "pod-half-ended",
     "nodeclaim-expires-in-event",
     "rotation-suspended-key-lapses",
 ];

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use readiness_exporter::checklist::{CheckState, Decision};
+use readiness_exporter::checklist::{CheckState, Decision, Kind};
 use readiness_lab::{FAULTS, Fault};
 
 use crate::common::{Estate, names, until};
@@ -67,6 +67,7 @@ pub(crate) const PODS: &[&str] = &[
     "pod-config",
     "pod-stuck",
     "pod-waits",
+    "pod-half",
     "pod-failed",
     "pod-unschedulable",
     "pod-evicted",
@@ -208,4 +209,26 @@ fn every_fault_is_flipped_by_a_test() {
 fn the_table_of_faults_is_current() {
     let shipped = std::fs::read_to_string(crate::common::repository("docs/reliability.md")).unwrap();
     assert!(shipped == readiness_lab::table(), "docs/reliability.md is not what the faults say; run `make generate`");
+}
+
+/// Checks that no fault of the lab turns red, with the test that does.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("ProvisionersBelowDemand", "incident: twenty participants are more than the provisioners there are"),
+    ("LiteLlmBelowDemand", "incident: so are they for the replicas of LiteLLM"),
+    ("StateFileUnusable", "secrets: a state file that cannot be written"),
+    ("SecretsManagerSecretMissing", "real_secrets: a secret that moto does not have"),
+    ("SecretsManagerRotationStuck", "real_secrets: a version of moto that stays pending"),
+    ("ImageScanCritical", "images: a scan in ECR found something"),
+];
+
+#[test]
+fn every_check_is_turned_red_by_a_test() {
+    let red: BTreeSet<&str> = FAULTS.iter().flat_map(|fault| fault.red).copied().chain(ELSEWHERE.iter().map(|(check, _)| *check)).collect();
+    let checklist = readiness_exporter::checklist::load("workshop", None).unwrap();
+    let judged = checklist.checks().filter(|check| matches!(check.kind, Kind::Fact { .. }));
+    let missing: Vec<&str> = judged.map(|check| check.name.as_str()).filter(|name| !red.contains(name)).collect();
+    assert_eq!(missing, [""; 0], "no test turns these red");
+    for (check, _) in ELSEWHERE {
+        assert!(FAULTS.iter().all(|fault| !fault.red.contains(check)), "{check} has a fault");
+    }
 }

@@ -28,6 +28,16 @@ async fn before(hours: i64, participants: u32) -> Estate {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn more_participants_than_there_is_room_for_block_from_the_day_before_on() {
+    let estate = before(20, 25).await;
+    let app = estate.exporter();
+    let seen = until(&app, "no-go", |judgement| judgement.decision == Decision::NoGo).await;
+    assert_eq!(names(&seen, &[CheckState::Fail]), ["ProvisionersBelowDemand"]);
+    // The paper does not let LiteLLM block.
+    assert_eq!(names(&seen, &[CheckState::Warn]), ["LiteLlmBelowDemand"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_five_causes_of_the_incident_are_told_two_days_before() {
     let estate = before(47, 20).await;
     let app = estate.exporter();

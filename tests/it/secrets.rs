@@ -99,7 +99,7 @@ async fn a_key_that_ends_during_the_event_is_no_go_two_days_before() {
     let judgement = until(&app, "the key is found", |judgement| red(judgement).contains(&"CredentialExpiresBeforeEventEnd".to_owned())).await;
     assert_eq!(judgement.decision, Decision::NoGo);
     let check = judgement.checks().find(|check| check.name == "CredentialExpiresBeforeEventEnd").unwrap();
-    assert!(check.lines[0].evidence.starts_with("Credential workshop-key (date) is valid for -2h"), "{}", check.lines[0].evidence);
+    assert!(check.lines[0].evidence.starts_with("Credential workshop-key (date) ends 2h"), "{}", check.lines[0].evidence);
     std::fs::write(&file, after(start, 24 * 30).to_string()).unwrap();
     until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
     app.shutdown(Duration::from_secs(1)).await;
@@ -148,7 +148,7 @@ async fn a_rotation_that_was_suspended_lets_a_short_key_lapse_and_that_is_no_go(
         check.lines.iter().map(|line| line.evidence.to_string()).collect::<String>()
     };
     let said = evidence(&judgement);
-    assert!(said.starts_with("llm-keys us-east-2/coder-ws/rotate-key is suspended, and what it renewed last is valid for -1d 1"), "{said}");
+    assert!(said.starts_with("llm-keys us-east-2/coder-ws/rotate-key is suspended, and what it renewed last ends 1d 1"), "{said}");
     std::fs::write(&file, after(start, 24 * 30).to_string()).unwrap();
     until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
     // Let it run again, and nothing is left to lapse.
@@ -238,7 +238,7 @@ async fn keys_of_bedrock_are_asked_for_at_iam() {
     let refusal = |code: &str| format!("<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>lab-canary</Message></Error></ErrorResponse>");
     for (status, body, words) in [
         (200, listed(own, "Active", "<ExpirationDate>2031-01-01T00:00:00Z</ExpirationDate>"), "pass    W1.9 Every credential outlives the event"),
-        (200, listed(own, "Active", "<ExpirationDate>2029-12-01T00:00:00Z</ExpirationDate>"), "Credential models (bedrock_api_key) is valid for -31d 10h"),
+        (200, listed(own, "Active", "<ExpirationDate>2029-12-01T00:00:00Z</ExpirationDate>"), "Credential models (bedrock_api_key) ends 31d 10h"),
         (200, listed(own, "Active", ""), "pass    W1.9 Every credential outlives the event"),
         (200, listed(own, "Inactive", ""), "IAM says that the key is not active"),
         (200, listed("somebody", "Active", ""), "IAM does not know the key any more"),
@@ -322,12 +322,12 @@ async fn an_annotation_tells_when_a_credential_ends() {
     };
     for (kind, content, annotation, words) in [
         ("opaque", "lab-canary".to_owned(), Some("2031-01-01"), "pass    W1.9 Every credential outlives the event"),
-        ("opaque", "lab-canary".to_owned(), Some("2029-12-31"), "Credential key (opaque) is valid for -1d 10h"),
+        ("opaque", "lab-canary".to_owned(), Some("2029-12-31"), "Credential key (opaque) ends 1d 10h"),
         ("opaque", "lab-canary".to_owned(), Some("soon"), "the annotation that tells when it ends is no date"),
         ("opaque", "lab-canary".to_owned(), None, "its Secret lacks the annotation that tells when it ends"),
         ("jwt", jwt("2031-01-01T00:00:00Z"), Some("2031-01-01"), "pass    W1.9 What is written down about credentials is what they say"),
         ("jwt", jwt("2031-01-01T00:00:00Z"), Some("2032-01-01"), "Credential key (jwt) ends at another time than the one that is written down."),
-        ("jwt", jwt("2031-01-01T00:00:00Z"), Some("2029-12-31"), "Credential key (jwt) is valid for -1d 10h"),
+        ("jwt", jwt("2031-01-01T00:00:00Z"), Some("2029-12-31"), "Credential key (jwt) ends 1d 10h"),
     ] {
         let said = look(kind, &content, annotation).await;
         assert!(said.contains(words), "{kind} {annotation:?}: {words}:\n{said}");
