@@ -74,7 +74,7 @@ pub const TROUBLES: [Trouble; 20] = [
     trouble(Wire::Reset, "connections cut", all("unreachable", "reset")),
     trouble(Wire::Unauthorized, "401", REFUSED),
     trouble(Wire::Forbidden, "403", REFUSED),
-    trouble(Wire::NotFound, "404", Said { kubernetes: "not_found", registry: "absent", http: "status", ..NOTHING }),
+    trouble(Wire::NotFound, "404", Said { kubernetes: "not_found", http: "status", ..NOTHING }),
     trouble(Wire::Throttled, "429, wait a year", all("throttled", "status")),
     trouble(Wire::Error, "500", all("server", "status")),
     trouble(Wire::Truncated, "half an answer", all("unreachable", "reset")),
