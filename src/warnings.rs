@@ -92,7 +92,7 @@ fn waivers(loaded: &Loaded, sources: &[&Source], now: Timestamp, found: &mut Vec
             // Only of what the configuration names itself it is known now which values there are.
             let known: BTreeSet<&str> = named.iter().filter(|subject| is_about(check, subject)).filter_map(|subject| subject.labels.get(label)).collect();
             if !known.is_empty() && !known.contains(value.as_str()) {
-                let rule = format!("no {label} is called so, and nothing is waived{}", did_you_mean(value, known.into_iter()));
+                let rule = format!("no {label} that {} asks about is called so, and nothing is waived{}", waiver.check, did_you_mean(value, known.into_iter()));
                 found.push(Problem::new(format!("waivers[{index}].labels.{label}"), rule, quoted(value)));
             }
         }
@@ -227,7 +227,10 @@ sections:
             told(&format!("{COMING}{TARGET}{waiver}"))
         };
         assert_eq!(waiver("app"), [""; 0]);
-        assert_eq!(waiver("apq"), ["waivers[0].labels.target: no target is called so, and nothing is waived; did you mean app? (got \"apq\")"]);
+        assert_eq!(
+            waiver("apq"),
+            ["waivers[0].labels.target: no target that EndpointUnhealthy asks about is called so, and nothing is waived; did you mean app? (got \"apq\")"]
+        );
     }
 
     /// An estate that names one thing of every sort that can be named.

@@ -11,7 +11,7 @@ fn families() -> impl Iterator<Item = &'static Family> {
     [http::FAMILIES, tls::FAMILIES, dns::FAMILIES].into_iter().flatten().copied()
 }
 
-fn now() -> jiff::Timestamp {
+fn now() -> Timestamp {
     "2026-11-21T12:00:00Z".parse().unwrap()
 }
 

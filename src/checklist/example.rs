@@ -4,6 +4,7 @@
 //! disagree where no example looks.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -57,6 +58,18 @@ pub enum Outcome {
     Unknown,
     /// The guard does not hold.
     NotApplicable,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Warn => "warn",
+            Self::Unknown => "unknown",
+            Self::NotApplicable => "not_applicable",
+        })
+    }
 }
 
 /// Facts at one moment and their verdict.

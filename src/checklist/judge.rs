@@ -75,7 +75,17 @@ pub fn judge_check(check: &Check, context: &Context<'_>) -> CheckVerdict {
         Kind::Promql { .. } => Err(Whole::unasked(Unasked::ByPrometheus, "judged by Prometheus alone")),
         Kind::Attestation => attested(check, context).map(|shown| Lines { shown, good: 1 }),
         Kind::Fact { family, condition, severity, worsens, when, evidence, .. } => {
-            let rule = Rule { check: &check.name, owner: verdict.collector, family, condition, severity: *severity, worsens, evidence, filter: &check.filter };
+            let rule = Rule {
+                blocks: check.required,
+                check: &check.name,
+                owner: verdict.collector,
+                family,
+                condition,
+                severity: *severity,
+                worsens,
+                evidence,
+                filter: &check.filter,
+            };
             // Where nothing looks, it matters neither when it would be due nor for how many people.
             rule.off(context).map_or_else(|| due(*when, context), Err).and_then(|due| match due {
                 Due::Now => rule.lines(context),
@@ -177,8 +187,14 @@ fn attested(check: &Check, context: &Context<'_>) -> Result<Vec<Line>, Whole> {
     let until = Timestamp::from_second(sample.second()).unwrap_or(Timestamp::MAX).strftime("%Y-%m-%d %H:%M UTC");
     // Somebody may rely on it for the whole event.
     let short = if sample.value < context.clock().event_end { ", which is before the event ends" } else { "" };
+    let state = match (valid, short.is_empty()) {
+        (true, true) => CheckState::Pass,
+        // It is true as of now, and somebody has to say it again before the event is over.
+        (true, false) => CheckState::Warn,
+        (false, _) => CheckState::Unknown,
+    };
     Ok(vec![Line {
-        state: if valid { CheckState::Pass } else { CheckState::Unknown },
+        state,
         seen_at: view.seen_at,
         look: view.looks,
         ..Line::unknown(if valid { format!("{said}; it counts until {until}{short}.") } else { format!("{said}; it counted until {until}.") })

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::model::Severity;
+use super::unjudged::NOT_JUDGED;
 use crate::history::Verdicts;
 use crate::labels::Labels;
 
@@ -127,6 +128,9 @@ pub struct Line {
     /// Since when the line has been in a bad state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
+    /// Whether it is red only until a second good look.
+    #[serde(skip)]
+    pub mended: bool,
     /// The look that this line rests on.
     #[serde(skip)]
     pub look: u64,
@@ -256,6 +260,12 @@ impl CheckVerdict {
     /// What to do next. What cannot be seen must first be seen: mending it blindly would be wrong.
     pub fn advice(&self) -> Cow<'_, str> {
         match self.state {
+            // Mending again what is good already would only disturb it.
+            _ if self.lines.iter().any(|line| line.mended) && self.lines.iter().all(|line| line.mended || line.state == CheckState::Pass) => {
+                "Nothing: it is good again, and turns green with the next good look.".into()
+            }
+            // Here the reason is the remedy's own business.
+            CheckState::Unknown if self.name == NOT_JUDGED => self.remedy.as_str().into(),
             CheckState::Unknown if self.attested => format!("{} Then confirm it in the attestations file, as `attest: {}`.", self.remedy, self.name).into(),
             CheckState::Unknown => "Mend the reason that stands above: until it can be seen, nobody knows whether it is good.".into(),
             CheckState::NotApplicable | CheckState::Pass | CheckState::Waived | CheckState::Warn | CheckState::Fail => self.remedy.as_str().into(),
@@ -281,6 +291,7 @@ impl Line {
             labels: Labels::default(),
             seen_at: None,
             since: None,
+            mended: false,
             look: 0,
         }
     }

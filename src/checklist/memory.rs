@@ -111,6 +111,7 @@ impl Memory {
         }
         entry.seen = true;
         line.state = CheckState::Fail;
+        line.mended = true;
         line.since = Some(entry.since);
         line.evidence = format!("{} Good again; one more good look turns it green.", line.evidence).into();
     }

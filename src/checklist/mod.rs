@@ -13,10 +13,13 @@ mod library;
 mod memory;
 mod model;
 mod parse;
+mod proof;
 mod rule;
 mod unjudged;
 
 use std::path::Path;
+
+use jiff::Timestamp;
 
 pub use condition::{Band, Bound, Clock, Condition, Horizon, Red, Words, humanize_duration, quoted};
 pub use context::{Context, Waiver};
@@ -27,6 +30,7 @@ pub use judgement::{CheckState, CheckVerdict, Decision, Judgement, Line, Section
 pub use memory::{Memories, Memory};
 pub use model::{Check, Checklist, Guard, Kind, Override, Section, Severity};
 pub use parse::parse;
+pub use proof::unproven;
 pub use unjudged::{NOT_JUDGED, Unjudged, unjudged};
 
 use crate::files::{self, ReadError};
@@ -46,6 +50,13 @@ pub fn load(name: &str, file: Option<&Path>) -> Result<Checklist, Vec<Problem>> 
         })?,
     };
     let checklist = parse(&text)?;
+    // Those inside the binary are proved by its tests.
+    if file.is_some() {
+        let problems = unproven(&checklist, Timestamp::now());
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+    }
     if checklist.name != name {
         return Err(vec![Problem::new("name", format!("must be the name in the file, {:?}", checklist.name), format!("{name:?}"))]);
     }

@@ -117,7 +117,10 @@ fn line(mut raw: RawCheck, path: &str) -> Result<Check, Vec<Problem>> {
     };
     let path = format!("{path} {wanted}");
     if raw.attest.is_some() || raw.metric.is_some() || raw.evidence.is_some() || raw.when.is_some() {
-        return Err(vec![Problem::bare(path, "must have none of attest, metric, evidence and when, which the check of the library has")]);
+        return Err(vec![Problem::bare(
+            path,
+            "must have none of attest, metric, evidence and when, because the check of the library brings its own; write one with a name of your own instead",
+        )]);
     }
     let change = Override { fails: raw.fails, worsens: raw.worsens, severity: raw.severity, hold: raw.hold, ..Override::default() };
     let as_it_is = change == Override::default() && raw.filter.is_empty();
@@ -150,6 +153,9 @@ fn check(raw: RawCheck, path: &str) -> Result<Check, Vec<Problem>> {
         _ => return Err(vec![Problem::bare(path, "must have one of check, name and attest")]),
     };
     let path = format!("{path} {name}");
+    if is_attestation && (raw.when.is_some() || raw.severity.is_some() || raw.hold.is_some() || raw.evidence.is_some() || !raw.filter.is_empty()) {
+        problems.push(Problem::bare(&path, "must have none of when, where, severity, for and evidence, because a person attests it"));
+    }
     let needed = |field: &str, value: Option<String>| value.ok_or_else(|| vec![Problem::bare(format!("{path}.{field}"), "must be set")]);
     let (item, title, remedy) = (needed("item", raw.item)?, needed("title", raw.title)?, needed("remedy", raw.remedy)?);
     let worsens = raw.worsens.unwrap_or_default();

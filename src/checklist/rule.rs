@@ -54,6 +54,8 @@ impl Lines {
 }
 
 pub(super) struct Rule<'a> {
+    /// Whether it blocks once it is due.
+    pub(super) blocks: bool,
     pub(super) check: &'a str,
     /// The collector that fills the family.
     pub(super) owner: &'static str,
@@ -77,7 +79,8 @@ impl Rule<'_> {
             let is_red = line.state == CheckState::Fail;
             if is_red {
                 line.state = CheckState::Warn;
-                line.evidence = format!("{} It blocks in {due}.", line.evidence).into();
+                let then = if self.blocks { "blocks" } else { "is due" };
+                line.evidence = format!("{} It {then} in {due}.", line.evidence).into();
             }
             is_red
         });
@@ -93,7 +96,16 @@ impl Rule<'_> {
     pub(super) fn off(&self, context: &Context<'_>) -> Option<Whole> {
         let owner = self.owner;
         let is_on = context.snapshot.views.iter().any(|view| view.source.collector == owner);
-        (!is_on).then(|| Whole::unasked(Unasked::NotConfigured, format!("{} is not configured", collectors::key(owner))))
+        (!is_on).then(|| {
+            Whole::unasked(
+                Unasked::NotConfigured,
+                format!(
+                    "{} is not configured{}",
+                    collectors::key(owner),
+                    if owner == collectors::memory::NAME { ", or this is a single look, which remembers nothing" } else { "" }
+                ),
+            )
+        })
     }
 
     pub(super) fn lines(&self, context: &Context<'_>) -> Result<Lines, Whole> {

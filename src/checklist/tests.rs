@@ -15,35 +15,18 @@ fn problems(text: &str) -> Vec<String> {
     parse(text).unwrap_err().iter().map(ToString::to_string).collect()
 }
 
-fn now() -> jiff::Timestamp {
+fn now() -> Timestamp {
     "2026-11-21T12:00:00Z".parse().unwrap()
 }
 
 #[test]
 fn every_example_gets_its_verdict() {
     for checklist in shipped() {
-        for check in checklist.checks() {
-            let Kind::Fact { family, .. } = &check.kind else { continue };
-            for (index, example) in check.examples.iter().enumerate() {
-                let snapshot = scene(&example.given, family, now());
-                let event = example.occurrence(&checklist.name, now());
-                let mut check = check.clone();
-                check.required = true;
-                let verdict = judge_one(&check, &Context { snapshot: &snapshot, now: now(), event: event.as_ref(), waivers: &[], unjudged: &[], memory: None });
-                let got = match verdict.state {
-                    CheckState::Pass => Outcome::Pass,
-                    CheckState::Fail => Outcome::Fail,
-                    CheckState::Warn => Outcome::Warn,
-                    CheckState::NotApplicable => Outcome::NotApplicable,
-                    _ => Outcome::Unknown,
-                };
-                assert_eq!(got, example.expect, "{} example {}: {verdict:#?}", check.name, index + 1);
-                if let Some(severity) = example.severity {
-                    assert_eq!(verdict.lines[0].severity, severity, "{} example {}", check.name, index + 1);
-                }
-            }
-        }
+        assert_eq!(unproven(&checklist, now()).iter().map(ToString::to_string).collect::<Vec<_>>(), [""; 0]);
     }
+    let text = "checklist: mine\ntitle: t\nsections: [{ title: s, checks: [{ name: A, item: '1', title: t, metric: readiness_http_success_ratio, fails: { below: 0.5 }, evidence: e, remedy: r, examples: [{ facts: [{ value: 0.4 }], expect: pass }, { facts: [{ value: 0.4 }], expect: fail, severity: critical }] }] }]";
+    let found: Vec<_> = unproven(&parse(text).unwrap(), now()).iter().map(ToString::to_string).collect();
+    assert_eq!(found, ["A.examples[0]: expects pass, and is judged fail", "A.examples[1]: expects severity critical, and gets warning"]);
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn test(checklist: &Checklist, check: &Check, example: &Example, name: String, r
             _ => family.labels.iter().position(|label| *label == wanted).map_or("", |at| given.labels[at].as_str()),
         };
         let summary = evidence.render(label, &Words::of(family, &bound, value(given, condition, example)));
-        let summary = early.map_or_else(|| summary.clone(), |lead| early_summary(&summary, lead));
+        let summary = early.map_or_else(|| summary.clone(), |lead| early_summary(&summary, check.required, lead));
         let mut exp_labels = labels(line.severity, &checklist.name);
         exp_labels.extend(line.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
         exp_labels.extend(given.state.as_ref().map(|state| ("state".to_owned(), state.clone())));

@@ -108,7 +108,7 @@ pub(super) fn rules(checklist: &Checklist, check: &Check, runbook_url: &str) -> 
                 let by = family.labels.iter().copied().chain((!family.states.is_empty()).then_some("state")).collect::<Vec<_>>().join(", ");
                 let expr = format!("({}) unless on ({by}) ({})", own(Stage::Early), own(Stage::Due));
                 let summary = evidence.prometheus(Some((family, condition)));
-                let mut early = rule(expr, *hold, (*severity).min(Severity::Warning), &early_summary(&summary, lead));
+                let mut early = rule(expr, *hold, (*severity).min(Severity::Warning), &early_summary(&summary, check.required, lead));
                 // Another alert than the one that follows it, which Alertmanager could not tell from it.
                 early.labels.extend([("stage".to_owned(), "early".to_owned())]);
                 rules.push(early);
@@ -119,8 +119,9 @@ pub(super) fn rules(checklist: &Checklist, check: &Check, runbook_url: &str) -> 
 }
 
 /// What is said of what is red before it blocks.
-pub(super) fn early_summary(summary: &str, lead: Span) -> String {
-    format!("{summary} It blocks from {lead} before the event on.")
+pub(super) fn early_summary(summary: &str, blocks: bool, lead: Span) -> String {
+    let then = if blocks { "blocks" } else { "is due" };
+    format!("{summary} It {then} from {lead} before the event on.")
 }
 
 pub(super) fn labels(severity: Severity, checklist: &str) -> BTreeMap<String, String> {

@@ -114,12 +114,12 @@ fn blockers(judgement: &Judgement, anchors: &str) -> Markup {
         @if !blocking.is_empty() {
             nav aria-label="What blocks" {
                 @for (index, check) in blocking.iter().enumerate() {
-                    a class={ "chip " (check.state.as_str()) } href={ "#" (anchors) (check.name) } { (check.name) }
+                    @let chip = html! { a class={ "chip " (check.state.as_str()) } href={ "#" (anchors) (check.name) } { (check.name) } };
                     // On a wall nobody scrolls: what blocks says why where everybody looks.
                     @if let Some(line) = check.lines.first().filter(|_| index < EXPLAINED) {
                         @let more = check.lines.iter().filter(|other| other.state == line.state).count() - 1;
-                        span class="why" { (line.evidence) @if more > 0 { " And " (more) " more." } }
-                    }
+                        div class="reason" { (chip) span class="why" { (line.evidence) @if more > 0 { " And " (more) " more." } } }
+                    } @else { (chip) }
                 }
             }
         }
