@@ -203,3 +203,27 @@ fn every_kind_that_the_shipped_checklist_knows_is_judged_by_it() {
         assert_eq!(unjudged(std::slice::from_ref(&checklist), [&target].into_iter()), [], "{kind}");
     }
 }
+
+#[test]
+fn a_confirmation_that_lapses_before_the_event_is_over_warns_while_the_event_is_prepared() {
+    let text = "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ attest: OnCallConfirmed, item: '1', title: t, remedy: r }] }]\n";
+    let state = |lasts: i64, starts: i64| {
+        let until = (now() + SignedDuration::from_hours(lasts)).as_second() as f64;
+        let seen = snapshot("readiness_attestation_expiry_timestamp_seconds", &[(&["OnCallConfirmed", ""], until)]);
+        let judgement = judged(text, &seen, Some(&event("course", starts, 5)));
+        let check = judgement.checks().next().unwrap().clone();
+        (check.state, check.lines[0].evidence.contains("before the event ends"))
+    };
+    assert_eq!(state(60, 24), (CheckState::Pass, false));
+    assert_eq!(state(20, 24), (CheckState::Warn, true));
+    assert_eq!(state(25, 24), (CheckState::Warn, true), "it lapses while the event runs");
+    assert_eq!(state(20, 240), (CheckState::Pass, true), "ten days ahead it will be said again");
+    assert_eq!(state(-1, 24).0, CheckState::Unknown);
+}
+
+#[test]
+fn what_only_a_person_knows_is_due_at_no_time_of_its_own() {
+    let text = "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ attest: A, item: '1', title: t, remedy: r, when: { lead_time_within: 1d } }] }]\n";
+    let problems = parse(text).unwrap_err();
+    assert!(problems[0].to_string().contains("must have none of when"), "{problems:?}");
+}

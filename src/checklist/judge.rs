@@ -189,8 +189,10 @@ fn attested(check: &Check, context: &Context<'_>) -> Result<Vec<Line>, Whole> {
     let short = if sample.value < context.clock().event_end { ", which is before the event ends" } else { "" };
     let state = match (valid, short.is_empty()) {
         (true, true) => CheckState::Pass,
-        // It is true as of now, and somebody has to say it again before the event is over.
-        (true, false) => CheckState::Warn,
+        // It is true as of now, and somebody has to say it again before the event is over. Weeks ahead that goes
+        // without saying.
+        (true, false) if context.event.is_some_and(|event| event.prepared_for(context.now)) => CheckState::Warn,
+        (true, false) => CheckState::Pass,
         (false, _) => CheckState::Unknown,
     };
     Ok(vec![Line {
