@@ -187,12 +187,11 @@ fn attested(check: &Check, context: &Context<'_>) -> Result<Vec<Line>, Whole> {
     let until = Timestamp::from_second(sample.second()).unwrap_or(Timestamp::MAX).strftime("%Y-%m-%d %H:%M UTC");
     // Somebody may rely on it for the whole event.
     let short = if sample.value < context.clock().event_end { ", which is before the event ends" } else { "" };
-    let state = match (valid, short.is_empty()) {
-        (true, true) => CheckState::Pass,
-        // It is true as of now, and somebody has to say it again before the event is over. Weeks ahead that goes
-        // without saying.
-        (true, false) if context.event.is_some_and(|event| event.prepared_for(context.now)) => CheckState::Warn,
+    // Somebody has to say it again before the event is over; weeks ahead that goes without saying.
+    let lapses = !short.is_empty() && context.event.is_some_and(|event| event.prepared_for(context.now));
+    let state = match (valid, lapses) {
         (true, false) => CheckState::Pass,
+        (true, true) => CheckState::Warn,
         (false, _) => CheckState::Unknown,
     };
     Ok(vec![Line {
