@@ -9,7 +9,7 @@ use super::*;
 use crate::event::Occurrence;
 use crate::labels::Labels;
 use crate::metric::Sample;
-use crate::snapshot::{Observation, Snapshot, Source, Store, Subjects};
+use crate::snapshot::{Observation, Snapshot, Source, Store, Subject, Subjects};
 use crate::value::Span;
 
 const PROVISIONERS: &str = "
@@ -226,4 +226,18 @@ fn what_only_a_person_knows_is_due_at_no_time_of_its_own() {
     let text = "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ attest: A, item: '1', title: t, remedy: r, when: { lead_time_within: 1d } }] }]\n";
     let problems = parse(text).unwrap_err();
     assert!(problems[0].to_string().contains("must have none of when"), "{problems:?}");
+}
+
+#[test]
+fn a_cluster_that_others_read_is_there_for_them_and_its_workloads_are_not() {
+    let text = "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ name: Same, item: '1', title: t, metric: readiness_image_clusters_state, fails: { equals: different }, evidence: e, remedy: r }] }]\n";
+    let subject = |what: &str, labels: Labels| Subject { what: what.into(), labels, families: vec!["readiness_workload_ready_replicas"] };
+    let cluster: Labels = [("cluster", "eu")].into();
+    let subjects = Subjects::Each(vec![subject("cluster eu", cluster.clone()), subject("workload app", [("cluster", "eu"), ("selector", "app")].into())]);
+    let watched = Source { identity: cluster, subjects, ..source("kubernetes", "readiness_workload_ready_replicas") };
+    let group = Source { reads: &["kubernetes"], ..source("registry", "readiness_image_clusters_state") };
+    let told = |sources: &[Source]| unjudged(&[parse(text).unwrap()], sources.iter()).iter().map(Unjudged::sentence).collect::<Vec<_>>();
+    let line = |what: &str| format!("kubernetes {what} is looked at, but no check of a configured checklist asks about it.");
+    assert_eq!(told(&[watched.clone(), group]), [line("workload app")]);
+    assert_eq!(told(&[watched]), [line("cluster eu"), line("workload app")]);
 }

@@ -41,7 +41,14 @@ pub fn unjudged<'a>(checklists: &[Checklist], sources: impl Iterator<Item = &'a 
         // A cluster has several sources, and a workload of it is judged by what any of them sees.
         let beside = sources.iter().filter(|other| other.collector == source.collector && other.identity == source.identity);
         let emits: BTreeSet<&str> = beside.flat_map(|other| &other.emits).copied().collect();
-        let is_judged = |subject: &Subject| checks.iter().any(|check| asks(check, source, subject, &emits));
+        // A cluster may be there for what others read in it: which images it runs, when its jobs rotate keys.
+        let readers = sources.iter().filter(|other| other.reads.contains(&source.collector));
+        let read: BTreeSet<&str> = readers.flat_map(|other| &other.emits).copied().collect();
+        let is_read = checks.iter().any(|check| matches!(&check.kind, Kind::Fact { family, .. } if read.contains(family.name)));
+        let is_judged = |subject: &Subject| {
+            let serves = is_read && subject.labels == source.identity;
+            serves || checks.iter().any(|check| asks(check, source, subject, &emits))
+        };
         let told = source.named().into_iter().filter(|subject| !is_judged(subject));
         found.extend(told.map(|subject| Unjudged { kinds: kinds(&checks, &subject), collector: source.collector, labels: subject.labels, what: subject.what }));
     }
