@@ -88,7 +88,7 @@ impl Prometheus {
 }
 
 /// Faults that fill the panels of what is wrong.
-const FAULTS: [&str; 29] = [
+const FAULTS: [&str; 30] = [
     "node-disk-pressure",
     "pod-oom-killed",
     "pod-crash-loops",
@@ -112,6 +112,7 @@ const FAULTS: [&str; 29] = [
     "node-cordoned",
     "credential-coder-ends-soon",
     "node-unfit",
+    "node-never-ready",
     "pod-stuck-creating",
     "pod-stuck-initializing",
     "pod-waits-for-something",

@@ -335,10 +335,11 @@ impl Cluster {
         let _ = tokio::time::timeout(at_most, listed).await;
     }
 
-    /// Kubelets by node, with their addresses; `None` while the nodes cannot be seen.
+    /// Kubelets by node, with their addresses; `None` while the nodes cannot be seen. One that has not been ready
+    /// yet may have neither a certificate nor anything to say.
     pub(super) fn kubelets(&self) -> Option<Vec<(Arc<str>, Option<SocketAddr>)>> {
         let address = |(name, node): (&Arc<str>, &super::nodes::NodeRow)| (Arc::clone(name), node.address.map(SocketAddr::from));
-        self.nodes.as_ref()?.seen(|nodes| nodes.iter().map(address).collect())
+        self.nodes.as_ref()?.seen(|nodes| nodes.iter().filter(|(_, node)| !node.never_ready()).map(address).collect())
     }
 
     /// How old and how large nodes are; `None` while they cannot be seen.

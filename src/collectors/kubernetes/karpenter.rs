@@ -224,7 +224,7 @@ impl Kind for NodePool {
             conditions: conditions(self.status.conditions),
             nodes: self.status.nodes,
             replicas: self.spec.replicas,
-            taints: Taints::of(&template.taints).chosen,
+            taints: Taints::of(&template.taints, false).chosen,
             lifetime: Lifetime::of(template.expire_after.as_deref()),
         }
     }

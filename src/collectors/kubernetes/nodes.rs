@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::config::NodeGroup;
-use super::objects::{CONDITION_STATES, Condition, Keep, Place, flag, kind, or_default};
+use super::objects::{Condition, Keep, Place, flag, kind, or_default};
 use super::resources::{Listed, amounts, gpus, is_gpu, offered, offered_gpus};
 use super::sight::seen;
 use super::taints::{self, Taint, Taints};
@@ -14,6 +14,7 @@ use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::Snapshot;
 use crate::word::Word;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
 const COVERAGE: crate::metric::Coverage = seen(&["Node"]);
@@ -21,9 +22,9 @@ const NODE: [&str; 2] = ["cluster", "node"];
 
 static CONDITION: StateSet<3> = state_set(
     "readiness_node_condition_state",
-    CONDITION_STATES,
+    &["true", "false", "unknown", STARTING],
     &["cluster", "node", "condition"],
-    "Status of each condition of a node, from the Kubernetes API; unknown when its kubelet stopped reporting.",
+    "Status of each condition of a node, from the Kubernetes API; unknown when its kubelet stopped reporting, starting for Ready while a node has not been ready since it was created.",
 )
 .covered_by(COVERAGE);
 static SCHEDULABLE: Gauge<2> =
@@ -40,7 +41,14 @@ static TAINTED: Gauge<3> = gauge(
     "readiness_node_problem_taint",
     Unit::Number,
     &["cluster", "node", "taint"],
-    "1 for each taint that marks a node as unfit or as not started yet, by Kubernetes, the cloud or an agent of the node, from spec.taints in the Kubernetes API.",
+    "1 for each taint by which Kubernetes or the cluster autoscaler marks a node as unfit, from spec.taints in the Kubernetes API.",
+)
+.covered_by(COVERAGE.quiet());
+static STARTED: Gauge<3> = gauge(
+    "readiness_node_starting_created_timestamp_seconds",
+    Unit::Timestamp,
+    &["cluster", "node", "taint"],
+    "When a node was created that has not finished its start, by the taint that is left: its cloud or an agent has not done its part, or it has never been ready; from the Kubernetes API.",
 )
 .covered_by(COVERAGE.quiet());
 static ALLOCATABLE_STORAGE: Gauge<2> = gauge(
@@ -103,6 +111,12 @@ static CACHED: Gauge<2> = gauge(
     "Share of nodes that list a configured image among their cached ones in the Kubernetes API, which names at most the 50 largest.",
 )
 .covered_by(COVERAGE);
+
+/// State of `Ready` while a node has not been ready since it was created.
+const STARTING: &str = "starting";
+/// Seconds after its creation in which a kubelet reports `Ready` for the first time; a change after that is one of
+/// a node that was ready before.
+const FIRST_REPORT: i64 = 30;
 
 /// Conditions of a node that are kept; node-problem-detector adds a dozen to the five of the kubelet.
 const MOST_CONDITIONS: usize = 64;
@@ -204,6 +218,11 @@ pub(super) struct NodeRow {
 }
 
 impl NodeRow {
+    /// Whether its kubelet has not been ready since the node was created.
+    pub(super) fn never_ready(&self) -> bool {
+        self.conditions.iter().any(|(_, state)| *state == STARTING)
+    }
+
     /// Whether pods can start here now.
     pub(super) fn usable(&self) -> bool {
         let ready = self.conditions.iter().any(|(condition, state)| &**condition == "Ready" && *state == "true");
@@ -261,9 +280,10 @@ impl Nodes {
 
     fn row(&mut self, node: Node) -> NodeRow {
         let Node { metadata, spec, status } = node;
+        let never_ready = never_ready(&metadata, &status.conditions);
         let labels = metadata.labels.unwrap_or_default();
         let label = |name: &str| labels.get(name).map_or("", String::as_str);
-        let taints = Taints::of(&spec.taints);
+        let taints = Taints::of(&spec.taints, never_ready);
         let (capacity_gpus, usable_gpus) = (gpus(&status.capacity), offered_gpus(&status.allocatable, &status.capacity));
         let has_gpus = [&status.capacity, &status.allocatable].into_iter().flatten().any(|(name, count)| is_gpu(name) && count.0 != Some(0.0));
         let internal = status.addresses.iter().find(|address| address.r#type == "InternalIP").and_then(|address| address.address.parse().ok());
@@ -284,7 +304,7 @@ impl Nodes {
             .chain(others)
             .filter(|condition| Word::joined(&condition.r#type).is_some())
             .take(MOST_CONDITIONS)
-            .map(|condition| (self.shared(&condition.r#type), condition.state()))
+            .map(|condition| (self.shared(&condition.r#type), if never_ready && condition.r#type == "Ready" { STARTING } else { condition.state() }))
             .collect();
         // A node that has not registered has no conditions, and nobody knows what it is short of.
         for expected in EXPECTED_CONDITIONS {
@@ -314,6 +334,14 @@ impl Nodes {
             counts,
         }
     }
+}
+
+/// Whether `Ready` has been false since the node was created. A node whose age is not told is none of these:
+/// nobody could say when its start has taken too long.
+fn never_ready(metadata: &ObjectMeta, conditions: &[Condition]) -> bool {
+    let ready = conditions.iter().find(|condition| condition.r#type == "Ready");
+    let (Some(created), Some(since)) = (&metadata.creation_timestamp, ready.and_then(|ready| ready.last_transition_time.as_ref())) else { return false };
+    ready.is_some_and(|ready| ready.state() == "false") && since.0.as_second().saturating_sub(created.0.as_second()) <= FIRST_REPORT
 }
 
 impl Keep for Nodes {
@@ -364,6 +392,8 @@ impl Keep for Nodes {
             samples.push(DISRUPTED.sample(node(), flag(row.disrupted)));
             let conditions = row.conditions.iter().map(|(condition, state)| CONDITION.sample([cluster(), Arc::clone(name), Arc::clone(condition)], state));
             samples.extend(conditions);
+            let created = row.created.unwrap_or(0).saturating_sub(place.clock.ahead());
+            samples.extend(row.taints.starting.iter().map(|taint| STARTED.sample([cluster(), Arc::clone(name), Arc::clone(taint)], created as f64)));
             samples.extend(row.taints.unfit.iter().map(|taint| TAINTED.sample([cluster(), Arc::clone(name), Arc::clone(taint)], 1.0)));
             samples.extend(row.allocatable[2].map(|bytes| ALLOCATABLE_STORAGE.sample(node(), bytes)));
             samples.extend(row.storage.map(|bytes| CAPACITY_STORAGE.sample(node(), bytes)));
@@ -416,6 +446,7 @@ pub(super) static FAMILIES: &[&Family] = &[
     &SCHEDULABLE.0,
     &DISRUPTED.0,
     &TAINTED.0,
+    &STARTED.0,
     &ALLOCATABLE_STORAGE.0,
     &CAPACITY_STORAGE.0,
     &GPU_CAPACITY.0,

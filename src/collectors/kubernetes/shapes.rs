@@ -54,17 +54,18 @@ fn room(nodes: &[Value], configured: &str, workspaces: &[Value]) -> Vec<String> 
 #[test]
 fn a_node_that_is_marked_is_no_room_and_not_fit() {
     let open = json!([{ "operator": "Exists" }]);
-    for (key, effect, unfit, leaving) in [
-        ("node.cloudprovider.kubernetes.io/uninitialized", "NoSchedule", 1, 0),
-        ("node.cilium.io/agent-not-ready", "NoExecute", 1, 0),
-        ("csi.example.com/agent-not-ready", "NoExecute", 1, 0),
-        ("startup-taint.cluster-autoscaler.kubernetes.io/gpu", "NoSchedule", 1, 0),
-        ("karpenter.sh/unregistered", "NoExecute", 1, 0),
-        ("node.kubernetes.io/disk-pressure", "NoSchedule", 1, 0),
-        ("node.kubernetes.io/unschedulable", "NoSchedule", 0, 0),
-        ("ToBeDeletedByClusterAutoscaler", "NoSchedule", 0, 1),
-        ("karpenter.sh/disrupted", "NoSchedule", 0, 1),
-        ("aws-node-termination-handler/spot-itn", "NoSchedule", 0, 1),
+    for (key, effect, fact, leaving) in [
+        ("node.cloudprovider.kubernetes.io/uninitialized", "NoSchedule", "node_starting_created_timestamp_seconds", 0),
+        ("node.cilium.io/agent-not-ready", "NoExecute", "node_starting_created_timestamp_seconds", 0),
+        ("csi.example.com/agent-not-ready", "NoExecute", "node_starting_created_timestamp_seconds", 0),
+        ("startup-taint.cluster-autoscaler.kubernetes.io/gpu", "NoSchedule", "node_starting_created_timestamp_seconds", 0),
+        ("karpenter.sh/unregistered", "NoExecute", "node_starting_created_timestamp_seconds", 0),
+        ("node.kubernetes.io/not-ready", "NoExecute", "node_problem_taint", 0),
+        ("node.kubernetes.io/disk-pressure", "NoSchedule", "node_problem_taint", 0),
+        ("node.kubernetes.io/unschedulable", "NoSchedule", "", 0),
+        ("ToBeDeletedByClusterAutoscaler", "NoSchedule", "", 1),
+        ("karpenter.sh/disrupted", "NoSchedule", "", 1),
+        ("aws-node-termination-handler/spot-itn", "NoSchedule", "", 1),
     ] {
         let own = [tainted(key, effect)];
         says(&room(&own, "", std::slice::from_ref(&open)), "capacity_workspaces_addable eu/existing_nodes = 0");
@@ -73,10 +74,44 @@ fn a_node_that_is_marked_is_no_room_and_not_fit() {
         assert_eq!(words(&samples[0]), "node_group_ready_nodes eu/all = 0", "{key}");
         let said = told(Nodes::new(Interests::default()), &own);
         says(&said, &format!("node_disrupted eu/n = {leaving}"));
-        assert_eq!(said.iter().filter(|line| **line == format!("node_problem_taint eu/n/{key} = 1")).count(), unfit, "{said:?}");
+        let marks: Vec<&str> = said.iter().filter(|line| line.contains(&format!(" eu/n/{key} = "))).map(|line| line.split(' ').next().unwrap()).collect();
+        assert_eq!(marks.join(" "), fact, "{said:?}");
     }
     // Pods are only asked to go elsewhere.
     says(&room(&[tainted("DeletionCandidateOfClusterAutoscaler", "PreferNoSchedule")], "", &[]), "capacity_workspaces_addable eu/existing_nodes = 4");
+}
+
+/// A node that was created `age` seconds ago, whose `Ready` has had its state since `since` seconds.
+fn aged(age: i64, ready: &str, since: i64, taints: &Value) -> Value {
+    let condition = json!([{ "type": "Ready", "status": ready, "lastTransitionTime": ago(since) }]);
+    node("n", &json!({ "/metadata": { "name": "n", "uid": "n", "creationTimestamp": ago(age) }, "/spec/taints": taints, "/status/conditions": condition }))
+}
+
+#[test]
+fn a_node_that_starts_is_no_fault_until_it_has_taken_too_long() {
+    let not_ready = json!([{ "key": "node.kubernetes.io/not-ready", "effect": "NoSchedule" }]);
+    let agent = json!([{ "key": "node.cilium.io/agent-not-ready", "effect": "NoExecute" }]);
+    let created = |age: i64, taint: &str| format!("node_starting_created_timestamp_seconds eu/n/{taint} = {}", clock::now() - age);
+    let said = |age, ready, since, taints: &Value| told(Nodes::new(Interests::default()), &[aged(age, ready, since, taints)]);
+    for taints in [&not_ready, &json!([])] {
+        let starts = said(60, "False", 58, taints);
+        says(&starts, "node_condition_state eu/n/Ready = starting");
+        says(&starts, &created(60, "node.kubernetes.io/not-ready"));
+        assert!(!starts.iter().any(|line| line.contains("problem_taint")), "{starts:?}");
+    }
+    // Its kubelet is up, and the network's agent is not.
+    let agent_missing = said(60, "True", 20, &agent);
+    says(&agent_missing, "node_condition_state eu/n/Ready = true");
+    says(&agent_missing, &created(60, "node.cilium.io/agent-not-ready"));
+    // One that was ready before, one that is silent, and one of whose age nothing is known are faults at once.
+    for (age, ready, since, state) in [(600, "False", 60, "false"), (60, "Unknown", 58, "unknown")] {
+        let broken = said(age, ready, since, &not_ready);
+        says(&broken, &format!("node_condition_state eu/n/Ready = {state}"));
+        says(&broken, "node_problem_taint eu/n/node.kubernetes.io/not-ready = 1");
+    }
+    let mut ageless = aged(60, "False", 58, &not_ready);
+    ageless["metadata"] = json!({ "name": "n", "uid": "n" });
+    says(&told(Nodes::new(Interests::default()), &[ageless]), "node_condition_state eu/n/Ready = false");
 }
 
 #[test]

@@ -16,33 +16,32 @@ use crate::value::Problem;
 use crate::value::rules::quoted;
 use crate::word::Word;
 
-/// Marks of what is wrong with a node, or not done yet.
-/// Sources: <https://kubernetes.io/docs/reference/labels-annotations-taints/>,
-/// <https://docs.cilium.io/en/stable/installation/taints/>, `pkg/apis/v1/taints.go` of Karpenter, and the FAQ of
-/// the cluster autoscaler on startup taints.
-const UNFIT: [&str; 16] = [
-    "node.kubernetes.io/not-ready",
+/// Marks of what is wrong with a node.
+/// Source: <https://kubernetes.io/docs/reference/labels-annotations-taints/>
+const UNFIT: [&str; 8] = [
+    NOT_READY,
+    NETWORK_UNAVAILABLE,
     "node.kubernetes.io/unreachable",
     "node.kubernetes.io/memory-pressure",
     "node.kubernetes.io/disk-pressure",
     "node.kubernetes.io/pid-pressure",
-    "node.kubernetes.io/network-unavailable",
     "node.kubernetes.io/out-of-service",
     "node.cloudprovider.kubernetes.io/shutdown",
-    "node.cloudprovider.kubernetes.io/uninitialized",
-    "node.cluster.x-k8s.io/uninitialized",
-    "node.cilium.io/agent-not-ready",
-    "karpenter.sh/unregistered",
-    "ebs.csi.aws.com/agent-not-ready",
-    "efs.csi.aws.com/agent-not-ready",
-    "fsx.csi.aws.com/agent-not-ready",
-    "cni.istio.io/not-ready",
 ];
-/// How names of other agents that have not started yet end.
-const UNFIT_ENDS: [&str; 4] = ["/agent-not-ready", "/not-ready", "/uninitialized", "/unregistered"];
+/// What Kubernetes marks a node with whose `Ready` is not true.
+pub(super) const NOT_READY: &str = "node.kubernetes.io/not-ready";
+const NETWORK_UNAVAILABLE: &str = "node.kubernetes.io/network-unavailable";
 /// With what names of taints begin that the cluster autoscaler takes for passing ones.
-const UNFIT_BEGINS: [&str; 3] =
-    ["startup-taint.cluster-autoscaler.kubernetes.io/", "status-taint.cluster-autoscaler.kubernetes.io/", "ignore-taint.cluster-autoscaler.kubernetes.io/"];
+const UNFIT_BEGINS: [&str; 2] = ["status-taint.cluster-autoscaler.kubernetes.io/", "ignore-taint.cluster-autoscaler.kubernetes.io/"];
+
+/// With what names begin, and how they end, of taints that a node is created with and that its cloud or an
+/// agent takes away once it has done its part.
+/// Sources: <https://kubernetes.io/docs/reference/labels-annotations-taints/>,
+/// <https://docs.cilium.io/en/stable/installation/taints/>, `pkg/apis/v1/taints.go` of Karpenter, and the FAQ of
+/// the cluster autoscaler on startup taints. The endings are those of the cloud controllers (`uninitialized`), of
+/// Cluster API, of the agents of Cilium, Istio and the CSI drivers of AWS, and of Karpenter (`unregistered`).
+const STARTING_BEGINS: &str = "startup-taint.cluster-autoscaler.kubernetes.io/";
+const STARTING_ENDS: [&str; 4] = ["/agent-not-ready", "/not-ready", "/uninitialized", "/unregistered"];
 
 /// Marks of a node that is being taken away. `DeletionCandidateOfClusterAutoscaler` is none: it is only
 /// preferred that pods go elsewhere, and it is lifted once one comes.
@@ -68,6 +67,7 @@ pub(super) struct Taint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mark {
     Unfit,
+    Starting,
     Leaving,
     Cordoned,
     Chosen,
@@ -80,8 +80,10 @@ impl Taint {
             Mark::Leaving
         } else if key == CORDONED {
             Mark::Cordoned
-        } else if UNFIT.contains(&key) || UNFIT_ENDS.iter().any(|end| key.ends_with(end)) || UNFIT_BEGINS.iter().any(|begin| key.starts_with(begin)) {
+        } else if UNFIT.contains(&key) || UNFIT_BEGINS.iter().any(|begin| key.starts_with(begin)) {
             Mark::Unfit
+        } else if key.starts_with(STARTING_BEGINS) || STARTING_ENDS.iter().any(|end| key.ends_with(end)) {
+            Mark::Starting
         } else {
             Mark::Chosen
         }
@@ -104,6 +106,8 @@ impl Taint {
 pub(super) struct Taints {
     /// What marks it as unfit, by name.
     pub(super) unfit: Vec<Arc<str>>,
+    /// What marks it as not started yet, by name.
+    pub(super) starting: Vec<Arc<str>>,
     /// Whether it is being taken away.
     pub(super) leaving: bool,
     /// Whether it is unfit for every pod.
@@ -113,14 +117,22 @@ pub(super) struct Taints {
 }
 
 impl Taints {
-    pub(super) fn of(taints: &[Taint]) -> Self {
-        let unfit = taints.iter().filter(|taint| taint.mark() == Mark::Unfit);
+    /// `never_ready` says that the node has not been ready since it was created: what Kubernetes marks such a
+    /// node with is the start and no fault.
+    pub(super) fn of(taints: &[Taint], never_ready: bool) -> Self {
+        let begins = |taint: &Taint| match taint.mark() {
+            Mark::Starting => true,
+            Mark::Unfit => never_ready && [NOT_READY, NETWORK_UNAVAILABLE].contains(&taint.key.as_str()),
+            Mark::Leaving | Mark::Cordoned | Mark::Chosen => false,
+        };
         // A name that is none is still a mark.
         let name = |taint: &Taint| Word::joined(&taint.key).map_or("other", Word::as_str).into();
+        let starting: Vec<Arc<str>> = taints.iter().filter(|taint| begins(taint)).map(name).collect();
         Self {
-            unfit: unfit.map(name).collect(),
+            unfit: taints.iter().filter(|taint| taint.mark() == Mark::Unfit && !begins(taint)).map(name).collect(),
+            starting: if never_ready && starting.is_empty() { vec![NOT_READY.into()] } else { starting },
             leaving: taints.iter().any(|taint| taint.mark() == Mark::Leaving),
-            closed: taints.iter().any(|taint| matches!(taint.mark(), Mark::Unfit | Mark::Cordoned) && taint.keeps_away()),
+            closed: taints.iter().any(|taint| matches!(taint.mark(), Mark::Unfit | Mark::Starting | Mark::Cordoned) && taint.keeps_away()),
             chosen: taints.iter().filter(|taint| taint.mark() == Mark::Chosen && taint.keeps_away()).cloned().collect(),
         }
     }

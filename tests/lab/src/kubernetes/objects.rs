@@ -113,9 +113,18 @@ impl Server {
 
     pub(super) fn node(&self, index: u32) -> Value {
         let first = |region: &str, fault: &str| index == 1 && self.on(region, fault);
+        // As a kubelet does: `Ready` is false from its registration on, and changes for the first time when it is up.
+        let starting = ["node-never-ready", "node-starting"].into_iter().find(|fault| first("eu-west-2", fault));
+        let created = match starting {
+            Some("node-starting") => self.ago("node-starting", 0),
+            Some(fault) => self.ago(fault, 30),
+            None if first("eu-west-2", "node-not-started") => self.ago("node-not-started", 30),
+            None => "2026-01-01T08:00:00Z".to_owned(),
+        };
+        let turned = if starting.is_some() { created.clone() } else { self.ago("node-not-ready", 1) };
         let ready = if first("us-west-2", "node-silent") {
             "Unknown"
-        } else if first("us-west-2", "node-not-ready") {
+        } else if first("us-west-2", "node-not-ready") || starting.is_some() {
             "False"
         } else {
             "True"
@@ -135,7 +144,10 @@ impl Server {
         if first("eu-west-2", "node-unfit") {
             taints.push(json!({ "key": "node.kubernetes.io/network-unavailable", "effect": "NoSchedule" }));
         }
-        if first("eu-west-2", "node-not-started") {
+        if starting.is_some() {
+            taints.push(json!({ "key": "node.kubernetes.io/not-ready", "effect": "NoSchedule" }));
+        }
+        if first("eu-west-2", "node-not-started") || starting.is_some() {
             taints.push(json!({ "key": "node.cilium.io/agent-not-ready", "effect": "NoExecute" }));
         }
         if first("eu-west-2", "node-disrupted") {
@@ -152,7 +164,7 @@ impl Server {
         let kubelet = if first("us-west-2", "kubelet-old") { "v1.28.3" } else { "v1.33.4" };
         let (address, port) = self.estate.kubelet(&self.region, index);
         let mut node = json!({
-            "metadata": { "name": format!("node-{index}"), "uid": format!("{}-{index}", self.region),
+            "metadata": { "name": format!("node-{index}"), "uid": format!("{}-{index}", self.region), "creationTimestamp": created,
                 "labels": { "topology.kubernetes.io/region": self.region, "karpenter.sh/nodepool": "coder-ws", "karpenter.sh/capacity-type": "on-demand", "node.kubernetes.io/instance-type": "c6a.8xlarge", "node.coder.io/used-for": "workspaces" },
                 "managedFields": [{ "manager": "kubelet", "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": { "f:status": {} } }] },
             "spec": { "providerID": format!("aws:///{}/i-{index}", self.region), "taints": taints },
@@ -160,7 +172,7 @@ impl Server {
                 { "type": "MemoryPressure", "status": flag(first("us-east-2", "node-memory-pressure")) },
                 { "type": "DiskPressure", "status": flag(first("us-east-2", "node-disk-pressure")) },
                 { "type": "PIDPressure", "status": flag(first("us-east-2", "node-pid-pressure")) },
-                { "type": "Ready", "status": ready },
+                { "type": "Ready", "status": ready, "lastTransitionTime": turned },
             ],
             "capacity": { "cpu": "32", "memory": "64Gi", "ephemeral-storage": disk, "pods": "234" },
             "allocatable": { "cpu": "31750m", "memory": "61Gi", "ephemeral-storage": "193273528320", "pods": "234" },
