@@ -112,7 +112,7 @@ const FAULTS: [&str; 30] = [
     "node-cordoned",
     "credential-coder-ends-soon",
     "node-unfit",
-    "node-never-ready",
+    "node-not-started",
     "pod-stuck-creating",
     "pod-stuck-initializing",
     "pod-waits-for-something",

@@ -277,6 +277,13 @@ async fn nodes_that_expire_and_pools_that_nobody_has() {
     assert!(evidence.contains("/coder-ws") && evidence.contains("rotate"), "{evidence}");
     estate.lab.estate().set("nodeclaim-expires-in-event", false);
     until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+    // No node that is there expires then, but those that are made for the event do.
+    estate.lab.estate().set("nodepool-nodes-live-short", true);
+    let judgement = until(&app, "new nodes expire", |judgement| red(judgement).contains(&"RotationHitsEvent".to_owned())).await;
+    let evidence = &judgement.checks().find(|check| check.name == "RotationHitsEvent").unwrap().lines[0].evidence;
+    assert!(evidence.contains("a node of eu-west-2/coder-ws that is made before expires then"), "{evidence}");
+    estate.lab.estate().set("nodepool-nodes-live-short", false);
+    until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
     app.shutdown(Duration::from_secs(1)).await;
     estate.configuration = with("codr-ws", &good);
     let app = estate.exporter();

@@ -141,7 +141,7 @@ pub enum Kind {
     Jwt,
     /// A docker config; tokens of ECR tell when they end.
     DockerConfig,
-    /// A kubeconfig with its certificates and tokens.
+    /// A kubeconfig with its certificates and tokens, and the authorities that its servers are known by.
     Kubeconfig,
     /// A token of Artifactory.
     Artifactory,

@@ -168,6 +168,35 @@ pub(super) fn docker_config(text: &str) -> Result<Told, &'static str> {
 #[derive(Deserialize)]
 struct Kubeconfig {
     users: Option<Vec<NamedUser>>,
+    clusters: Option<Vec<NamedCluster>>,
+}
+
+#[derive(Deserialize)]
+struct NamedCluster {
+    cluster: Option<Place>,
+}
+
+/// Where the API server of a cluster is.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Place {
+    certificate_authority_data: Option<String>,
+    certificate_authority: Option<String>,
+}
+
+impl Place {
+    /// The authorities that the server is known by: as good as the last of them that ends, since each is enough.
+    /// Clients refuse one that has ended, as they do any certificate.
+    fn told(self) -> Result<Option<Told>, &'static str> {
+        let Some(data) = self.certificate_authority_data.filter(|data| !data.trim().is_empty()) else {
+            return Ok(self.certificate_authority.map(|_| Told::silent("it points at files, which must be watched themselves")));
+        };
+        let pem = STANDARD.decode(data.trim()).map_err(|_| "a certificate authority in it is not base64")?;
+        let authorities: Vec<CertificateDer<'_>> =
+            CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|_| "the PEM of a certificate authority in it is broken")?;
+        let told: Vec<Told> = authorities.iter().map(|der| certificate(der)).collect::<Result<_, _>>()?;
+        told.into_iter().max_by_key(|told| told.ends).map(Some).ok_or("a certificate authority in it holds no certificate")
+    }
 }
 
 #[derive(Deserialize)]
@@ -189,7 +218,7 @@ struct User {
     client_certificate: Option<String>,
 }
 
-/// A kubeconfig: the certificates and tokens of all of its users.
+/// A kubeconfig: the certificates and tokens of all of its users, and the authorities of all of its clusters.
 pub(super) fn kubeconfig(text: &str, trust: &Trust, now: i64) -> Result<Told, &'static str> {
     let file: Kubeconfig = serde_saphyr::from_str(text).map_err(|_| "it is no kubeconfig")?;
     let users = file.users.filter(|users| !users.is_empty()).ok_or("it has no users")?;
@@ -222,7 +251,13 @@ pub(super) fn kubeconfig(text: &str, trust: &Trust, now: i64) -> Result<Told, &'
         };
         all = Some(all.map_or(told, |all: Told| all.and(told)));
     }
-    all.ok_or("it has no users")
+    let mut all = all.ok_or("it has no users")?;
+    for cluster in file.clusters.into_iter().flatten().filter_map(|named| named.cluster) {
+        if let Some(told) = cluster.told()? {
+            all = all.and(told);
+        }
+    }
+    Ok(all)
 }
 
 /// A token of Artifactory: a JWT, a reference token that says when it ends, or a key of the old kind,
@@ -408,6 +443,26 @@ mod tests {
     }
 
     #[test]
+    fn a_kubeconfig_is_as_good_as_the_authorities_that_servers_are_known_by() {
+        let user = "users:\n- name: a\n  user: { token: opaque }\n";
+        let authority = |name: &str, days: i64| Authority::new(name).unwrap().issue_pem(&Leaf::good(&["a.test"]).ends_in(days * 86_400)).unwrap().0;
+        let (short, long) = (authority("Old", 3), authority("New", 300));
+        let with = |clusters: &[&str]| {
+            let clusters: Vec<String> = clusters.iter().map(|cluster| format!("- name: c\n  cluster: {{ server: 'https://a', {cluster} }}\n")).collect();
+            kubeconfig(&format!("{user}clusters:\n{}", clusters.concat()), &Trust::nothing(), NOW)
+        };
+        let data = |pem: &str| format!("certificate-authority-data: {}", STANDARD.encode(pem));
+        let ends = |pem: &str| certificates(pem.as_bytes(), &Trust::nothing(), NOW).unwrap().ends;
+        assert_eq!(with(&[&data(&short)]).unwrap().ends, ends(&short));
+        assert_eq!(with(&[&data(&format!("{short}{long}"))]).unwrap().ends, ends(&long), "while authorities are changed both are there");
+        assert_eq!(with(&[&data(&long), &data(&short)]).unwrap().ends, ends(&short), "the first cluster that cannot be reached any more");
+        assert_eq!(with(&["certificate-authority: /ca.pem"]).unwrap().ends, None);
+        for broken in ["certificate-authority-data: '!'".to_owned(), data("no certificate"), data(&short[..200])] {
+            assert!(with(&[&broken]).is_err_and(|why| why.contains("certificate authority")), "{broken}");
+        }
+    }
+
+    #[test]
     fn reference_tokens_and_dates_are_read_where_they_stand() {
         let reference = |at: &str| STANDARD.encode(format!("reftkn:01:{at}:abc"));
         assert_eq!(artifactory(&reference(&NOW.to_string())), Ok(Told::of(Ends::At(NOW))));
@@ -436,6 +491,7 @@ mod tests {
         let auths = r#"{"auths":{"a":{"auth":"dTpw"},"b":{"username":"u","password":"p"}}}"#;
         crate::fuzz::survive_text(&[auths], docker_config);
         let users = format!("users:\n- name: a\n  user: {{ token: {signed} }}\n- name: b\n  user: {{ client-certificate-data: {} }}\n", STANDARD.encode(&pem));
+        let users = format!("{users}clusters:\n- name: c\n  cluster: {{ certificate-authority-data: {} }}\n", STANDARD.encode(&pem));
         crate::fuzz::survive_text(&[&users], |text| kubeconfig(text, &Trust::nothing(), NOW));
         crate::fuzz::survive_text(&["reftkn:01:1764000000:abc"], |text| artifactory(&STANDARD.encode(text)));
         crate::fuzz::survive_text(&[r#"{"license":{"exp":1764000000}}"#], |text| date(text, Some("/license/exp")));

@@ -83,7 +83,7 @@ pub(super) static CLAIM_EXPIRY: Gauge<3> = gauge(
     "When a NodeClaim expires and its node is drained by force: its creation plus spec.expireAfter in the karpenter.sh/v1 API.",
 )
 .covered_by(CLAIMS);
-static EXPIRY_DISTANCE: Gauge<4> = gauge(
+pub(super) static EXPIRY_DISTANCE: Gauge<4> = gauge(
     "readiness_nodeclaim_expiry_event_distance_seconds",
     Unit::Seconds,
     &["cluster", "nodepool", "nodeclaim", "event"],

@@ -57,7 +57,7 @@ pub use config::{
     PoolTemplate, Prometheus, Range, Reach, ReplicaBand, Selector, ServiceRef, Storage, Toleration, Usage, WorkloadKind, WorkspaceSelector,
 };
 pub(in crate::collectors) use connect::Link;
-pub(in crate::collectors) use moments::{certificate_renewals, node_expiries};
+pub(in crate::collectors) use moments::{certificate_renewals, expiry_near_event, node_expiries};
 pub(in crate::collectors) use nodes::node_platforms;
 pub(in crate::collectors) use replicas::{oldest_start, running_containers};
 pub use services::load_balancers;

@@ -1,6 +1,6 @@
 //! Moments at which clusters replace things by themselves, as other collectors read them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::sight::seen_everywhere;
 use super::{certmanager, karpenter};
@@ -18,10 +18,25 @@ pub(in crate::collectors) fn node_expiries(seen: &Snapshot, pool: &str) -> Resul
     let subject = |sample: &Sample| (sample.label("nodepool") == Some(pool)).then(|| format!("{}/{pool}", sample.label("cluster").unwrap_or_default()));
     // A pool that nobody has would never expire, and that would be a false go.
     seen_everywhere(seen, karpenter::POOL_CONDITION.0.name, "nodepools", &["matched"])?;
-    if !seen.samples_of(karpenter::POOL_CONDITION.0.name).any(|sample| sample.label("nodepool") == Some(pool)) {
+    let pools: BTreeSet<String> = seen.samples_of(karpenter::POOL_CONDITION.0.name).filter_map(subject).collect();
+    if pools.is_empty() {
         return Err(say!("no cluster has a NodePool {}", named(pool)));
     }
-    moments(seen, &karpenter::CLAIM_EXPIRY, "nodeclaims", subject)
+    let mut found = moments(seen, &karpenter::CLAIM_EXPIRY, "nodeclaims", subject)?;
+    // One without nodes is an answer, too.
+    found.extend(pools.into_iter().filter(|pool| !found.contains_key(pool)).map(|pool| (pool, Vec::new())).collect::<Vec<_>>());
+    Ok(found)
+}
+
+/// Seconds between an event and the nearest expiry of a node of a pool, `cluster/pool`, which may be one that is
+/// yet to be made; NaN when one of them cannot be known, `None` when none ever expires.
+pub(in crate::collectors) fn expiry_near_event(seen: &Snapshot, pool: &str, event: &str) -> Option<f64> {
+    let of_pool = |sample: &&Sample| {
+        let label = |name: &str| sample.label(name).unwrap_or_default();
+        label("event") == event && pool.strip_prefix(label("cluster")).and_then(|rest| rest.strip_prefix('/')) == Some(label("nodepool"))
+    };
+    let distances = seen.samples_of(karpenter::EXPIRY_DISTANCE.0.name).filter(of_pool).map(|sample| sample.value);
+    distances.reduce(|one, other| if one.is_nan() || other.is_nan() { f64::NAN } else { one.min(other) })
 }
 
 /// When certificates of a namespace are renewed, by cluster, namespace and name, or why that is not

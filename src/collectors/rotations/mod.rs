@@ -278,6 +278,43 @@ impl Look<'_> {
         Rotator { subject: String::new(), rule, last, run, suspended }
     }
 
+    /// Whether a rotation, or what it stirs up, falls into an event.
+    fn conflict(&self, rotator: &Rotator, event: &Occurrence) -> (&'static str, Option<Message>) {
+        let (guard, now) = (seconds(self.config.guard), self.now.as_second());
+        let who = named(if rotator.subject.is_empty() { "it" } else { &rotator.subject });
+        if rotator.suspended == Some(true) {
+            // What began before it was suspended goes on.
+            let goes_on = rotator.run == Run::UnderWay && event.start.as_second() - guard <= now;
+            let (state, why) =
+                if goes_on { ("conflict", say!("it is suspended, and a run that began before is under way")) } else { ("none", say!("it is suspended")) };
+            return (state, Some(why));
+        }
+        let rule = match &rotator.rule {
+            Ok(rule) => rule,
+            Err(why) => return ("unknown", Some(why.clone())),
+        };
+        let lasts = self.config.guard.to_string();
+        let lasts = named(&lasts);
+        // What is over cannot hit any more, but what it stirred up may last.
+        match rule.conflict(event.start.as_second().max(now), event.end.as_second(), guard) {
+            Conflict::None => self.successors(&rotator.subject, event),
+            Conflict::Certain(at) => ("conflict", Some(say!("{} rotates at {}, and what that stirs up may last {}", who, named(&moment(at)), lasts))),
+            Conflict::Possible(at) => ("possible", Some(say!("{} may rotate from {} on, and what that stirs up may last {}", who, named(&moment(at)), lasts))),
+        }
+    }
+
+    /// Whether nodes expire during an event that are yet to be made; all else that rotates is there already.
+    fn successors(&self, pool: &str, event: &Occurrence) -> (&'static str, Option<Message>) {
+        let distance = self.rotation.node_pool.as_ref().and_then(|_| kubernetes::expiry_near_event(self.seen, pool, &event.name));
+        match distance {
+            Some(distance) if distance.is_nan() => ("unknown", Some(say!("when a node of {} expires cannot be read", named(pool)))),
+            Some(distance) if distance <= self.config.guard.as_secs_f64() => {
+                ("conflict", Some(say!("a node of {} that is made before expires then", named(pool))))
+            }
+            Some(_) | None => ("none", None),
+        }
+    }
+
     fn facts(&self, rotator: &Rotator, occurrences: &[Occurrence]) -> Vec<Sample> {
         let Rotator { subject, rule, last, .. } = rotator;
         let (name, now_second) = (self.rotation.name.as_str(), self.now.as_second());
@@ -308,25 +345,12 @@ impl Look<'_> {
                 samples.push(NEXT.sample([name, subject, bound], at as f64));
             }
         }
-        let guard = seconds(self.config.guard);
-        let who = named(if subject.is_empty() { "it" } else { subject });
-        for event in occurrences {
-            let labels = [name, subject, &event.name];
-            samples.push(match rule {
-                // What began before it was suspended goes on.
-                _ if suspended && rotator.run == Run::UnderWay && event.start.as_second() - guard <= now_second => {
-                    CONFLICT.sample(labels, "conflict").with_detail("it is suspended, and a run that began before is under way")
-                }
-                _ if suspended => CONFLICT.sample(labels, "none").with_detail("it is suspended"),
-                Err(why) => CONFLICT.sample(labels, "unknown").with_detail(why),
-                // What is over cannot hit any more, but what it stirred up may last.
-                Ok(rule) => match rule.conflict(event.start.as_second().max(now_second), event.end.as_second(), guard) {
-                    Conflict::None => CONFLICT.sample(labels, "none"),
-                    Conflict::Certain(at) => CONFLICT.sample(labels, "conflict").with_detail(say!("{} rotates at {}", who, named(&moment(at)))),
-                    Conflict::Possible(at) => CONFLICT.sample(labels, "possible").with_detail(say!("from {} on {} may rotate", named(&moment(at)), who)),
-                },
-            });
-        }
+        let of_events = occurrences.iter().map(|event| {
+            let (state, why) = self.conflict(rotator, event);
+            let sample = CONFLICT.sample([name, subject, &event.name], state);
+            if let Some(why) = why { sample.with_detail(why) } else { sample }
+        });
+        samples.extend(of_events);
         samples
     }
 
@@ -360,7 +384,7 @@ fn moments(found: BTreeMap<String, Vec<i64>>) -> Vec<Rotator> {
 }
 
 fn moment(at: i64) -> String {
-    Timestamp::from_second(at).map_or_else(|_| at.to_string(), |at| at.to_string())
+    Timestamp::from_second(at).map_or_else(|_| at.to_string(), |at| at.strftime("%Y-%m-%d %H:%M UTC").to_string())
 }
 
 fn seconds(span: Span) -> i64 {

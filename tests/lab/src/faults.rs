@@ -378,6 +378,7 @@ pub static FAULTS: &[Fault] = &[
     red("nodepool-not-ready", "a NodePool in eu-west-2 is not ready", &["NodePoolNotReady"]),
     red("nodepool-registration-fails", "nodes of a NodePool in eu-west-2 do not register", &["NodePoolRegistrationFailing"]),
     red("nodepool-exhausted", "a NodePool in us-east-2 has reached its limit", &["NodePoolNearLimit"]),
+    red("nodepool-nodes-live-short", "nodes that a NodePool in eu-west-2 makes live for half an hour", &["NodeClaimExpiresDuringEvent"]),
     red("nodeclass-not-ready", "a node class in eu-west-2 finds no image", &["NodeClassNotReady"]),
     red("nodeclaim-stuck", "a NodeClaim in eu-west-2 has waited for its node for twenty minutes", &["NodeClaimStuck"]),
     red("nodeclaim-expires-in-event", "a node in eu-west-2 expires while the event runs", &["NodeClaimExpiresDuringEvent"]),

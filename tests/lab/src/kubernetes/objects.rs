@@ -594,9 +594,10 @@ impl Server {
             { "type": "NodeRegistrationHealthy", "status": flag(self.on("eu-west-2", "nodepool-registration-fails")) },
             { "type": "Ready", "status": flag(self.on("eu-west-2", "nodepool-not-ready")) },
         ]);
+        let lives = if self.on("eu-west-2", "nodepool-nodes-live-short") { "30m" } else { "Never" };
         all.add(
             "karpenter.sh/v1/nodepools",
-            json!({ "metadata": { "name": "coder-ws", "uid": "pool-1" }, "spec": { "limits": { "cpu": "2000", "memory": "4000Gi" } },
+            json!({ "metadata": { "name": "coder-ws", "uid": "pool-1" }, "spec": { "limits": { "cpu": "2000", "memory": "4000Gi" }, "template": { "spec": { "expireAfter": lives } } },
             "status": { "conditions": conditions, "resources": { "cpu": used, "memory": "192Gi", "nodes": "3" }, "nodes": 3 } }),
         );
         all.add(
