@@ -4,7 +4,6 @@
 //! not delay another because each has a task of its own and no lock is held while it looks.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cause;
+use crate::made::Made;
 use crate::say;
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source, Store};
 
@@ -50,16 +50,22 @@ pub enum Form {
     Watch(Box<dyn Watch>),
 }
 
-/// One source with the collector that looks at it.
+impl Form {
+    /// A collector that is asked at every tick.
+    pub fn poll(poll: impl Poll + 'static) -> Self {
+        Self::Poll(Box::new(poll))
+    }
+}
+
+/// One source with the collector that looks at it. One whose source and parts are equal to those of a running
+/// one is not started: what did not change survives a reload untouched.
 pub struct Task {
     /// Who it is.
     pub source: Source,
-    /// Equal for equal configuration: an unchanged source survives a reload untouched.
-    pub fingerprint: String,
     /// Deadline of one look, or of the first view for the watch form.
     pub timeout: Duration,
-    /// The collector.
-    pub form: Form,
+    /// The collector, with all that it was made from.
+    pub form: Made<Form>,
 }
 
 /// Where a watching collector publishes.
@@ -81,8 +87,9 @@ impl Publisher {
 }
 
 struct Running {
-    /// A hash, because the text of five hundred configurations is worth half a megabyte.
-    fingerprint: u64,
+    source: Arc<Source>,
+    timeout: Duration,
+    parts: Made<()>,
     cancel: CancellationToken,
     handle: JoinHandle<()>,
 }
@@ -113,7 +120,7 @@ impl Driver {
         let store = &self.store;
         let gone = self.running.keys().filter(|key| !wanted.contains_key(key)).cloned().collect();
         self.running.retain(|key, running| {
-            let unchanged = wanted.get(key).is_some_and(|task| fingerprint(task) == running.fingerprint);
+            let unchanged = wanted.get(key).is_some_and(|task| task.is(&running.source, running.timeout, &running.parts));
             if unchanged {
                 wanted.remove(key);
             } else {
@@ -123,11 +130,11 @@ impl Driver {
             unchanged
         });
         // All are announced before any starts: a source that waits for others must see them.
-        let announced: Vec<_> = wanted.into_iter().map(|(key, task)| (key, fingerprint(&task), self.store.add(task.source), task.timeout, task.form)).collect();
-        for (key, fingerprint, source, timeout, form) in announced {
-            let cancel = CancellationToken::new();
-            let work = run(Arc::clone(&self.store), source, Work { timeout, form, spread: self.spread }, cancel.clone());
-            self.running.insert(key, Running { fingerprint, cancel, handle: tokio::spawn(work) });
+        let announced: Vec<_> = wanted.into_iter().map(|(key, task)| (key, self.store.add(task.source), task.timeout, task.form)).collect();
+        for (key, source, timeout, form) in announced {
+            let (cancel, (form, parts)) = (CancellationToken::new(), form.split());
+            let work = run(Arc::clone(&self.store), Arc::clone(&source), Work { timeout, form, spread: self.spread }, cancel.clone());
+            self.running.insert(key, Running { source, timeout, parts, cancel, handle: tokio::spawn(work) });
         }
         gone
     }
@@ -146,10 +153,11 @@ impl Driver {
     }
 }
 
-fn fingerprint(task: &Task) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    task.fingerprint.hash(&mut hasher);
-    hasher.finish()
+impl Task {
+    /// Whether it would do what is done already: the same source in the same time, with a collector of equal parts.
+    pub(crate) fn is<T>(&self, source: &Source, timeout: Duration, collector: &Made<T>) -> bool {
+        self.source == *source && self.timeout == timeout && self.form.equals(collector)
+    }
 }
 
 /// What is to be done for a source.

@@ -40,7 +40,7 @@ static COMING: Gauge<2> =
 pub static FAMILIES: &[&Family] = &[&COMING.0, &START.0, &END.0, &LEAD.0, &PARTICIPANTS.0];
 
 /// When an event happens, parsed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
     name: String,
     checklist: String,
@@ -50,7 +50,7 @@ pub struct Schedule {
     times: Times,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 enum Times {
     Once { start: Timestamp, end: Timestamp },
     Recurring { cron: Box<Cron>, duration: SignedDuration },

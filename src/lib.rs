@@ -21,6 +21,7 @@ pub mod generate;
 pub mod history;
 mod interim;
 pub mod labels;
+pub mod made;
 pub mod metric;
 pub mod net;
 pub mod report;

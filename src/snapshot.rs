@@ -192,7 +192,7 @@ impl Observation {
 }
 
 /// What of a source somebody configured.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subjects {
     /// The source itself, such as a target.
     Whole,
@@ -214,7 +214,7 @@ pub struct Subject {
 }
 
 /// One thing with a clock of its own: a target or a cluster.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// The collector's name, the `collector` label.
     pub collector: &'static str,
@@ -240,6 +240,23 @@ pub struct Source {
 }
 
 impl Source {
+    /// One that is looked at in this interval, with nothing said of what it fills. Its facts outlive two looks
+    /// that fail: a third is no accident any more.
+    pub fn new(collector: &'static str, name: impl Into<String>, interval: Duration) -> Self {
+        Self {
+            collector,
+            name: name.into(),
+            identity: Labels::default(),
+            covers: Vec::new(),
+            emits: Vec::new(),
+            off: Arc::default(),
+            subjects: Subjects::Whole,
+            reads: &[],
+            interval,
+            keep: interval * 3,
+        }
+    }
+
     /// What of it the configuration names.
     pub fn named(&self) -> Vec<Subject> {
         match &self.subjects {

@@ -20,6 +20,7 @@ use tokio::sync::{Mutex, OnceCell, Semaphore};
 use super::bounded;
 use super::identity_failure;
 use crate::cause::Cause as _;
+use crate::made::Made;
 use crate::say::Message;
 use crate::{files, net, say};
 
@@ -97,13 +98,14 @@ impl Caller {
 
 /// Callers by region and role, so that those who ask as the same one share it.
 #[derive(Default)]
-pub(crate) struct Callers(BTreeMap<(String, Option<String>), Arc<Caller>>);
+pub(crate) struct Callers(BTreeMap<(String, Option<String>), Made<Arc<Caller>>>);
 
 impl Callers {
     /// The one for a region and a role.
-    pub(crate) fn of(&mut self, region: &str, role_arn: Option<&str>) -> Arc<Caller> {
+    pub(crate) fn of(&mut self, region: &str, role_arn: Option<&str>) -> Made<Arc<Caller>> {
         let key = (region.to_owned(), role_arn.map(str::to_owned));
-        Arc::clone(self.0.entry(key).or_insert_with(|| Arc::new(Caller::new(region, role_arn))))
+        let make = |(region, role_arn): &(String, Option<String>)| Arc::new(Caller::new(region, role_arn.as_deref()));
+        self.0.entry(key.clone()).or_insert_with(|| Made::of(key, make)).clone()
     }
 }
 

@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -15,11 +14,12 @@ use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Collector;
 use crate::cause::Cause as _;
 use crate::driver::{Form, Poll, Task};
 use crate::event::Schedule;
 use crate::files::{self, Content, ReadError};
-use crate::labels::Labels;
+use crate::made::Made;
 use crate::metric::{Family, Gauge, Sample, Unit, gauge};
 use crate::say;
 use crate::say::{Message, named};
@@ -99,7 +99,7 @@ struct Term {
 }
 
 /// What entries may speak of.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Known {
     lines: Vec<String>,
     schedules: Vec<Schedule>,
@@ -112,24 +112,20 @@ impl Known {
     }
 }
 
+/// This collector.
+pub(super) const COLLECTOR: Collector = Collector {
+    name: NAME,
+    key: "attestations",
+    families: &[FAMILIES],
+    tasks: |estate| Ok(estate.attestations.iter().map(|config| task(config, Known::new(estate.confirmed, estate.schedules))).collect()),
+};
+
 /// The task that reads the file.
 pub fn task(config: &AttestationsConfig, known: Known) -> Task {
     Task {
-        source: Source {
-            collector: NAME,
-            name: "file".to_owned(),
-            identity: Labels::default(),
-            covers: Vec::new(),
-            subjects: Subjects::Nothing,
-            emits: vec![SAID.0.name, EXPIRY.0.name, REFUSED.0.name],
-            off: Arc::default(),
-            reads: &[],
-            interval: config.interval.0,
-            keep: config.interval.0 * 3,
-        },
-        fingerprint: format!("{config:?} {known:?}"),
+        source: Source { subjects: Subjects::Nothing, emits: vec![SAID.0.name, EXPIRY.0.name, REFUSED.0.name], ..Source::new(NAME, "file", config.interval.0) },
         timeout: config.interval.0,
-        form: Form::Poll(Box::new(File { path: config.file.clone(), known })),
+        form: Made::of((config.file.clone(), known), |(path, known)| Form::poll(File { path: path.clone(), known: known.clone() })),
     }
 }
 

@@ -6,10 +6,11 @@
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
+use super::Collector;
 use super::rotations::{self, Renewal};
 use super::{credentials, kubernetes, secrets_manager};
 use crate::driver::{Form, Poll, Task};
-use crate::labels::Labels;
+use crate::made::Made;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::say;
 use crate::snapshot::{CollectError, Observation, Snapshot, Source, Subjects};
@@ -41,30 +42,32 @@ pub static FAMILIES: &[&Family] = &[&STATE.0, &MOMENT.0];
 /// Time between looks, unless credentials are looked at more often.
 const INTERVAL: Span = Span::mins(1);
 
+/// This collector.
+pub(super) const COLLECTOR: Collector = Collector {
+    name: NAME,
+    key: "collectors.credentials",
+    families: &[FAMILIES],
+    tasks: |estate| Ok(estate.collectors.credentials.iter().filter_map(|credentials| task(credentials, estate.collectors.rotations.as_ref())).collect()),
+};
+
 /// One task for all credentials; none without any.
-pub fn task(credentials: &credentials::Config, rotations: Option<&rotations::Config>) -> Option<Task> {
+fn task(credentials: &credentials::Config, rotations: Option<&rotations::Config>) -> Option<Task> {
     if credentials.credentials.is_empty() {
         return None;
     }
-    let all = credentials.credentials.iter().map(|credential| [credential.name.clone(), credential.kind.as_str().to_owned()]).collect();
+    let all: Vec<[String; 2]> = credentials.credentials.iter().map(|credential| [credential.name.clone(), credential.kind.as_str().to_owned()]).collect();
     let interval = credentials.interval.0.min(INTERVAL.0);
-    let lapses = Lapses { credentials: all, rotations: rotations.cloned().unwrap_or_default() };
     Some(Task {
         source: Source {
-            collector: NAME,
-            name: "credentials".to_owned(),
-            identity: Labels::default(),
-            covers: Vec::new(),
             subjects: Subjects::Nothing,
             emits: FAMILIES.iter().map(|family| family.name).collect(),
-            off: Vec::new().into(),
             reads: &[kubernetes::NAME, secrets_manager::NAME, credentials::NAME, rotations::NAME],
-            interval,
-            keep: interval * 3,
+            ..Source::new(NAME, "credentials", interval)
         },
-        fingerprint: format!("{:?} {rotations:?}", lapses.credentials),
         timeout: interval,
-        form: Form::Poll(Box::new(lapses)),
+        form: Made::of((all, rotations.cloned().unwrap_or_default()), |(credentials, rotations)| {
+            Form::poll(Lapses { credentials: credentials.clone(), rotations: rotations.clone() })
+        }),
     })
 }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
+use super::Collector;
 use crate::driver::{Form, Poll, Task};
-use crate::labels::Labels;
+use crate::made::{Made, Shared};
 use crate::metric::{Family, StateSet, state_set};
 use crate::snapshot::{CollectError, Observation, Snapshot, Source, Subjects};
 use crate::state::State;
@@ -27,25 +28,17 @@ pub static FAMILIES: &[&Family] = &[&FILE.0];
 
 const INTERVAL: Duration = Duration::from_secs(15);
 
+/// This collector.
+pub(super) const COLLECTOR: Collector =
+    Collector { name: NAME, key: "state_file", families: &[FAMILIES], tasks: |estate| Ok(task(estate.state).into_iter().collect()) };
+
 /// The task, if there is a file.
-pub fn task(state: &Arc<State>) -> Option<Task> {
-    let path = state.path()?;
+fn task(state: &Arc<State>) -> Option<Task> {
+    state.path()?;
     Some(Task {
-        source: Source {
-            collector: NAME,
-            name: "state-file".to_owned(),
-            identity: Labels::default(),
-            covers: Vec::new(),
-            subjects: Subjects::Nothing,
-            emits: vec![FILE.0.name],
-            off: Arc::default(),
-            reads: &[],
-            interval: INTERVAL,
-            keep: INTERVAL * 3,
-        },
-        fingerprint: path.display().to_string(),
+        source: Source { subjects: Subjects::Nothing, emits: vec![FILE.0.name], ..Source::new(NAME, "state-file", INTERVAL) },
         timeout: INTERVAL,
-        form: Form::Poll(Box::new(Looker(Arc::clone(state)))),
+        form: Made::of(Shared(Arc::clone(state)), |Shared(state)| Form::poll(Looker(Arc::clone(state)))),
     })
 }
 

@@ -1,5 +1,6 @@
-//! One module per source of facts. [`COLLECTORS`] is the list from which everything follows:
-//! metric names that checklists may use, documentation, and the tasks that the driver runs.
+//! One module per source of facts. The list in `sections!` is the one from which everything follows: the
+//! configuration, its rules, permissions, the metric names that checklists may use, documentation, and the tasks that
+//! the driver runs.
 //!
 //! Each module holds, in this order, its configuration, its metrics, and the collector that fills
 //! them. A collector does I/O and returns facts; it judges nothing and writes nothing.
@@ -14,13 +15,15 @@ pub mod memory;
 pub mod registry;
 pub mod rotations;
 pub mod secrets_manager;
+mod section;
 pub mod tls;
 
 use std::sync::Arc;
 
 use attestations::AttestationsConfig;
-use kubernetes::ClusterConfig;
+use kubernetes::{ClusterConfig, Permission};
 use schemars::JsonSchema;
+use section::Section;
 use serde::{Deserialize, Serialize};
 
 use crate::driver::Task;
@@ -29,45 +32,20 @@ use crate::metric::Family;
 use crate::say;
 use crate::say::Message;
 use crate::state::State;
-use crate::value::rules::did_you_mean;
+use crate::value::Problem;
+use crate::value::names::Visit;
+use crate::value::rules::{References, did_you_mean};
 
-/// One section per collector.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct CollectorsConfig {
-    /// HTTP endpoints.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub http: Option<http::Config>,
-    /// Certificates presented by TLS servers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tls: Option<tls::Config>,
-    /// DNS names.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dns: Option<dns::Config>,
-    /// Objects of the configured clusters.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kubernetes: Option<kubernetes::Config>,
-    /// Images: what registries hold, what clusters run, and whether they agree.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub registry: Option<registry::Config>,
-    /// Credentials: whether they are there, whether they still work, and when they end.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub credentials: Option<credentials::Config>,
-    /// Secrets of AWS Secrets Manager, and how their rotation goes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub secrets_manager: Option<secrets_manager::Config>,
-    /// What rotates, renews or restarts by itself, and whether that hits an event.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rotations: Option<rotations::Config>,
-}
-
-/// A collector's name and the families that only it fills.
+/// A collector's name, the key that switches it on, the families that only it fills, and who looks.
 #[derive(Debug)]
 pub struct Collector {
     /// The `collector` label.
     pub name: &'static str,
+    /// The key of the configuration that switches it on.
+    pub key: &'static str,
     /// Its metrics, by subject.
     pub families: &'static [&'static [&'static Family]],
+    tasks: fn(&Estate<'_>) -> Result<Vec<Task>, Message>,
 }
 
 impl Collector {
@@ -77,24 +55,91 @@ impl Collector {
     }
 }
 
+/// From one line for each section: its part of the configuration, its entry among the collectors, and what is
+/// asked of all sections. The line is the name of the module, which is the key in the file.
+macro_rules! sections {
+    ($($(#[$about:meta])* $name:ident,)*) => {
+        /// One section per collector.
+        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct CollectorsConfig {
+            $(
+                $(#[$about])*
+                #[serde(skip_serializing_if = "Option::is_none")]
+                pub $name: Option<$name::Config>,
+            )*
+        }
+
+        /// Collectors with a section of their own.
+        const SECTIONS: &[Collector] = &[$(Collector {
+            name: <$name::Config as Section>::NAME,
+            key: concat!("collectors.", stringify!($name)),
+            families: <$name::Config as Section>::FAMILIES,
+            tasks: |estate| estate.collectors.$name.as_ref().map_or_else(|| Ok(Vec::new()), |section| section.tasks(estate)),
+        },)*];
+
+        impl CollectorsConfig {
+            /// Reports every rule that a section breaks.
+            pub(crate) fn rules(&self, references: &References<'_>, problems: &mut Vec<Problem>) {
+                $(if let Some(section) = &self.$name {
+                    section.rules(concat!("collectors.", stringify!($name)), references, problems);
+                })*
+            }
+
+            /// Names what sections may refer to.
+            pub(crate) fn offers<'a>(&'a self, references: &mut References<'a>) {
+                $(if let Some(section) = &self.$name {
+                    section.offers(references);
+                })*
+            }
+
+            /// Visits the files and variables that sections name.
+            pub(crate) fn names(&mut self, visit: &mut Visit<'_>) {
+                $(if let Some(section) = &mut self.$name {
+                    section.names(concat!("collectors.", stringify!($name)), visit);
+                })*
+            }
+
+            /// All that the configuration makes this program ask of a cluster.
+            pub fn permissions(&self, cluster: &ClusterConfig) -> Vec<Permission> {
+                let mut permissions = Vec::new();
+                $(permissions.extend(self.$name.iter().flat_map(|section| section.permissions(cluster)));)*
+                permissions
+            }
+        }
+    };
+}
+
+sections! {
+    /// HTTP endpoints.
+    http,
+    /// Certificates presented by TLS servers.
+    tls,
+    /// DNS names.
+    dns,
+    /// Objects of the configured clusters.
+    kubernetes,
+    /// Images: what registries hold, what clusters run, and whether they agree.
+    registry,
+    /// Credentials: whether they are there, whether they still work, and when they end.
+    credentials,
+    /// Secrets of AWS Secrets Manager, and how their rotation goes.
+    secrets_manager,
+    /// What rotates, renews or restarts by itself, and whether that hits an event.
+    rotations,
+}
+
+/// Collectors that follow from other parts of the configuration.
+const OTHERS: &[Collector] = &[attestations::COLLECTOR, lapses::COLLECTOR, memory::COLLECTOR];
+
 /// Every collector.
-pub static COLLECTORS: &[Collector] = &[
-    Collector { name: attestations::NAME, families: &[attestations::FAMILIES] },
-    Collector { name: credentials::NAME, families: &[credentials::FAMILIES] },
-    Collector { name: dns::NAME, families: &[dns::FAMILIES] },
-    Collector { name: http::NAME, families: &[http::FAMILIES] },
-    Collector { name: kubernetes::NAME, families: kubernetes::FAMILIES },
-    Collector { name: lapses::NAME, families: &[lapses::FAMILIES] },
-    Collector { name: memory::NAME, families: &[memory::FAMILIES] },
-    Collector { name: registry::NAME, families: registry::FAMILIES },
-    Collector { name: rotations::NAME, families: &[rotations::FAMILIES] },
-    Collector { name: secrets_manager::NAME, families: &[secrets_manager::FAMILIES] },
-    Collector { name: tls::NAME, families: &[tls::FAMILIES] },
-];
+pub fn all() -> impl Iterator<Item = &'static Collector> {
+    SECTIONS.iter().chain(OTHERS)
+}
 
 /// A family by name, or the rule that the name breaks.
 pub fn family(name: &str) -> Result<&'static Family, Message> {
-    let families = || COLLECTORS.iter().flat_map(Collector::families);
+    let families = || all().flat_map(Collector::families);
     families().find(|family| family.name == name).ok_or_else(|| {
         let hint = did_you_mean(name, families().map(|family| family.name));
         say!("must name a metric of this exporter{}", hint)
@@ -102,20 +147,13 @@ pub fn family(name: &str) -> Result<&'static Family, Message> {
 }
 
 /// The key of the configuration that switches a collector on.
-pub fn key(collector: &str) -> String {
-    match collector {
-        attestations::NAME => "attestations".to_owned(),
-        memory::NAME => "state_file".to_owned(),
-        // What lapses is worked out from what the credentials are.
-        lapses::NAME => format!("collectors.{}", credentials::NAME),
-        other => format!("collectors.{other}"),
-    }
+pub fn key(collector: &str) -> &'static str {
+    all().find(|own| own.name == collector).map_or("collectors", |own| own.key)
 }
 
 /// The collector that fills a family.
 pub fn owner(name: &str) -> &'static str {
-    let found = COLLECTORS.iter().find(|collector| collector.families().any(|family| family.name == name));
-    found.map_or("unknown", |collector| collector.name)
+    all().find(|collector| collector.families().any(|family| family.name == name)).map_or("unknown", |collector| collector.name)
 }
 
 /// What collectors work on.
@@ -137,42 +175,9 @@ pub struct Estate<'a> {
 
 /// What is on, as tasks for the driver. Fails when a file that the configuration names cannot be used.
 pub fn tasks(estate: &Estate<'_>) -> Result<Vec<Task>, Message> {
-    let Estate { collectors, clusters, schedules, state, .. } = *estate;
-    // No `..`: a new section that nobody wires must not compile.
-    let CollectorsConfig { http, tls, dns, kubernetes, registry, credentials, secrets_manager, rotations } = collectors;
     let mut tasks = Vec::new();
-    if let Some(config) = estate.attestations {
-        tasks.push(attestations::task(config, attestations::Known::new(estate.confirmed, schedules)));
+    for collector in all() {
+        tasks.extend((collector.tasks)(estate)?);
     }
-    if let Some(config) = http {
-        tasks.extend(http::tasks(config)?);
-    }
-    if let Some(config) = tls {
-        tasks.extend(tls::tasks(config)?);
-    }
-    if let Some(config) = dns {
-        tasks.extend(dns::tasks(config)?);
-    }
-    if let Some(config) = kubernetes {
-        tasks.extend(kubernetes::tasks(config, clusters, schedules));
-    }
-    if let Some(config) = registry {
-        tasks.extend(registry::tasks(config, kubernetes.as_ref(), clusters)?);
-    }
-    let compared = rotations.iter().flat_map(rotations::Config::compared).collect();
-    if let Some(config) = credentials {
-        // The chain that a server shows is the one that lies in a Secret.
-        let trusted: Vec<_> =
-            [http.as_ref().and_then(|http| http.ca_file.as_deref()), tls.as_ref().and_then(|tls| tls.ca_file.as_deref())].into_iter().flatten().collect();
-        tasks.extend(credentials::tasks(config, clusters, &compared, &trusted)?);
-        tasks.extend(lapses::task(config, rotations.as_ref()));
-    }
-    if let Some(config) = secrets_manager {
-        tasks.extend(secrets_manager::tasks(config));
-    }
-    if let Some(config) = rotations {
-        tasks.extend(rotations::tasks(config, schedules, state));
-    }
-    tasks.extend(memory::task(state));
     Ok(tasks)
 }

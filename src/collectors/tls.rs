@@ -20,14 +20,19 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use super::Estate;
+use super::kubernetes::{ClusterConfig, Permission};
+use super::section::Section;
 use crate::cause::Cause as _;
 use crate::driver::{Form, Poll, Task};
+use crate::made::Made;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::net::{self, Lookup, Trust};
 use crate::say;
 use crate::say::{Message, named};
-use crate::snapshot::{CollectError, Observation, Snapshot, Source, Subjects};
-use crate::value::rules::{name, pace, quoted, socket_address, unique};
+use crate::snapshot::{CollectError, Observation, Snapshot, Source};
+use crate::value::names::{self, Visit};
+use crate::value::rules::{References, name, pace, quoted, socket_address, unique};
 use crate::value::{Problem, Span};
 use crate::word::Word;
 
@@ -148,42 +153,57 @@ static PROTOCOL: Gauge<3> =
 /// Families of this collector.
 pub static FAMILIES: &[&Family] = &[&HANDSHAKE.0, &HANDSHAKE_STATE.0, &LEAF_NOT_AFTER.0, &CHAIN_NOT_AFTER.0, &VERIFICATION.0, &PROTOCOL.0];
 
-/// One task per target.
-pub fn tasks(config: &Config) -> Result<Vec<Task>, Message> {
-    let trust = Trust::of_files(config.ca_file.as_deref())?;
-    let lookup = Lookup::new(config.resolver.as_deref(), config.timeout.0)?;
-    config.targets.iter().map(|target| task(config, target, &trust, &lookup)).collect()
+impl Section for Config {
+    const NAME: &'static str = NAME;
+    const FAMILIES: &'static [&'static [&'static Family]] = &[FAMILIES];
+
+    fn rules(&self, path: &str, _: &References<'_>, problems: &mut Vec<Problem>) {
+        self.validate(path, problems);
+    }
+
+    fn offers<'a>(&'a self, _: &mut References<'a>) {}
+
+    fn names(&mut self, path: &str, visit: &mut Visit<'_>) {
+        names::file(&format!("{path}.ca_file"), &mut self.ca_file, visit);
+    }
+
+    fn permissions(&self, _: &ClusterConfig) -> Vec<Permission> {
+        Vec::new()
+    }
+
+    fn tasks(&self, _: &Estate<'_>) -> Result<Vec<Task>, Message> {
+        tasks(self)
+    }
 }
 
-fn task(config: &Config, target: &Target, trust: &Trust, lookup: &Lookup) -> Result<Task, Message> {
-    let (host, port) = split(&target.address).ok_or_else(|| say!("tls target {}: address must be host:port", named(&target.name)))?;
-    let asked = target.server_name.as_deref().unwrap_or(host).to_owned();
-    let collector = TlsCollector {
-        target: target.name.clone(),
-        host: host.to_owned(),
-        port,
-        server_name: ServerName::try_from(asked).map_err(|_| say!("tls target {}: server_name: must be a host name or an IP address", named(&target.name)))?,
-        trust: trust.clone(),
-        lookup: lookup.clone(),
-        timeout: config.timeout.0,
+/// One task per target.
+fn tasks(config: &Config) -> Result<Vec<Task>, Message> {
+    let trust = Trust::of_files(config.ca_file.as_deref())?;
+    let lookup = Made::try_of((config.resolver.clone(), config.timeout.0), |(resolver, timeout)| Lookup::new(resolver.as_deref(), *timeout))?;
+    let task = |target: &Target| {
+        Ok(Task {
+            source: Source {
+                identity: [("target", target.name.as_str())].into(),
+                emits: FAMILIES.iter().map(|family| family.name).collect(),
+                ..Source::new(NAME, &target.name, config.interval.0)
+            },
+            timeout: config.timeout.0 + Duration::from_secs(1),
+            form: Made::try_of((target.clone(), trust.clone(), lookup.clone(), config.timeout.0), |(target, trust, lookup, timeout)| {
+                TlsCollector::new(target, trust, lookup, *timeout).map(Form::poll)
+            })?,
+        })
     };
-    Ok(Task {
-        source: Source {
-            collector: NAME,
-            name: target.name.clone(),
-            identity: [("target", target.name.as_str())].into(),
-            covers: Vec::new(),
-            subjects: Subjects::Whole,
-            emits: FAMILIES.iter().map(|family| family.name).collect(),
-            off: Arc::default(),
-            reads: &[],
-            interval: config.interval.0,
-            keep: config.interval.0 * 3,
-        },
-        fingerprint: format!("{target:?} {:?} {:?} {:?} {:?}", config.interval, config.timeout, config.ca_file, config.resolver),
-        timeout: config.timeout.0 + Duration::from_secs(1),
-        form: Form::Poll(Box::new(collector)),
-    })
+    config.targets.iter().map(task).collect()
+}
+
+impl TlsCollector {
+    fn new(target: &Target, trust: &Trust, lookup: &Lookup, timeout: Duration) -> Result<Self, Message> {
+        let (host, port) = split(&target.address).ok_or_else(|| say!("tls target {}: address must be host:port", named(&target.name)))?;
+        let asked = target.server_name.as_deref().unwrap_or(host).to_owned();
+        let server_name =
+            ServerName::try_from(asked).map_err(|_| say!("tls target {}: server_name: must be a host name or an IP address", named(&target.name)))?;
+        Ok(Self { target: target.name.clone(), host: host.to_owned(), port, server_name, trust: trust.clone(), lookup: lookup.clone(), timeout })
+    }
 }
 
 struct TlsCollector {

@@ -195,4 +195,6 @@ pub fn schema() -> Value {
 }
 
 #[cfg(test)]
+mod reload_tests;
+#[cfg(test)]
 mod tests;

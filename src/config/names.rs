@@ -3,22 +3,13 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::{CollectorsConfig, Settings};
-use crate::collectors::{http, kubernetes, tls};
+use super::Settings;
+use crate::collectors::kubernetes;
 use crate::files;
 use crate::say;
-use crate::value::{Problem, SecretRef};
+use crate::value::Problem;
+use crate::value::names::{Named, Visit, file, secret};
 use crate::word::Word;
-
-/// What is named, to be read or changed.
-enum Named<'a> {
-    File(&'a mut PathBuf),
-    /// One that holds a secret and nothing else.
-    SecretFile(&'a mut PathBuf),
-    Variable(&'a mut String),
-}
-
-type Visit<'a> = dyn FnMut(&str, Named<'_>) + 'a;
 
 impl Settings {
     /// Takes relative paths from the folder of the configuration file, and reports what can be no name.
@@ -93,62 +84,6 @@ impl Settings {
             secret(&format!("{path}.token"), token, visit);
         }
         self.collectors.names(visit);
-    }
-}
-
-impl CollectorsConfig {
-    fn names(&mut self, visit: &mut Visit<'_>) {
-        let Self { http, tls, dns: _, kubernetes, registry, credentials, secrets_manager: _, rotations: _ } = self;
-        if let Some(http::Config { ca_file, targets, .. }) = http {
-            file("collectors.http.ca_file", ca_file, visit);
-            for (index, target) in targets.iter_mut().enumerate() {
-                for (position, header) in target.headers.iter_mut().enumerate() {
-                    secret(&format!("collectors.http.targets[{index}].headers[{position}].value_from"), &mut header.value_from, visit);
-                }
-            }
-        }
-        if let Some(tls::Config { ca_file, .. }) = tls {
-            file("collectors.tls.ca_file", ca_file, visit);
-        }
-        if let Some(kubernetes) = kubernetes {
-            file("collectors.kubernetes.storage.ca_file", &mut kubernetes.storage.ca_file, visit);
-        }
-        for (index, registry) in registry.iter_mut().flat_map(|registry| &mut registry.registries).enumerate() {
-            let path = format!("collectors.registry.registries[{index}]");
-            file(&format!("{path}.ca_file"), &mut registry.ca_file, visit);
-            file(&format!("{path}.docker_config"), &mut registry.docker_config, visit);
-            secret(&format!("{path}.password"), &mut registry.password, visit);
-            secret(&format!("{path}.token"), &mut registry.token, visit);
-        }
-        if let Some(credentials) = credentials {
-            file("collectors.credentials.ca_file", &mut credentials.ca_file, visit);
-            for (index, credential) in credentials.credentials.iter_mut().enumerate() {
-                let path = format!("collectors.credentials.credentials[{index}]");
-                place(&format!("{path}.from"), &mut credential.from.file, &mut credential.from.env, visit);
-                secret(&format!("{path}.password"), &mut credential.password, visit);
-            }
-        }
-    }
-}
-
-fn file(path: &str, named: &mut Option<PathBuf>, visit: &mut Visit<'_>) {
-    if let Some(named) = named {
-        visit(path, Named::File(named));
-    }
-}
-
-fn secret(path: &str, reference: &mut Option<SecretRef>, visit: &mut Visit<'_>) {
-    if let Some(SecretRef { file, env }) = reference {
-        place(path, file, env, visit);
-    }
-}
-
-fn place(path: &str, named: &mut Option<PathBuf>, env: &mut Option<String>, visit: &mut Visit<'_>) {
-    if let Some(named) = named {
-        visit(&format!("{path}.file"), Named::SecretFile(named));
-    }
-    if let Some(name) = env {
-        visit(&format!("{path}.env"), Named::Variable(name));
     }
 }
 

@@ -1,7 +1,5 @@
 //! Rules that a schema cannot say: uniqueness, references, times and expressions.
 
-use std::collections::BTreeSet;
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::Settings;
@@ -14,70 +12,21 @@ type Problems = Vec<Problem>;
 /// Checks every rule and loads the checklists. With `complete` false, something was cut out before
 /// and a missing reference may be a consequence of that, so references are not judged.
 pub(super) fn validate(settings: &Settings, complete: bool, problems: &mut Problems) -> Vec<Checklist> {
-    let clusters: BTreeSet<&str> = settings.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
-    let references = References {
-        clusters,
-        services: services(settings),
-        workloads: workloads(settings),
-        credentials: credentials(settings),
-        managed_secrets: managed_secrets(settings),
-        complete,
-    };
+    let clusters = settings.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+    let mut references = References { clusters, complete, ..References::default() };
+    settings.collectors.offers(&mut references);
     let checklists = load_checklists(settings, problems);
     events(settings, &checklists, &references, problems);
     for (index, cluster) in settings.clusters.iter().enumerate() {
         cluster.validate(&format!("clusters[{index}]"), problems);
     }
     unique("clusters", settings.clusters.iter().map(|cluster| cluster.name.as_str()), problems);
-    if let Some(http) = &settings.collectors.http {
-        http.validate("collectors.http", problems);
-    }
-    if let Some(tls) = &settings.collectors.tls {
-        tls.validate("collectors.tls", problems);
-    }
-    if let Some(dns) = &settings.collectors.dns {
-        dns.validate("collectors.dns", &references, problems);
-    }
-    if let Some(kubernetes) = &settings.collectors.kubernetes {
-        kubernetes.validate("collectors.kubernetes", &references, problems);
-        if complete && settings.clusters.is_empty() {
-            problems.push(Problem::bare("clusters", "must name at least one cluster while collectors.kubernetes is on"));
-        }
-    }
-    if let Some(registry) = &settings.collectors.registry {
-        registry.validate("collectors.registry", &references, problems);
-    }
-    if let Some(credentials) = &settings.collectors.credentials {
-        credentials.validate("collectors.credentials", &references, problems);
-    }
-    if let Some(secrets_manager) = &settings.collectors.secrets_manager {
-        secrets_manager.validate("collectors.secrets_manager", problems);
-    }
-    if let Some(rotations) = &settings.collectors.rotations {
-        rotations.validate("collectors.rotations", &references, problems);
-    }
+    settings.collectors.rules(&references, problems);
     if let Some(attestations) = &settings.attestations {
         interval("attestations.interval", attestations.interval, problems);
     }
     waivers(settings, &checklists, &references, problems);
     checklists
-}
-
-fn credentials(settings: &Settings) -> BTreeSet<&str> {
-    settings.collectors.credentials.iter().flat_map(|config| &config.credentials).map(|credential| credential.name.as_str()).collect()
-}
-
-fn managed_secrets(settings: &Settings) -> BTreeSet<&str> {
-    settings.collectors.secrets_manager.iter().flat_map(|config| &config.secrets).map(|secret| secret.name.as_str()).collect()
-}
-
-fn workloads(settings: &Settings) -> BTreeSet<&str> {
-    settings.collectors.kubernetes.iter().flat_map(|config| &config.workloads).map(|selector| selector.name.as_str()).collect()
-}
-
-fn services(settings: &Settings) -> BTreeSet<(&str, &str)> {
-    let kubernetes = settings.collectors.kubernetes.iter();
-    kubernetes.flat_map(|config| &config.services).map(|s| (s.namespace.as_str(), s.name.as_str())).collect()
 }
 
 fn load_checklists(settings: &Settings, problems: &mut Problems) -> Vec<Checklist> {

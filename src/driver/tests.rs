@@ -64,7 +64,7 @@ impl Bench {
         self.looks.push(Arc::clone(&looks));
         let scripted = Box::new(Scripted { looks, script });
         let form = if watch { Form::Watch(scripted) } else { Form::Poll(scripted) };
-        Task { source: source("http", name), fingerprint: name.to_owned(), timeout: Duration::from_secs(5), form }
+        Task { source: source("http", name), timeout: Duration::from_secs(5), form: Made::pretended(name.to_owned(), form) }
     }
 
     fn looks(&self, index: usize) -> usize {

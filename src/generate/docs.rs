@@ -6,7 +6,7 @@ use super::events::{Events, Stage};
 use super::rules::expression;
 use crate::app;
 use crate::checklist::{Checklist, Kind};
-use crate::collectors::COLLECTORS;
+use crate::collectors;
 use crate::metric::Family;
 use crate::{event, snapshot, verdict};
 
@@ -47,7 +47,9 @@ pub(super) fn metrics() -> String {
     let mut out = format!(
         "{HEADER}# Metrics\n\nFacts are cached: each source is looked at on its own clock, and a scrape shows what was last seen.\nA state set has one series per state, of which exactly one is 1.\n\nStability: names, labels and states of what is listed here change only with a new major version; a new\nmetric, or a new state of a state set, may come with any. The words of HELP are no promise.\n"
     );
-    for collector in COLLECTORS {
+    let mut all: Vec<_> = collectors::all().collect();
+    all.sort_by_key(|collector| collector.name);
+    for collector in all {
         table(&mut out, &format!("Collector `{}`", collector.name), &collector.families().collect::<Vec<_>>());
     }
     table(&mut out, "About looking", snapshot::FAMILIES);

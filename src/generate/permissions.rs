@@ -8,8 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::collectors::CollectorsConfig;
-use crate::collectors::kubernetes::{self, ClusterConfig, Permission};
-use crate::collectors::{credentials, registry};
+use crate::collectors::kubernetes::{ClusterConfig, Permission};
 
 /// Name of everything that is made, and of the service account.
 const NAME: &str = "readiness-exporter";
@@ -17,10 +16,7 @@ const NAME: &str = "readiness-exporter";
 /// A service account with its roles and bindings for one cluster.
 pub fn manifests(collectors: &CollectorsConfig, cluster: &ClusterConfig, namespace: &str) -> String {
     let mut scopes: BTreeMap<Option<String>, Vec<Permission>> = BTreeMap::new();
-    let watched = collectors.kubernetes.iter().flat_map(|config| kubernetes::permissions(config, cluster));
-    let tried = collectors.registry.iter().flat_map(|config| registry::permissions(config, &cluster.name));
-    let kept = collectors.credentials.iter().flat_map(|config| credentials::permissions(config, &cluster.name));
-    for permission in watched.chain(tried).chain(kept) {
+    for permission in collectors.permissions(cluster) {
         scopes.entry(permission.namespace.clone()).or_default().push(permission);
     }
     let mut documents = vec![json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": NAME, "namespace": namespace } })];

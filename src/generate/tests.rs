@@ -126,8 +126,7 @@ fn a_checklist_of_ones_own_becomes_rules_as_well() {
 fn every_metric_is_well_named_and_explained() {
     let forbidden = ["severity", "alertname", "job", "instance", "service", "endpoint", "region", "zone", "env", "le", "quantile"];
     let mut seen = std::collections::BTreeSet::new();
-    for family in collectors::COLLECTORS
-        .iter()
+    for family in collectors::all()
         .flat_map(collectors::Collector::families)
         .chain(crate::snapshot::FAMILIES.iter().copied())
         .chain(crate::event::FAMILIES.iter().copied())

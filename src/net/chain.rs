@@ -37,8 +37,15 @@ pub struct Trust {
     unchanged: Range<i64>,
 }
 
+/// Equal where the same roots are trusted, whatever of them lasts at the moment.
+impl PartialEq for Trust {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.anchors, &other.anchors) || self.anchors == other.anchors
+    }
+}
+
 /// A root with its dates, in Unix seconds.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 struct Anchor {
     root: TrustAnchor<'static>,
     begins: i64,

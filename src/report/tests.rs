@@ -46,7 +46,7 @@ fn distances_are_written_in_two_units() {
 #[test]
 fn what_one_cause_hides_is_explained_once() {
     let store = Store::default();
-    let kubernetes = crate::collectors::COLLECTORS.iter().find(|collector| collector.name == "kubernetes").unwrap();
+    let kubernetes = crate::collectors::all().find(|collector| collector.name == "kubernetes").unwrap();
     let emits = kubernetes.families().map(|family| family.name).collect();
     store.add(Source { identity: [("cluster", "eu")].into(), emits, ..source("kubernetes", "eu") });
     let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();

@@ -1,6 +1,7 @@
 //! The values that a configuration is made of: spans of time, secrets, URLs, the rules that they keep, and
 //! what is said of one that breaks a rule. Knows nothing of what is configured with them.
 
+pub(crate) mod names;
 pub(crate) mod problem;
 pub(crate) mod rules;
 mod types;

@@ -9,6 +9,7 @@ use crate::say::{Message, named};
 type Problems = Vec<Problem>;
 
 /// What other sections may refer to.
+#[derive(Default)]
 pub(crate) struct References<'a> {
     pub(crate) clusters: BTreeSet<&'a str>,
     pub(crate) services: BTreeSet<(&'a str, &'a str)>,

@@ -79,8 +79,7 @@ fn promtool_catches_every_wrong_rule() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_rule_or_dashboard_names_a_metric_that_does_not_exist() {
     use readiness_exporter::{app, collectors, event, snapshot, verdict};
-    let families = collectors::COLLECTORS
-        .iter()
+    let families = collectors::all()
         .flat_map(collectors::Collector::families)
         .chain(snapshot::FAMILIES.iter().copied())
         .chain(event::FAMILIES.iter().copied())

@@ -34,15 +34,21 @@ use config::Api;
 pub use config::{AwsIssuer, Config, Credential, EntraApplication, Kind, ManagedValue, Place, ProvisionerKey, SecretKey};
 
 use super::kubernetes::{ClusterConfig, Link, Permission};
+use super::section::Section;
+use super::{CollectorsConfig, Estate};
 use crate::aws::{Caller, Callers};
 use crate::cause::Cause as _;
 use crate::driver::{Form, Poll, Task};
+use crate::made::Made;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::net::{self, Trust};
 use crate::say;
 use crate::say::{Message, named};
-use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source, Subjects};
+use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
+use crate::value::Problem;
 use crate::value::Secret;
+use crate::value::names::{self, Visit};
+use crate::value::rules::References;
 use expiry::Told;
 use prove::{Issuer, Proof};
 use read::{Content, Through, Unread};
@@ -137,42 +143,77 @@ pub(in crate::collectors) const KINDS: &[&str] = &[
     "opaque",
 ];
 
+impl Section for Config {
+    const NAME: &'static str = NAME;
+    const FAMILIES: &'static [&'static [&'static Family]] = &[FAMILIES];
+
+    fn rules(&self, path: &str, references: &References<'_>, problems: &mut Vec<Problem>) {
+        self.validate(path, references, problems);
+    }
+
+    fn offers<'a>(&'a self, references: &mut References<'a>) {
+        references.credentials.extend(self.credentials.iter().map(|credential| credential.name.as_str()));
+    }
+
+    fn names(&mut self, path: &str, visit: &mut Visit<'_>) {
+        names::file(&format!("{path}.ca_file"), &mut self.ca_file, visit);
+        for (index, credential) in self.credentials.iter_mut().enumerate() {
+            let path = format!("{path}.credentials[{index}]");
+            names::place(&format!("{path}.from"), &mut credential.from.file, &mut credential.from.env, visit);
+            names::secret(&format!("{path}.password"), &mut credential.password, visit);
+        }
+    }
+
+    fn permissions(&self, cluster: &ClusterConfig) -> Vec<Permission> {
+        permissions(self, &cluster.name)
+    }
+
+    fn tasks(&self, estate: &Estate<'_>) -> Result<Vec<Task>, Message> {
+        let CollectorsConfig { http, tls, rotations, .. } = estate.collectors;
+        let compared = rotations.iter().flat_map(|rotations| rotations.compared()).collect();
+        // The chain that a server shows is the one that lies in a Secret.
+        let trusted = [http.as_ref().and_then(|http| http.ca_file.as_deref()), tls.as_ref().and_then(|tls| tls.ca_file.as_deref())];
+        let trusted: Vec<_> = trusted.into_iter().flatten().collect();
+        tasks(self, estate.clusters, &compared, &trusted)
+    }
+}
+
 /// One task for each credential; `compared` names those whose content is compared with others'.
 /// Fails when a file that the configuration names cannot be used.
 /// Chains of certificates lead to the roots of the system, of `ca_file` and of the files `trusted`.
-pub fn tasks(config: &Config, clusters: &[ClusterConfig], compared: &BTreeSet<&str>, trusted: &[&Path]) -> Result<Vec<Task>, Message> {
+fn tasks(config: &Config, clusters: &[ClusterConfig], compared: &BTreeSet<&str>, trusted: &[&Path]) -> Result<Vec<Task>, Message> {
     let trust = Trust::of_files(trusted.iter().copied().chain(config.ca_file.as_deref()))?;
-    let client = net::client(&Trust::of_files(config.ca_file.as_deref())?)?.https_only(true);
-    let client = client.build().map_err(|error| say!("make a client for issuers: {}", error.words()))?;
-    let slots = Arc::new(Semaphore::new(CONCURRENCY));
+    let client = Made::try_of(Trust::of_files(config.ca_file.as_deref())?, client)?;
+    let slots = Made::of(CONCURRENCY, |places| Arc::new(Semaphore::new(*places)));
     // One connection for all Secrets of a cluster.
-    let links: BTreeMap<&str, Link> = clusters.iter().map(|cluster| (cluster.name.as_str(), Link::new(cluster.clone(), config.timeout.0))).collect();
+    let link = |cluster: &ClusterConfig| Made::of((cluster.clone(), config.timeout.0), |(cluster, timeout)| Link::new(cluster.clone(), *timeout));
+    let links: BTreeMap<&str, Made<Link>> = clusters.iter().map(|cluster| (cluster.name.as_str(), link(cluster))).collect();
     let off: Arc<[_]> = off(config).into();
     let mut callers = Callers::default();
     let task = |credential: &Credential| {
-        let cluster = credential.from.secret.as_ref().and_then(|secret| clusters.iter().find(|cluster| cluster.name == secret.cluster));
-        let link = cluster.and_then(|cluster| links.get(cluster.name.as_str()).cloned());
-        let through = match (&credential.from.secrets_manager, link) {
-            (_, Some(link)) => Through::Cluster(link),
-            (Some(managed), None) => Through::Aws(callers.of(&managed.region, managed.role_arn.as_deref())),
-            (None, None) => Through::Here,
-        };
+        let Place { secret, secrets_manager, .. } = &credential.from;
         let looker = Looker {
             credential: credential.clone(),
             compared: compared.contains(credential.name.as_str()),
-            through,
+            cluster: secret.as_ref().and_then(|secret| links.get(secret.cluster.as_str()).cloned()),
+            keeper: secrets_manager.as_ref().map(|managed| callers.of(&managed.region, managed.role_arn.as_deref())),
             caller: credential.aws.as_ref().map(|place| callers.of(&place.region, place.role_arn.as_deref())),
             client: client.clone(),
-            slots: Arc::clone(&slots),
+            slots: slots.clone(),
             timeout: config.timeout.0,
             trust: trust.clone(),
         };
-        task(config, cluster, Arc::clone(&off), trusted, looker)
+        task(config, Arc::clone(&off), Arc::new(looker))
     };
     Ok(config.credentials.iter().map(task).collect())
 }
 
-fn task(config: &Config, cluster: Option<&ClusterConfig>, off: Arc<[(&'static str, &'static str)]>, trusted: &[&Path], looker: Looker) -> Task {
+/// Asks issuers, over TLS alone.
+fn client(trust: &Trust) -> Result<reqwest::Client, Message> {
+    net::client(trust)?.https_only(true).build().map_err(|error| say!("make a client for issuers: {}", error.words()))
+}
+
+fn task(config: &Config, off: Arc<[(&'static str, &'static str)]>, looker: Arc<Looker>) -> Task {
     let credential = &looker.credential;
     let absent = [
         (!is_dated(credential), CHANGED.0.name),
@@ -183,23 +224,15 @@ fn task(config: &Config, cluster: Option<&ClusterConfig>, off: Arc<[(&'static st
     ];
     let mut emits: Vec<_> = FAMILIES.iter().map(|family| family.name).collect();
     emits.retain(|name| !absent.contains(&(true, name)));
-    let interval = config.interval.0;
     Task {
         source: Source {
-            collector: NAME,
-            name: credential.name.clone(),
             identity: [("credential", credential.name.as_str()), ("kind", credential.kind.as_str())].into(),
-            covers: Vec::new(),
-            subjects: Subjects::Whole,
             emits,
             off,
-            reads: &[],
-            interval,
-            keep: interval * 3,
+            ..Source::new(NAME, &credential.name, config.interval.0)
         },
-        fingerprint: format!("{credential:?} {interval:?} {:?} {:?} {trusted:?} {cluster:?} {}", config.timeout, config.ca_file, looker.compared),
         timeout: config.timeout.0 * 4,
-        form: Form::Poll(Box::new(looker)),
+        form: Made::of(looker, |looker| Form::poll(Arc::clone(looker))),
     }
 }
 
@@ -264,22 +297,26 @@ pub(in crate::collectors) fn fingerprints(seen: &Snapshot) -> BTreeMap<&str, &st
 }
 
 /// What credentials make this program ask of a cluster: each Secret by its name.
-pub fn permissions(config: &Config, cluster: &str) -> Vec<Permission> {
+fn permissions(config: &Config, cluster: &str) -> Vec<Permission> {
     let own = config.credentials.iter().filter_map(|credential| credential.from.secret.as_ref()).filter(|secret| secret.cluster == cluster);
     let named: BTreeSet<_> = own.map(|secret| (&secret.namespace, &secret.name)).collect();
     named.into_iter().map(|(namespace, name)| Permission::to_get_secret(namespace, name)).collect()
 }
 
 /// Looks at one credential.
+#[derive(PartialEq)]
 struct Looker {
     credential: Credential,
     /// Whether its content is compared with that of others.
     compared: bool,
-    through: Through,
+    /// The cluster whose Secret it is in.
+    cluster: Option<Made<Link>>,
+    /// Who asks Secrets Manager for it.
+    keeper: Option<Made<Arc<Caller>>>,
     /// Who asks AWS about it.
-    caller: Option<Arc<Caller>>,
-    client: reqwest::Client,
-    slots: Arc<Semaphore>,
+    caller: Option<Made<Arc<Caller>>>,
+    client: Made<reqwest::Client>,
+    slots: Made<Arc<Semaphore>>,
     timeout: Duration,
     /// What chains of certificates must lead to.
     trust: Trust,
@@ -297,9 +334,19 @@ enum Works {
 }
 
 impl Looker {
+    /// Through what its place is reached.
+    fn through(&self) -> Through<'_> {
+        match (&self.cluster, &self.keeper) {
+            (Some(link), _) => Through::Cluster(link),
+            (None, Some(caller)) => Through::Aws(caller),
+            (None, None) => Through::Here,
+        }
+    }
+
     async fn ask(&self) -> Result<Observation, CollectError> {
-        let found = read::read(&self.credential.from, &self.through, self.timeout).await;
-        let read = u64::from(!matches!(self.through, Through::Here));
+        let through = self.through();
+        let found = read::read(&self.credential.from, &through, self.timeout).await;
+        let read = u64::from(!matches!(through, Through::Here));
         let content = match found {
             Ok(content) => content,
             Err(Unread::Failed(error)) if error.class != ErrorClass::Denied => return Err(error),
@@ -378,7 +425,7 @@ impl Looker {
     }
 }
 
-impl Poll for Looker {
+impl Poll for Arc<Looker> {
     fn look<'a>(&'a mut self, _: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
         async {
             // Thousands at once would take sockets for thousands, and memory: what waits here is small.

@@ -1,7 +1,6 @@
 //! Where credentials are kept: files, the environment, Secrets and secrets of AWS by their names.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -61,15 +60,15 @@ pub(super) enum Unread {
 }
 
 /// Through what a place is reached.
-pub(super) enum Through {
+pub(super) enum Through<'a> {
     /// This machine.
     Here,
-    Cluster(Link),
-    Aws(Arc<Caller>),
+    Cluster(&'a Link),
+    Aws(&'a Caller),
 }
 
 /// Reads what is kept.
-pub(super) async fn read(place: &Place, through: &Through, timeout: Duration) -> Result<Content, Unread> {
+pub(super) async fn read(place: &Place, through: &Through<'_>, timeout: Duration) -> Result<Content, Unread> {
     let content = match (&place.file, &place.env, &place.secret, &place.secrets_manager, through) {
         (Some(file), ..) => self::file(file).await,
         (None, Some(name), ..) => {

@@ -12,7 +12,6 @@ mod view;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -26,14 +25,20 @@ pub use config::{Config, Expect, LoadBalancer, Name, RecordType, Resolver};
 use self::agreement::Agreement;
 use self::origin::Origin;
 use self::view::{Goal, PART, View, compare, listed};
-use super::kubernetes;
+use super::Estate;
+use super::kubernetes::{self, ClusterConfig, Permission};
+use super::section::Section;
 use crate::cause::Cause as _;
 use crate::driver::{Form, Poll, Task};
+use crate::made::Made;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::net::{self, Resolver as Asked, normal, unusable};
 use crate::say;
 use crate::say::{Message, named};
-use crate::snapshot::{CollectError, Observation, Snapshot, Source, Subjects};
+use crate::snapshot::{CollectError, Observation, Snapshot, Source};
+use crate::value::Problem;
+use crate::value::names::Visit;
+use crate::value::rules::References;
 
 /// The `collector` label.
 pub const NAME: &str = "dns";
@@ -140,17 +145,39 @@ static AGREEMENT: StateSet<1> = state_set(
 pub static FAMILIES: &[&Family] =
     &[&SUCCESS.0, &ANSWER.0, &LOOKUP.0, &ANSWERS.0, &TTL.0, &CHAIN.0, &DURATION.0, &TARGET.0, &PROXIED.0, &ORIGIN.0, &AGREEMENT.0];
 
+impl Section for Config {
+    const NAME: &'static str = NAME;
+    const FAMILIES: &'static [&'static [&'static Family]] = &[FAMILIES];
+
+    fn rules(&self, path: &str, references: &References<'_>, problems: &mut Vec<Problem>) {
+        self.validate(path, references, problems);
+    }
+
+    fn offers<'a>(&'a self, _: &mut References<'a>) {}
+
+    fn names(&mut self, _: &str, _: &mut Visit<'_>) {}
+
+    fn permissions(&self, _: &ClusterConfig) -> Vec<Permission> {
+        Vec::new()
+    }
+
+    fn tasks(&self, _: &Estate<'_>) -> Result<Vec<Task>, Message> {
+        tasks(self)
+    }
+}
+
 /// One task per name.
-pub fn tasks(config: &Config) -> Result<Vec<Task>, Message> {
+fn tasks(config: &Config) -> Result<Vec<Task>, Message> {
     let broken = |resolver: &str, why: Message| say!("dns resolver {}: {}", named(resolver), why);
     let mut resolvers = Vec::new();
     for resolver in &config.resolvers {
         let address = resolver.address.parse().map_err(|_| broken(&resolver.name, say!("must be an IP address with a port")))?;
-        let built = Asked::at(address, config.timeout.0).map_err(|error| broken(&resolver.name, error.words()))?;
+        let built = Made::try_of((address, config.timeout.0), |(address, timeout)| Asked::at(*address, *timeout));
+        let built = built.map_err(|error| broken(&resolver.name, error.words()))?;
         resolvers.push((resolver.name.clone(), built));
     }
     if config.system_resolver {
-        let built = Asked::system(config.timeout.0).map_err(|error| broken("system", error.words()))?;
+        let built = Made::try_of(config.timeout.0, |timeout| Asked::system(*timeout)).map_err(|error| broken("system", error.words()))?;
         resolvers.push(("system".to_owned(), built));
     }
     let networks: Vec<&str> = config.proxied_networks.as_ref().map_or_else(|| CLOUDFLARE.to_vec(), |own| own.iter().map(String::as_str).collect());
@@ -158,7 +185,7 @@ pub fn tasks(config: &Config) -> Result<Vec<Task>, Message> {
     Ok(config.names.iter().map(|name| task(config, name, &resolvers, &proxied)).collect())
 }
 
-fn task(config: &Config, name: &Name, resolvers: &[(String, Asked)], proxied: &[IpNet]) -> Task {
+fn task(config: &Config, name: &Name, resolvers: &[(String, Made<Asked>)], proxied: &[IpNet]) -> Task {
     let mut emits: Vec<_> = FAMILIES.iter().map(|family| family.name).collect();
     if name.expect.is_none() {
         emits.retain(|family| *family != TARGET.0.name);
@@ -172,31 +199,23 @@ fn task(config: &Config, name: &Name, resolvers: &[(String, Asked)], proxied: &[
     let waits = name.expect.as_ref().is_some_and(|expect| expect.load_balancer.is_some());
     Task {
         source: Source {
-            collector: NAME,
-            name: name.name.clone(),
             identity: [("target", name.name.as_str())].into(),
-            covers: Vec::new(),
-            subjects: Subjects::Whole,
             emits,
-            off: Arc::default(),
             reads: if waits { &[kubernetes::NAME] } else { &[] },
-            interval: config.interval.0,
-            keep: config.interval.0 * 3,
+            ..Source::new(NAME, &name.name, config.interval.0)
         },
-        fingerprint: format!(
-            "{name:?} {:?} {:?} {:?} {:?} {}",
-            config.interval, config.timeout, config.resolvers, config.proxied_networks, config.system_resolver
-        ),
         // Two rounds: the name, and what it is compared with.
         timeout: config.timeout.0 * 2 + Duration::from_secs(1),
-        form: Form::Poll(Box::new(DnsCollector {
-            name: name.clone(),
-            resolvers: resolvers.to_vec(),
-            origins: vec![Origin::default(); resolvers.len()],
-            proxied: proxied.to_vec(),
-            timeout: config.timeout.0,
-            agreement: Agreement::default(),
-        })),
+        form: Made::of((name.clone(), resolvers.to_vec(), proxied.to_vec(), config.timeout.0), |(name, resolvers, proxied, timeout)| {
+            Form::poll(DnsCollector {
+                name: name.clone(),
+                resolvers: resolvers.iter().map(|(name, asked)| (name.clone(), Asked::clone(asked))).collect(),
+                origins: vec![Origin::default(); resolvers.len()],
+                proxied: proxied.clone(),
+                timeout: *timeout,
+                agreement: Agreement::default(),
+            })
+        }),
     }
 }
 

@@ -21,12 +21,19 @@ use tokio::time::Instant;
 
 pub use config::{Config, Expect, Header, JsonRule, Target};
 
+use super::Estate;
+use super::kubernetes::{ClusterConfig, Permission};
+use super::section::Section;
 use crate::driver::{Form, Poll, Task};
+use crate::made::Made;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
-use crate::net::{self, Lookup, Unseen};
+use crate::net::{self, Lookup, Trust, Unseen};
 use crate::say;
 use crate::say::Message;
-use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source, Subjects};
+use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
+use crate::value::Problem;
+use crate::value::names::{self, Visit};
+use crate::value::rules::References;
 use probe::{Probe, Prober};
 
 /// The `collector` label.
@@ -109,44 +116,58 @@ impl Outcome {
     }
 }
 
+impl Section for Config {
+    const NAME: &'static str = NAME;
+    const FAMILIES: &'static [&'static [&'static Family]] = &[FAMILIES];
+
+    fn rules(&self, path: &str, _: &References<'_>, problems: &mut Vec<Problem>) {
+        self.validate(path, problems);
+    }
+
+    fn offers<'a>(&'a self, _: &mut References<'a>) {}
+
+    fn names(&mut self, path: &str, visit: &mut Visit<'_>) {
+        names::file(&format!("{path}.ca_file"), &mut self.ca_file, visit);
+        for (index, target) in self.targets.iter_mut().enumerate() {
+            for (position, header) in target.headers.iter_mut().enumerate() {
+                names::secret(&format!("{path}.targets[{index}].headers[{position}].value_from"), &mut header.value_from, visit);
+            }
+        }
+    }
+
+    fn permissions(&self, _: &ClusterConfig) -> Vec<Permission> {
+        Vec::new()
+    }
+
+    fn tasks(&self, _: &Estate<'_>) -> Result<Vec<Task>, Message> {
+        tasks(self)
+    }
+}
+
 /// One task per target.
-pub fn tasks(config: &Config) -> Result<Vec<Task>, Message> {
-    let tls = probe::client_config(config.ca_file.as_deref())?;
-    let lookup = Lookup::new(config.resolver.as_deref(), config.timeout.0)?;
+fn tasks(config: &Config) -> Result<Vec<Task>, Message> {
+    let tls = Made::try_of(Trust::of_files(config.ca_file.as_deref())?, probe::client_config)?;
+    let lookup = Made::try_of((config.resolver.clone(), config.timeout.0), |(resolver, timeout)| Lookup::new(resolver.as_deref(), *timeout))?;
     config.targets.iter().map(|target| task(config, target, &tls, &lookup)).collect()
 }
 
-fn task(config: &Config, target: &Target, tls: &Arc<rustls::ClientConfig>, lookup: &Lookup) -> Result<Task, Message> {
+fn task(config: &Config, target: &Target, tls: &Made<Arc<rustls::ClientConfig>>, lookup: &Made<Lookup>) -> Result<Task, Message> {
     let interval = target.interval.unwrap_or(config.interval).0;
     let timeout = target.timeout.unwrap_or(config.timeout).0;
-    let prober = Prober::new(target, Arc::clone(tls), lookup.clone(), timeout)?;
     let mut emits: Vec<_> = FAMILIES.iter().map(|family| family.name).collect();
     if target.expect.identity.is_empty() {
         emits.retain(|name| *name != IDENTITY.0.name);
     }
     Ok(Task {
-        source: Source {
-            collector: NAME,
-            name: target.name.clone(),
-            identity: [("target", target.name.as_str()), ("kind", &target.kind)].into(),
-            covers: Vec::new(),
-            subjects: Subjects::Whole,
-            emits,
-            off: Arc::default(),
-            reads: &[],
-            interval,
-            keep: interval * 3,
-        },
-        fingerprint: format!("{target:?} {interval:?} {timeout:?} {:?} {:?} {:?}", config.ca_file, config.resolver, config.window),
+        source: Source { identity: [("target", target.name.as_str()), ("kind", &target.kind)].into(), emits, ..Source::new(NAME, &target.name, interval) },
         // The probe keeps its own deadline, so that a slow target is a fact and not a failed look.
         timeout: timeout + Duration::from_secs(1),
-        form: Form::Poll(Box::new(HttpCollector {
-            target: target.name.clone(),
-            kind: target.kind.clone(),
-            prober,
-            window: config.window.0,
-            history: VecDeque::new(),
-        })),
+        form: Made::try_of((target.clone(), timeout, config.window.0, tls.clone(), lookup.clone()), |(target, timeout, window, tls, lookup)| {
+            let prober = Prober::new(target, Arc::clone(tls), Lookup::clone(lookup), *timeout);
+            prober.map(|prober| {
+                Form::poll(HttpCollector { target: target.name.clone(), kind: target.kind.clone(), prober, window: *window, history: VecDeque::new() })
+            })
+        })?,
     })
 }
 

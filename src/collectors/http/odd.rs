@@ -26,7 +26,7 @@ fn with_body(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
 
 async fn look(target: &str, more: &str) -> String {
     let config: Config = serde_saphyr::from_str(&format!("{{ timeout: 2s, targets: [{target}]{more} }}")).unwrap();
-    let Form::Poll(mut poll) = tasks(&config).unwrap().remove(0).form else { unreachable!() };
+    let (Form::Poll(mut poll), _) = tasks(&config).unwrap().remove(0).form.split() else { unreachable!() };
     let seen = poll.look(&Snapshot::default()).await.unwrap();
     let mut text = String::new();
     for sample in seen.facts.iter().flat_map(|facts| facts.samples()) {

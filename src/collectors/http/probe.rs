@@ -4,7 +4,6 @@
 //! a chosen address, a fresh connection each time and the time of each phase.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,8 +82,8 @@ impl Failure {
 }
 
 /// TLS settings for probes: verified, HTTP/1.1, and a full handshake every time.
-pub(super) fn client_config(ca_file: Option<&Path>) -> Result<Arc<rustls::ClientConfig>, Message> {
-    let mut config = net::Trust::of_files(ca_file)?.client_config()?;
+pub(super) fn client_config(trust: &net::Trust) -> Result<Arc<rustls::ClientConfig>, Message> {
+    let mut config = trust.client_config()?;
     config.resumption = rustls::client::Resumption::disabled();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))

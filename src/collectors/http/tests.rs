@@ -29,7 +29,7 @@ async fn canned(answers: &'static [&'static str]) -> (SocketAddr, Arc<Mutex<Vec<
 async fn look(target: &str) -> Vec<String> {
     let config: Config = serde_saphyr::from_str(&format!("targets: [{target}]")).unwrap();
     let mut tasks = tasks(&config).unwrap();
-    let Form::Poll(mut poll) = tasks.remove(0).form else { unreachable!() };
+    let (Form::Poll(mut poll), _) = tasks.remove(0).form.split() else { unreachable!() };
     let seen = poll.look(&Snapshot::default()).await.unwrap();
     let mut text = String::new();
     for sample in seen.facts.iter().flat_map(|facts| facts.samples()) {
@@ -107,7 +107,7 @@ async fn a_secret_header_is_sent_and_shown_nowhere() {
     let target =
         format!("{{ name: a, url: 'http://{address}/', headers: [{{ name: Authorization, value_from: {{ file: {}/token }} }}] }}", folder.path().display());
     let config: Config = serde_saphyr::from_str(&format!("targets: [{target}]")).unwrap();
-    let Form::Poll(mut poll) = tasks(&config).unwrap().remove(0).form else { unreachable!() };
+    let (Form::Poll(mut poll), _) = tasks(&config).unwrap().remove(0).form.split() else { unreachable!() };
     let seen = poll.look(&Snapshot::default()).await.unwrap();
     assert!(requests.lock().unwrap()[0].contains("Bearer hunter2"));
     assert!(!format!("{seen:?}").contains("hunter2"), "not even when the server sends it back");
@@ -186,7 +186,7 @@ async fn a_redirect_that_comes_back_comes_back_to_the_same_address() {
         servers.push(readiness_lab::plain_server(format!("{address}:{port}").parse().unwrap(), Duration::ZERO, answer).await.unwrap());
     }
     let config: Config = serde_saphyr::from_str(&format!("targets: [{{ name: a, url: 'http://localhost:{port}/', follow_redirects: 3 }}]")).unwrap();
-    let prober = Prober::new(&config.targets[0], probe::client_config(None).unwrap(), Lookup::System, Duration::from_secs(5)).unwrap();
+    let prober = Prober::new(&config.targets[0], probe::client_config(&Trust::system()).unwrap(), Lookup::System, Duration::from_secs(5)).unwrap();
     let request = prober.prepare().await.unwrap();
     for (address, said) in [([127, 0, 0, 1], "status 200"), ([127, 0, 0, 2], "status 500, expected 200")] {
         let seen = prober.probe(&request, address.into(), Duration::ZERO).await;
@@ -202,7 +202,7 @@ async fn what_was_sent_is_not_looked_up_as_a_name() {
     let headers = "[{ name: Authorization, value: 'Bearer aHVudGVyMi1kZWNvZGVk' }]";
     let config: Config =
         serde_saphyr::from_str(&format!("targets: [{{ name: a, url: 'http://{address}/', follow_redirects: 1, headers: {headers} }}]")).unwrap();
-    let prober = Prober::new(&config.targets[0], probe::client_config(None).unwrap(), Lookup::System, Duration::from_secs(5)).unwrap();
+    let prober = Prober::new(&config.targets[0], probe::client_config(&Trust::system()).unwrap(), Lookup::System, Duration::from_secs(5)).unwrap();
     let seen = prober.probe(&prober.prepare().await.unwrap(), address.ip(), Duration::ZERO).await;
     assert!(seen.detail.as_str().starts_with("redirected to another host, which a request with headers does not follow"), "{}", seen.detail);
 }
@@ -210,7 +210,7 @@ async fn what_was_sent_is_not_looked_up_as_a_name() {
 #[test]
 fn https_is_never_left_for_http() {
     let config: Config = serde_saphyr::from_str("targets: [{ name: a, url: 'https://a.example.com/', follow_redirects: 1 }]").unwrap();
-    let tls = probe::client_config(None).unwrap();
+    let tls = probe::client_config(&Trust::system()).unwrap();
     let prober = Prober::new(&config.targets[0], tls, Lookup::System, Duration::from_secs(1)).unwrap();
     let url = |text: &str| url::Url::parse(text).unwrap();
     let own = url("https://a.example.com/");
@@ -235,7 +235,7 @@ async fn a_proxy_is_used_only_when_it_is_configured() {
 async fn the_ratio_remembers_the_window() {
     let (address, _) = canned(&[OK, "HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", OK]).await;
     let config: Config = serde_saphyr::from_str(&format!("targets: [{{ name: a, url: 'http://{address}/' }}]")).unwrap();
-    let Form::Poll(mut poll) = tasks(&config).unwrap().remove(0).form else { unreachable!() };
+    let (Form::Poll(mut poll), _) = tasks(&config).unwrap().remove(0).form.split() else { unreachable!() };
     let mut last = None;
     for _ in 0..4 {
         let seen = poll.look(&Snapshot::default()).await.unwrap();

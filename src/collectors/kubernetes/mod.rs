@@ -64,11 +64,17 @@ pub use services::load_balancers;
 pub(in crate::collectors) use workloads::{CronJobFacts, cron_jobs, is_scaled_to_zero, rolls_out};
 pub(in crate::collectors) use workspaces::images as workspace_images;
 
+use super::Estate;
+use super::section::Section;
 use crate::driver::{Form, Task};
 use crate::event::Schedule;
+use crate::made::Made;
 use crate::metric::Family;
+use crate::say::Message;
 use crate::snapshot::{Source, Subjects};
-use crate::value::Span;
+use crate::value::names::{self, Visit};
+use crate::value::rules::References;
+use crate::value::{Problem, Span};
 
 /// The `collector` label.
 pub const NAME: &str = "kubernetes";
@@ -99,60 +105,87 @@ pub static FAMILIES: &[&[&Family]] = &[
     reviews::FAMILIES,
 ];
 
-/// The tasks of every cluster.
-pub fn tasks(config: &Config, clusters: &[ClusterConfig], schedules: &[Schedule]) -> Vec<Task> {
-    clusters.iter().flat_map(|cluster| cluster_tasks(config, cluster, schedules)).collect()
+impl Section for Config {
+    const NAME: &'static str = NAME;
+    const FAMILIES: &'static [&'static [&'static Family]] = FAMILIES;
+
+    fn rules(&self, path: &str, references: &References<'_>, problems: &mut Vec<Problem>) {
+        self.validate(path, references, problems);
+    }
+
+    fn offers<'a>(&'a self, references: &mut References<'a>) {
+        references.workloads.extend(self.workloads.iter().map(|selector| selector.name.as_str()));
+        references.services.extend(self.services.iter().map(|service| (service.namespace.as_str(), service.name.as_str())));
+    }
+
+    fn names(&mut self, path: &str, visit: &mut Visit<'_>) {
+        names::file(&format!("{path}.storage.ca_file"), &mut self.storage.ca_file, visit);
+    }
+
+    fn permissions(&self, cluster: &ClusterConfig) -> Vec<Permission> {
+        permissions(self, cluster)
+    }
+
+    fn tasks(&self, estate: &Estate<'_>) -> Result<Vec<Task>, Message> {
+        Ok(estate.clusters.iter().flat_map(|cluster| cluster_tasks(self, cluster, estate.schedules)).collect())
+    }
 }
 
 fn cluster_tasks(whole: &Config, settings: &ClusterConfig, schedules: &[Schedule]) -> Vec<Task> {
     let name = &settings.name;
     let config = &whole.of(name);
-    let link = Link::new(settings.clone(), config.timeout.0);
-    let cluster = Arc::new(cluster::Cluster::new(settings, config, schedules));
-    let task = |suffix: &str, emits: Vec<&'static str>, interval: Span, timeout: Span, form: Form| Task {
+    let link = Made::of((settings.clone(), config.timeout.0), |(settings, timeout)| Link::new(settings.clone(), *timeout));
+    let cluster = Made::of((settings.clone(), config.clone(), schedules.to_vec()), |(settings, config, schedules)| {
+        Arc::new(cluster::Cluster::new(settings, config, schedules))
+    });
+    let task = |suffix: &str, emits: Vec<&'static str>, interval: Span, timeout: Span, form: Made<Form>| Task {
         source: Source {
-            collector: NAME,
-            name: format!("{name}{suffix}"),
             identity: [("cluster", name.as_str())].into(),
             covers: vec![("selector", cluster.selectors())],
             subjects: Subjects::Nothing,
             emits,
             off: off(whole).into(),
-            reads: &[],
-            interval: interval.0,
-            keep: interval.0 * 3,
+            ..Source::new(NAME, format!("{name}{suffix}"), interval.0)
         },
-        fingerprint: format!("{settings:?} {config:?} {schedules:?}"),
         timeout: timeout.0,
         form,
     };
     let names = |families: &[&'static Family]| families.iter().map(|family| family.name).collect::<Vec<_>>();
-    let watch = watch::ClusterWatch::new(Arc::clone(&cluster), link.clone(), config.timeout.0);
-    let mut watched = task("", cluster.emitted(), config.interval, config.timeout, Form::Watch(Box::new(watch)));
+    let both = || (cluster.clone(), link.clone());
+    let watch = Made::of((both(), config.timeout.0), |((cluster, link), timeout)| {
+        Form::Watch(Box::new(watch::ClusterWatch::new(Arc::clone(cluster), Link::clone(link), *timeout)))
+    });
+    let mut watched = task("", cluster.emitted(), config.interval, config.timeout, watch);
     watched.source.subjects = Subjects::Each(subjects::subjects(config, name));
     let mut tasks = vec![watched];
     let storage = &config.storage;
     let reach = storage.via.unwrap_or_else(|| link.default_reach());
     if config.nodes && reach != Reach::Off {
-        let round = kubelets::Kubelets::new(Arc::clone(&cluster), link.clone(), storage.clone(), reach);
+        let round = Made::of((both(), storage.clone(), reach), |((cluster, link), storage, reach)| {
+            Form::poll(kubelets::Kubelets::new(Arc::clone(cluster), Link::clone(link), storage.clone(), *reach))
+        });
         // It may wait an interval for the nodes and take another; each kubelet has a deadline of its own.
-        tasks.push(task(" kubelets", names(kubelets::FAMILIES), storage.interval, Span(storage.interval.0 * 2), Form::Poll(Box::new(round))));
+        tasks.push(task(" kubelets", names(kubelets::FAMILIES), storage.interval, Span(storage.interval.0 * 2), round));
     }
     if config.nodes && config.usage.enabled {
-        let metrics = usage::Metrics::new(Arc::clone(&cluster), link.clone(), config.usage.interval.0, config.usage.timeout.0);
+        let metrics = Made::of((both(), config.usage.interval.0, config.usage.timeout.0), |((cluster, link), interval, timeout)| {
+            Form::poll(usage::Metrics::new(Arc::clone(cluster), Link::clone(link), *interval, *timeout))
+        });
         let mut emits = names(usage::NODE_FAMILIES);
         if !cluster.watches_no_workload() {
             emits.extend(names(usage::WORKLOAD_FAMILIES));
         }
-        tasks.push(task(" metrics", emits, config.usage.interval, Span(config.usage.interval.0 * 2), Form::Poll(Box::new(metrics))));
+        tasks.push(task(" metrics", emits, config.usage.interval, Span(config.usage.interval.0 * 2), metrics));
     }
     if !cluster.watches_no_workload() {
-        let replicas = replicas::Replicas::new(Arc::clone(&cluster), link.clone(), config.timeout.0);
+        let replicas = Made::of((both(), config.timeout.0), |((cluster, link), timeout)| {
+            Form::poll(replicas::Replicas::new(Arc::clone(cluster), Link::clone(link), *timeout))
+        });
         let mut emits = names(replicas::RESTART_FAMILIES);
         if config.workloads.iter().any(|selector| selector.aws_role) {
             emits.extend(names(replicas::ROLE_FAMILIES));
         }
-        tasks.push(task(" replicas", emits, Span(config.interval.0 * 4), Span(config.interval.0 * 4), Form::Poll(Box::new(replicas))));
+        tasks.push(task(" replicas", emits, Span(config.interval.0 * 4), Span(config.interval.0 * 4), replicas));
     }
     let (access, objects) = (config.access.clone(), config.objects.clone());
     if !(access.is_empty() && objects.is_empty()) {
@@ -164,8 +197,10 @@ fn cluster_tasks(whole: &Config, settings: &ClusterConfig, schedules: &[Schedule
             (objects.iter().any(|object| object.uid.is_some()), reviews::IDENTITY_FAMILIES),
         ];
         emits.extend(parts.into_iter().filter(|(on, _)| *on).flat_map(|(_, families)| names(families)));
-        let reviews = reviews::Reviews::new(name, link, access, objects, config.timeout.0);
-        tasks.push(task(" reviews", emits, Span(config.interval.0 * 4), Span(config.interval.0 * 4), Form::Poll(Box::new(reviews))));
+        let reviews = Made::of((name.clone(), link.clone(), access, objects, config.timeout.0), |(name, link, access, objects, timeout)| {
+            Form::poll(reviews::Reviews::new(name, Link::clone(link), access.clone(), objects.clone(), *timeout))
+        });
+        tasks.push(task(" reviews", emits, Span(config.interval.0 * 4), Span(config.interval.0 * 4), reviews));
     }
     tasks
 }
@@ -193,7 +228,7 @@ impl Permission {
 }
 
 /// All that the configuration makes this program ask of a cluster. `/version` needs no permission.
-pub fn permissions(config: &Config, settings: &ClusterConfig) -> Vec<Permission> {
+fn permissions(config: &Config, settings: &ClusterConfig) -> Vec<Permission> {
     let config = &config.of(&settings.name);
     let all = |group: &str, resource: &str, verbs: &'static [&'static str]| Permission {
         group: group.to_owned(),

@@ -30,12 +30,19 @@ pub use config::{Config, EcrConfig, Group, Mirror, Prefix, PullSecret, RegistryC
 pub(in crate::collectors) use digest::Digest;
 pub(in crate::collectors) use reference::Running;
 
+use super::Estate;
 use super::kubernetes::{self, ClusterConfig, Link, Permission};
-use crate::driver::{Form, Poll, Task};
+use super::section::Section;
+use crate::driver::{Form, Task};
 use crate::labels::Labels;
+use crate::made::Made;
 use crate::metric::Family;
+use crate::net::Trust;
 use crate::say::Message;
 use crate::snapshot::{Source, Subjects};
+use crate::value::Problem;
+use crate::value::names::{self, Visit};
+use crate::value::rules::References;
 use reference::Reference;
 use registries::Registries;
 
@@ -45,11 +52,42 @@ pub const NAME: &str = "registry";
 /// Families of this collector, by subject.
 pub static FAMILIES: &[&[&Family]] = &[hosts::FAMILIES, groups::FAMILIES, platforms::FAMILIES, pull_secrets::FAMILIES];
 
+impl Section for Config {
+    const NAME: &'static str = NAME;
+    const FAMILIES: &'static [&'static [&'static Family]] = FAMILIES;
+
+    fn rules(&self, path: &str, references: &References<'_>, problems: &mut Vec<Problem>) {
+        self.validate(path, references, problems);
+    }
+
+    fn offers<'a>(&'a self, _: &mut References<'a>) {}
+
+    fn names(&mut self, path: &str, visit: &mut Visit<'_>) {
+        for (index, registry) in self.registries.iter_mut().enumerate() {
+            let path = format!("{path}.registries[{index}]");
+            names::file(&format!("{path}.ca_file"), &mut registry.ca_file, visit);
+            names::file(&format!("{path}.docker_config"), &mut registry.docker_config, visit);
+            names::secret(&format!("{path}.password"), &mut registry.password, visit);
+            names::secret(&format!("{path}.token"), &mut registry.token, visit);
+        }
+    }
+
+    fn permissions(&self, cluster: &ClusterConfig) -> Vec<Permission> {
+        permissions(self, &cluster.name)
+    }
+
+    fn tasks(&self, estate: &Estate<'_>) -> Result<Vec<Task>, Message> {
+        tasks(self, estate.collectors.kubernetes.as_ref(), estate.clusters)
+    }
+}
+
 /// One task for each registry, image group and pull secret. Fails when a file that the configuration
 /// names cannot be used.
-pub fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters: &[ClusterConfig]) -> Result<Vec<Task>, Message> {
-    let registries = Arc::new(Registries::new(config, clusters)?);
-    let maker = Maker { config, off: off(config).into(), fingerprint: format!("{config:?} {kubernetes:?} {clusters:?}") };
+fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters: &[ClusterConfig]) -> Result<Vec<Task>, Message> {
+    // What a file holds is a part as its name is: another root under the same name is another registry.
+    let roots = config.registries.iter().map(|own| Trust::of_files(own.ca_file.as_deref())).collect::<Result<Vec<_>, _>>()?;
+    let registries = Made::try_of((config.clone(), clusters.to_vec(), roots), |(config, clusters, _)| Registries::new(config, clusters).map(Arc::new))?;
+    let maker = Maker { config, off: off(config).into() };
     let mut tasks = Vec::new();
     // The places of a group are judged with the group.
     let named = config.images.iter().map(|text| Reference::parse(text)).collect::<Result<Vec<_>, _>>()?;
@@ -61,9 +99,11 @@ pub fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters:
                 emits.extend(names(hosts::ECR_FAMILIES));
             }
         }
-        let asked = hosts::Host::new(registries.at(&host)?, images, config.concurrency);
+        let asked = Made::try_of((registries.clone(), host.clone(), images, config.concurrency), |(registries, host, images, concurrency)| {
+            registries.at(host).map(|registry| Form::poll(hosts::Host::new(registry, images.clone(), *concurrency)))
+        })?;
         let subjects = hosts::subjects(&host, &emits, &named);
-        let mut task = maker.task(host.clone(), [("registry", host.as_str())].into(), emits, &[], Box::new(asked));
+        let mut task = maker.task(host.clone(), [("registry", host.as_str())].into(), emits, &[], asked);
         task.source.subjects = Subjects::Each(subjects);
         tasks.push(task);
     }
@@ -73,40 +113,50 @@ pub fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters:
             if running.is_empty() { [groups::OPTIONAL_FAMILIES, groups::CLUSTER_FAMILIES].concat() } else { groups::OPTIONAL_FAMILIES.to_vec() };
         let emits = groups::FAMILIES.iter().filter(|family| !optional.iter().any(|other| other.name == family.name)).map(|family| family.name).collect();
         let has_clusters = !running.is_empty();
-        let looked = groups::ImageGroup::new(group, &registries, running)?;
+        let looked = Made::try_of((registries.clone(), group.clone(), running), |(registries, group, running)| {
+            groups::ImageGroup::new(group, registries, running.clone()).map(Form::poll)
+        })?;
         let hops = [("upstream", group.pin.is_some()), ("mirror", !group.mirrors.is_empty()), ("cluster", has_clusters)];
         let hops = hops.iter().filter(|(_, has)| *has).map(|(hop, _)| (*hop).to_owned()).collect();
-        let mut task = maker.task(format!("images {}", group.name), [("group", group.name.as_str())].into(), emits, &[kubernetes::NAME], Box::new(looked));
+        let mut task = maker.task(format!("images {}", group.name), [("group", group.name.as_str())].into(), emits, &[kubernetes::NAME], looked);
         task.source.covers.push(("hop", hops));
         tasks.push(task);
     }
-    let watched = kubernetes.iter().flat_map(|_| clusters).map(|cluster| cluster.name.clone()).collect();
-    if let Some(platforms) = platforms::Platforms::new(config, &registries, &watched) {
-        let mut task = maker.task("image platforms".to_owned(), Labels::default(), names(platforms::FAMILIES), &[kubernetes::NAME], Box::new(platforms));
+    let watched: BTreeSet<String> = kubernetes.iter().flat_map(|_| clusters).map(|cluster| cluster.name.clone()).collect();
+    if has_wanted(config) {
+        let platforms = Made::of((config.clone(), registries.clone(), watched), |(config, registries, watched)| {
+            Form::poll(platforms::Platforms::new(config, registries, watched))
+        });
+        let mut task = maker.task("image platforms".to_owned(), Labels::default(), names(platforms::FAMILIES), &[kubernetes::NAME], platforms);
         task.source.subjects = Subjects::Nothing;
         tasks.push(task);
     }
     if config.workspace_images {
-        let images = hosts::WorkspaceImages::new(Arc::clone(&registries), config.concurrency);
-        tasks.push(maker.task("workspace images".to_owned(), Labels::default(), names(hosts::WORKSPACE_FAMILIES), &[kubernetes::NAME], Box::new(images)));
+        let images = Made::of((registries.clone(), config.concurrency), |(registries, concurrency)| {
+            Form::poll(hosts::WorkspaceImages::new(Arc::clone(registries), *concurrency))
+        });
+        tasks.push(maker.task("workspace images".to_owned(), Labels::default(), names(hosts::WORKSPACE_FAMILIES), &[kubernetes::NAME], images));
     }
     for secret in &config.pull_secrets {
         let PullSecret { cluster, namespace, name, images } = secret;
         let Some(settings) = clusters.iter().find(|settings| settings.name == *cluster) else { continue };
-        let link = Link::new(settings.clone(), config.timeout.0);
         let mut emits = names(pull_secrets::FAMILIES);
         if images.is_empty() {
             emits.retain(|name| !pull_secrets::IMAGE_FAMILIES.iter().any(|family| family.name == *name));
         }
         let identity = [("cluster", cluster.as_str()), ("namespace", namespace), ("name", name)].into();
-        let puller = pull_secrets::Puller::new(secret.clone(), link, Arc::clone(&registries), config.platforms.clone(), config.timeout.0);
-        tasks.push(maker.task(format!("pull secret {cluster}/{namespace}/{name}"), identity, emits, &[], Box::new(puller)));
+        let parts = (secret.clone(), settings.clone(), registries.clone(), config.platforms.clone(), config.timeout.0);
+        let puller = Made::of(parts, |(secret, settings, registries, platforms, timeout)| {
+            let link = Link::new(settings.clone(), *timeout);
+            Form::poll(pull_secrets::Puller::new(secret.clone(), link, Arc::clone(registries), platforms.clone(), *timeout))
+        });
+        tasks.push(maker.task(format!("pull secret {cluster}/{namespace}/{name}"), identity, emits, &[], puller));
     }
     Ok(tasks)
 }
 
 /// What pull secrets make this program ask of a cluster: each by its name.
-pub fn permissions(config: &Config, cluster: &str) -> Vec<Permission> {
+fn permissions(config: &Config, cluster: &str) -> Vec<Permission> {
     let tried = config.pull_secrets.iter().map(|secret| (&secret.cluster, &secret.namespace, &secret.name));
     let used = config.registries.iter().filter_map(|registry| registry.pull_secret.as_ref()).map(|secret| (&secret.cluster, &secret.namespace, &secret.name));
     let secrets: BTreeSet<_> = tried.chain(used).filter(|(own, ..)| *own == cluster).collect();
@@ -121,27 +171,15 @@ fn names(families: &[&'static Family]) -> Vec<&'static str> {
 struct Maker<'a> {
     config: &'a Config,
     off: Arc<[(&'static str, &'static str)]>,
-    fingerprint: String,
 }
 
 impl Maker<'_> {
-    fn task(&self, name: String, identity: Labels, emits: Vec<&'static str>, reads: &'static [&'static str], poll: Box<dyn Poll>) -> Task {
+    fn task(&self, name: String, identity: Labels, emits: Vec<&'static str>, reads: &'static [&'static str], form: Made<Form>) -> Task {
         let interval = self.config.interval.0;
-        let source = Source {
-            collector: NAME,
-            name,
-            identity,
-            covers: Vec::new(),
-            subjects: Subjects::Whole,
-            emits,
-            off: Arc::clone(&self.off),
-            reads,
-            interval,
-            keep: interval * 3,
-        };
+        let source = Source { identity, emits, off: Arc::clone(&self.off), reads, ..Source::new(NAME, name, interval) };
         // Each request has a deadline of its own; a round of a thousand tags has as many.
         let timeout = (interval * 2).max(Duration::from_secs(5));
-        Task { source, fingerprint: self.fingerprint.clone(), timeout, form: Form::Poll(poll) }
+        Task { source, timeout, form }
     }
 }
 
@@ -167,14 +205,19 @@ fn clusters_of(group: &Group, kubernetes: Option<&kubernetes::Config>, clusters:
     clusters.iter().filter_map(own).collect()
 }
 
+/// Whether an image is named that nodes must be able to run.
+fn has_wanted(config: &Config) -> bool {
+    let tried = config.pull_secrets.iter().any(|secret| !secret.images.is_empty());
+    tried || !config.images.is_empty() || config.groups.iter().any(|group| !group.mirrors.is_empty())
+}
+
 /// What is switched off, by the key that would switch it on.
 fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
     let has_images = !(config.images.is_empty() && config.groups.is_empty());
     let tried = config.pull_secrets.iter().any(|secret| !secret.images.is_empty());
-    let has_wanted = tried || !config.images.is_empty() || config.groups.iter().any(|group| !group.mirrors.is_empty());
     let parts: [(bool, &'static str, &[&Family]); 8] = [
         (has_images, "images", hosts::IMAGE_FAMILIES),
-        (has_wanted, "images", platforms::FAMILIES),
+        (has_wanted(config), "images", platforms::FAMILIES),
         (config.registries.iter().any(|registry| registry.ecr.is_some()), "registries[].ecr", hosts::ECR_FAMILIES),
         (!config.groups.is_empty(), "groups", groups::FAMILIES),
         (config.groups.iter().any(|group| !group.workloads.is_empty()), "groups[].workloads", groups::CLUSTER_FAMILIES),

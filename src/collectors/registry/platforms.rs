@@ -46,8 +46,8 @@ pub(super) struct Platforms {
 }
 
 impl Platforms {
-    /// `None` when no image is configured. `clusters` are those whose nodes are watched.
-    pub(super) fn new(config: &Config, registries: &Arc<Registries>, clusters: &BTreeSet<String>) -> Option<Self> {
+    /// `clusters` are those whose nodes are watched.
+    pub(super) fn new(config: &Config, registries: &Arc<Registries>, clusters: &BTreeSet<String>) -> Self {
         let mut wanted: BTreeMap<String, Wanted> = BTreeMap::new();
         let watched = |names: &mut dyn Iterator<Item = &String>| names.filter(|name| clusters.contains(*name)).cloned().collect::<Vec<_>>();
         for image in &config.images {
@@ -66,7 +66,7 @@ impl Platforms {
             }
         }
         let configured = config.platforms.iter().cloned().collect();
-        (!wanted.is_empty()).then(|| Self { wanted, configured, registries: Arc::clone(registries), concurrency: config.concurrency })
+        Self { wanted, configured, registries: Arc::clone(registries), concurrency: config.concurrency }
     }
 
     async fn ask(&self, seen: &Snapshot) -> Observation {

@@ -11,6 +11,7 @@ use super::auth::Identity;
 use super::config::RegistryConfig;
 use super::registries::Registries;
 use super::*;
+use crate::driver::Poll as _;
 use crate::snapshot::{CollectError, ErrorClass};
 use crate::value::{Secret, Span};
 

@@ -23,17 +23,23 @@ use jiff::Timestamp;
 pub use config::{Config, Consumer, Copies, Every, Rotation};
 pub(in crate::collectors) use renewal::{Renewal, renewal};
 
+use super::Estate;
 use super::kubernetes::CronJobFacts;
+use super::kubernetes::{ClusterConfig, Permission};
+use super::section::Section;
 use super::{credentials, kubernetes, secrets_manager};
 use crate::driver::{Form, Poll, Task};
 use crate::event::{self, Occurrence, Schedule};
-use crate::labels::Labels;
+use crate::made::{Made, Shared};
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, Observation, Snapshot, Source, Subject, Subjects};
 use crate::state::State;
+use crate::value::Problem;
 use crate::value::Span;
+use crate::value::names::Visit;
+use crate::value::rules::References;
 use predict::{Conflict, Rule};
 
 /// The `collector` label.
@@ -79,25 +85,40 @@ pub static FAMILIES: &[&Family] =
 /// Collectors whose facts are read.
 const READS: &[&str] = &[kubernetes::NAME, credentials::NAME, secrets_manager::NAME];
 
+impl Section for Config {
+    const NAME: &'static str = NAME;
+    const FAMILIES: &'static [&'static [&'static Family]] = &[FAMILIES];
+
+    fn rules(&self, path: &str, references: &References<'_>, problems: &mut Vec<Problem>) {
+        self.validate(path, references, problems);
+    }
+
+    fn offers<'a>(&'a self, _: &mut References<'a>) {}
+
+    fn names(&mut self, _: &str, _: &mut Visit<'_>) {}
+
+    fn permissions(&self, _: &ClusterConfig) -> Vec<Permission> {
+        Vec::new()
+    }
+
+    fn tasks(&self, estate: &Estate<'_>) -> Result<Vec<Task>, Message> {
+        Ok(tasks(self, estate.schedules, estate.state))
+    }
+}
+
 /// One task for all rotations, which need one look at what others saw, and one for whether rotations
 /// have reached everybody.
-pub fn tasks(config: &Config, schedules: &[Schedule], state: &Arc<State>) -> Vec<Task> {
-    let task = |name: &str, parts: &[(bool, &'static Family)], subjects: Vec<Subject>, poll: Box<dyn Poll>| Task {
+fn tasks(config: &Config, schedules: &[Schedule], state: &Arc<State>) -> Vec<Task> {
+    let task = |name: &str, parts: &[(bool, &'static Family)], subjects: Vec<Subject>, form: Made<Form>| Task {
         source: Source {
-            collector: NAME,
-            name: name.to_owned(),
-            identity: Labels::default(),
-            covers: Vec::new(),
             subjects: Subjects::Each(subjects),
             emits: parts.iter().filter(|(on, _)| *on).map(|(_, family)| family.name).collect(),
             off: off(config, schedules).into(),
             reads: READS,
-            interval: config.interval.0,
-            keep: config.interval.0 * 3,
+            ..Source::new(NAME, name, config.interval.0)
         },
-        fingerprint: format!("{config:?} {schedules:?} {:?}", state.path()),
         timeout: config.interval.0,
-        form: Form::Poll(poll),
+        form,
     };
     let any = |has: fn(&Rotation) -> bool| config.rotations.iter().any(has);
     let mut tasks = Vec::new();
@@ -111,16 +132,20 @@ pub fn tasks(config: &Config, schedules: &[Schedule], state: &Arc<State>) -> Vec
             (any(Rotation::renews), &lapse::STATE.0),
             (any(Rotation::renews), &lapse::MOMENT.0),
         ];
-        let forecast = Forecast { config: config.clone(), schedules: schedules.to_vec(), state: Arc::clone(state) };
+        let forecast = Made::of((config.clone(), schedules.to_vec(), Shared(Arc::clone(state))), |(config, schedules, Shared(state))| {
+            Form::poll(Forecast { config: config.clone(), schedules: schedules.clone(), state: Arc::clone(state) })
+        });
         let families: Vec<_> = parts.iter().map(|(_, family)| family.name).collect();
         let subject =
             |own: &Rotation| Subject { what: format!("rotation {}", own.name), labels: [("rotation", own.name.as_str())].into(), families: families.clone() };
-        tasks.push(task("rotations", &parts, config.rotations.iter().map(subject).collect(), Box::new(forecast)));
+        tasks.push(task("rotations", &parts, config.rotations.iter().map(subject).collect(), forecast));
     }
     let parts = [(!config.copies.is_empty(), &reach::COPIES.0), (!config.consumers.is_empty(), &reach::CONSUMER.0)];
     if parts.iter().any(|(on, _)| *on) {
-        let reach = reach::Reach { copies: config.copies.clone(), consumers: config.consumers.clone() };
-        tasks.push(task("reach", &parts, reach::subjects(config), Box::new(reach)));
+        let reach = Made::of((config.copies.clone(), config.consumers.clone()), |(copies, consumers)| {
+            Form::poll(reach::Reach { copies: copies.clone(), consumers: consumers.clone() })
+        });
+        tasks.push(task("reach", &parts, reach::subjects(config), reach));
     }
     tasks
 }

@@ -17,12 +17,19 @@ use jiff::Timestamp;
 
 pub use config::{Config, ManagedSecret};
 
+use super::Estate;
+use super::kubernetes::{ClusterConfig, Permission};
+use super::section::Section;
 use crate::aws::{self, Caller, Callers};
 use crate::driver::{Form, Poll, Task};
+use crate::made::Made;
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::say;
 use crate::say::{Message, named};
-use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source, Subjects};
+use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
+use crate::value::Problem;
+use crate::value::names::Visit;
+use crate::value::rules::References;
 
 /// The `collector` label.
 pub const NAME: &str = "secrets_manager";
@@ -67,30 +74,42 @@ static RULE: Gauge<3> = gauge(
 /// Families of this collector.
 pub static FAMILIES: &[&Family] = &[&STATE.0, &ROTATION.0, &LAST_ROTATED.0, &LAST_CHANGED.0, &NEXT.0, &RULE.0];
 
+impl Section for Config {
+    const NAME: &'static str = NAME;
+    const FAMILIES: &'static [&'static [&'static Family]] = &[FAMILIES];
+
+    fn rules(&self, path: &str, _: &References<'_>, problems: &mut Vec<Problem>) {
+        self.validate(path, problems);
+    }
+
+    fn offers<'a>(&'a self, references: &mut References<'a>) {
+        references.managed_secrets.extend(self.secrets.iter().map(|secret| secret.name.as_str()));
+    }
+
+    fn names(&mut self, _: &str, _: &mut Visit<'_>) {}
+
+    fn permissions(&self, _: &ClusterConfig) -> Vec<Permission> {
+        Vec::new()
+    }
+
+    fn tasks(&self, _: &Estate<'_>) -> Result<Vec<Task>, Message> {
+        Ok(tasks(self))
+    }
+}
+
 /// One task for each secret.
-pub fn tasks(config: &Config) -> Vec<Task> {
-    let interval = config.interval.0;
+fn tasks(config: &Config) -> Vec<Task> {
     let mut callers = Callers::default();
     let task = |secret: &ManagedSecret| Task {
         source: Source {
-            collector: NAME,
-            name: secret.name.clone(),
             identity: [("secret", secret.name.as_str())].into(),
-            covers: Vec::new(),
-            subjects: Subjects::Whole,
             emits: FAMILIES.iter().map(|family| family.name).collect(),
-            off: Arc::default(),
-            reads: &[],
-            interval,
-            keep: interval * 3,
+            ..Source::new(NAME, &secret.name, config.interval.0)
         },
-        fingerprint: format!("{secret:?} {interval:?} {:?}", config.timeout),
         timeout: config.timeout.0 * 2,
-        form: Form::Poll(Box::new(Looker {
-            caller: callers.of(&secret.region, secret.role_arn.as_deref()),
-            secret: secret.clone(),
-            timeout: config.timeout.0,
-        })),
+        form: Made::of((callers.of(&secret.region, secret.role_arn.as_deref()), secret.clone(), config.timeout.0), |(caller, secret, timeout)| {
+            Form::poll(Looker { caller: Arc::clone(caller), secret: secret.clone(), timeout: *timeout })
+        }),
     };
     config.secrets.iter().map(task).collect()
 }

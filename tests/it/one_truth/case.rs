@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use fastrand::Rng;
-use readiness_exporter::collectors::{self, COLLECTORS, Collector};
+use readiness_exporter::collectors::{self, Collector};
 use readiness_exporter::metric::{Family, Unit};
 use serde_json::{Value, json};
 
@@ -265,7 +265,7 @@ struct Families {
 
 static FAMILIES: LazyLock<Families> = LazyLock::new(|| {
     let (state_sets, rest): (Vec<&'static Family>, Vec<&'static Family>) =
-        COLLECTORS.iter().flat_map(Collector::families).partition(|family| !family.states.is_empty());
+        collectors::all().flat_map(Collector::families).partition(|family| !family.states.is_empty());
     let (moments, numbers): (Vec<&'static Family>, Vec<&'static Family>) = rest.into_iter().partition(|family| family.unit == Unit::Timestamp);
     let same = |a: &Family, b: &Family| a.labels.len() == b.labels.len() && a.labels.iter().all(|label| b.labels.contains(label));
     let pairs = numbers.iter().flat_map(|a| numbers.iter().map(move |b| (*a, *b)));

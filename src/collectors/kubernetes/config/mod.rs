@@ -297,6 +297,9 @@ impl Eks {
 impl Config {
     /// Reports every rule that this section breaks.
     pub(crate) fn validate(&self, path: &str, references: &References<'_>, problems: &mut Vec<Problem>) {
+        if references.complete() && references.clusters.is_empty() {
+            problems.push(Problem::bare("clusters", "must name at least one cluster while collectors.kubernetes is on"));
+        }
         pace(path, self.interval, self.timeout, problems);
         unique(&format!("{path}.workloads"), self.workloads.iter().map(|selector| selector.name.as_str()), problems);
         for (index, selector) in self.workloads.iter().enumerate() {
