@@ -35,12 +35,13 @@ fn others(value: &Value) -> Vec<Value> {
     }
 }
 
+/// There is one while the program runs.
+static STATE: LazyLock<Arc<State>> = LazyLock::new(|| Arc::new(State::glance(None)));
+
 type Tasks = BTreeMap<(&'static str, String), Task>;
 
 fn tasks(document: &Value) -> Option<Tasks> {
     let loaded = load_str(&document.to_string(), "readiness.yaml", Path::new("/nowhere"), Some(BTreeMap::new())).ok()?;
-    // There is one while the program runs.
-    static STATE: LazyLock<Arc<State>> = LazyLock::new(|| Arc::new(State::glance(None)));
     Some(loaded.tasks(&STATE).ok()?.into_iter().map(|task| ((task.source.collector, task.source.name.clone()), task)).collect())
 }
 
