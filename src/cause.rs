@@ -171,8 +171,8 @@ impl Cause for serde_saphyr::Error {
             Self::MultipleDocuments { .. } => say!("it holds more than one document"),
             Self::DuplicateMappingKey { .. } => say!("a key is given twice"),
             Self::UnknownAnchor { .. } => say!("an alias refers to nothing"),
-            Self::SerdeUnknownField { expected, .. } => say!("a key is not known; known are {}", Message::of_names(expected.iter().copied())),
-            Self::SerdeUnknownVariant { expected, .. } => say!("a value is not known; known are {}", Message::of_names(expected.iter().copied())),
+            Self::SerdeUnknownField { field, expected, .. } => not_known("key", field, expected),
+            Self::SerdeUnknownVariant { variant, expected, .. } => not_known("value", variant, expected),
             Self::SerdeMissingField { field, .. } => say!("the key {} is missing", *field),
             Self::SerdeInvalidType { .. }
             | Self::SerdeInvalidValue { .. }
@@ -256,6 +256,15 @@ fn known(error: &(dyn Error + 'static)) -> Option<Message> {
     None
 }
 
+/// What stands where only some names may. What was written is not said, since it may be a secret in the wrong place,
+/// but which name it is like.
+fn not_known(what: &'static str, written: &str, known: &[&'static str]) -> Message {
+    let alike = |name: &&'static str| (strsim::jaro_winkler(written, name), *name);
+    let meant = known.iter().map(alike).filter(|(score, _)| *score > 0.8).max_by(|one, other| one.0.total_cmp(&other.0));
+    let hint: Message = meant.map_or_else(|| "".into(), |(_, name)| say!("; did you mean {}?", name));
+    say!("a {} is not known{}; known are {}", what, hint, Message::of_names(known.iter().copied()))
+}
+
 /// Why a call failed of which only the chain of causes is at hand, as of the SDKs of AWS.
 pub fn of_chain(error: &(dyn Error + 'static)) -> Option<Message> {
     known(error)
@@ -276,6 +285,15 @@ mod tests {
         let yaml = |text: &str| serde_saphyr::from_str::<std::collections::BTreeMap<String, u32>>(text).unwrap_err().words().to_string();
         assert_eq!(yaml("a: 1\ntoken: hunter2"), "a value is of another kind than expected (line 2, column 8)");
         assert_eq!(yaml("a: 1\na: 2"), "a key is given twice (line 2, column 1)");
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Own {
+            #[expect(dead_code, reason = "only its name counts")]
+            timeout: u32,
+        }
+        let own = |text: &str| serde_saphyr::from_str::<Own>(text).unwrap_err().words().to_string();
+        assert_eq!(own("timout: 1"), "a key is not known; did you mean timeout?; known are timeout (line 1, column 1)");
+        assert_eq!(own("hunter2: 1"), "a key is not known; known are timeout (line 1, column 1)");
         let json = serde_json::from_str::<Vec<u32>>("[1,\n \"hunter2\"]").unwrap_err().words();
         assert_eq!(json.as_str(), "it is not the JSON that was expected (line 2, column 10)");
         let pem = format!("-----BEGIN {secret}\nabc\n-----END CERTIFICATE-----");

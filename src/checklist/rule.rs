@@ -127,10 +127,10 @@ impl Rule<'_> {
                 return Err(Whole::unasked(Unasked::NotConfigured, format!("collectors.{owner}.{key} is not configured")));
             }
             let wanted: Vec<_> = self.filter.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            let which = if wanted.is_empty() { String::new() } else { format!(" with {}", wanted.join(", ")) };
-            let name = self.family.name;
+            let (key, name) = (collectors::key(owner), self.family.name);
+            let what = if wanted.is_empty() { format!("shows {name}") } else { format!("has {} ({name})", wanted.join(", ")) };
             return Err(Whole::unknown(format!(
-                "nothing is configured for the {owner} collector that shows {name}{which}; add it, or disable this check with `enabled: false` in the overrides"
+                "{key} is configured, but nothing in it {what}; add such an entry, or disable this check with `enabled: false` in the overrides"
             )));
         }
         Ok(lines)

@@ -55,13 +55,13 @@ fn every_alert_has_a_runbook_with_the_four_headings() {
     let own = crate::generate::exporter_alerts().chain(["ReadinessChecklistRevisionDiffers", NOT_JUDGED]);
     let alerts: BTreeSet<String> = checks.map(|check| check.name.clone()).chain(own.map(str::to_owned)).collect();
     for name in &alerts {
-        let text = crate::web::runbook(name).unwrap_or_else(|| panic!("docs/runbooks/{name}.md is missing"));
+        let text = crate::runbooks::runbook(name).unwrap_or_else(|| panic!("docs/runbooks/{name}.md is missing"));
         assert!(text.starts_with(&format!("# {name}\n")), "{name}: the title is the alert's name");
         for heading in ["## Meaning", "## Impact", "## Diagnosis", "## Mitigation"] {
             assert!(text.contains(heading), "{name}: {heading} is missing");
         }
     }
-    let written: BTreeSet<String> = crate::web::runbooks().map(str::to_owned).collect();
+    let written: BTreeSet<String> = crate::runbooks::runbooks().map(str::to_owned).collect();
     assert_eq!(written, alerts, "runbooks without an alert");
 }
 

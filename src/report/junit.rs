@@ -12,7 +12,7 @@ pub fn junit(judgements: &[Judgement]) -> String {
             @for judgement in judgements {
                 @for section in judgement.sections.iter().filter(|section| !section.checks.is_empty()) {
                     testsuite
-                        name={ (judgement.checklist) ": " (section.title) }
+                        name={ (judgement.checklist) @if let Some(event) = &judgement.event { ", " (event) } ": " (section.title) }
                         tests=(section.checks.len())
                         failures=(section.checks.iter().filter(|check| check.state == CheckState::Fail).count())
                         errors=(section.checks.iter().filter(|check| check.state == CheckState::Unknown && check.required).count())

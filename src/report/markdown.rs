@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{NO_EVENT, event_line, minute, needs_attention, reason, shown, word};
 use crate::checklist::{CheckState, Judgement};
+use crate::runbooks::runbook;
 
 /// Judgements as Markdown.
 pub fn markdown(judgements: &[Judgement]) -> String {
@@ -23,6 +24,9 @@ pub fn markdown(judgements: &[Judgement]) -> String {
                 for line in shown(check).0 {
                     let _ = writeln!(out, "  - {}", escape(&line));
                 }
+                if let (Some(note), true) = (&check.note, check.lines.is_empty()) {
+                    let _ = writeln!(out, "  - {}", escape(note));
+                }
                 // Who signed it is what a confirmation is worth.
                 if check.attested && check.state == CheckState::Pass {
                     for line in &check.lines {
@@ -30,7 +34,7 @@ pub fn markdown(judgements: &[Judgement]) -> String {
                     }
                 }
                 if needs_attention(check.state) {
-                    let runbook = if check.attested { String::new() } else { format!(" Runbook: `{}`.", check.runbook) };
+                    let runbook = runbook(&check.runbook).map_or_else(String::new, |_| format!(" Runbook: `{}`.", check.runbook));
                     let _ = writeln!(out, "  - {}{runbook}", escape(&check.advice()));
                 }
             }

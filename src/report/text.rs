@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::{NO_EVENT, event_line, needs_attention, reason, shown, state_word, word};
 use crate::checklist::{CheckState, Decision, Judgement};
+use crate::runbooks::runbook;
 
 /// Judgements as text, with colour if wanted.
 pub fn text(judgements: &[Judgement], colour: bool) -> String {
@@ -48,7 +49,7 @@ fn one(out: &mut String, judgement: &Judgement, colour: bool) {
                 let _ = writeln!(out, "            {note}");
             }
             if needs_attention(check.state) {
-                let runbook = if check.attested { String::new() } else { format!(" (runbook: {})", check.runbook) };
+                let runbook = runbook(&check.runbook).map_or_else(String::new, |_| format!(" (runbook: {})", check.runbook));
                 let _ = writeln!(out, "            -> {}{runbook}", check.advice());
             }
         }

@@ -20,7 +20,6 @@ use http_body_util::{Either, Full};
 use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
-use include_dir::{Dir, include_dir};
 use jiff::{SignedDuration, Timestamp};
 
 pub use access::Access;
@@ -30,25 +29,14 @@ pub use server::{Door, Listener, Serving, serve};
 use crate::app::{App, StartError};
 use crate::exposition::Exposition;
 use crate::report;
+use crate::runbooks::runbook;
 use access::Entry;
 use clients::Visitor;
-
-static RUNBOOKS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/docs/runbooks");
 
 /// Prometheus 3 refuses a scrape without exactly this.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
-
-/// The runbook of a check or alert, as Markdown.
-pub fn runbook(name: &str) -> Option<&'static str> {
-    RUNBOOKS.get_file(format!("{name}.md")).and_then(|file| file.contents_utf8())
-}
-
-/// Names of all runbooks.
-pub fn runbooks() -> impl Iterator<Item = &'static str> {
-    RUNBOOKS.files().filter_map(|file| file.path().file_stem()?.to_str())
-}
 
 /// What an answer says.
 enum Content {

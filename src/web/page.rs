@@ -156,7 +156,7 @@ fn row(check: &CheckVerdict, judgement: &Judgement, anchors: &str) -> Markup {
             @if bad.len() > BAD_LINES { p class="note" { "And " (bad.len() - BAD_LINES) " more." } }
             @if let (Some(note), true) = (&check.note, check.lines.is_empty()) { p class="note" { (note) } }
             @if attention {
-                p class="remedy" { (check.advice()) @if super::runbook(&check.runbook).is_some() { " " a href={ "/runbooks/" (check.runbook) } { "Runbook" } } }
+                p class="remedy" { (check.advice()) @if crate::runbooks::runbook(&check.runbook).is_some() { " " a href={ "/runbooks/" (check.runbook) } { "Runbook" } } }
             }
             @if !good.is_empty() {
                 details {

@@ -12,10 +12,10 @@ use zeroize::Zeroizing;
 
 use super::config::AwsIssuer;
 use super::dates::{self, Ends};
-use super::document;
 use super::expiry::Told;
 use super::prove::Proof;
 use crate::aws::{self, Caller, Iam};
+use crate::document;
 use crate::say;
 use crate::snapshot::{CollectError, ErrorClass};
 

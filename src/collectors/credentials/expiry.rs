@@ -9,9 +9,9 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroizing;
 
 use super::dates::{self, Ends};
-use super::document;
 use super::pair::{self, Unpaired};
 use crate::collectors::registry::Identity;
+use crate::document;
 use crate::net::{Trust, Verified};
 
 /// Certificates that one credential can hold; more is no credential but a bundle of authorities.

@@ -7,7 +7,6 @@ mod aws;
 mod bedrock;
 mod config;
 mod dates;
-mod document;
 mod expiry;
 mod facts;
 mod google;

@@ -12,6 +12,7 @@ use super::pair;
 use crate::aws::{self, Caller};
 use crate::collectors::kubernetes::{self, Link};
 use crate::collectors::secrets_manager;
+use crate::document;
 use crate::files::{self, ReadError};
 use crate::say;
 use crate::say::{Message, named};
@@ -112,8 +113,9 @@ async fn managed(place: &ManagedValue, caller: &Caller, timeout: Duration) -> Re
     let text = answer.secret_string.map(|text| Zeroizing::new(text.into_bytes()));
     let whole = text.or_else(|| answer.secret_binary.map(|bytes| Zeroizing::new(bytes.into_inner()))).unwrap_or_default();
     let Some(field) = field else { return Ok(Content::new(whole, changed)) };
-    let document: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_slice(&whole).map_err(|_| Unread::Incomplete(say!("{}: it is no JSON document", what)))?;
+    let Some(serde_json::Value::Object(document)) = document::read(&whole) else {
+        return Err(Unread::Incomplete(say!("{}: it is no JSON object, or says something twice", what)));
+    };
     let mut found = None;
     for (name, value) in document {
         if let serde_json::Value::String(value) = value {

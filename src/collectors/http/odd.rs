@@ -70,6 +70,15 @@ async fn what_is_old_or_unusual_is_no_fault() {
 }
 
 #[tokio::test]
+async fn a_body_that_says_two_things_is_not_believed() {
+    let address = answering(with_body("200 OK", "", br#"{"status":"down","status":"ok"}"#)).await;
+    for rule in ["json", "identity"] {
+        let text = look(&format!("{{ name: a, url: 'http://{address}/', expect: {{ {rule}: [{{ pointer: /status, equals: ok }}] }} }}"), "").await;
+        assert!(state(&text) != "ok" && text.contains("says something twice"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_cannot_be_read_is_neither_good_nor_bad() {
     let address = answering(with_body("200 OK", "Content-Encoding: br\r\n", b"\x01\x02")).await;
     let text = look(&format!("{{ name: a, url: 'http://{address}/', expect: {{ body_contains: OK, identity: [{{ pointer: /a, equals: 1 }}] }} }}"), "").await;

@@ -25,6 +25,7 @@ use super::decode::{self, Unreadable};
 use super::wire::{connection_failed, send, send_h2, tunnel};
 use crate::cause;
 use crate::cause::Cause as _;
+use crate::document;
 use crate::net::{self, Found, Lookup};
 use crate::room::{self, Answer, Overrun};
 use crate::say;
@@ -442,7 +443,7 @@ impl Prober {
         };
         // A mark of the encoding and no part of the text (RFC 8259, section 8.1; the Encoding Standard, section 6).
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&body);
-        let json = if self.expect.json.is_empty() && self.expect.identity.is_empty() { None } else { serde_json::from_slice(body).ok() };
+        let json = if self.expect.json.is_empty() && self.expect.identity.is_empty() { None } else { document::read(body) };
         if self.has_identity() {
             let told = holds(&self.expect.identity, json.as_ref()).is_ok();
             // A service that is down or busy does not say which one it is, and often something before it speaks.
@@ -471,7 +472,7 @@ fn holds(rules: &[JsonRule], json: Option<&serde_json::Value>) -> Result<(), Mes
     if rules.is_empty() {
         return Ok(());
     }
-    let json = json.ok_or("the body is no JSON")?;
+    let json = json.ok_or("the body is no JSON, or says something twice")?;
     for rule in rules {
         match json.pointer(&rule.pointer) {
             None => return Err(say!("{} is missing", named(&rule.pointer))),
