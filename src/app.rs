@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::cause;
 use crate::checklist::{Checklist, Context, Judgement, Memories, Unjudged, Waiver, judge, unjudged};
-use crate::config::{self, LoadError, Loaded};
+use crate::config::{self, LoadError, Loaded, WaiverConfig};
 use crate::driver::{Driver, Task};
 use crate::event::{self, Schedule};
 use crate::exposition::Exposition;
@@ -66,7 +66,8 @@ struct Active {
     checklists: Vec<Checklist>,
     archive: Option<PathBuf>,
     schedules: Vec<Schedule>,
-    waivers: Vec<Waiver>,
+    /// In the order of the checklists.
+    waivers: Vec<Vec<Waiver>>,
     unjudged: Vec<Unjudged>,
 }
 
@@ -74,15 +75,17 @@ impl Active {
     fn new(loaded: Loaded, tasks: &[Task]) -> Self {
         let unjudged = unjudged(&loaded.checklists, tasks.iter().map(|task| &task.source));
         let schedules = event::schedules(&loaded.settings.events);
-        let waivers = loaded.settings.waivers.iter().filter_map(|waiver| {
+        let waiver = |waiver: &WaiverConfig| {
             Some(Waiver {
                 check: waiver.check.clone(),
                 labels: waiver.labels.clone(),
                 reason: format!("{} ({})", waiver.why, waiver.who),
                 until: waiver.until.parse().ok()?,
             })
-        });
-        Self { schedules, waivers: waivers.collect(), unjudged, checklists: loaded.checklists, archive: loaded.settings.archive }
+        };
+        let of = |checklist: &Checklist| loaded.settings.waivers.iter().filter(|own| own.is_for(&checklist.name)).filter_map(waiver).collect();
+        let waivers = loaded.checklists.iter().map(of).collect();
+        Self { schedules, waivers, unjudged, checklists: loaded.checklists, archive: loaded.settings.archive }
     }
 
     /// Judges each checklist for each of its events that is running or coming, and as if one were now
@@ -90,11 +93,11 @@ impl Active {
     fn judge(&self, snapshot: &Snapshot, now: Timestamp, memories: &Memories) -> Vec<Judgement> {
         let coming = event::coming(&self.schedules, now);
         let mut judged = Vec::new();
-        for checklist in &self.checklists {
-            let own: Vec<_> = coming.iter().filter(|event| event.checklist == checklist.name).map(Some).collect();
+        for (checklist, waivers) in self.checklists.iter().zip(&self.waivers) {
+            let own: Vec<_> = coming.iter().filter(|event| event.checklists.contains(&checklist.name)).map(Some).collect();
             for event in if own.is_empty() { vec![None] } else { own } {
                 let memory = memories.of(&checklist.name, event.map(|event| event.name.as_str()));
-                judged.push(judge(checklist, &Context { snapshot, now, event, waivers: &self.waivers, unjudged: &self.unjudged, memory }));
+                judged.push(judge(checklist, &Context { snapshot, now, event, waivers, unjudged: &self.unjudged, memory }));
             }
         }
         judged

@@ -43,7 +43,7 @@ pub static FAMILIES: &[&Family] = &[&COMING.0, &START.0, &END.0, &LEAD.0, &PARTI
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
     name: String,
-    checklist: String,
+    checklists: Vec<String>,
     participants: Option<u32>,
     lead_times: Vec<Span>,
     zone: TimeZone,
@@ -61,8 +61,8 @@ enum Times {
 pub struct Occurrence {
     /// The event's name.
     pub name: String,
-    /// Its checklist.
-    pub checklist: String,
+    /// The checklists that decide about it.
+    pub checklists: Vec<String>,
     /// When it starts.
     pub start: Timestamp,
     /// When it ends.
@@ -99,7 +99,7 @@ impl Schedule {
         };
         Ok(Self {
             name: event.name.clone(),
-            checklist: event.checklist.clone(),
+            checklists: event.checklist.names().to_vec(),
             participants: event.participants,
             lead_times: event.lead_times.clone(),
             zone,
@@ -125,7 +125,7 @@ impl Schedule {
         };
         (end > now).then(|| Occurrence {
             name: self.name.clone(),
-            checklist: self.checklist.clone(),
+            checklists: self.checklists.clone(),
             start,
             end,
             participants: self.participants,
@@ -139,10 +139,10 @@ pub fn schedules(events: &[EventConfig]) -> Vec<Schedule> {
     events.iter().filter_map(|event| Schedule::parse(event).ok()).collect()
 }
 
-/// Every event that is running or will come, each with that occurrence of it: by checklist, the soonest first.
+/// Every event that is running or will come, each with that occurrence of it, the soonest first.
 pub fn coming(schedules: &[Schedule], now: Timestamp) -> Vec<Occurrence> {
     let mut occurrences: Vec<_> = schedules.iter().filter_map(|schedule| schedule.at(now)).collect();
-    occurrences.sort_by(|a, b| (&a.checklist, a.start, a.end, &a.name).cmp(&(&b.checklist, b.start, b.end, &b.name)));
+    occurrences.sort_by(|a, b| (a.start, a.end, &a.name).cmp(&(b.start, b.end, &b.name)));
     occurrences
 }
 
@@ -151,7 +151,8 @@ pub fn samples(schedules: &[Schedule], now: Timestamp) -> Vec<Sample> {
     let mut samples = Vec::new();
     for schedule in schedules {
         let occurrence = schedule.at(now);
-        samples.push(COMING.sample([schedule.checklist.as_str(), &schedule.name], f64::from(u8::from(occurrence.is_some()))));
+        let coming = f64::from(u8::from(occurrence.is_some()));
+        samples.extend(schedule.checklists.iter().map(|checklist| COMING.sample([checklist.as_str(), &schedule.name], coming)));
         samples.extend(occurrence.iter().flat_map(Occurrence::samples));
     }
     samples
@@ -196,9 +197,13 @@ impl Occurrence {
         self.start.as_second() as f64 - now.as_second() as f64 <= first
     }
 
-    /// This occurrence as facts.
+    /// This occurrence as facts, for each of its checklists.
     pub fn samples(&self) -> Vec<Sample> {
-        let labels = [self.checklist.as_str(), self.name.as_str()];
+        self.checklists.iter().flat_map(|checklist| self.samples_for(checklist)).collect()
+    }
+
+    fn samples_for(&self, checklist: &str) -> Vec<Sample> {
+        let labels = [checklist, self.name.as_str()];
         let mut samples = vec![START.sample(labels, self.start.as_second() as f64), END.sample(labels, self.end.as_second() as f64)];
         for lead in &self.lead_times {
             let begins = self.start.as_second() as f64 - lead.as_secs_f64();

@@ -27,7 +27,7 @@ pub mod metric;
 pub mod net;
 pub mod report;
 mod room;
-mod runbooks;
+pub mod runbooks;
 pub mod say;
 pub mod snapshot;
 pub mod state;

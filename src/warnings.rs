@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::checklist::{self, Check, Checklist, Kind};
 use crate::collectors::{self, CollectorsConfig, attestations};
-use crate::config::Loaded;
+use crate::config::{Loaded, WaiverConfig};
 use crate::event::{self, Schedule};
 use crate::snapshot::{Source, Subject};
 use crate::value::Problem;
@@ -38,7 +38,7 @@ fn events(loaded: &Loaded, schedules: &[Schedule], now: Timestamp, found: &mut V
         }
     }
     let coming = event::coming(schedules, now);
-    for checklist in loaded.checklists.iter().filter(|checklist| coming.iter().all(|event| event.checklist != checklist.name)) {
+    for checklist in loaded.checklists.iter().filter(|checklist| coming.iter().all(|event| !event.checklists.contains(&checklist.name))) {
         found.push(Problem::bare("events", format!("no event of checklist {} is coming, so it is judged as if one were now", checklist.name)));
     }
 }
@@ -69,12 +69,15 @@ fn clusters(loaded: &Loaded, found: &mut Vec<Problem>) {
 
 fn waivers(loaded: &Loaded, sources: &[&Source], now: Timestamp, found: &mut Vec<Problem>) {
     let named: Vec<Subject> = sources.iter().flat_map(|source| source.named()).collect();
-    let check = |name: &str| loaded.checklists.iter().flat_map(Checklist::checks).find(|check| check.name == name);
+    let check = |waiver: &WaiverConfig| {
+        let own = loaded.checklists.iter().filter(|checklist| waiver.is_for(&checklist.name));
+        own.flat_map(Checklist::checks).find(|check| check.name == waiver.check)
+    };
     for (index, waiver) in loaded.settings.waivers.iter().enumerate() {
         if waiver.until.parse::<Timestamp>().is_ok_and(|until| until <= now) {
             found.push(Problem::bare(format!("waivers[{index}].until"), format!("is over, so {} is waived no longer", waiver.check)));
         }
-        let Some(check) = check(&waiver.check) else { continue };
+        let Some(check) = check(waiver) else { continue };
         if !check.enabled {
             found.push(Problem::bare(format!("waivers[{index}].check"), format!("{} is switched off in the overrides, so nothing is waived", waiver.check)));
         } else if let Kind::Fact { family, .. } = &check.kind {

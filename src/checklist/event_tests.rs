@@ -37,7 +37,14 @@ fn now() -> Timestamp {
 fn event(name: &str, hours: i64, participants: u32) -> Occurrence {
     let start = now() + SignedDuration::from_hours(hours);
     let end = start + SignedDuration::from_hours(2);
-    Occurrence { name: name.into(), checklist: "c".into(), start, end, participants: Some(participants), lead_times: vec![Span::days(2), Span::hours(1)] }
+    Occurrence {
+        name: name.into(),
+        checklists: vec!["c".into()],
+        start,
+        end,
+        participants: Some(participants),
+        lead_times: vec![Span::days(2), Span::hours(1)],
+    }
 }
 
 fn source(collector: &'static str, emits: &'static str) -> Source {

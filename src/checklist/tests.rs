@@ -182,8 +182,14 @@ fn red_at_once_and_green_only_after_two_good_looks() {
 #[test]
 fn what_was_bad_stays_known_when_another_event_comes_or_ends() {
     let family = crate::collectors::family("readiness_service_load_balancer_ready").unwrap();
-    let event =
-        |name: &str| Occurrence { name: name.into(), checklist: "workshop".into(), start: now(), end: now(), participants: None, lead_times: Vec::new() };
+    let event = |name: &str| Occurrence {
+        name: name.into(),
+        checklists: vec!["workshop".into()],
+        start: now(),
+        end: now(),
+        participants: None,
+        lead_times: Vec::new(),
+    };
     let mut memories = Memories::default();
     let mut round = |value: f64, look: u64, events: &[Option<Occurrence>]| {
         let given = [Given { family, labels: vec!["eu".into(), "coder".into(), "coder".into()], state: None, value }];

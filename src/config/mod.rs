@@ -73,6 +73,9 @@ pub struct ChecklistConfig {
 pub struct WaiverConfig {
     /// Name of the check.
     pub check: String,
+    /// Only in these checklists; in all that have the check when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checklists: Vec<String>,
     /// Only lines with these labels; all lines of the check when empty.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -82,6 +85,13 @@ pub struct WaiverConfig {
     pub why: String,
     /// When it ends, with an offset: `2026-12-02T00:00:00Z`; within 90 days.
     pub until: String,
+}
+
+impl WaiverConfig {
+    /// Whether it holds in a checklist.
+    pub fn is_for(&self, checklist: &str) -> bool {
+        self.checklists.is_empty() || self.checklists.iter().any(|own| own == checklist)
+    }
 }
 
 impl Settings {

@@ -52,9 +52,8 @@ fn events(settings: &Settings, checklists: &[Checklist], references: &References
     for (index, event) in settings.events.iter().enumerate() {
         let path = format!("events[{index}]");
         event.validate(&path, problems);
-        if references.complete && !names.contains(&event.checklist) {
-            let hint = did_you_mean(&event.checklist, names.iter().map(String::as_str));
-            problems.push(Problem::new(format!("{path}.checklist"), format!("must name a configured checklist{hint}"), quoted(&event.checklist)));
+        for wanted in event.checklist.names() {
+            known_checklist(&format!("{path}.checklist"), wanted, &names, references, problems);
         }
         for (position, lead) in event.lead_times.iter().enumerate() {
             if lead.0.is_zero() {
@@ -72,15 +71,28 @@ fn events(settings: &Settings, checklists: &[Checklist], references: &References
     }
 }
 
+fn known_checklist(path: &str, wanted: &String, names: &[String], references: &References<'_>, problems: &mut Problems) {
+    if references.complete && !names.contains(wanted) {
+        let hint = did_you_mean(wanted, names.iter().map(String::as_str));
+        problems.push(Problem::new(path, format!("must name a configured checklist{hint}"), quoted(wanted)));
+    }
+}
+
 /// How far ahead a waiver may end.
 const LONGEST_WAIVER: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 fn waivers(settings: &Settings, checklists: &[Checklist], references: &References<'_>, problems: &mut Problems) {
-    let own = checklists.iter().flat_map(Checklist::checks).map(|check| check.name.as_str());
-    let checks: Vec<&str> = own.chain([checklist::NOT_JUDGED]).collect();
+    let names: Vec<_> = settings.checklists_or_default().iter().map(|checklist| checklist.name.clone()).collect();
     for (index, waiver) in settings.waivers.iter().enumerate() {
         let path = format!("waivers[{index}]");
-        if !checklists.is_empty() && !checks.contains(&waiver.check.as_str()) {
+        for wanted in &waiver.checklists {
+            known_checklist(&format!("{path}.checklists"), wanted, &names, references, problems);
+        }
+        let own = checklists.iter().filter(|checklist| waiver.is_for(&checklist.name)).flat_map(Checklist::checks).map(|check| check.name.as_str());
+        let checks: Vec<&str> = own.chain([checklist::NOT_JUDGED]).collect();
+        // Of a checklist that is not known nobody knows the checks.
+        let all_known = waiver.checklists.iter().all(|wanted| names.contains(wanted));
+        if !checklists.is_empty() && all_known && !checks.contains(&waiver.check.as_str()) {
             let hint = did_you_mean(&waiver.check, checks.iter().copied());
             problems.push(Problem::new(format!("{path}.check"), format!("must name a check{hint}"), quoted(&waiver.check)));
         }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Schedule;
-use crate::value::rules::{name, quoted};
+use crate::value::rules::{name, quoted, unique};
 use crate::value::{Problem, Span};
 
 /// An event: one-off (`start`) or recurring (`cron`).
@@ -13,9 +13,9 @@ use crate::value::{Problem, Span};
 pub struct EventConfig {
     /// Unique name, the `event` label.
     pub name: String,
-    /// The checklist that decides about it.
-    #[serde(default = "shipped")]
-    pub checklist: String,
+    /// The checklist that decides about it, or a list of several, each of which gives its own word.
+    #[serde(default)]
+    pub checklist: Checklists,
     /// IANA time zone of all times of this event.
     pub time_zone: String,
     /// Start of a one-off event, local time: `2026-12-01T09:00`.
@@ -41,8 +41,30 @@ pub struct EventConfig {
 /// The checklist that is judged where none is named.
 pub(crate) const SHIPPED: &str = "workshop";
 
-fn shipped() -> String {
-    SHIPPED.to_owned()
+/// One checklist by its name, or several.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Checklists {
+    /// One.
+    One(String),
+    /// Several.
+    Several(Vec<String>),
+}
+
+impl Checklists {
+    /// Their names.
+    pub fn names(&self) -> &[String] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        }
+    }
+}
+
+impl Default for Checklists {
+    fn default() -> Self {
+        Self::One(SHIPPED.to_owned())
+    }
 }
 
 /// Two days, one day and one hour before the start.
@@ -54,6 +76,10 @@ impl EventConfig {
     /// Reports every rule that its times break.
     pub(crate) fn validate(&self, path: &str, problems: &mut Vec<Problem>) {
         name(&format!("{path}.name"), &self.name, problems);
+        if self.checklist.names().is_empty() {
+            problems.push(Problem::bare(format!("{path}.checklist"), "must name at least one checklist"));
+        }
+        unique(&format!("{path}.checklist"), self.checklist.names().iter().map(String::as_str), problems);
         match (&self.start, &self.cron) {
             (Some(_), Some(_)) => problems.push(Problem::bare(path, "must have one of start and cron, not both")),
             (None, None) => problems.push(Problem::bare(path, "must have start (one-off) or cron (recurring)")),

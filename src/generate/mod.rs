@@ -56,12 +56,12 @@ pub fn files(checklists: &[Checklist], runbook_url: &str) -> Vec<(String, String
         files.push((format!("alerts/{name}.yaml"), yaml(&rules::prometheus_rule(name, &groups))));
         files.push((format!("alerts/{name}.rules.yaml"), yaml(&rules::File { groups })));
     };
-    for checklist in checklists {
-        groups(&checklist.name, rules::groups(checklist, runbook_url));
+    for (index, checklist) in checklists.iter().enumerate() {
+        groups(&checklist.name, rules::groups(checklist, &checklists[..index], runbook_url));
     }
     groups("exporter", exporter::groups(runbook_url));
-    for checklist in checklists {
-        files.push((format!("alerts/tests/{}_test.yaml", checklist.name), yaml(&rule_tests::tests(checklist, runbook_url))));
+    for (index, checklist) in checklists.iter().enumerate() {
+        files.push((format!("alerts/tests/{}_test.yaml", checklist.name), yaml(&rule_tests::tests(checklist, &checklists[..index], runbook_url))));
         files.push((format!("dashboards/{}.json", checklist.name), dashboard::board(checklist)));
         files.push((format!("dashboards/{}-overview.json", checklist.name), boards::overview(checklist)));
         files.push((format!("dashboards/{}-clusters.json", checklist.name), boards::clusters(checklist)));
@@ -83,9 +83,9 @@ pub fn files(checklists: &[Checklist], runbook_url: &str) -> Vec<(String, String
     files
 }
 
-/// The alert rules of one checklist, as Prometheus reads them.
+/// The alert rules of one checklist by itself, as Prometheus reads them.
 pub fn alert_rules(checklist: &Checklist, runbook_url: &str) -> String {
-    yaml(&rules::File { groups: rules::groups(checklist, runbook_url) })
+    yaml(&rules::File { groups: rules::groups(checklist, &[], runbook_url) })
 }
 
 /// Names of the rules about the exporter itself.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::rules::{annotations, early_summary, labels};
+use super::rules::{annotations, early_summary, labels, own_rules};
 use crate::checklist::{Check, CheckState, Checklist, Condition, Context, Example, Given, Horizon, Kind, Words, judge_one, quoted, scene};
 use crate::event::default_lead_times;
 use crate::metric::Unit;
@@ -50,14 +50,19 @@ struct Alert {
     exp_annotations: BTreeMap<String, String>,
 }
 
-/// Tests of every rule of a checklist.
-pub(super) fn tests(checklist: &Checklist, runbook_url: &str) -> File {
+/// Tests of every rule in the file of a checklist; what earlier ones have is tested there.
+pub(super) fn tests(checklist: &Checklist, earlier: &[Checklist], runbook_url: &str) -> File {
     let nothing = Example { given: Vec::new(), event: None, expect: crate::checklist::Outcome::Unknown, severity: None };
     let mut tests = Vec::new();
     for check in checklist.checks().filter(|check| check.enabled && matches!(check.kind, Kind::Fact { .. })) {
-        for (index, example) in check.examples.iter().chain([&nothing]).enumerate() {
+        let own = own_rules(checklist, earlier, check, runbook_url);
+        for (index, example) in check.examples.iter().chain([&nothing]).enumerate().filter(|_| !own.is_empty()) {
             let name = format!("{}: example {}, {:?}", check.name, index + 1, example.expect);
-            tests.extend(test(checklist, check, example, name, runbook_url));
+            let mut found = test(checklist, check, example, name, runbook_url);
+            let is_own =
+                |alert: &Alert| own.iter().any(|rule| ["severity", "stage"].iter().all(|label| rule.labels.get(*label) == alert.exp_labels.get(*label)));
+            found.iter_mut().flat_map(|test| &mut test.alerts).for_each(|alert| alert.exp_alerts.retain(is_own));
+            tests.extend(found);
         }
     }
     tests.push(revision_test(checklist));

@@ -4,7 +4,7 @@
 //! the metric's own labels, which drops the labels of the scrape: a rollout of the exporter must
 //! not restart `for`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -39,6 +39,20 @@ pub(super) struct Rule {
     pub(super) annotations: BTreeMap<String, String>,
 }
 
+/// What a rule does, whichever checklist it is of: alert, expression, `for` and the labels but the checklist.
+type Deed = (String, String, Span, BTreeMap<String, String>);
+
+impl Rule {
+    fn deed(&self) -> Deed {
+        let mut labels = self.labels.clone();
+        labels.remove(CHECKLIST);
+        (self.alert.clone(), self.expr.clone(), self.hold, labels)
+    }
+}
+
+/// The label that says which checklist a rule is of.
+const CHECKLIST: &str = "checklist";
+
 /// The custom resource of the Prometheus Operator that holds `groups`.
 pub(super) fn prometheus_rule(name: &str, groups: &[Group]) -> impl Serialize {
     serde_json::json!({
@@ -49,14 +63,24 @@ pub(super) fn prometheus_rule(name: &str, groups: &[Group]) -> impl Serialize {
     })
 }
 
-/// One group per section that has rules, and one about the checklist itself.
-pub(super) fn groups(checklist: &Checklist, runbook_url: &str) -> Vec<Group> {
+/// The rules of one check that no earlier checklist has: two that do the same would page twice for one thing.
+pub(super) fn own_rules(checklist: &Checklist, earlier: &[Checklist], check: &Check, runbook_url: &str) -> Vec<Rule> {
+    let same = |other: &Checklist| {
+        other.checks().filter(|other| other.enabled && other.name == check.name).flat_map(|own| rules(other, own, runbook_url)).collect::<Vec<_>>()
+    };
+    let known: BTreeSet<Deed> = earlier.iter().flat_map(same).map(|rule| rule.deed()).collect();
+    rules(checklist, check, runbook_url).into_iter().filter(|rule| !known.contains(&rule.deed())).collect()
+}
+
+/// One group per section that has rules of its own, and one about the checklist itself.
+pub(super) fn groups(checklist: &Checklist, earlier: &[Checklist], runbook_url: &str) -> Vec<Group> {
+    let own = |check: &Check| own_rules(checklist, earlier, check, runbook_url);
     let mut groups: Vec<Group> = checklist
         .sections
         .iter()
         .map(|section| Group {
             name: format!("{} / {}", checklist.name, section.title),
-            rules: section.checks.iter().filter(|check| check.enabled).flat_map(|check| rules(checklist, check, runbook_url)).collect(),
+            rules: section.checks.iter().filter(|check| check.enabled).flat_map(own).collect(),
         })
         .filter(|group| !group.rules.is_empty())
         .collect();
@@ -81,7 +105,7 @@ pub(super) fn groups(checklist: &Checklist, runbook_url: &str) -> Vec<Group> {
 }
 
 /// The rules of one check, one per band.
-pub(super) fn rules(checklist: &Checklist, check: &Check, runbook_url: &str) -> Vec<Rule> {
+fn rules(checklist: &Checklist, check: &Check, runbook_url: &str) -> Vec<Rule> {
     let rule = |expr: String, hold: Span, severity: Severity, summary: &str| Rule {
         alert: check.name.clone(),
         expr,
@@ -125,7 +149,7 @@ pub(super) fn early_summary(summary: &str, blocks: bool, lead: Span) -> String {
 }
 
 pub(super) fn labels(severity: Severity, checklist: &str) -> BTreeMap<String, String> {
-    BTreeMap::from([("severity".to_owned(), severity.to_string()), ("checklist".to_owned(), checklist.to_owned())])
+    BTreeMap::from([("severity".to_owned(), severity.to_string()), (CHECKLIST.to_owned(), checklist.to_owned())])
 }
 
 pub(super) fn annotations(runbook_url: &str, name: &str, summary: &str, description: &str) -> BTreeMap<String, String> {

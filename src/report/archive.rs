@@ -134,7 +134,7 @@ mod tests {
         let at = |hour: i64| Timestamp::from_second(1_764_000_000 + hour * 3600).unwrap();
         let event = Occurrence {
             name: "../Work shop".into(),
-            checklist: "c".into(),
+            checklists: vec!["c".into()],
             start: at(0),
             end: at(3),
             participants: None,

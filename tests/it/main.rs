@@ -34,6 +34,7 @@ mod real_registry;
 mod real_secrets;
 mod rules;
 mod secrets;
+mod several;
 mod slack;
 mod storm;
 #[path = "../../examples/common/storm.rs"]

@@ -1,0 +1,94 @@
+//! Several checklists in one program: one event for all of them, one alert for what they share.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::common::{exporter, run};
+
+const ONE: &str = "checklist: one
+title: One
+sections:
+- title: S
+  checks:
+  - { check: EndpointUnhealthy, item: '1', title: It answers }
+  - { check: CertificateExpiresSoon, item: '2', title: Its certificate lasts }
+  - { check: CertificateExpiresBeforeEventEnd, item: '3', title: Its certificate outlives the event }
+";
+
+/// The first check is the same, the second has another bound, the third asks about events of its own checklist.
+const TWO: &str = "checklist: two
+title: Two
+sections:
+- title: S
+  checks:
+  - { check: EndpointUnhealthy, item: A, title: The shop answers }
+  - { check: CertificateExpiresSoon, item: B, title: The certificate lasts, worsens: [{ at: 2d, severity: critical }] }
+  - { check: CertificateExpiresBeforeEventEnd, item: C, title: The certificate outlives the event }
+";
+
+fn folder(configuration: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [("one.yaml", ONE), ("two.yaml", TWO), ("readiness.yaml", configuration)] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    folder
+}
+
+fn configuration(event: &str, waiver: &str) -> String {
+    let host = crate::slack::own_host();
+    let until = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(48);
+    format!(
+        "checklists: [{{ name: one, file: one.yaml }}, {{ name: two, file: two.yaml }}]
+events: [{{ name: launch, {event}, time_zone: UTC, start: 2031-01-01T09:00, duration: 1h }}]
+waivers: [{{ check: EndpointUnhealthy, {waiver}, who: Ada, why: it is not up yet, until: {until} }}]
+collectors: {{ http: {{ targets: [{{ name: shop, kind: healthz, url: 'http://{host}:1/' }}] }} }}
+"
+    )
+}
+
+#[test]
+fn an_event_of_two_checklists_has_a_word_from_each_and_a_waiver_can_be_for_one() {
+    let folder = folder(&configuration("checklist: [one, two]", "checklists: [one]"));
+    let file = folder.path().join("readiness.yaml");
+    let (code, out, errors) = run(exporter().args(["check", "--output", "json", "--config.file"]).arg(&file));
+    assert_eq!(code, 1, "{out}{errors}");
+    let said: Value = serde_json::from_str(&out).unwrap();
+    let words = said["judgements"].as_array().unwrap().iter().map(|judgement| {
+        let check = &judgement["sections"][0]["checks"][0];
+        [&judgement["checklist"], &judgement["event"], &check["state"]].map(|value| value.as_str().unwrap()).join(" ")
+    });
+    assert_eq!(words.collect::<Vec<_>>(), ["one launch waived", "two launch fail"]);
+    for (event, waiver, problem) in [
+        ("checklist: []", "labels: {}", "events[0] (launch).checklist: must name at least one checklist"),
+        ("checklist: [one, on]", "labels: {}", "events[0] (launch).checklist: must name a configured checklist; did you mean one?"),
+        ("checklist: [one, one]", "labels: {}", "events[0] (launch).checklist[1]: must have a name that events[0].checklist[0] does not have"),
+        ("checklist: one", "checklists: [twoo]", "waivers[0].checklists: must name a configured checklist; did you mean two?"),
+    ] {
+        std::fs::write(&file, configuration(event, waiver)).unwrap();
+        let (code, _, errors) = run(exporter().args(["config", "check", "--config.file"]).arg(&file));
+        assert!(code == 2 && errors.contains(problem), "{problem}:\n{errors}");
+    }
+}
+
+#[test]
+fn what_checklists_share_is_one_alert() {
+    let folder = folder(&configuration("checklist: [one, two]", "labels: {}"));
+    let file = folder.path().join("readiness.yaml");
+    let (code, out, errors) = run(exporter().args(["generate", "--from-config", "--config.file"]).arg(&file).arg("--out").arg(folder.path()));
+    assert_eq!(code, 0, "{out}{errors}");
+    let alerts = |name: &str| -> Vec<String> {
+        let text = std::fs::read_to_string(folder.path().join(format!("alerts/{name}.rules.yaml"))).unwrap();
+        let rules: Value = serde_saphyr::from_str(&text).unwrap();
+        let groups = rules["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap());
+        groups.map(|rule| format!("{} {}", rule["alert"].as_str().unwrap(), rule["labels"]["severity"].as_str().unwrap())).collect()
+    };
+    let soon = ["CertificateExpiresSoon warning", "CertificateExpiresSoon critical"];
+    let others = ["CertificateExpiresBeforeEventEnd critical", "ReadinessChecklistRevisionDiffers warning"];
+    assert_eq!(alerts("one"), [&["EndpointUnhealthy critical"][..], &soon, &others].concat());
+    assert_eq!(alerts("two"), [&soon[..], &others].concat(), "the first has an alert in the other file");
+    // Both files together are what Prometheus loads; the tests of each are about its own.
+    let tests = ["one", "two"].map(|name| folder.path().join(format!("alerts/tests/{name}_test.yaml")));
+    let (code, out, errors) = run(Command::new("promtool").args(["test", "rules"]).args(&tests));
+    assert_eq!(code, 0, "{out}{errors}");
+}
