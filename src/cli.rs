@@ -436,18 +436,16 @@ async fn check_once(check: Check, loaded: Loaded) -> ExitCode {
 }
 
 fn generate_files(flags: &Generate, serve: &Serve) -> ExitCode {
-    let checklists = if flags.from_config {
-        match config::load(&serve.config_file) {
-            Ok(loaded) => loaded.checklists,
-            Err(error) => return fail(error),
-        }
+    let url = flags.runbook_url.as_str();
+    let files = if flags.from_config {
+        config::load(&serve.config_file).map(|loaded| generate::files(&loaded.checklists, url)).map_err(|error| say!("{}", error))
     } else {
-        match generate::shipped() {
-            Ok(checklists) => checklists,
-            Err(error) => return fail(error),
-        }
+        generate::shipped().map(|checklists| generate::repository(&checklists, url))
     };
-    let files = generate::files(&checklists, &flags.runbook_url);
+    let files = match files {
+        Ok(files) => files,
+        Err(error) => return fail(error),
+    };
     let outcome = if flags.check { generate::compare(&files, &flags.out) } else { generate::write(&files, &flags.out) };
     match outcome {
         Ok(()) => {

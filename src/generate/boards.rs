@@ -22,7 +22,7 @@ struct Panel {
 pub(super) fn overview(checklist: &Checklist) -> String {
     let name = &checklist.name;
     let mut layout = Layout::default();
-    layout.place(&[(12, dashboard::decision(checklist)), (6, dashboard::event(checklist)), (6, dashboard::counts(checklist))], 8);
+    layout.place(&[(12, dashboard::decision(checklist)), (6, dashboard::event(Some(checklist))), (6, dashboard::counts(Some(checklist)))], 8);
     let blocking = |state: &str| {
         format!(
             "max by (check, item) (readiness_check_info{{checklist=\"{name}\"}}) * on (check) group_left () (max by (check) (readiness_check_state{{checklist=\"{name}\",state=\"{state}\"}} == 1) and on (check) max by (check) (readiness_check_required{{checklist=\"{name}\"}}) == 1)"
@@ -231,11 +231,11 @@ const CLUSTERS: &[&[Panel]] = &[
 ];
 
 /// Clusters and capacity.
-pub(super) fn clusters(checklist: &Checklist) -> String {
+pub(super) fn clusters() -> String {
     let mut layout = Layout::default();
-    layout.place(&[(8, dashboard::decision(checklist)), (8, dashboard::counts(checklist)), (8, dashboard::event(checklist))], 5);
+    layout.place(&[(8, dashboard::decisions()), (8, dashboard::counts(None)), (8, dashboard::event(None))], 5);
     rows(&mut layout, CLUSTERS);
-    layout.finish(&format!("Clusters and capacity: {}", checklist.title), &format!("readiness-clusters-{}", checklist.name), "now-6h")
+    layout.finish("Clusters and capacity", "readiness-clusters", "now-6h")
 }
 
 /// Whether the exporter itself is well.

@@ -8,20 +8,19 @@ use serde_json::{Value, json};
 
 use super::dashboard::{self, Layout};
 use super::table::{coloured, states, target};
-use crate::checklist::Checklist;
 
 /// How far the timeline reaches, in seconds; what ends later ends at its edge.
 const HORIZON: u64 = 14 * 86_400;
 
 /// The parts of the timeline: field, colour, expression. All have one label, `what`.
-fn parts(checklist: &str) -> [(&'static str, &'static str, String); 5] {
+fn parts() -> [(&'static str, &'static str, String); 5] {
     let named = |prefix: &str, expr: &str, labels: &str| {
         format!("label_join(label_replace({expr}, \"k\", \"{prefix}\", \"\", \"\"), \"what\", \" \", \"k\", {labels})")
     };
     let ahead = |metric: &str, by: &str| format!("clamp(max by ({by}) ({metric}) - time(), 0, {HORIZON})");
     let only = |expr: &str| format!("max by (what) ({expr})");
     let event = |which: &str| {
-        let metric = format!("readiness_event_{which}_timestamp_seconds{{checklist=\"{checklist}\"}}");
+        let metric = format!("readiness_event_{which}_timestamp_seconds");
         named("event", &ahead(&metric, "event"), "\"event\"")
     };
     let rotation = |bound: &str| {
@@ -40,11 +39,11 @@ fn parts(checklist: &str) -> [(&'static str, &'static str, String); 5] {
     ]
 }
 
-/// The board of a checklist.
-pub(super) fn board(checklist: &Checklist) -> String {
+/// The board.
+pub(super) fn board() -> String {
     let mut layout = Layout::default();
-    layout.place(&[(8, dashboard::decision(checklist)), (8, first_end()), (8, dashboard::event(checklist))], 5);
-    layout.place(&[(24, timeline(&checklist.name))], 14);
+    layout.place(&[(8, dashboard::decisions()), (8, first_end()), (8, dashboard::event(None))], 5);
+    layout.place(&[(24, timeline())], 14);
     layout.place(&[(24, credentials())], 12);
     layout.place(&[(14, rotations()), (10, conflicts())], 9);
     let small = [
@@ -58,15 +57,15 @@ pub(super) fn board(checklist: &Checklist) -> String {
         states("AWS Secrets Manager", "How the rotation of each secret goes.", "readiness_secretsmanager_rotation_state", &["secret"]),
     ];
     layout.place(&small.map(|panel| (8, panel)), 7);
-    layout.finish(&format!("Credentials and windows: {}", checklist.title), &format!("readiness-credentials-{}", checklist.name), "now-6h")
+    layout.finish("Credentials and windows", "readiness-credentials", "now-6h")
 }
 
 fn colour(name: &str) -> Value {
     json!({ "id": "color", "value": { "mode": "fixed", "fixedColor": name } })
 }
 
-fn timeline(checklist: &str) -> Value {
-    let parts = parts(checklist);
+fn timeline() -> Value {
+    let parts = parts();
     let references = ["A", "B", "C", "D", "E"];
     let targets: Vec<Value> = references.iter().zip(&parts).map(|(reference, (_, _, expr))| target(reference, expr)).collect();
     let names: serde_json::Map<String, Value> =

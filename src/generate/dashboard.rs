@@ -12,7 +12,7 @@ const WIDTH: u64 = 24;
 /// The dashboard of a checklist.
 pub(super) fn board(checklist: &Checklist) -> String {
     let mut layout = Layout::default();
-    layout.place(&[(8, decision(checklist)), (8, counts(checklist)), (8, event(checklist))], 6);
+    layout.place(&[(8, decision(checklist)), (8, counts(Some(checklist))), (8, event(Some(checklist)))], 6);
     for section in checklist.sections.iter().filter(|section| !section.checks.is_empty()) {
         let height = 3 + u64::try_from(section.checks.len()).unwrap_or(10).min(12);
         layout.place(&[(WIDTH, table(checklist, &section.title, &section.checks))], height);
@@ -132,32 +132,52 @@ fn instant(expr: &str, format: &str) -> Value {
     json!([{ "refId": "A", "expr": expr, "instant": true, "range": false, "format": format, "legendFormat": "{{state}}" }])
 }
 
+/// The rows on top of a board of one checklist.
 pub(super) fn decision(checklist: &Checklist) -> Value {
-    let expr = format!("max by (state) (readiness_decision_state{{checklist=\"{}\"}} == 1)", checklist.name);
+    word(&format!("max by (state) (readiness_decision_state{{checklist=\"{}\"}} == 1)", checklist.name), "{{state}}")
+}
+
+/// What all checklists come to, on a board that belongs to none of them.
+pub(super) fn decisions() -> Value {
+    word("max by (checklist, event, state) (readiness_decision_state == 1)", "{{checklist}} {{event}} {{state}}")
+}
+
+fn word(expr: &str, legend: &str) -> Value {
+    let mut targets = instant(expr, "time_series");
+    targets[0]["legendFormat"] = json!(legend);
     let colours = [(Decision::Go, "green"), (Decision::NoGo, "red"), (Decision::Undecided, "orange")];
     let overrides: Vec<Value> = colours
         .iter()
         .map(|(decision, colour)| {
-            json!({ "matcher": { "id": "byName", "options": decision.as_str() },
-                "properties": [{ "id": "color", "value": { "mode": "fixed", "fixedColor": colour } }, { "id": "displayName", "value": crate::report::word(*decision) }] })
+            let mut properties = vec![json!({ "id": "color", "value": { "mode": "fixed", "fixedColor": colour } })];
+            // Where there is only one, its word is name enough.
+            if legend == "{{state}}" {
+                properties.push(json!({ "id": "displayName", "value": crate::report::word(*decision) }));
+            }
+            json!({ "matcher": { "id": "byRegexp", "options": format!("/(^| ){}$/", decision.as_str()) }, "properties": properties })
         })
         .collect();
-    json!({ "type": "stat", "title": "Decision", "description": "What the checklist comes to. No data is not go.", "targets": instant(&expr, "time_series"),
+    json!({ "type": "stat", "title": "Decision", "description": "What the checklist comes to. No data is not go.", "targets": targets,
         "options": { "textMode": "name", "colorMode": "background", "reduceOptions": { "calcs": ["lastNotNull"] } },
         "fieldConfig": { "defaults": { "noValue": "no data: not go" }, "overrides": overrides } })
 }
 
-pub(super) fn counts(checklist: &Checklist) -> Value {
-    let expr = format!("sum by (state) (readiness_check_state{{checklist=\"{}\"}})", checklist.name);
+pub(super) fn counts(checklist: Option<&Checklist>) -> Value {
+    let expr = format!("sum by (state) (readiness_check_state{})", of(checklist));
     json!({ "type": "bargauge", "title": "Checks by verdict", "description": "How many checks are good, bad, not known, or not applicable.", "targets": instant(&expr, "time_series"),
         "options": { "displayMode": "basic", "orientation": "horizontal" }, "fieldConfig": { "defaults": { "min": 0, "noValue": "no exporter is scraped" }, "overrides": [] } })
 }
 
-pub(super) fn event(checklist: &Checklist) -> Value {
-    let expr = format!("min by (event) (readiness_event_start_timestamp_seconds{{checklist=\"{}\"}}) * 1000", checklist.name);
-    json!({ "type": "stat", "title": "Next event starts", "description": "The running or next event of this checklist.", "targets": instant(&expr, "time_series"),
+pub(super) fn event(checklist: Option<&Checklist>) -> Value {
+    let expr = format!("min by (event) (readiness_event_start_timestamp_seconds{}) * 1000", of(checklist));
+    json!({ "type": "stat", "title": "Next event starts", "description": "Events that run or come.", "targets": instant(&expr, "time_series"),
         "options": { "colorMode": "none", "reduceOptions": { "calcs": ["lastNotNull"] } },
         "fieldConfig": { "defaults": { "unit": "dateTimeFromNow", "noValue": "no event configured" }, "overrides": [] } })
+}
+
+/// The selector of one checklist, or of all.
+fn of(checklist: Option<&Checklist>) -> String {
+    checklist.map_or_else(String::new, |checklist| format!("{{checklist=\"{}\"}}", checklist.name))
 }
 
 fn table(checklist: &Checklist, title: &str, checks: &[Check]) -> Value {

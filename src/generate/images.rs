@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 
 use super::dashboard::{self, Layout};
 use super::table::{states, target};
-use crate::checklist::Checklist;
 
 /// Digests with how deeply each agrees with the place before it; upstream has none before it.
 const CELLS: &str = concat!(
@@ -18,10 +17,10 @@ const CELLS: &str = concat!(
 /// Colours of the states, as patterns of a cell.
 const COLOURS: [(&str, &str); 4] = [(".* none$", "red"), (".* unknown$", "orange"), (".* (index|platform|config)$", "green"), (".* source$", "blue")];
 
-/// The board of a checklist.
-pub(super) fn board(checklist: &Checklist) -> String {
+/// The board.
+pub(super) fn board() -> String {
     let mut layout = Layout::default();
-    layout.place(&[(8, dashboard::decision(checklist)), (8, agreement()), (8, dashboard::event(checklist))], 5);
+    layout.place(&[(8, dashboard::decisions()), (8, agreement()), (8, dashboard::event(None))], 5);
     layout.place(&[(24, matrix())], 8);
     layout.place(&[(16, places()), (8, behind())], 9);
     layout.place(
@@ -47,7 +46,7 @@ pub(super) fn board(checklist: &Checklist) -> String {
         ],
         8,
     );
-    layout.finish(&format!("Images: {}", checklist.title), &format!("readiness-images-{}", checklist.name), "now-6h")
+    layout.finish("Images", "readiness-images", "now-6h")
 }
 
 fn patterns() -> Value {

@@ -176,22 +176,22 @@ const ROWS: &[&[Graph]] = &[
     ],
 ];
 
-/// The board of a checklist.
-pub(super) fn board(checklist: &Checklist) -> String {
+/// The board, with the thresholds that the checklists have.
+pub(super) fn board(checklists: &[Checklist]) -> String {
     let mut layout = Layout::default();
     let running = json!({ "type": "stat", "title": "Workspaces running", "description": "In all clusters.",
         "targets": [{ "refId": "A", "expr": "sum(max by (cluster, selector) (readiness_workspaces{phase=\"running\"}))", "instant": true, "range": false }],
         "options": { "colorMode": "none", "reduceOptions": { "calcs": ["lastNotNull"] } }, "fieldConfig": { "defaults": { "noValue": "not known" }, "overrides": [] } });
-    layout.place(&[(8, dashboard::decision(checklist)), (8, running), (8, dashboard::event(checklist))], 5);
+    layout.place(&[(8, dashboard::decisions()), (8, running), (8, dashboard::event(None))], 5);
     for row in ROWS {
-        let panels: Vec<(u64, Value)> = row.iter().map(|graph| (graph.width, panel(checklist, graph))).collect();
+        let panels: Vec<(u64, Value)> = row.iter().map(|graph| (graph.width, panel(checklists, graph))).collect();
         layout.place(&panels, 8);
     }
-    layout.finish(&format!("Live: {}", checklist.title), &format!("readiness-live-{}", checklist.name), "now-1h")
+    layout.finish("Live", "readiness-live", "now-1h")
 }
 
-fn panel(checklist: &Checklist, graph: &Graph) -> Value {
-    let check: Option<&Check> = graph.check.and_then(|name| checklist.checks().find(|check| check.name == name));
+fn panel(checklists: &[Checklist], graph: &Graph) -> Value {
+    let check: Option<&Check> = graph.check.and_then(|name| checklists.iter().flat_map(Checklist::checks).find(|check| check.name == name));
     let title = check.map_or_else(|| graph.title.to_owned(), |check| format!("{} ({})", graph.title, check.item));
     let mut defaults = json!({ "unit": check.and_then(unit).unwrap_or(graph.unit), "noValue": "none seen" });
     if let Some(steps) = check.and_then(steps) {

@@ -15,12 +15,14 @@ mod rule_tests;
 mod rules;
 mod table;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Serialize;
 
 use crate::cause::Cause as _;
-use crate::checklist::{self, Checklist};
+use crate::checklist::{self, Check, Checklist, Kind};
+use crate::collectors;
 use crate::say;
 use crate::say::Message;
 
@@ -49,7 +51,8 @@ pub fn shipped() -> Result<Vec<Checklist>, Message> {
     loaded.collect::<Result<_, _>>().map_err(|problems| Message::joined(problems.iter().map(|problem| say!("{}", problem)), "\n"))
 }
 
-/// Every generated file: path and content.
+/// What follows from checklists, whoever wrote them: alerts with their tests, boards, and the list of checks. Path and
+/// content of each.
 pub fn files(checklists: &[Checklist], runbook_url: &str) -> Vec<(String, String)> {
     let mut files = Vec::new();
     let mut groups = |name: &str, groups: Vec<rules::Group>| {
@@ -64,23 +67,47 @@ pub fn files(checklists: &[Checklist], runbook_url: &str) -> Vec<(String, String
         files.push((format!("alerts/tests/{}_test.yaml", checklist.name), yaml(&rule_tests::tests(checklist, &checklists[..index], runbook_url))));
         files.push((format!("dashboards/{}.json", checklist.name), dashboard::board(checklist)));
         files.push((format!("dashboards/{}-overview.json", checklist.name), boards::overview(checklist)));
-        files.push((format!("dashboards/{}-clusters.json", checklist.name), boards::clusters(checklist)));
-        files.push((format!("dashboards/{}-live.json", checklist.name), live::board(checklist)));
-        files.push((format!("dashboards/{}-images.json", checklist.name), images::board(checklist)));
-        files.push((format!("dashboards/{}-credentials.json", checklist.name), credentials::board(checklist)));
     }
+    files.extend(subject_boards(checklists).into_iter().map(|(name, board)| (format!("dashboards/{name}.json"), board)));
     files.push(("dashboards/exporter.json".to_owned(), boards::exporter()));
+    files.push(("docs/checks.md".to_owned(), docs::checks(checklists)));
+    files
+}
+
+/// All generated files of this repository: what follows from the shipped checklists, their copies in the chart, and what
+/// is documented of the program itself.
+pub fn repository(checklists: &[Checklist], runbook_url: &str) -> Vec<(String, String)> {
+    let mut files = files(checklists, runbook_url);
     // A chart cannot reach outside its folder.
     let packed = files.iter().filter_map(|(name, content)| {
         let rules = name.starts_with("alerts/") && !name.ends_with(".rules.yaml") && !name.contains("/tests/");
         (rules || name.starts_with("dashboards/")).then(|| (format!("{CHART}/files/{name}"), content.clone()))
     });
     files.extend(packed.collect::<Vec<_>>());
-    files.push(("docs/checks.md".to_owned(), docs::checks(checklists)));
     files.push(("docs/configuration.md".to_owned(), keys::document()));
     files.push(("docs/metrics.md".to_owned(), docs::metrics()));
     files.push(("docs/config.schema.json".to_owned(), schema()));
     files
+}
+
+/// A board for each subject that a check asks about, whichever checklist it is in: one that nothing fills would say
+/// that nothing is wrong.
+fn subject_boards(checklists: &[Checklist]) -> Vec<(&'static str, String)> {
+    let owner = |check: &Check| match &check.kind {
+        Kind::Fact { family, .. } => collectors::owner(family.name),
+        Kind::Attestation | Kind::Promql { .. } => "",
+    };
+    let asked: BTreeSet<&str> = checklists.iter().flat_map(Checklist::checks).filter(|check| check.enabled).map(owner).collect();
+    let about = |collectors: &[&str]| collectors.iter().any(|collector| asked.contains(collector));
+    let (clusters, images) = (about(&[collectors::kubernetes::NAME]), about(&[collectors::registry::NAME]));
+    let credentials = about(&[collectors::credentials::NAME, collectors::lapses::NAME, collectors::rotations::NAME, collectors::secrets_manager::NAME]);
+    let mut boards = Vec::new();
+    if clusters {
+        boards.extend([("clusters", boards::clusters()), ("live", live::board(checklists))]);
+    }
+    boards.extend(images.then(|| ("images", images::board())));
+    boards.extend(credentials.then(|| ("credentials", credentials::board())));
+    boards
 }
 
 /// The alert rules of one checklist by itself, as Prometheus reads them.

@@ -125,7 +125,7 @@ fn a_checklist_of_ones_own_becomes_rules_as_well() {
 #[test]
 fn every_metric_is_well_named_and_explained() {
     let forbidden = ["severity", "alertname", "job", "instance", "service", "endpoint", "region", "zone", "env", "le", "quantile"];
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for family in collectors::all()
         .flat_map(collectors::Collector::families)
         .chain(crate::snapshot::FAMILIES.iter().copied())
@@ -156,7 +156,7 @@ fn every_threshold_of_the_live_board_is_a_checks() {
         let check = checklist.checks().find(|check| check.name == name).unwrap_or_else(|| panic!("{name}"));
         assert!(dashboard::steps(check).is_some(), "{name} has no constant bound");
     }
-    let board = live::board(checklist);
+    let board = live::board(std::slice::from_ref(checklist));
     assert!(board.contains("\"value\": 0.6") && board.contains("\"value\": 0.85"), "the bands of the storage check");
 }
 
@@ -166,14 +166,14 @@ fn every_panel_is_explained() {
     let files = files(&shipped().unwrap(), RUNBOOK_URL);
     let boards: Vec<_> = files.iter().filter(|(name, _)| name.starts_with("dashboards/")).collect();
     assert_eq!(boards.len(), 7);
-    let mut uids = std::collections::BTreeSet::new();
+    let mut uids = BTreeSet::new();
     for (name, text) in boards {
         let board: serde_json::Value = serde_json::from_str(text).unwrap();
         assert!(uids.insert(board["uid"].as_str().unwrap().to_owned()) && board["uid"].as_str().unwrap().len() <= 40, "{name}");
         let variables: Vec<&str> = board["templating"]["list"].as_array().unwrap().iter().map(|own| own["name"].as_str().unwrap()).collect();
         assert_eq!(variables, ["datasource", "cluster", "event"], "{name}");
         assert_eq!(board["annotations"]["list"].as_array().unwrap().len(), 2);
-        let mut ids = std::collections::BTreeSet::new();
+        let mut ids = BTreeSet::new();
         for panel in board["panels"].as_array().unwrap() {
             let title = panel["title"].as_str().unwrap();
             assert!(ids.insert(panel["id"].as_u64().unwrap()), "{name} {title}: an id twice");

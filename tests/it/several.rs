@@ -77,6 +77,16 @@ fn what_checklists_share_is_one_alert() {
     let file = folder.path().join("readiness.yaml");
     let (code, out, errors) = run(exporter().args(["generate", "--from-config", "--config.file"]).arg(&file).arg("--out").arg(folder.path()));
     assert_eq!(code, 0, "{out}{errors}");
+    let mut written: Vec<String> = ["alerts", "dashboards"]
+        .iter()
+        .flat_map(|part| std::fs::read_dir(folder.path().join(part)).unwrap())
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with("json"))
+        .collect();
+    written.sort();
+    // Nothing that these checklists ask about is in a cluster or a registry.
+    assert_eq!(written, ["exporter.json", "one-overview.json", "one.json", "two-overview.json", "two.json"]);
+    assert!(!folder.path().join("deploy").exists(), "the chart is that of the repository");
     let alerts = |name: &str| -> Vec<String> {
         let text = std::fs::read_to_string(folder.path().join(format!("alerts/{name}.rules.yaml"))).unwrap();
         let rules: Value = serde_saphyr::from_str(&text).unwrap();
