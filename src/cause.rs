@@ -279,18 +279,19 @@ pub fn of_panic() -> Message {
 mod tests {
     use super::*;
 
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Own {
+        #[expect(dead_code, reason = "only its name counts")]
+        timeout: u32,
+    }
+
     #[test]
     fn no_cause_quotes_what_was_read() {
         let secret = "hunter2";
         let yaml = |text: &str| serde_saphyr::from_str::<std::collections::BTreeMap<String, u32>>(text).unwrap_err().words().to_string();
         assert_eq!(yaml("a: 1\ntoken: hunter2"), "a value is of another kind than expected (line 2, column 8)");
         assert_eq!(yaml("a: 1\na: 2"), "a key is given twice (line 2, column 1)");
-        #[derive(Debug, serde::Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Own {
-            #[expect(dead_code, reason = "only its name counts")]
-            timeout: u32,
-        }
         let own = |text: &str| serde_saphyr::from_str::<Own>(text).unwrap_err().words().to_string();
         assert_eq!(own("timout: 1"), "a key is not known; did you mean timeout?; known are timeout (line 1, column 1)");
         assert_eq!(own("hunter2: 1"), "a key is not known; known are timeout (line 1, column 1)");
