@@ -88,7 +88,7 @@ impl Prometheus {
 }
 
 /// Faults that fill the panels of what is wrong.
-const FAULTS: [&str; 30] = [
+const FAULTS: [&str; 31] = [
     "node-disk-pressure",
     "pod-oom-killed",
     "pod-crash-loops",
@@ -103,6 +103,7 @@ const FAULTS: [&str; 30] = [
     "nodeclaim-no-capacity",
     "forbidden-quotas",
     "dns-nxdomain",
+    "london-cached",
     "running-older-digest",
     "mirror-stale",
     "credential-github-refused",

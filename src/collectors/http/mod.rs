@@ -76,6 +76,13 @@ static IDENTITY: Gauge<4> = gauge(
     "Whether the JSON fields that identify the service have the expected values, so that an answer from another service behind the same wildcard is not taken for this one.",
 )
 .covered_by(TOLD.each());
+static AGE: Gauge<4> = gauge(
+    "readiness_http_answer_age_seconds",
+    Unit::Seconds,
+    &LABELS,
+    "How long a cache has kept the answer of an address, from its Age header; 0 without one, and without an answer. An old answer says nothing about the server behind the cache.",
+)
+.covered_by(ASKED.each());
 static RATIO: Gauge<2> = gauge(
     "readiness_http_success_ratio",
     Unit::Ratio,
@@ -85,7 +92,7 @@ static RATIO: Gauge<2> = gauge(
 .covered_by(ASKED.each());
 
 /// Families of this collector.
-pub static FAMILIES: &[&Family] = &[&SUCCESS.0, &OUTCOME.0, &STATUS.0, &PHASE.0, &BODY.0, &IDENTITY.0, &RATIO.0];
+pub static FAMILIES: &[&Family] = &[&SUCCESS.0, &OUTCOME.0, &STATUS.0, &PHASE.0, &BODY.0, &AGE.0, &IDENTITY.0, &RATIO.0];
 
 /// How a look at one address ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -241,6 +248,7 @@ impl HttpCollector {
 fn probe_samples(labels: [&str; 4], probe: &Probe, samples: &mut Vec<Sample>) {
     let flag = |good: bool| f64::from(u8::from(good));
     if probe.outcome != Outcome::Unknown {
+        samples.push(AGE.sample(labels, probe.age as f64));
         samples.push(SUCCESS.sample(labels, flag(probe.outcome == Outcome::Ok)).with_detail(&probe.detail));
     }
     samples.push(OUTCOME.sample(labels, probe.outcome.as_str()).with_detail(&probe.detail));

@@ -70,6 +70,16 @@ async fn what_is_old_or_unusual_is_no_fault() {
 }
 
 #[tokio::test]
+async fn an_answer_from_a_cache_says_how_old_it_is() {
+    for (header, age) in [("", 0), ("Age: 86400\r\n", 86_400), ("Age: soon\r\n", 0), ("Age: -5\r\n", 0)] {
+        let address = answering(with_body("200 OK", header, b"OK")).await;
+        let text = look(&format!("{{ name: a, url: 'http://{address}/' }}"), "").await;
+        let told = text.lines().find(|line| line.starts_with("readiness_http_answer_age_seconds{")).unwrap();
+        assert!(told.ends_with(&format!("}} {age}")), "{header}: {told}");
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_says_two_things_is_not_believed() {
     let address = answering(with_body("200 OK", "", br#"{"status":"down","status":"ok"}"#)).await;
     for rule in ["json", "identity"] {

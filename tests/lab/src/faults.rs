@@ -210,6 +210,7 @@ pub static FAULTS: &[Fault] = &[
     },
     Fault { name: "selector-empty", what: "the LiteLLM deployment is deleted", red: &[], unknown: LITELLM },
     Fault { name: "litellm-being-deleted", what: "the LiteLLM deployment is being deleted and waits for its finalizer", red: &[], unknown: LITELLM },
+    red("london-cached", "the London health endpoint is answered by a cache, an hour late", &["EndpointAnswerStale"]),
     red("london-503", "the London health endpoint answers 503", &["EndpointUnhealthy"]),
     Fault {
         name: "london-hang",
@@ -231,6 +232,7 @@ pub static FAULTS: &[Fault] = &[
             "DnsNameFallsToWildcard",
             "EndpointIdentityMismatch",
             "EndpointUnhealthy",
+            "EndpointAnswerStale",
             "WildcardRouteBroken",
             "SubdomainRoutingDegraded",
             "CertificateNotTrusted",

@@ -128,7 +128,13 @@ fn route(estate: &Estate, region: usize, host: &str, path: &str, head: bool) -> 
     }
     match path {
         "/healthz" if region == 2 && estate.has("london-503") => answer(503, "text/plain", "no healthy upstream"),
-        "/healthz" => answer(200, "text/plain", "OK"),
+        "/healthz" => {
+            let mut response = answer(200, "text/plain", "OK");
+            if region == 2 && estate.has("london-cached") {
+                response.headers_mut().insert("age", hyper::header::HeaderValue::from_static("3600"));
+            }
+            response
+        }
         "/buildinfo" => {
             let body = json!({ "version": "v2.35.1", "workspace_proxy": region != 0, "region": REGIONS[region], "dashboard_url": "https://ai.lab.test" });
             answer(200, "application/json", body.to_string())
