@@ -257,7 +257,7 @@ fn a_wrong_file_stops_the_start_with_its_reason() {
         ("tls_server_config: { cert_file: no.pem, key_file: no.key }", "no.pem"),
         ("basic_auth_users: { a: hunter2 }", "basic_auth_users: user 1 in the order of names must have a bcrypt hash"),
         ("http_server_config: { headers: { Server: x } }", "http_server_config.headers.***: must be one of"),
-        ("basic_auth_user: {}", "basic_auth_user: a key is not known; known are"),
+        ("basic_auth_user: {}", "basic_auth_user: a key is not known; did you mean basic_auth_users?; known are"),
         ("rate_limit: { interval: 1s, burst: 0 }", "rate_limit: must have an interval and a burst above 0"),
         ("tls_server_config: { cert_file: a, key_file: b, client_auth_type: RequestClientCert }", "known are NoClientCert"),
         ("hunter: 1", "a key is not known; known are"),
