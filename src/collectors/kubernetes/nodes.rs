@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::config::NodeGroup;
-use super::objects::{Condition, Keep, Place, flag, kind, or_default};
+use super::objects::{CONDITION_STATES, Condition, Keep, Place, flag, kind, or_default};
 use super::resources::{Listed, amounts, gpus, is_gpu, offered, offered_gpus};
 use super::sight::seen;
 use super::taints::{self, Taint, Taints};
@@ -22,9 +22,9 @@ const NODE: [&str; 2] = ["cluster", "node"];
 
 static CONDITION: StateSet<3> = state_set(
     "readiness_node_condition_state",
-    &["true", "false", "unknown", STARTING],
+    CONDITION_STATES,
     &["cluster", "node", "condition"],
-    "Status of each condition of a node, from the Kubernetes API; unknown when its kubelet stopped reporting, starting for Ready while a node has not been ready since it was created.",
+    "Status of each condition of a node, from the Kubernetes API; unknown when its kubelet stopped reporting. A node that has not been ready since it was created has none for Ready.",
 )
 .covered_by(COVERAGE);
 static SCHEDULABLE: Gauge<2> =
@@ -112,7 +112,8 @@ static CACHED: Gauge<2> = gauge(
 )
 .covered_by(COVERAGE);
 
-/// State of `Ready` while a node has not been ready since it was created.
+/// State of `Ready` while a node has not been ready since it was created. It is no state of the metric: one more
+/// for each condition of each node would be a tenth of all that a large cluster shows.
 const STARTING: &str = "starting";
 /// Seconds after its creation in which a kubelet reports `Ready` for the first time; a change after that is one of
 /// a node that was ready before.
@@ -390,7 +391,8 @@ impl Keep for Nodes {
             let node = || [cluster(), Arc::clone(name)];
             samples.push(SCHEDULABLE.sample(node(), flag(row.schedulable)));
             samples.push(DISRUPTED.sample(node(), flag(row.disrupted)));
-            let conditions = row.conditions.iter().map(|(condition, state)| CONDITION.sample([cluster(), Arc::clone(name), Arc::clone(condition)], state));
+            let told = row.conditions.iter().filter(|(_, state)| *state != STARTING);
+            let conditions = told.map(|(condition, state)| CONDITION.sample([cluster(), Arc::clone(name), Arc::clone(condition)], state));
             samples.extend(conditions);
             let created = row.created.unwrap_or(0).saturating_sub(place.clock.ahead());
             samples.extend(row.taints.starting.iter().map(|taint| STARTED.sample([cluster(), Arc::clone(name), Arc::clone(taint)], created as f64)));
