@@ -12,6 +12,7 @@ use rustls::{AlertDescription, CertificateError};
 use crate::interim::Endless;
 use crate::say;
 use crate::say::Message;
+use crate::word::did_you_mean;
 
 /// An error of another library.
 pub trait Cause {
@@ -259,10 +260,7 @@ fn known(error: &(dyn Error + 'static)) -> Option<Message> {
 /// What stands where only some names may. What was written is not said, since it may be a secret in the wrong place,
 /// but which name it is like.
 fn not_known(what: &'static str, written: &str, known: &[&'static str]) -> Message {
-    let alike = |name: &&'static str| (strsim::jaro_winkler(written, name), *name);
-    let meant = known.iter().map(alike).filter(|(score, _)| *score > 0.8).max_by(|one, other| one.0.total_cmp(&other.0));
-    let hint: Message = meant.map_or_else(|| "".into(), |(_, name)| say!("; did you mean {}?", name));
-    say!("a {} is not known{}; known are {}", what, hint, Message::of_names(known.iter().copied()))
+    say!("a {} is not known{}; known are {}", what, did_you_mean(written, known.iter().copied()), Message::of_names(known.iter().copied()))
 }
 
 /// Why a call failed of which only the chain of causes is at hand, as of the SDKs of AWS.

@@ -22,8 +22,8 @@ use crate::say;
 use crate::say::{Message, Say, named};
 use crate::state::{self, State};
 use crate::value::Span;
-use crate::value::rules::did_you_mean;
 use crate::warnings::warnings;
+use crate::word::did_you_mean;
 use crate::{generate, report, web};
 
 /// Time for open requests and collectors to end.

@@ -12,7 +12,8 @@ use crate::config::{Loaded, WaiverConfig};
 use crate::event::{self, Schedule};
 use crate::snapshot::{Source, Subject};
 use crate::value::Problem;
-use crate::value::rules::{did_you_mean, quoted};
+use crate::value::rules::quoted;
+use crate::word::did_you_mean;
 
 /// Everything that is odd, in the order of the file. Asks the file system on this thread.
 pub(crate) fn warnings<'a>(loaded: &Loaded, sources: impl Iterator<Item = &'a Source>, now: Timestamp) -> Vec<Problem> {

@@ -7,7 +7,8 @@
 
 use std::fmt;
 
-use crate::say::Say;
+use crate::say;
+use crate::say::{Message, Say, named};
 
 /// A name: letters and digits, 64 at most, as `CrashLoopBackOff`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +68,12 @@ impl<'a> Word<'a> {
     pub(crate) fn as_str(self) -> &'a str {
         self.0
     }
+}
+
+/// A suggestion for a name that is not known, or nothing.
+pub(crate) fn did_you_mean<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Message {
+    let close = known.map(|name| (strsim::jaro_winkler(wrong, name), name)).filter(|(score, _)| *score > 0.8);
+    close.max_by(|a, b| a.0.total_cmp(&b.0)).map_or_else(|| "".into(), |(_, name)| say!("; did you mean {}?", named(name)))
 }
 
 /// What files end on that hold text, certificates, keys and settings.

@@ -173,7 +173,7 @@ impl Checklist {
             if let Some(check) = check {
                 check.change(change, &format!("{path}.{name}"), &mut problems);
             } else {
-                let hint = crate::value::rules::did_you_mean(name, names.iter().map(String::as_str));
+                let hint = crate::word::did_you_mean(name, names.iter().map(String::as_str));
                 let of_item: Vec<&str> = self.checks().filter(|check| check.item == *name).map(|check| check.name.as_str()).collect();
                 if !of_item.is_empty() {
                     let rule = format!("must name a check; {name} is the item of {}", of_item.join(", "));

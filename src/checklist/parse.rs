@@ -14,8 +14,9 @@ use super::model::{Check, Checklist, Guard, Kind, Override, Section, Severity};
 use crate::cause::Cause as _;
 use crate::collectors;
 use crate::metric::Family;
-use crate::value::rules::{did_you_mean, quoted};
+use crate::value::rules::quoted;
 use crate::value::{Problem, Span};
+use crate::word::did_you_mean;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

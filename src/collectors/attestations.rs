@@ -25,8 +25,8 @@ use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source, Subjects};
 use crate::value::Span;
-use crate::value::rules::did_you_mean;
 use crate::word::Word;
+use crate::word::did_you_mean;
 
 /// The file in which people confirm what no machine can see.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

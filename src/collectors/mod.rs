@@ -34,7 +34,8 @@ use crate::say::Message;
 use crate::state::State;
 use crate::value::Problem;
 use crate::value::names::Visit;
-use crate::value::rules::{References, did_you_mean};
+use crate::value::rules::References;
+use crate::word::did_you_mean;
 
 /// A collector's name, the key that switches it on, the families that only it fills, and who looks.
 #[derive(Debug)]

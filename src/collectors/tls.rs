@@ -179,7 +179,7 @@ impl Section for Config {
 /// One task per target.
 fn tasks(config: &Config) -> Result<Vec<Task>, Message> {
     let trust = Trust::of_files(config.ca_file.as_deref())?;
-    let lookup = Made::try_of((config.resolver.clone(), config.timeout.0), |(resolver, timeout)| Lookup::new(resolver.as_deref(), *timeout))?;
+    let lookup = Lookup::made(config.resolver.as_deref(), config.timeout.0)?;
     let task = |target: &Target| {
         Ok(Task {
             source: Source {

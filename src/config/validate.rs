@@ -5,7 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::Settings;
 use crate::checklist::{self, Checklist};
 use crate::value::Problem;
-use crate::value::rules::{References, did_you_mean, interval, quoted, unique};
+use crate::value::rules::{References, interval, quoted, unique};
+use crate::word::did_you_mean;
 
 type Problems = Vec<Problem>;
 

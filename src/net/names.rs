@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use super::{is_link_local, unusable};
 use crate::cause::Cause as _;
 use crate::files;
+use crate::made::Made;
 use crate::say;
 use crate::say::{Message, named};
 
@@ -232,6 +233,11 @@ impl Lookup {
         let address = server.parse().map_err(|_| say!("resolver: must be an IP address with a port"))?;
         let resolver = Resolver::at(address, timeout * 2 / 3).map_err(|error| say!("resolver {}: {}", address, error.words()))?;
         Ok(Self::Server(Box::new(resolver)))
+    }
+
+    /// The same, to be compared with another.
+    pub fn made(server: Option<&str>, timeout: Duration) -> Result<Made<Self>, Message> {
+        Made::try_of((server.map(str::to_owned), timeout), |(server, timeout)| Self::new(server.as_deref(), *timeout))
     }
 
     /// Some addresses of a host, for who is content with any of them.

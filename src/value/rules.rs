@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Problem, SecretRef, Span};
-use crate::say;
-use crate::say::{Message, named};
+use crate::word::did_you_mean;
 
 type Problems = Vec<Problem>;
 
@@ -110,12 +109,6 @@ pub(crate) fn pace(path: &str, every: Span, timeout: Span, problems: &mut Proble
     if timeout.0.is_zero() || timeout > every {
         problems.push(Problem::new(format!("{path}.timeout"), format!("must be longer than nothing and at most the interval, {every}"), timeout));
     }
-}
-
-/// A suggestion for a name that is not known, or nothing.
-pub(crate) fn did_you_mean<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Message {
-    let close = known.map(|name| (strsim::jaro_winkler(wrong, name), name)).filter(|(score, _)| *score > 0.8);
-    close.max_by(|a, b| a.0.total_cmp(&b.0)).map_or_else(|| "".into(), |(_, name)| say!("; did you mean {}?", named(name)))
 }
 
 /// A text value as it stands in a message. What looks like a URL or an address with a user may hold a

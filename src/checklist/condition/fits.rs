@@ -115,6 +115,6 @@ fn known_state(family: &Family, state: &str) -> Result<(), String> {
     if family.states.contains(&state) {
         return Ok(());
     }
-    let hint = crate::value::rules::did_you_mean(state, family.states.iter().copied());
+    let hint = crate::word::did_you_mean(state, family.states.iter().copied());
     Err(format!("must be a state of {} ({}){hint} (got {state:?})", family.name, family.states.join(", ")))
 }

@@ -154,7 +154,7 @@ impl Section for Config {
 /// One task per target.
 fn tasks(config: &Config) -> Result<Vec<Task>, Message> {
     let tls = Made::try_of(Trust::of_files(config.ca_file.as_deref())?, probe::client_config)?;
-    let lookup = Made::try_of((config.resolver.clone(), config.timeout.0), |(resolver, timeout)| Lookup::new(resolver.as_deref(), *timeout))?;
+    let lookup = Lookup::made(config.resolver.as_deref(), config.timeout.0)?;
     config.targets.iter().map(|target| task(config, target, &tls, &lookup)).collect()
 }
 

@@ -71,7 +71,9 @@ async fn what_is_old_or_unusual_is_no_fault() {
 
 #[tokio::test]
 async fn an_answer_from_a_cache_says_how_old_it_is() {
-    for (header, age) in [("", 0), ("Age: 86400\r\n", 86_400), ("Age: soon\r\n", 0), ("Age: -5\r\n", 0)] {
+    for (header, age) in
+        [("", 0_u64), ("Age: 86400\r\n", 86_400), ("Age: soon\r\n", 0), ("Age: -5\r\n", 0), ("Age: 90, 0\r\n", 90), ("Age: 99999999999999999999\r\n", 1 << 31)]
+    {
         let address = answering(with_body("200 OK", header, b"OK")).await;
         let text = look(&format!("{{ name: a, url: 'http://{address}/' }}"), "").await;
         let told = text.lines().find(|line| line.starts_with("readiness_http_answer_age_seconds{")).unwrap();

@@ -432,8 +432,7 @@ impl Prober {
                 say!("status {} from another host, {}; name it in redirect_hosts if it answers for the target", status, named(host)),
             ));
         }
-        // What is no number counts as nothing (RFC 9111, section 5.1).
-        probe.age = head.headers.get(header::AGE).and_then(|age| age.to_str().ok()?.parse().ok()).unwrap_or(0);
+        probe.age = head.headers.get(header::AGE).and_then(|age| age.to_str().ok()).map_or(0, age_of);
         let body = self.read(body, probe).await?;
         probe.body_bytes = Some(body.len());
         // Without rules on the body it does not matter how it is packed.
@@ -470,6 +469,15 @@ impl Prober {
         holds(&self.expect.identity, json.as_ref()).map_err(|why| Failure(Outcome::Identity, say!("status {} from another service: {}", status, why)))?;
         Ok(say!("status {}", status))
     }
+}
+
+/// The seconds of an `Age`: the first of several, nothing where it is no number, and the most that is spoken of where
+/// the number is too large. Sources: RFC 9111, sections 5.1 and 1.2.2.
+fn age_of(value: &str) -> u64 {
+    const MOST: u64 = 1 << 31;
+    let first = value.split(',').next().unwrap_or_default().trim();
+    let is_number = !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { first.parse().unwrap_or(MOST).min(MOST) } else { 0 }
 }
 
 /// Every field has its value; else which one has not. Values are not told: a body may hold secrets.

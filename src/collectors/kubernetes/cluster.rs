@@ -80,8 +80,15 @@ enum Workloads {
     CronJobs,
 }
 
-/// When a node was made, on the exporter's clock, and what it offers.
-type Size = (i64, [Option<f64>; 4]);
+/// How old and how large a node is.
+pub(super) struct Size {
+    /// When it was made, on the exporter's clock.
+    pub(super) created: i64,
+    /// Whether it has not been ready since.
+    pub(super) never_ready: bool,
+    /// What it offers.
+    pub(super) offered: [Option<f64>; 4],
+}
 
 /// Which pods belong to a workload.
 pub(super) struct PodQuery {
@@ -345,8 +352,10 @@ impl Cluster {
     /// How old and how large nodes are; `None` while they cannot be seen.
     pub(super) fn sizes(&self) -> Option<BTreeMap<Arc<str>, Size>> {
         let ahead = self.clock.ahead();
-        let size =
-            |(name, node): (&Arc<str>, &super::nodes::NodeRow)| (Arc::clone(name), (node.created.unwrap_or_default().saturating_sub(ahead), node.allocatable));
+        let size = |(name, node): (&Arc<str>, &super::nodes::NodeRow)| {
+            let created = node.created.unwrap_or_default().saturating_sub(ahead);
+            (Arc::clone(name), Size { created, never_ready: node.never_ready(), offered: node.allocatable })
+        };
         self.nodes.as_ref()?.seen(|nodes| nodes.iter().map(size).collect())
     }
 

@@ -120,7 +120,7 @@ impl Kubelets {
         let addresses =
             self.cluster.kubelets().ok_or_else(|| CollectError::new(ErrorClass::NotFound, "ask kubelets: the nodes of the cluster are not known"))?;
         if addresses.is_empty() {
-            return Err(CollectError::new(ErrorClass::NotFound, "ask kubelets: the cluster has no nodes"));
+            return Err(CollectError::new(ErrorClass::NotFound, "ask kubelets: the cluster has no nodes, or none that has started"));
         }
         let way = self.way().await?;
         let count = addresses.len();

@@ -117,7 +117,7 @@ static CACHED: Gauge<2> = gauge(
 const STARTING: &str = "starting";
 /// Seconds after its creation in which a kubelet reports `Ready` for the first time; a change after that is one of
 /// a node that was ready before.
-const FIRST_REPORT: i64 = 30;
+const FIRST_REPORT: u64 = 30;
 
 /// Conditions of a node that are kept; node-problem-detector adds a dozen to the five of the kubelet.
 const MOST_CONDITIONS: usize = 64;
@@ -342,7 +342,7 @@ impl Nodes {
 fn never_ready(metadata: &ObjectMeta, conditions: &[Condition]) -> bool {
     let ready = conditions.iter().find(|condition| condition.r#type == "Ready");
     let (Some(created), Some(since)) = (&metadata.creation_timestamp, ready.and_then(|ready| ready.last_transition_time.as_ref())) else { return false };
-    ready.is_some_and(|ready| ready.state() == "false") && since.0.as_second().saturating_sub(created.0.as_second()) <= FIRST_REPORT
+    ready.is_some_and(|ready| ready.state() == "false") && since.0.as_second().abs_diff(created.0.as_second()) <= FIRST_REPORT
 }
 
 impl Keep for Nodes {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::api;
 use super::clock::now;
-use super::cluster::{Cluster, PodQuery};
+use super::cluster::{Cluster, PodQuery, Size};
 use super::connect::Link;
 use super::objects::or_default;
 use super::replicas::{self, WORKLOAD_KINDS};
@@ -142,7 +142,7 @@ impl Metrics {
             return Err(CollectError::new(ErrorClass::Malformed, say!("{}: it names none of the cluster's nodes", what)));
         }
         let mut samples = Vec::new();
-        for (name, (created, offered)) in &sizes {
+        for (name, Size { created, never_ready, offered }) in &sizes {
             let labels = || [Arc::clone(&self.cluster.name), Arc::clone(name)];
             let used = used.get(&**name).copied().unwrap_or_default();
             let ratio = |at: usize| Some(used[at]? / offered[at].filter(|amount| *amount > 0.0)?);
@@ -151,7 +151,7 @@ impl Metrics {
                     samples.extend([NODE_CPU.sample(labels(), cpu), NODE_MEMORY.sample(labels(), memory)]);
                     "reported"
                 }
-                _ if now().saturating_sub(*created) < START => "starting",
+                _ if *never_ready || now().saturating_sub(*created) < START => "starting",
                 _ => "missing",
             };
             let state = NODE_STATE.sample(labels(), state);

@@ -86,7 +86,8 @@ impl Section for Config {
 fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters: &[ClusterConfig]) -> Result<Vec<Task>, Message> {
     // What a file holds is a part as its name is: another root under the same name is another registry.
     let roots = config.registries.iter().map(|own| Trust::of_files(own.ca_file.as_deref())).collect::<Result<Vec<_>, _>>()?;
-    let registries = Made::try_of((config.clone(), clusters.to_vec(), roots), |(config, clusters, _)| Registries::new(config, clusters).map(Arc::new))?;
+    let registries =
+        Made::try_of((config.clone(), clusters.to_vec(), roots), |(config, clusters, roots)| Registries::new(config, clusters, roots).map(Arc::new))?;
     let maker = Maker { config, off: off(config).into() };
     let mut tasks = Vec::new();
     // The places of a group are judged with the group.

@@ -23,6 +23,7 @@ use super::pull_secrets::{self, Unread};
 use super::reference::Reference;
 use crate::aws::Caller;
 use crate::collectors::kubernetes::{ClusterConfig, Link};
+use crate::net::Trust as Roots;
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
@@ -98,13 +99,15 @@ type Look = (Instant, Arc<OnceCell<Result<Tag, CollectError>>>);
 pub(super) struct Registries {
     config: Config,
     clusters: Vec<ClusterConfig>,
+    /// In the order of the configured registries.
+    roots: Vec<Roots>,
     known: Mutex<BTreeMap<String, Arc<Registry>>>,
 }
 
 impl Registries {
-    /// Fails when a file that the configuration names cannot be used.
-    pub(super) fn new(config: &Config, clusters: &[ClusterConfig]) -> Result<Self, Message> {
-        let registries = Self { config: config.clone(), clusters: clusters.to_vec(), known: Mutex::default() };
+    /// `roots` are what each of the configured registries is known by, in their order.
+    pub(super) fn new(config: &Config, clusters: &[ClusterConfig], roots: &[Roots]) -> Result<Self, Message> {
+        let registries = Self { config: config.clone(), clusters: clusters.to_vec(), roots: roots.to_vec(), known: Mutex::default() };
         for settings in &config.registries {
             registries.at(&settings.host)?;
         }
@@ -117,8 +120,9 @@ impl Registries {
         if let Some(registry) = known.get(host) {
             return Ok(Arc::clone(registry));
         }
-        let settings = self.config.registries.iter().find(|settings| settings.host == host).cloned();
-        let registry = Arc::new(Registry::new(settings.unwrap_or_else(|| RegistryConfig::at(host)), &self.config, &self.clusters)?);
+        let configured = self.config.registries.iter().zip(&self.roots).find(|(settings, _)| settings.host == host);
+        let (settings, roots) = configured.map_or_else(|| (RegistryConfig::at(host), Roots::system()), |(settings, roots)| (settings.clone(), roots.clone()));
+        let registry = Arc::new(Registry::new(settings, &self.config, &self.clusters, &roots)?);
         known.insert(host.to_owned(), Arc::clone(&registry));
         Ok(registry)
     }
@@ -128,30 +132,30 @@ impl Registries {
     pub(super) fn stranger(&self, host: &str) -> Result<Client, Message> {
         match &self.at(host)?.backend {
             Backend::Oci(client) => Ok(client.sibling()),
-            Backend::Ecr(_) => oci(&RegistryConfig::at(host), &self.config),
+            Backend::Ecr(_) => oci(&RegistryConfig::at(host), &self.config, &Roots::system()),
         }
     }
 }
 
-fn oci(settings: &RegistryConfig, config: &Config) -> Result<Client, Message> {
-    let http = Client::http(&crate::net::Trust::of_files(settings.ca_file.as_deref())?, settings.plain_http)?;
+fn oci(settings: &RegistryConfig, config: &Config, roots: &Roots) -> Result<Client, Message> {
+    let http = Client::http(roots, settings.plain_http)?;
     let base = Client::base(&settings.host, settings.path_prefix.as_deref(), settings.plain_http);
     let pace = Pace { timeout: config.timeout.0, concurrency: config.concurrency, longest_wait: crate::driver::ceiling(config.interval.0) };
     Ok(Client::new(&settings.host, base, http, pace, Trust { plain_http: settings.plain_http, token_hosts: settings.token_hosts.clone() }))
 }
 
 impl Registry {
-    fn new(settings: RegistryConfig, config: &Config, clusters: &[ClusterConfig]) -> Result<Self, Message> {
+    fn new(settings: RegistryConfig, config: &Config, clusters: &[ClusterConfig], roots: &Roots) -> Result<Self, Message> {
         let host = settings.host.as_str();
         let named = account_and_region(host);
         let backend = match &settings.ecr {
             Some(ecr) => {
-                let http = Client::http(&crate::net::Trust::system(), true)?;
+                let http = Client::http(&Roots::system(), true)?;
                 let account = named.map(|(account, _)| account);
                 let caller = Caller::new(&ecr.region, ecr.role_arn.as_deref());
                 Backend::Ecr(Ecr::new(host, caller, account, http, config.timeout.0, config.concurrency))
             }
-            None => Backend::Oci(oci(&settings, config)?),
+            None => Backend::Oci(oci(&settings, config, roots)?),
         };
         let cluster = settings.pull_secret.as_ref().and_then(|secret| clusters.iter().find(|cluster| cluster.name == secret.cluster));
         let link = cluster.map(|cluster| Link::new(cluster.clone(), config.timeout.0));

@@ -61,7 +61,8 @@ impl Stage {
         let mut settings = RegistryConfig { plain_http: true, ..RegistryConfig::at(&self.address.to_string()) };
         more(&mut settings);
         let config = Config { interval: Span::secs(60), timeout: Span::secs(2), registries: vec![settings], ..Config::default() };
-        Registries::new(&config, &[]).unwrap()
+        let roots = config.registries.iter().map(|own| Trust::of_files(own.ca_file.as_deref()).unwrap()).collect::<Vec<_>>();
+        Registries::new(&config, &[], &roots).unwrap()
     }
 
     fn registry(&self) -> Arc<registries::Registry> {

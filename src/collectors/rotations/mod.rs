@@ -24,8 +24,7 @@ pub use config::{Config, Consumer, Copies, Every, Rotation};
 pub(in crate::collectors) use renewal::{Renewal, renewal};
 
 use super::Estate;
-use super::kubernetes::CronJobFacts;
-use super::kubernetes::{ClusterConfig, Permission};
+use super::kubernetes::{ClusterConfig, CronJobFacts, Permission};
 use super::section::Section;
 use super::{credentials, kubernetes, secrets_manager};
 use crate::driver::{Form, Poll, Task};
@@ -403,9 +402,7 @@ impl Look<'_> {
 
 fn moments(found: BTreeMap<String, Vec<i64>>) -> Vec<Rotator> {
     let rotator = |(subject, moments)| Rotator { subject, rule: Ok(Rule::Moments(moments)), last: None, run: Run::Unknown, suspended: None };
-    let rotators: Vec<Rotator> = found.into_iter().map(rotator).collect();
-    // A pool without nodes, or whose nodes never expire, is an answer, too.
-    if rotators.is_empty() { vec![rotator((String::new(), Vec::new()))] } else { rotators }
+    found.into_iter().map(rotator).collect()
 }
 
 fn moment(at: i64) -> String {

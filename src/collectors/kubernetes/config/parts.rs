@@ -431,7 +431,7 @@ impl Config {
         }
         if references.complete() && !self.workspaces.iter().any(|selector| selector.name == capacity.workspaces) {
             let known = self.workspaces.iter().map(|selector| selector.name.as_str());
-            let hint = crate::value::rules::did_you_mean(&capacity.workspaces, known);
+            let hint = crate::word::did_you_mean(&capacity.workspaces, known);
             problems.push(Problem::new(format!("{path}.workspaces"), format!("must name a selector of workspaces{hint}"), quoted(&capacity.workspaces)));
         }
         for (field, value) in [("per_participant", capacity.per_participant), ("share", capacity.share)] {

@@ -114,7 +114,7 @@ impl Server {
     pub(super) fn node(&self, index: u32) -> Value {
         let first = |region: &str, fault: &str| index == 1 && self.on(region, fault);
         // As a kubelet does: `Ready` is false from its registration on, and changes for the first time when it is up.
-        let starting = ["node-never-ready", "node-starting"].into_iter().find(|fault| first("eu-west-2", fault));
+        let starting = starting(&self.estate, &self.region).filter(|_| index == 1);
         let created = match starting {
             Some("node-starting") => self.ago("node-starting", 0),
             Some(fault) => self.ago(fault, 30),
@@ -687,7 +687,8 @@ impl Server {
         let list = |items: Vec<Value>| answer(200, "application/json", json!({ "kind": "List", "items": items }).to_string());
         let usage = |cpu: &str, memory: &str| json!({ "cpu": cpu, "memory": memory });
         if target.resource.ends_with("/nodes") {
-            let reported = |index: &u32| !(*index == 1 && self.on("us-east-2", "metrics-of-a-node-missing"));
+            let silent = self.on("us-east-2", "metrics-of-a-node-missing") || starting(&self.estate, &self.region).is_some();
+            let reported = |index: &u32| !(*index == 1 && silent);
             let nodes = self.node_numbers().filter(reported).map(|index| {
                 let first = |fault: &str| index == 1 && self.on("us-east-2", fault);
                 let cpu = if first("use-of-cpu-high") { "29000m" } else { "8123456789n" };
@@ -744,4 +745,9 @@ fn pod(namespace: &str, name: &str, (label, value): (&str, &str), node: &str, cr
         "status": { "phase": "Running", "startTime": created, "conditions": [{ "type": "PodScheduled", "status": "True" }, { "type": "ContainersReady", "status": "True" }],
             "containerStatuses": [{ "name": "main", "restartCount": 0, "ready": true, "state": { "running": { "startedAt": created } } }] },
     })
+}
+
+/// By which fault the first node of a region has not been ready since it was created.
+pub(super) fn starting(estate: &Estate, region: &str) -> Option<&'static str> {
+    ["node-never-ready", "node-starting"].into_iter().find(|fault| region == "eu-west-2" && estate.has(fault))
 }
