@@ -80,9 +80,9 @@ static AGE: Gauge<4> = gauge(
     "readiness_http_answer_age_seconds",
     Unit::Seconds,
     &LABELS,
-    "How long a cache has kept the answer of an address, from its Age header; 0 without one, and without an answer. An old answer says nothing about the server behind the cache.",
+    "How long a cache has kept the answer of an address, from its Age header; 0 without one. An old answer says nothing about the server behind the cache.",
 )
-.covered_by(ASKED.each());
+.covered_by(ANSWERED.each());
 static RATIO: Gauge<2> = gauge(
     "readiness_http_success_ratio",
     Unit::Ratio,
@@ -248,10 +248,12 @@ impl HttpCollector {
 fn probe_samples(labels: [&str; 4], probe: &Probe, samples: &mut Vec<Sample>) {
     let flag = |good: bool| f64::from(u8::from(good));
     if probe.outcome != Outcome::Unknown {
-        samples.push(AGE.sample(labels, probe.age as f64));
         samples.push(SUCCESS.sample(labels, flag(probe.outcome == Outcome::Ok)).with_detail(&probe.detail));
     }
     samples.push(OUTCOME.sample(labels, probe.outcome.as_str()).with_detail(&probe.detail));
+    if let Some(age) = probe.age {
+        samples.push(AGE.sample(labels, age as f64));
+    }
     if let Some(status) = probe.status {
         samples.push(STATUS.sample(labels, f64::from(status)));
     }

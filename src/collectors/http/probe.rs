@@ -43,7 +43,7 @@ pub(super) struct Probe {
     pub(super) detail: Message,
     pub(super) status: Option<u16>,
     /// How long a cache has kept the answer, in seconds.
-    pub(super) age: u64,
+    pub(super) age: Option<u64>,
     pub(super) body_bytes: Option<usize>,
     pub(super) identity: Option<bool>,
     pub(super) phases: Vec<(&'static str, Duration)>,
@@ -193,7 +193,7 @@ impl Prober {
         let found = tokio::time::timeout(self.timeout, self.lookup.find(host)).await;
         let took = started.elapsed();
         let failed =
-            |outcome, detail| Probe { outcome, detail, status: None, age: 0, body_bytes: None, identity: None, phases: vec![("dns", took), ("total", took)] };
+            |outcome, detail| Probe { outcome, detail, status: None, age: None, body_bytes: None, identity: None, phases: vec![("dns", took), ("total", took)] };
         match found {
             Ok(Ok(found)) => Ok((found, took)),
             Ok(Err(why)) => Err(failed(Outcome::Dns, why)),
@@ -203,7 +203,7 @@ impl Prober {
 
     /// Asks one address, within the deadline.
     pub(super) async fn probe(&self, request: &Prepared, address: IpAddr, dns: Duration) -> Probe {
-        let mut probe = Probe { outcome: Outcome::Ok, detail: say!(""), status: None, age: 0, body_bytes: None, identity: None, phases: vec![("dns", dns)] };
+        let mut probe = Probe { outcome: Outcome::Ok, detail: say!(""), status: None, age: None, body_bytes: None, identity: None, phases: vec![("dns", dns)] };
         let started = Instant::now();
         let left = self.timeout.saturating_sub(dns);
         let result = tokio::time::timeout(left, self.exchange(request, address, &mut probe)).await;
@@ -432,7 +432,7 @@ impl Prober {
                 say!("status {} from another host, {}; name it in redirect_hosts if it answers for the target", status, named(host)),
             ));
         }
-        probe.age = head.headers.get(header::AGE).and_then(|age| age.to_str().ok()).map_or(0, age_of);
+        probe.age = Some(head.headers.get(header::AGE).and_then(|age| age.to_str().ok()).map_or(0, age_of));
         let body = self.read(body, probe).await?;
         probe.body_bytes = Some(body.len());
         // Without rules on the body it does not matter how it is packed.
