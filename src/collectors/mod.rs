@@ -7,6 +7,7 @@
 
 pub mod attestations;
 pub mod credentials;
+mod cron_job;
 pub mod dns;
 pub mod http;
 pub mod kubernetes;

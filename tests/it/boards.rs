@@ -88,7 +88,7 @@ impl Prometheus {
 }
 
 /// Faults that fill the panels of what is wrong.
-const FAULTS: [&str; 31] = [
+const FAULTS: [&str; 33] = [
     "node-disk-pressure",
     "pod-oom-killed",
     "pod-crash-loops",
@@ -118,6 +118,8 @@ const FAULTS: [&str; 31] = [
     "pod-stuck-initializing",
     "pod-waits-for-something",
     "pod-half-ended",
+    "pod-not-ready",
+    "node-problem-reported",
     "nodeclaim-expires-in-event",
     "rotation-suspended-key-lapses",
 ];

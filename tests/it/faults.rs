@@ -68,6 +68,7 @@ pub(crate) const PODS: &[&str] = &[
     "pod-stuck",
     "pod-waits",
     "pod-half",
+    "pod-not-ready",
     "pod-failed",
     "pod-unschedulable",
     "pod-evicted",

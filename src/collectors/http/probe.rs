@@ -192,8 +192,15 @@ impl Prober {
         let host = self.proxy.as_ref().unwrap_or(&request.url).host_str().unwrap_or_default();
         let found = tokio::time::timeout(self.timeout, self.lookup.find(host)).await;
         let took = started.elapsed();
-        let failed =
-            |outcome, detail| Probe { outcome, detail, status: None, age: None, body_bytes: None, identity: None, phases: vec![("dns", took), ("total", took)] };
+        let failed = |outcome, detail| Probe {
+            outcome,
+            detail,
+            status: None,
+            age: None,
+            body_bytes: None,
+            identity: None,
+            phases: vec![("dns", took), ("total", took)],
+        };
         match found {
             Ok(Ok(found)) => Ok((found, took)),
             Ok(Err(why)) => Err(failed(Outcome::Dns, why)),

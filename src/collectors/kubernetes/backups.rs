@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Deserialize;
 
+use super::clock::now;
 use super::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
 use super::sight::{looked_at, seen};
+use crate::collectors::cron_job::JobSchedule;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
 use crate::say;
 use crate::say::named;
@@ -36,7 +39,7 @@ static BACKUP_TIME: Gauge<2> = gauge(
     "readiness_velero_backup_last_completed_timestamp_seconds",
     Unit::Timestamp,
     &["cluster", "schedule"],
-    "When the newest backup of a Velero schedule completed; partial failure does not count, from the velero.io/v1 API. Without any schedule, of all backups.",
+    "When the newest backup of a Velero schedule completed; partial failure does not count, from the velero.io/v1 API. Without any schedule, of all backups. Beside a backup of the last day it is not told of a schedule that runs less often or is new, until four hours after a run of it was due.",
 )
 .covered_by(BACKUPS);
 static BACKUP_GOOD: Gauge<2> = gauge(
@@ -62,7 +65,7 @@ static LOCATION: Gauge<2> = gauge(
 .covered_by(LOCATIONS);
 
 kind!(VolumeSnapshot, "snapshot.storage.k8s.io", "v1", "volumesnapshots", "super::objects::slim", spec: SnapshotSpec, status: SnapshotStatus);
-kind!(PersistentVolumeClaim, "", "v1", "persistentvolumeclaims", "super::objects::slim", spec: ClaimSpec);
+kind!(PersistentVolumeClaim, "", "v1", "persistentvolumeclaims", "super::objects::slim", spec: ClaimSpec, status: PhaseStatus);
 kind!(Backup, "velero.io", "v1", "backups", "super::objects::labelled", status: BackupStatus);
 kind!(Schedule, "velero.io", "v1", "schedules", "super::objects::slim", spec: ScheduleSpec, status: PhaseStatus);
 kind!(BackupStorageLocation, "velero.io", "v1", "backupstoragelocations", "super::objects::slim", status: PhaseStatus);
@@ -104,6 +107,8 @@ pub(super) struct BackupStatus {
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct ScheduleSpec {
     paused: Option<bool>,
+    #[serde(default, deserialize_with = "or_default")]
+    schedule: String,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -127,15 +132,28 @@ impl Kind for VolumeSnapshot {
     fn facts(_: &Rows<Self>, _: &Place, _: &mut Vec<Sample>) {}
 }
 
+/// What stands behind a claim.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Volume {
+    /// Nothing yet, and nothing is written that could be lost.
+    Awaited,
+    /// A volume, since this moment.
+    Bound(i64),
+    /// A volume that does not exist any more.
+    Lost,
+}
+
 impl Kind for PersistentVolumeClaim {
-    /// When it was made, if there is a volume behind it.
-    type Row = Option<i64>;
+    type Row = Volume;
     const KIND: &'static str = "PersistentVolumeClaim";
     const FAMILIES: &'static [&'static Family] = &[&SNAPSHOT_COUNT.0];
 
-    fn row(self) -> Option<i64> {
+    fn row(self) -> Volume {
+        if self.status.phase == "Lost" {
+            return Volume::Lost;
+        }
         let made = self.metadata.creation_timestamp.map_or(0, |time| time.0.as_second());
-        self.spec.volume_name.is_some_and(|volume| !volume.is_empty()).then_some(made)
+        if self.spec.volume_name.is_some_and(|volume| !volume.is_empty()) { Volume::Bound(made) } else { Volume::Awaited }
     }
 
     fn facts(_: &Rows<Self>, _: &Place, _: &mut Vec<Sample>) {}
@@ -143,8 +161,20 @@ impl Kind for PersistentVolumeClaim {
 
 /// The snapshots of the volumes that a namespace has: those of a volume that is gone grow old and matter to nobody.
 pub(super) fn snapshots(claims: &Rows<PersistentVolumeClaim>, snapshots: &Rows<VolumeSnapshot>, namespace: &str, place: &Place, samples: &mut Vec<Sample>) {
-    let mut taken: BTreeMap<&str, (i64, Vec<i64>)> = claims.iter().filter_map(|(key, made)| Some((&*key.name, ((*made)?, Vec::new())))).collect();
-    if taken.is_empty() {
+    let mut taken: BTreeMap<&str, (i64, Vec<i64>)> = BTreeMap::new();
+    let mut lost = false;
+    for (key, volume) in claims.iter() {
+        match volume {
+            Volume::Bound(made) => drop(taken.insert(&key.name, (*made, Vec::new()))),
+            Volume::Lost => {
+                lost = true;
+                let gone = say!("the volume of the claim is gone");
+                samples.push(SNAPSHOT_COUNT.sample([&*place.cluster, namespace, &key.name], f64::NAN).with_detail(gone));
+            }
+            Volume::Awaited => {}
+        }
+    }
+    if taken.is_empty() && !lost {
         let nothing = say!("the namespace has no bound PersistentVolumeClaim");
         samples.push(SNAPSHOT_COUNT.sample([&*place.cluster, namespace, ""], f64::NAN).with_detail(nothing));
     }
@@ -190,6 +220,33 @@ impl Kind for Backup {
     fn facts(_: &Rows<Self>, _: &Place, _: &mut Vec<Sample>) {}
 }
 
+/// What is kept of a schedule.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Plan {
+    phase: String,
+    /// `None` for what cannot be read, with a time zone of its own among it.
+    times: Option<JobSchedule>,
+    created: Option<i64>,
+}
+
+impl Plan {
+    /// Whether no backup is due that is not there. Velero reads schedules in UTC.
+    /// Source: <https://velero.io/docs/main/backup-reference/#schedule-a-backup>
+    fn is_served(&self, completed: Option<i64>, now: i64) -> bool {
+        let due = completed.or(self.created).zip(self.times.as_ref()).and_then(|(since, times)| match times {
+            JobSchedule::Times(times) => times.next(&TimeZone::UTC, since),
+            JobSchedule::Every(seconds) => since.checked_add(*seconds),
+        });
+        due.is_some_and(|due| now < due.saturating_add(LONGEST))
+    }
+}
+
+/// Seconds in which a backup that is due is expected to complete: those that Velero grants its operations.
+/// Source: <https://velero.io/docs/main/customize-installation/> (`--default-item-operation-timeout`)
+const LONGEST: i64 = 4 * 60 * 60;
+/// What a backup may be old at most, in seconds, for another schedule to run less often beside it.
+const DAY: i64 = 24 * 60 * 60;
+
 /// The last backups of the schedules that there are: backups of a schedule that was deleted grow old, and
 /// so do those that somebody made by hand. Where there is no schedule, backups by hand are all there is,
 /// and count as those of a schedule without a name.
@@ -203,11 +260,19 @@ pub(super) fn last_made(backups: &Rows<Backup>, schedules: &Rows<Schedule>, plac
             own.push(backup);
         }
     }
+    let completed = |backups: &[&Taken]| backups.iter().filter(|backup| backup.phase == "Completed").filter_map(|backup| backup.completed).max();
+    let now = now().saturating_add(place.clock.ahead());
+    let is_fresh = made.values().filter_map(|backups| completed(backups)).any(|at| at > now.saturating_sub(DAY));
+    let plans: BTreeMap<&str, &Plan> = schedules.iter().map(|(key, plan)| (&*key.name, plan)).collect();
     for (schedule, backups) in made {
-        // A schedule that has never completed one is as old as time.
-        let completed = backups.iter().filter(|backup| backup.phase == "Completed").filter_map(|backup| backup.completed).max();
-        let at = completed.map_or(0, |at| at.saturating_sub(place.clock.ahead()));
-        samples.push(BACKUP_TIME.sample([&*place.cluster, schedule], at as f64));
+        let last = completed(&backups);
+        // One that runs once a week beside one that runs every day, or that was made an hour ago, lacks nothing.
+        let may_wait = is_fresh && last.is_none_or(|at| at <= now.saturating_sub(DAY));
+        if !(may_wait && plans.get(schedule).is_some_and(|plan| plan.is_served(last, now))) {
+            // A schedule that has never completed one is as old as time.
+            let at = last.map_or(0, |at| at.saturating_sub(place.clock.ahead()));
+            samples.push(BACKUP_TIME.sample([&*place.cluster, schedule], at as f64));
+        }
         let finished = backups.iter().filter(|backup| matches!(backup.phase.as_str(), "Completed" | "PartiallyFailed" | "Failed" | "FailedValidation"));
         let newest = finished.max_by_key(|backup| backup.started.max(backup.completed));
         samples
@@ -225,16 +290,20 @@ fn phase_facts<'a>(rows: impl Iterator<Item = (&'a Key, &'a String)>, good: &str
 }
 
 impl Kind for Schedule {
-    type Row = String;
+    type Row = Plan;
     const KIND: &'static str = "Schedule";
     const FAMILIES: &'static [&'static Family] = &[&SCHEDULE_ENABLED.0];
 
-    fn row(self) -> String {
-        if self.spec.paused == Some(true) { "Paused".to_owned() } else { self.status.phase }
+    fn row(self) -> Plan {
+        Plan {
+            phase: if self.spec.paused == Some(true) { "Paused".to_owned() } else { self.status.phase },
+            times: JobSchedule::parse(&self.spec.schedule),
+            created: self.metadata.creation_timestamp.map(|time| time.0.as_second()),
+        }
     }
 
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
-        phase_facts(rows.iter(), "Enabled", &SCHEDULE_ENABLED, place, samples);
+        phase_facts(rows.iter().map(|(key, plan)| (key, &plan.phase)), "Enabled", &SCHEDULE_ENABLED, place, samples);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What nodes have left, and how many workspaces fit: pure arithmetic on what was seen.
 //!
-//! Workspaces that fit are those that run, those for which nodes have room now, and those for
+//! Workspaces that fit are those that have a node, those for which nodes have room now, and those for
 //! which Karpenter may still make nodes. A node counts by its scarcest resource, because half a
 //! workspace is none. What is not known counts as nothing.
 
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::config::{Capacity, PoolTemplate};
 use super::karpenter::{LIMITED, NodeClaim, NodePool};
-use super::nodes::Nodes;
+use super::nodes::{NodeRow, Nodes};
 use super::objects::Rows;
 use super::pods::Pods;
 use super::quantity;
@@ -54,7 +54,7 @@ static FIT: Gauge<1> = gauge(
     "readiness_capacity_workspaces",
     Unit::Number,
     &["cluster"],
-    "Workspaces that fit: running ones, room on nodes, and nodes that Karpenter may still make, from the Kubernetes API.",
+    "Workspaces that fit: those that have a node, room on nodes, and nodes that Karpenter may still make, from the Kubernetes API.",
 )
 .covered_by(ALL);
 static ADDABLE: Gauge<2> = gauge(
@@ -155,8 +155,19 @@ struct Growth {
     limit: &'static str,
 }
 
-fn growth(template: &PoolTemplate, (pools, claims): (&Rows<NodePool>, &Rows<NodeClaim>), tolerations: &Tolerations<'_>, need: [f64; 4]) -> Growth {
+/// What is taken of each new node of a pool before anybody starts a workspace there: the most that comes with one
+/// of its nodes, or of all nodes while it has none.
+fn taken_by_daemons(pool: &str, nodes: &Nodes, pods: &Pods) -> [f64; 4] {
+    let most = |own: &dyn Fn(&NodeRow) -> bool| {
+        let loads = nodes.iter().filter(|(_, node)| own(node)).map(|(name, _)| pods.load(name).with_node.0);
+        loads.reduce(|most, load| [0, 1, 2, 3].map(|at| f64::max(most[at], load[at])))
+    };
+    most(&|node| node.pool() == pool).or_else(|| most(&|_| true)).unwrap_or_default()
+}
+
+fn growth(template: &PoolTemplate, scene: &Scene<'_>, tolerations: &Tolerations<'_>, need: [f64; 4]) -> Growth {
     let none = |limit| Growth { nodes: 0.0, workspaces: 0.0, limit };
+    let Some((pools, claims)) = scene.karpenter else { return none("nodepool_not_ready") };
     let pool = pools.iter().find(|(key, _)| *key.name == *template.name).map(|(_, pool)| pool);
     let Some(pool) = pool.filter(|pool| pool.ready() && !pool.is_static()) else { return none("nodepool_not_ready") };
     // The configuration names the pool as one for workspaces, so only what is known to be refused counts for nothing.
@@ -177,7 +188,11 @@ fn growth(template: &PoolTemplate, (pools, claims): (&Rows<NodePool>, &Rows<Node
     let by_limit = limits.into_iter().zip(LIMITED).filter_map(|((limit, size), resource)| Some((((pool.left(resource)? / size?) + 1e-9).floor(), limit)));
     let by_quota = template.max_new_nodes.map(|most| (f64::from(most), "nodepool_nodes"));
     let Some((nodes, limit)) = by_limit.chain(by_quota).min_by(|(a, _), (b, _)| a.total_cmp(b)) else { return none("nodepool_without_limit") };
-    Growth { nodes, workspaces: nodes * fit(size, need).0, limit }
+    let mut left = size;
+    for (left, taken) in left.iter_mut().zip(taken_by_daemons(&template.name, scene.nodes, scene.pods)) {
+        *left = left.map(|left| left - taken);
+    }
+    Growth { nodes, workspaces: nodes * fit(left, need).0, limit }
 }
 
 /// What the headroom rests on.
@@ -219,10 +234,7 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
     let mut limit = scarce.into_iter().max_by_key(|(_, nodes)| *nodes).map_or(if refusing + unclear > 0 { "taints" } else { "cpu" }, |(at, _)| NAMES[at]);
     let (mut new, mut most) = (0.0, -1.0);
     for template in &config.nodepools {
-        let growth = match scene.karpenter {
-            Some(seen) => growth(template, seen, &tolerations, need),
-            None => Growth { nodes: 0.0, workspaces: 0.0, limit: "nodepool_not_ready" },
-        };
+        let growth = growth(template, scene, &tolerations, need);
         samples.push(NODES_ADDABLE.sample([&**cluster, &template.name], growth.nodes));
         new += growth.workspaces;
         // The limits of a pool are what its owner allows; what the account allows is another question.
@@ -232,8 +244,8 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
             (most, limit) = (growth.workspaces, growth.limit);
         }
     }
-    let running = scene.pods.workspaces.running(&config.workspaces).unwrap_or_default() as f64;
-    let total = running + room + new;
+    let placed = scene.pods.workspaces.placed(&config.workspaces).unwrap_or_default() as f64;
+    let total = placed + room + new;
     let own = || [Arc::clone(cluster)];
     samples.push(FIT.sample(own(), total));
     samples.push(ADDABLE.sample([&**cluster, "existing_nodes"], room));
@@ -249,7 +261,10 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
         (f64::NAN, say!("a pool may grow without max_new_nodes, so nobody knows how many nodes the account has room for"))
     } else {
         let ratio = if total > 0.0 { ((total - expected) / total).max(-1.0) } else { -1.0 };
-        (ratio, say!("{} fit ({} running, {} on existing nodes, {} on new ones), {} expected, limited by {}", total, running, room, new, expected, limit))
+        (
+            ratio,
+            say!("{} fit ({} have a node, {} more on existing nodes, {} on new ones), {} expected, limited by {}", total, placed, room, new, expected, limit),
+        )
     };
     samples.push(HEADROOM.sample(own(), ratio).with_detail(words));
 }

@@ -37,8 +37,19 @@ static NOT_AFTER: Gauge<3> = gauge(
 )
 .covered_by(COVERAGE);
 
+static DEADLINE: Gauge<3> = gauge(
+    "readiness_certmanager_renewal_deadline_timestamp_seconds",
+    Unit::Timestamp,
+    &LABELS,
+    "By when a certificate must have been renewed: an hour after its status.renewalTime, or when it ends if that is before, from the cert-manager.io/v1 API.",
+)
+.covered_by(COVERAGE);
+
+/// Seconds that an issuer may take. cert-manager chooses a new moment once the renewed certificate is there.
+const ISSUING: i64 = 60 * 60;
+
 /// Families about cert-manager.
-pub(super) static FAMILIES: &[&Family] = &[&READY.0, &RENEWAL.0, &NOT_AFTER.0];
+pub(super) static FAMILIES: &[&Family] = &[&READY.0, &RENEWAL.0, &DEADLINE.0, &NOT_AFTER.0];
 
 kind!(Certificate, "cert-manager.io", "v1", "certificates", "super::objects::slim", status: Status);
 
@@ -83,6 +94,9 @@ impl Kind for Certificate {
             samples.push(if let Some(why) = &row.why { ready.with_detail(say!("{}", named(why))) } else { ready });
             let ours = |at: Timestamp| at.as_second().saturating_sub(place.clock.ahead()) as f64;
             samples.extend(row.renewal.map(|at| RENEWAL.sample(labels(), ours(at))));
+            let late = row.renewal.map(|at| at.as_second().saturating_add(ISSUING));
+            let deadline = late.into_iter().chain(row.not_after.map(Timestamp::as_second)).min();
+            samples.extend(deadline.map(|at| DEADLINE.sample(labels(), at.saturating_sub(place.clock.ahead()) as f64)));
             samples.extend(row.not_after.map(|at| NOT_AFTER.sample(labels(), ours(at))));
         }
     }

@@ -49,6 +49,66 @@ fn backups_by_hand_and_of_deleted_schedules_are_no_schedule() {
 }
 
 #[test]
+fn a_schedule_that_runs_once_a_week_or_is_new_lacks_no_backup_beside_a_daily_one() {
+    let now = super::clock::now();
+    let at = |hours: i64| jiff::Timestamp::from_second(now - hours * 3600).unwrap();
+    let schedule = |name: &str, times: &str, age: i64| json!({ "metadata": { "name": name, "creationTimestamp": at(age).to_string() }, "spec": { "schedule": times }, "status": { "phase": "Enabled" } });
+    let backup = |schedule: &str, hours: i64| {
+        json!({ "metadata": { "name": format!("{schedule}-{hours}"), "labels": { "velero.io/schedule-name": schedule } },
+        "status": { "phase": "Completed", "startTimestamp": at(hours).to_string(), "completionTimestamp": at(hours).to_string() } })
+    };
+    let told = |schedules: &[Value], backups: &[Value]| {
+        let mut samples = Vec::new();
+        backups::last_made(&filled(backups), &filled(schedules), &place("Schedule"), &mut samples);
+        let own = samples.iter().map(words).filter_map(|line| line.strip_prefix("velero_backup_last_completed_timestamp_seconds eu/").map(str::to_owned));
+        own.map(|line| line.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    // At the hour of a moment so many hours ago: once a week on its day, or every day.
+    let weekly = |hours: i64| {
+        let day = at(hours).to_zoned(jiff::tz::TimeZone::UTC);
+        format!("0 {} * * {}", day.hour(), day.weekday().to_sunday_zero_offset())
+    };
+    let daily = |hours: i64| format!("0 {} * * *", at(hours).to_zoned(jiff::tz::TimeZone::UTC).hour());
+    let base = schedule("daily", &daily(3), 9000);
+    assert_eq!(told(&[base.clone(), schedule("full", &weekly(73), 9000)], &[backup("daily", 3), backup("full", 72)]), "daily");
+    // Its run of three days ago left nothing.
+    assert_eq!(told(&[base.clone(), schedule("full", &weekly(73), 9000)], &[backup("daily", 3), backup("full", 240)]), "daily full");
+    assert_eq!(
+        told(&[base.clone(), schedule("odd", "CRON_TZ=Asia/Tokyo 0 2 * * 0", 9000)], &[backup("daily", 3), backup("odd", 72)]),
+        "daily odd",
+        "cannot be read"
+    );
+    assert_eq!(told(&[base.clone(), schedule("new", &daily(22), 1)], &[backup("daily", 3)]), "daily");
+    assert_eq!(told(&[base.clone(), schedule("new", &daily(22), 100)], &[backup("daily", 3)]), "daily new");
+    // Nothing of the last day makes up for it.
+    assert_eq!(told(&[base.clone(), schedule("full", &weekly(73), 9000)], &[backup("daily", 30), backup("full", 72)]), "daily full");
+    assert_eq!(told(&[schedule("new", &daily(22), 1)], &[]), "new");
+}
+
+#[test]
+fn a_claim_whose_volume_is_gone_has_nothing_to_restore_from_that_counts() {
+    let claim = |name: &str, volume: &str, phase: &str| json!({ "metadata": { "name": name, "creationTimestamp": "2026-11-01T00:00:00Z" }, "spec": { "volumeName": volume }, "status": { "phase": phase } });
+    let copy = json!({ "metadata": { "name": "s" }, "spec": { "source": { "persistentVolumeClaimName": "gone" } }, "status": { "readyToUse": true, "creationTime": "2026-11-02T00:00:00Z" } });
+    let mut samples = Vec::new();
+    let claims = [claim("gone", "pv", "Lost"), claim("new", "", "Pending"), claim("good", "pv2", "Bound")];
+    backups::snapshots(&filled(&claims), &filled(&[copy]), "coder", &place("PersistentVolumeClaim"), &mut samples);
+    assert_eq!(samples.iter().map(words).collect::<Vec<_>>(), ["volume_usable_snapshots eu/coder/gone = NaN", "volume_usable_snapshots eu/coder/good = 0"]);
+}
+
+#[test]
+fn a_quota_of_ways_into_the_cluster_may_be_used_as_planned() {
+    let quota = |hard: u32, used: u32| {
+        let amounts = |count: u32| json!({ "services.loadbalancers": count.to_string(), "services.nodeports": count.to_string(), "persistentvolumeclaims": count.to_string() });
+        rows::<quotas::ResourceQuota>(&[
+            json!({ "metadata": { "name": "q", "namespace": "coder" }, "status": { "hard": amounts(hard), "used": amounts(used) } }),
+        ])
+    };
+    let used = |said: Vec<String>| said.into_iter().filter(|line| line.starts_with("resourcequota_used_ratio")).collect::<Vec<_>>();
+    assert_eq!(used(quota(1, 1)), ["resourcequota_used_ratio eu/coder/q/persistentvolumeclaims = 1"]);
+    assert_eq!(used(quota(1, 2)).len(), 3);
+}
+
+#[test]
 fn a_prometheus_that_selects_by_expressions_does_not_select_everything() {
     let prometheus = |selector: Value| json!({ "metadata": { "name": "k8s", "namespace": "m" }, "spec": { "serviceMonitorSelector": selector } });
     let said = rows::<monitoring::Prometheus>(&[prometheus(json!({ "matchExpressions": [{ "key": "team", "operator": "In", "values": ["a", "b"] }] }))]);

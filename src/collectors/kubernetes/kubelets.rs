@@ -186,6 +186,10 @@ impl Kubelets {
             let labels = || [Arc::clone(cluster), Arc::clone(&node)];
             // Every kubelet has a nodefs; a summary without its size does not tell whether it is full.
             let seen = disk.map_err(|error| error.message).and_then(|disk| {
+                let age = disk.taken.and_then(|taken| self.cluster.clock.stale(taken));
+                if let Some(age) = age {
+                    return Err(say!("ask the kubelet of {}: the numbers of its summary are {} old", named(&node), age));
+                }
                 let nodefs = disk.file_systems.iter().find(|(name, _)| *name == "nodefs").and_then(|(_, fs)| *fs);
                 let nodefs = nodefs.ok_or_else(|| say!("ask the kubelet of {}: its summary does not tell the size of nodefs", named(&node)))?;
                 Ok((disk, nodefs))

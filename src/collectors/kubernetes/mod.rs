@@ -12,6 +12,7 @@ mod certmanager;
 mod classes;
 mod clock;
 mod cluster;
+mod conditions;
 mod config;
 mod connect;
 mod demand;

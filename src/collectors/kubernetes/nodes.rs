@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::conditions;
 use super::config::NodeGroup;
 use super::objects::{CONDITION_STATES, Condition, Keep, Place, flag, kind, or_default};
 use super::resources::{Listed, amounts, gpus, is_gpu, offered, offered_gpus};
@@ -42,6 +43,13 @@ static TAINTED: Gauge<3> = gauge(
     Unit::Number,
     &["cluster", "node", "taint"],
     "1 for each taint by which Kubernetes or the cluster autoscaler marks a node as unfit, from spec.taints in the Kubernetes API.",
+)
+.covered_by(COVERAGE.quiet());
+static PROBLEM: Gauge<3> = gauge(
+    "readiness_node_problem_condition",
+    Unit::Number,
+    &["cluster", "node", "condition"],
+    "1 for each condition of a node by which another program than its kubelet says that something is wrong, NaN where such a condition is not known, from the Kubernetes API.",
 )
 .covered_by(COVERAGE.quiet());
 static STARTED: Gauge<3> = gauge(
@@ -124,7 +132,7 @@ const MOST_CONDITIONS: usize = 64;
 
 /// Conditions that every kubelet reports.
 /// Source: <https://kubernetes.io/docs/reference/node/node-status/#condition>
-const EXPECTED_CONDITIONS: [&str; 4] = ["Ready", "MemoryPressure", "DiskPressure", "PIDPressure"];
+pub(super) const EXPECTED_CONDITIONS: [&str; 4] = ["Ready", "MemoryPressure", "DiskPressure", "PIDPressure"];
 
 kind!(Node, "", "v1", "nodes", "super::objects::labelled", spec: NodeSpec, status: NodeStatus);
 
@@ -222,6 +230,11 @@ impl NodeRow {
     /// Whether its kubelet has not been ready since the node was created.
     pub(super) fn never_ready(&self) -> bool {
         self.conditions.iter().any(|(_, state)| *state == STARTING)
+    }
+
+    /// The Karpenter pool that it is of; empty for none.
+    pub(super) fn pool(&self) -> &str {
+        &self.pool[0]
     }
 
     /// Whether pods can start here now.
@@ -394,6 +407,12 @@ impl Keep for Nodes {
             let told = row.conditions.iter().filter(|(_, state)| *state != STARTING);
             let conditions = told.map(|(condition, state)| CONDITION.sample([cluster(), Arc::clone(name), Arc::clone(condition)], state));
             samples.extend(conditions);
+            // Agents report what they can once the node has started.
+            let problems = row.conditions.iter().filter(|_| !row.never_ready());
+            samples.extend(problems.filter_map(|(condition, state)| {
+                let problem = PROBLEM.sample([cluster(), Arc::clone(name), Arc::clone(condition)], conditions::problem(condition, state)?);
+                Some(problem.with_detail(say!("{} is {}", named(&condition), *state)))
+            }));
             let created = row.created.unwrap_or(0).saturating_sub(place.clock.ahead());
             samples.extend(row.taints.starting.iter().map(|taint| STARTED.sample([cluster(), Arc::clone(name), Arc::clone(taint)], created as f64)));
             samples.extend(row.taints.unfit.iter().map(|taint| TAINTED.sample([cluster(), Arc::clone(name), Arc::clone(taint)], 1.0)));
@@ -448,6 +467,7 @@ pub(super) static FAMILIES: &[&Family] = &[
     &SCHEDULABLE.0,
     &DISRUPTED.0,
     &TAINTED.0,
+    &PROBLEM.0,
     &STARTED.0,
     &ALLOCATABLE_STORAGE.0,
     &CAPACITY_STORAGE.0,

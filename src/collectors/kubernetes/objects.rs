@@ -57,6 +57,10 @@ metadata!(
     labelled { labels: BTreeMap<String, String> }
 );
 metadata!(
+    /// With labels and owners.
+    owned { labels: BTreeMap<String, String>, owner_references: Vec<OwnerReference> }
+);
+metadata!(
     /// With labels, annotations and owners.
     described { labels: BTreeMap<String, String>, annotations: BTreeMap<String, String>, owner_references: Vec<OwnerReference> }
 );

@@ -12,12 +12,18 @@ use super::quantity::Quantity;
 use super::resources::{Listed, is_gpu};
 use super::taints::PodToleration;
 
-kind!(Pod, "", "v1", "pods", "super::objects::labelled", spec: PodSpec, status: PodStatus);
+kind!(Pod, "", "v1", "pods", "super::objects::owned", spec: PodSpec, status: PodStatus);
 
 impl Pod {
     /// Whether its node runs it.
     pub(super) fn is_running(&self) -> bool {
         self.status.phase == "Running"
+    }
+
+    /// Whether each new node gets one like it: it is of a DaemonSet, or its kubelet made it from a file.
+    pub(super) fn comes_with_nodes(&self) -> bool {
+        let owners = self.metadata.owner_references.iter().flatten();
+        owners.filter(|owner| owner.controller == Some(true)).any(|owner| matches!(owner.kind.as_str(), "DaemonSet" | "Node"))
     }
 
     /// Its containers, those that initialize it included: name, image as asked for, and the
@@ -201,6 +207,9 @@ const REASONS: &[(&str, &[&str])] = &[
 /// Of a container that ended with an error and is not started again, although its pod still runs.
 const ENDED: Reason = Reason { class: "ended", reason: "Error" };
 
+/// Of a pod whose containers all run and which is not ready.
+const UNREADY: Reason = Reason { class: "unready", reason: "NotReady" };
+
 /// Why a pod without a node that is gated has none: nobody looks for one until the gate is lifted, and
 /// whoever set it meant that.
 pub(super) const GATED: &str = "gated";
@@ -297,7 +306,17 @@ impl Pod {
         if let Some(at) = self.ended(clock) {
             waiting.insert(ENDED, at);
         }
+        if let Some(at) = self.unready(clock).filter(|_| waiting.is_empty()) {
+            waiting.insert(UNREADY, at);
+        }
         waiting
+    }
+
+    /// Since when it runs and takes no requests, by its probes or its readiness gates.
+    fn unready(&self, clock: &Clock) -> Option<i64> {
+        let ready = self.condition("Ready").filter(|ready| self.is_running() && ready.state() == "false" && ready.reason.as_deref() != Some("PodCompleted"))?;
+        let since = ready.last_transition_time.as_ref().or(self.status.start_time.as_ref());
+        Some(since.map_or_else(super::clock::now, |time| clock.ours(time)))
     }
 
     /// When the first of its containers ended with an error for good. With the usual policy one that ended is

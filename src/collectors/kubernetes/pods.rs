@@ -25,14 +25,14 @@ static WAITING: Gauge<4> = gauge(
     "readiness_containers_waiting",
     Unit::Number,
     &PROBLEM,
-    "Containers that wait instead of running, init containers included, by the kubelet's reason in the Kubernetes API, and those that ended with an error beside others that run; 0 for a while after the last.",
+    "Containers that wait instead of running, init containers included, by the kubelet's reason in the Kubernetes API, and those that ended with an error beside others that run; pods that run and are not ready are counted beside them. 0 for a while after the last.",
 )
 .covered_by(COVERAGE.quiet());
 static WAITING_OLDEST: Gauge<4> = gauge(
     "readiness_containers_waiting_oldest_timestamp_seconds",
     Unit::Timestamp,
     &PROBLEM,
-    "Since when the longest waiting container waits or has ended, as far as the conditions of its pod tell, from the Kubernetes API.",
+    "Since when the longest waiting container waits or has ended, or the pod that runs has not been ready, as far as the conditions of its pod tell, from the Kubernetes API.",
 )
 .covered_by(COVERAGE.quiet());
 static PENDING: Gauge<3> = gauge(
@@ -99,6 +99,8 @@ struct Row {
     requests: [f32; 3],
     limits: [f32; 3],
     gpus: f32,
+    /// Whether each new node gets one like it.
+    comes_with_nodes: bool,
     storage: Storage,
     problem: Option<Box<Problem>>,
     workspace: Option<Box<Workspace>>,
@@ -124,6 +126,8 @@ struct Problem {
 pub(super) struct Load {
     pub(super) requests: Amounts,
     pub(super) limits: Amounts,
+    /// The part of the requests that each new node has as well.
+    pub(super) with_node: Amounts,
 }
 
 /// An eviction: where, and for lack of what.
@@ -252,6 +256,7 @@ impl Pods {
             requests: amounts(pod.requests()),
             limits: amounts(pod.limits()),
             gpus: if over { 0.0 } else { pod.gpus() as f32 },
+            comes_with_nodes: pod.comes_with_nodes(),
             storage: Storage { limit: pod.storage_limit().map(|bytes| bytes as f32), unlimited_empty_dir: pod.unlimited_empty_dir() },
             problem: (!well).then(|| Box::new(problem)),
         }
@@ -274,6 +279,9 @@ impl Pods {
             let load = self.loads.entry(Arc::clone(node)).or_default();
             load.requests.add(signed(row.requests));
             load.limits.add(signed(row.limits));
+            if row.comes_with_nodes {
+                load.with_node.add(signed(row.requests));
+            }
             // Rows hold few enough digits that these sums are exact, so none is left behind.
             if load.requests.0[3] < 0.5 {
                 self.loads.remove(node);
@@ -291,7 +299,7 @@ impl Pods {
             }
         }
         if let Some(workspace) = &row.workspace {
-            self.workspaces.account(workspace, row.phase, up);
+            self.workspaces.account(workspace, row.phase, row.node.is_some(), up);
         }
     }
 

@@ -19,7 +19,7 @@ static USED: Gauge<4> = gauge(
     "readiness_resourcequota_used_ratio",
     Unit::Ratio,
     &QUOTA,
-    "Share of a namespace's quota that is used, from status.used and status.hard of a ResourceQuota in the Kubernetes API.",
+    "Share of a namespace's quota that is used, from status.used and status.hard of a ResourceQuota in the Kubernetes API; of load balancers and node ports only when more are used than allowed.",
 )
 .covered_by(QUOTAS);
 static HARD: Gauge<4> = gauge(
@@ -43,6 +43,9 @@ static PRESENT: Gauge<2> = gauge(
     "Whether a namespace of workspaces has a LimitRange for containers, from the Kubernetes API.",
 )
 .covered_by(RANGES);
+
+/// Ways into a cluster, of which a quota allows as many as somebody has planned.
+const EXPOSED: [&str; 2] = ["services.loadbalancers", "services.nodeports"];
 
 kind!(ResourceQuota, "", "v1", "resourcequotas", "super::objects::slim", status: QuotaStatus);
 kind!(LimitRange, "", "v1", "limitranges", "super::objects::slim", spec: LimitSpec);
@@ -93,6 +96,10 @@ impl Kind for ResourceQuota {
                 samples.push(HARD.sample(labels(), *hard));
                 // Who allows none of something forbids it, and it is full once there is one all the same. But
                 // without CPU, memory and pods nothing starts. What nobody reported is not known.
+                // A namespace may have all the load balancers and node ports that it is meant to have: workspaces need none.
+                if *hard > 0.0 && used.is_some_and(|used| used <= *hard) && EXPOSED.contains(&resource.as_str()) {
+                    continue;
+                }
                 let is_needed = ["cpu", "memory", "pods"].iter().any(|needed| resource.ends_with(needed));
                 let ratio = used.map(|used| if *hard > 0.0 { used / hard } else { super::objects::flag(is_needed || used > 0.0) });
                 samples.extend(ratio.map(|ratio| USED.sample(labels(), ratio)));

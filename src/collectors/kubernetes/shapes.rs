@@ -273,6 +273,91 @@ fn a_container_that_ended_for_good_is_seen_beside_one_that_runs() {
 }
 
 #[test]
+fn a_pod_that_runs_and_is_not_ready_is_seen() {
+    let pod = |ready: &str, reason: &str, more: Value| {
+        let since = |name: &str, state: &str| json!({ "type": name, "status": state, "reason": reason, "lastTransitionTime": ago(900) });
+        let mut pod = json!({ "metadata": { "name": "p", "namespace": "dns", "uid": "p" }, "spec": { "nodeName": "n", "containers": [{ "name": "a" }] },
+            "status": { "phase": "Running", "conditions": [since("PodScheduled", "True"), since("ContainersReady", ready), since("Ready", ready)],
+                "containerStatuses": [{ "name": "a", "state": { "running": {} } }] } });
+        pod.as_object_mut().unwrap()["metadata"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        pod
+    };
+    let said = pods(&[pod("False", "ContainersNotReady", json!({}))]);
+    says(&said, "containers_waiting eu/dns/unready/NotReady = 1");
+    says(&said, &format!("containers_waiting_oldest_timestamp_seconds eu/dns/unready/NotReady = {}", clock::now() - 900));
+    for fine in
+        [pod("True", "", json!({})), pod("False", "PodCompleted", json!({})), pod("False", "ContainersNotReady", json!({ "deletionTimestamp": ago(60) }))]
+    {
+        assert!(!pods(&[fine]).iter().any(|line| line.starts_with("containers_waiting")));
+    }
+    // What crashes is told as that, once.
+    let mut crashes = pod("False", "ContainersNotReady", json!({}));
+    crashes["status"]["containerStatuses"][0]["state"] = json!({ "waiting": { "reason": "CrashLoopBackOff" } });
+    let said = pods(&[crashes]);
+    assert!(said.iter().any(|line| line.contains("/crash_loop/")) && !said.iter().any(|line| line.contains("/unready/")), "{said:?}");
+}
+
+#[test]
+fn problems_that_agents_report_of_a_node_are_told_once_it_has_started() {
+    let conditions = json!([{ "type": "Ready", "status": "True" }, { "type": "KernelDeadlock", "status": "True" }, { "type": "StorageReady", "status": "True" },
+        { "type": "ReadonlyFilesystem", "status": "False" }, { "type": "NetworkingReady", "status": "Unknown" }]);
+    let problems = |node: Value| {
+        let said = told(Nodes::new(Interests::default()), &[node]);
+        said.into_iter().filter(|line| line.starts_with("node_problem_condition")).collect::<Vec<_>>()
+    };
+    let own = node("n", &json!({ "/status/conditions": conditions }));
+    assert_eq!(problems(own), ["node_problem_condition eu/n/KernelDeadlock = 1", "node_problem_condition eu/n/NetworkingReady = NaN"]);
+    let mut starts = aged(60, "False", 58, &json!([]));
+    starts["status"]["conditions"].as_array_mut().unwrap().push(json!({ "type": "NetworkingReady", "status": "False" }));
+    assert_eq!(problems(starts), Vec::<String>::new());
+}
+
+#[test]
+fn what_comes_with_every_node_is_taken_of_the_new_ones_as_well() {
+    let pool =
+        json!({ "metadata": { "name": "ws" }, "spec": { "limits": { "cpu": "1000" } }, "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
+    let (pools, claims) = (filled::<karpenter::NodePool>(&[pool]), filled::<karpenter::NodeClaim>(&[]));
+    let addable = |pool_of_node: &str, owner: &str| {
+        let labels = json!({ "name": "n", "uid": "n", "labels": { "karpenter.sh/nodepool": pool_of_node } });
+        let nodes = kept(&[node("n", &json!({ "/metadata": labels })), node("other", &json!({}))], "[]");
+        let mut pods = Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default());
+        for name in ["logs", "network"] {
+            let pod = json!({ "metadata": { "name": name, "namespace": "system", "uid": name, "ownerReferences": [{ "apiVersion": "apps/v1", "kind": owner, "name": "d", "uid": "d", "controller": true }] },
+                "spec": { "nodeName": "n", "containers": [{ "name": "a", "resources": { "requests": { "cpu": "150m" } } }] }, "status": { "phase": "Running" } });
+            objects::Keep::put(&mut pods, read(&pod), true);
+        }
+        let config = "{ workspaces: ws, cpu: '2', memory: 4Gi, nodepools: [{ name: ws, cpu: '4', memory: 32Gi, max_new_nodes: 9 }] }";
+        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: Some((&pools, &claims)), participants: Some(1) };
+        let mut samples = Vec::new();
+        capacity::headroom(&"eu".into(), &serde_saphyr::from_str(config).unwrap(), &scene, &mut samples);
+        samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces_addable eu/new_nodes = ").map(str::to_owned)).unwrap()
+    };
+    // Two of 2 cores fit on 4, and one on 3.7.
+    assert_eq!(addable("ws", "ReplicaSet"), "18");
+    assert_eq!(addable("ws", "DaemonSet"), "9");
+    assert_eq!(addable("ws", "Node"), "9", "from files of the kubelet");
+    assert_eq!(addable("other", "DaemonSet"), "9", "the pool has no node yet, and nobody knows better");
+}
+
+#[test]
+fn a_workspace_that_has_its_node_counts_before_it_runs() {
+    let fits = |phase: &str, node_name: Value| {
+        let selectors = serde_saphyr::from_str("[{ name: ws, namespaces: [ws] }]").unwrap();
+        let mut pods = Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default());
+        let pod = json!({ "metadata": { "name": "w", "namespace": "ws", "uid": "w" }, "spec": { "nodeName": node_name, "containers": [{ "name": "a", "resources": { "requests": { "cpu": "2" } } }] }, "status": { "phase": phase } });
+        objects::Keep::put(&mut pods, read(&pod), true);
+        let (nodes, mut samples) = (kept(&[node("n", &json!({}))], "[]"), Vec::new());
+        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, participants: Some(1) };
+        capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
+        samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces eu = ").map(str::to_owned)).unwrap()
+    };
+    assert_eq!(fits("Running", json!("n")), "4");
+    assert_eq!(fits("Pending", json!("n")), "4", "its image is being pulled");
+    assert_eq!(fits("Pending", json!(null)), "4", "it takes no room yet and will");
+    assert_eq!(fits("Failed", json!("n")), "4", "it is over");
+}
+
+#[test]
 fn a_gated_pod_is_meant_to_have_no_node_unless_somebody_waits_for_it() {
     let gated = json!({ "metadata": { "name": "p", "namespace": "ws", "uid": "p" }, "spec": { "containers": [] },
         "status": { "phase": "Pending", "conditions": [{ "type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "lastTransitionTime": ago(7200) }] } });

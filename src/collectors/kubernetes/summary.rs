@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::cluster::Cluster;
@@ -34,6 +35,8 @@ struct RuntimeStats {
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct FsStats {
+    /// When its numbers were taken.
+    time: Option<Timestamp>,
     available_bytes: Option<f64>,
     capacity_bytes: Option<f64>,
     used_bytes: Option<f64>,
@@ -76,6 +79,8 @@ struct PodRef {
 /// What one kubelet said, reduced.
 #[derive(Debug, PartialEq)]
 pub(super) struct Disk {
+    /// When the numbers of nodefs were taken, on the node's clock.
+    pub(super) taken: Option<Timestamp>,
     /// Those whose numbers can be; without any where they cannot.
     pub(super) file_systems: Vec<(&'static str, Option<FileSystem>)>,
     /// The pods that use most.
@@ -165,9 +170,10 @@ impl<'a> Reading<'a> {
     pub(super) fn disk(mut self, summary: Summary) -> Disk {
         self.prune();
         let runtime = summary.node.runtime.unwrap_or_default();
+        let taken = summary.node.fs.and_then(|fs| fs.time);
         let named = [("nodefs", summary.node.fs), ("imagefs", runtime.image_fs), ("containerfs", runtime.container_fs)];
         let file_systems = named.into_iter().filter_map(|(name, stats)| Some((name, stats?.reduce()?.ok()))).collect();
-        Disk { file_systems, pods: self.pods, volumes: self.volumes }
+        Disk { taken, file_systems, pods: self.pods, volumes: self.volumes }
     }
 }
 
@@ -221,6 +227,16 @@ mod tests {
         assert_eq!(inodes(r#","inodesUsed":18446744073709551615"#), None);
         let volume = r#"{"pods":[{"podRef":{"name":"p","namespace":"n","uid":"1"},"volume":[{"pvcRef":{"name":"c","namespace":"n"},"availableBytes":18446744073709551615,"capacityBytes":1000}]}],"node":{}}"#;
         assert!(matches!(&disk(volume).volumes[..], [(_, ratio)] if ratio.is_nan()));
+    }
+
+    #[test]
+    fn numbers_say_when_they_were_taken() {
+        let taken = |time: &str| disk(&format!(r#"{{"node":{{"fs":{{{time}"availableBytes":40,"capacityBytes":100}}}}}}"#)).taken;
+        assert_eq!(taken(r#""time":"2026-11-01T00:00:00Z","#).map(Timestamp::as_second), Some(1_793_491_200));
+        assert_eq!(taken(r#""time":null,"#), None);
+        let clock = super::super::clock::Clock::default();
+        let ago = |seconds: i64| clock.stale(Timestamp::from_second(super::super::clock::now() - seconds).unwrap()).map(|age| age.to_string());
+        assert_eq!([ago(-300), ago(0), ago(590), ago(3600)], [None, None, None, Some("1h".to_owned())]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::api;
@@ -86,6 +87,8 @@ struct Meta {
 #[derive(Deserialize)]
 struct NodeMetrics {
     metadata: Meta,
+    /// When its use was measured.
+    timestamp: Option<Timestamp>,
     #[serde(default)]
     usage: Listed,
 }
@@ -93,6 +96,7 @@ struct NodeMetrics {
 #[derive(Deserialize)]
 struct PodMetrics {
     metadata: Meta,
+    timestamp: Option<Timestamp>,
     #[serde(default, deserialize_with = "or_default")]
     containers: Vec<ContainerMetrics>,
 }
@@ -137,14 +141,16 @@ impl Metrics {
             _ => error,
         };
         let nodes = nodes.map_err(absent)?;
-        let used: BTreeMap<&str, [Option<f64>; 4]> = nodes.iter().map(|node| (node.metadata.name.as_str(), amounts(&node.usage))).collect();
+        let used: BTreeMap<&str, &NodeMetrics> = nodes.iter().map(|node| (node.metadata.name.as_str(), node)).collect();
         if !sizes.is_empty() && !sizes.keys().any(|name| used.contains_key(&**name)) {
             return Err(CollectError::new(ErrorClass::Malformed, say!("{}: it names none of the cluster's nodes", what)));
         }
         let mut samples = Vec::new();
         for (name, Size { created, never_ready, offered }) in &sizes {
             let labels = || [Arc::clone(&self.cluster.name), Arc::clone(name)];
-            let used = used.get(&**name).copied().unwrap_or_default();
+            let told = used.get(&**name);
+            let stale = told.and_then(|node| self.cluster.clock.stale(node.timestamp?));
+            let used = told.filter(|_| stale.is_none()).map(|node| amounts(&node.usage)).unwrap_or_default();
             let ratio = |at: usize| Some(used[at]? / offered[at].filter(|amount| *amount > 0.0)?);
             let state = match (ratio(0), ratio(1)) {
                 (Some(cpu), Some(memory)) => {
@@ -155,7 +161,11 @@ impl Metrics {
                 _ => "missing",
             };
             let state = NODE_STATE.sample(labels(), state);
-            samples.push(if state.state() == Some("missing") { state.with_detail("the metrics API does not report its use") } else { state });
+            samples.push(match (state.state(), stale) {
+                (Some("missing"), Some(age)) => state.with_detail(say!("what the metrics API reports of it is {} old", age)),
+                (Some("missing"), None) => state.with_detail("the metrics API does not report its use"),
+                _ => state,
+            });
         }
         let (workloads, calls) = replicas::of_each(&self.cluster, |query| self.workload(&client, query)).await;
         for (labels, uses) in workloads {
@@ -181,6 +191,7 @@ impl Metrics {
         let pods = replicas::list(client, &query, self.timeout).await?;
         let uses: BTreeMap<(&str, &str), [Option<f64>; 4]> = used
             .iter()
+            .filter(|pod| pod.timestamp.is_none_or(|taken| self.cluster.clock.stale(taken).is_none()))
             .flat_map(|pod| pod.containers.iter().map(move |container| (pod, container)))
             .map(|(pod, container)| ((pod.metadata.name.as_str(), container.name.as_str()), amounts(&container.usage)))
             .collect();

@@ -77,6 +77,8 @@ struct Sums {
     without: [u64; 3],
     outside: [u64; 2],
     images: BTreeMap<Arc<str>, u64>,
+    /// Those that have a node, whether they run there already or are about to.
+    placed: u64,
     /// Of running pods.
     tolerations: BTreeMap<Arc<[Toleration]>, u64>,
 }
@@ -96,10 +98,10 @@ impl Workspaces {
         Self { selectors, sums, starts: Ledger::new(window), window }
     }
 
-    /// Running pods of a selector.
-    pub(super) fn running(&self, name: &str) -> Option<u64> {
+    /// Pods of a selector that have a node, whether they run there already or are about to.
+    pub(super) fn placed(&self, name: &str) -> Option<u64> {
         let at = self.selectors.iter().position(|selector| selector.name == name)?;
-        Some(self.sums[at].phases.get("running").copied().unwrap_or_default())
+        Some(self.sums[at].placed)
     }
 
     /// The tolerations that running pods of a selector have, each once.
@@ -147,10 +149,11 @@ impl Workspaces {
         Some(workspace)
     }
 
-    pub(super) fn account(&mut self, workspace: &Workspace, phase: &'static str, up: bool) {
+    pub(super) fn account(&mut self, workspace: &Workspace, phase: &'static str, placed: bool, up: bool) {
         let sums = &mut self.sums[workspace.selector];
         let step = |sum: &mut u64, by: u64| *sum = if up { *sum + by } else { sum.saturating_sub(by) };
         step(sums.phases.entry(phase).or_default(), 1);
+        step(&mut sums.placed, u64::from(placed));
         if phase == "running" {
             let count = sums.tolerations.entry(Arc::clone(&workspace.tolerations)).or_default();
             step(count, 1);

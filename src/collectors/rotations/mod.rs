@@ -6,7 +6,6 @@
 //! remembered in the state file, so that a restart does not lose it.
 
 mod config;
-mod cron_job;
 mod lapse;
 mod managed;
 mod predict;

@@ -3,7 +3,7 @@
 //! A schedule gives exact moments. An interval gives bounds that widen with every turn, until no
 //! moment can be excluded any more: with four to five hours that is after sixteen.
 
-use super::cron_job::{self, JobSchedule};
+use crate::collectors::cron_job::{self, JobSchedule};
 use crate::say;
 use crate::say::{Message, named};
 use croner::Cron;

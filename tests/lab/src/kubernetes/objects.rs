@@ -180,6 +180,13 @@ impl Server {
             "daemonEndpoints": { "kubeletEndpoint": { "Port": port } },
             "nodeInfo": { "kubeletVersion": kubelet, "osImage": "Bottlerocket", "operatingSystem": "linux", "architecture": architecture }, "images": image },
         });
+        // Of the agents that most clusters run beside the kubelet; one node has them, so that large estates stay small.
+        if index == 1 {
+            let bad = self.on("eu-west-2", "node-problem-reported");
+            let agents =
+                [json!({ "type": "KernelDeadlock", "status": if bad { "True" } else { "False" } }), json!({ "type": "NetworkingReady", "status": "True" })];
+            node["status"]["conditions"].as_array_mut().map(|all| all.extend(agents));
+        }
         if first("us-west-2", "node-without-conditions") {
             node["status"]["conditions"] = json!([{ "type": "Ready", "status": ready }]);
         }
@@ -394,7 +401,9 @@ impl Server {
         } else {
             json!({ "type": "Ready", "status": "True", "reason": "Ready" })
         };
-        let renewal = if self.estate.has("rotation-renewal-hits-event") {
+        let renewal = if self.estate.has("credential-renewal-forgotten") {
+            self.estate.started().checked_sub(72.hours()).unwrap_or_default()
+        } else if self.estate.has("rotation-renewal-hits-event") {
             Estate::during_next_event()
         } else {
             self.estate.started().checked_add((24 * 60).hours()).unwrap_or_default()
@@ -476,6 +485,14 @@ impl Server {
             pod["status"] = json!({ "phase": "Running", "startTime": self.ago("pod-half-ended", 20), "containerStatuses": [
                 { "name": "main", "restartCount": 0, "imageID": "", "ready": true, "state": { "running": { "startedAt": self.ago("pod-half-ended", 20) } } },
                 { "name": "helper", "restartCount": 0, "imageID": "", "ready": false, "state": { "terminated": { "exitCode": 1, "reason": "Error", "finishedAt": self.ago("pod-half-ended", 10) } } } ] });
+            all.add("v1/pods", pod);
+        }
+        if self.estate.has("pod-not-ready") {
+            let at = self.ago("pod-not-ready", 20);
+            let mut pod = pod("exercises", "pod-not-ready", ("app", "deaf"), "node-1", &at);
+            let condition = |name: &str, state: &str| json!({ "type": name, "status": state, "lastTransitionTime": at });
+            pod["status"]["conditions"] = json!([condition("PodScheduled", "True"), condition("Ready", "False"), condition("ContainersReady", "False")]);
+            pod["status"]["containerStatuses"][0]["ready"] = json!(false);
             all.add("v1/pods", pod);
         }
         if self.estate.has("pod-unschedulable") {
@@ -660,7 +677,23 @@ impl Server {
         if self.on("us-east-2", "backup-failed") {
             all.add("velero.io/v1/backups", backup("daily-2", "PartiallyFailed", before(1)));
         }
-        let enabled = if self.on("us-east-2", "backup-schedule-paused") { json!({ "paused": true }) } else { json!({}) };
+        // A full one once a week, made three days ago.
+        let mut weekly = backup("weekly-1", "Completed", before(72));
+        weekly["metadata"]["labels"]["velero.io/schedule-name"] = json!("weekly");
+        if !self.on("us-east-2", "backup-never-made") {
+            all.add("velero.io/v1/backups", weekly);
+        }
+        let day = started.checked_sub(72.hours()).unwrap_or_default().to_zoned(jiff::tz::TimeZone::UTC);
+        let once = format!("0 {} * * {}", day.hour(), day.weekday().to_sunday_zero_offset());
+        all.add(
+            "velero.io/v1/schedules",
+            json!({ "metadata": { "namespace": "velero", "name": "weekly", "uid": "weekly" }, "spec": { "schedule": once }, "status": { "phase": "Enabled" } }),
+        );
+        let enabled = if self.on("us-east-2", "backup-schedule-paused") {
+            json!({ "schedule": "0 2 * * *", "paused": true })
+        } else {
+            json!({ "schedule": "0 2 * * *" })
+        };
         all.add(
             "velero.io/v1/schedules",
             json!({ "metadata": { "namespace": "velero", "name": "daily", "uid": "daily" }, "spec": enabled, "status": { "phase": "Enabled" } }),
@@ -693,7 +726,8 @@ impl Server {
                 let first = |fault: &str| index == 1 && self.on("us-east-2", fault);
                 let cpu = if first("use-of-cpu-high") { "29000m" } else { "8123456789n" };
                 let memory = if first("use-of-memory-high") { "60817408Ki" } else { "20000000Ki" };
-                json!({ "metadata": { "name": format!("node-{index}") }, "timestamp": "2026-01-01T00:00:00Z", "window": "20.05s", "usage": usage(cpu, memory) })
+                let measured = if first("metrics-of-a-node-old") { self.ago("metrics-of-a-node-old", 60) } else { Timestamp::now().to_string() };
+                json!({ "metadata": { "name": format!("node-{index}") }, "timestamp": measured, "window": "20.05s", "usage": usage(cpu, memory) })
             });
             return list(nodes.collect());
         }
@@ -708,7 +742,7 @@ impl Server {
         let running: Vec<Value> = serde_json::from_str(&format!("[{running}]")).unwrap_or_default();
         let reported = |name: &&Value| !(**name == "litellm-1" && self.on("us-east-2", "metrics-of-a-pod-missing"));
         let names = running.iter().map(|pod| &pod["metadata"]["name"]).filter(reported);
-        list(names.map(|name| json!({ "metadata": { "name": name }, "containers": [{ "name": "main", "usage": usage("300m", memory) }] })).collect())
+        list(names.map(|name| json!({ "metadata": { "name": name }, "timestamp": Timestamp::now().to_string(), "containers": [{ "name": "main", "usage": usage("300m", memory) }] })).collect())
     }
 }
 

@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     /// What robfig/cron v3.0.1 answers: expression, zone, moment, and the eight times after it.
-    const TABLE: &str = include_str!("../../../tests/data/cron_job.tsv");
+    const TABLE: &str = include_str!("../../tests/data/cron_job.tsv");
 
     #[test]
     fn every_time_is_that_of_the_library_that_kubernetes_uses() {
