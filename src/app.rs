@@ -285,9 +285,15 @@ impl App {
     pub async fn keep_judging(self: Arc<Self>) {
         let mut memories = Memories::default();
         let mut version = self.store.subscribe();
+        let mut last = self.active.load_full();
         loop {
             let now = Timestamp::now();
-            let mut judged = self.active.load().judge(&self.store.snapshot(), now, &memories);
+            let active = self.active.load_full();
+            if !Arc::ptr_eq(&last, &active) {
+                memories.reloaded(&last.checklists, &active.checklists);
+                last = Arc::clone(&active);
+            }
+            let mut judged = active.judge(&self.store.snapshot(), now, &memories);
             memories.apply(&mut judged);
             // Before everything was looked at once, most is unknown, which is no change of anything.
             if self.ready() {

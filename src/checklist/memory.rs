@@ -10,6 +10,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use jiff::Timestamp;
 
 use super::judgement::{CheckState, Judgement, Line};
+use super::model::{Check, Checklist};
 
 /// Good looks that turn a red line green.
 const GOOD_LOOKS: u32 = 2;
@@ -43,6 +44,17 @@ impl Memories {
     pub fn of(&self, checklist: &str, event: Option<&str>) -> Option<&Memory> {
         let own = self.0.get(&(checklist.to_owned(), event.map(str::to_owned)));
         own.or_else(|| self.0.iter().find(|((name, _), _)| name == checklist).map(|(_, memory)| memory))
+    }
+
+    /// Takes over other checklists. A line that was red by another bound has not flapped.
+    pub fn reloaded(&mut self, before: &[Checklist], after: &[Checklist]) {
+        for ((name, _), memory) in &mut self.0 {
+            let [Some(before), Some(after)] = [before, after].map(|all| all.iter().find(|own| own.name == *name)) else { continue };
+            let asks_otherwise = |check: &&Check| before.checks().any(|old| old.name == check.name && !old.asks_the_same(check));
+            for check in after.checks().filter(asks_otherwise) {
+                memory.entries.get_mut(&check.name).into_iter().flat_map(BTreeMap::values_mut).for_each(|entry| entry.was_red = false);
+            }
+        }
     }
 
     /// Adds what is remembered to judgements, remembers what they say, and forgets what is not judged any more.
@@ -113,6 +125,7 @@ impl Memory {
         line.state = CheckState::Fail;
         line.mended = true;
         line.since = Some(entry.since);
-        line.evidence = format!("{} Good again; one more good look turns it green.", line.evidence).into();
+        let missing = if entry.good_looks == 0 { "two more good looks turn" } else { "one more good look turns" };
+        line.evidence = format!("{} Good again; {missing} it green.", line.evidence).into();
     }
 }

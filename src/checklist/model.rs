@@ -59,6 +59,17 @@ pub struct Check {
     pub examples: Vec<Example>,
 }
 
+impl Check {
+    /// Whether another version of it holds the same facts against the same bounds.
+    pub(super) fn asks_the_same(&self, other: &Self) -> bool {
+        let asks = |check: &Self| match &check.kind {
+            Kind::Fact { condition, worsens, when, .. } => Some((condition.clone(), worsens.clone(), *when)),
+            Kind::Promql { .. } | Kind::Attestation => None,
+        };
+        self.filter == other.filter && asks(self) == asks(other)
+    }
+}
+
 /// How a check is decided.
 #[derive(Debug, Clone)]
 pub enum Kind {

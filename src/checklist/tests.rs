@@ -179,6 +179,36 @@ fn red_at_once_and_green_only_after_two_good_looks() {
     assert_eq!(red(checklist, 1.0, 4, &mut memory), CheckState::Pass);
 }
 
+/// What is said of a file system that is 70 % full.
+fn seventy(memories: &mut Memories, checklists: &[Checklist], look: u64) -> (CheckState, String) {
+    let family = crate::collectors::family("readiness_node_filesystem_used_ratio").unwrap();
+    let given = [Given { family, labels: vec!["eu".into(), "n1".into(), "nodefs".into()], state: None, value: 0.7 }];
+    let mut snapshot = scene(&given, family, now());
+    snapshot.views[0].looks = look;
+    let mut judged = [judge(&checklists[0], &Context { snapshot: &snapshot, now: now(), event: None, waivers: &[], unjudged: &[], memory: None })];
+    memories.apply(&mut judged);
+    let line = judged[0].checks().find(|check| check.name == "NodeStorageHigh").unwrap().lines[0].clone();
+    let again = line.evidence.find("Good again").map(|at| line.evidence[at..].to_owned());
+    (line.state, again.unwrap_or_default())
+}
+
+#[test]
+fn what_is_good_by_another_bound_is_green_at_once() {
+    let (before, mut after) = (shipped(), shipped());
+    let check = after[0].sections.iter_mut().flat_map(|section| &mut section.checks).find(|check| check.name == "NodeStorageHigh").unwrap();
+    let Kind::Fact { condition, .. } = &mut check.kind else { panic!("a fact") };
+    *condition = serde_saphyr::from_str("{ above: 0.8 }").unwrap();
+    let mut memories = Memories::default();
+    assert_eq!(seventy(&mut memories, &before, 1).0, CheckState::Fail);
+    memories.reloaded(&before, &before);
+    // As if the file had been emptied.
+    let again = |words: &str| (CheckState::Fail, format!("Good again; {words} it green."));
+    assert_eq!(seventy(&mut memories, &after, 1), again("two more good looks turn"));
+    assert_eq!(seventy(&mut memories, &after, 2), again("one more good look turns"));
+    memories.reloaded(&before, &after);
+    assert_eq!(seventy(&mut memories, &after, 2), (CheckState::Pass, String::new()));
+}
+
 #[test]
 fn what_was_bad_stays_known_when_another_event_comes_or_ends() {
     let family = crate::collectors::family("readiness_service_load_balancer_ready").unwrap();
