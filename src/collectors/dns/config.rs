@@ -82,6 +82,13 @@ impl RecordType {
     }
 }
 
+/// Whether whoever resolves a name answers it himself, so that the answer says nothing about any name server.
+/// Source: RFC 6761, sections 6.3 and 6.4, and RFC 7686, section 2.
+fn is_answered_here(name: &str) -> bool {
+    let last = name.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    ["localhost", "invalid", "onion"].iter().any(|here| last.eq_ignore_ascii_case(here))
+}
+
 /// What a name must resolve to; exactly one field.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -135,10 +142,19 @@ impl Config {
 }
 
 impl Name {
-    fn validate(&self, path: &str, references: &References<'_>, problems: &mut Vec<Problem>) {
+    fn validate(&self, base: &str, references: &References<'_>, problems: &mut Vec<Problem>) {
+        let path = base;
         let concrete = self.name.replacen("*.", "r.", usize::from(self.name.starts_with("*.")));
         if concrete.contains('*') || !concrete.contains('.') || hickory_resolver::proto::rr::Name::from_ascii(&concrete).is_err() {
             problems.push(Problem::new(format!("{path}.name"), "must be a full domain name, with a wildcard only as its first label", quoted(&self.name)));
+        }
+        for (path, asked) in
+            [("name", Some(self.name.as_str())), ("expect.canonical_name", self.expect.as_ref().and_then(|expect| expect.canonical_name.as_deref()))]
+        {
+            if let Some(asked) = asked.filter(|asked| is_answered_here(asked)) {
+                let wrong = "must not end in localhost, invalid or onion, which no name server is asked about";
+                problems.push(Problem::new(format!("{base}.{path}"), wrong, quoted(asked)));
+            }
         }
         if self.record_types.is_empty() {
             problems.push(Problem::bare(format!("{path}.record_types"), "must name at least one record type"));

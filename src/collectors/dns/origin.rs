@@ -30,7 +30,10 @@ impl Origin {
         }
         let (mine, theirs) = (own.addresses(), neighbour.addresses());
         let same_alias = own.chain().last().is_some_and(|last| neighbour.chain().last() == Some(last));
-        if mine.is_empty() || theirs.is_empty() {
+        if mine.is_empty() && theirs.is_empty() {
+            // A name that leads nowhere, like its neighbours, shows no records of its own.
+            Some("unknown")
+        } else if mine.is_empty() || theirs.is_empty() {
             // Without a wildcard there is nothing to fall to, and what exists without addresses does not fall either.
             Some("own")
         } else if same_alias || mine == theirs {

@@ -181,6 +181,7 @@ fn a_name_has_records_of_its_own_if_it_never_answers_like_its_neighbours() {
         (&[(a, a)] as &[_], "wildcard"),
         (&[(a, none)], "own"),
         (&[(none, a)], "own"),
+        (&[(none, none)], "unknown"),
         // One pair proves nothing.
         (&[(a, b)], "unknown"),
         (&[(a, b), (a, b), (a, b), (a, b)], "own"),
@@ -197,6 +198,18 @@ fn a_name_has_records_of_its_own_if_it_never_answers_like_its_neighbours() {
     let alias = |address: &str| view(&[address], &["lb.example"], "answered");
     assert_eq!(Origin::of_one(&alias("10.0.0.1"), &alias("10.0.0.2")), Some("wildcard"), "one alias whose answers rotate");
     assert_eq!(Origin::of_one(&view(&[], &[], "timeout"), &alias("10.0.0.2")), Some("unknown"));
+}
+
+#[test]
+fn a_name_that_no_name_server_is_asked_about_is_refused() {
+    let refused = |name: &str, more: &str| {
+        let text = format!("collectors: {{ dns: {{ names: [{{ name: {name}{more} }}] }} }}");
+        let error = crate::config::load_str(&text, "wrong", std::path::Path::new("."), None).err().map(|error| error.to_string()).unwrap_or_default();
+        error.contains("must not end in localhost, invalid or onion")
+    };
+    assert!(["shop.localhost", "a.Invalid.", "'*.hidden.onion'"].iter().all(|name| refused(name, "")));
+    assert!(refused("shop.example", ", expect: { canonical_name: lb.localhost }"));
+    assert!(!["shop.test", "localhost.example", "a.internal"].iter().any(|name| refused(name, "")));
 }
 
 #[test]
