@@ -20,6 +20,11 @@ const STORY: [&str; 4] = ["node-disk-pressure", "certificate-near-expiry", "oreg
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    let tells = match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {
+        [] => false,
+        [story] if story == "--story" => true,
+        _ => bail!("the only argument is --story, which walks through faults by itself"),
+    };
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = root.join("examples/lab");
     let lab = Lab::start([0, 0], &folder).await.context("start the lab; is another demo running?")?;
@@ -35,8 +40,10 @@ async fn main() -> anyhow::Result<()> {
         println!("  curl -X POST   {}/faults/{name}", lab.control());
     }
     println!("  curl -X DELETE {}/faults/{}\n", lab.control(), STORY[0]);
+    // The first minute is one of looking; what is printed before that would be about nothing.
+    until("\"decision\": \"go\"").await?;
     println!("{}", headline().await?);
-    if std::env::args().any(|argument| argument == "--story") {
+    if tells {
         tokio::select! {
             told = story(&lab, if monitoring.is_empty() { Duration::ZERO } else { Duration::from_secs(10) }) => told?,
             _ = tokio::signal::ctrl_c() => {}

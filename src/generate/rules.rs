@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::RUNBOOK_URL;
 use super::events::{Events, Stage};
 use crate::checklist::{Check, Checklist, Condition, Kind, Severity};
 use crate::metric::Family;
@@ -153,11 +154,12 @@ pub(super) fn labels(severity: Severity, checklist: &str) -> BTreeMap<String, St
 }
 
 pub(super) fn annotations(runbook_url: &str, name: &str, summary: &str, description: &str) -> BTreeMap<String, String> {
-    BTreeMap::from([
-        ("summary".to_owned(), summary.to_owned()),
-        ("description".to_owned(), description.to_owned()),
-        ("runbook_url".to_owned(), format!("{}/{name}.md", runbook_url.trim_end_matches('/'))),
-    ])
+    let mut all = BTreeMap::from([("summary".to_owned(), summary.to_owned()), ("description".to_owned(), description.to_owned())]);
+    // Where the shipped ones are published, a check of somebody's own has none.
+    if runbook_url != RUNBOOK_URL || crate::runbooks::runbook(name).is_some() {
+        all.insert("runbook_url".to_owned(), format!("{}/{name}.md", runbook_url.trim_end_matches('/')));
+    }
+    all
 }
 
 /// The PromQL of a condition where the check applies. With `harsher`, values beyond that bound are left to
