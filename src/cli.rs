@@ -153,7 +153,7 @@ enum Configuration {
     Print,
     /// Print the JSON Schema of the file, for editors.
     Schema,
-    /// Print a configuration to start from, with a cluster for each context of a kubeconfig.
+    /// Print a configuration to start from, with a cluster for each API server of a kubeconfig.
     Init {
         /// The kubeconfig; ~/.kube/config when left out.
         #[arg(long, value_name = "FILE", env = "KUBECONFIG")]

@@ -72,7 +72,15 @@ impl<'a> Word<'a> {
 
 /// A suggestion for a name that is not known, or nothing.
 pub(crate) fn did_you_mean<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Message {
-    let close = known.map(|name| (strsim::jaro_winkler(wrong, name), name)).filter(|(score, _)| *score > 0.8);
+    // Whoever leaves a word out has named the others.
+    let words = |name: &str| name.split(['_', '-', '.']).map(str::to_owned).collect::<Vec<_>>();
+    let typed = words(wrong);
+    let holds_all = |name: &str| {
+        let mut own = words(name).into_iter();
+        typed.len() > 2 && typed.iter().all(|typed| own.any(|word| word == *typed))
+    };
+    let score = |name: &str| strsim::jaro_winkler(wrong, name) + f64::from(u8::from(holds_all(name)));
+    let close = known.map(|name| (score(name), name)).filter(|(score, _)| *score > 0.8);
     close.max_by(|a, b| a.0.total_cmp(&b.0)).map_or_else(|| "".into(), |(_, name)| say!("; did you mean {}?", named(name)))
 }
 
@@ -169,6 +177,14 @@ impl Say for Word<'_> {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_leaves_a_word_out_is_told_the_whole_name() {
+        let known = || ["readiness_http_status_code", "readiness_http_phase_duration_seconds", "readiness_http_success"].into_iter();
+        assert_eq!(did_you_mean("readiness_http_duration_seconds", known()).as_str(), "; did you mean readiness_http_phase_duration_seconds?");
+        assert_eq!(did_you_mean("readiness_http_sucess", known()).as_str(), "; did you mean readiness_http_success?");
+        assert_eq!(did_you_mean("something else", known()).as_str(), "");
+    }
 
     #[test]
     fn a_name_is_shown_and_a_sentence_is_not() {

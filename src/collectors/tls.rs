@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use super::Estate;
 use super::kubernetes::{ClusterConfig, Permission};
@@ -258,6 +258,8 @@ fn failed(labels: [&str; 2], why: &Message) -> Vec<Sample> {
 
 /// What a server presented.
 struct Presented {
+    /// The name that it was asked for.
+    asked: String,
     chain: Vec<CertificateDer<'static>>,
     verdict: Result<(), rustls::Error>,
     protocol: Option<ProtocolVersion>,
@@ -269,6 +271,10 @@ impl Presented {
             self.chain.iter().filter_map(|der| X509Certificate::from_der(der).ok()).filter(|(rest, _)| rest.is_empty()).map(|(_, parsed)| parsed).collect();
         let mut samples = vec![HANDSHAKE.sample(labels, 1.0), HANDSHAKE_STATE.sample(labels, "completed")];
         let (state, why) = self.verification(certificates.first());
+        let why = match certificates.first() {
+            Some(leaf) if state == "wrong_name" => say!("{}: {} was asked for, and it is for {}", why, named(&self.asked), names_of(leaf)),
+            _ => why,
+        };
         samples.push(VERIFICATION.sample(labels, state).with_detail(why));
         // A chain with a certificate that cannot be read has no known end.
         let ends: Vec<i64> = certificates.iter().map(|certificate| certificate.validity().not_after.timestamp()).collect();
@@ -325,9 +331,11 @@ async fn present(address: SocketAddr, name: ServerName<'static>, trust: &Trust) 
     config.resumption = rustls::client::Resumption::disabled();
     let tcp = TcpStream::connect(address).await.map_err(|error| say!("connect: {}", error.words()))?;
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let asked = name.to_str().into_owned();
     let stream = connector.connect(name, tcp).await.map_err(|error| say!("TLS handshake: {}", error.words()))?;
     let (_, connection) = stream.get_ref();
     Ok(Presented {
+        asked,
         chain: connection.peer_certificates().unwrap_or_default().iter().map(|der| der.clone().into_owned()).collect(),
         verdict: verifier.verdict(),
         protocol: connection.protocol_version(),
@@ -389,8 +397,55 @@ impl ServerCertVerifier for Recording {
     }
 }
 
+/// For which names a certificate is, the first few of them.
+fn names_of(certificate: &X509Certificate<'_>) -> Message {
+    const SHOWN: usize = 3;
+    let list = certificate.subject_alternative_name().ok().flatten().map(|list| list.value.general_names.as_slice()).unwrap_or_default();
+    let name = |general: &GeneralName<'_>| match general {
+        GeneralName::DNSName(name) => {
+            Word::host(name.strip_prefix("*.").unwrap_or(name)).map(|host| if name.starts_with("*.") { say!("*.{}", host) } else { say!("{}", host) })
+        }
+        GeneralName::IPAddress(bytes) => {
+            let address = <[u8; 4]>::try_from(*bytes).map(IpAddr::from).or_else(|_| <[u8; 16]>::try_from(*bytes).map(IpAddr::from));
+            address.ok().map(|address| say!("{}", address))
+        }
+        _ => None,
+    };
+    let names: Vec<Message> = list.iter().filter_map(name).collect();
+    match names.len() {
+        0 => say!("no name at all"),
+        all if all > SHOWN => say!("{} and {} more", Message::joined(names.into_iter().take(SHOWN), ", "), all - SHOWN),
+        _ => Message::joined(names, ", "),
+    }
+}
+
 /// The name of a certificate, if it is one: whoever made it could write anything there.
 fn common_name(certificate: &X509Certificate<'_>) -> Option<Message> {
     let name = certificate.subject().iter_common_name().next()?.as_str().ok()?;
     Word::host(name).map(|name| say!("{}", name))
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::pki_types::pem::PemObject as _;
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_for_other_names_says_which() {
+        let authority = readiness_lab::Authority::new("Root").unwrap();
+        let said = |names: &[&str]| {
+            let (pem, _) = authority.issue_pem(&readiness_lab::Leaf::good(names)).unwrap();
+            let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().unwrap();
+            let wrong = rustls::Error::InvalidCertificate(CertificateError::NotValidForName);
+            let presented = Presented { asked: "shop.test".to_owned(), chain, verdict: Err(wrong), protocol: None };
+            let samples = presented.samples(["shop", "10.0.0.1"], &Trust::of_files([]).unwrap(), 0);
+            let sample = samples.into_iter().find(|sample| sample.family.name == VERIFICATION.0.name).unwrap();
+            sample.detail.unwrap().as_str().to_owned()
+        };
+        let other = "the certificate is for another name: shop.test was asked for, and it is for";
+        assert_eq!(said(&["other.test"]), format!("{other} other.test"));
+        assert_eq!(said(&["*.other.test", "127.0.0.1"]), format!("{other} *.other.test, 127.0.0.1"));
+        assert_eq!(said(&["a.test", "b.test", "c.test", "d.test", "e.test"]), format!("{other} a.test, b.test, c.test and 2 more"));
+    }
 }

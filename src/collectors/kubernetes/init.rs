@@ -1,4 +1,4 @@
-//! A configuration to start from, with a cluster for each context of a kubeconfig.
+//! A configuration to start from, with a cluster for each API server of a kubeconfig.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -11,13 +11,23 @@ use crate::files;
 use crate::say;
 use crate::say::{Message, named};
 
+/// What a kubeconfig leads to.
+#[derive(Debug)]
+pub struct Found {
+    /// A cluster for each API server.
+    pub clusters: Vec<ClusterConfig>,
+    /// Names of contexts that lead to one of them as well.
+    pub left_out: Vec<String>,
+}
+
 /// The `clusters` section for the contexts of a kubeconfig. Contexts that get their token from the
 /// AWS CLI become EKS clusters, since a container of this program has no such CLI.
-pub fn clusters(file: &Path) -> Result<Vec<ClusterConfig>, Message> {
+pub fn clusters(file: &Path) -> Result<Found, Message> {
     let failed = |why: Message| say!("read {}: {}", file.display(), why);
     let content = files::read_now(file, kubeconfig::LARGEST).map_err(|error| failed(say!("{}", error)))?;
     let kubeconfig = kubeconfig::parse(&content.bytes).map_err(failed)?;
     let mut clusters: Vec<ClusterConfig> = Vec::new();
+    let mut left_out = Vec::new();
     let mut servers: Vec<(&str, &str)> = Vec::new();
     // Of several contexts for one API server the current one is what its owner uses.
     let current = kubeconfig.current_context.as_deref();
@@ -32,6 +42,7 @@ pub fn clusters(file: &Path) -> Result<Vec<ClusterConfig>, Message> {
         if let Some(server) = place(named) {
             let another = preferred == Some(server) && current != Some(named.name.as_str());
             if another || servers.contains(&server) {
+                left_out.push(named.name.clone());
                 continue;
             }
             servers.push(server);
@@ -61,7 +72,7 @@ pub fn clusters(file: &Path) -> Result<Vec<ClusterConfig>, Message> {
             proxy: None,
         });
     }
-    if clusters.is_empty() { Err(say!("read {}: it names no context", file.display())) } else { Ok(clusters) }
+    if clusters.is_empty() { Err(say!("read {}: it names no context", file.display())) } else { Ok(Found { clusters, left_out }) }
 }
 
 /// The first kubeconfig of a configuration that is there and cannot be used, and for which cluster.
@@ -118,14 +129,17 @@ fn eks(auth: &AuthInfo) -> Option<Eks> {
 }
 
 /// A whole file with these clusters, and what else a first configuration needs, in comments.
-pub fn configuration(clusters: &[ClusterConfig]) -> String {
+pub fn configuration(found: &Found) -> String {
     #[derive(serde::Serialize)]
     struct Section<'a> {
         clusters: &'a [ClusterConfig],
     }
     // Plain strings and maps always serialise.
-    let mut text = serde_saphyr::to_string(&Section { clusters }).unwrap_or_default();
+    let mut text = serde_saphyr::to_string(&Section { clusters: &found.clusters }).unwrap_or_default();
     text.insert_str(0, "# Made by `readiness-exporter config init`. `readiness-exporter config check` says what is wrong with it.\n\n");
+    for context in &found.left_out {
+        let _ = writeln!(text, "# The context {} leads to the API server of one above.", named(context));
+    }
     let _ = write!(text, "{REST}");
     text
 }
@@ -173,14 +187,14 @@ users:
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("kubeconfig");
         std::fs::write(&file, KUBECONFIG).unwrap();
-        let found = clusters(&file).unwrap();
+        let found = clusters(&file).unwrap().clusters;
         let names: Vec<&str> = found.iter().map(|cluster| cluster.name.as_str()).collect();
         assert_eq!(names, ["workshop", "workshop-2", "kind-local"]);
         let role_arn = Some("arn:aws:iam::123456789012:role/reader".to_owned());
         assert_eq!(found[0].eks, Some(Eks { name: "workshop".into(), region: "us-east-2".into(), role_arn, profile: None }));
         assert_eq!(found[1].eks, Some(Eks { name: "workshop".into(), region: "eu-west-2".into(), role_arn: None, profile: None }));
         assert_eq!((found[2].eks.clone(), found[2].context.as_deref()), (None, Some("kind-local")));
-        let text = configuration(&found);
+        let text = configuration(&Found { clusters: found, left_out: Vec::new() });
         assert!(!text.contains("hunter2"), "{text}");
         let loaded = crate::config::load_str(&text, "init", folder.path(), None).unwrap_or_else(|error| panic!("{error}\n{text}"));
         assert_eq!(loaded.settings.clusters.len(), 3);
@@ -192,8 +206,11 @@ users:
         std::fs::write(&file, text).unwrap();
         let found = clusters(&file).unwrap();
         let text = configuration(&found);
+        for context in &found.left_out {
+            assert!(text.contains(&format!("# The context {context} leads to the API server of one above.\n")), "{text}");
+        }
         crate::config::load_str(&text, "init", folder.path(), None).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        found
+        found.clusters
     }
 
     /// Two accounts, each with a cluster of the same name in the same region.
