@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::manifest::architecture;
 use crate::word::Word;
 
 /// The config of an image.
@@ -20,7 +21,7 @@ impl About {
     }
 
     pub(super) fn platform(&self) -> Option<String> {
-        let (os, architecture) = (Word::of(self.os.as_deref()?)?, Word::of(self.architecture.as_deref()?)?);
+        let (os, architecture) = (Word::of(self.os.as_deref()?)?, Word::of(architecture(self.architecture.as_deref()?))?);
         Some(format!("{os}/{architecture}"))
     }
 }

@@ -4,11 +4,12 @@
 //! same bits. `docker pull`, `tag` and `push` drops the index and compresses layers anew, so that
 //! only the config stays.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::digest::Digest;
 use super::manifest::Blob;
+use crate::say::Message;
 
 /// What a digest names.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -22,11 +23,32 @@ pub(super) struct Content {
     /// Their configs.
     pub(super) configs: BTreeSet<Digest>,
     /// What they are for: `linux/amd64`. Empty when that cannot be read.
-    pub(super) platforms: BTreeSet<String>,
+    pub(super) platforms: BTreeMap<String, Fit>,
     /// When the youngest of them was made, in Unix seconds.
     pub(super) created: Option<i64>,
     /// What a pull needs beside the digest itself.
     pub(super) parts: Arc<[Part]>,
+}
+
+/// What becomes of the image that a node of a platform takes, the worst last.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Fit {
+    /// It is for that platform.
+    Runs,
+    /// Nobody knows, and whether the next look may.
+    Unknown { why: Message, may_pass: bool },
+    /// No container can start from it.
+    Fails(Message),
+}
+
+impl Fit {
+    /// The worse of two: which of them a node takes is its own business.
+    pub(super) fn worst(self, other: Self) -> Self {
+        match (&self, &other) {
+            (Self::Runs, _) | (Self::Unknown { .. }, Self::Fails(_)) => other,
+            _ => self,
+        }
+    }
 }
 
 /// What a pull fetches by a digest of its own.

@@ -39,6 +39,8 @@ pub(crate) enum Manifest {
         layers: Vec<Blob>,
         /// The size of the config in bytes.
         size: u64,
+        /// Whether it has no layers at all, also none that come from elsewhere.
+        is_bare: bool,
     },
 }
 
@@ -54,8 +56,9 @@ pub(crate) struct Blob {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Child {
     pub(crate) digest: Digest,
-    /// `linux/amd64`, `linux/arm64`; the variant is left out, as a node does not tell its own.
-    pub(crate) platform: String,
+    /// `linux/amd64`, `linux/arm64`; the variant is left out, as a node does not tell its own. `None` where the
+    /// index does not say it, so that whoever resolves it looks inside.
+    pub(crate) platform: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -88,6 +91,26 @@ struct Platform {
     os: String,
 }
 
+/// An architecture in the word of nodes; builders have used others for the same.
+/// Source: `normalizeArch` in <https://github.com/containerd/platforms/blob/main/database.go>
+pub(super) fn architecture(said: &str) -> &str {
+    match said {
+        "x86_64" | "x86-64" => "amd64",
+        "aarch64" => "arm64",
+        own => own,
+    }
+}
+
+/// The children of an index that nodes of these platforms take: by their label, and of those without one the first.
+/// Source: `Manifest` in <https://github.com/containerd/containerd/blob/main/core/images/image.go>
+pub(super) fn taken(children: Vec<Child>, platforms: &[String]) -> impl Iterator<Item = Child> {
+    let mut has_unlabelled = false;
+    children.into_iter().filter(move |child| match &child.platform {
+        Some(own) => platforms.contains(own),
+        None => !std::mem::replace(&mut has_unlabelled, true),
+    })
+}
+
 impl Manifest {
     /// Reads a manifest of whatever type it says it is.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, Message> {
@@ -99,7 +122,7 @@ impl Manifest {
             (Some(children), None) => children.iter().filter_map(Descriptor::child).collect::<Result<_, _>>().map(Self::Index),
             (None, Some(config)) => {
                 let layers = document.layers.iter().filter(|layer| !layer.is_elsewhere()).map(Descriptor::blob).collect::<Result<_, _>>()?;
-                Ok(Self::Image { config: config.own_digest()?, layers, size: config.size })
+                Ok(Self::Image { config: config.own_digest()?, layers, size: config.size, is_bare: document.layers.is_empty() })
             }
             (Some(_), Some(_)) => Err(say!("a manifest that says to be an index and an image at once")),
             (None, None) => Err(say!("neither an index nor an image")),
@@ -127,12 +150,11 @@ impl Descriptor {
         if self.annotations.as_ref().is_some_and(|own| own.contains_key("vnd.docker.reference.type")) {
             return None;
         }
-        // An index inside an index has no platform of its own; whoever resolves it looks inside.
-        let nested = self.media_type.as_deref().is_some_and(|kind| MEDIA_TYPES[..2].contains(&kind));
         let platform = match &self.platform {
-            _ if nested => String::new(),
             Some(platform) if platform.os == "unknown" || platform.architecture == "unknown" => return None,
-            Some(platform) => format!("{}/{}", platform.os, platform.architecture),
+            Some(platform) => Some(format!("{}/{}", platform.os, architecture(&platform.architecture))),
+            // The field is optional: a node looks into an index, or reads the config of an image.
+            None if self.media_type.as_deref().is_some_and(|kind| MEDIA_TYPES.contains(&kind)) => None,
             None => return None,
         };
         Some(self.own_digest().map(|digest| Child { digest, platform }))
@@ -155,16 +177,24 @@ mod tests {
               {{"digest":"{}","platform":{{"os":"linux","architecture":"arm64","variant":"v8"}}}},
               {{"digest":"{}","platform":{{"os":"unknown","architecture":"unknown"}},"annotations":{{"vnd.docker.reference.type":"attestation-manifest"}}}},
               {{"digest":"{}","mediaType":"application/vnd.oci.image.index.v1+json"}},
-              {{"digest":"{}"}}]}}"#,
+              {{"digest":"{}"}},
+              {{"digest":"{}","mediaType":"application/vnd.oci.image.manifest.v1+json"}},
+              {{"digest":"{}","platform":{{"os":"linux","architecture":"aarch64"}}}}]}}"#,
             digest(1),
             digest(2),
             digest(3),
             digest(4),
-            digest(5)
+            digest(5),
+            digest(6),
+            digest(7)
         );
         let Manifest::Index(children) = Manifest::parse(text.as_bytes()).unwrap() else { panic!("no index") };
-        let told: Vec<_> = children.iter().map(|child| (child.digest.short(), child.platform.as_str())).collect();
-        assert_eq!(told, [("010101010101", "linux/amd64"), ("020202020202", "linux/arm64"), ("040404040404", "")]);
+        let told: Vec<_> = children.iter().map(|child| (child.digest.short(), child.platform.as_deref().unwrap_or("unsaid"))).collect();
+        let platforms = [("01", "linux/amd64"), ("02", "linux/arm64"), ("04", "unsaid"), ("06", "unsaid"), ("07", "linux/arm64")];
+        assert_eq!(told.len(), platforms.len());
+        for ((digest, platform), (start, expected)) in told.into_iter().zip(platforms) {
+            assert!(digest.starts_with(start) && platform == expected, "{digest} {platform}");
+        }
     }
 
     #[test]
@@ -172,13 +202,15 @@ mod tests {
         let text = format!(r#"{{"schemaVersion":2,"config":{{"digest":"{}"}},"layers":[{{"digest":"{}","size":7}}]}}"#, digest(1), digest(2));
         let read = Manifest::parse(text.as_bytes()).unwrap();
         let layers = vec![Blob { digest: Digest::parse(&digest(2)).unwrap(), size: 7 }];
-        assert_eq!(read, Manifest::Image { config: Digest::parse(&digest(1)).unwrap(), layers: layers.clone(), size: 0 });
+        assert_eq!(read, Manifest::Image { config: Digest::parse(&digest(1)).unwrap(), layers: layers.clone(), size: 0, is_bare: false });
         let windows = text.replace(
             "\"layers\":[",
             &format!(r#""layers":[{{"mediaType":"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip","digest":"{}","urls":["https://a"]}},"#, digest(3)),
         );
         let Manifest::Image { layers: held, .. } = Manifest::parse(windows.as_bytes()).unwrap() else { panic!("no image") };
         assert_eq!(held, layers, "what comes from elsewhere is missing in no registry");
+        let bare = format!(r#"{{"schemaVersion":2,"config":{{"digest":"{}"}},"layers":[]}}"#, digest(1));
+        assert!(matches!(Manifest::parse(bare.as_bytes()), Ok(Manifest::Image { is_bare: true, .. })));
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod presence;
 mod pull_secrets;
 mod reference;
 mod registries;
+mod resolve;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

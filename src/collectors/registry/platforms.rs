@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
 
 use super::config::Config;
+use super::content::Fit;
 use super::reference::Reference;
 use super::registries::Registries;
 use crate::collectors::kubernetes;
@@ -94,13 +95,14 @@ impl Platforms {
             (Ok(own), Ok(upstream)) => (own, upstream),
             (Err(error), _) | (_, Err(error)) => return (unknown(&error.message), error.may_pass()),
         };
-        let needed = needed(nodes.as_ref(), &self.configured, upstream.as_ref(), &own);
-        let has = Message::joined(own.iter().map(|platform| say!("{}", named(platform))), ", ");
+        let keys = |platforms: &BTreeMap<String, Fit>| platforms.keys().cloned().collect::<BTreeSet<_>>();
+        let needed = needed(nodes.as_ref(), &self.configured, upstream.as_ref().map(keys).as_ref(), &keys(&own));
+        let incomplete = needed.iter().any(|platform| matches!(own.get(platform), Some(Fit::Unknown { may_pass: true, .. })));
         let state = |platform: &String| {
-            let state = if own.contains(platform) { "present" } else { "absent" };
-            PLATFORM.sample([image, platform], state).with_detail(say!("it is there for {}", has))
+            let (state, why) = state(&own, platform);
+            PLATFORM.sample([image, platform], state).with_detail(why)
         };
-        (needed.iter().map(state).collect(), false)
+        (needed.iter().map(state).collect(), incomplete)
     }
 
     /// What the nodes are that may run an image; `None` when no cluster is watched for it.
@@ -120,7 +122,7 @@ impl Platforms {
         Ok(Some(meant))
     }
 
-    async fn platforms_of(&self, image: &str) -> Result<BTreeSet<String>, CollectError> {
+    async fn platforms_of(&self, image: &str) -> Result<BTreeMap<String, Fit>, CollectError> {
         let failed = |why: Message| CollectError::new(ErrorClass::Malformed, say!("ask for {}: {}", named(image), why));
         let reference = Reference::parse(image).map_err(failed)?;
         let registry = self.registries.at(&reference.host).map_err(failed)?;
@@ -129,6 +131,18 @@ impl Platforms {
             return Err(failed(say!("for which platform it is cannot be read from its config")));
         }
         Ok(content.platforms.clone())
+    }
+}
+
+/// Whether nodes of a platform can run an image, and why.
+fn state(own: &BTreeMap<String, Fit>, platform: &str) -> (&'static str, Message) {
+    match own.get(platform) {
+        Some(Fit::Fails(why)) => ("absent", why.clone()),
+        Some(Fit::Unknown { why, .. }) => ("unknown", why.clone()),
+        runs => {
+            let has = own.iter().filter(|(_, fit)| **fit == Fit::Runs).map(|(platform, _)| say!("{}", named(platform)));
+            (if runs.is_some() { "present" } else { "absent" }, say!("it is there for {}", Message::joined(has, ", ")))
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
 
 use super::auth::Identity;
 use super::config::PullSecret;
-use super::manifest::{Blob, Manifest};
+use super::manifest::{Blob, Manifest, taken};
 use super::reference::Reference;
 use super::registries::Registries;
 use crate::collectors::kubernetes::{self, Link};
@@ -123,14 +123,9 @@ impl Puller {
                 }
                 match client.manifest(&identity, repository, &digest).await? {
                     Manifest::Index(children) => {
-                        open.extend(
-                            children
-                                .into_iter()
-                                .filter(|child| child.platform.is_empty() || self.platforms.contains(&child.platform))
-                                .map(|child| child.digest),
-                        );
+                        open.extend(taken(children, &self.platforms).map(|child| child.digest));
                     }
-                    Manifest::Image { config, layers: own, size } => {
+                    Manifest::Image { config, layers: own, size, .. } => {
                         layers.insert(Blob { digest: config, size });
                         layers.extend(own);
                     }

@@ -1,7 +1,7 @@
 //! All registries by their hosts, and what is remembered of them: what a tag named a moment ago,
 //! and what a digest names for ever.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,15 +9,14 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::about::About;
 use super::auth::{self, Identity};
 use super::client::{Allowance, Client, Pace, Trust};
 use super::config::{Config, RegistryConfig, SecretName};
-use super::content::{Content, Part};
+use super::content::Content;
 use super::digest::Digest;
 use super::docker_config;
 use super::ecr::{Ecr, account_and_region};
-use super::manifest::{Blob, Manifest};
+use super::manifest::Manifest;
 use super::presence::Presence;
 use super::pull_secrets::{self, Unread};
 use super::reference::Reference;
@@ -28,12 +27,8 @@ use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
 
-/// Indexes inside indexes are followed this deep; nobody needs more than one.
-const DEPTH: usize = 3;
 /// Contents that are remembered for each registry.
 const REMEMBERED: usize = 2_000;
-/// Manifests and layers of one image; containerd takes 127 layers at most for a platform.
-const MOST_PARTS: usize = 1_000;
 
 /// What a tag names, with what only some registries know.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,7 +62,7 @@ pub(super) struct Registry {
     link: Option<Link>,
     keys: tokio::sync::Mutex<Option<(Instant, Keys)>>,
     timeout: Duration,
-    platforms: Vec<String>,
+    pub(super) platforms: Vec<String>,
     /// How long the answer about a tag serves all who ask in the same round.
     pub(super) fresh: Duration,
     tags: Mutex<BTreeMap<(String, String), Look>>,
@@ -287,7 +282,7 @@ impl Registry {
         }
     }
 
-    async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Manifest, CollectError> {
+    pub(super) async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Manifest, CollectError> {
         match &self.backend {
             Backend::Oci(client) => client.manifest(&self.identity(repository).await?, repository, digest).await,
             Backend::Ecr(ecr) => ecr.manifest(repository, digest).await,
@@ -316,74 +311,5 @@ impl Registry {
     /// Whether it was read before what a digest names.
     pub(super) fn remembers(&self, repository: &str, digest: &Digest) -> bool {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&(repository.to_owned(), digest.clone()))
-    }
-
-    /// What a digest names, and whether the next look could tell no more about it.
-    async fn resolve(&self, repository: &str, digest: &Digest) -> Result<(Content, bool), CollectError> {
-        let (mut manifests, mut configs, mut platforms) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        let mut parts = BTreeSet::new();
-        let mut is_index = false;
-        let mut open = vec![(digest.clone(), 0, String::new())];
-        while let Some((digest, depth, platform)) = open.pop() {
-            if depth > 0 {
-                parts.insert(Part::Manifest(digest.clone()));
-            }
-            let manifest = self.manifest(repository, &digest).await?;
-            self.presence.saw(repository, &digest);
-            match manifest {
-                Manifest::Image { config, layers, size } => {
-                    manifests.insert(digest);
-                    parts.extend(layers.into_iter().chain([Blob { digest: config.clone(), size }]).map(Part::Blob));
-                    configs.insert(config);
-                    platforms.extend(Some(platform).filter(|platform| !platform.is_empty()));
-                }
-                Manifest::Index(_) if depth == DEPTH => {
-                    let why = say!("ask {} for {}@{}: indexes inside indexes, more than {} deep", named(&self.host), named(repository), digest, DEPTH);
-                    return Err(CollectError::new(ErrorClass::Malformed, why));
-                }
-                Manifest::Index(children) => {
-                    is_index = true;
-                    let ours = children.into_iter().filter(|child| child.platform.is_empty() || self.platforms.contains(&child.platform));
-                    open.extend(ours.map(|child| (child.digest, depth + 1, child.platform)));
-                }
-            }
-        }
-        if parts.len() > MOST_PARTS {
-            let why = say!("ask {} for {}@{}: it names more than {} manifests and layers", named(&self.host), named(repository), *digest, MOST_PARTS);
-            return Err(CollectError::new(ErrorClass::Malformed, why));
-        }
-        if configs.is_empty() {
-            let why = say!(
-                "ask {} for {}@{}: the index has no image for {}",
-                named(&self.host),
-                named(repository),
-                *digest,
-                Message::joined(self.platforms.iter().map(|platform| say!("{}", named(platform))), " or ")
-            );
-            return Err(CollectError::new(ErrorClass::NotFound, why));
-        }
-        let (mut created, mut is_whole) = (None, true);
-        for config in &configs {
-            // The age of an image is told for comfort; without it all else still holds.
-            match self.about(repository, config).await {
-                Ok(about) => {
-                    self.presence.saw(repository, config);
-                    created = created.max(about.created());
-                    platforms.extend(about.platform());
-                }
-                Err(error) => is_whole &= !error.may_pass(),
-            }
-        }
-        let parts = parts.into_iter().collect();
-        Ok((Content { digest: Some(digest.clone()), is_index, manifests, configs, platforms, created, parts }, is_whole))
-    }
-
-    /// What the config of an image says of it.
-    async fn about(&self, repository: &str, config: &Digest) -> Result<About, CollectError> {
-        let body = match &self.backend {
-            Backend::Oci(client) => client.blob(&self.identity(repository).await?, repository, config).await?,
-            Backend::Ecr(ecr) => ecr.config(repository, config).await?,
-        };
-        Ok(serde_json::from_slice(&body).unwrap_or_default())
     }
 }

@@ -16,6 +16,7 @@ use crate::snapshot::{CollectError, ErrorClass};
 use crate::value::{Secret, Span};
 
 mod lies;
+mod platforms;
 mod presence;
 
 /// Status, headers, body.
