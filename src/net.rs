@@ -175,12 +175,25 @@ pub fn is_link_local(address: IpAddr) -> bool {
     }
 }
 
+/// The address that an answer stands for. Where only IPv6 is spoken a resolver makes addresses for what has none of
+/// it: a well-known prefix before the address of IPv4.
+/// Source: RFC 6147, section 5.1.7, and RFC 6052, section 2.1
+pub fn stands_for(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(own) => match own.segments() {
+            [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)).into(),
+            _ => own.to_canonical(),
+        },
+        IpAddr::V4(_) => address,
+    }
+}
+
 /// Why no server of a name can have an address; `None` if one can. Filters answer with such addresses for names
 /// that they block, and records with them were forgotten.
 /// Source: <https://www.iana.org/assignments/iana-ipv4-special-registry>,
 /// <https://www.iana.org/assignments/iana-ipv6-special-registry>
 pub fn unusable(address: IpAddr, name: &str) -> Option<&'static str> {
-    let address = address.to_canonical();
+    let address = stands_for(address);
     let first = match address {
         IpAddr::V4(address) => address.octets()[0],
         IpAddr::V6(_) => 1,
@@ -213,7 +226,9 @@ mod tests {
 
     #[test]
     fn addresses_that_no_server_has() {
-        for nowhere in ["0.0.0.0", "0.1.2.3", "::", "224.0.0.1", "ff02::1", "240.0.0.1", "255.255.255.255", "169.254.1.1", "fe80::1", "::ffff:0.0.0.0"] {
+        for nowhere in
+            ["0.0.0.0", "0.1.2.3", "::", "224.0.0.1", "ff02::1", "240.0.0.1", "255.255.255.255", "169.254.1.1", "fe80::1", "::ffff:0.0.0.0", "64:ff9b::e000:1"]
+        {
             assert!(unusable(nowhere.parse().unwrap(), "a.test").is_some(), "{nowhere}");
         }
         for own in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {

@@ -71,7 +71,7 @@ impl Agreement {
     fn remember(&mut self, views: &[(&str, &View)]) {
         for (seen, (_, view)) in self.0.iter_mut().flat_map(|dispute| &mut dispute.answered).zip(views) {
             if seen.len() < MOST_ADDRESSES {
-                seen.extend(view.addresses());
+                seen.extend(view.places());
             }
         }
     }
@@ -81,7 +81,7 @@ impl Agreement {
     fn is_rotation(&mut self, views: &[(&str, &View)]) -> bool {
         self.remember(views);
         let Some(dispute) = &self.0 else { return false };
-        let now: Vec<_> = views.iter().map(|(_, view)| view.addresses()).collect();
+        let now: Vec<_> = views.iter().map(|(_, view)| view.places()).collect();
         views.iter().all(|(_, view)| view.is_complete())
             && now.iter().all(|addresses| !addresses.is_empty() && dispute.answered.iter().all(|seen| !seen.is_disjoint(addresses)))
     }

@@ -24,7 +24,7 @@ pub use config::{Config, Expect, LoadBalancer, Name, RecordType, Resolver};
 
 use self::agreement::Agreement;
 use self::origin::Origin;
-use self::view::{Goal, PART, View, compare, listed};
+use self::view::{Goal, PART, View, compare, listed, places};
 use super::Estate;
 use super::kubernetes::{self, ClusterConfig, Permission};
 use super::section::Section;
@@ -321,7 +321,7 @@ impl DnsCollector {
         let known = Goal { words: say!(""), names: Vec::new(), addresses: BTreeSet::new(), partial: false, failed: Vec::new(), unseen: false };
         Some(match expected? {
             Expected::Unseen(why) => Goal { words: why.clone(), unseen: true, ..known },
-            Expected::Addresses(addresses) => Goal { words: listed(addresses), addresses: addresses.clone(), ..known },
+            Expected::Addresses(addresses) => Goal { words: listed(addresses), addresses: places(addresses.iter().copied()), ..known },
             Expected::Names(names) => {
                 let views = join_all(names.iter().map(|name| self.ask(resolver, name))).await;
                 let words = names.iter().zip(&views).map(|(name, view)| say!("{} = {}", named(name), view.words()));
@@ -329,7 +329,7 @@ impl DnsCollector {
                 Goal {
                     words: Message::joined(words, "; "),
                     names: names.iter().map(|name| normal(name)).collect(),
-                    addresses: views.iter().flat_map(View::addresses).collect(),
+                    addresses: views.iter().flat_map(View::places).collect(),
                     partial: answers().any(|(_, answer)| answer.addresses.len() >= PART),
                     failed: answers().filter(|(_, answer)| !answer.is_definite()).map(|(kind, _)| *kind).collect(),
                     ..known
@@ -348,7 +348,7 @@ impl DnsCollector {
             }
             let again = join_all(goal.names.iter().map(|name| self.ask(resolver, name))).await;
             let before = goal.addresses.len();
-            goal.addresses.extend(again.iter().flat_map(View::addresses));
+            goal.addresses.extend(again.iter().flat_map(View::places));
             if goal.addresses.len() == before {
                 settled += 1;
             } else {
@@ -434,7 +434,7 @@ impl DnsCollector {
             samples.push(CHAIN.sample(labels, view.chain().len() as f64));
         }
         samples.push(DURATION.sample(labels, view.took.as_secs_f64()));
-        let proxied = addresses.iter().any(|address| self.proxied.iter().any(|network| network.contains(address)));
+        let proxied = view.places().iter().any(|address| self.proxied.iter().any(|network| network.contains(address)));
         if proxied || state == "complete" {
             samples.push(PROXIED.sample(labels, f64::from(u8::from(proxied))));
         }

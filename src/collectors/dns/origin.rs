@@ -28,7 +28,7 @@ impl Origin {
         if !own.is_complete() || !neighbour.is_complete() {
             return Some("unknown");
         }
-        let (mine, theirs) = (own.addresses(), neighbour.addresses());
+        let (mine, theirs) = (own.places(), neighbour.places());
         let same_alias = own.chain().last().is_some_and(|last| neighbour.chain().last() == Some(last));
         if mine.is_empty() && theirs.is_empty() {
             // A name that leads nowhere, like its neighbours, shows no records of its own.
@@ -46,7 +46,7 @@ impl Origin {
     /// Takes one more pair of answers. What was known of the name before it answered with something new says
     /// nothing about its records now.
     pub(super) fn add(&mut self, own: &View, neighbour: &View) {
-        let (mine, theirs) = (own.addresses(), neighbour.addresses());
+        let (mine, theirs) = (own.places(), neighbour.places());
         let is_new = !mine.is_subset(&self.own) || !theirs.is_subset(&self.neighbours);
         self.varies |= !self.own.is_empty() && (mine != self.own || theirs != self.neighbours);
         self.settled = if is_new { 0 } else { self.settled + 1 };
@@ -56,7 +56,7 @@ impl Origin {
 
     /// Whether a pair of answers holds nothing that is not known.
     pub(super) fn knows(&self, own: &View, neighbour: &View) -> bool {
-        own.addresses().is_subset(&self.own) && neighbour.addresses().is_subset(&self.neighbours)
+        own.places().is_subset(&self.own) && neighbour.places().is_subset(&self.neighbours)
     }
 
     /// Whether asking again brings nothing new.

@@ -92,6 +92,25 @@ fn a_part_of_a_pool_is_no_proof_of_another_place() {
     assert_eq!(compare(&answer(4..12), &Goal { partial: false, ..part }, false).0, "mismatch");
 }
 
+#[test]
+fn an_address_that_a_resolver_made_of_the_expected_one_is_the_expected_one() {
+    let (single, dual) = (answered(&["203.0.113.9"]), answered(&["203.0.113.9", "64:ff9b::cb00:7109"]));
+    let expected = goal(&[], &["203.0.113.9"]);
+    for (view, state) in [
+        (&dual, "match"),
+        (&answered(&["64:ff9b::cb00:7109"]), "match"),
+        (&answered(&["203.0.113.9", "64:ff9b::cb00:710a"]), "mismatch"),
+        // Another prefix, and one that only looks alike.
+        (&answered(&["203.0.113.9", "2001:db8::cb00:7109"]), "mismatch"),
+        (&answered(&["203.0.113.9", "64:ff9b:1::cb00:7109"]), "mismatch"),
+    ] {
+        assert_eq!(compare(view, &expected, false).0, state, "{view:?}");
+    }
+    assert!(compare(&dual, &expected, false).1.as_str().starts_with("answers 203.0.113.9, 64:ff9b::cb00:7109;"), "people see what was said");
+    assert!(single.agrees(&answered(&["64:ff9b::cb00:7109"])) && !single.agrees(&answered(&["64:ff9b::cb00:710a"])));
+    assert_eq!(Origin::of_one(&single, &answered(&["64:ff9b::cb00:7109"])), Some("wildcard"));
+}
+
 fn judged(agreement: &mut Agreement, views: &[View]) -> &'static str {
     let labelled: Vec<(&str, &View)> = ["one", "two", "three"].into_iter().zip(views).collect();
     agreement.judge(&labelled, false).unwrap().0

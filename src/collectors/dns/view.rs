@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::config::RecordType;
-use crate::net::{DnsAnswer, normal};
+use crate::net::{DnsAnswer, normal, stands_for};
 use crate::say;
 use crate::say::{Message, named};
 
@@ -24,6 +24,11 @@ pub(super) struct View {
 impl View {
     pub(super) fn addresses(&self) -> BTreeSet<IpAddr> {
         self.typed.iter().flat_map(|(_, answer)| answer.addresses.iter().copied()).collect()
+    }
+
+    /// The places that they lead to, which a resolver that translates names by addresses of its own.
+    pub(super) fn places(&self) -> BTreeSet<IpAddr> {
+        places(self.addresses())
     }
 
     pub(super) fn chain(&self) -> &[String] {
@@ -59,7 +64,7 @@ impl View {
     /// NLBs answer with one address per zone in changing order, so overlap is agreement. An alias that is the
     /// same is none: one of two resolvers may have an old answer for its target.
     pub(super) fn agrees(&self, other: &Self) -> bool {
-        let (mine, theirs) = (self.addresses(), other.addresses());
+        let (mine, theirs) = (self.places(), other.places());
         !mine.is_disjoint(&theirs) || (mine.is_empty() && theirs.is_empty())
     }
 }
@@ -68,7 +73,7 @@ impl View {
 pub(super) struct Goal {
     pub(super) words: Message,
     pub(super) names: Vec<String>,
-    /// All that were seen; of a pool of which each answer holds a part, those of several answers.
+    /// The places of all that were seen; of a pool of which each answer holds a part, those of several answers.
     pub(super) addresses: BTreeSet<IpAddr>,
     /// Whether there may be more addresses than these.
     pub(super) partial: bool,
@@ -81,7 +86,7 @@ impl Goal {
     /// Addresses of an answer that are none of the expected ones, as far as those are known.
     pub(super) fn strays(&self, view: &View) -> usize {
         let known = view.typed.iter().filter(|(kind, _)| !self.failed.contains(kind));
-        known.flat_map(|(_, answer)| &answer.addresses).filter(|address| !self.addresses.contains(address)).count()
+        known.flat_map(|(_, answer)| &answer.addresses).filter(|address| !self.addresses.contains(&stands_for(**address))).count()
     }
 
     /// Whether the answer reaches one of the expected names.
@@ -94,7 +99,7 @@ impl Goal {
 /// seen as a whole a match.
 pub(super) fn compare(view: &View, goal: &Goal, proxied: bool) -> (&'static str, Message) {
     let why = if goal.unseen { say!("answers {}, but {}", view.words(), goal.words) } else { say!("answers {}; expected {}", view.words(), goal.words) };
-    let addresses = view.addresses();
+    let addresses = view.places();
     let shared = addresses.intersection(&goal.addresses).count();
     let whole = if view.is_complete() { "match" } else { "unknown" };
     let mut note = say!("");
@@ -132,6 +137,11 @@ fn ended(answer: &DnsAnswer) -> Message {
         (_, Some(why)) => why.clone(),
         (_, None) => say!("no answer that can be read"),
     }
+}
+
+/// What addresses stand for.
+pub(super) fn places(addresses: impl IntoIterator<Item = IpAddr>) -> BTreeSet<IpAddr> {
+    addresses.into_iter().map(stands_for).collect()
 }
 
 pub(super) fn listed(addresses: &BTreeSet<IpAddr>) -> Message {
