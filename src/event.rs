@@ -21,15 +21,19 @@ static START: Gauge<2> = gauge(
     "readiness_event_start_timestamp_seconds",
     Unit::Timestamp,
     &["checklist", "event"],
-    "When the running or next occurrence of a configured event starts.",
+    "When an occurrence of a configured event starts: the running or next one, and those after it that are prepared for (+1, +2).",
 );
-static END: Gauge<2> =
-    gauge("readiness_event_end_timestamp_seconds", Unit::Timestamp, &["checklist", "event"], "When the running or next occurrence of a configured event ends.");
+static END: Gauge<2> = gauge(
+    "readiness_event_end_timestamp_seconds",
+    Unit::Timestamp,
+    &["checklist", "event"],
+    "When an occurrence of a configured event ends: the running or next one, and those after it that are prepared for (+1, +2).",
+);
 static LEAD: Gauge<3> = gauge(
     "readiness_event_lead_timestamp_seconds",
     Unit::Timestamp,
     &["checklist", "event", "lead"],
-    "When a lead time of the running or next occurrence of a configured event begins.",
+    "When a lead time of an occurrence of a configured event begins: the running or next one, and those after it that are prepared for (+1, +2).",
 );
 static PARTICIPANTS: Gauge<2> = gauge("readiness_event_participants", Unit::Number, &["checklist", "event"], "Expected participants of a configured event.");
 
@@ -56,11 +60,20 @@ enum Times {
     Recurring { cron: Box<Cron>, duration: SignedDuration },
 }
 
+/// Occurrences of one event that are judged at a time: those of a daily one with lead times of a week.
+pub const MOST_JUDGED: usize = 8;
+
+/// How long before an occurrence is judged facts about it are gathered, so that it has them then.
+const AHEAD: SignedDuration = SignedDuration::from_hours(1);
+
 /// One occurrence of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Occurrence {
-    /// The event's name.
+    /// What it is called, the `event` label: the event's name, followed by ` +1`, ` +2` for those after the
+    /// one that runs or comes next. A date in its place would make series that nobody needs again.
     pub name: String,
+    /// The event's name.
+    pub of: String,
     /// The checklists that decide about it.
     pub checklists: Vec<String>,
     /// When it starts.
@@ -114,23 +127,57 @@ impl Schedule {
 
     /// The occurrence that is running at `now`, else the next one.
     pub fn at(&self, now: Timestamp) -> Option<Occurrence> {
-        let (start, end) = match &self.times {
-            Times::Once { start, end } => (*start, *end),
-            Times::Recurring { cron, duration } => {
-                // An occurrence that started up to `duration` ago is still running.
-                let from = now.checked_sub(*duration).ok()?.to_zoned(self.zone.clone());
-                let start: Zoned = cron.find_next_occurrence(&from, false).ok()?;
-                (start.timestamp(), start.timestamp().checked_add(*duration).ok()?)
-            }
-        };
-        (end > now).then(|| Occurrence {
+        self.ends_after(now).next()
+    }
+
+    /// Those that people work for at `now`: the one that runs or comes next, and each one after it whose first
+    /// lead time has come.
+    fn judged(&self, now: Timestamp) -> impl Iterator<Item = Occurrence> {
+        self.due(now, now).take(MOST_JUDGED)
+    }
+
+    /// Whether there are more of them than are judged.
+    pub fn is_crowded(&self, now: Timestamp) -> bool {
+        self.due(now, now).nth(MOST_JUDGED).is_some()
+    }
+
+    /// The first one that ends after `now`, and those after it that are prepared for by `then`.
+    fn due(&self, now: Timestamp, then: Timestamp) -> impl Iterator<Item = Occurrence> {
+        self.ends_after(now).enumerate().take_while(move |(index, event)| *index == 0 || event.prepared_for(then)).map(|(index, event)| {
+            let name = if index == 0 { event.name } else { format!("{} +{index}", event.name) };
+            Occurrence { name, ..event }
+        })
+    }
+
+    /// All that end after `now`, by their start.
+    fn ends_after(&self, now: Timestamp) -> impl Iterator<Item = Occurrence> {
+        let mut after = Some(now);
+        std::iter::from_fn(move || {
+            let (start, end) = match &self.times {
+                Times::Once { start, end } => (*start, *end),
+                Times::Recurring { cron, duration } => {
+                    // An occurrence that started up to `duration` ago is still running.
+                    let from = after?.checked_sub(*duration).ok()?.to_zoned(self.zone.clone());
+                    let start: Zoned = cron.find_next_occurrence(&from, false).ok()?;
+                    (start.timestamp(), start.timestamp().checked_add(*duration).ok()?)
+                }
+            };
+            let is_later = after.is_some_and(|after| end > after);
+            after = matches!(self.times, Times::Recurring { .. }).then_some(end);
+            is_later.then(|| self.occurrence(start, end))
+        })
+    }
+
+    fn occurrence(&self, start: Timestamp, end: Timestamp) -> Occurrence {
+        Occurrence {
             name: self.name.clone(),
+            of: self.name.clone(),
             checklists: self.checklists.clone(),
             start,
             end,
             participants: self.participants,
             lead_times: self.lead_times.clone(),
-        })
+        }
     }
 }
 
@@ -139,9 +186,20 @@ pub fn schedules(events: &[EventConfig]) -> Vec<Schedule> {
     events.iter().filter_map(|event| Schedule::parse(event).ok()).collect()
 }
 
-/// Every event that is running or will come, each with that occurrence of it, the soonest first.
+/// Every event that is running or will come, each with that occurrence of it and with the later ones that are
+/// prepared for already, the soonest first.
 pub fn coming(schedules: &[Schedule], now: Timestamp) -> Vec<Occurrence> {
-    let mut occurrences: Vec<_> = schedules.iter().filter_map(|schedule| schedule.at(now)).collect();
+    by_start(schedules.iter().flat_map(|schedule| schedule.judged(now)))
+}
+
+/// The same with those that will be judged soon, for whoever gathers facts about each.
+pub fn foreseen(schedules: &[Schedule], now: Timestamp) -> Vec<Occurrence> {
+    let then = now.checked_add(AHEAD).unwrap_or(now);
+    by_start(schedules.iter().flat_map(|schedule| schedule.due(now, then).take(MOST_JUDGED + 1)))
+}
+
+fn by_start(occurrences: impl Iterator<Item = Occurrence>) -> Vec<Occurrence> {
+    let mut occurrences: Vec<_> = occurrences.collect();
     occurrences.sort_by(|a, b| (a.start, a.end, &a.name).cmp(&(b.start, b.end, &b.name)));
     occurrences
 }
@@ -150,10 +208,9 @@ pub fn coming(schedules: &[Schedule], now: Timestamp) -> Vec<Occurrence> {
 pub fn samples(schedules: &[Schedule], now: Timestamp) -> Vec<Sample> {
     let mut samples = Vec::new();
     for schedule in schedules {
-        let occurrence = schedule.at(now);
-        let coming = f64::from(u8::from(occurrence.is_some()));
+        let coming = f64::from(u8::from(schedule.at(now).is_some()));
         samples.extend(schedule.checklists.iter().map(|checklist| COMING.sample([checklist.as_str(), &schedule.name], coming)));
-        samples.extend(occurrence.iter().flat_map(Occurrence::samples));
+        samples.extend(schedule.judged(now).flat_map(|occurrence| occurrence.samples()));
     }
     samples
 }
@@ -191,6 +248,11 @@ fn once(start: &str, end: Option<&str>, duration: Option<SignedDuration>, zone: 
 }
 
 impl Occurrence {
+    /// Whether it is the one of its event that runs or comes next.
+    pub fn is_next(&self) -> bool {
+        self.name == self.of
+    }
+
     /// Whether the first lead time has come, so that people work on it. Without lead times that is the start.
     pub fn prepared_for(&self, now: Timestamp) -> bool {
         let first = self.lead_times.iter().max().map_or(0.0, |lead| lead.as_secs_f64());
@@ -247,6 +309,30 @@ mod tests {
         let schedule = event("{name: w, time_zone: UTC, cron: '0 9 1 * *', duration: 3h}");
         assert_eq!(next(&schedule, "2026-12-01T11:59:59Z").0, "2026-12-01T09:00:00Z");
         assert_eq!(next(&schedule, "2026-12-01T12:00:00Z").0, "2027-01-01T09:00:00Z");
+    }
+
+    #[test]
+    fn every_occurrence_that_is_prepared_for_is_one_of_those_that_come() {
+        let daily = [event("{name: daily, time_zone: UTC, cron: '0 9 * * *', duration: 3h, participants: 5}")];
+        let at = |now: &str| -> Timestamp { now.parse().unwrap() };
+        let told = |now: &str| coming(&daily, at(now)).into_iter().map(|own| format!("{} {}", own.name, own.start)).collect::<Vec<_>>();
+        let three = ["daily 2026-12-01T09:00:00Z", "daily +1 2026-12-02T09:00:00Z", "daily +2 2026-12-03T09:00:00Z"];
+        assert_eq!(told("2026-12-01T08:59:59Z"), three[..2], "two days ahead nobody works for the third yet");
+        assert_eq!(told("2026-12-01T09:00:00Z"), three);
+        assert_eq!(told("2026-12-01T12:00:00Z"), ["daily 2026-12-02T09:00:00Z", "daily +1 2026-12-03T09:00:00Z"]);
+        // Facts about it are there when it is judged first.
+        assert_eq!(foreseen(&daily, at("2026-12-01T08:30:00Z")).len(), 3);
+        let starts = samples(&daily, at("2026-12-01T09:00:00Z")).into_iter().filter(|sample| sample.family.name == START.0.name);
+        assert_eq!(starts.map(|sample| sample.labels[1].to_string()).collect::<Vec<_>>(), ["daily", "daily +1", "daily +2"]);
+        assert_eq!(demand(&daily, at("2026-12-01T10:00:00Z")), Some(5));
+        // What starts while another one runs comes as well, and a weekly one alone.
+        let long = [event("{name: long, time_zone: UTC, cron: '0 * * * *', duration: 90m, lead_times: []}")];
+        assert_eq!(coming(&long, at("2026-12-01T09:10:00Z")).iter().map(|own| own.name.as_str()).collect::<Vec<_>>(), ["long", "long +1"]);
+        let weekly = event("{name: weekly, time_zone: UTC, cron: '0 9 * * MON', duration: 3h}");
+        assert_eq!(weekly.judged(at("2026-12-05T10:00:00Z")).count(), 1);
+        let often = event("{name: often, time_zone: UTC, cron: '* * * * *', duration: 1m}");
+        assert!(often.judged(at("2026-12-05T10:00:00Z")).count() == MOST_JUDGED && often.is_crowded(at("2026-12-05T10:00:00Z")));
+        assert!(!daily[0].is_crowded(at("2026-12-05T10:00:00Z")));
     }
 
     #[test]

@@ -39,6 +39,15 @@ fn events(loaded: &Loaded, schedules: &[Schedule], now: Timestamp, found: &mut V
         }
     }
     let coming = event::coming(schedules, now);
+        if schedule.is_crowded(now) {
+            let rule = format!(
+                "{} happens more than {} times within its first lead time, and only the next {} are judged; shorten lead_times",
+                schedule.name(),
+                event::MOST_JUDGED,
+                event::MOST_JUDGED
+            );
+            found.push(Problem::bare(format!("events[{index}]"), rule));
+        }
     for checklist in loaded.checklists.iter().filter(|checklist| coming.iter().all(|event| !event.checklists.contains(&checklist.name))) {
         found.push(Problem::bare("events", format!("no event of checklist {} is coming, so it is judged as if one were now", checklist.name)));
     }

@@ -135,6 +135,7 @@ impl Example {
     pub fn occurrence(&self, checklist: &str, now: Timestamp) -> Option<Occurrence> {
         self.event.map(|event| Occurrence {
             name: self.event_name().to_owned(),
+            of: self.event_name().to_owned(),
             checklists: vec![checklist.to_owned()],
             start: after(now, event.start_in),
             end: after(now, event.end_in),

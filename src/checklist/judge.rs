@@ -172,7 +172,7 @@ fn attested(check: &Check, context: &Context<'_>) -> Result<Vec<Line>, Whole> {
         return Err(Whole::unknown(why.as_str()));
     }
     let is_ours = |sample: &&Sample| sample.label("attestation") == Some(&check.name);
-    let event = context.event.map_or("", |event| event.name.as_str());
+    let event = context.event.map_or("", |event| event.of.as_str());
     let for_it = |sample: &&Sample| sample.label("for_event").is_some_and(|own| own.is_empty() || own == event);
     // The one that lasts longest: a person may have said it for this event and for all.
     let latest = view.of(attestations::EXPIRY.0.name).filter(is_ours).filter(for_it).max_by(|a, b| a.value.total_cmp(&b.value));
@@ -187,8 +187,9 @@ fn attested(check: &Check, context: &Context<'_>) -> Result<Vec<Line>, Whole> {
     let until = Timestamp::from_second(sample.second()).unwrap_or(Timestamp::MAX).strftime("%Y-%m-%d %H:%M UTC");
     // Somebody may rely on it for the whole event.
     let short = if sample.value < context.clock().event_end { ", which is before the event ends" } else { "" };
-    // Somebody has to say it again before the event is over; weeks ahead that goes without saying.
-    let lapses = !short.is_empty() && context.event.is_some_and(|event| event.prepared_for(context.now));
+    // Somebody has to say it again before the event is over; weeks ahead, and while an earlier occurrence is
+    // the one that it is said for, that goes without saying.
+    let lapses = !short.is_empty() && context.event.is_some_and(|event| event.is_next() && event.prepared_for(context.now));
     let state = match (valid, lapses) {
         (true, false) => CheckState::Pass,
         (true, true) => CheckState::Warn,

@@ -214,6 +214,7 @@ fn what_was_bad_stays_known_when_another_event_comes_or_ends() {
     let family = crate::collectors::family("readiness_service_load_balancer_ready").unwrap();
     let event = |name: &str| Occurrence {
         name: name.into(),
+        of: name.into(),
         checklists: vec!["workshop".into()],
         start: now(),
         end: now(),

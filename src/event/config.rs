@@ -76,6 +76,10 @@ impl EventConfig {
     /// Reports every rule that its times break.
     pub(crate) fn validate(&self, path: &str, problems: &mut Vec<Problem>) {
         name(&format!("{path}.name"), &self.name, problems);
+        if self.name.rsplit_once(" +").is_some_and(|(_, number)| number.bytes().all(|byte| byte.is_ascii_digit())) {
+            let rule = "must not end in + and a number, as later occurrences of a recurring event are called";
+            problems.push(Problem::new(format!("{path}.name"), rule, quoted(&self.name)));
+        }
         if self.checklist.names().is_empty() {
             problems.push(Problem::bare(format!("{path}.checklist"), "must name at least one checklist"));
         }

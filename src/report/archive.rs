@@ -62,7 +62,7 @@ impl Archive {
         let Some(moment) = moment(event, judgement.at) else { return };
         // Names of events come from the configuration, and this one must stay within the folder.
         let plain = |text: &str| text.chars().map(|c| if c.is_alphanumeric() || matches!(c, '-' | '.') { c } else { '_' }).collect::<String>();
-        let name = format!("{}-{}-{}-{}.md", plain(&judgement.checklist), plain(&event.name), event.start.strftime("%Y%m%dT%H%MZ"), plain(&moment));
+        let name = format!("{}-{}-{}-{}.md", plain(&judgement.checklist), plain(&event.of), event.start.strftime("%Y%m%dT%H%MZ"), plain(&moment));
         let path = folder.join(name);
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
         if work.done.contains(&path) {
@@ -133,7 +133,8 @@ mod tests {
     fn each_moment_of_an_event_has_one_report() {
         let at = |hour: i64| Timestamp::from_second(1_764_000_000 + hour * 3600).unwrap();
         let event = Occurrence {
-            name: "../Work shop".into(),
+            name: "../Work shop +1".into(),
+            of: "../Work shop".into(),
             checklists: vec!["c".into()],
             start: at(0),
             end: at(3),

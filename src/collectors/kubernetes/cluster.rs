@@ -426,7 +426,7 @@ impl Cluster {
         self.evictions(&mut samples);
         self.rollouts(participants, &mut samples);
         if let Some((pools, claims)) = &self.karpenter {
-            let (place, coming) = (self.place("nodeclaims", karpenter::NodeClaim::KIND), event::coming(&self.schedules, Timestamp::now()));
+            let (place, coming) = (self.place("nodeclaims", karpenter::NodeClaim::KIND), event::foreseen(&self.schedules, Timestamp::now()));
             pools.seen(|pools| claims.seen(|claims| karpenter::distances(pools, claims, &coming, &place, &mut samples)));
         }
         if let Some((backups, schedules)) = &self.velero {

@@ -223,8 +223,15 @@ fn distances(pool: &str, claims: &[(i64, &str)]) -> Vec<String> {
         .enumerate()
         .map(|(number, (hours, after))| json!({ "metadata": { "name": format!("c{number}"), "labels": { "karpenter.sh/nodepool": "ws" }, "creationTimestamp": at(-hours * HOUR).to_string() }, "spec": { "expireAfter": after } }))
         .collect();
-    let event =
-        Occurrence { name: "e".into(), checklists: vec!["c".into()], start: at(24 * HOUR), end: at(27 * HOUR), participants: None, lead_times: Vec::new() };
+    let event = Occurrence {
+        name: "e".into(),
+        of: "e".into(),
+        checklists: vec!["c".into()],
+        start: at(24 * HOUR),
+        end: at(27 * HOUR),
+        participants: None,
+        lead_times: Vec::new(),
+    };
     let mut samples: Vec<Sample> = Vec::new();
     karpenter::distances(&filled(&[pool]), &filled(&claims), &[event], &place("NodeClaim"), &mut samples);
     let own = samples.iter().map(|sample| words(sample).replace("nodeclaim_expiry_event_distance_seconds eu/ws/", ""));

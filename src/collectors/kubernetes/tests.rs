@@ -249,6 +249,7 @@ fn a_claim_is_as_far_from_each_event_as_its_expiry_is() {
     kept.complete();
     let event = |name: &str, start: &str, end: &str| crate::event::Occurrence {
         name: name.into(),
+        of: name.into(),
         checklists: vec!["c".into()],
         start: start.parse().unwrap(),
         end: end.parse().unwrap(),

@@ -224,7 +224,7 @@ impl Rotator {
 
 impl Forecast {
     fn forecast(&self, seen: &Snapshot, now: Timestamp) -> Vec<Sample> {
-        let occurrences = event::coming(&self.schedules, now);
+        let occurrences = event::foreseen(&self.schedules, now);
         let mut samples = Vec::new();
         for rotation in &self.config.rotations {
             let look = Look { config: &self.config, rotation, state: &self.state, seen, now };
