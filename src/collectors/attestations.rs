@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::Collector;
 use crate::cause::Cause as _;
 use crate::driver::{Form, Poll, Task};
-use crate::event::Schedule;
+use crate::event::{Occurrence, Schedule};
 use crate::files::{self, Content, ReadError};
 use crate::made::Made;
 use crate::metric::{Family, Gauge, Sample, Unit, gauge};
@@ -64,7 +64,7 @@ pub static REFUSED: Gauge<1> = gauge(
     "readiness_attestations_refused",
     Unit::Number,
     &["attestation"],
-    "Entries of the attestations file that do not count: without a name, dated in the future, or for a line or an event that there is not.",
+    "Entries of the attestations file that do not count: without a name, dated in the future or too long before their event, or for a line or an event that there is not.",
 );
 
 /// Families of this collector.
@@ -75,6 +75,10 @@ const DEFAULT_VALIDITY: Span = Span::days(3);
 
 /// How long one is valid at most that names no event.
 const LONGEST: Span = Span::days(30);
+
+/// How long before an event starts it can be confirmed for it, as a waiver may last: who was on call when the
+/// event stood at another date says nothing.
+const EARLIEST: Span = Span::days(90);
 
 /// How far the clock of whoever wrote the file may be ahead.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
@@ -218,7 +222,16 @@ impl Known {
         let known = self.schedules.iter().find(|schedule| schedule.name() == event);
         let schedule = known.ok_or_else(|| say!("no event is called {}{}", named(event), did_you_mean(event, self.schedules.iter().map(Schedule::name))))?;
         // The occurrence that came when it was written, not the one of next week.
-        let end = schedule.at(at).ok_or("its event was over already")?.end;
+        let Occurrence { start, end, .. } = schedule.at(at).ok_or("its event was over already")?;
+        if start.as_second().saturating_sub(at.as_second()) as f64 > EARLIEST.as_secs_f64() {
+            let [at, start] = [at, start].map(minute);
+            return Err(say!(
+                "it was confirmed at {}, more than {} before the event starts at {}; confirm it again",
+                named(&at),
+                named(&EARLIEST.to_string()),
+                named(&start)
+            ));
+        }
         Ok(Term { at, until: valid_for.map_or(end, |span| after(span).min(end)) })
     }
 }
@@ -236,6 +249,7 @@ mod tests {
     fn known() -> Known {
         let events = [
             "{ name: weekly, checklist: c, time_zone: UTC, cron: '0 9 * * MON', duration: 2h }",
+            "{ name: moved, checklist: c, time_zone: UTC, start: 2027-02-10T09:00, duration: 2h }",
             "{ name: past, checklist: c, time_zone: UTC, start: 2026-11-01T09:00, duration: 2h }",
         ];
         let schedules = events.map(|event| Schedule::parse(&serde_saphyr::from_str(event).unwrap()).unwrap());
@@ -280,6 +294,16 @@ mod tests {
         // That of last week says nothing about this week.
         let before = told("- {attest: OnCallConfirmed, who: Ada, at: 2026-11-13T00:00:00Z, event: weekly}");
         assert!(before[0].starts_with("OnCallConfirmed/weekly 2026-11-16T11:00:00Z"), "{before:?}");
+    }
+
+    #[test]
+    fn what_was_confirmed_long_before_an_event_was_confirmed_for_another_date() {
+        let entry = |at: &str| told(&format!("- {{attest: OnCallConfirmed, who: Ada, at: {at}, event: moved}}"));
+        assert_eq!(
+            entry("2026-05-05T00:00:00Z"),
+            ["OnCallConfirmed 1: it was confirmed at 2026-05-05 00:00 UTC, more than 90d before the event starts at 2027-02-10 09:00 UTC; confirm it again"]
+        );
+        assert_eq!(entry("2026-11-12T10:00:00Z"), ["OnCallConfirmed/moved 2027-02-10T11:00:00Z: confirmed by Ada at 2026-11-12 10:00 UTC"]);
     }
 
     #[test]

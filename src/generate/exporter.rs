@@ -112,7 +112,7 @@ const RECORDS: &[Record] = &[
         hold: Span::mins(5),
         severity: Some(Severity::Warning),
         summary: "A confirmation of {{ $labels.attestation }} does not count.",
-        description: "`readiness-exporter config check` says why: no name, a date in the future, or a line or an event that there is not.",
+        description: "`readiness-exporter config check` says why: no name, a date in the future or too long before the event, or a line or an event that there is not.",
     },
     Record {
         name: "ReadinessQuiet",
