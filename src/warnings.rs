@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::checklist::{self, Check, Checklist, Kind};
-use crate::collectors::{self, CollectorsConfig, attestations};
+use crate::collectors::kubernetes::ClusterConfig;
+use crate::collectors::{self, CollectorsConfig, attestations, http, tls};
 use crate::config::{Loaded, WaiverConfig};
 use crate::event::{self, Schedule};
 use crate::snapshot::{Source, Subject};
@@ -25,6 +26,7 @@ pub(crate) fn warnings<'a>(loaded: &Loaded, sources: impl Iterator<Item = &'a So
     }
     events(loaded, &schedules, now, &mut found);
     clusters(loaded, &mut found);
+    twins(loaded, &mut found);
     waivers(loaded, &sources, now, &mut found);
     confirmations(loaded, &schedules, now, &mut found);
     found.extend(loaded.settings.clone().missing());
@@ -37,8 +39,6 @@ fn events(loaded: &Loaded, schedules: &[Schedule], now: Timestamp, found: &mut V
         if schedule.at(now).is_none() {
             found.push(Problem::bare(format!("events[{index}]"), format!("{} is over, so nothing is prepared for it", schedule.name())));
         }
-    }
-    let coming = event::coming(schedules, now);
         if schedule.is_crowded(now) {
             let rule = format!(
                 "{} happens more than {} times within its first lead time, and only the next {} are judged; shorten lead_times",
@@ -48,6 +48,8 @@ fn events(loaded: &Loaded, schedules: &[Schedule], now: Timestamp, found: &mut V
             );
             found.push(Problem::bare(format!("events[{index}]"), rule));
         }
+    }
+    let coming = event::coming(schedules, now);
     for checklist in loaded.checklists.iter().filter(|checklist| coming.iter().all(|event| !event.checklists.contains(&checklist.name))) {
         found.push(Problem::bare("events", format!("no event of checklist {} is coming, so it is judged as if one were now", checklist.name)));
     }
@@ -75,6 +77,33 @@ fn clusters(loaded: &Loaded, found: &mut Vec<Problem>) {
         let rule = format!("no collector uses cluster {}; collectors.kubernetes looks at all clusters once it is set", cluster.name);
         found.push(Problem::bare(format!("clusters[{index}]"), rule));
     }
+}
+
+/// What is looked at twice under two names, so that what the other name was for is most likely not looked at.
+fn twins(loaded: &Loaded, found: &mut Vec<Problem>) {
+    let clusters = &loaded.settings.clusters;
+    let server = |cluster: &ClusterConfig| cluster.server.as_ref().and_then(|server| server.parse().ok());
+    for (index, cluster, first) in repeated(clusters, |one, other| server(one).is_some() && server(one) == server(other)) {
+        let rule = format!(
+            "{} has the same server as {}; if they are two clusters behind it, say which by the uid of the namespace kube-system of each, in collectors.kubernetes.objects",
+            cluster.name, first.name
+        );
+        found.push(Problem::bare(format!("clusters[{index}]"), rule));
+    }
+    let same =
+        |name: &str, first: &str| format!("{name} asks the very same as {first}, so it proves nothing more; one of them may be a copy that was not finished");
+    let collectors = &loaded.settings.collectors;
+    let targets =
+        collectors.http.iter().flat_map(|http| repeated(&http.targets, |one, other| http::Target { name: one.name.clone(), ..other.clone() } == *one));
+    found.extend(targets.map(|(index, target, first)| Problem::bare(format!("collectors.http.targets[{index}]"), same(&target.name, &first.name))));
+    let servers = collectors.tls.iter().flat_map(|tls| repeated(&tls.targets, |one, other| tls::Target { name: one.name.clone(), ..other.clone() } == *one));
+    found.extend(servers.map(|(index, target, first)| Problem::bare(format!("collectors.tls.targets[{index}]"), same(&target.name, &first.name))));
+}
+
+/// Entries that are the same as one before them, with their places and with that one.
+fn repeated<T>(entries: &[T], is_same: impl Fn(&T, &T) -> bool) -> Vec<(usize, &T, &T)> {
+    let found = entries.iter().enumerate().filter_map(|(index, entry)| Some((index, entry, entries[..index].iter().find(|other| is_same(entry, other))?)));
+    found.collect()
 }
 
 fn waivers(loaded: &Loaded, sources: &[&Source], now: Timestamp, found: &mut Vec<Problem>) {
@@ -176,10 +205,35 @@ sections:
     }
 
     #[test]
+    fn an_event_that_happens_all_the_time_is_told() {
+        let often = |cron: &str| told(&format!("events: [{{ name: demo, time_zone: UTC, cron: '{cron}', duration: 30m }}]\n{TARGET}"));
+        assert_eq!(
+            often("0 * * * *"),
+            ["events[0]: demo happens more than 8 times within its first lead time, and only the next 8 are judged; shorten lead_times"]
+        );
+        assert_eq!(often("0 9 * * *"), [""; 0]);
+    }
+
+    #[test]
     fn a_cluster_that_no_collector_asks_is_told() {
         let clusters = "clusters: [{ name: eu, in_cluster: true }]\n";
         let told = told(&format!("{COMING}{clusters}{TARGET}"));
         assert_eq!(told, ["clusters[0]: no collector uses cluster eu; collectors.kubernetes looks at all clusters once it is set"]);
+    }
+
+    #[test]
+    fn what_is_looked_at_twice_under_two_names_is_told() {
+        let text = format!(
+            "{COMING}clusters: [{{ name: eu, server: 'https://API.example', token: {{ file: a }} }}, {{ name: us, server: 'https://api.example/', token: {{ file: b }} }}, {{ name: asia, server: 'https://api.example/asia', token: {{ file: b }} }}]\ncollectors: {{ kubernetes: {{}}, http: {{ targets: [{{ name: app, url: 'https://app.example/' }}, {{ name: guide, kind: document, url: 'https://app.example/' }}, {{ name: copy, url: 'https://app.example/' }}] }} }}\n"
+        );
+        let told: Vec<_> = told(&text).into_iter().filter(|line| line.contains("same")).collect();
+        assert_eq!(
+            told,
+            [
+                "clusters[1]: us has the same server as eu; if they are two clusters behind it, say which by the uid of the namespace kube-system of each, in collectors.kubernetes.objects",
+                "collectors.http.targets[2]: copy asks the very same as app, so it proves nothing more; one of them may be a copy that was not finished",
+            ]
+        );
     }
 
     #[test]

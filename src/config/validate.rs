@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Settings;
 use crate::checklist::{self, Checklist};
+use crate::collectors::kubernetes::ClusterConfig;
 use crate::value::Problem;
 use crate::value::rules::{References, interval, quoted, unique};
 use crate::word::did_you_mean;
@@ -22,12 +23,24 @@ pub(super) fn validate(settings: &Settings, complete: bool, problems: &mut Probl
         cluster.validate(&format!("clusters[{index}]"), problems);
     }
     unique("clusters", settings.clusters.iter().map(|cluster| cluster.name.as_str()), problems);
+    one_cluster(settings, problems);
     settings.collectors.rules(&references, problems);
     if let Some(attestations) = &settings.attestations {
         interval("attestations.interval", attestations.interval, problems);
     }
     waivers(settings, &checklists, &references, problems);
     checklists
+}
+
+/// Two names for one cluster: the other one, whose entry was copied, would never be looked at.
+fn one_cluster(settings: &Settings, problems: &mut Problems) {
+    let way = |cluster: &ClusterConfig| ClusterConfig { name: String::new(), version: None, ..cluster.clone() };
+    for (index, cluster) in settings.clusters.iter().enumerate() {
+        if let Some(first) = settings.clusters[..index].iter().position(|other| way(other) == way(cluster)) {
+            let rule = format!("must not be reached in the very same way as clusters[{first}], which makes both one cluster");
+            problems.push(Problem::new(format!("clusters[{index}]"), rule, quoted(&cluster.name)));
+        }
+    }
 }
 
 fn load_checklists(settings: &Settings, problems: &mut Problems) -> Vec<Checklist> {

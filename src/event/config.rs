@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Schedule;
-use crate::value::rules::{name, quoted, unique};
+use crate::value::rules::{name, once, quoted, unique};
 use crate::value::{Problem, Span};
 
 /// An event: one-off (`start`) or recurring (`cron`).
@@ -83,6 +83,11 @@ impl EventConfig {
         if self.checklist.names().is_empty() {
             problems.push(Problem::bare(format!("{path}.checklist"), "must name at least one checklist"));
         }
+        if self.participants == Some(0) {
+            let rule = "must be at least 1; leave it out where nobody knows how many will come";
+            problems.push(Problem::new(format!("{path}.participants"), rule, 0));
+        }
+        once(&format!("{path}.lead_times"), self.lead_times.iter().map(ToString::to_string), problems);
         unique(&format!("{path}.checklist"), self.checklist.names().iter().map(String::as_str), problems);
         match (&self.start, &self.cron) {
             (Some(_), Some(_)) => problems.push(Problem::bare(path, "must have one of start and cron, not both")),

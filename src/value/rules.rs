@@ -75,6 +75,17 @@ pub(crate) fn unique<'a>(path: &str, names: impl Iterator<Item = &'a str>, probl
     }
 }
 
+/// Reports each entry that stands in a list twice.
+pub(crate) fn once<S: AsRef<str> + Ord>(path: &str, entries: impl Iterator<Item = S>, problems: &mut Problems) {
+    let mut seen = BTreeMap::new();
+    for (index, entry) in entries.enumerate() {
+        let shown = quoted(entry.as_ref());
+        if let Some(first) = seen.insert(entry, index) {
+            problems.push(Problem::new(format!("{path}[{index}]"), format!("must not be the same as {path}[{first}]"), shown));
+        }
+    }
+}
+
 /// A name that becomes a label value.
 pub(crate) fn name(path: &str, name: &str, problems: &mut Problems) {
     if name.trim().is_empty() {

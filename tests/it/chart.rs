@@ -227,7 +227,7 @@ fn the_roles_of_the_chart_are_those_of_the_program() {
                     if *name == cluster {
                         serde_json::json!({ "name": name, "in_cluster": true })
                     } else {
-                        serde_json::json!({ "name": name, "kubeconfig": "k" })
+                        serde_json::json!({ "name": name, "kubeconfig": name })
                     }
                 })
                 .collect();

@@ -354,7 +354,11 @@ collectors:
     workloads: [{ name: a, kind: Deployment, namespace: n, names: [a], replicas: [{ above: 9, replicas: 2 }, { above: 3, replicas: 1 }] }]
     services: [{ namespace: n, name: a }, { namespace: n, name: a, clusters: [eu] }]
     workspaces: [{ name: w, namespaces: [], cpu: { min: "4", max: "2" } }]
-    capacity: { workspaces: wrong, cpu: ten, memory: "0", share: 0, nodepools: [{ name: p, memory: lots }] }
+    capacity: { workspaces: wrong, cpu: ten, memory: "0", share: 0, nodepools: [{ name: p, memory: lots }, { name: p }] }
+    images: [r.io/a:1, r.io/a:1]
+    access: [{ verb: get, resource: pods, clusters: [eu] }, { verb: get, resource: pods, clusters: [us] }, { verb: get, resource: pods }]
+    objects: [{ resource: secrets, namespace: n, name: o }, { resource: secrets, namespace: n, name: o, annotation: a }, { resource: secrets, namespace: n, name: o, clusters: [us] }]
+    backups: { volume_snapshots: [n, n] }
     karpenter: { node_classes: ec2, clusters: [eo] }
     gpu_operator: { clusters: [gpu] }
     node_groups: [{ name: g, at_least: 1 }, { name: g, at_least: 2 }]
@@ -375,6 +379,11 @@ collectors:
         "capacity.cpu: must be a quantity",
         "capacity.memory: must be a quantity",
         "capacity.nodepools[0] (p).memory: must be a quantity",
+        "capacity.nodepools[1] (p): must have a name that",
+        "kubernetes.images[1]: must not be the same as",
+        "kubernetes.access[2]: must not ask the same as collectors.kubernetes.access[0] in the same cluster again",
+        "kubernetes.objects[2] (o): must not ask the same as collectors.kubernetes.objects[0] in the same cluster again",
+        "backups.volume_snapshots[1]: must not be the same as",
         "capacity.workspaces: must name a selector of workspaces",
         "capacity.share: must be above 0",
         "karpenter.clusters[0]: must name a configured cluster",
@@ -385,5 +394,5 @@ collectors:
     ] {
         assert!(error.contains(part), "{part} is not in\n{error}");
     }
-    assert!(!error.contains("hunter2"), "{error}");
+    assert!(!error.contains("hunter2") && !error.contains("access[1]") && !error.contains("objects[1]"), "{error}");
 }

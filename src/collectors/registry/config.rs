@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
 use super::reference::Reference;
-use crate::value::rules::{References, hosts, name, pace, quoted, secret, unique};
+use crate::value::rules::{References, hosts, name, once, pace, quoted, secret, unique};
 use crate::value::{Problem, SecretRef, Span};
 
 /// Images: what registries hold, what clusters run, and whether they agree.
@@ -253,6 +253,7 @@ impl Config {
         for (index, registry) in self.registries.iter().enumerate() {
             registry.validate(&format!("{path}.registries[{index}]"), references, problems);
         }
+        once(&format!("{path}.images"), self.images.iter(), problems);
         for (index, text) in self.images.iter().enumerate() {
             image(format!("{path}.images[{index}]"), text, problems);
         }
@@ -260,8 +261,11 @@ impl Config {
         for (index, group) in self.groups.iter().enumerate() {
             group.validate(&format!("{path}.groups[{index}]"), references, problems);
         }
+        let secrets = self.pull_secrets.iter().map(|secret| format!("{} {}/{}", secret.cluster, secret.namespace, secret.name));
+        once(&format!("{path}.pull_secrets"), secrets, problems);
         for (index, secret) in self.pull_secrets.iter().enumerate() {
             let path = format!("{path}.pull_secrets[{index}]");
+            once(&format!("{path}.images"), secret.images.iter(), problems);
             references.cluster(&format!("{path}.cluster"), &secret.cluster, problems);
             name(&format!("{path}.namespace"), &secret.namespace, problems);
             name(&format!("{path}.name"), &secret.name, problems);
@@ -285,6 +289,7 @@ impl Group {
                 references.cluster(&format!("{path}.clusters[{position}]"), cluster, problems);
             }
         }
+        once(&format!("{path}.workloads"), self.workloads.iter(), problems);
         for (index, selector) in self.workloads.iter().enumerate() {
             references.workload(&format!("{path}.workloads[{index}]"), selector, problems);
         }

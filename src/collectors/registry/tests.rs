@@ -444,9 +444,9 @@ collectors:
     concurrency: 0
     platforms: [linux]
     registries: [{ host: "https://r.io/a", username: u, token: { env: A }, ecr: { region: "" } }]
-    images: ["UPPER"]
+    images: ["UPPER", "r.io/a:1", "r.io/a:1"]
     groups: [{ name: g, upstream: "r.io/a b", mirrors: [{ name: m, image: "r.io/", clusters: [eu] }], workloads: [w], pin: latest }]
-    pull_secrets: [{ cluster: eu, namespace: "", name: p, images: ["x@sha256:1"] }]
+    pull_secrets: [{ cluster: eu, namespace: "", name: p, images: ["x@sha256:1"] }, { cluster: eu, namespace: "", name: p }]
 "#;
     let error = crate::config::load_str(text, "wrong", std::path::Path::new("."), None).err().unwrap().to_string();
     for part in [
@@ -456,6 +456,8 @@ collectors:
         "registries[0]: must have username and password, or neither",
         "registries[0]: must have at most one of",
         "registry.images[0]: must be an image reference",
+        "registry.images[2]: must not be the same as collectors.registry.images[1]",
+        "pull_secrets[1] (p): must not be the same as",
         "groups[0] (g).upstream: must be an image reference",
         "groups[0] (g).mirrors[0] (m).image: must be an image reference",
         "groups[0] (g).mirrors[0] (m).clusters[0]: must name a configured cluster",

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::predict::Rule;
 use crate::say;
-use crate::value::rules::{References, interval, name, quoted, unique};
+use crate::value::rules::{References, interval, name, once, quoted, unique};
 use crate::value::{Problem, Span};
 
 /// What rotates, renews or restarts by itself, and whether that hits an event.
@@ -133,6 +133,8 @@ impl Config {
         for (index, copies) in self.copies.iter().enumerate() {
             let path = format!("{path}.copies[{index}]");
             name(&format!("{path}.name"), &copies.name, problems);
+            // A credential is always equal to itself.
+            once(&format!("{path}.credentials"), copies.credentials.iter(), problems);
             if copies.credentials.len() < 2 {
                 problems.push(Problem::bare(format!("{path}.credentials"), "must name at least two credentials"));
             }
@@ -140,6 +142,7 @@ impl Config {
                 references.credential(&format!("{path}.credentials[{position}]"), credential, problems);
             }
         }
+        once(&format!("{path}.consumers"), self.consumers.iter().map(|consumer| format!("{} {}", consumer.credential, consumer.workloads)), problems);
         for (index, consumer) in self.consumers.iter().enumerate() {
             references.credential(&format!("{path}.consumers[{index}].credential"), &consumer.credential, problems);
             references.workload(&format!("{path}.consumers[{index}].workloads"), &consumer.workloads, problems);

@@ -374,3 +374,26 @@ fn a_problem_is_told_where_it_stands_although_others_before_it_were_cut_out() {
         ]
     );
 }
+
+#[test]
+fn what_stands_twice_where_it_is_counted_is_refused() {
+    let two = "clusters:\n- { name: eu, server: 'https://a.test', token: { file: t } }\n- { name: us, server: 'https://a.test', token: { file: t }, version: '1.33' }\n";
+    assert_eq!(problems(two), ["clusters[1] (us): must not be reached in the very same way as clusters[0], which makes both one cluster (got \"us\")"]);
+    assert!(load(&two.replacen("file: t", "file: other", 1)).is_ok(), "behind one server there may be several");
+    let copies = "collectors:\n  credentials: { credentials: [{ name: key, kind: date, from: { file: key }, expires: 2027-01-01 }] }\n  rotations: { copies: [{ name: both, credentials: [key, key] }] }\n";
+    assert_eq!(
+        problems(copies),
+        ["collectors.rotations.copies[0] (both).credentials[1]: must not be the same as collectors.rotations.copies[0].credentials[0] (got \"key\")"]
+    );
+    let event = |more: &str| format!("events:\n- {{ name: {more}, time_zone: UTC, start: 2026-12-01T09:00, duration: 1h }}\n");
+    assert_eq!(problems(&event("w, lead_times: [48h, 2d]")), ["events[0] (w).lead_times[1]: must not be the same as events[0].lead_times[0] (got \"2d\")"]);
+    assert_eq!(
+        problems(&event("w, participants: 0")),
+        ["events[0] (w).participants: must be at least 1; leave it out where nobody knows how many will come (got 0)"]
+    );
+    assert_eq!(
+        problems(&event("w +1")),
+        ["events[0].name: must not end in + and a number, as later occurrences of a recurring event are called (got \"w +1\")"]
+    );
+    assert!(load(&event("w, participants: 1")).is_ok());
+}

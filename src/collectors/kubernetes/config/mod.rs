@@ -1,5 +1,6 @@
 //! Configuration of clusters and of what is watched in them, and its rules.
 
+mod once;
 mod parts;
 
 use std::fmt;
@@ -317,6 +318,7 @@ impl Config {
             }
         }
         self.validate_parts(path, references, problems);
+        self.validate_once(path, problems);
         let overlap = |a: &[String], b: &[String]| a.is_empty() || b.is_empty() || a.iter().any(|cluster| b.contains(cluster));
         let same = |a: &ServiceRef, b: &ServiceRef| a.namespace == b.namespace && a.name == b.name && overlap(&a.clusters, &b.clusters);
         for (index, service) in self.services.iter().enumerate() {
