@@ -102,3 +102,42 @@ fn what_checklists_share_is_one_alert() {
     let (code, out, errors) = run(Command::new("promtool").args(["test", "rules"]).args(&tests));
     assert_eq!(code, 0, "{out}{errors}");
 }
+
+const DAILY: &str = "checklist: daily
+title: Daily
+sections:
+- title: S
+  checks:
+  - { check: RotationHitsEvent, item: '1', title: Nothing rotates }
+";
+
+#[test]
+fn what_hits_the_occurrence_of_tomorrow_is_told_today() {
+    let at = |hours: i64| jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC) + jiff::SignedDuration::from_hours(hours);
+    let said = |rotation: i64| {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("daily.yaml"), DAILY).unwrap();
+        let (start, hit) = (at(2), at(rotation));
+        let text = format!(
+            "checklists: [{{ name: daily, file: daily.yaml }}]
+events: [{{ name: class, checklist: daily, time_zone: UTC, cron: '{} {} * * *', duration: 3h, lead_times: [30h] }}]
+collectors: {{ rotations: {{ rotations: [{{ name: upgrade, schedule: '{} {} {} {} *', duration: 30m }}] }} }}
+",
+            start.minute(),
+            start.hour(),
+            hit.minute(),
+            hit.hour(),
+            hit.day(),
+            hit.month()
+        );
+        let file = folder.path().join("readiness.yaml");
+        std::fs::write(&file, text).unwrap();
+        let (_, out, errors) = run(exporter().args(["check", "--output", "json", "--config.file"]).arg(&file));
+        let said: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{errors}"));
+        let words = said["judgements"].as_array().unwrap().iter().map(|judgement| format!("{} {}", judgement["event"], judgement["decision"]));
+        words.collect::<Vec<_>>().join(", ").replace('"', "")
+    };
+    assert_eq!(said(27), "class go, class +1 no_go");
+    assert_eq!(said(3), "class no_go, class +1 go");
+    assert_eq!(said(10), "class go, class +1 go");
+}
