@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::checklist::{self, Check, Checklist, Kind};
-use crate::collectors::kubernetes::ClusterConfig;
 use crate::collectors::{self, CollectorsConfig, attestations, http, tls};
 use crate::config::{Loaded, WaiverConfig};
 use crate::event::{self, Schedule};
@@ -81,12 +80,10 @@ fn clusters(loaded: &Loaded, found: &mut Vec<Problem>) {
 
 /// What is looked at twice under two names, so that what the other name was for is most likely not looked at.
 fn twins(loaded: &Loaded, found: &mut Vec<Problem>) {
-    let clusters = &loaded.settings.clusters;
-    let server = |cluster: &ClusterConfig| cluster.server.as_ref().and_then(|server| server.parse().ok());
-    for (index, cluster, first) in repeated(clusters, |one, other| server(one).is_some() && server(one) == server(other)) {
+    let clusters: Vec<_> = loaded.settings.clusters.iter().map(|cluster| (&cluster.name, cluster.place_now())).collect();
+    for (index, (name, _), (first, _)) in repeated(&clusters, |(_, one), (_, other)| one.is_some() && one == other) {
         let rule = format!(
-            "{} has the same server as {}; if they are two clusters behind it, say which by the uid of the namespace kube-system of each, in collectors.kubernetes.objects",
-            cluster.name, first.name
+            "{name} has the same server as {first}; if they are two clusters behind it, say which by the uid of the namespace kube-system of each, in collectors.kubernetes.objects",
         );
         found.push(Problem::bare(format!("clusters[{index}]"), rule));
     }
@@ -175,10 +172,18 @@ sections:
   - { name: Workload, item: '2', title: t, metric: readiness_workload_ready_replicas, where: { selector: litellm }, fails: { below: 1 }, evidence: e, remedy: r }
 ";
 
+    /// Two contexts for one server, and one for a cluster that it tells apart by another name.
+    const KUBECONFIG: &str = "apiVersion: v1
+kind: Config
+clusters: [{ name: a, cluster: { server: 'https://shared.example' } }, { name: b, cluster: { server: 'https://shared.example/' } }, { name: c, cluster: { server: 'https://shared.example', tls-server-name: c.example } }]
+contexts: [{ name: a, context: { cluster: a } }, { name: b, context: { cluster: b } }, { name: c, context: { cluster: c } }]
+";
+
     fn told(text: &str) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("said.yaml"), "- { attest: OnCalConfirmed, who: Ada, at: 2026-11-20T00:00:00Z }\n").unwrap();
         std::fs::write(folder.path().join("own.yaml"), OWN).unwrap();
+        std::fs::write(folder.path().join("kubeconfig"), KUBECONFIG).unwrap();
         let loaded = crate::config::load_str(text, "readiness.yaml", folder.path(), Some(std::collections::BTreeMap::new())).unwrap();
         let tasks = loaded.tasks(&std::sync::Arc::new(crate::state::State::open(None))).unwrap();
         let now = "2026-11-21T00:00:00Z".parse().unwrap();
@@ -224,13 +229,14 @@ sections:
     #[test]
     fn what_is_looked_at_twice_under_two_names_is_told() {
         let text = format!(
-            "{COMING}clusters: [{{ name: eu, server: 'https://API.example', token: {{ file: a }} }}, {{ name: us, server: 'https://api.example/', token: {{ file: b }} }}, {{ name: asia, server: 'https://api.example/asia', token: {{ file: b }} }}]\ncollectors: {{ kubernetes: {{}}, http: {{ targets: [{{ name: app, url: 'https://app.example/' }}, {{ name: guide, kind: document, url: 'https://app.example/' }}, {{ name: copy, url: 'https://app.example/' }}] }} }}\n"
+            "{COMING}clusters: [{{ name: eu, server: 'https://API.example', token: {{ file: a }} }}, {{ name: us, server: 'https://api.example/', token: {{ file: b }} }}, {{ name: asia, server: 'https://api.example/asia', token: {{ file: b }} }}, {{ name: a, kubeconfig: kubeconfig, context: a }}, {{ name: b, kubeconfig: kubeconfig, context: b }}, {{ name: c, kubeconfig: kubeconfig, context: c }}]\ncollectors: {{ kubernetes: {{}}, http: {{ targets: [{{ name: app, url: 'https://app.example/' }}, {{ name: guide, kind: document, url: 'https://app.example/' }}, {{ name: copy, url: 'https://app.example/' }}] }} }}\n"
         );
         let told: Vec<_> = told(&text).into_iter().filter(|line| line.contains("same")).collect();
         assert_eq!(
             told,
             [
                 "clusters[1]: us has the same server as eu; if they are two clusters behind it, say which by the uid of the namespace kube-system of each, in collectors.kubernetes.objects",
+                "clusters[4]: b has the same server as a; if they are two clusters behind it, say which by the uid of the namespace kube-system of each, in collectors.kubernetes.objects",
                 "collectors.http.targets[2]: copy asks the very same as app, so it proves nothing more; one of them may be a copy that was not finished",
             ]
         );

@@ -16,6 +16,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use secrecy::ExposeSecret as _;
 
+use super::ClusterConfig;
 use super::plugin::Plugin;
 use crate::cause::Cause as _;
 use crate::files;
@@ -90,16 +91,43 @@ pub(super) async fn load(file: &Path, context: Option<&str>) -> Result<Context, 
 /// exporter runs, and says nothing.
 pub(super) fn check_now(file: &Path, context: Option<&str>) -> Result<(), Message> {
     let failed = |why: Message| say!("read {}: {}", file.display(), why);
+    cluster_now(file, context).and_then(|cluster| cluster.as_ref().map_or(Ok(()), reachable)).map_err(failed)
+}
+
+/// The cluster of a context, if the file is here. Reads on this thread.
+fn cluster_now(file: &Path, context: Option<&str>) -> Result<Option<Cluster>, Message> {
     let content = match files::read_now(file, LARGEST) {
-        Err(files::ReadError::Absent) => return Ok(()),
-        read => read.map_err(|error| failed(say!("{}", error)))?,
+        Err(files::ReadError::Absent) => return Ok(None),
+        read => read.map_err(|error| say!("{}", error))?,
     };
-    let kubeconfig = parse(&content.bytes).map_err(failed)?;
+    let kubeconfig = parse(&content.bytes)?;
     let chosen = context.or(kubeconfig.current_context.as_deref());
     let found = kubeconfig.contexts.iter().find(|own| chosen == Some(own.name.as_str())).and_then(|own| own.context.as_ref());
-    let found = found.ok_or_else(|| failed(say!("it does not have the context")))?;
+    let found = found.ok_or_else(|| say!("it does not have the context"))?;
     let cluster = kubeconfig.clusters.iter().find(|own| own.name == found.cluster).and_then(|own| own.cluster.as_ref());
-    reachable(cluster.ok_or_else(|| failed(say!("its context names a cluster that it does not have")))?).map_err(failed)
+    cluster.cloned().map(Some).ok_or_else(|| say!("its context names a cluster that it does not have"))
+}
+
+/// Where a cluster is asked. Behind one address there may be several clusters, told apart by the name of the
+/// server or by the proxy on the way.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    server: url::Url,
+    server_name: Option<String>,
+    proxy: Option<url::Url>,
+}
+
+impl ClusterConfig {
+    /// Where it is asked, as far as files that are here say. Reads on this thread.
+    pub(crate) fn place_now(&self) -> Option<Place> {
+        let proxy = self.proxy.as_ref().and_then(|proxy| proxy.parse().ok());
+        if let Some(server) = &self.server {
+            return Some(Place { server: server.parse().ok()?, server_name: None, proxy });
+        }
+        let cluster = cluster_now(self.kubeconfig.as_deref()?, self.context.as_deref()).ok()??;
+        let url = |text: Option<&str>| text.and_then(|text| Url::new(text).parse().ok());
+        Some(Place { server: url(cluster.server.as_deref())?, server_name: cluster.tls_server_name, proxy: url(cluster.proxy_url.as_deref()).or(proxy) })
+    }
 }
 
 fn reachable(cluster: &Cluster) -> Result<(), Message> {
