@@ -24,13 +24,14 @@ pub struct EventConfig {
     /// End of a one-off event, local time; or give `duration`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<String>,
-    /// Starts of a recurring event as a cron expression, local time.
+    /// Starts of a recurring event as a cron expression, local time. Each one whose first lead time has come is
+    /// judged, the later ones as `NAME +1`, `NAME +2`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cron: Option<String>,
     /// Length of the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<Span>,
-    /// Expected participants; checks about capacity need it.
+    /// Expected participants, 1 or more; checks about capacity need it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub participants: Option<u32>,
     /// How long before the start a no-go pages.
