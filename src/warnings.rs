@@ -26,7 +26,7 @@ pub(crate) fn warnings<'a>(loaded: &Loaded, sources: impl Iterator<Item = &'a So
     events(loaded, &schedules, now, &mut found);
     clusters(loaded, &mut found);
     twins(loaded, &mut found);
-    waivers(loaded, &sources, now, &mut found);
+    waivers(loaded, &sources, &schedules, now, &mut found);
     confirmations(loaded, &schedules, now, &mut found);
     found.extend(loaded.settings.clone().missing());
     found.extend(checklist::unjudged(&loaded.checklists, sources.into_iter()).into_iter().map(|unjudged| Problem::bare("checklists", unjudged.sentence())));
@@ -103,7 +103,7 @@ fn repeated<T>(entries: &[T], is_same: impl Fn(&T, &T) -> bool) -> Vec<(usize, &
     found.collect()
 }
 
-fn waivers(loaded: &Loaded, sources: &[&Source], now: Timestamp, found: &mut Vec<Problem>) {
+fn waivers(loaded: &Loaded, sources: &[&Source], schedules: &[Schedule], now: Timestamp, found: &mut Vec<Problem>) {
     let named: Vec<Subject> = sources.iter().flat_map(|source| source.named()).collect();
     let check = |waiver: &WaiverConfig| {
         let own = loaded.checklists.iter().filter(|checklist| waiver.is_for(&checklist.name));
@@ -113,6 +113,7 @@ fn waivers(loaded: &Loaded, sources: &[&Source], now: Timestamp, found: &mut Vec
         if waiver.until.parse::<Timestamp>().is_ok_and(|until| until <= now) {
             found.push(Problem::bare(format!("waivers[{index}].until"), format!("is over, so {} is waived no longer", waiver.check)));
         }
+        found.extend(short(waiver, schedules, now).map(|rule| Problem::bare(format!("waivers[{index}].until"), rule)));
         let Some(check) = check(waiver) else { continue };
         if !check.enabled {
             found.push(Problem::bare(format!("waivers[{index}].check"), format!("{} is switched off in the overrides, so nothing is waived", waiver.check)));
@@ -136,6 +137,14 @@ fn waivers(loaded: &Loaded, sources: &[&Source], now: Timestamp, found: &mut Vec
             }
         }
     }
+}
+
+/// That a waiver ends before the first event that it could be for is over.
+fn short(waiver: &WaiverConfig, schedules: &[Schedule], now: Timestamp) -> Option<String> {
+    let until: Timestamp = waiver.until.parse().ok().filter(|until| *until > now)?;
+    let coming = schedules.iter().filter_map(|schedule| schedule.at(now)).filter(|event| event.checklists.iter().any(|checklist| waiver.is_for(checklist)));
+    let first = coming.filter(|event| waiver.labels.get("event").is_none_or(|own| *own == event.of)).min_by_key(|event| event.end)?;
+    (until < first.end).then(|| format!("is before {} is over, at {}", first.of, first.end.strftime("%Y-%m-%dT%H:%M:%SZ")))
 }
 
 fn is_about(check: &Check, subject: &Subject) -> bool {
@@ -291,6 +300,14 @@ contexts: [{ name: a, context: { cluster: a } }, { name: b, context: { cluster: 
     #[test]
     fn a_configuration_that_looks_at_nothing_is_told() {
         assert_eq!(told(COMING), ["collectors: none is configured, so only what people confirm is judged"]);
+    }
+
+    #[test]
+    fn a_waiver_that_ends_before_its_event_is_told() {
+        let waiver =
+            |until: &str, more: &str| told(&format!("{COMING}{TARGET}waivers: [{{ check: EndpointUnhealthy, who: Ada, why: w, until: {until}{more} }}]\n"));
+        assert_eq!(waiver("2026-11-25T11:00:00Z", ""), [""; 0]);
+        assert_eq!(waiver("2026-11-25T10:59:00Z", ""), ["waivers[0].until: is before demo is over, at 2026-11-25T11:00:00Z"]);
     }
 
     #[test]

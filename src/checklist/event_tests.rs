@@ -238,6 +238,42 @@ fn a_confirmation_that_lapses_before_the_event_is_over_warns_while_the_event_is_
 }
 
 #[test]
+fn a_waiver_that_ends_before_the_event_is_over_warns_while_the_event_is_prepared() {
+    let checklist = parse(
+        "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ name: Up, item: '1', title: t, metric: readiness_dns_success, fails: is_false, evidence: e, remedy: r }] }]\n",
+    )
+    .unwrap();
+    let seen = snapshot("readiness_dns_success", &[(&["a.example", "public"], 0.0)]);
+    let line = |lasts: i64, starts: i64| {
+        let waiver = Waiver {
+            check: "Up".into(),
+            labels: std::collections::BTreeMap::new(),
+            reason: "known (Ada)".into(),
+            until: now() + SignedDuration::from_hours(lasts),
+        };
+        let (event, waivers) = (event("course", starts, 5), [waiver]);
+        let judged = judge(&checklist, &Context { snapshot: &seen, now: now(), event: Some(&event), waivers: &waivers, unjudged: &[], memory: None });
+        let check = judged.checks().next().unwrap();
+        (check.state, check.lines[0].evidence.contains(", which is before the event ends: known (Ada)."))
+    };
+    assert_eq!(line(60, 24), (CheckState::Waived, false));
+    assert_eq!(line(20, 24), (CheckState::Warn, true));
+    assert_eq!(line(20, 240), (CheckState::Waived, false), "ten days ahead it may be mended by then");
+    assert_eq!(line(-1, 24).0, CheckState::Fail);
+}
+
+#[test]
+fn what_was_confirmed_for_another_event_is_told() {
+    let text = "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ attest: OnCallConfirmed, item: '1', title: t, remedy: r }] }]\n";
+    let (family, until) = ("readiness_attestation_expiry_timestamp_seconds", now().as_second() as f64 - 60.0);
+    let evidence =
+        |said: &[(&[&str], f64)]| judged(text, &snapshot(family, said), Some(&event("course", 24, 5))).checks().next().unwrap().lines[0].evidence.to_string();
+    assert_eq!(evidence(&[]), "nobody has confirmed this yet.");
+    let other = evidence(&[(&["OnCallConfirmed", "demo"], until)]);
+    assert!(other.starts_with("nobody has confirmed this for this event; for demo it was "), "{other}");
+}
+
+#[test]
 fn what_only_a_person_knows_is_due_at_no_time_of_its_own() {
     let text = "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ attest: A, item: '1', title: t, remedy: r, when: { lead_time_within: 1d } }] }]\n";
     let problems = parse(text).unwrap_err();

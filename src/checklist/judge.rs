@@ -15,6 +15,7 @@ use super::unjudged;
 use crate::collectors::{self, attestations};
 use crate::metric::Sample;
 use crate::say::Message;
+use crate::snapshot::View;
 use crate::value::Span;
 
 /// Judges a checklist.
@@ -61,6 +62,7 @@ pub fn judge_check(check: &Check, context: &Context<'_>) -> CheckVerdict {
         required: check.required,
         remedy: check.remedy.clone(),
         attested: matches!(check.kind, Kind::Attestation),
+        unread: matches!(check.kind, Kind::Attestation) && sayings(context).is_some_and(|view| view.unseen.is_some()),
         collector: match &check.kind {
             Kind::Attestation => attestations::NAME,
             Kind::Promql { .. } => "prometheus",
@@ -126,10 +128,20 @@ fn waive(check: &str, line: &mut Line, context: &Context<'_>) {
         waiver.check == check && waiver.until > context.now && waiver.labels.iter().all(|(name, value)| line.labels.get(name) == Some(value.as_str()))
     });
     if let Some(waiver) = found {
-        line.state = CheckState::Waived;
-        line.evidence =
-            format!("{} Waived until {}: {}.", line.evidence, waiver.until.strftime("%Y-%m-%d %H:%M UTC"), waiver.reason.trim_end_matches('.')).into();
+        let lapses = ends_early(context, waiver.until);
+        line.state = if lapses { CheckState::Warn } else { CheckState::Waived };
+        let early = if lapses { BEFORE_THE_END } else { "" };
+        let until = waiver.until.strftime("%Y-%m-%d %H:%M UTC");
+        line.evidence = format!("{} Waived until {until}{early}: {}.", line.evidence, waiver.reason.trim_end_matches('.')).into();
     }
+}
+
+const BEFORE_THE_END: &str = ", which is before the event ends";
+
+/// Whether what people have said until a moment must be said again before the event is over. Weeks ahead, and while
+/// an earlier occurrence is the one that it is said for, that goes without saying.
+fn ends_early(context: &Context<'_>, until: Timestamp) -> bool {
+    context.event.is_some_and(|event| until < event.end && event.is_next() && event.prepared_for(context.now))
 }
 
 /// From when on a check blocks.
@@ -163,9 +175,25 @@ fn due(guard: Guard, context: &Context<'_>) -> Result<Due, Whole> {
     Ok(early.map_or(Due::Now, |lead| Due::In(Span(Duration::from_secs_f64((ahead - lead.as_secs_f64()).ceil())))))
 }
 
+/// What people have confirmed.
+fn sayings<'a>(context: &Context<'a>) -> Option<&'a View> {
+    context.snapshot.views.iter().find(|view| view.source.collector == attestations::NAME)
+}
+
+/// That nobody has confirmed something for this event, and for which other one somebody has.
+fn nobody(view: &View, check: &str) -> String {
+    let all = view.of(attestations::EXPIRY.0.name).filter(|sample| sample.label("attestation") == Some(check));
+    let other = all
+        .max_by(|a, b| a.value.total_cmp(&b.value))
+        .and_then(|sample| Some((sample.label("for_event")?, sample.detail.as_ref().map_or("confirmed", Message::as_str))));
+    other.map_or_else(
+        || "nobody has confirmed this yet".to_owned(),
+        |(event, said)| format!("nobody has confirmed this for this event; for {event} it was {said}"),
+    )
+}
+
 fn attested(check: &Check, context: &Context<'_>) -> Result<Vec<Line>, Whole> {
-    let sources: Vec<_> = context.snapshot.views.iter().filter(|view| view.source.collector == attestations::NAME).collect();
-    let Some(view) = sources.first() else {
+    let Some(view) = sayings(context) else {
         return Err(Whole::unknown("nobody can confirm this yet; set attestations.file"));
     };
     if let Some(why) = &view.unseen {
@@ -178,19 +206,14 @@ fn attested(check: &Check, context: &Context<'_>) -> Result<Vec<Line>, Whole> {
     let latest = view.of(attestations::EXPIRY.0.name).filter(is_ours).filter(for_it).max_by(|a, b| a.value.total_cmp(&b.value));
     let Some(sample) = latest else {
         let refused = view.of(attestations::REFUSED.0.name).find(is_ours).and_then(|sample| sample.detail.as_ref());
-        return Err(Whole::unknown(
-            refused.map_or_else(|| "nobody has confirmed this yet".to_owned(), |why| format!("what was written down does not count: {why}")),
-        ));
+        return Err(Whole::unknown(refused.map_or_else(|| nobody(view, &check.name), |why| format!("what was written down does not count: {why}"))));
     };
     let said = sample.detail.as_ref().map_or("confirmed", Message::as_str);
     let valid = sample.value > context.now.as_second() as f64;
     let until = Timestamp::from_second(sample.second()).unwrap_or(Timestamp::MAX).strftime("%Y-%m-%d %H:%M UTC");
     // Somebody may rely on it for the whole event.
-    let short = if sample.value < context.clock().event_end { ", which is before the event ends" } else { "" };
-    // Somebody has to say it again before the event is over; weeks ahead, and while an earlier occurrence is
-    // the one that it is said for, that goes without saying.
-    let lapses = !short.is_empty() && context.event.is_some_and(|event| event.is_next() && event.prepared_for(context.now));
-    let state = match (valid, lapses) {
+    let short = if sample.value < context.clock().event_end { BEFORE_THE_END } else { "" };
+    let state = match (valid, ends_early(context, Timestamp::from_second(sample.second()).unwrap_or(Timestamp::MAX))) {
         (true, false) => CheckState::Pass,
         (true, true) => CheckState::Warn,
         (false, _) => CheckState::Unknown,

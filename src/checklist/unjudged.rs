@@ -88,6 +88,7 @@ pub(super) fn section(found: &[Unjudged]) -> Option<SectionVerdict> {
         required: true,
         remedy: "Give it the kind or the name that a check asks for, add a check for it, or take it out of the configuration.".to_owned(),
         attested: false,
+        unread: false,
         collector: "checklist",
         note: None,
         lines: lines.collect(),
