@@ -13,6 +13,7 @@ pub mod collectors;
 pub mod config;
 mod document;
 pub mod driver;
+mod encoded;
 pub mod event;
 pub mod exposition;
 pub mod files;

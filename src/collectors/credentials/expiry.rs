@@ -12,6 +12,7 @@ use super::dates::{self, Ends};
 use super::pair::{self, Unpaired};
 use crate::collectors::registry::Identity;
 use crate::document;
+use crate::encoded;
 use crate::net::{Trust, Verified};
 
 /// Certificates that one credential can hold; more is no credential but a bundle of authorities.
@@ -188,10 +189,10 @@ impl Place {
     /// The authorities that the server is known by: as good as the last of them that ends, since each is enough.
     /// Clients refuse one that has ended, as they do any certificate.
     fn told(self) -> Result<Option<Told>, &'static str> {
-        let Some(data) = self.certificate_authority_data.filter(|data| !data.trim().is_empty()) else {
+        let Some(data) = self.certificate_authority_data.filter(|data| !data.is_empty()) else {
             return Ok(self.certificate_authority.map(|_| Told::silent("it points at files, which must be watched themselves")));
         };
-        let pem = STANDARD.decode(data.trim()).map_err(|_| "a certificate authority in it is not base64")?;
+        let pem = encoded::padded(&data).ok_or("a certificate authority in it is not base64")?;
         let authorities: Vec<CertificateDer<'_>> =
             CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|_| "the PEM of a certificate authority in it is broken")?;
         let told: Vec<Told> = authorities.iter().map(|der| certificate(der)).collect::<Result<_, _>>()?;
@@ -224,12 +225,12 @@ pub(super) fn kubeconfig(text: &str, trust: &Trust, now: i64) -> Result<Told, &'
     let users = file.users.filter(|users| !users.is_empty()).ok_or("it has no users")?;
     let mut all: Option<Told> = None;
     for user in users.into_iter().filter_map(|named| named.user) {
-        let told = if let Some(data) = user.client_certificate_data {
-            let chain = STANDARD.decode(data.trim()).map_err(|_| "a certificate in it is not base64")?;
-            match (user.client_key_data, user.client_key) {
+        let told = if let Some(data) = user.client_certificate_data.filter(|data| !data.is_empty()) {
+            let chain = encoded::padded(&data).ok_or("a certificate in it is not base64")?;
+            match (user.client_key_data.filter(|data| !data.is_empty()), user.client_key) {
                 (Some(key), _) => {
                     let text = Zeroizing::new(key);
-                    let key = Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| "a private key in it is not base64")?);
+                    let key = encoded::padded(&text).ok_or("a private key in it is not base64")?;
                     certificates_and_keys(&chain, &[key], trust, now)?
                 }
                 (None, Some(_)) => {
@@ -440,6 +441,31 @@ mod tests {
         for text in ["users: []", "{}", "users:\n- name: a\n  user: {}\n", "[", "users:\n- name: a\n  user: { client-certificate-data: '!' }\n"] {
             assert!(kubeconfig(text, &Trust::nothing(), NOW).is_err(), "{text}");
         }
+    }
+
+    /// Text in lines of 76 characters.
+    fn wrapped(text: &str, end: &str) -> String {
+        text.as_bytes().chunks(76).map(|line| format!("{}{end}", std::str::from_utf8(line).unwrap())).collect()
+    }
+
+    #[test]
+    fn a_kubeconfig_whose_base64_is_broken_into_lines_is_read_as_kubectl_reads_it() {
+        let authority = Authority::new("Root").unwrap();
+        let (pem, key) = authority.issue_pem(&Leaf::good(&["a.test"])).unwrap();
+        let read = |break_up: &dyn Fn(&str) -> String| {
+            let [pem, key] = [&pem, &key].map(|text| break_up(&STANDARD.encode(text)));
+            let text = format!(
+                "clusters:\n- name: c\n  cluster: {{ certificate-authority-data: {pem:?} }}\nusers:\n- name: a\n  user: {{ client-certificate-data: {pem:?}, client-key-data: {key:?} }}\n"
+            );
+            kubeconfig(&text, &Trust::nothing(), NOW)
+        };
+        let whole = read(&str::to_owned).unwrap();
+        assert_eq!((whole.ends, whole.unpaired), (certificates(pem.as_bytes(), &Trust::nothing(), NOW).unwrap().ends, None));
+        for end in ["\n", "\r\n"] {
+            assert_eq!(read(&|text| wrapped(text, end)), Ok(whole), "{end:?}");
+        }
+        // Folded lines are joined by spaces, which kubectl does not take either.
+        assert!(read(&|text| wrapped(text, " ")).is_err_and(|why| why.ends_with("in it is not base64")));
     }
 
     #[test]

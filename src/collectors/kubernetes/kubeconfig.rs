@@ -19,6 +19,7 @@ use secrecy::ExposeSecret as _;
 use super::ClusterConfig;
 use super::plugin::Plugin;
 use crate::cause::Cause as _;
+use crate::encoded;
 use crate::files;
 use crate::say;
 use crate::say::{Message, named};
@@ -154,26 +155,32 @@ pub(super) fn can_be_asked(url: &str, schemes: &[&'static str]) -> Result<url::U
 }
 
 async fn inline_authority(cluster: &mut Cluster, folder: &Path) -> Result<(), Message> {
+    // Empty is as good as left out, for kubectl.
+    cluster.certificate_authority_data.take_if(|data| data.is_empty());
     if let Some(file) = cluster.certificate_authority.take().filter(|file| !file.is_empty() && cluster.certificate_authority_data.is_none()) {
-        cluster.certificate_authority_data = Some(encoded(folder, &file, "certificate-authority").await?);
+        cluster.certificate_authority_data = Some(content(folder, &file, "certificate-authority").await?);
     }
-    let Some(data) = &cluster.certificate_authority_data else { return Ok(()) };
-    let pem = STANDARD.decode(data).map_err(|_| say!("certificate-authority-data is not base64"))?;
+    let Some(data) = &mut cluster.certificate_authority_data else { return Ok(()) };
+    let pem = encoded::padded(data).ok_or_else(|| say!("certificate-authority-data is not base64"))?;
+    *data = STANDARD.encode(&*pem);
     let found = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok).count();
     if found == 0 { Err(say!("the certificate-authority holds no certificate")) } else { Ok(()) }
 }
 
+/// What is base64 stands there on one line afterwards, which is all that the client reads.
 /// Leaves in the user what the client can use as it is, and takes out what must be renewed. What
 /// counts first is what counts first for kubectl.
 async fn inline_login(user: &mut AuthInfo, cluster: &Cluster, folder: &Path) -> Result<Login, Message> {
     if user.auth_provider.is_some() {
         return Err(say!("auth-provider cannot be used, as in kubectl since version 1.26; use an exec plugin"));
     }
+    user.client_certificate_data.take_if(|data| data.is_empty());
+    user.client_key_data.take_if(|data| data.expose_secret().is_empty());
     if let Some(file) = user.client_certificate.take().filter(|file| !file.is_empty() && user.client_certificate_data.is_none()) {
-        user.client_certificate_data = Some(encoded(folder, &file, "client-certificate").await?);
+        user.client_certificate_data = Some(content(folder, &file, "client-certificate").await?);
     }
     if let Some(file) = user.client_key.take().filter(|file| !file.is_empty() && user.client_key_data.is_none()) {
-        user.client_key_data = Some(encoded(folder, &file, "client-key").await?.into());
+        user.client_key_data = Some(content(folder, &file, "client-key").await?.into());
     }
     if user.client_certificate_data.is_some() != user.client_key_data.is_some() {
         return Err(say!("client-certificate and client-key must be given together"));
@@ -182,9 +189,14 @@ async fn inline_login(user: &mut AuthInfo, cluster: &Cluster, folder: &Path) -> 
     if user.token.as_ref().is_some_and(|token| HeaderValue::from_str(token.expose_secret()).is_err()) {
         return Err(say!("the token holds characters that no header can, such as the end of a line"));
     }
-    if let Some(data) = &user.client_certificate_data {
-        let pem = STANDARD.decode(data).map_err(|_| say!("client-certificate-data is not base64"))?;
+    if let Some(data) = &mut user.client_certificate_data {
+        let pem = encoded::padded(data).ok_or_else(|| say!("client-certificate-data is not base64"))?;
+        *data = STANDARD.encode(&*pem);
         CertificateDer::from_pem_slice(&pem).map_err(|_| say!("the client-certificate holds no certificate"))?;
+    }
+    if let Some(data) = &mut user.client_key_data {
+        let key = encoded::padded(data.expose_secret()).ok_or_else(|| say!("client-key-data is not base64"))?;
+        *data = STANDARD.encode(&*key).into();
     }
     let (token_file, exec) = (user.token_file.take(), user.exec.take());
     let inline = user.token.is_some() || user.username.is_some();
@@ -200,7 +212,7 @@ async fn inline_login(user: &mut AuthInfo, cluster: &Cluster, folder: &Path) -> 
     }
 }
 
-async fn encoded(folder: &Path, file: &str, key: &'static str) -> Result<String, Message> {
+async fn content(folder: &Path, file: &str, key: &'static str) -> Result<String, Message> {
     let path = folder.join(file);
     files::allow(Path::new(file), &path, key == "client-key");
     let content = files::read(&path, files::LARGEST).await.map_err(|error| say!("{} {}: {}", key, path.display(), error))?;
@@ -320,6 +332,32 @@ users:
         std::fs::write(&file, GOOD.replace("server:", "certificate-authority: gone.pem, server:")).unwrap();
         let why = load(&file, None).await.map(|_| ()).unwrap_err();
         assert!(why.as_str().ends_with(&format!("certificate-authority {}: no such file", folder.path().join("gone.pem").display())), "{why}");
+    }
+
+    #[tokio::test]
+    async fn base64_in_lines_is_read_as_kubectl_reads_it() {
+        let (pem, key) = readiness_lab::Authority::new("Root").unwrap().issue_pem(&readiness_lab::Leaf::good(&["a.test"])).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kubeconfig");
+        let [pem, key] = [pem, key].map(|text| {
+            let lines: Vec<String> = STANDARD.encode(text).as_bytes().chunks(76).map(|line| String::from_utf8(line.to_vec()).unwrap()).collect();
+            format!("{:?}", lines.join("\n"))
+        });
+        let text = GOOD.replace("6443' }", &format!("6443', certificate-authority-data: {pem} }}"));
+        let text = text.replace("token: s3cr3t", &format!("client-certificate-data: {pem}, client-key-data: {key}"));
+        std::fs::write(&file, &text).unwrap();
+        let context = load(&file, None).await.map_err(|why| why.to_string()).unwrap().config;
+        let user = context.auth_info;
+        // The client takes one line alone.
+        for data in [user.client_certificate_data.unwrap(), user.client_key_data.unwrap().expose_secret().to_owned()] {
+            assert!(STANDARD.decode(data).is_ok_and(|pem| pem.starts_with(b"-----BEGIN")));
+        }
+        assert_eq!(context.root_cert.map(|roots| roots.len()), Some(1));
+        std::fs::write(&file, text.replace("\\n", " ")).unwrap();
+        assert!(load(&file, None).await.is_err(), "kubectl takes no spaces");
+        // Empty is as good as left out.
+        std::fs::write(&file, GOOD.replace("{ token", "{ client-certificate-data: '', client-key-data: '', token")).unwrap();
+        assert!(load(&file, None).await.is_ok());
     }
 
     #[tokio::test]

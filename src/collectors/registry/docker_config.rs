@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::auth::Identity;
 use super::reference::DOCKER_HUB;
 use crate::cause::Cause as _;
+use crate::encoded;
 use crate::files;
 use crate::say;
 use crate::say::Message;
@@ -153,9 +152,8 @@ impl Auth {
                 _ => Err(say!("an entry without user and password; credential helpers are not run")),
             };
         };
-        let encoded = encoded.trim();
-        let decoded = STANDARD.decode(encoded).or_else(|_| STANDARD_NO_PAD.decode(encoded)).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        let pair = decoded.as_deref().and_then(|text| text.split_once(':'));
+        let decoded = encoded::padded_or_not(encoded.trim());
+        let pair = decoded.as_ref().and_then(|bytes| std::str::from_utf8(bytes).ok()).and_then(|text| text.split_once(':'));
         let (name, password) = pair.ok_or_else(|| say!("an entry whose auth is not base64 of user:password"))?;
         // Docker fills what it encodes with zeros.
         Ok(Identity::User { name: name.to_owned(), password: Secret::new(password.trim_matches('\0').to_owned()) })
@@ -172,6 +170,9 @@ pub(super) async fn from_file(file: &Path) -> Result<Zeroizing<String>, Message>
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+
     use super::*;
 
     #[test]
@@ -222,7 +223,10 @@ mod tests {
     fn what_is_encoded_counts_and_tokens_are_of_two_kinds() {
         let of = |auth: &str| Identity::from_docker_config(&format!(r#"{{"auths":{{"r.io":{auth}}}}}"#), "r.io", "a").unwrap();
         let encoded = STANDARD.encode("user:hunter2\0\0");
-        for auth in [format!(r#"{{"auth":"{encoded}","username":"old","password":"old"}}"#), format!(r#"{{"auth":"{}"}}"#, encoded.trim_end_matches('='))] {
+        let without_padding = STANDARD_NO_PAD.encode("user:hunter2\0\0");
+        let lines = format!("{}\\n{}\\n", &encoded[..8], &encoded[8..]);
+        let auths = [encoded.as_str(), &without_padding, &lines].map(|encoded| format!(r#"{{"auth":"{encoded}","username":"old","password":"old"}}"#));
+        for auth in auths {
             let Identity::User { name, password } = of(&auth) else { panic!("{auth}") };
             assert_eq!((name.as_str(), password.expose()), ("user", "hunter2"));
         }

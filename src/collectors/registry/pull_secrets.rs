@@ -6,8 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
@@ -19,6 +17,7 @@ use super::reference::Reference;
 use super::registries::Registries;
 use crate::collectors::kubernetes::{self, Link};
 use crate::driver::Poll;
+use crate::encoded;
 use crate::metric::{Coverage, Family, Gauge, StateSet, Unit, gauge, state_set};
 use crate::say;
 use crate::say::{Message, named};
@@ -182,7 +181,7 @@ fn docker_config(secret: &KubernetesSecret) -> Result<String, &'static str> {
     let text = String::from_utf8(text.0.clone()).map_err(|_| "its .dockerconfigjson is no text")?;
     match serde_json::from_str::<serde_json::Value>(&text) {
         Ok(value) if value["auths"].is_object() || value["credHelpers"].is_object() => Ok(text),
-        _ if STANDARD.decode(text.trim()).is_ok() => Err("its .dockerconfigjson is encoded twice"),
+        _ if encoded::padded(text.trim()).is_some() => Err("its .dockerconfigjson is encoded twice"),
         _ => Err("its .dockerconfigjson is no docker config"),
     }
 }
