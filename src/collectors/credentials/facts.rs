@@ -5,11 +5,12 @@ use std::sync::OnceLock;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
+use super::changed::Changed;
 use super::dates::{self, Ends};
 use super::expiry::Told;
 use super::pair::Unpaired;
 use super::read::{Annotation, Content};
-use super::{CHANGED, DECLARED, END, EXPIRY, FILE, FINGERPRINT, LAST_USED, Looker, STATE, VALID, Works};
+use super::{CHANGED, CHANGED_EARLIEST, DECLARED, END, EXPIRY, FILE, FINGERPRINT, LAST_USED, Looker, STATE, VALID, Works};
 use crate::metric::Sample;
 use crate::net;
 use crate::say;
@@ -46,7 +47,8 @@ impl Looker {
             (Works::Unknown(error), _) => VALID.sample(labels, "unknown").with_detail(error.message),
         });
         let declared = self.declared(content);
-        let changed = told.created.or_else(|| content.changed.filter(|_| self.credential.age_is_of_its_place()));
+        let bounds = told.created.map(Changed::exactly).or_else(|| content.changed.filter(|_| self.credential.age_is_of_its_place()));
+        let changed = bounds.map(|bounds| bounds.latest);
         // By policy it is due as if it ended; when its age is not known, neither is that.
         let (due, undatable) = match (self.credential.max_age, told.ends, changed) {
             (Some(age), None, Some(changed)) => (Some(changed.saturating_add(i64::try_from(age.0.as_secs()).unwrap_or(i64::MAX))), None),
@@ -67,6 +69,9 @@ impl Looker {
         });
         samples.extend(earliest.map(|at| EXPIRY.sample(labels, at as f64)));
         samples.extend(changed.map(|at| CHANGED.sample(labels, at as f64)));
+        // Nobody had it before it began.
+        let earliest = bounds.and_then(|bounds| bounds.earliest.max(told.begins.filter(|begins| *begins <= bounds.latest)));
+        samples.extend(earliest.map(|at| CHANGED_EARLIEST.sample(labels, at as f64)));
         samples.extend(told.used.map(|at| LAST_USED.sample(labels, at as f64)));
         if let Declared::At(at, written) = &declared {
             samples.push(self.agreement(*at, written, due, &told));
@@ -99,8 +104,13 @@ enum Declared {
     Nowhere,
 }
 
-/// Equal for equal content, and for nobody else of any use: the salt never leaves this process.
+/// Eight digits of a hash of a content.
 fn fingerprint(content: &Content) -> String {
+    hash(content).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Equal for equal content, and for nobody else of any use: the salt never leaves this process.
+pub(super) fn hash(content: &Content) -> [u8; 32] {
     static SALT: OnceLock<[u8; 32]> = OnceLock::new();
     let salt = SALT.get_or_init(|| {
         let mut salt = [0; 32];
@@ -111,6 +121,5 @@ fn fingerprint(content: &Content) -> String {
     let whole = Sha256::new().chain_update(salt).chain_update(content.bytes.trim_ascii());
     // A byte that no text holds keeps the halves of a pair apart.
     let half = content.half.as_ref();
-    let hash = half.map_or_else(|| whole.clone(), |half| whole.clone().chain_update([0xff]).chain_update(half.trim_ascii())).finalize();
-    hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    half.map_or_else(|| whole.clone(), |half| whole.clone().chain_update([0xff]).chain_update(half.trim_ascii())).finalize().into()
 }

@@ -5,6 +5,7 @@
 
 mod aws;
 mod bedrock;
+mod changed;
 mod config;
 mod dates;
 mod expiry;
@@ -29,6 +30,9 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
+#[cfg(test)]
+pub(in crate::collectors) use changed::changed_at;
+pub(in crate::collectors) use changed::{changed_not_before, last_changed};
 use config::Api;
 pub use config::{AwsIssuer, Config, Credential, EntraApplication, Kind, ManagedValue, Place, ProvisionerKey, SecretKey};
 
@@ -48,6 +52,7 @@ use crate::value::Problem;
 use crate::value::Secret;
 use crate::value::names::{self, Visit};
 use crate::value::rules::References;
+use changed::Witness;
 use expiry::Told;
 use prove::{Issuer, Proof};
 use read::{Content, Through, Unread};
@@ -87,7 +92,13 @@ static CHANGED: Gauge<2> = gauge(
     "readiness_credential_changed_timestamp_seconds",
     Unit::Timestamp,
     &LABELS,
-    "When the content of a credential was last changed, cached from its file's time or from managedFields of its Secret in the Kubernetes API.",
+    "When the content of a credential was last changed, at the latest: from its file's time, from who wrote its key by managedFields of its Secret in the Kubernetes API, or from the look that saw it first, whichever is earlier.",
+);
+static CHANGED_EARLIEST: Gauge<2> = gauge(
+    "readiness_credential_changed_earliest_timestamp_seconds",
+    Unit::Timestamp,
+    &LABELS,
+    "When the content of a credential was last changed, at the earliest, from managedFields of its Secret in the Kubernetes API, from looks that saw another content, or from when it began; nothing where whoever wrote it wrote other things as well and nobody saw it change.",
 );
 static LAST_USED: Gauge<2> = gauge(
     "readiness_credential_last_used_timestamp_seconds",
@@ -117,7 +128,7 @@ static FINGERPRINT: Gauge<3> = gauge(
 .covered_by(Coverage { kinds: KINDS, ..Coverage::of(STATE.0.name, &["present"]).quiet() });
 
 /// Families of this collector.
-pub static FAMILIES: &[&Family] = &[&STATE.0, &VALID.0, &END.0, &EXPIRY.0, &CHANGED.0, &LAST_USED.0, &DECLARED.0, &FILE.0, &FINGERPRINT.0];
+pub static FAMILIES: &[&Family] = &[&STATE.0, &VALID.0, &END.0, &EXPIRY.0, &CHANGED.0, &CHANGED_EARLIEST.0, &LAST_USED.0, &DECLARED.0, &FILE.0, &FINGERPRINT.0];
 
 /// Every kind, since the state set of ends speaks for all of them.
 pub(in crate::collectors) const KINDS: &[&str] = &[
@@ -216,6 +227,8 @@ fn task(config: &Config, off: Arc<[(&'static str, &'static str)]>, looker: Arc<L
     let credential = &looker.credential;
     let absent = [
         (!is_dated(credential), CHANGED.0.name),
+        // Nothing tells before the first change that is seen.
+        (true, CHANGED_EARLIEST.0.name),
         (!tells_use(credential), LAST_USED.0.name),
         (!is_declared(credential), DECLARED.0.name),
         (credential.from.file.is_none(), FILE.0.name),
@@ -231,7 +244,7 @@ fn task(config: &Config, off: Arc<[(&'static str, &'static str)]>, looker: Arc<L
             ..Source::new(NAME, &credential.name, config.interval.0)
         },
         timeout: config.timeout.0 * 4,
-        form: Made::of(looker, |looker| Form::poll(Arc::clone(looker))),
+        form: Made::of(looker, |looker| Form::poll(Watch { looker: Arc::clone(looker), witness: Witness::default() })),
     }
 }
 
@@ -256,15 +269,11 @@ fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
     let parts = [
         (any(is_declared), DECLARED.0.name, "credentials[].expires"),
         (any(is_dated), CHANGED.0.name, "credentials[].from.secret"),
+        (any(is_dated), CHANGED_EARLIEST.0.name, "credentials[].from.secret"),
         (any(tells_use), LAST_USED.0.name, "credentials[].aws"),
         (any(|credential| credential.from.file.is_some()), FILE.0.name, "credentials[].from.file"),
     ];
     parts.into_iter().filter(|(on, ..)| !on).map(|(_, family, key)| (family, key)).collect()
-}
-
-/// When a credential was last changed, as far as that was seen.
-pub(in crate::collectors) fn last_changed(seen: &Snapshot, credential: &str) -> Option<i64> {
-    seen.samples_of(CHANGED.0.name).find(|sample| sample.label("credential") == Some(credential)).map(Sample::second)
 }
 
 /// When a credential ends, in Unix seconds; `None` when it never does.
@@ -276,12 +285,6 @@ pub(in crate::collectors) fn end_of(seen: &Snapshot, credential: &str) -> Result
         Some("never") => Ok(None),
         _ => Err(say!("when credential {} ends is not known", named(credential))),
     }
-}
-
-/// The fact that a credential was last changed then.
-#[cfg(test)]
-pub(in crate::collectors) fn changed_at(credential: &str, at: i64) -> Sample {
-    CHANGED.sample([credential, "litellm"], at as f64)
 }
 
 /// When a part of a credential ends, in Unix seconds, whether or not that of every part is known.
@@ -342,17 +345,18 @@ impl Looker {
         }
     }
 
-    async fn ask(&self) -> Result<Observation, CollectError> {
+    async fn ask(&self, witness: &mut Witness) -> Result<Observation, CollectError> {
         let through = self.through();
         let found = read::read(&self.credential.from, &through, self.timeout).await;
         let read = u64::from(!matches!(through, Through::Here));
-        let content = match found {
+        let mut content = match found {
             Ok(content) => content,
             Err(Unread::Failed(error)) if error.class != ErrorClass::Denied => return Err(error),
             Err(Unread::Failed(error)) => return Ok(Observation::new(self.without("unknown", "unknown", error.message), 1, read)),
             Err(Unread::Absent(why)) => return Ok(Observation::new(self.without("absent", "invalid", why), 1, read)),
             Err(Unread::Incomplete(why)) => return Ok(Observation::new(self.without("incomplete", "invalid", why), 1, read)),
         };
+        content.changed = content.changed.map(|said| witness.narrow(facts::hash(&content), said, Timestamp::now().as_second()));
         // Without it nothing is known of the keystore, which may be good.
         let password = match &self.credential.password {
             Some(password) => Some(password.read().await.map_err(|why| CollectError::new(ErrorClass::Local, why))?),
@@ -424,12 +428,19 @@ impl Looker {
     }
 }
 
-impl Poll for Arc<Looker> {
+/// Looks again and again, and knows what it saw before.
+struct Watch {
+    looker: Arc<Looker>,
+    witness: Witness,
+}
+
+impl Poll for Watch {
     fn look<'a>(&'a mut self, _: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
         async {
+            let Self { looker, witness } = self;
             // Thousands at once would take sockets for thousands, and memory: what waits here is small.
-            let _slot = self.slots.acquire().await;
-            self.ask().boxed().await
+            let _slot = looker.slots.acquire().await;
+            looker.ask(witness).boxed().await
         }
         .boxed()
     }

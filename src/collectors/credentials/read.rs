@@ -7,6 +7,7 @@ use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
 use zeroize::Zeroizing;
 
+use super::changed::{self, Changed};
 use super::config::{ManagedValue, Place, SecretKey};
 use super::pair;
 use crate::aws::{self, Caller};
@@ -27,8 +28,8 @@ pub(super) struct Content {
     pub(super) half: Option<Zeroizing<Vec<u8>>>,
     /// Private keys that are kept in other keys of the same Secret.
     pub(super) keys: Vec<Zeroizing<Vec<u8>>>,
-    /// When it was last changed, in Unix seconds, where the place knows.
-    pub(super) changed: Option<i64>,
+    /// When it was last changed, where the place knows.
+    pub(super) changed: Option<Changed>,
     /// What the configured annotation says about its end.
     pub(super) annotated: Annotation,
     /// Whether everybody on this machine may read the file, or anybody else may write it.
@@ -45,7 +46,7 @@ pub(super) enum Annotation {
 }
 
 impl Content {
-    fn new(bytes: Zeroizing<Vec<u8>>, changed: Option<i64>) -> Self {
+    fn new(bytes: Zeroizing<Vec<u8>>, changed: Option<Changed>) -> Self {
         Self { bytes, half: None, keys: Vec::new(), changed, annotated: Annotation::Unasked, exposed: None }
     }
 }
@@ -93,6 +94,7 @@ async fn file(path: &std::path::Path) -> Result<Content, Unread> {
         ReadError::Unusable(_) | ReadError::Failed(_) => Unread::Failed(CollectError::new(ErrorClass::Local, what(error))),
     })?;
     let changed = read.about.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok()).and_then(|at| i64::try_from(at.as_secs()).ok());
+    let changed = changed.map(Changed::exactly);
     Ok(Content { exposed: Some(read.about.permissions().mode() & 0o006 != 0), ..Content::new(read.bytes, changed) })
 }
 
@@ -112,10 +114,12 @@ async fn managed(place: &ManagedValue, caller: &Caller, timeout: Duration) -> Re
     let changed = answer.created_date().map(aws_sdk_secretsmanager::primitives::DateTime::secs);
     let text = answer.secret_string.map(|text| Zeroizing::new(text.into_bytes()));
     let whole = text.or_else(|| answer.secret_binary.map(|bytes| Zeroizing::new(bytes.into_inner()))).unwrap_or_default();
-    let Some(field) = field else { return Ok(Content::new(whole, changed)) };
+    let Some(field) = field else { return Ok(Content::new(whole, changed.map(Changed::exactly))) };
     let Some(serde_json::Value::Object(document)) = document::read(&whole) else {
         return Err(Unread::Incomplete(say!("{}: it is no JSON object, or says something twice", what)));
     };
+    // Who puts a new version may have changed another field of it.
+    let changed = changed.map(if document.len() == 1 { Changed::exactly } else { Changed::by });
     let mut found = None;
     for (name, value) in document {
         if let serde_json::Value::String(value) = value {
@@ -133,10 +137,11 @@ async fn secret(place: &SecretKey, link: &Link, timeout: Duration) -> Result<Con
     let what = say!("get secret {}/{} of {}", named(namespace), named(name), named(cluster));
     let found = kubernetes::secret(link, namespace, name, &what, timeout).await.map_err(Unread::Failed)?;
     let mut found = found.ok_or_else(|| Unread::Absent(say!("{}: it does not exist", what)))?;
-    let changed = data_changed(&found);
+    let of_tls = of_tls(&found, key);
+    let own = [key.as_str()].into_iter().chain(secret_key.as_deref()).chain(keys.iter().map(String::as_str)).chain(of_tls).collect();
+    let changed = changed::of_secret(&found, &own);
     let data = found.data.take().unwrap_or_default();
     let mut data: std::collections::BTreeMap<String, Zeroizing<Vec<u8>>> = data.into_iter().map(|(key, value)| (key, Zeroizing::new(value.0))).collect();
-    let of_tls = of_tls(&found, key);
     let missing: Vec<&str> = [key]
         .into_iter()
         .chain(secret_key)
@@ -161,13 +166,4 @@ async fn secret(place: &SecretKey, link: &Link, timeout: Duration) -> Result<Con
 /// Source: <https://kubernetes.io/docs/concepts/configuration/secret/#tls-secrets>
 fn of_tls(secret: &KubernetesSecret, key: &str) -> Option<&'static str> {
     (secret.type_.as_deref() == Some("kubernetes.io/tls") && key == "tls.crt").then_some("tls.key")
-}
-
-/// When the data of a Secret was last changed: the time of whoever owns it moves only with its
-/// content, unlike the time of creation.
-/// Source: <https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management>
-fn data_changed(secret: &KubernetesSecret) -> Option<i64> {
-    let owners = secret.metadata.managed_fields.iter().flatten();
-    let of_data = owners.filter(|owner| owner.fields_v1.as_ref().is_some_and(|fields| fields.0.get("f:data").is_some()));
-    of_data.filter_map(|owner| Some(owner.time.as_ref()?.0.as_second())).max().or_else(|| Some(secret.metadata.creation_timestamp.as_ref()?.0.as_second()))
 }

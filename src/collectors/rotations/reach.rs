@@ -67,14 +67,20 @@ impl Reach {
         }
         for Consumer { credential, workloads } in &self.consumers {
             let labels = [credential.as_str(), workloads.as_str()];
-            let changed = credentials::last_changed(seen, credential).ok_or_else(|| say!("when {} was last changed is not known", named(credential)));
-            let judged = changed.and_then(|changed| Ok((changed, kubernetes::oldest_start(seen, workloads)?)));
-            samples.push(match judged {
-                Err(why) => CONSUMER.sample(labels, "unknown").with_detail(why),
-                Ok((changed, Some(started))) if started < changed => {
-                    CONSUMER.sample(labels, "stale").with_detail(say!("a container was started {} before the change", span(changed - started)))
+            let latest = credentials::last_changed(seen, credential).ok_or_else(|| say!("when {} was last changed is not known", named(credential)));
+            let earliest = credentials::changed_not_before(seen, credential);
+            let judged = latest.and_then(|latest| Ok((latest, kubernetes::oldest_start(seen, workloads)?)));
+            samples.push(match (judged, earliest) {
+                (Err(why), _) => CONSUMER.sample(labels, "unknown").with_detail(why),
+                (Ok((_, Some(started))), Some(earliest)) if started < earliest => {
+                    CONSUMER.sample(labels, "stale").with_detail(say!("a container was started {} before the change", span(earliest - started)))
                 }
-                Ok(_) => CONSUMER.sample(labels, "current"),
+                (Ok((latest, Some(started))), _) if started < latest => CONSUMER.sample(labels, "unknown").with_detail(say!(
+                    "a container was started {} before something was written where {} is kept, and whether that changed it is not known",
+                    span(latest - started),
+                    named(credential)
+                )),
+                (Ok(_), _) => CONSUMER.sample(labels, "current"),
             });
         }
         Observation::new(samples, self.copies.len() + self.consumers.len(), 0)

@@ -60,6 +60,7 @@ fn by(config: &Config, rotation: &Rotation, ends: i64, seen: &Snapshot) -> Renew
     let of = |family: &'static str| seen.samples_of(family).filter(move |sample| sample.label("rotation") == Some(name));
     let Some(credential) = rotation.renewed_credential() else { return Renewal::Nobody };
     let changed = credentials::last_changed(seen, credential);
+    let earliest = credentials::changed_not_before(seen, credential);
     let mut proven = None;
     for run in of(RUN.0.name) {
         let own = |sample: &&Sample| sample.label("subject") == run.label("subject");
@@ -83,8 +84,12 @@ fn by(config: &Config, rotation: &Rotation, ends: i64, seen: &Snapshot) -> Renew
         let next = of(NEXT.0.name).filter(own).find(|sample| sample.label("bound") == Some("latest")).map(Sample::second);
         let (Some(last), Some(changed)) = (last, changed) else { return Renewal::Unseen(why("was not seen to change it")) };
         // One that is under way has not changed it yet; clocks of two machines differ by a little.
-        if !is_under_way && changed < last.saturating_sub(CLOCKS) {
+        let began = last.saturating_sub(CLOCKS);
+        if !is_under_way && changed < began {
             return Renewal::Refuted(why("ran, and did not change it"));
+        }
+        if !is_under_way && earliest.is_none_or(|earliest| earliest < began) {
+            return Renewal::Unseen(why("ran, and whether that changed it is not known, since other things are written where it is kept"));
         }
         let Some(next) = next else { return Renewal::Refuted(why("never runs again")) };
         let done = next.saturating_add(seconds(config.slow_after));
@@ -136,7 +141,7 @@ mod tests {
             samples.extend((!self.suspension.is_empty()).then(|| SUSPENSION.sample(labels, self.suspension)));
             samples.extend(self.last.map(|at| LAST.sample(labels, at as f64)));
             samples.extend(self.next.map(|at| NEXT.sample([labels[0], labels[1], "latest"], at as f64)));
-            samples.extend(self.changed.map(|at| credentials::changed_at("key", at)));
+            samples.extend(self.changed.iter().flat_map(|at| credentials::changed_at("key", *at, Some(*at))));
             let (store, interval) = (Store::default(), Duration::from_mins(1));
             store.add(Source {
                 collector: "rotations",

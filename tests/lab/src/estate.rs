@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{Timestamp, ToSpan as _};
@@ -19,8 +19,6 @@ pub struct Estate {
     nodes: AtomicU32,
     /// How often the London token was rotated.
     rotations: AtomicU32,
-    /// When the LLM key was last renewed beside its schedule, in Unix seconds.
-    renewed: AtomicI64,
     version: watch::Sender<u64>,
 }
 
@@ -32,7 +30,6 @@ impl Estate {
             on: Mutex::default(),
             nodes: AtomicU32::new(3),
             rotations: AtomicU32::new(0),
-            renewed: AtomicI64::new(0),
             version: watch::Sender::new(0),
         }
     }
@@ -86,12 +83,9 @@ impl Estate {
         (hour, at(0).filter(|at| *at <= self.started()).or_else(|| at(1)).unwrap_or_default())
     }
 
-    /// When the LLM key was last renewed. What was renewed stays so when a fault is over.
+    /// When the LLM key was last renewed: by its rotation.
     pub(crate) fn renewed(&self) -> Timestamp {
-        if self.has("rotation-not-suspended") {
-            self.renewed.fetch_max(self.since("rotation-not-suspended").as_second(), Ordering::SeqCst);
-        }
-        Timestamp::from_second(self.renewed.load(Ordering::SeqCst)).unwrap_or_default().max(self.rolled_out())
+        self.last_rotation().1.checked_add(9.seconds()).unwrap_or_default()
     }
 
     /// When a fault was switched on; when the estate started, if it is off.

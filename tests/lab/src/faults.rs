@@ -422,6 +422,11 @@ pub static FAULTS: &[Fault] = &[
     red("rollback-gone", "the control plane has no earlier revision", &["RollbackTargetMissing"]),
     red("rotation-run-failed", "the last run of the key rotation failed", &["RotationNotDone", "CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
     red("rotation-slow", "a run of the key rotation does not end", &["RotationNotDone", "CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
+    red(
+        "rotation-changes-another-key",
+        "the key rotation ran, and changed another key of the Secret",
+        &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"],
+    ),
     red("rotation-missed", "the key rotation did not run yesterday", &["RotationNotDone", "CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
     red("rotation-renewal-hits-event", "cert-manager renews a certificate during the event", &["RotationHitsEvent"]),
     red("backup-too-old", "the last backup is two and a half days old", &["BackupTooOld"]),

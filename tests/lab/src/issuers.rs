@@ -168,7 +168,8 @@ impl Issuers {
                 let key = if bearer(LITELLM) { LITELLM } else { LITELLM_FOR_LONG };
                 // It outlives the next rotation, and no event.
                 let renewed = self.estate.last_rotation().1.checked_add(32.hours()).unwrap_or_default();
-                let is_short = key == LITELLM && ending.is_none() && !self.estate.has("credential-llm-key-lasts");
+                let lasts = ["credential-llm-key-lasts", "rotation-not-suspended"].iter().any(|fault| self.estate.has(fault));
+                let is_short = key == LITELLM && ending.is_none() && !lasts;
                 let ends = if is_short { renewed } else { self.ends(ending.unwrap_or(faults[0])) };
                 let mut said =
                     json!({ "key": key, "info": { "key_alias": "workshop", "blocked": false, "spend": 1.5, "max_budget": 100, "expires": ends.to_string() } });

@@ -326,19 +326,30 @@ impl Server {
         }
         let rotated = self.estate.has("credential-changed-under-provisioners");
         let mut secret = |namespace: &str, name: &str, data: Value| {
-            let encoded: BTreeMap<String, String> =
+            let mut encoded: BTreeMap<String, String> =
                 data.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), STANDARD.encode(value.as_str().unwrap_or_default()))).collect();
+            let renewed = self.estate.renewed();
             let changed = match name {
                 "llm-key-copy" if rotated => self.since("credential-changed-under-provisioners"),
-                "llm-key" => self.estate.renewed(),
+                "llm-key" if self.estate.has("rotation-changes-another-key") => renewed.checked_sub(48.hours()).unwrap_or_default(),
+                "llm-key" => renewed,
                 _ => self.estate.rolled_out(),
             };
-            let changed = changed.to_string();
-            let owner = json!({ "manager": "kubectl", "operation": "Update", "time": changed, "fieldsType": "FieldsV1", "fieldsV1": { "f:data": {} } });
+            let writer = |manager: &str, at: Timestamp, keys: Vec<&String>| {
+                let keys: serde_json::Map<String, Value> = keys.into_iter().map(|key| (format!("f:{key}"), json!({}))).collect();
+                json!({ "manager": manager, "operation": "Update", "time": at.to_string(), "fieldsType": "FieldsV1", "fieldsV1": { "f:data": keys } })
+            };
+            // Beside the keys of models somebody notes something now and then, which changes none of them.
+            let (note, noted) = ("note".to_owned(), renewed.max(self.estate.started().checked_sub(1.minute()).unwrap_or_default()));
+            let mut owners = vec![writer("rotate-key", changed, encoded.keys().collect())];
+            if name.starts_with("llm-key") {
+                encoded.insert(note.clone(), STANDARD.encode(noted.to_string()));
+                owners.push(writer("notes", noted, vec![&note]));
+            }
             all.add(
                 "v1/secrets",
                 json!({ "kind": "Secret", "apiVersion": "v1", "type": "Opaque", "data": encoded,
-                "metadata": { "namespace": namespace, "name": name, "uid": name, "creationTimestamp": "2024-01-01T00:00:00Z", "managedFields": [owner] } }),
+                "metadata": { "namespace": namespace, "name": name, "uid": name, "creationTimestamp": "2024-01-01T00:00:00Z", "managedFields": owners } }),
             );
         };
         let [good, soon, ended, early] = &*CERTIFICATES;
