@@ -3,16 +3,20 @@
 //! Looks at nothing itself: ends are what the collector of credentials found, and renewals what that of
 //! rotations did.
 
+use std::sync::Arc;
+
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 
-use super::Collector;
-use super::rotations::{self, Renewal};
+use super::rotations::{self, Renewal, Renewals};
+use super::{Collector, Estate};
 use super::{credentials, kubernetes, secrets_manager};
 use crate::driver::{Form, Poll, Task};
-use crate::made::Made;
+use crate::made::{Made, Shared};
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::say;
+use crate::say::Message;
 use crate::snapshot::{CollectError, Observation, Snapshot, Source, Subjects};
 use crate::value::Span;
 
@@ -26,13 +30,13 @@ static STATE: StateSet<2> = state_set(
     STATES,
     &["at", "renewed", "never", "unknown"],
     &LABELS,
-    "Whether a credential ends for good, from the facts of credentials and rotations; renewed where a rotation was seen to come in time, and its next turn comes before the end.",
+    "Whether a credential ends for good, from the facts of credentials and rotations; renewed where a rotation was seen to work, and no pause of it until the last event is over is longer than a credential lives.",
 );
 static MOMENT: Gauge<2> = gauge(
     "readiness_credential_lapse_timestamp_seconds",
     Unit::Timestamp,
     &LABELS,
-    "When a credential ends, from the facts of credentials; nothing while a rotation that was seen to work renews it before.",
+    "When a credential ends, or the first that comes after it and is not renewed before the last event is over, from the facts of credentials and rotations; nothing while a rotation that was seen to work renews each in time.",
 )
 .covered_by(Coverage { kinds: credentials::KINDS, ..Coverage::of(STATES, &["at", "renewed", "never"]).quiet() });
 
@@ -47,15 +51,16 @@ pub(super) const COLLECTOR: Collector = Collector {
     name: NAME,
     key: "collectors.credentials",
     families: &[FAMILIES],
-    tasks: |estate| Ok(estate.collectors.credentials.iter().filter_map(|credentials| task(credentials, estate.collectors.rotations.as_ref())).collect()),
+    tasks: |estate| Ok(estate.collectors.credentials.iter().filter_map(|credentials| task(credentials, estate)).collect()),
 };
 
 /// One task for all credentials; none without any.
-fn task(credentials: &credentials::Config, rotations: Option<&rotations::Config>) -> Option<Task> {
+fn task(credentials: &credentials::Config, estate: &Estate<'_>) -> Option<Task> {
     if credentials.credentials.is_empty() {
         return None;
     }
     let all: Vec<[String; 2]> = credentials.credentials.iter().map(|credential| [credential.name.clone(), credential.kind.as_str().to_owned()]).collect();
+    let rotations = estate.collectors.rotations.clone().unwrap_or_default();
     let interval = credentials.interval.0.min(INTERVAL.0);
     Some(Task {
         source: Source {
@@ -65,8 +70,9 @@ fn task(credentials: &credentials::Config, rotations: Option<&rotations::Config>
             ..Source::new(NAME, "credentials", interval)
         },
         timeout: interval,
-        form: Made::of((all, rotations.cloned().unwrap_or_default()), |(credentials, rotations)| {
-            Form::poll(Lapses { credentials: credentials.clone(), rotations: rotations.clone() })
+        form: Made::of((all, rotations, estate.schedules.to_vec(), Shared(Arc::clone(estate.state))), |(credentials, config, schedules, Shared(state))| {
+            let renewals = Renewals { config: config.clone(), schedules: schedules.clone(), state: Arc::clone(state) };
+            Form::poll(Lapses { credentials: credentials.clone(), renewals })
         }),
     })
 }
@@ -74,13 +80,13 @@ fn task(credentials: &credentials::Config, rotations: Option<&rotations::Config>
 struct Lapses {
     /// By name and kind.
     credentials: Vec<[String; 2]>,
-    rotations: rotations::Config,
+    renewals: Renewals,
 }
 
 impl Lapses {
     fn facts(&self, credential: &[String; 2], seen: &Snapshot) -> Vec<Sample> {
         let labels = || credential.each_ref().map(String::as_str);
-        let at = |ends: i64| vec![STATE.sample(labels(), "at"), MOMENT.sample(labels(), ends as f64)];
+        let at = |ends: i64, why: Message| vec![STATE.sample(labels(), "at").with_detail(&why), MOMENT.sample(labels(), ends as f64).with_detail(why)];
         let ends = match credentials::end_of(seen, &credential[0]) {
             // Of several parts one may be known to end, whatever the others do.
             Err(why) => {
@@ -90,13 +96,11 @@ impl Lapses {
             Ok(None) => return vec![STATE.sample(labels(), "never")],
             Ok(Some(ends)) => ends,
         };
-        match rotations::renewal(&self.rotations, &credential[0], ends, seen) {
-            Renewal::Nobody => at(ends),
+        match self.renewals.of(&credential[0], ends, seen, Timestamp::now()) {
+            Renewal::Nobody => vec![STATE.sample(labels(), "at"), MOMENT.sample(labels(), ends as f64)],
             Renewal::Proven(how) => vec![STATE.sample(labels(), "renewed").with_detail(how)],
-            Renewal::Refuted(why) => {
-                let why = say!("its end counts, since {}", why);
-                vec![STATE.sample(labels(), "at").with_detail(&why), MOMENT.sample(labels(), ends as f64).with_detail(why)]
-            }
+            Renewal::Refuted(why) => at(ends, say!("its end counts, since {}", why)),
+            Renewal::Lapses(ends, why) => at(ends, say!("one that is made later ends unrenewed, since {}", why)),
             Renewal::Unseen(why) => vec![STATE.sample(labels(), "unknown").with_detail(why)],
         }
     }

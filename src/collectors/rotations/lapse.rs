@@ -1,8 +1,10 @@
-//! What a suspended rotation no longer renews, and when it ends. Suspending keeps a rotation out of an
-//! event and lets a key of eight hours lapse in its middle: of all traps the one that careful people
-//! fall into.
+//! What a rotation no longer renews, since it is suspended or pauses for too long, and when that ends. Suspending
+//! keeps a rotation out of an event and lets a key of eight hours lapse in its middle: of all traps the one that
+//! careful people fall into.
 
-use super::{Rotation, credentials, moment, seconds};
+use super::predict::Rule;
+use super::way::{self, Key, Turns, Way};
+use super::{Rotation, credentials, moment, renewal, seconds};
 use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::say;
 use crate::say::{Message, named};
@@ -15,13 +17,13 @@ pub(super) static STATE: StateSet<2> = state_set(
     STATES,
     &["renewed", "at", "never", "unknown"],
     &LABELS,
-    "Whether what a rotation renews ends because the rotation is suspended: renewed while it runs, else at a moment or never. From the credential, or from the last run and how long its key lives.",
+    "Whether what a rotation renews ends because the rotation is suspended, or pauses for longer than what it renews lives where no credential tells how long: renewed while it runs, else at a moment or never. From the credential, or from the last run and how long its key lives.",
 );
 pub(super) static MOMENT: Gauge<2> = gauge(
     "readiness_rotation_lapse_timestamp_seconds",
     Unit::Timestamp,
     &LABELS,
-    "When what a suspended rotation no longer renews ends, from the credential, or from the last run and how long its key lives; the earliest where they differ.",
+    "When what a rotation no longer renews ends, since it is suspended or pauses for too long, from the credential, or from the last run and how long its key lives; the earliest where they differ.",
 )
 .covered_by(Coverage::of(STATES, &["renewed", "at", "never"]).quiet());
 
@@ -33,6 +35,13 @@ pub(super) struct Known<'a> {
     pub(super) suspended: Option<bool>,
     /// When it last ran, in Unix seconds, if that run renewed anything.
     pub(super) renewed: Option<i64>,
+    /// By what it runs, unless nothing tells.
+    pub(super) rule: Option<&'a Rule>,
+    /// How long a run of it may take, in seconds.
+    pub(super) lasts: i64,
+    pub(super) now: i64,
+    /// To when what it renews is needed.
+    pub(super) until: i64,
 }
 
 impl Rotation {
@@ -52,12 +61,28 @@ pub(super) fn facts(known: &Known<'_>, seen: &Snapshot) -> Vec<Sample> {
     let labels = [known.rotation.name.as_str(), known.subject];
     match known.suspended {
         None => vec![STATE.sample(labels, "unknown").with_detail("whether it is suspended is not known")],
-        Some(false) => vec![STATE.sample(labels, "renewed")],
+        Some(false) => pause(known),
         Some(true) => match end(known, seen) {
             Err(why) => vec![STATE.sample(labels, "unknown").with_detail(&why)],
             Ok(None) => vec![STATE.sample(labels, "never")],
             Ok(Some(at)) => vec![STATE.sample(labels, "at"), MOMENT.sample(labels, at as f64).with_detail(say!("it ends at {}", named(&moment(at))))],
         },
+    }
+}
+
+/// Whether one that runs pauses for longer than what it renews lives. Where a credential tells, the lapse of that
+/// one is judged, to which other rotations may come.
+fn pause(known: &Known<'_>) -> Vec<Sample> {
+    let labels = [known.rotation.name.as_str(), known.subject];
+    let lives = known.rotation.lifetime.filter(|_| known.rotation.renewed_credential().is_none()).map(seconds);
+    let (Some(lives), Some(made), Some(rule)) = (lives, known.renewed, known.rule) else { return vec![STATE.sample(labels, "renewed")] };
+    let key = Key { made, ends: made.saturating_add(lives), lives };
+    let at = |ends: i64, why: Message| vec![STATE.sample(labels, "at"), MOMENT.sample(labels, ends as f64).with_detail(say!("it {}", why))];
+    match way::walk(&[Turns { rules: vec![rule.clone()], spares: false }], key, known.lasts, known.now, known.until) {
+        Way::Whole(_) => vec![STATE.sample(labels, "renewed")],
+        Way::Now(next) => at(key.ends, renewal::pause(made, lives, next)),
+        Way::Later { made, ends, next } => at(ends, renewal::pause(made, lives, next)),
+        Way::TooFar => vec![STATE.sample(labels, "unknown").with_detail("it runs too often to be followed until the last event is over")],
     }
 }
 

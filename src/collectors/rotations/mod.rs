@@ -11,6 +11,7 @@ mod managed;
 mod predict;
 mod reach;
 mod renewal;
+mod way;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 pub use config::{Config, Consumer, Copies, Every, Rotation};
-pub(in crate::collectors) use renewal::{Renewal, renewal};
+pub(in crate::collectors) use renewal::{Renewal, Renewals};
 
 use super::Estate;
 use super::kubernetes::{ClusterConfig, CronJobFacts, Permission};
@@ -203,6 +204,8 @@ struct Look<'a> {
     state: &'a State,
     seen: &'a Snapshot,
     now: Timestamp,
+    /// To when the events that come need what is renewed, in Unix seconds.
+    until: i64,
 }
 
 /// What its source says about the last run.
@@ -225,9 +228,10 @@ impl Rotator {
 impl Forecast {
     fn forecast(&self, seen: &Snapshot, now: Timestamp) -> Vec<Sample> {
         let occurrences = event::foreseen(&self.schedules, now);
+        let until = renewal::until(&self.config, &self.schedules, now);
         let mut samples = Vec::new();
         for rotation in &self.config.rotations {
-            let look = Look { config: &self.config, rotation, state: &self.state, seen, now };
+            let look = Look { config: &self.config, rotation, state: &self.state, seen, now, until };
             samples.extend(look.rotators().iter().flat_map(|rotator| look.facts(rotator, &occurrences)));
         }
         samples
@@ -360,7 +364,11 @@ impl Look<'_> {
         }
         if self.rotation.renews() {
             let renewed = last.filter(|_| rotator.run == Run::Over);
-            samples.extend(lapse::facts(&lapse::Known { rotation: self.rotation, subject, suspended: rotator.suspended, renewed }, self.seen));
+            let lasts = seconds(self.config.slow_after);
+            let rule = rule.as_ref().ok();
+            let known =
+                lapse::Known { rotation: self.rotation, subject, suspended: rotator.suspended, renewed, rule, lasts, now: now_second, until: self.until };
+            samples.extend(lapse::facts(&known, self.seen));
         }
         let next = rule.as_ref().ok().filter(|_| !suspended).and_then(|rule| rule.next(now_second));
         if let Some((earliest, latest)) = next {

@@ -92,6 +92,23 @@ impl Rule {
         }
     }
 
+    /// The earliest and the latest moment of the rotation that follows one at a moment.
+    pub(super) fn after(&self, turn: i64) -> Option<(i64, i64)> {
+        match self {
+            Self::Interval { min, max, .. } => Some((turn.saturating_add(*min), turn.saturating_add(*max))),
+            _ => self.from(turn.saturating_add(1)),
+        }
+    }
+
+    /// The same of the first one that begins at a moment or after it.
+    pub(super) fn from(&self, at: i64) -> Option<(i64, i64)> {
+        match self {
+            Self::Schedule(_, _, lasting) | Self::Periodic { lasting, .. } => self.window(at.saturating_sub(1)).map(|at| (at, at + lasting)),
+            Self::Interval { max, .. } => Some((at, at.saturating_add(*max))),
+            Self::Moments(moments) => moments.iter().copied().filter(|own| *own >= at).min().map(|at| (at, at)),
+        }
+    }
+
     /// The latest moment at which the first rotation after `last` should have begun.
     pub(super) fn due(&self, last: i64) -> Option<i64> {
         match self {

@@ -1,111 +1,221 @@
-//! Whether a rotation was seen to renew a credential before it ends: pure.
+//! Whether a rotation was seen to renew a credential, now and until the events are over: pure but for what it
+//! remembers.
 //!
 //! A key of eight hours that is renewed every four never outlives an event a week away, and that is as it
 //! should be, as long as its rotation works. So its end counts against an event only where that was not
-//! seen: the last turn came in time and changed the key, the next one comes before the key ends, nothing
-//! is suspended, and all copies are the same.
+//! seen: the last turn came in time and changed the key, the next one comes before the key ends, no pause until
+//! the last event is over is longer than a key lives, nothing is suspended, and all copies are the same.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
 
 use super::config::{Config, Rotation};
-use super::{LAST, NEXT, RUN, SUSPENSION, moment, reach, seconds};
+use super::predict::Rule;
+use super::way::{self, Key, Turns, Way};
+use super::{LAST, Look, RUN, SUSPENSION, moment, reach, seconds};
 use crate::collectors::credentials;
+use crate::event::{self, Schedule};
 use crate::metric::Sample;
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::Snapshot;
+use crate::state::State;
+use crate::value::Span;
 
 /// What was seen of the renewal of a credential.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::collectors) enum Renewal {
     /// No rotation of the configuration renews it.
     Nobody,
-    /// It is renewed before it ends, and by what.
+    /// It is renewed before it ends, as often as it must be, and by what.
     Proven(Message),
     /// It is not, and why.
     Refuted(Message),
+    /// It is, but one that comes after it ends at that moment without being renewed, and why.
+    Lapses(i64, Message),
     /// Whether it is cannot be seen, and why.
     Unseen(Message),
 }
 
-/// Whether a credential that ends at a second is renewed before, by the facts of rotations. A copy is
-/// renewed with the credential that it is one of.
-pub(in crate::collectors) fn renewal(config: &Config, credential: &str, ends: i64, seen: &Snapshot) -> Renewal {
-    let copies = config.copies.iter().filter(|copies| copies.credentials.iter().any(|own| own == credential));
-    let same: Vec<&str> = copies.clone().flat_map(|copies| &copies.credentials).map(String::as_str).chain([credential]).collect();
-    let renews = |rotation: &&Rotation| rotation.renewed_credential().is_some_and(|own| same.contains(&own));
-    let rotations: Vec<&Rotation> = config.rotations.iter().filter(renews).collect();
-    if rotations.is_empty() {
-        return Renewal::Nobody;
-    }
-    for copies in copies {
-        let state = seen.samples_of(reach::COPIES.0.name).find(|sample| sample.label("copies") == Some(copies.name.as_str())).and_then(Sample::state);
-        match state {
-            Some("identical") => {}
-            Some("different") => return Renewal::Refuted(say!("its copies {} differ", named(&copies.name))),
-            _ => return Renewal::Unseen(say!("whether its copies {} are the same is not known", named(&copies.name))),
-        }
-    }
-    // One that renews it is enough; of the others it is told why they do not.
-    let mut found: Vec<Renewal> = rotations.into_iter().map(|rotation| by(config, rotation, ends, seen)).collect();
-    found.sort_by_key(|renewal| match renewal {
-        Renewal::Proven(_) => 0,
-        Renewal::Unseen(_) => 1,
-        Renewal::Refuted(_) | Renewal::Nobody => 2,
-    });
-    found.into_iter().next().unwrap_or(Renewal::Nobody)
+/// What renewals are judged by.
+pub(in crate::collectors) struct Renewals {
+    pub(in crate::collectors) config: Config,
+    pub(in crate::collectors) schedules: Vec<Schedule>,
+    pub(in crate::collectors) state: Arc<State>,
 }
 
-/// The same of one rotation, of which every object must do its part.
-fn by(config: &Config, rotation: &Rotation, ends: i64, seen: &Snapshot) -> Renewal {
-    let name = rotation.name.as_str();
-    let of = |family: &'static str| seen.samples_of(family).filter(move |sample| sample.label("rotation") == Some(name));
-    let Some(credential) = rotation.renewed_credential() else { return Renewal::Nobody };
-    let changed = credentials::last_changed(seen, credential);
-    let earliest = credentials::changed_not_before(seen, credential);
-    let mut proven = None;
-    for run in of(RUN.0.name) {
-        let own = |sample: &&Sample| sample.label("subject") == run.label("subject");
-        let why = |text: &'static str| say!("rotation {} {}", named(name), text);
-        match of(SUSPENSION.0.name).find(own).and_then(Sample::state) {
-            Some("running") => {}
-            // What runs as a service of its own cannot be suspended.
-            None if !rotation.can_be_suspended() => {}
-            Some("suspended_for_event" | "forgotten") => return Renewal::Refuted(why("is suspended")),
-            _ => return Renewal::Unseen(why("cannot be seen")),
-        }
-        let is_under_way = match run.state() {
-            Some("idle") => false,
-            Some("running") => true,
-            Some("slow") => return Renewal::Refuted(why("does not come to an end")),
-            Some("failed") => return Renewal::Refuted(why("failed")),
-            Some("missed") => return Renewal::Refuted(why("did not run when it was due")),
-            _ => return Renewal::Unseen(why("cannot be seen")),
+impl Renewals {
+    /// Whether a credential that ends at a second is renewed before, by the facts of rotations. A copy is
+    /// renewed with the credential that it is one of.
+    pub(in crate::collectors) fn of(&self, credential: &str, ends: i64, seen: &Snapshot, now: Timestamp) -> Renewal {
+        let Self { config, schedules, state } = self;
+        let until = until(config, schedules, now);
+        let rules = |rotation: &Rotation| {
+            let found = Look { config, rotation, state, seen, now, until }.rotators();
+            found.into_iter().filter_map(|rotator| Some((rotator.subject, rotator.rule.ok()?))).collect()
         };
-        let last = of(LAST.0.name).find(own).map(Sample::second);
-        let next = of(NEXT.0.name).filter(own).find(|sample| sample.label("bound") == Some("latest")).map(Sample::second);
-        let (Some(last), Some(changed)) = (last, changed) else { return Renewal::Unseen(why("was not seen to change it")) };
-        // One that is under way has not changed it yet; clocks of two machines differ by a little.
-        let began = last.saturating_sub(CLOCKS);
-        if !is_under_way && changed < began {
-            return Renewal::Refuted(why("ran, and did not change it"));
-        }
-        if !is_under_way && earliest.is_none_or(|earliest| earliest < began) {
-            return Renewal::Unseen(why("ran, and whether that changed it is not known, since other things are written where it is kept"));
-        }
-        let Some(next) = next else { return Renewal::Refuted(why("never runs again")) };
-        let done = next.saturating_add(seconds(config.slow_after));
-        if done > ends {
-            return Renewal::Refuted(say!("rotation {} may be over no sooner than {}, which is after its end", named(name), named(&moment(done))));
-        }
-        proven = proven.max(Some(done));
+        Case { config, credential, ends, seen, now: now.as_second(), until, rules: &rules }.renewal()
     }
-    proven.map_or_else(
-        || Renewal::Unseen(say!("rotation {} cannot be seen", named(name))),
-        |done| Renewal::Proven(say!("rotation {} renews it by {}", named(name), named(&moment(done)))),
-    )
 }
+
+/// The moment to which keys must be carried: the end of the last event that comes, and what is asked beyond it.
+pub(super) fn until(config: &Config, schedules: &[Schedule], now: Timestamp) -> i64 {
+    let last = event::coming(schedules, now).iter().map(|event| event.end.as_second()).max();
+    last.map_or(now.as_second(), |end| end.saturating_add(seconds(config.guard.max(BEYOND))))
+}
+
+/// What ends less than this after an event counts against it (`CredentialExpiresBeforeEventEnd`).
+const BEYOND: Span = Span::hours(1);
 
 /// Seconds by which clocks of a cluster may differ.
 const CLOCKS: i64 = 60;
+
+/// The rules of the objects of a rotation.
+type Rules = BTreeMap<String, Rule>;
+
+/// One credential at one moment.
+struct Case<'a> {
+    config: &'a Config,
+    credential: &'a str,
+    ends: i64,
+    seen: &'a Snapshot,
+    now: i64,
+    until: i64,
+    rules: &'a dyn Fn(&Rotation) -> Rules,
+}
+
+impl Case<'_> {
+    fn renewal(&self) -> Renewal {
+        let Self { config, credential, seen, .. } = self;
+        let copies = config.copies.iter().filter(|copies| copies.credentials.iter().any(|own| own == credential));
+        let same: Vec<&str> = copies.clone().flat_map(|copies| &copies.credentials).map(String::as_str).chain([*credential]).collect();
+        let renews = |rotation: &&Rotation| rotation.renewed_credential().is_some_and(|own| same.contains(&own));
+        let rotations: Vec<&Rotation> = config.rotations.iter().filter(renews).collect();
+        if rotations.is_empty() {
+            return Renewal::Nobody;
+        }
+        for copies in copies {
+            let state = seen.samples_of(reach::COPIES.0.name).find(|sample| sample.label("copies") == Some(copies.name.as_str())).and_then(Sample::state);
+            match state {
+                Some("identical") => {}
+                Some("different") => return Renewal::Refuted(say!("its copies {} differ", named(&copies.name))),
+                _ => return Renewal::Unseen(say!("whether its copies {} are the same is not known", named(&copies.name))),
+            }
+        }
+        let (mut working, mut others) = (Vec::new(), Vec::new());
+        for rotation in rotations {
+            match self.works(rotation) {
+                Ok(turns) => working.push((rotation, turns)),
+                Err(why) => others.push(why),
+            }
+        }
+        // Those that work may be enough; of the others it is told why they do not.
+        let found = (!working.is_empty()).then(|| self.walk(&working));
+        let mut found: Vec<Renewal> = found.into_iter().chain(others).collect();
+        found.sort_by_key(|renewal| match renewal {
+            Renewal::Proven(_) => 0,
+            Renewal::Unseen(_) => 1,
+            Renewal::Lapses(..) | Renewal::Refuted(_) | Renewal::Nobody => 2,
+        });
+        found.into_iter().next().unwrap_or(Renewal::Nobody)
+    }
+
+    /// The turns of a rotation that was seen to work, of which every object must do its part.
+    fn works(&self, rotation: &Rotation) -> Result<Turns, Renewal> {
+        let name = rotation.name.as_str();
+        let of = |family: &'static str| self.seen.samples_of(family).filter(move |sample| sample.label("rotation") == Some(name));
+        let (mut known, mut turns) = ((self.rules)(rotation), Turns { rules: Vec::new(), spares: false });
+        for run in of(RUN.0.name) {
+            let own = |sample: &&Sample| sample.label("subject") == run.label("subject");
+            let why = |text: &'static str| say!("rotation {} {}", named(name), text);
+            match of(SUSPENSION.0.name).find(own).and_then(Sample::state) {
+                Some("running") => {}
+                // What runs as a service of its own cannot be suspended.
+                None if !rotation.can_be_suspended() => {}
+                Some("suspended_for_event" | "forgotten") => return Err(Renewal::Refuted(why("is suspended"))),
+                _ => return Err(Renewal::Unseen(why("cannot be seen"))),
+            }
+            let is_under_way = match run.state() {
+                Some("idle") => false,
+                Some("running") => true,
+                Some("slow") => return Err(Renewal::Refuted(why("does not come to an end"))),
+                Some("failed") => return Err(Renewal::Refuted(why("failed"))),
+                Some("missed") => return Err(Renewal::Refuted(why("did not run when it was due"))),
+                _ => return Err(Renewal::Unseen(why("cannot be seen"))),
+            };
+            let rule = known.remove(run.label("subject").unwrap_or_default()).ok_or_else(|| Renewal::Unseen(why("cannot be seen")))?;
+            let last = of(LAST.0.name).find(own).map(Sample::second).ok_or_else(|| Renewal::Unseen(why("was not seen to change it")))?;
+            // What a run changed is seen when it is over and the credential was looked at again.
+            let settled = last.saturating_sub(i64::from(is_under_way)).min(self.now.saturating_sub(seconds(self.config.slow_after)));
+            turns.spares |= self.spares(rotation, &rule, settled)?;
+            turns.rules.push(rule);
+        }
+        if turns.rules.is_empty() { Err(Renewal::Unseen(say!("rotation {} cannot be seen", named(name)))) } else { Ok(turns) }
+    }
+
+    /// Whether a rotation, which has run until `settled`, renews the credential only when it is due. One that has
+    /// neither changed it nor had a reason to leave it alone does not work.
+    fn spares(&self, rotation: &Rotation, rule: &Rule, settled: i64) -> Result<bool, Renewal> {
+        let why = |text: &'static str| say!("rotation {} {}", named(&rotation.name), text);
+        let renewed = rotation.renewed_credential().unwrap_or(self.credential);
+        let latest = credentials::last_changed(self.seen, renewed).ok_or_else(|| Renewal::Unseen(why("was not seen to change it")))?;
+        // One that lives for so long was made so long before its end.
+        let lived = rotation.lifetime.map(|lifetime| self.ends.saturating_sub(seconds(lifetime))).filter(|made| *made <= latest);
+        let earliest = credentials::changed_not_before(self.seen, renewed).max(lived);
+        let was_left = |changed: i64| rule.due(changed.saturating_add(CLOCKS)).is_some_and(|due| due <= settled);
+        match earliest {
+            Some(earliest) if !was_left(earliest) => Ok(false),
+            Some(earliest) if earliest.saturating_add(seconds(self.config.slow_after)) >= latest => {
+                let key = Key { made: latest, ends: self.ends, lives: 0 };
+                if self.is_left_rightly(rule, &key, settled) { Ok(true) } else { Err(Renewal::Refuted(why("ran, and did not change it"))) }
+            }
+            _ if was_left(latest) && !self.is_left_rightly(rule, &Key { made: latest, ends: self.ends, lives: 0 }, settled) => {
+                Err(Renewal::Refuted(why("ran, and did not change it")))
+            }
+            _ => Err(Renewal::Unseen(why("ran, and whether that changed it is not known, since other things are written where it is kept"))),
+        }
+    }
+
+    /// Whether a key that a rotation left alone was made by one of its turns, is not due yet, and two turns will
+    /// come when it is: one that renews it, and one to mend what goes wrong then.
+    fn is_left_rightly(&self, rule: &Rule, key: &Key, settled: i64) -> bool {
+        let slow = seconds(self.config.slow_after);
+        let own = rule.from(key.made.saturating_sub(slow + CLOCKS)).is_some_and(|(begins, _)| begins <= key.made.saturating_add(CLOCKS));
+        let turn = rule.from(way::due(key)).filter(|(_, latest)| *latest > settled);
+        let spare = turn.and_then(|(earliest, _)| rule.after(earliest));
+        own && spare.is_some_and(|(_, latest)| latest.saturating_add(slow) <= key.ends)
+    }
+
+    /// Whether rotations that work carry the credential until the last event is over.
+    fn walk(&self, working: &[(&Rotation, Turns)]) -> Renewal {
+        let who = || Message::of_names(working.iter().map(|(rotation, _)| rotation.name.as_str()));
+        let made = working.iter().filter_map(|(rotation, _)| credentials::last_changed(self.seen, rotation.renewed_credential()?)).max();
+        let Some(made) = made else { return Renewal::Unseen(say!("rotation {} was not seen to change it", who())) };
+        let written = working.iter().filter_map(|(rotation, _)| rotation.lifetime).map(seconds);
+        let lives = written.chain([self.ends.saturating_sub(made)]).min().unwrap_or_default();
+        let turns: Vec<Turns> = working.iter().map(|(_, turns)| turns.clone()).collect();
+        match way::walk(&turns, Key { made, ends: self.ends, lives }, seconds(self.config.slow_after), self.now, self.until) {
+            Way::Whole(over) => Renewal::Proven(say!("rotation {} renews it by {}", who(), named(&moment(over)))),
+            Way::Now(None) => Renewal::Refuted(say!("rotation {} never runs again", who())),
+            Way::Now(Some(over)) => Renewal::Refuted(say!("rotation {} may be over no sooner than {}, which is after its end", who(), named(&moment(over)))),
+            Way::Later { made, ends, next } => Renewal::Lapses(ends, say!("rotation {} {}", who(), pause(made, lives, next))),
+            Way::TooFar => Renewal::Unseen(say!("rotation {} runs too often to be followed until the last event is over", who())),
+        }
+    }
+}
+
+/// Why a key ends between two turns.
+pub(super) fn pause(made: i64, lives: i64, next: Option<i64>) -> Message {
+    let lives = Span::secs(u64::try_from(lives).unwrap_or_default());
+    match next {
+        Some(over) => {
+            say!("runs at {} and is surely over again only at {}, while what it makes lives for {}", named(&moment(made)), named(&moment(over)), lives)
+        }
+        None => say!("runs at {} and then never again, while what it makes lives for {}", named(&moment(made)), lives),
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -115,23 +225,29 @@ mod tests {
     use crate::labels::Labels;
     use crate::snapshot::{Observation, Source, Store, Subjects};
 
-    const NOW: i64 = 1_800_000_000;
     const HOUR: i64 = 3600;
 
-    /// What is seen of a key that is renewed every four hours, two hours after the last time.
+    /// What is seen of a key of twelve hours that is renewed every four, two hours after the last time.
     struct Scene {
+        schedule: &'static str,
         suspension: &'static str,
         run: &'static str,
         last: Option<i64>,
-        next: Option<i64>,
         changed: Option<i64>,
+        /// Where it may have been changed earlier.
+        earliest: Option<i64>,
         copies: &'static str,
     }
 
     impl Scene {
         fn good() -> Self {
-            let (last, next) = (Some(NOW - 2 * HOUR), Some(NOW + 2 * HOUR));
-            Self { suspension: "running", run: "idle", last, next, changed: Some(NOW - 2 * HOUR + 9), copies: "identical" }
+            let changed = Some(LAST_TURN + 9);
+            Self { schedule: "0 */4 * * *", suspension: "running", run: "idle", last: Some(LAST_TURN), changed, earliest: changed, copies: "identical" }
+        }
+
+        /// A key that was changed then.
+        fn changed(at: i64) -> Self {
+            Self { changed: Some(at), earliest: Some(at), ..Self::good() }
         }
 
         fn snapshot(&self) -> Snapshot {
@@ -140,8 +256,7 @@ mod tests {
             samples.extend((!self.run.is_empty()).then(|| RUN.sample(labels, self.run)));
             samples.extend((!self.suspension.is_empty()).then(|| SUSPENSION.sample(labels, self.suspension)));
             samples.extend(self.last.map(|at| LAST.sample(labels, at as f64)));
-            samples.extend(self.next.map(|at| NEXT.sample([labels[0], labels[1], "latest"], at as f64)));
-            samples.extend(self.changed.iter().flat_map(|at| credentials::changed_at("key", *at, Some(*at))));
+            samples.extend(self.changed.iter().flat_map(|at| credentials::changed_at("key", *at, self.earliest)));
             let (store, interval) = (Store::default(), Duration::from_mins(1));
             store.add(Source {
                 collector: "rotations",
@@ -160,16 +275,26 @@ mod tests {
         }
     }
 
+    /// Noon of a Thursday.
+    const LAST_TURN: i64 = 1_799_928_000;
+    const NOW: i64 = LAST_TURN + 2 * HOUR;
+
     fn config() -> Config {
         serde_saphyr::from_str("rotations: [{ name: keys, cron_jobs: rotate-key, credential: key }]\ncopies: [{ name: both, credentials: [key, copy] }]")
             .unwrap()
     }
 
     fn said(scene: &Scene, credential: &str, ends: i64) -> String {
-        match renewal(&config(), credential, ends, &scene.snapshot()) {
+        at(scene, credential, ends, NOW, NOW + 60 * HOUR)
+    }
+
+    fn at(scene: &Scene, credential: &str, ends: i64, now: i64, until: i64) -> String {
+        let rules = |_: &Rotation| Rules::from([("us/ws/rotate-key".to_owned(), Rule::cron_job(scene.schedule, "", scene.last).unwrap())]);
+        match (Case { config: &config(), credential, ends, seen: &scene.snapshot(), now, until, rules: &rules }).renewal() {
             Renewal::Nobody => "nobody".to_owned(),
             Renewal::Proven(how) => format!("proven: {how}"),
             Renewal::Refuted(why) => format!("refuted: {why}"),
+            Renewal::Lapses(ends, why) => format!("lapses after {}h: {why}", (ends - NOW) / HOUR),
             Renewal::Unseen(why) => format!("unseen: {why}"),
         }
     }
@@ -194,22 +319,80 @@ mod tests {
             (Scene { last: None, ..Scene::good() }, "unseen: rotation keys was not seen to change it"),
             (Scene { changed: None, ..Scene::good() }, "unseen: rotation keys was not seen to change it"),
             // It ran on time, and left the key as it was.
-            (Scene { changed: Some(NOW - 6 * HOUR), ..Scene::good() }, "refuted: rotation keys ran, and did not change it"),
-            (Scene { next: None, ..Scene::good() }, "refuted: rotation keys never runs again"),
+            (Scene::changed(NOW - 6 * HOUR), "refuted: rotation keys ran, and did not change it"),
+            // Another key of its Secret was changed, or this one, by who writes both.
+            (
+                Scene { earliest: None, ..Scene::good() },
+                "unseen: rotation keys ran, and whether that changed it is not known, since other things are written where it is kept",
+            ),
+            (
+                Scene { earliest: Some(NOW - 90 * HOUR), ..Scene::good() },
+                "unseen: rotation keys ran, and whether that changed it is not known, since other things are written where it is kept",
+            ),
+            (Scene { earliest: None, ..Scene::changed(NOW - 90 * HOUR) }, "refuted: rotation keys ran, and did not change it"),
+            (Scene { schedule: "0 12 14 1 *", ..Scene::good() }, "refuted: rotation keys may be over no sooner than"),
             (Scene { copies: "different", ..Scene::good() }, "refuted: its copies both differ"),
             (Scene { copies: "unknown", ..Scene::good() }, "unseen: whether its copies both are the same is not known"),
         ];
         for (scene, expected) in cases {
-            assert_eq!(said(&scene, "key", ends), expected);
+            assert!(said(&scene, "key", ends).starts_with(expected), "{}\n{expected}", said(&scene, "key", ends));
         }
-        // Under way it has not changed the key yet.
-        let under_way = Scene { run: "running", changed: Some(NOW - 6 * HOUR), ..Scene::good() };
-        assert!(said(&under_way, "key", ends).starts_with("proven"));
+    }
+
+    #[test]
+    fn a_run_that_is_not_over_has_not_changed_the_key_yet() {
+        let before = Scene { run: "running", ..Scene::changed(LAST_TURN - 4 * HOUR + 9) };
+        assert!(said(&before, "key", NOW + 6 * HOUR).starts_with("proven"));
+        // The one before it should have.
+        let long_ago = Scene { run: "running", ..Scene::changed(LAST_TURN - 8 * HOUR + 9) };
+        assert_eq!(said(&long_ago, "key", NOW + 6 * HOUR), "refuted: rotation keys ran, and did not change it");
+        // One that ended a minute ago, after the credential was looked at last.
+        let ended = Scene::changed(LAST_TURN - 4 * HOUR + 9);
+        let [soon, later] = [LAST_TURN + 60, LAST_TURN + 3600].map(|now| at(&ended, "key", LAST_TURN + 5 * HOUR, now, now + 60 * HOUR));
+        assert!(soon.starts_with("proven") && later.starts_with("refuted"), "{soon}\n{later}");
+    }
+
+    #[test]
+    fn no_pause_until_the_event_is_over_may_be_longer_than_a_key_lives() {
+        let ends = LAST_TURN + 8 * HOUR;
+        let thursday = Scene { schedule: "0 */4 * * 4", ..Scene::good() };
+        let said = |scene: &Scene, hours: i64| at(scene, "key", ends, NOW, NOW + hours * HOUR);
+        assert_eq!(
+            said(&thursday, 30),
+            "lapses after 13h: rotation keys runs at 2027-01-14 20:00 UTC and is surely over again only at 2027-01-21 00:10 UTC, while what it makes lives for 7h59m51s"
+        );
+        assert!(said(&thursday, 13).starts_with("proven"), "the event is over by then");
+        assert!(said(&Scene::good(), 24 * 60).starts_with("proven"));
+        assert!(said(&Scene { schedule: "*/2 * * * *", last: Some(NOW - 600), ..Scene::changed(NOW - 590) }, 24 * 365).starts_with("proven"), "in strides");
+    }
+
+    #[test]
+    fn a_key_may_be_left_alone_while_it_is_young_if_two_turns_come_when_it_is_due() {
+        // A day of life, made five hours ago by a job that comes every hour.
+        let hourly = |made: i64| Scene { schedule: "0 * * * *", last: Some(NOW), ..Scene::changed(made) };
+        let after = |hours: i64, made: i64| {
+            let now = NOW + hours * HOUR;
+            at(&Scene { last: Some(now - 900), ..hourly(made) }, "key", made + 24 * HOUR, now, now + 60 * HOUR)
+        };
+        let made = NOW - 5 * HOUR + 20;
+        for hours in [0, 5, 11] {
+            assert!(after(hours, made).starts_with("proven: rotation keys renews it by 2027-01-15 02:10"), "{hours}: {}", after(hours, made));
+        }
+        // Two thirds of it are over, and the next turn has come.
+        for hours in [13, 15, 18] {
+            assert_eq!(after(hours, made), "refuted: rotation keys ran, and did not change it", "{hours}");
+        }
+        // By hand, and between two turns.
+        assert!(after(0, NOW - 5 * HOUR + 1800).starts_with("refuted"));
+        // When it was made is not known.
+        let unknown = Scene { earliest: None, ..hourly(made) };
+        assert!(at(&unknown, "key", made + 24 * HOUR, NOW + 900, NOW + 60 * HOUR).starts_with("unseen"));
     }
 
     #[test]
     fn the_next_turn_must_be_over_before_the_key_ends() {
         let late = seconds(config().slow_after);
+        let said = |scene: &Scene, name: &str, ends: i64| at(scene, name, ends, NOW, NOW);
         assert!(said(&Scene::good(), "key", NOW + 2 * HOUR + late).starts_with("proven"));
         assert!(said(&Scene::good(), "key", NOW + 2 * HOUR + late - 1).starts_with("refuted: rotation keys may be over no sooner than"));
     }
