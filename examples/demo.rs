@@ -182,6 +182,7 @@ mod monitoring {
         }
         std::fs::create_dir_all(folder)?;
         let alertmanager = std::fs::read_to_string(root.join("deploy/alertmanager.yaml"))?
+            .replace("http://dead-mans-switch:8080", &format!("http://{SLACK}"))
             .replace("/etc/alertmanager/readiness.tmpl", &root.join("deploy/readiness.tmpl").display().to_string())
             .replace("api_url_file: /etc/alertmanager/slack-webhook-url", &format!("api_url: http://{SLACK}/services/T/B/x"))
             .replace("group_wait: 30s", "group_wait: 1s")
@@ -249,8 +250,9 @@ mod monitoring {
         let mut request = vec![0; 64 * 1024];
         let Ok(length) = stream.read(&mut request).await else { return };
         let text = String::from_utf8_lossy(&request[..length]);
-        if let Some(body) = text.split("\r\n\r\n").nth(1).and_then(|body| serde_json::from_str::<serde_json::Value>(body).ok()) {
-            let attachment = &body["attachments"][0];
+        let body = text.split("\r\n\r\n").nth(1).and_then(|body| serde_json::from_str::<serde_json::Value>(body).ok());
+        // The watchdog comes here as well, and says nothing that anybody would read.
+        if let Some(attachment) = body.as_ref().and_then(|body| body.get("attachments")?.get(0)) {
             println!(
                 "\nSlack <- {}\n         {}",
                 attachment["title"].as_str().unwrap_or_default(),

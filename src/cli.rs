@@ -424,7 +424,7 @@ async fn check_once(check: Check, loaded: Loaded) -> ExitCode {
     print(&match check.output {
         Output::Text => report::text(&judgements, std::io::stdout().is_terminal()),
         Output::Markdown => report::markdown(&judgements),
-        Output::Json => report::json(&judgements),
+        Output::Json => report::json(&judgements, &[]),
         Output::Junit => report::junit(&judgements),
     });
     app.shutdown(Duration::from_millis(200)).await;

@@ -10,7 +10,7 @@ pub(super) fn document() -> String {
     let schema = crate::config::schema();
     let schema = serde_json::to_value(schema).unwrap_or_default();
     let mut out = format!(
-        "{}# Configuration\n\nOne YAML file, `readiness.yaml`. An unknown key stops the start, because a check that silently watches\nnothing would be a false go. Paths are relative to the file. Any single value can be overridden from the\nenvironment: `READINESS__COLLECTORS__HTTP__INTERVAL=30s`; lists are set in the file only. Durations are written like `90s`, `10m`, `1h30m`, `7d`.\n\n`readiness-exporter config check` reports every problem in one run, and `config print` shows what is in force.\n[`examples/workshop.yaml`](../examples/workshop.yaml) is a complete, commented example.\n",
+        "{}# Configuration\n\nOne YAML file, `readiness.yaml`. An unknown key stops the start, because a check that silently watches\nnothing would be a false go. Paths are relative to the file. Any single value can be overridden from the\nenvironment: `READINESS__COLLECTORS__HTTP__INTERVAL=30s`; lists are set in the file only. Durations are written like `90s`, `10m`, `1h30m`, `7d`.\n\n`readiness-exporter config check` reports mistakes all at once, those of form before those of sense, and `config print` shows what is in force.\n[`examples/workshop.yaml`](../examples/workshop.yaml) is a complete, commented example.\n",
         super::docs::HEADER
     );
     let mut seen = BTreeSet::new();

@@ -19,9 +19,19 @@ pub use junit::junit;
 pub use markdown::markdown;
 pub use text::text;
 
-/// Judgements as JSON.
-pub fn json(judgements: &[Judgement]) -> String {
-    json_of(&serde_json::json!({ "judgements": judgements }))
+/// Judgements as JSON, with the files that were changed and refused.
+pub fn json(judgements: &[Judgement], refused: &[&str]) -> String {
+    json_of(&serde_json::json!({ "judgements": judgements, "refused_files": refused }))
+}
+
+/// What everybody must know who reads a judgement after a file was refused.
+pub fn refusals(refused: &[&str]) -> String {
+    refused.iter().map(|file| format!("{}\n\n", refusal(file))).collect()
+}
+
+/// That an older content of a file is in force.
+pub fn refusal(file: &str) -> String {
+    format!("The {file} was changed and refused: older settings are in force. The log says why.")
 }
 
 /// A document for pipelines, with a line break at its end.

@@ -177,12 +177,12 @@ fn wanted(headers: &HeaderMap) -> &'static str {
 }
 
 fn report_as(app: &App, extension: &str) -> Answer {
-    let judgements = app.judgements();
+    let (judgements, refused) = (app.judgements(), app.telemetry.refused());
     let (kind, body) = match extension {
         "html" => (HTML, status(app)),
-        "md" => ("text/markdown; charset=utf-8", report::markdown(&judgements)),
-        "json" => ("application/json", report::json(&judgements)),
-        "txt" => (TEXT, report::text(&judgements, false)),
+        "md" => ("text/markdown; charset=utf-8", report::refusals(&refused) + &report::markdown(&judgements)),
+        "json" => ("application/json", report::json(&judgements, &refused)),
+        "txt" => (TEXT, report::refusals(&refused) + &report::text(&judgements, false)),
         "xml" => ("application/xml", report::junit(&judgements)),
         _ => return Answer::plain("/report", StatusCode::NOT_FOUND, "a report is .html, .md, .json, .txt or .xml"),
     };

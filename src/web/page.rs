@@ -7,7 +7,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::checklist::{CheckState, CheckVerdict, Judgement, Line};
 use crate::history::Change;
-use crate::report::{BAD_LINES, NO_EVENT, distance, event_line, minute, overall, reason, word, words};
+use crate::report::{BAD_LINES, NO_EVENT, distance, event_line, minute, overall, reason, refusal, word, words};
 use crate::snapshot::Snapshot;
 use crate::value::Span;
 
@@ -27,7 +27,7 @@ pub(super) fn status(judgements: &[Judgement], ago: Duration, snapshot: &Snapsho
     let stale = ago > STALE;
     let body = html! {
         @for file in refused {
-            p class="notice" { "The " (file) " was changed and refused: older settings are in force. The log says why." }
+            p class="notice" { (refusal(file)) }
         }
         @for (place, judgement) in judgements.iter().enumerate() {
             header class={ "verdict " (if stale { "stale" } else { judgement.decision.as_str() }) } {

@@ -161,6 +161,11 @@ async fn a_bad_file_keeps_the_running_configuration_and_shows() {
     let page = async || client().get(format!("http://{address}/")).send().await.unwrap().text().await.unwrap();
     let notice = "The configuration was changed and refused: older settings are in force.";
     assert!(page().await.contains(notice));
+    let report = async |kind: &str| client().get(format!("http://{address}/report.{kind}")).send().await.unwrap().text().await.unwrap();
+    for kind in ["txt", "md"] {
+        assert!(report(kind).await.starts_with(notice), "{kind}");
+    }
+    assert!(report("json").await.contains("\"refused_files\": [\n    \"configuration\"\n  ]"));
 
     // As an editor leaves it that empties a file before it writes.
     for nothing in ["", "# nothing yet\n", "{}", "collectors: {}\n"] {

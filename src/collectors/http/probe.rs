@@ -220,7 +220,8 @@ impl Prober {
         });
         match result {
             Ok(detail) => probe.detail = detail,
-            Err(Failure(outcome, detail)) => (probe.outcome, probe.detail) = (outcome, detail),
+            // Whoever asks again needs the port as well.
+            Err(Failure(outcome, detail)) => (probe.outcome, probe.detail) = (outcome, say!("{}: {}", origin(&request.url), detail)),
         }
         probe.phases.push(("total", started.elapsed() + dns));
         probe
@@ -476,6 +477,16 @@ impl Prober {
         holds(&self.expect.identity, json.as_ref()).map_err(|why| Failure(Outcome::Identity, say!("status {} from another service: {}", status, why)))?;
         Ok(say!("status {}", status))
     }
+}
+
+/// Scheme, host and port of a URL: the path may be a secret.
+fn origin(url: &Url) -> Message {
+    let host = url.host_str().unwrap_or_default();
+    let host = match url.port() {
+        Some(port) => say!("{}:{}", named(host), port),
+        None => say!("{}", named(host)),
+    };
+    if url.scheme() == "https" { say!("https://{}", host) } else { say!("http://{}", host) }
 }
 
 /// The seconds of an `Age`: the first of several, nothing where it is no number, and the most that is spoken of where

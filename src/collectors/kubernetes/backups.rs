@@ -14,6 +14,7 @@ use crate::collectors::cron_job::JobSchedule;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
 use crate::say;
 use crate::say::named;
+use crate::value::Span;
 use crate::word::Word;
 
 const SNAPSHOTS: Coverage = looked_at(&["PersistentVolumeClaim", "VolumeSnapshot"]);
@@ -25,7 +26,7 @@ static SNAPSHOT_COUNT: Gauge<3> = gauge(
     "readiness_volume_usable_snapshots",
     Unit::Number,
     &["cluster", "namespace", "claim"],
-    "Snapshots of a volume that can be restored, from status.readyToUse in the snapshot.storage.k8s.io/v1 API, for each bound PersistentVolumeClaim of a namespace.",
+    "Snapshots of a volume that can be restored, from status.readyToUse in the snapshot.storage.k8s.io/v1 API, for each bound PersistentVolumeClaim of a namespace that is older than a day or has one.",
 )
 .covered_by(Coverage { quiet: false, ..SNAPSHOTS });
 static SNAPSHOT_TIME: Gauge<3> = gauge(
@@ -162,21 +163,17 @@ impl Kind for PersistentVolumeClaim {
 /// The snapshots of the volumes that a namespace has: those of a volume that is gone grow old and matter to nobody.
 pub(super) fn snapshots(claims: &Rows<PersistentVolumeClaim>, snapshots: &Rows<VolumeSnapshot>, namespace: &str, place: &Place, samples: &mut Vec<Sample>) {
     let mut taken: BTreeMap<&str, (i64, Vec<i64>)> = BTreeMap::new();
-    let mut lost = false;
+    let (mut is_told, mut is_young) = (false, false);
     for (key, volume) in claims.iter() {
         match volume {
             Volume::Bound(made) => drop(taken.insert(&key.name, (*made, Vec::new()))),
             Volume::Lost => {
-                lost = true;
+                is_told = true;
                 let gone = say!("the volume of the claim is gone");
                 samples.push(SNAPSHOT_COUNT.sample([&*place.cluster, namespace, &key.name], f64::NAN).with_detail(gone));
             }
             Volume::Awaited => {}
         }
-    }
-    if taken.is_empty() && !lost {
-        let nothing = say!("the namespace has no bound PersistentVolumeClaim");
-        samples.push(SNAPSHOT_COUNT.sample([&*place.cluster, namespace, ""], f64::NAN).with_detail(nothing));
     }
     for (_, (claim, at)) in snapshots.iter() {
         // One that is older than the claim is of another volume, whose claim had the same name.
@@ -184,10 +181,21 @@ pub(super) fn snapshots(claims: &Rows<PersistentVolumeClaim>, snapshots: &Rows<V
             own.extend((*at >= *made).then(|| at.saturating_sub(place.clock.ahead())));
         }
     }
-    for (claim, (_, times)) in taken {
+    let yesterday = now().saturating_add(place.clock.ahead()).saturating_sub(DAY);
+    for (claim, (made, times)) in taken {
+        // Whoever takes them every day has not come to this one yet.
+        if times.is_empty() && made > yesterday {
+            is_young = true;
+            continue;
+        }
+        is_told = true;
         let labels = [&*place.cluster, namespace, claim];
         samples.push(SNAPSHOT_COUNT.sample(labels, times.len() as f64));
         samples.extend(times.iter().max().map(|newest| SNAPSHOT_TIME.sample(labels, *newest as f64)));
+    }
+    if !is_told {
+        let nothing = if is_young { say!("no volume of the namespace is a day old") } else { say!("the namespace has no bound PersistentVolumeClaim") };
+        samples.push(SNAPSHOT_COUNT.sample([&*place.cluster, namespace, ""], f64::NAN).with_detail(nothing));
     }
 }
 
@@ -224,21 +232,31 @@ impl Kind for Backup {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Plan {
     phase: String,
-    /// `None` for what cannot be read, with a time zone of its own among it.
-    times: Option<JobSchedule>,
+    /// `None` for what cannot be read.
+    times: Option<(JobSchedule, TimeZone)>,
     created: Option<i64>,
 }
 
 impl Plan {
-    /// Whether no backup is due that is not there. Velero reads schedules in UTC.
-    /// Source: <https://velero.io/docs/main/backup-reference/#schedule-a-backup>
+    /// Whether no backup is due that is not there.
     fn is_served(&self, completed: Option<i64>, now: i64) -> bool {
-        let due = completed.or(self.created).zip(self.times.as_ref()).and_then(|(since, times)| match times {
-            JobSchedule::Times(times) => times.next(&TimeZone::UTC, since),
+        let due = completed.or(self.created).zip(self.times.as_ref()).and_then(|(since, (times, zone))| match times {
+            JobSchedule::Times(times) => times.next(zone, since),
             JobSchedule::Every(seconds) => since.checked_add(*seconds),
         });
         due.is_some_and(|due| now < due.saturating_add(LONGEST))
     }
+}
+
+/// When a schedule runs: in UTC unless it names a zone.
+/// Source: <https://velero.io/docs/main/backup-reference/#schedule-a-backup>
+fn times(schedule: &str) -> Option<(JobSchedule, TimeZone)> {
+    let named = schedule.strip_prefix("CRON_TZ=").or_else(|| schedule.strip_prefix("TZ="));
+    let (zone, schedule) = match named {
+        Some(rest) => rest.split_once(' ').and_then(|(zone, rest)| Some((TimeZone::get(zone).ok()?, rest.trim())))?,
+        None => (TimeZone::UTC, schedule),
+    };
+    Some((JobSchedule::parse(schedule)?, zone))
 }
 
 /// Seconds in which a backup that is due is expected to complete: those that Velero grants its operations.
@@ -271,7 +289,17 @@ pub(super) fn last_made(backups: &Rows<Backup>, schedules: &Rows<Schedule>, plac
         if !(may_wait && plans.get(schedule).is_some_and(|plan| plan.is_served(last, now))) {
             // A schedule that has never completed one is as old as time.
             let at = last.map_or(0, |at| at.saturating_sub(place.clock.ahead()));
-            samples.push(BACKUP_TIME.sample([&*place.cluster, schedule], at as f64));
+            let sample = |at: f64| BACKUP_TIME.sample([&*place.cluster, schedule], at);
+            // Every day there is a moment at which that of yesterday is a day old and that of today is not done.
+            let is_due = last.is_some_and(|at| at <= now.saturating_sub(DAY) && at > now.saturating_sub(DAY + LONGEST));
+            let begun = backups.iter().filter(|backup| backup.completed.is_none()).filter_map(|backup| backup.started).max();
+            samples.push(match begun.filter(|begun| is_due && Some(*begun) > last && *begun > now.saturating_sub(LONGEST)) {
+                Some(begun) => {
+                    let since = Span::secs(u64::try_from(now.saturating_sub(begun)).unwrap_or_default());
+                    sample(f64::NAN).with_detail(say!("the last one is a day old, and the next one has been running for {}", since))
+                }
+                None => sample(at as f64),
+            });
         }
         let finished = backups.iter().filter(|backup| matches!(backup.phase.as_str(), "Completed" | "PartiallyFailed" | "Failed" | "FailedValidation"));
         let newest = finished.max_by_key(|backup| backup.started.max(backup.completed));
@@ -297,7 +325,7 @@ impl Kind for Schedule {
     fn row(self) -> Plan {
         Plan {
             phase: if self.spec.paused == Some(true) { "Paused".to_owned() } else { self.status.phase },
-            times: JobSchedule::parse(&self.spec.schedule),
+            times: times(&self.spec.schedule),
             created: self.metadata.creation_timestamp.map(|time| time.0.as_second()),
         }
     }

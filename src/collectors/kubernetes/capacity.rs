@@ -13,6 +13,7 @@ use super::nodes::{NodeRow, Nodes};
 use super::objects::Rows;
 use super::pods::Pods;
 use super::quantity;
+use super::quotas::{self, ResourceQuota};
 use super::resources::{NAMES, largest};
 use super::sight::seen;
 use super::taints::{Open, Tolerations};
@@ -100,9 +101,10 @@ static BINDING: StateSet<1> = state_set(
         "nodepool_without_limit",
         "nodepool_of_unknown_size",
         "taints",
+        "quota",
     ],
     &["cluster"],
-    "What keeps more workspaces from fitting: a resource of the nodes, taints that all of them have, or what keeps Karpenter from making more of them.",
+    "What keeps more workspaces from fitting: a resource of the nodes, taints that all of them have, a quota of their namespaces, or what keeps Karpenter from making more of them.",
 )
 .covered_by(ALL);
 
@@ -156,13 +158,13 @@ struct Growth {
 }
 
 /// What is taken of each new node of a pool before anybody starts a workspace there: the most that comes with one
-/// of its nodes, or of all nodes while it has none.
+/// of its nodes. While it has none, the least that comes with any node: what runs everywhere runs there as well,
+/// and what runs on nodes of some pools only may be for those.
 fn taken_by_daemons(pool: &str, nodes: &Nodes, pods: &Pods) -> [f64; 4] {
-    let most = |own: &dyn Fn(&NodeRow) -> bool| {
-        let loads = nodes.iter().filter(|(_, node)| own(node)).map(|(name, _)| pods.load(name).with_node.0);
-        loads.reduce(|most, load| [0, 1, 2, 3].map(|at| f64::max(most[at], load[at])))
-    };
-    most(&|node| node.pool() == pool).or_else(|| most(&|_| true)).unwrap_or_default()
+    let loads =
+        |own: &dyn Fn(&NodeRow) -> bool| -> Vec<[f64; 4]> { nodes.iter().filter(|(_, node)| own(node)).map(|(name, _)| pods.load(name).with_node.0).collect() };
+    let each = |loads: Vec<[f64; 4]>, of: fn(f64, f64) -> f64| loads.into_iter().reduce(|one, other| [0, 1, 2, 3].map(|at| of(one[at], other[at])));
+    each(loads(&|node| node.pool() == pool), f64::max).or_else(|| each(loads(&|_| true), f64::min)).unwrap_or_default()
 }
 
 fn growth(template: &PoolTemplate, scene: &Scene<'_>, tolerations: &Tolerations<'_>, need: [f64; 4]) -> Growth {
@@ -200,6 +202,7 @@ pub(super) struct Scene<'a> {
     pub(super) nodes: &'a Nodes,
     pub(super) pods: &'a Pods,
     pub(super) karpenter: Option<(&'a Rows<NodePool>, &'a Rows<NodeClaim>)>,
+    pub(super) quotas: Option<&'a Rows<ResourceQuota>>,
     pub(super) participants: Option<u32>,
 }
 
@@ -208,7 +211,10 @@ const MOST_SHAPES: usize = 64;
 
 /// How many workspaces fit, and what is left once all expected ones run.
 pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>, samples: &mut Vec<Sample>) {
-    let need = need(config);
+    let configured = need(config);
+    // Those that are there may be larger than somebody once wrote down.
+    let [cpu, memory, storage] = scene.pods.workspaces.requests(&config.workspaces);
+    let need = [configured[0].max(cpu), configured[1].max(memory), configured[2].max(storage), configured[3]];
     let (mut room, mut scarce) = (0.0, BTreeMap::<usize, u32>::new());
     let tolerations =
         Tolerations { configured: config.tolerations.as_deref(), seen: scene.pods.workspaces.tolerations(&config.workspaces).take(MOST_SHAPES).collect() };
@@ -244,8 +250,12 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
             (most, limit) = (growth.workspaces, growth.limit);
         }
     }
+    let allowed = scene.quotas.map_or(f64::INFINITY, |quotas| quotas::allowed(quotas, scene.pods.workspaces.namespaces(&config.workspaces), need));
+    if allowed < room + new {
+        limit = "quota";
+    }
     let placed = scene.pods.workspaces.placed(&config.workspaces).unwrap_or_default() as f64;
-    let total = placed + room + new;
+    let total = placed + (room + new).min(allowed);
     let own = || [Arc::clone(cluster)];
     samples.push(FIT.sample(own(), total));
     samples.push(ADDABLE.sample([&**cluster, "existing_nodes"], room));
@@ -261,10 +271,10 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
         (f64::NAN, say!("a pool may grow without max_new_nodes, so nobody knows how many nodes the account has room for"))
     } else {
         let ratio = if total > 0.0 { ((total - expected) / total).max(-1.0) } else { -1.0 };
-        (
-            ratio,
-            say!("{} fit ({} have a node, {} more on existing nodes, {} on new ones), {} expected, limited by {}", total, placed, room, new, expected, limit),
-        )
+        let fit =
+            say!("{} fit ({} have a node, {} more on existing nodes, {} on new ones), {} expected, limited by {}", total, placed, room, new, expected, limit);
+        let fit = if allowed < room + new { say!("{}, which leaves room for {} more", fit, allowed) } else { fit };
+        (ratio, if need == configured { fit } else { say!("{}; those that are there request more than is configured, and count as they are", fit) })
     };
     samples.push(HEADROOM.sample(own(), ratio).with_detail(words));
 }

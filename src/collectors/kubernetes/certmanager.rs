@@ -65,7 +65,8 @@ pub(super) struct Status {
 /// What is kept of a certificate.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Issued {
-    ready: bool,
+    /// Not known while its controller has not looked at its last change.
+    ready: Option<bool>,
     why: Option<String>,
     not_after: Option<Timestamp>,
     renewal: Option<Timestamp>,
@@ -79,8 +80,9 @@ impl Kind for Certificate {
     fn row(self) -> Issued {
         let condition = self.status.conditions.iter().find(|condition| condition.r#type == "Ready");
         Issued {
-            ready: condition.is_some_and(|condition| condition.state() == "true"),
+            ready: condition.map_or(Some(false), |condition| condition.is_current(self.metadata.generation).then(|| condition.state() == "true")),
             why: condition
+                .filter(|condition| condition.is_current(self.metadata.generation))
                 .map_or_else(|| Some("nothing is said about it yet".to_owned()), |condition| Some(Word::of(condition.reason.as_deref()?)?.to_string())),
             not_after: self.status.not_after.map(|time| time.0),
             renewal: self.status.renewal_time.map(|time| time.0),
@@ -90,7 +92,7 @@ impl Kind for Certificate {
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
         for (key, row) in rows.iter() {
             let labels = || [&*place.cluster, &*key.namespace, &*key.name];
-            let ready = READY.sample(labels(), flag(row.ready));
+            let ready = READY.sample(labels(), row.ready.map_or(f64::NAN, flag));
             samples.push(if let Some(why) = &row.why { ready.with_detail(say!("{}", named(why))) } else { ready });
             let ours = |at: Timestamp| at.as_second().saturating_sub(place.clock.ahead()) as f64;
             samples.extend(row.renewal.map(|at| RENEWAL.sample(labels(), ours(at))));

@@ -130,6 +130,7 @@ pub(super) struct Cluster {
     velero: Option<Velero>,
     /// By namespace.
     volumes: Vec<(String, Volumes)>,
+    quotas: Option<Arc<Watched<Rows<quotas::ResourceQuota>>>>,
     limit_ranges: Option<Arc<Watched<Rows<quotas::LimitRange>>>>,
     workloads: Vec<(Selector, Workloads)>,
     replica_sets: BTreeMap<String, Arc<Watched<Rows<ReplicaSet>>>>,
@@ -159,6 +160,7 @@ impl Cluster {
             karpenter: None,
             velero: None,
             volumes: Vec::new(),
+            quotas: None,
             limit_ranges: None,
             workloads: Vec::new(),
             replica_sets: BTreeMap::new(),
@@ -202,7 +204,7 @@ impl Cluster {
             self.watch("image-pulls", fields("reason=Pulled"), Pulls::new(window, clock));
         }
         if config.quotas {
-            self.watch_rows::<quotas::ResourceQuota>("resource-quotas", Query::default());
+            self.quotas = Some(self.watch_rows("resource-quotas", Query::default()));
             self.limit_ranges = Some(self.watch_rows("limit-ranges", Query::default()));
         }
         if config.storage_classes {
@@ -458,18 +460,21 @@ impl Cluster {
             pods.seen(|pods| {
                 capacity::requests(&self.name, nodes, pods, samples);
                 let Some(config) = &self.config.capacity else { return };
-                let alone = capacity::Scene { nodes, pods, karpenter: None, participants };
-                match &self.karpenter {
-                    None => capacity::headroom(&self.name, config, &alone, samples),
+                let alone = capacity::Scene { nodes, pods, karpenter: None, quotas: None, participants };
+                let mut told = |scene: capacity::Scene<'_>| match &self.karpenter {
+                    None => capacity::headroom(&self.name, config, &scene, samples),
                     // Without a view of the pools the headroom would be smaller than it is; it is then not known.
                     Some((pools, claims)) => {
                         pools.seen(|pools| {
-                            claims.seen(|claims| {
-                                let scene = capacity::Scene { karpenter: Some((pools, claims)), ..alone };
-                                capacity::headroom(&self.name, config, &scene, samples);
-                            })
+                            claims
+                                .seen(|claims| capacity::headroom(&self.name, config, &capacity::Scene { karpenter: Some((pools, claims)), ..scene }, samples))
                         });
                     }
+                };
+                // Nor is it known while nobody knows what quotas leave.
+                match &self.quotas {
+                    None => told(alone),
+                    Some(quotas) => drop(quotas.seen(|quotas| told(capacity::Scene { quotas: Some(quotas), ..alone }))),
                 }
             })
         });

@@ -4,10 +4,13 @@
 use super::taints::NETWORK;
 
 /// How the names of conditions end that are good while they are true, as those of the node monitoring agent of
-/// EKS do. All others name what is wrong, as those of the node problem detector do.
+/// EKS do, or how they are called, as what k3s and RKE2 say of members of etcd. All others name what is wrong, as
+/// those of the node problem detector do.
 /// Sources: <https://docs.aws.amazon.com/eks/latest/userguide/node-health.html>,
 /// <https://github.com/kubernetes/node-problem-detector#problem-daemon>
-const GOOD_ENDS: [&str; 2] = ["Ready", "Healthy"];
+const GOOD_ENDS: [&str; 3] = ["Ready", "Healthy", "EtcdIsVoter"];
+/// How the names of some end that name what is wrong all the same.
+const BAD_ENDS: [&str; 4] = ["NotReady", "Unready", "NotHealthy", "Unhealthy"];
 
 /// Whether a condition in a state says that something is wrong, as the value of a fact: 1 where it does, not a
 /// number where its state is not known, `None` where all is well. The kubelet's own conditions have checks of
@@ -16,7 +19,8 @@ pub(super) fn problem(condition: &str, state: &str) -> Option<f64> {
     if super::nodes::EXPECTED_CONDITIONS.contains(&condition) || condition == NETWORK {
         return None;
     }
-    let good = if GOOD_ENDS.iter().any(|end| condition.ends_with(end)) { "true" } else { "false" };
+    let ends = |all: &[&str]| all.iter().any(|end| condition.ends_with(end));
+    let good = if ends(&GOOD_ENDS) && !ends(&BAD_ENDS) { "true" } else { "false" };
     match state {
         "true" | "false" => (state != good).then_some(1.0),
         _ => Some(f64::NAN),
@@ -30,10 +34,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_by_the_name_of_the_condition_and_its_state() {
         let told = |condition: &str| ["true", "false", "unknown"].map(|state| problem(condition, state).map_or("-".to_owned(), |value| value.to_string()));
-        for agent in ["NetworkingReady", "StorageReady", "ContainerRuntimeReady", "KernelReady", "AcceleratedHardwareReady", "GpuHealthy"] {
+        for agent in ["NetworkingReady", "StorageReady", "ContainerRuntimeReady", "KernelReady", "AcceleratedHardwareReady", "GpuHealthy", "EtcdIsVoter"] {
             assert_eq!(told(agent), ["-", "1", "NaN"], "{agent}");
         }
-        for detector in ["KernelDeadlock", "ReadonlyFilesystem", "FrequentKubeletRestart", "CorruptDockerOverlay2"] {
+        for detector in ["KernelDeadlock", "ReadonlyFilesystem", "FrequentKubeletRestart", "CorruptDockerOverlay2", "CniNotReady", "DiskUnhealthy"] {
             assert_eq!(told(detector), ["1", "-", "NaN"], "{detector}");
         }
         for own in ["Ready", "DiskPressure", "MemoryPressure", "PIDPressure", "NetworkUnavailable"] {

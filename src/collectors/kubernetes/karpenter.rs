@@ -164,9 +164,11 @@ pub(super) struct ClassStatus {
 
 type Conditions = Vec<(String, &'static str)>;
 
-fn conditions(reported: Vec<Condition>) -> Conditions {
+/// Those that speak of an object as it is; of one that speaks of an older version nothing is known.
+fn conditions(reported: Vec<Condition>, generation: Option<i64>) -> Conditions {
     let named = reported.into_iter().filter(|condition| Word::joined(&condition.r#type).is_some());
-    let mut conditions: Conditions = named.map(|condition| (condition.r#type.clone(), condition.state())).collect();
+    let mut conditions: Conditions =
+        named.map(|condition| (condition.r#type.clone(), if condition.is_current(generation) { condition.state() } else { "unknown" })).collect();
     // One that no controller has looked at yet is not known to be ready.
     if !conditions.iter().any(|(name, _)| name == "Ready") {
         conditions.push(("Ready".to_owned(), "unknown"));
@@ -221,7 +223,7 @@ impl Kind for NodePool {
         let limits = limits.filter_map(|(resource, limit)| Some((resource.replace('-', "_"), (limit.0?, used.get(&resource).and_then(|used| used.0)))));
         Pool {
             limits: limits.collect(),
-            conditions: conditions(self.status.conditions),
+            conditions: conditions(self.status.conditions, self.metadata.generation),
             nodes: self.status.nodes,
             replicas: self.spec.replicas,
             taints: Taints::of(&template.taints, false).chosen,
@@ -240,6 +242,10 @@ impl Kind for NodePool {
                 samples.push(POOL_LIMIT.sample(labels(resource), *limit));
                 // A limit of 0 switches the pool off; usage is missing until the first node.
                 let used = used.unwrap_or(0.0);
+                // A pool of a fixed size is meant to have all of its nodes.
+                if pool.is_static() && used <= *limit {
+                    continue;
+                }
                 let ratio = if *limit > 0.0 { used / limit } else { super::objects::flag(used > 0.0) };
                 samples.push(POOL_USED.sample(labels(resource), ratio));
             }
@@ -448,7 +454,7 @@ impl Kind for EC2NodeClass {
     const FAMILIES: &'static [&'static Family] = &[&CLASS_CONDITION.0];
 
     fn row(self) -> Conditions {
-        conditions(self.status.conditions)
+        conditions(self.status.conditions, self.metadata.generation)
     }
 
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
@@ -462,7 +468,7 @@ impl Kind for NodeClass {
     const FAMILIES: &'static [&'static Family] = &[&CLASS_CONDITION.0];
 
     fn row(self) -> Conditions {
-        conditions(self.status.conditions)
+        conditions(self.status.conditions, self.metadata.generation)
     }
 
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {

@@ -73,16 +73,80 @@ fn a_schedule_that_runs_once_a_week_or_is_new_lacks_no_backup_beside_a_daily_one
     assert_eq!(told(&[base.clone(), schedule("full", &weekly(73), 9000)], &[backup("daily", 3), backup("full", 72)]), "daily");
     // Its run of three days ago left nothing.
     assert_eq!(told(&[base.clone(), schedule("full", &weekly(73), 9000)], &[backup("daily", 3), backup("full", 240)]), "daily full");
-    assert_eq!(
-        told(&[base.clone(), schedule("odd", "CRON_TZ=Asia/Tokyo 0 2 * * 0", 9000)], &[backup("daily", 3), backup("odd", 72)]),
-        "daily odd",
-        "cannot be read"
-    );
+    assert_eq!(told(&[base.clone(), schedule("odd", "@reboot", 9000)], &[backup("daily", 3), backup("odd", 72)]), "daily odd", "cannot be read");
     assert_eq!(told(&[base.clone(), schedule("new", &daily(22), 1)], &[backup("daily", 3)]), "daily");
     assert_eq!(told(&[base.clone(), schedule("new", &daily(22), 100)], &[backup("daily", 3)]), "daily new");
     // Nothing of the last day makes up for it.
     assert_eq!(told(&[base.clone(), schedule("full", &weekly(73), 9000)], &[backup("daily", 30), backup("full", 72)]), "daily full");
     assert_eq!(told(&[schedule("new", &daily(22), 1)], &[]), "new");
+}
+
+#[test]
+fn while_the_next_backup_runs_nobody_knows_whether_there_is_one_of_today() {
+    let now = super::clock::now();
+    let at = |seconds: i64| jiff::Timestamp::from_second(now - seconds).unwrap().to_string();
+    let schedule = json!({ "metadata": { "name": "daily", "creationTimestamp": at(900_000) }, "spec": { "schedule": "CRON_TZ=Asia/Tokyo 0 2 * * *" }, "status": { "phase": "Enabled" } });
+    let backup = |name: &str, phase: &str, begun: i64, done: Option<i64>| json!({ "metadata": { "name": name, "labels": { "velero.io/schedule-name": "daily" } }, "status": { "phase": phase, "startTimestamp": at(begun), "completionTimestamp": done.map(at) } });
+    let told = |done: i64, begun: i64| {
+        let mut samples = Vec::new();
+        let backups = [backup("d1", "Completed", done + 60, Some(done)), backup("d2", "InProgress", begun, None)];
+        backups::last_made(&filled(&backups), &filled(&[schedule.clone()]), &place("Schedule"), &mut samples);
+        samples.iter().map(words).find_map(|line| line.strip_prefix("velero_backup_last_completed_timestamp_seconds eu/daily = ").map(str::to_owned)).unwrap()
+    };
+    assert_eq!(told(86_700, 300), "NaN");
+    assert_eq!(told(80_000, 300), (now - 80_000).to_string(), "that of yesterday is not a day old");
+    assert_eq!(told(86_400 + 5 * 3600, 300), (now - 86_400 - 5 * 3600).to_string(), "nor does the one that runs make up for one that was missed");
+    assert_eq!(told(86_400 + 3 * 3600, 5 * 3600), (now - 86_400 - 3 * 3600).to_string(), "it does not come to an end");
+}
+
+#[test]
+fn a_volume_that_is_not_a_day_old_owes_no_snapshot() {
+    let made = |seconds: i64| jiff::Timestamp::from_second(super::clock::now() - seconds).unwrap().to_string();
+    let claim = |name: &str, age: i64| json!({ "metadata": { "name": name, "creationTimestamp": made(age) }, "spec": { "volumeName": "pv" }, "status": { "phase": "Bound" } });
+    let told = |claims: &[Value]| {
+        let mut samples = Vec::new();
+        backups::snapshots(&filled(claims), &filled(&[]), "coder", &place("PersistentVolumeClaim"), &mut samples);
+        samples.iter().map(words).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&[claim("old", 90_000), claim("new", 300)]), ["volume_usable_snapshots eu/coder/old = 0"]);
+    assert_eq!(told(&[claim("new", 300)]), ["volume_usable_snapshots eu/coder/ = NaN"], "nobody has seen a snapshot yet");
+}
+
+#[test]
+fn a_condition_about_an_older_version_of_an_object_says_nothing() {
+    let certificate = |observed: i64| json!({ "metadata": { "name": "w", "namespace": "n", "generation": 3 }, "status": { "conditions": [{ "type": "Ready", "status": "True", "observedGeneration": observed }] } });
+    says(&rows::<super::certmanager::Certificate>(&[certificate(3)]), "certmanager_certificate_ready eu/n/w = 1");
+    says(&rows::<super::certmanager::Certificate>(&[certificate(1)]), "certmanager_certificate_ready eu/n/w = NaN");
+    let pool = |observed: i64| json!({ "metadata": { "name": "p", "generation": 3 }, "status": { "conditions": [{ "type": "Ready", "status": "True", "observedGeneration": observed }] } });
+    says(&rows::<karpenter::NodePool>(&[pool(3)]), "nodepool_condition_state eu/p/Ready = true");
+    says(&rows::<karpenter::NodePool>(&[pool(2)]), "nodepool_condition_state eu/p/Ready = unknown");
+}
+
+#[test]
+fn endpoints_without_a_port_or_that_end_serve_nobody() {
+    let ready = |ports: Value, conditions: Value| {
+        let slice = json!({ "metadata": { "name": "s", "namespace": "n" }, "addressType": "IPv4", "ports": ports, "endpoints": [{ "addresses": ["10.0.0.1"], "conditions": conditions }] });
+        let mut samples = Vec::new();
+        super::services::endpoints(&filled(&[slice]), "n", "s", &place("EndpointSlice"), &mut samples);
+        samples[0].value.to_string()
+    };
+    let port = || json!([{ "name": "https", "port": 8443 }]);
+    for (ports, conditions, count) in [
+        (port(), json!({}), "1"),
+        (port(), json!({ "ready": true, "serving": true, "terminating": false }), "1"),
+        (port(), json!({ "ready": false }), "0"),
+        (port(), json!({ "ready": true, "serving": false, "terminating": true }), "0"),
+        (json!(null), json!({ "ready": true }), "0"),
+    ] {
+        assert_eq!(ready(ports.clone(), conditions.clone()), count, "{ports} {conditions}");
+    }
+}
+
+#[test]
+fn a_pool_of_a_fixed_size_may_have_all_of_its_nodes() {
+    let pool = |replicas: Value| json!({ "metadata": { "name": "p" }, "spec": { "replicas": replicas, "limits": { "nodes": "3" } }, "status": { "resources": { "nodes": "3" } } });
+    says(&rows::<karpenter::NodePool>(&[pool(json!(null))]), "nodepool_used_ratio eu/p/nodes = 1");
+    assert!(!rows::<karpenter::NodePool>(&[pool(json!(3))]).iter().any(|line| line.contains("nodepool_used_ratio")));
 }
 
 #[test]
@@ -173,7 +237,7 @@ fn limits_of_a_pool_are_no_quota_of_the_account() {
     let (nodes, pods) = (Nodes::new(Interests::default()), Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default()));
     let headroom = |template: &str| {
         let config = format!("{{ workspaces: ws, cpu: '2', memory: 4Gi, nodepools: [{{ name: ws, cpu: '8', memory: 32Gi{template} }}] }}");
-        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: Some((&pools, &claims)), participants: Some(10) };
+        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: Some((&pools, &claims)), quotas: None, participants: Some(10) };
         let mut samples = Vec::new();
         capacity::headroom(&"eu".into(), &serde_saphyr::from_str(&config).unwrap(), &scene, &mut samples);
         samples.iter().map(words).filter(|line| line.contains("headroom_ratio")).collect::<Vec<_>>()

@@ -126,9 +126,16 @@ pub(super) struct Condition {
     pub(super) reason: Option<String>,
     pub(super) message: Option<String>,
     pub(super) last_transition_time: Option<Time>,
+    /// The version of the object that it speaks of.
+    observed_generation: Option<i64>,
 }
 
 impl Condition {
+    /// Whether it speaks of the object as it is now, as far as it says.
+    pub(super) fn is_current(&self, generation: Option<i64>) -> bool {
+        self.observed_generation.is_none_or(|observed| generation.is_none_or(|generation| observed >= generation))
+    }
+
     /// `true`, `false` or `unknown`; what is neither, or missing, is not known.
     pub(super) fn state(&self) -> &'static str {
         match self.status.as_str() {

@@ -312,8 +312,12 @@ impl Pod {
         waiting
     }
 
-    /// Since when it runs and takes no requests, by its probes or its readiness gates.
+    /// Since when it runs and takes no requests, by its probes or its readiness gates. Where a container is done,
+    /// as in a Job or a step of a pipeline, the pod is never ready again, and waits for nothing.
     fn unready(&self, clock: &Clock) -> Option<i64> {
+        if !self.status.container_statuses.iter().all(|status| status.state.running.is_some()) {
+            return None;
+        }
         let ready = self.condition("Ready").filter(|ready| self.is_running() && ready.state() == "false" && ready.reason.as_deref() != Some("PodCompleted"))?;
         let since = ready.last_transition_time.as_ref().or(self.status.start_time.as_ref());
         Some(since.map_or_else(super::clock::now, |time| clock.ours(time)))

@@ -11,7 +11,7 @@ use super::objects::{Keep, Place};
 use super::pod::{GATED, GATED_WORKSPACE, Pod, Reason};
 use super::resources::Amounts;
 use super::sight::seen;
-use super::workspaces::{Workspace, Workspaces};
+use super::workspaces::{Takes, Workspace, Workspaces};
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
 use crate::say;
 use crate::say::Message;
@@ -299,7 +299,7 @@ impl Pods {
             }
         }
         if let Some(workspace) = &row.workspace {
-            self.workspaces.account(workspace, row.phase, row.node.is_some(), up);
+            self.workspaces.account(workspace, row.phase, Takes { has_node: row.node.is_some(), requests: row.requests }, up);
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::objects::{Kind, Place, Rows, kind, or_default};
 use super::quantity::Quantity;
@@ -47,8 +48,16 @@ static PRESENT: Gauge<2> = gauge(
 /// Ways into a cluster, of which a quota allows as many as somebody has planned.
 const EXPOSED: [&str; 2] = ["services.loadbalancers", "services.nodeports"];
 
-kind!(ResourceQuota, "", "v1", "resourcequotas", "super::objects::slim", status: QuotaStatus);
+kind!(ResourceQuota, "", "v1", "resourcequotas", "super::objects::slim", spec: QuotaSpec, status: QuotaStatus);
 kind!(LimitRange, "", "v1", "limitranges", "super::objects::slim", spec: LimitSpec);
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct QuotaSpec {
+    #[serde(default, deserialize_with = "or_default")]
+    scopes: Vec<IgnoredAny>,
+    scope_selector: Option<IgnoredAny>,
+}
 
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct QuotaStatus {
@@ -79,19 +88,51 @@ struct Limit {
     default_request: Listed,
 }
 
+/// What is kept of a quota.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Quota {
+    resources: BTreeMap<String, (f64, Option<f64>)>,
+    /// Whether it is about some pods only.
+    is_scoped: bool,
+}
+
+impl Quota {
+    /// How often a need of CPU, memory, ephemeral storage and pods fits into what is left of it.
+    fn allows(&self, need: [f64; 4]) -> f64 {
+        const NAMES: [[&str; 2]; 4] =
+            [["requests.cpu", "cpu"], ["requests.memory", "memory"], ["requests.ephemeral-storage", "ephemeral-storage"], ["pods", "count/pods"]];
+        let named = NAMES.iter().zip(need).filter(|(_, need)| *need > 0.0).flat_map(|(names, need)| names.iter().map(move |name| (*name, need)));
+        // What nobody reported as used may be all of it.
+        let times =
+            named.filter_map(|(name, need)| self.resources.get(name).map(|(hard, used)| ((hard - used.unwrap_or(*hard)) / need + 1e-9).floor().max(0.0)));
+        times.fold(f64::INFINITY, f64::min)
+    }
+}
+
+/// How many more pods of a need the quotas of namespaces allow together; without a bound where one of them has none.
+pub(super) fn allowed(quotas: &Rows<ResourceQuota>, namespaces: &[String], need: [f64; 4]) -> f64 {
+    let of = |namespace: &String| {
+        let own = quotas.iter().filter(|(key, quota)| *key.namespace == **namespace && !quota.is_scoped);
+        own.map(|(_, quota)| quota.allows(need)).fold(f64::INFINITY, f64::min)
+    };
+    namespaces.iter().map(of).sum()
+}
+
 impl Kind for ResourceQuota {
-    type Row = BTreeMap<String, (f64, Option<f64>)>;
+    type Row = Quota;
     const KIND: &'static str = "ResourceQuota";
     const FAMILIES: &'static [&'static Family] = &[&USED.0, &HARD.0];
 
     fn row(self) -> Self::Row {
         let QuotaStatus { hard, used } = self.status;
-        hard.into_iter().filter_map(|(resource, hard)| Some((resource.clone(), (hard.0?, used.get(&resource).and_then(|used| used.0))))).collect()
+        let resources =
+            hard.into_iter().filter_map(|(resource, hard)| Some((resource.clone(), (hard.0?, used.get(&resource).and_then(|used| used.0))))).collect();
+        Quota { resources, is_scoped: !self.spec.scopes.is_empty() || self.spec.scope_selector.is_some() }
     }
 
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
-        for (key, resources) in rows.iter() {
-            for (resource, (hard, used)) in resources {
+        for (key, quota) in rows.iter() {
+            for (resource, (hard, used)) in &quota.resources {
                 let labels = || [&*place.cluster, &*key.namespace, &*key.name, resource];
                 samples.push(HARD.sample(labels(), *hard));
                 // Who allows none of something forbids it, and it is full once there is one all the same. But

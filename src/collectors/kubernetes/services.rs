@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::objects::{Kind, Place, Rows, flag, kind, or_default};
 use super::sight::{looked_at, seen};
@@ -35,12 +36,16 @@ static LB_MATCH: Gauge<3> = gauge(
     "Whether a Service's load balancer has the address that the configuration expects, from status.loadBalancer in the Kubernetes API.",
 )
 .covered_by(seen(&["Service"]).quiet());
-static ENDPOINTS: Gauge<3> =
-    gauge("readiness_service_ready_endpoints", Unit::Number, &SERVICE, "Ready endpoints behind a Service, from its EndpointSlices in the Kubernetes API.")
-        .covered_by(looked_at(&["EndpointSlice"]));
+static ENDPOINTS: Gauge<3> = gauge(
+    "readiness_service_ready_endpoints",
+    Unit::Number,
+    &SERVICE,
+    "Endpoints behind a Service that serve at one of its ports, from its EndpointSlices in the Kubernetes API.",
+)
+.covered_by(looked_at(&["EndpointSlice"]));
 
 kind!(Service, "", "v1", "services", "super::objects::slim", status: ServiceStatus);
-kind!(EndpointSlice, "discovery.k8s.io", "v1", "endpointslices", "super::objects::slim", endpoints: Vec<Endpoint>);
+kind!(EndpointSlice, "discovery.k8s.io", "v1", "endpointslices", "super::objects::slim", endpoints: Vec<Endpoint>, ports: Vec<IgnoredAny>);
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -70,6 +75,17 @@ pub(super) struct Endpoint {
 #[derive(Debug, Clone, Default, Deserialize)]
 struct Conditions {
     ready: Option<bool>,
+    serving: Option<bool>,
+    terminating: Option<bool>,
+}
+
+impl Conditions {
+    /// A missing condition means ready, as the API says of old controllers. A Service may publish what is not ready
+    /// as if it were, and then `serving` tells.
+    /// Source: <https://kubernetes.io/docs/reference/kubernetes-api/service-resources/endpoint-slice-v1/>
+    fn serves(&self) -> bool {
+        self.ready.unwrap_or(true) && self.serving.unwrap_or(true) && !self.terminating.unwrap_or(false)
+    }
 }
 
 /// Addresses of a load balancer.
@@ -110,9 +126,11 @@ impl Kind for EndpointSlice {
     const FAMILIES: &'static [&'static Family] = &[];
 
     fn row(self) -> usize {
-        // A missing condition means ready, as the API says of old controllers.
-        // Source: https://kubernetes.io/docs/reference/kubernetes-api/service-resources/endpoint-slice-v1/
-        self.endpoints.iter().filter(|endpoint| endpoint.conditions.ready.unwrap_or(true)).count()
+        // Without a port nobody reaches them: the Service names one that its pods do not have.
+        if self.ports.is_empty() {
+            return 0;
+        }
+        self.endpoints.iter().filter(|endpoint| endpoint.conditions.serves()).count()
     }
 
     fn facts(_: &Rows<Self>, _: &Place, _: &mut Vec<Sample>) {}

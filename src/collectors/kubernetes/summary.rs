@@ -58,6 +58,7 @@ pub(super) struct PodStats {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct VolumeStats {
+    time: Option<Timestamp>,
     pvc_ref: Option<ClaimRef>,
     available_bytes: Option<f64>,
     capacity_bytes: Option<f64>,
@@ -79,7 +80,7 @@ struct PodRef {
 /// What one kubelet said, reduced.
 #[derive(Debug, PartialEq)]
 pub(super) struct Disk {
-    /// When the numbers of nodefs were taken, on the node's clock.
+    /// When the oldest of its numbers were taken, on the node's clock.
     pub(super) taken: Option<Timestamp>,
     /// Those whose numbers can be; without any where they cannot.
     pub(super) file_systems: Vec<(&'static str, Option<FileSystem>)>,
@@ -150,6 +151,9 @@ impl<'a> Reading<'a> {
     pub(super) fn add(&mut self, pod: PodStats) {
         self.volumes.extend(pod.volume.into_iter().flatten().filter_map(|volume| {
             let (claim, (available, capacity)) = (volume.pvc_ref?, sizes(volume.available_bytes, volume.capacity_bytes)?);
+            // Of a volume that hangs a kubelet goes on telling what it last knew.
+            let is_old = volume.time.is_some_and(|taken| self.cluster.is_some_and(|cluster| cluster.clock.stale(taken).is_some()));
+            let available = available.ok().filter(|_| !is_old);
             Some(((claim.namespace, claim.name), available.map_or(f64::NAN, |available| 1.0 - available / capacity)))
         }));
         let uid = uid(pod.pod_ref.uid.as_deref());
@@ -170,8 +174,8 @@ impl<'a> Reading<'a> {
     pub(super) fn disk(mut self, summary: Summary) -> Disk {
         self.prune();
         let runtime = summary.node.runtime.unwrap_or_default();
-        let taken = summary.node.fs.and_then(|fs| fs.time);
         let named = [("nodefs", summary.node.fs), ("imagefs", runtime.image_fs), ("containerfs", runtime.container_fs)];
+        let taken = named.iter().filter_map(|(_, stats)| stats.as_ref()?.time).min();
         let file_systems = named.into_iter().filter_map(|(name, stats)| Some((name, stats?.reduce()?.ok()))).collect();
         Disk { taken, file_systems, pods: self.pods, volumes: self.volumes }
     }

@@ -71,6 +71,14 @@ pub(super) struct Workspace {
     tolerations: Arc<[Toleration]>,
 }
 
+/// What the pod of a workspace takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Takes {
+    pub(super) has_node: bool,
+    /// Of CPU, memory and ephemeral storage.
+    pub(super) requests: [f32; 3],
+}
+
 #[derive(Debug, Default)]
 struct Sums {
     phases: BTreeMap<&'static str, u64>,
@@ -79,6 +87,9 @@ struct Sums {
     images: BTreeMap<Arc<str>, u64>,
     /// Those that have a node, whether they run there already or are about to.
     placed: u64,
+    /// Those that run or are about to, and what they request of CPU, memory and ephemeral storage together.
+    asking: u64,
+    requests: [f64; 3],
     /// Of running pods.
     tolerations: BTreeMap<Arc<[Toleration]>, u64>,
 }
@@ -102,6 +113,17 @@ impl Workspaces {
     pub(super) fn placed(&self, name: &str) -> Option<u64> {
         let at = self.selectors.iter().position(|selector| selector.name == name)?;
         Some(self.sums[at].placed)
+    }
+
+    /// Where the pods of a selector are.
+    pub(super) fn namespaces(&self, name: &str) -> &[String] {
+        self.selectors.iter().find(|selector| selector.name == name).map_or(&[], |selector| &selector.namespaces)
+    }
+
+    /// What a pod of a selector requests on average, of CPU, memory and ephemeral storage; nothing where there is none.
+    pub(super) fn requests(&self, name: &str) -> [f64; 3] {
+        let sums = self.selectors.iter().position(|selector| selector.name == name).map(|at| &self.sums[at]);
+        sums.filter(|sums| sums.asking > 0).map_or([0.0; 3], |sums| sums.requests.map(|sum| (sum / sums.asking as f64).max(0.0)))
     }
 
     /// The tolerations that running pods of a selector have, each once.
@@ -149,11 +171,11 @@ impl Workspaces {
         Some(workspace)
     }
 
-    pub(super) fn account(&mut self, workspace: &Workspace, phase: &'static str, placed: bool, up: bool) {
+    pub(super) fn account(&mut self, workspace: &Workspace, phase: &'static str, takes: Takes, up: bool) {
         let sums = &mut self.sums[workspace.selector];
         let step = |sum: &mut u64, by: u64| *sum = if up { *sum + by } else { sum.saturating_sub(by) };
         step(sums.phases.entry(phase).or_default(), 1);
-        step(&mut sums.placed, u64::from(placed));
+        step(&mut sums.placed, u64::from(takes.has_node));
         if phase == "running" {
             let count = sums.tolerations.entry(Arc::clone(&workspace.tolerations)).or_default();
             step(count, 1);
@@ -163,6 +185,9 @@ impl Workspaces {
         }
         // A pod that is over limits nothing.
         if matches!(phase, "pending" | "running") {
+            step(&mut sums.asking, 1);
+            let sign = if up { 1.0 } else { -1.0 };
+            sums.requests.iter_mut().zip(takes.requests).for_each(|(sum, own)| *sum += sign * f64::from(own));
             sums.without.iter_mut().zip(workspace.without).for_each(|(sum, by)| step(sum, u64::from(by)));
             sums.outside.iter_mut().zip(workspace.outside).for_each(|(sum, by)| step(sum, u64::from(by)));
             for image in &workspace.images {

@@ -270,7 +270,7 @@ impl Server {
         let endpoint = |index: u32| json!({ "addresses": [format!("10.1.0.{index}")], "conditions": { "ready": ready, "serving": ready } });
         all.add(
             "discovery.k8s.io/v1/endpointslices",
-            json!({ "metadata": metadata(namespace, "coder-x1", ("kubernetes.io/service-name", "coder")), "endpoints": [endpoint(1), endpoint(2)] }),
+            json!({ "metadata": metadata(namespace, "coder-x1", ("kubernetes.io/service-name", "coder")), "addressType": "IPv4", "ports": [{ "name": "https", "port": 8443, "protocol": "TCP" }], "endpoints": [endpoint(1), endpoint(2)] }),
         );
     }
 
