@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
+use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
@@ -32,6 +32,9 @@ use crate::say::Message;
 #[derive(Clone, Debug)]
 pub struct Trust {
     anchors: Arc<[Anchor]>,
+    /// Certificates of files, which a server may present itself, as one does that signed its own: for the TLS
+    /// library one of an authority is never that of a server. OpenSSL, and curl with it, take it.
+    named: Arc<[CertificateDer<'static>]>,
     /// Those that last at the moment of loading, and how long these are all that do, in Unix seconds.
     lasting: Arc<Roots>,
     unchanged: Range<i64>,
@@ -40,7 +43,7 @@ pub struct Trust {
 /// Equal where the same roots are trusted, whatever of them lasts at the moment.
 impl PartialEq for Trust {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.anchors, &other.anchors) || self.anchors == other.anchors
+        (Arc::ptr_eq(&self.anchors, &other.anchors) || self.anchors == other.anchors) && self.named == other.named
     }
 }
 
@@ -89,22 +92,24 @@ impl Trust {
     /// The system's roots and those of the files.
     pub fn of_files<'a>(files: impl IntoIterator<Item = &'a Path>) -> Result<Self, Message> {
         let system = Self::system();
-        let mut own = Vec::new();
+        let (mut own, mut named) = (Vec::new(), Vec::new());
         for file in files {
             for certificate in certificates_of(file)? {
+                named.push(certificate.clone());
                 own.push(Anchor::of(&certificate).map_err(|error| say!("read ca_file {}: {}", file.display(), error.words()))?);
             }
         }
         if own.is_empty() {
             return Ok(system);
         }
-        Ok(Self::of(system.anchors.iter().cloned().chain(own).collect()))
+        Ok(Self { named: named.into(), ..Self::of(system.anchors.iter().cloned().chain(own).collect()) })
     }
 
-    /// These roots.
+    /// These roots, as if they stood in a file.
     #[cfg(test)]
     pub fn of_certificates(roots: &[CertificateDer<'_>]) -> Self {
-        Self::of(roots.iter().filter_map(|der| Anchor::of(der).ok()).collect())
+        let named = roots.iter().map(|der| der.clone().into_owned()).collect();
+        Self { named, ..Self::of(roots.iter().filter_map(|der| Anchor::of(der).ok()).collect()) }
     }
 
     fn of(anchors: Vec<Anchor>) -> Self {
@@ -113,7 +118,7 @@ impl Trust {
         // Whatever ends or begins first changes what is trusted.
         let changes = anchors.iter().flat_map(|anchor| [anchor.begins, anchor.ends.saturating_add(1)]);
         let until = changes.filter(|change| *change > now).min().unwrap_or(i64::MAX);
-        Self { anchors: anchors.into(), lasting, unchanged: now..until }
+        Self { anchors: anchors.into(), named: Arc::default(), lasting, unchanged: now..until }
     }
 
     /// Those that have begun now and last until `bound`, in Unix seconds.
@@ -128,6 +133,9 @@ impl Trust {
     /// the right ones is another question.
     pub fn end_of(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>], now: i64) -> Option<Verified> {
         let own = not_after(leaf)?;
+        if self.named.contains(leaf) && is_for_servers(leaf, now) {
+            return Some(Verified { ends: own, spare: 0, by_root: false });
+        }
         let ends: Vec<i64> = others.iter().map(not_after).collect::<Option<_>>()?;
         let of_roots = self.anchors.iter().map(|anchor| anchor.ends);
         // Latest first. What lasts as long as the leaf or longer ends no path.
@@ -162,6 +170,10 @@ impl ServerCertVerifier for Trust {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let second = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        if self.named.iter().any(|own| own == leaf) && is_for_servers(leaf, second) {
+            verify_server_name(&ParsedCertificate::try_from(leaf)?, name)?;
+            return Ok(ServerCertVerified::assertion());
+        }
         let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
         let by = |roots: &Roots| roots.servers.as_ref().ok_or_else(|| unknown.clone())?.verify_server_cert(leaf, intermediates, name, ocsp, now);
         by(&self.at(second, second)).map_err(|error| {
@@ -231,6 +243,15 @@ impl Roots {
     }
 }
 
+/// Whether a certificate is valid at a second and not meant for something else than servers.
+fn is_for_servers(der: &CertificateDer<'_>, now: i64) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else { return false };
+    let validity = certificate.validity();
+    let lasts = validity.not_before.timestamp() <= now && now <= validity.not_after.timestamp();
+    let usage = certificate.extended_key_usage();
+    lasts && usage.is_ok_and(|usage| usage.is_none_or(|usage| usage.value.any || usage.value.server_auth))
+}
+
 fn not_after(der: &CertificateDer<'_>) -> Option<i64> {
     let (rest, certificate) = X509Certificate::from_der(der).ok()?;
     rest.is_empty().then(|| certificate.validity().not_after.timestamp())
@@ -285,6 +306,24 @@ mod tests {
         assert_eq!(verdict(&[&made.old_root], 0), failed(CertificateError::UnknownIssuer));
         assert_eq!(verdict(&[], 0), failed(CertificateError::UnknownIssuer));
         assert!(verdict(&[&made.root], -401).is_err(), "a root that has not begun");
+    }
+
+    #[test]
+    fn a_server_may_present_the_certificate_that_a_file_names() {
+        let own = readiness_lab::Leaf::good(&["a.test"]).signed_as_authority().unwrap();
+        let other = readiness_lab::Leaf::good(&["a.test"]).signed_as_authority().unwrap();
+        let verdict = |trusted: &str, name: &'static str, days: i64| {
+            let at = u64::try_from(Timestamp::now().as_second() + days * DAY).unwrap();
+            let name = ServerName::try_from(name).unwrap();
+            trusting(trusted).verify_server_cert(&der(&own), &[], &name, &[], UnixTime::since_unix_epoch(Duration::from_secs(at))).is_ok()
+        };
+        assert!(verdict(&own, "a.test", 0));
+        assert!(!verdict(&own, "b.test", 0), "for another name");
+        assert!(!verdict(&own, "a.test", 91), "ended");
+        assert!(!verdict(&other, "a.test", 0), "another one of that name");
+        let now = Timestamp::now().as_second();
+        let days = |trusted: &str| trusting(trusted).end_of(&der(&own), &[], now).map(|path| (path.ends - now + DAY / 2).div_euclid(DAY));
+        assert_eq!((days(&own), days(&other)), (Some(90), None));
     }
 
     fn der(pem: &str) -> CertificateDer<'static> {

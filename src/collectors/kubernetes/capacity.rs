@@ -227,7 +227,8 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
         }
         let load = scene.pods.load(name);
         let mut left = node.allocatable;
-        left.iter_mut().zip(load.requests.0).for_each(|(left, used)| *left = left.map(|left| left - used));
+        let taken = load.requests.0.iter().zip(load.giving_way.0).map(|(all, giving_way)| all - giving_way);
+        left.iter_mut().zip(taken).for_each(|(left, used)| *left = left.map(|left| left - used));
         let (times, at) = fit(left, need);
         if open == Open::Unknown {
             unclear += u32::from(times > 0.0);

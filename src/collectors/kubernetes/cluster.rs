@@ -86,6 +86,8 @@ pub(super) struct Size {
     pub(super) created: i64,
     /// Whether it has not been ready since.
     pub(super) never_ready: bool,
+    /// Whether it is being taken away.
+    pub(super) disrupted: bool,
     /// What it offers.
     pub(super) offered: [Option<f64>; 4],
 }
@@ -345,10 +347,10 @@ impl Cluster {
     }
 
     /// Kubelets by node, with their addresses; `None` while the nodes cannot be seen. One that has not been ready
-    /// yet may have neither a certificate nor anything to say.
+    /// yet may have neither a certificate nor anything to say, and one that is being taken away may be silent.
     pub(super) fn kubelets(&self) -> Option<Vec<(Arc<str>, Option<SocketAddr>)>> {
         let address = |(name, node): (&Arc<str>, &super::nodes::NodeRow)| (Arc::clone(name), node.address.map(SocketAddr::from));
-        self.nodes.as_ref()?.seen(|nodes| nodes.iter().filter(|(_, node)| !node.never_ready()).map(address).collect())
+        self.nodes.as_ref()?.seen(|nodes| nodes.iter().filter(|(_, node)| !node.is_passing()).map(address).collect())
     }
 
     /// How old and how large nodes are; `None` while they cannot be seen.
@@ -356,7 +358,7 @@ impl Cluster {
         let ahead = self.clock.ahead();
         let size = |(name, node): (&Arc<str>, &super::nodes::NodeRow)| {
             let created = node.created.unwrap_or_default().saturating_sub(ahead);
-            (Arc::clone(name), Size { created, never_ready: node.never_ready(), offered: node.allocatable })
+            (Arc::clone(name), Size { created, never_ready: node.never_ready(), disrupted: node.disrupted, offered: node.allocatable })
         };
         self.nodes.as_ref()?.seen(|nodes| nodes.iter().map(size).collect())
     }

@@ -170,6 +170,9 @@ fn a_quota_of_ways_into_the_cluster_may_be_used_as_planned() {
     let used = |said: Vec<String>| said.into_iter().filter(|line| line.starts_with("resourcequota_used_ratio")).collect::<Vec<_>>();
     assert_eq!(used(quota(1, 1)), ["resourcequota_used_ratio eu/coder/q/persistentvolumeclaims = 1"]);
     assert_eq!(used(quota(1, 2)).len(), 3);
+    // Nobody may run pods without requests there, which is no lack of room for others.
+    let scoped = json!({ "metadata": { "name": "q", "namespace": "n" }, "spec": { "scopes": ["BestEffort"] }, "status": { "hard": { "pods": "0" }, "used": { "pods": "0" } } });
+    assert_eq!(used(rows::<quotas::ResourceQuota>(&[scoped])), ["resourcequota_used_ratio eu/n/q/pods = 0"]);
 }
 
 #[test]

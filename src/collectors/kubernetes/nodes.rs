@@ -25,7 +25,7 @@ static CONDITION: StateSet<3> = state_set(
     "readiness_node_condition_state",
     CONDITION_STATES,
     &["cluster", "node", "condition"],
-    "Status of each condition of a node, from the Kubernetes API; unknown when its kubelet stopped reporting. A node that has not been ready since it was created has none for Ready.",
+    "Status of each condition of a node, from the Kubernetes API; unknown when its kubelet stopped reporting. A node that has not been ready since it was created has none for Ready, and one that is being taken away none that is not known.",
 )
 .covered_by(COVERAGE);
 static SCHEDULABLE: Gauge<2> =
@@ -232,6 +232,11 @@ impl NodeRow {
         self.conditions.iter().any(|(_, state)| *state == STARTING)
     }
 
+    /// Whether it has not started yet or is being taken away, so that nobody asks it anything.
+    pub(super) fn is_passing(&self) -> bool {
+        self.never_ready() || self.disrupted
+    }
+
     /// The Karpenter pool that it is of; empty for none.
     pub(super) fn pool(&self) -> &str {
         &self.pool[0]
@@ -404,18 +409,23 @@ impl Keep for Nodes {
             let node = || [cluster(), Arc::clone(name)];
             samples.push(SCHEDULABLE.sample(node(), flag(row.schedulable)));
             samples.push(DISRUPTED.sample(node(), flag(row.disrupted)));
-            let told = row.conditions.iter().filter(|(_, state)| *state != STARTING);
+            // Of one that is being taken away it is no fault that it is silent or not ready.
+            let told = row
+                .conditions
+                .iter()
+                .filter(|(condition, state)| *state != STARTING && !(row.disrupted && (*state == "unknown" || (&**condition == "Ready" && *state == "false"))));
             let conditions = told.map(|(condition, state)| CONDITION.sample([cluster(), Arc::clone(name), Arc::clone(condition)], state));
             samples.extend(conditions);
             // Agents report what they can once the node has started.
-            let problems = row.conditions.iter().filter(|_| !row.never_ready());
+            let problems = row.conditions.iter().filter(|_| !row.is_passing());
             samples.extend(problems.filter_map(|(condition, state)| {
                 let problem = PROBLEM.sample([cluster(), Arc::clone(name), Arc::clone(condition)], conditions::problem(condition, state)?);
                 Some(problem.with_detail(say!("{} is {}", named(&condition), *state)))
             }));
             let created = row.created.unwrap_or(0).saturating_sub(place.clock.ahead());
             samples.extend(row.taints.starting.iter().map(|taint| STARTED.sample([cluster(), Arc::clone(name), Arc::clone(taint)], created as f64)));
-            samples.extend(row.taints.unfit.iter().map(|taint| TAINTED.sample([cluster(), Arc::clone(name), Arc::clone(taint)], 1.0)));
+            samples
+                .extend(row.taints.unfit.iter().filter(|_| !row.disrupted).map(|taint| TAINTED.sample([cluster(), Arc::clone(name), Arc::clone(taint)], 1.0)));
             samples.extend(row.allocatable[2].map(|bytes| ALLOCATABLE_STORAGE.sample(node(), bytes)));
             samples.extend(row.storage.map(|bytes| CAPACITY_STORAGE.sample(node(), bytes)));
             // Most nodes have none, and a thousand zeros say nothing.

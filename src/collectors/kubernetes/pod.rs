@@ -20,6 +20,12 @@ impl Pod {
         self.status.phase == "Running"
     }
 
+    /// Whether it only holds a place: with a priority below 0, which pods without one have, it gives way to all of them.
+    /// Source: <https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/>
+    pub(super) fn gives_way(&self) -> bool {
+        self.spec.priority.is_some_and(|priority| priority < 0)
+    }
+
     /// Whether each new node gets one like it: it is of a DaemonSet, or its kubelet made it from a file.
     pub(super) fn comes_with_nodes(&self) -> bool {
         let owners = self.metadata.owner_references.iter().flatten();
@@ -59,6 +65,7 @@ pub(super) struct PodSpec {
     #[serde(default, deserialize_with = "or_default")]
     pub(super) tolerations: Vec<PodToleration>,
     restart_policy: Option<String>,
+    priority: Option<i32>,
     /// Of all its containers together.
     pub(super) resources: Option<Resources>,
 }
@@ -295,7 +302,10 @@ impl Pod {
         // the best witness: the start of a pod that never ran, the crash of one that did.
         let unready = self.condition("ContainersReady").filter(|condition| condition.state() == "false");
         let since = unready.and_then(|condition| condition.last_transition_time.as_ref());
-        let since = since.or(self.status.start_time.as_ref()).or(self.metadata.creation_timestamp.as_ref());
+        // A pod that waited for a node has had one only since then.
+        let placed =
+            self.condition("PodScheduled").filter(|condition| condition.state() == "true").and_then(|condition| condition.last_transition_time.as_ref());
+        let since = since.or(self.status.start_time.as_ref()).or(placed).or(self.metadata.creation_timestamp.as_ref());
         let since = since.map_or_else(super::clock::now, |time| clock.ours(time));
         let all = self.status.init_container_statuses.iter().chain(&self.status.container_statuses);
         let mut waiting: BTreeMap<_, _> = all.filter_map(|status| status.state.waiting.as_ref()).map(|waiting| (Reason::of(&waiting.reason), since)).collect();
@@ -337,6 +347,10 @@ impl Pod {
     /// Why it has no node, and since when.
     pub(super) fn pending(&self, clock: &Clock) -> Option<(&'static str, i64)> {
         if self.status.phase != "Pending" || self.spec.node_name.is_some() || self.metadata.deletion_timestamp.is_some() {
+            return None;
+        }
+        // It waits in the place of whoever comes, which makes the cluster larger in time.
+        if self.gives_way() {
             return None;
         }
         let scheduled = self.condition("PodScheduled").filter(|condition| condition.state() != "true");

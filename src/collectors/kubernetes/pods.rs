@@ -101,6 +101,8 @@ struct Row {
     gpus: f32,
     /// Whether each new node gets one like it.
     comes_with_nodes: bool,
+    /// Whether it gives way to workspaces.
+    gives_way: bool,
     storage: Storage,
     problem: Option<Box<Problem>>,
     workspace: Option<Box<Workspace>>,
@@ -128,6 +130,8 @@ pub(super) struct Load {
     pub(super) limits: Amounts,
     /// The part of the requests that each new node has as well.
     pub(super) with_node: Amounts,
+    /// The part of the requests that gives way to workspaces.
+    pub(super) giving_way: Amounts,
 }
 
 /// An eviction: where, and for lack of what.
@@ -257,6 +261,7 @@ impl Pods {
             limits: amounts(pod.limits()),
             gpus: if over { 0.0 } else { pod.gpus() as f32 },
             comes_with_nodes: pod.comes_with_nodes(),
+            gives_way: pod.gives_way(),
             storage: Storage { limit: pod.storage_limit().map(|bytes| bytes as f32), unlimited_empty_dir: pod.unlimited_empty_dir() },
             problem: (!well).then(|| Box::new(problem)),
         }
@@ -279,6 +284,9 @@ impl Pods {
             let load = self.loads.entry(Arc::clone(node)).or_default();
             load.requests.add(signed(row.requests));
             load.limits.add(signed(row.limits));
+            if row.gives_way {
+                load.giving_way.add(signed(row.requests));
+            }
             if row.comes_with_nodes {
                 load.with_node.add(signed(row.requests));
             }

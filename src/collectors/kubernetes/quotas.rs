@@ -141,7 +141,7 @@ impl Kind for ResourceQuota {
                 if *hard > 0.0 && used.is_some_and(|used| used <= *hard) && EXPOSED.contains(&resource.as_str()) {
                     continue;
                 }
-                let is_needed = ["cpu", "memory", "pods"].iter().any(|needed| resource.ends_with(needed));
+                let is_needed = !quota.is_scoped && ["cpu", "memory", "pods"].iter().any(|needed| resource.ends_with(needed));
                 let ratio = used.map(|used| if *hard > 0.0 { used / hard } else { super::objects::flag(is_needed || used > 0.0) });
                 samples.extend(ratio.map(|ratio| USED.sample(labels(), ratio)));
             }

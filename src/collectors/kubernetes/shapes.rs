@@ -383,6 +383,51 @@ fn quotas_of_their_namespaces_leave_room_for_no_more_workspaces_than_they_say() 
 }
 
 #[test]
+fn pods_that_hold_a_place_give_it_to_workspaces() {
+    let fits = |priority: Value| {
+        let mut pods = Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default());
+        let pod = json!({ "metadata": { "name": "balloon", "namespace": "b", "uid": "b" },
+            "spec": { "nodeName": "n", "priority": priority, "containers": [{ "name": "a", "resources": { "requests": { "cpu": "7" } } }] }, "status": { "phase": "Running" } });
+        objects::Keep::put(&mut pods, read(&pod), true);
+        let (nodes, mut samples) = (kept(&[node("n", &json!({}))], "[]"), Vec::new());
+        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, quotas: None, participants: Some(1) };
+        capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
+        samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces eu = ").map(str::to_owned)).unwrap()
+    };
+    assert_eq!([fits(json!(-10)), fits(json!(0)), fits(json!(null))], ["4", "0", "0"]);
+    let waits = |priority: i32| {
+        json!({ "metadata": { "name": "p", "namespace": "b", "uid": "p" }, "spec": { "priority": priority, "containers": [] },
+        "status": { "phase": "Pending", "conditions": [{ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "Insufficient cpu", "lastTransitionTime": ago(900) }] } })
+    };
+    assert!(!pods(&[waits(-10)]).iter().any(|line| line.starts_with("pods_unscheduled")));
+    says(&pods(&[waits(0)]), "pods_unscheduled eu/b/insufficient_cpu = 1");
+}
+
+#[test]
+fn a_pod_that_waited_for_a_node_has_been_created_since_it_has_one() {
+    let pod = json!({ "metadata": { "name": "p", "namespace": "ws", "uid": "p", "creationTimestamp": ago(600) }, "spec": { "nodeName": "n", "containers": [] },
+        "status": { "phase": "Pending", "conditions": [{ "type": "PodScheduled", "status": "True", "lastTransitionTime": ago(2) }] } });
+    says(&pods(&[pod]), &format!("containers_waiting_oldest_timestamp_seconds eu/ws/creating/ContainerCreating = {}", clock::now() - 2));
+}
+
+#[test]
+fn a_node_that_is_being_taken_away_may_be_silent() {
+    let leaving = |more: Value| {
+        let conditions = json!([{ "type": "Ready", "status": "Unknown", "lastTransitionTime": ago(60) }, { "type": "DiskPressure", "status": "Unknown" }]);
+        let taints = json!([{ "key": "node.kubernetes.io/unreachable", "effect": "NoExecute" }]);
+        let mut node = node("n", &json!({ "/spec/taints": taints, "/status/conditions": conditions }));
+        node["metadata"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        told(Nodes::new(Interests::default()), &[node])
+    };
+    let gone = leaving(json!({ "deletionTimestamp": ago(30) }));
+    says(&gone, "node_disrupted eu/n = 1");
+    assert!(!gone.iter().any(|line| line.contains("condition_state") || line.contains("problem_taint")), "{gone:?}");
+    let silent = leaving(json!({}));
+    says(&silent, "node_condition_state eu/n/Ready = unknown");
+    says(&silent, "node_problem_taint eu/n/node.kubernetes.io/unreachable = 1");
+}
+
+#[test]
 fn workspaces_that_are_larger_than_configured_count_as_they_are() {
     let said = |cpu: &str| with_quotas(&json!({ "cpu": cpu, "memory": "4Gi" }), &[]);
     says(&said("2").iter().map(|line| line.trim().to_owned()).collect::<Vec<_>>(), "capacity_workspaces eu = 4");

@@ -146,7 +146,7 @@ impl Metrics {
             return Err(CollectError::new(ErrorClass::Malformed, say!("{}: it names none of the cluster's nodes", what)));
         }
         let mut samples = Vec::new();
-        for (name, Size { created, never_ready, offered }) in &sizes {
+        for (name, Size { created, never_ready, disrupted, offered }) in &sizes {
             let labels = || [Arc::clone(&self.cluster.name), Arc::clone(name)];
             let told = used.get(&**name);
             let stale = told.and_then(|node| self.cluster.clock.stale(node.timestamp?));
@@ -157,6 +157,7 @@ impl Metrics {
                     samples.extend([NODE_CPU.sample(labels(), cpu), NODE_MEMORY.sample(labels(), memory)]);
                     "reported"
                 }
+                _ if *disrupted => continue,
                 _ if *never_ready || now().saturating_sub(*created) < START => "starting",
                 _ => "missing",
             };

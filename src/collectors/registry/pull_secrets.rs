@@ -176,6 +176,10 @@ pub(super) async fn read(link: &Link, cluster: &str, namespace: &str, name: &str
 
 /// The docker config in a Secret. The reasons quote nothing of it.
 fn docker_config(secret: &KubernetesSecret) -> Result<String, &'static str> {
+    // Source: `MakeDockerKeyring` in pkg/credentialprovider/secrets/secrets.go of Kubernetes.
+    if secret.type_.as_deref() != Some("kubernetes.io/dockerconfigjson") {
+        return Err("it is not of the type kubernetes.io/dockerconfigjson, so kubelets do not read it");
+    }
     let data = secret.data.as_ref().ok_or("it has no data")?;
     let text = data.get(".dockerconfigjson").ok_or("it has no key .dockerconfigjson")?;
     let text = String::from_utf8(text.0.clone()).map_err(|_| "its .dockerconfigjson is no text")?;

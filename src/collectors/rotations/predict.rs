@@ -109,6 +109,17 @@ impl Rule {
         }
     }
 
+    /// Whether a change between two moments may be of one of its turns, which take no longer than `slow`. One that
+    /// counts from its last turn may come at any moment.
+    pub(super) fn may_have_made(&self, earliest: i64, latest: i64, slow: i64) -> bool {
+        match self {
+            Self::Schedule(_, _, lasting) | Self::Periodic { lasting, .. } => {
+                self.window(earliest.saturating_sub(lasting + slow + 1)).is_some_and(|begins| begins <= latest)
+            }
+            Self::Interval { .. } | Self::Moments(_) => true,
+        }
+    }
+
     /// The latest moment at which the first rotation after `last` should have begun.
     pub(super) fn due(&self, last: i64) -> Option<i64> {
         match self {

@@ -104,9 +104,10 @@ impl Case<'_> {
                 _ => return Renewal::Unseen(say!("whether its copies {} are the same is not known", named(&copies.name))),
             }
         }
+        let all: Vec<Rules> = rotations.iter().map(|rotation| (self.rules)(rotation)).collect();
         let (mut working, mut others) = (Vec::new(), Vec::new());
         for rotation in rotations {
-            match self.works(rotation) {
+            match self.works(rotation, &all) {
                 Ok(turns) => working.push((rotation, turns)),
                 Err(why) => others.push(why),
             }
@@ -122,8 +123,9 @@ impl Case<'_> {
         found.into_iter().next().unwrap_or(Renewal::Nobody)
     }
 
-    /// The turns of a rotation that was seen to work, of which every object must do its part.
-    fn works(&self, rotation: &Rotation) -> Result<Turns, Renewal> {
+    /// The turns of a rotation that was seen to work, of which every object must do its part. `all` are the rules of
+    /// whatever renews the credential.
+    fn works(&self, rotation: &Rotation, all: &[Rules]) -> Result<Turns, Renewal> {
         let name = rotation.name.as_str();
         let of = |family: &'static str| self.seen.samples_of(family).filter(move |sample| sample.label("rotation") == Some(name));
         let (mut known, mut turns) = ((self.rules)(rotation), Turns { rules: Vec::new(), spares: false });
@@ -149,7 +151,7 @@ impl Case<'_> {
             let last = of(LAST.0.name).find(own).map(Sample::second).ok_or_else(|| Renewal::Unseen(why("was not seen to change it")))?;
             // What a run changed is seen when it is over and the credential was looked at again.
             let settled = last.saturating_sub(i64::from(is_under_way)).min(self.now.saturating_sub(seconds(self.config.slow_after)));
-            turns.spares |= self.spares(rotation, &rule, settled)?;
+            turns.spares |= self.spares(rotation, &rule, settled, all)?;
             turns.rules.push(rule);
         }
         if turns.rules.is_empty() { Err(Renewal::Unseen(say!("rotation {} cannot be seen", named(name)))) } else { Ok(turns) }
@@ -157,7 +159,7 @@ impl Case<'_> {
 
     /// Whether a rotation, which has run until `settled`, renews the credential only when it is due. One that has
     /// neither changed it nor had a reason to leave it alone does not work.
-    fn spares(&self, rotation: &Rotation, rule: &Rule, settled: i64) -> Result<bool, Renewal> {
+    fn spares(&self, rotation: &Rotation, rule: &Rule, settled: i64, all: &[Rules]) -> Result<bool, Renewal> {
         let why = |text: &'static str| say!("rotation {} {}", named(&rotation.name), text);
         let renewed = rotation.renewed_credential().unwrap_or(self.credential);
         let latest = credentials::last_changed(self.seen, renewed).ok_or_else(|| Renewal::Unseen(why("was not seen to change it")))?;
@@ -166,7 +168,16 @@ impl Case<'_> {
         let earliest = credentials::changed_not_before(self.seen, renewed).max(lived);
         let was_left = |changed: i64| rule.due(changed.saturating_add(CLOCKS)).is_some_and(|due| due <= settled);
         match earliest {
-            Some(earliest) if !was_left(earliest) => Ok(false),
+            Some(earliest) if !was_left(earliest) => {
+                let (from, to, slow) = (earliest.saturating_sub(CLOCKS), latest.saturating_add(CLOCKS), seconds(self.config.slow_after));
+                // What somebody made by hand says nothing about whoever should have made it.
+                let is_of_a_turn = all.iter().flat_map(Rules::values).any(|rule| rule.may_have_made(from, to, slow));
+                if is_of_a_turn {
+                    Ok(false)
+                } else {
+                    Err(Renewal::Unseen(why("was not seen to change it: when it was last changed, nothing that renews it ran")))
+                }
+            }
             Some(earliest) if earliest.saturating_add(seconds(self.config.slow_after)) >= latest => {
                 let key = Key { made: latest, ends: self.ends, lives: 0 };
                 if self.is_left_rightly(rule, &key, settled) { Ok(true) } else { Err(Renewal::Refuted(why("ran, and did not change it"))) }
@@ -318,6 +329,8 @@ mod tests {
             (Scene { run: "", ..Scene::good() }, "unseen: rotation keys cannot be seen"),
             (Scene { last: None, ..Scene::good() }, "unseen: rotation keys was not seen to change it"),
             (Scene { changed: None, ..Scene::good() }, "unseen: rotation keys was not seen to change it"),
+            // Somebody made a key by hand after it last ran.
+            (Scene::changed(NOW - HOUR / 2), "unseen: rotation keys was not seen to change it: when it was last changed, nothing that renews it ran"),
             // It ran on time, and left the key as it was.
             (Scene::changed(NOW - 6 * HOUR), "refuted: rotation keys ran, and did not change it"),
             // Another key of its Secret was changed, or this one, by who writes both.

@@ -59,6 +59,15 @@ impl Leaf {
     }
 }
 
+impl Leaf {
+    /// Signed by itself and an authority, as `openssl req -x509` makes one: PEM.
+    pub fn signed_as_authority(&self) -> anyhow::Result<String> {
+        let mut params = self.params()?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Ok(params.self_signed(&KeyPair::generate()?)?.pem())
+    }
+}
+
 impl Authority {
     /// A new root.
     pub fn new(name: &str) -> anyhow::Result<Self> {
