@@ -5,16 +5,19 @@
 //! checklist has) counts as if it were not there, and is told. Nothing here decides whether a
 //! confirmation is still good enough.
 
+pub(super) mod config;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::Collector;
+pub use config::AttestationsConfig;
+
+use super::section::Collector;
 use crate::cause::Cause as _;
 use crate::driver::{Form, Poll, Task};
 use crate::event::{Occurrence, Schedule};
@@ -27,21 +30,6 @@ use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source, S
 use crate::value::Span;
 use crate::word::Word;
 use crate::word::did_you_mean;
-
-/// The file in which people confirm what no machine can see.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AttestationsConfig {
-    /// A YAML list of `{ attest, who, at, valid_for, event }`.
-    pub file: PathBuf,
-    /// Time between reads.
-    #[serde(default = "default_attestations_interval")]
-    pub interval: Span,
-}
-
-fn default_attestations_interval() -> Span {
-    Span::secs(15)
-}
 
 /// The `collector` label.
 pub const NAME: &str = "attestations";

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 use super::rotations::{self, Renewal, Renewals};
-use super::{Collector, Estate};
+use super::section::{Collector, Estate};
 use super::{credentials, kubernetes, secrets_manager};
 use crate::driver::{Form, Poll, Task};
 use crate::made::{Made, Shared};

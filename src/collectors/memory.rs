@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use super::Collector;
+use super::section::Collector;
 use crate::driver::{Form, Poll, Task};
 use crate::made::{Made, Shared};
 use crate::metric::{Family, StateSet, state_set};

@@ -6,7 +6,7 @@
 mod aws;
 mod bedrock;
 mod changed;
-mod config;
+pub(super) mod config;
 mod dates;
 mod expiry;
 mod facts;
@@ -37,8 +37,7 @@ use config::Api;
 pub use config::{AwsIssuer, Config, Credential, EntraApplication, Kind, ManagedValue, Place, ProvisionerKey, SecretKey};
 
 use super::kubernetes::{ClusterConfig, Link, Permission};
-use super::section::Section;
-use super::{CollectorsConfig, Estate};
+use super::section::{CollectorsConfig, Estate, Section};
 use crate::aws::{Caller, Callers};
 use crate::cause::Cause as _;
 use crate::driver::{Form, Poll, Task};

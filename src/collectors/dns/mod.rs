@@ -6,7 +6,7 @@
 //! unknown, since its addresses prove nothing about the origin.
 
 mod agreement;
-mod config;
+pub(super) mod config;
 mod origin;
 mod view;
 
@@ -25,9 +25,8 @@ pub use config::{Config, Expect, LoadBalancer, Name, RecordType, Resolver};
 use self::agreement::Agreement;
 use self::origin::Origin;
 use self::view::{Goal, PART, View, compare, listed, places};
-use super::Estate;
 use super::kubernetes::{self, ClusterConfig, Permission};
-use super::section::Section;
+use super::section::{Estate, Section};
 use crate::cause::Cause as _;
 use crate::driver::{Form, Poll, Task};
 use crate::made::Made;

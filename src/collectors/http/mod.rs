@@ -5,7 +5,7 @@
 //! answer HEAD with 405 while the service is healthy. Response bodies are judged and dropped; no
 //! part of one leaves this module.
 
-mod config;
+pub(super) mod config;
 mod decode;
 mod probe;
 mod wire;
@@ -21,9 +21,8 @@ use tokio::time::Instant;
 
 pub use config::{Config, Expect, Header, JsonRule, Target};
 
-use super::Estate;
 use super::kubernetes::{ClusterConfig, Permission};
-use super::section::Section;
+use super::section::{Estate, Section};
 use crate::driver::{Form, Poll, Task};
 use crate::made::Made;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};

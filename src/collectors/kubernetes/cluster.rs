@@ -12,11 +12,12 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::clock::Clock;
-use super::config::{ClusterConfig, Config, NodeClasses, Selector, WorkloadKind};
+use super::config::{ClusterConfig, Config, NodeClasses, Selector, ServiceRef, WorkloadKind};
 use super::events::{Pulls, Warnings};
 use super::ledger::{Count, Ledger};
-use super::nodes::{Interests, Nodes};
+use super::nodes::{Interests, NodeRow, Nodes};
 use super::objects::{Keep, Key, Kind, Place, Rows};
+use super::permission::Permission;
 use super::pods::{Eviction, Pods};
 use super::services::{EndpointSlice, Service};
 use super::sight::seen;
@@ -143,7 +144,7 @@ type Karpenter = (Arc<Watched<Rows<karpenter::NodePool>>>, Arc<Watched<Rows<karp
 type Velero = (Arc<Watched<Rows<backups::Backup>>>, Arc<Watched<Rows<backups::Schedule>>>);
 type Volumes = (Arc<Watched<Rows<backups::PersistentVolumeClaim>>>, Arc<Watched<Rows<backups::VolumeSnapshot>>>);
 /// A Service with what stands behind it.
-type Entry = (super::ServiceRef, Arc<Watched<Rows<Service>>>, Arc<Watched<Rows<EndpointSlice>>>);
+type Entry = (ServiceRef, Arc<Watched<Rows<Service>>>, Arc<Watched<Rows<EndpointSlice>>>);
 
 impl Cluster {
     pub(super) fn new(settings: &ClusterConfig, config: &Config, schedules: &[Schedule]) -> Self {
@@ -274,8 +275,8 @@ impl Cluster {
         self.workloads.push((selector.clone(), workloads));
     }
 
-    fn watch_service(&mut self, service: &super::ServiceRef) {
-        let super::ServiceRef { namespace, name, .. } = service;
+    fn watch_service(&mut self, service: &ServiceRef) {
+        let ServiceRef { namespace, name, .. } = service;
         let key = format!("{namespace}/{name}");
         let within = || Query { namespace: Some(namespace.clone()), ..Query::default() };
         let found = self.watch_rows(&key, Query { fields: Some(format!("metadata.name={name}")), ..within() });
@@ -326,7 +327,7 @@ impl Cluster {
     }
 
     /// What the watches need to be allowed to do.
-    pub(super) fn permissions(&self) -> Vec<super::Permission> {
+    pub(super) fn permissions(&self) -> Vec<Permission> {
         self.scopes.iter().map(|scope| scope.permission()).collect()
     }
 
@@ -349,14 +350,14 @@ impl Cluster {
     /// Kubelets by node, with their addresses; `None` while the nodes cannot be seen. One that has not been ready
     /// yet may have neither a certificate nor anything to say, and one that is being taken away may be silent.
     pub(super) fn kubelets(&self) -> Option<Vec<(Arc<str>, Option<SocketAddr>)>> {
-        let address = |(name, node): (&Arc<str>, &super::nodes::NodeRow)| (Arc::clone(name), node.address.map(SocketAddr::from));
+        let address = |(name, node): (&Arc<str>, &NodeRow)| (Arc::clone(name), node.address.map(SocketAddr::from));
         self.nodes.as_ref()?.seen(|nodes| nodes.iter().filter(|(_, node)| !node.is_passing()).map(address).collect())
     }
 
     /// How old and how large nodes are; `None` while they cannot be seen.
     pub(super) fn sizes(&self) -> Option<BTreeMap<Arc<str>, Size>> {
         let ahead = self.clock.ahead();
-        let size = |(name, node): (&Arc<str>, &super::nodes::NodeRow)| {
+        let size = |(name, node): (&Arc<str>, &NodeRow)| {
             let created = node.created.unwrap_or_default().saturating_sub(ahead);
             (Arc::clone(name), Size { created, never_ready: node.never_ready(), disrupted: node.disrupted, offered: node.allocatable })
         };

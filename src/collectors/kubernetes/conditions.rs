@@ -1,7 +1,11 @@
-//! Conditions that other programs than the kubelet report of a node, and which of their states says that
+//! Conditions that the kubelet and other programs report of a node, and which states of the others say that
 //! something is wrong.
 
 use super::taints::NETWORK;
+
+/// Conditions that every kubelet reports.
+/// Source: <https://kubernetes.io/docs/reference/node/node-status/#condition>
+pub(super) const EXPECTED_CONDITIONS: [&str; 4] = ["Ready", "MemoryPressure", "DiskPressure", "PIDPressure"];
 
 /// How the names of conditions end that are good while they are true, as those of the node monitoring agent of
 /// EKS do, or how they are called, as what k3s and RKE2 say of members of etcd. All others name what is wrong, as
@@ -16,7 +20,7 @@ const BAD_ENDS: [&str; 4] = ["NotReady", "Unready", "NotHealthy", "Unhealthy"];
 /// number where its state is not known, `None` where all is well. The kubelet's own conditions have checks of
 /// their own, and that the network is missing is told by a taint.
 pub(super) fn problem(condition: &str, state: &str) -> Option<f64> {
-    if super::nodes::EXPECTED_CONDITIONS.contains(&condition) || condition == NETWORK {
+    if EXPECTED_CONDITIONS.contains(&condition) || condition == NETWORK {
         return None;
     }
     let ends = |all: &[&str]| all.iter().any(|end| condition.ends_with(end));

@@ -16,7 +16,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use secrecy::ExposeSecret as _;
 
-use super::ClusterConfig;
+use super::config::ClusterConfig;
 use super::plugin::Plugin;
 use crate::cause::Cause as _;
 use crate::encoded;

@@ -13,7 +13,7 @@ mod classes;
 mod clock;
 mod cluster;
 mod conditions;
-mod config;
+pub(super) mod config;
 mod connect;
 mod demand;
 mod eks;
@@ -28,6 +28,7 @@ mod moments;
 mod monitoring;
 mod nodes;
 mod objects;
+pub(super) mod permission;
 mod plugin;
 mod pod;
 mod pods;
@@ -60,13 +61,13 @@ pub use config::{
 pub(in crate::collectors) use connect::Link;
 pub(in crate::collectors) use moments::{certificate_renewals, expiry_near_event, node_expiries};
 pub(in crate::collectors) use nodes::node_platforms;
+pub use permission::Permission;
 pub(in crate::collectors) use replicas::{oldest_start, running_containers};
 pub use services::load_balancers;
 pub(in crate::collectors) use workloads::{CronJobFacts, cron_jobs, is_scaled_to_zero, rolls_out};
 pub(in crate::collectors) use workspaces::images as workspace_images;
 
-use super::Estate;
-use super::section::Section;
+use super::section::{Estate, Section};
 use crate::driver::{Form, Task};
 use crate::event::Schedule;
 use crate::made::Made;
@@ -157,7 +158,7 @@ fn cluster_tasks(whole: &Config, settings: &ClusterConfig, schedules: &[Schedule
         Form::Watch(Box::new(watch::ClusterWatch::new(Arc::clone(cluster), Link::clone(link), *timeout)))
     });
     let mut watched = task("", cluster.emitted(), config.interval, config.timeout, watch);
-    watched.source.subjects = Subjects::Each(subjects::subjects(config, name));
+    watched.source.subjects = Subjects::Each(subjects::subjects(config, name, FAMILIES));
     let mut tasks = vec![watched];
     let storage = &config.storage;
     let reach = storage.via.unwrap_or_else(|| link.default_reach());
@@ -204,28 +205,6 @@ fn cluster_tasks(whole: &Config, settings: &ClusterConfig, schedules: &[Schedule
         tasks.push(task(" reviews", emits, Span(config.interval.0 * 4), Span(config.interval.0 * 4), reviews));
     }
     tasks
-}
-
-/// Something that the exporter's identity must be allowed to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Permission {
-    /// API group; empty for the core group.
-    pub group: String,
-    /// Plural name, with a subresource after a slash.
-    pub resource: String,
-    /// What is done.
-    pub verbs: &'static [&'static str],
-    /// Only these objects; all when empty.
-    pub names: Vec<String>,
-    /// Only in this namespace; everywhere when left out.
-    pub namespace: Option<String>,
-}
-
-impl Permission {
-    /// To read one Secret, and no other.
-    pub(in crate::collectors) fn to_get_secret(namespace: &str, name: &str) -> Self {
-        Self { group: String::new(), resource: "secrets".to_owned(), verbs: &["get"], names: vec![name.to_owned()], namespace: Some(namespace.to_owned()) }
-    }
 }
 
 /// All that the configuration makes this program ask of a cluster. `/version` needs no permission.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::conditions;
+use super::conditions::{self, EXPECTED_CONDITIONS};
 use super::config::NodeGroup;
 use super::objects::{CONDITION_STATES, Condition, Keep, Place, flag, kind, or_default};
 use super::resources::{Listed, amounts, gpus, is_gpu, offered, offered_gpus};
@@ -129,10 +129,6 @@ const FIRST_REPORT: u64 = 30;
 
 /// Conditions of a node that are kept; node-problem-detector adds a dozen to the five of the kubelet.
 const MOST_CONDITIONS: usize = 64;
-
-/// Conditions that every kubelet reports.
-/// Source: <https://kubernetes.io/docs/reference/node/node-status/#condition>
-pub(super) const EXPECTED_CONDITIONS: [&str; 4] = ["Ready", "MemoryPressure", "DiskPressure", "PIDPressure"];
 
 kind!(Node, "", "v1", "nodes", "super::objects::labelled", spec: NodeSpec, status: NodeStatus);
 

@@ -7,14 +7,15 @@ use crate::labels::Labels;
 use crate::metric::Family;
 use crate::snapshot::Subject;
 
-/// The subjects of a cluster, in the order of the file; `config` is what concerns this cluster.
-pub(super) fn subjects(config: &Config, cluster: &str) -> Vec<Subject> {
+/// The subjects of a cluster, in the order of the file; `config` is what concerns this cluster, and `all` says
+/// something about the cluster itself.
+pub(super) fn subjects(config: &Config, cluster: &str, all: &[&[&'static Family]]) -> Vec<Subject> {
     let here = |what: String, labels: &[(&'static str, &str)], families: &[&[&'static Family]]| Subject {
         what: format!("{what} of cluster {cluster}"),
         labels: labels.iter().copied().chain([("cluster", cluster)]).collect::<Labels>(),
         families: families.iter().copied().flatten().map(|family| family.name).collect(),
     };
-    let every = super::FAMILIES.iter().copied().flatten().map(|family| family.name);
+    let every = all.iter().copied().flatten().map(|family| family.name);
     let mut found = vec![Subject { what: format!("cluster {cluster}"), labels: [("cluster", cluster)].into(), families: every.collect() }];
     let selected: &[&[&Family]] = &[sight::FAMILIES, workloads::FAMILIES, replicas::FAMILIES, usage::WORKLOAD_FAMILIES];
     found.extend(config.workloads.iter().map(|own| here(format!("workload {}", own.name), &[("selector", &own.name)], selected)));

@@ -14,9 +14,9 @@ use kube::{Api, Client, Resource as _};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::Permission;
 use super::api::{Around, api_error, elements, status_error};
 use super::objects::{Keep, Place};
+use super::permission::Permission;
 use crate::metric::{Family, Sample};
 use crate::say;
 use crate::say::{Message, named};

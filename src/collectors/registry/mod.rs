@@ -7,9 +7,9 @@
 mod about;
 mod auth;
 mod client;
-mod config;
+pub(super) mod config;
 mod content;
-mod digest;
+pub(super) mod digest;
 mod docker_config;
 mod ecr;
 mod groups;
@@ -18,7 +18,7 @@ mod manifest;
 mod platforms;
 mod presence;
 mod pull_secrets;
-mod reference;
+pub(super) mod reference;
 mod registries;
 mod resolve;
 
@@ -28,12 +28,9 @@ use std::time::Duration;
 
 pub(in crate::collectors) use auth::Identity;
 pub use config::{Config, EcrConfig, Group, Mirror, Prefix, PullSecret, RegistryConfig, SecretName};
-pub(in crate::collectors) use digest::Digest;
-pub(in crate::collectors) use reference::Running;
 
-use super::Estate;
 use super::kubernetes::{self, ClusterConfig, Link, Permission};
-use super::section::Section;
+use super::section::{Estate, Section};
 use crate::driver::{Form, Task};
 use crate::labels::Labels;
 use crate::made::Made;

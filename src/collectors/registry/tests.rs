@@ -9,6 +9,8 @@ use readiness_lab::plain_server;
 
 use super::auth::Identity;
 use super::config::RegistryConfig;
+use super::digest::Digest;
+use super::reference::Running;
 use super::registries::Registries;
 use super::*;
 use crate::driver::Poll as _;

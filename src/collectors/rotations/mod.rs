@@ -5,7 +5,7 @@
 //! rotations what the collectors of credentials and of Secrets Manager saw. When something last rotated is
 //! remembered in the state file, so that a restart does not lose it.
 
-mod config;
+pub(super) mod config;
 mod lapse;
 mod managed;
 mod predict;
@@ -23,9 +23,8 @@ use jiff::Timestamp;
 pub use config::{Config, Consumer, Copies, Every, Rotation};
 pub(in crate::collectors) use renewal::{Renewal, Renewals};
 
-use super::Estate;
 use super::kubernetes::{ClusterConfig, CronJobFacts, Permission};
-use super::section::Section;
+use super::section::{Estate, Section};
 use super::{credentials, kubernetes, secrets_manager};
 use crate::driver::{Form, Poll, Task};
 use crate::event::{self, Occurrence, Schedule};

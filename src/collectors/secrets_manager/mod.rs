@@ -3,7 +3,7 @@
 //!
 //! Source: <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DescribeSecret.html>
 
-mod config;
+pub(super) mod config;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +17,8 @@ use jiff::Timestamp;
 
 pub use config::{Config, ManagedSecret};
 
-use super::Estate;
 use super::kubernetes::{ClusterConfig, Permission};
-use super::section::Section;
+use super::section::{Estate, Section};
 use crate::aws::{self, Caller, Callers};
 use crate::driver::{Form, Poll, Task};
 use crate::made::Made;
