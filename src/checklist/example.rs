@@ -10,7 +10,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::model::{Check, Kind, Severity};
+use super::model::{Check, Kind};
+use super::severity::Severity;
 use crate::collectors;
 use crate::event::Occurrence;
 use crate::event::default_lead_times;

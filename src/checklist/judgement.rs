@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::model::Severity;
+use super::severity::Severity;
 use super::unjudged::NOT_JUDGED;
 use crate::history::Verdicts;
 use crate::labels::Labels;

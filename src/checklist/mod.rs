@@ -15,6 +15,7 @@ mod model;
 mod parse;
 mod proof;
 mod rule;
+mod severity;
 mod unjudged;
 
 use std::path::Path;
@@ -28,9 +29,10 @@ pub use example::{Example, Given, Outcome, scene};
 pub use judge::{judge, judge_check as judge_one};
 pub use judgement::{CheckState, CheckVerdict, Decision, Judgement, Line, SectionVerdict, Unasked};
 pub use memory::{Memories, Memory};
-pub use model::{Check, Checklist, Guard, Kind, Override, Section, Severity};
+pub use model::{Check, Checklist, Guard, Kind, Override, Section};
 pub use parse::parse;
 pub use proof::unproven;
+pub use severity::Severity;
 pub use unjudged::{NOT_JUDGED, Unjudged, unjudged};
 
 use crate::files::{self, ReadError};

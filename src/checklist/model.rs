@@ -1,14 +1,15 @@
 //! The types of a checklist, after it has been checked.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::condition::{Band, Condition};
 use super::evidence::Template;
 use super::example::Example;
+use super::severity::Severity;
 use crate::metric::Family;
 use crate::value::{Problem, Span};
 
@@ -105,28 +106,6 @@ pub enum Kind {
     Attestation,
 }
 
-/// How loudly a red line is reported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Worth knowing.
-    Info,
-    /// Needs somebody before the event.
-    Warning,
-    /// Needs somebody now.
-    Critical,
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        })
-    }
-}
-
 /// When a check applies. All parts must hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -197,7 +176,7 @@ impl Checklist {
             }
         }
         if !overrides.is_empty() {
-            self.revision = super::parse::digest(&format!("{}{}", self.revision, serde_json::json!(overrides)));
+            self.revision = digest(&format!("{}{}", self.revision, serde_json::json!(overrides)));
         }
         problems
     }
@@ -249,4 +228,9 @@ impl Check {
         }
         *hold = longer.unwrap_or(*hold);
     }
+}
+
+/// The first twelve hex digits of a SHA-256.
+pub(super) fn digest(text: &str) -> String {
+    Sha256::digest(text).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }

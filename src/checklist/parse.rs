@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
 use super::condition::{Band, Condition};
 use super::evidence::Template;
 use super::example::{Example, RawExample};
 use super::library;
-use super::model::{Check, Checklist, Guard, Kind, Override, Section, Severity};
+use super::model::{Check, Checklist, Guard, Kind, Override, Section, digest};
+use super::severity::Severity;
 use crate::cause::Cause as _;
 use crate::collectors;
 use crate::metric::Family;
@@ -101,11 +101,6 @@ pub fn parse(text: &str) -> Result<Checklist, Vec<Problem>> {
     } else {
         Err(problems)
     }
-}
-
-/// The first twelve hex digits of a SHA-256.
-pub(super) fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A line that names a check of the library, or one that says all itself.

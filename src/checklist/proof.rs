@@ -6,7 +6,8 @@ use super::context::Context;
 use super::example::{Example, Outcome, scene};
 use super::judge::judge_check;
 use super::judgement::CheckState;
-use super::model::{Check, Checklist, Kind, Severity};
+use super::model::{Check, Checklist, Kind};
+use super::severity::Severity;
 use crate::value::Problem;
 
 /// Every example that gets another verdict than it expects.

@@ -10,7 +10,7 @@ use super::context::Context;
 use super::evidence::Template;
 use super::judgement::{CheckState, Line, Unasked};
 use super::memory::subject;
-use super::model::Severity;
+use super::severity::Severity;
 use crate::collectors;
 use crate::event::Occurrence;
 use crate::labels::Labels;

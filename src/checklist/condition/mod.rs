@@ -16,7 +16,7 @@ pub use promql::{Red, quoted};
 pub use verdict::Clock;
 pub use words::{Words, humanize_duration};
 
-use super::model::Severity;
+use super::severity::Severity;
 use crate::value::Span;
 
 /// The closed set of shapes. What does not fit becomes a 0/1 fact in its collector.
