@@ -16,8 +16,9 @@ use super::findings::{cut_masked, kind_of, prune};
 use super::layers::layer;
 use super::located::locate;
 use super::origins::Origins;
-use super::variables::Variables;
-use super::{Settings, validate};
+use super::settings::Settings;
+use super::validate;
+use super::variables::{ENV_PREFIX, Variables};
 use crate::cause::Cause as _;
 use crate::checklist::{self, Checklist};
 use crate::collectors::{self, Estate};
@@ -28,12 +29,6 @@ use crate::say;
 use crate::say::{Message, Say};
 use crate::state::State;
 use crate::value::Problem;
-
-/// Prefix of environment variables that override the file: `READINESS__COLLECTORS__HTTP__INTERVAL`.
-///
-/// The double underscore also keeps out the `READINESS_SERVICE_PORT` that Kubernetes injects for a
-/// Service called `readiness`.
-pub const ENV_PREFIX: &str = "READINESS";
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::Settings;
+use super::settings::Settings;
 use crate::collectors::kubernetes;
 use crate::files;
 use crate::say;

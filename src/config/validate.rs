@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Settings;
+use super::settings::Settings;
 use crate::checklist::{self, Checklist};
 use crate::collectors::kubernetes::ClusterConfig;
 use crate::value::Problem;

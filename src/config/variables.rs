@@ -6,9 +6,14 @@ use std::ffi::OsString;
 use config::Environment;
 use serde_json::Value;
 
-use super::load::ENV_PREFIX;
 use super::shape::{Shape, all_keys};
 use crate::value::Problem;
+
+/// Prefix of environment variables that override the file: `READINESS__COLLECTORS__HTTP__INTERVAL`.
+///
+/// The double underscore also keeps out the `READINESS_SERVICE_PORT` that Kubernetes injects for a
+/// Service called `readiness`.
+pub const ENV_PREFIX: &str = "READINESS";
 
 /// The variables that are taken, by the path of what they set.
 #[derive(Default)]

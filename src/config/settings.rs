@@ -1,0 +1,91 @@
+//! The configuration file, typed.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::checklist::Override;
+use crate::collectors::attestations::AttestationsConfig;
+use crate::collectors::{CollectorsConfig, kubernetes};
+use crate::event::{EventConfig, SHIPPED};
+
+/// The whole configuration file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// What is being prepared for. Without one, checklists are judged as if the event were now.
+    pub events: Vec<EventConfig>,
+    /// Checklists to judge; the shipped `workshop` when empty.
+    pub checklists: Vec<ChecklistConfig>,
+    /// Where people's confirmations are read from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attestations: Option<AttestationsConfig>,
+    /// Red lines that somebody has taken responsibility for.
+    pub waivers: Vec<WaiverConfig>,
+    /// A folder in which the filled-in checklist is kept: one file for each lead time of an event,
+    /// for its start, and for the time shortly before its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archive: Option<PathBuf>,
+    /// A file that remembers across restarts when things last rotated and how verdicts changed;
+    /// without it a restart forgets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_file: Option<PathBuf>,
+    /// Kubernetes clusters, by the name that becomes the `cluster` label.
+    pub clusters: Vec<kubernetes::ClusterConfig>,
+    /// What to look at. A collector that is left out is off, and its checks are not applicable.
+    pub collectors: CollectorsConfig,
+}
+
+/// A checklist to judge, with this installation's changes to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChecklistConfig {
+    /// Name of a shipped checklist, or of the one in `file`.
+    pub name: String,
+    /// A checklist of your own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// Changes by check name.
+    #[serde(default)]
+    pub overrides: BTreeMap<String, Override>,
+}
+
+/// A red line that does not block, because somebody said so.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WaiverConfig {
+    /// Name of the check.
+    pub check: String,
+    /// Only in these checklists; in all that have the check when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checklists: Vec<String>,
+    /// Only lines with these labels; all lines of the check when empty.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Who takes responsibility.
+    pub who: String,
+    /// Why it is acceptable.
+    pub why: String,
+    /// When it ends, with an offset: `2026-12-02T00:00:00Z`; within 90 days.
+    pub until: String,
+}
+
+impl WaiverConfig {
+    /// Whether it holds in a checklist.
+    pub fn is_for(&self, checklist: &str) -> bool {
+        self.checklists.is_empty() || self.checklists.iter().any(|own| own == checklist)
+    }
+}
+
+impl Settings {
+    /// The configured checklists, or the shipped one when none is named.
+    pub fn checklists_or_default(&self) -> Vec<ChecklistConfig> {
+        if self.checklists.is_empty() {
+            vec![ChecklistConfig { name: SHIPPED.to_owned(), file: None, overrides: BTreeMap::new() }]
+        } else {
+            self.checklists.clone()
+        }
+    }
+}
