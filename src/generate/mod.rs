@@ -23,13 +23,12 @@ use serde::Serialize;
 use crate::cause::Cause as _;
 use crate::checklist::{self, Check, Checklist, Kind};
 use crate::collectors;
+use crate::report;
 use crate::say;
 use crate::say::Message;
 
 pub use permissions::manifests;
-
-/// Where the runbooks are published unless told otherwise.
-pub const RUNBOOK_URL: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/runbooks");
+pub use rules::RUNBOOK_URL;
 
 /// The Helm chart.
 const CHART: &str = "deploy/chart";
@@ -122,7 +121,7 @@ pub fn exporter_alerts() -> impl Iterator<Item = &'static str> {
 
 /// The JSON Schema of the configuration file.
 pub fn schema() -> String {
-    pretty(&crate::config::schema())
+    report::json_of(&crate::config::schema())
 }
 
 /// Writes the files below `folder`.
@@ -147,12 +146,6 @@ pub fn compare(files: &[(String, String)], folder: &Path) -> Result<(), Drift> {
 fn yaml<T: Serialize>(value: &T) -> String {
     // Plain strings and maps always serialise.
     format!("{HEADER}{}", serde_saphyr::to_string(value).unwrap_or_default())
-}
-
-fn pretty<T: Serialize>(value: &T) -> String {
-    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
-    text.push('\n');
-    text
 }
 
 #[cfg(test)]

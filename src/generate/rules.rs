@@ -8,11 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::RUNBOOK_URL;
 use super::events::{Events, Stage};
 use crate::checklist::{Check, Checklist, Condition, Kind, Severity};
 use crate::metric::Family;
 use crate::value::Span;
+
+/// Where the runbooks are published unless told otherwise.
+pub const RUNBOOK_URL: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/runbooks");
 
 /// Facts vanish when their source cannot be seen; an alert must not end because of that.
 const KEEP_FIRING: Span = Span::mins(5);

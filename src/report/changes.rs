@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::minute;
+use super::wording::minute;
 use crate::history::Change;
 
 /// Changes as text, oldest first.

@@ -2,7 +2,7 @@
 
 use maud::{Markup, PreEscaped, html};
 
-use super::shown;
+use super::wording::shown;
 use crate::checklist::{CheckState, Judgement};
 
 /// Judgements as JUnit XML. Unknown is an error, not a failure; not applicable is skipped.

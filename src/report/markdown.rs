@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{NO_EVENT, event_line, minute, needs_attention, reason, shown, word};
+use super::wording::{NO_EVENT, event_line, minute, needs_attention, reason, shown, word};
 use crate::checklist::{CheckState, Judgement};
 use crate::runbooks::runbook;
 

@@ -7,10 +7,9 @@ mod changes;
 mod junit;
 mod markdown;
 mod text;
+mod wording;
 
-use jiff::Timestamp;
-
-use crate::checklist::{CheckState, CheckVerdict, Decision, Judgement, Unasked};
+use crate::checklist::{Decision, Judgement};
 
 pub use archive::Archive;
 pub use changes::changes;
@@ -18,6 +17,7 @@ pub(crate) use changes::words;
 pub use junit::junit;
 pub use markdown::markdown;
 pub use text::text;
+pub use wording::{BAD_LINES, NO_EVENT, distance, event_line, minute, reason, state_word, word};
 
 /// Judgements as JSON, with the files that were changed and refused.
 pub fn json(judgements: &[Judgement], refused: &[&str]) -> String {
@@ -51,112 +51,6 @@ pub fn overall(judgements: &[Judgement]) -> Decision {
     } else {
         Decision::Go
     }
-}
-
-/// The decision as a person says it.
-pub fn word(decision: Decision) -> &'static str {
-    match decision {
-        Decision::Go => "GO",
-        Decision::NoGo => "NO-GO",
-        Decision::Undecided => "UNDECIDED",
-    }
-}
-
-/// Why the decision is what it is, in one line, and how much of the checklist it rests on.
-pub fn reason(judgement: &Judgement) -> String {
-    let of = |required: bool, state| judgement.checks().filter(|check| check.required == required && check.state == state).count();
-    let (failed, unknown) = (of(true, CheckState::Fail), of(true, CheckState::Unknown));
-    let mut parts = vec![match judgement.decision {
-        Decision::Go => counted(judgement.count(CheckState::Pass), "check passed", "checks passed"),
-        Decision::NoGo if unknown > 0 => format!("{}, {unknown} not known", counted(failed, "required check failed", "required checks failed")),
-        Decision::NoGo => counted(failed, "required check failed", "required checks failed"),
-        Decision::Undecided if unknown > 0 => counted(unknown, "required check is not known", "required checks are not known"),
-        Decision::Undecided => "no required check could be ticked".to_owned(),
-    }];
-    let more = [
-        (judgement.count(CheckState::Warn), "warning", "warnings"),
-        (of(false, CheckState::Unknown), "optional one is not known", "optional ones are not known"),
-        (judgement.count(CheckState::Waived), "waived", "waived"),
-    ];
-    parts.extend(more.into_iter().filter(|(count, ..)| *count > 0).map(|(count, one, several)| counted(count, one, several)));
-    format!("{}; {}", parts.join(", "), asked(judgement))
-}
-
-/// How much of the checklist was asked, so that nobody takes a go for more than it is.
-fn asked(judgement: &Judgement) -> String {
-    let (asked, all) = judgement.asked();
-    let not = Unasked::ALL.map(|why| (judgement.unasked(why), why)).into_iter().filter(|(count, _)| *count > 0);
-    let not: Vec<_> = not.map(|(count, why)| format!(", {count} {}", why.words())).collect();
-    format!("{asked} of {} asked{}", counted(all, "line", "lines"), not.concat())
-}
-
-fn counted(count: usize, one: &str, several: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { several })
-}
-
-/// What is said where no event is coming.
-pub const NO_EVENT: &str = "No event is coming: judged as if one were now.";
-
-/// The event, if there is one.
-pub fn event_line(judgement: &Judgement) -> Option<String> {
-    let (name, start, end) = (judgement.event.as_ref()?, judgement.event_start?, judgement.event_end?);
-    let people = judgement.participants.map_or_else(String::new, |n| format!(", {n} {}", if n == 1 { "participant" } else { "participants" }));
-    let when = if start <= judgement.at {
-        format!("running until {}", minute(end))
-    } else {
-        format!("{} to {} (in {})", minute(start), minute(end), distance(judgement.at, start))
-    };
-    Some(format!("{name}: {when}{people}"))
-}
-
-/// A moment to the minute, in UTC.
-pub fn minute(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
-}
-
-/// The distance between two moments in its two largest units.
-pub fn distance(from: Timestamp, to: Timestamp) -> String {
-    let seconds = (to.as_second() - from.as_second()).unsigned_abs();
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m {}s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("{}h {}m", seconds / 3600, seconds / 60 % 60),
-        _ => format!("{}d {}h", seconds / 86_400, seconds / 3600 % 24),
-    }
-}
-
-/// The state as a short word.
-pub fn state_word(state: CheckState) -> &'static str {
-    match state {
-        CheckState::Pass => "pass",
-        CheckState::Warn => "warn",
-        CheckState::Fail => "FAIL",
-        CheckState::Unknown => "????",
-        CheckState::Waived => "waived",
-        CheckState::NotApplicable => "n/a",
-    }
-}
-
-/// Bad lines of one check that are printed; a person who sees so many needs no more.
-pub const BAD_LINES: usize = 50;
-
-/// Lines worth showing: the bad ones, and a count of the good.
-fn shown(check: &CheckVerdict) -> (Vec<String>, usize) {
-    let bad: Vec<_> = check.lines.iter().filter(|line| line.state != CheckState::Pass).collect();
-    let more = bad.len().saturating_sub(BAD_LINES);
-    let told = bad.into_iter().take(BAD_LINES).map(|line| {
-        // Within a red check, what could not be seen would read as one more red line.
-        let unseen = if line.state == CheckState::Unknown && check.state != CheckState::Unknown { "Not known: " } else { "" };
-        let since = line.since.map_or_else(String::new, |since| format!(" Since {}.", minute(since)));
-        format!("{unseen}{}{since}", line.evidence)
-    });
-    let told = told.chain((more > 0).then(|| format!("And {more} more.")));
-    (told.collect(), check.lines.iter().filter(|line| line.state == CheckState::Pass).count() + check.more_good)
-}
-
-/// Whether a person has to read on.
-fn needs_attention(state: CheckState) -> bool {
-    matches!(state, CheckState::Fail | CheckState::Warn | CheckState::Unknown)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Names come from clusters and servers, and some are hostile.
 
+use jiff::Timestamp;
+
 use super::*;
 use crate::checklist::{Context, Given, judge, load, scene};
 use crate::snapshot::tests::source;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{NO_EVENT, event_line, needs_attention, reason, shown, state_word, word};
+use super::wording::{NO_EVENT, event_line, needs_attention, reason, shown, state_word, word};
 use crate::checklist::{CheckState, Decision, Judgement};
 use crate::runbooks::runbook;
 
