@@ -39,6 +39,9 @@ pub struct Coverage {
     /// Whether the metric has series only for what is wrong, so that none at all is good news once
     /// everything was seen.
     pub quiet: bool,
+    /// Whether only some of what was seen has anything that the metric could tell: then no series says nothing,
+    /// neither good nor bad.
+    pub sparse: bool,
     /// The states of the coverage in which each subject must bear the fact itself: an address that answered
     /// has a status, and is not spoken for by its neighbours.
     pub borne_in: &'static [&'static str],
@@ -47,7 +50,7 @@ pub struct Coverage {
 impl Coverage {
     /// The metric can be judged where a state set is in one of these states.
     pub const fn of(states: &'static str, seen: &'static [&'static str]) -> Self {
-        Self { states, seen, kinds: &[], quiet: false, borne_in: &[] }
+        Self { states, seen, kinds: &[], quiet: false, sparse: false, borne_in: &[] }
     }
 
     /// The same, for a metric that every subject bears that was seen.
@@ -60,6 +63,13 @@ impl Coverage {
     #[must_use]
     pub const fn each_in(mut self, borne_in: &'static [&'static str]) -> Self {
         self.borne_in = borne_in;
+        self
+    }
+
+    /// The same, for a metric that only some subjects have anything to tell of.
+    #[must_use]
+    pub const fn sparse(mut self) -> Self {
+        self.sparse = true;
         self
     }
 
@@ -84,6 +94,8 @@ pub struct Family {
     pub unit: Unit,
     /// The closed list of states when this is a state set, else empty.
     pub states: &'static [&'static str],
+    /// What people read for a state with which all is well, where its name alone is no sentence.
+    pub sayings: &'static [(&'static str, &'static str)],
     /// See [`Coverage`].
     pub covered_by: Option<Coverage>,
 }
@@ -105,7 +117,7 @@ pub struct StateSet<const N: usize>(pub Family);
 
 /// Declares a gauge whose value is of `unit`.
 pub const fn gauge<const N: usize>(name: &'static str, unit: Unit, labels: &'static [&'static str; N], help: &'static str) -> Gauge<N> {
-    Gauge(Family { name, help, labels, unit, states: &[], covered_by: None })
+    Gauge(Family { name, help, labels, unit, states: &[], sayings: &[], covered_by: None })
 }
 
 /// Declares a state set over the closed list `states`.
@@ -115,7 +127,7 @@ pub const fn state_set<const N: usize>(
     labels: &'static [&'static str; N],
     help: &'static str,
 ) -> StateSet<N> {
-    StateSet(Family { name, help, labels, unit: Unit::Number, states, covered_by: None })
+    StateSet(Family { name, help, labels, unit: Unit::Number, states, sayings: &[], covered_by: None })
 }
 
 impl<const N: usize> Gauge<N> {
@@ -137,6 +149,13 @@ impl<const N: usize> StateSet<N> {
     #[must_use]
     pub const fn covered_by(mut self, coverage: Coverage) -> Self {
         self.0.covered_by = Some(coverage);
+        self
+    }
+
+    /// The same declaration, with what people read for some of its states.
+    #[must_use]
+    pub const fn saying(mut self, sayings: &'static [(&'static str, &'static str)]) -> Self {
+        self.0.sayings = sayings;
         self
     }
 

@@ -115,12 +115,15 @@ impl Rule<'_> {
         }
         let mut lines = Lines::default();
         let others = self.condition.other().map(|family| Others { family, snapshot: context.snapshot, by_subject: OnceCell::new() });
-        for view in context.snapshot.views.iter().filter(|view| view.source.collector == owner) {
-            if self.concerns(view) {
-                self.judge_view(view, others.as_ref(), context, &mut lines);
-            }
+        let mut concerned = false;
+        for view in context.snapshot.views.iter().filter(|view| view.source.collector == owner && self.concerns(view)) {
+            concerned = true;
+            self.judge_view(view, others.as_ref(), context, &mut lines);
         }
         if lines.shown.is_empty() {
+            if concerned {
+                return Err(Whole::unasked(Unasked::NotConfigured, format!("{} holds nothing of which this can be asked", collectors::key(owner))));
+            }
             let views = context.snapshot.views.iter().filter(|view| view.source.collector == owner);
             let off = views.flat_map(|view| view.source.off.iter()).find(|(family, _)| *family == self.family.name);
             if let Some((_, key)) = off {
@@ -177,7 +180,7 @@ impl Rule<'_> {
             let name = &view.source.name;
             lines.good += 1;
             lines.shown.push(about_all(Line { state: CheckState::Pass, ..Line::unknown(format!("{name}: none.")) }));
-        } else if !judged && unseen.as_ref().is_none_or(Vec::is_empty) {
+        } else if !judged && unseen.as_ref().is_none_or(Vec::is_empty) && !(coverage.sparse && all_seen) {
             // Objects that were seen and do not bear the fact say no more than none at all.
             lines.shown.push(about_all(Line::unknown(what())));
         }
@@ -207,10 +210,10 @@ impl Rule<'_> {
             spoken = true;
             let state = sample.state().unwrap_or("unknown");
             if !coverage.seen.contains(&state) {
-                let evidence = format!("{}: {}.", place(sample), sample.detail.as_ref().map_or(state, Message::as_str));
+                let evidence = about(sample, sample.detail.as_ref().map_or(state, Message::as_str));
                 lines.push(Line { labels: labels_of(sample), seen_at: view.seen_at, look: view.looks, ..Line::unknown(evidence) });
             } else if coverage.borne_in.contains(&state) && !view.of(self.family.name).any(|fact| self.selects(fact, event) && is_about(fact, sample)) {
-                let evidence = format!("{}: it was seen ({state}), and showed nothing of what this check asks about.", place(sample));
+                let evidence = about(sample, &format!("it was seen ({state}), and showed nothing of what this check asks about"));
                 lines.push(Line { labels: labels_of(sample), seen_at: view.seen_at, look: view.looks, ..Line::unknown(evidence) });
             }
         }
@@ -241,18 +244,23 @@ impl Rule<'_> {
             None => CheckState::Unknown,
         };
         let label = |name: &str| sample.label(name).unwrap_or_default();
-        let mut evidence = match state {
+        let detail = sample.detail.as_ref().map(|detail| detail.as_str().trim_end_matches('.'));
+        let evidence = match (state, detail) {
             // The sentence says what is wrong, so it stands only on lines that are.
-            CheckState::Fail => self.evidence.render(label, &words),
-            CheckState::Unknown => format!("Cannot tell for {}.", place(sample)),
-            CheckState::Pass | CheckState::Warn | CheckState::Waived | CheckState::NotApplicable => {
-                format!("{}: {}.", place(sample), words.of_good(self.condition, label("state")))
+            (CheckState::Fail, _) => self.evidence.render(label, &words),
+            // The reason alone, so that whatever else the same cause hides has the same line.
+            (CheckState::Unknown, Some(why)) if !self.family.states.is_empty() => return self.unseen(sample, why),
+            (CheckState::Unknown, _) => format!("Cannot tell for {}.", place(sample)),
+            (CheckState::Pass | CheckState::Warn | CheckState::Waived | CheckState::NotApplicable, _) => {
+                about(sample, &words.of_good(self.family, self.condition, label("state")))
             }
         };
-        if let Some(detail) = &sample.detail {
-            evidence = format!("{evidence} Seen: {}.", detail.as_str().trim_end_matches('.'));
-        }
+        let evidence = detail.map_or_else(|| evidence.clone(), |detail| format!("{evidence} Seen: {detail}."));
         Line { state, severity, labels: labels_of(sample), ..Line::unknown(evidence) }
+    }
+
+    fn unseen(&self, sample: &Sample, why: &str) -> Line {
+        Line { severity: self.severity, labels: labels_of(sample), ..Line::unknown(about(sample, why)) }
     }
 }
 
@@ -268,6 +276,17 @@ fn is_about(fact: &Sample, subject: &Sample) -> bool {
 fn place(sample: &Sample) -> String {
     let values: Vec<_> = sample.label_pairs().filter(|(_, value)| !value.is_empty()).map(|(_, value)| say::plain(value)).collect();
     values.join(" / ")
+}
+
+/// A clause about a subject as a sentence. What there is but one of has no name.
+fn about(sample: &Sample, clause: &str) -> String {
+    let (place, clause) = (place(sample), clause.trim_end_matches('.'));
+    if !place.is_empty() {
+        return format!("{place}: {clause}.");
+    }
+    let mut rest = clause.chars();
+    let first = rest.next().map(char::to_uppercase);
+    format!("{}{}.", first.into_iter().flatten().collect::<String>(), rest.as_str())
 }
 
 /// The values of another metric, to compare with. Whichever source shows them: in what Prometheus

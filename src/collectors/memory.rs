@@ -21,7 +21,8 @@ static FILE: StateSet<0> = state_set(
     &["read", "new", "rebuilt", "unwritable"],
     &[],
     "How the state file was found when the exporter started, or that it cannot be written now, from the file system; rebuilt when it could not be trusted.",
-);
+)
+.saying(&[("read", "the state file was read, and what it says holds"), ("new", "there was no state file when the exporter started, and it was begun")]);
 
 /// Families of this collector.
 pub static FAMILIES: &[&Family] = &[&FILE.0];

@@ -27,18 +27,25 @@ impl Words {
         }
     }
 
-    /// The value as it stands behind the name of a subject with which all is well.
-    pub fn of_good<'a>(&'a self, condition: &Condition, state: &'a str) -> &'a str {
+    /// The clause that stands behind the name of a subject with which all is well: what was seen, and what would be bad.
+    pub fn of_good(&self, family: &Family, condition: &Condition, state: &str) -> String {
+        let Self { value, ends, threshold } = self;
         match condition {
-            Condition::IsFalse => "as it should be",
-            Condition::ExpiresWithin(_) => &self.ends,
-            Condition::Equals(Bound::Name(_) | Bound::States(_)) => state,
-            Condition::Equals(Bound::Number(_))
-            | Condition::Above(_)
-            | Condition::Below(_)
-            | Condition::Differs(_)
-            | Condition::OlderThan(_)
-            | Condition::Promql(_) => &self.value,
+            Condition::IsFalse => "as it should be".to_owned(),
+            Condition::ExpiresWithin(_) => format!("it {ends}"),
+            Condition::OlderThan(_) if value.starts_with('-') => "just now".to_owned(),
+            Condition::OlderThan(_) => format!("{value} ago, which is within {threshold}"),
+            Condition::Equals(Bound::Name(_) | Bound::States(_)) => family
+                .sayings
+                .iter()
+                .find(|(own, _)| *own == state)
+                .map_or_else(|| format!("{}, not {}", state.replace('_', " "), threshold.replace('_', " ")), |(_, saying)| (*saying).to_owned()),
+            Condition::Above(Bound::Number(_)) => format!("{value}, not above {threshold}"),
+            Condition::Below(Bound::Number(_)) => format!("{value}, not below {threshold}"),
+            Condition::Equals(Bound::Number(_)) => format!("{value}, not {threshold}"),
+            Condition::Above(Bound::Name(_) | Bound::States(_)) | Condition::Below(Bound::Name(_) | Bound::States(_)) => format!("{value}, within its limit"),
+            Condition::Differs(_) => format!("{value}, as it must be"),
+            Condition::Promql(_) => value.clone(),
         }
     }
 

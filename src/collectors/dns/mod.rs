@@ -131,7 +131,8 @@ static ORIGIN: StateSet<2> = state_set(
     &LABELS,
     "Whether a name has records of its own, or answers just like random neighbours and thus from the wildcard above it; unknown while both answer with parts of one pool.",
 )
-.covered_by(LOOKED.each());
+.covered_by(LOOKED.each())
+.saying(&[("own", "it has records of its own")]);
 static AGREEMENT: StateSet<1> = state_set(
     "readiness_dns_agreement_state",
     &["agree", "disagree", "unknown"],

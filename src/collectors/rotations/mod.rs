@@ -50,7 +50,8 @@ static CONFLICT: StateSet<3> = state_set(
     &["none", "conflict", "possible", "unknown"],
     &["rotation", "subject", "event"],
     "Whether a rotation falls into an event, what it stirs up included; possible when its bounds do not exclude it. From schedules in the Kubernetes API or the configuration.",
-);
+)
+.saying(&[("none", "it does not run while the event does")]);
 static NEXT: Gauge<3> = gauge(
     "readiness_rotation_next_timestamp_seconds",
     Unit::Timestamp,
