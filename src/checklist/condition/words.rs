@@ -158,6 +158,27 @@ fn significant(value: f64, digits: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metric::{Gauge, StateSet, gauge, state_set};
+
+    static MADE: Gauge<0> = gauge("t_timestamp_seconds", Unit::Timestamp, &[], "T.");
+    static USED: Gauge<0> = gauge("t_ratio", Unit::Ratio, &[], "T.");
+    static END: StateSet<0> = state_set("t_state", &["at", "not_yet", "too_late"], &[], "T.").saying(&[("at", "it is known when it ends")]);
+
+    #[test]
+    fn what_is_good_is_told_in_a_clause() {
+        let good = |family: &Family, condition: Condition, value: f64| Words::of(family, &condition, value).of_good(family, &condition, "");
+        let state = |state: &str| {
+            let condition = Condition::Equals(Bound::Name("too_late".to_owned()));
+            Words::of(&END.0, &condition, 0.0).of_good(&END.0, &condition, state)
+        };
+        assert_eq!(good(&MADE.0, Condition::OlderThan(Span::days(90)), 360.0), "6m 0s ago, which is within 90d");
+        assert_eq!(good(&MADE.0, Condition::OlderThan(Span::days(90)), -5.0), "just now");
+        assert_eq!(good(&MADE.0, Condition::ExpiresWithin(Horizon::Now(Span::days(7))), 864_000.0), "it ends in 10d 0h 0m 0s");
+        assert_eq!(good(&USED.0, Condition::Above(Bound::Number(0.6)), 0.25), "25%, not above 60%");
+        assert_eq!(good(&USED.0, Condition::Below(Bound::Number(0.1)), 0.25), "25%, not below 10%");
+        assert_eq!(good(&USED.0, Condition::Above(Bound::Name("readiness_t".to_owned())), 0.25), "25%, within its limit");
+        assert_eq!((state("at"), state("not_yet")), ("it is known when it ends".to_owned(), "not yet, not too late".to_owned()));
+    }
 
     #[test]
     fn durations_are_written_as_prometheus_writes_them() {
