@@ -9,6 +9,7 @@ mod chart;
 mod cli;
 mod clusters;
 mod common;
+mod credentials;
 mod faults;
 mod files;
 mod grafana_schema;

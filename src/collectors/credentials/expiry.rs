@@ -27,6 +27,8 @@ pub(super) struct Told {
     pub(super) begins: Option<i64>,
     /// Why the end of a part cannot be known.
     pub(super) silent: Option<&'static str>,
+    /// When the oldest of its parts was made, in Unix seconds, where one tells that itself.
+    pub(super) made: Option<i64>,
     /// When its issuer made it, in Unix seconds, where the issuer tells.
     pub(super) created: Option<i64>,
     /// When it was last used, in Unix seconds, where the issuer tells.
@@ -53,6 +55,7 @@ impl Told {
             ends: [self.ends, other.ends].into_iter().flatten().min(),
             begins: self.begins.max(other.begins),
             silent: self.silent.or(other.silent),
+            made: [self.made, other.made].into_iter().flatten().min(),
             created: self.created.max(other.created),
             used: self.used.max(other.used),
             unpaired: self.unpaired.max(other.unpaired),
@@ -71,8 +74,10 @@ pub(super) fn certificate(der: &[u8]) -> Result<Told, &'static str> {
     if !rest.is_empty() {
         return Err("something stands behind its certificate");
     }
-    let validity = certificate.validity();
-    Ok(Told { ends: Some(validity.not_after.timestamp()), begins: Some(validity.not_before.timestamp()), ..Told::default() })
+    let [begins, ends] = [certificate.validity().not_before, certificate.validity().not_after].map(|at| at.timestamp());
+    // Authorities are meant to be old.
+    let made = (!certificate.is_ca()).then_some(begins);
+    Ok(Told { ends: Some(ends), begins: Some(begins), made, ..Told::default() })
 }
 
 /// Certificates, in PEM or DER, in any order: each that is no authority is as good as the path to a root
@@ -152,6 +157,8 @@ pub(super) fn jwt(text: &str) -> Result<Told, &'static str> {
         None => Told::default(),
         Some(exp) => Told { ends: Some(moment(exp).ok_or("its exp is no moment")?), ..Told::default() },
     };
+    // RFC 7519, section 4.1.6. One that cannot be read tells nothing.
+    told.made = claims.get("iat").and_then(dates::moment);
     told.begins = claims.get("nbf").map(|nbf| moment(nbf).ok_or("its nbf is no moment")).transpose()?;
     Ok(told)
 }
@@ -196,7 +203,8 @@ impl Place {
         let authorities: Vec<CertificateDer<'_>> =
             CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|_| "the PEM of a certificate authority in it is broken")?;
         let told: Vec<Told> = authorities.iter().map(|der| certificate(der)).collect::<Result<_, _>>()?;
-        told.into_iter().max_by_key(|told| told.ends).map(Some).ok_or("a certificate authority in it holds no certificate")
+        let last = told.into_iter().max_by_key(|told| told.ends).ok_or("a certificate authority in it holds no certificate")?;
+        Ok(Some(Told { made: None, ..last }))
     }
 }
 
@@ -387,6 +395,9 @@ mod tests {
         let good = r#"{"alg":"RS256"}"#;
         for (text, told) in [
             (token(good, &format!(r#"{{"exp":{NOW},"nbf":5}}"#)), Ok(Told { ends: Some(NOW), begins: Some(5), ..Told::default() })),
+            (token(good, &format!(r#"{{"iat":{NOW}}}"#)), Ok(Told { made: Some(NOW), ..Told::default() })),
+            (token(good, r#"{"iat":5}"#), Ok(Told::default())),
+            (token(good, r#"{"iat":"then"}"#), Ok(Told::default())),
             (token(good, &format!(r#"{{"exp":{NOW}.5}}"#)), Ok(Told::of(Ends::At(NOW)))),
             (token(good, "{}"), Ok(Told::default())),
             (token(good, "{}"), Ok(Told::default())),
@@ -486,6 +497,18 @@ mod tests {
         for broken in ["certificate-authority-data: '!'".to_owned(), data("no certificate"), data(&short[..200])] {
             assert!(with(&[&broken]).is_err_and(|why| why.contains("certificate authority")), "{broken}");
         }
+    }
+
+    #[test]
+    fn an_authority_is_no_old_credential_and_the_oldest_part_counts() {
+        let authority = Authority::new("Root").unwrap();
+        let of = |days: i64| authority.issue_pem(&Leaf::good(&["a.test"]).begins_in(-days * 86_400)).unwrap().0;
+        let made = |pem: &str| certificates(pem.as_bytes(), &Trust::nothing(), NOW).unwrap().made;
+        let (old, young) = (of(100), of(10));
+        assert!(made(&old) < made(&young));
+        assert_eq!(made(&format!("{young}{old}{}", authority.pem())), made(&old));
+        assert_eq!(made(&format!("{young}{}", authority.pem())), made(&young));
+        assert_eq!(made(&authority.pem()), None);
     }
 
     #[test]

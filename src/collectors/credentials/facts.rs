@@ -8,13 +8,13 @@ use sha2::{Digest as _, Sha256};
 use super::changed::Changed;
 use super::dates::{self, Ends};
 use super::expiry::Told;
-use super::pair::Unpaired;
+use super::pair::{self, Unpaired};
 use super::read::{Annotation, Content};
-use super::{CHANGED, CHANGED_EARLIEST, DECLARED, END, EXPIRY, FILE, FINGERPRINT, LAST_USED, Looker, STATE, VALID, Works};
+use super::{CHANGED, CHANGED_EARLIEST, DECLARED, END, EXPIRY, FILE, FINGERPRINT, Kind, LAST_USED, Looker, MADE, PROOF, STATE, VALID, Works};
 use crate::metric::Sample;
 use crate::net;
 use crate::say;
-use crate::say::named;
+use crate::say::{Message, named};
 
 impl Looker {
     /// When somebody wrote that it ends: in the configuration, or in an annotation.
@@ -33,66 +33,166 @@ impl Looker {
 
     pub(super) fn facts(&self, content: &Content, works: Works, told: Told) -> Vec<Sample> {
         let (labels, now) = (self.labels(), Timestamp::now().as_second());
-        let mut samples = vec![STATE.sample(labels, "present")];
-        samples.push(match (works, told.unpaired) {
-            // Its own dates refute whatever an issuer's cache still says.
-            _ if told.ends.is_some_and(|at| at <= now) => VALID.sample(labels, "invalid").with_detail("it has ended"),
-            _ if told.begins.is_some_and(|at| at > now) => VALID.sample(labels, "invalid").with_detail("it is not valid yet"),
-            (Works::Proved, _) => VALID.sample(labels, "valid"),
-            (Works::Unproven, Some(Unpaired::Wrong(why))) => VALID.sample(labels, "invalid").with_detail(why),
-            (Works::Unproven, Some(Unpaired::Unknown(why))) => VALID.sample(labels, "unknown").with_detail(why),
-            (Works::Unproven, None) if self.credential.kind.opens_nothing() => VALID.sample(labels, "consistent"),
-            (Works::Unproven, None) => VALID.sample(labels, "unproven").with_detail("nobody was asked whether it works"),
-            (Works::No(why), _) => VALID.sample(labels, "invalid").with_detail(why),
-            (Works::Unknown(error), _) => VALID.sample(labels, "unknown").with_detail(error.message),
-        });
+        let lost = works.why_not().cloned();
         let declared = self.declared(content);
-        let bounds = told.created.map(Changed::exactly).or_else(|| content.changed.filter(|_| self.credential.age_is_of_its_place()));
-        let changed = bounds.map(|bounds| bounds.latest);
-        // By policy it is due as if it ended; when its age is not known, neither is that.
-        let (due, undatable) = match (self.credential.max_age, told.ends, changed) {
-            (Some(age), None, Some(changed)) => (Some(changed.saturating_add(i64::try_from(age.0.as_secs()).unwrap_or(i64::MAX))), None),
-            (Some(_), None, None) => (None, Some("how old it is cannot be known")),
-            _ => (None, None),
-        };
-        let (declared_at, unreadable) = match &declared {
-            Declared::At(at, _) => (Some(*at), None),
-            Declared::Unreadable(why) => (None, Some(*why)),
-            Declared::Nowhere => (None, None),
-        };
-        let earliest = [told.ends, declared_at, due].into_iter().flatten().min();
-        let silent = unreadable.or(undatable).or_else(|| told.silent.filter(|_| declared_at.is_none() && due.is_none()));
-        samples.push(match (silent, earliest) {
-            (Some(why), _) => END.sample(labels, "unknown").with_detail(why),
-            (None, Some(_)) => END.sample(labels, "at"),
-            (None, None) => END.sample(labels, "never"),
-        });
-        samples.extend(earliest.map(|at| EXPIRY.sample(labels, at as f64)));
-        samples.extend(changed.map(|at| CHANGED.sample(labels, at as f64)));
+        let made = self.made(content, &told);
+        let ends = Ending { declared: declared.at(), due: self.due(&told, made.as_ref()), told };
+        let validity = self.validity(works, &ends, now);
+        let mut samples = vec![STATE.sample(labels, "present"), self.proof(&validity), validity];
+        samples.push(self.end(&declared, &ends, lost.as_ref()));
+        samples.extend(ends.first().map(|at| EXPIRY.sample(labels, at as f64)));
+        samples.extend(self.agreement(&declared, &ends, lost.as_ref()));
+        samples.extend(made);
+        let changed = told.created.map(Changed::exactly).or_else(|| content.changed.filter(|_| self.credential.age_is_of_its_place()));
+        samples.extend(changed.map(|changed| CHANGED.sample(labels, changed.latest as f64)));
         // Nobody had it before it began.
-        let earliest = bounds.and_then(|bounds| bounds.earliest.max(told.begins.filter(|begins| *begins <= bounds.latest)));
+        let earliest = changed.and_then(|changed| changed.earliest.max(told.begins.filter(|begins| *begins <= changed.latest)));
         samples.extend(earliest.map(|at| CHANGED_EARLIEST.sample(labels, at as f64)));
         samples.extend(told.used.map(|at| LAST_USED.sample(labels, at as f64)));
-        if let Declared::At(at, written) = &declared {
-            samples.push(self.agreement(*at, written, due, &told));
-        }
-        samples.extend(content.exposed.map(|exposed| FILE.sample(labels, if exposed { "exposed" } else { "private" })));
+        samples.extend(self.openness(content, lost.is_none()));
         if self.compared {
             samples.push(FINGERPRINT.sample([labels[0], labels[1], &fingerprint(content)], 1.0));
         }
         samples
     }
 
-    /// Whether what is written down is what the credential, its issuer or its age says, to the day.
-    fn agreement(&self, declared: i64, written: &str, due: Option<i64>, told: &Told) -> Sample {
-        let labels = self.labels();
-        let known = told.ends.or(due);
-        if known.is_none() && told.silent.is_some() {
-            return DECLARED.sample(labels, "match").with_detail("nothing else tells");
+    fn validity(&self, works: Works, ends: &Ending, now: i64) -> Sample {
+        let told = &ends.told;
+        let is_past = |end: Option<i64>| end.is_some_and(|at| at <= now);
+        let (state, why): (&str, Option<Message>) = match (works, told.unpaired) {
+            // Its own dates refute whatever an issuer's cache still says.
+            _ if is_past(told.ends) => ("invalid", Some("it has ended".into())),
+            _ if told.begins.is_some_and(|at| at > now) => ("invalid", Some("it is not valid yet".into())),
+            (Works::Proved, _) => ("valid", None),
+            (Works::No(why), _) => ("invalid", Some(why)),
+            (Works::Unknown(error), _) => ("unknown", Some(error.message)),
+            (Works::Unproven, Some(Unpaired::Wrong(why))) => ("invalid", Some(why.into())),
+            (Works::Unproven, Some(Unpaired::Unknown(why))) => ("unknown", Some(why.into())),
+            // Nobody knows better than whoever wrote the end down, unless it tells another one itself.
+            (Works::Unproven, None) if is_past(ends.declared) && told.silent.is_some() => {
+                ("invalid", Some("it has ended, by the end that is written down".into()))
+            }
+            (Works::Unproven, None) if is_past(ends.declared) => {
+                ("unknown", Some("the end that is written down has passed, and the credential tells another one".into()))
+            }
+            (Works::Unproven, None) if is_past(ends.due) => ("unknown", Some("it is older than max_age, and nobody was asked whether it still works".into())),
+            (Works::Unproven, None) if self.credential.kind.opens_nothing() => ("consistent", None),
+            (Works::Unproven, None) => ("unproven", Some("nobody was asked whether it works".into())),
+        };
+        let sample = VALID.sample(self.labels(), state);
+        match why {
+            Some(why) => sample.with_detail(why),
+            None => sample,
         }
-        let same = known.is_some_and(|at| at.abs_diff(declared) < 86_400);
+    }
+
+    /// Whether its issuer has proved it: what does not work, or is not known to, is proved by nobody.
+    fn proof(&self, validity: &Sample) -> Sample {
+        let state = match validity.state() {
+            Some("valid") => "proved",
+            Some("consistent") => "needless",
+            Some("unproven") => "unproven",
+            _ => "unknown",
+        };
+        Sample { detail: validity.detail.clone(), ..PROOF.sample(self.labels(), state) }
+    }
+
+    /// When it was made, at the latest. Its own date is better than that of its place, which any copy renews.
+    fn made(&self, content: &Content, told: &Told) -> Option<Sample> {
+        let sample = |at: i64| MADE.sample(self.labels(), at as f64);
+        if let Some(created) = told.created {
+            return Some(sample(created));
+        }
+        let written = content.changed.filter(|_| self.credential.age_is_of_its_place()).map(|changed| changed.latest);
+        match (told.made, written) {
+            (Some(made), written) if written.is_none_or(|written| made <= written) => Some(sample(made)),
+            (_, Some(written)) => Some(sample(written).with_detail("that is when it was written to its place, and a copy hides the age of what was copied")),
+            _ => None,
+        }
+    }
+
+    /// By policy it is due as if it ended, where nothing else ends it.
+    fn due(&self, told: &Told, made: Option<&Sample>) -> Option<i64> {
+        let age = self.credential.max_age.filter(|_| told.ends.is_none())?;
+        Some(made?.second().saturating_add(i64::try_from(age.0.as_secs()).unwrap_or(i64::MAX)))
+    }
+
+    /// Whether it ends; `lost` is why neither it nor its issuer could be asked.
+    fn end(&self, declared: &Declared, ends: &Ending, lost: Option<&Message>) -> Sample {
+        let labels = self.labels();
+        let untold = match declared {
+            Declared::Unreadable(why) => Some(*why),
+            // How old it is decides, and that cannot be known.
+            _ if self.credential.max_age.is_some() && ends.told.ends.is_none() && ends.due.is_none() => Some("how old it is cannot be known"),
+            _ => ends.told.silent.filter(|_| ends.declared.is_none() && ends.due.is_none()),
+        };
+        match (lost.filter(|_| untold.is_some() || ends.first().is_none()), untold, ends.first()) {
+            (Some(why), ..) => END.sample(labels, "unknown").with_detail(why),
+            (None, Some(why), _) => END.sample(labels, "untold").with_detail(why),
+            (None, None, Some(_)) => END.sample(labels, "at"),
+            (None, None, None) => END.sample(labels, "never"),
+        }
+    }
+
+    /// Whether what is written down is what the credential, its issuer or its age says, to the day. Where none of
+    /// them ever tells, there is nothing to compare.
+    fn agreement(&self, declared: &Declared, ends: &Ending, lost: Option<&Message>) -> Option<Sample> {
+        let labels = self.labels();
+        let (at, written) = match declared {
+            Declared::At(at, written) => (*at, written),
+            Declared::Unreadable(why) => return Some(DECLARED.sample(labels, "unknown").with_detail(*why)),
+            Declared::Nowhere => return None,
+        };
+        let known = ends.told.ends.or(ends.due);
+        match (lost, ends.told.silent) {
+            (Some(why), _) if known.is_none() => return Some(DECLARED.sample(labels, "unknown").with_detail(why)),
+            (None, Some(_)) if known.is_none() => return None,
+            _ => {}
+        }
+        let same = known.is_some_and(|known| known.abs_diff(at) < 86_400);
         let said = known.and_then(|at| Timestamp::from_second(at).ok()).map_or_else(|| say!("that it never ends"), |at| say!("{}", at));
-        DECLARED.sample(labels, if same { "match" } else { "differs" }).with_detail(say!("declared {}, told {}", named(written), said))
+        Some(DECLARED.sample(labels, if same { "match" } else { "differs" }).with_detail(say!("declared {}, told {}", named(written), said)))
+    }
+
+    /// Who may read or write its file. Certificates and dates without a private key are no secret, as far as they could
+    /// be read; what anybody may write is no better for that.
+    fn openness(&self, content: &Content, is_read: bool) -> Option<Sample> {
+        let (mode, path) = content.mode.zip(self.credential.from.file.as_ref())?;
+        let is_plain = match self.credential.kind {
+            Kind::Certificate => !pair::holds_key(&content.bytes),
+            Kind::Date => self.credential.pointer.is_none(),
+            _ => false,
+        };
+        let (readable, writable) = (mode & 0o004 != 0, mode & 0o002 != 0);
+        let state = match (readable, writable) {
+            (true, false) if is_plain && is_read => "public",
+            (false, false) => "private",
+            _ => "exposed",
+        };
+        let may = match (readable, writable) {
+            (true, true) => "everybody may read and write",
+            (true, false) => "everybody may read",
+            (false, true) => "everybody may write",
+            (false, false) => "not everybody may read or write",
+        };
+        let digit = |shift: u32| mode >> shift & 0o7;
+        Some(FILE.sample(self.labels(), state).with_detail(say!("{} {}, whose mode is 0{}{}{}", may, path.display(), digit(6), digit(3), digit(0))))
+    }
+}
+
+/// All that is known of when a credential ends.
+struct Ending {
+    told: Told,
+    /// What somebody wrote down, in Unix seconds.
+    declared: Option<i64>,
+    /// When it is older than it may become, in Unix seconds.
+    due: Option<i64>,
+}
+
+impl Ending {
+    /// The earliest where they differ.
+    fn first(&self) -> Option<i64> {
+        [self.told.ends, self.declared, self.due].into_iter().flatten().min()
     }
 }
 
@@ -102,6 +202,15 @@ enum Declared {
     At(i64, String),
     Unreadable(&'static str),
     Nowhere,
+}
+
+impl Declared {
+    fn at(&self) -> Option<i64> {
+        match self {
+            Self::At(at, _) => Some(*at),
+            Self::Unreadable(_) | Self::Nowhere => None,
+        }
+    }
 }
 
 /// Eight digits of a hash of a content.

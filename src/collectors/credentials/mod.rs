@@ -12,6 +12,7 @@ mod expiry;
 mod facts;
 mod google;
 mod keystore;
+mod metrics;
 mod pair;
 mod prove;
 mod read;
@@ -42,7 +43,7 @@ use crate::aws::{Caller, Callers};
 use crate::cause::Cause as _;
 use crate::driver::{Form, Poll, Task};
 use crate::made::Made;
-use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::metric::{Family, Sample};
 use crate::net::{self, Trust};
 use crate::say;
 use crate::say::{Message, named};
@@ -53,104 +54,13 @@ use crate::value::names::{self, Visit};
 use crate::value::rules::References;
 use changed::Witness;
 use expiry::Told;
+use metrics::{CHANGED, CHANGED_EARLIEST, DECLARED, END, EXPIRY, FILE, FINGERPRINT, LAST_USED, MADE, PROOF, STATE, VALID};
+pub(in crate::collectors) use metrics::{FAMILIES, KINDS};
 use prove::{Issuer, Proof};
 use read::{Content, Through, Unread};
 
 /// The `collector` label.
 pub const NAME: &str = "credentials";
-
-const LABELS: [&str; 2] = ["credential", "kind"];
-const END_STATES: &str = "readiness_credential_end_state";
-
-static STATE: StateSet<2> = state_set(
-    "readiness_credential_state",
-    &["present", "absent", "incomplete", "unknown"],
-    &LABELS,
-    "Whether a credential is where it should be, with every key, cached from its file, its environment variable or the Kubernetes API.",
-);
-static VALID: StateSet<2> = state_set(
-    "readiness_credential_valid_state",
-    &["valid", "consistent", "unproven", "invalid", "unknown"],
-    &LABELS,
-    "Whether a credential works now, by its issuer's answer; unproven where nobody was asked, consistent for certificates, key stores and dates, which open nothing, where each private key that is kept beside a certificate belongs to it.",
-);
-static END: StateSet<2> = state_set(
-    END_STATES,
-    &["at", "never", "unknown"],
-    &LABELS,
-    "Whether a credential ends, by what it or its issuer says; unknown when neither tells, which is not never.",
-);
-static EXPIRY: Gauge<2> = gauge(
-    "readiness_credential_expiry_timestamp_seconds",
-    Unit::Timestamp,
-    &LABELS,
-    "When a credential ends, by what it or its issuer says or the configuration declares; the earliest where they differ.",
-)
-.covered_by(Coverage { kinds: KINDS, ..Coverage::of(END_STATES, &["at", "never"]).quiet() });
-static CHANGED: Gauge<2> = gauge(
-    "readiness_credential_changed_timestamp_seconds",
-    Unit::Timestamp,
-    &LABELS,
-    "When the content of a credential was last changed, at the latest: from its file's time, from who wrote its key by managedFields of its Secret in the Kubernetes API, or from the look that saw it first, whichever is earlier.",
-);
-static CHANGED_EARLIEST: Gauge<2> = gauge(
-    "readiness_credential_changed_earliest_timestamp_seconds",
-    Unit::Timestamp,
-    &LABELS,
-    "When the content of a credential was last changed, at the earliest, from managedFields of its Secret in the Kubernetes API, from looks that saw another content, or from when it began; nothing where whoever wrote it wrote other things as well and nobody saw it change.",
-);
-static LAST_USED: Gauge<2> = gauge(
-    "readiness_credential_last_used_timestamp_seconds",
-    Unit::Timestamp,
-    &LABELS,
-    "When an access key was last used, from GetAccessKeyLastUsed of AWS IAM; nothing for a key that never was.",
-);
-static DECLARED: StateSet<2> = state_set(
-    "readiness_credential_declared_state",
-    &["match", "differs"],
-    &LABELS,
-    "Whether the end that the configuration declares is what the credential or its issuer says, to the day.",
-);
-
-static FILE: StateSet<2> = state_set(
-    "readiness_credential_file_state",
-    &["private", "exposed"],
-    &LABELS,
-    "Whether others on this machine may read or write the file of a credential, from its mode.",
-);
-static FINGERPRINT: Gauge<3> = gauge(
-    "readiness_credential_fingerprint_info",
-    Unit::Number,
-    &["credential", "kind", "fingerprint"],
-    "Eight digits of a hash of a credential with salt that only this process knows, for those whose copies are compared; equal while their content is.",
-)
-.covered_by(Coverage { kinds: KINDS, ..Coverage::of(STATE.0.name, &["present"]).quiet() });
-
-/// Families of this collector.
-pub static FAMILIES: &[&Family] = &[&STATE.0, &VALID.0, &END.0, &EXPIRY.0, &CHANGED.0, &CHANGED_EARLIEST.0, &LAST_USED.0, &DECLARED.0, &FILE.0, &FINGERPRINT.0];
-
-/// Every kind, since the state set of ends speaks for all of them.
-pub(in crate::collectors) const KINDS: &[&str] = &[
-    "certificate",
-    "pkcs12",
-    "jks",
-    "jwt",
-    "docker_config",
-    "kubeconfig",
-    "artifactory",
-    "gcp_service_account",
-    "gitlab",
-    "github",
-    "coder",
-    "coder_license",
-    "coder_provisioner_key",
-    "litellm",
-    "aws_access_key",
-    "bedrock_api_key",
-    "entra_app_secret",
-    "date",
-    "opaque",
-];
 
 impl Section for Config {
     const NAME: &'static str = NAME;
@@ -226,6 +136,7 @@ fn task(config: &Config, off: Arc<[(&'static str, &'static str)]>, looker: Arc<L
     let credential = &looker.credential;
     let absent = [
         (!is_dated(credential), CHANGED.0.name),
+        (!has_age(credential), MADE.0.name),
         // Nothing tells before the first change that is seen.
         (true, CHANGED_EARLIEST.0.name),
         (!tells_use(credential), LAST_USED.0.name),
@@ -252,6 +163,11 @@ fn is_dated(credential: &Credential) -> bool {
     credential.from.env.is_none() || !credential.age_is_of_its_place()
 }
 
+/// Whether something tells how old it is.
+fn has_age(credential: &Credential) -> bool {
+    is_dated(credential) || matches!(credential.kind, Kind::Certificate | Kind::Jwt)
+}
+
 /// Whether somebody wrote down when it ends.
 fn is_declared(credential: &Credential) -> bool {
     credential.expires.is_some() || credential.from.secret.as_ref().is_some_and(|secret| secret.annotation.is_some())
@@ -269,6 +185,7 @@ fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
         (any(is_declared), DECLARED.0.name, "credentials[].expires"),
         (any(is_dated), CHANGED.0.name, "credentials[].from.secret"),
         (any(is_dated), CHANGED_EARLIEST.0.name, "credentials[].from.secret"),
+        (any(has_age), MADE.0.name, "credentials[].from.secret"),
         (any(tells_use), LAST_USED.0.name, "credentials[].aws"),
         (any(|credential| credential.from.file.is_some()), FILE.0.name, "credentials[].from.file"),
     ];
@@ -282,7 +199,7 @@ pub(in crate::collectors) fn end_of(seen: &Snapshot, credential: &str) -> Result
     match end.state() {
         Some("at") => own(EXPIRY.0.name).map(|sample| Some(sample.second())).ok_or_else(|| say!("when credential {} ends is not known", named(credential))),
         Some("never") => Ok(None),
-        _ => Err(say!("when credential {} ends is not known", named(credential))),
+        _ => Err(end.detail.clone().unwrap_or_else(|| say!("when credential {} ends is not known", named(credential)))),
     }
 }
 
@@ -326,12 +243,23 @@ struct Looker {
 /// Credentials that are looked at at once.
 const CONCURRENCY: usize = 32;
 
-/// Whether it works now.
+/// Whether it works now. Of one that does not, or that nobody could ask about, nothing else is known.
 enum Works {
     Proved,
     Unproven,
     No(Message),
     Unknown(CollectError),
+}
+
+impl Works {
+    /// Why nothing else is known.
+    fn why_not(&self) -> Option<&Message> {
+        match self {
+            Self::Proved | Self::Unproven => None,
+            Self::No(why) => Some(why),
+            Self::Unknown(error) => Some(&error.message),
+        }
+    }
 }
 
 impl Looker {
@@ -351,9 +279,9 @@ impl Looker {
         let mut content = match found {
             Ok(content) => content,
             Err(Unread::Failed(error)) if error.class != ErrorClass::Denied => return Err(error),
-            Err(Unread::Failed(error)) => return Ok(Observation::new(self.without("unknown", "unknown", error.message), 1, read)),
-            Err(Unread::Absent(why)) => return Ok(Observation::new(self.without("absent", "invalid", why), 1, read)),
-            Err(Unread::Incomplete(why)) => return Ok(Observation::new(self.without("incomplete", "invalid", why), 1, read)),
+            Err(Unread::Failed(error)) => return Ok(Observation::new(self.without("unknown", &error.message), 1, read)),
+            Err(Unread::Absent(why)) => return Ok(Observation::new(self.without("absent", &why), 1, read)),
+            Err(Unread::Incomplete(why)) => return Ok(Observation::new(self.without("incomplete", &why), 1, read)),
         };
         content.changed = content.changed.map(|said| witness.narrow(facts::hash(&content), said, Timestamp::now().as_second()));
         // Without it nothing is known of the keystore, which may be good.
@@ -371,13 +299,10 @@ impl Looker {
         [&self.credential.name, self.credential.kind.as_str()]
     }
 
-    /// Facts about a credential that could not be read.
-    fn without(&self, state: &str, valid: &str, why: Message) -> Vec<Sample> {
-        vec![
-            STATE.sample(self.labels(), state).with_detail(&why),
-            VALID.sample(self.labels(), valid).with_detail(&why),
-            END.sample(self.labels(), "unknown").with_detail(why),
-        ]
+    /// Facts about a credential that could not be read: where it is missing, that is all that is known of it.
+    fn without(&self, state: &str, why: &Message) -> Vec<Sample> {
+        let unknown = [&VALID, &PROOF, &END].map(|set| set.sample(self.labels(), "unknown").with_detail(why));
+        [STATE.sample(self.labels(), state).with_detail(why)].into_iter().chain(unknown).collect()
     }
 
     /// Whether it works, and what it or its issuer tells; `calls` counts requests.
@@ -387,7 +312,7 @@ impl Looker {
             (None, Api::At(api)) => Some(api),
             (None, Api::None | Api::Configured | Api::OfRegion) => None,
         };
-        let unreadable = |why: Message| (Works::No(why), Told::silent("what is there cannot be read"));
+        let unreadable = |why: Message| (Works::No(why), Told::default());
         if api.is_none() && self.credential.aws.is_none() {
             return self.parse(content, password).map_or_else(unreadable, |told| (Works::Unproven, told));
         }
@@ -403,8 +328,8 @@ impl Looker {
         match asked {
             Ok(Proof::Taken(told)) => (Works::Proved, told),
             Ok(Proof::Unproven(told)) => (Works::Unproven, told),
-            Ok(Proof::Refused(why)) => (Works::No(why), Told::silent("its issuer does not know it any more")),
-            Err(error) => (Works::Unknown(error), Told::silent("its issuer could not be asked")),
+            Ok(Proof::Refused(why)) => (Works::No(why), Told::default()),
+            Err(error) => (Works::Unknown(error), Told::default()),
         }
     }
 

@@ -32,8 +32,8 @@ pub(super) struct Content {
     pub(super) changed: Option<Changed>,
     /// What the configured annotation says about its end.
     pub(super) annotated: Annotation,
-    /// Whether everybody on this machine may read the file, or anybody else may write it.
-    pub(super) exposed: Option<bool>,
+    /// Who may do what with the file.
+    pub(super) mode: Option<u32>,
 }
 
 /// An annotation in which somebody wrote when a credential ends.
@@ -47,7 +47,7 @@ pub(super) enum Annotation {
 
 impl Content {
     fn new(bytes: Zeroizing<Vec<u8>>, changed: Option<Changed>) -> Self {
-        Self { bytes, half: None, keys: Vec::new(), changed, annotated: Annotation::Unasked, exposed: None }
+        Self { bytes, half: None, keys: Vec::new(), changed, annotated: Annotation::Unasked, mode: None }
     }
 }
 
@@ -95,7 +95,7 @@ async fn file(path: &std::path::Path) -> Result<Content, Unread> {
     })?;
     let changed = read.about.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok()).and_then(|at| i64::try_from(at.as_secs()).ok());
     let changed = changed.map(Changed::exactly);
-    Ok(Content { exposed: Some(read.about.permissions().mode() & 0o006 != 0), ..Content::new(read.bytes, changed) })
+    Ok(Content { mode: Some(read.about.permissions().mode()), ..Content::new(read.bytes, changed) })
 }
 
 /// Reads a value of AWS Secrets Manager, and of a JSON document only the configured field.

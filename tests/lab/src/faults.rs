@@ -157,6 +157,7 @@ const SECRETS: &[&str] = &[
     "CredentialMissing",
     "CredentialInvalid",
     "CredentialUnproven",
+    "CredentialExpiryUnknown",
     ENDS[0],
     ENDS[1],
     "CredentialTooOld",
@@ -170,6 +171,18 @@ const SECRETS: &[&str] = &[
 const ENDS: &[&str] = &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"];
 /// The same, and of their age.
 const LOST: &[&str] = &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd", "CredentialTooOld"];
+/// What nobody can tell of a credential that does not work.
+const REFUSED: &[&str] = &["CredentialUnproven", "CredentialExpiryUnknown", "CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"];
+/// The same where its issuer alone knows its age.
+const REFUSED_AND_AGELESS: &[&str] =
+    &["CredentialUnproven", "CredentialExpiryUnknown", "CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd", "CredentialTooOld"];
+/// What nobody can tell of a credential that is missing.
+const MISSING: &[&str] =
+    &["CredentialInvalid", "CredentialUnproven", "CredentialExpiryUnknown", "CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd", "CredentialTooOld"];
+/// The same of one whose issuer could not be asked, but whose age is known.
+const UNASKED: &[&str] = &["CredentialInvalid", "CredentialUnproven", "CredentialExpiryUnknown", "CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"];
+/// What nobody can tell of a certificate that does not work but tells its dates.
+const UNPROVED: &[&str] = &["CredentialUnproven"];
 /// Checks that the presented certificate answers.
 const CERTIFICATE: &[&str] = &["CertificateNotTrusted", "CertificateExpiresSoon", "CertificateExpiresBeforeEventEnd"];
 /// Every check over HTTPS, which verifies certificates.
@@ -491,7 +504,7 @@ pub static FAULTS: &[Fault] = &[
     },
     red("registry-workspace-image-gone", "the image of the workspaces was deleted", &["WorkspaceImageMissing"]),
     Fault { name: "pull-secret-gone", what: "the pull secret was deleted", red: &["PullSecretMissing"], unknown: &["ImageNotPullable", "PullSecretExpiring"] },
-    Fault { name: "pull-secret-forbidden", what: "the pull secret may not be read", red: &["CredentialExpiryUnknown"], unknown: SECRETS },
+    Fault { name: "pull-secret-forbidden", what: "the pull secret may not be read", red: &[], unknown: SECRETS },
     Fault {
         name: "pull-secret-encoded-twice",
         what: "the pull secret is encoded twice",
@@ -518,45 +531,46 @@ pub static FAULTS: &[Fault] = &[
         "the certificate in the wildcard Secret ends in half an hour",
         &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"],
     ),
-    red(
-        "credential-certificate-ended",
-        "the certificate in the wildcard Secret has ended",
-        &["CredentialInvalid", "CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"],
-    ),
-    red("credential-certificate-not-yet-valid", "the certificate in the wildcard Secret is valid from tomorrow on", &["CredentialInvalid"]),
+    Fault {
+        name: "credential-certificate-ended",
+        what: "the certificate in the wildcard Secret has ended",
+        red: &["CredentialInvalid", "CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"],
+        unknown: UNPROVED,
+    },
+    Fault {
+        name: "credential-certificate-not-yet-valid",
+        what: "the certificate in the wildcard Secret is valid from tomorrow on",
+        red: &["CredentialInvalid"],
+        unknown: UNPROVED,
+    },
     red("credential-file-exposed", "everybody on the machine may read the file with the token of GitLab", &["CredentialFileExposed"]),
     red("credential-licence-renewed", "the licence was renewed, and nobody wrote that down", &["CredentialEndDiffers"]),
-    red("credential-key-of-another-certificate", "the wildcard Secret holds the private key of another certificate", &["CredentialInvalid"]),
-    red("credential-key-cut-off", "the private key in the wildcard Secret is cut off", &["CredentialInvalid"]),
+    Fault {
+        name: "credential-key-of-another-certificate",
+        what: "the wildcard Secret holds the private key of another certificate",
+        red: &["CredentialInvalid"],
+        unknown: UNPROVED,
+    },
+    Fault { name: "credential-key-cut-off", what: "the private key in the wildcard Secret is cut off", red: &["CredentialInvalid"], unknown: UNPROVED },
     Fault {
         name: "credential-key-encrypted",
         what: "the private key in the wildcard Secret is encrypted, so that nobody sees whether it belongs to its certificate",
         red: &[],
         unknown: &["CredentialInvalid", "CredentialUnproven"],
     },
-    Fault {
-        name: "credential-certificate-broken",
-        what: "the wildcard Secret holds no certificate",
-        red: &["CredentialInvalid", "CredentialExpiryUnknown"],
-        unknown: ENDS,
-    },
-    Fault {
-        name: "credential-secret-gone",
-        what: "the wildcard Secret was deleted",
-        red: &["CredentialMissing", "CredentialInvalid", "CredentialExpiryUnknown"],
-        unknown: LOST,
-    },
+    Fault { name: "credential-certificate-broken", what: "the wildcard Secret holds no certificate", red: &["CredentialInvalid"], unknown: REFUSED },
+    Fault { name: "credential-secret-gone", what: "the wildcard Secret was deleted", red: &["CredentialMissing"], unknown: MISSING },
     Fault {
         name: "credential-key-missing",
         what: "the Secret of the LLM key lacks its key",
-        red: &["CredentialMissing", "CredentialInvalid", "CredentialExpiryUnknown"],
-        unknown: &[LOST[0], LOST[1], LOST[2], "CredentialCopiesDiffer"],
+        red: &["CredentialMissing"],
+        unknown: &[MISSING[0], MISSING[1], MISSING[2], MISSING[3], MISSING[4], MISSING[5], "CredentialCopiesDiffer"],
     },
-    Fault { name: "credential-secrets-forbidden", what: "Secrets in us-east-2 may not be read", red: &["CredentialExpiryUnknown"], unknown: SECRETS },
-    Fault { name: "credential-github-refused", what: "GitHub refuses its token", red: &["CredentialInvalid", "CredentialExpiryUnknown"], unknown: ENDS },
+    Fault { name: "credential-secrets-forbidden", what: "Secrets in us-east-2 may not be read", red: &[], unknown: SECRETS },
+    Fault { name: "credential-github-refused", what: "GitHub refuses its token", red: &["CredentialInvalid"], unknown: REFUSED },
     red("credential-google-ends-soon", "the key of the Google account ends in half an hour", &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
     red("credential-github-ends-soon", "the token of GitHub ends in half an hour", &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
-    Fault { name: "credential-gitlab-revoked", what: "the token of GitLab was revoked", red: &["CredentialInvalid", "CredentialExpiryUnknown"], unknown: ENDS },
+    Fault { name: "credential-gitlab-revoked", what: "the token of GitLab was revoked", red: &["CredentialInvalid"], unknown: REFUSED },
     red("credential-gitlab-ends-soon", "the token of GitLab ends tomorrow", &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
     red("credential-coder-ends-soon", "the token of Coder ends in half an hour", &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
     red("credential-llm-key-lasts", "the LLM key is one that lasts for months, whatever its rotation does", &[]),
@@ -565,14 +579,14 @@ pub static FAULTS: &[Fault] = &[
     Fault {
         name: "credential-copy-stale",
         what: "the copy of the LLM key is yesterday's",
-        red: &["CredentialCopiesDiffer", "CredentialInvalid", "CredentialExpiryUnknown", ENDS[0], ENDS[1]],
-        unknown: &[],
+        red: &["CredentialCopiesDiffer", "CredentialInvalid", ENDS[0], ENDS[1]],
+        unknown: &["CredentialUnproven", "CredentialExpiryUnknown"],
     },
     red("credential-changed-under-provisioners", "the copy of the LLM key was changed after its provisioners had started", &["WorkloadOlderThanCredential"]),
     red("credential-renewal-forgotten", "cert-manager was to renew a certificate three days ago", &["CertManagerRenewalOverdue"]),
     red("credential-renewal-fails", "cert-manager cannot renew a certificate", &["CertManagerCertificateNotReady"]),
     red("credential-licence-ends-soon", "the licence of Coder ends in half an hour", &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
-    Fault { name: "credential-licence-gone", what: "Coder has no licence", red: &["CredentialInvalid", "CredentialExpiryUnknown"], unknown: ENDS },
+    Fault { name: "credential-licence-gone", what: "Coder has no licence", red: &["CredentialInvalid"], unknown: REFUSED },
     Fault {
         name: "credential-provisioner-key-old",
         what: "the provisioner key of Coder is a hundred days old",
@@ -582,25 +596,20 @@ pub static FAULTS: &[Fault] = &[
     Fault {
         name: "credential-provisioner-key-gone",
         what: "the provisioner key of Coder was deleted",
-        red: &["CredentialInvalid", "CredentialExpiryUnknown"],
-        unknown: LOST,
+        red: &["CredentialInvalid"],
+        unknown: REFUSED_AND_AGELESS,
     },
     red(
         "credential-entra-ends-soon",
         "the secret of the Entra application ends in half an hour",
         &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"],
     ),
-    Fault {
-        name: "credential-entra-ended",
-        what: "the secret of the Entra application has ended",
-        red: &["CredentialInvalid", "CredentialExpiryUnknown"],
-        unknown: LOST,
-    },
+    Fault { name: "credential-entra-ended", what: "the secret of the Entra application has ended", red: &["CredentialInvalid"], unknown: REFUSED_AND_AGELESS },
     Fault {
         name: "credential-entra-refused",
         what: "Entra knows another secret of the application",
-        red: &["CredentialInvalid", "CredentialExpiryUnknown"],
-        unknown: LOST,
+        red: &["CredentialInvalid"],
+        unknown: REFUSED_AND_AGELESS,
     },
     Fault {
         name: "credential-entra-end-hidden",
@@ -608,25 +617,20 @@ pub static FAULTS: &[Fault] = &[
         red: &["CredentialExpiryUnknown"],
         unknown: LOST,
     },
+    Fault { name: "credential-google-key-deleted", what: "the key of the Google account was deleted", red: &["CredentialInvalid"], unknown: REFUSED },
+    Fault { name: "credential-google-clock", what: "Google finds that the exporter's clock is wrong", red: &[], unknown: UNASKED },
     Fault {
-        name: "credential-google-key-deleted",
-        what: "the key of the Google account was deleted",
-        red: &["CredentialInvalid", "CredentialExpiryUnknown"],
-        unknown: ENDS,
+        name: "credential-bedrock-refused",
+        what: "Bedrock refuses its key",
+        red: &["CredentialInvalid"],
+        unknown: &["CredentialUnproven", "CredentialEndDiffers"],
     },
-    Fault {
-        name: "credential-google-clock",
-        what: "Google finds that the exporter's clock is wrong",
-        red: &["CredentialExpiryUnknown"],
-        unknown: &["CredentialInvalid", "CredentialUnproven", ENDS[0], ENDS[1]],
-    },
-    red("credential-bedrock-refused", "Bedrock refuses its key", &["CredentialInvalid"]),
     red("credential-bedrock-may-not-list", "the key of Bedrock may not list models, so that nobody knows whether it works", &["CredentialUnproven"]),
     Fault {
         name: "credential-issuers-down",
         what: "the issuers answer 503",
-        red: &["CredentialExpiryUnknown"],
-        unknown: &["CredentialInvalid", "CredentialUnproven", LOST[0], LOST[1], LOST[2]],
+        red: &[],
+        unknown: &[MISSING[0], MISSING[1], MISSING[2], MISSING[3], MISSING[4], MISSING[5], "CredentialEndDiffers"],
     },
     red("rotation-not-suspended", "the key rotation runs every minute, and nobody has suspended it", &["RotationHitsEvent"]),
     red(
