@@ -275,7 +275,14 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
         let fit =
             say!("{} fit ({} have a node, {} more on existing nodes, {} on new ones), {} expected, limited by {}", total, placed, room, new, expected, limit);
         let fit = if allowed < room + new { say!("{}, which leaves room for {} more", fit, allowed) } else { fit };
-        (ratio, if need == configured { fit } else { say!("{}; those that are there request more than is configured, and count as they are", fit) })
+        (
+            ratio,
+            if need.iter().zip(configured).all(|(need, configured)| *need <= configured) {
+                fit
+            } else {
+                say!("{}; those that are there request more than is configured, and count as they are", fit)
+            },
+        )
     };
     samples.push(HEADROOM.sample(own(), ratio).with_detail(words));
 }

@@ -3,10 +3,11 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use tokio::time::Instant;
 
 use crate::value::Span;
 
@@ -60,7 +61,7 @@ impl Clock {
 
 /// How old numbers may be that a kubelet or the metrics API tells as those of now. Kubelets and metrics servers look
 /// four times a minute to once a minute, and the clock of a node may be off by minutes.
-const FRESH: Duration = Duration::from_secs(10 * 60);
+const FRESH: Duration = Duration::from_mins(10);
 
 /// Now, in Unix seconds.
 pub(super) fn now() -> i64 {

@@ -37,7 +37,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_by_the_name_of_the_condition_and_its_state() {
-        let told = |condition: &str| ["true", "false", "unknown"].map(|state| problem(condition, state).map_or("-".to_owned(), |value| value.to_string()));
+        let told =
+            |condition: &str| ["true", "false", "unknown"].map(|state| problem(condition, state).map_or_else(|| "-".to_owned(), |value| value.to_string()));
         for agent in ["NetworkingReady", "StorageReady", "ContainerRuntimeReady", "KernelReady", "AcceleratedHardwareReady", "GpuHealthy", "EtcdIsVoter"] {
             assert_eq!(told(agent), ["-", "1", "NaN"], "{agent}");
         }

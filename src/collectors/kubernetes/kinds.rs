@@ -90,7 +90,7 @@ fn while_the_next_backup_runs_nobody_knows_whether_there_is_one_of_today() {
     let told = |done: i64, begun: i64| {
         let mut samples = Vec::new();
         let backups = [backup("d1", "Completed", done + 60, Some(done)), backup("d2", "InProgress", begun, None)];
-        backups::last_made(&filled(&backups), &filled(&[schedule.clone()]), &place("Schedule"), &mut samples);
+        backups::last_made(&filled(&backups), &filled(std::slice::from_ref(&schedule)), &place("Schedule"), &mut samples);
         samples.iter().map(words).find_map(|line| line.strip_prefix("velero_backup_last_completed_timestamp_seconds eu/daily = ").map(str::to_owned)).unwrap()
     };
     assert_eq!(told(86_700, 300), "NaN");

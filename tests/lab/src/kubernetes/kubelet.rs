@@ -75,7 +75,9 @@ async fn summary_of(estate: &Arc<Estate>, region: &str, node: &str) -> Option<Re
     let taken = if on("us-west-2", "summary-old") { estate.since("summary-old").checked_sub(60_i64.minutes()).unwrap_or_default() } else { Timestamp::now() };
     let mut all = summary(node, used, inodes_free, full, room);
     for path in ["/node/fs", "/node/runtime/imageFs", "/node/runtime/containerFs"] {
-        all.pointer_mut(path).map(|disk| disk["time"] = json!(taken.to_string()));
+        if let Some(disk) = all.pointer_mut(path) {
+            disk["time"] = json!(taken.to_string());
+        }
     }
     Some(answer(200, "application/json", all.to_string()))
 }

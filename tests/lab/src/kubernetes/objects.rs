@@ -185,7 +185,9 @@ impl Server {
             let bad = self.on("eu-west-2", "node-problem-reported");
             let agents =
                 [json!({ "type": "KernelDeadlock", "status": if bad { "True" } else { "False" } }), json!({ "type": "NetworkingReady", "status": "True" })];
-            node["status"]["conditions"].as_array_mut().map(|all| all.extend(agents));
+            if let Some(all) = node["status"]["conditions"].as_array_mut() {
+                all.extend(agents);
+            }
         }
         if first("us-west-2", "node-without-conditions") {
             node["status"]["conditions"] = json!([{ "type": "Ready", "status": ready }]);
