@@ -11,7 +11,7 @@ const COLOURS: [(&str, &str); 4] = [
     ),
     // Good or bad by what else is known.
     ("consistent|unproven|never|off", "blue"),
-    ("unknown", "orange"),
+    ("unknown|untold", "orange"),
 ];
 
 /// The colour of a state, if it has one.
