@@ -266,7 +266,7 @@ impl<'a> Watched<'a> {
         self.turns_and_back("about to end", |kind| &kind.soon, Said::ends_soon).await;
         self.turns_and_back("invalid", |kind| &kind.broken, |said| said.is("valid", "invalid")).await;
         self.kinds.iter().for_each(|kind| std::fs::remove_file(self.folder.join(kind.name)).unwrap());
-        self.until("absent", |said, _| said.is("", "absent") && said.is("valid", "invalid") && said.is("end", "unknown")).await;
+        self.until("absent", |said, _| said.is("", "absent") && said.is("valid", "unknown") && said.is("end", "unknown")).await;
         self.kinds.iter().for_each(|kind| self.put(kind));
         self.until("there again", Said::is_good).await;
     }
