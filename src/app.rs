@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
 
 use crate::cause;
-use crate::checklist::{Checklist, Context, Judgement, Memories, Unjudged, Waiver, judge, unjudged};
+use crate::checklist::{Checklist, Context, Judgement, Memories, Recalls, Unjudged, Waiver, judge, unjudged};
 use crate::config::{self, LoadError, Loaded, WaiverConfig};
 use crate::driver::{Driver, Task};
 use crate::event::{self, Schedule};
@@ -90,16 +90,18 @@ impl Active {
 
     /// Judges each checklist for each of its events that is running or coming, and as if one were now
     /// where none is.
-    fn judge(&self, snapshot: &Snapshot, now: Timestamp, memories: &Memories) -> Vec<Judgement> {
+    fn judge(&self, snapshot: &Snapshot, now: Timestamp, memories: &Memories, recalls: &mut Recalls) -> Vec<Judgement> {
         let coming = event::coming(&self.schedules, now);
         let mut judged = Vec::new();
         for (checklist, waivers) in self.checklists.iter().zip(&self.waivers) {
+            let recall = Some(recalls.of(&checklist.name));
             let own: Vec<_> = coming.iter().filter(|event| event.checklists.contains(&checklist.name)).map(Some).collect();
             for event in if own.is_empty() { vec![None] } else { own } {
                 let memory = memories.of(&checklist.name, event.map(|event| event.name.as_str()));
-                judged.push(judge(checklist, &Context { snapshot, now, event, waivers, unjudged: &self.unjudged, memory }));
+                judged.push(judge(checklist, &Context { event, waivers, unjudged: &self.unjudged, memory, recall, ..Context::new(snapshot, now) }));
             }
         }
+        recalls.forget_unused();
         judged
     }
 }
@@ -264,7 +266,7 @@ impl App {
         }
         let active = Active::new(loaded, &tasks);
         driver.apply(tasks);
-        let judged = active.judge(&store.snapshot(), Timestamp::now(), &Memories::default());
+        let judged = active.judge(&store.snapshot(), Timestamp::now(), &Memories::default(), &mut Recalls::default());
         let telemetry = Telemetry::new()?;
         telemetry.loaded();
         Ok(Arc::new(Self {
@@ -283,7 +285,7 @@ impl App {
 
     /// Judges for ever: after each change, and every second.
     pub async fn keep_judging(self: Arc<Self>) {
-        let mut memories = Memories::default();
+        let (mut memories, mut recalls) = (Memories::default(), Recalls::default());
         let mut version = self.store.subscribe();
         let mut last = self.active.load_full();
         loop {
@@ -291,9 +293,10 @@ impl App {
             let active = self.active.load_full();
             if !Arc::ptr_eq(&last, &active) {
                 memories.reloaded(&last.checklists, &active.checklists);
+                recalls = Recalls::default();
                 last = Arc::clone(&active);
             }
-            let mut judged = active.judge(&self.store.snapshot(), now, &memories);
+            let mut judged = active.judge(&self.store.snapshot(), now, &memories, &mut recalls);
             memories.apply(&mut judged);
             // Before everything was looked at once, most is unknown, which is no change of anything.
             if self.ready() {
@@ -311,7 +314,7 @@ impl App {
 
     /// Judges what is known now, without memory: for a single run.
     pub fn judge_once(&self) -> Vec<Judgement> {
-        self.active.load().judge(&self.store.snapshot(), Timestamp::now(), &Memories::default())
+        self.active.load().judge(&self.store.snapshot(), Timestamp::now(), &Memories::default(), &mut Recalls::default())
     }
 
     /// Keeps the filled-in checklist at the moments that matter, if there is a folder for it.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::condition::Clock;
 use super::memory::Memory;
+use super::recall::Recall;
 use super::unjudged::Unjudged;
 use crate::event::Occurrence;
 use crate::snapshot::Snapshot;
@@ -25,9 +26,16 @@ pub struct Context<'a> {
     pub unjudged: &'a [Unjudged],
     /// What was bad before. Its subjects get a line even when all is well with them.
     pub memory: Option<&'a Memory>,
+    /// What was judged before and rests on the same.
+    pub recall: Option<&'a Recall>,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// Facts at a moment, and nothing else: no event, no waivers, nothing remembered.
+    pub const fn new(snapshot: &'a Snapshot, now: Timestamp) -> Self {
+        Self { snapshot, now, event: None, waivers: &[], unjudged: &[], memory: None, recall: None }
+    }
+
     pub(super) fn clock(&self) -> Clock {
         let second = |at: Timestamp| at.as_second() as f64;
         Clock { now: second(self.now), event_end: second(self.event.map_or(self.now, |event| event.end)) }

@@ -36,7 +36,7 @@ fn fact(family: &'static Family, subject: &str, state: Option<&str>) -> Given {
 }
 
 fn judged(family: &'static Family, given: &[Given]) -> CheckVerdict {
-    judge_one(&check_of(family), &Context { snapshot: &scene(given, family, now()), now: now(), event: None, waivers: &[], unjudged: &[], memory: None })
+    judge_one(&check_of(family), &Context::new(&scene(given, family, now()), now()))
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn ready(count: f64) -> Snapshot {
 }
 
 fn judged(checklist: &str, snapshot: &Snapshot, event: Option<&Occurrence>) -> Judgement {
-    judge(&parse(checklist).unwrap(), &Context { snapshot, now: now(), event, waivers: &[], unjudged: &[], memory: None })
+    judge(&parse(checklist).unwrap(), &Context { event, ..Context::new(snapshot, now()) })
 }
 
 fn line(judgement: &Judgement) -> (CheckState, String) {
@@ -112,7 +112,7 @@ fn the_time_at_which_it_blocks_can_be_overridden_where_there_is_one() {
     let change = serde_saphyr::from_str("TooFew: { lead_time_within: 2d }").unwrap();
     assert_eq!(checklist.apply(&change, "o"), []);
     let (snapshot, event) = (ready(2.0), event("demo", 47, 20));
-    let state = judge(&checklist, &Context { snapshot: &snapshot, now: now(), event: Some(&event), waivers: &[], unjudged: &[], memory: None });
+    let state = judge(&checklist, &Context { event: Some(&event), ..Context::new(&snapshot, now()) });
     assert_eq!(line(&state).0, CheckState::Fail);
     let mut shipped = load("workshop", None).unwrap();
     let change = serde_saphyr::from_str("NodeNotReady: { lead_time_within: 2d }").unwrap();
@@ -191,7 +191,7 @@ fn what_no_check_asks_about_is_a_line_that_is_unknown() {
         reason: "only a graph (Ada)".into(),
         until: now() + SignedDuration::from_hours(1),
     };
-    let judged = |waivers: &[Waiver]| judge(&checklist, &Context { snapshot: &seen, now: now(), event: None, waivers, unjudged: &found, memory: None });
+    let judged = |waivers: &[Waiver]| judge(&checklist, &Context { waivers, unjudged: &found, ..Context::new(&seen, now()) });
     let undecided = judged(&[]);
     assert_eq!((undecided.decision, undecided.asked()), (Decision::Undecided, (2, 2)));
     assert_eq!(judged(&[waiver]).decision, Decision::Go);
@@ -252,7 +252,7 @@ fn a_waiver_that_ends_before_the_event_is_over_warns_while_the_event_is_prepared
             until: now() + SignedDuration::from_hours(lasts),
         };
         let (event, waivers) = (event("course", starts, 5), [waiver]);
-        let judged = judge(&checklist, &Context { snapshot: &seen, now: now(), event: Some(&event), waivers: &waivers, unjudged: &[], memory: None });
+        let judged = judge(&checklist, &Context { event: Some(&event), waivers: &waivers, ..Context::new(&seen, now()) });
         let check = judged.checks().next().unwrap();
         (check.state, check.lines[0].evidence.contains(", which is before the event ends: known (Ada)."))
     };

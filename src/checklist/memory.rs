@@ -82,11 +82,22 @@ impl Memory {
         self.entries.get(check).is_some_and(|subjects| subjects.contains_key(&subject))
     }
 
+    /// Which subjects of a check were bad, as one number.
+    pub(super) fn known(&self, check: &str) -> u64 {
+        self.entries.get(check).map_or(0, |subjects| {
+            let mut hasher = DefaultHasher::new();
+            subjects.keys().for_each(|subject| subject.hash(&mut hasher));
+            hasher.finish()
+        })
+    }
+
     /// Adds what is remembered to a judgement and remembers what it says.
     pub fn apply(&mut self, judgement: &mut Judgement) {
         let now = judgement.at;
         for check in judgement.sections.iter_mut().flat_map(|section| &mut section.checks) {
-            for line in &mut check.lines {
+            // Most often all is well, and there is nothing to remember.
+            let asked = self.entries.contains_key(&check.name);
+            for line in check.lines.iter_mut().filter(|line| asked || line.state != CheckState::Pass) {
                 let subject = subject(line.labels.iter());
                 self.remember(&check.name, subject, line, now);
             }

@@ -14,6 +14,7 @@ mod memory;
 mod model;
 mod parse;
 mod proof;
+mod recall;
 mod rule;
 mod severity;
 mod unjudged;
@@ -32,6 +33,7 @@ pub use memory::{Memories, Memory};
 pub use model::{Check, Checklist, Guard, Kind, Override, Section};
 pub use parse::parse;
 pub use proof::unproven;
+pub use recall::{Recall, Recalls};
 pub use severity::Severity;
 pub use unjudged::{NOT_JUDGED, Unjudged, unjudged};
 
@@ -80,5 +82,7 @@ fn read(file: &Path) -> Result<String, ReadError> {
 mod coverage;
 #[cfg(test)]
 mod event_tests;
+#[cfg(test)]
+mod recall_tests;
 #[cfg(test)]
 mod tests;

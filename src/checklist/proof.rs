@@ -34,7 +34,7 @@ fn verdict(check: &Check, example: &Example, checklist: &str, now: Timestamp) ->
     let event = example.occurrence(checklist, now);
     // Whether it blocks is the checklist's affair; an example says what is bad.
     let check = Check { required: true, ..check.clone() };
-    let judged = judge_check(&check, &Context { snapshot: &snapshot, now, event: event.as_ref(), waivers: &[], unjudged: &[], memory: None });
+    let judged = judge_check(&check, &Context { event: event.as_ref(), ..Context::new(&snapshot, now) });
     let outcome = match judged.state {
         CheckState::Pass => Outcome::Pass,
         CheckState::Fail => Outcome::Fail,

@@ -5,11 +5,12 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::condition::{Band, Condition, Words};
+use super::condition::{Band, Condition, Depends, Words};
 use super::context::Context;
 use super::evidence::Template;
 use super::judgement::{CheckState, Line, Unasked};
 use super::memory::subject;
+use super::recall::RestsOn;
 use super::severity::Severity;
 use crate::collectors;
 use crate::event::Occurrence;
@@ -40,7 +41,7 @@ impl Whole {
 }
 
 /// What a rule came to.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Lines {
     pub(super) shown: Vec<Line>,
     /// How many subjects are good, shown or not.
@@ -72,8 +73,10 @@ impl Rule<'_> {
     pub(super) fn early(self, due: Span, context: &Context<'_>) -> Result<Lines, Whole> {
         let severity = self.severity.min(Severity::Warning);
         let cannot = |why: &str| Whole::unasked(Unasked::NotDue, format!("due in {due}; cannot be told yet: {why}"));
+        // Another rule than the one that will be due, so nothing of it may be recalled then.
+        let apart = Context { recall: None, ..*context };
         let mut lines =
-            Rule { severity, worsens: &[], ..self }.lines(context).map_err(|whole| if whole.unasked.is_some() { whole } else { cannot(&whole.note) })?;
+            Rule { severity, worsens: &[], ..self }.lines(&apart).map_err(|whole| if whole.unasked.is_some() { whole } else { cannot(&whole.note) })?;
         let unknown = lines.shown.iter().find(|line| line.state == CheckState::Unknown).map(|line| Arc::clone(&line.evidence));
         lines.shown.retain_mut(|line| {
             let is_red = line.state == CheckState::Fail;
@@ -118,7 +121,9 @@ impl Rule<'_> {
         let mut concerned = false;
         for view in context.snapshot.views.iter().filter(|view| view.source.collector == owner && self.concerns(view)) {
             concerned = true;
-            self.judge_view(view, others.as_ref(), context, &mut lines);
+            let own = self.lines_of(view, others.as_ref(), GOOD_LINES.saturating_sub(lines.good), context);
+            lines.good += own.good;
+            lines.shown.extend(own.shown);
         }
         if lines.shown.is_empty() {
             if concerned {
@@ -147,11 +152,35 @@ impl Rule<'_> {
         emits && identity_fits && covered
     }
 
-    fn judge_view(&self, view: &View, others: Option<&Others<'_>>, context: &Context<'_>, lines: &mut Lines) {
+    /// The lines about one source, with at most so many about what is good and was before: those of the last
+    /// judgement, where nothing that they rest on has changed.
+    fn lines_of(&self, view: &View, others: Option<&Others<'_>>, room: usize, context: &Context<'_>) -> Lines {
+        let made = || self.judge_view(view, others, room, context);
+        let Some((recall, rests_on)) = context.recall.zip(self.rests_on(view, others, room, context)) else { return made() };
+        recall.lines(self.check, view, rests_on, made)
+    }
+
+    /// What the lines about a source rest on; nothing where that is the moment, too.
+    fn rests_on(&self, view: &View, others: Option<&Others<'_>>, room: usize, context: &Context<'_>) -> Option<RestsOn> {
+        let depends = self.condition.depends_on(self.family);
+        let of_event = self.is_of_events() || depends == Depends::EventEnd;
+        let event = context.event.filter(|_| of_event);
+        if view.unseen.is_some() || depends == Depends::Now || (depends == Depends::EventEnd && event.is_none()) {
+            return None;
+        }
+        let own = [Some(self.family.name), self.family.covered_by.map(|coverage| coverage.states)].into_iter().flatten();
+        let compared = others.into_iter().flat_map(|others| others.snapshot.views.iter().map(|view| (view, others.family)));
+        let read = own.map(|family| (view, family)).chain(compared);
+        let known = context.memory.map_or(0, |memory| memory.known(self.check));
+        RestsOn::new(read, event.map(|event| (event.name.clone(), event.end.as_second())), known, room)
+    }
+
+    fn judge_view(&self, view: &View, others: Option<&Others<'_>>, room: usize, context: &Context<'_>) -> Lines {
+        let mut lines = Lines::default();
         let about_all = |line: Line| Line { labels: view.source.identity.clone(), seen_at: view.seen_at, look: view.looks, ..line };
         if let Some(why) = &view.unseen {
             lines.shown.push(about_all(Line::unknown(why.as_str())));
-            return;
+            return lines;
         }
         let mut judged = false;
         for facts in view.facts.iter() {
@@ -159,7 +188,7 @@ impl Rule<'_> {
                 judged = true;
                 let bad = self.is_bad(sample, index, view, others, context);
                 let remembered = || context.memory.is_some_and(|memory| memory.knows(self.check, subject(sample.label_pairs())));
-                if bad == Some(false) && lines.good >= GOOD_LINES && !remembered() {
+                if bad == Some(false) && lines.good >= room && !remembered() {
                     lines.good += 1;
                     continue;
                 }
@@ -172,7 +201,7 @@ impl Rule<'_> {
             if !judged {
                 lines.shown.push(about_all(Line::unknown(what())));
             }
-            return;
+            return lines;
         };
         let unseen = self.uncovered(coverage, view, context.event);
         let all_seen = unseen.as_ref().is_some_and(Vec::is_empty);
@@ -185,6 +214,7 @@ impl Rule<'_> {
             lines.shown.push(about_all(Line::unknown(what())));
         }
         lines.shown.extend(unseen.unwrap_or_default());
+        lines
     }
 
     fn selects(&self, sample: &Sample, event: Option<&Occurrence>) -> bool {

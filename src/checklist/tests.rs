@@ -42,7 +42,7 @@ fn every_check_shows_a_pass_and_a_fail_and_is_unknown_without_facts() {
             }
             let snapshot = scene(&[], family, now());
             let event = family.is_of_events().then(|| check.examples[0].occurrence(&checklist.name, now())).flatten();
-            let verdict = judge_one(&check, &Context { snapshot: &snapshot, now: now(), event: event.as_ref(), waivers: &[], unjudged: &[], memory: None });
+            let verdict = judge_one(&check, &Context { event: event.as_ref(), ..Context::new(&snapshot, now()) });
             assert_eq!(verdict.state, CheckState::Unknown, "{}", check.name);
         }
     }
@@ -118,13 +118,13 @@ fn a_name_that_is_given_twice_and_an_unknown_shape_are_refused() {
 fn verdict_of(snapshot: &Snapshot, name: &str) -> CheckVerdict {
     let checklists = shipped();
     let check = checklists[0].checks().find(|check| check.name == name).unwrap();
-    judge_one(check, &Context { snapshot, now: now(), event: None, waivers: &[], unjudged: &[], memory: None })
+    judge_one(check, &Context::new(snapshot, now()))
 }
 
 #[test]
 fn without_any_source_nothing_is_go() {
     let snapshot = Snapshot::default();
-    let judgement = judge(&shipped()[0], &Context { snapshot: &snapshot, now: now(), event: None, waivers: &[], unjudged: &[], memory: None });
+    let judgement = judge(&shipped()[0], &Context::new(&snapshot, now()));
     assert_eq!(judgement.decision, Decision::Undecided);
     assert_eq!(verdict_of(&snapshot, "EndpointUnhealthy").state, CheckState::NotApplicable);
     assert_eq!(verdict_of(&snapshot, "OnCallConfirmed").state, CheckState::Unknown);
@@ -163,7 +163,7 @@ fn red(checklist: &Checklist, value: f64, look: u64, memory: &mut Memory) -> Che
     let given = [Given { family, labels: vec!["eu".into(), "coder".into(), "coder".into()], state: None, value }];
     let mut snapshot = scene(&given, family, now());
     snapshot.views[0].looks = look;
-    let mut judgement = judge(checklist, &Context { snapshot: &snapshot, now: now(), event: None, waivers: &[], unjudged: &[], memory: None });
+    let mut judgement = judge(checklist, &Context::new(&snapshot, now()));
     memory.apply(&mut judgement);
     judgement.checks().find(|check| check.name == "LoadBalancerMissing").unwrap().state
 }
@@ -185,7 +185,7 @@ fn seventy(memories: &mut Memories, checklists: &[Checklist], look: u64) -> (Che
     let given = [Given { family, labels: vec!["eu".into(), "n1".into(), "nodefs".into()], state: None, value: 0.7 }];
     let mut snapshot = scene(&given, family, now());
     snapshot.views[0].looks = look;
-    let mut judged = [judge(&checklists[0], &Context { snapshot: &snapshot, now: now(), event: None, waivers: &[], unjudged: &[], memory: None })];
+    let mut judged = [judge(&checklists[0], &Context::new(&snapshot, now()))];
     memories.apply(&mut judged);
     let line = judged[0].checks().find(|check| check.name == "NodeStorageHigh").unwrap().lines[0].clone();
     let again = line.evidence.find("Good again").map(|at| line.evidence[at..].to_owned());
@@ -226,9 +226,7 @@ fn what_was_bad_stays_known_when_another_event_comes_or_ends() {
         let given = [Given { family, labels: vec!["eu".into(), "coder".into(), "coder".into()], state: None, value }];
         let mut snapshot = scene(&given, family, now());
         snapshot.views[0].looks = look;
-        let judged = events
-            .iter()
-            .map(|event| judge(&shipped()[0], &Context { snapshot: &snapshot, now: now(), event: event.as_ref(), waivers: &[], unjudged: &[], memory: None }));
+        let judged = events.iter().map(|event| judge(&shipped()[0], &Context { event: event.as_ref(), ..Context::new(&snapshot, now()) }));
         let mut judged: Vec<_> = judged.collect();
         memories.apply(&mut judged);
         judged.iter().map(|judgement| judgement.checks().find(|check| check.name == "LoadBalancerMissing").unwrap().state).collect::<Vec<_>>()
@@ -291,8 +289,7 @@ fn what_is_still_to_come_has_no_age() {
     // Moments of a scene are given as distances from now.
     let state = |value: f64| {
         let given = [Given { family, labels: vec!["eu".into(), "coder".into(), "db".into()], state: None, value }];
-        let verdict =
-            judge_one(check, &Context { snapshot: &scene(&given, family, now()), now: now(), event: None, waivers: &[], unjudged: &[], memory: None });
+        let verdict = judge_one(check, &Context::new(&scene(&given, family, now()), now()));
         verdict.lines.iter().find(|line| line.labels.get("claim") == Some("db")).unwrap().state
     };
     assert_eq!([state(-3600.0), state(60.0), state(86_400.0)], [CheckState::Pass, CheckState::Pass, CheckState::Unknown]);
@@ -311,9 +308,7 @@ fn a_waiver_covers_its_lines_until_it_ends() {
         reason: "no users there (Ada)".into(),
         until: "2026-11-22T00:00:00Z".parse().unwrap(),
     };
-    let state = |waiver: &Waiver| {
-        judge_one(check, &Context { snapshot: &snapshot, now: now(), event: None, waivers: std::slice::from_ref(waiver), unjudged: &[], memory: None })
-    };
+    let state = |waiver: &Waiver| judge_one(check, &Context { waivers: std::slice::from_ref(waiver), ..Context::new(&snapshot, now()) });
     let waived = state(&waiver);
     assert_eq!(waived.state, CheckState::Waived);
     assert!(waived.lines[0].evidence.contains("Waived until 2026-11-22 00:00 UTC: no users there (Ada)"), "{:?}", waived.lines);
@@ -443,7 +438,7 @@ fn in_a_crowd_good_lines_are_counted_and_a_red_one_is_remembered() {
             (0..1000).map(|node| Given { family, labels: vec!["eu".into(), format!("n{node:04}")], state: None, value: value(node) }).collect();
         let mut snapshot = scene(&given, family, now());
         snapshot.views[0].looks = look;
-        let context = Context { snapshot: &snapshot, now: now(), event: None, waivers: &[], unjudged: &[], memory: Some(&memory) };
+        let context = Context { memory: Some(&memory), ..Context::new(&snapshot, now()) };
         let mut judgement = judge(&shipped()[0], &context);
         memory.apply(&mut judgement);
         judgement.checks().find(|check| check.name == "NodeCordoned").unwrap().clone()

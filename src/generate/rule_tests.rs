@@ -76,7 +76,7 @@ fn test(checklist: &Checklist, check: &Check, example: &Example, name: String, r
     let now = Timestamp::from_second(i64::try_from(at.0.as_secs()).ok()?).ok()?;
     let snapshot = scene(&example.given, family, now);
     let occurrence = example.occurrence(&checklist.name, now);
-    let verdict = judge_one(check, &Context { snapshot: &snapshot, now, event: occurrence.as_ref(), waivers: &[], unjudged: &[], memory: None });
+    let verdict = judge_one(check, &Context { event: occurrence.as_ref(), ..Context::new(&snapshot, now) });
     let alerts = verdict.lines.iter().filter(|line| matches!(line.state, CheckState::Fail | CheckState::Warn)).filter_map(|line| {
         let given = example.given.iter().find(|given| {
             given.family.name == family.name && family.labels.iter().zip(&given.labels).all(|(label, value)| line.labels.get(label) == Some(value))

@@ -13,7 +13,7 @@ fn hostile() -> Judgement {
     let given = [Given { family, labels: vec!["eu".into(), name], state: None, value: 0.0 }];
     let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
     let snapshot = scene(&given, family, now);
-    judge(&load("workshop", None).unwrap(), &Context { snapshot: &snapshot, now, event: None, waivers: &[], unjudged: &[], memory: None })
+    judge(&load("workshop", None).unwrap(), &Context::new(&snapshot, now))
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn what_one_cause_hides_is_explained_once() {
     store.add(Source { identity: [("cluster", "eu")].into(), emits, ..source("kubernetes", "eu") });
     let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
     let snapshot = store.snapshot();
-    let judged = judge(&load("workshop", None).unwrap(), &Context { snapshot: &snapshot, now, event: None, waivers: &[], unjudged: &[], memory: None });
+    let judged = judge(&load("workshop", None).unwrap(), &Context::new(&snapshot, now));
     let text = text(std::slice::from_ref(&judged), false);
     assert_eq!(text.matches("kubernetes eu has not been looked at yet.").count(), 1, "{text}");
     assert!(text.matches("            For the same reason as ").count() > 20, "{text}");

@@ -87,7 +87,11 @@ async fn one_dead_address_of_a_name_makes_every_check_of_http_unknown() {
     let http =
         |dns: &NameServer| format!("  http: {{ timeout: 2s, resolver: '{}', targets: [{{ name: a, url: 'http://multi.test:{port}/' }}] }}\n", dns.address);
     let (code, out) = check(&folder, &checks, &http(&dns)).await;
-    assert_eq!((code, out.matches(&format!("a / healthz / ipv4 / 127.0.0.2: http://multi.test:{port}: connect: connection refused")).count()), (3, checks.len()), "{out}");
+    assert_eq!(
+        (code, out.matches(&format!("a / healthz / ipv4 / 127.0.0.2: http://multi.test:{port}: connect: connection refused")).count()),
+        (3, checks.len()),
+        "{out}"
+    );
     // A half that failed is unknown, and says which.
     let success = [("readiness_http_success", "fails: is_false"), ("readiness_http_success_ratio", "fails: { below: 1 }")];
     for (reply, why) in [(Reply::Code(2), "the name server answers"), (Reply::Silence, "no answer in time")] {

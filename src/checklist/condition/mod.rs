@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use promql::{Red, quoted};
 pub use verdict::Clock;
+pub(super) use verdict::Depends;
 pub use words::{Words, humanize_duration};
 
 use super::severity::Severity;

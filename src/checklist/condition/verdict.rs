@@ -12,6 +12,17 @@ pub struct Clock {
     pub event_end: f64,
 }
 
+/// The moment that a verdict and its words depend on, beside the facts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depends {
+    /// None.
+    Nothing,
+    /// The end of the event, or now without one.
+    EventEnd,
+    /// Now.
+    Now,
+}
+
 /// How far the clock of whoever wrote a moment may be ahead, in seconds.
 const AHEAD: f64 = 300.0;
 
@@ -56,6 +67,18 @@ impl Condition {
             Self::OlderThan(_) if value - now > AHEAD => None,
             Self::OlderThan(span) => Some(now - value > span.as_secs_f64()),
             Self::Promql(_) => None,
+        }
+    }
+
+    /// Which moment the verdict on a value, and the distance that is told with it, depend on.
+    pub fn depends_on(&self, family: &Family) -> Depends {
+        match self {
+            Self::ExpiresWithin(Horizon::Event { .. }) => Depends::EventEnd,
+            Self::ExpiresWithin(Horizon::Now(_)) | Self::OlderThan(_) => Depends::Now,
+            Self::IsFalse | Self::Above(_) | Self::Below(_) | Self::Equals(_) | Self::Differs(_) | Self::Promql(_) if family.unit == Unit::Timestamp => {
+                Depends::Now
+            }
+            Self::IsFalse | Self::Above(_) | Self::Below(_) | Self::Equals(_) | Self::Differs(_) | Self::Promql(_) => Depends::Nothing,
         }
     }
 

@@ -71,7 +71,7 @@ impl<'a> Named<'a> {
             for (event, replica) in self.events(now).iter().flat_map(|event| self.up(minute).map(move |replica| (event, replica))) {
                 let samples = |fact: &Fact| fact.sample(replica, minute);
                 let snapshot = snapshot(&self.case.facts, samples);
-                let context = Context { snapshot: &snapshot, now, event: event.as_ref(), waivers: &[], unjudged: &[], memory: None };
+                let context = Context { event: event.as_ref(), ..Context::new(&snapshot, now) };
                 for line in judge_one(check, &context).lines.iter().filter(|line| matches!(line.state, CheckState::Fail | CheckState::Warn)) {
                     let mut labels: BTreeMap<String, String> = line.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
                     let sample = snapshot.samples_of(self.case.check.metric).find(|sample| sample.label_pairs().all(|(name, value)| labels[name] == value));
