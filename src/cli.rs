@@ -100,7 +100,7 @@ struct Check {
     /// How to print the checklist.
     #[arg(long, visible_alias = "format", value_enum, default_value_t = Output::Text)]
     output: Output,
-    /// Longest time to wait for sources; what failed for a reason that may pass is tried once more.
+    /// Longest time to wait for all sources. A source that fails with an error that may pass is tried once more.
     #[arg(long, value_name = "DURATION", default_value = "30s")]
     timeout: Span,
 }

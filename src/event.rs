@@ -96,7 +96,7 @@ impl Schedule {
             .map_err(|_| ("time_zone", "must be an IANA time zone such as Europe/London".to_owned(), event.time_zone.clone()))?;
         let duration = event.duration.map(|span| SignedDuration::try_from(span.0).unwrap_or(SignedDuration::MAX));
         if duration.is_some_and(|duration| duration.is_zero()) {
-            return Err(("duration", "must be longer than nothing".to_owned(), "0s".to_owned()));
+            return Err(("duration", "must be greater than 0".to_owned(), "0s".to_owned()));
         }
         let times = match (&event.start, &event.cron, duration) {
             (Some(start), None, duration) => once(start, event.end.as_deref(), duration, &zone)?,

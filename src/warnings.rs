@@ -116,7 +116,7 @@ fn waivers(loaded: &Loaded, sources: &[&Source], schedules: &[Schedule], now: Ti
         found.extend(short(waiver, schedules, now).map(|rule| Problem::bare(format!("waivers[{index}].until"), rule)));
         let Some(check) = check(waiver) else { continue };
         if !check.enabled {
-            found.push(Problem::bare(format!("waivers[{index}].check"), format!("{} is switched off in the overrides, so nothing is waived", waiver.check)));
+            found.push(Problem::bare(format!("waivers[{index}].check"), format!("{} is disabled in the overrides, so nothing is waived", waiver.check)));
         } else if let Kind::Fact { family, .. } = &check.kind {
             let owner = collectors::owner(family.name);
             if sources.iter().all(|source| source.collector != owner) {
@@ -291,7 +291,7 @@ contexts: [{ name: a, context: { cluster: a } }, { name: b, context: { cluster: 
         assert_eq!(
             told,
             [
-                "waivers[0].check: EndpointUnhealthy is switched off in the overrides, so nothing is waived",
+                "waivers[0].check: EndpointUnhealthy is disabled in the overrides, so nothing is waived",
                 "waivers[1].check: NodeNotReady judges what the kubernetes collector sees, which is not configured, so nothing is waived",
             ]
         );

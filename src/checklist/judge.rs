@@ -73,7 +73,7 @@ pub fn judge_check(check: &Check, context: &Context<'_>) -> CheckVerdict {
         more_good: 0,
     };
     let outcome = match &check.kind {
-        _ if !check.enabled => Err(Whole::unasked(Unasked::SwitchedOff, "switched off in the configuration")),
+        _ if !check.enabled => Err(Whole::unasked(Unasked::Disabled, "disabled in the configuration")),
         Kind::Promql { .. } => Err(Whole::unasked(Unasked::ByPrometheus, "judged by Prometheus alone")),
         Kind::Attestation => attested(check, context).map(|shown| Lines { shown, good: 1 }),
         Kind::Fact { family, condition, severity, worsens, when, evidence, .. } => {

@@ -15,7 +15,7 @@ use crate::labels::Labels;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckState {
-    /// The collector is off, the check is switched off, or its guard does not hold.
+    /// The collector is off, the check is disabled, or its guard does not hold.
     NotApplicable,
     /// Seen, and good.
     Pass,
@@ -52,8 +52,8 @@ impl CheckState {
 pub enum Unasked {
     /// Nothing is configured that could answer it.
     NotConfigured,
-    /// It is switched off in the configuration.
-    SwitchedOff,
+    /// It is disabled in the configuration.
+    Disabled,
     /// It is not due yet, or this event is too small for it.
     NotDue,
     /// Only Prometheus can judge it.
@@ -62,13 +62,13 @@ pub enum Unasked {
 
 impl Unasked {
     /// Every reason, in the order in which they are told.
-    pub const ALL: [Self; 4] = [Self::NotConfigured, Self::SwitchedOff, Self::NotDue, Self::ByPrometheus];
+    pub const ALL: [Self; 4] = [Self::NotConfigured, Self::Disabled, Self::NotDue, Self::ByPrometheus];
 
     /// The label value.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NotConfigured => "not_configured",
-            Self::SwitchedOff => "switched_off",
+            Self::Disabled => "disabled",
             Self::NotDue => "not_due",
             Self::ByPrometheus => "by_prometheus",
         }
@@ -78,7 +78,7 @@ impl Unasked {
     pub const fn words(self) -> &'static str {
         match self {
             Self::NotConfigured => "not configured",
-            Self::SwitchedOff => "switched off",
+            Self::Disabled => "disabled",
             Self::NotDue => "not due",
             Self::ByPrometheus => "judged by Prometheus alone",
         }

@@ -71,7 +71,7 @@ fn events(settings: &Settings, checklists: &[Checklist], references: &References
         }
         for (position, lead) in event.lead_times.iter().enumerate() {
             if lead.0.is_zero() {
-                problems.push(Problem::new(format!("{path}.lead_times[{position}]"), "must be longer than nothing", lead));
+                problems.push(Problem::new(format!("{path}.lead_times[{position}]"), "must be greater than 0", lead));
             }
         }
     }

@@ -118,7 +118,7 @@ pub(crate) fn interval(path: &str, interval: Span, problems: &mut Problems) {
 pub(crate) fn pace(path: &str, every: Span, timeout: Span, problems: &mut Problems) {
     interval(&format!("{path}.interval"), every, problems);
     if timeout.0.is_zero() || timeout > every {
-        problems.push(Problem::new(format!("{path}.timeout"), format!("must be longer than nothing and at most the interval, {every}"), timeout));
+        problems.push(Problem::new(format!("{path}.timeout"), format!("must be greater than 0 and at most the interval, {every}"), timeout));
     }
 }
 

@@ -62,7 +62,7 @@ fn secrets_and_access_keys_of_aws_as_moto_has_them() {
         "pass    W1.1 Every secret in AWS Secrets Manager is there",
         "pass    W1.1 Every credential is where it should be",
         "pass    W1.2 No credential is refused",
-        "pass    W1.9 The end of every credential is known",
+        "pass    W1.9 It is known when every credential expires",
         "pass    W1.9 Every credential was made, or written to its place, within 90d",
         // By its policy the key is due long before the event.
         "Credential llm-aged (aws_access_key) ends ",

@@ -337,8 +337,8 @@ async fn an_annotation_tells_when_a_credential_ends() {
         ("opaque", "lab-canary".to_owned(), Some("2029-12-31"), "Credential key (opaque) ends 1d 10h"),
         ("opaque", "lab-canary".to_owned(), Some("soon"), "the annotation that tells when it ends is no date"),
         ("opaque", "lab-canary".to_owned(), None, "its Secret lacks the annotation that tells when it ends"),
-        ("jwt", jwt("2031-01-01T00:00:00Z"), Some("2031-01-01"), "pass    W1.9 What is written down about credentials is what they say"),
-        ("jwt", jwt("2031-01-01T00:00:00Z"), Some("2032-01-01"), "Credential key (jwt) ends at another time than the one that is written down."),
+        ("jwt", jwt("2031-01-01T00:00:00Z"), Some("2031-01-01"), "pass    W1.9 Declared expiry dates match those of the credentials"),
+        ("jwt", jwt("2031-01-01T00:00:00Z"), Some("2032-01-01"), "Credential key (jwt) expires on another date than the one that is declared."),
         ("jwt", jwt("2031-01-01T00:00:00Z"), Some("2029-12-31"), "Credential key (jwt) ends 1d 10h"),
     ] {
         let said = look(kind, &content, annotation).await;

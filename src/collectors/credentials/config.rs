@@ -363,7 +363,7 @@ impl Credential {
         problems
             .extend(parts.into_iter().filter(|(_, set, needed, _)| set != needed).map(|(field, _, _, rule)| Problem::bare(format!("{path}.{field}"), rule)));
         if self.max_age.is_some_and(|age| age.0.is_zero()) {
-            problems.push(Problem::bare(format!("{path}.max_age"), "must be longer than nothing"));
+            problems.push(Problem::bare(format!("{path}.max_age"), "must be greater than 0"));
         }
         if self.google.is_some() && self.kind != Kind::GcpServiceAccount {
             problems.push(Problem::bare(format!("{path}.google"), "must come with kind: gcp_service_account"));

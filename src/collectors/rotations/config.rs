@@ -179,7 +179,7 @@ impl Rotation {
             references.credential(&format!("{path}.credential"), credential, problems);
         }
         if self.lifetime.is_some_and(|lifetime| lifetime.0.is_zero()) {
-            problems.push(Problem::bare(format!("{path}.lifetime"), "must be longer than nothing"));
+            problems.push(Problem::bare(format!("{path}.lifetime"), "must be greater than 0"));
         }
         if let Some(secret) = &self.managed_secret {
             references.managed_secret(&format!("{path}.managed_secret"), secret, problems);

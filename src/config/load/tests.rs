@@ -60,7 +60,7 @@ collectors:
             "collectors.http.targets[1] (a).expect.body_matches: must be a regular expression; the error is at character 1 (got \"(\")",
             "collectors.http.targets[1] (a).expect.status[0]: must be a whole number (got \"200\")",
             "collectors.http.targets[1] (a).url: must begin with http:// or https://",
-            "collectors.http.timeout: must be longer than nothing and at most the interval, 5s (got 10s)",
+            "collectors.http.timeout: must be greater than 0 and at most the interval, 5s (got 10s)",
             "collectors.kubernetes.workloads[0] (w).kind: must be one of Deployment, StatefulSet, DaemonSet, CronJob (got \"Deploymnt\")",
             "events[0] (w).time_zone: must be an IANA time zone such as Europe/London (got \"Mars/Base\")",
             "events[1] (w): must have a name that events[0] does not have (got \"w\")",

@@ -372,7 +372,7 @@ pub static FAULTS: &[Fault] = &[
     red("image-not-cached", "a node in us-east-2 lacks the image of the workspaces", &["ImageNotCached"]),
     red("pod-crash-loops", "a container in us-east-2 crashes again and again", &["ContainerCrashLooping"]),
     red("pod-config-broken", "a container in us-east-2 lacks a key of its Secret", &["ContainerConfigBroken"]),
-    red("pod-stuck-creating", "a container in us-east-2 has been created for ten minutes", &["ContainerStuckCreating"]),
+    red("pod-stuck-creating", "a container in us-east-2 has been in ContainerCreating for ten minutes", &["ContainerStuckCreating"]),
     red("pod-stuck-initializing", "a pod in us-east-2 has been initializing for hours", &["ContainerStuckInitializing"]),
     red("pod-waits-for-something", "a container in us-east-2 has been waiting for a reason that no list has", &["ContainerStuckWaiting"]),
     red("pod-half-ended", "a container of a pod in us-east-2 ended with an error while another one runs", &["ContainerEnded"]),
