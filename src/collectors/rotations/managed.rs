@@ -10,7 +10,7 @@ const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
 
 /// Reads a rule and its window, with the last rotation in Unix seconds, on which rules in days count.
-pub(super) fn rule(schedule: &str, window: &str, last: Option<i64>) -> Result<Rule, Message> {
+pub(in crate::collectors) fn rule(schedule: &str, window: &str, last: Option<i64>) -> Result<Rule, Message> {
     let hours = |text: &str| text.strip_suffix('h')?.parse::<i64>().ok().filter(|hours| (1..=24).contains(hours)).map(|hours| hours * HOUR);
     let lasting = |default: i64| if window.is_empty() { Ok(default) } else { hours(window).ok_or_else(|| say!("no window: {:?}", named(window))) };
     let unknown = || say!("no rule of Secrets Manager: {:?}", named(schedule));

@@ -7,7 +7,7 @@
 
 pub(super) mod config;
 mod lapse;
-mod managed;
+pub(super) mod managed;
 mod predict;
 mod reach;
 mod renewal;
@@ -213,6 +213,8 @@ struct Look<'a> {
 enum Run {
     Over,
     UnderWay,
+    /// The source says itself that it takes too long.
+    Stuck,
     Failed,
     /// The source says itself that the time for it is over.
     Missed,
@@ -295,7 +297,8 @@ impl Look<'_> {
         };
         let last = self.remembered(secret, facts.last);
         let run = match facts.run {
-            "pending" => Run::UnderWay,
+            "rotating" => Run::UnderWay,
+            "pending" => Run::Stuck,
             "overdue" => Run::Missed,
             _ => Run::Over,
         };
@@ -311,7 +314,7 @@ impl Look<'_> {
         let who = named(if rotator.subject.is_empty() { "it" } else { &rotator.subject });
         if rotator.suspended == Some(true) {
             // What began before it was suspended goes on.
-            let goes_on = rotator.run == Run::UnderWay && event.start.as_second() - guard <= now;
+            let goes_on = matches!(rotator.run, Run::UnderWay | Run::Stuck) && event.start.as_second() - guard <= now;
             let (state, why) =
                 if goes_on { ("conflict", say!("it is suspended, and a run that began before is under way")) } else { ("none", say!("it is suspended")) };
             return (state, Some(why));
@@ -389,11 +392,14 @@ impl Look<'_> {
     fn run(&self, rotator: &Rotator, now: i64) -> Sample {
         let labels = [self.rotation.name.as_str(), &rotator.subject];
         let late = seconds(self.config.slow_after);
-        let due = rotator.rule.as_ref().ok().zip(rotator.last).and_then(|(rule, last)| rule.due(last));
+        // Secrets Manager was asked by its own dates, which know when it was switched on again.
+        let known = rotator.rule.as_ref().ok().zip(rotator.last).filter(|_| self.rotation.managed_secret.is_none());
+        let due = known.and_then(|(rule, last)| rule.due(last));
         match (rotator.run, rotator.last, &rotator.rule) {
             (_, _, Err(why)) if rotator.suspended != Some(true) => RUN.sample(labels, "unknown").with_detail(why),
             (Run::Unknown, ..) => RUN.sample(labels, "unknown"),
-            (Run::Missed, ..) => RUN.sample(labels, "missed").with_detail("its next date is over"),
+            (Run::Missed, ..) => RUN.sample(labels, "missed").with_detail("it was not done when it was due"),
+            (Run::Stuck, ..) => RUN.sample(labels, "slow").with_detail("it has begun and did not come to an end"),
             (Run::Failed, ..) => RUN.sample(labels, "failed").with_detail("the last run is over and did not succeed"),
             (Run::UnderWay, Some(last), _) if self.rotation.cron_jobs.is_some() && last + late < now => {
                 RUN.sample(labels, "slow").with_detail(say!("it has run since {}", named(&moment(last))))

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 
 /// The moments of a schedule, by who reads it.
 #[derive(Debug, Clone)]
-pub(super) enum Times {
+pub(in crate::collectors) enum Times {
     /// A person, who writes it into a configuration, or AWS.
     Cron(Box<Cron>),
     /// Kubernetes.
@@ -34,7 +34,7 @@ impl Times {
 
 /// By what something rotates.
 #[derive(Debug, Clone)]
-pub(super) enum Rule {
+pub(in crate::collectors) enum Rule {
     /// At some moment of the windows that begin at these moments and last so many seconds; with
     /// none, at exactly these moments.
     Schedule(Times, TimeZone, i64),
@@ -121,7 +121,7 @@ impl Rule {
     }
 
     /// The latest moment at which the first rotation after `last` should have begun.
-    pub(super) fn due(&self, last: i64) -> Option<i64> {
+    pub(in crate::collectors) fn due(&self, last: i64) -> Option<i64> {
         match self {
             Self::Schedule(_, _, lasting) | Self::Periodic { lasting, .. } => self.window(last).map(|at| at + lasting),
             Self::Interval { max, .. } => Some(last + max),

@@ -15,13 +15,16 @@ pub struct Config {
     pub interval: Span,
     /// Deadline of one request.
     pub timeout: Span,
+    /// How long one rotation may take. Its function is called four times, each of which AWS ends after 15 minutes, and
+    /// takes some seconds as a rule.
+    pub slow_after: Span,
     /// The secrets.
     pub secrets: Vec<ManagedSecret>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { interval: Span::mins(5), timeout: Span::secs(10), secrets: Vec::new() }
+        Self { interval: Span::mins(5), timeout: Span::secs(10), slow_after: Span::mins(15), secrets: Vec::new() }
     }
 }
 

@@ -4,6 +4,7 @@
 //! Source: <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DescribeSecret.html>
 
 pub(super) mod config;
+mod rotating;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,24 +27,24 @@ use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
-use crate::value::Problem;
 use crate::value::names::Visit;
 use crate::value::rules::References;
+use crate::value::{Problem, Span};
 
 /// The `collector` label.
 pub const NAME: &str = "secrets_manager";
 
 static STATE: StateSet<1> = state_set(
     "readiness_secretsmanager_secret_state",
-    &["present", "deleted", "absent", "unknown"],
+    &["present", "empty", "deleted", "absent", "unknown"],
     &["secret"],
-    "Whether a secret is there or scheduled for deletion, from DescribeSecret of AWS Secrets Manager.",
+    "Whether a secret is there, there without a version that is current, so that nobody can read it, or scheduled for deletion; from DescribeSecret of AWS Secrets Manager.",
 );
 static ROTATION: StateSet<1> = state_set(
     "readiness_secretsmanager_rotation_state",
-    &["done", "off", "never", "pending", "overdue", "unknown"],
+    &["done", "off", "never", "rotating", "pending", "overdue", "unknown"],
     &["secret"],
-    "How the rotation of a secret goes: done and waiting for the next, off, on but never done, pending with a version that is not current yet, or overdue; from DescribeSecret of AWS Secrets Manager.",
+    "How the rotation of a secret goes: done and waiting for the next, off, on but never done, rotating with a version that is not current yet, pending with one for longer than a rotation may take, or overdue; from DescribeSecret of AWS Secrets Manager.",
 );
 static LAST_ROTATED: Gauge<1> = gauge(
     "readiness_secretsmanager_last_rotated_timestamp_seconds",
@@ -106,9 +107,12 @@ fn tasks(config: &Config) -> Vec<Task> {
             ..Source::new(NAME, &secret.name, config.interval.0)
         },
         timeout: config.timeout.0 * 2,
-        form: Made::of((callers.of(&secret.region, secret.role_arn.as_deref()), secret.clone(), config.timeout.0), |(caller, secret, timeout)| {
-            Form::poll(Looker { caller: Arc::clone(caller), secret: secret.clone(), timeout: *timeout })
-        }),
+        form: Made::of(
+            (callers.of(&secret.region, secret.role_arn.as_deref()), secret.clone(), config.timeout.0, config.slow_after),
+            |(caller, secret, timeout, slow)| {
+                Form::poll(Looker { caller: Arc::clone(caller), secret: secret.clone(), timeout: *timeout, slow: *slow, pending: None })
+            },
+        ),
     };
     config.secrets.iter().map(task).collect()
 }
@@ -129,11 +133,15 @@ struct Looker {
     secret: ManagedSecret,
     caller: Arc<Caller>,
     timeout: Duration,
+    /// How long a rotation may take.
+    slow: Span,
+    /// The version that was pending at the last look, and when that was first seen.
+    pending: Option<(String, i64)>,
 }
 
 impl Looker {
-    async fn ask(&self) -> Result<Observation, CollectError> {
-        let ManagedSecret { region, id, .. } = &self.secret;
+    async fn ask(&mut self) -> Result<Observation, CollectError> {
+        let ManagedSecret { region, id, .. } = &self.secret.clone();
         let client = client(&self.caller).await.map_err(|why| CollectError::new(ErrorClass::Local, why))?;
         let what = say!("describe secret {} of Secrets Manager in {}", named(id), named(region));
         let samples = match aws::within(&what, self.timeout, client.describe_secret().secret_id(id).send()).await {
@@ -153,33 +161,27 @@ impl Looker {
         vec![STATE.sample(name, state).with_detail(&why), ROTATION.sample(name, "unknown").with_detail(why)]
     }
 
-    fn facts(&self, said: &DescribeSecretOutput, now: i64) -> Vec<Sample> {
+    fn facts(&mut self, said: &DescribeSecretOutput, now: i64) -> Vec<Sample> {
+        self.pending = rotating::pending_since(self.pending.take(), said, now);
+        let run = rotating::state(said, self.pending.as_ref().map(|(_, since)| *since), self.slow, now);
         let name = [self.secret.name.as_str()];
-        let state = if said.deleted_date().is_some() { "deleted" } else { "present" };
-        let mut samples = vec![STATE.sample(name, state), ROTATION.sample(name, rotation(said, now))];
+        let mut samples = vec![STATE.sample(name, state(said)), ROTATION.sample(name, run)];
         let dates = [(&LAST_ROTATED, said.last_rotated_date()), (&LAST_CHANGED, said.last_changed_date()), (&NEXT, said.next_rotation_date())];
         samples.extend(dates.into_iter().filter_map(|(family, at)| Some(family.sample(name, at.map(DateTime::secs)? as f64))));
-        if let Some(rules) = said.rotation_rules().filter(|_| said.rotation_enabled() == Some(true)) {
-            let schedule = rules.schedule_expression().map(str::to_owned);
-            let schedule = schedule.or_else(|| rules.automatically_after_days().map(|days| format!("rate({days} days)"))).unwrap_or_default();
-            samples.push(RULE.sample([name[0], &schedule, rules.duration().unwrap_or_default()], 1.0));
+        if let Some(rule) = rotating::rule(said) {
+            samples.push(RULE.sample([name[0], &rule.schedule, &rule.window], 1.0));
         }
         samples
     }
 }
 
-/// A version that is pending and not current is a rotation that has begun and is not over; one that
-/// failed leaves it behind.
-/// Source: <https://docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot_rotation.html>
-fn rotation(said: &DescribeSecretOutput, now: i64) -> &'static str {
-    let has = |labels: &[String], label: &str| labels.iter().any(|own| own == label);
-    let pending = said.version_ids_to_stages().into_iter().flatten().any(|(_, labels)| has(labels, "AWSPENDING") && !has(labels, "AWSCURRENT"));
-    match said.rotation_enabled() {
-        _ if pending => "pending",
-        Some(true) if said.next_rotation_date().is_some_and(|at| at.secs() < now) => "overdue",
-        Some(true) if said.last_rotated_date().is_none() => "never",
-        Some(true) => "done",
-        _ => "off",
+/// Whether a secret can be read. One that was created without a value, or whose last version lost its label, cannot.
+/// Source: <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>
+fn state(said: &DescribeSecretOutput) -> &'static str {
+    match said.deleted_date() {
+        Some(_) => "deleted",
+        None if rotating::versions(said, rotating::CURRENT).next().is_none() => "empty",
+        None => "present",
     }
 }
 
@@ -227,19 +229,13 @@ mod tests {
     }
 
     #[test]
-    fn how_a_rotation_goes_follows_from_the_description() {
-        let now = 1_764_000_000;
-        let on = || DescribeSecretOutput::builder().rotation_enabled(true).next_rotation_date(DateTime::from_secs(now + 60));
-        let stages = |labels: &[&str]| labels.iter().map(|label| (*label).to_owned()).collect::<Vec<_>>();
-        for (said, state) in [
-            (DescribeSecretOutput::builder(), "off"),
-            (on(), "never"),
-            (on().last_rotated_date(DateTime::from_secs(now - 60)), "done"),
-            (on().last_rotated_date(DateTime::from_secs(now - 60)).next_rotation_date(DateTime::from_secs(now - 1)), "overdue"),
-            (on().version_ids_to_stages("v2", stages(&["AWSPENDING"])).version_ids_to_stages("v1", stages(&["AWSCURRENT"])), "pending"),
-            (on().last_rotated_date(DateTime::from_secs(1)).version_ids_to_stages("v1", stages(&["AWSCURRENT", "AWSPENDING"])), "done"),
-        ] {
-            assert_eq!(rotation(&said.build(), now), state);
+    fn a_secret_without_a_current_version_is_empty() {
+        let stages = |labels: &[&str]| Some(labels.iter().map(|label| (*label).to_owned()).collect::<Vec<_>>());
+        let of = |labels: &[&str]| DescribeSecretOutput::builder().version_ids_to_stages("v1", stages(labels).unwrap_or_default());
+        assert_eq!(state(&of(&["AWSCURRENT"]).build()), "present");
+        assert_eq!(state(&of(&["AWSCURRENT"]).deleted_date(DateTime::from_secs(1)).build()), "deleted");
+        for said in [DescribeSecretOutput::builder(), of(&[]), of(&["AWSPREVIOUS"]), of(&["AWSPENDING"])] {
+            assert_eq!(state(&said.build()), "empty");
         }
     }
 }
