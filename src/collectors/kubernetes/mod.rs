@@ -36,6 +36,7 @@ mod quantity;
 mod quotas;
 mod replicas;
 mod resources;
+mod resumed;
 mod reviews;
 mod selector;
 mod services;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, OwnerReference, Time};
 use kube::Resource;
 use kube::core::DynamicResourceScope;
 use serde::de::DeserializeOwned;
@@ -51,6 +51,10 @@ macro_rules! metadata {
 metadata!(
     /// Only what identifies an object; labels, annotations and managed fields can be megabytes.
     slim {}
+);
+metadata!(
+    /// With who wrote which part of it, of kinds whose objects are few and small.
+    written { managed_fields: Vec<ManagedFieldsEntry> }
 );
 metadata!(
     /// With labels.

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::clock::now;
 use super::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
+use super::resumed::{RESUMED, written};
 use super::selector::LabelSelector;
 use super::sight::{seen, seen_everywhere};
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
@@ -19,7 +20,7 @@ use crate::snapshot::Snapshot;
 const WORKLOAD: [&str; 5] = ["cluster", "selector", "kind", "namespace", "name"];
 const WORKLOADS: Coverage = seen(&["Deployment", "StatefulSet", "DaemonSet"]);
 const DEPLOYMENTS: Coverage = seen(&["Deployment", "ReplicaSet"]);
-const CRON_JOBS: Coverage = seen(&["CronJob"]);
+pub(super) const CRON_JOBS: Coverage = seen(&["CronJob"]);
 
 const fn replicas(name: &'static str, help: &'static str) -> Gauge<5> {
     gauge(name, Unit::Number, &WORKLOAD, help).covered_by(WORKLOADS)
@@ -96,7 +97,7 @@ kind!(Deployment, "apps", "v1", "deployments", "super::objects::described", spec
 kind!(StatefulSet, "apps", "v1", "statefulsets", "super::objects::described", spec: ReplicaSpec, status: ReplicaStatus);
 kind!(DaemonSet, "apps", "v1", "daemonsets", "super::objects::described", spec: ReplicaSpec, status: DaemonSetStatus);
 kind!(ReplicaSet, "apps", "v1", "replicasets", "super::objects::described");
-kind!(CronJob, "batch", "v1", "cronjobs", "super::objects::slim", spec: CronJobSpec, status: CronJobStatus);
+kind!(CronJob, "batch", "v1", "cronjobs", "super::objects::written", spec: CronJobSpec, status: CronJobStatus);
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -170,6 +171,7 @@ pub(super) struct CronJobSpec {
     #[serde(default, deserialize_with = "or_default")]
     schedule: String,
     time_zone: Option<String>,
+    starting_deadline_seconds: Option<i64>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -205,6 +207,8 @@ pub(super) struct Schedule {
     started: Option<i64>,
     succeeded: Option<i64>,
     active: usize,
+    /// When it may have been resumed, and whether its writer writes nothing else.
+    resumed: Option<(i64, bool)>,
 }
 
 const REVISION_ANNOTATION: &str = "deployment.kubernetes.io/revision";
@@ -356,12 +360,13 @@ impl Kind for ReplicaSet {
 impl Kind for CronJob {
     type Row = Schedule;
     const KIND: &'static str = "CronJob";
-    const FAMILIES: &'static [&'static Family] = &[&SUSPENDED.0, &SCHEDULE.0, &LAST_SCHEDULE.0, &LAST_SUCCESS.0, &ACTIVE.0, &RUN_FAILED.0];
+    const FAMILIES: &'static [&'static Family] = &[&SUSPENDED.0, &SCHEDULE.0, &LAST_SCHEDULE.0, &LAST_SUCCESS.0, &RESUMED.0, &ACTIVE.0, &RUN_FAILED.0];
 
     fn row(self) -> Schedule {
         let second = |time: Option<Time>| time.map(|time| time.0.as_second());
         Schedule {
             suspended: self.spec.suspend.unwrap_or(false),
+            resumed: self.spec.starting_deadline_seconds.and_then(|_| written(&self.metadata)),
             times: (self.spec.schedule, self.spec.time_zone.unwrap_or_default()),
             started: second(self.status.last_schedule_time),
             succeeded: second(self.status.last_successful_time),
@@ -374,15 +379,20 @@ impl Kind for CronJob {
             samples.push(SUSPENDED.sample(labels(place, key), flag(row.suspended)));
             let [cluster, selector, kind, namespace, name] = labels(place, key);
             let (schedule, zone) = (row.times.0.as_str().into(), row.times.1.as_str().into());
+            let moment = |at: i64| at.saturating_sub(place.clock.ahead()) as f64;
+            if let Some((at, is_alone)) = row.resumed.filter(|_| !row.suspended) {
+                let writer = if is_alone { "suspend" } else { "more" };
+                let labels = [&cluster, &selector, &kind, &namespace, &name].map(Arc::clone);
+                let [cluster, selector, kind, namespace, name] = labels;
+                samples.push(RESUMED.sample([cluster, selector, kind, namespace, name, writer.into()], moment(at)));
+            }
             samples.push(SCHEDULE.sample([cluster, selector, kind, namespace, name, schedule, zone], 1.0));
             samples.push(ACTIVE.sample(labels(place, key), row.active as f64));
             // A Job that ended and was cleaned up leaves only the two times behind.
             let failed = row.active == 0 && row.started > row.succeeded;
             samples.push(RUN_FAILED.sample(labels(place, key), flag(failed)));
             let moments = [(&LAST_SCHEDULE, row.started), (&LAST_SUCCESS, row.succeeded)];
-            samples.extend(
-                moments.iter().filter_map(|(family, at)| at.map(|at| family.sample(labels(place, key), at.saturating_sub(place.clock.ahead()) as f64))),
-            );
+            samples.extend(moments.iter().filter_map(|(family, at)| at.map(|at| family.sample(labels(place, key), moment(at)))));
         }
     }
 }
@@ -439,6 +449,8 @@ pub(in crate::collectors) struct CronJobFacts {
     pub(in crate::collectors) active: bool,
     /// Whether its last run is over and did not succeed.
     pub(in crate::collectors) failed: bool,
+    /// Until when it may have been suspended, if it does not make up for what was due before, and whether it surely was.
+    pub(in crate::collectors) resumed: Option<(i64, bool)>,
 }
 
 /// Whether no workload of a selector has any replicas, or why that is not known.
@@ -466,6 +478,7 @@ pub(in crate::collectors) fn cron_jobs(seen: &Snapshot, selector: &str) -> Resul
                 last: seen.samples_of(LAST_SCHEDULE.0.name).find(same).map(Sample::second),
                 active: number(&ACTIVE.0).is_some_and(|active| active > 0.0),
                 failed: number(&RUN_FAILED.0).is_some_and(|failed| failed > 0.0),
+                resumed: seen.samples_of(RESUMED.0.name).find(same).map(|sample| (sample.second(), sample.label("writer") == Some("suspend"))),
             }
         })
         .collect();
@@ -493,6 +506,7 @@ pub(super) static FAMILIES: &[&Family] = &[
     &SCHEDULE.0,
     &LAST_SCHEDULE.0,
     &LAST_SUCCESS.0,
+    &RESUMED.0,
     &ACTIVE.0,
     &RUN_FAILED.0,
 ];

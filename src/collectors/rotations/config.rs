@@ -81,6 +81,11 @@ pub struct Rotation {
     /// How long what it renews lives, where no credential tells: `8h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime: Option<Span>,
+    /// How long what it makes may be on its way to where the credential is read, such as `refreshInterval` of
+    /// external-secrets. Without it nobody knows for an hour, and a key that comes later than `slow_after` is one that was
+    /// made by somebody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrives_within: Option<Span>,
     /// A namespace whose certificates cert-manager renews.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificates: Option<String>,
@@ -177,6 +182,9 @@ impl Rotation {
         }
         if let Some(credential) = &self.credential {
             references.credential(&format!("{path}.credential"), credential, problems);
+        }
+        if self.arrives_within.is_some() && self.renewed_credential().is_none() {
+            problems.push(Problem::bare(path, "must have arrives_within only with a credential that it renews"));
         }
         if self.lifetime.is_some_and(|lifetime| lifetime.0.is_zero()) {
             problems.push(Problem::bare(format!("{path}.lifetime"), "must be greater than 0"));

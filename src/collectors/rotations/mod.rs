@@ -195,6 +195,8 @@ struct Rotator {
     run: Run,
     /// Unless nothing tells.
     suspended: Option<bool>,
+    /// Until when it may have been suspended, so that what was due before was not missed, and whether it surely was.
+    resumed: Option<(i64, bool)>,
 }
 
 /// One rotation at one moment.
@@ -223,7 +225,7 @@ enum Run {
 
 impl Rotator {
     fn unknown(why: Message) -> Self {
-        Self { subject: String::new(), rule: Err(why), last: None, run: Run::Unknown, suspended: None }
+        Self { subject: String::new(), rule: Err(why), last: None, run: Run::Unknown, suspended: None, resumed: None }
     }
 }
 
@@ -247,7 +249,7 @@ impl Look<'_> {
         if let Some(schedule) = &rotation.schedule {
             let lasting = rotation.duration.map_or(0, seconds);
             let rule = Rule::schedule(schedule, &rotation.time_zone, lasting);
-            vec![Rotator { subject: String::new(), rule, last: None, run: Run::Unknown, suspended: None }]
+            vec![Rotator { subject: String::new(), rule, last: None, run: Run::Unknown, suspended: None, resumed: None }]
         } else if let Some(every) = &rotation.every {
             vec![self.interval(every)]
         } else if let Some(secret) = &rotation.managed_secret {
@@ -273,7 +275,14 @@ impl Look<'_> {
             (false, false) => Run::Over,
         };
         let last = self.remembered(&job.subject, job.last);
-        Rotator { rule: Rule::cron_job(&job.schedule, &job.time_zone, last), last, subject: job.subject, run, suspended: Some(job.suspended) }
+        Rotator {
+            rule: Rule::cron_job(&job.schedule, &job.time_zone, last),
+            last,
+            subject: job.subject,
+            run,
+            suspended: Some(job.suspended),
+            resumed: job.resumed,
+        }
     }
 
     fn interval(&self, every: &Every) -> Rotator {
@@ -287,7 +296,7 @@ impl Look<'_> {
             Ok(suspended) => (rule, suspended),
             Err(why) => (Err(why), None),
         };
-        Rotator { subject: String::new(), rule, run: if last.is_some() { Run::Over } else { Run::Unknown }, last, suspended }
+        Rotator { subject: String::new(), rule, run: if last.is_some() { Run::Over } else { Run::Unknown }, last, suspended, resumed: None }
     }
 
     fn managed(&self, secret: &str) -> Rotator {
@@ -305,7 +314,7 @@ impl Look<'_> {
         let suspended = Some(facts.schedule.is_none());
         // Without a rule rotation is off, and nothing is predicted for what is suspended.
         let rule = managed::rule(facts.schedule.as_deref().unwrap_or_default(), &facts.window, last);
-        Rotator { subject: String::new(), rule, last, run, suspended }
+        Rotator { subject: String::new(), rule, last, run, suspended, resumed: None }
     }
 
     /// Whether a rotation, or what it stirs up, falls into an event.
@@ -394,7 +403,8 @@ impl Look<'_> {
         let late = seconds(self.config.slow_after);
         // Secrets Manager was asked by its own dates, which know when it was switched on again.
         let known = rotator.rule.as_ref().ok().zip(rotator.last).filter(|_| self.rotation.managed_secret.is_none());
-        let due = known.and_then(|(rule, last)| rule.due(last));
+        let resumed = rotator.resumed.filter(|(_, surely)| *surely).map(|(until, _)| until);
+        let due = known.and_then(|(rule, last)| rule.due(resumed.map_or(last, |until| until.max(last))));
         match (rotator.run, rotator.last, &rotator.rule) {
             (_, _, Err(why)) if rotator.suspended != Some(true) => RUN.sample(labels, "unknown").with_detail(why),
             (Run::Unknown, ..) => RUN.sample(labels, "unknown"),
@@ -406,6 +416,10 @@ impl Look<'_> {
             }
             (Run::UnderWay, ..) => RUN.sample(labels, "running"),
             (Run::Over, ..) => match due.filter(|due| rotator.suspended != Some(true) && due + late < now) {
+                Some(due) if rotator.resumed.is_some_and(|(until, surely)| until >= due && !surely) => {
+                    let why = say!("it did not run at {}, and was written to after that: whether it was suspended then cannot be told", named(&moment(due)));
+                    RUN.sample(labels, "unknown").with_detail(why)
+                }
                 Some(due) => RUN.sample(labels, "missed").with_detail(say!("it was due at {}", named(&moment(due)))),
                 None => RUN.sample(labels, "idle"),
             },
@@ -414,7 +428,7 @@ impl Look<'_> {
 }
 
 fn moments(found: BTreeMap<String, Vec<i64>>) -> Vec<Rotator> {
-    let rotator = |(subject, moments)| Rotator { subject, rule: Ok(Rule::Moments(moments)), last: None, run: Run::Unknown, suspended: None };
+    let rotator = |(subject, moments)| Rotator { subject, rule: Ok(Rule::Moments(moments)), last: None, run: Run::Unknown, suspended: None, resumed: None };
     found.into_iter().map(rotator).collect()
 }
 
@@ -432,3 +446,6 @@ impl Poll for Forecast {
         async { Ok(Observation::new(self.forecast(seen, Timestamp::now()), self.config.rotations.len(), 0)) }.boxed()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,6 +69,11 @@ pub(super) fn until(config: &Config, schedules: &[Schedule], now: Timestamp) -> 
 /// What ends less than this after an event counts against it (`CredentialExpiresBeforeEventEnd`).
 const BEYOND: Span = Span::hours(1);
 
+/// For how long nobody says that a turn did nothing, where it is not written down how long its key may be on its way:
+/// external-secrets looks for a new one once an hour unless it is told otherwise.
+/// Source: <https://external-secrets.io/latest/api/externalsecret/>
+const PATIENCE: i64 = 3600;
+
 /// Seconds by which clocks of a cluster may differ.
 const CLOCKS: i64 = 60;
 
@@ -150,7 +155,7 @@ impl Case<'_> {
             let rule = known.remove(run.label("subject").unwrap_or_default()).ok_or_else(|| Renewal::Unseen(why("cannot be seen")))?;
             let last = of(LAST.0.name).find(own).map(Sample::second).ok_or_else(|| Renewal::Unseen(why("was not seen to change it")))?;
             // What a run changed is seen when it is over and the credential was looked at again.
-            let settled = last.saturating_sub(i64::from(is_under_way)).min(self.now.saturating_sub(seconds(self.config.slow_after)));
+            let settled = last.saturating_sub(i64::from(is_under_way)).min(self.now.saturating_sub(self.arrival(rotation)));
             turns.spares |= self.spares(rotation, &rule, settled, all)?;
             turns.rules.push(rule);
         }
@@ -166,10 +171,20 @@ impl Case<'_> {
         // One that lives for so long was made so long before its end.
         let lived = rotation.lifetime.map(|lifetime| self.ends.saturating_sub(seconds(lifetime))).filter(|made| *made <= latest);
         let earliest = credentials::changed_not_before(self.seen, renewed).max(lived);
-        let was_left = |changed: i64| rule.due(changed.saturating_add(CLOCKS)).is_some_and(|due| due <= settled);
+        let left_by = |changed: i64, moment: i64| rule.due(changed.saturating_add(CLOCKS)).is_some_and(|due| due <= moment);
+        let was_left = |changed: i64| left_by(changed, settled);
+        // What this turn made may be on its way. One before it left nothing behind that could be.
+        let patience = self.now.saturating_sub(PATIENCE);
+        let may_arrive = rotation.arrives_within.is_none() && self.ends > settled.saturating_add(PATIENCE) && !left_by(latest, settled.min(patience));
+        let refuted = || {
+            if may_arrive {
+                return Renewal::Unseen(why("ran, and what it made has not arrived yet; arrives_within says how long it may be on its way"));
+            }
+            Renewal::Refuted(why("ran, and did not change it"))
+        };
         match earliest {
             Some(earliest) if !was_left(earliest) => {
-                let (from, to, slow) = (earliest.saturating_sub(CLOCKS), latest.saturating_add(CLOCKS), seconds(self.config.slow_after));
+                let (from, to, slow) = (earliest.saturating_sub(CLOCKS), latest.saturating_add(CLOCKS), self.arrival(rotation));
                 // What somebody made by hand says nothing about whoever should have made it.
                 let is_of_a_turn = all.iter().flat_map(Rules::values).any(|rule| rule.may_have_made(from, to, slow));
                 if is_of_a_turn {
@@ -180,23 +195,26 @@ impl Case<'_> {
             }
             Some(earliest) if earliest.saturating_add(seconds(self.config.slow_after)) >= latest => {
                 let key = Key { made: latest, ends: self.ends, lives: 0 };
-                if self.is_left_rightly(rule, &key, settled) { Ok(true) } else { Err(Renewal::Refuted(why("ran, and did not change it"))) }
+                if self.is_left_rightly(rotation, rule, &key, settled) { Ok(true) } else { Err(refuted()) }
             }
-            _ if was_left(latest) && !self.is_left_rightly(rule, &Key { made: latest, ends: self.ends, lives: 0 }, settled) => {
-                Err(Renewal::Refuted(why("ran, and did not change it")))
-            }
+            _ if was_left(latest) && !self.is_left_rightly(rotation, rule, &Key { made: latest, ends: self.ends, lives: 0 }, settled) => Err(refuted()),
             _ => Err(Renewal::Unseen(why("ran, and whether that changed it is not known, since other things are written where it is kept"))),
         }
     }
 
     /// Whether a key that a rotation left alone was made by one of its turns, is not due yet, and two turns will
     /// come when it is: one that renews it, and one to mend what goes wrong then.
-    fn is_left_rightly(&self, rule: &Rule, key: &Key, settled: i64) -> bool {
-        let slow = seconds(self.config.slow_after);
+    fn is_left_rightly(&self, rotation: &Rotation, rule: &Rule, key: &Key, settled: i64) -> bool {
+        let slow = self.arrival(rotation);
         let own = rule.from(key.made.saturating_sub(slow + CLOCKS)).is_some_and(|(begins, _)| begins <= key.made.saturating_add(CLOCKS));
         let turn = rule.from(way::due(key)).filter(|(_, latest)| *latest > settled);
         let spare = turn.and_then(|(earliest, _)| rule.after(earliest));
         own && spare.is_some_and(|(_, latest)| latest.saturating_add(slow) <= key.ends)
+    }
+
+    /// Seconds from the beginning of a turn until what it makes has surely arrived.
+    fn arrival(&self, rotation: &Rotation) -> i64 {
+        seconds(self.config.slow_after).saturating_add(rotation.arrives_within.map_or(0, seconds))
     }
 
     /// Whether rotations that work carry the credential until the last event is over.
@@ -207,7 +225,8 @@ impl Case<'_> {
         let written = working.iter().filter_map(|(rotation, _)| rotation.lifetime).map(seconds);
         let lives = written.chain([self.ends.saturating_sub(made)]).min().unwrap_or_default();
         let turns: Vec<Turns> = working.iter().map(|(_, turns)| turns.clone()).collect();
-        match way::walk(&turns, Key { made, ends: self.ends, lives }, seconds(self.config.slow_after), self.now, self.until) {
+        let lasts = working.iter().map(|(rotation, _)| self.arrival(rotation)).max().unwrap_or_default();
+        match way::walk(&turns, Key { made, ends: self.ends, lives }, lasts, self.now, self.until) {
             Way::Whole(over) => Renewal::Proven(say!("rotation {} renews it by {}", who(), named(&moment(over)))),
             Way::Now(None) => Renewal::Refuted(say!("rotation {} never runs again", who())),
             Way::Now(Some(over)) => Renewal::Refuted(say!("rotation {} may be over no sooner than {}, which is after its end", who(), named(&moment(over)))),
@@ -300,8 +319,12 @@ mod tests {
     }
 
     fn at(scene: &Scene, credential: &str, ends: i64, now: i64, until: i64) -> String {
+        by(&config(), scene, credential, ends, now, until)
+    }
+
+    fn by(config: &Config, scene: &Scene, credential: &str, ends: i64, now: i64, until: i64) -> String {
         let rules = |_: &Rotation| Rules::from([("us/ws/rotate-key".to_owned(), Rule::cron_job(scene.schedule, "", scene.last).unwrap())]);
-        match (Case { config: &config(), credential, ends, seen: &scene.snapshot(), now, until, rules: &rules }).renewal() {
+        match (Case { config, credential, ends, seen: &scene.snapshot(), now, until, rules: &rules }).renewal() {
             Renewal::Nobody => "nobody".to_owned(),
             Renewal::Proven(how) => format!("proven: {how}"),
             Renewal::Refuted(why) => format!("refuted: {why}"),
@@ -361,8 +384,30 @@ mod tests {
         assert_eq!(said(&long_ago, "key", NOW + 6 * HOUR), "refuted: rotation keys ran, and did not change it");
         // One that ended a minute ago, after the credential was looked at last.
         let ended = Scene::changed(LAST_TURN - 4 * HOUR + 9);
-        let [soon, later] = [LAST_TURN + 60, LAST_TURN + 3600].map(|now| at(&ended, "key", LAST_TURN + 5 * HOUR, now, now + 60 * HOUR));
+        let [soon, later] = [LAST_TURN + 60, LAST_TURN + 3601].map(|now| at(&ended, "key", LAST_TURN + 5 * HOUR, now, now + 60 * HOUR));
         assert!(soon.starts_with("proven") && later.starts_with("refuted"), "{soon}\n{later}");
+    }
+
+    #[test]
+    fn what_a_turn_made_may_be_on_its_way_for_a_bounded_time() {
+        let (now, ends) = (LAST_TURN + 1800, LAST_TURN + 6 * HOUR);
+        // Fifty minutes after the turn before, as external-secrets brought it.
+        let synced = Scene::changed(LAST_TURN - 4 * HOUR + 3000);
+        let said = |scene: &Scene, now: i64, ends: i64| at(scene, "key", ends, now, now + 60 * HOUR);
+        let on_its_way = "unseen: rotation keys ran, and what it made has not arrived yet; arrives_within says how long it may be on its way";
+        assert_eq!(said(&synced, now, ends), on_its_way);
+        let refuted = "refuted: rotation keys ran, and did not change it";
+        assert_eq!(said(&synced, LAST_TURN + 3601, ends), refuted, "an hour later it is none");
+        assert_eq!(said(&synced, now, LAST_TURN + 3000), refuted, "it cannot wait for so long");
+        assert_eq!(said(&Scene::changed(LAST_TURN - 8 * HOUR + 3000), now, ends), refuted, "the turn before brought nothing");
+        // Where it is written down, that is how long, for what was made and for what comes.
+        let mut patient = config();
+        patient.rotations[0].arrives_within = Some(Span::hours(1));
+        let patiently = |scene: &Scene, now: i64, ends: i64| by(&patient, scene, "key", ends, now, now + 60 * HOUR);
+        assert!(patiently(&synced, now, ends).starts_with("proven: rotation keys renews it by 2027-01-14 17:10 UTC"), "{}", patiently(&synced, now, ends));
+        assert!(patiently(&Scene::changed(LAST_TURN + 3000), NOW, ends).starts_with("proven"));
+        assert_eq!(patiently(&synced, LAST_TURN + 4201, ends), refuted);
+        assert!(patiently(&synced, now, LAST_TURN + 5 * HOUR).starts_with("refuted: rotation keys may be over no sooner than"));
     }
 
     #[test]

@@ -1,0 +1,34 @@
+use super::*;
+
+const HOUR: i64 = 3600;
+/// Noon.
+const NOW: i64 = 1_799_928_000;
+
+/// How a CronJob of every four hours went, which last ran a day ago.
+fn told(resumed: Option<(i64, bool)>) -> String {
+    let config: Config = serde_saphyr::from_str("rotations: [{ name: keys, cron_jobs: rotate-key }]").unwrap();
+    let (state, seen, now) = (State::open(None), Snapshot::default(), Timestamp::from_second(NOW + 2 * HOUR).unwrap());
+    let look = Look { config: &config, rotation: &config.rotations[0], state: &state, seen: &seen, now, until: NOW };
+    let job = CronJobFacts {
+        subject: "us/ws/rotate-key".to_owned(),
+        schedule: "0 */4 * * *".to_owned(),
+        time_zone: String::new(),
+        suspended: false,
+        last: Some(NOW - 24 * HOUR),
+        active: false,
+        failed: false,
+        resumed,
+    };
+    let run = look.run(&look.cron_job(job), now.as_second());
+    format!("{}: {}", run.state().unwrap(), run.detail.map(|detail| detail.to_string()).unwrap_or_default())
+}
+
+#[test]
+fn what_was_due_while_a_cron_job_was_suspended_is_not_missed() {
+    assert_eq!(told(None), "missed: it was due at 2027-01-13 16:00 UTC");
+    assert_eq!(told(Some((NOW + HOUR, true))), "idle: ", "for the event, until an hour ago");
+    assert_eq!(told(Some((NOW - HOUR, true))), "missed: it was due at 2027-01-14 12:00 UTC", "the turn after that");
+    assert_eq!(told(Some((NOW - 25 * HOUR, false))), "missed: it was due at 2027-01-13 16:00 UTC", "it was written to before");
+    let unknown = "unknown: it did not run at 2027-01-13 16:00 UTC, and was written to after that: whether it was suspended then cannot be told";
+    assert_eq!(told(Some((NOW + HOUR, false))), unknown);
+}
