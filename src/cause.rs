@@ -90,15 +90,16 @@ impl Cause for hyper::Error {
     }
 }
 
+/// What is offered is what rustls has.
+/// Source: <https://docs.rs/rustls/latest/rustls/manual/_04_features/index.html>
+const NOTHING_IN_COMMON: &str = "no version, cipher, key exchange or signature in common with the server. This program offers TLS 1.2 and 1.3 with elliptic curves and AES-GCM or ChaCha20 alone, and takes no RSASSA-PSS key; browsers may take more";
+
 impl Cause for rustls::Error {
     fn words(&self) -> Message {
         match self {
             Self::InvalidCertificate(reason) => reason.words(),
-            // Said in TLS 1.2 and 1.3 alike. This program offers no rsa_pss_pss signature, because its TLS
-            // library has none.
-            Self::AlertReceived(AlertDescription::HandshakeFailure) => {
-                say!("the server has no cipher or signature in common with this program (alert HandshakeFailure); servers with an RSASSA-PSS key say this")
-            }
+            // Said in TLS 1.2 and 1.3 alike. What is not offered, the TLS library does not have.
+            Self::AlertReceived(AlertDescription::HandshakeFailure) => say!("{} (alert HandshakeFailure)", NOTHING_IN_COMMON),
             Self::AlertReceived(AlertDescription::NoApplicationProtocol) => {
                 say!("the server speaks none of the protocols that it was offered (alert NoApplicationProtocol)")
             }
@@ -109,7 +110,8 @@ impl Cause for rustls::Error {
             },
             Self::NoCertificatesPresented => say!("the server presented no certificate"),
             Self::InvalidMessage(_) | Self::InappropriateMessage { .. } | Self::InappropriateHandshakeMessage { .. } => say!("the server does not speak TLS"),
-            Self::PeerIncompatible(_) | Self::NoApplicationProtocol => say!("no version, cipher or protocol in common with the server"),
+            Self::NoApplicationProtocol => say!("no protocol in common with the server"),
+            Self::PeerIncompatible(_) => say!("{}", NOTHING_IN_COMMON),
             Self::PeerMisbehaved(_) | Self::PeerSentOversizedRecord => say!("the server breaks the rules of TLS"),
             Self::DecryptError => say!("a message of the server cannot be decrypted"),
             _ => say!("the TLS connection failed"),
