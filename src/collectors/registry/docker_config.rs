@@ -20,18 +20,28 @@ pub(crate) type Entries = Vec<(String, Result<Identity, Message>)>;
 
 impl Identity {
     /// From a `config.json` of Docker or the content of a `kubernetes.io/dockerconfigjson` Secret: of the
-    /// entries that match, the one with the longest path, as kubelets and skopeo try them. Anonymous when
-    /// none does.
+    /// entries that match, the one with the longest path, which skopeo takes and kubelets try first. Anonymous
+    /// when none does.
     pub(crate) fn from_docker_config(text: &str, host: &str, repository: &str) -> Result<Self, Message> {
+        Ok(Self::all_of_docker_config(text, host, repository)?.into_iter().next().unwrap_or(Self::Anonymous))
+    }
+
+    /// All of them, in the order in which a kubelet tries them until one can pull: those with the longest path first.
+    /// Sources: `Lookup` in pkg/credentialprovider/keyring.go and `PullImage` in
+    /// pkg/kubelet/kuberuntime/kuberuntime_image.go of Kubernetes
+    pub(crate) fn all_of_docker_config(text: &str, host: &str, repository: &str) -> Result<Vec<Self>, Message> {
         let file = DockerConfig::read(text)?;
         let entries = file.auths.iter().map(|(name, auth)| (Entry::parse(name), auth));
-        let best = entries.filter(|(entry, _)| entry.is_for(host, repository)).max_by_key(|(entry, _)| (entry.path.len(), entry.host == host));
-        match best {
-            Some((_, auth)) if !auth.is_empty() => auth.identity(),
-            _ if file.has_helper(host) => Err(say!("its credentials are kept by a helper program, which is not run here and by no kubelet")),
-            Some((_, auth)) => auth.identity(),
-            None => Ok(Self::Anonymous),
+        let mut own: Vec<_> = entries.filter(|(entry, _)| entry.is_for(host, repository)).collect();
+        own.sort_by_key(|(entry, _)| std::cmp::Reverse((entry.path.len(), entry.host == host)));
+        if own.first().is_none_or(|(_, auth)| auth.is_empty()) && file.has_helper(host) {
+            return Err(say!("its credentials are kept by a helper program, which is not run here and by no kubelet"));
         }
+        // What is empty stands for nobody, as long as another entry says more.
+        if own.iter().any(|(_, auth)| !auth.is_empty()) {
+            own.retain(|(_, auth)| !auth.is_empty());
+        }
+        own.into_iter().map(|(_, auth)| auth.identity()).collect()
     }
 
     /// What a docker config knows, by host and path.
@@ -217,6 +227,21 @@ mod tests {
             };
             assert_eq!(found, expected, "{host}/{repository}");
         }
+    }
+
+    #[test]
+    fn all_entries_that_match_are_tried_the_longest_path_first() {
+        let text = r#"{"auths":{"*.io":{"username":"glob","password":"p"},"r.io":{"username":"host","password":"p"},"r.io/a":{"username":"path","password":"p"},"x.io":{},"y.com":{},"r.io/bad":{"auth":"hunter2"}}}"#;
+        let of = |host: &str, repository: &str| {
+            let all = Identity::all_of_docker_config(text, host, repository)?;
+            Ok::<_, Message>(all.into_iter().filter_map(|own| if let Identity::User { name, .. } = own { Some(name) } else { None }).collect::<Vec<_>>())
+        };
+        assert_eq!(of("r.io", "a/b").unwrap(), ["path", "host", "glob"]);
+        assert_eq!(of("r.io", "b").unwrap(), ["host", "glob"]);
+        assert_eq!(of("r.com", "b").unwrap(), Vec::<String>::new());
+        assert_eq!(of("x.io", "b").unwrap(), ["glob"], "an empty entry stands for nobody");
+        // One that kubelets cannot read spoils the whole.
+        assert!(of("y.com", "b").is_err() && of("r.io", "bad").is_err());
     }
 
     #[test]

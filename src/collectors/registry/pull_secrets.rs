@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
 
 use super::auth::Identity;
+use super::client::Client;
 use super::config::PullSecret;
 use super::manifest::{Blob, Manifest, taken};
 use super::reference::Reference;
@@ -101,49 +102,62 @@ impl Puller {
 
     /// What a kubelet would do, up to the point where it costs: every manifest that a node may
     /// want, and a HEAD of each layer.
-    async fn pull(&self, image: &str, config: &str, calls: &mut u64) -> Result<usize, CollectError> {
+    pub(super) async fn pull(&self, image: &str, config: &str, calls: &mut u64) -> Result<usize, CollectError> {
         let local = |why: Message| CollectError::new(ErrorClass::Malformed, say!("pull {}: {}", named(image), why));
         let reference = Reference::parse(image).map_err(local)?;
-        let identity = Identity::from_docker_config(config, &reference.host, &reference.repository).map_err(local)?;
-        let client = self.registries.stranger(&reference.host).map_err(local)?;
+        let mut identities = Identity::all_of_docker_config(config, &reference.host, &reference.repository).map_err(local)?;
+        if identities.is_empty() {
+            identities.push(Identity::Anonymous);
+        }
+        let mut refused: Option<CollectError> = None;
+        for identity in identities {
+            let client = self.registries.stranger(&reference.host).map_err(local)?;
+            let pulled = self.pull_as(&identity, &client, image, &reference).await;
+            *calls += client.take_calls();
+            match pulled {
+                // Registries hide what somebody may not see. What is absent for one who may see it says more.
+                Err(error) if matches!(error.class, ErrorClass::Denied | ErrorClass::NotFound) => {
+                    let says_more = refused.as_ref().is_none_or(|before| before.class == ErrorClass::Denied);
+                    refused = if says_more { Some(error) } else { refused };
+                }
+                // Of one that did not get an answer nobody knows whether it could pull.
+                other => return other,
+            }
+        }
+        Err(refused.unwrap_or_else(|| local(say!("nobody could ask for it"))))
+    }
+
+    async fn pull_as(&self, identity: &Identity, client: &Client, image: &str, reference: &Reference) -> Result<usize, CollectError> {
         let repository = &reference.repository;
-        let pull = async {
-            let top = match &reference.digest {
-                Some(digest) => digest.clone(),
-                None => client.head(&identity, repository, reference.tag.as_deref().unwrap_or("latest")).await?.digest,
-            };
-            let mut layers = std::collections::BTreeSet::new();
-            let mut open = vec![top];
-            let mut manifests = 0;
-            while let Some(digest) = open.pop() {
-                manifests += 1;
-                if manifests > 32 {
-                    return Err(CollectError::new(ErrorClass::Malformed, say!("pull {}: more than 32 manifests", named(image))));
-                }
-                match client.manifest(&identity, repository, &digest).await? {
-                    Manifest::Index(children) => {
-                        open.extend(taken(children, &self.platforms).map(|child| child.digest));
-                    }
-                    Manifest::Image { config, layers: own, size, .. } => {
-                        layers.insert(Blob { digest: config, size });
-                        layers.extend(own);
-                    }
-                }
-            }
-            if layers.is_empty() {
-                return Err(CollectError::new(
-                    ErrorClass::NotFound,
-                    say!("pull {}: it has no image for {}", named(image), named(&self.platforms.join(" or "))),
-                ));
-            }
-            for layer in &layers {
-                client.has_blob(&identity, repository, layer).await?;
-            }
-            Ok(layers.len() - 1)
+        let top = match &reference.digest {
+            Some(digest) => digest.clone(),
+            None => client.head(identity, repository, reference.tag.as_deref().unwrap_or("latest")).await?.digest,
         };
-        let pulled = pull.await;
-        *calls += client.take_calls();
-        pulled
+        let mut layers = std::collections::BTreeSet::new();
+        let mut open = vec![top];
+        let mut manifests = 0;
+        while let Some(digest) = open.pop() {
+            manifests += 1;
+            if manifests > 32 {
+                return Err(CollectError::new(ErrorClass::Malformed, say!("pull {}: more than 32 manifests", named(image))));
+            }
+            match client.manifest(identity, repository, &digest).await? {
+                Manifest::Index(children) => {
+                    open.extend(taken(children, &self.platforms).map(|child| child.digest));
+                }
+                Manifest::Image { config, layers: own, size, .. } => {
+                    layers.insert(Blob { digest: config, size });
+                    layers.extend(own);
+                }
+            }
+        }
+        if layers.is_empty() {
+            return Err(CollectError::new(ErrorClass::NotFound, say!("pull {}: it has no image for {}", named(image), named(&self.platforms.join(" or ")))));
+        }
+        for layer in &layers {
+            client.has_blob(identity, repository, layer).await?;
+        }
+        Ok(layers.len() - 1)
     }
 }
 

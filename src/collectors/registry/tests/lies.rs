@@ -98,6 +98,30 @@ async fn of_several_challenges_one_that_can_be_met_is() {
     }
 }
 
+/// A kubelet tries the passwords of all entries that match, and so does whoever judges a pull secret.
+#[tokio::test]
+async fn an_old_password_for_a_path_hides_no_good_one_for_the_host() {
+    let (blobs, [first, _]) = images::versions();
+    let good = store(blobs, first.index.clone());
+    let stage = Stage::new(move |asked: &Asked<'_>| match asked.shown {
+        Some("Basic dTpodW50ZXIy") => good(asked),
+        _ => (401, vec![("www-authenticate", "Basic realm=\"r\"".to_owned())], Vec::new()),
+    })
+    .await;
+    let (address, registries) = (stage.address, Arc::new(stage.registries(|_| {})));
+    let image = format!("{address}/a/b:v1");
+    let secret = PullSecret { cluster: "eu".to_owned(), namespace: "n".to_owned(), name: "pull".to_owned(), images: vec![image.clone()] };
+    let link = Link::new(serde_saphyr::from_str("name: eu\nserver: http://127.0.0.1:9").unwrap(), Duration::from_secs(2));
+    let puller = pull_secrets::Puller::new(secret, link, registries, vec!["linux/amd64".to_owned()], Duration::from_secs(2));
+    let pull = async |path: &str, host: &str| {
+        let entry = |password: &str| format!(r#"{{"username":"u","password":"{password}"}}"#);
+        let config = format!(r#"{{"auths":{{"{address}/a":{},"{address}":{}}}}}"#, entry(path), entry(host));
+        puller.pull(&image, &config, &mut 0).await.map_err(|error| error.class)
+    };
+    assert!(pull("hunter2", "old").await.is_ok() && pull("old", "hunter2").await.is_ok());
+    assert_eq!(pull("old", "older").await, Err(ErrorClass::Denied));
+}
+
 /// Two teams with a password each below one host.
 #[tokio::test]
 async fn each_repository_is_asked_for_with_the_password_of_its_path() {
