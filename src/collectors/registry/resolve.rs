@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::about::About;
 use super::content::{Content, Fit, Part};
 use super::digest::Digest;
-use super::manifest::{Blob, Manifest, taken};
+use super::manifest::{Blob, Child, Manifest, taken};
 use super::registries::{Backend, Registry};
 use crate::say;
 use crate::say::{Message, named};
@@ -29,6 +29,8 @@ struct Open {
     depth: usize,
     /// The platform that the index above says it is for.
     label: Option<String>,
+    /// The platform that an index in between is for: no node of another one looks into it.
+    within: Option<String>,
 }
 
 /// One image, as its manifest and its config say.
@@ -58,7 +60,7 @@ impl Registry {
     pub(super) async fn resolve(&self, repository: &str, digest: &Digest) -> Result<(Content, bool), CollectError> {
         let failed = |class, why: Message| CollectError::new(class, say!("ask {} for {}@{}: {}", named(&self.host), named(repository), *digest, why));
         let mut found = Found::default();
-        let mut open = vec![Open { digest: digest.clone(), depth: 0, label: None }];
+        let mut open = vec![Open { digest: digest.clone(), depth: 0, label: None, within: None }];
         let mut read = 0;
         while let Some(next) = open.pop() {
             read += 1;
@@ -69,9 +71,11 @@ impl Registry {
             self.presence.saw(repository, &next.digest);
             match manifest {
                 Manifest::Image { config, layers, size, is_bare } => {
+                    let within = next.within.clone().map(|platform| vec![platform]);
+                    let platforms = within.as_deref().unwrap_or(&self.platforms);
                     let about = self.about(repository, &config).await;
                     let blobs = layers.into_iter().chain([Blob { digest: config.clone(), size }]).collect();
-                    found.add(&next, Image { digest: next.digest.clone(), config, blobs, is_bare, about }, &self.platforms);
+                    found.add(&next, Image { digest: next.digest.clone(), config, blobs, is_bare, about }, platforms);
                 }
                 Manifest::Index(_) if next.depth == DEPTH => {
                     return Err(failed(ErrorClass::Malformed, say!("indexes inside indexes, more than {} deep", DEPTH)));
@@ -82,7 +86,10 @@ impl Registry {
                     } else {
                         found.parts.insert(Part::Manifest(next.digest));
                     }
-                    open.extend(taken(children, &self.platforms).map(|child| Open { digest: child.digest, depth: next.depth + 1, label: child.platform }));
+                    let within = next.label.or(next.within.clone());
+                    let platforms = within.clone().map_or_else(|| self.platforms.clone(), |platform| vec![platform]);
+                    let below = |child: Child| Open { digest: child.digest, depth: next.depth + 1, label: child.platform, within: within.clone() };
+                    open.extend(taken(children, &platforms).map(below));
                 }
             }
         }

@@ -109,6 +109,30 @@ async fn an_image_without_a_label_is_what_its_config_says() {
 }
 
 #[tokio::test]
+async fn an_index_inside_an_index_is_for_whom_its_label_says() {
+    let mut blobs = Blobs::new();
+    let [amd, arm] = ["amd64", "arm64"].map(|own| image(&mut blobs, &for_platform(own), true));
+    let inner = |blobs: &mut Blobs, children: &[Value], label: Option<&str>| {
+        let mut child = child(&index(blobs, children), label);
+        child["mediaType"] = "application/vnd.oci.image.index.v1+json".into();
+        child
+    };
+    for label in [Some("amd64"), None] {
+        let within = inner(&mut blobs, &[child(&amd, label)], Some("amd64"));
+        let good = index(&mut blobs, &[within, child(&arm, Some("arm64"))]);
+        let there = "it is there for linux/amd64, linux/arm64";
+        assert_eq!(told(blobs.clone(), &good).await, [format!("linux/amd64 present: {there}"), format!("linux/arm64 present: {there}")]);
+        // No node for amd64 looks into an index for arm64, and a node for arm64 finds nothing in it.
+        let within = inner(&mut blobs, &[child(&amd, label)], Some("arm64"));
+        let hidden = index(&mut blobs, &[within]);
+        assert!(told(blobs.clone(), &hidden).await[0].ends_with("the index has no image for linux/amd64 or linux/arm64"));
+        let within = inner(&mut blobs, &[child(&amd, label)], None);
+        let open = index(&mut blobs, &[within]);
+        assert_eq!(told(blobs.clone(), &open).await, ["linux/amd64 present: it is there for linux/amd64"]);
+    }
+}
+
+#[tokio::test]
 async fn an_image_without_layers_starts_nowhere() {
     let mut blobs = Blobs::new();
     let bare = image(&mut blobs, &for_platform("amd64"), false);
