@@ -78,10 +78,21 @@ impl Template {
         })
     }
 
+    /// The label behind a space between two labels, of which the second may be empty: what is one of its kind has no name
+    /// beside that of its kind.
+    fn gap(&self, index: usize) -> Option<&str> {
+        let before = self.parts.get(index.checked_sub(1)?)?;
+        match (before, self.parts.get(index)?, self.parts.get(index + 1)?) {
+            (Part::Label(_), Part::Text(text), Part::Label(next)) if text == " " => Some(next),
+            _ => None,
+        }
+    }
+
     /// The sentence with everything written out.
     pub fn render<'a>(&self, label: impl Fn(&str) -> &'a str, words: &Words) -> String {
-        self.parts.iter().fold(String::new(), |mut out, part| {
+        self.parts.iter().enumerate().fold(String::new(), |mut out, (index, part)| {
             match part {
+                Part::Text(_) if self.gap(index).is_some_and(|next| label(next).is_empty()) => {}
                 Part::Text(text) => out.push_str(text),
                 // Objects and servers choose many of them, and none may begin a line of a report.
                 Part::Label(name) => out.push_str(&say::plain(label(name))),
@@ -107,8 +118,9 @@ impl Template {
             Some(Unit::Bytes) => "{{ $value | humanize1024 }}B",
             Some(Unit::Number) | None => "{{ $value }}",
         };
-        self.parts.iter().fold(String::new(), |mut out, part| {
+        self.parts.iter().enumerate().fold(String::new(), |mut out, (index, part)| {
             let _ = match part {
+                Part::Text(text) if let Some(next) = self.gap(index) => write!(out, "{{{{ if $labels.{next} }}}}{text}{{{{ end }}}}"),
                 Part::Text(text) => write!(out, "{text}"),
                 Part::Label(name) => write!(out, "{{{{ $labels.{name} }}}}"),
                 Part::Value => write!(out, "{value}"),
@@ -140,6 +152,16 @@ mod tests {
             "{{ $labels.node }} in {{ $labels.cluster }} uses {{ $value | humanizePercentage }} of its disk, more than 60%."
         );
         assert!(Template::parse("{node").is_err());
+    }
+
+    #[test]
+    fn a_label_that_is_empty_leaves_no_second_space() {
+        let template = Template::parse("What {rotation} {subject} renews, {rotation}.").unwrap();
+        let said =
+            |subject: &'static str| template.render(|name| if name == "subject" { subject } else { "keys" }, &Words::of(&FAMILY.0, &Condition::IsFalse, 1.0));
+        assert_eq!((said("us/a").as_str(), said("").as_str()), ("What keys us/a renews, keys.", "What keys renews, keys."));
+        let rule = "What {{ $labels.rotation }}{{ if $labels.subject }} {{ end }}{{ $labels.subject }} renews, {{ $labels.rotation }}.";
+        assert_eq!(template.prometheus(None), rule);
     }
 
     #[test]
