@@ -62,6 +62,8 @@ pub use config::{
 pub(in crate::collectors) use connect::Link;
 pub(in crate::collectors) use moments::{certificate_renewals, expiry_near_event, node_expiries};
 pub(in crate::collectors) use nodes::node_platforms;
+#[cfg(test)]
+pub(in crate::collectors) use nodes::nodes_of_platforms;
 pub use permission::Permission;
 pub(in crate::collectors) use replicas::{oldest_start, running_containers};
 pub use services::load_balancers;

@@ -462,6 +462,16 @@ pub(in crate::collectors) fn node_platforms(seen: &Snapshot, cluster: &str) -> R
     own.iter().map(named_platform).collect::<Option<_>>().ok_or_else(|| say!("what a node of {} is, is not known", named(cluster)))
 }
 
+/// What a cluster with nodes of these platforms tells of them.
+#[cfg(test)]
+pub(in crate::collectors) fn nodes_of_platforms(cluster: &str, platforms: &[&str]) -> Snapshot {
+    let store = crate::snapshot::Store::default();
+    store.add(crate::snapshot::Source::new("kubernetes", cluster, std::time::Duration::from_mins(1)));
+    let samples = platforms.iter().map(|platform| PLATFORMS.sample([cluster, platform], 1.0)).collect();
+    store.report("kubernetes", cluster, std::time::Duration::ZERO, Ok(crate::snapshot::Observation::new(samples, 1, 0)));
+    store.snapshot()
+}
+
 /// Families about images that nodes should have cached.
 pub(super) static IMAGE_FAMILIES: &[&Family] = &[&CACHED.0];
 /// Families about groups of nodes, which only some clusters have.

@@ -27,6 +27,10 @@ pub struct Config {
     pub registries: Vec<RegistryConfig>,
     /// Images that must exist, as references: `docker.io/codercom/example-universal:ubuntu`.
     pub images: Vec<String>,
+    /// Images whose pods are bound to a part of the nodes, by nodeSelector or affinity. All others must be there for every
+    /// platform that nodes have.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bound: Vec<Bound>,
     /// Whether every image that workspaces ask for must exist; needs `kubernetes.workspaces`, and
     /// credentials for their registries.
     pub workspace_images: bool,
@@ -45,6 +49,7 @@ impl Default for Config {
             platforms: vec!["linux/amd64".to_owned(), "linux/arm64".to_owned()],
             registries: Vec::new(),
             images: Vec::new(),
+            bound: Vec::new(),
             workspace_images: false,
             groups: Vec::new(),
             pull_secrets: Vec::new(),
@@ -88,6 +93,16 @@ pub struct RegistryConfig {
     /// Plain HTTP, for a registry on this host; credentials then travel in the clear.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub plain_http: bool,
+}
+
+/// Images that run on nodes of some platforms alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Bound {
+    /// The platforms to which their pods are bound, of those in `platforms`.
+    pub platforms: Vec<String>,
+    /// Images of `images`, of `mirrors` or of `pull_secrets`, as they are written there.
+    pub images: Vec<String>,
 }
 
 /// A Secret by its name.
@@ -257,6 +272,7 @@ impl Config {
         for (index, text) in self.images.iter().enumerate() {
             image(format!("{path}.images[{index}]"), text, problems);
         }
+        self.bound(path, problems);
         unique(&format!("{path}.groups"), self.groups.iter().map(|group| group.name.as_str()), problems);
         for (index, group) in self.groups.iter().enumerate() {
             group.validate(&format!("{path}.groups[{index}]"), references, problems);
@@ -271,6 +287,30 @@ impl Config {
             name(&format!("{path}.name"), &secret.name, problems);
             for (position, text) in secret.images.iter().enumerate() {
                 image(format!("{path}.images[{position}]"), text, problems);
+            }
+        }
+    }
+}
+
+impl Config {
+    /// Images that nodes must be able to run.
+    fn wanted(&self) -> impl Iterator<Item = &String> {
+        let mirrors = self.groups.iter().flat_map(|group| &group.mirrors).map(|mirror| &mirror.image);
+        self.images.iter().chain(mirrors).chain(self.pull_secrets.iter().flat_map(|secret| &secret.images))
+    }
+
+    fn bound(&self, path: &str, problems: &mut Vec<Problem>) {
+        once(&format!("{path}.bound"), self.bound.iter().flat_map(|bound| &bound.images), problems);
+        for (index, Bound { platforms, images }) in self.bound.iter().enumerate() {
+            let path = format!("{path}.bound[{index}]");
+            if platforms.is_empty() || platforms.iter().any(|platform| !self.platforms.contains(platform)) {
+                problems.push(Problem::bare(format!("{path}.platforms"), "must name platforms that registry.platforms names as well"));
+            }
+            for (position, image) in images.iter().enumerate() {
+                if self.wanted().all(|own| own != image) {
+                    let rule = "must be an image of images, of a mirror or of a pull secret, as it is written there";
+                    problems.push(Problem::new(format!("{path}.images[{position}]"), rule, quoted(image)));
+                }
             }
         }
     }

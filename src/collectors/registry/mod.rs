@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(in crate::collectors) use auth::Identity;
-pub use config::{Config, EcrConfig, Group, Mirror, Prefix, PullSecret, RegistryConfig, SecretName};
+pub use config::{Bound, Config, EcrConfig, Group, Mirror, Prefix, PullSecret, RegistryConfig, SecretName};
 
 use super::kubernetes::{self, ClusterConfig, Link, Permission};
 use super::section::{Estate, Section};

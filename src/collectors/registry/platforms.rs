@@ -33,6 +33,8 @@ pub(super) static FAMILIES: &[&Family] = &[&PLATFORM.0];
 struct Wanted {
     /// The clusters whose nodes may run it; without one the configured platforms count.
     clusters: BTreeSet<String>,
+    /// The platforms to which its pods are bound, if they are.
+    bound: Option<BTreeSet<String>>,
     /// Where it is a copy: the image that it is one of, which has all platforms that there are.
     of: Option<String>,
 }
@@ -64,6 +66,11 @@ impl Platforms {
         for secret in &config.pull_secrets {
             for image in &secret.images {
                 wanted.entry(image.clone()).or_default().clusters.extend(watched(&mut [&secret.cluster].into_iter()));
+            }
+        }
+        for bound in &config.bound {
+            for image in &bound.images {
+                wanted.entry(image.clone()).and_modify(|own| own.bound = Some(bound.platforms.iter().cloned().collect()));
             }
         }
         let configured = config.platforms.iter().cloned().collect();
@@ -105,16 +112,20 @@ impl Platforms {
         (needed.iter().map(state).collect(), incomplete)
     }
 
-    /// What the nodes are that may run an image; `None` when no cluster is watched for it.
+    /// What the nodes are that may run an image; `None` when no cluster is watched for it and nothing says to what it is
+    /// bound.
     fn of_nodes(&self, wanted: &Wanted, seen: &Snapshot) -> Result<Option<BTreeSet<String>>, Message> {
         if wanted.clusters.is_empty() {
-            return Ok(None);
+            return Ok(wanted.bound.clone());
         }
         let mut all = BTreeSet::new();
         for cluster in &wanted.clusters {
             all.extend(kubernetes::node_platforms(seen, cluster)?);
         }
-        let meant: BTreeSet<String> = all.intersection(&self.configured).cloned().collect();
+        let meant: BTreeSet<String> = all.intersection(wanted.bound.as_ref().unwrap_or(&self.configured)).cloned().collect();
+        if meant.is_empty() && wanted.bound.is_some() {
+            return Err(say!("no node is of a platform that registry.bound names for it"));
+        }
         if meant.is_empty() {
             let have = Message::joined(all.iter().map(|platform| say!("{}", named(platform))), ", ");
             return Err(say!("nodes are {}, and registry.platforms names none of these", have));
@@ -164,10 +175,28 @@ impl Poll for Platforms {
 
 #[cfg(test)]
 mod tests {
+    use super::super::registries::Registries;
     use super::*;
 
     fn set(names: &[&str]) -> BTreeSet<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn an_image_is_held_against_the_nodes_that_its_pods_are_bound_to() {
+        let text = "images: [r.io/work:1, r.io/both:1]\nbound: [{ platforms: [linux/amd64], images: [r.io/work:1] }]";
+        let config: Config = serde_saphyr::from_str(text).unwrap();
+        let registries = Arc::new(Registries::new(&config, &[], &[]).unwrap());
+        let of = |image: &str, platforms: &[&str]| {
+            let watched = if platforms.is_empty() { BTreeSet::new() } else { set(&["eu"]) };
+            let own = Platforms::new(&config, &registries, &watched);
+            own.of_nodes(&own.wanted[image], &kubernetes::nodes_of_platforms("eu", platforms)).map_err(|why| why.to_string())
+        };
+        let (amd, both) = (set(&["linux/amd64"]), set(&["linux/amd64", "linux/arm64"]));
+        assert_eq!(of("r.io/work:1", &["linux/amd64", "linux/arm64"]), Ok(Some(amd.clone())));
+        assert_eq!(of("r.io/both:1", &["linux/amd64", "linux/arm64"]), Ok(Some(both)));
+        assert_eq!(of("r.io/work:1", &["linux/arm64"]), Err("no node is of a platform that registry.bound names for it".to_owned()));
+        assert_eq!((of("r.io/work:1", &[]), of("r.io/both:1", &[])), (Ok(Some(amd)), Ok(None)));
     }
 
     #[test]
