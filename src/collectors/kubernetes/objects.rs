@@ -228,6 +228,8 @@ pub(super) trait Kind: Object {
     const FAMILIES: &'static [&'static Family];
     /// See [`Keep::LASTING`].
     const LASTING: bool = true;
+    /// See [`Keep::WINDOWED`].
+    const WINDOWED: bool = false;
     /// Whether an object counts while it is being deleted. It still stands in lists then, often with all
     /// its fields, and is as good as gone.
     const COUNTS_WHILE_DELETED: bool = false;
@@ -271,6 +273,7 @@ impl<K: Kind> Keep for Rows<K> {
     const KIND: &'static str = K::KIND;
     const FAMILIES: &'static [&'static Family] = K::FAMILIES;
     const LASTING: bool = K::LASTING;
+    const WINDOWED: bool = K::WINDOWED;
 
     fn begin(&mut self) {
         self.round = self.round.wrapping_add(1);
