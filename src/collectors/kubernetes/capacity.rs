@@ -13,7 +13,7 @@ use super::nodes::{NodeRow, Nodes};
 use super::objects::Rows;
 use super::pods::Pods;
 use super::quantity;
-use super::quotas::{self, ResourceQuota};
+use super::quotas::{Allowed, Rules, Want};
 use super::resources::{NAMES, largest};
 use super::sight::seen;
 use super::taints::{Open, Tolerations};
@@ -102,9 +102,10 @@ static BINDING: StateSet<1> = state_set(
         "nodepool_of_unknown_size",
         "taints",
         "quota",
+        "limit_range",
     ],
     &["cluster"],
-    "What keeps more workspaces from fitting: a resource of the nodes, taints that all of them have, a quota of their namespaces, or what keeps Karpenter from making more of them.",
+    "What keeps more workspaces from fitting: a resource of the nodes, taints that all of them have, a quota or a LimitRange of their namespaces, or what keeps Karpenter from making more of them.",
 )
 .covered_by(ALL);
 
@@ -202,12 +203,31 @@ pub(super) struct Scene<'a> {
     pub(super) nodes: &'a Nodes,
     pub(super) pods: &'a Pods,
     pub(super) karpenter: Option<(&'a Rows<NodePool>, &'a Rows<NodeClaim>)>,
-    pub(super) quotas: Option<&'a Rows<ResourceQuota>>,
+    pub(super) rules: Option<Rules<'a>>,
     pub(super) participants: Option<u32>,
 }
 
 /// Different sets of tolerations of workspaces that are looked at; templates have a handful.
 const MOST_SHAPES: usize = 64;
+
+/// What the rules of their namespaces let start of more workspaces.
+fn rules(workspaces: &str, scene: &Scene<'_>, need: [f64; 4]) -> Allowed {
+    let own = &scene.pods.workspaces;
+    let want = Want { need, limits: own.least_limits(workspaces), is_single: own.is_single(workspaces) };
+    scene.rules.map_or(Allowed::Most(f64::INFINITY), |rules| rules.allowed(own.namespaces(workspaces), want))
+}
+
+/// Workspaces that have their room: those that have a node. A node that is being taken away takes their room along,
+/// and one that takes no new pods that of those which are being deleted there.
+fn placed(workspaces: &str, scene: &Scene<'_>) -> f64 {
+    let nodes: BTreeMap<&Arc<str>, &NodeRow> = scene.nodes.iter().collect();
+    let stays = |(node, [all, leaving]): (&Arc<str>, [u64; 2])| match nodes.get(node) {
+        Some(node) if node.disrupted => 0,
+        Some(node) if !node.usable() => all.saturating_sub(leaving),
+        _ => all,
+    };
+    scene.pods.workspaces.placed(workspaces).map(stays).sum::<u64>() as f64
+}
 
 /// How many workspaces fit, and what is left once all expected ones run.
 pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>, samples: &mut Vec<Sample>) {
@@ -251,11 +271,16 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
             (most, limit) = (growth.workspaces, growth.limit);
         }
     }
-    let allowed = scene.quotas.map_or(f64::INFINITY, |quotas| quotas::allowed(quotas, scene.pods.workspaces.namespaces(&config.workspaces), need));
+    let rules = rules(&config.workspaces, scene, need);
+    let allowed = match rules {
+        Allowed::Most(most) => most,
+        Allowed::Refused(_) => 0.0,
+        Allowed::Unclear(_) => f64::INFINITY,
+    };
     if allowed < room + new {
-        limit = "quota";
+        limit = if matches!(rules, Allowed::Refused(_)) { "limit_range" } else { "quota" };
     }
-    let placed = scene.pods.workspaces.placed(&config.workspaces).unwrap_or_default() as f64;
+    let placed = placed(&config.workspaces, scene);
     let total = placed + (room + new).min(allowed);
     let own = || [Arc::clone(cluster)];
     samples.push(FIT.sample(own(), total));
@@ -265,7 +290,9 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
     let Some(participants) = scene.participants else { return };
     let expected = (f64::from(participants) * config.per_participant * config.share).ceil();
     samples.push(EXPECTED.sample(own(), expected));
-    let (ratio, words) = if unclear > 0 {
+    let (ratio, words) = if let Allowed::Unclear(why) = rules {
+        (f64::NAN, why)
+    } else if unclear > 0 {
         (f64::NAN, say!("whether workspaces tolerate the taints of {} nodes is told by none that runs; set capacity.tolerations", unclear))
     } else if !by_account {
         // Whether an account has room for the nodes is not known then, and so is what would be left.
@@ -274,7 +301,11 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
         let ratio = if total > 0.0 { ((total - expected) / total).max(-1.0) } else { -1.0 };
         let fit =
             say!("{} fit ({} have a node, {} more on existing nodes, {} on new ones), {} expected, limited by {}", total, placed, room, new, expected, limit);
-        let fit = if allowed < room + new { say!("{}, which leaves room for {} more", fit, allowed) } else { fit };
+        let fit = match rules {
+            Allowed::Refused(why) => say!("{}: {}", fit, why),
+            _ if allowed < room + new => say!("{}, which leaves room for {} more", fit, allowed),
+            _ => fit,
+        };
         (
             ratio,
             if need.iter().zip(configured).all(|(need, configured)| *need <= configured) {

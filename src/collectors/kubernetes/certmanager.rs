@@ -96,7 +96,8 @@ impl Kind for Certificate {
 
     fn row(self) -> Issued {
         let condition = self.status.conditions.iter().find(|condition| condition.r#type == "Ready");
-        let issues = self.status.not_after.is_none() && self.status.conditions.iter().any(|condition| condition.r#type == "Issuing" && condition.state() == "true");
+        let issues =
+            self.status.not_after.is_none() && self.status.conditions.iter().any(|condition| condition.r#type == "Issuing" && condition.state() == "true");
         Issued {
             issuing: self.metadata.creation_timestamp.filter(|_| issues).map(|time| time.0.as_second()),
             ready: condition.map_or(Some(false), |condition| condition.is_current(self.metadata.generation).then(|| condition.state() == "true")),

@@ -463,7 +463,7 @@ impl Cluster {
             pods.seen(|pods| {
                 capacity::requests(&self.name, nodes, pods, samples);
                 let Some(config) = &self.config.capacity else { return };
-                let alone = capacity::Scene { nodes, pods, karpenter: None, quotas: None, participants };
+                let alone = capacity::Scene { nodes, pods, karpenter: None, rules: None, participants };
                 let mut told = |scene: capacity::Scene<'_>| match &self.karpenter {
                     None => capacity::headroom(&self.name, config, &scene, samples),
                     // Without a view of the pools the headroom would be smaller than it is; it is then not known.
@@ -475,9 +475,11 @@ impl Cluster {
                     }
                 };
                 // Nor is it known while nobody knows what quotas leave.
-                match &self.quotas {
+                match self.quotas.as_ref().zip(self.limit_ranges.as_ref()) {
                     None => told(alone),
-                    Some(quotas) => drop(quotas.seen(|quotas| told(capacity::Scene { quotas: Some(quotas), ..alone }))),
+                    Some((quotas, ranges)) => {
+                        quotas.seen(|quotas| ranges.seen(|ranges| told(capacity::Scene { rules: Some(quotas::Rules { quotas, ranges }), ..alone })));
+                    }
                 }
             })
         });

@@ -295,6 +295,8 @@ mod kinds;
 #[cfg(test)]
 mod lists;
 #[cfg(test)]
+mod rooms;
+#[cfg(test)]
 mod shapes;
 #[cfg(test)]
 mod tests;

@@ -103,9 +103,11 @@ struct Row {
     comes_with_nodes: bool,
     /// Whether it gives way to workspaces.
     gives_way: bool,
+    /// Whether it is being deleted.
+    leaving: bool,
     storage: Storage,
     problem: Option<Box<Problem>>,
-    workspace: Option<Box<Workspace>>,
+    workspaces: Box<[Workspace]>,
 }
 
 /// Limits of ephemeral storage.
@@ -246,14 +248,14 @@ impl Pods {
         let over = pod.is_over();
         let amounts = |amounts: Amounts| if over { [0.0; 3] } else { [amounts.0[0] as f32, amounts.0[1] as f32, amounts.0[2] as f32] };
         let namespace = shared(&self.namespaces, pod.metadata.namespace.as_deref().unwrap_or_default());
-        let workspace = self.workspaces.recognise(&namespace, pod).map(Box::new);
-        if let Some((class, _)) = problem.pending.as_mut().filter(|(class, _)| *class == GATED && workspace.is_some()) {
+        let workspaces = self.workspaces.recognise(&namespace, pod);
+        if let Some((class, _)) = problem.pending.as_mut().filter(|(class, _)| *class == GATED && !workspaces.is_empty()) {
             *class = GATED_WORKSPACE;
         }
         Row {
             round: self.round,
             restarts: pod.restarts(),
-            workspace,
+            workspaces,
             namespace,
             node: pod.spec.node_name.as_deref().filter(|_| !over).map(|node| shared(&self.loads, node)),
             phase: phase(pod),
@@ -262,6 +264,7 @@ impl Pods {
             gpus: if over { 0.0 } else { pod.gpus() as f32 },
             comes_with_nodes: pod.comes_with_nodes(),
             gives_way: pod.gives_way(),
+            leaving: pod.metadata.deletion_timestamp.is_some(),
             storage: Storage { limit: pod.storage_limit().map(|bytes| bytes as f32), unlimited_empty_dir: pod.unlimited_empty_dir() },
             problem: (!well).then(|| Box::new(problem)),
         }
@@ -306,8 +309,9 @@ impl Pods {
                 }
             }
         }
-        if let Some(workspace) = &row.workspace {
-            self.workspaces.account(workspace, row.phase, Takes { has_node: row.node.is_some(), requests: row.requests }, up);
+        let takes = Takes { node: row.node.as_ref(), leaving: row.leaving, requests: row.requests };
+        for workspace in &row.workspaces {
+            self.workspaces.account(workspace, row.phase, takes, up);
         }
     }
 
@@ -331,7 +335,7 @@ impl Pods {
             let (at, times) = if more > 0 { (now(), more) } else { (pod.last_end(&self.clock).unwrap_or(0), 1) };
             self.recent_restarts.add(Arc::clone(&row.namespace), at, u64::from(times));
         }
-        if let Some(workspace) = &row.workspace {
+        for workspace in &row.workspaces {
             let created = pod.metadata.creation_timestamp.as_ref().map_or_else(now, |time| self.clock.ours(time));
             self.workspaces.started(workspace, uid, row.restarts, created);
         }

@@ -11,6 +11,8 @@ use super::quantity::Quantity;
 use super::resources::Listed;
 use super::sight::looked_at;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+use crate::say;
+use crate::say::{Message, named};
 
 const QUOTAS: Coverage = looked_at(&["ResourceQuota"]);
 const RANGES: Coverage = looked_at(&["LimitRange"]);
@@ -34,7 +36,7 @@ static CONTAINER: Gauge<5> = gauge(
     "readiness_limitrange_container",
     Unit::Number,
     &["cluster", "namespace", "limitrange", "resource", "bound"],
-    "What a LimitRange sets for containers: max, min, default limit or default request, in the resource's own unit, from the Kubernetes API.",
+    "What a LimitRange sets for containers: max, min, default limit or default request, in the resource's own unit, or how often a limit may be its request (max_limit_request_ratio), from the Kubernetes API.",
 )
 .covered_by(RANGES);
 static PRESENT: Gauge<2> = gauge(
@@ -86,6 +88,8 @@ struct Limit {
     default: Listed,
     #[serde(default, deserialize_with = "or_default")]
     default_request: Listed,
+    #[serde(default, deserialize_with = "or_default")]
+    max_limit_request_ratio: Listed,
 }
 
 /// What is kept of a quota.
@@ -109,13 +113,93 @@ impl Quota {
     }
 }
 
-/// How many more pods of a need the quotas of namespaces allow together; without a bound where one of them has none.
-pub(super) fn allowed(quotas: &Rows<ResourceQuota>, namespaces: &[String], need: [f64; 4]) -> f64 {
-    let of = |namespace: &String| {
-        let own = quotas.iter().filter(|(key, quota)| *key.namespace == **namespace && !quota.is_scoped);
-        own.map(|(_, quota)| quota.allows(need)).fold(f64::INFINITY, f64::min)
-    };
-    namespaces.iter().map(of).sum()
+/// What pods of one kind want of the rules of their namespaces.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Want {
+    /// CPU, memory, ephemeral storage and pods.
+    pub(super) need: [f64; 4],
+    /// The least limits of CPU and memory that they have.
+    pub(super) limits: [Option<f64>; 2],
+    /// Whether they have one container each, where that is known.
+    pub(super) is_single: Option<bool>,
+}
+
+/// Rules of namespaces.
+#[derive(Clone, Copy)]
+pub(super) struct Rules<'a> {
+    pub(super) quotas: &'a Rows<ResourceQuota>,
+    pub(super) ranges: &'a Rows<LimitRange>,
+}
+
+/// How many more pods the rules of their namespaces allow.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Allowed {
+    /// Without a bound where one of the namespaces has none.
+    Most(f64),
+    /// A LimitRange lets none start.
+    Refused(Message),
+    /// A LimitRange would let none start that has a single container, and nobody knows whether they do.
+    Unclear(Message),
+}
+
+impl Rules<'_> {
+    /// How many more pods the namespaces allow together.
+    pub(super) fn allowed(&self, namespaces: &[String], want: Want) -> Allowed {
+        let (mut most, mut refusal, mut unclear) = (0.0, None, None);
+        for namespace in namespaces {
+            match self.refusal(namespace, want) {
+                Some((why, true)) => refusal = refusal.or(Some(why)),
+                Some((why, false)) => unclear = unclear.or(Some(why)),
+                None => {
+                    let own = self.quotas.iter().filter(|(key, quota)| *key.namespace == **namespace && !quota.is_scoped);
+                    most += own.map(|(_, quota)| quota.allows(want.need)).fold(f64::INFINITY, f64::min);
+                }
+            }
+        }
+        match (unclear, refusal) {
+            (Some(why), _) => Allowed::Unclear(why),
+            (None, Some(why)) if most <= 0.0 => Allowed::Refused(why),
+            (None, _) => Allowed::Most(most),
+        }
+    }
+
+    /// Why a namespace lets none of these pods start, and whether that is sure.
+    fn refusal(&self, namespace: &str, want: Want) -> Option<(Message, bool)> {
+        let own = self.ranges.iter().filter(|(key, _)| &*key.namespace == namespace).flat_map(|(_, bounds)| bounds);
+        // What a container may have says nothing of pods that have several.
+        let speaks = own.filter(|bound| bound.of_pods || want.is_single != Some(false));
+        let broken = speaks.filter_map(|bound| Some((bound, bound.broken_by(want)?)));
+        let (bound, resource) = broken.min_by_key(|(bound, _)| !bound.of_pods)?;
+        let of = if bound.of_pods { "pod" } else { "container" };
+        let why = say!("a LimitRange of {} lets no {} start that wants so much, or so little, {}", named(namespace), of, resource);
+        Some((why, bound.of_pods || want.is_single == Some(true)))
+    }
+}
+
+/// One bound of a LimitRange.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Bound {
+    /// Whether it is about all containers of a pod together.
+    of_pods: bool,
+    what: &'static str,
+    resource: String,
+    amount: f64,
+}
+
+impl Bound {
+    /// The resource of which these pods want what it does not let start.
+    /// Source: <https://kubernetes.io/docs/concepts/policy/limit-range/>
+    fn broken_by(&self, want: Want) -> Option<&'static str> {
+        let at = ["cpu", "memory", "ephemeral-storage"].iter().position(|name| *name == self.resource)?;
+        let (request, limit) = (want.need[at], want.limits.get(at).copied().flatten());
+        let is_broken = match self.what {
+            "max" => limit.map_or(request, |limit| limit.max(request)) > self.amount,
+            "min" => request > 0.0 && request < self.amount,
+            "max_limit_request_ratio" => limit.is_some_and(|limit| request > 0.0 && limit / request > self.amount * (1.0 + 1e-9)),
+            _ => false,
+        };
+        is_broken.then_some(["CPU", "memory", "ephemeral storage"][at])
+    }
 }
 
 impl Kind for ResourceQuota {
@@ -150,22 +234,34 @@ impl Kind for ResourceQuota {
 }
 
 impl Kind for LimitRange {
-    type Row = Vec<(&'static str, String, f64)>;
+    type Row = Vec<Bound>;
     const KIND: &'static str = "LimitRange";
     const FAMILIES: &'static [&'static Family] = &[&CONTAINER.0];
 
     fn row(self) -> Self::Row {
-        let containers = self.spec.limits.into_iter().filter(|limit| limit.r#type == "Container");
-        let bounds =
-            containers.flat_map(|limit| [("max", limit.max), ("min", limit.min), ("default", limit.default), ("default_request", limit.default_request)]);
-        bounds.flat_map(|(bound, listed)| listed.into_iter().filter_map(move |(resource, Quantity(amount))| Some((bound, resource, amount?)))).collect()
+        let bounds = self.spec.limits.into_iter().filter(|limit| matches!(limit.r#type.as_str(), "Container" | "Pod")).flat_map(|limit| {
+            let of_pods = limit.r#type == "Pod";
+            let all = [
+                ("max", limit.max),
+                ("min", limit.min),
+                ("default", limit.default),
+                ("default_request", limit.default_request),
+                ("max_limit_request_ratio", limit.max_limit_request_ratio),
+            ];
+            all.map(|(what, listed)| (of_pods, what, listed))
+        });
+        let each = |(of_pods, what, listed): (bool, &'static str, Listed)| {
+            listed.into_iter().filter_map(move |(resource, Quantity(amount))| Some(Bound { of_pods, what, resource, amount: amount? }))
+        };
+        bounds.flat_map(each).collect()
     }
 
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
         for (key, bounds) in rows.iter() {
             let labels =
                 |resource: &str, bound: &str| [Arc::clone(&place.cluster), Arc::clone(&key.namespace), Arc::clone(&key.name), resource.into(), bound.into()];
-            samples.extend(bounds.iter().map(|(bound, resource, amount)| CONTAINER.sample(labels(resource, bound), *amount)));
+            let of_containers = bounds.iter().filter(|bound| !bound.of_pods);
+            samples.extend(of_containers.map(|bound| CONTAINER.sample(labels(&bound.resource, bound.what), bound.amount)));
         }
     }
 }
@@ -173,7 +269,7 @@ impl Kind for LimitRange {
 /// Whether namespaces of workspaces bound their containers.
 pub(super) fn present<'a>(ranges: &Rows<LimitRange>, namespaces: impl Iterator<Item = &'a str>, place: &Place, samples: &mut Vec<Sample>) {
     for namespace in namespaces {
-        let found = ranges.iter().any(|(key, bounds)| &*key.namespace == namespace && !bounds.is_empty());
+        let found = ranges.iter().any(|(key, bounds)| &*key.namespace == namespace && bounds.iter().any(|bound| !bound.of_pods));
         samples.push(PRESENT.sample([&*place.cluster, namespace], super::objects::flag(found)));
     }
 }

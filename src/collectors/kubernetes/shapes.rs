@@ -12,7 +12,7 @@ use super::*;
 use crate::event::Occurrence;
 use crate::metric::Sample;
 
-fn node(name: &str, more: &Value) -> Value {
+pub(super) fn node(name: &str, more: &Value) -> Value {
     let size = json!({ "cpu": "8", "memory": "32Gi", "pods": "110" });
     let mut node = json!({ "metadata": { "name": name, "uid": name }, "spec": { "taints": [] },
         "status": { "conditions": [{ "type": "Ready", "status": "True" }], "capacity": size, "allocatable": size } });
@@ -26,7 +26,7 @@ fn tainted(key: &str, effect: &str) -> Value {
     node("n", &json!({ "/spec/taints": [{ "key": key, "value": "x", "effect": effect }] }))
 }
 
-fn kept(objects: &[Value], groups: &str) -> Nodes {
+pub(super) fn kept(objects: &[Value], groups: &str) -> Nodes {
     let mut nodes = Nodes::new(Interests { groups: serde_saphyr::from_str(groups).unwrap(), ..Interests::default() });
     for object in objects {
         objects::Keep::put(&mut nodes, read(object), true);
@@ -46,7 +46,7 @@ fn room(nodes: &[Value], configured: &str, workspaces: &[Value]) -> Vec<String> 
     let nodes = kept(nodes, "[]");
     let config = serde_saphyr::from_str(&format!("{{ workspaces: ws, cpu: '2', memory: 4Gi{configured} }}")).unwrap();
     let mut samples = Vec::new();
-    let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, quotas: None, participants: Some(1) };
+    let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: None, participants: Some(1) };
     capacity::headroom(&"eu".into(), &config, &scene, &mut samples);
     samples.iter().map(words).collect()
 }
@@ -174,7 +174,7 @@ fn a_pool_whose_taints_workspaces_do_not_tolerate_makes_no_room() {
     let (nodes, pods) = (Nodes::new(Interests::default()), Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default()));
     let addable = |tolerations: &str| {
         let config = format!("{{ workspaces: ws, cpu: '2', memory: 4Gi, nodepools: [{{ name: ws, cpu: '8', memory: 32Gi, max_new_nodes: 9 }}]{tolerations} }}");
-        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: Some((&pools, &claims)), quotas: None, participants: Some(1) };
+        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: Some((&pools, &claims)), rules: None, participants: Some(1) };
         let mut samples = Vec::new();
         capacity::headroom(&"eu".into(), &serde_saphyr::from_str(&config).unwrap(), &scene, &mut samples);
         samples.iter().map(words).find(|line| line.contains("eu/new_nodes")).unwrap()
@@ -338,7 +338,7 @@ fn what_comes_with_every_node_is_taken_of_the_new_ones_as_well() {
             objects::Keep::put(&mut pods, read(&pod), true);
         }
         let config = "{ workspaces: ws, cpu: '2', memory: 4Gi, nodepools: [{ name: ws, cpu: '4', memory: 32Gi, max_new_nodes: 9 }] }";
-        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: Some((&pools, &claims)), quotas: None, participants: Some(1) };
+        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: Some((&pools, &claims)), rules: None, participants: Some(1) };
         let mut samples = Vec::new();
         capacity::headroom(&"eu".into(), &serde_saphyr::from_str(config).unwrap(), &scene, &mut samples);
         samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces_addable eu/new_nodes = ").map(str::to_owned)).unwrap()
@@ -350,38 +350,6 @@ fn what_comes_with_every_node_is_taken_of_the_new_ones_as_well() {
     assert_eq!(addable("other", "DaemonSet"), "18", "the pool has no node yet, and another node does without them");
 }
 
-/// What is told of the room for ten workspaces of 2 cores and 4 GiB on a node of 8 cores, of which one runs with these
-/// requests, in a namespace with these quotas.
-fn with_quotas(requests: &Value, quotas: &[Value]) -> Vec<String> {
-    let selectors = serde_saphyr::from_str("[{ name: ws, namespaces: [ws] }]").unwrap();
-    let mut pods = Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default());
-    let pod = json!({ "metadata": { "name": "w", "namespace": "ws", "uid": "w" }, "spec": { "nodeName": "n", "containers": [{ "name": "a", "resources": { "requests": requests } }] }, "status": { "phase": "Running" } });
-    objects::Keep::put(&mut pods, read(&pod), true);
-    let (nodes, quotas, mut samples) = (kept(&[node("n", &json!({}))], "[]"), filled::<quotas::ResourceQuota>(quotas), Vec::new());
-    let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, quotas: Some(&quotas), participants: Some(10) };
-    capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
-    samples.iter().map(|sample| format!("{} {}", words(sample), sample.detail.as_ref().map_or("", |detail| detail.as_str()))).collect()
-}
-
-#[test]
-fn quotas_of_their_namespaces_leave_room_for_no_more_workspaces_than_they_say() {
-    let quota = |namespace: &str, spec: Value, hard: Value, used: Value| json!({ "metadata": { "name": "q", "namespace": namespace }, "spec": spec, "status": { "hard": hard, "used": used } });
-    let asked = json!({ "cpu": "2", "memory": "4Gi" });
-    let fits =
-        |quotas: &[Value]| with_quotas(&asked, quotas).iter().find_map(|line| Some(line.strip_prefix("capacity_workspaces eu = ")?.trim().to_owned())).unwrap();
-    assert_eq!(fits(&[]), "4");
-    assert_eq!(fits(&[quota("ws", json!({}), json!({ "pods": "2" }), json!({ "pods": "1" }))]), "2");
-    assert_eq!(fits(&[quota("ws", json!({}), json!({ "requests.cpu": "7" }), json!({ "requests.cpu": "2" }))]), "3");
-    assert_eq!(fits(&[quota("ws", json!({}), json!({ "memory": "5Gi" }), json!({ "memory": "4Gi" }))]), "1");
-    assert_eq!(fits(&[quota("ws", json!({}), json!({ "pods": "9" }), json!({}))]), "1", "what is used was not reported");
-    // Of another namespace, about some pods only, or about what no workspace needs.
-    assert_eq!(fits(&[quota("other", json!({}), json!({ "pods": "1" }), json!({ "pods": "1" }))]), "4");
-    assert_eq!(fits(&[quota("ws", json!({ "scopes": ["BestEffort"] }), json!({ "pods": "1" }), json!({ "pods": "1" }))]), "4");
-    assert_eq!(fits(&[quota("ws", json!({}), json!({ "services": "1" }), json!({ "services": "1" }))]), "4");
-    let said = with_quotas(&asked, &[quota("ws", json!({}), json!({ "pods": "2" }), json!({ "pods": "1" }))]);
-    assert!(said.iter().any(|line| line.ends_with("10 expected, limited by quota, which leaves room for 1 more")), "{said:?}");
-}
-
 #[test]
 fn pods_that_hold_a_place_give_it_to_workspaces() {
     let fits = |priority: Value| {
@@ -390,7 +358,7 @@ fn pods_that_hold_a_place_give_it_to_workspaces() {
             "spec": { "nodeName": "n", "priority": priority, "containers": [{ "name": "a", "resources": { "requests": { "cpu": "7" } } }] }, "status": { "phase": "Running" } });
         objects::Keep::put(&mut pods, read(&pod), true);
         let (nodes, mut samples) = (kept(&[node("n", &json!({}))], "[]"), Vec::new());
-        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, quotas: None, participants: Some(1) };
+        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: None, participants: Some(1) };
         capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
         samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces eu = ").map(str::to_owned)).unwrap()
     };
@@ -429,7 +397,7 @@ fn a_node_that_is_being_taken_away_may_be_silent() {
 
 #[test]
 fn workspaces_that_are_larger_than_configured_count_as_they_are() {
-    let said = |cpu: &str| with_quotas(&json!({ "cpu": cpu, "memory": "4Gi" }), &[]);
+    let said = |cpu: &str| rooms::with_quotas(&json!({ "cpu": cpu, "memory": "4Gi" }), &[]);
     says(&said("2").iter().map(|line| line.trim().to_owned()).collect::<Vec<_>>(), "capacity_workspaces eu = 4");
     says(&said("100m").iter().map(|line| line.trim().to_owned()).collect::<Vec<_>>(), "capacity_workspaces eu = 4");
     let large = said("5");
@@ -445,7 +413,7 @@ fn a_workspace_that_has_its_node_counts_before_it_runs() {
         let pod = json!({ "metadata": { "name": "w", "namespace": "ws", "uid": "w" }, "spec": { "nodeName": node_name, "containers": [{ "name": "a", "resources": { "requests": { "cpu": "2" } } }] }, "status": { "phase": phase } });
         objects::Keep::put(&mut pods, read(&pod), true);
         let (nodes, mut samples) = (kept(&[node("n", &json!({}))], "[]"), Vec::new());
-        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, quotas: None, participants: Some(1) };
+        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: None, participants: Some(1) };
         capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
         samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces eu = ").map(str::to_owned)).unwrap()
     };

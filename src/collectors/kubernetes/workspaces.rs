@@ -69,12 +69,16 @@ pub(super) struct Workspace {
     images: Box<[Arc<str>]>,
     /// Shared by all that have the same.
     tolerations: Arc<[Toleration]>,
+    /// Whether it has more than one container.
+    several: bool,
 }
 
 /// What the pod of a workspace takes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Takes {
-    pub(super) has_node: bool,
+pub(super) struct Takes<'a> {
+    pub(super) node: Option<&'a Arc<str>>,
+    /// Whether it is being deleted.
+    pub(super) leaving: bool,
     /// Of CPU, memory and ephemeral storage.
     pub(super) requests: [f32; 3],
 }
@@ -85,11 +89,13 @@ struct Sums {
     without: [u64; 3],
     outside: [u64; 2],
     images: BTreeMap<Arc<str>, u64>,
-    /// Those that have a node, whether they run there already or are about to.
-    placed: u64,
+    /// Those that have a node, whether they run there already or are about to, and those of them that are being deleted.
+    placed: BTreeMap<Arc<str>, [u64; 2]>,
     /// Those that run or are about to, and what they request of CPU, memory and ephemeral storage together.
     asking: u64,
     requests: [f64; 3],
+    /// Those of them that have more than one container.
+    several: u64,
     /// Of running pods.
     tolerations: BTreeMap<Arc<[Toleration]>, u64>,
 }
@@ -109,35 +115,52 @@ impl Workspaces {
         Self { selectors, sums, starts: Ledger::new(window), window }
     }
 
-    /// Pods of a selector that have a node, whether they run there already or are about to.
-    pub(super) fn placed(&self, name: &str) -> Option<u64> {
-        let at = self.selectors.iter().position(|selector| selector.name == name)?;
-        Some(self.sums[at].placed)
+    fn named(&self, name: &str) -> Option<(&WorkspaceSelector, &Sums)> {
+        self.selectors.iter().zip(&self.sums).find(|(selector, _)| selector.name == name)
+    }
+
+    /// By node, the pods of a selector that have it, whether they run there already or are about to, and those of them
+    /// that are being deleted.
+    pub(super) fn placed(&self, name: &str) -> impl Iterator<Item = (&Arc<str>, [u64; 2])> {
+        self.named(name).into_iter().flat_map(|(_, sums)| &sums.placed).map(|(node, counts)| (node, *counts))
+    }
+
+    /// Whether the pods of a selector have one container each; `None` where there is none.
+    pub(super) fn is_single(&self, name: &str) -> Option<bool> {
+        self.named(name).filter(|(_, sums)| sums.asking > 0).map(|(_, sums)| sums.several == 0)
+    }
+
+    /// The least limits of CPU and memory that pods of a selector may have.
+    pub(super) fn least_limits(&self, name: &str) -> [Option<f64>; 2] {
+        let least = |range: &Option<Range>| range.as_ref().and_then(Range::bounds).map(|bounds| *bounds.start());
+        self.named(name).map_or([None; 2], |(selector, _)| [least(&selector.cpu), least(&selector.memory)])
     }
 
     /// Where the pods of a selector are.
     pub(super) fn namespaces(&self, name: &str) -> &[String] {
-        self.selectors.iter().find(|selector| selector.name == name).map_or(&[], |selector| &selector.namespaces)
+        self.named(name).map_or(&[], |(selector, _)| &selector.namespaces)
     }
 
     /// What a pod of a selector requests on average, of CPU, memory and ephemeral storage; nothing where there is none.
     pub(super) fn requests(&self, name: &str) -> [f64; 3] {
-        let sums = self.selectors.iter().position(|selector| selector.name == name).map(|at| &self.sums[at]);
+        let sums = self.named(name).map(|(_, sums)| sums);
         sums.filter(|sums| sums.asking > 0).map_or([0.0; 3], |sums| sums.requests.map(|sum| (sum / sums.asking as f64).max(0.0)))
     }
 
     /// The tolerations that running pods of a selector have, each once.
     pub(super) fn tolerations(&self, name: &str) -> impl Iterator<Item = &[Toleration]> {
-        let at = self.selectors.iter().position(|selector| selector.name == name);
-        at.into_iter().flat_map(|at| self.sums[at].tolerations.keys()).map(AsRef::as_ref)
+        self.named(name).into_iter().flat_map(|(_, sums)| sums.tolerations.keys()).map(AsRef::as_ref)
     }
 
-    /// The workspace that a pod belongs to.
-    pub(super) fn recognise(&self, namespace: &str, pod: &Pod) -> Option<Workspace> {
+    /// What a pod is to each selector that takes it; most take no pod of another.
+    pub(super) fn recognise(&self, namespace: &str, pod: &Pod) -> Box<[Workspace]> {
         let empty = BTreeMap::new();
         let labels = pod.metadata.labels.as_ref().unwrap_or(&empty);
-        let at = self.selectors.iter().position(|selector| selector.takes(namespace, labels))?;
-        let selector = &self.selectors[at];
+        let own = self.selectors.iter().enumerate().filter(|(_, selector)| selector.takes(namespace, labels));
+        own.map(|(at, selector)| self.workspace(at, selector, namespace, labels, pod)).collect()
+    }
+
+    fn workspace(&self, at: usize, selector: &WorkspaceSelector, namespace: &str, labels: &BTreeMap<String, String>, pod: &Pod) -> Workspace {
         let identity = selector.id_label.as_ref().and_then(|label| labels.get(label));
         let owner = identity.map(String::as_str).or(pod.metadata.name.as_deref()).unwrap_or_default();
         let mut hasher = DefaultHasher::new();
@@ -147,7 +170,9 @@ impl Workspaces {
         let images = pod.images().map(|(_, image, _)| shared(image)).collect();
         let own: Arc<[Toleration]> = taints::lasting(&pod.spec.tolerations).into();
         let tolerations = self.sums[at].tolerations.get_key_value(&own).map_or_else(|| Arc::clone(&own), |(known, _)| Arc::clone(known));
-        let mut workspace = Workspace { selector: at, id: hasher.finish(), without: [0; 3], outside: [0; 2], images, tolerations };
+        let sidecars = || pod.spec.init_containers.iter().filter(|container| container.is_sidecar());
+        let several = pod.spec.containers.len() + sidecars().count() > 1;
+        let mut workspace = Workspace { selector: at, id: hasher.finish(), without: [0; 3], outside: [0; 2], images, tolerations, several };
         let ranges = [selector.cpu.as_ref().and_then(Range::bounds), selector.memory.as_ref().and_then(Range::bounds)];
         let whole = pod.whole_limits();
         // What bounds all containers together bounds each of them. A limit of 0 is none: runtimes take it so.
@@ -155,8 +180,7 @@ impl Workspaces {
             [0, 1, 2]
                 .map(|at: usize| [pod.container_limits(container)[at], whole[at]].into_iter().flatten().filter(|limit| *limit > 0.0).min_by(f64::total_cmp))
         };
-        let sidecars = pod.spec.init_containers.iter().filter(|container| container.is_sidecar());
-        for limit in pod.spec.containers.iter().chain(sidecars).map(bound) {
+        for limit in pod.spec.containers.iter().chain(sidecars()).map(bound) {
             for (count, limit) in workspace.without.iter_mut().zip(limit) {
                 *count = count.saturating_add(u16::from(limit.is_none()));
             }
@@ -168,14 +192,21 @@ impl Workspaces {
                 *count = count.saturating_add(u16::from(outside));
             }
         }
-        Some(workspace)
+        workspace
     }
 
-    pub(super) fn account(&mut self, workspace: &Workspace, phase: &'static str, takes: Takes, up: bool) {
+    pub(super) fn account(&mut self, workspace: &Workspace, phase: &'static str, takes: Takes<'_>, up: bool) {
         let sums = &mut self.sums[workspace.selector];
         let step = |sum: &mut u64, by: u64| *sum = if up { *sum + by } else { sum.saturating_sub(by) };
         step(sums.phases.entry(phase).or_default(), 1);
-        step(&mut sums.placed, u64::from(takes.has_node));
+        if let Some(node) = takes.node {
+            let counts = sums.placed.entry(Arc::clone(node)).or_default();
+            step(&mut counts[0], 1);
+            step(&mut counts[1], u64::from(takes.leaving));
+            if counts[0] == 0 {
+                sums.placed.remove(node);
+            }
+        }
         if phase == "running" {
             let count = sums.tolerations.entry(Arc::clone(&workspace.tolerations)).or_default();
             step(count, 1);
@@ -186,6 +217,7 @@ impl Workspaces {
         // A pod that is over limits nothing.
         if matches!(phase, "pending" | "running") {
             step(&mut sums.asking, 1);
+            step(&mut sums.several, u64::from(workspace.several));
             let sign = if up { 1.0 } else { -1.0 };
             sums.requests.iter_mut().zip(takes.requests).for_each(|(sum, own)| *sum += sign * f64::from(own));
             sums.without.iter_mut().zip(workspace.without).for_each(|(sum, by)| step(sum, u64::from(by)));
