@@ -6,14 +6,16 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::clock::now;
+use super::go;
 use super::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
 use super::sight::{looked_at, seen};
 use crate::collectors::cron_job::JobSchedule;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
 use crate::say;
-use crate::say::named;
+use crate::say::{Message, named};
 use crate::value::Span;
 use crate::word::Word;
 
@@ -33,21 +35,21 @@ static SNAPSHOT_TIME: Gauge<3> = gauge(
     "readiness_volume_snapshot_last_ready_timestamp_seconds",
     Unit::Timestamp,
     &["cluster", "namespace", "claim"],
-    "When the newest usable snapshot of a volume that still exists was taken, from status.creationTime in the snapshot.storage.k8s.io/v1 API.",
+    "When the newest usable snapshot of a volume that still exists was taken; NaN for the hours in which the next one of a daily row is being taken, from status.creationTime in the snapshot.storage.k8s.io/v1 API.",
 )
 .covered_by(SNAPSHOTS);
 static BACKUP_TIME: Gauge<2> = gauge(
     "readiness_velero_backup_last_completed_timestamp_seconds",
     Unit::Timestamp,
     &["cluster", "schedule"],
-    "When the newest backup of a Velero schedule completed; partial failure does not count, from the velero.io/v1 API. Without any schedule, of all backups. Beside a backup of the last day it is not told of a schedule that runs less often or is new, until four hours after a run of it was due.",
+    "When the newest backup of a Velero schedule that has not expired completed; partial failure does not count, from the velero.io/v1 API. Without any schedule, of all backups. Beside a backup of the last day it is not told of a schedule that runs less often or is new, until four hours after a run of it was due.",
 )
 .covered_by(BACKUPS);
 static BACKUP_GOOD: Gauge<2> = gauge(
     "readiness_velero_backup_last_success",
     Unit::Number,
     &["cluster", "schedule"],
-    "Whether the newest finished backup of a Velero schedule has phase Completed, from the velero.io/v1 API.",
+    "Whether the newest finished backup of a Velero schedule has phase Completed, from the velero.io/v1 API; NaN where a later one has been running for half a day.",
 )
 .covered_by(BACKUPS);
 static SCHEDULE_ENABLED: Gauge<2> = gauge(
@@ -61,7 +63,7 @@ static LOCATION: Gauge<2> = gauge(
     "readiness_velero_location_available",
     Unit::Number,
     &["cluster", "name"],
-    "Whether a Velero backup storage location is Available, from the velero.io/v1 API.",
+    "Whether a Velero backup storage location is Available, from the velero.io/v1 API; NaN where Velero has not looked for an hour, or for ten times its validationFrequency.",
 )
 .covered_by(LOCATIONS);
 
@@ -69,7 +71,7 @@ kind!(VolumeSnapshot, "snapshot.storage.k8s.io", "v1", "volumesnapshots", "super
 kind!(PersistentVolumeClaim, "", "v1", "persistentvolumeclaims", "super::objects::slim", spec: ClaimSpec, status: PhaseStatus);
 kind!(Backup, "velero.io", "v1", "backups", "super::objects::labelled", status: BackupStatus);
 kind!(Schedule, "velero.io", "v1", "schedules", "super::objects::slim", spec: ScheduleSpec, status: PhaseStatus);
-kind!(BackupStorageLocation, "velero.io", "v1", "backupstoragelocations", "super::objects::slim", status: PhaseStatus);
+kind!(BackupStorageLocation, "velero.io", "v1", "backupstoragelocations", "super::objects::slim", spec: LocationSpec, status: LocationStatus);
 
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct SnapshotSpec {
@@ -88,6 +90,7 @@ struct SnapshotSource {
 pub(super) struct SnapshotStatus {
     ready_to_use: Option<bool>,
     creation_time: Option<Time>,
+    error: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -103,6 +106,8 @@ pub(super) struct BackupStatus {
     phase: String,
     start_timestamp: Option<Time>,
     completion_timestamp: Option<Time>,
+    /// When it may be deleted.
+    expiration: Option<Time>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -118,15 +123,45 @@ pub(super) struct PhaseStatus {
     phase: String,
 }
 
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LocationSpec {
+    validation_frequency: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LocationStatus {
+    #[serde(default, deserialize_with = "or_default")]
+    phase: String,
+    last_validation_time: Option<Time>,
+}
+
+/// How far a snapshot is, on the cluster's clock.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Copied {
+    /// It can be restored, and is of this moment.
+    At(i64),
+    /// It has been being taken since this moment.
+    Begun(i64),
+    /// It failed, or nothing is known of it.
+    No,
+}
+
 impl Kind for VolumeSnapshot {
-    type Row = (String, Option<i64>);
+    type Row = (String, Copied);
     const KIND: &'static str = "VolumeSnapshot";
     const FAMILIES: &'static [&'static Family] = &[&SNAPSHOT_TIME.0];
 
     fn row(self) -> Self::Row {
+        let second = |time: Option<Time>| time.map(|time| time.0.as_second());
         // Not metadata.creationTimestamp: that is when the object was made, not the copy.
-        let taken = self.status.creation_time.filter(|_| self.status.ready_to_use == Some(true)).map(|time| time.0.as_second());
-        (self.spec.source.persistent_volume_claim_name.unwrap_or_default(), taken)
+        let copied = match self.status.ready_to_use {
+            _ if self.status.error.is_some() => None,
+            Some(true) => second(self.status.creation_time).map(Copied::At),
+            _ => second(self.metadata.creation_timestamp).map(Copied::Begun),
+        };
+        (self.spec.source.persistent_volume_claim_name.unwrap_or_default(), copied.unwrap_or(Copied::No))
     }
 
     /// Which volumes have none can be told only together with the claims.
@@ -162,11 +197,11 @@ impl Kind for PersistentVolumeClaim {
 
 /// The snapshots of the volumes that a namespace has: those of a volume that is gone grow old and matter to nobody.
 pub(super) fn snapshots(claims: &Rows<PersistentVolumeClaim>, snapshots: &Rows<VolumeSnapshot>, namespace: &str, place: &Place, samples: &mut Vec<Sample>) {
-    let mut taken: BTreeMap<&str, (i64, Vec<i64>)> = BTreeMap::new();
+    let mut taken: BTreeMap<&str, Copies> = BTreeMap::new();
     let (mut is_told, mut is_young) = (false, false);
     for (key, volume) in claims.iter() {
         match volume {
-            Volume::Bound(made) => drop(taken.insert(&key.name, (*made, Vec::new()))),
+            Volume::Bound(made) => drop(taken.insert(&key.name, Copies { made: *made, ..Copies::default() })),
             Volume::Lost => {
                 is_told = true;
                 let gone = say!("the volume of the claim is gone");
@@ -175,28 +210,65 @@ pub(super) fn snapshots(claims: &Rows<PersistentVolumeClaim>, snapshots: &Rows<V
             Volume::Awaited => {}
         }
     }
-    for (_, (claim, at)) in snapshots.iter() {
-        // One that is older than the claim is of another volume, whose claim had the same name.
-        if let (Some((made, own)), Some(at)) = (taken.get_mut(claim.as_str()), at) {
-            own.extend((*at >= *made).then(|| at.saturating_sub(place.clock.ahead())));
+    for (_, (claim, copied)) in snapshots.iter() {
+        if let Some(own) = taken.get_mut(claim.as_str()) {
+            own.add(*copied);
         }
     }
-    let yesterday = now().saturating_add(place.clock.ahead()).saturating_sub(DAY);
-    for (claim, (made, times)) in taken {
+    let now = now().saturating_add(place.clock.ahead());
+    for (claim, copies) in taken {
         // Whoever takes them every day has not come to this one yet.
-        if times.is_empty() && made > yesterday {
+        if copies.count == 0 && copies.made > now.saturating_sub(DAY) {
             is_young = true;
             continue;
         }
         is_told = true;
         let labels = [&*place.cluster, namespace, claim];
-        samples.push(SNAPSHOT_COUNT.sample(labels, times.len() as f64));
-        samples.extend(times.iter().max().map(|newest| SNAPSHOT_TIME.sample(labels, *newest as f64)));
+        samples.push(SNAPSHOT_COUNT.sample(labels, f64::from(copies.count)));
+        samples.extend(copies.newest.map(|newest| match in_progress(Some(newest), copies.begun, now) {
+            Some(words) => SNAPSHOT_TIME.sample(labels, f64::NAN).with_detail(words),
+            None => SNAPSHOT_TIME.sample(labels, newest.saturating_sub(place.clock.ahead()) as f64),
+        }));
     }
     if !is_told {
         let nothing = if is_young { say!("no volume of the namespace is a day old") } else { say!("the namespace has no bound PersistentVolumeClaim") };
         samples.push(SNAPSHOT_COUNT.sample([&*place.cluster, namespace, ""], f64::NAN).with_detail(nothing));
     }
+}
+
+/// The snapshots of one volume, on the cluster's clock.
+#[derive(Debug, Default)]
+struct Copies {
+    /// When its claim was made.
+    made: i64,
+    /// Those that can be restored.
+    count: u32,
+    newest: Option<i64>,
+    /// Since when the one that is being taken has been.
+    begun: Option<i64>,
+}
+
+impl Copies {
+    /// One that is older than the claim is of another volume, whose claim had the same name.
+    fn add(&mut self, copied: Copied) {
+        match copied {
+            Copied::At(at) if at >= self.made => {
+                self.count += 1;
+                self.newest = self.newest.max(Some(at));
+            }
+            Copied::Begun(at) => self.begun = self.begun.max(Some(at)),
+            Copied::At(_) | Copied::No => {}
+        }
+    }
+}
+
+/// Every day there is a moment at which the copy of yesterday is a day old and that of today is not done. Words for
+/// it, while nobody knows whether there is one of today.
+fn in_progress(last: Option<i64>, begun: Option<i64>, now: i64) -> Option<Message> {
+    let is_due = last.is_some_and(|at| at <= now.saturating_sub(DAY) && at > now.saturating_sub(DAY + LONGEST));
+    let begun = begun.filter(|begun| is_due && Some(*begun) > last && *begun > now.saturating_sub(LONGEST))?;
+    let since = Span::secs(u64::try_from(now.saturating_sub(begun)).unwrap_or_default());
+    Some(say!("the last one is a day old, and the next one has been running for {}", since))
 }
 
 /// What is kept of a backup.
@@ -206,6 +278,18 @@ pub(super) struct Taken {
     phase: String,
     started: Option<i64>,
     completed: Option<i64>,
+    expires: Option<i64>,
+}
+
+impl Taken {
+    fn is_finished(&self) -> bool {
+        matches!(self.phase.as_str(), "Completed" | "PartiallyFailed" | "Failed" | "FailedValidation")
+    }
+
+    /// Whether it can be restored. One that is past its time is deleted at any moment.
+    fn is_good(&self, now: i64) -> bool {
+        self.phase == "Completed" && self.expires.is_none_or(|at| at > now)
+    }
 }
 
 impl Kind for Backup {
@@ -221,6 +305,7 @@ impl Kind for Backup {
             phase: self.status.phase,
             started: second(self.status.start_timestamp),
             completed: second(self.status.completion_timestamp),
+            expires: second(self.status.expiration),
         }
     }
 
@@ -262,6 +347,8 @@ fn times(schedule: &str) -> Option<(JobSchedule, TimeZone)> {
 /// Seconds in which a backup that is due is expected to complete: those that Velero grants its operations.
 /// Source: <https://velero.io/docs/main/customize-installation/> (`--default-item-operation-timeout`)
 const LONGEST: i64 = 4 * 60 * 60;
+/// Seconds after which nobody believes any more that a backup runs: thrice that.
+const ENDLESS: i64 = 3 * LONGEST;
 /// What a backup may be old at most, in seconds, for another schedule to run less often beside it.
 const DAY: i64 = 24 * 60 * 60;
 
@@ -278,8 +365,8 @@ pub(super) fn last_made(backups: &Rows<Backup>, schedules: &Rows<Schedule>, plac
             own.push(backup);
         }
     }
-    let completed = |backups: &[&Taken]| backups.iter().filter(|backup| backup.phase == "Completed").filter_map(|backup| backup.completed).max();
     let now = now().saturating_add(place.clock.ahead());
+    let completed = |backups: &[&Taken]| backups.iter().filter(|backup| backup.is_good(now)).filter_map(|backup| backup.completed).max();
     let is_fresh = made.values().filter_map(|backups| completed(backups)).any(|at| at > now.saturating_sub(DAY));
     let plans: BTreeMap<&str, &Plan> = schedules.iter().map(|(key, plan)| (&*key.name, plan)).collect();
     for (schedule, backups) in made {
@@ -290,24 +377,27 @@ pub(super) fn last_made(backups: &Rows<Backup>, schedules: &Rows<Schedule>, plac
             // A schedule that has never completed one is as old as time.
             let at = last.map_or(0, |at| at.saturating_sub(place.clock.ahead()));
             let sample = |at: f64| BACKUP_TIME.sample([&*place.cluster, schedule], at);
-            // Every day there is a moment at which that of yesterday is a day old and that of today is not done.
-            let is_due = last.is_some_and(|at| at <= now.saturating_sub(DAY) && at > now.saturating_sub(DAY + LONGEST));
             let begun = backups.iter().filter(|backup| backup.completed.is_none()).filter_map(|backup| backup.started).max();
-            samples.push(match begun.filter(|begun| is_due && Some(*begun) > last && *begun > now.saturating_sub(LONGEST)) {
-                Some(begun) => {
-                    let since = Span::secs(u64::try_from(now.saturating_sub(begun)).unwrap_or_default());
-                    sample(f64::NAN).with_detail(say!("the last one is a day old, and the next one has been running for {}", since))
-                }
+            samples.push(match in_progress(last, begun, now) {
+                Some(words) => sample(f64::NAN).with_detail(words),
                 None => sample(at as f64),
             });
         }
-        let finished = backups.iter().filter(|backup| matches!(backup.phase.as_str(), "Completed" | "PartiallyFailed" | "Failed" | "FailedValidation"));
-        let newest = finished.max_by_key(|backup| backup.started.max(backup.completed));
-        samples
-            .extend(newest.map(|newest| {
-                BACKUP_GOOD.sample([&*place.cluster, schedule], flag(newest.phase == "Completed")).with_detail(say!("{}", named(&newest.phase)))
-            }));
+        samples.extend(last_success(&backups, now).map(|(good, words)| BACKUP_GOOD.sample([&*place.cluster, schedule], good).with_detail(words)));
     }
+}
+
+/// Whether the newest backup that is over is good; not known where a later one does not come to an end, since
+/// whoever makes them may have stopped.
+fn last_success(backups: &[&Taken], now: i64) -> Option<(f64, Message)> {
+    let newest = backups.iter().filter(|backup| backup.is_finished()).max_by_key(|backup| backup.started.max(backup.completed));
+    let last = newest.and_then(|newest| newest.started.max(newest.completed));
+    let running = backups.iter().filter(|backup| !backup.is_finished()).filter_map(|backup| backup.started).filter(|begun| Some(*begun) > last).min();
+    if let Some(begun) = running.filter(|begun| *begun < now.saturating_sub(ENDLESS)) {
+        let since = Span::secs(u64::try_from(now.saturating_sub(begun)).unwrap_or_default());
+        return Some((f64::NAN, say!("one has been running for {} and does not come to an end", since)));
+    }
+    newest.map(|newest| (flag(newest.phase == "Completed"), say!("{}", named(&newest.phase))))
 }
 
 fn phase_facts<'a>(rows: impl Iterator<Item = (&'a Key, &'a String)>, good: &str, family: &'static Gauge<2>, place: &Place, samples: &mut Vec<Sample>) {
@@ -335,17 +425,56 @@ impl Kind for Schedule {
     }
 }
 
+/// What is kept of a place where backups lie.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Location {
+    phase: String,
+    /// When somebody last looked whether it is there, on the cluster's clock.
+    validated: Option<i64>,
+    /// Seconds after which that is too long ago; `None` where nobody looks again.
+    lasts: Option<i64>,
+}
+
+impl Location {
+    /// For how long nobody has looked, where that is longer than it should be.
+    fn neglected(&self, now: i64) -> Option<Span> {
+        let age = now.saturating_sub(self.validated?);
+        (age > self.lasts?).then(|| Span::secs(u64::try_from(age).unwrap_or_default()))
+    }
+}
+
+/// How often Velero looks at a location that says nothing of that, in seconds.
+/// Source: <https://velero.io/docs/main/api-types/backupstoragelocation/> (`validationFrequency`)
+const VALIDATED_EVERY: i64 = 60;
+/// Seconds in which nobody wonders that it has not: an operator of it may be replaced meanwhile.
+const VALIDATION_LASTS: i64 = 60 * 60;
+
 impl Kind for BackupStorageLocation {
-    type Row = String;
+    type Row = Location;
     const KIND: &'static str = "BackupStorageLocation";
     const FAMILIES: &'static [&'static Family] = &[&LOCATION.0];
+    const WINDOWED: bool = true;
 
-    fn row(self) -> String {
-        self.status.phase
+    fn row(self) -> Location {
+        let every = self.spec.validation_frequency.as_deref().map_or(Some(VALIDATED_EVERY), go::seconds);
+        Location {
+            phase: self.status.phase,
+            validated: self.status.last_validation_time.map(|time| time.0.as_second()),
+            lasts: every.filter(|every| *every > 0).map(|every| every.saturating_mul(10).max(VALIDATION_LASTS)),
+        }
     }
 
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
-        phase_facts(rows.iter(), "Available", &LOCATION, place, samples);
+        let now = now().saturating_add(place.clock.ahead());
+        for (key, location) in rows.iter() {
+            match location.neglected(now).filter(|_| location.phase == "Available") {
+                Some(age) => {
+                    let words = say!("nobody has looked whether it is there for {}", age);
+                    samples.push(LOCATION.sample([&place.cluster, &key.name].map(Arc::clone), f64::NAN).with_detail(words));
+                }
+                None => phase_facts([(key, &location.phase)].into_iter(), "Available", &LOCATION, place, samples),
+            }
+        }
     }
 }
 

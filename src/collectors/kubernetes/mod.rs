@@ -18,6 +18,7 @@ mod connect;
 mod demand;
 mod eks;
 mod events;
+mod go;
 mod gpu;
 pub mod init;
 mod karpenter;
@@ -288,6 +289,8 @@ fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
     parts.into_iter().filter(|(on, ..)| !on).flat_map(|(_, key, families)| families.into_iter().map(move |family| (family.name, key))).collect()
 }
 
+#[cfg(test)]
+mod copies;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
