@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::clock::now;
-use super::go;
+use super::locations::LOCATION;
 use super::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
 use super::sight::{looked_at, seen};
 use crate::collectors::cron_job::JobSchedule;
@@ -22,7 +22,6 @@ use crate::word::Word;
 const SNAPSHOTS: Coverage = looked_at(&["PersistentVolumeClaim", "VolumeSnapshot"]);
 const BACKUPS: Coverage = seen(&["Backup", "Schedule"]);
 const SCHEDULES: Coverage = seen(&["Schedule"]);
-const LOCATIONS: Coverage = seen(&["BackupStorageLocation"]);
 
 static SNAPSHOT_COUNT: Gauge<3> = gauge(
     "readiness_volume_usable_snapshots",
@@ -59,19 +58,10 @@ static SCHEDULE_ENABLED: Gauge<2> = gauge(
     "Whether a Velero schedule is enabled and not paused, from the velero.io/v1 API.",
 )
 .covered_by(SCHEDULES);
-static LOCATION: Gauge<2> = gauge(
-    "readiness_velero_location_available",
-    Unit::Number,
-    &["cluster", "name"],
-    "Whether a Velero backup storage location is Available, from the velero.io/v1 API; NaN where Velero has not looked for an hour, or for ten times its validationFrequency.",
-)
-.covered_by(LOCATIONS);
-
 kind!(VolumeSnapshot, "snapshot.storage.k8s.io", "v1", "volumesnapshots", "super::objects::slim", spec: SnapshotSpec, status: SnapshotStatus);
 kind!(PersistentVolumeClaim, "", "v1", "persistentvolumeclaims", "super::objects::slim", spec: ClaimSpec, status: PhaseStatus);
 kind!(Backup, "velero.io", "v1", "backups", "super::objects::labelled", status: BackupStatus);
 kind!(Schedule, "velero.io", "v1", "schedules", "super::objects::slim", spec: ScheduleSpec, status: PhaseStatus);
-kind!(BackupStorageLocation, "velero.io", "v1", "backupstoragelocations", "super::objects::slim", spec: LocationSpec, status: LocationStatus);
 
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct SnapshotSpec {
@@ -123,20 +113,6 @@ pub(super) struct PhaseStatus {
     phase: String,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct LocationSpec {
-    validation_frequency: Option<String>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct LocationStatus {
-    #[serde(default, deserialize_with = "or_default")]
-    phase: String,
-    last_validation_time: Option<Time>,
-}
-
 /// How far a snapshot is, on the cluster's clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Copied {
@@ -159,7 +135,7 @@ impl Kind for VolumeSnapshot {
         let copied = match self.status.ready_to_use {
             _ if self.status.error.is_some() => None,
             Some(true) => second(self.status.creation_time).map(Copied::At),
-            _ => second(self.metadata.creation_timestamp).map(Copied::Begun),
+            _ => second(self.status.creation_time.or(self.metadata.creation_timestamp)).map(Copied::Begun),
         };
         (self.spec.source.persistent_volume_claim_name.unwrap_or_default(), copied.unwrap_or(Copied::No))
     }
@@ -400,7 +376,13 @@ fn last_success(backups: &[&Taken], now: i64) -> Option<(f64, Message)> {
     newest.map(|newest| (flag(newest.phase == "Completed"), say!("{}", named(&newest.phase))))
 }
 
-fn phase_facts<'a>(rows: impl Iterator<Item = (&'a Key, &'a String)>, good: &str, family: &'static Gauge<2>, place: &Place, samples: &mut Vec<Sample>) {
+pub(super) fn phase_facts<'a>(
+    rows: impl Iterator<Item = (&'a Key, &'a String)>,
+    good: &str,
+    family: &'static Gauge<2>,
+    place: &Place,
+    samples: &mut Vec<Sample>,
+) {
     for (key, phase) in rows {
         let words = if phase.is_empty() { say!("no phase yet") } else { Word::of(phase).map_or_else(|| say!("an unknown phase"), |phase| say!("{}", phase)) };
         samples.push(family.sample([Arc::clone(&place.cluster), Arc::clone(&key.name)], flag(phase == good)).with_detail(words));
@@ -422,59 +404,6 @@ impl Kind for Schedule {
 
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
         phase_facts(rows.iter().map(|(key, plan)| (key, &plan.phase)), "Enabled", &SCHEDULE_ENABLED, place, samples);
-    }
-}
-
-/// What is kept of a place where backups lie.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Location {
-    phase: String,
-    /// When somebody last looked whether it is there, on the cluster's clock.
-    validated: Option<i64>,
-    /// Seconds after which that is too long ago; `None` where nobody looks again.
-    lasts: Option<i64>,
-}
-
-impl Location {
-    /// For how long nobody has looked, where that is longer than it should be.
-    fn neglected(&self, now: i64) -> Option<Span> {
-        let age = now.saturating_sub(self.validated?);
-        (age > self.lasts?).then(|| Span::secs(u64::try_from(age).unwrap_or_default()))
-    }
-}
-
-/// How often Velero looks at a location that says nothing of that, in seconds.
-/// Source: <https://velero.io/docs/main/api-types/backupstoragelocation/> (`validationFrequency`)
-const VALIDATED_EVERY: i64 = 60;
-/// Seconds in which nobody wonders that it has not: an operator of it may be replaced meanwhile.
-const VALIDATION_LASTS: i64 = 60 * 60;
-
-impl Kind for BackupStorageLocation {
-    type Row = Location;
-    const KIND: &'static str = "BackupStorageLocation";
-    const FAMILIES: &'static [&'static Family] = &[&LOCATION.0];
-    const WINDOWED: bool = true;
-
-    fn row(self) -> Location {
-        let every = self.spec.validation_frequency.as_deref().map_or(Some(VALIDATED_EVERY), go::seconds);
-        Location {
-            phase: self.status.phase,
-            validated: self.status.last_validation_time.map(|time| time.0.as_second()),
-            lasts: every.filter(|every| *every > 0).map(|every| every.saturating_mul(10).max(VALIDATION_LASTS)),
-        }
-    }
-
-    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
-        let now = now().saturating_add(place.clock.ahead());
-        for (key, location) in rows.iter() {
-            match location.neglected(now).filter(|_| location.phase == "Available") {
-                Some(age) => {
-                    let words = say!("nobody has looked whether it is there for {}", age);
-                    samples.push(LOCATION.sample([&place.cluster, &key.name].map(Arc::clone), f64::NAN).with_detail(words));
-                }
-                None => phase_facts([(key, &location.phase)].into_iter(), "Available", &LOCATION, place, samples),
-            }
-        }
     }
 }
 

@@ -24,7 +24,7 @@ use super::sight::seen;
 use super::watched::{Query, Scope, Watched};
 use super::workloads::{CronJob, DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use super::workspaces::Workspaces;
-use super::{backups, capacity, certmanager, classes, gpu, karpenter, monitoring, quotas, services, sight, version, workloads};
+use super::{backups, capacity, certmanager, classes, gpu, karpenter, locations, monitoring, quotas, services, sight, version, workloads};
 use crate::event::{self, Schedule};
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::say;
@@ -236,7 +236,7 @@ impl Cluster {
             let within = |namespace: &str| Query { namespace: Some(namespace.to_owned()), ..Query::default() };
             if let Some(velero) = &part.velero {
                 self.velero = Some((self.watch_rows("velero-backups", within(velero)), self.watch_rows("velero-schedules", within(velero))));
-                self.watch_rows::<backups::BackupStorageLocation>("velero-locations", within(velero));
+                self.watch_rows::<locations::BackupStorageLocation>("velero-locations", within(velero));
             }
             for namespace in &part.volume_snapshots {
                 let claims = self.watch_rows(&format!("volume-claims/{namespace}"), within(namespace));

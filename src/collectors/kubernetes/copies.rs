@@ -15,14 +15,14 @@ fn line(sample: &Sample) -> String {
 fn a_location_that_velero_does_not_look_at_is_not_known_to_be_there() {
     let location = |every: Value, age: i64, phase: &str| {
         let object = json!({ "metadata": { "name": "default" }, "spec": { "validationFrequency": every }, "status": { "phase": phase, "lastValidationTime": ago(age) } });
-        rows::<backups::BackupStorageLocation>(&[object]).remove(0).rsplit(' ').next().unwrap().to_owned()
+        rows::<locations::BackupStorageLocation>(&[object]).remove(0).rsplit(' ').next().unwrap().to_owned()
     };
     let every = |every: &str, age: i64| location(json!(every), age, "Available");
     assert_eq!([location(json!(null), 20 * 3600, "Available"), every("1m0s", 20 * 3600), every("12h", 130 * 3600)], ["NaN", "NaN", "NaN"]);
     assert_eq!([location(json!(null), 90, "Available"), every("1m0s", 3000), every("12h", 30 * 3600), every("0s", 9_000_000)], ["1", "1", "1", "1"]);
     assert_eq!(location(json!(null), 20 * 3600, "Unavailable"), "0");
     let untold = json!({ "metadata": { "name": "default" }, "status": { "phase": "Available" } });
-    says(&rows::<backups::BackupStorageLocation>(&[untold]), "velero_location_available eu/default = 1");
+    says(&rows::<locations::BackupStorageLocation>(&[untold]), "velero_location_available eu/default = 1");
 }
 
 fn backups(own: &[Value]) -> Vec<String> {

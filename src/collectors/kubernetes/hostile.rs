@@ -100,7 +100,7 @@ fn what_others_write_into_objects_stays_there() {
     said(of::<karpenter::NodePool>(&object(&conditions)));
     said(of::<karpenter::EC2NodeClass>(&object(&conditions)));
     for phase in [json!({ "phase": secret }), json!({ "phase": "Available" })] {
-        said(of::<backups::BackupStorageLocation>(&object(&phase)));
+        said(of::<locations::BackupStorageLocation>(&object(&phase)));
         said(of::<backups::Schedule>(&object(&phase)));
         said(of::<backups::Backup>(&object(&phase)));
     }

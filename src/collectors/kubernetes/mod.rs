@@ -25,6 +25,7 @@ mod karpenter;
 mod kubeconfig;
 mod kubelets;
 mod ledger;
+mod locations;
 mod moments;
 mod monitoring;
 mod nodes;
