@@ -186,6 +186,9 @@ impl Kubelets {
             let labels = || [Arc::clone(cluster), Arc::clone(&node)];
             // Every kubelet has a nodefs; a summary without its size does not tell whether it is full.
             let seen = disk.map_err(|error| error.message).and_then(|disk| {
+                if disk.is_of_another {
+                    return Err(say!("ask the kubelet of {}: the summary that came is of another node", named(&node)));
+                }
                 let age = disk.taken.and_then(|taken| self.cluster.clock.stale(taken));
                 if let Some(age) = age {
                     return Err(say!("ask the kubelet of {}: the numbers of its summary are {} old", named(&node), age));

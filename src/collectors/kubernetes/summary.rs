@@ -20,7 +20,9 @@ pub(super) struct Summary {
 pub(super) const PODS: &str = "pods";
 
 #[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct NodeStats {
+    node_name: Option<String>,
     fs: Option<FsStats>,
     runtime: Option<RuntimeStats>,
 }
@@ -80,6 +82,8 @@ struct PodRef {
 /// What one kubelet said, reduced.
 #[derive(Debug, PartialEq)]
 pub(super) struct Disk {
+    /// Whether they are those of another node than the one that was asked.
+    pub(super) is_of_another: bool,
     /// When the oldest of its numbers were taken, on the node's clock.
     pub(super) taken: Option<Timestamp>,
     /// Those whose numbers can be; without any where they cannot.
@@ -177,7 +181,8 @@ impl<'a> Reading<'a> {
         let named = [("nodefs", summary.node.fs), ("imagefs", runtime.image_fs), ("containerfs", runtime.container_fs)];
         let taken = named.iter().filter_map(|(_, stats)| stats.as_ref()?.time).min();
         let file_systems = named.into_iter().filter_map(|(name, stats)| Some((name, stats?.reduce()?.ok()))).collect();
-        Disk { taken, file_systems, pods: self.pods, volumes: self.volumes }
+        let is_of_another = summary.node.node_name.is_some_and(|name| name != **self.node);
+        Disk { is_of_another, taken, file_systems, pods: self.pods, volumes: self.volumes }
     }
 }
 
@@ -241,6 +246,12 @@ mod tests {
         let clock = super::super::clock::Clock::default();
         let ago = |seconds: i64| clock.stale(Timestamp::from_second(super::super::clock::now() - seconds).unwrap()).map(|age| age.to_string());
         assert_eq!([ago(-300), ago(0), ago(590), ago(3600)], [None, None, None, Some("1h".to_owned())]);
+    }
+
+    #[test]
+    fn a_summary_says_of_which_node_it_is() {
+        let is_of_another = |name: &str| disk(&format!(r#"{{"node":{{{name}"fs":{{"availableBytes":40,"capacityBytes":100}}}}}}"#)).is_of_another;
+        assert_eq!([is_of_another(r#""nodeName":"n","#), is_of_another(""), is_of_another(r#""nodeName":"other","#)], [false, false, true]);
     }
 
     #[test]
