@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::clock::now;
 use super::objects::{Kind, Place, Rows, kind, or_default};
 use super::quantity::Quantity;
 use super::resources::Listed;
@@ -22,14 +23,14 @@ static USED: Gauge<4> = gauge(
     "readiness_resourcequota_used_ratio",
     Unit::Ratio,
     &QUOTA,
-    "Share of a namespace's quota that is used, from status.used and status.hard of a ResourceQuota in the Kubernetes API; of load balancers and node ports only when more are used than allowed.",
+    "Share of a namespace's quota that is used, from status.used and status.hard of a ResourceQuota in the Kubernetes API, NaN where they do not speak of spec.hard as it is; of load balancers and node ports only when more are used than allowed.",
 )
 .covered_by(QUOTAS);
 static HARD: Gauge<4> = gauge(
     "readiness_resourcequota_hard",
     Unit::Number,
     &QUOTA,
-    "Limit of a namespace's quota in the resource's own unit (cores, bytes, objects), from status.hard in the Kubernetes API.",
+    "Limit of a namespace's quota in the resource's own unit (cores, bytes, objects), from spec.hard in the Kubernetes API.",
 )
 .covered_by(QUOTAS);
 static CONTAINER: Gauge<5> = gauge(
@@ -56,6 +57,8 @@ kind!(LimitRange, "", "v1", "limitranges", "super::objects::slim", spec: LimitSp
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct QuotaSpec {
+    #[serde(default, deserialize_with = "or_default")]
+    hard: Listed,
     #[serde(default, deserialize_with = "or_default")]
     scopes: Vec<IgnoredAny>,
     scope_selector: Option<IgnoredAny>,
@@ -92,13 +95,27 @@ struct Limit {
     max_limit_request_ratio: Listed,
 }
 
+/// A resource of a quota.
+#[derive(Debug, Clone, PartialEq)]
+struct Limited {
+    hard: f64,
+    used: Option<f64>,
+    /// Whether what is used was counted for the limit that there is now.
+    is_current: bool,
+}
+
 /// What is kept of a quota.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Quota {
-    resources: BTreeMap<String, (f64, Option<f64>)>,
+    resources: BTreeMap<String, Limited>,
     /// Whether it is about some pods only.
     is_scoped: bool,
+    /// On the cluster's clock.
+    created: Option<i64>,
 }
+
+/// Seconds in which the controller of quotas may have come to a new one.
+const FIRST_COUNT: i64 = 60;
 
 impl Quota {
     /// How often a need of CPU, memory, ephemeral storage and pods fits into what is left of it.
@@ -108,7 +125,7 @@ impl Quota {
         let named = NAMES.iter().zip(need).filter(|(_, need)| *need > 0.0).flat_map(|(names, need)| names.iter().map(move |name| (*name, need)));
         // What nobody reported as used may be all of it.
         let times =
-            named.filter_map(|(name, need)| self.resources.get(name).map(|(hard, used)| ((hard - used.unwrap_or(*hard)) / need + 1e-9).floor().max(0.0)));
+            named.filter_map(|(name, need)| self.resources.get(name).map(|own| ((own.hard - own.used.unwrap_or(own.hard)) / need + 1e-9).floor().max(0.0)));
         times.fold(f64::INFINITY, f64::min)
     }
 }
@@ -205,18 +222,30 @@ impl Bound {
 impl Kind for ResourceQuota {
     type Row = Quota;
     const KIND: &'static str = "ResourceQuota";
+    const WINDOWED: bool = true;
     const FAMILIES: &'static [&'static Family] = &[&USED.0, &HARD.0];
 
     fn row(self) -> Self::Row {
-        let QuotaStatus { hard, used } = self.status;
-        let resources =
-            hard.into_iter().filter_map(|(resource, hard)| Some((resource.clone(), (hard.0?, used.get(&resource).and_then(|used| used.0))))).collect();
-        Quota { resources, is_scoped: !self.spec.scopes.is_empty() || self.spec.scope_selector.is_some() }
+        let (wanted, QuotaStatus { hard, used }) = (self.spec.hard, self.status);
+        let is_scoped = !self.spec.scopes.is_empty() || self.spec.scope_selector.is_some();
+        let amount = |listed: &Listed, resource: &String| listed.get(resource).and_then(|amount| amount.0);
+        // What is allowed is what somebody asked for; what is known of it is told of what was allowed when it was counted.
+        let names = if wanted.is_empty() { hard.keys() } else { wanted.keys() };
+        let of = |resource: &String| {
+            let counted = amount(&hard, resource);
+            let allowed = amount(&wanted, resource).or(counted)?;
+            // Objects of a kind that the cluster does not have are never counted, and no quota keeps anybody from them.
+            if resource.starts_with("count/") && !used.is_empty() && !used.contains_key(resource) && counted == Some(allowed) {
+                return None;
+            }
+            Some((resource.clone(), Limited { hard: allowed, used: amount(&used, resource), is_current: counted == Some(allowed) }))
+        };
+        Quota { resources: names.filter_map(of).collect(), is_scoped, created: self.metadata.creation_timestamp.map(|time| time.0.as_second()) }
     }
 
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
         for (key, quota) in rows.iter() {
-            for (resource, (hard, used)) in &quota.resources {
+            for (resource, Limited { hard, used, is_current }) in &quota.resources {
                 let labels = || [&*place.cluster, &*key.namespace, &*key.name, resource];
                 samples.push(HARD.sample(labels(), *hard));
                 // Who allows none of something forbids it, and it is full once there is one all the same. But
@@ -226,8 +255,13 @@ impl Kind for ResourceQuota {
                     continue;
                 }
                 let is_needed = !quota.is_scoped && ["cpu", "memory", "pods"].iter().any(|needed| resource.ends_with(needed));
-                let ratio = used.map(|used| if *hard > 0.0 { used / hard } else { super::objects::flag(is_needed || used > 0.0) });
-                samples.extend(ratio.map(|ratio| USED.sample(labels(), ratio)));
+                let Some(used) = used.filter(|_| *is_current) else {
+                    let is_new = quota.created.is_some_and(|at| now().saturating_add(place.clock.ahead()).saturating_sub(at) < FIRST_COUNT);
+                    let uncounted = || USED.sample(labels(), f64::NAN).with_detail(say!("nobody has counted yet what is used of the quota as it is now"));
+                    samples.extend((!is_new).then(uncounted));
+                    continue;
+                };
+                samples.push(USED.sample(labels(), if *hard > 0.0 { used / hard } else { super::objects::flag(is_needed || used > 0.0) }));
             }
         }
     }
