@@ -27,7 +27,10 @@ const fn replicas(name: &'static str, help: &'static str) -> Gauge<5> {
 }
 
 static DESIRED: Gauge<5> = replicas("readiness_workload_desired_replicas", "Replicas that a workload should have, from the Kubernetes API.");
-static READY: Gauge<5> = replicas("readiness_workload_ready_replicas", "Replicas of a workload that are ready, from the Kubernetes API.");
+static READY: Gauge<5> = replicas(
+    "readiness_workload_ready_replicas",
+    "Replicas of a workload that are ready, from the Kubernetes API; NaN where its controller has not looked at it since it was changed.",
+);
 static UPDATED: Gauge<5> = replicas("readiness_workload_updated_replicas", "Replicas of a workload that run its current template, from the Kubernetes API.");
 static AVAILABLE: Gauge<5> =
     replicas("readiness_workload_available_replicas", "Replicas of a workload that have been ready for its minimum time, from the Kubernetes API.");
@@ -191,6 +194,8 @@ pub(super) struct Replicas {
     updated: u32,
     available: u32,
     complete: bool,
+    /// Whether its controller has not looked at it since it was changed, so that its numbers are of what it was.
+    is_outdated: bool,
     pub(super) uid: String,
     revision: Option<u64>,
     rollout: Rollout,
@@ -214,8 +219,9 @@ pub(super) struct Schedule {
 const REVISION_ANNOTATION: &str = "deployment.kubernetes.io/revision";
 const REVISION_HISTORY_ANNOTATION: &str = "deployment.kubernetes.io/revision-history";
 
-fn row(meta: ObjectMeta, counts: [u32; 4], observed: bool, selector: &LabelSelector) -> Replicas {
+fn row(meta: ObjectMeta, counts: [u32; 4], observed: Option<i64>, selector: &LabelSelector) -> Replicas {
     let [desired, ready, updated, available] = counts;
+    let (is_outdated, observed) = (observed.is_some() && observed < meta.generation, observed >= meta.generation);
     let annotations = meta.annotations.unwrap_or_default();
     Replicas {
         desired,
@@ -223,6 +229,7 @@ fn row(meta: ObjectMeta, counts: [u32; 4], observed: bool, selector: &LabelSelec
         updated,
         available,
         complete: observed && updated == desired && available == desired,
+        is_outdated,
         uid: meta.uid.unwrap_or_default(),
         revision: annotations.get(REVISION_ANNOTATION).and_then(|revision| revision.parse().ok()),
         rollout: Rollout::Unknown,
@@ -257,7 +264,7 @@ fn replicated(meta: ObjectMeta, spec: &ReplicaSpec, status: &ReplicaStatus) -> R
     // `replicas` defaults to 1 on the server; an object without it was never defaulted.
     let counts = [spec.replicas.unwrap_or(1), status.ready_replicas, status.updated_replicas, status.available_replicas];
     let observed = status.observed_generation >= meta.generation;
-    let all = Replicas { rollout: Rollout::of(&status.conditions), ..row(meta, counts, observed, &spec.selector) };
+    let all = Replicas { rollout: Rollout::of(&status.conditions), ..row(meta, counts, status.observed_generation, &spec.selector) };
     let kept = spec.update_strategy.rolling_update.partition.min(all.desired);
     let complete = if kept == 0 {
         // A new pod that never gets ready stands beside an old one that still serves.
@@ -270,10 +277,15 @@ fn replicated(meta: ObjectMeta, spec: &ReplicaSpec, status: &ReplicaStatus) -> R
 
 fn replica_facts<'a>(rows: impl Iterator<Item = (&'a Key, &'a Replicas)>, place: &Place, samples: &mut Vec<Sample>) {
     for (key, row) in rows {
-        let Replicas { desired, ready, updated, available, complete, .. } = row;
+        let Replicas { desired, ready, updated, available, complete, is_outdated, .. } = row;
         let words = say!("{} of {} ready, {} up to date, {} available", *ready, *desired, *updated, *available);
-        for (family, value) in [(&DESIRED, desired), (&READY, ready), (&UPDATED, updated), (&AVAILABLE, available)] {
-            samples.push(family.sample(labels(place, key), f64::from(*value)).with_detail(words.clone()));
+        samples.push(DESIRED.sample(labels(place, key), f64::from(*desired)).with_detail(words.clone()));
+        for (family, value) in [(&READY, ready), (&UPDATED, updated), (&AVAILABLE, available)] {
+            samples.push(if *is_outdated {
+                family.sample(labels(place, key), f64::NAN).with_detail(say!("its controller has not looked at it since it was changed"))
+            } else {
+                family.sample(labels(place, key), f64::from(*value)).with_detail(words.clone())
+            });
         }
         samples.push(COMPLETE.sample(labels(place, key), flag(*complete)).with_detail(words.clone()));
     }
@@ -321,8 +333,7 @@ impl Kind for DaemonSet {
     fn row(self) -> Replicas {
         let status = self.status;
         let counts = [status.desired_number_scheduled, status.number_ready, status.updated_number_scheduled, status.number_available];
-        let observed = status.observed_generation >= self.metadata.generation;
-        row(self.metadata, counts, observed, &self.spec.selector)
+        row(self.metadata, counts, status.observed_generation, &self.spec.selector)
     }
 
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
