@@ -74,7 +74,7 @@ static CLAIM_OLDEST: Gauge<2> = gauge(
     "readiness_nodeclaim_oldest_pending_timestamp_seconds",
     Unit::Timestamp,
     &["cluster", "nodepool"],
-    "When the oldest NodeClaim that is not ready yet was created, from the karpenter.sh/v1 API.",
+    "Since when a NodeClaim of a pool has had no node that is ready: its creation or, where it was ready before, the change of its condition, from the karpenter.sh/v1 API.",
 )
 .covered_by(CLAIMS);
 pub(super) static CLAIM_EXPIRY: Gauge<3> = gauge(
@@ -150,7 +150,9 @@ pub(super) struct ClaimSpec {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct ClaimStatus {
+    node_name: Option<String>,
     #[serde(default, deserialize_with = "or_default")]
     conditions: Vec<Condition>,
     #[serde(default, deserialize_with = "or_default")]
@@ -262,6 +264,8 @@ impl Kind for NodePool {
 pub(super) struct Claim {
     pool: String,
     phase: &'static str,
+    /// Since when it has had no node that is ready, on the cluster's clock.
+    waiting: Option<i64>,
     drifted: bool,
     created: Option<i64>,
     lifetime: Lifetime,
@@ -319,9 +323,14 @@ impl Kind for NodeClaim {
         let second = |time: &Option<Time>| time.as_ref().map(|time| time.0.as_second());
         let created = second(&self.metadata.creation_timestamp);
         let initialized = holds("Initialized").and_then(|condition| second(&condition.last_transition_time));
+        let refused = self.status.conditions.iter().find(|condition| condition.r#type == "Ready" && condition.state() == "false");
+        // A machine has joined, and says which node it is.
+        let has_node = holds("Registered").is_none() || self.status.node_name.as_deref().is_some_and(|name| !name.is_empty());
+        // One that had started once has waited since it stopped.
+        let stopped = refused.filter(|_| initialized.is_some()).and_then(|condition| second(&condition.last_transition_time));
         let phase = if self.metadata.deletion_timestamp.is_some() {
             "deleting"
-        } else if holds("Ready").is_some() || holds("Initialized").is_some() {
+        } else if refused.is_none() && has_node && (holds("Ready").is_some() || holds("Initialized").is_some()) {
             "ready"
         } else if holds("Registered").is_some() {
             "registered"
@@ -333,6 +342,7 @@ impl Kind for NodeClaim {
         Claim {
             pool: self.metadata.labels.as_ref().and_then(|labels| labels.get("karpenter.sh/nodepool").cloned()).unwrap_or_default(),
             phase,
+            waiting: stopped.or(created).filter(|_| !matches!(phase, "ready" | "deleting")),
             drifted: holds("Drifted").is_some(),
             created,
             lifetime: Lifetime::of(self.spec.expire_after.as_deref()),
@@ -354,8 +364,7 @@ impl Kind for NodeClaim {
             }
             count("drifted", claims.iter().filter(|(_, claim)| claim.drifted).count());
             let ours = |at: i64| at.saturating_sub(place.clock.ahead()) as f64;
-            let waiting = claims.iter().filter(|(_, claim)| !matches!(claim.phase, "ready" | "deleting"));
-            let oldest = waiting.filter_map(|(_, claim)| claim.created).min();
+            let oldest = claims.iter().filter_map(|(_, claim)| claim.waiting).min();
             samples.extend(oldest.map(|at| CLAIM_OLDEST.sample([&*place.cluster, pool], ours(at))));
             let expiring = claims.iter().filter(|(_, claim)| claim.phase != "deleting");
             samples.extend(expiring.filter_map(|(name, claim)| Some(CLAIM_EXPIRY.sample(labels(name), ours(claim.expiry()?)))));
