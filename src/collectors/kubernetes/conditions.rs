@@ -18,10 +18,14 @@ const BAD_ENDS: [&str; 4] = ["NotReady", "Unready", "NotHealthy", "Unhealthy"];
 
 /// Whether a condition in a state says that something is wrong, as the value of a fact: 1 where it does, not a
 /// number where its state is not known, `None` where all is well. The kubelet's own conditions have checks of
-/// their own, and that the network is missing is told by a taint.
+/// their own, and so has the taint that tells that the network is missing.
 pub(super) fn problem(condition: &str, state: &str) -> Option<f64> {
-    if EXPECTED_CONDITIONS.contains(&condition) || condition == NETWORK {
+    if EXPECTED_CONDITIONS.contains(&condition) {
         return None;
+    }
+    // Where the provider of a network sets it, it says of one that it does not know that nobody said so.
+    if condition == NETWORK {
+        return (state == "true").then_some(1.0);
     }
     let ends = |all: &[&str]| all.iter().any(|end| condition.ends_with(end));
     let good = if ends(&GOOD_ENDS) && !ends(&BAD_ENDS) { "true" } else { "false" };
@@ -45,8 +49,9 @@ mod tests {
         for detector in ["KernelDeadlock", "ReadonlyFilesystem", "FrequentKubeletRestart", "CorruptDockerOverlay2", "CniNotReady", "DiskUnhealthy"] {
             assert_eq!(told(detector), ["1", "-", "NaN"], "{detector}");
         }
-        for own in ["Ready", "DiskPressure", "MemoryPressure", "PIDPressure", "NetworkUnavailable"] {
+        for own in ["Ready", "DiskPressure", "MemoryPressure", "PIDPressure"] {
             assert_eq!(told(own), ["-", "-", "-"], "{own}");
         }
+        assert_eq!(told("NetworkUnavailable"), ["1", "-", "-"]);
     }
 }

@@ -299,6 +299,8 @@ mod kinds;
 #[cfg(test)]
 mod lists;
 #[cfg(test)]
+mod outdated;
+#[cfg(test)]
 mod rooms;
 #[cfg(test)]
 mod shapes;

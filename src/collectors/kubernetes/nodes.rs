@@ -49,7 +49,7 @@ static PROBLEM: Gauge<3> = gauge(
     "readiness_node_problem_condition",
     Unit::Number,
     &["cluster", "node", "condition"],
-    "1 for each condition of a node by which another program than its kubelet says that something is wrong, NaN where such a condition is not known, from the Kubernetes API.",
+    "1 for each condition of a node by which another program than its kubelet says that something is wrong, NaN where such a condition is not known; (others) for those whose names are none, from the Kubernetes API.",
 )
 .covered_by(COVERAGE.quiet());
 static STARTED: Gauge<3> = gauge(
@@ -127,6 +127,8 @@ const STARTING: &str = "starting";
 /// a node that was ready before.
 const FIRST_REPORT: u64 = 30;
 
+/// In place of the name of a condition that is none, or that is one too many.
+const HIDDEN: &str = "(others)";
 /// Conditions of a node that are kept; node-problem-detector adds a dozen to the five of the kubelet.
 const MOST_CONDITIONS: usize = 64;
 
@@ -203,6 +205,8 @@ pub(super) struct NodeRow {
     pub(super) schedulable: bool,
     pub(super) disrupted: bool,
     conditions: Vec<(Arc<str>, &'static str)>,
+    /// Whether a condition that is not kept says that something is wrong, or may; `None` where all of them are well.
+    hidden: Option<bool>,
     pub(super) taints: Taints,
     pub(super) allocatable: [Option<f64>; 4],
     storage: Option<f64>,
@@ -314,11 +318,12 @@ impl Nodes {
         let groups = self.interests.groups.iter().enumerate().filter(|(_, group)| belongs(group)).map(|(at, _)| at).collect();
         // A node writes its own conditions, as many as it likes; what every node has comes first.
         let (own, others): (Vec<_>, Vec<_>) = status.conditions.iter().partition(|condition| EXPECTED_CONDITIONS.contains(&condition.r#type.as_str()));
-        let mut conditions: Vec<(Arc<str>, &'static str)> = own
+        let (mut shown, mut hidden): (Vec<_>, Vec<_>) = own.into_iter().chain(others).partition(|condition| Word::joined(&condition.r#type).is_some());
+        hidden.extend(shown.split_off(shown.len().min(MOST_CONDITIONS)));
+        let problems = hidden.into_iter().filter_map(|condition| conditions::problem(&condition.r#type, condition.state()));
+        let hidden = problems.map(|problem| problem > 0.0).max();
+        let mut conditions: Vec<(Arc<str>, &'static str)> = shown
             .into_iter()
-            .chain(others)
-            .filter(|condition| Word::joined(&condition.r#type).is_some())
-            .take(MOST_CONDITIONS)
             .map(|condition| (self.shared(&condition.r#type), if never_ready && condition.r#type == "Ready" { STARTING } else { condition.state() }))
             .collect();
         // A node that has not registered has no conditions, and nobody knows what it is short of.
@@ -335,6 +340,7 @@ impl Nodes {
             schedulable: !spec.unschedulable.unwrap_or(false),
             disrupted: metadata.deletion_timestamp.is_some() || taints.leaving,
             conditions,
+            hidden,
             taints,
             allocatable: offered(&status.allocatable, &status.capacity),
             storage: amounts(&status.capacity)[2],
@@ -413,7 +419,16 @@ impl Keep for Nodes {
             let conditions = told.map(|(condition, state)| CONDITION.sample([cluster(), Arc::clone(name), Arc::clone(condition)], state));
             samples.extend(conditions);
             // Agents report what they can once the node has started.
-            let problems = row.conditions.iter().filter(|_| !row.is_passing());
+            let is_tainted = row.taints.unfit.iter().any(|taint| &**taint == taints::NETWORK_UNAVAILABLE);
+            let problems = row.conditions.iter().filter(|(condition, _)| !row.is_passing() && !(is_tainted && &**condition == taints::NETWORK));
+            samples.extend(row.hidden.filter(|_| !row.is_passing()).map(|is_bad| {
+                let hidden = PROBLEM.sample([&*place.cluster, name, HIDDEN], if is_bad { 1.0 } else { f64::NAN });
+                hidden.with_detail(if is_bad {
+                    say!("a condition whose name is not shown says so")
+                } else {
+                    say!("the state of a condition whose name is not shown is not known")
+                })
+            }));
             samples.extend(problems.filter_map(|(condition, state)| {
                 let problem = PROBLEM.sample([cluster(), Arc::clone(name), Arc::clone(condition)], conditions::problem(condition, state)?);
                 Some(problem.with_detail(say!("{} is {}", named(&condition), *state)))

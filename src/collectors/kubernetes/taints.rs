@@ -30,7 +30,7 @@ const UNFIT: [&str; 8] = [
 ];
 /// What Kubernetes marks a node with whose `Ready` is not true.
 pub(super) const NOT_READY: &str = "node.kubernetes.io/not-ready";
-const NETWORK_UNAVAILABLE: &str = "node.kubernetes.io/network-unavailable";
+pub(super) const NETWORK_UNAVAILABLE: &str = "node.kubernetes.io/network-unavailable";
 /// The condition that Kubernetes sets that taint for.
 pub(super) const NETWORK: &str = "NetworkUnavailable";
 /// With what names of taints begin that the cluster autoscaler takes for passing ones.
