@@ -24,7 +24,7 @@ test holds against it.
 {{- if eq (toString $via) "node_proxy" }}{{ $add = append $add (list "" "" "nodes/proxy" (list "get") (list)) }}{{ end -}}
 {{- end -}}
 {{- if $usage }}{{ $add = append $add (list "" "metrics.k8s.io" "nodes" (list "get" "list") (list)) }}{{ end -}}
-{{- range tuple (list "karpenter" "karpenter.sh" "nodepools") (list "karpenter" "karpenter.sh" "nodeclaims") (list "gpu_operator" "nvidia.com" "clusterpolicies") (list "prometheus" "monitoring.coreos.com" "prometheuses") (list "cert_manager" "cert-manager.io" "certificates") -}}
+{{- range tuple (list "karpenter" "karpenter.sh" "nodepools") (list "karpenter" "karpenter.sh" "nodeclaims") (list "gpu_operator" "nvidia.com" "clusterpolicies") (list "prometheus" "monitoring.coreos.com" "prometheuses") (list "cert_manager" "cert-manager.io" "certificates") (list "capacity" "" "namespaces") -}}
 {{- $name := index . 0 -}}
 {{- if hasKey $k $name -}}
 {{- $part := default (dict) (get $k $name) -}}

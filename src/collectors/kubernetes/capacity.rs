@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::config::{Capacity, PoolTemplate};
 use super::karpenter::{LIMITED, NodeClaim, NodePool};
+use super::namespaces::{self, Namespace};
 use super::nodes::{NodeRow, Nodes};
 use super::objects::Rows;
 use super::pods::Pods;
@@ -19,9 +20,10 @@ use super::sight::seen;
 use super::taints::{Open, Tolerations};
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::say;
+use crate::say::named;
 
 const BOTH: Coverage = seen(&["Node", "Pod"]);
-const ALL: Coverage = Coverage { seen: &["matched", "empty"], ..seen(&["Node", "Pod", "NodePool", "NodeClaim"]) };
+const ALL: Coverage = Coverage { seen: &["matched", "empty"], ..seen(&["Node", "Pod", "Namespace", "NodePool", "NodeClaim"]) };
 
 static NODE_REQUESTED: Gauge<3> = gauge(
     "readiness_node_requested_ratio",
@@ -103,9 +105,10 @@ static BINDING: StateSet<1> = state_set(
         "taints",
         "quota",
         "limit_range",
+        "namespace",
     ],
     &["cluster"],
-    "What keeps more workspaces from fitting: a resource of the nodes, taints that all of them have, a quota or a LimitRange of their namespaces, or what keeps Karpenter from making more of them.",
+    "What keeps more workspaces from fitting: a resource of the nodes, taints that all of them have, a quota or a LimitRange of their namespaces, that none of these is there, or what keeps Karpenter from making more of them.",
 )
 .covered_by(ALL);
 
@@ -204,6 +207,7 @@ pub(super) struct Scene<'a> {
     pub(super) pods: &'a Pods,
     pub(super) karpenter: Option<(&'a Rows<NodePool>, &'a Rows<NodeClaim>)>,
     pub(super) rules: Option<Rules<'a>>,
+    pub(super) namespaces: Option<&'a Rows<Namespace>>,
     pub(super) participants: Option<u32>,
 }
 
@@ -213,8 +217,14 @@ const MOST_SHAPES: usize = 64;
 /// What the rules of their namespaces let start of more workspaces.
 fn rules(workspaces: &str, scene: &Scene<'_>, need: [f64; 4]) -> Allowed {
     let own = &scene.pods.workspaces;
+    let is_there = |name: &&str| scene.namespaces.is_none_or(|all| namespaces::is_there(all, name));
+    let named_ones = own.namespaces(workspaces).iter().map(String::as_str);
+    let (there, gone): (Vec<&str>, Vec<&str>) = named_ones.partition(is_there);
+    if let (true, Some(gone)) = (there.is_empty(), gone.first()) {
+        return Allowed::Refused("namespace", say!("the namespace {} is gone or being deleted", named(gone)));
+    }
     let want = Want { need, limits: own.least_limits(workspaces), is_single: own.is_single(workspaces) };
-    scene.rules.map_or(Allowed::Most(f64::INFINITY), |rules| rules.allowed(own.namespaces(workspaces), want))
+    scene.rules.map_or(Allowed::Most(f64::INFINITY), |rules| rules.allowed(&there, want))
 }
 
 /// Workspaces that have their room: those that have a node. A node that is being taken away takes their room along,
@@ -274,11 +284,11 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
     let rules = rules(&config.workspaces, scene, need);
     let allowed = match rules {
         Allowed::Most(most) => most,
-        Allowed::Refused(_) => 0.0,
+        Allowed::Refused(..) => 0.0,
         Allowed::Unclear(_) => f64::INFINITY,
     };
     if allowed < room + new {
-        limit = if matches!(rules, Allowed::Refused(_)) { "limit_range" } else { "quota" };
+        limit = if let Allowed::Refused(lack, _) = rules { lack } else { "quota" };
     }
     let placed = placed(&config.workspaces, scene);
     let total = placed + (room + new).min(allowed);
@@ -302,7 +312,7 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
         let fit =
             say!("{} fit ({} have a node, {} more on existing nodes, {} on new ones), {} expected, limited by {}", total, placed, room, new, expected, limit);
         let fit = match rules {
-            Allowed::Refused(why) => say!("{}: {}", fit, why),
+            Allowed::Refused(_, why) => say!("{}: {}", fit, why),
             _ if allowed < room + new => say!("{}, which leaves room for {} more", fit, allowed),
             _ => fit,
         };

@@ -15,6 +15,7 @@ use super::clock::Clock;
 use super::config::{ClusterConfig, Config, NodeClasses, Selector, ServiceRef, WorkloadKind};
 use super::events::{Pulls, Warnings};
 use super::ledger::{Count, Ledger};
+use super::namespaces::Namespace;
 use super::nodes::{Interests, NodeRow, Nodes};
 use super::objects::{Keep, Key, Kind, Place, Rows};
 use super::permission::Permission;
@@ -135,6 +136,7 @@ pub(super) struct Cluster {
     volumes: Vec<(String, Volumes)>,
     quotas: Option<Arc<Watched<Rows<quotas::ResourceQuota>>>>,
     limit_ranges: Option<Arc<Watched<Rows<quotas::LimitRange>>>>,
+    namespaces: Option<Arc<Watched<Rows<Namespace>>>>,
     workloads: Vec<(Selector, Workloads)>,
     replica_sets: BTreeMap<String, Arc<Watched<Rows<ReplicaSet>>>>,
     services: Vec<Entry>,
@@ -165,6 +167,7 @@ impl Cluster {
             volumes: Vec::new(),
             quotas: None,
             limit_ranges: None,
+            namespaces: None,
             workloads: Vec::new(),
             replica_sets: BTreeMap::new(),
             services: Vec::new(),
@@ -209,6 +212,9 @@ impl Cluster {
         if config.quotas {
             self.quotas = Some(self.watch_rows("resource-quotas", Query::default()));
             self.limit_ranges = Some(self.watch_rows("limit-ranges", Query::default()));
+        }
+        if config.capacity.is_some() {
+            self.namespaces = Some(self.watch_rows("namespaces", Query::default()));
         }
         if config.storage_classes {
             self.watch_rows::<classes::StorageClass>("storage-classes", Query::default());
@@ -463,7 +469,7 @@ impl Cluster {
             pods.seen(|pods| {
                 capacity::requests(&self.name, nodes, pods, samples);
                 let Some(config) = &self.config.capacity else { return };
-                let alone = capacity::Scene { nodes, pods, karpenter: None, rules: None, participants };
+                let alone = capacity::Scene { nodes, pods, karpenter: None, rules: None, namespaces: None, participants };
                 let mut told = |scene: capacity::Scene<'_>| match &self.karpenter {
                     None => capacity::headroom(&self.name, config, &scene, samples),
                     // Without a view of the pools the headroom would be smaller than it is; it is then not known.
@@ -474,11 +480,16 @@ impl Cluster {
                         });
                     }
                 };
+                // Nor is it known while nobody knows whether their namespaces are there, which is watched for this.
+                let mut within = |scene: capacity::Scene<'_>| {
+                    let Some(namespaces) = &self.namespaces else { return };
+                    namespaces.seen(|namespaces| told(capacity::Scene { namespaces: Some(namespaces), ..scene }));
+                };
                 // Nor is it known while nobody knows what quotas leave.
                 match self.quotas.as_ref().zip(self.limit_ranges.as_ref()) {
-                    None => told(alone),
+                    None => within(alone),
                     Some((quotas, ranges)) => {
-                        quotas.seen(|quotas| ranges.seen(|ranges| told(capacity::Scene { rules: Some(quotas::Rules { quotas, ranges }), ..alone })));
+                        quotas.seen(|quotas| ranges.seen(|ranges| within(capacity::Scene { rules: Some(quotas::Rules { quotas, ranges }), ..alone })));
                     }
                 }
             })

@@ -28,6 +28,7 @@ mod ledger;
 mod locations;
 mod moments;
 mod monitoring;
+mod namespaces;
 mod nodes;
 mod objects;
 pub(super) mod permission;

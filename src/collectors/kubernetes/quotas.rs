@@ -153,29 +153,29 @@ pub(super) struct Rules<'a> {
 pub(super) enum Allowed {
     /// Without a bound where one of the namespaces has none.
     Most(f64),
-    /// A LimitRange lets none start.
-    Refused(Message),
+    /// None starts, for lack of this.
+    Refused(&'static str, Message),
     /// A LimitRange would let none start that has a single container, and nobody knows whether they do.
     Unclear(Message),
 }
 
 impl Rules<'_> {
     /// How many more pods the namespaces allow together.
-    pub(super) fn allowed(&self, namespaces: &[String], want: Want) -> Allowed {
+    pub(super) fn allowed(&self, namespaces: &[&str], want: Want) -> Allowed {
         let (mut most, mut refusal, mut unclear) = (0.0, None, None);
         for namespace in namespaces {
             match self.refusal(namespace, want) {
                 Some((why, true)) => refusal = refusal.or(Some(why)),
                 Some((why, false)) => unclear = unclear.or(Some(why)),
                 None => {
-                    let own = self.quotas.iter().filter(|(key, quota)| *key.namespace == **namespace && !quota.is_scoped);
+                    let own = self.quotas.iter().filter(|(key, quota)| &*key.namespace == *namespace && !quota.is_scoped);
                     most += own.map(|(_, quota)| quota.allows(want.need)).fold(f64::INFINITY, f64::min);
                 }
             }
         }
         match (unclear, refusal) {
             (Some(why), _) => Allowed::Unclear(why),
-            (None, Some(why)) if most <= 0.0 => Allowed::Refused(why),
+            (None, Some(why)) if most <= 0.0 => Allowed::Refused("limit_range", why),
             (None, _) => Allowed::Most(most),
         }
     }

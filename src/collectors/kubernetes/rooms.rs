@@ -29,7 +29,7 @@ fn with_rules(pod: &Value, quotas: &[Value], ranges: &[Value]) -> Vec<String> {
     let (nodes, mut samples) = (kept(&[node("n", &json!({}))], "[]"), Vec::new());
     let (quotas, ranges) = (filled::<quotas::ResourceQuota>(quotas), filled::<quotas::LimitRange>(ranges));
     let rules = quotas::Rules { quotas: &quotas, ranges: &ranges };
-    let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: Some(rules), participants: Some(10) };
+    let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: Some(rules), namespaces: None, participants: Some(10) };
     capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
     samples.iter().map(|sample| format!("{} {}", words(sample), sample.detail.as_ref().map_or("", |detail| detail.as_str()))).collect()
 }
@@ -94,7 +94,7 @@ fn a_workspace_keeps_no_place_on_a_node_that_is_taken_away() {
         let mut pods = Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default());
         objects::Keep::put(&mut pods, read(&own), true);
         let (nodes, mut samples) = (kept(&[node("n", more)], "[]"), Vec::new());
-        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: None, participants: Some(1) };
+        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: None, namespaces: None, participants: Some(1) };
         capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
         samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces eu = ").map(str::to_owned)).unwrap()
     };
@@ -123,4 +123,25 @@ fn a_pod_is_a_workspace_of_each_selector_that_takes_it() {
         says(&said, &format!("workspace_containers_without_limit eu/{selector}/memory = 1"));
     }
     says(&said, "workspace_containers_outside_range eu/large/cpu = 1");
+}
+
+#[test]
+fn there_is_no_room_in_a_namespace_that_is_gone_or_being_deleted() {
+    let said = |namespaces: &[Value]| {
+        let selectors = serde_saphyr::from_str("[{ name: ws, namespaces: [ws] }]").unwrap();
+        let pods = Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default());
+        let (nodes, namespaces, mut samples) = (kept(&[node("n", &json!({}))], "[]"), filled::<namespaces::Namespace>(namespaces), Vec::new());
+        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: None, namespaces: Some(&namespaces), participants: Some(1) };
+        capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
+        let of = |what: &str| samples.iter().map(words).find_map(|line| line.strip_prefix(what).map(str::to_owned)).unwrap();
+        [of("capacity_workspaces eu = "), of("capacity_limit_state eu = ")]
+    };
+    let namespace = |more: Value| {
+        let mut meta = json!({ "name": "ws", "uid": "ws" });
+        meta.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({ "metadata": meta })
+    };
+    assert_eq!(said(&[namespace(json!({}))]), ["4", "cpu"]);
+    assert_eq!(said(&[namespace(json!({ "deletionTimestamp": ago(60) }))]), ["0", "namespace"]);
+    assert_eq!(said(&[]), ["0", "namespace"]);
 }

@@ -414,6 +414,8 @@ pub static FAULTS: &[Fault] = &[
     red("nodeclaim-no-capacity", "the cloud has no machine of the size that Karpenter asks for", &["NodeCapacityInsufficient"]),
     Fault { name: "crd-of-another-version", what: "us-west-2 serves an older version of Karpenter's resources", red: &[], unknown: KARPENTER },
     red("quota-nearly-used", "a quota in us-east-2 is at 95 %", &["ResourceQuotaNearlyUsed", "CapacityHeadroomLow"]),
+    red("limit-range-too-small", "the LimitRange of the workspaces lets no container have as much as they want", &["CapacityHeadroomLow"]),
+    red("workspace-namespace-terminating", "the namespace of the workspaces is being deleted", &["CapacityHeadroomLow"]),
     red("limit-range-gone", "the namespace of the workspaces has no LimitRange", &["WorkspaceNamespaceUnbounded"]),
     red("two-default-classes", "us-west-2 has two default StorageClasses", &["StorageClassDefaultNotOne"]),
     red("endpoints-not-ready", "nothing stands behind the London Service", &["ServiceWithoutEndpoints"]),

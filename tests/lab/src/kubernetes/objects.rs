@@ -650,8 +650,9 @@ impl Server {
             if !(namespace == "litellm" && self.on("us-east-2", "namespace-gone")) {
                 let uid = format!("{namespace}-of-{identity}");
                 let mut object = json!({ "metadata": { "name": namespace, "uid": uid }, "status": { "phase": "Active" } });
-                if namespace == "litellm" && self.on("us-east-2", "namespace-terminating") {
-                    object["metadata"]["deletionTimestamp"] = json!(self.ago("namespace-terminating", 60));
+                let fault = if namespace == "coder-ws" { "workspace-namespace-terminating" } else { "namespace-terminating" };
+                if matches!(namespace, "litellm" | "coder-ws") && self.on("us-east-2", fault) {
+                    object["metadata"]["deletionTimestamp"] = json!(self.ago(fault, 60));
                     object["status"]["phase"] = json!("Terminating");
                 }
                 all.add("v1/namespaces", object);
@@ -673,7 +674,7 @@ impl Server {
         );
         if !self.on("us-east-2", "limit-range-gone") {
             all.add("v1/limitranges", json!({ "metadata": { "namespace": "coder-ws", "name": "workspaces", "uid": "range" },
-                "spec": { "limits": [{ "type": "Container", "max": { "cpu": "4", "memory": "8Gi" }, "default": { "cpu": "2", "memory": "4Gi", "ephemeral-storage": "20Gi" } }] } }));
+                "spec": { "limits": [{ "type": "Container", "max": { "cpu": if self.on("us-east-2", "limit-range-too-small") { "1" } else { "4" }, "memory": "8Gi" }, "default": { "cpu": "2", "memory": "4Gi", "ephemeral-storage": "20Gi" } }] } }));
         }
         let selector = if self.on("us-east-2", "prometheus-selects-nothing") { Value::Null } else { json!({ "matchLabels": { "release": "prometheus" } }) };
         all.add("monitoring.coreos.com/v1/prometheuses", json!({ "metadata": { "namespace": "monitoring", "name": "k8s", "uid": "prom" }, "spec": { "serviceMonitorSelector": selector, "serviceMonitorNamespaceSelector": {} } }));
