@@ -65,8 +65,8 @@ impl History {
                 let from = self.last.get(&key);
                 if from.is_none_or(|from| from != state) {
                     changed = true;
-                    // What a first judgement comes to is no change: only its decision is worth a line.
-                    if check.is_none() || from.is_some() {
+                    // What is good or was not asked at first is no change.
+                    if check.is_none() || from.is_some() || ["fail", "warn", "unknown"].contains(&state) {
                         self.changes.push_back(Change {
                             at: *at,
                             checklist: (*checklist).to_owned(),
@@ -127,6 +127,15 @@ mod tests {
         let mut fresh = History::default();
         fresh.follow(before);
         assert!(fresh.record(&[judged(30, "go")]) && fresh.since(Timestamp::UNIX_EPOCH).last().unwrap().from.as_deref() == Some("no_go"));
+    }
+
+    #[test]
+    fn what_is_red_when_it_is_first_judged_has_a_row() {
+        let mut history = History::default();
+        let states = vec![(None, "no_go"), (Some("Red"), "fail"), (Some("Unseen"), "unknown"), (Some("Good"), "pass"), (Some("Off"), "not_applicable")];
+        history.record(&[Verdicts { states, ..judged(10, "no_go") }]);
+        let told: Vec<_> = history.since(Timestamp::UNIX_EPOCH).map(crate::report::words).collect();
+        assert_eq!(told, ["c: decision no go", "c: Red fail when it was first judged", "c: Unseen unknown when it was first judged"]);
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod generate;
 pub mod history;
 mod interim;
 pub mod labels;
+pub mod lasting;
 pub mod made;
 pub mod metric;
 pub mod net;

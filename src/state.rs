@@ -1,4 +1,4 @@
-//! What must outlive the process: when things last rotated, and how verdicts changed. One small file, optional, written as a
+//! What must outlive the process: when things last rotated, how verdicts changed, and since when lines are not good. One small file, optional, written as a
 //! whole or not at all. A file that cannot be trusted is reported and begun anew.
 //!
 //! Holds names and times only; nothing of a credential.
@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use crate::cause::Cause as _;
 use crate::files::{self, ReadError};
 use crate::history::{Change, History, Verdicts};
+use crate::lasting::{Lasting, Lines};
 use crate::say;
 use crate::say::Message;
 use crate::writer::Writer;
@@ -31,6 +32,8 @@ struct Kept {
     rotations: BTreeMap<String, i64>,
     /// How verdicts changed.
     history: History,
+    /// Since when lines are not good.
+    lasting: Lasting,
 }
 
 /// The file: what is kept, and a hash by which a file that was cut off or edited is recognised.
@@ -42,7 +45,9 @@ struct Sealed {
     kept: serde_json::Value,
 }
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The oldest one that is read: it knows nothing of lines, and else says the same.
+const OLDEST: u32 = 1;
 
 /// How the file was found, and whether it can be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,9 +165,18 @@ impl State {
         last
     }
 
-    /// Remembers how verdicts changed.
-    pub fn record(&self, judged: &[Verdicts<'_>]) {
-        self.change(|kept| kept.history.record(judged));
+    /// Remembers how verdicts changed, and since when lines are not good.
+    pub fn record(&self, judged: &[Verdicts<'_>], lines: Vec<Lines>) {
+        let at = judged.first().map(|first| first.at);
+        self.change(|kept| {
+            let changed = kept.history.record(judged);
+            at.is_some_and(|at| kept.lasting.record(at, lines)) || changed
+        });
+    }
+
+    /// Since when lines were not good when somebody judged last.
+    pub fn lasting(&self, now: Timestamp) -> Vec<Lines> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).kept.lasting.at(now)
     }
 
     /// How verdicts changed from a moment on, oldest first.
@@ -220,6 +234,7 @@ impl Kept {
             self.rotations.entry(key).and_modify(|own| *own = at.max(*own)).or_insert(at);
         }
         self.history.follow(before.history);
+        self.lasting.follow(before.lasting);
     }
 }
 
@@ -240,7 +255,7 @@ fn read(path: &Path) -> Result<Option<Kept>, Message> {
         content => content.map_err(|error| failed(say!("{}", error)))?,
     };
     let sealed: Sealed = serde_json::from_slice(&content.bytes).map_err(|_| failed(say!("it is broken")))?;
-    if sealed.version != VERSION {
+    if !(OLDEST..=VERSION).contains(&sealed.version) {
         return Err(failed(say!("version {} is not known", sealed.version)));
     }
     if hash(&sealed.kept.to_string()) != sealed.sha256 {
@@ -269,6 +284,7 @@ pub(crate) fn replace(path: &Path, text: &str) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lasting::Since;
 
     const NOW: i64 = 1_764_000_000;
 
@@ -327,7 +343,7 @@ mod tests {
         let good = std::fs::read_to_string(&path).unwrap();
         let edited = good.replace(&(NOW - 60).to_string(), &(NOW - 10).to_string());
         assert_ne!(edited, good);
-        let newer = good.replace("\"version\":1", "\"version\":2");
+        let newer = good.replace("\"version\":2", "\"version\":3");
         for bad in [edited.as_str(), &newer, &good[..good.len() / 2], "", "{}", "\u{0}"] {
             std::fs::write(&path, bad).unwrap();
             let state = open(Some(path.clone()));
@@ -335,6 +351,25 @@ mod tests {
             assert_eq!(last(&state, None), None);
             assert_eq!(open(Some(path.clone())).health().0, Health::Read, "it was begun anew");
         }
+    }
+
+    #[test]
+    fn since_when_lines_are_red_is_read_again_and_an_older_file_is_read_as_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        let now = Timestamp::from_second(NOW).unwrap();
+        let since = BTreeMap::from([(u64::MAX, Since { at: NOW - 90, at_least: false }), (7, Since { at: NOW - 60, at_least: true })]);
+        let lines = vec![Lines { checklist: "c".to_owned(), event: Some("e".to_owned()), check: "Red".to_owned(), since }];
+        let state = open(Some(path.clone()));
+        state.record(&[Verdicts { at: now, checklist: "c", event: Some("e"), states: vec![(None, "no_go")] }], lines.clone());
+        assert!(state.settle(PATIENCE));
+        let again = open(Some(path.clone()));
+        assert_eq!((again.health().0, again.lasting(now)), (Health::Read, lines));
+        let older = serde_json::json!({ "rotations": { "keys us/a": NOW - 60 }, "history": { "last": {}, "changes": [] } });
+        let sealed = Sealed { version: 1, sha256: hash(&older.to_string()), kept: older };
+        std::fs::write(&path, serde_json::to_string(&sealed).unwrap()).unwrap();
+        let upgraded = open(Some(path));
+        assert_eq!((upgraded.health().0, last(&upgraded, None)), (Health::Read, Some(NOW - 60)));
     }
 
     #[test]

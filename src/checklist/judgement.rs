@@ -128,6 +128,9 @@ pub struct Line {
     /// Since when the line has been in a bad state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
+    /// Whether it was so already when the exporter began to look, so that it may have been so for longer.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub since_at_least: bool,
     /// Whether it is red only until a second good look.
     #[serde(skip)]
     pub mended: bool,
@@ -298,6 +301,7 @@ impl Line {
             labels: Labels::default(),
             seen_at: None,
             since: None,
+            since_at_least: false,
             mended: false,
             look: 0,
         }

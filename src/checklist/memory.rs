@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::judgement::{CheckState, Judgement, Line};
 use super::model::{Check, Checklist};
+use crate::lasting::{Lines, Since};
 
 /// Good looks that turn a red line green.
 const GOOD_LOOKS: u32 = 2;
@@ -18,10 +19,27 @@ const GOOD_LOOKS: u32 = 2;
 #[derive(Debug, Clone)]
 struct Entry {
     since: Timestamp,
+    /// Whether it was bad already when the exporter began to look.
+    at_least: bool,
     was_red: bool,
     good_looks: u32,
     last_look: u64,
     seen: bool,
+}
+
+impl Entry {
+    fn new(since: Timestamp) -> Self {
+        Self { since, at_least: false, was_red: false, good_looks: 0, last_look: 0, seen: true }
+    }
+}
+
+/// How much a judgement rests on.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    /// Whether nothing was judged before that rests on all.
+    pub first: bool,
+    /// Whether everything has been looked at.
+    pub of_all: bool,
 }
 
 /// A line of a check, by its labels in any order. Two subjects of one check that share a hash would
@@ -36,19 +54,47 @@ pub(super) fn subject<'a, 'b>(labels: impl Iterator<Item = (&'a str, &'b str)>) 
 
 /// What is remembered of every checklist, for each event that it is judged for.
 #[derive(Debug, Default)]
-pub struct Memories(BTreeMap<(String, Option<String>), Memory>);
+pub struct Memories {
+    of: BTreeMap<(String, Option<String>), Memory>,
+    /// Whether everything has been seen once. Until then nobody knows of a line that is bad since when it is, and one that is
+    /// absent may only not have been seen yet.
+    begun: bool,
+}
 
 impl Memories {
     /// What is remembered for a checklist and an event. When an event comes into sight, or the last one
     /// is over, the estate is the same as before, so what is known of it for another event counts.
     pub fn of(&self, checklist: &str, event: Option<&str>) -> Option<&Memory> {
-        let own = self.0.get(&(checklist.to_owned(), event.map(str::to_owned)));
-        own.or_else(|| self.0.iter().find(|((name, _), _)| name == checklist).map(|(_, memory)| memory))
+        let own = self.of.get(&(checklist.to_owned(), event.map(str::to_owned)));
+        own.or_else(|| self.of.iter().find(|((name, _), _)| name == checklist).map(|(_, memory)| memory))
+    }
+
+    /// What was remembered when the exporter ran before.
+    pub fn again(kept: Vec<Lines>) -> Self {
+        let mut memories = Self::default();
+        for Lines { checklist, event, check, since } in kept {
+            let memory = memories.of.entry((checklist, event)).or_default();
+            // Whether another bound turns it green nobody knows: whoever changes one restarts as well.
+            let entry = |since: Since| Some(Entry { at_least: since.at_least, seen: false, ..Entry::new(Timestamp::from_second(since.at).ok()?) });
+            memory.entries.insert(check, since.into_iter().filter_map(|(subject, since)| Some((subject, entry(since)?))).collect());
+        }
+        memories
+    }
+
+    /// Since when lines are bad, to be kept.
+    pub fn lasting(&self) -> Vec<Lines> {
+        let of_check = |(checklist, event): &(String, Option<String>), check: &String, entries: &BTreeMap<u64, Entry>| Lines {
+            checklist: checklist.clone(),
+            event: event.clone(),
+            check: check.clone(),
+            since: entries.iter().map(|(subject, entry)| (*subject, Since { at: entry.since.as_second(), at_least: entry.at_least })).collect(),
+        };
+        self.of.iter().flat_map(|(key, memory)| memory.entries.iter().map(move |(check, entries)| of_check(key, check, entries))).collect()
     }
 
     /// Takes over other checklists. A line that was red by another bound has not flapped.
     pub fn reloaded(&mut self, before: &[Checklist], after: &[Checklist]) {
-        for ((name, _), memory) in &mut self.0 {
+        for ((name, _), memory) in &mut self.of {
             let [Some(before), Some(after)] = [before, after].map(|all| all.iter().find(|own| own.name == *name)) else { continue };
             let asks_otherwise = |check: &&Check| before.checks().any(|old| old.name == check.name && !old.asks_the_same(check));
             for check in after.checks().filter(asks_otherwise) {
@@ -58,14 +104,17 @@ impl Memories {
     }
 
     /// Adds what is remembered to judgements, remembers what they say, and forgets what is not judged any more.
-    pub fn apply(&mut self, judged: &mut [Judgement]) {
+    /// `of_all` says whether everything has been looked at.
+    pub fn apply(&mut self, judged: &mut [Judgement], of_all: bool) {
         let mut before = std::mem::take(self);
+        let look = Look { first: !before.begun, of_all };
+        self.begun = before.begun || of_all;
         for judgement in judged {
             let key = (judgement.checklist.clone(), judgement.event.clone());
-            let own = before.0.remove(&key);
+            let own = before.of.remove(&key);
             let mut memory = own.or_else(|| before.of(&key.0, None).or_else(|| self.of(&key.0, None)).cloned()).unwrap_or_default();
-            memory.apply(judgement);
-            self.0.insert(key, memory);
+            memory.apply(judgement, look);
+            self.of.insert(key, memory);
         }
     }
 }
@@ -92,34 +141,34 @@ impl Memory {
     }
 
     /// Adds what is remembered to a judgement and remembers what it says.
-    pub fn apply(&mut self, judgement: &mut Judgement) {
+    pub fn apply(&mut self, judgement: &mut Judgement, look: Look) {
         let now = judgement.at;
         for check in judgement.sections.iter_mut().flat_map(|section| &mut section.checks) {
             // Most often all is well, and there is nothing to remember.
             let asked = self.entries.contains_key(&check.name);
             for line in check.lines.iter_mut().filter(|line| asked || line.state != CheckState::Pass) {
                 let subject = subject(line.labels.iter());
-                self.remember(&check.name, subject, line, now);
+                self.remember(&check.name, subject, line, (now, look.first));
             }
         }
         // A line that is gone is forgotten: its object no longer exists.
         self.entries.retain(|_, subjects| {
-            subjects.retain(|_, entry| std::mem::take(&mut entry.seen));
+            subjects.retain(|_, entry| std::mem::take(&mut entry.seen) || !look.of_all);
             !subjects.is_empty()
         });
         judgement.settle();
     }
 
-    fn remember(&mut self, check: &str, subject: u64, line: &mut Line, now: Timestamp) {
+    fn remember(&mut self, check: &str, subject: u64, line: &mut Line, (now, first): (Timestamp, bool)) {
         let bad = line.state != CheckState::Pass;
         if bad {
             let subjects = self.entries.entry(check.to_owned()).or_default();
-            let entry = subjects.entry(subject).or_insert(Entry { since: now, was_red: false, good_looks: 0, last_look: 0, seen: true });
+            let entry = subjects.entry(subject).or_insert(Entry { at_least: first, ..Entry::new(now) });
             entry.was_red |= line.state == CheckState::Fail;
             entry.good_looks = 0;
             entry.last_look = line.look;
             entry.seen = true;
-            line.since = Some(entry.since);
+            (line.since, line.since_at_least) = (Some(entry.since), entry.at_least);
             return;
         }
         let Some(subjects) = self.entries.get_mut(check) else { return };
@@ -135,7 +184,7 @@ impl Memory {
         entry.seen = true;
         line.state = CheckState::Fail;
         line.mended = true;
-        line.since = Some(entry.since);
+        (line.since, line.since_at_least) = (Some(entry.since), entry.at_least);
         let missing = if entry.good_looks == 0 { "two more good looks turn" } else { "one more good look turns" };
         line.evidence = format!("{} Good again; {missing} it green.", line.evidence).into();
     }

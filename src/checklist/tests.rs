@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::SignedDuration;
+
 use super::*;
 use crate::event::Occurrence;
 use crate::snapshot::Snapshot;
@@ -164,7 +166,7 @@ fn red(checklist: &Checklist, value: f64, look: u64, memory: &mut Memory) -> Che
     let mut snapshot = scene(&given, family, now());
     snapshot.views[0].looks = look;
     let mut judgement = judge(checklist, &Context::new(&snapshot, now()));
-    memory.apply(&mut judgement);
+    memory.apply(&mut judgement, Look { first: false, of_all: true });
     judgement.checks().find(|check| check.name == "LoadBalancerMissing").unwrap().state
 }
 
@@ -186,7 +188,7 @@ fn seventy(memories: &mut Memories, checklists: &[Checklist], look: u64) -> (Che
     let mut snapshot = scene(&given, family, now());
     snapshot.views[0].looks = look;
     let mut judged = [judge(&checklists[0], &Context::new(&snapshot, now()))];
-    memories.apply(&mut judged);
+    memories.apply(&mut judged, true);
     let line = judged[0].checks().find(|check| check.name == "NodeStorageHigh").unwrap().lines[0].clone();
     let again = line.evidence.find("Good again").map(|at| line.evidence[at..].to_owned());
     (line.state, again.unwrap_or_default())
@@ -228,7 +230,7 @@ fn what_was_bad_stays_known_when_another_event_comes_or_ends() {
         snapshot.views[0].looks = look;
         let judged = events.iter().map(|event| judge(&shipped()[0], &Context { event: event.as_ref(), ..Context::new(&snapshot, now()) }));
         let mut judged: Vec<_> = judged.collect();
-        memories.apply(&mut judged);
+        memories.apply(&mut judged, true);
         judged.iter().map(|judgement| judgement.checks().find(|check| check.name == "LoadBalancerMissing").unwrap().state).collect::<Vec<_>>()
     };
     assert_eq!(round(0.0, 1, &[None]), [CheckState::Fail]);
@@ -427,6 +429,39 @@ fn what_a_value_is_compared_with_may_come_from_another_source() {
     assert_eq!(verdict_of(&snapshot, "KarpenterNotReady").state, CheckState::Fail);
 }
 
+/// Who restarts the exporter hides nothing, and what it cannot know it does not say.
+#[test]
+fn since_when_a_line_is_red_outlives_the_process_and_is_a_bound_where_it_was_red_from_the_start() {
+    let family = crate::collectors::family("readiness_service_load_balancer_ready").unwrap();
+    let round = |memories: &mut Memories, second: i64, value: Option<f64>| {
+        let given: Vec<_> =
+            value.map(|value| Given { family, labels: vec!["eu".into(), "coder".into(), "coder".into()], state: None, value }).into_iter().collect();
+        let mut snapshot = scene(&given, family, now());
+        snapshot.views[0].looks = u64::try_from(second).unwrap();
+        let at = now() + SignedDuration::from_secs(second);
+        let context = Context { snapshot: &snapshot, now: at, event: None, waivers: &[], unjudged: &[], memory: None };
+        let mut judged = [judge(&shipped()[0], &context)];
+        memories.apply(&mut judged, value.is_some());
+        let check = judged[0].checks().find(|check| check.name == "LoadBalancerMissing").unwrap();
+        let line = check.lines.iter().find(|line| line.labels.get("namespace").is_some());
+        line.and_then(|line| line.since.map(|since| (since.as_second() - now().as_second(), line.since_at_least)))
+    };
+    let mut memories = Memories::default();
+    assert_eq!(round(&mut memories, 0, None), None, "nothing was seen yet");
+    assert_eq!(round(&mut memories, 1, Some(0.0)), Some((1, true)), "red from the start");
+    let kept = memories.lasting();
+    assert_eq!(round(&mut memories, 2, Some(1.0)), Some((1, true)), "it waits for a second good look");
+    assert_eq!(round(&mut memories, 3, Some(1.0)), None);
+    assert_eq!(round(&mut memories, 4, Some(0.0)), Some((4, false)), "it was seen to turn red");
+    let mut again = Memories::again(memories.lasting());
+    assert_eq!(round(&mut again, 60, None), None, "what was not seen yet is not forgotten");
+    assert_eq!(round(&mut again, 61, Some(0.0)), Some((4, false)));
+    assert_eq!(round(&mut Memories::again(kept), 61, Some(0.0)), Some((1, true)), "a bound stays a bound");
+    let mut good = Memories::again(memories.lasting());
+    assert_eq!(round(&mut good, 61, Some(1.0)), None, "good at the first look, as after every start");
+    assert_eq!(round(&mut good, 62, Some(0.0)), Some((62, false)));
+}
+
 /// A node beyond those that get a line of their own must not turn green faster than others.
 #[test]
 fn in_a_crowd_good_lines_are_counted_and_a_red_one_is_remembered() {
@@ -440,7 +475,7 @@ fn in_a_crowd_good_lines_are_counted_and_a_red_one_is_remembered() {
         snapshot.views[0].looks = look;
         let context = Context { memory: Some(&memory), ..Context::new(&snapshot, now()) };
         let mut judgement = judge(&shipped()[0], &context);
-        memory.apply(&mut judgement);
+        memory.apply(&mut judgement, Look { first: false, of_all: true });
         judgement.checks().find(|check| check.name == "NodeCordoned").unwrap().clone()
     };
     let seen = |verdict: &CheckVerdict| (verdict.state, verdict.lines.len() + verdict.more_good);

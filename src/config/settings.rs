@@ -28,8 +28,8 @@ pub struct Settings {
     /// for its start, and for the time shortly before its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub archive: Option<PathBuf>,
-    /// A file that remembers across restarts when things last rotated and how verdicts changed;
-    /// without it a restart forgets.
+    /// A file that remembers across restarts when things last rotated, how verdicts changed and since when lines
+    /// are not good; without it a restart forgets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_file: Option<PathBuf>,
     /// Kubernetes clusters, by the name that becomes the `cluster` label.

@@ -24,6 +24,7 @@ pub(crate) fn words(change: &Change) -> String {
     let what = format!("{checklist}: {}", change.check.as_deref().unwrap_or("decision"));
     match &change.from {
         Some(from) => format!("{what} {} -> {}", state(from), state(&change.to)),
+        None if change.check.is_some() => format!("{what} {} when it was first judged", state(&change.to)),
         None => format!("{what} {}", state(&change.to)),
     }
 }

@@ -98,7 +98,8 @@ pub(super) fn shown(check: &CheckVerdict) -> (Vec<String>, usize) {
     let told = bad.into_iter().take(BAD_LINES).map(|line| {
         // Within a red check, what could not be seen would read as one more red line.
         let unseen = if line.state == CheckState::Unknown && check.state != CheckState::Unknown { "Not known: " } else { "" };
-        let since = line.since.map_or_else(String::new, |since| format!(" Since {}.", minute(since)));
+        let word = if line.since_at_least { "At least since" } else { "Since" };
+        let since = line.since.map_or_else(String::new, |since| format!(" {word} {}.", minute(since)));
         format!("{unseen}{}{since}", line.evidence)
     });
     let told = told.chain((more > 0).then(|| format!("And {more} more.")));

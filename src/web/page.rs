@@ -181,7 +181,7 @@ fn evidence(line: &Line, judgement: &Judgement) -> Markup {
             span class="sr" { (name) ": " }
             (line.evidence)
             span class="age" {
-                @if let Some(since) = line.since { " for " (distance(since, judgement.at)) }
+                @if let Some(since) = line.since { " for " @if line.since_at_least { "at least " } (distance(since, judgement.at)) }
                 @if let Some(seen) = line.seen_at { " · seen " (distance(seen, judgement.at)) " ago" }
             }
         }
