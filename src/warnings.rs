@@ -277,7 +277,7 @@ contexts: [{ name: a, context: { cluster: a } }, { name: b, context: { cluster: 
         for line in [
             "waivers[0].until: is over, so NodeNotReady is waived no longer",
             "waivers[0].labels: no line of NodeNotReady has the label nod, so nothing is waived",
-            "attestations.file: OnCalConfirmed: no checklist has a line of this name that a person confirms; did you mean OnCallConfirmed?",
+            "attestations.file: entry 1 (OnCalConfirmed): no checklist has a line of this name that a person confirms; did you mean OnCallConfirmed?",
         ] {
             assert!(told.iter().any(|own| own == line), "{line} is not in {told:#?}");
         }

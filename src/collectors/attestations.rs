@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
 pub use config::AttestationsConfig;
 
@@ -71,12 +71,18 @@ const EARLIEST: Span = Span::days(90);
 /// How far the clock of whoever wrote the file may be ahead.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A row of the file. Each stands for itself: one that is no entry costs no other.
+#[derive(Debug)]
+struct Row {
+    /// Which line it is for, as far as it says.
+    attest: String,
+    entry: Result<Entry, Message>,
+}
+
+#[derive(Debug)]
 struct Entry {
     attest: String,
     who: String,
-    /// Read with the entry, so that one that cannot be read costs no other.
     at: String,
     valid_for: Option<String>,
     /// The event that it is for; it ends with it.
@@ -129,44 +135,81 @@ struct File {
 impl Poll for File {
     fn look<'a>(&'a mut self, _seen: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
         async {
-            let entries = entries(&self.path, files::read(&self.path, files::LARGEST).await)?;
-            Ok(Observation::new(self.known.samples(&entries, Timestamp::now()), entries.len(), 0))
+            let rows = rows(&self.path, files::read(&self.path, files::LARGEST).await)?;
+            Ok(Observation::new(self.known.samples(&rows, Timestamp::now()), rows.len(), 0))
         }
         .boxed()
     }
 }
 
-fn entries(path: &Path, read: Result<Content, ReadError>) -> Result<Vec<Entry>, CollectError> {
+fn rows(path: &Path, read: Result<Content, ReadError>) -> Result<Vec<Row>, CollectError> {
     let failed = |why: Message| CollectError::new(ErrorClass::Local, say!("read attestations {}: {}", path.display(), why));
     let content = read.map_err(|error| failed(say!("{}", error)))?;
     let text = content.text().map_err(|error| failed(say!("{}", error)))?;
     if text.trim().is_empty() {
         return Ok(Vec::new());
     }
-    serde_saphyr::from_str_with_options(text, serde_saphyr::options! { with_snippet: false })
-        .map_err(|error| CollectError::new(ErrorClass::Malformed, failed(error.words()).message))
+    let malformed = |why: Message| CollectError::new(ErrorClass::Malformed, failed(why).message);
+    let read = serde_saphyr::from_str_with_options(text, serde_saphyr::options! { with_snippet: false });
+    match read.map_err(|error| malformed(error.words()))? {
+        Value::Null => Ok(Vec::new()),
+        Value::Array(rows) => Ok(rows.iter().map(row).collect()),
+        _ => Err(malformed("it must be a list of { attest, who, at, valid_for, event }".into())),
+    }
+}
+
+fn row(value: &Value) -> Row {
+    let said = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let entry = value.as_object().ok_or_else(|| "it must be a map of attest, who and at".into()).and_then(entry);
+    Row { attest: said("attest"), entry }
+}
+
+const KEYS: [&str; 5] = ["attest", "who", "at", "valid_for", "event"];
+
+fn entry(row: &Map<String, Value>) -> Result<Entry, Message> {
+    if let Some(unknown) = row.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        return Err(say!("a key of it is none of attest, who, at, valid_for and event{}", did_you_mean(unknown, KEYS.into_iter())));
+    }
+    let text = |key: &'static str| match row.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(Value::Number(number)) => Ok(Some(number.to_string())),
+        Some(_) => Err(say!("{} must be text", key)),
+    };
+    let needed = |key: &'static str| text(key)?.ok_or_else(|| say!("{} must be set", key));
+    Ok(Entry { attest: needed("attest")?, who: needed("who")?, at: needed("at")?, valid_for: text("valid_for")?, event: text("event")? })
 }
 
 /// Why entries of a file do not count, or why it cannot be read. Reads on this thread.
 pub(crate) fn refused(path: &Path, known: &Known, now: Timestamp) -> Vec<Message> {
-    match entries(path, files::read_now(path, files::LARGEST)) {
+    match rows(path, files::read_now(path, files::LARGEST)) {
         Err(error) => vec![error.message],
-        Ok(entries) => entries.iter().filter_map(|entry| known.term(entry, now).err().map(|why| say!("{}: {}", shown(&entry.attest), why))).collect(),
+        Ok(rows) => {
+            let why = |row: &Row| known.counts(row, now).err();
+            let told = rows.iter().enumerate().filter_map(|(index, row)| Some(say!("entry {}{}: {}", index + 1, shown(&row.attest), why(row)?)));
+            told.collect()
+        }
     }
 }
 
 /// Whoever writes a secret in the place of a name must not find it on a page.
 fn shown(attest: &str) -> Message {
-    Word::joined(attest).map_or_else(|| "an entry".into(), |_| say!("{}", named(attest)))
+    Word::joined(attest).map_or_else(|| "".into(), |_| say!(" ({})", named(attest)))
 }
 
 impl Known {
-    fn samples(&self, entries: &[Entry], now: Timestamp) -> Vec<Sample> {
+    /// What a row says, if it counts.
+    fn counts<'a>(&self, row: &'a Row, now: Timestamp) -> Result<(&'a Entry, Term), Message> {
+        let entry = row.entry.as_ref().map_err(Clone::clone)?;
+        Ok((entry, self.term(entry, now)?))
+    }
+
+    fn samples(&self, rows: &[Row], now: Timestamp) -> Vec<Sample> {
         let mut latest: BTreeMap<(&str, &str), (&Entry, Term)> = BTreeMap::new();
         let mut refused: BTreeMap<&str, (usize, Message)> = BTreeMap::new();
-        for entry in entries {
-            match self.term(entry, now) {
-                Ok(term) => {
+        for row in rows {
+            match self.counts(row, now) {
+                Ok((entry, term)) => {
                     // What was said last counts, wherever it stands in the file.
                     let slot = latest.entry((&entry.attest, entry.event.as_deref().unwrap_or_default())).or_insert((entry, term));
                     if slot.1.at <= term.at {
@@ -174,7 +217,7 @@ impl Known {
                     }
                 }
                 Err(why) => {
-                    let name = if Word::joined(&entry.attest).is_some() { entry.attest.as_str() } else { "" };
+                    let name = if Word::joined(&row.attest).is_some() { row.attest.as_str() } else { "" };
                     let (count, _) = refused.entry(name).or_insert((0, why));
                     *count += 1;
                 }
@@ -253,8 +296,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.yaml");
         std::fs::write(&path, text).unwrap();
-        let entries = entries(&path, files::read_now(&path, files::LARGEST)).unwrap();
-        let samples = known().samples(&entries, NOW.parse().unwrap());
+        let rows = rows(&path, files::read_now(&path, files::LARGEST)).unwrap();
+        let samples = known().samples(&rows, NOW.parse().unwrap());
         let told = samples.iter().filter(|sample| sample.family.name != SAID.0.name).map(|sample| {
             let value = if sample.family.name == EXPIRY.0.name { moment(sample.value) } else { sample.value.to_string() };
             format!("{} {value}: {}", sample.labels.join("/"), sample.detail.as_ref().unwrap())
@@ -317,6 +360,19 @@ mod tests {
             let both = told(&format!("{good}- {entry}"));
             assert_eq!(both.len(), 2, "what stood before it counts still: {both:?}");
         }
+        for (row, why) in [
+            (
+                "{attest: OnCallConfirmed, whoo: Ada, at: 2026-11-20T00:00:00Z}",
+                "OnCallConfirmed 1: a key of it is none of attest, who, at, valid_for and event; did you mean who?",
+            ),
+            ("{attest: OnCallConfirmed, who: Ada}", "OnCallConfirmed 1: at must be set"),
+            ("{attest: OnCallConfirmed, who: [Ada], at: 2026-11-20T00:00:00Z}", "OnCallConfirmed 1: who must be text"),
+            ("Ada", " 1: it must be a map of attest, who and at"),
+        ] {
+            assert_eq!(told(&format!("- {row}")), [why]);
+            let both = told(&format!("- {row}\n{good}"));
+            assert_eq!(both, [told(good), vec![why.to_owned()]].concat(), "a broken row costs no other");
+        }
         // A clock that is a little ahead is no lie.
         assert!(told("- {attest: OnCallConfirmed, who: Ada, at: 2026-11-21T00:04:00Z}")[0].contains("confirmed by Ada"));
         assert!(told("- {attest: 'hunter2 s3cret!', who: Ada, at: 2026-11-20T00:00:00Z}")[0].starts_with(" 1: "), "what is no name is not shown");
@@ -328,7 +384,9 @@ mod tests {
         assert_eq!(look("/no/such/file".into()).await.class, ErrorClass::Local);
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.yaml");
-        std::fs::write(&path, "- {attest: X, when: now}").unwrap();
-        assert_eq!(look(path).await.class, ErrorClass::Malformed);
+        for text in ["{attest: X}", "- {attest: X", "Ada", "- {attest: X, attest: Y}"] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(look(path.clone()).await.class, ErrorClass::Malformed, "{text}");
+        }
     }
 }
