@@ -98,6 +98,8 @@ pub struct Family {
     pub sayings: &'static [(&'static str, &'static str)],
     /// See [`Coverage`].
     pub covered_by: Option<Coverage>,
+    /// What an entry of the configuration needs for the metric to be there, where not every entry has it.
+    pub made_by: Option<&'static str>,
 }
 
 impl Family {
@@ -117,7 +119,7 @@ pub struct StateSet<const N: usize>(pub Family);
 
 /// Declares a gauge whose value is of `unit`.
 pub const fn gauge<const N: usize>(name: &'static str, unit: Unit, labels: &'static [&'static str; N], help: &'static str) -> Gauge<N> {
-    Gauge(Family { name, help, labels, unit, states: &[], sayings: &[], covered_by: None })
+    Gauge(Family { name, help, labels, unit, states: &[], sayings: &[], covered_by: None, made_by: None })
 }
 
 /// Declares a state set over the closed list `states`.
@@ -127,7 +129,7 @@ pub const fn state_set<const N: usize>(
     labels: &'static [&'static str; N],
     help: &'static str,
 ) -> StateSet<N> {
-    StateSet(Family { name, help, labels, unit: Unit::Number, states, sayings: &[], covered_by: None })
+    StateSet(Family { name, help, labels, unit: Unit::Number, states, sayings: &[], covered_by: None, made_by: None })
 }
 
 impl<const N: usize> Gauge<N> {
@@ -135,6 +137,13 @@ impl<const N: usize> Gauge<N> {
     #[must_use]
     pub const fn covered_by(mut self, coverage: Coverage) -> Self {
         self.0.covered_by = Some(coverage);
+        self
+    }
+
+    /// The same declaration, with what an entry of the configuration needs for it, as in `add WHAT`.
+    #[must_use]
+    pub const fn made_by(mut self, entry: &'static str) -> Self {
+        self.0.made_by = Some(entry);
         self
     }
 
@@ -149,6 +158,13 @@ impl<const N: usize> StateSet<N> {
     #[must_use]
     pub const fn covered_by(mut self, coverage: Coverage) -> Self {
         self.0.covered_by = Some(coverage);
+        self
+    }
+
+    /// The same declaration, with what an entry of the configuration needs for it, as in `add WHAT`.
+    #[must_use]
+    pub const fn made_by(mut self, entry: &'static str) -> Self {
+        self.0.made_by = Some(entry);
         self
     }
 

@@ -397,8 +397,28 @@ collectors:
         assert_eq!(
             told(&format!("{COMING}{target}")),
             [
-                "checklists: http app of kind helthz is looked at, but no check of a configured checklist asks about it; checks ask about kind document, healthz, wildcard."
+                "checklists: http app of kind helthz is looked at, but no check of a configured checklist asks about it; checks ask about kind document, healthz, wildcard. \
+                 EndpointIdentityMismatch asks about it once you add `expect.identity` to a target in collectors.http.targets."
             ]
         );
+    }
+
+    /// A line that says that something is missing must say what.
+    #[test]
+    fn every_metric_that_an_entry_may_lack_says_what_makes_it() {
+        let text = "collectors:\n  http: { targets: [{ name: a, url: 'https://a.example/' }] }\n  tls: { targets: [{ name: a, address: 'a.example:443' }] }\n  dns: { system_resolver: false, resolvers: [{ name: r, address: '192.0.2.1:53' }], names: [{ name: '*.a.example' }] }\n";
+        let loaded = crate::config::load_str(text, "readiness.yaml", std::path::Path::new("/nowhere"), Some(std::collections::BTreeMap::new())).unwrap();
+        let tasks = loaded.tasks(&std::sync::Arc::new(crate::state::State::open(None))).unwrap();
+        let mut lacking = Vec::new();
+        for check in loaded.checklists.iter().flat_map(Checklist::checks) {
+            let Kind::Fact { family, .. } = &check.kind else { continue };
+            let sources = || tasks.iter().map(|task| &task.source).filter(|source| source.collector == collectors::owner(family.name));
+            let is_lacking = sources().next().is_some() && !sources().any(|source| source.emits.contains(&family.name));
+            if is_lacking {
+                assert!(family.made_by.is_some() || sources().any(|source| source.off.iter().any(|(off, _)| *off == family.name)), "{}", family.name);
+                lacking.push(check.name.as_str());
+            }
+        }
+        assert_eq!(lacking, ["DnsTargetMismatch", "DnsNameFallsToWildcard", "DnsResolversDisagree", "EndpointIdentityMismatch"]);
     }
 }

@@ -270,7 +270,27 @@ fn what_was_confirmed_for_another_event_is_told() {
         |said: &[(&[&str], f64)]| judged(text, &snapshot(family, said), Some(&event("course", 24, 5))).checks().next().unwrap().lines[0].evidence.to_string();
     assert_eq!(evidence(&[]), "nobody has confirmed this yet.");
     let other = evidence(&[(&["OnCallConfirmed", "demo"], until)]);
-    assert!(other.starts_with("nobody has confirmed this for this event; for demo it was "), "{other}");
+    assert_eq!(other, "nobody has confirmed this for this event; for demo it was confirmed, which counted until 2026-11-21 11:59 UTC.");
+    let none = judged(text, &snapshot(family, &[(&["OnCallConfirmed", "demo"], until)]), None);
+    let line = &none.checks().next().unwrap().lines[0];
+    assert!(line.evidence.starts_with("nobody has confirmed this for now, while no event is coming; for demo it was confirmed"), "{line:?}");
+}
+
+#[test]
+fn what_nothing_in_a_collector_shows_is_told_with_what_makes_it() {
+    let text = "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ name: Target, item: '1', title: t, metric: readiness_dns_target_state, fails: { equals: mismatch }, evidence: e, remedy: r }] }]\n";
+    let store = Store::default();
+    store.add(source("dns", "readiness_dns_success"));
+    let judged = judged(text, &store.snapshot(), None);
+    let check = judged.checks().next().unwrap();
+    assert_eq!(
+        (check.state, check.lines[0].evidence.as_ref(), check.advice().as_ref()),
+        (
+            CheckState::Unknown,
+            "collectors.dns is configured, but nothing in it shows readiness_dns_target_state.",
+            "Add `expect` to a name in collectors.dns.names, or switch this check off with `enabled: false` in the overrides."
+        )
+    );
 }
 
 #[test]

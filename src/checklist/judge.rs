@@ -62,7 +62,7 @@ pub fn judge_check(check: &Check, context: &Context<'_>) -> CheckVerdict {
         required: check.required,
         remedy: check.remedy.clone(),
         attested: matches!(check.kind, Kind::Attestation),
-        unread: matches!(check.kind, Kind::Attestation) && sayings(context).is_some_and(|view| view.unseen.is_some()),
+        mend: None,
         collector: match &check.kind {
             Kind::Attestation => attestations::NAME,
             Kind::Promql { .. } => "prometheus",
@@ -96,7 +96,8 @@ pub fn judge_check(check: &Check, context: &Context<'_>) -> CheckVerdict {
         }
     };
     match outcome {
-        Err(Whole { unasked, note }) => {
+        Err(Whole { unasked, note, mend }) => {
+            verdict.mend = mend;
             verdict.state = if unasked.is_some() { CheckState::NotApplicable } else { CheckState::Unknown };
             verdict.unasked = unasked;
             verdict.note = Some(note);
@@ -181,23 +182,35 @@ fn sayings<'a>(context: &Context<'a>) -> Option<&'a View> {
 }
 
 /// That nobody has confirmed something for this event, and for which other one somebody has.
-fn nobody(view: &View, check: &str) -> String {
+fn nobody(view: &View, check: &str, context: &Context<'_>) -> String {
     let all = view.of(attestations::EXPIRY.0.name).filter(|sample| sample.label("attestation") == Some(check));
     let other = all
         .max_by(|a, b| a.value.total_cmp(&b.value))
-        .and_then(|sample| Some((sample.label("for_event")?, sample.detail.as_ref().map_or("confirmed", Message::as_str))));
+        .and_then(|sample| Some((sample, sample.label("for_event")?, sample.detail.as_ref().map_or("confirmed", Message::as_str))));
+    let here = if context.event.is_some() { "for this event" } else { "for now, while no event is coming" };
     other.map_or_else(
         || "nobody has confirmed this yet".to_owned(),
-        |(event, said)| format!("nobody has confirmed this for this event; for {event} it was {said}"),
+        |(sample, event, said)| {
+            // One for an event ends with it.
+            let over = if sample.value > context.now.as_second() as f64 { String::new() } else { format!(", which counted until {}", minute(sample)) };
+            format!("nobody has confirmed this {here}; for {event} it was {said}{over}")
+        },
     )
 }
+
+fn minute(sample: &Sample) -> String {
+    Timestamp::from_second(sample.second()).unwrap_or(Timestamp::MAX).strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// What to do about an attestations file that cannot be read.
+const UNREAD: &str = "Mend the attestations file: what people have confirmed stands there and counts again once it can be read.";
 
 fn attested(check: &Check, context: &Context<'_>) -> Result<Vec<Line>, Whole> {
     let Some(view) = sayings(context) else {
         return Err(Whole::unknown("nobody can confirm this yet; set attestations.file"));
     };
     if let Some(why) = &view.unseen {
-        return Err(Whole::unknown(why.as_str()));
+        return Err(Whole::unknown(why.as_str()).mended_by(UNREAD));
     }
     let is_ours = |sample: &&Sample| sample.label("attestation") == Some(&check.name);
     let event = context.event.map_or("", |event| event.of.as_str());
@@ -206,11 +219,11 @@ fn attested(check: &Check, context: &Context<'_>) -> Result<Vec<Line>, Whole> {
     let latest = view.of(attestations::EXPIRY.0.name).filter(is_ours).filter(for_it).max_by(|a, b| a.value.total_cmp(&b.value));
     let Some(sample) = latest else {
         let refused = view.of(attestations::REFUSED.0.name).find(is_ours).and_then(|sample| sample.detail.as_ref());
-        return Err(Whole::unknown(refused.map_or_else(|| nobody(view, &check.name), |why| format!("what was written down does not count: {why}"))));
+        return Err(Whole::unknown(refused.map_or_else(|| nobody(view, &check.name, context), |why| format!("what was written down does not count: {why}"))));
     };
     let said = sample.detail.as_ref().map_or("confirmed", Message::as_str);
     let valid = sample.value > context.now.as_second() as f64;
-    let until = Timestamp::from_second(sample.second()).unwrap_or(Timestamp::MAX).strftime("%Y-%m-%d %H:%M UTC");
+    let until = minute(sample);
     // Somebody may rely on it for the whole event.
     let short = if sample.value < context.clock().event_end { BEFORE_THE_END } else { "" };
     let state = match (valid, ends_early(context, Timestamp::from_second(sample.second()).unwrap_or(Timestamp::MAX))) {

@@ -161,9 +161,9 @@ pub struct CheckVerdict {
     pub remedy: String,
     /// Whether only a person can confirm it.
     pub attested: bool,
-    /// Whether the file in which people confirm cannot be read.
+    /// What to do instead, where that follows from why nothing can be seen.
     #[serde(skip)]
-    pub unread: bool,
+    pub mend: Option<String>,
     /// The collector whose facts it judges.
     pub collector: &'static str,
     /// Why it is not applicable or unknown as a whole.
@@ -272,9 +272,7 @@ impl CheckVerdict {
             }
             // Here the reason is the remedy's own business.
             CheckState::Unknown if self.name == NOT_JUDGED => self.remedy.as_str().into(),
-            CheckState::Unknown if self.unread => {
-                "Mend the attestations file: what people have confirmed stands there and counts again once it can be read.".into()
-            }
+            CheckState::Unknown if let Some(mend) = &self.mend => mend.as_str().into(),
             CheckState::Warn if self.attested => format!("Confirm it again as `attest: {}`, so that it lasts until the event is over.", self.name).into(),
             CheckState::Unknown if self.attested => format!("{} Then confirm it in the attestations file, as `attest: {}`.", self.remedy, self.name).into(),
             CheckState::Unknown => "Mend the reason that stands above: until it can be seen, nobody knows whether it is good.".into(),

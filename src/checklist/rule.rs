@@ -28,15 +28,22 @@ const GOOD_LINES: usize = 50;
 pub(super) struct Whole {
     pub(super) unasked: Option<Unasked>,
     pub(super) note: String,
+    /// What to do, where that follows from the reason.
+    pub(super) mend: Option<String>,
 }
 
 impl Whole {
     pub(super) fn unasked(why: Unasked, note: impl Into<String>) -> Self {
-        Self { unasked: Some(why), note: note.into() }
+        Self { unasked: Some(why), note: note.into(), mend: None }
     }
 
     pub(super) fn unknown(note: impl Into<String>) -> Self {
-        Self { unasked: None, note: note.into() }
+        Self { unasked: None, note: note.into(), mend: None }
+    }
+
+    /// The same, with what to do about it.
+    pub(super) fn mended_by(self, mend: impl Into<String>) -> Self {
+        Self { mend: Some(mend.into()), ..self }
     }
 }
 
@@ -137,9 +144,9 @@ impl Rule<'_> {
             let wanted: Vec<_> = self.filter.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let (key, name) = (collectors::key(owner), self.family.name);
             let what = if wanted.is_empty() { format!("shows {name}") } else { format!("has {} ({name})", wanted.join(", ")) };
-            return Err(Whole::unknown(format!(
-                "{key} is configured, but nothing in it {what}; add such an entry, or disable this check with `enabled: false` in the overrides"
-            )));
+            let entry = self.family.made_by.filter(|_| wanted.is_empty()).unwrap_or("an entry that does");
+            return Err(Whole::unknown(format!("{key} is configured, but nothing in it {what}"))
+                .mended_by(format!("Add {entry}, or switch this check off with `enabled: false` in the overrides.")));
         }
         Ok(lines)
     }

@@ -21,6 +21,8 @@ pub struct Unjudged {
     what: String,
     /// The kinds that checks ask for, where the kind is what does not fit.
     kinds: BTreeSet<String>,
+    /// What it lacks for a check that would ask about it, and that check.
+    lacks: Option<(&'static str, String)>,
 }
 
 impl Unjudged {
@@ -28,7 +30,8 @@ impl Unjudged {
     pub fn sentence(&self) -> String {
         let kinds: Vec<_> = self.kinds.iter().map(String::as_str).collect();
         let kinds = if kinds.is_empty() { String::new() } else { format!("; checks ask about kind {}", kinds.join(", ")) };
-        format!("{} {} is looked at, but no check of a configured checklist asks about it{kinds}.", self.collector, self.what)
+        let lacks = self.lacks.as_ref().map_or_else(String::new, |(lacks, check)| format!(" {check} asks about it once you add {lacks}."));
+        format!("{} {} is looked at, but no check of a configured checklist asks about it{kinds}.{lacks}", self.collector, self.what)
     }
 }
 
@@ -50,7 +53,13 @@ pub fn unjudged<'a>(checklists: &[Checklist], sources: impl Iterator<Item = &'a 
             serves || checks.iter().any(|check| asks(check, source, subject, &emits))
         };
         let told = source.named().into_iter().filter(|subject| !is_judged(subject));
-        found.extend(told.map(|subject| Unjudged { kinds: kinds(&checks, &subject), collector: source.collector, labels: subject.labels, what: subject.what }));
+        found.extend(told.map(|subject| Unjudged {
+            kinds: kinds(&checks, &subject),
+            lacks: lacks(&checks, source, &subject, &emits),
+            collector: source.collector,
+            labels: subject.labels,
+            what: subject.what,
+        }));
     }
     found
 }
@@ -62,14 +71,28 @@ fn kinds(checks: &[&Check], subject: &Subject) -> BTreeSet<String> {
     if subject.labels.get("kind").is_some() { wanted.collect() } else { BTreeSet::new() }
 }
 
+/// What a subject that is a source by itself lacks for a check that would ask about it.
+fn lacks(checks: &[&Check], source: &Source, subject: &Subject, emits: &BTreeSet<&str>) -> Option<(&'static str, String)> {
+    let mut asking = checks.iter().filter(|check| subject.labels == source.identity && fits(check, subject));
+    asking.find_map(|check| {
+        let Kind::Fact { family, .. } = &check.kind else { return None };
+        let is_missing = collectors::owner(family.name) == source.collector && !emits.contains(family.name);
+        Some((family.made_by.filter(|_| is_missing)?, check.name.clone()))
+    })
+}
+
+/// Whether what a check asks about is of the kind of a subject.
+fn fits(check: &Check, subject: &Subject) -> bool {
+    check.filter.iter().all(|(name, value)| subject.labels.get(name).is_none_or(|own| own == value))
+}
+
 /// Whether a check asks about a subject of a source, where `emits` are the families that can be seen there.
 fn asks(check: &Check, source: &Source, subject: &Subject, emits: &BTreeSet<&str>) -> bool {
     let Kind::Fact { family, .. } = &check.kind else { return false };
-    let fits = check.filter.iter().all(|(name, value)| subject.labels.get(name).is_none_or(|own| own == value));
     // What is asked for each event is asked of nothing while none is configured.
     let waits_for_an_event = family.is_of_events() && collectors::owner(family.name) == source.collector;
     let speaks = subject.families.contains(&family.name) && emits.contains(family.name);
-    fits && (speaks || waits_for_an_event)
+    fits(check, subject) && (speaks || waits_for_an_event)
 }
 
 /// The line, if there is anything to say.
@@ -88,7 +111,7 @@ pub(super) fn section(found: &[Unjudged]) -> Option<SectionVerdict> {
         required: true,
         remedy: "Give it the kind or the name that a check asks for, add a check for it, or take it out of the configuration.".to_owned(),
         attested: false,
-        unread: false,
+        mend: None,
         collector: "checklist",
         note: None,
         lines: lines.collect(),

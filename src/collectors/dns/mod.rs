@@ -122,7 +122,8 @@ static TARGET: StateSet<2> = state_set(
     &LABELS,
     "Whether a name resolves to what the configuration expects; unknown behind a proxy, without a whole answer, or while the expected load balancer cannot be seen.",
 )
-.covered_by(LOOKED.each());
+.covered_by(LOOKED.each())
+.made_by("`expect` to a name in collectors.dns.names");
 static PROXIED: Gauge<2> = gauge("readiness_dns_proxied", Unit::Number, &LABELS, "Whether an answer lies in the networks of a proxy, which hides the origin.")
     .covered_by(WHOLE.each());
 static ORIGIN: StateSet<2> = state_set(
@@ -132,14 +133,16 @@ static ORIGIN: StateSet<2> = state_set(
     "Whether a name has records of its own, or answers just like random neighbours and thus from the wildcard above it; unknown while both answer with parts of one pool.",
 )
 .covered_by(LOOKED.each())
-.saying(&[("own", "it has records of its own")]);
+.saying(&[("own", "it has records of its own")])
+.made_by("a name that is no wildcard to collectors.dns.names");
 static AGREEMENT: StateSet<1> = state_set(
     "readiness_dns_agreement_state",
     &["agree", "disagree", "unknown"],
     &["target"],
     "Whether all resolvers answer alike, or each with what the configuration expects; unknown while one of them has no whole answer, while they differ for no longer than the longest time to live seen, and where one alias answers them differently.",
 )
-.covered_by(LOOKED.each());
+.covered_by(LOOKED.each())
+.made_by("a second resolver to collectors.dns.resolvers");
 
 /// Families of this collector.
 pub static FAMILIES: &[&Family] =

@@ -74,7 +74,8 @@ static IDENTITY: Gauge<4> = gauge(
     &LABELS,
     "Whether the JSON fields that identify the service have the expected values, so that an answer from another service behind the same wildcard is not taken for this one.",
 )
-.covered_by(TOLD.each());
+.covered_by(TOLD.each())
+.made_by("`expect.identity` to a target in collectors.http.targets");
 static AGE: Gauge<4> = gauge(
     "readiness_http_answer_age_seconds",
     Unit::Seconds,
