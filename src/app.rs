@@ -286,6 +286,7 @@ impl App {
     /// Judges for ever: after each change, and every second.
     pub async fn keep_judging(self: Arc<Self>) {
         let mut memories = Memories::again(self.state.load().lasting(Timestamp::now()));
+        let mut recalls = Recalls::default();
         let mut version = self.store.subscribe();
         let mut last = self.active.load_full();
         loop {
@@ -296,15 +297,10 @@ impl App {
                 recalls = Recalls::default();
                 last = Arc::clone(&active);
             }
-<<<<<<< HEAD
-            let mut judged = active.judge(&self.store.snapshot(), now, &memories, &mut recalls);
-            memories.apply(&mut judged);
-=======
             let snapshot = self.store.snapshot();
             let of_all = snapshot.all_attempted();
-            let mut judged = active.judge(&snapshot, now, &memories);
+            let mut judged = active.judge(&snapshot, now, &memories, &mut recalls);
             memories.apply(&mut judged, of_all);
->>>>>>> c0b1c3f (Since when a line is not good outlives a restart, so that who restarts the exporter hides nothing, and what was red from the start has a row in the report)
             // Before everything was looked at once, most is unknown, which is no change of anything.
             if of_all {
                 self.state.load().record(&judged.iter().map(Judgement::verdicts).collect::<Vec<_>>(), memories.lasting());

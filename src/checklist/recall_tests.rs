@@ -84,7 +84,7 @@ fn a_judgement_with_what_is_recalled_is_the_same_as_one_without() {
                 let mut with = judge(&checklist, &Context { recall: Some(recalls.of("workshop")), ..context });
                 recalls.forget_unused();
                 assert_eq!(told(&with), told(&without), "{} at look {look}", check.name);
-                memory.apply(&mut with);
+                memory.apply(&mut with, Look { first: false, of_all: true });
             }
         }
     }

@@ -439,7 +439,7 @@ fn since_when_a_line_is_red_outlives_the_process_and_is_a_bound_where_it_was_red
         let mut snapshot = scene(&given, family, now());
         snapshot.views[0].looks = u64::try_from(second).unwrap();
         let at = now() + SignedDuration::from_secs(second);
-        let context = Context { snapshot: &snapshot, now: at, event: None, waivers: &[], unjudged: &[], memory: None };
+        let context = Context::new(&snapshot, at);
         let mut judged = [judge(&shipped()[0], &context)];
         memories.apply(&mut judged, value.is_some());
         let check = judged[0].checks().find(|check| check.name == "LoadBalancerMissing").unwrap();

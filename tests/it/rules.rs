@@ -166,7 +166,7 @@ async fn the_scrape_is_what_is_declared() {
 fn queries() -> Vec<(String, String)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(repository("dashboards")).unwrap().map(Result::unwrap) {
-        let board: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(entry.path()).unwrap()).unwrap();
+        let board: Value = serde_json::from_str(&std::fs::read_to_string(entry.path()).unwrap()).unwrap();
         for panel in board["panels"].as_array().unwrap() {
             for target in panel["targets"].as_array().unwrap() {
                 found
