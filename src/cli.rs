@@ -15,14 +15,14 @@ use crate::app::App;
 use crate::cause::Cause as _;
 use crate::checklist::Decision;
 use crate::collectors::kubernetes;
-use crate::config::{self, Loaded};
-use crate::files;
+use crate::config::{self, LoadError, Loaded};
+use crate::files::{self, ReadError};
 use crate::net;
 use crate::say;
 use crate::say::{Message, Say, named};
 use crate::state::{self, State};
 use crate::value::Span;
-use crate::warnings::warnings;
+use crate::warnings::{of_settings, warnings};
 use crate::word::did_you_mean;
 use crate::{generate, report, web};
 
@@ -245,7 +245,11 @@ fn check_configuration(loaded: &Loaded, file: &Path) -> ExitCode {
             print(&format!("{} is good: {} {sources}, {checks} checks\n", file.display(), tasks.len()));
             ExitCode::SUCCESS
         }
-        Err(error) => fail(error),
+        Err(error) => {
+            // Of two things that are wrong nobody should learn in two runs.
+            of_settings(loaded, Timestamp::now()).iter().for_each(|warning| print(&format!("warning: {warning}\n")));
+            fail(error)
+        }
     }
 }
 
@@ -291,6 +295,9 @@ fn with_config(flags: &Serve, run: impl FnOnce(Loaded) -> ExitCode) -> ExitCode 
     }
     match config::load(&flags.config_file) {
         Ok(loaded) => run(loaded),
+        Err(error @ LoadError::Unreadable { cause: ReadError::Absent, .. }) => {
+            fail(say!("{}; `readiness-exporter config init` prints one to begin with, and --config.file names another", error))
+        }
         Err(error) => fail(error),
     }
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::checklist::{self, Check, Checklist, Kind};
 use crate::collectors::{self, CollectorsConfig, attestations, http, tls};
-use crate::config::{Loaded, WaiverConfig};
+use crate::config::{self, Loaded, WaiverConfig};
 use crate::event::{self, Schedule};
 use crate::snapshot::{Source, Subject};
 use crate::value::Problem;
@@ -17,19 +17,25 @@ use crate::word::did_you_mean;
 
 /// Everything that is odd, in the order of the file. Asks the file system on this thread.
 pub(crate) fn warnings<'a>(loaded: &Loaded, sources: impl Iterator<Item = &'a Source>, now: Timestamp) -> Vec<Problem> {
-    let mut found = Vec::new();
-    let schedules = event::schedules(&loaded.settings.events);
+    let mut found = of_settings(loaded, now);
     let sources: Vec<&Source> = sources.collect();
+    waivers(loaded, &sources, &event::schedules(&loaded.settings.events), now, &mut found);
+    found.extend(checklist::unjudged(&loaded.checklists, sources.into_iter()).into_iter().map(|unjudged| Problem::bare("checklists", unjudged.sentence())));
+    found
+}
+
+/// What can be told before anything is known of what is to be looked at.
+pub(crate) fn of_settings(loaded: &Loaded, now: Timestamp) -> Vec<Problem> {
+    let mut found = config::misspelt(&config::schema());
+    let schedules = event::schedules(&loaded.settings.events);
     if loaded.settings.collectors == CollectorsConfig::default() {
         found.push(Problem::bare("collectors", "none is configured, so only what people confirm is judged"));
     }
     events(loaded, &schedules, now, &mut found);
     clusters(loaded, &mut found);
     twins(loaded, &mut found);
-    waivers(loaded, &sources, &schedules, now, &mut found);
     confirmations(loaded, &schedules, now, &mut found);
     found.extend(loaded.settings.clone().missing());
-    found.extend(checklist::unjudged(&loaded.checklists, sources.into_iter()).into_iter().map(|unjudged| Problem::bare("checklists", unjudged.sentence())));
     found
 }
 
@@ -193,7 +199,7 @@ contexts: [{ name: a, context: { cluster: a } }, { name: b, context: { cluster: 
         std::fs::write(folder.path().join("said.yaml"), "- { attest: OnCalConfirmed, who: Ada, at: 2026-11-20T00:00:00Z }\n").unwrap();
         std::fs::write(folder.path().join("own.yaml"), OWN).unwrap();
         std::fs::write(folder.path().join("kubeconfig"), KUBECONFIG).unwrap();
-        let loaded = crate::config::load_str(text, "readiness.yaml", folder.path(), Some(std::collections::BTreeMap::new())).unwrap();
+        let loaded = config::load_str(text, "readiness.yaml", folder.path(), Some(std::collections::BTreeMap::new())).unwrap();
         let tasks = loaded.tasks(&std::sync::Arc::new(crate::state::State::open(None))).unwrap();
         let now = "2026-11-21T00:00:00Z".parse().unwrap();
         let told = warnings(&loaded, tasks.iter().map(|task| &task.source), now);
@@ -407,7 +413,7 @@ collectors:
     #[test]
     fn every_metric_that_an_entry_may_lack_says_what_makes_it() {
         let text = "collectors:\n  http: { targets: [{ name: a, url: 'https://a.example/' }] }\n  tls: { targets: [{ name: a, address: 'a.example:443' }] }\n  dns: { system_resolver: false, resolvers: [{ name: r, address: '192.0.2.1:53' }], names: [{ name: '*.a.example' }] }\n";
-        let loaded = crate::config::load_str(text, "readiness.yaml", std::path::Path::new("/nowhere"), Some(std::collections::BTreeMap::new())).unwrap();
+        let loaded = config::load_str(text, "readiness.yaml", std::path::Path::new("/nowhere"), Some(std::collections::BTreeMap::new())).unwrap();
         let tasks = loaded.tasks(&std::sync::Arc::new(crate::state::State::open(None))).unwrap();
         let mut lacking = Vec::new();
         for check in loaded.checklists.iter().flat_map(Checklist::checks) {

@@ -17,3 +17,4 @@ mod variables;
 pub use load::{LoadError, Loaded, load, load_str, schema};
 pub use settings::{ChecklistConfig, Settings, WaiverConfig};
 pub use variables::ENV_PREFIX;
+pub(crate) use variables::misspelt;

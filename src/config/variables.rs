@@ -69,6 +69,30 @@ pub(super) fn name_of(path: &str) -> String {
     format!("{ENV_PREFIX}__{}", path.replace('.', "__").to_uppercase())
 }
 
+/// Variables that are called almost like one of ours, and are therefore not read.
+pub(crate) fn misspelt(schema: &Value) -> Vec<Problem> {
+    almost(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()), schema)
+}
+
+fn almost(names: impl Iterator<Item = String>, schema: &Value) -> Vec<Problem> {
+    let top: Vec<&str> = schema["properties"].as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect();
+    let meant = |name: String| {
+        let name = name.to_lowercase();
+        if path_of(&name).is_some() {
+            return None;
+        }
+        // Kubernetes injects READINESS_SERVICE_PORT for a Service called readiness; none of its names has two underscores.
+        let one = name.strip_prefix("readiness_").filter(|rest| rest.contains("__"));
+        let other = || name.split_once("__").filter(|(prefix, _)| strsim::osa_distance(prefix, "readiness") <= 2).map(|(_, rest)| rest);
+        let rest = one.or_else(other)?;
+        let path = rest.replace("__", ".");
+        let is_ours = path.split('.').next().is_some_and(|first| top.contains(&first));
+        is_ours.then(|| name_of(&shown(&path, schema)))
+    };
+    let rule = |name: String| format!("a variable is called almost like {name} and is not read; the names of all that are begin with {ENV_PREFIX}__");
+    names.filter_map(meant).map(|name| Problem::bare("environment", rule(name))).collect()
+}
+
 /// A path without what is no key of the file: it may be a secret.
 fn shown(path: &str, schema: &Value) -> String {
     let keys = all_keys(schema);
@@ -89,4 +113,26 @@ fn list_above<'a>(path: &'a str, schema: &Value) -> Option<&'a str> {
         end += 1;
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_that_is_called_almost_like_one_of_ours_is_told_and_no_other() {
+        let schema = crate::config::schema();
+        let told = |name: &str| almost([name.to_owned()].into_iter(), &schema).iter().map(ToString::to_string).collect::<Vec<_>>();
+        let rule =
+            |name: &str| [format!("environment: a variable is called almost like {name} and is not read; the names of all that are begin with READINESS__")];
+        for name in ["READINESS_COLLECTORS__HTTP__INTERVAL", "READYNESS__COLLECTORS__HTTP__INTERVAL", "readines__collectors__http__interval"] {
+            assert_eq!(told(name), rule("READINESS__COLLECTORS__HTTP__INTERVAL"), "{name}");
+        }
+        assert_eq!(told("READINESS_COLLECTORS__hunter2"), rule("READINESS__COLLECTORS__***"), "what is no key may be a secret");
+        for name in
+            ["READINESS__COLLECTORS__HTTP__INTERVAL", "READINESS_SERVICE_PORT", "READINESS_SCREENSHOTS", "OTHER__COLLECTORS__HTTP", "READINESS_COLLECTORS_PORT"]
+        {
+            assert!(told(name).is_empty(), "{name}");
+        }
+    }
 }
