@@ -131,7 +131,8 @@ pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<BTreeMa
     let file: Value = if text.trim().is_empty() {
         Value::Object(serde_json::Map::new())
     } else {
-        serde_saphyr::from_str_with_options(text, options).map_err(|error| LoadError::NotYaml { path: path(), cause: error.words() })?
+        serde_saphyr::from_str_with_options(text, options)
+            .map_err(|error| LoadError::NotYaml { path: path(), cause: tabbed(text, &error).unwrap_or_else(|| error.words()) })?
     };
     let file = if file.is_null() { Value::Object(serde_json::Map::new()) } else { file };
     if !file.is_object() {
@@ -166,6 +167,14 @@ pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<BTreeMa
     problems.sort_by_cached_key(|problem| (problem.place(), problem.clone()));
     problems.dedup();
     Err(LoadError::Invalid { path: path(), problems })
+}
+
+/// What is most often meant by a text that is no YAML: a tab looks like spaces, and nobody finds it by looking.
+fn tabbed(text: &str, error: &serde_saphyr::Error) -> Option<Message> {
+    let last = error.location().and_then(|at| usize::try_from(at.line()).ok())?;
+    let is_tabbed = |line: &str| line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t');
+    let (index, _) = text.lines().enumerate().take(last).skip(last.saturating_sub(2)).find(|(_, line)| is_tabbed(line))?;
+    Some(say!("line {} is indented with a tab; YAML takes spaces alone", index + 1))
 }
 
 /// Whether a problem only measures a value by one that is wrong itself, or by a default in its place.

@@ -95,6 +95,27 @@ waivers: [{ check: NodeNotReady, labels: { cluster: ap }, who: a, why: b, until:
 }
 
 #[test]
+fn what_is_no_yaml_is_told_with_its_line_and_a_tab_by_its_name() {
+    let told = |text: &str| load(text).unwrap_err().to_string();
+    assert_eq!(told("collectors:\n\thttp: {}\n"), "parse config readiness.yaml: line 2 is indented with a tab; YAML takes spaces alone");
+    assert_eq!(told("collectors:\n  http: {}\n\ttls: {}\n"), "parse config readiness.yaml: line 3 is indented with a tab; YAML takes spaces alone");
+    assert_eq!(told("collectors: { http: { targets: [] }\nevents: []\n"), "parse config readiness.yaml: it is not YAML (line 2, column 1)");
+}
+
+#[test]
+fn an_address_that_is_a_url_is_shown_as_it_is_written_unless_there_may_be_a_secret_in_it() {
+    let told = |address: &str| problems(&format!("collectors: {{ tls: {{ targets: [{{ name: a, address: '{address}' }}] }} }}\n")).concat();
+    for (address, hint) in [
+        ("https://localhost:8443", "; write localhost:8443 (got ***)"),
+        ("https://example.com/", "; write example.com:443 (got ***)"),
+        ("ldaps://example.com", "; write example.com:PORT (got ***)"),
+        ("https://user:hunter2@example.com:443", "host:port, without scheme and path (got ***)"),
+    ] {
+        assert!(told(address).contains(hint) && !told(address).contains("hunter2"), "{}", told(address));
+    }
+}
+
+#[test]
 fn a_key_that_does_not_exist_is_found_at_every_level() {
     let good: Value = serde_saphyr::from_str(include_str!("../../../examples/workshop.yaml")).unwrap();
     let mut pointers = Vec::new();
