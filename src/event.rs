@@ -8,7 +8,7 @@ mod config;
 
 use croner::Cron;
 use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp, Zoned};
 
 pub use config::EventConfig;
@@ -80,6 +80,8 @@ pub struct Occurrence {
     pub start: Timestamp,
     /// When it ends.
     pub end: Timestamp,
+    /// Whose clocks its people read.
+    pub zone: TimeZone,
     /// Expected participants.
     pub participants: Option<u32>,
     /// How long before the start a no-go pages.
@@ -90,24 +92,30 @@ pub struct Occurrence {
 type Broken = (&'static str, String, String);
 
 impl Schedule {
+    /// Every value of an event that is wrong by itself, so that none hides another.
+    pub fn broken(event: &EventConfig) -> Vec<Broken> {
+        let zone = zone(event);
+        let moment = |field, text: &String| match &zone {
+            Ok(zone) => local(field, text, zone).err(),
+            Err(_) => civil(field, text).err(),
+        };
+        let duration = event.duration.filter(|span| span.0.is_zero()).map(|_| too_short());
+        let start = event.start.as_ref().and_then(|start| moment("start", start));
+        let end = event.end.as_ref().and_then(|end| moment("end", end));
+        let cron = event.cron.as_ref().and_then(|cron| recurring(cron, zone.as_ref().unwrap_or(&TimeZone::UTC)).err());
+        zone.as_ref().err().cloned().into_iter().chain([start, end, cron, duration].into_iter().flatten()).collect()
+    }
+
     /// Parses the times of a configured event.
     pub fn parse(event: &EventConfig) -> Result<Self, Broken> {
-        let zone = TimeZone::get(&event.time_zone)
-            .map_err(|_| ("time_zone", "must be an IANA time zone such as Europe/London".to_owned(), event.time_zone.clone()))?;
+        let zone = zone(event)?;
         let duration = event.duration.map(|span| SignedDuration::try_from(span.0).unwrap_or(SignedDuration::MAX));
         if duration.is_some_and(|duration| duration.is_zero()) {
-            return Err(("duration", "must be greater than 0".to_owned(), "0s".to_owned()));
+            return Err(too_short());
         }
         let times = match (&event.start, &event.cron, duration) {
             (Some(start), None, duration) => once(start, event.end.as_deref(), duration, &zone)?,
-            (None, Some(cron), Some(duration)) => {
-                let parsed: Cron =
-                    cron.parse().map_err(|_| ("cron", "must be a cron expression of five fields, such as 0 9 * * MON".to_owned(), cron.clone()))?;
-                if parsed.find_next_occurrence(&Timestamp::UNIX_EPOCH.to_zoned(zone.clone()), false).is_err() {
-                    return Err(("cron", "must describe a time that exists".to_owned(), cron.clone()));
-                }
-                Times::Recurring { cron: Box::new(parsed), duration }
-            }
+            (None, Some(cron), Some(duration)) => Times::Recurring { cron: Box::new(recurring(cron, &zone)?), duration },
             _ => return Err(("start", "must be set, or cron with a duration".to_owned(), String::new())),
         };
         Ok(Self {
@@ -175,6 +183,7 @@ impl Schedule {
             checklists: self.checklists.clone(),
             start,
             end,
+            zone: self.zone.clone(),
             participants: self.participants,
             lead_times: self.lead_times.clone(),
         }
@@ -225,19 +234,42 @@ pub fn demand(schedules: &[Schedule], now: Timestamp) -> Option<u32> {
     all.iter().filter(counts).filter_map(|event| event.participants).max()
 }
 
+fn zone(event: &EventConfig) -> Result<TimeZone, Broken> {
+    TimeZone::get(&event.time_zone).map_err(|_| ("time_zone", "must be an IANA time zone such as Europe/London".to_owned(), event.time_zone.clone()))
+}
+
+fn too_short() -> Broken {
+    ("duration", "must be greater than 0".to_owned(), "0s".to_owned())
+}
+
+fn recurring(cron: &str, zone: &TimeZone) -> Result<Cron, Broken> {
+    let rule = |rule: &str| ("cron", rule.to_owned(), cron.to_owned());
+    let parsed: Cron = cron.parse().map_err(|_| rule("must be a cron expression of five fields, such as 0 9 * * MON"))?;
+    let next = parsed.find_next_occurrence(&Timestamp::UNIX_EPOCH.to_zoned(zone.clone()), false);
+    next.map(|_| parsed).map_err(|_| rule("must describe a time that exists"))
+}
+
+fn civil(field: &'static str, text: &str) -> Result<DateTime, Broken> {
+    let rule = || (field, "must be a local time such as 2026-12-01T09:00".to_owned(), text.to_owned());
+    // A day alone would mean its first moment, and an event that ends on a day lasts until its evening.
+    if text.contains(':') { text.parse().map_err(|_| rule()) } else { Err(rule()) }
+}
+
+/// A moment on the clocks of a zone. One that they skip in spring is meant by nobody, and who comes then finds that it began
+/// an hour ago, or will in an hour.
+fn local(field: &'static str, text: &str, zone: &TimeZone) -> Result<Timestamp, Broken> {
+    let rule = |rule: &str| (field, rule.to_owned(), text.to_owned());
+    let moment = zone.to_ambiguous_timestamp(civil(field, text)?);
+    if matches!(moment.offset(), AmbiguousOffset::Gap { .. }) {
+        return Err(rule("must be a time that exists: the clocks of its time zone are put forward past it"));
+    }
+    moment.compatible().map_err(|_| rule("must be a local time such as 2026-12-01T09:00"))
+}
+
 fn once(start: &str, end: Option<&str>, duration: Option<SignedDuration>, zone: &TimeZone) -> Result<Times, Broken> {
-    let local = |field, text: &str| {
-        let rule = || (field, "must be a local time such as 2026-12-01T09:00".to_owned(), text.to_owned());
-        // A day alone would mean its first moment, and an event that ends on a day lasts until its evening.
-        if !text.contains(':') {
-            return Err(rule());
-        }
-        let civil: DateTime = text.parse().map_err(|_| rule())?;
-        civil.to_zoned(zone.clone()).map(|zoned| zoned.timestamp()).map_err(|_| rule())
-    };
-    let begins = local("start", start)?;
+    let begins = local("start", start, zone)?;
     let ends = match (end, duration) {
-        (Some(end), _) => local("end", end)?,
+        (Some(end), _) => local("end", end, zone)?,
         (None, Some(duration)) => begins.checked_add(duration).map_err(|_| ("duration", "must end before the year 10000".to_owned(), start.to_owned()))?,
         (None, None) => return Err(("end", "must be set, or duration".to_owned(), String::new())),
     };

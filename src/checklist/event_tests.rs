@@ -42,6 +42,7 @@ fn event(name: &str, hours: i64, participants: u32) -> Occurrence {
         of: name.split(" +").next().unwrap().into(),
         checklists: vec!["c".into()],
         start,
+        zone: jiff::tz::TimeZone::UTC,
         end,
         participants: Some(participants),
         lead_times: vec![Span::days(2), Span::hours(1)],

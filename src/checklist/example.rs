@@ -139,6 +139,7 @@ impl Example {
             of: self.event_name().to_owned(),
             checklists: vec![checklist.to_owned()],
             start: after(now, event.start_in),
+            zone: jiff::tz::TimeZone::UTC,
             end: after(now, event.end_in),
             participants: event.participants,
             lead_times: default_lead_times(),

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::context::Context;
 use super::judgement::{CheckState, CheckVerdict, Judgement, Line, SectionVerdict, Unasked, decide};
@@ -35,6 +36,7 @@ pub fn judge(checklist: &Checklist, context: &Context<'_>) -> Judgement {
         event: context.event.map(|event| event.name.clone()),
         event_start: context.event.map(|event| event.start),
         event_end: context.event.map(|event| event.end),
+        event_zone: context.event.map_or(TimeZone::UTC, |event| event.zone.clone()),
         participants: context.event.and_then(|event| event.participants),
         sections,
     }

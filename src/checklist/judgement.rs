@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::severity::Severity;
@@ -206,6 +207,9 @@ pub struct Judgement {
     /// When the event ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_end: Option<Timestamp>,
+    /// Whose clocks the event's people read.
+    #[serde(skip)]
+    pub event_zone: TimeZone,
     /// Expected participants.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub participants: Option<u32>,

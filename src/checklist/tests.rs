@@ -219,6 +219,7 @@ fn what_was_bad_stays_known_when_another_event_comes_or_ends() {
         of: name.into(),
         checklists: vec!["workshop".into()],
         start: now(),
+        zone: jiff::tz::TimeZone::UTC,
         end: now(),
         participants: None,
         lead_times: Vec::new(),

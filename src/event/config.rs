@@ -90,6 +90,9 @@ impl EventConfig {
         }
         once(&format!("{path}.lead_times"), self.lead_times.iter().map(ToString::to_string), problems);
         unique(&format!("{path}.checklist"), self.checklist.names().iter().map(String::as_str), problems);
+        let broken = Schedule::broken(self);
+        let are_values_good = broken.is_empty();
+        problems.extend(broken.into_iter().map(|(field, rule, got)| Problem::new(format!("{path}.{field}"), rule, quoted(&got))));
         match (&self.start, &self.cron) {
             (Some(_), Some(_)) => problems.push(Problem::bare(path, "must have one of start and cron, not both")),
             (None, None) => problems.push(Problem::bare(path, "must have start (one-off) or cron (recurring)")),
@@ -103,7 +106,7 @@ impl EventConfig {
                 problems.push(Problem::bare(format!("{path}.end"), "must not be set on a recurring event; use duration"));
             }
             _ => {
-                if let Err((field, rule, got)) = Schedule::parse(self) {
+                if let (true, Err((field, rule, got))) = (are_values_good, Schedule::parse(self)) {
                     problems.push(Problem::new(format!("{path}.{field}"), rule, quoted(&got)));
                 }
             }

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 /// Which states are good and which are not, for all sets that a table shows.
 const COLOURS: [(&str, &str); 4] = [
-    ("up|present|pullable|valid|at|match|identical|current|none|idle|running|done|suspended_for_event", "green"),
+    ("up|present|pullable|valid|at|match|identical|current|none|idle|running|rotating|done|suspended_for_event", "green"),
     (
-        "absent|deleted|denied|down|malformed|throttled|incomplete|invalid|differs|different|stale|conflict|possible|failed|slow|missed|forgotten|pending|overdue",
+        "absent|empty|deleted|denied|down|malformed|throttled|incomplete|invalid|differs|different|stale|conflict|possible|failed|slow|missed|forgotten|pending|overdue",
         "red",
     ),
     // Good or bad by what else is known.

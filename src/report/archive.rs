@@ -137,6 +137,7 @@ mod tests {
             of: "../Work shop".into(),
             checklists: vec!["c".into()],
             start: at(0),
+            zone: jiff::tz::TimeZone::UTC,
             end: at(3),
             participants: None,
             lead_times: vec![Span::days(2), Span::hours(1)],
@@ -155,6 +156,7 @@ mod tests {
             event: Some("../Work shop".into()),
             event_start: Some(at(0)),
             event_end: Some(at(3)),
+            event_zone: jiff::tz::TimeZone::UTC,
             participants: None,
             sections: Vec::new(),
         };

@@ -38,6 +38,27 @@ fn the_worst_decision_counts() {
 }
 
 #[test]
+fn an_event_is_told_on_the_clocks_of_its_people_too() {
+    let at = |text: &str| Some(text.parse::<Timestamp>().unwrap());
+    let told = |zone: &str, start: &str| {
+        let event_zone = jiff::tz::TimeZone::get(zone).unwrap();
+        let (event_start, event_end) = (at(start), at("2026-12-01T17:00:00Z"));
+        event_line(&Judgement { event: Some("w".to_owned()), event_start, event_end, event_zone, participants: Some(5), ..hostile() }).unwrap()
+    };
+    let start = "2026-12-01T14:00:00Z";
+    assert_eq!(
+        told("America/New_York", start),
+        "w: 2026-12-01 09:00 EST to 2026-12-01 12:00 EST (2026-12-01 14:00 UTC to 2026-12-01 17:00 UTC), in 10d 2h, 5 participants"
+    );
+    assert_eq!(
+        told("Europe/London", start),
+        "w: 2026-12-01 14:00 UTC to 2026-12-01 17:00 UTC, in 10d 2h, 5 participants",
+        "the clocks of winter are those of UTC"
+    );
+    assert_eq!(told("Asia/Tokyo", "2026-11-20T00:00:00Z"), "w: running until 2026-12-02 02:00 JST (2026-12-01 17:00 UTC), 5 participants");
+}
+
+#[test]
 fn distances_are_written_in_two_units() {
     let at = |seconds: i64| Timestamp::from_second(seconds).unwrap();
     for (seconds, text) in [(5, "5s"), (65, "1m 5s"), (3_700, "1h 1m"), (180_000, "2d 2h"), (-65, "1m 5s")] {

@@ -1,6 +1,7 @@
 //! The words that all formats share.
 
 use jiff::Timestamp;
+use jiff::tz::{Offset, TimeZone};
 
 use crate::checklist::{CheckState, CheckVerdict, Decision, Judgement, Unasked};
 
@@ -52,12 +53,23 @@ pub const NO_EVENT: &str = "No event is coming: judged as if one were now.";
 pub fn event_line(judgement: &Judgement) -> Option<String> {
     let (name, start, end) = (judgement.event.as_ref()?, judgement.event_start?, judgement.event_end?);
     let people = judgement.participants.map_or_else(String::new, |n| format!(", {n} {}", if n == 1 { "participant" } else { "participants" }));
+    let zone = &judgement.event_zone;
     let when = if start <= judgement.at {
-        format!("running until {}", minute(end))
+        format!("running until {}", local(&[end], zone))
     } else {
-        format!("{} to {} (in {})", minute(start), minute(end), distance(judgement.at, start))
+        format!("{}, in {}", local(&[start, end], zone), distance(judgement.at, start))
     };
     Some(format!("{name}: {when}{people}"))
+}
+
+/// Moments of an event on the clocks of its people, and in UTC as all other times are told.
+fn local(moments: &[Timestamp], zone: &TimeZone) -> String {
+    let utc = moments.iter().copied().map(minute).collect::<Vec<_>>().join(" to ");
+    if moments.iter().all(|at| zone.to_offset(*at) == Offset::UTC) {
+        return utc;
+    }
+    let own = moments.iter().map(|at| at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string());
+    format!("{} ({utc})", own.collect::<Vec<_>>().join(" to "))
 }
 
 /// A moment to the minute, in UTC.

@@ -245,6 +245,7 @@ mod tests {
             event: None,
             event_start: None,
             event_end: None,
+            event_zone: jiff::tz::TimeZone::UTC,
             participants: None,
             sections: Vec::new(),
         };

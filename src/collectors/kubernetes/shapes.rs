@@ -228,6 +228,7 @@ fn distances(pool: &str, claims: &[(i64, &str)]) -> Vec<String> {
         of: "e".into(),
         checklists: vec!["c".into()],
         start: at(24 * HOUR),
+        zone: jiff::tz::TimeZone::UTC,
         end: at(27 * HOUR),
         participants: None,
         lead_times: Vec::new(),

@@ -252,6 +252,7 @@ fn a_claim_is_as_far_from_each_event_as_its_expiry_is() {
         of: name.into(),
         checklists: vec!["c".into()],
         start: start.parse().unwrap(),
+        zone: jiff::tz::TimeZone::UTC,
         end: end.parse().unwrap(),
         participants: None,
         lead_times: Vec::new(),

@@ -103,6 +103,32 @@ fn what_is_no_yaml_is_told_with_its_line_and_a_tab_by_its_name() {
 }
 
 #[test]
+fn no_wrong_value_of_an_event_hides_another() {
+    let text = "
+events:
+  - { name: a, time_zone: Mars/Base, start: 2026-13-01T09:00, duration: 1h }
+  - { name: b, time_zone: Mars/Base, start: yesterday, duration: long }
+  - { name: c, time_zone: UTC, start: 2026-12-01T09:00, cron: '61 9', duration: 1h }
+  - { name: d, time_zone: Europe/London, start: 2027-03-28T01:30, duration: 1h }
+  - { name: e, time_zone: Europe/London, start: 2027-10-31T01:30, duration: 1h }
+";
+    let (zone, time) = ("must be an IANA time zone such as Europe/London (got \"Mars/Base\")", "must be a local time such as 2026-12-01T09:00");
+    assert_eq!(
+        problems(text),
+        [
+            format!("events[0] (a).start: {time} (got \"2026-13-01T09:00\")"),
+            format!("events[0] (a).time_zone: {zone}"),
+            "events[1] (b).duration: must be a duration such as 30s, 10m, 1h30m or 7d (got \"long\")".to_owned(),
+            format!("events[1] (b).start: {time} (got \"yesterday\")"),
+            format!("events[1] (b).time_zone: {zone}"),
+            "events[2] (c): must have one of start and cron, not both".to_owned(),
+            "events[2] (c).cron: must be a cron expression of five fields, such as 0 9 * * MON (got \"61 9\")".to_owned(),
+            "events[3] (d).start: must be a time that exists: the clocks of its time zone are put forward past it (got \"2027-03-28T01:30\")".to_owned(),
+        ]
+    );
+}
+
+#[test]
 fn an_address_that_is_a_url_is_shown_as_it_is_written_unless_there_may_be_a_secret_in_it() {
     let told = |address: &str| problems(&format!("collectors: {{ tls: {{ targets: [{{ name: a, address: '{address}' }}] }} }}\n")).concat();
     for (address, hint) in [
