@@ -247,7 +247,9 @@ fn check_configuration(loaded: &Loaded, file: &Path) -> ExitCode {
         }
         Err(error) => {
             // Of two things that are wrong nobody should learn in two runs.
-            of_settings(loaded, Timestamp::now()).iter().for_each(|warning| print(&format!("warning: {warning}\n")));
+            for warning in of_settings(loaded, Timestamp::now()) {
+                print(&format!("warning: {warning}\n"));
+            }
             fail(error)
         }
     }

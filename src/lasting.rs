@@ -65,7 +65,9 @@ impl Lasting {
         let now = now.as_second();
         let mut lines = if (now - self.at).abs() <= GAP + NOTED { self.lines.clone() } else { Vec::new() };
         // A clock that was wrong.
-        lines.iter_mut().for_each(|own| own.since.retain(|_, since| since.at <= now));
+        for own in &mut lines {
+            own.since.retain(|_, since| since.at <= now);
+        }
         lines
     }
 
@@ -84,7 +86,9 @@ fn longest(mut lines: Vec<Lines>, most: usize) -> Vec<Lines> {
     if all.len() > most {
         all.sort_unstable();
         let bound = all[most];
-        lines.iter_mut().for_each(|own| own.since.retain(|_, since| since.at < bound));
+        for own in &mut lines {
+            own.since.retain(|_, since| since.at < bound);
+        }
     }
     lines.retain(|own| !own.since.is_empty());
     lines
@@ -123,7 +127,7 @@ mod tests {
     #[test]
     fn of_too_many_those_are_kept_that_last_longest() {
         let mut kept = Lasting::default();
-        kept.record(second(9_000), lines((0..5_000).map(|number| (number, 8_000 - number as i64))));
+        kept.record(second(9_000), lines((0_u64..5_000).zip((0..8_000).rev())));
         let left = kept.at(second(9_000));
         assert_eq!(left[0].since.len(), MOST);
         assert!(left[0].since.contains_key(&4_999) && !left[0].since.contains_key(&0));

@@ -163,7 +163,7 @@ impl Memory {
         let bad = line.state != CheckState::Pass;
         if bad {
             let subjects = self.entries.entry(check.to_owned()).or_default();
-            let entry = subjects.entry(subject).or_insert(Entry { at_least: first, ..Entry::new(now) });
+            let entry = subjects.entry(subject).or_insert_with(|| Entry { at_least: first, ..Entry::new(now) });
             entry.was_red |= line.state == CheckState::Fail;
             entry.good_looks = 0;
             entry.last_look = line.look;
