@@ -169,32 +169,38 @@ impl Cause for serde_json::Error {
 
 impl Cause for serde_saphyr::Error {
     fn words(&self) -> Message {
-        let what = match self.without_snippet() {
-            Self::Eof { .. } => say!("it ends too early"),
-            Self::MultipleDocuments { .. } => say!("it holds more than one document"),
-            Self::DuplicateMappingKey { .. } => say!("a key is given twice"),
-            Self::UnknownAnchor { .. } => say!("an alias refers to nothing"),
-            Self::SerdeUnknownField { field, expected, .. } => not_known("key", field, expected),
-            Self::SerdeUnknownVariant { variant, expected, .. } => not_known("value", variant, expected),
-            Self::SerdeMissingField { field, .. } => say!("the key {} is missing", *field),
-            Self::SerdeInvalidType { .. }
-            | Self::SerdeInvalidValue { .. }
-            | Self::SerdeInvalidLength { .. }
-            | Self::Unexpected { .. }
-            | Self::InvalidScalar { .. } => {
-                say!("a value is of another kind than expected")
-            }
-            Self::NonFiniteFloat { .. } => say!("a number must be finite"),
-            Self::InvalidUtf8Input => say!("it is not UTF-8 text"),
-            Self::Budget { .. } => say!("it is too large or too deep"),
-            // What types of ours say when they refuse a value; it may quote that value.
-            Self::Message { .. } => say!("a value is not accepted"),
-            _ => say!("it is not YAML"),
-        };
+        let what = of_yaml(self);
         match self.location() {
             Some(at) if at.line() > 0 => say!("{} (line {}, column {})", what, at.line(), at.column()),
             _ => what,
         }
+    }
+}
+
+/// What is wrong with a YAML text, for whoever tells the place in words of its own.
+pub(crate) fn of_yaml(error: &serde_saphyr::Error) -> Message {
+    use serde_saphyr::Error;
+    match error.without_snippet() {
+        Error::Eof { .. } => say!("it ends too early"),
+        Error::MultipleDocuments { .. } => say!("it holds more than one document"),
+        Error::DuplicateMappingKey { .. } => say!("a key is given twice"),
+        Error::UnknownAnchor { .. } => say!("an alias refers to nothing"),
+        Error::SerdeUnknownField { field, expected, .. } => not_known("key", field, expected),
+        Error::SerdeUnknownVariant { variant, expected, .. } => not_known("value", variant, expected),
+        Error::SerdeMissingField { field, .. } => say!("the key {} is missing", *field),
+        Error::SerdeInvalidType { .. }
+        | Error::SerdeInvalidValue { .. }
+        | Error::SerdeInvalidLength { .. }
+        | Error::Unexpected { .. }
+        | Error::InvalidScalar { .. } => {
+            say!("a value is of another kind than expected")
+        }
+        Error::NonFiniteFloat { .. } => say!("a number must be finite"),
+        Error::InvalidUtf8Input => say!("it is not UTF-8 text"),
+        Error::Budget { .. } => say!("it is too large or too deep"),
+        // What types of ours say when they refuse a value; it may quote that value.
+        Error::Message { .. } => say!("a value is not accepted"),
+        _ => say!("it is not YAML"),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::say;
 
 /// A sentence with `{label}`, `{value}`, `{ends}` and `{threshold}` in it. `{ends}` is for what must last: `ends in
 /// 3d`, or `ended 2h ago` when it is too late, since a span below zero is read by nobody.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
 }

@@ -53,18 +53,16 @@ pub fn load(name: &str, file: Option<&Path>) -> Result<Checklist, Vec<Problem>> 
             vec![Problem::new("name", format!("must be a shipped checklist ({}) unless file is set", shipped.join(", ")), format!("{name:?}"))]
         })?,
     };
-    let checklist = parse(&text)?;
+    let (checklist, mut problems) = parse::parse_each(&text);
+    let Some(checklist) = checklist else { return Err(problems) };
     // Those inside the binary are proved by its tests.
     if file.is_some() {
-        let problems = unproven(&checklist, Timestamp::now());
-        if !problems.is_empty() {
-            return Err(problems);
-        }
+        problems.extend(unproven(&checklist, Timestamp::now()));
     }
     if checklist.name != name {
-        return Err(vec![Problem::new("name", format!("must be the name in the file, {:?}", checklist.name), format!("{name:?}"))]);
+        problems.push(Problem::new("name", format!("must be the name in the file, {:?}", checklist.name), format!("{name:?}")));
     }
-    Ok(checklist)
+    if problems.is_empty() { Ok(checklist) } else { Err(problems) }
 }
 
 /// The lines of checklists that people confirm.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::condition::{Band, Condition};
 use super::evidence::Template;
@@ -11,7 +12,7 @@ use super::example::{Example, RawExample};
 use super::library;
 use super::model::{Check, Checklist, Guard, Kind, Override, Section, digest};
 use super::severity::Severity;
-use crate::cause::Cause as _;
+use crate::cause::{self, Cause as _};
 use crate::collectors;
 use crate::metric::Family;
 use crate::value::rules::quoted;
@@ -69,17 +70,75 @@ impl RawCheck {
 
 /// Parses and checks a checklist.
 pub fn parse(text: &str) -> Result<Checklist, Vec<Problem>> {
-    let raw: RawChecklist = serde_saphyr::from_str_with_options(text, serde_saphyr::options! { with_snippet: false })
-        .map_err(|error| vec![Problem::bare("checklist", format!("must follow the model: {}", error.words()))])?;
+    let (checklist, problems) = parse_each(text);
+    checklist.filter(|_| problems.is_empty()).ok_or(problems)
+}
+
+fn yaml<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, serde_saphyr::Error> {
+    serde_saphyr::from_str_with_options(text, serde_saphyr::options! { with_snippet: false })
+}
+
+/// A checklist as it was written, and the lines of it that cannot be read, by section and place.
+type Raw = (RawChecklist, BTreeSet<(usize, usize)>);
+
+fn raw(text: &str, problems: &mut Vec<Problem>) -> Option<Raw> {
+    let error = match yaml(text) {
+        Ok(raw) => return Some((raw, BTreeSet::new())),
+        Err(error) => error,
+    };
+    let read = line_by_line(text, problems).filter(|_| !problems.is_empty());
+    if read.is_none() {
+        *problems = vec![Problem::bare("checklist", format!("must follow the model: {}", error.words()))];
+    }
+    read
+}
+
+/// The same where a line is wrong in its form, which must not hide what is wrong with the others.
+fn line_by_line(text: &str, problems: &mut Vec<Problem>) -> Option<Raw> {
+    let (mut whole, mut spoilt): (Value, _) = (yaml(text).ok()?, BTreeSet::new());
+    for (index, section) in whole.get_mut("sections")?.as_array_mut()?.iter_mut().enumerate() {
+        let checks = section.get_mut("checks").and_then(Value::as_array_mut).into_iter().flatten();
+        for (position, check) in checks.enumerate() {
+            if cut_wrong_keys(check.as_object_mut()?, &format!("sections[{index}].checks[{position}]"), problems) {
+                spoilt.insert((index, position));
+            }
+        }
+    }
+    Some((serde_json::from_value(whole).ok()?, spoilt))
+}
+
+/// Keys without which the rest of a line would be told to lack them.
+const BEARING: [&str; 10] = ["check", "name", "attest", "item", "title", "metric", "where", "fails", "evidence", "remedy"];
+
+/// Cuts out what is wrong by itself; whether the rest can be judged no more.
+fn cut_wrong_keys(line: &mut Map<String, Value>, path: &str, problems: &mut Vec<Problem>) -> bool {
+    let name = ["name", "attest", "check"].iter().find_map(|key| line.get(*key)?.as_str()).map_or_else(String::new, |name| format!(" {name}"));
+    let before = line.len();
+    let mut is_spoilt = false;
+    line.retain(|key, value| {
+        let alone = Value::Object(Map::from_iter([(key.clone(), value.clone())]));
+        let Err(error) = yaml::<RawCheck>(&alone.to_string()) else { return true };
+        let is_known = !matches!(error.without_snippet(), serde_saphyr::Error::SerdeUnknownField { .. });
+        let place = if is_known { format!("{path}{name}.{key}") } else { format!("{path}{name}") };
+        problems.push(Problem::bare(place, cause::of_yaml(&error).as_str()));
+        is_spoilt |= BEARING.contains(&key.as_str());
+        false
+    });
+    is_spoilt && line.len() < before
+}
+
+/// The lines of a checklist that are good, and what is wrong with the others.
+pub(super) fn parse_each(text: &str) -> (Option<Checklist>, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let Some((raw, spoilt)) = raw(text, &mut problems) else { return (None, problems) };
     // A change of the library changes what is judged, where it is used.
     let lines = || raw.sections.iter().flat_map(|section| &section.checks);
     let shared = if lines().any(|line| line.check.is_some()) { library::TEXTS.concat() } else { String::new() };
-    let mut problems = Vec::new();
     let mut names = BTreeSet::new();
     let mut sections = Vec::new();
     for (index, section) in raw.sections.into_iter().enumerate() {
         let mut checks = Vec::new();
-        for (position, raw) in section.checks.into_iter().enumerate() {
+        for (position, raw) in section.checks.into_iter().enumerate().filter(|(position, _)| !spoilt.contains(&(index, *position))) {
             let path = format!("sections[{index}].checks[{position}]");
             match line(raw, &path) {
                 Ok(check) => {
@@ -96,11 +155,7 @@ pub fn parse(text: &str) -> Result<Checklist, Vec<Problem>> {
     if !legal_label(&raw.checklist.replace('-', "_")) {
         problems.push(Problem::new("checklist", "must be a short lower-case name", quoted(&raw.checklist)));
     }
-    if problems.is_empty() {
-        Ok(Checklist { name: raw.checklist, title: raw.title, sections, revision: digest(&format!("{text}{shared}")) })
-    } else {
-        Err(problems)
-    }
+    (Some(Checklist { name: raw.checklist, title: raw.title, sections, revision: digest(&format!("{text}{shared}")) }), problems)
 }
 
 /// A line that names a check of the library, or one that says all itself.
@@ -148,35 +203,51 @@ fn check(raw: RawCheck, path: &str) -> Result<Check, Vec<Problem>> {
         (None, Some(name)) => (name, true),
         _ => return Err(vec![Problem::bare(path, "must have one of check, name and attest")]),
     };
-    let path = format!("{path} {name}");
+    // That of a check of the library stands there already.
+    let path = if path.ends_with(&format!(" {name}")) { path.to_owned() } else { format!("{path} {name}") };
     if is_attestation && (raw.when.is_some() || raw.severity.is_some() || raw.hold.is_some() || raw.evidence.is_some() || !raw.filter.is_empty()) {
         problems.push(Problem::bare(&path, "must have none of when, where, severity, for and evidence, because a person attests it"));
     }
-    let needed = |field: &str, value: Option<String>| value.ok_or_else(|| vec![Problem::bare(format!("{path}.{field}"), "must be set")]);
-    let (item, title, remedy) = (needed("item", raw.item)?, needed("title", raw.title)?, needed("remedy", raw.remedy)?);
+    let [item, title, remedy] = [("item", raw.item), ("title", raw.title), ("remedy", raw.remedy)].map(|(field, value)| {
+        value.unwrap_or_else(|| {
+            problems.push(Problem::bare(format!("{path}.{field}"), "must be set"));
+            String::new()
+        })
+    });
     let worsens = raw.worsens.unwrap_or_default();
     if !name.starts_with(|c: char| c.is_ascii_uppercase()) || !name.chars().all(|c| c.is_ascii_alphanumeric()) {
         problems.push(Problem::new(format!("{path}.name"), "must be CamelCase, because it names an alert", quoted(&name)));
     }
     let evidence = raw.evidence.unwrap_or_default();
-    let evidence = Template::parse(&evidence).map_err(|rule| vec![Problem::bare(format!("{path}.evidence"), rule)])?;
-    let title = Template::parse(&title).map_err(|rule| vec![Problem::bare(format!("{path}.title"), rule)])?;
+    let [evidence, title] = [("evidence", evidence), ("title", title)].map(|(field, text)| {
+        Template::parse(&text).unwrap_or_else(|rule| {
+            problems.push(Problem::bare(format!("{path}.{field}"), rule));
+            Template::default()
+        })
+    });
     if !title.speaks_of_all() || (title.has_threshold() && raw.fails.as_ref().is_none_or(|condition| matches!(condition, Condition::Promql(_)))) {
         problems.push(Problem::bare(format!("{path}.title"), "may use {threshold} alone, where the check has one, because it is about all subjects"));
     }
     let severity = raw.severity.unwrap_or(Severity::Warning);
     let hold = raw.hold.unwrap_or(Span::mins(5));
+    let mut wrong = |problem: Problem| {
+        problems.push(problem);
+        Err(std::mem::take(&mut problems))
+    };
     let kind = match (is_attestation, raw.metric, raw.fails) {
         (true, None, None) => Kind::Attestation,
-        (true, ..) => return Err(vec![Problem::bare(path, "must have neither metric nor fails, because a person attests it")]),
+        (true, ..) => return wrong(Problem::bare(path, "must have neither metric nor fails, because a person attests it")),
         (false, None, Some(Condition::Promql(expr))) => Kind::Promql { expr, severity, hold, evidence },
         (false, Some(metric), Some(condition)) => {
-            let family = collectors::family(&metric).map_err(|rule| vec![Problem::new(format!("{path}.metric"), rule, quoted(&metric))])?;
+            let family = match collectors::family(&metric) {
+                Ok(family) => family,
+                Err(rule) => return wrong(Problem::new(format!("{path}.metric"), rule, quoted(&metric))),
+            };
             let parts = Parts { family, condition: &condition, severity, bands: &worsens, filter: &raw.filter, evidence: &evidence };
             parts.check(&path, &mut problems);
             Kind::Fact { family, condition, severity, worsens, hold, when: raw.when.unwrap_or_default(), evidence }
         }
-        (false, ..) => return Err(vec![Problem::bare(path, "must have metric and fails, or fails: { promql: ... }")]),
+        (false, ..) => return wrong(Problem::bare(path, "must have metric and fails, or fails: { promql: ... }")),
     };
     // The verdict would wait for ever for what only Prometheus can say.
     let can_block = !matches!(kind, Kind::Promql { .. });

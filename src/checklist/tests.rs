@@ -116,6 +116,40 @@ fn a_name_that_is_given_twice_and_an_unknown_shape_are_refused() {
     assert!(problems(&text)[0].contains("a value is not known; known are is_false, above, "), "{:?}", problems(&text));
 }
 
+#[test]
+fn no_mistake_of_an_own_checklist_hides_another() {
+    let text = "checklist: mine
+title: t
+sections:
+- title: s
+  checks:
+  - { name: A, title: t, metric: readiness_http_sucess, fails: is_false, remedy: r }
+  - { name: B, item: '2', title: t, metric: readiness_http_success, fails: is_false, severity: criticl, evidence: '{targt}', remedy: r }
+  - { name: C, item: '3', title: t, metric: readiness_http_success, fails: { abov: 1 }, remedy: r }
+  - { name: D, item: '4', title: t, metric: readiness_http_success, fails: is_false, remdy: r }
+  - { check: CertificateExpiresSoon, item: '6', title: '{what' }
+  - { name: E, item: '5', title: t, metric: readiness_http_success, fails: is_false, remedy: r, examples: [{ facts: [{ value: 1 }], expect: fail }] }
+";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.yaml");
+    std::fs::write(&file, text).unwrap();
+    let told: Vec<_> = load("mine", Some(&file)).unwrap_err().iter().map(ToString::to_string).collect();
+    for part in [
+        "sections[0].checks[0] A.item: must be set",
+        "sections[0].checks[0] A.metric: ",
+        "sections[0].checks[1] B.severity: a value is not known; did you mean critical?; known are ",
+        "sections[0].checks[1] B.evidence: must use labels of readiness_http_success",
+        "sections[0].checks[2] C.fails: ",
+        "sections[0].checks[3] D: a key is not known; did you mean remedy?; known are ",
+        "sections[0].checks[3] D.remedy: must be set",
+        "sections[0].checks[4] CertificateExpiresSoon.title: has an unclosed brace",
+        "E.examples[0]: expects fail, and is judged pass",
+    ] {
+        assert!(told.iter().any(|own| own.starts_with(part)), "{part:?} is not in\n{told:#?}");
+    }
+    assert_eq!(told.len(), 9, "{told:#?}");
+}
+
 /// A check on a fact that is off, stopped, or matches nothing.
 fn verdict_of(snapshot: &Snapshot, name: &str) -> CheckVerdict {
     let checklists = shipped();
