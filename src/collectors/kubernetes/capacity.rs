@@ -220,6 +220,10 @@ fn rules(workspaces: &str, scene: &Scene<'_>, need: [f64; 4]) -> Allowed {
     let is_there = |name: &&str| scene.namespaces.is_none_or(|all| namespaces::is_there(all, name));
     let named_ones = own.namespaces(workspaces).iter().map(String::as_str);
     let (there, gone): (Vec<&str>, Vec<&str>) = named_ones.partition(is_there);
+    // Every cluster has some.
+    if scene.namespaces.is_some_and(|all| all.iter().next().is_none()) {
+        return Allowed::Unclear(say!("the cluster tells of no namespace at all"));
+    }
     if let (true, Some(gone)) = (there.is_empty(), gone.first()) {
         return Allowed::Refused("namespace", say!("the namespace {} is gone or being deleted", named(gone)));
     }

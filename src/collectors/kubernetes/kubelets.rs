@@ -28,7 +28,9 @@ use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
 
-/// Why the use of something is not a number.
+/// Why the use of a volume is not a number.
+const UNTOLD: &str = "what the kubelet says of it is more than ten minutes old, or cannot be";
+/// Why that of a file system is not.
 const IMPOSSIBLE: &str = "the kubelet says that more is free than there is, or less than nothing";
 const STATES: &str = "readiness_node_kubelet_state";
 const SEEN: Coverage = Coverage::of(STATES, &["seen"]);
@@ -235,7 +237,7 @@ impl Kubelets {
         });
         for ((namespace, claim), ratio) in fullest(volumes.into_iter().collect(), self.config.top_pods) {
             let volume = VOLUME.sample([&**cluster, &namespace, &claim], ratio);
-            samples.push(if ratio.is_nan() { volume.with_detail(IMPOSSIBLE) } else { volume });
+            samples.push(if ratio.is_nan() { volume.with_detail(UNTOLD) } else { volume });
         }
         for pod in most(pods, self.config.top_pods) {
             let labels = || [&**cluster, &*pod.node, &pod.namespace, &pod.pod];

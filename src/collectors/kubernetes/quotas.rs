@@ -155,7 +155,7 @@ pub(super) enum Allowed {
     Most(f64),
     /// None starts, for lack of this.
     Refused(&'static str, Message),
-    /// A LimitRange would let none start that has a single container, and nobody knows whether they do.
+    /// Nobody knows whether any starts, as where a LimitRange lets none start that has a single container.
     Unclear(Message),
 }
 

@@ -142,6 +142,8 @@ fn there_is_no_room_in_a_namespace_that_is_gone_or_being_deleted() {
         json!({ "metadata": meta })
     };
     assert_eq!(said(&[namespace(json!({}))]), ["4", "cpu"]);
-    assert_eq!(said(&[namespace(json!({ "deletionTimestamp": ago(60) }))]), ["0", "namespace"]);
-    assert_eq!(said(&[]), ["0", "namespace"]);
+    let other = json!({ "metadata": { "name": "kube-system", "uid": "k" } });
+    assert_eq!(said(&[other.clone(), namespace(json!({ "deletionTimestamp": ago(60) }))]), ["0", "namespace"]);
+    assert_eq!(said(&[other]), ["0", "namespace"]);
+    assert_eq!(said(&[]), ["4", "cpu"], "no cluster is without namespaces, so that says nothing");
 }
