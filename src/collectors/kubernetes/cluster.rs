@@ -537,6 +537,13 @@ impl Cluster {
         }));
     }
 
+    /// Nodes that are starting or being taken away; none while they cannot be seen.
+    fn changing_nodes(&self) -> usize {
+        let now = super::clock::now().saturating_add(self.clock.ahead());
+        let changing = |nodes: &Nodes| nodes.iter().filter(|(_, node)| node.is_changing(now)).count();
+        self.nodes.as_ref().and_then(|nodes| nodes.seen(changing)).unwrap_or_default()
+    }
+
     fn rollouts(&self, participants: Option<u32>, samples: &mut Vec<Sample>) {
         for (selector, found) in &self.workloads {
             let replicas = participants.and_then(|participants| selector.required(participants));
@@ -554,7 +561,10 @@ impl Cluster {
                     rows.seen(|rows| sets.map(|sets| sets.seen(|sets| workloads::revisions(rows, sets, &place(Deployment::KIND), samples))));
                 }
                 Workloads::StatefulSets(rows) => drop(rows.seen(|rows| required(StatefulSet::KIND, rows.iter().map(|(key, _)| key).collect()))),
-                Workloads::DaemonSets(rows) => drop(rows.seen(|rows| required(DaemonSet::KIND, rows.iter().map(|(key, _)| key).collect()))),
+                Workloads::DaemonSets(rows) => {
+                    rows.seen(|rows| required(DaemonSet::KIND, rows.iter().map(|(key, _)| key).collect()));
+                    rows.seen(|rows| workloads::daemons(rows, self.changing_nodes(), &place(DaemonSet::KIND), samples));
+                }
                 Workloads::CronJobs => {}
             }
         }

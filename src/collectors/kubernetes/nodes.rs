@@ -127,6 +127,8 @@ const STARTING: &str = "starting";
 /// a node that was ready before.
 const FIRST_REPORT: u64 = 30;
 
+/// Seconds in which the pods of a new node may be starting: kubelets have pulled their images by then.
+const YOUNG: i64 = 10 * 60;
 /// In place of the name of a condition that is none, or that is one too many.
 const HIDDEN: &str = "(others)";
 /// Conditions of a node that are kept; node-problem-detector adds a dozen to the five of the kubelet.
@@ -235,6 +237,11 @@ impl NodeRow {
     /// Whether it has not started yet or is being taken away, so that nobody asks it anything.
     pub(super) fn is_passing(&self) -> bool {
         self.never_ready() || self.disrupted
+    }
+
+    /// Whether what runs on every node may still be starting on it, or have stopped: it is young, or is being taken away.
+    pub(super) fn is_changing(&self, now: i64) -> bool {
+        self.is_passing() || self.created.is_some_and(|at| at > now.saturating_sub(YOUNG))
     }
 
     /// The Karpenter pool that it is of; empty for none.

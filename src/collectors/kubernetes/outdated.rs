@@ -1,10 +1,11 @@
-//! What says something of a time that is over, of something else, or under a name that is none.
+//! What is said of a time that is over or has not come, of something else, or under a name that is none.
 
 use serde_json::{Value, json};
 
+use super::kinds::filled;
 use super::nodes::{Interests, Nodes};
 use super::shapes::node;
-use super::tests::{ago, rows, says, told};
+use super::tests::{ago, place, read, rows, says, told, words};
 use super::*;
 
 #[test]
@@ -40,8 +41,32 @@ fn numbers_of_a_workload_that_its_controller_has_not_looked_at_are_not_known() {
         let line = format!("workload_ready_replicas eu/s/K//a = {ready}");
         says(&rows::<workloads::Deployment>(&[object(observed)]), &line);
         says(&rows::<workloads::StatefulSet>(&[object(observed)]), &line);
-        says(&rows::<workloads::DaemonSet>(&[object(observed)]), &line);
+        says(&daemons(&object(observed), 0), &line);
     }
+}
+
+/// How many pods of a DaemonSet are ready, while so many nodes are changing.
+fn daemons(own: &Value, changing: usize) -> Vec<String> {
+    let mut samples = Vec::new();
+    workloads::daemons(&filled(std::slice::from_ref(own)), changing, &place("K"), &mut samples);
+    samples.iter().map(words).collect()
+}
+
+#[test]
+fn pods_of_every_node_may_be_starting_on_new_ones() {
+    let own = json!({ "metadata": { "name": "a", "generation": 1 }, "status": { "observedGeneration": 1, "desiredNumberScheduled": 5, "numberReady": 3 } });
+    for (changing, count) in [(0, "3"), (1, "3"), (2, "NaN"), (3, "NaN")] {
+        says(&daemons(&own, changing), &format!("workload_ready_replicas eu/s/K//a = {count}"));
+    }
+    let mut nodes = Nodes::new(Interests::default());
+    for (name, age, taints) in
+        [("old", 900, json!([])), ("young", 300, json!([])), ("leaving", 900, json!([{ "key": "karpenter.sh/disrupted", "effect": "NoSchedule" }]))]
+    {
+        let own = node(name, &json!({ "/metadata": { "name": name, "uid": name, "creationTimestamp": ago(age) }, "/spec/taints": taints }));
+        objects::Keep::put(&mut nodes, read(&own), true);
+    }
+    let changing: Vec<&str> = nodes.iter().filter(|(_, node)| node.is_changing(clock::now())).map(|(name, _)| &**name).collect();
+    assert_eq!(changing, ["leaving", "young"]);
 }
 
 #[test]

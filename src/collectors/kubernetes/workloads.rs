@@ -277,18 +277,41 @@ fn replicated(meta: ObjectMeta, spec: &ReplicaSpec, status: &ReplicaStatus) -> R
 
 fn replica_facts<'a>(rows: impl Iterator<Item = (&'a Key, &'a Replicas)>, place: &Place, samples: &mut Vec<Sample>) {
     for (key, row) in rows {
-        let Replicas { desired, ready, updated, available, complete, is_outdated, .. } = row;
+        let Replicas { desired, ready, updated, available, complete, .. } = row;
         let words = say!("{} of {} ready, {} up to date, {} available", *ready, *desired, *updated, *available);
         samples.push(DESIRED.sample(labels(place, key), f64::from(*desired)).with_detail(words.clone()));
-        for (family, value) in [(&READY, ready), (&UPDATED, updated), (&AVAILABLE, available)] {
-            samples.push(if *is_outdated {
-                family.sample(labels(place, key), f64::NAN).with_detail(say!("its controller has not looked at it since it was changed"))
-            } else {
-                family.sample(labels(place, key), f64::from(*value)).with_detail(words.clone())
-            });
+        for (family, value) in [(&UPDATED, updated), (&AVAILABLE, available)] {
+            samples.push(counted(family, *value, row, place, key).with_detail(words.clone()));
         }
         samples.push(COMPLETE.sample(labels(place, key), flag(*complete)).with_detail(words.clone()));
     }
+}
+
+/// A number of replicas, unless it is of what the workload was before.
+fn counted(family: &'static Gauge<5>, value: u32, row: &Replicas, place: &Place, key: &Key) -> Sample {
+    family.sample(labels(place, key), if row.is_outdated { f64::NAN } else { f64::from(value) })
+}
+
+/// How many replicas are ready. What runs on every node may lack as many as nodes are changing.
+fn ready_facts<'a>(rows: impl Iterator<Item = (&'a Key, &'a Replicas)>, changing: usize, place: &Place, samples: &mut Vec<Sample>) {
+    for (key, row) in rows {
+        let Replicas { desired, ready, updated, available, is_outdated, .. } = row;
+        let missing = desired.saturating_sub(*ready) as usize;
+        samples.push(if *is_outdated {
+            counted(&READY, *ready, row, place, key).with_detail(say!("its controller has not looked at it since it was changed"))
+        } else if (1..=changing).contains(&missing) {
+            let words = say!("{} of {} ready, while {} nodes are starting or being taken away", *ready, *desired, changing as u64);
+            READY.sample(labels(place, key), f64::NAN).with_detail(words)
+        } else {
+            let words = say!("{} of {} ready, {} up to date, {} available", *ready, *desired, *updated, *available);
+            counted(&READY, *ready, row, place, key).with_detail(words)
+        });
+    }
+}
+
+/// How many pods of DaemonSets are ready, while so many nodes are starting or being taken away.
+pub(super) fn daemons(rows: &Rows<DaemonSet>, changing: usize, place: &Place, samples: &mut Vec<Sample>) {
+    ready_facts(rows.iter(), changing, place, samples);
 }
 
 fn labels(place: &Place, key: &Key) -> [Arc<str>; 5] {
@@ -307,6 +330,7 @@ impl Kind for Deployment {
     }
 
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        ready_facts(rows.iter(), 0, place, samples);
         replica_facts(rows.iter(), place, samples);
     }
 }
@@ -321,6 +345,7 @@ impl Kind for StatefulSet {
     }
 
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        ready_facts(rows.iter(), 0, place, samples);
         replica_facts(rows.iter(), place, samples);
     }
 }
@@ -336,6 +361,7 @@ impl Kind for DaemonSet {
         row(self.metadata, counts, status.observed_generation, &self.spec.selector)
     }
 
+    /// How many are ready can be told only together with the nodes.
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
         replica_facts(rows.iter(), place, samples);
     }
