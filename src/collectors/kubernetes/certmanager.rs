@@ -139,8 +139,8 @@ mod tests {
 
     /// Seconds from now to the end of the time in which it must be renewed.
     fn left(status: &Value) -> i64 {
-        let line = told(status).into_iter().find_map(|line| line.strip_prefix("certmanager_renewal_deadline_timestamp_seconds eu/n/w = ")?.parse::<f64>().ok());
-        line.unwrap() as i64 - now()
+        let line = told(status).into_iter().find_map(|line| line.strip_prefix("certmanager_renewal_deadline_timestamp_seconds eu/n/w = ")?.parse::<i64>().ok());
+        line.unwrap() - now()
     }
 
     #[test]

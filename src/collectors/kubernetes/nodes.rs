@@ -427,7 +427,7 @@ impl Keep for Nodes {
             samples.extend(conditions);
             // Agents report what they can once the node has started.
             let is_tainted = row.taints.unfit.iter().any(|taint| &**taint == taints::NETWORK_UNAVAILABLE);
-            let problems = row.conditions.iter().filter(|(condition, _)| !row.is_passing() && !(is_tainted && &**condition == taints::NETWORK));
+            let problems = row.conditions.iter().filter(|(condition, _)| !row.is_passing() && (!is_tainted || &**condition != taints::NETWORK));
             samples.extend(row.hidden.filter(|_| !row.is_passing()).map(|is_bad| {
                 let hidden = PROBLEM.sample([&*place.cluster, name, HIDDEN], if is_bad { 1.0 } else { f64::NAN });
                 hidden.with_detail(if is_bad {

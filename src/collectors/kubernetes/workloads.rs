@@ -300,7 +300,7 @@ fn ready_facts<'a>(rows: impl Iterator<Item = (&'a Key, &'a Replicas)>, changing
         samples.push(if *is_outdated {
             counted(&READY, *ready, row, place, key).with_detail(say!("its controller has not looked at it since it was changed"))
         } else if (1..=changing).contains(&missing) {
-            let words = say!("{} of {} ready, while {} nodes are starting or being taken away", *ready, *desired, changing as u64);
+            let words = say!("{} of {} ready; nodes that are starting or being taken away: {}", *ready, *desired, changing as u64);
             READY.sample(labels(place, key), f64::NAN).with_detail(words)
         } else {
             let words = say!("{} of {} ready, {} up to date, {} available", *ready, *desired, *updated, *available);
