@@ -67,7 +67,7 @@ fn secrets_and_access_keys_of_aws_as_moto_has_them() {
         // By its policy the key is due long before the event.
         "Credential llm-aged (aws_access_key) ends ",
         // Rotation is off, and no event is near.
-        "database  is suspended, earlier than an event needs it or after one.",
+        "database is suspended, earlier than an event needs it or after one.",
     ]);
     // Thirty days after today's rotation, at any hour of that day.
     aws("sm = client('secretsmanager')\nsm.rotate_secret(SecretId='workshop/database', RotationRules={'AutomaticallyAfterDays': 30}, RotateImmediately=False)");
@@ -81,7 +81,11 @@ fn secrets_and_access_keys_of_aws_as_moto_has_them() {
     }
     // A rotation that has begun and is not over.
     aws("sm = client('secretsmanager')\nsm.put_secret_value(SecretId='workshop/database', SecretString='next', VersionStages=['AWSPENDING'])");
-    watched.expect(&["The rotation of secret database in AWS Secrets Manager is pending."]);
+    watched.expect(&["pass    W1.5 No rotation of AWS Secrets Manager is stuck", "pass    R1.7 Every rotation that was due is done"]);
+    let ordinary = watched.configuration.clone();
+    watched.configuration = ordinary.replacen("secrets_manager:\n", "secrets_manager:\n    slow_after: 1s\n", 1);
+    watched.expect(&["The rotation of secret database in AWS Secrets Manager is pending.", "database is slow."]);
+    watched.configuration = ordinary;
     // The key is switched off, and then deleted.
     let iam = |call: &str| {
         watched
