@@ -27,8 +27,8 @@ impl Identity {
     }
 
     /// All of them, in the order in which a kubelet tries them until one can pull: those with the longest path first.
-    /// Sources: `Lookup` in pkg/credentialprovider/keyring.go and `PullImage` in
-    /// pkg/kubelet/kuberuntime/kuberuntime_image.go of Kubernetes
+    /// Sources: `Lookup` in `pkg/credentialprovider/keyring.go` and `PullImage` in
+    /// `pkg/kubelet/kuberuntime/kuberuntime_image.go` of Kubernetes
     pub(crate) fn all_of_docker_config(text: &str, host: &str, repository: &str) -> Result<Vec<Self>, Message> {
         let file = DockerConfig::read(text)?;
         let entries = file.auths.iter().map(|(name, auth)| (Entry::parse(name), auth));

@@ -86,7 +86,7 @@ impl Registry {
                     } else {
                         found.parts.insert(Part::Manifest(next.digest));
                     }
-                    let within = next.label.or(next.within.clone());
+                    let within = next.label.or_else(|| next.within.clone());
                     let platforms = within.clone().map_or_else(|| self.platforms.clone(), |platform| vec![platform]);
                     let below = |child: Child| Open { digest: child.digest, depth: next.depth + 1, label: child.platform, within: within.clone() };
                     open.extend(taken(children, &platforms).map(below));
