@@ -21,7 +21,9 @@ const CAUSES: [(&str, &str, CheckState, &str); 4] = [
 async fn before(hours: i64, participants: u32) -> Estate {
     let mut estate = Estate::start().await;
     assert!(estate.configuration.contains(RECURRING), "the example has another event");
-    let start = (Timestamp::now() + SignedDuration::from_hours(hours)).to_zoned(TimeZone::get("America/Vancouver").unwrap());
+    let at = Timestamp::now() + SignedDuration::from_hours(hours);
+    estate.without_maintenance_at(at);
+    let start = at.to_zoned(TimeZone::get("America/Vancouver").unwrap());
     let once = format!("    start: \"{}\"\n    duration: 3h\n    participants: {participants}\n", start.strftime("%Y-%m-%dT%H:%M:%S"));
     estate.configuration = estate.configuration.replace(RECURRING, &once);
     estate
