@@ -135,7 +135,9 @@ impl Memory {
     pub(super) fn known(&self, check: &str) -> u64 {
         self.entries.get(check).map_or(0, |subjects| {
             let mut hasher = DefaultHasher::new();
-            subjects.keys().for_each(|subject| subject.hash(&mut hasher));
+            for subject in subjects.keys() {
+                subject.hash(&mut hasher);
+            }
             hasher.finish()
         })
     }

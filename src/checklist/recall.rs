@@ -99,11 +99,10 @@ impl Recall {
     pub(super) fn lines(&self, check: &str, view: &View, rests_on: RestsOn, made: impl FnOnce() -> Lines) -> Lines {
         let of_now = |line: &Line| Line { seen_at: view.seen_at, look: view.looks, ..line.clone() };
         let mut checks = self.0.borrow_mut();
-        if let Some(all) = checks.get_mut(check).and_then(|sources| sources.get_mut(&view.source.name)) {
-            if let Some(own) = all.iter_mut().find(|own| own.rests_on == rests_on) {
-                own.used = true;
-                return Lines { shown: own.lines.shown.iter().map(of_now).collect(), good: own.lines.good };
-            }
+        let before = checks.get_mut(check).and_then(|sources| sources.get_mut(&view.source.name));
+        if let Some(own) = before.and_then(|all| all.iter_mut().find(|own| own.rests_on == rests_on)) {
+            own.used = true;
+            return Lines { shown: own.lines.shown.iter().map(of_now).collect(), good: own.lines.good };
         }
         let lines = made();
         let all = checks.entry(check.to_owned()).or_default().entry(view.source.name.clone()).or_default();

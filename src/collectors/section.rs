@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attestations::config::AttestationsConfig;
 use super::kubernetes::config::ClusterConfig;
-use super::kubernetes::permission::Permission;
+use super::kubernetes::reading::permission::Permission;
 use crate::driver::Task;
 use crate::event::Schedule;
 use crate::metric::Family;
@@ -42,6 +42,22 @@ pub(super) trait Section {
 
     /// Who looks. Fails when a file that the configuration names cannot be used.
     fn tasks(&self, estate: &Estate<'_>) -> Result<Vec<Task>, Message>;
+}
+
+/// A part of a section that its configuration may leave out.
+pub(super) struct Part<'a> {
+    /// The key that brings it in.
+    pub key: &'static str,
+    /// Whether it is there.
+    pub on: bool,
+    /// What is filled only where it is.
+    pub families: &'a [&'a [&'static Family]],
+}
+
+/// The families of the parts that are left out, each with the key that would bring it in.
+pub(super) fn left_out(parts: &[Part<'_>]) -> Vec<(&'static str, &'static str)> {
+    let out = parts.iter().filter(|part| !part.on);
+    out.flat_map(|part| part.families.iter().copied().flatten().map(|family| (family.name, part.key))).collect()
 }
 
 /// What collectors work on.

@@ -225,3 +225,19 @@ fn circles_of_files_are_small_and_within_a_module() {
     let wrong: String = circles(&knows).iter().filter(is_wrong).map(told).collect();
     assert!(wrong.is_empty(), "these files know each other in a circle of more than {LARGEST_CIRCLE}, or across modules:\n{wrong}");
 }
+
+/// The rooms of the Kubernetes collector, each after those that it may know.
+const ROOMS: [&str; 5] = ["reading", "client", "watching", "kinds", "polled"];
+
+#[test]
+fn rooms_know_only_those_before_them() {
+    let all = all();
+    let room = |file: &str| ROOMS.iter().position(|room| file.starts_with(&format!("collectors/kubernetes/{room}/")));
+    let known = |source: &'_ Source| named(source, &all).into_iter().filter_map(room).collect::<BTreeSet<_>>();
+    let in_rooms: Vec<_> = all.iter().filter_map(|source| Some((source, room(&source.file)?))).collect();
+    assert!(in_rooms.iter().any(|(source, own)| known(source).iter().any(|other| other < own)), "the reader of sources reads nothing");
+    for (source, own) in in_rooms {
+        let later: Vec<_> = known(source).into_iter().filter(|other| *other > own).map(|other| ROOMS[other]).collect();
+        assert!(later.is_empty(), "{} knows {later:?}", source.file);
+    }
+}

@@ -38,7 +38,7 @@ use config::Api;
 pub use config::{AwsIssuer, Config, Credential, EntraApplication, Kind, ManagedValue, Place, ProvisionerKey, SecretKey};
 
 use super::kubernetes::{ClusterConfig, Link, Permission};
-use super::section::{CollectorsConfig, Estate, Section};
+use super::section::{CollectorsConfig, Estate, Part, Section, left_out};
 use crate::aws::{Caller, Callers};
 use crate::cause::Cause as _;
 use crate::driver::{Form, Poll, Task};
@@ -181,15 +181,13 @@ fn tells_use(credential: &Credential) -> bool {
 /// What no configured credential fills, by the key that would.
 fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
     let any = |has: fn(&Credential) -> bool| config.credentials.iter().any(has);
-    let parts = [
-        (any(is_declared), DECLARED.0.name, "credentials[].expires"),
-        (any(is_dated), CHANGED.0.name, "credentials[].from.secret"),
-        (any(is_dated), CHANGED_EARLIEST.0.name, "credentials[].from.secret"),
-        (any(has_age), MADE.0.name, "credentials[].from.secret"),
-        (any(tells_use), LAST_USED.0.name, "credentials[].aws"),
-        (any(|credential| credential.from.file.is_some()), FILE.0.name, "credentials[].from.file"),
-    ];
-    parts.into_iter().filter(|(on, ..)| !on).map(|(_, family, key)| (family, key)).collect()
+    left_out(&[
+        Part { key: "credentials[].expires", on: any(is_declared), families: &[&[&DECLARED.0]] },
+        Part { key: "credentials[].from.secret", on: any(is_dated), families: &[&[&CHANGED.0, &CHANGED_EARLIEST.0]] },
+        Part { key: "credentials[].from.secret", on: any(has_age), families: &[&[&MADE.0]] },
+        Part { key: "credentials[].aws", on: any(tells_use), families: &[&[&LAST_USED.0]] },
+        Part { key: "credentials[].from.file", on: any(|credential| credential.from.file.is_some()), families: &[&[&FILE.0]] },
+    ])
 }
 
 /// When a credential ends, in Unix seconds; `None` when it never does.

@@ -7,17 +7,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::config::{Capacity, PoolTemplate};
-use super::karpenter::{LIMITED, NodeClaim, NodePool};
-use super::namespaces::{self, Namespace};
-use super::nodes::{NodeRow, Nodes};
-use super::objects::Rows;
-use super::pods::Pods;
-use super::quantity;
-use super::quotas::{Allowed, Rules, Want};
-use super::resources::{NAMES, largest};
-use super::sight::seen;
-use super::taints::{Open, Tolerations};
+use crate::collectors::kubernetes::config::{Capacity, PoolTemplate};
+use crate::collectors::kubernetes::kinds::karpenter::{LIMITED, NodeClaim, NodePool};
+use crate::collectors::kubernetes::kinds::namespaces::{self, Namespace};
+use crate::collectors::kubernetes::kinds::nodes::{NodeRow, Nodes};
+use crate::collectors::kubernetes::kinds::pods::Pods;
+use crate::collectors::kubernetes::kinds::quotas::{Allowed, Rules, Want};
+use crate::collectors::kubernetes::reading::objects::Rows;
+use crate::collectors::kubernetes::reading::quantity;
+use crate::collectors::kubernetes::reading::resources::{NAMES, largest};
+use crate::collectors::kubernetes::reading::taints::{Open, Tolerations};
+use crate::collectors::kubernetes::watching::sight::seen;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::say;
 use crate::say::named;

@@ -11,21 +11,33 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use super::clock::Clock;
-use super::config::{ClusterConfig, Config, NodeClasses, Selector, ServiceRef, WorkloadKind};
-use super::events::{Pulls, Warnings};
-use super::ledger::{Count, Ledger};
-use super::namespaces::Namespace;
-use super::nodes::{Interests, NodeRow, Nodes};
-use super::objects::{Keep, Key, Kind, Place, Rows};
-use super::permission::Permission;
-use super::pods::{Eviction, Pods};
-use super::services::{EndpointSlice, Service};
-use super::sight::seen;
-use super::watched::{Query, Scope, Watched};
-use super::workloads::{CronJob, DaemonSet, Deployment, ReplicaSet, StatefulSet};
-use super::workspaces::Workspaces;
-use super::{backups, capacity, certmanager, classes, gpu, karpenter, locations, monitoring, quotas, services, sight, version, workloads};
+use crate::collectors::kubernetes::capacity;
+use crate::collectors::kubernetes::config::{ClusterConfig, Config, NodeClasses, Selector, ServiceRef, WorkloadKind};
+use crate::collectors::kubernetes::kinds::backups;
+use crate::collectors::kubernetes::kinds::certmanager;
+use crate::collectors::kubernetes::kinds::classes;
+use crate::collectors::kubernetes::kinds::events::{Pulls, Warnings};
+use crate::collectors::kubernetes::kinds::gpu;
+use crate::collectors::kubernetes::kinds::karpenter;
+use crate::collectors::kubernetes::kinds::locations;
+use crate::collectors::kubernetes::kinds::monitoring;
+use crate::collectors::kubernetes::kinds::namespaces::Namespace;
+use crate::collectors::kubernetes::kinds::nodes::{Interests, NodeRow, Nodes};
+use crate::collectors::kubernetes::kinds::pods::{Eviction, Pods};
+use crate::collectors::kubernetes::kinds::quotas;
+use crate::collectors::kubernetes::kinds::services;
+use crate::collectors::kubernetes::kinds::services::{EndpointSlice, Service};
+use crate::collectors::kubernetes::kinds::workloads;
+use crate::collectors::kubernetes::kinds::workloads::{CronJob, DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
+use crate::collectors::kubernetes::reading::clock::Clock;
+use crate::collectors::kubernetes::reading::objects::{Keep, Key, Kind, Place, Rows};
+use crate::collectors::kubernetes::reading::permission::Permission;
+use crate::collectors::kubernetes::reading::version;
+use crate::collectors::kubernetes::watching::ledger::{Count, Ledger};
+use crate::collectors::kubernetes::watching::sight;
+use crate::collectors::kubernetes::watching::sight::seen;
+use crate::collectors::kubernetes::watching::watched::{Query, Scope, Watched};
 use crate::event::{self, Schedule};
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
 use crate::say;
@@ -69,7 +81,9 @@ static EVICTIONS: Gauge<3> = gauge(
 /// Families about client programs.
 pub(super) static CLIENT_FAMILIES: &[&Family] = &[&CLIENT_SKEW.0];
 /// Families about the cluster as a whole.
-pub(super) static FAMILIES: &[&Family] = &[&VERSION.0, &VERSION_STATE.0, &CLOCK.0, &KUBELET_SKEW.0, &CLIENT_SKEW.0, &EVICTIONS.0];
+pub(super) static FAMILIES: &[&Family] = &[&VERSION.0, &VERSION_STATE.0, &CLOCK.0, &KUBELET_SKEW.0];
+/// Families about evicted pods.
+pub(super) static EVICTION_FAMILIES: &[&Family] = &[&EVICTIONS.0];
 
 /// Changes within this time are published together; more when publishing itself takes long.
 pub(super) const SETTLE: Duration = Duration::from_millis(200);
@@ -307,11 +321,11 @@ impl Cluster {
             (config.nodes && config.pods, capacity::REQUEST_FAMILIES),
             (config.capacity.is_some(), capacity::FAMILIES),
             (self.expected_version.is_some(), &[&VERSION_STATE.0]),
-            (config.nodes && !config.node_groups.is_empty(), super::nodes::GROUP_FAMILIES),
+            (config.nodes && !config.node_groups.is_empty(), crate::collectors::kubernetes::kinds::nodes::GROUP_FAMILIES),
             (config.nodes, &[&KUBELET_SKEW.0]),
             (!config.clients.is_empty(), &[&CLIENT_SKEW.0]),
             (config.pods, &[&EVICTIONS.0]),
-            (config.pods && has_workspaces, super::workspaces::FAMILIES),
+            (config.pods && has_workspaces, crate::collectors::kubernetes::kinds::workspaces::FAMILIES),
             (config.quotas && has_workspaces, quotas::PRESENT_FAMILIES),
             (!self.replica_sets.is_empty(), workloads::REVISION_FAMILIES),
             (self.workloads.iter().any(|(selector, _)| !selector.replicas.is_empty()), workloads::REQUIRED_FAMILIES),
@@ -539,7 +553,7 @@ impl Cluster {
 
     /// Nodes that are starting or being taken away; none while they cannot be seen.
     fn changing_nodes(&self) -> usize {
-        let now = super::clock::now().saturating_add(self.clock.ahead());
+        let now = crate::collectors::kubernetes::reading::clock::now().saturating_add(self.clock.ahead());
         let changing = |nodes: &Nodes| nodes.iter().filter(|(_, node)| node.is_changing(now)).count();
         self.nodes.as_ref().and_then(|nodes| nodes.seen(changing)).unwrap_or_default()
     }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use kube::config::{AuthInfo, NamedContext};
 
-use super::config::{ClusterConfig, Eks};
-use super::kubeconfig;
+use crate::collectors::kubernetes::client::kubeconfig;
+use crate::collectors::kubernetes::config::{ClusterConfig, Eks};
 use crate::files;
 use crate::say;
 use crate::say::{Message, named};

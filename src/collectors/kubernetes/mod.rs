@@ -4,76 +4,43 @@
 //! sources with clocks of their own for what has no watch: kubelets, the metrics API, reviews of
 //! access. Everything only reads. Keeps a few numbers per object and never a whole object.
 
-mod api;
-mod backups;
-mod bounded;
 mod capacity;
-mod certmanager;
-mod classes;
-mod clock;
+mod client;
 mod cluster;
-mod conditions;
 pub(super) mod config;
-mod connect;
-mod demand;
-mod eks;
-mod events;
-mod go;
-mod gpu;
 pub mod init;
-mod karpenter;
-mod kubeconfig;
-mod kubelets;
-mod ledger;
-mod locations;
+mod kinds;
 mod moments;
-mod monitoring;
-mod namespaces;
-mod nodes;
-mod objects;
-pub(super) mod permission;
-mod plugin;
-mod pod;
-mod pods;
-mod quantity;
-mod quotas;
-mod replicas;
-mod resources;
-mod resumed;
-mod reviews;
-mod selector;
-mod services;
-mod sight;
-mod stream;
+mod parts;
+mod polled;
+pub(super) mod reading;
 mod subjects;
-mod summary;
-mod taints;
-mod usage;
-mod version;
 mod watch;
-mod watched;
-mod workloads;
-mod workspaces;
+mod watching;
 
 use std::sync::Arc;
 
-pub(in crate::collectors) use api::secret;
+pub(in crate::collectors) use client::api::secret;
+pub(in crate::collectors) use client::connect::Link;
 pub use config::{
     Access, Backups, Capacity, CertManager, ClientVersion, ClusterConfig, Config, Eks, GpuOperator, Karpenter, NodeClasses, NodeGroup, ObjectRef, Operator,
     PoolTemplate, Prometheus, Range, Reach, ReplicaBand, Selector, ServiceRef, Storage, Toleration, Usage, WorkloadKind, WorkspaceSelector,
 };
-pub(in crate::collectors) use connect::Link;
-pub(in crate::collectors) use moments::{certificate_renewals, expiry_near_event, node_expiries};
-pub(in crate::collectors) use nodes::node_platforms;
+pub(in crate::collectors) use kinds::nodes::node_platforms;
 #[cfg(test)]
-pub(in crate::collectors) use nodes::nodes_of_platforms;
-pub use permission::Permission;
-pub(in crate::collectors) use replicas::{oldest_start, running_containers};
-pub use services::load_balancers;
-pub(in crate::collectors) use workloads::{CronJobFacts, cron_jobs, is_scaled_to_zero, rolls_out};
-pub(in crate::collectors) use workspaces::images as workspace_images;
+pub(in crate::collectors) use kinds::nodes::nodes_of_platforms;
+pub use kinds::services::load_balancers;
+pub(in crate::collectors) use kinds::workloads::{CronJobFacts, cron_jobs, is_scaled_to_zero, rolls_out};
+pub(in crate::collectors) use kinds::workspaces::images as workspace_images;
+pub(in crate::collectors) use moments::{certificate_renewals, expiry_near_event, node_expiries};
+pub(in crate::collectors) use polled::replicas::{oldest_start, running_containers};
+pub use reading::permission::Permission;
 
-use super::section::{Estate, Section};
+use kinds::{backups, certmanager, classes, events, gpu, karpenter, monitoring, nodes, pods, quotas, services, workloads, workspaces};
+use polled::{kubelets, replicas, reviews, usage};
+use watching::sight;
+
+use super::section::{Estate, Section, left_out};
 use crate::driver::{Form, Task};
 use crate::event::Schedule;
 use crate::made::Made;
@@ -90,6 +57,8 @@ pub const NAME: &str = "kubernetes";
 /// Families of this collector, by subject.
 pub static FAMILIES: &[&[&Family]] = &[
     cluster::FAMILIES,
+    cluster::EVICTION_FAMILIES,
+    cluster::CLIENT_FAMILIES,
     sight::FAMILIES,
     nodes::FAMILIES,
     nodes::GROUP_FAMILIES,
@@ -106,7 +75,8 @@ pub static FAMILIES: &[&[&Family]] = &[
     replicas::FAMILIES,
     services::FAMILIES,
     quotas::FAMILIES,
-    classes::FAMILIES,
+    classes::STORAGE_FAMILIES,
+    classes::INGRESS_FAMILIES,
     monitoring::FAMILIES,
     certmanager::FAMILIES,
     backups::FAMILIES,
@@ -152,7 +122,7 @@ fn cluster_tasks(whole: &Config, settings: &ClusterConfig, schedules: &[Schedule
             covers: vec![("selector", cluster.selectors())],
             subjects: Subjects::Nothing,
             emits,
-            off: off(whole).into(),
+            off: left_out(&parts::parts(whole)).into(),
             ..Source::new(NAME, format!("{name}{suffix}"), interval.0)
         },
         timeout: timeout.0,
@@ -256,54 +226,5 @@ fn permissions(config: &Config, settings: &ClusterConfig) -> Vec<Permission> {
     permissions
 }
 
-/// What is switched off, by the key that would switch it on.
-fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
-    let named = |name: &str, families: &'static [&'static Family]| -> Vec<&'static Family> {
-        families.iter().copied().filter(|family| family.name.contains(name)).collect()
-    };
-    let velero = config.backups.as_ref().is_some_and(|part| part.velero.is_some());
-    let snapshots = config.backups.as_ref().is_some_and(|part| !part.volume_snapshots.is_empty());
-    let parts: [(bool, &'static str, Vec<&'static Family>); 23] = [
-        (config.nodes, "nodes", [nodes::FAMILIES, capacity::REQUEST_FAMILIES].concat()),
-        (config.pods, "pods", [pods::FAMILIES, capacity::REQUEST_FAMILIES, named("evictions", cluster::FAMILIES).as_slice()].concat()),
-        (config.events, "events", events::FAMILIES.to_vec()),
-        (config.quotas, "quotas", quotas::FAMILIES.to_vec()),
-        (config.storage_classes, "storage_classes", named("storageclass", classes::FAMILIES)),
-        (config.ingress_classes, "ingress_classes", named("ingressclass", classes::FAMILIES)),
-        (config.storage.via != Some(Reach::Off), "storage", kubelets::FAMILIES.to_vec()),
-        (config.usage.enabled, "usage", usage::FAMILIES.to_vec()),
-        (!config.workspaces.is_empty(), "workspaces", [workspaces::FAMILIES, quotas::PRESENT_FAMILIES].concat()),
-        (!config.images.is_empty(), "images", nodes::IMAGE_FAMILIES.to_vec()),
-        (!config.node_groups.is_empty(), "node_groups", nodes::GROUP_FAMILIES.to_vec()),
-        (config.gpu_operator.is_some(), "gpu_operator", gpu::FAMILIES.to_vec()),
-        (config.workloads.iter().any(|selector| selector.aws_role), "workloads[].aws_role", replicas::ROLE_FAMILIES.to_vec()),
-        (config.objects.iter().any(|object| object.uid.is_some()), "objects[].uid", reviews::IDENTITY_FAMILIES.to_vec()),
-        (config.karpenter.is_some(), "karpenter", karpenter::FAMILIES.to_vec()),
-        (config.capacity.is_some(), "capacity", capacity::FAMILIES.to_vec()),
-        (config.prometheus.is_some(), "prometheus", monitoring::FAMILIES.to_vec()),
-        (config.cert_manager.is_some(), "cert_manager", certmanager::FAMILIES.to_vec()),
-        (velero, "backups.velero", backups::VELERO_FAMILIES.to_vec()),
-        (snapshots, "backups.volume_snapshots", backups::VOLUME_FAMILIES.to_vec()),
-        (!config.access.is_empty(), "access", reviews::ACCESS_FAMILIES.to_vec()),
-        (!config.objects.is_empty(), "objects", [reviews::OBJECT_FAMILIES, reviews::ANNOTATION_FAMILIES].concat()),
-        (!config.clients.is_empty(), "clients", cluster::CLIENT_FAMILIES.to_vec()),
-    ];
-    parts.into_iter().filter(|(on, ..)| !on).flat_map(|(_, key, families)| families.into_iter().map(move |family| (family.name, key))).collect()
-}
-
-#[cfg(test)]
-mod copies;
-#[cfg(test)]
-mod hostile;
-#[cfg(test)]
-mod kinds;
-#[cfg(test)]
-mod lists;
-#[cfg(test)]
-mod outdated;
-#[cfg(test)]
-mod rooms;
-#[cfg(test)]
-mod shapes;
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::sight::seen_everywhere;
-use super::{certmanager, karpenter};
+use crate::collectors::kubernetes::kinds::certmanager;
+use crate::collectors::kubernetes::kinds::karpenter;
+use crate::collectors::kubernetes::watching::sight::seen_everywhere;
 use crate::metric::{Gauge, Sample};
 use crate::say;
 use crate::say::{Message, named};

@@ -1,8 +1,17 @@
 //! What the configuration names in a cluster, so that whatever no check asks about can be told. What is
 //! looked at without having been named, such as nodes and quotas, is no subject.
 
-use super::config::Config;
-use super::{backups, capacity, certmanager, cluster, gpu, karpenter, monitoring, nodes, replicas, reviews, services, sight, usage, workloads, workspaces};
+use crate::collectors::kubernetes::cluster;
+use crate::collectors::kubernetes::config::Config;
+use crate::collectors::kubernetes::kinds::nodes;
+use crate::collectors::kubernetes::kinds::services;
+use crate::collectors::kubernetes::kinds::workloads;
+use crate::collectors::kubernetes::kinds::workspaces;
+use crate::collectors::kubernetes::parts::named;
+use crate::collectors::kubernetes::polled::replicas;
+use crate::collectors::kubernetes::polled::reviews;
+use crate::collectors::kubernetes::polled::usage;
+use crate::collectors::kubernetes::watching::sight;
 use crate::labels::Labels;
 use crate::metric::Family;
 use crate::snapshot::Subject;
@@ -40,16 +49,6 @@ pub(super) fn subjects(config: &Config, cluster: &str, all: &[&[&'static Family]
         here(format!("object {} {}", own.resource, own.name), &labels, read)
     }));
     found.extend(config.clients.iter().map(|own| here(format!("client {}", own.name), &[("client", &own.name)], &[cluster::CLIENT_FAMILIES])));
-    let backups = config.backups.as_ref();
-    let parts: [(bool, &str, &[&Family]); 7] = [
-        (config.karpenter.is_some(), "karpenter", karpenter::FAMILIES),
-        (config.gpu_operator.is_some(), "gpu_operator", gpu::FAMILIES),
-        (config.capacity.is_some(), "capacity", capacity::FAMILIES),
-        (config.prometheus.is_some(), "prometheus", monitoring::FAMILIES),
-        (config.cert_manager.is_some(), "cert_manager", certmanager::FAMILIES),
-        (backups.is_some_and(|own| own.velero.is_some()), "backups.velero", backups::VELERO_FAMILIES),
-        (backups.is_some_and(|own| !own.volume_snapshots.is_empty()), "backups.volume_snapshots", backups::VOLUME_FAMILIES),
-    ];
-    found.extend(parts.into_iter().filter(|(on, ..)| *on).map(|(_, key, families)| here(key.to_owned(), &[], &[families])));
+    found.extend(named(config).into_iter().filter(|part| part.on).map(|part| here(part.key.to_owned(), &[], part.families)));
     found
 }

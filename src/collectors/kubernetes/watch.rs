@@ -12,9 +12,10 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use tokio::time::Instant;
 
-use super::cluster::{CLOCK, Cluster, SETTLE, VERSION};
-use super::connect::Link;
-use super::{api, sight};
+use crate::collectors::kubernetes::client::api;
+use crate::collectors::kubernetes::client::connect::Link;
+use crate::collectors::kubernetes::cluster::{CLOCK, Cluster, SETTLE, VERSION};
+use crate::collectors::kubernetes::watching::sight;
 use crate::driver::{Publisher, Watch};
 use crate::snapshot::{CollectError, Facts, Observation};
 

@@ -30,7 +30,7 @@ pub(in crate::collectors) use auth::Identity;
 pub use config::{Bound, Config, EcrConfig, Group, Mirror, Prefix, PullSecret, RegistryConfig, SecretName};
 
 use super::kubernetes::{self, ClusterConfig, Link, Permission};
-use super::section::{Estate, Section};
+use super::section::{Estate, Part, Section, left_out};
 use crate::driver::{Form, Task};
 use crate::labels::Labels;
 use crate::made::Made;
@@ -48,7 +48,7 @@ use registries::Registries;
 pub const NAME: &str = "registry";
 
 /// Families of this collector, by subject.
-pub static FAMILIES: &[&[&Family]] = &[hosts::FAMILIES, groups::FAMILIES, platforms::FAMILIES, pull_secrets::FAMILIES];
+pub static FAMILIES: &[&[&Family]] = &[hosts::FAMILIES, groups::FAMILIES, platforms::FAMILIES, pull_secrets::SECRET_FAMILIES, pull_secrets::IMAGE_FAMILIES];
 
 impl Section for Config {
     const NAME: &'static str = NAME;
@@ -139,9 +139,9 @@ fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters: &[C
     for secret in &config.pull_secrets {
         let PullSecret { cluster, namespace, name, images } = secret;
         let Some(settings) = clusters.iter().find(|settings| settings.name == *cluster) else { continue };
-        let mut emits = names(pull_secrets::FAMILIES);
-        if images.is_empty() {
-            emits.retain(|name| !pull_secrets::IMAGE_FAMILIES.iter().any(|family| family.name == *name));
+        let mut emits = names(pull_secrets::SECRET_FAMILIES);
+        if !images.is_empty() {
+            emits.extend(names(pull_secrets::IMAGE_FAMILIES));
         }
         let identity = [("cluster", cluster.as_str()), ("namespace", namespace), ("name", name)].into();
         let parts = (secret.clone(), settings.clone(), registries.clone(), config.platforms.clone(), config.timeout.0);
@@ -214,17 +214,17 @@ fn has_wanted(config: &Config) -> bool {
 fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
     let has_images = !(config.images.is_empty() && config.groups.is_empty());
     let tried = config.pull_secrets.iter().any(|secret| !secret.images.is_empty());
-    let parts: [(bool, &'static str, &[&Family]); 8] = [
-        (has_images, "images", hosts::IMAGE_FAMILIES),
-        (has_wanted(config), "images", platforms::FAMILIES),
-        (config.registries.iter().any(|registry| registry.ecr.is_some()), "registries[].ecr", hosts::ECR_FAMILIES),
-        (!config.groups.is_empty(), "groups", groups::FAMILIES),
-        (config.groups.iter().any(|group| !group.workloads.is_empty()), "groups[].workloads", groups::CLUSTER_FAMILIES),
-        (config.workspace_images, "workspace_images", hosts::WORKSPACE_FAMILIES),
-        (!config.pull_secrets.is_empty(), "pull_secrets", &pull_secrets::FAMILIES[..2]),
-        (tried, "pull_secrets[].images", pull_secrets::IMAGE_FAMILIES),
-    ];
-    parts.into_iter().filter(|(on, ..)| !on).flat_map(|(_, key, families)| families.iter().map(move |family| (family.name, key))).collect()
+    let (in_ecr, compared) = (config.registries.iter().any(|registry| registry.ecr.is_some()), config.groups.iter().any(|group| !group.workloads.is_empty()));
+    left_out(&[
+        Part { key: "images", on: has_images, families: &[hosts::IMAGE_FAMILIES] },
+        Part { key: "images", on: has_wanted(config), families: &[platforms::FAMILIES] },
+        Part { key: "registries[].ecr", on: in_ecr, families: &[hosts::ECR_FAMILIES] },
+        Part { key: "groups", on: !config.groups.is_empty(), families: &[groups::FAMILIES] },
+        Part { key: "groups[].workloads", on: compared, families: &[groups::CLUSTER_FAMILIES] },
+        Part { key: "workspace_images", on: config.workspace_images, families: &[hosts::WORKSPACE_FAMILIES] },
+        Part { key: "pull_secrets", on: !config.pull_secrets.is_empty(), families: &[pull_secrets::SECRET_FAMILIES] },
+        Part { key: "pull_secrets[].images", on: tried, families: &[pull_secrets::IMAGE_FAMILIES] },
+    ])
 }
 
 #[cfg(test)]

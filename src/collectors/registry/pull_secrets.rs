@@ -46,9 +46,9 @@ static PULLABLE: StateSet<4> = state_set(
     "Whether a pull secret can fetch the manifest of an image and reach every layer, cached from the OCI distribution API.",
 );
 
-/// Families about pull secrets.
-pub(super) static FAMILIES: &[&Family] = &[&STATE.0, &EXPIRY.0, &PULLABLE.0];
-/// Those about images.
+/// Families about pull secrets themselves.
+pub(super) static SECRET_FAMILIES: &[&Family] = &[&STATE.0, &EXPIRY.0];
+/// Those about what they can pull.
 pub(super) static IMAGE_FAMILIES: &[&Family] = &[&PULLABLE.0];
 
 /// Tries one pull secret.

@@ -24,7 +24,7 @@ pub use config::{Config, Consumer, Copies, Every, Rotation};
 pub(in crate::collectors) use renewal::{Renewal, Renewals};
 
 use super::kubernetes::{ClusterConfig, CronJobFacts, Permission};
-use super::section::{Estate, Section};
+use super::section::{Estate, Part, Section, left_out};
 use super::{credentials, kubernetes, secrets_manager};
 use crate::driver::{Form, Poll, Task};
 use crate::event::{self, Occurrence, Schedule};
@@ -152,18 +152,16 @@ fn tasks(config: &Config, schedules: &[Schedule], state: &Arc<State>) -> Vec<Tas
 /// What nothing configured fills, by the key that would.
 fn off(config: &Config, schedules: &[Schedule]) -> Vec<(&'static str, &'static str)> {
     let any = |has: fn(&Rotation) -> bool| config.rotations.iter().any(has);
-    let parts = [
-        (any(Rotation::can_be_suspended), SUSPENSION.0.name, "rotations[].cron_jobs"),
-        (any(Rotation::renews), lapse::STATE.0.name, "rotations[].credential"),
-        (any(Rotation::renews), lapse::MOMENT.0.name, "rotations[].credential"),
-        (any(Rotation::has_runs), LAST.0.name, "rotations[].cron_jobs"),
-        (any(Rotation::has_runs), RUN.0.name, "rotations[].cron_jobs"),
-        (!config.rotations.is_empty(), NEXT.0.name, "rotations"),
-        (!config.rotations.is_empty() && !schedules.is_empty(), CONFLICT.0.name, if config.rotations.is_empty() { "rotations" } else { "events" }),
-        (!config.copies.is_empty(), reach::COPIES.0.name, "copies"),
-        (!config.consumers.is_empty(), reach::CONSUMER.0.name, "consumers"),
-    ];
-    parts.into_iter().filter(|(on, ..)| !on).map(|(_, family, key)| (family, key)).collect()
+    let rotates = !config.rotations.is_empty();
+    left_out(&[
+        Part { key: "rotations[].cron_jobs", on: any(Rotation::can_be_suspended), families: &[&[&SUSPENSION.0]] },
+        Part { key: "rotations[].credential", on: any(Rotation::renews), families: &[&[&lapse::STATE.0, &lapse::MOMENT.0]] },
+        Part { key: "rotations[].cron_jobs", on: any(Rotation::has_runs), families: &[&[&LAST.0, &RUN.0]] },
+        Part { key: "rotations", on: rotates, families: &[&[&NEXT.0, &CONFLICT.0]] },
+        Part { key: "events", on: !rotates || !schedules.is_empty(), families: &[&[&CONFLICT.0]] },
+        Part { key: "copies", on: !config.copies.is_empty(), families: &[&[&reach::COPIES.0]] },
+        Part { key: "consumers", on: !config.consumers.is_empty(), families: &[&[&reach::CONSUMER.0]] },
+    ])
 }
 
 impl Rotation {

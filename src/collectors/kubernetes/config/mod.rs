@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::value::rules::{References, name, pace, quoted, secret, unique};
 use crate::value::{Problem, SecretRef, Span, Url, UrlRule};
 
-pub use super::taints::{Operator, Toleration};
+pub use crate::collectors::kubernetes::reading::taints::{Operator, Toleration};
 pub use parts::{
     Access, Backups, Capacity, CertManager, ClientVersion, GpuOperator, Karpenter, NodeClasses, NodeGroup, ObjectRef, PoolTemplate, Prometheus, Range, Reach,
     Storage, Usage, WorkspaceSelector,
@@ -259,7 +259,7 @@ impl ClusterConfig {
         if ways.iter().filter(|way| **way).count() != 1 {
             problems.push(Problem::bare(path, "must have exactly one of in_cluster: true, kubeconfig, server and eks"));
         }
-        if let Some(version) = self.version.as_ref().filter(|version| super::version::minor(version).is_none()) {
+        if let Some(version) = self.version.as_ref().filter(|version| crate::collectors::kubernetes::reading::version::minor(version).is_none()) {
             problems.push(Problem::new(format!("{path}.version"), "must be a version such as 1.33 or v1.33.4", quoted(version)));
         }
         if let Some(eks) = &self.eks {

@@ -1,0 +1,422 @@
+//! Backups: VolumeSnapshots and Velero.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::collectors::cron_job::JobSchedule;
+use crate::collectors::kubernetes::kinds::locations::LOCATION;
+use crate::collectors::kubernetes::reading::clock::now;
+use crate::collectors::kubernetes::reading::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
+use crate::collectors::kubernetes::watching::sight::{looked_at, seen};
+use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+use crate::say;
+use crate::say::{Message, named};
+use crate::value::Span;
+use crate::word::Word;
+
+const SNAPSHOTS: Coverage = looked_at(&["PersistentVolumeClaim", "VolumeSnapshot"]);
+const BACKUPS: Coverage = seen(&["Backup", "Schedule"]);
+const SCHEDULES: Coverage = seen(&["Schedule"]);
+
+static SNAPSHOT_COUNT: Gauge<3> = gauge(
+    "readiness_volume_usable_snapshots",
+    Unit::Number,
+    &["cluster", "namespace", "claim"],
+    "Snapshots of a volume that can be restored, from status.readyToUse in the snapshot.storage.k8s.io/v1 API, for each bound PersistentVolumeClaim of a namespace that is older than a day or has one.",
+)
+.covered_by(Coverage { quiet: false, ..SNAPSHOTS });
+static SNAPSHOT_TIME: Gauge<3> = gauge(
+    "readiness_volume_snapshot_last_ready_timestamp_seconds",
+    Unit::Timestamp,
+    &["cluster", "namespace", "claim"],
+    "When the newest usable snapshot of a volume that still exists was taken; NaN for the hours in which the next one of a daily row is being taken, from status.creationTime in the snapshot.storage.k8s.io/v1 API.",
+)
+.covered_by(SNAPSHOTS);
+static BACKUP_TIME: Gauge<2> = gauge(
+    "readiness_velero_backup_last_completed_timestamp_seconds",
+    Unit::Timestamp,
+    &["cluster", "schedule"],
+    "When the newest backup of a Velero schedule that has not expired completed; partial failure does not count, from the velero.io/v1 API. Without any schedule, of all backups. Beside a backup of the last day it is not told of a schedule that runs less often or is new, until four hours after a run of it was due.",
+)
+.covered_by(BACKUPS);
+static BACKUP_GOOD: Gauge<2> = gauge(
+    "readiness_velero_backup_last_success",
+    Unit::Number,
+    &["cluster", "schedule"],
+    "Whether the newest finished backup of a Velero schedule has phase Completed, from the velero.io/v1 API; NaN where a later one has been running for half a day.",
+)
+.covered_by(BACKUPS);
+static SCHEDULE_ENABLED: Gauge<2> = gauge(
+    "readiness_velero_schedule_enabled",
+    Unit::Number,
+    &["cluster", "schedule"],
+    "Whether a Velero schedule is enabled and not paused, from the velero.io/v1 API.",
+)
+.covered_by(SCHEDULES);
+kind!(VolumeSnapshot, "snapshot.storage.k8s.io", "v1", "volumesnapshots", "crate::collectors::kubernetes::reading::objects::slim", spec: SnapshotSpec, status: SnapshotStatus);
+kind!(PersistentVolumeClaim, "", "v1", "persistentvolumeclaims", "crate::collectors::kubernetes::reading::objects::slim", spec: ClaimSpec, status: PhaseStatus);
+kind!(Backup, "velero.io", "v1", "backups", "crate::collectors::kubernetes::reading::objects::labelled", status: BackupStatus);
+kind!(Schedule, "velero.io", "v1", "schedules", "crate::collectors::kubernetes::reading::objects::slim", spec: ScheduleSpec, status: PhaseStatus);
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(in crate::collectors::kubernetes) struct SnapshotSpec {
+    #[serde(default, deserialize_with = "or_default")]
+    source: SnapshotSource,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SnapshotSource {
+    persistent_volume_claim_name: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::collectors::kubernetes) struct SnapshotStatus {
+    ready_to_use: Option<bool>,
+    creation_time: Option<Time>,
+    error: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::collectors::kubernetes) struct ClaimSpec {
+    volume_name: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::collectors::kubernetes) struct BackupStatus {
+    #[serde(default, deserialize_with = "or_default")]
+    phase: String,
+    start_timestamp: Option<Time>,
+    completion_timestamp: Option<Time>,
+    /// When it may be deleted.
+    expiration: Option<Time>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(in crate::collectors::kubernetes) struct ScheduleSpec {
+    paused: Option<bool>,
+    #[serde(default, deserialize_with = "or_default")]
+    schedule: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(in crate::collectors::kubernetes) struct PhaseStatus {
+    #[serde(default, deserialize_with = "or_default")]
+    phase: String,
+}
+
+/// How far a snapshot is, on the cluster's clock.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::collectors::kubernetes) enum Copied {
+    /// It can be restored, and is of this moment.
+    At(i64),
+    /// It has been being taken since this moment.
+    Begun(i64),
+    /// It failed, or nothing is known of it.
+    No,
+}
+
+impl Kind for VolumeSnapshot {
+    type Row = (String, Copied);
+    const KIND: &'static str = "VolumeSnapshot";
+    const FAMILIES: &'static [&'static Family] = &[&SNAPSHOT_TIME.0];
+
+    fn row(self) -> Self::Row {
+        let second = |time: Option<Time>| time.map(|time| time.0.as_second());
+        // Not metadata.creationTimestamp: that is when the object was made, not the copy.
+        let copied = match self.status.ready_to_use {
+            _ if self.status.error.is_some() => None,
+            Some(true) => second(self.status.creation_time).map(Copied::At),
+            _ => second(self.status.creation_time.or(self.metadata.creation_timestamp)).map(Copied::Begun),
+        };
+        (self.spec.source.persistent_volume_claim_name.unwrap_or_default(), copied.unwrap_or(Copied::No))
+    }
+
+    /// Which volumes have none can be told only together with the claims.
+    fn facts(_: &Rows<Self>, _: &Place, _: &mut Vec<Sample>) {}
+}
+
+/// What stands behind a claim.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::collectors::kubernetes) enum Volume {
+    /// Nothing yet, and nothing is written that could be lost.
+    Awaited,
+    /// A volume, since this moment.
+    Bound(i64),
+    /// A volume that does not exist any more.
+    Lost,
+}
+
+impl Kind for PersistentVolumeClaim {
+    type Row = Volume;
+    const KIND: &'static str = "PersistentVolumeClaim";
+    const FAMILIES: &'static [&'static Family] = &[&SNAPSHOT_COUNT.0];
+
+    fn row(self) -> Volume {
+        if self.status.phase == "Lost" {
+            return Volume::Lost;
+        }
+        let made = self.metadata.creation_timestamp.map_or(0, |time| time.0.as_second());
+        if self.spec.volume_name.is_some_and(|volume| !volume.is_empty()) { Volume::Bound(made) } else { Volume::Awaited }
+    }
+
+    fn facts(_: &Rows<Self>, _: &Place, _: &mut Vec<Sample>) {}
+}
+
+/// The snapshots of the volumes that a namespace has: those of a volume that is gone grow old and matter to nobody.
+pub(in crate::collectors::kubernetes) fn snapshots(
+    claims: &Rows<PersistentVolumeClaim>,
+    snapshots: &Rows<VolumeSnapshot>,
+    namespace: &str,
+    place: &Place,
+    samples: &mut Vec<Sample>,
+) {
+    let mut taken: BTreeMap<&str, Copies> = BTreeMap::new();
+    let (mut is_told, mut is_young) = (false, false);
+    for (key, volume) in claims.iter() {
+        match volume {
+            Volume::Bound(made) => drop(taken.insert(&key.name, Copies { made: *made, ..Copies::default() })),
+            Volume::Lost => {
+                is_told = true;
+                let gone = say!("the volume of the claim is gone");
+                samples.push(SNAPSHOT_COUNT.sample([&*place.cluster, namespace, &key.name], f64::NAN).with_detail(gone));
+            }
+            Volume::Awaited => {}
+        }
+    }
+    for (_, (claim, copied)) in snapshots.iter() {
+        if let Some(own) = taken.get_mut(claim.as_str()) {
+            own.add(*copied);
+        }
+    }
+    let now = now().saturating_add(place.clock.ahead());
+    for (claim, copies) in taken {
+        // Whoever takes them every day has not come to this one yet.
+        if copies.count == 0 && copies.made > now.saturating_sub(DAY) {
+            is_young = true;
+            continue;
+        }
+        is_told = true;
+        let labels = [&*place.cluster, namespace, claim];
+        samples.push(SNAPSHOT_COUNT.sample(labels, f64::from(copies.count)));
+        samples.extend(copies.newest.map(|newest| match in_progress(Some(newest), copies.begun, now) {
+            Some(words) => SNAPSHOT_TIME.sample(labels, f64::NAN).with_detail(words),
+            None => SNAPSHOT_TIME.sample(labels, newest.saturating_sub(place.clock.ahead()) as f64),
+        }));
+    }
+    if !is_told {
+        let nothing = if is_young { say!("no volume of the namespace is a day old") } else { say!("the namespace has no bound PersistentVolumeClaim") };
+        samples.push(SNAPSHOT_COUNT.sample([&*place.cluster, namespace, ""], f64::NAN).with_detail(nothing));
+    }
+}
+
+/// The snapshots of one volume, on the cluster's clock.
+#[derive(Debug, Default)]
+struct Copies {
+    /// When its claim was made.
+    made: i64,
+    /// Those that can be restored.
+    count: u32,
+    newest: Option<i64>,
+    /// Since when the one that is being taken has been.
+    begun: Option<i64>,
+}
+
+impl Copies {
+    /// One that is older than the claim is of another volume, whose claim had the same name.
+    fn add(&mut self, copied: Copied) {
+        match copied {
+            Copied::At(at) if at >= self.made => {
+                self.count += 1;
+                self.newest = self.newest.max(Some(at));
+            }
+            Copied::Begun(at) => self.begun = self.begun.max(Some(at)),
+            Copied::At(_) | Copied::No => {}
+        }
+    }
+}
+
+/// Every day there is a moment at which the copy of yesterday is a day old and that of today is not done. Words for
+/// it, while nobody knows whether there is one of today.
+fn in_progress(last: Option<i64>, begun: Option<i64>, now: i64) -> Option<Message> {
+    let is_due = last.is_some_and(|at| at <= now.saturating_sub(DAY) && at > now.saturating_sub(DAY + LONGEST));
+    let begun = begun.filter(|begun| is_due && Some(*begun) > last && *begun > now.saturating_sub(LONGEST))?;
+    let since = Span::secs(u64::try_from(now.saturating_sub(begun)).unwrap_or_default());
+    Some(say!("the last one is a day old, and the next one has been running for {}", since))
+}
+
+/// What is kept of a backup.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::collectors::kubernetes) struct Taken {
+    schedule: String,
+    phase: String,
+    started: Option<i64>,
+    completed: Option<i64>,
+    expires: Option<i64>,
+}
+
+impl Taken {
+    fn is_finished(&self) -> bool {
+        matches!(self.phase.as_str(), "Completed" | "PartiallyFailed" | "Failed" | "FailedValidation")
+    }
+
+    /// Whether it can be restored. One that is past its time is deleted at any moment.
+    fn is_good(&self, now: i64) -> bool {
+        self.phase == "Completed" && self.expires.is_none_or(|at| at > now)
+    }
+}
+
+impl Kind for Backup {
+    type Row = Taken;
+    const KIND: &'static str = "Backup";
+    const FAMILIES: &'static [&'static Family] = &[&BACKUP_TIME.0, &BACKUP_GOOD.0];
+
+    fn row(self) -> Taken {
+        let labels = self.metadata.labels.unwrap_or_default();
+        let second = |time: Option<Time>| time.map(|time| time.0.as_second());
+        Taken {
+            schedule: labels.get("velero.io/schedule-name").cloned().unwrap_or_default(),
+            phase: self.status.phase,
+            started: second(self.status.start_timestamp),
+            completed: second(self.status.completion_timestamp),
+            expires: second(self.status.expiration),
+        }
+    }
+
+    /// Whose backup it is can be told only together with the schedules.
+    fn facts(_: &Rows<Self>, _: &Place, _: &mut Vec<Sample>) {}
+}
+
+/// What is kept of a schedule.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::collectors::kubernetes) struct Plan {
+    phase: String,
+    /// `None` for what cannot be read.
+    times: Option<(JobSchedule, TimeZone)>,
+    created: Option<i64>,
+}
+
+impl Plan {
+    /// Whether no backup is due that is not there.
+    fn is_served(&self, completed: Option<i64>, now: i64) -> bool {
+        let due = completed.or(self.created).zip(self.times.as_ref()).and_then(|(since, (times, zone))| match times {
+            JobSchedule::Times(times) => times.next(zone, since),
+            JobSchedule::Every(seconds) => since.checked_add(*seconds),
+        });
+        due.is_some_and(|due| now < due.saturating_add(LONGEST))
+    }
+}
+
+/// When a schedule runs: in UTC unless it names a zone.
+/// Source: <https://velero.io/docs/main/backup-reference/#schedule-a-backup>
+fn times(schedule: &str) -> Option<(JobSchedule, TimeZone)> {
+    let named = schedule.strip_prefix("CRON_TZ=").or_else(|| schedule.strip_prefix("TZ="));
+    let (zone, schedule) = match named {
+        Some(rest) => rest.split_once(' ').and_then(|(zone, rest)| Some((TimeZone::get(zone).ok()?, rest.trim())))?,
+        None => (TimeZone::UTC, schedule),
+    };
+    Some((JobSchedule::parse(schedule)?, zone))
+}
+
+/// Seconds in which a backup that is due is expected to complete: those that Velero grants its operations.
+/// Source: <https://velero.io/docs/main/customize-installation/> (`--default-item-operation-timeout`)
+const LONGEST: i64 = 4 * 60 * 60;
+/// Seconds after which nobody believes any more that a backup runs: thrice that.
+const ENDLESS: i64 = 3 * LONGEST;
+/// What a backup may be old at most, in seconds, for another schedule to run less often beside it.
+const DAY: i64 = 24 * 60 * 60;
+
+/// The last backups of the schedules that there are: backups of a schedule that was deleted grow old, and
+/// so do those that somebody made by hand. Where there is no schedule, backups by hand are all there is,
+/// and count as those of a schedule without a name.
+pub(in crate::collectors::kubernetes) fn last_made(backups: &Rows<Backup>, schedules: &Rows<Schedule>, place: &Place, samples: &mut Vec<Sample>) {
+    let mut made: BTreeMap<&str, Vec<&Taken>> = schedules.iter().map(|(key, _)| (&*key.name, Vec::new())).collect();
+    let unscheduled = made.is_empty();
+    for (_, backup) in backups.iter() {
+        if unscheduled {
+            made.entry("").or_default().push(backup);
+        } else if let Some(own) = made.get_mut(backup.schedule.as_str()) {
+            own.push(backup);
+        }
+    }
+    let now = now().saturating_add(place.clock.ahead());
+    let completed = |backups: &[&Taken]| backups.iter().filter(|backup| backup.is_good(now)).filter_map(|backup| backup.completed).max();
+    let is_fresh = made.values().filter_map(|backups| completed(backups)).any(|at| at > now.saturating_sub(DAY));
+    let plans: BTreeMap<&str, &Plan> = schedules.iter().map(|(key, plan)| (&*key.name, plan)).collect();
+    for (schedule, backups) in made {
+        let last = completed(&backups);
+        // One that runs once a week beside one that runs every day, or that was made an hour ago, lacks nothing.
+        let may_wait = is_fresh && last.is_none_or(|at| at <= now.saturating_sub(DAY));
+        if !(may_wait && plans.get(schedule).is_some_and(|plan| plan.is_served(last, now))) {
+            // A schedule that has never completed one is as old as time.
+            let at = last.map_or(0, |at| at.saturating_sub(place.clock.ahead()));
+            let sample = |at: f64| BACKUP_TIME.sample([&*place.cluster, schedule], at);
+            let begun = backups.iter().filter(|backup| backup.completed.is_none()).filter_map(|backup| backup.started).max();
+            samples.push(match in_progress(last, begun, now) {
+                Some(words) => sample(f64::NAN).with_detail(words),
+                None => sample(at as f64),
+            });
+        }
+        samples.extend(last_success(&backups, now).map(|(good, words)| BACKUP_GOOD.sample([&*place.cluster, schedule], good).with_detail(words)));
+    }
+}
+
+/// Whether the newest backup that is over is good; not known where a later one does not come to an end, since
+/// whoever makes them may have stopped.
+fn last_success(backups: &[&Taken], now: i64) -> Option<(f64, Message)> {
+    let newest = backups.iter().filter(|backup| backup.is_finished()).max_by_key(|backup| backup.started.max(backup.completed));
+    let last = newest.and_then(|newest| newest.started.max(newest.completed));
+    let running = backups.iter().filter(|backup| !backup.is_finished()).filter_map(|backup| backup.started).filter(|begun| Some(*begun) > last).min();
+    if let Some(begun) = running.filter(|begun| *begun < now.saturating_sub(ENDLESS)) {
+        let since = Span::secs(u64::try_from(now.saturating_sub(begun)).unwrap_or_default());
+        return Some((f64::NAN, say!("one has been running for {} and does not come to an end", since)));
+    }
+    newest.map(|newest| (flag(newest.phase == "Completed"), say!("{}", named(&newest.phase))))
+}
+
+pub(in crate::collectors::kubernetes) fn phase_facts<'a>(
+    rows: impl Iterator<Item = (&'a Key, &'a String)>,
+    good: &str,
+    family: &'static Gauge<2>,
+    place: &Place,
+    samples: &mut Vec<Sample>,
+) {
+    for (key, phase) in rows {
+        let words = if phase.is_empty() { say!("no phase yet") } else { Word::of(phase).map_or_else(|| say!("an unknown phase"), |phase| say!("{}", phase)) };
+        samples.push(family.sample([Arc::clone(&place.cluster), Arc::clone(&key.name)], flag(phase == good)).with_detail(words));
+    }
+}
+
+impl Kind for Schedule {
+    type Row = Plan;
+    const KIND: &'static str = "Schedule";
+    const FAMILIES: &'static [&'static Family] = &[&SCHEDULE_ENABLED.0];
+
+    fn row(self) -> Plan {
+        Plan {
+            phase: if self.spec.paused == Some(true) { "Paused".to_owned() } else { self.status.phase },
+            times: times(&self.spec.schedule),
+            created: self.metadata.creation_timestamp.map(|time| time.0.as_second()),
+        }
+    }
+
+    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        phase_facts(rows.iter().map(|(key, plan)| (key, &plan.phase)), "Enabled", &SCHEDULE_ENABLED, place, samples);
+    }
+}
+
+/// Families about snapshots of volumes.
+pub(in crate::collectors::kubernetes) static VOLUME_FAMILIES: &[&Family] = &[&SNAPSHOT_COUNT.0, &SNAPSHOT_TIME.0];
+/// Families about Velero.
+pub(in crate::collectors::kubernetes) static VELERO_FAMILIES: &[&Family] = &[&BACKUP_TIME.0, &BACKUP_GOOD.0, &SCHEDULE_ENABLED.0, &LOCATION.0];
+/// Families about backups.
+pub(in crate::collectors::kubernetes) static FAMILIES: &[&Family] =
+    &[&SNAPSHOT_COUNT.0, &SNAPSHOT_TIME.0, &BACKUP_TIME.0, &BACKUP_GOOD.0, &SCHEDULE_ENABLED.0, &LOCATION.0];

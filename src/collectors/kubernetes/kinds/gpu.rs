@@ -1,0 +1,49 @@
+//! The NVIDIA GPU Operator: whether all that it installs is ready.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::collectors::kubernetes::reading::objects::{Kind, Place, Rows, kind, or_default};
+use crate::collectors::kubernetes::watching::sight::seen;
+use crate::metric::{Family, Sample, StateSet, state_set};
+
+static STATE: StateSet<2> = state_set(
+    "readiness_gpu_operator_state",
+    &["ready", "not_ready", "ignored", "disabled", "unknown"],
+    &["cluster", "name"],
+    "State of a ClusterPolicy of the GPU Operator, from status.state in the nvidia.com/v1 API; unknown until the operator has written one.",
+)
+.covered_by(seen(&["ClusterPolicy"]));
+
+kind!(ClusterPolicy, "nvidia.com", "v1", "clusterpolicies", "crate::collectors::kubernetes::reading::objects::slim", status: Status);
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(in crate::collectors::kubernetes) struct Status {
+    #[serde(default, deserialize_with = "or_default")]
+    state: String,
+}
+
+impl Kind for ClusterPolicy {
+    type Row = &'static str;
+    const KIND: &'static str = "ClusterPolicy";
+    const FAMILIES: &'static [&'static Family] = FAMILIES;
+
+    /// Source: `api/nvidia/v1/clusterpolicy_types.go` of the GPU Operator.
+    fn row(self) -> &'static str {
+        match self.status.state.as_str() {
+            "ready" => "ready",
+            "notReady" => "not_ready",
+            "ignored" => "ignored",
+            "disabled" => "disabled",
+            _ => "unknown",
+        }
+    }
+
+    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        samples.extend(rows.iter().map(|(key, state)| STATE.sample([Arc::clone(&place.cluster), Arc::clone(&key.name)], state)));
+    }
+}
+
+/// Families about the GPU Operator.
+pub(in crate::collectors::kubernetes) static FAMILIES: &[&Family] = &[&STATE.0];

@@ -1,0 +1,514 @@
+//! Karpenter v1 and EKS Auto Mode: pools, claims and classes of nodes.
+//!
+//! Expiry matters most: a claim's node is drained as soon as its age passes `spec.expireAfter`,
+//! whatever budgets and `karpenter.sh/do-not-disrupt` say.
+//! Source: <https://karpenter.sh/docs/concepts/disruption/#expiration>
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde::Deserialize;
+
+use crate::collectors::kubernetes::kinds::events::statistics;
+use crate::collectors::kubernetes::reading::go::seconds;
+use crate::collectors::kubernetes::reading::objects::{CONDITION_STATES, Condition, Kind, Place, Rows, kind, or_default};
+use crate::collectors::kubernetes::reading::resources::{Listed, NAMES, amounts};
+use crate::collectors::kubernetes::reading::taints::{Taint, Taints};
+use crate::collectors::kubernetes::watching::sight::{looked_at, seen};
+use crate::event::Occurrence;
+use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::say;
+use crate::word::Word;
+
+const POOLS: Coverage = seen(&["NodePool"]);
+const CLAIMS: Coverage = looked_at(&["NodeClaim"]);
+const CLASSES: Coverage = seen(&["EC2NodeClass", "NodeClass"]);
+
+pub(in crate::collectors::kubernetes) static POOL_CONDITION: StateSet<3> = state_set(
+    "readiness_nodepool_condition_state",
+    CONDITION_STATES,
+    &["cluster", "nodepool", "condition"],
+    "Status of each condition of a NodePool, from the karpenter.sh/v1 API.",
+)
+.covered_by(POOLS);
+static POOL_FAILING: Gauge<2> = gauge(
+    "readiness_nodepool_registration_failing",
+    Unit::Number,
+    &["cluster", "nodepool"],
+    "Whether nodes of a NodePool launch but do not register: NodeRegistrationHealthy is False in the karpenter.sh/v1 API; it is not part of Ready.",
+)
+.covered_by(POOLS);
+static POOL_USED: Gauge<3> = gauge(
+    "readiness_nodepool_used_ratio",
+    Unit::Ratio,
+    &["cluster", "nodepool", "resource"],
+    "Share of a NodePool's limit that its nodes use, from spec.limits and status.resources in the karpenter.sh/v1 API.",
+)
+.covered_by(POOLS.quiet());
+static POOL_LIMIT: Gauge<3> = gauge(
+    "readiness_nodepool_limit",
+    Unit::Number,
+    &["cluster", "nodepool", "resource"],
+    "Limit of a NodePool in the resource's own unit (cores, bytes, nodes), from spec.limits in the karpenter.sh/v1 API.",
+)
+.covered_by(POOLS.quiet());
+static POOL_NODES: Gauge<2> =
+    gauge("readiness_nodepool_nodes", Unit::Number, &["cluster", "nodepool"], "Nodes of a NodePool, from status.nodes in the karpenter.sh/v1 API.")
+        .covered_by(POOLS.quiet());
+static POOL_REPLICAS: Gauge<2> = gauge(
+    "readiness_nodepool_static_replicas",
+    Unit::Number,
+    &["cluster", "nodepool"],
+    "Nodes that a static NodePool should have, from spec.replicas in the karpenter.sh/v1 API.",
+)
+.covered_by(POOLS.quiet());
+static CLAIMS_BY_PHASE: Gauge<3> = gauge(
+    "readiness_nodeclaims",
+    Unit::Number,
+    &["cluster", "nodepool", "phase"],
+    "NodeClaims by how far they are: pending, launched, registered, ready, deleting; and drifted besides, from the karpenter.sh/v1 API.",
+)
+.covered_by(CLAIMS);
+static CLAIM_OLDEST: Gauge<2> = gauge(
+    "readiness_nodeclaim_oldest_pending_timestamp_seconds",
+    Unit::Timestamp,
+    &["cluster", "nodepool"],
+    "Since when a NodeClaim of a pool has had no node that is ready: its creation or, where it was ready before, the change of its condition, from the karpenter.sh/v1 API.",
+)
+.covered_by(CLAIMS);
+pub(in crate::collectors::kubernetes) static CLAIM_EXPIRY: Gauge<3> = gauge(
+    "readiness_nodeclaim_expiry_timestamp_seconds",
+    Unit::Timestamp,
+    &["cluster", "nodepool", "nodeclaim"],
+    "When a NodeClaim expires and its node is drained by force: its creation plus spec.expireAfter in the karpenter.sh/v1 API.",
+)
+.covered_by(CLAIMS);
+pub(in crate::collectors::kubernetes) static EXPIRY_DISTANCE: Gauge<4> = gauge(
+    "readiness_nodeclaim_expiry_event_distance_seconds",
+    Unit::Seconds,
+    &["cluster", "nodepool", "nodeclaim", "event"],
+    "Time between a configured event and the expiry nearest to it, before or after: of a NodeClaim or of what will stand in its place by then; 0 when that is while the event runs. For (new nodes) it is that of a node that its NodePool makes when the event begins. NaN when expireAfter cannot be read. From spec.expireAfter in the karpenter.sh/v1 API.",
+)
+.covered_by(looked_at(&["NodePool", "NodeClaim"]));
+static LAUNCH: Gauge<3> = gauge(
+    "readiness_nodeclaim_launch_duration_seconds",
+    Unit::Seconds,
+    &["cluster", "nodepool", "statistic"],
+    "From the creation of a NodeClaim to its Initialized condition, over the claims that exist, from the karpenter.sh/v1 API.",
+)
+.covered_by(CLAIMS);
+static CLASS_CONDITION: StateSet<4> = state_set(
+    "readiness_nodeclass_condition_state",
+    CONDITION_STATES,
+    &["cluster", "kind", "name", "condition"],
+    "Status of each condition of a node class, from the karpenter.k8s.aws/v1 or eks.amazonaws.com/v1 API.",
+)
+.covered_by(CLASSES);
+
+kind!(NodePool, "karpenter.sh", "v1", "nodepools", "crate::collectors::kubernetes::reading::objects::slim", spec: PoolSpec, status: PoolStatus);
+kind!(NodeClaim, "karpenter.sh", "v1", "nodeclaims", "crate::collectors::kubernetes::reading::objects::labelled", spec: ClaimSpec, status: ClaimStatus);
+kind!(EC2NodeClass, "karpenter.k8s.aws", "v1", "ec2nodeclasses", "crate::collectors::kubernetes::reading::objects::slim", status: ClassStatus);
+kind!(NodeClass, "eks.amazonaws.com", "v1", "nodeclasses", "crate::collectors::kubernetes::reading::objects::slim", status: ClassStatus);
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(in crate::collectors::kubernetes) struct PoolSpec {
+    #[serde(default, deserialize_with = "or_default")]
+    limits: Listed,
+    replicas: Option<u32>,
+    #[serde(default, deserialize_with = "or_default")]
+    template: Template,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct Template {
+    #[serde(default, deserialize_with = "or_default")]
+    spec: TemplateSpec,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TemplateSpec {
+    #[serde(default, deserialize_with = "or_default")]
+    taints: Vec<Taint>,
+    expire_after: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(in crate::collectors::kubernetes) struct PoolStatus {
+    #[serde(default, deserialize_with = "or_default")]
+    conditions: Vec<Condition>,
+    #[serde(default, deserialize_with = "or_default")]
+    resources: Listed,
+    nodes: Option<u32>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::collectors::kubernetes) struct ClaimSpec {
+    expire_after: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::collectors::kubernetes) struct ClaimStatus {
+    node_name: Option<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    conditions: Vec<Condition>,
+    #[serde(default, deserialize_with = "or_default")]
+    allocatable: Listed,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(in crate::collectors::kubernetes) struct ClassStatus {
+    #[serde(default, deserialize_with = "or_default")]
+    conditions: Vec<Condition>,
+}
+
+type Conditions = Vec<(String, &'static str)>;
+
+/// Those that speak of an object as it is; of one that speaks of an older version nothing is known.
+fn conditions(reported: Vec<Condition>, generation: Option<i64>) -> Conditions {
+    let named = reported.into_iter().filter(|condition| Word::joined(&condition.r#type).is_some());
+    let mut conditions: Conditions =
+        named.map(|condition| (condition.r#type.clone(), if condition.is_current(generation) { condition.state() } else { "unknown" })).collect();
+    // One that no controller has looked at yet is not known to be ready.
+    if !conditions.iter().any(|(name, _)| name == "Ready") {
+        conditions.push(("Ready".to_owned(), "unknown"));
+    }
+    conditions
+}
+
+/// What is kept of a pool.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::collectors::kubernetes) struct Pool {
+    conditions: Conditions,
+    limits: BTreeMap<String, (f64, Option<f64>)>,
+    nodes: Option<u32>,
+    replicas: Option<u32>,
+    /// Taints of somebody's choosing that its nodes will have.
+    pub(in crate::collectors::kubernetes) taints: Box<[Taint]>,
+    lifetime: Lifetime,
+}
+
+impl Pool {
+    /// Whether it can make nodes.
+    pub(in crate::collectors::kubernetes) fn ready(&self) -> bool {
+        self.conditions.iter().any(|(name, state)| name == "Ready" && *state == "true")
+    }
+
+    /// What its limits leave of a resource, or of nodes; `None` without such a limit.
+    pub(in crate::collectors::kubernetes) fn left(&self, resource: &str) -> Option<f64> {
+        let (limit, used) = self.limits.get(resource)?;
+        Some((limit - used.unwrap_or(0.0)).max(0.0))
+    }
+
+    /// Whether a limit of 0 keeps it from having any node.
+    fn is_off(&self) -> bool {
+        self.limits.values().any(|(limit, _)| *limit <= 0.0)
+    }
+
+    /// Whether it has a fixed number of nodes.
+    pub(in crate::collectors::kubernetes) fn is_static(&self) -> bool {
+        self.replicas.is_some()
+    }
+}
+
+impl Kind for NodePool {
+    type Row = Pool;
+    const KIND: &'static str = "NodePool";
+    const FAMILIES: &'static [&'static Family] = &[&POOL_CONDITION.0, &POOL_FAILING.0, &POOL_USED.0, &POOL_LIMIT.0, &POOL_NODES.0, &POOL_REPLICAS.0];
+
+    fn row(self) -> Pool {
+        let used = self.status.resources;
+        let template = self.spec.template.spec;
+        let limits = self.spec.limits.into_iter();
+        let limits = limits.filter_map(|(resource, limit)| Some((resource.replace('-', "_"), (limit.0?, used.get(&resource).and_then(|used| used.0)))));
+        Pool {
+            limits: limits.collect(),
+            conditions: conditions(self.status.conditions, self.metadata.generation),
+            nodes: self.status.nodes,
+            replicas: self.spec.replicas,
+            taints: Taints::of(&template.taints, false).chosen,
+            lifetime: Lifetime::of(template.expire_after.as_deref()),
+        }
+    }
+
+    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        for (key, pool) in rows.iter() {
+            let labels = |last: &str| [Arc::clone(&place.cluster), Arc::clone(&key.name), last.into()];
+            samples.extend(pool.conditions.iter().map(|(condition, state)| POOL_CONDITION.sample(labels(condition), state)));
+            // Unknown means that too few nodes were launched to tell, which is no failure.
+            let failing = pool.conditions.iter().any(|(name, state)| name == "NodeRegistrationHealthy" && *state == "false");
+            samples
+                .push(POOL_FAILING.sample([Arc::clone(&place.cluster), Arc::clone(&key.name)], crate::collectors::kubernetes::reading::objects::flag(failing)));
+            for (resource, (limit, used)) in &pool.limits {
+                samples.push(POOL_LIMIT.sample(labels(resource), *limit));
+                // A limit of 0 switches the pool off; usage is missing until the first node.
+                let used = used.unwrap_or(0.0);
+                // A pool of a fixed size is meant to have all of its nodes.
+                if pool.is_static() && used <= *limit {
+                    continue;
+                }
+                let ratio = if *limit > 0.0 { used / limit } else { crate::collectors::kubernetes::reading::objects::flag(used > 0.0) };
+                samples.push(POOL_USED.sample(labels(resource), ratio));
+            }
+            let counts = [(&POOL_NODES, pool.nodes), (&POOL_REPLICAS, pool.replicas)];
+            let own = || [Arc::clone(&place.cluster), Arc::clone(&key.name)];
+            samples.extend(counts.iter().filter_map(|(family, count)| Some(family.sample(own(), f64::from((*count)?)))));
+        }
+    }
+}
+
+/// What is kept of a claim.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::collectors::kubernetes) struct Claim {
+    pool: String,
+    phase: &'static str,
+    /// Since when it has had no node that is ready, on the cluster's clock.
+    waiting: Option<i64>,
+    drifted: bool,
+    created: Option<i64>,
+    lifetime: Lifetime,
+    launch: Option<i64>,
+    pub(in crate::collectors::kubernetes) allocatable: [Option<f64>; 4],
+}
+
+impl Claim {
+    /// The pool that it belongs to.
+    pub(in crate::collectors::kubernetes) fn pool(&self) -> &str {
+        &self.pool
+    }
+
+    /// When it expires, on the cluster's clock.
+    fn expiry(&self) -> Option<i64> {
+        match self.lifetime {
+            Lifetime::Seconds(after) => Some(self.created?.saturating_add(after)),
+            Lifetime::Endless | Lifetime::Unreadable => None,
+        }
+    }
+}
+
+/// In place of the name of a claim that is yet to be made.
+const NEW: &str = "(new nodes)";
+
+/// How old a node may get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lifetime {
+    Endless,
+    Seconds(i64),
+    /// Something else stands there.
+    Unreadable,
+}
+
+impl Lifetime {
+    /// From `expireAfter`: a duration as Go writes it, or `Never`; nothing means that there is no end.
+    fn of(text: Option<&str>) -> Self {
+        match text {
+            None | Some("Never") => Self::Endless,
+            Some(text) => seconds(text).map_or(Self::Unreadable, Self::Seconds),
+        }
+    }
+}
+
+impl Kind for NodeClaim {
+    type Row = Claim;
+    const KIND: &'static str = "NodeClaim";
+    const FAMILIES: &'static [&'static Family] = &[&CLAIMS_BY_PHASE.0, &CLAIM_OLDEST.0, &CLAIM_EXPIRY.0, &LAUNCH.0];
+    const LASTING: bool = false;
+    // Its node drains meanwhile, and that is worth a number.
+    const COUNTS_WHILE_DELETED: bool = true;
+
+    fn row(self) -> Claim {
+        let holds = |name: &str| self.status.conditions.iter().find(|condition| condition.r#type == name && condition.state() == "true");
+        let second = |time: &Option<Time>| time.as_ref().map(|time| time.0.as_second());
+        let created = second(&self.metadata.creation_timestamp);
+        let initialized = holds("Initialized").and_then(|condition| second(&condition.last_transition_time));
+        let refused = self.status.conditions.iter().find(|condition| condition.r#type == "Ready" && condition.state() == "false");
+        // A machine has joined, and says which node it is.
+        let has_node = holds("Registered").is_none() || self.status.node_name.as_deref().is_some_and(|name| !name.is_empty());
+        // One that had started once has waited since it stopped.
+        let stopped = refused.filter(|_| initialized.is_some()).and_then(|condition| second(&condition.last_transition_time));
+        let phase = if self.metadata.deletion_timestamp.is_some() {
+            "deleting"
+        } else if refused.is_none() && has_node && (holds("Ready").is_some() || holds("Initialized").is_some()) {
+            "ready"
+        } else if holds("Registered").is_some() {
+            "registered"
+        } else if holds("Launched").is_some() {
+            "launched"
+        } else {
+            "pending"
+        };
+        Claim {
+            pool: self.metadata.labels.as_ref().and_then(|labels| labels.get("karpenter.sh/nodepool").cloned()).unwrap_or_default(),
+            phase,
+            waiting: stopped.or(created).filter(|_| !matches!(phase, "ready" | "deleting")),
+            drifted: holds("Drifted").is_some(),
+            created,
+            lifetime: Lifetime::of(self.spec.expire_after.as_deref()),
+            launch: created.zip(initialized).map(|(created, initialized)| initialized.saturating_sub(created)),
+            allocatable: amounts(&self.status.allocatable),
+        }
+    }
+
+    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        let mut pools: BTreeMap<&str, Vec<(&Arc<str>, &Claim)>> = BTreeMap::new();
+        for (key, claim) in rows.iter() {
+            pools.entry(&claim.pool).or_default().push((&key.name, claim));
+        }
+        for (pool, claims) in pools {
+            let labels = |last: &str| [Arc::clone(&place.cluster), pool.into(), last.into()];
+            let mut count = |phase: &str, count: usize| samples.push(CLAIMS_BY_PHASE.sample(labels(phase), count as f64));
+            for phase in ["pending", "launched", "registered", "ready", "deleting"] {
+                count(phase, claims.iter().filter(|(_, claim)| claim.phase == phase).count());
+            }
+            count("drifted", claims.iter().filter(|(_, claim)| claim.drifted).count());
+            let ours = |at: i64| at.saturating_sub(place.clock.ahead()) as f64;
+            let oldest = claims.iter().filter_map(|(_, claim)| claim.waiting).min();
+            samples.extend(oldest.map(|at| CLAIM_OLDEST.sample([&*place.cluster, pool], ours(at))));
+            let expiring = claims.iter().filter(|(_, claim)| claim.phase != "deleting");
+            samples.extend(expiring.filter_map(|(name, claim)| Some(CLAIM_EXPIRY.sample(labels(name), ours(claim.expiry()?)))));
+            let mut launches: Vec<_> = claims.iter().filter_map(|(_, claim)| Some((claim.created?, claim.launch? as f64))).collect();
+            launches.sort_by_key(|(created, _)| *created);
+            let launches: Vec<f64> = launches.into_iter().map(|(_, seconds)| seconds).collect();
+            samples.extend(statistics(&launches).into_iter().map(|(statistic, value)| LAUNCH.sample(labels(statistic), value)));
+        }
+    }
+}
+
+/// How far the expiry of each claim is from each event that is running or coming, and of those nodes that
+/// will stand in its place by then: whatever expires before the event is made again, and ages anew.
+pub(in crate::collectors::kubernetes) fn distances(
+    pools: &Rows<NodePool>,
+    claims: &Rows<NodeClaim>,
+    events: &[Occurrence],
+    place: &Place,
+    samples: &mut Vec<Sample>,
+) {
+    let pool = |name: &str| pools.iter().find(|(key, _)| *key.name == *name).map(|(_, pool)| pool);
+    for (key, claim) in claims.iter().filter(|(_, claim)| claim.phase != "deleting") {
+        let next = pool(&claim.pool).map_or(claim.lifetime, |pool| pool.lifetime);
+        for event in events {
+            let labels = [Arc::clone(&place.cluster), claim.pool.as_str().into(), Arc::clone(&key.name), event.name.as_str().into()];
+            let distance = match claim.expiry() {
+                Some(at) => Some(nearest(at.saturating_sub(place.clock.ahead()), next, event)),
+                None if claim.lifetime == Lifetime::Endless => None,
+                None => Some((f64::NAN, false)),
+            };
+            let Some((distance, of_successor)) = distance else { continue };
+            let sample = EXPIRY_DISTANCE.sample(labels, distance);
+            samples.push(if of_successor { sample.with_detail(say!("it expires before, and the node in its place does then")) } else { sample });
+        }
+    }
+    // Nodes that are made for the event: at best when it begins, and then they live as long as they may.
+    for (key, pool) in pools.iter().filter(|(_, pool)| !pool.is_off()) {
+        for event in events {
+            let labels = [Arc::clone(&place.cluster), Arc::clone(&key.name), NEW.into(), event.name.as_str().into()];
+            let lasts = event.end.as_second().saturating_sub(event.start.as_second());
+            let distance = match pool.lifetime {
+                Lifetime::Seconds(after) => after.saturating_sub(lasts).max(0) as f64,
+                Lifetime::Unreadable => f64::NAN,
+                Lifetime::Endless => continue,
+            };
+            samples.push(EXPIRY_DISTANCE.sample(labels, distance));
+        }
+    }
+}
+
+/// The distance from an event of the expiry nearest to it, and whether that is one of a node that is yet to be made.
+fn nearest(at: i64, next: Lifetime, event: &Occurrence) -> (f64, bool) {
+    let (start, end) = (event.start.as_second(), event.end.as_second());
+    let distance = |at: i64| start.saturating_sub(at).max(at.saturating_sub(end)).max(0);
+    let own = distance(at);
+    if at >= start {
+        return (own as f64, false);
+    }
+    let every = match next {
+        Lifetime::Endless => return (own as f64, false),
+        Lifetime::Unreadable => return (f64::NAN, true),
+        Lifetime::Seconds(every) => every.max(1),
+    };
+    // The last successor that expires before the event begins, and the one after it.
+    let last = at.saturating_add((start - at) / every * every);
+    let of_successors = distance(last.max(at.saturating_add(every))).min(distance(last.saturating_add(every)));
+    if of_successors < own { (of_successors as f64, true) } else { (own as f64, false) }
+}
+
+/// What is filled only while events are configured.
+pub(in crate::collectors::kubernetes) static EVENT_FAMILIES: &[&Family] = &[&EXPIRY_DISTANCE.0];
+
+fn class_facts<'a>(
+    rows: impl Iterator<Item = (&'a crate::collectors::kubernetes::reading::objects::Key, &'a Conditions)>,
+    place: &Place,
+    samples: &mut Vec<Sample>,
+) {
+    for (key, conditions) in rows {
+        let labels = |condition: &str| [Arc::clone(&place.cluster), Arc::clone(&place.kind), Arc::clone(&key.name), condition.into()];
+        samples.extend(conditions.iter().map(|(condition, state)| CLASS_CONDITION.sample(labels(condition), state)));
+    }
+}
+
+impl Kind for EC2NodeClass {
+    type Row = Conditions;
+    const KIND: &'static str = "EC2NodeClass";
+    const FAMILIES: &'static [&'static Family] = &[&CLASS_CONDITION.0];
+
+    fn row(self) -> Conditions {
+        conditions(self.status.conditions, self.metadata.generation)
+    }
+
+    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        class_facts(rows.iter(), place, samples);
+    }
+}
+
+impl Kind for NodeClass {
+    type Row = Conditions;
+    const KIND: &'static str = "NodeClass";
+    const FAMILIES: &'static [&'static Family] = &[&CLASS_CONDITION.0];
+
+    fn row(self) -> Conditions {
+        conditions(self.status.conditions, self.metadata.generation)
+    }
+
+    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        class_facts(rows.iter(), place, samples);
+    }
+}
+
+/// Names of resources that a pool may limit, nodes included.
+pub(in crate::collectors::kubernetes) const LIMITED: [&str; 4] = [NAMES[0], NAMES[1], NAMES[2], "nodes"];
+
+/// Families about Karpenter.
+pub(in crate::collectors::kubernetes) static FAMILIES: &[&Family] = &[
+    &POOL_CONDITION.0,
+    &POOL_FAILING.0,
+    &POOL_USED.0,
+    &POOL_LIMIT.0,
+    &POOL_NODES.0,
+    &POOL_REPLICAS.0,
+    &CLAIMS_BY_PHASE.0,
+    &CLAIM_OLDEST.0,
+    &CLAIM_EXPIRY.0,
+    &EXPIRY_DISTANCE.0,
+    &LAUNCH.0,
+    &CLASS_CONDITION.0,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expiry_is_read_as_go_writes_it() {
+        let good = [("8h", 28_800), ("720h0m0s", 2_592_000), ("1h30m", 5_400), ("1m24h", 86_460), ("1.5h", 5_400), ("86400000ms", 86_400), ("0", 0)];
+        for (text, seconds) in good {
+            assert_eq!(Lifetime::of(Some(text)), Lifetime::Seconds(seconds), "{text}");
+        }
+        assert_eq!((Lifetime::of(None), Lifetime::of(Some("Never"))), (Lifetime::Endless, Lifetime::Endless));
+        for text in ["", "soon", "24", "h", "1d", "-1h", "1..5h", "9999999999999h"] {
+            assert_eq!(Lifetime::of(Some(text)), Lifetime::Unreadable, "{text}");
+        }
+    }
+}

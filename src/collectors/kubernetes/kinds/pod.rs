@@ -1,0 +1,407 @@
+//! What is read of one pod: what its containers wait for, why it is not
+//! scheduled, why it was evicted.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde::Deserialize;
+
+use crate::collectors::kubernetes::reading::clock::Clock;
+use crate::collectors::kubernetes::reading::objects::{Condition, kind, or_default};
+use crate::collectors::kubernetes::reading::quantity::Quantity;
+use crate::collectors::kubernetes::reading::resources::{Listed, is_gpu};
+use crate::collectors::kubernetes::reading::taints::PodToleration;
+
+kind!(Pod, "", "v1", "pods", "crate::collectors::kubernetes::reading::objects::owned", spec: PodSpec, status: PodStatus);
+
+impl Pod {
+    /// Whether its node runs it.
+    pub(in crate::collectors::kubernetes) fn is_running(&self) -> bool {
+        self.status.phase == "Running"
+    }
+
+    /// Whether it only holds a place: with a priority below 0, which pods without one have, it gives way to all of them.
+    /// Source: <https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/>
+    pub(in crate::collectors::kubernetes) fn gives_way(&self) -> bool {
+        self.spec.priority.is_some_and(|priority| priority < 0)
+    }
+
+    /// Whether each new node gets one like it: it is of a DaemonSet, or its kubelet made it from a file.
+    pub(in crate::collectors::kubernetes) fn comes_with_nodes(&self) -> bool {
+        let owners = self.metadata.owner_references.iter().flatten();
+        owners.filter(|owner| owner.controller == Some(true)).any(|owner| matches!(owner.kind.as_str(), "DaemonSet" | "Node"))
+    }
+
+    /// Its containers, those that initialize it included: name, image as asked for, and the
+    /// `imageID` of what runs, empty until it does.
+    pub(in crate::collectors::kubernetes) fn images(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        let containers = self.spec.init_containers.iter().chain(&self.spec.containers);
+        containers.map(|container| {
+            let status = self.statuses().find(|status| status.name == container.name);
+            (container.name.as_str(), container.image.as_str(), status.map_or("", |status| status.image_id.as_str()))
+        })
+    }
+
+    /// Whether its containers were given an AWS role, by a service account's annotation or by EKS
+    /// Pod Identity, when it was created.
+    pub(in crate::collectors::kubernetes) fn has_aws_role(&self) -> bool {
+        let has = |name: &str| self.spec.containers.iter().flat_map(|container| &container.env).any(|variable| variable.name == name);
+        has("AWS_ROLE_ARN") && has("AWS_WEB_IDENTITY_TOKEN_FILE") || has("AWS_CONTAINER_CREDENTIALS_FULL_URI")
+    }
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::collectors::kubernetes) struct PodSpec {
+    pub(in crate::collectors::kubernetes) node_name: Option<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::collectors::kubernetes) containers: Vec<Container>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::collectors::kubernetes) init_containers: Vec<Container>,
+    #[serde(default, deserialize_with = "or_default")]
+    volumes: Vec<Volume>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::collectors::kubernetes) overhead: Listed,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::collectors::kubernetes) tolerations: Vec<PodToleration>,
+    restart_policy: Option<String>,
+    priority: Option<i32>,
+    /// Of all its containers together.
+    pub(in crate::collectors::kubernetes) resources: Option<Resources>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::collectors::kubernetes) struct Container {
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::collectors::kubernetes) name: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::collectors::kubernetes) image: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::collectors::kubernetes) resources: Resources,
+    #[serde(default, deserialize_with = "or_default")]
+    env: Vec<Variable>,
+    restart_policy: Option<String>,
+}
+
+impl Container {
+    /// Whether it starts before the others and then runs beside them.
+    pub(in crate::collectors::kubernetes) fn is_sidecar(&self) -> bool {
+        self.restart_policy.as_deref() == Some("Always")
+    }
+}
+
+/// Only the name: values may be secrets.
+#[derive(Debug, Clone, Deserialize)]
+struct Variable {
+    #[serde(default, deserialize_with = "or_default")]
+    name: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(in crate::collectors::kubernetes) struct Resources {
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::collectors::kubernetes) requests: Listed,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::collectors::kubernetes) limits: Listed,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Volume {
+    empty_dir: Option<EmptyDir>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EmptyDir {
+    medium: Option<String>,
+    #[serde(default)]
+    size_limit: Quantity,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::collectors::kubernetes) struct PodStatus {
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::collectors::kubernetes) phase: String,
+    #[serde(default, deserialize_with = "or_default")]
+    reason: String,
+    #[serde(default, deserialize_with = "or_default")]
+    message: String,
+    start_time: Option<Time>,
+    /// How a resize goes, as servers before 1.33 said it.
+    pub(in crate::collectors::kubernetes) resize: Option<String>,
+    /// What all its containers together have.
+    pub(in crate::collectors::kubernetes) resources: Option<Resources>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::collectors::kubernetes) allocated_resources: Listed,
+    #[serde(default, deserialize_with = "or_default")]
+    conditions: Vec<Condition>,
+    #[serde(default, deserialize_with = "or_default")]
+    container_statuses: Vec<ContainerStatus>,
+    #[serde(default, deserialize_with = "or_default")]
+    init_container_statuses: Vec<ContainerStatus>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::collectors::kubernetes) struct ContainerStatus {
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::collectors::kubernetes) name: String,
+    /// What it has, which differs from what is asked for until a resize is done.
+    pub(in crate::collectors::kubernetes) resources: Option<Resources>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::collectors::kubernetes) allocated_resources: Listed,
+    #[serde(default, rename = "imageID", deserialize_with = "or_default")]
+    image_id: String,
+    #[serde(default, deserialize_with = "or_default")]
+    restart_count: u32,
+    #[serde(default, deserialize_with = "or_default")]
+    state: State,
+    #[serde(default, deserialize_with = "or_default")]
+    last_state: State,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct State {
+    running: Option<Started>,
+    waiting: Option<Waiting>,
+    terminated: Option<Terminated>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Started {
+    started_at: Option<Time>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct Waiting {
+    #[serde(default, deserialize_with = "or_default")]
+    reason: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Terminated {
+    #[serde(default, deserialize_with = "or_default")]
+    reason: String,
+    exit_code: Option<i32>,
+    finished_at: Option<Time>,
+}
+
+/// Why a container waits: a class that checks select by, and the kubelet's own reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::collectors::kubernetes) struct Reason {
+    pub(in crate::collectors::kubernetes) class: &'static str,
+    pub(in crate::collectors::kubernetes) reason: &'static str,
+}
+
+/// Reasons of the kubelet; a closed list, because a label must not grow with its next version.
+/// Source: `pkg/kubelet/images/types.go` and `pkg/kubelet/container/sync_result.go` of Kubernetes.
+const REASONS: &[(&str, &[&str])] = &[
+    (
+        "image_pull",
+        &["ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed"],
+    ),
+    ("crash_loop", &["CrashLoopBackOff"]),
+    ("config", &["CreateContainerConfigError", "CreateContainerError", "RunContainerError", "PreCreateHookError", "PostStartHookError"]),
+    ("creating", &["ContainerCreating"]),
+    ("initializing", &["PodInitializing"]),
+];
+
+/// Of a container that ended with an error and is not started again, although its pod still runs.
+const ENDED: Reason = Reason { class: "ended", reason: "Error" };
+
+/// Of a pod whose containers all run and which is not ready.
+const UNREADY: Reason = Reason { class: "unready", reason: "NotReady" };
+
+/// Why a pod without a node that is gated has none: nobody looks for one until the gate is lifted, and
+/// whoever set it meant that.
+pub(in crate::collectors::kubernetes) const GATED: &str = "gated";
+/// The same of a workspace, for which somebody waits.
+pub(in crate::collectors::kubernetes) const GATED_WORKSPACE: &str = "gated_workspace";
+
+impl Reason {
+    fn of(reason: &str) -> Self {
+        let known = REASONS.iter().find_map(|(class, reasons)| Some(Self { class, reason: reasons.iter().copied().find(|known| *known == reason)? }));
+        known.unwrap_or(Self { class: "other", reason: "Other" })
+    }
+}
+
+/// Something of which the kubelet kills for lack.
+pub(in crate::collectors::kubernetes) fn starved_resource(message: &str) -> &'static str {
+    // In the order in which the words decide: a pod's own limit is no shortage of the node.
+    const WORDS: [(&str, &str); 8] = [
+        ("ephemeral local storage usage exceeds", "storage_limit"),
+        ("exceeded its local ephemeral storage limit", "storage_limit"),
+        ("Usage of EmptyDir volume", "storage_limit"),
+        ("low on resource: ephemeral-storage", "ephemeral_storage"),
+        ("low on resource: memory", "memory"),
+        ("low on resource: inodes", "inodes"),
+        ("low on resource: pids", "pids"),
+        ("The node had condition", "node_condition"),
+    ];
+    WORDS.iter().find(|(words, _)| message.contains(words)).map_or("other", |(_, resource)| resource)
+}
+
+/// Why the scheduler finds no node.
+/// Source: the messages of the plugins in `pkg/scheduler/framework/plugins` of Kubernetes.
+fn unschedulable_class(message: &str) -> &'static str {
+    // Affinity and taints stand in almost every message, so what is scarce comes first.
+    const WORDS: [(&str, &str); 10] = [
+        ("Insufficient cpu", "insufficient_cpu"),
+        ("Insufficient memory", "insufficient_memory"),
+        ("Insufficient ephemeral-storage", "insufficient_ephemeral_storage"),
+        ("Too many pods", "insufficient_pods"),
+        ("Insufficient ", "insufficient_other"),
+        ("volume", "volume"),
+        ("PersistentVolumeClaim", "volume"),
+        ("untolerated taint", "taint"),
+        ("affinity", "affinity"),
+        ("topology spread", "affinity"),
+    ];
+    // A message names the resource in full: "0/3 nodes are available: 3 Insufficient nvidia.com/mig-1g.5gb."
+    let scarce = message.split("Insufficient ").skip(1).filter_map(|rest| rest.split([' ', ',']).next());
+    let no_gpu = scarce.map(|name| name.trim_end_matches('.')).any(is_gpu);
+    let found = WORDS.iter().find(|(words, _)| message.contains(words)).map_or("other", |(_, class)| class);
+    if no_gpu && found == "insufficient_other" { "insufficient_gpu" } else { found }
+}
+
+/// A restart of a container that ended for lack of memory, by container and time.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::collectors::kubernetes) struct OomKill {
+    pub(in crate::collectors::kubernetes) container: String,
+    pub(in crate::collectors::kubernetes) at: i64,
+}
+
+impl Pod {
+    /// Whether it has a disk-backed emptyDir that may grow without end.
+    pub(in crate::collectors::kubernetes) fn unlimited_empty_dir(&self) -> bool {
+        let dirs = self.spec.volumes.iter().filter_map(|volume| volume.empty_dir.as_ref());
+        dirs.filter(|dir| dir.medium.as_deref() != Some("Memory")).any(|dir| dir.size_limit.0.is_none())
+    }
+
+    /// Whether it takes nothing of a node any more.
+    pub(in crate::collectors::kubernetes) fn is_over(&self) -> bool {
+        matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
+    }
+
+    pub(in crate::collectors::kubernetes) fn condition(&self, name: &str) -> Option<&Condition> {
+        self.status.conditions.iter().find(|condition| condition.r#type == name)
+    }
+
+    /// What its containers wait for, and since when.
+    pub(in crate::collectors::kubernetes) fn waiting(&self, clock: &Clock) -> BTreeMap<Reason, i64> {
+        // One that is being deleted waits for nothing that anybody would mend.
+        if self.is_over() || self.metadata.deletion_timestamp.is_some() {
+            return BTreeMap::new();
+        }
+        // The API does not say since when a container waits. The last change of ContainersReady is
+        // the best witness: the start of a pod that never ran, the crash of one that did.
+        let unready = self.condition("ContainersReady").filter(|condition| condition.state() == "false");
+        let since = unready.and_then(|condition| condition.last_transition_time.as_ref());
+        // A pod that waited for a node has had one only since then.
+        let placed =
+            self.condition("PodScheduled").filter(|condition| condition.state() == "true").and_then(|condition| condition.last_transition_time.as_ref());
+        let since = since.or(self.status.start_time.as_ref()).or(placed).or(self.metadata.creation_timestamp.as_ref());
+        let since = since.map_or_else(crate::collectors::kubernetes::reading::clock::now, |time| clock.ours(time));
+        let all = self.status.init_container_statuses.iter().chain(&self.status.container_statuses);
+        let mut waiting: BTreeMap<_, _> = all.filter_map(|status| status.state.waiting.as_ref()).map(|waiting| (Reason::of(&waiting.reason), since)).collect();
+        // Its kubelet has said nothing of it yet, and may be one that never will.
+        if self.status.phase == "Pending" && self.spec.node_name.is_some() && self.statuses().next().is_none() {
+            waiting.insert(Reason::of("ContainerCreating"), since);
+        }
+        if let Some(at) = self.ended(clock) {
+            waiting.insert(ENDED, at);
+        }
+        if let Some(at) = self.unready(clock).filter(|_| waiting.is_empty()) {
+            waiting.insert(UNREADY, at);
+        }
+        waiting
+    }
+
+    /// Since when it runs and takes no requests, by its probes or its readiness gates. Where a container is done,
+    /// as in a Job or a step of a pipeline, the pod is never ready again, and waits for nothing.
+    fn unready(&self, clock: &Clock) -> Option<i64> {
+        if !self.status.container_statuses.iter().all(|status| status.state.running.is_some()) {
+            return None;
+        }
+        let ready = self.condition("Ready").filter(|ready| self.is_running() && ready.state() == "false" && ready.reason.as_deref() != Some("PodCompleted"))?;
+        let since = ready.last_transition_time.as_ref().or(self.status.start_time.as_ref());
+        Some(since.map_or_else(crate::collectors::kubernetes::reading::clock::now, |time| clock.ours(time)))
+    }
+
+    /// When the first of its containers ended with an error for good. With the usual policy one that ended is
+    /// about to start again, and with `OnFailure` one that failed is.
+    fn ended(&self, clock: &Clock) -> Option<i64> {
+        let policy_of = |name: &str| self.spec.containers.iter().find(|container| container.name == name).and_then(|own| own.restart_policy.as_deref());
+        let for_good = |status: &&ContainerStatus| policy_of(&status.name).or(self.spec.restart_policy.as_deref()) == Some("Never");
+        // Of an init container that fails for good the whole pod has failed, and a sidecar is always started again.
+        let ends = self.status.container_statuses.iter().filter(for_good).filter_map(|status| status.state.terminated.as_ref());
+        let failed = ends.filter(|end| end.exit_code != Some(0));
+        failed.map(|end| end.finished_at.as_ref().map_or_else(crate::collectors::kubernetes::reading::clock::now, |time| clock.ours(time))).min()
+    }
+
+    /// Why it has no node, and since when.
+    pub(in crate::collectors::kubernetes) fn pending(&self, clock: &Clock) -> Option<(&'static str, i64)> {
+        if self.status.phase != "Pending" || self.spec.node_name.is_some() || self.metadata.deletion_timestamp.is_some() {
+            return None;
+        }
+        // It waits in the place of whoever comes, which makes the cluster larger in time.
+        if self.gives_way() {
+            return None;
+        }
+        let scheduled = self.condition("PodScheduled").filter(|condition| condition.state() != "true");
+        let class = scheduled.map_or("unseen_by_scheduler", |condition| match condition.reason.as_deref() {
+            Some("SchedulingGated") => GATED,
+            _ => unschedulable_class(condition.message.as_deref().unwrap_or_default()),
+        });
+        let since = scheduled.and_then(|condition| condition.last_transition_time.as_ref()).or(self.metadata.creation_timestamp.as_ref());
+        Some((class, since.map_or_else(crate::collectors::kubernetes::reading::clock::now, |time| clock.ours(time))))
+    }
+
+    /// The resource for lack of which it was evicted, and when.
+    pub(in crate::collectors::kubernetes) fn evicted(&self, clock: &Clock) -> Option<(&'static str, i64)> {
+        if self.status.phase != "Failed" || self.status.reason != "Evicted" {
+            return None;
+        }
+        let target = self.condition("DisruptionTarget").and_then(|condition| condition.last_transition_time.as_ref());
+        let at = target.or(self.status.start_time.as_ref()).map_or_else(crate::collectors::kubernetes::reading::clock::now, |time| clock.ours(time));
+        Some((starved_resource(&self.status.message), at))
+    }
+
+    pub(in crate::collectors::kubernetes) fn statuses(&self) -> impl Iterator<Item = &ContainerStatus> {
+        self.status.init_container_statuses.iter().chain(&self.status.container_statuses)
+    }
+
+    /// Restarts of all containers, as its kubelet counts them.
+    pub(in crate::collectors::kubernetes) fn restarts(&self) -> u32 {
+        self.statuses().map(|status| status.restart_count).fold(0, u32::saturating_add)
+    }
+
+    /// When the container that runs longest was started, on the cluster's clock. What a container
+    /// read at its start is as old as that.
+    pub(in crate::collectors::kubernetes) fn oldest_start(&self) -> Option<i64> {
+        let starts = self.status.container_statuses.iter().filter_map(|status| status.state.running.as_ref()?.started_at.as_ref());
+        starts.map(|time| time.0.as_second()).min()
+    }
+
+    /// When a container last ended.
+    pub(in crate::collectors::kubernetes) fn last_end(&self, clock: &Clock) -> Option<i64> {
+        self.statuses().filter_map(|status| status.last_state.terminated.as_ref()?.finished_at.as_ref()).map(|time| clock.ours(time)).max()
+    }
+
+    /// Ends for lack of memory that its status still names.
+    pub(in crate::collectors::kubernetes) fn oom_kills(&self, clock: &Clock) -> Vec<OomKill> {
+        let ends = self.statuses().flat_map(|status| [&status.state, &status.last_state].map(|state| (&status.name, &state.terminated)));
+        let killed = ends.filter_map(|(name, end)| Some((name, end.as_ref().filter(|end| end.reason == "OOMKilled")?)));
+        killed
+            .map(|(name, end)| OomKill {
+                container: name.clone(),
+                at: end.finished_at.as_ref().map_or_else(crate::collectors::kubernetes::reading::clock::now, |time| clock.ours(time)),
+            })
+            .collect()
+    }
+}

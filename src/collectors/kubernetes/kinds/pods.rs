@@ -1,0 +1,574 @@
+//! All pods of a cluster, kept so small that 150,000 of them fit: sums that are updated with every
+//! change, a row of a hundred bytes for each, and more only for pods with a problem.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+
+use crate::collectors::kubernetes::kinds::pod::{GATED, GATED_WORKSPACE, Pod, Reason};
+use crate::collectors::kubernetes::kinds::workspaces::{Takes, Workspace, Workspaces};
+use crate::collectors::kubernetes::reading::clock::{Clock, now};
+use crate::collectors::kubernetes::reading::objects::{Keep, Place};
+use crate::collectors::kubernetes::reading::resources::Amounts;
+use crate::collectors::kubernetes::watching::ledger::{Count, Ledger, Tally};
+use crate::collectors::kubernetes::watching::sight::seen;
+use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+use crate::say;
+use crate::say::Message;
+
+const COVERAGE: Coverage = seen(&["Pod"]);
+const PROBLEM: [&str; 4] = ["cluster", "namespace", "class", "reason"];
+
+static PODS: Gauge<2> =
+    gauge("readiness_pods", Unit::Number, &["cluster", "phase"], "Pods by phase, from status.phase in the Kubernetes API.").covered_by(COVERAGE);
+static WAITING: Gauge<4> = gauge(
+    "readiness_containers_waiting",
+    Unit::Number,
+    &PROBLEM,
+    "Containers that wait instead of running, init containers included, by the kubelet's reason in the Kubernetes API, and those that ended with an error beside others that run; pods that run and are not ready are counted beside them. 0 for a while after the last.",
+)
+.covered_by(COVERAGE.quiet());
+static WAITING_OLDEST: Gauge<4> = gauge(
+    "readiness_containers_waiting_oldest_timestamp_seconds",
+    Unit::Timestamp,
+    &PROBLEM,
+    "Since when the longest waiting container waits or has ended, or the pod that runs has not been ready, as far as the conditions of its pod tell, from the Kubernetes API.",
+)
+.covered_by(COVERAGE.quiet());
+static PENDING: Gauge<3> = gauge(
+    "readiness_pods_unscheduled",
+    Unit::Number,
+    &["cluster", "namespace", "class"],
+    "Pods without a node, by what the scheduler lacks according to their PodScheduled condition in the Kubernetes API; 0 for a while after the last.",
+)
+.covered_by(COVERAGE.quiet());
+static PENDING_OLDEST: Gauge<3> = gauge(
+    "readiness_pods_unscheduled_oldest_timestamp_seconds",
+    Unit::Timestamp,
+    &["cluster", "namespace", "class"],
+    "Since when the longest waiting pod has had no node, from its PodScheduled condition in the Kubernetes API; not told of pods that are gated, for which nobody looks for one, unless they are workspaces.",
+)
+.covered_by(COVERAGE.quiet());
+static OOM_KILLED: Gauge<2> = gauge(
+    "readiness_containers_oom_killed",
+    Unit::Number,
+    &["cluster", "namespace"],
+    "Containers killed for lack of memory within the window, from container statuses in the Kubernetes API; counted after their pod is gone.",
+)
+.covered_by(COVERAGE.quiet());
+static RESTARTS_RECENT: Gauge<2> = gauge(
+    "readiness_container_restarts_recent",
+    Unit::Number,
+    &["cluster", "namespace"],
+    "Restarts of containers within the window, from container statuses in the Kubernetes API; counted after their pod is replaced.",
+)
+.covered_by(COVERAGE.quiet());
+static RESTARTS: Gauge<2> = gauge(
+    "readiness_container_restarts_total",
+    Unit::Number,
+    &["cluster", "namespace"],
+    "Restarts of containers since this exporter began to watch, and those of the pods that it found then, from the Kubernetes API.",
+)
+.covered_by(COVERAGE.quiet());
+static NO_STORAGE_LIMIT: Gauge<3> = gauge(
+    "readiness_pods_without_storage_limit",
+    Unit::Number,
+    &["cluster", "namespace", "missing"],
+    "Running pods that may fill their node: no container has a limit of ephemeral storage, or an emptyDir has no size limit, from the Kubernetes API. Kubelets evict by the sum of the limits that there are.",
+)
+.covered_by(COVERAGE.quiet());
+static GPUS_REQUESTED: Gauge<1> =
+    gauge("readiness_gpus_requested", Unit::Number, &["cluster"], "GPUs that pods hold, from their limits in the Kubernetes API.").covered_by(COVERAGE);
+
+/// How long a problem that is over shows as 0, so that a flapping one is no series that comes and goes.
+const AFTERGLOW: i64 = 15 * 60;
+/// Seconds between two searches for what is over.
+const SWEEP: i64 = 60;
+/// Series of one kind of problem; the rest is summed up under one name.
+const SERIES: usize = 500;
+const OTHERS: &str = "(others)";
+
+/// What is kept of a pod.
+#[derive(Debug, PartialEq)]
+struct Row {
+    round: u32,
+    restarts: u32,
+    namespace: Arc<str>,
+    node: Option<Arc<str>>,
+    phase: &'static str,
+    requests: [f32; 3],
+    limits: [f32; 3],
+    gpus: f32,
+    /// Whether each new node gets one like it.
+    comes_with_nodes: bool,
+    /// Whether it gives way to workspaces.
+    gives_way: bool,
+    /// Whether it is being deleted.
+    leaving: bool,
+    storage: Storage,
+    problem: Option<Box<Problem>>,
+    workspaces: Box<[Workspace]>,
+}
+
+/// Limits of ephemeral storage.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Storage {
+    limit: Option<f32>,
+    unlimited_empty_dir: bool,
+}
+
+/// What is kept only of a pod that is not well.
+#[derive(Debug, PartialEq)]
+struct Problem {
+    name: Box<str>,
+    waiting: BTreeMap<Reason, i64>,
+    pending: Option<(&'static str, i64)>,
+}
+
+/// What the pods on one node ask for.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(in crate::collectors::kubernetes) struct Load {
+    pub(in crate::collectors::kubernetes) requests: Amounts,
+    pub(in crate::collectors::kubernetes) limits: Amounts,
+    /// The part of the requests that each new node has as well.
+    pub(in crate::collectors::kubernetes) with_node: Amounts,
+    /// The part of the requests that gives way to workspaces.
+    pub(in crate::collectors::kubernetes) giving_way: Amounts,
+}
+
+/// An eviction: where, and for lack of what.
+pub(in crate::collectors::kubernetes) type Eviction = (Arc<str>, &'static str);
+
+type Trouble = (Arc<str>, &'static str, &'static str);
+
+/// All pods of a cluster.
+#[derive(Debug)]
+pub(in crate::collectors::kubernetes) struct Pods {
+    rows: BTreeMap<u128, Row>,
+    round: u32,
+    clock: Clock,
+    /// Sums over all rows.
+    loads: BTreeMap<Arc<str>, Load>,
+    namespaces: BTreeMap<Arc<str>, u32>,
+    phases: BTreeMap<&'static str, u64>,
+    unlimited: BTreeMap<(Arc<str>, &'static str), u32>,
+    gpus: f64,
+    restarts: BTreeMap<Arc<str>, Restarts>,
+    problems: BTreeSet<u128>,
+    pub(in crate::collectors::kubernetes) workspaces: Workspaces,
+    /// What is remembered.
+    afterglow: BTreeMap<Trouble, i64>,
+    pub(in crate::collectors::kubernetes) evictions: Ledger<u128, Eviction>,
+    oom_kills: Ledger<(u128, String, i64), Arc<str>>,
+    recent_restarts: Tally<Arc<str>>,
+    window: i64,
+    swept: i64,
+}
+
+/// Restarts in one namespace.
+#[derive(Debug, Default)]
+struct Restarts {
+    total: u64,
+    last: i64,
+}
+
+fn phase(pod: &Pod) -> &'static str {
+    match pod.status.phase.as_str() {
+        "Pending" => "pending",
+        "Running" => "running",
+        "Succeeded" => "succeeded",
+        "Failed" => "failed",
+        _ => "unknown",
+    }
+}
+
+/// A pod's identity. Not its name: a replaced pod of a StatefulSet has the same one.
+pub(in crate::collectors::kubernetes) fn uid(text: Option<&str>) -> u128 {
+    let text = text.unwrap_or_default();
+    let mut digits = text.bytes().filter(|byte| *byte != b'-');
+    let parsed = digits.try_fold((0_u128, 0), |(uid, length), byte| {
+        let digit = char::from(byte).to_digit(16)?;
+        Some(((uid << 4) | u128::from(digit), length + 1))
+    });
+    if let Some((uid, 32)) = parsed {
+        return uid;
+    }
+    // Static pods and simulations have other identities.
+    let half = |salt: u8| {
+        let mut hasher = DefaultHasher::new();
+        (salt, text).hash(&mut hasher);
+        u128::from(hasher.finish())
+    };
+    (half(1) << 64) | half(2)
+}
+
+fn counted<K: Ord>(map: &mut BTreeMap<K, u32>, key: K, up: bool) {
+    let count = map.entry(key).or_default();
+    *count = if up { *count + 1 } else { count.saturating_sub(1) };
+}
+
+impl Pods {
+    pub(in crate::collectors::kubernetes) fn new(window: i64, workspaces: Workspaces, clock: Clock) -> Self {
+        Self {
+            rows: BTreeMap::new(),
+            round: 0,
+            clock,
+            loads: BTreeMap::new(),
+            namespaces: BTreeMap::new(),
+            phases: BTreeMap::new(),
+            unlimited: BTreeMap::new(),
+            gpus: 0.0,
+            restarts: BTreeMap::new(),
+            problems: BTreeSet::new(),
+            workspaces,
+            afterglow: BTreeMap::new(),
+            evictions: Ledger::new(window),
+            oom_kills: Ledger::new(window),
+            recent_restarts: Tally::new(window),
+            window,
+            swept: 0,
+        }
+    }
+
+    /// What the pods on a node ask for.
+    pub(in crate::collectors::kubernetes) fn load(&self, node: &str) -> Load {
+        self.loads.get(node).copied().unwrap_or_default()
+    }
+
+    /// The limit of a pod's ephemeral storage; `None` when there is none or the pod is not known.
+    pub(in crate::collectors::kubernetes) fn storage_limit(&self, uid: u128) -> Option<f64> {
+        self.rows.get(&uid)?.storage.limit.map(f64::from)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "seven digits are enough for one pod; sums are made in double precision")]
+    fn row(&mut self, pod: &Pod) -> Row {
+        let clock = &self.clock;
+        let mut problem = Problem { name: pod.metadata.name.as_deref().unwrap_or_default().into(), waiting: pod.waiting(clock), pending: pod.pending(clock) };
+        let well = problem.waiting.is_empty() && problem.pending.is_none();
+        let over = pod.is_over();
+        let amounts = |amounts: Amounts| if over { [0.0; 3] } else { [amounts.0[0] as f32, amounts.0[1] as f32, amounts.0[2] as f32] };
+        let namespace = shared(&self.namespaces, pod.metadata.namespace.as_deref().unwrap_or_default());
+        let workspaces = self.workspaces.recognise(&namespace, pod);
+        if let Some((class, _)) = problem.pending.as_mut().filter(|(class, _)| *class == GATED && !workspaces.is_empty()) {
+            *class = GATED_WORKSPACE;
+        }
+        Row {
+            round: self.round,
+            restarts: pod.restarts(),
+            workspaces,
+            namespace,
+            node: pod.spec.node_name.as_deref().filter(|_| !over).map(|node| shared(&self.loads, node)),
+            phase: phase(pod),
+            requests: amounts(pod.requests()),
+            limits: amounts(pod.limits()),
+            gpus: if over { 0.0 } else { pod.gpus() as f32 },
+            comes_with_nodes: pod.comes_with_nodes(),
+            gives_way: pod.gives_way(),
+            leaving: pod.metadata.deletion_timestamp.is_some(),
+            storage: Storage { limit: pod.storage_limit().map(|bytes| bytes as f32), unlimited_empty_dir: pod.unlimited_empty_dir() },
+            problem: (!well).then(|| Box::new(problem)),
+        }
+    }
+
+    /// Adds a row to all sums, or takes it out of them.
+    fn account(&mut self, row: &Row, up: bool) {
+        counted(&mut self.namespaces, Arc::clone(&row.namespace), up);
+        if self.namespaces.get(&row.namespace) == Some(&0) {
+            self.namespaces.remove(&row.namespace);
+        }
+        let phase = self.phases.entry(row.phase).or_default();
+        *phase = if up { *phase + 1 } else { phase.saturating_sub(1) };
+        let sign = if up { 1.0 } else { -1.0 };
+        let signed = |amounts: [f32; 3]| {
+            let [cpu, memory, storage] = amounts.map(|amount| sign * f64::from(amount));
+            Amounts([cpu, memory, storage, sign])
+        };
+        if let Some(node) = &row.node {
+            let load = self.loads.entry(Arc::clone(node)).or_default();
+            load.requests.add(signed(row.requests));
+            load.limits.add(signed(row.limits));
+            if row.gives_way {
+                load.giving_way.add(signed(row.requests));
+            }
+            if row.comes_with_nodes {
+                load.with_node.add(signed(row.requests));
+            }
+            // Rows hold few enough digits that these sums are exact, so none is left behind.
+            if load.requests.0[3] < 0.5 {
+                self.loads.remove(node);
+            }
+        }
+        self.gpus += sign * f64::from(row.gpus);
+        if row.phase == "running" {
+            let missing = [("limit", row.storage.limit.is_none()), ("size_limit", row.storage.unlimited_empty_dir)];
+            for (missing, _) in missing.iter().filter(|(_, is)| *is) {
+                let key = (Arc::clone(&row.namespace), *missing);
+                counted(&mut self.unlimited, key.clone(), up);
+                if self.unlimited.get(&key) == Some(&0) {
+                    self.unlimited.remove(&key);
+                }
+            }
+        }
+        let takes = Takes { node: row.node.as_ref(), leaving: row.leaving, requests: row.requests };
+        for workspace in &row.workspaces {
+            self.workspaces.account(workspace, row.phase, takes, up);
+        }
+    }
+
+    /// What is remembered after the pod is gone.
+    fn remember(&mut self, uid: u128, pod: &Pod, row: &Row, before: Option<u32>) {
+        if let Some((resource, at)) = pod.evicted(&self.clock) {
+            self.evictions.record(uid, at, (Arc::clone(&row.namespace), resource));
+        }
+        for kill in pod.oom_kills(&self.clock) {
+            self.oom_kills.record((uid, kill.container, kill.at), kill.at, Arc::clone(&row.namespace));
+        }
+        let more = match before {
+            Some(before) => row.restarts.saturating_sub(before),
+            // A pod that was found: its past counts in total, and its last restart if that is recent.
+            None => 0,
+        };
+        let found = if before.is_none() { row.restarts } else { 0 };
+        if more + found > 0 {
+            let restarts = self.restarts.entry(Arc::clone(&row.namespace)).or_default();
+            *restarts = Restarts { total: restarts.total.saturating_add(u64::from(more + found)), last: now() };
+            let (at, times) = if more > 0 { (now(), more) } else { (pod.last_end(&self.clock).unwrap_or(0), 1) };
+            self.recent_restarts.add(Arc::clone(&row.namespace), at, u64::from(times));
+        }
+        for workspace in &row.workspaces {
+            let created = pod.metadata.creation_timestamp.as_ref().map_or_else(now, |time| self.clock.ours(time));
+            self.workspaces.started(workspace, uid, row.restarts, created);
+        }
+        if let Some(problem) = &row.problem {
+            let waiting = problem.waiting.keys().map(|reason| (Arc::clone(&row.namespace), reason.class, reason.reason));
+            let pending = problem.pending.map(|(class, _)| (Arc::clone(&row.namespace), class, ""));
+            let now = now();
+            self.afterglow.extend(waiting.chain(pending).map(|trouble| (trouble, now)));
+        }
+        self.sweep();
+    }
+
+    /// Forgets what is over, now and then: all that is remembered is looked at.
+    fn sweep(&mut self) {
+        let now = now();
+        if now.saturating_sub(self.swept) < SWEEP {
+            return;
+        }
+        self.swept = now;
+        let since = now.saturating_sub(AFTERGLOW);
+        self.afterglow.retain(|_, at| *at > since);
+        let alive = &self.namespaces;
+        self.restarts.retain(|namespace, restarts| restarts.last > since || alive.contains_key(namespace));
+    }
+
+    fn forget(&mut self, uid: u128) -> bool {
+        let Some(row) = self.rows.remove(&uid) else { return false };
+        self.account(&row, false);
+        self.problems.remove(&uid);
+        true
+    }
+
+    /// Waiting containers and unscheduled pods: how many, since when, and a few names.
+    fn troubles(&self) -> BTreeMap<Trouble, Group> {
+        let mut groups: BTreeMap<Trouble, Group> = BTreeMap::new();
+        let since = now().saturating_sub(AFTERGLOW);
+        for trouble in self.afterglow.iter().filter(|(_, at)| **at > since).map(|(trouble, _)| trouble) {
+            groups.insert(trouble.clone(), Group::default());
+        }
+        for row in self.problems.iter().filter_map(|uid| self.rows.get(uid)) {
+            let Some(problem) = &row.problem else { continue };
+            let waiting = problem.waiting.iter().map(|(reason, since)| ((Arc::clone(&row.namespace), reason.class, reason.reason), *since));
+            let pending = problem.pending.map(|(class, since)| ((Arc::clone(&row.namespace), class, ""), since));
+            for (trouble, since) in waiting.chain(pending) {
+                groups.entry(trouble).or_default().add(&problem.name, since);
+            }
+        }
+        if groups.len() > SERIES {
+            let mut ranked: Vec<_> = groups.into_iter().collect();
+            ranked.sort_by_key(|(_, group)| std::cmp::Reverse(group.count));
+            groups = BTreeMap::new();
+            for (at, ((namespace, class, reason), group)) in ranked.into_iter().enumerate() {
+                let namespace = if at < SERIES { namespace } else { OTHERS.into() };
+                groups.entry((namespace, class, reason)).or_default().merge(group);
+            }
+        }
+        groups
+    }
+}
+
+/// Pods with the same trouble.
+#[derive(Debug, Default)]
+struct Group {
+    count: u64,
+    oldest: Option<i64>,
+    names: Vec<Box<str>>,
+}
+
+impl Group {
+    const NAMES: usize = 3;
+
+    fn add(&mut self, name: &str, since: i64) {
+        self.count += 1;
+        self.oldest = Some(self.oldest.map_or(since, |oldest| oldest.min(since)));
+        if self.names.len() < Self::NAMES {
+            self.names.push(name.into());
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.count += other.count;
+        self.oldest = self.oldest.into_iter().chain(other.oldest).min();
+        self.names.extend(other.names.into_iter().take(Self::NAMES - self.names.len().min(Self::NAMES)));
+    }
+
+    fn words(&self) -> Message {
+        let names = Message::of_names(self.names.iter().map(AsRef::as_ref));
+        match self.count.saturating_sub(self.names.len() as u64) {
+            0 => names,
+            more => say!("{} and {} more", names, more),
+        }
+    }
+}
+
+/// The namespaces with the highest counts; the others are summed up, so that none goes unseen.
+fn most(counts: impl Iterator<Item = (Arc<str>, Count)>) -> Vec<(Arc<str>, Count)> {
+    let mut counts: Vec<_> = counts.collect();
+    if counts.len() > SERIES {
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let mut others = Count::default();
+        counts.drain(SERIES..).for_each(|(_, count)| others.add(count.times, count.last));
+        counts.push((OTHERS.into(), others));
+    }
+    counts
+}
+
+/// A key that is already there, so that thousands of rows share one text.
+fn shared<V>(known: &BTreeMap<Arc<str>, V>, text: &str) -> Arc<str> {
+    known.get_key_value(text).map_or_else(|| text.into(), |(key, _)| Arc::clone(key))
+}
+
+impl Keep for Pods {
+    type Object = Pod;
+    const KIND: &'static str = "Pod";
+    const FAMILIES: &'static [&'static Family] = FAMILIES;
+    const WINDOWED: bool = true;
+
+    fn begin(&mut self) {
+        self.round = self.round.wrapping_add(1);
+    }
+
+    fn has_named(&self, pod: &Pod) -> bool {
+        self.rows.get(&uid(pod.metadata.uid.as_deref())).is_some_and(|row| row.round == self.round)
+    }
+
+    fn put(&mut self, pod: Pod, _: bool) -> bool {
+        let uid = uid(pod.metadata.uid.as_deref());
+        let row = self.row(&pod);
+        let before = self.rows.get(&uid).map(|old| old.restarts);
+        self.remember(uid, &pod, &row, before);
+        if let Some(old) = self.rows.get_mut(&uid) {
+            old.round = row.round;
+            if *old == row {
+                return false;
+            }
+        }
+        self.forget(uid);
+        self.account(&row, true);
+        if row.problem.is_some() {
+            self.problems.insert(uid);
+        }
+        self.rows.insert(uid, row);
+        true
+    }
+
+    fn remove(&mut self, pod: &Pod) -> bool {
+        self.forget(uid(pod.metadata.uid.as_deref()))
+    }
+
+    fn complete(&mut self) {
+        let gone: Vec<u128> = self.rows.iter().filter(|(_, row)| row.round != self.round).map(|(uid, _)| *uid).collect();
+        for uid in gone {
+            self.forget(uid);
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn facts(&self, place: &Place, samples: &mut Vec<Sample>) {
+        let cluster = || Arc::clone(&place.cluster);
+        for phase in ["pending", "running", "succeeded", "failed", "unknown"] {
+            let count = self.phases.get(phase).copied().unwrap_or_default();
+            samples.push(PODS.sample([&*place.cluster, phase], count as f64));
+        }
+        for ((namespace, class, reason), group) in self.troubles() {
+            let words = group.words();
+            // A pod without a node has no reason of the kubelet.
+            let families = if reason.is_empty() { None } else { Some((&WAITING, &WAITING_OLDEST)) };
+            let add = |sample: Sample| if words.as_str().is_empty() { sample } else { sample.with_detail(words.clone()) };
+            if let Some((count, oldest)) = families {
+                let labels = || [cluster(), Arc::clone(&namespace), class.into(), reason.into()];
+                samples.push(add(count.sample(labels(), group.count as f64)));
+                samples.extend(group.oldest.map(|since| add(oldest.sample(labels(), since as f64))));
+            } else {
+                let labels = || [cluster(), Arc::clone(&namespace), class.into()];
+                samples.push(add(PENDING.sample(labels(), group.count as f64)));
+                let oldest = group.oldest.filter(|_| class != GATED);
+                samples.extend(oldest.map(|since| add(PENDING_OLDEST.sample(labels(), since as f64))));
+            }
+        }
+        let mut killed: BTreeMap<Arc<str>, Count> = BTreeMap::new();
+        for (_, at, namespace) in self.oom_kills.recent() {
+            killed.entry(Arc::clone(namespace)).or_default().add(1, at);
+        }
+        for (family, counts) in [(&OOM_KILLED, killed), (&RESTARTS_RECENT, self.recent_restarts.totals())] {
+            let counted = |(namespace, count): (_, Count)| family.sample([cluster(), namespace], count.times as f64).with_detail(count.words(self.window));
+            samples.extend(most(counts.into_iter()).into_iter().map(counted));
+        }
+        let restarts = most(self.restarts.iter().map(|(namespace, restarts)| (Arc::clone(namespace), Count { times: restarts.total, last: restarts.last })));
+        samples.extend(restarts.into_iter().map(|(namespace, count)| RESTARTS.sample([cluster(), namespace], count.times as f64)));
+        for missing in ["limit", "size_limit"] {
+            let unlimited = self.unlimited.iter().filter(|((_, own), _)| *own == missing);
+            let unlimited = most(unlimited.map(|((namespace, _), count)| (Arc::clone(namespace), Count { times: u64::from(*count), last: 0 })));
+            let sample = |(namespace, count): (_, Count)| NO_STORAGE_LIMIT.sample([cluster(), namespace, missing.into()], count.times as f64);
+            samples.extend(unlimited.into_iter().map(sample));
+        }
+        samples.push(GPUS_REQUESTED.sample([cluster()], self.gpus));
+        self.workspaces.facts(place, samples);
+    }
+}
+
+/// Families about pods.
+pub(in crate::collectors::kubernetes) static FAMILIES: &[&Family] = &[
+    &PODS.0,
+    &WAITING.0,
+    &WAITING_OLDEST.0,
+    &PENDING.0,
+    &PENDING_OLDEST.0,
+    &OOM_KILLED.0,
+    &RESTARTS_RECENT.0,
+    &RESTARTS.0,
+    &NO_STORAGE_LIMIT.0,
+    &GPUS_REQUESTED.0,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn restarts_of_a_namespace_are_forgotten_a_while_after_its_last_pod() {
+        let mut pods = Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default());
+        let old = now() - AFTERGLOW - 1;
+        for (namespace, last) in [("gone", old), ("gone-now", now()), ("alive", old)] {
+            pods.restarts.insert(namespace.into(), Restarts { total: 1, last });
+        }
+        pods.namespaces.insert("alive".into(), 1);
+        pods.sweep();
+        assert_eq!(pods.restarts.keys().map(|namespace| &**namespace).collect::<Vec<_>>(), ["alive", "gone-now"]);
+        pods.namespaces.clear();
+        pods.sweep();
+        assert_eq!(pods.restarts.len(), 2, "not more than once a minute");
+    }
+}

@@ -1,0 +1,549 @@
+//! Deployments, StatefulSets, DaemonSets and CronJobs by selector, and the revisions that a
+//! Deployment can go back to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use serde::Deserialize;
+
+use crate::collectors::kubernetes::kinds::resumed::{RESUMED, written};
+use crate::collectors::kubernetes::reading::clock::now;
+use crate::collectors::kubernetes::reading::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
+use crate::collectors::kubernetes::reading::selector::LabelSelector;
+use crate::collectors::kubernetes::watching::sight::{seen, seen_everywhere};
+use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+use crate::say;
+use crate::say::{Message, named};
+use crate::snapshot::Snapshot;
+
+const WORKLOAD: [&str; 5] = ["cluster", "selector", "kind", "namespace", "name"];
+const WORKLOADS: Coverage = seen(&["Deployment", "StatefulSet", "DaemonSet"]);
+const DEPLOYMENTS: Coverage = seen(&["Deployment", "ReplicaSet"]);
+pub(in crate::collectors::kubernetes) const CRON_JOBS: Coverage = seen(&["CronJob"]);
+
+const fn replicas(name: &'static str, help: &'static str) -> Gauge<5> {
+    gauge(name, Unit::Number, &WORKLOAD, help).covered_by(WORKLOADS)
+}
+
+static DESIRED: Gauge<5> = replicas("readiness_workload_desired_replicas", "Replicas that a workload should have, from the Kubernetes API.");
+static READY: Gauge<5> = replicas(
+    "readiness_workload_ready_replicas",
+    "Replicas of a workload that are ready, from the Kubernetes API; NaN where its controller has not looked at it since it was changed.",
+);
+static UPDATED: Gauge<5> = replicas("readiness_workload_updated_replicas", "Replicas of a workload that run its current template, from the Kubernetes API.");
+static AVAILABLE: Gauge<5> =
+    replicas("readiness_workload_available_replicas", "Replicas of a workload that have been ready for its minimum time, from the Kubernetes API.");
+static COMPLETE: Gauge<5> = replicas(
+    "readiness_workload_rollout_complete",
+    "Whether the current template of a workload was observed and all replicas run it and are available, from the Kubernetes API.",
+);
+static REQUIRED: Gauge<5> =
+    replicas("readiness_workload_required_replicas", "Replicas that the configuration asks of a workload for the participants of the running or next event.");
+static BASELINE: Gauge<5> = replicas(
+    "readiness_workload_baseline_replicas",
+    "The fewest replicas that the configuration asks of a workload, however few participants come; 0 where it asks for none.",
+);
+static REVISION: Gauge<5> =
+    gauge("readiness_deployment_revision", Unit::Number, &WORKLOAD, "Revision of a Deployment's current template, from its annotation in the Kubernetes API.")
+        .covered_by(DEPLOYMENTS);
+static PREVIOUS: Gauge<5> = gauge(
+    "readiness_deployment_previous_revision",
+    Unit::Number,
+    &WORKLOAD,
+    "Highest revision below a Deployment's current one that a ReplicaSet still holds; 0 when there is nothing to go back to.",
+)
+.covered_by(DEPLOYMENTS);
+static ROLLOUT: Gauge<5> = gauge(
+    "readiness_deployment_rollout_duration_seconds",
+    Unit::Seconds,
+    &WORKLOAD,
+    "How long the last rollout of a Deployment took, from the creation of its ReplicaSet to NewReplicaSetAvailable in the Kubernetes API; while one runs, how long it has. Rolling back to an older ReplicaSet has no known beginning.",
+)
+.covered_by(DEPLOYMENTS.quiet());
+static SUSPENDED: Gauge<5> =
+    gauge("readiness_cronjob_suspended", Unit::Number, &WORKLOAD, "Whether a CronJob is suspended, from spec.suspend in the Kubernetes API.")
+        .covered_by(CRON_JOBS);
+static SCHEDULE: Gauge<7> = gauge(
+    "readiness_cronjob_schedule_info",
+    Unit::Number,
+    &["cluster", "selector", "kind", "namespace", "name", "schedule", "time_zone"],
+    "When a CronJob runs, from spec.schedule and spec.timeZone in the Kubernetes API; without a zone in that of the control plane, which is UTC on managed clusters.",
+)
+.covered_by(CRON_JOBS);
+static LAST_SCHEDULE: Gauge<5> = gauge(
+    "readiness_cronjob_last_schedule_timestamp_seconds",
+    Unit::Timestamp,
+    &WORKLOAD,
+    "When a CronJob was last started, from status.lastScheduleTime in the Kubernetes API.",
+)
+.covered_by(CRON_JOBS);
+static LAST_SUCCESS: Gauge<5> = gauge(
+    "readiness_cronjob_last_success_timestamp_seconds",
+    Unit::Timestamp,
+    &WORKLOAD,
+    "When a run of a CronJob last succeeded, from status.lastSuccessfulTime in the Kubernetes API.",
+)
+.covered_by(CRON_JOBS);
+static ACTIVE: Gauge<5> =
+    gauge("readiness_cronjob_active_jobs", Unit::Number, &WORKLOAD, "Jobs of a CronJob that run now, from status.active in the Kubernetes API.")
+        .covered_by(CRON_JOBS);
+static RUN_FAILED: Gauge<5> = gauge(
+    "readiness_cronjob_last_run_failed",
+    Unit::Number,
+    &WORKLOAD,
+    "Whether the last run of a CronJob is over and did not succeed: started later than the last success, and none active, from the Kubernetes API.",
+)
+.covered_by(CRON_JOBS);
+
+kind!(Deployment, "apps", "v1", "deployments", "crate::collectors::kubernetes::reading::objects::described", spec: ReplicaSpec, status: ReplicaStatus);
+kind!(StatefulSet, "apps", "v1", "statefulsets", "crate::collectors::kubernetes::reading::objects::described", spec: ReplicaSpec, status: ReplicaStatus);
+kind!(DaemonSet, "apps", "v1", "daemonsets", "crate::collectors::kubernetes::reading::objects::described", spec: ReplicaSpec, status: DaemonSetStatus);
+kind!(ReplicaSet, "apps", "v1", "replicasets", "crate::collectors::kubernetes::reading::objects::described");
+kind!(CronJob, "batch", "v1", "cronjobs", "crate::collectors::kubernetes::reading::objects::written", spec: CronJobSpec, status: CronJobStatus);
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::collectors::kubernetes) struct ReplicaSpec {
+    replicas: Option<u32>,
+    #[serde(default, deserialize_with = "or_default")]
+    update_strategy: UpdateStrategy,
+    #[serde(default, deserialize_with = "or_default")]
+    selector: LabelSelector,
+}
+
+/// How a StatefulSet is updated.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct UpdateStrategy {
+    #[serde(default, deserialize_with = "or_default")]
+    rolling_update: RollingUpdate,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct RollingUpdate {
+    /// Replicas that are left as they are.
+    #[serde(default, deserialize_with = "or_default")]
+    partition: u32,
+}
+
+/// Missing counts are 0: the API omits them.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::collectors::kubernetes) struct ReplicaStatus {
+    /// Of every template.
+    #[serde(default, deserialize_with = "or_default")]
+    replicas: u32,
+    #[serde(default, deserialize_with = "or_default")]
+    ready_replicas: u32,
+    #[serde(default, deserialize_with = "or_default")]
+    updated_replicas: u32,
+    #[serde(default, deserialize_with = "or_default")]
+    available_replicas: u32,
+    observed_generation: Option<i64>,
+    #[serde(default, deserialize_with = "or_default")]
+    conditions: Vec<Progress>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Progress {
+    r#type: String,
+    reason: Option<String>,
+    last_update_time: Option<Time>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::collectors::kubernetes) struct DaemonSetStatus {
+    #[serde(default, deserialize_with = "or_default")]
+    desired_number_scheduled: u32,
+    #[serde(default, deserialize_with = "or_default")]
+    number_ready: u32,
+    #[serde(default, deserialize_with = "or_default")]
+    updated_number_scheduled: u32,
+    #[serde(default, deserialize_with = "or_default")]
+    number_available: u32,
+    observed_generation: Option<i64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::collectors::kubernetes) struct CronJobSpec {
+    suspend: Option<bool>,
+    #[serde(default, deserialize_with = "or_default")]
+    schedule: String,
+    time_zone: Option<String>,
+    starting_deadline_seconds: Option<i64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::collectors::kubernetes) struct CronJobStatus {
+    last_schedule_time: Option<Time>,
+    last_successful_time: Option<Time>,
+    #[serde(default, deserialize_with = "or_default")]
+    active: Vec<serde::de::IgnoredAny>,
+}
+
+/// What is kept of a workload with replicas.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::collectors::kubernetes) struct Replicas {
+    desired: u32,
+    pub(in crate::collectors::kubernetes) ready: u32,
+    updated: u32,
+    available: u32,
+    complete: bool,
+    /// Whether its controller has not looked at it since it was changed, so that its numbers are of what it was.
+    is_outdated: bool,
+    pub(in crate::collectors::kubernetes) uid: String,
+    revision: Option<u64>,
+    rollout: Rollout,
+    /// The labels of its pods, as a query; empty when they cannot be told.
+    pub(in crate::collectors::kubernetes) pods: String,
+}
+
+/// What is kept of a CronJob.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::collectors::kubernetes) struct Schedule {
+    suspended: bool,
+    /// The expression and the zone.
+    times: (String, String),
+    started: Option<i64>,
+    succeeded: Option<i64>,
+    active: usize,
+    /// When it may have been resumed, and whether its writer writes nothing else.
+    resumed: Option<(i64, bool)>,
+}
+
+const REVISION_ANNOTATION: &str = "deployment.kubernetes.io/revision";
+const REVISION_HISTORY_ANNOTATION: &str = "deployment.kubernetes.io/revision-history";
+
+fn row(meta: ObjectMeta, counts: [u32; 4], observed: Option<i64>, selector: &LabelSelector) -> Replicas {
+    let [desired, ready, updated, available] = counts;
+    let (is_outdated, observed) = (observed.is_some() && observed < meta.generation, observed >= meta.generation);
+    let annotations = meta.annotations.unwrap_or_default();
+    Replicas {
+        desired,
+        ready,
+        updated,
+        available,
+        complete: observed && updated == desired && available == desired,
+        is_outdated,
+        uid: meta.uid.unwrap_or_default(),
+        revision: annotations.get(REVISION_ANNOTATION).and_then(|revision| revision.parse().ok()),
+        rollout: Rollout::Unknown,
+        pods: selector.query().unwrap_or_default(),
+    }
+}
+
+/// How far the rollout of the present template is. Pods that fail later do not change that.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Rollout {
+    /// The controller does not say, because the Deployment has no deadline for its progress.
+    Unknown,
+    Running,
+    /// On the cluster's clock.
+    Done(i64),
+}
+
+impl Rollout {
+    /// The time of the last update, since that of the last transition is of the first rollout ever.
+    /// Source: `pkg/controller/deployment/progress.go` of Kubernetes.
+    fn of(conditions: &[Progress]) -> Self {
+        let Some(progress) = conditions.iter().find(|condition| condition.r#type == "Progressing") else { return Self::Unknown };
+        match &progress.last_update_time {
+            _ if progress.reason.as_deref() != Some("NewReplicaSetAvailable") => Self::Running,
+            Some(time) => Self::Done(time.0.as_second()),
+            None => Self::Unknown,
+        }
+    }
+}
+
+fn replicated(meta: ObjectMeta, spec: &ReplicaSpec, status: &ReplicaStatus) -> Replicas {
+    // `replicas` defaults to 1 on the server; an object without it was never defaulted.
+    let counts = [spec.replicas.unwrap_or(1), status.ready_replicas, status.updated_replicas, status.available_replicas];
+    let observed = status.observed_generation >= meta.generation;
+    let all = Replicas { rollout: Rollout::of(&status.conditions), ..row(meta, counts, status.observed_generation, &spec.selector) };
+    let kept = spec.update_strategy.rolling_update.partition.min(all.desired);
+    let complete = if kept == 0 {
+        // A new pod that never gets ready stands beside an old one that still serves.
+        all.complete && status.replicas <= all.updated
+    } else {
+        observed && all.updated >= all.desired - kept && all.available == all.desired
+    };
+    Replicas { complete, ..all }
+}
+
+fn replica_facts<'a>(rows: impl Iterator<Item = (&'a Key, &'a Replicas)>, place: &Place, samples: &mut Vec<Sample>) {
+    for (key, row) in rows {
+        let Replicas { desired, ready, updated, available, complete, .. } = row;
+        let words = say!("{} of {} ready, {} up to date, {} available", *ready, *desired, *updated, *available);
+        samples.push(DESIRED.sample(labels(place, key), f64::from(*desired)).with_detail(words.clone()));
+        for (family, value) in [(&UPDATED, updated), (&AVAILABLE, available)] {
+            samples.push(counted(family, *value, row, place, key).with_detail(words.clone()));
+        }
+        samples.push(COMPLETE.sample(labels(place, key), flag(*complete)).with_detail(words.clone()));
+    }
+}
+
+/// A number of replicas, unless it is of what the workload was before.
+fn counted(family: &'static Gauge<5>, value: u32, row: &Replicas, place: &Place, key: &Key) -> Sample {
+    family.sample(labels(place, key), if row.is_outdated { f64::NAN } else { f64::from(value) })
+}
+
+/// How many replicas are ready. What runs on every node may lack as many as nodes are changing.
+fn ready_facts<'a>(rows: impl Iterator<Item = (&'a Key, &'a Replicas)>, changing: usize, place: &Place, samples: &mut Vec<Sample>) {
+    for (key, row) in rows {
+        let Replicas { desired, ready, updated, available, is_outdated, .. } = row;
+        let missing = desired.saturating_sub(*ready) as usize;
+        samples.push(if *is_outdated {
+            counted(&READY, *ready, row, place, key).with_detail(say!("its controller has not looked at it since it was changed"))
+        } else if (1..=changing).contains(&missing) {
+            let words = say!("{} of {} ready; nodes that are starting or being taken away: {}", *ready, *desired, changing as u64);
+            READY.sample(labels(place, key), f64::NAN).with_detail(words)
+        } else {
+            let words = say!("{} of {} ready, {} up to date, {} available", *ready, *desired, *updated, *available);
+            counted(&READY, *ready, row, place, key).with_detail(words)
+        });
+    }
+}
+
+/// How many pods of DaemonSets are ready, while so many nodes are starting or being taken away.
+pub(in crate::collectors::kubernetes) fn daemons(rows: &Rows<DaemonSet>, changing: usize, place: &Place, samples: &mut Vec<Sample>) {
+    ready_facts(rows.iter(), changing, place, samples);
+}
+
+fn labels(place: &Place, key: &Key) -> [Arc<str>; 5] {
+    [&place.cluster, &place.selector, &place.kind, &key.namespace, &key.name].map(Arc::clone)
+}
+
+const REPLICA_FAMILIES: &[&Family] = &[&DESIRED.0, &READY.0, &UPDATED.0, &AVAILABLE.0, &COMPLETE.0];
+
+impl Kind for Deployment {
+    type Row = Replicas;
+    const KIND: &'static str = "Deployment";
+    const FAMILIES: &'static [&'static Family] = REPLICA_FAMILIES;
+
+    fn row(self) -> Replicas {
+        replicated(self.metadata, &self.spec, &self.status)
+    }
+
+    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        ready_facts(rows.iter(), 0, place, samples);
+        replica_facts(rows.iter(), place, samples);
+    }
+}
+
+impl Kind for StatefulSet {
+    type Row = Replicas;
+    const KIND: &'static str = "StatefulSet";
+    const FAMILIES: &'static [&'static Family] = REPLICA_FAMILIES;
+
+    fn row(self) -> Replicas {
+        replicated(self.metadata, &self.spec, &self.status)
+    }
+
+    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        ready_facts(rows.iter(), 0, place, samples);
+        replica_facts(rows.iter(), place, samples);
+    }
+}
+
+impl Kind for DaemonSet {
+    type Row = Replicas;
+    const KIND: &'static str = "DaemonSet";
+    const FAMILIES: &'static [&'static Family] = REPLICA_FAMILIES;
+
+    fn row(self) -> Replicas {
+        let status = self.status;
+        let counts = [status.desired_number_scheduled, status.number_ready, status.updated_number_scheduled, status.number_available];
+        row(self.metadata, counts, status.observed_generation, &self.spec.selector)
+    }
+
+    /// How many are ready can be told only together with the nodes.
+    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        replica_facts(rows.iter(), place, samples);
+    }
+}
+
+/// What is kept of a ReplicaSet: whose it is, and which revision.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::collectors::kubernetes) struct Owned {
+    owner: String,
+    revision: Option<u64>,
+    created: Option<i64>,
+    /// Whether a rollback took it up again.
+    reused: bool,
+}
+
+impl Kind for ReplicaSet {
+    type Row = Owned;
+    const KIND: &'static str = "ReplicaSet";
+    const FAMILIES: &'static [&'static Family] = &[];
+
+    fn row(self) -> Owned {
+        let owners = self.metadata.owner_references.unwrap_or_default();
+        let revision = self.metadata.annotations.as_ref().and_then(|annotations| annotations.get(REVISION_ANNOTATION)?.parse().ok());
+        let created = self.metadata.creation_timestamp.map(|time| time.0.as_second());
+        let reused = self.metadata.annotations.is_some_and(|annotations| annotations.contains_key(REVISION_HISTORY_ANNOTATION));
+        let owner = owners.into_iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid).unwrap_or_default();
+        Owned { owner, revision, created, reused }
+    }
+
+    fn facts(_: &Rows<Self>, _: &Place, _: &mut Vec<Sample>) {}
+}
+
+impl Kind for CronJob {
+    type Row = Schedule;
+    const KIND: &'static str = "CronJob";
+    const FAMILIES: &'static [&'static Family] = &[&SUSPENDED.0, &SCHEDULE.0, &LAST_SCHEDULE.0, &LAST_SUCCESS.0, &RESUMED.0, &ACTIVE.0, &RUN_FAILED.0];
+
+    fn row(self) -> Schedule {
+        let second = |time: Option<Time>| time.map(|time| time.0.as_second());
+        Schedule {
+            suspended: self.spec.suspend.unwrap_or(false),
+            resumed: self.spec.starting_deadline_seconds.and_then(|_| written(&self.metadata)),
+            times: (self.spec.schedule, self.spec.time_zone.unwrap_or_default()),
+            started: second(self.status.last_schedule_time),
+            succeeded: second(self.status.last_successful_time),
+            active: self.status.active.len(),
+        }
+    }
+
+    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+        for (key, row) in rows.iter() {
+            samples.push(SUSPENDED.sample(labels(place, key), flag(row.suspended)));
+            let [cluster, selector, kind, namespace, name] = labels(place, key);
+            let (schedule, zone) = (row.times.0.as_str().into(), row.times.1.as_str().into());
+            let moment = |at: i64| at.saturating_sub(place.clock.ahead()) as f64;
+            if let Some((at, is_alone)) = row.resumed.filter(|_| !row.suspended) {
+                let writer = if is_alone { "suspend" } else { "more" };
+                let labels = [&cluster, &selector, &kind, &namespace, &name].map(Arc::clone);
+                let [cluster, selector, kind, namespace, name] = labels;
+                samples.push(RESUMED.sample([cluster, selector, kind, namespace, name, writer.into()], moment(at)));
+            }
+            samples.push(SCHEDULE.sample([cluster, selector, kind, namespace, name, schedule, zone], 1.0));
+            samples.push(ACTIVE.sample(labels(place, key), row.active as f64));
+            // A Job that ended and was cleaned up leaves only the two times behind.
+            let failed = row.active == 0 && row.started > row.succeeded;
+            samples.push(RUN_FAILED.sample(labels(place, key), flag(failed)));
+            let moments = [(&LAST_SCHEDULE, row.started), (&LAST_SUCCESS, row.succeeded)];
+            samples.extend(moments.iter().filter_map(|(family, at)| at.map(|at| family.sample(labels(place, key), moment(at)))));
+        }
+    }
+}
+
+/// Revisions of Deployments, from the ReplicaSets that they left behind.
+pub(in crate::collectors::kubernetes) fn revisions(deployments: &Rows<Deployment>, sets: &Rows<ReplicaSet>, place: &Place, samples: &mut Vec<Sample>) {
+    let mut owned: BTreeMap<&str, Vec<&Owned>> = BTreeMap::new();
+    for (_, set) in sets.iter() {
+        owned.entry(&set.owner).or_default().push(set);
+    }
+    for (key, row) in deployments.iter() {
+        let Some(revision) = row.revision else { continue };
+        samples.push(REVISION.sample(labels(place, key), revision as f64));
+        let own = || owned.get(&*row.uid).into_iter().flatten();
+        let current = own().find(|set| set.revision == Some(revision) && !set.reused);
+        let end = match row.rollout {
+            Rollout::Unknown => None,
+            Rollout::Running => Some(now().saturating_add(place.clock.ahead())),
+            Rollout::Done(at) => Some(at),
+        };
+        let duration = current.and_then(|set| set.created).zip(end).map(|(start, end)| end.saturating_sub(start).max(0));
+        samples.extend(duration.map(|duration| ROLLOUT.sample(labels(place, key), duration as f64)));
+        let previous = own().filter_map(|set| set.revision).filter(|other| *other < revision).max();
+        samples.push(PREVIOUS.sample(labels(place, key), previous.unwrap_or(0) as f64));
+    }
+}
+
+/// The replicas that a number of participants asks for, for each workload of a selector.
+pub(in crate::collectors::kubernetes) fn required(keys: &[&Key], replicas: u32, place: &Place, samples: &mut Vec<Sample>) {
+    samples.extend(keys.iter().map(|key| REQUIRED.sample(labels(place, key), f64::from(replicas))));
+}
+
+/// The replicas that each workload of a selector always has.
+pub(in crate::collectors::kubernetes) fn baseline(keys: &[&Key], replicas: u32, place: &Place, samples: &mut Vec<Sample>) {
+    samples.extend(keys.iter().map(|key| BASELINE.sample(labels(place, key), f64::from(replicas))));
+}
+
+/// Whether a workload of a selector is being rolled out, as far as that is known.
+pub(in crate::collectors) fn rolls_out(seen: &Snapshot, cluster: &str, selector: &str) -> bool {
+    let own = |sample: &&Sample| sample.label("cluster") == Some(cluster) && sample.label("selector") == Some(selector);
+    seen.samples_of(COMPLETE.0.name).filter(own).any(|sample| sample.value < 1.0)
+}
+
+/// A CronJob as others read of it.
+pub(in crate::collectors) struct CronJobFacts {
+    /// Cluster, namespace and name.
+    pub(in crate::collectors) subject: String,
+    pub(in crate::collectors) schedule: String,
+    pub(in crate::collectors) time_zone: String,
+    pub(in crate::collectors) suspended: bool,
+    /// When it was last started, in Unix seconds.
+    pub(in crate::collectors) last: Option<i64>,
+    /// Whether a run of it is under way.
+    pub(in crate::collectors) active: bool,
+    /// Whether its last run is over and did not succeed.
+    pub(in crate::collectors) failed: bool,
+    /// Until when it may have been suspended, if it does not make up for what was due before, and whether it surely was.
+    pub(in crate::collectors) resumed: Option<(i64, bool)>,
+}
+
+/// Whether no workload of a selector has any replicas, or why that is not known.
+pub(in crate::collectors) fn is_scaled_to_zero(seen: &Snapshot, selector: &str) -> Result<bool, Message> {
+    seen_everywhere(seen, DESIRED.0.name, selector, &["matched"])?;
+    Ok(seen.samples_of(DESIRED.0.name).filter(|sample| sample.label("selector") == Some(selector)).all(|sample| sample.value <= 0.0))
+}
+
+/// The CronJobs of a selector in all clusters, or why they are not all known.
+pub(in crate::collectors) fn cron_jobs(seen: &Snapshot, selector: &str) -> Result<Vec<CronJobFacts>, Message> {
+    let own = |sample: &&Sample| sample.label("selector") == Some(selector);
+    seen_everywhere(seen, SCHEDULE.0.name, selector, &["matched"])?;
+    let jobs: Vec<_> = seen
+        .samples_of(SCHEDULE.0.name)
+        .filter(own)
+        .map(|sample| {
+            let label = |name: &str| sample.label(name).unwrap_or_default();
+            let same = |other: &&Sample| ["cluster", "namespace", "name", "selector"].iter().all(|name| other.label(name) == sample.label(name));
+            let number = |family: &Family| seen.samples_of(family.name).find(same).map(|sample| sample.value);
+            CronJobFacts {
+                subject: format!("{}/{}/{}", label("cluster"), label("namespace"), label("name")),
+                schedule: label("schedule").to_owned(),
+                time_zone: label("time_zone").to_owned(),
+                suspended: number(&SUSPENDED.0).is_some_and(|suspended| suspended > 0.0),
+                last: seen.samples_of(LAST_SCHEDULE.0.name).find(same).map(Sample::second),
+                active: number(&ACTIVE.0).is_some_and(|active| active > 0.0),
+                failed: number(&RUN_FAILED.0).is_some_and(|failed| failed > 0.0),
+                resumed: seen.samples_of(RESUMED.0.name).find(same).map(|sample| (sample.second(), sample.label("writer") == Some("suspend"))),
+            }
+        })
+        .collect();
+    if jobs.is_empty() { Err(say!("no CronJob of {} was seen", named(selector))) } else { Ok(jobs) }
+}
+
+/// Families that follow from several scopes.
+pub(in crate::collectors::kubernetes) static REVISION_FAMILIES: &[&Family] = &[&REVISION.0, &PREVIOUS.0, &ROLLOUT.0];
+pub(in crate::collectors::kubernetes) static REQUIRED_FAMILIES: &[&Family] = &[&REQUIRED.0];
+pub(in crate::collectors::kubernetes) static BASELINE_FAMILIES: &[&Family] = &[&BASELINE.0];
+
+/// Families about workloads.
+pub(in crate::collectors::kubernetes) static FAMILIES: &[&Family] = &[
+    &DESIRED.0,
+    &READY.0,
+    &UPDATED.0,
+    &AVAILABLE.0,
+    &COMPLETE.0,
+    &REQUIRED.0,
+    &BASELINE.0,
+    &REVISION.0,
+    &PREVIOUS.0,
+    &ROLLOUT.0,
+    &SUSPENDED.0,
+    &SCHEDULE.0,
+    &LAST_SCHEDULE.0,
+    &LAST_SUCCESS.0,
+    &RESUMED.0,
+    &ACTIVE.0,
+    &RUN_FAILED.0,
+];

@@ -1,0 +1,276 @@
+//! Workspaces: pods that a person works in, told from others by namespace and labels.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+
+use crate::collectors::kubernetes::config::{Range, WorkspaceSelector};
+use crate::collectors::kubernetes::kinds::pod::Pod;
+use crate::collectors::kubernetes::reading::objects::Place;
+use crate::collectors::kubernetes::reading::taints::{self, Toleration};
+use crate::collectors::kubernetes::watching::ledger::{Count, Ledger};
+use crate::collectors::kubernetes::watching::sight::{STATES, seen};
+use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+use crate::say;
+use crate::say::{Message, named};
+use crate::snapshot::Snapshot;
+
+const COVERAGE: Coverage = seen(&["Pod"]);
+
+static WORKSPACES: Gauge<3> = gauge(
+    "readiness_workspaces",
+    Unit::Number,
+    &["cluster", "selector", "phase"],
+    "Pods of workspaces by phase, from the Kubernetes API: how many people work at once.",
+)
+.covered_by(COVERAGE);
+static WITHOUT_LIMIT: Gauge<3> = gauge(
+    "readiness_workspace_containers_without_limit",
+    Unit::Number,
+    &["cluster", "selector", "resource"],
+    "Containers of workspaces without a limit of a resource, from the Kubernetes API.",
+)
+.covered_by(COVERAGE);
+static OUT_OF_RANGE: Gauge<3> = gauge(
+    "readiness_workspace_containers_outside_range",
+    Unit::Number,
+    &["cluster", "selector", "resource"],
+    "Containers of workspaces whose limit is not within the configured range, from the Kubernetes API.",
+)
+.covered_by(COVERAGE);
+static STARTS: Gauge<2> = gauge(
+    "readiness_workspace_starts_max",
+    Unit::Number,
+    &["cluster", "selector"],
+    "The most starts of one workspace within the window, replaced pods and restarted containers alike, from the Kubernetes API.",
+)
+.covered_by(COVERAGE);
+
+static IMAGES: Gauge<3> = gauge(
+    "readiness_workspace_image_containers",
+    Unit::Number,
+    &["cluster", "selector", "image"],
+    "Containers of pending and running workspaces by the image that they ask for, from the Kubernetes API.",
+)
+.covered_by(COVERAGE.quiet());
+
+const PHASES: [&str; 3] = ["pending", "running", "failed"];
+const LIMITS: [&str; 3] = ["cpu", "memory", "ephemeral_storage"];
+
+/// What is kept of a workspace's pod.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::collectors::kubernetes) struct Workspace {
+    /// Position of its selector.
+    selector: usize,
+    /// Which workspace, across replaced pods.
+    id: u64,
+    without: [u16; 3],
+    outside: [u16; 2],
+    images: Box<[Arc<str>]>,
+    /// Shared by all that have the same.
+    tolerations: Arc<[Toleration]>,
+    /// Whether it has more than one container.
+    several: bool,
+}
+
+/// What the pod of a workspace takes.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::collectors::kubernetes) struct Takes<'a> {
+    pub(in crate::collectors::kubernetes) node: Option<&'a Arc<str>>,
+    /// Whether it is being deleted.
+    pub(in crate::collectors::kubernetes) leaving: bool,
+    /// Of CPU, memory and ephemeral storage.
+    pub(in crate::collectors::kubernetes) requests: [f32; 3],
+}
+
+#[derive(Debug, Default)]
+struct Sums {
+    phases: BTreeMap<&'static str, u64>,
+    without: [u64; 3],
+    outside: [u64; 2],
+    images: BTreeMap<Arc<str>, u64>,
+    /// Those that have a node, whether they run there already or are about to, and those of them that are being deleted.
+    placed: BTreeMap<Arc<str>, [u64; 2]>,
+    /// Those that run or are about to, and what they request of CPU, memory and ephemeral storage together.
+    asking: u64,
+    requests: [f64; 3],
+    /// Those of them that have more than one container.
+    several: u64,
+    /// Of running pods.
+    tolerations: BTreeMap<Arc<[Toleration]>, u64>,
+}
+
+/// All selectors with their sums.
+#[derive(Debug)]
+pub(in crate::collectors::kubernetes) struct Workspaces {
+    selectors: Vec<WorkspaceSelector>,
+    sums: Vec<Sums>,
+    starts: Ledger<(usize, u64, u128, u32), ()>,
+    window: i64,
+}
+
+impl Workspaces {
+    pub(in crate::collectors::kubernetes) fn new(selectors: Vec<WorkspaceSelector>, window: i64) -> Self {
+        let sums = selectors.iter().map(|_| Sums::default()).collect();
+        Self { selectors, sums, starts: Ledger::new(window), window }
+    }
+
+    fn named(&self, name: &str) -> Option<(&WorkspaceSelector, &Sums)> {
+        self.selectors.iter().zip(&self.sums).find(|(selector, _)| selector.name == name)
+    }
+
+    /// By node, the pods of a selector that have it, whether they run there already or are about to, and those of them
+    /// that are being deleted.
+    pub(in crate::collectors::kubernetes) fn placed(&self, name: &str) -> impl Iterator<Item = (&Arc<str>, [u64; 2])> {
+        self.named(name).into_iter().flat_map(|(_, sums)| &sums.placed).map(|(node, counts)| (node, *counts))
+    }
+
+    /// Whether the pods of a selector have one container each; `None` where there is none.
+    pub(in crate::collectors::kubernetes) fn is_single(&self, name: &str) -> Option<bool> {
+        self.named(name).filter(|(_, sums)| sums.asking > 0).map(|(_, sums)| sums.several == 0)
+    }
+
+    /// The least limits of CPU and memory that pods of a selector may have.
+    pub(in crate::collectors::kubernetes) fn least_limits(&self, name: &str) -> [Option<f64>; 2] {
+        let least = |range: &Option<Range>| range.as_ref().and_then(Range::bounds).map(|bounds| *bounds.start());
+        self.named(name).map_or([None; 2], |(selector, _)| [least(&selector.cpu), least(&selector.memory)])
+    }
+
+    /// Where the pods of a selector are.
+    pub(in crate::collectors::kubernetes) fn namespaces(&self, name: &str) -> &[String] {
+        self.named(name).map_or(&[], |(selector, _)| &selector.namespaces)
+    }
+
+    /// What a pod of a selector requests on average, of CPU, memory and ephemeral storage; nothing where there is none.
+    pub(in crate::collectors::kubernetes) fn requests(&self, name: &str) -> [f64; 3] {
+        let sums = self.named(name).map(|(_, sums)| sums);
+        sums.filter(|sums| sums.asking > 0).map_or([0.0; 3], |sums| sums.requests.map(|sum| (sum / sums.asking as f64).max(0.0)))
+    }
+
+    /// The tolerations that running pods of a selector have, each once.
+    pub(in crate::collectors::kubernetes) fn tolerations(&self, name: &str) -> impl Iterator<Item = &[Toleration]> {
+        self.named(name).into_iter().flat_map(|(_, sums)| sums.tolerations.keys()).map(AsRef::as_ref)
+    }
+
+    /// What a pod is to each selector that takes it; most take no pod of another.
+    pub(in crate::collectors::kubernetes) fn recognise(&self, namespace: &str, pod: &Pod) -> Box<[Workspace]> {
+        let empty = BTreeMap::new();
+        let labels = pod.metadata.labels.as_ref().unwrap_or(&empty);
+        let own = self.selectors.iter().enumerate().filter(|(_, selector)| selector.takes(namespace, labels));
+        own.map(|(at, selector)| self.workspace(at, selector, namespace, labels, pod)).collect()
+    }
+
+    fn workspace(&self, at: usize, selector: &WorkspaceSelector, namespace: &str, labels: &BTreeMap<String, String>, pod: &Pod) -> Workspace {
+        let identity = selector.id_label.as_ref().and_then(|label| labels.get(label));
+        let owner = identity.map(String::as_str).or(pod.metadata.name.as_deref()).unwrap_or_default();
+        let mut hasher = DefaultHasher::new();
+        (namespace, owner).hash(&mut hasher);
+        let known = &self.sums[at].images;
+        let shared = |image: &str| known.get_key_value(image).map_or_else(|| image.into(), |(known, _)| Arc::clone(known));
+        let images = pod.images().map(|(_, image, _)| shared(image)).collect();
+        let own: Arc<[Toleration]> = taints::lasting(&pod.spec.tolerations).into();
+        let tolerations = self.sums[at].tolerations.get_key_value(&own).map_or_else(|| Arc::clone(&own), |(known, _)| Arc::clone(known));
+        let sidecars = || pod.spec.init_containers.iter().filter(|container| container.is_sidecar());
+        let several = pod.spec.containers.len() + sidecars().count() > 1;
+        let mut workspace = Workspace { selector: at, id: hasher.finish(), without: [0; 3], outside: [0; 2], images, tolerations, several };
+        let ranges = [selector.cpu.as_ref().and_then(Range::bounds), selector.memory.as_ref().and_then(Range::bounds)];
+        let whole = pod.whole_limits();
+        // What bounds all containers together bounds each of them. A limit of 0 is none: runtimes take it so.
+        let bound = |container| {
+            [0, 1, 2]
+                .map(|at: usize| [pod.container_limits(container)[at], whole[at]].into_iter().flatten().filter(|limit| *limit > 0.0).min_by(f64::total_cmp))
+        };
+        for limit in pod.spec.containers.iter().chain(sidecars()).map(bound) {
+            for (count, limit) in workspace.without.iter_mut().zip(limit) {
+                *count = count.saturating_add(u16::from(limit.is_none()));
+            }
+        }
+        for limit in pod.spec.containers.iter().map(bound) {
+            for ((count, range), limit) in workspace.outside.iter_mut().zip(&ranges).zip(limit) {
+                // No limit is counted above; here only a limit that is not allowed.
+                let outside = range.as_ref().zip(limit).is_some_and(|(range, limit)| !range.contains(&limit));
+                *count = count.saturating_add(u16::from(outside));
+            }
+        }
+        workspace
+    }
+
+    pub(in crate::collectors::kubernetes) fn account(&mut self, workspace: &Workspace, phase: &'static str, takes: Takes<'_>, up: bool) {
+        let sums = &mut self.sums[workspace.selector];
+        let step = |sum: &mut u64, by: u64| *sum = if up { *sum + by } else { sum.saturating_sub(by) };
+        step(sums.phases.entry(phase).or_default(), 1);
+        if let Some(node) = takes.node {
+            let counts = sums.placed.entry(Arc::clone(node)).or_default();
+            step(&mut counts[0], 1);
+            step(&mut counts[1], u64::from(takes.leaving));
+            if counts[0] == 0 {
+                sums.placed.remove(node);
+            }
+        }
+        if phase == "running" {
+            let count = sums.tolerations.entry(Arc::clone(&workspace.tolerations)).or_default();
+            step(count, 1);
+            if *count == 0 {
+                sums.tolerations.remove(&workspace.tolerations);
+            }
+        }
+        // A pod that is over limits nothing.
+        if matches!(phase, "pending" | "running") {
+            step(&mut sums.asking, 1);
+            step(&mut sums.several, u64::from(workspace.several));
+            let sign = if up { 1.0 } else { -1.0 };
+            sums.requests.iter_mut().zip(takes.requests).for_each(|(sum, own)| *sum += sign * f64::from(own));
+            sums.without.iter_mut().zip(workspace.without).for_each(|(sum, by)| step(sum, u64::from(by)));
+            sums.outside.iter_mut().zip(workspace.outside).for_each(|(sum, by)| step(sum, u64::from(by)));
+            for image in &workspace.images {
+                let count = sums.images.entry(Arc::clone(image)).or_default();
+                step(count, 1);
+                if *count == 0 {
+                    sums.images.remove(image);
+                }
+            }
+        }
+    }
+
+    /// A start is a new pod, or another restart of a container in one.
+    pub(in crate::collectors::kubernetes) fn started(&mut self, workspace: &Workspace, pod: u128, restarts: u32, created: i64) {
+        let at = if restarts == 0 { created } else { crate::collectors::kubernetes::reading::clock::now() };
+        self.starts.record((workspace.selector, workspace.id, pod, restarts), at, ());
+    }
+
+    pub(in crate::collectors::kubernetes) fn facts(&self, place: &Place, samples: &mut Vec<Sample>) {
+        let mut starts: BTreeMap<(usize, u64), Count> = BTreeMap::new();
+        for ((selector, id, ..), at, ()) in self.starts.recent() {
+            starts.entry((*selector, *id)).or_default().add(1, at);
+        }
+        for (at, (selector, sums)) in self.selectors.iter().zip(&self.sums).enumerate() {
+            let labels = |last: &str| [Arc::clone(&place.cluster), selector.name.as_str().into(), last.into()];
+            let phases = PHASES.iter().map(|phase| WORKSPACES.sample(labels(phase), sums.phases.get(phase).copied().unwrap_or_default() as f64));
+            samples.extend(phases);
+            samples.extend(LIMITS.iter().zip(sums.without).map(|(resource, count)| WITHOUT_LIMIT.sample(labels(resource), count as f64)));
+            let ranges = [("cpu", &selector.cpu), ("memory", &selector.memory)];
+            let ranged = ranges.iter().zip(sums.outside).filter(|((_, range), _)| range.is_some());
+            samples.extend(ranged.map(|((resource, _), count)| OUT_OF_RANGE.sample(labels(resource), count as f64)));
+            let images = sums.images.iter().map(|(image, count)| IMAGES.sample([&*place.cluster, &*selector.name, image], *count as f64));
+            samples.extend(images);
+            let most = starts.iter().filter(|((own, _), _)| *own == at).map(|(_, count)| *count).max().unwrap_or_default();
+            let most_often = STARTS.sample([&*place.cluster, &selector.name], most.times as f64);
+            samples.push(if most.times > 0 { most_often.with_detail(most.words(self.window)) } else { most_often });
+        }
+    }
+}
+
+/// The images of all workspaces, or why they are not all known: what one cluster shows says nothing
+/// about another whose pods cannot be seen.
+pub(in crate::collectors) fn images(seen: &Snapshot) -> Result<BTreeSet<String>, Message> {
+    for view in seen.views.iter().filter(|view| view.source.emits.contains(&IMAGES.0.name)) {
+        let pods = view.of(STATES).find(|state| state.label("kind") == Some("Pod"));
+        if view.unseen.is_some() || !pods.is_some_and(|state| matches!(state.state(), Some("matched" | "empty"))) {
+            return Err(say!("the pods of {} are not known", named(&view.source.name)));
+        }
+    }
+    Ok(seen.samples_of(IMAGES.0.name).filter_map(|sample| sample.label("image")).map(str::to_owned).collect())
+}
+
+/// Families about workspaces.
+pub(in crate::collectors::kubernetes) static FAMILIES: &[&Family] = &[&WORKSPACES.0, &WITHOUT_LIMIT.0, &OUT_OF_RANGE.0, &STARTS.0, &IMAGES.0];

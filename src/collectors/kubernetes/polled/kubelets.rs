@@ -1,0 +1,382 @@
+//! File systems of nodes and the storage of pods, from each kubelet's `/stats/summary`.
+//!
+//! A round over all nodes on a clock of its own, with a bounded number of open questions, so that
+//! it never delays the watches. metrics.k8s.io knows nothing of disks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _};
+use hyper::header::AUTHORIZATION;
+use tokio::time::Instant;
+
+use crate::cause::Cause as _;
+use crate::collectors::kubernetes::client::api;
+use crate::collectors::kubernetes::client::connect::{Link, certificates};
+use crate::collectors::kubernetes::client::stream::Elements;
+use crate::collectors::kubernetes::cluster::Cluster;
+use crate::collectors::kubernetes::config::{Reach, Storage};
+use crate::collectors::kubernetes::polled::summary::{Disk, PODS, Reading, fullest, most};
+use crate::collectors::kubernetes::watching::sight::MISSING;
+use crate::driver::Poll;
+use crate::files;
+use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::say;
+use crate::say::{Message, named};
+use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
+
+/// Why the use of a volume is not a number.
+const UNTOLD: &str = "what the kubelet says of it is more than ten minutes old, or cannot be";
+/// Why that of a file system is not.
+const IMPOSSIBLE: &str = "the kubelet says that more is free than there is, or less than nothing";
+const STATES: &str = "readiness_node_kubelet_state";
+const SEEN: Coverage = Coverage::of(STATES, &["seen"]);
+const POD_STATES: &str = "readiness_pod_storage_state";
+const FILE_SYSTEM: [&str; 3] = ["cluster", "node", "filesystem"];
+const POD: [&str; 4] = ["cluster", "node", "namespace", "pod"];
+
+static SUMMARY: StateSet<2> = state_set(
+    STATES,
+    &["seen", "unseen"],
+    &["cluster", "node"],
+    "Whether a node's kubelet answered /stats/summary in the last round; the status page says why not.",
+);
+static USED: Gauge<3> = gauge(
+    "readiness_node_filesystem_used_ratio",
+    Unit::Ratio,
+    &FILE_SYSTEM,
+    "Share of a node's file system that is not available, cached from its kubelet's /stats/summary; given once where several are one disk.",
+)
+.covered_by(SEEN);
+static AVAILABLE: Gauge<3> = gauge(
+    "readiness_node_filesystem_available_bytes",
+    Unit::Bytes,
+    &FILE_SYSTEM,
+    "What is available of a node's file system, cached from its kubelet's /stats/summary; given once where several are one disk.",
+)
+.covered_by(SEEN);
+static CAPACITY: Gauge<3> = gauge(
+    "readiness_node_filesystem_capacity_bytes",
+    Unit::Bytes,
+    &FILE_SYSTEM,
+    "Size of a node's file system, cached from its kubelet's /stats/summary; given once where several are one disk.",
+)
+.covered_by(SEEN);
+static INODES: Gauge<3> = gauge(
+    "readiness_node_filesystem_inodes_used_ratio",
+    Unit::Ratio,
+    &FILE_SYSTEM,
+    "Share of a node's inodes that are not free, cached from its kubelet's /stats/summary; given once where several are one disk.",
+)
+.covered_by(SEEN.quiet());
+static POD_USED: Gauge<4> = gauge(
+    "readiness_pod_ephemeral_storage_used_bytes",
+    Unit::Bytes,
+    &POD,
+    "Ephemeral storage of the pods that use most of it, cached from their kubelets' /stats/summary.",
+)
+.covered_by(SEEN.quiet());
+static POD_LIMITS: StateSet<1> = state_set(
+    POD_STATES,
+    &["seen", "unseen"],
+    &["cluster"],
+    "Whether the use and the limits of all pods' ephemeral storage were seen: every kubelet answered, and the pods of the Kubernetes API may be read.",
+);
+static POD_RATIO: Gauge<4> = gauge(
+    "readiness_pod_ephemeral_storage_used_ratio",
+    Unit::Ratio,
+    &POD,
+    "Share of their limit that the fullest pods with a limit use, cached from their kubelets' /stats/summary and the Kubernetes API.",
+)
+.covered_by(Coverage { states: POD_STATES, ..SEEN.quiet() });
+static VOLUME: Gauge<3> = gauge(
+    "readiness_volume_used_ratio",
+    Unit::Ratio,
+    &["cluster", "namespace", "claim"],
+    "Share of a claimed volume that is not available, for the fullest ones, cached from the /stats/summary of the kubelet that mounts it.",
+)
+.covered_by(SEEN.quiet());
+
+/// Families about file systems.
+pub(in crate::collectors::kubernetes) static FAMILIES: &[&Family] =
+    &[&SUMMARY.0, &USED.0, &AVAILABLE.0, &CAPACITY.0, &INODES.0, &POD_USED.0, &POD_LIMITS.0, &POD_RATIO.0, &VOLUME.0];
+
+/// One round over all kubelets of a cluster.
+pub(in crate::collectors::kubernetes) struct Kubelets {
+    cluster: Arc<Cluster>,
+    link: Link,
+    config: Storage,
+    reach: Reach,
+    client: Option<reqwest::Client>,
+}
+
+impl Kubelets {
+    pub(in crate::collectors::kubernetes) fn new(cluster: Arc<Cluster>, link: Link, config: Storage, reach: Reach) -> Self {
+        Self { cluster, link, config, reach, client: None }
+    }
+
+    async fn round(&mut self) -> Result<Observation, CollectError> {
+        self.cluster.nodes_listed(self.config.interval.0).await;
+        let addresses =
+            self.cluster.kubelets().ok_or_else(|| CollectError::new(ErrorClass::NotFound, "ask kubelets: the nodes of the cluster are not known"))?;
+        if addresses.is_empty() {
+            return Err(CollectError::new(ErrorClass::NotFound, "ask kubelets: the cluster has no nodes, or none that has started"));
+        }
+        let way = self.way().await?;
+        let count = addresses.len();
+        let mut silent: BTreeSet<Arc<str>> = addresses.iter().map(|(node, _)| Arc::clone(node)).collect();
+        let asked = addresses.into_iter().map(|(node, address)| {
+            let (way, cluster, config) = (way.clone(), Arc::clone(&self.cluster), &self.config);
+            async move {
+                let disk = way.ask(Reading::new(&node, Some(&cluster), config.top_pods), address, config.timeout.0).await;
+                (node, disk)
+            }
+        });
+        // What does not answer must not cost the facts of those who do: whoever is not heard within
+        // the round counts as silent.
+        let end = Instant::now() + self.config.interval.0.mul_f64(0.9);
+        let mut answers = futures::stream::iter(asked).buffer_unordered(self.config.concurrency);
+        let mut heard = Vec::with_capacity(count);
+        while let Ok(Some(answer)) = tokio::time::timeout_at(end, answers.next()).await {
+            silent.remove(&answer.0);
+            heard.push(answer);
+        }
+        drop(answers);
+        let late =
+            |node: &Arc<str>| CollectError::new(ErrorClass::Timeout, say!("ask the kubelet of {}: the round was over before it was heard", named(&node)));
+        heard.extend(silent.into_iter().map(|node| (Arc::clone(&node), Err(late(&node)))));
+        let incomplete = heard.iter().any(|(_, disk)| disk.as_ref().is_err_and(CollectError::may_pass));
+        Ok(Observation { incomplete, ..Observation::new(self.samples(heard), count, count as u64) })
+    }
+
+    async fn way(&mut self) -> Result<Way, CollectError> {
+        if self.reach == Reach::NodeProxy {
+            return Ok(Way::Proxy(self.link.client().await?));
+        }
+        let client = match &self.client {
+            Some(client) => client.clone(),
+            None => self.client.insert(self.kubelet_client().await?).clone(),
+        };
+        Ok(Way::Direct(client, self.link.bearer().await?))
+    }
+
+    async fn kubelet_client(&self) -> Result<reqwest::Client, CollectError> {
+        let failed = |why: Message| CollectError::new(ErrorClass::Local, say!("ask kubelets: {}", why));
+        let authority = match &self.config.ca_file {
+            Some(file) => authorities_of(file).await?,
+            None => self.link.authority().await?,
+        };
+        let mut roots = Vec::new();
+        for der in authority {
+            roots.push(reqwest::Certificate::from_der(&der).map_err(|error| failed(error.words()))?);
+        }
+        client(roots, self.config.insecure_skip_verify).map_err(|error| failed(error.words()))
+    }
+
+    fn samples(&self, answers: Vec<(Arc<str>, Result<Disk, CollectError>)>) -> Vec<Sample> {
+        let cluster = &self.cluster.name;
+        let (mut samples, mut pods) = (Vec::new(), Vec::new());
+        let mut unseen = (!self.cluster.sees_pods()).then(|| say!("the limits of pods cannot be read"));
+        let mut volumes: BTreeMap<(String, String), f64> = BTreeMap::new();
+        if answers.iter().any(|(_, disk)| disk.as_ref().is_err_and(|error| error.class == ErrorClass::Denied)) {
+            let resource = if self.reach == Reach::NodeProxy { "nodes/proxy" } else { "nodes/stats" };
+            samples.push(MISSING.sample([&**cluster, "get", resource], 1.0));
+        }
+        for (node, disk) in answers {
+            let labels = || [Arc::clone(cluster), Arc::clone(&node)];
+            // Every kubelet has a nodefs; a summary without its size does not tell whether it is full.
+            let seen = disk.map_err(|error| error.message).and_then(|disk| {
+                if disk.is_of_another {
+                    return Err(say!("ask the kubelet of {}: the summary that came is of another node", named(&node)));
+                }
+                let age = disk.taken.and_then(|taken| self.cluster.clock.stale(taken));
+                if let Some(age) = age {
+                    return Err(say!("ask the kubelet of {}: the numbers of its summary are {} old", named(&node), age));
+                }
+                let nodefs = disk.file_systems.iter().find(|(name, _)| *name == "nodefs").and_then(|(_, fs)| *fs);
+                let nodefs = nodefs.ok_or_else(|| say!("ask the kubelet of {}: its summary does not tell the size of nodefs", named(&node)))?;
+                Ok((disk, nodefs))
+            });
+            let (disk, nodefs) = match seen {
+                Ok(seen) => seen,
+                Err(why) => {
+                    samples.push(SUMMARY.sample(labels(), "unseen").with_detail(&why));
+                    unseen.get_or_insert(why);
+                    continue;
+                }
+            };
+            samples.push(SUMMARY.sample(labels(), "seen"));
+            for (name, fs) in disk.file_systems {
+                let labels = || [Arc::clone(cluster), Arc::clone(&node), name.into()];
+                let Some(fs) = fs else {
+                    samples.push(USED.sample(labels(), f64::NAN).with_detail(IMPOSSIBLE));
+                    continue;
+                };
+                // Most nodes have one disk under three names, and one full disk is one red line.
+                if name != "nodefs" && nodefs == fs {
+                    continue;
+                }
+                samples.push(USED.sample(labels(), 1.0 - fs.available / fs.capacity));
+                samples.push(AVAILABLE.sample(labels(), fs.available));
+                samples.push(CAPACITY.sample(labels(), fs.capacity));
+                samples.extend(fs.inodes_used.map(|ratio| INODES.sample(labels(), ratio)));
+            }
+            pods.extend(disk.pods);
+            // A volume that several nodes mount is one volume.
+            for (claim, ratio) in disk.volumes {
+                let known = volumes.entry(claim).or_insert(f64::NAN);
+                *known = known.max(ratio);
+            }
+        }
+        let limits = POD_LIMITS.sample([Arc::clone(cluster)], if unseen.is_none() { "seen" } else { "unseen" });
+        samples.push(match &unseen {
+            Some(why) => limits.with_detail(why),
+            None => limits,
+        });
+        for ((namespace, claim), ratio) in fullest(volumes.into_iter().collect(), self.config.top_pods) {
+            let volume = VOLUME.sample([&**cluster, &namespace, &claim], ratio);
+            samples.push(if ratio.is_nan() { volume.with_detail(UNTOLD) } else { volume });
+        }
+        for pod in most(pods, self.config.top_pods) {
+            let labels = || [&**cluster, &*pod.node, &pod.namespace, &pod.pod];
+            samples.push(POD_USED.sample(labels(), pod.used));
+            samples.extend(pod.limit.filter(|limit| *limit > 0.0).map(|limit| POD_RATIO.sample(labels(), pod.used / limit)));
+        }
+        samples
+    }
+}
+
+impl Poll for Kubelets {
+    fn look<'a>(&'a mut self, _: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
+        self.round().boxed()
+    }
+}
+
+/// A client for kubelets, of which none sends anybody elsewhere or compresses unless asked to.
+fn client(roots: Vec<reqwest::Certificate>, insecure: bool) -> reqwest::Result<reqwest::Client> {
+    let builder = reqwest::Client::builder().no_proxy().no_gzip().https_only(true).redirect(reqwest::redirect::Policy::none());
+    // A kubelet is asked once a minute; connections to thousands of them are not worth keeping.
+    builder.tls_danger_accept_invalid_certs(insecure).tls_certs_only(roots).pool_max_idle_per_host(0).build()
+}
+
+/// How a kubelet is asked.
+#[derive(Clone)]
+enum Way {
+    Proxy(kube::Client),
+    Direct(reqwest::Client, hyper::header::HeaderValue),
+}
+
+impl Way {
+    async fn ask(&self, mut reading: Reading<'_>, address: Option<std::net::SocketAddr>, timeout: Duration) -> Result<Disk, CollectError> {
+        let node = Arc::clone(reading.node);
+        let what = say!("ask the kubelet of {}", named(&node));
+        let (client, token) = match self {
+            Self::Proxy(client) => {
+                let request = hyper::Request::get(format!("/api/v1/nodes/{node}/proxy/stats/summary")).body(Vec::new());
+                let request = request.map_err(|_| CollectError::new(ErrorClass::Local, say!("{}: its name makes no path", what)))?;
+                let summary = api::elements(client, request, PODS, &what, timeout, |pod| reading.add(pod)).await?;
+                return Ok(reading.disk(summary));
+            }
+            Self::Direct(client, token) => (client, token),
+        };
+        let address = address.ok_or_else(|| CollectError::new(ErrorClass::NotFound, say!("{}: the node has no InternalIP", what)))?;
+        // Whoever may write nodes may say any address, and a token goes there.
+        if crate::net::is_link_local(address.ip()) {
+            return Err(CollectError::new(ErrorClass::Unreachable, say!("{}: the InternalIP of the node is a link-local or metadata address", what)));
+        }
+        let unreachable = |error: reqwest::Error| CollectError::new(ErrorClass::Unreachable, say!("{}: {}", what, error.words()));
+        let unread = |why| api::unread(&what, why);
+        let ask = async {
+            let request = client.get(format!("https://{address}/stats/summary")).header(AUTHORIZATION, token.clone());
+            let answer = crate::net::send(request.send()).await;
+            let mut answer = answer.map_err(unreachable)?;
+            let status = answer.status().as_u16();
+            if status != 200 {
+                return Err(CollectError::new(ErrorClass::of_status(status), say!("{}: status {}", what, status)));
+            }
+            let mut elements = Elements::of(PODS);
+            while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
+                elements.feed(&chunk, &mut |pod| reading.add(pod)).map_err(unread)?;
+            }
+            elements.rest().map_err(unread)
+        };
+        let late = |_| CollectError::new(ErrorClass::Timeout, say!("{}: no answer within {}", what, crate::value::Span(timeout)));
+        let summary = tokio::time::timeout(timeout, ask).await.map_err(late)??;
+        Ok(reading.disk(summary))
+    }
+}
+
+/// The certificates of a file.
+async fn authorities_of(file: &Path) -> Result<Vec<Vec<u8>>, CollectError> {
+    let failed = |why: Message| CollectError::new(ErrorClass::Local, say!("ask kubelets: read {}: {}", file.display(), why));
+    let pem = files::read(file, files::LARGEST).await.map_err(|error| failed(say!("{}", error)))?;
+    certificates(&pem.bytes).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::pki_types::pem::PemObject as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// A TLS server that answers whatever it is asked with these bytes; the heads of the requests.
+    async fn server(answer: &'static [u8]) -> (std::net::SocketAddr, tokio::sync::mpsc::UnboundedReceiver<String>) {
+        let (certificate, key) = readiness_lab::Authority::new("Root").unwrap().issue_pem(&readiness_lab::Leaf::good(&["127.0.0.1"])).unwrap();
+        let chain = rustls::pki_types::CertificateDer::pem_slice_iter(certificate.as_bytes()).collect::<Result<_, _>>().unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(crate::net::crypto()).with_safe_default_protocol_versions().unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap()));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, (heads, seen)) = (listener.local_addr().unwrap(), tokio::sync::mpsc::unbounded_channel());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let mut head = vec![0; 4096];
+                let length = stream.read(&mut head).await.unwrap_or_default();
+                let _ = heads.send(String::from_utf8_lossy(&head[..length]).into_owned());
+                let _ = stream.write_all(answer).await;
+                let _ = stream.shutdown().await;
+            }
+        });
+        (address, seen)
+    }
+
+    async fn asked(answer: &'static [u8]) -> (Result<Disk, CollectError>, Vec<String>) {
+        let (address, mut seen) = server(answer).await;
+        let way = Way::Direct(client(Vec::new(), true).unwrap(), hyper::header::HeaderValue::from_static("Bearer t"));
+        let node = "n".into();
+        let disk = way.ask(Reading::new(&node, None, 5), Some(address), Duration::from_secs(20)).await;
+        let mut heads = Vec::new();
+        while let Ok(head) = seen.try_recv() {
+            heads.push(head);
+        }
+        (disk, heads)
+    }
+
+    #[tokio::test]
+    async fn a_kubelet_is_asked_over_https_once_and_for_plain_text() {
+        let (disk, heads) =
+            asked(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{\"node\":{\"fs\":{\"availableBytes\":40,\"capacityBytes\":100}},\"pods\":null}").await;
+        assert!(disk.is_ok_and(|disk| disk.file_systems.len() == 1) && heads.len() == 1);
+        assert!(!heads[0].to_lowercase().contains("accept-encoding"), "{heads:?}");
+        let (disk, heads) = asked(b"HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+        assert_eq!((disk.unwrap_err().message.as_str(), heads.len()), ("ask the kubelet of n: status 302", 1));
+        // Compressed although nobody asked for it.
+        let (disk, _) = asked(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n\x1f\x8b\x08\0\0\0\0\0\0\xff").await;
+        assert_eq!(disk.unwrap_err().message.as_str(), "ask the kubelet of n: the answer is not what it should be");
+        assert!(client(Vec::new(), true).unwrap().get("http://127.0.0.1:1/").send().await.is_err_and(|error| error.is_builder()));
+    }
+
+    #[tokio::test]
+    async fn a_ca_file_that_is_no_regular_file_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let why = authorities_of(&path).await.unwrap_err();
+        assert_eq!(why.message.as_str(), format!("ask kubelets: read {}: it is no regular file", path.display()));
+    }
+}

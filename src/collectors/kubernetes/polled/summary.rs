@@ -1,0 +1,309 @@
+//! What a kubelet says at `/stats/summary`, and what is kept of it while it is read.
+//!
+//! Source: staging/src/k8s.io/kubelet/pkg/apis/stats/v1alpha1/types.go of Kubernetes.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::collectors::kubernetes::cluster::Cluster;
+use crate::collectors::kubernetes::kinds::pods::uid;
+
+/// What stands around the pods of a summary. Every field is optional on purpose: absent is not zero.
+#[derive(Debug, Default, Deserialize)]
+pub(in crate::collectors::kubernetes) struct Summary {
+    node: NodeStats,
+}
+
+/// Where the pods stand in it.
+pub(in crate::collectors::kubernetes) const PODS: &str = "pods";
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NodeStats {
+    node_name: Option<String>,
+    fs: Option<FsStats>,
+    runtime: Option<RuntimeStats>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RuntimeStats {
+    image_fs: Option<FsStats>,
+    container_fs: Option<FsStats>,
+}
+
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FsStats {
+    /// When its numbers were taken.
+    time: Option<Timestamp>,
+    available_bytes: Option<f64>,
+    capacity_bytes: Option<f64>,
+    used_bytes: Option<f64>,
+    inodes_free: Option<f64>,
+    inodes_used: Option<f64>,
+    inodes: Option<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::collectors::kubernetes) struct PodStats {
+    pod_ref: PodRef,
+    #[serde(rename = "ephemeral-storage")]
+    ephemeral_storage: Option<FsStats>,
+    #[serde(default)]
+    volume: Option<Vec<VolumeStats>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct VolumeStats {
+    time: Option<Timestamp>,
+    pvc_ref: Option<ClaimRef>,
+    available_bytes: Option<f64>,
+    capacity_bytes: Option<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ClaimRef {
+    name: String,
+    namespace: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct PodRef {
+    name: String,
+    namespace: String,
+    uid: Option<String>,
+}
+
+/// What one kubelet said, reduced.
+#[derive(Debug, PartialEq)]
+pub(in crate::collectors::kubernetes) struct Disk {
+    /// Whether they are those of another node than the one that was asked.
+    pub(in crate::collectors::kubernetes) is_of_another: bool,
+    /// When the oldest of its numbers were taken, on the node's clock.
+    pub(in crate::collectors::kubernetes) taken: Option<Timestamp>,
+    /// Those whose numbers can be; without any where they cannot.
+    pub(in crate::collectors::kubernetes) file_systems: Vec<(&'static str, Option<FileSystem>)>,
+    /// The pods that use most.
+    pub(in crate::collectors::kubernetes) pods: Vec<PodUse>,
+    /// The fullest volumes, by namespace and claim. Not a number where the kubelet's numbers cannot be.
+    pub(in crate::collectors::kubernetes) volumes: Vec<((String, String), f64)>,
+}
+
+/// More is free than there is, or less than nothing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Impossible;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::collectors::kubernetes) struct FileSystem {
+    pub(in crate::collectors::kubernetes) available: f64,
+    pub(in crate::collectors::kubernetes) capacity: f64,
+    pub(in crate::collectors::kubernetes) inodes_used: Option<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::collectors::kubernetes) struct PodUse {
+    pub(in crate::collectors::kubernetes) node: Arc<str>,
+    pub(in crate::collectors::kubernetes) namespace: String,
+    pub(in crate::collectors::kubernetes) pod: String,
+    uid: u128,
+    pub(in crate::collectors::kubernetes) used: f64,
+    pub(in crate::collectors::kubernetes) limit: Option<f64>,
+}
+
+impl FsStats {
+    /// `usedBytes` is no use: of an image file system it is the size of the images alone.
+    /// `None` where it does not tell its size.
+    fn reduce(self) -> Option<Result<FileSystem, Impossible>> {
+        let (available, capacity) = sizes(self.available_bytes, self.capacity_bytes)?;
+        let Ok(available) = available else { return Some(Err(Impossible)) };
+        let inodes_used = self.inodes.filter(|inodes| *inodes > 0.0).and_then(|all| {
+            // Some file systems write 2^64 - 1 where they do not know; what they use they may know still.
+            let free = self.inodes_free.filter(|free| (0.0..=all).contains(free));
+            let used = free.map(|free| all - free).or_else(|| self.inodes_used.filter(|used| (0.0..=all).contains(used)))?;
+            Some(used / all)
+        });
+        Some(Ok(FileSystem { available, capacity, inodes_used }))
+    }
+}
+
+/// What is available, and of how much; `None` where that is not told.
+fn sizes(available: Option<f64>, capacity: Option<f64>) -> Option<(Result<f64, Impossible>, f64)> {
+    let (available, capacity) = (available?, capacity.filter(|capacity| *capacity > 0.0)?);
+    Some((if (0.0..=capacity).contains(&available) { Ok(available) } else { Err(Impossible) }, capacity))
+}
+
+/// A summary that is being read: of its pods, of which a node may have hundreds, only those that may
+/// be among the first are kept.
+pub(in crate::collectors::kubernetes) struct Reading<'a> {
+    pub(in crate::collectors::kubernetes) node: &'a Arc<str>,
+    cluster: Option<&'a Cluster>,
+    top: usize,
+    pods: Vec<PodUse>,
+    volumes: Vec<((String, String), f64)>,
+}
+
+impl<'a> Reading<'a> {
+    pub(in crate::collectors::kubernetes) fn new(node: &'a Arc<str>, cluster: Option<&'a Cluster>, top: usize) -> Self {
+        Self { node, cluster, top, pods: Vec::new(), volumes: Vec::new() }
+    }
+
+    pub(in crate::collectors::kubernetes) fn add(&mut self, pod: PodStats) {
+        self.volumes.extend(pod.volume.into_iter().flatten().filter_map(|volume| {
+            let (claim, (available, capacity)) = (volume.pvc_ref?, sizes(volume.available_bytes, volume.capacity_bytes)?);
+            // Of a volume that hangs a kubelet goes on telling what it last knew.
+            let is_old = volume.time.is_some_and(|taken| self.cluster.is_some_and(|cluster| cluster.clock.stale(taken).is_some()));
+            let available = available.ok().filter(|_| !is_old);
+            Some(((claim.namespace, claim.name), available.map_or(f64::NAN, |available| 1.0 - available / capacity)))
+        }));
+        let uid = uid(pod.pod_ref.uid.as_deref());
+        if let Some(used) = pod.ephemeral_storage.and_then(|stats| stats.used_bytes) {
+            let limit = self.cluster.and_then(|cluster| cluster.storage_limit(uid));
+            self.pods.push(PodUse { node: Arc::clone(self.node), namespace: pod.pod_ref.namespace, pod: pod.pod_ref.name, uid, used, limit });
+        }
+        if self.pods.len().max(self.volumes.len()) > self.top * 8 {
+            self.prune();
+        }
+    }
+
+    fn prune(&mut self) {
+        self.pods = most(std::mem::take(&mut self.pods), self.top);
+        self.volumes = fullest(std::mem::take(&mut self.volumes), self.top);
+    }
+
+    pub(in crate::collectors::kubernetes) fn disk(mut self, summary: Summary) -> Disk {
+        self.prune();
+        let runtime = summary.node.runtime.unwrap_or_default();
+        let named = [("nodefs", summary.node.fs), ("imagefs", runtime.image_fs), ("containerfs", runtime.container_fs)];
+        let taken = named.iter().filter_map(|(_, stats)| stats.as_ref()?.time).min();
+        let file_systems = named.into_iter().filter_map(|(name, stats)| Some((name, stats?.reduce()?.ok()))).collect();
+        let is_of_another = summary.node.node_name.is_some_and(|name| name != **self.node);
+        Disk { is_of_another, taken, file_systems, pods: self.pods, volumes: self.volumes }
+    }
+}
+
+/// The fullest volumes, and as many of those that cannot be told.
+pub(in crate::collectors::kubernetes) fn fullest(mut volumes: Vec<((String, String), f64)>, top: usize) -> Vec<((String, String), f64)> {
+    volumes.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    let (odd, told): (Vec<_>, Vec<_>) = volumes.into_iter().partition(|(_, ratio)| ratio.is_nan());
+    told.into_iter().take(top).chain(odd.into_iter().take(top)).collect()
+}
+
+/// The pods that use most, in bytes or of their limit.
+pub(in crate::collectors::kubernetes) fn most(mut pods: Vec<PodUse>, top: usize) -> Vec<PodUse> {
+    let ratio = |pod: &PodUse| pod.limit.filter(|limit| *limit > 0.0).map_or(0.0, |limit| pod.used / limit);
+    pods.sort_by(|a, b| ratio(b).total_cmp(&ratio(a)));
+    let fullest: Vec<u128> = pods.iter().take(top).filter(|pod| ratio(pod) > 0.0).map(|pod| pod.uid).collect();
+    pods.sort_by(|a, b| b.used.total_cmp(&a.used));
+    let mut kept = pods.iter().take(top).cloned().collect::<Vec<_>>();
+    kept.extend(pods.into_iter().skip(top).filter(|pod| fullest.contains(&pod.uid)));
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collectors::kubernetes::client::stream::Elements;
+
+    fn disk(json: &str) -> Disk {
+        let node = "n".into();
+        let (mut elements, mut reading) = (Elements::of(PODS), Reading::new(&node, None, 5));
+        elements.feed(json.as_bytes(), &mut |pod| reading.add(pod)).unwrap();
+        reading.disk(elements.rest().unwrap())
+    }
+
+    #[test]
+    fn the_ratio_is_what_is_not_available_and_not_what_is_said_to_be_used() {
+        let summary = r#"{"node":{"fs":{"availableBytes":40,"capacityBytes":100,"usedBytes":10,"inodes":1000,"inodesFree":750},
+            "runtime":{"imageFs":{"availableBytes":5,"capacityBytes":100,"usedBytes":1}}},"pods":[]}"#;
+        let fs = |available, inodes_used| Some(FileSystem { available, capacity: 100.0, inodes_used });
+        assert_eq!(disk(summary).file_systems, [("nodefs", fs(40.0, Some(0.25))), ("imagefs", fs(5.0, None))]);
+    }
+
+    #[test]
+    fn free_inodes_beyond_all_of_them_are_no_fact_and_used_ones_are() {
+        let inodes = |more: &str| {
+            let read = disk(&format!(r#"{{"node":{{"fs":{{"availableBytes":40,"capacityBytes":100,"inodes":1000{more}}}}}}}"#));
+            read.file_systems[0].1.unwrap().inodes_used
+        };
+        assert_eq!(inodes(r#","inodesFree":18446744073709551615"#), None);
+        assert_eq!(inodes(r#","inodesFree":18446744073709551615,"inodesUsed":999"#), Some(0.999));
+        assert_eq!(inodes(r#","inodesFree":250,"inodesUsed":999"#), Some(0.75));
+        assert_eq!(inodes(r#","inodesUsed":18446744073709551615"#), None);
+        let volume = r#"{"pods":[{"podRef":{"name":"p","namespace":"n","uid":"1"},"volume":[{"pvcRef":{"name":"c","namespace":"n"},"availableBytes":18446744073709551615,"capacityBytes":1000}]}],"node":{}}"#;
+        assert!(matches!(&disk(volume).volumes[..], [(_, ratio)] if ratio.is_nan()));
+    }
+
+    #[test]
+    fn numbers_say_when_they_were_taken() {
+        let taken = |time: &str| disk(&format!(r#"{{"node":{{"fs":{{{time}"availableBytes":40,"capacityBytes":100}}}}}}"#)).taken;
+        assert_eq!(taken(r#""time":"2026-11-01T00:00:00Z","#).map(Timestamp::as_second), Some(1_793_491_200));
+        assert_eq!(taken(r#""time":null,"#), None);
+        let clock = crate::collectors::kubernetes::reading::clock::Clock::default();
+        let ago = |seconds: i64| {
+            clock.stale(Timestamp::from_second(crate::collectors::kubernetes::reading::clock::now() - seconds).unwrap()).map(|age| age.to_string())
+        };
+        assert_eq!([ago(-300), ago(0), ago(590), ago(3600)], [None, None, None, Some("1h".to_owned())]);
+    }
+
+    #[test]
+    fn a_summary_says_of_which_node_it_is() {
+        let is_of_another = |name: &str| disk(&format!(r#"{{"node":{{{name}"fs":{{"availableBytes":40,"capacityBytes":100}}}}}}"#)).is_of_another;
+        assert_eq!([is_of_another(r#""nodeName":"n","#), is_of_another(""), is_of_another(r#""nodeName":"other","#)], [false, false, true]);
+    }
+
+    #[test]
+    fn absent_is_not_zero() {
+        for node in
+            ["{}", r#"{"fs":null}"#, r#"{"fs":{"capacityBytes":100}}"#, r#"{"fs":{"availableBytes":5}}"#, r#"{"fs":{"availableBytes":0,"capacityBytes":0}}"#]
+        {
+            let read = disk(&format!(r#"{{"node":{node}}}"#));
+            assert!(read.file_systems.is_empty() && read.pods.is_empty(), "{node}");
+        }
+    }
+
+    #[test]
+    fn sizes_that_cannot_be_are_told_apart_from_none() {
+        for available in ["1e308", "-1"] {
+            let read = disk(&format!(r#"{{"node":{{"fs":{{"availableBytes":{available},"capacityBytes":100}}}}}}"#));
+            assert_eq!(read.file_systems, [("nodefs", None)]);
+        }
+    }
+
+    #[test]
+    fn volumes_that_cannot_be_told_hide_no_full_one() {
+        let volume = |name: &str, ratio: f64| (("n".to_owned(), name.to_owned()), ratio);
+        let kept = fullest(vec![volume("odd", f64::NAN), volume("a", 0.5), volume("odder", f64::NAN), volume("b", 0.9)], 1);
+        assert_eq!(kept.iter().map(|((_, claim), _)| claim.as_str()).collect::<Vec<_>>(), ["b", "odd"]);
+    }
+
+    #[test]
+    fn the_largest_and_the_fullest_pods_are_kept() {
+        let use_of = |uid: u128, used: f64, limit: Option<f64>| PodUse { node: "n".into(), namespace: "ws".into(), pod: format!("p{uid}"), uid, used, limit };
+        let pods = vec![use_of(1, 100.0, None), use_of(2, 90.0, Some(1000.0)), use_of(3, 9.0, Some(10.0)), use_of(4, 1.0, None)];
+        let kept: Vec<u128> = most(pods, 2).iter().map(|pod| pod.uid).collect();
+        assert_eq!(kept, [1, 2, 3]);
+    }
+
+    #[test]
+    fn of_a_thousand_pods_only_the_first_are_held() {
+        let node: Arc<str> = "n".into();
+        let mut reading = Reading::new(&node, None, 5);
+        for number in 0..1_000_u32 {
+            let text = format!(
+                r#"{{"podRef":{{"name":"p{number}","namespace":"n","uid":"{number}"}},"ephemeral-storage":{{"usedBytes":{}}},
+                "volume":[{{"pvcRef":{{"name":"c{number}","namespace":"n"}},"availableBytes":{number},"capacityBytes":1000}}]}}"#,
+                number * 7 % 1_000
+            );
+            reading.add(serde_json::from_str(&text).unwrap());
+            assert!(reading.pods.len().max(reading.volumes.len()) <= 41);
+        }
+        let disk = reading.disk(Summary::default());
+        assert_eq!(disk.pods.iter().map(|pod| format!("{:?}", pod.used)).collect::<Vec<_>>(), ["999.0", "998.0", "997.0", "996.0", "995.0"]);
+        assert_eq!(disk.volumes.iter().map(|((_, claim), _)| claim.as_str()).collect::<Vec<_>>(), ["c0", "c1", "c2", "c3", "c4"]);
+    }
+}

@@ -1,0 +1,86 @@
+//! Amounts of the resources that bound a cluster, and arithmetic on them.
+
+use std::collections::BTreeMap;
+
+use crate::collectors::kubernetes::reading::quantity::Quantity;
+
+/// Names of the resources, as label values and in the order of [`Amounts`].
+pub(in crate::collectors::kubernetes) const NAMES: [&str; 4] = ["cpu", "memory", "ephemeral_storage", "pods"];
+
+/// As the API names them.
+const API_NAMES: [&str; 4] = ["cpu", "memory", "ephemeral-storage", "pods"];
+
+/// Cores, bytes, bytes and a count.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(in crate::collectors::kubernetes) struct Amounts(pub(in crate::collectors::kubernetes) [f64; 4]);
+
+/// A resource list of the API, of which some entries may be missing.
+pub(in crate::collectors::kubernetes) type Listed = BTreeMap<String, Quantity>;
+
+/// What a list says of each resource; `None` where it says nothing.
+pub(in crate::collectors::kubernetes) fn amounts(listed: &Listed) -> [Option<f64>; 4] {
+    API_NAMES.map(|name| listed.get(name).and_then(|quantity| quantity.0))
+}
+
+/// Whether a resource of the API is a GPU or a part of one: whole ones, those that several pods share
+/// in turns, and those that hardware divides.
+/// Sources: the device plugins of NVIDIA (`nvidia.com/gpu`, `nvidia.com/mig-1g.5gb`, both with `.shared`),
+/// AMD (`amd.com/gpu`, `amd.com/cpx_nps4`) and Intel (`gpu.intel.com/i915`, `gpu.intel.com/xe`).
+pub(in crate::collectors::kubernetes) fn is_gpu(name: &str) -> bool {
+    let Some((vendor, device)) = name.split_once('/') else { return false };
+    match vendor {
+        "nvidia.com" => device == "gpu" || device == "gpu.shared" || device.starts_with("mig-"),
+        "amd.com" => device == "gpu" || device.contains("_nps"),
+        // Beside these stand monitoring and amounts of memory, which are no devices.
+        "gpu.intel.com" => matches!(device, "i915" | "xe"),
+        _ => false,
+    }
+}
+
+/// What a node offers of each resource; `None` as well for more than it has, which cannot be.
+pub(in crate::collectors::kubernetes) fn offered(allocatable: &Listed, capacity: &Listed) -> [Option<f64>; 4] {
+    let whole = amounts(capacity);
+    let mut offered = amounts(allocatable);
+    for (own, whole) in offered.iter_mut().zip(whole) {
+        *own = own.filter(|own| whole.is_none_or(|whole| *own <= whole));
+    }
+    offered
+}
+
+/// GPUs that a node offers; `None` when it names none, and when one kind of them is more than it has or
+/// is not told of on one side.
+pub(in crate::collectors::kubernetes) fn offered_gpus(allocatable: &Listed, capacity: &Listed) -> Option<f64> {
+    let names = allocatable.keys().chain(capacity.keys()).filter(|name| is_gpu(name));
+    let amount = |listed: &Listed, name: &String| listed.get(name).and_then(|quantity| quantity.0);
+    let possible = names.into_iter().all(|name| amount(allocatable, name).zip(amount(capacity, name)).is_some_and(|(own, whole)| own <= whole));
+    gpus(allocatable).filter(|_| possible)
+}
+
+/// How many GPUs a list has; `None` when it names none, or when an amount of one is not known.
+pub(in crate::collectors::kubernetes) fn gpus(listed: &Listed) -> Option<f64> {
+    let mut found = listed.iter().filter(|(name, _)| is_gpu(name)).map(|(_, quantity)| quantity.0).peekable();
+    found.peek()?;
+    found.sum()
+}
+
+impl Amounts {
+    /// What a list says, 0 where it says nothing: for requests, where nothing means none.
+    pub(in crate::collectors::kubernetes) fn requested(listed: &Listed) -> Self {
+        Self(amounts(listed).map(Option::unwrap_or_default))
+    }
+
+    pub(in crate::collectors::kubernetes) fn add(&mut self, other: Self) {
+        for (own, other) in self.0.iter_mut().zip(other.0) {
+            *own += other;
+        }
+    }
+}
+
+/// The larger of each; what one does not know the other may.
+pub(in crate::collectors::kubernetes) fn largest<const N: usize>(one: [Option<f64>; N], other: [Option<f64>; N]) -> [Option<f64>; N] {
+    let mut both = one;
+    for (own, other) in both.iter_mut().zip(other) {
+        *own = [*own, other].into_iter().flatten().max_by(f64::total_cmp);
+    }
+    both
+}

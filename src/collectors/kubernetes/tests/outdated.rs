@@ -1,0 +1,119 @@
+//! What is said of a time that is over or has not come, of something else, or under a name that is none.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::collectors::kubernetes::kinds::nodes::{Interests, Nodes};
+use crate::collectors::kubernetes::tests::of_kinds::filled;
+use crate::collectors::kubernetes::tests::shapes::node;
+use crate::collectors::kubernetes::tests::{ago, place, read, rows, says, told, words};
+
+#[test]
+fn what_is_used_of_a_quota_is_known_of_the_quota_as_it_was_counted() {
+    let quota = |age: i64, spec: Value, status: Value| {
+        let said = rows::<quotas::ResourceQuota>(&[
+            json!({ "metadata": { "name": "q", "namespace": "n", "creationTimestamp": ago(age) }, "spec": { "hard": spec }, "status": status }),
+        ]);
+        said.into_iter().filter_map(|line| line.strip_prefix("resourcequota_used_ratio eu/n/q/").map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let pods = |amount: &str| json!({ "pods": amount });
+    assert_eq!(quota(900, pods("10"), json!({ "hard": pods("10"), "used": pods("5") })), ["pods = 0.5"]);
+    for status in [json!({}), json!({ "hard": pods("10") }), json!({ "used": pods("5") }), json!({ "hard": pods("100"), "used": pods("5") })] {
+        assert_eq!(quota(900, pods("10"), status.clone()), ["pods = NaN"], "{status}");
+        assert_eq!(quota(5, pods("10"), status), Vec::<String>::new(), "nobody has come to it yet");
+    }
+    let odd = json!({ "pods": "10", "count/gone.example.com": "1" });
+    assert_eq!(quota(900, odd.clone(), json!({ "hard": odd, "used": pods("5") })), ["pods = 0.5"], "nobody can count what there is no kind of");
+    let written = quota(900, json!({ "cpu": "1" }), json!({ "hard": { "cpu": "1000m" }, "used": { "cpu": "500m" } }));
+    assert_eq!(written, ["cpu = 0.5"], "the same amount");
+    assert_eq!(
+        quota(900, pods("10"), json!({ "hard": { "pods": "10", "cpu": "1" }, "used": { "pods": "1", "cpu": "1" } })),
+        ["pods = 0.1"],
+        "that of CPU was taken away"
+    );
+}
+
+#[test]
+fn numbers_of_a_workload_that_its_controller_has_not_looked_at_are_not_known() {
+    let status = |observed: i64| json!({ "observedGeneration": observed, "replicas": 2, "readyReplicas": 2, "updatedReplicas": 2, "availableReplicas": 2, "desiredNumberScheduled": 2, "numberReady": 2 });
+    let object = |observed: i64| json!({ "metadata": { "name": "a", "generation": 9 }, "spec": { "replicas": 2 }, "status": status(observed) });
+    for (observed, ready) in [(9, "2"), (3, "NaN")] {
+        let line = format!("workload_ready_replicas eu/s/K//a = {ready}");
+        says(&rows::<Deployment>(&[object(observed)]), &line);
+        says(&rows::<StatefulSet>(&[object(observed)]), &line);
+        says(&daemons(&object(observed), 0), &line);
+    }
+}
+
+/// How many pods of a DaemonSet are ready, while so many nodes are changing.
+fn daemons(own: &Value, changing: usize) -> Vec<String> {
+    let mut samples = Vec::new();
+    workloads::daemons(&filled(std::slice::from_ref(own)), changing, &place("K"), &mut samples);
+    samples.iter().map(words).collect()
+}
+
+#[test]
+fn pods_of_every_node_may_be_starting_on_new_ones() {
+    let own = json!({ "metadata": { "name": "a", "generation": 1 }, "status": { "observedGeneration": 1, "desiredNumberScheduled": 5, "numberReady": 3 } });
+    for (changing, count) in [(0, "3"), (1, "3"), (2, "NaN"), (3, "NaN")] {
+        says(&daemons(&own, changing), &format!("workload_ready_replicas eu/s/K//a = {count}"));
+    }
+    let mut nodes = Nodes::new(Interests::default());
+    for (name, age, taints) in
+        [("old", 900, json!([])), ("young", 300, json!([])), ("leaving", 900, json!([{ "key": "karpenter.sh/disrupted", "effect": "NoSchedule" }]))]
+    {
+        let own = node(name, &json!({ "/metadata": { "name": name, "uid": name, "creationTimestamp": ago(age) }, "/spec/taints": taints }));
+        Keep::put(&mut nodes, read(&own), true);
+    }
+    let changing: Vec<&str> = nodes.iter().filter(|(_, node)| node.is_changing(clock::now())).map(|(name, _)| &**name).collect();
+    assert_eq!(changing, ["leaving", "young"]);
+}
+
+#[test]
+fn a_claim_waits_while_its_node_is_gone_or_not_ready_any_more() {
+    let claim = |node_name: Value, ready: &str| {
+        let condition = |name: &str, status: &str, age: i64| json!({ "type": name, "status": status, "lastTransitionTime": ago(age) });
+        let conditions = [
+            condition("Launched", "True", 9000),
+            condition("Registered", "True", 9000),
+            condition("Initialized", "True", 9000),
+            condition("Ready", ready, 3600),
+        ];
+        let own = json!({ "metadata": { "name": "c", "creationTimestamp": ago(9100), "labels": { "karpenter.sh/nodepool": "ws" } },
+            "status": { "nodeName": node_name, "conditions": conditions } });
+        let said = rows::<karpenter::NodeClaim>(&[own]);
+        said.into_iter().find_map(|line| line.strip_prefix("nodeclaim_oldest_pending_timestamp_seconds eu/ws = ").map(str::to_owned))
+    };
+    let is = |age: i64| Some((clock::now() - age).to_string());
+    assert_eq!(claim(json!("n"), "True"), None);
+    assert_eq!(claim(json!("n"), "Unknown"), None, "it was initialized, and nothing says that it is not ready");
+    assert_eq!(claim(json!("n"), "False"), is(3600));
+    assert_eq!(claim(json!(null), "True"), is(9100));
+}
+
+fn problems(conditions: &Value, taints: &Value) -> Vec<String> {
+    let mut all = vec![json!({ "type": "Ready", "status": "True" })];
+    all.extend(conditions.as_array().unwrap().iter().cloned());
+    let said = told(Nodes::new(Interests::default()), &[node("n", &json!({ "/status/conditions": all, "/spec/taints": taints }))]);
+    said.into_iter().filter_map(|line| line.strip_prefix("node_problem_condition eu/n/").map(str::to_owned)).collect()
+}
+
+#[test]
+fn a_network_that_is_missing_is_told_once_whether_the_node_is_tainted_or_not() {
+    let missing = json!([{ "type": "NetworkUnavailable", "status": "True" }]);
+    assert_eq!(problems(&missing, &json!([])), ["NetworkUnavailable = 1"]);
+    assert_eq!(problems(&missing, &json!([{ "key": "node.kubernetes.io/network-unavailable", "effect": "NoSchedule" }])), Vec::<String>::new());
+    assert_eq!(problems(&json!([{ "type": "NetworkUnavailable", "status": "False" }]), &json!([])), Vec::<String>::new());
+}
+
+#[test]
+fn a_condition_under_a_name_that_is_none_counts_and_is_not_shown() {
+    let named = |name: &str, status: &str| problems(&json!([{ "type": name, "status": status }]), &json!([]));
+    assert_eq!(named("Kernel Deadlock (hunter2)", "True"), ["(others) = 1"]);
+    assert_eq!(named("Kernel Deadlock (hunter2)", "Unknown"), ["(others) = NaN"]);
+    assert_eq!(named("Kernel Deadlock (hunter2)", "False"), Vec::<String>::new());
+    let mut many: Vec<Value> = (0..80).map(|number| json!({ "type": format!("Problem{number}"), "status": "False" })).collect();
+    assert_eq!(problems(&json!(many), &json!([])), Vec::<String>::new());
+    many.push(json!({ "type": "KernelDeadlock", "status": "True" }));
+    assert_eq!(problems(&json!(many), &json!([])), ["(others) = 1"], "there are too many to show");
+}

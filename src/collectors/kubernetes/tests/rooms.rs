@@ -1,0 +1,149 @@
+//! What there is room for: quotas, limits, and nodes that do not stay.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::collectors::kubernetes::kinds::pods::Pods;
+use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
+use crate::collectors::kubernetes::reading::clock::Clock;
+use crate::collectors::kubernetes::tests::of_kinds::filled;
+use crate::collectors::kubernetes::tests::shapes::{kept, node};
+use crate::collectors::kubernetes::tests::{ago, read, says, told, words};
+
+/// What is told of the room for ten workspaces of 2 cores and 4 GiB on a node of 8 cores, of which one runs with these
+/// requests, in a namespace with these quotas.
+pub(in crate::collectors::kubernetes) fn with_quotas(requests: &Value, quotas: &[Value]) -> Vec<String> {
+    with_rules(&pod(&json!({ "containers": [{ "name": "a", "resources": { "requests": requests } }] })), quotas, &[])
+}
+
+fn pod(spec: &Value) -> Value {
+    let mut pod = json!({ "metadata": { "name": "w", "namespace": "ws", "uid": "w" }, "spec": spec, "status": { "phase": "Running" } });
+    pod["spec"]["nodeName"] = json!("n");
+    pod
+}
+
+fn with_rules(pod: &Value, quotas: &[Value], ranges: &[Value]) -> Vec<String> {
+    let selectors = serde_saphyr::from_str("[{ name: ws, namespaces: [ws], cpu: { min: '4', max: '8' } }]").unwrap();
+    let mut pods = Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default());
+    Keep::put(&mut pods, read(pod), true);
+    let (nodes, mut samples) = (kept(&[node("n", &json!({}))], "[]"), Vec::new());
+    let (quotas, ranges) = (filled::<quotas::ResourceQuota>(quotas), filled::<quotas::LimitRange>(ranges));
+    let rules = quotas::Rules { quotas: &quotas, ranges: &ranges };
+    let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: Some(rules), namespaces: None, participants: Some(10) };
+    capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
+    samples.iter().map(|sample| format!("{} {}", words(sample), sample.detail.as_ref().map_or("", |detail| detail.as_str()))).collect()
+}
+
+#[test]
+fn quotas_of_their_namespaces_leave_room_for_no_more_workspaces_than_they_say() {
+    let quota = |namespace: &str, spec: Value, hard: Value, used: Value| json!({ "metadata": { "name": "q", "namespace": namespace }, "spec": spec, "status": { "hard": hard, "used": used } });
+    let asked = json!({ "cpu": "2", "memory": "4Gi" });
+    let fits =
+        |quotas: &[Value]| with_quotas(&asked, quotas).iter().find_map(|line| Some(line.strip_prefix("capacity_workspaces eu = ")?.trim().to_owned())).unwrap();
+    assert_eq!(fits(&[]), "4");
+    assert_eq!(fits(&[quota("ws", json!({}), json!({ "pods": "2" }), json!({ "pods": "1" }))]), "2");
+    assert_eq!(fits(&[quota("ws", json!({}), json!({ "requests.cpu": "7" }), json!({ "requests.cpu": "2" }))]), "3");
+    assert_eq!(fits(&[quota("ws", json!({}), json!({ "memory": "5Gi" }), json!({ "memory": "4Gi" }))]), "1");
+    assert_eq!(fits(&[quota("ws", json!({}), json!({ "pods": "9" }), json!({}))]), "1", "what is used was not reported");
+    // Of another namespace, about some pods only, or about what no workspace needs.
+    assert_eq!(fits(&[quota("other", json!({}), json!({ "pods": "1" }), json!({ "pods": "1" }))]), "4");
+    assert_eq!(fits(&[quota("ws", json!({ "scopes": ["BestEffort"] }), json!({ "pods": "1" }), json!({ "pods": "1" }))]), "4");
+    assert_eq!(fits(&[quota("ws", json!({}), json!({ "services": "1" }), json!({ "services": "1" }))]), "4");
+    let said = with_quotas(&asked, &[quota("ws", json!({}), json!({ "pods": "2" }), json!({ "pods": "1" }))]);
+    assert!(said.iter().any(|line| line.ends_with("10 expected, limited by quota, which leaves room for 1 more")), "{said:?}");
+}
+
+#[test]
+fn a_limit_range_that_lets_no_workspace_start_leaves_no_room() {
+    let limit = |of: &str, bound: &str, resource: &str, amount: &str| json!({ "metadata": { "name": "r", "namespace": "ws" }, "spec": { "limits": [{ "type": of, bound: { resource: amount } }] } });
+    let container = json!({ "name": "a", "resources": { "requests": { "cpu": "2", "memory": "4Gi" } } });
+    let single = pod(&json!({ "containers": [container] }));
+    let several = pod(&json!({ "containers": [{ "name": "a" }, { "name": "b" }] }));
+    let mut none = single.clone();
+    none["metadata"]["namespace"] = json!("other");
+    let said = |pod: &Value, range: Value| {
+        let said = with_rules(pod, &[], &[range]);
+        let of = |what: &str| said.iter().find_map(|line| line.strip_prefix(what)).unwrap_or_default().trim().to_owned();
+        [of("capacity_workspaces eu = "), of("capacity_limit_state eu = "), of("capacity_headroom_ratio eu = ").split(' ').next().unwrap().to_owned()]
+    };
+    for (bound, resource, amount) in [("max", "memory", "2Gi"), ("max", "cpu", "3"), ("min", "cpu", "2500m"), ("maxLimitRequestRatio", "cpu", "1")] {
+        assert_eq!(said(&single, limit("Container", bound, resource, amount)), ["1", "limit_range", "-1"], "{bound} {resource}");
+        assert_eq!(said(&several, limit("Pod", bound, resource, amount))[1..], ["limit_range", "-1"], "{bound} {resource}");
+        // Whether those to come have one container is told by none that is there.
+        assert_eq!(said(&none, limit("Container", bound, resource, amount))[2], "NaN", "{bound} {resource}");
+        assert_eq!(said(&several, limit("Container", bound, resource, amount))[1], "cpu", "what one container may have is another question");
+    }
+    for (bound, resource, amount) in
+        [("max", "memory", "4Gi"), ("max", "cpu", "4"), ("min", "cpu", "100m"), ("maxLimitRequestRatio", "cpu", "2"), ("default", "cpu", "1")]
+    {
+        assert_eq!(said(&single, limit("Container", bound, resource, amount))[..2], ["4", "cpu"], "{bound} {resource}");
+    }
+    let why = with_rules(&single, &[], &[limit("Container", "max", "memory", "2Gi")]);
+    let why = why.iter().find(|line| line.starts_with("capacity_headroom_ratio")).unwrap();
+    assert!(why.ends_with("limited by limit_range: a LimitRange of ws lets no container start that wants so much, or so little, memory"), "{why}");
+}
+
+#[test]
+fn a_workspace_keeps_no_place_on_a_node_that_is_taken_away() {
+    let fits = |more: &Value, leaving: bool| {
+        let mut own = pod(&json!({ "containers": [{ "name": "a", "resources": { "requests": { "cpu": "2" } } }] }));
+        if leaving {
+            own["metadata"]["deletionTimestamp"] = json!(ago(20));
+        }
+        let selectors = serde_saphyr::from_str("[{ name: ws, namespaces: [ws] }]").unwrap();
+        let mut pods = Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default());
+        Keep::put(&mut pods, read(&own), true);
+        let (nodes, mut samples) = (kept(&[node("n", more)], "[]"), Vec::new());
+        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: None, namespaces: None, participants: Some(1) };
+        capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
+        samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces eu = ").map(str::to_owned)).unwrap()
+    };
+    let tainted = |key: &str| json!({ "/spec/taints": [{ "key": key, "effect": "NoSchedule" }] });
+    for leaves in [tainted("karpenter.sh/disrupted"), tainted("ToBeDeletedByClusterAutoscaler")] {
+        assert_eq!((fits(&leaves, false), fits(&leaves, true)), ("0".to_owned(), "0".to_owned()));
+    }
+    let deleted = json!({ "/metadata": { "name": "n", "uid": "n", "deletionTimestamp": ago(20) } });
+    assert_eq!(fits(&deleted, false), "0");
+    // What runs on a cordoned node stays, and what is deleted there does not come back.
+    let cordoned = json!({ "/spec": { "unschedulable": true } });
+    assert_eq!((fits(&cordoned, false), fits(&cordoned, true)), ("1".to_owned(), "0".to_owned()));
+    assert_eq!((fits(&json!({}), false), fits(&json!({}), true)), ("4".to_owned(), "4".to_owned()), "its place is free as soon as it is gone");
+}
+
+#[test]
+fn a_pod_is_a_workspace_of_each_selector_that_takes_it() {
+    let selectors =
+        serde_saphyr::from_str("[{ name: all, namespaces: [ws] }, { name: large, namespaces: [ws], labels: { size: l }, cpu: { min: '1', max: '8' } }]")
+            .unwrap();
+    let mut own = pod(&json!({ "containers": [{ "name": "a", "resources": { "limits": { "cpu": "64" } } }] }));
+    own["metadata"]["labels"] = json!({ "size": "l" });
+    let said = told(Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default()), &[own]);
+    for selector in ["all", "large"] {
+        says(&said, &format!("workspaces eu/{selector}/running = 1"));
+        says(&said, &format!("workspace_containers_without_limit eu/{selector}/memory = 1"));
+    }
+    says(&said, "workspace_containers_outside_range eu/large/cpu = 1");
+}
+
+#[test]
+fn there_is_no_room_in_a_namespace_that_is_gone_or_being_deleted() {
+    let said = |namespaces: &[Value]| {
+        let selectors = serde_saphyr::from_str("[{ name: ws, namespaces: [ws] }]").unwrap();
+        let pods = Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default());
+        let (nodes, namespaces, mut samples) = (kept(&[node("n", &json!({}))], "[]"), filled::<namespaces::Namespace>(namespaces), Vec::new());
+        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: None, namespaces: Some(&namespaces), participants: Some(1) };
+        capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
+        let of = |what: &str| samples.iter().map(words).find_map(|line| line.strip_prefix(what).map(str::to_owned)).unwrap();
+        [of("capacity_workspaces eu = "), of("capacity_limit_state eu = ")]
+    };
+    let namespace = |more: Value| {
+        let mut meta = json!({ "name": "ws", "uid": "ws" });
+        meta.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({ "metadata": meta })
+    };
+    assert_eq!(said(&[namespace(json!({}))]), ["4", "cpu"]);
+    let other = json!({ "metadata": { "name": "kube-system", "uid": "k" } });
+    assert_eq!(said(&[other.clone(), namespace(json!({ "deletionTimestamp": ago(60) }))]), ["0", "namespace"]);
+    assert_eq!(said(&[other]), ["0", "namespace"]);
+    assert_eq!(said(&[]), ["4", "cpu"], "no cluster is without namespaces, so that says nothing");
+}

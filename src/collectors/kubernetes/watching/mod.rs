@@ -1,0 +1,5 @@
+//! What is watched of a cluster: scopes that keep a row of each object, what happened lately, and whether all of it was seen.
+
+pub(super) mod ledger;
+pub(super) mod sight;
+pub(super) mod watched;
