@@ -2,6 +2,8 @@
 
 CARGO ?= cargo
 STORY ?=
+# Most of an integration test is waiting, so that more of them than cores run at once.
+THREADS ?= 4
 
 .PHONY: demo test lint bench fuzz soak storm deny generate manifests peers
 
@@ -13,7 +15,8 @@ demo:
 ## test: everything, against the lab and against real servers
 test: peers
 	@test -n "$$KUBEBUILDER_ASSETS" || echo "NOT RUN: KUBEBUILDER_ASSETS is not set, so no real API server is asked (tests/it/real_cluster.rs)"
-	$(CARGO) test --workspace --locked
+	@echo "Unit tests, then the binary against the lab and real peers, $(THREADS) at once: about a quarter of an hour on two cores"
+	RUST_TEST_THREADS=$(THREADS) $(CARGO) test --workspace --locked
 
 ## lint: format, clippy, documentation, generated files, licences
 lint:
