@@ -1,5 +1,6 @@
 //! What every collector that opens a connection shares: name lookup, trust roots, TLS settings.
 
+mod call;
 mod chain;
 mod names;
 
@@ -12,6 +13,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tokio_util::task::AbortOnDropHandle;
 
+pub use call::{Call, within};
 pub use chain::{Trust, Verified};
 pub use names::{Answer as DnsAnswer, Found, Lookup, MAX_ADDRESSES, NOWHERE, Resolver, Unseen, family_of, normal, random_label};
 

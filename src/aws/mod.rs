@@ -17,8 +17,7 @@ use serde::de::DeserializeOwned;
 pub(crate) use identity::{Caller, Callers};
 
 use crate::cause;
-use crate::cause::Cause as _;
-use crate::net;
+use crate::net::{self, Call};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
@@ -70,7 +69,7 @@ where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
     // Boxed: calls of the SDKs are large, and every look would carry room for them.
-    let answer = tokio::time::timeout(timeout, Box::pin(call)).await.map_err(|_| late(what, timeout))?;
+    let answer = net::within(what, timeout, Box::pin(call)).await?;
     answer.map_err(|error| {
         // Something between here and AWS may answer in words of its own, and then the status tells.
         let status = error.raw_response().map(|answer| answer.status().as_u16()).filter(|status| *status >= 400);
@@ -86,10 +85,6 @@ where
         };
         CollectError::new(class, say!("{}: {}", what, why))
     })
-}
-
-pub(crate) fn late(what: &Message, timeout: Duration) -> CollectError {
-    CollectError::new(ErrorClass::Timeout, say!("{}: no answer within {}", what, crate::value::Span(timeout)))
 }
 
 /// Codes of errors with what they mean. An answer may hold any text as its code, so only these are repeated.
@@ -172,12 +167,10 @@ impl Iam<'_> {
         let signed = sign(self.caller.identity().await.map_err(local)?, &request, SigningSettings::default()).map_err(local)?;
         let client = self.caller.http().await.map_err(local)?;
         let request = signed.headers.iter().fold(client.post(&url).header(kind.0, kind.1), |request, (name, value)| request.header(name, value));
-        let unreachable = |error: reqwest::Error| CollectError::new(ErrorClass::Unreachable, say!("{}: {}", what, error.without_url().words()));
-        let answer =
-            tokio::time::timeout(self.timeout, net::send(request.body(body).send())).await.map_err(|_| late(&what, self.timeout))?.map_err(unreachable)?;
+        let call = Call { what: &what, limit: self.timeout };
+        let answer = call.send(request.body(body).send()).await?;
         let status = answer.status();
-        let body = tokio::time::timeout(self.timeout, net::bounded(answer, LARGEST)).await.map_err(|_| late(&what, self.timeout))?;
-        let body = body.map_err(|why| CollectError::new(ErrorClass::Malformed, say!("{}: {}", what, why)))?;
+        let body = call.body(answer, LARGEST).await?;
         let text = String::from_utf8_lossy(&body);
         let malformed = || CollectError::new(ErrorClass::Malformed, say!("{}: status {} and no answer of IAM", what, status.as_u16()));
         if !status.is_success() {

@@ -13,9 +13,8 @@ use super::config::{Credential, EntraApplication, Kind, ProvisionerKey};
 use super::dates::{self, Ends};
 use super::expiry::Told;
 use super::said;
-use crate::cause::Cause as _;
 use crate::document;
-use crate::net;
+use crate::net::Call;
 use crate::say;
 use crate::say::Message;
 use crate::snapshot::{CollectError, ErrorClass};
@@ -61,11 +60,13 @@ impl Issuer<'_> {
         self.client.get(format!("{}{path}", self.api.trim_end_matches('/')))
     }
 
+    fn call<'b>(&self, what: &'b Message) -> Call<'b> {
+        Call { what, limit: self.timeout }
+    }
+
     async fn send(&self, what: &Message, request: RequestBuilder) -> Result<Response, CollectError> {
-        let late = |_| CollectError::new(ErrorClass::Timeout, say!("{}: no answer within {}", what, crate::value::Span(self.timeout)));
         self.calls.fetch_add(1, Ordering::Relaxed);
-        let answer = tokio::time::timeout(self.timeout, net::send(request.send())).await.map_err(late)?;
-        answer.map_err(|error| CollectError::new(ErrorClass::Unreachable, say!("{}: {}", what, error.words())))
+        self.call(what).send(request.send()).await
     }
 
     /// What an issuer answers. No word of it goes into an error: issuers echo what they were sent.
@@ -107,8 +108,7 @@ impl Issuer<'_> {
     }
 
     async fn body(&self, what: &Message, answer: Response) -> Result<Vec<u8>, CollectError> {
-        let body = tokio::time::timeout(self.timeout, net::bounded(answer, LARGEST)).await;
-        body.map_err(|_| malformed(what))?.map_err(|_| malformed(what))
+        self.call(what).body(answer, LARGEST).await
     }
 
     async fn gitlab(&self, token: &str) -> Result<Proof, CollectError> {

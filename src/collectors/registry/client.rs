@@ -23,7 +23,7 @@ use super::digest::Digest;
 use super::manifest::{LARGEST, Manifest};
 use super::reference::DOCKER_HUB;
 use crate::cause::Cause as _;
-use crate::net::{self, BodyError};
+use crate::net::{self, Call};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
@@ -207,20 +207,14 @@ impl Client {
             return Err(CollectError::new(ErrorClass::Throttled, say!("{}: it asked to be left alone; it is asked again in {}", what, rest)));
         }
         self.calls.fetch_add(1, Ordering::Relaxed);
-        let answer = tokio::time::timeout(self.timeout, net::send(self.http.execute(request))).await.map_err(|_| self.late(what))?;
-        let answer = answer.map_err(|error| Self::unreachable(what, error))?;
+        let answer = Call { what, limit: self.timeout }.send(self.http.execute(request)).await?;
         self.learn(answer.status(), answer.headers());
         Ok(answer)
     }
 
     /// A body of bounded size, within the deadline.
     async fn body(&self, what: &Message, answer: Response, most: usize) -> Result<Vec<u8>, CollectError> {
-        let read = tokio::time::timeout(self.timeout, net::bounded(answer, most)).await.map_err(|_| self.late(what))?;
-        read.map_err(|error| match error {
-            BodyError::Cut(why) => CollectError::new(ErrorClass::Unreachable, say!("{}: {}", what, why)),
-            BodyError::TooLarge(_) => CollectError::new(ErrorClass::Malformed, say!("{}: {}", what, error)),
-            BodyError::NoRoom(_) => CollectError::new(ErrorClass::Local, say!("{}: {}", what, error)),
-        })
+        Call { what, limit: self.timeout }.body(answer, most).await
     }
 
     /// Allowances that Docker Hub tells: `ratelimit-limit: 100;w=21600`.
@@ -245,18 +239,8 @@ impl Client {
         }
     }
 
-    fn late(&self, what: &Message) -> CollectError {
-        CollectError::new(ErrorClass::Timeout, say!("{}: no answer within {}", what, crate::value::Span(self.timeout)))
-    }
-
     fn local(what: &Message, error: &reqwest::Error) -> CollectError {
         CollectError::new(ErrorClass::Local, say!("{}: {}", what, error.words()))
-    }
-
-    fn unreachable(what: &Message, error: reqwest::Error) -> CollectError {
-        let class = if error.is_redirect() { ErrorClass::Malformed } else { ErrorClass::Unreachable };
-        let error = error.without_url();
-        CollectError::new(class, say!("{}: {}", what, error.words()))
     }
 }
 

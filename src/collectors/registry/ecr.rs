@@ -16,8 +16,7 @@ use super::digest::Digest;
 use super::manifest::{LARGEST, MEDIA_TYPES, Manifest};
 use super::registries::Tag;
 use crate::aws::{self, Caller};
-use crate::cause::Cause as _;
-use crate::net;
+use crate::net::Call;
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
@@ -129,14 +128,12 @@ impl Ecr {
         let answer = self.within(&what, call.repository_name(repository).layer_digest(digest.as_str()).send()).await?;
         let failed = |why: Message| CollectError::new(ErrorClass::Malformed, say!("{}: {}", what, why));
         let url = answer.download_url().ok_or_else(|| failed(say!("an answer without a URL")))?;
-        let fetch = async {
-            let answer = net::send(self.http.get(url).send()).await.map_err(|error| error.words())?;
-            if answer.status() != reqwest::StatusCode::OK {
-                return Err(say!("status {}", answer.status().as_u16()));
-            }
-            net::bounded(answer, LARGEST).await.map_err(|error| say!("{}", error))
-        };
-        let body = tokio::time::timeout(self.timeout, fetch).await.map_err(|_| aws::late(&what, self.timeout))?.map_err(failed)?;
+        let call = Call { what: &what, limit: self.timeout };
+        let answer = call.send(self.http.get(url).send()).await?;
+        if answer.status() != reqwest::StatusCode::OK {
+            return Err(failed(say!("status {}", answer.status().as_u16())));
+        }
+        let body = call.body(answer, LARGEST).await?;
         if Digest::of(&body) == *digest { Ok(body) } else { Err(failed(say!("the body is another one"))) }
     }
 

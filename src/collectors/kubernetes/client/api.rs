@@ -17,6 +17,7 @@ use crate::collectors::kubernetes::client::connect::Link;
 use crate::collectors::kubernetes::client::stream::{Elements, Unread};
 use crate::collectors::kubernetes::reading::clock::Clock;
 use crate::collectors::kubernetes::reading::objects::or_default;
+use crate::net;
 use crate::room::{self, Answer, Overrun};
 use crate::say;
 use crate::say::{Message, named};
@@ -43,16 +44,10 @@ pub(in crate::collectors::kubernetes) async fn server_version(client: &Client, t
         }
         body(answer).await
     };
-    match tokio::time::timeout(timeout, ask).await {
-        Err(_) => Err(late(what, timeout)),
-        Ok(answer) => {
-            let version: Version = answer.map_err(|error| api_error(what, &error))?;
-            // It becomes a label.
-            Word::joined(&version.git_version)
-                .map(|version| version.to_string())
-                .ok_or_else(|| CollectError::new(ErrorClass::Malformed, say!("{}: the answer is no version", what)))
-        }
-    }
+    let version: Version = within(timeout, what, ask).await?;
+    // It becomes a label.
+    let version = Word::joined(&version.git_version).map(|version| version.to_string());
+    version.ok_or_else(|| CollectError::new(ErrorClass::Malformed, say!("{}: the answer is no version", what)))
 }
 
 async fn body<T: DeserializeOwned>(answer: hyper::Response<Body>) -> kube::Result<T> {
@@ -183,7 +178,7 @@ pub(in crate::collectors::kubernetes) async fn elements<T: DeserializeOwned, R: 
         }
         elements.rest().map_err(|why| unread(what, why))
     };
-    tokio::time::timeout(timeout, read).await.unwrap_or_else(|_| Err(late(what, timeout)))
+    net::within(what, timeout, read).await?
 }
 
 /// The class and the words of a document that could not be read.
@@ -198,26 +193,18 @@ pub(in crate::collectors::kubernetes) async fn within<T>(
     what: &Message,
     call: impl Future<Output = kube::Result<T>>,
 ) -> Result<T, CollectError> {
-    match tokio::time::timeout(timeout, call).await {
-        Err(_) => Err(late(what, timeout)),
-        Ok(answer) => answer.map_err(|error| api_error(what, &error)),
-    }
-}
-
-fn late(what: &Message, timeout: Duration) -> CollectError {
-    CollectError::new(ErrorClass::Timeout, say!("{}: no answer within {}", what, crate::value::Span(timeout)))
+    net::within(what, timeout, call).await?.map_err(|error| api_error(what, &error))
 }
 
 /// A Secret by its name; `None` when there is none.
 pub(in crate::collectors) async fn secret(link: &Link, namespace: &str, name: &str, what: &Message, timeout: Duration) -> Result<Option<Secret>, CollectError> {
     let secrets: Api<Secret> = Api::namespaced(link.client().await?, namespace);
-    match tokio::time::timeout(timeout, secrets.get_opt(name)).await {
-        Err(_) => Err(late(what, timeout)),
+    match net::within(what, timeout, secrets.get_opt(name)).await? {
         // One that is being deleted is as good as gone.
-        Ok(Ok(found)) => Ok(found.filter(|secret| secret.metadata.deletion_timestamp.is_none())),
-        Ok(Err(kube::Error::Api(status))) => Err(status_error(what, &status)),
+        Ok(found) => Ok(found.filter(|secret| secret.metadata.deletion_timestamp.is_none())),
+        Err(kube::Error::Api(status)) => Err(status_error(what, &status)),
         // Not the client's words, which may quote what it could not read.
-        Ok(Err(_)) => Err(CollectError::new(ErrorClass::Unreachable, say!("{}: the API server does not answer as it should", what))),
+        Err(_) => Err(CollectError::new(ErrorClass::Unreachable, say!("{}: the API server does not answer as it should", what))),
     }
 }
 

@@ -24,6 +24,7 @@ use crate::collectors::kubernetes::watching::sight::MISSING;
 use crate::driver::Poll;
 use crate::files;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::net;
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
@@ -284,14 +285,14 @@ impl Way {
         };
         let address = address.ok_or_else(|| CollectError::new(ErrorClass::NotFound, say!("{}: the node has no InternalIP", what)))?;
         // Whoever may write nodes may say any address, and a token goes there.
-        if crate::net::is_link_local(address.ip()) {
+        if net::is_link_local(address.ip()) {
             return Err(CollectError::new(ErrorClass::Unreachable, say!("{}: the InternalIP of the node is a link-local or metadata address", what)));
         }
         let unreachable = |error: reqwest::Error| CollectError::new(ErrorClass::Unreachable, say!("{}: {}", what, error.words()));
         let unread = |why| api::unread(&what, why);
         let ask = async {
             let request = client.get(format!("https://{address}/stats/summary")).header(AUTHORIZATION, token.clone());
-            let answer = crate::net::send(request.send()).await;
+            let answer = net::send(request.send()).await;
             let mut answer = answer.map_err(unreachable)?;
             let status = answer.status().as_u16();
             if status != 200 {
@@ -303,8 +304,7 @@ impl Way {
             }
             elements.rest().map_err(unread)
         };
-        let late = |_| CollectError::new(ErrorClass::Timeout, say!("{}: no answer within {}", what, crate::value::Span(timeout)));
-        let summary = tokio::time::timeout(timeout, ask).await.map_err(late)??;
+        let summary = net::within(&what, timeout, ask).await??;
         Ok(reading.disk(summary))
     }
 }
@@ -328,7 +328,7 @@ mod tests {
         let (certificate, key) = readiness_lab::Authority::new("Root").unwrap().issue_pem(&readiness_lab::Leaf::good(&["127.0.0.1"])).unwrap();
         let chain = rustls::pki_types::CertificateDer::pem_slice_iter(certificate.as_bytes()).collect::<Result<_, _>>().unwrap();
         let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-        let config = rustls::ServerConfig::builder_with_provider(crate::net::crypto()).with_safe_default_protocol_versions().unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(net::crypto()).with_safe_default_protocol_versions().unwrap();
         let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap()));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, (heads, seen)) = (listener.local_addr().unwrap(), tokio::sync::mpsc::unbounded_channel());
