@@ -44,6 +44,11 @@ fn body(bytes: impl Future<Output = Vec<u8>> + Send + 'static) -> Streamed {
 
 /// A client of an API server that answers the lists of this number, and whose watches are quiet.
 fn client(quiet: Quiet, answer: impl Fn(usize) -> (u16, Value) + Send + Sync + 'static) -> kube::Client {
+    slow(Duration::from_millis(100), "5", quiet, answer)
+}
+
+/// The same, whose lists take so long, and which says this of the newest version.
+fn slow(takes: Duration, newest: &'static str, quiet: Quiet, answer: impl Fn(usize) -> (u16, Value) + Send + Sync + 'static) -> kube::Client {
     let (answer, lists) = (Arc::new(answer), Arc::new(AtomicUsize::new(0)));
     let service = tower::service_fn(move |request: Request<Body>| {
         let (answer, lists) = (Arc::clone(&answer), Arc::clone(&lists));
@@ -63,7 +68,11 @@ fn client(quiet: Quiet, answer: impl Fn(usize) -> (u16, Value) + Send + Sync + '
                 };
                 return Ok::<_, Infallible>(Response::new(body(silence)));
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            if request.uri().query().is_some_and(|query| query.split('&').any(|part| part == "limit=1")) {
+                let one = list(&json!({ "resourceVersion": newest, "continue": "more", "remainingItemCount": 149_999 }), &[node("n1")]);
+                return Ok(Response::new(body(std::future::ready(one.to_string().into_bytes()))));
+            }
+            tokio::time::sleep(takes).await;
             let (status, list) = answer(lists.fetch_add(1, Ordering::SeqCst));
             let mut response = Response::new(body(std::future::ready(list.to_string().into_bytes())));
             *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap();
@@ -147,4 +156,18 @@ async fn watches_that_live_and_tell_nothing_are_believed_for_five_minutes() {
     let answer = |number: usize| (200, list(&json!({ "resourceVersion": "5" }), &[node(if number == 0 { "n1" } else { "n2" })]));
     let (_, took) = until(client(Quiet::InTime, answer), |watched| has(watched, "n2")).await;
     assert!((Duration::from_mins(5)..Duration::from_secs(330)).contains(&took), "{took:?}");
+}
+
+/// A list that costs the server much is repeated seldom, while the watch gets to whatever is the newest version.
+#[tokio::test(start_paused = true)]
+async fn a_long_list_is_repeated_seldom_unless_the_watch_falls_behind() {
+    let answer = |number: usize| (200, list(&json!({ "resourceVersion": "5" }), &[node(if number == 0 { "n1" } else { "n2" })]));
+    let ten = Duration::from_secs(10);
+    let (_, took) = until(slow(ten, "5", Quiet::InTime, answer), |watched| has(watched, "n2")).await;
+    assert!((ten * 100..ten * 104).contains(&took), "{took:?}");
+    // Whoever tells nothing while the cluster goes on is found out as soon as with a short list.
+    for newest in ["6", "", "six"] {
+        let (_, took) = until(slow(ten, newest, Quiet::InTime, answer), |watched| has(watched, "n2")).await;
+        assert!(took < Duration::from_mins(6), "{newest}: {took:?}");
+    }
 }

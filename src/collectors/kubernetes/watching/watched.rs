@@ -11,12 +11,14 @@ use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
 use kube::api::{ListMeta, ListParams, WatchEvent, WatchParams};
 use kube::{Api, Client, Resource as _};
+use serde::de::IgnoredAny;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::collectors::kubernetes::client::api::{Around, api_error, elements, status_error};
 use crate::collectors::kubernetes::reading::objects::{Keep, Place};
 use crate::collectors::kubernetes::reading::permission::Permission;
+use crate::collectors::kubernetes::watching::belief::{Belief, Next};
 use crate::metric::{Family, Sample};
 use crate::say;
 use crate::say::{Message, named};
@@ -34,11 +36,6 @@ const WATCH_SECONDS: u32 = 18;
 /// Time that a watch gets beyond its own. Together with the pause, a new list and the time until it is
 /// published, which is a second at most, that stays below half a minute.
 const WATCH_GRACE: Duration = Duration::from_secs(8);
-/// How long watches are believed before all is listed again. A server whose cache is stuck ends its
-/// watches in time and tells nothing, while a list is answered from etcd. Five minutes, because checks
-/// that must be red during an event wait no longer than that, and the largest cluster, of three hundred
-/// pages of pods, is then asked for one page a second.
-const BELIEVED: Duration = Duration::from_mins(5);
 /// Pause before the first retry; each further one is twice as long, up to an interval, so that a
 /// mended server is seen within one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -212,16 +209,20 @@ impl<T: Keep> Watched<T> {
             (inner.listed, inner.failure, inner.failures) = (false, None, 0);
         }
         let mut pause = FIRST_PAUSE;
-        let mut version = None;
-        let mut believed = Instant::now();
+        let mut version: Option<String> = None;
+        let mut belief = Belief::after(Duration::ZERO);
         loop {
             let started = Instant::now();
             let mut blind_since = None;
-            let outcome = match version.take().filter(|_| started < believed) {
+            let from = match version.take() {
+                Some(from) if self.believes(&mut belief, &from, client, &api).await => Some(from),
+                Some(_) | None => None,
+            };
+            let outcome = match from {
                 None => match self.whole_list(client, &api).await {
                     // The watch starts at once: nothing may happen unseen in between.
                     Ok(listed) => {
-                        (version, believed) = (Some(listed), Instant::now() + BELIEVED);
+                        (version, belief) = (Some(listed), Belief::after(started.elapsed()));
                         continue;
                     }
                     Err(error) => {
@@ -253,6 +254,25 @@ impl<T: Keep> Watched<T> {
             tokio::time::sleep(asked.unwrap_or(pause)).await;
             pause = (pause * 2).min(self.interval);
         }
+    }
+
+    /// Whether the watch that got to a version may go on from there.
+    async fn believes(&self, belief: &mut Belief, from: &str, client: &Client, api: &Api<T::Object>) -> bool {
+        match belief.next() {
+            Next::Watch => true,
+            Next::List => false,
+            // What cannot be told is found out by the list.
+            Next::Ask => self.newest(client, api).await.is_ok_and(|newest| belief.holds(from, &newest)),
+        }
+    }
+
+    /// The newest version, as etcd has it: a list of one object, whichever it is.
+    async fn newest(&self, client: &Client, api: &Api<T::Object>) -> Result<String, CollectError> {
+        let one = kube::core::Request::new(api.resource_url()).list(&ListParams::default().limit(1));
+        let one = one.map_err(|error| api_error(&self.act("list"), &kube::Error::BuildRequest(error)))?;
+        self.inner().api_calls += 1;
+        let list: Around<ListMeta> = elements(client, one, "items", &self.act("list"), self.page_limit, |_: IgnoredAny| {}).await?;
+        Ok(list.metadata.resource_version.unwrap_or_default())
     }
 
     /// Forgets what would fill the memory.
