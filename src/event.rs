@@ -14,34 +14,36 @@ use jiff::{SignedDuration, Timestamp, Zoned};
 pub use config::EventConfig;
 pub(crate) use config::{SHIPPED, default_lead_times};
 
-use crate::metric::{Family, Gauge, Sample, Unit, gauge};
+use crate::metric::{Gauge, Sample, Unit, gauge, metrics};
 use crate::value::Span;
 
-static START: Gauge<2> = gauge(
-    "readiness_event_start_timestamp_seconds",
-    Unit::Timestamp,
-    &["checklist", "event"],
-    "When an occurrence of a configured event starts: the running or next one, and those after it that are prepared for (+1, +2).",
-);
-static END: Gauge<2> = gauge(
-    "readiness_event_end_timestamp_seconds",
-    Unit::Timestamp,
-    &["checklist", "event"],
-    "When an occurrence of a configured event ends: the running or next one, and those after it that are prepared for (+1, +2).",
-);
-static LEAD: Gauge<3> = gauge(
-    "readiness_event_lead_timestamp_seconds",
-    Unit::Timestamp,
-    &["checklist", "event", "lead"],
-    "When a lead time of an occurrence of a configured event begins: the running or next one, and those after it that are prepared for (+1, +2).",
-);
-static PARTICIPANTS: Gauge<2> = gauge("readiness_event_participants", Unit::Number, &["checklist", "event"], "Expected participants of a configured event.");
+metrics! {
+    /// Families about events.
+    pub FAMILIES;
 
-static COMING: Gauge<2> =
-    gauge("readiness_event_coming", Unit::Number, &["checklist", "event"], "Whether a configured event is running or will come; 0 once all of it is over.");
-
-/// Families about events.
-pub static FAMILIES: &[&Family] = &[&COMING.0, &START.0, &END.0, &LEAD.0, &PARTICIPANTS.0];
+    static COMING: Gauge<2> =
+        gauge("readiness_event_coming", Unit::Number, &["checklist", "event"], "Whether a configured event is running or will come; 0 once all of it is over.");
+    static START: Gauge<2> = gauge(
+        "readiness_event_start_timestamp_seconds",
+        Unit::Timestamp,
+        &["checklist", "event"],
+        "When an occurrence of a configured event starts: the running or next one, and those after it that are prepared for (+1, +2).",
+    );
+    static END: Gauge<2> = gauge(
+        "readiness_event_end_timestamp_seconds",
+        Unit::Timestamp,
+        &["checklist", "event"],
+        "When an occurrence of a configured event ends: the running or next one, and those after it that are prepared for (+1, +2).",
+    );
+    static LEAD: Gauge<3> = gauge(
+        "readiness_event_lead_timestamp_seconds",
+        Unit::Timestamp,
+        &["checklist", "event", "lead"],
+        "When a lead time of an occurrence of a configured event begins: the running or next one, and those after it that are prepared for (+1, +2).",
+    );
+    static PARTICIPANTS: Gauge<2> =
+        gauge("readiness_event_participants", Unit::Number, &["checklist", "event"], "Expected participants of a configured event.");
+}
 
 /// When an event happens, parsed.
 #[derive(Debug, Clone, PartialEq)]

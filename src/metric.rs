@@ -1,6 +1,6 @@
 //! Declarations of metrics, samples of them, and the text that Prometheus reads.
 //!
-//! A metric is declared once, as a `static` beside the collector that fills it. The number of
+//! A metric is declared once, in a block of `metrics!` beside the collector that fills it. The number of
 //! labels is part of the type, so a sample with a missing label does not compile. Observed facts
 //! never live in a long-lived `GaugeVec`: a vanished object must lose its series at once.
 
@@ -131,6 +131,37 @@ pub const fn state_set<const N: usize>(
 ) -> StateSet<N> {
     StateSet(Family { name, help, labels, unit: Unit::Number, states, sayings: &[], covered_by: None, made_by: None })
 }
+
+/// Declares metrics and the list of their families, so that one that is declared is listed.
+///
+/// The list has the order of the declarations, which is that of `docs/metrics.md`. Where some of the metrics are
+/// filled together, they stand in a group that has a list of its own, and the first list is all groups.
+macro_rules! metrics {
+    (
+        $(#[$doc:meta])* $scope:vis $list:ident;
+        $($(#[$about:meta])* $own:vis static $name:ident: $kind:ty = $declared:expr;)+
+    ) => {
+        $($(#[$about])* $own static $name: $kind = $declared;)+
+        $(#[$doc])*
+        $scope static $list: &[&$crate::metric::Family] = &[$(&$name.0),+];
+    };
+    (
+        $(#[$doc:meta])* $scope:vis $list:ident;
+        $($(#[$part_doc:meta])* $part_scope:vis $part:ident {
+            $($(#[$about:meta])* $own:vis static $name:ident: $kind:ty = $declared:expr;)+
+        })+
+    ) => {
+        $($crate::metric::metrics! {
+            $(#[$part_doc])* $part_scope $part;
+            $($(#[$about])* $own static $name: $kind = $declared;)+
+        })+
+        // A group is more than a heading even where nobody asks for it alone.
+        const _: &[&[&$crate::metric::Family]] = &[$($part),+];
+        $(#[$doc])*
+        $scope static $list: &[&$crate::metric::Family] = &[$($(&$name.0),+),+];
+    };
+}
+pub(crate) use metrics;
 
 impl<const N: usize> Gauge<N> {
     /// The same declaration, with the facts that prove it could be seen.
@@ -314,8 +345,21 @@ fn push_value(out: &mut String, value: f64) {
 mod tests {
     use super::*;
 
-    static TEMPERATURE: Gauge<2> = gauge("t_ratio", Unit::Ratio, &["room", "wall"], "How warm.\nReally.");
-    static DOOR: StateSet<1> = state_set("t_door_state", &["open", "closed"], &["room"], "Whether it is open.");
+    metrics! {
+        /// Families about a house.
+        FAMILIES;
+
+        /// Families about warmth.
+        WARMTH {
+            static TEMPERATURE: Gauge<2> = gauge("t_ratio", Unit::Ratio, &["room", "wall"], "How warm.\nReally.");
+            static HEATED: Gauge<0> = gauge("t_heated", Unit::Number, &[], "Whether it is heated.");
+        }
+
+        /// Families about doors.
+        DOORS {
+            static DOOR: StateSet<1> = state_set("t_door_state", &["open", "closed"], &["room"], "Whether it is open.");
+        }
+    }
 
     fn text(family: &Family, samples: &[Sample]) -> String {
         let mut out = String::new();
@@ -331,6 +375,14 @@ mod tests {
             text(&TEMPERATURE.0, &[sample]),
             "# HELP t_ratio How warm.\\nReally.\n# TYPE t_ratio gauge\nt_ratio{room=\"a\\\"b\\\\c\\nd\",wall=\"é€\"} 0.25\n"
         );
+    }
+
+    #[test]
+    fn what_is_declared_is_listed_in_its_order() {
+        let names = |families: &[&'static Family]| families.iter().map(|family| family.name).collect::<Vec<_>>();
+        assert_eq!(names(FAMILIES), ["t_ratio", "t_heated", "t_door_state"]);
+        assert_eq!((names(WARMTH), names(DOORS)), (vec!["t_ratio", "t_heated"], vec!["t_door_state"]));
+        assert_eq!(HEATED.sample::<&str>([], 1.0).family.name, "t_heated");
     }
 
     #[test]

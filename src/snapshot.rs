@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::labels::Labels;
-use crate::metric::{Family, Gauge, Sample, Unit, gauge, write_samples};
+use crate::metric::{Family, Gauge, Sample, Unit, gauge, metrics, write_samples};
 use crate::say;
 use crate::say::{Message, Say, named};
 
@@ -493,33 +493,43 @@ fn settled(slots: &Slots, collectors: &[&str], at: Instant) -> bool {
     collectors.is_empty() || read.all(|slot| slot.settled.is_some_and(|settled| settled <= at))
 }
 
-static UP: Gauge<2> =
-    gauge("readiness_collector_up", Unit::Number, &["collector", "source"], "Whether the last look of a source succeeded; 0 also before its first look.");
-static LAST_ATTEMPT: Gauge<2> = gauge(
-    "readiness_collector_last_attempt_timestamp_seconds",
-    Unit::Timestamp,
-    &["collector", "source"],
-    "When a source was last looked at, with or without success.",
-);
-static LAST_SUCCESS: Gauge<2> =
-    gauge("readiness_collector_last_success_timestamp_seconds", Unit::Timestamp, &["collector", "source"], "When the cached facts of a source were seen.");
-static KEEP: Gauge<2> = gauge(
-    "readiness_collector_keep_seconds",
-    Unit::Seconds,
-    &["collector", "source"],
-    "How long the facts of a source outlive its last good look, as configured.",
-);
-static DURATION: Gauge<2> = gauge("readiness_collector_duration_seconds", Unit::Seconds, &["collector", "source"], "How long the last look of a source took.");
-static OBJECTS: Gauge<2> = gauge(
-    "readiness_collector_objects",
-    Unit::Number,
-    &["collector", "source"],
-    "How many things the last good look of a source found; 0 means that it matched nothing.",
-);
-static API_CALLS: Gauge<2> =
-    gauge("readiness_collector_api_calls_total", Unit::Number, &["collector", "source"], "Requests made on behalf of a source since the exporter started.");
-static ERRORS: Gauge<3> =
-    gauge("readiness_collector_errors_total", Unit::Number, &["collector", "source", "class"], "Failed looks of a source by class since the exporter started.");
+metrics! {
+    /// Families of the exporter's facts about its own looking.
+    pub FAMILIES;
+
+    static UP: Gauge<2> =
+        gauge("readiness_collector_up", Unit::Number, &["collector", "source"], "Whether the last look of a source succeeded; 0 also before its first look.");
+    static LAST_ATTEMPT: Gauge<2> = gauge(
+        "readiness_collector_last_attempt_timestamp_seconds",
+        Unit::Timestamp,
+        &["collector", "source"],
+        "When a source was last looked at, with or without success.",
+    );
+    static LAST_SUCCESS: Gauge<2> =
+        gauge("readiness_collector_last_success_timestamp_seconds", Unit::Timestamp, &["collector", "source"], "When the cached facts of a source were seen.");
+    static KEEP: Gauge<2> = gauge(
+        "readiness_collector_keep_seconds",
+        Unit::Seconds,
+        &["collector", "source"],
+        "How long the facts of a source outlive its last good look, as configured.",
+    );
+    static DURATION: Gauge<2> =
+        gauge("readiness_collector_duration_seconds", Unit::Seconds, &["collector", "source"], "How long the last look of a source took.");
+    static OBJECTS: Gauge<2> = gauge(
+        "readiness_collector_objects",
+        Unit::Number,
+        &["collector", "source"],
+        "How many things the last good look of a source found; 0 means that it matched nothing.",
+    );
+    static API_CALLS: Gauge<2> =
+        gauge("readiness_collector_api_calls_total", Unit::Number, &["collector", "source"], "Requests made on behalf of a source since the exporter started.");
+    static ERRORS: Gauge<3> = gauge(
+        "readiness_collector_errors_total",
+        Unit::Number,
+        &["collector", "source", "class"],
+        "Failed looks of a source by class since the exporter started.",
+    );
+}
 
 /// A value of a source, once it has one.
 type OfView = fn(&View) -> Option<f64>;
@@ -534,9 +544,6 @@ static LOOKING: [(&Gauge<2>, OfView); 7] = [
     (&OBJECTS, |view| view.seen_at.map(|_| view.objects as f64)),
     (&API_CALLS, |view| Some(view.api_calls as f64)),
 ];
-
-/// Families of the exporter's facts about its own looking.
-pub static FAMILIES: &[&Family] = &[&UP.0, &LAST_ATTEMPT.0, &LAST_SUCCESS.0, &KEEP.0, &DURATION.0, &OBJECTS.0, &API_CALLS.0, &ERRORS.0];
 
 impl View {
     /// The fresh samples of one family.

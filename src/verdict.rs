@@ -4,45 +4,47 @@
 use std::collections::BTreeMap;
 
 use crate::checklist::{CheckState, CheckVerdict, Decision, Judgement, Unasked};
-use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::metric::{Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
 
-static CHECK: StateSet<2> = state_set(
-    "readiness_check_state",
-    &CheckState::ALL,
-    &["checklist", "check"],
-    "Verdict on a check of a checklist; of several events that it is judged for, the worst.",
-);
-static REQUIRED: Gauge<2> = gauge("readiness_check_required", Unit::Number, &["checklist", "check"], "Whether a fail or an unknown of a check blocks go.");
-static INFO: Gauge<4> = gauge(
-    "readiness_check_info",
-    Unit::Number,
-    &["checklist", "check", "collector", "item"],
-    "The collector whose facts a check of a checklist judges, and its line of the paper checklist.",
-);
-static LINES: Gauge<3> = gauge("readiness_check_lines", Unit::Number, &["checklist", "check", "verdict"], "Subjects of a check by their verdict.");
-static GO: Gauge<2> = gauge(
-    "readiness_go",
-    Unit::Number,
-    &["checklist", "event"],
-    "1 when every required check of a checklist was seen and is good; 0 when not, or when it is not known.",
-);
-static DECISION: StateSet<2> = state_set("readiness_decision_state", &Decision::ALL, &["checklist", "event"], "The decision that a checklist comes to.");
-static ASKED: Gauge<3> = gauge(
-    "readiness_checklist_lines",
-    Unit::Number,
-    &["checklist", "event", "asked"],
-    "Lines of a checklist that were asked (yes), and those that were not, by the reason.",
-);
-static CHECKLIST: Gauge<2> = gauge(
-    "readiness_checklist_info",
-    Unit::Number,
-    &["checklist", "revision"],
-    "Revision of the checklist that this exporter judges by; alert rules carry the revision they were generated from.",
-);
-static JUDGED: Gauge<1> = gauge("readiness_judged_timestamp_seconds", Unit::Timestamp, &["checklist"], "When a checklist was last judged.");
+metrics! {
+    /// Families about verdicts.
+    pub FAMILIES;
 
-/// Families about verdicts.
-pub static FAMILIES: &[&Family] = &[&CHECK.0, &REQUIRED.0, &INFO.0, &LINES.0, &GO.0, &DECISION.0, &ASKED.0, &CHECKLIST.0, &JUDGED.0];
+    static CHECK: StateSet<2> = state_set(
+        "readiness_check_state",
+        &CheckState::ALL,
+        &["checklist", "check"],
+        "Verdict on a check of a checklist; of several events that it is judged for, the worst.",
+    );
+    static REQUIRED: Gauge<2> = gauge("readiness_check_required", Unit::Number, &["checklist", "check"], "Whether a fail or an unknown of a check blocks go.");
+    static INFO: Gauge<4> = gauge(
+        "readiness_check_info",
+        Unit::Number,
+        &["checklist", "check", "collector", "item"],
+        "The collector whose facts a check of a checklist judges, and its line of the paper checklist.",
+    );
+    static LINES: Gauge<3> = gauge("readiness_check_lines", Unit::Number, &["checklist", "check", "verdict"], "Subjects of a check by their verdict.");
+    static GO: Gauge<2> = gauge(
+        "readiness_go",
+        Unit::Number,
+        &["checklist", "event"],
+        "1 when every required check of a checklist was seen and is good; 0 when not, or when it is not known.",
+    );
+    static DECISION: StateSet<2> = state_set("readiness_decision_state", &Decision::ALL, &["checklist", "event"], "The decision that a checklist comes to.");
+    static ASKED: Gauge<3> = gauge(
+        "readiness_checklist_lines",
+        Unit::Number,
+        &["checklist", "event", "asked"],
+        "Lines of a checklist that were asked (yes), and those that were not, by the reason.",
+    );
+    static CHECKLIST: Gauge<2> = gauge(
+        "readiness_checklist_info",
+        Unit::Number,
+        &["checklist", "revision"],
+        "Revision of the checklist that this exporter judges by; alert rules carry the revision they were generated from.",
+    );
+    static JUDGED: Gauge<1> = gauge("readiness_judged_timestamp_seconds", Unit::Timestamp, &["checklist"], "When a checklist was last judged.");
+}
 
 /// Judgements as samples. A checklist that is judged for several events has one state of each check,
 /// the worst.

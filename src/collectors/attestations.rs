@@ -23,7 +23,7 @@ use crate::driver::{Form, Poll, Task};
 use crate::event::{Occurrence, Schedule};
 use crate::files::{self, Content, ReadError};
 use crate::made::Made;
-use crate::metric::{Family, Gauge, Sample, Unit, gauge};
+use crate::metric::{Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source, Subjects};
@@ -34,29 +34,31 @@ use crate::word::did_you_mean;
 /// The `collector` label.
 pub const NAME: &str = "attestations";
 
-static SAID: Gauge<2> = gauge(
-    "readiness_attestation_timestamp_seconds",
-    Unit::Timestamp,
-    &["attestation", "for_event"],
-    "When a person confirmed an item, for one event or for all (empty), from the attestations file.",
-);
-/// When a confirmation ends.
-pub static EXPIRY: Gauge<2> = gauge(
-    "readiness_attestation_expiry_timestamp_seconds",
-    Unit::Timestamp,
-    &["attestation", "for_event"],
-    "Until when the confirmation of an item is valid, for one event or for all (empty), from the attestations file.",
-);
-/// What was written down and does not count.
-pub static REFUSED: Gauge<1> = gauge(
-    "readiness_attestations_refused",
-    Unit::Number,
-    &["attestation"],
-    "Entries of the attestations file that do not count: without a name, dated in the future or too long before their event, or for a line or an event that there is not.",
-);
+metrics! {
+    /// Families of this collector.
+    pub FAMILIES;
 
-/// Families of this collector.
-pub static FAMILIES: &[&Family] = &[&SAID.0, &EXPIRY.0, &REFUSED.0];
+    static SAID: Gauge<2> = gauge(
+        "readiness_attestation_timestamp_seconds",
+        Unit::Timestamp,
+        &["attestation", "for_event"],
+        "When a person confirmed an item, for one event or for all (empty), from the attestations file.",
+    );
+    /// When a confirmation ends.
+    pub static EXPIRY: Gauge<2> = gauge(
+        "readiness_attestation_expiry_timestamp_seconds",
+        Unit::Timestamp,
+        &["attestation", "for_event"],
+        "Until when the confirmation of an item is valid, for one event or for all (empty), from the attestations file.",
+    );
+    /// What was written down and does not count.
+    pub static REFUSED: Gauge<1> = gauge(
+        "readiness_attestations_refused",
+        Unit::Number,
+        &["attestation"],
+        "Entries of the attestations file that do not count: without a name, dated in the future or too long before their event, or for a line or an event that there is not.",
+    );
+}
 
 /// How long a confirmation is valid when it does not say: from two days before until after a day-long event.
 const DEFAULT_VALIDITY: Span = Span::days(3);

@@ -14,7 +14,7 @@ use super::section::{Collector, Estate};
 use super::{credentials, kubernetes, secrets_manager};
 use crate::driver::{Form, Poll, Task};
 use crate::made::{Made, Shared};
-use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
 use crate::say;
 use crate::say::Message;
 use crate::snapshot::{CollectError, Observation, Snapshot, Source, Subjects};
@@ -26,22 +26,24 @@ pub const NAME: &str = "lapses";
 const LABELS: [&str; 2] = ["credential", "kind"];
 const STATES: &str = "readiness_credential_lapse_state";
 
-static STATE: StateSet<2> = state_set(
-    STATES,
-    &["at", "renewed", "never", "unknown"],
-    &LABELS,
-    "Whether a credential ends for good, from the facts of credentials and rotations; renewed where a rotation was seen to work, and no pause of it until the last event is over is longer than a credential lives.",
-);
-static MOMENT: Gauge<2> = gauge(
-    "readiness_credential_lapse_timestamp_seconds",
-    Unit::Timestamp,
-    &LABELS,
-    "When a credential ends, or the first that comes after it and is not renewed before the last event is over, from the facts of credentials and rotations; nothing while a rotation that was seen to work renews each in time.",
-)
-.covered_by(Coverage { kinds: credentials::KINDS, ..Coverage::of(STATES, &["at", "renewed", "never"]).quiet() });
+metrics! {
+    /// Families of this collector.
+    pub FAMILIES;
 
-/// Families of this collector.
-pub static FAMILIES: &[&Family] = &[&STATE.0, &MOMENT.0];
+    static STATE: StateSet<2> = state_set(
+        STATES,
+        &["at", "renewed", "never", "unknown"],
+        &LABELS,
+        "Whether a credential ends for good, from the facts of credentials and rotations; renewed where a rotation was seen to work, and no pause of it until the last event is over is longer than a credential lives.",
+    );
+    static MOMENT: Gauge<2> = gauge(
+        "readiness_credential_lapse_timestamp_seconds",
+        Unit::Timestamp,
+        &LABELS,
+        "When a credential ends, or the first that comes after it and is not renewed before the last event is over, from the facts of credentials and rotations; nothing while a rotation that was seen to work renews each in time.",
+    )
+    .covered_by(Coverage { kinds: credentials::KINDS, ..Coverage::of(STATES, &["at", "renewed", "never"]).quiet() });
+}
 
 /// Time between looks, unless credentials are looked at more often.
 const INTERVAL: Span = Span::mins(1);

@@ -9,23 +9,25 @@ use futures::future::BoxFuture;
 use super::section::Collector;
 use crate::driver::{Form, Poll, Task};
 use crate::made::{Made, Shared};
-use crate::metric::{Family, StateSet, state_set};
+use crate::metric::{StateSet, metrics, state_set};
 use crate::snapshot::{CollectError, Observation, Snapshot, Source, Subjects};
 use crate::state::State;
 
 /// The `collector` label.
 pub const NAME: &str = "memory";
 
-static FILE: StateSet<0> = state_set(
-    "readiness_state_file_state",
-    &["read", "new", "rebuilt", "unwritable"],
-    &[],
-    "How the state file was found when the exporter started, or that it cannot be written now, from the file system; rebuilt when it could not be trusted.",
-)
-.saying(&[("read", "the state file was read, and what it says holds"), ("new", "there was no state file when the exporter started, and it was begun")]);
+metrics! {
+    /// Families of this collector.
+    pub FAMILIES;
 
-/// Families of this collector.
-pub static FAMILIES: &[&Family] = &[&FILE.0];
+    static FILE: StateSet<0> = state_set(
+        "readiness_state_file_state",
+        &["read", "new", "rebuilt", "unwritable"],
+        &[],
+        "How the state file was found when the exporter started, or that it cannot be written now, from the file system; rebuilt when it could not be trusted.",
+    )
+    .saying(&[("read", "the state file was read, and what it says holds"), ("new", "there was no state file when the exporter started, and it was begun")]);
+}
 
 const INTERVAL: Duration = Duration::from_secs(15);
 

@@ -26,7 +26,7 @@ use super::section::{Estate, Section};
 use crate::cause::Cause as _;
 use crate::driver::{Form, Poll, Task};
 use crate::made::Made;
-use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
 use crate::net::{self, Lookup, Trust};
 use crate::say;
 use crate::say::{Message, named};
@@ -47,41 +47,47 @@ const COMPLETED: Coverage = Coverage::of(HANDSHAKE_STATE.0.name, &["completed"])
 /// An address that was asked either completes one or does not.
 const ASKED: Coverage = Coverage { seen: &["completed", "failed"], ..COMPLETED };
 
-static HANDSHAKE: Gauge<2> = gauge(
-    "readiness_tls_handshake_success",
-    Unit::Number,
-    &LABELS,
-    "Whether an address completed a TLS handshake at the last look, whatever its certificate says.",
-)
-.covered_by(ASKED.each());
-static HANDSHAKE_STATE: StateSet<2> = state_set(
-    "readiness_tls_handshake_state",
-    &["completed", "failed", "unknown"],
-    &LABELS,
-    "How the last TLS handshake with an address ended; unknown for addresses that were not asked.",
-);
-static LEAF_NOT_AFTER: Gauge<2> =
-    gauge("readiness_tls_leaf_not_after_timestamp_seconds", Unit::Timestamp, &LABELS, "When the presented leaf certificate expires, from its X.509 notAfter.")
-        .covered_by(COMPLETED.each());
-static CHAIN_NOT_AFTER: Gauge<2> = gauge(
-    "readiness_tls_chain_not_after_timestamp_seconds",
-    Unit::Timestamp,
-    &LABELS,
-    "When the presented chain ends, from X.509 notAfter: the first certificate of the path that verifies and lasts longest, its root included, or of all while no path verifies.",
-)
-.covered_by(COMPLETED.each());
-static VERIFICATION: StateSet<2> = state_set(
-    "readiness_tls_verification_state",
-    &["valid", "expired", "not_yet_valid", "self_signed", "untrusted", "wrong_name", "invalid"],
-    &LABELS,
-    "What verifying the presented chain for the asked name found.",
-)
-.covered_by(COMPLETED.each());
-static PROTOCOL: Gauge<3> =
-    gauge("readiness_tls_protocol_info", Unit::Number, &["target", "address", "version"], "The TLS version that was agreed on.").covered_by(COMPLETED.each());
+metrics! {
+    /// Families of this collector.
+    pub FAMILIES;
 
-/// Families of this collector.
-pub static FAMILIES: &[&Family] = &[&HANDSHAKE.0, &HANDSHAKE_STATE.0, &LEAF_NOT_AFTER.0, &CHAIN_NOT_AFTER.0, &VERIFICATION.0, &PROTOCOL.0];
+    static HANDSHAKE: Gauge<2> = gauge(
+        "readiness_tls_handshake_success",
+        Unit::Number,
+        &LABELS,
+        "Whether an address completed a TLS handshake at the last look, whatever its certificate says.",
+    )
+    .covered_by(ASKED.each());
+    static HANDSHAKE_STATE: StateSet<2> = state_set(
+        "readiness_tls_handshake_state",
+        &["completed", "failed", "unknown"],
+        &LABELS,
+        "How the last TLS handshake with an address ended; unknown for addresses that were not asked.",
+    );
+    static LEAF_NOT_AFTER: Gauge<2> = gauge(
+        "readiness_tls_leaf_not_after_timestamp_seconds",
+        Unit::Timestamp,
+        &LABELS,
+        "When the presented leaf certificate expires, from its X.509 notAfter.",
+    )
+    .covered_by(COMPLETED.each());
+    static CHAIN_NOT_AFTER: Gauge<2> = gauge(
+        "readiness_tls_chain_not_after_timestamp_seconds",
+        Unit::Timestamp,
+        &LABELS,
+        "When the presented chain ends, from X.509 notAfter: the first certificate of the path that verifies and lasts longest, its root included, or of all while no path verifies.",
+    )
+    .covered_by(COMPLETED.each());
+    static VERIFICATION: StateSet<2> = state_set(
+        "readiness_tls_verification_state",
+        &["valid", "expired", "not_yet_valid", "self_signed", "untrusted", "wrong_name", "invalid"],
+        &LABELS,
+        "What verifying the presented chain for the asked name found.",
+    )
+    .covered_by(COMPLETED.each());
+    static PROTOCOL: Gauge<3> = gauge("readiness_tls_protocol_info", Unit::Number, &["target", "address", "version"], "The TLS version that was agreed on.")
+        .covered_by(COMPLETED.each());
+}
 
 impl Section for Config {
     const NAME: &'static str = NAME;

@@ -30,7 +30,7 @@ use super::section::{Estate, Section};
 use crate::cause::Cause as _;
 use crate::driver::{Form, Poll, Task};
 use crate::made::Made;
-use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
 use crate::net::{self, Resolver as Asked, normal, unusable};
 use crate::say;
 use crate::say::{Message, named};
@@ -87,66 +87,68 @@ const LOOKED: Coverage = Coverage { seen: &["complete", "partial", "failed"], ..
 /// A definite answer to one question.
 const DEFINITE: Coverage = Coverage::of(LOOKUP.0.name, &["answered", "nodata", "nxdomain"]);
 
-static SUCCESS: Gauge<2> = gauge(
-    "readiness_dns_success",
-    Unit::Number,
-    &LABELS,
-    "Whether a resolver answered with addresses that servers can have, and with at least one; absent while it answers for some of the record types and fails for others.",
-)
-.covered_by(SETTLED_ONE.each());
-static ANSWER: StateSet<2> = state_set(
-    "readiness_dns_answer_state",
-    &["complete", "partial", "failed"],
-    &LABELS,
-    "Whether a resolver gave a definite answer for every record type of a name, for some of them, or for none.",
-);
-static LOOKUP: StateSet<3> = state_set(
-    "readiness_dns_lookup_state",
-    &["answered", "nodata", "nxdomain", "servfail", "refused", "timeout", "error"],
-    &TYPED,
-    "How the last question to a resolver ended.",
-);
-static ANSWERS: Gauge<3> =
-    gauge("readiness_dns_answers", Unit::Number, &TYPED, "Address records of the name in the last definite answer of a resolver.").covered_by(DEFINITE.each());
-static TTL: Gauge<3> =
-    gauge("readiness_dns_ttl_seconds", Unit::Seconds, &TYPED, "Lowest time to live in the last answer of a resolver, its CNAME chain included.")
-        .covered_by(DEFINITE.each_in(&["answered"]));
-static CHAIN: Gauge<2> =
-    gauge("readiness_dns_cname_hops", Unit::Number, &LABELS, "Length of the CNAME chain in the last answer of a resolver.").covered_by(ANY.each());
-static DURATION: Gauge<2> =
-    gauge("readiness_dns_lookup_duration_seconds", Unit::Seconds, &LABELS, "Time that a resolver took for all record types of a name, or until it failed.")
-        .covered_by(LOOKED.each());
-static TARGET: StateSet<2> = state_set(
-    "readiness_dns_target_state",
-    &["match", "mismatch", "unknown"],
-    &LABELS,
-    "Whether a name resolves to what the configuration expects; unknown behind a proxy, without a whole answer, or while the expected load balancer cannot be seen.",
-)
-.covered_by(LOOKED.each())
-.made_by("`expect` to a name in collectors.dns.names");
-static PROXIED: Gauge<2> = gauge("readiness_dns_proxied", Unit::Number, &LABELS, "Whether an answer lies in the networks of a proxy, which hides the origin.")
-    .covered_by(WHOLE.each());
-static ORIGIN: StateSet<2> = state_set(
-    "readiness_dns_record_state",
-    &["own", "wildcard", "unknown"],
-    &LABELS,
-    "Whether a name has records of its own, or answers just like random neighbours and thus from the wildcard above it; unknown while both answer with parts of one pool.",
-)
-.covered_by(LOOKED.each())
-.saying(&[("own", "it has records of its own")])
-.made_by("a name that is no wildcard to collectors.dns.names");
-static AGREEMENT: StateSet<1> = state_set(
-    "readiness_dns_agreement_state",
-    &["agree", "disagree", "unknown"],
-    &["target"],
-    "Whether all resolvers answer alike, or each with what the configuration expects; unknown while one of them has no whole answer, while they differ for no longer than the longest time to live seen, and where one alias answers them differently.",
-)
-.covered_by(LOOKED.each())
-.made_by("a second resolver to collectors.dns.resolvers");
+metrics! {
+    /// Families of this collector.
+    pub FAMILIES;
 
-/// Families of this collector.
-pub static FAMILIES: &[&Family] =
-    &[&SUCCESS.0, &ANSWER.0, &LOOKUP.0, &ANSWERS.0, &TTL.0, &CHAIN.0, &DURATION.0, &TARGET.0, &PROXIED.0, &ORIGIN.0, &AGREEMENT.0];
+    static SUCCESS: Gauge<2> = gauge(
+        "readiness_dns_success",
+        Unit::Number,
+        &LABELS,
+        "Whether a resolver answered with addresses that servers can have, and with at least one; absent while it answers for some of the record types and fails for others.",
+    )
+    .covered_by(SETTLED_ONE.each());
+    static ANSWER: StateSet<2> = state_set(
+        "readiness_dns_answer_state",
+        &["complete", "partial", "failed"],
+        &LABELS,
+        "Whether a resolver gave a definite answer for every record type of a name, for some of them, or for none.",
+    );
+    static LOOKUP: StateSet<3> = state_set(
+        "readiness_dns_lookup_state",
+        &["answered", "nodata", "nxdomain", "servfail", "refused", "timeout", "error"],
+        &TYPED,
+        "How the last question to a resolver ended.",
+    );
+    static ANSWERS: Gauge<3> = gauge("readiness_dns_answers", Unit::Number, &TYPED, "Address records of the name in the last definite answer of a resolver.")
+        .covered_by(DEFINITE.each());
+    static TTL: Gauge<3> =
+        gauge("readiness_dns_ttl_seconds", Unit::Seconds, &TYPED, "Lowest time to live in the last answer of a resolver, its CNAME chain included.")
+            .covered_by(DEFINITE.each_in(&["answered"]));
+    static CHAIN: Gauge<2> =
+        gauge("readiness_dns_cname_hops", Unit::Number, &LABELS, "Length of the CNAME chain in the last answer of a resolver.").covered_by(ANY.each());
+    static DURATION: Gauge<2> =
+        gauge("readiness_dns_lookup_duration_seconds", Unit::Seconds, &LABELS, "Time that a resolver took for all record types of a name, or until it failed.")
+            .covered_by(LOOKED.each());
+    static TARGET: StateSet<2> = state_set(
+        "readiness_dns_target_state",
+        &["match", "mismatch", "unknown"],
+        &LABELS,
+        "Whether a name resolves to what the configuration expects; unknown behind a proxy, without a whole answer, or while the expected load balancer cannot be seen.",
+    )
+    .covered_by(LOOKED.each())
+    .made_by("`expect` to a name in collectors.dns.names");
+    static PROXIED: Gauge<2> =
+        gauge("readiness_dns_proxied", Unit::Number, &LABELS, "Whether an answer lies in the networks of a proxy, which hides the origin.")
+            .covered_by(WHOLE.each());
+    static ORIGIN: StateSet<2> = state_set(
+        "readiness_dns_record_state",
+        &["own", "wildcard", "unknown"],
+        &LABELS,
+        "Whether a name has records of its own, or answers just like random neighbours and thus from the wildcard above it; unknown while both answer with parts of one pool.",
+    )
+    .covered_by(LOOKED.each())
+    .saying(&[("own", "it has records of its own")])
+    .made_by("a name that is no wildcard to collectors.dns.names");
+    static AGREEMENT: StateSet<1> = state_set(
+        "readiness_dns_agreement_state",
+        &["agree", "disagree", "unknown"],
+        &["target"],
+        "Whether all resolvers answer alike, or each with what the configuration expects; unknown while one of them has no whole answer, while they differ for no longer than the longest time to live seen, and where one alias answers them differently.",
+    )
+    .covered_by(LOOKED.each())
+    .made_by("a second resolver to collectors.dns.resolvers");
+}
 
 impl Section for Config {
     const NAME: &'static str = NAME;

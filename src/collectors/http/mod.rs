@@ -25,7 +25,7 @@ use super::kubernetes::{ClusterConfig, Permission};
 use super::section::{Estate, Section};
 use crate::driver::{Form, Poll, Task};
 use crate::made::Made;
-use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
 use crate::net::{self, Lookup, Trust, Unseen};
 use crate::say;
 use crate::say::Message;
@@ -47,52 +47,55 @@ const TOLD: Coverage = Coverage { seen: &["ok", "status", "body", "identity"], .
 /// An address that was asked is good or not.
 const ASKED: Coverage = Coverage { seen: Outcome::ASKED, ..ANSWERED };
 
-static SUCCESS: Gauge<4> =
-    gauge("readiness_http_success", Unit::Number, &LABELS, "Whether an address behind the target's URL answered as expected at the last look.")
-        .covered_by(ASKED.each());
-static OUTCOME: StateSet<4> = state_set(
-    "readiness_http_outcome_state",
-    &Outcome::NAMES,
-    &LABELS,
-    "How the last look at an address behind the target's URL ended; unknown for addresses that were not asked, and for answers that cannot be judged.",
-);
-static STATUS: Gauge<4> = gauge("readiness_http_status_code", Unit::Number, &LABELS, "Status code of the last HTTP response of an address, after redirects.")
-    .covered_by(ANSWERED.each());
-static PHASE: Gauge<5> = gauge(
-    "readiness_http_phase_duration_seconds",
-    Unit::Seconds,
-    &["target", "kind", "family", "address", "phase"],
-    "Time that each phase of the last look took: dns, connect, tls, first_byte, total.",
-)
-.covered_by(ANSWERED.each());
-static BODY: Gauge<4> =
-    gauge("readiness_http_body_bytes", Unit::Bytes, &LABELS, "Size of the body of the last HTTP response of an address, as far as it was read.")
-        .covered_by(ANSWERED.each());
-static IDENTITY: Gauge<4> = gauge(
-    "readiness_http_identity_match",
-    Unit::Number,
-    &LABELS,
-    "Whether the JSON fields that identify the service have the expected values, so that an answer from another service behind the same wildcard is not taken for this one.",
-)
-.covered_by(TOLD.each())
-.made_by("`expect.identity` to a target in collectors.http.targets");
-static AGE: Gauge<4> = gauge(
-    "readiness_http_answer_age_seconds",
-    Unit::Seconds,
-    &LABELS,
-    "How long a cache has kept the answer of an address, from its Age header; 0 without one. An old answer says nothing about the server behind the cache.",
-)
-.covered_by(ANSWERED.each());
-static RATIO: Gauge<2> = gauge(
-    "readiness_http_success_ratio",
-    Unit::Ratio,
-    &["target", "kind"],
-    "Share of looks at a target in the sliding window in which every address answered as expected.",
-)
-.covered_by(ASKED.each());
+metrics! {
+    /// Families of this collector.
+    pub FAMILIES;
 
-/// Families of this collector.
-pub static FAMILIES: &[&Family] = &[&SUCCESS.0, &OUTCOME.0, &STATUS.0, &PHASE.0, &BODY.0, &AGE.0, &IDENTITY.0, &RATIO.0];
+    static SUCCESS: Gauge<4> =
+        gauge("readiness_http_success", Unit::Number, &LABELS, "Whether an address behind the target's URL answered as expected at the last look.")
+            .covered_by(ASKED.each());
+    static OUTCOME: StateSet<4> = state_set(
+        "readiness_http_outcome_state",
+        &Outcome::NAMES,
+        &LABELS,
+        "How the last look at an address behind the target's URL ended; unknown for addresses that were not asked, and for answers that cannot be judged.",
+    );
+    static STATUS: Gauge<4> =
+        gauge("readiness_http_status_code", Unit::Number, &LABELS, "Status code of the last HTTP response of an address, after redirects.")
+            .covered_by(ANSWERED.each());
+    static PHASE: Gauge<5> = gauge(
+        "readiness_http_phase_duration_seconds",
+        Unit::Seconds,
+        &["target", "kind", "family", "address", "phase"],
+        "Time that each phase of the last look took: dns, connect, tls, first_byte, total.",
+    )
+    .covered_by(ANSWERED.each());
+    static BODY: Gauge<4> =
+        gauge("readiness_http_body_bytes", Unit::Bytes, &LABELS, "Size of the body of the last HTTP response of an address, as far as it was read.")
+            .covered_by(ANSWERED.each());
+    static AGE: Gauge<4> = gauge(
+        "readiness_http_answer_age_seconds",
+        Unit::Seconds,
+        &LABELS,
+        "How long a cache has kept the answer of an address, from its Age header; 0 without one. An old answer says nothing about the server behind the cache.",
+    )
+    .covered_by(ANSWERED.each());
+    static IDENTITY: Gauge<4> = gauge(
+        "readiness_http_identity_match",
+        Unit::Number,
+        &LABELS,
+        "Whether the JSON fields that identify the service have the expected values, so that an answer from another service behind the same wildcard is not taken for this one.",
+    )
+    .covered_by(TOLD.each())
+    .made_by("`expect.identity` to a target in collectors.http.targets");
+    static RATIO: Gauge<2> = gauge(
+        "readiness_http_success_ratio",
+        Unit::Ratio,
+        &["target", "kind"],
+        "Share of looks at a target in the sliding window in which every address answered as expected.",
+    )
+    .covered_by(ASKED.each());
+}
 
 /// How a look at one address ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

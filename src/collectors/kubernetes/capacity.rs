@@ -18,104 +18,111 @@ use crate::collectors::kubernetes::reading::quantity;
 use crate::collectors::kubernetes::reading::resources::{NAMES, largest};
 use crate::collectors::kubernetes::reading::taints::{Open, Tolerations};
 use crate::collectors::kubernetes::watching::sight::seen;
-use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
 use crate::say;
 use crate::say::named;
 
 const BOTH: Coverage = seen(&["Node", "Pod"]);
 const ALL: Coverage = Coverage { seen: &["matched", "empty"], ..seen(&["Node", "Pod", "Namespace", "NodePool", "NodeClaim"]) };
 
-static NODE_REQUESTED: Gauge<3> = gauge(
-    "readiness_node_requested_ratio",
-    Unit::Ratio,
-    &["cluster", "node", "resource"],
-    "Share of a node's allocatable resource that its pods request, from nodes and pods in the Kubernetes API.",
-)
-.covered_by(BOTH);
-static NODE_STORAGE_REQUESTED: Gauge<2> = gauge(
-    "readiness_node_ephemeral_storage_requested_bytes",
-    Unit::Bytes,
-    &["cluster", "node"],
-    "Ephemeral storage that the pods of a node request, from the Kubernetes API.",
-)
-.covered_by(BOTH);
-static REQUESTED: Gauge<2> = gauge(
-    "readiness_cluster_requested_ratio",
-    Unit::Ratio,
-    &["cluster", "resource"],
-    "Share of all nodes' allocatable resource that pods request, from nodes and pods in the Kubernetes API.",
-)
-.covered_by(BOTH);
-static LIMITS: Gauge<2> = gauge(
-    "readiness_cluster_limits_ratio",
-    Unit::Ratio,
-    &["cluster", "resource"],
-    "Sum of the limits of all pods over all nodes' allocatable resource; above 1 nodes are overcommitted, from the Kubernetes API.",
-)
-.covered_by(BOTH);
-static FIT: Gauge<1> = gauge(
-    "readiness_capacity_workspaces",
-    Unit::Number,
-    &["cluster"],
-    "Workspaces that fit: those that have a node, room on nodes, and nodes that Karpenter may still make, from the Kubernetes API.",
-)
-.covered_by(ALL);
-static ADDABLE: Gauge<2> = gauge(
-    "readiness_capacity_workspaces_addable",
-    Unit::Number,
-    &["cluster", "from"],
-    "Workspaces that still fit, on existing_nodes and on new_nodes, from the Kubernetes API.",
-)
-.covered_by(ALL);
-static EXPECTED: Gauge<1> = gauge(
-    "readiness_capacity_expected_workspaces",
-    Unit::Number,
-    &["cluster"],
-    "Workspaces that the participants of the running or next event will start in a cluster, from the configuration.",
-)
-.covered_by(ALL);
-static HEADROOM: Gauge<1> = gauge(
-    "readiness_capacity_headroom_ratio",
-    Unit::Ratio,
-    &["cluster"],
-    "What is left of the workspaces that fit once all expected ones run, as a share of those that fit; at least -1, from the Kubernetes API. Not known while a pool that may grow has no max_new_nodes, since its own limits say nothing about the quota of the account, nor while nothing says whether workspaces tolerate the taints of a node.",
-)
-.covered_by(ALL);
-static NODES_ADDABLE: Gauge<2> = gauge(
-    "readiness_capacity_nodes_addable",
-    Unit::Number,
-    &["cluster", "nodepool"],
-    "Nodes that a Karpenter pool may still make within its limits and the configured maximum, from the karpenter.sh/v1 API.",
-)
-.covered_by(ALL);
-static BINDING: StateSet<1> = state_set(
-    "readiness_capacity_limit_state",
-    &[
-        "cpu",
-        "memory",
-        "ephemeral_storage",
-        "pods",
-        "nodepool_cpu",
-        "nodepool_memory",
-        "nodepool_ephemeral_storage",
-        "nodepool_nodes",
-        "nodepool_not_ready",
-        "nodepool_without_limit",
-        "nodepool_of_unknown_size",
-        "taints",
-        "quota",
-        "limit_range",
-        "namespace",
-    ],
-    &["cluster"],
-    "What keeps more workspaces from fitting: a resource of the nodes, taints that all of them have, a quota or a LimitRange of their namespaces, that none of these is there, or what keeps Karpenter from making more of them.",
-)
-.covered_by(ALL);
+metrics! {
+    /// Families about capacity.
+    pub(super) FAMILIES;
 
-/// Families about requests.
-pub(super) static REQUEST_FAMILIES: &[&Family] = &[&NODE_REQUESTED.0, &NODE_STORAGE_REQUESTED.0, &REQUESTED.0, &LIMITS.0];
-/// Families about headroom.
-pub(super) static FAMILIES: &[&Family] = &[&FIT.0, &ADDABLE.0, &EXPECTED.0, &HEADROOM.0, &NODES_ADDABLE.0, &BINDING.0];
+    /// Families about requests.
+    pub(super) REQUEST_FAMILIES {
+        static NODE_REQUESTED: Gauge<3> = gauge(
+            "readiness_node_requested_ratio",
+            Unit::Ratio,
+            &["cluster", "node", "resource"],
+            "Share of a node's allocatable resource that its pods request, from nodes and pods in the Kubernetes API.",
+        )
+        .covered_by(BOTH);
+        static NODE_STORAGE_REQUESTED: Gauge<2> = gauge(
+            "readiness_node_ephemeral_storage_requested_bytes",
+            Unit::Bytes,
+            &["cluster", "node"],
+            "Ephemeral storage that the pods of a node request, from the Kubernetes API.",
+        )
+        .covered_by(BOTH);
+        static REQUESTED: Gauge<2> = gauge(
+            "readiness_cluster_requested_ratio",
+            Unit::Ratio,
+            &["cluster", "resource"],
+            "Share of all nodes' allocatable resource that pods request, from nodes and pods in the Kubernetes API.",
+        )
+        .covered_by(BOTH);
+        static LIMITS: Gauge<2> = gauge(
+            "readiness_cluster_limits_ratio",
+            Unit::Ratio,
+            &["cluster", "resource"],
+            "Sum of the limits of all pods over all nodes' allocatable resource; above 1 nodes are overcommitted, from the Kubernetes API.",
+        )
+        .covered_by(BOTH);
+    }
+
+    /// Families about headroom.
+    pub(super) ROOM_FAMILIES {
+        static FIT: Gauge<1> = gauge(
+            "readiness_capacity_workspaces",
+            Unit::Number,
+            &["cluster"],
+            "Workspaces that fit: those that have a node, room on nodes, and nodes that Karpenter may still make, from the Kubernetes API.",
+        )
+        .covered_by(ALL);
+        static ADDABLE: Gauge<2> = gauge(
+            "readiness_capacity_workspaces_addable",
+            Unit::Number,
+            &["cluster", "from"],
+            "Workspaces that still fit, on existing_nodes and on new_nodes, from the Kubernetes API.",
+        )
+        .covered_by(ALL);
+        static EXPECTED: Gauge<1> = gauge(
+            "readiness_capacity_expected_workspaces",
+            Unit::Number,
+            &["cluster"],
+            "Workspaces that the participants of the running or next event will start in a cluster, from the configuration.",
+        )
+        .covered_by(ALL);
+        static HEADROOM: Gauge<1> = gauge(
+            "readiness_capacity_headroom_ratio",
+            Unit::Ratio,
+            &["cluster"],
+            "What is left of the workspaces that fit once all expected ones run, as a share of those that fit; at least -1, from the Kubernetes API. Not known while a pool that may grow has no max_new_nodes, since its own limits say nothing about the quota of the account, nor while nothing says whether workspaces tolerate the taints of a node.",
+        )
+        .covered_by(ALL);
+        static NODES_ADDABLE: Gauge<2> = gauge(
+            "readiness_capacity_nodes_addable",
+            Unit::Number,
+            &["cluster", "nodepool"],
+            "Nodes that a Karpenter pool may still make within its limits and the configured maximum, from the karpenter.sh/v1 API.",
+        )
+        .covered_by(ALL);
+        static BINDING: StateSet<1> = state_set(
+            "readiness_capacity_limit_state",
+            &[
+                "cpu",
+                "memory",
+                "ephemeral_storage",
+                "pods",
+                "nodepool_cpu",
+                "nodepool_memory",
+                "nodepool_ephemeral_storage",
+                "nodepool_nodes",
+                "nodepool_not_ready",
+                "nodepool_without_limit",
+                "nodepool_of_unknown_size",
+                "taints",
+                "quota",
+                "limit_range",
+                "namespace",
+            ],
+            &["cluster"],
+            "What keeps more workspaces from fitting: a resource of the nodes, taints that all of them have, a quota or a LimitRange of their namespaces, that none of these is there, or what keeps Karpenter from making more of them.",
+        )
+        .covered_by(ALL);
+    }
+}
 
 /// What pods ask of nodes.
 pub(super) fn requests(cluster: &Arc<str>, nodes: &Nodes, pods: &Pods, samples: &mut Vec<Sample>) {

@@ -39,51 +39,60 @@ use crate::collectors::kubernetes::watching::sight;
 use crate::collectors::kubernetes::watching::sight::seen;
 use crate::collectors::kubernetes::watching::watched::{Query, Scope, Watched};
 use crate::event::{self, Schedule};
-use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
 use crate::say;
 use crate::say::{Message, named};
 
-pub(super) static VERSION: Gauge<2> =
-    gauge("readiness_kubernetes_version_info", Unit::Number, &["cluster", "version"], "Version that the API server reports at /version.");
-static VERSION_STATE: StateSet<2> = state_set(
-    "readiness_kubernetes_version_state",
-    &["expected", "other"],
-    &["cluster", "version"],
-    "Whether the API server has the configured version, which the label names, from /version.",
-);
-pub(super) static CLOCK: Gauge<1> = gauge(
-    "readiness_kubernetes_clock_offset_seconds",
-    Unit::Seconds,
-    &["cluster"],
-    "Seconds between the clock of the API server, from the Date header of /version, and the exporter's, either way.",
-);
-static KUBELET_SKEW: Gauge<1> = gauge(
-    "readiness_kubelet_version_skew_max",
-    Unit::Number,
-    &["cluster"],
-    "Minor versions that the oldest kubelet is behind the API server, from nodes and /version in the Kubernetes API.",
-)
-.covered_by(seen(&["Node"]));
-static CLIENT_SKEW: Gauge<3> = gauge(
-    "readiness_client_version_skew",
-    Unit::Number,
-    &["cluster", "client", "version"],
-    "Minor versions between a configured client program and the API server, either way, from /version in the Kubernetes API.",
-);
-static EVICTIONS: Gauge<3> = gauge(
-    "readiness_evictions",
-    Unit::Number,
-    &["cluster", "namespace", "resource"],
-    "Pods evicted within the window by what they or their node lacked, from pods and events in the Kubernetes API; counted after the pod is gone.",
-)
-.covered_by(crate::metric::Coverage { seen: &["matched", "empty"], quiet: true, ..seen(&["Pod", "Event"]) });
+metrics! {
+    /// Families about a cluster.
+    pub(super) FAMILIES;
 
-/// Families about client programs.
-pub(super) static CLIENT_FAMILIES: &[&Family] = &[&CLIENT_SKEW.0];
-/// Families about the cluster as a whole.
-pub(super) static FAMILIES: &[&Family] = &[&VERSION.0, &VERSION_STATE.0, &CLOCK.0, &KUBELET_SKEW.0];
-/// Families about evicted pods.
-pub(super) static EVICTION_FAMILIES: &[&Family] = &[&EVICTIONS.0];
+    /// Families about the API server and the versions of a cluster.
+    SERVER_FAMILIES {
+        pub(super) static VERSION: Gauge<2> =
+            gauge("readiness_kubernetes_version_info", Unit::Number, &["cluster", "version"], "Version that the API server reports at /version.");
+        static VERSION_STATE: StateSet<2> = state_set(
+            "readiness_kubernetes_version_state",
+            &["expected", "other"],
+            &["cluster", "version"],
+            "Whether the API server has the configured version, which the label names, from /version.",
+        );
+        pub(super) static CLOCK: Gauge<1> = gauge(
+            "readiness_kubernetes_clock_offset_seconds",
+            Unit::Seconds,
+            &["cluster"],
+            "Seconds between the clock of the API server, from the Date header of /version, and the exporter's, either way.",
+        );
+        static KUBELET_SKEW: Gauge<1> = gauge(
+            "readiness_kubelet_version_skew_max",
+            Unit::Number,
+            &["cluster"],
+            "Minor versions that the oldest kubelet is behind the API server, from nodes and /version in the Kubernetes API.",
+        )
+        .covered_by(seen(&["Node"]));
+    }
+
+    /// Families about evicted pods.
+    pub(super) EVICTION_FAMILIES {
+        static EVICTIONS: Gauge<3> = gauge(
+            "readiness_evictions",
+            Unit::Number,
+            &["cluster", "namespace", "resource"],
+            "Pods evicted within the window by what they or their node lacked, from pods and events in the Kubernetes API; counted after the pod is gone.",
+        )
+        .covered_by(crate::metric::Coverage { seen: &["matched", "empty"], quiet: true, ..seen(&["Pod", "Event"]) });
+    }
+
+    /// Families about client programs.
+    pub(super) CLIENT_FAMILIES {
+        static CLIENT_SKEW: Gauge<3> = gauge(
+            "readiness_client_version_skew",
+            Unit::Number,
+            &["cluster", "client", "version"],
+            "Minor versions between a configured client program and the API server, either way, from /version in the Kubernetes API.",
+        );
+    }
+}
 
 /// Changes within this time are published together; more when publishing itself takes long.
 pub(super) const SETTLE: Duration = Duration::from_millis(200);
@@ -313,13 +322,13 @@ impl Cluster {
     /// Families that the watches fill.
     pub(super) fn emitted(&self) -> Vec<&'static str> {
         let mut families: Vec<&'static Family> = sight::FAMILIES.iter().chain(&[&VERSION.0, &CLOCK.0]).copied().collect();
-        families.extend(self.scopes.iter().flat_map(|scope| scope.families()));
+        families.extend(self.scopes.iter().flat_map(|scope| scope.families().concat()));
         let config = &self.config;
         let has_workspaces = !config.workspaces.is_empty();
         let parts: [(bool, &[&Family]); 13] = [
             (self.karpenter.is_some() && !self.schedules.is_empty(), karpenter::EVENT_FAMILIES),
             (config.nodes && config.pods, capacity::REQUEST_FAMILIES),
-            (config.capacity.is_some(), capacity::FAMILIES),
+            (config.capacity.is_some(), capacity::ROOM_FAMILIES),
             (self.expected_version.is_some(), &[&VERSION_STATE.0]),
             (config.nodes && !config.node_groups.is_empty(), crate::collectors::kubernetes::kinds::nodes::GROUP_FAMILIES),
             (config.nodes, &[&KUBELET_SKEW.0]),

@@ -36,7 +36,7 @@ pub(in crate::collectors) use moments::{certificate_renewals, expiry_near_event,
 pub(in crate::collectors) use polled::replicas::{oldest_start, running_containers};
 pub use reading::permission::Permission;
 
-use kinds::{backups, certmanager, classes, events, gpu, karpenter, monitoring, nodes, pods, quotas, services, workloads, workspaces};
+use kinds::{backups, certmanager, classes, events, gpu, karpenter, locations, monitoring, nodes, pods, quotas, services, workloads, workspaces};
 use polled::{kubelets, replicas, reviews, usage};
 use watching::sight;
 
@@ -57,16 +57,12 @@ pub const NAME: &str = "kubernetes";
 /// Families of this collector, by subject.
 pub static FAMILIES: &[&[&Family]] = &[
     cluster::FAMILIES,
-    cluster::EVICTION_FAMILIES,
-    cluster::CLIENT_FAMILIES,
     sight::FAMILIES,
     nodes::FAMILIES,
-    nodes::GROUP_FAMILIES,
     kubelets::FAMILIES,
     usage::FAMILIES,
     pods::FAMILIES,
     workspaces::FAMILIES,
-    capacity::REQUEST_FAMILIES,
     capacity::FAMILIES,
     events::FAMILIES,
     karpenter::FAMILIES,
@@ -75,11 +71,11 @@ pub static FAMILIES: &[&[&Family]] = &[
     replicas::FAMILIES,
     services::FAMILIES,
     quotas::FAMILIES,
-    classes::STORAGE_FAMILIES,
-    classes::INGRESS_FAMILIES,
+    classes::FAMILIES,
     monitoring::FAMILIES,
     certmanager::FAMILIES,
     backups::FAMILIES,
+    locations::FAMILIES,
     reviews::FAMILIES,
 ];
 

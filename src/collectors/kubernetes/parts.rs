@@ -3,7 +3,7 @@
 use super::capacity;
 use super::cluster;
 use super::config::{Config, Reach};
-use super::kinds::{backups, certmanager, classes, events, gpu, karpenter, monitoring, nodes, pods, quotas, workspaces};
+use super::kinds::{backups, certmanager, classes, events, gpu, karpenter, locations, monitoring, nodes, pods, quotas, workspaces};
 use super::polled::{kubelets, replicas, reviews, usage};
 use crate::collectors::section::Part;
 
@@ -13,7 +13,7 @@ pub(super) fn parts(config: &Config) -> [Part<'static>; 23] {
     let with_uid = config.objects.iter().any(|object| object.uid.is_some());
     let [karpenter, gpu, capacity, prometheus, cert_manager, velero, snapshots] = named(config);
     [
-        Part { key: "nodes", on: config.nodes, families: const { &[nodes::FAMILIES, capacity::REQUEST_FAMILIES] } },
+        Part { key: "nodes", on: config.nodes, families: const { &[nodes::NODE_FAMILIES, nodes::IMAGE_FAMILIES, capacity::REQUEST_FAMILIES] } },
         Part { key: "pods", on: config.pods, families: const { &[pods::FAMILIES, capacity::REQUEST_FAMILIES, cluster::EVICTION_FAMILIES] } },
         Part { key: "events", on: config.events, families: const { &[events::FAMILIES] } },
         Part { key: "quotas", on: config.quotas, families: const { &[quotas::FAMILIES] } },
@@ -46,10 +46,10 @@ pub(super) fn named(config: &Config) -> [Part<'static>; 7] {
     [
         Part { key: "karpenter", on: config.karpenter.is_some(), families: const { &[karpenter::FAMILIES] } },
         Part { key: "gpu_operator", on: config.gpu_operator.is_some(), families: const { &[gpu::FAMILIES] } },
-        Part { key: "capacity", on: config.capacity.is_some(), families: const { &[capacity::FAMILIES] } },
+        Part { key: "capacity", on: config.capacity.is_some(), families: const { &[capacity::ROOM_FAMILIES] } },
         Part { key: "prometheus", on: config.prometheus.is_some(), families: const { &[monitoring::FAMILIES] } },
         Part { key: "cert_manager", on: config.cert_manager.is_some(), families: const { &[certmanager::FAMILIES] } },
-        Part { key: "backups.velero", on: velero, families: const { &[backups::VELERO_FAMILIES] } },
-        Part { key: "backups.volume_snapshots", on: snapshots, families: const { &[backups::VOLUME_FAMILIES] } },
+        Part { key: "backups.velero", on: velero, families: const { &[backups::BACKUP_FAMILIES, backups::SCHEDULE_FAMILIES, locations::FAMILIES] } },
+        Part { key: "backups.volume_snapshots", on: snapshots, families: const { &[backups::VOLUME_FAMILIES, backups::SNAPSHOT_FAMILIES] } },
     ]
 }

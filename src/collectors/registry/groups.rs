@@ -16,62 +16,71 @@ use super::reference::{Reference, Running};
 use super::registries::{Registries, Registry};
 use crate::collectors::kubernetes;
 use crate::driver::Poll;
-use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::metric::{Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
 
 const PLACE: [&str; 3] = ["group", "hop", "subject"];
 
-static DIGEST: Gauge<6> = gauge(
-    "readiness_image_digest_info",
-    Unit::Number,
-    &["group", "hop", "subject", "image", "digest", "short"],
-    "Which digest of an image stands at a place: upstream, pin, a mirror, or running in a cluster; cached from registries and the Kubernetes API.",
-);
-static MATCH: StateSet<3> = state_set(
-    "readiness_image_match_state",
-    &Level::NAMES,
-    &PLACE,
-    "How deeply a place agrees with the one before it (a mirror with the pin or upstream, a cluster with its mirror): the same index, platform manifests, or configs; cached from registries and the Kubernetes API.",
-);
-static BEHIND: Gauge<3> = gauge(
-    "readiness_image_behind_seconds",
-    Unit::Seconds,
-    &PLACE,
-    "By how much the image at a place is older than the one before it, where they differ; cached from the created field of their configs.",
-);
-static IDENTICAL: StateSet<1> = state_set(
-    "readiness_image_clusters_state",
-    &["identical", "different", "unknown"],
-    &["group"],
-    "Whether all clusters run the same image, platforms of one index counting as one; unknown while one of them rolls out or cannot be seen. Cached from registries and the Kubernetes API.",
-);
-static DISTINCT: Gauge<1> = gauge(
-    "readiness_image_distinct",
-    Unit::Number,
-    &["group"],
-    "Different images that run in all clusters together, platforms of one index counting as one; cached from registries and the Kubernetes API.",
-);
-static TAG: StateSet<3> = state_set(
-    "readiness_image_tag_state",
-    &["fixed", "mutable", "unknown"],
-    &["group", "cluster", "image"],
-    "Whether the tag by which a cluster asks for an image can move: no digest and no version. Cached from the pods' specs in the Kubernetes API.",
-);
-static EXPECTED: StateSet<3> = state_set(
-    "readiness_image_repository_state",
-    &["expected", "other", "unknown"],
-    &["group", "cluster", "image"],
-    "Whether a cluster takes an image from upstream, a mirror, or a rewritten prefix of them, cached from the pods' specs in the Kubernetes API.",
-);
+metrics! {
+    /// Families about an image wherever it is.
+    pub(super) FAMILIES;
 
-/// Families about an image wherever it is.
-pub(super) static FAMILIES: &[&Family] = &[&DIGEST.0, &MATCH.0, &BEHIND.0, &IDENTICAL.0, &DISTINCT.0, &TAG.0, &EXPECTED.0];
-/// Those that say something about clusters, which a group without workloads does not.
-pub(super) static CLUSTER_FAMILIES: &[&Family] = &[&IDENTICAL.0, &DISTINCT.0, &TAG.0, &EXPECTED.0];
-/// Families that only a difference fills.
-pub(super) static OPTIONAL_FAMILIES: &[&Family] = &[&BEHIND.0];
+    /// Families about the places that are compared.
+    PLACE_FAMILIES {
+        static DIGEST: Gauge<6> = gauge(
+            "readiness_image_digest_info",
+            Unit::Number,
+            &["group", "hop", "subject", "image", "digest", "short"],
+            "Which digest of an image stands at a place: upstream, pin, a mirror, or running in a cluster; cached from registries and the Kubernetes API.",
+        );
+        static MATCH: StateSet<3> = state_set(
+            "readiness_image_match_state",
+            &Level::NAMES,
+            &PLACE,
+            "How deeply a place agrees with the one before it (a mirror with the pin or upstream, a cluster with its mirror): the same index, platform manifests, or configs; cached from registries and the Kubernetes API.",
+        );
+    }
+
+    /// Families that only a difference fills.
+    pub(super) OPTIONAL_FAMILIES {
+        static BEHIND: Gauge<3> = gauge(
+            "readiness_image_behind_seconds",
+            Unit::Seconds,
+            &PLACE,
+            "By how much the image at a place is older than the one before it, where they differ; cached from the created field of their configs.",
+        );
+    }
+
+    /// Those that say something about clusters, which a group without workloads does not.
+    pub(super) CLUSTER_FAMILIES {
+        static IDENTICAL: StateSet<1> = state_set(
+            "readiness_image_clusters_state",
+            &["identical", "different", "unknown"],
+            &["group"],
+            "Whether all clusters run the same image, platforms of one index counting as one; unknown while one of them rolls out or cannot be seen. Cached from registries and the Kubernetes API.",
+        );
+        static DISTINCT: Gauge<1> = gauge(
+            "readiness_image_distinct",
+            Unit::Number,
+            &["group"],
+            "Different images that run in all clusters together, platforms of one index counting as one; cached from registries and the Kubernetes API.",
+        );
+        static TAG: StateSet<3> = state_set(
+            "readiness_image_tag_state",
+            &["fixed", "mutable", "unknown"],
+            &["group", "cluster", "image"],
+            "Whether the tag by which a cluster asks for an image can move: no digest and no version. Cached from the pods' specs in the Kubernetes API.",
+        );
+        static EXPECTED: StateSet<3> = state_set(
+            "readiness_image_repository_state",
+            &["expected", "other", "unknown"],
+            &["group", "cluster", "image"],
+            "Whether a cluster takes an image from upstream, a mirror, or a rewritten prefix of them, cached from the pods' specs in the Kubernetes API.",
+        );
+    }
+}
 
 /// A place that an image is looked up at.
 #[derive(Clone)]

@@ -13,7 +13,7 @@ use super::reference::Reference;
 use super::registries::{Registries, Registry, Tag};
 use crate::collectors::kubernetes;
 use crate::driver::Poll;
-use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Subject};
@@ -22,68 +22,95 @@ const IMAGE: [&str; 3] = ["registry", "repository", "tag"];
 
 const STATES: &str = "readiness_registry_state";
 
-static STATE: StateSet<1> = state_set(
-    STATES,
-    &["up", "denied", "throttled", "down"],
-    &["registry"],
-    "How a registry answered last, cached from GET /v2/ of the OCI distribution API or from the ECR API.",
-);
-static PRESENT: StateSet<3> = state_set(
-    "readiness_registry_image_state",
-    &["present", "absent", "unknown"],
-    &IMAGE,
-    "Whether a registry has an image with all that a pull needs, cached from HEADs of its manifests, configs and layers or from the ECR API; unknown also where it does not let this program look, which many say of what is absent.",
-);
-static DIGEST: Gauge<5> = gauge(
-    "readiness_registry_digest_info",
-    Unit::Number,
-    &["registry", "repository", "tag", "media_type", "digest"],
-    "Which digest a tag names now, cached from a HEAD of its manifest or from the ECR API.",
-);
-static PUSHED: Gauge<3> = gauge(
-    "readiness_registry_image_pushed_timestamp_seconds",
-    Unit::Timestamp,
-    &IMAGE,
-    "When the image that a tag names now was pushed, cached from the ECR API; tagging an older image again does not change it.",
-);
-static FINDINGS: Gauge<4> = gauge(
-    "readiness_registry_scan_findings",
-    Unit::Number,
-    &["registry", "repository", "tag", "finding_severity"],
-    "Findings of the last scan of the image that a tag names now, cached from the ECR API.",
-);
-static REMAINING: Gauge<1> = gauge(
-    "readiness_registry_rate_limit_remaining",
-    Unit::Number,
-    &["registry"],
-    "Pulls that this program's address has left, cached from the ratelimit-remaining header of the last answer.",
-)
-.covered_by(Coverage::of(STATES, &["up"]).quiet());
-static LIMIT: Gauge<1> = gauge(
-    "readiness_registry_rate_limit",
-    Unit::Number,
-    &["registry"],
-    "Pulls that an address has in all, cached from the ratelimit-limit header of the last answer.",
-);
-static RETRY_AFTER: Gauge<1> = gauge(
-    "readiness_registry_retry_after_seconds",
-    Unit::Seconds,
-    &["registry"],
-    "How long a registry asked to be left alone, cached from its Retry-After header; obeyed up to a ceiling.",
-);
-static CACHE: Gauge<3> = gauge(
-    "readiness_registry_pull_through_cache_info",
-    Unit::Number,
-    &["registry", "prefix", "upstream"],
-    "Prefixes of repositories that a registry fills from elsewhere, cached from the ECR API; it looks for a newer image of a tag about once a day.",
-);
+metrics! {
+    /// All families of this module.
+    pub(super) FAMILIES;
 
-/// Families that every registry with images fills.
-pub(super) static IMAGE_FAMILIES: &[&Family] = &[&PRESENT.0, &DIGEST.0];
-/// Families that every registry fills, some only when there is something to tell.
-pub(super) static HOST_FAMILIES: &[&Family] = &[&STATE.0, &REMAINING.0];
-/// Families that only ECR fills.
-pub(super) static ECR_FAMILIES: &[&Family] = &[&PUSHED.0, &FINDINGS.0];
+    /// Families about whether a registry answers.
+    pub(super) STATE_FAMILIES {
+        static STATE: StateSet<1> = state_set(
+            STATES,
+            &["up", "denied", "throttled", "down"],
+            &["registry"],
+            "How a registry answered last, cached from GET /v2/ of the OCI distribution API or from the ECR API.",
+        );
+    }
+
+    /// Families that every registry with images fills.
+    pub(super) IMAGE_FAMILIES {
+        static PRESENT: StateSet<3> = state_set(
+            "readiness_registry_image_state",
+            &["present", "absent", "unknown"],
+            &IMAGE,
+            "Whether a registry has an image with all that a pull needs, cached from HEADs of its manifests, configs and layers or from the ECR API; unknown also where it does not let this program look, which many say of what is absent.",
+        );
+        static DIGEST: Gauge<5> = gauge(
+            "readiness_registry_digest_info",
+            Unit::Number,
+            &["registry", "repository", "tag", "media_type", "digest"],
+            "Which digest a tag names now, cached from a HEAD of its manifest or from the ECR API.",
+        );
+    }
+
+    /// Families that only ECR fills.
+    pub(super) ECR_FAMILIES {
+        static PUSHED: Gauge<3> = gauge(
+            "readiness_registry_image_pushed_timestamp_seconds",
+            Unit::Timestamp,
+            &IMAGE,
+            "When the image that a tag names now was pushed, cached from the ECR API; tagging an older image again does not change it.",
+        );
+        static FINDINGS: Gauge<4> = gauge(
+            "readiness_registry_scan_findings",
+            Unit::Number,
+            &["registry", "repository", "tag", "finding_severity"],
+            "Findings of the last scan of the image that a tag names now, cached from the ECR API.",
+        );
+    }
+
+    /// Families about how much is left of a limit.
+    pub(super) REMAINING_FAMILIES {
+        static REMAINING: Gauge<1> = gauge(
+            "readiness_registry_rate_limit_remaining",
+            Unit::Number,
+            &["registry"],
+            "Pulls that this program's address has left, cached from the ratelimit-remaining header of the last answer.",
+        )
+        .covered_by(Coverage::of(STATES, &["up"]).quiet());
+    }
+
+    /// Families about limits, and what is remembered of answers.
+    LIMIT_FAMILIES {
+        static LIMIT: Gauge<1> = gauge(
+            "readiness_registry_rate_limit",
+            Unit::Number,
+            &["registry"],
+            "Pulls that an address has in all, cached from the ratelimit-limit header of the last answer.",
+        );
+        static RETRY_AFTER: Gauge<1> = gauge(
+            "readiness_registry_retry_after_seconds",
+            Unit::Seconds,
+            &["registry"],
+            "How long a registry asked to be left alone, cached from its Retry-After header; obeyed up to a ceiling.",
+        );
+        static CACHE: Gauge<3> = gauge(
+            "readiness_registry_pull_through_cache_info",
+            Unit::Number,
+            &["registry", "prefix", "upstream"],
+            "Prefixes of repositories that a registry fills from elsewhere, cached from the ECR API; it looks for a newer image of a tag about once a day.",
+        );
+    }
+
+    /// The family about images of workspaces.
+    pub(super) WORKSPACE_FAMILIES {
+        static WORKSPACE_IMAGE: StateSet<1> = state_set(
+            "readiness_workspace_image_state",
+            &["present", "absent", "unknown"],
+            &["image"],
+            "Whether its registry has an image that workspaces ask for with all that a pull needs, cached from HEADs of its manifests, configs and layers or from the ECR API.",
+        );
+    }
+}
 
 /// The `tag` label of an image: what it is asked for by.
 fn tag_label(image: &Reference) -> &str {
@@ -215,16 +242,6 @@ impl Poll for Host {
     }
 }
 
-static WORKSPACE_IMAGE: StateSet<1> = state_set(
-    "readiness_workspace_image_state",
-    &["present", "absent", "unknown"],
-    &["image"],
-    "Whether its registry has an image that workspaces ask for with all that a pull needs, cached from HEADs of its manifests, configs and layers or from the ECR API.",
-);
-
-/// The family about images of workspaces.
-pub(super) static WORKSPACE_FAMILIES: &[&Family] = &[&WORKSPACE_IMAGE.0];
-
 /// Asks for every image that workspaces ask for.
 pub(super) struct WorkspaceImages {
     registries: Arc<Registries>,
@@ -265,7 +282,3 @@ impl Poll for WorkspaceImages {
         self.ask(seen).boxed()
     }
 }
-
-/// All families of this module.
-pub(super) static FAMILIES: &[&Family] =
-    &[&STATE.0, &PRESENT.0, &DIGEST.0, &PUSHED.0, &FINDINGS.0, &REMAINING.0, &LIMIT.0, &RETRY_AFTER.0, &CACHE.0, &WORKSPACE_IMAGE.0];

@@ -48,7 +48,7 @@ use registries::Registries;
 pub const NAME: &str = "registry";
 
 /// Families of this collector, by subject.
-pub static FAMILIES: &[&[&Family]] = &[hosts::FAMILIES, groups::FAMILIES, platforms::FAMILIES, pull_secrets::SECRET_FAMILIES, pull_secrets::IMAGE_FAMILIES];
+pub static FAMILIES: &[&[&Family]] = &[hosts::FAMILIES, groups::FAMILIES, platforms::FAMILIES, pull_secrets::FAMILIES];
 
 impl Section for Config {
     const NAME: &'static str = NAME;
@@ -91,7 +91,7 @@ fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters: &[C
     // The places of a group are judged with the group.
     let named = config.images.iter().map(|text| Reference::parse(text)).collect::<Result<Vec<_>, _>>()?;
     for (host, images) in images_by_host(config)? {
-        let mut emits = names(hosts::HOST_FAMILIES);
+        let mut emits = names(&[hosts::STATE_FAMILIES, hosts::REMAINING_FAMILIES].concat());
         if !images.is_empty() {
             emits.extend(names(hosts::IMAGE_FAMILIES));
             if config.registries.iter().any(|registry| registry.host == host && registry.ecr.is_some()) {

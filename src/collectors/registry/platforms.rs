@@ -13,20 +13,22 @@ use super::reference::Reference;
 use super::registries::Registries;
 use crate::collectors::kubernetes;
 use crate::driver::Poll;
-use crate::metric::{Family, Sample, StateSet, state_set};
+use crate::metric::{Sample, StateSet, metrics, state_set};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
 
-static PLATFORM: StateSet<2> = state_set(
-    "readiness_image_platform_state",
-    &["present", "absent", "unknown"],
-    &["image", "platform"],
-    "Whether an image is there for a platform that nodes have, cached from its index or its config and from status.nodeInfo of the nodes in the Kubernetes API.",
-);
+metrics! {
+    /// Families of this module.
+    pub(super) FAMILIES;
 
-/// Families of this module.
-pub(super) static FAMILIES: &[&Family] = &[&PLATFORM.0];
+    static PLATFORM: StateSet<2> = state_set(
+        "readiness_image_platform_state",
+        &["present", "absent", "unknown"],
+        &["image", "platform"],
+        "Whether an image is there for a platform that nodes have, cached from its index or its config and from status.nodeInfo of the nodes in the Kubernetes API.",
+    );
+}
 
 /// An image that nodes must be able to run.
 #[derive(Debug, Clone, Default)]

@@ -19,37 +19,44 @@ use super::registries::Registries;
 use crate::collectors::kubernetes::{self, Link};
 use crate::driver::Poll;
 use crate::encoded;
-use crate::metric::{Coverage, Family, Gauge, StateSet, Unit, gauge, state_set};
+use crate::metric::{Coverage, Gauge, StateSet, Unit, gauge, metrics, state_set};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
 
 const STATES: &str = "readiness_pull_secret_state";
 
-static STATE: StateSet<3> = state_set(
-    STATES,
-    &["present", "absent", "malformed", "unknown"],
-    &["cluster", "namespace", "name"],
-    "Whether a pull secret exists and can be read as a docker config, cached from the Kubernetes API.",
-);
-static EXPIRY: Gauge<4> = gauge(
-    "readiness_pull_secret_expiry_timestamp_seconds",
-    Unit::Timestamp,
-    &["cluster", "namespace", "name", "registry"],
-    "When the password of a pull secret expires, for those that say so: tokens of ECR live for twelve hours. Cached from the Kubernetes API.",
-)
-.covered_by(Coverage::of(STATES, &["present"]).quiet());
-static PULLABLE: StateSet<4> = state_set(
-    "readiness_image_pullable_state",
-    &["pullable", "absent", "denied", "unknown"],
-    &["cluster", "namespace", "name", "image"],
-    "Whether a pull secret can fetch the manifest of an image and reach every layer, cached from the OCI distribution API.",
-);
+metrics! {
+    /// Families of this module.
+    pub(super) FAMILIES;
 
-/// Families about pull secrets themselves.
-pub(super) static SECRET_FAMILIES: &[&Family] = &[&STATE.0, &EXPIRY.0];
-/// Those about what they can pull.
-pub(super) static IMAGE_FAMILIES: &[&Family] = &[&PULLABLE.0];
+    /// Families about pull secrets themselves.
+    pub(super) SECRET_FAMILIES {
+        static STATE: StateSet<3> = state_set(
+            STATES,
+            &["present", "absent", "malformed", "unknown"],
+            &["cluster", "namespace", "name"],
+            "Whether a pull secret exists and can be read as a docker config, cached from the Kubernetes API.",
+        );
+        static EXPIRY: Gauge<4> = gauge(
+            "readiness_pull_secret_expiry_timestamp_seconds",
+            Unit::Timestamp,
+            &["cluster", "namespace", "name", "registry"],
+            "When the password of a pull secret expires, for those that say so: tokens of ECR live for twelve hours. Cached from the Kubernetes API.",
+        )
+        .covered_by(Coverage::of(STATES, &["present"]).quiet());
+    }
+
+    /// Those about what they can pull.
+    pub(super) IMAGE_FAMILIES {
+        static PULLABLE: StateSet<4> = state_set(
+            "readiness_image_pullable_state",
+            &["pullable", "absent", "denied", "unknown"],
+            &["cluster", "namespace", "name", "image"],
+            "Whether a pull secret can fetch the manifest of an image and reach every layer, cached from the OCI distribution API.",
+        );
+    }
+}
 
 /// Tries one pull secret.
 pub(super) struct Puller {

@@ -5,7 +5,7 @@
 use super::predict::Rule;
 use super::way::{self, Key, Turns, Way};
 use super::{Rotation, credentials, moment, renewal, seconds};
-use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::Snapshot;
@@ -13,19 +13,24 @@ use crate::snapshot::Snapshot;
 const STATES: &str = "readiness_rotation_lapse_state";
 const LABELS: [&str; 2] = ["rotation", "subject"];
 
-pub(super) static STATE: StateSet<2> = state_set(
-    STATES,
-    &["renewed", "at", "never", "unknown"],
-    &LABELS,
-    "Whether what a rotation renews ends because the rotation is suspended, or pauses for longer than what it renews lives where no credential tells how long: renewed while it runs, else at a moment or never. From the credential, or from the last run and how long its key lives.",
-);
-pub(super) static MOMENT: Gauge<2> = gauge(
-    "readiness_rotation_lapse_timestamp_seconds",
-    Unit::Timestamp,
-    &LABELS,
-    "When what a rotation no longer renews ends, since it is suspended or pauses for too long, from the credential, or from the last run and how long its key lives; the earliest where they differ.",
-)
-.covered_by(Coverage::of(STATES, &["renewed", "at", "never"]).quiet());
+metrics! {
+    /// Families about what a rotation no longer renews.
+    pub(super) FAMILIES;
+
+    pub(super) static STATE: StateSet<2> = state_set(
+        STATES,
+        &["renewed", "at", "never", "unknown"],
+        &LABELS,
+        "Whether what a rotation renews ends because the rotation is suspended, or pauses for longer than what it renews lives where no credential tells how long: renewed while it runs, else at a moment or never. From the credential, or from the last run and how long its key lives.",
+    );
+    pub(super) static MOMENT: Gauge<2> = gauge(
+        "readiness_rotation_lapse_timestamp_seconds",
+        Unit::Timestamp,
+        &LABELS,
+        "When what a rotation no longer renews ends, since it is suspended or pauses for too long, from the credential, or from the last run and how long its key lives; the earliest where they differ.",
+    )
+    .covered_by(Coverage::of(STATES, &["renewed", "at", "never"]).quiet());
+}
 
 /// What is known of a rotation.
 pub(super) struct Known<'a> {

@@ -29,7 +29,7 @@ use super::{credentials, kubernetes, secrets_manager};
 use crate::driver::{Form, Poll, Task};
 use crate::event::{self, Occurrence, Schedule};
 use crate::made::{Made, Shared};
-use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, Observation, Snapshot, Source, Subject, Subjects};
@@ -45,48 +45,49 @@ pub const NAME: &str = "rotations";
 
 const LABELS: [&str; 2] = ["rotation", "subject"];
 
-static CONFLICT: StateSet<3> = state_set(
-    "readiness_rotation_conflict_state",
-    &["none", "conflict", "possible", "unknown"],
-    &["rotation", "subject", "event"],
-    "Whether a rotation falls into an event, what it stirs up included; possible when its bounds do not exclude it. From schedules in the Kubernetes API or the configuration.",
-)
-.saying(&[("none", "it does not run while the event does")]);
-static NEXT: Gauge<3> = gauge(
-    "readiness_rotation_next_timestamp_seconds",
-    Unit::Timestamp,
-    &["rotation", "subject", "bound"],
-    "When something rotates next, at the earliest and at the latest, from its schedule or from its last rotation and its interval.",
-);
-static LAST: Gauge<2> = gauge(
-    "readiness_rotation_last_timestamp_seconds",
-    Unit::Timestamp,
-    &LABELS,
-    "When something rotated last, from its CronJob, the change of its credential or AWS Secrets Manager, or as the state file remembers.",
-);
-static RUN: StateSet<2> = state_set(
-    "readiness_rotation_run_state",
-    &["idle", "running", "slow", "failed", "missed", "unknown"],
-    &LABELS,
-    "How the rotation that was due last went: over, under way, under way for too long, failed, or not begun in time. From its CronJob, its credential or AWS Secrets Manager.",
-);
-static SUSPENSION: StateSet<2> = state_set(
-    "readiness_rotation_suspension_state",
-    &["running", "suspended_for_event", "forgotten"],
-    &LABELS,
-    "Whether a rotation runs, is suspended with an event at hand, or is suspended without one, which lets keys lapse. From spec.suspend or the replicas in the Kubernetes API.",
-);
+metrics! {
+    /// Families about rotations.
+    pub FAMILIES;
 
-/// Families of this collector.
-pub static FAMILIES: &[&Family] =
-    &[&CONFLICT.0, &NEXT.0, &LAST.0, &RUN.0, &SUSPENSION.0, &lapse::STATE.0, &lapse::MOMENT.0, &reach::COPIES.0, &reach::CONSUMER.0];
+    static CONFLICT: StateSet<3> = state_set(
+        "readiness_rotation_conflict_state",
+        &["none", "conflict", "possible", "unknown"],
+        &["rotation", "subject", "event"],
+        "Whether a rotation falls into an event, what it stirs up included; possible when its bounds do not exclude it. From schedules in the Kubernetes API or the configuration.",
+    )
+    .saying(&[("none", "it does not run while the event does")]);
+    static NEXT: Gauge<3> = gauge(
+        "readiness_rotation_next_timestamp_seconds",
+        Unit::Timestamp,
+        &["rotation", "subject", "bound"],
+        "When something rotates next, at the earliest and at the latest, from its schedule or from its last rotation and its interval.",
+    );
+    static LAST: Gauge<2> = gauge(
+        "readiness_rotation_last_timestamp_seconds",
+        Unit::Timestamp,
+        &LABELS,
+        "When something rotated last, from its CronJob, the change of its credential or AWS Secrets Manager, or as the state file remembers.",
+    );
+    static RUN: StateSet<2> = state_set(
+        "readiness_rotation_run_state",
+        &["idle", "running", "slow", "failed", "missed", "unknown"],
+        &LABELS,
+        "How the rotation that was due last went: over, under way, under way for too long, failed, or not begun in time. From its CronJob, its credential or AWS Secrets Manager.",
+    );
+    static SUSPENSION: StateSet<2> = state_set(
+        "readiness_rotation_suspension_state",
+        &["running", "suspended_for_event", "forgotten"],
+        &LABELS,
+        "Whether a rotation runs, is suspended with an event at hand, or is suspended without one, which lets keys lapse. From spec.suspend or the replicas in the Kubernetes API.",
+    );
+}
 
 /// Collectors whose facts are read.
 const READS: &[&str] = &[kubernetes::NAME, credentials::NAME, secrets_manager::NAME];
 
 impl Section for Config {
     const NAME: &'static str = NAME;
-    const FAMILIES: &'static [&'static [&'static Family]] = &[FAMILIES];
+    const FAMILIES: &'static [&'static [&'static Family]] = &[FAMILIES, lapse::FAMILIES, reach::FAMILIES];
 
     fn rules(&self, path: &str, references: &References<'_>, problems: &mut Vec<Problem>) {
         self.validate(path, references, problems);
@@ -155,7 +156,7 @@ fn off(config: &Config, schedules: &[Schedule]) -> Vec<(&'static str, &'static s
     let rotates = !config.rotations.is_empty();
     left_out(&[
         Part { key: "rotations[].cron_jobs", on: any(Rotation::can_be_suspended), families: &[&[&SUSPENSION.0]] },
-        Part { key: "rotations[].credential", on: any(Rotation::renews), families: &[&[&lapse::STATE.0, &lapse::MOMENT.0]] },
+        Part { key: "rotations[].credential", on: any(Rotation::renews), families: &[lapse::FAMILIES] },
         Part { key: "rotations[].cron_jobs", on: any(Rotation::has_runs), families: &[&[&LAST.0, &RUN.0]] },
         Part { key: "rotations", on: rotates, families: &[&[&NEXT.0, &CONFLICT.0]] },
         Part { key: "events", on: !rotates || !schedules.is_empty(), families: &[&[&CONFLICT.0]] },

@@ -9,23 +9,28 @@ use futures::future::BoxFuture;
 use super::config::{Config, Consumer, Copies};
 use crate::collectors::{credentials, kubernetes};
 use crate::driver::Poll;
-use crate::metric::{StateSet, state_set};
+use crate::metric::{StateSet, metrics, state_set};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, Observation, Snapshot, Subject};
 
-pub(super) static COPIES: StateSet<1> = state_set(
-    "readiness_credential_copies_state",
-    &["identical", "different", "unknown"],
-    &["copies"],
-    "Whether copies of one credential have the same content, from short salted hashes of what the credentials collector read.",
-);
-pub(super) static CONSUMER: StateSet<2> = state_set(
-    "readiness_credential_consumer_state",
-    &["current", "stale", "unknown"],
-    &["credential", "selector"],
-    "Whether the containers of a workload were started after its credential last changed, cached from the Kubernetes API; stale while any is older.",
-);
+metrics! {
+    /// Families about what a rotation has reached.
+    pub(super) FAMILIES;
+
+    pub(super) static COPIES: StateSet<1> = state_set(
+        "readiness_credential_copies_state",
+        &["identical", "different", "unknown"],
+        &["copies"],
+        "Whether copies of one credential have the same content, from short salted hashes of what the credentials collector read.",
+    );
+    pub(super) static CONSUMER: StateSet<2> = state_set(
+        "readiness_credential_consumer_state",
+        &["current", "stale", "unknown"],
+        &["credential", "selector"],
+        "Whether the containers of a workload were started after its credential last changed, cached from the Kubernetes API; stale while any is older.",
+    );
+}
 
 /// What the configuration asks to be compared.
 pub(super) fn subjects(config: &Config) -> Vec<Subject> {

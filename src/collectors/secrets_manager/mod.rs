@@ -23,7 +23,7 @@ use super::section::{Estate, Section};
 use crate::aws::{self, Caller, Callers};
 use crate::driver::{Form, Poll, Task};
 use crate::made::Made;
-use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
@@ -34,45 +34,47 @@ use crate::value::{Problem, Span};
 /// The `collector` label.
 pub const NAME: &str = "secrets_manager";
 
-static STATE: StateSet<1> = state_set(
-    "readiness_secretsmanager_secret_state",
-    &["present", "empty", "deleted", "absent", "unknown"],
-    &["secret"],
-    "Whether a secret is there, there without a version that is current, so that nobody can read it, or scheduled for deletion; from DescribeSecret of AWS Secrets Manager.",
-);
-static ROTATION: StateSet<1> = state_set(
-    "readiness_secretsmanager_rotation_state",
-    &["done", "off", "never", "rotating", "pending", "overdue", "unknown"],
-    &["secret"],
-    "How the rotation of a secret goes: done and waiting for the next, off, on but never done, rotating with a version that is not current yet, pending with one for longer than a rotation may take, or overdue; from DescribeSecret of AWS Secrets Manager.",
-);
-static LAST_ROTATED: Gauge<1> = gauge(
-    "readiness_secretsmanager_last_rotated_timestamp_seconds",
-    Unit::Timestamp,
-    &["secret"],
-    "When a secret was last rotated, from LastRotatedDate of AWS Secrets Manager; nothing when it never was.",
-);
-static LAST_CHANGED: Gauge<1> = gauge(
-    "readiness_secretsmanager_last_changed_timestamp_seconds",
-    Unit::Timestamp,
-    &["secret"],
-    "When a secret was last changed, by rotation or by hand, from LastChangedDate of AWS Secrets Manager.",
-);
-static NEXT: Gauge<1> = gauge(
-    "readiness_secretsmanager_next_rotation_timestamp_seconds",
-    Unit::Timestamp,
-    &["secret"],
-    "When a secret is rotated next at the latest, from NextRotationDate of AWS Secrets Manager.",
-);
-static RULE: Gauge<3> = gauge(
-    "readiness_secretsmanager_rotation_rule_info",
-    Unit::Number,
-    &["secret", "schedule", "window"],
-    "By what rule a secret is rotated and how long its window is, from RotationRules of AWS Secrets Manager; nothing while rotation is off.",
-);
+metrics! {
+    /// Families of this collector.
+    pub FAMILIES;
 
-/// Families of this collector.
-pub static FAMILIES: &[&Family] = &[&STATE.0, &ROTATION.0, &LAST_ROTATED.0, &LAST_CHANGED.0, &NEXT.0, &RULE.0];
+    static STATE: StateSet<1> = state_set(
+        "readiness_secretsmanager_secret_state",
+        &["present", "empty", "deleted", "absent", "unknown"],
+        &["secret"],
+        "Whether a secret is there, there without a version that is current, so that nobody can read it, or scheduled for deletion; from DescribeSecret of AWS Secrets Manager.",
+    );
+    static ROTATION: StateSet<1> = state_set(
+        "readiness_secretsmanager_rotation_state",
+        &["done", "off", "never", "rotating", "pending", "overdue", "unknown"],
+        &["secret"],
+        "How the rotation of a secret goes: done and waiting for the next, off, on but never done, rotating with a version that is not current yet, pending with one for longer than a rotation may take, or overdue; from DescribeSecret of AWS Secrets Manager.",
+    );
+    static LAST_ROTATED: Gauge<1> = gauge(
+        "readiness_secretsmanager_last_rotated_timestamp_seconds",
+        Unit::Timestamp,
+        &["secret"],
+        "When a secret was last rotated, from LastRotatedDate of AWS Secrets Manager; nothing when it never was.",
+    );
+    static LAST_CHANGED: Gauge<1> = gauge(
+        "readiness_secretsmanager_last_changed_timestamp_seconds",
+        Unit::Timestamp,
+        &["secret"],
+        "When a secret was last changed, by rotation or by hand, from LastChangedDate of AWS Secrets Manager.",
+    );
+    static NEXT: Gauge<1> = gauge(
+        "readiness_secretsmanager_next_rotation_timestamp_seconds",
+        Unit::Timestamp,
+        &["secret"],
+        "When a secret is rotated next at the latest, from NextRotationDate of AWS Secrets Manager.",
+    );
+    static RULE: Gauge<3> = gauge(
+        "readiness_secretsmanager_rotation_rule_info",
+        Unit::Number,
+        &["secret", "schedule", "window"],
+        "By what rule a secret is rotated and how long its window is, from RotationRules of AWS Secrets Manager; nothing while rotation is off.",
+    );
+}
 
 impl Section for Config {
     const NAME: &'static str = NAME;

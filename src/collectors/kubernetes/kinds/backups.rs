@@ -9,11 +9,10 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::collectors::cron_job::JobSchedule;
-use crate::collectors::kubernetes::kinds::locations::LOCATION;
 use crate::collectors::kubernetes::reading::clock::now;
 use crate::collectors::kubernetes::reading::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
 use crate::collectors::kubernetes::watching::sight::{looked_at, seen};
-use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
 use crate::say::{Message, named};
 use crate::value::Span;
@@ -23,41 +22,62 @@ const SNAPSHOTS: Coverage = looked_at(&["PersistentVolumeClaim", "VolumeSnapshot
 const BACKUPS: Coverage = seen(&["Backup", "Schedule"]);
 const SCHEDULES: Coverage = seen(&["Schedule"]);
 
-static SNAPSHOT_COUNT: Gauge<3> = gauge(
-    "readiness_volume_usable_snapshots",
-    Unit::Number,
-    &["cluster", "namespace", "claim"],
-    "Snapshots of a volume that can be restored, from status.readyToUse in the snapshot.storage.k8s.io/v1 API, for each bound PersistentVolumeClaim of a namespace that is older than a day or has one.",
-)
-.covered_by(Coverage { quiet: false, ..SNAPSHOTS });
-static SNAPSHOT_TIME: Gauge<3> = gauge(
-    "readiness_volume_snapshot_last_ready_timestamp_seconds",
-    Unit::Timestamp,
-    &["cluster", "namespace", "claim"],
-    "When the newest usable snapshot of a volume that still exists was taken; NaN for the hours in which the next one of a daily row is being taken, from status.creationTime in the snapshot.storage.k8s.io/v1 API.",
-)
-.covered_by(SNAPSHOTS);
-static BACKUP_TIME: Gauge<2> = gauge(
-    "readiness_velero_backup_last_completed_timestamp_seconds",
-    Unit::Timestamp,
-    &["cluster", "schedule"],
-    "When the newest backup of a Velero schedule that has not expired completed; partial failure does not count, from the velero.io/v1 API. Without any schedule, of all backups. Beside a backup of the last day it is not told of a schedule that runs less often or is new, until four hours after a run of it was due.",
-)
-.covered_by(BACKUPS);
-static BACKUP_GOOD: Gauge<2> = gauge(
-    "readiness_velero_backup_last_success",
-    Unit::Number,
-    &["cluster", "schedule"],
-    "Whether the newest finished backup of a Velero schedule has phase Completed, from the velero.io/v1 API; NaN where a later one has been running for half a day.",
-)
-.covered_by(BACKUPS);
-static SCHEDULE_ENABLED: Gauge<2> = gauge(
-    "readiness_velero_schedule_enabled",
-    Unit::Number,
-    &["cluster", "schedule"],
-    "Whether a Velero schedule is enabled and not paused, from the velero.io/v1 API.",
-)
-.covered_by(SCHEDULES);
+metrics! {
+    /// Families about backups, but for where Velero keeps them.
+    pub(in crate::collectors::kubernetes) FAMILIES;
+
+    /// Families about the copies that each volume has.
+    pub(in crate::collectors::kubernetes) VOLUME_FAMILIES {
+        static SNAPSHOT_COUNT: Gauge<3> = gauge(
+            "readiness_volume_usable_snapshots",
+            Unit::Number,
+            &["cluster", "namespace", "claim"],
+            "Snapshots of a volume that can be restored, from status.readyToUse in the snapshot.storage.k8s.io/v1 API, for each bound PersistentVolumeClaim of a namespace that is older than a day or has one.",
+        )
+        .covered_by(Coverage { quiet: false, ..SNAPSHOTS });
+    }
+
+    /// Families about copies of volumes.
+    pub(in crate::collectors::kubernetes) SNAPSHOT_FAMILIES {
+        static SNAPSHOT_TIME: Gauge<3> = gauge(
+            "readiness_volume_snapshot_last_ready_timestamp_seconds",
+            Unit::Timestamp,
+            &["cluster", "namespace", "claim"],
+            "When the newest usable snapshot of a volume that still exists was taken; NaN for the hours in which the next one of a daily row is being taken, from status.creationTime in the snapshot.storage.k8s.io/v1 API.",
+        )
+        .covered_by(SNAPSHOTS);
+    }
+
+    /// Families about backups of Velero.
+    pub(in crate::collectors::kubernetes) BACKUP_FAMILIES {
+        static BACKUP_TIME: Gauge<2> = gauge(
+            "readiness_velero_backup_last_completed_timestamp_seconds",
+            Unit::Timestamp,
+            &["cluster", "schedule"],
+            "When the newest backup of a Velero schedule that has not expired completed; partial failure does not count, from the velero.io/v1 API. Without any schedule, of all backups. Beside a backup of the last day it is not told of a schedule that runs less often or is new, until four hours after a run of it was due.",
+        )
+        .covered_by(BACKUPS);
+        static BACKUP_GOOD: Gauge<2> = gauge(
+            "readiness_velero_backup_last_success",
+            Unit::Number,
+            &["cluster", "schedule"],
+            "Whether the newest finished backup of a Velero schedule has phase Completed, from the velero.io/v1 API; NaN where a later one has been running for half a day.",
+        )
+        .covered_by(BACKUPS);
+    }
+
+    /// Families about schedules of Velero.
+    pub(in crate::collectors::kubernetes) SCHEDULE_FAMILIES {
+        static SCHEDULE_ENABLED: Gauge<2> = gauge(
+            "readiness_velero_schedule_enabled",
+            Unit::Number,
+            &["cluster", "schedule"],
+            "Whether a Velero schedule is enabled and not paused, from the velero.io/v1 API.",
+        )
+        .covered_by(SCHEDULES);
+    }
+}
+
 kind!(VolumeSnapshot, "snapshot.storage.k8s.io", "v1", "volumesnapshots", "crate::collectors::kubernetes::reading::objects::slim", spec: SnapshotSpec, status: SnapshotStatus);
 kind!(PersistentVolumeClaim, "", "v1", "persistentvolumeclaims", "crate::collectors::kubernetes::reading::objects::slim", spec: ClaimSpec, status: PhaseStatus);
 kind!(Backup, "velero.io", "v1", "backups", "crate::collectors::kubernetes::reading::objects::labelled", status: BackupStatus);
@@ -127,7 +147,7 @@ pub(in crate::collectors::kubernetes) enum Copied {
 impl Kind for VolumeSnapshot {
     type Row = (String, Copied);
     const KIND: &'static str = "VolumeSnapshot";
-    const FAMILIES: &'static [&'static Family] = &[&SNAPSHOT_TIME.0];
+    const FAMILIES: &'static [&'static [&'static Family]] = &[SNAPSHOT_FAMILIES];
 
     fn row(self) -> Self::Row {
         let second = |time: Option<Time>| time.map(|time| time.0.as_second());
@@ -158,7 +178,7 @@ pub(in crate::collectors::kubernetes) enum Volume {
 impl Kind for PersistentVolumeClaim {
     type Row = Volume;
     const KIND: &'static str = "PersistentVolumeClaim";
-    const FAMILIES: &'static [&'static Family] = &[&SNAPSHOT_COUNT.0];
+    const FAMILIES: &'static [&'static [&'static Family]] = &[VOLUME_FAMILIES];
 
     fn row(self) -> Volume {
         if self.status.phase == "Lost" {
@@ -277,7 +297,7 @@ impl Taken {
 impl Kind for Backup {
     type Row = Taken;
     const KIND: &'static str = "Backup";
-    const FAMILIES: &'static [&'static Family] = &[&BACKUP_TIME.0, &BACKUP_GOOD.0];
+    const FAMILIES: &'static [&'static [&'static Family]] = &[BACKUP_FAMILIES];
 
     fn row(self) -> Taken {
         let labels = self.metadata.labels.unwrap_or_default();
@@ -398,7 +418,7 @@ pub(in crate::collectors::kubernetes) fn phase_facts<'a>(
 impl Kind for Schedule {
     type Row = Plan;
     const KIND: &'static str = "Schedule";
-    const FAMILIES: &'static [&'static Family] = &[&SCHEDULE_ENABLED.0];
+    const FAMILIES: &'static [&'static [&'static Family]] = &[SCHEDULE_FAMILIES];
 
     fn row(self) -> Plan {
         Plan {
@@ -412,11 +432,3 @@ impl Kind for Schedule {
         phase_facts(rows.iter().map(|(key, plan)| (key, &plan.phase)), "Enabled", &SCHEDULE_ENABLED, place, samples);
     }
 }
-
-/// Families about snapshots of volumes.
-pub(in crate::collectors::kubernetes) static VOLUME_FAMILIES: &[&Family] = &[&SNAPSHOT_COUNT.0, &SNAPSHOT_TIME.0];
-/// Families about Velero.
-pub(in crate::collectors::kubernetes) static VELERO_FAMILIES: &[&Family] = &[&BACKUP_TIME.0, &BACKUP_GOOD.0, &SCHEDULE_ENABLED.0, &LOCATION.0];
-/// Families about backups.
-pub(in crate::collectors::kubernetes) static FAMILIES: &[&Family] =
-    &[&SNAPSHOT_COUNT.0, &SNAPSHOT_TIME.0, &BACKUP_TIME.0, &BACKUP_GOOD.0, &SCHEDULE_ENABLED.0, &LOCATION.0];

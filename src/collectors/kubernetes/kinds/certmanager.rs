@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::collectors::kubernetes::reading::clock::now;
 use crate::collectors::kubernetes::reading::objects::{Condition, Kind, Place, Rows, flag, kind, or_default};
 use crate::collectors::kubernetes::watching::sight::seen;
-use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
 use crate::say::named;
 use crate::word::Word;
@@ -16,43 +16,44 @@ use crate::word::Word;
 const COVERAGE: Coverage = seen(&["Certificate"]);
 const LABELS: [&str; 3] = ["cluster", "namespace", "name"];
 
-static READY: Gauge<3> = gauge(
-    "readiness_certmanager_certificate_ready",
-    Unit::Number,
-    &LABELS,
-    "Whether a certificate is issued and up to date, from the condition Ready in the cert-manager.io/v1 API.",
-)
-.covered_by(COVERAGE);
-pub(in crate::collectors::kubernetes) static RENEWAL: Gauge<3> = gauge(
-    "readiness_certmanager_renewal_timestamp_seconds",
-    Unit::Timestamp,
-    &LABELS,
-    "When a certificate is renewed next, from status.renewalTime in the cert-manager.io/v1 API.",
-)
-.covered_by(COVERAGE);
-static NOT_AFTER: Gauge<3> = gauge(
-    "readiness_certmanager_not_after_timestamp_seconds",
-    Unit::Timestamp,
-    &LABELS,
-    "When a certificate ends, from status.notAfter in the cert-manager.io/v1 API.",
-)
-.covered_by(COVERAGE);
+metrics! {
+    /// Families about cert-manager.
+    pub(in crate::collectors::kubernetes) FAMILIES;
 
-static DEADLINE: Gauge<3> = gauge(
-    "readiness_certmanager_renewal_deadline_timestamp_seconds",
-    Unit::Timestamp,
-    &LABELS,
-    "By when a certificate must have been renewed: a tenth of the time between its status.renewalTime and its end after that, at least five minutes and an hour at most, but before it ends; NaN where nothing says that it is renewed before it ends, from the cert-manager.io/v1 API.",
-)
-.covered_by(COVERAGE);
+    static READY: Gauge<3> = gauge(
+        "readiness_certmanager_certificate_ready",
+        Unit::Number,
+        &LABELS,
+        "Whether a certificate is issued and up to date, from the condition Ready in the cert-manager.io/v1 API.",
+    )
+    .covered_by(COVERAGE);
+    pub(in crate::collectors::kubernetes) static RENEWAL: Gauge<3> = gauge(
+        "readiness_certmanager_renewal_timestamp_seconds",
+        Unit::Timestamp,
+        &LABELS,
+        "When a certificate is renewed next, from status.renewalTime in the cert-manager.io/v1 API.",
+    )
+    .covered_by(COVERAGE);
+    static DEADLINE: Gauge<3> = gauge(
+        "readiness_certmanager_renewal_deadline_timestamp_seconds",
+        Unit::Timestamp,
+        &LABELS,
+        "By when a certificate must have been renewed: a tenth of the time between its status.renewalTime and its end after that, at least five minutes and an hour at most, but before it ends; NaN where nothing says that it is renewed before it ends, from the cert-manager.io/v1 API.",
+    )
+    .covered_by(COVERAGE);
+    static NOT_AFTER: Gauge<3> = gauge(
+        "readiness_certmanager_not_after_timestamp_seconds",
+        Unit::Timestamp,
+        &LABELS,
+        "When a certificate ends, from status.notAfter in the cert-manager.io/v1 API.",
+    )
+    .covered_by(COVERAGE);
+}
 
 /// Seconds that an issuer may take. cert-manager chooses a new moment once the renewed certificate is there.
 const ISSUING: std::ops::RangeInclusive<i64> = 5 * 60..=60 * 60;
 /// Seconds in which nobody wonders that a certificate that was just asked for is not there.
 const FIRST_ISSUED: i64 = 10 * 60;
-
-/// Families about cert-manager.
-pub(in crate::collectors::kubernetes) static FAMILIES: &[&Family] = &[&READY.0, &RENEWAL.0, &DEADLINE.0, &NOT_AFTER.0];
 
 kind!(Certificate, "cert-manager.io", "v1", "certificates", "crate::collectors::kubernetes::reading::objects::slim", status: Status);
 
@@ -91,7 +92,7 @@ impl Issued {
 impl Kind for Certificate {
     type Row = Issued;
     const KIND: &'static str = "Certificate";
-    const FAMILIES: &'static [&'static Family] = FAMILIES;
+    const FAMILIES: &'static [&'static [&'static Family]] = &[FAMILIES];
     const WINDOWED: bool = true;
 
     fn row(self) -> Issued {

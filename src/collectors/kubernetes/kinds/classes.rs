@@ -6,50 +6,66 @@ use serde::Deserialize;
 
 use crate::collectors::kubernetes::reading::objects::{Kind, Place, Rows, flag, kind, or_default};
 use crate::collectors::kubernetes::watching::sight::seen;
-use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
 use crate::say::Message;
 
 const STORAGE: Coverage = seen(&["StorageClass"]);
 const INGRESS: Coverage = seen(&["IngressClass"]);
 
-static STORAGE_INFO: Gauge<4> = gauge(
-    "readiness_storageclass_info",
-    Unit::Number,
-    &["cluster", "name", "provisioner", "binding_mode"],
-    "StorageClasses with their provisioner and binding mode, from the Kubernetes API.",
-)
-.covered_by(STORAGE);
-static STORAGE_EXPANDS: Gauge<2> = gauge(
-    "readiness_storageclass_allows_expansion",
-    Unit::Number,
-    &["cluster", "name"],
-    "Whether volumes of a StorageClass can grow, from allowVolumeExpansion in the Kubernetes API.",
-)
-.covered_by(STORAGE);
-static STORAGE_DEFAULT: Gauge<2> = gauge(
-    "readiness_storageclass_default",
-    Unit::Number,
-    &["cluster", "name"],
-    "Whether a StorageClass is marked as the default, from its annotation in the Kubernetes API.",
-)
-.covered_by(STORAGE);
-static STORAGE_DEFAULTS: Gauge<1> = gauge(
-    "readiness_storageclass_defaults",
-    Unit::Number,
-    &["cluster"],
-    "How many StorageClasses are marked as the default; with several the newest wins, from the Kubernetes API.",
-)
-.covered_by(STORAGE);
-static INGRESS_INFO: Gauge<3> =
-    gauge("readiness_ingressclass_info", Unit::Number, &["cluster", "name", "controller"], "IngressClasses with their controller, from the Kubernetes API.")
+metrics! {
+    /// Families about classes.
+    pub(in crate::collectors::kubernetes) FAMILIES;
+
+    /// Families about classes of storage.
+    pub(in crate::collectors::kubernetes) STORAGE_FAMILIES {
+        static STORAGE_INFO: Gauge<4> = gauge(
+            "readiness_storageclass_info",
+            Unit::Number,
+            &["cluster", "name", "provisioner", "binding_mode"],
+            "StorageClasses with their provisioner and binding mode, from the Kubernetes API.",
+        )
+        .covered_by(STORAGE);
+        static STORAGE_EXPANDS: Gauge<2> = gauge(
+            "readiness_storageclass_allows_expansion",
+            Unit::Number,
+            &["cluster", "name"],
+            "Whether volumes of a StorageClass can grow, from allowVolumeExpansion in the Kubernetes API.",
+        )
+        .covered_by(STORAGE);
+        static STORAGE_DEFAULT: Gauge<2> = gauge(
+            "readiness_storageclass_default",
+            Unit::Number,
+            &["cluster", "name"],
+            "Whether a StorageClass is marked as the default, from its annotation in the Kubernetes API.",
+        )
+        .covered_by(STORAGE);
+        static STORAGE_DEFAULTS: Gauge<1> = gauge(
+            "readiness_storageclass_defaults",
+            Unit::Number,
+            &["cluster"],
+            "How many StorageClasses are marked as the default; with several the newest wins, from the Kubernetes API.",
+        )
+        .covered_by(STORAGE);
+    }
+
+    /// Families about classes of Ingresses.
+    pub(in crate::collectors::kubernetes) INGRESS_FAMILIES {
+        static INGRESS_INFO: Gauge<3> = gauge(
+            "readiness_ingressclass_info",
+            Unit::Number,
+            &["cluster", "name", "controller"],
+            "IngressClasses with their controller, from the Kubernetes API.",
+        )
         .covered_by(INGRESS);
-static INGRESS_DEFAULT: Gauge<2> = gauge(
-    "readiness_ingressclass_default",
-    Unit::Number,
-    &["cluster", "name"],
-    "Whether an IngressClass is marked as the default, from its annotation in the Kubernetes API.",
-)
-.covered_by(INGRESS);
+        static INGRESS_DEFAULT: Gauge<2> = gauge(
+            "readiness_ingressclass_default",
+            Unit::Number,
+            &["cluster", "name"],
+            "Whether an IngressClass is marked as the default, from its annotation in the Kubernetes API.",
+        )
+        .covered_by(INGRESS);
+    }
+}
 
 kind!(
     StorageClass, "storage.k8s.io", "v1", "storageclasses", "crate::collectors::kubernetes::reading::objects::described",
@@ -83,7 +99,7 @@ pub(in crate::collectors::kubernetes) struct Storage {
 impl Kind for StorageClass {
     type Row = Storage;
     const KIND: &'static str = "StorageClass";
-    const FAMILIES: &'static [&'static Family] = STORAGE_FAMILIES;
+    const FAMILIES: &'static [&'static [&'static Family]] = &[STORAGE_FAMILIES];
 
     fn row(self) -> Storage {
         let default = marked(&self.metadata, &DEFAULT_STORAGE);
@@ -106,7 +122,7 @@ impl Kind for StorageClass {
 impl Kind for IngressClass {
     type Row = (String, bool);
     const KIND: &'static str = "IngressClass";
-    const FAMILIES: &'static [&'static Family] = INGRESS_FAMILIES;
+    const FAMILIES: &'static [&'static [&'static Family]] = &[INGRESS_FAMILIES];
 
     fn row(self) -> Self::Row {
         let default = marked(&self.metadata, &DEFAULT_INGRESS);
@@ -120,8 +136,3 @@ impl Kind for IngressClass {
         }
     }
 }
-
-/// Families about classes of storage.
-pub(in crate::collectors::kubernetes) static STORAGE_FAMILIES: &[&Family] = &[&STORAGE_INFO.0, &STORAGE_EXPANDS.0, &STORAGE_DEFAULT.0, &STORAGE_DEFAULTS.0];
-/// Families about classes of Ingresses.
-pub(in crate::collectors::kubernetes) static INGRESS_FAMILIES: &[&Family] = &[&INGRESS_INFO.0, &INGRESS_DEFAULT.0];

@@ -18,39 +18,51 @@ use crate::collectors::kubernetes::reading::clock::{Clock, now};
 use crate::collectors::kubernetes::reading::objects::{Keep, Place, kind, or_default};
 use crate::collectors::kubernetes::watching::ledger::{Ledger, Tally, forgotten};
 use crate::collectors::kubernetes::watching::sight::looked_at;
-use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
 use crate::word::Word;
 
 const COVERAGE: Coverage = looked_at(&["Event"]);
 
-static WARNINGS: Gauge<3> = gauge(
-    "readiness_warning_events",
-    Unit::Number,
-    &["cluster", "namespace", "reason"],
-    "Warning events within the window by reason, repetitions included, from the Kubernetes API.",
-)
-.covered_by(COVERAGE);
-static PULLS: Gauge<2> = gauge(
-    "readiness_image_pulls",
-    Unit::Number,
-    &["cluster", "image"],
-    "Pulls of an image within the window that named their duration, from Pulled events of the Kubernetes API.",
-)
-.covered_by(COVERAGE);
-static PULL_DURATION: Gauge<4> = gauge(
-    "readiness_image_pull_duration_seconds",
-    Unit::Seconds,
-    &["cluster", "image", "duration", "statistic"],
-    "How long pulls of an image took within the window: the pull itself, and including the wait for others, from Pulled events of the Kubernetes API.",
-)
-.covered_by(COVERAGE);
-static IMAGE_SIZE: Gauge<2> = gauge(
-    "readiness_image_size_bytes",
-    Unit::Bytes,
-    &["cluster", "image"],
-    "Size of an image as its kubelet named it with the last pull, from Pulled events of the Kubernetes API.",
-)
-.covered_by(COVERAGE);
+metrics! {
+    /// Families about events.
+    pub(in crate::collectors::kubernetes) FAMILIES;
+
+    /// Families about warnings.
+    WARNING_FAMILIES {
+        static WARNINGS: Gauge<3> = gauge(
+            "readiness_warning_events",
+            Unit::Number,
+            &["cluster", "namespace", "reason"],
+            "Warning events within the window by reason, repetitions included, from the Kubernetes API.",
+        )
+        .covered_by(COVERAGE);
+    }
+
+    /// Families about pulls of images.
+    PULL_FAMILIES {
+        static PULLS: Gauge<2> = gauge(
+            "readiness_image_pulls",
+            Unit::Number,
+            &["cluster", "image"],
+            "Pulls of an image within the window that named their duration, from Pulled events of the Kubernetes API.",
+        )
+        .covered_by(COVERAGE);
+        static PULL_DURATION: Gauge<4> = gauge(
+            "readiness_image_pull_duration_seconds",
+            Unit::Seconds,
+            &["cluster", "image", "duration", "statistic"],
+            "How long pulls of an image took within the window: the pull itself, and including the wait for others, from Pulled events of the Kubernetes API.",
+        )
+        .covered_by(COVERAGE);
+        static IMAGE_SIZE: Gauge<2> = gauge(
+            "readiness_image_size_bytes",
+            Unit::Bytes,
+            &["cluster", "image"],
+            "Size of an image as its kubelet named it with the last pull, from Pulled events of the Kubernetes API.",
+        )
+        .covered_by(COVERAGE);
+    }
+}
 
 /// Series of one kind; what happens most often is kept.
 const SERIES: usize = 200;
@@ -164,7 +176,7 @@ impl Warnings {
 impl Keep for Warnings {
     type Object = Event;
     const KIND: &'static str = "Event";
-    const FAMILIES: &'static [&'static Family] = &[&WARNINGS.0];
+    const FAMILIES: &'static [&'static [&'static Family]] = &[WARNING_FAMILIES];
     const WINDOWED: bool = true;
 
     fn begin(&mut self) {
@@ -269,7 +281,7 @@ impl Pulls {
 impl Keep for Pulls {
     type Object = Event;
     const KIND: &'static str = "Event";
-    const FAMILIES: &'static [&'static Family] = &[&PULLS.0, &PULL_DURATION.0, &IMAGE_SIZE.0];
+    const FAMILIES: &'static [&'static [&'static Family]] = &[PULL_FAMILIES];
     const WINDOWED: bool = true;
 
     fn begin(&mut self) {
@@ -357,9 +369,6 @@ pub(in crate::collectors::kubernetes) fn statistics(durations: &[f64]) -> Vec<(&
     sorted.sort_by(f64::total_cmp);
     vec![("last", *last), ("median", sorted[sorted.len() / 2]), ("max", sorted[sorted.len() - 1])]
 }
-
-/// Families about events.
-pub(in crate::collectors::kubernetes) static FAMILIES: &[&Family] = &[&WARNINGS.0, &PULLS.0, &PULL_DURATION.0, &IMAGE_SIZE.0];
 
 #[cfg(test)]
 mod tests {

@@ -6,15 +6,20 @@ use serde::Deserialize;
 
 use crate::collectors::kubernetes::reading::objects::{Kind, Place, Rows, kind, or_default};
 use crate::collectors::kubernetes::watching::sight::seen;
-use crate::metric::{Family, Sample, StateSet, state_set};
+use crate::metric::{Family, Sample, StateSet, metrics, state_set};
 
-static STATE: StateSet<2> = state_set(
-    "readiness_gpu_operator_state",
-    &["ready", "not_ready", "ignored", "disabled", "unknown"],
-    &["cluster", "name"],
-    "State of a ClusterPolicy of the GPU Operator, from status.state in the nvidia.com/v1 API; unknown until the operator has written one.",
-)
-.covered_by(seen(&["ClusterPolicy"]));
+metrics! {
+    /// Families about the GPU Operator.
+    pub(in crate::collectors::kubernetes) FAMILIES;
+
+    static STATE: StateSet<2> = state_set(
+        "readiness_gpu_operator_state",
+        &["ready", "not_ready", "ignored", "disabled", "unknown"],
+        &["cluster", "name"],
+        "State of a ClusterPolicy of the GPU Operator, from status.state in the nvidia.com/v1 API; unknown until the operator has written one.",
+    )
+    .covered_by(seen(&["ClusterPolicy"]));
+}
 
 kind!(ClusterPolicy, "nvidia.com", "v1", "clusterpolicies", "crate::collectors::kubernetes::reading::objects::slim", status: Status);
 
@@ -27,7 +32,7 @@ pub(in crate::collectors::kubernetes) struct Status {
 impl Kind for ClusterPolicy {
     type Row = &'static str;
     const KIND: &'static str = "ClusterPolicy";
-    const FAMILIES: &'static [&'static Family] = FAMILIES;
+    const FAMILIES: &'static [&'static [&'static Family]] = &[FAMILIES];
 
     /// Source: `api/nvidia/v1/clusterpolicy_types.go` of the GPU Operator.
     fn row(self) -> &'static str {
@@ -44,6 +49,3 @@ impl Kind for ClusterPolicy {
         samples.extend(rows.iter().map(|(key, state)| STATE.sample([Arc::clone(&place.cluster), Arc::clone(&key.name)], state)));
     }
 }
-
-/// Families about the GPU Operator.
-pub(in crate::collectors::kubernetes) static FAMILIES: &[&Family] = &[&STATE.0];

@@ -17,7 +17,7 @@ use crate::collectors::kubernetes::reading::resources::{Listed, NAMES, amounts};
 use crate::collectors::kubernetes::reading::taints::{Taint, Taints};
 use crate::collectors::kubernetes::watching::sight::{looked_at, seen};
 use crate::event::Occurrence;
-use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
 use crate::say;
 use crate::word::Word;
 
@@ -25,86 +25,110 @@ const POOLS: Coverage = seen(&["NodePool"]);
 const CLAIMS: Coverage = looked_at(&["NodeClaim"]);
 const CLASSES: Coverage = seen(&["EC2NodeClass", "NodeClass"]);
 
-pub(in crate::collectors::kubernetes) static POOL_CONDITION: StateSet<3> = state_set(
-    "readiness_nodepool_condition_state",
-    CONDITION_STATES,
-    &["cluster", "nodepool", "condition"],
-    "Status of each condition of a NodePool, from the karpenter.sh/v1 API.",
-)
-.covered_by(POOLS);
-static POOL_FAILING: Gauge<2> = gauge(
-    "readiness_nodepool_registration_failing",
-    Unit::Number,
-    &["cluster", "nodepool"],
-    "Whether nodes of a NodePool launch but do not register: NodeRegistrationHealthy is False in the karpenter.sh/v1 API; it is not part of Ready.",
-)
-.covered_by(POOLS);
-static POOL_USED: Gauge<3> = gauge(
-    "readiness_nodepool_used_ratio",
-    Unit::Ratio,
-    &["cluster", "nodepool", "resource"],
-    "Share of a NodePool's limit that its nodes use, from spec.limits and status.resources in the karpenter.sh/v1 API.",
-)
-.covered_by(POOLS.quiet());
-static POOL_LIMIT: Gauge<3> = gauge(
-    "readiness_nodepool_limit",
-    Unit::Number,
-    &["cluster", "nodepool", "resource"],
-    "Limit of a NodePool in the resource's own unit (cores, bytes, nodes), from spec.limits in the karpenter.sh/v1 API.",
-)
-.covered_by(POOLS.quiet());
-static POOL_NODES: Gauge<2> =
-    gauge("readiness_nodepool_nodes", Unit::Number, &["cluster", "nodepool"], "Nodes of a NodePool, from status.nodes in the karpenter.sh/v1 API.")
+metrics! {
+    /// Families about Karpenter.
+    pub(in crate::collectors::kubernetes) FAMILIES;
+
+    /// Families about pools.
+    POOL_FAMILIES {
+        pub(in crate::collectors::kubernetes) static POOL_CONDITION: StateSet<3> = state_set(
+            "readiness_nodepool_condition_state",
+            CONDITION_STATES,
+            &["cluster", "nodepool", "condition"],
+            "Status of each condition of a NodePool, from the karpenter.sh/v1 API.",
+        )
+        .covered_by(POOLS);
+        static POOL_FAILING: Gauge<2> = gauge(
+            "readiness_nodepool_registration_failing",
+            Unit::Number,
+            &["cluster", "nodepool"],
+            "Whether nodes of a NodePool launch but do not register: NodeRegistrationHealthy is False in the karpenter.sh/v1 API; it is not part of Ready.",
+        )
+        .covered_by(POOLS);
+        static POOL_USED: Gauge<3> = gauge(
+            "readiness_nodepool_used_ratio",
+            Unit::Ratio,
+            &["cluster", "nodepool", "resource"],
+            "Share of a NodePool's limit that its nodes use, from spec.limits and status.resources in the karpenter.sh/v1 API.",
+        )
         .covered_by(POOLS.quiet());
-static POOL_REPLICAS: Gauge<2> = gauge(
-    "readiness_nodepool_static_replicas",
-    Unit::Number,
-    &["cluster", "nodepool"],
-    "Nodes that a static NodePool should have, from spec.replicas in the karpenter.sh/v1 API.",
-)
-.covered_by(POOLS.quiet());
-static CLAIMS_BY_PHASE: Gauge<3> = gauge(
-    "readiness_nodeclaims",
-    Unit::Number,
-    &["cluster", "nodepool", "phase"],
-    "NodeClaims by how far they are: pending, launched, registered, ready, deleting; and drifted besides, from the karpenter.sh/v1 API.",
-)
-.covered_by(CLAIMS);
-static CLAIM_OLDEST: Gauge<2> = gauge(
-    "readiness_nodeclaim_oldest_pending_timestamp_seconds",
-    Unit::Timestamp,
-    &["cluster", "nodepool"],
-    "Since when a NodeClaim of a pool has had no node that is ready: its creation or, where it was ready before, the change of its condition, from the karpenter.sh/v1 API.",
-)
-.covered_by(CLAIMS);
-pub(in crate::collectors::kubernetes) static CLAIM_EXPIRY: Gauge<3> = gauge(
-    "readiness_nodeclaim_expiry_timestamp_seconds",
-    Unit::Timestamp,
-    &["cluster", "nodepool", "nodeclaim"],
-    "When a NodeClaim expires and its node is drained by force: its creation plus spec.expireAfter in the karpenter.sh/v1 API.",
-)
-.covered_by(CLAIMS);
-pub(in crate::collectors::kubernetes) static EXPIRY_DISTANCE: Gauge<4> = gauge(
-    "readiness_nodeclaim_expiry_event_distance_seconds",
-    Unit::Seconds,
-    &["cluster", "nodepool", "nodeclaim", "event"],
-    "Time between a configured event and the expiry nearest to it, before or after: of a NodeClaim or of what will stand in its place by then; 0 when that is while the event runs. For (new nodes) it is that of a node that its NodePool makes when the event begins. NaN when expireAfter cannot be read. From spec.expireAfter in the karpenter.sh/v1 API.",
-)
-.covered_by(looked_at(&["NodePool", "NodeClaim"]));
-static LAUNCH: Gauge<3> = gauge(
-    "readiness_nodeclaim_launch_duration_seconds",
-    Unit::Seconds,
-    &["cluster", "nodepool", "statistic"],
-    "From the creation of a NodeClaim to its Initialized condition, over the claims that exist, from the karpenter.sh/v1 API.",
-)
-.covered_by(CLAIMS);
-static CLASS_CONDITION: StateSet<4> = state_set(
-    "readiness_nodeclass_condition_state",
-    CONDITION_STATES,
-    &["cluster", "kind", "name", "condition"],
-    "Status of each condition of a node class, from the karpenter.k8s.aws/v1 or eks.amazonaws.com/v1 API.",
-)
-.covered_by(CLASSES);
+        static POOL_LIMIT: Gauge<3> = gauge(
+            "readiness_nodepool_limit",
+            Unit::Number,
+            &["cluster", "nodepool", "resource"],
+            "Limit of a NodePool in the resource's own unit (cores, bytes, nodes), from spec.limits in the karpenter.sh/v1 API.",
+        )
+        .covered_by(POOLS.quiet());
+        static POOL_NODES: Gauge<2> =
+            gauge("readiness_nodepool_nodes", Unit::Number, &["cluster", "nodepool"], "Nodes of a NodePool, from status.nodes in the karpenter.sh/v1 API.")
+                .covered_by(POOLS.quiet());
+        static POOL_REPLICAS: Gauge<2> = gauge(
+            "readiness_nodepool_static_replicas",
+            Unit::Number,
+            &["cluster", "nodepool"],
+            "Nodes that a static NodePool should have, from spec.replicas in the karpenter.sh/v1 API.",
+        )
+        .covered_by(POOLS.quiet());
+    }
+
+    /// Families about claims.
+    CLAIM_FAMILIES {
+        static CLAIMS_BY_PHASE: Gauge<3> = gauge(
+            "readiness_nodeclaims",
+            Unit::Number,
+            &["cluster", "nodepool", "phase"],
+            "NodeClaims by how far they are: pending, launched, registered, ready, deleting; and drifted besides, from the karpenter.sh/v1 API.",
+        )
+        .covered_by(CLAIMS);
+        static CLAIM_OLDEST: Gauge<2> = gauge(
+            "readiness_nodeclaim_oldest_pending_timestamp_seconds",
+            Unit::Timestamp,
+            &["cluster", "nodepool"],
+            "Since when a NodeClaim of a pool has had no node that is ready: its creation or, where it was ready before, the change of its condition, from the karpenter.sh/v1 API.",
+        )
+        .covered_by(CLAIMS);
+        pub(in crate::collectors::kubernetes) static CLAIM_EXPIRY: Gauge<3> = gauge(
+            "readiness_nodeclaim_expiry_timestamp_seconds",
+            Unit::Timestamp,
+            &["cluster", "nodepool", "nodeclaim"],
+            "When a NodeClaim expires and its node is drained by force: its creation plus spec.expireAfter in the karpenter.sh/v1 API.",
+        )
+        .covered_by(CLAIMS);
+    }
+
+    /// What is filled only while events are configured.
+    pub(in crate::collectors::kubernetes) EVENT_FAMILIES {
+        pub(in crate::collectors::kubernetes) static EXPIRY_DISTANCE: Gauge<4> = gauge(
+            "readiness_nodeclaim_expiry_event_distance_seconds",
+            Unit::Seconds,
+            &["cluster", "nodepool", "nodeclaim", "event"],
+            "Time between a configured event and the expiry nearest to it, before or after: of a NodeClaim or of what will stand in its place by then; 0 when that is while the event runs. For (new nodes) it is that of a node that its NodePool makes when the event begins. NaN when expireAfter cannot be read. From spec.expireAfter in the karpenter.sh/v1 API.",
+        )
+        .covered_by(looked_at(&["NodePool", "NodeClaim"]));
+    }
+
+    /// Families about how long claims take.
+    LAUNCH_FAMILIES {
+        static LAUNCH: Gauge<3> = gauge(
+            "readiness_nodeclaim_launch_duration_seconds",
+            Unit::Seconds,
+            &["cluster", "nodepool", "statistic"],
+            "From the creation of a NodeClaim to its Initialized condition, over the claims that exist, from the karpenter.sh/v1 API.",
+        )
+        .covered_by(CLAIMS);
+    }
+
+    /// Families about classes of nodes.
+    CLASS_FAMILIES {
+        static CLASS_CONDITION: StateSet<4> = state_set(
+            "readiness_nodeclass_condition_state",
+            CONDITION_STATES,
+            &["cluster", "kind", "name", "condition"],
+            "Status of each condition of a node class, from the karpenter.k8s.aws/v1 or eks.amazonaws.com/v1 API.",
+        )
+        .covered_by(CLASSES);
+    }
+}
 
 kind!(NodePool, "karpenter.sh", "v1", "nodepools", "crate::collectors::kubernetes::reading::objects::slim", spec: PoolSpec, status: PoolStatus);
 kind!(NodeClaim, "karpenter.sh", "v1", "nodeclaims", "crate::collectors::kubernetes::reading::objects::labelled", spec: ClaimSpec, status: ClaimStatus);
@@ -217,7 +241,7 @@ impl Pool {
 impl Kind for NodePool {
     type Row = Pool;
     const KIND: &'static str = "NodePool";
-    const FAMILIES: &'static [&'static Family] = &[&POOL_CONDITION.0, &POOL_FAILING.0, &POOL_USED.0, &POOL_LIMIT.0, &POOL_NODES.0, &POOL_REPLICAS.0];
+    const FAMILIES: &'static [&'static [&'static Family]] = &[POOL_FAMILIES];
 
     fn row(self) -> Pool {
         let used = self.status.resources;
@@ -314,7 +338,7 @@ impl Lifetime {
 impl Kind for NodeClaim {
     type Row = Claim;
     const KIND: &'static str = "NodeClaim";
-    const FAMILIES: &'static [&'static Family] = &[&CLAIMS_BY_PHASE.0, &CLAIM_OLDEST.0, &CLAIM_EXPIRY.0, &LAUNCH.0];
+    const FAMILIES: &'static [&'static [&'static Family]] = &[CLAIM_FAMILIES, LAUNCH_FAMILIES];
     const LASTING: bool = false;
     // Its node drains meanwhile, and that is worth a number.
     const COUNTS_WHILE_DELETED: bool = true;
@@ -435,9 +459,6 @@ fn nearest(at: i64, next: Lifetime, event: &Occurrence) -> (f64, bool) {
     if of_successors < own { (of_successors as f64, true) } else { (own as f64, false) }
 }
 
-/// What is filled only while events are configured.
-pub(in crate::collectors::kubernetes) static EVENT_FAMILIES: &[&Family] = &[&EXPIRY_DISTANCE.0];
-
 fn class_facts<'a>(
     rows: impl Iterator<Item = (&'a crate::collectors::kubernetes::reading::objects::Key, &'a Conditions)>,
     place: &Place,
@@ -452,7 +473,7 @@ fn class_facts<'a>(
 impl Kind for EC2NodeClass {
     type Row = Conditions;
     const KIND: &'static str = "EC2NodeClass";
-    const FAMILIES: &'static [&'static Family] = &[&CLASS_CONDITION.0];
+    const FAMILIES: &'static [&'static [&'static Family]] = &[CLASS_FAMILIES];
 
     fn row(self) -> Conditions {
         conditions(self.status.conditions, self.metadata.generation)
@@ -466,7 +487,7 @@ impl Kind for EC2NodeClass {
 impl Kind for NodeClass {
     type Row = Conditions;
     const KIND: &'static str = "NodeClass";
-    const FAMILIES: &'static [&'static Family] = &[&CLASS_CONDITION.0];
+    const FAMILIES: &'static [&'static [&'static Family]] = &[CLASS_FAMILIES];
 
     fn row(self) -> Conditions {
         conditions(self.status.conditions, self.metadata.generation)
@@ -479,22 +500,6 @@ impl Kind for NodeClass {
 
 /// Names of resources that a pool may limit, nodes included.
 pub(in crate::collectors::kubernetes) const LIMITED: [&str; 4] = [NAMES[0], NAMES[1], NAMES[2], "nodes"];
-
-/// Families about Karpenter.
-pub(in crate::collectors::kubernetes) static FAMILIES: &[&Family] = &[
-    &POOL_CONDITION.0,
-    &POOL_FAILING.0,
-    &POOL_USED.0,
-    &POOL_LIMIT.0,
-    &POOL_NODES.0,
-    &POOL_REPLICAS.0,
-    &CLAIMS_BY_PHASE.0,
-    &CLAIM_OLDEST.0,
-    &CLAIM_EXPIRY.0,
-    &EXPIRY_DISTANCE.0,
-    &LAUNCH.0,
-    &CLASS_CONDITION.0,
-];
 
 #[cfg(test)]
 mod tests {

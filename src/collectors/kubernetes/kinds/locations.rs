@@ -10,19 +10,24 @@ use crate::collectors::kubernetes::reading::clock::now;
 use crate::collectors::kubernetes::reading::go;
 use crate::collectors::kubernetes::reading::objects::{Kind, Place, Rows, kind, or_default};
 use crate::collectors::kubernetes::watching::sight::seen;
-use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
 use crate::value::Span;
 
 const LOCATIONS: Coverage = seen(&["BackupStorageLocation"]);
 
-pub(in crate::collectors::kubernetes) static LOCATION: Gauge<2> = gauge(
-    "readiness_velero_location_available",
-    Unit::Number,
-    &["cluster", "name"],
-    "Whether a Velero backup storage location is Available, from the velero.io/v1 API; NaN where Velero has not looked for an hour, or for ten times its validationFrequency.",
-)
-.covered_by(LOCATIONS);
+metrics! {
+    /// Families about where Velero keeps backups.
+    pub(in crate::collectors::kubernetes) FAMILIES;
+
+    static LOCATION: Gauge<2> = gauge(
+        "readiness_velero_location_available",
+        Unit::Number,
+        &["cluster", "name"],
+        "Whether a Velero backup storage location is Available, from the velero.io/v1 API; NaN where Velero has not looked for an hour, or for ten times its validationFrequency.",
+    )
+    .covered_by(LOCATIONS);
+}
 
 kind!(BackupStorageLocation, "velero.io", "v1", "backupstoragelocations", "crate::collectors::kubernetes::reading::objects::slim", spec: LocationSpec, status: LocationStatus);
 
@@ -67,7 +72,7 @@ const VALIDATION_LASTS: i64 = 60 * 60;
 impl Kind for BackupStorageLocation {
     type Row = Location;
     const KIND: &'static str = "BackupStorageLocation";
-    const FAMILIES: &'static [&'static Family] = &[&LOCATION.0];
+    const FAMILIES: &'static [&'static [&'static Family]] = &[FAMILIES];
     const WINDOWED: bool = true;
 
     fn row(self) -> Location {

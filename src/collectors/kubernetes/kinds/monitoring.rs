@@ -6,26 +6,31 @@ use serde::Deserialize;
 use crate::collectors::kubernetes::reading::objects::{Kind, Place, Rows, flag, kind};
 use crate::collectors::kubernetes::reading::selector::LabelSelector;
 use crate::collectors::kubernetes::watching::sight::seen;
-use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
 use crate::say::named;
 
 const COVERAGE: Coverage = seen(&["Prometheus"]);
 
-static SELECTS: Gauge<3> = gauge(
-    "readiness_prometheus_selects_servicemonitors",
-    Unit::Number,
-    &["cluster", "namespace", "name"],
-    "Whether a Prometheus selects any ServiceMonitor: a selector that is left out selects none, an empty one all, from the monitoring.coreos.com/v1 API.",
-)
-.covered_by(COVERAGE);
-static SELECTOR: Gauge<4> = gauge(
-    "readiness_prometheus_servicemonitor_selector_info",
-    Unit::Number,
-    &["cluster", "namespace", "name", "match_labels"],
-    "Labels that a ServiceMonitor must carry to be picked up, from spec.serviceMonitorSelector in the monitoring.coreos.com/v1 API.",
-)
-.covered_by(COVERAGE);
+metrics! {
+    /// Families about the Prometheus Operator.
+    pub(in crate::collectors::kubernetes) FAMILIES;
+
+    static SELECTS: Gauge<3> = gauge(
+        "readiness_prometheus_selects_servicemonitors",
+        Unit::Number,
+        &["cluster", "namespace", "name"],
+        "Whether a Prometheus selects any ServiceMonitor: a selector that is left out selects none, an empty one all, from the monitoring.coreos.com/v1 API.",
+    )
+    .covered_by(COVERAGE);
+    static SELECTOR: Gauge<4> = gauge(
+        "readiness_prometheus_servicemonitor_selector_info",
+        Unit::Number,
+        &["cluster", "namespace", "name", "match_labels"],
+        "Labels that a ServiceMonitor must carry to be picked up, from spec.serviceMonitorSelector in the monitoring.coreos.com/v1 API.",
+    )
+    .covered_by(COVERAGE);
+}
 
 kind!(Prometheus, "monitoring.coreos.com", "v1", "prometheuses", "crate::collectors::kubernetes::reading::objects::slim", spec: Spec);
 
@@ -48,7 +53,7 @@ pub(in crate::collectors::kubernetes) enum Picked {
 impl Kind for Prometheus {
     type Row = Picked;
     const KIND: &'static str = "Prometheus";
-    const FAMILIES: &'static [&'static Family] = FAMILIES;
+    const FAMILIES: &'static [&'static [&'static Family]] = &[FAMILIES];
 
     fn row(self) -> Picked {
         self.spec.service_monitor_selector.map_or(Picked::None, |selector| selector.query().map_or(Picked::Unknown, Picked::Query))
@@ -70,6 +75,3 @@ impl Kind for Prometheus {
         }
     }
 }
-
-/// Families about the Prometheus Operator.
-pub(in crate::collectors::kubernetes) static FAMILIES: &[&Family] = &[&SELECTS.0, &SELECTOR.0];

@@ -8,7 +8,7 @@ kind!(Namespace, "", "v1", "namespaces", "crate::collectors::kubernetes::reading
 impl Kind for Namespace {
     type Row = ();
     const KIND: &'static str = "Namespace";
-    const FAMILIES: &'static [&'static Family] = &[];
+    const FAMILIES: &'static [&'static [&'static Family]] = &[];
     const LASTING: bool = false;
 
     fn row(self) {}

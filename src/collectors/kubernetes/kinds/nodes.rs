@@ -10,7 +10,7 @@ use crate::collectors::kubernetes::reading::objects::{CONDITION_STATES, Conditio
 use crate::collectors::kubernetes::reading::resources::{Listed, amounts, gpus, is_gpu, offered, offered_gpus};
 use crate::collectors::kubernetes::reading::taints::{self, Taint, Taints};
 use crate::collectors::kubernetes::watching::sight::seen;
-use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::Snapshot;
@@ -21,104 +21,121 @@ use serde::Deserialize;
 const COVERAGE: crate::metric::Coverage = seen(&["Node"]);
 const NODE: [&str; 2] = ["cluster", "node"];
 
-static CONDITION: StateSet<3> = state_set(
-    "readiness_node_condition_state",
-    CONDITION_STATES,
-    &["cluster", "node", "condition"],
-    "Status of each condition of a node, from the Kubernetes API; unknown when its kubelet stopped reporting. A node that has not been ready since it was created has none for Ready, and one that is being taken away none that is not known.",
-)
-.covered_by(COVERAGE);
-static SCHEDULABLE: Gauge<2> =
-    gauge("readiness_node_schedulable", Unit::Number, &NODE, "Whether a node takes new pods, from spec.unschedulable in the Kubernetes API.")
+metrics! {
+    /// Families about nodes.
+    pub(in crate::collectors::kubernetes) FAMILIES;
+
+    /// Families about each node, and about all of them.
+    pub(in crate::collectors::kubernetes) NODE_FAMILIES {
+        static CONDITION: StateSet<3> = state_set(
+            "readiness_node_condition_state",
+            CONDITION_STATES,
+            &["cluster", "node", "condition"],
+            "Status of each condition of a node, from the Kubernetes API; unknown when its kubelet stopped reporting. A node that has not been ready since it was created has none for Ready, and one that is being taken away none that is not known.",
+        )
         .covered_by(COVERAGE);
-static DISRUPTED: Gauge<2> = gauge(
-    "readiness_node_disrupted",
-    Unit::Number,
-    &NODE,
-    "Whether a node is being taken away: deleted, or tainted for that by Karpenter, the cluster autoscaler or a handler of terminations, from the Kubernetes API.",
-)
-.covered_by(COVERAGE);
-static TAINTED: Gauge<3> = gauge(
-    "readiness_node_problem_taint",
-    Unit::Number,
-    &["cluster", "node", "taint"],
-    "1 for each taint by which Kubernetes or the cluster autoscaler marks a node as unfit, from spec.taints in the Kubernetes API.",
-)
-.covered_by(COVERAGE.quiet());
-static PROBLEM: Gauge<3> = gauge(
-    "readiness_node_problem_condition",
-    Unit::Number,
-    &["cluster", "node", "condition"],
-    "1 for each condition of a node by which another program than its kubelet says that something is wrong, NaN where such a condition is not known; (others) for those whose names are none, from the Kubernetes API.",
-)
-.covered_by(COVERAGE.quiet());
-static STARTED: Gauge<3> = gauge(
-    "readiness_node_starting_created_timestamp_seconds",
-    Unit::Timestamp,
-    &["cluster", "node", "taint"],
-    "When a node was created that has not finished its start, by the taint that is left: its cloud or an agent has not done its part, or it has never been ready; from the Kubernetes API.",
-)
-.covered_by(COVERAGE.quiet());
-static ALLOCATABLE_STORAGE: Gauge<2> = gauge(
-    "readiness_node_ephemeral_storage_allocatable_bytes",
-    Unit::Bytes,
-    &NODE,
-    "Ephemeral storage of a node that pods may request, from status.allocatable in the Kubernetes API.",
-)
-.covered_by(COVERAGE);
-static CAPACITY_STORAGE: Gauge<2> = gauge(
-    "readiness_node_ephemeral_storage_capacity_bytes",
-    Unit::Bytes,
-    &NODE,
-    "Size of the file system behind a node's ephemeral storage, from status.capacity in the Kubernetes API.",
-)
-.covered_by(COVERAGE);
-static GPU_CAPACITY: Gauge<3> = gauge(
-    "readiness_node_gpu_capacity",
-    Unit::Number,
-    &["cluster", "node", "product"],
-    "GPUs of a node, from status.capacity in the Kubernetes API; the product from GPU feature discovery.",
-)
-.covered_by(COVERAGE.quiet());
-static GPU_ALLOCATABLE: Gauge<3> = gauge(
-    "readiness_node_gpu_allocatable",
-    Unit::Number,
-    &["cluster", "node", "product"],
-    "GPUs of a node that are healthy and may be requested, from status.allocatable in the Kubernetes API; NaN when it is not told, or is more than the node has.",
-)
-.covered_by(COVERAGE.quiet());
-static KUBELETS: Gauge<2> =
-    gauge("readiness_kubelets", Unit::Number, &["cluster", "version"], "Nodes by the version of their kubelet, from the Kubernetes API.").covered_by(COVERAGE);
-static PLATFORMS: Gauge<2> = gauge(
-    "readiness_node_platforms",
-    Unit::Number,
-    &["cluster", "platform"],
-    "Nodes by operating system and architecture, from status.nodeInfo in the Kubernetes API.",
-)
-.covered_by(COVERAGE);
-static NODES: Gauge<4> = gauge(
-    "readiness_nodes",
-    Unit::Number,
-    &["cluster", "nodepool", "instance_type", "capacity_type"],
-    "Nodes by pool, instance type and capacity type, from their labels in the Kubernetes API.",
-)
-.covered_by(COVERAGE);
-static GROUP_READY: Gauge<2> = gauge(
-    "readiness_node_group_ready_nodes",
-    Unit::Number,
-    &["cluster", "group"],
-    "Nodes of a configured group that are ready, are neither marked as unfit nor being taken away, and take new pods of the configured tolerations, from the Kubernetes API.",
-)
-.covered_by(COVERAGE);
-static GROUP_REQUIRED: Gauge<2> =
-    gauge("readiness_node_group_required_nodes", Unit::Number, &["cluster", "group"], "Nodes that a configured group must have.").covered_by(COVERAGE);
-static CACHED: Gauge<2> = gauge(
-    "readiness_image_cached_nodes_ratio",
-    Unit::Ratio,
-    &["cluster", "image"],
-    "Share of nodes that list a configured image among their cached ones in the Kubernetes API, which names at most the 50 largest.",
-)
-.covered_by(COVERAGE);
+        static SCHEDULABLE: Gauge<2> =
+            gauge("readiness_node_schedulable", Unit::Number, &NODE, "Whether a node takes new pods, from spec.unschedulable in the Kubernetes API.")
+                .covered_by(COVERAGE);
+        static DISRUPTED: Gauge<2> = gauge(
+            "readiness_node_disrupted",
+            Unit::Number,
+            &NODE,
+            "Whether a node is being taken away: deleted, or tainted for that by Karpenter, the cluster autoscaler or a handler of terminations, from the Kubernetes API.",
+        )
+        .covered_by(COVERAGE);
+        static TAINTED: Gauge<3> = gauge(
+            "readiness_node_problem_taint",
+            Unit::Number,
+            &["cluster", "node", "taint"],
+            "1 for each taint by which Kubernetes or the cluster autoscaler marks a node as unfit, from spec.taints in the Kubernetes API.",
+        )
+        .covered_by(COVERAGE.quiet());
+        static PROBLEM: Gauge<3> = gauge(
+            "readiness_node_problem_condition",
+            Unit::Number,
+            &["cluster", "node", "condition"],
+            "1 for each condition of a node by which another program than its kubelet says that something is wrong, NaN where such a condition is not known; (others) for those whose names are none, from the Kubernetes API.",
+        )
+        .covered_by(COVERAGE.quiet());
+        static STARTED: Gauge<3> = gauge(
+            "readiness_node_starting_created_timestamp_seconds",
+            Unit::Timestamp,
+            &["cluster", "node", "taint"],
+            "When a node was created that has not finished its start, by the taint that is left: its cloud or an agent has not done its part, or it has never been ready; from the Kubernetes API.",
+        )
+        .covered_by(COVERAGE.quiet());
+        static ALLOCATABLE_STORAGE: Gauge<2> = gauge(
+            "readiness_node_ephemeral_storage_allocatable_bytes",
+            Unit::Bytes,
+            &NODE,
+            "Ephemeral storage of a node that pods may request, from status.allocatable in the Kubernetes API.",
+        )
+        .covered_by(COVERAGE);
+        static CAPACITY_STORAGE: Gauge<2> = gauge(
+            "readiness_node_ephemeral_storage_capacity_bytes",
+            Unit::Bytes,
+            &NODE,
+            "Size of the file system behind a node's ephemeral storage, from status.capacity in the Kubernetes API.",
+        )
+        .covered_by(COVERAGE);
+        static GPU_CAPACITY: Gauge<3> = gauge(
+            "readiness_node_gpu_capacity",
+            Unit::Number,
+            &["cluster", "node", "product"],
+            "GPUs of a node, from status.capacity in the Kubernetes API; the product from GPU feature discovery.",
+        )
+        .covered_by(COVERAGE.quiet());
+        static GPU_ALLOCATABLE: Gauge<3> = gauge(
+            "readiness_node_gpu_allocatable",
+            Unit::Number,
+            &["cluster", "node", "product"],
+            "GPUs of a node that are healthy and may be requested, from status.allocatable in the Kubernetes API; NaN when it is not told, or is more than the node has.",
+        )
+        .covered_by(COVERAGE.quiet());
+        static KUBELETS: Gauge<2> =
+            gauge("readiness_kubelets", Unit::Number, &["cluster", "version"], "Nodes by the version of their kubelet, from the Kubernetes API.")
+                .covered_by(COVERAGE);
+        static PLATFORMS: Gauge<2> = gauge(
+            "readiness_node_platforms",
+            Unit::Number,
+            &["cluster", "platform"],
+            "Nodes by operating system and architecture, from status.nodeInfo in the Kubernetes API.",
+        )
+        .covered_by(COVERAGE);
+        static NODES: Gauge<4> = gauge(
+            "readiness_nodes",
+            Unit::Number,
+            &["cluster", "nodepool", "instance_type", "capacity_type"],
+            "Nodes by pool, instance type and capacity type, from their labels in the Kubernetes API.",
+        )
+        .covered_by(COVERAGE);
+    }
+
+    /// Families about images that nodes should have cached.
+    pub(in crate::collectors::kubernetes) IMAGE_FAMILIES {
+        static CACHED: Gauge<2> = gauge(
+            "readiness_image_cached_nodes_ratio",
+            Unit::Ratio,
+            &["cluster", "image"],
+            "Share of nodes that list a configured image among their cached ones in the Kubernetes API, which names at most the 50 largest.",
+        )
+        .covered_by(COVERAGE);
+    }
+
+    /// Families about groups of nodes, which only some clusters have.
+    pub(in crate::collectors::kubernetes) GROUP_FAMILIES {
+        static GROUP_READY: Gauge<2> = gauge(
+            "readiness_node_group_ready_nodes",
+            Unit::Number,
+            &["cluster", "group"],
+            "Nodes of a configured group that are ready, are neither marked as unfit nor being taken away, and take new pods of the configured tolerations, from the Kubernetes API.",
+        )
+        .covered_by(COVERAGE);
+        static GROUP_REQUIRED: Gauge<2> =
+            gauge("readiness_node_group_required_nodes", Unit::Number, &["cluster", "group"], "Nodes that a configured group must have.").covered_by(COVERAGE);
+    }
+}
 
 /// State of `Ready` while a node has not been ready since it was created. It is no state of the metric: one more
 /// for each condition of each node would be a tenth of all that a large cluster shows.
@@ -375,7 +392,7 @@ fn never_ready(metadata: &ObjectMeta, conditions: &[Condition]) -> bool {
 impl Keep for Nodes {
     type Object = Node;
     const KIND: &'static str = "Node";
-    const FAMILIES: &'static [&'static Family] = FAMILIES;
+    const FAMILIES: &'static [&'static [&'static Family]] = &[NODE_FAMILIES, IMAGE_FAMILIES];
     /// The largest cluster has 5,000.
     const MOST: usize = 10_000;
 
@@ -493,26 +510,3 @@ pub(in crate::collectors) fn nodes_of_platforms(cluster: &str, platforms: &[&str
     store.report("kubernetes", cluster, std::time::Duration::ZERO, Ok(crate::snapshot::Observation::new(samples, 1, 0)));
     store.snapshot()
 }
-
-/// Families about images that nodes should have cached.
-pub(in crate::collectors::kubernetes) static IMAGE_FAMILIES: &[&Family] = &[&CACHED.0];
-/// Families about groups of nodes, which only some clusters have.
-pub(in crate::collectors::kubernetes) static GROUP_FAMILIES: &[&Family] = &[&GROUP_READY.0, &GROUP_REQUIRED.0];
-
-/// Families about nodes.
-pub(in crate::collectors::kubernetes) static FAMILIES: &[&Family] = &[
-    &CONDITION.0,
-    &SCHEDULABLE.0,
-    &DISRUPTED.0,
-    &TAINTED.0,
-    &PROBLEM.0,
-    &STARTED.0,
-    &ALLOCATABLE_STORAGE.0,
-    &CAPACITY_STORAGE.0,
-    &GPU_CAPACITY.0,
-    &GPU_ALLOCATABLE.0,
-    &KUBELETS.0,
-    &PLATFORMS.0,
-    &NODES.0,
-    &CACHED.0,
-];

@@ -12,73 +12,78 @@ use crate::collectors::kubernetes::reading::objects::{Keep, Place};
 use crate::collectors::kubernetes::reading::resources::Amounts;
 use crate::collectors::kubernetes::watching::ledger::{Count, Ledger, Tally};
 use crate::collectors::kubernetes::watching::sight::seen;
-use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
 use crate::say::Message;
 
 const COVERAGE: Coverage = seen(&["Pod"]);
 const PROBLEM: [&str; 4] = ["cluster", "namespace", "class", "reason"];
 
-static PODS: Gauge<2> =
-    gauge("readiness_pods", Unit::Number, &["cluster", "phase"], "Pods by phase, from status.phase in the Kubernetes API.").covered_by(COVERAGE);
-static WAITING: Gauge<4> = gauge(
-    "readiness_containers_waiting",
-    Unit::Number,
-    &PROBLEM,
-    "Containers that wait instead of running, init containers included, by the kubelet's reason in the Kubernetes API, and those that ended with an error beside others that run; pods that run and are not ready are counted beside them. 0 for a while after the last.",
-)
-.covered_by(COVERAGE.quiet());
-static WAITING_OLDEST: Gauge<4> = gauge(
-    "readiness_containers_waiting_oldest_timestamp_seconds",
-    Unit::Timestamp,
-    &PROBLEM,
-    "Since when the longest waiting container waits or has ended, or the pod that runs has not been ready, as far as the conditions of its pod tell, from the Kubernetes API.",
-)
-.covered_by(COVERAGE.quiet());
-static PENDING: Gauge<3> = gauge(
-    "readiness_pods_unscheduled",
-    Unit::Number,
-    &["cluster", "namespace", "class"],
-    "Pods without a node, by what the scheduler lacks according to their PodScheduled condition in the Kubernetes API; 0 for a while after the last.",
-)
-.covered_by(COVERAGE.quiet());
-static PENDING_OLDEST: Gauge<3> = gauge(
-    "readiness_pods_unscheduled_oldest_timestamp_seconds",
-    Unit::Timestamp,
-    &["cluster", "namespace", "class"],
-    "Since when the longest waiting pod has had no node, from its PodScheduled condition in the Kubernetes API; not told of pods that are gated, for which nobody looks for one, unless they are workspaces.",
-)
-.covered_by(COVERAGE.quiet());
-static OOM_KILLED: Gauge<2> = gauge(
-    "readiness_containers_oom_killed",
-    Unit::Number,
-    &["cluster", "namespace"],
-    "Containers killed for lack of memory within the window, from container statuses in the Kubernetes API; counted after their pod is gone.",
-)
-.covered_by(COVERAGE.quiet());
-static RESTARTS_RECENT: Gauge<2> = gauge(
-    "readiness_container_restarts_recent",
-    Unit::Number,
-    &["cluster", "namespace"],
-    "Restarts of containers within the window, from container statuses in the Kubernetes API; counted after their pod is replaced.",
-)
-.covered_by(COVERAGE.quiet());
-static RESTARTS: Gauge<2> = gauge(
-    "readiness_container_restarts_total",
-    Unit::Number,
-    &["cluster", "namespace"],
-    "Restarts of containers since this exporter began to watch, and those of the pods that it found then, from the Kubernetes API.",
-)
-.covered_by(COVERAGE.quiet());
-static NO_STORAGE_LIMIT: Gauge<3> = gauge(
-    "readiness_pods_without_storage_limit",
-    Unit::Number,
-    &["cluster", "namespace", "missing"],
-    "Running pods that may fill their node: no container has a limit of ephemeral storage, or an emptyDir has no size limit, from the Kubernetes API. Kubelets evict by the sum of the limits that there are.",
-)
-.covered_by(COVERAGE.quiet());
-static GPUS_REQUESTED: Gauge<1> =
-    gauge("readiness_gpus_requested", Unit::Number, &["cluster"], "GPUs that pods hold, from their limits in the Kubernetes API.").covered_by(COVERAGE);
+metrics! {
+    /// Families about pods.
+    pub(in crate::collectors::kubernetes) FAMILIES;
+
+    static PODS: Gauge<2> =
+        gauge("readiness_pods", Unit::Number, &["cluster", "phase"], "Pods by phase, from status.phase in the Kubernetes API.").covered_by(COVERAGE);
+    static WAITING: Gauge<4> = gauge(
+        "readiness_containers_waiting",
+        Unit::Number,
+        &PROBLEM,
+        "Containers that wait instead of running, init containers included, by the kubelet's reason in the Kubernetes API, and those that ended with an error beside others that run; pods that run and are not ready are counted beside them. 0 for a while after the last.",
+    )
+    .covered_by(COVERAGE.quiet());
+    static WAITING_OLDEST: Gauge<4> = gauge(
+        "readiness_containers_waiting_oldest_timestamp_seconds",
+        Unit::Timestamp,
+        &PROBLEM,
+        "Since when the longest waiting container waits or has ended, or the pod that runs has not been ready, as far as the conditions of its pod tell, from the Kubernetes API.",
+    )
+    .covered_by(COVERAGE.quiet());
+    static PENDING: Gauge<3> = gauge(
+        "readiness_pods_unscheduled",
+        Unit::Number,
+        &["cluster", "namespace", "class"],
+        "Pods without a node, by what the scheduler lacks according to their PodScheduled condition in the Kubernetes API; 0 for a while after the last.",
+    )
+    .covered_by(COVERAGE.quiet());
+    static PENDING_OLDEST: Gauge<3> = gauge(
+        "readiness_pods_unscheduled_oldest_timestamp_seconds",
+        Unit::Timestamp,
+        &["cluster", "namespace", "class"],
+        "Since when the longest waiting pod has had no node, from its PodScheduled condition in the Kubernetes API; not told of pods that are gated, for which nobody looks for one, unless they are workspaces.",
+    )
+    .covered_by(COVERAGE.quiet());
+    static OOM_KILLED: Gauge<2> = gauge(
+        "readiness_containers_oom_killed",
+        Unit::Number,
+        &["cluster", "namespace"],
+        "Containers killed for lack of memory within the window, from container statuses in the Kubernetes API; counted after their pod is gone.",
+    )
+    .covered_by(COVERAGE.quiet());
+    static RESTARTS_RECENT: Gauge<2> = gauge(
+        "readiness_container_restarts_recent",
+        Unit::Number,
+        &["cluster", "namespace"],
+        "Restarts of containers within the window, from container statuses in the Kubernetes API; counted after their pod is replaced.",
+    )
+    .covered_by(COVERAGE.quiet());
+    static RESTARTS: Gauge<2> = gauge(
+        "readiness_container_restarts_total",
+        Unit::Number,
+        &["cluster", "namespace"],
+        "Restarts of containers since this exporter began to watch, and those of the pods that it found then, from the Kubernetes API.",
+    )
+    .covered_by(COVERAGE.quiet());
+    static NO_STORAGE_LIMIT: Gauge<3> = gauge(
+        "readiness_pods_without_storage_limit",
+        Unit::Number,
+        &["cluster", "namespace", "missing"],
+        "Running pods that may fill their node: no container has a limit of ephemeral storage, or an emptyDir has no size limit, from the Kubernetes API. Kubelets evict by the sum of the limits that there are.",
+    )
+    .covered_by(COVERAGE.quiet());
+    static GPUS_REQUESTED: Gauge<1> =
+        gauge("readiness_gpus_requested", Unit::Number, &["cluster"], "GPUs that pods hold, from their limits in the Kubernetes API.").covered_by(COVERAGE);
+}
 
 /// How long a problem that is over shows as 0, so that a flapping one is no series that comes and goes.
 const AFTERGLOW: i64 = 15 * 60;
@@ -450,7 +455,7 @@ fn shared<V>(known: &BTreeMap<Arc<str>, V>, text: &str) -> Arc<str> {
 impl Keep for Pods {
     type Object = Pod;
     const KIND: &'static str = "Pod";
-    const FAMILIES: &'static [&'static Family] = FAMILIES;
+    const FAMILIES: &'static [&'static [&'static Family]] = &[FAMILIES];
     const WINDOWED: bool = true;
 
     fn begin(&mut self) {
@@ -538,20 +543,6 @@ impl Keep for Pods {
         self.workspaces.facts(place, samples);
     }
 }
-
-/// Families about pods.
-pub(in crate::collectors::kubernetes) static FAMILIES: &[&Family] = &[
-    &PODS.0,
-    &WAITING.0,
-    &WAITING_OLDEST.0,
-    &PENDING.0,
-    &PENDING_OLDEST.0,
-    &OOM_KILLED.0,
-    &RESTARTS_RECENT.0,
-    &RESTARTS.0,
-    &NO_STORAGE_LIMIT.0,
-    &GPUS_REQUESTED.0,
-];
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,7 @@ use crate::collectors::kubernetes::reading::objects::{Kind, Place, Rows, kind, o
 use crate::collectors::kubernetes::reading::quantity::Quantity;
 use crate::collectors::kubernetes::reading::resources::Listed;
 use crate::collectors::kubernetes::watching::sight::looked_at;
-use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
 use crate::say::{Message, named};
 
@@ -19,34 +19,50 @@ const QUOTAS: Coverage = looked_at(&["ResourceQuota"]);
 const RANGES: Coverage = looked_at(&["LimitRange"]);
 const QUOTA: [&str; 4] = ["cluster", "namespace", "quota", "resource"];
 
-static USED: Gauge<4> = gauge(
-    "readiness_resourcequota_used_ratio",
-    Unit::Ratio,
-    &QUOTA,
-    "Share of a namespace's quota that is used, from status.used and status.hard of a ResourceQuota in the Kubernetes API, NaN where they do not speak of spec.hard as it is; of load balancers and node ports only when more are used than allowed.",
-)
-.covered_by(QUOTAS);
-static HARD: Gauge<4> = gauge(
-    "readiness_resourcequota_hard",
-    Unit::Number,
-    &QUOTA,
-    "Limit of a namespace's quota in the resource's own unit (cores, bytes, objects), from spec.hard in the Kubernetes API.",
-)
-.covered_by(QUOTAS);
-static CONTAINER: Gauge<5> = gauge(
-    "readiness_limitrange_container",
-    Unit::Number,
-    &["cluster", "namespace", "limitrange", "resource", "bound"],
-    "What a LimitRange sets for containers: max, min, default limit or default request, in the resource's own unit, or how often a limit may be its request (max_limit_request_ratio), from the Kubernetes API.",
-)
-.covered_by(RANGES);
-static PRESENT: Gauge<2> = gauge(
-    "readiness_namespace_has_limitrange",
-    Unit::Number,
-    &["cluster", "namespace"],
-    "Whether a namespace of workspaces has a LimitRange for containers, from the Kubernetes API.",
-)
-.covered_by(RANGES);
+metrics! {
+    /// Families about quotas.
+    pub(in crate::collectors::kubernetes) FAMILIES;
+
+    /// Families about quotas.
+    QUOTA_FAMILIES {
+        static USED: Gauge<4> = gauge(
+            "readiness_resourcequota_used_ratio",
+            Unit::Ratio,
+            &QUOTA,
+            "Share of a namespace's quota that is used, from status.used and status.hard of a ResourceQuota in the Kubernetes API, NaN where they do not speak of spec.hard as it is; of load balancers and node ports only when more are used than allowed.",
+        )
+        .covered_by(QUOTAS);
+        static HARD: Gauge<4> = gauge(
+            "readiness_resourcequota_hard",
+            Unit::Number,
+            &QUOTA,
+            "Limit of a namespace's quota in the resource's own unit (cores, bytes, objects), from spec.hard in the Kubernetes API.",
+        )
+        .covered_by(QUOTAS);
+    }
+
+    /// Families about limit ranges.
+    RANGE_FAMILIES {
+        static CONTAINER: Gauge<5> = gauge(
+            "readiness_limitrange_container",
+            Unit::Number,
+            &["cluster", "namespace", "limitrange", "resource", "bound"],
+            "What a LimitRange sets for containers: max, min, default limit or default request, in the resource's own unit, or how often a limit may be its request (max_limit_request_ratio), from the Kubernetes API.",
+        )
+        .covered_by(RANGES);
+    }
+
+    /// Families that follow from the configuration, too.
+    pub(in crate::collectors::kubernetes) PRESENT_FAMILIES {
+        static PRESENT: Gauge<2> = gauge(
+            "readiness_namespace_has_limitrange",
+            Unit::Number,
+            &["cluster", "namespace"],
+            "Whether a namespace of workspaces has a LimitRange for containers, from the Kubernetes API.",
+        )
+        .covered_by(RANGES);
+    }
+}
 
 /// Ways into a cluster, of which a quota allows as many as somebody has planned.
 const EXPOSED: [&str; 2] = ["services.loadbalancers", "services.nodeports"];
@@ -223,7 +239,7 @@ impl Kind for ResourceQuota {
     type Row = Quota;
     const KIND: &'static str = "ResourceQuota";
     const WINDOWED: bool = true;
-    const FAMILIES: &'static [&'static Family] = &[&USED.0, &HARD.0];
+    const FAMILIES: &'static [&'static [&'static Family]] = &[QUOTA_FAMILIES];
 
     fn row(self) -> Self::Row {
         let (wanted, QuotaStatus { hard, used }) = (self.spec.hard, self.status);
@@ -275,7 +291,7 @@ impl Kind for ResourceQuota {
 impl Kind for LimitRange {
     type Row = Vec<Bound>;
     const KIND: &'static str = "LimitRange";
-    const FAMILIES: &'static [&'static Family] = &[&CONTAINER.0];
+    const FAMILIES: &'static [&'static [&'static Family]] = &[RANGE_FAMILIES];
 
     fn row(self) -> Self::Row {
         let bounds = self.spec.limits.into_iter().filter(|limit| matches!(limit.r#type.as_str(), "Container" | "Pod")).flat_map(|limit| {
@@ -317,9 +333,3 @@ pub(in crate::collectors::kubernetes) fn present<'a>(
         samples.push(PRESENT.sample([&*place.cluster, namespace], crate::collectors::kubernetes::reading::objects::flag(found)));
     }
 }
-
-/// Families that follow from the configuration, too.
-pub(in crate::collectors::kubernetes) static PRESENT_FAMILIES: &[&Family] = &[&PRESENT.0];
-
-/// Families about quotas.
-pub(in crate::collectors::kubernetes) static FAMILIES: &[&Family] = &[&USED.0, &HARD.0, &CONTAINER.0, &PRESENT.0];

@@ -5,16 +5,6 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 
-use crate::collectors::kubernetes::kinds::workloads::CRON_JOBS;
-use crate::metric::{Gauge, Unit, gauge};
-
-pub(in crate::collectors::kubernetes) static RESUMED: Gauge<6> = gauge(
-    "readiness_cronjob_resumed_timestamp_seconds",
-    Unit::Timestamp,
-    &["cluster", "selector", "kind", "namespace", "name", "writer"],
-    "Until when a CronJob with spec.startingDeadlineSeconds, which does not make up for what was due before, may have been suspended: when whoever owns spec.suspend last wrote, which is that one alone (suspend) or a larger part of the CronJob (more). From managedFields in the Kubernetes API.",
-)
-.covered_by(CRON_JOBS.quiet());
 /// Who wrote last whether a CronJob is suspended: when, and whether that one owns nothing else of it, so that its time is
 /// that of this change and of no other.
 pub(in crate::collectors::kubernetes) fn written(meta: &ObjectMeta) -> Option<(i64, bool)> {

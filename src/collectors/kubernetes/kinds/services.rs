@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 
 use crate::collectors::kubernetes::reading::objects::{Kind, Place, Rows, flag, kind, or_default};
 use crate::collectors::kubernetes::watching::sight::{looked_at, seen};
-use crate::metric::{Family, Gauge, Sample, Unit, gauge};
+use crate::metric::{Family, Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::Snapshot;
@@ -15,34 +15,50 @@ use crate::word::Word;
 
 const SERVICE: [&str; 3] = ["cluster", "namespace", "name"];
 
-static LB_READY: Gauge<3> = gauge(
-    "readiness_service_load_balancer_ready",
-    Unit::Number,
-    &SERVICE,
-    "Whether a Service has a load balancer address, from status.loadBalancer in the Kubernetes API.",
-)
-.covered_by(seen(&["Service"]));
-static LB_INFO: Gauge<4> = gauge(
-    "readiness_service_load_balancer_info",
-    Unit::Number,
-    &["cluster", "namespace", "name", "address"],
-    "Host name or address of a Service's load balancer, from status.loadBalancer in the Kubernetes API.",
-)
-.covered_by(seen(&["Service"]));
-static LB_MATCH: Gauge<3> = gauge(
-    "readiness_service_load_balancer_address_match",
-    Unit::Number,
-    &SERVICE,
-    "Whether a Service's load balancer has the address that the configuration expects, from status.loadBalancer in the Kubernetes API.",
-)
-.covered_by(seen(&["Service"]).quiet());
-static ENDPOINTS: Gauge<3> = gauge(
-    "readiness_service_ready_endpoints",
-    Unit::Number,
-    &SERVICE,
-    "Endpoints behind a Service that serve at one of its ports, from its EndpointSlices in the Kubernetes API.",
-)
-.covered_by(looked_at(&["EndpointSlice"]));
+metrics! {
+    /// Families about Services.
+    pub(in crate::collectors::kubernetes) FAMILIES;
+
+    /// Families about addresses of Services.
+    SERVICE_FAMILIES {
+        static LB_READY: Gauge<3> = gauge(
+            "readiness_service_load_balancer_ready",
+            Unit::Number,
+            &SERVICE,
+            "Whether a Service has a load balancer address, from status.loadBalancer in the Kubernetes API.",
+        )
+        .covered_by(seen(&["Service"]));
+        static LB_INFO: Gauge<4> = gauge(
+            "readiness_service_load_balancer_info",
+            Unit::Number,
+            &["cluster", "namespace", "name", "address"],
+            "Host name or address of a Service's load balancer, from status.loadBalancer in the Kubernetes API.",
+        )
+        .covered_by(seen(&["Service"]));
+    }
+
+    /// Families that follow from several scopes or from the configuration.
+    pub(in crate::collectors::kubernetes) MATCH_FAMILIES {
+        static LB_MATCH: Gauge<3> = gauge(
+            "readiness_service_load_balancer_address_match",
+            Unit::Number,
+            &SERVICE,
+            "Whether a Service's load balancer has the address that the configuration expects, from status.loadBalancer in the Kubernetes API.",
+        )
+        .covered_by(seen(&["Service"]).quiet());
+    }
+
+    /// Families about who serves a Service.
+    pub(in crate::collectors::kubernetes) ENDPOINT_FAMILIES {
+        static ENDPOINTS: Gauge<3> = gauge(
+            "readiness_service_ready_endpoints",
+            Unit::Number,
+            &SERVICE,
+            "Endpoints behind a Service that serve at one of its ports, from its EndpointSlices in the Kubernetes API.",
+        )
+        .covered_by(looked_at(&["EndpointSlice"]));
+    }
+}
 
 kind!(Service, "", "v1", "services", "crate::collectors::kubernetes::reading::objects::slim", status: ServiceStatus);
 kind!(EndpointSlice, "discovery.k8s.io", "v1", "endpointslices", "crate::collectors::kubernetes::reading::objects::slim", endpoints: Vec<Endpoint>, ports: Vec<IgnoredAny>);
@@ -95,7 +111,7 @@ pub(in crate::collectors::kubernetes) struct Addresses(Vec<String>);
 impl Kind for Service {
     type Row = Addresses;
     const KIND: &'static str = "Service";
-    const FAMILIES: &'static [&'static Family] = &[&LB_READY.0, &LB_INFO.0];
+    const FAMILIES: &'static [&'static [&'static Family]] = &[SERVICE_FAMILIES];
 
     fn row(self) -> Addresses {
         Addresses(
@@ -123,7 +139,7 @@ impl Kind for Service {
 impl Kind for EndpointSlice {
     type Row = usize;
     const KIND: &'static str = "EndpointSlice";
-    const FAMILIES: &'static [&'static Family] = &[];
+    const FAMILIES: &'static [&'static [&'static Family]] = &[];
 
     fn row(self) -> usize {
         // Without a port nobody reaches them: the Service names one that its pods do not have.
@@ -160,10 +176,3 @@ pub fn load_balancers(seen: &Snapshot, cluster: &str, namespace: &str, service: 
         .filter_map(|sample| sample.label("address").map(str::to_owned))
         .collect()
 }
-
-/// Families that follow from several scopes or from the configuration.
-pub(in crate::collectors::kubernetes) static MATCH_FAMILIES: &[&Family] = &[&LB_MATCH.0];
-pub(in crate::collectors::kubernetes) static ENDPOINT_FAMILIES: &[&Family] = &[&ENDPOINTS.0];
-
-/// Families about Services.
-pub(in crate::collectors::kubernetes) static FAMILIES: &[&Family] = &[&LB_READY.0, &LB_INFO.0, &LB_MATCH.0, &ENDPOINTS.0];

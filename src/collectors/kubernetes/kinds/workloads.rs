@@ -7,12 +7,12 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Deserialize;
 
-use crate::collectors::kubernetes::kinds::resumed::{RESUMED, written};
+use crate::collectors::kubernetes::kinds::resumed::written;
 use crate::collectors::kubernetes::reading::clock::now;
 use crate::collectors::kubernetes::reading::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
 use crate::collectors::kubernetes::reading::selector::LabelSelector;
 use crate::collectors::kubernetes::watching::sight::{seen, seen_everywhere};
-use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::Snapshot;
@@ -20,81 +20,119 @@ use crate::snapshot::Snapshot;
 const WORKLOAD: [&str; 5] = ["cluster", "selector", "kind", "namespace", "name"];
 const WORKLOADS: Coverage = seen(&["Deployment", "StatefulSet", "DaemonSet"]);
 const DEPLOYMENTS: Coverage = seen(&["Deployment", "ReplicaSet"]);
-pub(in crate::collectors::kubernetes) const CRON_JOBS: Coverage = seen(&["CronJob"]);
+const CRON_JOBS: Coverage = seen(&["CronJob"]);
 
 const fn replicas(name: &'static str, help: &'static str) -> Gauge<5> {
     gauge(name, Unit::Number, &WORKLOAD, help).covered_by(WORKLOADS)
 }
 
-static DESIRED: Gauge<5> = replicas("readiness_workload_desired_replicas", "Replicas that a workload should have, from the Kubernetes API.");
-static READY: Gauge<5> = replicas(
-    "readiness_workload_ready_replicas",
-    "Replicas of a workload that are ready, from the Kubernetes API; NaN where its controller has not looked at it since it was changed.",
-);
-static UPDATED: Gauge<5> = replicas("readiness_workload_updated_replicas", "Replicas of a workload that run its current template, from the Kubernetes API.");
-static AVAILABLE: Gauge<5> =
-    replicas("readiness_workload_available_replicas", "Replicas of a workload that have been ready for its minimum time, from the Kubernetes API.");
-static COMPLETE: Gauge<5> = replicas(
-    "readiness_workload_rollout_complete",
-    "Whether the current template of a workload was observed and all replicas run it and are available, from the Kubernetes API.",
-);
-static REQUIRED: Gauge<5> =
-    replicas("readiness_workload_required_replicas", "Replicas that the configuration asks of a workload for the participants of the running or next event.");
-static BASELINE: Gauge<5> = replicas(
-    "readiness_workload_baseline_replicas",
-    "The fewest replicas that the configuration asks of a workload, however few participants come; 0 where it asks for none.",
-);
-static REVISION: Gauge<5> =
-    gauge("readiness_deployment_revision", Unit::Number, &WORKLOAD, "Revision of a Deployment's current template, from its annotation in the Kubernetes API.")
+metrics! {
+    /// Families about workloads.
+    pub(in crate::collectors::kubernetes) FAMILIES;
+
+    /// Families about replicas.
+    REPLICA_FAMILIES {
+        static DESIRED: Gauge<5> = replicas("readiness_workload_desired_replicas", "Replicas that a workload should have, from the Kubernetes API.");
+        static READY: Gauge<5> = replicas(
+            "readiness_workload_ready_replicas",
+            "Replicas of a workload that are ready, from the Kubernetes API; NaN where its controller has not looked at it since it was changed.",
+        );
+        static UPDATED: Gauge<5> =
+            replicas("readiness_workload_updated_replicas", "Replicas of a workload that run its current template, from the Kubernetes API.");
+        static AVAILABLE: Gauge<5> =
+            replicas("readiness_workload_available_replicas", "Replicas of a workload that have been ready for its minimum time, from the Kubernetes API.");
+        static COMPLETE: Gauge<5> = replicas(
+            "readiness_workload_rollout_complete",
+            "Whether the current template of a workload was observed and all replicas run it and are available, from the Kubernetes API.",
+        );
+    }
+
+    /// Families about what each workload must have.
+    pub(in crate::collectors::kubernetes) REQUIRED_FAMILIES {
+        static REQUIRED: Gauge<5> = replicas(
+            "readiness_workload_required_replicas",
+            "Replicas that the configuration asks of a workload for the participants of the running or next event.",
+        );
+    }
+
+    /// Families about what workloads were before.
+    pub(in crate::collectors::kubernetes) BASELINE_FAMILIES {
+        static BASELINE: Gauge<5> = replicas(
+            "readiness_workload_baseline_replicas",
+            "The fewest replicas that the configuration asks of a workload, however few participants come; 0 where it asks for none.",
+        );
+    }
+
+    /// Families that follow from several scopes.
+    pub(in crate::collectors::kubernetes) REVISION_FAMILIES {
+        static REVISION: Gauge<5> = gauge(
+            "readiness_deployment_revision",
+            Unit::Number,
+            &WORKLOAD,
+            "Revision of a Deployment's current template, from its annotation in the Kubernetes API.",
+        )
         .covered_by(DEPLOYMENTS);
-static PREVIOUS: Gauge<5> = gauge(
-    "readiness_deployment_previous_revision",
-    Unit::Number,
-    &WORKLOAD,
-    "Highest revision below a Deployment's current one that a ReplicaSet still holds; 0 when there is nothing to go back to.",
-)
-.covered_by(DEPLOYMENTS);
-static ROLLOUT: Gauge<5> = gauge(
-    "readiness_deployment_rollout_duration_seconds",
-    Unit::Seconds,
-    &WORKLOAD,
-    "How long the last rollout of a Deployment took, from the creation of its ReplicaSet to NewReplicaSetAvailable in the Kubernetes API; while one runs, how long it has. Rolling back to an older ReplicaSet has no known beginning.",
-)
-.covered_by(DEPLOYMENTS.quiet());
-static SUSPENDED: Gauge<5> =
-    gauge("readiness_cronjob_suspended", Unit::Number, &WORKLOAD, "Whether a CronJob is suspended, from spec.suspend in the Kubernetes API.")
+        static PREVIOUS: Gauge<5> = gauge(
+            "readiness_deployment_previous_revision",
+            Unit::Number,
+            &WORKLOAD,
+            "Highest revision below a Deployment's current one that a ReplicaSet still holds; 0 when there is nothing to go back to.",
+        )
+        .covered_by(DEPLOYMENTS);
+        static ROLLOUT: Gauge<5> = gauge(
+            "readiness_deployment_rollout_duration_seconds",
+            Unit::Seconds,
+            &WORKLOAD,
+            "How long the last rollout of a Deployment took, from the creation of its ReplicaSet to NewReplicaSetAvailable in the Kubernetes API; while one runs, how long it has. Rolling back to an older ReplicaSet has no known beginning.",
+        )
+        .covered_by(DEPLOYMENTS.quiet());
+    }
+
+    /// Families about CronJobs.
+    CRON_JOB_FAMILIES {
+        static SUSPENDED: Gauge<5> =
+            gauge("readiness_cronjob_suspended", Unit::Number, &WORKLOAD, "Whether a CronJob is suspended, from spec.suspend in the Kubernetes API.")
+                .covered_by(CRON_JOBS);
+        static SCHEDULE: Gauge<7> = gauge(
+            "readiness_cronjob_schedule_info",
+            Unit::Number,
+            &["cluster", "selector", "kind", "namespace", "name", "schedule", "time_zone"],
+            "When a CronJob runs, from spec.schedule and spec.timeZone in the Kubernetes API; without a zone in that of the control plane, which is UTC on managed clusters.",
+        )
         .covered_by(CRON_JOBS);
-static SCHEDULE: Gauge<7> = gauge(
-    "readiness_cronjob_schedule_info",
-    Unit::Number,
-    &["cluster", "selector", "kind", "namespace", "name", "schedule", "time_zone"],
-    "When a CronJob runs, from spec.schedule and spec.timeZone in the Kubernetes API; without a zone in that of the control plane, which is UTC on managed clusters.",
-)
-.covered_by(CRON_JOBS);
-static LAST_SCHEDULE: Gauge<5> = gauge(
-    "readiness_cronjob_last_schedule_timestamp_seconds",
-    Unit::Timestamp,
-    &WORKLOAD,
-    "When a CronJob was last started, from status.lastScheduleTime in the Kubernetes API.",
-)
-.covered_by(CRON_JOBS);
-static LAST_SUCCESS: Gauge<5> = gauge(
-    "readiness_cronjob_last_success_timestamp_seconds",
-    Unit::Timestamp,
-    &WORKLOAD,
-    "When a run of a CronJob last succeeded, from status.lastSuccessfulTime in the Kubernetes API.",
-)
-.covered_by(CRON_JOBS);
-static ACTIVE: Gauge<5> =
-    gauge("readiness_cronjob_active_jobs", Unit::Number, &WORKLOAD, "Jobs of a CronJob that run now, from status.active in the Kubernetes API.")
+        static LAST_SCHEDULE: Gauge<5> = gauge(
+            "readiness_cronjob_last_schedule_timestamp_seconds",
+            Unit::Timestamp,
+            &WORKLOAD,
+            "When a CronJob was last started, from status.lastScheduleTime in the Kubernetes API.",
+        )
         .covered_by(CRON_JOBS);
-static RUN_FAILED: Gauge<5> = gauge(
-    "readiness_cronjob_last_run_failed",
-    Unit::Number,
-    &WORKLOAD,
-    "Whether the last run of a CronJob is over and did not succeed: started later than the last success, and none active, from the Kubernetes API.",
-)
-.covered_by(CRON_JOBS);
+        static LAST_SUCCESS: Gauge<5> = gauge(
+            "readiness_cronjob_last_success_timestamp_seconds",
+            Unit::Timestamp,
+            &WORKLOAD,
+            "When a run of a CronJob last succeeded, from status.lastSuccessfulTime in the Kubernetes API.",
+        )
+        .covered_by(CRON_JOBS);
+        static RESUMED: Gauge<6> = gauge(
+            "readiness_cronjob_resumed_timestamp_seconds",
+            Unit::Timestamp,
+            &["cluster", "selector", "kind", "namespace", "name", "writer"],
+            "Until when a CronJob with spec.startingDeadlineSeconds, which does not make up for what was due before, may have been suspended: when whoever owns spec.suspend last wrote, which is that one alone (suspend) or a larger part of the CronJob (more). From managedFields in the Kubernetes API.",
+        )
+        .covered_by(CRON_JOBS.quiet());
+        static ACTIVE: Gauge<5> =
+            gauge("readiness_cronjob_active_jobs", Unit::Number, &WORKLOAD, "Jobs of a CronJob that run now, from status.active in the Kubernetes API.")
+                .covered_by(CRON_JOBS);
+        static RUN_FAILED: Gauge<5> = gauge(
+            "readiness_cronjob_last_run_failed",
+            Unit::Number,
+            &WORKLOAD,
+            "Whether the last run of a CronJob is over and did not succeed: started later than the last success, and none active, from the Kubernetes API.",
+        )
+        .covered_by(CRON_JOBS);
+    }
+}
 
 kind!(Deployment, "apps", "v1", "deployments", "crate::collectors::kubernetes::reading::objects::described", spec: ReplicaSpec, status: ReplicaStatus);
 kind!(StatefulSet, "apps", "v1", "statefulsets", "crate::collectors::kubernetes::reading::objects::described", spec: ReplicaSpec, status: ReplicaStatus);
@@ -318,12 +356,10 @@ fn labels(place: &Place, key: &Key) -> [Arc<str>; 5] {
     [&place.cluster, &place.selector, &place.kind, &key.namespace, &key.name].map(Arc::clone)
 }
 
-const REPLICA_FAMILIES: &[&Family] = &[&DESIRED.0, &READY.0, &UPDATED.0, &AVAILABLE.0, &COMPLETE.0];
-
 impl Kind for Deployment {
     type Row = Replicas;
     const KIND: &'static str = "Deployment";
-    const FAMILIES: &'static [&'static Family] = REPLICA_FAMILIES;
+    const FAMILIES: &'static [&'static [&'static Family]] = &[REPLICA_FAMILIES];
 
     fn row(self) -> Replicas {
         replicated(self.metadata, &self.spec, &self.status)
@@ -338,7 +374,7 @@ impl Kind for Deployment {
 impl Kind for StatefulSet {
     type Row = Replicas;
     const KIND: &'static str = "StatefulSet";
-    const FAMILIES: &'static [&'static Family] = REPLICA_FAMILIES;
+    const FAMILIES: &'static [&'static [&'static Family]] = &[REPLICA_FAMILIES];
 
     fn row(self) -> Replicas {
         replicated(self.metadata, &self.spec, &self.status)
@@ -353,7 +389,7 @@ impl Kind for StatefulSet {
 impl Kind for DaemonSet {
     type Row = Replicas;
     const KIND: &'static str = "DaemonSet";
-    const FAMILIES: &'static [&'static Family] = REPLICA_FAMILIES;
+    const FAMILIES: &'static [&'static [&'static Family]] = &[REPLICA_FAMILIES];
 
     fn row(self) -> Replicas {
         let status = self.status;
@@ -380,7 +416,7 @@ pub(in crate::collectors::kubernetes) struct Owned {
 impl Kind for ReplicaSet {
     type Row = Owned;
     const KIND: &'static str = "ReplicaSet";
-    const FAMILIES: &'static [&'static Family] = &[];
+    const FAMILIES: &'static [&'static [&'static Family]] = &[];
 
     fn row(self) -> Owned {
         let owners = self.metadata.owner_references.unwrap_or_default();
@@ -397,7 +433,7 @@ impl Kind for ReplicaSet {
 impl Kind for CronJob {
     type Row = Schedule;
     const KIND: &'static str = "CronJob";
-    const FAMILIES: &'static [&'static Family] = &[&SUSPENDED.0, &SCHEDULE.0, &LAST_SCHEDULE.0, &LAST_SUCCESS.0, &RESUMED.0, &ACTIVE.0, &RUN_FAILED.0];
+    const FAMILIES: &'static [&'static [&'static Family]] = &[CRON_JOB_FAMILIES];
 
     fn row(self) -> Schedule {
         let second = |time: Option<Time>| time.map(|time| time.0.as_second());
@@ -521,29 +557,3 @@ pub(in crate::collectors) fn cron_jobs(seen: &Snapshot, selector: &str) -> Resul
         .collect();
     if jobs.is_empty() { Err(say!("no CronJob of {} was seen", named(selector))) } else { Ok(jobs) }
 }
-
-/// Families that follow from several scopes.
-pub(in crate::collectors::kubernetes) static REVISION_FAMILIES: &[&Family] = &[&REVISION.0, &PREVIOUS.0, &ROLLOUT.0];
-pub(in crate::collectors::kubernetes) static REQUIRED_FAMILIES: &[&Family] = &[&REQUIRED.0];
-pub(in crate::collectors::kubernetes) static BASELINE_FAMILIES: &[&Family] = &[&BASELINE.0];
-
-/// Families about workloads.
-pub(in crate::collectors::kubernetes) static FAMILIES: &[&Family] = &[
-    &DESIRED.0,
-    &READY.0,
-    &UPDATED.0,
-    &AVAILABLE.0,
-    &COMPLETE.0,
-    &REQUIRED.0,
-    &BASELINE.0,
-    &REVISION.0,
-    &PREVIOUS.0,
-    &ROLLOUT.0,
-    &SUSPENDED.0,
-    &SCHEDULE.0,
-    &LAST_SCHEDULE.0,
-    &LAST_SUCCESS.0,
-    &RESUMED.0,
-    &ACTIVE.0,
-    &RUN_FAILED.0,
-];

@@ -10,49 +10,53 @@ use crate::collectors::kubernetes::reading::objects::Place;
 use crate::collectors::kubernetes::reading::taints::{self, Toleration};
 use crate::collectors::kubernetes::watching::ledger::{Count, Ledger};
 use crate::collectors::kubernetes::watching::sight::{STATES, seen};
-use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge};
+use crate::metric::{Coverage, Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::Snapshot;
 
 const COVERAGE: Coverage = seen(&["Pod"]);
 
-static WORKSPACES: Gauge<3> = gauge(
-    "readiness_workspaces",
-    Unit::Number,
-    &["cluster", "selector", "phase"],
-    "Pods of workspaces by phase, from the Kubernetes API: how many people work at once.",
-)
-.covered_by(COVERAGE);
-static WITHOUT_LIMIT: Gauge<3> = gauge(
-    "readiness_workspace_containers_without_limit",
-    Unit::Number,
-    &["cluster", "selector", "resource"],
-    "Containers of workspaces without a limit of a resource, from the Kubernetes API.",
-)
-.covered_by(COVERAGE);
-static OUT_OF_RANGE: Gauge<3> = gauge(
-    "readiness_workspace_containers_outside_range",
-    Unit::Number,
-    &["cluster", "selector", "resource"],
-    "Containers of workspaces whose limit is not within the configured range, from the Kubernetes API.",
-)
-.covered_by(COVERAGE);
-static STARTS: Gauge<2> = gauge(
-    "readiness_workspace_starts_max",
-    Unit::Number,
-    &["cluster", "selector"],
-    "The most starts of one workspace within the window, replaced pods and restarted containers alike, from the Kubernetes API.",
-)
-.covered_by(COVERAGE);
+metrics! {
+    /// Families about workspaces.
+    pub(in crate::collectors::kubernetes) FAMILIES;
 
-static IMAGES: Gauge<3> = gauge(
-    "readiness_workspace_image_containers",
-    Unit::Number,
-    &["cluster", "selector", "image"],
-    "Containers of pending and running workspaces by the image that they ask for, from the Kubernetes API.",
-)
-.covered_by(COVERAGE.quiet());
+    static WORKSPACES: Gauge<3> = gauge(
+        "readiness_workspaces",
+        Unit::Number,
+        &["cluster", "selector", "phase"],
+        "Pods of workspaces by phase, from the Kubernetes API: how many people work at once.",
+    )
+    .covered_by(COVERAGE);
+    static WITHOUT_LIMIT: Gauge<3> = gauge(
+        "readiness_workspace_containers_without_limit",
+        Unit::Number,
+        &["cluster", "selector", "resource"],
+        "Containers of workspaces without a limit of a resource, from the Kubernetes API.",
+    )
+    .covered_by(COVERAGE);
+    static OUT_OF_RANGE: Gauge<3> = gauge(
+        "readiness_workspace_containers_outside_range",
+        Unit::Number,
+        &["cluster", "selector", "resource"],
+        "Containers of workspaces whose limit is not within the configured range, from the Kubernetes API.",
+    )
+    .covered_by(COVERAGE);
+    static STARTS: Gauge<2> = gauge(
+        "readiness_workspace_starts_max",
+        Unit::Number,
+        &["cluster", "selector"],
+        "The most starts of one workspace within the window, replaced pods and restarted containers alike, from the Kubernetes API.",
+    )
+    .covered_by(COVERAGE);
+    static IMAGES: Gauge<3> = gauge(
+        "readiness_workspace_image_containers",
+        Unit::Number,
+        &["cluster", "selector", "image"],
+        "Containers of pending and running workspaces by the image that they ask for, from the Kubernetes API.",
+    )
+    .covered_by(COVERAGE.quiet());
+}
 
 const PHASES: [&str; 3] = ["pending", "running", "failed"];
 const LIMITS: [&str; 3] = ["cpu", "memory", "ephemeral_storage"];
@@ -271,6 +275,3 @@ pub(in crate::collectors) fn images(seen: &Snapshot) -> Result<BTreeSet<String>,
     }
     Ok(seen.samples_of(IMAGES.0.name).filter_map(|sample| sample.label("image")).map(str::to_owned).collect())
 }
-
-/// Families about workspaces.
-pub(in crate::collectors::kubernetes) static FAMILIES: &[&Family] = &[&WORKSPACES.0, &WITHOUT_LIMIT.0, &OUT_OF_RANGE.0, &STARTS.0, &IMAGES.0];

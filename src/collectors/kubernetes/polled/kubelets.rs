@@ -23,7 +23,7 @@ use crate::collectors::kubernetes::polled::summary::{Disk, PODS, Reading, fulles
 use crate::collectors::kubernetes::watching::sight::MISSING;
 use crate::driver::Poll;
 use crate::files;
-use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
 use crate::net;
 use crate::say;
 use crate::say::{Message, named};
@@ -39,71 +39,72 @@ const POD_STATES: &str = "readiness_pod_storage_state";
 const FILE_SYSTEM: [&str; 3] = ["cluster", "node", "filesystem"];
 const POD: [&str; 4] = ["cluster", "node", "namespace", "pod"];
 
-static SUMMARY: StateSet<2> = state_set(
-    STATES,
-    &["seen", "unseen"],
-    &["cluster", "node"],
-    "Whether a node's kubelet answered /stats/summary in the last round; the status page says why not.",
-);
-static USED: Gauge<3> = gauge(
-    "readiness_node_filesystem_used_ratio",
-    Unit::Ratio,
-    &FILE_SYSTEM,
-    "Share of a node's file system that is not available, cached from its kubelet's /stats/summary; given once where several are one disk.",
-)
-.covered_by(SEEN);
-static AVAILABLE: Gauge<3> = gauge(
-    "readiness_node_filesystem_available_bytes",
-    Unit::Bytes,
-    &FILE_SYSTEM,
-    "What is available of a node's file system, cached from its kubelet's /stats/summary; given once where several are one disk.",
-)
-.covered_by(SEEN);
-static CAPACITY: Gauge<3> = gauge(
-    "readiness_node_filesystem_capacity_bytes",
-    Unit::Bytes,
-    &FILE_SYSTEM,
-    "Size of a node's file system, cached from its kubelet's /stats/summary; given once where several are one disk.",
-)
-.covered_by(SEEN);
-static INODES: Gauge<3> = gauge(
-    "readiness_node_filesystem_inodes_used_ratio",
-    Unit::Ratio,
-    &FILE_SYSTEM,
-    "Share of a node's inodes that are not free, cached from its kubelet's /stats/summary; given once where several are one disk.",
-)
-.covered_by(SEEN.quiet());
-static POD_USED: Gauge<4> = gauge(
-    "readiness_pod_ephemeral_storage_used_bytes",
-    Unit::Bytes,
-    &POD,
-    "Ephemeral storage of the pods that use most of it, cached from their kubelets' /stats/summary.",
-)
-.covered_by(SEEN.quiet());
-static POD_LIMITS: StateSet<1> = state_set(
-    POD_STATES,
-    &["seen", "unseen"],
-    &["cluster"],
-    "Whether the use and the limits of all pods' ephemeral storage were seen: every kubelet answered, and the pods of the Kubernetes API may be read.",
-);
-static POD_RATIO: Gauge<4> = gauge(
-    "readiness_pod_ephemeral_storage_used_ratio",
-    Unit::Ratio,
-    &POD,
-    "Share of their limit that the fullest pods with a limit use, cached from their kubelets' /stats/summary and the Kubernetes API.",
-)
-.covered_by(Coverage { states: POD_STATES, ..SEEN.quiet() });
-static VOLUME: Gauge<3> = gauge(
-    "readiness_volume_used_ratio",
-    Unit::Ratio,
-    &["cluster", "namespace", "claim"],
-    "Share of a claimed volume that is not available, for the fullest ones, cached from the /stats/summary of the kubelet that mounts it.",
-)
-.covered_by(SEEN.quiet());
+metrics! {
+    /// Families about file systems.
+    pub(in crate::collectors::kubernetes) FAMILIES;
 
-/// Families about file systems.
-pub(in crate::collectors::kubernetes) static FAMILIES: &[&Family] =
-    &[&SUMMARY.0, &USED.0, &AVAILABLE.0, &CAPACITY.0, &INODES.0, &POD_USED.0, &POD_LIMITS.0, &POD_RATIO.0, &VOLUME.0];
+    static SUMMARY: StateSet<2> = state_set(
+        STATES,
+        &["seen", "unseen"],
+        &["cluster", "node"],
+        "Whether a node's kubelet answered /stats/summary in the last round; the status page says why not.",
+    );
+    static USED: Gauge<3> = gauge(
+        "readiness_node_filesystem_used_ratio",
+        Unit::Ratio,
+        &FILE_SYSTEM,
+        "Share of a node's file system that is not available, cached from its kubelet's /stats/summary; given once where several are one disk.",
+    )
+    .covered_by(SEEN);
+    static AVAILABLE: Gauge<3> = gauge(
+        "readiness_node_filesystem_available_bytes",
+        Unit::Bytes,
+        &FILE_SYSTEM,
+        "What is available of a node's file system, cached from its kubelet's /stats/summary; given once where several are one disk.",
+    )
+    .covered_by(SEEN);
+    static CAPACITY: Gauge<3> = gauge(
+        "readiness_node_filesystem_capacity_bytes",
+        Unit::Bytes,
+        &FILE_SYSTEM,
+        "Size of a node's file system, cached from its kubelet's /stats/summary; given once where several are one disk.",
+    )
+    .covered_by(SEEN);
+    static INODES: Gauge<3> = gauge(
+        "readiness_node_filesystem_inodes_used_ratio",
+        Unit::Ratio,
+        &FILE_SYSTEM,
+        "Share of a node's inodes that are not free, cached from its kubelet's /stats/summary; given once where several are one disk.",
+    )
+    .covered_by(SEEN.quiet());
+    static POD_USED: Gauge<4> = gauge(
+        "readiness_pod_ephemeral_storage_used_bytes",
+        Unit::Bytes,
+        &POD,
+        "Ephemeral storage of the pods that use most of it, cached from their kubelets' /stats/summary.",
+    )
+    .covered_by(SEEN.quiet());
+    static POD_LIMITS: StateSet<1> = state_set(
+        POD_STATES,
+        &["seen", "unseen"],
+        &["cluster"],
+        "Whether the use and the limits of all pods' ephemeral storage were seen: every kubelet answered, and the pods of the Kubernetes API may be read.",
+    );
+    static POD_RATIO: Gauge<4> = gauge(
+        "readiness_pod_ephemeral_storage_used_ratio",
+        Unit::Ratio,
+        &POD,
+        "Share of their limit that the fullest pods with a limit use, cached from their kubelets' /stats/summary and the Kubernetes API.",
+    )
+    .covered_by(Coverage { states: POD_STATES, ..SEEN.quiet() });
+    static VOLUME: Gauge<3> = gauge(
+        "readiness_volume_used_ratio",
+        Unit::Ratio,
+        &["cluster", "namespace", "claim"],
+        "Share of a claimed volume that is not available, for the fullest ones, cached from the /stats/summary of the kubelet that mounts it.",
+    )
+    .covered_by(SEEN.quiet());
+}
 
 /// One round over all kubelets of a cluster.
 pub(in crate::collectors::kubernetes) struct Kubelets {

@@ -17,7 +17,7 @@ use crate::collectors::kubernetes::kinds::pod::Pod;
 use crate::collectors::registry::digest::Digest;
 use crate::collectors::registry::reference::Running;
 use crate::driver::Poll;
-use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, Observation, Snapshot};
@@ -29,43 +29,51 @@ pub(in crate::collectors::kubernetes) const WORKLOAD_KINDS: &[&str] = &["Deploym
 const STATES: &str = "readiness_workload_pods_state";
 const SEEN: Coverage = Coverage { kinds: WORKLOAD_KINDS, ..Coverage::of(STATES, &["seen"]) };
 
-static STATE: StateSet<5> =
-    state_set(STATES, &["seen", "unseen"], &WORKLOAD, "Whether the pods of a workload could be asked for; unseen as well when there is no such workload.");
-static RESTARTS: Gauge<5> = gauge(
-    "readiness_workload_restarts",
-    Unit::Number,
-    &WORKLOAD,
-    "Restarts of the containers that a workload runs now, which its last rollout made, cached from the Kubernetes API.",
-)
-.covered_by(SEEN);
-static ROLE: StateSet<5> = state_set(
-    "readiness_workload_aws_role_state",
-    &["given", "missing", "unknown"],
-    &WORKLOAD,
-    "Whether all pods of a workload that needs an AWS role were given one when they were created, cached from the Kubernetes API.",
-);
+metrics! {
+    /// Families about the pods of workloads.
+    pub(in crate::collectors::kubernetes) FAMILIES;
 
-static OLDEST_START: Gauge<5> = gauge(
-    "readiness_workload_oldest_start_timestamp_seconds",
-    Unit::Timestamp,
-    &WORKLOAD,
-    "When the container of a workload that runs longest was started, cached from the Kubernetes API; nothing while none runs.",
-)
-.covered_by(Coverage { quiet: true, ..SEEN });
+    /// Families about restarts and images, and about roles.
+    pub(in crate::collectors::kubernetes) RESTART_FAMILIES {
+        static STATE: StateSet<5> = state_set(
+            STATES,
+            &["seen", "unseen"],
+            &WORKLOAD,
+            "Whether the pods of a workload could be asked for; unseen as well when there is no such workload.",
+        );
+        static RESTARTS: Gauge<5> = gauge(
+            "readiness_workload_restarts",
+            Unit::Number,
+            &WORKLOAD,
+            "Restarts of the containers that a workload runs now, which its last rollout made, cached from the Kubernetes API.",
+        )
+        .covered_by(SEEN);
+        static OLDEST_START: Gauge<5> = gauge(
+            "readiness_workload_oldest_start_timestamp_seconds",
+            Unit::Timestamp,
+            &WORKLOAD,
+            "When the container of a workload that runs longest was started, cached from the Kubernetes API; nothing while none runs.",
+        )
+        .covered_by(Coverage { quiet: true, ..SEEN });
+        pub(in crate::collectors) static IMAGES: Gauge<9> = gauge(
+            "readiness_workload_image_pods",
+            Unit::Number,
+            &["cluster", "selector", "kind", "namespace", "name", "container", "image", "digest", "digest_of"],
+            "Pods of a workload by what a container runs, cached from status.containerStatuses[].imageID in the Kubernetes API; digest_of says whether that names a manifest or only a config, and is unknown until the container has started.",
+        )
+        .covered_by(SEEN);
+    }
 
-pub(in crate::collectors) static IMAGES: Gauge<9> = gauge(
-    "readiness_workload_image_pods",
-    Unit::Number,
-    &["cluster", "selector", "kind", "namespace", "name", "container", "image", "digest", "digest_of"],
-    "Pods of a workload by what a container runs, cached from status.containerStatuses[].imageID in the Kubernetes API; digest_of says whether that names a manifest or only a config, and is unknown until the container has started.",
-)
-.covered_by(SEEN);
-
-/// Families about restarts and images, and about roles.
-pub(in crate::collectors::kubernetes) static RESTART_FAMILIES: &[&Family] = &[&STATE.0, &RESTARTS.0, &OLDEST_START.0, &IMAGES.0];
-pub(in crate::collectors::kubernetes) static ROLE_FAMILIES: &[&Family] = &[&ROLE.0];
-/// Families about the pods of workloads.
-pub(in crate::collectors::kubernetes) static FAMILIES: &[&Family] = &[&STATE.0, &RESTARTS.0, &OLDEST_START.0, &IMAGES.0, &ROLE.0];
+    /// Families about roles of AWS.
+    pub(in crate::collectors::kubernetes) ROLE_FAMILIES {
+        static ROLE: StateSet<5> = state_set(
+            "readiness_workload_aws_role_state",
+            &["given", "missing", "unknown"],
+            &WORKLOAD,
+            "Whether all pods of a workload that needs an AWS role were given one when they were created, cached from the Kubernetes API.",
+        );
+    }
+}
 
 /// Asks for the pods of the workloads of one cluster.
 pub(in crate::collectors::kubernetes) struct Replicas {

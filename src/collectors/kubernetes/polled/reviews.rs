@@ -17,47 +17,58 @@ use crate::collectors::kubernetes::config::{Access, ObjectRef};
 use crate::collectors::kubernetes::reading::objects::described;
 use crate::collectors::kubernetes::watching::sight::MISSING;
 use crate::driver::Poll;
-use crate::metric::{Family, Sample, StateSet, state_set};
+use crate::metric::{Sample, StateSet, metrics, state_set};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
 
-static ALLOWED: StateSet<6> = state_set(
-    "readiness_access_state",
-    &["allowed", "denied", "unknown"],
-    &["cluster", "subject", "verb", "group", "resource", "namespace"],
-    "Whether a subject may do something, from the authorization.k8s.io/v1 API; the subject is self for the exporter's own identity.",
-);
-static PRESENT: StateSet<4> = state_set(
-    "readiness_object_state",
-    &["present", "absent", "unknown"],
-    &["cluster", "resource", "namespace", "name"],
-    "Whether an object exists, from its metadata in the Kubernetes API; unknown when it may not be looked at.",
-);
-static ANNOTATED: StateSet<5> = state_set(
-    "readiness_object_annotation_state",
-    &["present", "absent", "unknown"],
-    &["cluster", "resource", "namespace", "name", "annotation"],
-    "Whether an object has an annotation that is not empty, from its metadata in the Kubernetes API.",
-);
+metrics! {
+    /// All of them.
+    pub(in crate::collectors::kubernetes) FAMILIES;
 
-static IDENTITY: StateSet<4> = state_set(
-    "readiness_object_identity_state",
-    &["expected", "other", "unknown"],
-    &["cluster", "resource", "namespace", "name"],
-    "Whether an object is the very one that is configured, by metadata.uid in the Kubernetes API; unknown when it does not exist or may not be looked at.",
-);
+    /// Families about access, about objects, about annotations.
+    pub(in crate::collectors::kubernetes) ACCESS_FAMILIES {
+        static ALLOWED: StateSet<6> = state_set(
+            "readiness_access_state",
+            &["allowed", "denied", "unknown"],
+            &["cluster", "subject", "verb", "group", "resource", "namespace"],
+            "Whether a subject may do something, from the authorization.k8s.io/v1 API; the subject is self for the exporter's own identity.",
+        );
+    }
+
+    /// Families about objects that must be there.
+    pub(in crate::collectors::kubernetes) OBJECT_FAMILIES {
+        static PRESENT: StateSet<4> = state_set(
+            "readiness_object_state",
+            &["present", "absent", "unknown"],
+            &["cluster", "resource", "namespace", "name"],
+            "Whether an object exists, from its metadata in the Kubernetes API; unknown when it may not be looked at.",
+        );
+    }
+
+    /// Families about what is written on objects.
+    pub(in crate::collectors::kubernetes) ANNOTATION_FAMILIES {
+        static ANNOTATED: StateSet<5> = state_set(
+            "readiness_object_annotation_state",
+            &["present", "absent", "unknown"],
+            &["cluster", "resource", "namespace", "name", "annotation"],
+            "Whether an object has an annotation that is not empty, from its metadata in the Kubernetes API.",
+        );
+    }
+
+    /// Families about which objects they are.
+    pub(in crate::collectors::kubernetes) IDENTITY_FAMILIES {
+        static IDENTITY: StateSet<4> = state_set(
+            "readiness_object_identity_state",
+            &["expected", "other", "unknown"],
+            &["cluster", "resource", "namespace", "name"],
+            "Whether an object is the very one that is configured, by metadata.uid in the Kubernetes API; unknown when it does not exist or may not be looked at.",
+        );
+    }
+}
 
 /// The `subject` label of the exporter's own identity.
 pub(in crate::collectors::kubernetes) const SELF: &str = "self";
-
-/// Families about access, about objects, about annotations.
-pub(in crate::collectors::kubernetes) static ACCESS_FAMILIES: &[&Family] = &[&ALLOWED.0];
-pub(in crate::collectors::kubernetes) static OBJECT_FAMILIES: &[&Family] = &[&PRESENT.0];
-pub(in crate::collectors::kubernetes) static ANNOTATION_FAMILIES: &[&Family] = &[&ANNOTATED.0];
-pub(in crate::collectors::kubernetes) static IDENTITY_FAMILIES: &[&Family] = &[&IDENTITY.0];
-/// All of them.
-pub(in crate::collectors::kubernetes) static FAMILIES: &[&Family] = &[&ALLOWED.0, &PRESENT.0, &ANNOTATED.0, &IDENTITY.0];
 
 /// Metadata only: the content of a Secret must not travel.
 /// Source: <https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches>

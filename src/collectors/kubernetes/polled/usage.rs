@@ -18,7 +18,7 @@ use crate::collectors::kubernetes::reading::clock::now;
 use crate::collectors::kubernetes::reading::objects::or_default;
 use crate::collectors::kubernetes::reading::resources::{Listed, amounts, largest};
 use crate::driver::Poll;
-use crate::metric::{Coverage, Family, Gauge, StateSet, Unit, gauge, state_set};
+use crate::metric::{Coverage, Gauge, StateSet, Unit, gauge, metrics, state_set};
 use crate::say;
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
 
@@ -32,53 +32,58 @@ const WORKLOAD: [&str; 5] = ["cluster", "selector", "kind", "namespace", "name"]
 /// most 15 s apart by default, at a kubelet that must have registered first.
 const START: i64 = 120;
 
-static NODE_STATE: StateSet<2> = state_set(
-    NODE_STATES,
-    &["reported", "starting", "missing"],
-    &["cluster", "node"],
-    "Whether the metrics.k8s.io API reports the use of a node; starting while the node is younger than two minutes.",
-);
-static NODE_CPU: Gauge<2> = gauge(
-    "readiness_node_cpu_used_ratio",
-    Unit::Ratio,
-    &["cluster", "node"],
-    "CPU that a node uses, as a share of its allocatable, cached from the metrics.k8s.io API.",
-)
-.covered_by(NODE_SEEN);
-static NODE_MEMORY: Gauge<2> = gauge(
-    "readiness_node_memory_used_ratio",
-    Unit::Ratio,
-    &["cluster", "node"],
-    "Working set of a node, as a share of its allocatable memory, cached from the metrics.k8s.io API.",
-)
-.covered_by(NODE_SEEN);
-static WORKLOAD_STATE: StateSet<5> = state_set(
-    WORKLOAD_STATES,
-    &["reported", "unlimited", "starting", "missing"],
-    &WORKLOAD,
-    "Whether the metrics.k8s.io API reports the use of all running containers of a workload; unlimited when none has a limit to compare it with.",
-);
-static CONTAINER_CPU: Gauge<5> = gauge(
-    "readiness_workload_cpu_limit_used_ratio",
-    Unit::Ratio,
-    &WORKLOAD,
-    "CPU of the busiest container of a workload, or of all in a pod with a limit of its own, as a share of the limit, cached from the metrics.k8s.io API.",
-)
-.covered_by(WORKLOAD_SEEN);
-static CONTAINER_MEMORY: Gauge<5> = gauge(
-    "readiness_workload_memory_limit_used_ratio",
-    Unit::Ratio,
-    &WORKLOAD,
-    "Working set of the fullest container of a workload, or of all in a pod with a limit of its own, as a share of the limit, cached from the metrics.k8s.io API.",
-)
-.covered_by(WORKLOAD_SEEN);
+metrics! {
+    /// Families about use.
+    pub(in crate::collectors::kubernetes) FAMILIES;
 
-/// Families about nodes, and about workloads.
-pub(in crate::collectors::kubernetes) static NODE_FAMILIES: &[&Family] = &[&NODE_STATE.0, &NODE_CPU.0, &NODE_MEMORY.0];
-pub(in crate::collectors::kubernetes) static WORKLOAD_FAMILIES: &[&Family] = &[&WORKLOAD_STATE.0, &CONTAINER_CPU.0, &CONTAINER_MEMORY.0];
-/// Families about use.
-pub(in crate::collectors::kubernetes) static FAMILIES: &[&Family] =
-    &[&NODE_STATE.0, &NODE_CPU.0, &NODE_MEMORY.0, &WORKLOAD_STATE.0, &CONTAINER_CPU.0, &CONTAINER_MEMORY.0];
+    /// Families about what nodes use.
+    pub(in crate::collectors::kubernetes) NODE_FAMILIES {
+        static NODE_STATE: StateSet<2> = state_set(
+            NODE_STATES,
+            &["reported", "starting", "missing"],
+            &["cluster", "node"],
+            "Whether the metrics.k8s.io API reports the use of a node; starting while the node is younger than two minutes.",
+        );
+        static NODE_CPU: Gauge<2> = gauge(
+            "readiness_node_cpu_used_ratio",
+            Unit::Ratio,
+            &["cluster", "node"],
+            "CPU that a node uses, as a share of its allocatable, cached from the metrics.k8s.io API.",
+        )
+        .covered_by(NODE_SEEN);
+        static NODE_MEMORY: Gauge<2> = gauge(
+            "readiness_node_memory_used_ratio",
+            Unit::Ratio,
+            &["cluster", "node"],
+            "Working set of a node, as a share of its allocatable memory, cached from the metrics.k8s.io API.",
+        )
+        .covered_by(NODE_SEEN);
+    }
+
+    /// Families about what containers of workloads use.
+    pub(in crate::collectors::kubernetes) WORKLOAD_FAMILIES {
+        static WORKLOAD_STATE: StateSet<5> = state_set(
+            WORKLOAD_STATES,
+            &["reported", "unlimited", "starting", "missing"],
+            &WORKLOAD,
+            "Whether the metrics.k8s.io API reports the use of all running containers of a workload; unlimited when none has a limit to compare it with.",
+        );
+        static CONTAINER_CPU: Gauge<5> = gauge(
+            "readiness_workload_cpu_limit_used_ratio",
+            Unit::Ratio,
+            &WORKLOAD,
+            "CPU of the busiest container of a workload, or of all in a pod with a limit of its own, as a share of the limit, cached from the metrics.k8s.io API.",
+        )
+        .covered_by(WORKLOAD_SEEN);
+        static CONTAINER_MEMORY: Gauge<5> = gauge(
+            "readiness_workload_memory_limit_used_ratio",
+            Unit::Ratio,
+            &WORKLOAD,
+            "Working set of the fullest container of a workload, or of all in a pod with a limit of its own, as a share of the limit, cached from the metrics.k8s.io API.",
+        )
+        .covered_by(WORKLOAD_SEEN);
+    }
+}
 
 #[derive(Deserialize)]
 struct Meta {

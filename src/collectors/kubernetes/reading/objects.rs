@@ -176,7 +176,7 @@ pub(in crate::collectors::kubernetes) trait Keep: Send + 'static {
     /// The `kind` label.
     const KIND: &'static str;
     /// Families that it fills.
-    const FAMILIES: &'static [&'static Family];
+    const FAMILIES: &'static [&'static [&'static Family]];
     /// Whether a number that falls to half is worth a question. Nodes, pods and events come and go.
     const LASTING: bool = false;
     /// Whether its facts change with time alone, because they speak of a window.
@@ -225,7 +225,7 @@ pub(in crate::collectors::kubernetes) trait Kind: Object {
     /// The `kind` label.
     const KIND: &'static str;
     /// Families that its rows fill.
-    const FAMILIES: &'static [&'static Family];
+    const FAMILIES: &'static [&'static [&'static Family]];
     /// See [`Keep::LASTING`].
     const LASTING: bool = true;
     /// See [`Keep::WINDOWED`].
@@ -271,7 +271,7 @@ impl<K: Kind> Rows<K> {
 impl<K: Kind> Keep for Rows<K> {
     type Object = K;
     const KIND: &'static str = K::KIND;
-    const FAMILIES: &'static [&'static Family] = K::FAMILIES;
+    const FAMILIES: &'static [&'static [&'static Family]] = K::FAMILIES;
     const LASTING: bool = K::LASTING;
     const WINDOWED: bool = K::WINDOWED;
 

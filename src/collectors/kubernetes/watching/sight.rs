@@ -3,30 +3,32 @@
 use std::sync::Arc;
 
 use crate::collectors::kubernetes::watching::watched::Scope;
-use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, state_set};
+use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{Snapshot, View};
 
 pub(in crate::collectors::kubernetes) const STATES: &str = "readiness_selector_state";
 
-static SELECTOR: StateSet<3> = state_set(
-    STATES,
-    &["matched", "incomplete", "empty", "unseen"],
-    &["cluster", "selector", "kind"],
-    "Whether a selector matched objects of the Kubernetes API, only some of the names that it asks for, none, or could not be seen.",
-);
-static MATCHED: Gauge<3> =
-    gauge("readiness_selector_matched_objects", Unit::Number, &["cluster", "selector", "kind"], "Objects of the Kubernetes API that a selector matches.");
-pub(in crate::collectors::kubernetes) static MISSING: Gauge<3> = gauge(
-    "readiness_permission_missing",
-    Unit::Number,
-    &["cluster", "verb", "resource"],
-    "1 for each request that the API server refused because the exporter's identity may not make it.",
-);
+metrics! {
+    /// Families about looking.
+    pub(in crate::collectors::kubernetes) FAMILIES;
 
-/// Families about looking.
-pub(in crate::collectors::kubernetes) static FAMILIES: &[&Family] = &[&SELECTOR.0, &MATCHED.0, &MISSING.0];
+    static SELECTOR: StateSet<3> = state_set(
+        STATES,
+        &["matched", "incomplete", "empty", "unseen"],
+        &["cluster", "selector", "kind"],
+        "Whether a selector matched objects of the Kubernetes API, only some of the names that it asks for, none, or could not be seen.",
+    );
+    static MATCHED: Gauge<3> =
+        gauge("readiness_selector_matched_objects", Unit::Number, &["cluster", "selector", "kind"], "Objects of the Kubernetes API that a selector matches.");
+    pub(in crate::collectors::kubernetes) static MISSING: Gauge<3> = gauge(
+        "readiness_permission_missing",
+        Unit::Number,
+        &["cluster", "verb", "resource"],
+        "1 for each request that the API server refused because the exporter's identity may not make it.",
+    );
+}
 
 /// The metric can be judged once objects of these kinds were found.
 pub(in crate::collectors::kubernetes) const fn seen(kinds: &'static [&'static str]) -> Coverage {

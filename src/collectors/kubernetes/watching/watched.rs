@@ -96,7 +96,7 @@ pub(in crate::collectors::kubernetes) trait Scope: Send + Sync {
     /// What it needs to be allowed to do.
     fn permission(&self) -> Permission;
     /// Families that it fills.
-    fn families(&self) -> &'static [&'static Family];
+    fn families(&self) -> &'static [&'static [&'static Family]];
     /// Whether it can be seen.
     fn sight(&self) -> Sight;
     /// Whether it was seen, or is known not to be: a failure that may pass says so only the second time.
@@ -421,7 +421,7 @@ impl<T: Keep> Scope for Watched<T> {
         }
     }
 
-    fn families(&self) -> &'static [&'static Family] {
+    fn families(&self) -> &'static [&'static [&'static Family]] {
         T::FAMILIES
     }
 
