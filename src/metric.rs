@@ -1,11 +1,18 @@
 //! Declarations of metrics, samples of them, and the text that Prometheus reads.
 //!
 //! A metric is declared once, in a block of `metrics!` beside the collector that fills it. The number of
-//! labels is part of the type, so a sample with a missing label does not compile. Observed facts
-//! never live in a long-lived `GaugeVec`: a vanished object must lose its series at once.
+//! labels is part of the type, so a sample with a missing label does not compile, and so are the states of
+//! a state set. Observed facts never live in a long-lived `GaugeVec`: a vanished object must lose its
+//! series at once.
+
+mod states;
 
 use std::fmt::Write as _;
+use std::marker::PhantomData;
 use std::sync::Arc;
+
+pub use states::States;
+pub(crate) use states::states;
 
 use crate::say::Message;
 
@@ -113,23 +120,19 @@ impl Family {
 #[derive(Debug)]
 pub struct Gauge<const N: usize>(pub Family);
 
-/// One series per state, of which exactly one is 1; `N` labels beside `state`.
+/// One series per state of `S`, of which exactly one is 1; `N` labels beside `state`.
 #[derive(Debug)]
-pub struct StateSet<const N: usize>(pub Family);
+pub struct StateSet<S, const N: usize>(pub Family, PhantomData<S>);
 
 /// Declares a gauge whose value is of `unit`.
 pub const fn gauge<const N: usize>(name: &'static str, unit: Unit, labels: &'static [&'static str; N], help: &'static str) -> Gauge<N> {
     Gauge(Family { name, help, labels, unit, states: &[], sayings: &[], covered_by: None, made_by: None })
 }
 
-/// Declares a state set over the closed list `states`.
-pub const fn state_set<const N: usize>(
-    name: &'static str,
-    states: &'static [&'static str],
-    labels: &'static [&'static str; N],
-    help: &'static str,
-) -> StateSet<N> {
-    StateSet(Family { name, help, labels, unit: Unit::Number, states, sayings: &[], covered_by: None, made_by: None })
+/// Declares a state set.
+pub const fn state_set<S: States, const N: usize>(name: &'static str, labels: &'static [&'static str; N], help: &'static str) -> StateSet<S, N> {
+    let family = Family { name, help, labels, unit: Unit::Number, states: S::WORDS, sayings: S::SAYINGS, covered_by: None, made_by: None };
+    StateSet(family, PhantomData)
 }
 
 /// Declares metrics and the list of their families, so that one that is declared is listed.
@@ -184,7 +187,7 @@ impl<const N: usize> Gauge<N> {
     }
 }
 
-impl<const N: usize> StateSet<N> {
+impl<S: States, const N: usize> StateSet<S, N> {
     /// The same declaration, with the facts that prove it could be seen.
     #[must_use]
     pub const fn covered_by(mut self, coverage: Coverage) -> Self {
@@ -199,20 +202,15 @@ impl<const N: usize> StateSet<N> {
         self
     }
 
-    /// The same declaration, with what people read for some of its states.
-    #[must_use]
-    pub const fn saying(mut self, sayings: &'static [(&'static str, &'static str)]) -> Self {
-        self.0.sayings = sayings;
-        self
+    /// The set in state `current`.
+    pub fn sample<L: Into<Arc<str>>>(&'static self, labels: [L; N], current: S) -> Sample {
+        let index = S::ALL.iter().position(|state| *state == current);
+        Sample { value: index.map_or(f64::NAN, |index| index as f64), ..self.unseen(labels) }
     }
 
-    /// The set in state `current`.
-    ///
-    /// A state that is not declared yields no 1 at all, which the judge reads as unknown.
-    pub fn sample<L: Into<Arc<str>>>(&'static self, labels: [L; N], current: &str) -> Sample {
-        let index = self.0.states.iter().position(|state| *state == current);
-        let value = index.map_or(f64::NAN, |index| index as f64);
-        Sample { family: &self.0, labels: labels.into_iter().map(Into::into).collect(), value, detail: None }
+    /// The set in none of its states, so that it has no 1 at all, which the judge reads as unknown.
+    pub fn unseen<L: Into<Arc<str>>>(&'static self, labels: [L; N]) -> Sample {
+        Sample { family: &self.0, labels: labels.into_iter().map(Into::into).collect(), value: f64::NAN, detail: None }
     }
 }
 
@@ -345,6 +343,14 @@ fn push_value(out: &mut String, value: f64) {
 mod tests {
     use super::*;
 
+    states! {
+        /// Whether a door is open.
+        enum Door {
+            Open => "open",
+            Closed => "closed": "it is closed",
+        }
+    }
+
     metrics! {
         /// Families about a house.
         FAMILIES;
@@ -357,7 +363,7 @@ mod tests {
 
         /// Families about doors.
         DOORS {
-            static DOOR: StateSet<1> = state_set("t_door_state", &["open", "closed"], &["room"], "Whether it is open.");
+            static DOOR: StateSet<Door, 1> = state_set("t_door_state", &["room"], "Whether it is open.");
         }
     }
 
@@ -388,10 +394,21 @@ mod tests {
     #[test]
     fn exactly_one_state_is_one() {
         assert_eq!(
-            text(&DOOR.0, &[DOOR.sample(["hall"], "closed")]),
+            text(&DOOR.0, &[DOOR.sample(["hall"], Door::Closed)]),
             "# HELP t_door_state Whether it is open.\n# TYPE t_door_state gauge\n\
              t_door_state{room=\"hall\",state=\"open\"} 0\nt_door_state{room=\"hall\",state=\"closed\"} 1\n"
         );
+    }
+
+    #[test]
+    fn a_state_is_read_as_it_was_written_and_none_is_none() {
+        for door in [Door::Open, Door::Closed] {
+            assert_eq!(Door::of(&DOOR.sample(["hall"], door)), Some(door));
+        }
+        assert_eq!(DOOR.0.sayings, [("closed", "it is closed")]);
+        let unseen = DOOR.unseen(["hall"]);
+        assert_eq!((Door::of(&unseen), unseen.state()), (None, None));
+        assert!(text(&DOOR.0, &[unseen]).lines().skip(2).all(|series| series.ends_with(" 0")));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use call::{Call, within};
 pub use chain::{Trust, Verified};
-pub use names::{Answer as DnsAnswer, Found, Lookup, MAX_ADDRESSES, NOWHERE, Resolver, Unseen, family_of, normal, random_label};
+pub use names::{Answer as DnsAnswer, Found, Lookup, MAX_ADDRESSES, NOWHERE, Outcome as DnsOutcome, Resolver, Unseen, family_of, normal, random_label};
 
 use crate::cause::Cause as _;
 use crate::files::{self, ReadError};

@@ -17,6 +17,7 @@ use crate::cause::Cause as _;
 use crate::files::{self, ReadError};
 use crate::history::{Change, History, Verdicts};
 use crate::lasting::{Lasting, Lines};
+use crate::metric::states;
 use crate::say;
 use crate::say::Message;
 use crate::writer::Writer;
@@ -49,28 +50,17 @@ const VERSION: u32 = 2;
 /// The oldest one that is read: it knows nothing of lines, and else says the same.
 const OLDEST: u32 = 1;
 
-/// How the file was found, and whether it can be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Health {
-    /// It was read, and what it says holds.
-    Read,
-    /// There was none, as at the first start.
-    New,
-    /// It could not be trusted and was begun anew.
-    Rebuilt,
-    /// It cannot be written now.
-    Unwritable,
-}
-
-impl Health {
-    /// The state of the state set.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::New => "new",
-            Self::Rebuilt => "rebuilt",
-            Self::Unwritable => "unwritable",
-        }
+states! {
+    /// How the file was found, or that it cannot be written.
+    pub enum Health {
+        /// It was read, and what it says holds.
+        Read => "read": "the state file was read, and what it says holds",
+        /// There was none, as at the first start.
+        New => "new": "there was no state file when the exporter started, and it was begun",
+        /// It could not be trusted and was begun anew.
+        Rebuilt => "rebuilt",
+        /// It cannot be written now.
+        Unwritable => "unwritable",
     }
 }
 

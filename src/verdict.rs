@@ -10,9 +10,8 @@ metrics! {
     /// Families about verdicts.
     pub FAMILIES;
 
-    static CHECK: StateSet<2> = state_set(
+    static CHECK: StateSet<CheckState, 2> = state_set(
         "readiness_check_state",
-        &CheckState::ALL,
         &["checklist", "check"],
         "Verdict on a check of a checklist; of several events that it is judged for, the worst.",
     );
@@ -30,7 +29,7 @@ metrics! {
         &["checklist", "event"],
         "1 when every required check of a checklist was seen and is good; 0 when not, or when it is not known.",
     );
-    static DECISION: StateSet<2> = state_set("readiness_decision_state", &Decision::ALL, &["checklist", "event"], "The decision that a checklist comes to.");
+    static DECISION: StateSet<Decision, 2> = state_set("readiness_decision_state", &["checklist", "event"], "The decision that a checklist comes to.");
     static ASKED: Gauge<3> = gauge(
         "readiness_checklist_lines",
         Unit::Number,
@@ -56,7 +55,7 @@ pub fn samples(judgements: &[Judgement]) -> Vec<Sample> {
         let checklist = judgement.checklist.as_str();
         let event = judgement.event.as_deref().unwrap_or("none");
         samples.push(GO.sample([checklist, event], f64::from(u8::from(judgement.decision == Decision::Go))));
-        samples.push(DECISION.sample([checklist, event], judgement.decision.as_str()));
+        samples.push(DECISION.sample([checklist, event], judgement.decision));
         samples.push(ASKED.sample([checklist, event, "yes"], judgement.asked().0 as f64));
         samples.extend(Unasked::ALL.map(|why| ASKED.sample([checklist, event, why.as_str()], judgement.unasked(why) as f64)));
         checklists.insert(checklist, judgement);
@@ -72,7 +71,7 @@ pub fn samples(judgements: &[Judgement]) -> Vec<Sample> {
         samples.push(JUDGED.sample([checklist], judgement.at.as_second() as f64));
     }
     for ((checklist, _), check) in checks {
-        samples.push(CHECK.sample([checklist, &check.name], check.state.as_str()));
+        samples.push(CHECK.sample([checklist, &check.name], check.state));
         samples.push(INFO.sample([checklist, &check.name, check.collector, &check.item], 1.0));
         samples.push(REQUIRED.sample([checklist, &check.name], f64::from(u8::from(check.required))));
         for state in [CheckState::Pass, CheckState::Warn, CheckState::Fail, CheckState::Unknown, CheckState::Waived] {

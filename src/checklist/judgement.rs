@@ -11,39 +11,25 @@ use super::severity::Severity;
 use super::unjudged::NOT_JUDGED;
 use crate::history::Verdicts;
 use crate::labels::Labels;
+use crate::metric::states;
 
-/// The verdict on one check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CheckState {
-    /// The collector is off, the check is disabled, or its guard does not hold.
-    NotApplicable,
-    /// Seen, and good.
-    Pass,
-    /// Bad or unseen, and somebody answers for it.
-    Waived,
-    /// Bad, but it does not block.
-    Warn,
-    /// Not seen.
-    Unknown,
-    /// Bad.
-    Fail,
-}
-
-impl CheckState {
-    /// Every state, in label order.
-    pub const ALL: [&'static str; 6] = ["pass", "warn", "fail", "unknown", "waived", "not_applicable"];
-
-    /// The label value.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NotApplicable => "not_applicable",
-            Self::Pass => "pass",
-            Self::Waived => "waived",
-            Self::Warn => "warn",
-            Self::Unknown => "unknown",
-            Self::Fail => "fail",
-        }
+states! {
+    /// The verdict on one check; the worse, the higher its rank.
+    #[derive(PartialOrd, Ord, Serialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum CheckState {
+        /// Seen, and good.
+        Pass = 1 => "pass",
+        /// Bad, but it does not block.
+        Warn = 3 => "warn",
+        /// Bad.
+        Fail = 5 => "fail",
+        /// Not seen.
+        Unknown = 4 => "unknown",
+        /// Bad or unseen, and somebody answers for it.
+        Waived = 2 => "waived",
+        /// The collector is off, the check is disabled, or its guard does not hold.
+        NotApplicable = 0 => "not_applicable",
     }
 }
 
@@ -86,29 +72,17 @@ impl Unasked {
     }
 }
 
-/// The one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Decision {
-    /// Every required check was seen and is good.
-    Go,
-    /// A required check is bad.
-    NoGo,
-    /// Nothing required is known to be bad, but something required was not seen.
-    Undecided,
-}
-
-impl Decision {
-    /// Every decision, in label order.
-    pub const ALL: [&'static str; 3] = ["go", "no_go", "undecided"];
-
-    /// The label value.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Go => "go",
-            Self::NoGo => "no_go",
-            Self::Undecided => "undecided",
-        }
+states! {
+    /// The one word.
+    #[derive(Serialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Decision {
+        /// Every required check was seen and is good.
+        Go => "go",
+        /// A required check is bad.
+        NoGo => "no_go",
+        /// Nothing required is known to be bad, but something required was not seen.
+        Undecided => "undecided",
     }
 }
 

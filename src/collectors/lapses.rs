@@ -14,7 +14,7 @@ use super::section::{Collector, Estate};
 use super::{credentials, kubernetes, secrets_manager};
 use crate::driver::{Form, Poll, Task};
 use crate::made::{Made, Shared};
-use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
+use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set, states};
 use crate::say;
 use crate::say::Message;
 use crate::snapshot::{CollectError, Observation, Snapshot, Source, Subjects};
@@ -26,13 +26,22 @@ pub const NAME: &str = "lapses";
 const LABELS: [&str; 2] = ["credential", "kind"];
 const STATES: &str = "readiness_credential_lapse_state";
 
+states! {
+    /// Whether a credential ends for good.
+    enum Lapse {
+        At => "at",
+        Renewed => "renewed",
+        Never => "never",
+        Unknown => "unknown",
+    }
+}
+
 metrics! {
     /// Families of this collector.
     pub FAMILIES;
 
-    static STATE: StateSet<2> = state_set(
+    static STATE: StateSet<Lapse, 2> = state_set(
         STATES,
-        &["at", "renewed", "never", "unknown"],
         &LABELS,
         "Whether a credential ends for good, from the facts of credentials and rotations; renewed where a rotation was seen to work, and no pause of it until the last event is over is longer than a credential lives.",
     );
@@ -42,7 +51,7 @@ metrics! {
         &LABELS,
         "When a credential ends, or the first that comes after it and is not renewed before the last event is over, from the facts of credentials and rotations; nothing while a rotation that was seen to work renews each in time.",
     )
-    .covered_by(Coverage { kinds: credentials::KINDS, ..Coverage::of(STATES, &["at", "renewed", "never"]).quiet() });
+    .covered_by(Coverage { kinds: credentials::KINDS, ..Coverage::of(STATES, &[Lapse::At.as_str(), Lapse::Renewed.as_str(), Lapse::Never.as_str()]).quiet() });
 }
 
 /// Time between looks, unless credentials are looked at more often.
@@ -88,22 +97,22 @@ struct Lapses {
 impl Lapses {
     fn facts(&self, credential: &[String; 2], seen: &Snapshot) -> Vec<Sample> {
         let labels = || credential.each_ref().map(String::as_str);
-        let at = |ends: i64, why: Message| vec![STATE.sample(labels(), "at").with_detail(&why), MOMENT.sample(labels(), ends as f64).with_detail(why)];
+        let at = |ends: i64, why: Message| vec![STATE.sample(labels(), Lapse::At).with_detail(&why), MOMENT.sample(labels(), ends as f64).with_detail(why)];
         let ends = match credentials::end_of(seen, &credential[0]) {
             // Of several parts one may be known to end, whatever the others do.
             Err(why) => {
                 let known = credentials::first_end_of(seen, &credential[0]).map(|ends| MOMENT.sample(labels(), ends as f64).with_detail(&why));
-                return [STATE.sample(labels(), "unknown").with_detail(why)].into_iter().chain(known).collect();
+                return [STATE.sample(labels(), Lapse::Unknown).with_detail(why)].into_iter().chain(known).collect();
             }
-            Ok(None) => return vec![STATE.sample(labels(), "never")],
+            Ok(None) => return vec![STATE.sample(labels(), Lapse::Never)],
             Ok(Some(ends)) => ends,
         };
         match self.renewals.of(&credential[0], ends, seen, Timestamp::now()) {
-            Renewal::Nobody => vec![STATE.sample(labels(), "at"), MOMENT.sample(labels(), ends as f64)],
-            Renewal::Proven(how) => vec![STATE.sample(labels(), "renewed").with_detail(how)],
+            Renewal::Nobody => vec![STATE.sample(labels(), Lapse::At), MOMENT.sample(labels(), ends as f64)],
+            Renewal::Proven(how) => vec![STATE.sample(labels(), Lapse::Renewed).with_detail(how)],
             Renewal::Refuted(why) => at(ends, say!("its end counts, since {}", why)),
             Renewal::Lapses(ends, why) => at(ends, say!("one that is made later ends unrenewed, since {}", why)),
-            Renewal::Unseen(why) => vec![STATE.sample(labels(), "unknown").with_detail(why)],
+            Renewal::Unseen(why) => vec![STATE.sample(labels(), Lapse::Unknown).with_detail(why)],
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::driver::{Form, Poll, Task};
 use crate::made::{Made, Shared};
 use crate::metric::{StateSet, metrics, state_set};
 use crate::snapshot::{CollectError, Observation, Snapshot, Source, Subjects};
-use crate::state::State;
+use crate::state::{Health, State};
 
 /// The `collector` label.
 pub const NAME: &str = "memory";
@@ -20,13 +20,11 @@ metrics! {
     /// Families of this collector.
     pub FAMILIES;
 
-    static FILE: StateSet<0> = state_set(
+    static FILE: StateSet<Health, 0> = state_set(
         "readiness_state_file_state",
-        &["read", "new", "rebuilt", "unwritable"],
         &[],
         "How the state file was found when the exporter started, or that it cannot be written now, from the file system; rebuilt when it could not be trusted.",
-    )
-    .saying(&[("read", "the state file was read, and what it says holds"), ("new", "there was no state file when the exporter started, and it was begun")]);
+    );
 }
 
 const INTERVAL: Duration = Duration::from_secs(15);
@@ -51,7 +49,7 @@ impl Poll for Looker {
     fn look<'a>(&'a mut self, _: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
         async {
             let (health, why) = self.0.health();
-            let sample = FILE.sample::<&str>([], health.as_str());
+            let sample = FILE.sample::<&str>([], health);
             let sample = if let Some(why) = why { sample.with_detail(why) } else { sample };
             Ok(Observation::new(vec![sample], 1, 0))
         }

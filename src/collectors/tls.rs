@@ -26,7 +26,7 @@ use super::section::{Estate, Section};
 use crate::cause::Cause as _;
 use crate::driver::{Form, Poll, Task};
 use crate::made::Made;
-use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
+use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set, states};
 use crate::net::{self, Lookup, Trust};
 use crate::say;
 use crate::say::{Message, named};
@@ -43,9 +43,31 @@ pub const NAME: &str = "tls";
 const LABELS: [&str; 2] = ["target", "address"];
 
 /// What an address has to say is known once it completed a handshake.
-const COMPLETED: Coverage = Coverage::of(HANDSHAKE_STATE.0.name, &["completed"]);
+const COMPLETED: Coverage = Coverage::of(HANDSHAKE_STATE.0.name, &[Handshake::Completed.as_str()]);
 /// An address that was asked either completes one or does not.
-const ASKED: Coverage = Coverage { seen: &["completed", "failed"], ..COMPLETED };
+const ASKED: Coverage = Coverage { seen: &[Handshake::Completed.as_str(), Handshake::Failed.as_str()], ..COMPLETED };
+
+states! {
+    /// How a handshake ended.
+    enum Handshake {
+        Completed => "completed",
+        Failed => "failed",
+        Unknown => "unknown",
+    }
+}
+
+states! {
+    /// What verifying a chain found.
+    enum Verification {
+        Valid => "valid",
+        Expired => "expired",
+        NotYetValid => "not_yet_valid",
+        SelfSigned => "self_signed",
+        Untrusted => "untrusted",
+        WrongName => "wrong_name",
+        Invalid => "invalid",
+    }
+}
 
 metrics! {
     /// Families of this collector.
@@ -58,9 +80,8 @@ metrics! {
         "Whether an address completed a TLS handshake at the last look, whatever its certificate says.",
     )
     .covered_by(ASKED.each());
-    static HANDSHAKE_STATE: StateSet<2> = state_set(
+    static HANDSHAKE_STATE: StateSet<Handshake, 2> = state_set(
         "readiness_tls_handshake_state",
-        &["completed", "failed", "unknown"],
         &LABELS,
         "How the last TLS handshake with an address ended; unknown for addresses that were not asked.",
     );
@@ -78,9 +99,8 @@ metrics! {
         "When the presented chain ends, from X.509 notAfter: the first certificate of the path that verifies and lasts longest, its root included, or of all while no path verifies.",
     )
     .covered_by(COMPLETED.each());
-    static VERIFICATION: StateSet<2> = state_set(
+    static VERIFICATION: StateSet<Verification, 2> = state_set(
         "readiness_tls_verification_state",
-        &["valid", "expired", "not_yet_valid", "self_signed", "untrusted", "wrong_name", "invalid"],
         &LABELS,
         "What verifying the presented chain for the asked name found.",
     )
@@ -163,8 +183,9 @@ impl Poll for TlsCollector {
                 Ok(Err(why)) => failed([&self.target, net::NOWHERE], &why),
                 Ok(Ok(found)) => {
                     let mut samples = join_all(found.addresses.into_iter().map(|address| self.at(address, left))).await.concat();
-                    samples
-                        .extend(found.unseen.iter().map(|part| HANDSHAKE_STATE.sample([self.target.as_str(), part.place], "unknown").with_detail(&part.why)));
+                    samples.extend(
+                        found.unseen.iter().map(|part| HANDSHAKE_STATE.sample([self.target.as_str(), part.place], Handshake::Unknown).with_detail(&part.why)),
+                    );
                     samples
                 }
             };
@@ -189,7 +210,7 @@ impl TlsCollector {
 }
 
 fn failed(labels: [&str; 2], why: &Message) -> Vec<Sample> {
-    vec![HANDSHAKE.sample(labels, 0.0).with_detail(why), HANDSHAKE_STATE.sample(labels, "failed").with_detail(why)]
+    vec![HANDSHAKE.sample(labels, 0.0).with_detail(why), HANDSHAKE_STATE.sample(labels, Handshake::Failed).with_detail(why)]
 }
 
 /// What a server presented.
@@ -205,10 +226,10 @@ impl Presented {
     fn samples(&self, labels: [&str; 2], trust: &Trust, now: i64) -> Vec<Sample> {
         let certificates: Vec<X509Certificate<'_>> =
             self.chain.iter().filter_map(|der| X509Certificate::from_der(der).ok()).filter(|(rest, _)| rest.is_empty()).map(|(_, parsed)| parsed).collect();
-        let mut samples = vec![HANDSHAKE.sample(labels, 1.0), HANDSHAKE_STATE.sample(labels, "completed")];
+        let mut samples = vec![HANDSHAKE.sample(labels, 1.0), HANDSHAKE_STATE.sample(labels, Handshake::Completed)];
         let (state, why) = self.verification(certificates.first());
         let why = match certificates.first() {
-            Some(leaf) if state == "wrong_name" => say!("{}: {} was asked for, and it is for {}", why, named(&self.asked), names_of(leaf)),
+            Some(leaf) if state == Verification::WrongName => say!("{}: {} was asked for, and it is for {}", why, named(&self.asked), names_of(leaf)),
             _ => why,
         };
         samples.push(VERIFICATION.sample(labels, state).with_detail(why));
@@ -237,20 +258,20 @@ impl Presented {
         samples
     }
 
-    fn verification(&self, leaf: Option<&X509Certificate<'_>>) -> (&'static str, Message) {
-        let Err(error) = &self.verdict else { return ("valid", say!("the chain is valid for this name")) };
+    fn verification(&self, leaf: Option<&X509Certificate<'_>>) -> (Verification, Message) {
+        let Err(error) = &self.verdict else { return (Verification::Valid, say!("the chain is valid for this name")) };
         let alone = self.chain.len() == 1 && leaf.is_some_and(|leaf| leaf.subject() == leaf.issuer());
         let state = match error {
             rustls::Error::InvalidCertificate(reason) => match reason {
-                CertificateError::Expired | CertificateError::ExpiredContext { .. } => "expired",
-                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "not_yet_valid",
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => "wrong_name",
-                _ if alone => "self_signed",
+                CertificateError::Expired | CertificateError::ExpiredContext { .. } => Verification::Expired,
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Verification::NotYetValid,
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Verification::WrongName,
+                _ if alone => Verification::SelfSigned,
                 // Another root with the same name shows as a bad signature.
-                CertificateError::UnknownIssuer | CertificateError::BadSignature => "untrusted",
-                _ => "invalid",
+                CertificateError::UnknownIssuer | CertificateError::BadSignature => Verification::Untrusted,
+                _ => Verification::Invalid,
             },
-            _ => "invalid",
+            _ => Verification::Invalid,
         };
         (state, error.words())
     }

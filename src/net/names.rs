@@ -20,6 +20,7 @@ use super::{is_link_local, unusable};
 use crate::cause::Cause as _;
 use crate::files;
 use crate::made::Made;
+use crate::metric::states;
 use crate::say;
 use crate::say::{Message, named};
 
@@ -41,11 +42,31 @@ const COMPLETION: Duration = Duration::from_secs(1);
 /// The families of addresses, and the record types that hold them.
 const FAMILIES: [(&str, RecordType); 2] = [("ipv4", RecordType::A), ("ipv6", RecordType::AAAA)];
 
+states! {
+    /// How a question about a name ended.
+    pub enum Outcome {
+        /// It brought addresses.
+        Answered => "answered",
+        /// The name has none of this type.
+        Nodata => "nodata",
+        /// There is no such name.
+        Nxdomain => "nxdomain",
+        /// The name server fails.
+        Servfail => "servfail",
+        /// The name server refuses to answer.
+        Refused => "refused",
+        /// No answer in time.
+        Timeout => "timeout",
+        /// No answer that can be read.
+        Error => "error",
+    }
+}
+
 /// One answer to one question.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// `answered`, `nodata`, `nxdomain`, `servfail`, `refused`, `timeout` or `error`.
-    pub state: &'static str,
+    /// How the question ended.
+    pub state: Outcome,
     /// The addresses of the name that was asked for, and of no other.
     pub addresses: BTreeSet<IpAddr>,
     /// The names that it is an alias of, in order, in the form of [`normal`].
@@ -57,23 +78,23 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn none(state: &'static str, why: Option<Message>) -> Self {
+    fn none(state: Outcome, why: Option<Message>) -> Self {
         Self { state, addresses: BTreeSet::new(), chain: Vec::new(), ttl: None, why }
     }
 
     fn failed(error: &NetError) -> Self {
         let by_code = |code: &ResponseCode| match code {
-            ResponseCode::NoError => "nodata",
-            ResponseCode::NXDomain => "nxdomain",
-            ResponseCode::ServFail => "servfail",
-            ResponseCode::Refused => "refused",
-            _ => "error",
+            ResponseCode::NoError => Outcome::Nodata,
+            ResponseCode::NXDomain => Outcome::Nxdomain,
+            ResponseCode::ServFail => Outcome::Servfail,
+            ResponseCode::Refused => Outcome::Refused,
+            _ => Outcome::Error,
         };
         let state = match error {
-            NetError::Timeout => "timeout",
+            NetError::Timeout => Outcome::Timeout,
             NetError::Dns(DnsError::NoRecordsFound(none)) => by_code(&none.response_code),
             NetError::Dns(DnsError::ResponseCode(code)) => by_code(code),
-            _ => "error",
+            _ => Outcome::Error,
         };
         Self::none(state, Some(error.words()))
     }
@@ -81,7 +102,7 @@ impl Answer {
     /// What the records say of the name that was asked for. A server may add records of other names,
     /// which are none of its business.
     fn of(records: &Records) -> Self {
-        let mut answer = Self::none("nodata", None);
+        let mut answer = Self::none(Outcome::Nodata, None);
         let mut owner = records.query().name();
         let of_owner = |record: &&Record, owner: &Name| record.name == *owner;
         for _ in 0..MOST_HOPS {
@@ -104,7 +125,7 @@ impl Answer {
             answer.live(record.ttl);
         }
         if !answer.addresses.is_empty() {
-            answer.state = "answered";
+            answer.state = Outcome::Answered;
         }
         answer
     }
@@ -115,7 +136,7 @@ impl Answer {
 
     /// Whether it says something for certain, be it that there is nothing.
     pub fn is_definite(&self) -> bool {
-        matches!(self.state, "answered" | "nodata" | "nxdomain")
+        matches!(self.state, Outcome::Answered | Outcome::Nodata | Outcome::Nxdomain)
     }
 }
 

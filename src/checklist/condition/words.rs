@@ -158,11 +158,20 @@ fn significant(value: f64, digits: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metric::{Gauge, StateSet, gauge, state_set};
+    use crate::metric::{Gauge, StateSet, gauge, state_set, states};
 
     static MADE: Gauge<0> = gauge("t_timestamp_seconds", Unit::Timestamp, &[], "T.");
     static USED: Gauge<0> = gauge("t_ratio", Unit::Ratio, &[], "T.");
-    static END: StateSet<0> = state_set("t_state", &["at", "not_yet", "too_late"], &[], "T.").saying(&[("at", "it is known when it ends")]);
+    static END: StateSet<End, 0> = state_set("t_state", &[], "T.");
+
+    states! {
+        /// Whether it ends.
+        enum End {
+            At => "at": "it is known when it ends",
+            NotYet => "not_yet",
+            TooLate => "too_late",
+        }
+    }
 
     #[test]
     fn what_is_good_is_told_in_a_clause() {

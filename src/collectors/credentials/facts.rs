@@ -6,12 +6,15 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::changed::Changed;
-use super::dates::{self, Ends};
+use super::dates;
 use super::expiry::Told;
 use super::pair::{self, Unpaired};
 use super::read::{Annotation, Content};
-use super::{CHANGED, CHANGED_EARLIEST, DECLARED, END, EXPIRY, FILE, FINGERPRINT, Kind, LAST_USED, Looker, MADE, PROOF, STATE, VALID, Works};
-use crate::metric::Sample;
+use super::{
+    Agreement, CHANGED, CHANGED_EARLIEST, DECLARED, END, EXPIRY, Ends, FILE, FINGERPRINT, Kind, LAST_USED, Looker, MADE, Openness, PROOF, Presence, Proven,
+    STATE, VALID, Validity, Works,
+};
+use crate::metric::{Sample, States as _};
 use crate::net;
 use crate::say;
 use crate::say::{Message, named};
@@ -26,7 +29,7 @@ impl Looker {
             (None, Annotation::Unasked) => return Declared::Nowhere,
         };
         match dates::read(&written) {
-            Some(Ends::At(at)) => Declared::At(at, written),
+            Some(dates::Ends::At(at)) => Declared::At(at, written),
             _ => Declared::Unreadable("the annotation that tells when it ends is no date"),
         }
     }
@@ -38,7 +41,7 @@ impl Looker {
         let made = self.made(content, &told);
         let ends = Ending { declared: declared.at(), due: self.due(&told, made.as_ref()), told };
         let validity = self.validity(works, &ends, now);
-        let mut samples = vec![STATE.sample(labels, "present"), self.proof(&validity), validity];
+        let mut samples = vec![STATE.sample(labels, Presence::Present), self.proof(&validity), validity];
         samples.push(self.end(&declared, &ends, lost.as_ref()));
         samples.extend(ends.first().map(|at| EXPIRY.sample(labels, at as f64)));
         samples.extend(self.agreement(&declared, &ends, lost.as_ref()));
@@ -59,25 +62,27 @@ impl Looker {
     fn validity(&self, works: Works, ends: &Ending, now: i64) -> Sample {
         let told = &ends.told;
         let is_past = |end: Option<i64>| end.is_some_and(|at| at <= now);
-        let (state, why): (&str, Option<Message>) = match (works, told.unpaired) {
+        let (state, why): (Validity, Option<Message>) = match (works, told.unpaired) {
             // Its own dates refute whatever an issuer's cache still says.
-            _ if is_past(told.ends) => ("invalid", Some("it has ended".into())),
-            _ if told.begins.is_some_and(|at| at > now) => ("invalid", Some("it is not valid yet".into())),
-            (Works::Proved, _) => ("valid", None),
-            (Works::No(why), _) => ("invalid", Some(why)),
-            (Works::Unknown(error), _) => ("unknown", Some(error.message)),
-            (Works::Unproven, Some(Unpaired::Wrong(why))) => ("invalid", Some(why.into())),
-            (Works::Unproven, Some(Unpaired::Unknown(why))) => ("unknown", Some(why.into())),
+            _ if is_past(told.ends) => (Validity::Invalid, Some("it has ended".into())),
+            _ if told.begins.is_some_and(|at| at > now) => (Validity::Invalid, Some("it is not valid yet".into())),
+            (Works::Proved, _) => (Validity::Valid, None),
+            (Works::No(why), _) => (Validity::Invalid, Some(why)),
+            (Works::Unknown(error), _) => (Validity::Unknown, Some(error.message)),
+            (Works::Unproven, Some(Unpaired::Wrong(why))) => (Validity::Invalid, Some(why.into())),
+            (Works::Unproven, Some(Unpaired::Unknown(why))) => (Validity::Unknown, Some(why.into())),
             // Nobody knows better than whoever wrote the end down, unless it tells another one itself.
             (Works::Unproven, None) if is_past(ends.declared) && told.silent.is_some() => {
-                ("invalid", Some("it has ended, by the end that is written down".into()))
+                (Validity::Invalid, Some("it has ended, by the end that is written down".into()))
             }
             (Works::Unproven, None) if is_past(ends.declared) => {
-                ("unknown", Some("the end that is written down has passed, and the credential tells another one".into()))
+                (Validity::Unknown, Some("the end that is written down has passed, and the credential tells another one".into()))
             }
-            (Works::Unproven, None) if is_past(ends.due) => ("unknown", Some("it is older than max_age, and nobody was asked whether it still works".into())),
-            (Works::Unproven, None) if self.credential.kind.opens_nothing() => ("consistent", None),
-            (Works::Unproven, None) => ("unproven", Some("nobody was asked whether it works".into())),
+            (Works::Unproven, None) if is_past(ends.due) => {
+                (Validity::Unknown, Some("it is older than max_age, and nobody was asked whether it still works".into()))
+            }
+            (Works::Unproven, None) if self.credential.kind.opens_nothing() => (Validity::Consistent, None),
+            (Works::Unproven, None) => (Validity::Unproven, Some("nobody was asked whether it works".into())),
         };
         let sample = VALID.sample(self.labels(), state);
         match why {
@@ -88,11 +93,11 @@ impl Looker {
 
     /// Whether its issuer has proved it: what does not work, or is not known to, is proved by nobody.
     fn proof(&self, validity: &Sample) -> Sample {
-        let state = match validity.state() {
-            Some("valid") => "proved",
-            Some("consistent") => "needless",
-            Some("unproven") => "unproven",
-            _ => "unknown",
+        let state = match Validity::of(validity) {
+            Some(Validity::Valid) => Proven::Proved,
+            Some(Validity::Consistent) => Proven::Needless,
+            Some(Validity::Unproven) => Proven::Unproven,
+            Some(Validity::Invalid | Validity::Unknown) | None => Proven::Unknown,
         };
         Sample { detail: validity.detail.clone(), ..PROOF.sample(self.labels(), state) }
     }
@@ -127,10 +132,10 @@ impl Looker {
             _ => ends.told.silent.filter(|_| ends.declared.is_none() && ends.due.is_none()),
         };
         match (lost.filter(|_| untold.is_some() || ends.first().is_none()), untold, ends.first()) {
-            (Some(why), ..) => END.sample(labels, "unknown").with_detail(why),
-            (None, Some(why), _) => END.sample(labels, "untold").with_detail(why),
-            (None, None, Some(_)) => END.sample(labels, "at"),
-            (None, None, None) => END.sample(labels, "never"),
+            (Some(why), ..) => END.sample(labels, Ends::Unknown).with_detail(why),
+            (None, Some(why), _) => END.sample(labels, Ends::Untold).with_detail(why),
+            (None, None, Some(_)) => END.sample(labels, Ends::At),
+            (None, None, None) => END.sample(labels, Ends::Never),
         }
     }
 
@@ -140,18 +145,18 @@ impl Looker {
         let labels = self.labels();
         let (at, written) = match declared {
             Declared::At(at, written) => (*at, written),
-            Declared::Unreadable(why) => return Some(DECLARED.sample(labels, "unknown").with_detail(*why)),
+            Declared::Unreadable(why) => return Some(DECLARED.sample(labels, Agreement::Unknown).with_detail(*why)),
             Declared::Nowhere => return None,
         };
         let known = ends.told.ends.or(ends.due);
         match (lost, ends.told.silent) {
-            (Some(why), _) if known.is_none() => return Some(DECLARED.sample(labels, "unknown").with_detail(why)),
+            (Some(why), _) if known.is_none() => return Some(DECLARED.sample(labels, Agreement::Unknown).with_detail(why)),
             (None, Some(_)) if known.is_none() => return None,
             _ => {}
         }
         let same = known.is_some_and(|known| known.abs_diff(at) < 86_400);
         let said = known.and_then(|at| Timestamp::from_second(at).ok()).map_or_else(|| say!("that it never ends"), |at| say!("{}", at));
-        Some(DECLARED.sample(labels, if same { "match" } else { "differs" }).with_detail(say!("declared {}, told {}", named(written), said)))
+        Some(DECLARED.sample(labels, if same { Agreement::Match } else { Agreement::Differs }).with_detail(say!("declared {}, told {}", named(written), said)))
     }
 
     /// Who may read or write its file. Certificates and dates without a private key are no secret, as far as they could
@@ -165,9 +170,9 @@ impl Looker {
         };
         let (readable, writable) = (mode & 0o004 != 0, mode & 0o002 != 0);
         let state = match (readable, writable) {
-            (true, false) if is_plain && is_read => "public",
-            (false, false) => "private",
-            _ => "exposed",
+            (true, false) if is_plain && is_read => Openness::Public,
+            (false, false) => Openness::Private,
+            _ => Openness::Exposed,
         };
         let may = match (readable, writable) {
             (true, true) => "everybody may read and write",

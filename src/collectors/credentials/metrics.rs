@@ -1,55 +1,102 @@
 //! The facts about credentials.
 
-use crate::metric::{Coverage, Gauge, StateSet, Unit, gauge, metrics, state_set};
+use crate::metric::{Coverage, Gauge, StateSet, Unit, gauge, metrics, state_set, states};
 
 const LABELS: [&str; 2] = ["credential", "kind"];
 const END_STATES: &str = "readiness_credential_end_state";
 /// What is there has been seen; of what is missing nothing else is known.
-const OF_WHAT_IS_THERE: Coverage = Coverage { kinds: KINDS, ..Coverage::of("readiness_credential_state", &["present"]) };
+const OF_WHAT_IS_THERE: Coverage = Coverage { kinds: KINDS, ..Coverage::of("readiness_credential_state", &[Presence::Present.as_str()]) };
+
+states! {
+    /// Whether a credential is where it should be.
+    pub(super) enum Presence {
+        Present => "present": "it is there, with all of its keys",
+        Absent => "absent",
+        Incomplete => "incomplete",
+        Unknown => "unknown",
+    }
+}
+
+states! {
+    /// Whether a credential works.
+    pub(super) enum Validity {
+        Valid => "valid": "its issuer takes it",
+        Consistent => "consistent": "its form and its dates are right, and it opens nothing",
+        Unproven => "unproven": "its form is right, and its issuer was not asked",
+        Invalid => "invalid",
+        Unknown => "unknown",
+    }
+}
+
+states! {
+    /// Whether its issuer has proved that a credential works.
+    pub(super) enum Proven {
+        Proved => "proved": "its issuer takes it",
+        Needless => "needless": "it opens nothing, so that no issuer is asked",
+        Unproven => "unproven",
+        Unknown => "unknown",
+    }
+}
+
+states! {
+    /// Whether a credential ends.
+    pub(super) enum Ends {
+        At => "at": "it is known when it ends",
+        Never => "never": "it never ends",
+        Untold => "untold",
+        Unknown => "unknown",
+    }
+}
+
+states! {
+    /// Whether the end that somebody wrote down is that of the credential.
+    pub(super) enum Agreement {
+        Match => "match": "both are the same day",
+        Differs => "differs",
+        Unknown => "unknown",
+    }
+}
+
+states! {
+    /// Who may read or write the file of a credential.
+    pub(super) enum Openness {
+        Private => "private": "not everybody on the machine may read or write its file",
+        Public => "public": "everybody may read its file, which holds no secret",
+        Exposed => "exposed",
+    }
+}
 
 metrics! {
     /// Families of this collector.
     pub(in crate::collectors) FAMILIES;
 
-    pub(super) static STATE: StateSet<2> = state_set(
+    pub(super) static STATE: StateSet<Presence, 2> = state_set(
         "readiness_credential_state",
-        &["present", "absent", "incomplete", "unknown"],
         &LABELS,
         "Whether a credential is where it should be, with every key, cached from its file, its environment variable or the Kubernetes API.",
-    )
-    .saying(&[("present", "it is there, with all of its keys")]);
-    pub(super) static VALID: StateSet<2> = state_set(
+    );
+    pub(super) static VALID: StateSet<Validity, 2> = state_set(
         "readiness_credential_valid_state",
-        &["valid", "consistent", "unproven", "invalid", "unknown"],
         &LABELS,
         "Whether a credential works now, by its issuer's answer; unproven where nobody was asked, consistent for certificates, key stores and dates, which open nothing, where each private key that is kept beside a certificate belongs to it; unknown where nothing is there.",
-    )
-    .saying(&[
-        ("valid", "its issuer takes it"),
-        ("consistent", "its form and its dates are right, and it opens nothing"),
-        ("unproven", "its form is right, and its issuer was not asked"),
-    ]);
-    pub(super) static PROOF: StateSet<2> = state_set(
+    );
+    pub(super) static PROOF: StateSet<Proven, 2> = state_set(
         "readiness_credential_proof_state",
-        &["proved", "needless", "unproven", "unknown"],
         &LABELS,
         "Whether its issuer has proved that a credential works; needless for certificates, key stores and dates, which open nothing, and unknown for whatever is missing, broken, ended or refused, or whose issuer could not be asked.",
-    )
-    .saying(&[("proved", "its issuer takes it"), ("needless", "it opens nothing, so that no issuer is asked")]);
-    pub(super) static END: StateSet<2> = state_set(
+    );
+    pub(super) static END: StateSet<Ends, 2> = state_set(
         END_STATES,
-        &["at", "never", "untold", "unknown"],
         &LABELS,
         "Whether a credential ends, by what it or its issuer says; untold when neither tells, which is not never, and unknown when it is missing or broken or its issuer could not be asked.",
-    )
-    .saying(&[("at", "it is known when it ends"), ("never", "it never ends")]);
+    );
     pub(super) static EXPIRY: Gauge<2> = gauge(
         "readiness_credential_expiry_timestamp_seconds",
         Unit::Timestamp,
         &LABELS,
         "When a credential ends, by what it or its issuer says or the configuration declares; the earliest where they differ.",
     )
-    .covered_by(Coverage { kinds: KINDS, ..Coverage::of(END_STATES, &["at", "never"]).quiet() });
+    .covered_by(Coverage { kinds: KINDS, ..Coverage::of(END_STATES, &[Ends::At.as_str(), Ends::Never.as_str()]).quiet() });
     pub(super) static MADE: Gauge<2> = gauge(
         "readiness_credential_made_timestamp_seconds",
         Unit::Timestamp,
@@ -76,22 +123,18 @@ metrics! {
         &LABELS,
         "When an access key was last used, from GetAccessKeyLastUsed of AWS IAM; nothing for a key that never was.",
     );
-    pub(super) static DECLARED: StateSet<2> = state_set(
+    pub(super) static DECLARED: StateSet<Agreement, 2> = state_set(
         "readiness_credential_declared_state",
-        &["match", "differs", "unknown"],
         &LABELS,
         "Whether the end that the configuration or an annotation declares is what the credential or its issuer says, to the day; nothing where neither of them tells.",
     )
-    .covered_by(OF_WHAT_IS_THERE.sparse())
-    .saying(&[("match", "both are the same day")]);
-    pub(super) static FILE: StateSet<2> = state_set(
+    .covered_by(OF_WHAT_IS_THERE.sparse());
+    pub(super) static FILE: StateSet<Openness, 2> = state_set(
         "readiness_credential_file_state",
-        &["private", "public", "exposed"],
         &LABELS,
         "Whether everybody on this machine may read the secret in the file of a credential, or write the file, from its mode; public where everybody may read it and no secret is in it.",
     )
-    .covered_by(OF_WHAT_IS_THERE)
-    .saying(&[("private", "not everybody on the machine may read or write its file"), ("public", "everybody may read its file, which holds no secret")]);
+    .covered_by(OF_WHAT_IS_THERE);
     pub(super) static FINGERPRINT: Gauge<3> = gauge(
         "readiness_credential_fingerprint_info",
         Unit::Number,

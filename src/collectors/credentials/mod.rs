@@ -43,7 +43,7 @@ use crate::aws::{Caller, Callers};
 use crate::cause::Cause as _;
 use crate::driver::{Form, Poll, Task};
 use crate::made::Made;
-use crate::metric::{Family, Sample};
+use crate::metric::{Family, Sample, States as _};
 use crate::net::{self, Trust};
 use crate::say;
 use crate::say::{Message, named};
@@ -54,7 +54,10 @@ use crate::value::names::{self, Visit};
 use crate::value::rules::References;
 use changed::Witness;
 use expiry::Told;
-use metrics::{CHANGED, CHANGED_EARLIEST, DECLARED, END, EXPIRY, FILE, FINGERPRINT, LAST_USED, MADE, PROOF, STATE, VALID};
+use metrics::{
+    Agreement, CHANGED, CHANGED_EARLIEST, DECLARED, END, EXPIRY, Ends, FILE, FINGERPRINT, LAST_USED, MADE, Openness, PROOF, Presence, Proven, STATE, VALID,
+    Validity,
+};
 pub(in crate::collectors) use metrics::{FAMILIES, KINDS};
 use prove::{Issuer, Proof};
 use read::{Content, Through, Unread};
@@ -194,9 +197,9 @@ fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
 pub(in crate::collectors) fn end_of(seen: &Snapshot, credential: &str) -> Result<Option<i64>, Message> {
     let own = |family: &'static str| seen.samples_of(family).find(move |sample| sample.label("credential") == Some(credential));
     let end = own(END.0.name).ok_or_else(|| say!("credential {} could not be seen", named(credential)))?;
-    match end.state() {
-        Some("at") => own(EXPIRY.0.name).map(|sample| Some(sample.second())).ok_or_else(|| say!("when credential {} ends is not known", named(credential))),
-        Some("never") => Ok(None),
+    match Ends::of(end) {
+        Some(Ends::At) => own(EXPIRY.0.name).map(|sample| Some(sample.second())).ok_or_else(|| say!("when credential {} ends is not known", named(credential))),
+        Some(Ends::Never) => Ok(None),
         _ => Err(end.detail.clone().unwrap_or_else(|| say!("when credential {} ends is not known", named(credential)))),
     }
 }
@@ -277,9 +280,9 @@ impl Looker {
         let mut content = match found {
             Ok(content) => content,
             Err(Unread::Failed(error)) if error.class != ErrorClass::Denied => return Err(error),
-            Err(Unread::Failed(error)) => return Ok(Observation::new(self.without("unknown", &error.message), 1, read)),
-            Err(Unread::Absent(why)) => return Ok(Observation::new(self.without("absent", &why), 1, read)),
-            Err(Unread::Incomplete(why)) => return Ok(Observation::new(self.without("incomplete", &why), 1, read)),
+            Err(Unread::Failed(error)) => return Ok(Observation::new(self.without(Presence::Unknown, &error.message), 1, read)),
+            Err(Unread::Absent(why)) => return Ok(Observation::new(self.without(Presence::Absent, &why), 1, read)),
+            Err(Unread::Incomplete(why)) => return Ok(Observation::new(self.without(Presence::Incomplete, &why), 1, read)),
         };
         content.changed = content.changed.map(|said| witness.narrow(facts::hash(&content), said, Timestamp::now().as_second()));
         // Without it nothing is known of the keystore, which may be good.
@@ -298,9 +301,11 @@ impl Looker {
     }
 
     /// Facts about a credential that could not be read: where it is missing, that is all that is known of it.
-    fn without(&self, state: &str, why: &Message) -> Vec<Sample> {
-        let unknown = [&VALID, &PROOF, &END].map(|set| set.sample(self.labels(), "unknown").with_detail(why));
-        [STATE.sample(self.labels(), state).with_detail(why)].into_iter().chain(unknown).collect()
+    fn without(&self, state: Presence, why: &Message) -> Vec<Sample> {
+        let labels = self.labels();
+        let told =
+            [STATE.sample(labels, state), VALID.sample(labels, Validity::Unknown), PROOF.sample(labels, Proven::Unknown), END.sample(labels, Ends::Unknown)];
+        told.map(|sample| sample.with_detail(why)).into()
     }
 
     /// Whether it works, and what it or its issuer tells; `calls` counts requests.

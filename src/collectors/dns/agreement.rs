@@ -12,11 +12,21 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::view::View;
+use crate::metric::states;
 use crate::say;
 use crate::say::{Message, named};
 
 /// What is remembered of each resolver; pools that rotate are smaller.
 const MOST_ADDRESSES: usize = 1_000;
+
+states! {
+    /// Whether resolvers answer alike.
+    pub(super) enum Alike {
+        Agree => "agree",
+        Disagree => "disagree",
+        Unknown => "unknown",
+    }
+}
 
 /// A difference that was seen.
 #[derive(Debug)]
@@ -31,9 +41,9 @@ struct Dispute {
 pub(super) struct Agreement(Option<Dispute>);
 
 impl Agreement {
-    /// `agree`, `disagree` or `unknown`, with what each resolver answers; `None` for a single one. `expected`:
+    /// Whether they do, with what each resolver answers; `None` for a single one. `expected`:
     /// the answer of each is one that the configuration expects.
-    pub(super) fn judge(&mut self, views: &[(&str, &View)], expected: bool) -> Option<(&'static str, Message)> {
+    pub(super) fn judge(&mut self, views: &[(&str, &View)], expected: bool) -> Option<(Alike, Message)> {
         if views.len() < 2 {
             return None;
         }
@@ -47,25 +57,25 @@ impl Agreement {
             let longest = whole.iter().flat_map(|view| &view.typed).filter_map(|(_, answer)| answer.ttl).max().unwrap_or(0);
             if since.elapsed() > Duration::from_secs(u64::from(longest)) {
                 return Some(match alias_of_all(&whole) {
-                    None => ("disagree", words),
+                    None => (Alike::Disagree, words),
                     Some(alias) => {
                         let by_design = say!("all follow the alias to {}, which may answer each of them differently by design", named(alias));
-                        ("unknown", say!("{}; {}; expect.canonical_name in the configuration says that it does", words, by_design))
+                        (Alike::Unknown, say!("{}; {}; expect.canonical_name in the configuration says that it does", words, by_design))
                     }
                 });
             }
-            return Some(("unknown", say!("{}; they differ, as they may for the time to live of {} s after a change", words, longest)));
+            return Some((Alike::Unknown, say!("{}; they differ, as they may for the time to live of {} s after a change", words, longest)));
         }
         if some_silent {
             // Whoever is silent may be the one that differs, so that the time runs on.
-            return Some(("unknown", say!("{}; not every resolver has answered in full", words)));
+            return Some((Alike::Unknown, say!("{}; not every resolver has answered in full", words)));
         }
         match &mut self.0 {
             // What they have said so far makes the next difference a rotation as well.
             Some(dispute) if !alike => dispute.since = Instant::now(),
             own => *own = None,
         }
-        Some(("agree", words))
+        Some((Alike::Agree, words))
     }
 
     fn remember(&mut self, views: &[(&str, &View)]) {

@@ -22,16 +22,16 @@ use tokio::time::Instant;
 
 pub use config::{Config, Expect, LoadBalancer, Name, RecordType, Resolver};
 
-use self::agreement::Agreement;
-use self::origin::Origin;
-use self::view::{Goal, PART, View, compare, listed, places};
+use self::agreement::{Agreement, Alike};
+use self::origin::{Origin, Records};
+use self::view::{Comparison, Completeness, Goal, PART, View, compare, listed, places};
 use super::kubernetes::{self, ClusterConfig, Permission};
 use super::section::{Estate, Section};
 use crate::cause::Cause as _;
 use crate::driver::{Form, Poll, Task};
 use crate::made::Made;
-use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
-use crate::net::{self, Resolver as Asked, normal, unusable};
+use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, States as _, Unit, gauge, metrics, state_set};
+use crate::net::{self, DnsOutcome, Resolver as Asked, normal, unusable};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, Observation, Snapshot, Source};
@@ -77,15 +77,15 @@ const SETTLED: u32 = 3;
 const MOST_QUESTIONS: u32 = 12;
 
 /// What a resolver said for each record type.
-const WHOLE: Coverage = Coverage::of(ANSWER.0.name, &["complete"]);
+const WHOLE: Coverage = Coverage::of(ANSWER.0.name, &[Completeness::Complete.as_str()]);
 /// An answer that is whole is good or not, and so is none at all; a half may be either.
-const SETTLED_ONE: Coverage = Coverage { seen: &["complete", "failed"], ..WHOLE };
+const SETTLED_ONE: Coverage = Coverage { seen: &[Completeness::Complete.as_str(), Completeness::Failed.as_str()], ..WHOLE };
 /// What one record type tells as well.
-const ANY: Coverage = Coverage { seen: &["complete", "partial"], ..WHOLE };
+const ANY: Coverage = Coverage { seen: &[Completeness::Complete.as_str(), Completeness::Partial.as_str()], ..WHOLE };
 /// What every look has.
-const LOOKED: Coverage = Coverage { seen: &["complete", "partial", "failed"], ..WHOLE };
+const LOOKED: Coverage = Coverage { seen: Completeness::WORDS, ..WHOLE };
 /// A definite answer to one question.
-const DEFINITE: Coverage = Coverage::of(LOOKUP.0.name, &["answered", "nodata", "nxdomain"]);
+const DEFINITE: Coverage = Coverage::of(LOOKUP.0.name, &[DnsOutcome::Answered.as_str(), DnsOutcome::Nodata.as_str(), DnsOutcome::Nxdomain.as_str()]);
 
 metrics! {
     /// Families of this collector.
@@ -98,15 +98,13 @@ metrics! {
         "Whether a resolver answered with addresses that servers can have, and with at least one; absent while it answers for some of the record types and fails for others.",
     )
     .covered_by(SETTLED_ONE.each());
-    static ANSWER: StateSet<2> = state_set(
+    static ANSWER: StateSet<Completeness, 2> = state_set(
         "readiness_dns_answer_state",
-        &["complete", "partial", "failed"],
         &LABELS,
         "Whether a resolver gave a definite answer for every record type of a name, for some of them, or for none.",
     );
-    static LOOKUP: StateSet<3> = state_set(
+    static LOOKUP: StateSet<DnsOutcome, 3> = state_set(
         "readiness_dns_lookup_state",
-        &["answered", "nodata", "nxdomain", "servfail", "refused", "timeout", "error"],
         &TYPED,
         "How the last question to a resolver ended.",
     );
@@ -114,15 +112,14 @@ metrics! {
         .covered_by(DEFINITE.each());
     static TTL: Gauge<3> =
         gauge("readiness_dns_ttl_seconds", Unit::Seconds, &TYPED, "Lowest time to live in the last answer of a resolver, its CNAME chain included.")
-            .covered_by(DEFINITE.each_in(&["answered"]));
+            .covered_by(DEFINITE.each_in(&[DnsOutcome::Answered.as_str()]));
     static CHAIN: Gauge<2> =
         gauge("readiness_dns_cname_hops", Unit::Number, &LABELS, "Length of the CNAME chain in the last answer of a resolver.").covered_by(ANY.each());
     static DURATION: Gauge<2> =
         gauge("readiness_dns_lookup_duration_seconds", Unit::Seconds, &LABELS, "Time that a resolver took for all record types of a name, or until it failed.")
             .covered_by(LOOKED.each());
-    static TARGET: StateSet<2> = state_set(
+    static TARGET: StateSet<Comparison, 2> = state_set(
         "readiness_dns_target_state",
-        &["match", "mismatch", "unknown"],
         &LABELS,
         "Whether a name resolves to what the configuration expects; unknown behind a proxy, without a whole answer, or while the expected load balancer cannot be seen.",
     )
@@ -131,18 +128,15 @@ metrics! {
     static PROXIED: Gauge<2> =
         gauge("readiness_dns_proxied", Unit::Number, &LABELS, "Whether an answer lies in the networks of a proxy, which hides the origin.")
             .covered_by(WHOLE.each());
-    static ORIGIN: StateSet<2> = state_set(
+    static ORIGIN: StateSet<Records, 2> = state_set(
         "readiness_dns_record_state",
-        &["own", "wildcard", "unknown"],
         &LABELS,
         "Whether a name has records of its own, or answers just like random neighbours and thus from the wildcard above it; unknown while both answer with parts of one pool.",
     )
     .covered_by(LOOKED.each())
-    .saying(&[("own", "it has records of its own")])
     .made_by("a name that is no wildcard to collectors.dns.names");
-    static AGREEMENT: StateSet<1> = state_set(
+    static AGREEMENT: StateSet<Alike, 1> = state_set(
         "readiness_dns_agreement_state",
-        &["agree", "disagree", "unknown"],
         &["target"],
         "Whether all resolvers answer alike, or each with what the configuration expects; unknown while one of them has no whole answer, while they differ for no longer than the longest time to live seen, and where one alias answers them differently.",
     )
@@ -261,7 +255,7 @@ impl Poll for DnsCollector {
                     let origin_state = async {
                         let other = other.as_ref()?;
                         let settled = tokio::time::timeout(this.timeout, this.settle(resolver, &own, other, &mut origin)).await;
-                        Some(settled.unwrap_or("unknown"))
+                        Some(settled.unwrap_or(Records::Unknown))
                     };
                     let ((), origin_state) = futures::join!(completed, origin_state);
                     let found = other.zip(origin_state);
@@ -274,7 +268,7 @@ impl Poll for DnsCollector {
             // Whoever says what a name must lead to has said that it may lead there by different addresses.
             let mut is_expected = this.name.expect.is_some();
             for answered in &answered {
-                is_expected &= this.view_samples(answered, &mut samples) == Some("match");
+                is_expected &= this.view_samples(answered, &mut samples) == Some(Comparison::Match);
             }
             let name = this.name.name.clone();
             self.origins = origins;
@@ -294,7 +288,7 @@ struct Answered {
     resolver: String,
     view: View,
     /// What a random neighbour answered, and what follows for the name.
-    neighbour: Option<(View, &'static str)>,
+    neighbour: Option<(View, Records)>,
     goal: Option<Goal>,
 }
 
@@ -365,13 +359,13 @@ impl DnsCollector {
 
     /// Whether the name has records of its own. Asked again, with a neighbour that is new each time, while the
     /// answers differ and are not known yet.
-    async fn settle(&self, resolver: &Asked, own: &View, neighbour: &View, origin: &mut Origin) -> &'static str {
+    async fn settle(&self, resolver: &Asked, own: &View, neighbour: &View, origin: &mut Origin) -> Records {
         if let Some(state) = Origin::of_one(own, neighbour) {
             *origin = Origin::default();
             return state;
         }
-        if origin.state() == "own" && origin.knows(own, neighbour) {
-            return "own";
+        if origin.state() == Records::Own && origin.knows(own, neighbour) {
+            return Records::Own;
         }
         *origin = Origin::default();
         origin.add(own, neighbour);
@@ -383,8 +377,8 @@ impl DnsCollector {
             let odd = format!("{}.{parent}", net::random_label());
             let (own, neighbour) = futures::join!(self.ask(resolver, &self.name.name), self.ask(resolver, &odd));
             // A record that changes at this moment, or a resolver that fell silent.
-            if matches!(Origin::of_one(&own, &neighbour), Some("own" | "unknown")) {
-                return "unknown";
+            if matches!(Origin::of_one(&own, &neighbour), Some(Records::Own | Records::Unknown)) {
+                return Records::Unknown;
             }
             origin.add(&own, &neighbour);
         }
@@ -406,7 +400,7 @@ impl DnsCollector {
     }
 
     /// Adds the facts about what a resolver said, and returns whether that is what is expected.
-    fn view_samples(&self, answered: &Answered, samples: &mut Vec<Sample>) -> Option<&'static str> {
+    fn view_samples(&self, answered: &Answered, samples: &mut Vec<Sample>) -> Option<Comparison> {
         let Answered { resolver, view, neighbour, goal } = answered;
         let labels = [self.name.name.as_str(), resolver];
         let words = view.words();
@@ -418,7 +412,7 @@ impl DnsCollector {
         if let Some((address, why)) = useless {
             // Whoever draws this one gets nowhere, whatever else there is.
             samples.push(SUCCESS.sample(labels, 0.0).with_detail(say!("{}; {} {}", words, address, why)));
-        } else if state != "partial" {
+        } else if state != Completeness::Partial {
             samples.push(SUCCESS.sample(labels, f64::from(u8::from(!addresses.is_empty()))).with_detail(say!("{}{}", words, hint)));
         }
         for (kind, answer) in &view.typed {
@@ -435,12 +429,12 @@ impl DnsCollector {
                 samples.push(TTL.sample(labels, f64::from(ttl)));
             }
         }
-        if state != "failed" {
+        if state != Completeness::Failed {
             samples.push(CHAIN.sample(labels, view.chain().len() as f64));
         }
         samples.push(DURATION.sample(labels, view.took.as_secs_f64()));
         let proxied = view.places().iter().any(|address| self.proxied.iter().any(|network| network.contains(address)));
-        if proxied || state == "complete" {
+        if proxied || state == Completeness::Complete {
             samples.push(PROXIED.sample(labels, f64::from(u8::from(proxied))));
         }
         let reached = goal.as_ref().map(|goal| {
@@ -449,7 +443,7 @@ impl DnsCollector {
             state
         });
         if let Some((neighbour, state)) = neighbour {
-            samples.push(ORIGIN.sample(labels, state).with_detail(say!("{}; a random neighbour answers {}", words, neighbour.words())));
+            samples.push(ORIGIN.sample(labels, *state).with_detail(say!("{}; a random neighbour answers {}", words, neighbour.words())));
         }
         reached
     }
@@ -461,7 +455,7 @@ impl DnsCollector {
 
     /// RFC 4592, section 3.3.1: the closest existing name decides which wildcard applies.
     fn wildcard_hint(&self, view: &View) -> Message {
-        let absent = view.typed.iter().all(|(_, answer)| answer.state == "nxdomain");
+        let absent = view.typed.iter().all(|(_, answer)| answer.state == DnsOutcome::Nxdomain);
         match self.name.name.strip_prefix("*.") {
             Some(parent) if absent => say!("; a wildcard above does not cover this one, because {} exists", named(parent)),
             _ => say!(""),

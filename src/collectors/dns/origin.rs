@@ -10,6 +10,16 @@ use std::net::IpAddr;
 
 use super::SETTLED;
 use super::view::View;
+use crate::metric::states;
+
+states! {
+    /// Whose records a name answers with.
+    pub(super) enum Records {
+        Own => "own": "it has records of its own",
+        Wildcard => "wildcard",
+        Unknown => "unknown",
+    }
+}
 
 /// What a name and its neighbours have answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,20 +34,20 @@ pub(super) struct Origin {
 
 impl Origin {
     /// What one pair of answers says for certain; `None` when more of them are needed.
-    pub(super) fn of_one(own: &View, neighbour: &View) -> Option<&'static str> {
+    pub(super) fn of_one(own: &View, neighbour: &View) -> Option<Records> {
         if !own.is_complete() || !neighbour.is_complete() {
-            return Some("unknown");
+            return Some(Records::Unknown);
         }
         let (mine, theirs) = (own.places(), neighbour.places());
         let same_alias = own.chain().last().is_some_and(|last| neighbour.chain().last() == Some(last));
         if mine.is_empty() && theirs.is_empty() {
             // A name that leads nowhere, like its neighbours, shows no records of its own.
-            Some("unknown")
+            Some(Records::Unknown)
         } else if mine.is_empty() || theirs.is_empty() {
             // Without a wildcard there is nothing to fall to, and what exists without addresses does not fall either.
-            Some("own")
+            Some(Records::Own)
         } else if same_alias || mine == theirs {
-            Some("wildcard")
+            Some(Records::Wildcard)
         } else {
             None
         }
@@ -65,15 +75,15 @@ impl Origin {
     }
 
     /// What all pairs together say.
-    pub(super) fn state(&self) -> &'static str {
+    pub(super) fn state(&self) -> Records {
         if !self.is_settled() {
-            return "unknown";
+            return Records::Unknown;
         }
         match (self.own == self.neighbours, self.own.is_disjoint(&self.neighbours), self.varies) {
-            (true, ..) => "wildcard",
+            (true, ..) => Records::Wildcard,
             // Two lists that differ and never change are two records, even if they share an address.
-            (false, true, _) | (false, _, false) => "own",
-            (false, false, true) => "unknown",
+            (false, true, _) | (false, _, false) => Records::Own,
+            (false, false, true) => Records::Unknown,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The pure parts: comparing an answer with what is expected, and resolvers with one another.
 
 use super::*;
-use crate::net::DnsAnswer;
+use crate::net::{DnsAnswer, DnsOutcome};
 
-fn view(addresses: &[&str], chain: &[&str], state: &'static str) -> View {
+fn view(addresses: &[&str], chain: &[&str], state: DnsOutcome) -> View {
     let answer = DnsAnswer {
         state,
         addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
@@ -15,7 +15,7 @@ fn view(addresses: &[&str], chain: &[&str], state: &'static str) -> View {
 }
 
 fn answered(addresses: &[&str]) -> View {
-    view(addresses, &[], "answered")
+    view(addresses, &[], DnsOutcome::Answered)
 }
 
 fn goal(names: &[&str], addresses: &[&str]) -> Goal {
@@ -37,13 +37,13 @@ fn an_answer_matches_by_chain_or_by_being_a_part_of_the_expected_set() {
         (answered(&["10.0.0.2", "10.0.0.9"]), false, "mismatch"),
         (answered(&["10.9.9.9"]), false, "mismatch"),
         // AWS adds the prefix; names are compared without case and final dot.
-        (view(&["10.9.9.9"], &["Dualstack.NLB-1.elb.example."], "answered"), false, "match"),
+        (view(&["10.9.9.9"], &["Dualstack.NLB-1.elb.example."], DnsOutcome::Answered), false, "match"),
         (answered(&["104.16.0.1"]), true, "unknown"),
-        (view(&[], &[], "nxdomain"), false, "mismatch"),
-        (view(&[], &[], "servfail"), false, "unknown"),
-        (view(&[], &[], "timeout"), false, "unknown"),
+        (view(&[], &[], DnsOutcome::Nxdomain), false, "mismatch"),
+        (view(&[], &[], DnsOutcome::Servfail), false, "unknown"),
+        (view(&[], &[], DnsOutcome::Timeout), false, "unknown"),
     ] {
-        assert_eq!(compare(&view, &nlb, proxied).0, state, "{view:?}");
+        assert_eq!(compare(&view, &nlb, proxied).0.as_str(), state, "{view:?}");
     }
 }
 
@@ -51,8 +51,8 @@ fn an_answer_matches_by_chain_or_by_being_a_part_of_the_expected_set() {
 fn what_cannot_be_seen_is_neither_right_nor_wrong() {
     let gone = Goal { unseen: true, words: "no load balancer can be seen".into(), ..goal(&[], &[]) };
     let (state, why) = compare(&answered(&["10.0.0.1"]), &gone, false);
-    assert_eq!((state, why.as_str()), ("unknown", "answers 10.0.0.1, but no load balancer can be seen"));
-    assert_eq!(compare(&answered(&["10.0.0.1"]), &goal(&["gone.example"], &[]), false).0, "unknown");
+    assert_eq!((state.as_str(), why.as_str()), ("unknown", "answers 10.0.0.1, but no load balancer can be seen"));
+    assert_eq!(compare(&answered(&["10.0.0.1"]), &goal(&["gone.example"], &[]), false).0.as_str(), "unknown");
 }
 
 /// One of A and AAAA.
@@ -63,20 +63,20 @@ fn halves(a: &View, aaaa: &View) -> View {
 #[test]
 fn a_half_proves_what_is_wrong_and_never_that_all_is_right() {
     let nlb = goal(&["nlb-1.elb.example"], &["10.0.0.1", "10.0.0.2"]);
-    let failed = view(&[], &[], "servfail");
+    let failed = view(&[], &[], DnsOutcome::Servfail);
     for (half, state) in [
         (answered(&["10.0.0.1"]), "unknown"),
-        (view(&["10.0.0.1"], &["nlb-1.elb.example"], "answered"), "unknown"),
+        (view(&["10.0.0.1"], &["nlb-1.elb.example"], DnsOutcome::Answered), "unknown"),
         (answered(&["10.9.9.9"]), "mismatch"),
-        (view(&[], &[], "nodata"), "unknown"),
+        (view(&[], &[], DnsOutcome::Nodata), "unknown"),
     ] {
         let view = halves(&half, &failed);
-        assert_eq!((view.state(), compare(&view, &nlb, false).0), ("partial", state), "{view:?}");
+        assert_eq!((view.state().as_str(), compare(&view, &nlb, false).0.as_str()), ("partial", state), "{view:?}");
     }
     // What the expected name has of IPv6 is not known, so no such address is a wrong one.
     let half_goal = Goal { failed: vec![RecordType::Aaaa], ..goal(&["nlb-1.elb.example"], &["10.0.0.1"]) };
-    assert_eq!(compare(&halves(&answered(&["10.0.0.1"]), &answered(&["::1"])), &half_goal, false).0, "unknown");
-    assert_eq!(compare(&halves(&answered(&["10.0.0.9"]), &answered(&["::1"])), &half_goal, false).0, "mismatch");
+    assert_eq!(compare(&halves(&answered(&["10.0.0.1"]), &answered(&["::1"])), &half_goal, false).0.as_str(), "unknown");
+    assert_eq!(compare(&halves(&answered(&["10.0.0.9"]), &answered(&["::1"])), &half_goal, false).0.as_str(), "mismatch");
 }
 
 #[test]
@@ -86,10 +86,10 @@ fn a_part_of_a_pool_is_no_proof_of_another_place() {
     let part = Goal { partial: true, addresses: texts(&pool(0..8)), ..goal(&["lb.example"], &[]) };
     let answer = |range: std::ops::Range<u8>| answered(&pool(range).iter().map(String::as_str).collect::<Vec<_>>());
     for (range, state) in [(0..8, "match"), (2..5, "match"), (4..12, "unknown"), (8..16, "mismatch"), (9..10, "mismatch")] {
-        assert_eq!(compare(&answer(range.clone()), &part, false).0, state, "{range:?}");
+        assert_eq!(compare(&answer(range.clone()), &part, false).0.as_str(), state, "{range:?}");
     }
     // A load balancer that shows all of its addresses has no others.
-    assert_eq!(compare(&answer(4..12), &Goal { partial: false, ..part }, false).0, "mismatch");
+    assert_eq!(compare(&answer(4..12), &Goal { partial: false, ..part }, false).0.as_str(), "mismatch");
 }
 
 #[test]
@@ -104,16 +104,16 @@ fn an_address_that_a_resolver_made_of_the_expected_one_is_the_expected_one() {
         (&answered(&["203.0.113.9", "2001:db8::cb00:7109"]), "mismatch"),
         (&answered(&["203.0.113.9", "64:ff9b:1::cb00:7109"]), "mismatch"),
     ] {
-        assert_eq!(compare(view, &expected, false).0, state, "{view:?}");
+        assert_eq!(compare(view, &expected, false).0.as_str(), state, "{view:?}");
     }
     assert!(compare(&dual, &expected, false).1.as_str().starts_with("answers 203.0.113.9, 64:ff9b::cb00:7109;"), "people see what was said");
     assert!(single.agrees(&answered(&["64:ff9b::cb00:7109"])) && !single.agrees(&answered(&["64:ff9b::cb00:710a"])));
-    assert_eq!(Origin::of_one(&single, &answered(&["64:ff9b::cb00:7109"])), Some("wildcard"));
+    assert_eq!(Origin::of_one(&single, &answered(&["64:ff9b::cb00:7109"])), Some(Records::Wildcard));
 }
 
 fn judged(agreement: &mut Agreement, views: &[View]) -> &'static str {
     let labelled: Vec<(&str, &View)> = ["one", "two", "three"].into_iter().zip(views).collect();
-    agreement.judge(&labelled, false).unwrap().0
+    agreement.judge(&labelled, false).unwrap().0.as_str()
 }
 
 #[tokio::test(start_paused = true)]
@@ -133,7 +133,7 @@ async fn a_difference_is_no_agreement_and_no_fault_within_the_time_to_live() {
 
 #[tokio::test(start_paused = true)]
 async fn silence_is_no_agreement_and_stops_no_clock() {
-    let silent = || view(&[], &[], "timeout");
+    let silent = || view(&[], &[], DnsOutcome::Timeout);
     let mut agreement = Agreement::default();
     assert_eq!(judged(&mut agreement, &[answered(&["10.0.0.1"]), silent()]), "unknown");
     assert_eq!(judged(&mut agreement, &[answered(&["10.0.0.1"]), answered(&["10.0.0.1"]), silent()]), "unknown");
@@ -163,16 +163,16 @@ async fn rotating_answers_that_do_not_meet_are_no_old_zone() {
 /// One of them may have an old answer for the target, and it may be by design.
 #[tokio::test(start_paused = true)]
 async fn an_alias_that_all_follow_to_other_addresses_is_no_agreement() {
-    let at = |address: &str| view(&[address], &["cdn.example"], "answered");
+    let at = |address: &str| view(&[address], &["cdn.example"], DnsOutcome::Answered);
     let mut agreement = Agreement::default();
     let near = [at("10.0.0.1"), at("10.0.0.2")];
     assert_eq!(judged(&mut agreement, &near), "unknown");
     tokio::time::advance(Duration::from_secs(31)).await;
     let labelled = [("one", &near[0]), ("two", &near[1])];
     let (state, words) = agreement.judge(&labelled, false).unwrap();
-    assert!(state == "unknown" && words.as_str().ends_with("expect.canonical_name in the configuration says that it does"), "{state}: {words}");
-    assert_eq!(agreement.judge(&labelled, true).unwrap().0, "agree", "each is what the configuration expects");
-    let other = [at("10.0.0.1"), view(&["10.0.0.2"], &["old.example"], "answered")];
+    assert!(state == Alike::Unknown && words.as_str().ends_with("expect.canonical_name in the configuration says that it does"), "{words}");
+    assert_eq!(agreement.judge(&labelled, true).unwrap().0, Alike::Agree, "each is what the configuration expects");
+    let other = [at("10.0.0.1"), view(&["10.0.0.2"], &["old.example"], DnsOutcome::Answered)];
     assert_eq!(judged(&mut agreement, &other), "unknown");
     tokio::time::advance(Duration::from_secs(31)).await;
     assert_eq!(judged(&mut agreement, &other), "disagree");
@@ -185,11 +185,11 @@ fn origin(pairs: &[(&[&str], &[&str])]) -> &'static str {
     for (own, neighbour) in pairs {
         let (own, neighbour) = (answered(own), answered(neighbour));
         match Origin::of_one(&own, &neighbour) {
-            Some(state) if pairs.len() == 1 => return state,
+            Some(state) if pairs.len() == 1 => return state.as_str(),
             _ => origin.add(&own, &neighbour),
         }
     }
-    origin.state()
+    origin.state().as_str()
 }
 
 #[test]
@@ -214,9 +214,9 @@ fn a_name_has_records_of_its_own_if_it_never_answers_like_its_neighbours() {
     ] {
         assert_eq!(origin(pairs), expected, "{pairs:?}");
     }
-    let alias = |address: &str| view(&[address], &["lb.example"], "answered");
-    assert_eq!(Origin::of_one(&alias("10.0.0.1"), &alias("10.0.0.2")), Some("wildcard"), "one alias whose answers rotate");
-    assert_eq!(Origin::of_one(&view(&[], &[], "timeout"), &alias("10.0.0.2")), Some("unknown"));
+    let alias = |address: &str| view(&[address], &["lb.example"], DnsOutcome::Answered);
+    assert_eq!(Origin::of_one(&alias("10.0.0.1"), &alias("10.0.0.2")), Some(Records::Wildcard), "one alias whose answers rotate");
+    assert_eq!(Origin::of_one(&view(&[], &[], DnsOutcome::Timeout), &alias("10.0.0.2")), Some(Records::Unknown));
 }
 
 #[test]

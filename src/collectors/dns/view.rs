@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::config::RecordType;
-use crate::net::{DnsAnswer, normal, stands_for};
+use crate::metric::states;
+use crate::net::{DnsAnswer, DnsOutcome, normal, stands_for};
 use crate::say;
 use crate::say::{Message, named};
 
@@ -13,6 +14,24 @@ use crate::say::{Message, named};
 /// by chance give up to eight of what they have.
 /// Source: <https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/routing-policy-multivalue.html>
 pub(super) const PART: usize = 8;
+
+states! {
+    /// Whether every record type has a definite answer, some of them, or none.
+    pub(super) enum Completeness {
+        Complete => "complete",
+        Partial => "partial",
+        Failed => "failed",
+    }
+}
+
+states! {
+    /// Whether a name answers as it should.
+    pub(super) enum Comparison {
+        Match => "match",
+        Mismatch => "mismatch",
+        Unknown => "unknown",
+    }
+}
 
 /// All answers of one resolver about one name.
 #[derive(Debug, Clone)]
@@ -35,17 +54,16 @@ impl View {
         self.typed.iter().map(|(_, answer)| answer.chain.as_slice()).max_by_key(|chain| chain.len()).unwrap_or_default()
     }
 
-    /// Whether every record type has a definite answer, some of them, or none.
-    pub(super) fn state(&self) -> &'static str {
+    pub(super) fn state(&self) -> Completeness {
         match self.typed.iter().filter(|(_, answer)| answer.is_definite()).count() {
-            0 => "failed",
-            definite if definite == self.typed.len() => "complete",
-            _ => "partial",
+            0 => Completeness::Failed,
+            definite if definite == self.typed.len() => Completeness::Complete,
+            _ => Completeness::Partial,
         }
     }
 
     pub(super) fn is_complete(&self) -> bool {
-        self.state() == "complete"
+        self.state() == Completeness::Complete
     }
 
     /// For people: the addresses, and of which record types there are none, and why.
@@ -97,31 +115,31 @@ impl Goal {
 
 /// Whether a view is what is expected. Only what cannot be otherwise is a mismatch, and only what is
 /// seen as a whole a match.
-pub(super) fn compare(view: &View, goal: &Goal, proxied: bool) -> (&'static str, Message) {
+pub(super) fn compare(view: &View, goal: &Goal, proxied: bool) -> (Comparison, Message) {
     let why = if goal.unseen { say!("answers {}, but {}", view.words(), goal.words) } else { say!("answers {}; expected {}", view.words(), goal.words) };
     let addresses = view.places();
     let shared = addresses.intersection(&goal.addresses).count();
-    let whole = if view.is_complete() { "match" } else { "unknown" };
+    let whole = if view.is_complete() { Comparison::Match } else { Comparison::Unknown };
     let mut note = say!("");
-    let state = if goal.unseen || view.state() == "failed" {
-        "unknown"
+    let state = if goal.unseen || view.state() == Completeness::Failed {
+        Comparison::Unknown
     } else if goal.is_reached(view) {
         whole
     } else if proxied {
         note = say!("; behind a proxy, which hides the origin");
-        "unknown"
+        Comparison::Unknown
     } else if addresses.is_empty() {
-        if view.is_complete() { "mismatch" } else { "unknown" }
+        if view.is_complete() { Comparison::Mismatch } else { Comparison::Unknown }
     } else if goal.addresses.is_empty() {
         // The expected name itself does not resolve here, so nothing can be compared.
-        "unknown"
+        Comparison::Unknown
     } else if goal.strays(view) == 0 {
-        if addresses.len() == shared { whole } else { "unknown" }
+        if addresses.len() == shared { whole } else { Comparison::Unknown }
     } else if goal.partial && shared > 0 {
         note = say!("; {} of {} addresses are expected ones, and the expected name may have more than it answers with at a time", shared, addresses.len());
-        "unknown"
+        Comparison::Unknown
     } else {
-        "mismatch"
+        Comparison::Mismatch
     };
     (state, say!("{}{}", why, note))
 }
@@ -129,13 +147,13 @@ pub(super) fn compare(view: &View, goal: &Goal, proxied: bool) -> (&'static str,
 /// How a question ended that brought no address, for people, with the word that tools print for it.
 fn ended(answer: &DnsAnswer) -> Message {
     match (answer.state, &answer.why) {
-        ("nxdomain", _) => say!("no such name (NXDOMAIN)"),
-        ("answered" | "nodata", _) => say!("no such record (NODATA)"),
-        ("servfail", _) => say!("the name server fails (SERVFAIL)"),
-        ("refused", _) => say!("the name server refuses to answer (REFUSED)"),
-        ("timeout", _) => say!("no answer in time"),
-        (_, Some(why)) => why.clone(),
-        (_, None) => say!("no answer that can be read"),
+        (DnsOutcome::Nxdomain, _) => say!("no such name (NXDOMAIN)"),
+        (DnsOutcome::Answered | DnsOutcome::Nodata, _) => say!("no such record (NODATA)"),
+        (DnsOutcome::Servfail, _) => say!("the name server fails (SERVFAIL)"),
+        (DnsOutcome::Refused, _) => say!("the name server refuses to answer (REFUSED)"),
+        (DnsOutcome::Timeout, _) => say!("no answer in time"),
+        (DnsOutcome::Error, Some(why)) => why.clone(),
+        (DnsOutcome::Error, None) => say!("no answer that can be read"),
     }
 }
 

@@ -25,7 +25,7 @@ use super::kubernetes::{ClusterConfig, Permission};
 use super::section::{Estate, Section};
 use crate::driver::{Form, Poll, Task};
 use crate::made::Made;
-use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
+use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, States as _, Unit, gauge, metrics, state_set, states};
 use crate::net::{self, Lookup, Trust, Unseen};
 use crate::say;
 use crate::say::Message;
@@ -41,11 +41,35 @@ pub const NAME: &str = "http";
 const LABELS: [&str; 4] = ["target", "kind", "family", "address"];
 
 /// An address that did not answer for the target has no status, and was not fast because it refused.
-const ANSWERED: Coverage = Coverage::of(OUTCOME.0.name, &["ok", "status", "body", "identity", "too_large"]);
+const ANSWERED: Coverage = Coverage::of(
+    OUTCOME.0.name,
+    &[Outcome::Ok.as_str(), Outcome::Status.as_str(), Outcome::Body.as_str(), Outcome::Identity.as_str(), Outcome::TooLarge.as_str()],
+);
 /// Whoever answered in full has said who it is, or is not known.
-const TOLD: Coverage = Coverage { seen: &["ok", "status", "body", "identity"], ..ANSWERED };
+const TOLD: Coverage = Coverage { seen: &[Outcome::Ok.as_str(), Outcome::Status.as_str(), Outcome::Body.as_str(), Outcome::Identity.as_str()], ..ANSWERED };
+/// All but the last.
+const ALL_BUT_UNKNOWN: &[&str] = Outcome::WORDS.split_at(Outcome::Unknown as usize).0;
 /// An address that was asked is good or not.
-const ASKED: Coverage = Coverage { seen: Outcome::ASKED, ..ANSWERED };
+const ASKED: Coverage = Coverage { seen: ALL_BUT_UNKNOWN, ..ANSWERED };
+
+states! {
+    /// How a look at one address ended.
+    enum Outcome {
+        Ok => "ok",
+        Dns => "dns",
+        Refused => "refused",
+        Timeout => "timeout",
+        Reset => "reset",
+        Tls => "tls",
+        Protocol => "protocol",
+        Status => "status",
+        Body => "body",
+        Identity => "identity",
+        Redirect => "redirect",
+        TooLarge => "too_large",
+        Unknown => "unknown",
+    }
+}
 
 metrics! {
     /// Families of this collector.
@@ -54,9 +78,8 @@ metrics! {
     static SUCCESS: Gauge<4> =
         gauge("readiness_http_success", Unit::Number, &LABELS, "Whether an address behind the target's URL answered as expected at the last look.")
             .covered_by(ASKED.each());
-    static OUTCOME: StateSet<4> = state_set(
+    static OUTCOME: StateSet<Outcome, 4> = state_set(
         "readiness_http_outcome_state",
-        &Outcome::NAMES,
         &LABELS,
         "How the last look at an address behind the target's URL ended; unknown for addresses that were not asked, and for answers that cannot be judged.",
     );
@@ -95,35 +118,6 @@ metrics! {
         "Share of looks at a target in the sliding window in which every address answered as expected.",
     )
     .covered_by(ASKED.each());
-}
-
-/// How a look at one address ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Ok,
-    Dns,
-    Refused,
-    Timeout,
-    Reset,
-    Tls,
-    Protocol,
-    Status,
-    Body,
-    Identity,
-    Redirect,
-    TooLarge,
-    Unknown,
-}
-
-impl Outcome {
-    const NAMES: [&'static str; 13] =
-        ["ok", "dns", "refused", "timeout", "reset", "tls", "protocol", "status", "body", "identity", "redirect", "too_large", "unknown"];
-    /// All but the last.
-    const ASKED: &'static [&'static str] = Self::NAMES.as_slice().split_at(Self::Unknown as usize).0;
-
-    const fn as_str(self) -> &'static str {
-        Self::NAMES[self as usize]
-    }
 }
 
 impl Section for Config {
@@ -236,7 +230,7 @@ impl HttpCollector {
             probe_samples([&self.target, &self.kind, family, &text], probe, &mut samples);
         }
         for part in unseen {
-            samples.push(OUTCOME.sample([&self.target, &self.kind, part.family, part.place], Outcome::Unknown.as_str()).with_detail(&part.why));
+            samples.push(OUTCOME.sample([&self.target, &self.kind, part.family, part.place], Outcome::Unknown).with_detail(&part.why));
         }
         if !self.history.is_empty() {
             let good = self.history.iter().filter(|(_, good)| *good).count();
@@ -253,7 +247,7 @@ fn probe_samples(labels: [&str; 4], probe: &Probe, samples: &mut Vec<Sample>) {
     if probe.outcome != Outcome::Unknown {
         samples.push(SUCCESS.sample(labels, flag(probe.outcome == Outcome::Ok)).with_detail(&probe.detail));
     }
-    samples.push(OUTCOME.sample(labels, probe.outcome.as_str()).with_detail(&probe.detail));
+    samples.push(OUTCOME.sample(labels, probe.outcome).with_detail(&probe.detail));
     if let Some(age) = probe.age {
         samples.push(AGE.sample(labels, age as f64));
     }

@@ -15,7 +15,7 @@ use crate::collectors::kubernetes::kinds::pods::Pods;
 use crate::collectors::kubernetes::kinds::quotas::{Allowed, Rules, Want};
 use crate::collectors::kubernetes::reading::objects::Rows;
 use crate::collectors::kubernetes::reading::quantity;
-use crate::collectors::kubernetes::reading::resources::{NAMES, largest};
+use crate::collectors::kubernetes::reading::resources::{Lack, NAMES, largest};
 use crate::collectors::kubernetes::reading::taints::{Open, Tolerations};
 use crate::collectors::kubernetes::watching::sight::seen;
 use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
@@ -98,25 +98,8 @@ metrics! {
             "Nodes that a Karpenter pool may still make within its limits and the configured maximum, from the karpenter.sh/v1 API.",
         )
         .covered_by(ALL);
-        static BINDING: StateSet<1> = state_set(
+        static BINDING: StateSet<Lack, 1> = state_set(
             "readiness_capacity_limit_state",
-            &[
-                "cpu",
-                "memory",
-                "ephemeral_storage",
-                "pods",
-                "nodepool_cpu",
-                "nodepool_memory",
-                "nodepool_ephemeral_storage",
-                "nodepool_nodes",
-                "nodepool_not_ready",
-                "nodepool_without_limit",
-                "nodepool_of_unknown_size",
-                "taints",
-                "quota",
-                "limit_range",
-                "namespace",
-            ],
             &["cluster"],
             "What keeps more workspaces from fitting: a resource of the nodes, taints that all of them have, a quota or a LimitRange of their namespaces, that none of these is there, or what keeps Karpenter from making more of them.",
         )
@@ -161,11 +144,14 @@ fn fit(left: [Option<f64>; 4], need: [f64; 4]) -> (f64, usize) {
     times.min_by(|(a, _), (b, _)| a.total_cmp(b)).unwrap_or((0.0, 0))
 }
 
+/// The limits of the resources of nodes, in the order of [`NAMES`].
+const RESOURCES: [Lack; 4] = [Lack::Cpu, Lack::Memory, Lack::EphemeralStorage, Lack::Pods];
+
 /// What Karpenter can still do.
 struct Growth {
     nodes: f64,
     workspaces: f64,
-    limit: &'static str,
+    limit: Lack,
 }
 
 /// What is taken of each new node of a pool before anybody starts a workspace there: the most that comes with one
@@ -180,12 +166,12 @@ fn taken_by_daemons(pool: &str, nodes: &Nodes, pods: &Pods) -> [f64; 4] {
 
 fn growth(template: &PoolTemplate, scene: &Scene<'_>, tolerations: &Tolerations<'_>, need: [f64; 4]) -> Growth {
     let none = |limit| Growth { nodes: 0.0, workspaces: 0.0, limit };
-    let Some((pools, claims)) = scene.karpenter else { return none("nodepool_not_ready") };
+    let Some((pools, claims)) = scene.karpenter else { return none(Lack::NodepoolNotReady) };
     let pool = pools.iter().find(|(key, _)| *key.name == *template.name).map(|(_, pool)| pool);
-    let Some(pool) = pool.filter(|pool| pool.ready() && !pool.is_static()) else { return none("nodepool_not_ready") };
+    let Some(pool) = pool.filter(|pool| pool.ready() && !pool.is_static()) else { return none(Lack::NodepoolNotReady) };
     // The configuration names the pool as one for workspaces, so only what is known to be refused counts for nothing.
     if tolerations.open(&pool.taints) == Open::No {
-        return none("taints");
+        return none(Lack::Taints);
     }
     let own = claims.iter().map(|(_, claim)| claim).filter(|claim| claim.pool() == template.name);
     let mut size = own.map(|claim| claim.allocatable).fold([None; 4], largest);
@@ -195,12 +181,12 @@ fn growth(template: &PoolTemplate, scene: &Scene<'_>, tolerations: &Tolerations<
     // Nobody limits the pods of a node in a configuration; kubelets take 110 unless told otherwise.
     size[3] = size[3].or(Some(110.0));
     if size.iter().zip(need).any(|(size, need)| need > 0.0 && size.is_none()) {
-        return none("nodepool_of_unknown_size");
+        return none(Lack::NodepoolOfUnknownSize);
     }
-    let limits = [("nodepool_cpu", size[0]), ("nodepool_memory", size[1]), ("nodepool_ephemeral_storage", size[2]), ("nodepool_nodes", Some(1.0))];
+    let limits = [(Lack::NodepoolCpu, size[0]), (Lack::NodepoolMemory, size[1]), (Lack::NodepoolEphemeralStorage, size[2]), (Lack::NodepoolNodes, Some(1.0))];
     let by_limit = limits.into_iter().zip(LIMITED).filter_map(|((limit, size), resource)| Some((((pool.left(resource)? / size?) + 1e-9).floor(), limit)));
-    let by_quota = template.max_new_nodes.map(|most| (f64::from(most), "nodepool_nodes"));
-    let Some((nodes, limit)) = by_limit.chain(by_quota).min_by(|(a, _), (b, _)| a.total_cmp(b)) else { return none("nodepool_without_limit") };
+    let by_quota = template.max_new_nodes.map(|most| (f64::from(most), Lack::NodepoolNodes));
+    let Some((nodes, limit)) = by_limit.chain(by_quota).min_by(|(a, _), (b, _)| a.total_cmp(b)) else { return none(Lack::NodepoolWithoutLimit) };
     let mut left = size;
     for (left, taken) in left.iter_mut().zip(taken_by_daemons(&template.name, scene.nodes, scene.pods)) {
         *left = left.map(|left| left - taken);
@@ -232,7 +218,7 @@ fn rules(workspaces: &str, scene: &Scene<'_>, need: [f64; 4]) -> Allowed {
         return Allowed::Unclear(say!("the cluster tells of no namespace at all"));
     }
     if let (true, Some(gone)) = (there.is_empty(), gone.first()) {
-        return Allowed::Refused("namespace", say!("the namespace {} is gone or being deleted", named(gone)));
+        return Allowed::Refused(Lack::Namespace, say!("the namespace {} is gone or being deleted", named(gone)));
     }
     let want = Want { need, limits: own.least_limits(workspaces), is_single: own.is_single(workspaces) };
     scene.rules.map_or(Allowed::Most(f64::INFINITY), |rules| rules.allowed(&there, want))
@@ -279,7 +265,8 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
         *scarce.entry(at).or_default() += 1;
     }
     let mut by_account = true;
-    let mut limit = scarce.into_iter().max_by_key(|(_, nodes)| *nodes).map_or(if refusing + unclear > 0 { "taints" } else { "cpu" }, |(at, _)| NAMES[at]);
+    let mut limit =
+        scarce.into_iter().max_by_key(|(_, nodes)| *nodes).map_or(if refusing + unclear > 0 { Lack::Taints } else { Lack::Cpu }, |(at, _)| RESOURCES[at]);
     let (mut new, mut most) = (0.0, -1.0);
     for template in &config.nodepools {
         let growth = growth(template, scene, &tolerations, need);
@@ -299,7 +286,7 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
         Allowed::Unclear(_) => f64::INFINITY,
     };
     if allowed < room + new {
-        limit = if let Allowed::Refused(lack, _) = rules { lack } else { "quota" };
+        limit = if let Allowed::Refused(lack, _) = rules { lack } else { Lack::Quota };
     }
     let placed = placed(&config.workspaces, scene);
     let total = placed + (room + new).min(allowed);
@@ -320,8 +307,15 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
         (f64::NAN, say!("a pool may grow without max_new_nodes, so nobody knows how many nodes the account has room for"))
     } else {
         let ratio = if total > 0.0 { ((total - expected) / total).max(-1.0) } else { -1.0 };
-        let fit =
-            say!("{} fit ({} have a node, {} more on existing nodes, {} on new ones), {} expected, limited by {}", total, placed, room, new, expected, limit);
+        let fit = say!(
+            "{} fit ({} have a node, {} more on existing nodes, {} on new ones), {} expected, limited by {}",
+            total,
+            placed,
+            room,
+            new,
+            expected,
+            limit.as_str()
+        );
         let fit = match rules {
             Allowed::Refused(_, why) => say!("{}: {}", fit, why),
             _ if allowed < room + new => say!("{}, which leaves room for {} more", fit, allowed),

@@ -39,9 +39,17 @@ use crate::collectors::kubernetes::watching::sight;
 use crate::collectors::kubernetes::watching::sight::seen;
 use crate::collectors::kubernetes::watching::watched::{Query, Scope, Watched};
 use crate::event::{self, Schedule};
-use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
+use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set, states};
 use crate::say;
 use crate::say::{Message, named};
+
+states! {
+    /// Whether something has the version that is expected.
+    enum Expectation {
+        Expected => "expected",
+        Other => "other",
+    }
+}
 
 metrics! {
     /// Families about a cluster.
@@ -51,9 +59,8 @@ metrics! {
     SERVER_FAMILIES {
         pub(super) static VERSION: Gauge<2> =
             gauge("readiness_kubernetes_version_info", Unit::Number, &["cluster", "version"], "Version that the API server reports at /version.");
-        static VERSION_STATE: StateSet<2> = state_set(
+        static VERSION_STATE: StateSet<Expectation, 2> = state_set(
             "readiness_kubernetes_version_state",
-            &["expected", "other"],
             &["cluster", "version"],
             "Whether the API server has the configured version, which the label names, from /version.",
         );
@@ -521,7 +528,7 @@ impl Cluster {
 
     fn skew(&self, server: &str, samples: &mut Vec<Sample>) {
         if let Some(expected) = &self.expected_version {
-            let state = if version::is(server, expected) { "expected" } else { "other" };
+            let state = if version::is(server, expected) { Expectation::Expected } else { Expectation::Other };
             samples.push(VERSION_STATE.sample([&*self.name, expected], state).with_detail(say!("{}", named(server))));
         }
         let oldest = self.nodes.as_ref().and_then(|nodes| {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::collectors::kubernetes::kinds::certmanager;
 use crate::collectors::kubernetes::kinds::karpenter;
 use crate::collectors::kubernetes::watching::sight::seen_everywhere;
+use crate::collectors::kubernetes::watching::watched::Matching;
 use crate::metric::{Gauge, Sample};
 use crate::say;
 use crate::say::{Message, named};
@@ -18,7 +19,7 @@ pub(in crate::collectors) type Moments = BTreeMap<String, Vec<i64>>;
 pub(in crate::collectors) fn node_expiries(seen: &Snapshot, pool: &str) -> Result<Moments, Message> {
     let subject = |sample: &Sample| (sample.label("nodepool") == Some(pool)).then(|| format!("{}/{pool}", sample.label("cluster").unwrap_or_default()));
     // A pool that nobody has would never expire, and that would be a false go.
-    seen_everywhere(seen, karpenter::POOL_CONDITION.0.name, "nodepools", &["matched"])?;
+    seen_everywhere(seen, karpenter::POOL_CONDITION.0.name, "nodepools", &[Matching::Matched])?;
     let pools: BTreeSet<String> = seen.samples_of(karpenter::POOL_CONDITION.0.name).filter_map(subject).collect();
     if pools.is_empty() {
         return Err(say!("no cluster has a NodePool {}", named(pool)));
@@ -52,7 +53,7 @@ pub(in crate::collectors) fn certificate_renewals(seen: &Snapshot, namespace: &s
 }
 
 fn moments(seen: &Snapshot, family: &'static Gauge<3>, selector: &str, subject: impl Fn(&Sample) -> Option<String>) -> Result<Moments, Message> {
-    seen_everywhere(seen, family.0.name, selector, &["matched", "empty"])?;
+    seen_everywhere(seen, family.0.name, selector, &[Matching::Matched, Matching::Empty])?;
     let mut moments = Moments::new();
     for sample in seen.samples_of(family.0.name) {
         if let Some(subject) = subject(sample) {

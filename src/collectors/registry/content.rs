@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::digest::Digest;
 use super::manifest::Blob;
+use crate::metric::states;
 use crate::say::Message;
 
 /// What a digest names.
@@ -69,30 +70,29 @@ impl Part {
     }
 }
 
-/// How deeply two contents agree, the deepest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Level {
-    /// Not at all.
-    None,
-    /// The same images, pushed again.
-    Config,
-    /// The same manifests of the platforms that it has.
-    Platform,
-    /// The same index.
-    Index,
+states! {
+    /// How deeply two contents agree, the deepest first; the deeper, the higher its rank.
+    #[derive(PartialOrd, Ord)]
+    pub(super) enum Level {
+        /// The same index.
+        Index = 4 => "index",
+        /// The same manifests of the platforms that it has.
+        Platform = 3 => "platform",
+        /// The same images, pushed again.
+        Config = 2 => "config",
+        /// Not at all.
+        None = 1 => "none",
+        /// One of them was not seen.
+        Unknown = 0 => "unknown",
+    }
 }
 
-impl Level {
-    /// The label values, with that of what was not seen.
-    pub(super) const NAMES: [&'static str; 5] = ["index", "platform", "config", "none", "unknown"];
-
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Index => "index",
-            Self::Platform => "platform",
-            Self::Config => "config",
-            Self::None => "none",
-        }
+states! {
+    /// Whether an image is there.
+    pub(super) enum Presence {
+        Present => "present",
+        Absent => "absent",
+        Unknown => "unknown",
     }
 }
 

@@ -16,12 +16,39 @@ use super::reference::{Reference, Running};
 use super::registries::{Registries, Registry};
 use crate::collectors::kubernetes;
 use crate::driver::Poll;
-use crate::metric::{Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
+use crate::metric::{Gauge, Sample, StateSet, Unit, gauge, metrics, state_set, states};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
 
 const PLACE: [&str; 3] = ["group", "hop", "subject"];
+
+states! {
+    /// Whether all clusters run the same.
+    enum Likeness {
+        Identical => "identical",
+        Different => "different",
+        Unknown => "unknown",
+    }
+}
+
+states! {
+    /// Whether what is asked for may change under its name.
+    enum Mutability {
+        Fixed => "fixed",
+        Mutable => "mutable",
+        Unknown => "unknown",
+    }
+}
+
+states! {
+    /// Whether an image is asked for where it is expected.
+    enum Expectation {
+        Expected => "expected",
+        Other => "other",
+        Unknown => "unknown",
+    }
+}
 
 metrics! {
     /// Families about an image wherever it is.
@@ -35,9 +62,8 @@ metrics! {
             &["group", "hop", "subject", "image", "digest", "short"],
             "Which digest of an image stands at a place: upstream, pin, a mirror, or running in a cluster; cached from registries and the Kubernetes API.",
         );
-        static MATCH: StateSet<3> = state_set(
+        static MATCH: StateSet<Level, 3> = state_set(
             "readiness_image_match_state",
-            &Level::NAMES,
             &PLACE,
             "How deeply a place agrees with the one before it (a mirror with the pin or upstream, a cluster with its mirror): the same index, platform manifests, or configs; cached from registries and the Kubernetes API.",
         );
@@ -55,9 +81,8 @@ metrics! {
 
     /// Those that say something about clusters, which a group without workloads does not.
     pub(super) CLUSTER_FAMILIES {
-        static IDENTICAL: StateSet<1> = state_set(
+        static IDENTICAL: StateSet<Likeness, 1> = state_set(
             "readiness_image_clusters_state",
-            &["identical", "different", "unknown"],
             &["group"],
             "Whether all clusters run the same image, platforms of one index counting as one; unknown while one of them rolls out or cannot be seen. Cached from registries and the Kubernetes API.",
         );
@@ -67,15 +92,13 @@ metrics! {
             &["group"],
             "Different images that run in all clusters together, platforms of one index counting as one; cached from registries and the Kubernetes API.",
         );
-        static TAG: StateSet<3> = state_set(
+        static TAG: StateSet<Mutability, 3> = state_set(
             "readiness_image_tag_state",
-            &["fixed", "mutable", "unknown"],
             &["group", "cluster", "image"],
             "Whether the tag by which a cluster asks for an image can move: no digest and no version. Cached from the pods' specs in the Kubernetes API.",
         );
-        static EXPECTED: StateSet<3> = state_set(
+        static EXPECTED: StateSet<Expectation, 3> = state_set(
             "readiness_image_repository_state",
-            &["expected", "other", "unknown"],
             &["group", "cluster", "image"],
             "Whether a cluster takes an image from upstream, a mirror, or a rewritten prefix of them, cached from the pods' specs in the Kubernetes API.",
         );
@@ -225,16 +248,19 @@ impl ImageGroup {
         for image in &own.asked_for {
             let reference = Reference::parse(image);
             let mutable = reference.as_ref().map_or(true, Reference::is_mutable);
-            telling.samples.push(TAG.sample([group, cluster, image], if mutable { "mutable" } else { "fixed" }));
+            telling.samples.push(TAG.sample([group, cluster, image], if mutable { Mutability::Mutable } else { Mutability::Fixed }));
             let expected = reference.is_ok_and(|reference| self.expects(&reference.name()));
-            telling.samples.push(EXPECTED.sample([group, cluster, image], if expected { "expected" } else { "other" }));
+            telling.samples.push(EXPECTED.sample([group, cluster, image], if expected { Expectation::Expected } else { Expectation::Other }));
         }
         if own.unseen.is_some() || own.asked_for.is_empty() {
             let why = own.unseen.clone().unwrap_or_else(|| say!("no container of this image is known to run"));
-            telling.samples.extend([&TAG, &EXPECTED].map(|family| family.sample([group, cluster, ""], "unknown").with_detail(&why)));
+            let labels = [group, cluster, ""];
+            telling
+                .samples
+                .extend([TAG.sample(labels, Mutability::Unknown), EXPECTED.sample(labels, Expectation::Unknown)].map(|sample| sample.with_detail(&why)));
         }
         let labels = [group, "cluster", cluster];
-        let unknown = |why: &Message| MATCH.sample(labels, "unknown").with_detail(why);
+        let unknown = |why: &Message| MATCH.sample(labels, Level::Unknown).with_detail(why);
         let levels = match (own.seen(), before) {
             (Err(why), _) => return telling.samples.push(unknown(&why)),
             (_, Err(error)) => return telling.samples.push(unknown(&error.message)),
@@ -320,7 +346,7 @@ impl Telling<'_> {
         match (own, before) {
             (Ok(own), Ok(before)) => self.level(hop, subject, own.level(before), own, before, what),
             (Err(error), _) | (_, Err(error)) => {
-                self.samples.push(MATCH.sample([self.group, hop, subject], "unknown").with_detail(&error.message));
+                self.samples.push(MATCH.sample([self.group, hop, subject], Level::Unknown).with_detail(&error.message));
             }
         }
     }
@@ -333,7 +359,7 @@ impl Telling<'_> {
         };
         let detail = say!("{} has {}; {} has {}", named(subject), named(&words(own)), what, named(&words(before)));
         let labels = [self.group, hop, subject];
-        self.samples.push(MATCH.sample(labels, level.as_str()).with_detail(&detail));
+        self.samples.push(MATCH.sample(labels, level).with_detail(&detail));
         if level == Level::None
             && let Some((own, before)) = own.created.zip(before.created)
             && before > own
@@ -355,9 +381,9 @@ impl Telling<'_> {
         let count = distinct(&all, known);
         let state = match count {
             // Two that differ differ, whatever a third does.
-            2.. => "different",
-            _ if !unseen.is_empty() => "unknown",
-            _ => "identical",
+            2.. => Likeness::Different,
+            _ if !unseen.is_empty() => Likeness::Unknown,
+            _ => Likeness::Identical,
         };
         let detail = if unseen.is_empty() { say!("{} images in {} clusters", count, running.len()) } else { Message::joined(unseen, "; ") };
         self.samples.push(IDENTICAL.sample([self.group], state).with_detail(&detail));

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
 
+use super::content::Presence;
 use super::digest::Digest;
 use super::manifest::MEDIA_TYPES;
 use super::reference::Reference;
 use super::registries::{Registries, Registry, Tag};
 use crate::collectors::kubernetes;
 use crate::driver::Poll;
-use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
+use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set, states};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Subject};
@@ -22,15 +23,24 @@ const IMAGE: [&str; 3] = ["registry", "repository", "tag"];
 
 const STATES: &str = "readiness_registry_state";
 
+states! {
+    /// How a registry answered.
+    enum Answering {
+        Up => "up",
+        Denied => "denied",
+        Throttled => "throttled",
+        Down => "down",
+    }
+}
+
 metrics! {
     /// All families of this module.
     pub(super) FAMILIES;
 
     /// Families about whether a registry answers.
     pub(super) STATE_FAMILIES {
-        static STATE: StateSet<1> = state_set(
+        static STATE: StateSet<Answering, 1> = state_set(
             STATES,
-            &["up", "denied", "throttled", "down"],
             &["registry"],
             "How a registry answered last, cached from GET /v2/ of the OCI distribution API or from the ECR API.",
         );
@@ -38,9 +48,8 @@ metrics! {
 
     /// Families that every registry with images fills.
     pub(super) IMAGE_FAMILIES {
-        static PRESENT: StateSet<3> = state_set(
+        static PRESENT: StateSet<Presence, 3> = state_set(
             "readiness_registry_image_state",
-            &["present", "absent", "unknown"],
             &IMAGE,
             "Whether a registry has an image with all that a pull needs, cached from HEADs of its manifests, configs and layers or from the ECR API; unknown also where it does not let this program look, which many say of what is absent.",
         );
@@ -76,7 +85,7 @@ metrics! {
             &["registry"],
             "Pulls that this program's address has left, cached from the ratelimit-remaining header of the last answer.",
         )
-        .covered_by(Coverage::of(STATES, &["up"]).quiet());
+        .covered_by(Coverage::of(STATES, &[Answering::Up.as_str()]).quiet());
     }
 
     /// Families about limits, and what is remembered of answers.
@@ -103,9 +112,8 @@ metrics! {
 
     /// The family about images of workspaces.
     pub(super) WORKSPACE_FAMILIES {
-        static WORKSPACE_IMAGE: StateSet<1> = state_set(
+        static WORKSPACE_IMAGE: StateSet<Presence, 1> = state_set(
             "readiness_workspace_image_state",
-            &["present", "absent", "unknown"],
             &["image"],
             "Whether its registry has an image that workspaces ask for with all that a pull needs, cached from HEADs of its manifests, configs and layers or from the ECR API.",
         );
@@ -158,7 +166,7 @@ impl Host {
             failures().flatten().next().cloned().map_or(Ok(()), Err)
         });
         let state = match &alive {
-            Ok(()) => STATE.sample([host], "up"),
+            Ok(()) => STATE.sample([host], Answering::Up),
             Err(error) => STATE.sample([host], Self::state_after(error)).with_detail(&error.message),
         };
         let mut failures = answers.iter().filter_map(|(_, failure)| failure.as_ref()).chain(alive.as_ref().err());
@@ -191,11 +199,11 @@ impl Host {
         (image_samples([&self.registry.host, &image.repository, label], &found), found.err())
     }
 
-    fn state_after(error: &CollectError) -> &'static str {
+    fn state_after(error: &CollectError) -> Answering {
         match error.class {
-            ErrorClass::Denied => "denied",
-            ErrorClass::Throttled => "throttled",
-            _ => "down",
+            ErrorClass::Denied => Answering::Denied,
+            ErrorClass::Throttled => Answering::Throttled,
+            _ => Answering::Down,
         }
     }
 }
@@ -206,7 +214,7 @@ fn image_samples(labels: [&str; 3], found: &Result<Tag, CollectError>) -> Vec<Sa
         Err(error) => vec![PRESENT.sample(labels, absence(error)).with_detail(unseen(error))],
         Ok(found) => {
             let mut samples = vec![
-                PRESENT.sample(labels, "present"),
+                PRESENT.sample(labels, Presence::Present),
                 DIGEST.sample(
                     [registry, repository, tag, MEDIA_TYPES.into_iter().find(|own| *own == found.media_type).unwrap_or_default(), found.digest.as_str()],
                     1.0,
@@ -224,8 +232,8 @@ fn image_samples(labels: [&str; 3], found: &Result<Tag, CollectError>) -> Vec<Sa
 /// 403 to whoever asks for what is not there, and to whoever may not see what is; ECR tells the two apart.
 /// Sources: <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes>,
 /// <https://docs.aws.amazon.com/AmazonECR/latest/userguide/common-errors-docker.html>
-fn absence(error: &CollectError) -> &'static str {
-    if error.class == ErrorClass::NotFound { "absent" } else { "unknown" }
+fn absence(error: &CollectError) -> Presence {
+    if error.class == ErrorClass::NotFound { Presence::Absent } else { Presence::Unknown }
 }
 
 /// Why it is not known whether an image is there.
@@ -264,7 +272,7 @@ impl WorkspaceImages {
 
     async fn look_for(&self, image: String) -> Sample {
         match self.find(&image).await {
-            Ok(()) => WORKSPACE_IMAGE.sample([image.as_str()], "present"),
+            Ok(()) => WORKSPACE_IMAGE.sample([image.as_str()], Presence::Present),
             Err(error) => WORKSPACE_IMAGE.sample([image.as_str()], absence(&error)).with_detail(unseen(&error)),
         }
     }

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
 
 use super::config::Config;
-use super::content::Fit;
+use super::content::{Fit, Presence};
 use super::reference::Reference;
 use super::registries::Registries;
 use crate::collectors::kubernetes;
@@ -22,9 +22,8 @@ metrics! {
     /// Families of this module.
     pub(super) FAMILIES;
 
-    static PLATFORM: StateSet<2> = state_set(
+    static PLATFORM: StateSet<Presence, 2> = state_set(
         "readiness_image_platform_state",
-        &["present", "absent", "unknown"],
         &["image", "platform"],
         "Whether an image is there for a platform that nodes have, cached from its index or its config and from status.nodeInfo of the nodes in the Kubernetes API.",
     );
@@ -91,7 +90,7 @@ impl Platforms {
     /// Facts about one image, and whether what is missing of them may be there the next time.
     async fn look_for(&self, image: String, wanted: Wanted, seen: &Snapshot) -> (Vec<Sample>, bool) {
         let image = image.as_str();
-        let unknown = |why: &Message| vec![PLATFORM.sample([image, ""], "unknown").with_detail(why)];
+        let unknown = |why: &Message| vec![PLATFORM.sample([image, ""], Presence::Unknown).with_detail(why)];
         let nodes = match self.of_nodes(&wanted, seen) {
             Ok(nodes) => nodes,
             Err(why) => return (unknown(&why), false),
@@ -148,13 +147,13 @@ impl Platforms {
 }
 
 /// Whether nodes of a platform can run an image, and why.
-fn state(own: &BTreeMap<String, Fit>, platform: &str) -> (&'static str, Message) {
+fn state(own: &BTreeMap<String, Fit>, platform: &str) -> (Presence, Message) {
     match own.get(platform) {
-        Some(Fit::Fails(why)) => ("absent", why.clone()),
-        Some(Fit::Unknown { why, .. }) => ("unknown", why.clone()),
+        Some(Fit::Fails(why)) => (Presence::Absent, why.clone()),
+        Some(Fit::Unknown { why, .. }) => (Presence::Unknown, why.clone()),
         runs => {
             let has = own.iter().filter(|(_, fit)| **fit == Fit::Runs).map(|(platform, _)| say!("{}", named(platform)));
-            (if runs.is_some() { "present" } else { "absent" }, say!("it is there for {}", Message::joined(has, ", ")))
+            (if runs.is_some() { Presence::Present } else { Presence::Absent }, say!("it is there for {}", Message::joined(has, ", ")))
         }
     }
 }

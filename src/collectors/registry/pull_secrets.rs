@@ -19,12 +19,32 @@ use super::registries::Registries;
 use crate::collectors::kubernetes::{self, Link};
 use crate::driver::Poll;
 use crate::encoded;
-use crate::metric::{Coverage, Gauge, StateSet, Unit, gauge, metrics, state_set};
+use crate::metric::{Coverage, Gauge, StateSet, Unit, gauge, metrics, state_set, states};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
 
 const STATES: &str = "readiness_pull_secret_state";
+
+states! {
+    /// Whether a pull secret is there and can be read.
+    enum Presence {
+        Present => "present",
+        Absent => "absent",
+        Malformed => "malformed",
+        Unknown => "unknown",
+    }
+}
+
+states! {
+    /// What came of a pull.
+    enum Pull {
+        Pullable => "pullable",
+        Absent => "absent",
+        Denied => "denied",
+        Unknown => "unknown",
+    }
+}
 
 metrics! {
     /// Families of this module.
@@ -32,9 +52,8 @@ metrics! {
 
     /// Families about pull secrets themselves.
     pub(super) SECRET_FAMILIES {
-        static STATE: StateSet<3> = state_set(
+        static STATE: StateSet<Presence, 3> = state_set(
             STATES,
-            &["present", "absent", "malformed", "unknown"],
             &["cluster", "namespace", "name"],
             "Whether a pull secret exists and can be read as a docker config, cached from the Kubernetes API.",
         );
@@ -44,14 +63,13 @@ metrics! {
             &["cluster", "namespace", "name", "registry"],
             "When the password of a pull secret expires, for those that say so: tokens of ECR live for twelve hours. Cached from the Kubernetes API.",
         )
-        .covered_by(Coverage::of(STATES, &["present"]).quiet());
+        .covered_by(Coverage::of(STATES, &[Presence::Present.as_str()]).quiet());
     }
 
     /// Those about what they can pull.
     pub(super) IMAGE_FAMILIES {
-        static PULLABLE: StateSet<4> = state_set(
+        static PULLABLE: StateSet<Pull, 4> = state_set(
             "readiness_image_pullable_state",
-            &["pullable", "absent", "denied", "unknown"],
             &["cluster", "namespace", "name", "image"],
             "Whether a pull secret can fetch the manifest of an image and reach every layer, cached from the OCI distribution API.",
         );
@@ -76,22 +94,22 @@ impl Puller {
         let PullSecret { cluster, namespace, name, images } = &self.secret;
         let labels = || [cluster.as_str(), namespace, name];
         let found = read(&self.link, cluster, namespace, name, self.timeout).await;
-        let unknown_images = |state: &str, why: &Message| {
+        let unknown_images = |state: Pull, why: &Message| {
             images.iter().map(|image| PULLABLE.sample([cluster.as_str(), namespace, name, image], state).with_detail(why)).collect::<Vec<_>>()
         };
-        let not_present = |state: &str, pullable: &str, why: Message| {
+        let not_present = |state: Presence, pullable: Pull, why: Message| {
             let mut samples = unknown_images(pullable, &why);
             samples.push(STATE.sample(labels(), state).with_detail(why));
             Ok(Observation::new(samples, 1, 1))
         };
         let config = match found {
             Ok(config) => config,
-            Err(Unread::Absent) => return not_present("absent", "unknown", say!("the pull secret does not exist")),
-            Err(Unread::Malformed(why)) => return not_present("malformed", "denied", why.into()),
-            Err(Unread::Failed(error)) if error.class == ErrorClass::Denied => return not_present("unknown", "unknown", error.message),
+            Err(Unread::Absent) => return not_present(Presence::Absent, Pull::Unknown, say!("the pull secret does not exist")),
+            Err(Unread::Malformed(why)) => return not_present(Presence::Malformed, Pull::Denied, why.into()),
+            Err(Unread::Failed(error)) if error.class == ErrorClass::Denied => return not_present(Presence::Unknown, Pull::Unknown, error.message),
             Err(Unread::Failed(error)) => return Err(error),
         };
-        let mut samples = vec![STATE.sample(labels(), "present")];
+        let mut samples = vec![STATE.sample(labels(), Presence::Present)];
         for (entry, identity) in Identity::entries(&config).unwrap_or_default() {
             let expires = identity.ok().and_then(|identity| identity.expires_at());
             samples.extend(expires.map(|at| EXPIRY.sample([cluster.as_str(), namespace, name, &entry], at as f64)));
@@ -100,7 +118,7 @@ impl Puller {
         for image in images {
             let labels = [cluster.as_str(), namespace, name, image];
             samples.push(match self.pull(image, &config, &mut calls).await {
-                Ok(layers) => PULLABLE.sample(labels, "pullable").with_detail(say!("manifest and {} layers", layers)),
+                Ok(layers) => PULLABLE.sample(labels, Pull::Pullable).with_detail(say!("manifest and {} layers", layers)),
                 Err(error) => PULLABLE.sample(labels, outcome(&error)).with_detail(error.message),
             });
         }
@@ -170,11 +188,11 @@ impl Puller {
 
 /// What comes of a pull that failed. A kubelet that is refused cannot pull, whether or not the image is
 /// there.
-fn outcome(error: &CollectError) -> &'static str {
+fn outcome(error: &CollectError) -> Pull {
     match error.class {
-        ErrorClass::NotFound => "absent",
-        ErrorClass::Denied => "denied",
-        _ => "unknown",
+        ErrorClass::NotFound => Pull::Absent,
+        ErrorClass::Denied => Pull::Denied,
+        _ => Pull::Unknown,
     }
 }
 

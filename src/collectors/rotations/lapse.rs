@@ -5,7 +5,7 @@
 use super::predict::Rule;
 use super::way::{self, Key, Turns, Way};
 use super::{Rotation, credentials, moment, renewal, seconds};
-use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
+use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set, states};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::Snapshot;
@@ -13,13 +13,22 @@ use crate::snapshot::Snapshot;
 const STATES: &str = "readiness_rotation_lapse_state";
 const LABELS: [&str; 2] = ["rotation", "subject"];
 
+states! {
+    /// Whether what a rotation renews ends.
+    pub(super) enum Lapse {
+        Renewed => "renewed",
+        At => "at",
+        Never => "never",
+        Unknown => "unknown",
+    }
+}
+
 metrics! {
     /// Families about what a rotation no longer renews.
     pub(super) FAMILIES;
 
-    pub(super) static STATE: StateSet<2> = state_set(
+    pub(super) static STATE: StateSet<Lapse, 2> = state_set(
         STATES,
-        &["renewed", "at", "never", "unknown"],
         &LABELS,
         "Whether what a rotation renews ends because the rotation is suspended, or pauses for longer than what it renews lives where no credential tells how long: renewed while it runs, else at a moment or never. From the credential, or from the last run and how long its key lives.",
     );
@@ -29,7 +38,7 @@ metrics! {
         &LABELS,
         "When what a rotation no longer renews ends, since it is suspended or pauses for too long, from the credential, or from the last run and how long its key lives; the earliest where they differ.",
     )
-    .covered_by(Coverage::of(STATES, &["renewed", "at", "never"]).quiet());
+    .covered_by(Coverage::of(STATES, &[Lapse::Renewed.as_str(), Lapse::At.as_str(), Lapse::Never.as_str()]).quiet());
 }
 
 /// What is known of a rotation.
@@ -65,12 +74,12 @@ impl Rotation {
 pub(super) fn facts(known: &Known<'_>, seen: &Snapshot) -> Vec<Sample> {
     let labels = [known.rotation.name.as_str(), known.subject];
     match known.suspended {
-        None => vec![STATE.sample(labels, "unknown").with_detail("whether it is suspended is not known")],
+        None => vec![STATE.sample(labels, Lapse::Unknown).with_detail("whether it is suspended is not known")],
         Some(false) => pause(known),
         Some(true) => match end(known, seen) {
-            Err(why) => vec![STATE.sample(labels, "unknown").with_detail(&why)],
-            Ok(None) => vec![STATE.sample(labels, "never")],
-            Ok(Some(at)) => vec![STATE.sample(labels, "at"), MOMENT.sample(labels, at as f64).with_detail(say!("it ends at {}", named(&moment(at))))],
+            Err(why) => vec![STATE.sample(labels, Lapse::Unknown).with_detail(&why)],
+            Ok(None) => vec![STATE.sample(labels, Lapse::Never)],
+            Ok(Some(at)) => vec![STATE.sample(labels, Lapse::At), MOMENT.sample(labels, at as f64).with_detail(say!("it ends at {}", named(&moment(at))))],
         },
     }
 }
@@ -80,14 +89,14 @@ pub(super) fn facts(known: &Known<'_>, seen: &Snapshot) -> Vec<Sample> {
 fn pause(known: &Known<'_>) -> Vec<Sample> {
     let labels = [known.rotation.name.as_str(), known.subject];
     let lives = known.rotation.lifetime.filter(|_| known.rotation.renewed_credential().is_none()).map(seconds);
-    let (Some(lives), Some(made), Some(rule)) = (lives, known.renewed, known.rule) else { return vec![STATE.sample(labels, "renewed")] };
+    let (Some(lives), Some(made), Some(rule)) = (lives, known.renewed, known.rule) else { return vec![STATE.sample(labels, Lapse::Renewed)] };
     let key = Key { made, ends: made.saturating_add(lives), lives };
-    let at = |ends: i64, why: Message| vec![STATE.sample(labels, "at"), MOMENT.sample(labels, ends as f64).with_detail(say!("it {}", why))];
+    let at = |ends: i64, why: Message| vec![STATE.sample(labels, Lapse::At), MOMENT.sample(labels, ends as f64).with_detail(say!("it {}", why))];
     match way::walk(&[Turns { rules: vec![rule.clone()], spares: false }], key, known.lasts, known.now, known.until) {
-        Way::Whole(_) => vec![STATE.sample(labels, "renewed")],
+        Way::Whole(_) => vec![STATE.sample(labels, Lapse::Renewed)],
         Way::Now(next) => at(key.ends, renewal::pause(made, lives, next)),
         Way::Later { made, ends, next } => at(ends, renewal::pause(made, lives, next)),
-        Way::TooFar => vec![STATE.sample(labels, "unknown").with_detail("it runs too often to be followed until the last event is over")],
+        Way::TooFar => vec![STATE.sample(labels, Lapse::Unknown).with_detail("it runs too often to be followed until the last event is over")],
     }
 }
 

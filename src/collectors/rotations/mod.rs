@@ -24,12 +24,13 @@ pub use config::{Config, Consumer, Copies, Every, Rotation};
 pub(in crate::collectors) use renewal::{Renewal, Renewals};
 
 use super::kubernetes::{ClusterConfig, CronJobFacts, Permission};
+use super::secrets_manager::{self, Going};
 use super::section::{Estate, Part, Section, left_out};
-use super::{credentials, kubernetes, secrets_manager};
+use super::{credentials, kubernetes};
 use crate::driver::{Form, Poll, Task};
 use crate::event::{self, Occurrence, Schedule};
 use crate::made::{Made, Shared};
-use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
+use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set, states};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, Observation, Snapshot, Source, Subject, Subjects};
@@ -45,17 +46,46 @@ pub const NAME: &str = "rotations";
 
 const LABELS: [&str; 2] = ["rotation", "subject"];
 
+states! {
+    /// Whether a rotation falls into an event.
+    enum InEvent {
+        None => "none": "it does not run while the event does",
+        Conflict => "conflict",
+        Possible => "possible",
+        Unknown => "unknown",
+    }
+}
+
+states! {
+    /// How the rotation that was due last went.
+    enum Ran {
+        Idle => "idle",
+        Running => "running",
+        Slow => "slow",
+        Failed => "failed",
+        Missed => "missed",
+        Unknown => "unknown",
+    }
+}
+
+states! {
+    /// Whether a rotation runs.
+    enum Suspension {
+        Running => "running",
+        SuspendedForEvent => "suspended_for_event",
+        Forgotten => "forgotten",
+    }
+}
+
 metrics! {
     /// Families about rotations.
     pub FAMILIES;
 
-    static CONFLICT: StateSet<3> = state_set(
+    static CONFLICT: StateSet<InEvent, 3> = state_set(
         "readiness_rotation_conflict_state",
-        &["none", "conflict", "possible", "unknown"],
         &["rotation", "subject", "event"],
         "Whether a rotation falls into an event, what it stirs up included; possible when its bounds do not exclude it. From schedules in the Kubernetes API or the configuration.",
-    )
-    .saying(&[("none", "it does not run while the event does")]);
+    );
     static NEXT: Gauge<3> = gauge(
         "readiness_rotation_next_timestamp_seconds",
         Unit::Timestamp,
@@ -68,15 +98,13 @@ metrics! {
         &LABELS,
         "When something rotated last, from its CronJob, the change of its credential or AWS Secrets Manager, or as the state file remembers.",
     );
-    static RUN: StateSet<2> = state_set(
+    static RUN: StateSet<Ran, 2> = state_set(
         "readiness_rotation_run_state",
-        &["idle", "running", "slow", "failed", "missed", "unknown"],
         &LABELS,
         "How the rotation that was due last went: over, under way, under way for too long, failed, or not begun in time. From its CronJob, its credential or AWS Secrets Manager.",
     );
-    static SUSPENSION: StateSet<2> = state_set(
+    static SUSPENSION: StateSet<Suspension, 2> = state_set(
         "readiness_rotation_suspension_state",
-        &["running", "suspended_for_event", "forgotten"],
         &LABELS,
         "Whether a rotation runs, is suspended with an event at hand, or is suspended without one, which lets keys lapse. From spec.suspend or the replicas in the Kubernetes API.",
     );
@@ -305,10 +333,10 @@ impl Look<'_> {
         };
         let last = self.remembered(secret, facts.last);
         let run = match facts.run {
-            "rotating" => Run::UnderWay,
-            "pending" => Run::Stuck,
-            "overdue" => Run::Missed,
-            _ => Run::Over,
+            Going::Rotating => Run::UnderWay,
+            Going::Pending => Run::Stuck,
+            Going::Overdue => Run::Missed,
+            Going::Done | Going::Off | Going::Never | Going::Unknown => Run::Over,
         };
         let suspended = Some(facts.schedule.is_none());
         // Without a rule rotation is off, and nothing is predicted for what is suspended.
@@ -317,39 +345,44 @@ impl Look<'_> {
     }
 
     /// Whether a rotation, or what it stirs up, falls into an event.
-    fn conflict(&self, rotator: &Rotator, event: &Occurrence) -> (&'static str, Option<Message>) {
+    fn conflict(&self, rotator: &Rotator, event: &Occurrence) -> (InEvent, Option<Message>) {
         let (guard, now) = (seconds(self.config.guard), self.now.as_second());
         let who = named(if rotator.subject.is_empty() { "it" } else { &rotator.subject });
         if rotator.suspended == Some(true) {
             // What began before it was suspended goes on.
             let goes_on = matches!(rotator.run, Run::UnderWay | Run::Stuck) && event.start.as_second() - guard <= now;
-            let (state, why) =
-                if goes_on { ("conflict", say!("it is suspended, and a run that began before is under way")) } else { ("none", say!("it is suspended")) };
+            let (state, why) = if goes_on {
+                (InEvent::Conflict, say!("it is suspended, and a run that began before is under way"))
+            } else {
+                (InEvent::None, say!("it is suspended"))
+            };
             return (state, Some(why));
         }
         let rule = match &rotator.rule {
             Ok(rule) => rule,
-            Err(why) => return ("unknown", Some(why.clone())),
+            Err(why) => return (InEvent::Unknown, Some(why.clone())),
         };
         let lasts = self.config.guard.to_string();
         let lasts = named(&lasts);
         // What is over cannot hit any more, but what it stirred up may last.
         match rule.conflict(event.start.as_second().max(now), event.end.as_second(), guard) {
             Conflict::None => self.successors(&rotator.subject, event),
-            Conflict::Certain(at) => ("conflict", Some(say!("{} rotates at {}, and what that stirs up may last {}", who, named(&moment(at)), lasts))),
-            Conflict::Possible(at) => ("possible", Some(say!("{} may rotate from {} on, and what that stirs up may last {}", who, named(&moment(at)), lasts))),
+            Conflict::Certain(at) => (InEvent::Conflict, Some(say!("{} rotates at {}, and what that stirs up may last {}", who, named(&moment(at)), lasts))),
+            Conflict::Possible(at) => {
+                (InEvent::Possible, Some(say!("{} may rotate from {} on, and what that stirs up may last {}", who, named(&moment(at)), lasts)))
+            }
         }
     }
 
     /// Whether nodes expire during an event that are yet to be made; all else that rotates is there already.
-    fn successors(&self, pool: &str, event: &Occurrence) -> (&'static str, Option<Message>) {
+    fn successors(&self, pool: &str, event: &Occurrence) -> (InEvent, Option<Message>) {
         let distance = self.rotation.node_pool.as_ref().and_then(|_| kubernetes::expiry_near_event(self.seen, pool, &event.name));
         match distance {
-            Some(distance) if distance.is_nan() => ("unknown", Some(say!("when a node of {} expires cannot be read", named(pool)))),
+            Some(distance) if distance.is_nan() => (InEvent::Unknown, Some(say!("when a node of {} expires cannot be read", named(pool)))),
             Some(distance) if distance <= self.config.guard.as_secs_f64() => {
-                ("conflict", Some(say!("a node of {} that is made before expires then", named(pool))))
+                (InEvent::Conflict, Some(say!("a node of {} that is made before expires then", named(pool))))
             }
-            Some(_) | None => ("none", None),
+            Some(_) | None => (InEvent::None, None),
         }
     }
 
@@ -365,13 +398,13 @@ impl Look<'_> {
             let ahead = self.config.suspend_before.as_secs_f64();
             let at_hand = occurrences.iter().any(|event| (event.start.as_second() - now_second) as f64 <= ahead);
             let state = match (suspended, at_hand) {
-                (false, _) => "running",
-                (true, true) => "suspended_for_event",
-                (true, false) => "forgotten",
+                (false, _) => Suspension::Running,
+                (true, true) => Suspension::SuspendedForEvent,
+                (true, false) => Suspension::Forgotten,
             };
             samples.push(SUSPENSION.sample([name, subject], state));
         } else if self.rotation.can_be_suspended() {
-            samples.push(SUSPENSION.sample([name, subject], "unknown"));
+            samples.push(SUSPENSION.unseen([name, subject]));
         }
         if self.rotation.renews() {
             let renewed = last.filter(|_| rotator.run == Run::Over);
@@ -405,22 +438,22 @@ impl Look<'_> {
         let resumed = rotator.resumed.filter(|(_, surely)| *surely).map(|(until, _)| until);
         let due = known.and_then(|(rule, last)| rule.due(resumed.map_or(last, |until| until.max(last))));
         match (rotator.run, rotator.last, &rotator.rule) {
-            (_, _, Err(why)) if rotator.suspended != Some(true) => RUN.sample(labels, "unknown").with_detail(why),
-            (Run::Unknown, ..) => RUN.sample(labels, "unknown"),
-            (Run::Missed, ..) => RUN.sample(labels, "missed").with_detail("it was not done when it was due"),
-            (Run::Stuck, ..) => RUN.sample(labels, "slow").with_detail("it has begun and did not come to an end"),
-            (Run::Failed, ..) => RUN.sample(labels, "failed").with_detail("the last run is over and did not succeed"),
+            (_, _, Err(why)) if rotator.suspended != Some(true) => RUN.sample(labels, Ran::Unknown).with_detail(why),
+            (Run::Unknown, ..) => RUN.sample(labels, Ran::Unknown),
+            (Run::Missed, ..) => RUN.sample(labels, Ran::Missed).with_detail("it was not done when it was due"),
+            (Run::Stuck, ..) => RUN.sample(labels, Ran::Slow).with_detail("it has begun and did not come to an end"),
+            (Run::Failed, ..) => RUN.sample(labels, Ran::Failed).with_detail("the last run is over and did not succeed"),
             (Run::UnderWay, Some(last), _) if self.rotation.cron_jobs.is_some() && last + late < now => {
-                RUN.sample(labels, "slow").with_detail(say!("it has run since {}", named(&moment(last))))
+                RUN.sample(labels, Ran::Slow).with_detail(say!("it has run since {}", named(&moment(last))))
             }
-            (Run::UnderWay, ..) => RUN.sample(labels, "running"),
+            (Run::UnderWay, ..) => RUN.sample(labels, Ran::Running),
             (Run::Over, ..) => match due.filter(|due| rotator.suspended != Some(true) && due + late < now) {
                 Some(due) if rotator.resumed.is_some_and(|(until, surely)| until >= due && !surely) => {
                     let why = say!("it did not run at {}, and was written to after that: whether it was suspended then cannot be told", named(&moment(due)));
-                    RUN.sample(labels, "unknown").with_detail(why)
+                    RUN.sample(labels, Ran::Unknown).with_detail(why)
                 }
-                Some(due) => RUN.sample(labels, "missed").with_detail(say!("it was due at {}", named(&moment(due)))),
-                None => RUN.sample(labels, "idle"),
+                Some(due) => RUN.sample(labels, Ran::Missed).with_detail(say!("it was due at {}", named(&moment(due)))),
+                None => RUN.sample(labels, Ran::Idle),
             },
         }
     }

@@ -9,24 +9,40 @@ use futures::future::BoxFuture;
 use super::config::{Config, Consumer, Copies};
 use crate::collectors::{credentials, kubernetes};
 use crate::driver::Poll;
-use crate::metric::{StateSet, metrics, state_set};
+use crate::metric::{StateSet, metrics, state_set, states};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, Observation, Snapshot, Subject};
+
+states! {
+    /// Whether copies have the same content.
+    pub(super) enum Likeness {
+        Identical => "identical",
+        Different => "different",
+        Unknown => "unknown",
+    }
+}
+
+states! {
+    /// Whether a workload was started after a credential changed.
+    pub(super) enum Freshness {
+        Current => "current",
+        Stale => "stale",
+        Unknown => "unknown",
+    }
+}
 
 metrics! {
     /// Families about what a rotation has reached.
     pub(super) FAMILIES;
 
-    pub(super) static COPIES: StateSet<1> = state_set(
+    pub(super) static COPIES: StateSet<Likeness, 1> = state_set(
         "readiness_credential_copies_state",
-        &["identical", "different", "unknown"],
         &["copies"],
         "Whether copies of one credential have the same content, from short salted hashes of what the credentials collector read.",
     );
-    pub(super) static CONSUMER: StateSet<2> = state_set(
+    pub(super) static CONSUMER: StateSet<Freshness, 2> = state_set(
         "readiness_credential_consumer_state",
-        &["current", "stale", "unknown"],
         &["credential", "selector"],
         "Whether the containers of a workload were started after its credential last changed, cached from the Kubernetes API; stale while any is older.",
     );
@@ -63,11 +79,11 @@ impl Reach {
             // Two that differ are different whatever a third one is.
             samples.push(if distinct.len() > 1 {
                 let words = credentials.iter().filter_map(|own| Some(say!("{} is {}", named(own), named(fingerprints.get(own.as_str())?))));
-                COPIES.sample([name.as_str()], "different").with_detail(Message::joined(words, ", "))
+                COPIES.sample([name.as_str()], Likeness::Different).with_detail(Message::joined(words, ", "))
             } else if missing.is_empty() {
-                COPIES.sample([name.as_str()], "identical")
+                COPIES.sample([name.as_str()], Likeness::Identical)
             } else {
-                COPIES.sample([name.as_str()], "unknown").with_detail(say!("{} could not be read", Message::of_names(missing)))
+                COPIES.sample([name.as_str()], Likeness::Unknown).with_detail(say!("{} could not be read", Message::of_names(missing)))
             });
         }
         for Consumer { credential, workloads } in &self.consumers {
@@ -76,16 +92,16 @@ impl Reach {
             let earliest = credentials::changed_not_before(seen, credential);
             let judged = latest.and_then(|latest| Ok((latest, kubernetes::oldest_start(seen, workloads)?)));
             samples.push(match (judged, earliest) {
-                (Err(why), _) => CONSUMER.sample(labels, "unknown").with_detail(why),
+                (Err(why), _) => CONSUMER.sample(labels, Freshness::Unknown).with_detail(why),
                 (Ok((_, Some(started))), Some(earliest)) if started < earliest => {
-                    CONSUMER.sample(labels, "stale").with_detail(say!("a container was started {} before the change", span(earliest - started)))
+                    CONSUMER.sample(labels, Freshness::Stale).with_detail(say!("a container was started {} before the change", span(earliest - started)))
                 }
-                (Ok((latest, Some(started))), _) if started < latest => CONSUMER.sample(labels, "unknown").with_detail(say!(
+                (Ok((latest, Some(started))), _) if started < latest => CONSUMER.sample(labels, Freshness::Unknown).with_detail(say!(
                     "a container was started {} before something was written where {} is kept, and whether that changed it is not known",
                     span(latest - started),
                     named(credential)
                 )),
-                (Ok(_), _) => CONSUMER.sample(labels, "current"),
+                (Ok(_), _) => CONSUMER.sample(labels, Freshness::Current),
             });
         }
         Observation::new(samples, self.copies.len() + self.consumers.len(), 0)

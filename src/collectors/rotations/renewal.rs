@@ -13,11 +13,12 @@ use jiff::Timestamp;
 
 use super::config::{Config, Rotation};
 use super::predict::Rule;
+use super::reach::{self, Likeness};
 use super::way::{self, Key, Turns, Way};
-use super::{LAST, Look, RUN, SUSPENSION, moment, reach, seconds};
+use super::{LAST, Look, RUN, Ran, SUSPENSION, Suspension, moment, seconds};
 use crate::collectors::credentials;
 use crate::event::{self, Schedule};
-use crate::metric::Sample;
+use crate::metric::{Sample, States as _};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::Snapshot;
@@ -102,11 +103,11 @@ impl Case<'_> {
             return Renewal::Nobody;
         }
         for copies in copies {
-            let state = seen.samples_of(reach::COPIES.0.name).find(|sample| sample.label("copies") == Some(copies.name.as_str())).and_then(Sample::state);
-            match state {
-                Some("identical") => {}
-                Some("different") => return Renewal::Refuted(say!("its copies {} differ", named(&copies.name))),
-                _ => return Renewal::Unseen(say!("whether its copies {} are the same is not known", named(&copies.name))),
+            let told = seen.samples_of(reach::COPIES.0.name).find(|sample| sample.label("copies") == Some(copies.name.as_str()));
+            match told.and_then(Likeness::of) {
+                Some(Likeness::Identical) => {}
+                Some(Likeness::Different) => return Renewal::Refuted(say!("its copies {} differ", named(&copies.name))),
+                Some(Likeness::Unknown) | None => return Renewal::Unseen(say!("whether its copies {} are the same is not known", named(&copies.name))),
             }
         }
         let all: Vec<Rules> = rotations.iter().map(|rotation| (self.rules)(rotation)).collect();
@@ -137,20 +138,20 @@ impl Case<'_> {
         for run in of(RUN.0.name) {
             let own = |sample: &&Sample| sample.label("subject") == run.label("subject");
             let why = |text: &'static str| say!("rotation {} {}", named(name), text);
-            match of(SUSPENSION.0.name).find(own).and_then(Sample::state) {
-                Some("running") => {}
+            match of(SUSPENSION.0.name).find(own).and_then(Suspension::of) {
+                Some(Suspension::Running) => {}
                 // What runs as a service of its own cannot be suspended.
                 None if !rotation.can_be_suspended() => {}
-                Some("suspended_for_event" | "forgotten") => return Err(Renewal::Refuted(why("is suspended"))),
-                _ => return Err(Renewal::Unseen(why("cannot be seen"))),
+                Some(Suspension::SuspendedForEvent | Suspension::Forgotten) => return Err(Renewal::Refuted(why("is suspended"))),
+                None => return Err(Renewal::Unseen(why("cannot be seen"))),
             }
-            let is_under_way = match run.state() {
-                Some("idle") => false,
-                Some("running") => true,
-                Some("slow") => return Err(Renewal::Refuted(why("does not come to an end"))),
-                Some("failed") => return Err(Renewal::Refuted(why("failed"))),
-                Some("missed") => return Err(Renewal::Refuted(why("did not run when it was due"))),
-                _ => return Err(Renewal::Unseen(why("cannot be seen"))),
+            let is_under_way = match Ran::of(run) {
+                Some(Ran::Idle) => false,
+                Some(Ran::Running) => true,
+                Some(Ran::Slow) => return Err(Renewal::Refuted(why("does not come to an end"))),
+                Some(Ran::Failed) => return Err(Renewal::Refuted(why("failed"))),
+                Some(Ran::Missed) => return Err(Renewal::Refuted(why("did not run when it was due"))),
+                Some(Ran::Unknown) | None => return Err(Renewal::Unseen(why("cannot be seen"))),
             };
             let rule = known.remove(run.label("subject").unwrap_or_default()).ok_or_else(|| Renewal::Unseen(why("cannot be seen")))?;
             let last = of(LAST.0.name).find(own).map(Sample::second).ok_or_else(|| Renewal::Unseen(why("was not seen to change it")))?;
@@ -260,19 +261,31 @@ mod tests {
     /// What is seen of a key of twelve hours that is renewed every four, two hours after the last time.
     struct Scene {
         schedule: &'static str,
-        suspension: &'static str,
-        run: &'static str,
+        /// `None` where it is not known.
+        suspension: Option<Suspension>,
+        /// Whether anything is said of a suspension.
+        can_be_suspended: bool,
+        run: Option<Ran>,
         last: Option<i64>,
         changed: Option<i64>,
         /// Where it may have been changed earlier.
         earliest: Option<i64>,
-        copies: &'static str,
+        copies: Likeness,
     }
 
     impl Scene {
         fn good() -> Self {
             let changed = Some(LAST_TURN + 9);
-            Self { schedule: "0 */4 * * *", suspension: "running", run: "idle", last: Some(LAST_TURN), changed, earliest: changed, copies: "identical" }
+            Self {
+                schedule: "0 */4 * * *",
+                suspension: Some(Suspension::Running),
+                can_be_suspended: true,
+                run: Some(Ran::Idle),
+                last: Some(LAST_TURN),
+                changed,
+                earliest: changed,
+                copies: Likeness::Identical,
+            }
         }
 
         /// A key that was changed then.
@@ -283,8 +296,9 @@ mod tests {
         fn snapshot(&self) -> Snapshot {
             let labels = ["keys", "us/ws/rotate-key"];
             let mut samples = vec![reach::COPIES.sample(["both"], self.copies)];
-            samples.extend((!self.run.is_empty()).then(|| RUN.sample(labels, self.run)));
-            samples.extend((!self.suspension.is_empty()).then(|| SUSPENSION.sample(labels, self.suspension)));
+            samples.extend(self.run.map(|run| RUN.sample(labels, run)));
+            let suspension = || self.suspension.map_or_else(|| SUSPENSION.unseen(labels), |state| SUSPENSION.sample(labels, state));
+            samples.extend(self.can_be_suspended.then(suspension));
             samples.extend(self.last.map(|at| LAST.sample(labels, at as f64)));
             samples.extend(self.changed.iter().flat_map(|at| credentials::changed_at("key", *at, self.earliest)));
             let (store, interval) = (Store::default(), Duration::from_mins(1));
@@ -341,15 +355,15 @@ mod tests {
         }
         assert_eq!(said(&Scene::good(), "another", ends), "nobody");
         let cases = [
-            (Scene { suspension: "forgotten", ..Scene::good() }, "refuted: rotation keys is suspended"),
-            (Scene { suspension: "suspended_for_event", ..Scene::good() }, "refuted: rotation keys is suspended"),
-            (Scene { suspension: "unknown", ..Scene::good() }, "unseen: rotation keys cannot be seen"),
-            (Scene { suspension: "", ..Scene::good() }, "unseen: rotation keys cannot be seen"),
-            (Scene { run: "failed", ..Scene::good() }, "refuted: rotation keys failed"),
-            (Scene { run: "slow", ..Scene::good() }, "refuted: rotation keys does not come to an end"),
-            (Scene { run: "missed", ..Scene::good() }, "refuted: rotation keys did not run when it was due"),
-            (Scene { run: "unknown", ..Scene::good() }, "unseen: rotation keys cannot be seen"),
-            (Scene { run: "", ..Scene::good() }, "unseen: rotation keys cannot be seen"),
+            (Scene { suspension: Some(Suspension::Forgotten), ..Scene::good() }, "refuted: rotation keys is suspended"),
+            (Scene { suspension: Some(Suspension::SuspendedForEvent), ..Scene::good() }, "refuted: rotation keys is suspended"),
+            (Scene { suspension: None, ..Scene::good() }, "unseen: rotation keys cannot be seen"),
+            (Scene { can_be_suspended: false, ..Scene::good() }, "unseen: rotation keys cannot be seen"),
+            (Scene { run: Some(Ran::Failed), ..Scene::good() }, "refuted: rotation keys failed"),
+            (Scene { run: Some(Ran::Slow), ..Scene::good() }, "refuted: rotation keys does not come to an end"),
+            (Scene { run: Some(Ran::Missed), ..Scene::good() }, "refuted: rotation keys did not run when it was due"),
+            (Scene { run: Some(Ran::Unknown), ..Scene::good() }, "unseen: rotation keys cannot be seen"),
+            (Scene { run: None, ..Scene::good() }, "unseen: rotation keys cannot be seen"),
             (Scene { last: None, ..Scene::good() }, "unseen: rotation keys was not seen to change it"),
             (Scene { changed: None, ..Scene::good() }, "unseen: rotation keys was not seen to change it"),
             // Somebody made a key by hand after it last ran.
@@ -367,8 +381,8 @@ mod tests {
             ),
             (Scene { earliest: None, ..Scene::changed(NOW - 90 * HOUR) }, "refuted: rotation keys ran, and did not change it"),
             (Scene { schedule: "0 12 14 1 *", ..Scene::good() }, "refuted: rotation keys may be over no sooner than"),
-            (Scene { copies: "different", ..Scene::good() }, "refuted: its copies both differ"),
-            (Scene { copies: "unknown", ..Scene::good() }, "unseen: whether its copies both are the same is not known"),
+            (Scene { copies: Likeness::Different, ..Scene::good() }, "refuted: its copies both differ"),
+            (Scene { copies: Likeness::Unknown, ..Scene::good() }, "unseen: whether its copies both are the same is not known"),
         ];
         for (scene, expected) in cases {
             assert!(said(&scene, "key", ends).starts_with(expected), "{}\n{expected}", said(&scene, "key", ends));
@@ -377,10 +391,10 @@ mod tests {
 
     #[test]
     fn a_run_that_is_not_over_has_not_changed_the_key_yet() {
-        let before = Scene { run: "running", ..Scene::changed(LAST_TURN - 4 * HOUR + 9) };
+        let before = Scene { run: Some(Ran::Running), ..Scene::changed(LAST_TURN - 4 * HOUR + 9) };
         assert!(said(&before, "key", NOW + 6 * HOUR).starts_with("proven"));
         // The one before it should have.
-        let long_ago = Scene { run: "running", ..Scene::changed(LAST_TURN - 8 * HOUR + 9) };
+        let long_ago = Scene { run: Some(Ran::Running), ..Scene::changed(LAST_TURN - 8 * HOUR + 9) };
         assert_eq!(said(&long_ago, "key", NOW + 6 * HOUR), "refuted: rotation keys ran, and did not change it");
         // One that ended a minute ago, after the credential was looked at last.
         let ended = Scene::changed(LAST_TURN - 4 * HOUR + 9);

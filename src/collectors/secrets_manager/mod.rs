@@ -23,7 +23,7 @@ use super::section::{Estate, Section};
 use crate::aws::{self, Caller, Callers};
 use crate::driver::{Form, Poll, Task};
 use crate::made::Made;
-use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
+use crate::metric::{Family, Gauge, Sample, StateSet, States as _, Unit, gauge, metrics, state_set, states};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
@@ -34,19 +34,41 @@ use crate::value::{Problem, Span};
 /// The `collector` label.
 pub const NAME: &str = "secrets_manager";
 
+states! {
+    /// Whether a secret can be read.
+    enum Presence {
+        Present => "present",
+        Empty => "empty",
+        Deleted => "deleted",
+        Absent => "absent",
+        Unknown => "unknown",
+    }
+}
+
+states! {
+    /// How the rotation of a secret goes.
+    pub(in crate::collectors) enum Going {
+        Done => "done",
+        Off => "off",
+        Never => "never",
+        Rotating => "rotating",
+        Pending => "pending",
+        Overdue => "overdue",
+        Unknown => "unknown",
+    }
+}
+
 metrics! {
     /// Families of this collector.
     pub FAMILIES;
 
-    static STATE: StateSet<1> = state_set(
+    static STATE: StateSet<Presence, 1> = state_set(
         "readiness_secretsmanager_secret_state",
-        &["present", "empty", "deleted", "absent", "unknown"],
         &["secret"],
         "Whether a secret is there, there without a version that is current, so that nobody can read it, or scheduled for deletion; from DescribeSecret of AWS Secrets Manager.",
     );
-    static ROTATION: StateSet<1> = state_set(
+    static ROTATION: StateSet<Going, 1> = state_set(
         "readiness_secretsmanager_rotation_state",
-        &["done", "off", "never", "rotating", "pending", "overdue", "unknown"],
         &["secret"],
         "How the rotation of a secret goes: done and waiting for the next, off, on but never done, rotating with a version that is not current yet, pending with one for longer than a rotation may take, or overdue; from DescribeSecret of AWS Secrets Manager.",
     );
@@ -151,16 +173,16 @@ impl Looker {
                 return Err(CollectError::new(ErrorClass::Malformed, say!("{}: the answer is about no such secret", what)));
             }
             Ok(said) => self.facts(&said, Timestamp::now().as_second()),
-            Err(error) if error.class == ErrorClass::NotFound => self.without("absent", error.message),
-            Err(error) if error.class == ErrorClass::Denied => self.without("unknown", error.message),
+            Err(error) if error.class == ErrorClass::NotFound => self.without(Presence::Absent, error.message),
+            Err(error) if error.class == ErrorClass::Denied => self.without(Presence::Unknown, error.message),
             Err(error) => return Err(error),
         };
         Ok(Observation::new(samples, 1, 1))
     }
 
-    fn without(&self, state: &str, why: Message) -> Vec<Sample> {
+    fn without(&self, state: Presence, why: Message) -> Vec<Sample> {
         let name = [self.secret.name.as_str()];
-        vec![STATE.sample(name, state).with_detail(&why), ROTATION.sample(name, "unknown").with_detail(why)]
+        vec![STATE.sample(name, state).with_detail(&why), ROTATION.sample(name, Going::Unknown).with_detail(why)]
     }
 
     fn facts(&mut self, said: &DescribeSecretOutput, now: i64) -> Vec<Sample> {
@@ -179,11 +201,11 @@ impl Looker {
 
 /// Whether a secret can be read. One that was created without a value, or whose last version lost its label, cannot.
 /// Source: <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>
-fn state(said: &DescribeSecretOutput) -> &'static str {
+fn state(said: &DescribeSecretOutput) -> Presence {
     match said.deleted_date() {
-        Some(_) => "deleted",
-        None if rotating::versions(said, rotating::CURRENT).next().is_none() => "empty",
-        None => "present",
+        Some(_) => Presence::Deleted,
+        None if rotating::versions(said, rotating::CURRENT).next().is_none() => Presence::Empty,
+        None => Presence::Present,
     }
 }
 
@@ -194,14 +216,14 @@ pub(in crate::collectors) struct RotationFacts {
     /// `3h`; empty for the default.
     pub(in crate::collectors) window: String,
     pub(in crate::collectors) last: Option<i64>,
-    pub(in crate::collectors) run: &'static str,
+    pub(in crate::collectors) run: Going,
 }
 
 /// The rotation of a secret as it was last seen, or why it is not known.
 pub(in crate::collectors) fn rotation_of(seen: &Snapshot, secret: &str) -> Result<RotationFacts, Message> {
     let own = |family: &'static str| seen.samples_of(family).find(move |sample| sample.label("secret") == Some(secret));
     let run = own(ROTATION.0.name).ok_or_else(|| say!("secret {} is not known", named(secret)))?;
-    let run = run.state().filter(|state| *state != "unknown").ok_or_else(|| run.detail.clone().unwrap_or_else(|| say!("it could not be seen")))?;
+    let run = Going::of(run).filter(|state| *state != Going::Unknown).ok_or_else(|| run.detail.clone().unwrap_or_else(|| say!("it could not be seen")))?;
     let rule = own(RULE.0.name);
     let last = own(LAST_ROTATED.0.name).map(Sample::second);
     let label = |name: &str| rule.and_then(|rule| rule.label(name)).map(str::to_owned);
@@ -234,10 +256,10 @@ mod tests {
     fn a_secret_without_a_current_version_is_empty() {
         let stages = |labels: &[&str]| Some(labels.iter().map(|label| (*label).to_owned()).collect::<Vec<_>>());
         let of = |labels: &[&str]| DescribeSecretOutput::builder().version_ids_to_stages("v1", stages(labels).unwrap_or_default());
-        assert_eq!(state(&of(&["AWSCURRENT"]).build()), "present");
-        assert_eq!(state(&of(&["AWSCURRENT"]).deleted_date(DateTime::from_secs(1)).build()), "deleted");
+        assert_eq!(state(&of(&["AWSCURRENT"]).build()), Presence::Present);
+        assert_eq!(state(&of(&["AWSCURRENT"]).deleted_date(DateTime::from_secs(1)).build()), Presence::Deleted);
         for said in [DescribeSecretOutput::builder(), of(&[]), of(&["AWSPREVIOUS"]), of(&["AWSPENDING"])] {
-            assert_eq!(state(&said.build()), "empty");
+            assert_eq!(state(&said.build()), Presence::Empty);
         }
     }
 }

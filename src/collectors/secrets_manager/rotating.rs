@@ -6,6 +6,7 @@ use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
 use aws_sdk_secretsmanager::primitives::DateTime;
 
 use super::super::rotations::managed;
+use super::Going;
 use crate::value::Span;
 
 /// The label of the version that everybody reads.
@@ -47,7 +48,7 @@ pub(super) fn pending_since(before: Option<(String, i64)>, said: &DescribeSecret
 }
 
 /// How the rotation goes. `seen` is when a pending version was first seen, and `slow` how long a rotation may take.
-pub(super) fn state(said: &DescribeSecretOutput, seen: Option<i64>, slow: Span, now: i64) -> &'static str {
+pub(super) fn state(said: &DescribeSecretOutput, seen: Option<i64>, slow: Span, now: i64) -> Going {
     let slow = i64::try_from(slow.0.as_secs()).unwrap_or(i64::MAX);
     let second = |at: Option<&DateTime>| at.map(DateTime::secs);
     let is_on = said.rotation_enabled() == Some(true);
@@ -57,12 +58,12 @@ pub(super) fn state(said: &DescribeSecretOutput, seen: Option<i64>, slow: Span, 
     // A rotation may begin at the last moment and is over a while later.
     let next = second(said.next_rotation_date()).is_some_and(|at| is_over(at, if begun.is_some() { slow } else { 0 }));
     match begun {
-        Some(begun) if is_over(begun, slow) => "pending",
-        _ if is_on && (next || due(said).is_some_and(|at| is_over(at, slow))) => "overdue",
-        Some(_) => "rotating",
-        None if is_on && said.last_rotated_date().is_none() => "never",
-        None if is_on => "done",
-        None => "off",
+        Some(begun) if is_over(begun, slow) => Going::Pending,
+        _ if is_on && (next || due(said).is_some_and(|at| is_over(at, slow))) => Going::Overdue,
+        Some(_) => Going::Rotating,
+        None if is_on && said.last_rotated_date().is_none() => Going::Never,
+        None if is_on => Going::Done,
+        None => Going::Off,
     }
 }
 
@@ -102,7 +103,7 @@ mod tests {
         said.version_ids_to_stages("v2", vec![PENDING.to_owned()]).version_ids_to_stages("v1", vec![CURRENT.to_owned()])
     }
 
-    fn told(said: DescribeSecretOutputBuilder, seen: Option<i64>) -> &'static str {
+    fn told(said: DescribeSecretOutputBuilder, seen: Option<i64>) -> Going {
         state(&said.build(), seen.map(|ago| NOW - ago), Span::mins(15), NOW)
     }
 
@@ -110,11 +111,11 @@ mod tests {
     fn how_a_rotation_goes_follows_from_the_description() {
         let both = vec![CURRENT.to_owned(), PENDING.to_owned()];
         for (said, state) in [
-            (DescribeSecretOutput::builder(), "off"),
-            (on(), "never"),
-            (on().last_rotated_date(at(60)), "done"),
-            (on().last_rotated_date(at(60)).next_rotation_date(at(1)), "overdue"),
-            (on().last_rotated_date(at(60)).version_ids_to_stages("v1", both), "done"),
+            (DescribeSecretOutput::builder(), Going::Off),
+            (on(), Going::Never),
+            (on().last_rotated_date(at(60)), Going::Done),
+            (on().last_rotated_date(at(60)).next_rotation_date(at(1)), Going::Overdue),
+            (on().last_rotated_date(at(60)).version_ids_to_stages("v1", both), Going::Done),
         ] {
             assert_eq!(told(said, None), state);
         }
@@ -125,16 +126,16 @@ mod tests {
     #[test]
     fn a_rotation_may_take_a_while_and_no_longer() {
         let changed = |ago: i64| with_pending(on()).last_rotated_date(at(DAY)).last_changed_date(at(ago));
-        assert_eq!(told(changed(2), Some(0)), "rotating", "every rotation looks like this for some seconds");
-        assert_eq!(told(changed(15 * 60), Some(0)), "rotating");
-        assert_eq!(told(changed(15 * 60 + 1), Some(0)), "pending", "nothing was made since, so it is as old");
-        assert_eq!(told(changed(2), Some(15 * 60 + 1)), "pending", "it was seen so long ago");
-        assert_eq!(told(with_pending(on()), Some(0)), "rotating");
+        assert_eq!(told(changed(2), Some(0)), Going::Rotating, "every rotation looks like this for some seconds");
+        assert_eq!(told(changed(15 * 60), Some(0)), Going::Rotating);
+        assert_eq!(told(changed(15 * 60 + 1), Some(0)), Going::Pending, "nothing was made since, so it is as old");
+        assert_eq!(told(changed(2), Some(15 * 60 + 1)), Going::Pending, "it was seen so long ago");
+        assert_eq!(told(with_pending(on()), Some(0)), Going::Rotating);
         // It began at the last moment that its date allows.
-        assert_eq!(told(changed(2).next_rotation_date(at(30)), Some(0)), "rotating");
-        assert_eq!(told(changed(2).next_rotation_date(at(16 * 60)), Some(0)), "overdue", "it is begun again and again");
+        assert_eq!(told(changed(2).next_rotation_date(at(30)), Some(0)), Going::Rotating);
+        assert_eq!(told(changed(2).next_rotation_date(at(16 * 60)), Some(0)), Going::Overdue, "it is begun again and again");
         // Also where somebody labelled it by hand.
-        assert_eq!(told(with_pending(DescribeSecretOutput::builder()).last_changed_date(at(DAY)), Some(0)), "pending");
+        assert_eq!(told(with_pending(DescribeSecretOutput::builder()).last_changed_date(at(DAY)), Some(0)), Going::Pending);
     }
 
     #[test]
@@ -147,7 +148,10 @@ mod tests {
             known = pending_since(known.take(), &said, minute * 60);
             state(&said, known.as_ref().map(|(_, since)| *since), Span::mins(15), minute * 60)
         };
-        assert_eq!([look("v3", 0), look("v3", 15), look("v3", 16), look("v4", 20), look("v4", 36)], ["rotating", "rotating", "pending", "rotating", "pending"]);
+        assert_eq!(
+            [look("v3", 0), look("v3", 15), look("v3", 16), look("v4", 20), look("v4", 36)],
+            [Going::Rotating, Going::Rotating, Going::Pending, Going::Rotating, Going::Pending]
+        );
         assert_eq!(pending_since(Some(("v3".to_owned(), 1)), &on().build(), NOW), None);
     }
 
@@ -157,17 +161,17 @@ mod tests {
         let hourly = RotationRulesType::builder().schedule_expression("rate(4 hours)").build();
         let unset = |said: DescribeSecretOutputBuilder| said.set_next_rotation_date(None);
         for (said, state) in [
-            (unset(on()).rotation_rules(rule(1)).created_date(at(90 * DAY)).last_changed_date(at(60 * DAY)), "overdue"),
-            (on().rotation_rules(rule(1)).last_changed_date(at(60 * DAY)), "overdue"),
-            (on().rotation_rules(rule(1)).last_changed_date(at(60)), "never"),
-            (unset(on()).rotation_rules(rule(30)).last_rotated_date(at(90 * DAY)).last_changed_date(at(5 * DAY)), "overdue"),
-            (on().rotation_rules(rule(30)).last_rotated_date(at(90 * DAY)).last_changed_date(at(90 * DAY)), "overdue"),
-            (on().rotation_rules(hourly.clone()).last_rotated_date(at(DAY)).last_changed_date(at(DAY)), "overdue"),
-            (on().rotation_rules(hourly).last_rotated_date(at(3600)).last_changed_date(at(3600)), "done"),
-            (on().rotation_rules(rule(30)).last_rotated_date(at(29 * DAY)).last_changed_date(at(29 * DAY)), "done"),
+            (unset(on()).rotation_rules(rule(1)).created_date(at(90 * DAY)).last_changed_date(at(60 * DAY)), Going::Overdue),
+            (on().rotation_rules(rule(1)).last_changed_date(at(60 * DAY)), Going::Overdue),
+            (on().rotation_rules(rule(1)).last_changed_date(at(60)), Going::Never),
+            (unset(on()).rotation_rules(rule(30)).last_rotated_date(at(90 * DAY)).last_changed_date(at(5 * DAY)), Going::Overdue),
+            (on().rotation_rules(rule(30)).last_rotated_date(at(90 * DAY)).last_changed_date(at(90 * DAY)), Going::Overdue),
+            (on().rotation_rules(hourly.clone()).last_rotated_date(at(DAY)).last_changed_date(at(DAY)), Going::Overdue),
+            (on().rotation_rules(hourly).last_rotated_date(at(3600)).last_changed_date(at(3600)), Going::Done),
+            (on().rotation_rules(rule(30)).last_rotated_date(at(29 * DAY)).last_changed_date(at(29 * DAY)), Going::Done),
             // It was off for an event, and was switched on again an hour ago.
-            (on().rotation_rules(rule(1)).last_rotated_date(at(5 * DAY)).last_changed_date(at(3600)), "done"),
-            (DescribeSecretOutput::builder().rotation_rules(rule(1)).last_rotated_date(at(5 * DAY)), "off"),
+            (on().rotation_rules(rule(1)).last_rotated_date(at(5 * DAY)).last_changed_date(at(3600)), Going::Done),
+            (DescribeSecretOutput::builder().rotation_rules(rule(1)).last_rotated_date(at(5 * DAY)), Going::Off),
         ] {
             assert_eq!(told(said.clone(), None), state, "{said:?}");
         }

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Deserialize;
 
 use crate::collectors::kubernetes::reading::clock::now;
-use crate::collectors::kubernetes::reading::objects::{Condition, Kind, Place, Rows, flag, kind, or_default};
+use crate::collectors::kubernetes::reading::objects::{Condition, ConditionStatus, Kind, Place, Rows, flag, kind, or_default};
 use crate::collectors::kubernetes::watching::sight::seen;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
@@ -97,11 +97,12 @@ impl Kind for Certificate {
 
     fn row(self) -> Issued {
         let condition = self.status.conditions.iter().find(|condition| condition.r#type == "Ready");
-        let issues =
-            self.status.not_after.is_none() && self.status.conditions.iter().any(|condition| condition.r#type == "Issuing" && condition.state() == "true");
+        let issues = self.status.not_after.is_none()
+            && self.status.conditions.iter().any(|condition| condition.r#type == "Issuing" && condition.state() == ConditionStatus::True);
         Issued {
             issuing: self.metadata.creation_timestamp.filter(|_| issues).map(|time| time.0.as_second()),
-            ready: condition.map_or(Some(false), |condition| condition.is_current(self.metadata.generation).then(|| condition.state() == "true")),
+            ready: condition
+                .map_or(Some(false), |condition| condition.is_current(self.metadata.generation).then(|| condition.state() == ConditionStatus::True)),
             why: condition
                 .filter(|condition| condition.is_current(self.metadata.generation))
                 .map_or_else(|| Some("nothing is said about it yet".to_owned()), |condition| Some(Word::of(condition.reason.as_deref()?)?.to_string())),

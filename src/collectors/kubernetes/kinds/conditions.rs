@@ -1,6 +1,7 @@
 //! Conditions that the kubelet and other programs report of a node, and which states of the others say that
 //! something is wrong.
 
+use crate::collectors::kubernetes::reading::objects::ConditionStatus;
 use crate::collectors::kubernetes::reading::taints::NETWORK;
 
 /// Conditions that every kubelet reports.
@@ -19,30 +20,32 @@ const BAD_ENDS: [&str; 4] = ["NotReady", "Unready", "NotHealthy", "Unhealthy"];
 /// Whether a condition in a state says that something is wrong, as the value of a fact: 1 where it does, not a
 /// number where its state is not known, `None` where all is well. The kubelet's own conditions have checks of
 /// their own, and so has the taint that tells that the network is missing.
-pub(in crate::collectors::kubernetes) fn problem(condition: &str, state: &str) -> Option<f64> {
+pub(in crate::collectors::kubernetes) fn problem(condition: &str, state: ConditionStatus) -> Option<f64> {
     if EXPECTED_CONDITIONS.contains(&condition) {
         return None;
     }
     // Where the provider of a network sets it, it says of one that it does not know that nobody said so.
     if condition == NETWORK {
-        return (state == "true").then_some(1.0);
+        return (state == ConditionStatus::True).then_some(1.0);
     }
     let ends = |all: &[&str]| all.iter().any(|end| condition.ends_with(end));
-    let good = if ends(&GOOD_ENDS) && !ends(&BAD_ENDS) { "true" } else { "false" };
+    let good = if ends(&GOOD_ENDS) && !ends(&BAD_ENDS) { ConditionStatus::True } else { ConditionStatus::False };
     match state {
-        "true" | "false" => (state != good).then_some(1.0),
-        _ => Some(f64::NAN),
+        ConditionStatus::True | ConditionStatus::False => (state != good).then_some(1.0),
+        ConditionStatus::Unknown => Some(f64::NAN),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::problem;
+    use super::*;
+    use crate::metric::States as _;
 
     #[test]
     fn what_is_wrong_is_told_by_the_name_of_the_condition_and_its_state() {
-        let told =
-            |condition: &str| ["true", "false", "unknown"].map(|state| problem(condition, state).map_or_else(|| "-".to_owned(), |value| value.to_string()));
+        let told = |condition: &str| {
+            ConditionStatus::ALL.iter().map(|state| problem(condition, *state).map_or_else(|| "-".to_owned(), |value| value.to_string())).collect::<Vec<_>>()
+        };
         for agent in ["NetworkingReady", "StorageReady", "ContainerRuntimeReady", "KernelReady", "AcceleratedHardwareReady", "GpuHealthy", "EtcdIsVoter"] {
             assert_eq!(told(agent), ["-", "1", "NaN"], "{agent}");
         }

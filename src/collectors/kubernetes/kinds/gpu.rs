@@ -6,15 +6,25 @@ use serde::Deserialize;
 
 use crate::collectors::kubernetes::reading::objects::{Kind, Place, Rows, kind, or_default};
 use crate::collectors::kubernetes::watching::sight::seen;
-use crate::metric::{Family, Sample, StateSet, metrics, state_set};
+use crate::metric::{Family, Sample, StateSet, metrics, state_set, states};
+
+states! {
+    /// State of a `ClusterPolicy`.
+    pub(in crate::collectors::kubernetes) enum PolicyState {
+        Ready => "ready",
+        NotReady => "not_ready",
+        Ignored => "ignored",
+        Disabled => "disabled",
+        Unknown => "unknown",
+    }
+}
 
 metrics! {
     /// Families about the GPU Operator.
     pub(in crate::collectors::kubernetes) FAMILIES;
 
-    static STATE: StateSet<2> = state_set(
+    static STATE: StateSet<PolicyState, 2> = state_set(
         "readiness_gpu_operator_state",
-        &["ready", "not_ready", "ignored", "disabled", "unknown"],
         &["cluster", "name"],
         "State of a ClusterPolicy of the GPU Operator, from status.state in the nvidia.com/v1 API; unknown until the operator has written one.",
     )
@@ -29,23 +39,29 @@ pub(in crate::collectors::kubernetes) struct Status {
     state: String,
 }
 
+/// Source: `api/nvidia/v1/clusterpolicy_types.go` of the GPU Operator.
+impl From<&str> for PolicyState {
+    fn from(said: &str) -> Self {
+        match said {
+            "ready" => Self::Ready,
+            "notReady" => Self::NotReady,
+            "ignored" => Self::Ignored,
+            "disabled" => Self::Disabled,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 impl Kind for ClusterPolicy {
-    type Row = &'static str;
+    type Row = PolicyState;
     const KIND: &'static str = "ClusterPolicy";
     const FAMILIES: &'static [&'static [&'static Family]] = &[FAMILIES];
 
-    /// Source: `api/nvidia/v1/clusterpolicy_types.go` of the GPU Operator.
-    fn row(self) -> &'static str {
-        match self.status.state.as_str() {
-            "ready" => "ready",
-            "notReady" => "not_ready",
-            "ignored" => "ignored",
-            "disabled" => "disabled",
-            _ => "unknown",
-        }
+    fn row(self) -> PolicyState {
+        self.status.state.as_str().into()
     }
 
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
-        samples.extend(rows.iter().map(|(key, state)| STATE.sample([Arc::clone(&place.cluster), Arc::clone(&key.name)], state)));
+        samples.extend(rows.iter().map(|(key, state)| STATE.sample([Arc::clone(&place.cluster), Arc::clone(&key.name)], *state)));
     }
 }

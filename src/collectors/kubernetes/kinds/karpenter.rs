@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::collectors::kubernetes::kinds::events::statistics;
 use crate::collectors::kubernetes::reading::go::seconds;
-use crate::collectors::kubernetes::reading::objects::{CONDITION_STATES, Condition, Kind, Place, Rows, kind, or_default};
+use crate::collectors::kubernetes::reading::objects::{Condition, ConditionStatus, Kind, Place, Rows, kind, or_default};
 use crate::collectors::kubernetes::reading::resources::{Listed, NAMES, amounts};
 use crate::collectors::kubernetes::reading::taints::{Taint, Taints};
 use crate::collectors::kubernetes::watching::sight::{looked_at, seen};
@@ -31,9 +31,8 @@ metrics! {
 
     /// Families about pools.
     POOL_FAMILIES {
-        pub(in crate::collectors::kubernetes) static POOL_CONDITION: StateSet<3> = state_set(
+        pub(in crate::collectors::kubernetes) static POOL_CONDITION: StateSet<ConditionStatus, 3> = state_set(
             "readiness_nodepool_condition_state",
-            CONDITION_STATES,
             &["cluster", "nodepool", "condition"],
             "Status of each condition of a NodePool, from the karpenter.sh/v1 API.",
         )
@@ -120,9 +119,8 @@ metrics! {
 
     /// Families about classes of nodes.
     CLASS_FAMILIES {
-        static CLASS_CONDITION: StateSet<4> = state_set(
+        static CLASS_CONDITION: StateSet<ConditionStatus, 4> = state_set(
             "readiness_nodeclass_condition_state",
-            CONDITION_STATES,
             &["cluster", "kind", "name", "condition"],
             "Status of each condition of a node class, from the karpenter.k8s.aws/v1 or eks.amazonaws.com/v1 API.",
         )
@@ -189,16 +187,17 @@ pub(in crate::collectors::kubernetes) struct ClassStatus {
     conditions: Vec<Condition>,
 }
 
-type Conditions = Vec<(String, &'static str)>;
+type Conditions = Vec<(String, ConditionStatus)>;
 
 /// Those that speak of an object as it is; of one that speaks of an older version nothing is known.
 fn conditions(reported: Vec<Condition>, generation: Option<i64>) -> Conditions {
     let named = reported.into_iter().filter(|condition| Word::joined(&condition.r#type).is_some());
-    let mut conditions: Conditions =
-        named.map(|condition| (condition.r#type.clone(), if condition.is_current(generation) { condition.state() } else { "unknown" })).collect();
+    let mut conditions: Conditions = named
+        .map(|condition| (condition.r#type.clone(), if condition.is_current(generation) { condition.state() } else { ConditionStatus::Unknown }))
+        .collect();
     // One that no controller has looked at yet is not known to be ready.
     if !conditions.iter().any(|(name, _)| name == "Ready") {
-        conditions.push(("Ready".to_owned(), "unknown"));
+        conditions.push(("Ready".to_owned(), ConditionStatus::Unknown));
     }
     conditions
 }
@@ -218,7 +217,7 @@ pub(in crate::collectors::kubernetes) struct Pool {
 impl Pool {
     /// Whether it can make nodes.
     pub(in crate::collectors::kubernetes) fn ready(&self) -> bool {
-        self.conditions.iter().any(|(name, state)| name == "Ready" && *state == "true")
+        self.conditions.iter().any(|(name, state)| name == "Ready" && *state == ConditionStatus::True)
     }
 
     /// What its limits leave of a resource, or of nodes; `None` without such a limit.
@@ -261,9 +260,9 @@ impl Kind for NodePool {
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
         for (key, pool) in rows.iter() {
             let labels = |last: &str| [Arc::clone(&place.cluster), Arc::clone(&key.name), last.into()];
-            samples.extend(pool.conditions.iter().map(|(condition, state)| POOL_CONDITION.sample(labels(condition), state)));
+            samples.extend(pool.conditions.iter().map(|(condition, state)| POOL_CONDITION.sample(labels(condition), *state)));
             // Unknown means that too few nodes were launched to tell, which is no failure.
-            let failing = pool.conditions.iter().any(|(name, state)| name == "NodeRegistrationHealthy" && *state == "false");
+            let failing = pool.conditions.iter().any(|(name, state)| name == "NodeRegistrationHealthy" && *state == ConditionStatus::False);
             samples
                 .push(POOL_FAILING.sample([Arc::clone(&place.cluster), Arc::clone(&key.name)], crate::collectors::kubernetes::reading::objects::flag(failing)));
             for (resource, (limit, used)) in &pool.limits {
@@ -344,11 +343,11 @@ impl Kind for NodeClaim {
     const COUNTS_WHILE_DELETED: bool = true;
 
     fn row(self) -> Claim {
-        let holds = |name: &str| self.status.conditions.iter().find(|condition| condition.r#type == name && condition.state() == "true");
+        let holds = |name: &str| self.status.conditions.iter().find(|condition| condition.r#type == name && condition.state() == ConditionStatus::True);
         let second = |time: &Option<Time>| time.as_ref().map(|time| time.0.as_second());
         let created = second(&self.metadata.creation_timestamp);
         let initialized = holds("Initialized").and_then(|condition| second(&condition.last_transition_time));
-        let refused = self.status.conditions.iter().find(|condition| condition.r#type == "Ready" && condition.state() == "false");
+        let refused = self.status.conditions.iter().find(|condition| condition.r#type == "Ready" && condition.state() == ConditionStatus::False);
         // A machine has joined, and says which node it is.
         let has_node = holds("Registered").is_none() || self.status.node_name.as_deref().is_some_and(|name| !name.is_empty());
         // One that had started once has waited since it stopped.
@@ -466,7 +465,7 @@ fn class_facts<'a>(
 ) {
     for (key, conditions) in rows {
         let labels = |condition: &str| [Arc::clone(&place.cluster), Arc::clone(&place.kind), Arc::clone(&key.name), condition.into()];
-        samples.extend(conditions.iter().map(|(condition, state)| CLASS_CONDITION.sample(labels(condition), state)));
+        samples.extend(conditions.iter().map(|(condition, state)| CLASS_CONDITION.sample(labels(condition), *state)));
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::collectors::kubernetes::config::NodeGroup;
 use crate::collectors::kubernetes::kinds::conditions::{self, EXPECTED_CONDITIONS};
-use crate::collectors::kubernetes::reading::objects::{CONDITION_STATES, Condition, Keep, Place, flag, kind, or_default};
+use crate::collectors::kubernetes::reading::objects::{Condition, ConditionStatus, Keep, Place, flag, kind, or_default};
 use crate::collectors::kubernetes::reading::resources::{Listed, amounts, gpus, is_gpu, offered, offered_gpus};
 use crate::collectors::kubernetes::reading::taints::{self, Taint, Taints};
 use crate::collectors::kubernetes::watching::sight::seen;
@@ -27,9 +27,8 @@ metrics! {
 
     /// Families about each node, and about all of them.
     pub(in crate::collectors::kubernetes) NODE_FAMILIES {
-        static CONDITION: StateSet<3> = state_set(
+        static CONDITION: StateSet<ConditionStatus, 3> = state_set(
             "readiness_node_condition_state",
-            CONDITION_STATES,
             &["cluster", "node", "condition"],
             "Status of each condition of a node, from the Kubernetes API; unknown when its kubelet stopped reporting. A node that has not been ready since it was created has none for Ready, and one that is being taken away none that is not known.",
         )
@@ -137,9 +136,6 @@ metrics! {
     }
 }
 
-/// State of `Ready` while a node has not been ready since it was created. It is no state of the metric: one more
-/// for each condition of each node would be a tenth of all that a large cluster shows.
-const STARTING: &str = "starting";
 /// Seconds after its creation in which a kubelet reports `Ready` for the first time; a change after that is one of
 /// a node that was ready before.
 const FIRST_REPORT: u64 = 30;
@@ -223,7 +219,9 @@ pub(in crate::collectors::kubernetes) struct NodeRow {
     pub(in crate::collectors::kubernetes) created: Option<i64>,
     pub(in crate::collectors::kubernetes) schedulable: bool,
     pub(in crate::collectors::kubernetes) disrupted: bool,
-    conditions: Vec<(Arc<str>, &'static str)>,
+    /// `Ready` is `None` while the node has not been ready since it was created. That is no state of the metric: one
+    /// more for each condition of each node would be a tenth of all that a large cluster shows.
+    conditions: Vec<(Arc<str>, Option<ConditionStatus>)>,
     /// Whether a condition that is not kept says that something is wrong, or may; `None` where all of them are well.
     hidden: Option<bool>,
     pub(in crate::collectors::kubernetes) taints: Taints,
@@ -248,7 +246,7 @@ pub(in crate::collectors::kubernetes) struct NodeRow {
 impl NodeRow {
     /// Whether its kubelet has not been ready since the node was created.
     pub(in crate::collectors::kubernetes) fn never_ready(&self) -> bool {
-        self.conditions.iter().any(|(_, state)| *state == STARTING)
+        self.conditions.iter().any(|(_, state)| state.is_none())
     }
 
     /// Whether it has not started yet or is being taken away, so that nobody asks it anything.
@@ -268,7 +266,7 @@ impl NodeRow {
 
     /// Whether pods can start here now.
     pub(in crate::collectors::kubernetes) fn usable(&self) -> bool {
-        let ready = self.conditions.iter().any(|(condition, state)| &**condition == "Ready" && *state == "true");
+        let ready = self.conditions.iter().any(|(condition, state)| &**condition == "Ready" && *state == Some(ConditionStatus::True));
         ready && self.schedulable && !self.disrupted && !self.taints.closed
     }
 }
@@ -346,14 +344,14 @@ impl Nodes {
         hidden.extend(shown.split_off(shown.len().min(MOST_CONDITIONS)));
         let problems = hidden.into_iter().filter_map(|condition| conditions::problem(&condition.r#type, condition.state()));
         let hidden = problems.map(|problem| problem > 0.0).max();
-        let mut conditions: Vec<(Arc<str>, &'static str)> = shown
+        let mut conditions: Vec<(Arc<str>, Option<ConditionStatus>)> = shown
             .into_iter()
-            .map(|condition| (self.shared(&condition.r#type), if never_ready && condition.r#type == "Ready" { STARTING } else { condition.state() }))
+            .map(|condition| (self.shared(&condition.r#type), (!never_ready || condition.r#type != "Ready").then(|| condition.state())))
             .collect();
         // A node that has not registered has no conditions, and nobody knows what it is short of.
         for expected in EXPECTED_CONDITIONS {
             if !conditions.iter().any(|(condition, _)| &**condition == expected) {
-                conditions.push((self.shared(expected), "unknown"));
+                conditions.push((self.shared(expected), Some(ConditionStatus::Unknown)));
             }
         }
         let NodeInfo { operating_system, architecture, .. } = &status.node_info;
@@ -386,7 +384,7 @@ impl Nodes {
 fn never_ready(metadata: &ObjectMeta, conditions: &[Condition]) -> bool {
     let ready = conditions.iter().find(|condition| condition.r#type == "Ready");
     let (Some(created), Some(since)) = (&metadata.creation_timestamp, ready.and_then(|ready| ready.last_transition_time.as_ref())) else { return false };
-    ready.is_some_and(|ready| ready.state() == "false") && since.0.as_second().abs_diff(created.0.as_second()) <= FIRST_REPORT
+    ready.is_some_and(|ready| ready.state() == ConditionStatus::False) && since.0.as_second().abs_diff(created.0.as_second()) <= FIRST_REPORT
 }
 
 impl Keep for Nodes {
@@ -436,10 +434,10 @@ impl Keep for Nodes {
             samples.push(SCHEDULABLE.sample(node(), flag(row.schedulable)));
             samples.push(DISRUPTED.sample(node(), flag(row.disrupted)));
             // Of one that is being taken away it is no fault that it is silent or not ready.
-            let told = row
-                .conditions
-                .iter()
-                .filter(|(condition, state)| *state != STARTING && !(row.disrupted && (*state == "unknown" || (&**condition == "Ready" && *state == "false"))));
+            let silent =
+                |condition: &str, state| row.disrupted && (state == ConditionStatus::Unknown || (condition == "Ready" && state == ConditionStatus::False));
+            let told = row.conditions.iter().filter_map(|(condition, state)| Some((condition, (*state)?)));
+            let told = told.filter(|(condition, state)| !silent(condition, *state));
             let conditions = told.map(|(condition, state)| CONDITION.sample([cluster(), Arc::clone(name), Arc::clone(condition)], state));
             samples.extend(conditions);
             // Agents report what they can once the node has started.
@@ -454,8 +452,9 @@ impl Keep for Nodes {
                 })
             }));
             samples.extend(problems.filter_map(|(condition, state)| {
+                let state = (*state)?;
                 let problem = PROBLEM.sample([cluster(), Arc::clone(name), Arc::clone(condition)], conditions::problem(condition, state)?);
-                Some(problem.with_detail(say!("{} is {}", named(&condition), *state)))
+                Some(problem.with_detail(say!("{} is {}", named(&condition), state.as_str())))
             }));
             let created = row.created.unwrap_or(0).saturating_sub(place.clock.ahead());
             samples.extend(row.taints.starting.iter().map(|taint| STARTED.sample([cluster(), Arc::clone(name), Arc::clone(taint)], created as f64)));

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Deserialize;
 
 use crate::collectors::kubernetes::reading::clock::Clock;
-use crate::collectors::kubernetes::reading::objects::{Condition, kind, or_default};
+use crate::collectors::kubernetes::reading::objects::{Condition, ConditionStatus, kind, or_default};
 use crate::collectors::kubernetes::reading::quantity::Quantity;
 use crate::collectors::kubernetes::reading::resources::{Listed, is_gpu};
 use crate::collectors::kubernetes::reading::taints::PodToleration;
@@ -300,11 +300,13 @@ impl Pod {
         }
         // The API does not say since when a container waits. The last change of ContainersReady is
         // the best witness: the start of a pod that never ran, the crash of one that did.
-        let unready = self.condition("ContainersReady").filter(|condition| condition.state() == "false");
+        let unready = self.condition("ContainersReady").filter(|condition| condition.state() == ConditionStatus::False);
         let since = unready.and_then(|condition| condition.last_transition_time.as_ref());
         // A pod that waited for a node has had one only since then.
-        let placed =
-            self.condition("PodScheduled").filter(|condition| condition.state() == "true").and_then(|condition| condition.last_transition_time.as_ref());
+        let placed = self
+            .condition("PodScheduled")
+            .filter(|condition| condition.state() == ConditionStatus::True)
+            .and_then(|condition| condition.last_transition_time.as_ref());
         let since = since.or(self.status.start_time.as_ref()).or(placed).or(self.metadata.creation_timestamp.as_ref());
         let since = since.map_or_else(crate::collectors::kubernetes::reading::clock::now, |time| clock.ours(time));
         let all = self.status.init_container_statuses.iter().chain(&self.status.container_statuses);
@@ -328,7 +330,9 @@ impl Pod {
         if !self.status.container_statuses.iter().all(|status| status.state.running.is_some()) {
             return None;
         }
-        let ready = self.condition("Ready").filter(|ready| self.is_running() && ready.state() == "false" && ready.reason.as_deref() != Some("PodCompleted"))?;
+        let ready = self
+            .condition("Ready")
+            .filter(|ready| self.is_running() && ready.state() == ConditionStatus::False && ready.reason.as_deref() != Some("PodCompleted"))?;
         let since = ready.last_transition_time.as_ref().or(self.status.start_time.as_ref());
         Some(since.map_or_else(crate::collectors::kubernetes::reading::clock::now, |time| clock.ours(time)))
     }
@@ -353,7 +357,7 @@ impl Pod {
         if self.gives_way() {
             return None;
         }
-        let scheduled = self.condition("PodScheduled").filter(|condition| condition.state() != "true");
+        let scheduled = self.condition("PodScheduled").filter(|condition| condition.state() != ConditionStatus::True);
         let class = scheduled.map_or("unseen_by_scheduler", |condition| match condition.reason.as_deref() {
             Some("SchedulingGated") => GATED,
             _ => unschedulable_class(condition.message.as_deref().unwrap_or_default()),

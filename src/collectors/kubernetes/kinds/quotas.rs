@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use crate::collectors::kubernetes::reading::clock::now;
 use crate::collectors::kubernetes::reading::objects::{Kind, Place, Rows, kind, or_default};
 use crate::collectors::kubernetes::reading::quantity::Quantity;
-use crate::collectors::kubernetes::reading::resources::Listed;
+use crate::collectors::kubernetes::reading::resources::{Lack, Listed};
 use crate::collectors::kubernetes::watching::sight::looked_at;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
@@ -170,7 +170,7 @@ pub(in crate::collectors::kubernetes) enum Allowed {
     /// Without a bound where one of the namespaces has none.
     Most(f64),
     /// None starts, for lack of this.
-    Refused(&'static str, Message),
+    Refused(Lack, Message),
     /// Nobody knows whether any starts, as where a LimitRange lets none start that has a single container.
     Unclear(Message),
 }
@@ -191,7 +191,7 @@ impl Rules<'_> {
         }
         match (unclear, refusal) {
             (Some(why), _) => Allowed::Unclear(why),
-            (None, Some(why)) if most <= 0.0 => Allowed::Refused("limit_range", why),
+            (None, Some(why)) if most <= 0.0 => Allowed::Refused(Lack::LimitRange, why),
             (None, _) => Allowed::Most(most),
         }
     }

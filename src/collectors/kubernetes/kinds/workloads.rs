@@ -12,6 +12,7 @@ use crate::collectors::kubernetes::reading::clock::now;
 use crate::collectors::kubernetes::reading::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
 use crate::collectors::kubernetes::reading::selector::LabelSelector;
 use crate::collectors::kubernetes::watching::sight::{seen, seen_everywhere};
+use crate::collectors::kubernetes::watching::watched::Matching;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
 use crate::say::{Message, named};
@@ -528,14 +529,14 @@ pub(in crate::collectors) struct CronJobFacts {
 
 /// Whether no workload of a selector has any replicas, or why that is not known.
 pub(in crate::collectors) fn is_scaled_to_zero(seen: &Snapshot, selector: &str) -> Result<bool, Message> {
-    seen_everywhere(seen, DESIRED.0.name, selector, &["matched"])?;
+    seen_everywhere(seen, DESIRED.0.name, selector, &[Matching::Matched])?;
     Ok(seen.samples_of(DESIRED.0.name).filter(|sample| sample.label("selector") == Some(selector)).all(|sample| sample.value <= 0.0))
 }
 
 /// The CronJobs of a selector in all clusters, or why they are not all known.
 pub(in crate::collectors) fn cron_jobs(seen: &Snapshot, selector: &str) -> Result<Vec<CronJobFacts>, Message> {
     let own = |sample: &&Sample| sample.label("selector") == Some(selector);
-    seen_everywhere(seen, SCHEDULE.0.name, selector, &["matched"])?;
+    seen_everywhere(seen, SCHEDULE.0.name, selector, &[Matching::Matched])?;
     let jobs: Vec<_> = seen
         .samples_of(SCHEDULE.0.name)
         .filter(own)

@@ -10,7 +10,8 @@ use crate::collectors::kubernetes::reading::objects::Place;
 use crate::collectors::kubernetes::reading::taints::{self, Toleration};
 use crate::collectors::kubernetes::watching::ledger::{Count, Ledger};
 use crate::collectors::kubernetes::watching::sight::{STATES, seen};
-use crate::metric::{Coverage, Gauge, Sample, Unit, gauge, metrics};
+use crate::collectors::kubernetes::watching::watched::Matching;
+use crate::metric::{Coverage, Gauge, Sample, States as _, Unit, gauge, metrics};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::Snapshot;
@@ -269,7 +270,7 @@ impl Workspaces {
 pub(in crate::collectors) fn images(seen: &Snapshot) -> Result<BTreeSet<String>, Message> {
     for view in seen.views.iter().filter(|view| view.source.emits.contains(&IMAGES.0.name)) {
         let pods = view.of(STATES).find(|state| state.label("kind") == Some("Pod"));
-        if view.unseen.is_some() || !pods.is_some_and(|state| matches!(state.state(), Some("matched" | "empty"))) {
+        if view.unseen.is_some() || !pods.is_some_and(|state| matches!(Matching::of(state), Some(Matching::Matched | Matching::Empty))) {
             return Err(say!("the pods of {} are not known", named(&view.source.name)));
         }
     }

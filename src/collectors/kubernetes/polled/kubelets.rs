@@ -20,7 +20,7 @@ use crate::collectors::kubernetes::client::stream::Elements;
 use crate::collectors::kubernetes::cluster::Cluster;
 use crate::collectors::kubernetes::config::{Reach, Storage};
 use crate::collectors::kubernetes::polled::summary::{Disk, PODS, Reading, fullest, most};
-use crate::collectors::kubernetes::watching::sight::MISSING;
+use crate::collectors::kubernetes::watching::sight::{Look, MISSING};
 use crate::driver::Poll;
 use crate::files;
 use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
@@ -34,7 +34,7 @@ const UNTOLD: &str = "what the kubelet says of it is more than ten minutes old, 
 /// Why that of a file system is not.
 const IMPOSSIBLE: &str = "the kubelet says that more is free than there is, or less than nothing";
 const STATES: &str = "readiness_node_kubelet_state";
-const SEEN: Coverage = Coverage::of(STATES, &["seen"]);
+const SEEN: Coverage = Coverage::of(STATES, &[Look::Seen.as_str()]);
 const POD_STATES: &str = "readiness_pod_storage_state";
 const FILE_SYSTEM: [&str; 3] = ["cluster", "node", "filesystem"];
 const POD: [&str; 4] = ["cluster", "node", "namespace", "pod"];
@@ -43,9 +43,8 @@ metrics! {
     /// Families about file systems.
     pub(in crate::collectors::kubernetes) FAMILIES;
 
-    static SUMMARY: StateSet<2> = state_set(
+    static SUMMARY: StateSet<Look, 2> = state_set(
         STATES,
-        &["seen", "unseen"],
         &["cluster", "node"],
         "Whether a node's kubelet answered /stats/summary in the last round; the status page says why not.",
     );
@@ -84,9 +83,8 @@ metrics! {
         "Ephemeral storage of the pods that use most of it, cached from their kubelets' /stats/summary.",
     )
     .covered_by(SEEN.quiet());
-    static POD_LIMITS: StateSet<1> = state_set(
+    static POD_LIMITS: StateSet<Look, 1> = state_set(
         POD_STATES,
-        &["seen", "unseen"],
         &["cluster"],
         "Whether the use and the limits of all pods' ephemeral storage were seen: every kubelet answered, and the pods of the Kubernetes API may be read.",
     );
@@ -205,12 +203,12 @@ impl Kubelets {
             let (disk, nodefs) = match seen {
                 Ok(seen) => seen,
                 Err(why) => {
-                    samples.push(SUMMARY.sample(labels(), "unseen").with_detail(&why));
+                    samples.push(SUMMARY.sample(labels(), Look::Unseen).with_detail(&why));
                     unseen.get_or_insert(why);
                     continue;
                 }
             };
-            samples.push(SUMMARY.sample(labels(), "seen"));
+            samples.push(SUMMARY.sample(labels(), Look::Seen));
             for (name, fs) in disk.file_systems {
                 let labels = || [Arc::clone(cluster), Arc::clone(&node), name.into()];
                 let Some(fs) = fs else {
@@ -233,7 +231,7 @@ impl Kubelets {
                 *known = known.max(ratio);
             }
         }
-        let limits = POD_LIMITS.sample([Arc::clone(cluster)], if unseen.is_none() { "seen" } else { "unseen" });
+        let limits = POD_LIMITS.sample([Arc::clone(cluster)], if unseen.is_none() { Look::Seen } else { Look::Unseen });
         samples.push(match &unseen {
             Some(why) => limits.with_detail(why),
             None => limits,

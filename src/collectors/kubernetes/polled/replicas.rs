@@ -14,10 +14,11 @@ use crate::collectors::kubernetes::client::api;
 use crate::collectors::kubernetes::client::connect::Link;
 use crate::collectors::kubernetes::cluster::{Cluster, PodQuery, Unasked};
 use crate::collectors::kubernetes::kinds::pod::Pod;
+use crate::collectors::kubernetes::watching::sight::Look;
 use crate::collectors::registry::digest::Digest;
 use crate::collectors::registry::reference::Running;
 use crate::driver::Poll;
-use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
+use crate::metric::{Coverage, Gauge, Sample, StateSet, States as _, Unit, gauge, metrics, state_set, states};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, Observation, Snapshot};
@@ -27,7 +28,16 @@ const WORKLOAD: [&str; 5] = ["cluster", "selector", "kind", "namespace", "name"]
 /// Kinds of workloads that have pods of their own.
 pub(in crate::collectors::kubernetes) const WORKLOAD_KINDS: &[&str] = &["Deployment", "StatefulSet", "DaemonSet"];
 const STATES: &str = "readiness_workload_pods_state";
-const SEEN: Coverage = Coverage { kinds: WORKLOAD_KINDS, ..Coverage::of(STATES, &["seen"]) };
+const SEEN: Coverage = Coverage { kinds: WORKLOAD_KINDS, ..Coverage::of(STATES, &[Look::Seen.as_str()]) };
+
+states! {
+    /// Whether the pods of a workload have a role of AWS.
+    enum Role {
+        Given => "given",
+        Missing => "missing",
+        Unknown => "unknown",
+    }
+}
 
 metrics! {
     /// Families about the pods of workloads.
@@ -35,9 +45,8 @@ metrics! {
 
     /// Families about restarts and images, and about roles.
     pub(in crate::collectors::kubernetes) RESTART_FAMILIES {
-        static STATE: StateSet<5> = state_set(
+        static STATE: StateSet<Look, 5> = state_set(
             STATES,
-            &["seen", "unseen"],
             &WORKLOAD,
             "Whether the pods of a workload could be asked for; unseen as well when there is no such workload.",
         );
@@ -66,9 +75,8 @@ metrics! {
 
     /// Families about roles of AWS.
     pub(in crate::collectors::kubernetes) ROLE_FAMILIES {
-        static ROLE: StateSet<5> = state_set(
+        static ROLE: StateSet<Role, 5> = state_set(
             "readiness_workload_aws_role_state",
-            &["given", "missing", "unknown"],
             &WORKLOAD,
             "Whether all pods of a workload that needs an AWS role were given one when they were created, cached from the Kubernetes API.",
         );
@@ -99,16 +107,16 @@ impl Replicas {
         let mut samples = Vec::new();
         for (labels, pods) in workloads {
             let needs_role = self.cluster.config.workloads.iter().any(|selector| selector.aws_role && *selector.name == *labels[1]);
-            let role = |state: &str, detail: Message| needs_role.then(|| ROLE.sample(labels.clone(), state).with_detail(detail));
+            let role = |state: Role, detail: Message| needs_role.then(|| ROLE.sample(labels.clone(), state).with_detail(detail));
             let pods = match pods {
                 Ok(pods) => pods,
                 Err(why) => {
-                    samples.push(STATE.sample(labels.clone(), "unseen").with_detail(&why));
-                    samples.extend(role("unknown", why));
+                    samples.push(STATE.sample(labels.clone(), Look::Unseen).with_detail(&why));
+                    samples.extend(role(Role::Unknown, why));
                     continue;
                 }
             };
-            samples.push(STATE.sample(labels.clone(), "seen"));
+            samples.push(STATE.sample(labels.clone(), Look::Seen));
             let restarts = pods.iter().map(Pod::restarts).fold(0, u32::saturating_add);
             samples.push(RESTARTS.sample(labels.clone(), f64::from(restarts)));
             let oldest = pods.iter().filter(|pod| !pod.is_over()).filter_map(Pod::oldest_start).min();
@@ -123,7 +131,7 @@ impl Replicas {
                 samples.push(IMAGES.sample([cluster, selector, kind, namespace, name, container, image, digest, of], count as f64));
             }
             let without = pods.iter().filter(|pod| !pod.has_aws_role()).count();
-            samples.extend(role(if without == 0 { "given" } else { "missing" }, say!("{} of {} pods have none", without, pods.len())));
+            samples.extend(role(if without == 0 { Role::Given } else { Role::Missing }, say!("{} of {} pods have none", without, pods.len())));
         }
         Ok(Observation::new(samples, count, calls))
     }
@@ -179,7 +187,7 @@ pub(in crate::collectors) fn oldest_start(seen: &Snapshot, selector: &str) -> Re
     if states.peek().is_none() {
         return Err(say!("the pods of {} are not known", named(selector)));
     }
-    if let Some(unseen) = states.find(|state| state.state() != Some("seen")) {
+    if let Some(unseen) = states.find(|state| Look::of(state) != Some(Look::Seen)) {
         return Err(unseen.detail.clone().unwrap_or_else(|| say!("its pods could not be asked for")));
     }
     let starts = seen.samples_of(OLDEST_START.0.name).filter(own).map(Sample::second);
@@ -201,7 +209,7 @@ pub(in crate::collectors) fn running_containers<'a>(seen: &'a Snapshot, cluster:
     if states.peek().is_none() {
         return Err(say!("the pods of {} are not known", named(cluster)));
     }
-    if let Some(unseen) = states.find(|state| state.state() != Some("seen")) {
+    if let Some(unseen) = states.find(|state| Look::of(state) != Some(Look::Seen)) {
         return Err(unseen.detail.clone().unwrap_or_else(|| say!("its pods could not be asked for")));
     }
     let container = |sample: &'a Sample| {

@@ -17,10 +17,37 @@ use crate::collectors::kubernetes::config::{Access, ObjectRef};
 use crate::collectors::kubernetes::reading::objects::described;
 use crate::collectors::kubernetes::watching::sight::MISSING;
 use crate::driver::Poll;
-use crate::metric::{Sample, StateSet, metrics, state_set};
+use crate::metric::{Sample, StateSet, metrics, state_set, states};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
+
+states! {
+    /// What a review of access said.
+    enum Permitted {
+        Allowed => "allowed",
+        Denied => "denied",
+        Unknown => "unknown",
+    }
+}
+
+states! {
+    /// Whether something is there.
+    enum Presence {
+        Present => "present",
+        Absent => "absent",
+        Unknown => "unknown",
+    }
+}
+
+states! {
+    /// Whether an object is the one that is expected.
+    enum Identity {
+        Expected => "expected",
+        Other => "other",
+        Unknown => "unknown",
+    }
+}
 
 metrics! {
     /// All of them.
@@ -28,9 +55,8 @@ metrics! {
 
     /// Families about access, about objects, about annotations.
     pub(in crate::collectors::kubernetes) ACCESS_FAMILIES {
-        static ALLOWED: StateSet<6> = state_set(
+        static ALLOWED: StateSet<Permitted, 6> = state_set(
             "readiness_access_state",
-            &["allowed", "denied", "unknown"],
             &["cluster", "subject", "verb", "group", "resource", "namespace"],
             "Whether a subject may do something, from the authorization.k8s.io/v1 API; the subject is self for the exporter's own identity.",
         );
@@ -38,9 +64,8 @@ metrics! {
 
     /// Families about objects that must be there.
     pub(in crate::collectors::kubernetes) OBJECT_FAMILIES {
-        static PRESENT: StateSet<4> = state_set(
+        static PRESENT: StateSet<Presence, 4> = state_set(
             "readiness_object_state",
-            &["present", "absent", "unknown"],
             &["cluster", "resource", "namespace", "name"],
             "Whether an object exists, from its metadata in the Kubernetes API; unknown when it may not be looked at.",
         );
@@ -48,9 +73,8 @@ metrics! {
 
     /// Families about what is written on objects.
     pub(in crate::collectors::kubernetes) ANNOTATION_FAMILIES {
-        static ANNOTATED: StateSet<5> = state_set(
+        static ANNOTATED: StateSet<Presence, 5> = state_set(
             "readiness_object_annotation_state",
-            &["present", "absent", "unknown"],
             &["cluster", "resource", "namespace", "name", "annotation"],
             "Whether an object has an annotation that is not empty, from its metadata in the Kubernetes API.",
         );
@@ -58,9 +82,8 @@ metrics! {
 
     /// Families about which objects they are.
     pub(in crate::collectors::kubernetes) IDENTITY_FAMILIES {
-        static IDENTITY: StateSet<4> = state_set(
+        static IDENTITY: StateSet<Identity, 4> = state_set(
             "readiness_object_identity_state",
-            &["expected", "other", "unknown"],
             &["cluster", "resource", "namespace", "name"],
             "Whether an object is the very one that is configured, by metadata.uid in the Kubernetes API; unknown when it does not exist or may not be looked at.",
         );
@@ -115,12 +138,12 @@ impl Reviews {
         let subject = access.subject.as_deref().unwrap_or(SELF);
         let labels = || [self.cluster.as_str(), subject, &access.verb, &access.group, &access.resource, &access.namespace];
         match self.allowed(client, access).await {
-            Ok((allowed, why)) => Answer::Seen(vec![ALLOWED.sample(labels(), if allowed { "allowed" } else { "denied" }).with_detail(why)]),
+            Ok((allowed, why)) => Answer::Seen(vec![ALLOWED.sample(labels(), if allowed { Permitted::Allowed } else { Permitted::Denied }).with_detail(why)]),
             Err(error) => {
                 let resource =
                     if access.subject.is_some() { "subjectaccessreviews.authorization.k8s.io" } else { "selfsubjectaccessreviews.authorization.k8s.io" };
                 let missing = self.missing(&error, "create", resource);
-                Answer::Unseen([ALLOWED.sample(labels(), "unknown").with_detail(&error.message)].into_iter().chain(missing).collect(), error)
+                Answer::Unseen([ALLOWED.sample(labels(), Permitted::Unknown).with_detail(&error.message)].into_iter().chain(missing).collect(), error)
             }
         }
     }
@@ -168,15 +191,15 @@ impl Reviews {
         let found = api::get_as::<Partial>(client, &format!("/{root}/{api_version}/{scope}{resource}/{name}"), METADATA, &what, self.timeout).await;
         let labels = || [self.cluster.as_str(), resource, namespace, name];
         let annotated =
-            |state: &str| annotation.as_ref().map(|annotation| ANNOTATED.sample([self.cluster.as_str(), resource, namespace, name, annotation], state));
-        let identified = |state: &str| uid.as_ref().map(|_| IDENTITY.sample(labels(), state));
+            |state: Presence| annotation.as_ref().map(|annotation| ANNOTATED.sample([self.cluster.as_str(), resource, namespace, name, annotation], state));
+        let identified = |state: Identity| uid.as_ref().map(|_| IDENTITY.sample(labels(), state));
         match found {
             // What is being deleted is still told, often for hours, and takes nothing new.
             Ok(found) if found.metadata.deletion_timestamp.is_some() => Answer::Seen(
-                [PRESENT.sample(labels(), "absent").with_detail("it is being deleted")]
+                [PRESENT.sample(labels(), Presence::Absent).with_detail("it is being deleted")]
                     .into_iter()
-                    .chain(annotated("absent"))
-                    .chain(identified("unknown"))
+                    .chain(annotated(Presence::Absent))
+                    .chain(identified(Identity::Unknown))
                     .collect(),
             ),
             Ok(found) => {
@@ -184,22 +207,26 @@ impl Reviews {
                 let annotations = found.metadata.annotations.unwrap_or_default();
                 let has = annotation.as_ref().and_then(|annotation| annotations.get(annotation)).is_some_and(|value| !value.is_empty());
                 Answer::Seen(
-                    [PRESENT.sample(labels(), "present")]
+                    [PRESENT.sample(labels(), Presence::Present)]
                         .into_iter()
-                        .chain(annotated(if has { "present" } else { "absent" }))
-                        .chain(identified(if same { "expected" } else { "other" }))
+                        .chain(annotated(if has { Presence::Present } else { Presence::Absent }))
+                        .chain(identified(if same { Identity::Expected } else { Identity::Other }))
                         .collect(),
                 )
             }
             Err(error) if error.class == ErrorClass::NotFound => Answer::Seen(
-                [PRESENT.sample(labels(), "absent").with_detail(&error.message)].into_iter().chain(annotated("absent")).chain(identified("unknown")).collect(),
+                [PRESENT.sample(labels(), Presence::Absent).with_detail(&error.message)]
+                    .into_iter()
+                    .chain(annotated(Presence::Absent))
+                    .chain(identified(Identity::Unknown))
+                    .collect(),
             ),
             // A refusal is not an absence.
             Err(error) => {
                 let group = api_version.split_once('/').map_or_else(String::new, |(group, _)| format!(".{group}"));
                 let missing = self.missing(&error, "get", &format!("{resource}{group}"));
-                let unknown = PRESENT.sample(labels(), "unknown").with_detail(&error.message);
-                Answer::Unseen([unknown].into_iter().chain(annotated("unknown")).chain(identified("unknown")).chain(missing).collect(), error)
+                let unknown = PRESENT.sample(labels(), Presence::Unknown).with_detail(&error.message);
+                Answer::Unseen([unknown].into_iter().chain(annotated(Presence::Unknown)).chain(identified(Identity::Unknown)).chain(missing).collect(), error)
             }
         }
     }

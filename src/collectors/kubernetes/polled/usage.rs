@@ -18,19 +18,41 @@ use crate::collectors::kubernetes::reading::clock::now;
 use crate::collectors::kubernetes::reading::objects::or_default;
 use crate::collectors::kubernetes::reading::resources::{Listed, amounts, largest};
 use crate::driver::Poll;
-use crate::metric::{Coverage, Gauge, StateSet, Unit, gauge, metrics, state_set};
+use crate::metric::{Coverage, Gauge, StateSet, Unit, gauge, metrics, state_set, states};
 use crate::say;
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
 
 const NODE_STATES: &str = "readiness_node_usage_state";
-const NODE_SEEN: Coverage = Coverage::of(NODE_STATES, &["reported", "starting"]);
+const NODE_SEEN: Coverage = Coverage::of(NODE_STATES, &[NodeUse::Reported.as_str(), NodeUse::Starting.as_str()]);
 const WORKLOAD_STATES: &str = "readiness_workload_usage_state";
-const WORKLOAD_SEEN: Coverage = Coverage { kinds: WORKLOAD_KINDS, ..Coverage::of(WORKLOAD_STATES, &["reported", "unlimited", "starting"]).quiet() };
+const WORKLOAD_SEEN: Coverage = Coverage {
+    kinds: WORKLOAD_KINDS,
+    ..Coverage::of(WORKLOAD_STATES, &[WorkloadUse::Reported.as_str(), WorkloadUse::Unlimited.as_str(), WorkloadUse::Starting.as_str()]).quiet()
+};
 const WORKLOAD: [&str; 5] = ["cluster", "selector", "kind", "namespace", "name"];
 
 /// For how long a node or a pod may be without metrics: the metrics server needs two looks, at
 /// most 15 s apart by default, at a kubelet that must have registered first.
 const START: i64 = 120;
+
+states! {
+    /// Whether the use of a node is reported.
+    enum NodeUse {
+        Reported => "reported",
+        Starting => "starting",
+        Missing => "missing",
+    }
+}
+
+states! {
+    /// Whether the use of a workload is reported.
+    enum WorkloadUse {
+        Reported => "reported",
+        Unlimited => "unlimited",
+        Starting => "starting",
+        Missing => "missing",
+    }
+}
 
 metrics! {
     /// Families about use.
@@ -38,9 +60,8 @@ metrics! {
 
     /// Families about what nodes use.
     pub(in crate::collectors::kubernetes) NODE_FAMILIES {
-        static NODE_STATE: StateSet<2> = state_set(
+        static NODE_STATE: StateSet<NodeUse, 2> = state_set(
             NODE_STATES,
-            &["reported", "starting", "missing"],
             &["cluster", "node"],
             "Whether the metrics.k8s.io API reports the use of a node; starting while the node is younger than two minutes.",
         );
@@ -62,9 +83,8 @@ metrics! {
 
     /// Families about what containers of workloads use.
     pub(in crate::collectors::kubernetes) WORKLOAD_FAMILIES {
-        static WORKLOAD_STATE: StateSet<5> = state_set(
+        static WORKLOAD_STATE: StateSet<WorkloadUse, 5> = state_set(
             WORKLOAD_STATES,
-            &["reported", "unlimited", "starting", "missing"],
             &WORKLOAD,
             "Whether the metrics.k8s.io API reports the use of all running containers of a workload; unlimited when none has a limit to compare it with.",
         );
@@ -116,7 +136,7 @@ struct ContainerMetrics {
 
 /// What the containers of a workload use.
 struct Use {
-    state: &'static str,
+    state: WorkloadUse,
     /// The largest shares of their limits of CPU and memory.
     most: [Option<f64>; 2],
 }
@@ -161,23 +181,23 @@ impl Metrics {
             let state = match (ratio(0), ratio(1)) {
                 (Some(cpu), Some(memory)) => {
                     samples.extend([NODE_CPU.sample(labels(), cpu), NODE_MEMORY.sample(labels(), memory)]);
-                    "reported"
+                    NodeUse::Reported
                 }
                 _ if *disrupted => continue,
-                _ if *never_ready || now().saturating_sub(*created) < START => "starting",
-                _ => "missing",
+                _ if *never_ready || now().saturating_sub(*created) < START => NodeUse::Starting,
+                _ => NodeUse::Missing,
             };
-            let state = NODE_STATE.sample(labels(), state);
-            samples.push(match (state.state(), stale) {
-                (Some("missing"), Some(age)) => state.with_detail(say!("what the metrics API reports of it is {} old", age)),
-                (Some("missing"), None) => state.with_detail("the metrics API does not report its use"),
-                _ => state,
+            let told = NODE_STATE.sample(labels(), state);
+            samples.push(match (state, stale) {
+                (NodeUse::Missing, Some(age)) => told.with_detail(say!("what the metrics API reports of it is {} old", age)),
+                (NodeUse::Missing, None) => told.with_detail("the metrics API does not report its use"),
+                (NodeUse::Reported | NodeUse::Starting, _) => told,
             });
         }
         let (workloads, calls) = replicas::of_each(&self.cluster, |query| self.workload(&client, query)).await;
         for (labels, uses) in workloads {
             match uses {
-                Err(why) => samples.push(WORKLOAD_STATE.sample(labels, "missing").with_detail(&why)),
+                Err(why) => samples.push(WORKLOAD_STATE.sample(labels, WorkloadUse::Missing).with_detail(&why)),
                 Ok(Use { state, most }) => {
                     samples.push(WORKLOAD_STATE.sample(labels.clone(), state));
                     for (family, ratio) in [(&CONTAINER_CPU, most[0]), (&CONTAINER_MEMORY, most[1])] {
@@ -224,10 +244,10 @@ impl Metrics {
             most = largest(most, [0, 1].map(|at| Some(together[at]? / whole[at].filter(|limit| *limit > 0.0)?)));
         }
         let state = match most {
-            _ if missing => "missing",
-            _ if starting => "starting",
-            [None, None] => "unlimited",
-            _ => "reported",
+            _ if missing => WorkloadUse::Missing,
+            _ if starting => WorkloadUse::Starting,
+            [None, None] => WorkloadUse::Unlimited,
+            _ => WorkloadUse::Reported,
         };
         Ok(Use { state, most })
     }

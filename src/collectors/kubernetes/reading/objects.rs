@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
 use crate::collectors::kubernetes::reading::clock::Clock;
-use crate::metric::{Family, Sample};
+use crate::metric::{Family, Sample, states};
 
 /// A parser of metadata that keeps what identifies an object and the named extras. Spelled out and
 /// not flattened: flattening makes serde build a tree of the whole metadata first.
@@ -120,6 +120,26 @@ pub(in crate::collectors::kubernetes) fn or_default<'de, D: Deserializer<'de>, T
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
+states! {
+    /// The status of a condition; what is neither `True` nor `False`, or missing, is not known.
+    /// Source: `ConditionStatus` in <https://github.com/kubernetes/apimachinery/blob/master/pkg/apis/meta/v1/types.go>
+    pub(in crate::collectors::kubernetes) enum ConditionStatus {
+        True => "true",
+        False => "false",
+        Unknown => "unknown",
+    }
+}
+
+impl From<&str> for ConditionStatus {
+    fn from(said: &str) -> Self {
+        match said {
+            "True" => Self::True,
+            "False" => Self::False,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 /// A condition, as most kinds report them.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -140,18 +160,10 @@ impl Condition {
         self.observed_generation.is_none_or(|observed| generation.is_none_or(|generation| observed >= generation))
     }
 
-    /// `true`, `false` or `unknown`; what is neither, or missing, is not known.
-    pub(in crate::collectors::kubernetes) fn state(&self) -> &'static str {
-        match self.status.as_str() {
-            "True" => "true",
-            "False" => "false",
-            _ => "unknown",
-        }
+    pub(in crate::collectors::kubernetes) fn state(&self) -> ConditionStatus {
+        self.status.as_str().into()
     }
 }
-
-/// States of a condition.
-pub(in crate::collectors::kubernetes) const CONDITION_STATES: &[&str] = &["true", "false", "unknown"];
 
 /// A kind that can be listed and watched.
 pub(in crate::collectors::kubernetes) trait Object:

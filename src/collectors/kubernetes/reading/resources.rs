@@ -3,9 +3,31 @@
 use std::collections::BTreeMap;
 
 use crate::collectors::kubernetes::reading::quantity::Quantity;
+use crate::metric::states;
 
 /// Names of the resources, as label values and in the order of [`Amounts`].
 pub(in crate::collectors::kubernetes) const NAMES: [&str; 4] = ["cpu", "memory", "ephemeral_storage", "pods"];
+
+states! {
+    /// What keeps more workspaces from fitting.
+    pub(in crate::collectors::kubernetes) enum Lack {
+        Cpu => "cpu",
+        Memory => "memory",
+        EphemeralStorage => "ephemeral_storage",
+        Pods => "pods",
+        NodepoolCpu => "nodepool_cpu",
+        NodepoolMemory => "nodepool_memory",
+        NodepoolEphemeralStorage => "nodepool_ephemeral_storage",
+        NodepoolNodes => "nodepool_nodes",
+        NodepoolNotReady => "nodepool_not_ready",
+        NodepoolWithoutLimit => "nodepool_without_limit",
+        NodepoolOfUnknownSize => "nodepool_of_unknown_size",
+        Taints => "taints",
+        Quota => "quota",
+        LimitRange => "limit_range",
+        Namespace => "namespace",
+    }
+}
 
 /// As the API names them.
 const API_NAMES: [&str; 4] = ["cpu", "memory", "ephemeral-storage", "pods"];

@@ -315,7 +315,7 @@ async fn a_cluster_without_an_end_is_not_kept() {
             }
         };
         let (state, words) = tokio::time::timeout(second * 120, told).await.unwrap();
-        assert_eq!((state, words.as_str()), ("unseen", &*format!("{verb} nodes: there are more than 10000, which no cluster has")));
+        assert_eq!((state.as_str(), words.as_str()), ("unseen", &*format!("{verb} nodes: there are more than 10000, which no cluster has")));
         following.abort();
         server.abort();
     }

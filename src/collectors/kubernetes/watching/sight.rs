@@ -2,21 +2,28 @@
 
 use std::sync::Arc;
 
-use crate::collectors::kubernetes::watching::watched::Scope;
-use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
+use crate::collectors::kubernetes::watching::watched::{Matching, Scope};
+use crate::metric::{Coverage, Gauge, Sample, StateSet, States as _, Unit, gauge, metrics, state_set, states};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{Snapshot, View};
 
 pub(in crate::collectors::kubernetes) const STATES: &str = "readiness_selector_state";
 
+states! {
+    /// Whether something could be seen.
+    pub(in crate::collectors::kubernetes) enum Look {
+        Seen => "seen",
+        Unseen => "unseen",
+    }
+}
+
 metrics! {
     /// Families about looking.
     pub(in crate::collectors::kubernetes) FAMILIES;
 
-    static SELECTOR: StateSet<3> = state_set(
+    static SELECTOR: StateSet<Matching, 3> = state_set(
         STATES,
-        &["matched", "incomplete", "empty", "unseen"],
         &["cluster", "selector", "kind"],
         "Whether a selector matched objects of the Kubernetes API, only some of the names that it asks for, none, or could not be seen.",
     );
@@ -30,19 +37,22 @@ metrics! {
     );
 }
 
+const FOUND: &[&str] = &[Matching::Matched.as_str()];
+const LOOKED_AT: &[&str] = &[Matching::Matched.as_str(), Matching::Empty.as_str()];
+
 /// The metric can be judged once objects of these kinds were found.
 pub(in crate::collectors::kubernetes) const fn seen(kinds: &'static [&'static str]) -> Coverage {
-    Coverage { kinds, ..Coverage::of(STATES, &["matched"]) }
+    Coverage { kinds, ..Coverage::of(STATES, FOUND) }
 }
 
 /// The metric can be judged once these kinds were looked at, even if there are none.
 pub(in crate::collectors::kubernetes) const fn looked_at(kinds: &'static [&'static str]) -> Coverage {
-    Coverage { kinds, ..Coverage::of(STATES, &["matched", "empty"]).quiet() }
+    Coverage { kinds, ..Coverage::of(STATES, LOOKED_AT).quiet() }
 }
 
 /// Whether every cluster that should fill a family for a selector has seen it in one of the states,
 /// or which has not, and why.
-pub(in crate::collectors::kubernetes) fn seen_everywhere(all: &Snapshot, family: &str, selector: &str, states: &[&str]) -> Result<(), Message> {
+pub(in crate::collectors::kubernetes) fn seen_everywhere(all: &Snapshot, family: &str, selector: &str, states: &[Matching]) -> Result<(), Message> {
     let covers = |(label, values): &(&str, Vec<String>)| *label == "selector" && values.iter().any(|value| value == selector);
     let watches = |view: &&View| view.source.emits.contains(&family) && view.source.covers.iter().any(covers);
     let mut any = false;
@@ -52,7 +62,7 @@ pub(in crate::collectors::kubernetes) fn seen_everywhere(all: &Snapshot, family:
         if view.unseen.is_some() || found().next().is_none() {
             return Err(say!("{} is not known", named(&view.source.name)));
         }
-        if let Some(state) = found().find(|state| !states.contains(&state.state().unwrap_or_default())) {
+        if let Some(state) = found().find(|state| Matching::of(state).is_none_or(|state| !states.contains(&state))) {
             return Err(say!(
                 "{}: {}",
                 named(&view.source.name),

@@ -19,7 +19,7 @@ use crate::collectors::kubernetes::client::api::{Around, api_error, elements, st
 use crate::collectors::kubernetes::reading::objects::{Keep, Place};
 use crate::collectors::kubernetes::reading::permission::Permission;
 use crate::collectors::kubernetes::watching::belief::{Belief, Next};
-use crate::metric::{Family, Sample};
+use crate::metric::{Family, Sample, states};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
@@ -49,11 +49,20 @@ pub(in crate::collectors::kubernetes) struct Query {
     pub(in crate::collectors::kubernetes) fields: Option<String>,
 }
 
+states! {
+    /// What a selector matched.
+    pub(in crate::collectors::kubernetes) enum Matching {
+        Matched => "matched",
+        Incomplete => "incomplete",
+        Empty => "empty",
+        Unseen => "unseen",
+    }
+}
+
 /// Whether a scope can be seen.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::collectors::kubernetes) struct Sight {
-    /// `matched`, `incomplete`, `empty` or `unseen`.
-    pub(in crate::collectors::kubernetes) state: &'static str,
+    pub(in crate::collectors::kubernetes) state: Matching,
     /// For people.
     pub(in crate::collectors::kubernetes) words: Message,
     /// Whether a permission is missing.
@@ -429,13 +438,13 @@ impl<T: Keep> Scope for Watched<T> {
         let inner = self.inner();
         let denied = inner.failure.as_ref().is_some_and(|(_, error)| error.class == ErrorClass::Denied);
         let (state, words) = match (inner.visible(self.keep), &inner.failure) {
-            (true, _) if inner.kept.len() == 0 => ("empty", say!("nothing matches")),
+            (true, _) if inner.kept.len() == 0 => (Matching::Empty, say!("nothing matches")),
             (true, _) => match inner.kept.missing() {
-                missing if missing.is_empty() => ("matched", say!("{} found", inner.kept.len())),
-                missing => ("incomplete", say!("{} found, but not {}", inner.kept.len(), Message::of_names(missing.iter().map(AsRef::as_ref)))),
+                missing if missing.is_empty() => (Matching::Matched, say!("{} found", inner.kept.len())),
+                missing => (Matching::Incomplete, say!("{} found, but not {}", inner.kept.len(), Message::of_names(missing.iter().map(AsRef::as_ref)))),
             },
-            (false, Some((_, error))) => ("unseen", error.message.clone()),
-            (false, None) => ("unseen", say!("not listed yet")),
+            (false, Some((_, error))) => (Matching::Unseen, error.message.clone()),
+            (false, None) => (Matching::Unseen, say!("not listed yet")),
         };
         Sight { state, words, denied }
     }
