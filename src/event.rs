@@ -282,11 +282,6 @@ fn once(start: &str, end: Option<&str>, duration: Option<SignedDuration>, zone: 
 }
 
 impl Occurrence {
-    /// Whether it is the one of its event that runs or comes next.
-    pub fn is_next(&self) -> bool {
-        self.name == self.of
-    }
-
     /// Whether the first lead time has come, so that people work on it. Without lead times that is the start.
     pub fn prepared_for(&self, now: Timestamp) -> bool {
         let first = self.lead_times.iter().max().map_or(0.0, |lead| lead.as_secs_f64());

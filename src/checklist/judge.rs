@@ -141,10 +141,10 @@ fn waive(check: &str, line: &mut Line, context: &Context<'_>) {
 
 const BEFORE_THE_END: &str = ", which is before the event ends";
 
-/// Whether what people have said until a moment must be said again before the event is over. Weeks ahead, and while
-/// an earlier occurrence is the one that it is said for, that goes without saying.
+/// Whether what people have said until a moment must be said again before the event is over. Weeks ahead that goes
+/// without saying.
 fn ends_early(context: &Context<'_>, until: Timestamp) -> bool {
-    context.event.is_some_and(|event| until < event.end && event.is_next() && event.prepared_for(context.now))
+    context.event.is_some_and(|event| until < event.end && event.prepared_for(context.now))
 }
 
 /// From when on a check blocks.
