@@ -58,8 +58,11 @@ impl Template {
         self.render(|_| "", &Words::of_all(bound))
     }
 
-    /// Whether it can be asked of a condition; the rule that is broken if not.
-    pub fn fits(&self, condition: &Condition) -> Result<(), &'static str> {
+    /// Whether it can be said of a metric and a condition; the rule that is broken if not.
+    pub fn fits(&self, family: &Family, condition: &Condition) -> Result<(), &'static str> {
+        if !family.states.is_empty() && self.parts.contains(&Part::Value) {
+            return Err("must use {state} instead of {value}, since this metric is one of several states");
+        }
         let expires = matches!(condition, Condition::ExpiresWithin(_));
         if expires && self.parts.contains(&Part::Value) {
             return Err("must use {ends} instead of {value}, which is below zero once something has ended");
@@ -139,6 +142,14 @@ mod tests {
     use crate::value::Span;
 
     static EXPIRY: crate::metric::Gauge<1> = crate::metric::gauge("t_timestamp_seconds", Unit::Timestamp, &["name"], "T.");
+    crate::metric::states! {
+        /// How a thing is.
+        enum Is {
+            Here => "here",
+            Gone => "gone",
+        }
+    }
+    static STATE: crate::metric::StateSet<Is, 1> = crate::metric::state_set("t_state", &["name"], "T.");
     static FAMILY: crate::metric::Gauge<2> = crate::metric::gauge("t_ratio", Unit::Ratio, &["cluster", "node"], "T.");
 
     #[test]
@@ -178,7 +189,8 @@ mod tests {
             template.prometheus(Some((&EXPIRY.0, &soon))),
             "Key {{ $labels.name }} {{ if ge $value 0.0 }}ends in {{ $value | humanizeDuration }}{{ else }}ended {{ $value | humanizeDuration | reReplaceAll \"^-\" \"\" }} ago{{ end }}; needed: 7d."
         );
-        assert!(template.fits(&Condition::IsFalse).is_err());
-        assert!(Template::parse("{value} left").unwrap().fits(&soon).is_err());
+        assert!(template.fits(&EXPIRY.0, &Condition::IsFalse).is_err());
+        assert!(Template::parse("{value} left").unwrap().fits(&EXPIRY.0, &soon).is_err());
+        assert!(Template::parse("{name} is {value}.").unwrap().fits(&STATE.0, &Condition::Equals(Bound::Name("gone".to_owned()))).is_err());
     }
 }

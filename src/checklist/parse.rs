@@ -295,7 +295,7 @@ impl Parts<'_> {
         if let Err(rule) = self.condition.fits(self.family) {
             problems.push(Problem::bare(format!("{path}.fails"), rule));
         }
-        if let Err(rule) = self.evidence.fits(self.condition) {
+        if let Err(rule) = self.evidence.fits(self.family, self.condition) {
             problems.push(Problem::bare(format!("{path}.evidence"), rule));
         }
         if let Err(rule) = self.condition.check_bands(self.severity, self.bands) {
