@@ -207,3 +207,17 @@ async fn a_redirect_to_several_addresses_says_which_one_was_asked() {
         assert!(state(&text) == "ok" && text.contains(said), "{text}");
     }
 }
+
+/// Whoever reads that a connection was refused must know by whom.
+#[tokio::test]
+async fn a_failure_names_who_was_asked() {
+    // Nobody listens there any more.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let asked = answering(with_body("302 Found", &format!("Location: http://{silent}/\r\n"), b"")).await;
+    let text = look(&format!("{{ name: a, url: 'http://{asked}/', follow_redirects: 1 }}"), "").await;
+    let words = format!("http://{asked}: after a redirect to http://{silent}: connect: connection refused");
+    assert!(text.contains(&words), "{text}");
+    let text = look(&format!("{{ name: a, url: 'http://{asked}/', proxy: 'http://{silent}' }}"), "").await;
+    let words = format!("http://{asked} through the proxy http://{silent}: connect: connection refused");
+    assert!(text.contains(&words), "{text}");
+}

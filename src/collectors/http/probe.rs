@@ -75,12 +75,12 @@ impl From<Failure> for Unanswered {
 }
 
 impl Failure {
-    /// The same, which names the host where it is not the configured one.
+    /// The same, which names who was asked where that is not the configured server.
     fn at(self, configured: &Url, asked: &Url) -> Self {
-        if asked.host() == configured.host() {
+        if asked.origin() == configured.origin() {
             return self;
         }
-        Self(self.0, say!("after a redirect to {}: {}", named(asked.host_str().unwrap_or_default()), self.1))
+        Self(self.0, say!("after a redirect to {}: {}", origin(asked), self.1))
     }
 }
 
@@ -221,7 +221,10 @@ impl Prober {
         match result {
             Ok(detail) => probe.detail = detail,
             // Whoever asks again needs the port as well.
-            Err(Failure(outcome, detail)) => (probe.outcome, probe.detail) = (outcome, say!("{}: {}", origin(&request.url), detail)),
+            Err(Failure(outcome, detail)) => {
+                let through = self.proxy.as_ref().map_or_else(|| say!(""), |proxy| say!(" through the proxy {}", origin(proxy)));
+                (probe.outcome, probe.detail) = (outcome, say!("{}{}: {}", origin(&request.url), through, detail));
+            }
         }
         probe.phases.push(("total", started.elapsed() + dns));
         probe
