@@ -170,8 +170,9 @@ impl Checklist {
                     problems.push(Problem::bare(format!("{path}.{name}"), rule));
                     continue;
                 }
-                // What is like no check at all may be a secret in the place of a name.
-                let shown = if hint.as_str().is_empty() { "***" } else { name };
+                // What is like no check at all may be a secret in the place of a name; one of another checklist is none.
+                let is_known = !hint.as_str().is_empty() || crate::runbooks::runbook(name).is_some();
+                let shown = if is_known { name } else { "***" };
                 problems.push(Problem::bare(format!("{path}.{shown}"), format!("must name a check of this checklist{hint}")));
             }
         }

@@ -389,6 +389,14 @@ fn an_override_changes_the_bound_and_the_revision() {
     );
 }
 
+#[test]
+fn an_override_of_a_check_of_another_checklist_is_named_and_what_may_be_a_secret_is_not() {
+    let mut checklist = parse("checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ attest: Ready, item: '1', title: t, remedy: r }] }]\n").unwrap();
+    let wrong: BTreeMap<String, Override> = serde_saphyr::from_str("{ ProvisionersBelowBaseline: { enabled: false }, hunter2: {} }").unwrap();
+    let problems: Vec<_> = checklist.apply(&wrong, "o").iter().map(ToString::to_string).collect();
+    assert_eq!(problems, ["o.ProvisionersBelowBaseline: must name a check of this checklist", "o.***: must name a check of this checklist"]);
+}
+
 /// A certificate that must outlast the event must not come to be asked for two weeks from now.
 #[test]
 fn an_override_keeps_the_horizon() {
