@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
 
 use crate::cause;
-use crate::checklist::{Checklist, Context, Judgement, Memories, Recalls, Unjudged, Waiver, judge, unjudged};
+use crate::checklist::{Checklist, Context, Judgement, Memories, Recalls, Unjudged, Waiver, forget_library, judge, unjudged};
 use crate::config::{self, LoadError, Loaded, WaiverConfig};
 use crate::driver::{Driver, Task};
 use crate::event::{self, Schedule};
@@ -85,7 +85,11 @@ impl Active {
         };
         let of = |checklist: &Checklist| loaded.settings.waivers.iter().filter(|own| own.is_for(&checklist.name)).filter_map(waiver).collect();
         let waivers = loaded.checklists.iter().map(of).collect();
-        Self { schedules, waivers, unjudged, checklists: loaded.checklists, archive: loaded.settings.archive }
+        let mut checklists = loaded.checklists;
+        // Nobody judges by examples, and nobody names a check before the next reload.
+        checklists.iter_mut().flat_map(|own| &mut own.sections).flat_map(|section| &mut section.checks).for_each(|check| check.examples = Vec::new());
+        forget_library();
+        Self { schedules, waivers, unjudged, checklists, archive: loaded.settings.archive }
     }
 
     /// Judges each checklist for each of its events that is running or coming, and as if one were now

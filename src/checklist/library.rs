@@ -2,7 +2,7 @@
 //! a checklist says in whose words it stands, where, and whether it blocks.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::parse::RawCheck;
 use crate::cause::Cause as _;
@@ -29,23 +29,41 @@ pub(super) const TEXTS: &[&str] = &[
     include_str!("../../checks/tls.yaml"),
 ];
 
+/// The records by their names.
+type Records = Arc<BTreeMap<String, RawCheck>>;
+
+/// Those that were read, until they are forgotten.
+static RECORDS: Mutex<Option<Records>> = Mutex::new(None);
+
 /// Every record by its name. They are inside the binary, so a problem of theirs is told once, by the tests.
-pub(super) fn records() -> &'static Result<BTreeMap<String, RawCheck>, Vec<Problem>> {
-    static RECORDS: LazyLock<Result<BTreeMap<String, RawCheck>, Vec<Problem>>> = LazyLock::new(|| {
-        let mut records = BTreeMap::new();
-        for text in TEXTS {
-            let read: Vec<RawCheck> = serde_saphyr::from_str_with_options(text, serde_saphyr::options! { with_snippet: false })
-                .map_err(|error| vec![Problem::bare("checks", format!("must follow the model: {}", error.words()))])?;
-            for record in read {
-                let name = record.name().unwrap_or_default().to_owned();
-                if records.insert(name.clone(), record).is_some() {
-                    return Err(vec![Problem::new("checks", "must have a name that no other has", quoted(&name))]);
-                }
+pub(super) fn records() -> Result<Records, Vec<Problem>> {
+    let mut known = RECORDS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(records) = &*known {
+        return Ok(Arc::clone(records));
+    }
+    let records = Arc::new(read()?);
+    *known = Some(Arc::clone(&records));
+    Ok(records)
+}
+
+/// Frees what no checklist will name before the next reload.
+pub fn forget() {
+    *RECORDS.lock().unwrap_or_else(PoisonError::into_inner) = None;
+}
+
+fn read() -> Result<BTreeMap<String, RawCheck>, Vec<Problem>> {
+    let mut records = BTreeMap::new();
+    for text in TEXTS {
+        let read: Vec<RawCheck> = serde_saphyr::from_str_with_options(text, serde_saphyr::options! { with_snippet: false })
+            .map_err(|error| vec![Problem::bare("checks", format!("must follow the model: {}", error.words()))])?;
+        for record in read {
+            let name = record.name().unwrap_or_default().to_owned();
+            if records.insert(name.clone(), record).is_some() {
+                return Err(vec![Problem::new("checks", "must have a name that no other has", quoted(&name))]);
             }
         }
-        Ok(records)
-    });
-    &RECORDS
+    }
+    Ok(records)
 }
 
 #[cfg(test)]
@@ -62,7 +80,7 @@ mod tests {
 
     #[test]
     fn every_record_is_on_a_shipped_checklist_which_takes_it_as_it_is() {
-        let records = records().as_ref().unwrap();
+        let records = records().unwrap();
         let mut wanted: BTreeSet<&str> = records.keys().map(String::as_str).collect();
         for (_, text) in SHIPPED {
             let checklist = parse(text).unwrap();

@@ -29,6 +29,7 @@ pub use evidence::Template;
 pub use example::{Example, Given, Outcome, scene};
 pub use judge::{judge, judge_check as judge_one};
 pub use judgement::{CheckState, CheckVerdict, Decision, Judgement, Line, SectionVerdict, Unasked};
+pub use library::forget as forget_library;
 pub use memory::{Look, Memories, Memory};
 pub use model::{Check, Checklist, Guard, Kind, Override, Section};
 pub use parse::parse;

@@ -161,7 +161,7 @@ pub(super) fn parse_each(text: &str) -> (Option<Checklist>, Vec<Problem>) {
 /// A line that names a check of the library, or one that says all itself.
 fn line(mut raw: RawCheck, path: &str) -> Result<Check, Vec<Problem>> {
     let Some(wanted) = raw.check.take() else { return check(raw, path) };
-    let library = library::records().as_ref().map_err(Clone::clone)?;
+    let library = library::records()?;
     let Some(record) = library.get(&wanted) else {
         let hint = did_you_mean(&wanted, library.keys().map(String::as_str));
         return Err(vec![Problem::new(format!("{path}.check"), format!("must name a check of the library{hint}"), quoted(&wanted))]);
