@@ -31,6 +31,8 @@ const LARGEST: u64 = 4 << 20;
 struct Kept {
     /// When something last rotated, in Unix seconds, by rotation and subject.
     rotations: BTreeMap<String, i64>,
+    /// When it did the time before.
+    rotations_before: BTreeMap<String, i64>,
     /// How verdicts changed.
     history: History,
     /// Since when lines are not good.
@@ -46,8 +48,8 @@ struct Sealed {
     kept: serde_json::Value,
 }
 
-const VERSION: u32 = 2;
-/// The oldest one that is read: it knows nothing of lines, and else says the same.
+const VERSION: u32 = 3;
+/// The oldest one that is read: it knows nothing of lines nor of rotations before the last, and else says the same.
 const OLDEST: u32 = 1;
 
 states! {
@@ -147,12 +149,21 @@ impl State {
         self.change(|kept| {
             let before = kept.rotations.get(&key).copied();
             last = [before, observed].into_iter().flatten().filter(past).max();
+            if let Some(before) = before.filter(|before| last.is_some_and(|last| last > *before)) {
+                kept.rotations_before.insert(key.clone(), before);
+            }
             match last {
                 Some(at) => kept.rotations.insert(key, at) != Some(at),
                 None => kept.rotations.remove(&key).is_some(),
             }
         });
         last
+    }
+
+    /// When something rotated before the last time, if both were seen.
+    pub fn rotation_before(&self, rotation: &str, subject: &str) -> Option<i64> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.kept.rotations_before.get(&format!("{rotation} {subject}")).copied()
     }
 
     /// Remembers how verdicts changed, and since when lines are not good.
@@ -221,7 +232,14 @@ impl Kept {
     /// Puts what was remembered before it.
     fn follow(&mut self, before: Self) {
         for (key, at) in before.rotations {
-            self.rotations.entry(key).and_modify(|own| *own = at.max(*own)).or_insert(at);
+            // What was seen since may be one more turn.
+            match self.rotations.get(&key).copied() {
+                Some(own) if own > at => drop(self.rotations_before.entry(key).or_insert(at)),
+                _ => drop(self.rotations.insert(key, at)),
+            }
+        }
+        for (key, at) in before.rotations_before {
+            self.rotations_before.entry(key).or_insert(at);
         }
         self.history.follow(before.history);
         self.lasting.follow(before.lasting);
@@ -300,9 +318,11 @@ mod tests {
         let state = open(path.clone());
         assert_eq!(state.health().0, Health::New);
         assert_eq!(last(&state, None), None);
+        assert_eq!(last(&state, Some(NOW - 7200)), Some(NOW - 7200));
+        assert_eq!(state.rotation_before("keys", "us/a"), None);
         assert_eq!(last(&state, Some(NOW - 60)), Some(NOW - 60));
         let again = open(path.clone());
-        assert_eq!(again.health().0, Health::Read);
+        assert_eq!((again.health().0, again.rotation_before("keys", "us/a")), (Health::Read, Some(NOW - 7200)));
         assert_eq!(last(&again, None), Some(NOW - 60), "a CronJob that was made anew forgets when it last ran");
         assert_eq!(last(&again, Some(NOW - 3600)), Some(NOW - 60));
         assert_eq!(last(&again, Some(NOW + 86_400)), Some(NOW - 60), "a clock that was wrong");
@@ -333,7 +353,7 @@ mod tests {
         let good = std::fs::read_to_string(&path).unwrap();
         let edited = good.replace(&(NOW - 60).to_string(), &(NOW - 10).to_string());
         assert_ne!(edited, good);
-        let newer = good.replace("\"version\":2", "\"version\":3");
+        let newer = good.replace("\"version\":3", "\"version\":4");
         for bad in [edited.as_str(), &newer, &good[..good.len() / 2], "", "{}", "\u{0}"] {
             std::fs::write(&path, bad).unwrap();
             let state = open(Some(path.clone()));

@@ -2,7 +2,7 @@
 //!
 //! Source: <https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_schedule.html>
 
-use super::predict::Rule;
+use super::predict::{Known, Rule};
 use crate::say;
 use crate::say::{Message, named};
 
@@ -24,15 +24,15 @@ pub(in crate::collectors) fn rule(schedule: &str, window: &str, last: Option<i64
     let count: i64 = count.parse().ok().filter(|count| (1..=1_000).contains(count)).ok_or_else(unknown)?;
     match unit.trim() {
         // Windows in hours begin at midnight, UTC, and again each so many hours where that divides the day.
-        "hour" | "hours" if DAY % (count * HOUR) == 0 => Ok(Rule::Periodic { first: 0, period: count * HOUR, lasting: lasting(HOUR)? }),
+        "hour" | "hours" if DAY % (count * HOUR) == 0 => Ok(Rule::Periodic { first: 0, period: count * HOUR, lasting: lasting(HOUR)?, last }),
         "hour" | "hours" => {
             let last = last.ok_or("it was never rotated, so nothing tells when it is next")?;
-            Ok(Rule::Interval { min: count * HOUR, max: count * HOUR + lasting(HOUR)?, last })
+            Ok(Rule::Interval { min: count * HOUR, max: count * HOUR + lasting(HOUR)?, last, known: Known::Seen })
         }
         "day" | "days" => {
             let last = last.ok_or("it was never rotated, so nothing tells when it is next")?;
             let midnight = last.div_euclid(DAY).saturating_mul(DAY);
-            Ok(Rule::Periodic { first: midnight.saturating_add(count * DAY), period: count * DAY, lasting: lasting(DAY)? })
+            Ok(Rule::Periodic { first: midnight.saturating_add(count * DAY), period: count * DAY, lasting: lasting(DAY)?, last: Some(last) })
         }
         _ => Err(unknown()),
     }

@@ -39,7 +39,7 @@ use crate::value::Problem;
 use crate::value::Span;
 use crate::value::names::Visit;
 use crate::value::rules::References;
-use predict::{Conflict, Rule};
+use predict::{Conflict, Known, Rule};
 
 /// The `collector` label.
 pub const NAME: &str = "rotations";
@@ -315,7 +315,8 @@ impl Look<'_> {
     fn interval(&self, every: &Every) -> Rotator {
         let Every { min, max, credential, workloads } = every;
         let last = self.remembered(credential, credentials::last_changed(self.seen, credential));
-        let rule = last.map(|last| Rule::Interval { min: seconds(*min), max: seconds(*max), last });
+        let known = Known::ByChanges(self.state.rotation_before(&self.rotation.name, credential));
+        let rule = last.map(|last| Rule::Interval { min: seconds(*min), max: seconds(*max), last, known });
         let rule = rule.ok_or_else(|| say!("when credential {} was last changed is not known", named(credential)));
         let suspended = workloads.as_ref().map(|workloads| kubernetes::is_scaled_to_zero(self.seen, workloads)).transpose();
         // A rotator that cannot be seen may well run.

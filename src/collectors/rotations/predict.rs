@@ -39,11 +39,21 @@ pub(in crate::collectors) enum Rule {
     /// none, at exactly these moments.
     Schedule(Times, TimeZone, i64),
     /// Between so many seconds after the last time, which was then.
-    Interval { min: i64, max: i64, last: i64 },
-    /// At some moment of windows that last so long and begin a period apart.
-    Periodic { first: i64, period: i64, lasting: i64 },
+    Interval { min: i64, max: i64, last: i64, known: Known },
+    /// At some moment of windows that last so long and begin a period apart; the last turn that was seen was then.
+    Periodic { first: i64, period: i64, lasting: i64, last: Option<i64> },
     /// At exactly these moments.
     Moments(Vec<i64>),
+}
+
+/// By what the turns of an interval are known, so that a change is told from one that anybody made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::collectors) enum Known {
+    /// By themselves: the last one was seen.
+    Seen,
+    /// By what they change alone, which changed at that moment before it changed last, if that was seen. One change
+    /// shows nothing: whoever writes a file once has made one.
+    ByChanges(Option<i64>),
 }
 
 /// Whether a rotation falls into a window.
@@ -70,7 +80,7 @@ impl Rule {
             JobSchedule::Times(times) => Ok(Self::Schedule(Times::CronJob(times), time_zone(zone)?, 0)),
             JobSchedule::Every(seconds) => {
                 let last = last.ok_or_else(|| say!("it runs at an interval, and when it was last started is not known"))?;
-                Ok(Self::Interval { min: seconds, max: seconds.saturating_add(SHIFT), last })
+                Ok(Self::Interval { min: seconds, max: seconds.saturating_add(SHIFT), last, known: Known::Seen })
             }
         }
     }
@@ -83,7 +93,7 @@ impl Rule {
                 let at = self.window(now - lasting)?;
                 Some((at.max(now), at + lasting))
             }
-            Self::Interval { min, max, last } => {
+            Self::Interval { min, max, last, .. } => {
                 // Whatever is overdue may happen at any moment.
                 let turn = (now - last).max(0) / max + 1;
                 Some(((last + turn * min).max(now), (last + turn * max).max(now)))
@@ -109,15 +119,30 @@ impl Rule {
         }
     }
 
-    /// Whether a change between two moments may be of one of its turns, which take no longer than `slow`. One that
-    /// counts from its last turn may come at any moment.
+    /// Whether a change between two moments may be of one of its turns, which take no longer than `slow`.
     pub(super) fn may_have_made(&self, earliest: i64, latest: i64, slow: i64) -> bool {
+        let in_time = |begins: i64, ends: i64| begins <= latest && ends.saturating_add(slow) >= earliest;
         match self {
-            Self::Schedule(_, _, lasting) | Self::Periodic { lasting, .. } => {
+            Self::Schedule(_, _, lasting) | Self::Periodic { lasting, last: None, .. } => {
                 self.window(earliest.saturating_sub(lasting + slow + 1)).is_some_and(|begins| begins <= latest)
             }
-            Self::Interval { .. } | Self::Moments(_) => true,
+            Self::Periodic { last: Some(last), .. } => in_time(*last, *last),
+            Self::Interval { min, max, last, known: Known::Seen } => {
+                // The latest turn that may have begun by then; those before it are over sooner.
+                let back = (last.saturating_sub(latest).max(0) + max - 1) / max;
+                in_time(last.saturating_sub(back.saturating_mul(*max)), last.saturating_sub(back.saturating_mul(*min)))
+            }
+            Self::Interval { min, max, known: Known::ByChanges(before), .. } => {
+                before.is_some_and(|before| in_time(before.saturating_add(*min), before.saturating_add(*max)))
+            }
+            // Those that are over are not among them any more.
+            Self::Moments(_) => false,
         }
+    }
+
+    /// Whether what it changes is all that could tell of its turns, and did not tell of two.
+    pub(super) fn is_unconfirmed(&self) -> bool {
+        matches!(self, Self::Interval { known: Known::ByChanges(None), .. })
     }
 
     /// The latest moment at which the first rotation after `last` should have begun.
@@ -148,7 +173,7 @@ impl Rule {
                 let Some(at) = self.window(from - lasting - 1).filter(|at| *at <= end) else { return Conflict::None };
                 if at >= from && at + lasting <= end { Conflict::Certain(at) } else { Conflict::Possible(at.max(from)) }
             }
-            Self::Interval { min, max, last } => {
+            Self::Interval { min, max, last, .. } => {
                 // The first turn that may still be under way when the window begins.
                 let mut turn = (from - last).max(max - 1) / max;
                 loop {
@@ -235,7 +260,7 @@ mod tests {
 
     #[test]
     fn an_interval_leaves_three_safe_gaps_and_then_none() {
-        let rule = Rule::Interval { min: 4 * HOUR, max: 5 * HOUR, last: 0 };
+        let rule = Rule::Interval { min: 4 * HOUR, max: 5 * HOUR, last: 0, known: Known::Seen };
         let hits = |from: i64, to: i64| rule.conflict(from, to, 0);
         for (from, to) in [(1, 4 * HOUR - 1), (5 * HOUR + 1, 8 * HOUR - 1), (10 * HOUR + 1, 12 * HOUR - 1), (15 * HOUR + 1, 16 * HOUR - 1)] {
             assert_eq!(hits(from, to), Conflict::None, "{from} to {to}");
@@ -250,7 +275,7 @@ mod tests {
 
     #[test]
     fn the_next_turn_of_an_interval_is_bounded_and_what_is_overdue_can_come_at_once() {
-        let rule = Rule::Interval { min: 4 * HOUR, max: 5 * HOUR, last: 0 };
+        let rule = Rule::Interval { min: 4 * HOUR, max: 5 * HOUR, last: 0, known: Known::Seen };
         assert_eq!(rule.next(HOUR), Some((4 * HOUR, 5 * HOUR)));
         assert_eq!(rule.next(4 * HOUR + 60), Some((4 * HOUR + 60, 5 * HOUR)));
         assert_eq!(rule.next(5 * HOUR + 60), Some((8 * HOUR, 10 * HOUR)));
@@ -269,12 +294,12 @@ mod tests {
 
     #[test]
     fn windows_a_period_apart_and_single_moments() {
-        let rule = Rule::Periodic { first: 0, period: 4 * HOUR, lasting: HOUR };
+        let rule = Rule::Periodic { first: 0, period: 4 * HOUR, lasting: HOUR, last: None };
         assert_eq!(rule.conflict(5 * HOUR + 1, 8 * HOUR - 1, 0), Conflict::None);
         assert_eq!(rule.conflict(4 * HOUR + 60, 8 * HOUR - 1, 0), Conflict::Possible(4 * HOUR + 60));
         assert_eq!(rule.conflict(3 * HOUR, 6 * HOUR, 0), Conflict::Certain(4 * HOUR));
         assert_eq!(rule.next(HOUR), Some((4 * HOUR, 5 * HOUR)));
-        let later = Rule::Periodic { first: 100 * HOUR, period: 4 * HOUR, lasting: HOUR };
+        let later = Rule::Periodic { first: 100 * HOUR, period: 4 * HOUR, lasting: HOUR, last: None };
         assert_eq!(later.next(0), Some((100 * HOUR, 101 * HOUR)), "nothing before the first");
         let rule = Rule::Moments(vec![900, 100, 500]);
         assert_eq!(
@@ -289,8 +314,32 @@ mod tests {
         let hourly = Rule::schedule("0 * * * *", "UTC", 0).unwrap();
         assert_eq!(hourly.due(at("2026-12-01T10:00:02Z")), Some(at("2026-12-01T11:00:00Z")));
         assert_eq!(hourly.due(at("2026-12-01T10:00:00Z")), Some(at("2026-12-01T11:00:00Z")), "the one that is on record is not due again");
-        assert_eq!(Rule::Interval { min: 4 * HOUR, max: 5 * HOUR, last: 0 }.due(0), Some(5 * HOUR));
+        assert_eq!(Rule::Interval { min: 4 * HOUR, max: 5 * HOUR, last: 0, known: Known::Seen }.due(0), Some(5 * HOUR));
         assert_eq!(Rule::Moments(vec![5]).due(0), None);
+    }
+
+    #[test]
+    fn a_change_is_of_a_turn_of_an_interval_only_if_one_was_seen_that_fits() {
+        let made = |rule: &Rule, at: i64| rule.may_have_made(at - 60, at + 60, 600);
+        let every = Rule::cron_job("@every 4h", "", Some(100 * HOUR)).unwrap();
+        for (at, expected) in [
+            (100 * HOUR + 300, true),
+            (100 * HOUR + 1200, false),
+            (98 * HOUR, false),
+            (96 * HOUR + 20, true),
+            (92 * HOUR, true),
+            (93 * HOUR, false),
+            (103 * HOUR, false),
+        ] {
+            assert_eq!(made(&every, at), expected, "{at}");
+        }
+        let by_changes = |before| Rule::Interval { min: 4 * HOUR, max: 5 * HOUR, last: 100 * HOUR, known: Known::ByChanges(before) };
+        for (before, expected) in [(None, false), (Some(96 * HOUR), true), (Some(95 * HOUR), true), (Some(98 * HOUR), false), (Some(90 * HOUR), false)] {
+            assert_eq!(made(&by_changes(before), 100 * HOUR), expected, "{before:?}");
+        }
+        assert!(by_changes(None).is_unconfirmed() && !by_changes(Some(0)).is_unconfirmed() && !every.is_unconfirmed());
+        let days = Rule::Periodic { first: 120 * HOUR, period: 24 * HOUR, lasting: 24 * HOUR, last: Some(100 * HOUR) };
+        assert_eq!((made(&days, 100 * HOUR + 60), made(&days, 104 * HOUR)), (true, false), "not all of its day");
     }
 
     #[test]
@@ -313,7 +362,7 @@ mod tests {
     fn fuzz_intervals() {
         use proptest::prelude::*;
         proptest!(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }, |(min in 1..10_000_i64, more in 0..5_000_i64, start in 0..100_000_i64, length in 0..20_000_i64, steps in prop::collection::vec(0.0..=1.0_f64, 60))| {
-            let rule = Rule::Interval { min, max: min + more, last: 0 };
+            let rule = Rule::Interval { min, max: min + more, last: 0, known: Known::Seen };
             let mut turn = 0;
             let mut hit = false;
             for step in steps {

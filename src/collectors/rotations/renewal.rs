@@ -190,6 +190,8 @@ impl Case<'_> {
                 let is_of_a_turn = all.iter().flat_map(Rules::values).any(|rule| rule.may_have_made(from, to, slow));
                 if is_of_a_turn {
                     Ok(false)
+                } else if rule.is_unconfirmed() {
+                    Err(Renewal::Unseen(why("was seen to change it once; that somebody did that by hand is excluded only when it changes again in time")))
                 } else {
                     Err(Renewal::Unseen(why("was not seen to change it: when it was last changed, nothing that renews it ran")))
                 }
@@ -207,7 +209,7 @@ impl Case<'_> {
     /// come when it is: one that renews it, and one to mend what goes wrong then.
     fn is_left_rightly(&self, rotation: &Rotation, rule: &Rule, key: &Key, settled: i64) -> bool {
         let slow = self.arrival(rotation);
-        let own = rule.from(key.made.saturating_sub(slow + CLOCKS)).is_some_and(|(begins, _)| begins <= key.made.saturating_add(CLOCKS));
+        let own = rule.may_have_made(key.made.saturating_sub(CLOCKS), key.made.saturating_add(CLOCKS), slow);
         let turn = rule.from(way::due(key)).filter(|(_, latest)| *latest > settled);
         let spare = turn.and_then(|(earliest, _)| rule.after(earliest));
         own && spare.is_some_and(|(_, latest)| latest.saturating_add(slow) <= key.ends)
@@ -368,6 +370,11 @@ mod tests {
             (Scene { changed: None, ..Scene::good() }, "unseen: rotation keys was not seen to change it"),
             // Somebody made a key by hand after it last ran.
             (Scene::changed(NOW - HOUR / 2), "unseen: rotation keys was not seen to change it: when it was last changed, nothing that renews it ran"),
+            (
+                Scene { schedule: "@every 4h", ..Scene::changed(LAST_TURN + 1200) },
+                "unseen: rotation keys was not seen to change it: when it was last changed, nothing that renews it ran",
+            ),
+            (Scene { schedule: "@every 4h", ..Scene::good() }, "proven: rotation keys renews it by "),
             // It ran on time, and left the key as it was.
             (Scene::changed(NOW - 6 * HOUR), "refuted: rotation keys ran, and did not change it"),
             // Another key of its Secret was changed, or this one, by who writes both.

@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use super::*;
+use crate::snapshot::Store;
 
 const HOUR: i64 = 3600;
 /// Noon.
@@ -31,4 +34,30 @@ fn what_was_due_while_a_cron_job_was_suspended_is_not_missed() {
     assert_eq!(told(Some((NOW - 25 * HOUR, false))), "missed: it was due at 2027-01-13 16:00 UTC", "it was written to before");
     let unknown = "unknown: it did not run at 2027-01-13 16:00 UTC, and was written to after that: whether it was suspended then cannot be told";
     assert_eq!(told(Some((NOW + HOUR, false))), unknown);
+}
+
+/// A key of six hours that nothing but its own changes tells of, and that is said to be renewed every four or five.
+fn by_changes(changes: &[i64]) -> Renewal {
+    let config: Config = serde_saphyr::from_str("rotations: [{ name: keys, every: { min: 4h, max: 5h, credential: key } }]").unwrap();
+    let (state, latest) = (Arc::new(State::open(None)), *changes.last().unwrap());
+    let (store, interval) = (Store::default(), Duration::from_mins(1));
+    store.add(Source { subjects: Subjects::Nothing, ..Source::new(NAME, "example", interval) });
+    let labels = ["keys", ""];
+    let mut samples = vec![RUN.sample(labels, Ran::Idle), LAST.sample(labels, latest as f64)];
+    samples.extend(credentials::changed_at("key", latest, Some(latest)));
+    store.report(NAME, "example", Duration::ZERO, Ok(Observation::new(samples, 1, 0)));
+    let now = Timestamp::from_second(NOW + HOUR).unwrap();
+    for at in changes {
+        state.last_rotation("keys", "key", Some(*at), now);
+    }
+    Renewals { config, schedules: Vec::new(), state }.of("key", latest + 6 * HOUR, &store.snapshot(), now)
+}
+
+#[test]
+fn one_change_is_no_proof_of_an_interval_and_two_that_are_one_apart_are() {
+    let once = by_changes(&[NOW]);
+    assert!(matches!(&once, Renewal::Unseen(why) if why.as_str().starts_with("rotation keys was seen to change it once")), "{once:?}");
+    assert!(matches!(by_changes(&[NOW - 4 * HOUR - 300, NOW]), Renewal::Proven(_)));
+    assert!(matches!(by_changes(&[NOW - HOUR, NOW]), Renewal::Unseen(_)), "by hand, between two turns");
+    assert!(matches!(by_changes(&[NOW - 9 * HOUR, NOW]), Renewal::Unseen(_)), "one turn was missed");
 }

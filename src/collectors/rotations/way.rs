@@ -105,6 +105,7 @@ fn is_even(rotations: &[Turns], key: &Key, lasts: i64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::predict::Known;
     use super::*;
 
     const HOUR: i64 = 3600;
@@ -170,9 +171,9 @@ mod tests {
                 made + 9_000 * HOUR,
             )
         };
-        let every = Rule::Interval { min: 4 * HOUR, max: 5 * HOUR, last: made };
+        let every = Rule::Interval { min: 4 * HOUR, max: 5 * HOUR, last: made, known: Known::Seen };
         assert!(matches!(go(every.clone(), 6), Way::Whole(_)) && matches!(go(every, 5), Way::Now(Some(_))));
-        let windows = Rule::Periodic { first: made, period: 4 * HOUR, lasting: HOUR };
+        let windows = Rule::Periodic { first: made, period: 4 * HOUR, lasting: HOUR, last: None };
         assert!(matches!(go(windows.clone(), 6), Way::Whole(_)) && matches!(go(windows, 5), Way::Now(Some(_))));
     }
 
