@@ -219,6 +219,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("StateFileUnusable", "secrets: a state file that cannot be written"),
     ("SecretsManagerSecretMissing", "real_secrets: a secret that moto does not have"),
     ("SecretsManagerRotationStuck", "real_secrets: a version of moto that stays pending"),
+    ("PullSecretNotRenewed", "registry::renewed: a token whose renewal stopped"),
     ("ImageScanCritical", "images: a scan in ECR found something"),
 ];
 

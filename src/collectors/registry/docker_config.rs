@@ -7,7 +7,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::auth::Identity;
-use super::reference::DOCKER_HUB;
+use super::reference::{DOCKER_HUB, Reference};
 use crate::cause::Cause as _;
 use crate::encoded;
 use crate::files;
@@ -44,14 +44,27 @@ impl Identity {
         own.into_iter().map(|(_, auth)| auth.identity()).collect()
     }
 
-    /// What a docker config knows, by host and path.
+    /// Whether an entry, as a host and a path, is for one of these images.
+    pub(crate) fn is_entry_for_any(entry: &str, images: &[String]) -> bool {
+        let of = |image: &String| Reference::parse(image).is_ok_and(|own| Entry::parse(entry).is_for(&own.host, &own.repository));
+        images.iter().any(of)
+    }
+
+    /// What a docker config knows, by host and path; nobody where a program keeps it.
     pub(crate) fn entries(text: &str) -> Result<Entries, Message> {
         let file = DockerConfig::read(text)?;
         let named = |(name, auth): (&String, &Auth)| {
             let Entry { host, path } = Entry::parse(name);
-            (if path.is_empty() { host.to_owned() } else { format!("{host}/{path}") }, auth.identity())
+            // `docker login` leaves an empty entry for each host whose password a program keeps.
+            let identity = if auth.is_empty() && file.has_helper(host) { Ok(Self::Anonymous) } else { auth.identity() };
+            (if path.is_empty() { host.to_owned() } else { format!("{host}/{path}") }, identity)
         };
         Ok(file.auths.iter().map(named).collect())
+    }
+
+    /// Whether programs keep passwords for what a docker config knows.
+    pub(crate) fn has_helpers(text: &str) -> bool {
+        DockerConfig::read(text).is_ok_and(|file| !file.cred_helpers.is_empty())
     }
 }
 

@@ -20,6 +20,7 @@ mod presence;
 mod pull_secrets;
 pub(super) mod reference;
 mod registries;
+mod renewed;
 mod resolve;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,8 +33,9 @@ pub use config::{Bound, Config, EcrConfig, Group, Mirror, Prefix, PullSecret, Re
 use super::kubernetes::{self, ClusterConfig, Link, Permission};
 use super::section::{Estate, Part, Section, left_out};
 use crate::driver::{Form, Task};
+use crate::event::Schedule;
 use crate::labels::Labels;
-use crate::made::Made;
+use crate::made::{Made, Shared};
 use crate::metric::Family;
 use crate::net::Trust;
 use crate::say::Message;
@@ -41,6 +43,7 @@ use crate::snapshot::{Source, Subjects};
 use crate::value::Problem;
 use crate::value::names::{self, Visit};
 use crate::value::rules::References;
+use pull_secrets::Needs;
 use reference::Reference;
 use registries::Registries;
 
@@ -48,7 +51,7 @@ use registries::Registries;
 pub const NAME: &str = "registry";
 
 /// Families of this collector, by subject.
-pub static FAMILIES: &[&[&Family]] = &[hosts::FAMILIES, groups::FAMILIES, platforms::FAMILIES, pull_secrets::FAMILIES];
+pub static FAMILIES: &[&[&Family]] = &[hosts::FAMILIES, groups::FAMILIES, platforms::FAMILIES, pull_secrets::FAMILIES, renewed::EVENT_FAMILIES];
 
 impl Section for Config {
     const NAME: &'static str = NAME;
@@ -75,18 +78,18 @@ impl Section for Config {
     }
 
     fn tasks(&self, estate: &Estate<'_>) -> Result<Vec<Task>, Message> {
-        tasks(self, estate.collectors.kubernetes.as_ref(), estate.clusters)
+        tasks(self, estate.collectors.kubernetes.as_ref(), estate.clusters, &Needs { schedules: estate.schedules.to_vec(), state: Arc::clone(estate.state) })
     }
 }
 
 /// One task for each registry, image group and pull secret. Fails when a file that the configuration
 /// names cannot be used.
-fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters: &[ClusterConfig]) -> Result<Vec<Task>, Message> {
+fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters: &[ClusterConfig], needs: &Needs) -> Result<Vec<Task>, Message> {
     // What a file holds is a part as its name is: another root under the same name is another registry.
     let roots = config.registries.iter().map(|own| Trust::of_files(own.ca_file.as_deref())).collect::<Result<Vec<_>, _>>()?;
     let registries =
         Made::try_of((config.clone(), clusters.to_vec(), roots), |(config, clusters, roots)| Registries::new(config, clusters, roots).map(Arc::new))?;
-    let maker = Maker { config, off: off(config).into() };
+    let maker = Maker { config, off: off(config, &needs.schedules).into() };
     let mut tasks = Vec::new();
     // The places of a group are judged with the group.
     let named = config.images.iter().map(|text| Reference::parse(text)).collect::<Result<Vec<_>, _>>()?;
@@ -140,14 +143,19 @@ fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters: &[C
         let PullSecret { cluster, namespace, name, images } = secret;
         let Some(settings) = clusters.iter().find(|settings| settings.name == *cluster) else { continue };
         let mut emits = names(pull_secrets::SECRET_FAMILIES);
+        if !needs.schedules.is_empty() {
+            emits.extend(names(renewed::EVENT_FAMILIES));
+        }
         if !images.is_empty() {
             emits.extend(names(pull_secrets::IMAGE_FAMILIES));
         }
         let identity = [("cluster", cluster.as_str()), ("namespace", namespace), ("name", name)].into();
-        let parts = (secret.clone(), settings.clone(), registries.clone(), config.platforms.clone(), config.timeout.0);
-        let puller = Made::of(parts, |(secret, settings, registries, platforms, timeout)| {
+        let needed = (needs.schedules.clone(), Shared(Arc::clone(&needs.state)));
+        let parts = (secret.clone(), settings.clone(), registries.clone(), config.platforms.clone(), config.timeout.0, needed);
+        let puller = Made::of(parts, |(secret, settings, registries, platforms, timeout, (schedules, Shared(state)))| {
             let link = Link::new(settings.clone(), *timeout);
-            Form::poll(pull_secrets::Puller::new(secret.clone(), link, Arc::clone(registries), platforms.clone(), *timeout))
+            let needs = Needs { schedules: schedules.clone(), state: Arc::clone(state) };
+            Form::poll(pull_secrets::Puller::new(secret.clone(), link, Arc::clone(registries), platforms.clone(), *timeout, needs))
         });
         tasks.push(maker.task(format!("pull secret {cluster}/{namespace}/{name}"), identity, emits, &[], puller));
     }
@@ -211,7 +219,7 @@ fn has_wanted(config: &Config) -> bool {
 }
 
 /// What is switched off, by the key that would switch it on.
-fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
+fn off(config: &Config, schedules: &[Schedule]) -> Vec<(&'static str, &'static str)> {
     let has_images = !(config.images.is_empty() && config.groups.is_empty());
     let tried = config.pull_secrets.iter().any(|secret| !secret.images.is_empty());
     let (in_ecr, compared) = (config.registries.iter().any(|registry| registry.ecr.is_some()), config.groups.iter().any(|group| !group.workloads.is_empty()));
@@ -223,6 +231,8 @@ fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
         Part { key: "groups[].workloads", on: compared, families: &[groups::CLUSTER_FAMILIES] },
         Part { key: "workspace_images", on: config.workspace_images, families: &[hosts::WORKSPACE_FAMILIES] },
         Part { key: "pull_secrets", on: !config.pull_secrets.is_empty(), families: &[pull_secrets::SECRET_FAMILIES] },
+        Part { key: "pull_secrets", on: !config.pull_secrets.is_empty(), families: &[renewed::EVENT_FAMILIES] },
+        Part { key: "events", on: config.pull_secrets.is_empty() || !schedules.is_empty(), families: &[renewed::EVENT_FAMILIES] },
         Part { key: "pull_secrets[].images", on: tried, families: &[pull_secrets::IMAGE_FAMILIES] },
     ])
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
 
 use super::auth::Identity;
@@ -16,15 +17,21 @@ use super::config::PullSecret;
 use super::manifest::{Blob, Manifest, taken};
 use super::reference::Reference;
 use super::registries::Registries;
+use super::renewed::{LIFE, Token};
 use crate::collectors::kubernetes::{self, Link};
 use crate::driver::Poll;
 use crate::encoded;
-use crate::metric::{Coverage, Gauge, StateSet, Unit, gauge, metrics, state_set, states};
+use crate::event::{self, Schedule};
+use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set, states};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
+use crate::state::State;
 
-const STATES: &str = "readiness_pull_secret_state";
+pub(super) const STATES: &str = "readiness_pull_secret_state";
+
+/// By which name the state remembers when a token was made.
+const RENEWAL: &str = "pull secret";
 
 states! {
     /// Whether a pull secret is there and can be read.
@@ -83,11 +90,19 @@ pub(super) struct Puller {
     registries: Arc<Registries>,
     platforms: Vec<String>,
     timeout: Duration,
+    needs: Needs,
+}
+
+/// When tokens are needed, and what is remembered of those before them.
+#[derive(Clone)]
+pub(super) struct Needs {
+    pub(super) schedules: Vec<Schedule>,
+    pub(super) state: Arc<State>,
 }
 
 impl Puller {
-    pub(super) fn new(secret: PullSecret, link: Link, registries: Arc<Registries>, platforms: Vec<String>, timeout: Duration) -> Self {
-        Self { secret, link, registries, platforms, timeout }
+    pub(super) fn new(secret: PullSecret, link: Link, registries: Arc<Registries>, platforms: Vec<String>, timeout: Duration, needs: Needs) -> Self {
+        Self { secret, link, registries, platforms, timeout, needs }
     }
 
     async fn ask(&self) -> Result<Observation, CollectError> {
@@ -110,10 +125,7 @@ impl Puller {
             Err(Unread::Failed(error)) => return Err(error),
         };
         let mut samples = vec![STATE.sample(labels(), Presence::Present)];
-        for (entry, identity) in Identity::entries(&config).unwrap_or_default() {
-            let expires = identity.ok().and_then(|identity| identity.expires_at());
-            samples.extend(expires.map(|at| EXPIRY.sample([cluster.as_str(), namespace, name, &entry], at as f64)));
-        }
+        samples.extend(self.ends(&config, Timestamp::now()));
         let mut calls = 1;
         for image in images {
             let labels = [cluster.as_str(), namespace, name, image];
@@ -123,6 +135,30 @@ impl Puller {
             });
         }
         Ok(Observation::new(samples, 1, calls))
+    }
+
+    /// When its tokens end, and whether that is soon enough for an event to see it.
+    fn ends(&self, config: &str, now: Timestamp) -> Vec<Sample> {
+        let PullSecret { cluster, namespace, name, images } = &self.secret;
+        let mut samples = Vec::new();
+        for (entry, identity) in Identity::entries(config).unwrap_or_default() {
+            let Some(ends) = identity.ok().and_then(|identity| identity.expires_at()) else { continue };
+            // What nobody renewed for so long, and no image needs, was left behind.
+            if !images.is_empty() && !Identity::is_entry_for_any(&entry, images) && ends.saturating_add(LIFE) < now.as_second() {
+                continue;
+            }
+            samples.push(EXPIRY.sample([cluster.as_str(), namespace, name, &entry], ends as f64));
+            let subject = format!("{cluster}/{namespace}/{name} {entry}");
+            let Needs { schedules, state } = &self.needs;
+            let is_newest = state.last_rotation(RENEWAL, &subject, Some(Token::made(ends)), now) == Some(Token::made(ends));
+            let token = Token { ends, before: state.rotation_before(RENEWAL, &subject).filter(|_| is_newest) };
+            samples.extend(
+                event::foreseen(schedules, now)
+                    .iter()
+                    .map(|event| token.sample([cluster.as_str(), namespace, name, &entry, &event.name], event.end.as_second(), now.as_second())),
+            );
+        }
+        samples
     }
 
     /// What a kubelet would do, up to the point where it costs: every manifest that a node may

@@ -166,6 +166,7 @@ const SECRETS: &[&str] = &[
     "PullSecretMissing",
     "ImageNotPullable",
     "PullSecretExpiring",
+    "PullSecretNotRenewed",
 ];
 /// Checks of when credentials end.
 const ENDS: &[&str] = &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"];
@@ -505,16 +506,26 @@ pub static FAULTS: &[Fault] = &[
         unknown: &["ImageMissing", "WorkspaceImageMissing", "MirrorOutOfSync", "ImagePlatformMissing", "ClusterImageStale", "ImageNotPullable"],
     },
     red("registry-workspace-image-gone", "the image of the workspaces was deleted", &["WorkspaceImageMissing"]),
-    Fault { name: "pull-secret-gone", what: "the pull secret was deleted", red: &["PullSecretMissing"], unknown: &["ImageNotPullable", "PullSecretExpiring"] },
+    Fault {
+        name: "pull-secret-gone",
+        what: "the pull secret was deleted",
+        red: &["PullSecretMissing"],
+        unknown: &["ImageNotPullable", "PullSecretExpiring", "PullSecretNotRenewed"],
+    },
     Fault { name: "pull-secret-forbidden", what: "the pull secret may not be read", red: &[], unknown: SECRETS },
     Fault {
         name: "pull-secret-encoded-twice",
         what: "the pull secret is encoded twice",
         red: &["PullSecretMissing", "ImageNotPullable"],
-        unknown: &["PullSecretExpiring"],
+        unknown: &["PullSecretExpiring", "PullSecretNotRenewed"],
     },
     red("pull-secret-wrong-password", "the password of the pull secret is wrong", &["ImageNotPullable"]),
-    red("pull-secret-expires-soon", "the token of the pull secret expires within the hour", &["PullSecretExpiring"]),
+    Fault {
+        name: "pull-secret-expires-soon",
+        what: "the token of the pull secret expires within the hour",
+        red: &["PullSecretExpiring"],
+        unknown: &["PullSecretNotRenewed"],
+    },
     Fault {
         name: "pull-secret-image-without-layer",
         what: "the mirrors lack the layers of their images",

@@ -112,7 +112,8 @@ async fn an_old_password_for_a_path_hides_no_good_one_for_the_host() {
     let image = format!("{address}/a/b:v1");
     let secret = PullSecret { cluster: "eu".to_owned(), namespace: "n".to_owned(), name: "pull".to_owned(), images: vec![image.clone()] };
     let link = Link::new(serde_saphyr::from_str("name: eu\nserver: http://127.0.0.1:9").unwrap(), Duration::from_secs(2));
-    let puller = pull_secrets::Puller::new(secret, link, registries, vec!["linux/amd64".to_owned()], Duration::from_secs(2));
+    let needs = Needs { schedules: Vec::new(), state: Arc::new(crate::state::State::open(None)) };
+    let puller = pull_secrets::Puller::new(secret, link, registries, vec!["linux/amd64".to_owned()], Duration::from_secs(2), needs);
     let pull = async |path: &str, host: &str| {
         let entry = |password: &str| format!(r#"{{"username":"u","password":"{password}"}}"#);
         let config = format!(r#"{{"auths":{{"{address}/a":{},"{address}":{}}}}}"#, entry(path), entry(host));
