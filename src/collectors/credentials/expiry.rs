@@ -166,21 +166,65 @@ pub(super) fn jwt(text: &str) -> Result<Told, &'static str> {
 /// A docker config: tokens of ECR say when they end, passwords do not.
 pub(super) fn docker_config(text: &str) -> Result<Told, &'static str> {
     let entries = Identity::entries(text).map_err(|_| "it is no docker config")?;
+    let helped = Told::silent("a helper program keeps its passwords, and does not tell when they end");
     let told = entries.into_iter().map(|(_, identity)| match identity.map_err(|_| "an entry of it cannot be read")? {
+        Identity::Anonymous => Ok(helped),
         Identity::Token(token) => Ok(jwt(token.expose()).unwrap_or_else(|_| Told::silent("a token does not tell when it ends"))),
         identity => Ok(identity.expires_at().map_or_else(|| Told::silent("a password does not tell when it ends"), |at| Told::of(Ends::At(at)))),
     });
-    told.reduce(|one, other| Ok(one?.and(other?))).unwrap_or(Err("it is no docker config, or knows no registry"))
+    let told = told.reduce(|one, other| Ok(one?.and(other?)));
+    told.unwrap_or_else(|| if Identity::has_helpers(text) { Ok(helped) } else { Err("it is no docker config, or knows no registry") })
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
 struct Kubeconfig {
+    current_context: Option<String>,
+    contexts: Option<Vec<NamedContext>>,
     users: Option<Vec<NamedUser>>,
     clusters: Option<Vec<NamedCluster>>,
 }
 
+impl Kubeconfig {
+    /// The user and the cluster of its current context, which is all that a client takes of it unless it is told of
+    /// another one. A name that stands twice is read by no client.
+    /// Source: <https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/>
+    fn current(self) -> Result<(User, Place), &'static str> {
+        let current = self.current_context.filter(|name| !name.is_empty()).ok_or("it has no current context")?;
+        let contexts = self.contexts.unwrap_or_default().into_iter().filter(|own| own.name == current).map(|own| own.context);
+        let context = only(contexts).and_then(|context| context).ok_or("its current context is not among its contexts")?;
+        let users = self.users.unwrap_or_default().into_iter().filter(|own| own.name == context.user).map(|own| own.user);
+        let user = only(users).and_then(|user| user).ok_or("the user of its current context is not among its users")?;
+        let clusters = self.clusters.unwrap_or_default().into_iter().filter(|own| own.name == context.cluster).map(|own| own.cluster);
+        let cluster = only(clusters).and_then(|cluster| cluster).ok_or("the cluster of its current context is not among its clusters")?;
+        Ok((user, cluster))
+    }
+}
+
+/// The only one of those that have a name.
+fn only<T>(mut named: impl Iterator<Item = T>) -> Option<T> {
+    named.next().filter(|_| named.next().is_none())
+}
+
+#[derive(Deserialize)]
+struct NamedContext {
+    #[serde(default)]
+    name: String,
+    context: Option<Context>,
+}
+
+#[derive(Deserialize)]
+struct Context {
+    #[serde(default)]
+    user: String,
+    #[serde(default)]
+    cluster: String,
+}
+
 #[derive(Deserialize)]
 struct NamedCluster {
+    #[serde(default)]
+    name: String,
     cluster: Option<Place>,
 }
 
@@ -210,6 +254,8 @@ impl Place {
 
 #[derive(Deserialize)]
 struct NamedUser {
+    #[serde(default)]
+    name: String,
     user: Option<User>,
 }
 
@@ -227,46 +273,45 @@ struct User {
     client_certificate: Option<String>,
 }
 
-/// A kubeconfig: the certificates and tokens of all of its users, and the authorities of all of its clusters.
-pub(super) fn kubeconfig(text: &str, trust: &Trust, now: i64) -> Result<Told, &'static str> {
-    let file: Kubeconfig = serde_saphyr::from_str(text).map_err(|_| "it is no kubeconfig")?;
-    let users = file.users.filter(|users| !users.is_empty()).ok_or("it has no users")?;
-    let mut all: Option<Told> = None;
-    for user in users.into_iter().filter_map(|named| named.user) {
-        let told = if let Some(data) = user.client_certificate_data.filter(|data| !data.is_empty()) {
+impl User {
+    /// What its certificate or token tells.
+    fn told(self, trust: &Trust, now: i64) -> Result<Told, &'static str> {
+        if let Some(data) = self.client_certificate_data.filter(|data| !data.is_empty()) {
             let chain = encoded::padded(&data).ok_or("a certificate in it is not base64")?;
-            match (user.client_key_data.filter(|data| !data.is_empty()), user.client_key) {
+            return match (self.client_key_data.filter(|data| !data.is_empty()), self.client_key) {
                 (Some(key), _) => {
                     let text = Zeroizing::new(key);
                     let key = encoded::padded(&text).ok_or("a private key in it is not base64")?;
-                    certificates_and_keys(&chain, &[key], trust, now)?
+                    certificates_and_keys(&chain, &[key], trust, now)
                 }
                 (None, Some(_)) => {
                     let why = Unpaired::Unknown("whether a private key belongs to its certificate is not known: the key is in a file of its own");
-                    certificates(&chain, trust, now)?.paired(Err(why))
+                    Ok(certificates(&chain, trust, now)?.paired(Err(why)))
                 }
-                (None, None) => return Err("a certificate in it has no private key"),
-            }
-        } else if let Some(token) = user.token {
-            jwt(&token).unwrap_or_else(|_| Told::silent("an opaque token does not tell when it ends"))
-        } else if user.exec.is_some() {
-            Told::silent("a plugin makes its tokens")
-        } else if user.token_file.is_some() || user.client_certificate.is_some() {
-            Told::silent("it points at files, which must be watched themselves")
-        } else if user.username.is_some() {
-            Told::silent("a password does not tell when it ends")
+                (None, None) => Err("a certificate in it has no private key"),
+            };
+        }
+        if let Some(token) = self.token {
+            return Ok(jwt(&token).unwrap_or_else(|_| Told::silent("an opaque token does not tell when it ends")));
+        }
+        if self.exec.is_some() {
+            Ok(Told::silent("a plugin makes its tokens"))
+        } else if self.token_file.is_some() || self.client_certificate.is_some() {
+            Ok(Told::silent("it points at files, which must be watched themselves"))
+        } else if self.username.is_some() {
+            Ok(Told::silent("a password does not tell when it ends"))
         } else {
-            return Err("a user of it has no credential");
-        };
-        all = Some(all.map_or(told, |all: Told| all.and(told)));
-    }
-    let mut all = all.ok_or("it has no users")?;
-    for cluster in file.clusters.into_iter().flatten().filter_map(|named| named.cluster) {
-        if let Some(told) = cluster.told()? {
-            all = all.and(told);
+            Err("the user of its current context has no credential")
         }
     }
-    Ok(all)
+}
+
+/// A kubeconfig: the certificate or token of the user of its current context, and the authorities of that cluster.
+pub(super) fn kubeconfig(text: &str, trust: &Trust, now: i64) -> Result<Told, &'static str> {
+    let file: Kubeconfig = serde_saphyr::from_str(text).map_err(|_| "it is no kubeconfig")?;
+    let (user, cluster) = file.current()?;
+    let told = user.told(trust, now)?;
+    Ok(cluster.told()?.map_or(told, |authorities| told.and(authorities)))
 }
 
 /// A token of Artifactory: a JWT, a reference token that says when it ends, or a key of the old kind,
@@ -377,7 +422,7 @@ mod tests {
         assert_eq!(certificates(format!("{}{}{}", own.cross, own.intermediate, own.leaf).as_bytes(), &trust, now).unwrap().ends, leaf_end, "in any order");
         let kubeconfig_of = |chain: &str| {
             let [chain, key] = [chain, &own.key].map(|text| STANDARD.encode(text));
-            format!("users:\n- name: a\n  user: {{ client-certificate-data: {chain}, client-key-data: {key} }}\n")
+            of_a(&format!("users:\n- name: a\n  user: {{ client-certificate-data: {chain}, client-key-data: {key} }}\n"))
         };
         assert_eq!(kubeconfig(&kubeconfig_of(&chain), &trust, now).unwrap().ends, leaf_end);
         // As long as no path verifies, nothing says which of them is needed.
@@ -427,17 +472,26 @@ mod tests {
         let ended = STANDARD.encode(format!("AWS:{}", STANDARD.encode(format!(r#"{{"payload":"x","expiration":{}}}"#, NOW - 3600))));
         let paths = config(&format!(r#""r.io/team-a":{{"auth":"{ecr}"}},"r.io/team-b":{{"auth":"{ended}"}}"#));
         assert_eq!(docker_config(&paths), Ok(Told::of(Ends::At(NOW - 3600))));
+        let helped = Ok(Some("a helper program keeps its passwords, and does not tell when they end"));
+        for text in [
+            r#"{"auths":{"r.io":{}},"credsStore":"desktop"}"#,
+            r#"{"auths":{"r.io":{}},"credHelpers":{"r.io":"ecr-login"}}"#,
+            r#"{"credHelpers":{"r.io":"ecr-login"}}"#,
+        ] {
+            assert_eq!(docker_config(text).map(|told| told.silent), helped, "{text}");
+        }
+        assert!(docker_config(r#"{"auths":{"r.io":{}},"credHelpers":{"other.io":"ecr-login"}}"#).is_err());
         assert!(docker_config("{}").is_err() && docker_config("nonsense").is_err() && docker_config(&config(r#""a":{"auth":"!"}"#)).is_err());
     }
 
     #[test]
-    fn a_kubeconfig_is_as_good_as_the_first_of_its_users_that_ends() {
+    fn a_kubeconfig_is_as_good_as_the_user_of_its_current_context() {
         let authority = Authority::new("Root").unwrap();
         let [(pem, key), (_, other)] = [authority.issue_pem(&Leaf::good(&["a.test"])).unwrap(), authority.issue_pem(&Leaf::good(&["a.test"])).unwrap()];
         let jwt = token(r#"{"alg":"RS256"}"#, &format!(r#"{{"exp":{NOW}}}"#));
         let of_key = |key: &str| {
             let own = STANDARD.encode(&pem);
-            format!("users:\n- name: a\n  user: {{ client-certificate-data: {own}{key} }}\n- name: b\n  user: {{ token: {jwt} }}\n")
+            of_a(&format!("users:\n- name: a\n  user: {{ client-certificate-data: {own}{key} }}\n- name: b\n  user: {{ token: {jwt} }}\n"))
         };
         let unpaired = |key: &str| kubeconfig(&of_key(key), &Trust::nothing(), NOW).map(|told| told.unpaired);
         assert_eq!(unpaired(&format!(", client-key-data: {}", STANDARD.encode(&key))), Ok(None));
@@ -446,12 +500,29 @@ mod tests {
         assert!(matches!(unpaired(", client-key: /a.key"), Ok(Some(Unpaired::Unknown(_)))));
         assert_eq!(unpaired(""), Err("a certificate in it has no private key"));
         let text = of_key(&format!(", client-key-data: {}", STANDARD.encode(key)));
-        assert_eq!(kubeconfig(&text, &Trust::nothing(), NOW).unwrap().ends, Some(NOW));
-        let plugin = kubeconfig("users:\n- name: a\n  user: { exec: { command: aws } }\n", &Trust::nothing(), NOW).unwrap();
+        let ends = |text: &str| kubeconfig(text, &Trust::nothing(), NOW).map(|told| told.ends);
+        assert!(ends(&text).unwrap() > Some(NOW), "nobody uses the token of the other one");
+        assert_eq!(ends(&text.replace("user: a,", "user: b,")), Ok(Some(NOW)));
+        for (what, with, why) in [
+            ("current-context: x", "", "it has no current context"),
+            ("current-context: x", "current-context: nope", "its current context is not among its contexts"),
+            ("user: a,", "user: nobody,", "the user of its current context is not among its users"),
+            ("cluster: c ", "cluster: nowhere ", "the cluster of its current context is not among its clusters"),
+            ("- name: b", "- name: a", "the user of its current context is not among its users"),
+        ] {
+            assert_eq!(ends(&text.replace(what, with)), Err(why), "{with}");
+        }
+        let plugin = kubeconfig(&of_a("users:\n- name: a\n  user: { exec: { command: aws } }\n"), &Trust::nothing(), NOW).unwrap();
         assert_eq!(plugin.silent, Some("a plugin makes its tokens"));
         for text in ["users: []", "{}", "users:\n- name: a\n  user: {}\n", "[", "users:\n- name: a\n  user: { client-certificate-data: '!' }\n"] {
-            assert!(kubeconfig(text, &Trust::nothing(), NOW).is_err(), "{text}");
+            assert!(kubeconfig(&of_a(text), &Trust::nothing(), NOW).is_err(), "{text}");
         }
+    }
+
+    /// A kubeconfig whose current context is of the user `a` at the cluster `c`, which is added where the rest has none.
+    fn of_a(rest: &str) -> String {
+        let clusters = if rest.contains("clusters:") { "" } else { "clusters: [{ name: c, cluster: { server: 'https://a' } }]\n" };
+        format!("current-context: x\ncontexts: [{{ name: x, context: {{ user: a, cluster: c }} }}]\n{clusters}{rest}")
     }
 
     /// Text in lines of 76 characters.
@@ -468,7 +539,7 @@ mod tests {
             let text = format!(
                 "clusters:\n- name: c\n  cluster: {{ certificate-authority-data: {pem:?} }}\nusers:\n- name: a\n  user: {{ client-certificate-data: {pem:?}, client-key-data: {key:?} }}\n"
             );
-            kubeconfig(&text, &Trust::nothing(), NOW)
+            kubeconfig(&of_a(&text), &Trust::nothing(), NOW)
         };
         let whole = read(&str::to_owned).unwrap();
         assert_eq!((whole.ends, whole.unpaired), (certificates(pem.as_bytes(), &Trust::nothing(), NOW).unwrap().ends, None));
@@ -485,14 +556,15 @@ mod tests {
         let authority = |name: &str, days: i64| Authority::new(name).unwrap().issue_pem(&Leaf::good(&["a.test"]).ends_in(days * 86_400)).unwrap().0;
         let (short, long) = (authority("Old", 3), authority("New", 300));
         let with = |clusters: &[&str]| {
-            let clusters: Vec<String> = clusters.iter().map(|cluster| format!("- name: c\n  cluster: {{ server: 'https://a', {cluster} }}\n")).collect();
-            kubeconfig(&format!("{user}clusters:\n{}", clusters.concat()), &Trust::nothing(), NOW)
+            let named = ["c", "d"].into_iter().zip(clusters);
+            let clusters: Vec<String> = named.map(|(name, own)| format!("- name: {name}\n  cluster: {{ server: 'https://a', {own} }}\n")).collect();
+            kubeconfig(&of_a(&format!("{user}clusters:\n{}", clusters.concat())), &Trust::nothing(), NOW)
         };
         let data = |pem: &str| format!("certificate-authority-data: {}", STANDARD.encode(pem));
         let ends = |pem: &str| certificates(pem.as_bytes(), &Trust::nothing(), NOW).unwrap().ends;
         assert_eq!(with(&[&data(&short)]).unwrap().ends, ends(&short));
         assert_eq!(with(&[&data(&format!("{short}{long}"))]).unwrap().ends, ends(&long), "while authorities are changed both are there");
-        assert_eq!(with(&[&data(&long), &data(&short)]).unwrap().ends, ends(&short), "the first cluster that cannot be reached any more");
+        assert_eq!(with(&[&data(&long), &data(&short)]).unwrap().ends, ends(&long), "the other one is not asked");
         assert_eq!(with(&["certificate-authority: /ca.pem"]).unwrap().ends, None);
         for broken in ["certificate-authority-data: '!'".to_owned(), data("no certificate"), data(&short[..200])] {
             assert!(with(&[&broken]).is_err_and(|why| why.contains("certificate authority")), "{broken}");
@@ -541,7 +613,7 @@ mod tests {
         crate::fuzz::survive_text(&[auths], docker_config);
         let users = format!("users:\n- name: a\n  user: {{ token: {signed} }}\n- name: b\n  user: {{ client-certificate-data: {} }}\n", STANDARD.encode(&pem));
         let users = format!("{users}clusters:\n- name: c\n  cluster: {{ certificate-authority-data: {} }}\n", STANDARD.encode(&pem));
-        crate::fuzz::survive_text(&[&users], |text| kubeconfig(text, &Trust::nothing(), NOW));
+        crate::fuzz::survive_text(&[&of_a(&users)], |text| kubeconfig(text, &Trust::nothing(), NOW));
         crate::fuzz::survive_text(&["reftkn:01:1764000000:abc"], |text| artifactory(&STANDARD.encode(text)));
         crate::fuzz::survive_text(&[r#"{"license":{"exp":1764000000}}"#], |text| date(text, Some("/license/exp")));
     }
