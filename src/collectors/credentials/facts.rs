@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
 
 use super::changed::Changed;
 use super::dates;
@@ -223,6 +224,12 @@ fn fingerprint(content: &Content) -> String {
     hash(content).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The same whatever ends its lines and stands around it: whoever copies text changes that, and who reads it does not care.
+fn bare(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
+    let Ok(text) = std::str::from_utf8(bytes) else { return Zeroizing::new(bytes.trim_ascii().to_vec()) };
+    Zeroizing::new(text.trim_ascii().replace("\r\n", "\n").into_bytes())
+}
+
 /// Equal for equal content, and for nobody else of any use: the salt never leaves this process.
 pub(super) fn hash(content: &Content) -> [u8; 32] {
     static SALT: OnceLock<[u8; 32]> = OnceLock::new();
@@ -232,8 +239,28 @@ pub(super) fn hash(content: &Content) -> [u8; 32] {
         let _ = net::crypto().secure_random.fill(&mut salt);
         salt
     });
-    let whole = Sha256::new().chain_update(salt).chain_update(content.bytes.trim_ascii());
+    let whole = Sha256::new().chain_update(salt).chain_update(bare(&content.bytes));
     // A byte that no text holds keeps the halves of a pair apart.
     let half = content.half.as_ref();
-    half.map_or_else(|| whole.clone(), |half| whole.clone().chain_update([0xff]).chain_update(half.trim_ascii())).finalize().into()
+    half.map_or_else(|| whole.clone(), |half| whole.clone().chain_update([0xff]).chain_update(bare(half))).finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_are_the_same_whatever_ends_their_lines() {
+        let content = |text: &str| Content {
+            bytes: Zeroizing::new(text.as_bytes().to_vec()),
+            half: None,
+            keys: Vec::new(),
+            changed: None,
+            annotated: Annotation::Unasked,
+            mode: None,
+        };
+        let same = |one: &str, other: &str| fingerprint(&content(one)) == fingerprint(&content(other));
+        assert!(same("-----BEGIN\nab\n-----END\n", "-----BEGIN\r\nab\r\n-----END\r\n") && same("token", "token\r\n"));
+        assert!(!same("a\nb", "ab") && !same("a\rb", "a\nb") && !same("a", "b"));
+    }
 }
