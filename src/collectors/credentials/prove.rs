@@ -111,7 +111,12 @@ impl Issuer<'_> {
         self.call(what).body(answer, LARGEST).await
     }
 
+    /// Only tokens that stand for somebody may ask about themselves; GitLab refuses all others there, whether or not
+    /// they work.
     async fn gitlab(&self, token: &str) -> Result<Proof, CollectError> {
+        if said::is_for_no_api_of_gitlab(token) {
+            return Ok(Proof::Unproven(Told::silent("GitLab tells about no token of this kind; declare its end with expires")));
+        }
         let what = &say!("ask GitLab about the token");
         let request = self.get("/api/v4/personal_access_tokens/self").header("PRIVATE-TOKEN", token);
         match self.said(what, request, "GitLab refuses the token").await? {
@@ -126,14 +131,21 @@ impl Issuer<'_> {
     /// Source: <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api>
     async fn github(&self, token: &str) -> Result<Proof, CollectError> {
         let what = &say!("ask GitHub about the token");
-        let (document, headers) = match self.said(what, self.get("/rate_limit").bearer_auth(token), "GitHub refuses the token").await? {
+        let ask = async |path: &str| self.said(what, self.get(path).bearer_auth(token), "GitHub refuses the token").await;
+        let (said, read): (_, fn(&Value) -> bool) = match ask("/rate_limit").await {
+            // An Enterprise Server without limits has nothing to tell of them.
+            // Source: <https://docs.github.com/en/enterprise-server@latest/rest/rate-limit/rate-limit>
+            Err(error) if error.class == ErrorClass::NotFound => (ask("/user").await?, said::is_user_of_github),
+            said => (said?, said::is_limit_of_github),
+        };
+        let (document, headers) = match said {
             Ok(said) => said,
             Err(refused) => return Ok(refused),
         };
         let ends: Vec<Option<Ends>> =
             headers.get_all("github-authentication-token-expiration").iter().map(|header| header.to_str().ok().and_then(dates::read)).collect();
         let is_own = headers.get("x-github-request-id").is_some_and(|id| !id.is_empty());
-        said::github(&document, &ends).filter(|_| is_own).ok_or_else(|| malformed(what))
+        if is_own && read(&document) { Ok(said::github(&ends)) } else { Err(malformed(what)) }
     }
 
     /// The identity of a token stands before its dash.

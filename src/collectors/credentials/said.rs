@@ -41,21 +41,36 @@ pub(super) fn gitlab(said: &Value) -> Option<Proof> {
     })
 }
 
-/// What GitHub allows a token. Whoever shows none, or one that is not known, may ask sixty times an hour.
-/// `ends` are its headers about the end of the token, of which one that has none sends none.
+/// Whether a token of GitLab is of a kind that stands for nobody: for deploying, for runners, jobs, triggers, feeds,
+/// mail, agents, SCIM and clients of feature flags. Those of people, projects and groups begin otherwise.
+/// Source: <https://docs.gitlab.com/security/tokens/#token-prefixes>
+pub(super) fn is_for_no_api_of_gitlab(token: &str) -> bool {
+    ["gldt-", "glrt-", "glrtr-", "glcbt-", "glptt-", "glft-", "glimt-", "glagent-", "glsoat-", "glffct-"].iter().any(|prefix| token.starts_with(prefix))
+}
+
+/// Whether GitHub says what it allows somebody. Whoever shows no token, or one that is not known, may ask sixty times
+/// an hour.
 /// Source: <https://docs.github.com/en/rest/rate-limit/rate-limit>
-/// Source: <https://docs.github.com/en/rest/authentication/authenticating-to-the-rest-api>
-pub(super) fn github(said: &Value, ends: &[Option<Ends>]) -> Option<Proof> {
+pub(super) fn is_limit_of_github(said: &Value) -> bool {
     let core = &said["resources"]["core"];
-    let (limit, remaining, reset) = (core["limit"].as_u64()?, core["remaining"].as_u64()?, core["reset"].as_u64()?);
-    if limit <= 60 || remaining > limit || reset == 0 {
-        return None;
-    }
-    Some(Proof::Taken(match ends {
+    let [limit, remaining, reset] = ["limit", "remaining", "reset"].map(|name| core[name].as_u64());
+    limit.is_some_and(|limit| limit > 60 && remaining.is_some_and(|remaining| remaining <= limit)) && reset.is_some_and(|reset| reset > 0)
+}
+
+/// Whether GitHub says who somebody is, which it tells nobody who shows no token.
+/// Source: <https://docs.github.com/en/rest/users/users#get-the-authenticated-user>
+pub(super) fn is_user_of_github(said: &Value) -> bool {
+    is_named(&said["login"]) && is_named(&said["type"]) && said["id"].as_u64().is_some_and(|id| id > 0)
+}
+
+/// A token that GitHub took. `ends` are its headers about the end of the token, of which one that has none sends none.
+/// Source: <https://docs.github.com/en/rest/authentication/authenticating-to-the-rest-api>
+pub(super) fn github(ends: &[Option<Ends>]) -> Proof {
+    Proof::Taken(match ends {
         [] => Told::of(Ends::Never),
         [first, others @ ..] if others.iter().any(|other| other != first) => Told::silent("GitHub tells two ends of it"),
         [first, ..] => first.map_or_else(|| Told::silent("GitHub tells its end in a form that is not known"), Told::of),
-    }))
+    })
 }
 
 /// A token of Coder about itself, by its identity.

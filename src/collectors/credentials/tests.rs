@@ -276,3 +276,42 @@ async fn each_issuer_says_in_its_own_way_that_it_is_over() {
     }
     everybody.server.abort();
 }
+
+/// GitHub Enterprise Server limits nobody unless it is told to, and answers 404 to whoever asks for limits.
+#[tokio::test]
+async fn a_server_of_github_without_limits_is_asked_who_shows_the_token() {
+    let address = SocketAddr::from(([127, 0, 7, 64], 21_064));
+    let user = Arc::new(Mutex::new(of_json(&Value::Null)));
+    let told = Arc::clone(&user);
+    let server = plain_server(address, Duration::ZERO, move |_, path, _| {
+        if path.ends_with("/rate_limit") {
+            return (404, vec![("x-github-request-id", "1A".to_owned())], json!({ "message": "Rate limiting is not enabled." }).to_string().into_bytes());
+        }
+        let Answer(status, headers, body) = told.lock().unwrap().clone();
+        (status, headers, body.into_bytes())
+    })
+    .await
+    .unwrap();
+    let everybody = Everybody { base: format!("http://{address}"), client: Client::builder().no_proxy().build().unwrap(), says: Arc::clone(&user), server };
+    let somebody = json!({ "login": "puller", "id": 7, "type": "User" });
+    let ending = ("github-authentication-token-expiration", "2030-01-01 00:00:00 UTC");
+    for (answer, expected) in [
+        (with_headers(&[OF_GITHUB], &somebody), "taken for ever".to_owned()),
+        (with_headers(&[OF_GITHUB, ending], &somebody), format!("taken until {ENDS}")),
+        (of_json(&somebody), "unknown".to_owned()),
+        (with_headers(&[OF_GITHUB], &json!({ "login": "puller" })), "unknown".to_owned()),
+        (Answer(401, vec![], json!({ "message": "Bad credentials" }).to_string()), "refused: GitHub refuses the token".to_owned()),
+        (Answer(403, vec![], json!({ "message": "Resource not accessible by integration" }).to_string()), "unknown".to_owned()),
+        (Answer(404, vec![], "{}".to_owned()), "unknown".to_owned()),
+    ] {
+        assert_eq!(everybody.ask(&named("github"), &answer).await, expected, "{}", answer.2);
+    }
+    everybody.server.abort();
+}
+
+#[test]
+fn a_deploy_token_of_gitlab_is_not_asked_about() {
+    use super::said::is_for_no_api_of_gitlab;
+    assert!(is_for_no_api_of_gitlab("gldt-abc") && is_for_no_api_of_gitlab("glrt-abc"));
+    assert!(!is_for_no_api_of_gitlab("glpat-abc") && !is_for_no_api_of_gitlab("abc"), "of people, and of old");
+}
