@@ -169,6 +169,9 @@ fn growth(template: &PoolTemplate, scene: &Scene<'_>, tolerations: &Tolerations<
     let Some((pools, claims)) = scene.karpenter else { return none(Lack::NodepoolNotReady) };
     let pool = pools.iter().find(|(key, _)| *key.name == *template.name).map(|(_, pool)| pool);
     let Some(pool) = pool.filter(|pool| pool.ready() && !pool.is_static()) else { return none(Lack::NodepoolNotReady) };
+    if pool.is_off() {
+        return none(Lack::NodepoolNodes);
+    }
     // The configuration names the pool as one for workspaces, so only what is known to be refused counts for nothing.
     if tolerations.open(&pool.taints) == Open::No {
         return none(Lack::Taints);

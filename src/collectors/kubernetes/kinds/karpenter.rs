@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::collectors::kubernetes::kinds::events::statistics;
 use crate::collectors::kubernetes::reading::go::seconds;
 use crate::collectors::kubernetes::reading::objects::{Condition, ConditionStatus, Kind, Place, Rows, kind, or_default};
-use crate::collectors::kubernetes::reading::resources::{Listed, NAMES, amounts};
+use crate::collectors::kubernetes::reading::resources::{Listed, NAMES, amounts, is_gpu};
 use crate::collectors::kubernetes::reading::taints::{Taint, Taints};
 use crate::collectors::kubernetes::watching::sight::{looked_at, seen};
 use crate::event::Occurrence;
@@ -153,7 +153,26 @@ struct Template {
 struct TemplateSpec {
     #[serde(default, deserialize_with = "or_default")]
     taints: Vec<Taint>,
+    #[serde(default, deserialize_with = "or_default")]
+    requirements: Vec<Requirement>,
     expire_after: Option<String>,
+}
+
+/// What nodes of a pool must be.
+#[derive(Debug, Clone, Default, Deserialize)]
+struct Requirement {
+    #[serde(default, deserialize_with = "or_default")]
+    key: String,
+    #[serde(default, deserialize_with = "or_default")]
+    operator: String,
+}
+
+impl Requirement {
+    /// Whether it leaves nodes with GPUs alone.
+    /// Source: <https://karpenter.sh/docs/concepts/scheduling/#well-known-labels>
+    fn asks_for_gpus(&self) -> bool {
+        self.key.contains("/instance-gpu-") && matches!(self.operator.as_str(), "In" | "Exists" | "Gt" | "Gte")
+    }
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -212,7 +231,12 @@ pub(in crate::collectors::kubernetes) struct Pool {
     /// Taints of somebody's choosing that its nodes will have.
     pub(in crate::collectors::kubernetes) taints: Box<[Taint]>,
     lifetime: Lifetime,
+    /// Whether a limit of 0 keeps it from having any node.
+    is_off: bool,
 }
+
+/// What every node has, so that a pool that may have none of it has no nodes.
+const EVERYWHERE: [&str; 5] = ["cpu", "memory", "ephemeral_storage", "pods", "nodes"];
 
 impl Pool {
     /// Whether it can make nodes.
@@ -226,9 +250,10 @@ impl Pool {
         Some((limit - used.unwrap_or(0.0)).max(0.0))
     }
 
-    /// Whether a limit of 0 keeps it from having any node.
-    fn is_off(&self) -> bool {
-        self.limits.values().any(|(limit, _)| *limit <= 0.0)
+    /// Whether a limit of 0 keeps it from having any node: one of what every node has, or of GPUs where its nodes have
+    /// some. Of other devices a limit of 0 keeps away only nodes that have them.
+    pub(in crate::collectors::kubernetes) fn is_off(&self) -> bool {
+        self.is_off
     }
 
     /// Whether it has a fixed number of nodes.
@@ -247,8 +272,12 @@ impl Kind for NodePool {
         let template = self.spec.template.spec;
         let limits = self.spec.limits.into_iter();
         let limits = limits.filter_map(|(resource, limit)| Some((resource.replace('-', "_"), (limit.0?, used.get(&resource).and_then(|used| used.0)))));
+        let limits: BTreeMap<_, _> = limits.collect();
+        let has_gpus = template.requirements.iter().any(Requirement::asks_for_gpus) || template.taints.iter().any(Taint::is_of_gpus);
+        let is_needed = |resource: &str| EVERYWHERE.contains(&resource) || (has_gpus && is_gpu(resource));
         Pool {
-            limits: limits.collect(),
+            is_off: limits.iter().any(|(resource, (limit, _))| *limit <= 0.0 && is_needed(resource)),
+            limits,
             conditions: conditions(self.status.conditions, self.metadata.generation),
             nodes: self.status.nodes,
             replicas: self.spec.replicas,

@@ -96,10 +96,15 @@ impl Taint {
         matches!(self.effect.as_str(), "NoSchedule" | "NoExecute")
     }
 
+    /// Whether it keeps pods away that ask for no GPU.
+    pub(in crate::collectors::kubernetes) fn is_of_gpus(&self) -> bool {
+        is_gpu(&self.key)
+    }
+
     /// Whether nobody means it for workspaces: nodes of the control plane and of the system, and those
     /// whose devices a workspace would have to ask for.
     fn is_for_others(&self) -> bool {
-        self.key.starts_with("node-role.kubernetes.io/") || self.key == "CriticalAddonsOnly" || is_gpu(&self.key)
+        self.key.starts_with("node-role.kubernetes.io/") || self.key == "CriticalAddonsOnly" || self.is_of_gpus()
     }
 }
 

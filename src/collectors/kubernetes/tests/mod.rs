@@ -5,6 +5,7 @@ mod hostile;
 mod lists;
 mod of_kinds;
 mod outdated;
+mod pools;
 mod rooms;
 mod shapes;
 

@@ -215,9 +215,14 @@ const HOUR: i64 = 3600;
 
 /// What is told of nodes of a pool with this lifetime, one of them so many hours old, and an event in 24 hours that lasts 3.
 fn distances(pool: &str, claims: &[(i64, &str)]) -> Vec<String> {
+    distances_of(&json!({ "template": { "spec": { "expireAfter": pool } } }), claims)
+}
+
+/// The same of a pool with this specification.
+pub(in crate::collectors::kubernetes) fn distances_of(pool: &Value, claims: &[(i64, &str)]) -> Vec<String> {
     let now = clock::now();
     let at = |seconds: i64| jiff::Timestamp::from_second(now + seconds).unwrap();
-    let pool = json!({ "metadata": { "name": "ws" }, "spec": { "template": { "spec": { "expireAfter": pool } } } });
+    let pool = json!({ "metadata": { "name": "ws" }, "spec": pool });
     let claims: Vec<Value> = claims
         .iter()
         .enumerate()
