@@ -118,8 +118,8 @@ pub(super) struct Size {
     pub(super) created: i64,
     /// Whether it has not been ready since.
     pub(super) never_ready: bool,
-    /// Whether it is being taken away.
-    pub(super) disrupted: bool,
+    /// Whether it is being taken away, and may be silent.
+    pub(super) leaving: bool,
     /// What it offers.
     pub(super) offered: [Option<f64>; 4],
 }
@@ -387,15 +387,21 @@ impl Cluster {
     /// yet may have neither a certificate nor anything to say, and one that is being taken away may be silent.
     pub(super) fn kubelets(&self) -> Option<Vec<(Arc<str>, Option<SocketAddr>)>> {
         let address = |(name, node): (&Arc<str>, &NodeRow)| (Arc::clone(name), node.address.map(SocketAddr::from));
-        self.nodes.as_ref()?.seen(|nodes| nodes.iter().filter(|(_, node)| !node.is_passing()).map(address).collect())
+        let now = self.clusters_now();
+        self.nodes.as_ref()?.seen(|nodes| nodes.iter().filter(|(_, node)| !node.is_passing(now)).map(address).collect())
+    }
+
+    /// What the cluster's clock says.
+    fn clusters_now(&self) -> i64 {
+        crate::collectors::kubernetes::reading::clock::now().saturating_add(self.clock.ahead())
     }
 
     /// How old and how large nodes are; `None` while they cannot be seen.
     pub(super) fn sizes(&self) -> Option<BTreeMap<Arc<str>, Size>> {
-        let ahead = self.clock.ahead();
+        let (ahead, now) = (self.clock.ahead(), self.clusters_now());
         let size = |(name, node): (&Arc<str>, &NodeRow)| {
             let created = node.created.unwrap_or_default().saturating_sub(ahead);
-            (Arc::clone(name), Size { created, never_ready: node.never_ready(), disrupted: node.disrupted, offered: node.allocatable })
+            (Arc::clone(name), Size { created, never_ready: node.never_ready(), leaving: node.is_leaving(now), offered: node.allocatable })
         };
         self.nodes.as_ref()?.seen(|nodes| nodes.iter().map(size).collect())
     }
@@ -569,7 +575,7 @@ impl Cluster {
 
     /// Nodes that are starting or being taken away; none while they cannot be seen.
     fn changing_nodes(&self) -> usize {
-        let now = crate::collectors::kubernetes::reading::clock::now().saturating_add(self.clock.ahead());
+        let now = self.clusters_now();
         let changing = |nodes: &Nodes| nodes.iter().filter(|(_, node)| node.is_changing(now)).count();
         self.nodes.as_ref().and_then(|nodes| nodes.seen(changing)).unwrap_or_default()
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::collectors::kubernetes::config::NodeGroup;
 use crate::collectors::kubernetes::kinds::conditions::{self, EXPECTED_CONDITIONS};
+use crate::collectors::kubernetes::reading::clock::now;
 use crate::collectors::kubernetes::reading::objects::{Condition, ConditionStatus, Keep, Place, flag, kind, or_default};
 use crate::collectors::kubernetes::reading::resources::{Listed, amounts, gpus, is_gpu, offered, offered_gpus};
 use crate::collectors::kubernetes::reading::taints::{self, Taint, Taints};
@@ -30,7 +31,7 @@ metrics! {
         static CONDITION: StateSet<ConditionStatus, 3> = state_set(
             "readiness_node_condition_state",
             &["cluster", "node", "condition"],
-            "Status of each condition of a node, from the Kubernetes API; unknown when its kubelet stopped reporting. A node that has not been ready since it was created has none for Ready, and one that is being taken away none that is not known.",
+            "Status of each condition of a node, from the Kubernetes API; unknown when its kubelet stopped reporting. A node that has not been ready since it was created has none for Ready, and one that is being taken away none that is not known, for half an hour of not being ready.",
         )
         .covered_by(COVERAGE);
         static SCHEDULABLE: Gauge<2> =
@@ -142,6 +143,9 @@ const FIRST_REPORT: u64 = 30;
 
 /// Seconds in which the pods of a new node may be starting: kubelets have pulled their images by then.
 const YOUNG: i64 = 10 * 60;
+/// Seconds for which a node that is being taken away may be silent or not ready: its machine has stopped by then, and
+/// whoever deletes the node has come to it.
+const LEAVES: i64 = 30 * 60;
 /// In place of the name of a condition that is none, or that is one too many.
 const HIDDEN: &str = "(others)";
 /// Conditions of a node that are kept; node-problem-detector adds a dozen to the five of the kubelet.
@@ -219,6 +223,8 @@ pub(in crate::collectors::kubernetes) struct NodeRow {
     pub(in crate::collectors::kubernetes) created: Option<i64>,
     pub(in crate::collectors::kubernetes) schedulable: bool,
     pub(in crate::collectors::kubernetes) disrupted: bool,
+    /// Since when it has not been ready, on the cluster's clock; `None` of one that is, or that does not tell.
+    unready_since: Option<i64>,
     /// `Ready` is `None` while the node has not been ready since it was created. That is no state of the metric: one
     /// more for each condition of each node would be a tenth of all that a large cluster shows.
     conditions: Vec<(Arc<str>, Option<ConditionStatus>)>,
@@ -249,14 +255,25 @@ impl NodeRow {
         self.conditions.iter().any(|(_, state)| state.is_none())
     }
 
+    /// Whether it is being taken away, and no longer silent or not ready than that takes: one that nobody deletes in the
+    /// end is a broken node like any other. How long its pods take to leave it before is up to them.
+    pub(in crate::collectors::kubernetes) fn is_leaving(&self, now: i64) -> bool {
+        let lately = self.unready_since.is_some_and(|since| since > now.saturating_sub(LEAVES));
+        self.disrupted && (self.is_ready() || lately)
+    }
+
+    fn is_ready(&self) -> bool {
+        self.conditions.iter().any(|(condition, state)| &**condition == "Ready" && *state == Some(ConditionStatus::True))
+    }
+
     /// Whether it has not started yet or is being taken away, so that nobody asks it anything.
-    pub(in crate::collectors::kubernetes) fn is_passing(&self) -> bool {
-        self.never_ready() || self.disrupted
+    pub(in crate::collectors::kubernetes) fn is_passing(&self, now: i64) -> bool {
+        self.never_ready() || self.is_leaving(now)
     }
 
     /// Whether what runs on every node may still be starting on it, or have stopped: it is young, or is being taken away.
     pub(in crate::collectors::kubernetes) fn is_changing(&self, now: i64) -> bool {
-        self.is_passing() || self.created.is_some_and(|at| at > now.saturating_sub(YOUNG))
+        self.is_passing(now) || self.created.is_some_and(|at| at > now.saturating_sub(YOUNG))
     }
 
     /// The Karpenter pool that it is of; empty for none.
@@ -266,8 +283,7 @@ impl NodeRow {
 
     /// Whether pods can start here now.
     pub(in crate::collectors::kubernetes) fn usable(&self) -> bool {
-        let ready = self.conditions.iter().any(|(condition, state)| &**condition == "Ready" && *state == Some(ConditionStatus::True));
-        ready && self.schedulable && !self.disrupted && !self.taints.closed
+        self.is_ready() && self.schedulable && !self.disrupted && !self.taints.closed
     }
 }
 
@@ -361,6 +377,7 @@ impl Nodes {
             created: metadata.creation_timestamp.map(|time| time.0.as_second()),
             schedulable: !spec.unschedulable.unwrap_or(false),
             disrupted: metadata.deletion_timestamp.is_some() || taints.leaving,
+            unready_since: unready_since(&status.conditions),
             conditions,
             hidden,
             taints,
@@ -387,10 +404,18 @@ fn never_ready(metadata: &ObjectMeta, conditions: &[Condition]) -> bool {
     ready.is_some_and(|ready| ready.state() == ConditionStatus::False) && since.0.as_second().abs_diff(created.0.as_second()) <= FIRST_REPORT
 }
 
+/// When `Ready` ceased to be true.
+fn unready_since(conditions: &[Condition]) -> Option<i64> {
+    let ready = conditions.iter().find(|condition| condition.r#type == "Ready" && condition.state() != ConditionStatus::True)?;
+    Some(ready.last_transition_time.as_ref()?.0.as_second())
+}
+
 impl Keep for Nodes {
     type Object = Node;
     const KIND: &'static str = "Node";
     const FAMILIES: &'static [&'static [&'static Family]] = &[NODE_FAMILIES, IMAGE_FAMILIES];
+    // What is taken away is excused for a while.
+    const WINDOWED: bool = true;
     /// The largest cluster has 5,000.
     const MOST: usize = 10_000;
 
@@ -425,6 +450,7 @@ impl Keep for Nodes {
 
     fn facts(&self, place: &Place, samples: &mut Vec<Sample>) {
         let cluster = || Arc::clone(&place.cluster);
+        let now = now().saturating_add(place.clock.ahead());
         let mut kubelets: BTreeMap<&Arc<str>, usize> = BTreeMap::new();
         let mut platforms: BTreeMap<&Arc<str>, usize> = BTreeMap::new();
         let mut pools: BTreeMap<&[Arc<str>; 3], usize> = BTreeMap::new();
@@ -434,16 +460,17 @@ impl Keep for Nodes {
             samples.push(SCHEDULABLE.sample(node(), flag(row.schedulable)));
             samples.push(DISRUPTED.sample(node(), flag(row.disrupted)));
             // Of one that is being taken away it is no fault that it is silent or not ready.
+            let (is_leaving, is_passing) = (row.is_leaving(now), row.is_passing(now));
             let silent =
-                |condition: &str, state| row.disrupted && (state == ConditionStatus::Unknown || (condition == "Ready" && state == ConditionStatus::False));
+                |condition: &str, state| is_leaving && (state == ConditionStatus::Unknown || (condition == "Ready" && state == ConditionStatus::False));
             let told = row.conditions.iter().filter_map(|(condition, state)| Some((condition, (*state)?)));
             let told = told.filter(|(condition, state)| !silent(condition, *state));
             let conditions = told.map(|(condition, state)| CONDITION.sample([cluster(), Arc::clone(name), Arc::clone(condition)], state));
             samples.extend(conditions);
             // Agents report what they can once the node has started.
             let is_tainted = row.taints.unfit.iter().any(|taint| &**taint == taints::NETWORK_UNAVAILABLE);
-            let problems = row.conditions.iter().filter(|(condition, _)| !row.is_passing() && (!is_tainted || &**condition != taints::NETWORK));
-            samples.extend(row.hidden.filter(|_| !row.is_passing()).map(|is_bad| {
+            let problems = row.conditions.iter().filter(|(condition, _)| !is_passing && (!is_tainted || &**condition != taints::NETWORK));
+            samples.extend(row.hidden.filter(|_| !is_passing).map(|is_bad| {
                 let hidden = PROBLEM.sample([&*place.cluster, name, HIDDEN], if is_bad { 1.0 } else { f64::NAN });
                 hidden.with_detail(if is_bad {
                     say!("a condition whose name is not shown says so")
@@ -458,8 +485,7 @@ impl Keep for Nodes {
             }));
             let created = row.created.unwrap_or(0).saturating_sub(place.clock.ahead());
             samples.extend(row.taints.starting.iter().map(|taint| STARTED.sample([cluster(), Arc::clone(name), Arc::clone(taint)], created as f64)));
-            samples
-                .extend(row.taints.unfit.iter().filter(|_| !row.disrupted).map(|taint| TAINTED.sample([cluster(), Arc::clone(name), Arc::clone(taint)], 1.0)));
+            samples.extend(row.taints.unfit.iter().filter(|_| !is_leaving).map(|taint| TAINTED.sample([cluster(), Arc::clone(name), Arc::clone(taint)], 1.0)));
             samples.extend(row.allocatable[2].map(|bytes| ALLOCATABLE_STORAGE.sample(node(), bytes)));
             samples.extend(row.storage.map(|bytes| CAPACITY_STORAGE.sample(node(), bytes)));
             // Most nodes have none, and a thousand zeros say nothing.

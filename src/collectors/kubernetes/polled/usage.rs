@@ -172,7 +172,7 @@ impl Metrics {
             return Err(CollectError::new(ErrorClass::Malformed, say!("{}: it names none of the cluster's nodes", what)));
         }
         let mut samples = Vec::new();
-        for (name, Size { created, never_ready, disrupted, offered }) in &sizes {
+        for (name, Size { created, never_ready, leaving, offered }) in &sizes {
             let labels = || [Arc::clone(&self.cluster.name), Arc::clone(name)];
             let told = used.get(&**name);
             let stale = told.and_then(|node| self.cluster.clock.stale(node.timestamp?));
@@ -183,7 +183,7 @@ impl Metrics {
                     samples.extend([NODE_CPU.sample(labels(), cpu), NODE_MEMORY.sample(labels(), memory)]);
                     NodeUse::Reported
                 }
-                _ if *disrupted => continue,
+                _ if *leaving => continue,
                 _ if *never_ready || now().saturating_sub(*created) < START => NodeUse::Starting,
                 _ => NodeUse::Missing,
             };

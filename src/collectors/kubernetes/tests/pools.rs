@@ -8,8 +8,8 @@ use crate::collectors::kubernetes::kinds::pods::Pods;
 use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
 use crate::collectors::kubernetes::reading::clock::Clock;
 use crate::collectors::kubernetes::tests::of_kinds::filled;
-use crate::collectors::kubernetes::tests::shapes::distances_of;
-use crate::collectors::kubernetes::tests::words;
+use crate::collectors::kubernetes::tests::shapes::{distances_of, node};
+use crate::collectors::kubernetes::tests::{ago, read, says, told, words};
 
 #[test]
 fn a_pool_is_off_where_it_may_have_none_of_what_all_of_its_nodes_have() {
@@ -41,4 +41,35 @@ fn a_pool_is_off_where_it_may_have_none_of_what_all_of_its_nodes_have() {
     for everywhere in ["cpu", "memory", "ephemeral-storage", "pods", "nodes"] {
         assert!(off(json!({ everywhere: "0" }), &json!({})), "{everywhere}");
     }
+}
+
+#[test]
+fn a_node_that_is_taken_away_is_excused_for_half_an_hour_of_silence() {
+    let leaving = |ready: &str, since: i64, taints: Value, more: Value| {
+        let conditions = json!([{ "type": "Ready", "status": ready, "lastTransitionTime": ago(since) }, { "type": "DiskPressure", "status": ready }]);
+        let mut node = node("n", &json!({ "/spec/taints": taints, "/status/conditions": conditions }));
+        node["metadata"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        node
+    };
+    let said = |node: &Value| told(Nodes::new(Interests::default()), std::slice::from_ref(node));
+    let marked = |key: &str| json!([{ "key": key, "effect": "NoSchedule" }, { "key": "node.kubernetes.io/unreachable", "effect": "NoExecute" }]);
+    let deleted = || json!({ "deletionTimestamp": ago(3 * 86_400) });
+    for (taints, more) in [(marked("ToBeDeletedByClusterAutoscaler"), json!({})), (marked("karpenter.sh/disrupted"), json!({})), (marked("other"), deleted())] {
+        let old = leaving("Unknown", 3 * 86_400, taints.clone(), more.clone());
+        says(&said(&old), "node_condition_state eu/n/Ready = unknown");
+        says(&said(&old), "node_condition_state eu/n/DiskPressure = unknown");
+        says(&said(&old), "node_problem_taint eu/n/node.kubernetes.io/unreachable = 1");
+        says(&said(&old), "node_disrupted eu/n = 1");
+        // However long its pods have taken to leave: what is silent now is about to be gone.
+        let new = said(&leaving("Unknown", 120, taints, more));
+        assert!(!new.iter().any(|line| line.contains("condition_state") || line.contains("problem_taint")), "{new:?}");
+    }
+    let off = leaving("False", 1900, json!([]), deleted());
+    says(&said(&off), "node_condition_state eu/n/Ready = false");
+    // One that drains for days and works is neither silent nor broken.
+    let drains = said(&leaving("True", 9 * 86_400, json!([]), deleted()));
+    says(&drains, "node_condition_state eu/n/Ready = true");
+    let mut kept = Nodes::new(Interests::default());
+    Keep::put(&mut kept, read(&leaving("Unknown", 1900, json!([]), deleted())), true);
+    assert!(!kept.iter().any(|(_, node)| node.is_changing(clock::now())), "its DaemonSets lack pods for no good reason");
 }
