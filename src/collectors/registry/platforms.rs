@@ -45,6 +45,8 @@ pub(super) struct Platforms {
     wanted: BTreeMap<String, Wanted>,
     /// Those that matter at all, by the configuration.
     configured: BTreeSet<String>,
+    /// Whether somebody said so, who then meant that others do not matter.
+    chosen: bool,
     registries: Arc<Registries>,
     concurrency: usize,
 }
@@ -75,7 +77,8 @@ impl Platforms {
             }
         }
         let configured = config.platforms.iter().cloned().collect();
-        Self { wanted, configured, registries: Arc::clone(registries), concurrency: config.concurrency }
+        let chosen = config.platforms != Config::default().platforms;
+        Self { wanted, configured, chosen, registries: Arc::clone(registries), concurrency: config.concurrency }
     }
 
     async fn ask(&self, seen: &Snapshot) -> Observation {
@@ -90,11 +93,26 @@ impl Platforms {
     /// Facts about one image, and whether what is missing of them may be there the next time.
     async fn look_for(&self, image: String, wanted: Wanted, seen: &Snapshot) -> (Vec<Sample>, bool) {
         let image = image.as_str();
-        let unknown = |why: &Message| vec![PLATFORM.sample([image, ""], Presence::Unknown).with_detail(why)];
-        let nodes = match self.of_nodes(&wanted, seen) {
-            Ok(nodes) => nodes,
-            Err(why) => return (unknown(&why), false),
+        let (nodes, others) = match self.of_nodes(&wanted, seen) {
+            Ok((nodes, others)) => (nodes, others),
+            Err(why) => return (vec![PLATFORM.sample([image, ""], Presence::Unknown).with_detail(why)], false),
         };
+        let (mut samples, incomplete) = self.look_on(image, &wanted, nodes, if self.chosen { &others[..] } else { &[] }).await;
+        if !self.chosen {
+            samples.extend(others.iter().map(|platform| {
+                let why = say!(
+                    "nodes are {}, which registry.platforms does not name, so that the image was not looked at for these; name it there, or say in registry.bound to which nodes its pods are bound",
+                    named(platform)
+                );
+                PLATFORM.sample([image, platform], Presence::Unknown).with_detail(why)
+            }));
+        }
+        (samples, incomplete)
+    }
+
+    /// The same for nodes of platforms that are named; `others` are those of which somebody said that they do not matter.
+    async fn look_on(&self, image: &str, wanted: &Wanted, nodes: Option<BTreeSet<String>>, others: &[String]) -> (Vec<Sample>, bool) {
+        let unknown = |why: &Message| vec![PLATFORM.sample([image, ""], Presence::Unknown).with_detail(why)];
         let upstream = match &wanted.of {
             Some(of) => Some(self.platforms_of(of).await),
             None => None,
@@ -108,16 +126,21 @@ impl Platforms {
         let incomplete = needed.iter().any(|platform| matches!(own.get(platform), Some(Fit::Unknown { may_pass: true, .. })));
         let state = |platform: &String| {
             let (state, why) = state(&own, platform);
-            PLATFORM.sample([image, platform], state).with_detail(why)
+            PLATFORM.sample([image, platform], state).with_detail(if others.is_empty() {
+                why
+            } else {
+                let left_out = Message::joined(others.iter().map(|platform| say!("{}", named(platform))), ", ");
+                say!("{}; nodes that are {} were left out, since registry.platforms does not name these", why, left_out)
+            })
         };
         (needed.iter().map(state).collect(), incomplete)
     }
 
-    /// What the nodes are that may run an image; `None` when no cluster is watched for it and nothing says to what it is
-    /// bound.
-    fn of_nodes(&self, wanted: &Wanted, seen: &Snapshot) -> Result<Option<BTreeSet<String>>, Message> {
+    /// What the nodes are that may run an image, `None` when no cluster is watched for it and nothing says to what it is
+    /// bound; and of those to which it is not bound what the configuration does not name.
+    fn of_nodes(&self, wanted: &Wanted, seen: &Snapshot) -> Result<(Option<BTreeSet<String>>, Vec<String>), Message> {
         if wanted.clusters.is_empty() {
-            return Ok(wanted.bound.clone());
+            return Ok((wanted.bound.clone(), Vec::new()));
         }
         let mut all = BTreeSet::new();
         for cluster in &wanted.clusters {
@@ -131,7 +154,8 @@ impl Platforms {
             let have = Message::joined(all.iter().map(|platform| say!("{}", named(platform))), ", ");
             return Err(say!("nodes are {}, and registry.platforms names none of these", have));
         }
-        Ok(Some(meant))
+        let others = if wanted.bound.is_some() { Vec::new() } else { all.difference(&self.configured).cloned().collect() };
+        Ok((Some(meant), others))
     }
 
     async fn platforms_of(&self, image: &str) -> Result<BTreeMap<String, Fit>, CollectError> {
@@ -191,13 +215,31 @@ mod tests {
         let of = |image: &str, platforms: &[&str]| {
             let watched = if platforms.is_empty() { BTreeSet::new() } else { set(&["eu"]) };
             let own = Platforms::new(&config, &registries, &watched);
-            own.of_nodes(&own.wanted[image], &kubernetes::nodes_of_platforms("eu", platforms)).map_err(|why| why.to_string())
+            own.of_nodes(&own.wanted[image], &kubernetes::nodes_of_platforms("eu", platforms)).map(|(nodes, _)| nodes).map_err(|why| why.to_string())
         };
         let (amd, both) = (set(&["linux/amd64"]), set(&["linux/amd64", "linux/arm64"]));
         assert_eq!(of("r.io/work:1", &["linux/amd64", "linux/arm64"]), Ok(Some(amd.clone())));
         assert_eq!(of("r.io/both:1", &["linux/amd64", "linux/arm64"]), Ok(Some(both)));
         assert_eq!(of("r.io/work:1", &["linux/arm64"]), Err("no node is of a platform that registry.bound names for it".to_owned()));
         assert_eq!((of("r.io/work:1", &[]), of("r.io/both:1", &[])), (Ok(Some(amd)), Ok(None)));
+    }
+
+    #[tokio::test]
+    async fn nodes_that_registry_platforms_does_not_name_are_not_dropped_in_silence() {
+        let told = async |text: &str, platforms: &[&str]| {
+            let config: Config = serde_saphyr::from_str(text).unwrap();
+            let registries = Arc::new(Registries::new(&config, &[], &[]).unwrap());
+            let mut own = Platforms::new(&config, &registries, &set(&["eu"]));
+            let seen = own.look(&kubernetes::nodes_of_platforms("eu", platforms)).await.unwrap();
+            let unnamed = seen.of("readiness_image_platform_state").filter(|sample| sample.label("platform") == Some("windows/amd64"));
+            unnamed.map(|sample| format!("{} {}", sample.state().unwrap(), sample.detail.as_ref().unwrap())).collect::<Vec<_>>()
+        };
+        let mixed = ["linux/amd64", "windows/amd64"];
+        let why = "unknown nodes are windows/amd64, which registry.platforms does not name, so that the image was not looked at for these; name it there, or say in registry.bound to which nodes its pods are bound";
+        assert_eq!(told("images: [r.invalid/work:1]", &mixed).await, [why]);
+        assert!(told("images: [r.invalid/work:1]\nplatforms: [linux/amd64]", &mixed).await.is_empty(), "somebody said that they do not matter");
+        assert!(told("images: [r.invalid/work:1]\nbound: [{ platforms: [linux/amd64], images: [r.invalid/work:1] }]", &mixed).await.is_empty());
+        assert!(told("images: [r.invalid/work:1]", &["linux/amd64"]).await.is_empty());
     }
 
     #[test]
