@@ -223,8 +223,14 @@ fn rules(workspaces: &str, scene: &Scene<'_>, need: [f64; 4]) -> Allowed {
     if let (true, Some(gone)) = (there.is_empty(), gone.first()) {
         return Allowed::Refused(Lack::Namespace, say!("the namespace {} is gone or being deleted", named(gone)));
     }
-    let want = Want { need, limits: own.least_limits(workspaces), is_single: own.is_single(workspaces) };
-    scene.rules.map_or(Allowed::Most(f64::INFINITY), |rules| rules.allowed(&there, want))
+    let limits = own.least_limits(workspaces);
+    // A limit is at least what is requested, and at least what all of them are asked to have.
+    let seen = own.limits(workspaces);
+    let most = [0, 1, 2].map(|at| need[at].max(seen[at]).max(limits.get(at).copied().flatten().unwrap_or_default()));
+    let none = BTreeMap::new();
+    let shapes = own.shapes(workspaces).unwrap_or(&none);
+    let want = Want { need, limits, most, shapes, claims: own.claims(workspaces), is_single: own.is_single(workspaces) };
+    scene.rules.map_or(Allowed::Most([f64::INFINITY; 2]), |rules| rules.allowed(&there, want))
 }
 
 /// Workspaces that have their room: those that have a node. A node that is being taken away takes their room along,
@@ -282,9 +288,17 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
             (most, limit) = (growth.workspaces, growth.limit);
         }
     }
-    let rules = rules(&config.workspaces, scene, need);
+    let mut rules = rules(&config.workspaces, scene, need);
+    if let Allowed::Most([least, most]) = rules
+        && least < most.min(room + new)
+    {
+        rules = Allowed::Unclear(say!(
+            "a quota of their namespaces may leave room for only {} more; those that run do not tell whether it is about workspaces, or whose the claims are that it counts",
+            least
+        ));
+    }
     let allowed = match rules {
-        Allowed::Most(most) => most,
+        Allowed::Most([least, _]) => least,
         Allowed::Refused(..) => 0.0,
         Allowed::Unclear(_) => f64::INFINITY,
     };

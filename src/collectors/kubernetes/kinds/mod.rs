@@ -17,5 +17,6 @@ pub(super) mod pods;
 pub(super) mod quotas;
 pub(super) mod resumed;
 pub(super) mod services;
+pub(super) mod shape;
 pub(super) mod workloads;
 pub(super) mod workspaces;

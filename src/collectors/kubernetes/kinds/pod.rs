@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::collectors::kubernetes::reading::clock::Clock;
 use crate::collectors::kubernetes::reading::objects::{Condition, ConditionStatus, kind, or_default};
@@ -24,6 +25,14 @@ impl Pod {
     /// Source: <https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/>
     pub(in crate::collectors::kubernetes) fn gives_way(&self) -> bool {
         self.spec.priority.is_some_and(|priority| priority < 0)
+    }
+
+    /// Whether no container of it asks for CPU or memory, or bounds them.
+    /// Source: <https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/#besteffort>
+    pub(in crate::collectors::kubernetes) fn is_best_effort(&self) -> bool {
+        let own = self.spec.containers.iter().chain(&self.spec.init_containers).map(|container| &container.resources).chain(&self.spec.resources);
+        let mut amounts = own.flat_map(|resources| [&resources.requests, &resources.limits]).flatten();
+        !amounts.any(|(name, amount)| matches!(name.as_str(), "cpu" | "memory") && amount.0 != Some(0.0))
     }
 
     /// Whether each new node gets one like it: it is of a DaemonSet, or its kubelet made it from a file.
@@ -59,13 +68,15 @@ pub(in crate::collectors::kubernetes) struct PodSpec {
     #[serde(default, deserialize_with = "or_default")]
     pub(in crate::collectors::kubernetes) init_containers: Vec<Container>,
     #[serde(default, deserialize_with = "or_default")]
-    volumes: Vec<Volume>,
+    pub(in crate::collectors::kubernetes) volumes: Vec<Volume>,
     #[serde(default, deserialize_with = "or_default")]
     pub(in crate::collectors::kubernetes) overhead: Listed,
     #[serde(default, deserialize_with = "or_default")]
     pub(in crate::collectors::kubernetes) tolerations: Vec<PodToleration>,
     restart_policy: Option<String>,
     priority: Option<i32>,
+    pub(in crate::collectors::kubernetes) priority_class_name: Option<String>,
+    pub(in crate::collectors::kubernetes) active_deadline_seconds: Option<i64>,
     /// Of all its containers together.
     pub(in crate::collectors::kubernetes) resources: Option<Resources>,
 }
@@ -108,8 +119,30 @@ pub(in crate::collectors::kubernetes) struct Resources {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Volume {
+pub(in crate::collectors::kubernetes) struct Volume {
     empty_dir: Option<EmptyDir>,
+    persistent_volume_claim: Option<ClaimRef>,
+    ephemeral: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ClaimRef {
+    #[serde(default, deserialize_with = "or_default")]
+    claim_name: String,
+}
+
+impl Volume {
+    /// Whether a claim is made for this pod alone, and deleted with it.
+    /// Source: <https://kubernetes.io/docs/concepts/storage/ephemeral-volumes/#generic-ephemeral-volumes>
+    pub(in crate::collectors::kubernetes) fn is_claimed_for_pod(&self) -> bool {
+        self.ephemeral.is_some()
+    }
+
+    /// The claim that it mounts.
+    pub(in crate::collectors::kubernetes) fn claim(&self) -> Option<&str> {
+        self.persistent_volume_claim.as_ref().map(|claim| claim.claim_name.as_str())
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]

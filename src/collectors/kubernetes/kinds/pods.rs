@@ -314,7 +314,7 @@ impl Pods {
                 }
             }
         }
-        let takes = Takes { node: row.node.as_ref(), leaving: row.leaving, requests: row.requests };
+        let takes = Takes { node: row.node.as_ref(), leaving: row.leaving, requests: row.requests, limits: row.limits };
         for workspace in &row.workspaces {
             self.workspaces.account(workspace, row.phase, takes, up);
         }

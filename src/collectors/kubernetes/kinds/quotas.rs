@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
+use crate::collectors::kubernetes::kinds::shape;
+use crate::collectors::kubernetes::kinds::shape::{Scope, ScopeTerm, Shape};
+use crate::collectors::kubernetes::kinds::workspaces::Claims;
 use crate::collectors::kubernetes::reading::clock::now;
 use crate::collectors::kubernetes::reading::objects::{Kind, Place, Rows, kind, or_default};
 use crate::collectors::kubernetes::reading::quantity::Quantity;
@@ -76,8 +78,16 @@ pub(in crate::collectors::kubernetes) struct QuotaSpec {
     #[serde(default, deserialize_with = "or_default")]
     hard: Listed,
     #[serde(default, deserialize_with = "or_default")]
-    scopes: Vec<IgnoredAny>,
-    scope_selector: Option<IgnoredAny>,
+    scopes: Vec<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    scope_selector: ScopeSelector,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ScopeSelector {
+    #[serde(default, deserialize_with = "or_default")]
+    match_expressions: Vec<ScopeTerm>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -124,8 +134,8 @@ struct Limited {
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::collectors::kubernetes) struct Quota {
     resources: BTreeMap<String, Limited>,
-    /// Whether it is about some pods only.
-    is_scoped: bool,
+    /// What the pods are that it is about; all of them without any.
+    scopes: Box<[Scope]>,
     /// On the cluster's clock.
     created: Option<i64>,
 }
@@ -134,25 +144,63 @@ pub(in crate::collectors::kubernetes) struct Quota {
 const FIRST_COUNT: i64 = 60;
 
 impl Quota {
-    /// How often a need of CPU, memory, ephemeral storage and pods fits into what is left of it.
-    fn allows(&self, need: [f64; 4]) -> f64 {
+    /// How many more pods it allows, at least and at most.
+    fn allows(&self, want: Want<'_>) -> [f64; 2] {
+        let amounts = self.allows_of_amounts(want);
+        let claims = self.allows_of_claims(want.claims);
+        let [least, most] = [0, 1].map(|at| amounts.min(claims[at]));
+        match shape::taken(&self.scopes, want.shapes) {
+            Some(true) => [least, most],
+            Some(false) => [f64::INFINITY; 2],
+            None => [least, f64::INFINITY],
+        }
+    }
+
+    /// The same by what pods request, by their limits and by their number.
+    fn allows_of_amounts(&self, want: Want<'_>) -> f64 {
         const NAMES: [[&str; 2]; 4] =
             [["requests.cpu", "cpu"], ["requests.memory", "memory"], ["requests.ephemeral-storage", "ephemeral-storage"], ["pods", "count/pods"]];
-        let named = NAMES.iter().zip(need).filter(|(_, need)| *need > 0.0).flat_map(|(names, need)| names.iter().map(move |name| (*name, need)));
-        // What nobody reported as used may be all of it.
-        let times =
-            named.filter_map(|(name, need)| self.resources.get(name).map(|own| ((own.hard - own.used.unwrap_or(own.hard)) / need + 1e-9).floor().max(0.0)));
-        times.fold(f64::INFINITY, f64::min)
+        const LIMITS: [&str; 3] = ["limits.cpu", "limits.memory", "limits.ephemeral-storage"];
+        let requests = NAMES.iter().zip(want.need).flat_map(|(names, need)| names.iter().map(move |name| (*name, need)));
+        let named = requests.chain(LIMITS.into_iter().zip(want.most)).filter(|(_, need)| *need > 0.0);
+        named.filter_map(|(name, need)| Some(times(self.resources.get(name)?.left(), need))).fold(f64::INFINITY, f64::min)
     }
+
+    /// The same by the claims of their volumes. A claim that no workspace mounts may be of one that does not run now, and
+    /// is there when that starts again, or of something else.
+    fn allows_of_claims(&self, claims: Claims) -> [f64; 2] {
+        let [sure, most] = claims.each;
+        let bounds = ["persistentvolumeclaims", "count/persistentvolumeclaims"].into_iter().filter_map(|name| self.resources.get(name));
+        bounds.fold([f64::INFINITY; 2], |[least, at_most], bound| {
+            let unmounted = if claims.mounted > 0.0 { bound.hard - claims.mounted } else { bound.left() };
+            [least.min(times(bound.left(), most)), at_most.min(times(unmounted.max(bound.left()), sure))]
+        })
+    }
+}
+
+impl Limited {
+    /// What is left; what nobody reported as used may be all of it.
+    fn left(&self) -> f64 {
+        self.hard - self.used.unwrap_or(self.hard)
+    }
+}
+
+/// How often a need fits into what is left.
+fn times(left: f64, need: f64) -> f64 {
+    if need > 0.0 { (left / need + 1e-9).floor().max(0.0) } else { f64::INFINITY }
 }
 
 /// What pods of one kind want of the rules of their namespaces.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::collectors::kubernetes) struct Want {
+pub(in crate::collectors::kubernetes) struct Want<'a> {
     /// CPU, memory, ephemeral storage and pods.
     pub(in crate::collectors::kubernetes) need: [f64; 4],
     /// The least limits of CPU and memory that they have.
     pub(in crate::collectors::kubernetes) limits: [Option<f64>; 2],
+    /// Their limits of CPU, memory and ephemeral storage, as large as they are.
+    pub(in crate::collectors::kubernetes) most: [f64; 3],
+    pub(in crate::collectors::kubernetes) shapes: &'a BTreeMap<Arc<Shape>, u64>,
+    pub(in crate::collectors::kubernetes) claims: Claims,
     /// Whether they have one container each, where that is known.
     pub(in crate::collectors::kubernetes) is_single: Option<bool>,
 }
@@ -167,8 +215,8 @@ pub(in crate::collectors::kubernetes) struct Rules<'a> {
 /// How many more pods the rules of their namespaces allow.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::collectors::kubernetes) enum Allowed {
-    /// Without a bound where one of the namespaces has none.
-    Most(f64),
+    /// At least and at most; without a bound where one of the namespaces has none.
+    Most([f64; 2]),
     /// None starts, for lack of this.
     Refused(Lack, Message),
     /// Nobody knows whether any starts, as where a LimitRange lets none start that has a single container.
@@ -177,27 +225,28 @@ pub(in crate::collectors::kubernetes) enum Allowed {
 
 impl Rules<'_> {
     /// How many more pods the namespaces allow together.
-    pub(in crate::collectors::kubernetes) fn allowed(&self, namespaces: &[&str], want: Want) -> Allowed {
-        let (mut most, mut refusal, mut unclear) = (0.0, None, None);
+    pub(in crate::collectors::kubernetes) fn allowed(&self, namespaces: &[&str], want: Want<'_>) -> Allowed {
+        let (mut most, mut refusal, mut unclear) = ([0.0; 2], None, None);
         for namespace in namespaces {
             match self.refusal(namespace, want) {
                 Some((why, true)) => refusal = refusal.or(Some(why)),
                 Some((why, false)) => unclear = unclear.or(Some(why)),
                 None => {
-                    let own = self.quotas.iter().filter(|(key, quota)| &*key.namespace == *namespace && !quota.is_scoped);
-                    most += own.map(|(_, quota)| quota.allows(want.need)).fold(f64::INFINITY, f64::min);
+                    let own = self.quotas.iter().filter(|(key, _)| &*key.namespace == *namespace).map(|(_, quota)| quota.allows(want));
+                    let own = own.fold([f64::INFINITY; 2], |one, other| [0, 1].map(|at| f64::min(one[at], other[at])));
+                    most = [0, 1].map(|at| most[at] + own[at]);
                 }
             }
         }
         match (unclear, refusal) {
             (Some(why), _) => Allowed::Unclear(why),
-            (None, Some(why)) if most <= 0.0 => Allowed::Refused(Lack::LimitRange, why),
+            (None, Some(why)) if most[1] <= 0.0 => Allowed::Refused(Lack::LimitRange, why),
             (None, _) => Allowed::Most(most),
         }
     }
 
     /// Why a namespace lets none of these pods start, and whether that is sure.
-    fn refusal(&self, namespace: &str, want: Want) -> Option<(Message, bool)> {
+    fn refusal(&self, namespace: &str, want: Want<'_>) -> Option<(Message, bool)> {
         let own = self.ranges.iter().filter(|(key, _)| &*key.namespace == namespace).flat_map(|(_, bounds)| bounds);
         // What a container may have says nothing of pods that have several.
         let speaks = own.filter(|bound| bound.of_pods || want.is_single != Some(false));
@@ -222,7 +271,7 @@ pub(in crate::collectors::kubernetes) struct Bound {
 impl Bound {
     /// The resource of which these pods want what it does not let start.
     /// Source: <https://kubernetes.io/docs/concepts/policy/limit-range/>
-    fn broken_by(&self, want: Want) -> Option<&'static str> {
+    fn broken_by(&self, want: Want<'_>) -> Option<&'static str> {
         let at = ["cpu", "memory", "ephemeral-storage"].iter().position(|name| *name == self.resource)?;
         let (request, limit) = (want.need[at], want.limits.get(at).copied().flatten());
         let is_broken = match self.what {
@@ -243,7 +292,8 @@ impl Kind for ResourceQuota {
 
     fn row(self) -> Self::Row {
         let (wanted, QuotaStatus { hard, used }) = (self.spec.hard, self.status);
-        let is_scoped = !self.spec.scopes.is_empty() || self.spec.scope_selector.is_some();
+        let terms = self.spec.scope_selector.match_expressions.into_iter().map(Scope::of);
+        let scopes = self.spec.scopes.iter().map(|name| Scope::named(name)).chain(terms).collect();
         let amount = |listed: &Listed, resource: &String| listed.get(resource).and_then(|amount| amount.0);
         // What is allowed is what somebody asked for; what is known of it is told of what was allowed when it was counted.
         let names = if wanted.is_empty() { hard.keys() } else { wanted.keys() };
@@ -256,7 +306,7 @@ impl Kind for ResourceQuota {
             }
             Some((resource.clone(), Limited { hard: allowed, used: amount(&used, resource), is_current: counted == Some(allowed) }))
         };
-        Quota { resources: names.filter_map(of).collect(), is_scoped, created: self.metadata.creation_timestamp.map(|time| time.0.as_second()) }
+        Quota { resources: names.filter_map(of).collect(), scopes, created: self.metadata.creation_timestamp.map(|time| time.0.as_second()) }
     }
 
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
@@ -270,7 +320,7 @@ impl Kind for ResourceQuota {
                 if *hard > 0.0 && used.is_some_and(|used| used <= *hard) && EXPOSED.contains(&resource.as_str()) {
                     continue;
                 }
-                let is_needed = !quota.is_scoped && ["cpu", "memory", "pods"].iter().any(|needed| resource.ends_with(needed));
+                let is_needed = quota.scopes.is_empty() && ["cpu", "memory", "pods"].iter().any(|needed| resource.ends_with(needed));
                 let Some(used) = used.filter(|_| *is_current) else {
                     let is_new = quota.created.is_some_and(|at| now().saturating_add(place.clock.ahead()).saturating_sub(at) < FIRST_COUNT);
                     let uncounted = || USED.sample(labels(), f64::NAN).with_detail(say!("nobody has counted yet what is used of the quota as it is now"));

@@ -5,7 +5,8 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use crate::collectors::kubernetes::config::{Range, WorkspaceSelector};
-use crate::collectors::kubernetes::kinds::pod::Pod;
+use crate::collectors::kubernetes::kinds::pod::{Pod, Volume};
+use crate::collectors::kubernetes::kinds::shape::Shape;
 use crate::collectors::kubernetes::reading::objects::Place;
 use crate::collectors::kubernetes::reading::taints::{self, Toleration};
 use crate::collectors::kubernetes::watching::ledger::{Count, Ledger};
@@ -74,6 +75,9 @@ pub(in crate::collectors::kubernetes) struct Workspace {
     images: Box<[Arc<str>]>,
     /// Shared by all that have the same.
     tolerations: Arc<[Toleration]>,
+    shape: Arc<Shape>,
+    /// Claims that it mounts by name, with their namespace.
+    claims: Box<[Box<str>]>,
     /// Whether it has more than one container.
     several: bool,
 }
@@ -86,6 +90,17 @@ pub(in crate::collectors::kubernetes) struct Takes<'a> {
     pub(in crate::collectors::kubernetes) leaving: bool,
     /// Of CPU, memory and ephemeral storage.
     pub(in crate::collectors::kubernetes) requests: [f32; 3],
+    /// The same of limits, where a container without one counts with its request.
+    pub(in crate::collectors::kubernetes) limits: [f32; 3],
+}
+
+/// How many claims of volumes workspaces have, those that each of them has for itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::collectors::kubernetes) struct Claims {
+    /// Per workspace, at least and at most: of one that runs alone nobody knows which of its claims others mount as well.
+    pub(in crate::collectors::kubernetes) each: [f64; 2],
+    /// How many are mounted by name. Others of the namespace may be of workspaces that do not run now.
+    pub(in crate::collectors::kubernetes) mounted: f64,
 }
 
 #[derive(Debug, Default)]
@@ -99,6 +114,10 @@ struct Sums {
     /// Those that run or are about to, and what they request of CPU, memory and ephemeral storage together.
     asking: u64,
     requests: [f64; 3],
+    limits: [f64; 3],
+    shapes: BTreeMap<Arc<Shape>, u64>,
+    /// How many of them mount each claim.
+    claims: BTreeMap<Box<str>, u64>,
     /// Those of them that have more than one container.
     several: u64,
     /// Of running pods.
@@ -152,6 +171,27 @@ impl Workspaces {
         sums.filter(|sums| sums.asking > 0).map_or([0.0; 3], |sums| sums.requests.map(|sum| (sum / sums.asking as f64).max(0.0)))
     }
 
+    /// The same of limits.
+    pub(in crate::collectors::kubernetes) fn limits(&self, name: &str) -> [f64; 3] {
+        let sums = self.named(name).map(|(_, sums)| sums);
+        sums.filter(|sums| sums.asking > 0).map_or([0.0; 3], |sums| sums.limits.map(|sum| (sum / sums.asking as f64).max(0.0)))
+    }
+
+    /// The shapes of pods of a selector, each once.
+    pub(in crate::collectors::kubernetes) fn shapes(&self, name: &str) -> Option<&BTreeMap<Arc<Shape>, u64>> {
+        self.named(name).map(|(_, sums)| &sums.shapes)
+    }
+
+    /// The claims of pods of a selector.
+    pub(in crate::collectors::kubernetes) fn claims(&self, name: &str) -> Claims {
+        let Some((_, sums)) = self.named(name).filter(|(_, sums)| sums.asking > 0) else { return Claims::default() };
+        let all = sums.asking as f64;
+        let passing: u64 = sums.shapes.iter().map(|(shape, count)| u64::from(shape.own_claims) * count).sum();
+        let own = sums.claims.values().filter(|pods| **pods == 1).count() as f64;
+        let sure = if sums.asking > 1 { own } else { 0.0 };
+        Claims { each: [sure, own].map(|named| (named + passing as f64) / all), mounted: own }
+    }
+
     /// The tolerations that running pods of a selector have, each once.
     pub(in crate::collectors::kubernetes) fn tolerations(&self, name: &str) -> impl Iterator<Item = &[Toleration]> {
         self.named(name).into_iter().flat_map(|(_, sums)| sums.tolerations.keys()).map(AsRef::as_ref)
@@ -177,7 +217,10 @@ impl Workspaces {
         let tolerations = self.sums[at].tolerations.get_key_value(&own).map_or_else(|| Arc::clone(&own), |(known, _)| Arc::clone(known));
         let sidecars = || pod.spec.init_containers.iter().filter(|container| container.is_sidecar());
         let several = pod.spec.containers.len() + sidecars().count() > 1;
-        let mut workspace = Workspace { selector: at, id: hasher.finish(), without: [0; 3], outside: [0; 2], images, tolerations, several };
+        let own = Arc::new(Shape::of(pod));
+        let shape = self.sums[at].shapes.get_key_value(&own).map_or_else(|| Arc::clone(&own), |(known, _)| Arc::clone(known));
+        let claims = pod.spec.volumes.iter().filter_map(Volume::claim).map(|claim| format!("{namespace}/{claim}").into()).collect();
+        let mut workspace = Workspace { selector: at, id: hasher.finish(), without: [0; 3], outside: [0; 2], images, tolerations, shape, claims, several };
         let ranges = [selector.cpu.as_ref().and_then(Range::bounds), selector.memory.as_ref().and_then(Range::bounds)];
         let whole = pod.whole_limits();
         // What bounds all containers together bounds each of them. A limit of 0 is none: runtimes take it so.
@@ -225,6 +268,19 @@ impl Workspaces {
             step(&mut sums.several, u64::from(workspace.several));
             let sign = if up { 1.0 } else { -1.0 };
             sums.requests.iter_mut().zip(takes.requests).for_each(|(sum, own)| *sum += sign * f64::from(own));
+            sums.limits.iter_mut().zip(takes.limits).for_each(|(sum, own)| *sum += sign * f64::from(own));
+            let count = sums.shapes.entry(Arc::clone(&workspace.shape)).or_default();
+            step(count, 1);
+            if *count == 0 {
+                sums.shapes.remove(&workspace.shape);
+            }
+            for claim in &workspace.claims {
+                let count = sums.claims.entry(claim.clone()).or_default();
+                step(count, 1);
+                if *count == 0 {
+                    sums.claims.remove(claim);
+                }
+            }
             sums.without.iter_mut().zip(workspace.without).for_each(|(sum, by)| step(sum, u64::from(by)));
             sums.outside.iter_mut().zip(workspace.outside).for_each(|(sum, by)| step(sum, u64::from(by)));
             for image in &workspace.images {
