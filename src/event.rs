@@ -178,6 +178,12 @@ impl Schedule {
         })
     }
 
+    /// Its participants where they are more than `own` and it runs, from now on, at the same time as an occurrence.
+    fn beside(&self, occurrence: &Occurrence, own: u32, now: Timestamp) -> Option<u32> {
+        let participants = self.participants.filter(|participants| *participants > own)?;
+        self.at(occurrence.start.max(now)).is_some_and(|other| other.start < occurrence.end).then_some(participants)
+    }
+
     fn occurrence(&self, start: Timestamp, end: Timestamp) -> Occurrence {
         Occurrence {
             name: self.name.clone(),
@@ -226,14 +232,18 @@ pub fn samples(schedules: &[Schedule], now: Timestamp) -> Vec<Sample> {
     samples
 }
 
-/// Participants that there must be room for now: those of the largest event among the ones that are
-/// prepared for, which is from their first lead time to their end. Before the first lead time of all
-/// of them, those of the soonest event and of what overlaps it.
-pub fn demand(schedules: &[Schedule], now: Timestamp) -> Option<u32> {
-    let all = coming(schedules, now);
-    let soonest = all.iter().min_by_key(|event| (event.start, event.end))?;
-    let counts = |event: &&Occurrence| event.prepared_for(now) || (event.start < soonest.end && soonest.start < event.end);
-    all.iter().filter(counts).filter_map(|event| event.participants).max()
+/// An occurrence, and the participants that there must be room for while it runs.
+pub type Demand = (Occurrence, Option<u32>);
+
+/// The occurrences that are foreseen, each with the participants that there must be room for while it runs: those of
+/// the largest event among itself and what overlaps it from now on, since they need the room at the same time. Not
+/// known where nobody has said how many come to it.
+pub fn demands(schedules: &[Schedule], now: Timestamp) -> Vec<Demand> {
+    let with_demand = |occurrence: Occurrence| {
+        let demand = occurrence.participants.map(|own| schedules.iter().filter_map(|other| other.beside(&occurrence, own, now)).fold(own, u32::max));
+        (occurrence, demand)
+    };
+    foreseen(schedules, now).into_iter().map(with_demand).collect()
 }
 
 fn zone(event: &EventConfig) -> Result<TimeZone, Broken> {
@@ -353,7 +363,11 @@ mod tests {
         assert_eq!(foreseen(&daily, at("2026-12-01T08:30:00Z")).len(), 3);
         let starts = samples(&daily, at("2026-12-01T09:00:00Z")).into_iter().filter(|sample| sample.family.name == START.0.name);
         assert_eq!(starts.map(|sample| sample.labels[1].to_string()).collect::<Vec<_>>(), ["daily", "daily +1", "daily +2"]);
-        assert_eq!(demand(&daily, at("2026-12-01T10:00:00Z")), Some(5));
+        let demands = demands(&daily, at("2026-12-01T10:00:00Z"));
+        assert_eq!(
+            demands.iter().map(|(own, demand)| (own.name.as_str(), *demand)).collect::<Vec<_>>(),
+            [("daily", Some(5)), ("daily +1", Some(5)), ("daily +2", Some(5))]
+        );
         // What starts while another one runs comes as well, and a weekly one alone.
         let long = [event("{name: long, time_zone: UTC, cron: '0 * * * *', duration: 90m, lead_times: []}")];
         assert_eq!(coming(&long, at("2026-12-01T09:10:00Z")).iter().map(|own| own.name.as_str()).collect::<Vec<_>>(), ["long", "long +1"]);
@@ -372,29 +386,35 @@ mod tests {
     }
 
     #[test]
-    fn events_of_one_checklist_come_beside_each_other_and_the_largest_that_is_prepared_for_counts() {
+    fn each_event_needs_room_for_itself_and_for_what_overlaps_it() {
         let one = |name: &str, start: &str, duration: &str, people: u32, leads: &str| {
             event(&format!("{{name: {name}, time_zone: UTC, start: '{start}', duration: {duration}, participants: {people}, lead_times: {leads}}}"))
         };
         let course = one("course", "2026-12-01T09:00", "99h", 500, "[2d]");
         let demo = one("demo", "2026-12-02T09:00", "1h", 5, "[1h]");
         let later = one("later", "2026-12-20T09:00", "1h", 900, "[2d, 1d]");
-        let all = [later, demo, course];
+        // It has no number, and nobody knows whether there is room for it because others have one.
+        let open = event("{name: open, time_zone: UTC, start: 2026-12-20T09:30, duration: 1h}");
+        let all = [later, demo, course, open];
         let at = |now: &str| -> Timestamp { now.parse().unwrap() };
-        let names = |now| coming(&all, at(now)).into_iter().map(|event| event.name).collect::<Vec<_>>();
-        assert_eq!(names("2026-11-20T00:00:00Z"), ["course", "demo", "later"]);
-        assert_eq!(names("2026-12-02T10:00:00Z"), ["course", "later"], "the shorter one is over, the longer one runs");
-        // Before anything is prepared for, the soonest and what overlaps it.
-        assert_eq!(demand(&all, at("2026-11-20T00:00:00Z")), Some(500));
-        assert_eq!(demand(&all, at("2026-12-06T00:00:00Z")), Some(900));
-        // The demo ends first, and the course still needs its room; nobody prepares what comes later yet.
-        assert_eq!(demand(&all, at("2026-12-02T09:30:00Z")), Some(500));
-        assert_eq!(demand(&all, at("2026-12-05T11:00:00Z")), Some(500));
-        // A small event tomorrow makes no room for the large one after it, which is prepared for already.
-        let small = one("small", "2026-12-19T09:00", "1h", 5, "[2d]");
-        let both = [small, all[0].clone()];
-        assert_eq!(demand(&both, at("2026-12-18T10:00:00Z")), Some(900));
-        assert_eq!(demand(&both, at("2026-12-17T10:00:00Z")), Some(5));
+        let told = |all: &[Schedule], now: &str| {
+            let said = |(own, demand): Demand| format!("{} {}", own.name, demand.map_or("?".to_owned(), |demand| demand.to_string()));
+            demands(all, at(now)).into_iter().map(said).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&all, "2026-11-20T00:00:00Z"), ["course 500", "demo 500", "later 900", "open ?"]);
+        // The demo ends first, and the course still needs its room.
+        assert_eq!(told(&all, "2026-12-02T10:00:00Z"), ["course 500", "later 900", "open ?"]);
+        // A small event that is over before the large one starts needs no room for that, and gives it none.
+        let small = one("small", "2026-12-19T09:00", "24h", 5, "[2d]");
+        assert_eq!(told(&[small, all[0].clone()], "2026-12-19T10:00:00Z"), ["small 5", "later 900"]);
+        let long = one("long", "2026-12-19T09:00", "25h", 5, "[2d]");
+        assert_eq!(told(&[long.clone(), all[0].clone()], "2026-12-19T10:00:00Z"), ["long 900", "later 900"]);
+        assert_eq!(told(&[long, all[0].clone()], "2026-12-20T10:00:00Z"), Vec::<String>::new());
+        // What it overlaps may be an occurrence that nobody prepares yet, or one that is over.
+        let daily = event("{name: daily, time_zone: UTC, cron: '0 8 * * *', duration: 90m, participants: 50, lead_times: [1h]}");
+        let demo = one("demo", "2026-12-09T09:00", "3h", 5, "[1h]");
+        assert_eq!(told(&[daily.clone(), demo.clone()], "2026-12-01T07:00:00Z"), ["daily 50", "demo 50"]);
+        assert_eq!(told(&[daily, demo], "2026-12-09T09:30:00Z"), ["demo 5", "daily 50"]);
     }
 
     #[test]

@@ -286,7 +286,7 @@ fn a_bound_that_nothing_or_everything_is_beyond_is_refused() {
     for (name, fails, rule) in [
         ("NodeStorageHigh", "{ above: 60 }", share),
         ("NodeStorageHigh", "{ above: -0.1 }", "must be at least 0, because readiness_node_filesystem_used_ratio is never below it"),
-        ("ProvisionersBelowDemand", "{ below: -5 }", "must be above 0, because readiness_workload_ready_replicas is never below it"),
+        ("ProvisionersBelowBaseline", "{ below: -5 }", "must be above 0, because readiness_workload_ready_replicas is never below it"),
         ("CertificateExpiresSoon", "{ expires_within: 999999w }", "must be at most 3650d"),
     ] {
         assert_eq!(broken(name, fails), [format!("o.{name}.fails: {rule}")], "{fails}");

@@ -115,9 +115,9 @@ const CLUSTERS: &[&[Panel]] = &[
         },
         Panel {
             title: "Workspaces expected",
-            about: "For the participants of the running or next event.",
-            expr: "max by (cluster) (readiness_capacity_expected_workspaces)",
-            legend: "{{cluster}}",
+            about: "For the participants of each event, and of those that overlap it.",
+            expr: "max by (cluster, event) (readiness_capacity_expected_workspaces)",
+            legend: "{{cluster}} {{event}}",
             unit: "none",
             empty: "no event with participants",
             width: 6,
@@ -125,8 +125,8 @@ const CLUSTERS: &[&[Panel]] = &[
         Panel {
             title: "Headroom",
             about: "What is left once all expected workspaces run.",
-            expr: "min by (cluster) (readiness_capacity_headroom_ratio)",
-            legend: "{{cluster}}",
+            expr: "min by (cluster, event) (readiness_capacity_headroom_ratio)",
+            legend: "{{cluster}} {{event}}",
             unit: "percentunit",
             empty: "no event with participants",
             width: 6,

@@ -55,8 +55,8 @@ const ROWS: &[&[Graph]] = &[
         },
         Graph {
             title: "Headroom with all expected workspaces",
-            expr: "min by (cluster) (readiness_capacity_headroom_ratio)",
-            legend: "{{cluster}}",
+            expr: "min by (cluster, event) (readiness_capacity_headroom_ratio)",
+            legend: "{{cluster}} {{event}}",
             unit: "percentunit",
             check: Some("CapacityHeadroomLow"),
             width: 8,

@@ -49,7 +49,7 @@ async fn the_five_causes_of_the_incident_are_told_two_days_before() {
     assert_eq!(names(&go, &[CheckState::Warn]), ["ProvisionersBelowDemand"]);
     let check = go.checks().find(|check| check.name == "ProvisionersBelowDemand").unwrap();
     let told = &check.lines[0].evidence;
-    assert!(told.contains("has only 6 ready provisioners") && told.contains("It blocks in 2"), "{told}");
+    assert!(told.contains("lacks 2 of the provisioners") && told.contains("6 of 8 ready") && told.contains("It blocks in 2"), "{told}");
     for (fault, ..) in CAUSES {
         estate.lab.estate().set(fault, true);
     }

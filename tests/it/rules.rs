@@ -93,7 +93,7 @@ fn promtool_catches_every_wrong_rule() {
             "unless on (event) ((max by (event) (readiness_event_start_timestamp_seconds",
         ),
         (" - time() > 86400", " - time() > 864000"),
-        ("< readiness_workload_required_replicas{selector=\"provisioners\"}", "< 6"),
+        ("(readiness_workload_missing_replicas{selector=\"provisioners\"}) > 0", "(readiness_workload_missing_replicas) > 2"),
         ("readiness_storageclass_defaults < 1 or readiness_storageclass_defaults > 1", "readiness_storageclass_defaults > 1"),
         ("<= 86400", "<= 864000"),
         ("provisioners\"}) < 6", "provisioners\"}) <= 6"),

@@ -18,9 +18,10 @@ use crate::collectors::kubernetes::reading::quantity;
 use crate::collectors::kubernetes::reading::resources::{Lack, NAMES, largest};
 use crate::collectors::kubernetes::reading::taints::{Open, Tolerations};
 use crate::collectors::kubernetes::watching::sight::seen;
+use crate::event::Demand;
 use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
 use crate::say;
-use crate::say::named;
+use crate::say::{Message, named};
 
 const BOTH: Coverage = seen(&["Node", "Pod"]);
 const ALL: Coverage = Coverage { seen: &["matched", "empty"], ..seen(&["Node", "Pod", "Namespace", "NodePool", "NodeClaim"]) };
@@ -77,18 +78,18 @@ metrics! {
             "Workspaces that still fit, on existing_nodes and on new_nodes, from the Kubernetes API.",
         )
         .covered_by(ALL);
-        static EXPECTED: Gauge<1> = gauge(
+        static EXPECTED: Gauge<2> = gauge(
             "readiness_capacity_expected_workspaces",
             Unit::Number,
-            &["cluster"],
-            "Workspaces that the participants of the running or next event will start in a cluster, from the configuration.",
+            &["cluster", "event"],
+            "Workspaces that will run in a cluster while an event does: for its participants or, where that are more, for those of an event that overlaps it. From the configuration.",
         )
         .covered_by(ALL);
-        static HEADROOM: Gauge<1> = gauge(
+        static HEADROOM: Gauge<2> = gauge(
             "readiness_capacity_headroom_ratio",
             Unit::Ratio,
-            &["cluster"],
-            "What is left of the workspaces that fit once all expected ones run, as a share of those that fit; at least -1, from the Kubernetes API. Not known while a pool that may grow has no max_new_nodes, since its own limits say nothing about the quota of the account, nor while nothing says whether workspaces tolerate the taints of a node.",
+            &["cluster", "event"],
+            "What is left of the workspaces that fit once all run that are expected for an event, as a share of those that fit; at least -1, from the Kubernetes API. Not known while a pool that may grow has no max_new_nodes, since its own limits say nothing about the quota of the account, nor while nothing says whether workspaces tolerate the taints of a node.",
         )
         .covered_by(ALL);
         static NODES_ADDABLE: Gauge<2> = gauge(
@@ -204,7 +205,8 @@ pub(super) struct Scene<'a> {
     pub(super) karpenter: Option<(&'a Rows<NodePool>, &'a Rows<NodeClaim>)>,
     pub(super) rules: Option<Rules<'a>>,
     pub(super) namespaces: Option<&'a Rows<Namespace>>,
-    pub(super) participants: Option<u32>,
+    /// The participants that there must be room for, by event.
+    pub(super) demands: &'a [Demand],
 }
 
 /// Different sets of tolerations of workspaces that are looked at; templates have a handful.
@@ -312,42 +314,63 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
     samples.push(ADDABLE.sample([&**cluster, "existing_nodes"], room));
     samples.push(ADDABLE.sample([&**cluster, "new_nodes"], new));
     samples.push(BINDING.sample(own(), limit));
-    let Some(participants) = scene.participants else { return };
-    let expected = (f64::from(participants) * config.per_participant * config.share).ceil();
-    samples.push(EXPECTED.sample(own(), expected));
-    let (ratio, words) = if let Allowed::Unclear(why) = rules {
-        (f64::NAN, why)
-    } else if unclear > 0 {
-        (f64::NAN, say!("whether workspaces tolerate the taints of {} nodes is told by none that runs; set capacity.tolerations", unclear))
-    } else if !by_account {
+    let unknown = match &rules {
+        Allowed::Unclear(why) => Some(why.clone()),
+        _ if unclear > 0 => Some(say!("whether workspaces tolerate the taints of {} nodes is told by none that runs; set capacity.tolerations", unclear)),
         // Whether an account has room for the nodes is not known then, and so is what would be left.
-        (f64::NAN, say!("a pool may grow without max_new_nodes, so nobody knows how many nodes the account has room for"))
-    } else {
-        let ratio = if total > 0.0 { ((total - expected) / total).max(-1.0) } else { -1.0 };
+        _ if !by_account => Some(say!("a pool may grow without max_new_nodes, so nobody knows how many nodes the account has room for")),
+        _ => None,
+    };
+    let ends_at = match rules {
+        Allowed::Refused(_, why) => say!(": {}", why),
+        _ if allowed < room + new => say!(", which leaves room for {} more", allowed),
+        _ => say!(""),
+    };
+    let is_as_configured = need.iter().zip(configured).all(|(need, configured)| *need <= configured);
+    let sizes = if is_as_configured { "" } else { "; those that are there request more than is configured, and count as they are" };
+    let found = Room { total, placed, room, new, limit, remark: say!("{}{}", ends_at, sizes), unknown };
+    for (event, participants) in scene.demands {
+        let Some(participants) = participants else { continue };
+        let expected = (f64::from(*participants) * config.per_participant * config.share).ceil();
+        let own = || [Arc::clone(cluster), event.name.as_str().into()];
+        samples.push(EXPECTED.sample(own(), expected));
+        let (ratio, words) = found.left(expected);
+        samples.push(HEADROOM.sample(own(), ratio).with_detail(words));
+    }
+}
+
+/// The workspaces that fit, whoever comes.
+struct Room {
+    total: f64,
+    placed: f64,
+    room: f64,
+    new: f64,
+    limit: Lack,
+    /// What else is to be said of it.
+    remark: Message,
+    /// Why it is not known, if it is not.
+    unknown: Option<Message>,
+}
+
+impl Room {
+    /// The share that is left once so many run, and why.
+    fn left(&self, expected: f64) -> (f64, Message) {
+        let Self { total, placed, room, new, limit, remark, unknown } = self;
+        if let Some(why) = unknown {
+            return (f64::NAN, why.clone());
+        }
+        let ratio = if *total > 0.0 { ((total - expected) / total).max(-1.0) } else { -1.0 };
         let fit = say!(
             "{} fit ({} have a node, {} more on existing nodes, {} on new ones), {} expected, limited by {}",
-            total,
-            placed,
-            room,
-            new,
+            *total,
+            *placed,
+            *room,
+            *new,
             expected,
             limit.as_str()
         );
-        let fit = match rules {
-            Allowed::Refused(_, why) => say!("{}: {}", fit, why),
-            _ if allowed < room + new => say!("{}, which leaves room for {} more", fit, allowed),
-            _ => fit,
-        };
-        (
-            ratio,
-            if need.iter().zip(configured).all(|(need, configured)| *need <= configured) {
-                fit
-            } else {
-                say!("{}; those that are there request more than is configured, and count as they are", fit)
-            },
-        )
-    };
-    samples.push(HEADROOM.sample(own(), ratio).with_detail(words));
+        (ratio, say!("{}{}", fit, remark.clone()))
+    }
 }
 
 #[cfg(test)]

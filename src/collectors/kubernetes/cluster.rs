@@ -357,11 +357,6 @@ impl Cluster {
         families.iter().map(|family| family.name).collect()
     }
 
-    /// Participants that there must be room for now.
-    pub(super) fn participants(&self) -> Option<u32> {
-        event::demand(&self.schedules, Timestamp::now())
-    }
-
     /// What the watches need to be allowed to do.
     pub(super) fn permissions(&self) -> Vec<Permission> {
         self.scopes.iter().map(|scope| scope.permission()).collect()
@@ -463,15 +458,16 @@ impl Cluster {
     }
 
     /// Facts that follow from several scopes.
-    pub(super) fn derived(&self, server: &str, participants: Option<u32>) -> Vec<Sample> {
+    pub(super) fn derived(&self, server: &str) -> Vec<Sample> {
         let mut samples = Vec::new();
+        let demands = event::demands(&self.schedules, Timestamp::now());
         if let Some(nodes) = &self.nodes {
             nodes.seen(|nodes| nodes.groups(&self.name, &mut samples));
         }
-        self.loads(participants, &mut samples);
+        self.loads(&demands, &mut samples);
         self.skew(server, &mut samples);
         self.evictions(&mut samples);
-        self.rollouts(participants, &mut samples);
+        self.rollouts(&demands, &mut samples);
         if let Some((pools, claims)) = &self.karpenter {
             let (place, coming) = (self.place("nodeclaims", karpenter::NodeClaim::KIND), event::foreseen(&self.schedules, Timestamp::now()));
             pools.seen(|pools| claims.seen(|claims| karpenter::distances(pools, claims, &coming, &place, &mut samples)));
@@ -499,13 +495,13 @@ impl Cluster {
         samples
     }
 
-    fn loads(&self, participants: Option<u32>, samples: &mut Vec<Sample>) {
+    fn loads(&self, demands: &[event::Demand], samples: &mut Vec<Sample>) {
         let (Some(nodes), Some(pods)) = (&self.nodes, &self.pods) else { return };
         nodes.seen(|nodes| {
             pods.seen(|pods| {
                 capacity::requests(&self.name, nodes, pods, samples);
                 let Some(config) = &self.config.capacity else { return };
-                let alone = capacity::Scene { nodes, pods, karpenter: None, rules: None, namespaces: None, participants };
+                let alone = capacity::Scene { nodes, pods, karpenter: None, rules: None, namespaces: None, demands };
                 let mut told = |scene: capacity::Scene<'_>| match &self.karpenter {
                     None => capacity::headroom(&self.name, config, &scene, samples),
                     // Without a view of the pools the headroom would be smaller than it is; it is then not known.
@@ -580,29 +576,42 @@ impl Cluster {
         self.nodes.as_ref().and_then(|nodes| nodes.seen(changing)).unwrap_or_default()
     }
 
-    fn rollouts(&self, participants: Option<u32>, samples: &mut Vec<Sample>) {
+    fn rollouts(&self, demands: &[event::Demand], samples: &mut Vec<Sample>) {
         for (selector, found) in &self.workloads {
-            let replicas = participants.and_then(|participants| selector.required(participants));
-            let place = |kind: &str| self.place(&selector.name, kind);
-            let mut required = |kind: &str, keys: Vec<&Key>| {
-                if let Some(replicas) = replicas {
-                    workloads::required(&keys, replicas, &place(kind), samples);
-                }
-                workloads::baseline(&keys, selector.baseline(), &place(kind), samples);
-            };
             match found {
                 Workloads::Deployments(rows) => {
-                    rows.seen(|rows| required(Deployment::KIND, rows.iter().map(|(key, _)| key).collect()));
-                    let sets = self.replica_sets.get(&selector.namespace);
-                    rows.seen(|rows| sets.map(|sets| sets.seen(|sets| workloads::revisions(rows, sets, &place(Deployment::KIND), samples))));
+                    rows.seen(|rows| self.asked(selector, Deployment::KIND, &rows.iter().collect::<Vec<_>>(), 0, demands, samples));
+                    let (sets, place) = (self.replica_sets.get(&selector.namespace), self.place(&selector.name, Deployment::KIND));
+                    rows.seen(|rows| sets.map(|sets| sets.seen(|sets| workloads::revisions(rows, sets, &place, samples))));
                 }
-                Workloads::StatefulSets(rows) => drop(rows.seen(|rows| required(StatefulSet::KIND, rows.iter().map(|(key, _)| key).collect()))),
+                Workloads::StatefulSets(rows) => {
+                    rows.seen(|rows| self.asked(selector, StatefulSet::KIND, &rows.iter().collect::<Vec<_>>(), 0, demands, samples));
+                }
                 Workloads::DaemonSets(rows) => {
-                    rows.seen(|rows| required(DaemonSet::KIND, rows.iter().map(|(key, _)| key).collect()));
-                    rows.seen(|rows| workloads::daemons(rows, self.changing_nodes(), &place(DaemonSet::KIND), samples));
+                    let (changing, place) = (self.changing_nodes(), self.place(&selector.name, DaemonSet::KIND));
+                    rows.seen(|rows| self.asked(selector, DaemonSet::KIND, &rows.iter().collect::<Vec<_>>(), changing, demands, samples));
+                    rows.seen(|rows| workloads::daemons(rows, changing, &place, samples));
                 }
                 Workloads::CronJobs => {}
             }
+        }
+    }
+
+    /// What the configuration asks of the workloads of a selector: always, and for each event.
+    fn asked(
+        &self,
+        selector: &Selector,
+        kind: &str,
+        rows: &[(&Key, &workloads::Replicas)],
+        changing: usize,
+        demands: &[event::Demand],
+        samples: &mut Vec<Sample>,
+    ) {
+        let place = self.place(&selector.name, kind);
+        workloads::baseline(rows, selector.baseline(), &place, samples);
+        for (event, participants) in demands.iter().filter(|_| !selector.replicas.is_empty()) {
+            let replicas = participants.map(|participants| selector.required(participants).unwrap_or_default());
+            workloads::required(rows, changing, &event.name, replicas, &place, samples);
         }
     }
 }

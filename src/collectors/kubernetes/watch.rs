@@ -108,7 +108,7 @@ impl ClusterWatch {
             api_calls += scope.take_api_calls();
             sight::facts(&cluster.name, scope.as_ref(), &mut looking);
         }
-        let derived = cluster.derived(server, cluster.participants());
+        let derived = cluster.derived(server);
         let facts = self.parts.iter().map(|part| Arc::clone(&part.facts)).chain([Arc::new(looking.into()), Arc::new(derived.into())]);
         let incomplete = !cluster.scopes.iter().all(|scope| scope.settled());
         Observation { facts: facts.collect(), objects, api_calls, incomplete }

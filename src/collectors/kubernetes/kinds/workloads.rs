@@ -27,6 +27,10 @@ const fn replicas(name: &'static str, help: &'static str) -> Gauge<5> {
     gauge(name, Unit::Number, &WORKLOAD, help).covered_by(WORKLOADS)
 }
 
+const fn of_event(name: &'static str, help: &'static str) -> Gauge<6> {
+    gauge(name, Unit::Number, &["cluster", "selector", "kind", "namespace", "name", "event"], help).covered_by(WORKLOADS)
+}
+
 metrics! {
     /// Families about workloads.
     pub(in crate::collectors::kubernetes) FAMILIES;
@@ -48,11 +52,15 @@ metrics! {
         );
     }
 
-    /// Families about what each workload must have.
+    /// Families about what workloads must have for events.
     pub(in crate::collectors::kubernetes) REQUIRED_FAMILIES {
-        static REQUIRED: Gauge<5> = replicas(
+        static REQUIRED: Gauge<6> = of_event(
             "readiness_workload_required_replicas",
-            "Replicas that the configuration asks of a workload for the participants of the running or next event.",
+            "Replicas that the configuration asks of a workload for the participants of an event or, where that are more, for those of an event that overlaps it.",
+        );
+        static MISSING: Gauge<6> = of_event(
+            "readiness_workload_missing_replicas",
+            "Ready replicas that a workload lacks of those that the configuration asks of it for an event, as readiness_workload_required_replicas; NaN where it is not known how many are ready or how many participants come. From the Kubernetes API.",
         );
     }
 
@@ -494,14 +502,45 @@ pub(in crate::collectors::kubernetes) fn revisions(deployments: &Rows<Deployment
     }
 }
 
-/// The replicas that a number of participants asks for, for each workload of a selector.
-pub(in crate::collectors::kubernetes) fn required(keys: &[&Key], replicas: u32, place: &Place, samples: &mut Vec<Sample>) {
-    samples.extend(keys.iter().map(|key| REQUIRED.sample(labels(place, key), f64::from(replicas))));
+/// The replicas that an event asks of each workload of a selector, and those of them that are not ready; `None` where
+/// nobody knows how many participants come.
+pub(in crate::collectors::kubernetes) fn required(
+    rows: &[(&Key, &Replicas)],
+    changing: usize,
+    event: &str,
+    replicas: Option<u32>,
+    place: &Place,
+    samples: &mut Vec<Sample>,
+) {
+    for (key, row) in rows {
+        let own = || {
+            let [cluster, selector, kind, namespace, name] = labels(place, key);
+            [cluster, selector, kind, namespace, name, event.into()]
+        };
+        let Some(replicas) = replicas else {
+            samples.push(MISSING.sample(own(), f64::NAN).with_detail(say!("the number of participants is not known; set it in events[].participants")));
+            continue;
+        };
+        let (missing, words) = missing(row, replicas, changing);
+        samples.extend([REQUIRED.sample(own(), f64::from(replicas)), MISSING.sample(own(), missing).with_detail(words)]);
+    }
+}
+
+/// How many of so many replicas are not ready. What runs on every node may lack as many as nodes are changing.
+fn missing(row: &Replicas, of: u32, changing: usize) -> (f64, Message) {
+    let missing = of.saturating_sub(row.ready);
+    if row.is_outdated {
+        (f64::NAN, say!("its controller has not looked at it since it was changed"))
+    } else if (1..=changing).contains(&(missing as usize)) {
+        (f64::NAN, say!("{} of {} ready; nodes that are starting or being taken away: {}", row.ready, of, changing as u64))
+    } else {
+        (f64::from(missing), say!("{} of {} ready", row.ready, of))
+    }
 }
 
 /// The replicas that each workload of a selector always has.
-pub(in crate::collectors::kubernetes) fn baseline(keys: &[&Key], replicas: u32, place: &Place, samples: &mut Vec<Sample>) {
-    samples.extend(keys.iter().map(|key| BASELINE.sample(labels(place, key), f64::from(replicas))));
+pub(in crate::collectors::kubernetes) fn baseline(rows: &[(&Key, &Replicas)], replicas: u32, place: &Place, samples: &mut Vec<Sample>) {
+    samples.extend(rows.iter().map(|(key, _)| BASELINE.sample(labels(place, key), f64::from(replicas))));
 }
 
 /// Whether a workload of a selector is being rolled out, as far as that is known.

@@ -33,6 +33,27 @@ pub(in crate::collectors::kubernetes) fn place(kind: &str) -> Place {
     Place { cluster: "eu".into(), selector: "s".into(), kind: kind.into(), clock: Clock::default() }
 }
 
+/// Workshops to which so many come, one after the other.
+pub(in crate::collectors::kubernetes) fn demands<const N: usize>(participants: [u32; N]) -> [crate::event::Demand; N] {
+    let names = ["w", "later"];
+    let mut names = names.into_iter();
+    participants.map(|participants| {
+        let name = names.next().unwrap();
+        let at = |second| jiff::Timestamp::from_second(second).unwrap();
+        let occurrence = crate::event::Occurrence {
+            name: name.into(),
+            of: name.into(),
+            checklists: vec!["c".into()],
+            start: at(0),
+            end: at(3600),
+            zone: jiff::tz::TimeZone::UTC,
+            participants: Some(participants),
+            lead_times: Vec::new(),
+        };
+        (occurrence, Some(participants))
+    })
+}
+
 pub(in crate::collectors::kubernetes) fn read<T: serde::de::DeserializeOwned>(json: &Value) -> T {
     serde_json::from_str(&json.to_string()).unwrap_or_else(|error| panic!("{json}: {error}"))
 }

@@ -14,7 +14,7 @@ use crate::collectors::kubernetes::kinds::workloads;
 use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
 use crate::collectors::kubernetes::reading::clock::Clock;
 use crate::collectors::kubernetes::reading::objects::{Keep, Kind, Rows};
-use crate::collectors::kubernetes::tests::{place, read, rows, says, told, words};
+use crate::collectors::kubernetes::tests::{demands, place, read, rows, says, told, words};
 
 pub(in crate::collectors::kubernetes) fn filled<K: Kind>(objects: &[Value]) -> Rows<K> {
     let mut rows = Rows::only(&[]);
@@ -245,14 +245,14 @@ fn limits_of_a_pool_are_no_quota_of_the_account() {
     let (nodes, pods) = (Nodes::new(Interests::default()), Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default()));
     let headroom = |template: &str| {
         let config = format!("{{ workspaces: ws, cpu: '2', memory: 4Gi, nodepools: [{{ name: ws, cpu: '8', memory: 32Gi{template} }}] }}");
-        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: Some((&pools, &claims)), rules: None, namespaces: None, participants: Some(10) };
+        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: Some((&pools, &claims)), rules: None, namespaces: None, demands: &demands([10]) };
         let mut samples = Vec::new();
         capacity::headroom(&"eu".into(), &serde_saphyr::from_str(&config).unwrap(), &scene, &mut samples);
         samples.iter().map(words).filter(|line| line.contains("headroom_ratio")).collect::<Vec<_>>()
     };
-    assert_eq!(headroom(""), ["capacity_headroom_ratio eu = NaN"]);
-    assert_eq!(headroom(", max_new_nodes: 5"), ["capacity_headroom_ratio eu = 0.5"]);
-    assert_eq!(headroom(", max_new_nodes: 0"), ["capacity_headroom_ratio eu = -1"]);
+    assert_eq!(headroom(""), ["capacity_headroom_ratio eu/w = NaN"]);
+    assert_eq!(headroom(", max_new_nodes: 5"), ["capacity_headroom_ratio eu/w = 0.5"]);
+    assert_eq!(headroom(", max_new_nodes: 0"), ["capacity_headroom_ratio eu/w = -1"]);
 }
 
 #[test]

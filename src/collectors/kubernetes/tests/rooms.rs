@@ -8,7 +8,7 @@ use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
 use crate::collectors::kubernetes::reading::clock::Clock;
 use crate::collectors::kubernetes::tests::of_kinds::filled;
 use crate::collectors::kubernetes::tests::shapes::{kept, node};
-use crate::collectors::kubernetes::tests::{ago, read, says, told, words};
+use crate::collectors::kubernetes::tests::{ago, demands, read, says, told, words};
 
 /// What is told of the room for ten workspaces of 2 cores and 4 GiB on a node of 8 cores, of which one runs with these
 /// requests, in a namespace with these quotas.
@@ -29,7 +29,7 @@ fn with_rules(pod: &Value, quotas: &[Value], ranges: &[Value]) -> Vec<String> {
     let (nodes, mut samples) = (kept(&[node("n", &json!({}))], "[]"), Vec::new());
     let (quotas, ranges) = (filled::<quotas::ResourceQuota>(quotas), filled::<quotas::LimitRange>(ranges));
     let rules = quotas::Rules { quotas: &quotas, ranges: &ranges };
-    let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: Some(rules), namespaces: None, participants: Some(10) };
+    let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: Some(rules), namespaces: None, demands: &demands([10]) };
     capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
     samples.iter().map(|sample| format!("{} {}", words(sample), sample.detail.as_ref().map_or("", |detail| detail.as_str()))).collect()
 }
@@ -138,7 +138,7 @@ fn a_limit_range_that_lets_no_workspace_start_leaves_no_room() {
     let said = |pod: &Value, range: Value| {
         let said = with_rules(pod, &[], &[range]);
         let of = |what: &str| said.iter().find_map(|line| line.strip_prefix(what)).unwrap_or_default().trim().to_owned();
-        [of("capacity_workspaces eu = "), of("capacity_limit_state eu = "), of("capacity_headroom_ratio eu = ").split(' ').next().unwrap().to_owned()]
+        [of("capacity_workspaces eu = "), of("capacity_limit_state eu = "), of("capacity_headroom_ratio eu/w = ").split(' ').next().unwrap().to_owned()]
     };
     for (bound, resource, amount) in [("max", "memory", "2Gi"), ("max", "cpu", "3"), ("min", "cpu", "2500m"), ("maxLimitRequestRatio", "cpu", "1")] {
         assert_eq!(said(&single, limit("Container", bound, resource, amount)), ["1", "limit_range", "-1"], "{bound} {resource}");
@@ -168,7 +168,7 @@ fn a_workspace_keeps_no_place_on_a_node_that_is_taken_away() {
         let mut pods = Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default());
         Keep::put(&mut pods, read(&own), true);
         let (nodes, mut samples) = (kept(&[node("n", more)], "[]"), Vec::new());
-        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: None, namespaces: None, participants: Some(1) };
+        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: None, namespaces: None, demands: &demands([1]) };
         capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
         samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces eu = ").map(str::to_owned)).unwrap()
     };
@@ -205,7 +205,7 @@ fn there_is_no_room_in_a_namespace_that_is_gone_or_being_deleted() {
         let selectors = serde_saphyr::from_str("[{ name: ws, namespaces: [ws] }]").unwrap();
         let pods = Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default());
         let (nodes, namespaces, mut samples) = (kept(&[node("n", &json!({}))], "[]"), filled::<namespaces::Namespace>(namespaces), Vec::new());
-        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: None, namespaces: Some(&namespaces), participants: Some(1) };
+        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: None, namespaces: Some(&namespaces), demands: &demands([1]) };
         capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
         let of = |what: &str| samples.iter().map(words).find_map(|line| line.strip_prefix(what).map(str::to_owned)).unwrap();
         [of("capacity_workspaces eu = "), of("capacity_limit_state eu = ")]
@@ -220,4 +220,35 @@ fn there_is_no_room_in_a_namespace_that_is_gone_or_being_deleted() {
     assert_eq!(said(&[other.clone(), namespace(json!({ "deletionTimestamp": ago(60) }))]), ["0", "namespace"]);
     assert_eq!(said(&[other]), ["0", "namespace"]);
     assert_eq!(said(&[]), ["4", "cpu"], "no cluster is without namespaces, so that says nothing");
+}
+
+/// What is told of two events, with four workspaces' room on a node.
+#[test]
+fn each_event_is_held_against_its_own_participants() {
+    let selectors = serde_saphyr::from_str("[{ name: ws, namespaces: [ws] }]").unwrap();
+    let pods = Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default());
+    let (nodes, mut samples, demands) = (kept(&[node("n", &json!({}))], "[]"), Vec::new(), demands([1, 8]));
+    let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: None, namespaces: None, demands: &demands };
+    capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
+    let told: Vec<_> = samples.iter().map(words).collect();
+    for line in ["expected_workspaces eu/w = 1", "headroom_ratio eu/w = 0.75", "expected_workspaces eu/later = 8", "headroom_ratio eu/later = -1"] {
+        says(&told, &format!("capacity_{line}"));
+    }
+}
+
+#[test]
+fn a_workload_lacks_the_replicas_that_each_event_asks_for() {
+    let own = |ready: u32, observed: u32| {
+        json!({ "metadata": { "name": "app", "namespace": "a", "generation": 2 }, "spec": { "replicas": 4 },
+            "status": { "observedGeneration": observed, "readyReplicas": ready } })
+    };
+    let lacks = |own: &Value, replicas: Option<u32>, changing: usize| {
+        let (rows, mut samples) = (filled::<Deployment>(std::slice::from_ref(own)), Vec::new());
+        workloads::required(&rows.iter().collect::<Vec<_>>(), changing, "w", replicas, &place("Deployment"), &mut samples);
+        let missing = samples.iter().map(words).find_map(|line| Some(line.strip_prefix("workload_missing_replicas eu/s/Deployment/a/app/w = ")?.to_owned()));
+        missing.unwrap()
+    };
+    assert_eq!([lacks(&own(4, 2), Some(4), 0), lacks(&own(4, 2), Some(0), 0), lacks(&own(4, 2), Some(6), 0)], ["0", "0", "2"]);
+    assert_eq!([lacks(&own(4, 2), Some(6), 2), lacks(&own(4, 2), Some(6), 1)], ["NaN", "2"], "so many nodes are changing");
+    assert_eq!([lacks(&own(4, 1), Some(4), 0), lacks(&own(4, 2), None, 0)], ["NaN", "NaN"]);
 }

@@ -8,7 +8,7 @@ use crate::collectors::kubernetes::kinds::pods::Pods;
 use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
 use crate::collectors::kubernetes::reading::clock::Clock;
 use crate::collectors::kubernetes::tests::of_kinds::filled;
-use crate::collectors::kubernetes::tests::{ago, place, pods, read, says, told, words};
+use crate::collectors::kubernetes::tests::{ago, demands, place, pods, read, says, told, words};
 use crate::event::Occurrence;
 use crate::metric::Sample;
 
@@ -46,7 +46,7 @@ fn room(nodes: &[Value], configured: &str, workspaces: &[Value]) -> Vec<String> 
     let nodes = kept(nodes, "[]");
     let config = serde_saphyr::from_str(&format!("{{ workspaces: ws, cpu: '2', memory: 4Gi{configured} }}")).unwrap();
     let mut samples = Vec::new();
-    let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: None, namespaces: None, participants: Some(1) };
+    let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: None, namespaces: None, demands: &demands([1]) };
     capacity::headroom(&"eu".into(), &config, &scene, &mut samples);
     samples.iter().map(words).collect()
 }
@@ -122,7 +122,7 @@ fn whether_workspaces_tolerate_a_taint_is_configured_or_seen_and_else_not_known(
         let of = |what: &str| said.iter().find_map(|line| line.strip_prefix(what)).map(str::to_owned);
         (
             of("capacity_workspaces_addable eu/existing_nodes = ").unwrap(),
-            of("capacity_headroom_ratio eu = ").is_some_and(|ratio| ratio != "NaN"),
+            of("capacity_headroom_ratio eu/w = ").is_some_and(|ratio| ratio != "NaN"),
             of("capacity_limit_state eu = ").unwrap(),
         )
     };
@@ -141,7 +141,7 @@ fn whether_workspaces_tolerate_a_taint_is_configured_or_seen_and_else_not_known(
     let ends = json!([{ "key": "tenant", "operator": "Exists", "tolerationSeconds": 300 }]);
     assert_eq!(fits("", &[ends]), is("0", true, "taints"), "it may not stay");
     let control_plane = room(&[tainted("node-role.kubernetes.io/control-plane", "NoSchedule")], "", &[]);
-    assert!(control_plane.iter().any(|line| line == "capacity_headroom_ratio eu = -1"), "{control_plane:?}");
+    assert!(control_plane.iter().any(|line| line == "capacity_headroom_ratio eu/w = -1"), "{control_plane:?}");
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn a_pool_whose_taints_workspaces_do_not_tolerate_makes_no_room() {
     let (nodes, pods) = (Nodes::new(Interests::default()), Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default()));
     let addable = |tolerations: &str| {
         let config = format!("{{ workspaces: ws, cpu: '2', memory: 4Gi, nodepools: [{{ name: ws, cpu: '8', memory: 32Gi, max_new_nodes: 9 }}]{tolerations} }}");
-        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: Some((&pools, &claims)), rules: None, namespaces: None, participants: Some(1) };
+        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: Some((&pools, &claims)), rules: None, namespaces: None, demands: &demands([1]) };
         let mut samples = Vec::new();
         capacity::headroom(&"eu".into(), &serde_saphyr::from_str(&config).unwrap(), &scene, &mut samples);
         samples.iter().map(words).find(|line| line.contains("eu/new_nodes")).unwrap()
@@ -344,7 +344,7 @@ fn what_comes_with_every_node_is_taken_of_the_new_ones_as_well() {
             Keep::put(&mut pods, read(&pod), true);
         }
         let config = "{ workspaces: ws, cpu: '2', memory: 4Gi, nodepools: [{ name: ws, cpu: '4', memory: 32Gi, max_new_nodes: 9 }] }";
-        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: Some((&pools, &claims)), rules: None, namespaces: None, participants: Some(1) };
+        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: Some((&pools, &claims)), rules: None, namespaces: None, demands: &demands([1]) };
         let mut samples = Vec::new();
         capacity::headroom(&"eu".into(), &serde_saphyr::from_str(config).unwrap(), &scene, &mut samples);
         samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces_addable eu/new_nodes = ").map(str::to_owned)).unwrap()
@@ -364,7 +364,7 @@ fn pods_that_hold_a_place_give_it_to_workspaces() {
             "spec": { "nodeName": "n", "priority": priority, "containers": [{ "name": "a", "resources": { "requests": { "cpu": "7" } } }] }, "status": { "phase": "Running" } });
         Keep::put(&mut pods, read(&pod), true);
         let (nodes, mut samples) = (kept(&[node("n", &json!({}))], "[]"), Vec::new());
-        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: None, namespaces: None, participants: Some(1) };
+        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: None, namespaces: None, demands: &demands([1]) };
         capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
         samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces eu = ").map(str::to_owned)).unwrap()
     };
@@ -419,7 +419,7 @@ fn a_workspace_that_has_its_node_counts_before_it_runs() {
         let pod = json!({ "metadata": { "name": "w", "namespace": "ws", "uid": "w" }, "spec": { "nodeName": node_name, "containers": [{ "name": "a", "resources": { "requests": { "cpu": "2" } } }] }, "status": { "phase": phase } });
         Keep::put(&mut pods, read(&pod), true);
         let (nodes, mut samples) = (kept(&[node("n", &json!({}))], "[]"), Vec::new());
-        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: None, namespaces: None, participants: Some(1) };
+        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: None, namespaces: None, demands: &demands([1]) };
         capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
         samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces eu = ").map(str::to_owned)).unwrap()
     };
