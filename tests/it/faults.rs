@@ -216,6 +216,7 @@ fn the_table_of_faults_is_current() {
 const ELSEWHERE: &[(&str, &str)] = &[
     ("ProvisionersBelowDemand", "incident: twenty participants are more than the provisioners there are"),
     ("LiteLlmBelowDemand", "incident: so are they for the replicas of LiteLLM"),
+    ("WorkloadBelowDemand", "incident: so are they for whatever workload has bands"),
     ("StateFileUnusable", "secrets: a state file that cannot be written"),
     ("SecretsManagerSecretMissing", "real_secrets: a secret that moto does not have"),
     ("SecretsManagerRotationStuck", "real_secrets: a version of moto that stays pending"),

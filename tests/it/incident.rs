@@ -35,8 +35,8 @@ async fn more_participants_than_there_is_room_for_block_from_the_day_before_on()
     let app = estate.exporter();
     let seen = until(&app, "no-go", |judgement| judgement.decision == Decision::NoGo).await;
     // The quota of the workspaces' namespace leaves room for 32, of which 30 per cent are to stay free.
-    assert_eq!(names(&seen, &[CheckState::Fail]), ["CapacityHeadroomLow", "ProvisionersBelowDemand"]);
-    // The paper does not let LiteLLM block.
+    assert_eq!(names(&seen, &[CheckState::Fail]), ["CapacityHeadroomLow", "ProvisionersBelowDemand", "WorkloadBelowDemand"]);
+    // The paper's line about LiteLLM does not block; that a workload misses what its bands ask for does.
     assert_eq!(names(&seen, &[CheckState::Warn]), ["LiteLlmBelowDemand"]);
 }
 
@@ -46,7 +46,7 @@ async fn the_five_causes_of_the_incident_are_told_two_days_before() {
     let app = estate.exporter();
     // Twenty participants need eight provisioners from the day before on, and six are there.
     let go = until(&app, "go with too few provisioners", |judgement| judgement.decision == Decision::Go).await;
-    assert_eq!(names(&go, &[CheckState::Warn]), ["ProvisionersBelowDemand"]);
+    assert_eq!(names(&go, &[CheckState::Warn]), ["ProvisionersBelowDemand", "WorkloadBelowDemand"]);
     let check = go.checks().find(|check| check.name == "ProvisionersBelowDemand").unwrap();
     let told = &check.lines[0].evidence;
     assert!(told.contains("lacks 2 of the provisioners") && told.contains("6 of 8 ready") && told.contains("It blocks in 2"), "{told}");
