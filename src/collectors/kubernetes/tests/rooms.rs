@@ -57,7 +57,7 @@ fn quotas_of_their_namespaces_leave_room_for_no_more_workspaces_than_they_say() 
 fn fits_in(spec: &Value, quotas: &[Value]) -> [String; 2] {
     let said = with_rules(&pod(spec), quotas, &[]);
     let of = |what: &str| said.iter().find_map(|line| line.strip_prefix(what)?.split(' ').next().map(str::to_owned)).unwrap();
-    [of("capacity_workspaces eu = "), of("capacity_headroom_ratio eu = ")]
+    [of("capacity_workspaces eu = "), of("capacity_headroom_ratio eu/w = ")]
 }
 
 fn quota(spec: Value, resource: &str, hard: &str, used: &str) -> Value {
