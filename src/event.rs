@@ -398,7 +398,7 @@ mod tests {
         let all = [later, demo, course, open];
         let at = |now: &str| -> Timestamp { now.parse().unwrap() };
         let told = |all: &[Schedule], now: &str| {
-            let said = |(own, demand): Demand| format!("{} {}", own.name, demand.map_or("?".to_owned(), |demand| demand.to_string()));
+            let said = |(own, demand): Demand| format!("{} {}", own.name, demand.map_or_else(|| "?".to_owned(), |demand| demand.to_string()));
             demands(all, at(now)).into_iter().map(said).collect::<Vec<_>>()
         };
         assert_eq!(told(&all, "2026-11-20T00:00:00Z"), ["course 500", "demo 500", "later 900", "open ?"]);

@@ -328,7 +328,7 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
     };
     let is_as_configured = need.iter().zip(configured).all(|(need, configured)| *need <= configured);
     let sizes = if is_as_configured { "" } else { "; those that are there request more than is configured, and count as they are" };
-    let found = Room { total, placed, room, new, limit, remark: say!("{}{}", ends_at, sizes), unknown };
+    let found = Room { total, placed, existing: room, new, limit, remark: say!("{}{}", ends_at, sizes), unknown };
     for (event, participants) in scene.demands {
         let Some(participants) = participants else { continue };
         let expected = (f64::from(*participants) * config.per_participant * config.share).ceil();
@@ -343,7 +343,7 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
 struct Room {
     total: f64,
     placed: f64,
-    room: f64,
+    existing: f64,
     new: f64,
     limit: Lack,
     /// What else is to be said of it.
@@ -355,7 +355,7 @@ struct Room {
 impl Room {
     /// The share that is left once so many run, and why.
     fn left(&self, expected: f64) -> (f64, Message) {
-        let Self { total, placed, room, new, limit, remark, unknown } = self;
+        let Self { total, placed, existing, new, limit, remark, unknown } = self;
         if let Some(why) = unknown {
             return (f64::NAN, why.clone());
         }
@@ -364,7 +364,7 @@ impl Room {
             "{} fit ({} have a node, {} more on existing nodes, {} on new ones), {} expected, limited by {}",
             *total,
             *placed,
-            *room,
+            *existing,
             *new,
             expected,
             limit.as_str()
