@@ -2,13 +2,14 @@
 
 use super::capacity;
 use super::cluster;
-use super::config::{Config, Reach};
+use super::config::{Config, Reach, WorkloadKind};
 use super::kinds::{backups, certmanager, classes, events, gpu, karpenter, locations, monitoring, nodes, pods, quotas, workloads, workspaces};
 use super::polled::{kubelets, replicas, reviews, usage};
 use crate::collectors::section::Part;
 
 /// Every part that may be left out.
-pub(super) fn parts(config: &Config) -> [Part<'static>; 24] {
+pub(super) fn parts(config: &Config) -> [Part<'static>; 25] {
+    let with_workloads = config.workloads.iter().any(|selector| selector.kind != WorkloadKind::CronJob);
     let with_role = config.workloads.iter().any(|selector| selector.aws_role);
     let with_bands = config.workloads.iter().any(|selector| !selector.replicas.is_empty());
     let with_uid = config.objects.iter().any(|object| object.uid.is_some());
@@ -25,6 +26,7 @@ pub(super) fn parts(config: &Config) -> [Part<'static>; 24] {
         Part { key: "workspaces", on: !config.workspaces.is_empty(), families: const { &[workspaces::FAMILIES, quotas::PRESENT_FAMILIES] } },
         Part { key: "images", on: !config.images.is_empty(), families: const { &[nodes::IMAGE_FAMILIES] } },
         Part { key: "node_groups", on: !config.node_groups.is_empty(), families: const { &[nodes::GROUP_FAMILIES] } },
+        Part { key: "workloads", on: with_workloads, families: const { &[workloads::STAGE_FAMILIES] } },
         Part { key: "workloads[].aws_role", on: with_role, families: const { &[replicas::ROLE_FAMILIES] } },
         Part { key: "workloads[].replicas", on: with_bands, families: const { &[workloads::REQUIRED_FAMILIES] } },
         Part { key: "objects[].uid", on: with_uid, families: const { &[reviews::IDENTITY_FAMILIES] } },

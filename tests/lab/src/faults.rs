@@ -76,6 +76,7 @@ const CLUSTER: &[&str] = &[
     "WorkloadScaledToZero",
     "WorkloadNotReady",
     "WorkloadBelowBaseline",
+    "WorkloadRolloutStuck",
     "WorkloadRestarted",
     "RolloutSlow",
     "ClusterVersionUnexpected",
@@ -134,8 +135,16 @@ const LISTS: &[&str] = &[
     "ImageRepositoryUnexpected",
 ];
 /// Where there is no LiteLLM.
-const LITELLM: &[&str] =
-    &["LiteLlmNotReady", "WorkloadNotReady", "WorkloadBelowBaseline", "RolloutSlow", "WorkloadNearItsLimit", "WorkloadRestarted", "WorkloadScaledToZero"];
+const LITELLM: &[&str] = &[
+    "LiteLlmNotReady",
+    "WorkloadNotReady",
+    "WorkloadBelowBaseline",
+    "WorkloadRolloutStuck",
+    "RolloutSlow",
+    "WorkloadNearItsLimit",
+    "WorkloadRestarted",
+    "WorkloadScaledToZero",
+];
 /// Checks that the metrics API answers.
 const USE: &[&str] = &["NodeCpuHigh", "NodeMemoryHigh", "WorkloadNearItsLimit"];
 /// Checks that Karpenter's pools and claims answer.
@@ -211,8 +220,8 @@ pub static FAULTS: &[Fault] = &[
     red("node-memory-pressure", "a node in us-east-2 runs out of memory", &["NodeMemoryPressure"]),
     red("node-cordoned", "a node in eu-west-2 is cordoned", &["NodeCordoned"]),
     red("karpenter-down", "one Karpenter replica in eu-west-2 is not ready", &["KarpenterNotReady", "WorkloadNotReady"]),
-    red("rollout-stuck", "the rollout of the control plane does not finish", &["ControlPlaneNotReady"]),
-    red("proxy-rollout-stuck", "the rollout of the Oregon proxy does not finish", &["ProxiesNotReady"]),
+    red("rollout-stuck", "the rollout of the control plane does not finish", &["ControlPlaneNotReady", "WorkloadRolloutStuck"]),
+    red("proxy-rollout-stuck", "the rollout of the Oregon proxy does not finish", &["ProxiesNotReady", "WorkloadRolloutStuck"]),
     red("provisioners-scaled-down", "provisioners are scaled to two", &["ProvisionersBelowBaseline", "WorkloadBelowBaseline"]),
     red("litellm-crash", "one LiteLLM pod crashes", &["LiteLlmNotReady", "WorkloadNotReady", "WorkloadBelowBaseline"]),
     red("litellm-restarted", "a LiteLLM container has restarted since its rollout", &["WorkloadRestarted"]),
@@ -332,6 +341,7 @@ pub static FAULTS: &[Fault] = &[
             "WorkloadNearItsLimit",
             "WorkloadNotReady",
             "WorkloadBelowBaseline",
+            "WorkloadRolloutStuck",
             "WorkloadScaledToZero",
             "WorkloadRestarted",
             "RolloutSlow",

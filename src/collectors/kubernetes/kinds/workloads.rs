@@ -13,7 +13,7 @@ use crate::collectors::kubernetes::reading::objects::{Key, Kind, Place, Rows, fl
 use crate::collectors::kubernetes::reading::selector::LabelSelector;
 use crate::collectors::kubernetes::watching::sight::{seen, seen_everywhere};
 use crate::collectors::kubernetes::watching::watched::Matching;
-use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
+use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set, states};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::Snapshot;
@@ -22,6 +22,17 @@ const WORKLOAD: [&str; 5] = ["cluster", "selector", "kind", "namespace", "name"]
 const WORKLOADS: Coverage = seen(&["Deployment", "StatefulSet", "DaemonSet"]);
 const DEPLOYMENTS: Coverage = seen(&["Deployment", "ReplicaSet"]);
 const CRON_JOBS: Coverage = seen(&["CronJob"]);
+
+states! {
+    /// How far the rollout of a workload's present template is.
+    enum Stage {
+        Complete => "complete": "its present template runs everywhere",
+        Running => "running": "its rollout goes on",
+        Stuck => "stuck",
+        Held => "held",
+        Unknown => "unknown",
+    }
+}
 
 const fn replicas(name: &'static str, help: &'static str) -> Gauge<5> {
     gauge(name, Unit::Number, &WORKLOAD, help).covered_by(WORKLOADS)
@@ -50,6 +61,16 @@ metrics! {
             "readiness_workload_rollout_complete",
             "Whether the current template of a workload was observed and all replicas run it and are available, from the Kubernetes API.",
         );
+    }
+
+    /// Families about how far rollouts are.
+    pub(in crate::collectors::kubernetes) STAGE_FAMILIES {
+        static STAGE: StateSet<Stage, 5> = state_set(
+            "readiness_workload_rollout_state",
+            &WORKLOAD,
+            "How far the rollout of a workload's present template is: complete; running, as its controller says; stuck, where that says that it makes no progress; held, where the workload is paused or updated by hand (OnDelete); or not known. From the Kubernetes API.",
+        )
+        .covered_by(WORKLOADS);
     }
 
     /// Families about what workloads must have for events.
@@ -159,10 +180,11 @@ pub(in crate::collectors::kubernetes) struct ReplicaSpec {
     selector: LabelSelector,
 }
 
-/// How a StatefulSet is updated.
+/// How a StatefulSet or a DaemonSet is updated.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct UpdateStrategy {
+    r#type: Option<String>,
     #[serde(default, deserialize_with = "or_default")]
     rolling_update: RollingUpdate,
 }
@@ -196,6 +218,8 @@ pub(in crate::collectors::kubernetes) struct ReplicaStatus {
 #[serde(rename_all = "camelCase")]
 struct Progress {
     r#type: String,
+    #[serde(default, deserialize_with = "or_default")]
+    status: String,
     reason: Option<String>,
     last_update_time: Option<Time>,
 }
@@ -246,6 +270,9 @@ pub(in crate::collectors::kubernetes) struct Replicas {
     pub(in crate::collectors::kubernetes) uid: String,
     revision: Option<u64>,
     rollout: Rollout,
+    stage: Stage,
+    /// Why it is at that stage, where that is no good news.
+    why: &'static str,
     /// The labels of its pods, as a query; empty when they cannot be told.
     pub(in crate::collectors::kubernetes) pods: String,
 }
@@ -268,18 +295,21 @@ const REVISION_HISTORY_ANNOTATION: &str = "deployment.kubernetes.io/revision-his
 
 fn row(meta: ObjectMeta, counts: [u32; 4], observed: Option<i64>, selector: &LabelSelector) -> Replicas {
     let [desired, ready, updated, available] = counts;
-    let (is_outdated, observed) = (observed.is_some() && observed < meta.generation, observed >= meta.generation);
+    // One that says nothing of what it looked at has not looked at it.
+    let is_outdated = observed < meta.generation;
     let annotations = meta.annotations.unwrap_or_default();
     Replicas {
         desired,
         ready,
         updated,
         available,
-        complete: observed && updated == desired && available == desired,
+        complete: !is_outdated && updated == desired && available == desired,
         is_outdated,
         uid: meta.uid.unwrap_or_default(),
         revision: annotations.get(REVISION_ANNOTATION).and_then(|revision| revision.parse().ok()),
         rollout: Rollout::Unknown,
+        stage: Stage::Unknown,
+        why: "",
         pods: selector.query().unwrap_or_default(),
     }
 }
@@ -310,16 +340,48 @@ impl Rollout {
 fn replicated(meta: ObjectMeta, spec: &ReplicaSpec, status: &ReplicaStatus) -> Replicas {
     // `replicas` defaults to 1 on the server; an object without it was never defaulted.
     let counts = [spec.replicas.unwrap_or(1), status.ready_replicas, status.updated_replicas, status.available_replicas];
-    let observed = status.observed_generation >= meta.generation;
     let all = Replicas { rollout: Rollout::of(&status.conditions), ..row(meta, counts, status.observed_generation, &spec.selector) };
     let kept = spec.update_strategy.rolling_update.partition.min(all.desired);
     let complete = if kept == 0 {
         // A new pod that never gets ready stands beside an old one that still serves.
         all.complete && status.replicas <= all.updated
     } else {
-        observed && all.updated >= all.desired - kept && all.available == all.desired
+        !all.is_outdated && all.updated >= all.desired - kept && all.available == all.desired
     };
-    Replicas { complete, ..all }
+    Replicas { complete, ..all }.staged(&spec.update_strategy, &status.conditions)
+}
+
+impl Replicas {
+    /// The same with the stage of its rollout. The controller of a Deployment says when one makes no progress, within a
+    /// deadline of its own (ten minutes unless told otherwise), so that one that goes on is no fault. Nobody says it of
+    /// others: one that is not over may go on or not.
+    /// Source: <https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status>
+    fn staged(self, strategy: &UpdateStrategy, conditions: &[Progress]) -> Self {
+        let condition = |name: &str| conditions.iter().find(|condition| condition.r#type == name);
+        let progress = condition("Progressing");
+        let is = |reason: &str| progress.is_some_and(|progress| progress.reason.as_deref() == Some(reason));
+        let lags = self.updated < self.desired;
+        let (stage, why) = if self.is_outdated {
+            (Stage::Unknown, "its controller has not looked at it since it was changed")
+        } else if self.complete {
+            (Stage::Complete, "")
+        } else if lags && strategy.r#type.as_deref() == Some("OnDelete") {
+            (Stage::Held, "its update strategy is OnDelete, so each pod must be deleted by hand")
+        } else if lags && is("DeploymentPaused") {
+            (Stage::Held, "it is paused")
+        } else if progress.is_some_and(|progress| progress.status == "False") {
+            (Stage::Stuck, "its controller says that it makes no progress")
+        } else if progress.is_some_and(|progress| progress.status == "True") && !is("NewReplicaSetAvailable") {
+            (Stage::Running, "")
+        } else if lags {
+            (Stage::Unknown, "its rollout is not over, and nothing tells whether it goes on")
+        } else if self.available == 0 || condition("Available").is_some_and(|available| available.status == "False") {
+            (Stage::Unknown, "too few replicas have been ready for its minimum time")
+        } else {
+            (Stage::Running, "")
+        };
+        Self { stage, why, ..self }
+    }
 }
 
 fn replica_facts<'a>(rows: impl Iterator<Item = (&'a Key, &'a Replicas)>, place: &Place, samples: &mut Vec<Sample>) {
@@ -330,7 +392,13 @@ fn replica_facts<'a>(rows: impl Iterator<Item = (&'a Key, &'a Replicas)>, place:
         for (family, value) in [(&UPDATED, updated), (&AVAILABLE, available)] {
             samples.push(counted(family, *value, row, place, key).with_detail(words.clone()));
         }
-        samples.push(COMPLETE.sample(labels(place, key), flag(*complete)).with_detail(words.clone()));
+        samples.push(COMPLETE.sample(labels(place, key), flag(*complete)).with_detail(words));
+        let stage = STAGE.sample(labels(place, key), row.stage);
+        samples.push(if row.why.is_empty() {
+            stage
+        } else {
+            stage.with_detail(say!("{}; {} of {} up to date, {} available", row.why, *updated, *desired, *available))
+        });
     }
 }
 
@@ -368,7 +436,7 @@ fn labels(place: &Place, key: &Key) -> [Arc<str>; 5] {
 impl Kind for Deployment {
     type Row = Replicas;
     const KIND: &'static str = "Deployment";
-    const FAMILIES: &'static [&'static [&'static Family]] = &[REPLICA_FAMILIES];
+    const FAMILIES: &'static [&'static [&'static Family]] = &[REPLICA_FAMILIES, STAGE_FAMILIES];
 
     fn row(self) -> Replicas {
         replicated(self.metadata, &self.spec, &self.status)
@@ -383,7 +451,7 @@ impl Kind for Deployment {
 impl Kind for StatefulSet {
     type Row = Replicas;
     const KIND: &'static str = "StatefulSet";
-    const FAMILIES: &'static [&'static [&'static Family]] = &[REPLICA_FAMILIES];
+    const FAMILIES: &'static [&'static [&'static Family]] = &[REPLICA_FAMILIES, STAGE_FAMILIES];
 
     fn row(self) -> Replicas {
         replicated(self.metadata, &self.spec, &self.status)
@@ -398,12 +466,12 @@ impl Kind for StatefulSet {
 impl Kind for DaemonSet {
     type Row = Replicas;
     const KIND: &'static str = "DaemonSet";
-    const FAMILIES: &'static [&'static [&'static Family]] = &[REPLICA_FAMILIES];
+    const FAMILIES: &'static [&'static [&'static Family]] = &[REPLICA_FAMILIES, STAGE_FAMILIES];
 
     fn row(self) -> Replicas {
         let status = self.status;
         let counts = [status.desired_number_scheduled, status.number_ready, status.updated_number_scheduled, status.number_available];
-        row(self.metadata, counts, status.observed_generation, &self.spec.selector)
+        row(self.metadata, counts, status.observed_generation, &self.spec.selector).staged(&self.spec.update_strategy, &[])
     }
 
     /// How many are ready can be told only together with the nodes.

@@ -95,9 +95,10 @@ pub(in crate::collectors::kubernetes) fn says(told: &[String], line: &str) {
 
 #[test]
 fn fields_that_are_missing_or_null_are_what_the_api_means_by_that() {
-    for status in [json!({}), json!(null), json!({ "readyReplicas": null })] {
+    let looked_at = [json!({ "observedGeneration": 1 }), json!({ "observedGeneration": 1, "readyReplicas": null })].map(|status| (status, "0"));
+    for (status, ready) in looked_at.into_iter().chain([(json!({}), "NaN"), (json!(null), "NaN")]) {
         let told = rows::<Deployment>(&[json!({ "metadata": { "name": "a", "generation": 1 }, "spec": { "replicas": 3 }, "status": status })]);
-        says(&told, "workload_ready_replicas eu/s/K//a = 0");
+        says(&told, &format!("workload_ready_replicas eu/s/K//a = {ready}"));
         says(&told, "workload_rollout_complete eu/s/K//a = 0");
     }
     let told = rows::<services::Service>(&[json!({ "metadata": { "name": "a" }, "status": { "loadBalancer": { "ingress": null } } })]);

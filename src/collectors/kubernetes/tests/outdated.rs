@@ -45,6 +45,45 @@ fn numbers_of_a_workload_that_its_controller_has_not_looked_at_are_not_known() {
     }
 }
 
+#[test]
+fn a_rollout_that_does_not_go_on_is_told_from_one_that_does() {
+    let own = |strategy: &str, counts: [u32; 3], conditions: Value| {
+        let [ready, updated, available] = counts;
+        json!({ "metadata": { "name": "a", "generation": 9 }, "spec": { "replicas": 3, "updateStrategy": { "type": strategy } },
+            "status": { "observedGeneration": 9, "replicas": 3, "readyReplicas": ready, "updatedReplicas": updated, "availableReplicas": available,
+                "desiredNumberScheduled": 3, "numberReady": ready, "updatedNumberScheduled": updated, "numberAvailable": available, "conditions": conditions } })
+    };
+    let stage = |told: Vec<String>| told.iter().find_map(|line| Some(line.strip_prefix("workload_rollout_state eu/s/K//a = ")?.to_owned())).unwrap();
+    let deployment = |counts: [u32; 3], available: &str, progress: &str, reason: &str| {
+        let conditions = json!([{ "type": "Available", "status": available }, { "type": "Progressing", "status": progress, "reason": reason }]);
+        stage(rows::<Deployment>(&[own("", counts, conditions)]))
+    };
+    assert_eq!(deployment([3, 3, 3], "True", "True", "NewReplicaSetAvailable"), "complete");
+    assert_eq!(deployment([3, 1, 3], "True", "True", "ReplicaSetUpdated"), "running");
+    assert_eq!(deployment([3, 1, 3], "True", "False", "ProgressDeadlineExceeded"), "stuck");
+    assert_eq!(deployment([3, 0, 3], "True", "False", "ReplicaSetCreateError"), "stuck");
+    assert_eq!(deployment([3, 1, 3], "True", "Unknown", "DeploymentPaused"), "held");
+    assert_eq!(deployment([3, 3, 3], "True", "Unknown", "DeploymentPaused"), "complete", "nothing is held back");
+    assert_eq!(deployment([3, 3, 0], "False", "True", "NewReplicaSetAvailable"), "unknown");
+    assert_eq!(deployment([3, 3, 2], "True", "True", "NewReplicaSetAvailable"), "running", "one is ready since a moment");
+    assert_eq!(stage(rows::<Deployment>(&[own("", [3, 1, 3], json!([]))])), "unknown", "it has no deadline for its progress");
+    let others = |strategy: &str, counts: [u32; 3]| {
+        let own = [own(strategy, counts, json!([]))];
+        [stage(rows::<StatefulSet>(&own)), stage(rows::<DaemonSet>(&own))]
+    };
+    assert_eq!(others("OnDelete", [3, 0, 3]), ["held", "held"]);
+    assert_eq!(others("OnDelete", [3, 3, 3]), ["complete", "complete"]);
+    assert_eq!(others("RollingUpdate", [2, 1, 2]), ["unknown", "unknown"]);
+    // Nobody has looked at it, or nobody says so.
+    for observed in [json!(8), json!(null)] {
+        let mut own = own("", [3, 3, 3], json!([{ "type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable" }]));
+        own["status"]["observedGeneration"] = observed;
+        let told = rows::<Deployment>(&[own]);
+        says(&told, "workload_ready_replicas eu/s/K//a = NaN");
+        assert_eq!(stage(told), "unknown");
+    }
+}
+
 /// How many pods of a DaemonSet are ready, while so many nodes are changing.
 fn daemons(own: &Value, changing: usize) -> Vec<String> {
     let mut samples = Vec::new();

@@ -206,6 +206,10 @@ impl Server {
         let down = |fault: bool, desired: u32, left: u32| if fault { (desired, left) } else { (desired, desired) };
         let mut deployment = |namespace: &str, name: &str, label: (&str, &str), (desired, ready): (u32, u32), updated: u32| {
             let mut object = replicated(namespace, name, label, [desired, ready, updated], &self.estate.rolled_out().to_string());
+            if updated != desired && !self.estate.has("running-rollout") {
+                let progress = &mut object["status"]["conditions"][1];
+                (progress["status"], progress["reason"]) = (json!("False"), json!("ProgressDeadlineExceeded"));
+            }
             if name == "litellm" && self.estate.has("litellm-being-deleted") {
                 object["metadata"]["deletionTimestamp"] = json!(self.ago("litellm-being-deleted", 5));
                 object["metadata"]["finalizers"] = json!(["readiness-exporter.test/wait"]);
