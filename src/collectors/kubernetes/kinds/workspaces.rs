@@ -34,16 +34,16 @@ metrics! {
         "readiness_workspace_containers_without_limit",
         Unit::Number,
         &["cluster", "selector", "resource"],
-        "Containers of workspaces without a limit of a resource, from the Kubernetes API.",
+        "Containers of pending and running workspaces without a limit of a resource, where there is such a workspace, from the Kubernetes API.",
     )
-    .covered_by(COVERAGE);
+    .covered_by(COVERAGE.sparse());
     static OUT_OF_RANGE: Gauge<3> = gauge(
         "readiness_workspace_containers_outside_range",
         Unit::Number,
         &["cluster", "selector", "resource"],
-        "Containers of workspaces whose limit is not within the configured range, from the Kubernetes API.",
+        "Containers of pending and running workspaces whose limit is not within the configured range, where there is such a workspace, from the Kubernetes API.",
     )
-    .covered_by(COVERAGE);
+    .covered_by(COVERAGE.sparse());
     static STARTS: Gauge<2> = gauge(
         "readiness_workspace_starts_max",
         Unit::Number,
@@ -308,10 +308,13 @@ impl Workspaces {
             let labels = |last: &str| [Arc::clone(&place.cluster), selector.name.as_str().into(), last.into()];
             let phases = PHASES.iter().map(|phase| WORKSPACES.sample(labels(phase), sums.phases.get(phase).copied().unwrap_or_default() as f64));
             samples.extend(phases);
-            samples.extend(LIMITS.iter().zip(sums.without).map(|(resource, count)| WITHOUT_LIMIT.sample(labels(resource), count as f64)));
-            let ranges = [("cpu", &selector.cpu), ("memory", &selector.memory)];
-            let ranged = ranges.iter().zip(sums.outside).filter(|((_, range), _)| range.is_some());
-            samples.extend(ranged.map(|((resource, _), count)| OUT_OF_RANGE.sample(labels(resource), count as f64)));
+            // Of none that is there nobody knows whether it has limits.
+            if sums.asking > 0 {
+                samples.extend(LIMITS.iter().zip(sums.without).map(|(resource, count)| WITHOUT_LIMIT.sample(labels(resource), count as f64)));
+                let ranges = [("cpu", &selector.cpu), ("memory", &selector.memory)];
+                let ranged = ranges.iter().zip(sums.outside).filter(|((_, range), _)| range.is_some());
+                samples.extend(ranged.map(|((resource, _), count)| OUT_OF_RANGE.sample(labels(resource), count as f64)));
+            }
             let images = sums.images.iter().map(|(image, count)| IMAGES.sample([&*place.cluster, &*selector.name, image], *count as f64));
             samples.extend(images);
             let most = starts.iter().filter(|((own, _), _)| *own == at).map(|(_, count)| *count).max().unwrap_or_default();

@@ -12,7 +12,7 @@ use crate::collectors::kubernetes::kinds::pods::Pods;
 use crate::collectors::kubernetes::kinds::quotas;
 use crate::collectors::kubernetes::kinds::workloads;
 use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
-use crate::collectors::kubernetes::reading::clock::Clock;
+use crate::collectors::kubernetes::reading::clock::{self, Clock};
 use crate::collectors::kubernetes::reading::objects::{Keep, Kind, Rows};
 use crate::collectors::kubernetes::tests::{demands, place, read, rows, says, told, words};
 
@@ -55,7 +55,7 @@ fn backups_by_hand_and_of_deleted_schedules_are_no_schedule() {
 
 #[test]
 fn a_schedule_that_runs_once_a_week_or_is_new_lacks_no_backup_beside_a_daily_one() {
-    let now = crate::collectors::kubernetes::reading::clock::now();
+    let now = clock::now();
     let at = |hours: i64| jiff::Timestamp::from_second(now - hours * 3600).unwrap();
     let schedule = |name: &str, times: &str, age: i64| json!({ "metadata": { "name": name, "creationTimestamp": at(age).to_string() }, "spec": { "schedule": times }, "status": { "phase": "Enabled" } });
     let backup = |schedule: &str, hours: i64| {
@@ -88,7 +88,7 @@ fn a_schedule_that_runs_once_a_week_or_is_new_lacks_no_backup_beside_a_daily_one
 
 #[test]
 fn while_the_next_backup_runs_nobody_knows_whether_there_is_one_of_today() {
-    let now = crate::collectors::kubernetes::reading::clock::now();
+    let now = clock::now();
     let at = |seconds: i64| jiff::Timestamp::from_second(now - seconds).unwrap().to_string();
     let schedule = json!({ "metadata": { "name": "daily", "creationTimestamp": at(900_000) }, "spec": { "schedule": "CRON_TZ=Asia/Tokyo 0 2 * * *" }, "status": { "phase": "Enabled" } });
     let backup = |name: &str, phase: &str, begun: i64, done: Option<i64>| json!({ "metadata": { "name": name, "labels": { "velero.io/schedule-name": "daily" } }, "status": { "phase": phase, "startTimestamp": at(begun), "completionTimestamp": done.map(at) } });
@@ -106,7 +106,7 @@ fn while_the_next_backup_runs_nobody_knows_whether_there_is_one_of_today() {
 
 #[test]
 fn a_volume_that_is_not_a_day_old_owes_no_snapshot() {
-    let made = |seconds: i64| jiff::Timestamp::from_second(crate::collectors::kubernetes::reading::clock::now() - seconds).unwrap().to_string();
+    let made = |seconds: i64| jiff::Timestamp::from_second(clock::now() - seconds).unwrap().to_string();
     let claim = |name: &str, age: i64| json!({ "metadata": { "name": name, "creationTimestamp": made(age) }, "spec": { "volumeName": "pv" }, "status": { "phase": "Bound" } });
     let told = |claims: &[Value]| {
         let mut samples = Vec::new();
@@ -236,6 +236,18 @@ fn a_workspace_is_bounded_by_its_own_limits_or_those_of_its_pod_and_sidecars_cou
     assert_eq!(count(json!({ "containers": [{ "name": "a" }], "resources": limits("16") })), [0, 0, 1]);
     let sidecar = json!([{ "name": "s", "restartPolicy": "Always" }, { "name": "i" }]);
     assert_eq!(count(json!({ "containers": [{ "name": "a", "resources": limits("2") }], "initContainers": sidecar })), [1, 1, 0]);
+}
+
+#[test]
+fn where_no_workspace_is_there_nothing_is_said_of_limits() {
+    let selectors: Vec<_> = serde_saphyr::from_str("[{ name: ws, namespaces: [ws], labels: { app: ws }, cpu: { min: '1', max: '4' } }]").unwrap();
+    let pod = |app: &str, phase: &str| json!({ "metadata": { "name": "w", "namespace": "ws", "uid": "w", "labels": { "app": app } }, "spec": { "containers": [{ "name": "a" }] }, "status": { "phase": phase } });
+    let limits = |pods: &[Value]| {
+        let said = told(Pods::new(3600, Workspaces::new(selectors.clone(), 3600), Clock::default()), pods);
+        said.iter().filter(|line| line.contains("_without_limit ") || line.contains("_outside_range ")).count()
+    };
+    assert_eq!([limits(&[]), limits(&[pod("other", "Running")]), limits(&[pod("ws", "Failed")])], [0; 3]);
+    assert_eq!([limits(&[pod("ws", "Running")]), limits(&[pod("ws", "Pending")])], [4; 2]);
 }
 
 #[test]
