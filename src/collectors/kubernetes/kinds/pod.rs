@@ -418,10 +418,12 @@ impl Pod {
         self.statuses().map(|status| status.restart_count).fold(0, u32::saturating_add)
     }
 
-    /// When the container that runs longest was started, on the cluster's clock. What a container
-    /// read at its start is as old as that.
+    /// When the container that runs longest was started, sidecars included, on the cluster's clock. What a
+    /// container read at its start is as old as that.
     pub(in crate::collectors::kubernetes) fn oldest_start(&self) -> Option<i64> {
-        let starts = self.status.container_statuses.iter().filter_map(|status| status.state.running.as_ref()?.started_at.as_ref());
+        let is_sidecar = |name: &str| self.spec.init_containers.iter().any(|container| container.name == name && container.is_sidecar());
+        let sidecars = self.status.init_container_statuses.iter().filter(|status| is_sidecar(&status.name));
+        let starts = self.status.container_statuses.iter().chain(sidecars).filter_map(|status| status.state.running.as_ref()?.started_at.as_ref());
         starts.map(|time| time.0.as_second()).min()
     }
 

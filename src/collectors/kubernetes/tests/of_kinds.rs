@@ -8,13 +8,14 @@ use crate::collectors::kubernetes::kinds::backups;
 use crate::collectors::kubernetes::kinds::karpenter;
 use crate::collectors::kubernetes::kinds::monitoring;
 use crate::collectors::kubernetes::kinds::nodes::{Interests, Nodes};
+use crate::collectors::kubernetes::kinds::pod::Pod;
 use crate::collectors::kubernetes::kinds::pods::Pods;
 use crate::collectors::kubernetes::kinds::quotas;
 use crate::collectors::kubernetes::kinds::workloads;
 use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
 use crate::collectors::kubernetes::reading::clock::{self, Clock};
 use crate::collectors::kubernetes::reading::objects::{Keep, Kind, Rows};
-use crate::collectors::kubernetes::tests::{demands, place, read, rows, says, told, words};
+use crate::collectors::kubernetes::tests::{ago, demands, place, read, rows, says, told, words};
 
 pub(in crate::collectors::kubernetes) fn filled<K: Kind>(objects: &[Value]) -> Rows<K> {
     let mut rows = Rows::only(&[]);
@@ -248,6 +249,19 @@ fn where_no_workspace_is_there_nothing_is_said_of_limits() {
     };
     assert_eq!([limits(&[]), limits(&[pod("other", "Running")]), limits(&[pod("ws", "Failed")])], [0; 3]);
     assert_eq!([limits(&[pod("ws", "Running")]), limits(&[pod("ws", "Pending")])], [4; 2]);
+}
+
+#[test]
+fn what_a_sidecar_read_is_as_old_as_its_start() {
+    let status = |name: &str, age: i64| json!({ "name": name, "state": { "running": { "startedAt": ago(age) } } });
+    let oldest = |policy: Value| {
+        let own = json!({ "metadata": { "name": "p" },
+            "spec": { "containers": [{ "name": "main" }], "initContainers": [{ "name": "first", "restartPolicy": policy }] },
+            "status": { "phase": "Running", "containerStatuses": [status("main", 60)], "initContainerStatuses": [status("first", 86400)] } });
+        clock::now() - read::<Pod>(&own).oldest_start().unwrap()
+    };
+    assert!(oldest(json!("Always")) >= 86400, "it runs beside the others");
+    assert!(oldest(json!(null)) < 3600, "it will be over before the others start anew");
 }
 
 #[test]
