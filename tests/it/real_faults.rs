@@ -52,7 +52,7 @@ fn complete(kind: &str, version: &str, object: &mut Value) {
             job["spec"]["restartPolicy"] = json!("Never");
             object["spec"]["jobTemplate"] = json!({ "spec": { "template": job } });
         }
-        "Service" => object["spec"]["ports"] = json!([{ "port": 443 }]),
+        "Service" => object["spec"]["ports"] = json!([{ "name": "https", "port": 443 }]),
         "EndpointSlice" => object["addressType"] = json!("IPv4"),
         _ => {}
     }

@@ -315,6 +315,11 @@ impl Nodes {
         self.rows.iter().map(|(name, (_, row))| (name, row))
     }
 
+    /// What they are called.
+    pub(in crate::collectors::kubernetes) fn names(&self) -> BTreeSet<Arc<str>> {
+        self.rows.keys().cloned().collect()
+    }
+
     /// How many nodes of each configured group can be used.
     pub(in crate::collectors::kubernetes) fn groups(&self, cluster: &str, samples: &mut Vec<Sample>) {
         for (at, group) in self.interests.groups.iter().enumerate() {

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
-use crate::collectors::kubernetes::reading::objects::{Kind, Place, Rows, flag, kind, or_default};
+use crate::collectors::kubernetes::reading::objects::{Condition, ConditionStatus, Kind, Place, Rows, flag, kind, or_default};
 use crate::collectors::kubernetes::watching::sight::{looked_at, seen};
 use crate::metric::{Family, Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
@@ -25,7 +24,7 @@ metrics! {
             "readiness_service_load_balancer_ready",
             Unit::Number,
             &SERVICE,
-            "Whether a Service has a load balancer address, from status.loadBalancer in the Kubernetes API.",
+            "Whether a Service has a load balancer with an address and without an error at one of its ports, from spec.type, status.loadBalancer and LoadBalancerPortsError in the Kubernetes API.",
         )
         .covered_by(seen(&["Service"]));
         static LB_INFO: Gauge<4> = gauge(
@@ -54,18 +53,45 @@ metrics! {
             "readiness_service_ready_endpoints",
             Unit::Number,
             &SERVICE,
-            "Endpoints behind a Service that serve at one of its ports, from its EndpointSlices in the Kubernetes API.",
+            "Endpoints behind a Service that serve, at the one of its ports that has the fewest, on nodes that are there, from its EndpointSlices in the Kubernetes API.",
         )
         .covered_by(looked_at(&["EndpointSlice"]));
     }
 }
 
-kind!(Service, "", "v1", "services", "crate::collectors::kubernetes::reading::objects::slim", status: ServiceStatus);
-kind!(EndpointSlice, "discovery.k8s.io", "v1", "endpointslices", "crate::collectors::kubernetes::reading::objects::slim", endpoints: Vec<Endpoint>, ports: Vec<IgnoredAny>);
+kind!(Service, "", "v1", "services", "crate::collectors::kubernetes::reading::objects::slim", spec: ServiceSpec, status: ServiceStatus);
+kind!(EndpointSlice, "discovery.k8s.io", "v1", "endpointslices", "crate::collectors::kubernetes::reading::objects::slim", address_type: String, endpoints: Vec<Endpoint>, ports: Vec<Port>);
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(in crate::collectors::kubernetes) struct ServiceSpec {
+    #[serde(default, deserialize_with = "or_default")]
+    r#type: String,
+    #[serde(default, deserialize_with = "or_default")]
+    ports: Vec<Port>,
+}
+
+/// A port of a Service, or of an EndpointSlice, which has the name of the Service's.
+/// Source: `EndpointPort` in <https://kubernetes.io/docs/reference/kubernetes-api/service-resources/endpoint-slice-v1/>
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub(in crate::collectors::kubernetes) struct Port {
+    #[serde(default, deserialize_with = "or_default")]
+    name: String,
+    #[serde(default, deserialize_with = "or_default")]
+    protocol: String,
+}
+
+impl Port {
+    fn is_for(&self, other: &Self) -> bool {
+        let protocol = |port: &Self| if port.protocol.is_empty() { "TCP".to_owned() } else { port.protocol.clone() };
+        self.name == other.name && protocol(self) == protocol(other)
+    }
+}
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::collectors::kubernetes) struct ServiceStatus {
+    #[serde(default, deserialize_with = "or_default")]
+    conditions: Vec<Condition>,
     #[serde(default, deserialize_with = "or_default")]
     load_balancer: LoadBalancer,
 }
@@ -80,10 +106,19 @@ struct LoadBalancer {
 struct Ingress {
     hostname: Option<String>,
     ip: Option<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    ports: Vec<PortStatus>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
+struct PortStatus {
+    error: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(in crate::collectors::kubernetes) struct Endpoint {
+    node_name: Option<String>,
     #[serde(default, deserialize_with = "or_default")]
     conditions: Conditions,
 }
@@ -104,49 +139,73 @@ impl Conditions {
     }
 }
 
-/// Addresses of a load balancer.
+/// What is kept of a Service.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::collectors::kubernetes) struct Addresses(Vec<String>);
+pub(in crate::collectors::kubernetes) struct Entrance {
+    /// Of its load balancer.
+    addresses: Vec<String>,
+    ports: Vec<Port>,
+    /// Why its load balancer does not work, although it has an address.
+    fault: Option<&'static str>,
+}
+
+/// Why a load balancer with an address does not work.
+/// Source: <https://kubernetes.io/docs/reference/kubernetes-api/service-resources/service-v1/#ServiceStatus>
+fn fault(spec: &ServiceSpec, status: &ServiceStatus) -> Option<&'static str> {
+    let refused = status.conditions.iter().any(|condition| condition.r#type == "LoadBalancerPortsError" && condition.state() == ConditionStatus::True);
+    let mut ports = status.load_balancer.ingress.iter().flat_map(|entry| &entry.ports);
+    if !matches!(spec.r#type.as_str(), "" | "LoadBalancer") {
+        Some("the Service is no longer of type LoadBalancer")
+    } else if refused || ports.any(|port| port.error.as_ref().is_some_and(|error| !error.is_empty())) {
+        Some("its cloud says that not all of its ports could be opened")
+    } else {
+        None
+    }
+}
 
 impl Kind for Service {
-    type Row = Addresses;
+    type Row = Entrance;
     const KIND: &'static str = "Service";
     const FAMILIES: &'static [&'static [&'static Family]] = &[SERVICE_FAMILIES];
 
-    fn row(self) -> Addresses {
-        Addresses(
-            self.status
-                .load_balancer
-                .ingress
-                .into_iter()
-                .filter_map(|entry| entry.hostname.or(entry.ip))
-                .filter(|address| Word::joined(address).is_some())
-                .collect(),
-        )
+    fn row(self) -> Entrance {
+        let fault = fault(&self.spec, &self.status);
+        let named = self.status.load_balancer.ingress.into_iter().filter_map(|entry| entry.hostname.or(entry.ip));
+        Entrance { addresses: named.filter(|address| Word::joined(address).is_some()).collect(), ports: self.spec.ports, fault }
     }
 
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
-        for (key, Addresses(addresses)) in rows.iter() {
+        for (key, Entrance { addresses, fault, .. }) in rows.iter() {
             let labels = || [&place.cluster, &key.namespace, &key.name].map(Arc::clone);
-            let words = if addresses.is_empty() { say!("no address yet") } else { Message::of_names(addresses.iter().map(String::as_str)) };
-            samples.push(LB_READY.sample(labels(), flag(!addresses.is_empty())).with_detail(words));
+            let words = match fault {
+                _ if addresses.is_empty() => "no address yet".into(),
+                Some(fault) => (*fault).into(),
+                None => Message::of_names(addresses.iter().map(String::as_str)),
+            };
+            samples.push(LB_READY.sample(labels(), flag(!addresses.is_empty() && fault.is_none())).with_detail(words));
             let [cluster, namespace, name] = [&*place.cluster, &*key.namespace, &*key.name];
             samples.extend(addresses.iter().map(|address| LB_INFO.sample([cluster, namespace, name, address], 1.0)));
         }
     }
 }
 
+/// What is kept of an EndpointSlice.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::collectors::kubernetes) struct Behind {
+    ports: Vec<Port>,
+    /// The nodes of those that serve, as far as they are on one.
+    serving: Vec<Option<String>>,
+}
+
 impl Kind for EndpointSlice {
-    type Row = usize;
+    type Row = Behind;
     const KIND: &'static str = "EndpointSlice";
     const FAMILIES: &'static [&'static [&'static Family]] = &[];
 
-    fn row(self) -> usize {
-        // Without a port nobody reaches them: the Service names one that its pods do not have.
-        if self.ports.is_empty() {
-            return 0;
-        }
-        self.endpoints.iter().filter(|endpoint| endpoint.conditions.serves()).count()
+    fn row(self) -> Behind {
+        // Nothing is sent to names: what brings packets to endpoints knows addresses alone.
+        let reached = self.endpoints.into_iter().filter(|endpoint| endpoint.conditions.serves() && self.address_type != "FQDN");
+        Behind { ports: self.ports, serving: reached.map(|endpoint| endpoint.node_name).collect() }
     }
 
     fn facts(_: &Rows<Self>, _: &Place, _: &mut Vec<Sample>) {}
@@ -154,7 +213,7 @@ impl Kind for EndpointSlice {
 
 /// Whether each Service that was found has the expected address.
 pub(in crate::collectors::kubernetes) fn address_match(services: &Rows<Service>, expected: &str, place: &Place, samples: &mut Vec<Sample>) {
-    for (key, Addresses(addresses)) in services.iter() {
+    for (key, Entrance { addresses, .. }) in services.iter() {
         let labels = [&place.cluster, &key.namespace, &key.name].map(Arc::clone);
         let has = if addresses.is_empty() { say!("none") } else { Message::of_names(addresses.iter().map(String::as_str)) };
         let words = say!("has {}, expected {}", has, named(expected));
@@ -162,10 +221,31 @@ pub(in crate::collectors::kubernetes) fn address_match(services: &Rows<Service>,
     }
 }
 
-/// Ready endpoints of one Service over all of its slices.
-pub(in crate::collectors::kubernetes) fn endpoints(slices: &Rows<EndpointSlice>, namespace: &str, name: &str, place: &Place, samples: &mut Vec<Sample>) {
-    let ready: usize = slices.iter().map(|(_, ready)| ready).sum();
-    samples.push(ENDPOINTS.sample([&*place.cluster, namespace, name], ready as f64));
+/// Endpoints of one Service over all of its slices, at the port that has the fewest. `ports` are those of the Service, none
+/// while it cannot be seen; `is_there` says whether a node is.
+pub(in crate::collectors::kubernetes) fn endpoints(
+    slices: &Rows<EndpointSlice>,
+    ports: &[Port],
+    is_there: &dyn Fn(&str) -> bool,
+    [namespace, name]: [&str; 2],
+    place: &Place,
+    samples: &mut Vec<Sample>,
+) {
+    let serving = |behind: &Behind| behind.serving.iter().filter(|node| node.as_deref().is_none_or(is_there)).count();
+    let at = |port: &Port| slices.iter().filter(|(_, behind)| behind.ports.iter().any(|own| own.is_for(port))).map(|(_, behind)| serving(behind)).sum();
+    // Without a port nobody reaches them: the Service names one that its pods do not have.
+    let of_any = || slices.iter().filter(|(_, behind)| !behind.ports.is_empty()).map(|(_, behind)| serving(behind)).sum();
+    let fewest: Option<(usize, &Port)> = ports.iter().map(|port| (at(port), port)).min_by_key(|(count, _)| *count);
+    let told = ENDPOINTS.sample([&*place.cluster, namespace, name], fewest.map_or_else(of_any, |(count, _)| count) as f64);
+    samples.push(match fewest {
+        Some((0, port)) if ports.len() > 1 => told.with_detail(say!("nobody serves at its port {}", named(&port.name))),
+        _ => told,
+    });
+}
+
+/// The ports of a Service that was found.
+pub(in crate::collectors::kubernetes) fn ports(services: &Rows<Service>) -> Vec<Port> {
+    services.iter().flat_map(|(_, service)| service.ports.clone()).collect()
 }
 
 /// Addresses of a Service's load balancer, from what was last seen.

@@ -1,6 +1,7 @@
 //! Parsing what API servers send, what is kept of it, and what a watch that fails leaves seen.
 
 mod copies;
+mod entries;
 mod hostile;
 mod lists;
 mod of_kinds;

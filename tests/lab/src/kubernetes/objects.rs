@@ -270,7 +270,7 @@ impl Server {
         let ingress = if gone { json!({}) } else { json!({ "ingress": [{ "hostname": host }] }) };
         all.add(
             "v1/services",
-            json!({ "metadata": metadata(namespace, "coder", (NAME, "coder")), "spec": { "type": "LoadBalancer" }, "status": { "loadBalancer": ingress } }),
+            json!({ "metadata": metadata(namespace, "coder", (NAME, "coder")), "spec": { "type": "LoadBalancer", "ports": [{ "name": "https", "port": 443, "protocol": "TCP" }] }, "status": { "loadBalancer": ingress } }),
         );
         let ready = !self.on("eu-west-2", "endpoints-not-ready");
         let endpoint = |index: u32| json!({ "addresses": [format!("10.1.0.{index}")], "conditions": { "ready": ready, "serving": ready } });
