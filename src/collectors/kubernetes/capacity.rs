@@ -170,9 +170,6 @@ fn growth(template: &PoolTemplate, scene: &Scene<'_>, tolerations: &Tolerations<
     let Some((pools, claims)) = scene.karpenter else { return none(Lack::NodepoolNotReady) };
     let pool = pools.iter().find(|(key, _)| *key.name == *template.name).map(|(_, pool)| pool);
     let Some(pool) = pool.filter(|pool| pool.ready() && !pool.is_static()) else { return none(Lack::NodepoolNotReady) };
-    if pool.is_off() {
-        return none(Lack::NodepoolNodes);
-    }
     // The configuration names the pool as one for workspaces, so only what is known to be refused counts for nothing.
     if tolerations.open(&pool.taints) == Open::No {
         return none(Lack::Taints);
@@ -189,8 +186,12 @@ fn growth(template: &PoolTemplate, scene: &Scene<'_>, tolerations: &Tolerations<
     }
     let limits = [(Lack::NodepoolCpu, size[0]), (Lack::NodepoolMemory, size[1]), (Lack::NodepoolEphemeralStorage, size[2]), (Lack::NodepoolNodes, Some(1.0))];
     let by_limit = limits.into_iter().zip(LIMITED).filter_map(|((limit, size), resource)| Some((((pool.left(resource)? / size?) + 1e-9).floor(), limit)));
+    // A limit of 0 of what is not counted here, such as GPUs.
+    let by_switch = pool.is_off().then_some((0.0, Lack::NodepoolNodes));
     let by_quota = template.max_new_nodes.map(|most| (f64::from(most), Lack::NodepoolNodes));
-    let Some((nodes, limit)) = by_limit.chain(by_quota).min_by(|(a, _), (b, _)| a.total_cmp(b)) else { return none(Lack::NodepoolWithoutLimit) };
+    let Some((nodes, limit)) = by_limit.chain(by_quota).chain(by_switch).min_by(|(a, _), (b, _)| a.total_cmp(b)) else {
+        return none(Lack::NodepoolWithoutLimit);
+    };
     let mut left = size;
     for (left, taken) in left.iter_mut().zip(taken_by_daemons(&template.name, scene.nodes, scene.pods)) {
         *left = left.map(|left| left - taken);

@@ -6,21 +6,21 @@ use super::*;
 use crate::collectors::kubernetes::tests::of_kinds::filled;
 use crate::collectors::kubernetes::tests::{place, rows, says};
 
-fn service(spec: Value, status: Value) -> Value {
+fn service(spec: &Value, status: &Value) -> Value {
     json!({ "metadata": { "name": "coder", "namespace": "n" }, "spec": spec, "status": status })
 }
 
 #[test]
 fn an_address_alone_is_no_load_balancer_that_works() {
     let address = || json!({ "ingress": [{ "hostname": "nlb.test" }] });
-    let ready = |spec: Value, status: Value| rows::<services::Service>(&[service(spec, status)]);
+    let ready = |spec: &Value, status: &Value| rows::<services::Service>(&[service(spec, status)]);
     let balanced = || json!({ "type": "LoadBalancer", "ports": [{ "name": "https", "port": 443 }] });
     for status in [
         json!({ "loadBalancer": address() }),
         json!({ "loadBalancer": address(), "conditions": [{ "type": "LoadBalancerPortsError", "status": "False" }] }),
         json!({ "loadBalancer": { "ingress": [{ "ip": "10.0.0.1", "ports": [{ "port": 443, "protocol": "TCP" }] }] } }),
     ] {
-        says(&ready(balanced(), status), "service_load_balancer_ready eu/n/coder = 1");
+        says(&ready(&balanced(), &status), "service_load_balancer_ready eu/n/coder = 1");
     }
     for (spec, status) in [
         (json!({ "type": "ClusterIP" }), json!({ "loadBalancer": address() })),
@@ -32,33 +32,33 @@ fn an_address_alone_is_no_load_balancer_that_works() {
         ),
         (balanced(), json!({})),
     ] {
-        says(&ready(spec.clone(), status.clone()), "service_load_balancer_ready eu/n/coder = 0");
+        says(&ready(&spec, &status), "service_load_balancer_ready eu/n/coder = 0");
     }
 }
 
 /// How many endpoints are behind a Service with these ports, with this slice, and what is said of them.
-fn behind(ports: Value, slice: &Value) -> (f64, String) {
-    let ports = services::ports(&filled(&[service(json!({ "type": "LoadBalancer", "ports": ports }), json!({}))]));
+fn behind(ports: &Value, slice: &Value) -> (String, String) {
+    let ports = services::ports(&filled(&[service(&json!({ "type": "LoadBalancer", "ports": ports }), &json!({}))]));
     let mut own = json!({ "metadata": { "name": "s", "namespace": "n" }, "addressType": "IPv4", "ports": [{ "name": "http", "port": 8080, "protocol": "TCP" }],
         "endpoints": [{ "addresses": ["10.0.0.1"], "nodeName": "n1" }, { "addresses": ["10.0.0.2"] }] });
     own.as_object_mut().unwrap().extend(slice.as_object().unwrap().clone());
     let mut samples = Vec::new();
     services::endpoints(&filled(&[own]), &ports, &|node| node == "n1", ["n", "coder"], &place("EndpointSlice"), &mut samples);
-    (samples[0].value, samples[0].detail.as_ref().map_or_else(String::new, ToString::to_string))
+    (samples[0].value.to_string(), samples[0].detail.as_ref().map_or_else(String::new, ToString::to_string))
 }
 
 #[test]
 fn somebody_must_stand_behind_each_port_of_a_service() {
     let (http, https) = (json!({ "name": "http", "port": 80 }), json!({ "name": "https", "port": 443, "protocol": "TCP" }));
-    let count = |ports: Value, slice: Value| behind(ports, &slice).0;
-    assert_eq!(count(json!([http]), json!({})), 2.0);
-    assert_eq!(behind(json!([http, https]), &json!({})), (0.0, "nobody serves at its port https".to_owned()));
-    assert_eq!(count(json!([http, https]), json!({ "ports": [{ "name": "https", "port": 8443 }, { "name": "http", "port": 8080 }] })), 2.0);
-    assert_eq!(count(json!([{ "name": "http", "port": 80, "protocol": "UDP" }]), json!({})), 0.0);
+    let count = |ports: Value, slice: Value| behind(&ports, &slice).0;
+    assert_eq!(count(json!([http]), json!({})), "2");
+    assert_eq!(behind(&json!([http, https]), &json!({})), ("0".to_owned(), "nobody serves at its port https".to_owned()));
+    assert_eq!(count(json!([http, https]), json!({ "ports": [{ "name": "https", "port": 8443 }, { "name": "http", "port": 8080 }] })), "2");
+    assert_eq!(count(json!([{ "name": "http", "port": 80, "protocol": "UDP" }]), json!({})), "0");
     // A single port needs no name.
-    assert_eq!(count(json!([{ "port": 80 }]), json!({ "ports": [{ "name": "", "port": 8080, "protocol": "TCP" }] })), 2.0);
-    assert_eq!(count(json!([{ "port": 80 }]), json!({ "ports": [{ "port": 8080 }] })), 2.0);
-    assert_eq!(count(json!([http]), json!({ "addressType": "FQDN" })), 0.0, "nothing is sent to a name");
-    assert_eq!(count(json!([http]), json!({ "endpoints": [{ "nodeName": "gone" }, { "nodeName": "n1" }] })), 1.0);
-    assert_eq!(count(json!([http]), json!({ "endpoints": [{ "nodeName": "gone" }] })), 0.0);
+    assert_eq!(count(json!([{ "port": 80 }]), json!({ "ports": [{ "name": "", "port": 8080, "protocol": "TCP" }] })), "2");
+    assert_eq!(count(json!([{ "port": 80 }]), json!({ "ports": [{ "port": 8080 }] })), "2");
+    assert_eq!(count(json!([http]), json!({ "addressType": "FQDN" })), "0", "nothing is sent to a name");
+    assert_eq!(count(json!([http]), json!({ "endpoints": [{ "nodeName": "gone" }, { "nodeName": "n1" }] })), "1");
+    assert_eq!(count(json!([http]), json!({ "endpoints": [{ "nodeName": "gone" }] })), "0");
 }

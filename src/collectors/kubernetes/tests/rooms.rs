@@ -60,7 +60,7 @@ fn fits_in(spec: &Value, quotas: &[Value]) -> [String; 2] {
     [of("capacity_workspaces eu = "), of("capacity_headroom_ratio eu/w = ")]
 }
 
-fn quota(spec: Value, resource: &str, hard: &str, used: &str) -> Value {
+fn quota(spec: &Value, resource: &str, hard: &str, used: &str) -> Value {
     json!({ "metadata": { "name": "q", "namespace": "ws" }, "spec": spec, "status": { "hard": { resource: hard }, "used": { resource: used } } })
 }
 
@@ -68,15 +68,15 @@ fn quota(spec: Value, resource: &str, hard: &str, used: &str) -> Value {
 fn quotas_of_limits_leave_room_for_no_more_workspaces_than_they_say() {
     let limited =
         json!({ "containers": [{ "name": "a", "resources": { "requests": { "cpu": "2", "memory": "4Gi" }, "limits": { "cpu": "4", "memory": "16Gi" } } }] });
-    let fits = |resource: &str, hard: &str, used: &str| fits_in(&limited, &[quota(json!({}), resource, hard, used)])[0].clone();
+    let fits = |resource: &str, hard: &str, used: &str| fits_in(&limited, &[quota(&json!({}), resource, hard, used)])[0].clone();
     assert_eq!(fits("limits.cpu", "12", "4"), "3");
     assert_eq!(fits("limits.memory", "32Gi", "16Gi"), "2");
     assert_eq!(fits("limits.cpu", "400", "4"), "4");
     assert_eq!(fits("limits.ephemeral-storage", "1Gi", "1Gi"), "4", "they have none of it");
     // Whoever says nothing of limits has at least what is requested, and what its range asks for.
     let open = json!({ "containers": [{ "name": "a", "resources": { "requests": { "cpu": "2", "memory": "4Gi" } } }] });
-    assert_eq!(fits_in(&open, &[quota(json!({}), "limits.cpu", "12", "4")])[0], "3");
-    assert_eq!(fits_in(&open, &[quota(json!({}), "limits.memory", "8Gi", "4Gi")])[0], "2");
+    assert_eq!(fits_in(&open, &[quota(&json!({}), "limits.cpu", "12", "4")])[0], "3");
+    assert_eq!(fits_in(&open, &[quota(&json!({}), "limits.memory", "8Gi", "4Gi")])[0], "2");
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_quota_of_some_pods_counts_where_workspaces_are_among_them() {
         spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         spec
     };
-    let fits = |more: Value, scope: Value| fits_in(&spec(more), &[quota(scope, "pods", "2", "1")])[0].clone();
+    let fits = |more: Value, scope: Value| fits_in(&spec(more), &[quota(&scope, "pods", "2", "1")])[0].clone();
     let of_class = |operator: &str, values: &[&str]| json!({ "scopeSelector": { "matchExpressions": [{ "scopeName": "PriorityClass", "operator": operator, "values": values }] } });
     for (more, scope, count) in [
         (json!({}), json!({ "scopes": ["NotTerminating"] }), "2"),
@@ -108,7 +108,7 @@ fn a_quota_of_some_pods_counts_where_workspaces_are_among_them() {
         assert_eq!(fits(more.clone(), scope.clone()), count, "{more} {scope}");
     }
     // A scope of a later version of Kubernetes may be about workspaces.
-    let later = |hard: &str| fits_in(&spec(json!({})), &[quota(json!({ "scopes": ["Weekend"] }), "pods", hard, "1")])[1].clone();
+    let later = |hard: &str| fits_in(&spec(json!({})), &[quota(&json!({ "scopes": ["Weekend"] }), "pods", hard, "1")])[1].clone();
     assert_eq!(later("2"), "NaN");
     assert_ne!(later("200"), "NaN", "it leaves more than nodes do");
 }
@@ -117,7 +117,7 @@ fn a_quota_of_some_pods_counts_where_workspaces_are_among_them() {
 fn a_quota_of_claims_counts_where_each_workspace_has_its_own() {
     let mounts = |volume: Value| json!({ "containers": [{ "name": "a", "resources": { "requests": { "cpu": "2", "memory": "4Gi" } } }], "volumes": [volume] });
     let own = mounts(json!({ "name": "h", "ephemeral": { "volumeClaimTemplate": {} } }));
-    let fits = |spec: &Value, hard: &str, used: &str| fits_in(spec, &[quota(json!({}), "persistentvolumeclaims", hard, used)]);
+    let fits = |spec: &Value, hard: &str, used: &str| fits_in(spec, &[quota(&json!({}), "persistentvolumeclaims", hard, used)]);
     assert_eq!(fits(&own, "2", "1")[0], "2");
     assert_eq!(fits(&own, "50", "1")[0], "4");
     // Of one that runs alone nobody knows whether others will mount the same claim.
