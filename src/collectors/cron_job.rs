@@ -66,6 +66,13 @@ impl JobSchedule {
 }
 
 impl Times {
+    /// Seconds after which its times repeat themselves while no clock changes, if they do: those of a date do not.
+    pub(super) fn period(&self) -> Option<i64> {
+        let has_all = |set: u64, range: std::ops::RangeInclusive<i8>| range.into_iter().all(|value| has(set, value));
+        let is_daily = has_all(self.weekdays, 0..=6);
+        (has_all(self.months, 1..=12) && has_all(self.days, 1..=31)).then_some(if is_daily { 24 * 3600 } else { 7 * 24 * 3600 })
+    }
+
     /// The first time that matches after a moment, both in Unix seconds.
     pub(super) fn next(&self, zone: &TimeZone, after: i64) -> Option<i64> {
         let mut at = after.checked_add(1)?;

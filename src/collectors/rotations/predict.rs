@@ -30,6 +30,19 @@ impl Times {
             }
         }
     }
+
+    /// Seconds after which they repeat themselves while no clock changes, if they do.
+    fn period(&self) -> Option<i64> {
+        match self {
+            Self::CronJob(times) => times.period(),
+            Self::Cron(cron) => match *cron.as_str().split_whitespace().collect::<Vec<_>>().as_slice() {
+                [_, _, "*", "*", "*"] => Some(DAY),
+                // The second Monday and the last Friday are those of a month.
+                [_, _, "*", "*", weekday] if !weekday.contains(['#', 'L', 'l']) => Some(7 * DAY),
+                _ => None,
+            },
+        }
+    }
 }
 
 /// By what something rotates.
@@ -140,6 +153,21 @@ impl Rule {
         }
     }
 
+    /// Seconds after which its turns repeat themselves while no clock changes, if they do.
+    pub(super) fn period(&self) -> Option<i64> {
+        match self {
+            Self::Schedule(times, ..) => times.period(),
+            Self::Periodic { period, .. } => (DAY % period == 0).then_some(DAY),
+            Self::Interval { .. } | Self::Moments(_) => None,
+        }
+    }
+
+    /// When the clocks by which it runs change next.
+    pub(super) fn clocks_change(&self, after: i64) -> Option<i64> {
+        let Self::Schedule(_, zone, _) = self else { return None };
+        Some(zone.following(Timestamp::from_second(after).ok()?).next()?.timestamp().as_second())
+    }
+
     /// Whether what it changes is all that could tell of its turns, and did not tell of two.
     pub(super) fn is_unconfirmed(&self) -> bool {
         matches!(self, Self::Interval { known: Known::ByChanges(None), .. })
@@ -192,6 +220,8 @@ impl Rule {
         }
     }
 }
+
+const DAY: i64 = 24 * 3600;
 
 /// Seconds by which a CronJob with `@every` may shift at each turn: its controller counts on from the last
 /// start, unless it was away for longer than the deadline for starting, and then from there.

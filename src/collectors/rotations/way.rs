@@ -80,6 +80,8 @@ pub(super) fn walk(rotations: &[Turns], key: Key, lasts: i64, now: i64, until: i
     }
     let follows = |made: i64| Key { made, ends: made.saturating_add(key.lives), lives: key.lives };
     let (mut own, may_skip) = (follows(first.0), rotations.iter().all(Turns::is_fixed));
+    let (rules, mut since) = (|| rotations.iter().flat_map(|own| &own.rules), own.made);
+    let period = rules().map(Rule::period).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max()).filter(|_| may_skip);
     for _ in 0..MOST {
         if own.ends >= until || is_even(rotations, &key, lasts) {
             return Way::Whole(over(first.1));
@@ -93,6 +95,13 @@ pub(super) fn walk(rotations: &[Turns], key: Key, lasts: i64, now: i64, until: i
         let later = may_skip.then(|| soonest(&|turns| turns.after(&late))).flatten();
         let later = later.filter(|(begins, latest)| *begins > earliest && over(*latest) <= own.ends);
         own = follows(later.map_or(earliest, |(begins, _)| begins));
+        // What was walked once without a pause is the same again and again, until a clock changes.
+        if let Some(period) = period.filter(|period| own.made.saturating_sub(since) >= *period) {
+            let steady = rules().filter_map(|rule| rule.clocks_change(since)).min().unwrap_or(i64::MAX);
+            let times = (steady.min(until).saturating_sub(own.made) / period - 1).max(0);
+            own = follows(own.made.saturating_add(times.saturating_mul(period)));
+            since = own.made;
+        }
     }
     Way::TooFar
 }
@@ -192,7 +201,23 @@ mod tests {
             let key = Key { made: 0, ends: minutes * 60, lives: minutes * 60 };
             walk(&[job("* * * * *", "")], key, 60, 60, 365 * 24 * HOUR)
         };
-        assert_eq!((minutely(5), minutely(240)), (Way::TooFar, Way::Whole(180)));
+        assert_eq!((minutely(5), minutely(240)), (Way::Whole(180), Way::Whole(180)));
+        // What comes on dates is not the same each week.
+        let dated = walk(&[job("* * 1-30 * *", "")], Key { made: 0, ends: 300, lives: 300 }, 60, 60, 365 * 24 * HOUR);
+        assert!(matches!(dated, Way::TooFar | Way::Later { .. }), "{dated:?}");
+    }
+
+    #[test]
+    fn an_event_that_is_far_away_takes_nothing_from_one_of_today() {
+        let walked = |schedule: &str, zone: &str| walked(&[job(schedule, zone)], "2026-12-04T08:00:00Z", 2, "2027-11-30T08:00:00Z");
+        for zone in ["", "Europe/Berlin", "America/New_York"] {
+            assert!(matches!(walked("*/5 * * * *", zone), Way::Whole(_)), "{zone}");
+        }
+        // At night nothing runs for two hours and a half.
+        let spared = walked("*/30 0,1,4-23 * * *", "");
+        assert!(matches!(spared, Way::Later { made, .. } if made == at("2026-12-05T01:30:00Z")), "{spared:?}");
+        let spring = self::walked(&[job("30 2 * * *", "Europe/Berlin")], "2026-12-04T01:30:00Z", 30, "2027-11-30T08:00:00Z");
+        assert!(matches!(spring, Way::Later { made, .. } if made == at("2027-03-27T01:30:00Z")), "{spring:?}");
     }
 
     /// Turn by turn nothing else is found than in strides.
