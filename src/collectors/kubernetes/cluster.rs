@@ -173,7 +173,7 @@ pub(super) struct Cluster {
 }
 
 type Karpenter = (Arc<Watched<Rows<karpenter::NodePool>>>, Arc<Watched<Rows<karpenter::NodeClaim>>>);
-type Velero = (Arc<Watched<Rows<backups::Backup>>>, Arc<Watched<Rows<backups::Schedule>>>);
+type Velero = (Arc<Watched<Rows<backups::Backup>>>, Arc<Watched<Rows<backups::Schedule>>>, Arc<Watched<Rows<locations::BackupStorageLocation>>>);
 type Volumes = (Arc<Watched<Rows<backups::PersistentVolumeClaim>>>, Arc<Watched<Rows<backups::VolumeSnapshot>>>);
 /// A Service with what stands behind it.
 type Entry = (ServiceRef, Arc<Watched<Rows<Service>>>, Arc<Watched<Rows<EndpointSlice>>>);
@@ -271,8 +271,8 @@ impl Cluster {
         if let Some(part) = &config.backups {
             let within = |namespace: &str| Query { namespace: Some(namespace.to_owned()), ..Query::default() };
             if let Some(velero) = &part.velero {
-                self.velero = Some((self.watch_rows("velero-backups", within(velero)), self.watch_rows("velero-schedules", within(velero))));
-                self.watch_rows::<locations::BackupStorageLocation>("velero-locations", within(velero));
+                let (backups, schedules) = (self.watch_rows("velero-backups", within(velero)), self.watch_rows("velero-schedules", within(velero)));
+                self.velero = Some((backups, schedules, self.watch_rows("velero-locations", within(velero))));
             }
             for namespace in &part.volume_snapshots {
                 let claims = self.watch_rows(&format!("volume-claims/{namespace}"), within(namespace));
@@ -472,9 +472,12 @@ impl Cluster {
             let (place, coming) = (self.place("nodeclaims", karpenter::NodeClaim::KIND), event::foreseen(&self.schedules, Timestamp::now()));
             pools.seen(|pools| claims.seen(|claims| karpenter::distances(pools, claims, &coming, &place, &mut samples)));
         }
-        if let Some((backups, schedules)) = &self.velero {
-            let place = self.place("velero-schedules", backups::Schedule::KIND);
-            backups.seen(|backups| schedules.seen(|schedules| backups::last_made(backups, schedules, &place, &mut samples)));
+        if let Some((backups, schedules, locations)) = &self.velero {
+            let (place, now) = (self.place("velero-schedules", backups::Schedule::KIND), Timestamp::now());
+            let prepared = event::coming(&self.schedules, now).into_iter().filter(|event| event.prepared_for(now));
+            let until = prepared.map(|event| event.end.as_second().saturating_add(place.clock.ahead())).max();
+            let need = backups::Need { locations: locations.seen(|rows| rows.iter().map(|(key, _)| key.name.to_string()).collect()), until };
+            backups.seen(|backups| schedules.seen(|schedules| backups::last_made(backups, schedules, &need, &place, &mut samples)));
         }
         for (namespace, (claims, snapshots)) in &self.volumes {
             let place = self.place(&format!("volume-claims/{namespace}"), backups::PersistentVolumeClaim::KIND);

@@ -1,6 +1,6 @@
 //! Backups: VolumeSnapshots and Velero.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -54,14 +54,14 @@ metrics! {
             "readiness_velero_backup_last_completed_timestamp_seconds",
             Unit::Timestamp,
             &["cluster", "schedule"],
-            "When the newest backup of a Velero schedule that has not expired completed; partial failure does not count, from the velero.io/v1 API. Without any schedule, of all backups. Beside a backup of the last day it is not told of a schedule that runs less often or is new, until four hours after a run of it was due.",
+            "When the newest backup of a Velero schedule that can be restored completed: partial failure does not count, nor what is empty, has expired, expires before an event that is prepared for is over and before the next one is done, or lies in a location that does not exist, from the velero.io/v1 API. Without any schedule, of all backups. Beside a backup of the last day it is not told of a schedule that runs less often or is new, until four hours after a run of it was due.",
         )
         .covered_by(BACKUPS);
         static BACKUP_GOOD: Gauge<2> = gauge(
             "readiness_velero_backup_last_success",
             Unit::Number,
             &["cluster", "schedule"],
-            "Whether the newest finished backup of a Velero schedule has phase Completed, from the velero.io/v1 API; NaN where a later one has been running for half a day.",
+            "Whether the newest finished backup of a Velero schedule has phase Completed and is not empty, from the velero.io/v1 API; NaN where a later one has been running for half a day.",
         )
         .covered_by(BACKUPS);
     }
@@ -80,7 +80,7 @@ metrics! {
 
 kind!(VolumeSnapshot, "snapshot.storage.k8s.io", "v1", "volumesnapshots", "crate::collectors::kubernetes::reading::objects::slim", spec: SnapshotSpec, status: SnapshotStatus);
 kind!(PersistentVolumeClaim, "", "v1", "persistentvolumeclaims", "crate::collectors::kubernetes::reading::objects::slim", spec: ClaimSpec, status: PhaseStatus);
-kind!(Backup, "velero.io", "v1", "backups", "crate::collectors::kubernetes::reading::objects::labelled", status: BackupStatus);
+kind!(Backup, "velero.io", "v1", "backups", "crate::collectors::kubernetes::reading::objects::labelled", spec: BackupSpec, status: BackupStatus);
 kind!(Schedule, "velero.io", "v1", "schedules", "crate::collectors::kubernetes::reading::objects::slim", spec: ScheduleSpec, status: PhaseStatus);
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -111,6 +111,19 @@ pub(in crate::collectors::kubernetes) struct ClaimSpec {
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
+pub(in crate::collectors::kubernetes) struct BackupSpec {
+    storage_location: Option<String>,
+}
+
+/// How much Velero has found to back up.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Progress {
+    total_items: Option<i64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(in crate::collectors::kubernetes) struct BackupStatus {
     #[serde(default, deserialize_with = "or_default")]
     phase: String,
@@ -118,6 +131,7 @@ pub(in crate::collectors::kubernetes) struct BackupStatus {
     completion_timestamp: Option<Time>,
     /// When it may be deleted.
     expiration: Option<Time>,
+    progress: Option<Progress>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -281,6 +295,18 @@ pub(in crate::collectors::kubernetes) struct Taken {
     started: Option<i64>,
     completed: Option<i64>,
     expires: Option<i64>,
+    /// Whether nothing was found that could be backed up.
+    is_empty: bool,
+    location: Option<String>,
+}
+
+/// Where and until when backups are needed.
+#[derive(Debug, Clone, Default)]
+pub(in crate::collectors::kubernetes) struct Need {
+    /// The places that there are, unless that is not known.
+    pub(in crate::collectors::kubernetes) locations: Option<BTreeSet<String>>,
+    /// The end of the last event that is prepared for, on the cluster's clock.
+    pub(in crate::collectors::kubernetes) until: Option<i64>,
 }
 
 impl Taken {
@@ -288,9 +314,16 @@ impl Taken {
         matches!(self.phase.as_str(), "Completed" | "PartiallyFailed" | "Failed" | "FailedValidation")
     }
 
-    /// Whether it can be restored. One that is past its time is deleted at any moment.
-    fn is_good(&self, now: i64) -> bool {
-        self.phase == "Completed" && self.expires.is_none_or(|at| at > now)
+    /// Whether it can be restored, also while the events that are prepared for run, unless the next one is surely done
+    /// by then. One that is past its time is deleted at any moment; with its place it is lost.
+    fn is_good(&self, now: i64, plan: Option<&Plan>, need: &Need) -> bool {
+        let is_there = self.location.as_deref().is_none_or(|own| need.locations.as_ref().is_none_or(|all| all.contains(own)));
+        let lasts = self.expires.is_none_or(|at| at > now && (need.until.is_none_or(|until| at >= until) || plan.is_some_and(|plan| plan.is_done_by(now, at))));
+        self.is_whole() && is_there && lasts
+    }
+
+    fn is_whole(&self) -> bool {
+        self.phase == "Completed" && !self.is_empty
     }
 }
 
@@ -308,6 +341,8 @@ impl Kind for Backup {
             started: second(self.status.start_timestamp),
             completed: second(self.status.completion_timestamp),
             expires: second(self.status.expiration),
+            is_empty: self.status.progress.is_some_and(|progress| progress.total_items == Some(0)),
+            location: self.spec.storage_location.filter(|name| !name.is_empty()),
         }
     }
 
@@ -327,11 +362,21 @@ pub(in crate::collectors::kubernetes) struct Plan {
 impl Plan {
     /// Whether no backup is due that is not there.
     fn is_served(&self, completed: Option<i64>, now: i64) -> bool {
-        let due = completed.or(self.created).zip(self.times.as_ref()).and_then(|(since, (times, zone))| match times {
+        let due = completed.or(self.created).and_then(|since| self.next(since));
+        due.is_some_and(|due| now < due.saturating_add(LONGEST))
+    }
+
+    /// Whether the backup that comes next is surely done by a moment.
+    fn is_done_by(&self, now: i64, at: i64) -> bool {
+        self.phase == "Enabled" && self.next(now).is_some_and(|due| due.saturating_add(LONGEST) <= at)
+    }
+
+    fn next(&self, since: i64) -> Option<i64> {
+        let (times, zone) = self.times.as_ref()?;
+        match times {
             JobSchedule::Times(times) => times.next(zone, since),
             JobSchedule::Every(seconds) => since.checked_add(*seconds),
-        });
-        due.is_some_and(|due| now < due.saturating_add(LONGEST))
+        }
     }
 }
 
@@ -357,7 +402,7 @@ const DAY: i64 = 24 * 60 * 60;
 /// The last backups of the schedules that there are: backups of a schedule that was deleted grow old, and
 /// so do those that somebody made by hand. Where there is no schedule, backups by hand are all there is,
 /// and count as those of a schedule without a name.
-pub(in crate::collectors::kubernetes) fn last_made(backups: &Rows<Backup>, schedules: &Rows<Schedule>, place: &Place, samples: &mut Vec<Sample>) {
+pub(in crate::collectors::kubernetes) fn last_made(backups: &Rows<Backup>, schedules: &Rows<Schedule>, need: &Need, place: &Place, samples: &mut Vec<Sample>) {
     let mut made: BTreeMap<&str, Vec<&Taken>> = schedules.iter().map(|(key, _)| (&*key.name, Vec::new())).collect();
     let unscheduled = made.is_empty();
     for (_, backup) in backups.iter() {
@@ -368,11 +413,14 @@ pub(in crate::collectors::kubernetes) fn last_made(backups: &Rows<Backup>, sched
         }
     }
     let now = now().saturating_add(place.clock.ahead());
-    let completed = |backups: &[&Taken]| backups.iter().filter(|backup| backup.is_good(now)).filter_map(|backup| backup.completed).max();
-    let is_fresh = made.values().filter_map(|backups| completed(backups)).any(|at| at > now.saturating_sub(DAY));
     let plans: BTreeMap<&str, &Plan> = schedules.iter().map(|(key, plan)| (&*key.name, plan)).collect();
+    let completed = |schedule: &str, backups: &[&Taken]| {
+        let plan = plans.get(schedule).copied();
+        backups.iter().filter(|backup| backup.is_good(now, plan, need)).filter_map(|backup| backup.completed).max()
+    };
+    let is_fresh = made.iter().filter_map(|(schedule, backups)| completed(schedule, backups)).any(|at| at > now.saturating_sub(DAY));
     for (schedule, backups) in made {
-        let last = completed(&backups);
+        let last = completed(schedule, &backups);
         // One that runs once a week beside one that runs every day, or that was made an hour ago, lacks nothing.
         let may_wait = is_fresh && last.is_none_or(|at| at <= now.saturating_sub(DAY));
         if !(may_wait && plans.get(schedule).is_some_and(|plan| plan.is_served(last, now))) {
@@ -399,7 +447,11 @@ fn last_success(backups: &[&Taken], now: i64) -> Option<(f64, Message)> {
         let since = Span::secs(u64::try_from(now.saturating_sub(begun)).unwrap_or_default());
         return Some((f64::NAN, say!("one has been running for {} and does not come to an end", since)));
     }
-    newest.map(|newest| (flag(newest.phase == "Completed"), say!("{}", named(&newest.phase))))
+    newest.map(|newest| {
+        let words =
+            if newest.phase == "Completed" && newest.is_empty { say!("it is complete, and there is nothing in it") } else { say!("{}", named(&newest.phase)) };
+        (flag(newest.is_whole()), words)
+    })
 }
 
 pub(in crate::collectors::kubernetes) fn phase_facts<'a>(

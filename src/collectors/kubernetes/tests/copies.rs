@@ -28,7 +28,7 @@ fn a_location_that_velero_does_not_look_at_is_not_known_to_be_there() {
 fn backups(own: &[Value]) -> Vec<String> {
     let schedule = json!({ "metadata": { "name": "daily" }, "spec": { "schedule": "0 2 * * *" }, "status": { "phase": "Enabled" } });
     let mut samples = Vec::new();
-    backups::last_made(&filled(own), &filled(&[schedule]), &place("Schedule"), &mut samples);
+    backups::last_made(&filled(own), &filled(&[schedule]), &backups::Need::default(), &place("Schedule"), &mut samples);
     samples.iter().map(line).collect()
 }
 
@@ -86,4 +86,28 @@ fn a_snapshot_that_failed_is_none_and_one_that_is_being_taken_is_waited_for() {
     assert_eq!(newest(&[old.clone(), taken(5 * 3600, &running)]), is(yesterday), "it does not come to an end");
     assert_eq!(newest(&[old, taken(300, &json!({ "readyToUse": false, "error": {} }))]), is(yesterday), "it failed");
     assert_eq!(newest(&[taken(60 * 3600, &json!({})), taken(300, &running)]), is(60 * 3600), "two were missed before");
+}
+
+#[test]
+fn a_backup_of_nothing_in_no_place_or_that_ends_too_soon_is_none() {
+    let now = clock::now();
+    let told = |times: &str, more: &Value, location: &str| {
+        let schedule = json!({ "metadata": { "name": "daily" }, "spec": { "schedule": times }, "status": { "phase": "Enabled" } });
+        let mut own = backup("a", "Completed", 4000, &json!({ "completionTimestamp": ago(3900) }));
+        own["status"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        own["spec"] = json!({ "storageLocation": location });
+        let need = backups::Need { locations: Some(["default".to_owned()].into()), until: Some(now + 24 * 3600) };
+        let mut samples = Vec::new();
+        backups::last_made(&filled(&[own]), &filled(&[schedule]), &need, &place("Schedule"), &mut samples);
+        let line =
+            samples.iter().map(words).find_map(|line| line.strip_prefix("velero_backup_last_completed_timestamp_seconds eu/daily = ").map(str::to_owned));
+        line.unwrap() != "0"
+    };
+    let hourly = "0 * * * *";
+    let yearly = "0 0 29 2 *";
+    assert!(told(yearly, &json!({ "progress": { "totalItems": 900 } }), "default"));
+    assert!(!told(yearly, &json!({ "progress": { "totalItems": 0 } }), "default"));
+    assert!(!told(yearly, &json!({}), "gone"));
+    assert!(told(yearly, &json!({ "expiration": ago(-25 * 3600) }), "default") && !told(yearly, &json!({ "expiration": ago(-6 * 3600) }), "default"));
+    assert!(told(hourly, &json!({ "expiration": ago(-6 * 3600) }), "default"), "the next one is there by then");
 }

@@ -38,7 +38,7 @@ fn backups_by_hand_and_of_deleted_schedules_are_no_schedule() {
     let backups = [backup("before-upgrade", None, 1), backup("of-old", Some("old"), 2), backup("d1", Some("daily"), 19), backup("d2", Some("daily"), 20)];
     let said = |schedules: &[Value], backups: &[Value]| {
         let mut samples = Vec::new();
-        backups::last_made(&filled(backups), &filled(schedules), &place("Schedule"), &mut samples);
+        backups::last_made(&filled(backups), &filled(schedules), &backups::Need::default(), &place("Schedule"), &mut samples);
         samples.iter().map(words).collect::<Vec<_>>()
     };
     assert_eq!(
@@ -65,7 +65,7 @@ fn a_schedule_that_runs_once_a_week_or_is_new_lacks_no_backup_beside_a_daily_one
     };
     let told = |schedules: &[Value], backups: &[Value]| {
         let mut samples = Vec::new();
-        backups::last_made(&filled(backups), &filled(schedules), &place("Schedule"), &mut samples);
+        backups::last_made(&filled(backups), &filled(schedules), &backups::Need::default(), &place("Schedule"), &mut samples);
         let own = samples.iter().map(words).filter_map(|line| line.strip_prefix("velero_backup_last_completed_timestamp_seconds eu/").map(str::to_owned));
         own.map(|line| line.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
     };
@@ -96,7 +96,7 @@ fn while_the_next_backup_runs_nobody_knows_whether_there_is_one_of_today() {
     let told = |done: i64, begun: i64| {
         let mut samples = Vec::new();
         let backups = [backup("d1", "Completed", done + 60, Some(done)), backup("d2", "InProgress", begun, None)];
-        backups::last_made(&filled(&backups), &filled(std::slice::from_ref(&schedule)), &place("Schedule"), &mut samples);
+        backups::last_made(&filled(&backups), &filled(std::slice::from_ref(&schedule)), &backups::Need::default(), &place("Schedule"), &mut samples);
         samples.iter().map(words).find_map(|line| line.strip_prefix("velero_backup_last_completed_timestamp_seconds eu/daily = ").map(str::to_owned)).unwrap()
     };
     assert_eq!(told(86_700, 300), "NaN");
