@@ -4,6 +4,7 @@
 //! Nothing is sent after the handshake, and nothing that this connection says is trusted.
 
 pub(super) mod config;
+mod renewed;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,21 +22,23 @@ use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 pub use config::{Config, Target};
 
-use super::kubernetes::{ClusterConfig, Permission};
+use super::kubernetes::{self, ClusterConfig, Permission};
 use super::section::{Estate, Section};
 use crate::cause::Cause as _;
 use crate::driver::{Form, Poll, Task};
-use crate::made::Made;
+use crate::made::{Made, Shared};
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set, states};
 use crate::net::{self, Lookup, Trust};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, Observation, Snapshot, Source};
+use crate::state::State;
 use crate::value::names::{self, Visit};
 use crate::value::rules::References;
 use crate::value::{Problem, Span};
 use crate::word::Word;
 use config::split;
+use renewed::Life;
 
 /// The `collector` label.
 pub const NAME: &str = "tls";
@@ -52,6 +55,19 @@ states! {
     enum Handshake {
         Completed => "completed",
         Failed => "failed",
+        Unknown => "unknown",
+    }
+}
+
+/// Of a chain that can be read it is known whether its leaf is due.
+const RENEWALS: Coverage = Coverage::of(RENEWAL.0.name, &[Renewal::Due.as_str(), Renewal::Young.as_str(), Renewal::Renewed.as_str()]);
+
+states! {
+    /// Whether a leaf must be renewed by somebody.
+    enum Renewal {
+        Due => "due",
+        Young => "young",
+        Renewed => "renewed",
         Unknown => "unknown",
     }
 }
@@ -99,6 +115,25 @@ metrics! {
         "When the presented chain ends, from X.509 notAfter: the first certificate of the path that verifies and lasts longest, its root included, or of all while no path verifies.",
     )
     .covered_by(COMPLETED.each());
+    static RENEWAL: StateSet<Renewal, 2> = state_set(
+        "readiness_tls_renewal_state",
+        &LABELS,
+        "Whether the presented leaf is due: young while it lives for less than two weeks and less than two thirds of that are over, renewed where it is also seen to be renewed in time, by cert-manager in the cert-manager.io/v1 API or since the leaf before it was seen.",
+    );
+    static DUE: Gauge<2> = gauge(
+        "readiness_tls_chain_due_not_after_timestamp_seconds",
+        Unit::Timestamp,
+        &LABELS,
+        "When the presented chain ends, as readiness_tls_chain_not_after_timestamp_seconds; nothing while its leaf is young or seen to be renewed, by readiness_tls_renewal_state.",
+    )
+    .covered_by(RENEWALS.each_in(&[Renewal::Due.as_str()]).quiet());
+    static UNRENEWED: Gauge<2> = gauge(
+        "readiness_tls_chain_unrenewed_not_after_timestamp_seconds",
+        Unit::Timestamp,
+        &LABELS,
+        "When the presented chain ends, as readiness_tls_chain_not_after_timestamp_seconds; nothing while its leaf is seen to be renewed, by readiness_tls_renewal_state.",
+    )
+    .covered_by(RENEWALS.each_in(&[Renewal::Due.as_str(), Renewal::Young.as_str()]).quiet());
     static VERIFICATION: StateSet<Verification, 2> = state_set(
         "readiness_tls_verification_state",
         &LABELS,
@@ -127,13 +162,13 @@ impl Section for Config {
         Vec::new()
     }
 
-    fn tasks(&self, _: &Estate<'_>) -> Result<Vec<Task>, Message> {
-        tasks(self)
+    fn tasks(&self, estate: &Estate<'_>) -> Result<Vec<Task>, Message> {
+        tasks(self, estate.state)
     }
 }
 
 /// One task per target.
-fn tasks(config: &Config) -> Result<Vec<Task>, Message> {
+fn tasks(config: &Config, state: &Arc<State>) -> Result<Vec<Task>, Message> {
     let trust = Trust::of_files(config.ca_file.as_deref())?;
     let lookup = Lookup::made(config.resolver.as_deref(), config.timeout.0)?;
     let task = |target: &Target| {
@@ -141,24 +176,26 @@ fn tasks(config: &Config) -> Result<Vec<Task>, Message> {
             source: Source {
                 identity: [("target", target.name.as_str())].into(),
                 emits: FAMILIES.iter().map(|family| family.name).collect(),
+                reads: &[kubernetes::NAME],
                 ..Source::new(NAME, &target.name, config.interval.0)
             },
             timeout: config.timeout.0 + Duration::from_secs(1),
-            form: Made::try_of((target.clone(), trust.clone(), lookup.clone(), config.timeout.0), |(target, trust, lookup, timeout)| {
-                TlsCollector::new(target, trust, lookup, *timeout).map(Form::poll)
-            })?,
+            form: Made::try_of(
+                (target.clone(), trust.clone(), lookup.clone(), config.timeout.0, Shared(Arc::clone(state))),
+                |(target, trust, lookup, timeout, Shared(state))| TlsCollector::new(target, trust, lookup, *timeout, Arc::clone(state)).map(Form::poll),
+            )?,
         })
     };
     config.targets.iter().map(task).collect()
 }
 
 impl TlsCollector {
-    fn new(target: &Target, trust: &Trust, lookup: &Lookup, timeout: Duration) -> Result<Self, Message> {
+    fn new(target: &Target, trust: &Trust, lookup: &Lookup, timeout: Duration, state: Arc<State>) -> Result<Self, Message> {
         let (host, port) = split(&target.address).ok_or_else(|| say!("tls target {}: address must be host:port", named(&target.name)))?;
         let asked = target.server_name.as_deref().unwrap_or(host).to_owned();
         let server_name =
             ServerName::try_from(asked).map_err(|_| say!("tls target {}: server_name: must be a host name or an IP address", named(&target.name)))?;
-        Ok(Self { target: target.name.clone(), host: host.to_owned(), port, server_name, trust: trust.clone(), lookup: lookup.clone(), timeout })
+        Ok(Self { target: target.name.clone(), host: host.to_owned(), port, server_name, trust: trust.clone(), lookup: lookup.clone(), timeout, state })
     }
 }
 
@@ -170,10 +207,12 @@ struct TlsCollector {
     trust: Trust,
     lookup: Lookup,
     timeout: Duration,
+    /// Remembers when the leaf of each address began.
+    state: Arc<State>,
 }
 
 impl Poll for TlsCollector {
-    fn look<'a>(&'a mut self, _seen: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
+    fn look<'a>(&'a mut self, seen: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
         async {
             let started = Instant::now();
             let found = tokio::time::timeout(self.timeout, self.lookup.find(&self.host)).await;
@@ -182,10 +221,12 @@ impl Poll for TlsCollector {
                 Err(_) => failed([&self.target, net::NOWHERE], &say!("resolve {}: no answer in time", named(&self.host))),
                 Ok(Err(why)) => failed([&self.target, net::NOWHERE], &why),
                 Ok(Ok(found)) => {
-                    let mut samples = join_all(found.addresses.into_iter().map(|address| self.at(address, left))).await.concat();
-                    samples.extend(
-                        found.unseen.iter().map(|part| HANDSHAKE_STATE.sample([self.target.as_str(), part.place], Handshake::Unknown).with_detail(&part.why)),
-                    );
+                    let mut samples = join_all(found.addresses.into_iter().map(|address| self.at(address, left, seen))).await.concat();
+                    samples.extend(found.unseen.iter().flat_map(|part| {
+                        let labels = [self.target.as_str(), part.place];
+                        [HANDSHAKE_STATE.sample(labels, Handshake::Unknown), RENEWAL.sample(labels, Renewal::Unknown)]
+                            .map(|sample| sample.with_detail(&part.why))
+                    }));
                     samples
                 }
             };
@@ -197,20 +238,47 @@ impl Poll for TlsCollector {
 }
 
 impl TlsCollector {
-    async fn at(&self, address: IpAddr, left: Duration) -> Vec<Sample> {
+    async fn at(&self, address: IpAddr, left: Duration, seen: &Snapshot) -> Vec<Sample> {
         let text = address.to_string();
         let labels = [self.target.as_str(), text.as_str()];
         let presented = tokio::time::timeout(left, present(SocketAddr::new(address, self.port), self.server_name.clone(), &self.trust)).await;
         match presented {
             Err(_) => failed(labels, &say!("no handshake within {}", Span(self.timeout))),
             Ok(Err(why)) => failed(labels, &why),
-            Ok(Ok(presented)) => presented.samples(labels, &self.trust, Timestamp::now().as_second()),
+            Ok(Ok(presented)) => {
+                let now = Timestamp::now();
+                let mut samples = presented.samples(labels, &self.trust, now.as_second());
+                samples.extend(self.lapses(labels, &presented, &samples, seen, now));
+                samples
+            }
+        }
+    }
+
+    /// The end of a chain where it is due, and where nobody was seen to renew it.
+    fn lapses(&self, labels: [&str; 2], presented: &Presented, samples: &[Sample], seen: &Snapshot, now: Timestamp) -> Vec<Sample> {
+        let (Some(end), Some(life)) = (samples.iter().find(|sample| sample.family.name == CHAIN_NOT_AFTER.0.name), presented.life()) else {
+            return vec![RENEWAL.sample(labels, Renewal::Unknown).with_detail(say!("a certificate of the chain cannot be read"))];
+        };
+        let subject = labels.join(" ");
+        let is_newest = self.state.last_rotation(NAME, &subject, Some(life.begins), now) == Some(life.begins);
+        let before = self.state.rotation_before(NAME, &subject).filter(|_| is_newest);
+        let unrenewed = |family: &'static Gauge<2>| Sample { detail: end.detail.clone(), ..family.sample(labels, end.value) };
+        // What ends before the leaf does is not renewed with it.
+        let is_young = end.second() >= life.ends && life.is_young(now.as_second());
+        match life.renewed(before, seen, now.as_second()).filter(|_| is_young) {
+            Some(how) => vec![RENEWAL.sample(labels, Renewal::Renewed).with_detail(how)],
+            None if is_young => vec![RENEWAL.sample(labels, Renewal::Young), unrenewed(&UNRENEWED)],
+            None => vec![RENEWAL.sample(labels, Renewal::Due), unrenewed(&UNRENEWED), unrenewed(&DUE)],
         }
     }
 }
 
 fn failed(labels: [&str; 2], why: &Message) -> Vec<Sample> {
-    vec![HANDSHAKE.sample(labels, 0.0).with_detail(why), HANDSHAKE_STATE.sample(labels, Handshake::Failed).with_detail(why)]
+    vec![
+        HANDSHAKE.sample(labels, 0.0).with_detail(why),
+        HANDSHAKE_STATE.sample(labels, Handshake::Failed).with_detail(why),
+        RENEWAL.sample(labels, Renewal::Unknown).with_detail(why),
+    ]
 }
 
 /// What a server presented.
@@ -256,6 +324,12 @@ impl Presented {
             samples.push(PROTOCOL.sample([labels[0], labels[1], version], 1.0));
         }
         samples
+    }
+
+    /// The life of its leaf.
+    fn life(&self) -> Option<Life> {
+        let (_, leaf) = X509Certificate::from_der(self.chain.first()?).ok()?;
+        Some(Life::of(&leaf))
     }
 
     fn verification(&self, leaf: Option<&X509Certificate<'_>>) -> (Verification, Message) {
@@ -383,26 +457,4 @@ fn common_name(certificate: &X509Certificate<'_>) -> Option<Message> {
 }
 
 #[cfg(test)]
-mod tests {
-    use rustls::pki_types::pem::PemObject as _;
-
-    use super::*;
-
-    #[test]
-    fn a_certificate_for_other_names_says_which() {
-        let authority = readiness_lab::Authority::new("Root").unwrap();
-        let said = |names: &[&str]| {
-            let (pem, _) = authority.issue_pem(&readiness_lab::Leaf::good(names)).unwrap();
-            let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().unwrap();
-            let wrong = rustls::Error::InvalidCertificate(CertificateError::NotValidForName);
-            let presented = Presented { asked: "shop.test".to_owned(), chain, verdict: Err(wrong), protocol: None };
-            let samples = presented.samples(["shop", "10.0.0.1"], &Trust::of_files([]).unwrap(), 0);
-            let sample = samples.into_iter().find(|sample| sample.family.name == VERIFICATION.0.name).unwrap();
-            sample.detail.unwrap().as_str().to_owned()
-        };
-        let other = "the certificate is for another name: shop.test was asked for, and it is for";
-        assert_eq!(said(&["other.test"]), format!("{other} other.test"));
-        assert_eq!(said(&["*.other.test", "127.0.0.1"]), format!("{other} *.other.test, 127.0.0.1"));
-        assert_eq!(said(&["a.test", "b.test", "c.test", "d.test", "e.test"]), format!("{other} a.test, b.test, c.test and 2 more"));
-    }
-}
+mod tests;

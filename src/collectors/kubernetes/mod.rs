@@ -32,7 +32,7 @@ pub(in crate::collectors) use kinds::nodes::nodes_of_platforms;
 pub use kinds::services::load_balancers;
 pub(in crate::collectors) use kinds::workloads::{CronJobFacts, cron_jobs, is_scaled_to_zero, rolls_out};
 pub(in crate::collectors) use kinds::workspaces::images as workspace_images;
-pub(in crate::collectors) use moments::{certificate_renewals, expiry_near_event, node_expiries};
+pub(in crate::collectors) use moments::{certificate_renewals, expiry_near_event, node_expiries, renewed_certificate};
 pub(in crate::collectors) use polled::replicas::{oldest_start, running_containers};
 pub use reading::permission::Permission;
 

@@ -41,6 +41,21 @@ pub(in crate::collectors) fn expiry_near_event(seen: &Snapshot, pool: &str, even
     distances.reduce(|one, other| if one.is_nan() || other.is_nan() { f64::NAN } else { one.min(other) })
 }
 
+/// The certificate of cert-manager that ends then, is ready, and is renewed before that, as `cluster/namespace/name`.
+pub(in crate::collectors) fn renewed_certificate(seen: &Snapshot, ends: i64, now: i64) -> Option<String> {
+    let key = |sample: &Sample| ["cluster", "namespace", "name"].map(|label| sample.label(label).unwrap_or_default().to_owned());
+    let own = |family: &'static str, wanted: &[String; 3]| seen.samples_of(family).find(|sample| key(sample) == *wanted).map(|sample| sample.value);
+    let mut named = seen.samples_of(certmanager::NOT_AFTER.0.name).filter(|sample| sample.second().abs_diff(ends) <= CLOCKS).map(key);
+    named.find_map(|certificate| {
+        let is_ready = own(certmanager::READY.0.name, &certificate).is_some_and(|ready| ready > 0.5);
+        let renewal = own(certmanager::RENEWAL.0.name, &certificate)?;
+        (is_ready && renewal > now as f64 && renewal < ends as f64).then(|| certificate.join("/"))
+    })
+}
+
+/// Seconds by which the clock of a cluster may be read wrongly.
+const CLOCKS: u64 = 60;
+
 /// When certificates of a namespace are renewed, by cluster, namespace and name, or why that is not
 /// known.
 pub(in crate::collectors) fn certificate_renewals(seen: &Snapshot, namespace: &str) -> Result<Moments, Message> {

@@ -20,7 +20,7 @@ metrics! {
     /// Families about cert-manager.
     pub(in crate::collectors::kubernetes) FAMILIES;
 
-    static READY: Gauge<3> = gauge(
+    pub(in crate::collectors::kubernetes) static READY: Gauge<3> = gauge(
         "readiness_certmanager_certificate_ready",
         Unit::Number,
         &LABELS,
@@ -41,7 +41,7 @@ metrics! {
         "By when a certificate must have been renewed: a tenth of the time between its status.renewalTime and its end after that, at least five minutes and an hour at most, but before it ends; NaN where nothing says that it is renewed before it ends, from the cert-manager.io/v1 API.",
     )
     .covered_by(COVERAGE);
-    static NOT_AFTER: Gauge<3> = gauge(
+    pub(in crate::collectors::kubernetes) static NOT_AFTER: Gauge<3> = gauge(
         "readiness_certmanager_not_after_timestamp_seconds",
         Unit::Timestamp,
         &LABELS,

@@ -1,0 +1,51 @@
+use rustls::pki_types::pem::PemObject as _;
+
+use super::*;
+
+#[test]
+fn a_certificate_for_other_names_says_which() {
+    let authority = readiness_lab::Authority::new("Root").unwrap();
+    let said = |names: &[&str]| {
+        let (pem, _) = authority.issue_pem(&readiness_lab::Leaf::good(names)).unwrap();
+        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().unwrap();
+        let wrong = rustls::Error::InvalidCertificate(CertificateError::NotValidForName);
+        let presented = Presented { asked: "shop.test".to_owned(), chain, verdict: Err(wrong), protocol: None };
+        let samples = presented.samples(["shop", "10.0.0.1"], &Trust::of_files([]).unwrap(), 0);
+        let sample = samples.into_iter().find(|sample| sample.family.name == VERIFICATION.0.name).unwrap();
+        sample.detail.unwrap().as_str().to_owned()
+    };
+    let other = "the certificate is for another name: shop.test was asked for, and it is for";
+    assert_eq!(said(&["other.test"]), format!("{other} other.test"));
+    assert_eq!(said(&["*.other.test", "127.0.0.1"]), format!("{other} *.other.test, 127.0.0.1"));
+    assert_eq!(said(&["a.test", "b.test", "c.test", "d.test", "e.test"]), format!("{other} a.test, b.test, c.test and 2 more"));
+}
+
+/// What is told of the end of a leaf that lives for so many days, after so many; the one before it began then, if
+/// that was seen.
+fn told(days: i64, age: i64, before: Option<i64>) -> [Option<bool>; 2] {
+    const DAY: i64 = 24 * 3600;
+    let now = Timestamp::now();
+    let leaf = readiness_lab::Leaf::good(&["a.test"]).ends_in((days - age) * DAY).begins_in(-age * DAY);
+    let (pem, _) = readiness_lab::Authority::new("Root").unwrap().issue_pem(&leaf).unwrap();
+    let chain = CertificateDer::pem_slice_iter(pem.as_bytes()).take(1).collect::<Result<_, _>>().unwrap();
+    let presented = Presented { asked: "a.test".to_owned(), chain, verdict: Ok(()), protocol: None };
+    let target = serde_saphyr::from_str("{ name: a, address: 'a.test:443' }").unwrap();
+    let (trust, state) = (Trust::of_files([]).unwrap(), Arc::new(State::open(None)));
+    if let Some(before) = before {
+        state.last_rotation(NAME, "a 10.0.0.1", Some(now.as_second() - (age + before) * DAY), now);
+    }
+    let lookup = Lookup::made(None, Duration::from_secs(1)).unwrap();
+    let collector = TlsCollector::new(&target, &trust, &lookup, Duration::from_secs(1), state).unwrap();
+    let labels = ["a", "10.0.0.1"];
+    let samples = presented.samples(labels, &trust, now.as_second());
+    let lapses = collector.lapses(labels, &presented, &samples, &Snapshot::default(), now);
+    [&DUE, &UNRENEWED].map(|family| lapses.iter().find(|sample| sample.family.name == family.0.name).map(|sample| sample.value > 0.0))
+}
+
+#[test]
+fn a_certificate_of_days_is_not_late_while_it_is_young_and_counts_against_an_event_until_it_is_seen_to_be_renewed() {
+    assert_eq!(told(6, 1, None), [None, Some(true)]);
+    assert_eq!(told(6, 1, Some(4)), [None, None]);
+    assert_eq!(told(6, 5, Some(4)), [Some(true), Some(true)], "it should have been renewed");
+    assert_eq!(told(90, 1, Some(60)), [Some(true), Some(true)], "a week is enough for those");
+}
