@@ -314,12 +314,19 @@ impl Taken {
         matches!(self.phase.as_str(), "Completed" | "PartiallyFailed" | "Failed" | "FailedValidation")
     }
 
-    /// Whether it can be restored, also while the events that are prepared for run, unless the next one is surely done
-    /// by then. One that is past its time is deleted at any moment; with its place it is lost.
-    fn is_good(&self, now: i64, plan: Option<&Plan>, need: &Need) -> bool {
-        let is_there = self.location.as_deref().is_none_or(|own| need.locations.as_ref().is_none_or(|all| all.contains(own)));
-        let lasts = self.expires.is_none_or(|at| at > now && (need.until.is_none_or(|until| at >= until) || plan.is_some_and(|plan| plan.is_done_by(now, at))));
-        self.is_whole() && is_there && lasts
+    /// Why it cannot be restored, or could not while the events that are prepared for run, unless the next one is surely
+    /// done by then. One that is past its time is deleted at any moment; with its place it is lost.
+    fn lacks(&self, now: i64, plan: Option<&Plan>, need: &Need) -> Option<&'static str> {
+        let is_lost = self.location.as_ref().is_some_and(|own| need.locations.as_ref().is_some_and(|all| !all.contains(own)));
+        let ends_early = |at: i64| need.until.is_some_and(|until| at < until) && !plan.is_some_and(|plan| plan.is_done_by(now, at));
+        match self.expires {
+            _ if self.phase != "Completed" => Some("it is not complete"),
+            _ if self.is_empty => Some("there is nothing in it"),
+            _ if is_lost => Some("the location in which it lies does not exist"),
+            Some(at) if at <= now => Some("it has expired"),
+            Some(at) if ends_early(at) => Some("it expires before an event is over and before the next one is surely done"),
+            _ => None,
+        }
     }
 
     fn is_whole(&self) -> bool {
@@ -416,7 +423,7 @@ pub(in crate::collectors::kubernetes) fn last_made(backups: &Rows<Backup>, sched
     let plans: BTreeMap<&str, &Plan> = schedules.iter().map(|(key, plan)| (&*key.name, plan)).collect();
     let completed = |schedule: &str, backups: &[&Taken]| {
         let plan = plans.get(schedule).copied();
-        backups.iter().filter(|backup| backup.is_good(now, plan, need)).filter_map(|backup| backup.completed).max()
+        backups.iter().filter(|backup| backup.lacks(now, plan, need).is_none()).filter_map(|backup| backup.completed).max()
     };
     let is_fresh = made.iter().filter_map(|(schedule, backups)| completed(schedule, backups)).any(|at| at > now.saturating_sub(DAY));
     for (schedule, backups) in made {
@@ -427,10 +434,15 @@ pub(in crate::collectors::kubernetes) fn last_made(backups: &Rows<Backup>, sched
             // A schedule that has never completed one is as old as time.
             let at = last.map_or(0, |at| at.saturating_sub(place.clock.ahead()));
             let sample = |at: f64| BACKUP_TIME.sample([&*place.cluster, schedule], at);
+            let newest = backups.iter().filter(|backup| last.is_none() && backup.phase == "Completed").max_by_key(|backup| backup.completed);
+            let lacks = newest.and_then(|newest| newest.lacks(now, plans.get(schedule).copied(), need));
             let begun = backups.iter().filter(|backup| backup.completed.is_none()).filter_map(|backup| backup.started).max();
             samples.push(match in_progress(last, begun, now) {
                 Some(words) => sample(f64::NAN).with_detail(words),
-                None => sample(at as f64),
+                None => match lacks {
+                    Some(why) => sample(at as f64).with_detail(say!("of the newest one: {}", why)),
+                    None => sample(at as f64),
+                },
             });
         }
         samples.extend(last_success(&backups, now).map(|(good, words)| BACKUP_GOOD.sample([&*place.cluster, schedule], good).with_detail(words)));

@@ -54,7 +54,7 @@ fn a_backup_that_does_not_come_to_an_end_says_that_nobody_makes_them() {
 fn a_backup_past_its_time_is_none() {
     let completed = |expires: i64| {
         let own = backup("a", "Completed", 3600, &json!({ "completionTimestamp": ago(3600), "expiration": ago(expires) }));
-        backups(&[own]).iter().any(|line| line == "velero_backup_last_completed_timestamp_seconds eu/daily = 0")
+        backups(&[own]).iter().any(|line| line == "velero_backup_last_completed_timestamp_seconds eu/daily = 0 of the newest one: it has expired")
     };
     assert_eq!((completed(60), completed(-60)), (true, false));
 }
@@ -99,15 +99,18 @@ fn a_backup_of_nothing_in_no_place_or_that_ends_too_soon_is_none() {
         let need = backups::Need { locations: Some(["default".to_owned()].into()), until: Some(now + 24 * 3600) };
         let mut samples = Vec::new();
         backups::last_made(&filled(&[own]), &filled(&[schedule]), &need, &place("Schedule"), &mut samples);
-        let line =
-            samples.iter().map(words).find_map(|line| line.strip_prefix("velero_backup_last_completed_timestamp_seconds eu/daily = ").map(str::to_owned));
-        line.unwrap() != "0"
+        let mut lines = samples.iter().map(line);
+        let told = lines.find_map(|line| line.strip_prefix("velero_backup_last_completed_timestamp_seconds eu/daily = ").map(str::to_owned));
+        told.unwrap().strip_prefix("0 of the newest one: ").map(str::to_owned)
     };
+    let none = |why: &str| Some(why.to_owned());
     let hourly = "0 * * * *";
     let yearly = "0 0 29 2 *";
-    assert!(told(yearly, &json!({ "progress": { "totalItems": 900 } }), "default"));
-    assert!(!told(yearly, &json!({ "progress": { "totalItems": 0 } }), "default"));
-    assert!(!told(yearly, &json!({}), "gone"));
-    assert!(told(yearly, &json!({ "expiration": ago(-25 * 3600) }), "default") && !told(yearly, &json!({ "expiration": ago(-6 * 3600) }), "default"));
-    assert!(told(hourly, &json!({ "expiration": ago(-6 * 3600) }), "default"), "the next one is there by then");
+    assert_eq!(told(yearly, &json!({ "progress": { "totalItems": 900 } }), "default"), None);
+    assert_eq!(told(yearly, &json!({ "progress": { "totalItems": 0 } }), "default"), none("there is nothing in it"));
+    assert_eq!(told(yearly, &json!({}), "gone"), none("the location in which it lies does not exist"));
+    let ends = |times: &str, hours: i64| told(times, &json!({ "expiration": ago(-3600 * hours) }), "default");
+    assert_eq!((ends(yearly, 25), ends(yearly, -1)), (None, none("it has expired")));
+    assert_eq!(ends(yearly, 6), none("it expires before an event is over and before the next one is surely done"));
+    assert_eq!(ends(hourly, 6), None, "the next one is there by then");
 }
