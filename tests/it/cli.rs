@@ -282,7 +282,8 @@ async fn sighup_reloads() {
 /// nothing becomes stale, and what is judged against the wall clock follows it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_jumps_makes_nothing_stale() {
-    let mut estate = Estate::start().await;
+    // On a busy machine a look may come late, and nothing but the clock is to be blamed here.
+    let mut estate = Estate::for_one_look().await;
     // Google refuses what is signed two hours off, and is right.
     let lines = estate.configuration.lines().filter(|line| !line.trim_start().starts_with("google: {"));
     estate.configuration = lines.map(|line| format!("{line}\n")).collect();

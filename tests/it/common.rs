@@ -66,7 +66,7 @@ impl Estate {
         estate
     }
 
-    /// For a process that looks once: on a busy machine an answer can take longer than a second.
+    /// For a process that looks once, or must not be late: on a busy machine an answer can take longer than a second.
     pub(crate) async fn for_one_look() -> Self {
         let mut estate = Self::start().await;
         estate.configuration =

@@ -74,11 +74,13 @@ impl Estate {
         self.started.checked_sub(1.hour()).unwrap_or_default()
     }
 
-    /// The hour in Vancouver at which keys rotate, and when that was last: at night, which is no hour
-    /// of a workshop, and at least an hour ago.
+    /// The hour in Vancouver at which keys rotate, and when that was last: at night or in the evening, which is no hour
+    /// of a workshop, and five hours away from now, so that no event of a test that starts a whole number of days from
+    /// now, give or take some hours, is hit by it.
     pub(crate) fn last_rotation(&self) -> (i8, Timestamp) {
         let local = |days: i64| self.started().in_tz("America/Vancouver").ok()?.checked_sub(days.days()).ok();
-        let hour = if local(0).is_some_and(|now| (3..6).contains(&now.hour())) { 1 } else { 4 };
+        let now = local(0).map_or(12, |now| now.hour());
+        let hour = [4, 1, 22, 19].into_iter().find(|hour| (5..=19).contains(&(now - hour).rem_euclid(24))).unwrap_or(4);
         let at = |days: i64| Some(local(days)?.with().hour(hour).minute(0).second(0).subsec_nanosecond(0).build().ok()?.timestamp());
         (hour, at(0).filter(|at| *at <= self.started()).or_else(|| at(1)).unwrap_or_default())
     }
