@@ -3,7 +3,7 @@
 CARGO ?= cargo
 STORY ?=
 # Most of an integration test is waiting, so that more of them than cores run at once.
-THREADS ?= 4
+THREADS ?= 3
 
 .PHONY: demo test lint bench fuzz soak storm deny generate manifests peers
 
