@@ -80,7 +80,8 @@ fn telling(folder: &Path) -> Vec<Kind> {
     let kubeconfig = |seconds: i64| {
         let (pem, key) = authority.issue_pem(&Leaf::good(&["a.test"]).ends_in(seconds)).unwrap();
         let [pem, key] = [pem, key].map(|text| STANDARD.encode(text));
-        let context = "current-context: c\ncontexts: [{ name: c, context: { cluster: k, user: a } }]\nclusters: [{ name: k, cluster: { server: 'https://k' } }]\n";
+        let context =
+            "current-context: c\ncontexts: [{ name: c, context: { cluster: k, user: a } }]\nclusters: [{ name: k, cluster: { server: 'https://k' } }]\n";
         format!("{context}users:\n- name: a\n  user: {{ client-certificate-data: {pem}, client-key-data: {key} }}\n").into_bytes()
     };
     let reference = |at: i64| STANDARD.encode(format!("reftkn:01:{at}:abc")).into_bytes();
