@@ -65,13 +65,13 @@ struct Recalled {
 pub(super) struct RestsOn {
     /// Every piece of facts that is read. A piece never changes, and as long as it is pointed at none
     /// other can be where it is.
-    pieces: Vec<Weak<Facts>>,
+    pub(super) pieces: Vec<Weak<Facts>>,
     /// The event's name and end, where they matter.
-    event: Option<(String, i64)>,
+    pub(super) event: Option<(String, i64)>,
     /// Which subjects were bad before, and so have a line though they are good.
-    known: u64,
+    pub(super) known: u64,
     /// How many good lines there may still be.
-    room: usize,
+    pub(super) room: usize,
 }
 
 impl PartialEq for RestsOn {
@@ -85,13 +85,12 @@ impl PartialEq for RestsOn {
     }
 }
 
-impl RestsOn {
-    /// The pieces of these views with any of these families; nothing if they are too few to be remembered.
-    pub(super) fn new<'a>(views: impl Iterator<Item = (&'a View, &'a str)>, event: Option<(String, i64)>, known: u64, room: usize) -> Option<Self> {
-        let read = views.flat_map(|(view, family)| view.facts.iter().map(move |facts| (facts, facts.of(family).len()))).filter(|(_, count)| *count > 0);
-        let (pieces, counts): (Vec<_>, Vec<_>) = read.map(|(facts, count)| (Arc::downgrade(facts), count)).unzip();
-        (counts.iter().sum::<usize>() >= WORTH).then_some(Self { pieces, event, known, room })
-    }
+/// The pieces of these views with any of these families; nothing if they hold too few facts to be remembered, which
+/// is said of thousands of small sources and must cost nothing.
+pub(super) fn pieces<'a>(views: &(impl Iterator<Item = (&'a View, &'a str)> + Clone)) -> Option<Vec<Weak<Facts>>> {
+    let read = || views.clone().flat_map(|(view, family)| view.facts.iter().map(move |facts| (facts, facts.of(family).len()))).filter(|(_, count)| *count > 0);
+    let is_worth = read().map(|(_, count)| count).sum::<usize>() >= WORTH;
+    is_worth.then(|| read().map(|(facts, _)| Arc::downgrade(facts)).collect())
 }
 
 impl Recall {

@@ -97,7 +97,8 @@ fn only_what_changed_is_judged_again() {
     let check = checklist.checks().find(|check| check.name == "NodeCordoned").unwrap();
     let Kind::Fact { family, .. } = &check.kind else { unreachable!("it is about a fact") };
     let snapshot = scene(&facts(check, &[]), family, now());
-    let rests_on = |snapshot: &Snapshot| recall::RestsOn::new([(&snapshot.views[0], family.name)].into_iter(), None, 0, 50).unwrap();
+    let pieces = |snapshot: &Snapshot| recall::pieces(&[(&snapshot.views[0], family.name)].into_iter());
+    let rests_on = |snapshot: &Snapshot| recall::RestsOn { pieces: pieces(snapshot).unwrap(), event: None, known: 0, room: 50 };
     let recalled = Recall::default();
     let mut made = 0;
     let mut lines = |snapshot: &Snapshot| {
@@ -110,7 +111,7 @@ fn only_what_changed_is_judged_again() {
     assert_eq!([lines(&snapshot), lines(&looked(&snapshot, 5)), lines(&scene(&facts(check, &[]), family, now()))], [1, 1, 2]);
     // A few facts are judged each time.
     let few = scene(&facts(check, &[])[..20], family, now());
-    assert!(recall::RestsOn::new([(&few.views[0], family.name)].into_iter(), None, 0, 50).is_none());
+    assert!(pieces(&few).is_none());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::context::Context;
 use super::evidence::Template;
 use super::judgement::{CheckState, Line, Unasked};
 use super::memory::subject;
-use super::recall::RestsOn;
+use super::recall::{self, RestsOn};
 use super::severity::Severity;
 use crate::collectors;
 use crate::event::Occurrence;
@@ -177,9 +177,9 @@ impl Rule<'_> {
         }
         let own = [Some(self.family.name), self.family.covered_by.map(|coverage| coverage.states)].into_iter().flatten();
         let compared = others.into_iter().flat_map(|others| others.snapshot.views.iter().map(|view| (view, others.family)));
-        let read = own.map(|family| (view, family)).chain(compared);
+        let pieces = recall::pieces(&own.map(|family| (view, family)).chain(compared))?;
         let known = context.memory.map_or(0, |memory| memory.known(self.check));
-        RestsOn::new(read, event.map(|event| (event.name.clone(), event.end.as_second())), known, room)
+        Some(RestsOn { pieces, event: event.map(|event| (event.name.clone(), event.end.as_second())), known, room })
     }
 
     fn judge_view(&self, view: &View, others: Option<&Others<'_>>, room: usize, context: &Context<'_>) -> Lines {
