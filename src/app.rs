@@ -307,7 +307,10 @@ impl App {
             memories.apply(&mut judged, of_all);
             // Before everything was looked at once, most is unknown, which is no change of anything.
             if of_all {
-                self.state.load().record(&judged.iter().map(Judgement::verdicts).collect::<Vec<_>>(), memories.lasting());
+                let state = self.state.load();
+                // Without a file nothing outlives the process, and there may be thousands of them.
+                let lasting = if state.path().is_some() { memories.lasting() } else { Vec::new() };
+                state.record(&judged.iter().map(Judgement::verdicts).collect::<Vec<_>>(), lasting);
                 self.archive(&judged);
             }
             self.judged.store(Arc::new(Judged { judgements: Arc::new(judged), since: Instant::now() }));

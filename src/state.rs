@@ -1,4 +1,5 @@
-//! What must outlive the process: when things last rotated, how verdicts changed, and since when lines are not good. One small file, optional, written as a
+//! What must outlive the process: when things last rotated, how verdicts changed, and since when lines are not good.
+//! One small file, optional, written as a
 //! whole or not at all. A file that cannot be trusted is reported and begun anew.
 //!
 //! Holds names and times only; nothing of a credential.
