@@ -163,12 +163,15 @@ impl Section for Config {
     }
 
     fn tasks(&self, estate: &Estate<'_>) -> Result<Vec<Task>, Message> {
-        tasks(self, estate.state)
+        tasks(self, estate)
     }
 }
 
 /// One task per target.
-fn tasks(config: &Config, state: &Arc<State>) -> Result<Vec<Task>, Message> {
+fn tasks(config: &Config, estate: &Estate<'_>) -> Result<Vec<Task>, Message> {
+    // Who asks cert-manager waits for the clusters, and nobody else should.
+    let reads: &[&str] = if estate.collectors.kubernetes.as_ref().is_some_and(|own| own.cert_manager.is_some()) { &[kubernetes::NAME] } else { &[] };
+    let state = estate.state;
     let trust = Trust::of_files(config.ca_file.as_deref())?;
     let lookup = Lookup::made(config.resolver.as_deref(), config.timeout.0)?;
     let task = |target: &Target| {
@@ -176,7 +179,7 @@ fn tasks(config: &Config, state: &Arc<State>) -> Result<Vec<Task>, Message> {
             source: Source {
                 identity: [("target", target.name.as_str())].into(),
                 emits: FAMILIES.iter().map(|family| family.name).collect(),
-                reads: &[kubernetes::NAME],
+                reads,
                 ..Source::new(NAME, &target.name, config.interval.0)
             },
             timeout: config.timeout.0 + Duration::from_secs(1),
@@ -254,14 +257,19 @@ impl TlsCollector {
         }
     }
 
+    /// When the leaf before this one began, which is remembered of those alone that live for days.
+    fn begun_before(&self, labels: [&str; 2], life: Life, now: Timestamp) -> Option<i64> {
+        let subject = labels.join(" ");
+        let is_newest = self.state.last_rotation(NAME, &subject, Some(life.begins), now) == Some(life.begins);
+        self.state.rotation_before(NAME, &subject).filter(|_| is_newest)
+    }
+
     /// The end of a chain where it is due, and where nobody was seen to renew it.
     fn lapses(&self, labels: [&str; 2], presented: &Presented, samples: &[Sample], seen: &Snapshot, now: Timestamp) -> Vec<Sample> {
         let (Some(end), Some(life)) = (samples.iter().find(|sample| sample.family.name == CHAIN_NOT_AFTER.0.name), presented.life()) else {
             return vec![RENEWAL.sample(labels, Renewal::Unknown).with_detail(say!("a certificate of the chain cannot be read"))];
         };
-        let subject = labels.join(" ");
-        let is_newest = self.state.last_rotation(NAME, &subject, Some(life.begins), now) == Some(life.begins);
-        let before = self.state.rotation_before(NAME, &subject).filter(|_| is_newest);
+        let before = if life.is_short() { self.begun_before(labels, life, now) } else { None };
         let unrenewed = |family: &'static Gauge<2>| Sample { detail: end.detail.clone(), ..family.sample(labels, end.value) };
         // What ends before the leaf does is not renewed with it.
         let is_young = end.second() >= life.ends && life.is_young(now.as_second());

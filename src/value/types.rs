@@ -46,6 +46,11 @@ impl Span {
         Self(Duration::from_hours(24 * n))
     }
 
+    /// So many seconds, without those that make no whole minute; nothing for a time that lies before.
+    pub fn whole_minutes(seconds: i64) -> Self {
+        Self::mins(u64::try_from(seconds).unwrap_or_default() / 60)
+    }
+
     /// Whole and fractional seconds.
     pub fn as_secs_f64(self) -> f64 {
         self.0.as_secs_f64()

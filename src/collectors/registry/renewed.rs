@@ -71,13 +71,12 @@ impl Token {
             return (Outlook::Unknown, Some(say!("it ends before, and it was not seen to be renewed in time; two tokens in a row show that")));
         };
         let age = now.saturating_sub(made);
-        let words = |seconds: i64| Span::secs(u64::try_from(seconds).unwrap_or_default() / 60 * 60);
         if age <= pause + SPARE && self.ends > now {
-            (Outlook::Renewed, Some(say!("it was renewed {} after the one before it", words(pause))))
+            (Outlook::Renewed, Some(say!("it was renewed {} after the one before it", Span::whole_minutes(pause))))
         } else if age > 2 * (pause + SPARE) || self.ends <= now {
-            (Outlook::Ends, Some(say!("it was renewed {} after the one before it, and is {} old now", words(pause), words(age))))
+            (Outlook::Ends, Some(say!("it was renewed {} after the one before it, and is {} old now", Span::whole_minutes(pause), Span::whole_minutes(age))))
         } else {
-            (Outlook::Unknown, Some(say!("it was renewed {} after the one before it, and the next one is late", words(pause))))
+            (Outlook::Unknown, Some(say!("it was renewed {} after the one before it, and the next one is late", Span::whole_minutes(pause))))
         }
     }
 }

@@ -32,9 +32,14 @@ impl Life {
         self.ends.saturating_sub(self.begins)
     }
 
-    /// Whether it lives for days, and most of them are ahead.
+    /// Whether it lives for days.
+    pub(super) fn is_short(self) -> bool {
+        self.length() < SHORT
+    }
+
+    /// The same, with most of them ahead.
     pub(super) fn is_young(self, now: i64) -> bool {
-        self.length() < SHORT && now.saturating_sub(self.begins) < self.length() / 3 * 2
+        self.is_short() && now.saturating_sub(self.begins) < self.length() / 3 * 2
     }
 
     /// By whom it is renewed before it ends, as far as that was seen; `before` is when the one before it began.
@@ -49,7 +54,7 @@ impl Life {
         let pause = self.begins.saturating_sub(before?);
         let late = pause.saturating_add(self.length() / 10);
         let in_time = pause > 0 && late <= self.length() && now.saturating_sub(self.begins) <= late;
-        in_time.then(|| say!("it was renewed {} after the one before it", Span::secs(u64::try_from(pause).unwrap_or_default() / 60 * 60)))
+        in_time.then(|| say!("it was renewed {} after the one before it", Span::whole_minutes(pause)))
     }
 }
 
