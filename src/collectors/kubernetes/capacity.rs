@@ -17,14 +17,14 @@ use crate::collectors::kubernetes::reading::objects::Rows;
 use crate::collectors::kubernetes::reading::quantity;
 use crate::collectors::kubernetes::reading::resources::{Lack, NAMES, largest};
 use crate::collectors::kubernetes::reading::taints::{Open, Tolerations};
-use crate::collectors::kubernetes::watching::sight::seen;
+use crate::collectors::kubernetes::watching::sight::{LOOKED_AT, seen};
 use crate::event::Demand;
 use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
 use crate::say;
 use crate::say::{Message, named};
 
 const BOTH: Coverage = seen(&["Node", "Pod"]);
-const ALL: Coverage = Coverage { seen: &["matched", "empty"], ..seen(&["Node", "Pod", "Namespace", "NodePool", "NodeClaim"]) };
+const ALL: Coverage = Coverage { seen: LOOKED_AT, ..seen(&["Node", "Pod", "Namespace", "NodePool", "NodeClaim"]) };
 
 metrics! {
     /// Families about capacity.

@@ -22,6 +22,7 @@ use crate::collectors::kubernetes::kinds::karpenter;
 use crate::collectors::kubernetes::kinds::locations;
 use crate::collectors::kubernetes::kinds::monitoring;
 use crate::collectors::kubernetes::kinds::namespaces::Namespace;
+use crate::collectors::kubernetes::kinds::nodes;
 use crate::collectors::kubernetes::kinds::nodes::{Interests, NodeRow, Nodes};
 use crate::collectors::kubernetes::kinds::pods::{Eviction, Pods};
 use crate::collectors::kubernetes::kinds::quotas;
@@ -29,14 +30,16 @@ use crate::collectors::kubernetes::kinds::services;
 use crate::collectors::kubernetes::kinds::services::{EndpointSlice, Service};
 use crate::collectors::kubernetes::kinds::workloads;
 use crate::collectors::kubernetes::kinds::workloads::{CronJob, DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use crate::collectors::kubernetes::kinds::workspaces;
 use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
+use crate::collectors::kubernetes::reading::clock;
 use crate::collectors::kubernetes::reading::clock::Clock;
 use crate::collectors::kubernetes::reading::objects::{Keep, Key, Kind, Place, Rows};
 use crate::collectors::kubernetes::reading::permission::Permission;
 use crate::collectors::kubernetes::reading::version;
 use crate::collectors::kubernetes::watching::ledger::{Count, Ledger};
 use crate::collectors::kubernetes::watching::sight;
-use crate::collectors::kubernetes::watching::sight::seen;
+use crate::collectors::kubernetes::watching::sight::{looked_at, seen};
 use crate::collectors::kubernetes::watching::watched::{Query, Scope, Watched};
 use crate::event::{self, Schedule};
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set, states};
@@ -87,7 +90,7 @@ metrics! {
             &["cluster", "namespace", "resource"],
             "Pods evicted within the window by what they or their node lacked, from pods and events in the Kubernetes API; counted after the pod is gone.",
         )
-        .covered_by(crate::metric::Coverage { seen: &["matched", "empty"], quiet: true, ..seen(&["Pod", "Event"]) });
+        .covered_by(looked_at(&["Pod", "Event"]));
     }
 
     /// Families about client programs.
@@ -337,11 +340,11 @@ impl Cluster {
             (config.nodes && config.pods, capacity::REQUEST_FAMILIES),
             (config.capacity.is_some(), capacity::ROOM_FAMILIES),
             (self.expected_version.is_some(), &[&VERSION_STATE.0]),
-            (config.nodes && !config.node_groups.is_empty(), crate::collectors::kubernetes::kinds::nodes::GROUP_FAMILIES),
+            (config.nodes && !config.node_groups.is_empty(), nodes::GROUP_FAMILIES),
             (config.nodes, &[&KUBELET_SKEW.0]),
             (!config.clients.is_empty(), &[&CLIENT_SKEW.0]),
             (config.pods, &[&EVICTIONS.0]),
-            (config.pods && has_workspaces, crate::collectors::kubernetes::kinds::workspaces::FAMILIES),
+            (config.pods && has_workspaces, workspaces::FAMILIES),
             (config.quotas && has_workspaces, quotas::PRESENT_FAMILIES),
             (!self.replica_sets.is_empty(), workloads::REVISION_FAMILIES),
             (self.workloads.iter().any(|(selector, _)| !selector.replicas.is_empty()), workloads::REQUIRED_FAMILIES),
@@ -388,7 +391,7 @@ impl Cluster {
 
     /// What the cluster's clock says.
     fn clusters_now(&self) -> i64 {
-        crate::collectors::kubernetes::reading::clock::now().saturating_add(self.clock.ahead())
+        clock::now().saturating_add(self.clock.ahead())
     }
 
     /// How old and how large nodes are; `None` while they cannot be seen.

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::collectors::kubernetes::reading::version;
 use crate::value::rules::{References, name, pace, quoted, secret, unique};
 use crate::value::{Problem, SecretRef, Span, Url, UrlRule};
 
@@ -259,7 +260,7 @@ impl ClusterConfig {
         if ways.iter().filter(|way| **way).count() != 1 {
             problems.push(Problem::bare(path, "must have exactly one of in_cluster: true, kubeconfig, server and eks"));
         }
-        if let Some(version) = self.version.as_ref().filter(|version| crate::collectors::kubernetes::reading::version::minor(version).is_none()) {
+        if let Some(version) = self.version.as_ref().filter(|version| version::minor(version).is_none()) {
             problems.push(Problem::new(format!("{path}.version"), "must be a version such as 1.33 or v1.33.4", quoted(version)));
         }
         if let Some(eks) = &self.eks {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Config;
 use crate::collectors::kubernetes::reading::quantity;
 use crate::collectors::kubernetes::reading::taints::Toleration;
+use crate::collectors::kubernetes::reading::version;
 use crate::value::rules::{References, name, pace, quoted, unique};
 use crate::value::{Problem, Span};
 
@@ -378,7 +379,7 @@ impl Config {
         unique(&format!("{path}.node_groups"), self.node_groups.iter().map(|group| group.name.as_str()), problems);
         unique(&format!("{path}.clients"), self.clients.iter().map(|client| client.name.as_str()), problems);
         for (index, client) in self.clients.iter().enumerate() {
-            if crate::collectors::kubernetes::reading::version::minor(&client.version).is_none() {
+            if version::minor(&client.version).is_none() {
                 problems.push(Problem::new(format!("{path}.clients[{index}].version"), "must be a version such as v1.33.1", quoted(&client.version)));
             }
         }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::collectors::kubernetes::kinds::events::statistics;
 use crate::collectors::kubernetes::reading::go::seconds;
+use crate::collectors::kubernetes::reading::objects;
 use crate::collectors::kubernetes::reading::objects::{Condition, ConditionStatus, Kind, Place, Rows, kind, or_default};
 use crate::collectors::kubernetes::reading::resources::{Listed, NAMES, amounts, is_gpu};
 use crate::collectors::kubernetes::reading::taints::{Taint, Taints};
@@ -292,8 +293,7 @@ impl Kind for NodePool {
             samples.extend(pool.conditions.iter().map(|(condition, state)| POOL_CONDITION.sample(labels(condition), *state)));
             // Unknown means that too few nodes were launched to tell, which is no failure.
             let failing = pool.conditions.iter().any(|(name, state)| name == "NodeRegistrationHealthy" && *state == ConditionStatus::False);
-            samples
-                .push(POOL_FAILING.sample([Arc::clone(&place.cluster), Arc::clone(&key.name)], crate::collectors::kubernetes::reading::objects::flag(failing)));
+            samples.push(POOL_FAILING.sample([Arc::clone(&place.cluster), Arc::clone(&key.name)], objects::flag(failing)));
             for (resource, (limit, used)) in &pool.limits {
                 samples.push(POOL_LIMIT.sample(labels(resource), *limit));
                 // A limit of 0 switches the pool off; usage is missing until the first node.
@@ -302,7 +302,7 @@ impl Kind for NodePool {
                 if pool.is_static() && used <= *limit {
                     continue;
                 }
-                let ratio = if *limit > 0.0 { used / limit } else { crate::collectors::kubernetes::reading::objects::flag(used > 0.0) };
+                let ratio = if *limit > 0.0 { used / limit } else { objects::flag(used > 0.0) };
                 samples.push(POOL_USED.sample(labels(resource), ratio));
             }
             let counts = [(&POOL_NODES, pool.nodes), (&POOL_REPLICAS, pool.replicas)];
@@ -487,44 +487,33 @@ fn nearest(at: i64, next: Lifetime, event: &Occurrence) -> (f64, bool) {
     if of_successors < own { (of_successors as f64, true) } else { (own as f64, false) }
 }
 
-fn class_facts<'a>(
-    rows: impl Iterator<Item = (&'a crate::collectors::kubernetes::reading::objects::Key, &'a Conditions)>,
-    place: &Place,
-    samples: &mut Vec<Sample>,
-) {
+fn class_facts<'a>(rows: impl Iterator<Item = (&'a objects::Key, &'a Conditions)>, place: &Place, samples: &mut Vec<Sample>) {
     for (key, conditions) in rows {
         let labels = |condition: &str| [Arc::clone(&place.cluster), Arc::clone(&place.kind), Arc::clone(&key.name), condition.into()];
         samples.extend(conditions.iter().map(|(condition, state)| CLASS_CONDITION.sample(labels(condition), *state)));
     }
 }
 
-impl Kind for EC2NodeClass {
-    type Row = Conditions;
-    const KIND: &'static str = "EC2NodeClass";
-    const FAMILIES: &'static [&'static [&'static Family]] = &[CLASS_FAMILIES];
+/// Classes of nodes, of which only the conditions matter.
+macro_rules! node_class {
+    ($($kind:ident),*) => {$(
+        impl Kind for $kind {
+            type Row = Conditions;
+            const KIND: &'static str = stringify!($kind);
+            const FAMILIES: &'static [&'static [&'static Family]] = &[CLASS_FAMILIES];
 
-    fn row(self) -> Conditions {
-        conditions(self.status.conditions, self.metadata.generation)
-    }
+            fn row(self) -> Conditions {
+                conditions(self.status.conditions, self.metadata.generation)
+            }
 
-    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
-        class_facts(rows.iter(), place, samples);
-    }
+            fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+                class_facts(rows.iter(), place, samples);
+            }
+        }
+    )*};
 }
 
-impl Kind for NodeClass {
-    type Row = Conditions;
-    const KIND: &'static str = "NodeClass";
-    const FAMILIES: &'static [&'static [&'static Family]] = &[CLASS_FAMILIES];
-
-    fn row(self) -> Conditions {
-        conditions(self.status.conditions, self.metadata.generation)
-    }
-
-    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
-        class_facts(rows.iter(), place, samples);
-    }
-}
+node_class!(EC2NodeClass, NodeClass);
 
 /// Names of resources that a pool may limit, nodes included.
 pub(in crate::collectors::kubernetes) const LIMITED: [&str; 4] = [NAMES[0], NAMES[1], NAMES[2], "nodes"];

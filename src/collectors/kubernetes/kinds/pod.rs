@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use crate::collectors::kubernetes::reading::clock;
 use crate::collectors::kubernetes::reading::clock::Clock;
 use crate::collectors::kubernetes::reading::objects::{Condition, ConditionStatus, kind, or_default};
 use crate::collectors::kubernetes::reading::quantity::Quantity;
@@ -341,7 +342,7 @@ impl Pod {
             .filter(|condition| condition.state() == ConditionStatus::True)
             .and_then(|condition| condition.last_transition_time.as_ref());
         let since = since.or(self.status.start_time.as_ref()).or(placed).or(self.metadata.creation_timestamp.as_ref());
-        let since = since.map_or_else(crate::collectors::kubernetes::reading::clock::now, |time| clock.ours(time));
+        let since = since.map_or_else(clock::now, |time| clock.ours(time));
         let all = self.status.init_container_statuses.iter().chain(&self.status.container_statuses);
         let mut waiting: BTreeMap<_, _> = all.filter_map(|status| status.state.waiting.as_ref()).map(|waiting| (Reason::of(&waiting.reason), since)).collect();
         // Its kubelet has said nothing of it yet, and may be one that never will.
@@ -367,7 +368,7 @@ impl Pod {
             .condition("Ready")
             .filter(|ready| self.is_running() && ready.state() == ConditionStatus::False && ready.reason.as_deref() != Some("PodCompleted"))?;
         let since = ready.last_transition_time.as_ref().or(self.status.start_time.as_ref());
-        Some(since.map_or_else(crate::collectors::kubernetes::reading::clock::now, |time| clock.ours(time)))
+        Some(since.map_or_else(clock::now, |time| clock.ours(time)))
     }
 
     /// When the first of its containers ended with an error for good. With the usual policy one that ended is
@@ -378,7 +379,7 @@ impl Pod {
         // Of an init container that fails for good the whole pod has failed, and a sidecar is always started again.
         let ends = self.status.container_statuses.iter().filter(for_good).filter_map(|status| status.state.terminated.as_ref());
         let failed = ends.filter(|end| end.exit_code != Some(0));
-        failed.map(|end| end.finished_at.as_ref().map_or_else(crate::collectors::kubernetes::reading::clock::now, |time| clock.ours(time))).min()
+        failed.map(|end| end.finished_at.as_ref().map_or_else(clock::now, |time| clock.ours(time))).min()
     }
 
     /// Why it has no node, and since when.
@@ -396,7 +397,7 @@ impl Pod {
             _ => unschedulable_class(condition.message.as_deref().unwrap_or_default()),
         });
         let since = scheduled.and_then(|condition| condition.last_transition_time.as_ref()).or(self.metadata.creation_timestamp.as_ref());
-        Some((class, since.map_or_else(crate::collectors::kubernetes::reading::clock::now, |time| clock.ours(time))))
+        Some((class, since.map_or_else(clock::now, |time| clock.ours(time))))
     }
 
     /// The resource for lack of which it was evicted, and when.
@@ -405,7 +406,7 @@ impl Pod {
             return None;
         }
         let target = self.condition("DisruptionTarget").and_then(|condition| condition.last_transition_time.as_ref());
-        let at = target.or(self.status.start_time.as_ref()).map_or_else(crate::collectors::kubernetes::reading::clock::now, |time| clock.ours(time));
+        let at = target.or(self.status.start_time.as_ref()).map_or_else(clock::now, |time| clock.ours(time));
         Some((starved_resource(&self.status.message), at))
     }
 
@@ -436,11 +437,6 @@ impl Pod {
     pub(in crate::collectors::kubernetes) fn oom_kills(&self, clock: &Clock) -> Vec<OomKill> {
         let ends = self.statuses().flat_map(|status| [&status.state, &status.last_state].map(|state| (&status.name, &state.terminated)));
         let killed = ends.filter_map(|(name, end)| Some((name, end.as_ref().filter(|end| end.reason == "OOMKilled")?)));
-        killed
-            .map(|(name, end)| OomKill {
-                container: name.clone(),
-                at: end.finished_at.as_ref().map_or_else(crate::collectors::kubernetes::reading::clock::now, |time| clock.ours(time)),
-            })
-            .collect()
+        killed.map(|(name, end)| OomKill { container: name.clone(), at: end.finished_at.as_ref().map_or_else(clock::now, |time| clock.ours(time)) }).collect()
     }
 }

@@ -9,6 +9,7 @@ use crate::collectors::kubernetes::kinds::shape;
 use crate::collectors::kubernetes::kinds::shape::{Scope, ScopeTerm, Shape};
 use crate::collectors::kubernetes::kinds::workspaces::Claims;
 use crate::collectors::kubernetes::reading::clock::now;
+use crate::collectors::kubernetes::reading::objects;
 use crate::collectors::kubernetes::reading::objects::{Kind, Place, Rows, kind, or_default};
 use crate::collectors::kubernetes::reading::quantity::Quantity;
 use crate::collectors::kubernetes::reading::resources::{Lack, Listed};
@@ -327,12 +328,7 @@ impl Kind for ResourceQuota {
                     samples.extend((!is_new).then(uncounted));
                     continue;
                 };
-                samples.push(
-                    USED.sample(
-                        labels(),
-                        if *hard > 0.0 { used / hard } else { crate::collectors::kubernetes::reading::objects::flag(is_needed || used > 0.0) },
-                    ),
-                );
+                samples.push(USED.sample(labels(), if *hard > 0.0 { used / hard } else { objects::flag(is_needed || used > 0.0) }));
             }
         }
     }
@@ -380,6 +376,6 @@ pub(in crate::collectors::kubernetes) fn present<'a>(
 ) {
     for namespace in namespaces {
         let found = ranges.iter().any(|(key, bounds)| &*key.namespace == namespace && bounds.iter().any(|bound| !bound.of_pods));
-        samples.push(PRESENT.sample([&*place.cluster, namespace], crate::collectors::kubernetes::reading::objects::flag(found)));
+        samples.push(PRESENT.sample([&*place.cluster, namespace], objects::flag(found)));
     }
 }

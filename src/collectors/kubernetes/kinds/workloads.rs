@@ -433,35 +433,27 @@ fn labels(place: &Place, key: &Key) -> [Arc<str>; 5] {
     [&place.cluster, &place.selector, &place.kind, &key.namespace, &key.name].map(Arc::clone)
 }
 
-impl Kind for Deployment {
-    type Row = Replicas;
-    const KIND: &'static str = "Deployment";
-    const FAMILIES: &'static [&'static [&'static Family]] = &[REPLICA_FAMILIES, STAGE_FAMILIES];
+/// Kinds that are told how many replicas they should have.
+macro_rules! replicated {
+    ($($kind:ident),*) => {$(
+        impl Kind for $kind {
+            type Row = Replicas;
+            const KIND: &'static str = stringify!($kind);
+            const FAMILIES: &'static [&'static [&'static Family]] = &[REPLICA_FAMILIES, STAGE_FAMILIES];
 
-    fn row(self) -> Replicas {
-        replicated(self.metadata, &self.spec, &self.status)
-    }
+            fn row(self) -> Replicas {
+                replicated(self.metadata, &self.spec, &self.status)
+            }
 
-    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
-        ready_facts(rows.iter(), 0, place, samples);
-        replica_facts(rows.iter(), place, samples);
-    }
+            fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
+                ready_facts(rows.iter(), 0, place, samples);
+                replica_facts(rows.iter(), place, samples);
+            }
+        }
+    )*};
 }
 
-impl Kind for StatefulSet {
-    type Row = Replicas;
-    const KIND: &'static str = "StatefulSet";
-    const FAMILIES: &'static [&'static [&'static Family]] = &[REPLICA_FAMILIES, STAGE_FAMILIES];
-
-    fn row(self) -> Replicas {
-        replicated(self.metadata, &self.spec, &self.status)
-    }
-
-    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
-        ready_facts(rows.iter(), 0, place, samples);
-        replica_facts(rows.iter(), place, samples);
-    }
-}
+replicated!(Deployment, StatefulSet);
 
 impl Kind for DaemonSet {
     type Row = Replicas;

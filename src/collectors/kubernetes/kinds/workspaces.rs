@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::collectors::kubernetes::config::{Range, WorkspaceSelector};
 use crate::collectors::kubernetes::kinds::pod::{Pod, Volume};
 use crate::collectors::kubernetes::kinds::shape::Shape;
+use crate::collectors::kubernetes::reading::clock;
 use crate::collectors::kubernetes::reading::objects::Place;
 use crate::collectors::kubernetes::reading::taints::{self, Toleration};
 use crate::collectors::kubernetes::watching::ledger::{Count, Ledger};
@@ -295,7 +296,7 @@ impl Workspaces {
 
     /// A start is a new pod, or another restart of a container in one.
     pub(in crate::collectors::kubernetes) fn started(&mut self, workspace: &Workspace, pod: u128, restarts: u32, created: i64) {
-        let at = if restarts == 0 { created } else { crate::collectors::kubernetes::reading::clock::now() };
+        let at = if restarts == 0 { created } else { clock::now() };
         self.starts.record((workspace.selector, workspace.id, pod, restarts), at, ());
     }
 

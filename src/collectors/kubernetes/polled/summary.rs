@@ -208,6 +208,7 @@ pub(in crate::collectors::kubernetes) fn most(mut pods: Vec<PodUse>, top: usize)
 mod tests {
     use super::*;
     use crate::collectors::kubernetes::client::stream::Elements;
+    use crate::collectors::kubernetes::reading::clock;
 
     fn disk(json: &str) -> Disk {
         let node = "n".into();
@@ -243,10 +244,8 @@ mod tests {
         let taken = |time: &str| disk(&format!(r#"{{"node":{{"fs":{{{time}"availableBytes":40,"capacityBytes":100}}}}}}"#)).taken;
         assert_eq!(taken(r#""time":"2026-11-01T00:00:00Z","#).map(Timestamp::as_second), Some(1_793_491_200));
         assert_eq!(taken(r#""time":null,"#), None);
-        let clock = crate::collectors::kubernetes::reading::clock::Clock::default();
-        let ago = |seconds: i64| {
-            clock.stale(Timestamp::from_second(crate::collectors::kubernetes::reading::clock::now() - seconds).unwrap()).map(|age| age.to_string())
-        };
+        let clock = clock::Clock::default();
+        let ago = |seconds: i64| clock.stale(Timestamp::from_second(clock::now() - seconds).unwrap()).map(|age| age.to_string());
         assert_eq!([ago(-300), ago(0), ago(590), ago(3600)], [None, None, None, Some("1h".to_owned())]);
     }
 

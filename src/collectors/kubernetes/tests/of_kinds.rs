@@ -5,12 +5,14 @@ use serde_json::{Value, json};
 use crate::collectors::kubernetes::capacity;
 use crate::collectors::kubernetes::config::{Config, WorkspaceSelector};
 use crate::collectors::kubernetes::kinds::backups;
+use crate::collectors::kubernetes::kinds::certmanager;
 use crate::collectors::kubernetes::kinds::karpenter;
 use crate::collectors::kubernetes::kinds::monitoring;
 use crate::collectors::kubernetes::kinds::nodes::{Interests, Nodes};
 use crate::collectors::kubernetes::kinds::pod::Pod;
 use crate::collectors::kubernetes::kinds::pods::Pods;
 use crate::collectors::kubernetes::kinds::quotas;
+use crate::collectors::kubernetes::kinds::services;
 use crate::collectors::kubernetes::kinds::workloads;
 use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
 use crate::collectors::kubernetes::reading::clock::{self, Clock};
@@ -121,8 +123,8 @@ fn a_volume_that_is_not_a_day_old_owes_no_snapshot() {
 #[test]
 fn a_condition_about_an_older_version_of_an_object_says_nothing() {
     let certificate = |observed: i64| json!({ "metadata": { "name": "w", "namespace": "n", "generation": 3 }, "status": { "conditions": [{ "type": "Ready", "status": "True", "observedGeneration": observed }] } });
-    says(&rows::<crate::collectors::kubernetes::kinds::certmanager::Certificate>(&[certificate(3)]), "certmanager_certificate_ready eu/n/w = 1");
-    says(&rows::<crate::collectors::kubernetes::kinds::certmanager::Certificate>(&[certificate(1)]), "certmanager_certificate_ready eu/n/w = NaN");
+    says(&rows::<certmanager::Certificate>(&[certificate(3)]), "certmanager_certificate_ready eu/n/w = 1");
+    says(&rows::<certmanager::Certificate>(&[certificate(1)]), "certmanager_certificate_ready eu/n/w = NaN");
     let pool = |observed: i64| json!({ "metadata": { "name": "p", "generation": 3 }, "status": { "conditions": [{ "type": "Ready", "status": "True", "observedGeneration": observed }] } });
     says(&rows::<karpenter::NodePool>(&[pool(3)]), "nodepool_condition_state eu/p/Ready = true");
     says(&rows::<karpenter::NodePool>(&[pool(2)]), "nodepool_condition_state eu/p/Ready = unknown");
@@ -133,7 +135,7 @@ fn endpoints_without_a_port_or_that_end_serve_nobody() {
     let ready = |ports: Value, conditions: Value| {
         let slice = json!({ "metadata": { "name": "s", "namespace": "n" }, "addressType": "IPv4", "ports": ports, "endpoints": [{ "addresses": ["10.0.0.1"], "conditions": conditions }] });
         let mut samples = Vec::new();
-        crate::collectors::kubernetes::kinds::services::endpoints(&filled(&[slice]), &[], &|_| true, ["n", "s"], &place("EndpointSlice"), &mut samples);
+        services::endpoints(&filled(&[slice]), &[], &|_| true, ["n", "s"], &place("EndpointSlice"), &mut samples);
         samples[0].value.to_string()
     };
     let port = || json!([{ "name": "https", "port": 8443 }]);

@@ -38,7 +38,7 @@ metrics! {
 }
 
 const FOUND: &[&str] = &[Matching::Matched.as_str()];
-const LOOKED_AT: &[&str] = &[Matching::Matched.as_str(), Matching::Empty.as_str()];
+pub(in crate::collectors::kubernetes) const LOOKED_AT: &[&str] = &[Matching::Matched.as_str(), Matching::Empty.as_str()];
 
 /// The metric can be judged once objects of these kinds were found.
 pub(in crate::collectors::kubernetes) const fn seen(kinds: &'static [&'static str]) -> Coverage {
