@@ -35,7 +35,7 @@ async fn main() -> anyhow::Result<()> {
     println!("Metrics       http://{EXPORTER}/metrics");
     println!("Report        http://{EXPORTER}/report.md");
     let monitoring = monitoring::start(&folder, root).await?;
-    println!("\nBreak and mend things ({} faults, `curl {}/faults` lists them):", FAULTS.len(), lab.control());
+    println!("\nBreak and fix things ({} faults, `curl {}/faults` lists them):", FAULTS.len(), lab.control());
     for name in STORY {
         println!("  curl -X POST   {}/faults/{name}", lab.control());
     }
@@ -73,7 +73,7 @@ async fn story(lab: &Lab, linger: Duration) -> anyhow::Result<()> {
         println!("{}", blockers().await?);
         tokio::time::sleep(linger).await;
         lab.estate().set(name, false);
-        println!("-- mended");
+        println!("-- fixed");
         until("\"decision\": \"go\"").await?;
         println!("{}", headline().await?);
     }

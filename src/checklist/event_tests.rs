@@ -289,7 +289,7 @@ fn what_nothing_in_a_collector_shows_is_told_with_what_makes_it() {
         (
             CheckState::Unknown,
             "collectors.dns is configured, but nothing in it shows readiness_dns_target_state.",
-            "Add `expect` to a name in collectors.dns.names, or switch this check off with `enabled: false` in the overrides."
+            "Add `expect` to a name in collectors.dns.names, or disable this check with `enabled: false` in the overrides."
         )
     );
 }

@@ -205,7 +205,7 @@ fn minute(sample: &Sample) -> String {
 }
 
 /// What to do about an attestations file that cannot be read.
-const UNREAD: &str = "Mend the attestations file: what people have confirmed stands there and counts again once it can be read.";
+const UNREAD: &str = "Fix the attestations file: what people have confirmed stands there and counts again once it can be read.";
 
 fn attested(check: &Check, context: &Context<'_>) -> Result<Vec<Line>, Whole> {
     let Some(view) = sayings(context) else {

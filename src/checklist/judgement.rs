@@ -253,7 +253,7 @@ impl CheckVerdict {
             CheckState::Unknown if let Some(mend) = &self.mend => mend.as_str().into(),
             CheckState::Warn if self.attested => format!("Confirm it again as `attest: {}`, so that it lasts until the event is over.", self.name).into(),
             CheckState::Unknown if self.attested => format!("{} Then confirm it in the attestations file, as `attest: {}`.", self.remedy, self.name).into(),
-            CheckState::Unknown => "Mend the reason that stands above: until it can be seen, nobody knows whether it is good.".into(),
+            CheckState::Unknown => "Fix the reason that stands above: until it can be seen, nobody knows whether it is good.".into(),
             CheckState::NotApplicable | CheckState::Pass | CheckState::Waived | CheckState::Warn | CheckState::Fail => self.remedy.as_str().into(),
         }
     }

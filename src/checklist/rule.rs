@@ -146,7 +146,7 @@ impl Rule<'_> {
             let what = if wanted.is_empty() { format!("shows {name}") } else { format!("has {} ({name})", wanted.join(", ")) };
             let entry = self.family.made_by.filter(|_| wanted.is_empty()).unwrap_or("an entry that does");
             return Err(Whole::unknown(format!("{key} is configured, but nothing in it {what}"))
-                .mended_by(format!("Add {entry}, or switch this check off with `enabled: false` in the overrides.")));
+                .mended_by(format!("Add {entry}, or disable this check with `enabled: false` in the overrides.")));
         }
         Ok(lines)
     }

@@ -138,7 +138,7 @@ pub enum Blocking {
 /// way and waits for exactly this.
 pub(crate) fn table() -> String {
     let mut out = String::from(
-        "\n## Every collector, every way to go wrong\n\nThe server of each collector is broken in each of these ways by `cargo test --test it matrix`: the exporter says\nwhat stands here within its deadline, is not go, sees everything else as before, takes no more\nmemory for it, carries no credential to where a redirect leads and takes no answer from there, and is go again once the server is mended.\n\n| |",
+        "\n## Every collector, every way to go wrong\n\nThe server of each collector is broken in each of these ways by `cargo test --test it matrix`: the exporter says\nwhat stands here within its deadline, is not go, sees everything else as before, takes no more\nmemory for it, carries no credential to where a redirect leads and takes no answer from there, and is go again once the server is fixed.\n\n| |",
     );
     out.extend(COLLECTORS.iter().map(|Told { collector, what, .. }| format!(" {collector}<br>{what} |")));
     out.push_str(&format!("\n|---|{}\n", "---|".repeat(COLLECTORS.len())));
