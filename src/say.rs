@@ -12,9 +12,16 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 /// A text of ours, cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Message(Arc<str>);
+
+/// A moment to the minute, in UTC, as every moment is told that people plan by.
+pub fn minute(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
 
 /// A value that may stand in a [`Message`]: what it writes holds nothing that another program said.
 pub trait Say: fmt::Display {
@@ -29,7 +36,7 @@ macro_rules! ours {
 }
 
 ours!(&'static str, Message, Name<'_>);
-ours!(u8, u16, u32, u64, u128, usize, i32, i64, f64, char, bool, IpAddr, SocketAddr, jiff::Timestamp, jiff::Zoned, jiff::SignedDuration);
+ours!(u8, u16, u32, u64, u128, usize, i32, i64, f64, char, bool, IpAddr, SocketAddr, Timestamp, jiff::Zoned, jiff::SignedDuration);
 ours!(std::num::NonZeroU16, std::num::NonZeroU32, std::num::NonZeroUsize);
 
 impl<T: Say + ?Sized> Say for &T {

@@ -15,7 +15,7 @@ use super::rule::{Lines, Rule, Whole};
 use super::unjudged;
 use crate::collectors::{self, attestations};
 use crate::metric::Sample;
-use crate::say::Message;
+use crate::say::{Message, minute};
 use crate::snapshot::View;
 use crate::value::Span;
 
@@ -134,7 +134,7 @@ fn waive(check: &str, line: &mut Line, context: &Context<'_>) {
         let lapses = ends_early(context, waiver.until);
         line.state = if lapses { CheckState::Warn } else { CheckState::Waived };
         let early = if lapses { BEFORE_THE_END } else { "" };
-        let until = waiver.until.strftime("%Y-%m-%d %H:%M UTC");
+        let until = minute(waiver.until);
         line.evidence = format!("{} Waived until {until}{early}: {}.", line.evidence, waiver.reason.trim_end_matches('.')).into();
     }
 }
@@ -194,14 +194,14 @@ fn nobody(view: &View, check: &str, context: &Context<'_>) -> String {
         || "nobody has confirmed this yet".to_owned(),
         |(sample, event, said)| {
             // One for an event ends with it.
-            let over = if sample.value > context.now.as_second() as f64 { String::new() } else { format!(", which counted until {}", minute(sample)) };
+            let over = if sample.value > context.now.as_second() as f64 { String::new() } else { format!(", which counted until {}", minute(moment(sample))) };
             format!("nobody has confirmed this {here}; for {event} it was {said}{over}")
         },
     )
 }
 
-fn minute(sample: &Sample) -> String {
-    Timestamp::from_second(sample.second()).unwrap_or(Timestamp::MAX).strftime("%Y-%m-%d %H:%M UTC").to_string()
+fn moment(sample: &Sample) -> Timestamp {
+    Timestamp::from_second(sample.second()).unwrap_or(Timestamp::MAX)
 }
 
 /// What to do about an attestations file that cannot be read.
@@ -225,10 +225,10 @@ fn attested(check: &Check, context: &Context<'_>) -> Result<Vec<Line>, Whole> {
     };
     let said = sample.detail.as_ref().map_or("confirmed", Message::as_str);
     let valid = sample.value > context.now.as_second() as f64;
-    let until = minute(sample);
+    let until = minute(moment(sample));
     // Somebody may rely on it for the whole event.
     let short = if sample.value < context.clock().event_end { BEFORE_THE_END } else { "" };
-    let state = match (valid, ends_early(context, Timestamp::from_second(sample.second()).unwrap_or(Timestamp::MAX))) {
+    let state = match (valid, ends_early(context, moment(sample))) {
         (true, false) => CheckState::Pass,
         (true, true) => CheckState::Warn,
         (false, _) => CheckState::Unknown,

@@ -25,7 +25,7 @@ use crate::files::{self, Content, ReadError};
 use crate::made::Made;
 use crate::metric::{Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
-use crate::say::{Message, named};
+use crate::say::{Message, minute, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source, Subjects};
 use crate::value::Span;
 use crate::word::Word;
@@ -267,10 +267,6 @@ impl Known {
         }
         Ok(Term { at, until: valid_for.map_or(end, |span| after(span).min(end)) })
     }
-}
-
-fn minute(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 #[cfg(test)]

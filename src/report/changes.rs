@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::wording::minute;
 use crate::history::Change;
+use crate::say::minute;
 
 /// Changes as text, oldest first.
 pub fn changes(changes: &[Change]) -> String {

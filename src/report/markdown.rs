@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::wording::{NO_EVENT, event_line, minute, needs_attention, reason, shown, word};
+use super::wording::{NO_EVENT, event_line, needs_attention, reason, shown, word};
 use crate::checklist::{CheckState, Judgement};
 use crate::runbooks::runbook;
+use crate::say::minute;
 
 /// Judgements as Markdown.
 pub fn markdown(judgements: &[Judgement]) -> String {

@@ -17,7 +17,7 @@ pub(crate) use changes::words;
 pub use junit::junit;
 pub use markdown::markdown;
 pub use text::text;
-pub use wording::{BAD_LINES, NO_EVENT, distance, event_line, minute, reason, state_word, word};
+pub use wording::{BAD_LINES, NO_EVENT, distance, event_line, reason, state_word, word};
 
 /// Judgements as JSON, with the files that were changed and refused.
 pub fn json(judgements: &[Judgement], refused: &[&str]) -> String {

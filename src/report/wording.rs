@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 
 use crate::checklist::{CheckState, CheckVerdict, Decision, Judgement, Unasked};
+use crate::say::minute;
 
 /// The decision as a person says it.
 pub fn word(decision: Decision) -> &'static str {
@@ -70,11 +71,6 @@ fn local(moments: &[Timestamp], zone: &TimeZone) -> String {
     }
     let own = moments.iter().map(|at| at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string());
     format!("{} ({utc})", own.collect::<Vec<_>>().join(" to "))
-}
-
-/// A moment to the minute, in UTC.
-pub fn minute(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 /// The distance between two moments in its two largest units.

@@ -7,7 +7,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::checklist::{CheckState, CheckVerdict, Judgement, Line};
 use crate::history::Change;
-use crate::report::{BAD_LINES, NO_EVENT, distance, event_line, minute, overall, reason, refusal, word, words};
+use crate::report::{BAD_LINES, NO_EVENT, distance, event_line, overall, reason, refusal, word, words};
+use crate::say::minute;
 use crate::snapshot::Snapshot;
 use crate::value::Span;
 

@@ -466,7 +466,7 @@ fn moments(found: BTreeMap<String, Vec<i64>>) -> Vec<Rotator> {
 }
 
 fn moment(at: i64) -> String {
-    Timestamp::from_second(at).map_or_else(|_| at.to_string(), |at| at.strftime("%Y-%m-%d %H:%M UTC").to_string())
+    Timestamp::from_second(at).map_or_else(|_| at.to_string(), say::minute)
 }
 
 fn seconds(span: Span) -> i64 {
