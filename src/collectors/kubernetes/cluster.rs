@@ -16,7 +16,7 @@ use crate::collectors::kubernetes::config::{ClusterConfig, Config, NodeClasses, 
 use crate::collectors::kubernetes::kinds::backups;
 use crate::collectors::kubernetes::kinds::certmanager;
 use crate::collectors::kubernetes::kinds::classes;
-use crate::collectors::kubernetes::kinds::events::{Pulls, Warnings};
+use crate::collectors::kubernetes::kinds::events::{Counted, Pulls, Warnings};
 use crate::collectors::kubernetes::kinds::gpu;
 use crate::collectors::kubernetes::kinds::karpenter;
 use crate::collectors::kubernetes::kinds::locations;
@@ -162,7 +162,7 @@ pub(super) struct Cluster {
     pub(super) scopes: Vec<Arc<dyn Scope>>,
     nodes: Option<Arc<Watched<Nodes>>>,
     pods: Option<Arc<Watched<Pods>>>,
-    warnings: Option<Arc<Watched<Warnings>>>,
+    warnings: Option<Arc<Watched<Counted<Warnings>>>>,
     karpenter: Option<Karpenter>,
     velero: Option<Velero>,
     /// By namespace.
@@ -239,8 +239,8 @@ impl Cluster {
         }
         if config.events {
             let fields = |fields: &str| Query { fields: Some(fields.to_owned()), ..Query::default() };
-            self.warnings = Some(self.watch("warnings", fields("type=Warning"), Warnings::new(window, clock.clone())));
-            self.watch("image-pulls", fields("reason=Pulled"), Pulls::new(window, clock));
+            self.warnings = Some(self.watch("warnings", fields("type=Warning"), Counted::new(Warnings::new(window), clock.clone())));
+            self.watch("image-pulls", fields("reason=Pulled"), Counted::new(Pulls::new(window), clock));
         }
         if config.quotas {
             self.quotas = Some(self.watch_rows("resource-quotas", Query::default()));
@@ -564,7 +564,7 @@ impl Cluster {
         };
         let seen = self.pods.as_ref().and_then(|pods| pods.seen(|pods| take(&pods.evictions)));
         if let Some(warnings) = &self.warnings {
-            warnings.seen(|warnings| take(&warnings.evictions));
+            warnings.seen(|warnings| take(&warnings.digest.evictions));
         }
         if seen.is_none() {
             return;

@@ -157,26 +157,34 @@ impl Counts {
 /// Reasons that checks ask for by name; a storm of others must not hide them.
 const ALWAYS: [&str; 1] = ["InsufficientCapacityError"];
 
-/// Warnings of a cluster.
-#[derive(Debug)]
-pub(in crate::collectors::kubernetes) struct Warnings {
-    counts: Counts,
-    clock: Clock,
-    window: i64,
-    tally: Tally<(Arc<str>, Arc<str>)>,
-    pub(in crate::collectors::kubernetes) evictions: Ledger<u128, Eviction>,
+/// What is kept of events of one kind, beside how often each of them was seen.
+pub(in crate::collectors::kubernetes) trait Digest: Send + 'static {
+    const FAMILIES: &'static [&'static [&'static Family]];
+
+    /// What happened `growth` times since it was last seen, the last time at `at`; whether that changes a fact.
+    fn take(&mut self, event: Event, growth: u32, at: i64) -> bool;
+
+    fn facts(&self, place: &Place, samples: &mut Vec<Sample>);
 }
 
-impl Warnings {
-    pub(in crate::collectors::kubernetes) fn new(window: i64, clock: Clock) -> Self {
-        Self { counts: Counts::default(), clock, window, tally: Tally::new(window), evictions: Ledger::new(window) }
+/// Events of a cluster, of which only what is new is told.
+#[derive(Debug)]
+pub(in crate::collectors::kubernetes) struct Counted<D> {
+    counts: Counts,
+    clock: Clock,
+    pub(in crate::collectors::kubernetes) digest: D,
+}
+
+impl<D: Digest> Counted<D> {
+    pub(in crate::collectors::kubernetes) fn new(digest: D, clock: Clock) -> Self {
+        Self { counts: Counts::default(), clock, digest }
     }
 }
 
-impl Keep for Warnings {
+impl<D: Digest> Keep for Counted<D> {
     type Object = Event;
     const KIND: &'static str = "Event";
-    const FAMILIES: &'static [&'static [&'static Family]] = &[WARNING_FAMILIES];
+    const FAMILIES: &'static [&'static [&'static Family]] = D::FAMILIES;
     const WINDOWED: bool = true;
 
     fn begin(&mut self) {
@@ -190,14 +198,7 @@ impl Keep for Warnings {
     fn put(&mut self, event: Event, _: bool) -> bool {
         let growth = self.counts.growth(&event);
         let at = event.at(&self.clock);
-        let namespace: Arc<str> = event.involved_object.namespace.as_str().into();
-        if event.reason == "Evicted" {
-            let pod = uid(event.involved_object.uid.as_deref());
-            self.evictions.record(pod, at, (Arc::clone(&namespace), starved_resource(&event.message)));
-        }
-        let reason = Word::of(&event.reason).map_or("Other", Word::as_str);
-        self.tally.add((namespace, reason.into()), at, u64::from(growth));
-        growth > 0
+        self.digest.take(event, growth, at)
     }
 
     fn remove(&mut self, event: &Event) -> bool {
@@ -211,6 +212,39 @@ impl Keep for Warnings {
 
     fn len(&self) -> usize {
         self.counts.seen.len()
+    }
+
+    fn facts(&self, place: &Place, samples: &mut Vec<Sample>) {
+        self.digest.facts(place, samples);
+    }
+}
+
+/// Warnings, by namespace and reason.
+#[derive(Debug)]
+pub(in crate::collectors::kubernetes) struct Warnings {
+    window: i64,
+    tally: Tally<(Arc<str>, Arc<str>)>,
+    pub(in crate::collectors::kubernetes) evictions: Ledger<u128, Eviction>,
+}
+
+impl Warnings {
+    pub(in crate::collectors::kubernetes) fn new(window: i64) -> Self {
+        Self { window, tally: Tally::new(window), evictions: Ledger::new(window) }
+    }
+}
+
+impl Digest for Warnings {
+    const FAMILIES: &'static [&'static [&'static Family]] = &[WARNING_FAMILIES];
+
+    fn take(&mut self, event: Event, growth: u32, at: i64) -> bool {
+        let namespace: Arc<str> = event.involved_object.namespace.as_str().into();
+        if event.reason == "Evicted" {
+            let pod = uid(event.involved_object.uid.as_deref());
+            self.evictions.record(pod, at, (Arc::clone(&namespace), starved_resource(&event.message)));
+        }
+        let reason = Word::of(&event.reason).map_or("Other", Word::as_str);
+        self.tally.add((namespace, reason.into()), at, u64::from(growth));
+        growth > 0
     }
 
     fn facts(&self, place: &Place, samples: &mut Vec<Sample>) {
@@ -262,41 +296,28 @@ fn go_duration(text: &str) -> Option<f64> {
     (!text.is_empty()).then_some(total).filter(|total| total.is_finite())
 }
 
-/// Pulls of a cluster, by image.
+/// Pulls, by image.
 #[derive(Debug)]
 pub(in crate::collectors::kubernetes) struct Pulls {
-    counts: Counts,
-    clock: Clock,
     window: i64,
     images: BTreeMap<Arc<str>, Vec<(i64, Pull)>>,
     swept: i64,
 }
 
 impl Pulls {
-    pub(in crate::collectors::kubernetes) fn new(window: i64, clock: Clock) -> Self {
-        Self { counts: Counts::default(), clock, window, images: BTreeMap::new(), swept: 0 }
+    pub(in crate::collectors::kubernetes) fn new(window: i64) -> Self {
+        Self { window, images: BTreeMap::new(), swept: 0 }
     }
 }
 
-impl Keep for Pulls {
-    type Object = Event;
-    const KIND: &'static str = "Event";
+impl Digest for Pulls {
     const FAMILIES: &'static [&'static [&'static Family]] = &[PULL_FAMILIES];
-    const WINDOWED: bool = true;
 
-    fn begin(&mut self) {
-        self.counts.begin();
-    }
-
-    fn has_named(&self, event: &Event) -> bool {
-        self.counts.has_named(event)
-    }
-
-    fn put(&mut self, event: Event, _: bool) -> bool {
-        if self.counts.growth(&event) == 0 {
+    fn take(&mut self, event: Event, growth: u32, at: i64) -> bool {
+        if growth == 0 {
             return false;
         }
-        let (at, now) = (event.at(&self.clock), now());
+        let now = now();
         let oldest = now.saturating_sub(self.window);
         let Some(pull) = pull(&event.message).filter(|_| at > oldest) else { return false };
         // Not with each event: all that is kept is looked at.
@@ -316,19 +337,6 @@ impl Keep for Pulls {
         let surplus = pulls.len().saturating_sub(PULLS_KEPT);
         pulls.drain(..surplus);
         true
-    }
-
-    fn remove(&mut self, event: &Event) -> bool {
-        self.counts.remove(event);
-        false
-    }
-
-    fn complete(&mut self) {
-        self.counts.complete();
-    }
-
-    fn len(&self) -> usize {
-        self.counts.seen.len()
     }
 
     fn facts(&self, place: &Place, samples: &mut Vec<Sample>) {

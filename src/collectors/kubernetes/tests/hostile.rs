@@ -78,8 +78,8 @@ fn what_others_write_into_objects_stays_there() {
         assert!(!all.iter().any(|line| line.contains("hunter2")), "{all:?}");
         all
     };
-    let mut warnings = events::Warnings::new(3600, Clock::default());
-    let mut pulls = events::Pulls::new(3600, Clock::default());
+    let mut warnings = events::Counted::new(events::Warnings::new(3600), Clock::default());
+    let mut pulls = events::Counted::new(events::Pulls::new(3600), Clock::default());
     for (reason, message) in [
         (secret, ""),
         ("BackOff", secret),
@@ -163,7 +163,7 @@ fn pods_with_problems_in_many_namespaces_take_time_that_grows_with_them() {
     };
     let events: Vec<events::Event> = (0..5_000).map(|number| read(&pulled(number))).collect();
     crate::fuzz::grows_evenly(|count| {
-        let mut kept = events::Pulls::new(3600, Clock::default());
+        let mut kept = events::Counted::new(events::Pulls::new(3600), Clock::default());
         events[..count / 4].iter().for_each(|event| assert!(kept.put(event.clone(), false)));
     });
 }
@@ -254,8 +254,8 @@ fn fuzz_kinds() {
     let event = json!({ "metadata": metadata, "involvedObject": { "namespace": "n", "uid": "u" }, "reason": "Evicted", "message": "Successfully pulled image \"r/a:1\" in 1m21.5s (2s including waiting). Image size: 1 bytes.",
         "lastTimestamp": ago(5), "count": 4_294_967_295_u32, "series": { "count": 1, "lastObservedTime": "2026-01-01T00:00:00.000000Z" } })
     .to_string();
-    crate::fuzz::survive_text(&[&event], |text| kept(events::Warnings::new(3600, Clock::default()), text));
-    crate::fuzz::survive_text(&[&event], |text| kept(events::Pulls::new(i64::MAX, Clock::default()), text));
+    crate::fuzz::survive_text(&[&event], |text| kept(events::Counted::new(events::Warnings::new(3600), Clock::default()), text));
+    crate::fuzz::survive_text(&[&event], |text| kept(events::Counted::new(events::Pulls::new(i64::MAX), Clock::default()), text));
 }
 
 /// Whoever may create an event chooses its times and its count, and hides none of the others with them.
@@ -278,7 +278,7 @@ fn an_odd_event_hides_no_other() {
     ];
     let all: Vec<Value> = odd.into_iter().enumerate().map(|(number, odd)| event(&number.to_string(), odd)).collect();
     // One says that it is two thousand years old, and one that it happened more often than is counted.
-    let said = told(events::Warnings::new(3600, Clock::default()), &all);
+    let said = told(events::Counted::new(events::Warnings::new(3600), Clock::default()), &all);
     says(&said, &format!("warning_events eu/ws/BackOff = {}", 5 + u64::from(u32::MAX)));
 }
 
