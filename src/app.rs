@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::cause;
 use crate::checklist::{Checklist, Context, Judgement, Memories, Recalls, Unjudged, Waiver, forget_library, judge, unjudged};
-use crate::config::{self, LoadError, Loaded, WaiverConfig};
+use crate::config::{self, LoadError, Loaded};
 use crate::driver::{Driver, Task};
 use crate::event::{self, Schedule};
 use crate::exposition::Exposition;
@@ -74,22 +74,13 @@ struct Active {
 impl Active {
     fn new(loaded: Loaded, tasks: &[Task]) -> Self {
         let unjudged = unjudged(&loaded.checklists, tasks.iter().map(|task| &task.source));
-        let schedules = event::schedules(&loaded.settings.events);
-        let waiver = |waiver: &WaiverConfig| {
-            Some(Waiver {
-                check: waiver.check.clone(),
-                labels: waiver.labels.clone(),
-                reason: format!("{} ({})", waiver.why, waiver.who),
-                until: waiver.until.parse().ok()?,
-            })
-        };
-        let of = |checklist: &Checklist| loaded.settings.waivers.iter().filter(|own| own.is_for(&checklist.name)).filter_map(waiver).collect();
+        let of = |checklist: &Checklist| loaded.waivers.iter().filter(|own| own.is_for(&checklist.name)).cloned().collect();
         let waivers = loaded.checklists.iter().map(of).collect();
         let mut checklists = loaded.checklists;
         // Nobody judges by examples, and nobody names a check before the next reload.
         checklists.iter_mut().flat_map(|own| &mut own.sections).flat_map(|section| &mut section.checks).for_each(|check| check.examples = Vec::new());
         forget_library();
-        Self { schedules, waivers, unjudged, checklists, archive: loaded.settings.archive }
+        Self { schedules: loaded.schedules, waivers, unjudged, checklists, archive: loaded.settings.archive }
     }
 
     /// Judges each checklist for each of its events that is running or coming, and as if one were now

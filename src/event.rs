@@ -198,11 +198,6 @@ impl Schedule {
     }
 }
 
-/// The configured events; one whose times are wrong is no event, and the configuration was refused for it.
-pub fn schedules(events: &[EventConfig]) -> Vec<Schedule> {
-    events.iter().filter_map(|event| Schedule::parse(event).ok()).collect()
-}
-
 /// Every event that is running or will come, each with that occurrence of it and with the later ones that are
 /// prepared for already, the soonest first.
 pub fn coming(schedules: &[Schedule], now: Timestamp) -> Vec<Occurrence> {

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::checklist::{self, Check, Checklist, Kind};
+use crate::checklist::{self, Check, Checklist, Kind, Waiver};
 use crate::collectors::{self, CollectorsConfig, attestations, http, tls};
-use crate::config::{self, Loaded, WaiverConfig};
+use crate::config::{self, Loaded};
 use crate::event::{self, Schedule};
 use crate::snapshot::{Source, Subject};
 use crate::value::Problem;
@@ -19,7 +19,7 @@ use crate::word::did_you_mean;
 pub(crate) fn warnings<'a>(loaded: &Loaded, sources: impl Iterator<Item = &'a Source>, now: Timestamp) -> Vec<Problem> {
     let mut found = of_settings(loaded, now);
     let sources: Vec<&Source> = sources.collect();
-    waivers(loaded, &sources, &event::schedules(&loaded.settings.events), now, &mut found);
+    waivers(loaded, &sources, now, &mut found);
     found.extend(checklist::unjudged(&loaded.checklists, sources.into_iter()).into_iter().map(|unjudged| Problem::bare("checklists", unjudged.sentence())));
     found
 }
@@ -27,20 +27,19 @@ pub(crate) fn warnings<'a>(loaded: &Loaded, sources: impl Iterator<Item = &'a So
 /// What can be told before anything is known of what is to be looked at.
 pub(crate) fn of_settings(loaded: &Loaded, now: Timestamp) -> Vec<Problem> {
     let mut found = config::misspelt(&config::schema());
-    let schedules = event::schedules(&loaded.settings.events);
     if loaded.settings.collectors == CollectorsConfig::default() {
         found.push(Problem::bare("collectors", "none is configured, so only what people confirm is judged"));
     }
-    events(loaded, &schedules, now, &mut found);
+    events(loaded, now, &mut found);
     clusters(loaded, &mut found);
     twins(loaded, &mut found);
-    confirmations(loaded, &schedules, now, &mut found);
+    confirmations(loaded, now, &mut found);
     found.extend(loaded.settings.clone().missing());
     found
 }
 
-fn events(loaded: &Loaded, schedules: &[Schedule], now: Timestamp, found: &mut Vec<Problem>) {
-    for (index, schedule) in schedules.iter().enumerate() {
+fn events(loaded: &Loaded, now: Timestamp, found: &mut Vec<Problem>) {
+    for (index, schedule) in loaded.schedules.iter().enumerate() {
         if schedule.at(now).is_none() {
             found.push(Problem::bare(format!("events[{index}]"), format!("{} is over, so nothing is prepared for it", schedule.name())));
         }
@@ -54,7 +53,7 @@ fn events(loaded: &Loaded, schedules: &[Schedule], now: Timestamp, found: &mut V
             found.push(Problem::bare(format!("events[{index}]"), rule));
         }
     }
-    let coming = event::coming(schedules, now);
+    let coming = event::coming(&loaded.schedules, now);
     for checklist in loaded.checklists.iter().filter(|checklist| coming.iter().all(|event| !event.checklists.contains(&checklist.name))) {
         found.push(Problem::bare("events", format!("no event of checklist {} is coming, so it is judged as if one were now", checklist.name)));
     }
@@ -109,17 +108,17 @@ fn repeated<T>(entries: &[T], is_same: impl Fn(&T, &T) -> bool) -> Vec<(usize, &
     found.collect()
 }
 
-fn waivers(loaded: &Loaded, sources: &[&Source], schedules: &[Schedule], now: Timestamp, found: &mut Vec<Problem>) {
+fn waivers(loaded: &Loaded, sources: &[&Source], now: Timestamp, found: &mut Vec<Problem>) {
     let named: Vec<Subject> = sources.iter().flat_map(|source| source.named()).collect();
-    let check = |waiver: &WaiverConfig| {
+    let check = |waiver: &Waiver| {
         let own = loaded.checklists.iter().filter(|checklist| waiver.is_for(&checklist.name));
         own.flat_map(Checklist::checks).find(|check| check.name == waiver.check)
     };
-    for (index, waiver) in loaded.settings.waivers.iter().enumerate() {
-        if waiver.until.parse::<Timestamp>().is_ok_and(|until| until <= now) {
+    for (index, waiver) in loaded.waivers.iter().enumerate() {
+        if waiver.until <= now {
             found.push(Problem::bare(format!("waivers[{index}].until"), format!("is over, so {} is waived no longer", waiver.check)));
         }
-        found.extend(short(waiver, schedules, now).map(|rule| Problem::bare(format!("waivers[{index}].until"), rule)));
+        found.extend(short(waiver, &loaded.schedules, now).map(|rule| Problem::bare(format!("waivers[{index}].until"), rule)));
         let Some(check) = check(waiver) else { continue };
         if !check.enabled {
             found.push(Problem::bare(format!("waivers[{index}].check"), format!("{} is disabled in the overrides, so nothing is waived", waiver.check)));
@@ -146,11 +145,10 @@ fn waivers(loaded: &Loaded, sources: &[&Source], schedules: &[Schedule], now: Ti
 }
 
 /// That a waiver ends before the first event that it could be for is over.
-fn short(waiver: &WaiverConfig, schedules: &[Schedule], now: Timestamp) -> Option<String> {
-    let until: Timestamp = waiver.until.parse().ok().filter(|until| *until > now)?;
+fn short(waiver: &Waiver, schedules: &[Schedule], now: Timestamp) -> Option<String> {
     let coming = schedules.iter().filter_map(|schedule| schedule.at(now)).filter(|event| event.checklists.iter().any(|checklist| waiver.is_for(checklist)));
     let first = coming.filter(|event| waiver.labels.get("event").is_none_or(|own| *own == event.of)).min_by_key(|event| event.end)?;
-    (until < first.end).then(|| format!("is before {} is over, at {}", first.of, first.end.strftime("%Y-%m-%dT%H:%M:%SZ")))
+    (now < waiver.until && waiver.until < first.end).then(|| format!("is before {} is over, at {}", first.of, first.end.strftime("%Y-%m-%dT%H:%M:%SZ")))
 }
 
 fn is_about(check: &Check, subject: &Subject) -> bool {
@@ -163,9 +161,9 @@ fn bears(check: &Check, label: &str) -> bool {
     matches!(&check.kind, Kind::Fact { family, .. } if family.labels.contains(&label) || ["cluster", "target", "registry", "credential"].contains(&label))
 }
 
-fn confirmations(loaded: &Loaded, schedules: &[Schedule], now: Timestamp, found: &mut Vec<Problem>) {
+fn confirmations(loaded: &Loaded, now: Timestamp, found: &mut Vec<Problem>) {
     let Some(config) = &loaded.settings.attestations else { return };
-    let known = attestations::Known::new(&checklist::confirmed(&loaded.checklists), schedules);
+    let known = attestations::Known::new(&checklist::confirmed(&loaded.checklists), &loaded.schedules);
     // A file that is not there is told with the others.
     if config.file.exists() {
         let told = attestations::refused(&config.file, &known, now);

@@ -47,10 +47,19 @@ impl<'a> Context<'a> {
 pub struct Waiver {
     /// Name of the check.
     pub check: String,
+    /// Only in these checklists; in all that have the check when empty.
+    pub checklists: Vec<String>,
     /// Labels that a line must have.
     pub labels: BTreeMap<String, String>,
     /// Who and why, for the line.
     pub reason: String,
     /// When it ends.
     pub until: Timestamp,
+}
+
+impl Waiver {
+    /// Whether it holds in a checklist.
+    pub fn is_for(&self, checklist: &str) -> bool {
+        self.checklists.is_empty() || self.checklists.iter().any(|own| own == checklist)
+    }
 }

@@ -188,6 +188,7 @@ fn what_no_check_asks_about_is_a_line_that_is_unknown() {
     let found = unjudged(std::slice::from_ref(&checklist), sources.iter());
     let waiver = Waiver {
         check: NOT_JUDGED.into(),
+        checklists: Vec::new(),
         labels: [("target".to_owned(), "guide".to_owned())].into(),
         reason: "only a graph (Ada)".into(),
         until: now() + SignedDuration::from_hours(1),
@@ -248,6 +249,7 @@ fn a_waiver_that_ends_before_the_event_is_over_warns_while_the_event_is_prepared
     let line = |lasts: i64, starts: i64| {
         let waiver = Waiver {
             check: "Up".into(),
+            checklists: Vec::new(),
             labels: std::collections::BTreeMap::new(),
             reason: "known (Ada)".into(),
             until: now() + SignedDuration::from_hours(lasts),

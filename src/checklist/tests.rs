@@ -341,6 +341,7 @@ fn a_waiver_covers_its_lines_until_it_ends() {
     let check = checklist.checks().find(|check| check.name == "LoadBalancerMissing").unwrap();
     let mut waiver = Waiver {
         check: check.name.clone(),
+        checklists: Vec::new(),
         labels: BTreeMap::from([("cluster".into(), "eu".into())]),
         reason: "no users there (Ada)".into(),
         until: "2026-11-22T00:00:00Z".parse().unwrap(),

@@ -17,13 +17,13 @@ use super::layers::layer;
 use super::located::locate;
 use super::origins::Origins;
 use super::settings::Settings;
-use super::validate;
+use super::validate::{Parsed, validate};
 use super::variables::{ENV_PREFIX, Variables};
 use crate::cause::Cause as _;
-use crate::checklist::{self, Checklist};
+use crate::checklist::{self, Checklist, Waiver};
 use crate::collectors::{self, Estate};
 use crate::driver::Task;
-use crate::event;
+use crate::event::Schedule;
 use crate::files::{self, ReadError};
 use crate::say;
 use crate::say::{Message, Say};
@@ -78,18 +78,22 @@ pub struct Loaded {
     pub settings: Settings,
     /// The configured checklists with overrides applied.
     pub checklists: Vec<Checklist>,
+    /// The events of the settings, in their order.
+    pub schedules: Vec<Schedule>,
+    /// The waivers of the settings, in their order.
+    pub waivers: Vec<Waiver>,
 }
 
 impl Loaded {
     /// What is on, as tasks for the driver. Fails when a file that the configuration names cannot be used.
     pub fn tasks(&self, state: &Arc<State>) -> Result<Vec<Task>, Message> {
-        let Settings { collectors, clusters, attestations, events, .. } = &self.settings;
+        let Settings { collectors, clusters, attestations, .. } = &self.settings;
         collectors::tasks(&Estate {
             collectors,
             clusters,
             attestations: attestations.as_ref(),
             confirmed: &checklist::confirmed(&self.checklists),
-            schedules: &event::schedules(events),
+            schedules: &self.schedules,
             state,
         })
     }
@@ -151,7 +155,7 @@ pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<BTreeMa
         Ok(mut settings) => {
             let mut further = Vec::new();
             settings.resolve_names(base, &mut further);
-            let checklists = validate::validate(&settings, complete, &mut further);
+            let Parsed { checklists, schedules, waivers } = validate(&settings, complete, &mut further);
             for problem in &mut further {
                 locate(problem, &origins, &merged, &variables);
             }
@@ -159,7 +163,7 @@ pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<BTreeMa
             further.retain(|problem| !problems.iter().any(|known| follows(problem, known)) && !all.iter().any(|known| is_measured_by(problem, known)));
             problems.append(&mut further);
             if problems.is_empty() {
-                return Ok(Loaded { settings, checklists });
+                return Ok(Loaded { settings, checklists, schedules, waivers });
             }
         }
         Err(_) => problems.push(Problem::bare("", "a value is out of range, although it has the right form")),

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::checklist::Override;
+use crate::checklist::{Override, Waiver};
 use crate::collectors::attestations::AttestationsConfig;
 use crate::collectors::{CollectorsConfig, kubernetes};
 use crate::event::{EventConfig, SHIPPED};
@@ -73,9 +74,10 @@ pub struct WaiverConfig {
 }
 
 impl WaiverConfig {
-    /// Whether it holds in a checklist.
-    pub fn is_for(&self, checklist: &str) -> bool {
-        self.checklists.is_empty() || self.checklists.iter().any(|own| own == checklist)
+    /// What the judge needs of it, with the moment that `until` says.
+    pub(super) fn until(&self, until: Timestamp) -> Waiver {
+        let Self { check, checklists, labels, who, why, until: _ } = self.clone();
+        Waiver { check, checklists, labels, reason: format!("{why} ({who})"), until }
     }
 }
 

@@ -3,22 +3,30 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::settings::Settings;
-use crate::checklist::{self, Checklist};
+use crate::checklist::{self, Checklist, Waiver};
 use crate::collectors::kubernetes::ClusterConfig;
+use crate::event::Schedule;
 use crate::value::Problem;
 use crate::value::rules::{References, interval, quoted, unique};
 use crate::word::did_you_mean;
 
 type Problems = Vec<Problem>;
 
-/// Checks every rule and loads the checklists. With `complete` false, something was cut out before
+/// What texts of the settings stand for, in their order, as far as they keep the rules.
+pub(super) struct Parsed {
+    pub(super) checklists: Vec<Checklist>,
+    pub(super) schedules: Vec<Schedule>,
+    pub(super) waivers: Vec<Waiver>,
+}
+
+/// Checks every rule, and reads what the settings name or write as text: nobody reads it a second time. With `complete` false, something was cut out before
 /// and a missing reference may be a consequence of that, so references are not judged.
-pub(super) fn validate(settings: &Settings, complete: bool, problems: &mut Problems) -> Vec<Checklist> {
+pub(super) fn validate(settings: &Settings, complete: bool, problems: &mut Problems) -> Parsed {
     let clusters = settings.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
     let mut references = References { clusters, complete, ..References::default() };
     settings.collectors.offers(&mut references);
     let checklists = load_checklists(settings, problems);
-    events(settings, &checklists, &references, problems);
+    let schedules = events(settings, &checklists, &references, problems);
     for (index, cluster) in settings.clusters.iter().enumerate() {
         cluster.validate(&format!("clusters[{index}]"), problems);
     }
@@ -28,8 +36,8 @@ pub(super) fn validate(settings: &Settings, complete: bool, problems: &mut Probl
     if let Some(attestations) = &settings.attestations {
         interval("attestations.interval", attestations.interval, problems);
     }
-    waivers(settings, &checklists, &references, problems);
-    checklists
+    let waivers = waivers(settings, &checklists, &references, problems);
+    Parsed { checklists, schedules, waivers }
 }
 
 /// Two names for one cluster: the other one, whose entry was copied, would never be looked at.
@@ -60,12 +68,13 @@ fn load_checklists(settings: &Settings, problems: &mut Problems) -> Vec<Checklis
     loaded
 }
 
-fn events(settings: &Settings, checklists: &[Checklist], references: &References<'_>, problems: &mut Problems) {
+fn events(settings: &Settings, checklists: &[Checklist], references: &References<'_>, problems: &mut Problems) -> Vec<Schedule> {
     unique("events", settings.events.iter().map(|event| event.name.as_str()), problems);
     let names: Vec<_> = settings.checklists_or_default().iter().map(|checklist| checklist.name.clone()).collect();
+    let mut schedules = Vec::new();
     for (index, event) in settings.events.iter().enumerate() {
         let path = format!("events[{index}]");
-        event.validate(&path, problems);
+        schedules.extend(event.validate(&path, problems));
         for wanted in event.checklist.names() {
             known_checklist(&format!("{path}.checklist"), wanted, &names, references, problems);
         }
@@ -83,6 +92,7 @@ fn events(settings: &Settings, checklists: &[Checklist], references: &References
             }
         }
     }
+    schedules
 }
 
 fn known_checklist(path: &str, wanted: &String, names: &[String], references: &References<'_>, problems: &mut Problems) {
@@ -95,14 +105,19 @@ fn known_checklist(path: &str, wanted: &String, names: &[String], references: &R
 /// How far ahead a waiver may end.
 const LONGEST_WAIVER: SignedDuration = SignedDuration::from_hours(90 * 24);
 
-fn waivers(settings: &Settings, checklists: &[Checklist], references: &References<'_>, problems: &mut Problems) {
+fn waivers(settings: &Settings, checklists: &[Checklist], references: &References<'_>, problems: &mut Problems) -> Vec<Waiver> {
+    let mut granted = Vec::new();
     let names: Vec<_> = settings.checklists_or_default().iter().map(|checklist| checklist.name.clone()).collect();
     for (index, waiver) in settings.waivers.iter().enumerate() {
         let path = format!("waivers[{index}]");
         for wanted in &waiver.checklists {
             known_checklist(&format!("{path}.checklists"), wanted, &names, references, problems);
         }
-        let own = checklists.iter().filter(|checklist| waiver.is_for(&checklist.name)).flat_map(Checklist::checks).map(|check| check.name.as_str());
+        let own = checklists
+            .iter()
+            .filter(|own| waiver.checklists.is_empty() || waiver.checklists.contains(&own.name))
+            .flat_map(Checklist::checks)
+            .map(|check| check.name.as_str());
         let checks: Vec<&str> = own.chain([checklist::NOT_JUDGED]).collect();
         // Of a checklist that is not known nobody knows the checks.
         let all_known = waiver.checklists.iter().all(|wanted| names.contains(wanted));
@@ -117,7 +132,7 @@ fn waivers(settings: &Settings, checklists: &[Checklist], references: &Reference
             Ok(until) if until.duration_since(Timestamp::now()) > LONGEST_WAIVER => {
                 problems.push(Problem::new(format!("{path}.until"), "must be within 90 days, so that somebody looks at it again", quoted(&waiver.until)));
             }
-            Ok(_) => {}
+            Ok(until) => granted.push(waiver.until(until)),
         }
         for (field, text) in [("who", &waiver.who), ("why", &waiver.why)] {
             if text.trim().is_empty() {
@@ -128,4 +143,5 @@ fn waivers(settings: &Settings, checklists: &[Checklist], references: &Reference
             references.cluster(&format!("{path}.labels.cluster"), cluster, problems);
         }
     }
+    granted
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Schedule;
+use super::{Broken, Schedule};
 use crate::value::rules::{name, once, quoted, unique};
 use crate::value::{Problem, Span};
 
@@ -75,7 +75,7 @@ pub(crate) fn default_lead_times() -> Vec<Span> {
 
 impl EventConfig {
     /// Reports every rule that its times break.
-    pub(crate) fn validate(&self, path: &str, problems: &mut Vec<Problem>) {
+    pub(crate) fn validate(&self, path: &str, problems: &mut Vec<Problem>) -> Option<Schedule> {
         name(&format!("{path}.name"), &self.name, problems);
         if self.name.rsplit_once(" +").is_some_and(|(_, number)| number.bytes().all(|byte| byte.is_ascii_digit())) {
             let rule = "must not end in + and a number, as later occurrences of a recurring event are called";
@@ -105,11 +105,12 @@ impl EventConfig {
             (None, Some(_)) if self.end.is_some() => {
                 problems.push(Problem::bare(format!("{path}.end"), "must not be set on a recurring event; use duration"));
             }
-            _ => {
-                if let (true, Err((field, rule, got))) = (are_values_good, Schedule::parse(self)) {
-                    problems.push(Problem::new(format!("{path}.{field}"), rule, quoted(&got)));
-                }
+            _ if are_values_good => {
+                let wrong = |(field, rule, got): Broken| problems.push(Problem::new(format!("{path}.{field}"), rule, quoted(&got)));
+                return Schedule::parse(self).map_err(wrong).ok();
             }
+            _ => {}
         }
+        None
     }
 }
