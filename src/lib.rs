@@ -27,6 +27,7 @@ pub mod lasting;
 pub mod made;
 pub mod metric;
 pub mod net;
+pub mod promql;
 pub mod report;
 mod room;
 pub mod runbooks;

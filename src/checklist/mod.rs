@@ -23,7 +23,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-pub use condition::{Band, Bound, Clock, Condition, Horizon, Red, Words, humanize_duration, quoted};
+pub use condition::{Band, Bound, Clock, Condition, Horizon, Red, Words, humanize_duration};
 pub use context::{Context, Waiver};
 pub use evidence::Template;
 pub use example::{Example, Given, Outcome, scene};

@@ -4,14 +4,15 @@
 use serde_json::{Value, json};
 
 use super::dashboard::{self, Layout};
-use super::table::target;
+use super::query::{listed, over_time};
 use crate::checklist::Checklist;
+use crate::promql::{Compute as _, Metric, Query, call, metric, time};
 
-/// A panel: title, what it means, expression, legend, unit, what an empty one means, width.
+/// A panel: title, what it means, query, legend, unit, what an empty one means, width.
 struct Panel {
     title: &'static str,
     about: &'static str,
-    expr: &'static str,
+    query: fn() -> Query,
     legend: &'static str,
     unit: &'static str,
     empty: &'static str,
@@ -23,11 +24,14 @@ pub(super) fn overview(checklist: &Checklist) -> String {
     let name = &checklist.name;
     let mut layout = Layout::default();
     layout.place(&[(12, dashboard::decision(checklist)), (6, dashboard::event(Some(checklist))), (6, dashboard::counts(Some(checklist)))], 8);
+    let own = |metric: Metric| metric.with("checklist", name);
     let blocking = |state: &str| {
-        format!(
-            "max by (check, item) (readiness_check_info{{checklist=\"{name}\"}}) * on (check) group_left () (max by (check) (readiness_check_state{{checklist=\"{name}\",state=\"{state}\"}} == 1) and on (check) max by (check) (readiness_check_required{{checklist=\"{name}\"}}) == 1)"
-        )
+        let required = own(metric("readiness_check_required")).max(&["check"]).is_set();
+        let such = own(metric("readiness_check_state")).with("state", state).is_set().max(&["check"]).and("and on (check)", required);
+        own(metric("readiness_check_info")).max(&["check", "item"]).and("* on (check) group_left ()", such.grouped())
     };
+    let decided = own(metric("readiness_decision_state")).max(&["checklist", "state"]).is_set().sum(&["state"]);
+    let not_good = own(metric("readiness_check_state")).like("state", "fail|unknown|warn|waived").sum(&["state"]);
     layout.place(
         &[
             (
@@ -35,28 +39,18 @@ pub(super) fn overview(checklist: &Checklist) -> String {
                 listing(
                     "What is wrong and blocks",
                     "Checks that failed and must not; the checklist board and the status page have the evidence.",
-                    &blocking("fail"),
+                    blocking("fail"),
                     "nothing blocks",
                 ),
             ),
-            (12, listing("What is not known and blocks", "Unknown is never go: find out why it cannot be seen.", &blocking("unknown"), "everything is known")),
+            (12, listing("What is not known and blocks", "Unknown is never go: find out why it cannot be seen.", blocking("unknown"), "everything is known")),
         ],
         9,
     );
     layout.place(
         &[
-            (12, history("The decision", &format!("sum by (state) (max by (checklist, state) (readiness_decision_state{{checklist=\"{name}\"}}) == 1)"))),
-            (
-                12,
-                series(
-                    "Checks that are not good",
-                    "How many checks stand in each verdict, over time.",
-                    &format!("sum by (state) (readiness_check_state{{checklist=\"{name}\",state=~\"fail|unknown|warn|waived\"}})"),
-                    "{{state}}",
-                    "none",
-                    "none",
-                ),
-            ),
+            (12, history("The decision", decided)),
+            (12, series("Checks that are not good", "How many checks stand in each verdict, over time.", not_good, "{{state}}", "none", "none")),
         ],
         8,
     );
@@ -69,7 +63,7 @@ const CLUSTERS: &[&[Panel]] = &[
         Panel {
             title: "Nodes ready",
             about: "Ready nodes of each cluster.",
-            expr: "sum by (cluster) (max by (cluster, node) (readiness_node_condition_state{condition=\"Ready\",state=\"true\"}))",
+            query: || metric("readiness_node_condition_state").with("condition", "Ready").with("state", "true").max(&["cluster", "node"]).sum(&["cluster"]),
             legend: "{{cluster}}",
             unit: "none",
             empty: "no node is seen",
@@ -78,7 +72,7 @@ const CLUSTERS: &[&[Panel]] = &[
         Panel {
             title: "Version",
             about: "What the API servers say about themselves.",
-            expr: "max by (cluster, version) (readiness_kubernetes_version_info)",
+            query: || metric("readiness_kubernetes_version_info").max(&["cluster", "version"]),
             legend: "{{cluster}} {{version}}",
             unit: "none",
             empty: "no cluster is seen",
@@ -87,7 +81,7 @@ const CLUSTERS: &[&[Panel]] = &[
         Panel {
             title: "Oldest kubelet, versions behind",
             about: "Minor versions between the oldest kubelet and its API server.",
-            expr: "max by (cluster) (readiness_kubelet_version_skew_max)",
+            query: || metric("readiness_kubelet_version_skew_max").max(&["cluster"]),
             legend: "{{cluster}}",
             unit: "none",
             empty: "no node is seen",
@@ -96,7 +90,7 @@ const CLUSTERS: &[&[Panel]] = &[
         Panel {
             title: "Clock",
             about: "Distance between the clocks of the API server and of the exporter.",
-            expr: "max by (cluster) (readiness_kubernetes_clock_offset_seconds)",
+            query: || metric("readiness_kubernetes_clock_offset_seconds").max(&["cluster"]),
             legend: "{{cluster}}",
             unit: "s",
             empty: "no cluster is seen",
@@ -107,7 +101,7 @@ const CLUSTERS: &[&[Panel]] = &[
         Panel {
             title: "Workspaces that fit",
             about: "Running ones, and those that nodes and pools still take.",
-            expr: "max by (cluster) (readiness_capacity_workspaces)",
+            query: || metric("readiness_capacity_workspaces").max(&["cluster"]),
             legend: "{{cluster}}",
             unit: "none",
             empty: "collectors.kubernetes.capacity is not configured",
@@ -116,7 +110,7 @@ const CLUSTERS: &[&[Panel]] = &[
         Panel {
             title: "Workspaces expected",
             about: "For the participants of each event, and of those that overlap it.",
-            expr: "max by (cluster, event) (readiness_capacity_expected_workspaces)",
+            query: || metric("readiness_capacity_expected_workspaces").max(&["cluster", "event"]),
             legend: "{{cluster}} {{event}}",
             unit: "none",
             empty: "no event with participants",
@@ -125,7 +119,7 @@ const CLUSTERS: &[&[Panel]] = &[
         Panel {
             title: "Headroom",
             about: "What is left once all expected workspaces run.",
-            expr: "min by (cluster, event) (readiness_capacity_headroom_ratio)",
+            query: || metric("readiness_capacity_headroom_ratio").min(&["cluster", "event"]),
             legend: "{{cluster}} {{event}}",
             unit: "percentunit",
             empty: "no event with participants",
@@ -134,7 +128,7 @@ const CLUSTERS: &[&[Panel]] = &[
         Panel {
             title: "Nodes that pools still make",
             about: "What the limits of NodePools leave.",
-            expr: "max by (cluster, nodepool) (readiness_capacity_nodes_addable)",
+            query: || metric("readiness_capacity_nodes_addable").max(&["cluster", "nodepool"]),
             legend: "{{cluster}} {{nodepool}}",
             unit: "none",
             empty: "no NodePool is seen",
@@ -145,7 +139,7 @@ const CLUSTERS: &[&[Panel]] = &[
         Panel {
             title: "Requested",
             about: "Share of what nodes offer that pods have requested.",
-            expr: "max by (cluster, resource) (readiness_cluster_requested_ratio)",
+            query: || metric("readiness_cluster_requested_ratio").max(&["cluster", "resource"]),
             legend: "{{cluster}} {{resource}}",
             unit: "percentunit",
             empty: "no node is seen",
@@ -154,7 +148,7 @@ const CLUSTERS: &[&[Panel]] = &[
         Panel {
             title: "NodePools: share of their limits",
             about: "At 100 % a pool makes no node any more.",
-            expr: "max by (cluster, nodepool, resource) (readiness_nodepool_used_ratio)",
+            query: || metric("readiness_nodepool_used_ratio").max(&["cluster", "nodepool", "resource"]),
             legend: "{{cluster}} {{nodepool}} {{resource}}",
             unit: "percentunit",
             empty: "no NodePool has a limit",
@@ -163,7 +157,7 @@ const CLUSTERS: &[&[Panel]] = &[
         Panel {
             title: "Quotas of namespaces",
             about: "The ten that are used most.",
-            expr: "topk(10, max by (cluster, namespace, resource) (readiness_resourcequota_used_ratio))",
+            query: || metric("readiness_resourcequota_used_ratio").max(&["cluster", "namespace", "resource"]).top(),
             legend: "{{cluster}} {{namespace}} {{resource}}",
             unit: "percentunit",
             empty: "no quota is seen",
@@ -174,7 +168,7 @@ const CLUSTERS: &[&[Panel]] = &[
         Panel {
             title: "Pods",
             about: "By their phase.",
-            expr: "sum by (cluster, phase) (max by (cluster, phase) (readiness_pods))",
+            query: || metric("readiness_pods").max(&["cluster", "phase"]).sum(&["cluster", "phase"]),
             legend: "{{cluster}} {{phase}}",
             unit: "none",
             empty: "no pod is seen",
@@ -183,7 +177,11 @@ const CLUSTERS: &[&[Panel]] = &[
         Panel {
             title: "Replicas missing",
             about: "Desired, and not ready.",
-            expr: "max by (cluster, selector, name) (readiness_workload_desired_replicas) - max by (cluster, selector, name) (readiness_workload_ready_replicas)",
+            query: || {
+                metric("readiness_workload_desired_replicas")
+                    .max(&["cluster", "selector", "name"])
+                    .and("-", metric("readiness_workload_ready_replicas").max(&["cluster", "selector", "name"]))
+            },
             legend: "{{cluster}} {{selector}} {{name}}",
             unit: "none",
             empty: "no workload is configured",
@@ -192,7 +190,7 @@ const CLUSTERS: &[&[Panel]] = &[
         Panel {
             title: "Load balancers",
             about: "Whether the Services that matter have one.",
-            expr: "min by (cluster, namespace, name) (readiness_service_load_balancer_ready)",
+            query: || metric("readiness_service_load_balancer_ready").min(&["cluster", "namespace", "name"]),
             legend: "{{cluster}} {{namespace}}/{{name}}",
             unit: "none",
             empty: "no Service is configured",
@@ -203,7 +201,7 @@ const CLUSTERS: &[&[Panel]] = &[
         Panel {
             title: "Age of the last backup",
             about: "Per schedule of Velero.",
-            expr: "time() - max by (cluster, schedule) (readiness_velero_backup_last_completed_timestamp_seconds)",
+            query: || time().and("-", metric("readiness_velero_backup_last_completed_timestamp_seconds").max(&["cluster", "schedule"])),
             legend: "{{cluster}} {{schedule}}",
             unit: "s",
             empty: "no backup is configured",
@@ -212,7 +210,7 @@ const CLUSTERS: &[&[Panel]] = &[
         Panel {
             title: "Age of the last snapshot",
             about: "Per volume.",
-            expr: "time() - max by (cluster, namespace, claim) (readiness_volume_snapshot_last_ready_timestamp_seconds)",
+            query: || time().and("-", metric("readiness_volume_snapshot_last_ready_timestamp_seconds").max(&["cluster", "namespace", "claim"])),
             legend: "{{cluster}} {{namespace}}/{{claim}}",
             unit: "s",
             empty: "no snapshot is configured",
@@ -221,7 +219,7 @@ const CLUSTERS: &[&[Panel]] = &[
         Panel {
             title: "Warnings of the last hour",
             about: "By their reason.",
-            expr: "topk(10, sum by (cluster, reason) (max by (cluster, namespace, reason) (readiness_warning_events)))",
+            query: || metric("readiness_warning_events").max(&["cluster", "namespace", "reason"]).sum(&["cluster", "reason"]).top(),
             legend: "{{cluster}} {{reason}}",
             unit: "none",
             empty: "no warning",
@@ -244,7 +242,7 @@ const EXPORTER: &[&[Panel]] = &[
         Panel {
             title: "Sources seen",
             about: "Sources whose last look succeeded and is fresh.",
-            expr: "sum by (collector) (max by (collector, source) (readiness_collector_up))",
+            query: || metric("readiness_collector_up").max(&["collector", "source"]).sum(&["collector"]),
             legend: "{{collector}}",
             unit: "none",
             empty: "no exporter is scraped",
@@ -253,7 +251,7 @@ const EXPORTER: &[&[Panel]] = &[
         Panel {
             title: "Sources not seen",
             about: "Their checks are unknown until they are.",
-            expr: "max by (collector, source) (readiness_collector_up) == 0",
+            query: || metric("readiness_collector_up").max(&["collector", "source"]).and("==", 0),
             legend: "{{collector}} {{source}}",
             unit: "none",
             empty: "every source is seen",
@@ -262,7 +260,7 @@ const EXPORTER: &[&[Panel]] = &[
         Panel {
             title: "Permissions missing",
             about: "What the API server refused.",
-            expr: "max by (cluster, verb, resource) (readiness_permission_missing)",
+            query: || metric("readiness_permission_missing").max(&["cluster", "verb", "resource"]),
             legend: "{{cluster}} {{verb}} {{resource}}",
             unit: "none",
             empty: "none is missing",
@@ -273,7 +271,7 @@ const EXPORTER: &[&[Panel]] = &[
         Panel {
             title: "Age of facts",
             about: "The oldest of each collector, against how long they count.",
-            expr: "max by (collector) (time() - readiness_collector_last_success_timestamp_seconds)",
+            query: || time().and("-", metric("readiness_collector_last_success_timestamp_seconds")).max(&["collector"]),
             legend: "{{collector}}",
             unit: "s",
             empty: "no exporter is scraped",
@@ -282,7 +280,7 @@ const EXPORTER: &[&[Panel]] = &[
         Panel {
             title: "How long looks take",
             about: "The slowest source of each collector.",
-            expr: "max by (collector) (readiness_collector_duration_seconds)",
+            query: || metric("readiness_collector_duration_seconds").max(&["collector"]),
             legend: "{{collector}}",
             unit: "s",
             empty: "no exporter is scraped",
@@ -291,7 +289,7 @@ const EXPORTER: &[&[Panel]] = &[
         Panel {
             title: "Failed looks",
             about: "Per minute, by collector and class.",
-            expr: "sum by (collector, class) (max by (collector, source, class) (rate(readiness_collector_errors_total[5m]))) * 60",
+            query: || metric("readiness_collector_errors_total").rate("5m").max(&["collector", "source", "class"]).sum(&["collector", "class"]).and("*", 60),
             legend: "{{collector}} {{class}}",
             unit: "none",
             empty: "none failed",
@@ -302,7 +300,7 @@ const EXPORTER: &[&[Panel]] = &[
         Panel {
             title: "Requests to others",
             about: "Per second, by collector.",
-            expr: "sum by (collector) (max by (collector, source) (rate(readiness_collector_api_calls_total[5m])))",
+            query: || metric("readiness_collector_api_calls_total").rate("5m").max(&["collector", "source"]).sum(&["collector"]),
             legend: "{{collector}}",
             unit: "reqps",
             empty: "no exporter is scraped",
@@ -311,7 +309,7 @@ const EXPORTER: &[&[Panel]] = &[
         Panel {
             title: "Things found",
             about: "Objects in the last good look, by collector.",
-            expr: "sum by (collector) (max by (collector, source) (readiness_collector_objects))",
+            query: || metric("readiness_collector_objects").max(&["collector", "source"]).sum(&["collector"]),
             legend: "{{collector}}",
             unit: "none",
             empty: "no exporter is scraped",
@@ -320,7 +318,7 @@ const EXPORTER: &[&[Panel]] = &[
         Panel {
             title: "Requests to the exporter",
             about: "Per second, by route and status.",
-            expr: "sum by (route, code) (rate(readiness_web_requests_total[5m]))",
+            query: || metric("readiness_web_requests_total").rate("5m").sum(&["route", "code"]),
             legend: "{{route}} {{code}}",
             unit: "reqps",
             empty: "no exporter is scraped",
@@ -331,7 +329,7 @@ const EXPORTER: &[&[Panel]] = &[
         Panel {
             title: "Configuration in force",
             about: "1 when the last attempt to load it succeeded.",
-            expr: "min(readiness_config_last_reload_successful)",
+            query: || call("min", [metric("readiness_config_last_reload_successful").into()]),
             legend: "loaded",
             unit: "none",
             empty: "no exporter is scraped",
@@ -340,7 +338,7 @@ const EXPORTER: &[&[Panel]] = &[
         Panel {
             title: "Last judged",
             about: "Seconds since each checklist was judged.",
-            expr: "time() - max by (checklist) (readiness_judged_timestamp_seconds)",
+            query: || time().and("-", metric("readiness_judged_timestamp_seconds").max(&["checklist"])),
             legend: "{{checklist}}",
             unit: "s",
             empty: "no exporter is scraped",
@@ -349,7 +347,7 @@ const EXPORTER: &[&[Panel]] = &[
         Panel {
             title: "Memory",
             about: "Resident memory of the process.",
-            expr: "max by (instance) (process_resident_memory_bytes and on (job, instance) readiness_build_info)",
+            query: || metric("process_resident_memory_bytes").and("and on (job, instance)", metric("readiness_build_info")).max(&["instance"]),
             legend: "{{instance}}",
             unit: "bytes",
             empty: "no exporter is scraped",
@@ -358,7 +356,7 @@ const EXPORTER: &[&[Panel]] = &[
         Panel {
             title: "CPU",
             about: "Share of one core.",
-            expr: "max by (instance) (rate(process_cpu_seconds_total[5m]) and on (job, instance) readiness_build_info)",
+            query: || metric("process_cpu_seconds_total").rate("5m").and("and on (job, instance)", metric("readiness_build_info")).max(&["instance"]),
             legend: "{{instance}}",
             unit: "percentunit",
             empty: "no exporter is scraped",
@@ -377,32 +375,32 @@ pub(super) fn exporter() -> String {
 fn rows(layout: &mut Layout, rows: &[&[Panel]]) {
     for row in rows {
         let panels: Vec<(u64, Value)> =
-            row.iter().map(|panel| (panel.width, series(panel.title, panel.about, panel.expr, panel.legend, panel.unit, panel.empty))).collect();
+            row.iter().map(|panel| (panel.width, series(panel.title, panel.about, (panel.query)(), panel.legend, panel.unit, panel.empty))).collect();
         layout.place(&panels, 8);
     }
 }
 
-fn series(title: &str, about: &str, expr: &str, legend: &str, unit: &str, empty: &str) -> Value {
-    json!({ "type": "timeseries", "title": title, "description": about, "targets": [{ "refId": "A", "expr": expr, "legendFormat": legend }],
+fn series(title: &str, about: &str, query: Query, legend: &str, unit: &str, empty: &str) -> Value {
+    json!({ "type": "timeseries", "title": title, "description": about, "targets": [over_time(query, legend)],
         "fieldConfig": { "defaults": { "unit": unit, "noValue": empty }, "overrides": [] } })
 }
 
 /// Names of checks with their lines of the paper checklist.
-fn listing(title: &str, about: &str, expr: &str, empty: &str) -> Value {
+fn listing(title: &str, about: &str, query: Query, empty: &str) -> Value {
     json!({ "type": "table", "title": title, "description": about,
-        "targets": [target("A", expr)],
+        "targets": [listed("A", query)],
         "transformations": [{ "id": "organize", "options": { "excludeByName": { "Time": true, "Value": true }, "indexByName": { "item": 0, "check": 1 }, "renameByName": { "item": "Line", "check": "Check" } } }],
         "fieldConfig": { "defaults": { "noValue": empty }, "overrides": [{ "matcher": { "id": "byName", "options": "Line" }, "properties": [{ "id": "custom.width", "value": 110 }] }] } })
 }
 
-fn history(title: &str, expr: &str) -> Value {
+fn history(title: &str, query: Query) -> Value {
     let colours = [("go", "green"), ("no_go", "red"), ("undecided", "orange")];
     let overrides: Vec<Value> = colours
         .iter()
         .map(|(state, colour)| json!({ "matcher": { "id": "byName", "options": state }, "properties": [{ "id": "color", "value": { "mode": "fixed", "fixedColor": colour } }] }))
         .collect();
     json!({ "type": "state-timeline", "title": title, "description": "When it was which.",
-        "targets": [{ "refId": "A", "expr": expr, "legendFormat": "{{state}}" }],
+        "targets": [over_time(query, "{{state}}")],
         "options": { "showValue": "never", "mergeValues": true, "legend": { "showLegend": false } },
         "fieldConfig": { "defaults": { "noValue": "no data: not go" }, "overrides": overrides } })
 }

@@ -7,36 +7,40 @@
 use serde_json::{Value, json};
 
 use super::dashboard::{self, Layout};
-use super::table::{coloured, states, target};
+use super::query::{self, listed};
+use super::table::{coloured, states};
+use crate::promql::{Compute as _, Metric, Query, call, metric, text, time};
 
 /// How far the timeline reaches, in seconds; what ends later ends at its edge.
-const HORIZON: u64 = 14 * 86_400;
+const HORIZON: u32 = 14 * 86_400;
 
-/// The parts of the timeline: field, colour, expression. All have one label, `what`.
-fn parts() -> [(&'static str, &'static str, String); 5] {
-    let named = |prefix: &str, expr: &str, labels: &str| {
-        format!("label_join(label_replace({expr}, \"k\", \"{prefix}\", \"\", \"\"), \"what\", \" \", \"k\", {labels})")
-    };
-    let ahead = |metric: &str, by: &str| format!("clamp(max by ({by}) ({metric}) - time(), 0, {HORIZON})");
-    let only = |expr: &str| format!("max by (what) ({expr})");
-    let event = |which: &str| {
-        let metric = format!("readiness_event_{which}_timestamp_seconds");
-        named("event", &ahead(&metric, "event"), "\"event\"")
-    };
+/// The parts of the timeline: field, colour, query. All have one label, `what`.
+fn parts() -> [(&'static str, &'static str, Query); 5] {
+    let ahead = |metric: Metric, labels: &[&str]| call("clamp", [metric.max(labels).and("-", time()), 0.into(), HORIZON.into()]);
+    let only = |query: Query| query.max(&["what"]);
+    let event = |which: &str| named("event", ahead(metric(format!("readiness_event_{which}_timestamp_seconds")), &["event"]), &["event"]);
     let rotation = |bound: &str| {
-        let metric = format!("readiness_rotation_next_timestamp_seconds{{bound=\"{bound}\"}}");
-        named("rotation", &ahead(&metric, "rotation, subject"), "\"rotation\", \"subject\"")
+        let labels = ["rotation", "subject"];
+        named("rotation", ahead(metric("readiness_rotation_next_timestamp_seconds").with("bound", bound), &labels), &labels)
     };
-    let credential = named("credential", &ahead("readiness_credential_expiry_timestamp_seconds", "credential"), "\"credential\"");
-    let window = |from: &str, to: &str| format!("{} - {}", only(to), only(from));
+    let credential = || named("credential", ahead(metric("readiness_credential_expiry_timestamp_seconds"), &["credential"]), &["credential"]);
+    let window = |from: Query, to: Query| only(to).and("-", only(from));
+    let last = || call("max", [event("end")]);
     [
-        ("gap", "transparent", only(&format!("{} or {}", event("start"), rotation("earliest")))),
-        ("event", "blue", window(&event("start"), &event("end"))),
+        ("gap", "transparent", only(event("start").and("or", rotation("earliest")))),
+        ("event", "blue", window(event("start"), event("end"))),
         // A moment is drawn half an hour wide, or nobody would see it.
-        ("may rotate", "orange", format!("clamp_min({}, 1800)", window(&rotation("earliest"), &rotation("latest")))),
-        ("ends within the event or before", "red", only(&format!("{credential} < scalar(max({}))", event("end")))),
-        ("lasts until", "green", only(&format!("{credential} >= scalar(max({}) or vector(0))", event("end")))),
+        ("may rotate", "orange", call("clamp_min", [window(rotation("earliest"), rotation("latest")), 1800.into()])),
+        ("ends within the event or before", "red", only(credential().and("<", call("scalar", [last()])))),
+        ("lasts until", "green", only(credential().and(">=", call("scalar", [last().and("or", call("vector", [0.into()]))])))),
     ]
+}
+
+/// A query with the label `what`: a word, and the labels that tell one from the other.
+fn named(word: &str, query: Query, labels: &[&str]) -> Query {
+    let worded = call("label_replace", [query, text("k"), text(word), text(""), text("")]);
+    let parts = ["what", " ", "k"].iter().chain(labels).map(|part| text(part));
+    Query::Call("label_join".to_owned(), [worded].into_iter().chain(parts).collect())
 }
 
 /// The board.
@@ -67,7 +71,7 @@ fn colour(name: &str) -> Value {
 fn timeline() -> Value {
     let parts = parts();
     let references = ["A", "B", "C", "D", "E"];
-    let targets: Vec<Value> = references.iter().zip(&parts).map(|(reference, (_, _, expr))| target(reference, expr)).collect();
+    let targets: Vec<Value> = references.iter().zip(&parts).map(|(reference, (_, _, query))| listed(reference, query.clone())).collect();
     let names: serde_json::Map<String, Value> =
         references.iter().zip(&parts).map(|(reference, (name, ..))| (format!("Value #{reference}"), json!(name))).collect();
     let mut overrides: Vec<Value> =
@@ -87,9 +91,11 @@ fn timeline() -> Value {
 
 /// The credential that ends first.
 fn first_end() -> Value {
+    let left = metric("readiness_credential_expiry_timestamp_seconds").max(&["credential"]).and("-", time());
+    let first = call("bottomk", [1.into(), left]);
     json!({ "type": "stat", "title": "The next credential to end",
         "description": "Its name and how long it still lasts.",
-        "targets": [{ "refId": "A", "expr": "bottomk(1, max by (credential) (readiness_credential_expiry_timestamp_seconds) - time())", "instant": true, "range": false, "legendFormat": "{{credential}}" }],
+        "targets": [query::named(first, "{{credential}}")],
         "options": { "textMode": "value_and_name", "colorMode": "value", "reduceOptions": { "calcs": ["lastNotNull"] } },
         "fieldConfig": { "defaults": { "unit": "s", "noValue": "no end is known",
             "thresholds": { "mode": "absolute", "steps": [{ "value": null, "color": "red" }, { "value": 86_400, "color": "orange" }, { "value": 604_800, "color": "green" }] } }, "overrides": [] } })
@@ -99,19 +105,24 @@ fn moment(field: &str) -> Value {
     json!({ "matcher": { "id": "byName", "options": field }, "properties": [{ "id": "unit", "value": "dateTimeFromNow" }] })
 }
 
-fn state_of(metric: &str, by: &str, name: &str) -> String {
-    format!("max by ({by}, {name}) (label_replace({metric} == 1, \"{name}\", \"$1\", \"state\", \"(.*)\"))")
+fn state_of(set: &str, by: &[&str], name: &str) -> Query {
+    call("label_replace", [metric(set).is_set(), text(name), text("$1"), text("state"), text("(.*)")]).max(&[by, &[name]].concat())
+}
+
+/// A moment as Grafana counts.
+fn millis(moment: Metric, by: &[&str]) -> Query {
+    moment.max(by).and("*", 1000)
 }
 
 fn credentials() -> Value {
-    let key = "credential, kind";
+    let key = &["credential", "kind"];
     let targets = json!([
-        target("A", &state_of("readiness_credential_state", key, "present")),
-        target("B", &state_of("readiness_credential_valid_state", key, "valid")),
-        target("C", &state_of("readiness_credential_end_state", key, "end")),
-        target("D", &format!("max by ({key}) (readiness_credential_expiry_timestamp_seconds) * 1000")),
-        target("E", &format!("max by ({key}) (readiness_credential_changed_timestamp_seconds) * 1000")),
-        target("F", &format!("max by ({key}) (readiness_credential_last_used_timestamp_seconds) * 1000")),
+        listed("A", state_of("readiness_credential_state", key, "present")),
+        listed("B", state_of("readiness_credential_valid_state", key, "valid")),
+        listed("C", state_of("readiness_credential_end_state", key, "end")),
+        listed("D", millis(metric("readiness_credential_expiry_timestamp_seconds"), key)),
+        listed("E", millis(metric("readiness_credential_changed_timestamp_seconds"), key)),
+        listed("F", millis(metric("readiness_credential_last_used_timestamp_seconds"), key)),
     ]);
     json!({ "type": "table", "title": "Credentials: there, working, until when",
         "description": "Three facts about each. Unproven means that no free call exists to prove it; an end of unknown is not never.",
@@ -123,14 +134,14 @@ fn credentials() -> Value {
 }
 
 fn rotations() -> Value {
-    let key = "rotation, subject";
+    let key = &["rotation", "subject"];
     let targets = json!([
-        target("A", &state_of("readiness_rotation_run_state", key, "run")),
-        target("B", &state_of("readiness_rotation_suspension_state", key, "suspension")),
-        target("C", &format!("max by ({key}) (readiness_rotation_last_timestamp_seconds) * 1000")),
-        target("D", &format!("max by ({key}) (readiness_rotation_next_timestamp_seconds{{bound=\"earliest\"}}) * 1000")),
-        target("E", &format!("max by ({key}) (readiness_rotation_next_timestamp_seconds{{bound=\"latest\"}}) * 1000")),
-        target("F", &format!("max by ({key}) (readiness_rotation_lapse_timestamp_seconds) * 1000")),
+        listed("A", state_of("readiness_rotation_run_state", key, "run")),
+        listed("B", state_of("readiness_rotation_suspension_state", key, "suspension")),
+        listed("C", millis(metric("readiness_rotation_last_timestamp_seconds"), key)),
+        listed("D", millis(metric("readiness_rotation_next_timestamp_seconds").with("bound", "earliest"), key)),
+        listed("E", millis(metric("readiness_rotation_next_timestamp_seconds").with("bound", "latest"), key)),
+        listed("F", millis(metric("readiness_rotation_lapse_timestamp_seconds"), key)),
     ]);
     json!({ "type": "table", "title": "Rotations: last, next, and how the last one went",
         "description": "What has only an interval has an earliest and a latest moment. What is suspended renews nothing, and its key lapses.",

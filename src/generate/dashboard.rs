@@ -4,8 +4,10 @@
 use serde_json::{Value, json};
 
 use super::events::{Events, Stage};
+use super::query::{formatted, over_time};
 use crate::checklist::{Check, CheckState, Checklist, Condition, Decision, Guard, Kind, Red};
 use crate::metric::Unit;
+use crate::promql::{Compute as _, Metric, Query, metric};
 use crate::report;
 
 const WIDTH: u64 = 24;
@@ -61,7 +63,6 @@ impl Layout {
             panel["gridPos"] = json!({ "x": x, "y": self.y, "w": width, "h": height });
             panel["datasource"] = json!({ "type": "prometheus", "uid": "${datasource}" });
             for target in panel["targets"].as_array_mut().into_iter().flatten() {
-                target["expr"] = json!(scoped(target["expr"].as_str().unwrap_or_default()));
                 target["datasource"] = json!({ "type": "prometheus", "uid": "${datasource}" });
             }
             let defaults = &mut panel["fieldConfig"]["defaults"];
@@ -100,52 +101,17 @@ fn annotations() -> Value {
     json!([at("start", "start", "blue"), at("end", "end", "purple")])
 }
 
-/// An expression within the chosen clusters and events: each metric that has such a label.
-fn scoped(expr: &str) -> String {
-    let mut out = String::with_capacity(expr.len());
-    let mut rest = expr;
-    while let Some(at) = rest.find("readiness_") {
-        let end = rest[at..].find(|c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')).map_or(rest.len(), |length| at + length);
-        let name = &rest[at..end];
-        out.push_str(&rest[..end]);
-        rest = &rest[end..];
-        let labels = family_labels(name);
-        let matchers: Vec<String> = ["cluster", "event"].iter().filter(|label| labels.contains(label)).map(|label| format!("{label}=~\"${label}\"")).collect();
-        match (matchers.is_empty(), rest.strip_prefix('{')) {
-            (true, _) => {}
-            (false, Some(inner)) => {
-                out.push_str(&format!("{{{},", matchers.join(",")));
-                rest = inner;
-            }
-            (false, None) => out.push_str(&format!("{{{}}}", matchers.join(","))),
-        }
-    }
-    out.push_str(rest);
-    out
-}
-
-fn family_labels(name: &str) -> &'static [&'static str] {
-    let own = crate::verdict::FAMILIES.iter().chain(crate::event::FAMILIES).find(|family| family.name == name).copied();
-    own.or_else(|| crate::collectors::family(name).ok()).map_or(&[], |family| family.labels)
-}
-
-fn instant(expr: &str, format: &str) -> Value {
-    json!([{ "refId": "A", "expr": expr, "instant": true, "range": false, "format": format, "legendFormat": "{{state}}" }])
-}
-
 /// The rows on top of a board of one checklist.
 pub(super) fn decision(checklist: &Checklist) -> Value {
-    word(&format!("max by (state) (readiness_decision_state{{checklist=\"{}\"}} == 1)", checklist.name), "{{state}}")
+    word(of(Some(checklist), "readiness_decision_state").is_set().max(&["state"]), "{{state}}")
 }
 
 /// What all checklists come to, on a board that belongs to none of them.
 pub(super) fn decisions() -> Value {
-    word("max by (checklist, event, state) (readiness_decision_state == 1)", "{{checklist}} {{event}} {{state}}")
+    word(metric("readiness_decision_state").is_set().max(&["checklist", "event", "state"]), "{{checklist}} {{event}} {{state}}")
 }
 
-fn word(expr: &str, legend: &str) -> Value {
-    let mut targets = instant(expr, "time_series");
-    targets[0]["legendFormat"] = json!(legend);
+fn word(query: Query, legend: &str) -> Value {
     let colours = [(Decision::Go, "green"), (Decision::NoGo, "red"), (Decision::Undecided, "orange")];
     let overrides: Vec<Value> = colours
         .iter()
@@ -158,32 +124,32 @@ fn word(expr: &str, legend: &str) -> Value {
             json!({ "matcher": { "id": "byRegexp", "options": format!("/(^| ){}$/", decision.as_str()) }, "properties": properties })
         })
         .collect();
-    json!({ "type": "stat", "title": "Decision", "description": "What the checklist comes to. No data is not go.", "targets": targets,
+    json!({ "type": "stat", "title": "Decision", "description": "What the checklist comes to. No data is not go.", "targets": [formatted(query, "time_series", legend)],
         "options": { "textMode": "name", "colorMode": "background", "reduceOptions": { "calcs": ["lastNotNull"] } },
         "fieldConfig": { "defaults": { "noValue": "no data: not go" }, "overrides": overrides } })
 }
 
 pub(super) fn counts(checklist: Option<&Checklist>) -> Value {
-    let expr = format!("sum by (state) (readiness_check_state{})", of(checklist));
-    json!({ "type": "bargauge", "title": "Checks by verdict", "description": "How many checks are good, bad, not known, or not applicable.", "targets": instant(&expr, "time_series"),
+    let query = of(checklist, "readiness_check_state").sum(&["state"]);
+    json!({ "type": "bargauge", "title": "Checks by verdict", "description": "How many checks are good, bad, not known, or not applicable.", "targets": [formatted(query, "time_series", "{{state}}")],
         "options": { "displayMode": "basic", "orientation": "horizontal" }, "fieldConfig": { "defaults": { "min": 0, "noValue": "no exporter is scraped" }, "overrides": [] } })
 }
 
 pub(super) fn event(checklist: Option<&Checklist>) -> Value {
-    let expr = format!("min by (event) (readiness_event_start_timestamp_seconds{}) * 1000", of(checklist));
-    json!({ "type": "stat", "title": "Next event starts", "description": "Events that run or come.", "targets": instant(&expr, "time_series"),
+    let query = of(checklist, "readiness_event_start_timestamp_seconds").min(&["event"]).and("*", 1000);
+    json!({ "type": "stat", "title": "Next event starts", "description": "Events that run or come.", "targets": [formatted(query, "time_series", "{{state}}")],
         "options": { "colorMode": "none", "reduceOptions": { "calcs": ["lastNotNull"] } },
         "fieldConfig": { "defaults": { "unit": "dateTimeFromNow", "noValue": "no event configured" }, "overrides": [] } })
 }
 
-/// The selector of one checklist, or of all.
-fn of(checklist: Option<&Checklist>) -> String {
-    checklist.map_or_else(String::new, |checklist| format!("{{checklist=\"{}\"}}", checklist.name))
+/// A metric of one checklist, or of all.
+fn of(checklist: Option<&Checklist>, name: &str) -> Metric {
+    checklist.into_iter().fold(metric(name), |all, checklist| all.with("checklist", &checklist.name))
 }
 
 fn table(checklist: &Checklist, title: &str, checks: &[Check]) -> Value {
     let names: Vec<&str> = checks.iter().map(|check| check.name.as_str()).collect();
-    let expr = format!("max by (check, state) (readiness_check_state{{checklist=\"{}\",check=~\"{}\"}} == 1)", checklist.name, names.join("|"));
+    let query = of(Some(checklist), "readiness_check_state").like("check", &names.join("|")).is_set().max(&["check", "state"]);
     let words: serde_json::Map<String, Value> =
         checks.iter().map(|check| (check.name.clone(), json!({ "text": format!("{} {}", check.item, check.title()) }))).collect();
     let colours = [
@@ -196,7 +162,7 @@ fn table(checklist: &Checklist, title: &str, checks: &[Check]) -> Value {
     ];
     let states: serde_json::Map<String, Value> =
         colours.iter().map(|(state, colour)| (state.as_str().to_owned(), json!({ "text": state.as_str().replace('_', " "), "color": colour }))).collect();
-    json!({ "type": "table", "title": title, "description": "Verdicts in the order of the paper checklist; the status page has the evidence of each.", "targets": instant(&expr, "table"),
+    json!({ "type": "table", "title": title, "description": "Verdicts in the order of the paper checklist; the status page has the evidence of each.", "targets": [formatted(query, "table", "{{state}}")],
         "transformations": [{ "id": "organize", "options": { "excludeByName": { "Time": true, "Value": true }, "renameByName": { "check": "Check", "state": "Verdict" } } }],
         "fieldConfig": { "defaults": { "noValue": "no exporter is scraped" }, "overrides": [
             { "matcher": { "id": "byName", "options": "Check" }, "properties": [{ "id": "mappings", "value": [{ "type": "value", "options": words }] }] },
@@ -214,7 +180,7 @@ fn graph(checklist: &Checklist, check: &Check) -> Option<Value> {
     let legend: Vec<String> = family.labels.iter().map(|label| format!("{{{{{label}}}}}")).collect();
     Some(json!({ "type": "timeseries", "title": format!("{} {}", check.item, check.title()),
         "description": format!("{} When it is red: {}", check.name, check.remedy),
-        "targets": [{ "refId": "A", "expr": fact, "legendFormat": legend.join(" / ") }],
+        "targets": [over_time(fact, &legend.join(" / "))],
         "fieldConfig": { "defaults": { "unit": unit(check)?, "noValue": "nothing of it was seen", "custom": { "thresholdsStyle": { "mode": "line" } }, "thresholds": { "mode": "absolute", "steps": steps } }, "overrides": [] } }))
 }
 

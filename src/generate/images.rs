@@ -4,15 +4,25 @@
 use serde_json::{Value, json};
 
 use super::dashboard::{self, Layout};
-use super::table::{states, target};
+use super::query::{listed, named, over_time};
+use super::table::states;
+use crate::promql::{Compute as _, Metric, Query, call, metric, text};
 
 /// Digests with how deeply each agrees with the place before it; upstream has none before it.
-const CELLS: &str = concat!(
-    "max by (group, hop, subject, short) (readiness_image_digest_info) * on (group, hop, subject) group_left (state) ",
-    "(max by (group, hop, subject, state) (readiness_image_match_state) == 1) ",
-    "or label_replace(max by (group, hop, subject, short) (readiness_image_digest_info{hop=~\"upstream|pin\"}) ",
-    "unless on (group, hop, subject) readiness_image_match_state, \"state\", \"source\", \"\", \"\")",
-);
+fn cells(labels: &[&str]) -> Query {
+    let place = ["group", "hop", "subject"];
+    let digests = |metric: Metric| metric.max(&[&place, labels].concat());
+    let agreeing = metric("readiness_image_match_state").max(&[&place[..], &["state"]].concat()).is_set().grouped();
+    let first = digests(metric("readiness_image_digest_info").like("hop", "upstream|pin"))
+        .and("unless on (group, hop, subject)", metric("readiness_image_match_state"));
+    let first = call("label_replace", [first, text("state"), text("source"), text(""), text("")]);
+    digests(metric("readiness_image_digest_info")).and("* on (group, hop, subject) group_left (state)", agreeing).and("or", first)
+}
+
+/// The same with labels put together in one.
+fn joined(query: Query, name: &str, of: [&str; 2]) -> Query {
+    call("label_join", [query, text(name), text(" "), text(of[0]), text(of[1])])
+}
 
 /// Colours of the states, as patterns of a cell.
 const COLOURS: [(&str, &str); 4] = [(".* none$", "red"), (".* unknown$", "orange"), (".* (index|platform|config)$", "green"), (".* source$", "blue")];
@@ -59,9 +69,9 @@ fn patterns() -> Value {
 
 /// Whether all clusters agree, by group.
 fn agreement() -> Value {
-    let expr = "max by (group, state) (readiness_image_clusters_state == 1)";
+    let query = metric("readiness_image_clusters_state").is_set().max(&["group", "state"]);
     json!({ "type": "stat", "title": "All clusters run the same", "description": "Platforms of one index count as one image.",
-        "targets": [{ "refId": "A", "expr": expr, "instant": true, "range": false, "legendFormat": "{{group}}: {{state}}" }],
+        "targets": [named(query, "{{group}}: {{state}}")],
         "options": { "textMode": "name", "colorMode": "background", "reduceOptions": { "calcs": ["lastNotNull"] } },
         "fieldConfig": { "defaults": { "noValue": "no image group is configured" }, "overrides": [
             { "matcher": { "id": "byRegexp", "options": ".*: identical" }, "properties": [{ "id": "color", "value": { "mode": "fixed", "fixedColor": "green" } }] },
@@ -71,19 +81,19 @@ fn agreement() -> Value {
 
 /// Groups down, places across, digests as short hashes, red where one parts from the place before.
 fn matrix() -> Value {
-    let expr = format!("label_join(label_join({CELLS}, \"place\", \" \", \"hop\", \"subject\"), \"cell\", \" \", \"short\", \"state\")");
+    let query = joined(joined(cells(&["short"]), "place", ["hop", "subject"]), "cell", ["short", "state"]);
     json!({ "type": "table", "title": "Which image stands where",
         "description": "The first twelve digits of the digest, and how deeply it agrees with the place before it: the same index, platform manifests or configs. Where several run in one place, the table below has all of them.",
-        "targets": [target("A", &expr)],
+        "targets": [listed("A", query)],
         "transformations": [{ "id": "groupingToMatrix", "options": { "columnField": "place", "rowField": "group", "valueField": "cell" } }],
         "fieldConfig": { "defaults": { "noValue": "not known", "mappings": patterns(), "custom": { "cellOptions": { "type": "color-background" } } }, "overrides": [] } })
 }
 
 fn places() -> Value {
-    let expr = format!("label_join({}, \"cell\", \" \", \"short\", \"state\")", CELLS.replace("subject, short)", "subject, image, short)"));
+    let query = joined(cells(&["image", "short"]), "cell", ["short", "state"]);
     json!({ "type": "table", "title": "Every place",
         "description": "Each digest at each place, with the words by which it was asked for.",
-        "targets": [target("A", &expr)],
+        "targets": [listed("A", query)],
         "transformations": [{ "id": "organize", "options": { "excludeByName": { "Time": true, "Value": true, "short": true, "state": true },
             "renameByName": { "group": "Group", "hop": "Hop", "subject": "Where", "image": "Asked for as", "cell": "Digest and agreement" } } }],
         "fieldConfig": { "defaults": { "noValue": "no image group is configured" }, "overrides": [
@@ -93,6 +103,6 @@ fn places() -> Value {
 fn behind() -> Value {
     json!({ "type": "timeseries", "title": "How much older than the place before",
         "description": "From the times at which the images were made; nothing where they agree.",
-        "targets": [{ "refId": "A", "expr": "max by (group, hop, subject) (readiness_image_behind_seconds)", "legendFormat": "{{group}} {{hop}} {{subject}}" }],
+        "targets": [over_time(metric("readiness_image_behind_seconds").max(&["group", "hop", "subject"]), "{{group}} {{hop}} {{subject}}")],
         "fieldConfig": { "defaults": { "unit": "s", "noValue": "nothing is behind" }, "overrides": [] } })
 }

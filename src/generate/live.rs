@@ -4,12 +4,14 @@
 use serde_json::{Value, json};
 
 use super::dashboard::{self, Layout, steps, unit};
+use super::query::{now, over_time};
 use crate::checklist::{Check, Checklist};
+use crate::promql::{Compute as _, Query, call, metric};
 
-/// A graph: title, expression, legend, and the check whose thresholds it shows.
+/// A graph: title, query, legend, and the check whose thresholds it shows.
 struct Graph {
     title: &'static str,
-    expr: &'static str,
+    query: fn() -> Query,
     legend: &'static str,
     unit: &'static str,
     check: Option<&'static str>,
@@ -21,7 +23,7 @@ const ROWS: &[&[Graph]] = &[
     &[
         Graph {
             title: "Storage: the ten fullest file systems",
-            expr: "topk(10, max by (cluster, node, filesystem) (readiness_node_filesystem_used_ratio))",
+            query: || metric("readiness_node_filesystem_used_ratio").max(&["cluster", "node", "filesystem"]).top(),
             legend: "{{cluster}} {{node}} {{filesystem}}",
             unit: "percentunit",
             check: Some("NodeStorageHigh"),
@@ -29,7 +31,7 @@ const ROWS: &[&[Graph]] = &[
         },
         Graph {
             title: "Storage: the ten largest pods",
-            expr: "topk(10, max by (cluster, namespace, pod) (readiness_pod_ephemeral_storage_used_bytes))",
+            query: || metric("readiness_pod_ephemeral_storage_used_bytes").max(&["cluster", "namespace", "pod"]).top(),
             legend: "{{cluster}} {{namespace}}/{{pod}}",
             unit: "bytes",
             check: None,
@@ -37,7 +39,7 @@ const ROWS: &[&[Graph]] = &[
         },
         Graph {
             title: "Storage: pods closest to their limit",
-            expr: "topk(10, max by (cluster, namespace, pod) (readiness_pod_ephemeral_storage_used_ratio))",
+            query: || metric("readiness_pod_ephemeral_storage_used_ratio").max(&["cluster", "namespace", "pod"]).top(),
             legend: "{{cluster}} {{namespace}}/{{pod}}",
             unit: "percentunit",
             check: Some("PodStorageNearLimit"),
@@ -47,7 +49,7 @@ const ROWS: &[&[Graph]] = &[
     &[
         Graph {
             title: "Workspaces",
-            expr: "sum by (phase) (max by (cluster, selector, phase) (readiness_workspaces))",
+            query: || metric("readiness_workspaces").max(&["cluster", "selector", "phase"]).sum(&["phase"]),
             legend: "{{phase}}",
             unit: "none",
             check: None,
@@ -55,7 +57,7 @@ const ROWS: &[&[Graph]] = &[
         },
         Graph {
             title: "Headroom with all expected workspaces",
-            expr: "min by (cluster, event) (readiness_capacity_headroom_ratio)",
+            query: || metric("readiness_capacity_headroom_ratio").min(&["cluster", "event"]),
             legend: "{{cluster}} {{event}}",
             unit: "percentunit",
             check: Some("CapacityHeadroomLow"),
@@ -63,7 +65,7 @@ const ROWS: &[&[Graph]] = &[
         },
         Graph {
             title: "Starts of the busiest workspace",
-            expr: "max by (cluster, selector) (readiness_workspace_starts_max)",
+            query: || metric("readiness_workspace_starts_max").max(&["cluster", "selector"]),
             legend: "{{cluster}} {{selector}}",
             unit: "none",
             check: Some("WorkspaceFlapping"),
@@ -73,7 +75,7 @@ const ROWS: &[&[Graph]] = &[
     &[
         Graph {
             title: "Restarts within the window",
-            expr: "sum by (cluster, namespace) (max by (cluster, namespace) (readiness_container_restarts_recent))",
+            query: || metric("readiness_container_restarts_recent").max(&["cluster", "namespace"]).sum(&["cluster", "namespace"]),
             legend: "{{cluster}} {{namespace}}",
             unit: "none",
             check: None,
@@ -81,7 +83,7 @@ const ROWS: &[&[Graph]] = &[
         },
         Graph {
             title: "Containers that wait",
-            expr: "sum by (cluster, class) (max by (cluster, namespace, class, reason) (readiness_containers_waiting))",
+            query: || metric("readiness_containers_waiting").max(&["cluster", "namespace", "class", "reason"]).sum(&["cluster", "class"]),
             legend: "{{cluster}} {{class}}",
             unit: "none",
             check: None,
@@ -89,7 +91,12 @@ const ROWS: &[&[Graph]] = &[
         },
         Graph {
             title: "Evictions and kills for lack of memory",
-            expr: "sum by (cluster, resource) (max by (cluster, namespace, resource) (readiness_evictions)) or sum by (cluster) (max by (cluster, namespace) (readiness_containers_oom_killed))",
+            query: || {
+                metric("readiness_evictions")
+                    .max(&["cluster", "namespace", "resource"])
+                    .sum(&["cluster", "resource"])
+                    .and("or", metric("readiness_containers_oom_killed").max(&["cluster", "namespace"]).sum(&["cluster"]))
+            },
             legend: "{{cluster}} {{resource}}",
             unit: "none",
             check: Some("PodsEvicted"),
@@ -99,7 +106,9 @@ const ROWS: &[&[Graph]] = &[
     &[
         Graph {
             title: "Image pulls: slowest, including the wait for others",
-            expr: "topk(10, max by (cluster, image) (readiness_image_pull_duration_seconds{duration=\"including_waiting\",statistic=\"max\"}))",
+            query: || {
+                metric("readiness_image_pull_duration_seconds").with("duration", "including_waiting").with("statistic", "max").max(&["cluster", "image"]).top()
+            },
             legend: "{{cluster}} {{image}}",
             unit: "s",
             check: Some("ImagePullSlow"),
@@ -107,7 +116,7 @@ const ROWS: &[&[Graph]] = &[
         },
         Graph {
             title: "Image pulls within the window",
-            expr: "topk(10, max by (cluster, image) (readiness_image_pulls))",
+            query: || metric("readiness_image_pulls").max(&["cluster", "image"]).top(),
             legend: "{{cluster}} {{image}}",
             unit: "none",
             check: None,
@@ -117,7 +126,7 @@ const ROWS: &[&[Graph]] = &[
     &[
         Graph {
             title: "CPU: the ten busiest nodes",
-            expr: "topk(10, max by (cluster, node) (readiness_node_cpu_used_ratio))",
+            query: || metric("readiness_node_cpu_used_ratio").max(&["cluster", "node"]).top(),
             legend: "{{cluster}} {{node}}",
             unit: "percentunit",
             check: Some("NodeCpuHigh"),
@@ -125,7 +134,7 @@ const ROWS: &[&[Graph]] = &[
         },
         Graph {
             title: "Memory: the ten fullest nodes",
-            expr: "topk(10, max by (cluster, node) (readiness_node_memory_used_ratio))",
+            query: || metric("readiness_node_memory_used_ratio").max(&["cluster", "node"]).top(),
             legend: "{{cluster}} {{node}}",
             unit: "percentunit",
             check: Some("NodeMemoryHigh"),
@@ -133,7 +142,7 @@ const ROWS: &[&[Graph]] = &[
         },
         Graph {
             title: "Requested of all nodes",
-            expr: "max by (cluster, resource) (readiness_cluster_requested_ratio)",
+            query: || metric("readiness_cluster_requested_ratio").max(&["cluster", "resource"]),
             legend: "{{cluster}} {{resource}}",
             unit: "percentunit",
             check: None,
@@ -143,7 +152,7 @@ const ROWS: &[&[Graph]] = &[
     &[
         Graph {
             title: "Pods without a node",
-            expr: "sum by (cluster, class) (max by (cluster, namespace, class) (readiness_pods_unscheduled))",
+            query: || metric("readiness_pods_unscheduled").max(&["cluster", "namespace", "class"]).sum(&["cluster", "class"]),
             legend: "{{cluster}} {{class}}",
             unit: "none",
             check: None,
@@ -151,7 +160,7 @@ const ROWS: &[&[Graph]] = &[
         },
         Graph {
             title: "NodeClaims",
-            expr: "sum by (phase) (max by (cluster, nodepool, phase) (readiness_nodeclaims))",
+            query: || metric("readiness_nodeclaims").max(&["cluster", "nodepool", "phase"]).sum(&["phase"]),
             legend: "{{phase}}",
             unit: "none",
             check: None,
@@ -159,7 +168,7 @@ const ROWS: &[&[Graph]] = &[
         },
         Graph {
             title: "NodePools: share of their limits",
-            expr: "max by (cluster, nodepool, resource) (readiness_nodepool_used_ratio)",
+            query: || metric("readiness_nodepool_used_ratio").max(&["cluster", "nodepool", "resource"]),
             legend: "{{cluster}} {{nodepool}} {{resource}}",
             unit: "percentunit",
             check: Some("NodePoolNearLimit"),
@@ -167,7 +176,7 @@ const ROWS: &[&[Graph]] = &[
         },
         Graph {
             title: "Time to launch a node",
-            expr: "max by (cluster, nodepool) (readiness_nodeclaim_launch_duration_seconds{statistic=\"max\"})",
+            query: || metric("readiness_nodeclaim_launch_duration_seconds").with("statistic", "max").max(&["cluster", "nodepool"]),
             legend: "{{cluster}} {{nodepool}}",
             unit: "s",
             check: Some("NodeLaunchSlow"),
@@ -179,8 +188,9 @@ const ROWS: &[&[Graph]] = &[
 /// The board, with the thresholds that the checklists have.
 pub(super) fn board(checklists: &[Checklist]) -> String {
     let mut layout = Layout::default();
+    let all = call("sum", [metric("readiness_workspaces").with("phase", "running").max(&["cluster", "selector"])]);
     let running = json!({ "type": "stat", "title": "Workspaces running", "description": "In all clusters.",
-        "targets": [{ "refId": "A", "expr": "sum(max by (cluster, selector) (readiness_workspaces{phase=\"running\"}))", "instant": true, "range": false }],
+        "targets": [now(all)],
         "options": { "colorMode": "none", "reduceOptions": { "calcs": ["lastNotNull"] } }, "fieldConfig": { "defaults": { "noValue": "not known" }, "overrides": [] } });
     layout.place(&[(8, dashboard::decisions()), (8, running), (8, dashboard::event(None))], 5);
     for row in ROWS {
@@ -198,7 +208,7 @@ fn panel(checklists: &[Checklist], graph: &Graph) -> Value {
         defaults["thresholds"] = json!({ "mode": "absolute", "steps": steps });
         defaults["custom"] = json!({ "thresholdsStyle": { "mode": "line" } });
     }
-    json!({ "type": "timeseries", "title": title, "description": check.map_or_else(|| "Context for the others.".to_owned(), |check| format!("{} When it is red: {}", check.name, check.remedy)), "targets": [{ "refId": "A", "expr": graph.expr, "legendFormat": graph.legend }],
+    json!({ "type": "timeseries", "title": title, "description": check.map_or_else(|| "Context for the others.".to_owned(), |check| format!("{} When it is red: {}", check.name, check.remedy)), "targets": [over_time((graph.query)(), graph.legend)],
         "fieldConfig": { "defaults": defaults, "overrides": [] } })
 }
 

@@ -11,6 +11,7 @@ mod images;
 mod keys;
 mod live;
 mod permissions;
+mod query;
 mod rule_tests;
 mod rules;
 mod table;

@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::rules::{annotations, early_summary, labels, own_rules};
-use crate::checklist::{Check, CheckState, Checklist, Condition, Context, Example, Given, Horizon, Kind, Words, judge_one, quoted, scene};
+use crate::checklist::{Check, CheckState, Checklist, Condition, Context, Example, Given, Horizon, Kind, Words, judge_one, scene};
 use crate::event::default_lead_times;
 use crate::metric::Unit;
+use crate::promql::quoted;
 use crate::value::Span;
 
 #[derive(Serialize)]

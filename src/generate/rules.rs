@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::events::{Events, Stage};
 use crate::checklist::{Check, Checklist, Condition, Kind, Severity};
 use crate::metric::Family;
+use crate::promql::Query;
 use crate::value::Span;
 
 /// Where the runbooks are published unless told otherwise.
@@ -167,5 +168,6 @@ pub(super) fn annotations(runbook_url: &str, name: &str, summary: &str, descript
 /// The PromQL of a condition where the check applies. With `harsher`, values beyond that bound are left to
 /// the next band.
 pub(super) fn expression(family: &Family, filter: &BTreeMap<String, String>, condition: &Condition, harsher: Option<f64>, events: &Events<'_>) -> String {
-    events.guarded(condition.promql(family, filter, harsher, &events.last_end()).to_string(), family.is_of_events() && !filter.contains_key("event"))
+    let red = condition.promql(family, filter, harsher, &events.last_end());
+    events.guarded(Query::Text(red.to_string()), family.is_of_events() && !filter.contains_key("event")).to_string()
 }

@@ -2,6 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::query::listed;
+use crate::promql::{Compute as _, metric};
+
 /// Which states are good and which are not, for all sets that a table shows.
 const COLOURS: [(&str, &str); 4] = [
     ("up|present|pullable|valid|at|match|identical|current|none|idle|running|rotating|done|suspended_for_event", "green"),
@@ -20,11 +23,6 @@ pub(super) fn colour_of(state: &str) -> Option<&'static str> {
     COLOURS.iter().find(|(states, _)| states.split('|').any(|own| own == state)).map(|(_, colour)| *colour)
 }
 
-/// A query whose answer is a table.
-pub(super) fn target(reference: &str, expr: &str) -> Value {
-    json!({ "refId": reference, "expr": expr, "instant": true, "range": false, "format": "table" })
-}
-
 /// A field that holds states.
 pub(super) fn coloured(field: &str) -> Value {
     let mappings: Vec<Value> = COLOURS
@@ -37,9 +35,9 @@ pub(super) fn coloured(field: &str) -> Value {
 }
 
 /// A state set, one row for each subject.
-pub(super) fn states(title: &str, description: &str, metric: &str, labels: &[&str]) -> Value {
-    let expr = format!("max by ({}, state) ({metric} == 1)", labels.join(", "));
-    json!({ "type": "table", "title": title, "description": description, "targets": [target("A", &expr)],
+pub(super) fn states(title: &str, description: &str, name: &str, labels: &[&str]) -> Value {
+    let query = metric(name).is_set().max(&[labels, &["state"]].concat());
+    json!({ "type": "table", "title": title, "description": description, "targets": [listed("A", query)],
         "transformations": [{ "id": "organize", "options": { "excludeByName": { "Time": true, "Value": true } } }],
         "fieldConfig": { "defaults": { "noValue": "not configured" }, "overrides": [coloured("state")] } })
 }

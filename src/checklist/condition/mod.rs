@@ -12,7 +12,7 @@ mod words;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use promql::{Red, quoted};
+pub use promql::Red;
 pub use verdict::Clock;
 pub(super) use verdict::Depends;
 pub use words::{Words, humanize_duration};

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::{Bound, Condition, Horizon};
 use crate::metric::Family;
+use crate::promql::{Compute as _, Query, metric, time};
 
 /// The expression of what is red.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,19 +13,19 @@ pub enum Red {
     /// A fact, and what is compared with it: the fact alone can be drawn, beside its bound.
     Fact {
         /// One value for each subject.
-        fact: String,
+        fact: Query,
         /// The operator and the other side; a harsher bound may follow.
         compared: String,
     },
     /// The comparison lies within.
-    Whole(String),
+    Whole(Query),
 }
 
 impl fmt::Display for Red {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fact { fact, compared } => write!(f, "{fact} {compared}"),
-            Self::Whole(expr) => f.write_str(expr),
+            Self::Whole(query) => query.fmt(f),
         }
     }
 }
@@ -36,65 +37,41 @@ impl Condition {
     /// Of several replicas of the exporter one that sees red is enough. Where the worst value is red if
     /// any is, it is taken first, and chooses the band; everywhere else each replica is asked for itself,
     /// and compared with nothing but what it saw itself.
-    pub fn promql(&self, family: &Family, filter: &BTreeMap<String, String>, harsher: Option<f64>, last_end: &str) -> Red {
-        let by = family.labels.join(", ");
-        let own = selected(family.name, filter, "");
-        let any = |aggregate: &str, comparison: String| Red::Whole(format!("{aggregate} by ({by}) ({own} {comparison})"));
-        let worst = |aggregate: &str| format!("{aggregate} by ({by}) ({own})");
-        let compared = |fact: String, operator: &str, bound: f64, within: &str| {
+    pub fn promql(&self, family: &Family, filter: &BTreeMap<String, String>, harsher: Option<f64>, last_end: &Query) -> Red {
+        let selected = |name: &str| filter.iter().fold(metric(name), |metric, (label, value)| metric.with(label, value));
+        let own = || selected(family.name);
+        let any = |aggregation: &str, red: Query| Red::Whole(red.by(aggregation, family.labels));
+        let worst = |aggregation: &str| own().by(aggregation, family.labels);
+        let compared = |fact: Query, operator: &str, bound: f64, within: &str| {
             // Values beyond a harsher bound are its own.
             let harsher = harsher.map_or_else(String::new, |bound| format!(" {within} {bound}"));
             Red::Fact { fact, compared: format!("{operator} {bound}{harsher}") }
         };
         // What no condition can be compared with is refused with the checklist.
         let other = |bound: &Bound| match bound {
-            Bound::Number(number) => number.to_string(),
-            Bound::Name(other) => selected(other, filter, ""),
-            Bound::States(states) => states.join("|"),
+            Bound::Number(number) => (*number).into(),
+            Bound::Name(other) => selected(other).into(),
+            Bound::States(states) => Query::Text(states.join("|")),
         };
         match self {
-            Self::IsFalse => any("min", "== 0".to_owned()),
+            Self::IsFalse => any("min", own().and("==", 0)),
             Self::Above(Bound::Number(limit)) => compared(worst("max"), ">", *limit, "<="),
-            Self::Above(limit @ (Bound::Name(_) | Bound::States(_))) => any("max", format!("> {}", other(limit))),
+            Self::Above(limit @ (Bound::Name(_) | Bound::States(_))) => any("max", own().and(">", other(limit))),
             Self::Below(Bound::Number(limit)) => compared(worst("min"), "<", *limit, ">="),
-            Self::Below(limit @ (Bound::Name(_) | Bound::States(_))) => any("min", format!("< {}", other(limit))),
-            Self::Equals(Bound::Number(number)) => any("max", format!("== {number}")),
+            Self::Below(limit @ (Bound::Name(_) | Bound::States(_))) => any("min", own().and("<", other(limit))),
+            Self::Equals(Bound::Number(number)) => any("max", own().and("==", *number)),
             Self::Equals(states @ (Bound::Name(_) | Bound::States(_))) => {
-                let names = if let Bound::Name(state) = states { state.clone() } else { other(states) };
-                let by = if by.is_empty() { "state".to_owned() } else { format!("{by}, state") };
-                Red::Whole(format!("max by ({by}) ({}) == 1", selected(family.name, filter, &format!("state=~\"{names}\""))))
+                let names = if let Bound::Name(state) = states { state.clone() } else { other(states).to_string() };
+                Red::Whole(own().like("state", &names).max(&[family.labels, &["state"]].concat()).is_set())
             }
             // Not `!=`, which holds for what is no number, and that says nothing.
-            Self::Differs(bound) => any("max", format!("< {0} or {own} > {0}", other(bound))),
-            Self::ExpiresWithin(Horizon::Now(span)) => compared(format!("{} - time()", worst("min")), "<", span.as_secs_f64(), ">="),
+            Self::Differs(bound) => any("max", own().and("<", other(bound)).and("or", own().and(">", other(bound)))),
+            Self::ExpiresWithin(Horizon::Now(span)) => compared(worst("min").and("-", time()), "<", span.as_secs_f64(), ">="),
             Self::ExpiresWithin(Horizon::Event { after_event_end }) => {
-                compared(format!("{} - {last_end}", worst("min")), "<", after_event_end.as_secs_f64(), ">=")
+                compared(worst("min").and("-", last_end.clone()), "<", after_event_end.as_secs_f64(), ">=")
             }
-            Self::OlderThan(span) => compared(format!("time() - {}", worst("min")), ">", span.as_secs_f64(), "<="),
-            Self::Promql(expr) => Red::Whole(expr.clone()),
+            Self::OlderThan(span) => compared(time().and("-", worst("min")), ">", span.as_secs_f64(), "<="),
+            Self::Promql(expr) => Red::Whole(Query::Text(expr.clone())),
         }
     }
-}
-
-fn selected(name: &str, filter: &BTreeMap<String, String>, more: &str) -> String {
-    let mut matchers: Vec<String> = filter.iter().map(|(label, value)| format!("{label}={}", quoted(value))).collect();
-    if !more.is_empty() {
-        matchers.push(more.to_owned());
-    }
-    if matchers.is_empty() { name.to_owned() } else { format!("{name}{{{}}}", matchers.join(",")) }
-}
-
-/// A string of PromQL, which knows the escapes of Go and not those of Rust.
-pub fn quoted(text: &str) -> String {
-    let escaped = text.chars().fold(String::new(), |mut out, character| {
-        match character {
-            '"' | '\\' => out.extend(['\\', character]),
-            '\n' => out.push_str("\\n"),
-            // Its reader takes the replacement character for a mistake in the encoding.
-            char::REPLACEMENT_CHARACTER => out.push_str("\\ufffd"),
-            other => out.push(other),
-        }
-        out
-    });
-    format!("\"{escaped}\"")
 }
