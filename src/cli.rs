@@ -184,7 +184,7 @@ pub fn main() -> ExitCode {
         Some(Command::Check(check)) => with_config(&cli.serve, |loaded| runtime(check_once(check, loaded))),
         Some(Command::Report(report)) => with_config(&cli.serve, |loaded| changes(&report, &loaded)),
         Some(Command::Generate(generate)) => generate_files(&generate, &cli.serve),
-        Some(Command::Config(Configuration::Check)) => with_config(&cli.serve, |loaded| check_configuration(&loaded, &cli.serve.config_file)),
+        Some(Command::Config(Configuration::Check)) => with_config_by(config::check, &cli.serve, |loaded| check_configuration(&loaded, &cli.serve.config_file)),
         Some(Command::Config(Configuration::Print)) => with_config(&cli.serve, settings),
         Some(Command::Config(Configuration::Schema)) => {
             print(&generate::schema());
@@ -232,9 +232,6 @@ fn changes(wanted: &Report, loaded: &Loaded) -> ExitCode {
 }
 
 fn check_configuration(loaded: &Loaded, file: &Path) -> ExitCode {
-    if let Err(why) = kubernetes::init::unusable(&loaded.settings.clusters) {
-        return fail(why);
-    }
     match loaded.tasks(&Arc::new(State::open(None))) {
         Ok(tasks) => {
             for warning in warnings(loaded, tasks.iter().map(|task| &task.source), Timestamp::now()) {
@@ -292,10 +289,14 @@ fn rbac(loaded: &Loaded, cluster: &str, namespace: &str) -> ExitCode {
 }
 
 fn with_config(flags: &Serve, run: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
+    with_config_by(config::load, flags, run)
+}
+
+fn with_config_by(load: fn(&Path) -> Result<Loaded, LoadError>, flags: &Serve, run: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
     if let Err(error) = net::check_trust_file() {
         return fail(error);
     }
-    match config::load(&flags.config_file) {
+    match load(&flags.config_file) {
         Ok(loaded) => run(loaded),
         Err(error @ LoadError::Unreadable { cause: ReadError::Absent, .. }) => {
             fail(say!("{}; `readiness-exporter config init` prints one to begin with, and --config.file names another", error))

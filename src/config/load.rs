@@ -21,7 +21,7 @@ use super::validate::{Parsed, validate};
 use super::variables::{ENV_PREFIX, Variables};
 use crate::cause::Cause as _;
 use crate::checklist::{self, Checklist, Waiver};
-use crate::collectors::{self, Estate};
+use crate::collectors::{self, Estate, kubernetes};
 use crate::driver::Task;
 use crate::event::Schedule;
 use crate::files::{self, ReadError};
@@ -119,15 +119,31 @@ const LARGEST: u64 = 64 << 20;
 
 /// Loads a file and the process environment.
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
+    read(path, |_, _| {})
+}
+
+/// The same, where what could be mended while the exporter runs, and so stops no start, is a problem as well.
+pub fn check(path: &Path) -> Result<Loaded, LoadError> {
+    read(path, |settings, problems| kubernetes::init::unusable(&settings.clusters, problems))
+}
+
+/// What is asked of settings beside the rules.
+type Further = fn(&Settings, &mut Vec<Problem>);
+
+fn read(path: &Path, also: Further) -> Result<Loaded, LoadError> {
     let name = path.display().to_string();
     let unreadable = |cause| LoadError::Unreadable { path: name.clone(), cause };
     let content = files::read_now(path, LARGEST).map_err(unreadable)?;
-    load_str(content.text().map_err(unreadable)?, &name, path.parent().unwrap_or_else(|| Path::new("")), None)
+    parse(content.text().map_err(unreadable)?, &name, path.parent().unwrap_or_else(|| Path::new("")), None, also)
 }
 
 /// Loads from text. `environment` replaces the process environment when given; relative paths are
 /// taken from `base`.
 pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<BTreeMap<String, String>>) -> Result<Loaded, LoadError> {
+    parse(text, name, base, environment, |_, _| {})
+}
+
+fn parse(text: &str, name: &str, base: &Path, environment: Option<BTreeMap<String, String>>, also: Further) -> Result<Loaded, LoadError> {
     let path = || name.to_owned();
     // Secrets must not show in the parser's source excerpt.
     // `n` and `off` are names here, as YAML 1.2 has it.
@@ -156,6 +172,7 @@ pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<BTreeMa
             let mut further = Vec::new();
             settings.resolve_names(base, &mut further);
             let Parsed { checklists, schedules, waivers } = validate(&settings, complete, &mut further);
+            also(&settings, &mut further);
             for problem in &mut further {
                 locate(problem, &origins, &merged, &variables);
             }

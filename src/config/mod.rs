@@ -14,7 +14,7 @@ mod shape;
 mod validate;
 mod variables;
 
-pub use load::{LoadError, Loaded, load, load_str, schema};
+pub use load::{LoadError, Loaded, check, load, load_str, schema};
 pub use settings::{ChecklistConfig, Settings, WaiverConfig};
 pub use variables::ENV_PREFIX;
 pub(crate) use variables::misspelt;

@@ -10,6 +10,7 @@ use crate::collectors::kubernetes::config::{ClusterConfig, Eks};
 use crate::files;
 use crate::say;
 use crate::say::{Message, named};
+use crate::value::Problem;
 
 /// What a kubeconfig leads to.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub struct Found {
     pub clusters: Vec<ClusterConfig>,
     /// Names of contexts that lead to one of them as well.
     pub left_out: Vec<String>,
+    /// Names of contexts that lead nowhere, with the reason.
+    pub unusable: Vec<(String, Message)>,
 }
 
 /// The `clusters` section for the contexts of a kubeconfig. Contexts that get their token from the
@@ -27,7 +30,7 @@ pub fn clusters(file: &Path) -> Result<Found, Message> {
     let content = files::read_now(file, kubeconfig::LARGEST).map_err(|error| failed(say!("{}", error)))?;
     let kubeconfig = kubeconfig::parse(&content.bytes).map_err(failed)?;
     let mut clusters: Vec<ClusterConfig> = Vec::new();
-    let mut left_out = Vec::new();
+    let (mut left_out, mut unusable) = (Vec::new(), Vec::new());
     let mut servers: Vec<(&str, &str)> = Vec::new();
     // Of several contexts for one API server the current one is what its owner uses.
     let current = kubeconfig.current_context.as_deref();
@@ -50,6 +53,11 @@ pub fn clusters(file: &Path) -> Result<Found, Message> {
         let user = named.context.as_ref().and_then(|context| context.user.as_ref());
         let auth = user.and_then(|user| kubeconfig.auth_infos.iter().find(|auth| auth.name == *user)).and_then(|auth| auth.auth_info.as_ref());
         let eks = auth.and_then(eks);
+        // Of a cluster of EKS its name and region say where it is.
+        if let (None, Err(why)) = (&eks, kubeconfig::leads_somewhere(&kubeconfig, &named.name)) {
+            unusable.push((named.name.clone(), why));
+            continue;
+        }
         let short = short(&named.name, named.context.as_ref().map_or("", |context| &context.cluster));
         let taken = |name: &str| clusters.iter().any(|other| other.name == name);
         let mut name = short.to_owned();
@@ -72,17 +80,22 @@ pub fn clusters(file: &Path) -> Result<Found, Message> {
             proxy: None,
         });
     }
-    if clusters.is_empty() { Err(say!("read {}: it names no context", file.display())) } else { Ok(Found { clusters, left_out }) }
+    match unusable.first() {
+        _ if !clusters.is_empty() => Ok(Found { clusters, left_out, unusable }),
+        Some((_, why)) => Err(say!("read {}: none of its contexts can be used: {}", file.display(), why)),
+        None => Err(say!("read {}: it names no context", file.display())),
+    }
 }
 
-/// The first kubeconfig of a configuration that is there and cannot be used, and for which cluster.
-pub fn unusable(clusters: &[ClusterConfig]) -> Result<(), Message> {
-    let files = clusters.iter().filter_map(|cluster| Some((cluster, cluster.kubeconfig.as_ref()?)));
-    let mut checked = files.map(|(cluster, file)| {
-        let failed = |why| say!("connect to cluster {}: {}", named(&cluster.name), why);
-        kubeconfig::check_now(file, cluster.context.as_deref()).map_err(failed)
-    });
-    checked.find(Result::is_err).unwrap_or(Ok(()))
+/// Every kubeconfig of a configuration that is there and cannot be used. That stops no start, since the file may be
+/// mended while the exporter runs. Reads on this thread.
+pub(crate) fn unusable(clusters: &[ClusterConfig], problems: &mut Vec<Problem>) {
+    for (index, cluster) in clusters.iter().enumerate() {
+        let Some(file) = &cluster.kubeconfig else { continue };
+        let key = if cluster.context.is_some() { "context" } else { "kubeconfig" };
+        let told = kubeconfig::check_now(file, cluster.context.as_deref()).err();
+        problems.extend(told.map(|why| Problem::bare(format!("clusters[{index}].{key}"), why.as_str())));
+    }
 }
 
 /// The part of a name with slashes that names the cluster, as in `namespace/cluster/user` of `OpenShift`, or
@@ -140,6 +153,9 @@ pub fn configuration(found: &Found) -> String {
     for context in &found.left_out {
         let _ = writeln!(text, "# The context {} leads to the API server of one above.", named(context));
     }
+    for (context, why) in &found.unusable {
+        let _ = writeln!(text, "# The context {} is left out: read the kubeconfig: {}.", named(context), why);
+    }
     let _ = write!(text, "{REST}");
     text
 }
@@ -194,7 +210,7 @@ users:
         assert_eq!(found[0].eks, Some(Eks { name: "workshop".into(), region: "us-east-2".into(), role_arn, profile: None }));
         assert_eq!(found[1].eks, Some(Eks { name: "workshop".into(), region: "eu-west-2".into(), role_arn: None, profile: None }));
         assert_eq!((found[2].eks.clone(), found[2].context.as_deref()), (None, Some("kind-local")));
-        let text = configuration(&Found { clusters: found, left_out: Vec::new() });
+        let text = configuration(&Found { clusters: found, left_out: Vec::new(), unusable: Vec::new() });
         assert!(!text.contains("hunter2"), "{text}");
         let loaded = crate::config::load_str(&text, "init", folder.path(), None).unwrap_or_else(|error| panic!("{error}\n{text}"));
         assert_eq!(loaded.settings.clusters.len(), 3);
@@ -211,6 +227,33 @@ users:
         }
         crate::config::load_str(&text, "init", folder.path(), None).unwrap_or_else(|error| panic!("{error}\n{text}"));
         found.clusters
+    }
+
+    /// What leads nowhere becomes no cluster, and each such kubeconfig of a configuration is told with whatever else
+    /// is wrong.
+    #[test]
+    fn a_context_that_leads_nowhere_is_told() {
+        let ghost = "- { name: kind-local, context: { cluster: c, user: local } }\n- { name: ghost, context: { cluster: ghost, user: local } }";
+        let text = KUBECONFIG.replace("- { name: kind-local, context: { cluster: c, user: local } }", ghost);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kubeconfig");
+        std::fs::write(&file, text).unwrap();
+        let found = clusters(&file).unwrap();
+        assert_eq!(found.clusters.len(), 3);
+        let begun = configuration(&found);
+        let why = "its context names a cluster that it does not have";
+        assert!(begun.contains(&format!("# The context ghost is left out: read the kubeconfig: {why}.\n")), "{begun}");
+        let path = folder.path().join("readiness.yaml");
+        let wrong = format!(
+            "clusters: [{{ name: a, kubeconfig: kubeconfig, context: ghost }}, {{ name: b, kubeconfig: kubeconfig, context: kind-local }}]\ncollectors: {{ http: {{ targets: [{{ name: x, url: 'ftp://x' }}] }} }}\n"
+        );
+        std::fs::write(&path, &wrong).unwrap();
+        let told = crate::config::check(&path).unwrap_err().to_string();
+        assert!(told.contains(&format!("clusters[0] (a).context: read {}: {why}\n", file.display())), "{told}");
+        assert!(told.contains("has 2 problems") && told.contains("collectors.http.targets[0] (x).url"), "{told}");
+        // It stops no start.
+        std::fs::write(&path, wrong.replace("ftp:", "http:")).unwrap();
+        assert!(crate::config::load(&path).is_ok());
     }
 
     /// Two accounts, each with a cluster of the same name in the same region.

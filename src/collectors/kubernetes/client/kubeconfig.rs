@@ -101,12 +101,20 @@ fn cluster_now(file: &Path, context: Option<&str>) -> Result<Option<Cluster>, Me
         Err(files::ReadError::Absent) => return Ok(None),
         read => read.map_err(|error| say!("{}", error))?,
     };
-    let kubeconfig = parse(&content.bytes)?;
+    cluster_of(&parse(&content.bytes)?, context).map(Some)
+}
+
+/// That a context of a kubeconfig leads to a cluster which can be asked.
+pub(in crate::collectors::kubernetes) fn leads_somewhere(kubeconfig: &Kubeconfig, context: &str) -> Result<(), Message> {
+    cluster_of(kubeconfig, Some(context)).and_then(|cluster| reachable(&cluster))
+}
+
+fn cluster_of(kubeconfig: &Kubeconfig, context: Option<&str>) -> Result<Cluster, Message> {
     let chosen = context.or(kubeconfig.current_context.as_deref());
     let found = kubeconfig.contexts.iter().find(|own| chosen == Some(own.name.as_str())).and_then(|own| own.context.as_ref());
     let found = found.ok_or_else(|| say!("it does not have the context"))?;
     let cluster = kubeconfig.clusters.iter().find(|own| own.name == found.cluster).and_then(|own| own.cluster.as_ref());
-    cluster.cloned().map(Some).ok_or_else(|| say!("its context names a cluster that it does not have"))
+    cluster.cloned().ok_or_else(|| say!("its context names a cluster that it does not have"))
 }
 
 /// Where a cluster is asked. Behind one address there may be several clusters, told apart by the name of the
