@@ -95,7 +95,7 @@ sections:
     let found = problems(text);
     let all = found.join("\n");
     for part in [
-        "must name a metric of this exporter; did you mean readiness_http_success?",
+        "must name a metric that a collector fills; did you mean readiness_http_success?",
         "must use labels of readiness_http_success (target, kind, family, address); did you mean target? (got \"targt\")",
         "did you mean kind? (got \"kin\")",
         "needs a metric whose name ends in _timestamp_seconds",
@@ -104,6 +104,27 @@ sections:
         "must give a value",
     ] {
         assert!(all.contains(part), "{part:?} is not in\n{all}");
+    }
+}
+
+/// A metric that is there and of which no check can be asked is not called one that is not there.
+#[test]
+fn a_metric_that_no_check_can_ask_about_says_why() {
+    let text = r"
+checklist: mine
+title: Mine
+sections:
+  - title: S
+    checks:
+      - { name: A, item: '1', title: t, metric: readiness_collector_up, fails: is_false, evidence: e, remedy: r }
+      - { name: B, item: '2', title: t, metric: readiness_credential_expiry_timestamp_seconds, fails: { below: readiness_event_end_timestamp_seconds }, evidence: e, remedy: r }
+";
+    let found = problems(text).join("\n");
+    for part in [
+        "must name a metric that a collector fills; readiness_collector_up is about looking itself, and what cannot be seen is unknown anyway (got",
+        "must name a metric that a collector fills; readiness_event_end_timestamp_seconds is about events, against which expires_within can judge",
+    ] {
+        assert!(found.contains(part), "{part:?} is not in\n{found}");
     }
 }
 

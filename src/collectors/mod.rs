@@ -22,9 +22,11 @@ pub mod tls;
 pub use section::{Collector, CollectorsConfig, Estate};
 
 use crate::driver::Task;
+use crate::event;
 use crate::metric::Family;
 use crate::say;
 use crate::say::Message;
+use crate::snapshot;
 use crate::word::did_you_mean;
 use section::SECTIONS;
 
@@ -40,9 +42,22 @@ pub fn all() -> impl Iterator<Item = &'static Collector> {
 pub fn family(name: &str) -> Result<&'static Family, Message> {
     let families = || all().flat_map(Collector::families);
     families().find(|family| family.name == name).ok_or_else(|| {
+        let of_looks = snapshot::FAMILIES.iter().find(|family| family.name == name);
+        if let Some(family) = of_looks {
+            return say!("must name a metric that a collector fills; {} is about looking itself, and what cannot be seen is unknown anyway", family.name);
+        }
+        let of_events = event::FAMILIES.iter().find(|family| family.name == name);
+        if let Some(family) = of_events {
+            return say!("must name a metric that a collector fills; {} is about events, against which expires_within can judge", family.name);
+        }
         let hint = did_you_mean(name, families().map(|family| family.name));
-        say!("must name a metric of this exporter{}", hint)
+        say!("must name a metric that a collector fills{}", hint)
     })
+}
+
+/// Whether a metric has a label of this name.
+pub fn is_label(name: &str) -> bool {
+    all().flat_map(Collector::families).any(|family| family.labels.contains(&name))
 }
 
 /// The key of the configuration that switches a collector on.

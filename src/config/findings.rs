@@ -10,6 +10,7 @@ use super::located::locate;
 use super::origins::Origins;
 use super::shape::{Shape, all_keys};
 use super::variables::{Variables, name_of};
+use crate::collectors;
 use crate::value::problem::{dotted, escape, join};
 use crate::value::rules::nearly;
 use crate::value::{MASKED, Problem, names_a_secret};
@@ -171,7 +172,7 @@ impl Findings<'_> {
 
     /// A key that is not known where it stands. Whoever writes a secret where a file or a variable is
     /// to be named may write it as a key, and a secret can be made of letters alone. So the key is
-    /// shown only if it is nearly one that is known there, or is one of another place.
+    /// shown only if it is nearly one that is known there, is one of another place, or is what a label is called.
     fn unknown(&mut self, pointer: &str, key: &str) {
         let path = dotted(pointer);
         let known = Shape::at(self.schema, pointer).keys();
@@ -180,7 +181,7 @@ impl Findings<'_> {
         let near = known.iter().filter(|own| !of_secret && nearly(key, own)).min_by_key(|own| strsim::osa_distance(key, own));
         let rule = match near {
             Some(near) => format!("unknown key; did you mean {near}?"),
-            None if !of_secret && all_keys(self.schema).contains(key) => format!("unknown key; {}", listed(&known)),
+            None if !of_secret && (all_keys(self.schema).contains(key) || collectors::is_label(key)) => format!("unknown key; {}", listed(&known)),
             None => format!("unknown key, hidden since it may be a secret; {}", listed(&known)),
         };
         let shown = if rule.contains("hidden") { "***" } else { key };

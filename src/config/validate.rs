@@ -122,8 +122,12 @@ fn waivers(settings: &Settings, checklists: &[Checklist], references: &Reference
         // Of a checklist that is not known nobody knows the checks.
         let all_known = waiver.checklists.iter().all(|wanted| names.contains(wanted));
         if !checklists.is_empty() && all_known && !checks.contains(&waiver.check.as_str()) {
-            let hint = did_you_mean(&waiver.check, checks.iter().copied());
-            problems.push(Problem::new(format!("{path}.check"), format!("must name a check{hint}"), quoted(&waiver.check)));
+            let elsewhere = checklists.iter().find(|own| own.checks().any(|check| check.name == waiver.check));
+            let rule = elsewhere.map_or_else(
+                || format!("must name a check{}", did_you_mean(&waiver.check, checks.iter().copied())),
+                |other| format!("must be a check of {}; this is one of {}", waiver.checklists.join(" or "), other.name),
+            );
+            problems.push(Problem::new(format!("{path}.check"), rule, quoted(&waiver.check)));
         }
         match waiver.until.parse::<Timestamp>() {
             Err(_) => {

@@ -72,6 +72,26 @@ collectors:
     );
 }
 
+/// A check of another checklist is one, and what a label is called is no secret.
+#[test]
+fn a_waiver_of_a_check_that_stands_elsewhere_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = "{ name: Own, item: '1', title: t, metric: readiness_http_success, fails: is_false, evidence: e, remedy: r }";
+    std::fs::write(folder.path().join("own.yaml"), format!("checklist: own\ntitle: Own\nsections: [{{ title: S, checks: [{check}] }}]\n")).unwrap();
+    let told = |waiver: &str| {
+        let text = format!(
+            "checklists: [{{ name: workshop }}, {{ name: own, file: own.yaml }}]\nwaivers: [{{ {waiver}, who: a, why: b, until: 2026-12-02T00:00:00Z }}]\n"
+        );
+        load_str(&text, "readiness.yaml", folder.path(), Some(BTreeMap::new())).map_err(|error| error.to_string())
+    };
+    let wrong = told("check: Own, checklists: [workshop]").unwrap_err();
+    assert!(wrong.contains("waivers[0].check: must be a check of workshop; this is one of own (got \"Own\")"), "{wrong}");
+    let wrong = told("check: Own, event: w").unwrap_err();
+    assert!(wrong.contains("waivers[0].event: unknown key; known are check, checklists, labels, until, who, why"), "{wrong}");
+    assert!(told("check: Own, hunter: w").unwrap_err().contains("waivers[0].***: unknown key, hidden"));
+    assert!(told("check: Own, checklists: [own]").is_ok());
+}
+
 #[test]
 fn dangling_references_are_reported() {
     let text = r#"
