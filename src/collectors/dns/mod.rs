@@ -443,7 +443,12 @@ impl DnsCollector {
             state
         });
         if let Some((neighbour, state)) = neighbour {
-            samples.push(ORIGIN.sample(labels, *state).with_detail(say!("{}; a random neighbour answers {}", words, neighbour.words())));
+            let told = match (view.state(), neighbour.state()) {
+                (Completeness::Failed, _) => words,
+                (_, Completeness::Failed) => say!("{}; for a random neighbour: {}", words, neighbour.words()),
+                _ => say!("{}; a random neighbour answers {}", words, neighbour.words()),
+            };
+            samples.push(ORIGIN.sample(labels, *state).with_detail(told));
         }
         reached
     }

@@ -55,6 +55,19 @@ fn what_cannot_be_seen_is_neither_right_nor_wrong() {
     assert_eq!(compare(&answered(&["10.0.0.1"]), &goal(&["gone.example"], &[]), false).0.as_str(), "unknown");
 }
 
+/// Whoever is silent answers nothing, and says so in the same words wherever that hides something.
+#[test]
+fn only_what_was_answered_is_called_an_answer() {
+    let nlb = goal(&["nlb-1.elb.example"], &["10.0.0.1"]);
+    let told = |state: DnsOutcome| compare(&view(&[], &[], state), &nlb, false).1.as_str().to_owned();
+    assert_eq!(told(DnsOutcome::Timeout), "the resolver gives no answer in time");
+    assert_eq!(told(DnsOutcome::Servfail), "A: the name server fails (SERVFAIL)");
+    let silent = halves(&view(&[], &[], DnsOutcome::Timeout), &view(&[], &[], DnsOutcome::Servfail));
+    assert_eq!(compare(&silent, &nlb, false).1, silent.words());
+    assert_eq!(silent.words().as_str(), "A: no answer in time, AAAA: the name server fails (SERVFAIL)");
+    assert!(told(DnsOutcome::Nxdomain).starts_with("answers A: no such name (NXDOMAIN); expected"), "which is one");
+}
+
 /// One of A and AAAA.
 fn halves(a: &View, aaaa: &View) -> View {
     View { typed: vec![(RecordType::A, a.typed[0].1.clone()), (RecordType::Aaaa, aaaa.typed[0].1.clone())], took: Duration::ZERO }

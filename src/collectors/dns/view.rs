@@ -62,12 +62,21 @@ impl View {
         }
     }
 
+    /// Whether the resolver let every question time out.
+    fn is_silent(&self) -> bool {
+        !self.typed.is_empty() && self.typed.iter().all(|(_, answer)| answer.state == DnsOutcome::Timeout)
+    }
+
     pub(super) fn is_complete(&self) -> bool {
         self.state() == Completeness::Complete
     }
 
     /// For people: the addresses, and of which record types there are none, and why.
     pub(super) fn words(&self) -> Message {
+        // Not one type after the other: nobody has said anything of the name.
+        if self.is_silent() {
+            return say!("the resolver gives no answer in time");
+        }
         let addresses = self.addresses();
         let without = self.typed.iter().filter(|(_, answer)| if addresses.is_empty() { true } else { !answer.is_definite() });
         let without = without.map(|(kind, answer)| say!("{}: {}", kind.as_str(), ended(answer)));
@@ -116,12 +125,16 @@ impl Goal {
 /// Whether a view is what is expected. Only what cannot be otherwise is a mismatch, and only what is
 /// seen as a whole a match.
 pub(super) fn compare(view: &View, goal: &Goal, proxied: bool) -> (Comparison, Message) {
+    // Where nothing was answered, that alone is the reason, in the words that all it hides have in common.
+    if view.state() == Completeness::Failed {
+        return (Comparison::Unknown, view.words());
+    }
     let why = if goal.unseen { say!("answers {}, but {}", view.words(), goal.words) } else { say!("answers {}; expected {}", view.words(), goal.words) };
     let addresses = view.places();
     let shared = addresses.intersection(&goal.addresses).count();
     let whole = if view.is_complete() { Comparison::Match } else { Comparison::Unknown };
     let mut note = say!("");
-    let state = if goal.unseen || view.state() == Completeness::Failed {
+    let state = if goal.unseen {
         Comparison::Unknown
     } else if goal.is_reached(view) {
         whole
