@@ -11,11 +11,11 @@ pub enum Query {
     /// A number, a string in its quotes, or an expression that somebody else wrote.
     Text(String),
     /// A function or an aggregation over others.
-    Call(String, Vec<Query>),
+    Call(String, Vec<Self>),
     /// Two of them, with the operator and its matching in between.
-    Both(Box<Query>, String, Box<Query>),
+    Both(Box<Self>, String, Box<Self>),
     /// One in brackets.
-    Group(Box<Query>),
+    Group(Box<Self>),
 }
 
 /// A metric, the matchers of its labels, and over how long it is taken.
@@ -124,7 +124,7 @@ pub trait Compute: Into<Query> {
     }
 
     /// Those that are 1, which the present state of a state set is.
-    fn is_set(self) -> Query {
+    fn ones(self) -> Query {
         self.and("==", 1)
     }
 

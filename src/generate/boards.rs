@@ -26,11 +26,11 @@ pub(super) fn overview(checklist: &Checklist) -> String {
     layout.place(&[(12, dashboard::decision(checklist)), (6, dashboard::event(Some(checklist))), (6, dashboard::counts(Some(checklist)))], 8);
     let own = |metric: Metric| metric.with("checklist", name);
     let blocking = |state: &str| {
-        let required = own(metric("readiness_check_required")).max(&["check"]).is_set();
-        let such = own(metric("readiness_check_state")).with("state", state).is_set().max(&["check"]).and("and on (check)", required);
+        let required = own(metric("readiness_check_required")).max(&["check"]).ones();
+        let such = own(metric("readiness_check_state")).with("state", state).ones().max(&["check"]).and("and on (check)", required);
         own(metric("readiness_check_info")).max(&["check", "item"]).and("* on (check) group_left ()", such.grouped())
     };
-    let decided = own(metric("readiness_decision_state")).max(&["checklist", "state"]).is_set().sum(&["state"]);
+    let decided = own(metric("readiness_decision_state")).max(&["checklist", "state"]).ones().sum(&["state"]);
     let not_good = own(metric("readiness_check_state")).like("state", "fail|unknown|warn|waived").sum(&["state"]);
     layout.place(
         &[

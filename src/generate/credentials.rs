@@ -106,7 +106,7 @@ fn moment(field: &str) -> Value {
 }
 
 fn state_of(set: &str, by: &[&str], name: &str) -> Query {
-    call("label_replace", [metric(set).is_set(), text(name), text("$1"), text("state"), text("(.*)")]).max(&[by, &[name]].concat())
+    call("label_replace", [metric(set).ones(), text(name), text("$1"), text("state"), text("(.*)")]).max(&[by, &[name]].concat())
 }
 
 /// A moment as Grafana counts.

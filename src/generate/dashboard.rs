@@ -103,12 +103,12 @@ fn annotations() -> Value {
 
 /// The rows on top of a board of one checklist.
 pub(super) fn decision(checklist: &Checklist) -> Value {
-    word(of(Some(checklist), "readiness_decision_state").is_set().max(&["state"]), "{{state}}")
+    word(of(Some(checklist), "readiness_decision_state").ones().max(&["state"]), "{{state}}")
 }
 
 /// What all checklists come to, on a board that belongs to none of them.
 pub(super) fn decisions() -> Value {
-    word(metric("readiness_decision_state").is_set().max(&["checklist", "event", "state"]), "{{checklist}} {{event}} {{state}}")
+    word(metric("readiness_decision_state").ones().max(&["checklist", "event", "state"]), "{{checklist}} {{event}} {{state}}")
 }
 
 fn word(query: Query, legend: &str) -> Value {
@@ -149,7 +149,7 @@ fn of(checklist: Option<&Checklist>, name: &str) -> Metric {
 
 fn table(checklist: &Checklist, title: &str, checks: &[Check]) -> Value {
     let names: Vec<&str> = checks.iter().map(|check| check.name.as_str()).collect();
-    let query = of(Some(checklist), "readiness_check_state").like("check", &names.join("|")).is_set().max(&["check", "state"]);
+    let query = of(Some(checklist), "readiness_check_state").like("check", &names.join("|")).ones().max(&["check", "state"]);
     let words: serde_json::Map<String, Value> =
         checks.iter().map(|check| (check.name.clone(), json!({ "text": format!("{} {}", check.item, check.title()) }))).collect();
     let colours = [

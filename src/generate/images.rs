@@ -12,7 +12,7 @@ use crate::promql::{Compute as _, Metric, Query, call, metric, text};
 fn cells(labels: &[&str]) -> Query {
     let place = ["group", "hop", "subject"];
     let digests = |metric: Metric| metric.max(&[&place, labels].concat());
-    let agreeing = metric("readiness_image_match_state").max(&[&place[..], &["state"]].concat()).is_set().grouped();
+    let agreeing = metric("readiness_image_match_state").max(&[&place[..], &["state"]].concat()).ones().grouped();
     let first = digests(metric("readiness_image_digest_info").like("hop", "upstream|pin"))
         .and("unless on (group, hop, subject)", metric("readiness_image_match_state"));
     let first = call("label_replace", [first, text("state"), text("source"), text(""), text("")]);
@@ -69,7 +69,7 @@ fn patterns() -> Value {
 
 /// Whether all clusters agree, by group.
 fn agreement() -> Value {
-    let query = metric("readiness_image_clusters_state").is_set().max(&["group", "state"]);
+    let query = metric("readiness_image_clusters_state").ones().max(&["group", "state"]);
     json!({ "type": "stat", "title": "All clusters run the same", "description": "Platforms of one index count as one image.",
         "targets": [named(query, "{{group}}: {{state}}")],
         "options": { "textMode": "name", "colorMode": "background", "reduceOptions": { "calcs": ["lastNotNull"] } },

@@ -36,7 +36,7 @@ pub(super) fn coloured(field: &str) -> Value {
 
 /// A state set, one row for each subject.
 pub(super) fn states(title: &str, description: &str, name: &str, labels: &[&str]) -> Value {
-    let query = metric(name).is_set().max(&[labels, &["state"]].concat());
+    let query = metric(name).ones().max(&[labels, &["state"]].concat());
     json!({ "type": "table", "title": title, "description": description, "targets": [listed("A", query)],
         "transformations": [{ "id": "organize", "options": { "excludeByName": { "Time": true, "Value": true } } }],
         "fieldConfig": { "defaults": { "noValue": "not configured" }, "overrides": [coloured("state")] } })

@@ -62,7 +62,7 @@ impl Condition {
             Self::Equals(Bound::Number(number)) => any("max", own().and("==", *number)),
             Self::Equals(states @ (Bound::Name(_) | Bound::States(_))) => {
                 let names = if let Bound::Name(state) = states { state.clone() } else { other(states).to_string() };
-                Red::Whole(own().like("state", &names).max(&[family.labels, &["state"]].concat()).is_set())
+                Red::Whole(own().like("state", &names).max(&[family.labels, &["state"]].concat()).ones())
             }
             // Not `!=`, which holds for what is no number, and that says nothing.
             Self::Differs(bound) => any("max", own().and("<", other(bound)).and("or", own().and(">", other(bound)))),
