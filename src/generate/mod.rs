@@ -21,6 +21,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use docs::Runbooks;
+
 use crate::cause::Cause as _;
 use crate::checklist::{self, Check, Checklist, Kind};
 use crate::collectors;
@@ -54,6 +56,10 @@ pub fn shipped() -> Result<Vec<Checklist>, Message> {
 /// What follows from checklists, whoever wrote them: alerts with their tests, boards, and the list of checks. Path and
 /// content of each.
 pub fn files(checklists: &[Checklist], runbook_url: &str) -> Vec<(String, String)> {
+    made(checklists, runbook_url, &Runbooks::At(runbook_url))
+}
+
+fn made(checklists: &[Checklist], runbook_url: &str, runbooks: &Runbooks<'_>) -> Vec<(String, String)> {
     let mut files = Vec::new();
     let mut groups = |name: &str, groups: Vec<rules::Group>| {
         files.push((format!("alerts/{name}.yaml"), yaml(&rules::prometheus_rule(name, &groups))));
@@ -70,14 +76,14 @@ pub fn files(checklists: &[Checklist], runbook_url: &str) -> Vec<(String, String
     }
     files.extend(subject_boards(checklists).into_iter().map(|(name, board)| (format!("dashboards/{name}.json"), board)));
     files.push(("dashboards/exporter.json".to_owned(), boards::exporter()));
-    files.push(("docs/checks.md".to_owned(), docs::checks(checklists)));
+    files.push(("docs/checks.md".to_owned(), docs::checks(checklists, runbooks)));
     files
 }
 
 /// All generated files of this repository: what follows from the shipped checklists, their copies in the chart, and what
 /// is documented of the program itself.
 pub fn repository(checklists: &[Checklist], runbook_url: &str) -> Vec<(String, String)> {
-    let mut files = files(checklists, runbook_url);
+    let mut files = made(checklists, runbook_url, &Runbooks::Here);
     // A chart cannot reach outside its folder.
     let packed = files.iter().filter_map(|(name, content)| {
         let rules = name.starts_with("alerts/") && !name.ends_with(".rules.yaml") && !name.contains("/tests/");

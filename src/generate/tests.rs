@@ -122,6 +122,21 @@ fn a_checklist_of_ones_own_becomes_rules_as_well() {
     }
 }
 
+/// A check leads to its runbook where there is one, and its bounds are written as people write them.
+#[test]
+fn the_table_of_ones_own_checks_leads_nowhere_that_is_not_there() {
+    let own = "{ name: OwnEnd, item: '1', title: t, metric: readiness_tls_chain_not_after_timestamp_seconds, fails: { expires_within: 7d }, worsens: [{ at: 3d, severity: critical }], evidence: e, remedy: r }";
+    let text = format!("checklist: mine\ntitle: Mine\nsections: [{{ title: S, checks: [{own}, {{ check: NodeNotReady, item: '2', title: t }}] }}]\n");
+    let checklist = checklist::parse(&text).unwrap();
+    let table = |url: &str| files(std::slice::from_ref(&checklist), url).into_iter().find(|(name, _)| name == "docs/checks.md").unwrap().1;
+    let published = table(RUNBOOK_URL);
+    assert!(published.contains("| 1 | OwnEnd | t |") && published.contains(&format!("[NodeNotReady]({RUNBOOK_URL}/NodeNotReady.md)")), "{published}");
+    assert!(published.contains("warning, critical at 3d"), "{published}");
+    assert!(table("https://runbooks.example/").contains("[OwnEnd](https://runbooks.example/OwnEnd.md)"), "who publishes runbooks has this one, too");
+    let shipped = repository(std::slice::from_ref(&checklist), RUNBOOK_URL).into_iter().find(|(name, _)| name == "docs/checks.md").unwrap().1;
+    assert!(shipped.contains("[NodeNotReady](runbooks/NodeNotReady.md)"), "{shipped}");
+}
+
 #[test]
 fn every_metric_is_well_named_and_explained() {
     let forbidden = ["severity", "alertname", "job", "instance", "service", "endpoint", "region", "zone", "env", "le", "quantile"];
