@@ -322,6 +322,7 @@ impl App {
     fn archive(&self, judged: &[Judgement]) {
         let active = self.active.load();
         let Some(folder) = &active.archive else { return };
+        self.archive.prepare(folder);
         let Some(first) = judged.first() else { return };
         let coming = event::coming(&active.schedules, first.at);
         for judgement in judged {

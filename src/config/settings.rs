@@ -26,7 +26,8 @@ pub struct Settings {
     /// Red lines that somebody has taken responsibility for.
     pub waivers: Vec<WaiverConfig>,
     /// A folder in which the filled-in checklist is kept: one file for each lead time of an event,
-    /// for its start, and for the time shortly before its end.
+    /// for its start, and for the time shortly before its end. A folder that cannot be written to is told in the log
+    /// when the exporter starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub archive: Option<PathBuf>,
     /// A file that remembers across restarts when things last rotated, how verdicts changed and since when lines

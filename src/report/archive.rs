@@ -42,6 +42,8 @@ struct Work {
     /// What is there.
     done: BTreeSet<PathBuf>,
     failed: Option<Message>,
+    /// The folder that was tried, and whether that is still to be done.
+    folder: Option<(PathBuf, bool)>,
 }
 
 /// Reports that are remembered, written or not; a year of weekly events has fewer.
@@ -56,6 +58,17 @@ impl Default for Archive {
 }
 
 impl Archive {
+    /// Tries whether the folder can be written to, once for each: who learns that at the first lead time has lost it.
+    pub fn prepare(&self, folder: &Path) {
+        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        if work.folder.as_ref().is_some_and(|(known, _)| known == folder) {
+            return;
+        }
+        work.folder = Some((folder.to_owned(), true));
+        drop(work);
+        self.writer.wake();
+    }
+
     /// Keeps the report of the last moment that was reached, unless there is one already: the first of
     /// a moment stands. What cannot be written is tried again at each call, and said once.
     pub fn keep(&self, folder: &Path, judgement: &Judgement, event: &Occurrence) {
@@ -86,7 +99,7 @@ impl Archive {
 fn write_all(work: &Mutex<Work>) {
     let lock = || work.lock().unwrap_or_else(PoisonError::into_inner);
     let due = lock().due.clone();
-    let mut failed = None;
+    let mut failed = try_folder(work);
     // Every one is written, whatever becomes of the others.
     for (path, text) in due {
         match write(&path, &text) {
@@ -111,6 +124,19 @@ fn write_all(work: &Mutex<Work>) {
     work.failed = failed;
 }
 
+/// Writes a file into a folder that is new here, and takes it away again; why that cannot be done.
+fn try_folder(work: &Mutex<Work>) -> Option<Message> {
+    let mut own = work.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some((folder, untried)) = &mut own.folder else { return None };
+    if !std::mem::take(untried) {
+        return None;
+    }
+    let path = folder.join(".readiness-exporter");
+    drop(own);
+    let tried = write(&path, "").and_then(|()| std::fs::remove_file(&path));
+    tried.err().map(|error| say!("write to folder {}: {}", path.parent().unwrap_or(&path).display(), error.words()))
+}
+
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
     if path.try_exists()? {
         return Ok(());
@@ -128,6 +154,24 @@ mod tests {
     use crate::value::Span;
 
     const PATIENCE: Duration = Duration::from_mins(1);
+
+    /// A folder that cannot be written to is told when the exporter begins, not when the first report is due.
+    #[test]
+    fn a_folder_that_cannot_be_written_to_is_told_at_once() {
+        let (folder, archive) = (tempfile::tempdir().unwrap(), Archive::default());
+        let told = |path: &Path| {
+            archive.prepare(path);
+            assert!(archive.settle(PATIENCE));
+            archive.work.lock().unwrap().failed.clone()
+        };
+        let good = folder.path().join("archive");
+        assert_eq!(told(&good), None);
+        assert_eq!(std::fs::read_dir(&good).unwrap().count(), 0, "nothing is left there");
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let why = told(&file).unwrap();
+        assert!(why.as_str().starts_with("write to folder ") && why.as_str().ends_with("a part of its path is no folder"), "{why}");
+    }
 
     #[test]
     fn each_moment_of_an_event_has_one_report() {
