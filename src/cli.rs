@@ -238,8 +238,8 @@ fn check_configuration(loaded: &Loaded, file: &Path) -> ExitCode {
                 print(&format!("warning: {warning}\n"));
             }
             let checks: usize = loaded.checklists.iter().map(|checklist| checklist.checks().count()).sum();
-            let sources = if tasks.len() == 1 { "source" } else { "sources" };
-            print(&format!("{} is good: {} {sources}, {checks} checks\n", file.display(), tasks.len()));
+            let counted = |number: usize, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
+            print(&format!("{} is good: {}, {}\n", file.display(), counted(tasks.len(), "source"), counted(checks, "check")));
             ExitCode::SUCCESS
         }
         Err(error) => {

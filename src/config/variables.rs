@@ -89,7 +89,7 @@ fn almost(names: impl Iterator<Item = String>, schema: &Value) -> Vec<Problem> {
         let is_ours = path.split('.').next().is_some_and(|first| top.contains(&first));
         is_ours.then(|| name_of(&shown(&path, schema)))
     };
-    let rule = |name: String| format!("a variable is called almost like {name} and is not read; the names of all that are begin with {ENV_PREFIX}__");
+    let rule = |name: String| format!("a variable is called almost like {name} and is not read; only names that begin with {ENV_PREFIX}__ are");
     names.filter_map(meant).map(|name| Problem::bare("environment", rule(name))).collect()
 }
 
@@ -123,8 +123,7 @@ mod tests {
     fn a_variable_that_is_called_almost_like_one_of_ours_is_told_and_no_other() {
         let schema = crate::config::schema();
         let told = |name: &str| almost([name.to_owned()].into_iter(), &schema).iter().map(ToString::to_string).collect::<Vec<_>>();
-        let rule =
-            |name: &str| [format!("environment: a variable is called almost like {name} and is not read; the names of all that are begin with READINESS__")];
+        let rule = |name: &str| [format!("environment: a variable is called almost like {name} and is not read; only names that begin with READINESS__ are")];
         for name in ["READINESS_COLLECTORS__HTTP__INTERVAL", "READYNESS__COLLECTORS__HTTP__INTERVAL", "readines__collectors__http__interval"] {
             assert_eq!(told(name), rule("READINESS__COLLECTORS__HTTP__INTERVAL"), "{name}");
         }
