@@ -244,10 +244,8 @@ users:
         let why = "its context names a cluster that it does not have";
         assert!(begun.contains(&format!("# The context ghost is left out: read the kubeconfig: {why}.\n")), "{begun}");
         let path = folder.path().join("readiness.yaml");
-        let wrong = format!(
-            "clusters: [{{ name: a, kubeconfig: kubeconfig, context: ghost }}, {{ name: b, kubeconfig: kubeconfig, context: kind-local }}]\ncollectors: {{ http: {{ targets: [{{ name: x, url: 'ftp://x' }}] }} }}\n"
-        );
-        std::fs::write(&path, &wrong).unwrap();
+        let wrong = "clusters: [{ name: a, kubeconfig: kubeconfig, context: ghost }, { name: b, kubeconfig: kubeconfig, context: kind-local }]\ncollectors: { http: { targets: [{ name: x, url: 'ftp://x' }] } }\n";
+        std::fs::write(&path, wrong).unwrap();
         let told = crate::config::check(&path).unwrap_err().to_string();
         assert!(told.contains(&format!("clusters[0] (a).context: read {}: {why}\n", file.display())), "{told}");
         assert!(told.contains("has 2 problems") && told.contains("collectors.http.targets[0] (x).url"), "{told}");
