@@ -22,7 +22,7 @@ metrics! {
     pub FAMILIES;
 
     static COMING: Gauge<2> =
-        gauge("readiness_event_coming", Unit::Number, &["checklist", "event"], "Whether a configured event is running or will come; 0 once all of it is over.");
+        gauge("readiness_event_coming", Unit::Flag, &["checklist", "event"], "Whether a configured event is running or will come; 0 once all of it is over.");
     static START: Gauge<2> = gauge(
         "readiness_event_start_timestamp_seconds",
         Unit::Timestamp,

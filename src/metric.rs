@@ -19,10 +19,16 @@ use crate::say::Message;
 /// What the value of a metric means; decides how values are written for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// A plain count or a 0/1 condition.
+    /// A count, or an amount without a unit of its own; never below 0.
     Number,
-    /// Between 0 and 1, shown as a percentage.
+    /// Whether something is so: 1, or 0.
+    Flag,
+    /// 1 wherever there is a series; what is said stands in its labels.
+    Mark,
+    /// What is used of a limit, shown as a percentage: it may be above 1 for a while.
     Ratio,
+    /// A part of a whole, shown as a percentage: at most 1.
+    Share,
     /// A length of time in seconds.
     Seconds,
     /// A moment, in seconds since the Unix epoch.

@@ -498,7 +498,7 @@ metrics! {
     pub FAMILIES;
 
     static UP: Gauge<2> =
-        gauge("readiness_collector_up", Unit::Number, &["collector", "source"], "Whether the last look of a source succeeded; 0 also before its first look.");
+        gauge("readiness_collector_up", Unit::Flag, &["collector", "source"], "Whether the last look of a source succeeded; 0 also before its first look.");
     static LAST_ATTEMPT: Gauge<2> = gauge(
         "readiness_collector_last_attempt_timestamp_seconds",
         Unit::Timestamp,

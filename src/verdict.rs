@@ -15,17 +15,17 @@ metrics! {
         &["checklist", "check"],
         "Verdict on a check of a checklist; of several events that it is judged for, the worst.",
     );
-    static REQUIRED: Gauge<2> = gauge("readiness_check_required", Unit::Number, &["checklist", "check"], "Whether a fail or an unknown of a check blocks go.");
+    static REQUIRED: Gauge<2> = gauge("readiness_check_required", Unit::Flag, &["checklist", "check"], "Whether a fail or an unknown of a check blocks go.");
     static INFO: Gauge<4> = gauge(
         "readiness_check_info",
-        Unit::Number,
+        Unit::Mark,
         &["checklist", "check", "collector", "item"],
         "The collector whose facts a check of a checklist judges, and its line of the paper checklist.",
     );
     static LINES: Gauge<3> = gauge("readiness_check_lines", Unit::Number, &["checklist", "check", "verdict"], "Subjects of a check by their verdict.");
     static GO: Gauge<2> = gauge(
         "readiness_go",
-        Unit::Number,
+        Unit::Flag,
         &["checklist", "event"],
         "1 when every required check of a checklist was seen and is good; 0 when not, or when it is not known.",
     );
@@ -38,7 +38,7 @@ metrics! {
     );
     static CHECKLIST: Gauge<2> = gauge(
         "readiness_checklist_info",
-        Unit::Number,
+        Unit::Mark,
         &["checklist", "revision"],
         "Revision of the checklist that this exporter judges by; alert rules carry the revision they were generated from.",
     );

@@ -116,10 +116,10 @@ impl Template {
             format!("{{{{ if ge $value 0.0 }}}}{future}{{{{ else }}}}{past}{{{{ end }}}}")
         });
         let value = match asked.map(|(family, _)| family.unit) {
-            Some(Unit::Ratio) => "{{ $value | humanizePercentage }}",
+            Some(Unit::Ratio | Unit::Share) => "{{ $value | humanizePercentage }}",
             Some(Unit::Seconds | Unit::Timestamp) => "{{ $value | humanizeDuration }}",
             Some(Unit::Bytes) => "{{ $value | humanize1024 }}B",
-            Some(Unit::Number) | None => "{{ $value }}",
+            Some(Unit::Number | Unit::Flag | Unit::Mark) | None => "{{ $value }}",
         };
         self.parts.iter().enumerate().fold(String::new(), |mut out, (index, part)| {
             let _ = match part {

@@ -78,6 +78,8 @@ fn read(file: &Path) -> Result<String, ReadError> {
 }
 
 #[cfg(test)]
+mod bound_tests;
+#[cfg(test)]
 mod coverage;
 #[cfg(test)]
 mod event_tests;

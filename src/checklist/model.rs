@@ -209,7 +209,7 @@ impl Check {
             if fails.shape() != condition.shape() {
                 let rule = format!("must keep the shape of the condition, {}, because the evidence speaks of it", condition.shape());
                 problems.push(Problem::bare(format!("{path}.fails"), rule));
-            } else if let Err(rule) = fails.fits(family).and_then(|()| fails.means(condition, family)) {
+            } else if let Err(rule) = fails.fits(family).and_then(|()| fails.means(condition)) {
                 problems.push(Problem::bare(format!("{path}.fails"), rule));
             } else {
                 *condition = fails.clone();
@@ -217,7 +217,13 @@ impl Check {
         }
         if let Some(harsher) = harsher {
             worsens.clone_from(harsher);
-            problems.extend(condition.check_bands(*severity, worsens).err().map(|rule| Problem::bare(format!("{path}.worsens"), rule)));
+            problems.extend(
+                condition
+                    .check_bands(*severity, worsens)
+                    .and_then(|()| condition.bands_fit(family, worsens))
+                    .err()
+                    .map(|rule| Problem::bare(format!("{path}.worsens"), rule)),
+            );
         } else {
             // What no longer lies beyond the new bound, or is no longer louder, would overlap with it.
             worsens.retain(|band| band.severity > *severity && condition.harsher(band.at).is_some());

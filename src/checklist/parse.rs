@@ -298,7 +298,7 @@ impl Parts<'_> {
         if let Err(rule) = self.evidence.fits(self.family, self.condition) {
             problems.push(Problem::bare(format!("{path}.evidence"), rule));
         }
-        if let Err(rule) = self.condition.check_bands(self.severity, self.bands) {
+        if let Err(rule) = self.condition.check_bands(self.severity, self.bands).and_then(|()| self.condition.bands_fit(self.family, self.bands)) {
             problems.push(Problem::bare(format!("{path}.worsens"), rule));
         }
         for label in self.filter.keys() {

@@ -297,49 +297,6 @@ fn what_was_bad_stays_known_when_another_event_comes_or_ends() {
 }
 
 #[test]
-fn a_bound_that_nothing_or_everything_is_beyond_is_refused() {
-    let broken = |name: &str, fails: &str| {
-        let change: Override = serde_saphyr::from_str(&format!("{{ fails: {fails} }}")).unwrap();
-        let mut checklist = load("workshop", None).unwrap();
-        checklist.apply(&BTreeMap::from([(name.to_owned(), change)]), "o").iter().map(ToString::to_string).collect::<Vec<_>>()
-    };
-    let share = "must be a share, such as 0.9 for 90 %";
-    for (name, fails, rule) in [
-        ("NodeStorageHigh", "{ above: 60 }", share),
-        ("NodeStorageHigh", "{ above: -0.1 }", "must be at least 0, because readiness_node_filesystem_used_ratio is never below it"),
-        ("ProvisionersBelowBaseline", "{ below: -5 }", "must be above 0, because readiness_workload_ready_replicas is never below it"),
-        ("CertificateExpiresSoon", "{ expires_within: 999999w }", "must be at most 3650d"),
-    ] {
-        assert_eq!(broken(name, fails), [format!("o.{name}.fails: {rule}")], "{fails}");
-    }
-    for (name, fails) in [("NodeStorageHigh", "{ above: 0.6 }"), ("NodeStorageHigh", "{ above: 0 }"), ("CertificateExpiresSoon", "{ expires_within: 30d }")] {
-        assert_eq!(broken(name, fails), [""; 0], "{fails}");
-    }
-}
-
-#[test]
-fn an_override_asks_what_the_check_asks() {
-    let broken = |name: &str, fails: &str| {
-        let change: Override = serde_saphyr::from_str(&format!("{{ fails: {fails} }}")).unwrap();
-        let mut checklist = load("workshop", None).unwrap();
-        checklist.apply(&BTreeMap::from([(name.to_owned(), change)]), "o").iter().map(ToString::to_string).collect::<Vec<_>>()
-    };
-    assert_eq!(
-        broken("NodeNotReady", "{ equals: 'true' }"),
-        ["o.NodeNotReady.fails: must keep the state false, which would count as good otherwise; to accept it in one place, use a waiver"]
-    );
-    assert_eq!(
-        broken("RegistryUnavailable", "{ equals: down }"),
-        ["o.RegistryUnavailable.fails: must keep the state throttled, which would count as good otherwise; to accept it in one place, use a waiver"]
-    );
-    assert_eq!(broken("NodeNotReady", "{ equals: [unknown, 'false'] }"), [""; 0]);
-    assert_eq!(
-        broken("WorkloadNotReady", "{ below: readiness_workload_ready_replicas }"),
-        ["o.WorkloadNotReady.fails: must compare with another metric than its own"]
-    );
-}
-
-#[test]
 fn what_is_still_to_come_has_no_age() {
     let checklist = &shipped()[0];
     let check = checklist.checks().find(|check| check.name == "VolumeSnapshotTooOld").unwrap();

@@ -91,7 +91,7 @@ metrics! {
 
     static HANDSHAKE: Gauge<2> = gauge(
         "readiness_tls_handshake_success",
-        Unit::Number,
+        Unit::Flag,
         &LABELS,
         "Whether an address completed a TLS handshake at the last look, whatever its certificate says.",
     )
@@ -140,7 +140,7 @@ metrics! {
         "What verifying the presented chain for the asked name found.",
     )
     .covered_by(COMPLETED.each());
-    static PROTOCOL: Gauge<3> = gauge("readiness_tls_protocol_info", Unit::Number, &["target", "address", "version"], "The TLS version that was agreed on.")
+    static PROTOCOL: Gauge<3> = gauge("readiness_tls_protocol_info", Unit::Mark, &["target", "address", "version"], "The TLS version that was agreed on.")
         .covered_by(COMPLETED.each());
 }
 

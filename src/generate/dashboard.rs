@@ -212,10 +212,10 @@ pub(super) fn steps(check: &Check) -> Option<Vec<Value>> {
 pub(super) fn unit(check: &Check) -> Option<&'static str> {
     let Kind::Fact { family, condition, .. } = &check.kind else { return None };
     Some(match family.unit {
-        Unit::Ratio => "percentunit",
+        Unit::Ratio | Unit::Share => "percentunit",
         Unit::Seconds => "s",
         Unit::Timestamp if matches!(condition, Condition::ExpiresWithin(_) | Condition::OlderThan(_)) => "s",
         Unit::Bytes => "bytes",
-        Unit::Number | Unit::Timestamp => "none",
+        Unit::Number | Unit::Flag | Unit::Mark | Unit::Timestamp => "none",
     })
 }

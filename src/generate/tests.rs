@@ -137,6 +137,10 @@ fn the_table_of_ones_own_checks_leads_nowhere_that_is_not_there() {
     assert!(shipped.contains("[NodeNotReady](runbooks/NodeNotReady.md)"), "{shipped}");
 }
 
+fn is_yes_or_no(help: &str) -> bool {
+    help.starts_with("Whether ") || help.starts_with("1 when ")
+}
+
 #[test]
 fn every_metric_is_well_named_and_explained() {
     let forbidden = ["severity", "alertname", "job", "instance", "service", "endpoint", "region", "zone", "env", "le", "quantile"];
@@ -153,12 +157,15 @@ fn every_metric_is_well_named_and_explained() {
         assert!(family.help.ends_with('.') && family.help.len() > 20, "{name}: the help is a sentence");
         assert!(family.labels.iter().all(|label| !forbidden.contains(label)), "{name}: a label that belongs to targets");
         let suffix = match family.unit {
-            crate::metric::Unit::Ratio => "_ratio",
+            crate::metric::Unit::Ratio | crate::metric::Unit::Share => "_ratio",
             crate::metric::Unit::Seconds => "_seconds",
             crate::metric::Unit::Timestamp => "_timestamp_seconds",
             crate::metric::Unit::Bytes => "_bytes",
-            crate::metric::Unit::Number => "",
+            crate::metric::Unit::Number | crate::metric::Unit::Flag | crate::metric::Unit::Mark => "",
         };
+        // What can be asked of a metric follows from this, so a new one may not forget it.
+        assert_eq!(family.unit == crate::metric::Unit::Flag, family.states.is_empty() && is_yes_or_no(family.help), "{name}: whether it is 0 or 1");
+        assert!(!name.ends_with("_info") || family.unit == crate::metric::Unit::Mark, "{name}: it is always 1");
         assert!(name.ends_with(suffix), "{name} lacks {suffix}");
         assert_eq!(family.states.is_empty(), !name.ends_with("_state"), "{name}: a state set, and nothing else, ends in _state");
     }

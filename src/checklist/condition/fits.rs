@@ -1,6 +1,6 @@
 //! What can be asked of which metric, and what an override may ask instead.
 
-use super::{Bound, Condition, Horizon};
+use super::{Band, Bound, Clock, Condition, Horizon};
 use crate::metric::{Family, Unit};
 use crate::value::Span;
 
@@ -18,7 +18,11 @@ impl Condition {
             Self::Promql(_) => Err("must stand without metric, because the expression names its own".to_owned()),
             Self::Equals(Bound::States(states)) if states.is_empty() => Err("must name a state".to_owned()),
             Self::Equals(Bound::Name(state)) if !family.states.is_empty() => known_state(family, state),
-            Self::Equals(Bound::States(states)) if !family.states.is_empty() => states.iter().try_for_each(|state| known_state(family, state)),
+            Self::Equals(Bound::States(states)) if !family.states.is_empty() => {
+                states.iter().try_for_each(|state| known_state(family, state))?;
+                let is_left = family.states.iter().any(|state| !self.takes(state));
+                if is_left { Ok(()) } else { Err(format!("must leave a state that is good; these are all of {}", family.name)) }
+            }
             Self::IsFalse | Self::Above(_) | Self::Below(_) | Self::Equals(_) | Self::Differs(_) | Self::ExpiresWithin(_) | Self::OlderThan(_)
                 if !family.states.is_empty() =>
             {
@@ -27,9 +31,9 @@ impl Condition {
             Self::IsFalse | Self::Above(Bound::Number(_)) | Self::Below(Bound::Number(_)) if is_moment => {
                 Err("must be expires_within or older_than, because the metric is a moment".to_owned())
             }
-            Self::IsFalse => Ok(()),
+            Self::IsFalse => self.divides_its_values(family),
             Self::Above(bound) | Self::Below(bound) | Self::Differs(bound) | Self::Equals(bound @ Bound::Number(_)) => {
-                bound.fits(family).and_then(|()| self.can_fail_and_pass(family))
+                bound.fits(family).and_then(|()| self.can_fail_and_pass(family)).and_then(|()| self.divides_its_values(family))
             }
             Self::Equals(Bound::Name(_) | Bound::States(_)) => Err("must be a number, because the metric has no states".to_owned()),
             Self::ExpiresWithin(_) | Self::OlderThan(_) if is_moment => self.can_fail_and_pass(family),
@@ -61,14 +65,38 @@ impl Condition {
         if !number.is_finite() || number < 0.0 || (below && number == 0.0) {
             return Err(format!("must be {} 0, because {} is never below it", if below { "above" } else { "at least" }, family.name));
         }
-        if family.unit == Unit::Ratio && number > HIGHEST_SHARE {
+        if matches!(family.unit, Unit::Ratio | Unit::Share) && number > HIGHEST_SHARE {
             return Err("must be a share, such as 0.9 for 90 %".to_owned());
+        }
+        let above = matches!(self, Self::Above(_));
+        if family.unit == Unit::Share && (number > 1.0 || (above && number >= 1.0)) {
+            return Err(format!("must be {} 1, because {} is never above it", if above { "below" } else { "at most" }, family.name));
         }
         Ok(())
     }
 
+    /// Whether it tells the values of a metric that has only one or two from each other: a slip such as `above: 1` would
+    /// be good for ever, and nobody would see it.
+    fn divides_its_values(&self, family: &Family) -> Result<(), String> {
+        // The other side of a comparison is known to nobody yet.
+        let red = |value: f64| self.violates(value, None, Clock { now: 0.0, event_end: 0.0 });
+        let name = family.name;
+        match (family.unit, red(0.0), red(1.0)) {
+            (Unit::Flag, Some(zero), Some(one)) if zero == one => {
+                Err(format!("must be red at 0 or at 1 and not at both, because {name} is either; write is_false where 0 is bad, and {{ above: 0 }} where 1 is"))
+            }
+            (Unit::Mark, _, Some(false)) => Err(format!("must be red at 1, because {name} is 1 wherever it is; write {{ equals: 1 }}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the bounds of all bands can be asked of the family, too.
+    pub fn bands_fit(&self, family: &Family, bands: &[Band]) -> Result<(), String> {
+        bands.iter().filter_map(|band| self.with_bound(band.at)).try_for_each(|harsher| harsher.fits(family))
+    }
+
     /// Whether it still asks what another condition of its shape asks; the rule that is broken if not.
-    pub(in crate::checklist) fn means(&self, before: &Self, family: &Family) -> Result<(), String> {
+    pub(in crate::checklist) fn means(&self, before: &Self) -> Result<(), String> {
         let states = |condition: &Self| match condition {
             Self::Equals(Bound::Name(state)) => vec![state.clone()],
             Self::Equals(Bound::States(states)) => states.clone(),
@@ -78,9 +106,6 @@ impl Condition {
         // Whatever is taken out would be called good from then on, and nobody would see it.
         if let Some(lost) = before.iter().find(|state| !own.contains(state)) {
             return Err(format!("must keep the state {lost}, which would count as good otherwise; to accept it in one place, use a waiver"));
-        }
-        if self.other() == Some(family.name) {
-            return Err("must compare with another metric than its own".to_owned());
         }
         Ok(())
     }
@@ -98,6 +123,9 @@ impl Bound {
                     return Err("must be a number, such as 90 or 0.9, or the name of a metric".to_owned());
                 }
                 let other = crate::collectors::family(other)?;
+                if other.name == family.name {
+                    return Err("must compare with another metric than its own".to_owned());
+                }
                 if let Some(label) = family.labels.iter().find(|label| !other.labels.contains(label)) {
                     return Err(format!("must compare with a metric that has the label {label}, too"));
                 }

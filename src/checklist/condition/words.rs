@@ -71,7 +71,7 @@ impl Condition {
             Self::Above(Bound::Number(n)) | Self::Below(Bound::Number(n)) | Self::Equals(Bound::Number(n)) | Self::Differs(Bound::Number(n)) => {
                 match family.unit {
                     Unit::Seconds => Duration::try_from_secs_f64(*n).map_or_else(|_| text_value(family, *n), |span| Span(span).to_string()),
-                    Unit::Number | Unit::Ratio | Unit::Timestamp | Unit::Bytes => text_value(family, *n),
+                    Unit::Number | Unit::Flag | Unit::Mark | Unit::Ratio | Unit::Share | Unit::Timestamp | Unit::Bytes => text_value(family, *n),
                 }
             }
             Self::Above(Bound::Name(name)) | Self::Below(Bound::Name(name)) | Self::Equals(Bound::Name(name)) | Self::Differs(Bound::Name(name)) => {
@@ -87,10 +87,10 @@ impl Condition {
 /// A value in the words of its unit; moments are given as a distance by the caller.
 fn text_value(family: &Family, value: f64) -> String {
     match family.unit {
-        Unit::Ratio => humanize_percentage(value),
+        Unit::Ratio | Unit::Share => humanize_percentage(value),
         Unit::Seconds | Unit::Timestamp => humanize_duration(value),
         Unit::Bytes => format!("{}B", humanize_1024(value)),
-        Unit::Number => format!("{value}"),
+        Unit::Number | Unit::Flag | Unit::Mark => format!("{value}"),
     }
 }
 

@@ -137,7 +137,7 @@ metrics! {
     .covered_by(OF_WHAT_IS_THERE);
     pub(super) static FINGERPRINT: Gauge<3> = gauge(
         "readiness_credential_fingerprint_info",
-        Unit::Number,
+        Unit::Mark,
         &["credential", "kind", "fingerprint"],
         "Eight digits of a hash of a credential with salt that only this process knows, for those whose copies are compared; equal while their content is.",
     )

@@ -93,7 +93,7 @@ metrics! {
 
     static SUCCESS: Gauge<2> = gauge(
         "readiness_dns_success",
-        Unit::Number,
+        Unit::Flag,
         &LABELS,
         "Whether a resolver answered with addresses that servers can have, and with at least one; absent while it answers for some of the record types and fails for others.",
     )
@@ -126,7 +126,7 @@ metrics! {
     .covered_by(LOOKED.each())
     .made_by("`expect` to a name in collectors.dns.names");
     static PROXIED: Gauge<2> =
-        gauge("readiness_dns_proxied", Unit::Number, &LABELS, "Whether an answer lies in the networks of a proxy, which hides the origin.")
+        gauge("readiness_dns_proxied", Unit::Flag, &LABELS, "Whether an answer lies in the networks of a proxy, which hides the origin.")
             .covered_by(WHOLE.each());
     static ORIGIN: StateSet<Records, 2> = state_set(
         "readiness_dns_record_state",

@@ -76,7 +76,7 @@ metrics! {
     pub FAMILIES;
 
     static SUCCESS: Gauge<4> =
-        gauge("readiness_http_success", Unit::Number, &LABELS, "Whether an address behind the target's URL answered as expected at the last look.")
+        gauge("readiness_http_success", Unit::Flag, &LABELS, "Whether an address behind the target's URL answered as expected at the last look.")
             .covered_by(ASKED.each());
     static OUTCOME: StateSet<Outcome, 4> = state_set(
         "readiness_http_outcome_state",
@@ -105,7 +105,7 @@ metrics! {
     .covered_by(ANSWERED.each());
     static IDENTITY: Gauge<4> = gauge(
         "readiness_http_identity_match",
-        Unit::Number,
+        Unit::Flag,
         &LABELS,
         "Whether the JSON fields that identify the service have the expected values, so that an answer from another service behind the same wildcard is not taken for this one.",
     )
@@ -113,7 +113,7 @@ metrics! {
     .made_by("`expect.identity` to a target in collectors.http.targets");
     static RATIO: Gauge<2> = gauge(
         "readiness_http_success_ratio",
-        Unit::Ratio,
+        Unit::Share,
         &["target", "kind"],
         "Share of looks at a target in the sliding window in which every address answered as expected.",
     )

@@ -87,7 +87,7 @@ metrics! {
         .covered_by(ALL);
         static HEADROOM: Gauge<2> = gauge(
             "readiness_capacity_headroom_ratio",
-            Unit::Ratio,
+            Unit::Share,
             &["cluster", "event"],
             "What is left of the workspaces that fit once all run that are expected for an event, as a share of those that fit; at least -1, from the Kubernetes API. Not known while a pool that may grow has no max_new_nodes, since its own limits say nothing about the quota of the account, nor while nothing says whether workspaces tolerate the taints of a node.",
         )

@@ -61,7 +61,7 @@ metrics! {
     /// Families about the API server and the versions of a cluster.
     SERVER_FAMILIES {
         pub(super) static VERSION: Gauge<2> =
-            gauge("readiness_kubernetes_version_info", Unit::Number, &["cluster", "version"], "Version that the API server reports at /version.");
+            gauge("readiness_kubernetes_version_info", Unit::Mark, &["cluster", "version"], "Version that the API server reports at /version.");
         static VERSION_STATE: StateSet<Expectation, 2> = state_set(
             "readiness_kubernetes_version_state",
             &["cluster", "version"],

@@ -58,7 +58,7 @@ metrics! {
     PLACE_FAMILIES {
         static DIGEST: Gauge<6> = gauge(
             "readiness_image_digest_info",
-            Unit::Number,
+            Unit::Mark,
             &["group", "hop", "subject", "image", "digest", "short"],
             "Which digest of an image stands at a place: upstream, pin, a mirror, or running in a cluster; cached from registries and the Kubernetes API.",
         );

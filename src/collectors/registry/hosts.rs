@@ -55,7 +55,7 @@ metrics! {
         );
         static DIGEST: Gauge<5> = gauge(
             "readiness_registry_digest_info",
-            Unit::Number,
+            Unit::Mark,
             &["registry", "repository", "tag", "media_type", "digest"],
             "Which digest a tag names now, cached from a HEAD of its manifest or from the ECR API.",
         );
@@ -104,7 +104,7 @@ metrics! {
         );
         static CACHE: Gauge<3> = gauge(
             "readiness_registry_pull_through_cache_info",
-            Unit::Number,
+            Unit::Mark,
             &["registry", "prefix", "upstream"],
             "Prefixes of repositories that a registry fills from elsewhere, cached from the ECR API; it looks for a newer image of a tag about once a day.",
         );

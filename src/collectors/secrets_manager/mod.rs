@@ -92,7 +92,7 @@ metrics! {
     );
     static RULE: Gauge<3> = gauge(
         "readiness_secretsmanager_rotation_rule_info",
-        Unit::Number,
+        Unit::Mark,
         &["secret", "schedule", "window"],
         "By what rule a secret is rotated and how long its window is, from RotationRules of AWS Secrets Manager; nothing while rotation is off.",
     );

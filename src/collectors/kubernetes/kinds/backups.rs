@@ -59,7 +59,7 @@ metrics! {
         .covered_by(BACKUPS);
         static BACKUP_GOOD: Gauge<2> = gauge(
             "readiness_velero_backup_last_success",
-            Unit::Number,
+            Unit::Flag,
             &["cluster", "schedule"],
             "Whether the newest finished backup of a Velero schedule has phase Completed and is not empty, from the velero.io/v1 API; NaN where a later one has been running for half a day.",
         )
@@ -70,7 +70,7 @@ metrics! {
     pub(in crate::collectors::kubernetes) SCHEDULE_FAMILIES {
         static SCHEDULE_ENABLED: Gauge<2> = gauge(
             "readiness_velero_schedule_enabled",
-            Unit::Number,
+            Unit::Flag,
             &["cluster", "schedule"],
             "Whether a Velero schedule is enabled and not paused, from the velero.io/v1 API.",
         )

@@ -22,7 +22,7 @@ metrics! {
 
     pub(in crate::collectors::kubernetes) static READY: Gauge<3> = gauge(
         "readiness_certmanager_certificate_ready",
-        Unit::Number,
+        Unit::Flag,
         &LABELS,
         "Whether a certificate is issued and up to date, from the condition Ready in the cert-manager.io/v1 API.",
     )

@@ -20,21 +20,21 @@ metrics! {
     pub(in crate::collectors::kubernetes) STORAGE_FAMILIES {
         static STORAGE_INFO: Gauge<4> = gauge(
             "readiness_storageclass_info",
-            Unit::Number,
+            Unit::Mark,
             &["cluster", "name", "provisioner", "binding_mode"],
             "StorageClasses with their provisioner and binding mode, from the Kubernetes API.",
         )
         .covered_by(STORAGE);
         static STORAGE_EXPANDS: Gauge<2> = gauge(
             "readiness_storageclass_allows_expansion",
-            Unit::Number,
+            Unit::Flag,
             &["cluster", "name"],
             "Whether volumes of a StorageClass can grow, from allowVolumeExpansion in the Kubernetes API.",
         )
         .covered_by(STORAGE);
         static STORAGE_DEFAULT: Gauge<2> = gauge(
             "readiness_storageclass_default",
-            Unit::Number,
+            Unit::Flag,
             &["cluster", "name"],
             "Whether a StorageClass is marked as the default, from its annotation in the Kubernetes API.",
         )
@@ -52,14 +52,14 @@ metrics! {
     pub(in crate::collectors::kubernetes) INGRESS_FAMILIES {
         static INGRESS_INFO: Gauge<3> = gauge(
             "readiness_ingressclass_info",
-            Unit::Number,
+            Unit::Mark,
             &["cluster", "name", "controller"],
             "IngressClasses with their controller, from the Kubernetes API.",
         )
         .covered_by(INGRESS);
         static INGRESS_DEFAULT: Gauge<2> = gauge(
             "readiness_ingressclass_default",
-            Unit::Number,
+            Unit::Flag,
             &["cluster", "name"],
             "Whether an IngressClass is marked as the default, from its annotation in the Kubernetes API.",
         )

@@ -40,7 +40,7 @@ metrics! {
         .covered_by(POOLS);
         static POOL_FAILING: Gauge<2> = gauge(
             "readiness_nodepool_registration_failing",
-            Unit::Number,
+            Unit::Flag,
             &["cluster", "nodepool"],
             "Whether nodes of a NodePool launch but do not register: NodeRegistrationHealthy is False in the karpenter.sh/v1 API; it is not part of Ready.",
         )

@@ -22,7 +22,7 @@ metrics! {
 
     static LOCATION: Gauge<2> = gauge(
         "readiness_velero_location_available",
-        Unit::Number,
+        Unit::Flag,
         &["cluster", "name"],
         "Whether a Velero backup storage location is Available, from the velero.io/v1 API; NaN where Velero has not looked for an hour, or for ten times its validationFrequency.",
     )

@@ -18,14 +18,14 @@ metrics! {
 
     static SELECTS: Gauge<3> = gauge(
         "readiness_prometheus_selects_servicemonitors",
-        Unit::Number,
+        Unit::Flag,
         &["cluster", "namespace", "name"],
         "Whether a Prometheus selects any ServiceMonitor: a selector that is left out selects none, an empty one all, from the monitoring.coreos.com/v1 API.",
     )
     .covered_by(COVERAGE);
     static SELECTOR: Gauge<4> = gauge(
         "readiness_prometheus_servicemonitor_selector_info",
-        Unit::Number,
+        Unit::Mark,
         &["cluster", "namespace", "name", "match_labels"],
         "Labels that a ServiceMonitor must carry to be picked up, from spec.serviceMonitorSelector in the monitoring.coreos.com/v1 API.",
     )

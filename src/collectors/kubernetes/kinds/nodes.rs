@@ -35,25 +35,25 @@ metrics! {
         )
         .covered_by(COVERAGE);
         static SCHEDULABLE: Gauge<2> =
-            gauge("readiness_node_schedulable", Unit::Number, &NODE, "Whether a node takes new pods, from spec.unschedulable in the Kubernetes API.")
+            gauge("readiness_node_schedulable", Unit::Flag, &NODE, "Whether a node takes new pods, from spec.unschedulable in the Kubernetes API.")
                 .covered_by(COVERAGE);
         static DISRUPTED: Gauge<2> = gauge(
             "readiness_node_disrupted",
-            Unit::Number,
+            Unit::Flag,
             &NODE,
             "Whether a node is being taken away: deleted, or tainted for that by Karpenter, the cluster autoscaler or a handler of terminations, from the Kubernetes API.",
         )
         .covered_by(COVERAGE);
         static TAINTED: Gauge<3> = gauge(
             "readiness_node_problem_taint",
-            Unit::Number,
+            Unit::Mark,
             &["cluster", "node", "taint"],
             "1 for each taint by which Kubernetes or the cluster autoscaler marks a node as unfit, from spec.taints in the Kubernetes API.",
         )
         .covered_by(COVERAGE.quiet());
         static PROBLEM: Gauge<3> = gauge(
             "readiness_node_problem_condition",
-            Unit::Number,
+            Unit::Mark,
             &["cluster", "node", "condition"],
             "1 for each condition of a node by which another program than its kubelet says that something is wrong, NaN where such a condition is not known; (others) for those whose names are none, from the Kubernetes API.",
         )
@@ -116,7 +116,7 @@ metrics! {
     pub(in crate::collectors::kubernetes) IMAGE_FAMILIES {
         static CACHED: Gauge<2> = gauge(
             "readiness_image_cached_nodes_ratio",
-            Unit::Ratio,
+            Unit::Share,
             &["cluster", "image"],
             "Share of nodes that list a configured image among their cached ones in the Kubernetes API, which names at most the 50 largest.",
         )

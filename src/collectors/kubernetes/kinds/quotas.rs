@@ -59,7 +59,7 @@ metrics! {
     pub(in crate::collectors::kubernetes) PRESENT_FAMILIES {
         static PRESENT: Gauge<2> = gauge(
             "readiness_namespace_has_limitrange",
-            Unit::Number,
+            Unit::Flag,
             &["cluster", "namespace"],
             "Whether a namespace of workspaces has a LimitRange for containers, from the Kubernetes API.",
         )

@@ -22,14 +22,14 @@ metrics! {
     SERVICE_FAMILIES {
         static LB_READY: Gauge<3> = gauge(
             "readiness_service_load_balancer_ready",
-            Unit::Number,
+            Unit::Flag,
             &SERVICE,
             "Whether a Service has a load balancer with an address and without an error at one of its ports, from spec.type, status.loadBalancer and LoadBalancerPortsError in the Kubernetes API.",
         )
         .covered_by(seen(&["Service"]));
         static LB_INFO: Gauge<4> = gauge(
             "readiness_service_load_balancer_info",
-            Unit::Number,
+            Unit::Mark,
             &["cluster", "namespace", "name", "address"],
             "Host name or address of a Service's load balancer, from status.loadBalancer in the Kubernetes API.",
         )
@@ -40,7 +40,7 @@ metrics! {
     pub(in crate::collectors::kubernetes) MATCH_FAMILIES {
         static LB_MATCH: Gauge<3> = gauge(
             "readiness_service_load_balancer_address_match",
-            Unit::Number,
+            Unit::Flag,
             &SERVICE,
             "Whether a Service's load balancer has the address that the configuration expects, from status.loadBalancer in the Kubernetes API.",
         )

@@ -57,10 +57,13 @@ metrics! {
             replicas("readiness_workload_updated_replicas", "Replicas of a workload that run its current template, from the Kubernetes API.");
         static AVAILABLE: Gauge<5> =
             replicas("readiness_workload_available_replicas", "Replicas of a workload that have been ready for its minimum time, from the Kubernetes API.");
-        static COMPLETE: Gauge<5> = replicas(
+        static COMPLETE: Gauge<5> = gauge(
             "readiness_workload_rollout_complete",
+            Unit::Flag,
+            &WORKLOAD,
             "Whether the current template of a workload was observed and all replicas run it and are available, from the Kubernetes API.",
-        );
+        )
+        .covered_by(WORKLOADS);
     }
 
     /// Families about how far rollouts are.
@@ -121,11 +124,11 @@ metrics! {
     /// Families about CronJobs.
     CRON_JOB_FAMILIES {
         static SUSPENDED: Gauge<5> =
-            gauge("readiness_cronjob_suspended", Unit::Number, &WORKLOAD, "Whether a CronJob is suspended, from spec.suspend in the Kubernetes API.")
+            gauge("readiness_cronjob_suspended", Unit::Flag, &WORKLOAD, "Whether a CronJob is suspended, from spec.suspend in the Kubernetes API.")
                 .covered_by(CRON_JOBS);
         static SCHEDULE: Gauge<7> = gauge(
             "readiness_cronjob_schedule_info",
-            Unit::Number,
+            Unit::Mark,
             &["cluster", "selector", "kind", "namespace", "name", "schedule", "time_zone"],
             "When a CronJob runs, from spec.schedule and spec.timeZone in the Kubernetes API; without a zone in that of the control plane, which is UTC on managed clusters.",
         )
@@ -156,7 +159,7 @@ metrics! {
                 .covered_by(CRON_JOBS);
         static RUN_FAILED: Gauge<5> = gauge(
             "readiness_cronjob_last_run_failed",
-            Unit::Number,
+            Unit::Flag,
             &WORKLOAD,
             "Whether the last run of a CronJob is over and did not succeed: started later than the last success, and none active, from the Kubernetes API.",
         )

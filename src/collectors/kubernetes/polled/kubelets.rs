@@ -50,7 +50,7 @@ metrics! {
     );
     static USED: Gauge<3> = gauge(
         "readiness_node_filesystem_used_ratio",
-        Unit::Ratio,
+        Unit::Share,
         &FILE_SYSTEM,
         "Share of a node's file system that is not available, cached from its kubelet's /stats/summary; given once where several are one disk.",
     )
@@ -71,7 +71,7 @@ metrics! {
     .covered_by(SEEN);
     static INODES: Gauge<3> = gauge(
         "readiness_node_filesystem_inodes_used_ratio",
-        Unit::Ratio,
+        Unit::Share,
         &FILE_SYSTEM,
         "Share of a node's inodes that are not free, cached from its kubelet's /stats/summary; given once where several are one disk.",
     )
@@ -97,7 +97,7 @@ metrics! {
     .covered_by(Coverage { states: POD_STATES, ..SEEN.quiet() });
     static VOLUME: Gauge<3> = gauge(
         "readiness_volume_used_ratio",
-        Unit::Ratio,
+        Unit::Share,
         &["cluster", "namespace", "claim"],
         "Share of a claimed volume that is not available, for the fullest ones, cached from the /stats/summary of the kubelet that mounts it.",
     )

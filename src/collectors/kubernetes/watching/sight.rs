@@ -31,7 +31,7 @@ metrics! {
         gauge("readiness_selector_matched_objects", Unit::Number, &["cluster", "selector", "kind"], "Objects of the Kubernetes API that a selector matches.");
     pub(in crate::collectors::kubernetes) static MISSING: Gauge<3> = gauge(
         "readiness_permission_missing",
-        Unit::Number,
+        Unit::Mark,
         &["cluster", "verb", "resource"],
         "1 for each request that the API server refused because the exporter's identity may not make it.",
     );
