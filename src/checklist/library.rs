@@ -117,10 +117,18 @@ mod tests {
             ("{ check: NodeNotReady, item: '1', title: t, metric: readiness_http_success }", "must have none of attest, metric"),
             ("{ check: NodeNotReady, item: '1', title: t, fails: is_false }", "must keep the shape of the condition"),
             ("{ check: NodeNotReady, item: '1', title: t, where: { nod: a } }", "did you mean node?"),
+            (
+                "{ name: EndpointUnhealthy, item: '1', title: t, metric: readiness_http_body_bytes, fails: { above: 9 }, evidence: e, remedy: r }",
+                "EndpointUnhealthy.name: must be a name of its own, because a check of the library with another metric has it",
+            ),
+            ("{ check: NodeNotReady, name: EndpointUnhealthy, item: '1', title: t }", "must be a name of its own"),
+            ("{ attest: EndpointUnhealthy, item: '1', title: t, remedy: r }", "must be a name of its own"),
             ("{ check: NodeNotReady, item: '1', title: t }, { check: NodeNotReady, item: '2', title: t }", "a name that no other check has"),
         ] {
             let found = of(line).map(|_| ()).unwrap_err();
             assert!(found.contains(why), "{line}: {found}");
         }
+        // Who wrote the very question anew has the right runbook.
+        assert!(of("{ name: EndpointUnhealthy, item: '1', title: t, metric: readiness_http_success, fails: is_false, evidence: e, remedy: r }").is_ok());
     }
 }

@@ -249,6 +249,10 @@ fn check(raw: RawCheck, path: &str) -> Result<Check, Vec<Problem>> {
         }
         (false, ..) => return wrong(Problem::bare(path, "must have metric and fails, or fails: { promql: ... }")),
     };
+    if is_of_another(&name, &kind)? {
+        let rule = "must be a name of its own, because a check of the library with another metric has it, and its runbook and its alerts";
+        problems.push(Problem::new(format!("{path}.name"), rule, quoted(&name)));
+    }
     // The verdict would wait for ever for what only Prometheus can say.
     let can_block = !matches!(kind, Kind::Promql { .. });
     if raw.required == Some(true) && !can_block {
@@ -268,6 +272,15 @@ fn check(raw: RawCheck, path: &str) -> Result<Check, Vec<Problem>> {
     };
     check.read_examples(raw.examples, &path, &mut problems);
     if problems.is_empty() { Ok(check) } else { Err(problems) }
+}
+
+/// Whether a check bears the name of one of the library that asks about something else.
+fn is_of_another(name: &str, kind: &Kind) -> Result<bool, Vec<Problem>> {
+    let library = library::records()?;
+    let Some(record) = library.get(name) else { return Ok(false) };
+    let own = if let Kind::Fact { family, .. } = kind { Some(family.name) } else { None };
+    let is_promql = matches!(kind, Kind::Promql { .. }) && record.metric.is_none();
+    Ok(!is_promql && record.metric.as_deref() != own)
 }
 
 impl Check {
