@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::markdown;
+use super::wording::minute;
 use crate::cause::Cause as _;
 use crate::checklist::Judgement;
 use crate::event::Occurrence;
@@ -20,12 +21,15 @@ use crate::{say, state};
 /// is the current one already.
 const BEFORE_END: SignedDuration = SignedDuration::from_mins(1);
 
-/// The last moment that was reached, by name: a lead time, the start, or shortly before the end.
-fn moment(event: &Occurrence, now: Timestamp) -> Option<String> {
+/// How long after a moment a report is still that of the moment: the exporter judges every second.
+const IN_TIME: SignedDuration = SignedDuration::from_mins(2);
+
+/// The last moment that was reached, with its name: a lead time, the start, or shortly before the end.
+fn moment(event: &Occurrence, now: Timestamp) -> Option<(Timestamp, String)> {
     let leads = event.lead_times.iter().filter_map(|lead| Some((event.start.checked_sub(SignedDuration::try_from(lead.0).ok()?).ok()?, format!("T-{lead}"))));
     let ends = event.end.checked_sub(BEFORE_END).ok().map(|at| (at, "end".to_owned()));
     let all = leads.chain([(event.start, "start".to_owned())]).chain(ends);
-    all.filter(|(at, _)| *at <= now).max_by_key(|(at, _)| *at).map(|(_, name)| name)
+    all.filter(|(at, _)| *at <= now).max_by_key(|(at, _)| *at)
 }
 
 /// Writes filled-in checklists, on a thread of its own.
@@ -38,12 +42,19 @@ pub struct Archive {
 #[derive(Debug, Default)]
 struct Work {
     /// What is to be written, by its place.
-    due: BTreeMap<PathBuf, String>,
+    due: BTreeMap<PathBuf, Report>,
     /// What is there.
     done: BTreeSet<PathBuf>,
     failed: Option<Message>,
     /// The folder that was tried, and whether that is still to be done.
     folder: Option<(PathBuf, bool)>,
+}
+
+/// A report that is to be written, unless there is one that was written in time.
+#[derive(Debug, Clone)]
+struct Report {
+    text: String,
+    instead_of: Option<PathBuf>,
 }
 
 /// Reports that are remembered, written or not; a year of weekly events has fewer.
@@ -72,17 +83,23 @@ impl Archive {
     /// Keeps the report of the last moment that was reached, unless there is one already: the first of
     /// a moment stands. What cannot be written is tried again at each call, and said once.
     pub fn keep(&self, folder: &Path, judgement: &Judgement, event: &Occurrence) {
-        let Some(moment) = moment(event, judgement.at) else { return };
+        let Some((at, moment)) = moment(event, judgement.at) else { return };
         // Names of events come from the configuration, and this one must stay within the folder.
         let plain = |text: &str| text.chars().map(|c| if c.is_alphanumeric() || matches!(c, '-' | '.') { c } else { '_' }).collect::<String>();
-        let name = format!("{}-{}-{}-{}.md", plain(&judgement.checklist), plain(&event.of), event.start.strftime("%Y%m%dT%H%MZ"), plain(&moment));
-        let path = folder.join(name);
+        let name = format!("{}-{}-{}-{}", plain(&judgement.checklist), plain(&event.of), event.start.strftime("%Y%m%dT%H%MZ"), plain(&moment));
+        let in_time = folder.join(format!("{name}.md"));
+        // Nobody may take it for what was known at the moment.
+        let is_late = judgement.at.duration_since(at) > IN_TIME;
+        let path = if is_late { folder.join(format!("{name}-written-late.md")) } else { in_time.clone() };
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        if work.done.contains(&path) {
+        if work.done.contains(&path) || (is_late && (work.done.contains(&in_time) || work.due.contains_key(&in_time))) {
             return;
         }
         if work.due.len() < MOST {
-            work.due.entry(path).or_insert_with(|| markdown(std::slice::from_ref(judgement)));
+            work.due.entry(path).or_insert_with(|| Report {
+                text: if is_late { late(judgement, at) } else { markdown(std::slice::from_ref(judgement)) },
+                instead_of: is_late.then_some(in_time),
+            });
         }
         drop(work);
         if !self.writer.is_late() {
@@ -96,13 +113,19 @@ impl Archive {
     }
 }
 
+/// The report of a moment at which nothing was judged.
+fn late(judgement: &Judgement, moment: Timestamp) -> String {
+    let text = markdown(std::slice::from_ref(judgement));
+    format!("Written late, at {}: nothing was judged at {}.\n\n{text}", minute(judgement.at), minute(moment))
+}
+
 fn write_all(work: &Mutex<Work>) {
     let lock = || work.lock().unwrap_or_else(PoisonError::into_inner);
     let due = lock().due.clone();
     let mut failed = try_folder(work);
     // Every one is written, whatever becomes of the others.
-    for (path, text) in due {
-        match write(&path, &text) {
+    for (path, report) in due {
+        match write(&path, &report) {
             Ok(()) => {
                 let mut work = lock();
                 work.due.remove(&path);
@@ -131,20 +154,23 @@ fn try_folder(work: &Mutex<Work>) -> Option<Message> {
     if !std::mem::take(untried) {
         return None;
     }
-    let path = folder.join(".readiness-exporter");
+    let folder = folder.clone();
     drop(own);
-    let tried = write(&path, "").and_then(|()| std::fs::remove_file(&path));
-    tried.err().map(|error| say!("write to folder {}: {}", path.parent().unwrap_or(&path).display(), error.words()))
+    let path = folder.join(".readiness-exporter");
+    let tried = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, "")).and_then(|()| std::fs::remove_file(&path));
+    tried.err().map(|error| say!("write to folder {}: {}", folder.display(), error.words()))
 }
 
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    if path.try_exists()? {
-        return Ok(());
+fn write(path: &Path, report: &Report) -> std::io::Result<()> {
+    for there in [Some(path), report.instead_of.as_deref()].into_iter().flatten() {
+        if there.try_exists()? {
+            return Ok(());
+        }
     }
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    state::replace(path, text)
+    state::replace(path, &report.text)
 }
 
 #[cfg(test)]
@@ -188,7 +214,7 @@ mod tests {
         };
         assert_eq!(moment(&event, at(-49)), None);
         for (hour, name) in [(-48, "T-2d"), (-2, "T-2d"), (-1, "T-1h"), (0, "start"), (2, "start"), (3, "end")] {
-            assert_eq!(moment(&event, at(hour)).as_deref(), Some(name));
+            assert_eq!(moment(&event, at(hour)).map(|(_, name)| name).as_deref(), Some(name));
         }
         let (folder, archive) = (tempfile::tempdir().unwrap(), Archive::default());
         let judged = |hour: i64, decision| Judgement {
@@ -204,7 +230,7 @@ mod tests {
             participants: None,
             sections: Vec::new(),
         };
-        for (hour, decision) in [(-49, Decision::Go), (-47, Decision::NoGo), (-40, Decision::Go), (-1, Decision::Go)] {
+        for (hour, decision) in [(-49, Decision::Go), (-48, Decision::NoGo), (-40, Decision::Go), (-1, Decision::Go)] {
             archive.keep(folder.path(), &judged(hour, decision), &event);
             assert!(archive.settle(PATIENCE));
         }
@@ -218,6 +244,18 @@ mod tests {
         again.keep(folder.path(), &judged(-47, Decision::Go), &event);
         assert!(again.settle(PATIENCE));
         assert_eq!(std::fs::read_to_string(folder.path().join(&files[1])).unwrap(), first);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "what was written in time needs no late one");
+        // Who begins in the middle of an event has not seen its start, and says so once.
+        let elsewhere = tempfile::tempdir().unwrap();
+        for hour in [1, 2] {
+            let begun = Archive::default();
+            begun.keep(elsewhere.path(), &judged(hour, Decision::Go), &event);
+            assert!(begun.settle(PATIENCE));
+        }
+        let late: Vec<_> = std::fs::read_dir(elsewhere.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(late, [elsewhere.path().join("c-.._Work_shop-20251124T1600Z-start-written-late.md")]);
+        let text = std::fs::read_to_string(&late[0]).unwrap();
+        assert!(text.starts_with("Written late, at 2025-11-24 17:00 UTC: nothing was judged at 2025-11-24 16:00 UTC.\n\n# T: GO\n"), "{text}");
         // A folder that hangs holds up nobody; what was first at a moment is written when it is back.
         let pipe = folder.path().join("c-.._Work_shop-20251124T1600Z-start.new");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
