@@ -130,7 +130,12 @@ impl Schedule {
         })
     }
 
-    /// The event's name.
+    /// The checklists that decide about it.
+    pub fn checklists(&self) -> &[String] {
+        &self.checklists
+    }
+
+    /// Its name, which all of its occurrences share.
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -118,6 +118,10 @@ fn waivers(loaded: &Loaded, sources: &[&Source], now: Timestamp, found: &mut Vec
         if waiver.until <= now {
             found.push(Problem::bare(format!("waivers[{index}].until"), format!("is over, so {} is waived no longer", waiver.check)));
         }
+        if let Some(event) = waiver.event.as_ref().filter(|own| is_elsewhere(own, waiver, &loaded.schedules)) {
+            let rule = format!("no checklist in which the waiver holds decides about {event}, so nothing is waived");
+            found.push(Problem::bare(format!("waivers[{index}].event"), rule));
+        }
         found.extend(short(waiver, &loaded.schedules, now).map(|rule| Problem::bare(format!("waivers[{index}].until"), rule)));
         let Some(check) = check(waiver) else { continue };
         if !check.enabled {
@@ -130,7 +134,8 @@ fn waivers(loaded: &Loaded, sources: &[&Source], now: Timestamp, found: &mut Vec
             }
         }
         for label in waiver.labels.keys().filter(|label| !bears(check, label)) {
-            let rule = format!("no line of {} has the label {label}, so nothing is waived", waiver.check);
+            let instead = if label == "event" { "; write event beside labels" } else { "" };
+            let rule = format!("no line of {} has the label {label}, so nothing is waived{instead}", waiver.check);
             found.push(Problem::bare(format!("waivers[{index}].labels"), rule));
         }
         for (label, value) in &waiver.labels {
@@ -144,10 +149,17 @@ fn waivers(loaded: &Loaded, sources: &[&Source], now: Timestamp, found: &mut Vec
     }
 }
 
+/// Whether an event is judged by none of the checklists in which a waiver holds.
+fn is_elsewhere(event: &str, waiver: &Waiver, schedules: &[Schedule]) -> bool {
+    let own = schedules.iter().find(|schedule| schedule.name() == event);
+    own.is_some_and(|schedule| !schedule.checklists().iter().any(|checklist| waiver.is_for(checklist)))
+}
+
 /// That a waiver ends before the first event that it could be for is over.
 fn short(waiver: &Waiver, schedules: &[Schedule], now: Timestamp) -> Option<String> {
     let coming = schedules.iter().filter_map(|schedule| schedule.at(now)).filter(|event| event.checklists.iter().any(|checklist| waiver.is_for(checklist)));
-    let first = coming.filter(|event| waiver.labels.get("event").is_none_or(|own| *own == event.of)).min_by_key(|event| event.end)?;
+    let named = waiver.event.as_ref().or_else(|| waiver.labels.get("event"));
+    let first = coming.filter(|event| named.is_none_or(|own| *own == event.of)).min_by_key(|event| event.end)?;
     (now < waiver.until && waiver.until < first.end).then(|| format!("is before {} is over, at {}", first.of, first.end.strftime("%Y-%m-%dT%H:%M:%SZ")))
 }
 

@@ -9,6 +9,7 @@ use super::memory::Memory;
 use super::recall::Recall;
 use super::unjudged::Unjudged;
 use crate::event::Occurrence;
+use crate::labels::Labels;
 use crate::snapshot::Snapshot;
 
 /// What the judge looks at.
@@ -51,8 +52,12 @@ pub struct Waiver {
     pub checklists: Vec<String>,
     /// Labels that a line must have.
     pub labels: BTreeMap<String, String>,
-    /// Who and why, for the line.
-    pub reason: String,
+    /// The event that it is for, in all of its occurrences; for all events, and for when none is coming, if there is none.
+    pub event: Option<String>,
+    /// Who takes responsibility.
+    pub who: String,
+    /// Why it is acceptable.
+    pub why: String,
     /// When it ends.
     pub until: Timestamp,
 }
@@ -61,5 +66,11 @@ impl Waiver {
     /// Whether it holds in a checklist.
     pub fn is_for(&self, checklist: &str) -> bool {
         self.checklists.is_empty() || self.checklists.iter().any(|own| own == checklist)
+    }
+
+    /// Whether it is about a line of a check, judged for an event, whatever time it is.
+    pub(super) fn is_about(&self, check: &str, labels: &Labels, event: Option<&Occurrence>) -> bool {
+        let is_for = self.event.as_ref().is_none_or(|own| event.is_some_and(|event| event.of == *own));
+        self.check == check && is_for && self.labels.iter().all(|(name, value)| labels.get(name) == Some(value.as_str()))
     }
 }

@@ -190,7 +190,9 @@ fn what_no_check_asks_about_is_a_line_that_is_unknown() {
         check: NOT_JUDGED.into(),
         checklists: Vec::new(),
         labels: [("target".to_owned(), "guide".to_owned())].into(),
-        reason: "only a graph (Ada)".into(),
+        event: None,
+        who: "Ada".into(),
+        why: "only a graph".into(),
         until: now() + SignedDuration::from_hours(1),
     };
     let judged = |waivers: &[Waiver]| judge(&checklist, &Context { waivers, unjudged: &found, ..Context::new(&seen, now()) });
@@ -251,7 +253,9 @@ fn a_waiver_that_ends_before_the_event_is_over_warns_while_the_event_is_prepared
             check: "Up".into(),
             checklists: Vec::new(),
             labels: std::collections::BTreeMap::new(),
-            reason: "known (Ada)".into(),
+            event: None,
+            who: "Ada".into(),
+            why: "known.".into(),
             until: now() + SignedDuration::from_hours(lasts),
         };
         let (event, waivers) = (event("course", starts, 5), [waiver]);
@@ -315,4 +319,28 @@ fn a_cluster_that_others_read_is_there_for_them_and_its_workloads_are_not() {
     let line = |what: &str| format!("kubernetes {what} is looked at, but no check of a configured checklist asks about it.");
     assert_eq!(told(&[watched.clone(), group]), [line("workload app")]);
     assert_eq!(told(&[watched]), [line("cluster eu"), line("workload app")]);
+}
+
+#[test]
+fn a_waiver_of_one_event_holds_in_its_occurrences_alone() {
+    let checklist = parse(
+        "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ name: Up, item: '1', title: t, metric: readiness_dns_success, fails: is_false, evidence: e, remedy: r }] }]\n",
+    )
+    .unwrap();
+    let seen = snapshot("readiness_dns_success", &[(&["a.example", "public"], 0.0)]);
+    let waivers = [Waiver {
+        check: "Up".into(),
+        labels: std::collections::BTreeMap::new(),
+        event: Some("course".into()),
+        who: "Ada".into(),
+        why: "known".into(),
+        until: now() + SignedDuration::from_hours(60),
+    }];
+    let state = |of: Option<&str>| {
+        let coming = of.map(|name| event(name, 24, 5));
+        let judged = judge(&checklist, &Context { event: coming.as_ref(), waivers: &waivers, ..Context::new(&seen, now()) });
+        judged.checks().next().unwrap().state
+    };
+    assert_eq!([state(Some("course")), state(Some("course +1"))], [CheckState::Waived; 2]);
+    assert_eq!([state(Some("demo")), state(None)], [CheckState::Fail; 2]);
 }

@@ -127,16 +127,25 @@ fn waive(check: &str, line: &mut Line, context: &Context<'_>) {
     if !matches!(line.state, CheckState::Fail | CheckState::Warn | CheckState::Unknown) {
         return;
     }
-    let found = context.waivers.iter().find(|waiver| {
-        waiver.check == check && waiver.until > context.now && waiver.labels.iter().all(|(name, value)| line.labels.get(name) == Some(value.as_str()))
-    });
-    if let Some(waiver) = found {
+    let about_it = || context.waivers.iter().filter(|waiver| waiver.is_about(check, &line.labels, context.event));
+    if let Some(waiver) = about_it().find(|waiver| waiver.until > context.now) {
         let lapses = ends_early(context, waiver.until);
-        line.state = if lapses { CheckState::Warn } else { CheckState::Waived };
         let early = if lapses { BEFORE_THE_END } else { "" };
         let until = minute(waiver.until);
-        line.evidence = format!("{} Waived until {until}{early}: {}.", line.evidence, waiver.reason.trim_end_matches('.')).into();
+        line.evidence = format!("{} Waived until {until}{early}: {} ({}).", line.evidence, shortened(&waiver.why), waiver.who).into();
+        line.state = if lapses { CheckState::Warn } else { CheckState::Waived };
+    } else if let Some(waiver) = about_it().max_by_key(|waiver| waiver.until) {
+        // Who is called at night learns who knows about it.
+        let until = minute(waiver.until);
+        line.evidence = format!("{} It was waived by {} until {until}: {}.", line.evidence, waiver.who, shortened(&waiver.why)).into();
     }
+}
+
+/// What somebody wrote, without the full stop, and no longer than a line can bear.
+fn shortened(why: &str) -> String {
+    const MOST: usize = 300;
+    let whole = why.trim().trim_end_matches('.');
+    if whole.chars().count() <= MOST { whole.to_owned() } else { whole.chars().take(MOST).chain(['\u{2026}']).collect() }
 }
 
 const BEFORE_THE_END: &str = ", which is before the event ends";

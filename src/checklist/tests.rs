@@ -321,7 +321,9 @@ fn a_waiver_covers_its_lines_until_it_ends() {
         check: check.name.clone(),
         checklists: Vec::new(),
         labels: BTreeMap::from([("cluster".into(), "eu".into())]),
-        reason: "no users there (Ada)".into(),
+        event: None,
+        who: "Ada".into(),
+        why: "no users there".into(),
         until: "2026-11-22T00:00:00Z".parse().unwrap(),
     };
     let state = |waiver: &Waiver| judge_one(check, &Context { waivers: std::slice::from_ref(waiver), ..Context::new(&snapshot, now()) });
@@ -329,10 +331,15 @@ fn a_waiver_covers_its_lines_until_it_ends() {
     assert_eq!(waived.state, CheckState::Waived);
     assert!(waived.lines[0].evidence.contains("Waived until 2026-11-22 00:00 UTC: no users there (Ada)"), "{:?}", waived.lines);
     waiver.until = "2026-11-21T00:00:00Z".parse().unwrap();
-    assert_eq!(state(&waiver).state, CheckState::Fail);
+    let over = state(&waiver);
+    assert_eq!(over.state, CheckState::Fail);
+    assert!(over.lines[0].evidence.ends_with(". It was waived by Ada until 2026-11-21 00:00 UTC: no users there."), "{:?}", over.lines);
+    waiver.why = "x".repeat(1000);
+    assert!(state(&waiver).lines[0].evidence.ends_with("xx\u{2026}."));
     waiver.until = "2026-11-22T00:00:00Z".parse().unwrap();
     waiver.labels = BTreeMap::from([("cluster".into(), "us".into())]);
-    assert_eq!(state(&waiver).state, CheckState::Fail);
+    let elsewhere = state(&waiver);
+    assert_eq!((elsewhere.state, elsewhere.lines[0].evidence.contains("waived")), (CheckState::Fail, false));
 }
 
 #[test]

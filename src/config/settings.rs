@@ -66,6 +66,9 @@ pub struct WaiverConfig {
     /// Only lines with these labels; all lines of the check when empty.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// Only for this event, in all of its occurrences; for every event when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
     /// Who takes responsibility.
     pub who: String,
     /// Why it is acceptable.
@@ -77,8 +80,8 @@ pub struct WaiverConfig {
 impl WaiverConfig {
     /// What the judge needs of it, with the moment that `until` says.
     pub(super) fn until(&self, until: Timestamp) -> Waiver {
-        let Self { check, checklists, labels, who, why, until: _ } = self.clone();
-        Waiver { check, checklists, labels, reason: format!("{why} ({who})"), until }
+        let Self { check, checklists, labels, event, who, why, until: _ } = self.clone();
+        Waiver { check, checklists, labels, event, who, why, until }
     }
 }
 

@@ -102,6 +102,16 @@ fn known_checklist(path: &str, wanted: &String, names: &[String], references: &R
     }
 }
 
+fn known_event(path: &str, wanted: &str, settings: &Settings, references: &References<'_>, problems: &mut Problems) {
+    if references.complete && settings.events.iter().all(|event| event.name != wanted) {
+        let hint = did_you_mean(wanted, settings.events.iter().map(|event| event.name.as_str()));
+        problems.push(Problem::new(path, format!("must name a configured event{hint}"), quoted(wanted)));
+    }
+}
+
+/// A name of a person or a team stands in each line that is waived.
+const LONGEST_NAME: usize = 100;
+
 /// How far ahead a waiver may end.
 const LONGEST_WAIVER: SignedDuration = SignedDuration::from_hours(90 * 24);
 
@@ -138,10 +148,16 @@ fn waivers(settings: &Settings, checklists: &[Checklist], references: &Reference
             }
             Ok(until) => granted.push(waiver.until(until)),
         }
-        for (field, text) in [("who", &waiver.who), ("why", &waiver.why)] {
-            if text.trim().is_empty() {
-                problems.push(Problem::bare(format!("{path}.{field}"), "must not be empty"));
+        for (field, text, says) in [("who", &waiver.who, "who answers for it"), ("why", &waiver.why, "why it is acceptable")] {
+            if !text.contains(char::is_alphanumeric) {
+                problems.push(Problem::bare(format!("{path}.{field}"), format!("must say {says}")));
             }
+        }
+        if waiver.who.chars().count() > LONGEST_NAME {
+            problems.push(Problem::bare(format!("{path}.who"), format!("must be at most {LONGEST_NAME} characters")));
+        }
+        if let Some(event) = &waiver.event {
+            known_event(&format!("{path}.event"), event, settings, references, problems);
         }
         if let Some(cluster) = waiver.labels.get("cluster") {
             references.cluster(&format!("{path}.labels.cluster"), cluster, problems);
