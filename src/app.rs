@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
 
 use crate::cause;
-use crate::checklist::{Checklist, Context, Judgement, Memories, Recalls, Unjudged, Waiver, forget_library, judge, unjudged};
+use crate::checklist::{Checklist, Context, Judgement, Left, Memories, Recalls, Unjudged, Waiver, forget_library, judge, unjudged};
 use crate::config::{self, LoadError, Loaded};
 use crate::driver::{Driver, Task};
 use crate::event::{self, Schedule};
@@ -284,11 +284,13 @@ impl App {
         let mut recalls = Recalls::default();
         let mut version = self.store.subscribe();
         let mut last = self.active.load_full();
+        let mut left = None;
         loop {
             let now = Timestamp::now();
             let active = self.active.load_full();
             if !Arc::ptr_eq(&last, &active) {
                 memories.reloaded(&last.checklists, &active.checklists);
+                left = left.or_else(|| Some(Left::new(self.judgements(), &last.checklists, &active.checklists)));
                 recalls = Recalls::default();
                 last = Arc::clone(&active);
             }
@@ -301,7 +303,10 @@ impl App {
                 let state = self.state.load();
                 // Without a file nothing outlives the process, and there may be thousands of them.
                 let lasting = if state.path().is_some() { memories.lasting() } else { Vec::new() };
-                state.record(&judged.iter().map(Judgement::verdicts).collect::<Vec<_>>(), lasting);
+                let left = left.take();
+                let mut verdicts: Vec<_> = judged.iter().map(Judgement::verdicts).collect();
+                left.iter().for_each(|left: &Left| left.explain(&judged, &mut verdicts));
+                state.record(&verdicts, lasting);
                 self.archive(&judged);
             }
             self.judged.store(Arc::new(Judged { judgements: Arc::new(judged), since: Instant::now() }));

@@ -30,6 +30,9 @@ pub struct Change {
     pub from: Option<String>,
     /// What it is since then.
     pub to: String,
+    /// What a reload took out of sight, where that is why it is another one: nothing was repaired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<String>,
 }
 
 /// What one judgement came to, in the words of its labels.
@@ -43,6 +46,8 @@ pub struct Verdicts<'a> {
     pub event: Option<&'a str>,
     /// The state of each check; without a name, the decision of the whole checklist.
     pub states: Vec<(Option<&'a str>, &'static str)>,
+    /// Of which of them a reload took something out of sight, in words.
+    pub left: BTreeMap<Option<&'a str>, String>,
 }
 
 /// Verdicts as they were last recorded, and how they came to be.
@@ -57,7 +62,7 @@ impl History {
     /// Records what judgements changed; whether anything did.
     pub fn record(&mut self, judged: &[Verdicts<'_>]) -> bool {
         let mut changed = false;
-        for Verdicts { at, checklist, event, states } in judged {
+        for Verdicts { at, checklist, event, states, left } in judged {
             for (check, state) in states.iter().copied() {
                 // Neither names of checklists nor those of checks have a space in them.
                 let of_check = check.map_or_else(|| (*checklist).to_owned(), |check| format!("{checklist} {check}"));
@@ -74,6 +79,7 @@ impl History {
                             check: check.map(str::to_owned),
                             from: from.cloned(),
                             to: state.to_owned(),
+                            left: left.get(&check).cloned(),
                         });
                     }
                     self.last.insert(key, state.to_owned());
@@ -111,7 +117,7 @@ mod tests {
     use super::*;
 
     fn judged(second: i64, decision: &'static str) -> Verdicts<'static> {
-        Verdicts { at: Timestamp::from_second(second).unwrap(), checklist: "c", event: None, states: vec![(None, decision)] }
+        Verdicts { at: Timestamp::from_second(second).unwrap(), checklist: "c", event: None, states: vec![(None, decision)], left: BTreeMap::new() }
     }
 
     #[test]

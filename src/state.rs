@@ -49,8 +49,8 @@ struct Sealed {
     kept: serde_json::Value,
 }
 
-const VERSION: u32 = 3;
-/// The oldest one that is read: it knows nothing of lines nor of rotations before the last, and else says the same.
+const VERSION: u32 = 4;
+/// The oldest one that is read: it knows nothing of lines, of rotations before the last nor of what reloads took out of sight, and else says the same.
 const OLDEST: u32 = 1;
 
 states! {
@@ -354,7 +354,7 @@ mod tests {
         let good = std::fs::read_to_string(&path).unwrap();
         let edited = good.replace(&(NOW - 60).to_string(), &(NOW - 10).to_string());
         assert_ne!(edited, good);
-        let newer = good.replace("\"version\":3", "\"version\":4");
+        let newer = good.replace("\"version\":4", "\"version\":5");
         for bad in [edited.as_str(), &newer, &good[..good.len() / 2], "", "{}", "\u{0}"] {
             std::fs::write(&path, bad).unwrap();
             let state = open(Some(path.clone()));
@@ -372,7 +372,7 @@ mod tests {
         let since = BTreeMap::from([(u64::MAX, Since { at: NOW - 90, at_least: false }), (7, Since { at: NOW - 60, at_least: true })]);
         let lines = vec![Lines { checklist: "c".to_owned(), event: Some("e".to_owned()), check: "Red".to_owned(), since }];
         let state = open(Some(path.clone()));
-        state.record(&[Verdicts { at: now, checklist: "c", event: Some("e"), states: vec![(None, "no_go")] }], lines.clone());
+        state.record(&[Verdicts { at: now, checklist: "c", event: Some("e"), states: vec![(None, "no_go")], left: BTreeMap::new() }], lines.clone());
         assert!(state.settle(PATIENCE));
         let again = open(Some(path.clone()));
         assert_eq!((again.health().0, again.lasting(now)), (Health::Read, lines));

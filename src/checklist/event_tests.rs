@@ -344,3 +344,40 @@ fn a_waiver_of_one_event_holds_in_its_occurrences_alone() {
     assert_eq!([state(Some("course")), state(Some("course +1"))], [CheckState::Waived; 2]);
     assert_eq!([state(Some("demo")), state(None)], [CheckState::Fail; 2]);
 }
+
+#[test]
+fn what_a_reload_took_out_of_sight_is_no_repair() {
+    let list = |bound: &str, more: &str| {
+        parse(&format!(
+            "checklist: c\ntitle: T\nsections: [{{ title: S, checks: [{{ name: Slow, item: '1', title: t, metric: readiness_dns_cname_hops, fails: {{ above: {bound} }}, evidence: e, remedy: r }}{more}] }}]\n"
+        ))
+        .unwrap()
+    };
+    let (both, one) = ([(&["a", "public"][..], 1.0), (&["b", "public"][..], 9.0)], [(&["a", "public"][..], 1.0)]);
+    let repaired = [(&["a", "public"][..], 1.0), (&["b", "public"][..], 1.0)];
+    // What is told of how the verdict changed, by the checklists and the facts before and after a reload.
+    let told = |before: &Checklist, after: &Checklist, facts: &[(&[&str], f64)]| {
+        let judged = |list: &Checklist, facts: &[(&[&str], f64)]| vec![judge(list, &Context::new(&snapshot("readiness_dns_cname_hops", facts), now()))];
+        let mut history = crate::history::History::default();
+        let was = Arc::new(judged(before, &both));
+        history.record(&was.iter().map(Judgement::verdicts).collect::<Vec<_>>());
+        let is = judged(after, facts);
+        let left = Left::new(Arc::clone(&was), std::slice::from_ref(before), std::slice::from_ref(after));
+        let mut verdicts: Vec<_> = is.iter().map(Judgement::verdicts).collect();
+        left.explain(&is, &mut verdicts);
+        history.record(&verdicts);
+        history.since(jiff::Timestamp::UNIX_EPOCH).skip(2).map(crate::report::words).collect::<Vec<_>>()
+    };
+    let same = list("3", "");
+    let decision = "c: decision: something that was not good is asked or looked at no longer as it was (was no go, is go)";
+    assert_eq!(told(&same, &same, &one), [decision, "c: Slow: public / b is looked at no longer (was fail, is pass)"]);
+    assert_eq!(told(&same, &list("20", ""), &both), [decision, "c: Slow: it asks something else since the configuration was changed (was fail, is pass)"]);
+    let other = ", { name: Other, item: '2', title: t, metric: readiness_dns_cname_hops, fails: { above: 30 }, evidence: e, remedy: r }";
+    let without = |text: Checklist| {
+        let mut without = text;
+        without.sections[0].checks.remove(0);
+        without
+    };
+    assert_eq!(told(&list("3", other), &without(list("3", other)), &both), [decision, "c: Slow: it is asked no longer (was fail, is not applicable)"]);
+    assert_eq!(told(&same, &same, &repaired), ["c: decision no go -> go", "c: Slow fail -> pass"]);
+}

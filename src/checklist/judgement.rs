@@ -1,6 +1,7 @@
 //! What the judge says: the verdict on each check with its lines, and the one word.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -206,7 +207,7 @@ impl Judgement {
     pub fn verdicts(&self) -> Verdicts<'_> {
         let checks = self.checks().map(|check| (Some(check.name.as_str()), check.state.as_str()));
         let states = [(None, self.decision.as_str())].into_iter().chain(checks).collect();
-        Verdicts { at: self.at, checklist: &self.checklist, event: self.event.as_deref(), states }
+        Verdicts { at: self.at, checklist: &self.checklist, event: self.event.as_deref(), states, left: BTreeMap::new() }
     }
 
     /// How many lines of the checklist were asked, and how many it has.

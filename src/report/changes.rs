@@ -23,6 +23,7 @@ pub(crate) fn words(change: &Change) -> String {
     let checklist = change.event.as_ref().map_or_else(|| change.checklist.clone(), |event| format!("{} for {event}", change.checklist));
     let what = format!("{checklist}: {}", change.check.as_deref().unwrap_or("decision"));
     match &change.from {
+        Some(from) if let Some(left) = &change.left => format!("{what}: {left} (was {}, is {})", state(from), state(&change.to)),
         Some(from) => format!("{what} {} -> {}", state(from), state(&change.to)),
         None if change.check.is_some() => format!("{what} {} when it was first judged", state(&change.to)),
         None => format!("{what} {}", state(&change.to)),
