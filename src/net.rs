@@ -3,6 +3,7 @@
 mod call;
 mod chain;
 mod names;
+mod ocsp;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -16,6 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub use call::{Call, within};
 pub use chain::{Trust, Verified};
 pub use names::{Answer as DnsAnswer, Found, Lookup, MAX_ADDRESSES, NOWHERE, Outcome as DnsOutcome, Resolver, Unseen, family_of, normal, random_label};
+pub use ocsp::{Stapled, must_staple, read as read_staple, revoked_words};
 
 use crate::cause::Cause as _;
 use crate::files::{self, ReadError};

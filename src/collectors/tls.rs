@@ -4,19 +4,18 @@
 //! Nothing is sent after the handshake, and nothing that this connection says is trusted.
 
 pub(super) mod config;
+mod handshake;
 mod renewed;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};
 use jiff::Timestamp;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, ProtocolVersion, SignatureScheme};
-use tokio::net::TcpStream;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{CertificateError, ProtocolVersion};
 use tokio::time::Instant;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
@@ -28,7 +27,7 @@ use crate::cause::Cause as _;
 use crate::driver::{Form, Poll, Task};
 use crate::made::{Made, Shared};
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set, states};
-use crate::net::{self, Lookup, Trust};
+use crate::net::{self, Lookup, Stapled, Trust};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, Observation, Snapshot, Source};
@@ -38,6 +37,7 @@ use crate::value::rules::References;
 use crate::value::{Problem, Span};
 use crate::word::Word;
 use config::split;
+use handshake::present;
 use renewed::Life;
 
 /// The `collector` label.
@@ -82,6 +82,8 @@ states! {
         Untrusted => "untrusted",
         WrongName => "wrong_name",
         Invalid => "invalid",
+        Revoked => "revoked",
+        Unstapled => "unstapled",
     }
 }
 
@@ -137,7 +139,7 @@ metrics! {
     static VERIFICATION: StateSet<Verification, 2> = state_set(
         "readiness_tls_verification_state",
         &LABELS,
-        "What verifying the presented chain for the asked name found.",
+        "What verifying the presented chain for the asked name found; revoked by the OCSP answer that the server presents, unstapled where that is out of date, or missing although the certificate demands it.",
     )
     .covered_by(COMPLETED.each());
     static PROTOCOL: Gauge<3> = gauge("readiness_tls_protocol_info", Unit::Mark, &["target", "address", "version"], "The TLS version that was agreed on.")
@@ -295,6 +297,8 @@ struct Presented {
     asked: String,
     chain: Vec<CertificateDer<'static>>,
     verdict: Result<(), rustls::Error>,
+    /// The OCSP answer that came with it, if one did.
+    stapled: Vec<u8>,
     protocol: Option<ProtocolVersion>,
 }
 
@@ -303,7 +307,7 @@ impl Presented {
         let certificates: Vec<X509Certificate<'_>> =
             self.chain.iter().filter_map(|der| X509Certificate::from_der(der).ok()).filter(|(rest, _)| rest.is_empty()).map(|(_, parsed)| parsed).collect();
         let mut samples = vec![HANDSHAKE.sample(labels, 1.0), HANDSHAKE_STATE.sample(labels, Handshake::Completed)];
-        let (state, why) = self.verification(certificates.first());
+        let (state, why) = self.verification(certificates.first(), trust, now);
         let why = match certificates.first() {
             Some(leaf) if state == Verification::WrongName => say!("{}: {} was asked for, and it is for {}", why, named(&self.asked), names_of(leaf)),
             _ => why,
@@ -340,8 +344,8 @@ impl Presented {
         Some(Life::of(&leaf))
     }
 
-    fn verification(&self, leaf: Option<&X509Certificate<'_>>) -> (Verification, Message) {
-        let Err(error) = &self.verdict else { return (Verification::Valid, say!("the chain is valid for this name")) };
+    fn verification(&self, leaf: Option<&X509Certificate<'_>>, trust: &Trust, now: i64) -> (Verification, Message) {
+        let Err(error) = &self.verdict else { return self.standing(leaf, trust, now) };
         let alone = self.chain.len() == 1 && leaf.is_some_and(|leaf| leaf.subject() == leaf.issuer());
         let state = match error {
             rustls::Error::InvalidCertificate(reason) => match reason {
@@ -357,82 +361,27 @@ impl Presented {
         };
         (state, error.words())
     }
-}
 
-async fn present(address: SocketAddr, name: ServerName<'static>, trust: &Trust) -> Result<Presented, Message> {
-    let verifier = Arc::new(Recording::new(trust));
-    let mut config = rustls::ClientConfig::builder_with_provider(net::crypto())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| say!("set up TLS: {}", error.words()))?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::clone(&verifier) as Arc<dyn ServerCertVerifier>)
-        .with_no_client_auth();
-    config.resumption = rustls::client::Resumption::disabled();
-    let tcp = TcpStream::connect(address).await.map_err(|error| say!("connect: {}", error.words()))?;
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-    let asked = name.to_str().into_owned();
-    let stream = connector.connect(name, tcp).await.map_err(|error| say!("TLS handshake: {}", error.words()))?;
-    let (_, connection) = stream.get_ref();
-    Ok(Presented {
-        asked,
-        chain: connection.peer_certificates().unwrap_or_default().iter().map(|der| der.clone().into_owned()).collect(),
-        verdict: verifier.verdict(),
-        protocol: connection.protocol_version(),
-    })
-}
-
-/// Asks the real verifier, remembers what it says, and lets the handshake go on either way.
-#[derive(Debug)]
-struct Recording {
-    real: Trust,
-    verdict: Mutex<Result<(), rustls::Error>>,
-}
-
-impl Recording {
-    fn new(trust: &Trust) -> Self {
-        let not_asked = Err(rustls::Error::General("the certificate was never verified".to_owned()));
-        Self { real: trust.clone(), verdict: Mutex::new(not_asked) }
-    }
-
-    fn verdict(&self) -> Result<(), rustls::Error> {
-        self.verdict.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl ServerCertVerifier for Recording {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let verdict = self.real.verify_server_cert(leaf, intermediates, name, ocsp, now).map(|_| ());
-        *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = verdict;
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.real.verify_tls12_signature(message, leaf, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.real.verify_tls13_signature(message, leaf, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.real.supported_verify_schemes()
+    /// What is said of a chain that verifies by the OCSP answer that comes with it.
+    fn standing(&self, leaf: Option<&X509Certificate<'_>>, trust: &Trust, now: i64) -> (Verification, Message) {
+        let good = say!("the chain is valid for this name");
+        let is_demanded = leaf.is_some_and(net::must_staple);
+        if self.stapled.is_empty() {
+            let missing = || say!("the certificate demands an OCSP answer with it (must-staple), and the server presents none");
+            return if is_demanded { (Verification::Unstapled, missing()) } else { (Verification::Valid, good) };
+        }
+        match net::read_staple(&self.stapled, &self.chain, trust, now) {
+            Stapled::Good => (Verification::Valid, good),
+            Stapled::Revoked(at) => (Verification::Revoked, net::revoked_words(at)),
+            Stapled::Late(until) => {
+                let until = Timestamp::from_second(until).unwrap_or(Timestamp::MIN);
+                (Verification::Unstapled, say!("the OCSP answer that the server presents with it counted until {}", until))
+            }
+            Stapled::Unproven(why) if is_demanded => {
+                (Verification::Unstapled, say!("the certificate demands an OCSP answer with it (must-staple), and that of the server is no proof: {}", why))
+            }
+            Stapled::Unproven(why) => (Verification::Valid, say!("{}; the OCSP answer with it is no proof: {}", good, why)),
+        }
     }
 }
 

@@ -112,6 +112,12 @@ impl Trust {
         Self { named, ..Self::of(roots.iter().filter_map(|der| Anchor::of(der).ok()).collect()) }
     }
 
+    /// The public keys of roots of a name, as DER without the head of either.
+    pub fn keys_of(&self, subject: &[u8]) -> Vec<&[u8]> {
+        let named = self.anchors.iter().filter(|anchor| anchor.root.subject.as_ref() == subject);
+        named.map(|anchor| anchor.root.subject_public_key_info.as_ref()).collect()
+    }
+
     fn of(anchors: Vec<Anchor>) -> Self {
         let now = Timestamp::now().as_second();
         let lasting = Arc::new(Roots::of(anchors.iter().filter(|anchor| anchor.lasts(now))));

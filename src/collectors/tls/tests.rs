@@ -9,7 +9,7 @@ fn a_certificate_for_other_names_says_which() {
         let (pem, _) = authority.issue_pem(&readiness_lab::Leaf::good(names)).unwrap();
         let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().unwrap();
         let wrong = rustls::Error::InvalidCertificate(CertificateError::NotValidForName);
-        let presented = Presented { asked: "shop.test".to_owned(), chain, verdict: Err(wrong), protocol: None };
+        let presented = Presented { asked: "shop.test".to_owned(), chain, verdict: Err(wrong), stapled: Vec::new(), protocol: None };
         let samples = presented.samples(["shop", "10.0.0.1"], &Trust::of_files([]).unwrap(), 0);
         let sample = samples.into_iter().find(|sample| sample.family.name == VERIFICATION.0.name).unwrap();
         sample.detail.unwrap().as_str().to_owned()
@@ -28,7 +28,7 @@ fn told(days: i64, age: i64, before: Option<i64>) -> [Option<bool>; 2] {
     let leaf = readiness_lab::Leaf::good(&["a.test"]).ends_in((days - age) * DAY).begins_in(-age * DAY);
     let (pem, _) = readiness_lab::Authority::new("Root").unwrap().issue_pem(&leaf).unwrap();
     let chain = CertificateDer::pem_slice_iter(pem.as_bytes()).take(1).collect::<Result<_, _>>().unwrap();
-    let presented = Presented { asked: "a.test".to_owned(), chain, verdict: Ok(()), protocol: None };
+    let presented = Presented { asked: "a.test".to_owned(), chain, verdict: Ok(()), stapled: Vec::new(), protocol: None };
     let target = serde_saphyr::from_str("{ name: a, address: 'a.test:443' }").unwrap();
     let (trust, state) = (Trust::of_files([]).unwrap(), Arc::new(State::open(None)));
     if let Some(before) = before {
@@ -48,4 +48,33 @@ fn a_certificate_of_days_is_not_late_while_it_is_young_and_counts_against_an_eve
     assert_eq!(told(6, 1, Some(4)), [None, None]);
     assert_eq!(told(6, 5, Some(4)), [Some(true), Some(true)], "it should have been renewed");
     assert_eq!(told(90, 1, Some(60)), [Some(true), Some(true)], "a week is enough for those");
+}
+
+/// What is told of a chain that verifies, with the OCSP answer that comes with it, at a moment for which there are answers.
+fn standing(leaf: &str, stapled: &[u8], later: i64) -> String {
+    let pem = |text: &str| CertificateDer::from_pem_slice(text.as_bytes()).unwrap();
+    let trust = Trust::of_certificates(&[pem(include_str!("../../../tests/data/ocsp/root.pem"))]);
+    let presented = Presented { asked: "a.test".to_owned(), chain: vec![pem(leaf)], verdict: Ok(()), stapled: stapled.to_vec(), protocol: None };
+    let samples = presented.samples(["a", "10.0.0.1"], &trust, 1_795_779_700 + later);
+    let sample = samples.into_iter().find(|sample| sample.family.name == VERIFICATION.0.name).unwrap();
+    format!("{}: {}", sample.state().unwrap(), sample.detail.unwrap())
+}
+
+#[test]
+fn what_a_server_says_of_its_own_certificate_counts_against_it() {
+    let (plain, must) = (include_str!("../../../tests/data/ocsp/a.test.pem"), include_str!("../../../tests/data/ocsp/must.test.pem"));
+    let (good, good_must) = (&include_bytes!("../../../tests/data/ocsp/good.der")[..], &include_bytes!("../../../tests/data/ocsp/good-must.der")[..]);
+    let valid = "valid: the chain is valid for this name";
+    assert_eq!([standing(plain, &[], 0), standing(plain, good, 0), standing(must, good_must, 0)], [valid; 3]);
+    assert_eq!(
+        standing(plain, include_bytes!("../../../tests/data/ocsp/revoked.der"), 0),
+        "revoked: its authority revoked it at 2026-11-20T00:00:00Z, as the server itself says in the OCSP answer that it presents"
+    );
+    assert!(standing(plain, good, 8 * 86_400).starts_with("unstapled: the OCSP answer that the server presents with it counted until 2026-12-04T"));
+    assert_eq!(standing(must, &[], 0), "unstapled: the certificate demands an OCSP answer with it (must-staple), and the server presents none");
+    let forged = include_bytes!("../../../tests/data/ocsp/forged.der");
+    assert_eq!(standing(plain, forged, 0), format!("{valid}; the OCSP answer with it is no proof: it is signed by nobody who may speak for the authority"));
+    assert!(
+        standing(must, good, 0).starts_with("unstapled: the certificate demands an OCSP answer with it (must-staple), and that of the server is no proof:")
+    );
 }
