@@ -108,7 +108,10 @@ impl Lapses {
             Ok(Some(ends)) => ends,
         };
         match self.renewals.of(&credential[0], ends, seen, Timestamp::now()) {
-            Renewal::Nobody => vec![STATE.sample(labels(), Lapse::At), MOMENT.sample(labels(), ends as f64)],
+            Renewal::Nobody => {
+                let why = credentials::words_of_end(seen, &credential[0]);
+                vec![STATE.sample(labels(), Lapse::At), Sample { detail: why, ..MOMENT.sample(labels(), ends as f64) }]
+            }
             Renewal::Proven(how) => vec![STATE.sample(labels(), Lapse::Renewed).with_detail(how)],
             Renewal::Refuted(why) => at(ends, say!("its end counts, since {}", why)),
             Renewal::Lapses(ends, why) => at(ends, say!("one that is made later ends unrenewed, since {}", why)),

@@ -129,9 +129,16 @@ fn what_has_ended_by_what_is_written_down_has_ended() {
         .with("lasting", "opaque", Some("b"), &format!(", expires: {}", day(300)))
         .with("differing", "jwt", Some(&endless), &format!(", expires: {}", day(-3)))
         .with("due", "opaque", Some("c"), ", max_age: 30d")
-        .with("young", "opaque", Some("d"), ", max_age: 30d");
+        .with("young", "opaque", Some("d"), ", max_age: 30d")
+        .with("soon", "opaque", Some("e"), ", max_age: 1h");
     kept.written("due", 40);
-    let said = &kept.look()["CredentialInvalid"];
+    let all = kept.look();
+    let (state, evidence) = all["CredentialExpiresSoon"].of("soon");
+    assert!(
+        state != "pass" && evidence.contains(" Seen: that is when it reaches its agreed age, max_age 1h; it tells no end of its own."),
+        "{state} {evidence}"
+    );
+    let said = &all["CredentialInvalid"];
     assert_eq!(said.of("past"), ("fail", "Credential past (opaque) does not work. Seen: it has ended, by the end that is written down."));
     assert_eq!(said.of("differing"), ("unknown", "differing / jwt: the end that is written down has passed, and the credential tells another one."));
     assert_eq!(said.of("due"), ("unknown", "due / opaque: it is older than max_age, and nobody was asked whether it still works."));

@@ -44,7 +44,7 @@ impl Looker {
         let validity = self.validity(works, &ends, now);
         let mut samples = vec![STATE.sample(labels, Presence::Present), self.proof(&validity), validity];
         samples.push(self.end(&declared, &ends, lost.as_ref()));
-        samples.extend(ends.first().map(|at| EXPIRY.sample(labels, at as f64)));
+        samples.extend(ends.first().map(|at| self.expiry(at, &ends)));
         samples.extend(self.agreement(&declared, &ends, lost.as_ref()));
         samples.extend(made);
         let changed = told.created.map(Changed::exactly).or_else(|| content.changed.filter(|_| self.credential.age_is_of_its_place()));
@@ -121,6 +121,15 @@ impl Looker {
     fn due(&self, told: &Told, made: Option<&Sample>) -> Option<i64> {
         let age = self.credential.max_age.filter(|_| told.ends.is_none())?;
         Some(made?.second().saturating_add(i64::try_from(age.0.as_secs()).unwrap_or(i64::MAX)))
+    }
+
+    /// When it ends; what is only as old then as was agreed does not end by itself.
+    fn expiry(&self, at: i64, ends: &Ending) -> Sample {
+        let sample = EXPIRY.sample(self.labels(), at as f64);
+        match self.credential.max_age.filter(|_| ends.due == Some(at) && ends.declared != Some(at)) {
+            Some(age) => sample.with_detail(say!("that is when it reaches its agreed age, max_age {}; it tells no end of its own", age)),
+            None => sample,
+        }
     }
 
     /// Whether it ends; `lost` is why neither it nor its issuer could be asked.

@@ -209,6 +209,11 @@ pub(in crate::collectors) fn first_end_of(seen: &Snapshot, credential: &str) -> 
     seen.samples_of(EXPIRY.0.name).find(|sample| sample.label("credential") == Some(credential)).map(Sample::second)
 }
 
+/// What is to be said of the end of a credential beside the moment.
+pub(in crate::collectors) fn words_of_end(seen: &Snapshot, credential: &str) -> Option<Message> {
+    seen.samples_of(EXPIRY.0.name).find(|sample| sample.label("credential") == Some(credential))?.detail.clone()
+}
+
 /// Hashes of credentials that are compared, by credential; those that are not known are missing.
 pub(in crate::collectors) fn fingerprints(seen: &Snapshot) -> BTreeMap<&str, &str> {
     let samples = seen.views.iter().flat_map(|view| view.of(FINGERPRINT.0.name));
