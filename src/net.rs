@@ -16,7 +16,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use call::{Call, within};
 pub use chain::{Trust, Verified};
-pub use names::{Answer as DnsAnswer, Found, Lookup, MAX_ADDRESSES, NOWHERE, Outcome as DnsOutcome, Resolver, Unseen, family_of, normal, random_label};
+pub use names::{
+    Answer as DnsAnswer, Found, Lookup, MAX_ADDRESSES, NOWHERE, Outcome as DnsOutcome, Resolver, Unseen, family_of, normal, random_label, reconcile,
+};
 pub use ocsp::{Stapled, must_staple, read as read_staple, revoked_words};
 
 use crate::cause::Cause as _;

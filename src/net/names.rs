@@ -92,6 +92,10 @@ impl Answer {
         };
         let state = match error {
             NetError::Timeout => Outcome::Timeout,
+            // RFC 2308, section 2.2: name servers without an SOA are a referral, and no answer.
+            NetError::Dns(DnsError::NoRecordsFound(none)) if none.response_code == ResponseCode::NoError && none.soa.is_none() && none.ns.is_some() => {
+                return Self::none(Outcome::Error, Some(say!("it refers to other name servers, and does not answer itself")));
+            }
             NetError::Dns(DnsError::NoRecordsFound(none)) => by_code(&none.response_code),
             NetError::Dns(DnsError::ResponseCode(code)) => by_code(code),
             _ => Outcome::Error,
@@ -137,6 +141,18 @@ impl Answer {
     /// Whether it says something for certain, be it that there is nothing.
     pub fn is_definite(&self) -> bool {
         matches!(self.state, Outcome::Answered | Outcome::Nodata | Outcome::Nxdomain)
+    }
+}
+
+/// Takes back what contradicts itself: where there are addresses of one type, no type can bring that there is no such
+/// name (RFC 8020, section 2), and a resolver that remembers that denies the addresses as well.
+pub fn reconcile<'a>(answers: impl Iterator<Item = &'a mut Answer>) {
+    let mut answers: Vec<_> = answers.collect();
+    if answers.iter().any(|answer| answer.state == Outcome::Answered) {
+        for answer in answers.iter_mut().filter(|answer| answer.state == Outcome::Nxdomain) {
+            answer.state = Outcome::Error;
+            answer.why = Some(say!("the name server says that there is no such name (NXDOMAIN), and has addresses of it all the same"));
+        }
     }
 }
 
@@ -321,7 +337,8 @@ async fn by_system(host: &str) -> Result<Vec<IpAddr>, Message> {
 
 async fn by_server(resolver: &Resolver, host: &str) -> Result<Found, Message> {
     let name = format!("{}.", host.trim_end_matches('.'));
-    let answers = futures::future::join_all(FAMILIES.map(|(_, kind)| resolver.ask(&name, kind))).await;
+    let mut answers = futures::future::join_all(FAMILIES.map(|(_, kind)| resolver.ask(&name, kind))).await;
+    reconcile(answers.iter_mut());
     let mut found = Found::default();
     let mut failed = None;
     for ((family, _), answer) in FAMILIES.into_iter().zip(answers) {

@@ -388,7 +388,7 @@ impl DnsCollector {
     async fn ask(&self, resolver: &Asked, name: &str) -> View {
         let started = Instant::now();
         let name = format!("{}.", name.trim_end_matches('.'));
-        let typed = join_all(self.name.record_types.iter().map(|kind| {
+        let mut typed = join_all(self.name.record_types.iter().map(|kind| {
             let asked = match kind {
                 RecordType::A => Hickory::A,
                 RecordType::Aaaa => Hickory::AAAA,
@@ -396,6 +396,7 @@ impl DnsCollector {
             resolver.ask(&name, asked).map(|answer| (*kind, answer))
         }))
         .await;
+        net::reconcile(typed.iter_mut().map(|(_, answer)| answer));
         View { typed, took: started.elapsed() }
     }
 

@@ -27,7 +27,12 @@ async fn a_half_that_failed_is_said_and_an_empty_one_is_none() {
     for (ipv4, ipv6, addresses, unseen) in [
         (records(&["a.test 10.0.0.1"]), records(&["a.test fd00::1"]), 2, None),
         (records(&["a.test 10.0.0.1"]), records(&[]), 1, None),
-        (records(&["a.test 10.0.0.1"]), Reply::Code(NXDOMAIN), 1, None),
+        (
+            records(&["a.test 10.0.0.1"]),
+            Reply::Code(NXDOMAIN),
+            1,
+            Some(("ipv6", "whether it has IPv6 addresses (AAAA) is not known: the name server says that there is no such name (NXDOMAIN), and has")),
+        ),
         (records(&["a.test 10.0.0.1"]), Reply::Code(SERVFAIL), 1, Some(("ipv6", "whether it has IPv6 addresses (AAAA) is not known: the name server answers"))),
         (records(&["a.test 10.0.0.1"]), Reply::Code(REFUSED), 1, Some(("ipv6", "whether it has IPv6 addresses (AAAA) is not known: the name server answers"))),
         (records(&["a.test 10.0.0.1"]), Reply::Silence, 1, Some(("ipv6", "whether it has IPv6 addresses (AAAA) is not known: no answer in time"))),
