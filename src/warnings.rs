@@ -32,6 +32,7 @@ pub(crate) fn of_settings(loaded: &Loaded, now: Timestamp) -> Vec<Problem> {
     }
     events(loaded, now, &mut found);
     clusters(loaded, &mut found);
+    shares(loaded, &mut found);
     twins(loaded, &mut found);
     confirmations(loaded, now, &mut found);
     found.extend(loaded.settings.clone().missing());
@@ -80,6 +81,19 @@ fn clusters(loaded: &Loaded, found: &mut Vec<Problem>) {
     for (index, cluster) in loaded.settings.clusters.iter().enumerate().filter(|(_, cluster)| !used.contains(cluster.name.as_str())) {
         let rule = format!("no collector uses cluster {}; collectors.kubernetes looks at all clusters once it is set", cluster.name);
         found.push(Problem::bare(format!("clusters[{index}]"), rule));
+    }
+}
+
+/// Room for fewer people than come, in all clusters together.
+fn shares(loaded: &Loaded, found: &mut Vec<Problem>) {
+    let Some(capacity) = loaded.settings.collectors.kubernetes.as_ref().and_then(|kubernetes| kubernetes.capacity.as_ref()) else { return };
+    let clusters = if capacity.clusters.is_empty() { loaded.settings.clusters.len() } else { capacity.clusters.len() };
+    #[expect(clippy::cast_precision_loss, reason = "there are few clusters")]
+    let all = capacity.share * clusters as f64;
+    // Thirds are written as 0.33.
+    if clusters > 0 && all < 0.99 {
+        let rule = format!("is {} in {clusters} of the clusters, so room is asked for {:.0} % of the participants in all", capacity.share, all * 100.0);
+        found.push(Problem::bare("collectors.kubernetes.capacity.share", rule));
     }
 }
 
@@ -316,6 +330,34 @@ contexts: [{ name: a, context: { cluster: a } }, { name: b, context: { cluster: 
     #[test]
     fn a_configuration_that_looks_at_nothing_is_told() {
         assert_eq!(told(COMING), ["collectors: none is configured, so only what people confirm is judged"]);
+    }
+
+    #[test]
+    fn shares_that_leave_people_without_room_are_told() {
+        let share = |share: &str, clusters: &str| {
+            let text = format!(
+                "clusters: [{clusters}]\ncollectors: {{ kubernetes: {{ workspaces: [{{ name: people, namespaces: [coder] }}], capacity: {{ workspaces: people, cpu: '1', memory: 1Gi, share: {share} }} }} }}\n"
+            );
+            told(&format!("{COMING}{text}")).into_iter().filter(|line| line.contains("share")).collect::<Vec<_>>()
+        };
+        let (one, two) = ("{ name: eu, in_cluster: true }", "{ name: eu, in_cluster: true }, { name: us, kubeconfig: kubeconfig }");
+        assert_eq!(
+            share("0.1", one),
+            ["collectors.kubernetes.capacity.share: is 0.1 in 1 of the clusters, so room is asked for 10 % of the participants in all"]
+        );
+        assert_eq!([share("0.5", two), share("1", one), share("0.7", two)].concat(), [""; 0]);
+    }
+
+    #[test]
+    fn a_waiver_of_an_event_that_is_judged_elsewhere_is_told() {
+        let own = "checklists: [{ name: workshop }, { name: own, file: own.yaml }]\n";
+        let waiver = |more: &str| {
+            let text = format!("{COMING}{TARGET}{own}waivers: [{{ check: EndpointUnhealthy, who: Ada, why: w, until: 2026-11-30T00:00:00Z{more} }}]\n");
+            told(&text).into_iter().filter(|line| line.starts_with("waivers")).collect::<Vec<_>>()
+        };
+        assert_eq!(waiver(", event: demo"), [""; 0]);
+        let label = "waivers[0].labels: no line of EndpointUnhealthy has the label event, so nothing is waived; write event beside labels";
+        assert_eq!(waiver(", labels: { event: demo }"), [label]);
     }
 
     #[test]
