@@ -141,13 +141,13 @@ pub(super) fn jwt(text: &str) -> Result<Told, &'static str> {
         alg: Option<String>,
     }
     let mut parts = text.trim().split('.');
-    let (Some(header), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+    let (Some(header), Some(claims), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
         return Err("it is no token of three parts");
     };
     let decode = |part: &str| URL_SAFE_NO_PAD.decode(part.trim_end_matches('='));
     let header = decode(header).ok().and_then(|bytes| document::read(&bytes)).and_then(|header| serde_json::from_value::<Header>(header).ok());
     let header = header.ok_or("its header cannot be read")?;
-    if header.alg.as_deref().is_none_or(|alg| alg.eq_ignore_ascii_case("none")) {
+    if signature.is_empty() || header.alg.as_deref().is_none_or(|alg| alg.eq_ignore_ascii_case("none")) {
         return Err("it is not signed");
     }
     let claims = decode(claims).ok().and_then(|bytes| document::read(&bytes)).filter(serde_json::Value::is_object).ok_or("its claims cannot be read")?;
@@ -440,6 +440,7 @@ mod tests {
         let good = r#"{"alg":"RS256"}"#;
         for (text, told) in [
             (token(good, &format!(r#"{{"exp":{NOW},"nbf":5}}"#)), Ok(Told { ends: Some(NOW), begins: Some(5), ..Told::default() })),
+            (token(good, "{}").trim_end_matches("c2ln").to_owned(), Err("it is not signed")),
             (token(good, &format!(r#"{{"iat":{NOW}}}"#)), Ok(Told { made: Some(NOW), ..Told::default() })),
             (token(good, r#"{"iat":5}"#), Ok(Told::default())),
             (token(good, r#"{"iat":"then"}"#), Ok(Told::default())),

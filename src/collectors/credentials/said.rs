@@ -94,8 +94,9 @@ pub(super) fn coder_license(said: &Value, now: i64) -> Option<Proof> {
     let span = |own: &Value| {
         let claims = &own["claims"];
         let begins = claims.get("nbf").map_or(Some(i64::MIN), dates::moment)?;
-        // After license_expires Coder lets a deployment go on for a while, and exp ends that as well.
-        Some((begins, claims.get("license_expires").or_else(|| claims.get("exp")).and_then(dates::moment)?))
+        // After license_expires Coder lets a deployment go on for a while, and exp ends that as well; whichever comes first.
+        let ends = ["license_expires", "exp"].iter().filter_map(|claim| claims.get(*claim)).map(dates::moment).collect::<Option<Vec<_>>>()?;
+        Some((begins, ends.into_iter().min()?))
     };
     let Some(mut spans) = all.iter().map(span).collect::<Option<Vec<(i64, i64)>>>() else {
         return Some(Proof::Taken(Told::silent("Coder does not say from when until when a licence holds")));
@@ -146,6 +147,11 @@ pub(super) fn litellm(said: &Value, key: &str) -> Option<Proof> {
         (Value::Number(most), Value::Number(spent)) if spent.as_f64() < most.as_f64() => {}
         (Value::Number(_), Value::Number(_)) => return Some(Proof::Refused(say!("LiteLLM says that the budget of the key is used up"))),
         _ => return None,
+    }
+    // With a limit of 0 LiteLLM refuses every request.
+    // Source: <https://github.com/BerriAI/litellm/blob/main/litellm/proxy/hooks/parallel_request_limiter.py>
+    if ["max_parallel_requests", "rpm_limit", "tpm_limit"].iter().any(|limit| info[*limit].as_f64() == Some(0.0)) {
+        return Some(Proof::Refused(say!("LiteLLM says that a limit of the key is 0")));
     }
     Some(Proof::Taken(end(info, "expires", "LiteLLM does not say when it ends")))
 }

@@ -220,6 +220,11 @@ async fn each_issuer_says_in_its_own_way_that_it_is_over() {
         ("coder", coder(Value::Null), "taken: Coder does not say when it ends".to_owned()),
         ("coder", of_json(&json!({ "id": "labkey0002", "user_id": "u", "expires_at": ENDS_TEXT })), "unknown".to_owned()),
         ("licence", licences(&[[now + 3600, ENDS]]), "refused: no licence of Coder has begun yet".to_owned()),
+        (
+            "licence",
+            of_json(&json!([{ "id": 1, "claims": { "license_expires": ENDS, "nbf": 1_700_000_000, "exp": now - 5 } }])),
+            format!("taken until {}", now - 5),
+        ),
         ("licence", licences(&[[0, now - 5]]), "taken: Coder does not say from when until when a licence holds".to_owned()),
         ("licence", licences(&[[1_700_000_000, now - 5], [now + 3600, ENDS]]), format!("taken until {}", now - 5)),
         ("licence", licences(&[[1_700_000_000, now + 3600], [now + 1800, ENDS]]), format!("taken until {ENDS}")),
@@ -233,6 +238,8 @@ async fn each_issuer_says_in_its_own_way_that_it_is_over() {
         ("provisioner", of_json(&json!([{ "id": "1", "name": "workshop" }, { "id": "2", "name": "workshop" }])), "unknown".to_owned()),
         ("litellm", litellm(json!({ "expires": null })), "taken for ever".to_owned()),
         ("litellm", litellm(json!({})), "taken: LiteLLM does not say when it ends".to_owned()),
+        ("litellm", litellm(json!({ "rpm_limit": 0, "expires": null })), "refused: LiteLLM says that a limit of the key is 0".to_owned()),
+        ("litellm", litellm(json!({ "rpm_limit": 5, "max_parallel_requests": null, "expires": null })), "taken for ever".to_owned()),
         ("litellm", litellm(json!({ "blocked": true })), "refused: LiteLLM says that the key is blocked".to_owned()),
         ("litellm", litellm(json!({ "blocked": "true", "expires": null })), "unknown".to_owned()),
         (
