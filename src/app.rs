@@ -1,5 +1,7 @@
 //! The running exporter: the driver, the judge and what they came to, behind one handle.
 
+mod telemetry;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,10 +9,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use prometheus::{Gauge as PromGauge, IntCounterVec, Opts, Registry, TextEncoder};
+use prometheus::TextEncoder;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
+
+pub use telemetry::{TELEMETRY, Telemetry};
 
 use crate::cause;
 use crate::checklist::{Checklist, Context, Judgement, Left, Memories, Recalls, Unjudged, Waiver, forget_library, judge, unjudged};
@@ -106,66 +110,6 @@ struct Judged {
     judgements: Arc<Vec<Judgement>>,
     since: Instant,
 }
-
-/// The exporter's counters about itself.
-pub struct Telemetry {
-    registry: Registry,
-    /// Requests by route and status.
-    pub requests: IntCounterVec,
-    reload_success: PromGauge,
-    reload_time: PromGauge,
-    web_success: PromGauge,
-}
-
-impl Telemetry {
-    fn new() -> Result<Self, prometheus::Error> {
-        let registry = Registry::new();
-        let requests = IntCounterVec::new(
-            Opts::new("readiness_web_requests_total", "Requests to this exporter's own server by route and status code."),
-            &["route", "code"],
-        )?;
-        let reload_success = PromGauge::new("readiness_config_last_reload_successful", "Whether the last attempt to load the configuration succeeded.")?;
-        let reload_time = PromGauge::new("readiness_config_last_reload_success_timestamp_seconds", "When the configuration was last loaded with success.")?;
-        let web_success = PromGauge::new(WEB_SUCCESS, "Whether the web configuration is in force as its file stood when it was last read.")?;
-        web_success.set(1.0);
-        let build = prometheus::GaugeVec::new(Opts::new("readiness_build_info", "Version of this exporter."), &["version"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
-        registry.register(Box::new(requests.clone()))?;
-        registry.register(Box::new(reload_success.clone()))?;
-        registry.register(Box::new(reload_time.clone()))?;
-        registry.register(Box::new(web_success.clone()))?;
-        registry.register(Box::new(build))?;
-        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        Ok(Self { registry, requests, reload_success, reload_time, web_success })
-    }
-
-    fn loaded(&self) {
-        self.reload_success.set(1.0);
-        self.reload_time.set(Timestamp::now().as_second() as f64);
-    }
-
-    /// Says whether the file of the web configuration was taken when it was last read.
-    pub fn web_read(&self, taken: bool) {
-        self.web_success.set(f64::from(u8::from(taken)));
-    }
-
-    /// Which files were refused, so that older settings are in force.
-    pub fn refused(&self) -> Vec<&'static str> {
-        let all = [(&self.reload_success, "configuration"), (&self.web_success, "web configuration")];
-        all.into_iter().filter(|(success, _)| success.get() < 1.0).map(|(_, file)| file).collect()
-    }
-}
-
-const WEB_SUCCESS: &str = "readiness_web_config_last_reload_successful";
-
-/// Names and help of the exporter's own counters, for the documentation.
-pub const TELEMETRY: &[(&str, &str)] = &[
-    ("readiness_web_requests_total", "Requests to this exporter's own server by route and status code."),
-    ("readiness_config_last_reload_successful", "Whether the last attempt to load the configuration succeeded."),
-    ("readiness_config_last_reload_success_timestamp_seconds", "When the configuration was last loaded with success."),
-    (WEB_SUCCESS, "Whether the web configuration is in force as its file stood when it was last read."),
-    ("readiness_build_info", "Version of this exporter."),
-];
 
 /// Loads the configuration once nobody writes to it: cut off at the end of a line it is most often a
 /// good one, of which targets and checks are missing. Waits on this thread.
@@ -284,7 +228,7 @@ impl App {
         let mut recalls = Recalls::default();
         let mut version = self.store.subscribe();
         let mut last = self.active.load_full();
-        let mut left = None;
+        let mut left: Option<Left> = None;
         loop {
             let now = Timestamp::now();
             let active = self.active.load_full();
@@ -305,7 +249,9 @@ impl App {
                 let lasting = if state.path().is_some() { memories.lasting() } else { Vec::new() };
                 let left = left.take();
                 let mut verdicts: Vec<_> = judged.iter().map(Judgement::verdicts).collect();
-                left.iter().for_each(|left: &Left| left.explain(&judged, &mut verdicts));
+                if let Some(left) = &left {
+                    left.explain(&judged, &mut verdicts);
+                }
                 state.record(&verdicts, lasting);
                 self.archive(&judged);
             }
