@@ -12,12 +12,24 @@ pub(super) struct About {
     created: Option<jiff::Timestamp>,
     architecture: Option<String>,
     os: Option<String>,
+    rootfs: Option<RootFs>,
+}
+
+#[derive(Deserialize)]
+struct RootFs {
+    diff_ids: Option<Vec<serde::de::IgnoredAny>>,
 }
 
 impl About {
     /// Reproducible builds say 1970, which is no age.
     pub(super) fn created(&self) -> Option<i64> {
         self.created.map(jiff::Timestamp::as_second).filter(|at| *at > 0)
+    }
+
+    /// How many layers it is made of, where it says so. Whoever unpacks it wants as many.
+    /// Source: `Unpack` in <https://github.com/containerd/containerd/blob/main/client/image.go>
+    pub(super) fn layers(&self) -> Option<usize> {
+        self.rootfs.as_ref()?.diff_ids.as_ref().map(Vec::len)
     }
 
     pub(super) fn platform(&self) -> Option<String> {

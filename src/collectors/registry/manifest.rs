@@ -39,8 +39,10 @@ pub(crate) enum Manifest {
         layers: Vec<Blob>,
         /// The size of the config in bytes.
         size: u64,
-        /// Whether it has no layers at all, also none that come from elsewhere.
-        is_bare: bool,
+        /// All of its layers, also those that come from elsewhere.
+        count: usize,
+        /// Why no container can start from its layers.
+        unfit: Option<&'static str>,
     },
 }
 
@@ -79,6 +81,7 @@ struct Descriptor {
     size: u64,
     media_type: Option<String>,
     platform: Option<Platform>,
+    urls: Option<Vec<String>>,
     #[serde(default)]
     annotations: Option<BTreeMap<String, String>>,
 }
@@ -122,11 +125,28 @@ impl Manifest {
             (Some(children), None) => children.iter().filter_map(Descriptor::child).collect::<Result<_, _>>().map(Self::Index),
             (None, Some(config)) => {
                 let layers = document.layers.iter().filter(|layer| !layer.is_elsewhere()).map(Descriptor::blob).collect::<Result<_, _>>()?;
-                Ok(Self::Image { config: config.own_digest()?, layers, size: config.size, is_bare: document.layers.is_empty() })
+                let unfit = unfit(&config, &document.layers);
+                Ok(Self::Image { config: config.own_digest()?, layers, size: config.size, count: document.layers.len(), unfit })
             }
             (Some(_), Some(_)) => Err(say!("a manifest that says to be an index and an image at once")),
             (None, None) => Err(say!("neither an index nor an image")),
         }
+    }
+}
+
+/// Why no container can start from these layers. Where the config is that of an image, what unpacks it takes no layer of
+/// another type, such as a chart.
+/// Source: `GetCompression` and `DiffCompression` in <https://github.com/containerd/containerd/blob/main/core/images/mediatypes.go>
+fn unfit(config: &Descriptor, layers: &[Descriptor]) -> Option<&'static str> {
+    let is_of = |own: &Descriptor, prefixes: &[&str]| own.media_type.as_deref().map(|kind| prefixes.iter().any(|prefix| kind.starts_with(prefix)));
+    let is_image = is_of(config, &["application/vnd.oci.image.config.", "application/vnd.docker.container.image."]) == Some(true);
+    let is_layer = |layer: &Descriptor| is_of(layer, &["application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs."]) != Some(false);
+    if layers.is_empty() {
+        Some("it has no layers, so that there is no program in it to start")
+    } else if is_image && !layers.iter().all(is_layer) {
+        Some("one of its layers is no part of a file system, so that it cannot be unpacked")
+    } else {
+        None
     }
 }
 
@@ -139,10 +159,12 @@ impl Descriptor {
         Ok(Blob { digest: self.own_digest()?, size: self.size })
     }
 
-    /// Whether registries do not have to hold it: base layers of Windows come from where its vendor says.
+    /// Whether registries do not have to hold it: base layers of Windows come from where its vendor says. One that says
+    /// no place comes from the registry.
     /// Source: <https://github.com/opencontainers/image-spec/blob/main/layer.md#non-distributable-layers>
     fn is_elsewhere(&self) -> bool {
-        self.media_type.as_deref().is_some_and(|kind| kind.contains(".nondistributable.") || kind.contains(".foreign."))
+        let has_place = self.urls.as_ref().is_some_and(|urls| !urls.is_empty());
+        has_place && self.media_type.as_deref().is_some_and(|kind| kind.contains(".nondistributable.") || kind.contains(".foreign."))
     }
 
     /// `None` for what no node runs: attestations, signatures, artifacts of unknown platforms.
@@ -202,15 +224,25 @@ mod tests {
         let text = format!(r#"{{"schemaVersion":2,"config":{{"digest":"{}"}},"layers":[{{"digest":"{}","size":7}}]}}"#, digest(1), digest(2));
         let read = Manifest::parse(text.as_bytes()).unwrap();
         let layers = vec![Blob { digest: Digest::parse(&digest(2)).unwrap(), size: 7 }];
-        assert_eq!(read, Manifest::Image { config: Digest::parse(&digest(1)).unwrap(), layers: layers.clone(), size: 0, is_bare: false });
+        assert_eq!(read, Manifest::Image { config: Digest::parse(&digest(1)).unwrap(), layers: layers.clone(), size: 0, count: 1, unfit: None });
         let windows = text.replace(
             "\"layers\":[",
             &format!(r#""layers":[{{"mediaType":"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip","digest":"{}","urls":["https://a"]}},"#, digest(3)),
         );
         let Manifest::Image { layers: held, .. } = Manifest::parse(windows.as_bytes()).unwrap() else { panic!("no image") };
         assert_eq!(held, layers, "what comes from elsewhere is missing in no registry");
+        let placeless = windows.replace(r#","urls":["https://a"]"#, "");
+        assert!(matches!(Manifest::parse(placeless.as_bytes()), Ok(Manifest::Image { layers, .. }) if layers.len() == 2), "the registry must have it");
+        let typed = |layer: &str| {
+            text.replace(r#""config":{"#, r#""config":{"mediaType":"application/vnd.oci.image.config.v1+json","#)
+                .replace(r#""layers":[{"#, &format!(r#""layers":[{{"mediaType":"{layer}","#))
+        };
+        let unfit =
+            |layer: &str| if let Manifest::Image { unfit, .. } = Manifest::parse(typed(layer).as_bytes()).unwrap() { unfit } else { panic!("no image") };
+        assert_eq!(unfit("application/vnd.oci.image.layer.v1.tar+zstd"), None);
+        assert!(unfit("application/vnd.cncf.helm.chart.content.v1.tar+gzip").is_some());
         let bare = format!(r#"{{"schemaVersion":2,"config":{{"digest":"{}"}},"layers":[]}}"#, digest(1));
-        assert!(matches!(Manifest::parse(bare.as_bytes()), Ok(Manifest::Image { is_bare: true, .. })));
+        assert!(matches!(Manifest::parse(bare.as_bytes()), Ok(Manifest::Image { count: 0, unfit: Some(_), .. })));
     }
 
     #[test]

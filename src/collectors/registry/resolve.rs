@@ -38,8 +38,20 @@ struct Image {
     digest: Digest,
     config: Digest,
     blobs: Vec<Blob>,
-    is_bare: bool,
+    layers: usize,
+    unfit: Option<&'static str>,
     about: Result<About, CollectError>,
+}
+
+impl Image {
+    /// Why no node can start it, whatever it is for.
+    fn flaw(&self) -> Option<Fit> {
+        if let Some(why) = self.unfit {
+            return Some(Fit::Fails(why.into()));
+        }
+        let unpacked = self.about.as_ref().ok().and_then(About::layers).filter(|named| *named != self.layers)?;
+        Some(Fit::Fails(say!("its config names {} layers and its manifest {}, so that it cannot be unpacked", unpacked, self.layers)))
+    }
 }
 
 /// What was found so far.
@@ -70,12 +82,12 @@ impl Registry {
             let manifest = self.manifest(repository, &next.digest).await?;
             self.presence.saw(repository, &next.digest);
             match manifest {
-                Manifest::Image { config, layers, size, is_bare } => {
+                Manifest::Image { config, layers, size, count, unfit } => {
                     let within = next.within.clone().map(|platform| vec![platform]);
                     let platforms = within.as_deref().unwrap_or(&self.platforms);
                     let about = self.about(repository, &config).await;
                     let blobs = layers.into_iter().chain([Blob { digest: config.clone(), size }]).collect();
-                    found.add(&next, Image { digest: next.digest.clone(), config, blobs, is_bare, about }, platforms);
+                    found.add(&next, Image { digest: next.digest.clone(), config, blobs, layers: count, unfit, about }, platforms);
                 }
                 Manifest::Index(_) if next.depth == DEPTH => {
                     return Err(failed(ErrorClass::Malformed, say!("indexes inside indexes, more than {} deep", DEPTH)));
@@ -120,12 +132,12 @@ impl Found {
         self.may_come |= said.as_ref().is_err_and(|error| error.may_pass());
         match (&place.label, said) {
             (Some(label), said) => {
-                let fit = if image.is_bare { bare() } else { labelled(label, said) };
+                let fit = image.flaw().unwrap_or_else(|| labelled(label, said));
                 let before = self.content.platforms.remove(label).unwrap_or(Fit::Runs);
                 self.content.platforms.insert(label.clone(), before.worst(fit));
             }
             (None, Ok(Some(own))) if is_top || platforms.contains(&own) => {
-                self.unlabelled.insert(own, if image.is_bare { bare() } else { Fit::Runs });
+                self.unlabelled.insert(own, image.flaw().unwrap_or(Fit::Runs));
             }
             // One image alone is what it is, also where its config does not tell.
             (None, _) if is_top => {}
@@ -174,9 +186,4 @@ fn labelled(label: &str, said: Result<Option<String>, &CollectError>) -> Fit {
 
 fn unknown(error: &CollectError) -> Fit {
     Fit::Unknown { why: error.message.clone(), may_pass: error.may_pass() }
-}
-
-/// Without a layer there is no file, and so nothing that a container could start.
-fn bare() -> Fit {
-    Fit::Fails(say!("it has no layers, so that there is no program in it to start"))
 }

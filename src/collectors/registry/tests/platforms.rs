@@ -143,3 +143,17 @@ async fn an_image_without_layers_starts_nowhere() {
         assert_eq!(told(blobs.clone(), &top).await, [why]);
     }
 }
+
+#[tokio::test]
+async fn an_image_that_cannot_be_unpacked_starts_nowhere() {
+    let mut blobs = Blobs::new();
+    let mut of_layers = |ids: usize| {
+        let mut config = for_platform("amd64");
+        config["rootfs"] = json!({ "type": "layers", "diff_ids": vec![images::digest(b"l"); ids] });
+        let made = image(&mut blobs, &config, true);
+        (blobs.clone(), made)
+    };
+    let ((good, whole), (more, torn)) = (of_layers(1), of_layers(2));
+    assert_eq!(told(good, &whole).await, ["linux/amd64 present: it is there for linux/amd64"]);
+    assert_eq!(told(more, &torn).await, ["linux/amd64 absent: its config names 2 layers and its manifest 1, so that it cannot be unpacked"]);
+}
