@@ -229,7 +229,7 @@ impl Cluster {
         let window = self.window();
         let clock = self.clock.clone();
         if config.nodes {
-            let capacity_labels = config.capacity.as_ref().map(|capacity| capacity.node_labels.clone()).unwrap_or_default();
+            let capacity_labels = config.capacity.as_ref().map(|capacity| capacity.node_labels.clone());
             let interests = Interests { images: config.images.clone(), capacity_labels, groups: config.node_groups.clone() };
             self.nodes = Some(self.watch("nodes", Query::default(), Nodes::new(interests)));
         }

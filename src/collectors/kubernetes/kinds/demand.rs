@@ -5,7 +5,7 @@
 //! `PodLimits`), KEP-2837 (resources of pods) and KEP-1287 (resize in place).
 
 use crate::collectors::kubernetes::kinds::pod::{Container, Pod, Resources};
-use crate::collectors::kubernetes::reading::resources::{Amounts, Listed, amounts, gpus, largest};
+use crate::collectors::kubernetes::reading::resources::{Amounts, Devices, Listed, amounts, gpus, is_device, largest, thousandths};
 
 /// Amounts of which each may be unknown or not set.
 type Known = [Option<f64>; 4];
@@ -41,7 +41,7 @@ impl Half {
 }
 
 /// Everything in a list that is a GPU.
-fn devices(listed: &Listed) -> Known {
+fn all_gpus(listed: &Listed) -> Known {
     [gpus(listed), None, None, None]
 }
 
@@ -76,7 +76,21 @@ impl Pod {
 
     /// GPUs that it holds, of every vendor and kind.
     pub(in crate::collectors::kubernetes) fn gpus(&self) -> f64 {
-        self.total(|container| self.of(container, Half::Limits, devices))[0].unwrap_or_default()
+        self.total(|container| self.of(container, Half::Limits, all_gpus))[0].unwrap_or_default()
+    }
+
+    /// Devices and huge pages that it holds of its node. Of these a limit is a request as well.
+    pub(in crate::collectors::kubernetes) fn devices(&self) -> Devices {
+        let containers = || self.spec.containers.iter().chain(&self.spec.init_containers).map(|container| &container.resources);
+        let listed = containers().chain(&self.spec.resources).flat_map(|own| [&own.requests, &own.limits]);
+        let names = listed.flat_map(|listed| listed.keys()).filter(|name| is_device(name));
+        let asked = |own: &Resources, name: &String| own.requests.get(name).or_else(|| own.limits.get(name)).and_then(|amount| amount.0);
+        let held = |name: &String| {
+            let each = self.total(|container| [asked(&container.resources, name), None, None, None])[0];
+            let whole = self.spec.resources.as_ref().and_then(|own| asked(own, name));
+            whole.into_iter().chain(each).reduce(f64::max).filter(|amount| *amount > 0.0)
+        };
+        names.filter_map(|name| Some((name.clone(), thousandths(held(name)?)))).collect()
     }
 
     /// The limit of ephemeral storage above which its kubelet evicts it: the sum of the limits that

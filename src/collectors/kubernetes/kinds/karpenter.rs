@@ -12,9 +12,10 @@ use serde::Deserialize;
 
 use crate::collectors::kubernetes::kinds::events::statistics;
 use crate::collectors::kubernetes::reading::go::seconds;
+use crate::collectors::kubernetes::reading::labels::{Promised, Requirement};
 use crate::collectors::kubernetes::reading::objects;
 use crate::collectors::kubernetes::reading::objects::{Condition, ConditionStatus, Kind, Place, Rows, kind, or_default};
-use crate::collectors::kubernetes::reading::resources::{Listed, NAMES, amounts, is_gpu};
+use crate::collectors::kubernetes::reading::resources::{Devices, Listed, NAMES, amounts, is_gpu, offered_devices};
 use crate::collectors::kubernetes::reading::taints::{Taint, Taints};
 use crate::collectors::kubernetes::watching::sight::{looked_at, seen};
 use crate::event::Occurrence;
@@ -146,6 +147,8 @@ pub(in crate::collectors::kubernetes) struct PoolSpec {
 #[derive(Debug, Clone, Default, Deserialize)]
 struct Template {
     #[serde(default, deserialize_with = "or_default")]
+    metadata: TemplateMeta,
+    #[serde(default, deserialize_with = "or_default")]
     spec: TemplateSpec,
 }
 
@@ -159,21 +162,16 @@ struct TemplateSpec {
     expire_after: Option<String>,
 }
 
-/// What nodes of a pool must be.
 #[derive(Debug, Clone, Default, Deserialize)]
-struct Requirement {
+struct TemplateMeta {
     #[serde(default, deserialize_with = "or_default")]
-    key: String,
-    #[serde(default, deserialize_with = "or_default")]
-    operator: String,
+    labels: BTreeMap<String, String>,
 }
 
-impl Requirement {
-    /// Whether it leaves nodes with GPUs alone.
-    /// Source: <https://karpenter.sh/docs/concepts/scheduling/#well-known-labels>
-    fn asks_for_gpus(&self) -> bool {
-        self.key.contains("/instance-gpu-") && matches!(self.operator.as_str(), "In" | "Exists" | "Gt" | "Gte")
-    }
+/// Whether a requirement leaves nodes with GPUs alone.
+/// Source: <https://karpenter.sh/docs/concepts/scheduling/#well-known-labels>
+fn asks_for_gpus(own: &Requirement) -> bool {
+    own.key.contains("/instance-gpu-") && matches!(own.operator.as_str(), "In" | "Exists" | "Gt" | "Gte")
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -234,6 +232,7 @@ pub(in crate::collectors::kubernetes) struct Pool {
     lifetime: Lifetime,
     /// Whether a limit of 0 keeps it from having any node.
     is_off: bool,
+    pub(in crate::collectors::kubernetes) nodes_to_come: Promised,
 }
 
 /// What every node has, so that a pool that may have none of it has no nodes.
@@ -270,11 +269,11 @@ impl Kind for NodePool {
 
     fn row(self) -> Pool {
         let used = self.status.resources;
-        let template = self.spec.template.spec;
+        let Template { metadata, spec: template } = self.spec.template;
         let limits = self.spec.limits.into_iter();
         let limits = limits.filter_map(|(resource, limit)| Some((resource.replace('-', "_"), (limit.0?, used.get(&resource).and_then(|used| used.0)))));
         let limits: BTreeMap<_, _> = limits.collect();
-        let has_gpus = template.requirements.iter().any(Requirement::asks_for_gpus) || template.taints.iter().any(Taint::is_of_gpus);
+        let has_gpus = template.requirements.iter().any(asks_for_gpus) || template.taints.iter().any(Taint::is_of_gpus);
         let is_needed = |resource: &str| EVERYWHERE.contains(&resource) || (has_gpus && is_gpu(resource));
         Pool {
             is_off: limits.iter().any(|(resource, (limit, _))| *limit <= 0.0 && is_needed(resource)),
@@ -284,6 +283,7 @@ impl Kind for NodePool {
             replicas: self.spec.replicas,
             taints: Taints::of(&template.taints, false).chosen,
             lifetime: Lifetime::of(template.expire_after.as_deref()),
+            nodes_to_come: Promised::of(self.metadata.name.as_deref().unwrap_or_default(), metadata.labels, template.requirements),
         }
     }
 
@@ -324,6 +324,7 @@ pub(in crate::collectors::kubernetes) struct Claim {
     lifetime: Lifetime,
     launch: Option<i64>,
     pub(in crate::collectors::kubernetes) allocatable: [Option<f64>; 4],
+    pub(in crate::collectors::kubernetes) devices: Devices,
 }
 
 impl Claim {
@@ -401,6 +402,7 @@ impl Kind for NodeClaim {
             lifetime: Lifetime::of(self.spec.expire_after.as_deref()),
             launch: created.zip(initialized).map(|(created, initialized)| initialized.saturating_sub(created)),
             allocatable: amounts(&self.status.allocatable),
+            devices: offered_devices(&self.status.allocatable, &Listed::new()),
         }
     }
 

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use crate::collectors::kubernetes::config::NodeGroup;
 use crate::collectors::kubernetes::kinds::conditions::{self, EXPECTED_CONDITIONS};
 use crate::collectors::kubernetes::reading::clock::now;
+use crate::collectors::kubernetes::reading::labels::Labels;
 use crate::collectors::kubernetes::reading::objects::{Condition, ConditionStatus, Keep, Place, flag, kind, or_default};
-use crate::collectors::kubernetes::reading::resources::{Listed, amounts, gpus, is_gpu, offered, offered_gpus};
+use crate::collectors::kubernetes::reading::resources::{Devices, Listed, amounts, gpus, is_gpu, offered, offered_devices, offered_gpus};
 use crate::collectors::kubernetes::reading::taints::{self, Taint, Taints};
 use crate::collectors::kubernetes::watching::sight::seen;
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
@@ -247,6 +248,15 @@ pub(in crate::collectors::kubernetes) struct NodeRow {
     groups: BTreeSet<usize>,
     /// Whether it has all labels that a capacity is counted on.
     pub(in crate::collectors::kubernetes) counts: bool,
+    /// What workspaces may ask for beside room, kept where their room is counted.
+    pub(in crate::collectors::kubernetes) offers: Offers,
+}
+
+/// What a node has that only some pods ask for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(in crate::collectors::kubernetes) struct Offers {
+    pub(in crate::collectors::kubernetes) labels: Labels,
+    pub(in crate::collectors::kubernetes) devices: Devices,
 }
 
 impl NodeRow {
@@ -291,7 +301,8 @@ impl NodeRow {
 #[derive(Debug, Clone, Default)]
 pub(in crate::collectors::kubernetes) struct Interests {
     pub(in crate::collectors::kubernetes) images: Vec<String>,
-    pub(in crate::collectors::kubernetes) capacity_labels: BTreeMap<String, String>,
+    /// Labels of nodes that workspaces run on, where their room is counted.
+    pub(in crate::collectors::kubernetes) capacity_labels: Option<BTreeMap<String, String>>,
     pub(in crate::collectors::kubernetes) groups: Vec<NodeGroup>,
 }
 
@@ -353,7 +364,9 @@ impl Nodes {
         let wanted = |image: &str| status.images.iter().flat_map(|cached| &cached.names).any(|name| name == image);
         let images = self.interests.images.iter().enumerate().filter(|(_, image)| wanted(image)).map(|(at, _)| at).collect();
         let labelled = |wanted: &BTreeMap<String, String>| wanted.iter().all(|(name, value)| labels.get(name) == Some(value));
-        let counts = labelled(&self.interests.capacity_labels);
+        let counts = self.interests.capacity_labels.as_ref().is_none_or(labelled);
+        let offered_to_few = || Offers { labels: Labels::of(&labels), devices: offered_devices(&status.allocatable, &status.capacity) };
+        let offers = self.interests.capacity_labels.as_ref().map(|_| offered_to_few()).unwrap_or_default();
         let some = |count: Option<f64>| count.is_some_and(|count| count > 0.0);
         // One whose GPUs are all broken is neither a node with GPUs nor one that was meant to have none.
         let of_kind = |wanted: bool| if wanted { some(usable_gpus) } else { !has_gpus };
@@ -397,6 +410,7 @@ impl Nodes {
             images,
             groups,
             counts,
+            offers,
         }
     }
 }

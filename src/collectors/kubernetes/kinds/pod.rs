@@ -1,5 +1,4 @@
-//! What is read of one pod: what its containers wait for, why it is not
-//! scheduled, why it was evicted.
+//! What is read of one pod: what its containers wait for, since when it has no node, when it was evicted.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +6,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use crate::collectors::kubernetes::kinds::placement::{Affinity, Spread};
+use crate::collectors::kubernetes::kinds::reasons::{ENDED, GATED, Reason, UNREADY, starved_resource, unschedulable_class};
 use crate::collectors::kubernetes::reading::clock;
 use crate::collectors::kubernetes::reading::clock::Clock;
 use crate::collectors::kubernetes::reading::objects::{Condition, ConditionStatus, kind, or_default};
 use crate::collectors::kubernetes::reading::quantity::Quantity;
-use crate::collectors::kubernetes::reading::resources::{Listed, is_gpu};
+use crate::collectors::kubernetes::reading::resources::Listed;
 use crate::collectors::kubernetes::reading::taints::PodToleration;
 
 kind!(Pod, "", "v1", "pods", "crate::collectors::kubernetes::reading::objects::owned", spec: PodSpec, status: PodStatus);
@@ -26,6 +27,11 @@ impl Pod {
     /// Source: <https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/>
     pub(in crate::collectors::kubernetes) fn gives_way(&self) -> bool {
         self.spec.priority.is_some_and(|priority| priority < 0)
+    }
+
+    /// Whether it takes a port of its node, of which each node has one.
+    pub(in crate::collectors::kubernetes) fn takes_host_port(&self) -> bool {
+        self.spec.containers.iter().chain(&self.spec.init_containers).flat_map(|container| &container.ports).any(|port| port.host_port > 0)
     }
 
     /// Whether no container of it asks for CPU or memory, or bounds them.
@@ -74,6 +80,15 @@ pub(in crate::collectors::kubernetes) struct PodSpec {
     pub(in crate::collectors::kubernetes) overhead: Listed,
     #[serde(default, deserialize_with = "or_default")]
     pub(in crate::collectors::kubernetes) tolerations: Vec<PodToleration>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::collectors::kubernetes) node_selector: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::collectors::kubernetes) affinity: Affinity,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::collectors::kubernetes) topology_spread_constraints: Vec<Spread>,
+    /// Devices that are not counted as resources are.
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::collectors::kubernetes) resource_claims: Vec<IgnoredAny>,
     restart_policy: Option<String>,
     priority: Option<i32>,
     pub(in crate::collectors::kubernetes) priority_class_name: Option<String>,
@@ -93,6 +108,8 @@ pub(in crate::collectors::kubernetes) struct Container {
     pub(in crate::collectors::kubernetes) resources: Resources,
     #[serde(default, deserialize_with = "or_default")]
     env: Vec<Variable>,
+    #[serde(default, deserialize_with = "or_default")]
+    ports: Vec<Port>,
     restart_policy: Option<String>,
 }
 
@@ -101,6 +118,13 @@ impl Container {
     pub(in crate::collectors::kubernetes) fn is_sidecar(&self) -> bool {
         self.restart_policy.as_deref() == Some("Always")
     }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Port {
+    #[serde(default, deserialize_with = "or_default")]
+    host_port: u16,
 }
 
 /// Only the name: values may be secrets.
@@ -223,84 +247,6 @@ struct Terminated {
     reason: String,
     exit_code: Option<i32>,
     finished_at: Option<Time>,
-}
-
-/// Why a container waits: a class that checks select by, and the kubelet's own reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::collectors::kubernetes) struct Reason {
-    pub(in crate::collectors::kubernetes) class: &'static str,
-    pub(in crate::collectors::kubernetes) reason: &'static str,
-}
-
-/// Reasons of the kubelet; a closed list, because a label must not grow with its next version.
-/// Source: `pkg/kubelet/images/types.go` and `pkg/kubelet/container/sync_result.go` of Kubernetes.
-const REASONS: &[(&str, &[&str])] = &[
-    (
-        "image_pull",
-        &["ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed"],
-    ),
-    ("crash_loop", &["CrashLoopBackOff"]),
-    ("config", &["CreateContainerConfigError", "CreateContainerError", "RunContainerError", "PreCreateHookError", "PostStartHookError"]),
-    ("creating", &["ContainerCreating"]),
-    ("initializing", &["PodInitializing"]),
-];
-
-/// Of a container that ended with an error and is not started again, although its pod still runs.
-const ENDED: Reason = Reason { class: "ended", reason: "Error" };
-
-/// Of a pod whose containers all run and which is not ready.
-const UNREADY: Reason = Reason { class: "unready", reason: "NotReady" };
-
-/// Why a pod without a node that is gated has none: nobody looks for one until the gate is lifted, and
-/// whoever set it meant that.
-pub(in crate::collectors::kubernetes) const GATED: &str = "gated";
-/// The same of a workspace, for which somebody waits.
-pub(in crate::collectors::kubernetes) const GATED_WORKSPACE: &str = "gated_workspace";
-
-impl Reason {
-    fn of(reason: &str) -> Self {
-        let known = REASONS.iter().find_map(|(class, reasons)| Some(Self { class, reason: reasons.iter().copied().find(|known| *known == reason)? }));
-        known.unwrap_or(Self { class: "other", reason: "Other" })
-    }
-}
-
-/// Something of which the kubelet kills for lack.
-pub(in crate::collectors::kubernetes) fn starved_resource(message: &str) -> &'static str {
-    // In the order in which the words decide: a pod's own limit is no shortage of the node.
-    const WORDS: [(&str, &str); 8] = [
-        ("ephemeral local storage usage exceeds", "storage_limit"),
-        ("exceeded its local ephemeral storage limit", "storage_limit"),
-        ("Usage of EmptyDir volume", "storage_limit"),
-        ("low on resource: ephemeral-storage", "ephemeral_storage"),
-        ("low on resource: memory", "memory"),
-        ("low on resource: inodes", "inodes"),
-        ("low on resource: pids", "pids"),
-        ("The node had condition", "node_condition"),
-    ];
-    WORDS.iter().find(|(words, _)| message.contains(words)).map_or("other", |(_, resource)| resource)
-}
-
-/// Why the scheduler finds no node.
-/// Source: the messages of the plugins in `pkg/scheduler/framework/plugins` of Kubernetes.
-fn unschedulable_class(message: &str) -> &'static str {
-    // Affinity and taints stand in almost every message, so what is scarce comes first.
-    const WORDS: [(&str, &str); 10] = [
-        ("Insufficient cpu", "insufficient_cpu"),
-        ("Insufficient memory", "insufficient_memory"),
-        ("Insufficient ephemeral-storage", "insufficient_ephemeral_storage"),
-        ("Too many pods", "insufficient_pods"),
-        ("Insufficient ", "insufficient_other"),
-        ("volume", "volume"),
-        ("PersistentVolumeClaim", "volume"),
-        ("untolerated taint", "taint"),
-        ("affinity", "affinity"),
-        ("topology spread", "affinity"),
-    ];
-    // A message names the resource in full: "0/3 nodes are available: 3 Insufficient nvidia.com/mig-1g.5gb."
-    let scarce = message.split("Insufficient ").skip(1).filter_map(|rest| rest.split([' ', ',']).next());
-    let no_gpu = scarce.map(|name| name.trim_end_matches('.')).any(is_gpu);
-    let found = WORDS.iter().find(|(words, _)| message.contains(words)).map_or("other", |(_, class)| class);
-    if no_gpu && found == "insufficient_other" { "insufficient_gpu" } else { found }
 }
 
 /// A restart of a container that ended for lack of memory, by container and time.

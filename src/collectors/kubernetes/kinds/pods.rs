@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-use crate::collectors::kubernetes::kinds::pod::{GATED, GATED_WORKSPACE, Pod, Reason};
+use crate::collectors::kubernetes::kinds::pod::Pod;
+use crate::collectors::kubernetes::kinds::reasons::{GATED, GATED_WORKSPACE, Reason};
 use crate::collectors::kubernetes::kinds::workspaces::{Takes, Workspace, Workspaces};
 use crate::collectors::kubernetes::reading::clock::{Clock, now};
 use crate::collectors::kubernetes::reading::objects::{Keep, Place};
-use crate::collectors::kubernetes::reading::resources::Amounts;
+use crate::collectors::kubernetes::reading::resources::{Amounts, Devices};
 use crate::collectors::kubernetes::watching::ledger::{Count, Ledger, Tally};
 use crate::collectors::kubernetes::watching::sight::seen;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
@@ -104,6 +105,8 @@ struct Row {
     requests: [f32; 3],
     limits: [f32; 3],
     gpus: f32,
+    /// What few pods have.
+    devices: Option<Box<Devices>>,
     /// Whether each new node gets one like it.
     comes_with_nodes: bool,
     /// Whether it gives way to workspaces.
@@ -154,6 +157,8 @@ pub(in crate::collectors::kubernetes) struct Pods {
     clock: Clock,
     /// Sums over all rows.
     loads: BTreeMap<Arc<str>, Load>,
+    /// By node, where pods hold some.
+    devices: BTreeMap<Arc<str>, Devices>,
     namespaces: BTreeMap<Arc<str>, u32>,
     phases: BTreeMap<&'static str, u64>,
     unlimited: BTreeMap<(Arc<str>, &'static str), u32>,
@@ -219,6 +224,7 @@ impl Pods {
             round: 0,
             clock,
             loads: BTreeMap::new(),
+            devices: BTreeMap::new(),
             namespaces: BTreeMap::new(),
             phases: BTreeMap::new(),
             unlimited: BTreeMap::new(),
@@ -238,6 +244,11 @@ impl Pods {
     /// What the pods on a node ask for.
     pub(in crate::collectors::kubernetes) fn load(&self, node: &str) -> Load {
         self.loads.get(node).copied().unwrap_or_default()
+    }
+
+    /// The devices that the pods on a node hold.
+    pub(in crate::collectors::kubernetes) fn devices(&self, node: &str) -> Option<&Devices> {
+        self.devices.get(node)
     }
 
     /// The limit of a pod's ephemeral storage; `None` when there is none or the pod is not known.
@@ -267,6 +278,7 @@ impl Pods {
             requests: amounts(pod.requests()),
             limits: amounts(pod.limits()),
             gpus: if over { 0.0 } else { pod.gpus() as f32 },
+            devices: Some(pod.devices()).filter(|devices| !over && !devices.is_empty()).map(Box::new),
             comes_with_nodes: pod.comes_with_nodes(),
             gives_way: pod.gives_way(),
             leaving: pod.metadata.deletion_timestamp.is_some(),
@@ -297,6 +309,17 @@ impl Pods {
             }
             if row.comes_with_nodes {
                 load.with_node.add(signed(row.requests));
+            }
+            if let Some(own) = &row.devices {
+                let held = self.devices.entry(Arc::clone(node)).or_default();
+                for (name, amount) in own.iter() {
+                    let sum = held.entry(name.clone()).or_default();
+                    *sum = if up { sum.saturating_add(*amount) } else { sum.saturating_sub(*amount) };
+                }
+                held.retain(|_, sum| *sum > 0);
+                if held.is_empty() {
+                    self.devices.remove(node);
+                }
             }
             // Rows hold few enough digits that these sums are exact, so none is left behind.
             if load.requests.0[3] < 0.5 {

@@ -164,7 +164,9 @@ impl Quota {
         const LIMITS: [&str; 3] = ["limits.cpu", "limits.memory", "limits.ephemeral-storage"];
         let requests = NAMES.iter().zip(want.need).flat_map(|(names, need)| names.iter().map(move |name| (*name, need)));
         let named = requests.chain(LIMITS.into_iter().zip(want.most)).filter(|(_, need)| *need > 0.0);
-        named.filter_map(|(name, need)| Some(times(self.resources.get(name)?.left(), need))).fold(f64::INFINITY, f64::min)
+        let of_devices = want.devices.iter().flat_map(|(name, need)| [format!("requests.{name}"), name.clone()].map(|name| (name, *need)));
+        let all = named.map(|(name, need)| (name.to_owned(), need)).chain(of_devices);
+        all.filter_map(|(name, need)| Some(times(self.resources.get(&name)?.left(), need))).fold(f64::INFINITY, f64::min)
     }
 
     /// The same by the claims of their volumes. A claim that no workspace mounts may be of one that does not run now, and
@@ -200,6 +202,8 @@ pub(in crate::collectors::kubernetes) struct Want<'a> {
     pub(in crate::collectors::kubernetes) limits: [Option<f64>; 2],
     /// Their limits of CPU, memory and ephemeral storage, as large as they are.
     pub(in crate::collectors::kubernetes) most: [f64; 3],
+    /// Their devices, on average.
+    pub(in crate::collectors::kubernetes) devices: &'a BTreeMap<String, f64>,
     pub(in crate::collectors::kubernetes) shapes: &'a BTreeMap<Arc<Shape>, u64>,
     pub(in crate::collectors::kubernetes) claims: Claims,
     /// Whether they have one container each, where that is known.

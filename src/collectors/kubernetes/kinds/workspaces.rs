@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use crate::collectors::kubernetes::config::{Range, WorkspaceSelector};
+use crate::collectors::kubernetes::kinds::placement::Placement;
 use crate::collectors::kubernetes::kinds::pod::{Pod, Volume};
 use crate::collectors::kubernetes::kinds::shape::Shape;
 use crate::collectors::kubernetes::reading::clock;
@@ -77,6 +78,7 @@ pub(in crate::collectors::kubernetes) struct Workspace {
     /// Shared by all that have the same.
     tolerations: Arc<[Toleration]>,
     shape: Arc<Shape>,
+    placement: Arc<Placement>,
     /// Claims that it mounts by name, with their namespace.
     claims: Box<[Box<str>]>,
     /// Whether it has more than one container.
@@ -117,12 +119,24 @@ struct Sums {
     requests: [f64; 3],
     limits: [f64; 3],
     shapes: BTreeMap<Arc<Shape>, u64>,
+    placements: BTreeMap<Arc<Placement>, u64>,
+    /// By node, those of them that mind where others are.
+    neighbours: BTreeMap<(Arc<Placement>, Arc<str>), u64>,
     /// How many of them mount each claim.
     claims: BTreeMap<Box<str>, u64>,
     /// Those of them that have more than one container.
     several: u64,
     /// Of running pods.
     tolerations: BTreeMap<Arc<[Toleration]>, u64>,
+}
+
+/// Counts one more of a key, or one less.
+fn counted<K: Ord + Clone>(counts: &mut BTreeMap<K, u64>, key: &K, up: bool) {
+    let count = counts.entry(key.clone()).or_default();
+    *count = if up { *count + 1 } else { count.saturating_sub(1) };
+    if *count == 0 {
+        counts.remove(key);
+    }
 }
 
 /// All selectors with their sums.
@@ -183,6 +197,28 @@ impl Workspaces {
         self.named(name).map(|(_, sums)| &sums.shapes)
     }
 
+    /// The placements of pods of a selector, each once, with how many have it.
+    pub(in crate::collectors::kubernetes) fn placements(&self, name: &str) -> impl Iterator<Item = (&Arc<Placement>, u64)> {
+        self.named(name).into_iter().flat_map(|(_, sums)| &sums.placements).map(|(placement, count)| (placement, *count))
+    }
+
+    /// The devices that a pod of a selector asks for on average.
+    pub(in crate::collectors::kubernetes) fn devices(&self, name: &str) -> BTreeMap<String, f64> {
+        let mut sums: BTreeMap<String, f64> = BTreeMap::new();
+        let all: u64 = self.placements(name).map(|(_, count)| count).sum();
+        for (placement, count) in self.placements(name) {
+            for (device, amount) in &placement.devices {
+                *sums.entry(device.clone()).or_default() += *amount as f64 / 1000.0 * count as f64 / all as f64;
+            }
+        }
+        sums
+    }
+
+    /// The pods of a selector that have a node and mind where others are, by their placement and their node.
+    pub(in crate::collectors::kubernetes) fn neighbours(&self, name: &str) -> impl Iterator<Item = (&Placement, &Arc<str>, u64)> {
+        self.named(name).into_iter().flat_map(|(_, sums)| &sums.neighbours).map(|((placement, node), count)| (&**placement, node, *count))
+    }
+
     /// The claims of pods of a selector.
     pub(in crate::collectors::kubernetes) fn claims(&self, name: &str) -> Claims {
         let Some((_, sums)) = self.named(name).filter(|(_, sums)| sums.asking > 0) else { return Claims::default() };
@@ -220,8 +256,11 @@ impl Workspaces {
         let several = pod.spec.containers.len() + sidecars().count() > 1;
         let own = Arc::new(Shape::of(pod));
         let shape = self.sums[at].shapes.get_key_value(&own).map_or_else(|| Arc::clone(&own), |(known, _)| Arc::clone(known));
+        let own = Arc::new(Placement::of(pod, selector, namespace));
+        let placement = self.sums[at].placements.get_key_value(&own).map_or_else(|| Arc::clone(&own), |(known, _)| Arc::clone(known));
         let claims = pod.spec.volumes.iter().filter_map(Volume::claim).map(|claim| format!("{namespace}/{claim}").into()).collect();
-        let mut workspace = Workspace { selector: at, id: hasher.finish(), without: [0; 3], outside: [0; 2], images, tolerations, shape, claims, several };
+        let mut workspace =
+            Workspace { selector: at, id: hasher.finish(), without: [0; 3], outside: [0; 2], images, tolerations, shape, placement, claims, several };
         let ranges = [selector.cpu.as_ref().and_then(Range::bounds), selector.memory.as_ref().and_then(Range::bounds)];
         let whole = pod.whole_limits();
         // What bounds all containers together bounds each of them. A limit of 0 is none: runtimes take it so.
@@ -257,11 +296,7 @@ impl Workspaces {
             }
         }
         if phase == "running" {
-            let count = sums.tolerations.entry(Arc::clone(&workspace.tolerations)).or_default();
-            step(count, 1);
-            if *count == 0 {
-                sums.tolerations.remove(&workspace.tolerations);
-            }
+            counted(&mut sums.tolerations, &workspace.tolerations, up);
         }
         // A pod that is over limits nothing.
         if matches!(phase, "pending" | "running") {
@@ -270,26 +305,18 @@ impl Workspaces {
             let sign = if up { 1.0 } else { -1.0 };
             sums.requests.iter_mut().zip(takes.requests).for_each(|(sum, own)| *sum += sign * f64::from(own));
             sums.limits.iter_mut().zip(takes.limits).for_each(|(sum, own)| *sum += sign * f64::from(own));
-            let count = sums.shapes.entry(Arc::clone(&workspace.shape)).or_default();
-            step(count, 1);
-            if *count == 0 {
-                sums.shapes.remove(&workspace.shape);
+            counted(&mut sums.shapes, &workspace.shape, up);
+            counted(&mut sums.placements, &workspace.placement, up);
+            if let Some(node) = takes.node.filter(|_| workspace.placement.minds_others()) {
+                counted(&mut sums.neighbours, &(Arc::clone(&workspace.placement), Arc::clone(node)), up);
             }
             for claim in &workspace.claims {
-                let count = sums.claims.entry(claim.clone()).or_default();
-                step(count, 1);
-                if *count == 0 {
-                    sums.claims.remove(claim);
-                }
+                counted(&mut sums.claims, claim, up);
             }
             sums.without.iter_mut().zip(workspace.without).for_each(|(sum, by)| step(sum, u64::from(by)));
             sums.outside.iter_mut().zip(workspace.outside).for_each(|(sum, by)| step(sum, u64::from(by)));
             for image in &workspace.images {
-                let count = sums.images.entry(Arc::clone(image)).or_default();
-                step(count, 1);
-                if *count == 0 {
-                    sums.images.remove(image);
-                }
+                counted(&mut sums.images, image, up);
             }
         }
     }

@@ -22,7 +22,12 @@ states! {
         NodepoolNotReady => "nodepool_not_ready",
         NodepoolWithoutLimit => "nodepool_without_limit",
         NodepoolOfUnknownSize => "nodepool_of_unknown_size",
+        NodepoolOfOtherNodes => "nodepool_of_other_nodes",
         Taints => "taints",
+        Device => "device",
+        NodeAffinity => "node_affinity",
+        AntiAffinity => "anti_affinity",
+        TopologySpread => "topology_spread",
         Quota => "quota",
         LimitRange => "limit_range",
         Namespace => "namespace",
@@ -57,6 +62,29 @@ pub(in crate::collectors::kubernetes) fn is_gpu(name: &str) -> bool {
         "gpu.intel.com" => matches!(device, "i915" | "xe"),
         _ => false,
     }
+}
+
+/// What there is beside these resources, by name and in thousandths: devices of plugins, and huge pages.
+pub(in crate::collectors::kubernetes) type Devices = BTreeMap<String, u64>;
+
+/// Whether a resource is one of these.
+/// Source: <https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/#extended-resources>
+pub(in crate::collectors::kubernetes) fn is_device(name: &str) -> bool {
+    name.contains('/') || name.starts_with("hugepages-")
+}
+
+/// An amount in thousandths, of which a part is a whole.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "amounts are not negative, and what is more than there can be stays the most")]
+pub(in crate::collectors::kubernetes) fn thousandths(amount: f64) -> u64 {
+    (amount * 1000.0).ceil() as u64
+}
+
+/// The devices that a node offers, and none of a kind of which it offers more than it has, which cannot be.
+pub(in crate::collectors::kubernetes) fn offered_devices(allocatable: &Listed, capacity: &Listed) -> Devices {
+    let whole = |name: &str| capacity.get(name).and_then(|whole| whole.0);
+    let possible = |name: &str, own: &f64| *own > 0.0 && whole(name).is_none_or(|whole| *own <= whole);
+    let devices = allocatable.iter().filter(|(name, _)| is_device(name));
+    devices.filter_map(|(name, own)| Some((name.clone(), thousandths(own.0.filter(|own| possible(name, own))?)))).collect()
 }
 
 /// What a node offers of each resource; `None` as well for more than it has, which cannot be.

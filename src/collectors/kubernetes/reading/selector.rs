@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::collectors::kubernetes::reading::labels::{self, Labels, Requirement};
 use crate::collectors::kubernetes::reading::objects::or_default;
 
 /// A selector: all of its labels and all of its expressions must hold.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::collectors::kubernetes) struct LabelSelector {
     #[serde(default, deserialize_with = "or_default")]
@@ -16,15 +17,23 @@ pub(in crate::collectors::kubernetes) struct LabelSelector {
     match_expressions: Vec<Requirement>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
-struct Requirement {
-    key: String,
-    operator: String,
-    #[serde(default, deserialize_with = "or_default")]
-    values: Vec<String>,
-}
-
 impl LabelSelector {
+    /// Whether it selects what has these labels; `None` when it has an operator that is not known.
+    pub(in crate::collectors::kubernetes) fn selects(&self, labels: &Labels) -> Option<bool> {
+        let named = self.match_labels.iter().map(|(key, value)| Requirement::equal(key, value).holds(labels));
+        labels::all(named.chain(self.match_expressions.iter().map(|own| own.holds(labels))))
+    }
+
+    /// Whether it selects everything.
+    pub(in crate::collectors::kubernetes) fn is_open(&self) -> bool {
+        self.match_labels.is_empty() && self.match_expressions.is_empty()
+    }
+
+    /// The labels that it asks about.
+    pub(in crate::collectors::kubernetes) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.match_labels.keys().chain(self.match_expressions.iter().map(|own| &own.key)).map(String::as_str)
+    }
+
     /// As `kubectl -l` takes it, empty when it holds for everything. `None` when it has an operator that
     /// is not known, so that nobody can say what it selects.
     /// Source: <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors>

@@ -4,21 +4,26 @@
 //! which Karpenter may still make nodes. A node counts by its scarcest resource, because half a
 //! workspace is none. What is not known counts as nothing.
 
+mod growth;
+mod packing;
+mod scene;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::collectors::kubernetes::config::{Capacity, PoolTemplate};
-use crate::collectors::kubernetes::kinds::karpenter::{LIMITED, NodeClaim, NodePool};
-use crate::collectors::kubernetes::kinds::namespaces::{self, Namespace};
+use crate::collectors::kubernetes::capacity::growth::growth;
+use crate::collectors::kubernetes::capacity::packing::{Kinds, Site};
+pub(super) use crate::collectors::kubernetes::capacity::scene::Scene;
+use crate::collectors::kubernetes::config::Capacity;
+use crate::collectors::kubernetes::kinds::namespaces;
 use crate::collectors::kubernetes::kinds::nodes::{NodeRow, Nodes};
+use crate::collectors::kubernetes::kinds::placement::Placement;
 use crate::collectors::kubernetes::kinds::pods::Pods;
-use crate::collectors::kubernetes::kinds::quotas::{Allowed, Rules, Want};
-use crate::collectors::kubernetes::reading::objects::Rows;
+use crate::collectors::kubernetes::kinds::quotas::{Allowed, Want};
 use crate::collectors::kubernetes::reading::quantity;
-use crate::collectors::kubernetes::reading::resources::{Lack, NAMES, largest};
+use crate::collectors::kubernetes::reading::resources::{Lack, NAMES};
 use crate::collectors::kubernetes::reading::taints::{Open, Tolerations};
 use crate::collectors::kubernetes::watching::sight::{LOOKED_AT, seen};
-use crate::event::Demand;
 use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
 use crate::say;
 use crate::say::{Message, named};
@@ -102,7 +107,7 @@ metrics! {
         static BINDING: StateSet<Lack, 1> = state_set(
             "readiness_capacity_limit_state",
             &["cluster"],
-            "What keeps more workspaces from fitting: a resource of the nodes, taints that all of them have, a quota or a LimitRange of their namespaces, that none of these is there, or what keeps Karpenter from making more of them.",
+            "What keeps more workspaces from fitting: a resource or a device of the nodes, taints that all of them have, labels that they lack, how workspaces keep away from each other or are spread, a quota or a LimitRange of their namespaces, that none of these is there, or what keeps Karpenter from making more of them.",
         )
         .covered_by(ALL);
     }
@@ -137,79 +142,6 @@ fn need(config: &Capacity) -> [f64; 4] {
     [amount(&config.cpu), amount(&config.memory), config.ephemeral_storage.as_deref().map_or(0.0, amount), 1.0]
 }
 
-/// How often a need fits into what is left, and what runs out first.
-fn fit(left: [Option<f64>; 4], need: [f64; 4]) -> (f64, usize) {
-    let by_resource = left.into_iter().zip(need).enumerate().filter(|(_, (_, need))| *need > 0.0);
-    // A tiny slack, because 3.9 cores over 1.3 are three workspaces and not 2.9999.
-    let times = by_resource.map(|(at, (left, need))| ((left.unwrap_or(0.0) / need + 1e-9).floor().max(0.0), at));
-    times.min_by(|(a, _), (b, _)| a.total_cmp(b)).unwrap_or((0.0, 0))
-}
-
-/// The limits of the resources of nodes, in the order of [`NAMES`].
-const RESOURCES: [Lack; 4] = [Lack::Cpu, Lack::Memory, Lack::EphemeralStorage, Lack::Pods];
-
-/// What Karpenter can still do.
-struct Growth {
-    nodes: f64,
-    workspaces: f64,
-    limit: Lack,
-}
-
-/// What is taken of each new node of a pool before anybody starts a workspace there: the most that comes with one
-/// of its nodes. While it has none, the least that comes with any node: what runs everywhere runs there as well,
-/// and what runs on nodes of some pools only may be for those.
-fn taken_by_daemons(pool: &str, nodes: &Nodes, pods: &Pods) -> [f64; 4] {
-    let loads =
-        |own: &dyn Fn(&NodeRow) -> bool| -> Vec<[f64; 4]> { nodes.iter().filter(|(_, node)| own(node)).map(|(name, _)| pods.load(name).with_node.0).collect() };
-    let each = |loads: Vec<[f64; 4]>, of: fn(f64, f64) -> f64| loads.into_iter().reduce(|one, other| [0, 1, 2, 3].map(|at| of(one[at], other[at])));
-    each(loads(&|node| node.pool() == pool), f64::max).or_else(|| each(loads(&|_| true), f64::min)).unwrap_or_default()
-}
-
-fn growth(template: &PoolTemplate, scene: &Scene<'_>, tolerations: &Tolerations<'_>, need: [f64; 4]) -> Growth {
-    let none = |limit| Growth { nodes: 0.0, workspaces: 0.0, limit };
-    let Some((pools, claims)) = scene.karpenter else { return none(Lack::NodepoolNotReady) };
-    let pool = pools.iter().find(|(key, _)| *key.name == *template.name).map(|(_, pool)| pool);
-    let Some(pool) = pool.filter(|pool| pool.ready() && !pool.is_static()) else { return none(Lack::NodepoolNotReady) };
-    // The configuration names the pool as one for workspaces, so only what is known to be refused counts for nothing.
-    if tolerations.open(&pool.taints) == Open::No {
-        return none(Lack::Taints);
-    }
-    let own = claims.iter().map(|(_, claim)| claim).filter(|claim| claim.pool() == template.name);
-    let mut size = own.map(|claim| claim.allocatable).fold([None; 4], largest);
-    for (own, configured) in size.iter_mut().zip([&template.cpu, &template.memory, &template.ephemeral_storage]) {
-        *own = configured.as_deref().and_then(quantity::parse).or(*own);
-    }
-    // Nobody limits the pods of a node in a configuration; kubelets take 110 unless told otherwise.
-    size[3] = size[3].or(Some(110.0));
-    if size.iter().zip(need).any(|(size, need)| need > 0.0 && size.is_none()) {
-        return none(Lack::NodepoolOfUnknownSize);
-    }
-    let limits = [(Lack::NodepoolCpu, size[0]), (Lack::NodepoolMemory, size[1]), (Lack::NodepoolEphemeralStorage, size[2]), (Lack::NodepoolNodes, Some(1.0))];
-    let by_limit = limits.into_iter().zip(LIMITED).filter_map(|((limit, size), resource)| Some((((pool.left(resource)? / size?) + 1e-9).floor(), limit)));
-    // A limit of 0 of what is not counted here, such as GPUs.
-    let by_switch = pool.is_off().then_some((0.0, Lack::NodepoolNodes));
-    let by_quota = template.max_new_nodes.map(|most| (f64::from(most), Lack::NodepoolNodes));
-    let Some((nodes, limit)) = by_limit.chain(by_quota).chain(by_switch).min_by(|(a, _), (b, _)| a.total_cmp(b)) else {
-        return none(Lack::NodepoolWithoutLimit);
-    };
-    let mut left = size;
-    for (left, taken) in left.iter_mut().zip(taken_by_daemons(&template.name, scene.nodes, scene.pods)) {
-        *left = left.map(|left| left - taken);
-    }
-    Growth { nodes, workspaces: nodes * fit(left, need).0, limit }
-}
-
-/// What the headroom rests on.
-pub(super) struct Scene<'a> {
-    pub(super) nodes: &'a Nodes,
-    pub(super) pods: &'a Pods,
-    pub(super) karpenter: Option<(&'a Rows<NodePool>, &'a Rows<NodeClaim>)>,
-    pub(super) rules: Option<Rules<'a>>,
-    pub(super) namespaces: Option<&'a Rows<Namespace>>,
-    /// The participants that there must be room for, by event.
-    pub(super) demands: &'a [Demand],
-}
-
 /// Different sets of tolerations of workspaces that are looked at; templates have a handful.
 const MOST_SHAPES: usize = 64;
 
@@ -232,7 +164,8 @@ fn rules(workspaces: &str, scene: &Scene<'_>, need: [f64; 4]) -> Allowed {
     let most = [0, 1, 2].map(|at| need[at].max(seen[at]).max(limits.get(at).copied().flatten().unwrap_or_default()));
     let none = BTreeMap::new();
     let shapes = own.shapes(workspaces).unwrap_or(&none);
-    let want = Want { need, limits, most, shapes, claims: own.claims(workspaces), is_single: own.is_single(workspaces) };
+    let devices = &own.devices(workspaces);
+    let want = Want { need, devices, limits, most, shapes, claims: own.claims(workspaces), is_single: own.is_single(workspaces) };
     scene.rules.map_or(Allowed::Most([f64::INFINITY; 2]), |rules| rules.allowed(&there, want))
 }
 
@@ -248,47 +181,92 @@ fn placed(workspaces: &str, scene: &Scene<'_>) -> f64 {
     scene.pods.workspaces.placed(workspaces).map(stays).sum::<u64>() as f64
 }
 
+/// The nodes on which workspaces have room.
+struct Existing<'a> {
+    sites: Vec<Site<'a>>,
+    /// How many refuse workspaces, and of how many nobody knows whether they do.
+    refusing: usize,
+    unclear: usize,
+    /// How many nodes lack what first.
+    scarce: BTreeMap<&'static str, (usize, Lack)>,
+    /// Of each place that workspaces are spread over, how many are there and how many more it has room for.
+    domains: BTreeMap<u64, [f64; 2]>,
+}
+
+fn existing<'a>(scene: &Scene<'_>, tolerations: &Tolerations<'_>, kinds: &mut Kinds<'a>) -> Existing<'a> {
+    let mut found = Existing { sites: Vec::new(), refusing: 0, unclear: 0, scarce: BTreeMap::new(), domains: BTreeMap::new() };
+    for (name, node) in scene.nodes.iter() {
+        let mut room = 0.0;
+        if node.counts && node.usable() {
+            let site = site(name, node, scene, kinds);
+            match tolerations.open(&node.taints.chosen) {
+                Open::No => found.refusing += 1,
+                Open::Unknown => found.unclear += usize::from(kinds.fits_any(&site)),
+                Open::Yes => {
+                    let (times, lack) = kinds.fits_mainly(&site);
+                    room = times;
+                    found.scarce.entry(lack.as_str()).or_insert((0, lack)).0 += 1;
+                    found.sites.push(site);
+                }
+            }
+        }
+        let place = kinds.even().filter(|_| kinds.main().takes(&node.offers.labels) == Some(true)).and_then(|even| node.offers.labels.get(&even.key));
+        if let Some(place) = place {
+            let domain = found.domains.entry(place).or_default();
+            *domain = [domain[0] + kinds.spread_on(name), domain[1] + room];
+        }
+    }
+    found
+}
+
+/// What is left on a node.
+fn site<'a>(name: &str, node: &NodeRow, scene: &Scene<'_>, kinds: &mut Kinds<'a>) -> Site<'a> {
+    let load = scene.pods.load(name);
+    let mut left = node.allocatable;
+    let taken = load.requests.0.iter().zip(load.giving_way.0).map(|(all, giving_way)| all - giving_way);
+    left.iter_mut().zip(taken).for_each(|(left, used)| *left = left.map(|left| left - used));
+    let held = scene.pods.devices(name);
+    let of_device = |(device, all): (&String, &u64)| (device.clone(), all.saturating_sub(held.and_then(|held| held.get(device)).copied().unwrap_or(0)));
+    let devices = node.offers.devices.iter().map(of_device).collect();
+    kinds.node(name, left, devices, |placement| placement.takes(&node.offers.labels))
+}
+
 /// How many workspaces fit, and what is left once all expected ones run.
 pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>, samples: &mut Vec<Sample>) {
     let configured = need(config);
     // Those that are there may be larger than somebody once wrote down.
     let [cpu, memory, storage] = scene.pods.workspaces.requests(&config.workspaces);
     let need = [configured[0].max(cpu), configured[1].max(memory), configured[2].max(storage), configured[3]];
-    let (mut room, mut scarce) = (0.0, BTreeMap::<usize, u32>::new());
     let tolerations =
         Tolerations { configured: config.tolerations.as_deref(), seen: scene.pods.workspaces.tolerations(&config.workspaces).take(MOST_SHAPES).collect() };
-    let (mut refusing, mut unclear) = (0, 0);
-    for (name, node) in scene.nodes.iter().filter(|(_, node)| node.counts && node.usable()) {
-        let open = tolerations.open(&node.taints.chosen);
-        if open == Open::No {
-            refusing += 1;
-            continue;
-        }
-        let load = scene.pods.load(name);
-        let mut left = node.allocatable;
-        let taken = load.requests.0.iter().zip(load.giving_way.0).map(|(all, giving_way)| all - giving_way);
-        left.iter_mut().zip(taken).for_each(|(left, used)| *left = left.map(|left| left - used));
-        let (times, at) = fit(left, need);
-        if open == Open::Unknown {
-            unclear += u32::from(times > 0.0);
-            continue;
-        }
-        room += times;
-        *scarce.entry(at).or_default() += 1;
-    }
+    let plain = Placement::default();
+    let mut kinds = Kinds::of(&scene.pods.workspaces, &config.workspaces, need, &plain);
+    let Existing { mut sites, refusing, unclear, scarce, domains } = existing(scene, &tolerations, &mut kinds);
     let mut by_account = true;
-    let mut limit =
-        scarce.into_iter().max_by_key(|(_, nodes)| *nodes).map_or(if refusing + unclear > 0 { Lack::Taints } else { Lack::Cpu }, |(at, _)| RESOURCES[at]);
-    let (mut new, mut most) = (0.0, -1.0);
+    let nodes_lack = scarce.into_values().max_by_key(|(nodes, _)| *nodes).map(|(_, lack)| lack);
+    let mut limit = nodes_lack.unwrap_or(if refusing + unclear > 0 { Lack::Taints } else { Lack::Cpu });
+    let (mut of_new, mut most) = (None, -1.0);
     for template in &config.nodepools {
-        let growth = growth(template, scene, &tolerations, need);
+        let growth = growth(template, scene, &tolerations, &mut kinds);
         samples.push(NODES_ADDABLE.sample([&**cluster, &template.name], growth.nodes));
-        new += growth.workspaces;
+        of_new = of_new.or(growth.unclear);
+        let workspaces = growth.site.as_ref().map_or(0.0, |site| site.nodes * kinds.fits_mainly(site).0);
         // The limits of a pool are what its owner allows; what the account allows is another question.
-        by_account &= template.max_new_nodes.is_some() || growth.workspaces <= 0.0;
+        by_account &= template.max_new_nodes.is_some() || !growth.site.as_ref().is_some_and(|site| site.nodes > 0.0 && kinds.fits_any(site));
         // More nodes are what more workspaces would need, so the pool that can grow most decides.
-        if growth.workspaces > most {
-            (most, limit) = (growth.workspaces, growth.limit);
+        if workspaces > most {
+            (most, limit) = (workspaces, growth.limit);
+        }
+        sites.extend(growth.site);
+    }
+    let [mut room, new] = kinds.room(&sites);
+    if let Some(even) = kinds.even() {
+        let spread = packing::spread(domains.into_values(), even.skew);
+        if spread < room {
+            (room, limit) = (spread, Lack::TopologySpread);
+        }
+        if new > 0.0 {
+            of_new = of_new.or_else(|| Some(say!("where new nodes will be is not known, and workspaces are spread over {}", named(&even.key))));
         }
     }
     let mut rules = rules(&config.workspaces, scene, need);
@@ -317,6 +295,8 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
     samples.push(BINDING.sample(own(), limit));
     let unknown = match &rules {
         Allowed::Unclear(why) => Some(why.clone()),
+        _ if kinds.unclear.is_some() => kinds.unclear.clone(),
+        _ if of_new.is_some() => of_new,
         _ if unclear > 0 => Some(say!("whether workspaces tolerate the taints of {} nodes is told by none that runs; set capacity.tolerations", unclear)),
         // Whether an account has room for the nodes is not known then, and so is what would be left.
         _ if !by_account => Some(say!("a pool may grow without max_new_nodes, so nobody knows how many nodes the account has room for")),
@@ -371,21 +351,5 @@ impl Room {
             limit.as_str()
         );
         (ratio, say!("{}{}", fit, remark.clone()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn half_a_workspace_is_none_and_the_scarcest_resource_is_named() {
-        let need = [2.0, 4.0, 0.0, 1.0];
-        assert_eq!(fit([Some(7.0), Some(100.0), None, Some(50.0)], need), (3.0, 0));
-        assert_eq!(fit([Some(70.0), Some(7.9), None, Some(50.0)], need), (1.0, 1));
-        assert_eq!(fit([Some(70.0), Some(100.0), None, Some(2.0)], need), (2.0, 3));
-        assert_eq!(fit([Some(-3.0), Some(100.0), None, Some(2.0)], need), (0.0, 0), "an overcommitted node");
-        assert_eq!(fit([None, Some(100.0), None, Some(2.0)], need), (0.0, 0), "what is not known counts as nothing");
-        assert_eq!(fit([Some(3.9), Some(100.0), None, Some(9.0)], [1.3, 1.0, 0.0, 1.0]), (3.0, 0));
     }
 }

@@ -1,0 +1,20 @@
+//! What the room for workspaces rests on.
+
+use crate::collectors::kubernetes::kinds::karpenter::{NodeClaim, NodePool};
+use crate::collectors::kubernetes::kinds::namespaces::Namespace;
+use crate::collectors::kubernetes::kinds::nodes::Nodes;
+use crate::collectors::kubernetes::kinds::pods::Pods;
+use crate::collectors::kubernetes::kinds::quotas::Rules;
+use crate::collectors::kubernetes::reading::objects::Rows;
+use crate::event::Demand;
+
+/// What the headroom rests on.
+pub(in crate::collectors::kubernetes) struct Scene<'a> {
+    pub(in crate::collectors::kubernetes) nodes: &'a Nodes,
+    pub(in crate::collectors::kubernetes) pods: &'a Pods,
+    pub(in crate::collectors::kubernetes) karpenter: Option<(&'a Rows<NodePool>, &'a Rows<NodeClaim>)>,
+    pub(in crate::collectors::kubernetes) rules: Option<Rules<'a>>,
+    pub(in crate::collectors::kubernetes) namespaces: Option<&'a Rows<Namespace>>,
+    /// The participants that there must be room for, by event.
+    pub(in crate::collectors::kubernetes) demands: &'a [Demand],
+}

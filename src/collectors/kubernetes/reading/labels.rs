@@ -1,0 +1,219 @@
+//! Labels of nodes, and what pods and pools of nodes require of them.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use serde::Deserialize;
+
+use crate::collectors::kubernetes::reading::objects::or_default;
+
+/// Labels, each as two numbers: which of them a workspace will ask for is not known when nodes are listed, and the texts
+/// of thousands of nodes would be megabytes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(in crate::collectors::kubernetes) struct Labels(Box<[(u64, u64)]>);
+
+/// What marks the number that stands for a number, so that numbers can still be compared.
+const IS_NUMBER: u64 = 1 << 63;
+
+fn hashed(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish() & !IS_NUMBER
+}
+
+fn number(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|number: &u64| *number < IS_NUMBER)
+}
+
+fn digest(value: &str) -> u64 {
+    let canonical = number(value).filter(|number| number.to_string() == value);
+    canonical.map_or_else(|| hashed(value), |number| number | IS_NUMBER)
+}
+
+impl Labels {
+    pub(in crate::collectors::kubernetes) fn of(labels: &BTreeMap<String, String>) -> Self {
+        Self(labels.iter().map(|(name, value)| (hashed(name), digest(value))).collect())
+    }
+
+    /// What stands for the value of a label: equal where the values are.
+    pub(in crate::collectors::kubernetes) fn get(&self, name: &str) -> Option<u64> {
+        let name = hashed(name);
+        self.0.iter().find(|(own, _)| *own == name).map(|(_, value)| *value)
+    }
+}
+
+/// What a label must be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+pub(in crate::collectors::kubernetes) struct Requirement {
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::collectors::kubernetes) key: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::collectors::kubernetes) operator: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::collectors::kubernetes) values: Vec<String>,
+}
+
+impl Requirement {
+    pub(in crate::collectors::kubernetes) fn equal(key: &str, value: &str) -> Self {
+        Self { key: key.to_owned(), operator: "In".to_owned(), values: vec![value.to_owned()] }
+    }
+
+    /// Whether labels are as required; `None` for an operator of another version of Kubernetes.
+    pub(in crate::collectors::kubernetes) fn holds(&self, labels: &Labels) -> Option<bool> {
+        self.holds_for(labels.get(&self.key))
+    }
+
+    /// The same for one value, if the label is there.
+    /// Source: `Requirement.Matches` in `pkg/labels/selector.go` of apimachinery; `Gte` and `Lte` are Karpenter's.
+    fn holds_for(&self, value: Option<u64>) -> Option<bool> {
+        let is_one = || value.is_some_and(|value| self.values.iter().any(|own| digest(own) == value));
+        let bound = || self.values.first().and_then(|text| number(text));
+        let found = || value.filter(|value| value & IS_NUMBER != 0).map(|value| value & !IS_NUMBER);
+        let compares = |holds: fn(u64, u64) -> bool| found().zip(bound()).is_some_and(|(found, bound)| holds(found, bound));
+        Some(match self.operator.as_str() {
+            "In" => is_one(),
+            "NotIn" => !is_one(),
+            "Exists" => value.is_some(),
+            "DoesNotExist" => value.is_none(),
+            "Gt" => compares(|found, bound| found > bound),
+            "Lt" => compares(|found, bound| found < bound),
+            "Gte" => compares(|found, bound| found >= bound),
+            "Lte" => compares(|found, bound| found <= bound),
+            _ => return None,
+        })
+    }
+}
+
+/// Whether all requirements hold; `None` where nobody knows.
+pub(in crate::collectors::kubernetes) fn all(mut each: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+    each.try_fold(Some(true), |known, holds| match holds {
+        Some(false) => Err(()),
+        Some(true) => Ok(known),
+        None => Ok(None),
+    })
+    .unwrap_or(Some(false))
+}
+
+/// Labels that nodes will have that are not there yet.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(in crate::collectors::kubernetes) struct Promised {
+    fixed: BTreeMap<String, String>,
+    requirements: Vec<Requirement>,
+}
+
+/// With what names of labels begin that every new node gets from its cloud or its kubelet, whatever its pool says.
+/// Source: <https://karpenter.sh/docs/concepts/scheduling/#well-known-labels>
+const FROM_ELSEWHERE: [&str; 9] = [
+    "kubernetes.io/arch",
+    "kubernetes.io/os",
+    "topology.",
+    "node.kubernetes.io/",
+    "karpenter.sh/capacity-type",
+    "karpenter.k8s.aws/",
+    "eks.amazonaws.com/",
+    "karpenter.azure.com/",
+    "failure-domain.beta.kubernetes.io/",
+];
+
+impl Promised {
+    /// Of nodes of a pool: its name, the labels of its template and what it requires.
+    pub(in crate::collectors::kubernetes) fn of(pool: &str, labels: BTreeMap<String, String>, requirements: Vec<Requirement>) -> Self {
+        let mut fixed = labels;
+        fixed.insert("karpenter.sh/nodepool".to_owned(), pool.to_owned());
+        Self { fixed, requirements }
+    }
+
+    fn of_key<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a Requirement> {
+        self.requirements.iter().filter(move |own| own.key == key)
+    }
+
+    /// The values among which those of a label are, as far as the pool names them.
+    pub(in crate::collectors::kubernetes) fn values<'a>(&'a self, key: &'a str) -> Option<Vec<&'a str>> {
+        if let Some(value) = self.fixed.get(key) {
+            return Some(vec![value]);
+        }
+        let named = self.of_key(key).find(|own| own.operator == "In")?;
+        let fits = |value: &&String| self.of_key(key).all(|own| own.holds_for(Some(digest(value))) != Some(false));
+        Some(named.values.iter().filter(fits).map(String::as_str).collect())
+    }
+
+    /// Whether a node can be made as required, since who makes one looks at what its pods ask for.
+    /// Source: <https://karpenter.sh/docs/concepts/scheduling/#user-defined-labels>
+    pub(in crate::collectors::kubernetes) fn can(&self, asked: &Requirement) -> Option<bool> {
+        let key = asked.key.as_str();
+        if key == "kubernetes.io/hostname" {
+            return Some(!matches!(asked.operator.as_str(), "In" | "DoesNotExist"));
+        }
+        if let Some(values) = self.values(key) {
+            let mut held = values.iter().map(|value| asked.holds_for(Some(digest(value))));
+            return Some(held.any(|holds| holds != Some(false)));
+        }
+        if self.of_key(key).any(|own| own.operator == "DoesNotExist") {
+            return asked.holds_for(None);
+        }
+        let is_there = FROM_ELSEWHERE.iter().any(|begin| key.starts_with(begin)) || self.of_key(key).next().is_some();
+        if !is_there {
+            return asked.holds_for(None);
+        }
+        Some(match asked.operator.as_str() {
+            "In" => asked.values.iter().any(|value| self.of_key(key).all(|own| own.holds_for(Some(digest(value))) != Some(false))),
+            _ => true,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asks(operator: &str, values: &[&str]) -> Requirement {
+        Requirement { key: "k".into(), operator: operator.into(), values: values.iter().map(|value| (*value).to_owned()).collect() }
+    }
+
+    #[test]
+    fn labels_are_compared_as_kubernetes_does() {
+        let labels = |value: &str| Labels::of(&[("k".to_owned(), value.to_owned())].into());
+        let none = Labels::default();
+        for (operator, values, value, holds) in [
+            ("In", &["a", "b"][..], "b", true),
+            ("In", &["a"], "b", false),
+            ("NotIn", &["a"], "b", true),
+            ("NotIn", &["b"], "b", false),
+            ("Exists", &[], "b", true),
+            ("DoesNotExist", &[], "b", false),
+            ("Gt", &["4"], "8", true),
+            ("Gt", &["8"], "8", false),
+            ("Lt", &["10"], "8", true),
+            ("Gt", &["4"], "many", false),
+            ("In", &["08"], "8", false),
+        ] {
+            assert_eq!(asks(operator, values).holds(&labels(value)), Some(holds), "{operator} {values:?} {value}");
+        }
+        assert_eq!(asks("In", &["a"]).holds(&none), Some(false));
+        assert_eq!((asks("NotIn", &["a"]).holds(&none), asks("DoesNotExist", &[]).holds(&none)), (Some(true), Some(true)));
+        assert_eq!(asks("Sometimes", &["a"]).holds(&none), None);
+    }
+
+    #[test]
+    fn a_node_is_made_as_its_pods_ask_where_its_pool_lets_it() {
+        let pool = |key: &str, own: &[Requirement]| {
+            let own = own.iter().map(|own| Requirement { key: key.into(), ..own.clone() }).collect();
+            Promised::of("ws", [("fixed".to_owned(), "a".to_owned())].into(), own)
+        };
+        let can = |promised: &Promised, key: &str, asked: &Requirement| promised.can(&Requirement { key: key.into(), ..asked.clone() });
+        let some = pool("k", &[asks("In", &["a", "b"])]);
+        assert_eq!(can(&some, "k", &asks("In", &["b", "c"])), Some(true));
+        assert_eq!(can(&some, "k", &asks("In", &["c"])), Some(false));
+        assert_eq!(can(&some, "fixed", &asks("In", &["a"])), Some(true));
+        assert_eq!(can(&some, "fixed", &asks("In", &["b"])), Some(false));
+        assert_eq!(can(&some, "karpenter.sh/nodepool", &asks("In", &["ws"])), Some(true));
+        // Of what a pool says nothing, nodes have only what their cloud gives them.
+        assert_eq!(can(&some, "other", &asks("In", &["a"])), Some(false));
+        assert_eq!(can(&some, "other", &asks("NotIn", &["a"])), Some(true));
+        assert_eq!(can(&some, "topology.kubernetes.io/zone", &asks("In", &["eu-1a"])), Some(true));
+        assert_eq!(can(&some, "kubernetes.io/hostname", &asks("In", &["n"])), Some(false));
+        let not = pool("k", &[asks("NotIn", &["a"])]);
+        assert_eq!((can(&not, "k", &asks("In", &["a"])), can(&not, "k", &asks("In", &["b"]))), (Some(false), Some(true)));
+        assert_eq!(can(&pool("k", &[asks("DoesNotExist", &[])]), "k", &asks("In", &["a"])), Some(false));
+    }
+}
