@@ -19,9 +19,11 @@ use crate::collectors::kubernetes::kinds::classes;
 use crate::collectors::kubernetes::kinds::events::{Counted, Pulls, Warnings};
 use crate::collectors::kubernetes::kinds::gpu;
 use crate::collectors::kubernetes::kinds::karpenter;
+use crate::collectors::kubernetes::kinds::lifetimes;
 use crate::collectors::kubernetes::kinds::locations;
 use crate::collectors::kubernetes::kinds::monitoring;
 use crate::collectors::kubernetes::kinds::namespaces::Namespace;
+use crate::collectors::kubernetes::kinds::nodeclasses::{Classes, EC2NodeClass, NodeClass};
 use crate::collectors::kubernetes::kinds::nodes;
 use crate::collectors::kubernetes::kinds::nodes::{Interests, NodeRow, Nodes};
 use crate::collectors::kubernetes::kinds::pods::{Eviction, Pods};
@@ -115,6 +117,21 @@ enum Workloads {
     CronJobs,
 }
 
+/// Classes of the nodes of Karpenter.
+enum WatchedClasses {
+    Ec2(Arc<Watched<Rows<EC2NodeClass>>>),
+    Eks(Arc<Watched<Rows<NodeClass>>>),
+}
+
+impl WatchedClasses {
+    fn seen(&self) -> Option<Classes> {
+        match self {
+            Self::Ec2(classes) => classes.seen(Classes::of),
+            Self::Eks(classes) => classes.seen(Classes::of),
+        }
+    }
+}
+
 /// How old and how large a node is.
 pub(super) struct Size {
     /// When it was made, on the exporter's clock.
@@ -175,7 +192,7 @@ pub(super) struct Cluster {
     services: Vec<Entry>,
 }
 
-type Karpenter = (Arc<Watched<Rows<karpenter::NodePool>>>, Arc<Watched<Rows<karpenter::NodeClaim>>>);
+type Karpenter = (Arc<Watched<Rows<karpenter::NodePool>>>, Arc<Watched<Rows<karpenter::NodeClaim>>>, WatchedClasses);
 type Velero = (Arc<Watched<Rows<backups::Backup>>>, Arc<Watched<Rows<backups::Schedule>>>, Arc<Watched<Rows<locations::BackupStorageLocation>>>);
 type Volumes = (Arc<Watched<Rows<backups::PersistentVolumeClaim>>>, Arc<Watched<Rows<backups::VolumeSnapshot>>>);
 /// A Service with what stands behind it.
@@ -256,11 +273,12 @@ impl Cluster {
             self.watch_rows::<classes::IngressClass>("ingress-classes", Query::default());
         }
         if let Some(part) = &config.karpenter {
-            self.karpenter = Some((self.watch_rows("nodepools", Query::default()), self.watch_rows("nodeclaims", Query::default())));
-            match part.node_classes {
-                NodeClasses::Ec2 => drop(self.watch_rows::<karpenter::EC2NodeClass>("node-classes", Query::default())),
-                NodeClasses::Eks => drop(self.watch_rows::<karpenter::NodeClass>("node-classes", Query::default())),
-            }
+            let (pools, claims) = (self.watch_rows("nodepools", Query::default()), self.watch_rows("nodeclaims", Query::default()));
+            let classes = match part.node_classes {
+                NodeClasses::Ec2 => WatchedClasses::Ec2(self.watch_rows("node-classes", Query::default())),
+                NodeClasses::Eks => WatchedClasses::Eks(self.watch_rows("node-classes", Query::default())),
+            };
+            self.karpenter = Some((pools, claims, classes));
         }
         if config.gpu_operator.is_some() {
             self.watch_rows::<gpu::ClusterPolicy>("gpu-operator", Query::default());
@@ -336,7 +354,7 @@ impl Cluster {
         let config = &self.config;
         let has_workspaces = !config.workspaces.is_empty();
         let parts: [(bool, &[&Family]); 13] = [
-            (self.karpenter.is_some() && !self.schedules.is_empty(), karpenter::EVENT_FAMILIES),
+            (self.karpenter.is_some() && !self.schedules.is_empty(), lifetimes::FAMILIES),
             (config.nodes && config.pods, capacity::REQUEST_FAMILIES),
             (config.capacity.is_some(), capacity::ROOM_FAMILIES),
             (self.expected_version.is_some(), &[&VERSION_STATE.0]),
@@ -471,9 +489,9 @@ impl Cluster {
         self.skew(server, &mut samples);
         self.evictions(&mut samples);
         self.rollouts(&demands, &mut samples);
-        if let Some((pools, claims)) = &self.karpenter {
+        if let Some((pools, claims, _)) = &self.karpenter {
             let (place, coming) = (self.place("nodeclaims", karpenter::NodeClaim::KIND), event::foreseen(&self.schedules, Timestamp::now()));
-            pools.seen(|pools| claims.seen(|claims| karpenter::distances(pools, claims, &coming, &place, &mut samples)));
+            pools.seen(|pools| claims.seen(|claims| lifetimes::distances(pools, claims, &coming, &place, &mut samples)));
         }
         if let Some((backups, schedules, locations)) = &self.velero {
             let (place, now) = (self.place("velero-schedules", backups::Schedule::KIND), Timestamp::now());
@@ -510,14 +528,17 @@ impl Cluster {
             pods.seen(|pods| {
                 capacity::requests(&self.name, nodes, pods, samples);
                 let Some(config) = &self.config.capacity else { return };
-                let alone = capacity::Scene { nodes, pods, karpenter: None, rules: None, namespaces: None, demands };
+                let alone = capacity::Scene { nodes, pods, karpenter: None, classes: None, rules: None, namespaces: None, demands };
                 let mut told = |scene: capacity::Scene<'_>| match &self.karpenter {
                     None => capacity::headroom(&self.name, config, &scene, samples),
-                    // Without a view of the pools the headroom would be smaller than it is; it is then not known.
-                    Some((pools, claims)) => {
+                    // Without a view of the pools and their classes the headroom would be smaller than it is; it is then not known.
+                    Some((pools, claims, classes)) => {
+                        let Some(classes) = classes.seen() else { return };
                         pools.seen(|pools| {
-                            claims
-                                .seen(|claims| capacity::headroom(&self.name, config, &capacity::Scene { karpenter: Some((pools, claims)), ..scene }, samples))
+                            claims.seen(|claims| {
+                                let scene = capacity::Scene { karpenter: Some((pools, claims)), classes: Some(&classes), ..scene };
+                                capacity::headroom(&self.name, config, &scene, samples);
+                            })
                         });
                     }
                 };

@@ -12,6 +12,7 @@ pub mod init;
 mod kinds;
 mod moments;
 mod parts;
+mod platforms;
 mod polled;
 pub(super) mod reading;
 mod subjects;
@@ -26,17 +27,19 @@ pub use config::{
     Access, Backups, Capacity, CertManager, ClientVersion, ClusterConfig, Config, Eks, GpuOperator, Karpenter, NodeClasses, NodeGroup, ObjectRef, Operator,
     PoolTemplate, Prometheus, Range, Reach, ReplicaBand, Selector, ServiceRef, Storage, Toleration, Usage, WorkloadKind, WorkspaceSelector,
 };
-pub(in crate::collectors) use kinds::nodes::node_platforms;
-#[cfg(test)]
-pub(in crate::collectors) use kinds::nodes::nodes_of_platforms;
 pub use kinds::services::load_balancers;
 pub(in crate::collectors) use kinds::workloads::{CronJobFacts, cron_jobs, is_scaled_to_zero, rolls_out};
 pub(in crate::collectors) use kinds::workspaces::images as workspace_images;
 pub(in crate::collectors) use moments::{certificate_renewals, expiry_near_event, node_expiries, renewed_certificate};
+#[cfg(test)]
+pub(in crate::collectors) use platforms::nodes_of_platforms;
+pub(in crate::collectors) use platforms::{new_platforms, node_platforms};
 pub(in crate::collectors) use polled::replicas::{oldest_start, running_containers};
 pub use reading::permission::Permission;
 
-use kinds::{backups, certmanager, classes, events, gpu, karpenter, locations, monitoring, nodes, pods, quotas, services, workloads, workspaces};
+use kinds::{
+    backups, certmanager, classes, events, gpu, karpenter, lifetimes, locations, monitoring, nodeclasses, nodes, pods, quotas, services, workloads, workspaces,
+};
 use polled::{kubelets, replicas, reviews, usage};
 use watching::sight;
 
@@ -66,6 +69,8 @@ pub static FAMILIES: &[&[&Family]] = &[
     capacity::FAMILIES,
     events::FAMILIES,
     karpenter::FAMILIES,
+    lifetimes::FAMILIES,
+    nodeclasses::FAMILIES,
     gpu::FAMILIES,
     workloads::FAMILIES,
     replicas::FAMILIES,

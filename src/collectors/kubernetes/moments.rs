@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::collectors::kubernetes::kinds::certmanager;
 use crate::collectors::kubernetes::kinds::karpenter;
+use crate::collectors::kubernetes::kinds::lifetimes;
 use crate::collectors::kubernetes::watching::sight::seen_everywhere;
 use crate::collectors::kubernetes::watching::watched::Matching;
 use crate::metric::{Gauge, Sample};
@@ -37,7 +38,7 @@ pub(in crate::collectors) fn expiry_near_event(seen: &Snapshot, pool: &str, even
         let label = |name: &str| sample.label(name).unwrap_or_default();
         label("event") == event && pool.strip_prefix(label("cluster")).and_then(|rest| rest.strip_prefix('/')) == Some(label("nodepool"))
     };
-    let distances = seen.samples_of(karpenter::EXPIRY_DISTANCE.0.name).filter(of_pool).map(|sample| sample.value);
+    let distances = seen.samples_of(lifetimes::EXPIRY_DISTANCE.0.name).filter(of_pool).map(|sample| sample.value);
     distances.reduce(|one, other| if one.is_nan() || other.is_nan() { f64::NAN } else { one.min(other) })
 }
 

@@ -40,6 +40,25 @@ struct Wanted {
     of: Option<String>,
 }
 
+impl Wanted {
+    /// What only nodes that are yet to be made may be, and need not.
+    fn maybe(&self, seen: &Snapshot) -> BTreeSet<String> {
+        let mut maybe = BTreeSet::new();
+        for cluster in &self.clusters {
+            maybe.extend(kubernetes::new_platforms(seen, cluster, false));
+        }
+        let sure = |platform: &String| {
+            let mut clusters = self.clusters.iter();
+            clusters.any(|cluster| {
+                let there = kubernetes::node_platforms(seen, cluster).is_ok_and(|there| there.contains(platform));
+                there || kubernetes::new_platforms(seen, cluster, true).contains(platform)
+            })
+        };
+        maybe.retain(|platform| !sure(platform));
+        maybe
+    }
+}
+
 /// Holds images against nodes.
 pub(super) struct Platforms {
     wanted: BTreeMap<String, Wanted>,
@@ -97,7 +116,8 @@ impl Platforms {
             Ok((nodes, others)) => (nodes, others),
             Err(why) => return (vec![PLATFORM.sample([image, ""], Presence::Unknown).with_detail(why)], false),
         };
-        let (mut samples, incomplete) = self.look_on(image, &wanted, nodes, if self.chosen { &others[..] } else { &[] }).await;
+        let (samples, incomplete) = self.look_on(image, &wanted, nodes, if self.chosen { &others[..] } else { &[] }).await;
+        let mut samples = unsure(samples, &wanted.maybe(seen));
         if !self.chosen {
             samples.extend(others.iter().map(|platform| {
                 let why = say!(
@@ -145,7 +165,9 @@ impl Platforms {
         let mut all = BTreeSet::new();
         for cluster in &wanted.clusters {
             all.extend(kubernetes::node_platforms(seen, cluster)?);
+            all.extend(kubernetes::new_platforms(seen, cluster, true));
         }
+        all.extend(wanted.maybe(seen).into_iter().filter(|platform| self.configured.contains(platform)));
         let meant: BTreeSet<String> = all.intersection(wanted.bound.as_ref().unwrap_or(&self.configured)).cloned().collect();
         if meant.is_empty() && wanted.bound.is_some() {
             return Err(say!("no node is of a platform that registry.bound names for it"));
@@ -168,6 +190,25 @@ impl Platforms {
         }
         Ok(content.platforms.clone())
     }
+}
+
+/// An image that is absent for what new nodes only may be is not known to be missed.
+fn unsure(samples: Vec<Sample>, maybe: &BTreeSet<String>) -> Vec<Sample> {
+    let of_maybe = |sample: &Sample| {
+        let platform = sample.label("platform").filter(|platform| maybe.contains(*platform));
+        platform.filter(|_| sample.state() == Some(Presence::Absent.as_str())).map(str::to_owned)
+    };
+    let told = |sample: Sample| match of_maybe(&sample) {
+        Some(platform) => {
+            let why = say!(
+                "it is not there for {}, which new nodes of Karpenter may be; let the NodePool require another kubernetes.io/arch, or let the workspaces do so",
+                named(&platform)
+            );
+            PLATFORM.sample([sample.label("image").unwrap_or_default(), &platform], Presence::Unknown).with_detail(why)
+        }
+        None => sample,
+    };
+    samples.into_iter().map(told).collect()
 }
 
 /// Whether nodes of a platform can run an image, and why.
@@ -215,7 +256,7 @@ mod tests {
         let of = |image: &str, platforms: &[&str]| {
             let watched = if platforms.is_empty() { BTreeSet::new() } else { set(&["eu"]) };
             let own = Platforms::new(&config, &registries, &watched);
-            own.of_nodes(&own.wanted[image], &kubernetes::nodes_of_platforms("eu", platforms)).map(|(nodes, _)| nodes).map_err(|why| why.to_string())
+            own.of_nodes(&own.wanted[image], &kubernetes::nodes_of_platforms("eu", platforms, &[], &[])).map(|(nodes, _)| nodes).map_err(|why| why.to_string())
         };
         let (amd, both) = (set(&["linux/amd64"]), set(&["linux/amd64", "linux/arm64"]));
         assert_eq!(of("r.io/work:1", &["linux/amd64", "linux/arm64"]), Ok(Some(amd.clone())));
@@ -230,7 +271,7 @@ mod tests {
             let config: Config = serde_saphyr::from_str(text).unwrap();
             let registries = Arc::new(Registries::new(&config, &[], &[]).unwrap());
             let mut own = Platforms::new(&config, &registries, &set(&["eu"]));
-            let seen = own.look(&kubernetes::nodes_of_platforms("eu", platforms)).await.unwrap();
+            let seen = own.look(&kubernetes::nodes_of_platforms("eu", platforms, &[], &[])).await.unwrap();
             let unnamed = seen.of("readiness_image_platform_state").filter(|sample| sample.label("platform") == Some("windows/amd64"));
             unnamed.map(|sample| format!("{} {}", sample.state().unwrap(), sample.detail.as_ref().unwrap())).collect::<Vec<_>>()
         };

@@ -2,10 +2,11 @@
 
 use crate::collectors::kubernetes::capacity::packing::{Kinds, Site};
 use crate::collectors::kubernetes::capacity::scene::Scene;
-use crate::collectors::kubernetes::config::PoolTemplate;
+use crate::collectors::kubernetes::config::{Capacity, PoolTemplate};
 use crate::collectors::kubernetes::kinds::karpenter::{LIMITED, Pool};
 use crate::collectors::kubernetes::kinds::nodes::{NodeRow, Nodes};
 use crate::collectors::kubernetes::kinds::pods::Pods;
+use crate::collectors::kubernetes::reading::labels::{self, Promised, Requirement};
 use crate::collectors::kubernetes::reading::quantity;
 use crate::collectors::kubernetes::reading::resources::{Devices, Lack, largest};
 use crate::collectors::kubernetes::reading::taints::{Open, Tolerations};
@@ -18,13 +19,15 @@ pub(super) struct Growth<'a> {
     /// Nothing where it makes none that workspaces could use.
     pub(super) site: Option<Site<'a>>,
     pub(super) limit: Lack,
+    /// What its nodes may be.
+    pub(super) platforms: Vec<String>,
     /// Why it is not known, if it is not.
     pub(super) unclear: Option<Message>,
 }
 
 impl Growth<'_> {
     fn none(limit: Lack) -> Self {
-        Self { nodes: 0.0, site: None, limit, unclear: None }
+        Self { nodes: 0.0, site: None, limit, platforms: Vec::new(), unclear: None }
     }
 }
 
@@ -67,15 +70,52 @@ fn nodes(template: &PoolTemplate, pool: &Pool, size: [Option<f64>; 4]) -> Option
     by_limit.chain(by_quota).chain(by_switch).min_by(|(a, _), (b, _)| a.total_cmp(b))
 }
 
-pub(super) fn growth<'a>(template: &PoolTemplate, scene: &Scene<'_>, tolerations: &Tolerations<'_>, kinds: &mut Kinds<'a>) -> Growth<'a> {
+/// Whether new nodes of a pool have the labels that nodes for workspaces have: as the pool says or, of labels that it does
+/// not know, as its nodes that are there have them. `None` where neither tells.
+fn is_labelled(config: &Capacity, pool: &Pool, name: &str, scene: &Scene<'_>, kinds: &Kinds<'_>) -> Option<bool> {
+    let has = |(key, value): (&String, &String)| {
+        let asked = Requirement::equal(key, value);
+        match pool.nodes_to_come.values(key) {
+            Some(values) if values.iter().all(|own| own == value) => Some(true),
+            Some(values) if !values.contains(&value.as_str()) => Some(false),
+            // Karpenter makes what its pods ask for.
+            _ if kinds.all_ask(&asked) => Some(true),
+            Some(_) => None,
+            None if Promised::is_given(key) || pool.nodes_to_come.knows(key) => pool.nodes_to_come.can(&asked).filter(|can| !can),
+            None => scene.nodes.iter().filter(|(_, node)| node.pool() == name).map(|(_, node)| node.counts).reduce(|all, counts| all && counts),
+        }
+    };
+    labels::all(config.node_labels.iter().map(has))
+}
+
+/// What new nodes may be, by what their pool requires and the workspaces that run.
+fn platforms(pool: &Pool, kinds: &Kinds<'_>) -> Vec<String> {
+    let all = pool.nodes_to_come.platforms().into_iter();
+    let wanted = all.filter(|(system, arch)| kinds.may_run_on(&pool.nodes_to_come.of_platform(system, arch)));
+    wanted.map(|(system, arch)| format!("{system}/{arch}")).collect()
+}
+
+pub(super) fn growth<'a>(config: &Capacity, template: &PoolTemplate, scene: &Scene<'_>, tolerations: &Tolerations<'_>, kinds: &mut Kinds<'a>) -> Growth<'a> {
     let Some((pools, _)) = scene.karpenter else { return Growth::none(Lack::NodepoolNotReady) };
     let pool = pools.iter().find(|(key, _)| *key.name == *template.name).map(|(_, pool)| pool);
     let Some(pool) = pool.filter(|pool| pool.ready() && !pool.is_static()) else { return Growth::none(Lack::NodepoolNotReady) };
+    // A class that is gone makes no node, although the pool may still say that it is ready.
+    let class = scene.classes.and_then(|classes| classes.ready(&pool.class));
+    if class.is_none() && scene.classes.is_some_and(|classes| classes.knows(&pool.class)) {
+        return Growth::none(Lack::NodepoolNotReady);
+    }
+    let labelled = is_labelled(config, pool, &template.name, scene, kinds);
+    if labelled == Some(false) {
+        return Growth::none(Lack::NodepoolOfOtherNodes);
+    }
     // The configuration names the pool as one for workspaces, so only what is known to be refused counts for nothing.
     if tolerations.open(&pool.taints) == Open::No {
         return Growth::none(Lack::Taints);
     }
-    let (size, devices) = size(template, scene);
+    let (mut size, devices) = size(template, scene);
+    if let Some(most) = class.and_then(|class| class.most_pods(size[0])) {
+        size[3] = size[3].map(|pods| pods.min(most));
+    }
     if size.iter().zip(kinds.need()).any(|(size, need)| need > 0.0 && size.is_none()) {
         return Growth::none(Lack::NodepoolOfUnknownSize);
     }
@@ -90,6 +130,9 @@ pub(super) fn growth<'a>(template: &PoolTemplate, scene: &Scene<'_>, tolerations
     let unclear = untold.filter(|_| nodes > 0.0 && kinds.would_ask(&site)).map(|name| {
         say!("workspaces that run ask for {}, and no node of the pool {} that is there tells how many a new one has", named(&name), named(&template.name))
     });
-    let limit = if site.takes_any() { limit } else { Lack::NodepoolOfOtherNodes };
-    Growth { nodes, site: Some(site), limit, unclear }
+    let of_labels = (labelled.is_none() && nodes > 0.0)
+        .then(|| say!("neither the pool {} nor a node of it tells whether new ones have the labels of capacity.node_labels", named(&template.name)));
+    let (limit, unclear) = (if site.takes_any() { limit } else { Lack::NodepoolOfOtherNodes }, unclear.or(of_labels));
+    let platforms = if nodes > 0.0 { platforms(pool, kinds) } else { Vec::new() };
+    Growth { nodes, site: Some(site), limit, platforms, unclear }
 }

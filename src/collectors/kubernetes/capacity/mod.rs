@@ -24,12 +24,20 @@ use crate::collectors::kubernetes::reading::quantity;
 use crate::collectors::kubernetes::reading::resources::{Lack, NAMES};
 use crate::collectors::kubernetes::reading::taints::{Open, Tolerations};
 use crate::collectors::kubernetes::watching::sight::{LOOKED_AT, seen};
-use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
+use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set, states};
 use crate::say;
 use crate::say::{Message, named};
 
 const BOTH: Coverage = seen(&["Node", "Pod"]);
-const ALL: Coverage = Coverage { seen: LOOKED_AT, ..seen(&["Node", "Pod", "Namespace", "NodePool", "NodeClaim"]) };
+const ALL: Coverage = Coverage { seen: LOOKED_AT, ..seen(&["Node", "Pod", "Namespace", "NodePool", "NodeClaim", "EC2NodeClass", "NodeClass"]) };
+
+states! {
+    /// Which of the nodes to come are meant.
+    pub(in crate::collectors::kubernetes) enum Chance {
+        All => "all",
+        Some => "some",
+    }
+}
 
 metrics! {
     /// Families about capacity.
@@ -104,6 +112,12 @@ metrics! {
             "Nodes that a Karpenter pool may still make within its limits and the configured maximum, from the karpenter.sh/v1 API.",
         )
         .covered_by(ALL);
+        pub(in crate::collectors::kubernetes) static NEW_PLATFORMS: StateSet<Chance, 3> = state_set(
+            "readiness_nodepool_platform_state",
+            &["cluster", "nodepool", "platform"],
+            "Whether new nodes for workspaces that a Karpenter pool may still make are of a platform: all of them, or some of them maybe, by what the pool and running workspaces require, from the karpenter.sh/v1 API.",
+        )
+        .covered_by(ALL.quiet());
         static BINDING: StateSet<Lack, 1> = state_set(
             "readiness_capacity_limit_state",
             &["cluster"],
@@ -247,8 +261,10 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
     let mut limit = nodes_lack.unwrap_or(if refusing + unclear > 0 { Lack::Taints } else { Lack::Cpu });
     let (mut of_new, mut most) = (None, -1.0);
     for template in &config.nodepools {
-        let growth = growth(template, scene, &tolerations, &mut kinds);
+        let growth = growth(config, template, scene, &tolerations, &mut kinds);
         samples.push(NODES_ADDABLE.sample([&**cluster, &template.name], growth.nodes));
+        let chance = if growth.platforms.len() == 1 { Chance::All } else { Chance::Some };
+        samples.extend(growth.platforms.iter().map(|platform| NEW_PLATFORMS.sample([&**cluster, &template.name, platform], chance)));
         of_new = of_new.or(growth.unclear);
         let workspaces = growth.site.as_ref().map_or(0.0, |site| site.nodes * kinds.fits_mainly(site).0);
         // The limits of a pool are what its owner allows; what the account allows is another question.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::collectors::kubernetes::kinds::placement::{Apart, Even, Placement};
 use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
+use crate::collectors::kubernetes::reading::labels::{Promised, Requirement};
 use crate::collectors::kubernetes::reading::resources::{Devices, Lack};
 use crate::say;
 use crate::say::{Message, named};
@@ -147,6 +148,16 @@ impl<'a> Kinds<'a> {
         let takes = |kind: &usize| site.takes & (1 << kind) != 0;
         let mut kinds = (0..self.all.len()).filter(takes).map(|kind| &self.all[kind].placement.devices);
         kinds.any(|devices| devices.keys().any(|name| !site.devices.contains_key(name)))
+    }
+
+    /// Whether all of them ask for a label by themselves.
+    pub(super) fn all_ask(&self, label: &Requirement) -> bool {
+        self.all.iter().all(|kind| kind.placement.asks_for(label))
+    }
+
+    /// Whether any of them may run on nodes like these.
+    pub(super) fn may_run_on(&self, nodes: &Promised) -> bool {
+        self.all.iter().any(|kind| kind.placement.takes_new(nodes) != Some(false))
     }
 
     /// What each of them needs of a node.

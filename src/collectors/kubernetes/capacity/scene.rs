@@ -2,6 +2,7 @@
 
 use crate::collectors::kubernetes::kinds::karpenter::{NodeClaim, NodePool};
 use crate::collectors::kubernetes::kinds::namespaces::Namespace;
+use crate::collectors::kubernetes::kinds::nodeclasses::Classes;
 use crate::collectors::kubernetes::kinds::nodes::Nodes;
 use crate::collectors::kubernetes::kinds::pods::Pods;
 use crate::collectors::kubernetes::kinds::quotas::Rules;
@@ -13,6 +14,8 @@ pub(in crate::collectors::kubernetes) struct Scene<'a> {
     pub(in crate::collectors::kubernetes) nodes: &'a Nodes,
     pub(in crate::collectors::kubernetes) pods: &'a Pods,
     pub(in crate::collectors::kubernetes) karpenter: Option<(&'a Rows<NodePool>, &'a Rows<NodeClaim>)>,
+    /// What nodes of pools are made by, where that is watched.
+    pub(in crate::collectors::kubernetes) classes: Option<&'a Classes>,
     pub(in crate::collectors::kubernetes) rules: Option<Rules<'a>>,
     pub(in crate::collectors::kubernetes) namespaces: Option<&'a Rows<Namespace>>,
     /// The participants that there must be room for, by event.

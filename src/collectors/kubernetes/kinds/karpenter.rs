@@ -1,8 +1,4 @@
-//! Karpenter v1 and EKS Auto Mode: pools, claims and classes of nodes.
-//!
-//! Expiry matters most: a claim's node is drained as soon as its age passes `spec.expireAfter`,
-//! whatever budgets and `karpenter.sh/do-not-disrupt` say.
-//! Source: <https://karpenter.sh/docs/concepts/disruption/#expiration>
+//! Karpenter v1 and EKS Auto Mode: pools and claims of nodes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,21 +7,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Deserialize;
 
 use crate::collectors::kubernetes::kinds::events::statistics;
-use crate::collectors::kubernetes::reading::go::seconds;
+use crate::collectors::kubernetes::kinds::lifetimes::Lifetime;
+use crate::collectors::kubernetes::kinds::nodeclasses::{ClassRef, Conditions, conditions};
 use crate::collectors::kubernetes::reading::labels::{Promised, Requirement};
 use crate::collectors::kubernetes::reading::objects;
 use crate::collectors::kubernetes::reading::objects::{Condition, ConditionStatus, Kind, Place, Rows, kind, or_default};
 use crate::collectors::kubernetes::reading::resources::{Devices, Listed, NAMES, amounts, is_gpu, offered_devices};
 use crate::collectors::kubernetes::reading::taints::{Taint, Taints};
 use crate::collectors::kubernetes::watching::sight::{looked_at, seen};
-use crate::event::Occurrence;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
-use crate::say;
-use crate::word::Word;
 
 const POOLS: Coverage = seen(&["NodePool"]);
 const CLAIMS: Coverage = looked_at(&["NodeClaim"]);
-const CLASSES: Coverage = seen(&["EC2NodeClass", "NodeClass"]);
 
 metrics! {
     /// Families about Karpenter.
@@ -97,17 +90,6 @@ metrics! {
         .covered_by(CLAIMS);
     }
 
-    /// What is filled only while events are configured.
-    pub(in crate::collectors::kubernetes) EVENT_FAMILIES {
-        pub(in crate::collectors::kubernetes) static EXPIRY_DISTANCE: Gauge<4> = gauge(
-            "readiness_nodeclaim_expiry_event_distance_seconds",
-            Unit::Seconds,
-            &["cluster", "nodepool", "nodeclaim", "event"],
-            "Time between a configured event and the expiry nearest to it, before or after: of a NodeClaim or of what will stand in its place by then; 0 when that is while the event runs. For (new nodes) it is that of a node that its NodePool makes when the event begins. NaN when expireAfter cannot be read. From spec.expireAfter in the karpenter.sh/v1 API.",
-        )
-        .covered_by(looked_at(&["NodePool", "NodeClaim"]));
-    }
-
     /// Families about how long claims take.
     LAUNCH_FAMILIES {
         static LAUNCH: Gauge<3> = gauge(
@@ -118,22 +100,10 @@ metrics! {
         )
         .covered_by(CLAIMS);
     }
-
-    /// Families about classes of nodes.
-    CLASS_FAMILIES {
-        static CLASS_CONDITION: StateSet<ConditionStatus, 4> = state_set(
-            "readiness_nodeclass_condition_state",
-            &["cluster", "kind", "name", "condition"],
-            "Status of each condition of a node class, from the karpenter.k8s.aws/v1 or eks.amazonaws.com/v1 API.",
-        )
-        .covered_by(CLASSES);
-    }
 }
 
 kind!(NodePool, "karpenter.sh", "v1", "nodepools", "crate::collectors::kubernetes::reading::objects::slim", spec: PoolSpec, status: PoolStatus);
 kind!(NodeClaim, "karpenter.sh", "v1", "nodeclaims", "crate::collectors::kubernetes::reading::objects::labelled", spec: ClaimSpec, status: ClaimStatus);
-kind!(EC2NodeClass, "karpenter.k8s.aws", "v1", "ec2nodeclasses", "crate::collectors::kubernetes::reading::objects::slim", status: ClassStatus);
-kind!(NodeClass, "eks.amazonaws.com", "v1", "nodeclasses", "crate::collectors::kubernetes::reading::objects::slim", status: ClassStatus);
 
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(in crate::collectors::kubernetes) struct PoolSpec {
@@ -157,6 +127,8 @@ struct Template {
 struct TemplateSpec {
     #[serde(default, deserialize_with = "or_default")]
     taints: Vec<Taint>,
+    #[serde(default, deserialize_with = "or_default")]
+    node_class_ref: ClassRef,
     #[serde(default, deserialize_with = "or_default")]
     requirements: Vec<Requirement>,
     expire_after: Option<String>,
@@ -199,27 +171,6 @@ pub(in crate::collectors::kubernetes) struct ClaimStatus {
     allocatable: Listed,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
-pub(in crate::collectors::kubernetes) struct ClassStatus {
-    #[serde(default, deserialize_with = "or_default")]
-    conditions: Vec<Condition>,
-}
-
-type Conditions = Vec<(String, ConditionStatus)>;
-
-/// Those that speak of an object as it is; of one that speaks of an older version nothing is known.
-fn conditions(reported: Vec<Condition>, generation: Option<i64>) -> Conditions {
-    let named = reported.into_iter().filter(|condition| Word::joined(&condition.r#type).is_some());
-    let mut conditions: Conditions = named
-        .map(|condition| (condition.r#type.clone(), if condition.is_current(generation) { condition.state() } else { ConditionStatus::Unknown }))
-        .collect();
-    // One that no controller has looked at yet is not known to be ready.
-    if !conditions.iter().any(|(name, _)| name == "Ready") {
-        conditions.push(("Ready".to_owned(), ConditionStatus::Unknown));
-    }
-    conditions
-}
-
 /// What is kept of a pool.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::collectors::kubernetes) struct Pool {
@@ -229,10 +180,12 @@ pub(in crate::collectors::kubernetes) struct Pool {
     replicas: Option<u32>,
     /// Taints of somebody's choosing that its nodes will have.
     pub(in crate::collectors::kubernetes) taints: Box<[Taint]>,
-    lifetime: Lifetime,
+    pub(in crate::collectors::kubernetes) lifetime: Lifetime,
     /// Whether a limit of 0 keeps it from having any node.
     is_off: bool,
     pub(in crate::collectors::kubernetes) nodes_to_come: Promised,
+    /// What its nodes are made by.
+    pub(in crate::collectors::kubernetes) class: ClassRef,
 }
 
 /// What every node has, so that a pool that may have none of it has no nodes.
@@ -283,6 +236,7 @@ impl Kind for NodePool {
             replicas: self.spec.replicas,
             taints: Taints::of(&template.taints, false).chosen,
             lifetime: Lifetime::of(template.expire_after.as_deref()),
+            class: template.node_class_ref,
             nodes_to_come: Promised::of(self.metadata.name.as_deref().unwrap_or_default(), metadata.labels, template.requirements),
         }
     }
@@ -316,12 +270,12 @@ impl Kind for NodePool {
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::collectors::kubernetes) struct Claim {
     pool: String,
-    phase: &'static str,
+    pub(in crate::collectors::kubernetes) phase: &'static str,
     /// Since when it has had no node that is ready, on the cluster's clock.
     waiting: Option<i64>,
     drifted: bool,
     created: Option<i64>,
-    lifetime: Lifetime,
+    pub(in crate::collectors::kubernetes) lifetime: Lifetime,
     launch: Option<i64>,
     pub(in crate::collectors::kubernetes) allocatable: [Option<f64>; 4],
     pub(in crate::collectors::kubernetes) devices: Devices,
@@ -334,32 +288,10 @@ impl Claim {
     }
 
     /// When it expires, on the cluster's clock.
-    fn expiry(&self) -> Option<i64> {
+    pub(in crate::collectors::kubernetes) fn expiry(&self) -> Option<i64> {
         match self.lifetime {
             Lifetime::Seconds(after) => Some(self.created?.saturating_add(after)),
             Lifetime::Endless | Lifetime::Unreadable => None,
-        }
-    }
-}
-
-/// In place of the name of a claim that is yet to be made.
-const NEW: &str = "(new nodes)";
-
-/// How old a node may get.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lifetime {
-    Endless,
-    Seconds(i64),
-    /// Something else stands there.
-    Unreadable,
-}
-
-impl Lifetime {
-    /// From `expireAfter`: a duration as Go writes it, or `Never`; nothing means that there is no end.
-    fn of(text: Option<&str>) -> Self {
-        match text {
-            None | Some("Never") => Self::Endless,
-            Some(text) => seconds(text).map_or(Self::Unreadable, Self::Seconds),
         }
     }
 }
@@ -431,108 +363,5 @@ impl Kind for NodeClaim {
     }
 }
 
-/// How far the expiry of each claim is from each event that is running or coming, and of those nodes that
-/// will stand in its place by then: whatever expires before the event is made again, and ages anew.
-pub(in crate::collectors::kubernetes) fn distances(
-    pools: &Rows<NodePool>,
-    claims: &Rows<NodeClaim>,
-    events: &[Occurrence],
-    place: &Place,
-    samples: &mut Vec<Sample>,
-) {
-    let pool = |name: &str| pools.iter().find(|(key, _)| *key.name == *name).map(|(_, pool)| pool);
-    for (key, claim) in claims.iter().filter(|(_, claim)| claim.phase != "deleting") {
-        let next = pool(&claim.pool).map_or(claim.lifetime, |pool| pool.lifetime);
-        for event in events {
-            let labels = [Arc::clone(&place.cluster), claim.pool.as_str().into(), Arc::clone(&key.name), event.name.as_str().into()];
-            let distance = match claim.expiry() {
-                Some(at) => Some(nearest(at.saturating_sub(place.clock.ahead()), next, event)),
-                None if claim.lifetime == Lifetime::Endless => None,
-                None => Some((f64::NAN, false)),
-            };
-            let Some((distance, of_successor)) = distance else { continue };
-            let sample = EXPIRY_DISTANCE.sample(labels, distance);
-            samples.push(if of_successor { sample.with_detail(say!("it expires before, and the node in its place does then")) } else { sample });
-        }
-    }
-    // Nodes that are made for the event: at best when it begins, and then they live as long as they may.
-    for (key, pool) in pools.iter().filter(|(_, pool)| !pool.is_off()) {
-        for event in events {
-            let labels = [Arc::clone(&place.cluster), Arc::clone(&key.name), NEW.into(), event.name.as_str().into()];
-            let lasts = event.end.as_second().saturating_sub(event.start.as_second());
-            let distance = match pool.lifetime {
-                Lifetime::Seconds(after) => after.saturating_sub(lasts).max(0) as f64,
-                Lifetime::Unreadable => f64::NAN,
-                Lifetime::Endless => continue,
-            };
-            samples.push(EXPIRY_DISTANCE.sample(labels, distance));
-        }
-    }
-}
-
-/// The distance from an event of the expiry nearest to it, and whether that is one of a node that is yet to be made.
-fn nearest(at: i64, next: Lifetime, event: &Occurrence) -> (f64, bool) {
-    let (start, end) = (event.start.as_second(), event.end.as_second());
-    let distance = |at: i64| start.saturating_sub(at).max(at.saturating_sub(end)).max(0);
-    let own = distance(at);
-    if at >= start {
-        return (own as f64, false);
-    }
-    let every = match next {
-        Lifetime::Endless => return (own as f64, false),
-        Lifetime::Unreadable => return (f64::NAN, true),
-        Lifetime::Seconds(every) => every.max(1),
-    };
-    // The last successor that expires before the event begins, and the one after it.
-    let last = at.saturating_add((start - at) / every * every);
-    let of_successors = distance(last.max(at.saturating_add(every))).min(distance(last.saturating_add(every)));
-    if of_successors < own { (of_successors as f64, true) } else { (own as f64, false) }
-}
-
-fn class_facts<'a>(rows: impl Iterator<Item = (&'a objects::Key, &'a Conditions)>, place: &Place, samples: &mut Vec<Sample>) {
-    for (key, conditions) in rows {
-        let labels = |condition: &str| [Arc::clone(&place.cluster), Arc::clone(&place.kind), Arc::clone(&key.name), condition.into()];
-        samples.extend(conditions.iter().map(|(condition, state)| CLASS_CONDITION.sample(labels(condition), *state)));
-    }
-}
-
-/// Classes of nodes, of which only the conditions matter.
-macro_rules! node_class {
-    ($($kind:ident),*) => {$(
-        impl Kind for $kind {
-            type Row = Conditions;
-            const KIND: &'static str = stringify!($kind);
-            const FAMILIES: &'static [&'static [&'static Family]] = &[CLASS_FAMILIES];
-
-            fn row(self) -> Conditions {
-                conditions(self.status.conditions, self.metadata.generation)
-            }
-
-            fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
-                class_facts(rows.iter(), place, samples);
-            }
-        }
-    )*};
-}
-
-node_class!(EC2NodeClass, NodeClass);
-
 /// Names of resources that a pool may limit, nodes included.
 pub(in crate::collectors::kubernetes) const LIMITED: [&str; 4] = [NAMES[0], NAMES[1], NAMES[2], "nodes"];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn expiry_is_read_as_go_writes_it() {
-        let good = [("8h", 28_800), ("720h0m0s", 2_592_000), ("1h30m", 5_400), ("1m24h", 86_460), ("1.5h", 5_400), ("86400000ms", 86_400), ("0", 0)];
-        for (text, seconds) in good {
-            assert_eq!(Lifetime::of(Some(text)), Lifetime::Seconds(seconds), "{text}");
-        }
-        assert_eq!((Lifetime::of(None), Lifetime::of(Some("Never"))), (Lifetime::Endless, Lifetime::Endless));
-        for text in ["", "soon", "24", "h", "1d", "-1h", "1..5h", "9999999999999h"] {
-            assert_eq!(Lifetime::of(Some(text)), Lifetime::Unreadable, "{text}");
-        }
-    }
-}

@@ -14,8 +14,7 @@ use crate::collectors::kubernetes::reading::taints::{self, Taint, Taints};
 use crate::collectors::kubernetes::watching::sight::seen;
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
 use crate::say;
-use crate::say::{Message, named};
-use crate::snapshot::Snapshot;
+use crate::say::named;
 use crate::word::Word;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
@@ -97,7 +96,7 @@ metrics! {
         static KUBELETS: Gauge<2> =
             gauge("readiness_kubelets", Unit::Number, &["cluster", "version"], "Nodes by the version of their kubelet, from the Kubernetes API.")
                 .covered_by(COVERAGE);
-        static PLATFORMS: Gauge<2> = gauge(
+        pub(in crate::collectors::kubernetes) static PLATFORMS: Gauge<2> = gauge(
             "readiness_node_platforms",
             Unit::Number,
             &["cluster", "platform"],
@@ -533,24 +532,4 @@ impl Keep for Nodes {
             samples.extend(images.map(|(image, count)| CACHED.sample([&*place.cluster, image], count as f64 / self.rows.len() as f64)));
         }
     }
-}
-
-/// What the nodes of a cluster are, as operating system and architecture, or why that is not known.
-pub(in crate::collectors) fn node_platforms(seen: &Snapshot, cluster: &str) -> Result<BTreeSet<String>, Message> {
-    let own: Vec<&Sample> = seen.samples_of(PLATFORMS.0.name).filter(|sample| sample.label("cluster") == Some(cluster)).collect();
-    if own.is_empty() {
-        return Err(say!("the nodes of {} are not known", named(cluster)));
-    }
-    let named_platform = |sample: &&Sample| sample.label("platform").filter(|platform| !platform.is_empty()).map(str::to_owned);
-    own.iter().map(named_platform).collect::<Option<_>>().ok_or_else(|| say!("what a node of {} is, is not known", named(cluster)))
-}
-
-/// What a cluster with nodes of these platforms tells of them.
-#[cfg(test)]
-pub(in crate::collectors) fn nodes_of_platforms(cluster: &str, platforms: &[&str]) -> Snapshot {
-    let store = crate::snapshot::Store::default();
-    store.add(crate::snapshot::Source::new("kubernetes", cluster, std::time::Duration::from_mins(1)));
-    let samples = platforms.iter().map(|platform| PLATFORMS.sample([cluster, platform], 1.0)).collect();
-    store.report("kubernetes", cluster, std::time::Duration::ZERO, Ok(crate::snapshot::Observation::new(samples, 1, 0)));
-    store.snapshot()
 }

@@ -197,6 +197,11 @@ impl Placement {
         self.asks(|own| nodes.can(own))
     }
 
+    /// Whether it asks for a label of its own accord.
+    pub(in crate::collectors::kubernetes) fn asks_for(&self, label: &Requirement) -> bool {
+        self.labels.contains(label)
+    }
+
     fn asks(&self, holds: impl Fn(&Requirement) -> Option<bool>) -> Option<bool> {
         let one_of = self.terms.as_ref().map(|terms| {
             let known: Vec<Option<bool>> = terms.iter().map(|term| labels::all(term.iter().map(&holds))).collect();

@@ -115,6 +115,17 @@ const FROM_ELSEWHERE: [&str; 9] = [
     "failure-domain.beta.kubernetes.io/",
 ];
 
+const SYSTEM: &str = "kubernetes.io/os";
+const ARCH: &str = "kubernetes.io/arch";
+
+/// Whether machines of a type of AWS are of ARM: `g` stands among the letters after the generation, as in `c7gn.large`.
+/// Source: <https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html>
+fn is_arm(machine: &str) -> bool {
+    let family = machine.split('.').next().unwrap_or_default();
+    let after = family.trim_start_matches(|c: char| !c.is_ascii_digit()).trim_start_matches(|c: char| c.is_ascii_digit());
+    family == "a1" || after.contains('g')
+}
+
 impl Promised {
     /// Of nodes of a pool: its name, the labels of its template and what it requires.
     pub(in crate::collectors::kubernetes) fn of(pool: &str, labels: BTreeMap<String, String>, requirements: Vec<Requirement>) -> Self {
@@ -132,9 +143,49 @@ impl Promised {
         if let Some(value) = self.fixed.get(key) {
             return Some(vec![value]);
         }
+        // Nodes for Windows are made only where somebody asks for them.
+        if key == SYSTEM && !self.knows(key) {
+            return Some(vec!["linux"]);
+        }
         let named = self.of_key(key).find(|own| own.operator == "In")?;
         let fits = |value: &&String| self.of_key(key).all(|own| own.holds_for(Some(digest(value))) != Some(false));
         Some(named.values.iter().filter(fits).map(String::as_str).collect())
+    }
+
+    /// Whether every new node has such a label from elsewhere.
+    pub(in crate::collectors::kubernetes) fn is_given(key: &str) -> bool {
+        FROM_ELSEWHERE.iter().any(|begin| key.starts_with(begin))
+    }
+
+    /// Whether the pool says anything of a label.
+    pub(in crate::collectors::kubernetes) fn knows(&self, key: &str) -> bool {
+        self.fixed.contains_key(key) || self.of_key(key).next().is_some()
+    }
+
+    /// The same nodes, if they are of one platform.
+    pub(in crate::collectors::kubernetes) fn of_platform(&self, system: &str, arch: &str) -> Self {
+        let mut own = self.clone();
+        own.fixed.extend([(SYSTEM.to_owned(), system.to_owned()), (ARCH.to_owned(), arch.to_owned())]);
+        own
+    }
+
+    /// What nodes may be, as operating system and architecture. Without a word of either they are for Linux, and for what
+    /// the named types of machines are.
+    pub(in crate::collectors::kubernetes) fn platforms(&self) -> Vec<(&'static str, &'static str)> {
+        let may_be = |key: &str, value: &str| self.can(&Requirement::equal(key, value)) != Some(false);
+        let systems = ["linux", "windows"].into_iter().filter(|system| may_be(SYSTEM, system));
+        let arm = self.machines_are_arm();
+        let archs: Vec<_> = ["amd64", "arm64"].into_iter().filter(|arch| may_be(ARCH, arch) && arm.is_none_or(|arm| arm == (*arch == "arm64"))).collect();
+        systems.flat_map(|system| archs.iter().map(move |arch| (system, *arch))).collect()
+    }
+
+    /// Whether all machines of the types that are named are of ARM, or none is; `None` where that differs, or none is named.
+    fn machines_are_arm(&self) -> Option<bool> {
+        let keys = ["node.kubernetes.io/instance-type", "karpenter.k8s.aws/instance-family", "eks.amazonaws.com/instance-family"];
+        let values = keys.iter().filter_map(|key| self.values(key)).find(|values| !values.is_empty())?;
+        let mut all = values.iter().map(|machine| is_arm(machine));
+        let first = all.next()?;
+        all.all(|other| other == first).then_some(first)
     }
 
     /// Whether a node can be made as required, since who makes one looks at what its pods ask for.
@@ -151,8 +202,7 @@ impl Promised {
         if self.of_key(key).any(|own| own.operator == "DoesNotExist") {
             return asked.holds_for(None);
         }
-        let is_there = FROM_ELSEWHERE.iter().any(|begin| key.starts_with(begin)) || self.of_key(key).next().is_some();
-        if !is_there {
+        if !Self::is_given(key) && !self.knows(key) {
             return asked.holds_for(None);
         }
         Some(match asked.operator.as_str() {
@@ -212,6 +262,14 @@ mod tests {
         assert_eq!(can(&some, "other", &asks("NotIn", &["a"])), Some(true));
         assert_eq!(can(&some, "topology.kubernetes.io/zone", &asks("In", &["eu-1a"])), Some(true));
         assert_eq!(can(&some, "kubernetes.io/hostname", &asks("In", &["n"])), Some(false));
+        let of = |key: &str, own: Requirement| pool(key, &[own]).platforms().iter().map(|(system, arch)| format!("{system}/{arch}")).collect::<Vec<_>>();
+        assert_eq!(of("k", asks("Exists", &[])), ["linux/amd64", "linux/arm64"]);
+        assert_eq!(of("kubernetes.io/arch", asks("In", &["arm64"])), ["linux/arm64"]);
+        assert_eq!(of("kubernetes.io/arch", asks("NotIn", &["arm64"])), ["linux/amd64"]);
+        assert_eq!(of("kubernetes.io/os", asks("In", &["windows"])), ["windows/amd64", "windows/arm64"]);
+        assert_eq!(of("node.kubernetes.io/instance-type", asks("In", &["m5.large", "g5.xlarge"])), ["linux/amd64"]);
+        assert_eq!(of("node.kubernetes.io/instance-type", asks("In", &["m7g.large", "t4g.small"])), ["linux/arm64"]);
+        assert_eq!(of("karpenter.k8s.aws/instance-family", asks("In", &["c7gn", "m5"])).len(), 2);
         let not = pool("k", &[asks("NotIn", &["a"])]);
         assert_eq!((can(&not, "k", &asks("In", &["a"])), can(&not, "k", &asks("In", &["b"]))), (Some(false), Some(true)));
         assert_eq!(can(&pool("k", &[asks("DoesNotExist", &[])]), "k", &asks("In", &["a"])), Some(false));

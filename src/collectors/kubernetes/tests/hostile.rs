@@ -98,7 +98,7 @@ fn what_others_write_into_objects_stays_there() {
     let object = |status: &Value| json!({ "metadata": { "name": "a", "namespace": "n" }, "spec": {}, "status": status });
     said(of::<certmanager::Certificate>(&object(&conditions)));
     said(of::<karpenter::NodePool>(&object(&conditions)));
-    said(of::<karpenter::EC2NodeClass>(&object(&conditions)));
+    said(of::<nodeclasses::EC2NodeClass>(&object(&conditions)));
     for phase in [json!({ "phase": secret }), json!({ "phase": "Available" })] {
         said(of::<locations::BackupStorageLocation>(&object(&phase)));
         said(of::<backups::Schedule>(&object(&phase)));

@@ -273,7 +273,15 @@ fn limits_of_a_pool_are_no_quota_of_the_account() {
     let (nodes, pods) = (Nodes::new(Interests::default()), Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default()));
     let headroom = |template: &str| {
         let config = format!("{{ workspaces: ws, cpu: '2', memory: 4Gi, nodepools: [{{ name: ws, cpu: '8', memory: 32Gi{template} }}] }}");
-        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: Some((&pools, &claims)), rules: None, namespaces: None, demands: &demands([10]) };
+        let scene = capacity::Scene {
+            nodes: &nodes,
+            pods: &pods,
+            karpenter: Some((&pools, &claims)),
+            classes: None,
+            rules: None,
+            namespaces: None,
+            demands: &demands([10]),
+        };
         let mut samples = Vec::new();
         capacity::headroom(&"eu".into(), &serde_saphyr::from_str(&config).unwrap(), &scene, &mut samples);
         samples.iter().map(words).filter(|line| line.contains("headroom_ratio")).collect::<Vec<_>>()

@@ -39,18 +39,29 @@ fn nodes(all: &[(&str, Value, &str)]) -> Nodes {
 
 /// How many workspaces fit, what keeps more from fitting, and why that is not known.
 fn fits_with(pods: &Pods, nodes: &Nodes, pool: Option<&Value>, quotas: &[Value]) -> [String; 3] {
-    let (pools, claims) = (filled::<karpenter::NodePool>(&pool.cloned().into_iter().collect::<Vec<_>>()), filled::<karpenter::NodeClaim>(&[]));
-    let (quotas, ranges) = (filled::<quotas::ResourceQuota>(quotas), filled::<quotas::LimitRange>(&[]));
-    let rules = Some(quotas::Rules { quotas: &quotas, ranges: &ranges });
-    let scene = capacity::Scene { nodes, pods, karpenter: Some((&pools, &claims)), rules, namespaces: None, demands: &demands([1]) };
-    let config = if pool.is_some() { ", nodepools: [{ name: ws, cpu: '8', memory: 320Gi, max_new_nodes: 2 }]" } else { "" };
-    let mut samples = Vec::new();
-    let config = serde_saphyr::from_str(&format!("{{ workspaces: ws, cpu: '2', memory: 4Gi{config} }}")).unwrap();
-    capacity::headroom(&"eu".into(), &config, &scene, &mut samples);
+    let samples = room(pods, nodes, pool, quotas, &classes(&json!({}), "True"), "{}");
     let of = |what: &str| samples.iter().map(words).find_map(|line| line.strip_prefix(what).map(str::to_owned)).unwrap();
     let ratio = samples.iter().find(|sample| sample.family.name == "readiness_capacity_headroom_ratio").unwrap();
     let why = if ratio.value.is_nan() { ratio.detail.as_ref().unwrap().to_string() } else { String::new() };
     [of("capacity_workspaces eu = "), of("capacity_limit_state eu = "), why]
+}
+
+/// The one class of nodes.
+fn classes(spec: &Value, ready: &str) -> nodeclasses::Classes {
+    let class = json!({ "metadata": { "name": "d" }, "spec": spec, "status": { "conditions": [{ "type": "Ready", "status": ready }] } });
+    nodeclasses::Classes::of(&filled::<nodeclasses::EC2NodeClass>(&[class]))
+}
+
+fn room(pods: &Pods, nodes: &Nodes, pool: Option<&Value>, quotas: &[Value], classes: &nodeclasses::Classes, labels: &str) -> Vec<Sample> {
+    let (pools, claims) = (filled::<karpenter::NodePool>(&pool.cloned().into_iter().collect::<Vec<_>>()), filled::<karpenter::NodeClaim>(&[]));
+    let (quotas, ranges) = (filled::<quotas::ResourceQuota>(quotas), filled::<quotas::LimitRange>(&[]));
+    let rules = Some(quotas::Rules { quotas: &quotas, ranges: &ranges });
+    let scene = capacity::Scene { nodes, pods, karpenter: Some((&pools, &claims)), classes: Some(classes), rules, namespaces: None, demands: &demands([1]) };
+    let config = if pool.is_some() { ", nodepools: [{ name: ws, cpu: '8', memory: 320Gi, max_new_nodes: 2 }]" } else { "" };
+    let mut samples = Vec::new();
+    let config = serde_saphyr::from_str(&format!("{{ workspaces: ws, cpu: '2', memory: 4Gi, node_labels: {labels}{config} }}")).unwrap();
+    capacity::headroom(&"eu".into(), &config, &scene, &mut samples);
+    samples
 }
 
 fn fits(pods: &Pods, nodes: &Nodes) -> [String; 3] {
@@ -172,4 +183,69 @@ fn new_nodes_are_room_for_workspaces_that_may_run_there() {
     assert_eq!(with(&selects, requires(&["slow"])), is("1", "nodepool_of_other_nodes"));
     let [.., why] = with(&gpus("nvidia.com/gpu", "1"), json!({}));
     assert_eq!(why, "workspaces that run ask for nvidia.com/gpu, and no node of the pool ws that is there tells how many a new one has");
+}
+
+/// What is told of room on new nodes of a pool, for workspaces of which none runs.
+fn new_room(template: &Value, class: &nodeclasses::Classes, there: &Nodes, labels: &str) -> [String; 2] {
+    let samples = room(&workspaces(&[]), there, Some(&pool(template)), &[], class, labels);
+    let fit = samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces_addable eu/new_nodes = ").map(str::to_owned)).unwrap();
+    let ratio = samples.iter().find(|sample| sample.family.name == "readiness_capacity_headroom_ratio").unwrap();
+    [fit, if ratio.value.is_nan() { ratio.detail.as_ref().unwrap().to_string() } else { String::new() }]
+}
+
+#[test]
+fn new_nodes_count_where_they_will_have_the_labels_of_nodes_for_workspaces() {
+    let of = |template: Value, there: &Nodes| new_room(&template, &classes(&json!({}), "True"), there, "{ used: ws }");
+    let labelled = |labels: Value| json!({ "metadata": { "labels": labels } });
+    let requires = |values: &[&str]| json!({ "spec": { "requirements": [{ "key": "used", "operator": "In", "values": values }] } });
+    let count = |count: &str| [count.to_owned(), String::new()];
+    let why = "neither the pool ws nor a node of it tells whether new ones have the labels of capacity.node_labels";
+    assert_eq!(of(labelled(json!({ "used": "ws" })), &nodes(&[])), count("8"));
+    assert_eq!(of(labelled(json!({ "used": "other" })), &nodes(&[])), count("0"));
+    assert_eq!(of(requires(&["ws"]), &nodes(&[])), count("8"));
+    assert_eq!(of(requires(&["other"]), &nodes(&[])), count("0"));
+    assert_eq!(of(requires(&["other", "ws"]), &nodes(&[]))[1], why);
+    assert_eq!(of(json!({}), &nodes(&[]))[1], why);
+    // Nodes may get it from their class or an agent, and then those that are there have it.
+    let with = |labels: Value| {
+        let mut kept = Nodes::new(Interests { capacity_labels: Some([("used".to_owned(), "ws".to_owned())].into()), ..Interests::default() });
+        Keep::put(&mut kept, read(&node("n0", &json!({ "/metadata": { "name": "n0", "uid": "n0", "labels": labels } }))), true);
+        kept
+    };
+    assert_eq!(of(json!({}), &with(json!({ "karpenter.sh/nodepool": "ws", "used": "ws" }))), count("8"));
+    assert_eq!(of(json!({}), &with(json!({ "karpenter.sh/nodepool": "ws" }))), count("0"));
+    let by_name = |labels: &str| new_room(&json!({}), &classes(&json!({}), "True"), &nodes(&[]), labels);
+    assert_eq!(by_name("{ karpenter.sh/nodepool: ws, kubernetes.io/os: linux }"), count("8"));
+    assert_eq!(by_name("{ kubernetes.io/arch: amd64 }")[1], why);
+}
+
+#[test]
+fn new_nodes_are_made_by_a_class_that_is_ready_and_take_the_pods_that_it_says() {
+    let named = |kind: &str, name: &str| json!({ "spec": { "nodeClassRef": { "group": "karpenter.k8s.aws", "kind": kind, "name": name } } });
+    let of = |template: &Value, class: &nodeclasses::Classes| new_room(template, class, &nodes(&[]), "{}")[0].clone();
+    let own = named("EC2NodeClass", "d");
+    assert_eq!(of(&own, &classes(&json!({}), "True")), "8");
+    assert_eq!(of(&own, &classes(&json!({}), "False")), "0");
+    assert_eq!(of(&named("EC2NodeClass", "gone"), &classes(&json!({}), "True")), "0");
+    assert_eq!(of(&named("AKSNodeClass", "other"), &classes(&json!({}), "True")), "8", "the pool says that it is ready");
+    assert_eq!(of(&own, &classes(&json!({ "kubelet": { "maxPods": 3 } }), "True")), "6");
+    assert_eq!(of(&own, &classes(&json!({ "kubelet": { "maxPods": 300 } }), "True")), "8");
+    assert_eq!(of(&own, &classes(&json!({ "kubelet": { "podsPerCore": 0, "maxPods": null } }), "True")), "8");
+    let few = json!({ "spec": { "nodeClassRef": own["spec"]["nodeClassRef"], "taints": [] } });
+    assert_eq!(of(&few, &classes(&json!({ "kubelet": { "podsPerCore": 1 } }), "True")), "8", "8 pods on 8 cores");
+}
+
+#[test]
+fn new_nodes_are_of_the_platforms_that_their_pool_and_workspaces_ask_for() {
+    let told = |requirements: Value, selects: Value| {
+        let template = json!({ "spec": { "requirements": requirements } });
+        let samples =
+            room(&workspaces(&[("n", json!({ "nodeSelector": selects }))]), &nodes(&[]), Some(&pool(&template)), &[], &classes(&json!({}), "True"), "{}");
+        samples.iter().map(words).filter_map(|line| line.strip_prefix("nodepool_platform_state eu/ws/").map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let arch = |values: &[&str]| json!([{ "key": "kubernetes.io/arch", "operator": "In", "values": values }]);
+    assert_eq!(told(arch(&["arm64"]), json!({})), ["linux/arm64 = all"]);
+    assert_eq!(told(json!([]), json!({})), ["linux/amd64 = some", "linux/arm64 = some"]);
+    assert_eq!(told(json!([]), json!({ "kubernetes.io/arch": "amd64" })), ["linux/amd64 = all"]);
+    assert!(told(arch(&["arm64"]), json!({ "kubernetes.io/arch": "amd64" })).is_empty());
 }

@@ -23,7 +23,15 @@ fn a_pool_is_off_where_it_may_have_none_of_what_all_of_its_nodes_have() {
         let (pools, claims) = (filled::<karpenter::NodePool>(&[pool]), filled::<karpenter::NodeClaim>(&[]));
         let (nodes, pods) = (Nodes::new(Interests::default()), Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default()));
         let config = "{ workspaces: ws, cpu: '2', memory: 4Gi, tolerations: [{ operator: Exists }], nodepools: [{ name: ws, cpu: '8', memory: 32Gi, max_new_nodes: 9 }] }";
-        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: Some((&pools, &claims)), rules: None, namespaces: None, demands: &demands([1]) };
+        let scene = capacity::Scene {
+            nodes: &nodes,
+            pods: &pods,
+            karpenter: Some((&pools, &claims)),
+            classes: None,
+            rules: None,
+            namespaces: None,
+            demands: &demands([1]),
+        };
         let mut samples = Vec::new();
         capacity::headroom(&"eu".into(), &serde_saphyr::from_str(config).unwrap(), &scene, &mut samples);
         let makes = samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces_addable eu/new_nodes = ").map(str::to_owned)).unwrap();

@@ -29,7 +29,7 @@ fn with_rules(pod: &Value, quotas: &[Value], ranges: &[Value]) -> Vec<String> {
     let (nodes, mut samples) = (kept(&[node("n", &json!({}))], "[]"), Vec::new());
     let (quotas, ranges) = (filled::<quotas::ResourceQuota>(quotas), filled::<quotas::LimitRange>(ranges));
     let rules = quotas::Rules { quotas: &quotas, ranges: &ranges };
-    let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: Some(rules), namespaces: None, demands: &demands([10]) };
+    let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, classes: None, rules: Some(rules), namespaces: None, demands: &demands([10]) };
     capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
     samples.iter().map(|sample| format!("{} {}", words(sample), sample.detail.as_ref().map_or("", |detail| detail.as_str()))).collect()
 }
@@ -168,7 +168,7 @@ fn a_workspace_keeps_no_place_on_a_node_that_is_taken_away() {
         let mut pods = Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default());
         Keep::put(&mut pods, read(&own), true);
         let (nodes, mut samples) = (kept(&[node("n", more)], "[]"), Vec::new());
-        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: None, namespaces: None, demands: &demands([1]) };
+        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, classes: None, rules: None, namespaces: None, demands: &demands([1]) };
         capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
         samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces eu = ").map(str::to_owned)).unwrap()
     };
@@ -205,7 +205,8 @@ fn there_is_no_room_in_a_namespace_that_is_gone_or_being_deleted() {
         let selectors = serde_saphyr::from_str("[{ name: ws, namespaces: [ws] }]").unwrap();
         let pods = Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default());
         let (nodes, namespaces, mut samples) = (kept(&[node("n", &json!({}))], "[]"), filled::<namespaces::Namespace>(namespaces), Vec::new());
-        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: None, namespaces: Some(&namespaces), demands: &demands([1]) };
+        let scene =
+            capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, classes: None, rules: None, namespaces: Some(&namespaces), demands: &demands([1]) };
         capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
         let of = |what: &str| samples.iter().map(words).find_map(|line| line.strip_prefix(what).map(str::to_owned)).unwrap();
         [of("capacity_workspaces eu = "), of("capacity_limit_state eu = ")]
@@ -228,7 +229,7 @@ fn each_event_is_held_against_its_own_participants() {
     let selectors = serde_saphyr::from_str("[{ name: ws, namespaces: [ws] }]").unwrap();
     let pods = Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default());
     let (nodes, mut samples, demands) = (kept(&[node("n", &json!({}))], "[]"), Vec::new(), demands([1, 8]));
-    let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: None, namespaces: None, demands: &demands };
+    let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, classes: None, rules: None, namespaces: None, demands: &demands };
     capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
     let told: Vec<_> = samples.iter().map(words).collect();
     for line in ["expected_workspaces eu/w = 1", "headroom_ratio eu/w = 0.75", "expected_workspaces eu/later = 8", "headroom_ratio eu/later = -1"] {

@@ -46,7 +46,7 @@ fn room(nodes: &[Value], configured: &str, workspaces: &[Value]) -> Vec<String> 
     let nodes = kept(nodes, "[]");
     let config = serde_saphyr::from_str(&format!("{{ workspaces: ws, cpu: '2', memory: 4Gi{configured} }}")).unwrap();
     let mut samples = Vec::new();
-    let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: None, namespaces: None, demands: &demands([1]) };
+    let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, classes: None, rules: None, namespaces: None, demands: &demands([1]) };
     capacity::headroom(&"eu".into(), &config, &scene, &mut samples);
     samples.iter().map(words).collect()
 }
@@ -174,7 +174,15 @@ fn a_pool_whose_taints_workspaces_do_not_tolerate_makes_no_room() {
     let (nodes, pods) = (Nodes::new(Interests::default()), Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default()));
     let addable = |tolerations: &str| {
         let config = format!("{{ workspaces: ws, cpu: '2', memory: 4Gi, nodepools: [{{ name: ws, cpu: '8', memory: 32Gi, max_new_nodes: 9 }}]{tolerations} }}");
-        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: Some((&pools, &claims)), rules: None, namespaces: None, demands: &demands([1]) };
+        let scene = capacity::Scene {
+            nodes: &nodes,
+            pods: &pods,
+            karpenter: Some((&pools, &claims)),
+            classes: None,
+            rules: None,
+            namespaces: None,
+            demands: &demands([1]),
+        };
         let mut samples = Vec::new();
         capacity::headroom(&"eu".into(), &serde_saphyr::from_str(&config).unwrap(), &scene, &mut samples);
         samples.iter().map(words).find(|line| line.contains("eu/new_nodes")).unwrap()
@@ -239,7 +247,7 @@ pub(in crate::collectors::kubernetes) fn distances_of(pool: &Value, claims: &[(i
         lead_times: Vec::new(),
     };
     let mut samples: Vec<Sample> = Vec::new();
-    karpenter::distances(&filled(&[pool]), &filled(&claims), &[event], &place("NodeClaim"), &mut samples);
+    lifetimes::distances(&filled(&[pool]), &filled(&claims), &[event], &place("NodeClaim"), &mut samples);
     let own = samples.iter().map(|sample| words(sample).replace("nodeclaim_expiry_event_distance_seconds eu/ws/", ""));
     own.filter(|line| claims.is_empty() || !line.starts_with("(new nodes)")).collect()
 }
@@ -344,7 +352,15 @@ fn what_comes_with_every_node_is_taken_of_the_new_ones_as_well() {
             Keep::put(&mut pods, read(&pod), true);
         }
         let config = "{ workspaces: ws, cpu: '2', memory: 4Gi, nodepools: [{ name: ws, cpu: '4', memory: 32Gi, max_new_nodes: 9 }] }";
-        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: Some((&pools, &claims)), rules: None, namespaces: None, demands: &demands([1]) };
+        let scene = capacity::Scene {
+            nodes: &nodes,
+            pods: &pods,
+            karpenter: Some((&pools, &claims)),
+            classes: None,
+            rules: None,
+            namespaces: None,
+            demands: &demands([1]),
+        };
         let mut samples = Vec::new();
         capacity::headroom(&"eu".into(), &serde_saphyr::from_str(config).unwrap(), &scene, &mut samples);
         samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces_addable eu/new_nodes = ").map(str::to_owned)).unwrap()
@@ -364,7 +380,7 @@ fn pods_that_hold_a_place_give_it_to_workspaces() {
             "spec": { "nodeName": "n", "priority": priority, "containers": [{ "name": "a", "resources": { "requests": { "cpu": "7" } } }] }, "status": { "phase": "Running" } });
         Keep::put(&mut pods, read(&pod), true);
         let (nodes, mut samples) = (kept(&[node("n", &json!({}))], "[]"), Vec::new());
-        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: None, namespaces: None, demands: &demands([1]) };
+        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, classes: None, rules: None, namespaces: None, demands: &demands([1]) };
         capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
         samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces eu = ").map(str::to_owned)).unwrap()
     };
@@ -419,7 +435,7 @@ fn a_workspace_that_has_its_node_counts_before_it_runs() {
         let pod = json!({ "metadata": { "name": "w", "namespace": "ws", "uid": "w" }, "spec": { "nodeName": node_name, "containers": [{ "name": "a", "resources": { "requests": { "cpu": "2" } } }] }, "status": { "phase": phase } });
         Keep::put(&mut pods, read(&pod), true);
         let (nodes, mut samples) = (kept(&[node("n", &json!({}))], "[]"), Vec::new());
-        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, rules: None, namespaces: None, demands: &demands([1]) };
+        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, classes: None, rules: None, namespaces: None, demands: &demands([1]) };
         capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
         samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces eu = ").map(str::to_owned)).unwrap()
     };

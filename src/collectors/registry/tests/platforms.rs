@@ -157,3 +157,23 @@ async fn an_image_that_cannot_be_unpacked_starts_nowhere() {
     assert_eq!(told(good, &whole).await, ["linux/amd64 present: it is there for linux/amd64"]);
     assert_eq!(told(more, &torn).await, ["linux/amd64 absent: its config names 2 layers and its manifest 1, so that it cannot be unpacked"]);
 }
+
+#[tokio::test]
+async fn an_image_must_be_there_for_the_nodes_that_karpenter_will_make() {
+    let mut blobs = Blobs::new();
+    let amd = image(&mut blobs, &for_platform("amd64"), true);
+    let stage = Stage::new(store(blobs, amd)).await;
+    let registries = Arc::new(stage.registries(|_| {}));
+    let config = Config { images: vec![format!("{}/a/b:v1", stage.address)], ..Config::default() };
+    let told = async |surely: &[&str], maybe: &[&str]| {
+        let seen = kubernetes::nodes_of_platforms("eu", &["linux/amd64"], surely, maybe);
+        let seen = Platforms::new(&config, &registries, &["eu".to_owned()].into()).look(&seen).await.unwrap();
+        let states = seen.of("readiness_image_platform_state").map(|sample| format!("{} {}", sample.labels[1], sample.state().unwrap()));
+        states.collect::<Vec<_>>()
+    };
+    assert_eq!(told(&[], &[]).await, ["linux/amd64 present"]);
+    assert_eq!(told(&["linux/amd64"], &[]).await, ["linux/amd64 present"]);
+    assert_eq!(told(&["linux/arm64"], &[]).await, ["linux/amd64 present", "linux/arm64 absent"]);
+    // What they only may be is no proof that the image is missed.
+    assert_eq!(told(&[], &["linux/amd64", "linux/arm64"]).await, ["linux/amd64 present", "linux/arm64 unknown"]);
+}

@@ -629,9 +629,17 @@ impl Server {
             { "type": "Ready", "status": flag(self.on("eu-west-2", "nodepool-not-ready")) },
         ]);
         let lives = if self.on("eu-west-2", "nodepool-nodes-live-short") { "30m" } else { "Never" };
+        let template = json!({
+            "metadata": { "labels": { "node.coder.io/used-for": "workspaces" } },
+            "spec": {
+                "expireAfter": lives,
+                "nodeClassRef": { "group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "coder-ws-class" },
+                "requirements": [{ "key": "kubernetes.io/arch", "operator": "In", "values": ["amd64"] }],
+            },
+        });
         all.add(
             "karpenter.sh/v1/nodepools",
-            json!({ "metadata": { "name": "coder-ws", "uid": "pool-1" }, "spec": { "limits": { "cpu": "2000", "memory": "4000Gi" }, "template": { "spec": { "expireAfter": lives } } },
+            json!({ "metadata": { "name": "coder-ws", "uid": "pool-1" }, "spec": { "limits": { "cpu": "2000", "memory": "4000Gi" }, "template": template },
             "status": { "conditions": conditions, "resources": { "cpu": used, "memory": "192Gi", "nodes": "3" }, "nodes": 3 } }),
         );
         all.add(

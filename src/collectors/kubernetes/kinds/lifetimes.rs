@@ -1,0 +1,128 @@
+//! When nodes of Karpenter expire, and how far from events that is.
+//!
+//! Expiry matters most: a claim's node is drained as soon as its age passes `spec.expireAfter`,
+//! whatever budgets and `karpenter.sh/do-not-disrupt` say.
+//! Source: <https://karpenter.sh/docs/concepts/disruption/#expiration>
+
+use std::sync::Arc;
+
+use crate::collectors::kubernetes::kinds::karpenter::{NodeClaim, NodePool};
+use crate::collectors::kubernetes::reading::go::seconds;
+use crate::collectors::kubernetes::reading::objects::{Place, Rows};
+use crate::collectors::kubernetes::watching::sight::looked_at;
+use crate::event::Occurrence;
+use crate::metric::{Gauge, Sample, Unit, gauge, metrics};
+use crate::say;
+
+metrics! {
+    /// Families of this module.
+    pub(in crate::collectors::kubernetes) FAMILIES;
+
+    /// What is filled only while events are configured.
+    pub(in crate::collectors::kubernetes) EVENT_FAMILIES {
+        pub(in crate::collectors::kubernetes) static EXPIRY_DISTANCE: Gauge<4> = gauge(
+            "readiness_nodeclaim_expiry_event_distance_seconds",
+            Unit::Seconds,
+            &["cluster", "nodepool", "nodeclaim", "event"],
+            "Time between a configured event and the expiry nearest to it, before or after: of a NodeClaim or of what will stand in its place by then; 0 when that is while the event runs. For (new nodes) it is that of a node that its NodePool makes when the event begins. NaN when expireAfter cannot be read. From spec.expireAfter in the karpenter.sh/v1 API.",
+        )
+        .covered_by(looked_at(&["NodePool", "NodeClaim"]));
+    }
+}
+
+/// In place of the name of a claim that is yet to be made.
+const NEW: &str = "(new nodes)";
+
+/// How old a node may get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::collectors::kubernetes) enum Lifetime {
+    Endless,
+    Seconds(i64),
+    /// Something else stands there.
+    Unreadable,
+}
+
+impl Lifetime {
+    /// From `expireAfter`: a duration as Go writes it, or `Never`; nothing means that there is no end.
+    pub(in crate::collectors::kubernetes) fn of(text: Option<&str>) -> Self {
+        match text {
+            None | Some("Never") => Self::Endless,
+            Some(text) => seconds(text).map_or(Self::Unreadable, Self::Seconds),
+        }
+    }
+}
+
+/// How far the expiry of each claim is from each event that is running or coming, and of those nodes that
+/// will stand in its place by then: whatever expires before the event is made again, and ages anew.
+pub(in crate::collectors::kubernetes) fn distances(
+    pools: &Rows<NodePool>,
+    claims: &Rows<NodeClaim>,
+    events: &[Occurrence],
+    place: &Place,
+    samples: &mut Vec<Sample>,
+) {
+    let pool = |name: &str| pools.iter().find(|(key, _)| *key.name == *name).map(|(_, pool)| pool);
+    for (key, claim) in claims.iter().filter(|(_, claim)| claim.phase != "deleting") {
+        let next = pool(claim.pool()).map_or(claim.lifetime, |pool| pool.lifetime);
+        for event in events {
+            let labels = [Arc::clone(&place.cluster), claim.pool().into(), Arc::clone(&key.name), event.name.as_str().into()];
+            let distance = match claim.expiry() {
+                Some(at) => Some(nearest(at.saturating_sub(place.clock.ahead()), next, event)),
+                None if claim.lifetime == Lifetime::Endless => None,
+                None => Some((f64::NAN, false)),
+            };
+            let Some((distance, of_successor)) = distance else { continue };
+            let sample = EXPIRY_DISTANCE.sample(labels, distance);
+            samples.push(if of_successor { sample.with_detail(say!("it expires before, and the node in its place does then")) } else { sample });
+        }
+    }
+    // Nodes that are made for the event: at best when it begins, and then they live as long as they may.
+    for (key, pool) in pools.iter().filter(|(_, pool)| !pool.is_off()) {
+        for event in events {
+            let labels = [Arc::clone(&place.cluster), Arc::clone(&key.name), NEW.into(), event.name.as_str().into()];
+            let lasts = event.end.as_second().saturating_sub(event.start.as_second());
+            let distance = match pool.lifetime {
+                Lifetime::Seconds(after) => after.saturating_sub(lasts).max(0) as f64,
+                Lifetime::Unreadable => f64::NAN,
+                Lifetime::Endless => continue,
+            };
+            samples.push(EXPIRY_DISTANCE.sample(labels, distance));
+        }
+    }
+}
+
+/// The distance from an event of the expiry nearest to it, and whether that is one of a node that is yet to be made.
+fn nearest(at: i64, next: Lifetime, event: &Occurrence) -> (f64, bool) {
+    let (start, end) = (event.start.as_second(), event.end.as_second());
+    let distance = |at: i64| start.saturating_sub(at).max(at.saturating_sub(end)).max(0);
+    let own = distance(at);
+    if at >= start {
+        return (own as f64, false);
+    }
+    let every = match next {
+        Lifetime::Endless => return (own as f64, false),
+        Lifetime::Unreadable => return (f64::NAN, true),
+        Lifetime::Seconds(every) => every.max(1),
+    };
+    // The last successor that expires before the event begins, and the one after it.
+    let last = at.saturating_add((start - at) / every * every);
+    let of_successors = distance(last.max(at.saturating_add(every))).min(distance(last.saturating_add(every)));
+    if of_successors < own { (of_successors as f64, true) } else { (own as f64, false) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expiry_is_read_as_go_writes_it() {
+        let good = [("8h", 28_800), ("720h0m0s", 2_592_000), ("1h30m", 5_400), ("1m24h", 86_460), ("1.5h", 5_400), ("86400000ms", 86_400), ("0", 0)];
+        for (text, seconds) in good {
+            assert_eq!(Lifetime::of(Some(text)), Lifetime::Seconds(seconds), "{text}");
+        }
+        assert_eq!((Lifetime::of(None), Lifetime::of(Some("Never"))), (Lifetime::Endless, Lifetime::Endless));
+        for text in ["", "soon", "24", "h", "1d", "-1h", "1..5h", "9999999999999h"] {
+            assert_eq!(Lifetime::of(Some(text)), Lifetime::Unreadable, "{text}");
+        }
+    }
+}
