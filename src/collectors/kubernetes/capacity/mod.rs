@@ -178,8 +178,8 @@ fn rules(workspaces: &str, scene: &Scene<'_>, need: [f64; 4]) -> Allowed {
     let most = [0, 1, 2].map(|at| need[at].max(seen[at]).max(limits.get(at).copied().flatten().unwrap_or_default()));
     let none = BTreeMap::new();
     let shapes = own.shapes(workspaces).unwrap_or(&none);
-    let devices = &own.devices(workspaces);
-    let want = Want { need, devices, limits, most, shapes, claims: own.claims(workspaces), is_single: own.is_single(workspaces) };
+    let (devices, claims) = (&own.devices(workspaces), &own.claims(workspaces));
+    let want = Want { need, devices, limits, most, shapes, claims, is_single: own.is_single(workspaces) };
     scene.rules.map_or(Allowed::Most([f64::INFINITY; 2]), |rules| rules.allowed(&there, want))
 }
 

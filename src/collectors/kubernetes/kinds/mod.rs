@@ -2,6 +2,7 @@
 
 pub(super) mod backups;
 pub(super) mod certmanager;
+pub(super) mod claims;
 pub(super) mod classes;
 pub(super) mod conditions;
 pub(super) mod demand;

@@ -147,7 +147,36 @@ pub(in crate::collectors::kubernetes) struct Resources {
 pub(in crate::collectors::kubernetes) struct Volume {
     empty_dir: Option<EmptyDir>,
     persistent_volume_claim: Option<ClaimRef>,
-    ephemeral: Option<IgnoredAny>,
+    ephemeral: Option<Ephemeral>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Ephemeral {
+    #[serde(default, deserialize_with = "or_default")]
+    volume_claim_template: ClaimTemplate,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct ClaimTemplate {
+    #[serde(default, deserialize_with = "or_default")]
+    spec: ClaimSpec,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ClaimSpec {
+    storage_class_name: Option<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    resources: Resources,
+}
+
+/// A volume that is made for a pod.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::collectors::kubernetes) struct OwnClaim {
+    /// `None` for the default one.
+    pub(in crate::collectors::kubernetes) class: Option<String>,
+    pub(in crate::collectors::kubernetes) bytes: u64,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -158,10 +187,13 @@ struct ClaimRef {
 }
 
 impl Volume {
-    /// Whether a claim is made for this pod alone, and deleted with it.
+    /// The claim that is made for this pod alone, and deleted with it.
     /// Source: <https://kubernetes.io/docs/concepts/storage/ephemeral-volumes/#generic-ephemeral-volumes>
-    pub(in crate::collectors::kubernetes) fn is_claimed_for_pod(&self) -> bool {
-        self.ephemeral.is_some()
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes are whole and not negative")]
+    pub(in crate::collectors::kubernetes) fn own_claim(&self) -> Option<OwnClaim> {
+        let spec = &self.ephemeral.as_ref()?.volume_claim_template.spec;
+        let bytes = spec.resources.requests.get("storage").and_then(|bytes| bytes.0).unwrap_or_default();
+        Some(OwnClaim { class: spec.storage_class_name.clone(), bytes: bytes as u64 })
     }
 
     /// The claim that it mounts.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::collectors::kubernetes::kinds::claims::{Bound as OfClaims, Claims, times};
 use crate::collectors::kubernetes::kinds::shape;
 use crate::collectors::kubernetes::kinds::shape::{Scope, ScopeTerm, Shape};
-use crate::collectors::kubernetes::kinds::workspaces::Claims;
 use crate::collectors::kubernetes::reading::clock::now;
 use crate::collectors::kubernetes::reading::objects;
 use crate::collectors::kubernetes::reading::objects::{Kind, Place, Rows, kind, or_default};
@@ -131,6 +131,9 @@ struct Limited {
     is_current: bool,
 }
 
+/// What stands between a StorageClass and what a quota says of it.
+const OF_CLASS: &str = ".storageclass.storage.k8s.io/";
+
 /// What is kept of a quota.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::collectors::kubernetes) struct Quota {
@@ -169,15 +172,29 @@ impl Quota {
         all.filter_map(|(name, need)| Some(times(self.resources.get(&name)?.left(), need))).fold(f64::INFINITY, f64::min)
     }
 
-    /// The same by the claims of their volumes. A claim that no workspace mounts may be of one that does not run now, and
-    /// is there when that starts again, or of something else.
-    fn allows_of_claims(&self, claims: Claims) -> [f64; 2] {
-        let [sure, most] = claims.each;
-        let bounds = ["persistentvolumeclaims", "count/persistentvolumeclaims"].into_iter().filter_map(|name| self.resources.get(name));
-        bounds.fold([f64::INFINITY; 2], |[least, at_most], bound| {
-            let unmounted = if claims.mounted > 0.0 { bound.hard - claims.mounted } else { bound.left() };
-            [least.min(times(bound.left(), most)), at_most.min(times(unmounted.max(bound.left()), sure))]
-        })
+    /// The same by the claims of their volumes and by the storage of these, of all together and of each class.
+    /// Source: <https://kubernetes.io/docs/concepts/policy/resource-quotas/#quota-for-storage>
+    fn allows_of_claims(&self, claims: &Claims) -> [f64; 2] {
+        let bounds = self.resources.iter().filter_map(|(name, limited)| {
+            let (class, what) = name.split_once(OF_CLASS).map_or((None, name.as_str()), |(class, what)| (Some(class), what));
+            let of_bytes = match what {
+                "requests.storage" => true,
+                "persistentvolumeclaims" => false,
+                "count/persistentvolumeclaims" if class.is_none() => false,
+                _ => return None,
+            };
+            let each = if of_bytes { self.mean_size(class, limited) } else { Some(1.0) };
+            Some(OfClaims { class, hard: limited.hard, used: limited.used, each, of_bytes })
+        });
+        bounds.map(|bound| claims.allowed_by(bound)).fold([f64::INFINITY; 2], |one, other| [0, 1].map(|at| f64::min(one[at], other[at])))
+    }
+
+    /// The bytes of a claim, on average of those that are there, where the quota counts these as well.
+    fn mean_size(&self, class: Option<&str>, bytes: &Limited) -> Option<f64> {
+        let prefix = class.map_or_else(String::new, |class| format!("{class}{OF_CLASS}"));
+        let mut counts =
+            ["persistentvolumeclaims", "count/persistentvolumeclaims"].into_iter().filter_map(|name| self.resources.get(&format!("{prefix}{name}")));
+        counts.find_map(|count| Some(bytes.used? / count.used.filter(|count| *count > 0.0)?))
     }
 }
 
@@ -186,11 +203,6 @@ impl Limited {
     fn left(&self) -> f64 {
         self.hard - self.used.unwrap_or(self.hard)
     }
-}
-
-/// How often a need fits into what is left.
-fn times(left: f64, need: f64) -> f64 {
-    if need > 0.0 { (left / need + 1e-9).floor().max(0.0) } else { f64::INFINITY }
 }
 
 /// What pods of one kind want of the rules of their namespaces.
@@ -205,7 +217,7 @@ pub(in crate::collectors::kubernetes) struct Want<'a> {
     /// Their devices, on average.
     pub(in crate::collectors::kubernetes) devices: &'a BTreeMap<String, f64>,
     pub(in crate::collectors::kubernetes) shapes: &'a BTreeMap<Arc<Shape>, u64>,
-    pub(in crate::collectors::kubernetes) claims: Claims,
+    pub(in crate::collectors::kubernetes) claims: &'a Claims,
     /// Whether they have one container each, where that is known.
     pub(in crate::collectors::kubernetes) is_single: Option<bool>,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::collectors::kubernetes::kinds::pod::Pod;
+use crate::collectors::kubernetes::kinds::pod::{OwnClaim, Pod, Volume};
 use crate::collectors::kubernetes::reading::objects::or_default;
 
 /// What is kept of a pod; thousands share one.
@@ -17,17 +17,16 @@ pub(in crate::collectors::kubernetes) struct Shape {
     /// Its priority class, empty without one; `None` where no pod is there to say.
     class: Option<String>,
     /// Volumes of it that are claimed for this pod alone, and go with it.
-    pub(in crate::collectors::kubernetes) own_claims: u16,
+    pub(in crate::collectors::kubernetes) own_claims: Vec<OwnClaim>,
 }
 
 impl Shape {
     pub(in crate::collectors::kubernetes) fn of(pod: &Pod) -> Self {
-        let own = pod.spec.volumes.iter().filter(|volume| volume.is_claimed_for_pod()).count();
         Self {
             has_deadline: pod.spec.active_deadline_seconds.is_some(),
             is_best_effort: pod.is_best_effort(),
             class: Some(pod.spec.priority_class_name.clone().unwrap_or_default()),
-            own_claims: u16::try_from(own).unwrap_or(u16::MAX),
+            own_claims: pod.spec.volumes.iter().filter_map(Volume::own_claim).collect(),
         }
     }
 }

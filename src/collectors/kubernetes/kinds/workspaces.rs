@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use crate::collectors::kubernetes::config::{Range, WorkspaceSelector};
+use crate::collectors::kubernetes::kinds::claims::Claims;
 use crate::collectors::kubernetes::kinds::placement::Placement;
 use crate::collectors::kubernetes::kinds::pod::{Pod, Volume};
 use crate::collectors::kubernetes::kinds::shape::Shape;
@@ -95,15 +96,6 @@ pub(in crate::collectors::kubernetes) struct Takes<'a> {
     pub(in crate::collectors::kubernetes) requests: [f32; 3],
     /// The same of limits, where a container without one counts with its request.
     pub(in crate::collectors::kubernetes) limits: [f32; 3],
-}
-
-/// How many claims of volumes workspaces have, those that each of them has for itself.
-#[derive(Debug, Clone, Copy, Default)]
-pub(in crate::collectors::kubernetes) struct Claims {
-    /// Per workspace, at least and at most: of one that runs alone nobody knows which of its claims others mount as well.
-    pub(in crate::collectors::kubernetes) each: [f64; 2],
-    /// How many are mounted by name. Others of the namespace may be of workspaces that do not run now.
-    pub(in crate::collectors::kubernetes) mounted: f64,
 }
 
 #[derive(Debug, Default)]
@@ -223,10 +215,10 @@ impl Workspaces {
     pub(in crate::collectors::kubernetes) fn claims(&self, name: &str) -> Claims {
         let Some((_, sums)) = self.named(name).filter(|(_, sums)| sums.asking > 0) else { return Claims::default() };
         let all = sums.asking as f64;
-        let passing: u64 = sums.shapes.iter().map(|(shape, count)| u64::from(shape.own_claims) * count).sum();
         let own = sums.claims.values().filter(|pods| **pods == 1).count() as f64;
         let sure = if sums.asking > 1 { own } else { 0.0 };
-        Claims { each: [sure, own].map(|named| (named + passing as f64) / all), mounted: own }
+        let passing = sums.shapes.iter().flat_map(|(shape, count)| shape.own_claims.iter().map(move |claim| (claim.clone(), *count as f64 / all)));
+        Claims { named: [sure, own].map(|named| named / all), passing: passing.collect(), mounted: own }
     }
 
     /// The tolerations that running pods of a selector have, each once.

@@ -128,6 +128,39 @@ fn a_quota_of_claims_counts_where_each_workspace_has_its_own() {
 }
 
 #[test]
+fn a_quota_of_storage_counts_where_each_workspace_has_volumes() {
+    let mounts = |volume: Value| json!({ "containers": [{ "name": "a", "resources": { "requests": { "cpu": "2", "memory": "4Gi" } } }], "volumes": [volume] });
+    let of_class = |class: Value| {
+        let spec = json!({ "storageClassName": class, "resources": { "requests": { "storage": "10Gi" } } });
+        mounts(json!({ "name": "h", "ephemeral": { "volumeClaimTemplate": { "spec": spec } } }))
+    };
+    let of = |resource: &str, hard: &str, used: &str| quota(&json!({}), resource, hard, used);
+    let own = of_class(json!("gold"));
+    let [bytes, claims] = ["requests.storage", "persistentvolumeclaims"].map(|what| format!("gold.storageclass.storage.k8s.io/{what}"));
+    assert_eq!(fits_in(&own, &[of("requests.storage", "30Gi", "10Gi")])[0], "3");
+    assert_eq!(fits_in(&own, &[of("requests.storage", "300Gi", "10Gi")])[0], "4");
+    assert_eq!(fits_in(&own, &[of(&bytes, "20Gi", "10Gi")])[0], "2");
+    assert_eq!(fits_in(&own, &[of(&claims, "2", "1")])[0], "2");
+    // What is said of another class, or forbidden to everybody, is no matter here.
+    for other in ["silver.storageclass.storage.k8s.io/requests.storage", "silver.storageclass.storage.k8s.io/persistentvolumeclaims"] {
+        assert_eq!(fits_in(&own, &[of(other, "0", "0")])[0], "4", "{other}");
+    }
+    assert_eq!(fits_in(&of_class(json!(null)), &[of(&bytes, "20Gi", "10Gi")])[1], "NaN", "the default class may be this one");
+    // Of claims by name the quota itself tells how large they are, if it counts them, and which class has none of them.
+    let named = |name: &str| mounts(json!({ "name": "h", "persistentVolumeClaim": { "claimName": name } }));
+    assert_eq!(fits_in(&named("home"), &[of("requests.storage", "20Gi", "10Gi")])[1], "NaN");
+    let both = |hard: &str| {
+        let (hard, used) =
+            (json!({ "requests.storage": hard, "persistentvolumeclaims": "900" }), json!({ "requests.storage": "10Gi", "persistentvolumeclaims": "1" }));
+        json!({ "metadata": { "name": "q", "namespace": "ws" }, "spec": {}, "status": { "hard": hard, "used": used } })
+    };
+    assert_eq!(fits_in(&named("home"), &[both("20Gi")])[1], "NaN", "one alone does not tell whether others have their own");
+    assert_ne!(fits_in(&named("home"), &[both("900Gi")])[1], "NaN");
+    assert_ne!(fits_in(&named("home"), &[of(&bytes, "0", "0")])[1], "NaN");
+    assert_eq!(fits_in(&mounts(json!({ "name": "h", "emptyDir": {} })), &[of("requests.storage", "1", "1")])[0], "4");
+}
+
+#[test]
 fn a_limit_range_that_lets_no_workspace_start_leaves_no_room() {
     let limit = |of: &str, bound: &str, resource: &str, amount: &str| json!({ "metadata": { "name": "r", "namespace": "ws" }, "spec": { "limits": [{ "type": of, bound: { resource: amount } }] } });
     let container = json!({ "name": "a", "resources": { "requests": { "cpu": "2", "memory": "4Gi" } } });
