@@ -66,6 +66,7 @@ pub(crate) const PODS: &[&str] = &[
     "pod-crash",
     "pod-config",
     "pod-stuck",
+    "pod-init",
     "pod-waits",
     "pod-half",
     "pod-not-ready",

@@ -385,6 +385,7 @@ pub static FAULTS: &[Fault] = &[
     red("pod-config-broken", "a container in us-east-2 lacks a key of its Secret", &["ContainerConfigBroken"]),
     red("pod-stuck-creating", "a container in us-east-2 has been in ContainerCreating for ten minutes", &["ContainerStuckCreating"]),
     red("pod-stuck-initializing", "a pod in us-east-2 has been initializing for hours", &["ContainerStuckInitializing"]),
+    red("pod-init-runs-long", "an init container in us-east-2 has been running for hours", &["InitContainerRunsLong"]),
     red("pod-waits-for-something", "a container in us-east-2 has been waiting for a reason that no list has", &["ContainerStuckWaiting"]),
     red("pod-half-ended", "a container of a pod in us-east-2 ended with an error while another one runs", &["ContainerEnded"]),
     red("pod-not-ready", "a pod in us-east-2 has been running for twenty minutes and is not ready", &["PodsNotReady"]),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::collectors::kubernetes::kinds::placement::{Affinity, Spread};
-use crate::collectors::kubernetes::kinds::reasons::{ENDED, GATED, Reason, UNREADY, starved_resource, unschedulable_class};
+use crate::collectors::kubernetes::kinds::reasons::{ENDED, GATED, INIT_RUNS, PULLING, Reason, UNREADY, starved_resource, unschedulable_class};
 use crate::collectors::kubernetes::reading::clock;
 use crate::collectors::kubernetes::reading::clock::Clock;
 use crate::collectors::kubernetes::reading::objects::{Condition, ConditionStatus, kind, or_default};
@@ -322,7 +322,8 @@ impl Pod {
         let since = since.or(self.status.start_time.as_ref()).or(placed).or(self.metadata.creation_timestamp.as_ref());
         let since = since.map_or_else(clock::now, |time| clock.ours(time));
         let all = self.status.init_container_statuses.iter().chain(&self.status.container_statuses);
-        let mut waiting: BTreeMap<_, _> = all.filter_map(|status| status.state.waiting.as_ref()).map(|waiting| (Reason::of(&waiting.reason), since)).collect();
+        let waits = all.filter_map(|status| status.state.waiting.as_ref()).map(|waiting| self.waits(Reason::of(&waiting.reason), since, clock));
+        let mut waiting: BTreeMap<_, _> = waits.collect();
         // Its kubelet has said nothing of it yet, and may be one that never will.
         if self.status.phase == "Pending" && self.spec.node_name.is_some() && self.statuses().next().is_none() {
             waiting.insert(Reason::of("ContainerCreating"), since);
@@ -334,6 +335,26 @@ impl Pod {
             waiting.insert(UNREADY, at);
         }
         waiting
+    }
+
+    /// What a container really waits for, and since when. A kubelet that pulls an image says only that it creates the
+    /// container, but it has said before that all else is there; and of init containers each has its own time.
+    /// Source: <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-has-network>
+    fn waits(&self, reason: Reason, since: i64, clock: &Clock) -> (Reason, i64) {
+        let has_all_else = || self.condition("PodReadyToStartContainers").filter(|condition| condition.state() == ConditionStatus::True);
+        let ours = |time: &Option<Time>| time.as_ref().map_or(since, |time| clock.ours(time).max(since));
+        match reason.class {
+            "creating" => has_all_else().map_or((reason, since), |condition| (PULLING, ours(&condition.last_transition_time))),
+            "initializing" => self.init_runs().map_or((reason, since), |started| (INIT_RUNS, ours(&started.started_at))),
+            _ => (reason, since),
+        }
+    }
+
+    /// The init container that runs and that the others wait for.
+    fn init_runs(&self) -> Option<&Started> {
+        let is_sidecar = |name: &str| self.spec.init_containers.iter().any(|container| container.name == name && container.is_sidecar());
+        let own = self.status.init_container_statuses.iter().filter(|status| !is_sidecar(&status.name));
+        own.filter_map(|status| status.state.running.as_ref()).next_back()
     }
 
     /// Since when it runs and takes no requests, by its probes or its readiness gates. Where a container is done,

@@ -22,6 +22,12 @@ const REASONS: &[(&str, &[&str])] = &[
     ("initializing", &["PodInitializing"]),
 ];
 
+/// Of a container whose pod has its volumes and its network, so that all that is left to do is to pull its image.
+pub(in crate::collectors::kubernetes) const PULLING: Reason = Reason { class: "initializing", reason: "ContainerCreating" };
+
+/// Of containers that wait for an init container that runs.
+pub(in crate::collectors::kubernetes) const INIT_RUNS: Reason = Reason { class: "init_running", reason: "PodInitializing" };
+
 /// Of a container that ended with an error and is not started again, although its pod still runs.
 pub(in crate::collectors::kubernetes) const ENDED: Reason = Reason { class: "ended", reason: "Error" };
 

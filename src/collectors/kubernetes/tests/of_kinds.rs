@@ -17,7 +17,7 @@ use crate::collectors::kubernetes::kinds::workloads;
 use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
 use crate::collectors::kubernetes::reading::clock::{self, Clock};
 use crate::collectors::kubernetes::reading::objects::{Keep, Kind, Rows};
-use crate::collectors::kubernetes::tests::{ago, demands, place, read, rows, says, told, words};
+use crate::collectors::kubernetes::tests::{ago, demands, place, pods, read, rows, says, told, words};
 
 pub(in crate::collectors::kubernetes) fn filled<K: Kind>(objects: &[Value]) -> Rows<K> {
     let mut rows = Rows::only(&[]);
@@ -406,4 +406,28 @@ fn what_is_forbidden_is_not_used_up() {
     };
     assert_eq!(format!("{:?}", [quota("services.loadbalancers", "0", "0"), quota("requests.nvidia.com/gpu", "0", "0")]), "[0.0, 0.0]");
     assert_eq!(format!("{:?}", [quota("services.nodeports", "0", "1"), quota("pods", "0", "0"), quota("pods", "10", "5")]), "[1.0, 1.0, 0.5]");
+}
+
+#[test]
+fn a_pull_and_an_init_container_that_runs_have_times_of_their_own() {
+    let pod = |conditions: Value, reason: &str, init: Value| {
+        let mut all = json!([{ "type": "ContainersReady", "status": "False", "lastTransitionTime": ago(720) }]);
+        all.as_array_mut().unwrap().extend(conditions.as_array().unwrap().clone());
+        let main = json!([{ "name": "c", "state": { "waiting": { "reason": reason } } }]);
+        let status = json!({ "phase": "Pending", "startTime": ago(720), "conditions": all, "containerStatuses": main, "initContainerStatuses": init });
+        let spec = json!({ "nodeName": "n", "initContainers": [{ "name": "side", "restartPolicy": "Always" }, { "name": "restore" }] });
+        let told = pods(&[json!({ "metadata": { "name": "p", "namespace": "ws", "uid": "p" }, "spec": spec, "status": status })]);
+        let oldest = told.iter().find_map(|line| line.strip_prefix("containers_waiting_oldest_timestamp_seconds eu/ws/")).unwrap();
+        let (class, since) = oldest.split_once(" = ").unwrap();
+        (class.to_owned(), clock::now() - since.parse::<i64>().unwrap())
+    };
+    let sandbox = |status: &str| json!([{ "type": "PodReadyToStartContainers", "status": status, "lastTransitionTime": ago(240) }]);
+    let is = |class: &str, age: i64| (class.to_owned(), age);
+    assert_eq!(pod(json!([]), "ContainerCreating", json!([])), is("creating/ContainerCreating", 720));
+    assert_eq!(pod(sandbox("False"), "ContainerCreating", json!([])), is("creating/ContainerCreating", 720));
+    assert_eq!(pod(sandbox("True"), "ContainerCreating", json!([])), is("initializing/ContainerCreating", 240));
+    let runs = |name: &str| json!([{ "name": name, "state": { "running": { "startedAt": ago(700) } } }]);
+    assert_eq!(pod(sandbox("True"), "PodInitializing", runs("restore")), is("init_running/PodInitializing", 700));
+    assert_eq!(pod(sandbox("True"), "PodInitializing", runs("side")), is("initializing/PodInitializing", 720), "a sidecar that runs is not ready");
+    assert_eq!(pod(json!([]), "PodInitializing", json!([])), is("initializing/PodInitializing", 720));
 }

@@ -488,12 +488,17 @@ impl Server {
             ("pod-config-broken", "CreateContainerConfigError"),
             ("pod-stuck-creating", "ContainerCreating"),
             ("pod-stuck-initializing", "PodInitializing"),
+            ("pod-init-runs-long", "PodInitializing"),
             ("pod-waits-for-something", "SomethingOfTheNextVersion"),
         ];
         for (fault, reason) in waiting.into_iter().filter(|(fault, _)| self.estate.has(fault)) {
             let minutes = if reason == "PodInitializing" { 180 } else { 10 };
             let mut pod = pod("exercises", fault, ("app", fault), "node-1", &self.ago(fault, minutes));
             pod["status"] = json!({ "phase": "Pending", "startTime": self.ago(fault, minutes), "containerStatuses": [{ "name": "main", "restartCount": 0, "imageID": "", "ready": false, "state": { "waiting": { "reason": reason, "message": "by the lab" } } }] });
+            if fault == "pod-init-runs-long" {
+                let running = json!({ "running": { "startedAt": self.ago(fault, minutes) } });
+                pod["status"]["initContainerStatuses"] = json!([{ "name": "wait", "restartCount": 0, "imageID": "", "ready": false, "state": running }]);
+            }
             all.add("v1/pods", pod);
         }
         if self.estate.has("pod-half-ended") {
