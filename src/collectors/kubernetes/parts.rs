@@ -3,7 +3,9 @@
 use super::capacity;
 use super::cluster;
 use super::config::{Config, Reach, WorkloadKind};
-use super::kinds::{backups, certmanager, classes, events, gpu, karpenter, locations, monitoring, nodes, pods, quotas, workloads, workspaces};
+use super::kinds::{
+    backups, certmanager, classes, events, gpu, karpenter, lifetimes, locations, monitoring, nodeclasses, nodes, pods, quotas, workloads, workspaces,
+};
 use super::polled::{kubelets, replicas, reviews, usage};
 use crate::collectors::section::Part;
 
@@ -48,7 +50,7 @@ pub(super) fn named(config: &Config) -> [Part<'static>; 7] {
     let velero = config.backups.as_ref().is_some_and(|part| part.velero.is_some());
     let snapshots = config.backups.as_ref().is_some_and(|part| !part.volume_snapshots.is_empty());
     [
-        Part { key: "karpenter", on: config.karpenter.is_some(), families: const { &[karpenter::FAMILIES] } },
+        Part { key: "karpenter", on: config.karpenter.is_some(), families: const { &[karpenter::FAMILIES, lifetimes::FAMILIES, nodeclasses::FAMILIES] } },
         Part { key: "gpu_operator", on: config.gpu_operator.is_some(), families: const { &[gpu::FAMILIES] } },
         Part { key: "capacity", on: config.capacity.is_some(), families: const { &[capacity::ROOM_FAMILIES] } },
         Part { key: "prometheus", on: config.prometheus.is_some(), families: const { &[monitoring::FAMILIES] } },
@@ -56,4 +58,20 @@ pub(super) fn named(config: &Config) -> [Part<'static>; 7] {
         Part { key: "backups.velero", on: velero, families: const { &[backups::BACKUP_FAMILIES, backups::SCHEDULE_FAMILIES, locations::FAMILIES] } },
         Part { key: "backups.volume_snapshots", on: snapshots, families: const { &[backups::VOLUME_FAMILIES, backups::SNAPSHOT_FAMILIES] } },
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_no_karpenter_is_asked_nothing_about_it() {
+        let config = Config::default();
+        let left_out: Vec<&str> = parts(&config).iter().filter(|part| !part.on).flat_map(|part| part.families.concat()).map(|family| family.name).collect();
+        let of_karpenter = ["readiness_nodepool_", "readiness_nodeclaim", "readiness_nodeclass_"];
+        let all = super::super::FAMILIES.concat();
+        for family in all.iter().filter(|family| of_karpenter.iter().any(|begin| family.name.starts_with(begin))) {
+            assert!(left_out.contains(&family.name), "{}", family.name);
+        }
+    }
 }
