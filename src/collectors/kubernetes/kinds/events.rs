@@ -12,7 +12,8 @@ use jiff::Timestamp;
 use regex::Regex;
 use serde::{Deserialize, Deserializer};
 
-use crate::collectors::kubernetes::kinds::pods::{Eviction, uid};
+use crate::collectors::kubernetes::kinds::podrow::uid;
+use crate::collectors::kubernetes::kinds::pods::Eviction;
 use crate::collectors::kubernetes::kinds::reasons::starved_resource;
 use crate::collectors::kubernetes::reading::clock::{Clock, now};
 use crate::collectors::kubernetes::reading::objects::{Keep, Place, kind, or_default};

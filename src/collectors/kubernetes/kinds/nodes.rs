@@ -1,23 +1,22 @@
 //! Nodes: conditions, taints, sizes, versions, cached images.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::collectors::kubernetes::config::NodeGroup;
 use crate::collectors::kubernetes::kinds::conditions::{self, EXPECTED_CONDITIONS};
+use crate::collectors::kubernetes::kinds::node::{Node, NodeInfo, NodeRow, Offers};
 use crate::collectors::kubernetes::reading::clock::now;
 use crate::collectors::kubernetes::reading::labels::Labels;
-use crate::collectors::kubernetes::reading::objects::{Condition, ConditionStatus, Keep, Place, flag, kind, or_default};
-use crate::collectors::kubernetes::reading::resources::{Devices, Listed, amounts, gpus, is_gpu, offered, offered_devices, offered_gpus};
-use crate::collectors::kubernetes::reading::taints::{self, Taint, Taints};
+use crate::collectors::kubernetes::reading::objects::{Condition, ConditionStatus, Keep, Place, flag};
+use crate::collectors::kubernetes::reading::resources::{amounts, gpus, is_gpu, offered, offered_devices, offered_gpus};
+use crate::collectors::kubernetes::reading::taints::{self, Taints};
 use crate::collectors::kubernetes::watching::sight::seen;
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
 use crate::say;
 use crate::say::named;
 use crate::word::Word;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::Deserialize;
 
 const COVERAGE: crate::metric::Coverage = seen(&["Node"]);
 const NODE: [&str; 2] = ["cluster", "node"];
@@ -141,160 +140,10 @@ metrics! {
 /// a node that was ready before.
 const FIRST_REPORT: u64 = 30;
 
-/// Seconds in which the pods of a new node may be starting: kubelets have pulled their images by then.
-const YOUNG: i64 = 10 * 60;
-/// Seconds for which a node that is being taken away may be silent or not ready: its machine has stopped by then, and
-/// whoever deletes the node has come to it.
-const LEAVES: i64 = 30 * 60;
 /// In place of the name of a condition that is none, or that is one too many.
 const HIDDEN: &str = "(others)";
 /// Conditions of a node that are kept; node-problem-detector adds a dozen to the five of the kubelet.
 const MOST_CONDITIONS: usize = 64;
-
-kind!(Node, "", "v1", "nodes", "crate::collectors::kubernetes::reading::objects::labelled", spec: NodeSpec, status: NodeStatus);
-
-#[derive(Debug, Clone, Default, Deserialize)]
-pub(in crate::collectors::kubernetes) struct NodeSpec {
-    #[serde(default)]
-    unschedulable: Option<bool>,
-    #[serde(default, deserialize_with = "or_default")]
-    taints: Vec<Taint>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(in crate::collectors::kubernetes) struct NodeStatus {
-    #[serde(default, deserialize_with = "or_default")]
-    conditions: Vec<Condition>,
-    #[serde(default, deserialize_with = "or_default")]
-    allocatable: Listed,
-    #[serde(default, deserialize_with = "or_default")]
-    capacity: Listed,
-    #[serde(default, deserialize_with = "or_default")]
-    node_info: NodeInfo,
-    #[serde(default, deserialize_with = "or_default")]
-    addresses: Vec<Address>,
-    #[serde(default, deserialize_with = "or_default")]
-    daemon_endpoints: DaemonEndpoints,
-    #[serde(default, deserialize_with = "or_default")]
-    images: Vec<Image>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct NodeInfo {
-    #[serde(default, deserialize_with = "or_default")]
-    kubelet_version: String,
-    #[serde(default, deserialize_with = "or_default")]
-    operating_system: String,
-    #[serde(default, deserialize_with = "or_default")]
-    architecture: String,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct Address {
-    r#type: String,
-    address: String,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct DaemonEndpoints {
-    #[serde(default, deserialize_with = "or_default")]
-    kubelet_endpoint: Endpoint,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-struct Endpoint {
-    #[serde(default, rename = "Port")]
-    port: Option<u16>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct Image {
-    #[serde(default, deserialize_with = "or_default")]
-    names: Vec<String>,
-}
-
-/// What is kept of a node.
-#[derive(Debug, Clone, PartialEq)]
-pub(in crate::collectors::kubernetes) struct NodeRow {
-    /// On the cluster's clock.
-    pub(in crate::collectors::kubernetes) created: Option<i64>,
-    pub(in crate::collectors::kubernetes) schedulable: bool,
-    pub(in crate::collectors::kubernetes) disrupted: bool,
-    /// Since when it has not been ready, on the cluster's clock; `None` of one that is, or that does not tell.
-    unready_since: Option<i64>,
-    /// `Ready` is `None` while the node has not been ready since it was created. That is no state of the metric: one
-    /// more for each condition of each node would be a tenth of all that a large cluster shows.
-    conditions: Vec<(Arc<str>, Option<ConditionStatus>)>,
-    /// Whether a condition that is not kept says that something is wrong, or may; `None` where all of them are well.
-    hidden: Option<bool>,
-    pub(in crate::collectors::kubernetes) taints: Taints,
-    pub(in crate::collectors::kubernetes) allocatable: [Option<f64>; 4],
-    storage: Option<f64>,
-    /// What it has and what it offers, where one of both says that there are some.
-    gpus: Option<[Option<f64>; 2]>,
-    gpu_product: Arc<str>,
-    pub(in crate::collectors::kubernetes) kubelet: Arc<str>,
-    /// `linux/amd64`; empty when the kubelet does not tell.
-    platform: Arc<str>,
-    pub(in crate::collectors::kubernetes) address: Option<(IpAddr, u16)>,
-    pool: [Arc<str>; 3],
-    /// Which of the configured images it has, by their positions.
-    images: BTreeSet<usize>,
-    /// Which of the configured groups it is in, by their positions.
-    groups: BTreeSet<usize>,
-    /// Whether it has all labels that a capacity is counted on.
-    pub(in crate::collectors::kubernetes) counts: bool,
-    /// What workspaces may ask for beside room, kept where their room is counted.
-    pub(in crate::collectors::kubernetes) offers: Offers,
-}
-
-/// What a node has that only some pods ask for.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(in crate::collectors::kubernetes) struct Offers {
-    pub(in crate::collectors::kubernetes) labels: Labels,
-    pub(in crate::collectors::kubernetes) devices: Devices,
-}
-
-impl NodeRow {
-    /// Whether its kubelet has not been ready since the node was created.
-    pub(in crate::collectors::kubernetes) fn never_ready(&self) -> bool {
-        self.conditions.iter().any(|(_, state)| state.is_none())
-    }
-
-    /// Whether it is being taken away, and no longer silent or not ready than that takes: one that nobody deletes in the
-    /// end is a broken node like any other. How long its pods take to leave it before is up to them.
-    pub(in crate::collectors::kubernetes) fn is_leaving(&self, now: i64) -> bool {
-        let lately = self.unready_since.is_some_and(|since| since > now.saturating_sub(LEAVES));
-        self.disrupted && (self.is_ready() || lately)
-    }
-
-    fn is_ready(&self) -> bool {
-        self.conditions.iter().any(|(condition, state)| &**condition == "Ready" && *state == Some(ConditionStatus::True))
-    }
-
-    /// Whether it has not started yet or is being taken away, so that nobody asks it anything.
-    pub(in crate::collectors::kubernetes) fn is_passing(&self, now: i64) -> bool {
-        self.never_ready() || self.is_leaving(now)
-    }
-
-    /// Whether what runs on every node may still be starting on it, or have stopped: it is young, or is being taken away.
-    pub(in crate::collectors::kubernetes) fn is_changing(&self, now: i64) -> bool {
-        self.is_passing(now) || self.created.is_some_and(|at| at > now.saturating_sub(YOUNG))
-    }
-
-    /// The Karpenter pool that it is of; empty for none.
-    pub(in crate::collectors::kubernetes) fn pool(&self) -> &str {
-        &self.pool[0]
-    }
-
-    /// Whether pods can start here now.
-    pub(in crate::collectors::kubernetes) fn usable(&self) -> bool {
-        self.is_ready() && self.schedulable && !self.disrupted && !self.taints.closed
-    }
-}
 
 /// What the configuration wants to know about nodes.
 #[derive(Debug, Clone, Default)]

@@ -2,20 +2,19 @@
 //! change, a row of a hundred bytes for each, and more only for pods with a problem.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
+use crate::collectors::kubernetes::kinds::groups::{Group, OTHERS, SERIES, most};
 use crate::collectors::kubernetes::kinds::pod::Pod;
-use crate::collectors::kubernetes::kinds::reasons::{GATED, GATED_WORKSPACE, Reason};
-use crate::collectors::kubernetes::kinds::workspaces::{Takes, Workspace, Workspaces};
+use crate::collectors::kubernetes::kinds::podrow::{Load, Problem, Row, Storage, phase, uid};
+use crate::collectors::kubernetes::kinds::reasons::{GATED, GATED_WORKSPACE};
+use crate::collectors::kubernetes::kinds::workspaces::{Takes, Workspaces};
 use crate::collectors::kubernetes::reading::clock::{Clock, now};
 use crate::collectors::kubernetes::reading::objects::{Keep, Place};
 use crate::collectors::kubernetes::reading::resources::{Amounts, Devices};
 use crate::collectors::kubernetes::watching::ledger::{Count, Ledger, Tally};
 use crate::collectors::kubernetes::watching::sight::seen;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
-use crate::say;
-use crate::say::Message;
 
 const COVERAGE: Coverage = seen(&["Pod"]);
 const PROBLEM: [&str; 4] = ["cluster", "namespace", "class", "reason"];
@@ -90,59 +89,6 @@ metrics! {
 const AFTERGLOW: i64 = 15 * 60;
 /// Seconds between two searches for what is over.
 const SWEEP: i64 = 60;
-/// Series of one kind of problem; the rest is summed up under one name.
-const SERIES: usize = 500;
-const OTHERS: &str = "(others)";
-
-/// What is kept of a pod.
-#[derive(Debug, PartialEq)]
-struct Row {
-    round: u32,
-    restarts: u32,
-    namespace: Arc<str>,
-    node: Option<Arc<str>>,
-    phase: &'static str,
-    requests: [f32; 3],
-    limits: [f32; 3],
-    gpus: f32,
-    /// What few pods have.
-    devices: Option<Box<Devices>>,
-    /// Whether each new node gets one like it.
-    comes_with_nodes: bool,
-    /// Whether it gives way to workspaces.
-    gives_way: bool,
-    /// Whether it is being deleted.
-    leaving: bool,
-    storage: Storage,
-    problem: Option<Box<Problem>>,
-    workspaces: Box<[Workspace]>,
-}
-
-/// Limits of ephemeral storage.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Storage {
-    limit: Option<f32>,
-    unlimited_empty_dir: bool,
-}
-
-/// What is kept only of a pod that is not well.
-#[derive(Debug, PartialEq)]
-struct Problem {
-    name: Box<str>,
-    waiting: BTreeMap<Reason, i64>,
-    pending: Option<(&'static str, i64)>,
-}
-
-/// What the pods on one node ask for.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(in crate::collectors::kubernetes) struct Load {
-    pub(in crate::collectors::kubernetes) requests: Amounts,
-    pub(in crate::collectors::kubernetes) limits: Amounts,
-    /// The part of the requests that each new node has as well.
-    pub(in crate::collectors::kubernetes) with_node: Amounts,
-    /// The part of the requests that gives way to workspaces.
-    pub(in crate::collectors::kubernetes) giving_way: Amounts,
-}
 
 /// An eviction: where, and for lack of what.
 pub(in crate::collectors::kubernetes) type Eviction = (Arc<str>, &'static str);
@@ -180,36 +126,6 @@ pub(in crate::collectors::kubernetes) struct Pods {
 struct Restarts {
     total: u64,
     last: i64,
-}
-
-fn phase(pod: &Pod) -> &'static str {
-    match pod.status.phase.as_str() {
-        "Pending" => "pending",
-        "Running" => "running",
-        "Succeeded" => "succeeded",
-        "Failed" => "failed",
-        _ => "unknown",
-    }
-}
-
-/// A pod's identity. Not its name: a replaced pod of a StatefulSet has the same one.
-pub(in crate::collectors::kubernetes) fn uid(text: Option<&str>) -> u128 {
-    let text = text.unwrap_or_default();
-    let mut digits = text.bytes().filter(|byte| *byte != b'-');
-    let parsed = digits.try_fold((0_u128, 0), |(uid, length), byte| {
-        let digit = char::from(byte).to_digit(16)?;
-        Some(((uid << 4) | u128::from(digit), length + 1))
-    });
-    if let Some((uid, 32)) = parsed {
-        return uid;
-    }
-    // Static pods and simulations have other identities.
-    let half = |salt: u8| {
-        let mut hasher = DefaultHasher::new();
-        (salt, text).hash(&mut hasher);
-        u128::from(hasher.finish())
-    };
-    (half(1) << 64) | half(2)
 }
 
 fn counted<K: Ord>(map: &mut BTreeMap<K, u32>, key: K, up: bool) {
@@ -422,52 +338,6 @@ impl Pods {
         }
         groups
     }
-}
-
-/// Pods with the same trouble.
-#[derive(Debug, Default)]
-struct Group {
-    count: u64,
-    oldest: Option<i64>,
-    names: Vec<Box<str>>,
-}
-
-impl Group {
-    const NAMES: usize = 3;
-
-    fn add(&mut self, name: &str, since: i64) {
-        self.count += 1;
-        self.oldest = Some(self.oldest.map_or(since, |oldest| oldest.min(since)));
-        if self.names.len() < Self::NAMES {
-            self.names.push(name.into());
-        }
-    }
-
-    fn merge(&mut self, other: Self) {
-        self.count += other.count;
-        self.oldest = self.oldest.into_iter().chain(other.oldest).min();
-        self.names.extend(other.names.into_iter().take(Self::NAMES - self.names.len().min(Self::NAMES)));
-    }
-
-    fn words(&self) -> Message {
-        let names = Message::of_names(self.names.iter().map(AsRef::as_ref));
-        match self.count.saturating_sub(self.names.len() as u64) {
-            0 => names,
-            more => say!("{} and {} more", names, more),
-        }
-    }
-}
-
-/// The namespaces with the highest counts; the others are summed up, so that none goes unseen.
-fn most(counts: impl Iterator<Item = (Arc<str>, Count)>) -> Vec<(Arc<str>, Count)> {
-    let mut counts: Vec<_> = counts.collect();
-    if counts.len() > SERIES {
-        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        let mut others = Count::default();
-        counts.drain(SERIES..).for_each(|(_, count)| others.add(count.times, count.last));
-        counts.push((OTHERS.into(), others));
-    }
-    counts
 }
 
 /// A key that is already there, so that thousands of rows share one text.

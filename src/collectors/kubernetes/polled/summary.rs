@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::collectors::kubernetes::cluster::Cluster;
-use crate::collectors::kubernetes::kinds::pods::uid;
+use crate::collectors::kubernetes::kinds::podrow::uid;
 
 /// What stands around the pods of a summary. Every field is optional on purpose: absent is not zero.
 #[derive(Debug, Default, Deserialize)]

@@ -1,0 +1,90 @@
+//! What is kept of a pod, and what the pods of a node ask for together.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+
+use crate::collectors::kubernetes::kinds::pod::Pod;
+use crate::collectors::kubernetes::kinds::reasons::Reason;
+use crate::collectors::kubernetes::kinds::workspaces::Workspace;
+use crate::collectors::kubernetes::reading::resources::{Amounts, Devices};
+
+/// What is kept of a pod.
+#[derive(Debug, PartialEq)]
+pub(in crate::collectors::kubernetes) struct Row {
+    pub(in crate::collectors::kubernetes) round: u32,
+    pub(in crate::collectors::kubernetes) restarts: u32,
+    pub(in crate::collectors::kubernetes) namespace: Arc<str>,
+    pub(in crate::collectors::kubernetes) node: Option<Arc<str>>,
+    pub(in crate::collectors::kubernetes) phase: &'static str,
+    pub(in crate::collectors::kubernetes) requests: [f32; 3],
+    pub(in crate::collectors::kubernetes) limits: [f32; 3],
+    pub(in crate::collectors::kubernetes) gpus: f32,
+    /// What few pods have.
+    pub(in crate::collectors::kubernetes) devices: Option<Box<Devices>>,
+    /// Whether each new node gets one like it.
+    pub(in crate::collectors::kubernetes) comes_with_nodes: bool,
+    /// Whether it gives way to workspaces.
+    pub(in crate::collectors::kubernetes) gives_way: bool,
+    /// Whether it is being deleted.
+    pub(in crate::collectors::kubernetes) leaving: bool,
+    pub(in crate::collectors::kubernetes) storage: Storage,
+    pub(in crate::collectors::kubernetes) problem: Option<Box<Problem>>,
+    pub(in crate::collectors::kubernetes) workspaces: Box<[Workspace]>,
+}
+
+/// Limits of ephemeral storage.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::collectors::kubernetes) struct Storage {
+    pub(in crate::collectors::kubernetes) limit: Option<f32>,
+    pub(in crate::collectors::kubernetes) unlimited_empty_dir: bool,
+}
+
+/// What is kept only of a pod that is not well.
+#[derive(Debug, PartialEq)]
+pub(in crate::collectors::kubernetes) struct Problem {
+    pub(in crate::collectors::kubernetes) name: Box<str>,
+    pub(in crate::collectors::kubernetes) waiting: BTreeMap<Reason, i64>,
+    pub(in crate::collectors::kubernetes) pending: Option<(&'static str, i64)>,
+}
+
+/// What the pods on one node ask for.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(in crate::collectors::kubernetes) struct Load {
+    pub(in crate::collectors::kubernetes) requests: Amounts,
+    pub(in crate::collectors::kubernetes) limits: Amounts,
+    /// The part of the requests that each new node has as well.
+    pub(in crate::collectors::kubernetes) with_node: Amounts,
+    /// The part of the requests that gives way to workspaces.
+    pub(in crate::collectors::kubernetes) giving_way: Amounts,
+}
+
+pub(in crate::collectors::kubernetes) fn phase(pod: &Pod) -> &'static str {
+    match pod.status.phase.as_str() {
+        "Pending" => "pending",
+        "Running" => "running",
+        "Succeeded" => "succeeded",
+        "Failed" => "failed",
+        _ => "unknown",
+    }
+}
+
+/// A pod's identity. Not its name: a replaced pod of a StatefulSet has the same one.
+pub(in crate::collectors::kubernetes) fn uid(text: Option<&str>) -> u128 {
+    let text = text.unwrap_or_default();
+    let mut digits = text.bytes().filter(|byte| *byte != b'-');
+    let parsed = digits.try_fold((0_u128, 0), |(uid, length), byte| {
+        let digit = char::from(byte).to_digit(16)?;
+        Some(((uid << 4) | u128::from(digit), length + 1))
+    });
+    if let Some((uid, 32)) = parsed {
+        return uid;
+    }
+    // Static pods and simulations have other identities.
+    let half = |salt: u8| {
+        let mut hasher = DefaultHasher::new();
+        (salt, text).hash(&mut hasher);
+        u128::from(hasher.finish())
+    };
+    (half(1) << 64) | half(2)
+}
