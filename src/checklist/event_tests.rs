@@ -329,6 +329,7 @@ fn a_waiver_of_one_event_holds_in_its_occurrences_alone() {
     .unwrap();
     let seen = snapshot("readiness_dns_success", &[(&["a.example", "public"], 0.0)]);
     let waivers = [Waiver {
+        checklists: Vec::new(),
         check: "Up".into(),
         labels: std::collections::BTreeMap::new(),
         event: Some("course".into()),

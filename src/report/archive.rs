@@ -8,12 +8,11 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::markdown;
-use super::wording::minute;
 use crate::cause::Cause as _;
 use crate::checklist::Judgement;
 use crate::event::Occurrence;
 use crate::files;
-use crate::say::Message;
+use crate::say::{Message, minute};
 use crate::writer::Writer;
 use crate::{say, state};
 
