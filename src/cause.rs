@@ -40,6 +40,7 @@ impl Cause for std::io::Error {
             (ErrorKind::AddrNotAvailable, _) => say!("the address is not one of this host"),
             (ErrorKind::IsADirectory, _) => say!("it is a folder"),
             (ErrorKind::NotADirectory, _) => say!("a part of its path is no folder"),
+            (ErrorKind::AlreadyExists, _) => say!("something else of that name is there"),
             (ErrorKind::ReadOnlyFilesystem, _) => say!("the file system is read-only"),
             (ErrorKind::StorageFull, _) => say!("no space left"),
             (ErrorKind::QuotaExceeded, _) => say!("the disk quota is used up"),

@@ -86,8 +86,8 @@ fn a_waiver_of_a_check_that_stands_elsewhere_says_so() {
     };
     let wrong = told("check: Own, checklists: [workshop]").unwrap_err();
     assert!(wrong.contains("waivers[0].check: must be a check of workshop; this is one of own (got \"Own\")"), "{wrong}");
-    let wrong = told("check: Own, event: w").unwrap_err();
-    assert!(wrong.contains("waivers[0].event: unknown key; known are check, checklists, labels, until, who, why"), "{wrong}");
+    let wrong = told("check: Own, resolver: w").unwrap_err();
+    assert!(wrong.contains("waivers[0].resolver: unknown key; known are check, checklists, event, labels, until, who, why"), "{wrong}");
     assert!(told("check: Own, hunter: w").unwrap_err().contains("waivers[0].***: unknown key, hidden"));
     assert!(told("check: Own, checklists: [own]").is_ok());
 }
