@@ -166,7 +166,7 @@ impl Server {
         let mut node = json!({
             "metadata": { "name": format!("node-{index}"), "uid": format!("{}-{index}", self.region), "creationTimestamp": created,
                 "labels": { "topology.kubernetes.io/region": self.region, "karpenter.sh/nodepool": "coder-ws", "karpenter.sh/capacity-type": "on-demand", "node.kubernetes.io/instance-type": "c6a.8xlarge", "node.coder.io/used-for": "workspaces" },
-                "managedFields": [{ "manager": "kubelet", "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": { "f:status": {} } }] },
+                "managedFields": [{ "manager": "kubelet", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": { "f:status": {} } }] },
             "spec": { "providerID": format!("aws:///{}/i-{index}", self.region), "taints": taints },
             "status": { "conditions": [
                 { "type": "MemoryPressure", "status": flag(first("us-east-2", "node-memory-pressure")) },
@@ -343,7 +343,7 @@ impl Server {
             };
             let writer = |manager: &str, at: Timestamp, keys: Vec<&String>| {
                 let keys: serde_json::Map<String, Value> = keys.into_iter().map(|key| (format!("f:{key}"), json!({}))).collect();
-                json!({ "manager": manager, "operation": "Update", "time": at.to_string(), "fieldsType": "FieldsV1", "fieldsV1": { "f:data": keys } })
+                json!({ "manager": manager, "operation": "Update", "apiVersion": "v1", "time": at.to_string(), "fieldsType": "FieldsV1", "fieldsV1": { "f:data": keys } })
             };
             // Beside the keys of models somebody notes something now and then, which changes none of them.
             let (note, noted) = ("note".to_owned(), renewed.max(self.estate.started().checked_sub(1.minute()).unwrap_or_default()));
@@ -690,8 +690,9 @@ impl Server {
             "status": { "hard": { "requests.cpu": "100", "pods": "60" }, "used": { "requests.cpu": used, "pods": "12" } } }),
         );
         if !self.on("us-east-2", "limit-range-gone") {
+            let (most, unsaid) = if self.on("us-east-2", "limit-range-too-small") { ("1", "1") } else { ("4", "2") };
             all.add("v1/limitranges", json!({ "metadata": { "namespace": "coder-ws", "name": "workspaces", "uid": "range" },
-                "spec": { "limits": [{ "type": "Container", "max": { "cpu": if self.on("us-east-2", "limit-range-too-small") { "1" } else { "4" }, "memory": "8Gi" }, "default": { "cpu": "2", "memory": "4Gi", "ephemeral-storage": "20Gi" } }] } }));
+                "spec": { "limits": [{ "type": "Container", "max": { "cpu": most, "memory": "8Gi" }, "default": { "cpu": unsaid, "memory": "4Gi", "ephemeral-storage": "20Gi" } }] } }));
         }
         let selector = if self.on("us-east-2", "prometheus-selects-nothing") { Value::Null } else { json!({ "matchLabels": { "release": "prometheus" } }) };
         all.add("monitoring.coreos.com/v1/prometheuses", json!({ "metadata": { "namespace": "monitoring", "name": "k8s", "uid": "prom" }, "spec": { "serviceMonitorSelector": selector, "serviceMonitorNamespaceSelector": {} } }));
