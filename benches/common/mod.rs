@@ -55,8 +55,8 @@ pub(crate) fn cpu(pid: u32) -> Duration {
 }
 
 /// What the image and the systemd unit set: without it glibc raises the size from which on memory is
-/// given back at once, and large clusters leave holes that never are.
-pub(crate) const ENVIRONMENT: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=131072");
+/// given back at once, and large clusters leave holes that never are; and each thread has a heap of its own.
+pub(crate) const ENVIRONMENT: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=131072:glibc.malloc.arena_max=1");
 
 /// Starts the release binary with the `readiness.yaml` of a folder.
 pub(crate) fn start(folder: &std::path::Path, address: &str) -> std::process::Child {

@@ -88,7 +88,7 @@ impl Prometheus {
 }
 
 /// Faults that fill the panels of what is wrong.
-const FAULTS: [&str; 33] = [
+const FAULTS: [&str; 34] = [
     "node-disk-pressure",
     "pod-oom-killed",
     "pod-crash-loops",
@@ -116,6 +116,7 @@ const FAULTS: [&str; 33] = [
     "node-not-started",
     "pod-stuck-creating",
     "pod-stuck-initializing",
+    "pod-init-runs-long",
     "pod-waits-for-something",
     "pod-half-ended",
     "pod-not-ready",

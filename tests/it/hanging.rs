@@ -106,7 +106,7 @@ async fn the_probe_answers_while_every_file_hangs() {
     let start = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * 30);
     // A pipe that nobody reads, beside the file, where its next content is written first.
     std::fs::create_dir(at("archive")).unwrap();
-    let (state, report): (PathBuf, PathBuf) = (at("state.new"), at(&format!("archive/t-demo-{}-T-60d.new", start.strftime("%Y%m%dT%H%MZ"))));
+    let (state, report): (PathBuf, PathBuf) = (at("state.new"), at(&format!("archive/t-demo-{}-T-60d-written-late.new", start.strftime("%Y%m%dT%H%MZ"))));
     pipe(&state);
     pipe(&report);
     std::fs::write(at("t.yaml"), "checklist: t\ntitle: T\nsections: [{ title: S, checks: [] }]\n").unwrap();

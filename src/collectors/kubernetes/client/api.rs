@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::cause::Cause as _;
 use crate::collectors::kubernetes::client::bounded::Streamed;
 use crate::collectors::kubernetes::client::connect::Link;
-use crate::collectors::kubernetes::client::stream::{Elements, Unread};
+use crate::collectors::kubernetes::client::stream::{Elements, LONGEST, Unread};
 use crate::collectors::kubernetes::reading::clock::Clock;
 use crate::collectors::kubernetes::reading::objects::or_default;
 use crate::net;
@@ -117,7 +117,7 @@ pub(in crate::collectors::kubernetes) async fn list<T: DeserializeOwned>(
             found.push(element);
         }
     };
-    let around: Around<ListMeta> = elements(client, request, "items", what, timeout, each).await?;
+    let around: Around<ListMeta> = elements(client, request, "items", what, Bounds::page(timeout), each).await?;
     // Nobody asked for pages.
     let whole = around.metadata.continue_.is_none_or(|token| token.is_empty()) && around.metadata.remaining_item_count.is_none_or(|left| left == 0);
     if !whole {
@@ -160,7 +160,7 @@ pub(in crate::collectors::kubernetes) async fn elements<T: DeserializeOwned, R: 
     request: Request<Vec<u8>>,
     array: &'static str,
     what: &Message,
-    timeout: Duration,
+    bounds: Bounds,
     mut each: impl FnMut(T),
 ) -> Result<R, CollectError> {
     let read = async {
@@ -170,7 +170,7 @@ pub(in crate::collectors::kubernetes) async fn elements<T: DeserializeOwned, R: 
         if answer.status() != hyper::StatusCode::OK {
             return Err(failed(refusal(answer).await));
         }
-        let (mut elements, mut body) = (Elements::of(array), answer.into_body());
+        let (mut elements, mut body) = (Elements::of(array).up_to(bounds.longest), answer.into_body());
         while let Some(frame) = body.frame().await {
             if let Some(data) = frame.map_err(failed)?.data_ref() {
                 elements.feed(data, &mut each).map_err(|why| unread(what, why))?;
@@ -178,7 +178,21 @@ pub(in crate::collectors::kubernetes) async fn elements<T: DeserializeOwned, R: 
         }
         elements.rest().map_err(|why| unread(what, why))
     };
-    net::within(what, timeout, read).await?
+    net::within(what, bounds.time, read).await?
+}
+
+/// How long a long document may take, and how many bytes it may have.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::collectors::kubernetes) struct Bounds {
+    pub(in crate::collectors::kubernetes) time: Duration,
+    pub(in crate::collectors::kubernetes) longest: usize,
+}
+
+impl Bounds {
+    /// Of a page of a list, and of other documents of that size.
+    pub(in crate::collectors::kubernetes) fn page(time: Duration) -> Self {
+        Self { time, longest: LONGEST }
+    }
 }
 
 /// The class and the words of a document that could not be read.

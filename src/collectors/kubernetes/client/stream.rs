@@ -9,8 +9,9 @@ use crate::say::Say;
 
 /// The largest element, and the most that may stand around the list. An object has 1.5 MiB in etcd.
 const LARGEST: usize = 2 << 20;
-/// Several times a page of five hundred large objects. It is never held, but takes time to read.
-const LONGEST: usize = 64 << 20;
+/// The longest of usual answers: several times a page of five hundred large objects. It is never held, but takes time
+/// to read.
+pub(in crate::collectors::kubernetes) const LONGEST: usize = 64 << 20;
 
 /// Why a document could not be read. Holds no word of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -22,8 +23,8 @@ pub(in crate::collectors::kubernetes) enum Unread {
     #[error("a part of the answer is larger than {} MiB", LARGEST >> 20)]
     TooLarge,
     /// It goes on and on.
-    #[error("the answer is larger than {} MiB", LONGEST >> 20)]
-    TooLong,
+    #[error("the answer is larger than {} MiB", .0 >> 20)]
+    TooLong(usize),
     /// Too many are read at once.
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
@@ -38,6 +39,7 @@ pub(in crate::collectors::kubernetes) struct Elements {
     rest: Vec<u8>,
     element: Vec<u8>,
     share: Share,
+    longest: usize,
     read: usize,
     depth: usize,
     /// In a string, and whether the next byte is escaped.
@@ -55,14 +57,32 @@ impl Elements {
     /// Reads the elements of the array with this name.
     pub(in crate::collectors::kubernetes) fn of(array: &'static str) -> Self {
         let share = room::ANSWERS.share();
-        Self { array, rest: Vec::new(), element: Vec::new(), share, read: 0, depth: 0, string: None, last: (0, 0), named: false, inside: false, any: false }
+        Self {
+            array,
+            rest: Vec::new(),
+            element: Vec::new(),
+            share,
+            longest: LONGEST,
+            read: 0,
+            depth: 0,
+            string: None,
+            last: (0, 0),
+            named: false,
+            inside: false,
+            any: false,
+        }
+    }
+
+    /// The same, of an answer that may have so many bytes.
+    pub(in crate::collectors::kubernetes) fn up_to(self, longest: usize) -> Self {
+        Self { longest, ..self }
     }
 
     /// Takes in what has arrived, and hands over each element that is complete.
     pub(in crate::collectors::kubernetes) fn feed<T: DeserializeOwned>(&mut self, bytes: &[u8], each: &mut impl FnMut(T)) -> Result<(), Unread> {
         self.read = self.read.saturating_add(bytes.len());
-        if self.read > LONGEST {
-            return Err(Unread::TooLong);
+        if self.read > self.longest {
+            return Err(Unread::TooLong(self.longest));
         }
         let mut left = bytes;
         while let Some(first) = left.first() {

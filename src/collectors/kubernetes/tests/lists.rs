@@ -1,8 +1,8 @@
 //! Lists that are not whole, and watches that tell nothing: neither may keep what was seen alive.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::stream::BoxStream;
@@ -169,5 +169,47 @@ async fn a_long_list_is_repeated_seldom_unless_the_watch_falls_behind() {
     for newest in ["6", "", "six"] {
         let (_, took) = until(slow(ten, newest, Quiet::InTime, answer), |watched| has(watched, "n2")).await;
         assert!(took < Duration::from_mins(6), "{newest}: {took:?}");
+    }
+}
+
+/// A client of an API server of a version that has two nodes, one in a page, and the lists that it was asked for.
+fn of_version(version: &'static str) -> (kube::Client, Arc<Mutex<Vec<&'static str>>>) {
+    let asked: Arc<Mutex<Vec<&'static str>>> = Arc::default();
+    let seen = Arc::clone(&asked);
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        let (kind, answer) = if request.uri().path() == "/version" {
+            ("version", json!({ "gitVersion": version }))
+        } else if query.contains("continue=") {
+            ("next page", list(&json!({ "resourceVersion": "5" }), &[node("n2")]))
+        } else if query.contains("limit=") {
+            ("first page", list(&json!({ "resourceVersion": "5", "continue": "more", "remainingItemCount": 1 }), &[node("n1")]))
+        } else {
+            ("all", list(&json!({ "resourceVersion": "5" }), &[node("n1"), node("n2")]))
+        };
+        let is_watch = query.contains("watch=true");
+        if !is_watch {
+            seen.lock().unwrap().push(kind);
+        }
+        let answer = async move { if is_watch { std::future::pending().await } else { answer.to_string().into_bytes() } };
+        std::future::ready(Ok::<_, Infallible>(Response::new(body(answer))))
+    });
+    (kube::Client::new(service, "default"), asked)
+}
+
+/// Where there are many objects, a server that answers from its cache is asked for all of them at once: pages cost it
+/// four times as much. Older ones would make the whole answer in memory.
+#[tokio::test(start_paused = true)]
+async fn many_objects_are_asked_for_at_once_where_the_server_streams_them() {
+    for (version, expected) in [
+        ("v1.33.0", vec!["first page", "version", "all"]),
+        ("v1.36.3-eks-7f9249a", vec!["first page", "version", "all"]),
+        ("v1.32.9", vec!["first page", "version", "next page"]),
+        ("odd", vec!["first page", "version", "next page"]),
+    ] {
+        let (client, asked) = of_version(version);
+        let (watched, _) = until(client, |watched| has(watched, "n2")).await;
+        assert!(has(&watched, "n1"), "{version}");
+        assert_eq!(*asked.lock().unwrap(), expected, "{version}");
     }
 }

@@ -9,13 +9,12 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
-use kube::api::{ListMeta, ListParams, WatchEvent, WatchParams};
+use kube::api::{WatchEvent, WatchParams};
 use kube::{Api, Client, Resource as _};
-use serde::de::IgnoredAny;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::collectors::kubernetes::client::api::{Around, api_error, elements, status_error};
+use crate::collectors::kubernetes::client::api::{api_error, status_error};
 use crate::collectors::kubernetes::reading::objects::{Keep, Place};
 use crate::collectors::kubernetes::reading::permission::Permission;
 use crate::collectors::kubernetes::watching::belief::{Belief, Next};
@@ -24,8 +23,8 @@ use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
 
-/// Objects per page of a list.
-const PAGE: u32 = 500;
+mod listing;
+
 /// Longest time for a page of a list, in deadlines of a small answer.
 const PAGE_LIMIT: u32 = 3;
 /// How long the server may keep a watch open. Short, because a connection that died without a word
@@ -275,15 +274,6 @@ impl<T: Keep> Watched<T> {
         }
     }
 
-    /// The newest version, as etcd has it: a list of one object, whichever it is.
-    async fn newest(&self, client: &Client, api: &Api<T::Object>) -> Result<String, CollectError> {
-        let one = kube::core::Request::new(api.resource_url()).list(&ListParams::default().limit(1));
-        let one = one.map_err(|error| api_error(&self.act("list"), &kube::Error::BuildRequest(error)))?;
-        self.inner().api_calls += 1;
-        let list: Around<ListMeta> = elements(client, one, "items", &self.act("list"), self.page_limit, |_: IgnoredAny| {}).await?;
-        Ok(list.metadata.resource_version.unwrap_or_default())
-    }
-
     /// Forgets what would fill the memory.
     fn too_many(&self, verb: &'static str) -> CollectError {
         self.update(|inner| {
@@ -296,62 +286,6 @@ impl<T: Keep> Watched<T> {
 
     fn act(&self, verb: &'static str) -> Message {
         say!("{} {}", verb, named(&self.resource()))
-    }
-
-    /// A list of which each page comes in time may still go on for ever, and while it does the old rows
-    /// count as seen. So it has as long as those would have after a failure.
-    async fn whole_list(&self, client: &Client, api: &Api<T::Object>) -> Result<String, CollectError> {
-        let most = self.keep.max(self.page_limit);
-        let late = |_| CollectError::new(ErrorClass::Timeout, say!("{}: not complete within {}", self.act("list"), crate::value::Span(most)));
-        tokio::time::timeout(most, self.list(client, api)).await.unwrap_or_else(|error| Err(late(error)))
-    }
-
-    /// All pages; the version to watch from.
-    async fn list(&self, client: &Client, api: &Api<T::Object>) -> Result<String, CollectError> {
-        let Query { labels, fields, .. } = &self.query;
-        let mut page = ListParams { label_selector: labels.clone(), field_selector: fields.clone(), limit: Some(PAGE), ..ListParams::default() };
-        self.begin();
-        let broken = |why: &'static str| CollectError::new(ErrorClass::Malformed, say!("{}: {}", self.act("list"), why));
-        // A list shows each object once. One that comes twice stands where another should.
-        let (mut count, mut nameless, mut twice) = (0_usize, false, false);
-        loop {
-            // A list that hangs must become a failure: until then the old rows count as seen.
-            let request = kube::core::Request::new(api.resource_url()).list(&page);
-            let request = request.map_err(|error| api_error(&self.act("list"), &kube::Error::BuildRequest(error)))?;
-            let list: Around<ListMeta> = elements(client, request, "items", &self.act("list"), self.page_limit, |object: T::Object| {
-                nameless |= object.meta().name.as_ref().is_none_or(String::is_empty);
-                twice |= self.inner().kept.has_named(&object);
-                count += 1;
-                if count <= T::MOST {
-                    self.put(object, true);
-                }
-            })
-            .await?;
-            if count > T::MOST {
-                return Err(self.too_many("list"));
-            }
-            if !list.is_of(&T::Object::kind(&())) {
-                return Err(broken("the answer is a list of another kind"));
-            }
-            if nameless {
-                return Err(broken("an object has no name"));
-            }
-            let before = page.continue_token.take();
-            page.continue_token = list.metadata.continue_.filter(|token| !token.is_empty());
-            if twice || before.is_some() && before == page.continue_token {
-                return Err(broken("the same page or object came twice"));
-            }
-            if page.continue_token.is_some() {
-                continue;
-            }
-            if list.metadata.remaining_item_count.is_some_and(|left| left != 0) {
-                return Err(broken("it ends before its last object"));
-            }
-            let version = list.metadata.resource_version.filter(|version| !version.is_empty());
-            let version = version.ok_or_else(|| broken("an answer without resourceVersion"))?;
-            self.complete();
-            return Ok(version);
-        }
     }
 
     /// Until the watch ends; the version to resume from, or `None` when that version is gone.
