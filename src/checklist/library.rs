@@ -1,33 +1,24 @@
 //! The checks that every checklist can name. A record says when something is bad, how loud, and what to do;
 //! a checklist says in whose words it stands, where, and whether it blocks.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use include_dir::{Dir, include_dir};
 
 use super::parse::RawCheck;
 use crate::cause::Cause as _;
 use crate::value::Problem;
 use crate::value::rules::quoted;
 
-/// One file for each subject.
-pub(super) const TEXTS: &[&str] = &[
-    include_str!("../../checks/credentials.yaml"),
-    include_str!("../../checks/dns.yaml"),
-    include_str!("../../checks/exporter.yaml"),
-    include_str!("../../checks/http.yaml"),
-    include_str!("../../checks/kubernetes-backups.yaml"),
-    include_str!("../../checks/kubernetes-capacity.yaml"),
-    include_str!("../../checks/kubernetes-cluster.yaml"),
-    include_str!("../../checks/kubernetes-karpenter.yaml"),
-    include_str!("../../checks/kubernetes-nodes.yaml"),
-    include_str!("../../checks/kubernetes-pods.yaml"),
-    include_str!("../../checks/kubernetes-workloads.yaml"),
-    include_str!("../../checks/prometheus.yaml"),
-    include_str!("../../checks/registry.yaml"),
-    include_str!("../../checks/rotations.yaml"),
-    include_str!("../../checks/secrets-manager.yaml"),
-    include_str!("../../checks/tls.yaml"),
-];
+/// One file for each subject: all that are in the folder.
+static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/checks");
+
+/// The files, by name, and what each holds.
+pub(super) fn files() -> impl Iterator<Item = (Cow<'static, str>, &'static str)> {
+    FILES.files().filter_map(|file| Some((file.path().to_string_lossy(), file.contents_utf8()?)))
+}
 
 /// The records by their names.
 type Records = Arc<BTreeMap<String, RawCheck>>;
@@ -53,13 +44,13 @@ pub fn forget() {
 
 fn read() -> Result<BTreeMap<String, RawCheck>, Vec<Problem>> {
     let mut records = BTreeMap::new();
-    for text in TEXTS {
+    for (file, text) in files() {
         let read: Vec<RawCheck> = serde_saphyr::from_str_with_options(text, serde_saphyr::options! { with_snippet: false })
-            .map_err(|error| vec![Problem::bare("checks", format!("must follow the model: {}", error.words()))])?;
+            .map_err(|error| vec![Problem::bare(format!("checks/{file}"), format!("must follow the model: {}", error.words()))])?;
         for record in read {
             let name = record.name().unwrap_or_default().to_owned();
             if records.insert(name.clone(), record).is_some() {
-                return Err(vec![Problem::new("checks", "must have a name that no other has", quoted(&name))]);
+                return Err(vec![Problem::new(format!("checks/{file}"), "must have a name that no other has", quoted(&name))]);
             }
         }
     }
@@ -89,7 +80,7 @@ mod tests {
                 wanted.remove(check.name.as_str());
             }
         }
-        assert_eq!(wanted, BTreeSet::new());
+        assert_eq!(wanted, BTreeSet::new(), "checks/ has these, and no line of checklists/workshop.yaml names them");
     }
 
     #[test]

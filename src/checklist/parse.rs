@@ -133,7 +133,7 @@ pub(super) fn parse_each(text: &str) -> (Option<Checklist>, Vec<Problem>) {
     let Some((raw, spoilt)) = raw(text, &mut problems) else { return (None, problems) };
     // A change of the library changes what is judged, where it is used.
     let lines = || raw.sections.iter().flat_map(|section| &section.checks);
-    let shared = if lines().any(|line| line.check.is_some()) { library::TEXTS.concat() } else { String::new() };
+    let shared = if lines().any(|line| line.check.is_some()) { library::files().map(|(_, text)| text).collect() } else { String::new() };
     let mut names = BTreeSet::new();
     let mut sections = Vec::new();
     for (index, section) in raw.sections.into_iter().enumerate() {
