@@ -83,6 +83,9 @@ fn without(value: &mut Value, name: &str) {
 #[test]
 fn every_value_that_changes_starts_somebody_anew() {
     let document = document();
+    let all = collectors::all().filter_map(|collector| collector.key.strip_prefix("collectors."));
+    let without: Vec<&str> = all.filter(|name| document["collectors"].get(name).is_none()).collect();
+    assert_eq!(without, [""; 0], "give these a section in examples/workshop.yaml, or in OWN if the lab has nothing for them");
     let before = tasks(&document).unwrap();
     assert!(equal(&before, &tasks(&document).unwrap()), "what did not change goes on");
     let (mut all, mut changed, mut silent) = (Vec::new(), 0, Vec::new());
