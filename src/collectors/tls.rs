@@ -33,10 +33,9 @@ use crate::say::{Message, named};
 use crate::snapshot::{CollectError, Observation, Snapshot, Source};
 use crate::state::State;
 use crate::value::names::{self, Visit};
-use crate::value::rules::References;
+use crate::value::rules::{References, split};
 use crate::value::{Problem, Span};
 use crate::word::Word;
-use config::split;
 use handshake::present;
 use renewed::Life;
 

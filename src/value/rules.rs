@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rustls::pki_types::ServerName;
+
 use super::{Problem, SecretRef, Span};
-use crate::word::did_you_mean;
+use crate::word::{Word, did_you_mean};
 
 type Problems = Vec<Problem>;
 
@@ -138,6 +140,35 @@ pub(crate) fn socket_address(path: &str, text: &str, problems: &mut Problems) {
     if text.parse::<std::net::SocketAddr>().is_err() {
         problems.push(Problem::bare(path, "must be an IP address with a port, such as 1.1.1.1:53"));
     }
+}
+
+/// Host and port of an address, which is that of a server: a name or an IP address, and no URL.
+pub(crate) fn host_port<'a>(path: &str, address: &'a str, problems: &mut Problems) -> Option<(&'a str, u16)> {
+    let found = split(address);
+    let is_server = found.is_some_and(|(host, _)| ServerName::try_from(host).is_ok());
+    if !is_server {
+        let rule = if found.is_some() { "must be host:port, without scheme and path" } else { "must be host:port" };
+        problems.push(Problem::new(path, format!("{rule}{}", bare(address)), quoted(address)));
+    }
+    found.filter(|_| is_server)
+}
+
+/// Host and port of an address that was found to have both.
+pub(crate) fn split(address: &str) -> Option<(&str, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    (!host.is_empty()).then_some(())?;
+    Some((host, port.parse().ok().filter(|port| *port > 0)?))
+}
+
+/// How an address is written that was given as a URL. A URL may hold a password, so of others nothing is shown.
+fn bare(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://").filter(|(_, rest)| !rest.contains('@')) else { return String::new() };
+    let rest = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let port = if scheme == "https" { ":443" } else { ":PORT" };
+    let (host, own) = rest.split_once(':').map_or((rest, None), |(host, port)| (host, port.parse::<u16>().ok()));
+    let port = own.map_or_else(|| port.to_owned(), |own| format!(":{own}"));
+    Word::host(host).map_or_else(String::new, |host| format!("; write {}{port}", host.as_str()))
 }
 
 /// A reference to a secret that names exactly one place.

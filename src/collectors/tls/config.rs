@@ -6,9 +6,8 @@ use rustls::pki_types::ServerName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::value::rules::{name, pace, quoted, socket_address, unique};
+use crate::value::rules::{host_port, name, pace, quoted, socket_address, unique};
 use crate::value::{Problem, Span};
-use crate::word::Word;
 
 /// TLS servers whose certificates are watched.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -58,37 +57,11 @@ impl Config {
         for (index, target) in self.targets.iter().enumerate() {
             let path = format!("{path}.targets[{index}]");
             name(&format!("{path}.name"), &target.name, problems);
-            match split(&target.address) {
-                None => problems.push(Problem::new(format!("{path}.address"), format!("must be host:port{}", bare(&target.address)), quoted(&target.address))),
-                Some((host, _)) if ServerName::try_from(host.to_owned()).is_err() => {
-                    let rule = format!("must be host:port, without scheme and path{}", bare(&target.address));
-                    problems.push(Problem::new(format!("{path}.address"), rule, quoted(&target.address)));
-                }
-                Some((host, _)) => {
-                    let asked = target.server_name.as_deref().unwrap_or(host);
-                    if ServerName::try_from(asked.to_owned()).is_err() {
-                        problems.push(Problem::new(format!("{path}.server_name"), "must be a host name or an IP address", quoted(asked)));
-                    }
-                }
+            let Some((host, _)) = host_port(&format!("{path}.address"), &target.address, problems) else { continue };
+            let asked = target.server_name.as_deref().unwrap_or(host);
+            if ServerName::try_from(asked.to_owned()).is_err() {
+                problems.push(Problem::new(format!("{path}.server_name"), "must be a host name or an IP address", quoted(asked)));
             }
         }
     }
-}
-
-/// Host and port of an address.
-/// How an address is written that was given as a URL. A URL may hold a password, so of others nothing is shown.
-fn bare(address: &str) -> String {
-    let Some((scheme, rest)) = address.split_once("://").filter(|(_, rest)| !rest.contains('@')) else { return String::new() };
-    let rest = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let port = if scheme == "https" { ":443" } else { ":PORT" };
-    let (host, own) = rest.split_once(':').map_or((rest, None), |(host, port)| (host, port.parse::<u16>().ok()));
-    let port = own.map_or_else(|| port.to_owned(), |own| format!(":{own}"));
-    Word::host(host).map_or_else(String::new, |host| format!("; write {}{port}", host.as_str()))
-}
-
-pub(super) fn split(address: &str) -> Option<(&str, u16)> {
-    let (host, port) = address.rsplit_once(':')?;
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    (!host.is_empty()).then_some(())?;
-    Some((host, port.parse().ok().filter(|port| *port > 0)?))
 }
