@@ -185,6 +185,14 @@ impl Observation {
         self.facts.iter().flat_map(move |facts| facts.of(family))
     }
 
+    /// What is scraped of it, family by family.
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        self.facts.iter().for_each(|facts| write_samples(&mut text, facts.samples()));
+        text
+    }
+
     /// An observation whose facts were all made anew.
     pub fn new(samples: Vec<Sample>, objects: usize, api_calls: u64) -> Self {
         Self { facts: vec![Arc::new(samples.into())], objects, api_calls, incomplete: false }

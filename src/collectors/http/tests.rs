@@ -31,11 +31,7 @@ async fn look(target: &str) -> Vec<String> {
     let mut tasks = tasks(&config).unwrap();
     let (Form::Poll(mut poll), _) = tasks.remove(0).form.split() else { unreachable!() };
     let seen = poll.look(&Snapshot::default()).await.unwrap();
-    let mut text = String::new();
-    for sample in seen.facts.iter().flat_map(|facts| facts.samples()) {
-        crate::metric::write_samples(&mut text, std::slice::from_ref(sample));
-    }
-    text.lines().filter(|line| !line.contains("phase_duration")).map(str::to_owned).collect()
+    seen.text().lines().filter(|line| !line.contains("phase_duration")).map(str::to_owned).collect()
 }
 
 fn has(lines: &[String], wanted: &str) -> bool {
