@@ -233,9 +233,12 @@ fn every_runbook_is_whole_and_names_a_board_that_exists() {
             assert!(body.len() > 10, "{name}: {part} is empty");
         }
         let (diagnosis, mitigation) = text.split_once("## Diagnosis").unwrap().1.split_once("## Mitigation").unwrap();
-        assert!(!commands(mitigation).is_empty(), "{name} has nothing to copy and paste");
+        assert!(
+            !commands(mitigation).is_empty(),
+            "{name} has nothing to copy and paste: no `code` of its mitigation is a command of PROGRAMS with what follows it"
+        );
         said.extend(commands(diagnosis).into_iter().chain(commands(mitigation)).map(|command| (name.clone(), command)));
-        let board = text.split_once("`dashboards/").unwrap().1.split('`').next().unwrap();
+        let board = text.split_once("`dashboards/").unwrap_or_else(|| panic!("{name} names no `dashboards/BOARD.json`")).1.split('`').next().unwrap();
         assert!(boards.contains(board), "{name} names {board}");
         written.insert(name);
     }
