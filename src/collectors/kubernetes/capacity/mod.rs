@@ -103,7 +103,7 @@ metrics! {
             "readiness_capacity_headroom_ratio",
             Unit::Share,
             &["cluster", "event"],
-            "What is left of the workspaces that fit once all run that are expected for an event, as a share of those that fit; at least -1, from the Kubernetes API. Not known while a pool that may grow has no max_new_nodes, since its own limits say nothing about the quota of the account, nor while nothing says whether workspaces tolerate the taints of a node.",
+            "What is left of the workspaces that fit once all run that are expected for an event, or that run already where those are more, as a share of those that fit; at least -1, from the Kubernetes API. Not known while a pool that may grow has no max_new_nodes, since its own limits say nothing about the quota of the account, nor while nothing says whether workspaces tolerate the taints of a node.",
         )
         .covered_by(ALL);
         static NODES_ADDABLE: Gauge<2> = gauge(
@@ -351,13 +351,15 @@ struct Room {
 }
 
 impl Room {
-    /// The share that is left once so many run, and why.
+    /// The share that is left once so many run, and why. Nothing tells whose those are that run already: as many as are
+    /// expected may be the participants' own, and the others keep their room.
     fn left(&self, expected: f64) -> (f64, Message) {
         let Self { total, placed, existing, new, limit, remark, unknown } = self;
         if let Some(why) = unknown {
             return (f64::NAN, why.clone());
         }
-        let ratio = if *total > 0.0 { ((total - expected) / total).max(-1.0) } else { -1.0 };
+        let running = expected.max(*placed);
+        let ratio = if *total > 0.0 { ((total - running) / total).max(-1.0) } else { -1.0 };
         let fit = say!(
             "{} fit ({} have a node, {} more on existing nodes, {} on new ones), {} expected, limited by {}",
             *total,

@@ -270,6 +270,31 @@ fn each_event_is_held_against_its_own_participants() {
     }
 }
 
+/// Four workspaces have room on a node; those that run already may be other people's.
+#[test]
+fn a_cluster_that_is_full_of_workspaces_has_no_room_left() {
+    let asked = json!({ "containers": [{ "name": "a", "resources": { "requests": { "cpu": "2", "memory": "4Gi" } } }] });
+    let left = |run: usize| {
+        let selectors = serde_saphyr::from_str("[{ name: ws, namespaces: [ws] }]").unwrap();
+        let mut pods = Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default());
+        for at in 0..run {
+            let mut own = pod(&asked);
+            own["metadata"]["name"] = format!("w{at}").into();
+            own["metadata"]["uid"] = format!("w{at}").into();
+            pods.put(serde_json::from_value(own).unwrap(), false);
+        }
+        let (nodes, mut samples, demands) = (kept(&[node("n", &json!({}))], "[]"), Vec::new(), demands([1, 2]));
+        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, classes: None, rules: None, namespaces: None, demands: &demands };
+        capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
+        let ratios = samples.iter().filter(|sample| sample.family.name == "readiness_capacity_headroom_ratio").map(|sample| sample.value);
+        ratios.collect::<Vec<_>>()
+    };
+    assert_eq!(left(0), [0.75, 0.5]);
+    assert_eq!(left(1), [0.75, 0.5], "it may be the participant's own");
+    assert_eq!(left(3), [0.25, 0.25]);
+    assert_eq!(left(4), [0.0, 0.0]);
+}
+
 #[test]
 fn a_workload_lacks_the_replicas_that_each_event_asks_for() {
     let own = |ready: u32, observed: u32| {
