@@ -269,6 +269,68 @@ fn a_waiver_that_ends_before_the_event_is_over_warns_while_the_event_is_prepared
     assert_eq!(line(-1, 24).0, CheckState::Fail);
 }
 
+/// What is said of a name look after look, with a waiver in some of them.
+fn of_name(rounds: &[(f64, u64, bool)]) -> Vec<CheckState> {
+    let checklist = parse(
+        "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ name: Up, item: '1', title: t, metric: readiness_dns_success, fails: is_false, evidence: e, remedy: r }] }]\n",
+    )
+    .unwrap();
+    let waiver = Waiver {
+        check: "Up".into(),
+        checklists: Vec::new(),
+        labels: std::collections::BTreeMap::new(),
+        event: None,
+        who: "Ada".into(),
+        why: "known.".into(),
+        until: now() + SignedDuration::from_hours(60),
+    };
+    let mut memory = Memory::default();
+    let mut state = |(value, look, is_waived): (f64, u64, bool)| {
+        let mut seen = snapshot("readiness_dns_success", &[(&["a.example", "public"], value)]);
+        seen.views[0].looks = look;
+        let waivers = if is_waived { vec![waiver.clone()] } else { Vec::new() };
+        let mut judged = judge(&checklist, &Context { waivers: &waivers, ..Context::new(&seen, now()) });
+        memory.apply(&mut judged, Look { first: false, of_all: true });
+        judged.checks().next().unwrap().state
+    };
+    rounds.iter().map(|round| state(*round)).collect()
+}
+
+#[test]
+fn what_was_waived_and_is_repaired_does_not_block_until_it_is_surely_good() {
+    use CheckState::{Fail, Pass, Waived};
+    assert_eq!(of_name(&[(0.0, 1, false), (0.0, 2, true), (1.0, 3, true), (1.0, 4, true)]), [Fail, Waived, Waived, Pass]);
+    // It breaks again after the waiver is gone.
+    assert_eq!(of_name(&[(0.0, 1, false), (0.0, 2, true), (1.0, 3, true), (0.0, 4, false), (1.0, 5, false)]), [Fail, Waived, Waived, Fail, Fail]);
+    assert_eq!(of_name(&[(0.0, 1, false), (1.0, 2, false), (1.0, 3, false)]), [Fail, Fail, Pass]);
+}
+
+#[test]
+fn what_is_red_for_one_event_is_green_at_once_for_another_that_is_added() {
+    let checklist = parse(
+        "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ name: Ends, item: '1', title: t, metric: readiness_credential_expiry_timestamp_seconds, fails: { expires_within: { after_event_end: 1h } }, evidence: e, remedy: r }] }]\n",
+    )
+    .unwrap();
+    let (soon, late) = (event("soon", 24, 5), event("late", 480, 5));
+    let end = (now() + SignedDuration::from_hours(240)).as_second() as f64;
+    let round = |memories: &mut Memories, look: u64, events: &[&Occurrence]| {
+        let mut seen = snapshot("readiness_credential_expiry_timestamp_seconds", &[(&["key", "jwt"], end)]);
+        seen.views[0].looks = look;
+        let mut judged: Vec<_> = events.iter().map(|event| judge(&checklist, &Context { event: Some(event), ..Context::new(&seen, now()) })).collect();
+        memories.apply(&mut judged, true);
+        judged.iter().map(|judgement| judgement.checks().next().unwrap().state).collect::<Vec<_>>()
+    };
+    // By the look that is there already, and by a new one, since a reload may start looks anew.
+    for look in [1, 2] {
+        let mut memories = Memories::default();
+        assert_eq!(round(&mut memories, 1, &[&late]), [CheckState::Fail]);
+        assert_eq!(round(&mut memories, look, &[&soon, &late]), [CheckState::Pass, CheckState::Fail]);
+    }
+    let mut memories = Memories::default();
+    assert_eq!(round(&mut memories, 1, &[&late]), [CheckState::Fail]);
+    assert_eq!(round(&mut memories, 1, &[&soon]), [CheckState::Pass], "the other one is over");
+}
+
 #[test]
 fn what_was_confirmed_for_another_event_is_told() {
     let text = "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ attest: OnCallConfirmed, item: '1', title: t, remedy: r }] }]\n";

@@ -22,6 +22,11 @@ struct Entry {
     /// Whether it was bad already when the exporter began to look.
     at_least: bool,
     was_red: bool,
+    /// As what it counts until it is surely good: as what it was when it was last seen to be bad, so that one for which
+    /// somebody answered does not block because it was repaired.
+    holds_as: CheckState,
+    /// Whether this was seen for another event, of which nobody knows whether it says anything about this one.
+    of_other: bool,
     good_looks: u32,
     last_look: u64,
     seen: bool,
@@ -29,7 +34,7 @@ struct Entry {
 
 impl Entry {
     fn new(since: Timestamp) -> Self {
-        Self { since, at_least: false, was_red: false, good_looks: 0, last_look: 0, seen: true }
+        Self { since, at_least: false, was_red: false, holds_as: CheckState::Fail, of_other: false, good_looks: 0, last_look: 0, seen: true }
     }
 }
 
@@ -109,10 +114,13 @@ impl Memories {
         let mut before = std::mem::take(self);
         let look = Look { first: !before.begun, of_all };
         self.begun = before.begun || of_all;
-        for judgement in judged {
-            let key = (judgement.checklist.clone(), judgement.event.clone());
+        let key = |judgement: &Judgement| (judgement.checklist.clone(), judgement.event.clone());
+        // Those that come into sight are compared with what was just seen of the others.
+        let (known, new): (Vec<_>, Vec<_>) = judged.iter_mut().partition(|judgement| before.of.contains_key(&key(judgement)));
+        for judgement in known.into_iter().chain(new) {
+            let key = key(judgement);
             let own = before.of.remove(&key);
-            let mut memory = own.or_else(|| before.of(&key.0, None).or_else(|| self.of(&key.0, None)).cloned()).unwrap_or_default();
+            let mut memory = own.or_else(|| self.of(&key.0, None).or_else(|| before.of(&key.0, None)).map(Memory::for_another)).unwrap_or_default();
             memory.apply(judgement, look);
             self.of.insert(key, memory);
         }
@@ -126,6 +134,13 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// What is taken over for another event.
+    fn for_another(&self) -> Self {
+        let mut own = self.clone();
+        own.entries.values_mut().flat_map(BTreeMap::values_mut).for_each(|entry| entry.of_other = true);
+        own
+    }
+
     /// Whether a subject was bad.
     pub(super) fn knows(&self, check: &str, subject: u64) -> bool {
         self.entries.get(check).is_some_and(|subjects| subjects.contains_key(&subject))
@@ -167,6 +182,11 @@ impl Memory {
             let subjects = self.entries.entry(check.to_owned()).or_default();
             let entry = subjects.entry(subject).or_insert_with(|| Entry { at_least: first, ..Entry::new(now) });
             entry.was_red |= line.state == CheckState::Fail;
+            // What is not seen says nothing new.
+            if line.state != CheckState::Unknown {
+                entry.holds_as = line.state;
+            }
+            entry.of_other = false;
             entry.good_looks = 0;
             entry.last_look = line.look;
             entry.seen = true;
@@ -175,16 +195,18 @@ impl Memory {
         }
         let Some(subjects) = self.entries.get_mut(check) else { return };
         let Some(entry) = subjects.get_mut(&subject) else { return };
+        // Bad for one event and good for another by the very same look: it has not flapped, the two ask for something else.
+        let asks_otherwise = std::mem::take(&mut entry.of_other) && entry.good_looks == 0 && line.look == entry.last_look;
         if line.look != entry.last_look {
             entry.good_looks += 1;
             entry.last_look = line.look;
         }
-        if !entry.was_red || entry.good_looks >= GOOD_LOOKS {
+        if !entry.was_red || asks_otherwise || entry.good_looks >= GOOD_LOOKS {
             subjects.remove(&subject);
             return;
         }
         entry.seen = true;
-        line.state = CheckState::Fail;
+        line.state = entry.holds_as;
         line.mended = true;
         (line.since, line.since_at_least) = (Some(entry.since), entry.at_least);
         let missing = if entry.good_looks == 0 { "two more good looks turn" } else { "one more good look turns" };

@@ -441,6 +441,7 @@ mod tests {
         for (text, told) in [
             (token(good, &format!(r#"{{"exp":{NOW},"nbf":5}}"#)), Ok(Told { ends: Some(NOW), begins: Some(5), ..Told::default() })),
             (token(good, "{}").trim_end_matches("c2ln").to_owned(), Err("it is not signed")),
+            (format!("{}====", token(good, "{}").trim_end_matches("c2ln")), Err("it is not signed")),
             (token(good, &format!(r#"{{"iat":{NOW}}}"#)), Ok(Told { made: Some(NOW), ..Told::default() })),
             (token(good, r#"{"iat":5}"#), Ok(Told::default())),
             (token(good, r#"{"iat":"then"}"#), Ok(Told::default())),
@@ -515,6 +516,12 @@ mod tests {
         }
         let plugin = kubeconfig(&of_a("users:\n- name: a\n  user: { exec: { command: aws } }\n"), &Trust::nothing(), NOW).unwrap();
         assert_eq!(plugin.silent, Some("a plugin makes its tokens"));
+        let with_file = |file: &str| {
+            let text = of_a(&format!("users:\n- name: a\n  user: {{ token: {jwt}, tokenFile: {file} }}\n"));
+            kubeconfig(&text, &Trust::nothing(), NOW).map(|told| (told.ends, told.silent))
+        };
+        assert_eq!(with_file("/var/run/token"), Ok((None, Some("it points at files, which must be watched themselves"))), "what the file holds comes first");
+        assert_eq!(with_file("''"), Ok((Some(NOW), None)));
         for text in ["users: []", "{}", "users:\n- name: a\n  user: {}\n", "[", "users:\n- name: a\n  user: { client-certificate-data: '!' }\n"] {
             assert!(kubeconfig(&of_a(text), &Trust::nothing(), NOW).is_err(), "{text}");
         }
