@@ -147,7 +147,7 @@ pub(super) fn jwt(text: &str) -> Result<Told, &'static str> {
     let decode = |part: &str| URL_SAFE_NO_PAD.decode(part.trim_end_matches('='));
     let header = decode(header).ok().and_then(|bytes| document::read(&bytes)).and_then(|header| serde_json::from_value::<Header>(header).ok());
     let header = header.ok_or("its header cannot be read")?;
-    if signature.is_empty() || header.alg.as_deref().is_none_or(|alg| alg.eq_ignore_ascii_case("none")) {
+    if signature.trim_end_matches('=').is_empty() || header.alg.as_deref().is_none_or(|alg| alg.eq_ignore_ascii_case("none")) {
         return Err("it is not signed");
     }
     let claims = decode(claims).ok().and_then(|bytes| document::read(&bytes)).filter(serde_json::Value::is_object).ok_or("its claims cannot be read")?;
@@ -291,7 +291,9 @@ impl User {
                 (None, None) => Err("a certificate in it has no private key"),
             };
         }
-        if let Some(token) = self.token {
+        // What the file holds comes before what stands here, as for every client.
+        // Source: <https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/#AuthInfo>
+        if let Some(token) = self.token.filter(|_| self.token_file.as_ref().is_none_or(String::is_empty)) {
             return Ok(jwt(&token).unwrap_or_else(|_| Told::silent("an opaque token does not tell when it ends")));
         }
         if self.exec.is_some() {
