@@ -21,10 +21,9 @@ struct Entry {
     since: Timestamp,
     /// Whether it was bad already when the exporter began to look.
     at_least: bool,
-    was_red: bool,
-    /// As what it counts until it is surely good: as what it was when it was last seen to be bad, so that one for which
-    /// somebody answered does not block because it was repaired.
-    holds_as: CheckState,
+    /// Once it was red, as what it counts until it is surely good: as what it was when it was last seen to be bad, so
+    /// that one for which somebody answered does not block because it was repaired.
+    holds_as: Option<CheckState>,
     /// Whether this was seen for another event, of which nobody knows whether it says anything about this one.
     of_other: bool,
     good_looks: u32,
@@ -34,7 +33,7 @@ struct Entry {
 
 impl Entry {
     fn new(since: Timestamp) -> Self {
-        Self { since, at_least: false, was_red: false, holds_as: CheckState::Fail, of_other: false, good_looks: 0, last_look: 0, seen: true }
+        Self { since, at_least: false, holds_as: None, of_other: false, good_looks: 0, last_look: 0, seen: true }
     }
 }
 
@@ -103,7 +102,7 @@ impl Memories {
             let [Some(before), Some(after)] = [before, after].map(|all| all.iter().find(|own| own.name == *name)) else { continue };
             let asks_otherwise = |check: &&Check| before.checks().any(|old| old.name == check.name && !old.asks_the_same(check));
             for check in after.checks().filter(asks_otherwise) {
-                memory.entries.get_mut(&check.name).into_iter().flat_map(BTreeMap::values_mut).for_each(|entry| entry.was_red = false);
+                memory.entries.get_mut(&check.name).into_iter().flat_map(BTreeMap::values_mut).for_each(|entry| entry.holds_as = None);
             }
         }
     }
@@ -181,10 +180,9 @@ impl Memory {
         if bad {
             let subjects = self.entries.entry(check.to_owned()).or_default();
             let entry = subjects.entry(subject).or_insert_with(|| Entry { at_least: first, ..Entry::new(now) });
-            entry.was_red |= line.state == CheckState::Fail;
             // What is not seen says nothing new.
-            if line.state != CheckState::Unknown {
-                entry.holds_as = line.state;
+            if line.state == CheckState::Fail || entry.holds_as.is_some() && line.state != CheckState::Unknown {
+                entry.holds_as = Some(line.state);
             }
             entry.of_other = false;
             entry.good_looks = 0;
@@ -201,12 +199,12 @@ impl Memory {
             entry.good_looks += 1;
             entry.last_look = line.look;
         }
-        if !entry.was_red || asks_otherwise || entry.good_looks >= GOOD_LOOKS {
+        let Some(holds_as) = entry.holds_as.filter(|_| !asks_otherwise && entry.good_looks < GOOD_LOOKS) else {
             subjects.remove(&subject);
             return;
-        }
+        };
         entry.seen = true;
-        line.state = entry.holds_as;
+        line.state = holds_as;
         line.mended = true;
         (line.since, line.since_at_least) = (Some(entry.since), entry.at_least);
         let missing = if entry.good_looks == 0 { "two more good looks turn" } else { "one more good look turns" };
