@@ -15,7 +15,7 @@ use rustls::pki_types::pem::PemObject as _;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use call::{Call, within};
-pub use chain::{Trust, Verified};
+pub use chain::{Trust, Verified, client_verified_by};
 pub use names::{
     Answer as DnsAnswer, Found, Lookup, MAX_ADDRESSES, NOWHERE, Outcome as DnsOutcome, Resolver, Unseen, family_of, normal, random_label, reconcile,
 };

@@ -119,7 +119,7 @@ metrics! {
     static RENEWAL: StateSet<Renewal, 2> = state_set(
         "readiness_tls_renewal_state",
         &LABELS,
-        "Whether the presented leaf is due: young while it lives for less than two weeks and less than two thirds of that are over, renewed where it is also seen to be renewed in time, by cert-manager in the cert-manager.io/v1 API or since the leaf before it was seen.",
+        "Whether the presented leaf is due: young while it lives for less than two weeks and less than two thirds of that and another tenth are over, renewed where it is also seen to be renewed in time, by cert-manager in the cert-manager.io/v1 API or since the leaf before it was seen.",
     );
     static DUE: Gauge<2> = gauge(
         "readiness_tls_chain_due_not_after_timestamp_seconds",

@@ -158,11 +158,15 @@ impl Trust {
 
     /// TLS settings of a client that trusts these roots and shows no certificate of its own.
     pub fn client_config(&self) -> Result<rustls::ClientConfig, Message> {
-        let builder = rustls::ClientConfig::builder_with_provider(crypto())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| say!("set up TLS: {}", error.words()))?;
-        Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(self.clone())).with_no_client_auth())
+        client_verified_by(Arc::new(self.clone()))
     }
+}
+
+/// TLS settings of a client that asks this verifier and shows no certificate of its own.
+pub fn client_verified_by(verifier: Arc<dyn ServerCertVerifier>) -> Result<rustls::ClientConfig, Message> {
+    let builder =
+        rustls::ClientConfig::builder_with_provider(crypto()).with_safe_default_protocol_versions().map_err(|error| say!("set up TLS: {}", error.words()))?;
+    Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }
 
 /// The library's own verification, with the roots that last at the moment.

@@ -16,23 +16,19 @@ use crate::say::Message;
 
 pub(super) async fn present(address: SocketAddr, name: ServerName<'static>, trust: &Trust) -> Result<Presented, Message> {
     let verifier = Arc::new(Recording::new(trust));
-    let mut config = rustls::ClientConfig::builder_with_provider(net::crypto())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| say!("set up TLS: {}", error.words()))?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::clone(&verifier) as Arc<dyn ServerCertVerifier>)
-        .with_no_client_auth();
+    let mut config = net::client_verified_by(Arc::clone(&verifier) as Arc<dyn ServerCertVerifier>)?;
     config.resumption = rustls::client::Resumption::disabled();
     let tcp = TcpStream::connect(address).await.map_err(|error| say!("connect: {}", error.words()))?;
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
     let asked = name.to_str().into_owned();
     let stream = connector.connect(name, tcp).await.map_err(|error| say!("TLS handshake: {}", error.words()))?;
     let (_, connection) = stream.get_ref();
+    let (verdict, stapled) = verifier.seen();
     Ok(Presented {
         asked,
         chain: connection.peer_certificates().unwrap_or_default().iter().map(|der| der.clone().into_owned()).collect(),
-        verdict: verifier.verdict(),
-        stapled: verifier.stapled(),
+        verdict,
+        stapled,
         protocol: connection.protocol_version(),
     })
 }
@@ -41,22 +37,18 @@ pub(super) async fn present(address: SocketAddr, name: ServerName<'static>, trus
 #[derive(Debug)]
 struct Recording {
     real: Trust,
-    verdict: Mutex<Result<(), rustls::Error>>,
-    stapled: Mutex<Vec<u8>>,
+    /// What it says, and the OCSP answer that the server presented.
+    seen: Mutex<(Result<(), rustls::Error>, Vec<u8>)>,
 }
 
 impl Recording {
     fn new(trust: &Trust) -> Self {
         let not_asked = Err(rustls::Error::General("the certificate was never verified".to_owned()));
-        Self { real: trust.clone(), verdict: Mutex::new(not_asked), stapled: Mutex::default() }
+        Self { real: trust.clone(), seen: Mutex::new((not_asked, Vec::new())) }
     }
 
-    fn stapled(&self) -> Vec<u8> {
-        self.stapled.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn verdict(&self) -> Result<(), rustls::Error> {
-        self.verdict.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn seen(&self) -> (Result<(), rustls::Error>, Vec<u8>) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -70,8 +62,7 @@ impl ServerCertVerifier for Recording {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let verdict = self.real.verify_server_cert(leaf, intermediates, name, ocsp, now).map(|_| ());
-        *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = verdict;
-        *self.stapled.lock().unwrap_or_else(PoisonError::into_inner) = ocsp.to_vec();
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = (verdict, ocsp.to_vec());
         Ok(ServerCertVerified::assertion())
     }
 

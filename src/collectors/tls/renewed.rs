@@ -1,7 +1,8 @@
 //! Whether a certificate that lives for days is seen to be renewed in time: pure.
 //!
 //! Of one that lives for six days a week is never left, and a day before its end is no better: whoever renews it does so
-//! when two thirds of its life are over. So what is young is not late, and it counts against an event unless
+//! when two thirds of its life are over, and the server presents the next one a little later. So what is young is not
+//! late, and it counts against an event unless
 //! its renewal was seen: by cert-manager, which says when it comes, or by this program, which saw the one before.
 
 use x509_parser::prelude::X509Certificate;
