@@ -198,7 +198,7 @@ fn of_version(version: &'static str) -> (kube::Client, Arc<Mutex<Vec<&'static st
 }
 
 /// Where there are many objects, a server that answers from its cache is asked for all of them at once: pages cost it
-/// four times as much. Older ones would make the whole answer in memory.
+/// about twice as much. Older ones would make the whole answer in memory.
 #[tokio::test(start_paused = true)]
 async fn many_objects_are_asked_for_at_once_where_the_server_streams_them() {
     for (version, expected) in [

@@ -47,7 +47,7 @@ impl<T: Keep> Watched<T> {
     }
 
     /// Whether the server answers a whole list from its cache, object by object, since Kubernetes 1.33: it then costs
-    /// a fourth of the pages, which come from etcd one by one, and no more memory. Whoever does not tell gets pages.
+    /// about half of what pages cost, which may come from etcd one by one, and no more memory. Whoever does not tell gets pages.
     /// Source: <https://kubernetes.io/blog/2025/05/09/kubernetes-v1-33-streaming-list-responses/>
     async fn answers_whole(&self, client: &Client) -> bool {
         self.inner().api_calls += 1;
