@@ -241,6 +241,19 @@ fn a_confirmation_that_lapses_before_the_event_is_over_warns_while_the_event_is_
     assert_eq!([later("course", 2), later("other", 2), later("course", -1)], [CheckState::Warn, CheckState::Unknown, CheckState::Unknown]);
 }
 
+/// A waiver of the check `Up` that lasts so many hours.
+fn waiver_of_up(hours: i64) -> Waiver {
+    Waiver {
+        check: "Up".into(),
+        checklists: Vec::new(),
+        labels: std::collections::BTreeMap::new(),
+        event: None,
+        who: "Ada".into(),
+        why: "known.".into(),
+        until: now() + SignedDuration::from_hours(hours),
+    }
+}
+
 #[test]
 fn a_waiver_that_ends_before_the_event_is_over_warns_while_the_event_is_prepared() {
     let checklist = parse(
@@ -249,15 +262,7 @@ fn a_waiver_that_ends_before_the_event_is_over_warns_while_the_event_is_prepared
     .unwrap();
     let seen = snapshot("readiness_dns_success", &[(&["a.example", "public"], 0.0)]);
     let line = |lasts: i64, starts: i64| {
-        let waiver = Waiver {
-            check: "Up".into(),
-            checklists: Vec::new(),
-            labels: std::collections::BTreeMap::new(),
-            event: None,
-            who: "Ada".into(),
-            why: "known.".into(),
-            until: now() + SignedDuration::from_hours(lasts),
-        };
+        let waiver = waiver_of_up(lasts);
         let (event, waivers) = (event("course", starts, 5), [waiver]);
         let judged = judge(&checklist, &Context { event: Some(&event), waivers: &waivers, ..Context::new(&seen, now()) });
         let check = judged.checks().next().unwrap();
@@ -275,15 +280,7 @@ fn of_name(rounds: &[(f64, u64, bool)]) -> Vec<CheckState> {
         "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ name: Up, item: '1', title: t, metric: readiness_dns_success, fails: is_false, evidence: e, remedy: r }] }]\n",
     )
     .unwrap();
-    let waiver = Waiver {
-        check: "Up".into(),
-        checklists: Vec::new(),
-        labels: std::collections::BTreeMap::new(),
-        event: None,
-        who: "Ada".into(),
-        why: "known.".into(),
-        until: now() + SignedDuration::from_hours(60),
-    };
+    let waiver = waiver_of_up(60);
     let mut memory = Memory::default();
     let mut state = |(value, look, is_waived): (f64, u64, bool)| {
         let mut seen = snapshot("readiness_dns_success", &[(&["a.example", "public"], value)]);
@@ -390,15 +387,7 @@ fn a_waiver_of_one_event_holds_in_its_occurrences_alone() {
     )
     .unwrap();
     let seen = snapshot("readiness_dns_success", &[(&["a.example", "public"], 0.0)]);
-    let waivers = [Waiver {
-        checklists: Vec::new(),
-        check: "Up".into(),
-        labels: std::collections::BTreeMap::new(),
-        event: Some("course".into()),
-        who: "Ada".into(),
-        why: "known".into(),
-        until: now() + SignedDuration::from_hours(60),
-    }];
+    let waivers = [Waiver { event: Some("course".into()), ..waiver_of_up(60) }];
     let state = |of: Option<&str>| {
         let coming = of.map(|name| event(name, 24, 5));
         let judged = judge(&checklist, &Context { event: coming.as_ref(), waivers: &waivers, ..Context::new(&seen, now()) });

@@ -21,3 +21,10 @@ pub(in crate::collectors::kubernetes) struct Scene<'a> {
     /// The participants that there must be room for, by event.
     pub(in crate::collectors::kubernetes) demands: &'a [Demand],
 }
+
+impl<'a> Scene<'a> {
+    /// Of what every cluster has.
+    pub(in crate::collectors::kubernetes) fn of(nodes: &'a Nodes, pods: &'a Pods, demands: &'a [Demand]) -> Self {
+        Self { nodes, pods, karpenter: None, classes: None, rules: None, namespaces: None, demands }
+    }
+}

@@ -76,6 +76,13 @@ pub(in crate::collectors::kubernetes) fn told<T: Keep>(mut kept: T, objects: &[V
     facts(&kept).iter().map(words).collect()
 }
 
+/// What is told of the room for workspaces in a scene.
+pub(in crate::collectors::kubernetes) fn headroom_of(config: &str, scene: &capacity::Scene<'_>) -> Vec<Sample> {
+    let mut samples = Vec::new();
+    capacity::headroom(&"eu".into(), &serde_saphyr::from_str(config).unwrap(), scene, &mut samples);
+    samples
+}
+
 pub(in crate::collectors::kubernetes) fn words(sample: &Sample) -> String {
     let labels: Vec<&str> = sample.label_pairs().map(|(_, value)| value).collect();
     let value = sample.state().map_or_else(|| sample.value.to_string(), str::to_owned);

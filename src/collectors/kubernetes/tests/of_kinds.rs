@@ -17,7 +17,7 @@ use crate::collectors::kubernetes::kinds::workloads;
 use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
 use crate::collectors::kubernetes::reading::clock::{self, Clock};
 use crate::collectors::kubernetes::reading::objects::{Keep, Kind, Rows};
-use crate::collectors::kubernetes::tests::{ago, demands, place, pods, read, rows, says, told, words};
+use crate::collectors::kubernetes::tests::{ago, demands, headroom_of, place, pods, read, rows, says, told, words};
 
 pub(in crate::collectors::kubernetes) fn filled<K: Kind>(objects: &[Value]) -> Rows<K> {
     let mut rows = Rows::only(&[]);
@@ -273,17 +273,7 @@ fn limits_of_a_pool_are_no_quota_of_the_account() {
     let (nodes, pods) = (Nodes::new(Interests::default()), Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default()));
     let headroom = |template: &str| {
         let config = format!("{{ workspaces: ws, cpu: '2', memory: 4Gi, nodepools: [{{ name: ws, cpu: '8', memory: 32Gi{template} }}] }}");
-        let scene = capacity::Scene {
-            nodes: &nodes,
-            pods: &pods,
-            karpenter: Some((&pools, &claims)),
-            classes: None,
-            rules: None,
-            namespaces: None,
-            demands: &demands([10]),
-        };
-        let mut samples = Vec::new();
-        capacity::headroom(&"eu".into(), &serde_saphyr::from_str(&config).unwrap(), &scene, &mut samples);
+        let samples = headroom_of(&config, &capacity::Scene { karpenter: Some((&pools, &claims)), ..capacity::Scene::of(&nodes, &pods, &demands([10])) });
         samples.iter().map(words).filter(|line| line.contains("headroom_ratio")).collect::<Vec<_>>()
     };
     assert_eq!(headroom(""), ["capacity_headroom_ratio eu/w = NaN"]);

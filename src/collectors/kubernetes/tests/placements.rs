@@ -9,7 +9,7 @@ use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
 use crate::collectors::kubernetes::reading::clock::Clock;
 use crate::collectors::kubernetes::tests::of_kinds::filled;
 use crate::collectors::kubernetes::tests::shapes::node;
-use crate::collectors::kubernetes::tests::{demands, read, words};
+use crate::collectors::kubernetes::tests::{demands, headroom_of, read, words};
 
 /// Workspaces that run on these nodes, with these specifications.
 fn workspaces(specs: &[(&str, Value)]) -> Pods {
@@ -56,12 +56,10 @@ fn room(pods: &Pods, nodes: &Nodes, pool: Option<&Value>, quotas: &[Value], clas
     let (pools, claims) = (filled::<karpenter::NodePool>(&pool.cloned().into_iter().collect::<Vec<_>>()), filled::<karpenter::NodeClaim>(&[]));
     let (quotas, ranges) = (filled::<quotas::ResourceQuota>(quotas), filled::<quotas::LimitRange>(&[]));
     let rules = Some(quotas::Rules { quotas: &quotas, ranges: &ranges });
-    let scene = capacity::Scene { nodes, pods, karpenter: Some((&pools, &claims)), classes: Some(classes), rules, namespaces: None, demands: &demands([1]) };
+    let demands = demands([1]);
+    let scene = capacity::Scene { karpenter: Some((&pools, &claims)), classes: Some(classes), rules, ..capacity::Scene::of(nodes, pods, &demands) };
     let config = if pool.is_some() { ", nodepools: [{ name: ws, cpu: '8', memory: 320Gi, max_new_nodes: 2 }]" } else { "" };
-    let mut samples = Vec::new();
-    let config = serde_saphyr::from_str(&format!("{{ workspaces: ws, cpu: '2', memory: 4Gi, node_labels: {labels}{config} }}")).unwrap();
-    capacity::headroom(&"eu".into(), &config, &scene, &mut samples);
-    samples
+    headroom_of(&format!("{{ workspaces: ws, cpu: '2', memory: 4Gi, node_labels: {labels}{config} }}"), &scene)
 }
 
 fn fits(pods: &Pods, nodes: &Nodes) -> [String; 3] {

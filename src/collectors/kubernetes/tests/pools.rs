@@ -9,7 +9,7 @@ use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
 use crate::collectors::kubernetes::reading::clock::Clock;
 use crate::collectors::kubernetes::tests::of_kinds::filled;
 use crate::collectors::kubernetes::tests::shapes::{distances_of, node};
-use crate::collectors::kubernetes::tests::{ago, read, says, told, words};
+use crate::collectors::kubernetes::tests::{ago, headroom_of, read, says, told, words};
 
 #[test]
 fn a_pool_is_off_where_it_may_have_none_of_what_all_of_its_nodes_have() {
@@ -23,17 +23,7 @@ fn a_pool_is_off_where_it_may_have_none_of_what_all_of_its_nodes_have() {
         let (pools, claims) = (filled::<karpenter::NodePool>(&[pool]), filled::<karpenter::NodeClaim>(&[]));
         let (nodes, pods) = (Nodes::new(Interests::default()), Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default()));
         let config = "{ workspaces: ws, cpu: '2', memory: 4Gi, tolerations: [{ operator: Exists }], nodepools: [{ name: ws, cpu: '8', memory: 32Gi, max_new_nodes: 9 }] }";
-        let scene = capacity::Scene {
-            nodes: &nodes,
-            pods: &pods,
-            karpenter: Some((&pools, &claims)),
-            classes: None,
-            rules: None,
-            namespaces: None,
-            demands: &demands([1]),
-        };
-        let mut samples = Vec::new();
-        capacity::headroom(&"eu".into(), &serde_saphyr::from_str(config).unwrap(), &scene, &mut samples);
+        let samples = headroom_of(config, &capacity::Scene { karpenter: Some((&pools, &claims)), ..capacity::Scene::of(&nodes, &pods, &demands([1])) });
         let makes = samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces_addable eu/new_nodes = ").map(str::to_owned)).unwrap();
         (makes, distances_of(&spec, &[]).len())
     };

@@ -8,7 +8,7 @@ use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
 use crate::collectors::kubernetes::reading::clock::Clock;
 use crate::collectors::kubernetes::tests::of_kinds::filled;
 use crate::collectors::kubernetes::tests::shapes::{kept, node};
-use crate::collectors::kubernetes::tests::{ago, demands, read, says, told, words};
+use crate::collectors::kubernetes::tests::{ago, demands, headroom_of, read, says, told, words};
 
 /// What is told of the room for ten workspaces of 2 cores and 4 GiB on a node of 8 cores, of which one runs with these
 /// requests, in a namespace with these quotas.
@@ -26,11 +26,11 @@ fn with_rules(pod: &Value, quotas: &[Value], ranges: &[Value]) -> Vec<String> {
     let selectors = serde_saphyr::from_str("[{ name: ws, namespaces: [ws], cpu: { min: '4', max: '8' } }]").unwrap();
     let mut pods = Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default());
     Keep::put(&mut pods, read(pod), true);
-    let (nodes, mut samples) = (kept(&[node("n", &json!({}))], "[]"), Vec::new());
+    let nodes = kept(&[node("n", &json!({}))], "[]");
     let (quotas, ranges) = (filled::<quotas::ResourceQuota>(quotas), filled::<quotas::LimitRange>(ranges));
     let rules = quotas::Rules { quotas: &quotas, ranges: &ranges };
-    let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, classes: None, rules: Some(rules), namespaces: None, demands: &demands([10]) };
-    capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
+    let samples =
+        headroom_of("{ workspaces: ws, cpu: '2', memory: 4Gi }", &capacity::Scene { rules: Some(rules), ..capacity::Scene::of(&nodes, &pods, &demands([10])) });
     samples.iter().map(|sample| format!("{} {}", words(sample), sample.detail.as_ref().map_or("", |detail| detail.as_str()))).collect()
 }
 
@@ -200,9 +200,8 @@ fn a_workspace_keeps_no_place_on_a_node_that_is_taken_away() {
         let selectors = serde_saphyr::from_str("[{ name: ws, namespaces: [ws] }]").unwrap();
         let mut pods = Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default());
         Keep::put(&mut pods, read(&own), true);
-        let (nodes, mut samples) = (kept(&[node("n", more)], "[]"), Vec::new());
-        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, classes: None, rules: None, namespaces: None, demands: &demands([1]) };
-        capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
+        let nodes = kept(&[node("n", more)], "[]");
+        let samples = headroom_of("{ workspaces: ws, cpu: '2', memory: 4Gi }", &capacity::Scene::of(&nodes, &pods, &demands([1])));
         samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces eu = ").map(str::to_owned)).unwrap()
     };
     let tainted = |key: &str| json!({ "/spec/taints": [{ "key": key, "effect": "NoSchedule" }] });
@@ -237,10 +236,11 @@ fn there_is_no_room_in_a_namespace_that_is_gone_or_being_deleted() {
     let said = |namespaces: &[Value]| {
         let selectors = serde_saphyr::from_str("[{ name: ws, namespaces: [ws] }]").unwrap();
         let pods = Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default());
-        let (nodes, namespaces, mut samples) = (kept(&[node("n", &json!({}))], "[]"), filled::<namespaces::Namespace>(namespaces), Vec::new());
-        let scene =
-            capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, classes: None, rules: None, namespaces: Some(&namespaces), demands: &demands([1]) };
-        capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
+        let (nodes, namespaces) = (kept(&[node("n", &json!({}))], "[]"), filled::<namespaces::Namespace>(namespaces));
+        let samples = headroom_of(
+            "{ workspaces: ws, cpu: '2', memory: 4Gi }",
+            &capacity::Scene { namespaces: Some(&namespaces), ..capacity::Scene::of(&nodes, &pods, &demands([1])) },
+        );
         let of = |what: &str| samples.iter().map(words).find_map(|line| line.strip_prefix(what).map(str::to_owned)).unwrap();
         [of("capacity_workspaces eu = "), of("capacity_limit_state eu = ")]
     };
@@ -261,9 +261,8 @@ fn there_is_no_room_in_a_namespace_that_is_gone_or_being_deleted() {
 fn each_event_is_held_against_its_own_participants() {
     let selectors = serde_saphyr::from_str("[{ name: ws, namespaces: [ws] }]").unwrap();
     let pods = Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default());
-    let (nodes, mut samples, demands) = (kept(&[node("n", &json!({}))], "[]"), Vec::new(), demands([1, 8]));
-    let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, classes: None, rules: None, namespaces: None, demands: &demands };
-    capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
+    let (nodes, demands) = (kept(&[node("n", &json!({}))], "[]"), demands([1, 8]));
+    let samples = headroom_of("{ workspaces: ws, cpu: '2', memory: 4Gi }", &capacity::Scene::of(&nodes, &pods, &demands));
     let told: Vec<_> = samples.iter().map(words).collect();
     for line in ["expected_workspaces eu/w = 1", "headroom_ratio eu/w = 0.75", "expected_workspaces eu/later = 8", "headroom_ratio eu/later = -1"] {
         says(&told, &format!("capacity_{line}"));
@@ -283,9 +282,8 @@ fn a_cluster_that_is_full_of_workspaces_has_no_room_left() {
             own["metadata"]["uid"] = format!("w{at}").into();
             pods.put(serde_json::from_value(own).unwrap(), false);
         }
-        let (nodes, mut samples, demands) = (kept(&[node("n", &json!({}))], "[]"), Vec::new(), demands([1, 2]));
-        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, classes: None, rules: None, namespaces: None, demands: &demands };
-        capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
+        let (nodes, demands) = (kept(&[node("n", &json!({}))], "[]"), demands([1, 2]));
+        let samples = headroom_of("{ workspaces: ws, cpu: '2', memory: 4Gi }", &capacity::Scene::of(&nodes, &pods, &demands));
         let ratios = samples.iter().filter(|sample| sample.family.name == "readiness_capacity_headroom_ratio").map(|sample| sample.value);
         ratios.collect::<Vec<_>>()
     };

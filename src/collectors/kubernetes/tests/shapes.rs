@@ -8,7 +8,7 @@ use crate::collectors::kubernetes::kinds::pods::Pods;
 use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
 use crate::collectors::kubernetes::reading::clock::Clock;
 use crate::collectors::kubernetes::tests::of_kinds::filled;
-use crate::collectors::kubernetes::tests::{ago, demands, place, pods, read, says, told, words};
+use crate::collectors::kubernetes::tests::{ago, demands, headroom_of, place, pods, read, says, told, words};
 use crate::event::Occurrence;
 use crate::metric::Sample;
 
@@ -44,11 +44,8 @@ fn room(nodes: &[Value], configured: &str, workspaces: &[Value]) -> Vec<String> 
         Keep::put(&mut pods, read(&pod), true);
     }
     let nodes = kept(nodes, "[]");
-    let config = serde_saphyr::from_str(&format!("{{ workspaces: ws, cpu: '2', memory: 4Gi{configured} }}")).unwrap();
-    let mut samples = Vec::new();
-    let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, classes: None, rules: None, namespaces: None, demands: &demands([1]) };
-    capacity::headroom(&"eu".into(), &config, &scene, &mut samples);
-    samples.iter().map(words).collect()
+    let config = format!("{{ workspaces: ws, cpu: '2', memory: 4Gi{configured} }}");
+    headroom_of(&config, &capacity::Scene::of(&nodes, &pods, &demands([1]))).iter().map(words).collect()
 }
 
 #[test]
@@ -174,17 +171,7 @@ fn a_pool_whose_taints_workspaces_do_not_tolerate_makes_no_room() {
     let (nodes, pods) = (Nodes::new(Interests::default()), Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default()));
     let addable = |tolerations: &str| {
         let config = format!("{{ workspaces: ws, cpu: '2', memory: 4Gi, nodepools: [{{ name: ws, cpu: '8', memory: 32Gi, max_new_nodes: 9 }}]{tolerations} }}");
-        let scene = capacity::Scene {
-            nodes: &nodes,
-            pods: &pods,
-            karpenter: Some((&pools, &claims)),
-            classes: None,
-            rules: None,
-            namespaces: None,
-            demands: &demands([1]),
-        };
-        let mut samples = Vec::new();
-        capacity::headroom(&"eu".into(), &serde_saphyr::from_str(&config).unwrap(), &scene, &mut samples);
+        let samples = headroom_of(&config, &capacity::Scene { karpenter: Some((&pools, &claims)), ..capacity::Scene::of(&nodes, &pods, &demands([1])) });
         samples.iter().map(words).find(|line| line.contains("eu/new_nodes")).unwrap()
     };
     assert_eq!(addable(", tolerations: []"), "capacity_workspaces_addable eu/new_nodes = 0");
@@ -352,17 +339,7 @@ fn what_comes_with_every_node_is_taken_of_the_new_ones_as_well() {
             Keep::put(&mut pods, read(&pod), true);
         }
         let config = "{ workspaces: ws, cpu: '2', memory: 4Gi, nodepools: [{ name: ws, cpu: '4', memory: 32Gi, max_new_nodes: 9 }] }";
-        let scene = capacity::Scene {
-            nodes: &nodes,
-            pods: &pods,
-            karpenter: Some((&pools, &claims)),
-            classes: None,
-            rules: None,
-            namespaces: None,
-            demands: &demands([1]),
-        };
-        let mut samples = Vec::new();
-        capacity::headroom(&"eu".into(), &serde_saphyr::from_str(config).unwrap(), &scene, &mut samples);
+        let samples = headroom_of(config, &capacity::Scene { karpenter: Some((&pools, &claims)), ..capacity::Scene::of(&nodes, &pods, &demands([1])) });
         samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces_addable eu/new_nodes = ").map(str::to_owned)).unwrap()
     };
     // Two of 2 cores fit on 4, and one on 3.7.
@@ -379,9 +356,8 @@ fn pods_that_hold_a_place_give_it_to_workspaces() {
         let pod = json!({ "metadata": { "name": "balloon", "namespace": "b", "uid": "b" },
             "spec": { "nodeName": "n", "priority": priority, "containers": [{ "name": "a", "resources": { "requests": { "cpu": "7" } } }] }, "status": { "phase": "Running" } });
         Keep::put(&mut pods, read(&pod), true);
-        let (nodes, mut samples) = (kept(&[node("n", &json!({}))], "[]"), Vec::new());
-        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, classes: None, rules: None, namespaces: None, demands: &demands([1]) };
-        capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
+        let nodes = kept(&[node("n", &json!({}))], "[]");
+        let samples = headroom_of("{ workspaces: ws, cpu: '2', memory: 4Gi }", &capacity::Scene::of(&nodes, &pods, &demands([1])));
         samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces eu = ").map(str::to_owned)).unwrap()
     };
     assert_eq!([fits(json!(-10)), fits(json!(0)), fits(json!(null))], ["4", "0", "0"]);
@@ -434,9 +410,8 @@ fn a_workspace_that_has_its_node_counts_before_it_runs() {
         let mut pods = Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default());
         let pod = json!({ "metadata": { "name": "w", "namespace": "ws", "uid": "w" }, "spec": { "nodeName": node_name, "containers": [{ "name": "a", "resources": { "requests": { "cpu": "2" } } }] }, "status": { "phase": phase } });
         Keep::put(&mut pods, read(&pod), true);
-        let (nodes, mut samples) = (kept(&[node("n", &json!({}))], "[]"), Vec::new());
-        let scene = capacity::Scene { nodes: &nodes, pods: &pods, karpenter: None, classes: None, rules: None, namespaces: None, demands: &demands([1]) };
-        capacity::headroom(&"eu".into(), &serde_saphyr::from_str("{ workspaces: ws, cpu: '2', memory: 4Gi }").unwrap(), &scene, &mut samples);
+        let nodes = kept(&[node("n", &json!({}))], "[]");
+        let samples = headroom_of("{ workspaces: ws, cpu: '2', memory: 4Gi }", &capacity::Scene::of(&nodes, &pods, &demands([1])));
         samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces eu = ").map(str::to_owned)).unwrap()
     };
     assert_eq!(fits("Running", json!("n")), "4");
