@@ -8,7 +8,6 @@ use serde::de::IgnoredAny;
 
 use crate::collectors::kubernetes::kinds::placement::{Affinity, Spread};
 use crate::collectors::kubernetes::kinds::reasons::{ENDED, GATED, INIT_RUNS, PULLING, Reason, UNREADY, starved_resource, unschedulable_class};
-use crate::collectors::kubernetes::reading::clock;
 use crate::collectors::kubernetes::reading::clock::Clock;
 use crate::collectors::kubernetes::reading::objects::{Condition, ConditionStatus, kind, or_default};
 use crate::collectors::kubernetes::reading::quantity::Quantity;
@@ -320,7 +319,7 @@ impl Pod {
             .filter(|condition| condition.state() == ConditionStatus::True)
             .and_then(|condition| condition.last_transition_time.as_ref());
         let since = since.or(self.status.start_time.as_ref()).or(placed).or(self.metadata.creation_timestamp.as_ref());
-        let since = since.map_or_else(clock::now, |time| clock.ours(time));
+        let since = clock.ours_or_now(since);
         let all = self.status.init_container_statuses.iter().chain(&self.status.container_statuses);
         let waits = all.filter_map(|status| status.state.waiting.as_ref()).map(|waiting| self.waits(Reason::of(&waiting.reason), since, clock));
         let mut waiting: BTreeMap<_, _> = waits.collect();
@@ -345,16 +344,23 @@ impl Pod {
         let ours = |time: &Option<Time>| time.as_ref().map_or(since, |time| clock.ours(time).max(since));
         match reason.class {
             "creating" => has_all_else().map_or((reason, since), |condition| (PULLING, ours(&condition.last_transition_time))),
-            "initializing" => self.init_runs().map_or((reason, since), |started| (INIT_RUNS, ours(&started.started_at))),
+            "initializing" => self.init_runs().map_or((reason, since), |(status, started)| {
+                // One that failed and was started again has been waited for since its pod began.
+                (INIT_RUNS, if status.restart_count > 0 { since } else { ours(&started.started_at) })
+            }),
             _ => (reason, since),
         }
     }
 
     /// The init container that runs and that the others wait for.
-    fn init_runs(&self) -> Option<&Started> {
-        let is_sidecar = |name: &str| self.spec.init_containers.iter().any(|container| container.name == name && container.is_sidecar());
-        let own = self.status.init_container_statuses.iter().filter(|status| !is_sidecar(&status.name));
-        own.filter_map(|status| status.state.running.as_ref()).next_back()
+    fn init_runs(&self) -> Option<(&ContainerStatus, &Started)> {
+        let own = self.status.init_container_statuses.iter().filter(|status| !self.is_sidecar(&status.name));
+        own.filter_map(|status| Some((status, status.state.running.as_ref()?))).next_back()
+    }
+
+    /// Whether an init container runs beside the others for as long as they do.
+    fn is_sidecar(&self, name: &str) -> bool {
+        self.spec.init_containers.iter().any(|container| container.name == name && container.is_sidecar())
     }
 
     /// Since when it runs and takes no requests, by its probes or its readiness gates. Where a container is done,
@@ -367,7 +373,7 @@ impl Pod {
             .condition("Ready")
             .filter(|ready| self.is_running() && ready.state() == ConditionStatus::False && ready.reason.as_deref() != Some("PodCompleted"))?;
         let since = ready.last_transition_time.as_ref().or(self.status.start_time.as_ref());
-        Some(since.map_or_else(clock::now, |time| clock.ours(time)))
+        Some(clock.ours_or_now(since))
     }
 
     /// When the first of its containers ended with an error for good. With the usual policy one that ended is
@@ -378,7 +384,7 @@ impl Pod {
         // Of an init container that fails for good the whole pod has failed, and a sidecar is always started again.
         let ends = self.status.container_statuses.iter().filter(for_good).filter_map(|status| status.state.terminated.as_ref());
         let failed = ends.filter(|end| end.exit_code != Some(0));
-        failed.map(|end| end.finished_at.as_ref().map_or_else(clock::now, |time| clock.ours(time))).min()
+        failed.map(|end| clock.ours_or_now(end.finished_at.as_ref())).min()
     }
 
     /// Why it has no node, and since when.
@@ -396,7 +402,7 @@ impl Pod {
             _ => unschedulable_class(condition.message.as_deref().unwrap_or_default()),
         });
         let since = scheduled.and_then(|condition| condition.last_transition_time.as_ref()).or(self.metadata.creation_timestamp.as_ref());
-        Some((class, since.map_or_else(clock::now, |time| clock.ours(time))))
+        Some((class, clock.ours_or_now(since)))
     }
 
     /// The resource for lack of which it was evicted, and when.
@@ -405,7 +411,7 @@ impl Pod {
             return None;
         }
         let target = self.condition("DisruptionTarget").and_then(|condition| condition.last_transition_time.as_ref());
-        let at = target.or(self.status.start_time.as_ref()).map_or_else(clock::now, |time| clock.ours(time));
+        let at = clock.ours_or_now(target.or(self.status.start_time.as_ref()));
         Some((starved_resource(&self.status.message), at))
     }
 
@@ -421,8 +427,7 @@ impl Pod {
     /// When the container that runs longest was started, sidecars included, on the cluster's clock. What a
     /// container read at its start is as old as that.
     pub(in crate::collectors::kubernetes) fn oldest_start(&self) -> Option<i64> {
-        let is_sidecar = |name: &str| self.spec.init_containers.iter().any(|container| container.name == name && container.is_sidecar());
-        let sidecars = self.status.init_container_statuses.iter().filter(|status| is_sidecar(&status.name));
+        let sidecars = self.status.init_container_statuses.iter().filter(|status| self.is_sidecar(&status.name));
         let starts = self.status.container_statuses.iter().chain(sidecars).filter_map(|status| status.state.running.as_ref()?.started_at.as_ref());
         starts.map(|time| time.0.as_second()).min()
     }
@@ -436,6 +441,6 @@ impl Pod {
     pub(in crate::collectors::kubernetes) fn oom_kills(&self, clock: &Clock) -> Vec<OomKill> {
         let ends = self.statuses().flat_map(|status| [&status.state, &status.last_state].map(|state| (&status.name, &state.terminated)));
         let killed = ends.filter_map(|(name, end)| Some((name, end.as_ref().filter(|end| end.reason == "OOMKilled")?)));
-        killed.map(|(name, end)| OomKill { container: name.clone(), at: end.finished_at.as_ref().map_or_else(clock::now, |time| clock.ours(time)) }).collect()
+        killed.map(|(name, end)| OomKill { container: name.clone(), at: clock.ours_or_now(end.finished_at.as_ref()) }).collect()
     }
 }

@@ -57,6 +57,11 @@ impl Clock {
     pub(in crate::collectors::kubernetes) fn ours(&self, time: &Time) -> i64 {
         time.0.as_second().saturating_sub(self.ahead())
     }
+
+    /// The same of what the cluster may not tell, and which counts as now then.
+    pub(in crate::collectors::kubernetes) fn ours_or_now(&self, time: Option<&Time>) -> i64 {
+        time.map_or_else(now, |time| self.ours(time))
+    }
 }
 
 /// How old numbers may be that a kubelet or the metrics API tells as those of now. Kubelets and metrics servers look

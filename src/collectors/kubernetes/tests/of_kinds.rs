@@ -418,6 +418,8 @@ fn a_pull_and_an_init_container_that_runs_have_times_of_their_own() {
     assert_eq!(pod(sandbox("True"), "ContainerCreating", json!([])), is("initializing/ContainerCreating", 240));
     let runs = |name: &str| json!([{ "name": name, "state": { "running": { "startedAt": ago(700) } } }]);
     assert_eq!(pod(sandbox("True"), "PodInitializing", runs("restore")), is("init_running/PodInitializing", 700));
+    let again = json!([{ "name": "restore", "restartCount": 3, "state": { "running": { "startedAt": ago(60) } } }]);
+    assert_eq!(pod(sandbox("True"), "PodInitializing", again), is("init_running/PodInitializing", 720), "it fails and is started again");
     assert_eq!(pod(sandbox("True"), "PodInitializing", runs("side")), is("initializing/PodInitializing", 720), "a sidecar that runs is not ready");
     assert_eq!(pod(json!([]), "PodInitializing", json!([])), is("initializing/PodInitializing", 720));
 }
