@@ -44,7 +44,7 @@ async fn http_targets_that_misbehave() {
     let refused = { std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap() };
     targets += &format!("      - {{ name: refused, url: 'http://{refused}/' }}\n      - {{ name: no-tls, url: 'https://{}/' }}\n", servers[4].address);
     targets += "      - { name: nowhere, url: 'http://does-not-exist.invalid/' }\n";
-    let app = look(&format!("collectors:\n  http:\n    interval: 5s\n    timeout: 2s\n    targets:\n{targets}")).await;
+    let app = look(&format!("collectors:\n  http:\n    interval: 5s\n    timeout: 4s\n    targets:\n{targets}")).await;
     let text = app.exposition().text();
     let expected = MISBEHAVIOURS.iter().map(|(_, name, outcome)| (*name, *outcome)).chain([("refused", "refused"), ("no-tls", "tls"), ("nowhere", "dns")]);
     for (name, outcome) in expected {
