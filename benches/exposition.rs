@@ -42,6 +42,7 @@ fn main() {
             emits: vec![],
             off: Arc::default(),
             reads: &[],
+            selectors: Vec::new(),
             interval: Duration::from_secs(15),
             keep: Duration::from_secs(45),
         });

@@ -22,6 +22,7 @@ mod fuzz;
 pub mod generate;
 pub mod history;
 mod interim;
+mod jwt;
 pub mod labels;
 pub mod lasting;
 pub mod made;

@@ -241,6 +241,8 @@ pub struct Source {
     pub subjects: Subjects,
     /// Collectors whose facts this source reads, and whose first look it therefore waits for.
     pub reads: &'static [&'static str],
+    /// Selectors of these whose facts it judges by facts of its own.
+    pub selectors: Vec<String>,
     /// Time between looks.
     pub interval: Duration,
     /// How long facts outlive the last good look.
@@ -260,6 +262,7 @@ impl Source {
             off: Arc::default(),
             subjects: Subjects::Whole,
             reads: &[],
+            selectors: Vec::new(),
             interval,
             keep: interval * 3,
         }
@@ -591,6 +594,7 @@ pub(crate) mod tests {
             emits: vec!["t_fact"],
             off: Arc::default(),
             reads: &[],
+            selectors: Vec::new(),
             interval: Duration::from_secs(10),
             keep: Duration::from_secs(30),
         }

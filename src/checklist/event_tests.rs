@@ -59,6 +59,7 @@ fn source(collector: &'static str, emits: &'static str) -> Source {
         emits: vec![emits],
         off: Arc::default(),
         reads: &[],
+        selectors: Vec::new(),
         interval: Duration::from_mins(1),
         keep: Duration::from_mins(3),
     }
@@ -376,7 +377,9 @@ fn a_cluster_that_others_read_is_there_for_them_and_its_workloads_are_not() {
     let group = Source { reads: &["kubernetes"], ..source("registry", "readiness_image_clusters_state") };
     let told = |sources: &[Source]| unjudged(&[parse(text).unwrap()], sources.iter()).iter().map(Unjudged::sentence).collect::<Vec<_>>();
     let line = |what: &str| format!("kubernetes {what} is looked at, but no check of a configured checklist asks about it.");
-    assert_eq!(told(&[watched.clone(), group]), [line("workload app")]);
+    assert_eq!(told(&[watched.clone(), group.clone()]), [line("workload app")]);
+    // Who names its selector judges what comes of it.
+    assert_eq!(told(&[watched.clone(), Source { selectors: vec!["app".into()], ..group }]), [""; 0]);
     assert_eq!(told(&[watched]), [line("cluster eu"), line("workload app")]);
 }
 

@@ -227,6 +227,7 @@ pub fn scene(given: &[Given], family: &'static Family, now: Timestamp) -> Snapsh
         emits: vec![family.name],
         off: Arc::default(),
         reads: &[],
+        selectors: Vec::new(),
         interval: std::time::Duration::from_mins(1),
         keep: std::time::Duration::from_mins(3),
     };

@@ -201,6 +201,7 @@ async fn a_stopped_collector_is_unknown_and_says_which() {
         emits: vec!["readiness_http_success"],
         off: Arc::default(),
         reads: &[],
+        selectors: Vec::new(),
         interval: Duration::from_secs(10),
         keep: Duration::from_secs(30),
     });

@@ -46,10 +46,12 @@ pub fn unjudged<'a>(checklists: &[Checklist], sources: impl Iterator<Item = &'a 
         let emits: BTreeSet<&str> = beside.flat_map(|other| &other.emits).copied().collect();
         // A cluster may be there for what others read in it: which images it runs, when its jobs rotate keys.
         let readers = sources.iter().filter(|other| other.reads.contains(&source.collector));
-        let read: BTreeSet<&str> = readers.flat_map(|other| &other.emits).copied().collect();
+        let read: BTreeSet<&str> = readers.clone().flat_map(|other| &other.emits).copied().collect();
         let is_read = checks.iter().any(|check| matches!(&check.kind, Kind::Fact { family, .. } if read.contains(family.name)));
         let is_judged = |subject: &Subject| {
-            let serves = is_read && subject.labels == source.identity;
+            // What a CronJob makes is judged where a rotation names its selector.
+            let named = readers.clone().flat_map(|other| &other.selectors).any(|selector| subject.labels.get("selector") == Some(selector));
+            let serves = is_read && (subject.labels == source.identity || named);
             serves || checks.iter().any(|check| asks(check, source, subject, &emits))
         };
         let told = source.named().into_iter().filter(|subject| !is_judged(subject));
@@ -89,10 +91,10 @@ fn fits(check: &Check, subject: &Subject) -> bool {
 /// Whether a check asks about a subject of a source, where `emits` are the families that can be seen there.
 fn asks(check: &Check, source: &Source, subject: &Subject, emits: &BTreeSet<&str>) -> bool {
     let Kind::Fact { family, .. } = &check.kind else { return false };
-    // What is asked for each event is asked of nothing while none is configured.
-    let waits_for_an_event = family.is_of_events() && collectors::owner(family.name) == source.collector;
-    let speaks = subject.families.contains(&family.name) && emits.contains(family.name);
-    fits(check, subject) && (speaks || waits_for_an_event)
+    let is_of_it = subject.families.contains(&family.name);
+    // What is asked for each event is filled by nothing while none is configured.
+    let waits_for_an_event = family.is_of_events() && collectors::owner(family.name) == source.collector && (is_of_it || subject.labels == source.identity);
+    fits(check, subject) && (is_of_it && emits.contains(family.name) || waits_for_an_event)
 }
 
 /// The line, if there is anything to say.

@@ -1,7 +1,7 @@
 //! What a credential says about itself, by kind: pure. Nothing here keeps or quotes any of it.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
@@ -10,9 +10,10 @@ use zeroize::Zeroizing;
 
 use super::dates::{self, Ends};
 use super::pair::{self, Unpaired};
-use crate::collectors::registry::Identity;
+use crate::collectors::registry::{Identity, Life};
 use crate::document;
 use crate::encoded;
+use crate::jwt;
 use crate::net::{Trust, Verified};
 
 /// Certificates that one credential can hold; more is no credential but a bundle of authorities.
@@ -136,21 +137,7 @@ fn is_authority(der: &CertificateDer<'_>) -> bool {
 
 /// A JSON Web Token. Its signature is not checked: whoever takes it does that.
 pub(super) fn jwt(text: &str) -> Result<Told, &'static str> {
-    #[derive(Deserialize)]
-    struct Header {
-        alg: Option<String>,
-    }
-    let mut parts = text.trim().split('.');
-    let (Some(header), Some(claims), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-        return Err("it is no token of three parts");
-    };
-    let decode = |part: &str| URL_SAFE_NO_PAD.decode(part.trim_end_matches('='));
-    let header = decode(header).ok().and_then(|bytes| document::read(&bytes)).and_then(|header| serde_json::from_value::<Header>(header).ok());
-    let header = header.ok_or("its header cannot be read")?;
-    if signature.trim_end_matches('=').is_empty() || header.alg.as_deref().is_none_or(|alg| alg.eq_ignore_ascii_case("none")) {
-        return Err("it is not signed");
-    }
-    let claims = decode(claims).ok().and_then(|bytes| document::read(&bytes)).filter(serde_json::Value::is_object).ok_or("its claims cannot be read")?;
+    let claims = jwt::claims(text)?;
     let moment = |value: &serde_json::Value| value.as_i64().or_else(|| dates::of_json(value).and_then(Ends::at));
     // Without the claim a token has no end. RFC 7519, section 4.1.4; null is not without.
     let mut told = match claims.get("exp") {
@@ -163,14 +150,18 @@ pub(super) fn jwt(text: &str) -> Result<Told, &'static str> {
     Ok(told)
 }
 
-/// A docker config: tokens of ECR say when they end, passwords do not.
+/// A docker config: tokens say when they end, passwords do not.
 pub(super) fn docker_config(text: &str) -> Result<Told, &'static str> {
     let entries = Identity::entries(text).map_err(|_| "it is no docker config")?;
     let helped = Told::silent("a helper program keeps its passwords, and does not tell when they end");
     let told = entries.into_iter().map(|(_, identity)| match identity.map_err(|_| "an entry of it cannot be read")? {
         Identity::Anonymous => Ok(helped),
         Identity::Token(token) => Ok(jwt(token.expose()).unwrap_or_else(|_| Told::silent("a token does not tell when it ends"))),
-        identity => Ok(identity.expires_at().map_or_else(|| Told::silent("a password does not tell when it ends"), |at| Told::of(Ends::At(at)))),
+        identity => Ok(match identity.life() {
+            Life::Until { ends, made } => Told { made, ..Told::of(Ends::At(ends)) },
+            Life::Short(why) => Told::silent(why),
+            Life::Untold => Told::silent("a password does not tell when it ends"),
+        }),
     });
     let told = told.reduce(|one, other| Ok(one?.and(other?)));
     told.unwrap_or_else(|| if Identity::has_helpers(text) { Ok(helped) } else { Err("it is no docker config, or knows no registry") })
@@ -357,6 +348,8 @@ pub(super) fn date(text: &str, pointer: Option<&str>) -> Result<Told, &'static s
 mod tests {
     use readiness_lab::{Authority, CrossSigned, Leaf};
 
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
 
     const NOW: i64 = 1_764_000_000;
@@ -469,7 +462,8 @@ mod tests {
     fn a_docker_config_tells_what_ecr_tells_and_nothing_of_passwords() {
         let ecr = STANDARD.encode(format!("AWS:{}", STANDARD.encode(format!(r#"{{"payload":"x","expiration":{NOW}}}"#))));
         let config = |entries: &str| format!(r#"{{"auths":{{{entries}}}}}"#);
-        assert_eq!(docker_config(&config(&format!(r#""a":{{"auth":"{ecr}"}}"#))), Ok(Told::of(Ends::At(NOW))));
+        let made = Some(NOW - 12 * 3600);
+        assert_eq!(docker_config(&config(&format!(r#""a":{{"auth":"{ecr}"}}"#))), Ok(Told { made, ..Told::of(Ends::At(NOW)) }));
         let both = docker_config(&config(&format!(r#""a":{{"auth":"{ecr}"}},"b":{{"auth":"dTpw"}}"#))).unwrap();
         assert_eq!((both.ends, both.silent), (Some(NOW), Some("a password does not tell when it ends")));
         // Two paths of one registry, of which one has ended.

@@ -145,7 +145,7 @@ impl Issuer<'_> {
         let ends: Vec<Option<Ends>> =
             headers.get_all("github-authentication-token-expiration").iter().map(|header| header.to_str().ok().and_then(dates::read)).collect();
         let is_own = headers.get("x-github-request-id").is_some_and(|id| !id.is_empty());
-        if is_own && read(&document) { Ok(said::github(&ends)) } else { Err(malformed(what)) }
+        if is_own && read(&document) { Ok(said::github(token, &ends)) } else { Err(malformed(what)) }
     }
 
     /// The identity of a token stands before its dash.

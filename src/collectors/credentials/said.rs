@@ -12,6 +12,7 @@ use super::config::ProvisionerKey;
 use super::dates::{self, Ends};
 use super::expiry::Told;
 use super::prove::Proof;
+use crate::jwt;
 use crate::say;
 
 /// When something ends, where the documentation says that `null` stands for never.
@@ -63,11 +64,12 @@ pub(super) fn is_user_of_github(said: &Value) -> bool {
     is_named(&said["login"]) && is_named(&said["type"]) && said["id"].as_u64().is_some_and(|id| id > 0)
 }
 
-/// A token that GitHub took. `ends` are its headers about the end of the token, of which one that has none sends none.
+/// A token that GitHub took. `ends` are its headers about the end of the token, of which one that has none sends none;
+/// neither do those of the kinds that live for hours.
 /// Source: <https://docs.github.com/en/rest/authentication/authenticating-to-the-rest-api>
-pub(super) fn github(ends: &[Option<Ends>]) -> Proof {
+pub(super) fn github(token: &str, ends: &[Option<Ends>]) -> Proof {
     Proof::Taken(match ends {
-        [] => Told::of(Ends::Never),
+        [] => jwt::lives_for_hours(token).map_or_else(|| Told::of(Ends::Never), Told::silent),
         [first, others @ ..] if others.iter().any(|other| other != first) => Told::silent("GitHub tells two ends of it"),
         [first, ..] => first.map_or_else(|| Told::silent("GitHub tells its end in a form that is not known"), Told::of),
     })

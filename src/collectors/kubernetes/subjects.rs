@@ -2,7 +2,7 @@
 //! looked at without having been named, such as nodes and quotas, is no subject.
 
 use crate::collectors::kubernetes::cluster;
-use crate::collectors::kubernetes::config::Config;
+use crate::collectors::kubernetes::config::{Config, WorkloadKind};
 use crate::collectors::kubernetes::kinds::nodes;
 use crate::collectors::kubernetes::kinds::services;
 use crate::collectors::kubernetes::kinds::workloads;
@@ -22,12 +22,17 @@ pub(super) fn subjects(config: &Config, cluster: &str, all: &[&[&'static Family]
     let here = |what: String, labels: &[(&'static str, &str)], families: &[&[&'static Family]]| Subject {
         what: format!("{what} of cluster {cluster}"),
         labels: labels.iter().copied().chain([("cluster", cluster)]).collect::<Labels>(),
-        families: families.iter().copied().flatten().map(|family| family.name).collect(),
+        // Which permissions are missing says something about the cluster, and nothing about one thing in it.
+        families: families.iter().copied().flatten().map(|family| family.name).filter(|name| *name != sight::MISSING.0.name).collect(),
     };
     let every = all.iter().copied().flatten().map(|family| family.name);
     let mut found = vec![Subject { what: format!("cluster {cluster}"), labels: [("cluster", cluster)].into(), families: every.collect() }];
     let selected: &[&[&Family]] = &[sight::FAMILIES, workloads::FAMILIES, replicas::FAMILIES, usage::WORKLOAD_FAMILIES];
-    found.extend(config.workloads.iter().map(|own| here(format!("workload {}", own.name), &[("selector", &own.name)], selected)));
+    let scheduled: &[&[&Family]] = &[sight::FAMILIES, workloads::CRON_JOB_FAMILIES];
+    found.extend(config.workloads.iter().map(|own| {
+        let families = if own.kind == WorkloadKind::CronJob { scheduled } else { selected };
+        here(format!("workload {}", own.name), &[("selector", &own.name)], families)
+    }));
     found.extend(
         config
             .services

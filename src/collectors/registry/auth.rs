@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
+use crate::jwt;
 use crate::say::Message;
 use crate::value::{Secret, SecretRef};
 
@@ -142,18 +143,68 @@ impl Identity {
         }
     }
 
-    /// When an ECR password expires: it is a JSON document in base64 that says so itself.
-    pub(crate) fn expires_at(&self) -> Option<i64> {
-        #[derive(Deserialize)]
-        struct Payload {
-            expiration: i64,
+    /// What it tells about its own life.
+    pub(crate) fn life(&self) -> Life {
+        let (name, secret) = match self {
+            Self::Anonymous => return Life::Untold,
+            Self::User { name, password } => (name.as_str(), password),
+            Self::Token(token) | Self::Refresh(token) => ("", token),
+        };
+        if let Some(ends) = (name == "AWS").then(|| end_of_ecr(secret.expose())).flatten() {
+            return Life::Until { ends, made: Some(ends.saturating_sub(LIFE_OF_ECR)) };
         }
-        let Self::User { name, password } = self else { return None };
-        if name != "AWS" {
-            return None;
+        match jwt::claims(secret.expose()) {
+            Ok(claims) => match (claims.get("exp"), claims.get("exp").and_then(seconds)) {
+                (_, Some(ends)) => Life::Until { ends, made: claims.get("iat").and_then(seconds).filter(|made| *made < ends) },
+                (Some(_), None) => Life::Short("its token tells its end in a form that is not known"),
+                // Without the claim a token has no end. RFC 7519, section 4.1.4.
+                (None, None) => Life::Untold,
+            },
+            Err(_) => user_for_hours(name).or_else(|| jwt::lives_for_hours(secret.expose())).map_or(Life::Untold, Life::Short),
         }
-        let decoded = STANDARD.decode(password.expose()).ok()?;
-        Some(serde_json::from_slice::<Payload>(&decoded).ok()?.expiration)
+    }
+}
+
+/// What a credential of a registry tells about its own life, in Unix seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// When it ends, and when it was made where it tells.
+    Until { ends: i64, made: Option<i64> },
+    /// That it lives for hours, but not until when; the words say why.
+    Short(&'static str),
+    /// Nothing: passwords last until somebody changes them, as far as they tell.
+    Untold,
+}
+
+/// How long a token of ECR lives.
+/// Source: <https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html>
+pub(super) const LIFE_OF_ECR: i64 = 12 * 3600;
+
+/// When a password of ECR ends: it is a JSON document in base64 that says so itself.
+fn end_of_ecr(password: &str) -> Option<i64> {
+    #[derive(Deserialize)]
+    struct Payload {
+        expiration: i64,
+    }
+    let decoded = STANDARD.decode(password).ok()?;
+    Some(serde_json::from_slice::<Payload>(&decoded).ok()?.expiration)
+}
+
+/// A moment of a claim. It may have a fraction. RFC 7519, section 2.
+#[expect(clippy::cast_possible_truncation, reason = "whole seconds are enough, and a cast of a float stops at the ends")]
+fn seconds(claim: &serde_json::Value) -> Option<i64> {
+    claim.as_i64().or_else(|| claim.as_f64().map(|seconds| seconds as i64))
+}
+
+/// Why the password of a user ends within hours: users of registries that stand for such tokens.
+/// Sources: <https://cloud.google.com/artifact-registry/docs/docker/authentication#token>,
+/// <https://docs.gitlab.com/user/packages/container_registry/authenticate_with_container_registry/>
+fn user_for_hours(name: &str) -> Option<&'static str> {
+    match name {
+        "AWS" => Some("a token of ECR lives for twelve hours, and this one does not tell since when"),
+        "oauth2accesstoken" => Some("an access token of Google lives for an hour, and does not tell since when"),
+        "gitlab-ci-token" => Some("a token of a job of GitLab ends with the job"),
+        _ => None,
     }
 }
 
@@ -224,8 +275,33 @@ mod tests {
     fn an_ecr_password_tells_when_it_expires() {
         let password = STANDARD.encode(r#"{"payload":"x","datakey":"y","version":"2","type":"DATA_KEY","expiration":1764000000}"#);
         let user = |name: &str, password: &str| Identity::User { name: name.to_owned(), password: Secret::new(password.to_owned()) };
-        assert_eq!(user("AWS", &password).expires_at(), Some(1_764_000_000));
-        assert_eq!(user("me", &password).expires_at(), None);
-        assert_eq!(user("AWS", "no base64").expires_at(), None);
+        let made = Some(1_764_000_000 - 12 * 3600);
+        assert_eq!(user("AWS", &password).life(), Life::Until { ends: 1_764_000_000, made });
+        assert_eq!(user("me", &password).life(), Life::Untold);
+        assert!(matches!(user("AWS", "no base64").life(), Life::Short(_)));
+    }
+
+    #[test]
+    fn tokens_of_other_registries_tell_their_end_or_that_it_is_near() {
+        let token = |claims: &str| {
+            let part = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+            format!("{}.{}.c2ln", part(r#"{"alg":"RS256"}"#), part(claims))
+        };
+        let user = |name: &str, password: &str| Identity::User { name: name.to_owned(), password: Secret::new(password.to_owned()) };
+        let three_hours = token(r#"{"iat":1764000000,"exp":1764010800.5}"#);
+        let until = Life::Until { ends: 1_764_010_800, made: Some(1_764_000_000) };
+        let secret = || Secret::new(three_hours.clone());
+        for identity in [user("00000000-0000-0000-0000-000000000000", &three_hours), Identity::Token(secret()), Identity::Refresh(secret())] {
+            assert_eq!(identity.life(), until);
+        }
+        assert_eq!(user("me", &token(r#"{"exp":1764010800}"#)).life(), Life::Until { ends: 1_764_010_800, made: None });
+        assert_eq!(user("me", &token(r#"{"iat":1764000000}"#)).life(), Life::Untold, "a token without an end");
+        assert!(matches!(user("me", &token(r#"{"exp":"soon"}"#)).life(), Life::Short(_)));
+        for (name, password) in [("oauth2accesstoken", "ya29.a"), ("gitlab-ci-token", "x"), ("x-access-token", "ghs_a"), ("me", "ghu_a"), ("me", "glcbt-a")] {
+            assert!(matches!(user(name, password).life(), Life::Short(_)), "{name} {password}");
+        }
+        for (name, password) in [("_json_key", "{}"), ("me", "ghp_a"), ("robot$a", "a.b.c"), ("me", "hunter2")] {
+            assert_eq!(user(name, password).life(), Life::Untold, "{name} {password}");
+        }
     }
 }

@@ -11,13 +11,13 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
 
-use super::auth::Identity;
+use super::auth::{Identity, LIFE_OF_ECR, Life};
 use super::client::Client;
 use super::config::PullSecret;
 use super::manifest::{Blob, Manifest, taken};
 use super::reference::Reference;
 use super::registries::Registries;
-use super::renewed::{LIFE, Token};
+use super::renewed::Token;
 use crate::collectors::kubernetes::{self, Link};
 use crate::driver::Poll;
 use crate::encoded;
@@ -68,7 +68,7 @@ metrics! {
             "readiness_pull_secret_expiry_timestamp_seconds",
             Unit::Timestamp,
             &["cluster", "namespace", "name", "registry"],
-            "When the password of a pull secret expires, for those that say so: tokens of ECR live for twelve hours. Cached from the Kubernetes API.",
+            "When the password of a pull secret expires, for those that say so, such as the tokens of ECR, which live for twelve hours; NaN for one that lives for hours and does not say until when. Cached from the Kubernetes API.",
         )
         .covered_by(Coverage::of(STATES, &[Presence::Present.as_str()]).quiet());
     }
@@ -142,21 +142,32 @@ impl Puller {
         let PullSecret { cluster, namespace, name, images } = &self.secret;
         let mut samples = Vec::new();
         for (entry, identity) in Identity::entries(config).unwrap_or_default() {
-            let Some(ends) = identity.ok().and_then(|identity| identity.expires_at()) else { continue };
-            // What nobody renewed for so long, and no image needs, was left behind.
-            if !images.is_empty() && !Identity::is_entry_for_any(&entry, images) && ends.saturating_add(LIFE) < now.as_second() {
-                continue;
-            }
-            samples.push(EXPIRY.sample([cluster.as_str(), namespace, name, &entry], ends as f64));
-            let subject = format!("{cluster}/{namespace}/{name} {entry}");
+            let is_needed = images.is_empty() || Identity::is_entry_for_any(&entry, images);
+            let expiry = || [cluster.as_str(), namespace, name, &entry];
             let Needs { schedules, state } = &self.needs;
-            let is_newest = state.last_rotation(RENEWAL, &subject, Some(Token::made(ends)), now) == Some(Token::made(ends));
-            let token = Token { ends, before: state.rotation_before(RENEWAL, &subject).filter(|_| is_newest) };
-            samples.extend(
-                event::foreseen(schedules, now)
-                    .iter()
-                    .map(|event| token.sample([cluster.as_str(), namespace, name, &entry, &event.name], event.end.as_second(), now.as_second())),
-            );
+            let events = event::foreseen(schedules, now);
+            match identity.map_or(Life::Untold, |identity| identity.life()) {
+                Life::Untold => {}
+                // What no image needs may have been left behind, and nobody could tell.
+                Life::Short(_) if !is_needed => {}
+                Life::Short(why) => {
+                    samples.push(EXPIRY.sample(expiry(), f64::NAN).with_detail(why));
+                    samples.extend(events.iter().map(|event| Token::untold([cluster.as_str(), namespace, name, &entry, &event.name], why)));
+                }
+                // What nobody renewed for so long, and no image needs, was left behind.
+                Life::Until { ends, .. } if !is_needed && ends.saturating_add(LIFE_OF_ECR) < now.as_second() => {}
+                Life::Until { ends, made } => {
+                    samples.push(EXPIRY.sample(expiry(), ends as f64));
+                    let subject = format!("{cluster}/{namespace}/{name} {entry}");
+                    let is_newest = made.is_some() && state.last_rotation(RENEWAL, &subject, made, now) == made;
+                    let token = Token { ends, made, before: state.rotation_before(RENEWAL, &subject).filter(|_| is_newest) };
+                    samples.extend(
+                        events
+                            .iter()
+                            .map(|event| token.sample([cluster.as_str(), namespace, name, &entry, &event.name], event.end.as_second(), now.as_second())),
+                    );
+                }
+            }
         }
         samples
     }

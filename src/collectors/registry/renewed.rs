@@ -1,6 +1,6 @@
 //! Whether the token in a pull secret outlasts an event, by its own end or by how it was renewed before: pure.
 //!
-//! A token of ECR lives for twelve hours, so none outlasts an event of tomorrow, and that is as it should be as long as
+//! A token of ECR lives for twelve hours, and one of others for less, so none outlasts an event of tomorrow, and that is as it should be as long as
 //! somebody renews it. Nothing in a Secret tells whether anybody does: a job and a person write the same. So it
 //! counts that two tokens were seen, one after the other, and that the next one is not late.
 
@@ -33,10 +33,6 @@ metrics! {
 
 const HOUR: i64 = 3600;
 
-/// How long a token of ECR lives.
-/// Source: <https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html>
-pub(super) const LIFE: i64 = 12 * HOUR;
-
 /// By how much a token must outlast an event, and a renewal may be late: jobs that run every five or seven hours
 /// have one short pause a day.
 const SPARE: i64 = HOUR;
@@ -45,16 +41,13 @@ const SPARE: i64 = HOUR;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Token {
     pub(super) ends: i64,
+    /// When it was made, if it tells.
+    pub(super) made: Option<i64>,
     /// When the one before it was made, if that was seen.
     pub(super) before: Option<i64>,
 }
 
 impl Token {
-    /// When it was made, as far as its end tells.
-    pub(super) fn made(ends: i64) -> i64 {
-        ends.saturating_sub(LIFE)
-    }
-
     /// The fact about one event, which ends then.
     pub(super) fn sample(self, labels: [&str; 5], event_ends: i64, now: i64) -> Sample {
         let (state, why) = self.outlook(event_ends, now);
@@ -62,18 +55,29 @@ impl Token {
         if let Some(why) = why { sample.with_detail(why) } else { sample }
     }
 
+    /// The same about a token that does not tell when it ends.
+    pub(super) fn untold(labels: [&str; 5], why: &'static str) -> Sample {
+        OUTLOOK.sample(labels, Outlook::Unknown).with_detail(why)
+    }
+
     fn outlook(self, event_ends: i64, now: i64) -> (Outlook, Option<Message>) {
         if self.ends >= event_ends.saturating_add(SPARE) {
             return (Outlook::Outlasts, None);
         }
-        let made = Self::made(self.ends);
-        let Some(pause) = self.before.map(|before| made.saturating_sub(before)).filter(|pause| (1..=LIFE - SPARE).contains(pause)) else {
+        let Some(made) = self.made else {
+            let state = if self.ends > now { Outlook::Unknown } else { Outlook::Ends };
+            return (state, Some(say!("it ends before, and it does not tell when it was made, so nobody sees whether it is renewed in time")));
+        };
+        // Of a life of an hour a quarter is to spare, or none could be renewed in time.
+        let spare = SPARE.min(self.ends.saturating_sub(made) / 4);
+        let in_time = 1..=self.ends.saturating_sub(made).saturating_sub(spare);
+        let Some(pause) = self.before.map(|before| made.saturating_sub(before)).filter(|pause| in_time.contains(pause)) else {
             return (Outlook::Unknown, Some(say!("it ends before, and it was not seen to be renewed in time; two tokens in a row show that")));
         };
         let age = now.saturating_sub(made);
-        if age <= pause + SPARE && self.ends > now {
+        if age <= pause + spare && self.ends > now {
             (Outlook::Renewed, Some(say!("it was renewed {} after the one before it", Span::whole_minutes(pause))))
-        } else if age > 2 * (pause + SPARE) || self.ends <= now {
+        } else if age > 2 * (pause + spare) || self.ends <= now {
             (Outlook::Ends, Some(say!("it was renewed {} after the one before it, and is {} old now", Span::whole_minutes(pause), Span::whole_minutes(age))))
         } else {
             (Outlook::Unknown, Some(say!("it was renewed {} after the one before it, and the next one is late", Span::whole_minutes(pause))))
@@ -87,10 +91,27 @@ mod tests {
 
     const NOW: i64 = 1_799_928_000;
 
+    const LIFE: i64 = 12 * HOUR;
+
     /// What becomes of a token that was made so many hours ago, the one before it as many hours earlier.
     fn told(age: i64, pause: Option<i64>, event_in: i64) -> &'static str {
         let made = NOW - age * HOUR;
-        Token { ends: made + LIFE, before: pause.map(|pause| made - pause * HOUR) }.outlook(NOW + event_in * HOUR, NOW).0.as_str()
+        Token { ends: made + LIFE, made: Some(made), before: pause.map(|pause| made - pause * HOUR) }.outlook(NOW + event_in * HOUR, NOW).0.as_str()
+    }
+
+    /// The same of one that lives for an hour, in minutes.
+    fn of_an_hour(age: i64, pause: i64) -> &'static str {
+        let made = NOW - age * 60;
+        Token { ends: made + HOUR, made: Some(made), before: Some(made - pause * 60) }.outlook(NOW + 72 * HOUR, NOW).0.as_str()
+    }
+
+    #[test]
+    fn a_shorter_life_leaves_less_to_spare() {
+        for (age, pause, expected) in [(10, 30, "renewed"), (45, 30, "renewed"), (46, 30, "unknown"), (10, 50, "unknown"), (61, 30, "ends")] {
+            assert_eq!(of_an_hour(age, pause), expected, "{age} {pause}");
+        }
+        let silent = |ends: i64| Token { ends, made: None, before: Some(NOW - HOUR) }.outlook(NOW + 72 * HOUR, NOW).0.as_str();
+        assert_eq!([silent(NOW + HOUR), silent(NOW - HOUR), silent(NOW + 73 * HOUR)], ["unknown", "ends", "outlasts"]);
     }
 
     #[test]

@@ -143,6 +143,7 @@ fn tasks(config: &Config, schedules: &[Schedule], state: &Arc<State>) -> Vec<Tas
             emits: parts.iter().filter(|(on, _)| *on).map(|(_, family)| family.name).collect(),
             off: off(config, schedules).into(),
             reads: READS,
+            selectors: config.rotations.iter().filter_map(|rotation| rotation.cron_jobs.clone()).collect(),
             ..Source::new(NAME, name, config.interval.0)
         },
         timeout: config.interval.0,

@@ -313,6 +313,7 @@ mod tests {
                 emits: Vec::new(),
                 off: Vec::new().into(),
                 reads: &[],
+                selectors: Vec::new(),
                 interval,
                 keep: interval * 3,
             });

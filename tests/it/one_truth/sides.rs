@@ -185,6 +185,7 @@ fn snapshot(facts: &[Fact], sample: impl Fn(&Fact) -> Option<Sample>) -> Snapsho
             emits: emits.into_iter().collect(),
             off: std::sync::Arc::default(),
             reads: &[],
+            selectors: Vec::new(),
             interval: Duration::from_mins(1),
             keep: Duration::from_mins(3),
         });

@@ -122,7 +122,7 @@ metrics! {
     }
 
     /// Families about CronJobs.
-    CRON_JOB_FAMILIES {
+    pub(in crate::collectors::kubernetes) CRON_JOB_FAMILIES {
         static SUSPENDED: Gauge<5> =
             gauge("readiness_cronjob_suspended", Unit::Flag, &WORKLOAD, "Whether a CronJob is suspended, from spec.suspend in the Kubernetes API.")
                 .covered_by(CRON_JOBS);
