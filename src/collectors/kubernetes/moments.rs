@@ -42,12 +42,20 @@ pub(in crate::collectors) fn expiry_near_event(seen: &Snapshot, pool: &str, even
     distances.reduce(|one, other| if one.is_nan() || other.is_nan() { f64::NAN } else { one.min(other) })
 }
 
-/// The certificate of cert-manager that ends then, is ready, and is renewed before that, as `cluster/namespace/name`.
-pub(in crate::collectors) fn renewed_certificate(seen: &Snapshot, ends: i64, now: i64) -> Option<String> {
+/// The certificate of cert-manager that begins and ends then, is ready, and is renewed before that, as
+/// `cluster/namespace/name`. An end alone is that of many: issuers give all their certificates the same life, and so what
+/// was made by hand may end in the same minute, but it was not made in the same one as well.
+pub(in crate::collectors) fn renewed_certificate(seen: &Snapshot, [begins, ends]: [i64; 2], now: i64) -> Option<String> {
     let key = |sample: &Sample| ["cluster", "namespace", "name"].map(|label| sample.label(label).unwrap_or_default().to_owned());
     let own = |family: &'static str, wanted: &[String; 3]| seen.samples_of(family).find(|sample| key(sample) == *wanted).map(|sample| sample.value);
-    let mut named = seen.samples_of(certmanager::NOT_AFTER.0.name).filter(|sample| sample.second().abs_diff(ends) <= CLOCKS).map(key);
-    named.find_map(|certificate| {
+    let mut named =
+        seen.samples_of(certmanager::NOT_AFTER.0.name).filter(|sample| sample.second().abs_diff(ends) <= CLOCKS).map(|sample| (key(sample), sample.second()));
+    named.find_map(|(certificate, end)| {
+        // Both are read by the same clock, so that their difference is exact.
+        let begin = own(certmanager::NOT_BEFORE.0.name, &certificate)?;
+        if (end as f64 - begin - (ends - begins) as f64).abs() > 1.0 {
+            return None;
+        }
         let is_ready = own(certmanager::READY.0.name, &certificate).is_some_and(|ready| ready > 0.5);
         let renewal = own(certmanager::RENEWAL.0.name, &certificate)?;
         (is_ready && renewal > now as f64 && renewal < ends as f64).then(|| certificate.join("/"))

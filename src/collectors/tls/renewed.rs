@@ -50,7 +50,7 @@ impl Life {
         if !self.is_young(now) {
             return None;
         }
-        if let Some(name) = kubernetes::renewed_certificate(seen, self.ends, now) {
+        if let Some(name) = kubernetes::renewed_certificate(seen, [self.begins, self.ends], now) {
             return Some(say!("cert-manager renews it as {}", named(&name)));
         }
         // The next one is not late, and when it is there this one still holds.

@@ -48,6 +48,13 @@ metrics! {
         "When a certificate ends, from status.notAfter in the cert-manager.io/v1 API.",
     )
     .covered_by(COVERAGE);
+    pub(in crate::collectors::kubernetes) static NOT_BEFORE: Gauge<3> = gauge(
+        "readiness_certmanager_not_before_timestamp_seconds",
+        Unit::Timestamp,
+        &LABELS,
+        "From when on a certificate holds, from status.notBefore in the cert-manager.io/v1 API.",
+    )
+    .covered_by(COVERAGE.quiet());
 }
 
 /// Seconds that an issuer may take. cert-manager chooses a new moment once the renewed certificate is there.
@@ -62,6 +69,7 @@ kind!(Certificate, "cert-manager.io", "v1", "certificates", "crate::collectors::
 pub(in crate::collectors::kubernetes) struct Status {
     #[serde(default, deserialize_with = "or_default")]
     conditions: Vec<Condition>,
+    not_before: Option<Time>,
     not_after: Option<Time>,
     renewal_time: Option<Time>,
 }
@@ -74,6 +82,7 @@ pub(in crate::collectors::kubernetes) struct Issued {
     why: Option<String>,
     /// Since when it has been issued for the first time, on the cluster's clock.
     issuing: Option<i64>,
+    not_before: Option<Timestamp>,
     not_after: Option<Timestamp>,
     renewal: Option<Timestamp>,
 }
@@ -106,6 +115,7 @@ impl Kind for Certificate {
             why: condition
                 .filter(|condition| condition.is_current(self.metadata.generation))
                 .map_or_else(|| Some("nothing is said about it yet".to_owned()), |condition| Some(Word::of(condition.reason.as_deref()?)?.to_string())),
+            not_before: self.status.not_before.map(|time| time.0),
             not_after: self.status.not_after.map(|time| time.0),
             renewal: self.status.renewal_time.map(|time| time.0),
         }
@@ -124,6 +134,7 @@ impl Kind for Certificate {
             let unplanned = || DEADLINE.sample(labels(), f64::NAN).with_detail(say!("nothing says that it is renewed before it ends"));
             samples.extend(deadline.or_else(|| row.not_after.map(|_| unplanned())));
             samples.extend(row.not_after.map(|at| NOT_AFTER.sample(labels(), ours(at))));
+            samples.extend(row.not_before.map(|at| NOT_BEFORE.sample(labels(), ours(at))));
         }
     }
 }

@@ -99,7 +99,7 @@ metrics! {
         "readiness_volume_used_ratio",
         Unit::Share,
         &["cluster", "namespace", "claim"],
-        "Share of a claimed volume that is not available, for the fullest ones, cached from the /stats/summary of the kubelet that mounts it.",
+        "Share of a claimed volume that is not available, of its bytes or of its inodes, whatever is more, for the fullest ones, cached from the /stats/summary of the kubelet that mounts it.",
     )
     .covered_by(SEEN.quiet());
 }

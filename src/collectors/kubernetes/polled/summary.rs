@@ -64,6 +64,19 @@ struct VolumeStats {
     pvc_ref: Option<ClaimRef>,
     available_bytes: Option<f64>,
     capacity_bytes: Option<f64>,
+    inodes_free: Option<f64>,
+    inodes_used: Option<f64>,
+    inodes: Option<f64>,
+}
+
+impl VolumeStats {
+    /// The share that is not available: of its bytes or of its inodes, without which nothing new can be written
+    /// either, whatever is the larger. `None` where it does not tell its size; not a number where that cannot be.
+    fn used(&self) -> Option<f64> {
+        let (available, capacity) = sizes(self.available_bytes, self.capacity_bytes)?;
+        let inodes = inodes_used(self.inodes, self.inodes_free, self.inodes_used).unwrap_or_default();
+        Some(available.map_or(f64::NAN, |available| (1.0 - available / capacity).max(inodes)))
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -121,14 +134,18 @@ impl FsStats {
     fn reduce(self) -> Option<Result<FileSystem, Impossible>> {
         let (available, capacity) = sizes(self.available_bytes, self.capacity_bytes)?;
         let Ok(available) = available else { return Some(Err(Impossible)) };
-        let inodes_used = self.inodes.filter(|inodes| *inodes > 0.0).and_then(|all| {
-            // Some file systems write 2^64 - 1 where they do not know; what they use they may know still.
-            let free = self.inodes_free.filter(|free| (0.0..=all).contains(free));
-            let used = free.map(|free| all - free).or_else(|| self.inodes_used.filter(|used| (0.0..=all).contains(used)))?;
-            Some(used / all)
-        });
+        let inodes_used = inodes_used(self.inodes, self.inodes_free, self.inodes_used);
         Some(Ok(FileSystem { available, capacity, inodes_used }))
     }
+}
+
+/// The share of the inodes that is not free, where that is told.
+fn inodes_used(all: Option<f64>, free: Option<f64>, used: Option<f64>) -> Option<f64> {
+    let all = all.filter(|inodes| *inodes > 0.0)?;
+    // Some file systems write 2^64 - 1 where they do not know; what they use they may know still.
+    let free = free.filter(|free| (0.0..=all).contains(free));
+    let used = free.map(|free| all - free).or_else(|| used.filter(|used| (0.0..=all).contains(used)))?;
+    Some(used / all)
 }
 
 /// What is available, and of how much; `None` where that is not told.
@@ -154,11 +171,11 @@ impl<'a> Reading<'a> {
 
     pub(in crate::collectors::kubernetes) fn add(&mut self, pod: PodStats) {
         self.volumes.extend(pod.volume.into_iter().flatten().filter_map(|volume| {
-            let (claim, (available, capacity)) = (volume.pvc_ref?, sizes(volume.available_bytes, volume.capacity_bytes)?);
+            let used = volume.used()?;
+            let claim = volume.pvc_ref?;
             // Of a volume that hangs a kubelet goes on telling what it last knew.
             let is_old = volume.time.is_some_and(|taken| self.cluster.is_some_and(|cluster| cluster.clock.stale(taken).is_some()));
-            let available = available.ok().filter(|_| !is_old);
-            Some(((claim.namespace, claim.name), available.map_or(f64::NAN, |available| 1.0 - available / capacity)))
+            Some(((claim.namespace, claim.name), if is_old { f64::NAN } else { used }))
         }));
         let uid = uid(pod.pod_ref.uid.as_deref());
         if let Some(used) = pod.ephemeral_storage.and_then(|stats| stats.used_bytes) {
@@ -237,6 +254,9 @@ mod tests {
         assert_eq!(inodes(r#","inodesUsed":18446744073709551615"#), None);
         let volume = r#"{"pods":[{"podRef":{"name":"p","namespace":"n","uid":"1"},"volume":[{"pvcRef":{"name":"c","namespace":"n"},"availableBytes":18446744073709551615,"capacityBytes":1000}]}],"node":{}}"#;
         assert!(matches!(&disk(volume).volumes[..], [(_, ratio)] if ratio.is_nan()));
+        // Without a free inode nothing new can be written, whatever is left of the bytes.
+        let full = volume.replace(r#""availableBytes":18446744073709551615,"#, r#""availableBytes":600,"inodes":100,"inodesFree":1,"inodesUsed":99,"#);
+        assert!(matches!(&disk(&full).volumes[..], [(_, ratio)] if (ratio - 0.99).abs() < 1e-9));
     }
 
     #[test]

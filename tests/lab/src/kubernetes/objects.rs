@@ -425,11 +425,12 @@ impl Server {
         } else {
             self.estate.started().checked_add((24 * 60).hours()).unwrap_or_default()
         };
+        let begins = renewal.checked_sub((24 * 60).hours()).unwrap_or_default();
         let ends = renewal.checked_add((24 * 30).hours()).unwrap_or_default();
         all.add(
             "cert-manager.io/v1/certificates",
             json!({ "metadata": { "namespace": "coder", "name": "wildcard", "uid": "cert-wildcard" }, "spec": { "secretName": "wildcard" },
-                "status": { "conditions": [condition], "notAfter": ends.to_string(), "renewalTime": renewal.to_string() } }),
+                "status": { "conditions": [condition], "notBefore": begins.to_string(), "notAfter": ends.to_string(), "renewalTime": renewal.to_string() } }),
         );
     }
 
