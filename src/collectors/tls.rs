@@ -226,11 +226,7 @@ impl Poll for TlsCollector {
                 Ok(Err(why)) => failed([&self.target, net::NOWHERE], &why),
                 Ok(Ok(found)) => {
                     let mut samples = join_all(found.addresses.into_iter().map(|address| self.at(address, left, seen))).await.concat();
-                    samples.extend(found.unseen.iter().flat_map(|part| {
-                        let labels = [self.target.as_str(), part.place];
-                        [HANDSHAKE_STATE.sample(labels, Handshake::Unknown), RENEWAL.sample(labels, Renewal::Unknown)]
-                            .map(|sample| sample.with_detail(&part.why))
-                    }));
+                    samples.extend(found.unseen.iter().flat_map(|part| unseen([&self.target, part.place], &part.why)));
                     samples
                 }
             };
@@ -245,10 +241,11 @@ impl TlsCollector {
     async fn at(&self, address: IpAddr, left: Duration, seen: &Snapshot) -> Vec<Sample> {
         let text = address.to_string();
         let labels = [self.target.as_str(), text.as_str()];
-        let presented = tokio::time::timeout(left, present(SocketAddr::new(address, self.port), self.server_name.clone(), &self.trust)).await;
+        let place = SocketAddr::new(address, self.port);
+        let presented = tokio::time::timeout(left, present(place, self.server_name.clone(), &self.trust)).await;
         match presented {
             Err(_) => failed(labels, &say!("no handshake within {}", Span(self.timeout))),
-            Ok(Err(why)) => failed(labels, &why),
+            Ok(Err(why)) => net::unroutable(place).map_or_else(|| failed(labels, &why), |why| unseen(labels, &why).into()),
             Ok(Ok(presented)) => {
                 let now = Timestamp::now();
                 let mut samples = presented.samples(labels, &self.trust, now.as_second());
@@ -280,6 +277,11 @@ impl TlsCollector {
             None => vec![RENEWAL.sample(labels, Renewal::Due), unrenewed(&UNRENEWED), unrenewed(&DUE)],
         }
     }
+}
+
+/// What nobody asked.
+fn unseen(labels: [&str; 2], why: &Message) -> [Sample; 2] {
+    [HANDSHAKE_STATE.sample(labels, Handshake::Unknown), RENEWAL.sample(labels, Renewal::Unknown)].map(|sample| sample.with_detail(why))
 }
 
 fn failed(labels: [&str; 2], why: &Message) -> Vec<Sample> {

@@ -330,7 +330,9 @@ impl Prober {
         let secure = url.scheme() == "https";
         let port = self.proxy.as_ref().unwrap_or(url).port_or_known_default().unwrap_or(80);
         let mut at = Instant::now();
-        let tcp = TcpStream::connect(SocketAddr::new(address, port)).await.map_err(|error| connection_failed("connect", &error))?;
+        let place = SocketAddr::new(address, port);
+        let failed = |error| net::unroutable(place).map_or_else(|| connection_failed("connect", &error), |why| Failure(Outcome::Unknown, why));
+        let tcp = TcpStream::connect(place).await.map_err(failed)?;
         let _ = tcp.set_nodelay(true);
         lap(probe, "connect", &mut at);
         let whole = matches!((protocol, &self.proxy, secure), (Protocol::Http2, ..) | (_, Some(_), false));
