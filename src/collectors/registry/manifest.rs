@@ -83,6 +83,7 @@ struct Descriptor {
     platform: Option<Platform>,
     urls: Option<Vec<String>>,
     #[serde(default)]
+    artifact_type: Option<String>,
     annotations: Option<BTreeMap<String, String>>,
 }
 
@@ -172,6 +173,11 @@ impl Descriptor {
         if self.annotations.as_ref().is_some_and(|own| own.contains_key("vnd.docker.reference.type")) {
             return None;
         }
+        // What lies beside an image for its platform, as the index of SOCI does, says what it is.
+        // Source: <https://github.com/opencontainers/image-spec/blob/main/descriptor.md#properties>
+        if self.artifact_type.as_deref().is_some_and(|kind| !kind.is_empty()) {
+            return None;
+        }
         let platform = match &self.platform {
             Some(platform) if platform.os == "unknown" || platform.architecture == "unknown" => return None,
             Some(platform) => Some(format!("{}/{}", platform.os, architecture(&platform.architecture))),
@@ -197,6 +203,7 @@ mod tests {
             r#"{{"schemaVersion":2,"manifests":[
               {{"digest":"{}","platform":{{"os":"linux","architecture":"amd64"}}}},
               {{"digest":"{}","platform":{{"os":"linux","architecture":"arm64","variant":"v8"}}}},
+              {{"digest":"{}","platform":{{"os":"linux","architecture":"amd64"}},"artifactType":"application/vnd.amazon.soci.index.v2+json"}},
               {{"digest":"{}","platform":{{"os":"unknown","architecture":"unknown"}},"annotations":{{"vnd.docker.reference.type":"attestation-manifest"}}}},
               {{"digest":"{}","mediaType":"application/vnd.oci.image.index.v1+json"}},
               {{"digest":"{}"}},
@@ -204,6 +211,7 @@ mod tests {
               {{"digest":"{}","platform":{{"os":"linux","architecture":"aarch64"}}}}]}}"#,
             digest(1),
             digest(2),
+            digest(8),
             digest(3),
             digest(4),
             digest(5),
