@@ -169,6 +169,9 @@ impl Case<'_> {
         let why = |text: &'static str| say!("rotation {} {}", named(&rotation.name), text);
         let renewed = rotation.renewed_credential().unwrap_or(self.credential);
         let latest = credentials::last_changed(self.seen, renewed).ok_or_else(|| Renewal::Unseen(why("was not seen to change it")))?;
+        if self.takes_any_change(rotation, rule, latest, all) {
+            return Err(Renewal::Unseen(why("may take so long to arrive that any change before its next turn would count as its own; shorten arrives_within")));
+        }
         // One that lives for so long was made so long before its end.
         let lived = rotation.lifetime.map(|lifetime| self.ends.saturating_sub(seconds(lifetime))).filter(|made| *made <= latest);
         let earliest = credentials::changed_not_before(self.seen, renewed).max(lived);
@@ -203,6 +206,14 @@ impl Case<'_> {
             _ if was_left(latest) && !self.is_left_rightly(rotation, rule, &Key { made: latest, ends: self.ends, lives: 0 }, settled) => Err(refuted()),
             _ => Err(Renewal::Unseen(why("ran, and whether that changed it is not known, since other things are written where it is kept"))),
         }
+    }
+
+    /// Whether what arrives shortly before the next turn would still count as made by one, as by arrives_within: then
+    /// no change tells whether anything ran.
+    fn takes_any_change(&self, rotation: &Rotation, rule: &Rule, latest: i64, all: &[Rules]) -> bool {
+        let (slow, at) = (self.arrival(rotation), rule.next(latest).map(|(next, _)| next.saturating_sub(2 * CLOCKS)));
+        let counts = |at: i64| all.iter().flat_map(Rules::values).any(|rule| rule.may_have_made(at, at, slow));
+        rotation.arrives_within.is_some() && at.is_some_and(counts)
     }
 
     /// Whether a key that a rotation left alone was made by one of its turns, is not due yet, and two turns will
@@ -430,6 +441,10 @@ mod tests {
         assert!(patiently(&Scene::changed(LAST_TURN + 3000), NOW, ends).starts_with("proven"));
         assert_eq!(patiently(&synced, LAST_TURN + 4201, ends), refuted);
         assert!(patiently(&synced, now, LAST_TURN + 5 * HOUR).starts_with("refuted: rotation keys may be over no sooner than"));
+        // What may arrive until the next turn comes may be anybody's.
+        patient.rotations[0].arrives_within = Some(Span::hours(4));
+        let anything = "unseen: rotation keys may take so long to arrive that any change before its next turn would count as its own; shorten arrives_within";
+        assert_eq!(by(&patient, &Scene::good(), "key", NOW + 6 * HOUR, NOW, NOW + 60 * HOUR), anything);
     }
 
     #[test]
