@@ -16,9 +16,10 @@ use serde_json::{Value, json};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroizing;
 
+use super::certificates::certificates;
 use super::config::GoogleIssuer;
 use super::dates::{self, Ends};
-use super::expiry::{Told, certificates};
+use super::expiry::Told;
 use super::prove::{Answer, Issuer, Proof, access_token, malformed, not_allowed};
 use crate::net;
 use crate::net::Trust;

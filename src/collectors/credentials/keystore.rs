@@ -6,7 +6,8 @@ use p12_keystore::{KeyStore, KeyStoreEntry, Pkcs12ImportPolicy, PrivateKeyChain}
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::expiry::{Told, chain};
+use super::certificates::chain;
+use super::expiry::Told;
 use super::pair::{self, Unpaired};
 use crate::net::Trust;
 
@@ -143,7 +144,7 @@ mod tests {
     use readiness_lab::{Authority, Leaf};
     use rustls::pki_types::pem::PemObject as _;
 
-    use super::super::expiry::certificate;
+    use super::super::certificates::certificate;
     use super::*;
 
     fn ders() -> [Vec<u8>; 2] {

@@ -5,6 +5,7 @@
 
 mod aws;
 mod bedrock;
+mod certificates;
 mod changed;
 pub(super) mod config;
 mod dates;
@@ -12,6 +13,7 @@ mod expiry;
 mod facts;
 mod google;
 mod keystore;
+mod kubeconfig;
 mod metrics;
 mod pair;
 mod prove;
@@ -346,12 +348,12 @@ impl Looker {
         let text = || std::str::from_utf8(bytes).map_err(|_| "it is no text");
         let now = Timestamp::now().as_second();
         let told = match self.credential.kind {
-            Kind::Certificate => expiry::certificates_and_keys(bytes, &content.keys, &self.trust, now),
+            Kind::Certificate => certificates::certificates_and_keys(bytes, &content.keys, &self.trust, now),
             Kind::Pkcs12 => keystore::pkcs12(bytes, password.map_or("", Secret::expose), &self.trust, now),
             Kind::Jks => keystore::java(bytes, &self.trust, now),
             Kind::Jwt => expiry::jwt(text()?),
             Kind::DockerConfig => expiry::docker_config(text()?),
-            Kind::Kubeconfig => expiry::kubeconfig(text()?, &self.trust, now),
+            Kind::Kubeconfig => kubeconfig::kubeconfig(text()?, &self.trust, now),
             Kind::Artifactory => expiry::artifactory(text()?),
             Kind::Date => expiry::date(text()?, self.credential.pointer.as_deref()),
             _ => Ok(Told::silent("nothing tells when it ends; declare it with expires")),

@@ -208,7 +208,7 @@ impl Case<'_> {
         }
     }
 
-    /// Whether what arrives shortly before the next turn would still count as made by one, as by arrives_within: then
+    /// Whether what arrives shortly before the next turn would still count as made by one, as by `arrives_within`: then
     /// no change tells whether anything ran.
     fn takes_any_change(&self, rotation: &Rotation, rule: &Rule, latest: i64, all: &[Rules]) -> bool {
         let (slow, at) = (self.arrival(rotation), rule.next(latest).map(|(next, _)| next.saturating_sub(2 * CLOCKS)));
