@@ -16,6 +16,7 @@ use crate::collectors::kubernetes::config::{ClusterConfig, Config, NodeClasses, 
 use crate::collectors::kubernetes::kinds::backups;
 use crate::collectors::kubernetes::kinds::certmanager;
 use crate::collectors::kubernetes::kinds::classes;
+use crate::collectors::kubernetes::kinds::cronjobs::CronJob;
 use crate::collectors::kubernetes::kinds::events::{Counted, Pulls, Warnings};
 use crate::collectors::kubernetes::kinds::gpu;
 use crate::collectors::kubernetes::kinds::karpenter;
@@ -32,7 +33,7 @@ use crate::collectors::kubernetes::kinds::quotas;
 use crate::collectors::kubernetes::kinds::services;
 use crate::collectors::kubernetes::kinds::services::{EndpointSlice, Service};
 use crate::collectors::kubernetes::kinds::workloads;
-use crate::collectors::kubernetes::kinds::workloads::{CronJob, DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use crate::collectors::kubernetes::kinds::workloads::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use crate::collectors::kubernetes::kinds::workspaces;
 use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
 use crate::collectors::kubernetes::reading::clock;

@@ -27,8 +27,9 @@ pub use config::{
     Access, Backups, Capacity, CertManager, ClientVersion, ClusterConfig, Config, Eks, GpuOperator, Karpenter, NodeClasses, NodeGroup, ObjectRef, Operator,
     PoolTemplate, Prometheus, Range, Reach, ReplicaBand, Selector, ServiceRef, Storage, Toleration, Usage, WorkloadKind, WorkspaceSelector,
 };
+pub(in crate::collectors) use kinds::cronjobs::{CronJobFacts, cron_jobs};
 pub use kinds::services::load_balancers;
-pub(in crate::collectors) use kinds::workloads::{CronJobFacts, cron_jobs, is_scaled_to_zero, rolls_out};
+pub(in crate::collectors) use kinds::workloads::{is_scaled_to_zero, rolls_out};
 pub(in crate::collectors) use kinds::workspaces::images as workspace_images;
 pub(in crate::collectors) use moments::{certificate_renewals, expiry_near_event, node_expiries, renewed_certificate};
 #[cfg(test)]
@@ -38,7 +39,8 @@ pub(in crate::collectors) use polled::replicas::{oldest_start, running_container
 pub use reading::permission::Permission;
 
 use kinds::{
-    backups, certmanager, classes, events, gpu, karpenter, lifetimes, locations, monitoring, nodeclasses, nodes, pods, quotas, services, workloads, workspaces,
+    backups, certmanager, classes, cronjobs, events, gpu, karpenter, lifetimes, locations, monitoring, nodeclasses, nodes, pods, quotas, services, workloads,
+    workspaces,
 };
 use polled::{kubelets, replicas, reviews, usage};
 use watching::sight;
@@ -73,6 +75,7 @@ pub static FAMILIES: &[&[&Family]] = &[
     nodeclasses::FAMILIES,
     gpu::FAMILIES,
     workloads::FAMILIES,
+    cronjobs::FAMILIES,
     replicas::FAMILIES,
     services::FAMILIES,
     quotas::FAMILIES,

@@ -3,6 +3,7 @@
 
 use crate::collectors::kubernetes::cluster;
 use crate::collectors::kubernetes::config::{Config, WorkloadKind};
+use crate::collectors::kubernetes::kinds::cronjobs;
 use crate::collectors::kubernetes::kinds::nodes;
 use crate::collectors::kubernetes::kinds::services;
 use crate::collectors::kubernetes::kinds::workloads;
@@ -28,7 +29,7 @@ pub(super) fn subjects(config: &Config, cluster: &str, all: &[&[&'static Family]
     let every = all.iter().copied().flatten().map(|family| family.name);
     let mut found = vec![Subject { what: format!("cluster {cluster}"), labels: [("cluster", cluster)].into(), families: every.collect() }];
     let selected: &[&[&Family]] = &[sight::FAMILIES, workloads::FAMILIES, replicas::FAMILIES, usage::WORKLOAD_FAMILIES];
-    let scheduled: &[&[&Family]] = &[sight::FAMILIES, workloads::CRON_JOB_FAMILIES];
+    let scheduled: &[&[&Family]] = &[sight::FAMILIES, cronjobs::FAMILIES];
     found.extend(config.workloads.iter().map(|own| {
         let families = if own.kind == WorkloadKind::CronJob { scheduled } else { selected };
         here(format!("workload {}", own.name), &[("selector", &own.name)], families)

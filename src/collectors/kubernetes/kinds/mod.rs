@@ -5,6 +5,7 @@ pub(super) mod certmanager;
 pub(super) mod claims;
 pub(super) mod classes;
 pub(super) mod conditions;
+pub(super) mod cronjobs;
 pub(super) mod demand;
 pub(super) mod events;
 pub(super) mod gpu;

@@ -1,4 +1,4 @@
-//! Deployments, StatefulSets, DaemonSets and CronJobs by selector, and the revisions that a
+//! Deployments, StatefulSets and DaemonSets by selector, and the revisions that a
 //! Deployment can go back to.
 
 use std::collections::BTreeMap;
@@ -7,7 +7,6 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Deserialize;
 
-use crate::collectors::kubernetes::kinds::resumed::written;
 use crate::collectors::kubernetes::reading::clock::now;
 use crate::collectors::kubernetes::reading::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
 use crate::collectors::kubernetes::reading::selector::LabelSelector;
@@ -15,13 +14,13 @@ use crate::collectors::kubernetes::watching::sight::{seen, seen_everywhere};
 use crate::collectors::kubernetes::watching::watched::Matching;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set, states};
 use crate::say;
-use crate::say::{Message, named};
+use crate::say::Message;
 use crate::snapshot::Snapshot;
 
-const WORKLOAD: [&str; 5] = ["cluster", "selector", "kind", "namespace", "name"];
+/// What tells one object of a selector.
+pub(super) const WORKLOAD: [&str; 5] = ["cluster", "selector", "kind", "namespace", "name"];
 const WORKLOADS: Coverage = seen(&["Deployment", "StatefulSet", "DaemonSet"]);
 const DEPLOYMENTS: Coverage = seen(&["Deployment", "ReplicaSet"]);
-const CRON_JOBS: Coverage = seen(&["CronJob"]);
 
 states! {
     /// How far the rollout of a workload's present template is.
@@ -121,58 +120,12 @@ metrics! {
         .covered_by(DEPLOYMENTS.quiet());
     }
 
-    /// Families about CronJobs.
-    pub(in crate::collectors::kubernetes) CRON_JOB_FAMILIES {
-        static SUSPENDED: Gauge<5> =
-            gauge("readiness_cronjob_suspended", Unit::Flag, &WORKLOAD, "Whether a CronJob is suspended, from spec.suspend in the Kubernetes API.")
-                .covered_by(CRON_JOBS);
-        static SCHEDULE: Gauge<7> = gauge(
-            "readiness_cronjob_schedule_info",
-            Unit::Mark,
-            &["cluster", "selector", "kind", "namespace", "name", "schedule", "time_zone"],
-            "When a CronJob runs, from spec.schedule and spec.timeZone in the Kubernetes API; without a zone in that of the control plane, which is UTC on managed clusters.",
-        )
-        .covered_by(CRON_JOBS);
-        static LAST_SCHEDULE: Gauge<5> = gauge(
-            "readiness_cronjob_last_schedule_timestamp_seconds",
-            Unit::Timestamp,
-            &WORKLOAD,
-            "When a CronJob was last started, from status.lastScheduleTime in the Kubernetes API.",
-        )
-        .covered_by(CRON_JOBS);
-        static LAST_SUCCESS: Gauge<5> = gauge(
-            "readiness_cronjob_last_success_timestamp_seconds",
-            Unit::Timestamp,
-            &WORKLOAD,
-            "When a run of a CronJob last succeeded, from status.lastSuccessfulTime in the Kubernetes API.",
-        )
-        .covered_by(CRON_JOBS);
-        static RESUMED: Gauge<6> = gauge(
-            "readiness_cronjob_resumed_timestamp_seconds",
-            Unit::Timestamp,
-            &["cluster", "selector", "kind", "namespace", "name", "writer"],
-            "Until when a CronJob with spec.startingDeadlineSeconds, which does not make up for what was due before, may have been suspended: when whoever owns spec.suspend last wrote, which is that one alone (suspend) or a larger part of the CronJob (more). From managedFields in the Kubernetes API.",
-        )
-        .covered_by(CRON_JOBS.quiet());
-        static ACTIVE: Gauge<5> =
-            gauge("readiness_cronjob_active_jobs", Unit::Number, &WORKLOAD, "Jobs of a CronJob that run now, from status.active in the Kubernetes API.")
-                .covered_by(CRON_JOBS);
-        static RUN_FAILED: Gauge<5> = gauge(
-            "readiness_cronjob_last_run_failed",
-            Unit::Flag,
-            &WORKLOAD,
-            "Whether the last run of a CronJob is over and did not succeed: started later than the last success, and none active, from the Kubernetes API.",
-        )
-        .covered_by(CRON_JOBS);
-    }
 }
 
 kind!(Deployment, "apps", "v1", "deployments", "crate::collectors::kubernetes::reading::objects::described", spec: ReplicaSpec, status: ReplicaStatus);
 kind!(StatefulSet, "apps", "v1", "statefulsets", "crate::collectors::kubernetes::reading::objects::described", spec: ReplicaSpec, status: ReplicaStatus);
 kind!(DaemonSet, "apps", "v1", "daemonsets", "crate::collectors::kubernetes::reading::objects::described", spec: ReplicaSpec, status: DaemonSetStatus);
 kind!(ReplicaSet, "apps", "v1", "replicasets", "crate::collectors::kubernetes::reading::objects::described");
-kind!(CronJob, "batch", "v1", "cronjobs", "crate::collectors::kubernetes::reading::objects::written", spec: CronJobSpec, status: CronJobStatus);
-
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::collectors::kubernetes) struct ReplicaSpec {
@@ -241,25 +194,6 @@ pub(in crate::collectors::kubernetes) struct DaemonSetStatus {
     observed_generation: Option<i64>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(in crate::collectors::kubernetes) struct CronJobSpec {
-    suspend: Option<bool>,
-    #[serde(default, deserialize_with = "or_default")]
-    schedule: String,
-    time_zone: Option<String>,
-    starting_deadline_seconds: Option<i64>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(in crate::collectors::kubernetes) struct CronJobStatus {
-    last_schedule_time: Option<Time>,
-    last_successful_time: Option<Time>,
-    #[serde(default, deserialize_with = "or_default")]
-    active: Vec<serde::de::IgnoredAny>,
-}
-
 /// What is kept of a workload with replicas.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::collectors::kubernetes) struct Replicas {
@@ -278,19 +212,6 @@ pub(in crate::collectors::kubernetes) struct Replicas {
     why: &'static str,
     /// The labels of its pods, as a query; empty when they cannot be told.
     pub(in crate::collectors::kubernetes) pods: String,
-}
-
-/// What is kept of a CronJob.
-#[derive(Debug, Clone, PartialEq)]
-pub(in crate::collectors::kubernetes) struct Schedule {
-    suspended: bool,
-    /// The expression and the zone.
-    times: (String, String),
-    started: Option<i64>,
-    succeeded: Option<i64>,
-    active: usize,
-    /// When it may have been resumed, and whether its writer writes nothing else.
-    resumed: Option<(i64, bool)>,
 }
 
 const REVISION_ANNOTATION: &str = "deployment.kubernetes.io/revision";
@@ -432,7 +353,7 @@ pub(in crate::collectors::kubernetes) fn daemons(rows: &Rows<DaemonSet>, changin
     ready_facts(rows.iter(), changing, place, samples);
 }
 
-fn labels(place: &Place, key: &Key) -> [Arc<str>; 5] {
+pub(super) fn labels(place: &Place, key: &Key) -> [Arc<str>; 5] {
     [&place.cluster, &place.selector, &place.kind, &key.namespace, &key.name].map(Arc::clone)
 }
 
@@ -500,46 +421,6 @@ impl Kind for ReplicaSet {
     }
 
     fn facts(_: &Rows<Self>, _: &Place, _: &mut Vec<Sample>) {}
-}
-
-impl Kind for CronJob {
-    type Row = Schedule;
-    const KIND: &'static str = "CronJob";
-    const FAMILIES: &'static [&'static [&'static Family]] = &[CRON_JOB_FAMILIES];
-
-    fn row(self) -> Schedule {
-        let second = |time: Option<Time>| time.map(|time| time.0.as_second());
-        Schedule {
-            suspended: self.spec.suspend.unwrap_or(false),
-            resumed: self.spec.starting_deadline_seconds.and_then(|_| written(&self.metadata)),
-            times: (self.spec.schedule, self.spec.time_zone.unwrap_or_default()),
-            started: second(self.status.last_schedule_time),
-            succeeded: second(self.status.last_successful_time),
-            active: self.status.active.len(),
-        }
-    }
-
-    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
-        for (key, row) in rows.iter() {
-            samples.push(SUSPENDED.sample(labels(place, key), flag(row.suspended)));
-            let [cluster, selector, kind, namespace, name] = labels(place, key);
-            let (schedule, zone) = (row.times.0.as_str().into(), row.times.1.as_str().into());
-            let moment = |at: i64| at.saturating_sub(place.clock.ahead()) as f64;
-            if let Some((at, is_alone)) = row.resumed.filter(|_| !row.suspended) {
-                let writer = if is_alone { "suspend" } else { "more" };
-                let labels = [&cluster, &selector, &kind, &namespace, &name].map(Arc::clone);
-                let [cluster, selector, kind, namespace, name] = labels;
-                samples.push(RESUMED.sample([cluster, selector, kind, namespace, name, writer.into()], moment(at)));
-            }
-            samples.push(SCHEDULE.sample([cluster, selector, kind, namespace, name, schedule, zone], 1.0));
-            samples.push(ACTIVE.sample(labels(place, key), row.active as f64));
-            // A Job that ended and was cleaned up leaves only the two times behind.
-            let failed = row.active == 0 && row.started > row.succeeded;
-            samples.push(RUN_FAILED.sample(labels(place, key), flag(failed)));
-            let moments = [(&LAST_SCHEDULE, row.started), (&LAST_SUCCESS, row.succeeded)];
-            samples.extend(moments.iter().filter_map(|(family, at)| at.map(|at| family.sample(labels(place, key), moment(at)))));
-        }
-    }
 }
 
 /// Revisions of Deployments, from the ReplicaSets that they left behind.
@@ -612,51 +493,8 @@ pub(in crate::collectors) fn rolls_out(seen: &Snapshot, cluster: &str, selector:
     seen.samples_of(COMPLETE.0.name).filter(own).any(|sample| sample.value < 1.0)
 }
 
-/// A CronJob as others read of it.
-pub(in crate::collectors) struct CronJobFacts {
-    /// Cluster, namespace and name.
-    pub(in crate::collectors) subject: String,
-    pub(in crate::collectors) schedule: String,
-    pub(in crate::collectors) time_zone: String,
-    pub(in crate::collectors) suspended: bool,
-    /// When it was last started, in Unix seconds.
-    pub(in crate::collectors) last: Option<i64>,
-    /// Whether a run of it is under way.
-    pub(in crate::collectors) active: bool,
-    /// Whether its last run is over and did not succeed.
-    pub(in crate::collectors) failed: bool,
-    /// Until when it may have been suspended, if it does not make up for what was due before, and whether it surely was.
-    pub(in crate::collectors) resumed: Option<(i64, bool)>,
-}
-
 /// Whether no workload of a selector has any replicas, or why that is not known.
 pub(in crate::collectors) fn is_scaled_to_zero(seen: &Snapshot, selector: &str) -> Result<bool, Message> {
     seen_everywhere(seen, DESIRED.0.name, selector, &[Matching::Matched])?;
     Ok(seen.samples_of(DESIRED.0.name).filter(|sample| sample.label("selector") == Some(selector)).all(|sample| sample.value <= 0.0))
-}
-
-/// The CronJobs of a selector in all clusters, or why they are not all known.
-pub(in crate::collectors) fn cron_jobs(seen: &Snapshot, selector: &str) -> Result<Vec<CronJobFacts>, Message> {
-    let own = |sample: &&Sample| sample.label("selector") == Some(selector);
-    seen_everywhere(seen, SCHEDULE.0.name, selector, &[Matching::Matched])?;
-    let jobs: Vec<_> = seen
-        .samples_of(SCHEDULE.0.name)
-        .filter(own)
-        .map(|sample| {
-            let label = |name: &str| sample.label(name).unwrap_or_default();
-            let same = |other: &&Sample| ["cluster", "namespace", "name", "selector"].iter().all(|name| other.label(name) == sample.label(name));
-            let number = |family: &Family| seen.samples_of(family.name).find(same).map(|sample| sample.value);
-            CronJobFacts {
-                subject: format!("{}/{}/{}", label("cluster"), label("namespace"), label("name")),
-                schedule: label("schedule").to_owned(),
-                time_zone: label("time_zone").to_owned(),
-                suspended: number(&SUSPENDED.0).is_some_and(|suspended| suspended > 0.0),
-                last: seen.samples_of(LAST_SCHEDULE.0.name).find(same).map(Sample::second),
-                active: number(&ACTIVE.0).is_some_and(|active| active > 0.0),
-                failed: number(&RUN_FAILED.0).is_some_and(|failed| failed > 0.0),
-                resumed: seen.samples_of(RESUMED.0.name).find(same).map(|sample| (sample.second(), sample.label("writer") == Some("suspend"))),
-            }
-        })
-        .collect();
-    if jobs.is_empty() { Err(say!("no CronJob of {} was seen", named(selector))) } else { Ok(jobs) }
 }

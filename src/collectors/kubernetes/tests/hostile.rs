@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::collectors::kubernetes::config::WorkspaceSelector;
+use crate::collectors::kubernetes::kinds::cronjobs::CronJob;
 use crate::collectors::kubernetes::kinds::nodes::{Interests, Nodes};
 use crate::collectors::kubernetes::kinds::pods::Pods;
-use crate::collectors::kubernetes::kinds::workloads::{CronJob, DaemonSet, Deployment, StatefulSet};
+use crate::collectors::kubernetes::kinds::workloads::{DaemonSet, Deployment, StatefulSet};
 use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
 use crate::collectors::kubernetes::reading::clock::Clock;
 use crate::collectors::kubernetes::reading::objects::{Keep, Kind, Place, Rows};
