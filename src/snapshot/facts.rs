@@ -1,0 +1,105 @@
+//! What one look brings home.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::metric::{Family, Sample, write_samples};
+
+/// From so many samples on, facts keep the text that they are scraped as. With thousands of sources
+/// of a dozen facts each the texts would be a third of all memory, and gain milliseconds.
+const KEPT: usize = 100;
+
+/// Facts that were made together, grouped by family. What did not change is shared by one
+/// observation after the other.
+#[derive(Debug, Default)]
+pub struct Facts {
+    samples: Box<[Sample]>,
+    /// Families in order of their names, with where their samples end.
+    runs: Box<[(&'static Family, usize)]>,
+    /// As they are scraped, and where each family ends; made by the first scrape if they are many. In
+    /// a large cluster most facts are the same for hours, and writing them is half of what a scrape costs.
+    text: OnceLock<(String, Box<[usize]>)>,
+}
+
+impl From<Vec<Sample>> for Facts {
+    fn from(mut samples: Vec<Sample>) -> Self {
+        samples.sort_by_key(|sample| sample.family.name);
+        let mut end = 0;
+        let runs = samples.chunk_by(|a, b| a.family.name == b.family.name).map(|run| {
+            end += run.len();
+            (run[0].family, end)
+        });
+        Self { runs: runs.collect(), samples: samples.into(), text: OnceLock::new() }
+    }
+}
+
+impl Facts {
+    /// The samples of one family.
+    pub fn of(&self, family: &str) -> &[Sample] {
+        let Ok(at) = self.runs.binary_search_by(|(own, _)| own.name.cmp(family)) else { return &[] };
+        let start = if at == 0 { 0 } else { self.runs[at - 1].1 };
+        &self.samples[start..self.runs[at].1]
+    }
+
+    /// The samples of one family as they are scraped, where that text is kept.
+    pub fn text_of(&self, family: &str) -> Option<&str> {
+        if self.samples.len() < KEPT {
+            return None;
+        }
+        let Ok(at) = self.runs.binary_search_by(|(own, _)| own.name.cmp(family)) else { return Some("") };
+        let (text, ends) = self.text.get_or_init(|| {
+            let mut text = String::with_capacity(self.samples.len() * 128);
+            let ends = self.families().map(|(_, samples)| {
+                write_samples(&mut text, samples);
+                text.len()
+            });
+            let ends = ends.collect();
+            text.shrink_to_fit();
+            (text, ends)
+        });
+        let start = if at == 0 { 0 } else { ends[at - 1] };
+        Some(&text[start..ends[at]])
+    }
+
+    /// Everything, in order of the families' names.
+    pub fn samples(&self) -> &[Sample] {
+        &self.samples
+    }
+
+    /// Families with their samples.
+    pub fn families(&self) -> impl Iterator<Item = (&'static Family, &[Sample])> {
+        self.runs.iter().map(|(family, _)| (*family, self.of(family.name)))
+    }
+}
+
+/// What one look brought home.
+#[derive(Debug, Default)]
+pub struct Observation {
+    /// The facts.
+    pub facts: Vec<Arc<Facts>>,
+    /// How many things were looked at; 0 means that a selector matched nothing.
+    pub objects: usize,
+    /// Requests made for this look.
+    pub api_calls: u64,
+    /// Whether a part is missing that another look a moment later may find.
+    pub incomplete: bool,
+}
+
+impl Observation {
+    /// The samples of one family.
+    pub fn of<'a>(&'a self, family: &'a str) -> impl Iterator<Item = &'a Sample> + 'a {
+        self.facts.iter().flat_map(move |facts| facts.of(family))
+    }
+
+    /// What is scraped of it, family by family.
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        self.facts.iter().for_each(|facts| write_samples(&mut text, facts.samples()));
+        text
+    }
+
+    /// An observation whose facts were all made anew.
+    pub fn new(samples: Vec<Sample>, objects: usize, api_calls: u64) -> Self {
+        Self { facts: vec![Arc::new(samples.into())], objects, api_calls, incomplete: false }
+    }
+}
