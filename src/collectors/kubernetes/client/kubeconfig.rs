@@ -142,6 +142,12 @@ impl ClusterConfig {
 fn reachable(cluster: &Cluster) -> Result<(), Message> {
     let server = cluster.server.as_deref().ok_or("the cluster has no server")?;
     can_be_asked(server, &["https", "http"]).map_err(|why| say!("the server of the cluster {}", why))?;
+    // kubectl would tell the login to whoever answers, and take his word for the cluster's.
+    if cluster.insecure_skip_tls_verify == Some(true) {
+        return Err(say!(
+            "the cluster says insecure-skip-tls-verify, so nobody knows who answers for it; take that out and name its certificate-authority, and tls-server-name where its certificate is for another name"
+        ));
+    }
     match cluster.proxy_url.as_deref().filter(|url| !url.is_empty()) {
         Some(url) if url.starts_with("socks5") => {
             Err(say!("the proxy-url of the cluster is a SOCKS proxy, which this program cannot use; put an HTTP proxy before it, or a tunnel in its place"))
@@ -298,6 +304,10 @@ users:
             (GOOD.replace("https://localhost:6443", "s3cr3t"), "the server of the cluster must be a URL that begins with a scheme"),
             (GOOD.replace("https://localhost:6443", "ftp://s3cr3t"), "the server of the cluster must begin with https:// or http://"),
             (GOOD.replace("https://localhost:6443", "https://localhost:s3cr3t"), "the server of the cluster must be a URL whose port is a number"),
+            (
+                GOOD.replace("6443' }", "6443', insecure-skip-tls-verify: true }"),
+                "the cluster says insecure-skip-tls-verify, so nobody knows who answers for it",
+            ),
             (GOOD.replace("6443' }", "6443', proxy-url: s3cr3t }"), "the proxy-url of the cluster must be a URL"),
             (GOOD.replace("6443' }", "6443', proxy-url: 'socks5://s3cr3t:1080' }"), "the proxy-url of the cluster is a SOCKS proxy"),
             (GOOD.replace("user: u }", "user: v }"), "its context names a user that it does not have"),
@@ -325,6 +335,9 @@ users:
         };
         assert_eq!((why(GOOD, None), why(GOOD, Some("main"))), (None, None));
         assert_eq!(why(GOOD, Some("other")).as_deref(), Some("it does not have the context"));
+        let insecure = |is: bool| GOOD.replace("6443' }", &format!("6443', insecure-skip-tls-verify: {is} }}"));
+        assert_eq!(why(&insecure(false), None), None);
+        assert!(why(&insecure(true), None).unwrap().starts_with("the cluster says insecure-skip-tls-verify, so nobody knows who answers for it"));
         let socks = why(&GOOD.replace("6443' }", "6443', proxy-url: 'socks5h://localhost:1080' }"), None).unwrap();
         assert!(socks.starts_with("the proxy-url of the cluster is a SOCKS proxy"), "{socks}");
         assert!(why("clusters: [", None).unwrap().starts_with("it is not YAML"));
