@@ -76,3 +76,24 @@ fn a_neighbour_answers_for_nobody() {
         }
     }
 }
+
+/// Of an answer that broke off in the middle, what came before was told; that makes nothing good.
+#[test]
+fn a_subject_has_one_verdict() {
+    for family in families() {
+        let Some(Coverage { states, seen, borne_in, .. }) = family.covered_by else { continue };
+        let speaker = collectors::family(states).unwrap();
+        for state in speaker.states.iter().filter(|state| !seen.contains(state)) {
+            let good = family.states.get(1).copied();
+            let given = [fact(family, "good", good), fact(speaker, "good", Some(borne_in[0])), fact(family, "cut", good), fact(speaker, "cut", Some(state))];
+            let verdict = judged(family, &given);
+            let of = |subject: &str| verdict.lines.iter().filter(|line| line.evidence.starts_with(subject)).map(|line| line.state).collect::<Vec<_>>();
+            assert_eq!((of("cut-"), of("good-")), (vec![CheckState::Unknown], vec![CheckState::Pass]), "{} of {state}: {verdict:#?}", family.name);
+            let bad = Given { value: 0.0, state: family.states.first().map(|state| (*state).to_owned()), ..fact(family, "cut", None) };
+            if !matches!(family.unit, Unit::Mark) {
+                let verdict = judged(family, &[given[0].clone(), given[1].clone(), bad, given[3].clone()]);
+                assert_eq!(verdict.lines.iter().map(|line| line.state).collect::<Vec<_>>(), [CheckState::Fail, CheckState::Pass], "{} of {state}", family.name);
+            }
+        }
+    }
+}

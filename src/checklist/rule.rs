@@ -190,10 +190,15 @@ impl Rule<'_> {
             return lines;
         }
         let mut judged = false;
+        let unseen: Vec<&Sample> = self.family.covered_by.map_or_else(Vec::new, |coverage| unseen_subjects(coverage, view));
         for facts in view.facts.iter() {
             for (index, sample) in facts.of(self.family.name).iter().enumerate().filter(|(_, sample)| self.selects(sample, context.event)) {
-                judged = true;
                 let bad = self.is_bad(sample, index, view, others, context);
+                // What was told before the answer broke off makes a subject red, and never good.
+                if bad != Some(true) && unseen.iter().any(|subject| is_about(sample, subject)) {
+                    continue;
+                }
+                judged = true;
                 let remembered = || context.memory.is_some_and(|memory| memory.knows(self.check, subject(sample.label_pairs())));
                 if bad == Some(false) && lines.good >= room && !remembered() {
                     lines.good += 1;
@@ -210,7 +215,8 @@ impl Rule<'_> {
             }
             return lines;
         };
-        let unseen = self.uncovered(coverage, view, context.event);
+        let red: Vec<_> = lines.shown.iter().filter(|line| line.state == CheckState::Fail).collect();
+        let unseen = self.uncovered(coverage, view, &red, context.event);
         let all_seen = unseen.as_ref().is_some_and(Vec::is_empty);
         if !judged && coverage.quiet && all_seen {
             let name = &view.source.name;
@@ -235,7 +241,8 @@ impl Rule<'_> {
     }
 
     /// What speaks for the metric and was not seen, or matched nothing; `None` when nothing speaks for it.
-    fn uncovered(&self, coverage: Coverage, view: &View, event: Option<&Occurrence>) -> Option<Vec<Line>> {
+    /// What is red already has its line.
+    fn uncovered(&self, coverage: Coverage, view: &View, red: &[&Line], event: Option<&Occurrence>) -> Option<Vec<Line>> {
         let mut spoken = false;
         let mut lines = Vec::new();
         for sample in view.of(coverage.states) {
@@ -247,6 +254,9 @@ impl Rule<'_> {
             spoken = true;
             let state = sample.state().unwrap_or("unknown");
             if !coverage.seen.contains(&state) {
+                if !coverage.borne_in.is_empty() && red.iter().any(|line| bears(&line.labels, sample)) {
+                    continue;
+                }
                 let evidence = about(sample, sample.detail.as_ref().map_or(state, Message::as_str));
                 lines.push(Line { labels: labels_of(sample), seen_at: view.seen_at, look: view.looks, ..Line::unknown(evidence) });
             } else if coverage.borne_in.contains(&state) && !view.of(self.family.name).any(|fact| self.selects(fact, event) && is_about(fact, sample)) {
@@ -303,6 +313,17 @@ impl Rule<'_> {
 
 fn labels_of(sample: &Sample) -> Labels {
     sample.family.labels.iter().copied().zip(sample.labels.iter().cloned()).collect()
+}
+
+/// Subjects of which nothing good can be told, where each is to bear the fact itself.
+fn unseen_subjects(coverage: Coverage, view: &View) -> Vec<&Sample> {
+    let speaking = view.of(coverage.states).filter(|_| !coverage.borne_in.is_empty());
+    speaking.filter(|sample| !coverage.seen.contains(&sample.state().unwrap_or("unknown"))).collect()
+}
+
+/// Whether a line is about the subject of a sample.
+fn bears(labels: &Labels, subject: &Sample) -> bool {
+    subject.label_pairs().all(|(name, value)| labels.get(name).is_none_or(|own| own == value))
 }
 
 /// Whether a fact is about the subject of another: what both are labelled with is the same.
