@@ -220,6 +220,8 @@ pub fn schema() -> Value {
 }
 
 #[cfg(test)]
+mod pointless_tests;
+#[cfg(test)]
 mod reload_tests;
 #[cfg(test)]
 mod tests;

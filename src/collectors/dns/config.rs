@@ -34,11 +34,14 @@ impl Default for Config {
     }
 }
 
+/// What the host's own resolvers are called, in the `resolver` label.
+pub(super) const SYSTEM: &str = "system";
+
 /// A name server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Resolver {
-    /// Unique name, the `resolver` label.
+    /// Unique name, the `resolver` label; not `system`, beside this host's own.
     pub name: String,
     /// `address:port`.
     pub address: String,
@@ -89,6 +92,12 @@ fn is_answered_here(name: &str) -> bool {
     ["localhost", "invalid", "onion"].iter().any(|here| last.eq_ignore_ascii_case(here))
 }
 
+/// Whether two names are one: the dot at the end and the case of letters tell nothing apart.
+/// Source: RFC 4343, section 3
+fn is_one_name(one: &str, other: &str) -> bool {
+    one.trim_end_matches('.').eq_ignore_ascii_case(other.trim_end_matches('.'))
+}
+
 /// What a name must resolve to; exactly one field.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -127,6 +136,10 @@ impl Config {
         unique(&format!("{path}.resolvers"), self.resolvers.iter().map(|resolver| resolver.name.as_str()), problems);
         for (index, resolver) in self.resolvers.iter().enumerate() {
             name(&format!("{path}.resolvers[{index}].name"), &resolver.name, problems);
+            if self.system_resolver && resolver.name == SYSTEM {
+                let rule = "must not be system, as this host's own resolvers are called; give it another name, or set system_resolver to false";
+                problems.push(Problem::new(format!("{path}.resolvers[{index}].name"), rule, quoted(&resolver.name)));
+            }
             socket_address(&format!("{path}.resolvers[{index}].address"), &resolver.address, problems);
         }
         for (index, network) in self.proxied_networks.iter().flatten().enumerate() {
@@ -164,6 +177,10 @@ impl Name {
         let given = [!expect.addresses.is_empty(), expect.canonical_name.is_some(), expect.load_balancer.is_some()];
         if given.iter().filter(|given| **given).count() != 1 {
             problems.push(Problem::bare(&path, "must have exactly one of addresses, canonical_name and load_balancer"));
+        }
+        if expect.canonical_name.as_deref().is_some_and(|own| is_one_name(own, &self.name)) {
+            let rule = "must be another name than the one that is asked, which is always its own";
+            problems.push(Problem::new(format!("{path}.canonical_name"), rule, quoted(&self.name)));
         }
         for (index, address) in expect.addresses.iter().enumerate() {
             if address.parse::<IpAddr>().is_err() {

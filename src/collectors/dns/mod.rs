@@ -176,8 +176,8 @@ fn tasks(config: &Config) -> Result<Vec<Task>, Message> {
         resolvers.push((resolver.name.clone(), built));
     }
     if config.system_resolver {
-        let built = Made::try_of(config.timeout.0, |timeout| Asked::system(*timeout)).map_err(|error| broken("system", error.words()))?;
-        resolvers.push(("system".to_owned(), built));
+        let built = Made::try_of(config.timeout.0, |timeout| Asked::system(*timeout)).map_err(|error| broken(config::SYSTEM, error.words()))?;
+        resolvers.push((config::SYSTEM.to_owned(), built));
     }
     let networks: Vec<&str> = config.proxied_networks.as_ref().map_or_else(|| CLOUDFLARE.to_vec(), |own| own.iter().map(String::as_str).collect());
     let proxied: Vec<IpNet> = networks.iter().filter_map(|network| network.parse().ok()).collect();

@@ -182,11 +182,24 @@ impl Target {
             header.validate(&format!("{path}.headers[{index}]"), problems);
         }
         self.expect.validate(&format!("{path}.expect"), problems);
+        if self.method == "HEAD" && self.expect.is_of_body() {
+            let rule = "must not be HEAD, whose answer has no body, while expect asks something of the body";
+            problems.push(Problem::new(format!("{path}.method"), rule, quoted(&self.method)));
+        }
         hosts(&format!("{path}.redirect_hosts"), &self.redirect_hosts, problems);
     }
 }
 
+/// Statuses whose answers have no body.
+/// Source: RFC 9110, sections 15.3.5 and 15.4.5
+const BARE: [u16; 2] = [204, 304];
+
 impl Expect {
+    /// Whether it asks something of the body.
+    pub(super) fn is_of_body(&self) -> bool {
+        !self.json.is_empty() || !self.identity.is_empty() || self.body_contains.is_some() || self.body_matches.is_some()
+    }
+
     fn validate(&self, path: &str, problems: &mut Vec<Problem>) {
         if self.status.is_empty() {
             problems.push(Problem::bare(format!("{path}.status"), "must name at least one status code"));
@@ -196,10 +209,23 @@ impl Expect {
                 problems.push(Problem::new(format!("{path}.status[{index}]"), "must be a status code between 100 and 599", status));
             }
         }
-        if let Some(pattern) = self.body_matches.as_deref()
-            && regex::Regex::new(pattern).is_err()
-        {
-            problems.push(Problem::new(format!("{path}.body_matches"), format!("must be a regular expression{}", place(pattern)), quoted(pattern)));
+        if self.is_of_body() && !self.status.is_empty() && self.status.iter().all(|status| BARE.contains(status)) {
+            let rule = "must name a status whose answer has a body, while expect asks something of it";
+            problems.push(Problem::bare(format!("{path}.status"), rule));
+        }
+        // Most often a template that was filled with nothing.
+        if self.body_contains.as_ref().is_some_and(|text| text.trim().is_empty()) {
+            problems.push(Problem::bare(format!("{path}.body_contains"), "must not be empty, as every body contains that"));
+        }
+        if let Some(pattern) = &self.body_matches {
+            let wrong = match regex::Regex::new(pattern) {
+                Err(_) => format!("must be a regular expression{}", place(pattern)),
+                Ok(any) if matches_everything(&any) => "must be a regular expression that does not match every body".to_owned(),
+                Ok(_) => String::new(),
+            };
+            if !wrong.is_empty() {
+                problems.push(Problem::new(format!("{path}.body_matches"), wrong, quoted(pattern)));
+            }
         }
         for (list, rules) in [("json", &self.json), ("identity", &self.identity)] {
             for (index, rule) in rules.iter().enumerate() {
@@ -213,6 +239,12 @@ impl Expect {
             }
         }
     }
+}
+
+/// Whether a pattern takes nothing as well as texts that have nothing in common.
+fn matches_everything(pattern: &regex::Regex) -> bool {
+    let characters: String = (1..127_u8).map(char::from).collect();
+    ["", &characters, "<html>\n<p>Sign in</p>\n</html>\n"].iter().all(|body| pattern.is_match(body))
 }
 
 /// Where a regular expression breaks off.

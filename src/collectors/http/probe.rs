@@ -157,11 +157,6 @@ impl Prober {
         })
     }
 
-    fn judges_body(&self) -> bool {
-        let expect = &self.expect;
-        self.has_identity() || !expect.json.is_empty() || expect.body_contains.is_some() || expect.body_matches.is_some()
-    }
-
     pub(super) fn has_identity(&self) -> bool {
         !self.expect.identity.is_empty()
     }
@@ -449,7 +444,7 @@ impl Prober {
         let body = self.read(body, probe).await?;
         probe.body_bytes = Some(body.len());
         // Without rules on the body it does not matter how it is packed.
-        let body = if self.judges_body() {
+        let body = if self.expect.is_of_body() {
             decode::unpacked(body, &head.headers, self.max_body).await.map_err(|why| match why {
                 Unreadable::Unknown(why) => Failure(Outcome::Unknown, say!("status {}, but {}", status, why)),
                 Unreadable::TooLarge(why) => Failure(Outcome::TooLarge, say!("status {}, but {}", status, why)),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::predict::Rule;
+use super::predict::{Rule, time_zone};
 use crate::say;
 use crate::value::rules::{References, interval, name, once, quoted, unique};
 use crate::value::{Problem, Span};
@@ -195,13 +195,7 @@ impl Rotation {
         if let Some(selector) = &self.cron_jobs {
             references.workload(&format!("{path}.cron_jobs"), selector, problems);
         }
-        if let Some(Err(why)) = self.schedule.as_ref().map(|schedule| Rule::schedule(schedule, &self.time_zone, 0)) {
-            problems.push(Problem::new(
-                format!("{path}.schedule"),
-                say!("must be a schedule that can be read: {}", why),
-                quoted(self.schedule.as_deref().unwrap_or_default()),
-            ));
-        }
+        self.validate_schedule(path, problems);
         if let Some(every) = &self.every {
             if every.min.0.is_zero() || every.min > every.max {
                 problems.push(Problem::bare(format!("{path}.every"), "must have a min above 0 and a max that is not below it"));
@@ -211,5 +205,19 @@ impl Rotation {
                 references.workload(&format!("{path}.every.workloads"), workloads, problems);
             }
         }
+    }
+
+    fn validate_schedule(&self, path: &str, problems: &mut Vec<Problem>) {
+        let Some(schedule) = &self.schedule else { return };
+        if let Err(why) = time_zone(&self.time_zone) {
+            problems.push(Problem::new(format!("{path}.time_zone"), say!("must be an IANA time zone: {}", why), quoted(&self.time_zone)));
+        }
+        let wrong = match Rule::schedule(schedule, "", 0) {
+            Err(why) => say!("must be a schedule that can be read: {}", why),
+            // What never rotates would be told of every event as what does not hit it.
+            Ok(rule) if rule.next(0).is_none() => say!("must describe a time that exists"),
+            Ok(_) => return,
+        };
+        problems.push(Problem::new(format!("{path}.schedule"), wrong, quoted(schedule)));
     }
 }

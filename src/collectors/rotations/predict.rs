@@ -228,7 +228,7 @@ const DAY: i64 = 24 * 3600;
 const SHIFT: i64 = 60;
 
 /// A time zone by its name; UTC where it has none.
-fn time_zone(zone: &str) -> Result<TimeZone, Message> {
+pub(super) fn time_zone(zone: &str) -> Result<TimeZone, Message> {
     if zone.is_empty() { Ok(TimeZone::UTC) } else { TimeZone::get(zone).map_err(|_| say!("no time zone is called {:?}", named(zone))) }
 }
 
