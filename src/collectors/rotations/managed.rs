@@ -76,10 +76,13 @@ mod tests {
     #[test]
     fn rates_in_hours_are_windows_from_midnight() {
         let four = rule("rate(4 hours)", "", None).unwrap();
-        assert_eq!(four.conflict(at("2026-12-01T16:30:00Z"), at("2026-12-01T18:00:00Z"), 0), Conflict::Possible(at("2026-12-01T16:30:00Z")));
+        assert_eq!(
+            four.conflict(at("2026-12-01T16:30:00Z"), at("2026-12-01T18:00:00Z"), 0),
+            Conflict::Possible(at("2026-12-01T16:00:00Z"), at("2026-12-01T17:00:00Z"))
+        );
         assert_eq!(four.conflict(at("2026-12-01T17:10:00Z"), at("2026-12-01T19:59:00Z"), 0), Conflict::None);
         let three = rule("rate(4 hours)", "3h", None).unwrap();
-        assert!(matches!(three.conflict(at("2026-12-01T17:10:00Z"), at("2026-12-01T19:59:00Z"), 0), Conflict::Possible(_)));
+        assert!(matches!(three.conflict(at("2026-12-01T17:10:00Z"), at("2026-12-01T19:59:00Z"), 0), Conflict::Possible(..)));
         let five = rule("rate(5 hours)", "", Some(0)).unwrap();
         assert_eq!(five.next(0), Some((5 * HOUR, 6 * HOUR)));
         assert!(rule("rate(5 hours)", "", None).is_err());

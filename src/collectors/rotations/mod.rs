@@ -364,15 +364,11 @@ impl Look<'_> {
             Ok(rule) => rule,
             Err(why) => return (InEvent::Unknown, Some(why.clone())),
         };
-        let lasts = self.config.guard.to_string();
-        let lasts = named(&lasts);
         // What is over cannot hit any more, but what it stirred up may last.
         match rule.conflict(event.start.as_second().max(now), event.end.as_second(), guard) {
             Conflict::None => self.successors(&rotator.subject, event),
-            Conflict::Certain(at) => (InEvent::Conflict, Some(say!("{} rotates at {}, and what that stirs up may last {}", who, named(&moment(at)), lasts))),
-            Conflict::Possible(at) => {
-                (InEvent::Possible, Some(say!("{} may rotate from {} on, and what that stirs up may last {}", who, named(&moment(at)), lasts)))
-            }
+            Conflict::Certain(earliest, latest) => (InEvent::Conflict, Some(say!("{} rotates {}", who, within(earliest, latest, guard)))),
+            Conflict::Possible(earliest, latest) => (InEvent::Possible, Some(say!("{} may rotate {}", who, within(earliest, latest, guard)))),
         }
     }
 
@@ -464,6 +460,18 @@ impl Look<'_> {
 fn moments(found: BTreeMap<String, Vec<i64>>) -> Vec<Rotator> {
     let rotator = |(subject, moments)| Rotator { subject, rule: Ok(Rule::Moments(moments)), last: None, run: Run::Unknown, suspended: None, resumed: None };
     found.into_iter().map(rotator).collect()
+}
+
+/// When something happens, as far as it is known, and until when what it stirs up may last: whoever moves an event has to
+/// know both.
+fn within(earliest: i64, latest: i64, guard: i64) -> Message {
+    let [from, until, over] = [earliest, latest, latest.saturating_add(guard)].map(moment);
+    let until_when = say!("and what that stirs up may last until {}", named(&over));
+    if earliest == latest {
+        say!("at {}, {}", named(&from), until_when)
+    } else {
+        say!("at some moment between {} and {}, {}", named(&from), named(&until), until_when)
+    }
 }
 
 fn moment(at: i64) -> String {

@@ -74,10 +74,10 @@ pub(in crate::collectors) enum Known {
 pub(super) enum Conflict {
     /// None can.
     None,
-    /// One does, then.
-    Certain(i64),
-    /// One may, from then on.
-    Possible(i64),
+    /// One does, at some moment between these.
+    Certain(i64, i64),
+    /// One may: it happens at some moment between these, of which not all would hit.
+    Possible(i64, i64),
 }
 
 impl Rule {
@@ -195,28 +195,34 @@ impl Rule {
     /// Whether a rotation, or what it stirs up within `guard` seconds after it, falls into a window.
     pub(super) fn conflict(&self, start: i64, end: i64, guard: i64) -> Conflict {
         let from = start - guard;
+        match self.turn(from, end) {
+            Some((earliest, latest)) if earliest >= from && latest <= end => Conflict::Certain(earliest, latest),
+            Some((earliest, latest)) => Conflict::Possible(earliest, latest),
+            None => Conflict::None,
+        }
+    }
+
+    /// The bounds of the first turn that may happen between two moments. One whose window is open already when that begins
+    /// counts as well.
+    fn turn(&self, from: i64, end: i64) -> Option<(i64, i64)> {
         match self {
             Self::Schedule(_, _, lasting) | Self::Periodic { lasting, .. } => {
-                // One that is open already when the window begins counts as well.
-                let Some(at) = self.window(from - lasting - 1).filter(|at| *at <= end) else { return Conflict::None };
-                if at >= from && at + lasting <= end { Conflict::Certain(at) } else { Conflict::Possible(at.max(from)) }
+                self.window(from - lasting - 1).filter(|at| *at <= end).map(|at| (at, at + lasting))
             }
             Self::Interval { min, max, last, .. } => {
-                // The first turn that may still be under way when the window begins.
                 let mut turn = (from - last).max(max - 1) / max;
                 loop {
                     let (earliest, latest) = (last + turn * min, last + turn * max);
                     if earliest > end {
-                        return Conflict::None;
+                        return None;
                     }
                     if latest >= from {
-                        let inside = earliest >= from && latest <= end;
-                        return if inside { Conflict::Certain(earliest) } else { Conflict::Possible(earliest.max(from)) };
+                        return Some((earliest, latest));
                     }
                     turn += 1;
                 }
             }
-            Self::Moments(moments) => moments.iter().copied().filter(|at| (from..=end).contains(at)).min().map_or(Conflict::None, Conflict::Certain),
+            Self::Moments(moments) => moments.iter().copied().filter(|at| (from..=end).contains(at)).min().map(|at| (at, at)),
         }
     }
 }
@@ -238,6 +244,11 @@ mod tests {
 
     const HOUR: i64 = 3600;
 
+    /// At exactly this moment.
+    fn certain(at: i64) -> Conflict {
+        Conflict::Certain(at, at)
+    }
+
     fn at(text: &str) -> i64 {
         text.parse::<Timestamp>().unwrap().as_second()
     }
@@ -246,10 +257,10 @@ mod tests {
     fn a_schedule_hits_exactly_what_it_hits() {
         let rule = Rule::schedule("0 */4 * * *", "America/Vancouver", 0).unwrap();
         // Half past eleven to one in Vancouver is hit at noon; nine to half past ten is safe.
-        assert_eq!(rule.conflict(at("2026-12-01T19:30:00Z"), at("2026-12-01T21:00:00Z"), 480), Conflict::Certain(at("2026-12-01T20:00:00Z")));
+        assert_eq!(rule.conflict(at("2026-12-01T19:30:00Z"), at("2026-12-01T21:00:00Z"), 480), certain(at("2026-12-01T20:00:00Z")));
         assert_eq!(rule.conflict(at("2026-12-01T17:00:00Z"), at("2026-12-01T18:30:00Z"), 480), Conflict::None);
         // What began five minutes before still stirs when the event begins.
-        assert_eq!(rule.conflict(at("2026-12-01T16:05:00Z"), at("2026-12-01T17:00:00Z"), 480), Conflict::Certain(at("2026-12-01T16:00:00Z")));
+        assert_eq!(rule.conflict(at("2026-12-01T16:05:00Z"), at("2026-12-01T17:00:00Z"), 480), certain(at("2026-12-01T16:00:00Z")));
         assert_eq!(rule.conflict(at("2026-12-01T16:09:00Z"), at("2026-12-01T17:00:00Z"), 480), Conflict::None);
         assert_eq!(rule.next(at("2026-12-01T16:00:00Z")), Some((at("2026-12-01T20:00:00Z"), at("2026-12-01T20:00:00Z"))));
     }
@@ -275,16 +286,19 @@ mod tests {
         let job = |schedule: &str, zone: &str| Rule::cron_job(schedule, zone, Some(at("2027-10-30T12:00:00Z"))).unwrap();
         let night = |rule: &Rule| rule.conflict(at("2027-10-31T01:15:00Z"), at("2027-10-31T01:45:00Z"), 0);
         // Half past one comes twice, at half past midnight and at half past one of UTC.
-        assert_eq!(night(&job("30 1 * * *", "Europe/London")), Conflict::Certain(at("2027-10-31T01:30:00Z")));
-        assert_eq!(night(&job("0/20 * * * *", "")), Conflict::Certain(at("2027-10-31T01:20:00Z")));
+        assert_eq!(night(&job("30 1 * * *", "Europe/London")), certain(at("2027-10-31T01:30:00Z")));
+        assert_eq!(night(&job("0/20 * * * *", "")), certain(at("2027-10-31T01:20:00Z")));
         // In spring it does not come at all.
         let spring = job("30 2 * * *", "Europe/Berlin").conflict(at("2027-03-28T00:45:00Z"), at("2027-03-28T02:00:00Z"), 0);
         assert_eq!(spring, Conflict::None);
         let every = job("@every 6h", "");
-        assert_eq!(every.conflict(at("2027-10-30T17:30:00Z"), at("2027-10-30T18:30:00Z"), 0), Conflict::Certain(at("2027-10-30T18:00:00Z")));
+        assert_eq!(
+            every.conflict(at("2027-10-30T17:30:00Z"), at("2027-10-30T18:30:00Z"), 0),
+            Conflict::Certain(at("2027-10-30T18:00:00Z"), at("2027-10-30T18:01:00Z"))
+        );
         assert_eq!(every.conflict(at("2027-10-30T18:30:00Z"), at("2027-10-30T23:30:00Z"), 0), Conflict::None);
         // A year later nobody knows.
-        assert!(matches!(every.conflict(at("2028-10-30T15:00:00Z"), at("2028-10-30T15:30:00Z"), 0), Conflict::Possible(_)));
+        assert!(matches!(every.conflict(at("2028-10-30T15:00:00Z"), at("2028-10-30T15:30:00Z"), 0), Conflict::Possible(..)));
         assert!(Rule::cron_job("@every 6h", "", None).is_err() && Rule::cron_job("0 0 L * *", "", None).is_err());
     }
 
@@ -295,12 +309,12 @@ mod tests {
         for (from, to) in [(1, 4 * HOUR - 1), (5 * HOUR + 1, 8 * HOUR - 1), (10 * HOUR + 1, 12 * HOUR - 1), (15 * HOUR + 1, 16 * HOUR - 1)] {
             assert_eq!(hits(from, to), Conflict::None, "{from} to {to}");
         }
-        assert_eq!(hits(3 * HOUR, 6 * HOUR), Conflict::Certain(4 * HOUR), "all of the first turn is inside");
-        assert_eq!(hits(4 * HOUR + 1800, 5 * HOUR), Conflict::Possible(4 * HOUR + 1800));
+        assert_eq!(hits(3 * HOUR, 6 * HOUR), Conflict::Certain(4 * HOUR, 5 * HOUR), "all of the first turn is inside");
+        assert_eq!(hits(4 * HOUR + 1800, 5 * HOUR), Conflict::Possible(4 * HOUR, 5 * HOUR));
         for hour in 16..200 {
-            assert!(matches!(hits(hour * HOUR, hour * HOUR + 60), Conflict::Possible(_)), "nothing can be excluded after sixteen hours: {hour}");
+            assert!(matches!(hits(hour * HOUR, hour * HOUR + 60), Conflict::Possible(..)), "nothing can be excluded after sixteen hours: {hour}");
         }
-        assert_eq!(rule.conflict(5 * HOUR + 300, 6 * HOUR, 480), Conflict::Possible(5 * HOUR - 180), "what stirs after it counts");
+        assert_eq!(rule.conflict(5 * HOUR + 300, 6 * HOUR, 480), Conflict::Possible(4 * HOUR, 5 * HOUR), "what stirs after it counts");
     }
 
     #[test]
@@ -315,9 +329,13 @@ mod tests {
     fn a_window_that_only_touches_an_event_may_hit_it() {
         let weekly = Rule::schedule("30 3 * * SUN", "UTC", 2 * HOUR).unwrap();
         let event = |start: &str, end: &str| weekly.conflict(at(start), at(end), 0);
-        assert_eq!(event("2026-12-06T05:00:00Z", "2026-12-06T08:00:00Z"), Conflict::Possible(at("2026-12-06T05:00:00Z")), "still open when it begins");
-        assert_eq!(event("2026-12-06T03:00:00Z", "2026-12-06T08:00:00Z"), Conflict::Certain(at("2026-12-06T03:30:00Z")));
-        assert_eq!(event("2026-12-06T02:00:00Z", "2026-12-06T04:00:00Z"), Conflict::Possible(at("2026-12-06T03:30:00Z")));
+        assert_eq!(
+            event("2026-12-06T05:00:00Z", "2026-12-06T08:00:00Z"),
+            Conflict::Possible(at("2026-12-06T03:30:00Z"), at("2026-12-06T05:30:00Z")),
+            "still open when it begins"
+        );
+        assert_eq!(event("2026-12-06T03:00:00Z", "2026-12-06T08:00:00Z"), Conflict::Certain(at("2026-12-06T03:30:00Z"), at("2026-12-06T05:30:00Z")));
+        assert_eq!(event("2026-12-06T02:00:00Z", "2026-12-06T04:00:00Z"), Conflict::Possible(at("2026-12-06T03:30:00Z"), at("2026-12-06T05:30:00Z")));
         assert_eq!(event("2026-12-06T05:31:00Z", "2026-12-06T08:00:00Z"), Conflict::None);
         assert_eq!(weekly.next(at("2026-12-05T00:00:00Z")), Some((at("2026-12-06T03:30:00Z"), at("2026-12-06T05:30:00Z"))));
     }
@@ -326,16 +344,13 @@ mod tests {
     fn windows_a_period_apart_and_single_moments() {
         let rule = Rule::Periodic { first: 0, period: 4 * HOUR, lasting: HOUR, last: None };
         assert_eq!(rule.conflict(5 * HOUR + 1, 8 * HOUR - 1, 0), Conflict::None);
-        assert_eq!(rule.conflict(4 * HOUR + 60, 8 * HOUR - 1, 0), Conflict::Possible(4 * HOUR + 60));
-        assert_eq!(rule.conflict(3 * HOUR, 6 * HOUR, 0), Conflict::Certain(4 * HOUR));
+        assert_eq!(rule.conflict(4 * HOUR + 60, 8 * HOUR - 1, 0), Conflict::Possible(4 * HOUR, 5 * HOUR));
+        assert_eq!(rule.conflict(3 * HOUR, 6 * HOUR, 0), Conflict::Certain(4 * HOUR, 5 * HOUR));
         assert_eq!(rule.next(HOUR), Some((4 * HOUR, 5 * HOUR)));
         let later = Rule::Periodic { first: 100 * HOUR, period: 4 * HOUR, lasting: HOUR, last: None };
         assert_eq!(later.next(0), Some((100 * HOUR, 101 * HOUR)), "nothing before the first");
         let rule = Rule::Moments(vec![900, 100, 500]);
-        assert_eq!(
-            (rule.conflict(400, 600, 0), rule.conflict(600, 800, 0), rule.conflict(600, 800, 100)),
-            (Conflict::Certain(500), Conflict::None, Conflict::Certain(500))
-        );
+        assert_eq!((rule.conflict(400, 600, 0), rule.conflict(600, 800, 0), rule.conflict(600, 800, 100)), (certain(500), Conflict::None, certain(500)));
         assert_eq!((rule.next(501), rule.next(901)), (Some((900, 900)), None));
     }
 
@@ -381,7 +396,7 @@ mod tests {
             // What comes next is what hits the first event that is long enough.
             if let Some((next, _)) = rule.next(now).filter(|(next, _)| *next < now + 90 * 24 * HOUR) {
                 assert!(next > now, "{text}");
-                assert_eq!(rule.conflict(now + 1, next, 0), Conflict::Certain(next), "{text}");
+                assert_eq!(rule.conflict(now + 1, next, 0), certain(next), "{text}");
                 assert_eq!(rule.conflict(now + 1, next - 1, 0), Conflict::None, "{text}");
             }
         });
@@ -404,7 +419,7 @@ mod tests {
             let said = rule.conflict(start, start + length, 0);
             prop_assert!(!hit || said != Conflict::None, "{rule:?} {start}..{} was hit", start + length);
             let all = turn > start + length;
-            prop_assert!(!matches!(said, Conflict::Certain(_)) || hit || !all, "{rule:?} {start}..{} was not hit", start + length);
+            prop_assert!(!matches!(said, Conflict::Certain(..)) || hit || !all, "{rule:?} {start}..{} was not hit", start + length);
         });
     }
 }

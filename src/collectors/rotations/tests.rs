@@ -61,3 +61,27 @@ fn one_change_is_no_proof_of_an_interval_and_two_that_are_one_apart_are() {
     assert!(matches!(by_changes(&[NOW - HOUR, NOW]), Renewal::Unseen(_)), "by hand, between two turns");
     assert!(matches!(by_changes(&[NOW - 9 * HOUR, NOW]), Renewal::Unseen(_)), "one turn was missed");
 }
+
+/// Whoever plans around a window must know all of it, and not only from when on.
+#[test]
+fn a_window_is_told_with_both_its_ends() {
+    let said = |rotation: &str| {
+        let config: Config = serde_saphyr::from_str(&format!("rotations: [{{ name: r, {rotation} }}]")).unwrap();
+        let event = "{ name: w, time_zone: UTC, start: 2026-11-27T20:00, duration: 2h }";
+        let schedules = vec![Schedule::parse(&serde_saphyr::from_str(event).unwrap()).unwrap()];
+        let forecast = Forecast { config, schedules, state: Arc::new(State::open(None)) };
+        let samples = forecast.forecast(&Snapshot::default(), "2026-11-26T00:00:00Z".parse().unwrap());
+        let told = samples.iter().find(|sample| sample.family.name == CONFLICT.0.name).unwrap();
+        format!("{}: {}", told.state().unwrap(), told.detail.as_ref().map_or("", Message::as_str))
+    };
+    let day = "2026-11-27";
+    let ends = |from: &str, until: &str, over: &str| {
+        format!("at some moment between {day} {from} UTC and {day} {until} UTC, and what that stirs up may last until {day} {over} UTC")
+    };
+    assert_eq!(said("schedule: '0 20 * * FRI', duration: 1h"), format!("conflict: it rotates {}", ends("20:00", "21:00", "21:08")));
+    // It began long before the event, and may happen until a moment before it.
+    assert_eq!(said("schedule: '0 10 * * FRI', duration: 10h"), format!("possible: it may rotate {}", ends("10:00", "20:00", "20:08")));
+    let exactly = format!("conflict: it rotates at {day} 21:00 UTC, and what that stirs up may last until {day} 21:08 UTC");
+    assert_eq!(said("schedule: '0 21 * * FRI'"), exactly);
+    assert_eq!(said("schedule: '0 10 * * FRI', duration: 1h"), "none: ");
+}
