@@ -70,6 +70,13 @@ impl<'a> Word<'a> {
     }
 }
 
+/// Whether whoever wrote one name most likely meant the other, of which the case of letters and what joins words are no part.
+pub(crate) fn resembles(wrong: &str, known: &str) -> bool {
+    let plain = |name: &str| name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect::<String>();
+    let [wrong, known] = [wrong, known].map(plain);
+    wrong == known || strsim::jaro_winkler(&wrong, &known) > 0.9
+}
+
 /// A suggestion for a name that is not known, or nothing.
 pub(crate) fn did_you_mean<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Message {
     // Whoever leaves a word out has named the others.

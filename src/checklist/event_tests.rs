@@ -344,6 +344,20 @@ fn what_was_confirmed_for_another_event_is_told() {
 }
 
 #[test]
+fn a_confirmation_whose_line_is_misspelt_is_told_where_it_is_missed() {
+    let text = "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ attest: OnCallConfirmed, item: '1', title: t, remedy: r }] }]\n";
+    let family = "readiness_attestations_refused";
+    let evidence =
+        |name: &str| judged(text, &snapshot(family, &[(&[name], 1.0)]), Some(&event("course", 24, 5))).checks().next().unwrap().lines[0].evidence.to_string();
+    for wrong in ["OnCalConfirmed", "oncallconfirmed", "on-call-confirmed", "OnCallConfirmd"] {
+        assert_eq!(evidence(wrong), format!("nobody has confirmed this yet; the file has an entry for {wrong}, which is no line of a checklist."));
+    }
+    for other in ["", "RoomBooked", "AgendaShared"] {
+        assert_eq!(evidence(other), "nobody has confirmed this yet.");
+    }
+}
+
+#[test]
 fn what_nothing_in_a_collector_shows_is_told_with_what_makes_it() {
     let text = "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ name: Target, item: '1', title: t, metric: readiness_dns_target_state, fails: { equals: mismatch }, evidence: e, remedy: r }] }]\n";
     let store = Store::default();

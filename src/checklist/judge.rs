@@ -18,6 +18,7 @@ use crate::metric::Sample;
 use crate::say::{Message, minute};
 use crate::snapshot::View;
 use crate::value::Span;
+use crate::word;
 
 /// Judges a checklist.
 pub fn judge(checklist: &Checklist, context: &Context<'_>) -> Judgement {
@@ -209,6 +210,13 @@ fn nobody(view: &View, check: &str, context: &Context<'_>) -> String {
     )
 }
 
+/// What somebody wrote who most likely meant this line: nothing else tells him while the file is followed.
+fn misspelt(view: &View, check: &str) -> String {
+    let refused = view.of(attestations::REFUSED.0.name).filter_map(|sample| sample.label("attestation"));
+    let close = refused.filter(|name| !name.is_empty() && word::resembles(name, check)).min();
+    close.map_or_else(String::new, |name| format!("; the file has an entry for {name}, which is no line of a checklist"))
+}
+
 fn moment(sample: &Sample) -> Timestamp {
     Timestamp::from_second(sample.second()).unwrap_or(Timestamp::MAX)
 }
@@ -230,7 +238,8 @@ fn attested(check: &Check, context: &Context<'_>) -> Result<Vec<Line>, Whole> {
     let latest = view.of(attestations::EXPIRY.0.name).filter(is_ours).filter(for_it).max_by(|a, b| a.value.total_cmp(&b.value));
     let Some(sample) = latest else {
         let refused = view.of(attestations::REFUSED.0.name).find(is_ours).and_then(|sample| sample.detail.as_ref());
-        return Err(Whole::unknown(refused.map_or_else(|| nobody(view, &check.name, context), |why| format!("what was written down does not count: {why}"))));
+        let nobody = || format!("{}{}", nobody(view, &check.name, context), misspelt(view, &check.name));
+        return Err(Whole::unknown(refused.map_or_else(nobody, |why| format!("what was written down does not count: {why}"))));
     };
     let said = sample.detail.as_ref().map_or("confirmed", Message::as_str);
     let valid = sample.value > context.now.as_second() as f64;

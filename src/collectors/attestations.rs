@@ -1,7 +1,7 @@
 //! What only people can say: read from a file, never ticked by this program.
 //!
-//! The file is a list of `{ attest, who, at, valid_for, event }`. Later entries win, so that the file can
-//! be appended to. An entry that nobody can stand for (no name, a date in the future, a line that no
+//! The file is a list of `{ attest, who, at, valid_for, event }`. Each entry stands for itself: of several for one line the
+//! one that lasts longest counts, as nobody takes back what another one stands for by saying less. An entry that nobody can stand for (no name, a date in the future, a line that no
 //! checklist has) counts as if it were not there, and is told. Nothing here decides whether a
 //! confirmation is still good enough.
 
@@ -207,14 +207,13 @@ impl Known {
     }
 
     fn samples(&self, rows: &[Row], now: Timestamp) -> Vec<Sample> {
-        let mut latest: BTreeMap<(&str, &str), (&Entry, Term)> = BTreeMap::new();
+        let mut longest: BTreeMap<(&str, &str), (&Entry, Term)> = BTreeMap::new();
         let mut refused: BTreeMap<&str, (usize, Message)> = BTreeMap::new();
         for row in rows {
             match self.counts(row, now) {
                 Ok((entry, term)) => {
-                    // What was said last counts, wherever it stands in the file.
-                    let slot = latest.entry((&entry.attest, entry.event.as_deref().unwrap_or_default())).or_insert((entry, term));
-                    if slot.1.at <= term.at {
+                    let slot = longest.entry((&entry.attest, entry.event.as_deref().unwrap_or_default())).or_insert((entry, term));
+                    if (slot.1.until, slot.1.at) <= (term.until, term.at) {
                         *slot = (entry, term);
                     }
                 }
@@ -225,7 +224,7 @@ impl Known {
                 }
             }
         }
-        let confirmed = latest.into_iter().flat_map(|((attest, event), (entry, term))| {
+        let confirmed = longest.into_iter().flat_map(|((attest, event), (entry, term))| {
             let said = say!("confirmed by {} at {}", named(&entry.who), named(&minute(term.at)));
             [SAID.sample([attest, event], term.at.as_second() as f64), EXPIRY.sample([attest, event], term.until.as_second() as f64).with_detail(said)]
         });
@@ -304,11 +303,17 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_entry_counts_and_its_validity_is_kept() {
+    fn the_entry_that_lasts_longest_counts_and_takes_nothing_from_another() {
         let text = "- {attest: OnCallConfirmed, who: Ada, at: 2026-11-01T00:00:00Z}\n- {attest: OnCallConfirmed, who: Grace, at: 2026-11-20T00:00:00Z, valid_for: 1d}\n";
         assert_eq!(told(text), ["OnCallConfirmed/ 2026-11-21T00:00:00Z: confirmed by Grace at 2026-11-20 00:00 UTC"]);
-        let upside_down = "- {attest: OnCallConfirmed, who: Grace, at: 2026-11-20T00:00:00Z, valid_for: 1d}\n- {attest: OnCallConfirmed, who: Ada, at: 2026-11-01T00:00:00Z, valid_for: 30d}\n";
-        assert_eq!(told(upside_down), told(text), "an older one that stands below revives nothing");
+        // Whoever says less later takes nothing back, in whatever order they stand.
+        let rows = [
+            "- {attest: OnCallConfirmed, who: Ada, at: 2026-11-20T00:00:00Z, event: weekly}\n",
+            "- {attest: OnCallConfirmed, who: Bob, at: 2026-11-20T01:00:00Z, event: weekly, valid_for: 30m}\n",
+        ];
+        for text in [rows.concat(), rows[1].to_owned() + rows[0]] {
+            assert_eq!(told(&text), ["OnCallConfirmed/weekly 2026-11-23T11:00:00Z: confirmed by Ada at 2026-11-20 00:00 UTC"]);
+        }
     }
 
     #[test]
