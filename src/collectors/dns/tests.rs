@@ -11,7 +11,7 @@ fn view(addresses: &[&str], chain: &[&str], state: DnsOutcome) -> View {
         ttl: Some(30),
         why: None,
     };
-    View { typed: vec![(RecordType::A, answer)], took: Duration::ZERO }
+    View { typed: vec![(RecordType::A, answer)], took: Duration::ZERO, aliases: Vec::new() }
 }
 
 fn answered(addresses: &[&str]) -> View {
@@ -70,7 +70,7 @@ fn only_what_was_answered_is_called_an_answer() {
 
 /// One of A and AAAA.
 fn halves(a: &View, aaaa: &View) -> View {
-    View { typed: vec![(RecordType::A, a.typed[0].1.clone()), (RecordType::Aaaa, aaaa.typed[0].1.clone())], took: Duration::ZERO }
+    View { typed: vec![(RecordType::A, a.typed[0].1.clone()), (RecordType::Aaaa, aaaa.typed[0].1.clone())], took: Duration::ZERO, aliases: Vec::new() }
 }
 
 #[test]
@@ -247,4 +247,35 @@ fn a_name_that_no_name_server_is_asked_about_is_refused() {
 #[test]
 fn the_networks_of_the_proxy_are_networks() {
     assert!(CLOUDFLARE.iter().all(|network| network.parse::<IpNet>().is_ok()));
+}
+
+/// What was deleted is the load balancer, and not the name that people see.
+#[tokio::test]
+async fn an_alias_that_leads_nowhere_says_where() {
+    use readiness_lab::{NameServer, Reply};
+    let zone = |question: &readiness_lab::Question| match (question.name.as_str(), question.alias) {
+        ("dangling.test", true) => Reply::Records(vec!["dangling.test CNAME lb.test".into()]),
+        ("loop.test", true) => Reply::Records(vec!["loop.test CNAME loop2.test".into()]),
+        ("loop2.test", true) => Reply::Records(vec!["loop2.test CNAME loop.test".into()]),
+        ("loop.test" | "loop2.test", false) => Reply::Records(Vec::new()),
+        ("good.test", _) => Reply::Records(vec!["good.test CNAME lb2.test".into(), "lb2.test 127.0.0.9".into()]),
+        _ => Reply::Code(3),
+    };
+    let server = NameServer::start(60, zone).await.unwrap();
+    for (name, said) in [
+        ("dangling.test", "it is an alias of lb.test, which leads nowhere: A: no such name (NXDOMAIN)"),
+        ("loop.test", "its aliases lead in a circle, to loop.test again"),
+        ("bare.test", "A: no such name (NXDOMAIN)"),
+        ("good.test", "lb2.test = 127.0.0.9"),
+    ] {
+        let text = format!(
+            "{{ timeout: 2s, system_resolver: false, resolvers: [{{ name: own, address: '{}' }}], names: [{{ name: {name}, record_types: [A] }}] }}",
+            server.address
+        );
+        let config: Config = serde_saphyr::from_str(&text).unwrap();
+        let (Form::Poll(mut poll), _) = tasks(&config).unwrap().remove(0).form.split() else { unreachable!() };
+        let seen = poll.look(&Snapshot::default()).await.unwrap();
+        let success = seen.of(SUCCESS.0.name).next().unwrap();
+        assert_eq!(success.detail.as_ref().map(Message::as_str), Some(said));
+    }
 }

@@ -38,6 +38,8 @@ states! {
 pub(super) struct View {
     pub(super) typed: Vec<(RecordType, DnsAnswer)>,
     pub(super) took: Duration,
+    /// What the name is an alias of, link by link, where that leads to no address: such answers tell only how they end.
+    pub(super) aliases: Vec<String>,
 }
 
 impl View {
@@ -81,7 +83,12 @@ impl View {
         let without = self.typed.iter().filter(|(_, answer)| if addresses.is_empty() { true } else { !answer.is_definite() });
         let without = without.map(|(kind, answer)| say!("{}: {}", kind.as_str(), ended(answer)));
         if addresses.is_empty() {
-            return Message::joined(without, ", ");
+            let ends = Message::joined(without, ", ");
+            return match self.aliases.split_last() {
+                Some((last, before)) if before.contains(last) => say!("its aliases lead in a circle, to {} again", named(last)),
+                Some((last, _)) => say!("it is an alias of {}, which leads nowhere: {}", named(last), ends),
+                None => ends,
+            };
         }
         let list = listed(&addresses);
         let list = self.chain().last().map_or_else(|| list.clone(), |last| say!("{} = {}", named(last), list));

@@ -131,6 +131,9 @@ impl Server {
                 Entry::Alias(target) => {
                     let canonical = Name::from_utf8(format!("{target}.")).unwrap_or_default();
                     response.add_answer(Record::from_rdata(owner, TTL, RData::CNAME(CNAME(canonical))));
+                    if kind == RecordType::CNAME {
+                        return ResponseCode::NoError;
+                    }
                     name = target;
                 }
             }

@@ -16,6 +16,8 @@ pub struct Question {
     pub name: String,
     /// Whether it asks for AAAA, and not for A.
     pub ipv6: bool,
+    /// Whether it asks for CNAME.
+    pub alias: bool,
     /// Whether it comes with EDNS.
     pub extended: bool,
 }
@@ -60,6 +62,7 @@ impl NameServer {
                 let question = Question {
                     name: query.name().to_utf8().trim_end_matches('.').to_lowercase(),
                     ipv6: query.query_type() == RecordType::AAAA,
+                    alias: query.query_type() == RecordType::CNAME,
                     extended: request.edns.is_some(),
                 };
                 let reply = answer(&question);
