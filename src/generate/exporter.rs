@@ -92,10 +92,11 @@ const RECORDS: &[Record] = &[
     },
     Record {
         name: "ReadinessNoGo",
-        expr: "max by (checklist, event, lead) (readiness_event_lead_timestamp_seconds) <= time() and on (checklist, event) (min by (checklist, event) (readiness_go) == 0)",
+        // Of the lead times that have come the last one, so that each pages anew and none of them stands beside another.
+        expr: "topk by (checklist, event) (1, max by (checklist, event, lead) (readiness_event_lead_timestamp_seconds) <= time()) and on (checklist, event) (min by (checklist, event) (readiness_go) == 0)",
         hold: Span::mins(1),
         severity: Some(Severity::Critical),
-        summary: "{{ $labels.event }} is not ready {{ $labels.lead }} before its start.",
+        summary: "{{ $labels.event }} (checklist {{ $labels.checklist }}) is not ready{{ with printf \"max(readiness_event_start_timestamp_seconds{checklist=%q,event=%q})\" $labels.checklist $labels.event | query }}; it starts at {{ . | first | value | humanizeTimestamp }}{{ end }}.",
         description: "Open the status page: every red line names the place and the remedy.{{ with printf \"max(readiness_checklist_lines{checklist=%q,event=%q,asked='yes'})\" $labels.checklist $labels.event | query }} {{ . | first | value }} lines were asked{{ end }}{{ with printf \"max(readiness_checklist_lines{checklist=%q,event=%q,asked='not_configured'})\" $labels.checklist $labels.event | query }}, {{ . | first | value }} are not configured.{{ end }}",
     },
     Record {

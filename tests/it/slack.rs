@@ -184,7 +184,7 @@ async fn what_breaks_reaches_slack_and_what_is_mended_is_resolved() {
             "{text}"
         );
     }
-    slack.until(&["[FIRING:", "*ReadinessNoGo* (critical) november-workshop is not ready 60d before its start."]).await;
+    slack.until(&["[FIRING:", "*ReadinessNoGo* (critical) november-workshop (checklist workshop) is not ready; it starts at "]).await;
     estate.lab.attest(&[]).unwrap();
     slack.until(&["[FIRING:", "ReadinessCheckUnknown", "OnCallConfirmed of workshop is required and has not been known"]).await;
 
