@@ -437,16 +437,24 @@ pub(in crate::collectors::kubernetes) fn last_made(backups: &Rows<Backup>, sched
             let newest = backups.iter().filter(|backup| last.is_none() && backup.phase == "Completed").max_by_key(|backup| backup.completed);
             let lacks = newest.and_then(|newest| newest.lacks(now, plans.get(schedule).copied(), need));
             let begun = backups.iter().filter(|backup| backup.completed.is_none()).filter_map(|backup| backup.started).max();
-            samples.push(match in_progress(last, begun, now) {
-                Some(words) => sample(f64::NAN).with_detail(words),
-                None => match lacks {
-                    Some(why) => sample(at as f64).with_detail(say!("of the newest one: {}", why)),
+            samples.push(match (in_progress(last, begun, now), lacks) {
+                (Some(words), _) => sample(f64::NAN).with_detail(words),
+                (None, Some(why)) => sample(at as f64).with_detail(say!("of the newest one: {}", why)),
+                (None, None) => match age(last, now) {
+                    Some(words) => sample(at as f64).with_detail(words),
                     None => sample(at as f64),
                 },
             });
         }
         samples.extend(last_success(&backups, now).map(|(good, words)| BACKUP_GOOD.sample([&*place.cluster, schedule], good).with_detail(words)));
     }
+}
+
+/// How old the last backup is that is of no use any more, if there ever was one.
+fn age(last: Option<i64>, now: i64) -> Option<Message> {
+    let Some(last) = last else { return Some(say!("none is complete yet")) };
+    let age = Span::secs(u64::try_from(now.saturating_sub(last)).unwrap_or_default());
+    (last <= now.saturating_sub(DAY)).then(|| say!("the last one is {} old", age))
 }
 
 /// Whether the newest backup that is over is good; not known where a later one does not come to an end, since

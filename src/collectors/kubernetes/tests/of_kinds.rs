@@ -51,6 +51,13 @@ fn backups_by_hand_and_of_deleted_schedules_are_no_schedule() {
             "velero_backup_last_completed_timestamp_seconds eu/weekly = 0"
         ]
     );
+    // What was never made has no age.
+    let mut samples = Vec::new();
+    backups::last_made(&filled(&backups), &filled(&[schedule("daily"), schedule("weekly")]), &backups::Need::default(), &place("Schedule"), &mut samples);
+    let times = samples.iter().filter(|sample| sample.family.name.ends_with("last_completed_timestamp_seconds"));
+    let said_of_times: Vec<_> = times.map(|sample| sample.detail.as_ref().map_or("", crate::say::Message::as_str)).collect();
+    assert!(said_of_times[0].starts_with("the last one is ") && said_of_times[0].ends_with(" old"), "{said_of_times:?}");
+    assert_eq!(said_of_times[1], "none is complete yet");
     // Without a schedule backups by hand are all that there is.
     assert_eq!(said(&[], &backups[..1]), ["velero_backup_last_completed_timestamp_seconds eu/ = 1793491200", "velero_backup_last_success eu/ = 1"]);
     assert_eq!(said(&[], &[]), Vec::<String>::new());
