@@ -9,7 +9,7 @@ use crate::collectors::kubernetes::kinds::nodes::Nodes;
 use crate::collectors::kubernetes::kinds::pods::Pods;
 use crate::collectors::kubernetes::reading::labels::{self, Promised, Requirement};
 use crate::collectors::kubernetes::reading::quantity;
-use crate::collectors::kubernetes::reading::resources::{Devices, Lack, largest};
+use crate::collectors::kubernetes::reading::resources::{Devices, Lack, largest, times};
 use crate::collectors::kubernetes::reading::taints::{Open, Tolerations};
 use crate::say;
 use crate::say::{Message, named};
@@ -64,7 +64,7 @@ fn size(template: &PoolTemplate, scene: &Scene<'_>) -> ([Option<f64>; 4], Device
 /// How many nodes of this size a pool may still make, and by which limit; `None` where nothing limits it.
 fn nodes(template: &PoolTemplate, pool: &Pool, size: [Option<f64>; 4]) -> Option<(f64, Lack)> {
     let limits = [(Lack::NodepoolCpu, size[0]), (Lack::NodepoolMemory, size[1]), (Lack::NodepoolEphemeralStorage, size[2]), (Lack::NodepoolNodes, Some(1.0))];
-    let by_limit = limits.into_iter().zip(LIMITED).filter_map(|((limit, size), resource)| Some((((pool.left(resource)? / size?) + 1e-9).floor(), limit)));
+    let by_limit = limits.into_iter().zip(LIMITED).filter_map(|((limit, size), resource)| Some((times(pool.left(resource)?, size?), limit)));
     // A limit of 0 of what is not counted here, such as GPUs.
     let by_switch = pool.is_off().then_some((0.0, Lack::NodepoolNodes));
     let by_quota = template.max_new_nodes.map(|most| (f64::from(most), Lack::NodepoolNodes));

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::collectors::kubernetes::kinds::placement::{Apart, Even, Placement};
 use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
 use crate::collectors::kubernetes::reading::labels::{Promised, Requirement};
-use crate::collectors::kubernetes::reading::resources::{Devices, Lack};
+use crate::collectors::kubernetes::reading::resources::{Devices, Lack, times};
 use crate::say;
 use crate::say::{Message, named};
 
@@ -22,9 +22,7 @@ const MOST_KINDS: usize = 64;
 /// How often a need fits into what is left, and what runs out first.
 fn fit(left: [Option<f64>; 4], need: [f64; 4]) -> (f64, Lack) {
     let by_resource = left.into_iter().zip(need).zip(RESOURCES).filter(|((_, need), _)| *need > 0.0);
-    // A tiny slack, because 3.9 cores over 1.3 are three workspaces and not 2.9999.
-    let times = by_resource.map(|((left, need), lack)| ((left.unwrap_or(0.0) / need + 1e-9).floor().max(0.0), lack));
-    times.min_by(|(a, _), (b, _)| a.total_cmp(b)).unwrap_or((0.0, Lack::Cpu))
+    by_resource.map(|((left, need), lack)| (times(left.unwrap_or(0.0), need), lack)).min_by(|(a, _), (b, _)| a.total_cmp(b)).unwrap_or((0.0, Lack::Cpu))
 }
 
 /// Workspaces that ask for the same.

@@ -1,6 +1,7 @@
 //! Claims of volumes that workspaces have, and what quotas leave of them.
 
 use crate::collectors::kubernetes::kinds::pod::OwnClaim;
+use crate::collectors::kubernetes::reading::resources::times;
 
 /// Claims of volumes that workspaces have, each for itself.
 #[derive(Debug, Clone, Default)]
@@ -25,11 +26,6 @@ pub(in crate::collectors::kubernetes) struct Bound<'a> {
     pub(in crate::collectors::kubernetes) each: Option<f64>,
     /// Whether it counts bytes.
     pub(in crate::collectors::kubernetes) of_bytes: bool,
-}
-
-/// How often a need fits into what is left.
-pub(in crate::collectors::kubernetes) fn times(left: f64, need: f64) -> f64 {
-    if need > 0.0 { (left / need + 1e-9).floor().max(0.0) } else { f64::INFINITY }
 }
 
 impl Claims {

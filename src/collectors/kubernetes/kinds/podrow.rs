@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::collectors::kubernetes::kinds::pod::Pod;
 use crate::collectors::kubernetes::kinds::reasons::Reason;
 use crate::collectors::kubernetes::kinds::workspaces::Workspace;
-use crate::collectors::kubernetes::reading::resources::{Amounts, Devices};
+use crate::collectors::kubernetes::reading::resources::{Amounts, Asks, Devices};
 
 /// What is kept of a pod.
 #[derive(Debug, PartialEq)]
@@ -17,8 +17,7 @@ pub(in crate::collectors::kubernetes) struct Row {
     pub(in crate::collectors::kubernetes) namespace: Arc<str>,
     pub(in crate::collectors::kubernetes) node: Option<Arc<str>>,
     pub(in crate::collectors::kubernetes) phase: &'static str,
-    pub(in crate::collectors::kubernetes) requests: [f32; 3],
-    pub(in crate::collectors::kubernetes) limits: [f32; 3],
+    pub(in crate::collectors::kubernetes) asks: Asks,
     pub(in crate::collectors::kubernetes) gpus: f32,
     /// What few pods have.
     pub(in crate::collectors::kubernetes) devices: Option<Box<Devices>>,
@@ -48,7 +47,7 @@ pub(in crate::collectors::kubernetes) struct Problem {
     pub(in crate::collectors::kubernetes) pending: Option<(&'static str, i64)>,
 }
 
-/// What the pods on one node ask for.
+/// What the pods on one node ask for, summed up in thousandths of cores.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(in crate::collectors::kubernetes) struct Load {
     pub(in crate::collectors::kubernetes) requests: Amounts,
@@ -57,6 +56,31 @@ pub(in crate::collectors::kubernetes) struct Load {
     pub(in crate::collectors::kubernetes) with_node: Amounts,
     /// The part of the requests that gives way to workspaces.
     pub(in crate::collectors::kubernetes) giving_way: Amounts,
+}
+
+impl Load {
+    /// Adds what a pod asks for, or takes it away.
+    pub(in crate::collectors::kubernetes) fn account(&mut self, row: &Row, sign: f64) {
+        let signed = |amounts: [f64; 3]| {
+            let [cpu, memory, storage] = amounts.map(|amount| sign * amount);
+            Amounts([cpu, memory, storage, sign])
+        };
+        let requests = signed(row.asks.requests());
+        self.requests.add(requests);
+        self.limits.add(signed(row.asks.limits()));
+        if row.gives_way {
+            self.giving_way.add(requests);
+        }
+        if row.comes_with_nodes {
+            self.with_node.add(requests);
+        }
+    }
+
+    /// The same in cores.
+    pub(in crate::collectors::kubernetes) fn in_cores(self) -> Self {
+        let Self { requests, limits, with_node, giving_way } = self;
+        Self { requests: requests.in_cores(), limits: limits.in_cores(), with_node: with_node.in_cores(), giving_way: giving_way.in_cores() }
+    }
 }
 
 pub(in crate::collectors::kubernetes) fn phase(pod: &Pod) -> &'static str {

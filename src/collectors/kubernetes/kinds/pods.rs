@@ -11,7 +11,7 @@ use crate::collectors::kubernetes::kinds::reasons::{GATED, GATED_WORKSPACE};
 use crate::collectors::kubernetes::kinds::workspaces::{Takes, Workspaces};
 use crate::collectors::kubernetes::reading::clock::{Clock, now};
 use crate::collectors::kubernetes::reading::objects::{Keep, Place};
-use crate::collectors::kubernetes::reading::resources::{Amounts, Devices};
+use crate::collectors::kubernetes::reading::resources::{Asks, Devices};
 use crate::collectors::kubernetes::watching::ledger::{Count, Ledger, Tally};
 use crate::collectors::kubernetes::watching::sight::seen;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
@@ -159,7 +159,7 @@ impl Pods {
 
     /// What the pods on a node ask for.
     pub(in crate::collectors::kubernetes) fn load(&self, node: &str) -> Load {
-        self.loads.get(node).copied().unwrap_or_default()
+        self.loads.get(node).copied().unwrap_or_default().in_cores()
     }
 
     /// The devices that the pods on a node hold.
@@ -172,13 +172,12 @@ impl Pods {
         self.rows.get(&uid)?.storage.limit.map(f64::from)
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "seven digits are enough for one pod; sums are made in double precision")]
+    #[expect(clippy::cast_possible_truncation, reason = "GPUs are whole and few, and seven digits of a limit are enough to compare a volume with")]
     fn row(&mut self, pod: &Pod) -> Row {
         let clock = &self.clock;
         let mut problem = Problem { name: pod.metadata.name.as_deref().unwrap_or_default().into(), waiting: pod.waiting(clock), pending: pod.pending(clock) };
         let well = problem.waiting.is_empty() && problem.pending.is_none();
         let over = pod.is_over();
-        let amounts = |amounts: Amounts| if over { [0.0; 3] } else { [amounts.0[0] as f32, amounts.0[1] as f32, amounts.0[2] as f32] };
         let namespace = shared(&self.namespaces, pod.metadata.namespace.as_deref().unwrap_or_default());
         let workspaces = self.workspaces.recognise(&namespace, pod);
         if let Some((class, _)) = problem.pending.as_mut().filter(|(class, _)| *class == GATED && !workspaces.is_empty()) {
@@ -191,8 +190,7 @@ impl Pods {
             namespace,
             node: pod.spec.node_name.as_deref().filter(|_| !over).map(|node| shared(&self.loads, node)),
             phase: phase(pod),
-            requests: amounts(pod.requests()),
-            limits: amounts(pod.limits()),
+            asks: if over { Asks::default() } else { Asks::of(pod.requests(), pod.limits()) },
             gpus: if over { 0.0 } else { pod.gpus() as f32 },
             devices: Some(pod.devices()).filter(|devices| !over && !devices.is_empty()).map(Box::new),
             comes_with_nodes: pod.comes_with_nodes(),
@@ -212,20 +210,9 @@ impl Pods {
         let phase = self.phases.entry(row.phase).or_default();
         *phase = if up { *phase + 1 } else { phase.saturating_sub(1) };
         let sign = if up { 1.0 } else { -1.0 };
-        let signed = |amounts: [f32; 3]| {
-            let [cpu, memory, storage] = amounts.map(|amount| sign * f64::from(amount));
-            Amounts([cpu, memory, storage, sign])
-        };
         if let Some(node) = &row.node {
             let load = self.loads.entry(Arc::clone(node)).or_default();
-            load.requests.add(signed(row.requests));
-            load.limits.add(signed(row.limits));
-            if row.gives_way {
-                load.giving_way.add(signed(row.requests));
-            }
-            if row.comes_with_nodes {
-                load.with_node.add(signed(row.requests));
-            }
+            load.account(row, sign);
             if let Some(own) = &row.devices {
                 let held = self.devices.entry(Arc::clone(node)).or_default();
                 for (name, amount) in own.iter() {
@@ -237,7 +224,6 @@ impl Pods {
                     self.devices.remove(node);
                 }
             }
-            // Rows hold few enough digits that these sums are exact, so none is left behind.
             if load.requests.0[3] < 0.5 {
                 self.loads.remove(node);
             }
@@ -253,7 +239,7 @@ impl Pods {
                 }
             }
         }
-        let takes = Takes { node: row.node.as_ref(), leaving: row.leaving, requests: row.requests, limits: row.limits };
+        let takes = Takes { node: row.node.as_ref(), leaving: row.leaving, asks: row.asks };
         for workspace in &row.workspaces {
             self.workspaces.account(workspace, row.phase, takes, up);
         }

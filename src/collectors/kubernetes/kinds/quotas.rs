@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::collectors::kubernetes::kinds::claims::{Bound as OfClaims, Claims, times};
+use crate::collectors::kubernetes::kinds::claims::{Bound as OfClaims, Claims};
 use crate::collectors::kubernetes::kinds::shape;
 use crate::collectors::kubernetes::kinds::shape::{Scope, ScopeTerm, Shape};
 use crate::collectors::kubernetes::reading::clock::now;
 use crate::collectors::kubernetes::reading::objects;
 use crate::collectors::kubernetes::reading::objects::{Kind, Place, Rows, kind, or_default};
 use crate::collectors::kubernetes::reading::quantity::Quantity;
-use crate::collectors::kubernetes::reading::resources::{Lack, Listed};
+use crate::collectors::kubernetes::reading::resources::{Lack, Listed, times};
 use crate::collectors::kubernetes::watching::sight::looked_at;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
 use crate::say;

@@ -11,6 +11,7 @@ use crate::collectors::kubernetes::kinds::pod::{Pod, Volume};
 use crate::collectors::kubernetes::kinds::shape::Shape;
 use crate::collectors::kubernetes::reading::clock;
 use crate::collectors::kubernetes::reading::objects::Place;
+use crate::collectors::kubernetes::reading::resources::Asks;
 use crate::collectors::kubernetes::reading::taints::{self, Toleration};
 use crate::collectors::kubernetes::watching::ledger::{Count, Ledger};
 use crate::collectors::kubernetes::watching::sight::{STATES, seen};
@@ -92,10 +93,8 @@ pub(in crate::collectors::kubernetes) struct Takes<'a> {
     pub(in crate::collectors::kubernetes) node: Option<&'a Arc<str>>,
     /// Whether it is being deleted.
     pub(in crate::collectors::kubernetes) leaving: bool,
-    /// Of CPU, memory and ephemeral storage.
-    pub(in crate::collectors::kubernetes) requests: [f32; 3],
-    /// The same of limits, where a container without one counts with its request.
-    pub(in crate::collectors::kubernetes) limits: [f32; 3],
+    /// Where a container without a limit counts with its request.
+    pub(in crate::collectors::kubernetes) asks: Asks,
 }
 
 #[derive(Debug, Default)]
@@ -106,7 +105,7 @@ struct Sums {
     images: BTreeMap<Arc<str>, u64>,
     /// Those that have a node, whether they run there already or are about to, and those of them that are being deleted.
     placed: BTreeMap<Arc<str>, [u64; 2]>,
-    /// Those that run or are about to, and what they request of CPU, memory and ephemeral storage together.
+    /// Those that run or are about to, and what they request of CPU, in thousandths of cores, memory and ephemeral storage together.
     asking: u64,
     requests: [f64; 3],
     limits: [f64; 3],
@@ -120,6 +119,14 @@ struct Sums {
     several: u64,
     /// Of running pods.
     tolerations: BTreeMap<Arc<[Toleration]>, u64>,
+}
+
+impl Sums {
+    /// What one pod has of it on average, in cores and bytes; nothing where there is none.
+    fn mean(&self, [cpu, memory, storage]: [f64; 3]) -> [f64; 3] {
+        let each = |sum: f64| if self.asking > 0 { sum / self.asking as f64 } else { 0.0 };
+        [each(cpu) / 1000.0, each(memory), each(storage)]
+    }
 }
 
 /// Counts one more of a key, or one less.
@@ -174,14 +181,12 @@ impl Workspaces {
 
     /// What a pod of a selector requests on average, of CPU, memory and ephemeral storage; nothing where there is none.
     pub(in crate::collectors::kubernetes) fn requests(&self, name: &str) -> [f64; 3] {
-        let sums = self.named(name).map(|(_, sums)| sums);
-        sums.filter(|sums| sums.asking > 0).map_or([0.0; 3], |sums| sums.requests.map(|sum| (sum / sums.asking as f64).max(0.0)))
+        self.named(name).map_or([0.0; 3], |(_, sums)| sums.mean(sums.requests))
     }
 
     /// The same of limits.
     pub(in crate::collectors::kubernetes) fn limits(&self, name: &str) -> [f64; 3] {
-        let sums = self.named(name).map(|(_, sums)| sums);
-        sums.filter(|sums| sums.asking > 0).map_or([0.0; 3], |sums| sums.limits.map(|sum| (sum / sums.asking as f64).max(0.0)))
+        self.named(name).map_or([0.0; 3], |(_, sums)| sums.mean(sums.limits))
     }
 
     /// The shapes of pods of a selector, each once.
@@ -295,8 +300,8 @@ impl Workspaces {
             step(&mut sums.asking, 1);
             step(&mut sums.several, u64::from(workspace.several));
             let sign = if up { 1.0 } else { -1.0 };
-            sums.requests.iter_mut().zip(takes.requests).for_each(|(sum, own)| *sum += sign * f64::from(own));
-            sums.limits.iter_mut().zip(takes.limits).for_each(|(sum, own)| *sum += sign * f64::from(own));
+            sums.requests.iter_mut().zip(takes.asks.requests()).for_each(|(sum, own)| *sum += sign * own);
+            sums.limits.iter_mut().zip(takes.asks.limits()).for_each(|(sum, own)| *sum += sign * own);
             counted(&mut sums.shapes, &workspace.shape, up);
             counted(&mut sums.placements, &workspace.placement, up);
             if let Some(node) = takes.node.filter(|_| workspace.placement.minds_others()) {

@@ -10,17 +10,16 @@ use serde::de::{Deserialize, Deserializer, Visitor};
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(in crate::collectors::kubernetes) struct Quantity(pub(in crate::collectors::kubernetes) Option<f64>);
 
-const SUFFIXES: [(&str, f64); 16] = [
+/// Parts of a unit. What is divided by a whole number is the nearest to what was written, so that `1600m` equals `1.6`.
+const PARTS: [(&str, f64); 4] = [("n", 1e9), ("u", 1e6), ("µ", 1e6), ("m", 1e3)];
+
+const SUFFIXES: [(&str, f64); 12] = [
     ("Ki", 1024.0),
     ("Mi", 1_048_576.0),
     ("Gi", 1_073_741_824.0),
     ("Ti", 1_099_511_627_776.0),
     ("Pi", 1_125_899_906_842_624.0),
     ("Ei", 1_152_921_504_606_846_976.0),
-    ("n", 1e-9),
-    ("u", 1e-6),
-    ("µ", 1e-6),
-    ("m", 1e-3),
     ("k", 1e3),
     ("M", 1e6),
     ("G", 1e9),
@@ -31,10 +30,15 @@ const SUFFIXES: [(&str, f64); 16] = [
 
 /// A quantity from its text; `None` for what is none, negative or beyond every machine.
 pub(in crate::collectors::kubernetes) fn parse(text: &str) -> Option<f64> {
-    let (number, factor) = SUFFIXES.iter().find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, *factor))).unwrap_or((text, 1.0));
+    let ends = |suffixes: &[(&str, f64)]| suffixes.iter().find_map(|(suffix, by)| Some((text.strip_suffix(suffix)?, *by)));
+    let (number, factor, parts) = match (ends(&PARTS), ends(&SUFFIXES)) {
+        (Some((number, parts)), _) => (number, 1.0, parts),
+        (None, Some((number, factor))) => (number, factor, 1.0),
+        (None, None) => (text, 1.0, 1.0),
+    };
     // Rust also reads "inf" and "nan", which the API does not write.
     let digits = number.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '.' | '+'));
-    let value = digits.then(|| number.parse::<f64>().ok()).flatten()? * factor;
+    let value = digits.then(|| number.parse::<f64>().ok()).flatten()? * factor / parts;
     (0.0..1e24).contains(&value).then_some(value)
 }
 

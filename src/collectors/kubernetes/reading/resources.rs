@@ -41,6 +41,49 @@ const API_NAMES: [&str; 4] = ["cpu", "memory", "ephemeral-storage", "pods"];
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(in crate::collectors::kubernetes) struct Amounts(pub(in crate::collectors::kubernetes) [f64; 4]);
 
+/// What one pod asks for and may use, in whole thousandths of cores and whole bytes, as Kubernetes rounds them: sums of these
+/// are exact, and nothing is left behind once all pods of a node are gone.
+/// Source: `MilliValue` and `Value` in `pkg/api/resource/quantity.go` of apimachinery.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(in crate::collectors::kubernetes) struct Asks {
+    cpu: [u32; 2],
+    memory: [u64; 2],
+    storage: [u64; 2],
+}
+
+impl Asks {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "amounts are not negative, and what is more than there can be stays the most")]
+    pub(in crate::collectors::kubernetes) fn of(requests: Amounts, limits: Amounts) -> Self {
+        let both = |at: usize| [requests.0[at], limits.0[at]];
+        let bytes = |amount: f64| amount.ceil() as u64;
+        Self { cpu: both(0).map(|cores| in_thousandths(cores) as u32), memory: both(1).map(bytes), storage: both(2).map(bytes) }
+    }
+
+    /// CPU in thousandths of cores, memory and ephemeral storage.
+    pub(in crate::collectors::kubernetes) fn requests(&self) -> [f64; 3] {
+        [f64::from(self.cpu[0]), self.memory[0] as f64, self.storage[0] as f64]
+    }
+
+    /// The same of limits.
+    pub(in crate::collectors::kubernetes) fn limits(&self) -> [f64; 3] {
+        [f64::from(self.cpu[1]), self.memory[1] as f64, self.storage[1] as f64]
+    }
+}
+
+/// What is less than this part of a unit comes from how computers round, and not from what somebody wrote.
+const SLACK: f64 = 1e-9;
+
+/// Thousandths, rounded up.
+fn in_thousandths(amount: f64) -> f64 {
+    (amount * 1000.0 * (1.0 - 1e-12)).ceil()
+}
+
+/// How often a need fits into what is left.
+pub(in crate::collectors::kubernetes) fn times(left: f64, need: f64) -> f64 {
+    // 3.9 cores over 1.3 are three workspaces and not 2.9999.
+    if need > 0.0 { (left / need + SLACK).floor().max(0.0) } else { f64::INFINITY }
+}
+
 /// A resource list of the API, of which some entries may be missing.
 pub(in crate::collectors::kubernetes) type Listed = BTreeMap<String, Quantity>;
 
@@ -76,7 +119,7 @@ pub(in crate::collectors::kubernetes) fn is_device(name: &str) -> bool {
 /// An amount in thousandths, of which a part is a whole.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "amounts are not negative, and what is more than there can be stays the most")]
 pub(in crate::collectors::kubernetes) fn thousandths(amount: f64) -> u64 {
-    (amount * 1000.0).ceil() as u64
+    in_thousandths(amount) as u64
 }
 
 /// The devices that a node offers, and none of a kind of which it offers more than it has, which cannot be.
@@ -117,6 +160,12 @@ impl Amounts {
     /// What a list says, 0 where it says nothing: for requests, where nothing means none.
     pub(in crate::collectors::kubernetes) fn requested(listed: &Listed) -> Self {
         Self(amounts(listed).map(Option::unwrap_or_default))
+    }
+
+    /// Of sums in thousandths of cores, the same in cores.
+    pub(in crate::collectors::kubernetes) fn in_cores(self) -> Self {
+        let [cpu, memory, storage, pods] = self.0;
+        Self([cpu / 1000.0, memory, storage, pods])
     }
 
     pub(in crate::collectors::kubernetes) fn add(&mut self, other: Self) {

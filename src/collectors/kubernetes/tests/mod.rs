@@ -10,6 +10,7 @@ mod placements;
 mod pools;
 mod rooms;
 mod shapes;
+mod sizes;
 
 use std::sync::Arc;
 use std::time::Duration;

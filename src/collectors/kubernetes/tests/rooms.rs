@@ -16,6 +16,12 @@ pub(in crate::collectors::kubernetes) fn with_quotas(requests: &Value, quotas: &
     with_rules(&pod(&json!({ "containers": [{ "name": "a", "resources": { "requests": requests } }] })), quotas, &[])
 }
 
+/// The same in a namespace of which containers may have so much.
+pub(in crate::collectors::kubernetes) fn with_range(requests: &Value, max: &Value) -> Vec<String> {
+    let range = json!({ "metadata": { "name": "r", "namespace": "ws" }, "spec": { "limits": [{ "type": "Container", "max": max }] } });
+    with_rules(&pod(&json!({ "containers": [{ "name": "a", "resources": { "requests": requests } }] })), &[], &[range])
+}
+
 fn pod(spec: &Value) -> Value {
     let mut pod = json!({ "metadata": { "name": "w", "namespace": "ws", "uid": "w" }, "spec": spec, "status": { "phase": "Running" } });
     pod["spec"]["nodeName"] = json!("n");

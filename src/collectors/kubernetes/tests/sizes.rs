@@ -1,0 +1,113 @@
+//! How large workspaces are, whom they make give way, and what bounds those of which none runs.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::collectors::kubernetes::kinds::nodes::{Interests, Nodes};
+use crate::collectors::kubernetes::kinds::pods::Pods;
+use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
+use crate::collectors::kubernetes::reading::clock::Clock;
+use crate::collectors::kubernetes::tests::of_kinds::filled;
+use crate::collectors::kubernetes::tests::shapes::node;
+use crate::collectors::kubernetes::tests::{demands, headroom_of, read, words};
+
+/// What stands in a cluster: nodes, pods and quotas.
+#[derive(Default)]
+struct Estate {
+    nodes: Vec<Value>,
+    pods: Vec<Value>,
+    quotas: Vec<Value>,
+    /// With the specification of its template, its limits and its claims, if there is one.
+    pool: Option<(Value, Value, Vec<Value>)>,
+    /// What the configuration says of its room, beside the size of a workspace.
+    config: &'static str,
+    /// What it says of workspaces.
+    selector: &'static str,
+}
+
+impl Estate {
+    /// What is told of its room for so many workspaces: how many fit, which share is left, what limits it, and why that is
+    /// not known.
+    fn told(&self, size: &str, participants: u32) -> [String; 4] {
+        let selectors = serde_saphyr::from_str(&format!("[{{ name: ws, namespaces: [ws]{} }}]", self.selector)).unwrap();
+        let mut pods = Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default());
+        for pod in &self.pods {
+            Keep::put(&mut pods, read(pod), true);
+        }
+        let mut nodes = Nodes::new(Interests { capacity_labels: Some([].into()), ..Interests::default() });
+        for node in &self.nodes {
+            Keep::put(&mut nodes, read(node), true);
+        }
+        let (pools, claims) = match &self.pool {
+            None => (filled::<karpenter::NodePool>(&[]), filled::<karpenter::NodeClaim>(&[])),
+            Some((template, limits, claims)) => {
+                let pool = json!({ "metadata": { "name": "ws" }, "spec": { "limits": limits, "template": { "spec": template } }, "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
+                (filled::<karpenter::NodePool>(&[pool]), filled::<karpenter::NodeClaim>(claims))
+            }
+        };
+        let (quotas, ranges) = (filled::<quotas::ResourceQuota>(&self.quotas), filled::<quotas::LimitRange>(&[]));
+        let rules = Some(quotas::Rules { quotas: &quotas, ranges: &ranges });
+        let demands = demands([participants]);
+        let scene = capacity::Scene { rules, karpenter: Some((&pools, &claims)), ..capacity::Scene::of(&nodes, &pods, &demands) };
+        let samples = headroom_of(&format!("{{ workspaces: ws, {size}{} }}", self.config), &scene);
+        let of = |what: &str| samples.iter().map(words).find_map(|line| line.strip_prefix(what).map(str::to_owned)).unwrap();
+        let ratio = samples.iter().find(|sample| sample.family.name == "readiness_capacity_headroom_ratio").unwrap();
+        let why = if ratio.value.is_nan() { ratio.detail.as_ref().unwrap().to_string() } else { String::new() };
+        [of("capacity_workspaces eu = "), of("capacity_headroom_ratio eu/w = "), of("capacity_limit_state eu = "), why]
+    }
+
+    fn fits(&self, size: &str) -> String {
+        let [fits, _, _, why] = self.told(size, 1);
+        if why.is_empty() { fits } else { why }
+    }
+}
+
+fn plain(name: &str, cpu: &str) -> Value {
+    sized(name, cpu, json!({}), json!({}))
+}
+
+fn sized(name: &str, cpu: &str, labels: Value, more: Value) -> Value {
+    let mut size = json!({ "cpu": cpu, "memory": "64Gi", "pods": "110" });
+    size.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    node(name, &json!({ "/metadata": { "name": name, "uid": name, "labels": labels }, "/status/capacity": size, "/status/allocatable": size }))
+}
+
+fn pod(name: &str, namespace: &str, node: &str, requests: Value, more: Value) -> Value {
+    let mut spec = json!({ "nodeName": node, "containers": [{ "name": "a", "resources": { "requests": requests } }] });
+    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    json!({ "metadata": { "name": name, "namespace": namespace, "uid": name }, "spec": spec, "status": { "phase": "Running" } })
+}
+
+fn workspace(name: &str, node: &str, cpu: &str, more: Value) -> Value {
+    pod(name, "ws", node, json!({ "cpu": cpu, "memory": "1Gi" }), more)
+}
+
+fn quota(resource: &str, hard: &str, used: &str) -> Value {
+    json!({ "metadata": { "name": "q", "namespace": "ws" }, "spec": { "hard": { resource: hard } }, "status": { "hard": { resource: hard }, "used": { resource: used } } })
+}
+
+#[test]
+fn workspaces_are_as_large_as_they_say_to_the_last_digit() {
+    let one = |hard: &str| Estate {
+        nodes: vec![plain("n", "100")],
+        pods: vec![workspace("w", "n", "1600m", json!({}))],
+        quotas: vec![quota("requests.cpu", hard, "1600m")],
+        ..Estate::default()
+    };
+    assert_eq!(one("24").fits("cpu: 1600m, memory: 1Gi"), "15");
+    assert_eq!(one("23999m").fits("cpu: 1600m, memory: 1Gi"), "14");
+    // What a LimitRange just lets start does start.
+    let said = rooms::with_range(&json!({ "cpu": "2200m", "memory": "4Gi" }), &json!({ "cpu": "2200m" }));
+    assert!(said.iter().any(|line| line.trim() == "capacity_limit_state eu = cpu"), "{said:?}");
+    // And nothing is left behind of those that went.
+    let mut pods = Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default());
+    let all = ["100m", "200m", "1600m", "333m"].map(|cpu| workspace(cpu, "n", cpu, json!({})));
+    Keep::put(&mut pods, read(&workspace("stays", "n", "0", json!({}))), true);
+    for pod in &all {
+        Keep::put(&mut pods, read(pod), true);
+    }
+    for pod in &all {
+        Keep::remove(&mut pods, &read(pod));
+    }
+    assert_eq!(format!("{:?}", pods.load("n").requests.0), "[0.0, 1073741824.0, 0.0, 1.0]");
+}
