@@ -208,12 +208,12 @@ struct Existing<'a> {
     domains: BTreeMap<u64, [f64; 2]>,
 }
 
-fn existing<'a>(scene: &Scene<'_>, tolerations: &Tolerations<'_>, kinds: &mut Kinds<'a>) -> Existing<'a> {
+fn existing<'a>(below: i32, scene: &Scene<'_>, tolerations: &Tolerations<'_>, kinds: &mut Kinds<'a>) -> Existing<'a> {
     let mut found = Existing { sites: Vec::new(), refusing: 0, unclear: 0, scarce: BTreeMap::new(), domains: BTreeMap::new() };
     for (name, node) in scene.nodes.iter() {
         let mut room = 0.0;
         if node.counts && node.usable() {
-            let site = site(name, node, scene, kinds);
+            let site = site(below, name, node, scene, kinds);
             match tolerations.open(&node.taints.chosen) {
                 Open::No => found.refusing += 1,
                 Open::Unknown => found.unclear += usize::from(kinds.fits_any(&site)),
@@ -234,12 +234,11 @@ fn existing<'a>(scene: &Scene<'_>, tolerations: &Tolerations<'_>, kinds: &mut Ki
     found
 }
 
-/// What is left on a node.
-fn site<'a>(name: &str, node: &NodeRow, scene: &Scene<'_>, kinds: &mut Kinds<'a>) -> Site<'a> {
+/// What is left on a node for pods to which those below a priority give way.
+fn site<'a>(below: i32, name: &str, node: &NodeRow, scene: &Scene<'_>, kinds: &mut Kinds<'a>) -> Site<'a> {
     let load = scene.pods.load(name);
     let mut left = node.allocatable;
-    let taken = load.requests.0.iter().zip(load.giving_way.0).map(|(all, giving_way)| all - giving_way);
-    left.iter_mut().zip(taken).for_each(|(left, used)| *left = left.map(|left| left - used));
+    left.iter_mut().zip(load.without_giving_way(below)).for_each(|(left, used)| *left = left.map(|left| left - used));
     let held = scene.pods.devices(name);
     let of_device = |(device, all): (&String, &u64)| (device.clone(), all.saturating_sub(held.and_then(|held| held.get(device)).copied().unwrap_or(0)));
     let devices = node.offers.devices.iter().map(of_device).collect();

@@ -22,10 +22,20 @@ impl Pod {
         self.status.phase == "Running"
     }
 
-    /// Whether it only holds a place: with a priority below 0, which pods without one have, it gives way to all of them.
+    /// Whether it only holds a place: with a priority below 0, it gives way to all pods without one.
     /// Source: <https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/>
     pub(in crate::collectors::kubernetes) fn gives_way(&self) -> bool {
-        self.spec.priority.is_some_and(|priority| priority < 0)
+        self.priority() < 0
+    }
+
+    pub(in crate::collectors::kubernetes) fn priority(&self) -> i32 {
+        self.spec.priority.unwrap_or_default()
+    }
+
+    /// Whether pods of a lower priority give way to it.
+    /// Source: <https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/#non-preempting-priority-class>
+    pub(in crate::collectors::kubernetes) fn drives_away(&self) -> bool {
+        self.spec.preemption_policy.as_deref() != Some("Never")
     }
 
     /// Whether it takes a port of its node, of which each node has one.
@@ -90,6 +100,7 @@ pub(in crate::collectors::kubernetes) struct PodSpec {
     pub(in crate::collectors::kubernetes) resource_claims: Vec<IgnoredAny>,
     restart_policy: Option<String>,
     priority: Option<i32>,
+    preemption_policy: Option<String>,
     pub(in crate::collectors::kubernetes) priority_class_name: Option<String>,
     pub(in crate::collectors::kubernetes) active_deadline_seconds: Option<i64>,
     /// Of all its containers together.

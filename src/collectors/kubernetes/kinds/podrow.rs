@@ -23,8 +23,8 @@ pub(in crate::collectors::kubernetes) struct Row {
     pub(in crate::collectors::kubernetes) devices: Option<Box<Devices>>,
     /// Whether each new node gets one like it.
     pub(in crate::collectors::kubernetes) comes_with_nodes: bool,
-    /// Whether it gives way to workspaces.
-    pub(in crate::collectors::kubernetes) gives_way: bool,
+    /// Its priority where that is below 0, and 0 for all others.
+    pub(in crate::collectors::kubernetes) below: i32,
     /// Whether it is being deleted.
     pub(in crate::collectors::kubernetes) leaving: bool,
     pub(in crate::collectors::kubernetes) storage: Storage,
@@ -48,14 +48,14 @@ pub(in crate::collectors::kubernetes) struct Problem {
 }
 
 /// What the pods on one node ask for, summed up in thousandths of cores.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(in crate::collectors::kubernetes) struct Load {
     pub(in crate::collectors::kubernetes) requests: Amounts,
     pub(in crate::collectors::kubernetes) limits: Amounts,
     /// The part of the requests that each new node has as well.
     pub(in crate::collectors::kubernetes) with_node: Amounts,
-    /// The part of the requests that gives way to workspaces.
-    pub(in crate::collectors::kubernetes) giving_way: Amounts,
+    /// The parts of the requests that give way to others, by a priority below 0.
+    giving_way: BTreeMap<i32, Amounts>,
 }
 
 impl Load {
@@ -68,8 +68,12 @@ impl Load {
         let requests = signed(row.asks.requests());
         self.requests.add(requests);
         self.limits.add(signed(row.asks.limits()));
-        if row.gives_way {
-            self.giving_way.add(requests);
+        if row.below < 0 {
+            let giving_way = self.giving_way.entry(row.below).or_default();
+            giving_way.add(requests);
+            if giving_way.0[3] < 0.5 {
+                self.giving_way.remove(&row.below);
+            }
         }
         if row.comes_with_nodes {
             self.with_node.add(requests);
@@ -79,7 +83,13 @@ impl Load {
     /// The same in cores.
     pub(in crate::collectors::kubernetes) fn in_cores(self) -> Self {
         let Self { requests, limits, with_node, giving_way } = self;
-        Self { requests: requests.in_cores(), limits: limits.in_cores(), with_node: with_node.in_cores(), giving_way: giving_way.in_cores() }
+        let giving_way = giving_way.into_iter().map(|(priority, amounts)| (priority, amounts.in_cores())).collect();
+        Self { requests: requests.in_cores(), limits: limits.in_cores(), with_node: with_node.in_cores(), giving_way }
+    }
+
+    /// The requests without those of pods that give way below a priority.
+    pub(in crate::collectors::kubernetes) fn without_giving_way(&self, below: i32) -> [f64; 4] {
+        self.giving_way.range(..below).fold(self.requests.0, |taken, (_, own)| [0, 1, 2, 3].map(|at| taken[at] - own.0[at]))
     }
 }
 

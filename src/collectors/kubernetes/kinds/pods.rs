@@ -159,7 +159,7 @@ impl Pods {
 
     /// What the pods on a node ask for.
     pub(in crate::collectors::kubernetes) fn load(&self, node: &str) -> Load {
-        self.loads.get(node).copied().unwrap_or_default().in_cores()
+        self.loads.get(node).cloned().unwrap_or_default().in_cores()
     }
 
     /// The devices that the pods on a node hold.
@@ -194,7 +194,7 @@ impl Pods {
             gpus: if over { 0.0 } else { pod.gpus() as f32 },
             devices: Some(pod.devices()).filter(|devices| !over && !devices.is_empty()).map(Box::new),
             comes_with_nodes: pod.comes_with_nodes(),
-            gives_way: pod.gives_way(),
+            below: pod.priority().min(0),
             leaving: pod.metadata.deletion_timestamp.is_some(),
             storage: Storage { limit: pod.storage_limit().map(|bytes| bytes as f32), unlimited_empty_dir: pod.unlimited_empty_dir() },
             problem: (!well).then(|| Box::new(problem)),

@@ -1,4 +1,4 @@
-//! The shape of a workspace's pod: what it asks of the rules of its namespace beside amounts.
+//! The shape of a workspace's pod: what it asks of the rules of its namespace beside amounts, and which pods give way to it.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +16,8 @@ pub(in crate::collectors::kubernetes) struct Shape {
     is_best_effort: bool,
     /// Its priority class, empty without one; `None` where no pod is there to say.
     class: Option<String>,
+    /// The priority below which pods give way to it; `None` where none does.
+    pub(in crate::collectors::kubernetes) drives_away: Option<i32>,
     /// Volumes of it that are claimed for this pod alone, and go with it.
     pub(in crate::collectors::kubernetes) own_claims: Vec<OwnClaim>,
 }
@@ -26,6 +28,7 @@ impl Shape {
             has_deadline: pod.spec.active_deadline_seconds.is_some(),
             is_best_effort: pod.is_best_effort(),
             class: Some(pod.spec.priority_class_name.clone().unwrap_or_default()),
+            drives_away: pod.drives_away().then(|| pod.priority()),
             own_claims: pod.spec.volumes.iter().filter_map(Volume::own_claim).collect(),
         }
     }

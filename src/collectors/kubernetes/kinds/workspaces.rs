@@ -194,6 +194,13 @@ impl Workspaces {
         self.named(name).map(|(_, sums)| &sums.shapes)
     }
 
+    /// The priority below which pods give way to all pods of a selector. Those of which none is there are taken for pods
+    /// without a priority of their own.
+    pub(in crate::collectors::kubernetes) fn drive_away(&self, name: &str) -> i32 {
+        let each = self.shapes(name).into_iter().flatten().map(|(shape, _)| shape.drives_away.unwrap_or(i32::MIN));
+        each.min().unwrap_or_default()
+    }
+
     /// The placements of pods of a selector, each once, with how many have it.
     pub(in crate::collectors::kubernetes) fn placements(&self, name: &str) -> impl Iterator<Item = (&Arc<Placement>, u64)> {
         self.named(name).into_iter().flat_map(|(_, sums)| &sums.placements).map(|(placement, count)| (placement, *count))

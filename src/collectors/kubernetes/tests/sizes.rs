@@ -111,3 +111,24 @@ fn workspaces_are_as_large_as_they_say_to_the_last_digit() {
     }
     assert_eq!(format!("{:?}", pods.load("n").requests.0), "[0.0, 1073741824.0, 0.0, 1.0]");
 }
+
+#[test]
+fn only_pods_below_the_priority_of_workspaces_give_way_to_them() {
+    // Twelve have room, of which some run.
+    let own = |spec: Value| Estate { nodes: vec![plain("n", "12")], pods: (0..7).map(|at| workspace(&format!("w{at}"), "n", "1", spec.clone())).collect(), ..Estate::default() };
+    let size = "cpu: '1', memory: 1Gi";
+    assert_eq!(own(json!({})).fits(size), "12");
+    assert_eq!(own(json!({ "priority": -1 })).fits(size), "12", "they have their room, and do not give it away");
+    // Nodes that are full of pods that hold a place.
+    let held = |priority: i32, spec: Value| {
+        let balloon = pod("balloon", "b", "n", json!({ "cpu": "10" }), json!({ "priority": priority }));
+        Estate { nodes: vec![plain("n", "12")], pods: vec![balloon, workspace("w", "n", "1", spec)], ..Estate::default() }.fits(size)
+    };
+    assert_eq!(held(-10, json!({ "priority": 0 })), "12");
+    assert_eq!(held(-10, json!({ "priority": 0, "preemptionPolicy": "PreemptLowerPriority" })), "12");
+    assert_eq!(held(-10, json!({ "priority": -1 })), "12");
+    assert_eq!(held(-10, json!({ "priority": -10 })), "2", "they are of the same priority");
+    assert_eq!(held(-10, json!({ "priority": -20 })), "2");
+    assert_eq!(held(-10, json!({ "priority": 0, "preemptionPolicy": "Never" })), "2");
+    assert_eq!(held(5, json!({ "priority": 10 })), "2", "what works is not room, whoever could drive it away");
+}
