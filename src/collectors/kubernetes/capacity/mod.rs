@@ -173,14 +173,18 @@ fn rules(workspaces: &str, scene: &Scene<'_>, need: [f64; 4]) -> Allowed {
     if let (true, Some(gone)) = (there.is_empty(), gone.first()) {
         return Allowed::Refused(Lack::Namespace, say!("the namespace {} is gone or being deleted", named(gone)));
     }
-    let limits = own.least_limits(workspaces);
+    let ranges = own.ranges(workspaces);
+    let limits = ranges.map(|range| range.map(|[least, _]| least));
     // A limit is at least what is requested, and at least what all of them are asked to have.
     let seen = own.limits(workspaces);
-    let most = [0, 1, 2].map(|at| need[at].max(seen[at]).max(limits.get(at).copied().flatten().unwrap_or_default()));
+    let least = [0, 1, 2].map(|at| need[at].max(seen[at]).max(limits.get(at).copied().flatten().unwrap_or_default()));
+    // Of those of which none is there nobody knows how much more they may use than they request, unless that is configured.
+    let is_known = own.is_single(workspaces).is_some();
+    let most = [0, 1, 2].map(|at| if is_known { least[at] } else { ranges.get(at).copied().flatten().map_or(f64::INFINITY, |[_, most]| most.max(least[at])) });
     let none = BTreeMap::new();
     let shapes = own.shapes(workspaces).unwrap_or(&none);
     let (devices, claims) = (&own.devices(workspaces), &own.claims(workspaces));
-    let want = Want { need, devices, limits, most, shapes, claims, is_single: own.is_single(workspaces) };
+    let want = Want { need, devices, limits, uses: [least, most], shapes, claims, is_single: own.is_single(workspaces) };
     scene.rules.map_or(Allowed::Most([f64::INFINITY; 2]), |rules| rules.allowed(&there, want))
 }
 
@@ -255,7 +259,8 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
         Tolerations { configured: config.tolerations.as_deref(), seen: scene.pods.workspaces.tolerations(&config.workspaces).take(MOST_SHAPES).collect() };
     let plain = Placement::default();
     let mut kinds = Kinds::of(&scene.pods.workspaces, &config.workspaces, need, &plain);
-    let Existing { mut sites, refusing, unclear, scarce, domains } = existing(scene, &tolerations, &mut kinds);
+    let Existing { mut sites, refusing, unclear, scarce, domains } =
+        existing(scene.pods.workspaces.drive_away(&config.workspaces), scene, &tolerations, &mut kinds);
     let mut by_account = true;
     let nodes_lack = scarce.into_values().max_by_key(|(nodes, _)| *nodes).map(|(_, lack)| lack);
     let mut limit = nodes_lack.unwrap_or(if refusing + unclear > 0 { Lack::Taints } else { Lack::Cpu });
@@ -289,10 +294,14 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
     if let Allowed::Most([least, most]) = rules
         && least < most.min(room + new)
     {
-        rules = Allowed::Unclear(say!(
-            "a quota of their namespaces may leave room for only {} more; those that run do not tell whether it is about workspaces, or whose the claims are that it counts",
-            least
-        ));
+        rules = Allowed::Unclear(if scene.pods.workspaces.is_single(&config.workspaces).is_none() {
+            say!("a quota of their namespaces bounds what workspaces may have, and none runs that shows how much of it one takes; start one")
+        } else {
+            say!(
+                "a quota of their namespaces may leave room for only {} more; those that run do not tell whether it is about workspaces, or whose the claims are that it counts",
+                least
+            )
+        });
     }
     let allowed = match rules {
         Allowed::Most([least, _]) => least,

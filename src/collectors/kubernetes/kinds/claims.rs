@@ -13,6 +13,8 @@ pub(in crate::collectors::kubernetes) struct Claims {
     pub(in crate::collectors::kubernetes) passing: Vec<(OwnClaim, f64)>,
     /// How many are mounted by name. Others of the namespace may be of workspaces that do not run now.
     pub(in crate::collectors::kubernetes) mounted: f64,
+    /// Whether any workspace is there to show them.
+    pub(in crate::collectors::kubernetes) is_known: bool,
 }
 
 /// What a quota says of claims: of all, or of those of one class.
@@ -33,6 +35,9 @@ impl Claims {
     /// does not run now, and is there when that starts again, or of something else. Of claims by name nobody says of which
     /// class they are; but where a class has none, they are of others.
     pub(in crate::collectors::kubernetes) fn allowed_by(&self, bound: Bound<'_>) -> [f64; 2] {
+        if !self.is_known {
+            return [0.0, f64::INFINITY];
+        }
         let left = bound.hard - bound.used.unwrap_or(bound.hard);
         let is_of_others = bound.class.is_some() && bound.used == Some(0.0) && self.mounted > 0.0;
         let named = if is_of_others { [0.0; 2] } else { self.named };

@@ -152,7 +152,7 @@ impl Quota {
     fn allows(&self, want: Want<'_>) -> [f64; 2] {
         let amounts = self.allows_of_amounts(want);
         let claims = self.allows_of_claims(want.claims);
-        let [least, most] = [0, 1].map(|at| amounts.min(claims[at]));
+        let [least, most] = [0, 1].map(|at| f64::min(amounts[at], claims[at]));
         match shape::taken(&self.scopes, want.shapes) {
             Some(true) => [least, most],
             Some(false) => [f64::INFINITY; 2],
@@ -161,15 +161,21 @@ impl Quota {
     }
 
     /// The same by what pods request, by their limits and by their number.
-    fn allows_of_amounts(&self, want: Want<'_>) -> f64 {
+    fn allows_of_amounts(&self, want: Want<'_>) -> [f64; 2] {
         const NAMES: [[&str; 2]; 4] =
             [["requests.cpu", "cpu"], ["requests.memory", "memory"], ["requests.ephemeral-storage", "ephemeral-storage"], ["pods", "count/pods"]];
         const LIMITS: [&str; 3] = ["limits.cpu", "limits.memory", "limits.ephemeral-storage"];
         let requests = NAMES.iter().zip(want.need).flat_map(|(names, need)| names.iter().map(move |name| (*name, need)));
-        let named = requests.chain(LIMITS.into_iter().zip(want.most)).filter(|(_, need)| *need > 0.0);
+        let requests = requests.filter(|(_, need)| *need > 0.0);
         let of_devices = want.devices.iter().flat_map(|(name, need)| [format!("requests.{name}"), name.clone()].map(|name| (name, *need)));
-        let all = named.map(|(name, need)| (name.to_owned(), need)).chain(of_devices);
-        all.filter_map(|(name, need)| Some(times(self.resources.get(&name)?.left(), need))).fold(f64::INFINITY, f64::min)
+        let all = requests.map(|(name, need)| (name.to_owned(), need)).chain(of_devices);
+        let by_requests = all.filter_map(|(name, need)| Some(times(self.resources.get(&name)?.left(), need))).fold(f64::INFINITY, f64::min);
+        let by_limits = |uses: [f64; 3]| {
+            let limited = LIMITS.iter().zip(uses).filter(|(_, each)| *each > 0.0);
+            limited.filter_map(|(name, each)| Some(times(self.resources.get(*name)?.left(), each))).fold(f64::INFINITY, f64::min)
+        };
+        let [least, most] = want.uses;
+        [by_limits(most), by_limits(least)].map(|limits| limits.min(by_requests))
     }
 
     /// The same by the claims of their volumes and by the storage of these, of all together and of each class.
@@ -212,8 +218,8 @@ pub(in crate::collectors::kubernetes) struct Want<'a> {
     pub(in crate::collectors::kubernetes) need: [f64; 4],
     /// The least limits of CPU and memory that they have.
     pub(in crate::collectors::kubernetes) limits: [Option<f64>; 2],
-    /// Their limits of CPU, memory and ephemeral storage, as large as they are.
-    pub(in crate::collectors::kubernetes) most: [f64; 3],
+    /// Their limits of CPU, memory and ephemeral storage, at least and at most.
+    pub(in crate::collectors::kubernetes) uses: [[f64; 3]; 2],
     /// Their devices, on average.
     pub(in crate::collectors::kubernetes) devices: &'a BTreeMap<String, f64>,
     pub(in crate::collectors::kubernetes) shapes: &'a BTreeMap<Arc<Shape>, u64>,

@@ -168,10 +168,10 @@ impl Workspaces {
         self.named(name).filter(|(_, sums)| sums.asking > 0).map(|(_, sums)| sums.several == 0)
     }
 
-    /// The least limits of CPU and memory that pods of a selector may have.
-    pub(in crate::collectors::kubernetes) fn least_limits(&self, name: &str) -> [Option<f64>; 2] {
-        let least = |range: &Option<Range>| range.as_ref().and_then(Range::bounds).map(|bounds| *bounds.start());
-        self.named(name).map_or([None; 2], |(selector, _)| [least(&selector.cpu), least(&selector.memory)])
+    /// The limits of CPU and memory that pods of a selector may have, at least and at most.
+    pub(in crate::collectors::kubernetes) fn ranges(&self, name: &str) -> [Option<[f64; 2]>; 2] {
+        let both = |range: &Option<Range>| range.as_ref().and_then(Range::bounds).map(|bounds| [*bounds.start(), *bounds.end()]);
+        self.named(name).map_or([None; 2], |(selector, _)| [both(&selector.cpu), both(&selector.memory)])
     }
 
     /// Where the pods of a selector are.
@@ -230,7 +230,7 @@ impl Workspaces {
         let own = sums.claims.values().filter(|pods| **pods == 1).count() as f64;
         let sure = if sums.asking > 1 { own } else { 0.0 };
         let passing = sums.shapes.iter().flat_map(|(shape, count)| shape.own_claims.iter().map(move |claim| (claim.clone(), *count as f64 / all)));
-        Claims { named: [sure, own].map(|named| named / all), passing: passing.collect(), mounted: own }
+        Claims { named: [sure, own].map(|named| named / all), passing: passing.collect(), mounted: own, is_known: true }
     }
 
     /// The tolerations that running pods of a selector have, each once.

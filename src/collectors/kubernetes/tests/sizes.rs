@@ -115,7 +115,11 @@ fn workspaces_are_as_large_as_they_say_to_the_last_digit() {
 #[test]
 fn only_pods_below_the_priority_of_workspaces_give_way_to_them() {
     // Twelve have room, of which some run.
-    let own = |spec: Value| Estate { nodes: vec![plain("n", "12")], pods: (0..7).map(|at| workspace(&format!("w{at}"), "n", "1", spec.clone())).collect(), ..Estate::default() };
+    let own = |spec: Value| Estate {
+        nodes: vec![plain("n", "12")],
+        pods: (0..7).map(|at| workspace(&format!("w{at}"), "n", "1", spec.clone())).collect(),
+        ..Estate::default()
+    };
     let size = "cpu: '1', memory: 1Gi";
     assert_eq!(own(json!({})).fits(size), "12");
     assert_eq!(own(json!({ "priority": -1 })).fits(size), "12", "they have their room, and do not give it away");
@@ -131,4 +135,27 @@ fn only_pods_below_the_priority_of_workspaces_give_way_to_them() {
     assert_eq!(held(-10, json!({ "priority": -20 })), "2");
     assert_eq!(held(-10, json!({ "priority": 0, "preemptionPolicy": "Never" })), "2");
     assert_eq!(held(5, json!({ "priority": 10 })), "2", "what works is not room, whoever could drive it away");
+}
+
+#[test]
+fn what_workspaces_take_of_a_quota_is_not_known_while_none_runs() {
+    let bounded = |resource: &str, hard: &str, selector: &'static str| {
+        let nodes = vec![plain("n", "100")];
+        Estate { nodes, quotas: vec![quota(resource, hard, "0")], selector, ..Estate::default() }.told("cpu: '1', memory: 1Gi", 10)
+    };
+    let why = "a quota of their namespaces bounds what workspaces may have, and none runs that shows how much of it one takes; start one";
+    for (resource, hard) in [
+        ("persistentvolumeclaims", "5"),
+        ("count/persistentvolumeclaims", "5"),
+        ("requests.storage", "5Gi"),
+        ("gold.storageclass.storage.k8s.io/requests.storage", "5Gi"),
+        ("limits.cpu", "20"),
+    ] {
+        assert_eq!(bounded(resource, hard, "")[3], why, "{resource}");
+    }
+    // What is configured tells of requests, and of limits how large they may be.
+    assert_eq!(bounded("requests.cpu", "20", "")[..3], ["20", "0.5", "quota"]);
+    assert_eq!(bounded("limits.cpu", "40", ", cpu: { min: '1', max: '2' }")[..3], ["40", "0.75", "quota"]);
+    assert_eq!(bounded("limits.cpu", "5", "")[..3], ["5", "-1", "quota"], "at least what they request");
+    assert_eq!(bounded("services.loadbalancers", "0", "")[..3], ["64", "0.84375", "memory"]);
 }
