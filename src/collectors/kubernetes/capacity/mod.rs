@@ -179,7 +179,7 @@ fn rules(workspaces: &str, scene: &Scene<'_>, need: [f64; 4]) -> Allowed {
     let seen = own.limits(workspaces);
     let least = [0, 1, 2].map(|at| need[at].max(seen[at]).max(limits.get(at).copied().flatten().unwrap_or_default()));
     // Of those of which none is there nobody knows how much more they may use than they request, unless that is configured.
-    let is_known = own.is_single(workspaces).is_some();
+    let is_known = own.running(workspaces) > 0;
     let most = [0, 1, 2].map(|at| if is_known { least[at] } else { ranges.get(at).copied().flatten().map_or(f64::INFINITY, |[_, most]| most.max(least[at])) });
     let none = BTreeMap::new();
     let shapes = own.shapes(workspaces).unwrap_or(&none);
@@ -294,7 +294,7 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
     if let Allowed::Most([least, most]) = rules
         && least < most.min(room + new)
     {
-        rules = Allowed::Unclear(if scene.pods.workspaces.is_single(&config.workspaces).is_none() {
+        rules = Allowed::Unclear(if scene.pods.workspaces.running(&config.workspaces) == 0 {
             say!("a quota of their namespaces bounds what workspaces may have, and none runs that shows how much of it one takes; start one")
         } else {
             say!(
@@ -334,7 +334,13 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
     };
     let is_as_configured = need.iter().zip(configured).all(|(need, configured)| *need <= configured);
     let sizes = if is_as_configured { "" } else { "; those that are there request more than is configured, and count as they are" };
-    let found = Room { total, placed, existing: room, new, limit, remark: say!("{}{}", ends_at, sizes), unknown };
+    let objects = scene.rules.and_then(|rules| {
+        let own = &scene.pods.workspaces;
+        let namespaces: Vec<&str> = own.namespaces(&config.workspaces).iter().map(String::as_str).collect();
+        let (more, object) = rules.allowed_by_objects(&namespaces, own.running(&config.workspaces))?;
+        Some((more, object.to_owned()))
+    });
+    let found = Room { total, placed, existing: room, new, limit, objects, remark: say!("{}{}", ends_at, sizes), unknown };
     for (event, participants) in scene.demands {
         let Some(participants) = participants else { continue };
         let expected = (f64::from(*participants) * config.per_participant * config.share).ceil();
@@ -352,6 +358,8 @@ struct Room {
     existing: f64,
     new: f64,
     limit: Lack,
+    /// How many more a quota may allow by objects that they may make, and by which.
+    objects: Option<(f64, String)>,
     /// What else is to be said of it.
     remark: Message,
     /// Why it is not known, if it is not.
@@ -362,12 +370,16 @@ impl Room {
     /// The share that is left once so many run, and why. Nothing tells whose those are that run already: as many as are
     /// expected may be the participants' own, and the others keep their room.
     fn left(&self, expected: f64) -> (f64, Message) {
-        let Self { total, placed, existing, new, limit, remark, unknown } = self;
+        let Self { total, placed, existing, new, limit, objects, remark, unknown } = self;
         if let Some(why) = unknown {
             return (f64::NAN, why.clone());
         }
         let running = expected.max(*placed);
         let ratio = if *total > 0.0 { ((total - running) / total).max(-1.0) } else { -1.0 };
+        if let Some((more, object)) = objects.as_ref().filter(|(more, _)| ratio >= 0.0 && *more < expected - placed) {
+            let why = say!("a quota leaves room for {} more {} in their namespaces, and nobody sees how many of them a workspace makes", *more, named(object));
+            return (f64::NAN, why);
+        }
         let fit = say!(
             "{} fit ({} have a node, {} more on existing nodes, {} on new ones), {} expected, limited by {}",
             *total,

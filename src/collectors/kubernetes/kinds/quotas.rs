@@ -70,6 +70,13 @@ metrics! {
 /// Ways into a cluster, of which a quota allows as many as somebody has planned.
 const EXPOSED: [&str; 2] = ["services.loadbalancers", "services.nodeports"];
 
+/// Objects that quotas count without `count/` before their names.
+/// Source: <https://kubernetes.io/docs/concepts/policy/resource-quotas/#quota-on-object-count>
+const OBJECTS: [&str; 4] = ["configmaps", "secrets", "services", "replicationcontrollers"];
+
+/// Objects that are counted otherwise, or that are of a namespace and of no workspace.
+const NOT_OF_WORKSPACES: [&str; 4] = ["pods", "persistentvolumeclaims", "resourcequotas", "limitranges"];
+
 kind!(ResourceQuota, "", "v1", "resourcequotas", "crate::collectors::kubernetes::reading::objects::slim", spec: QuotaSpec, status: QuotaStatus);
 kind!(LimitRange, "", "v1", "limitranges", "crate::collectors::kubernetes::reading::objects::slim", spec: LimitSpec);
 
@@ -195,6 +202,17 @@ impl Quota {
         bounds.map(|bound| claims.allowed_by(bound)).fold([f64::INFINITY; 2], |one, other| [0, 1].map(|at| f64::min(one[at], other[at])))
     }
 
+    /// How many more workspaces it allows by the objects that each of them may make, one of a kind at most, and of which kind:
+    /// those that are there have no more than are counted.
+    fn allows_of_objects(&self, running: u64) -> Option<(f64, &str)> {
+        let bounds = self.resources.iter().filter_map(|(name, limited)| {
+            let object = name.strip_prefix("count/").or_else(|| OBJECTS.contains(&name.as_str()).then_some(name))?;
+            let each = limited.used.filter(|_| running > 0).map_or(1.0, |used| (used / running as f64).min(1.0));
+            (each > 0.0 && !NOT_OF_WORKSPACES.contains(&object)).then(|| (times(limited.left(), each), object))
+        });
+        bounds.min_by(|(one, _), (other, _)| one.total_cmp(other))
+    }
+
     /// The bytes of a claim, on average of those that are there, where the quota counts these as well.
     fn mean_size(&self, class: Option<&str>, bytes: &Limited) -> Option<f64> {
         let prefix = class.map_or_else(String::new, |class| format!("{class}{OF_CLASS}"));
@@ -266,6 +284,19 @@ impl Rules<'_> {
             (None, Some(why)) if most[1] <= 0.0 => Allowed::Refused(Lack::LimitRange, why),
             (None, _) => Allowed::Most(most),
         }
+    }
+
+    /// How many more workspaces the namespaces allow together by the objects that each may make, and of which kind; `None`
+    /// without a bound. `running` are those that are there.
+    pub(in crate::collectors::kubernetes) fn allowed_by_objects(&self, namespaces: &[&str], running: u64) -> Option<(f64, &str)> {
+        // In which of several namespaces they are is not told here.
+        let running = if namespaces.len() == 1 { running } else { 0 };
+        let of = |namespace: &&str| {
+            let own = self.quotas.iter().filter(|(key, _)| *key.namespace == **namespace);
+            own.filter_map(|(_, quota)| quota.allows_of_objects(running)).min_by(|(one, _), (other, _)| one.total_cmp(other))
+        };
+        let each: Option<Vec<(f64, &str)>> = namespaces.iter().map(of).collect();
+        each?.into_iter().reduce(|(one, name), (other, _)| (one + other, name))
     }
 
     /// Why a namespace lets none of these pods start, and whether that is sure.

@@ -165,6 +165,11 @@ impl Workspaces {
 
     /// Whether the pods of a selector have one container each; `None` where there is none.
     pub(in crate::collectors::kubernetes) fn is_single(&self, name: &str) -> Option<bool> {
+    /// How many pods of a selector run or are about to.
+    pub(in crate::collectors::kubernetes) fn running(&self, name: &str) -> u64 {
+        self.named(name).map_or(0, |(_, sums)| sums.asking)
+    }
+
         self.named(name).filter(|(_, sums)| sums.asking > 0).map(|(_, sums)| sums.several == 0)
     }
 

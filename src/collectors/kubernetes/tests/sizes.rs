@@ -97,7 +97,7 @@ fn workspaces_are_as_large_as_they_say_to_the_last_digit() {
     assert_eq!(one("24").fits("cpu: 1600m, memory: 1Gi"), "15");
     assert_eq!(one("23999m").fits("cpu: 1600m, memory: 1Gi"), "14");
     // What a LimitRange just lets start does start.
-    let said = rooms::with_range(&json!({ "cpu": "2200m", "memory": "4Gi" }), &json!({ "cpu": "2200m" }));
+    let said = rooms::with_range(&json!({ "cpu": "2", "memory": "4300000200" }), &json!({ "memory": "4300000200" }));
     assert!(said.iter().any(|line| line.trim() == "capacity_limit_state eu = cpu"), "{said:?}");
     // And nothing is left behind of those that went.
     let mut pods = Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default());
@@ -155,7 +155,31 @@ fn what_workspaces_take_of_a_quota_is_not_known_while_none_runs() {
     }
     // What is configured tells of requests, and of limits how large they may be.
     assert_eq!(bounded("requests.cpu", "20", "")[..3], ["20", "0.5", "quota"]);
-    assert_eq!(bounded("limits.cpu", "40", ", cpu: { min: '1', max: '2' }")[..3], ["40", "0.75", "quota"]);
-    assert_eq!(bounded("limits.cpu", "5", "")[..3], ["5", "-1", "quota"], "at least what they request");
+    let range = ", cpu: { min: '1', max: '2' }";
+    assert_eq!(bounded("limits.cpu", "40", range)[3], why);
+    assert_eq!(bounded("limits.cpu", "200", range)[..3], ["64", "0.84375", "memory"]);
     assert_eq!(bounded("services.loadbalancers", "0", "")[..3], ["64", "0.84375", "memory"]);
+}
+
+#[test]
+fn a_quota_of_objects_that_workspaces_may_make_has_to_leave_as_many_as_are_expected() {
+    let run = |count: usize, resource: &str, hard: &str, used: &str| {
+        let pods = (0..count).map(|at| workspace(&format!("w{at}"), "n", "1", json!({}))).collect();
+        let nodes = vec![plain("n", "60")];
+        let [_, ratio, _, why] = Estate { nodes, pods, quotas: vec![quota(resource, hard, used)], ..Estate::default() }.told("cpu: '1', memory: 1Gi", 10);
+        if why.is_empty() { ratio } else { why }
+    };
+    let free = "0.8333333333333334";
+    for resource in ["count/deployments.apps", "count/secrets", "secrets", "services", "configmaps", "count/statefulsets.apps"] {
+        let name = resource.trim_start_matches("count/");
+        let why = format!("a quota leaves room for 4 more {name} in their namespaces, and nobody sees how many of them a workspace makes");
+        assert_eq!(run(1, resource, "5", "1"), why);
+        assert_eq!(run(1, resource, "10", "1"), free, "one for each");
+        assert_eq!(run(2, resource, "5", "0"), free, "those that run have none");
+        assert_eq!(run(0, resource, "5", "0"), why.replace('4', "5"));
+    }
+    assert_eq!(run(10, "count/deployments.apps", "11", "10"), free, "all that are expected have theirs");
+    assert_eq!(run(1, "resourcequotas", "1", "1"), free);
+    assert_eq!(run(1, "services.nodeports", "0", "0"), free);
+    assert_eq!(run(1, "count/pods", "5", "1"), "-1");
 }
