@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::collectors::kubernetes::capacity::growth::growth;
-use crate::collectors::kubernetes::capacity::packing::{Kinds, Site};
+use crate::collectors::kubernetes::capacity::packing::{Kinds, Site, Size};
 pub(super) use crate::collectors::kubernetes::capacity::scene::Scene;
 use crate::collectors::kubernetes::config::Capacity;
 use crate::collectors::kubernetes::kinds::namespaces;
@@ -253,12 +253,12 @@ fn site<'a>(below: i32, name: &str, node: &NodeRow, scene: &Scene<'_>, kinds: &m
 pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>, samples: &mut Vec<Sample>) {
     let configured = need(config);
     // Those that are there may be larger than somebody once wrote down.
-    let [cpu, memory, storage] = scene.pods.workspaces.requests(&config.workspaces);
-    let need = [configured[0].max(cpu), configured[1].max(memory), configured[2].max(storage), configured[3]];
+    let size = Size { configured, mean: scene.pods.workspaces.requests(&config.workspaces) };
+    let need = size.most();
     let tolerations =
         Tolerations { configured: config.tolerations.as_deref(), seen: scene.pods.workspaces.tolerations(&config.workspaces).take(MOST_SHAPES).collect() };
     let plain = Placement::default();
-    let mut kinds = Kinds::of(&scene.pods.workspaces, &config.workspaces, need, &plain);
+    let mut kinds = Kinds::of(&scene.pods.workspaces, &config.workspaces, size, &plain);
     let Existing { mut sites, refusing, unclear, scarce, domains } =
         existing(scene.pods.workspaces.drive_away(&config.workspaces), scene, &tolerations, &mut kinds);
     let mut by_account = true;

@@ -1,7 +1,7 @@
 //! How many workspaces fit into what is left on nodes: pure arithmetic.
 //!
 //! Workspaces that run show what those to come will ask for. Where they are of several kinds, such as some with a GPU and
-//! some without, as many fit as can be placed in the shares in which they run now.
+//! some without, or large and small ones, as many fit as can be placed in the shares in which they run now.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,15 +19,45 @@ const RESOURCES: [Lack; 4] = [Lack::Cpu, Lack::Memory, Lack::EphemeralStorage, L
 /// Kinds of workspaces that are looked at; the nodes that they take are marks in one number.
 const MOST_KINDS: usize = 64;
 
+/// Kinds that are told apart by nothing but their size. Where there are more, those of nearly the same size are one.
+const MOST_SIZES: usize = 16;
+
 /// How often a need fits into what is left, and what runs out first.
 fn fit(left: [Option<f64>; 4], need: [f64; 4]) -> (f64, Lack) {
     let by_resource = left.into_iter().zip(need).zip(RESOURCES).filter(|((_, need), _)| *need > 0.0);
     by_resource.map(|((left, need), lack)| (times(left.unwrap_or(0.0), need), lack)).min_by(|(a, _), (b, _)| a.total_cmp(b)).unwrap_or((0.0, Lack::Cpu))
 }
 
+/// What one workspace requests: as it was written down, and as those that run have it on average.
+#[derive(Clone, Copy)]
+pub(super) struct Size {
+    pub(super) configured: [f64; 4],
+    pub(super) mean: [f64; 3],
+}
+
+impl Size {
+    /// The larger of both.
+    pub(super) fn most(&self) -> [f64; 4] {
+        let [cpu, memory, storage] = self.mean;
+        let own = [cpu, memory, storage, 0.0];
+        [0, 1, 2, 3].map(|at| own[at].max(self.configured[at]))
+    }
+
+    /// That of a kind of them. Where all of them together are as large as somebody wrote down, each is as large as it is.
+    fn of_kind(&self, own: [f64; 3]) -> [f64; 4] {
+        let mut need = self.configured;
+        for (at, own) in own.into_iter().enumerate() {
+            need[at] = if self.mean[at] >= self.configured[at] { own } else { own.max(self.configured[at]) };
+        }
+        need
+    }
+}
+
 /// Workspaces that ask for the same.
 struct Kind<'a> {
     placement: &'a Placement,
+    /// What each of them needs of a node.
+    need: [f64; 4],
     /// How many there are.
     count: u64,
 }
@@ -56,7 +86,6 @@ impl Site<'_> {
 pub(super) struct Kinds<'a> {
     /// The most frequent one first; never empty.
     all: Vec<Kind<'a>>,
-    need: [f64; 4],
     /// By node, the rules by which a workspace there keeps others away.
     occupied: BTreeMap<&'a str, BTreeSet<&'a Apart>>,
     /// By node, how many are there that are spread.
@@ -67,13 +96,13 @@ pub(super) struct Kinds<'a> {
 
 impl<'a> Kinds<'a> {
     /// `plain` stands for workspaces of which none is there.
-    pub(super) fn of(workspaces: &'a Workspaces, selector: &str, need: [f64; 4], plain: &'a Placement) -> Self {
-        let mut all: Vec<Kind<'a>> = workspaces.placements(selector).map(|(placement, count)| Kind { placement: placement.as_ref(), count }).collect();
+    pub(super) fn of(workspaces: &'a Workspaces, selector: &str, size: Size, plain: &'a Placement) -> Self {
+        let mut all = of_sizes(workspaces, selector, size);
         all.sort_by_key(|kind| Reverse(kind.count));
         if all.is_empty() {
-            all.push(Kind { placement: plain, count: 1 });
+            all.push(Kind { placement: plain, need: size.most(), count: 1 });
         }
-        let unclear = unclear(&all);
+        let unclear = unclear(&workspaces.placements(selector).map(|(placement, count)| (placement.as_ref(), count)).collect::<Vec<_>>(), all.len());
         all.truncate(MOST_KINDS);
         let mut occupied: BTreeMap<&str, BTreeSet<&Apart>> = BTreeMap::new();
         let mut spread: BTreeMap<&str, f64> = BTreeMap::new();
@@ -83,7 +112,7 @@ impl<'a> Kinds<'a> {
                 *spread.entry(node).or_default() += count as f64;
             }
         }
-        Self { all, need, occupied, spread, unclear }
+        Self { all, occupied, spread, unclear }
     }
 
     /// The kind that most are of.
@@ -122,13 +151,13 @@ impl<'a> Kinds<'a> {
 
     /// How many workspaces of one kind fit on one node of a site, and what runs out first.
     fn fits(&self, site: &Site<'a>, kind: usize) -> (f64, Lack) {
-        let Kind { placement, .. } = &self.all[kind];
+        let Kind { placement, need, .. } = &self.all[kind];
         if site.takes & (1 << kind) == 0 {
             return (0.0, Lack::NodeAffinity);
         }
         let of_devices = placement.devices.iter().map(|(name, each)| ((site.devices.get(name).unwrap_or(&0) / each) as f64, Lack::Device));
         let of_others = placement.apart.iter().map(|apart| (if site.occupied.contains(apart) { 0.0 } else { 1.0 }, Lack::AntiAffinity));
-        [fit(site.left, self.need)].into_iter().chain(of_devices).chain(of_others).min_by(|(a, _), (b, _)| a.total_cmp(b)).unwrap_or((0.0, Lack::Cpu))
+        [fit(site.left, *need)].into_iter().chain(of_devices).chain(of_others).min_by(|(a, _), (b, _)| a.total_cmp(b)).unwrap_or((0.0, Lack::Cpu))
     }
 
     /// The same of the kind that most are of.
@@ -158,9 +187,9 @@ impl<'a> Kinds<'a> {
         self.all.iter().any(|kind| kind.placement.takes_new(nodes) != Some(false))
     }
 
-    /// What each of them needs of a node.
+    /// The most that any of them needs of a node.
     pub(super) fn need(&self) -> [f64; 4] {
-        self.need
+        self.all.iter().fold([0.0; 4], |most, kind| [0, 1, 2, 3].map(|at| kind.need[at].max(most[at])))
     }
 
     fn alone(&self, sites: &[Site<'a>], kind: usize) -> [f64; 2] {
@@ -197,13 +226,14 @@ impl<'a> Kinds<'a> {
         for kind in order {
             let mut wanted = (count * self.all[kind].count as f64 / all).ceil().min(rest);
             rest -= wanted;
-            for site in &mut sites {
-                let (times, _) = self.fits(site, kind);
-                let taken = wanted.min(times * site.nodes);
+            for at in 0..sites.len() {
+                let (times, _) = self.fits(&sites[at], kind);
+                let taken = wanted.min(times * sites[at].nodes);
                 if taken > 0.0 {
                     wanted -= taken;
-                    room[usize::from(site.is_new)] += taken;
-                    self.take(site, kind, taken, times);
+                    room[usize::from(sites[at].is_new)] += taken;
+                    let begun = self.take(&mut sites[at], kind, taken, times);
+                    sites.extend(begun);
                 }
             }
             if wanted > 0.0 {
@@ -213,14 +243,28 @@ impl<'a> Kinds<'a> {
         Some(room)
     }
 
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of workspaces on one node")]
-    fn take(&self, site: &mut Site<'a>, kind: usize, taken: f64, times: f64) {
-        // Of nodes alike those that are begun count as full.
-        if site.nodes > 1.0 {
-            site.nodes -= (taken / times).ceil();
-            return;
+    /// Takes room of nodes of which each has it so many times. Of nodes alike those that are begun are told apart from then
+    /// on: the full ones, and one that may have some left.
+    fn take(&self, site: &mut Site<'a>, kind: usize, taken: f64, times: f64) -> Vec<Site<'a>> {
+        if site.nodes <= 1.0 {
+            self.fill(site, kind, taken);
+            return Vec::new();
         }
-        site.left.iter_mut().zip(self.need).for_each(|(left, need)| *left = left.map(|left| left - need * taken));
+        let full = (taken / times).floor();
+        let rest = taken - full * times;
+        let parts = [(full, times), (if rest > 0.0 { 1.0 } else { 0.0 }, rest)];
+        site.nodes -= parts[0].0 + parts[1].0;
+        let begun = parts.into_iter().filter(|(nodes, _)| *nodes > 0.0).map(|(nodes, each)| {
+            let mut own = Site { nodes, ..site.clone() };
+            self.fill(&mut own, kind, each);
+            own
+        });
+        begun.collect()
+    }
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of workspaces on one node")]
+    fn fill(&self, site: &mut Site<'a>, kind: usize, taken: f64) {
+        site.left.iter_mut().zip(self.all[kind].need).for_each(|(left, need)| *left = left.map(|left| left - need * taken));
         for (name, each) in &self.all[kind].placement.devices {
             if let Some(left) = site.devices.get_mut(name) {
                 *left = left.saturating_sub(each * taken as u64);
@@ -240,18 +284,39 @@ impl<'a> Kinds<'a> {
     }
 }
 
-/// Why it is not known what workspaces ask for.
-fn unclear(all: &[Kind<'_>]) -> Option<Message> {
-    if all.len() > MOST_KINDS {
+/// Workspaces that are there, by where they may run and by their size.
+fn of_sizes<'a>(workspaces: &'a Workspaces, selector: &str, size: Size) -> Vec<Kind<'a>> {
+    let (sizes, placements) = (workspaces.sizes(selector).count(), workspaces.placements(selector).count());
+    let alike = if sizes > MOST_SIZES.max(placements) { sizes.div_ceil(MOST_SIZES) } else { 1 };
+    let mut all: Vec<(Kind<'a>, usize)> = Vec::new();
+    for (placement, own, count) in workspaces.sizes(selector) {
+        match all.last_mut().filter(|(last, merged)| last.placement == placement && *merged < alike) {
+            Some((last, merged)) => {
+                let both = (last.count + count) as f64;
+                let mean = [0, 1, 2].map(|at| (last.need[at] * last.count as f64 + own[at] * count as f64) / both);
+                last.need = [mean[0], mean[1], mean[2], 1.0];
+                last.count += count;
+                *merged += 1;
+            }
+            None => all.push((Kind { placement, need: [own[0], own[1], own[2], 1.0], count }, 1)),
+        }
+    }
+    let sized = |(kind, _): (Kind<'a>, usize)| Kind { need: size.of_kind([kind.need[0], kind.need[1], kind.need[2]]), ..kind };
+    all.into_iter().map(sized).collect()
+}
+
+/// Why it is not known what workspaces of so many kinds ask for: with their sizes there may be more than placements.
+fn unclear(all: &[(&Placement, u64)], kinds: usize) -> Option<Message> {
+    if kinds > MOST_KINDS {
         return Some(say!("workspaces that run ask for nodes in more than {} ways", MOST_KINDS));
     }
-    if let Some(what) = all.iter().find_map(|kind| kind.placement.uncounted) {
+    if let Some(what) = all.iter().find_map(|(placement, _)| placement.uncounted) {
         return Some(say!("workspaces that run ask {}, which is not counted here", what));
     }
-    if all.iter().any(|kind| kind.count < 2 && !kind.placement.is_of_all && kind.placement.minds_others()) {
+    if all.iter().any(|(placement, count)| *count < 2 && !placement.is_of_all && placement.minds_others()) {
         return Some(say!("a workspace that runs keeps away from others by labels of which nobody knows whether the next ones have them"));
     }
-    let even = all.iter().find_map(|kind| kind.placement.even.as_ref()).filter(|_| all.len() > 1)?;
+    let even = all.iter().find_map(|(placement, _)| placement.even.as_ref()).filter(|_| kinds > 1)?;
     Some(say!("workspaces of several kinds are spread over {}, which is not counted here", named(&even.key)))
 }
 

@@ -111,6 +111,8 @@ struct Sums {
     limits: [f64; 3],
     shapes: BTreeMap<Arc<Shape>, u64>,
     placements: BTreeMap<Arc<Placement>, u64>,
+    /// How large they are: CPU in thousandths of cores, memory and ephemeral storage.
+    sizes: BTreeMap<(Arc<Placement>, [u64; 3]), u64>,
     /// By node, those of them that mind where others are.
     neighbours: BTreeMap<(Arc<Placement>, Arc<str>), u64>,
     /// How many of them mount each claim.
@@ -163,13 +165,13 @@ impl Workspaces {
         self.named(name).into_iter().flat_map(|(_, sums)| &sums.placed).map(|(node, counts)| (node, *counts))
     }
 
-    /// Whether the pods of a selector have one container each; `None` where there is none.
-    pub(in crate::collectors::kubernetes) fn is_single(&self, name: &str) -> Option<bool> {
     /// How many pods of a selector run or are about to.
     pub(in crate::collectors::kubernetes) fn running(&self, name: &str) -> u64 {
         self.named(name).map_or(0, |(_, sums)| sums.asking)
     }
 
+    /// Whether the pods of a selector have one container each; `None` where there is none.
+    pub(in crate::collectors::kubernetes) fn is_single(&self, name: &str) -> Option<bool> {
         self.named(name).filter(|(_, sums)| sums.asking > 0).map(|(_, sums)| sums.several == 0)
     }
 
@@ -209,6 +211,13 @@ impl Workspaces {
     /// The placements of pods of a selector, each once, with how many have it.
     pub(in crate::collectors::kubernetes) fn placements(&self, name: &str) -> impl Iterator<Item = (&Arc<Placement>, u64)> {
         self.named(name).into_iter().flat_map(|(_, sums)| &sums.placements).map(|(placement, count)| (placement, *count))
+    }
+
+    /// The same by what they request as well, of CPU, memory and ephemeral storage; the smaller ones of a placement first.
+    pub(in crate::collectors::kubernetes) fn sizes(&self, name: &str) -> impl Iterator<Item = (&Placement, [f64; 3], u64)> {
+        let in_cores = |[cpu, memory, storage]: [u64; 3]| [cpu as f64 / 1000.0, memory as f64, storage as f64];
+        let all = self.named(name).into_iter().flat_map(|(_, sums)| &sums.sizes);
+        all.map(move |((placement, size), count)| (&**placement, in_cores(*size), *count))
     }
 
     /// The devices that a pod of a selector asks for on average.
@@ -316,6 +325,7 @@ impl Workspaces {
             sums.limits.iter_mut().zip(takes.asks.limits()).for_each(|(sum, own)| *sum += sign * own);
             counted(&mut sums.shapes, &workspace.shape, up);
             counted(&mut sums.placements, &workspace.placement, up);
+            counted(&mut sums.sizes, &(Arc::clone(&workspace.placement), takes.asks.size()), up);
             if let Some(node) = takes.node.filter(|_| workspace.placement.minds_others()) {
                 counted(&mut sums.neighbours, &(Arc::clone(&workspace.placement), Arc::clone(node)), up);
             }

@@ -64,6 +64,11 @@ impl Asks {
         [f64::from(self.cpu[0]), self.memory[0] as f64, self.storage[0] as f64]
     }
 
+    /// What is requested, as whole numbers.
+    pub(in crate::collectors::kubernetes) fn size(&self) -> [u64; 3] {
+        [u64::from(self.cpu[0]), self.memory[0], self.storage[0]]
+    }
+
     /// The same of limits.
     pub(in crate::collectors::kubernetes) fn limits(&self) -> [f64; 3] {
         [f64::from(self.cpu[1]), self.memory[1] as f64, self.storage[1] as f64]

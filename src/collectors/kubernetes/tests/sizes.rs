@@ -183,3 +183,45 @@ fn a_quota_of_objects_that_workspaces_may_make_has_to_leave_as_many_as_are_expec
     assert_eq!(run(1, "services.nodeports", "0", "0"), free);
     assert_eq!(run(1, "count/pods", "5", "1"), "-1");
 }
+
+fn with_gpu(cpu: &str, more: Value) -> Value {
+    let mut spec = json!({ "nodeSelector": { "gpu": "y" }, "containers": [{ "name": "a", "resources": { "requests": { "cpu": cpu, "memory": "1Gi" }, "limits": { "nvidia.com/gpu": "1" } } }] });
+    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    workspace("g", "g0", cpu, spec)
+}
+
+#[test]
+fn workspaces_of_each_kind_fit_by_their_own_size() {
+    let gpus = |nodes: usize, count: &str| {
+        (0..nodes).map(|at| sized(&format!("g{at}"), "16", json!({ "gpu": "y" }), json!({ "nvidia.com/gpu": count }))).collect::<Vec<_>>()
+    };
+    let plains = |nodes: usize, cpu: &str| (0..nodes).map(|at| sized(&format!("n{at}"), cpu, json!({ "kind": "cpu" }), json!({}))).collect::<Vec<_>>();
+    // One that is large on each node with GPUs, and as many small ones.
+    let few = Estate {
+        nodes: [gpus(4, "8"), plains(4, "16")].concat(),
+        pods: vec![with_gpu("9", json!({})), workspace("p", "n0", "500m", json!({}))],
+        ..Estate::default()
+    };
+    assert_eq!(few.fits("cpu: 500m, memory: 1Gi"), "8");
+    // Nodes with GPUs are just large enough for one, and no small one may run there.
+    let own = json!({ "nodeSelector": { "kind": "cpu" } });
+    let many =
+        Estate { nodes: [gpus(9, "1"), plains(20, "4")].concat(), pods: vec![with_gpu("14", json!({})), workspace("p", "n0", "1", own)], ..Estate::default() };
+    assert_eq!(many.fits("cpu: 500m, memory: 1Gi"), "18");
+    // Of different sizes alone: nodes that are too small for the large ones take none of them.
+    let sizes = |cpu: &str| Estate {
+        nodes: plains(4, cpu),
+        pods: vec![workspace("l", "gone", "9", json!({})), workspace("s", "gone", "3", json!({}))],
+        ..Estate::default()
+    };
+    assert_eq!(sizes("6").fits("cpu: '3', memory: 1Gi"), "2", "only those that run");
+    assert_eq!(sizes("12").fits("cpu: '3', memory: 1Gi"), "10", "one of each on every node");
+    assert_eq!(sizes("12").fits("cpu: '6', memory: 1Gi"), "10", "what is written down is what they have on average");
+    // New nodes take what is left of them as well.
+    let new = Estate {
+        config: ", nodepools: [{ name: ws, cpu: '12', memory: 32Gi, max_new_nodes: 4 }]",
+        pool: Some((json!({}), json!({}), Vec::new())),
+        ..sizes("1")
+    };
+    assert_eq!(new.fits("cpu: '3', memory: 1Gi"), "10");
+}
