@@ -3,7 +3,7 @@
 use crate::collectors::kubernetes::capacity::packing::{Kinds, Site};
 use crate::collectors::kubernetes::capacity::scene::Scene;
 use crate::collectors::kubernetes::config::{Capacity, PoolTemplate};
-use crate::collectors::kubernetes::kinds::karpenter::{LIMITED, Pool};
+use crate::collectors::kubernetes::kinds::karpenter::{Claim, LIMITED, Pool};
 use crate::collectors::kubernetes::kinds::node::NodeRow;
 use crate::collectors::kubernetes::kinds::nodes::Nodes;
 use crate::collectors::kubernetes::kinds::pods::Pods;
@@ -42,12 +42,38 @@ fn taken_by_daemons(pool: &str, nodes: &Nodes, pods: &Pods) -> [f64; 4] {
     each(loads(&|node| node.pool() == pool), f64::max).or_else(|| each(loads(&|_| true), f64::min)).unwrap_or_default()
 }
 
-/// What a new node offers, and the devices that its pool's nodes have had so far.
-fn size(template: &PoolTemplate, scene: &Scene<'_>) -> ([Option<f64>; 4], Devices) {
-    let claims = scene.karpenter.iter().flat_map(|(_, claims)| claims.iter()).map(|(_, claim)| claim);
-    let (mut size, mut devices) = ([None; 4], Devices::new());
-    for claim in claims.filter(|claim| claim.pool() == template.name) {
+/// A node that a pool makes.
+struct Made {
+    /// What it offers.
+    size: [Option<f64>; 4],
+    /// What its machine has beside that, of CPU, memory and ephemeral storage.
+    beside: [f64; 3],
+    /// The devices that the pool's nodes have had so far.
+    devices: Devices,
+}
+
+/// The claims of a pool.
+fn claims<'a>(pool: &'a str, scene: &Scene<'a>) -> impl Iterator<Item = &'a Claim> {
+    scene.karpenter.into_iter().flat_map(|(_, claims)| claims.iter()).map(|(_, claim)| claim).filter(move |claim| claim.pool() == pool)
+}
+
+const MEBIBYTE: f64 = 1_048_576.0;
+const GIBIBYTE: f64 = 1024.0 * MEBIBYTE;
+
+/// What a kubelet keeps back of a machine, as far as nobody has seen one: the rest of a core; the memory that EKS reserves for
+/// a node of 110 pods, and what is left before pods are evicted; and of the disk a tenth and a GiB.
+/// Source: `templates/al2/runtime/bootstrap.sh` of the Amazon EKS AMI, and
+/// <https://kubernetes.io/docs/tasks/administer-cluster/reserve-compute-resources/>
+fn kept_back(size: [Option<f64>; 4]) -> [f64; 3] {
+    let [cpu, _, storage, _] = size.map(Option::unwrap_or_default);
+    [cpu.ceil() - cpu, (255.0 + 11.0 * 110.0 + 100.0) * MEBIBYTE, storage / 9.0 + GIBIBYTE]
+}
+
+fn made(template: &PoolTemplate, scene: &Scene<'_>) -> Made {
+    let (mut size, mut devices, mut beside) = ([None; 4], Devices::new(), [None; 4]);
+    for claim in claims(&template.name, scene) {
         size = largest(size, claim.allocatable);
+        beside = largest(beside, [0, 1, 2, 3].map(|at| Some((claim.capacity[at]? - claim.allocatable[at]?).max(0.0))));
         for (name, count) in &claim.devices {
             let most = devices.entry(name.clone()).or_default();
             *most = (*most).max(*count);
@@ -58,12 +84,17 @@ fn size(template: &PoolTemplate, scene: &Scene<'_>) -> ([Option<f64>; 4], Device
     }
     // Nobody limits the pods of a node in a configuration; kubelets take 110 unless told otherwise.
     size[3] = size[3].or(Some(110.0));
-    (size, devices)
+    let kept_back = kept_back(size);
+    Made { size, beside: [0, 1, 2].map(|at| beside[at].unwrap_or(kept_back[at])), devices }
 }
 
-/// How many nodes of this size a pool may still make, and by which limit; `None` where nothing limits it.
-fn nodes(template: &PoolTemplate, pool: &Pool, size: [Option<f64>; 4]) -> Option<(f64, Lack)> {
-    let limits = [(Lack::NodepoolCpu, size[0]), (Lack::NodepoolMemory, size[1]), (Lack::NodepoolEphemeralStorage, size[2]), (Lack::NodepoolNodes, Some(1.0))];
+/// How many nodes like this a pool may still make, and by which limit; `None` where nothing limits it. Its own limits count
+/// what machines have.
+/// Source: <https://karpenter.sh/docs/concepts/nodepools/#speclimits>
+fn nodes(template: &PoolTemplate, pool: &Pool, made: &Made) -> Option<(f64, Lack)> {
+    let machine = [0, 1, 2].map(|at| made.size[at].map(|size| size + made.beside[at]));
+    let limits =
+        [(Lack::NodepoolCpu, machine[0]), (Lack::NodepoolMemory, machine[1]), (Lack::NodepoolEphemeralStorage, machine[2]), (Lack::NodepoolNodes, Some(1.0))];
     let by_limit = limits.into_iter().zip(LIMITED).filter_map(|((limit, size), resource)| Some((times(pool.left(resource)?, size?), limit)));
     // A limit of 0 of what is not counted here, such as GPUs.
     let by_switch = pool.is_off().then_some((0.0, Lack::NodepoolNodes));
@@ -96,6 +127,21 @@ fn platforms(pool: &Pool, kinds: &Kinds<'_>) -> Vec<String> {
     wanted.map(|(system, arch)| format!("{system}/{arch}")).collect()
 }
 
+/// Why it is not known how many workspaces the nodes of a pool take, by what it requires of them.
+fn contradiction(name: &str, pool: &Pool, size: [Option<f64>; 4], kinds: &Kinds<'_>) -> Option<Message> {
+    let own = &pool.nodes_to_come;
+    if own.is_of_windows() && !kinds.all_ask(&Promised::windows()) {
+        return Some(say!("the pool {} makes nodes for Windows, and no workspace that runs asks for such a node", named(name)));
+    }
+    let [cpu, memory, ..] = size;
+    let larger = |size: Option<f64>, most: Option<f64>| size.zip(most).filter(|(size, most)| size > most);
+    if let Some((size, most)) = larger(cpu, own.most_cores()) {
+        return Some(say!("nodes of the pool {} count with {} CPU, and it makes none with more than {}", named(name), size, most));
+    }
+    let (size, most) = larger(memory.map(|bytes| bytes / GIBIBYTE), own.most_memory())?;
+    Some(say!("nodes of the pool {} count with {} GiB of memory, and it makes none with more than {}", named(name), size, most))
+}
+
 pub(super) fn growth<'a>(config: &Capacity, template: &PoolTemplate, scene: &Scene<'_>, tolerations: &Tolerations<'_>, kinds: &mut Kinds<'a>) -> Growth<'a> {
     let Some((pools, _)) = scene.karpenter else { return Growth::none(Lack::NodepoolNotReady) };
     let pool = pools.iter().find(|(key, _)| *key.name == *template.name).map(|(_, pool)| pool);
@@ -106,21 +152,22 @@ pub(super) fn growth<'a>(config: &Capacity, template: &PoolTemplate, scene: &Sce
         return Growth::none(Lack::NodepoolNotReady);
     }
     let labelled = is_labelled(config, pool, &template.name, scene, kinds);
-    if labelled == Some(false) {
+    if labelled == Some(false) || !pool.nodes_to_come.is_possible() {
         return Growth::none(Lack::NodepoolOfOtherNodes);
     }
     // The configuration names the pool as one for workspaces, so only what is known to be refused counts for nothing.
     if tolerations.open(&pool.taints) == Open::No {
         return Growth::none(Lack::Taints);
     }
-    let (mut size, devices) = size(template, scene);
-    if let Some(most) = class.and_then(|class| class.most_pods(size[0])) {
-        size[3] = size[3].map(|pods| pods.min(most));
+    let mut made = made(template, scene);
+    if let Some(most) = class.and_then(|class| class.most_pods(made.size[0])) {
+        made.size[3] = made.size[3].map(|pods| pods.min(most));
     }
-    if size.iter().zip(kinds.need()).any(|(size, need)| need > 0.0 && size.is_none()) {
+    if made.size.iter().zip(kinds.need()).any(|(size, need)| need > 0.0 && size.is_none()) {
         return Growth::none(Lack::NodepoolOfUnknownSize);
     }
-    let Some((nodes, limit)) = nodes(template, pool, size) else { return Growth::none(Lack::NodepoolWithoutLimit) };
+    let Some((nodes, limit)) = nodes(template, pool, &made) else { return Growth::none(Lack::NodepoolWithoutLimit) };
+    let Made { size, devices, .. } = made;
     let mut left = size;
     for (left, taken) in left.iter_mut().zip(taken_by_daemons(&template.name, scene.nodes, scene.pods)) {
         *left = left.map(|left| left - taken);
@@ -133,7 +180,8 @@ pub(super) fn growth<'a>(config: &Capacity, template: &PoolTemplate, scene: &Sce
     });
     let of_labels = (labelled.is_none() && nodes > 0.0)
         .then(|| say!("neither the pool {} nor a node of it tells whether new ones have the labels of capacity.node_labels", named(&template.name)));
-    let (limit, unclear) = (if site.takes_any() { limit } else { Lack::NodepoolOfOtherNodes }, unclear.or(of_labels));
+    let unclear = unclear.or(of_labels).or_else(|| contradiction(&template.name, pool, size, kinds).filter(|_| nodes > 0.0));
+    let limit = if site.takes_any() { limit } else { Lack::NodepoolOfOtherNodes };
     let platforms = if nodes > 0.0 { platforms(pool, kinds) } else { Vec::new() };
     Growth { nodes, site: Some(site), limit, platforms, unclear }
 }

@@ -13,7 +13,7 @@ use crate::collectors::kubernetes::reading::labels::{Promised, Requirement};
 use crate::collectors::kubernetes::reading::objects;
 use crate::collectors::kubernetes::reading::objects::{Condition, ConditionStatus, Kind, Place, Rows, kind, or_default};
 use crate::collectors::kubernetes::reading::resources::{Devices, Listed, NAMES, amounts, is_gpu, offered_devices};
-use crate::collectors::kubernetes::reading::taints::{Taint, Taints};
+use crate::collectors::kubernetes::reading::taints::{self, Taint};
 use crate::collectors::kubernetes::watching::sight::{looked_at, seen};
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
 
@@ -169,6 +169,8 @@ pub(in crate::collectors::kubernetes) struct ClaimStatus {
     conditions: Vec<Condition>,
     #[serde(default, deserialize_with = "or_default")]
     allocatable: Listed,
+    #[serde(default, deserialize_with = "or_default")]
+    capacity: Listed,
 }
 
 /// What is kept of a pool.
@@ -178,7 +180,8 @@ pub(in crate::collectors::kubernetes) struct Pool {
     limits: BTreeMap<String, (f64, Option<f64>)>,
     nodes: Option<u32>,
     replicas: Option<u32>,
-    /// Taints of somebody's choosing that its nodes will have.
+    /// Taints that its nodes will have for good: workspaces have to tolerate each, whatever it is called.
+    /// Source: `NewNodeClaimTemplate` and `Taints.ToleratesPod` in `pkg/controllers/provisioning/scheduling` of Karpenter.
     pub(in crate::collectors::kubernetes) taints: Box<[Taint]>,
     pub(in crate::collectors::kubernetes) lifetime: Lifetime,
     /// Whether a limit of 0 keeps it from having any node.
@@ -234,7 +237,7 @@ impl Kind for NodePool {
             conditions: conditions(self.status.conditions, self.metadata.generation),
             nodes: self.status.nodes,
             replicas: self.spec.replicas,
-            taints: Taints::of(&template.taints, false).chosen,
+            taints: taints::keeping_away(&template.taints),
             lifetime: Lifetime::of(template.expire_after.as_deref()),
             class: template.node_class_ref,
             nodes_to_come: Promised::of(self.metadata.name.as_deref().unwrap_or_default(), metadata.labels, template.requirements),
@@ -278,6 +281,8 @@ pub(in crate::collectors::kubernetes) struct Claim {
     pub(in crate::collectors::kubernetes) lifetime: Lifetime,
     launch: Option<i64>,
     pub(in crate::collectors::kubernetes) allocatable: [Option<f64>; 4],
+    /// What its machine has, which is what limits of a pool count.
+    pub(in crate::collectors::kubernetes) capacity: [Option<f64>; 4],
     pub(in crate::collectors::kubernetes) devices: Devices,
 }
 
@@ -334,6 +339,7 @@ impl Kind for NodeClaim {
             lifetime: Lifetime::of(self.spec.expire_after.as_deref()),
             launch: created.zip(initialized).map(|(created, initialized)| initialized.saturating_sub(created)),
             allocatable: amounts(&self.status.allocatable),
+            capacity: amounts(&self.status.capacity),
             devices: offered_devices(&self.status.allocatable, &Listed::new()),
         }
     }

@@ -126,6 +126,17 @@ fn is_arm(machine: &str) -> bool {
     family == "a1" || after.contains('g')
 }
 
+/// The cores that a machine of a type or a size of AWS has at most: two, or four for each `xlarge`. `None` where its name does
+/// not tell, as of bare metal and of other clouds.
+/// Source: <https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-type-specifications.html>
+fn cores(machine: &str) -> Option<f64> {
+    match machine.rsplit('.').next()? {
+        "nano" | "micro" | "small" | "medium" | "large" => Some(2.0),
+        "xlarge" => Some(4.0),
+        size => Some(4.0 * number(size.strip_suffix("xlarge")?)? as f64),
+    }
+}
+
 impl Promised {
     /// Of nodes of a pool: its name, the labels of its template and what it requires.
     pub(in crate::collectors::kubernetes) fn of(pool: &str, labels: BTreeMap<String, String>, requirements: Vec<Requirement>) -> Self {
@@ -177,6 +188,62 @@ impl Promised {
         let arm = self.machines_are_arm();
         let archs: Vec<_> = ["amd64", "arm64"].into_iter().filter(|arch| may_be(ARCH, arch) && arm.is_none_or(|arm| arm == (*arch == "arm64"))).collect();
         systems.flat_map(|system| archs.iter().map(move |arch| (system, *arch))).collect()
+    }
+
+    /// Whether any node can be as all of the requirements say.
+    pub(in crate::collectors::kubernetes) fn is_possible(&self) -> bool {
+        self.requirements.iter().all(|own| {
+            let key = own.key.as_str();
+            let holds = |value: &str| self.of_key(key).all(|own| own.holds_for(Some(digest(value))) != Some(false));
+            let is_there = self.of_key(key).any(|own| matches!(own.operator.as_str(), "Exists" | "Gt" | "Gte" | "Lt" | "Lte"));
+            let is_absent = self.of_key(key).any(|own| own.operator == "DoesNotExist");
+            let least = self.bounds(key, "Gt", "Gte", 1.0).reduce(f64::max);
+            let most = self.bounds(key, "Lt", "Lte", -1.0).reduce(f64::min);
+            let is_empty = least.zip(most).is_some_and(|(least, most)| least > most);
+            self.values(key).is_none_or(|values| values.into_iter().any(holds)) && !(is_there && is_absent) && !is_empty
+        })
+    }
+
+    /// The bounds of a number: those that it must not reach, moved by a step, and those that it may.
+    fn bounds<'a>(&'a self, key: &'a str, beyond: &'a str, within: &'a str, step: f64) -> impl Iterator<Item = f64> {
+        let bound = |own: &Requirement| own.values.first().and_then(|text| number(text)).map(|bound| bound as f64);
+        let of = move |own: &'a Requirement| {
+            let step = if own.operator == beyond { Some(step) } else { (own.operator == within).then_some(0.0) };
+            Some(bound(own)? + step?)
+        };
+        self.of_key(key).filter_map(of)
+    }
+
+    /// The most that a number of a machine may be, if that is bounded: under any of these names.
+    fn most(&self, keys: &[&str], of: fn(&str) -> Option<f64>) -> Option<f64> {
+        let each = keys.iter().filter_map(|key| match self.values(key) {
+            Some(values) => values.into_iter().map(of).collect::<Option<Vec<f64>>>()?.into_iter().reduce(f64::max),
+            None => self.bounds(key, "Lt", "Lte", -1.0).reduce(f64::min),
+        });
+        each.reduce(f64::min)
+    }
+
+    /// The most cores that a node may have.
+    /// Source: <https://karpenter.sh/docs/concepts/scheduling/#well-known-labels>
+    pub(in crate::collectors::kubernetes) fn most_cores(&self) -> Option<f64> {
+        let counted = self.most(&["karpenter.k8s.aws/instance-cpu", "eks.amazonaws.com/instance-cpu"], |text| text.parse().ok());
+        let by_name = self.most(&["node.kubernetes.io/instance-type", "karpenter.k8s.aws/instance-size", "eks.amazonaws.com/instance-size"], cores);
+        counted.into_iter().chain(by_name).reduce(f64::min)
+    }
+
+    /// The most memory that a node may have, in GiB; labels tell it in MiB.
+    pub(in crate::collectors::kubernetes) fn most_memory(&self) -> Option<f64> {
+        self.most(&["karpenter.k8s.aws/instance-memory", "eks.amazonaws.com/instance-memory"], |text| text.parse().ok()).map(|mebibytes| mebibytes / 1024.0)
+    }
+
+    /// Whether nodes are for Windows alone.
+    pub(in crate::collectors::kubernetes) fn is_of_windows(&self) -> bool {
+        self.values(SYSTEM).is_some_and(|systems| !systems.is_empty() && systems.iter().all(|system| *system == "windows"))
+    }
+
+    /// What pods ask for that need such nodes.
+    pub(in crate::collectors::kubernetes) fn windows() -> Requirement {
+        Requirement::equal(SYSTEM, "windows")
     }
 
     /// Whether all machines of the types that are named are of ARM, or none is; `None` where that differs, or none is named.

@@ -145,6 +145,11 @@ impl Taints {
     }
 }
 
+/// Those that keep pods away, whatever they are called.
+pub(in crate::collectors::kubernetes) fn keeping_away(taints: &[Taint]) -> Box<[Taint]> {
+    taints.iter().filter(|taint| taint.keeps_away()).cloned().collect()
+}
+
 /// How a toleration compares.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Operator {
@@ -228,8 +233,7 @@ pub(in crate::collectors::kubernetes) fn lasting(tolerations: &[PodToleration]) 
         };
         Some(Toleration { key: own.key.clone(), operator, value: own.value.clone(), effect: own.effect.clone() })
     });
-    // Marks keep everybody out, so what tolerates them is of no use here.
-    own.filter(|own| own.key.is_empty() || Taint { key: own.key.clone(), ..Taint::default() }.mark() == Mark::Chosen).collect()
+    own.collect()
 }
 
 /// Whether workspaces start in spite of taints.

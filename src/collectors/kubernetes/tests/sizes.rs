@@ -225,3 +225,66 @@ fn workspaces_of_each_kind_fit_by_their_own_size() {
     };
     assert_eq!(new.fits("cpu: '3', memory: 1Gi"), "10");
 }
+
+/// A claim of the pool of which the machine has more than its node offers.
+fn claim(name: &str, phase: &str, capacity: &Value, allocatable: &Value) -> Value {
+    let condition = json!({ "type": phase, "status": "True" });
+    json!({ "metadata": { "name": name, "labels": { "karpenter.sh/nodepool": "ws" } },
+        "status": { "nodeName": name, "conditions": [condition], "capacity": capacity, "allocatable": allocatable } })
+}
+
+const POOL: &str = ", tolerations: [], nodepools: [{ name: ws, max_new_nodes: 100 }]";
+
+#[test]
+fn the_limits_of_a_pool_count_what_its_machines_have() {
+    let (whole, offered) = (json!({ "cpu": "2", "memory": "1862Mi", "pods": "11" }), json!({ "cpu": "1930m", "memory": "1419Mi", "pods": "11" }));
+    let own =
+        |config: &'static str, claims: Vec<Value>| Estate { config, pool: Some((json!({}), json!({ "memory": "22528Mi" }), claims)), ..Estate::default() };
+    let size = "cpu: '1', memory: 1300Mi";
+    assert_eq!(own(POOL, vec![claim("c", "Ready", &whole, &offered)]).fits(size), "12");
+    // Before there is a machine its kubelet keeps back what kubelets do.
+    let written = ", tolerations: [], nodepools: [{ name: ws, cpu: 1930m, memory: 1419Mi, max_new_nodes: 100 }]";
+    assert_eq!(own(written, Vec::new()).fits(size), "7");
+    let cores = |limit: &str| Estate {
+        config: ", nodepools: [{ name: ws, cpu: 15890m, memory: 60Gi, max_new_nodes: 100 }]",
+        pool: Some((json!({}), json!({ "cpu": limit }), Vec::new())),
+        ..Estate::default()
+    };
+    assert_eq!([cores("32").fits("cpu: '10', memory: 1Gi"), cores("31900m").fits("cpu: '10', memory: 1Gi")], ["2", "1"]);
+}
+
+#[test]
+fn a_pool_makes_only_what_it_requires_of_its_nodes() {
+    let with = |key: &str, operator: &str, values: &[&str]| json!({ "requirements": [{ "key": key, "operator": operator, "values": values }] });
+    let of = |template: Value| {
+        let config = ", tolerations: [], nodepools: [{ name: ws, cpu: '15', memory: 60Gi, max_new_nodes: 4 }]";
+        Estate { config, pool: Some((template, json!({ "cpu": "1000" }), Vec::new())), ..Estate::default() }.fits("cpu: '5', memory: 1Gi")
+    };
+    let large = |most: &str| format!("nodes of the pool ws count with 15 CPU, and it makes none with more than {most}");
+    let aws = |name: &str| format!("karpenter.k8s.aws/{name}");
+    assert_eq!(of(json!({})), "12");
+    assert_eq!(of(with(&aws("instance-cpu"), "Lt", &["3"])), large("2"));
+    assert_eq!(of(with(&aws("instance-cpu"), "Lte", &["4"])), large("4"));
+    assert_eq!(of(with("eks.amazonaws.com/instance-cpu", "In", &["4", "8"])), large("8"));
+    assert_eq!(of(with(&aws("instance-cpu"), "Lt", &["17"])), "12");
+    assert_eq!(of(with(&aws("instance-cpu"), "Gt", &["3"])), "12");
+    assert_eq!(of(with(&aws("instance-size"), "In", &["medium"])), large("2"));
+    assert_eq!(of(with("node.kubernetes.io/instance-type", "In", &["m5.large", "m5.2xlarge"])), large("8"));
+    assert_eq!(of(with("node.kubernetes.io/instance-type", "In", &["m5.large", "m5.4xlarge"])), "12");
+    assert_eq!(of(with("node.kubernetes.io/instance-type", "In", &["m5.metal"])), "12");
+    assert_eq!(of(with("node.kubernetes.io/instance-type", "In", &["Standard_D4s_v5"])), "12", "nobody knows how large those are");
+    assert_eq!(of(with(&aws("instance-memory"), "Lt", &["32769"])), "nodes of the pool ws count with 60 GiB of memory, and it makes none with more than 32");
+    assert_eq!(of(with("kubernetes.io/os", "In", &["windows"])), "the pool ws makes nodes for Windows, and no workspace that runs asks for such a node");
+    let both = |one: Value, other: Value| json!({ "requirements": [one["requirements"][0], other["requirements"][0]] });
+    let zone = "topology.kubernetes.io/zone";
+    assert_eq!(of(both(with(zone, "In", &["a"]), with(zone, "NotIn", &["a"]))), "0");
+    assert_eq!(of(both(with(zone, "In", &["a", "b"]), with(zone, "NotIn", &["a"]))), "12");
+    assert_eq!(of(both(with("x", "Exists", &[]), with("x", "DoesNotExist", &[]))), "0");
+    assert_eq!(of(both(with(&aws("instance-cpu"), "Gt", &["32"]), with(&aws("instance-cpu"), "Lt", &["17"]))), "0");
+    // What a pool taints for good stays, whatever it is called.
+    for key in ["example.com/not-ready", "node.kubernetes.io/not-ready", "other"] {
+        let tainted = |effect: &str| json!({ "taints": [{ "key": key, "effect": effect }] });
+        assert_eq!([of(tainted("NoSchedule")), of(tainted("PreferNoSchedule"))], ["0", "12"], "{key}");
+        assert_eq!(of(json!({ "startupTaints": [{ "key": key, "effect": "NoSchedule" }] })), "12", "{key}");
+    }
+}
