@@ -91,14 +91,16 @@ fn made(template: &PoolTemplate, scene: &Scene<'_>) -> Made {
 /// How many nodes like this a pool may still make, and by which limit; `None` where nothing limits it. Its own limits count
 /// what machines have.
 /// Source: <https://karpenter.sh/docs/concepts/nodepools/#speclimits>
-fn nodes(template: &PoolTemplate, pool: &Pool, made: &Made) -> Option<(f64, Lack)> {
+fn nodes(template: &PoolTemplate, pool: &Pool, made: &Made, scene: &Scene<'_>) -> Option<(f64, Lack)> {
     let machine = [0, 1, 2].map(|at| made.size[at].map(|size| size + made.beside[at]));
     let limits =
         [(Lack::NodepoolCpu, machine[0]), (Lack::NodepoolMemory, machine[1]), (Lack::NodepoolEphemeralStorage, machine[2]), (Lack::NodepoolNodes, Some(1.0))];
     let by_limit = limits.into_iter().zip(LIMITED).filter_map(|((limit, size), resource)| Some((times(pool.left(resource)?, size?), limit)));
     // A limit of 0 of what is not counted here, such as GPUs.
     let by_switch = pool.is_off().then_some((0.0, Lack::NodepoolNodes));
-    let by_quota = template.max_new_nodes.map(|most| (f64::from(most), Lack::NodepoolNodes));
+    // One that is on its way is still to come, and one that leaves has its machine until it is gone.
+    let there = claims(&template.name, scene).filter(|claim| !matches!(claim.phase, "pending" | "launched")).count();
+    let by_quota = template.max_nodes.map(|most| ((f64::from(most) - there as f64).max(0.0), Lack::NodepoolNodes));
     by_limit.chain(by_quota).chain(by_switch).min_by(|(a, _), (b, _)| a.total_cmp(b))
 }
 
@@ -166,7 +168,7 @@ pub(super) fn growth<'a>(config: &Capacity, template: &PoolTemplate, scene: &Sce
     if made.size.iter().zip(kinds.need()).any(|(size, need)| need > 0.0 && size.is_none()) {
         return Growth::none(Lack::NodepoolOfUnknownSize);
     }
-    let Some((nodes, limit)) = nodes(template, pool, &made) else { return Growth::none(Lack::NodepoolWithoutLimit) };
+    let Some((nodes, limit)) = nodes(template, pool, &made, scene) else { return Growth::none(Lack::NodepoolWithoutLimit) };
     let Made { size, devices, .. } = made;
     let mut left = size;
     for (left, taken) in left.iter_mut().zip(taken_by_daemons(&template.name, scene.nodes, scene.pods)) {

@@ -103,7 +103,7 @@ metrics! {
             "readiness_capacity_headroom_ratio",
             Unit::Share,
             &["cluster", "event"],
-            "What is left of the workspaces that fit once all run that are expected for an event, or that run already where those are more, as a share of those that fit; at least -1, from the Kubernetes API. Not known while a pool that may grow has no max_new_nodes, since its own limits say nothing about the quota of the account, nor while nothing says whether workspaces tolerate the taints of a node.",
+            "What is left of the workspaces that fit once all run that are expected for an event, or that run already where those are more, as a share of those that fit; at least -1, from the Kubernetes API. Not known while a pool that may grow has no max_nodes, since its own limits say nothing about the quota of the account, nor while nothing says whether workspaces tolerate the taints of a node.",
         )
         .covered_by(ALL);
         static NODES_ADDABLE: Gauge<2> = gauge(
@@ -273,7 +273,7 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
         of_new = of_new.or(growth.unclear);
         let workspaces = growth.site.as_ref().map_or(0.0, |site| site.nodes * kinds.fits_mainly(site).0);
         // The limits of a pool are what its owner allows; what the account allows is another question.
-        by_account &= template.max_new_nodes.is_some() || !growth.site.as_ref().is_some_and(|site| site.nodes > 0.0 && kinds.fits_any(site));
+        by_account &= template.max_nodes.is_some() || !growth.site.as_ref().is_some_and(|site| site.nodes > 0.0 && kinds.fits_any(site));
         // More nodes are what more workspaces would need, so the pool that can grow most decides.
         if workspaces > most {
             (most, limit) = (workspaces, growth.limit);
@@ -324,7 +324,7 @@ pub(super) fn headroom(cluster: &Arc<str>, config: &Capacity, scene: &Scene<'_>,
         _ if of_new.is_some() => of_new,
         _ if unclear > 0 => Some(say!("whether workspaces tolerate the taints of {} nodes is told by none that runs; set capacity.tolerations", unclear)),
         // Whether an account has room for the nodes is not known then, and so is what would be left.
-        _ if !by_account => Some(say!("a pool may grow without max_new_nodes, so nobody knows how many nodes the account has room for")),
+        _ if !by_account => Some(say!("a pool may grow without max_nodes, so nobody knows how many nodes the account has room for")),
         _ => None,
     };
     let ends_at = match rules {

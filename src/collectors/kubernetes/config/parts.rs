@@ -233,11 +233,11 @@ pub struct PoolTemplate {
     /// Allocatable ephemeral storage of a node; that of the pool's largest node when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ephemeral_storage: Option<String>,
-    /// The most nodes that quotas of the cloud allow. Without it a pool without limits counts for
-    /// nothing, since nobody knows what it could grow to, and with a pool that may grow within its
-    /// limits the headroom is not known.
+    /// The most nodes that the pool may have by the quotas of the cloud, with those that it has.
+    /// Without it a pool without limits counts for nothing, since nobody knows what it could grow to,
+    /// and with a pool that may grow within its limits the headroom is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_new_nodes: Option<u32>,
+    pub max_nodes: Option<u32>,
 }
 
 /// The Prometheus Operator.

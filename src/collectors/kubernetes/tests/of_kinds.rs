@@ -284,8 +284,8 @@ fn limits_of_a_pool_are_no_quota_of_the_account() {
         samples.iter().map(words).filter(|line| line.contains("headroom_ratio")).collect::<Vec<_>>()
     };
     assert_eq!(headroom(""), ["capacity_headroom_ratio eu/w = NaN"]);
-    assert_eq!(headroom(", max_new_nodes: 5"), ["capacity_headroom_ratio eu/w = 0.5"]);
-    assert_eq!(headroom(", max_new_nodes: 0"), ["capacity_headroom_ratio eu/w = -1"]);
+    assert_eq!(headroom(", max_nodes: 5"), ["capacity_headroom_ratio eu/w = 0.5"]);
+    assert_eq!(headroom(", max_nodes: 0"), ["capacity_headroom_ratio eu/w = -1"]);
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn room(pods: &Pods, nodes: &Nodes, pool: Option<&Value>, quotas: &[Value], clas
     let rules = Some(quotas::Rules { quotas: &quotas, ranges: &ranges });
     let demands = demands([1]);
     let scene = capacity::Scene { karpenter: Some((&pools, &claims)), classes: Some(classes), rules, ..capacity::Scene::of(nodes, pods, &demands) };
-    let config = if pool.is_some() { ", nodepools: [{ name: ws, cpu: '8', memory: 320Gi, max_new_nodes: 2 }]" } else { "" };
+    let config = if pool.is_some() { ", nodepools: [{ name: ws, cpu: '8', memory: 320Gi, max_nodes: 2 }]" } else { "" };
     headroom_of(&format!("{{ workspaces: ws, cpu: '2', memory: 4Gi, node_labels: {labels}{config} }}"), &scene)
 }
 

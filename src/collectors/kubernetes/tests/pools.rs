@@ -22,7 +22,8 @@ fn a_pool_is_off_where_it_may_have_none_of_what_all_of_its_nodes_have() {
         let pool = json!({ "metadata": { "name": "ws" }, "spec": spec.clone(), "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
         let (pools, claims) = (filled::<karpenter::NodePool>(&[pool]), filled::<karpenter::NodeClaim>(&[]));
         let (nodes, pods) = (Nodes::new(Interests::default()), Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default()));
-        let config = "{ workspaces: ws, cpu: '2', memory: 4Gi, tolerations: [{ operator: Exists }], nodepools: [{ name: ws, cpu: '8', memory: 32Gi, max_new_nodes: 9 }] }";
+        let config =
+            "{ workspaces: ws, cpu: '2', memory: 4Gi, tolerations: [{ operator: Exists }], nodepools: [{ name: ws, cpu: '8', memory: 32Gi, max_nodes: 9 }] }";
         let samples = headroom_of(config, &capacity::Scene { karpenter: Some((&pools, &claims)), ..capacity::Scene::of(&nodes, &pods, &demands([1])) });
         let makes = samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces_addable eu/new_nodes = ").map(str::to_owned)).unwrap();
         (makes, distances_of(&spec, &[]).len())

@@ -170,7 +170,7 @@ fn a_pool_whose_taints_workspaces_do_not_tolerate_makes_no_room() {
     let (pools, claims) = (filled::<karpenter::NodePool>(&[pool]), filled::<karpenter::NodeClaim>(&[]));
     let (nodes, pods) = (Nodes::new(Interests::default()), Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default()));
     let addable = |tolerations: &str| {
-        let config = format!("{{ workspaces: ws, cpu: '2', memory: 4Gi, nodepools: [{{ name: ws, cpu: '8', memory: 32Gi, max_new_nodes: 9 }}]{tolerations} }}");
+        let config = format!("{{ workspaces: ws, cpu: '2', memory: 4Gi, nodepools: [{{ name: ws, cpu: '8', memory: 32Gi, max_nodes: 9 }}]{tolerations} }}");
         let samples = headroom_of(&config, &capacity::Scene { karpenter: Some((&pools, &claims)), ..capacity::Scene::of(&nodes, &pods, &demands([1])) });
         samples.iter().map(words).find(|line| line.contains("eu/new_nodes")).unwrap()
     };
@@ -338,7 +338,7 @@ fn what_comes_with_every_node_is_taken_of_the_new_ones_as_well() {
                 "spec": { "nodeName": "n", "containers": [{ "name": "a", "resources": { "requests": { "cpu": "150m" } } }] }, "status": { "phase": "Running" } });
             Keep::put(&mut pods, read(&pod), true);
         }
-        let config = "{ workspaces: ws, cpu: '2', memory: 4Gi, nodepools: [{ name: ws, cpu: '4', memory: 32Gi, max_new_nodes: 9 }] }";
+        let config = "{ workspaces: ws, cpu: '2', memory: 4Gi, nodepools: [{ name: ws, cpu: '4', memory: 32Gi, max_nodes: 9 }] }";
         let samples = headroom_of(config, &capacity::Scene { karpenter: Some((&pools, &claims)), ..capacity::Scene::of(&nodes, &pods, &demands([1])) });
         samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces_addable eu/new_nodes = ").map(str::to_owned)).unwrap()
     };

@@ -218,11 +218,8 @@ fn workspaces_of_each_kind_fit_by_their_own_size() {
     assert_eq!(sizes("12").fits("cpu: '3', memory: 1Gi"), "10", "one of each on every node");
     assert_eq!(sizes("12").fits("cpu: '6', memory: 1Gi"), "10", "what is written down is what they have on average");
     // New nodes take what is left of them as well.
-    let new = Estate {
-        config: ", nodepools: [{ name: ws, cpu: '12', memory: 32Gi, max_new_nodes: 4 }]",
-        pool: Some((json!({}), json!({}), Vec::new())),
-        ..sizes("1")
-    };
+    let new =
+        Estate { config: ", nodepools: [{ name: ws, cpu: '12', memory: 32Gi, max_nodes: 4 }]", pool: Some((json!({}), json!({}), Vec::new())), ..sizes("1") };
     assert_eq!(new.fits("cpu: '3', memory: 1Gi"), "10");
 }
 
@@ -233,7 +230,7 @@ fn claim(name: &str, phase: &str, capacity: &Value, allocatable: &Value) -> Valu
         "status": { "nodeName": name, "conditions": [condition], "capacity": capacity, "allocatable": allocatable } })
 }
 
-const POOL: &str = ", tolerations: [], nodepools: [{ name: ws, max_new_nodes: 100 }]";
+const POOL: &str = ", tolerations: [], nodepools: [{ name: ws, max_nodes: 100 }]";
 
 #[test]
 fn the_limits_of_a_pool_count_what_its_machines_have() {
@@ -243,10 +240,10 @@ fn the_limits_of_a_pool_count_what_its_machines_have() {
     let size = "cpu: '1', memory: 1300Mi";
     assert_eq!(own(POOL, vec![claim("c", "Ready", &whole, &offered)]).fits(size), "12");
     // Before there is a machine its kubelet keeps back what kubelets do.
-    let written = ", tolerations: [], nodepools: [{ name: ws, cpu: 1930m, memory: 1419Mi, max_new_nodes: 100 }]";
+    let written = ", tolerations: [], nodepools: [{ name: ws, cpu: 1930m, memory: 1419Mi, max_nodes: 100 }]";
     assert_eq!(own(written, Vec::new()).fits(size), "7");
     let cores = |limit: &str| Estate {
-        config: ", nodepools: [{ name: ws, cpu: 15890m, memory: 60Gi, max_new_nodes: 100 }]",
+        config: ", nodepools: [{ name: ws, cpu: 15890m, memory: 60Gi, max_nodes: 100 }]",
         pool: Some((json!({}), json!({ "cpu": limit }), Vec::new())),
         ..Estate::default()
     };
@@ -257,7 +254,7 @@ fn the_limits_of_a_pool_count_what_its_machines_have() {
 fn a_pool_makes_only_what_it_requires_of_its_nodes() {
     let with = |key: &str, operator: &str, values: &[&str]| json!({ "requirements": [{ "key": key, "operator": operator, "values": values }] });
     let of = |template: Value| {
-        let config = ", tolerations: [], nodepools: [{ name: ws, cpu: '15', memory: 60Gi, max_new_nodes: 4 }]";
+        let config = ", tolerations: [], nodepools: [{ name: ws, cpu: '15', memory: 60Gi, max_nodes: 4 }]";
         Estate { config, pool: Some((template, json!({ "cpu": "1000" }), Vec::new())), ..Estate::default() }.fits("cpu: '5', memory: 1Gi")
     };
     let large = |most: &str| format!("nodes of the pool ws count with 15 CPU, and it makes none with more than {most}");
@@ -287,4 +284,19 @@ fn a_pool_makes_only_what_it_requires_of_its_nodes() {
         assert_eq!([of(tainted("NoSchedule")), of(tainted("PreferNoSchedule"))], ["0", "12"], "{key}");
         assert_eq!(of(json!({ "startupTaints": [{ "key": key, "effect": "NoSchedule" }] })), "12", "{key}");
     }
+}
+
+#[test]
+fn a_pool_may_have_no_more_nodes_than_the_account_allows() {
+    let size = json!({ "cpu": "15", "memory": "60Gi", "pods": "110" });
+    let with = |claims: Vec<Value>| {
+        let config = ", tolerations: [], nodepools: [{ name: ws, cpu: '15', memory: 60Gi, max_nodes: 3 }]";
+        Estate { config, pool: Some((json!({}), json!({ "cpu": "100000" }), claims)), ..Estate::default() }.fits("cpu: '10', memory: 1Gi")
+    };
+    let made = |phase: &'static str, count: usize| (0..count).map(|at| claim(&format!("c{at}"), phase, &size, &size)).collect::<Vec<_>>();
+    assert_eq!(with(Vec::new()), "3");
+    assert_eq!(with(made("Ready", 2)), "1");
+    assert_eq!(with(made("Registered", 3)), "0");
+    assert_eq!(with(made("Ready", 4)), "0");
+    assert_eq!(with(made("Launched", 2)), "3", "these are still to come");
 }
