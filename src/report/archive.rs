@@ -84,7 +84,6 @@ impl Archive {
     pub fn keep(&self, folder: &Path, judgement: &Judgement, event: &Occurrence) {
         let Some((at, moment)) = moment(event, judgement.at) else { return };
         // Names of events come from the configuration, and this one must stay within the folder.
-        let plain = |text: &str| text.chars().map(|c| if c.is_alphanumeric() || matches!(c, '-' | '.') { c } else { '_' }).collect::<String>();
         let name = format!("{}-{}-{}-{}", plain(&judgement.checklist), plain(&event.of), event.start.strftime("%Y%m%dT%H%MZ"), plain(&moment));
         let in_time = folder.join(format!("{name}.md"));
         // Nobody may take it for what was known at the moment.
@@ -110,6 +109,18 @@ impl Archive {
     pub fn settle(&self, within: Duration) -> bool {
         self.writer.settle(within)
     }
+}
+
+/// A name as a part of that of a file: two that differ stay two.
+fn plain(name: &str) -> String {
+    name.chars().fold(String::new(), |mut plain, c| {
+        if c.is_alphanumeric() || matches!(c, '-' | '.' | '_') {
+            plain.push(c);
+        } else {
+            c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| plain.push_str(&format!("%{byte:02X}")));
+        }
+        plain
+    })
 }
 
 /// The report of a moment at which nothing was judged.
@@ -199,6 +210,12 @@ mod tests {
     }
 
     #[test]
+    fn two_events_have_two_files() {
+        let names = ["a/b", "a b", "a_b", "a%20b", "a-b", "Gr\u{f6}\u{df}e", "../evil"].map(plain);
+        assert_eq!(names, ["a%2Fb", "a%20b", "a_b", "a%2520b", "a-b", "Gr\u{f6}\u{df}e", "..%2Fevil"]);
+    }
+
+    #[test]
     fn each_moment_of_an_event_has_one_report() {
         let at = |hour: i64| Timestamp::from_second(1_764_000_000 + hour * 3600).unwrap();
         let event = Occurrence {
@@ -235,7 +252,7 @@ mod tests {
         }
         let mut files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         files.sort();
-        assert_eq!(files, ["c-.._Work_shop-20251124T1600Z-T-1h.md", "c-.._Work_shop-20251124T1600Z-T-2d.md"]);
+        assert_eq!(files, ["c-..%2FWork%20shop-20251124T1600Z-T-1h.md", "c-..%2FWork%20shop-20251124T1600Z-T-2d.md"]);
         let first = std::fs::read_to_string(folder.path().join(&files[1])).unwrap();
         assert!(first.starts_with("# T: NO-GO"), "the first one of a moment stands: {first}");
         // Another process finds it as it is.
@@ -252,11 +269,11 @@ mod tests {
             assert!(begun.settle(PATIENCE));
         }
         let late: Vec<_> = std::fs::read_dir(elsewhere.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
-        assert_eq!(late, [elsewhere.path().join("c-.._Work_shop-20251124T1600Z-start-written-late.md")]);
+        assert_eq!(late, [elsewhere.path().join("c-..%2FWork%20shop-20251124T1600Z-start-written-late.md")]);
         let text = std::fs::read_to_string(&late[0]).unwrap();
         assert!(text.starts_with("Written late, at 2025-11-24 17:00 UTC: nothing was judged at 2025-11-24 16:00 UTC.\n\n# T: GO\n"), "{text}");
         // A folder that hangs holds up nobody; what was first at a moment is written when it is back.
-        let pipe = folder.path().join("c-.._Work_shop-20251124T1600Z-start.new");
+        let pipe = folder.path().join("c-..%2FWork%20shop-20251124T1600Z-start.new");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         for decision in [Decision::NoGo, Decision::Go, Decision::Go] {
             archive.keep(folder.path(), &judged(0, decision), &event);

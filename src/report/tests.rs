@@ -55,7 +55,10 @@ fn an_event_is_told_on_the_clocks_of_its_people_too() {
         "w: 2026-12-01 14:00 UTC to 2026-12-01 17:00 UTC, in 10d 2h, 5 participants",
         "the clocks of winter are those of UTC"
     );
-    assert_eq!(told("Asia/Tokyo", "2026-11-20T00:00:00Z"), "w: running until 2026-12-02 02:00 JST (2026-12-01 17:00 UTC), 5 participants");
+    assert_eq!(
+        told("Asia/Tokyo", "2026-11-20T00:00:00Z"),
+        "w: running, from 2026-11-20 09:00 JST to 2026-12-02 02:00 JST (2026-11-20 00:00 UTC to 2026-12-01 17:00 UTC), 5 participants"
+    );
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub fn event_line(judgement: &Judgement) -> Option<String> {
     let people = judgement.participants.map_or_else(String::new, |n| format!(", {n} {}", if n == 1 { "participant" } else { "participants" }));
     let zone = &judgement.event_zone;
     let when = if start <= judgement.at {
-        format!("running until {}", local(&[end], zone))
+        format!("running, from {}", local(&[start, end], zone))
     } else {
         format!("{}, in {}", local(&[start, end], zone), distance(judgement.at, start))
     };
