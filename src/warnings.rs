@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::checklist::{self, Check, Checklist, Kind, Waiver};
-use crate::collectors::{self, CollectorsConfig, attestations, http, tls};
+use crate::collectors::{self, CollectorsConfig, attestations, dns, http, tls};
 use crate::config::{self, Loaded};
 use crate::event::{self, Schedule};
 use crate::snapshot::{Source, Subject};
 use crate::value::Problem;
-use crate::value::rules::quoted;
+use crate::value::rules::{self, quoted};
 use crate::word::did_you_mean;
 
 /// Everything that is odd, in the order of the file. Asks the file system on this thread.
@@ -34,6 +34,7 @@ pub(crate) fn of_settings(loaded: &Loaded, now: Timestamp) -> Vec<Problem> {
     clusters(loaded, &mut found);
     shares(loaded, &mut found);
     twins(loaded, &mut found);
+    names(loaded, &mut found);
     confirmations(loaded, now, &mut found);
     found.extend(loaded.settings.clone().missing());
     found
@@ -109,11 +110,28 @@ fn twins(loaded: &Loaded, found: &mut Vec<Problem>) {
     let same =
         |name: &str, first: &str| format!("{name} asks the very same as {first}, so it proves nothing more; one of them may be a copy that was not finished");
     let collectors = &loaded.settings.collectors;
-    let targets =
-        collectors.http.iter().flat_map(|http| repeated(&http.targets, |one, other| http::Target { name: one.name.clone(), ..other.clone() } == *one));
+    let targets = collectors.http.iter().flat_map(|http| {
+        repeated(&http.targets, |one, other| {
+            one.url.is_same(&other.url) && http::Target { name: one.name.clone(), url: one.url.clone(), ..other.clone() } == *one
+        })
+    });
     found.extend(targets.map(|(index, target, first)| Problem::bare(format!("collectors.http.targets[{index}]"), same(&target.name, &first.name))));
-    let servers = collectors.tls.iter().flat_map(|tls| repeated(&tls.targets, |one, other| tls::Target { name: one.name.clone(), ..other.clone() } == *one));
+    let asked = |target: &tls::Target| {
+        let (host, port) = rules::split(&target.address)?;
+        let name = target.server_name.as_deref().unwrap_or(host);
+        Some((host.to_ascii_lowercase(), port, name.trim_end_matches('.').to_ascii_lowercase()))
+    };
+    let servers = collectors.tls.iter().flat_map(|tls| repeated(&tls.targets, |one, other| asked(one) == asked(other)));
     found.extend(servers.map(|(index, target, first)| Problem::bare(format!("collectors.tls.targets[{index}]"), same(&target.name, &first.name))));
+}
+
+/// Names that differ for this program alone.
+fn names(loaded: &Loaded, found: &mut Vec<Problem>) {
+    let names = loaded.settings.collectors.dns.iter().flat_map(|dns| repeated(&dns.names, |one, other| dns::is_one_name(&one.name, &other.name)));
+    found.extend(names.map(|(index, name, first)| {
+        let rule = format!("{} is the same name as {} for every resolver, so it is asked and counted twice", name.name, first.name);
+        Problem::bare(format!("collectors.dns.names[{index}]"), rule)
+    }));
 }
 
 /// Entries that are the same as one before them, with their places and with that one.
@@ -140,6 +158,9 @@ fn waivers(loaded: &Loaded, sources: &[&Source], now: Timestamp, found: &mut Vec
         let Some(check) = check(waiver) else { continue };
         if !check.enabled {
             found.push(Problem::bare(format!("waivers[{index}].check"), format!("{} is disabled in the overrides, so nothing is waived", waiver.check)));
+        } else if matches!(check.kind, Kind::Promql { .. }) {
+            let rule = format!("{} is judged by Prometheus alone, which no waiver reaches; silence its alert instead", waiver.check);
+            found.push(Problem::bare(format!("waivers[{index}].check"), rule));
         } else if let Kind::Fact { family, .. } = &check.kind {
             let owner = collectors::owner(family.name);
             if sources.iter().all(|source| source.collector != owner) {
@@ -279,6 +300,32 @@ contexts: [{ name: a, context: { cluster: a } }, { name: b, context: { cluster: 
                 "collectors.http.targets[2]: copy asks the very same as app, so it proves nothing more; one of them may be a copy that was not finished",
             ]
         );
+    }
+
+    #[test]
+    fn the_case_of_letters_makes_no_other_target() {
+        let twins = |collectors: &str| {
+            let told = told(&format!("{COMING}collectors: {{ {collectors} }}\n"));
+            told.into_iter().filter(|line| line.contains("the very same") || line.contains("the same name")).collect::<Vec<_>>()
+        };
+        let http = |url: &str| twins(&format!("http: {{ targets: [{{ name: a, url: 'https://a.example/' }}, {{ name: b, url: '{url}' }}] }}"));
+        let twin = "collectors.http.targets[1]: b asks the very same as a, so it proves nothing more; one of them may be a copy that was not finished";
+        for same in ["https://A.example/", "https://a.example", "https://a.example:443/"] {
+            assert_eq!(http(same), [twin], "{same}");
+        }
+        assert_eq!([http("https://a.example/A"), http("http://a.example/"), http("https://*.a.example/")].concat(), [""; 0]);
+        let tls = |target: &str| twins(&format!("tls: {{ targets: [{{ name: a, address: 'a.example:443' }}, {{ name: b, {target} }}] }}"));
+        assert_eq!(tls("address: 'A.example:443'").len() + tls("address: 'a.example:443', server_name: A.example").len(), 2);
+        assert_eq!(tls("address: 'a.example:8443'").len() + tls("address: 'a.example:443', server_name: b.example").len(), 0);
+        let dns = |name: &str| twins(&format!("dns: {{ names: [{{ name: good.example }}, {{ name: {name} }}] }}"));
+        let twin = "collectors.dns.names[1]: GOOD.example. is the same name as good.example for every resolver, so it is asked and counted twice";
+        assert_eq!((dns("GOOD.example."), dns("better.example")), (vec![twin.to_owned()], Vec::new()));
+    }
+
+    #[test]
+    fn a_waiver_of_what_prometheus_judges_is_told() {
+        let told = told(&format!("{COMING}{TARGET}waivers: [{{ check: NodeStorageFillsUp, who: Ada, why: w, until: 2026-11-30T00:00:00Z }}]\n"));
+        assert_eq!(told, ["waivers[0].check: NodeStorageFillsUp is judged by Prometheus alone, which no waiver reaches; silence its alert instead"]);
     }
 
     #[test]

@@ -44,6 +44,12 @@ impl Url {
         &self.0
     }
 
+    /// Whether both lead to the very same place: the case of a host, and what goes without saying, tell nothing apart.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let place = |url: &Self| (url.0.contains("://*."), url.parse().ok());
+        self == other || matches!((place(self), place(other)), ((own, Some(one)), (its, Some(two))) if own == its && one == two)
+    }
+
     /// What a path is put behind.
     pub fn base(&self) -> &str {
         self.0.trim_end_matches('/')

@@ -20,6 +20,7 @@ use hickory_resolver::proto::rr::RecordType as Hickory;
 use ipnet::IpNet;
 use tokio::time::Instant;
 
+pub(crate) use config::is_one_name;
 pub use config::{Config, Expect, LoadBalancer, Name, RecordType, Resolver};
 
 use self::agreement::{Agreement, Alike};
