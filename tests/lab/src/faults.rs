@@ -234,9 +234,9 @@ pub static FAULTS: &[Fault] = &[
     Fault {
         name: "load-balancer-gone",
         what: "the London Service loses its load balancer",
-        red: &["LoadBalancerMissing", "LoadBalancerAddressMismatch"],
-        // Its names have nothing left to be compared with.
-        unknown: &["DnsTargetMismatch"],
+        red: &["LoadBalancerMissing"],
+        // Its names have nothing left to be compared with, and neither has its address.
+        unknown: &["DnsTargetMismatch", "LoadBalancerAddressMismatch"],
     },
     Fault { name: "selector-empty", what: "the LiteLLM deployment is deleted", red: &[], unknown: LITELLM },
     Fault { name: "litellm-being-deleted", what: "the LiteLLM deployment is being deleted and waits for its finalizer", red: &[], unknown: LITELLM },

@@ -215,9 +215,13 @@ impl Kind for EndpointSlice {
 pub(in crate::collectors::kubernetes) fn address_match(services: &Rows<Service>, expected: &str, place: &Place, samples: &mut Vec<Sample>) {
     for (key, Entrance { addresses, .. }) in services.iter() {
         let labels = [&place.cluster, &key.namespace, &key.name].map(Arc::clone);
-        let has = if addresses.is_empty() { say!("none") } else { Message::of_names(addresses.iter().map(String::as_str)) };
-        let words = say!("has {}, expected {}", has, named(expected));
-        samples.push(LB_MATCH.sample(labels, flag(addresses.iter().any(|address| address == expected))).with_detail(words));
+        // Where there is none, nobody has replaced it by another one.
+        let (matches, has) = if addresses.is_empty() {
+            (f64::NAN, say!("no address yet"))
+        } else {
+            (flag(addresses.iter().any(|address| address == expected)), Message::of_names(addresses.iter().map(String::as_str)))
+        };
+        samples.push(LB_MATCH.sample(labels, matches).with_detail(say!("its load balancer has {}, expected {}", has, named(expected))));
     }
 }
 

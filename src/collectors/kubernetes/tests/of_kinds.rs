@@ -430,3 +430,18 @@ fn a_pull_and_an_init_container_that_runs_have_times_of_their_own() {
     assert_eq!(pod(sandbox("True"), "PodInitializing", runs("side")), is("initializing/PodInitializing", 720), "a sidecar that runs is not ready");
     assert_eq!(pod(json!([]), "PodInitializing", json!([])), is("initializing/PodInitializing", 720));
 }
+
+/// Who lost a load balancer has another trouble than who got a new one.
+#[test]
+fn a_service_without_an_address_has_none_that_could_be_another_one() {
+    let service = |addresses: Value| json!({ "metadata": { "name": "coder", "namespace": "coder" }, "spec": { "type": "LoadBalancer" }, "status": { "loadBalancer": { "ingress": addresses } } });
+    let told = |addresses: Value| {
+        let mut samples = Vec::new();
+        services::address_match(&filled(&[service(addresses)]), "10.0.0.1", &place("Service"), &mut samples);
+        (samples[0].value.to_string(), samples[0].detail.as_ref().unwrap().to_string())
+    };
+    let said = |value: &str, has: &str| (value.to_owned(), format!("its load balancer has {has}, expected 10.0.0.1"));
+    assert_eq!(told(json!([])), said("NaN", "no address yet"));
+    assert_eq!(told(json!([{ "ip": "10.0.0.2" }])), said("0", "10.0.0.2"));
+    assert_eq!(told(json!([{ "ip": "10.0.0.1" }])), said("1", "10.0.0.1"));
+}
