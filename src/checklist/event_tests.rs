@@ -358,6 +358,18 @@ fn a_confirmation_whose_line_is_misspelt_is_told_where_it_is_missed() {
 }
 
 #[test]
+fn who_cannot_tell_says_why() {
+    let family = "readiness_tls_chain_not_after_timestamp_seconds";
+    let text = format!(
+        "checklist: c\ntitle: T\nsections: [{{ title: S, checks: [{{ name: Old, item: '1', title: t, metric: {family}, fails: {{ older_than: 24h }}, evidence: e, remedy: r }}] }}]\n"
+    );
+    let said = |value: f64| judged(&text, &snapshot(family, &[(&["good", "127.0.0.1"], value)]), None).checks().next().unwrap().lines[0].evidence.to_string();
+    assert_eq!(said(now().as_second() as f64 + 1e6), "Cannot tell for good / 127.0.0.1: it is still to come, so it has no age.");
+    assert_eq!(said(f64::NAN), "Cannot tell for good / 127.0.0.1: it was looked at, and showed no value.");
+    assert!(said(now().as_second() as f64 - 60.0).starts_with("good / 127.0.0.1: "), "good");
+}
+
+#[test]
 fn what_nothing_in_a_collector_shows_is_told_with_what_makes_it() {
     let text = "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ name: Target, item: '1', title: t, metric: readiness_dns_target_state, fails: { equals: mismatch }, evidence: e, remedy: r }] }]\n";
     let store = Store::default();

@@ -297,13 +297,24 @@ impl Rule<'_> {
             (CheckState::Fail, _) => self.evidence.render(label, &words),
             // The reason alone, so that whatever else the same cause hides has the same line.
             (CheckState::Unknown, Some(why)) if !self.family.states.is_empty() => return self.unseen(sample, why),
-            (CheckState::Unknown, _) => format!("Cannot tell for {}.", place(sample)),
+            (CheckState::Unknown, Some(_)) if sample.value.is_nan() => format!("Cannot tell for {}.", place(sample)),
+            (CheckState::Unknown, _) => format!("Cannot tell for {}: {}.", place(sample), self.no_answer(sample)),
             (CheckState::Pass | CheckState::Warn | CheckState::Waived | CheckState::NotApplicable, _) => {
                 about(sample, &words.of_good(self.family, self.condition, label("state")))
             }
         };
         let evidence = detail.map_or_else(|| evidence.clone(), |detail| format!("{evidence} Seen: {detail}."));
         Line { state, severity, labels: labels_of(sample), ..Line::unknown(evidence) }
+    }
+
+    /// Why nobody can tell, where the fact itself does not say: the line must have a reason that somebody can fix.
+    fn no_answer(&self, sample: &Sample) -> &'static str {
+        match self.condition {
+            _ if !self.family.states.is_empty() => "whoever was asked says that it is unknown, and not why",
+            _ if sample.value.is_nan() => "it was looked at, and showed no value",
+            Condition::OlderThan(_) => "it is still to come, so it has no age",
+            _ => "what it is compared with was not seen",
+        }
     }
 
     fn unseen(&self, sample: &Sample, why: &str) -> Line {

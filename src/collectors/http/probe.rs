@@ -505,9 +505,11 @@ fn holds(rules: &[JsonRule], json: Option<&serde_json::Value>) -> Result<(), Mes
     }
     let json = json.ok_or("the body is no JSON, or says something twice")?;
     for rule in rules {
+        // The empty pointer means the whole document (RFC 6901, section 5).
+        let place = if rule.pointer.is_empty() { "the whole document" } else { &rule.pointer };
         match json.pointer(&rule.pointer) {
-            None => return Err(say!("{} is missing", named(&rule.pointer))),
-            Some(value) if !is_same(value, &rule.equals) => return Err(say!("{} is not {}", named(&rule.pointer), named(&rule.equals.to_string()))),
+            None => return Err(say!("{} is missing", named(place))),
+            Some(value) if !is_same(value, &rule.equals) => return Err(say!("{} is not {}", named(place), named(&rule.equals.to_string()))),
             Some(_) => {}
         }
     }
