@@ -22,12 +22,8 @@ impl Pod {
         self.status.phase == "Running"
     }
 
-    /// Whether it only holds a place: with a priority below 0, it gives way to all pods without one.
+    /// Those with one below 0 give way to all pods without one.
     /// Source: <https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/>
-    pub(in crate::collectors::kubernetes) fn gives_way(&self) -> bool {
-        self.priority() < 0
-    }
-
     pub(in crate::collectors::kubernetes) fn priority(&self) -> i32 {
         self.spec.priority.unwrap_or_default()
     }
@@ -401,10 +397,6 @@ impl Pod {
     /// Why it has no node, and since when.
     pub(in crate::collectors::kubernetes) fn pending(&self, clock: &Clock) -> Option<(&'static str, i64)> {
         if self.status.phase != "Pending" || self.spec.node_name.is_some() || self.metadata.deletion_timestamp.is_some() {
-            return None;
-        }
-        // It waits in the place of whoever comes, which makes the cluster larger in time.
-        if self.gives_way() {
             return None;
         }
         let scheduled = self.condition("PodScheduled").filter(|condition| condition.state() != ConditionStatus::True);

@@ -1,4 +1,5 @@
 //! How large workspaces are, whom they make give way, and what bounds those of which none runs.
+#![expect(clippy::needless_pass_by_value, reason = "so that cases read as what the API sends")]
 
 use serde_json::{Value, json};
 
@@ -9,7 +10,7 @@ use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
 use crate::collectors::kubernetes::reading::clock::Clock;
 use crate::collectors::kubernetes::tests::of_kinds::filled;
 use crate::collectors::kubernetes::tests::shapes::node;
-use crate::collectors::kubernetes::tests::{demands, headroom_of, read, words};
+use crate::collectors::kubernetes::tests::{ago, demands, headroom_of, read, says, told, words};
 
 /// What stands in a cluster: nodes, pods and quotas.
 #[derive(Default)]
@@ -299,4 +300,18 @@ fn a_pool_may_have_no_more_nodes_than_the_account_allows() {
     assert_eq!(with(made("Registered", 3)), "0");
     assert_eq!(with(made("Ready", 4)), "0");
     assert_eq!(with(made("Launched", 2)), "3", "these are still to come");
+}
+
+#[test]
+fn a_workspace_without_a_node_is_told_whatever_its_priority() {
+    let said = |namespace: &str| {
+        let waits =
+            json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "Insufficient cpu", "lastTransitionTime": ago(900) });
+        let own = json!({ "metadata": { "name": "w", "namespace": namespace, "uid": "w" }, "spec": { "priority": -1, "containers": [] },
+            "status": { "phase": "Pending", "conditions": [waits] } });
+        let selectors = serde_saphyr::from_str("[{ name: ws, namespaces: [ws] }]").unwrap();
+        told(Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default()), &[own])
+    };
+    says(&said("ws"), "pods_unscheduled eu/ws/insufficient_cpu = 1");
+    assert!(!said("b").iter().any(|line| line.starts_with("pods_unscheduled")), "it holds a place");
 }
