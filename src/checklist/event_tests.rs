@@ -450,9 +450,13 @@ fn what_a_reload_took_out_of_sight_is_no_repair() {
         history.since(jiff::Timestamp::UNIX_EPOCH).skip(2).map(crate::report::words).collect::<Vec<_>>()
     };
     let same = list("3", "");
-    let decision = "c: decision: something that was not good is asked or looked at no longer as it was (was no go, is go)";
+    let decision = "c: decision: the configuration was changed for what was not good (was no go, is go)";
     assert_eq!(told(&same, &same, &one), [decision, "c: Slow: public / b is looked at no longer (was fail, is pass)"]);
     assert_eq!(told(&same, &list("20", ""), &both), [decision, "c: Slow: it asks something else since the configuration was changed (was fail, is pass)"]);
+    let mut optional = same.clone();
+    optional.sections[0].checks[0].required = false;
+    let blocked = decision.replace("is go", "is undecided");
+    assert_eq!(told(&same, &optional, &both), [blocked.as_str(), "c: Slow: it does not block since the configuration was changed (was fail, is warn)"]);
     let other = ", { name: Other, item: '2', title: t, metric: readiness_dns_cname_hops, fails: { above: 30 }, evidence: e, remedy: r }";
     let without = |text: Checklist| {
         let mut without = text;

@@ -42,7 +42,7 @@ impl Left {
                 }
                 verdicts.left.insert(Some(&was.name), why);
                 if was.required {
-                    verdicts.left.insert(None, "something that was not good is asked or looked at no longer as it was".to_owned());
+                    verdicts.left.insert(None, "the configuration was changed for what was not good".to_owned());
                 }
             }
         }
@@ -56,6 +56,7 @@ impl Left {
             return Some("it asks something else since the configuration was changed".to_owned());
         }
         match gone.len() {
+            0 if was.required && !is.required => Some("it does not block since the configuration was changed".to_owned()),
             0 => None,
             1 => Some(format!("{} is looked at no longer", gone[0])),
             2 => Some(format!("{} are looked at no longer", gone.join(" and "))),
