@@ -17,6 +17,7 @@ use crate::collectors::kubernetes::client::connect::Link;
 use crate::collectors::kubernetes::cluster::{CLOCK, Cluster, SETTLE, VERSION};
 use crate::collectors::kubernetes::watching::sight;
 use crate::driver::{Publisher, Watch};
+use crate::say;
 use crate::snapshot::{CollectError, Facts, Observation};
 
 /// A change must be visible within two seconds.
@@ -96,7 +97,13 @@ impl ClusterWatch {
     fn observe(&mut self, server: &str) -> Observation {
         let cluster = &self.cluster;
         let (mut objects, mut api_calls, mut looking) = (0, 1, vec![VERSION.sample([&*cluster.name, server], 1.0)]);
-        looking.push(CLOCK.sample([Arc::clone(&cluster.name)], cluster.clock.ahead().unsigned_abs() as f64));
+        let ahead = cluster.clock.ahead();
+        let offset = CLOCK.sample([Arc::clone(&cluster.name)], ahead.unsigned_abs() as f64);
+        looking.push(match ahead {
+            0 => offset,
+            1.. => offset.with_detail(say!("that of the cluster is ahead")),
+            _ => offset.with_detail(say!("that of the cluster is behind")),
+        });
         for (scope, part) in cluster.scopes.iter().zip(&mut self.parts) {
             let version = scope.version();
             let old = |at: Instant| scope.windowed() && at.elapsed() >= cluster.config.interval.0;

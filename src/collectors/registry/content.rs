@@ -124,6 +124,16 @@ impl Content {
     }
 }
 
+/// The one cluster without which all would run the same, if there is one.
+pub(super) fn odd_one<'a>(seen: &[(&'a str, Vec<&Content>)], known: &[&Content]) -> Option<&'a str> {
+    let agree_without = |left_out: &str| {
+        let others = seen.iter().filter(|(cluster, _)| *cluster != left_out).flat_map(|(_, contents)| contents);
+        distinct(&others.copied().collect::<Vec<_>>(), known) == 1
+    };
+    let mut odd = seen.iter().map(|(cluster, _)| *cluster).filter(|cluster| agree_without(cluster));
+    odd.next().filter(|_| odd.next().is_none())
+}
+
 /// How many different images these are. Two platforms of one index are one image, which only the
 /// index can tell; `known` are indexes beside those that run.
 pub(super) fn distinct(running: &[&Content], known: &[&Content]) -> usize {
@@ -197,6 +207,15 @@ mod tests {
         ] {
             assert_eq!(running.level_of_running(mirror), level, "{running:?} {mirror:?}");
         }
+    }
+
+    #[test]
+    fn of_three_clusters_the_one_that_differs_is_named() {
+        let (own, other, third) = (image(1, 11), image(2, 12), image(3, 13));
+        let odd = |contents: [&Content; 3]| odd_one(&["eu", "us", "asia"].into_iter().zip(contents.map(|own| vec![own])).collect::<Vec<_>>(), &[]);
+        assert_eq!([odd([&own, &other, &own]), odd([&own, &other, &third]), odd([&own, &own, &own])], [Some("us"), None, None]);
+        let two = [("eu", vec![&own]), ("us", vec![&other])];
+        assert_eq!(odd_one(&two, &[]), None, "nobody knows which of two is right");
     }
 
     #[test]

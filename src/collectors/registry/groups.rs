@@ -10,7 +10,7 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};
 
 use super::config::{Group, Prefix};
-use super::content::{Content, Level, distinct};
+use super::content::{Content, Level, distinct, odd_one};
 use super::digest::Digest;
 use super::reference::{Reference, Running};
 use super::registries::{Registries, Registry};
@@ -370,14 +370,15 @@ impl Telling<'_> {
 
     /// Whether all clusters run the same.
     fn agreement(&mut self, running: &[(&String, InCluster)], known: &[&Content]) {
-        let mut all = Vec::new();
+        let mut seen = Vec::new();
         let mut unseen = Vec::new();
         for (cluster, own) in running {
             match own.seen() {
-                Ok(contents) => all.extend(contents),
+                Ok(contents) => seen.push((cluster.as_str(), contents)),
                 Err(why) => unseen.push(say!("{}: {}", named(cluster), why)),
             }
         }
+        let all: Vec<&Content> = seen.iter().flat_map(|(_, contents)| contents).copied().collect();
         let count = distinct(&all, known);
         let state = match count {
             // Two that differ differ, whatever a third does.
@@ -385,7 +386,12 @@ impl Telling<'_> {
             _ if !unseen.is_empty() => Likeness::Unknown,
             _ => Likeness::Identical,
         };
-        let detail = if unseen.is_empty() { say!("{} images in {} clusters", count, running.len()) } else { Message::joined(unseen, "; ") };
+        let detail = if unseen.is_empty() {
+            let odd = odd_one(&seen, known).filter(|_| count > 1).map_or_else(|| say!(""), |odd| say!("; only {} differs from the others", named(odd)));
+            say!("{} images in {} clusters{}", count, running.len(), odd)
+        } else {
+            Message::joined(unseen, "; ")
+        };
         self.samples.push(IDENTICAL.sample([self.group], state).with_detail(&detail));
         self.samples.push(DISTINCT.sample([self.group], count as f64));
     }
