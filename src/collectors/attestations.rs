@@ -1,8 +1,9 @@
 //! What only people can say: read from a file, never ticked by this program.
 //!
-//! The file is a list of `{ attest, who, at, valid_for, event }`. Each entry stands for itself: of several for one line the
-//! one that lasts longest counts, as nobody takes back what another one stands for by saying less. An entry that nobody can stand for (no name, a date in the future, a line that no
-//! checklist has) counts as if it were not there, and is told. Nothing here decides whether a
+//! The file is a list of `{ attest, who, at, valid_for, event }`. Of several entries for one line
+//! the latest of each person counts, and of those of several people the one that lasts longest: whoever says less than before
+//! takes that back, but not what another one stands for. An entry that nobody can stand for (no name, a date in the future, a
+//! line that no checklist has) counts as if it were not there, and is told. Nothing here decides whether a
 //! confirmation is still good enough.
 
 pub(super) mod config;
@@ -207,13 +208,14 @@ impl Known {
     }
 
     fn samples(&self, rows: &[Row], now: Timestamp) -> Vec<Sample> {
-        let mut longest: BTreeMap<(&str, &str), (&Entry, Term)> = BTreeMap::new();
+        let mut latest: BTreeMap<[&str; 3], (&Entry, Term)> = BTreeMap::new();
         let mut refused: BTreeMap<&str, (usize, Message)> = BTreeMap::new();
         for row in rows {
             match self.counts(row, now) {
                 Ok((entry, term)) => {
-                    let slot = longest.entry((&entry.attest, entry.event.as_deref().unwrap_or_default())).or_insert((entry, term));
-                    if (slot.1.until, slot.1.at) <= (term.until, term.at) {
+                    let event = entry.event.as_deref().unwrap_or_default();
+                    let slot = latest.entry([&entry.attest, event, &entry.who]).or_insert((entry, term));
+                    if slot.1.at <= term.at {
                         *slot = (entry, term);
                     }
                 }
@@ -222,6 +224,13 @@ impl Known {
                     let (count, _) = refused.entry(name).or_insert((0, why));
                     *count += 1;
                 }
+            }
+        }
+        let mut longest: BTreeMap<(&str, &str), (&Entry, Term)> = BTreeMap::new();
+        for ([attest, event, _], own) in latest {
+            let slot = longest.entry((attest, event)).or_insert(own);
+            if (slot.1.until, slot.1.at) <= (own.1.until, own.1.at) {
+                *slot = own;
             }
         }
         let confirmed = longest.into_iter().flat_map(|((attest, event), (entry, term))| {
@@ -306,7 +315,10 @@ mod tests {
     fn the_entry_that_lasts_longest_counts_and_takes_nothing_from_another() {
         let text = "- {attest: OnCallConfirmed, who: Ada, at: 2026-11-01T00:00:00Z}\n- {attest: OnCallConfirmed, who: Grace, at: 2026-11-20T00:00:00Z, valid_for: 1d}\n";
         assert_eq!(told(text), ["OnCallConfirmed/ 2026-11-21T00:00:00Z: confirmed by Grace at 2026-11-20 00:00 UTC"]);
-        // Whoever says less later takes nothing back, in whatever order they stand.
+        // Who says less than before takes that back, and an older entry that stands below revives nothing.
+        let own = "- {attest: OnCallConfirmed, who: Ada, at: 2026-11-20T00:00:00Z, valid_for: 1d}\n- {attest: OnCallConfirmed, who: Ada, at: 2026-11-01T00:00:00Z, valid_for: 30d}\n";
+        assert_eq!(told(own), ["OnCallConfirmed/ 2026-11-21T00:00:00Z: confirmed by Ada at 2026-11-20 00:00 UTC"]);
+        // Another one who says less takes nothing back, in whatever order they stand.
         let rows = [
             "- {attest: OnCallConfirmed, who: Ada, at: 2026-11-20T00:00:00Z, event: weekly}\n",
             "- {attest: OnCallConfirmed, who: Bob, at: 2026-11-20T01:00:00Z, event: weekly, valid_for: 30m}\n",
