@@ -23,6 +23,8 @@ pub struct Unjudged {
     kinds: BTreeSet<String>,
     /// What it lacks for a check that would ask about it, and that check.
     lacks: Option<(&'static str, String)>,
+    /// A check that would ask about it and is disabled.
+    disabled: Option<String>,
 }
 
 impl Unjudged {
@@ -31,13 +33,14 @@ impl Unjudged {
         let kinds: Vec<_> = self.kinds.iter().map(String::as_str).collect();
         let kinds = if kinds.is_empty() { String::new() } else { format!("; checks ask about kind {}", kinds.join(", ")) };
         let lacks = self.lacks.as_ref().map_or_else(String::new, |(lacks, check)| format!(" {check} asks about it once you add {lacks}."));
-        format!("{} {} is looked at, but no check of a configured checklist asks about it{kinds}.{lacks}", self.collector, self.what)
+        let disabled = self.disabled.as_ref().map_or_else(String::new, |check| format!(" {check} would, and is disabled."));
+        format!("{} {} is looked at, but no check of a configured checklist asks about it{kinds}.{lacks}{disabled}", self.collector, self.what)
     }
 }
 
 /// What the configuration names and no enabled check of any of the checklists asks about.
 pub fn unjudged<'a>(checklists: &[Checklist], sources: impl Iterator<Item = &'a Source>) -> Vec<Unjudged> {
-    let checks: Vec<&Check> = checklists.iter().flat_map(Checklist::checks).filter(|check| check.enabled).collect();
+    let (checks, disabled): (Vec<&Check>, Vec<&Check>) = checklists.iter().flat_map(Checklist::checks).partition(|check| check.enabled);
     let sources: Vec<&Source> = sources.collect();
     let mut found = Vec::new();
     for source in &sources {
@@ -58,6 +61,7 @@ pub fn unjudged<'a>(checklists: &[Checklist], sources: impl Iterator<Item = &'a 
         found.extend(told.map(|subject| Unjudged {
             kinds: kinds(&checks, &subject),
             lacks: lacks(&checks, source, &subject, &emits),
+            disabled: disabled.iter().find(|check| asks(check, source, &subject, &emits)).map(|check| check.name.clone()),
             collector: source.collector,
             labels: subject.labels,
             what: subject.what,
@@ -111,7 +115,7 @@ pub(super) fn section(found: &[Unjudged]) -> Option<SectionVerdict> {
         state: CheckState::Unknown,
         unasked: None,
         required: true,
-        remedy: "Give it the kind or the name that a check asks for, add a check for it, or take it out of the configuration.".to_owned(),
+        remedy: "Give it the kind or the name that a check asks for, enable or add a check for it, or take it out of the configuration. A CronJob is judged once a rotation names it in cron_jobs.".to_owned(),
         attested: false,
         mend: None,
         collector: "checklist",

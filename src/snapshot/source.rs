@@ -47,7 +47,7 @@ pub struct Source {
     pub subjects: Subjects,
     /// Collectors whose facts this source reads, and whose first look it therefore waits for.
     pub reads: &'static [&'static str],
-    /// Selectors of these whose facts it judges by facts of its own.
+    /// Selectors of those collectors of which it tells more than they do: what a CronJob makes is judged by its rotation.
     pub selectors: Vec<String>,
     /// Time between looks.
     pub interval: Duration,
