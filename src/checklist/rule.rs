@@ -195,7 +195,7 @@ impl Rule<'_> {
             for (index, sample) in facts.of(self.family.name).iter().enumerate().filter(|(_, sample)| self.selects(sample, context.event)) {
                 let bad = self.is_bad(sample, index, view, others, context);
                 // What was told before the answer broke off makes a subject red, and never good.
-                if bad != Some(true) && unseen.iter().any(|subject| is_about(sample, subject)) {
+                if bad != Some(true) && unseen.iter().any(|subject| is_about(|name| sample.label(name), subject)) {
                     continue;
                 }
                 judged = true;
@@ -254,12 +254,14 @@ impl Rule<'_> {
             spoken = true;
             let state = sample.state().unwrap_or("unknown");
             if !coverage.seen.contains(&state) {
-                if !coverage.borne_in.is_empty() && red.iter().any(|line| bears(&line.labels, sample)) {
+                if !coverage.borne_in.is_empty() && red.iter().any(|line| is_about(|name| line.labels.get(name), sample)) {
                     continue;
                 }
                 let evidence = about(sample, sample.detail.as_ref().map_or(state, Message::as_str));
                 lines.push(Line { labels: labels_of(sample), seen_at: view.seen_at, look: view.looks, ..Line::unknown(evidence) });
-            } else if coverage.borne_in.contains(&state) && !view.of(self.family.name).any(|fact| self.selects(fact, event) && is_about(fact, sample)) {
+            } else if coverage.borne_in.contains(&state)
+                && !view.of(self.family.name).any(|fact| self.selects(fact, event) && is_about(|name| fact.label(name), sample))
+            {
                 let evidence = about(sample, &format!("it was seen ({state}), and showed nothing of what this check asks about"));
                 lines.push(Line { labels: labels_of(sample), seen_at: view.seen_at, look: view.looks, ..Line::unknown(evidence) });
             }
@@ -332,14 +334,9 @@ fn unseen_subjects(coverage: Coverage, view: &View) -> Vec<&Sample> {
     speaking.filter(|sample| !coverage.seen.contains(&sample.state().unwrap_or("unknown"))).collect()
 }
 
-/// Whether a line is about the subject of a sample.
-fn bears(labels: &Labels, subject: &Sample) -> bool {
-    subject.label_pairs().all(|(name, value)| labels.get(name).is_none_or(|own| own == value))
-}
-
-/// Whether a fact is about the subject of another: what both are labelled with is the same.
-fn is_about(fact: &Sample, subject: &Sample) -> bool {
-    subject.label_pairs().all(|(name, value)| fact.label(name).is_none_or(|own| own == value))
+/// Whether what has these labels, a fact or a line, is about the subject of a fact: what both are labelled with is the same.
+fn is_about<'a>(label: impl Fn(&str) -> Option<&'a str>, subject: &Sample) -> bool {
+    subject.label_pairs().all(|(name, value)| label(name).is_none_or(|own| own == value))
 }
 
 fn place(sample: &Sample) -> String {

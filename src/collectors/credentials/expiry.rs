@@ -130,15 +130,10 @@ pub(super) fn date(text: &str, pointer: Option<&str>) -> Result<Told, &'static s
 
 #[cfg(test)]
 mod tests {
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
     use super::*;
+    use crate::jwt::token;
 
     const NOW: i64 = 1_764_000_000;
-
-    fn token(header: &str, claims: &str) -> String {
-        format!("{}.{}.c2ln", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims))
-    }
 
     #[test]
     fn tokens_tell_their_life_or_why_they_are_none() {

@@ -154,16 +154,13 @@ pub(super) fn kubeconfig(text: &str, trust: &Trust, now: i64) -> Result<Told, &'
 #[cfg(test)]
 mod tests {
     use base64::Engine as _;
-    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    use base64::engine::general_purpose::STANDARD;
     use readiness_lab::{Authority, CrossSigned, Leaf};
 
     use super::*;
+    use crate::jwt::token;
 
     const NOW: i64 = 1_764_000_000;
-
-    fn token(header: &str, claims: &str) -> String {
-        format!("{}.{}.c2ln", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims))
-    }
 
     #[test]
     fn a_kubeconfig_is_as_good_as_the_user_of_its_current_context() {

@@ -283,10 +283,7 @@ mod tests {
 
     #[test]
     fn tokens_of_other_registries_tell_their_end_or_that_it_is_near() {
-        let token = |claims: &str| {
-            let part = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
-            format!("{}.{}.c2ln", part(r#"{"alg":"RS256"}"#), part(claims))
-        };
+        let token = |claims: &str| jwt::token(r#"{"alg":"RS256"}"#, claims);
         let user = |name: &str, password: &str| Identity::User { name: name.to_owned(), password: Secret::new(password.to_owned()) };
         let three_hours = token(r#"{"iat":1764000000,"exp":1764010800.5}"#);
         let until = Life::Until { ends: 1_764_010_800, made: Some(1_764_000_000) };

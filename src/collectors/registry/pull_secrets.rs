@@ -21,7 +21,7 @@ use super::renewed::Token;
 use crate::collectors::kubernetes::{self, Link};
 use crate::driver::Poll;
 use crate::encoded;
-use crate::event::{self, Schedule};
+use crate::event::{self, Occurrence, Schedule};
 use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set, states};
 use crate::say;
 use crate::say::{Message, named};
@@ -139,37 +139,36 @@ impl Puller {
 
     /// When its tokens end, and whether that is soon enough for an event to see it.
     fn ends(&self, config: &str, now: Timestamp) -> Vec<Sample> {
+        let events = event::foreseen(&self.needs.schedules, now);
+        let entries = Identity::entries(config).unwrap_or_default().into_iter();
+        entries.flat_map(|(entry, identity)| self.end(&entry, identity.map_or(Life::Untold, |identity| identity.life()), &events, now)).collect()
+    }
+
+    /// The same of one entry.
+    fn end(&self, entry: &str, life: Life, events: &[Occurrence], now: Timestamp) -> Vec<Sample> {
         let PullSecret { cluster, namespace, name, images } = &self.secret;
-        let mut samples = Vec::new();
-        for (entry, identity) in Identity::entries(config).unwrap_or_default() {
-            let is_needed = images.is_empty() || Identity::is_entry_for_any(&entry, images);
-            let expiry = || [cluster.as_str(), namespace, name, &entry];
-            let Needs { schedules, state } = &self.needs;
-            let events = event::foreseen(schedules, now);
-            match identity.map_or(Life::Untold, |identity| identity.life()) {
-                Life::Untold => {}
-                // What no image needs may have been left behind, and nobody could tell.
-                Life::Short(_) if !is_needed => {}
-                Life::Short(why) => {
-                    samples.push(EXPIRY.sample(expiry(), f64::NAN).with_detail(why));
-                    samples.extend(events.iter().map(|event| Token::untold([cluster.as_str(), namespace, name, &entry, &event.name], why)));
-                }
-                // What nobody renewed for so long, and no image needs, was left behind.
-                Life::Until { ends, .. } if !is_needed && ends.saturating_add(LIFE_OF_ECR) < now.as_second() => {}
-                Life::Until { ends, made } => {
-                    samples.push(EXPIRY.sample(expiry(), ends as f64));
-                    let subject = format!("{cluster}/{namespace}/{name} {entry}");
-                    let is_newest = made.is_some() && state.last_rotation(RENEWAL, &subject, made, now) == made;
-                    let token = Token { ends, made, before: state.rotation_before(RENEWAL, &subject).filter(|_| is_newest) };
-                    samples.extend(
-                        events
-                            .iter()
-                            .map(|event| token.sample([cluster.as_str(), namespace, name, &entry, &event.name], event.end.as_second(), now.as_second())),
-                    );
-                }
+        let is_needed = images.is_empty() || Identity::is_entry_for_any(entry, images);
+        let expiry = |value: f64| EXPIRY.sample([cluster.as_str(), namespace, name, entry], value);
+        let labels = |event: &'_ Occurrence| [cluster.as_str(), namespace, name, entry, &event.name].map(str::to_owned);
+        match life {
+            Life::Untold => Vec::new(),
+            // What no image needs may have been left behind, and nobody could tell.
+            Life::Short(_) if !is_needed => Vec::new(),
+            Life::Short(why) => {
+                let unseen = events.iter().map(|event| Token::untold(labels(event), why));
+                [expiry(f64::NAN).with_detail(why)].into_iter().chain(unseen).collect()
+            }
+            // What nobody renewed for so long, and no image needs, was left behind.
+            Life::Until { ends, .. } if !is_needed && ends.saturating_add(LIFE_OF_ECR) < now.as_second() => Vec::new(),
+            Life::Until { ends, made } => {
+                let subject = format!("{cluster}/{namespace}/{name} {entry}");
+                let state = &self.needs.state;
+                let is_newest = made.is_some() && state.last_rotation(RENEWAL, &subject, made, now) == made;
+                let token = Token { ends, made, before: state.rotation_before(RENEWAL, &subject).filter(|_| is_newest) };
+                let outlooks = events.iter().map(|event| token.sample(labels(event), event.end.as_second(), now.as_second()));
+                [expiry(ends as f64)].into_iter().chain(outlooks).collect()
             }
         }
-        samples
     }
 
     /// What a kubelet would do, up to the point where it costs: every manifest that a node may

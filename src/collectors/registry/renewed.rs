@@ -49,14 +49,14 @@ pub(super) struct Token {
 
 impl Token {
     /// The fact about one event, which ends then.
-    pub(super) fn sample(self, labels: [&str; 5], event_ends: i64, now: i64) -> Sample {
+    pub(super) fn sample(self, labels: [String; 5], event_ends: i64, now: i64) -> Sample {
         let (state, why) = self.outlook(event_ends, now);
         let sample = OUTLOOK.sample(labels, state);
         if let Some(why) = why { sample.with_detail(why) } else { sample }
     }
 
     /// The same about a token that does not tell when it ends.
-    pub(super) fn untold(labels: [&str; 5], why: &'static str) -> Sample {
+    pub(super) fn untold(labels: [String; 5], why: &'static str) -> Sample {
         OUTLOOK.sample(labels, Outlook::Unknown).with_detail(why)
     }
 
@@ -68,9 +68,10 @@ impl Token {
             let state = if self.ends > now { Outlook::Unknown } else { Outlook::Ends };
             return (state, Some(say!("it ends before, and it does not tell when it was made, so nobody sees whether it is renewed in time")));
         };
+        let life = self.ends.saturating_sub(made);
         // Of a life of an hour a quarter is to spare, or none could be renewed in time.
-        let spare = SPARE.min(self.ends.saturating_sub(made) / 4);
-        let in_time = 1..=self.ends.saturating_sub(made).saturating_sub(spare);
+        let spare = SPARE.min(life / 4);
+        let in_time = 1..=life - spare;
         let Some(pause) = self.before.map(|before| made.saturating_sub(before)).filter(|pause| in_time.contains(pause)) else {
             return (Outlook::Unknown, Some(say!("it ends before, and it was not seen to be renewed in time; two tokens in a row show that")));
         };
