@@ -13,7 +13,6 @@ use tokio::sync::Notify;
 
 use crate::collectors::kubernetes::capacity;
 use crate::collectors::kubernetes::config::{ClusterConfig, Config, NodeClasses, Selector, ServiceRef, WorkloadKind};
-use crate::collectors::kubernetes::kinds::backups;
 use crate::collectors::kubernetes::kinds::certmanager;
 use crate::collectors::kubernetes::kinds::classes;
 use crate::collectors::kubernetes::kinds::cronjobs::CronJob;
@@ -36,6 +35,7 @@ use crate::collectors::kubernetes::kinds::workloads;
 use crate::collectors::kubernetes::kinds::workloads::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use crate::collectors::kubernetes::kinds::workspaces;
 use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
+use crate::collectors::kubernetes::kinds::{backups, volumes};
 use crate::collectors::kubernetes::reading::clock;
 use crate::collectors::kubernetes::reading::clock::Clock;
 use crate::collectors::kubernetes::reading::objects::{Keep, Key, Kind, Place, Rows};
@@ -196,7 +196,7 @@ pub(super) struct Cluster {
 
 type Karpenter = (Arc<Watched<Rows<karpenter::NodePool>>>, Arc<Watched<Rows<karpenter::NodeClaim>>>, WatchedClasses);
 type Velero = (Arc<Watched<Rows<backups::Backup>>>, Arc<Watched<Rows<backups::Schedule>>>, Arc<Watched<Rows<locations::BackupStorageLocation>>>);
-type Volumes = (Arc<Watched<Rows<backups::PersistentVolumeClaim>>>, Arc<Watched<Rows<backups::VolumeSnapshot>>>);
+type Volumes = (Arc<Watched<Rows<volumes::PersistentVolumeClaim>>>, Arc<Watched<Rows<volumes::VolumeSnapshot>>>);
 /// A Service with what stands behind it.
 type Entry = (ServiceRef, Arc<Watched<Rows<Service>>>, Arc<Watched<Rows<EndpointSlice>>>);
 
@@ -503,8 +503,8 @@ impl Cluster {
             backups.seen(|backups| schedules.seen(|schedules| backups::last_made(backups, schedules, &need, &place, &mut samples)));
         }
         for (namespace, (claims, snapshots)) in &self.volumes {
-            let place = self.place(&format!("volume-claims/{namespace}"), backups::PersistentVolumeClaim::KIND);
-            claims.seen(|claims| snapshots.seen(|snapshots| backups::snapshots(claims, snapshots, namespace, &place, &mut samples)));
+            let place = self.place(&format!("volume-claims/{namespace}"), volumes::PersistentVolumeClaim::KIND);
+            claims.seen(|claims| snapshots.seen(|snapshots| volumes::snapshots(claims, snapshots, namespace, &place, &mut samples)));
         }
         for (service, found, slices) in &self.services {
             let place = self.place(&service.name, Service::KIND);

@@ -39,8 +39,8 @@ pub(in crate::collectors) use polled::replicas::{oldest_start, running_container
 pub use reading::permission::Permission;
 
 use kinds::{
-    backups, certmanager, classes, cronjobs, events, gpu, karpenter, lifetimes, locations, monitoring, nodeclasses, nodes, pods, quotas, services, workloads,
-    workspaces,
+    backups, certmanager, classes, cronjobs, events, gpu, karpenter, lifetimes, locations, monitoring, nodeclasses, nodes, pods, quotas, services, volumes,
+    workloads, workspaces,
 };
 use polled::{kubelets, replicas, reviews, usage};
 use watching::sight;
@@ -83,6 +83,7 @@ pub static FAMILIES: &[&[&Family]] = &[
     monitoring::FAMILIES,
     certmanager::FAMILIES,
     backups::FAMILIES,
+    volumes::FAMILIES,
     locations::FAMILIES,
     reviews::FAMILIES,
 ];

@@ -4,7 +4,7 @@ use super::capacity;
 use super::cluster;
 use super::config::{Config, Reach, WorkloadKind};
 use super::kinds::{
-    backups, certmanager, classes, events, gpu, karpenter, lifetimes, locations, monitoring, nodeclasses, nodes, pods, quotas, workloads, workspaces,
+    backups, certmanager, classes, events, gpu, karpenter, lifetimes, locations, monitoring, nodeclasses, nodes, pods, quotas, volumes, workloads, workspaces,
 };
 use super::polled::{kubelets, replicas, reviews, usage};
 use crate::collectors::section::Part;
@@ -56,7 +56,7 @@ pub(super) fn named(config: &Config) -> [Part<'static>; 7] {
         Part { key: "prometheus", on: config.prometheus.is_some(), families: const { &[monitoring::FAMILIES] } },
         Part { key: "cert_manager", on: config.cert_manager.is_some(), families: const { &[certmanager::FAMILIES] } },
         Part { key: "backups.velero", on: velero, families: const { &[backups::BACKUP_FAMILIES, backups::SCHEDULE_FAMILIES, locations::FAMILIES] } },
-        Part { key: "backups.volume_snapshots", on: snapshots, families: const { &[backups::VOLUME_FAMILIES, backups::SNAPSHOT_FAMILIES] } },
+        Part { key: "backups.volume_snapshots", on: snapshots, families: const { &[volumes::VOLUME_FAMILIES, volumes::SNAPSHOT_FAMILIES] } },
     ]
 }
 

@@ -27,5 +27,6 @@ pub(super) mod reasons;
 pub(super) mod resumed;
 pub(super) mod services;
 pub(super) mod shape;
+pub(super) mod volumes;
 pub(super) mod workloads;
 pub(super) mod workspaces;

@@ -1,5 +1,6 @@
 //! What backups and snapshots are worth that nobody looks after, that run, or that failed.
 
+use crate::collectors::kubernetes::kinds::volumes;
 use serde_json::{Value, json};
 
 use super::*;
@@ -70,7 +71,7 @@ fn a_snapshot_that_failed_is_none_and_one_that_is_being_taken_is_waited_for() {
     };
     let told = |snapshots: &[Value]| {
         let mut samples = Vec::new();
-        backups::snapshots(&filled(std::slice::from_ref(&claim)), &filled(snapshots), "coder", &place("PersistentVolumeClaim"), &mut samples);
+        volumes::snapshots(&filled(std::slice::from_ref(&claim)), &filled(snapshots), "coder", &place("PersistentVolumeClaim"), &mut samples);
         samples.iter().map(line).collect::<Vec<_>>()
     };
     let newest = |snapshots: &[Value]| {

@@ -8,6 +8,7 @@ use crate::collectors::kubernetes::config::WorkspaceSelector;
 use crate::collectors::kubernetes::kinds::cronjobs::CronJob;
 use crate::collectors::kubernetes::kinds::nodes::{Interests, Nodes};
 use crate::collectors::kubernetes::kinds::pods::Pods;
+use crate::collectors::kubernetes::kinds::volumes;
 use crate::collectors::kubernetes::kinds::workloads::{DaemonSet, Deployment, StatefulSet};
 use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
 use crate::collectors::kubernetes::reading::clock::Clock;
@@ -242,7 +243,7 @@ fn fuzz_kinds() {
     let backup =
         object(json!({}), json!({ "phase": "Completed", "startTimestamp": early, "completionTimestamp": late, "readyToUse": true, "creationTime": early }));
     crate::fuzz::survive_text(&[&backup], kind::<backups::Backup>);
-    crate::fuzz::survive_text(&[&backup], kind::<backups::VolumeSnapshot>);
+    crate::fuzz::survive_text(&[&backup], kind::<volumes::VolumeSnapshot>);
     let replicas = object(
         json!({ "replicas": 4_294_967_295_u32, "selector": { "matchLabels": { "a": "b" } } }),
         json!({ "readyReplicas": 1, "observedGeneration": 1, "conditions": conditions }),

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use crate::collectors::kubernetes::capacity;
 use crate::collectors::kubernetes::config::{Config, WorkspaceSelector};
-use crate::collectors::kubernetes::kinds::backups;
 use crate::collectors::kubernetes::kinds::certmanager;
 use crate::collectors::kubernetes::kinds::karpenter;
 use crate::collectors::kubernetes::kinds::monitoring;
@@ -15,6 +14,7 @@ use crate::collectors::kubernetes::kinds::quotas;
 use crate::collectors::kubernetes::kinds::services;
 use crate::collectors::kubernetes::kinds::workloads;
 use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
+use crate::collectors::kubernetes::kinds::{backups, volumes};
 use crate::collectors::kubernetes::reading::clock::{self, Clock};
 use crate::collectors::kubernetes::reading::objects::{Keep, Kind, Rows};
 use crate::collectors::kubernetes::tests::{ago, demands, headroom_of, place, pods, read, rows, says, told, words};
@@ -120,7 +120,7 @@ fn a_volume_that_is_not_a_day_old_owes_no_snapshot() {
     let claim = |name: &str, age: i64| json!({ "metadata": { "name": name, "creationTimestamp": made(age) }, "spec": { "volumeName": "pv" }, "status": { "phase": "Bound" } });
     let told = |claims: &[Value]| {
         let mut samples = Vec::new();
-        backups::snapshots(&filled(claims), &filled(&[]), "coder", &place("PersistentVolumeClaim"), &mut samples);
+        volumes::snapshots(&filled(claims), &filled(&[]), "coder", &place("PersistentVolumeClaim"), &mut samples);
         samples.iter().map(words).collect::<Vec<_>>()
     };
     assert_eq!(told(&[claim("old", 90_000), claim("new", 300)]), ["volume_usable_snapshots eu/coder/old = 0"]);
@@ -170,7 +170,7 @@ fn a_claim_whose_volume_is_gone_has_nothing_to_restore_from_that_counts() {
     let copy = json!({ "metadata": { "name": "s" }, "spec": { "source": { "persistentVolumeClaimName": "gone" } }, "status": { "readyToUse": true, "creationTime": "2026-11-02T00:00:00Z" } });
     let mut samples = Vec::new();
     let claims = [claim("gone", "pv", "Lost"), claim("new", "", "Pending"), claim("good", "pv2", "Bound")];
-    backups::snapshots(&filled(&claims), &filled(&[copy]), "coder", &place("PersistentVolumeClaim"), &mut samples);
+    volumes::snapshots(&filled(&claims), &filled(&[copy]), "coder", &place("PersistentVolumeClaim"), &mut samples);
     assert_eq!(samples.iter().map(words).collect::<Vec<_>>(), ["volume_usable_snapshots eu/coder/gone = NaN", "volume_usable_snapshots eu/coder/good = 0"]);
 }
 
@@ -317,7 +317,7 @@ fn a_volume_without_any_snapshot_is_seen_and_snapshots_of_a_volume_that_is_gone_
     };
     let said = |claims: &[Value], snapshots: &[Value]| {
         let mut samples = Vec::new();
-        backups::snapshots(&filled(claims), &filled(snapshots), "coder", &place("PersistentVolumeClaim"), &mut samples);
+        volumes::snapshots(&filled(claims), &filled(snapshots), "coder", &place("PersistentVolumeClaim"), &mut samples);
         samples.iter().map(words).collect::<Vec<_>>()
     };
     let claims = [claim("db", json!("pvc-1")), claim("failed", json!("pvc-2")), claim("new", json!("pvc-3")), claim("pending", Value::Null)];

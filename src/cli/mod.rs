@@ -1,15 +1,19 @@
 //! The command line. Flags are spelled as Prometheus users know them.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser as _};
 use jiff::{SignedDuration, Timestamp};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+
+mod flags;
+mod serve;
+
+use flags::{Check, Cli, Command, Configuration, Format, Generate, Level, Listing, Output, Report, Serve};
+use serve::serve;
 
 use crate::app::App;
 use crate::cause::Cause as _;
@@ -19,156 +23,11 @@ use crate::config::{self, LoadError, Loaded};
 use crate::files::{self, ReadError};
 use crate::net;
 use crate::say;
-use crate::say::{Message, Say, named};
+use crate::say::{Say, named};
 use crate::state::{self, State};
-use crate::value::Span;
 use crate::warnings::{of_settings, warnings};
 use crate::word::did_you_mean;
-use crate::{generate, report, web};
-
-/// Time for open requests and collectors to end.
-const GRACE: Duration = Duration::from_secs(4);
-
-#[derive(Parser)]
-#[command(name = "readiness-exporter", version, about, args_override_self = true)]
-struct Cli {
-    #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    serve: Serve,
-}
-
-#[derive(Args, Clone)]
-struct Serve {
-    /// Configuration file.
-    #[arg(long = "config.file", value_name = "FILE", default_value = "readiness.yaml", global = true)]
-    config_file: PathBuf,
-    /// Address to listen on.
-    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":9840", value_parser = listen_address)]
-    listen_address: String,
-    /// File with TLS, passwords and headers of the server, in the format of Prometheus' exporters.
-    #[arg(long = "web.config.file", value_name = "FILE")]
-    web_config: Option<PathBuf>,
-    /// Address of a second server without TLS and passwords that only knows /-/healthy and /-/ready.
-    #[arg(long = "web.probe-address", value_name = "ADDRESS", value_parser = listen_address)]
-    probe_address: Option<String>,
-    /// Least severe level that is logged.
-    #[arg(long = "log.level", value_enum, default_value_t = Level::Info, global = true)]
-    log_level: Level,
-    /// Format of log lines.
-    #[arg(long = "log.format", value_enum, default_value_t = Format::Text, global = true)]
-    log_format: Format,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Level {
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    Text,
-    Json,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Look all the time and serve metrics and the status page (the default).
-    Serve,
-    /// Look once, print the checklist, and exit: 0 go, 1 no-go, 2 wrong usage or configuration, 3 undecided.
-    Check(Check),
-    /// Print how verdicts changed, from the state file of a running exporter.
-    Report(Report),
-    /// Write alert rules, their tests, dashboards and documentation from the checklists.
-    Generate(Generate),
-    /// Work with the configuration file.
-    #[command(subcommand)]
-    Config(Configuration),
-    /// Print a completion script for a shell.
-    Completions {
-        /// The shell.
-        shell: clap_complete::Shell,
-    },
-}
-
-#[derive(Args)]
-struct Check {
-    /// How to print the checklist.
-    #[arg(long, visible_alias = "format", value_enum, default_value_t = Output::Text)]
-    output: Output,
-    /// Longest time to wait for all sources. A source that fails with an error that may pass is tried once more.
-    #[arg(long, value_name = "DURATION", default_value = "30s")]
-    timeout: Span,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Output {
-    Text,
-    Markdown,
-    Json,
-    Junit,
-}
-
-#[derive(Args)]
-struct Report {
-    /// How far to look back.
-    #[arg(long, value_name = "DURATION", default_value = "1d")]
-    since: Span,
-    /// How to print it.
-    #[arg(long, value_enum, default_value_t = Listing::Text)]
-    output: Listing,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Listing {
-    Text,
-    Json,
-}
-
-#[derive(Args)]
-struct Generate {
-    /// Change nothing; exit 1 if a file is not what would be written.
-    #[arg(long)]
-    check: bool,
-    /// Folder to write to.
-    #[arg(long, value_name = "FOLDER", default_value = ".")]
-    out: PathBuf,
-    /// Where the runbooks are published; the alert's name is appended.
-    #[arg(long, value_name = "URL", default_value = generate::RUNBOOK_URL)]
-    runbook_url: String,
-    /// Use the checklists of the configuration file, overrides included, instead of the shipped ones.
-    #[arg(long)]
-    from_config: bool,
-}
-
-#[derive(Subcommand)]
-enum Configuration {
-    /// Report every problem of the file; exit 2 if there is one.
-    Check,
-    /// Print the settings in force, defaults and environment included.
-    Print,
-    /// Print the JSON Schema of the file, for editors.
-    Schema,
-    /// Print a configuration to start from, with a cluster for each API server of a kubeconfig.
-    Init {
-        /// The kubeconfig; ~/.kube/config when left out.
-        #[arg(long, value_name = "FILE", env = "KUBECONFIG")]
-        kubeconfig: Option<PathBuf>,
-    },
-    /// Print the roles that the exporter's identity needs in a cluster, as manifests.
-    Rbac {
-        /// The cluster's name in the configuration.
-        #[arg(long, value_name = "NAME")]
-        cluster: String,
-        /// The namespace of the service account that is bound to them.
-        #[arg(long, value_name = "NAMESPACE", default_value = "readiness")]
-        namespace: String,
-    },
-}
+use crate::{generate, report};
 
 /// Runs the program.
 pub fn main() -> ExitCode {
@@ -318,100 +177,6 @@ fn runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
             code
         }
         Err(error) => fail(say!("start the runtime: {}", error.words())),
-    }
-}
-
-async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
-    // Before anything else: until there is a handler, a SIGHUP ends the process.
-    let (Ok(hangups), Ok(terminations)) = (signal(SignalKind::hangup()), signal(SignalKind::terminate())) else {
-        return fail("listen for signals: the system refused");
-    };
-    let listener = match listen(&flags.listen_address).await {
-        Ok(listener) => listener,
-        Err(error) => return fail(error),
-    };
-    // Whoever sees the process sees its arguments.
-    flags.web_config.iter().for_each(|file| files::remember(file));
-    let door = match &flags.web_config {
-        None => web::Door::Open,
-        Some(file) => match web::Access::open(file).await {
-            Ok(access) => web::Door::Guarded(Arc::new(access)),
-            Err(error) => return fail(error),
-        },
-    };
-    let probes = match &flags.probe_address {
-        Some(address) => match listen(address).await {
-            Ok(listener) => Some(listener),
-            Err(error) => return fail(error),
-        },
-        None => None,
-    };
-    let app = match App::start(loaded, Some(flags.config_file.clone()), true) {
-        Ok(app) => app,
-        Err(error) => return fail(error),
-    };
-    if let Ok(address) = listener.address() {
-        tracing::info!(%address, config = %flags.config_file.display(), "listening");
-    }
-    let judging = tokio::spawn(Arc::clone(&app).keep_judging());
-    let reloading = tokio::spawn(reload_on_hangup(Arc::clone(&app), hangups));
-    let serving = match web::Serving::start(Arc::clone(&app), (listener, door), probes, GRACE / 2) {
-        Ok(serving) => serving,
-        Err(error) => return fail(say!("start the server: {}", error.words())),
-    };
-    // A judge that died would leave an old verdict standing, so the process ends with it.
-    let over = async {
-        tokio::select! {
-            () = terminated(terminations) => ExitCode::SUCCESS,
-            _ = judging => {
-                tracing::error!("the judge ended, which is a defect");
-                ExitCode::FAILURE
-            }
-        }
-    };
-    let code = serving.until(over).await.unwrap_or_else(|| {
-        tracing::error!("the server ended, which is a defect");
-        ExitCode::FAILURE
-    });
-    reloading.abort();
-    app.shutdown(GRACE / 2).await;
-    tracing::info!("stopped");
-    code
-}
-
-/// An address that can be listened on, by its form: a host is looked up only where it is needed.
-fn listen_address(text: &str) -> Result<String, &'static str> {
-    const RULE: &str = "must be ADDRESS:PORT, such as 127.0.0.1:9840";
-    let (host, port) = text.rsplit_once(':').ok_or(RULE)?;
-    // Without brackets nobody knows where an IPv6 address ends.
-    if host.contains(':') && !host.starts_with('[') {
-        return Err("must have an IPv6 address in brackets, such as [::1]:9840");
-    }
-    let is_host = !host.contains(':') || host.trim_matches(['[', ']']).parse::<Ipv6Addr>().is_ok();
-    if is_host && port.parse::<u16>().is_ok() { Ok(text.to_owned()) } else { Err(RULE) }
-}
-
-async fn listen(address: &str) -> Result<web::Listener, Message> {
-    let failed = |why: Message| say!("listen on {}: {}", named(address), why);
-    match web::Listener::bind(address).await {
-        Ok(listener) => Ok(listener),
-        // The system's error of a lookup has no kind that would tell it from others.
-        Err(_) if !address.starts_with(':') && tokio::net::lookup_host(address).await.is_err() => Err(failed(say!("the host cannot be resolved"))),
-        Err(error) => Err(failed(error.words())),
-    }
-}
-
-async fn reload_on_hangup(app: Arc<App>, mut hangups: Signal) {
-    while hangups.recv().await.is_some() {
-        // The outcome is logged and shown in a metric.
-        let _ = app.reload().await;
-    }
-}
-
-async fn terminated(mut terminations: Signal) {
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminations.recv() => {}
     }
 }
 

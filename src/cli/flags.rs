@@ -1,0 +1,162 @@
+//! The flags and commands, as clap reads them. What they do is elsewhere.
+
+use std::net::Ipv6Addr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::generate;
+use crate::value::Span;
+
+#[derive(Parser)]
+#[command(name = "readiness-exporter", version, about, args_override_self = true)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+    #[command(flatten)]
+    pub(super) serve: Serve,
+}
+
+#[derive(Args, Clone)]
+pub(super) struct Serve {
+    /// Configuration file.
+    #[arg(long = "config.file", value_name = "FILE", default_value = "readiness.yaml", global = true)]
+    pub(super) config_file: PathBuf,
+    /// Address to listen on.
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":9840", value_parser = listen_address)]
+    pub(super) listen_address: String,
+    /// File with TLS, passwords and headers of the server, in the format of Prometheus' exporters.
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    pub(super) web_config: Option<PathBuf>,
+    /// Address of a second server without TLS and passwords that only knows /-/healthy and /-/ready.
+    #[arg(long = "web.probe-address", value_name = "ADDRESS", value_parser = listen_address)]
+    pub(super) probe_address: Option<String>,
+    /// Least severe level that is logged.
+    #[arg(long = "log.level", value_enum, default_value_t = Level::Info, global = true)]
+    pub(super) log_level: Level,
+    /// Format of log lines.
+    #[arg(long = "log.format", value_enum, default_value_t = Format::Text, global = true)]
+    pub(super) log_format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Look all the time and serve metrics and the status page (the default).
+    Serve,
+    /// Look once, print the checklist, and exit: 0 go, 1 no-go, 2 wrong usage or configuration, 3 undecided.
+    Check(Check),
+    /// Print how verdicts changed, from the state file of a running exporter.
+    Report(Report),
+    /// Write alert rules, their tests, dashboards and documentation from the checklists.
+    Generate(Generate),
+    /// Work with the configuration file.
+    #[command(subcommand)]
+    Config(Configuration),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Args)]
+pub(super) struct Check {
+    /// How to print the checklist.
+    #[arg(long, visible_alias = "format", value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+    /// Longest time to wait for all sources. A source that fails with an error that may pass is tried once more.
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    pub(super) timeout: Span,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum Output {
+    Text,
+    Markdown,
+    Json,
+    Junit,
+}
+
+#[derive(Args)]
+pub(super) struct Report {
+    /// How far to look back.
+    #[arg(long, value_name = "DURATION", default_value = "1d")]
+    pub(super) since: Span,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Listing::Text)]
+    pub(super) output: Listing,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum Listing {
+    Text,
+    Json,
+}
+
+#[derive(Args)]
+pub(super) struct Generate {
+    /// Change nothing; exit 1 if a file is not what would be written.
+    #[arg(long)]
+    pub(super) check: bool,
+    /// Folder to write to.
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub(super) out: PathBuf,
+    /// Where the runbooks are published; the alert's name is appended.
+    #[arg(long, value_name = "URL", default_value = generate::RUNBOOK_URL)]
+    pub(super) runbook_url: String,
+    /// Use the checklists of the configuration file, overrides included, instead of the shipped ones.
+    #[arg(long)]
+    pub(super) from_config: bool,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Configuration {
+    /// Report every problem of the file; exit 2 if there is one.
+    Check,
+    /// Print the settings in force, defaults and environment included.
+    Print,
+    /// Print the JSON Schema of the file, for editors.
+    Schema,
+    /// Print a configuration to start from, with a cluster for each API server of a kubeconfig.
+    Init {
+        /// The kubeconfig; ~/.kube/config when left out.
+        #[arg(long, value_name = "FILE", env = "KUBECONFIG")]
+        kubeconfig: Option<PathBuf>,
+    },
+    /// Print the roles that the exporter's identity needs in a cluster, as manifests.
+    Rbac {
+        /// The cluster's name in the configuration.
+        #[arg(long, value_name = "NAME")]
+        cluster: String,
+        /// The namespace of the service account that is bound to them.
+        #[arg(long, value_name = "NAMESPACE", default_value = "readiness")]
+        namespace: String,
+    },
+}
+
+/// An address that can be listened on, by its form: a host is looked up only where it is needed.
+fn listen_address(text: &str) -> Result<String, &'static str> {
+    const RULE: &str = "must be ADDRESS:PORT, such as 127.0.0.1:9840";
+    let (host, port) = text.rsplit_once(':').ok_or(RULE)?;
+    // Without brackets nobody knows where an IPv6 address ends.
+    if host.contains(':') && !host.starts_with('[') {
+        return Err("must have an IPv6 address in brackets, such as [::1]:9840");
+    }
+    let is_host = !host.contains(':') || host.trim_matches(['[', ']']).parse::<Ipv6Addr>().is_ok();
+    if is_host && port.parse::<u16>().is_ok() { Ok(text.to_owned()) } else { Err(RULE) }
+}
