@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde_json::{Map, Value};
 
-use super::{CHANGED, CHANGED_EARLIEST};
+use super::{BY_HAND, CHANGED, CHANGED_EARLIEST};
 use crate::metric::Sample;
 use crate::snapshot::Snapshot;
 
@@ -47,9 +47,27 @@ pub(super) fn of_secret(secret: &Secret, keys: &BTreeSet<&str>) -> Option<Change
     last(|_| true).or(created).map(Changed::by)
 }
 
+/// Whether whoever wrote one of these keys last did so with a tool that people use by hand; `None` where nobody is named.
+pub(super) fn is_by_hand(secret: &Secret, keys: &BTreeSet<&str>) -> Option<bool> {
+    let writers = secret.metadata.managed_fields.iter().flatten().filter_map(|entry| Writer::of(entry, secret, keys));
+    let last = writers.filter(|writer| writer.owns_key).max_by_key(|writer| writer.at)?;
+    Some(last.by_hand)
+}
+
+/// Whether a manager of fields is a tool that people use by hand. Each command of kubectl has a name of its own, such as
+/// `kubectl-edit` and `kubectl-client-side-apply`; who names none is called by the user agent, as browsers are behind a
+/// dashboard. A job may run kubectl as well, so the name alone refutes nothing.
+/// Source: `FieldManager` in <https://github.com/kubernetes/kubectl>, and `prefixFromUserAgent` in
+/// <https://github.com/kubernetes/apiserver/blob/master/pkg/endpoints/handlers/create.go>
+fn is_a_hand(manager: &str) -> bool {
+    manager.starts_with("kubectl") || ["oc", "helm", "k9s", "node-fetch", "dashboard", "Mozilla"].contains(&manager)
+}
+
 /// Who wrote a part of a Secret.
 struct Writer {
     at: i64,
+    /// Whether it is a tool that people use by hand.
+    by_hand: bool,
     /// Whether one of the keys is its own.
     owns_key: bool,
     /// Whether its time may move although no such key was changed.
@@ -71,6 +89,7 @@ impl Writer {
         let owns_other = owned.iter().any(|key| !keys.contains(key.as_str()));
         (!parts.is_empty()).then_some(Self {
             at: entry.time.as_ref()?.0.as_second(),
+            by_hand: entry.manager.as_deref().is_some_and(is_a_hand),
             owns_key: owned.iter().any(|key| keys.contains(key.as_str())),
             owns_more: owns_other || writes_annotations(fields),
         })
@@ -138,6 +157,17 @@ pub(in crate::collectors) fn changed_not_before(seen: &Snapshot, credential: &st
     seen.samples_of(CHANGED_EARLIEST.0.name).find(|sample| sample.label("credential") == Some(credential)).map(Sample::second)
 }
 
+/// Whether a credential was last written with a tool that people use by hand, as far as that was seen.
+pub(in crate::collectors) fn is_changed_by_hand(seen: &Snapshot, credential: &str) -> bool {
+    seen.samples_of(BY_HAND.0.name).any(|sample| sample.label("credential") == Some(credential) && sample.value > 0.0)
+}
+
+/// The fact that a credential was last written with a tool that people use by hand.
+#[cfg(test)]
+pub(in crate::collectors) fn changed_by_hand(credential: &str) -> Sample {
+    BY_HAND.sample([credential, "litellm"], 1.0)
+}
+
 /// The facts that a credential was last changed then, and not before then.
 #[cfg(test)]
 pub(in crate::collectors) fn changed_at(credential: &str, latest: i64, earliest: Option<i64>) -> Vec<Sample> {
@@ -191,6 +221,25 @@ mod tests {
         assert_eq!(changed(&[(AT - 9000, own), (AT, labels.clone())]), Some(Changed::exactly(AT - 9000)));
         assert_eq!(changed(&[(AT, data(&["other"]))]), Some(Changed::by(AT)));
         assert_eq!(changed(&[(AT, labels)]), Some(Changed::by(AT - 90_000)));
+    }
+
+    #[test]
+    fn whoever_wrote_last_may_be_somebody_with_kubectl() {
+        let told = |writers: &[(&str, i64, &str)]| {
+            let entry = |(manager, at, key): &(&str, i64, &str)| json!({ "manager": manager, "operation": "Update", "time": time(*at), "fieldsType": "FieldsV1", "fieldsV1": { "f:data": { format!("f:{key}"): {} } } });
+            let fields: Vec<Value> = writers.iter().map(entry).collect();
+            let secret: Secret = serde_json::from_value(json!({ "metadata": { "managedFields": fields } })).unwrap();
+            is_by_hand(&secret, &BTreeSet::from(["api-key"]))
+        };
+        for tool in ["kubectl-edit", "kubectl-create", "kubectl-client-side-apply", "kubectl", "Mozilla", "helm"] {
+            assert_eq!(told(&[(tool, AT, "api-key")]), Some(true), "{tool}");
+        }
+        for tool in ["rotator", "externalsecrets.external-secrets.io/llm", "vault", "helm-controller", "OpenAPI-Generator"] {
+            assert_eq!(told(&[(tool, AT, "api-key")]), Some(false), "{tool}");
+        }
+        assert_eq!(told(&[("kubectl-edit", AT, "note"), ("rotator", AT - 60, "api-key")]), Some(false), "another key");
+        assert_eq!(told(&[("kubectl-edit", AT - 60, "api-key"), ("rotator", AT, "api-key")]), Some(false), "the last one counts");
+        assert_eq!(told(&[]), None);
     }
 
     #[test]

@@ -12,8 +12,8 @@ use super::expiry::Told;
 use super::pair::{self, Unpaired};
 use super::read::{Annotation, Content};
 use super::{
-    Agreement, CHANGED, CHANGED_EARLIEST, DECLARED, END, EXPIRY, Ends, FILE, FINGERPRINT, Kind, LAST_USED, Looker, MADE, Openness, PROOF, Presence, Proven,
-    STATE, VALID, Validity, Works,
+    Agreement, BY_HAND, CHANGED, CHANGED_EARLIEST, DECLARED, END, EXPIRY, Ends, FILE, FINGERPRINT, Kind, LAST_USED, Looker, MADE, Openness, PROOF, Presence,
+    Proven, STATE, VALID, Validity, Works,
 };
 use crate::metric::{Sample, States as _};
 use crate::net;
@@ -52,6 +52,8 @@ impl Looker {
         // Nobody had it before it began.
         let earliest = changed.and_then(|changed| changed.earliest.max(told.begins.filter(|begins| *begins <= changed.latest)));
         samples.extend(earliest.map(|at| CHANGED_EARLIEST.sample(labels, at as f64)));
+        let by_hand = content.by_hand.filter(|_| changed.is_some() && told.created.is_none());
+        samples.extend(by_hand.map(|by_hand| BY_HAND.sample(labels, f64::from(u8::from(by_hand)))));
         samples.extend(told.used.map(|at| LAST_USED.sample(labels, at as f64)));
         samples.extend(self.openness(content, lost.is_none()));
         if self.compared {
@@ -265,6 +267,7 @@ mod tests {
             half: None,
             keys: Vec::new(),
             changed: None,
+            by_hand: None,
             annotated: Annotation::Unasked,
             mode: None,
         };

@@ -117,6 +117,12 @@ metrics! {
         &LABELS,
         "When the content of a credential was last changed, at the earliest, from managedFields of its Secret in the Kubernetes API, from looks that saw another content, or from when it began; nothing where whoever wrote it wrote other things as well and nobody saw it change.",
     );
+    pub(super) static BY_HAND: Gauge<2> = gauge(
+        "readiness_credential_changed_by_hand",
+        Unit::Flag,
+        &LABELS,
+        "Whether a credential was last written with a tool that people use by hand, such as kubectl or a browser, by the manager that managedFields of its Secret names in the Kubernetes API.",
+    );
     pub(super) static LAST_USED: Gauge<2> = gauge(
         "readiness_credential_last_used_timestamp_seconds",
         Unit::Timestamp,

@@ -34,8 +34,8 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 #[cfg(test)]
-pub(in crate::collectors) use changed::changed_at;
-pub(in crate::collectors) use changed::{changed_not_before, last_changed};
+pub(in crate::collectors) use changed::{changed_at, changed_by_hand};
+pub(in crate::collectors) use changed::{changed_not_before, is_changed_by_hand, last_changed};
 use config::Api;
 pub use config::{AwsIssuer, Config, Credential, EntraApplication, Kind, ManagedValue, Place, ProvisionerKey, SecretKey};
 
@@ -57,8 +57,8 @@ use crate::value::rules::References;
 use changed::Witness;
 use expiry::Told;
 use metrics::{
-    Agreement, CHANGED, CHANGED_EARLIEST, DECLARED, END, EXPIRY, Ends, FILE, FINGERPRINT, LAST_USED, MADE, Openness, PROOF, Presence, Proven, STATE, VALID,
-    Validity,
+    Agreement, BY_HAND, CHANGED, CHANGED_EARLIEST, DECLARED, END, EXPIRY, Ends, FILE, FINGERPRINT, LAST_USED, MADE, Openness, PROOF, Presence, Proven, STATE,
+    VALID, Validity,
 };
 pub(in crate::collectors) use metrics::{FAMILIES, KINDS};
 use prove::{Issuer, Proof};
@@ -144,6 +144,8 @@ fn task(config: &Config, off: Arc<[(&'static str, &'static str)]>, looker: Arc<L
         (!has_age(credential), MADE.0.name),
         // Nothing tells before the first change that is seen.
         (true, CHANGED_EARLIEST.0.name),
+        // Somebody may have taken the record of its writers away.
+        (true, BY_HAND.0.name),
         (!tells_use(credential), LAST_USED.0.name),
         (!is_declared(credential), DECLARED.0.name),
         (credential.from.file.is_none(), FILE.0.name),
@@ -189,6 +191,7 @@ fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
     left_out(&[
         Part { key: "credentials[].expires", on: any(is_declared), families: &[&[&DECLARED.0]] },
         Part { key: "credentials[].from.secret", on: any(is_dated), families: &[&[&CHANGED.0, &CHANGED_EARLIEST.0]] },
+        Part { key: "credentials[].from.secret", on: any(|credential| credential.from.secret.is_some()), families: &[&[&BY_HAND.0]] },
         Part { key: "credentials[].from.secret", on: any(has_age), families: &[&[&MADE.0]] },
         Part { key: "credentials[].aws", on: any(tells_use), families: &[&[&LAST_USED.0]] },
         Part { key: "credentials[].from.file", on: any(|credential| credential.from.file.is_some()), families: &[&[&FILE.0]] },

@@ -30,6 +30,8 @@ pub(super) struct Content {
     pub(super) keys: Vec<Zeroizing<Vec<u8>>>,
     /// When it was last changed, where the place knows.
     pub(super) changed: Option<Changed>,
+    /// Whether it was last written with a tool that people use by hand, where the place knows.
+    pub(super) by_hand: Option<bool>,
     /// What the configured annotation says about its end.
     pub(super) annotated: Annotation,
     /// Who may do what with the file.
@@ -47,7 +49,7 @@ pub(super) enum Annotation {
 
 impl Content {
     fn new(bytes: Zeroizing<Vec<u8>>, changed: Option<Changed>) -> Self {
-        Self { bytes, half: None, keys: Vec::new(), changed, annotated: Annotation::Unasked, mode: None }
+        Self { bytes, half: None, keys: Vec::new(), changed, by_hand: None, annotated: Annotation::Unasked, mode: None }
     }
 }
 
@@ -139,7 +141,7 @@ async fn secret(place: &SecretKey, link: &Link, timeout: Duration) -> Result<Con
     let mut found = found.ok_or_else(|| Unread::Absent(say!("{}: it does not exist", what)))?;
     let of_tls = of_tls(&found, key);
     let own = [key.as_str()].into_iter().chain(secret_key.as_deref()).chain(keys.iter().map(String::as_str)).chain(of_tls).collect();
-    let changed = changed::of_secret(&found, &own);
+    let (changed, by_hand) = (changed::of_secret(&found, &own), changed::is_by_hand(&found, &own));
     let data = found.data.take().unwrap_or_default();
     let mut data: std::collections::BTreeMap<String, Zeroizing<Vec<u8>>> = data.into_iter().map(|(key, value)| (key, Zeroizing::new(value.0))).collect();
     let missing: Vec<&str> = [key]
@@ -159,7 +161,7 @@ async fn secret(place: &SecretKey, link: &Link, timeout: Duration) -> Result<Con
     let half = secret_key.as_ref().and_then(|key| data.remove(key));
     let bytes = data.remove(key).unwrap_or_default();
     data.retain(|name, value| (keys.contains(name) || of_tls == Some(name)) && pair::is_key(name, value));
-    Ok(Content { half, keys: data.into_values().collect(), annotated, ..Content::new(bytes, changed) })
+    Ok(Content { half, keys: data.into_values().collect(), annotated, by_hand, ..Content::new(bytes, changed) })
 }
 
 /// The private key that belongs to the certificate of a TLS Secret, whether or not the configuration names it.

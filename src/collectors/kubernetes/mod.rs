@@ -27,6 +27,8 @@ pub use config::{
     Access, Backups, Capacity, CertManager, ClientVersion, ClusterConfig, Config, Eks, GpuOperator, Karpenter, NodeClasses, NodeGroup, ObjectRef, Operator,
     PoolTemplate, Prometheus, Range, Reach, ReplicaBand, Selector, ServiceRef, Storage, Toleration, Usage, WorkloadKind, WorkspaceSelector,
 };
+#[cfg(test)]
+pub(in crate::collectors) use kinds::cronjobs::cron_job_facts;
 pub(in crate::collectors) use kinds::cronjobs::{CronJobFacts, cron_jobs};
 pub use kinds::services::load_balancers;
 pub(in crate::collectors) use kinds::workloads::{is_scaled_to_zero, rolls_out};

@@ -6,6 +6,7 @@
 //! remembered in the state file, so that a restart does not lose it.
 
 pub(super) mod config;
+mod hand;
 mod lapse;
 pub(super) mod managed;
 mod predict;
@@ -221,6 +222,8 @@ struct Rotator {
     /// When it last rotated, in Unix seconds.
     last: Option<i64>,
     run: Run,
+    /// When the last of its runs that succeeded was over, where its source tells.
+    over: Option<i64>,
     /// Unless nothing tells.
     suspended: Option<bool>,
     /// Until when it may have been suspended, so that what was due before was not missed, and whether it surely was.
@@ -253,7 +256,7 @@ enum Run {
 
 impl Rotator {
     fn unknown(why: Message) -> Self {
-        Self { subject: String::new(), rule: Err(why), last: None, run: Run::Unknown, suspended: None, resumed: None }
+        Self { subject: String::new(), rule: Err(why), last: None, run: Run::Unknown, over: None, suspended: None, resumed: None }
     }
 }
 
@@ -264,6 +267,7 @@ impl Forecast {
         let mut samples = Vec::new();
         for rotation in &self.config.rotations {
             let look = Look { config: &self.config, rotation, state: &self.state, seen, now, until };
+            look.remember_hands();
             samples.extend(look.rotators().iter().flat_map(|rotator| look.facts(rotator, &occurrences)));
         }
         samples
@@ -277,7 +281,7 @@ impl Look<'_> {
         if let Some(schedule) = &rotation.schedule {
             let lasting = rotation.duration.map_or(0, seconds);
             let rule = Rule::schedule(schedule, &rotation.time_zone, lasting);
-            vec![Rotator { subject: String::new(), rule, last: None, run: Run::Unknown, suspended: None, resumed: None }]
+            vec![Rotator { subject: String::new(), rule, last: None, run: Run::Unknown, over: None, suspended: None, resumed: None }]
         } else if let Some(every) = &rotation.every {
             vec![self.interval(every)]
         } else if let Some(secret) = &rotation.managed_secret {
@@ -308,6 +312,7 @@ impl Look<'_> {
             last,
             subject: job.subject,
             run,
+            over: job.succeeded,
             suspended: Some(job.suspended),
             resumed: job.resumed,
         }
@@ -325,7 +330,7 @@ impl Look<'_> {
             Ok(suspended) => (rule, suspended),
             Err(why) => (Err(why), None),
         };
-        Rotator { subject: String::new(), rule, run: if last.is_some() { Run::Over } else { Run::Unknown }, last, suspended, resumed: None }
+        Rotator { subject: String::new(), rule, run: if last.is_some() { Run::Over } else { Run::Unknown }, last, over: None, suspended, resumed: None }
     }
 
     fn managed(&self, secret: &str) -> Rotator {
@@ -343,7 +348,7 @@ impl Look<'_> {
         let suspended = Some(facts.schedule.is_none());
         // Without a rule rotation is off, and nothing is predicted for what is suspended.
         let rule = managed::rule(facts.schedule.as_deref().unwrap_or_default(), &facts.window, last);
-        Rotator { subject: String::new(), rule, last, run, suspended, resumed: None }
+        Rotator { subject: String::new(), rule, last, run, over: None, suspended, resumed: None }
     }
 
     /// Whether a rotation, or what it stirs up, falls into an event.
@@ -458,7 +463,8 @@ impl Look<'_> {
 }
 
 fn moments(found: BTreeMap<String, Vec<i64>>) -> Vec<Rotator> {
-    let rotator = |(subject, moments)| Rotator { subject, rule: Ok(Rule::Moments(moments)), last: None, run: Run::Unknown, suspended: None, resumed: None };
+    let rotator =
+        |(subject, moments)| Rotator { subject, rule: Ok(Rule::Moments(moments)), last: None, run: Run::Unknown, over: None, suspended: None, resumed: None };
     found.into_iter().map(rotator).collect()
 }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::config::{Config, Rotation};
+use super::hand;
 use super::predict::Rule;
 use super::reach::{self, Likeness};
 use super::way::{self, Key, Turns, Way};
@@ -57,7 +58,11 @@ impl Renewals {
             let found = Look { config, rotation, state, seen, now, until }.rotators();
             found.into_iter().filter_map(|rotator| Some((rotator.subject, rotator.rule.ok()?))).collect()
         };
-        Case { config, credential, ends, seen, now: now.as_second(), until, rules: &rules }.renewal()
+        let doubts = |rotations: &[&Rotation], rotation: &Rotation| {
+            let looks: Vec<Look<'_>> = rotations.iter().map(|rotation| Look { config, rotation, state, seen, now, until }).collect();
+            rotation.renewed_credential().is_some_and(|renewed| hand::may_have_made(&looks, renewed, ends))
+        };
+        Case { config, credential, ends, seen, now: now.as_second(), until, rules: &rules, doubts: &doubts }.renewal()
     }
 }
 
@@ -90,6 +95,8 @@ struct Case<'a> {
     now: i64,
     until: i64,
     rules: &'a dyn Fn(&Rotation) -> Rules,
+    /// Whether the last change of what a rotation renews may be one that somebody made by hand; the first are all that renew it.
+    doubts: &'a dyn Fn(&[&Rotation], &Rotation) -> bool,
 }
 
 impl Case<'_> {
@@ -112,9 +119,10 @@ impl Case<'_> {
         }
         let all: Vec<Rules> = rotations.iter().map(|rotation| (self.rules)(rotation)).collect();
         let (mut working, mut others) = (Vec::new(), Vec::new());
-        for rotation in rotations {
+        for rotation in &rotations {
             match self.works(rotation, &all) {
-                Ok(turns) => working.push((rotation, turns)),
+                Ok(_) if (self.doubts)(&rotations, rotation) => others.push(Renewal::Unseen(hand::doubt(rotation))),
+                Ok(turns) => working.push((*rotation, turns)),
                 Err(why) => others.push(why),
             }
         }
@@ -284,6 +292,8 @@ mod tests {
         /// Where it may have been changed earlier.
         earliest: Option<i64>,
         copies: Likeness,
+        /// Whether somebody may have made it by hand.
+        by_hand: bool,
     }
 
     impl Scene {
@@ -298,6 +308,7 @@ mod tests {
                 changed,
                 earliest: changed,
                 copies: Likeness::Identical,
+                by_hand: false,
             }
         }
 
@@ -352,7 +363,7 @@ mod tests {
 
     fn by(config: &Config, scene: &Scene, credential: &str, ends: i64, now: i64, until: i64) -> String {
         let rules = |_: &Rotation| Rules::from([("us/ws/rotate-key".to_owned(), Rule::cron_job(scene.schedule, "", scene.last).unwrap())]);
-        match (Case { config, credential, ends, seen: &scene.snapshot(), now, until, rules: &rules }).renewal() {
+        match (Case { config, credential, ends, seen: &scene.snapshot(), now, until, rules: &rules, doubts: &|_, _| scene.by_hand }).renewal() {
             Renewal::Nobody => "nobody".to_owned(),
             Renewal::Proven(how) => format!("proven: {how}"),
             Renewal::Refuted(why) => format!("refuted: {why}"),

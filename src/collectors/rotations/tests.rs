@@ -19,6 +19,7 @@ fn told(resumed: Option<(i64, bool)>) -> String {
         suspended: false,
         last: Some(NOW - 24 * HOUR),
         active: false,
+        succeeded: None,
         failed: false,
         resumed,
     };
@@ -60,6 +61,37 @@ fn one_change_is_no_proof_of_an_interval_and_two_that_are_one_apart_are() {
     assert!(matches!(by_changes(&[NOW - 4 * HOUR - 300, NOW]), Renewal::Proven(_)));
     assert!(matches!(by_changes(&[NOW - HOUR, NOW]), Renewal::Unseen(_)), "by hand, between two turns");
     assert!(matches!(by_changes(&[NOW - 9 * HOUR, NOW]), Renewal::Unseen(_)), "one turn was missed");
+}
+
+/// What is said of the renewal of a key of a day by a job of every hour that does nothing else now, an hour after noon,
+/// when the key was changed at these moments with a tool of people and the job last succeeded then.
+pub(super) fn by_hand(changes: &[i64], succeeded: Option<i64>) -> String {
+    const JOBS: &str = "readiness_cronjob_schedule_info";
+    let config: Config = serde_saphyr::from_str("rotations: [{ name: keys, cron_jobs: jobs, credential: key }]").unwrap();
+    let (state, latest) = (Arc::new(State::open(None)), *changes.last().unwrap());
+    let (schedule, now) = if succeeded.is_some() { ("0 */4 * * *", NOW + HOUR) } else { ("0 * * * *", NOW + 900) };
+    let now = Timestamp::from_second(now).unwrap();
+    let seen = |at: i64| {
+        let (store, interval) = (Store::default(), Duration::from_mins(1));
+        let covers = vec![("selector", vec!["jobs".to_owned()])];
+        store.add(Source { subjects: Subjects::Nothing, emits: vec![JOBS], covers, ..Source::new(NAME, "example", interval) });
+        let labels = ["keys", "eu/ws/rotate-key"];
+        let mut samples = vec![RUN.sample(labels, Ran::Idle), LAST.sample(labels, NOW as f64), SUSPENSION.sample(labels, Suspension::Running)];
+        samples.extend(credentials::changed_at("key", at, Some(at)));
+        samples.push(credentials::changed_by_hand("key"));
+        samples.extend(kubernetes::cron_job_facts("jobs", schedule, NOW, succeeded));
+        store.report(NAME, "example", Duration::ZERO, Ok(Observation::new(samples, 1, 0)));
+        store.snapshot()
+    };
+    let forecast = Forecast { config: config.clone(), schedules: Vec::new(), state: Arc::clone(&state) };
+    for at in changes {
+        forecast.forecast(&seen(*at), now);
+    }
+    match (Renewals { config, schedules: Vec::new(), state }).of("key", latest + 24 * HOUR, &seen(latest), now) {
+        Renewal::Proven(_) => "proven".to_owned(),
+        Renewal::Unseen(why) => format!("unseen: {why}"),
+        other => format!("{other:?}"),
+    }
 }
 
 /// Whoever plans around a window must know all of it, and not only from when on.

@@ -147,12 +147,25 @@ pub(in crate::collectors) struct CronJobFacts {
     pub(in crate::collectors) suspended: bool,
     /// When it was last started, in Unix seconds.
     pub(in crate::collectors) last: Option<i64>,
+    /// When a run of it last succeeded, in Unix seconds.
+    pub(in crate::collectors) succeeded: Option<i64>,
     /// Whether a run of it is under way.
     pub(in crate::collectors) active: bool,
     /// Whether its last run is over and did not succeed.
     pub(in crate::collectors) failed: bool,
     /// Until when it may have been suspended, if it does not make up for what was due before, and whether it surely was.
     pub(in crate::collectors) resumed: Option<(i64, bool)>,
+}
+
+/// The facts of one CronJob that a selector finds: its schedule, when it was last started, and when it last succeeded.
+#[cfg(test)]
+pub(in crate::collectors) fn cron_job_facts(selector: &str, schedule: &str, started: i64, succeeded: Option<i64>) -> Vec<Sample> {
+    let labels = ["eu", selector, "CronJob", "ws", "rotate-key"];
+    let [cluster, selector, kind, namespace, name] = labels;
+    let found = crate::collectors::kubernetes::watching::sight::SELECTOR.sample([cluster, selector, kind], Matching::Matched);
+    let times = SCHEDULE.sample([cluster, selector, kind, namespace, name, schedule, ""], 1.0);
+    let last = LAST_SCHEDULE.sample(labels, started as f64);
+    [found, times, last].into_iter().chain(succeeded.map(|at| LAST_SUCCESS.sample(labels, at as f64))).collect()
 }
 
 /// The CronJobs of a selector in all clusters, or why they are not all known.
@@ -172,6 +185,7 @@ pub(in crate::collectors) fn cron_jobs(seen: &Snapshot, selector: &str) -> Resul
                 time_zone: label("time_zone").to_owned(),
                 suspended: number(&SUSPENDED.0).is_some_and(|suspended| suspended > 0.0),
                 last: seen.samples_of(LAST_SCHEDULE.0.name).find(same).map(Sample::second),
+                succeeded: seen.samples_of(LAST_SUCCESS.0.name).find(same).map(Sample::second),
                 active: number(&ACTIVE.0).is_some_and(|active| active > 0.0),
                 failed: number(&RUN_FAILED.0).is_some_and(|failed| failed > 0.0),
                 resumed: seen.samples_of(RESUMED.0.name).find(same).map(|sample| (sample.second(), sample.label("writer") == Some("suspend"))),

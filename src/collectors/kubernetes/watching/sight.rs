@@ -22,7 +22,7 @@ metrics! {
     /// Families about looking.
     pub(in crate::collectors::kubernetes) FAMILIES;
 
-    static SELECTOR: StateSet<Matching, 3> = state_set(
+    pub(in crate::collectors::kubernetes) static SELECTOR: StateSet<Matching, 3> = state_set(
         STATES,
         &["cluster", "selector", "kind"],
         "Whether a selector matched objects of the Kubernetes API, only some of the names that it asks for, none, or could not be seen.",
