@@ -42,25 +42,56 @@ pub(in crate::collectors) fn expiry_near_event(seen: &Snapshot, pool: &str, even
     distances.reduce(|one, other| if one.is_nan() || other.is_nan() { f64::NAN } else { one.min(other) })
 }
 
-/// The certificate of cert-manager that begins and ends then, is ready, and is renewed before that, as
-/// `cluster/namespace/name`. An end alone is that of many: issuers give all their certificates the same life, and so what
-/// was made by hand may end in the same minute, but it was not made in the same one as well.
-pub(in crate::collectors) fn renewed_certificate(seen: &Snapshot, [begins, ends]: [i64; 2], now: i64) -> Option<String> {
+/// The certificate of cert-manager that begins and ends then, is ready, and is renewed before that, or was renewed a moment
+/// ago, as `cluster/namespace/name`. An end alone is that of many: issuers give all their certificates the same life, and so
+/// what was made by hand may end in the same minute, but it was not made in the same one as well.
+pub(in crate::collectors) fn renewed_certificate(seen: &Snapshot, life: [i64; 2], now: i64) -> Option<String> {
     let key = |sample: &Sample| ["cluster", "namespace", "name"].map(|label| sample.label(label).unwrap_or_default().to_owned());
     let own = |family: &'static str, wanted: &[String; 3]| seen.samples_of(family).find(|sample| key(sample) == *wanted).map(|sample| sample.value);
-    let mut named =
-        seen.samples_of(certmanager::NOT_AFTER.0.name).filter(|sample| sample.second().abs_diff(ends) <= CLOCKS).map(|sample| (key(sample), sample.second()));
-    named.find_map(|(certificate, end)| {
-        // Both are read by the same clock, so that their difference is exact.
-        let begin = own(certmanager::NOT_BEFORE.0.name, &certificate)?;
-        if (end as f64 - begin - (ends - begins) as f64).abs() > 1.0 {
-            return None;
-        }
+    let mut named = seen.samples_of(certmanager::NOT_AFTER.0.name).map(|sample| (key(sample), sample.second()));
+    named.find_map(|(certificate, ends)| {
+        let moment = |family: &'static str| own(family, &certificate).filter(|at| at.is_finite()).map(|at| at as i64);
+        let issued = Issued { begins: moment(certmanager::NOT_BEFORE.0.name)?, ends, renewal: moment(certmanager::RENEWAL.0.name)? };
         let is_ready = own(certmanager::READY.0.name, &certificate).is_some_and(|ready| ready > 0.5);
-        let renewal = own(certmanager::RENEWAL.0.name, &certificate)?;
-        (is_ready && renewal > now as f64 && renewal < ends as f64).then(|| certificate.join("/"))
+        let in_time = || moment(certmanager::DEADLINE.0.name).is_some_and(|deadline| deadline > now);
+        let renews = issued.is(life) && in_time() || issued.has_followed(life, now);
+        (is_ready && renews && issued.renewal < ends).then(|| certificate.join("/"))
     })
 }
+
+/// A certificate as cert-manager has it now.
+struct Issued {
+    begins: i64,
+    ends: i64,
+    renewal: i64,
+}
+
+impl Issued {
+    /// Whether it lives as long as another one. Both ends are read by the same clock, so that their difference is exact.
+    fn lives_as(&self, [begins, ends]: [i64; 2]) -> bool {
+        (self.ends - self.begins).abs_diff(ends - begins) <= 1
+    }
+
+    /// Whether it is that one.
+    fn is(&self, life: [i64; 2]) -> bool {
+        self.lives_as(life) && self.ends.abs_diff(life[1]) <= CLOCKS
+    }
+
+    /// Whether it was made in the place of that one a moment ago, so that a server may still present the old one: kubelets
+    /// bring a new Secret within two minutes, and who presents it has to notice. Nothing names its predecessor, but
+    /// cert-manager renews all of them at the same age, so that one came due when this was made, or up to an hour later as
+    /// issuers date back. Of another certificate that lives as long, an hour in four days would be the right one.
+    fn has_followed(&self, life: [i64; 2], now: i64) -> bool {
+        let slack = ((life[1] - life[0]) / 10).min(FOLLOWING);
+        let due = life[0].saturating_add(self.renewal - self.begins);
+        let at = |from: i64, until: i64| due >= from.saturating_sub(slack) && due <= until;
+        self.lives_as(life) && self.begins > life[0] && at(self.begins, self.begins + slack + CLOCKS.cast_signed()) && at(now, now + CLOCKS.cast_signed())
+    }
+}
+
+/// Seconds that may pass until a server presents what was renewed, and by which issuers date back.
+/// Source: <https://letsencrypt.org/docs/profiles/>
+const FOLLOWING: i64 = 3600;
 
 /// Seconds by which the clock of a cluster may be read wrongly.
 const CLOCKS: u64 = 60;
@@ -85,4 +116,61 @@ fn moments(seen: &Snapshot, family: &'static Gauge<3>, selector: &str, subject: 
         }
     }
     Ok(moments)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::snapshot::{Observation, Source, Store, Subjects};
+
+    const DAY: i64 = 24 * 3600;
+
+    /// By which certificate one that began then and lives for six days is renewed, while cert-manager has that one, which
+    /// began then and is due after four.
+    fn renewed(begins: i64, issued: i64, now: i64) -> Option<String> {
+        let labels = ["eu", "coder", "web"];
+        let moments = [
+            (&certmanager::READY, 1),
+            (&certmanager::NOT_BEFORE, issued),
+            (&certmanager::NOT_AFTER, issued + 6 * DAY),
+            (&certmanager::RENEWAL, issued + 4 * DAY),
+            (&certmanager::DEADLINE, issued + 4 * DAY + 3600),
+        ];
+        let samples = moments.map(|(family, at)| family.sample(labels, at as f64)).into();
+        let store = Store::default();
+        store.add(Source { subjects: Subjects::Nothing, ..Source::new("kubernetes", "eu", Duration::from_mins(1)) });
+        store.report("kubernetes", "eu", Duration::ZERO, Ok(Observation::new(samples, 1, 0)));
+        renewed_certificate(&store.snapshot(), [begins, begins + 6 * DAY], now)
+    }
+
+    #[test]
+    fn a_certificate_is_renewed_before_and_while_and_shortly_after_that_happens() {
+        let due = 4 * DAY;
+        assert_eq!(renewed(0, 0, due - 60).as_deref(), Some("eu/coder/web"));
+        assert!(renewed(0, 0, due + 120).is_some(), "it is being issued");
+        assert!(renewed(0, 0, due + 3700).is_none(), "nobody issues it");
+        assert!(renewed(0, due, due + 60).is_some(), "the server presents the old one still");
+        assert!(renewed(0, due, due + 3700).is_none(), "the server never noticed");
+        assert!(renewed(DAY, due, due + 60).is_none(), "that is another one");
+    }
+
+    #[test]
+    fn the_one_before_is_renewed_for_an_hour_after_the_next_was_made() {
+        let (old, due) = ([0, 6 * DAY], 4 * DAY);
+        let made = |begins: i64, age: i64| Issued { begins, ends: begins + 6 * DAY, renewal: begins + age };
+        let follows = |begins: i64, now: i64| made(begins, 4 * DAY).has_followed(old, now);
+        assert!(follows(due + 5, due + 60) && follows(due + 5, due + 3000), "the server takes its time");
+        assert!(follows(due + 240 - 3600, due + 300), "dated back by an hour");
+        assert!(!follows(due + 5, due + 3700), "the server should have taken it");
+        assert!(!follows(due - 2 * 3600, due + 60) && !follows(DAY, due), "that is another one");
+        assert!(!follows(0, due - 60), "it is that one itself");
+        // One that is renewed when half of its life is over.
+        assert!(made(3 * DAY, 3 * DAY).has_followed(old, 3 * DAY + 60) && !made(due, 3 * DAY).has_followed(old, due + 60));
+        assert!(!Issued { begins: due, ends: due + 7 * DAY, renewal: due + 4 * DAY }.has_followed(old, due + 60), "it lives longer");
+        // One of an hour has six minutes.
+        let hourly = |now: i64| Issued { begins: 2400, ends: 6000, renewal: 4800 }.has_followed([0, 3600], now);
+        assert!(hourly(2500) && !hourly(2800));
+    }
 }

@@ -34,7 +34,7 @@ metrics! {
         "When a certificate is renewed next, from status.renewalTime in the cert-manager.io/v1 API.",
     )
     .covered_by(COVERAGE);
-    static DEADLINE: Gauge<3> = gauge(
+    pub(in crate::collectors::kubernetes) static DEADLINE: Gauge<3> = gauge(
         "readiness_certmanager_renewal_deadline_timestamp_seconds",
         Unit::Timestamp,
         &LABELS,
