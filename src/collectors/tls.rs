@@ -138,7 +138,7 @@ metrics! {
     static VERIFICATION: StateSet<Verification, 2> = state_set(
         "readiness_tls_verification_state",
         &LABELS,
-        "What verifying the presented chain for the asked name found; revoked by the OCSP answer that the server presents, unstapled where that is out of date, or missing although the certificate demands it.",
+        "What verifying the presented chain for the asked name found; revoked by the OCSP answer that the server presents, unstapled where that is out of date, is about another certificate, says that its authority does not know the certificate, or is missing although the certificate demands it.",
     )
     .covered_by(COMPLETED.each());
     static PROTOCOL: Gauge<3> = gauge("readiness_tls_protocol_info", Unit::Mark, &["target", "address", "version"], "The TLS version that was agreed on.")
@@ -377,6 +377,9 @@ impl Presented {
             Stapled::Late(until) => {
                 let until = Timestamp::from_second(until).unwrap_or(Timestamp::MIN);
                 (Verification::Unstapled, say!("the OCSP answer that the server presents with it counted until {}", until))
+            }
+            Stapled::Against(why) => {
+                (Verification::Unstapled, say!("the OCSP answer that the server presents with it {}, and browsers refuse the certificate then", why))
             }
             Stapled::Unproven(why) if is_demanded => {
                 (Verification::Unstapled, say!("the certificate demands an OCSP answer with it (must-staple), and that of the server is no proof: {}", why))

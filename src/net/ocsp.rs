@@ -2,8 +2,12 @@
 //! Pure. Nobody else is asked: authorities give up their responders, and whoever connects does not ask them either.
 //!
 //! That a certificate is revoked needs no proof, since its own server says so. Anything better counts only if the
-//! authority, or a responder that it certified for this, has signed it (RFC 6960 section 4.2.2.2).
+//! authority, or a responder that it certified for this, has signed it (RFC 6960 section 4.2.2.2). An answer about another
+//! certificate, and one in which the authority says that it does not know this one, are good for nobody: Firefox refuses
+//! the certificate for either, as does whoever asks for an answer, such as `curl --cert-status`.
+//! Source: `CheckRevocation` in `security/certverifier/NSSCertDBTrustDomain.cpp` of Firefox, and RFC 6960 sections 2.2 and 4.1.1.
 
+use aws_lc_rs::digest;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -24,6 +28,8 @@ pub enum Stapled {
     Revoked(i64),
     /// The answer counted until a moment in Unix seconds, and whoever holds a server to it refuses the certificate.
     Late(i64),
+    /// It speaks against the certificate, and whoever holds a server to it refuses that.
+    Against(Message),
     /// It is no proof of anything.
     Unproven(Message),
 }
@@ -48,15 +54,26 @@ pub fn read(answer: &[u8], chain: &[CertificateDer<'_>], trust: &Trust, now: i64
     let parsed: Vec<_> = chain.iter().filter_map(|der| X509Certificate::from_der(der).ok()).map(|(_, certificate)| certificate).collect();
     let Some((leaf, others)) = parsed.split_first() else { return unproven("its certificate cannot be read") };
     let Some(answer) = Answer::read(answer) else { return unproven("it is no answer of an authority") };
-    let Some(single) = answer.singles.iter().find(|single| single.is_of(leaf)) else { return unproven("it is about another certificate") };
+    let keys = keys_of_issuer(leaf, others, trust);
+    let against = |why: &'static str| Stapled::Against(why.into());
+    let Some(single) = answer.singles.iter().find(|single| single.about.names(leaf, &keys)) else { return against("is about another certificate") };
+    let is_signed = || answer.is_signed_by(&keys, now);
     match (single.status, single.until) {
         (Status::Revoked(at), _) => Stapled::Revoked(at),
         (_, Some(until)) if until + APART < now => Stapled::Late(until),
         _ if single.from - APART > now => unproven("it is dated in the future"),
-        (Status::Unknown, _) => unproven("its authority does not know the certificate"),
-        (Status::Good, _) if !answer.is_signed_for(leaf, others, trust, now) => unproven("it is signed by nobody who may speak for the authority"),
+        _ if !is_signed() => unproven("it is signed by nobody who may speak for the authority"),
+        (Status::Unknown, _) => against("says that its authority does not know the certificate"),
         (Status::Good, _) => Stapled::Good,
     }
+}
+
+/// The keys of the authority of a certificate, as far as they are presented or trusted.
+fn keys_of_issuer<'a>(leaf: &X509Certificate<'_>, others: &'a [X509Certificate<'a>], trust: &'a Trust) -> Vec<Key<'a>> {
+    let issuer = leaf.issuer().as_raw();
+    let roots = Part::list(issuer).and_then(|name| Some(trust.keys_of(name.first()?.content))).unwrap_or_default();
+    let issuers = others.iter().filter(|other| other.subject().as_raw() == issuer).filter_map(Key::of_certificate);
+    issuers.chain(roots.into_iter().filter_map(Key::of)).collect()
 }
 
 /// An element of DER: what stands in it, and with its head.
@@ -143,9 +160,46 @@ enum Status {
     Unknown,
 }
 
+/// The certificate that is meant (RFC 6960 section 4.1.1). A serial number alone is that of one certificate of every
+/// authority.
+struct CertId<'a> {
+    algorithm: &'a [u8],
+    issuer_name: &'a [u8],
+    issuer_key: &'a [u8],
+    serial: &'a [u8],
+}
+
+/// The digests by which an issuer is named (RFC 8017 appendix B.1), each by its object identifier. RFC 5019 wants the first.
+const DIGESTS: [(&[u8], &digest::Algorithm); 4] = [
+    (&[0x2b, 0x0e, 0x03, 0x02, 0x1a], &digest::SHA1_FOR_LEGACY_USE_ONLY),
+    (&[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01], &digest::SHA256),
+    (&[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02], &digest::SHA384),
+    (&[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03], &digest::SHA512),
+];
+
+impl<'a> CertId<'a> {
+    fn read(part: &Part<'a>) -> Option<Self> {
+        let parts = part.parts()?;
+        let [algorithm, issuer_name, issuer_key, serial] = parts.as_slice() else { return None };
+        let [issuer_name, issuer_key, serial] = [issuer_name, issuer_key, serial].map(|part| part.content);
+        Some(Self { algorithm: algorithm.parts()?.first()?.content, issuer_name, issuer_key, serial })
+    }
+
+    /// Whether it names a certificate, whose authority has one of these keys. By a digest that is not known here the serial
+    /// number must do, and so must the name of an authority of which no key is known.
+    fn names(&self, certificate: &X509Certificate<'_>, keys: &[Key<'_>]) -> bool {
+        let known = DIGESTS.iter().find(|(own, _)| *own == self.algorithm);
+        let is_of_issuer = known.is_none_or(|(_, algorithm)| {
+            let is = |bytes: &[u8], said: &[u8]| digest::digest(algorithm, bytes).as_ref() == said;
+            is(certificate.issuer().as_raw(), self.issuer_name) && (keys.is_empty() || keys.iter().any(|key| is(key.bits, self.issuer_key)))
+        });
+        self.serial == certificate.raw_serial() && is_of_issuer
+    }
+}
+
 /// What is said of one certificate (RFC 6960 section 4.2.1).
 struct Single<'a> {
-    serial: &'a [u8],
+    about: CertId<'a>,
     status: Status,
     from: i64,
     until: Option<i64>,
@@ -155,18 +209,14 @@ impl<'a> Single<'a> {
     fn read(part: &Part<'a>) -> Option<Self> {
         let parts = part.parts()?;
         let [certificate, status, from, more @ ..] = parts.as_slice() else { return None };
-        let serial = certificate.parts()?.get(3)?.content;
+        let about = CertId::read(certificate)?;
         let status = match status.tag {
             0 => Status::Good,
             1 => Status::Revoked(status.parts()?.first()?.moment()?),
             _ => Status::Unknown,
         };
         let until = more.iter().find(|part| part.tag == 0).map(|part| part.parts()?.first()?.moment());
-        Some(Self { serial, status, from: from.moment()?, until: if let Some(until) = until { Some(until?) } else { None } })
-    }
-
-    fn is_of(&self, certificate: &X509Certificate<'_>) -> bool {
-        self.serial == certificate.raw_serial()
+        Some(Self { about, status, from: from.moment()?, until: if let Some(until) = until { Some(until?) } else { None } })
     }
 }
 
@@ -197,12 +247,8 @@ impl<'a> Answer<'a> {
         Some(Self { signed, singles, sent })
     }
 
-    /// Whether the authority of a certificate has signed it, or somebody whom it certified for this.
-    fn is_signed_for(&self, leaf: &X509Certificate<'_>, others: &[X509Certificate<'_>], trust: &Trust, now: i64) -> bool {
-        let issuer = leaf.issuer().as_raw();
-        let roots = Part::list(issuer).and_then(|name| Some(trust.keys_of(name.first()?.content))).unwrap_or_default();
-        let issuers = others.iter().filter(|other| other.subject().as_raw() == issuer).filter_map(Key::of_certificate);
-        let keys: Vec<Key<'_>> = issuers.chain(roots.into_iter().filter_map(Key::of)).collect();
+    /// Whether an authority with these keys has signed it, or somebody whom it certified for this.
+    fn is_signed_by(&self, keys: &[Key<'_>], now: i64) -> bool {
         let is_by_issuer = |signed: &Signed<'_>| keys.iter().any(|key| signed.is_by(key));
         is_by_issuer(&self.signed) || self.sent.iter().any(|sent| self.is_by_responder(sent, now, &is_by_issuer) == Some(true))
     }
@@ -271,15 +317,28 @@ mod tests {
         assert!(matches!(said(GOOD, MADE + WEEK + 600), Stapled::Late(until) if (MADE + WEEK - until).abs() < 3600));
         let why = |answer: &[u8], now: i64| if let Stapled::Unproven(why) = said(answer, now) { why.as_str().to_owned() } else { panic!("it is a proof") };
         assert_eq!(why(FORGED, MADE), "it is signed by nobody who may speak for the authority");
-        assert_eq!(why(include_bytes!("../../tests/data/ocsp/good-must.der"), MADE), "it is about another certificate");
         assert_eq!(why(GOOD, MADE - WEEK), "it is dated in the future");
         assert_eq!(why(&[48, 3, 10, 1, 3], MADE), "it is no answer of an authority", "tryLater");
-        let other = read(include_bytes!("../../tests/data/ocsp/unheard.der"), &[leaf()], &Trust::nothing(), MADE);
-        assert_eq!(other, Stapled::Unproven("it is about another certificate".into()));
         let mut changed = GOOD.to_vec();
         let year = changed.windows(4).position(|bytes| bytes == b"2026").unwrap();
         changed[year + 3] = b'5';
         assert!(matches!(said(&changed, MADE), Stapled::Unproven(_)), "when it was made is signed as well");
+    }
+
+    #[test]
+    fn an_answer_about_another_certificate_or_an_unknown_one_is_good_for_nobody() {
+        let another = || Stapled::Against("is about another certificate".into());
+        assert_eq!(said(include_bytes!("../../tests/data/ocsp/good-must.der"), MADE), another());
+        assert_eq!(read(include_bytes!("../../tests/data/ocsp/unheard.der"), &[leaf()], &Trust::nothing(), MADE), another());
+        // Another authority has given the same serial number.
+        let same = pem(include_str!("../../tests/data/ocsp/same-serial.test.pem"));
+        let trust = Trust::of_certificates(&[pem(include_str!("../../tests/data/ocsp/other-root.pem"))]);
+        assert_eq!([read(GOOD, &[same.clone()], &trust, MADE), read(REVOKED, &[same.clone()], &trust, MADE)], [another(), another()]);
+        let unknown = |trust: &Trust, now: i64| read(include_bytes!("../../tests/data/ocsp/unknown.der"), std::slice::from_ref(&same), trust, now);
+        let now = MADE + 36_000;
+        assert_eq!(unknown(&trust, now), Stapled::Against("says that its authority does not know the certificate".into()));
+        assert!(matches!(unknown(&Trust::nothing(), now), Stapled::Unproven(_)), "nobody knows who says so");
+        assert!(matches!(unknown(&trust, now + 2 * WEEK), Stapled::Late(_)));
     }
 
     #[test]
