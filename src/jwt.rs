@@ -25,6 +25,7 @@ pub(crate) fn claims(text: &str) -> Result<Value, &'static str> {
     if signature.trim_end_matches('=').is_empty() || header.alg.as_deref().is_none_or(|alg| alg.eq_ignore_ascii_case("none")) {
         return Err("it is not signed");
     }
+    decode(signature).map_err(|_| "its signature cannot be read")?;
     decode(claims).ok().and_then(|bytes| document::read(&bytes)).filter(Value::is_object).ok_or("its claims cannot be read")
 }
 

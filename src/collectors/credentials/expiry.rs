@@ -141,6 +141,7 @@ mod tests {
         for (text, told) in [
             (token(good, &format!(r#"{{"exp":{NOW},"nbf":5}}"#)), Ok(Told { ends: Some(NOW), begins: Some(5), ..Told::default() })),
             (token(good, "{}").trim_end_matches("c2ln").to_owned(), Err("it is not signed")),
+            (format!("{}not base64!", token(good, "{}").trim_end_matches("c2ln")), Err("its signature cannot be read")),
             (format!("{}====", token(good, "{}").trim_end_matches("c2ln")), Err("it is not signed")),
             (token(good, &format!(r#"{{"iat":{NOW}}}"#)), Ok(Told { made: Some(NOW), ..Told::default() })),
             (token(good, r#"{"iat":5}"#), Ok(Told::default())),
