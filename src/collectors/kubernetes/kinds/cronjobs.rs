@@ -1,5 +1,6 @@
 //! CronJobs by selector: when they run, ran and succeeded, and whether they are suspended.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -22,7 +23,7 @@ metrics! {
     pub(in crate::collectors::kubernetes) FAMILIES;
 
     static SUSPENDED: Gauge<5> =
-        gauge("readiness_cronjob_suspended", Unit::Flag, &WORKLOAD, "Whether a CronJob is suspended, from spec.suspend in the Kubernetes API.")
+        gauge("readiness_cronjob_suspended", Unit::Flag, &WORKLOAD, "Whether a CronJob is suspended, from spec.suspend in the Kubernetes API, or from spec.jobTemplate.spec.suspend where no queue of Kueue starts its Jobs.")
             .covered_by(CRON_JOBS);
     static SCHEDULE: Gauge<7> = gauge(
         "readiness_cronjob_schedule_info",
@@ -74,6 +75,40 @@ pub(in crate::collectors::kubernetes) struct CronJobSpec {
     schedule: String,
     time_zone: Option<String>,
     starting_deadline_seconds: Option<i64>,
+    #[serde(default, deserialize_with = "or_default")]
+    job_template: Template,
+}
+
+/// What each of its Jobs is made from.
+#[derive(Debug, Clone, Default, Deserialize)]
+struct Template {
+    #[serde(default, deserialize_with = "or_default")]
+    metadata: TemplateMetadata,
+    #[serde(default, deserialize_with = "or_default")]
+    spec: TemplateSpec,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct TemplateMetadata {
+    #[serde(default, deserialize_with = "or_default")]
+    labels: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct TemplateSpec {
+    suspend: Option<bool>,
+}
+
+/// The label by which a queue takes a suspended Job, and starts it.
+/// Source: <https://kueue.sigs.k8s.io/docs/tasks/run/jobs/>
+const QUEUE: &str = "kueue.x-k8s.io/queue-name";
+
+impl CronJobSpec {
+    /// Whether it starts nothing: no Job, or Jobs that nobody starts.
+    fn is_suspended(&self) -> bool {
+        let Template { metadata, spec } = &self.job_template;
+        self.suspend == Some(true) || spec.suspend == Some(true) && !metadata.labels.contains_key(QUEUE)
+    }
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -106,7 +141,7 @@ impl Kind for CronJob {
     fn row(self) -> Schedule {
         let second = |time: Option<Time>| time.map(|time| time.0.as_second());
         Schedule {
-            suspended: self.spec.suspend.unwrap_or(false),
+            suspended: self.spec.is_suspended(),
             resumed: self.spec.starting_deadline_seconds.and_then(|_| written(&self.metadata)),
             times: (self.spec.schedule, self.spec.time_zone.unwrap_or_default()),
             started: second(self.status.last_schedule_time),

@@ -125,6 +125,12 @@ fn fields_that_are_missing_or_null_are_what_the_api_means_by_that() {
     let told = rows::<CronJob>(&[json!({ "metadata": { "name": "a" }, "spec": {} })]);
     says(&told, "cronjob_suspended eu/s/K//a = 0");
     assert!(!told.iter().any(|line| line.contains("timestamp")));
+    // Jobs that are made suspended run only where a queue starts them.
+    for (labels, suspended) in [(json!(null), 1), (json!({ "kueue.x-k8s.io/queue-name": "team" }), 0)] {
+        let template = json!({ "metadata": { "labels": labels }, "spec": { "suspend": true } });
+        let told = rows::<CronJob>(&[json!({ "metadata": { "name": "a" }, "spec": { "suspend": false, "jobTemplate": template } })]);
+        says(&told, &format!("cronjob_suspended eu/s/K//a = {suspended}"));
+    }
     for status in [json!(null), json!({}), json!({ "containerStatuses": null, "conditions": null, "phase": null })] {
         says(
             &pods(&[json!({ "metadata": { "name": "p", "namespace": "n" }, "spec": { "containers": null, "volumes": null }, "status": status })]),
