@@ -23,16 +23,21 @@ impl Identity {
     /// entries that match, the one with the longest path, which skopeo takes and kubelets try first. Anonymous
     /// when none does.
     pub(crate) fn from_docker_config(text: &str, host: &str, repository: &str) -> Result<Self, Message> {
-        Ok(Self::all_of_docker_config(text, host, repository)?.into_iter().next().unwrap_or(Self::Anonymous))
+        let all = Self::of_docker_config(text, host, |entry| entry.is_for(host, repository))?;
+        Ok(all.into_iter().next().unwrap_or(Self::Anonymous))
     }
 
     /// All of them, in the order in which a kubelet tries them until one can pull: those with the longest path first.
     /// Sources: `Lookup` in `pkg/credentialprovider/keyring.go` and `PullImage` in
     /// `pkg/kubelet/kuberuntime/kuberuntime_image.go` of Kubernetes
     pub(crate) fn all_of_docker_config(text: &str, host: &str, repository: &str) -> Result<Vec<Self>, Message> {
+        Self::of_docker_config(text, host, |entry| entry.is_taken_by_kubelets(host, repository))
+    }
+
+    fn of_docker_config(text: &str, host: &str, takes: impl Fn(&Entry<'_>) -> bool) -> Result<Vec<Self>, Message> {
         let file = DockerConfig::read(text)?;
         let entries = file.auths.iter().map(|(name, auth)| (Entry::parse(name), auth));
-        let mut own: Vec<_> = entries.filter(|(entry, _)| entry.is_for(host, repository)).collect();
+        let mut own: Vec<_> = entries.filter(|(entry, _)| takes(entry)).collect();
         own.sort_by_key(|(entry, _)| std::cmp::Reverse((entry.path.len(), entry.host == host)));
         if own.first().is_none_or(|(_, auth)| auth.is_empty()) && file.has_helper(host) {
             return Err(say!("its credentials are kept by a helper program, which is not run here and by no kubelet"));
@@ -44,9 +49,9 @@ impl Identity {
         own.into_iter().map(|(_, auth)| auth.identity()).collect()
     }
 
-    /// Whether an entry, as a host and a path, is for one of these images.
+    /// Whether kubelets take an entry, as a host and a path, for one of these images.
     pub(crate) fn is_entry_for_any(entry: &str, images: &[String]) -> bool {
-        let of = |image: &String| Reference::parse(image).is_ok_and(|own| Entry::parse(entry).is_for(&own.host, &own.repository));
+        let of = |image: &String| Reference::parse(image).is_ok_and(|own| Entry::parse(entry).is_taken_by_kubelets(&own.host, &own.repository));
         images.iter().any(of)
     }
 
@@ -91,6 +96,12 @@ impl DockerConfig {
     }
 }
 
+/// Under which name `docker login` keeps what is for Docker Hub.
+const HUB_OF_LOGIN: &str = "index.docker.io";
+/// All of its names, as docker and skopeo read them.
+/// Source: `normalizeRegistry` in <https://github.com/containers/image/blob/main/pkg/docker/config/config.go>
+const HUB: [&str; 3] = [DOCKER_HUB, HUB_OF_LOGIN, "registry-1.docker.io"];
+
 /// What the name of an entry stands for.
 /// Sources: <https://kubernetes.io/docs/concepts/containers/images/#config-json>,
 /// <https://github.com/containers/image/blob/main/docs/containers-auth.json.5.md>
@@ -115,10 +126,17 @@ impl<'a> Entry<'a> {
         within && self.is_at(host)
     }
 
+    /// The same as kubelets see it, who know Docker Hub by two names, and by that of `docker login` only as a whole.
+    /// Source: `Lookup` in `pkg/credentialprovider/keyring.go` of Kubernetes
+    fn is_taken_by_kubelets(&self, host: &str, repository: &str) -> bool {
+        let is_hub_of_login = host == DOCKER_HUB && self.host == HUB_OF_LOGIN && self.path.is_empty();
+        let is_other_name = self.host != host && HUB.contains(&self.host);
+        is_hub_of_login || !is_other_name && self.is_for(host, repository)
+    }
+
     /// Whether it is this host, under any of its names; `*` stands for what has no dot.
     fn is_at(&self, host: &str) -> bool {
-        let is_hub = |name: &str| [DOCKER_HUB, "index.docker.io", "registry-1.docker.io"].contains(&name);
-        if self.host == host || is_hub(host) && is_hub(self.host) {
+        if self.host == host || HUB.contains(&host) && HUB.contains(&self.host) {
             return true;
         }
         let (own, other): (Vec<&str>, Vec<&str>) = (self.host.split('.').collect(), host.split('.').collect());
@@ -255,6 +273,24 @@ mod tests {
         assert_eq!(of("x.io", "b").unwrap(), ["glob"], "an empty entry stands for nobody");
         // One that kubelets cannot read spoils the whole.
         assert!(of("y.com", "b").is_err() && of("r.io", "bad").is_err());
+    }
+
+    #[test]
+    fn kubelets_know_docker_hub_by_fewer_names_than_skopeo() {
+        let read = |entry: &str, image: &str| {
+            let text = format!(r#"{{"auths":{{"{entry}":{{"username":"u","password":"p"}}}}}}"#);
+            let skopeo = matches!(Identity::from_docker_config(&text, "docker.io", image), Ok(Identity::User { .. }));
+            [skopeo, !Identity::all_of_docker_config(&text, "docker.io", image).unwrap().is_empty()]
+        };
+        for entry in ["https://index.docker.io/v1/", "index.docker.io", "docker.io", "docker.io/team"] {
+            assert_eq!(read(entry, "team/app"), [true; 2], "{entry}");
+        }
+        for entry in ["registry-1.docker.io", "https://registry-1.docker.io/v2/", "index.docker.io/team"] {
+            assert_eq!(read(entry, "team/app"), [true, false], "{entry}");
+        }
+        assert!(
+            !Identity::is_entry_for_any("registry-1.docker.io", &["team/app:1".to_owned()]) && Identity::is_entry_for_any("ghcr.io", &["ghcr.io/a".to_owned()])
+        );
     }
 
     #[test]

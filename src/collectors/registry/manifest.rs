@@ -43,6 +43,8 @@ pub(crate) enum Manifest {
         count: usize,
         /// Why no container can start from its layers.
         unfit: Option<&'static str>,
+        /// Whether its config is that of something else than an image.
+        foreign: bool,
     },
 }
 
@@ -126,8 +128,8 @@ impl Manifest {
             (Some(children), None) => children.iter().filter_map(Descriptor::child).collect::<Result<_, _>>().map(Self::Index),
             (None, Some(config)) => {
                 let layers = document.layers.iter().filter(|layer| !layer.is_elsewhere()).map(Descriptor::blob).collect::<Result<_, _>>()?;
-                let unfit = unfit(&config, &document.layers);
-                Ok(Self::Image { config: config.own_digest()?, layers, size: config.size, count: document.layers.len(), unfit })
+                let (unfit, foreign) = (unfit(&config, &document.layers), config.is_foreign());
+                Ok(Self::Image { config: config.own_digest()?, layers, size: config.size, count: document.layers.len(), unfit, foreign })
             }
             (Some(_), Some(_)) => Err(say!("a manifest that says to be an index and an image at once")),
             (None, None) => Err(say!("neither an index nor an image")),
@@ -152,6 +154,15 @@ fn unfit(config: &Descriptor, layers: &[Descriptor]) -> Option<&'static str> {
 }
 
 impl Descriptor {
+    /// Whether a config is that of another artifact, such as a chart or a program of WebAssembly, which a container starts only
+    /// from nodes that are made for it. What says nothing, or what old versions of Docker said, is an image.
+    /// Source: `ImageTypes` in `distribution/registry.go` of <https://github.com/moby/moby>
+    fn is_foreign(&self) -> bool {
+        let images =
+            ["application/vnd.oci.image.config.", "application/vnd.docker.container.image.", "application/octet-stream", "application/json", "text/html"];
+        self.media_type.as_deref().is_some_and(|kind| !kind.is_empty() && !images.iter().any(|own| kind.starts_with(own)))
+    }
+
     fn own_digest(&self) -> Result<Digest, Message> {
         Digest::parse(&self.digest).ok_or_else(|| say!("a descriptor whose digest is none"))
     }
@@ -232,7 +243,10 @@ mod tests {
         let text = format!(r#"{{"schemaVersion":2,"config":{{"digest":"{}"}},"layers":[{{"digest":"{}","size":7}}]}}"#, digest(1), digest(2));
         let read = Manifest::parse(text.as_bytes()).unwrap();
         let layers = vec![Blob { digest: Digest::parse(&digest(2)).unwrap(), size: 7 }];
-        assert_eq!(read, Manifest::Image { config: Digest::parse(&digest(1)).unwrap(), layers: layers.clone(), size: 0, count: 1, unfit: None });
+        assert_eq!(
+            read,
+            Manifest::Image { config: Digest::parse(&digest(1)).unwrap(), layers: layers.clone(), size: 0, count: 1, unfit: None, foreign: false }
+        );
         let windows = text.replace(
             "\"layers\":[",
             &format!(r#""layers":[{{"mediaType":"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip","digest":"{}","urls":["https://a"]}},"#, digest(3)),
@@ -249,6 +263,14 @@ mod tests {
             |layer: &str| if let Manifest::Image { unfit, .. } = Manifest::parse(typed(layer).as_bytes()).unwrap() { unfit } else { panic!("no image") };
         assert_eq!(unfit("application/vnd.oci.image.layer.v1.tar+zstd"), None);
         assert!(unfit("application/vnd.cncf.helm.chart.content.v1.tar+gzip").is_some());
+        let foreign = |kind: &str| {
+            let text = text.replace(r#""config":{"#, &format!(r#""config":{{"mediaType":"{kind}","#));
+            matches!(Manifest::parse(text.as_bytes()), Ok(Manifest::Image { foreign: true, .. }))
+        };
+        assert!(foreign("application/vnd.wasm.config.v0+json") && foreign("application/vnd.cncf.helm.config.v1+json"));
+        for kind in ["", "application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json", "application/octet-stream"] {
+            assert!(!foreign(kind), "{kind}");
+        }
         let bare = format!(r#"{{"schemaVersion":2,"config":{{"digest":"{}"}},"layers":[]}}"#, digest(1));
         assert!(matches!(Manifest::parse(bare.as_bytes()), Ok(Manifest::Image { count: 0, unfit: Some(_), .. })));
     }

@@ -40,6 +40,7 @@ struct Image {
     blobs: Vec<Blob>,
     layers: usize,
     unfit: Option<&'static str>,
+    foreign: bool,
     about: Result<About, CollectError>,
 }
 
@@ -48,6 +49,11 @@ impl Image {
     fn flaw(&self) -> Option<Fit> {
         if let Some(why) = self.unfit {
             return Some(Fit::Fails(why.into()));
+        }
+        if self.foreign {
+            let why =
+                say!("its config is that of another artifact than an image, such as a chart or WebAssembly, and whether nodes can start that is not known");
+            return Some(Fit::Unknown { why, may_pass: false });
         }
         let unpacked = self.about.as_ref().ok().and_then(About::layers).filter(|named| *named != self.layers)?;
         Some(Fit::Fails(say!("its config names {} layers and its manifest {}, so that it cannot be unpacked", unpacked, self.layers)))
@@ -82,12 +88,12 @@ impl Registry {
             let manifest = self.manifest(repository, &next.digest).await?;
             self.presence.saw(repository, &next.digest);
             match manifest {
-                Manifest::Image { config, layers, size, count, unfit } => {
+                Manifest::Image { config, layers, size, count, unfit, foreign } => {
                     let within = next.within.clone().map(|platform| vec![platform]);
                     let platforms = within.as_deref().unwrap_or(&self.platforms);
                     let about = self.about(repository, &config).await;
                     let blobs = layers.into_iter().chain([Blob { digest: config.clone(), size }]).collect();
-                    found.add(&next, Image { digest: next.digest.clone(), config, blobs, layers: count, unfit, about }, platforms);
+                    found.add(&next, Image { digest: next.digest.clone(), config, blobs, layers: count, unfit, foreign, about }, platforms);
                 }
                 Manifest::Index(_) if next.depth == DEPTH => {
                     return Err(failed(ErrorClass::Malformed, say!("indexes inside indexes, more than {} deep", DEPTH)));

@@ -177,3 +177,25 @@ async fn an_image_must_be_there_for_the_nodes_that_karpenter_will_make() {
     // What they only may be is no proof that the image is missed.
     assert_eq!(told(&[], &["linux/amd64", "linux/arm64"]).await, ["linux/amd64 present", "linux/arm64 unknown"]);
 }
+
+#[tokio::test]
+async fn an_artifact_that_is_no_image_is_there_for_nobody_knows_whom() {
+    let mut blobs = Blobs::new();
+    let artifact = |blobs: &mut Blobs, kind: &'static str| {
+        let config = put(blobs, kind, &for_platform("amd64"));
+        let layer = put(blobs, "application/octet-stream", &json!({ "of": config }));
+        let [config, layer] =
+            [config, layer].map(|digest| (blobs[&digest].bytes.len(), digest)).map(|(size, digest)| json!({ "digest": digest, "size": size }));
+        let config = json!({ "mediaType": kind, "digest": config["digest"], "size": config["size"] });
+        put(blobs, IMAGE, &json!({ "schemaVersion": 2, "mediaType": IMAGE, "config": config, "layers": [layer] }))
+    };
+    let why = "its config is that of another artifact than an image, such as a chart or WebAssembly, and whether nodes can start that is not known";
+    let program = artifact(&mut blobs, "application/vnd.wasm.config.v1+json");
+    let alone = told(blobs.clone(), &program).await;
+    assert!(alone.iter().any(|line| line.as_str() == format!("linux/amd64 unknown: {why}")), "{alone:?}");
+    let inside = index(&mut blobs, &[child(&program, Some("amd64"))]);
+    assert_eq!(told(blobs.clone(), &inside).await, [format!("linux/amd64 unknown: {why}")]);
+    let old = artifact(&mut blobs, "application/octet-stream");
+    let inside = index(&mut blobs, &[child(&old, Some("amd64"))]);
+    assert_eq!(told(blobs, &inside).await, ["linux/amd64 present: it is there for linux/amd64"], "as old versions of Docker called it");
+}
