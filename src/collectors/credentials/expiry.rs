@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::dates::{self, Ends};
 use super::pair::Unpaired;
-use crate::collectors::registry::{Identity, Life};
+use crate::collectors::registry::{Ending, Identity, Life};
 use crate::document;
 use crate::jwt;
 
@@ -80,12 +80,17 @@ pub(super) fn docker_config(text: &str) -> Result<Told, &'static str> {
     let helped = Told::silent("a helper program keeps its passwords, and does not tell when they end");
     let told = entries.into_iter().map(|(_, identity)| match identity.map_err(|_| "an entry of it cannot be read")? {
         Identity::Anonymous => Ok(helped),
-        Identity::Token(token) => Ok(jwt(token.expose()).unwrap_or_else(|_| Told::silent("a token does not tell when it ends"))),
-        identity => Ok(match identity.life() {
-            Life::Until { ends, made } => Told { made, ..Told::of(Ends::At(ends)) },
-            Life::Short(why) => Told::silent(why),
-            Life::Untold => Told::silent("a password does not tell when it ends"),
-        }),
+        identity => {
+            let Life { ends, begins, made } = identity.life();
+            let told = match (ends, identity) {
+                (Ending::At(ends), _) => Told::of(Ends::At(ends)),
+                (Ending::Never, _) => Told::of(Ends::Never),
+                (Ending::Short(why), _) => Told::silent(why),
+                (Ending::Untold, Identity::Token(_) | Identity::Refresh(_)) => Told::silent("a token does not tell when it ends"),
+                (Ending::Untold, _) => Told::silent("a password does not tell when it ends"),
+            };
+            Ok(Told { begins, made, ..told })
+        }
     });
     let told = told.reduce(|one, other| Ok(one?.and(other?)));
     told.unwrap_or_else(|| if Identity::has_helpers(text) { Ok(helped) } else { Err("it is no docker config, or knows no registry") })
@@ -176,6 +181,15 @@ mod tests {
         let ended = STANDARD.encode(format!("AWS:{}", STANDARD.encode(format!(r#"{{"payload":"x","expiration":{}}}"#, NOW - 3600))));
         let paths = config(&format!(r#""r.io/team-a":{{"auth":"{ecr}"}},"r.io/team-b":{{"auth":"{ended}"}}"#));
         assert_eq!(docker_config(&paths), Ok(Told { made: Some(NOW - 13 * 3600), ..Told::of(Ends::At(NOW - 3600)) }));
+        // The same token as a password, as what a token is given for, and as it is sent.
+        let later = token(r#"{"alg":"RS256"}"#, &format!(r#"{{"nbf":5,"exp":{NOW}}}"#));
+        let user = STANDARD.encode(format!("me:{later}"));
+        for entry in [format!(r#"{{"auth":"{user}"}}"#), format!(r#"{{"identitytoken":"{later}"}}"#), format!(r#"{{"registrytoken":"{later}"}}"#)] {
+            let told = docker_config(&config(&format!(r#""r.io":{entry}"#)));
+            assert_eq!(told, Ok(Told { begins: Some(5), ..Told::of(Ends::At(NOW)) }), "{entry}");
+        }
+        let opaque = docker_config(&config(r#""r.io":{"registrytoken":"opaque"}"#)).map(|told| told.silent);
+        assert_eq!(opaque, Ok(Some("a token does not tell when it ends")));
         let helped = Ok(Some("a helper program keeps its passwords, and does not tell when they end"));
         for text in [
             r#"{"auths":{"r.io":{}},"credsStore":"desktop"}"#,

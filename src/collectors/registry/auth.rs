@@ -146,30 +146,58 @@ impl Identity {
     /// What it tells about its own life.
     pub(crate) fn life(&self) -> Life {
         let (name, secret) = match self {
-            Self::Anonymous => return Life::Untold,
+            Self::Anonymous => return Ending::Untold.into(),
             Self::User { name, password } => (name.as_str(), password),
             Self::Token(token) | Self::Refresh(token) => ("", token),
         };
         if let Some(ends) = (name == "AWS").then(|| end_of_ecr(secret.expose())).flatten() {
-            return Life::Until { ends, made: Some(ends.saturating_sub(LIFE_OF_ECR)) };
+            return Life { ends: Ending::At(ends), begins: None, made: Some(ends.saturating_sub(LIFE_OF_ECR)) };
         }
         match jwt::claims(secret.expose()) {
-            Ok(claims) => match (claims.get("exp"), claims.get("exp").and_then(seconds)) {
-                (_, Some(ends)) => Life::Until { ends, made: claims.get("iat").and_then(seconds).filter(|made| *made < ends) },
-                (Some(_), None) => Life::Short("its token tells its end in a form that is not known"),
-                // Without the claim a token has no end. RFC 7519, section 4.1.4.
-                (None, None) => Life::Untold,
-            },
-            Err(_) => user_for_hours(name).or_else(|| jwt::lives_for_hours(secret.expose())).map_or(Life::Untold, Life::Short),
+            Ok(claims) => Life::of_claims(&claims),
+            Err(_) => user_for_hours(name).or_else(|| jwt::lives_for_hours(secret.expose())).map_or(Ending::Untold, Ending::Short).into(),
         }
     }
 }
 
 /// What a credential of a registry tells about its own life, in Unix seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Life {
-    /// When it ends, and when it was made where it tells.
-    Until { ends: i64, made: Option<i64> },
+pub(crate) struct Life {
+    pub(crate) ends: Ending,
+    /// From when on it holds, where it tells.
+    pub(crate) begins: Option<i64>,
+    /// When it was made, where it tells.
+    pub(crate) made: Option<i64>,
+}
+
+impl Life {
+    /// What a JSON Web Token says. RFC 7519, sections 4.1.4 to 4.1.6: without the claim it has no end.
+    fn of_claims(claims: &serde_json::Value) -> Self {
+        let moment = |claim: &str| claims.get(claim).map(seconds);
+        let (exp, begins, made) = (moment("exp"), moment("nbf"), moment("iat").flatten());
+        let ends = match (exp, begins) {
+            (Some(None), _) => Ending::Short("its token tells its end in a form that is not known"),
+            (_, Some(None)) => Ending::Short("its token tells from when on it holds in a form that is not known"),
+            (Some(Some(ends)), _) => Ending::At(ends),
+            (None, _) => Ending::Never,
+        };
+        Self { ends, begins: begins.flatten(), made: made.filter(|made| exp.flatten().is_none_or(|ends| *made < ends)) }
+    }
+}
+
+impl From<Ending> for Life {
+    fn from(ends: Ending) -> Self {
+        Self { ends, begins: None, made: None }
+    }
+}
+
+/// What a credential of a registry tells about its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The moment.
+    At(i64),
+    /// That it has none.
+    Never,
     /// That it lives for hours, but not until when; the words say why.
     Short(&'static str),
     /// Nothing: passwords last until somebody changes them, as far as they tell.
@@ -276,9 +304,9 @@ mod tests {
         let password = STANDARD.encode(r#"{"payload":"x","datakey":"y","version":"2","type":"DATA_KEY","expiration":1764000000}"#);
         let user = |name: &str, password: &str| Identity::User { name: name.to_owned(), password: Secret::new(password.to_owned()) };
         let made = Some(1_764_000_000 - 12 * 3600);
-        assert_eq!(user("AWS", &password).life(), Life::Until { ends: 1_764_000_000, made });
-        assert_eq!(user("me", &password).life(), Life::Untold);
-        assert!(matches!(user("AWS", "no base64").life(), Life::Short(_)));
+        assert_eq!(user("AWS", &password).life(), Life { ends: Ending::At(1_764_000_000), begins: None, made });
+        assert_eq!(user("me", &password).life(), Ending::Untold.into());
+        assert!(matches!(user("AWS", "no base64").life().ends, Ending::Short(_)));
     }
 
     #[test]
@@ -286,19 +314,22 @@ mod tests {
         let token = |claims: &str| jwt::token(r#"{"alg":"RS256"}"#, claims);
         let user = |name: &str, password: &str| Identity::User { name: name.to_owned(), password: Secret::new(password.to_owned()) };
         let three_hours = token(r#"{"iat":1764000000,"exp":1764010800.5}"#);
-        let until = Life::Until { ends: 1_764_010_800, made: Some(1_764_000_000) };
+        let until = Life { ends: Ending::At(1_764_010_800), begins: None, made: Some(1_764_000_000) };
         let secret = || Secret::new(three_hours.clone());
         for identity in [user("00000000-0000-0000-0000-000000000000", &three_hours), Identity::Token(secret()), Identity::Refresh(secret())] {
             assert_eq!(identity.life(), until);
         }
-        assert_eq!(user("me", &token(r#"{"exp":1764010800}"#)).life(), Life::Until { ends: 1_764_010_800, made: None });
-        assert_eq!(user("me", &token(r#"{"iat":1764000000}"#)).life(), Life::Untold, "a token without an end");
-        assert!(matches!(user("me", &token(r#"{"exp":"soon"}"#)).life(), Life::Short(_)));
+        assert_eq!(user("me", &token(r#"{"exp":1764010800}"#)).life(), Ending::At(1_764_010_800).into());
+        let later = user("me", &token(r#"{"nbf":1764000000,"exp":1764010800}"#)).life();
+        assert_eq!(later, Life { begins: Some(1_764_000_000), ..Ending::At(1_764_010_800).into() });
+        assert!(matches!(user("me", &token(r#"{"nbf":"soon","exp":1764010800}"#)).life().ends, Ending::Short(_)));
+        assert_eq!(user("me", &token(r#"{"iat":1764000000}"#)).life().ends, Ending::Never, "a token without an end");
+        assert!(matches!(user("me", &token(r#"{"exp":"soon"}"#)).life().ends, Ending::Short(_)));
         for (name, password) in [("oauth2accesstoken", "ya29.a"), ("gitlab-ci-token", "x"), ("x-access-token", "ghs_a"), ("me", "ghu_a"), ("me", "glcbt-a")] {
-            assert!(matches!(user(name, password).life(), Life::Short(_)), "{name} {password}");
+            assert!(matches!(user(name, password).life().ends, Ending::Short(_)), "{name} {password}");
         }
         for (name, password) in [("_json_key", "{}"), ("me", "ghp_a"), ("robot$a", "a.b.c"), ("me", "hunter2")] {
-            assert_eq!(user(name, password).life(), Life::Untold, "{name} {password}");
+            assert_eq!(user(name, password).life(), Ending::Untold.into(), "{name} {password}");
         }
     }
 }

@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(in crate::collectors) use auth::{Identity, Life};
+pub(in crate::collectors) use auth::{Ending, Identity, Life};
 pub use config::{Bound, Config, EcrConfig, Group, Mirror, Prefix, PullSecret, RegistryConfig, SecretName};
 
 use super::kubernetes::{self, ClusterConfig, Link, Permission};

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
 
-use super::auth::{Identity, LIFE_OF_ECR, Life};
+use super::auth::{Ending, Identity, LIFE_OF_ECR, Life};
 use super::client::Client;
 use super::config::PullSecret;
 use super::manifest::{Blob, Manifest, taken};
@@ -141,7 +141,7 @@ impl Puller {
     fn ends(&self, config: &str, now: Timestamp) -> Vec<Sample> {
         let events = event::foreseen(&self.needs.schedules, now);
         let entries = Identity::entries(config).unwrap_or_default().into_iter();
-        entries.flat_map(|(entry, identity)| self.end(&entry, identity.map_or(Life::Untold, |identity| identity.life()), &events, now)).collect()
+        entries.flat_map(|(entry, identity)| self.end(&entry, identity.map_or(Ending::Untold.into(), |identity| identity.life()), &events, now)).collect()
     }
 
     /// The same of one entry.
@@ -150,17 +150,18 @@ impl Puller {
         let is_needed = images.is_empty() || Identity::is_entry_for_any(entry, images);
         let expiry = |value: f64| EXPIRY.sample([cluster.as_str(), namespace, name, entry], value);
         let labels = |event: &'_ Occurrence| [cluster.as_str(), namespace, name, entry, &event.name].map(str::to_owned);
-        match life {
-            Life::Untold => Vec::new(),
+        match life.ends {
+            Ending::Untold | Ending::Never => Vec::new(),
             // What no image needs may have been left behind, and nobody could tell.
-            Life::Short(_) if !is_needed => Vec::new(),
-            Life::Short(why) => {
+            Ending::Short(_) if !is_needed => Vec::new(),
+            Ending::Short(why) => {
                 let unseen = events.iter().map(|event| Token::untold(labels(event), why));
                 [expiry(f64::NAN).with_detail(why)].into_iter().chain(unseen).collect()
             }
             // What nobody renewed for so long, and no image needs, was left behind.
-            Life::Until { ends, .. } if !is_needed && ends.saturating_add(LIFE_OF_ECR) < now.as_second() => Vec::new(),
-            Life::Until { ends, made } => {
+            Ending::At(ends) if !is_needed && ends.saturating_add(LIFE_OF_ECR) < now.as_second() => Vec::new(),
+            Ending::At(ends) => {
+                let made = life.made;
                 let subject = format!("{cluster}/{namespace}/{name} {entry}");
                 let state = &self.needs.state;
                 let is_newest = made.is_some() && state.last_rotation(RENEWAL, &subject, made, now) == made;
