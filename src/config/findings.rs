@@ -172,7 +172,8 @@ impl Findings<'_> {
 
     /// A key that is not known where it stands. Whoever writes a secret where a file or a variable is
     /// to be named may write it as a key, and a secret can be made of letters alone. So the key is
-    /// shown only if it is nearly one that is known there, is one of another place, or is what a label is called.
+    /// shown only if it is nearly one that is known there, is one of another place, or is what a label is called. One that
+    /// has all the words of a known one and others, as one that was renamed, stays hidden and is told what it may mean.
     fn unknown(&mut self, pointer: &str, key: &str) {
         let path = dotted(pointer);
         let known = Shape::at(self.schema, pointer).keys();
@@ -182,13 +183,28 @@ impl Findings<'_> {
         let rule = match near {
             Some(near) => format!("unknown key; did you mean {near}?"),
             None if !of_secret && (all_keys(self.schema).contains(key) || collectors::is_label(key)) => format!("unknown key; {}", listed(&known)),
-            None => format!("unknown key, hidden since it may be a secret; {}", listed(&known)),
+            None => {
+                let alike = known.iter().filter(|own| !of_secret && is_worded_like(key, own)).max_by_key(|own| own.len());
+                let told = alike.map_or_else(|| listed(&known), |own| format!("did you mean {own}?"));
+                format!("unknown key, hidden since it may be a secret; {told}")
+            }
         };
         let shown = if rule.contains("hidden") { "***" } else { key };
         let problem = Problem::bare(join(&path, shown), rule);
         let is_variable = self.variables.set(&join(&path, key));
         self.problems.push(if is_variable { problem.in_variable(name_of(&join(&path, shown))) } else { problem });
     }
+}
+
+/// Whether one of two keys has all the words of the other, in their order. One word alone may stand anywhere.
+fn is_worded_like(key: &str, known: &str) -> bool {
+    let words = |text: &'_ str| text.split(['_', '-']).map(str::to_owned).collect::<Vec<_>>();
+    let has_all = |longer: &[String], shorter: &[String]| {
+        let mut left = longer.iter();
+        shorter.len() > 1 && shorter.iter().all(|word| left.any(|own| own == word))
+    };
+    let (key, known) = (words(key), words(known));
+    has_all(&key, &known) || has_all(&known, &key)
 }
 
 /// The keys of a place; of many the first, since the documentation has them all.

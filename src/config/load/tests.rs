@@ -272,6 +272,12 @@ fn an_unknown_key_is_shown_only_where_it_looks_like_a_known_one() {
             "collectors: { http: { correcthorse: 1 } }",
             "collectors.http.***: unknown key, hidden since it may be a secret; known are ca_file, interval, resolver, targets, timeout, window",
         ),
+        // A key with a word that may be anything.
+        ("collectors: { http: { ca_hunter_file: 1 } }", "collectors.http.***: unknown key, hidden since it may be a secret; did you mean ca_file?"),
+        (
+            "collectors: { http: { hunter_file: 1 } }",
+            "collectors.http.***: unknown key, hidden since it may be a secret; known are ca_file, interval, resolver, targets, timeout, window",
+        ),
         (
             "clusters: [{ name: a, server: 'https://a.test', token: { correcthorse: 1 } }]",
             "clusters[0] (a).token.***: unknown key, hidden since it may be a secret; known are env, file",
@@ -283,6 +289,10 @@ fn an_unknown_key_is_shown_only_where_it_looks_like_a_known_one() {
     ] {
         assert_eq!(problems(text)[0], expected, "{text}");
     }
+    // One that was renamed.
+    let renamed = problems("collectors: { kubernetes: { capacity: { nodepools: [{ name: ws, max_new_nodes: 3 }] } } }");
+    let expected = "collectors.kubernetes.capacity.nodepools[0] (ws).***: unknown key, hidden since it may be a secret; did you mean max_nodes?";
+    assert!(renamed.iter().any(|problem| problem == expected), "{renamed:?}");
     let long = &problems("clusters: [{ name: a, in_cluster: true, correcthorse: 1 }]")[0];
     assert!(long.ends_with(" more") && long.matches(", ").count() == 8, "{long}");
 }
