@@ -220,8 +220,6 @@ pub fn unusable(address: IpAddr, name: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether a name is kept for this machine, or for tests.
-/// Source: RFC 6761, sections 6.2 and 6.3
 /// Why this host cannot ask an address, whoever is there: it has no route to it, as one without IPv6 has none to any
 /// address of that family. That says nothing about the address. Nothing is sent: a datagram socket that is connected
 /// only looks up the route.
@@ -239,6 +237,8 @@ fn without_route(address: IpAddr, routed: std::io::Result<()>) -> Option<Message
     is_own.then(|| say!("this exporter's host has no route to this {} address, so nobody asked there", family))
 }
 
+/// Whether a name is kept for this machine, or for tests.
+/// Source: RFC 6761, sections 6.2 and 6.3
 fn is_local_name(name: &str) -> bool {
     let last = name.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
     ["localhost", "test"].iter().any(|local| last.eq_ignore_ascii_case(local))
