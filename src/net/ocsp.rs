@@ -333,7 +333,7 @@ mod tests {
         // Another authority has given the same serial number.
         let same = pem(include_str!("../../tests/data/ocsp/same-serial.test.pem"));
         let trust = Trust::of_certificates(&[pem(include_str!("../../tests/data/ocsp/other-root.pem"))]);
-        assert_eq!([read(GOOD, &[same.clone()], &trust, MADE), read(REVOKED, &[same.clone()], &trust, MADE)], [another(), another()]);
+        assert_eq!([read(GOOD, std::slice::from_ref(&same), &trust, MADE), read(REVOKED, std::slice::from_ref(&same), &trust, MADE)], [another(), another()]);
         let unknown = |trust: &Trust, now: i64| read(include_bytes!("../../tests/data/ocsp/unknown.der"), std::slice::from_ref(&same), trust, now);
         let now = MADE + 36_000;
         assert_eq!(unknown(&trust, now), Stapled::Against("says that its authority does not know the certificate".into()));

@@ -47,12 +47,12 @@ pub(in crate::collectors) fn expiry_near_event(seen: &Snapshot, pool: &str, even
 /// what was made by hand may end in the same minute, but it was not made in the same one as well.
 pub(in crate::collectors) fn renewed_certificate(seen: &Snapshot, life: [i64; 2], now: i64) -> Option<String> {
     let key = |sample: &Sample| ["cluster", "namespace", "name"].map(|label| sample.label(label).unwrap_or_default().to_owned());
-    let own = |family: &'static str, wanted: &[String; 3]| seen.samples_of(family).find(|sample| key(sample) == *wanted).map(|sample| sample.value);
+    let own = |family: &'static str, wanted: &[String; 3]| seen.samples_of(family).find(|sample| key(sample) == *wanted);
     let mut named = seen.samples_of(certmanager::NOT_AFTER.0.name).map(|sample| (key(sample), sample.second()));
     named.find_map(|(certificate, ends)| {
-        let moment = |family: &'static str| own(family, &certificate).filter(|at| at.is_finite()).map(|at| at as i64);
+        let moment = |family: &'static str| own(family, &certificate).filter(|sample| sample.value.is_finite()).map(Sample::second);
         let issued = Issued { begins: moment(certmanager::NOT_BEFORE.0.name)?, ends, renewal: moment(certmanager::RENEWAL.0.name)? };
-        let is_ready = own(certmanager::READY.0.name, &certificate).is_some_and(|ready| ready > 0.5);
+        let is_ready = own(certmanager::READY.0.name, &certificate).is_some_and(|ready| ready.value > 0.5);
         let in_time = || moment(certmanager::DEADLINE.0.name).is_some_and(|deadline| deadline > now);
         let renews = issued.is(life) && in_time() || issued.has_followed(life, now);
         (is_ready && renews && issued.renewal < ends).then(|| certificate.join("/"))

@@ -141,7 +141,9 @@ impl Puller {
     fn ends(&self, config: &str, now: Timestamp) -> Vec<Sample> {
         let events = event::foreseen(&self.needs.schedules, now);
         let entries = Identity::entries(config).unwrap_or_default().into_iter();
-        entries.flat_map(|(entry, identity)| self.end(&entry, identity.map_or(Ending::Untold.into(), |identity| identity.life()), &events, now)).collect()
+        entries
+            .flat_map(|(entry, identity)| self.end(&entry, identity.map_or_else(|_| Ending::Untold.into(), |identity| identity.life()), &events, now))
+            .collect()
     }
 
     /// The same of one entry.
