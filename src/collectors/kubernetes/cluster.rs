@@ -22,6 +22,7 @@ use crate::collectors::kubernetes::kinds::karpenter;
 use crate::collectors::kubernetes::kinds::lifetimes;
 use crate::collectors::kubernetes::kinds::locations;
 use crate::collectors::kubernetes::kinds::monitoring;
+use crate::collectors::kubernetes::kinds::mounts::Mounts;
 use crate::collectors::kubernetes::kinds::namespaces::Namespace;
 use crate::collectors::kubernetes::kinds::node::NodeRow;
 use crate::collectors::kubernetes::kinds::nodeclasses::{Classes, EC2NodeClass, NodeClass};
@@ -432,6 +433,11 @@ impl Cluster {
     /// The limit of a pod's ephemeral storage, if there is one.
     pub(super) fn storage_limit(&self, pod: u128) -> Option<f64> {
         self.pods.as_ref()?.seen(|pods| pods.storage_limit(pod)).flatten()
+    }
+
+    /// What the pods on a node mount, as far as pods can be seen.
+    pub(super) fn mounts(&self, node: &str) -> BTreeMap<u128, Arc<Mounts>> {
+        self.pods.as_ref().and_then(|pods| pods.seen(|pods| pods.mounts(node))).unwrap_or_default()
     }
 
     /// The pods of every configured workload, or why they cannot be asked for.

@@ -41,6 +41,10 @@ pub struct Storage {
     pub concurrency: usize,
     /// Pods with the most ephemeral storage that are named.
     pub top_pods: usize,
+    /// Claims of which kubelets tell nothing, as the drivers of their volumes cannot say how full they are: `NAMESPACE/CLAIM`,
+    /// or `NAMESPACE` for all claims in it. They are not asked about as long as nothing is told of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub without_statistics: Vec<String>,
     /// PEM certificates that kubelets are verified with; the cluster's when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
@@ -51,8 +55,30 @@ pub struct Storage {
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { via: None, interval: Span::mins(1), timeout: Span::secs(10), concurrency: 20, top_pods: 20, ca_file: None, insecure_skip_verify: false }
+        Self {
+            via: None,
+            interval: Span::mins(1),
+            timeout: Span::secs(10),
+            concurrency: 20,
+            top_pods: 20,
+            without_statistics: Vec::new(),
+            ca_file: None,
+            insecure_skip_verify: false,
+        }
     }
+}
+
+impl Storage {
+    /// Whether a claim of a namespace is one of which nothing need be told.
+    pub(in crate::collectors::kubernetes) fn leaves_out(&self, (namespace, claim): &(String, String)) -> bool {
+        self.without_statistics.iter().any(|entry| entry.split_once('/').map_or(entry == namespace, |(own, name)| own == namespace && name == claim))
+    }
+}
+
+/// Whether this names a namespace, or a claim in one.
+fn is_claim(entry: &str) -> bool {
+    let is_name = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte));
+    entry.splitn(2, '/').all(is_name)
 }
 
 /// Use of CPU and memory.
@@ -373,6 +399,11 @@ impl Config {
         }
         if self.storage.top_pods > 200 {
             problems.push(Problem::new(format!("{path}.storage.top_pods"), "must be at most 200", self.storage.top_pods));
+        }
+        let unmeasured = &self.storage.without_statistics;
+        unique(&format!("{path}.storage.without_statistics"), unmeasured.iter().map(String::as_str), problems);
+        for (at, entry) in unmeasured.iter().enumerate().filter(|(_, entry)| !is_claim(entry)) {
+            problems.push(Problem::new(format!("{path}.storage.without_statistics[{at}]"), "must be NAMESPACE or NAMESPACE/CLAIM", quoted(entry)));
         }
         self.validate_workspaces(path, references, problems);
         self.validate_clusters(path, references, problems);

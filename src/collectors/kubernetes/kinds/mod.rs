@@ -14,6 +14,7 @@ pub(super) mod karpenter;
 pub(super) mod lifetimes;
 pub(super) mod locations;
 pub(super) mod monitoring;
+pub(super) mod mounts;
 pub(super) mod namespaces;
 pub(super) mod node;
 pub(super) mod nodeclasses;

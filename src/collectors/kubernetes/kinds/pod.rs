@@ -113,9 +113,11 @@ pub(in crate::collectors::kubernetes) struct Container {
     #[serde(default, deserialize_with = "or_default")]
     pub(in crate::collectors::kubernetes) resources: Resources,
     #[serde(default, deserialize_with = "or_default")]
-    env: Vec<Variable>,
+    env: Vec<Named>,
     #[serde(default, deserialize_with = "or_default")]
     ports: Vec<Port>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::collectors::kubernetes) volume_mounts: Vec<Named>,
     restart_policy: Option<String>,
 }
 
@@ -135,9 +137,9 @@ struct Port {
 
 /// Only the name: values may be secrets.
 #[derive(Debug, Clone, Deserialize)]
-struct Variable {
+pub(in crate::collectors::kubernetes) struct Named {
     #[serde(default, deserialize_with = "or_default")]
-    name: String,
+    pub(in crate::collectors::kubernetes) name: String,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -151,14 +153,16 @@ pub(in crate::collectors::kubernetes) struct Resources {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::collectors::kubernetes) struct Volume {
-    empty_dir: Option<EmptyDir>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::collectors::kubernetes) name: String,
+    pub(in crate::collectors::kubernetes) empty_dir: Option<EmptyDir>,
     persistent_volume_claim: Option<ClaimRef>,
-    ephemeral: Option<Ephemeral>,
+    pub(in crate::collectors::kubernetes) ephemeral: Option<Ephemeral>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Ephemeral {
+pub(in crate::collectors::kubernetes) struct Ephemeral {
     #[serde(default, deserialize_with = "or_default")]
     volume_claim_template: ClaimTemplate,
 }
@@ -210,10 +214,10 @@ impl Volume {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct EmptyDir {
+pub(in crate::collectors::kubernetes) struct EmptyDir {
     medium: Option<String>,
     #[serde(default)]
-    size_limit: Quantity,
+    pub(in crate::collectors::kubernetes) size_limit: Quantity,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -225,7 +229,7 @@ pub(in crate::collectors::kubernetes) struct PodStatus {
     reason: String,
     #[serde(default, deserialize_with = "or_default")]
     message: String,
-    start_time: Option<Time>,
+    pub(in crate::collectors::kubernetes) start_time: Option<Time>,
     /// How a resize goes, as servers before 1.33 said it.
     pub(in crate::collectors::kubernetes) resize: Option<String>,
     /// What all its containers together have.

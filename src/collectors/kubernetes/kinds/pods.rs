@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::collectors::kubernetes::kinds::groups::{Group, OTHERS, SERIES, most};
+use crate::collectors::kubernetes::kinds::mounts::{Mounted, Mounts};
 use crate::collectors::kubernetes::kinds::pod::Pod;
 use crate::collectors::kubernetes::kinds::podrow::{Load, Problem, Row, Storage, phase, uid};
 use crate::collectors::kubernetes::kinds::reasons::{GATED, GATED_WORKSPACE};
@@ -111,6 +112,7 @@ pub(in crate::collectors::kubernetes) struct Pods {
     gpus: f64,
     restarts: BTreeMap<Arc<str>, Restarts>,
     problems: BTreeSet<u128>,
+    mounted: Mounted,
     pub(in crate::collectors::kubernetes) workspaces: Workspaces,
     /// What is remembered.
     afterglow: BTreeMap<Trouble, i64>,
@@ -147,6 +149,7 @@ impl Pods {
             gpus: 0.0,
             restarts: BTreeMap::new(),
             problems: BTreeSet::new(),
+            mounted: Mounted::default(),
             workspaces,
             afterglow: BTreeMap::new(),
             evictions: Ledger::new(window),
@@ -170,6 +173,11 @@ impl Pods {
     /// The limit of a pod's ephemeral storage; `None` when there is none or the pod is not known.
     pub(in crate::collectors::kubernetes) fn storage_limit(&self, uid: u128) -> Option<f64> {
         self.rows.get(&uid)?.storage.limit.map(f64::from)
+    }
+
+    /// What the pods on a node mount.
+    pub(in crate::collectors::kubernetes) fn mounts(&self, node: &str) -> BTreeMap<u128, Arc<Mounts>> {
+        self.mounted.on(node)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "GPUs are whole and few, and seven digits of a limit are enough to compare a volume with")]
@@ -298,6 +306,9 @@ impl Pods {
         let Some(row) = self.rows.remove(&uid) else { return false };
         self.account(&row, false);
         self.problems.remove(&uid);
+        if let Some(node) = &row.node {
+            self.mounted.remove(node, uid);
+        }
         true
     }
 
@@ -363,6 +374,9 @@ impl Keep for Pods {
         self.account(&row, true);
         if row.problem.is_some() {
             self.problems.insert(uid);
+        }
+        if let Some((node, mounts)) = row.node.as_ref().zip(Mounts::of(&pod, &self.clock)) {
+            self.mounted.put(node, uid, mounts);
         }
         self.rows.insert(uid, row);
         true

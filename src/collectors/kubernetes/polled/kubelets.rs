@@ -31,6 +31,8 @@ use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
 
 /// Why the use of a volume is not a number.
 const UNTOLD: &str = "what the kubelet says of it is more than ten minutes old, or cannot be";
+/// Why that of a claim is not.
+const UNMEASURED: &str = "a pod has it mounted, and its kubelet tells nothing of how full it is; where the driver of the volume cannot tell, name it in collectors.kubernetes.storage.without_statistics";
 /// Why that of a file system is not.
 const IMPOSSIBLE: &str = "the kubelet says that more is free than there is, or less than nothing";
 const STATES: &str = "readiness_node_kubelet_state";
@@ -92,14 +94,14 @@ metrics! {
         "readiness_pod_ephemeral_storage_used_ratio",
         Unit::Ratio,
         &POD,
-        "Share of their limit that the fullest pods with a limit use, cached from their kubelets' /stats/summary and the Kubernetes API.",
+        "Share of a limit that the fullest pods with one use, of their ephemeral storage or of the size of an emptyDir, whatever is more, cached from their kubelets' /stats/summary and the Kubernetes API.",
     )
     .covered_by(Coverage { states: POD_STATES, ..SEEN.quiet() });
     static VOLUME: Gauge<3> = gauge(
         "readiness_volume_used_ratio",
         Unit::Share,
         &["cluster", "namespace", "claim"],
-        "Share of a claimed volume that is not available, of its bytes or of its inodes, whatever is more, for the fullest ones, cached from the /stats/summary of the kubelet that mounts it.",
+        "Share of a claimed volume that is not available, of its bytes or of its inodes, whatever is more, for the fullest ones, cached from the /stats/summary of the kubelet that mounts it; not known of a claim that a pod has mounted for ten minutes and of which its kubelet tells nothing.",
     )
     .covered_by(SEEN.quiet());
 }
@@ -180,7 +182,7 @@ impl Kubelets {
         let cluster = &self.cluster.name;
         let (mut samples, mut pods) = (Vec::new(), Vec::new());
         let mut unseen = (!self.cluster.sees_pods()).then(|| say!("the limits of pods cannot be read"));
-        let mut volumes: BTreeMap<(String, String), f64> = BTreeMap::new();
+        let (mut volumes, mut untold): (BTreeMap<(String, String), f64>, BTreeSet<_>) = Default::default();
         if answers.iter().any(|(_, disk)| disk.as_ref().is_err_and(|error| error.class == ErrorClass::Denied)) {
             let resource = if self.reach == Reach::NodeProxy { "nodes/proxy" } else { "nodes/stats" };
             samples.push(MISSING.sample([&**cluster, "get", resource], 1.0));
@@ -225,6 +227,7 @@ impl Kubelets {
                 samples.extend(fs.inodes_used.map(|ratio| INODES.sample(labels(), ratio)));
             }
             pods.extend(disk.pods);
+            untold.extend(disk.untold);
             // A volume that several nodes mount is one volume.
             for (claim, ratio) in disk.volumes {
                 let known = volumes.entry(claim).or_insert(f64::NAN);
@@ -236,14 +239,23 @@ impl Kubelets {
             Some(why) => limits.with_detail(why),
             None => limits,
         });
+        let told: BTreeSet<_> = volumes.keys().cloned().collect();
         for ((namespace, claim), ratio) in fullest(volumes.into_iter().collect(), self.config.top_pods) {
             let volume = VOLUME.sample([&**cluster, &namespace, &claim], ratio);
             samples.push(if ratio.is_nan() { volume.with_detail(UNTOLD) } else { volume });
         }
+        // What one node tells of a claim goes for all that mount it.
+        let unmeasured = untold.into_iter().filter(|claim| !told.contains(claim) && !self.config.leaves_out(claim));
+        let nothing = |(namespace, claim): (String, String)| VOLUME.sample([&**cluster, &namespace, &claim], f64::NAN).with_detail(UNMEASURED);
+        samples.extend(unmeasured.take(self.config.top_pods).map(nothing));
         for pod in most(pods, self.config.top_pods) {
             let labels = || [&**cluster, &*pod.node, &pod.namespace, &pod.pod];
             samples.push(POD_USED.sample(labels(), pod.used));
-            samples.extend(pod.limit.filter(|limit| *limit > 0.0).map(|limit| POD_RATIO.sample(labels(), pod.used / limit)));
+            let of_limit = pod.of_limit.as_ref().map(|(share, dir)| (POD_RATIO.sample(labels(), *share), dir));
+            samples.extend(of_limit.map(|(sample, dir)| match dir {
+                Some(dir) => sample.with_detail(say!("its emptyDir {} is that full", named(dir))),
+                None => sample,
+            }));
         }
         samples
     }

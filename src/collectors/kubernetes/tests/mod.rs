@@ -404,7 +404,7 @@ clusters:
 collectors:
   kubernetes:
     window: 1s
-    storage: { concurrency: 0, top_pods: 1000 }
+    storage: { concurrency: 0, top_pods: 1000, without_statistics: [jupyter, "jupyter/claim-*", a/b/c] }
     workloads: [{ name: a, kind: Deployment, namespace: n, names: [a], replicas: [{ above: 9, replicas: 2 }, { above: 3, replicas: 1 }] }]
     services: [{ namespace: n, name: a }, { namespace: n, name: a, clusters: [eu] }]
     workspaces: [{ name: w, namespaces: [], cpu: { min: "4", max: "2" } }]
@@ -426,6 +426,8 @@ collectors:
         "kubernetes.window: must be between 10s and 7d",
         "storage.concurrency: must be between 1 and 200",
         "storage.top_pods: must be at most 200",
+        "storage.without_statistics[1]: must be NAMESPACE or NAMESPACE/CLAIM",
+        "storage.without_statistics[2]: must be NAMESPACE or NAMESPACE/CLAIM",
         "workloads[0] (a).replicas: must list bands by rising above",
         "services[1] (a): must not name the Service",
         "workspaces[0] (w).namespaces: must name at least one namespace",
