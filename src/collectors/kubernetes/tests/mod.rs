@@ -11,6 +11,7 @@ mod pools;
 mod rooms;
 mod shapes;
 mod sizes;
+mod stalled;
 
 use std::sync::Arc;
 use std::time::Duration;
