@@ -222,6 +222,7 @@ pub static FAULTS: &[Fault] = &[
     red("node-disk-pressure", "a node in us-east-2 runs out of disk", &["NodeDiskPressure"]),
     red("node-memory-pressure", "a node in us-east-2 runs out of memory", &["NodeMemoryPressure"]),
     red("node-cordoned", "a node in eu-west-2 is cordoned", &["NodeCordoned"]),
+    red("node-all-cordoned", "every node in eu-west-2 is cordoned", &["NodeCordoned", "NoNodeTakesPods"]),
     red("karpenter-down", "one Karpenter replica in eu-west-2 is not ready", &["KarpenterNotReady", "WorkloadNotReady"]),
     red("rollout-stuck", "the rollout of the control plane does not finish", &["ControlPlaneNotReady", "WorkloadRolloutStuck"]),
     red("proxy-rollout-stuck", "the rollout of the Oregon proxy does not finish", &["ProxiesNotReady", "WorkloadRolloutStuck"]),

@@ -34,8 +34,15 @@ metrics! {
         )
         .covered_by(COVERAGE);
         static SCHEDULABLE: Gauge<2> =
-            gauge("readiness_node_schedulable", Unit::Flag, &NODE, "Whether a node takes new pods, from spec.unschedulable in the Kubernetes API.")
+            gauge("readiness_node_schedulable", Unit::Flag, &NODE, "Whether a node takes new pods: it is not cordoned and does not offer 0 of its CPU, memory or pods, from the Kubernetes API.")
                 .covered_by(COVERAGE);
+        static OPEN: Gauge<1> = gauge(
+            "readiness_nodes_open",
+            Unit::Number,
+            &["cluster"],
+            "Nodes that are ready and take new pods: neither cordoned, marked as unfit nor being taken away. Not known while there is none and one starts or is being taken away. Taints of somebody's choosing do not count. From the Kubernetes API.",
+        )
+        .covered_by(COVERAGE);
         static DISRUPTED: Gauge<2> = gauge(
             "readiness_node_disrupted",
             Unit::Flag,
@@ -82,7 +89,7 @@ metrics! {
             "readiness_node_gpu_capacity",
             Unit::Number,
             &["cluster", "node", "product"],
-            "GPUs of a node, from status.capacity in the Kubernetes API; the product from GPU feature discovery.",
+            "GPUs of a node, from status.capacity in the Kubernetes API, or from its label nvidia.com/gpu.count where the kubelet counts none any more; the product from GPU feature discovery.",
         )
         .covered_by(COVERAGE.quiet());
         static GPU_ALLOCATABLE: Gauge<3> = gauge(
@@ -205,8 +212,13 @@ impl Nodes {
         let labels = metadata.labels.unwrap_or_default();
         let label = |name: &str| labels.get(name).map_or("", String::as_str);
         let taints = Taints::of(&spec.taints, never_ready);
-        let (capacity_gpus, usable_gpus) = (gpus(&status.capacity), offered_gpus(&status.allocatable, &status.capacity));
-        let has_gpus = [&status.capacity, &status.allocatable].into_iter().flatten().any(|(name, count)| is_gpu(name) && count.0 != Some(0.0));
+        let (mut capacity_gpus, usable_gpus) = (gpus(&status.capacity), offered_gpus(&status.allocatable, &status.capacity));
+        let mut has_gpus = [&status.capacity, &status.allocatable].into_iter().flatten().any(|(name, count)| is_gpu(name) && count.0 != Some(0.0));
+        // A kubelet whose device plugin has gone tells 0 of what it told of before; one that never had a plugin tells nothing.
+        // Source: `GetCapacity` in `pkg/kubelet/cm/devicemanager/manager.go` of Kubernetes.
+        if let Some(discovered) = label("nvidia.com/gpu.count").parse::<u32>().ok().filter(|count| *count > 0 && !has_gpus && capacity_gpus.is_some()) {
+            (has_gpus, capacity_gpus) = (true, Some(f64::from(discovered)));
+        }
         let internal = status.addresses.iter().find(|address| address.r#type == "InternalIP").and_then(|address| address.address.parse().ok());
         let port = status.daemon_endpoints.kubelet_endpoint.port.filter(|port| *port > 0).unwrap_or(10_250);
         let wanted = |image: &str| status.images.iter().flat_map(|cached| &cached.names).any(|name| name == image);
@@ -239,15 +251,16 @@ impl Nodes {
         let NodeInfo { operating_system, architecture, .. } = &status.node_info;
         let platform = Word::of(operating_system).zip(Word::of(architecture)).map(|(system, architecture)| format!("{system}/{architecture}"));
         let (pool, instance, capacity) = (label("karpenter.sh/nodepool"), label("node.kubernetes.io/instance-type"), label("karpenter.sh/capacity-type"));
+        let allocatable = offered(&status.allocatable, &status.capacity);
         NodeRow {
             created: metadata.creation_timestamp.map(|time| time.0.as_second()),
-            schedulable: !spec.unschedulable.unwrap_or(false),
+            schedulable: !spec.unschedulable.unwrap_or(false) && nothing_of(&allocatable).is_none(),
             disrupted: metadata.deletion_timestamp.is_some() || taints.leaving,
             unready_since: unready_since(&status.conditions),
             conditions,
             hidden,
             taints,
-            allocatable: offered(&status.allocatable, &status.capacity),
+            allocatable,
             storage: amounts(&status.capacity)[2],
             gpus: has_gpus.then_some([capacity_gpus, usable_gpus]),
             gpu_product: self.shared(label("nvidia.com/gpu.product")),
@@ -261,6 +274,12 @@ impl Nodes {
             offers,
         }
     }
+}
+
+/// What a kubelet offers nothing of that every pod needs.
+fn nothing_of(allocatable: &[Option<f64>; 4]) -> Option<&'static str> {
+    let [cpu, memory, _, pods] = *allocatable;
+    [("CPU", cpu), ("memory", memory), ("pods", pods)].into_iter().find(|(_, amount)| *amount == Some(0.0)).map(|(name, _)| name)
 }
 
 /// Whether `Ready` has been false since the node was created. A node whose age is not told is none of these:
@@ -324,7 +343,11 @@ impl Keep for Nodes {
         let mut cached = vec![0_usize; self.interests.images.len()];
         for (name, row) in self.iter() {
             let node = || [cluster(), Arc::clone(name)];
-            samples.push(SCHEDULABLE.sample(node(), flag(row.schedulable)));
+            let schedulable = SCHEDULABLE.sample(node(), flag(row.schedulable));
+            samples.push(match nothing_of(&row.allocatable) {
+                Some(resource) => schedulable.with_detail(say!("its kubelet offers 0 of its {}", resource)),
+                None => schedulable,
+            });
             samples.push(DISRUPTED.sample(node(), flag(row.disrupted)));
             // Of one that is being taken away it is no fault that it is silent or not ready.
             let (is_leaving, is_passing) = (row.is_leaving(now), row.is_passing(now));
@@ -369,6 +392,16 @@ impl Keep for Nodes {
             for image in &row.images {
                 cached[*image] += 1;
             }
+        }
+        if !self.rows.is_empty() {
+            let open = self.iter().filter(|(_, row)| row.usable()).count();
+            let is_changing = open == 0 && self.iter().any(|(_, row)| row.is_passing(now) || !row.taints.starting.is_empty());
+            let sample = OPEN.sample([cluster()], if is_changing { f64::NAN } else { open as f64 });
+            samples.push(if is_changing {
+                sample.with_detail("none takes pods now, and one that starts or is being taken away may not be the last")
+            } else {
+                sample
+            });
         }
         samples.extend(kubelets.into_iter().map(|(version, count)| KUBELETS.sample([cluster(), Arc::clone(version)], count as f64)));
         samples.extend(platforms.into_iter().map(|(platform, count)| PLATFORMS.sample([cluster(), Arc::clone(platform)], count as f64)));

@@ -1,4 +1,4 @@
-//! Pods that get no further.
+//! Pods that get no further, and nodes that take none.
 
 use super::*;
 
@@ -65,4 +65,40 @@ fn a_container_that_ended_and_should_start_again_is_waited_for() {
     // It is done, or has failed for good.
     assert_eq!(ended("OnFailure", 0), None);
     is(ended("Never", 1), "ended/Error", 86_000);
+}
+
+fn node(name: &str, spec: &Value, status: &Value) -> Value {
+    let mut node = json!({ "metadata": { "name": name, "uid": name }, "spec": spec,
+        "status": { "conditions": [{ "type": "Ready", "status": "True" }], "capacity": {}, "allocatable": { "cpu": "4", "memory": "8Gi", "pods": "110" } } });
+    node["status"].as_object_mut().unwrap().extend(status.as_object().unwrap().clone());
+    node
+}
+
+#[test]
+fn a_cluster_has_a_node_that_takes_pods() {
+    let cordoned = || node("cordoned", &json!({ "unschedulable": true }), &json!({}));
+    let none = json!({ "capacity": { "pods": "0" }, "allocatable": { "cpu": "4", "memory": "8Gi", "pods": "0" } });
+    let empty = || node("empty", &json!({}), &none);
+    let leaving = || node("leaving", &json!({ "taints": [{ "key": "karpenter.sh/disrupted", "effect": "NoSchedule" }] }), &json!({}));
+    let open = |nodes: &[Value]| told_nodes(nodes).into_iter().find_map(|line| line.strip_prefix("nodes_open eu = ").map(str::to_owned));
+    let dedicated = || node("own", &json!({ "taints": [{ "key": "dedicated", "effect": "NoSchedule" }] }), &json!({}));
+    assert_eq!(open(&[cordoned(), empty(), leaving(), dedicated()]).as_deref(), Some("1"));
+    assert_eq!(open(&[cordoned(), empty()]).as_deref(), Some("0"));
+    assert_eq!(open(&[cordoned(), leaving()]).as_deref(), Some("NaN"));
+    assert_eq!(open(&[]), None);
+    says(&told_nodes(&[empty()]), "node_schedulable eu/empty = 0");
+    says(&told_nodes(&[dedicated()]), "node_schedulable eu/own = 1");
+}
+
+#[test]
+fn a_node_whose_gpus_have_all_gone_has_lost_them() {
+    let gpus = |count: Value, label: &str| {
+        let mut node = node("g", &json!({}), &json!({ "capacity": count, "allocatable": count }));
+        node["metadata"]["labels"] = json!({ "nvidia.com/gpu.count": label });
+        told_nodes(&[node]).into_iter().filter(|line| line.contains("gpu")).collect::<Vec<_>>()
+    };
+    assert_eq!(gpus(json!({ "nvidia.com/gpu": "0" }), "4"), ["node_gpu_capacity eu/g/ = 4", "node_gpu_allocatable eu/g/ = 0"]);
+    // Each is divided, or is given out as a claim of a device.
+    assert_eq!(gpus(json!({ "nvidia.com/gpu": "0", "nvidia.com/mig-1g.5gb": "7" }), "1"), ["node_gpu_capacity eu/g/ = 7", "node_gpu_allocatable eu/g/ = 7"]);
+    assert!(gpus(json!({}), "4").is_empty() && gpus(json!({ "nvidia.com/gpu": "0" }), "0").is_empty());
 }

@@ -196,7 +196,7 @@ impl Server {
             node["status"]["capacity"]["nvidia.com/gpu"] = json!(capacity);
             node["status"]["allocatable"]["nvidia.com/gpu"] = json!(allocatable);
         }
-        if first("eu-west-2", "node-cordoned") {
+        if first("eu-west-2", "node-cordoned") || self.on("eu-west-2", "node-all-cordoned") {
             node["spec"]["unschedulable"] = json!(true);
         }
         node
