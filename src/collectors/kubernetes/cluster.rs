@@ -536,7 +536,8 @@ impl Cluster {
             pods.seen(|pods| {
                 capacity::requests(&self.name, nodes, pods, samples);
                 let Some(config) = &self.config.capacity else { return };
-                let alone = capacity::Scene::of(nodes, pods, demands);
+                let shortages = self.warnings.as_ref().and_then(|warnings| warnings.seen(|warnings| warnings.digest.shortages(self.clock.ahead())));
+                let alone = capacity::Scene { shortages: shortages.as_ref(), ..capacity::Scene::of(nodes, pods, demands) };
                 let mut told = |scene: capacity::Scene<'_>| match &self.karpenter {
                     None => capacity::headroom(&self.name, config, &scene, samples),
                     // Without a view of the pools and their classes the headroom would be smaller than it is; it is then not known.

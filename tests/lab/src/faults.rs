@@ -427,7 +427,12 @@ pub static FAULTS: &[Fault] = &[
     red("nodeclaim-expires-in-event", "a node in eu-west-2 expires while the event runs", &["NodeClaimExpiresDuringEvent"]),
     red("nodeclaim-drifted", "a node in eu-west-2 has drifted", &["NodeClaimDrifted"]),
     red("nodeclaim-launched-slowly", "a node in eu-west-2 took twenty minutes to launch", &["NodeLaunchSlow"]),
-    red("nodeclaim-no-capacity", "the cloud has no machine of the size that Karpenter asks for", &["NodeCapacityInsufficient"]),
+    Fault {
+        name: "nodeclaim-no-capacity",
+        what: "the cloud has no machine of the size that Karpenter asks for",
+        red: &["NodeCapacityInsufficient"],
+        unknown: &["CapacityHeadroomLow"],
+    },
     Fault { name: "crd-of-another-version", what: "us-west-2 serves an older version of Karpenter's resources", red: &[], unknown: KARPENTER },
     red("quota-nearly-used", "a quota in us-east-2 is at 95 %", &["ResourceQuotaNearlyUsed", "CapacityHeadroomLow"]),
     red("limit-range-too-small", "the LimitRange of the workspaces lets no container have as much as they want", &["CapacityHeadroomLow"]),

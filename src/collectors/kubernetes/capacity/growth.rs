@@ -104,6 +104,14 @@ fn nodes(template: &PoolTemplate, pool: &Pool, made: &Made, scene: &Scene<'_>) -
     by_limit.chain(by_quota).chain(by_switch).min_by(|(a, _), (b, _)| a.total_cmp(b))
 }
 
+/// Whether the cloud had no machine for a pool when it was last asked, and the pool has got none since.
+fn lacks_machines(pool: &str, scene: &Scene<'_>) -> bool {
+    let Some((pools, _)) = scene.karpenter else { return false };
+    let is_pool = |name: &str| pools.iter().any(|(key, _)| *key.name == *name);
+    let last = scene.shortages.and_then(|shortages| shortages.last(pool, is_pool));
+    last.is_some_and(|last| !claims(pool, scene).any(|claim| claim.has_machine() && claim.created.is_some_and(|created| created > last)))
+}
+
 /// Whether new nodes of a pool have the labels that nodes for workspaces have: as the pool says or, of labels that it does
 /// not know, as its nodes that are there have them. `None` where neither tells.
 fn is_labelled(config: &Capacity, pool: &Pool, name: &str, scene: &Scene<'_>, kinds: &Kinds<'_>) -> Option<bool> {
@@ -183,6 +191,9 @@ pub(super) fn growth<'a>(config: &Capacity, template: &PoolTemplate, scene: &Sce
     let of_labels = (labelled.is_none() && nodes > 0.0)
         .then(|| say!("neither the pool {} nor a node of it tells whether new ones have the labels of capacity.node_labels", named(&template.name)));
     let unclear = unclear.or(of_labels).or_else(|| contradiction(&template.name, pool, size, kinds).filter(|_| nodes > 0.0));
+    let is_short = nodes > 0.0 && kinds.fits_any(&site) && lacks_machines(&template.name, scene);
+    let of_cloud = is_short.then(|| say!("the cloud had no machine for a node of the pool {} when Karpenter last asked for one", named(&template.name)));
+    let unclear = unclear.or(of_cloud);
     let limit = if site.takes_any() { limit } else { Lack::NodepoolOfOtherNodes };
     let platforms = if nodes > 0.0 { platforms(pool, kinds) } else { Vec::new() };
     Growth { nodes, site: Some(site), limit, platforms, unclear }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer};
 use crate::collectors::kubernetes::kinds::podrow::uid;
 use crate::collectors::kubernetes::kinds::pods::Eviction;
 use crate::collectors::kubernetes::kinds::reasons::starved_resource;
+use crate::collectors::kubernetes::kinds::shortages::Shortages;
 use crate::collectors::kubernetes::reading::clock::{Clock, now};
 use crate::collectors::kubernetes::reading::objects::{Keep, Place, kind, or_default};
 use crate::collectors::kubernetes::watching::ledger::{Ledger, Tally, forgotten};
@@ -82,6 +83,10 @@ kind!(
 
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(in crate::collectors::kubernetes) struct Involved {
+    #[serde(default, deserialize_with = "or_default")]
+    kind: String,
+    #[serde(default, deserialize_with = "or_default")]
+    name: String,
     #[serde(default, deserialize_with = "or_default")]
     namespace: String,
     uid: Option<String>,
@@ -155,8 +160,10 @@ impl Counts {
     }
 }
 
+/// What Karpenter says when its cloud has no machine for a claim.
+const NO_MACHINE: &str = "InsufficientCapacityError";
 /// Reasons that checks ask for by name; a storm of others must not hide them.
-const ALWAYS: [&str; 1] = ["InsufficientCapacityError"];
+const ALWAYS: [&str; 1] = [NO_MACHINE];
 
 /// What is kept of events of one kind, beside how often each of them was seen.
 pub(in crate::collectors::kubernetes) trait Digest: Send + 'static {
@@ -226,11 +233,17 @@ pub(in crate::collectors::kubernetes) struct Warnings {
     window: i64,
     tally: Tally<(Arc<str>, Arc<str>)>,
     pub(in crate::collectors::kubernetes) evictions: Ledger<u128, Eviction>,
+    shortages: Shortages,
 }
 
 impl Warnings {
     pub(in crate::collectors::kubernetes) fn new(window: i64) -> Self {
-        Self { window, tally: Tally::new(window), evictions: Ledger::new(window) }
+        Self { window, tally: Tally::new(window), evictions: Ledger::new(window), shortages: Shortages::default() }
+    }
+
+    /// Machines that were missing within the window, on a clock that is so many seconds ahead.
+    pub(in crate::collectors::kubernetes) fn shortages(&self, ahead: i64) -> Shortages {
+        self.shortages.since(now().saturating_sub(self.window), ahead)
     }
 }
 
@@ -242,6 +255,9 @@ impl Digest for Warnings {
         if event.reason == "Evicted" {
             let pod = uid(event.involved_object.uid.as_deref());
             self.evictions.record(pod, at, (Arc::clone(&namespace), starved_resource(&event.message)));
+        }
+        if event.reason == NO_MACHINE && event.involved_object.kind == "NodeClaim" {
+            self.shortages.add(&event.involved_object.name, at);
         }
         let reason = Word::of(&event.reason).map_or("Other", Word::as_str);
         self.tally.add((namespace, reason.into()), at, u64::from(growth));

@@ -277,7 +277,7 @@ pub(in crate::collectors::kubernetes) struct Claim {
     /// Since when it has had no node that is ready, on the cluster's clock.
     waiting: Option<i64>,
     drifted: bool,
-    created: Option<i64>,
+    pub(in crate::collectors::kubernetes) created: Option<i64>,
     pub(in crate::collectors::kubernetes) lifetime: Lifetime,
     launch: Option<i64>,
     pub(in crate::collectors::kubernetes) allocatable: [Option<f64>; 4],
@@ -290,6 +290,11 @@ impl Claim {
     /// The pool that it belongs to.
     pub(in crate::collectors::kubernetes) fn pool(&self) -> &str {
         &self.pool
+    }
+
+    /// Whether the cloud gave it a machine.
+    pub(in crate::collectors::kubernetes) fn has_machine(&self) -> bool {
+        matches!(self.phase, "launched" | "registered" | "ready")
     }
 
     /// When it expires, on the cluster's clock.

@@ -28,6 +28,7 @@ pub(super) mod reasons;
 pub(super) mod resumed;
 pub(super) mod services;
 pub(super) mod shape;
+pub(super) mod shortages;
 pub(super) mod volumes;
 pub(super) mod workloads;
 pub(super) mod workspaces;

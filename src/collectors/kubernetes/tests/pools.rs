@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::collectors::kubernetes::kinds::events::{Counted, Warnings};
 use crate::collectors::kubernetes::kinds::nodes::{Interests, Nodes};
 use crate::collectors::kubernetes::kinds::pods::Pods;
 use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
@@ -40,6 +41,41 @@ fn a_pool_is_off_where_it_may_have_none_of_what_all_of_its_nodes_have() {
     for everywhere in ["cpu", "memory", "ephemeral-storage", "pods", "nodes"] {
         assert!(off(json!({ everywhere: "0" }), &json!({})), "{everywhere}");
     }
+}
+
+#[test]
+fn a_pool_for_which_the_cloud_had_no_machine_makes_no_sure_nodes() {
+    let pool = |name: &str| json!({ "metadata": { "name": name }, "spec": { "limits": { "cpu": "1000" } }, "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
+    let claim = |made: i64| {
+        json!({ "metadata": { "name": "ws-1", "creationTimestamp": ago(made), "labels": { "karpenter.sh/nodepool": "ws" } },
+            "status": { "conditions": [{ "type": "Launched", "status": "True", "lastTransitionTime": ago(made) }] } })
+    };
+    let event = |claim: &str, seconds: i64| {
+        json!({ "metadata": { "name": claim, "namespace": "default", "uid": claim }, "type": "Warning", "reason": "InsufficientCapacityError",
+            "lastTimestamp": ago(seconds), "count": 20, "involvedObject": { "kind": "NodeClaim", "name": claim, "uid": "u" } })
+    };
+    let is_known = |events: &[Value], claims: &[Value]| {
+        let mut warnings = Counted::new(Warnings::new(3600), Clock::default());
+        for event in events {
+            Keep::put(&mut warnings, read(event), true);
+        }
+        let shortages = warnings.digest.shortages(0);
+        let (pools, claims) = (filled::<karpenter::NodePool>(&[pool("ws"), pool("other")]), filled::<karpenter::NodeClaim>(claims));
+        let (nodes, pods) = (Nodes::new(Interests::default()), Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default()));
+        let config =
+            "{ workspaces: ws, cpu: '2', memory: 4Gi, tolerations: [{ operator: Exists }], nodepools: [{ name: ws, cpu: '8', memory: 32Gi, max_nodes: 9 }] }";
+        let demands = demands([1]);
+        let scene = capacity::Scene { karpenter: Some((&pools, &claims)), shortages: Some(&shortages), ..capacity::Scene::of(&nodes, &pods, &demands) };
+        let said: Vec<String> = headroom_of(config, &scene).iter().map(words).collect();
+        !said.iter().any(|line| line == "capacity_headroom_ratio eu/w = NaN")
+    };
+    assert!(is_known(&[], &[]));
+    assert!(!is_known(&[event("ws-x7k2p", 30)], &[]));
+    assert!(!is_known(&[event("ws-x7k2p", 30)], &[claim(600)]), "of a node that was made before");
+    assert!(is_known(&[event("ws-x7k2p", 600)], &[claim(60)]), "the cloud has machines again");
+    assert!(is_known(&[event("other-x7k2p", 30)], &[]), "of another pool");
+    assert!(!is_known(&[event("gone-x7k2p", 30)], &[]), "of a pool that nobody knows");
+    assert!(is_known(&[event("ws-x7k2p", 4000)], &[]), "long ago");
 }
 
 #[test]

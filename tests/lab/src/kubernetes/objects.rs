@@ -553,9 +553,10 @@ impl Server {
             return;
         }
         let mut event = |fault: &str, name: &str, kind: &str, reason: &str, message: &str, count: u32| {
+            let (about, own) = if reason == "InsufficientCapacityError" { ("NodeClaim", "coder-ws-x7k2p") } else { ("Pod", name) };
             let at = if fault.is_empty() { self.estate.started().to_string() } else { self.ago(fault, 0) };
             all.add("v1/events", json!({ "metadata": { "namespace": "exercises", "name": name, "uid": name, "creationTimestamp": at }, "type": kind, "reason": reason, "message": message, "count": count,
-                "firstTimestamp": at, "lastTimestamp": at, "involvedObject": { "kind": "Pod", "namespace": "exercises", "name": name, "uid": format!("pod-of-{name}") } }));
+                "firstTimestamp": at, "lastTimestamp": at, "involvedObject": { "kind": about, "namespace": "exercises", "name": own, "uid": format!("pod-of-{name}") } }));
         };
         event(
             "",
