@@ -380,10 +380,12 @@ impl Room {
             let why = say!("a quota leaves room for {} more {} in their namespaces, and nobody sees how many of them a workspace makes", *more, named(object));
             return (f64::NAN, why);
         }
+        let whose = if *placed > 0.0 { say!(", {} of them taken for the participants' own", placed.min(expected)) } else { say!("") };
         let fit = say!(
-            "{} fit ({} have a node, {} more on existing nodes, {} on new ones), {} expected, limited by {}",
+            "{} fit ({} have a node{}, {} more on existing nodes, {} on new ones), {} expected, limited by {}",
             *total,
             *placed,
+            whose,
             *existing,
             *new,
             expected,

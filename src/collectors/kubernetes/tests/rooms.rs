@@ -275,6 +275,28 @@ fn each_event_is_held_against_its_own_participants() {
     }
 }
 
+#[test]
+fn the_line_says_how_many_that_run_are_taken_for_the_participants_own() {
+    let selector = |namespace: &str| serde_saphyr::from_str(&format!("[{{ name: ws, namespaces: [{namespace}] }}]")).unwrap();
+    let asked = json!({ "containers": [{ "name": "a", "resources": { "requests": { "cpu": "2", "memory": "4Gi" } } }] });
+    let said = |namespace: &str, participants: u32| {
+        let mut pods = Pods::new(3600, Workspaces::new(selector(namespace), 3600), Clock::default());
+        for name in ["a", "b", "c"] {
+            let mut pod = pod(&asked);
+            pod["metadata"]["uid"] = json!(name);
+            Keep::put(&mut pods, read(&pod), true);
+        }
+        let nodes = kept(&[node("n", &json!({})), node("m", &json!({}))], "[]");
+        let samples = headroom_of("{ workspaces: ws, cpu: '2', memory: 4Gi }", &capacity::Scene::of(&nodes, &pods, &demands([participants])));
+        let left = samples.into_iter().find(|sample| sample.family.name == "readiness_capacity_headroom_ratio").unwrap();
+        (left.value, left.detail.unwrap().as_str().split(')').next().unwrap().to_owned())
+    };
+    let own = "8 fit (3 have a node, 2 of them taken for the participants' own, 5 more on existing nodes, 0 on new ones";
+    assert_eq!(said("ws", 2), (5.0 / 8.0, own.to_owned()));
+    // With a selector of the event's own those of others are pods like any other.
+    assert_eq!(said("event", 2), (3.0 / 5.0, "5 fit (0 have a node, 5 more on existing nodes, 0 on new ones".to_owned()));
+}
+
 /// Four workspaces have room on a node; those that run already may be other people's.
 #[test]
 fn a_cluster_that_is_full_of_workspaces_has_no_room_left() {
