@@ -36,8 +36,11 @@ async fn more_participants_than_there_is_room_for_block_from_the_day_before_on()
     let seen = until(&app, "no-go", |judgement| judgement.decision == Decision::NoGo).await;
     // The quota of the workspaces' namespace leaves room for 32, of which 30 per cent are to stay free.
     assert_eq!(names(&seen, &[CheckState::Fail]), ["CapacityHeadroomLow", "ProvisionersBelowDemand", "WorkloadBelowDemand"]);
-    // The paper's line about LiteLLM does not block; that a workload misses what its bands ask for does.
+    // The paper's line about LiteLLM does not block, since its bands are advice.
     assert_eq!(names(&seen, &[CheckState::Warn]), ["LiteLlmBelowDemand"]);
+    let demand = seen.checks().find(|check| check.name == "WorkloadBelowDemand").unwrap();
+    let lacking: Vec<_> = demand.lines.iter().filter(|line| line.state == CheckState::Fail).filter_map(|line| line.labels.get("selector")).collect();
+    assert_eq!(lacking, ["provisioners"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -649,7 +649,7 @@ impl Cluster {
         let place = self.place(&selector.name, kind);
         workloads::baseline(rows, selector.baseline(), &place, samples);
         for (event, participants) in demands.iter().filter(|_| !selector.replicas.is_empty()) {
-            let replicas = participants.map(|participants| selector.required(participants).unwrap_or_default());
+            let replicas = participants.map(|participants| selector.required(participants));
             workloads::required(rows, changing, &event.name, replicas, &place, samples);
         }
     }

@@ -222,17 +222,22 @@ pub struct ReplicaBand {
     pub above: u32,
     /// Replicas that must be ready then.
     pub replicas: u32,
+    /// Whether that is advice: fewer are told by checks that ask about advice as well, such as `LiteLlmBelowDemand`, and do not
+    /// fail `WorkloadBelowDemand`, which asks for the highest band below it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub advice: bool,
 }
 
 impl Selector {
     /// Replicas that it has even when nobody comes: those of a band above 0, none without one.
     pub(super) fn baseline(&self) -> u32 {
-        self.replicas.first().filter(|band| band.above == 0).map_or(0, |band| band.replicas)
+        self.replicas.first().filter(|band| band.above == 0 && !band.advice).map_or(0, |band| band.replicas)
     }
 
-    /// Replicas that this many participants ask for.
-    pub(super) fn required(&self, participants: u32) -> Option<u32> {
-        self.replicas.iter().rev().find(|band| participants > band.above).map(|band| band.replicas)
+    /// Replicas that this many participants ask for, with bands that are advice and without them.
+    pub(super) fn required(&self, participants: u32) -> [u32; 2] {
+        let passed = |advice: bool| self.replicas.iter().rev().find(move |band| participants > band.above && (advice || !band.advice));
+        [true, false].map(|advice| passed(advice).map_or(0, |band| band.replicas))
     }
 }
 

@@ -85,6 +85,10 @@ metrics! {
             "readiness_workload_missing_replicas",
             "Ready replicas that a workload lacks of those that the configuration asks of it for an event, as readiness_workload_required_replicas; NaN where it is not known how many are ready or how many participants come. From the Kubernetes API.",
         );
+        static OWED: Gauge<6> = of_event(
+            "readiness_workload_owed_replicas",
+            "The same as readiness_workload_missing_replicas, without bands of the configuration that are advice.",
+        );
     }
 
     /// Families about what workloads were before.
@@ -446,13 +450,13 @@ pub(in crate::collectors::kubernetes) fn revisions(deployments: &Rows<Deployment
     }
 }
 
-/// The replicas that an event asks of each workload of a selector, and those of them that are not ready; `None` where
-/// nobody knows how many participants come.
+/// The replicas that an event asks of each workload of a selector, with those that are advice and without, and how many of
+/// them are not ready; `None` where nobody knows how many participants come.
 pub(in crate::collectors::kubernetes) fn required(
     rows: &[(&Key, &Replicas)],
     changing: usize,
     event: &str,
-    replicas: Option<u32>,
+    replicas: Option<[u32; 2]>,
     place: &Place,
     samples: &mut Vec<Sample>,
 ) {
@@ -462,11 +466,17 @@ pub(in crate::collectors::kubernetes) fn required(
             [cluster, selector, kind, namespace, name, event.into()]
         };
         let Some(replicas) = replicas else {
-            samples.push(MISSING.sample(own(), f64::NAN).with_detail(say!("the number of participants is not known; set it in events[].participants")));
+            let unknown = |family: &'static Gauge<6>| {
+                family.sample(own(), f64::NAN).with_detail("the number of participants is not known; set it in events[].participants")
+            };
+            samples.extend([unknown(&MISSING), unknown(&OWED)]);
             continue;
         };
-        let (missing, words) = missing(row, replicas, changing);
-        samples.extend([REQUIRED.sample(own(), f64::from(replicas)), MISSING.sample(own(), missing).with_detail(words)]);
+        samples.push(REQUIRED.sample(own(), f64::from(replicas[0])));
+        samples.extend([&MISSING, &OWED].into_iter().zip(replicas).map(|(family, replicas)| {
+            let (missing, words) = missing(row, replicas, changing);
+            family.sample(own(), missing).with_detail(words)
+        }));
     }
 }
 

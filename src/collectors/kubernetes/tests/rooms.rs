@@ -329,11 +329,25 @@ fn a_workload_lacks_the_replicas_that_each_event_asks_for() {
     };
     let lacks = |own: &Value, replicas: Option<u32>, changing: usize| {
         let (rows, mut samples) = (filled::<Deployment>(std::slice::from_ref(own)), Vec::new());
-        workloads::required(&rows.iter().collect::<Vec<_>>(), changing, "w", replicas, &place("Deployment"), &mut samples);
+        workloads::required(&rows.iter().collect::<Vec<_>>(), changing, "w", replicas.map(|replicas| [replicas; 2]), &place("Deployment"), &mut samples);
         let missing = samples.iter().map(words).find_map(|line| Some(line.strip_prefix("workload_missing_replicas eu/s/Deployment/a/app/w = ")?.to_owned()));
         missing.unwrap()
     };
     assert_eq!([lacks(&own(4, 2), Some(4), 0), lacks(&own(4, 2), Some(0), 0), lacks(&own(4, 2), Some(6), 0)], ["0", "0", "2"]);
     assert_eq!([lacks(&own(4, 2), Some(6), 2), lacks(&own(4, 2), Some(6), 1)], ["NaN", "2"], "so many nodes are changing");
     assert_eq!([lacks(&own(4, 1), Some(4), 0), lacks(&own(4, 2), None, 0)], ["NaN", "NaN"]);
+}
+
+#[test]
+fn a_band_that_is_advice_is_missed_and_not_owed() {
+    let text = "{ name: llm, kind: Deployment, namespace: a, names: [app], replicas: [{ above: 0, replicas: 4 }, { above: 20, replicas: 6, advice: true }, { above: 30, replicas: 8 }] }";
+    let selector: Selector = serde_saphyr::from_str(text).unwrap();
+    assert_eq!([0, 20, 25, 31].map(|participants| selector.required(participants)), [[0, 0], [4, 4], [6, 4], [8, 8]]);
+    let own = json!({ "metadata": { "name": "app", "namespace": "a", "generation": 2 }, "spec": { "replicas": 4 }, "status": { "observedGeneration": 2, "readyReplicas": 4 } });
+    let (rows, mut samples) = (filled::<Deployment>(&[own]), Vec::new());
+    workloads::required(&rows.iter().collect::<Vec<_>>(), 0, "w", Some(selector.required(25)), &place("Deployment"), &mut samples);
+    let said: Vec<String> = samples.iter().map(words).collect();
+    says(&said, "workload_required_replicas eu/s/Deployment/a/app/w = 6");
+    says(&said, "workload_missing_replicas eu/s/Deployment/a/app/w = 2");
+    says(&said, "workload_owed_replicas eu/s/Deployment/a/app/w = 0");
 }
