@@ -378,6 +378,12 @@ pub static FAULTS: &[Fault] = &[
     Fault { name: "summary-html", what: "the node proxy of us-west-2 answers with HTML", red: &[], unknown: SUMMARY },
     Fault { name: "summary-old", what: "the kubelets in us-west-2 tell numbers of an hour ago", red: &[], unknown: SUMMARY },
     Fault { name: "summary-empty", what: "a kubelet in us-west-2 answers without what was asked for", red: &[], unknown: SUMMARY },
+    Fault {
+        name: "summary-without-a-claim",
+        what: "a kubelet in us-east-2 tells nothing of a claim that a pod mounts",
+        red: &[],
+        unknown: &["VolumeNearlyFull"],
+    },
     Fault { name: "forbidden-summary", what: "the node proxy of us-west-2 may not be used", red: &[], unknown: SUMMARY },
     Fault { name: "api-lists-hang", what: "lists of pods in us-west-2 hang, while the API server answers otherwise", red: &[], unknown: LISTS },
     Fault { name: "forbidden-pods", what: "pods in us-west-2 may not be read", red: &[], unknown: PODS },

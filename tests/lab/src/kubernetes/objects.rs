@@ -525,6 +525,12 @@ impl Server {
                 "message": "0/3 nodes are available: 3 Insufficient cpu. preemption: 0/3 nodes are available." }] });
             all.add("v1/pods", pod);
         }
+        if self.estate.has("summary-without-a-claim") {
+            let mut pod = pod("exercises", "mounts", ("app", "mounts"), "node-2", &self.ago("summary-without-a-claim", 20));
+            pod["spec"]["volumes"] = json!([{ "name": "home", "persistentVolumeClaim": { "claimName": "untold" } }]);
+            pod["spec"]["containers"][0]["volumeMounts"] = json!([{ "name": "home", "mountPath": "/home" }]);
+            all.add("v1/pods", pod);
+        }
         if self.estate.has("pod-evicted") {
             let mut pod = pod("exercises", "pod-evicted", ("app", "full"), "node-1", &self.ago("pod-evicted", 10));
             // Another pod each time, as after every eviction.
