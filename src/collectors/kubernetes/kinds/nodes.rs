@@ -398,7 +398,7 @@ impl Keep for Nodes {
             let is_changing = open == 0 && self.iter().any(|(_, row)| row.is_passing(now) || !row.taints.starting.is_empty());
             let sample = OPEN.sample([cluster()], if is_changing { f64::NAN } else { open as f64 });
             samples.push(if is_changing {
-                sample.with_detail("none takes pods now, and one that starts or is being taken away may not be the last")
+                sample.with_detail("none takes pods now; one of them starts or is being taken away, and another may be on its way")
             } else {
                 sample
             });
