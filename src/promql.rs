@@ -194,6 +194,46 @@ pub fn quoted(text: &str) -> String {
     format!("\"{escaped}\"")
 }
 
+/// Whether an expression that somebody wrote can be one at all: something that is no comment, in which every bracket
+/// and every string is closed. Prometheus refuses a whole file of rules for one that is not.
+pub fn read(expression: &str) -> Result<(), String> {
+    let (mut open, mut is_blank) = (Vec::new(), true);
+    let mut rest = expression.chars();
+    while let Some(character) = rest.next() {
+        match character {
+            '#' => drop(rest.by_ref().find(|next| *next == '\n')),
+            '"' | '\'' | '`' => close(character, &mut rest)?,
+            '(' => open.push(')'),
+            '[' => open.push(']'),
+            '{' => open.push('}'),
+            ')' | ']' | '}' => match open.pop() {
+                Some(wanted) if wanted == character => {}
+                Some(wanted) => return Err(format!("must be PromQL; {character} stands where {wanted} is missing")),
+                None => return Err(format!("must be PromQL; {character} closes nothing")),
+            },
+            _ => {}
+        }
+        is_blank &= character == '#' || character.is_whitespace();
+    }
+    match open.pop() {
+        Some(wanted) => Err(format!("must be PromQL; {wanted} is missing")),
+        None if is_blank => Err("must be PromQL, and not empty".to_owned()),
+        None => Ok(()),
+    }
+}
+
+/// Goes to the end of a string. One in backticks knows no escapes.
+fn close(quote: char, rest: &mut std::str::Chars<'_>) -> Result<(), String> {
+    while let Some(character) = rest.next() {
+        match character {
+            '\\' if quote != '`' => drop(rest.next()),
+            _ if character == quote => return Ok(()),
+            _ => {}
+        }
+    }
+    Err(format!("must be PromQL; a string that begins with {quote} does not end"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,5 +246,22 @@ mod tests {
         assert_eq!(query.to_string(), "topk(10, max by (x, y) (rate(a[5m])) or (label_replace(b{x=\"a \\\"b\\\"\"}, \"b\")))");
         query.metrics().into_iter().for_each(|metric| metric.within(&[("z", "$z")]));
         assert_eq!(query.to_string(), "topk(10, max by (x, y) (rate(a{z=~\"$z\"}[5m])) or (label_replace(b{z=~\"$z\",x=\"a \\\"b\\\"\"}, \"b\")))");
+    }
+
+    #[test]
+    fn an_expression_that_is_cut_off_is_refused() {
+        for good in ["up == 0", "up{job=\"a}\"}", "sum by (x) (rate(a{b='\\'('}[5m])) > 1 # not (this", "{__name__=~`a\\`}", "a[5m:1m]"] {
+            assert_eq!(read(good), Ok(()), "{good}");
+        }
+        for (broken, why) in [
+            ("up{job=", "must be PromQL; } is missing"),
+            ("sum(up", "must be PromQL; ) is missing"),
+            ("up) == 0", "must be PromQL; ) closes nothing"),
+            ("rate(a[5m)", "must be PromQL; ) stands where ] is missing"),
+            ("up{job=\"a}", "must be PromQL; a string that begins with \" does not end"),
+            (" # up", "must be PromQL, and not empty"),
+        ] {
+            assert_eq!(read(broken), Err(why.to_owned()), "{broken}");
+        }
     }
 }

@@ -22,6 +22,7 @@ fn now() -> Timestamp {
 fn check_of(family: &Family) -> Check {
     let fails = match family.states.first() {
         Some(state) => format!("{{ equals: {state} }}"),
+        None if family.unit == Unit::Timestamp && family.name.contains("_last_") => "{ older_than: 3650d }".to_owned(),
         None if family.unit == Unit::Timestamp => "{ expires_within: 1s }".to_owned(),
         None if family.unit == Unit::Mark => "{ equals: 1 }".to_owned(),
         None => "{ below: 1e-300 }".to_owned(),

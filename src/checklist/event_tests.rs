@@ -359,7 +359,7 @@ fn a_confirmation_whose_line_is_misspelt_is_told_where_it_is_missed() {
 
 #[test]
 fn who_cannot_tell_says_why() {
-    let family = "readiness_tls_chain_not_after_timestamp_seconds";
+    let family = "readiness_credential_last_used_timestamp_seconds";
     let text = format!(
         "checklist: c\ntitle: T\nsections: [{{ title: S, checks: [{{ name: Old, item: '1', title: t, metric: {family}, fails: {{ older_than: 24h }}, evidence: e, remedy: r }}] }}]\n"
     );

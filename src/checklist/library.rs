@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use include_dir::{Dir, include_dir};
 
-use super::parse::RawCheck;
+use super::raw::RawCheck;
 use crate::cause::Cause as _;
 use crate::value::Problem;
 use crate::value::rules::quoted;
@@ -48,7 +48,7 @@ fn read() -> Result<BTreeMap<String, RawCheck>, Vec<Problem>> {
         let read: Vec<RawCheck> = serde_saphyr::from_str_with_options(text, serde_saphyr::options! { with_snippet: false })
             .map_err(|error| vec![Problem::bare(format!("checks/{file}"), format!("must follow the model: {}", error.words()))])?;
         for record in read {
-            let name = record.name().unwrap_or_default().to_owned();
+            let name = record.name.clone().unwrap_or_default();
             if records.insert(name.clone(), record).is_some() {
                 return Err(vec![Problem::new(format!("checks/{file}"), "must have a name that no other has", quoted(&name))]);
             }

@@ -15,6 +15,7 @@ mod memory;
 mod model;
 mod parse;
 mod proof;
+mod raw;
 mod recall;
 mod rule;
 mod severity;

@@ -3,70 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
-
 use super::condition::{Band, Condition};
 use super::evidence::Template;
 use super::example::{Example, RawExample};
 use super::library;
-use super::model::{Check, Checklist, Guard, Kind, Override, Section, digest};
+use super::model::{Check, Checklist, Kind, Override, Section, digest};
+use super::raw::{RawCheck, read};
 use super::severity::Severity;
-use crate::cause::{self, Cause as _};
 use crate::collectors;
 use crate::metric::Family;
+use crate::promql;
 use crate::value::rules::quoted;
 use crate::value::{Problem, Span};
 use crate::word::did_you_mean;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawChecklist {
-    checklist: String,
-    title: String,
-    sections: Vec<RawSection>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawSection {
-    title: String,
-    #[serde(default)]
-    checks: Vec<RawCheck>,
-}
-
-/// A line of a checklist, or a record of the library: what a checklist says of a check is not in the library.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawCheck {
-    /// A check of the library.
-    check: Option<String>,
-    name: Option<String>,
-    attest: Option<String>,
-    item: Option<String>,
-    title: Option<String>,
-    metric: Option<String>,
-    #[serde(default, rename = "where")]
-    filter: BTreeMap<String, String>,
-    fails: Option<Condition>,
-    severity: Option<Severity>,
-    worsens: Option<Vec<Band>>,
-    #[serde(rename = "for")]
-    hold: Option<Span>,
-    when: Option<Guard>,
-    required: Option<bool>,
-    evidence: Option<String>,
-    remedy: Option<String>,
-    #[serde(default)]
-    examples: Vec<RawExample>,
-}
-
-impl RawCheck {
-    /// The name of a record of the library.
-    pub(super) fn name(&self) -> Option<&str> {
-        self.name.as_deref()
-    }
-}
 
 /// Parses and checks a checklist.
 pub fn parse(text: &str) -> Result<Checklist, Vec<Problem>> {
@@ -74,70 +23,22 @@ pub fn parse(text: &str) -> Result<Checklist, Vec<Problem>> {
     checklist.filter(|_| problems.is_empty()).ok_or(problems)
 }
 
-fn yaml<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, serde_saphyr::Error> {
-    serde_saphyr::from_str_with_options(text, serde_saphyr::options! { with_snippet: false })
-}
-
-/// A checklist as it was written, and the lines of it that cannot be read, by section and place.
-type Raw = (RawChecklist, BTreeSet<(usize, usize)>);
-
-fn raw(text: &str, problems: &mut Vec<Problem>) -> Option<Raw> {
-    let error = match yaml(text) {
-        Ok(raw) => return Some((raw, BTreeSet::new())),
-        Err(error) => error,
-    };
-    let read = line_by_line(text, problems).filter(|_| !problems.is_empty());
-    if read.is_none() {
-        *problems = vec![Problem::bare("checklist", format!("must follow the model: {}", error.words()))];
-    }
-    read
-}
-
-/// The same where a line is wrong in its form, which must not hide what is wrong with the others.
-fn line_by_line(text: &str, problems: &mut Vec<Problem>) -> Option<Raw> {
-    let (mut whole, mut spoilt): (Value, _) = (yaml(text).ok()?, BTreeSet::new());
-    for (index, section) in whole.get_mut("sections")?.as_array_mut()?.iter_mut().enumerate() {
-        let checks = section.get_mut("checks").and_then(Value::as_array_mut).into_iter().flatten();
-        for (position, check) in checks.enumerate() {
-            if cut_wrong_keys(check.as_object_mut()?, &format!("sections[{index}].checks[{position}]"), problems) {
-                spoilt.insert((index, position));
-            }
-        }
-    }
-    Some((serde_json::from_value(whole).ok()?, spoilt))
-}
-
-/// Keys without which the rest of a line would be told to lack them.
-const BEARING: [&str; 10] = ["check", "name", "attest", "item", "title", "metric", "where", "fails", "evidence", "remedy"];
-
-/// Cuts out what is wrong by itself; whether the rest can be judged no more.
-fn cut_wrong_keys(line: &mut Map<String, Value>, path: &str, problems: &mut Vec<Problem>) -> bool {
-    let name = ["name", "attest", "check"].iter().find_map(|key| line.get(*key)?.as_str()).map_or_else(String::new, |name| format!(" {name}"));
-    let before = line.len();
-    let mut is_spoilt = false;
-    line.retain(|key, value| {
-        let alone = Value::Object(Map::from_iter([(key.clone(), value.clone())]));
-        let Err(error) = yaml::<RawCheck>(&alone.to_string()) else { return true };
-        let is_known = !matches!(error.without_snippet(), serde_saphyr::Error::SerdeUnknownField { .. });
-        let place = if is_known { format!("{path}{name}.{key}") } else { format!("{path}{name}") };
-        problems.push(Problem::bare(place, cause::of_yaml(&error).as_str()));
-        is_spoilt |= BEARING.contains(&key.as_str());
-        false
-    });
-    is_spoilt && line.len() < before
-}
-
 /// The lines of a checklist that are good, and what is wrong with the others.
 pub(super) fn parse_each(text: &str) -> (Option<Checklist>, Vec<Problem>) {
     let mut problems = Vec::new();
-    let Some((raw, spoilt)) = raw(text, &mut problems) else { return (None, problems) };
+    let Some((raw, spoilt)) = read(text, &mut problems) else { return (None, problems) };
+    let written = raw.sections.unwrap_or_else(|| {
+        must_be_set("sections", &mut problems);
+        Vec::new()
+    });
     // A change of the library changes what is judged, where it is used.
-    let lines = || raw.sections.iter().flat_map(|section| &section.checks);
+    let lines = || written.iter().flat_map(|section| &section.checks);
     let shared = if lines().any(|line| line.check.is_some()) { library::files().map(|(_, text)| text).collect() } else { String::new() };
     let mut names = BTreeSet::new();
     let mut sections = Vec::new();
-    for (index, section) in raw.sections.into_iter().enumerate() {
+    for (index, section) in written.into_iter().enumerate() {
         let mut checks = Vec::new();
+        let title = text_of(section.title, &format!("sections[{index}].title"), &mut problems);
         for (position, raw) in section.checks.into_iter().enumerate().filter(|(position, _)| !spoilt.contains(&(index, *position))) {
             let path = format!("sections[{index}].checks[{position}]");
             match line(raw, &path) {
@@ -150,12 +51,30 @@ pub(super) fn parse_each(text: &str) -> (Option<Checklist>, Vec<Problem>) {
                 Err(found) => problems.extend(found),
             }
         }
-        sections.push(Section { title: section.title, checks });
+        sections.push(Section { title, checks });
     }
-    if !legal_label(&raw.checklist.replace('-', "_")) {
-        problems.push(Problem::new("checklist", "must be a short lower-case name", quoted(&raw.checklist)));
+    let [name, title] = [("checklist", raw.checklist), ("title", raw.title)].map(|(field, value)| text_of(value, field, &mut problems));
+    if !name.is_empty() && !legal_label(&name.replace('-', "_")) {
+        problems.push(Problem::new("checklist", "must be a short lower-case name", quoted(&name)));
     }
-    (Some(Checklist { name: raw.checklist, title: raw.title, sections, revision: digest(&format!("{text}{shared}")) }), problems)
+    (Some(Checklist { name, title, sections, revision: digest(&format!("{text}{shared}")) }), problems)
+}
+
+/// Told once: what was cut out since it was wrong is not missing.
+fn must_be_set(path: &str, problems: &mut Vec<Problem>) {
+    if !problems.iter().any(|told| path == told.path) {
+        problems.push(Problem::bare(path, "must be set"));
+    }
+}
+
+/// A text that somebody reads, so that none at all is as good as a blank one.
+fn text_of(text: Option<String>, path: &str, problems: &mut Vec<Problem>) -> String {
+    let text = text.unwrap_or_default();
+    if text.trim().is_empty() {
+        must_be_set(path, problems);
+        return String::new();
+    }
+    text
 }
 
 /// A line that names a check of the library, or one that says all itself.
@@ -208,12 +127,8 @@ fn check(raw: RawCheck, path: &str) -> Result<Check, Vec<Problem>> {
     if is_attestation && (raw.when.is_some() || raw.severity.is_some() || raw.hold.is_some() || raw.evidence.is_some() || !raw.filter.is_empty()) {
         problems.push(Problem::bare(&path, "must have none of when, where, severity, for and evidence, because a person attests it"));
     }
-    let [item, title, remedy] = [("item", raw.item), ("title", raw.title), ("remedy", raw.remedy)].map(|(field, value)| {
-        value.unwrap_or_else(|| {
-            problems.push(Problem::bare(format!("{path}.{field}"), "must be set"));
-            String::new()
-        })
-    });
+    let [item, title, remedy] =
+        [("item", raw.item), ("title", raw.title), ("remedy", raw.remedy)].map(|(field, value)| text_of(value, &format!("{path}.{field}"), &mut problems));
     let worsens = raw.worsens.unwrap_or_default();
     if !name.starts_with(|c: char| c.is_ascii_uppercase()) || !name.chars().all(|c| c.is_ascii_alphanumeric()) {
         problems.push(Problem::new(format!("{path}.name"), "must be CamelCase, because it names an alert", quoted(&name)));
@@ -237,7 +152,12 @@ fn check(raw: RawCheck, path: &str) -> Result<Check, Vec<Problem>> {
     let kind = match (is_attestation, raw.metric, raw.fails) {
         (true, None, None) => Kind::Attestation,
         (true, ..) => return wrong(Problem::bare(path, "must have neither metric nor fails, because a person attests it")),
-        (false, None, Some(Condition::Promql(expr))) => Kind::Promql { expr, severity, hold, evidence },
+        (false, None, Some(Condition::Promql(expr))) => {
+            if let Err(rule) = promql::read(&expr) {
+                problems.push(Problem::bare(format!("{path}.fails.promql"), rule));
+            }
+            Kind::Promql { expr, severity, hold, evidence }
+        }
         (false, Some(metric), Some(condition)) => {
             let family = match collectors::family(&metric) {
                 Ok(family) => family,

@@ -172,6 +172,56 @@ sections:
 }
 
 /// A check on a fact that is off, stopped, or matches nothing.
+/// A slip in one scalar costs no look at the others, and each is told with its value and with what is taken there.
+#[test]
+fn a_value_of_the_wrong_form_is_told_with_what_is_taken_and_hides_no_other() {
+    let text = r#"
+checklist: mine
+title: on
+sections:
+  - { title: S, chekcs: [] }
+  - 5
+  - title: T
+    checks:
+      - { name: A, item: 1.10, title: on, metric: readiness_tls_verification_state, fails: { equals: [418] }, remedy: no }
+      - { name: B, item: 7, title: t, metric: readiness_http_success, fails: is_false, remedy: r, when: { participants_above: -1, lead_time_within: 5, event_activ: true }, for: 5 }
+      - { name: C, item: '3', title: "", metric: readiness_http_success, fails: is_false, remedy: " ", where: { kind: [a] }, required: maybe }
+      - 7
+      - { name: D, item: '4', title: t, fails: { promql: "up{job=" }, remedy: r }
+      - { name: E, item: '5', title: t, metric: readiness_tls_leaf_not_after_timestamp_seconds, fails: { older_than: 1d }, remedy: r }
+      - { name: F, item: '6', title: t, metric: readiness_velero_backup_last_completed_timestamp_seconds, fails: { expires_within: 1d }, remedy: r }
+      - { name: G, item: '7', title: "", metric: readiness_http_success, fails: is_false, remedy: " " }
+      - { name: H, item: '8', title: t, metric: readiness_http_success_ratio, fails: { below: [1] }, worsens: [{ at: 0.5, severity: loud }], examples: [7], remedy: r }
+"#;
+    assert_eq!(
+        problems(text),
+        [
+            "sections[0]: a key is not known; did you mean checks?; known are title, checks",
+            "sections[1]: must be a map (got 5)",
+            "sections[2].checks[0] A.fails.equals: must be a state, a list of states, or one number (got [418])",
+            "sections[2].checks[1] B.for: must be a duration such as 30s, 10m, 1h30m or 7d (got 5)",
+            "sections[2].checks[1] B.when: a key is not known; did you mean event_active?; known are participants_above, lead_time_within, event_active",
+            "sections[2].checks[1] B.when.lead_time_within: must be a duration such as 30s, 10m, 1h30m or 7d (got 5)",
+            "sections[2].checks[1] B.when.participants_above: must be a whole number that is not below 0 (got -1)",
+            "sections[2].checks[2] C.required: must be true or false (got \"maybe\")",
+            "sections[2].checks[2] C.where.kind: must be a text (got [\"a\"])",
+            "sections[2].checks[3]: must be a map (got 7)",
+            "sections[2].checks[8] H.examples[0]: must be a list of examples, such as [{ facts: [{ value: 1 }], expect: pass }] (got 7)",
+            "sections[2].checks[8] H.fails.below: must be a number, such as 90 or 0.9, or the name of a metric (got [1])",
+            "sections[2].checks[8] H.worsens[0]: a value is not known; known are info, warning, critical",
+            "sections[2].checks[4] D.fails.promql: must be PromQL; } is missing",
+            "sections[2].checks[5] E.fails: must be expires_within, because readiness_tls_leaf_not_after_timestamp_seconds is an end, which lies ahead while all is well",
+            "sections[2].checks[6] F.fails: must be older_than, because readiness_velero_backup_last_completed_timestamp_seconds lies in the past, and would be red at all times",
+            "sections[2].checks[7] G.title: must be set",
+            "sections[2].checks[7] G.remedy: must be set",
+        ]
+    );
+    let good = "checklist: mine\ntitle: on\nsections: [{ title: s, checks: [{ name: A, item: 1.10, title: on, metric: readiness_http_success, fails: is_false, remedy: no }] }]";
+    let good = parse(good).unwrap();
+    let check = good.checks().next().unwrap();
+    assert_eq!((good.title.as_str(), check.item.as_str(), check.title(), check.remedy.as_str()), ("on", "1.10", "on".to_owned(), "no"));
+}
+
 fn verdict_of(snapshot: &Snapshot, name: &str) -> CheckVerdict {
     let checklists = shipped();
     let check = checklists[0].checks().find(|check| check.name == name).unwrap();

@@ -13,7 +13,7 @@ use super::variables::{Variables, name_of};
 use crate::collectors;
 use crate::value::problem::{dotted, escape, join};
 use crate::value::rules::nearly;
-use crate::value::{MASKED, Problem, names_a_secret};
+use crate::value::{DURATION, MASKED, Problem, names_a_secret};
 
 /// Reports what the schema forbids and cuts it out until the rest can be typed. Returns whether
 /// everything survived that others refer to; if not, references cannot be judged.
@@ -69,8 +69,6 @@ pub(super) fn cut_masked(settings: &mut Value, variables: &Variables, origins: &
     // In lists, later elements first; `waiting` gave them last to first.
     cuts.iter().fold(true, |complete, pointer| complete & remove(settings, pointer, origins))
 }
-
-const DURATION: &str = "must be a duration such as 30s, 10m, 1h30m or 7d";
 
 /// What the schema forbids.
 struct Findings<'a> {

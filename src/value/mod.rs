@@ -8,6 +8,7 @@ mod types;
 mod url;
 
 pub use problem::Problem;
+pub(crate) use types::DURATION;
 pub use types::{Secret, SecretRef, Span};
 pub(crate) use url::names_a_secret;
 pub use url::{Url, UrlRule};

@@ -22,6 +22,9 @@ use crate::word::Word;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);
 
+/// How a [`Span`] is written.
+pub(crate) const DURATION: &str = "must be a duration such as 30s, 10m, 1h30m or 7d";
+
 /// Units in the order in which they must appear.
 const UNITS: [(&str, u64); 6] = [("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
@@ -61,7 +64,7 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("must be a duration such as 30s, 10m, 1h30m or 7d (got {text:?})");
+        let wrong = || format!("{DURATION} (got {text:?})");
         let mut rest = text;
         let mut millis: u64 = 0;
         let mut units = UNITS.iter();

@@ -10,6 +10,15 @@ const LONGEST: Span = Span::days(3650);
 /// Use can be above its limit for a while, by far less than this; whoever writes more means a percentage.
 const HIGHEST_SHARE: f64 = 5.0;
 
+/// What moments are called at which something ends, and those that are past whenever they are seen. What lies on either
+/// side, such as when something is due, is called otherwise.
+const ENDS: &[&str] = &["_expiry_", "_not_after_", "_lapse_"];
+const PAST: &[&str] = &["_last_", "_made_", "_changed_", "_created_", "_oldest_", "_pushed_"];
+
+fn has_one_of(name: &str, parts: &[&str]) -> bool {
+    parts.iter().any(|part| name.contains(part))
+}
+
 impl Condition {
     /// Whether this shape can be asked of the family; the rule that is broken if not.
     pub fn fits(&self, family: &Family) -> Result<(), String> {
@@ -36,8 +45,23 @@ impl Condition {
                 bound.fits(family).and_then(|()| self.can_fail_and_pass(family)).and_then(|()| self.divides_its_values(family))
             }
             Self::Equals(Bound::Name(_) | Bound::States(_)) => Err("must be a number, because the metric has no states".to_owned()),
-            Self::ExpiresWithin(_) | Self::OlderThan(_) if is_moment => self.can_fail_and_pass(family),
+            Self::ExpiresWithin(_) | Self::OlderThan(_) if is_moment => self.looks_the_right_way(family).and_then(|()| self.can_fail_and_pass(family)),
             Self::ExpiresWithin(_) | Self::OlderThan(_) => Err("needs a metric whose name ends in _timestamp_seconds".to_owned()),
+        }
+    }
+
+    /// Whether it looks to where the moment lies: the age of an end is nothing until long after it, and what is past is never
+    /// far ahead.
+    fn looks_the_right_way(&self, family: &Family) -> Result<(), String> {
+        let name = family.name;
+        match self {
+            Self::OlderThan(_) if has_one_of(name, ENDS) => {
+                Err(format!("must be expires_within, because {name} is an end, which lies ahead while all is well"))
+            }
+            Self::ExpiresWithin(_) if has_one_of(name, PAST) => {
+                Err(format!("must be older_than, because {name} lies in the past, and would be red at all times"))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -145,4 +169,36 @@ fn known_state(family: &Family, state: &str) -> Result<(), String> {
     }
     let hint = crate::word::did_you_mean(state, family.states.iter().copied());
     Err(format!("must be a state of {} ({}){hint} (got {state:?})", family.name, family.states.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A moment that is called otherwise can be asked about both ways, which is right for few.
+    #[test]
+    fn the_name_of_a_moment_says_on_which_side_it_lies() {
+        let families = crate::collectors::all().flat_map(crate::collectors::Collector::families);
+        let moments: Vec<&str> = families.filter(|family| family.unit == Unit::Timestamp).map(|family| family.name).collect();
+        let (mut on_either_side, mut on_both) = (Vec::new(), Vec::new());
+        for name in moments {
+            match (has_one_of(name, ENDS), has_one_of(name, PAST)) {
+                (true, true) => on_both.push(name),
+                (false, false) => on_either_side.push(name),
+                _ => {}
+            }
+        }
+        assert_eq!(on_both, [""; 0]);
+        let due_or_valid = [
+            "readiness_attestation_timestamp_seconds",
+            "readiness_certmanager_not_before_timestamp_seconds",
+            "readiness_certmanager_renewal_deadline_timestamp_seconds",
+            "readiness_certmanager_renewal_timestamp_seconds",
+            "readiness_cronjob_resumed_timestamp_seconds",
+            "readiness_rotation_next_timestamp_seconds",
+            "readiness_secretsmanager_next_rotation_timestamp_seconds",
+        ];
+        on_either_side.sort_unstable();
+        assert_eq!(on_either_side, due_or_valid);
+    }
 }
