@@ -252,7 +252,7 @@ impl App {
                 if let Some(left) = &left {
                     left.explain(&judged, &mut verdicts);
                 }
-                state.record(&verdicts, lasting);
+                state.record(&mut verdicts, lasting);
                 self.archive(&judged);
             }
             self.judged.store(Arc::new(Judged { judgements: Arc::new(judged), since: Instant::now() }));

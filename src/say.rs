@@ -23,6 +23,11 @@ pub fn minute(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
+/// A moment to the second, in UTC, as it is told what happened.
+pub fn second(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
 /// A value that may stand in a [`Message`]: what it writes holds nothing that another program said.
 pub trait Say: fmt::Display {
     /// Writes it into a message.

@@ -1,8 +1,8 @@
-//! What must outlive the process: when things last rotated, how verdicts changed, and since when lines are not good.
+//! What must outlive the process: when things last rotated, how verdicts and lines changed, and since when lines are not good.
 //! One small file, optional, written as a
 //! whole or not at all. A file that cannot be trusted is reported and begun anew.
 //!
-//! Holds names and times only; nothing of a credential.
+//! Holds names, times and the sentences of lines; nothing of a credential.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -49,8 +49,8 @@ struct Sealed {
     kept: serde_json::Value,
 }
 
-const VERSION: u32 = 4;
-/// The oldest one that is read: it knows nothing of lines, of rotations before the last nor of what reloads took out of sight, and else says the same.
+const VERSION: u32 = 5;
+/// The oldest one that is read: it knows nothing of lines, of rotations before the last, of what reloads took out of sight nor of how lines changed, and else says the same.
 const OLDEST: u32 = 1;
 
 states! {
@@ -168,7 +168,7 @@ impl State {
     }
 
     /// Remembers how verdicts changed, and since when lines are not good.
-    pub fn record(&self, judged: &[Verdicts<'_>], lines: Vec<Lines>) {
+    pub fn record(&self, judged: &mut [Verdicts<'_>], lines: Vec<Lines>) {
         let at = judged.first().map(|first| first.at);
         self.change(|kept| {
             let changed = kept.history.record(judged);
@@ -184,7 +184,7 @@ impl State {
     /// How verdicts changed from a moment on, oldest first.
     pub fn changes(&self, since: Timestamp) -> Vec<Change> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.kept.history.since(since).cloned().collect()
+        inner.kept.history.since(since).into_iter().cloned().collect()
     }
 
     /// Waits on this thread until everything is written; whether that was in time.
@@ -254,7 +254,7 @@ fn hash(text: &str) -> String {
 /// How verdicts changed, from the file of another process, which goes on writing it.
 pub fn changes_of(path: &Path, since: Timestamp) -> Result<Vec<Change>, Message> {
     let kept = read(path)?.ok_or_else(|| say!("read state file {}: there is none yet", path.display()))?;
-    Ok(kept.history.since(since).cloned().collect())
+    Ok(kept.history.since(since).into_iter().cloned().collect())
 }
 
 fn read(path: &Path) -> Result<Option<Kept>, Message> {
@@ -293,6 +293,8 @@ pub(crate) fn replace(path: &Path, text: &str) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+
     use crate::lasting::Since;
 
     const NOW: i64 = 1_764_000_000;
@@ -354,7 +356,7 @@ mod tests {
         let good = std::fs::read_to_string(&path).unwrap();
         let edited = good.replace(&(NOW - 60).to_string(), &(NOW - 10).to_string());
         assert_ne!(edited, good);
-        let newer = good.replace("\"version\":4", "\"version\":5");
+        let newer = good.replace("\"version\":5", "\"version\":6");
         for bad in [edited.as_str(), &newer, &good[..good.len() / 2], "", "{}", "\u{0}"] {
             std::fs::write(&path, bad).unwrap();
             let state = open(Some(path.clone()));
@@ -372,10 +374,16 @@ mod tests {
         let since = BTreeMap::from([(u64::MAX, Since { at: NOW - 90, at_least: false }), (7, Since { at: NOW - 60, at_least: true })]);
         let lines = vec![Lines { checklist: "c".to_owned(), event: Some("e".to_owned()), check: "Red".to_owned(), since }];
         let state = open(Some(path.clone()));
-        state.record(&[Verdicts { at: now, checklist: "c", event: Some("e"), states: vec![(None, "no_go")], left: BTreeMap::new() }], lines.clone());
+        let labels = [("target", "shop")].into();
+        let seen = vec![crate::history::Seen { state: "fail", labels: &labels, evidence: "down." }];
+        let first = BTreeSet::new();
+        let mut verdicts =
+            [Verdicts { at: now, checklist: "c", event: Some("e"), states: vec![(None, "no_go")], lines: vec![("Red", seen)], first, left: BTreeMap::new() }];
+        state.record(&mut verdicts, lines.clone());
         assert!(state.settle(PATIENCE));
         let again = open(Some(path.clone()));
         assert_eq!((again.health().0, again.lasting(now)), (Health::Read, lines));
+        assert_eq!(again.changes(now).last().and_then(|change| change.subject.clone()).as_deref(), Some("shop"));
         let older = serde_json::json!({ "rotations": { "keys us/a": NOW - 60 }, "history": { "last": {}, "changes": [] } });
         let sealed = Sealed { version: 1, sha256: hash(&older.to_string()), kept: older };
         std::fs::write(&path, serde_json::to_string(&sealed).unwrap()).unwrap();

@@ -1,7 +1,7 @@
 //! What the judge says: the verdict on each check with its lines, and the one word.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::severity::Severity;
 use super::unjudged::NOT_JUDGED;
-use crate::history::Verdicts;
+use crate::history::{Seen, Verdicts};
 use crate::labels::Labels;
 use crate::metric::states;
 
@@ -207,7 +207,15 @@ impl Judgement {
     pub fn verdicts(&self) -> Verdicts<'_> {
         let checks = self.checks().map(|check| (Some(check.name.as_str()), check.state.as_str()));
         let states = [(None, self.decision.as_str())].into_iter().chain(checks).collect();
-        Verdicts { at: self.at, checklist: &self.checklist, event: self.event.as_deref(), states, left: BTreeMap::new() }
+        Verdicts {
+            at: self.at,
+            checklist: &self.checklist,
+            event: self.event.as_deref(),
+            states,
+            lines: self.checks().map(|check| (check.name.as_str(), check.lines.iter().map(Line::seen).collect())).collect(),
+            first: BTreeSet::new(),
+            left: BTreeMap::new(),
+        }
     }
 
     /// How many lines of the checklist were asked, and how many it has.
@@ -270,6 +278,10 @@ impl CheckVerdict {
 }
 
 impl Line {
+    fn seen(&self) -> Seen<'_> {
+        Seen { state: self.state.as_str(), labels: &self.labels, evidence: &self.evidence }
+    }
+
     pub(super) fn unknown(evidence: impl Into<Arc<str>>) -> Self {
         Self {
             state: CheckState::Unknown,

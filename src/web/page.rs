@@ -8,7 +8,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::checklist::{CheckState, CheckVerdict, Judgement, Line};
 use crate::history::Change;
 use crate::report::{BAD_LINES, NO_EVENT, distance, event_line, overall, reason, refusal, word, words};
-use crate::say::minute;
+use crate::say::second;
 use crate::snapshot::Snapshot;
 use crate::value::Span;
 
@@ -197,7 +197,7 @@ fn history(changes: &[Change]) -> Markup {
                 details {
                     summary { "What changed within a day: " (changes.len()) }
                     @for change in changes.iter().rev().take(CHANGES) {
-                        p class={ "line " (change.to) } { (minute(change.at)) " · " (words(change)) }
+                        p class={ "line " (change.to) } { (second(change.at)) " · " (words(change)) }
                     }
                     @if changes.len() > CHANGES { p class="note" { "And " (changes.len() - CHANGES) " before; readiness-exporter report has them all." } }
                 }

@@ -266,6 +266,11 @@ async fn changes_are_told_and_checklists_are_archived() {
         lines[at("workshop for november-workshop: decision go -> no go")..].contains(&"workshop for november-workshop: decision no go -> go"),
         "{lines:#?}"
     );
+    let of_line =
+        said.lines().find(|line| line.contains("NodeDiskPressure of ") && line.contains("good or new -> fail. Seen: ")).unwrap_or_else(|| panic!("{said}"));
+    let (at, words) = of_line.split_once(" UTC  ").unwrap();
+    assert!(at.len() == "2026-11-27 02:13:05".len() && words.contains("us-east-2 / "), "{of_line}");
+    assert!(said.lines().any(|line| line.contains("NodeDiskPressure of ") && line.contains(" fail -> pass. Seen: ")), "{said}");
     let json: serde_json::Value = serde_json::from_str(&report(&["--output", "json"]).1).unwrap();
     assert!(json["changes"].as_array().unwrap().iter().any(|change| change["check"] == "NodeDiskPressure" && change["to"] == "fail"));
     // What is still to be written is written by then.
