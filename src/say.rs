@@ -41,8 +41,15 @@ macro_rules! ours {
 }
 
 ours!(&'static str, Message, Name<'_>);
-ours!(u8, u16, u32, u64, u128, usize, i32, i64, f64, char, bool, IpAddr, SocketAddr, Timestamp, jiff::Zoned, jiff::SignedDuration);
+ours!(u8, u16, u32, u64, u128, usize, i32, i64, f64, char, bool, IpAddr, SocketAddr, jiff::Zoned, jiff::SignedDuration);
 ours!(std::num::NonZeroU16, std::num::NonZeroU32, std::num::NonZeroUsize);
+
+impl Say for Timestamp {
+    /// As people read it everywhere else.
+    fn say(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&minute(*self))
+    }
+}
 
 impl<T: Say + ?Sized> Say for &T {
     fn say(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -263,7 +263,7 @@ async fn a_stopped_collector_is_unknown_and_says_which() {
     tokio::time::advance(Duration::from_secs(31)).await;
     let verdict = verdict_of(&store.snapshot(), "EndpointUnhealthy");
     assert_eq!(verdict.state, CheckState::Unknown);
-    assert_eq!(verdict.lines[0].evidence.as_ref(), "http london has not answered for longer than 30s.");
+    assert_eq!(verdict.lines[0].evidence.as_ref(), "no look at http london has ended for longer than 30s, so what was seen last counts no more.");
 }
 
 fn red(checklist: &Checklist, value: f64, look: u64, memory: &mut Memory) -> CheckState {

@@ -34,7 +34,9 @@ impl Slot {
         match (&self.failure, self.attempted) {
             (Some(failure), _) => say!("{} {} could not be seen: {}.", *collector, named(name), failure.message),
             (None, None) => say!("{} {} has not been looked at yet.", *collector, named(name)),
-            (None, Some(_)) => say!("{} {} has not answered for longer than {}.", *collector, named(name), crate::value::Span(*keep)),
+            (None, Some(_)) => {
+                say!("no look at {} {} has ended for longer than {}, so what was seen last counts no more.", *collector, named(name), crate::value::Span(*keep))
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::ffi::OsString;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -98,7 +98,20 @@ impl fmt::Display for Span {
     }
 }
 
-impl Say for Span {}
+impl Say for Span {
+    /// For people its units stand apart, as they do where Prometheus writes a time.
+    fn say(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (text, mut after_unit) = (self.to_string(), false);
+        for character in text.chars() {
+            if after_unit && character.is_ascii_digit() {
+                f.write_str(" ")?;
+            }
+            after_unit = !character.is_ascii_digit();
+            f.write_char(character)?;
+        }
+        Ok(())
+    }
+}
 
 impl Serialize for Span {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

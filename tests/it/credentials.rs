@@ -157,7 +157,7 @@ fn where_nothing_tells_an_end_nothing_is_compared() {
     let beside = alone.with("told", "jwt", Some(&lasting), ", expires: 2099-01-01").with("other", "jwt", Some(&lasting), ", expires: 2098-01-01");
     let said = &beside.look()["CredentialEndDiffers"];
     assert_eq!((said.state.as_str(), said.lines.len()), ("fail", 2), "{said:?}");
-    assert_eq!(said.of("told"), ("pass", "told / jwt: both are the same day. Seen: declared 2099-01-01, told 2099-01-01T00:00:00Z."));
+    assert_eq!(said.of("told"), ("pass", "told / jwt: both are the same day. Seen: declared 2099-01-01, told 2099-01-01 00:00 UTC."));
 }
 
 /// A copy is young, whatever it is a copy of.

@@ -221,3 +221,13 @@ async fn a_failure_names_who_was_asked() {
     let words = format!("http://{asked} through the proxy http://{silent}: connect: connection refused");
     assert!(text.contains(&words), "{text}");
 }
+
+/// Whoever follows redirects and reads of one that was not followed must know why.
+#[tokio::test]
+async fn a_redirect_that_leads_nowhere_says_so() {
+    let asked = answering(with_body("302 Found", "", b"")).await;
+    let text = look(&format!("{{ name: a, url: 'http://{asked}/', follow_redirects: 2 }}"), "").await;
+    assert!(state(&text) == "status" && text.contains("status 302, expected 200, and it does not say where to go\n"), "{text}");
+    let text = look(&format!("{{ name: a, url: 'http://{asked}/' }}"), "").await;
+    assert!(text.contains("status 302, expected 200\n"), "nobody asked to follow it: {text}");
+}

@@ -464,7 +464,9 @@ impl Prober {
         }
         if !self.expect.status.contains(&status) {
             let wanted = Message::joined(self.expect.status.iter().map(|status| say!("{}", *status)), " or ");
-            return Err(Failure(Outcome::Status, say!("status {}, expected {}", status, wanted)));
+            let nowhere = head.status.is_redirection() && self.redirects > 0 && !head.headers.contains_key(header::LOCATION);
+            let why = if nowhere { ", and it does not say where to go" } else { "" };
+            return Err(Failure(Outcome::Status, say!("status {}, expected {}{}", status, wanted, why)));
         }
         let text = String::from_utf8_lossy(body);
         if self.expect.body_contains.as_ref().is_some_and(|needle| !text.contains(needle)) {

@@ -68,9 +68,9 @@ fn what_a_server_says_of_its_own_certificate_counts_against_it() {
     assert_eq!([standing(plain, &[], 0), standing(plain, good, 0), standing(must, good_must, 0)], [valid; 3]);
     assert_eq!(
         standing(plain, include_bytes!("../../../tests/data/ocsp/revoked.der"), 0),
-        "revoked: its authority revoked it at 2026-11-20T00:00:00Z, as the server itself says in the OCSP answer that it presents"
+        "revoked: its authority revoked it at 2026-11-20 00:00 UTC, as the server itself says in the OCSP answer that it presents"
     );
-    assert!(standing(plain, good, 8 * 86_400).starts_with("unstapled: the OCSP answer that the server presents with it counted until 2026-12-04T"));
+    assert!(standing(plain, good, 8 * 86_400).starts_with("unstapled: the OCSP answer that the server presents with it counted until 2026-12-04 "));
     assert_eq!(standing(must, &[], 0), "unstapled: the certificate demands an OCSP answer with it (must-staple), and the server presents none");
     let forged = include_bytes!("../../../tests/data/ocsp/forged.der");
     assert_eq!(standing(plain, forged, 0), format!("{valid}; the OCSP answer with it is no proof: it is signed by nobody who may speak for the authority"));

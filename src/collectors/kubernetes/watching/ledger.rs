@@ -179,7 +179,7 @@ mod tests {
         assert!(total.times == 1_000 && (now() - 60..=now()).contains(&total.last), "{total:?}");
         assert_eq!(
             forgotten(1_795_000_000, 3600).as_str(),
-            "the last was at 2026-11-18T11:06:40Z, and none counts after 2026-11-18T12:06:40Z unless more follow"
+            "the last was at 2026-11-18 11:06 UTC, and none counts after 2026-11-18 12:06 UTC unless more follow"
         );
     }
 
