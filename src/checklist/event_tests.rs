@@ -369,6 +369,40 @@ fn who_cannot_tell_says_why() {
     assert!(said(now().as_second() as f64 - 60.0).starts_with("good / 127.0.0.1: "), "good");
 }
 
+/// A tick beside an end that is near would be taken for a mistake, or for one that lasts.
+#[test]
+fn what_is_good_although_it_ends_soon_says_when_and_why() {
+    let due = "readiness_tls_chain_due_not_after_timestamp_seconds";
+    let [due_family, renewal] = [due, "readiness_tls_renewal_state"].map(|name| crate::collectors::family(name).unwrap());
+    let text = format!(
+        "checklist: c\ntitle: T\nsections: [{{ title: S, checks: [{{ name: Soon, item: '1', title: t, metric: {due}, fails: {{ expires_within: 7d }}, evidence: e, remedy: r }}] }}]\n"
+    );
+    let sample = |family, address: &str, value: f64, detail: Option<&'static str>| Sample {
+        family,
+        labels: ["shop", address].into_iter().map(Into::into).collect(),
+        value,
+        detail: detail.map(Into::into),
+    };
+    let is = |state: &str| renewal.states.iter().position(|own| *own == state).unwrap() as f64;
+    let said = |samples: Vec<Sample>| {
+        let store = Store::default();
+        store.add(source("tls", due));
+        store.report("tls", "s", Duration::ZERO, Ok(Observation::new(samples, 1, 0)));
+        let judged = judged(&text, &store.snapshot(), None);
+        let check = judged.checks().next().unwrap();
+        (check.state, check.lines.iter().map(|line| line.evidence.to_string()).collect::<Vec<_>>(), check.more_good)
+    };
+    let young = || sample(renewal, "10.0.0.1", is("young"), Some("it ends at noon, and its renewal is due in the morning"));
+    let why = "shop / 10.0.0.1: it ends at noon, and its renewal is due in the morning.".to_owned();
+    assert_eq!(said(vec![young()]), (CheckState::Pass, vec![why.clone()], 0));
+    let in_days = |days: i64| sample(due_family, "10.0.0.2", (now().as_second() + days * 86_400) as f64, None);
+    let beside = |days: i64| said(vec![young(), sample(renewal, "10.0.0.2", is("due"), None), in_days(days)]);
+    assert_eq!(beside(3), (CheckState::Fail, vec!["e".to_owned(), why.clone()], 0), "it excuses no other");
+    let (state, lines, _) = beside(30);
+    assert!(state == CheckState::Pass && lines.len() == 2 && lines.contains(&why), "{lines:?}");
+    assert_eq!(said(vec![sample(renewal, "10.0.0.1", is("unknown"), Some("no answer"))]).0, CheckState::Unknown);
+}
+
 #[test]
 fn what_nothing_in_a_collector_shows_is_told_with_what_makes_it() {
     let text = "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ name: Target, item: '1', title: t, metric: readiness_dns_target_state, fails: { equals: mismatch }, evidence: e, remedy: r }] }]\n";

@@ -218,6 +218,10 @@ impl Rule<'_> {
         let red: Vec<_> = lines.shown.iter().filter(|line| line.state == CheckState::Fail).collect();
         let unseen = self.uncovered(coverage, view, &red, context.event);
         let all_seen = unseen.as_ref().is_some_and(Vec::is_empty);
+        let excused = self.excused(coverage, view);
+        lines.good += excused.len();
+        judged |= !excused.is_empty();
+        lines.shown.extend(excused);
         if !judged && coverage.quiet && all_seen {
             let name = &view.source.name;
             lines.good += 1;
@@ -238,6 +242,28 @@ impl Rule<'_> {
     /// Whether each sample is about one event: then only those about the event that is judged count.
     fn is_of_events(&self) -> bool {
         self.family.is_of_events() && !self.filter.contains_key("event")
+    }
+
+    /// What was seen and need not bear the fact, where it is told why: a certificate that ends in three days is good since it
+    /// is renewed in two, and a line that says "none" would hide it.
+    fn excused(&self, coverage: Coverage, view: &View) -> Vec<Line> {
+        let states = |state: &str| coverage.seen.contains(&state) && !coverage.borne_in.contains(&state);
+        let is_excused = |sample: &&Sample| {
+            coverage.quiet
+                && !coverage.borne_in.is_empty()
+                && sample.state().is_some_and(states)
+                && self.filter.iter().all(|(name, value)| sample.label(name).is_none_or(|own| own == value))
+                && !view.of(self.family.name).any(|fact| is_about(|name| fact.label(name), sample))
+        };
+        let told = view.of(coverage.states).filter(is_excused).filter_map(|sample| Some((sample, sample.detail.as_ref()?)));
+        let line = |(sample, why): (&Sample, &Message)| Line {
+            state: CheckState::Pass,
+            labels: labels_of(sample),
+            seen_at: view.seen_at,
+            look: view.looks,
+            ..Line::unknown(about(sample, why.as_str()))
+        };
+        told.map(line).collect()
     }
 
     /// What speaks for the metric and was not seen, or matched nothing; `None` when nothing speaks for it.

@@ -272,8 +272,8 @@ impl TlsCollector {
         // What ends before the leaf does is not renewed with it.
         let is_young = end.second() >= life.ends && life.is_young(now.as_second());
         match life.renewed(before, seen, now.as_second()).filter(|_| is_young) {
-            Some(how) => vec![RENEWAL.sample(labels, Renewal::Renewed).with_detail(how)],
-            None if is_young => vec![RENEWAL.sample(labels, Renewal::Young), unrenewed(&UNRENEWED)],
+            Some(how) => vec![RENEWAL.sample(labels, Renewal::Renewed).with_detail(say!("{}; {}", how, life.why_not_due()))],
+            None if is_young => vec![RENEWAL.sample(labels, Renewal::Young).with_detail(life.why_not_due()), unrenewed(&UNRENEWED)],
             None => vec![RENEWAL.sample(labels, Renewal::Due), unrenewed(&UNRENEWED), unrenewed(&DUE)],
         }
     }

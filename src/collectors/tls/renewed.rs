@@ -5,6 +5,7 @@
 //! late, and it counts against an event unless
 //! its renewal was seen: by cert-manager, which says when it comes, or by this program, which saw the one before.
 
+use jiff::Timestamp;
 use x509_parser::prelude::X509Certificate;
 
 use crate::collectors::kubernetes;
@@ -42,7 +43,19 @@ impl Life {
     /// presents that one another tenth may pass.
     /// Source: <https://cert-manager.io/docs/usage/certificate/>
     pub(super) fn is_young(self, now: i64) -> bool {
-        self.is_short() && now.saturating_sub(self.begins) < self.length() / 3 * 2 + self.length() / 10
+        self.is_short() && now < self.late()
+    }
+
+    /// From when on nobody can be expected to renew it any more.
+    fn late(self) -> i64 {
+        self.begins.saturating_add(self.length() / 3 * 2 + self.length() / 10)
+    }
+
+    /// Why an end that is near is none to worry about while it is young.
+    pub(super) fn why_not_due(self) -> Message {
+        let at = |second: i64| Timestamp::from_second(second).map_or_else(|_| say!("a moment that is no date"), |at| say!("{}", at));
+        let lives = Span::whole_minutes(self.length());
+        say!("it ends at {} and lives for {} by design, so its renewal is due at {} at the latest", at(self.ends), lives, at(self.late()))
     }
 
     /// By whom it is renewed before it ends, as far as that was seen; `before` is when the one before it began.

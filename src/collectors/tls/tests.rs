@@ -20,9 +20,9 @@ fn a_certificate_for_other_names_says_which() {
     assert_eq!(said(&["a.test", "b.test", "c.test", "d.test", "e.test"]), format!("{other} a.test, b.test, c.test and 2 more"));
 }
 
-/// What is told of the end of a leaf that lives for so many days, after so many; the one before it began then, if
+/// What follows from the end of a leaf that lives for so many days, after so many; the one before it began then, if
 /// that was seen.
-fn told(days: i64, age: i64, before: Option<i64>) -> [Option<bool>; 2] {
+fn lapses(days: i64, age: i64, before: Option<i64>) -> Vec<Sample> {
     const DAY: i64 = 24 * 3600;
     let now = Timestamp::now();
     let leaf = readiness_lab::Leaf::good(&["a.test"]).ends_in((days - age) * DAY).begins_in(-age * DAY);
@@ -38,7 +38,12 @@ fn told(days: i64, age: i64, before: Option<i64>) -> [Option<bool>; 2] {
     let collector = TlsCollector::new(&target, &trust, &lookup, Duration::from_secs(1), state).unwrap();
     let labels = ["a", "10.0.0.1"];
     let samples = presented.samples(labels, &trust, now.as_second());
-    let lapses = collector.lapses(labels, &presented, &samples, &Snapshot::default(), now);
+    collector.lapses(labels, &presented, &samples, &Snapshot::default(), now)
+}
+
+/// Which of its ends are told.
+fn told(days: i64, age: i64, before: Option<i64>) -> [Option<bool>; 2] {
+    let lapses = lapses(days, age, before);
     [&DUE, &UNRENEWED].map(|family| lapses.iter().find(|sample| sample.family.name == family.0.name).map(|sample| sample.value > 0.0))
 }
 
@@ -48,6 +53,10 @@ fn a_certificate_of_days_is_not_late_while_it_is_young_and_counts_against_an_eve
     assert_eq!(told(6, 1, Some(4)), [None, None]);
     assert_eq!(told(6, 5, Some(4)), [Some(true), Some(true)], "it should have been renewed");
     assert_eq!(told(90, 1, Some(60)), [Some(true), Some(true)], "a week is enough for those");
+    let why = |before: Option<i64>| lapses(6, 1, before).into_iter().find_map(|sample| sample.detail.filter(|_| sample.family.name == RENEWAL.0.name)).unwrap();
+    let young = why(None);
+    assert!(young.as_str().starts_with("it ends at 20") && young.as_str().contains(" UTC and lives for 6d by design, so its renewal is due at 20"), "{young}");
+    assert!(why(Some(4)).as_str().starts_with("it was renewed 4d after the one before it; it ends at 20"), "{}", why(Some(4)));
 }
 
 /// What is told of a chain that verifies, with the OCSP answer that comes with it, at a moment for which there are answers.
