@@ -369,6 +369,16 @@ fn who_cannot_tell_says_why() {
     assert!(said(now().as_second() as f64 - 60.0).starts_with("good / 127.0.0.1: "), "good");
 }
 
+/// A summary quotes the first line and counts the others.
+#[test]
+fn of_lines_that_are_red_the_loudest_comes_first() {
+    let text = "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ name: Slow, item: '1', title: t, metric: readiness_dns_cname_hops, fails: { above: 3 }, worsens: [{ at: 8, severity: critical }], evidence: '{target} {value}', remedy: r }] }]\n";
+    let hops = snapshot("readiness_dns_cname_hops", &[(&["a", "public"], 5.0), (&["b", "public"], 9.0), (&["c", "public"], 1.0)]);
+    let judged = judged(text, &hops, None);
+    let told: Vec<_> = judged.checks().next().unwrap().lines.iter().map(|line| line.evidence.to_string()).collect();
+    assert_eq!(told[..2], ["b 9", "a 5"], "{told:?}");
+}
+
 /// A tick beside an end that is near would be taken for a mistake, or for one that lasts.
 #[test]
 fn what_is_good_although_it_ends_soon_says_when_and_why() {

@@ -271,7 +271,7 @@ impl CheckVerdict {
         if self.state == CheckState::NotApplicable {
             return;
         }
-        self.lines.sort_by_key(|line| std::cmp::Reverse(line.state));
+        self.lines.sort_by_key(|line| std::cmp::Reverse((line.state, line.severity)));
         let worst = self.lines.first().map_or(CheckState::Unknown, |line| line.state);
         self.state = if worst == CheckState::Fail && !self.required { CheckState::Warn } else { worst };
     }

@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::collectors::kubernetes::kinds::karpenter::{NodeClaim, NodePool};
 use crate::collectors::kubernetes::reading::go::seconds;
 use crate::collectors::kubernetes::reading::objects::{Place, Rows};
@@ -66,14 +68,20 @@ pub(in crate::collectors::kubernetes) fn distances(
         let next = pool(claim.pool()).map_or(claim.lifetime, |pool| pool.lifetime);
         for event in events {
             let labels = [Arc::clone(&place.cluster), claim.pool().into(), Arc::clone(&key.name), event.name.as_str().into()];
-            let distance = match claim.expiry() {
-                Some(at) => Some(nearest(at.saturating_sub(place.clock.ahead()), next, event)),
+            let expiry = claim.expiry().map(|at| at.saturating_sub(place.clock.ahead()));
+            let distance = match expiry {
+                Some(at) => Some(nearest(at, next, event)),
                 None if claim.lifetime == Lifetime::Endless => None,
                 None => Some((f64::NAN, false)),
             };
             let Some((distance, of_successor)) = distance else { continue };
             let sample = EXPIRY_DISTANCE.sample(labels, distance);
-            samples.push(if of_successor { sample.with_detail(say!("it expires before, and the node in its place does then")) } else { sample });
+            let at = expiry.and_then(|at| Timestamp::from_second(at).ok());
+            samples.push(match at {
+                Some(at) if of_successor => sample.with_detail(say!("it expires at {}, and the node in its place does then", at)),
+                Some(at) => sample.with_detail(say!("it expires at {}", at)),
+                None => sample,
+            });
         }
     }
     // Nodes that are made for the event: at best when it begins, and then they live as long as they may.

@@ -193,7 +193,10 @@ impl Nodes {
             let takes = |row: &NodeRow| group.tolerations.as_ref().is_none_or(|own| taints::tolerated(&row.taints.chosen, own));
             let ready = self.iter().filter(|(_, row)| row.groups.contains(&at) && row.usable() && takes(row)).count();
             let labels = || [cluster, &group.name];
-            samples.extend([GROUP_READY.sample(labels(), ready as f64), GROUP_REQUIRED.sample(labels(), f64::from(group.at_least))]);
+            samples.extend([
+                GROUP_READY.sample(labels(), ready as f64).with_detail(say!("{} are needed", group.at_least)),
+                GROUP_REQUIRED.sample(labels(), f64::from(group.at_least)),
+            ]);
         }
     }
 
