@@ -74,7 +74,7 @@ pub fn owner(name: &str) -> &'static str {
 pub fn tasks(estate: &Estate<'_>) -> Result<Vec<Task>, Message> {
     let mut tasks = Vec::new();
     for collector in all() {
-        tasks.extend((collector.tasks)(estate)?);
+        tasks.extend((collector.tasks)(estate).map_err(|why| say!("{}: {}", collector.key, why))?);
     }
     Ok(tasks)
 }

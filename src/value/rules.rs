@@ -131,8 +131,25 @@ pub(crate) fn quoted(text: &str) -> String {
     let is_pair = text.split_once(':').is_some_and(|(before, after)| !before.contains(['/', '.']) && !after.starts_with(|c: char| c.is_ascii_digit()));
     // Tokens and hashes: longer than words, of letters and digits.
     let is_token = |word: &str| word.len() >= 20 && word.contains(|c: char| c.is_ascii_digit()) && word.contains(|c: char| c.is_ascii_alphabetic());
-    let is_hidden = text.contains("://") || text.contains('@') || is_pair || text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(is_token);
+    let is_odd = !is_no_secret(text) && (text.contains("://") || text.contains('@') || is_pair);
+    let is_hidden = is_odd || text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(is_token);
     if is_hidden { "***".to_owned() } else { format!("{text:?}") }
+}
+
+/// What is written with the marks of a password and cannot hold one: a word of cron, a host with the name of its port,
+/// and a URL that has nothing but a host.
+fn is_no_secret(text: &str) -> bool {
+    let is_word_of_cron = text.strip_prefix('@').is_some_and(|word| {
+        let interval = word.strip_prefix("every ").is_some_and(|span| span.len() <= 12 && span.starts_with(|c: char| c.is_ascii_digit()));
+        interval || ["yearly", "annually", "monthly", "weekly", "daily", "midnight", "hourly"].contains(&word)
+    });
+    let is_named_port =
+        text.split_once(':').is_some_and(|(host, port)| ["http", "https", "ldap", "ldaps", "ssh"].contains(&port) && Word::host(host).is_some());
+    let is_bare = text.split_once("://").is_some_and(|(scheme, rest)| {
+        let (host, port) = rest.trim_end_matches('/').split_once(':').unwrap_or((rest.trim_end_matches('/'), ""));
+        ["http", "https"].contains(&scheme) && Word::host(host).is_some() && port.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    is_word_of_cron || is_named_port || is_bare
 }
 
 /// A socket address with a port.

@@ -152,13 +152,19 @@ events:
 fn an_address_that_is_a_url_is_shown_as_it_is_written_unless_there_may_be_a_secret_in_it() {
     let told = |address: &str| problems(&format!("collectors: {{ tls: {{ targets: [{{ name: a, address: '{address}' }}] }} }}\n")).concat();
     for (address, hint) in [
-        ("https://localhost:8443", "; write localhost:8443 (got ***)"),
-        ("https://example.com/", "; write example.com:443 (got ***)"),
+        ("https://localhost:8443", "; write localhost:8443 (got \"https://localhost:8443\")"),
+        ("https://example.com/", "; write example.com:443 (got \"https://example.com/\")"),
+        ("localhost:https", "must be host:port (got \"localhost:https\")"),
+        ("hunter2:hunter2", "must be host:port (got ***)"),
+        ("https://example.com/hunter2", "; write example.com:443 (got ***)"),
+        ("https://example.com:hunter2", "; write example.com:443 (got ***)"),
         ("ldaps://example.com", "; write example.com:PORT (got ***)"),
         ("https://user:hunter2@example.com:443", "host:port, without scheme and path (got ***)"),
     ] {
         assert!(told(address).contains(hint) && !told(address).contains("hunter2"), "{}", told(address));
     }
+    let schedule = |text: &str| problems(&format!("collectors: {{ rotations: {{ rotations: [{{ name: a, schedule: '{text}' }}] }} }}\n")).concat();
+    assert!(schedule("@dayly").ends_with("(got ***)") && schedule("@every 1hh").ends_with("(got \"@every 1hh\")"), "{}", schedule("@every 1hh"));
 }
 
 #[test]
