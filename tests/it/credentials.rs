@@ -141,9 +141,9 @@ fn what_has_ended_by_what_is_written_down_has_ended() {
     let said = &all["CredentialInvalid"];
     assert_eq!(said.of("past"), ("fail", "Credential past (opaque) does not work. Seen: it has ended, by the end that is written down."));
     assert_eq!(said.of("differing"), ("unknown", "differing / jwt: the end that is written down has passed, and the credential tells another one."));
-    assert_eq!(said.of("due"), ("unknown", "due / opaque: it is older than max_age, and nobody was asked whether it still works."));
+    assert_eq!(said.of("due"), ("unknown", "due / opaque: it is older than max_age, and nobody was asked whether it works."));
     for name in ["lasting", "young"] {
-        let good = format!("{name} / opaque: its form is right, and its issuer was not asked. Seen: nobody was asked whether it works.");
+        let good = format!("{name} / opaque: its form is right, and no issuer has proved that it works. Seen: nobody was asked whether it works.");
         assert_eq!(said.of(name), ("pass", good.as_str()));
     }
 }

@@ -267,6 +267,20 @@ async fn keys_of_bedrock_are_asked_for_at_iam() {
     }
 }
 
+/// Whoever reads that nobody was asked looks in the wrong place, where the issuer did answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuer_that_answers_and_proves_nothing_is_told_with_its_answer() {
+    let estate = Estate::start().await;
+    let app = estate.exporter();
+    until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+    estate.lab.estate().set("credential-bedrock-may-not-list", true);
+    let is_told = |judgement: &Judgement| judgement.checks().any(|check| check.name == "CredentialUnproven" && check.lines[0].state != CheckState::Pass);
+    let judgement = until(&app, "unproven", is_told).await;
+    let check = judgement.checks().find(|check| check.name == "CredentialUnproven").unwrap();
+    let evidence = &check.lines[0].evidence;
+    assert!(evidence.contains(" Seen: Bedrock was asked for its models and answered with status 403: whoever shows the key may not list them"), "{evidence}");
+}
+
 /// Nodes that expire during the event, a pool that nobody has, and certificates that are renewed.
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_that_expire_and_pools_that_nobody_has() {
@@ -339,7 +353,7 @@ async fn an_annotation_tells_when_a_credential_ends() {
     for (kind, content, annotation, words) in [
         ("opaque", "lab-canary".to_owned(), Some("2031-01-01"), "pass    W1.9 Every credential outlives the event"),
         ("opaque", "lab-canary".to_owned(), Some("2029-12-31"), "Credential key (opaque) ends 1d 10h"),
-        ("opaque", "lab-canary".to_owned(), Some("soon"), "the annotation that tells when it ends is no date"),
+        ("opaque", "lab-canary".to_owned(), Some("soon"), "the annotation that tells when it ends is no date, such as 2027-11-27"),
         ("opaque", "lab-canary".to_owned(), None, "its Secret lacks the annotation that tells when it ends"),
         ("jwt", jwt("2031-01-01T00:00:00Z"), Some("2031-01-01"), "pass    W1.9 Declared expiry dates match those of the credentials"),
         ("jwt", jwt("2031-01-01T00:00:00Z"), Some("2032-01-01"), "Credential key (jwt) expires on another date than the one that is declared."),

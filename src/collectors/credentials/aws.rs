@@ -83,12 +83,13 @@ impl Issuer<'_> {
             },
             None => false,
         };
+        let unproven = |told: Told| Proof::Unproven(told, say!("only half of the key is here, and AWS proves no identifier alone"));
         if key.id.starts_with("ASIA") {
             let told = key.ends.map_or_else(|| Told::silent("session credentials do not tell when they end"), Told::of);
-            return Ok(if proved { Proof::Taken(told) } else { Proof::Unproven(told) });
+            return Ok(if proved { Proof::Taken(told) } else { unproven(told) });
         }
         match self.of_user(&key.id).await {
-            Ok(Proof::Taken(told)) if !proved => Ok(Proof::Unproven(told)),
+            Ok(Proof::Taken(told)) if !proved => Ok(unproven(told)),
             Ok(proof) => Ok(proof),
             // What the key itself proved stands, even where nobody may look up its age.
             Err(error) if proved => {
@@ -164,7 +165,8 @@ impl Issuer<'_> {
             Some(Some(ends)) => Told::of(ends),
             Some(None) => Told::silent("IAM tells its end in a form that is not known"),
         };
-        Ok(Proof::Unproven(Told { created: moment(found.create_date.as_deref()), ..told }))
+        let why = say!("IAM lists the key as active, and was not shown the key itself");
+        Ok(Proof::Unproven(Told { created: moment(found.create_date.as_deref()), ..told }, why))
     }
 }
 

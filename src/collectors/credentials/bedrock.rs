@@ -63,11 +63,13 @@ impl Looker {
             }
             (None, None) => Err(local(say!("ask Bedrock: it has no place"))),
         };
-        let proved = match taken {
-            Ok(Ok(())) => true,
+        let unproven = match taken {
+            Ok(Ok(())) => None,
             Ok(Err(why)) => return Ok(Proof::Refused(why)),
             // It may call models and not list them: what else is known of it still holds.
-            Err(error) if error.class == ErrorClass::Denied => false,
+            Err(error) if error.class == ErrorClass::Denied => Some(say!(
+                "Bedrock was asked for its models and answered with status 403: whoever shows the key may not list them, which does not tell whether the key works"
+            )),
             Err(error) => return Err(error),
         };
         let told = match (own, asked) {
@@ -75,9 +77,9 @@ impl Looker {
             (BedrockKey::Long(_), None) => Told::silent("only IAM tells when it ends, and aws is not configured"),
             (BedrockKey::Long(name), Some((place, caller))) => {
                 match (aws::Issuer { place, caller, timeout: self.timeout, calls }).long_bedrock_key(&name).await {
-                    Ok(Proof::Taken(told) | Proof::Unproven(told)) => told,
+                    Ok(Proof::Taken(told) | Proof::Unproven(told, _)) => told,
                     Ok(refused) => return Ok(refused),
-                    Err(error) if proved => {
+                    Err(error) if unproven.is_none() => {
                         tracing::info!("look up the end of a key of Bedrock that works: {error}");
                         Told::silent("IAM could not be asked when it ends")
                     }
@@ -85,7 +87,10 @@ impl Looker {
                 }
             }
         };
-        Ok(if proved { Proof::Taken(told) } else { Proof::Unproven(told) })
+        Ok(match unproven {
+            Some(why) => Proof::Unproven(told, why),
+            None => Proof::Taken(told),
+        })
     }
 }
 

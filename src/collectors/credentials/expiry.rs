@@ -130,7 +130,7 @@ pub(super) fn date(text: &str, pointer: Option<&str>) -> Result<Told, &'static s
             dates::of_json(document.pointer(pointer).ok_or("its JSON has nothing at the configured place")?)
         }
     };
-    ends.map(Told::of).ok_or("what should be a date is none")
+    ends.map(Told::of).ok_or("it should be a date, written as 2027-11-27 or 2027-11-27T12:00:00Z, and is none")
 }
 
 #[cfg(test)]

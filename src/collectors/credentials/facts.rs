@@ -31,7 +31,7 @@ impl Looker {
         };
         match dates::read(&written) {
             Some(dates::Ends::At(at)) => Declared::At(at, written),
-            _ => Declared::Unreadable("the annotation that tells when it ends is no date"),
+            _ => Declared::Unreadable("the annotation that tells when it ends is no date, such as 2027-11-27"),
         }
     }
 
@@ -72,20 +72,18 @@ impl Looker {
             (Works::Proved, _) => (Validity::Valid, None),
             (Works::No(why), _) => (Validity::Invalid, Some(why)),
             (Works::Unknown(error), _) => (Validity::Unknown, Some(error.message)),
-            (Works::Unproven, Some(Unpaired::Wrong(why))) => (Validity::Invalid, Some(why.into())),
-            (Works::Unproven, Some(Unpaired::Unknown(why))) => (Validity::Unknown, Some(why.into())),
+            (Works::Unproven(_), Some(Unpaired::Wrong(why))) => (Validity::Invalid, Some(why.into())),
+            (Works::Unproven(_), Some(Unpaired::Unknown(why))) => (Validity::Unknown, Some(why.into())),
             // Nobody knows better than whoever wrote the end down, unless it tells another one itself.
-            (Works::Unproven, None) if is_past(ends.declared) && told.silent.is_some() => {
+            (Works::Unproven(_), None) if is_past(ends.declared) && told.silent.is_some() => {
                 (Validity::Invalid, Some("it has ended, by the end that is written down".into()))
             }
-            (Works::Unproven, None) if is_past(ends.declared) => {
+            (Works::Unproven(_), None) if is_past(ends.declared) => {
                 (Validity::Unknown, Some("the end that is written down has passed, and the credential tells another one".into()))
             }
-            (Works::Unproven, None) if is_past(ends.due) => {
-                (Validity::Unknown, Some("it is older than max_age, and nobody was asked whether it still works".into()))
-            }
-            (Works::Unproven, None) if self.credential.kind.opens_nothing() => (Validity::Consistent, None),
-            (Works::Unproven, None) => (Validity::Unproven, Some("nobody was asked whether it works".into())),
+            (Works::Unproven(why), None) if is_past(ends.due) => (Validity::Unknown, Some(say!("it is older than max_age, and {}", why))),
+            (Works::Unproven(_), None) if self.credential.kind.opens_nothing() => (Validity::Consistent, None),
+            (Works::Unproven(why), None) => (Validity::Unproven, Some(why)),
         };
         let sample = VALID.sample(self.labels(), state);
         match why {

@@ -229,7 +229,7 @@ mod tests {
                 (None, Some(why)) => why.to_owned(),
                 (None, None) => "valid for ever".to_owned(),
             },
-            Ok(Proof::Unproven(_)) => "unproven".to_owned(),
+            Ok(Proof::Unproven(..)) => "unproven".to_owned(),
             Ok(Proof::Refused(why)) => format!("refused: {why}"),
             Err(error) => format!("{}: {error}", error.class.as_str()),
         }

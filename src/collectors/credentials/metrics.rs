@@ -22,7 +22,7 @@ states! {
     pub(super) enum Validity {
         Valid => "valid": "its issuer takes it",
         Consistent => "consistent": "its form and its dates are right, and it opens nothing",
-        Unproven => "unproven": "its form is right, and its issuer was not asked",
+        Unproven => "unproven": "its form is right, and no issuer has proved that it works",
         Invalid => "invalid",
         Unknown => "unknown",
     }
@@ -78,7 +78,7 @@ metrics! {
     pub(super) static VALID: StateSet<Validity, 2> = state_set(
         "readiness_credential_valid_state",
         &LABELS,
-        "Whether a credential works now, by its issuer's answer; unproven where nobody was asked, consistent for certificates, key stores and dates, which open nothing, where each private key that is kept beside a certificate belongs to it; unknown where nothing is there.",
+        "Whether a credential works now, by its issuer's answer; unproven where nobody was asked or the answer proves nothing, consistent for certificates, key stores and dates, which open nothing, where each private key that is kept beside a certificate belongs to it; unknown where nothing is there.",
     );
     pub(super) static PROOF: StateSet<Proven, 2> = state_set(
         "readiness_credential_proof_state",

@@ -257,7 +257,8 @@ const CONCURRENCY: usize = 32;
 /// Whether it works now. Of one that does not, or that nobody could ask about, nothing else is known.
 enum Works {
     Proved,
-    Unproven,
+    /// Why nobody has proved it.
+    Unproven(Message),
     No(Message),
     Unknown(CollectError),
 }
@@ -266,7 +267,7 @@ impl Works {
     /// Why nothing else is known.
     fn why_not(&self) -> Option<&Message> {
         match self {
-            Self::Proved | Self::Unproven => None,
+            Self::Proved | Self::Unproven(_) => None,
             Self::No(why) => Some(why),
             Self::Unknown(error) => Some(&error.message),
         }
@@ -327,7 +328,7 @@ impl Looker {
         };
         let unreadable = |why: Message| (Works::No(why), Told::default());
         if api.is_none() && self.credential.aws.is_none() {
-            return self.parse(content, password).map_or_else(unreadable, |told| (Works::Unproven, told));
+            return self.parse(content, password).map_or_else(unreadable, |told| (Works::Unproven(say!("nobody was asked whether it works")), told));
         }
         let Ok(text) = std::str::from_utf8(&content.bytes) else { return unreadable(say!("it is no text")) };
         let Ok(half) = content.half.as_ref().map(|half| std::str::from_utf8(half)).transpose() else { return unreadable(say!("its secret half is no text")) };
@@ -340,7 +341,7 @@ impl Looker {
         };
         match asked {
             Ok(Proof::Taken(told)) => (Works::Proved, told),
-            Ok(Proof::Unproven(told)) => (Works::Unproven, told),
+            Ok(Proof::Unproven(told, why)) => (Works::Unproven(why), told),
             Ok(Proof::Refused(why)) => (Works::No(why), Told::default()),
             Err(error) => (Works::Unknown(error), Told::default()),
         }

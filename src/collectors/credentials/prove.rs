@@ -23,8 +23,8 @@ use crate::snapshot::{CollectError, ErrorClass};
 pub(super) enum Proof {
     /// It takes the credential.
     Taken(Told),
-    /// It was not asked, but the credential tells about itself.
-    Unproven(Told),
+    /// It proved nothing, and why not; but the credential tells about itself.
+    Unproven(Told, Message),
     /// It does not, and why.
     Refused(Message),
 }
@@ -115,7 +115,8 @@ impl Issuer<'_> {
     /// they work.
     async fn gitlab(&self, token: &str) -> Result<Proof, CollectError> {
         if said::is_for_no_api_of_gitlab(token) {
-            return Ok(Proof::Unproven(Told::silent("GitLab tells about no token of this kind; declare its end with expires")));
+            let why = say!("GitLab was not asked, since it tells about no token of this kind");
+            return Ok(Proof::Unproven(Told::silent("GitLab tells about no token of this kind; declare its end with expires"), why));
         }
         let what = &say!("ask GitLab about the token");
         let request = self.get("/api/v4/personal_access_tokens/self").header("PRIVATE-TOKEN", token);

@@ -86,7 +86,7 @@ impl Everybody {
                 (None, Some(ends)) => format!("taken until {ends}"),
                 (None, None) => "taken for ever".to_owned(),
             },
-            Ok(Proof::Unproven(_)) => "unproven".to_owned(),
+            Ok(Proof::Unproven(..)) => "unproven".to_owned(),
             Ok(Proof::Refused(why)) => format!("refused: {why}"),
             Err(_) => "unknown".to_owned(),
         }
