@@ -143,7 +143,7 @@ fn rows(verdicts: &Verdicts<'_>, check: &str, named: &Named<'_>, before: Option<
     let mut rows = Vec::new();
     for (own, to) in now.lines.iter().filter(|(own, to)| was.get(*own) != Some(*to)) {
         // Of what was not looked at before nobody knows that it was good.
-        let from = was.get(own).map(String::as_str).or((!verdicts.first.contains(check)).then_some("good_or_new"));
+        let from = was.get(own).map(String::as_str).or_else(|| (!verdicts.first.contains(check)).then_some("good_or_new"));
         rows.push(verdicts.row(check, own.clone(), from, to, evidence(own)));
     }
     for (own, from) in was.iter().filter(|(own, _)| !now.lines.contains_key(*own)) {

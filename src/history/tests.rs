@@ -55,8 +55,11 @@ fn only_what_changes_is_kept_and_not_for_ever() {
     assert_eq!(history.since(Timestamp::UNIX_EPOCH).len(), 1);
 }
 
-/// What is told of a check after each of these looks at its lines, of which each has a subject, a state and a sentence.
-fn told(looks: &[(&'static str, &[(&str, &'static str, &str)])]) -> Vec<String> {
+/// The state of a check, and its lines: of each a subject, a state and a sentence.
+type Look<'a> = (&'static str, &'a [(&'a str, &'static str, &'a str)]);
+
+/// What is told of a check after each of these looks.
+fn told(looks: &[Look<'_>]) -> Vec<String> {
     let mut history = History::default();
     for (second, (state, lines)) in looks.iter().enumerate() {
         let labels: Vec<Labels> = lines.iter().map(|(subject, ..)| subject.split(' ').zip(["a", "b"]).map(|(value, name)| (name, value)).collect()).collect();

@@ -146,7 +146,8 @@ fn is_no_secret(text: &str) -> bool {
     let is_named_port =
         text.split_once(':').is_some_and(|(host, port)| ["http", "https", "ldap", "ldaps", "ssh"].contains(&port) && Word::host(host).is_some());
     let is_bare = text.split_once("://").is_some_and(|(scheme, rest)| {
-        let (host, port) = rest.trim_end_matches('/').split_once(':').unwrap_or((rest.trim_end_matches('/'), ""));
+        let rest = rest.trim_end_matches('/');
+        let (host, port) = rest.split_once(':').unwrap_or((rest, ""));
         ["http", "https"].contains(&scheme) && Word::host(host).is_some() && port.bytes().all(|byte| byte.is_ascii_digit())
     });
     is_word_of_cron || is_named_port || is_bare
