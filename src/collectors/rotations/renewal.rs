@@ -465,7 +465,7 @@ mod tests {
         let said = |scene: &Scene, hours: i64| at(scene, "key", ends, NOW, NOW + hours * HOUR);
         assert_eq!(
             said(&thursday, 30),
-            "lapses after 13h: rotation keys runs at 2027-01-14 20:00 UTC and is surely over again only at 2027-01-21 00:10 UTC, while what it makes lives for 7h59m51s"
+            "lapses after 13h: rotation keys runs at 2027-01-14 20:00 UTC and is surely over again only at 2027-01-21 00:10 UTC, while what it makes lives for 7h 59m 51s"
         );
         assert!(said(&thursday, 13).starts_with("proven"), "the event is over by then");
         assert!(said(&Scene::good(), 24 * 60).starts_with("proven"));
