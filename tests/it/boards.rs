@@ -16,6 +16,8 @@ use crate::slack::own_host;
 struct Query {
     panel: String,
     expr: String,
+    /// Whether it is drawn over time, where what is not known is a gap.
+    is_graph: bool,
 }
 
 fn queries() -> Vec<Query> {
@@ -28,12 +30,13 @@ fn queries() -> Vec<Query> {
             for target in panel["targets"].as_array().unwrap() {
                 // What Grafana puts in for "All".
                 let expr = target["expr"].as_str().unwrap().replace("$cluster", ".*").replace("$event", ".*");
-                queries.push(Query { panel: format!("{name}: {} ({})", panel["title"].as_str().unwrap(), target["refId"].as_str().unwrap()), expr });
+                let title = format!("{name}: {} ({})", panel["title"].as_str().unwrap(), target["refId"].as_str().unwrap());
+                queries.push(Query { panel: title, expr, is_graph: panel["type"] == "timeseries" });
             }
         }
         for annotation in board["annotations"]["list"].as_array().unwrap() {
             let expr = annotation["expr"].as_str().unwrap().replace("$event", ".*");
-            queries.push(Query { panel: format!("{name}: annotation {}", annotation["name"].as_str().unwrap()), expr });
+            queries.push(Query { panel: format!("{name}: annotation {}", annotation["name"].as_str().unwrap()), expr, is_graph: false });
         }
     }
     queries
@@ -64,11 +67,12 @@ impl Prometheus {
         }
     }
 
-    /// Panels that show something now. A value that is no number is no sensible one.
+    /// Panels that show something now. Outside of graphs a value that is no number is no sensible one.
     async fn shown(&self, queries: &[Query]) -> BTreeSet<String> {
         let mut shown = BTreeSet::new();
-        for Query { panel, expr } in queries {
-            let samples = self.ask(expr).await.unwrap_or_else(|error| panic!("{panel}: {error}\n{expr}"));
+        for Query { panel, expr, is_graph } in queries {
+            let mut samples = self.ask(expr).await.unwrap_or_else(|error| panic!("{panel}: {error}\n{expr}"));
+            samples.retain(|sample| !is_graph || sample["value"][1] != "NaN");
             for sample in &samples {
                 let value: f64 = sample["value"][1].as_str().unwrap().parse().unwrap();
                 assert!(value.is_finite(), "{panel}: {sample}");
