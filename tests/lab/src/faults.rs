@@ -82,6 +82,7 @@ const CLUSTER: &[&str] = &[
     "RolloutSlow",
     "ClusterVersionUnexpected",
     "NodeCapacityInsufficient",
+    "NoNodeTakesPods",
     "ImageMismatchAcrossClusters",
     "ClusterImageStale",
     "ImageTagMutable",
