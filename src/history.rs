@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use lines::Lines;
-pub use lines::{CROWD, Seen};
+pub use lines::{CROWD, Judged, Seen};
 
 /// Changes of verdicts that are kept, and as many of lines; older ones are dropped first.
 const MOST: usize = 2_000;
@@ -47,7 +47,7 @@ pub struct Change {
 }
 
 /// What one judgement came to, in the words of its labels.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Verdicts<'a> {
     /// When it was judged.
     pub at: Timestamp,
@@ -57,8 +57,8 @@ pub struct Verdicts<'a> {
     pub event: Option<&'a str>,
     /// The state of each check; without a name, the decision of the whole checklist.
     pub states: Vec<(Option<&'a str>, &'static str)>,
-    /// The lines of each check, the worst first.
-    pub lines: Vec<(&'a str, Vec<Seen<'a>>)>,
+    /// Each check with its lines.
+    pub lines: Vec<(&'a str, &'a dyn Judged)>,
     /// Checks that were never judged before, as far as is known; filled when they are recorded.
     pub first: BTreeSet<&'a str>,
     /// Of which of them a reload took something out of sight, in words.

@@ -378,7 +378,7 @@ mod tests {
         let seen = vec![crate::history::Seen { state: "fail", labels: &labels, evidence: "down." }];
         let first = BTreeSet::new();
         let mut verdicts =
-            [Verdicts { at: now, checklist: "c", event: Some("e"), states: vec![(None, "no_go")], lines: vec![("Red", seen)], first, left: BTreeMap::new() }];
+            [Verdicts { at: now, checklist: "c", event: Some("e"), states: vec![(None, "no_go")], lines: vec![("Red", &seen)], first, left: BTreeMap::new() }];
         state.record(&mut verdicts, lines.clone());
         assert!(state.settle(PATIENCE));
         let again = open(Some(path.clone()));

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::severity::Severity;
 use super::unjudged::NOT_JUDGED;
-use crate::history::{Seen, Verdicts};
+use crate::history::{Judged, Seen, Verdicts};
 use crate::labels::Labels;
 use crate::metric::states;
 
@@ -212,7 +212,7 @@ impl Judgement {
             checklist: &self.checklist,
             event: self.event.as_deref(),
             states,
-            lines: self.checks().map(|check| (check.name.as_str(), check.lines.iter().map(Line::seen).collect())).collect(),
+            lines: self.checks().map(|check| (check.name.as_str(), check as &dyn Judged)).collect(),
             first: BTreeSet::new(),
             left: BTreeMap::new(),
         }
@@ -246,6 +246,12 @@ pub(super) fn decide(checks: &[&CheckVerdict]) -> Decision {
         Decision::Undecided
     } else {
         Decision::Go
+    }
+}
+
+impl Judged for CheckVerdict {
+    fn lines(&self) -> Box<dyn Iterator<Item = Seen<'_>> + '_> {
+        Box::new(self.lines.iter().map(Line::seen))
     }
 }
 

@@ -2,6 +2,7 @@
 //! at night asks for that. A check that was red for one target already tells of no second one.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,12 @@ pub struct Seen<'a> {
     pub evidence: &'a str,
 }
 
+/// A check as it was judged.
+pub trait Judged: fmt::Debug {
+    /// Its lines, the worst first. They are asked for one by one: of thousands that are good nothing is recorded.
+    fn lines(&self) -> Box<dyn Iterator<Item = Seen<'_>> + '_>;
+}
+
 /// The lines of a check that are not good, by what they are about.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -52,14 +59,15 @@ impl Lines {
         let mut before = std::mem::take(&mut self.last);
         let (mut changed, mut followed, mut told) = (false, 0, BTreeSet::new());
         for verdicts in judged {
-            for (check, seen) in &verdicts.lines {
+            for (check, judged) in &verdicts.lines {
                 let key = verdicts.key(Some(*check));
                 let known = before.remove(&key);
-                if known.is_none() && seen.iter().all(|line| !is_bad(line.state)) {
+                if known.is_none() && judged.lines().all(|line| !is_bad(line.state)) {
                     continue;
                 }
-                let named = seen.iter().map(|line| (subject(line.labels), line)).collect();
-                let now = Known::of(&named, known.as_ref(), MOST_OF_A_CHECK.min(FOLLOWED - followed));
+                let most = MOST_OF_A_CHECK.min(FOLLOWED - followed);
+                let named = named(*judged, known.as_ref(), most);
+                let now = Known::of(&named, known.as_ref(), most);
                 followed += now.lines.len();
                 if known.as_ref() != Some(&now) {
                     changed = true;
@@ -100,24 +108,35 @@ impl Lines {
     }
 }
 
-/// Lines with what they are about.
-type Named<'a> = Vec<(String, &'a Seen<'a>)>;
+/// Lines by what they are about.
+type Named<'a> = BTreeMap<String, Seen<'a>>;
+
+/// The lines that are not good, up to one more than are followed, and those that were not good and are now.
+fn named<'a>(judged: &'a dyn Judged, before: Option<&Known>, most: usize) -> Named<'a> {
+    let mut named = Named::new();
+    for line in judged.lines().filter(|line| is_bad(line.state)) {
+        // The worst comes first.
+        named.entry(subject(line.labels)).or_insert(line);
+        if named.len() > most {
+            return named;
+        }
+    }
+    let was: BTreeSet<String> = before.into_iter().flat_map(|known| known.lines.keys()).filter(|own| !named.contains_key(*own)).cloned().collect();
+    if !was.is_empty() {
+        let now_good = judged.lines().map(|line| (subject(line.labels), line)).filter(|(own, _)| was.contains(own));
+        named.extend(now_good);
+    }
+    named
+}
 
 impl Known {
     /// What is not good of these, and what was not and cannot be told any more.
     fn of(named: &Named<'_>, before: Option<&Self>, most: usize) -> Self {
-        let mut lines = BTreeMap::new();
-        for (own, line) in named.iter().filter(|(_, line)| is_bad(line.state)) {
-            if lines.len() > most {
-                break;
-            }
-            // The worst comes first.
-            lines.entry(own.clone()).or_insert_with(|| line.state.to_owned());
-        }
+        let bad = named.iter().filter(|(_, line)| is_bad(line.state));
+        let mut lines: BTreeMap<String, String> = bad.map(|(own, line)| (own.clone(), line.state.to_owned())).collect();
         let unseen: Vec<&str> = named.iter().filter(|(_, line)| line.state == "unknown").map(|(own, _)| own.as_str()).collect();
-        let is_seen = |own: &String| named.iter().any(|(seen, _)| seen == own);
         for own in before.into_iter().flat_map(|known| known.lines.keys()) {
-            if !is_seen(own) && unseen.iter().any(|whole| is_part(whole, own)) {
+            if !named.contains_key(own) && unseen.iter().any(|whole| is_part(whole, own)) {
                 lines.insert(own.clone(), "unknown".to_owned());
             }
         }
@@ -139,7 +158,7 @@ fn rows(verdicts: &Verdicts<'_>, check: &str, named: &Named<'_>, before: Option<
     }
     let nothing = BTreeMap::new();
     let was = before.map_or(&nothing, |known| &known.lines);
-    let evidence = |own: &String| named.iter().find(|(seen, _)| seen == own).map(|(_, line)| line.evidence);
+    let evidence = |own: &String| named.get(own).map(|line| line.evidence);
     let mut rows = Vec::new();
     for (own, to) in now.lines.iter().filter(|(own, to)| was.get(*own) != Some(*to)) {
         // Of what was not looked at before nobody knows that it was good.

@@ -55,6 +55,12 @@ fn only_what_changes_is_kept_and_not_for_ever() {
     assert_eq!(history.since(Timestamp::UNIX_EPOCH).len(), 1);
 }
 
+impl Judged for Vec<Seen<'_>> {
+    fn lines(&self) -> Box<dyn Iterator<Item = Seen<'_>> + '_> {
+        Box::new(self.iter().cloned())
+    }
+}
+
 /// The state of a check, and its lines: of each a subject, a state and a sentence.
 type Look<'a> = (&'static str, &'a [(&'a str, &'static str, &'a str)]);
 
@@ -63,10 +69,10 @@ fn told(looks: &[Look<'_>]) -> Vec<String> {
     let mut history = History::default();
     for (second, (state, lines)) in looks.iter().enumerate() {
         let labels: Vec<Labels> = lines.iter().map(|(subject, ..)| subject.split(' ').zip(["a", "b"]).map(|(value, name)| (name, value)).collect()).collect();
-        let seen = lines.iter().zip(&labels).map(|((_, state, evidence), labels)| Seen { state, labels, evidence }).collect();
+        let seen: Vec<_> = lines.iter().zip(&labels).map(|((_, state, evidence), labels)| Seen { state, labels, evidence }).collect();
         let states = vec![(None, "no_go"), (Some("Down"), *state)];
         let at = i64::try_from(second).unwrap();
-        let own = Verdicts { states, lines: vec![("Down", seen)], ..judged(at, "no_go") };
+        let own = Verdicts { states, lines: vec![("Down", &seen)], ..judged(at, "no_go") };
         // The next one of the same event asks the same.
         let next = Verdicts { event: Some("e +1"), ..own.clone() };
         history.record(&mut [own, next]);
