@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use hyper::Request;
+use hyper::header::HeaderValue;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ListMeta;
 use kube::client::Body;
@@ -14,9 +15,11 @@ use serde::de::DeserializeOwned;
 use crate::cause::Cause as _;
 use crate::collectors::kubernetes::client::bounded::Streamed;
 use crate::collectors::kubernetes::client::connect::Link;
+use crate::collectors::kubernetes::client::packed::Packed;
 use crate::collectors::kubernetes::client::stream::{Elements, LONGEST, Unread};
 use crate::collectors::kubernetes::reading::clock::Clock;
 use crate::collectors::kubernetes::reading::objects::or_default;
+use crate::collectors::kubernetes::reading::protobuf;
 use crate::net;
 use crate::room::{self, Answer, Overrun};
 use crate::say;
@@ -117,7 +120,7 @@ pub(in crate::collectors::kubernetes) async fn list<T: DeserializeOwned>(
             found.push(element);
         }
     };
-    let around: Around<ListMeta> = elements(client, request, "items", what, Bounds::page(timeout), each).await?;
+    let around: Around<ListMeta> = elements(client, request, Form::json("items"), what, Bounds::page(timeout), each).await?;
     // Nobody asked for pages.
     let whole = around.metadata.continue_.is_none_or(|token| token.is_empty()) && around.metadata.remaining_item_count.is_none_or(|left| left == 0);
     if !whole {
@@ -153,16 +156,65 @@ impl<M> Around<M> {
 #[derive(Deserialize)]
 enum NoItem {}
 
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+const PROTOBUF_OR_JSON: &str = "application/vnd.kubernetes.protobuf, application/json";
+
+/// In which form a long list may be written.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::collectors::kubernetes) struct Form {
+    /// The name of the array in JSON.
+    array: &'static str,
+    /// What its elements are in protobuf, where they are asked for in that.
+    message: Option<&'static protobuf::Message>,
+}
+
+impl Form {
+    /// A document in JSON with the array that has this name.
+    pub(in crate::collectors::kubernetes) fn json(array: &'static str) -> Self {
+        Self { array, message: None }
+    }
+
+    /// A list of objects of a kind, in protobuf where the server has that.
+    pub(in crate::collectors::kubernetes) fn objects(group: &str, plural: &str) -> Self {
+        Self { array: "items", message: protobuf::messages::of(group, plural) }
+    }
+}
+
+enum Parts {
+    Json(Elements),
+    Packed(Packed),
+}
+
+impl Parts {
+    fn feed<T: DeserializeOwned>(&mut self, bytes: &[u8], each: &mut impl FnMut(T)) -> Result<(), Unread> {
+        match self {
+            Self::Json(elements) => elements.feed(bytes, each),
+            Self::Packed(packed) => packed.feed(bytes, each),
+        }
+    }
+
+    fn rest<R: DeserializeOwned>(&self) -> Result<R, Unread> {
+        match self {
+            Self::Json(elements) => elements.rest(),
+            Self::Packed(packed) => packed.rest(),
+        }
+    }
+}
+
 /// Asks for a document that is a long list, and hands over the elements of an array of it as they
 /// arrive; what stands around them.
 pub(in crate::collectors::kubernetes) async fn elements<T: DeserializeOwned, R: DeserializeOwned>(
     client: &Client,
-    request: Request<Vec<u8>>,
-    array: &'static str,
+    mut request: Request<Vec<u8>>,
+    form: Form,
     what: &Message,
     bounds: Bounds,
     mut each: impl FnMut(T),
 ) -> Result<R, CollectError> {
+    if form.message.is_some() {
+        // In this order: what the server does not have in the first it sends in the second.
+        request.headers_mut().insert(hyper::header::ACCEPT, HeaderValue::from_static(PROTOBUF_OR_JSON));
+    }
     let read = async {
         let failed = |error: kube::Error| api_error(what, &error);
         let answer = client.send(streamed(request)).await.map_err(failed)?;
@@ -170,7 +222,11 @@ pub(in crate::collectors::kubernetes) async fn elements<T: DeserializeOwned, R: 
         if answer.status() != hyper::StatusCode::OK {
             return Err(failed(refusal(answer).await));
         }
-        let (mut elements, mut body) = (Elements::of(array).up_to(bounds.longest), answer.into_body());
+        let said = answer.headers().get(hyper::header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let packed = form.message.filter(|_| said.is_some_and(|said| said.starts_with(PROTOBUF.as_bytes())));
+        let mut elements =
+            packed.map_or_else(|| Parts::Json(Elements::of(form.array).up_to(bounds.longest)), |own| Parts::Packed(Packed::of(own, bounds.longest)));
+        let mut body = answer.into_body();
         while let Some(frame) = body.frame().await {
             if let Some(data) = frame.map_err(failed)?.data_ref() {
                 elements.feed(data, &mut each).map_err(|why| unread(what, why))?;

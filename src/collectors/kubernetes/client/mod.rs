@@ -5,5 +5,6 @@ pub(super) mod bounded;
 pub(super) mod connect;
 pub(super) mod eks;
 pub(super) mod kubeconfig;
+pub(super) mod packed;
 pub(super) mod plugin;
 pub(super) mod stream;

@@ -8,7 +8,7 @@ use crate::room::{self, NoRoom, Share};
 use crate::say::Say;
 
 /// The largest element, and the most that may stand around the list. An object has 1.5 MiB in etcd.
-const LARGEST: usize = 2 << 20;
+pub(super) const LARGEST: usize = 2 << 20;
 /// The longest of usual answers: several times a page of five hundred large objects. It is never held, but takes time
 /// to read.
 pub(in crate::collectors::kubernetes) const LONGEST: usize = 64 << 20;

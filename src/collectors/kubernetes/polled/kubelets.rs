@@ -289,7 +289,7 @@ impl Way {
             Self::Proxy(client) => {
                 let request = hyper::Request::get(format!("/api/v1/nodes/{node}/proxy/stats/summary")).body(Vec::new());
                 let request = request.map_err(|_| CollectError::new(ErrorClass::Local, say!("{}: its name makes no path", what)))?;
-                let summary = api::elements(client, request, PODS, &what, api::Bounds::page(timeout), |pod| reading.add(pod)).await?;
+                let summary = api::elements(client, request, api::Form::json(PODS), &what, api::Bounds::page(timeout), |pod| reading.add(pod)).await?;
                 return Ok(reading.disk(summary));
             }
             Self::Direct(client, token) => (client, token),

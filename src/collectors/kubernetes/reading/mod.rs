@@ -5,6 +5,7 @@ pub(super) mod go;
 pub(super) mod labels;
 pub(super) mod objects;
 pub(in crate::collectors) mod permission;
+pub(super) mod protobuf;
 pub(super) mod quantity;
 pub(super) mod resources;
 pub(super) mod selector;

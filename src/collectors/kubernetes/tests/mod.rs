@@ -6,6 +6,7 @@ mod hostile;
 mod lists;
 mod of_kinds;
 mod outdated;
+mod packed;
 mod placements;
 mod pools;
 mod rooms;

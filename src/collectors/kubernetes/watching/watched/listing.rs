@@ -8,7 +8,7 @@ use kube::{Api, Client, Resource as _};
 use serde::de::IgnoredAny;
 
 use super::{Query, Watched};
-use crate::collectors::kubernetes::client::api::{Around, Bounds, api_error, elements, server_version};
+use crate::collectors::kubernetes::client::api::{Around, Bounds, Form, api_error, elements, server_version};
 use crate::collectors::kubernetes::client::stream::LONGEST;
 use crate::collectors::kubernetes::reading::clock::Clock;
 use crate::collectors::kubernetes::reading::objects::Keep;
@@ -25,7 +25,7 @@ impl<T: Keep> Watched<T> {
         let one = kube::core::Request::new(api.resource_url()).list(&ListParams::default().limit(1));
         let one = one.map_err(|error| api_error(&self.act("list"), &kube::Error::BuildRequest(error)))?;
         self.inner().api_calls += 1;
-        let list: Around<ListMeta> = elements(client, one, "items", &self.act("list"), Bounds::page(self.page_limit), |_: IgnoredAny| {}).await?;
+        let list: Around<ListMeta> = elements(client, one, Form::json("items"), &self.act("list"), Bounds::page(self.page_limit), |_: IgnoredAny| {}).await?;
         Ok(list.metadata.resource_version.unwrap_or_default())
     }
 
@@ -59,6 +59,7 @@ impl<T: Keep> Watched<T> {
     async fn list(&self, client: &Client, api: &Api<T::Object>) -> Result<String, CollectError> {
         let Query { labels, fields, .. } = &self.query;
         let mut page = ListParams { label_selector: labels.clone(), field_selector: fields.clone(), limit: Some(PAGE), ..ListParams::default() };
+        let form = Form::objects(&T::Object::group(&()), &T::Object::plural(&()));
         self.begin();
         let broken = |why: &'static str| CollectError::new(ErrorClass::Malformed, say!("{}: {}", self.act("list"), why));
         // A list shows each object once. One that comes twice stands where another should.
@@ -69,7 +70,7 @@ impl<T: Keep> Watched<T> {
             let bounds = if page.limit.is_some() { Bounds::page(self.page_limit) } else { self.whole() };
             let request = kube::core::Request::new(api.resource_url()).list(&page);
             let request = request.map_err(|error| api_error(&self.act("list"), &kube::Error::BuildRequest(error)))?;
-            let list: Around<ListMeta> = elements(client, request, "items", &self.act("list"), bounds, |object: T::Object| {
+            let list: Around<ListMeta> = elements(client, request, form, &self.act("list"), bounds, |object: T::Object| {
                 nameless |= object.meta().name.as_ref().is_none_or(String::is_empty);
                 twice |= self.inner().kept.has_named(&object);
                 count += 1;
