@@ -249,6 +249,11 @@ fn every_runbook_is_whole_and_names_a_board_that_exists() {
     for (name, command) in &said {
         let (code, _, errors) = run(Command::new("bash").args(["-n", "-c", command]));
         assert_eq!((code, errors.as_str()), (0, ""), "{name}: {command}");
+        // A command for one cluster that is sent to another one breaks what is good; the exporter's own is where people look from.
+        let sent = command.split("kubectl ").skip(1).filter(|rest| rest.split_whitespace().nth(2).is_some() && !rest.starts_with("-n readiness "));
+        for rest in sent.filter(|rest| !rest.starts_with("--context CLUSTER ")) {
+            panic!("{name}: kubectl without `--context CLUSTER`, which the reader fills in from the line: {rest}");
+        }
         for flag in [" --context ", " -n ", " --namespace "] {
             let names = command.split(flag).skip(1).filter_map(|rest| rest.split_whitespace().next());
             for own in names.filter(|own| !own.starts_with(char::is_uppercase) && !INSTALLED.contains(own)) {
@@ -273,6 +278,7 @@ const PROGRAMS: &[&str] = &[
     "df",
     "dig",
     "for",
+    "jq",
     "kubectl",
     "ls",
     "nc",
