@@ -8,8 +8,9 @@ THREADS ?= 3
 .PHONY: demo test lint bench fuzz soak storm deny generate manifests peers
 
 ## demo: a simulated estate and the real exporter on it; STORY=1 walks through faults by itself
+# In one command: apart, program and demo would each compile all dependencies, with other features.
 demo:
-	$(CARGO) build --bins
+	$(CARGO) build --bins --example demo
 	$(CARGO) run --quiet --example demo -- $(if $(STORY),--story)
 
 ## test: everything, against the lab and against real servers
