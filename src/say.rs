@@ -14,9 +14,18 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::say;
+
 /// A text of ours, cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Message(Arc<str>);
+pub struct Message(Arc<Said>);
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Said {
+    text: Cow<'static, str>,
+    /// What to do about this very cause.
+    fix: Option<&'static str>,
+}
 
 /// A moment to the minute, in UTC, as every moment is told that people plan by.
 pub fn minute(at: Timestamp) -> String {
@@ -26,6 +35,11 @@ pub fn minute(at: Timestamp) -> String {
 /// A moment to the second, in UTC, as it is told what happened.
 pub fn second(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// A number of things: `1 check`, `2 checks`.
+pub fn counted(count: usize, one: &'static str, several: &'static str) -> Message {
+    say!("{} {}", count, if count == 1 { one } else { several })
 }
 
 /// A value that may stand in a [`Message`]: what it writes holds nothing that another program said.
@@ -109,12 +123,35 @@ impl Message {
     /// For [`say!`](crate::say!), which checks the parts.
     #[doc(hidden)]
     pub fn composed(text: fmt::Arguments<'_>) -> Self {
-        Self(text.as_str().map_or_else(|| text.to_string().into(), Into::into))
+        text.as_str().map_or_else(|| Self::of_text(text.to_string()), Self::from)
+    }
+
+    fn of_text(text: impl Into<Cow<'static, str>>) -> Self {
+        Self(Arc::new(Said { text: text.into(), fix: None }))
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.0.text
+    }
+
+    /// The same, with what to do about this very cause, as a sentence. Where it is told, it takes the place of the
+    /// remedy of the check, which must fit every cause.
+    #[must_use]
+    pub fn fixed_by(mut self, fix: &'static str) -> Self {
+        Arc::make_mut(&mut self.0).fix = Some(fix);
+        self
+    }
+
+    /// The same, with what to do unless that is told already.
+    #[must_use]
+    pub fn or_fixed_by(self, fix: &'static str) -> Self {
+        if self.fix().is_some() { self } else { self.fixed_by(fix) }
+    }
+
+    /// What to do about this very cause.
+    pub fn fix(&self) -> Option<&'static str> {
+        self.0.fix
     }
 
     /// A number of bytes, as a bound is told.
@@ -124,12 +161,12 @@ impl Message {
 
     /// Several messages as one sentence.
     pub fn joined(parts: impl IntoIterator<Item = Self>, between: &'static str) -> Self {
-        Self(parts.into_iter().map(Self::into).collect::<Vec<String>>().join(between).into())
+        Self::of_text(parts.into_iter().map(Self::into).collect::<Vec<String>>().join(between))
     }
 
     /// Names, separated by commas.
     pub fn of_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        Self(names.into_iter().map(|text| named(text).to_string()).collect::<Vec<_>>().join(", ").into())
+        Self::of_text(names.into_iter().map(|text| named(text).to_string()).collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -147,19 +184,19 @@ impl From<&Self> for Message {
 
 impl From<&'static str> for Message {
     fn from(text: &'static str) -> Self {
-        Self(text.into())
+        Self::of_text(text)
     }
 }
 
 impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(self.as_str())
     }
 }
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }
 

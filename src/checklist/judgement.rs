@@ -13,6 +13,7 @@ use super::unjudged::NOT_JUDGED;
 use crate::history::{Judged, Seen, Verdicts};
 use crate::labels::Labels;
 use crate::metric::states;
+use crate::say::{self, Message};
 
 states! {
     /// The verdict on one check; the worse, the higher its rank.
@@ -96,6 +97,9 @@ pub struct Line {
     pub severity: Severity,
     /// The sentence. Shared, because a source that was not seen is one for many checks.
     pub evidence: Arc<str>,
+    /// What to do about the very cause, where that is known.
+    #[serde(rename = "remedy", skip_serializing_if = "Option::is_none")]
+    pub fix: Option<&'static str>,
     /// Where.
     pub labels: Labels,
     /// When the fact was seen.
@@ -266,10 +270,44 @@ impl CheckVerdict {
             // Here the reason is the remedy's own business.
             CheckState::Unknown if self.name == NOT_JUDGED => self.remedy.as_str().into(),
             CheckState::Unknown if let Some(mend) = &self.mend => mend.as_str().into(),
+            _ if let Some(fixes) = self.fixes() => fixes.into(),
             CheckState::Warn if self.attested => format!("Confirm it again as `attest: {}`, so that it lasts until the event is over.", self.name).into(),
             CheckState::Unknown if self.attested => format!("{} Then confirm it in the attestations file, as `attest: {}`.", self.remedy, self.name).into(),
-            CheckState::Unknown => "Fix the reason that stands above: until it can be seen, nobody knows whether it is good.".into(),
-            CheckState::NotApplicable | CheckState::Pass | CheckState::Waived | CheckState::Warn | CheckState::Fail => self.remedy.as_str().into(),
+            CheckState::Unknown | CheckState::NotApplicable | CheckState::Pass | CheckState::Waived | CheckState::Warn | CheckState::Fail => {
+                self.general().into()
+            }
+        }
+    }
+
+    /// What to do where nothing is known of the cause.
+    fn general(&self) -> &str {
+        if self.state == CheckState::Unknown { "Fix the reason that stands above: until it can be seen, nobody knows whether it is good." } else { &self.remedy }
+    }
+
+    /// What to do about the very causes of the worst lines, where these are known: each once, with its place where
+    /// not all are the same.
+    fn fixes(&self) -> Option<String> {
+        /// Sentences that a person reads to their end.
+        const MOST: usize = 3;
+        let worst = self.lines.iter().map(|line| line.state).max()?;
+        let bad = || self.lines.iter().filter(|line| line.state == worst && worst != CheckState::Pass && !line.mended);
+        let mut fixes: Vec<(&str, Vec<String>)> = Vec::new();
+        for (fix, line) in bad().filter_map(|line| Some((line.fix?, line))) {
+            let place = line.place();
+            match fixes.iter_mut().find(|(own, _)| *own == fix) {
+                Some((_, places)) => places.push(place),
+                None => fixes.push((fix, vec![place])),
+            }
+        }
+        let is_whole = fixes.len() <= MOST && bad().all(|line| line.fix.is_some());
+        match fixes.as_slice() {
+            [] => None,
+            [(fix, _)] if is_whole => Some((*fix).to_owned()),
+            _ => {
+                let told = fixes.iter().take(MOST).map(|(fix, places)| format!("{}: {fix}", some_of(places)));
+                let rest = (!is_whole).then(|| format!("Others: {}", self.general()));
+                Some(told.chain(rest).collect::<Vec<_>>().join(" "))
+            }
         }
     }
 
@@ -283,7 +321,25 @@ impl CheckVerdict {
     }
 }
 
+/// Places, as far as a person reads them.
+fn some_of(places: &[String]) -> String {
+    const MOST: usize = 3;
+    let more = places.len().saturating_sub(MOST);
+    let told = places.iter().take(MOST).cloned().chain((more > 0).then(|| format!("{more} more")));
+    told.collect::<Vec<_>>().join(", ")
+}
+
 impl Line {
+    /// Where it is, in words.
+    fn place(&self) -> String {
+        self.labels.iter().map(|(_, value)| value).filter(|value| !value.is_empty()).map(say::plain).collect::<Vec<_>>().join(" / ")
+    }
+
+    /// The same, with what to do about a cause.
+    pub(super) fn because_of(self, cause: Option<&Message>) -> Self {
+        Self { fix: cause.and_then(Message::fix), ..self }
+    }
+
     fn seen(&self) -> Seen<'_> {
         Seen { state: self.state.as_str(), labels: &self.labels, evidence: &self.evidence }
     }
@@ -293,6 +349,7 @@ impl Line {
             state: CheckState::Unknown,
             severity: Severity::Warning,
             evidence: evidence.into(),
+            fix: None,
             labels: Labels::default(),
             seen_at: None,
             since: None,
@@ -300,5 +357,47 @@ impl Line {
             mended: false,
             look: 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::say;
+
+    #[test]
+    fn what_to_do_is_told_of_each_cause_once_and_the_rest_has_the_remedy() {
+        let line = |state: CheckState, name: &str, fix: Option<&'static str>| {
+            let why = fix.into_iter().fold(say!("seen"), Message::fixed_by);
+            Line { state, labels: [("credential", name)].into(), ..Line::unknown("e").because_of(Some(&why)) }
+        };
+        let said = |lines: Vec<Line>| {
+            let mut check = CheckVerdict {
+                name: "A".to_owned(),
+                runbook: "A".to_owned(),
+                item: "1".to_owned(),
+                title: "t".to_owned(),
+                state: CheckState::Unknown,
+                unasked: None,
+                required: true,
+                remedy: "Do it.".to_owned(),
+                attested: false,
+                mend: None,
+                collector: "credentials",
+                note: None,
+                lines,
+                more_good: 0,
+            };
+            check.settle();
+            check.advice().into_owned()
+        };
+        let (fail, unknown) = (CheckState::Fail, CheckState::Unknown);
+        assert_eq!(said(vec![line(fail, "a", None)]), "Do it.");
+        assert_eq!(said(vec![line(fail, "a", Some("Mount it.")), line(fail, "b", Some("Mount it.")), line(unknown, "c", Some("Wait."))]), "Mount it.");
+        assert_eq!(said(vec![line(fail, "a", Some("Mount it.")), line(fail, "b", Some("Issue one."))]), "a: Mount it. b: Issue one.");
+        assert_eq!(said(vec![line(fail, "a", Some("Mount it.")), line(fail, "b", None)]), "a: Mount it. Others: Do it.");
+        assert_eq!(said(vec![line(unknown, "a", Some("Wait.")), line(CheckState::Pass, "b", None)]), "Wait.");
+        let many = ["1", "2", "3", "4", "5"].map(|name| line(fail, name, Some("Mount it."))).into_iter().chain([line(fail, "x", None)]).collect();
+        assert_eq!(said(many), "1, 2, 3, 2 more: Mount it. Others: Do it.");
     }
 }

@@ -144,7 +144,14 @@ impl Rule<'_> {
             let wanted: Vec<_> = self.filter.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let (key, name) = (collectors::key(owner), self.family.name);
             let what = if wanted.is_empty() { format!("shows {name}") } else { format!("has {} ({name})", wanted.join(", ")) };
-            let entry = self.family.made_by.filter(|_| wanted.is_empty()).unwrap_or("an entry that does");
+            // A selector is called by the name of its entry.
+            let field = |name: &str, value: &str| format!("`{}: {value}`", if name == "selector" { "name" } else { name });
+            let fields: Vec<_> = self.filter.iter().map(|(name, value)| field(name, value)).collect();
+            let entry = match self.family.made_by.filter(|_| wanted.is_empty()) {
+                Some(made_by) => made_by.to_owned(),
+                None if wanted.is_empty() => "an entry that does".to_owned(),
+                None => format!("an entry with {} to {key}", fields.join(" and ")),
+            };
             return Err(Whole::unknown(format!("{key} is configured, but nothing in it {what}"))
                 .mended_by(format!("Add {entry}, or disable this check with `enabled: false` in the overrides.")));
         }
@@ -186,7 +193,7 @@ impl Rule<'_> {
         let mut lines = Lines::default();
         let about_all = |line: Line| Line { labels: view.source.identity.clone(), seen_at: view.seen_at, look: view.looks, ..line };
         if let Some(why) = &view.unseen {
-            lines.shown.push(about_all(Line::unknown(why.as_str())));
+            lines.shown.push(about_all(Line::unknown(why.as_str()).because_of(Some(why))));
             return lines;
         }
         let mut judged = false;
@@ -284,7 +291,7 @@ impl Rule<'_> {
                     continue;
                 }
                 let evidence = about(sample, sample.detail.as_ref().map_or(state, Message::as_str));
-                lines.push(Line { labels: labels_of(sample), seen_at: view.seen_at, look: view.looks, ..Line::unknown(evidence) });
+                lines.push(Line { labels: labels_of(sample), seen_at: view.seen_at, look: view.looks, ..Line::unknown(evidence).because_of(sample.detail.as_ref()) });
             } else if coverage.borne_in.contains(&state)
                 && !view.of(self.family.name).any(|fact| self.selects(fact, event) && is_about(|name| fact.label(name), sample))
             {
@@ -324,7 +331,7 @@ impl Rule<'_> {
             // The sentence says what is wrong, so it stands only on lines that are.
             (CheckState::Fail, _) => self.evidence.render(label, &words),
             // The reason alone, so that whatever else the same cause hides has the same line.
-            (CheckState::Unknown, Some(why)) if !self.family.states.is_empty() => return self.unseen(sample, why),
+            (CheckState::Unknown, Some(why)) if !self.family.states.is_empty() => return self.unseen(sample, why).because_of(sample.detail.as_ref()),
             (CheckState::Unknown, Some(_)) if sample.value.is_nan() => format!("Cannot tell for {}.", place(sample)),
             (CheckState::Unknown, _) => format!("Cannot tell for {}: {}.", place(sample), self.no_answer(sample)),
             (CheckState::Pass | CheckState::Warn | CheckState::Waived | CheckState::NotApplicable, _) => {
@@ -332,7 +339,8 @@ impl Rule<'_> {
             }
         };
         let evidence = detail.map_or_else(|| evidence.clone(), |detail| format!("{evidence} Seen: {detail}."));
-        Line { state, severity, labels: labels_of(sample), ..Line::unknown(evidence) }
+        let bad = sample.detail.as_ref().filter(|_| state != CheckState::Pass);
+        Line { state, severity, labels: labels_of(sample), ..Line::unknown(evidence).because_of(bad) }
     }
 
     /// Why nobody can tell, where the fact itself does not say: the line must have a reason that somebody can fix.

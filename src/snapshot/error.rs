@@ -44,6 +44,23 @@ impl ErrorClass {
         }
     }
 
+    /// What to do about it where nothing more is known of the cause.
+    const fn fix(self) -> &'static str {
+        match self {
+            Self::Timeout => "Find out why no whole answer comes in time: ask by hand from where the exporter runs, or give `timeout` more room.",
+            Self::Unreachable => "Make it reachable from where the exporter runs: look there at its name, route, firewall and proxy.",
+            Self::Denied => {
+                "Look at the login that the exporter uses there, and at what that login may read. For a cluster `readiness-exporter config rbac` prints what it needs."
+            }
+            Self::NotFound => "Correct its name or address in the configuration, or create what does not exist.",
+            Self::Throttled => "Wait. If it stays so, let the exporter ask less often: give its collector a longer `interval`.",
+            Self::Server => "Wait a minute. If it stays so, read the log of the other side: it failed by itself.",
+            Self::Malformed => "Find out what answers there: it may be a proxy, a sign-in page or another program.",
+            Self::Local => "Fix what is named: the cause is on the exporter's own side, in its configuration or on its machine.",
+            Self::Panicked => "Restart the exporter, and report this with its log: it is a defect of this program.",
+        }
+    }
+
     /// The label value.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -77,7 +94,13 @@ impl Say for CollectError {}
 impl CollectError {
     /// An error of `class` with the act that failed and its cause.
     pub fn new(class: ErrorClass, message: impl Into<Message>) -> Self {
-        Self { class, message: message.into(), retry_after: None }
+        Self { class, message: message.into().or_fixed_by(class.fix()), retry_after: None }
+    }
+
+    /// The same, with what to do about this very cause.
+    #[must_use]
+    pub fn fixed_by(self, fix: &'static str) -> Self {
+        Self { message: self.message.fixed_by(fix), ..self }
     }
 
     /// Whether the same look can succeed a moment later without anybody's doing, and may be repeated

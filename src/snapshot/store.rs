@@ -32,10 +32,14 @@ impl Slot {
     fn unseen(&self) -> Message {
         let Source { collector, name, keep, .. } = &*self.source;
         match (&self.failure, self.attempted) {
-            (Some(failure), _) => say!("{} {} could not be seen: {}.", *collector, named(name), failure.message),
-            (None, None) => say!("{} {} has not been looked at yet.", *collector, named(name)),
+            (Some(failure), _) => {
+                let why = say!("{} {} could not be seen: {}.", *collector, named(name), failure.message);
+                failure.message.fix().into_iter().fold(why, Message::fixed_by)
+            }
+            (None, None) => say!("{} {} has not been looked at yet.", *collector, named(name)).fixed_by("Wait: its first look is under way."),
             (None, Some(_)) => {
                 say!("no look at {} {} has ended for longer than {}, so what was seen last counts no more.", *collector, named(name), crate::value::Span(*keep))
+                    .fixed_by("Look whether the exporter's machine has CPU time and memory to spare, and restart the exporter.")
             }
         }
     }

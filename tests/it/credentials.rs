@@ -21,11 +21,12 @@ struct Kept {
     entries: String,
 }
 
-/// What a check came to: its state, and its lines as state and evidence.
+/// What a check came to: its state, its lines as state and evidence, and what to do about the cause of each.
 #[derive(Debug)]
 struct Said {
     state: String,
     lines: Vec<(String, String)>,
+    fixes: Vec<String>,
 }
 
 impl Said {
@@ -78,6 +79,7 @@ impl Kept {
         let said = |check: &serde_json::Value| Said {
             state: text(&check["state"]),
             lines: check["lines"].as_array().unwrap().iter().map(|line| (text(&line["state"]), text(&line["evidence"]))).collect(),
+            fixes: check["lines"].as_array().unwrap().iter().map(|line| line["remedy"].as_str().unwrap_or_default().to_owned()).collect(),
         };
         checks.map(|check| (text(&check["name"]), said(check))).collect()
     }
@@ -108,6 +110,43 @@ fn what_is_missing_is_red_once_and_unknown_elsewhere() {
     }
 }
 
+/// One sentence for all causes tells whoever mistyped a path to issue a new key.
+#[test]
+fn what_to_do_about_a_credential_follows_from_the_cause() {
+    let kept = Kept::new()
+        .with("gone", "gitlab", None, "")
+        .with("empty", "opaque", Some(" \n"), "")
+        .with("broken", "jwt", Some("no token"), "")
+        .with("expired", "jwt", Some(&token(r#"{"exp":1}"#)), "")
+        .with("due", "opaque", Some("a"), ", max_age: 30d")
+        .with("past", "opaque", Some("a"), &format!(", expires: {}", day(-3)))
+        .with("mute", "opaque", Some("a"), ", expires: 2099-01-01")
+        .with("unasked", "gitlab", Some("glpat-a"), ", api: 'https://127.0.0.1:9'");
+    fs::create_dir(kept.file("folder")).unwrap();
+    let kept = Kept { entries: format!("{}      - {{ name: folder, kind: opaque, from: {{ file: folder.txt }} }}\n", kept.entries), ..kept };
+    kept.written("due", 40);
+    let said = kept.look();
+    for (check, name, expected) in [
+        ("CredentialMissing", "gone", "Put the file there, "),
+        ("CredentialInvalid", "gone", "Put the file there, "),
+        ("CredentialMissing", "empty", "Write the credential to its place"),
+        ("CredentialInvalid", "broken", "Compare what stands there with the configuration"),
+        ("CredentialInvalid", "expired", "Issue a new one, "),
+        ("CredentialInvalid", "due", "Rotate it, or agree on a longer `max_age`."),
+        ("CredentialInvalid", "past", "If it was renewed, correct the end"),
+        ("CredentialUnproven", "mute", "Try it by hand before the event"),
+        ("CredentialInvalid", "unasked", "Let the exporter reach the issuer"),
+        ("CredentialMissing", "folder", "Let the user that the exporter runs as read this file"),
+    ] {
+        let all: Vec<_> = said[check].lines.iter().zip(&said[check].fixes).collect();
+        assert!(all.iter().any(|((_, evidence), fix)| evidence.contains(name) && fix.starts_with(expected)), "{check} of {name}: {all:#?}");
+    }
+    for (check, said) in said.iter().filter(|(name, _)| ["CredentialMissing", "CredentialInvalid", "CredentialUnproven"].contains(&name.as_str())) {
+        let silent = said.lines.iter().zip(&said.fixes).find(|((state, _), fix)| state != "pass" && fix.is_empty());
+        assert!(silent.is_none(), "{check}: {silent:?}");
+    }
+}
+
 #[test]
 fn what_is_broken_is_red_once_and_proved_by_nobody() {
     let good = token(r#"{"exp":4000000000}"#);
@@ -118,7 +157,7 @@ fn what_is_broken_is_red_once_and_proved_by_nobody() {
         assert_eq!(said[check].of("broken"), ("unknown", why), "{check}");
     }
     assert_eq!(said["CredentialUnproven"].of("good").0, "fail");
-    assert_eq!(said["CredentialExpiryUnknown"].of("good"), ("pass", "good / jwt: it is known when it ends."));
+    assert_eq!(said["CredentialExpiryUnknown"].of("good"), ("pass", "good / jwt: it is known when it expires."));
 }
 
 #[test]
@@ -139,7 +178,7 @@ fn what_has_ended_by_what_is_written_down_has_ended() {
         "{state} {evidence}"
     );
     let said = &all["CredentialInvalid"];
-    assert_eq!(said.of("past"), ("fail", "Credential past (opaque) does not work. Seen: it has ended, by the end that is written down."));
+    assert_eq!(said.of("past"), ("fail", "Credential past (opaque) does not work. Seen: it has expired, by the end that is written down."));
     assert_eq!(said.of("differing"), ("unknown", "differing / jwt: the end that is written down has passed, and the credential tells another one."));
     assert_eq!(said.of("due"), ("unknown", "due / opaque: it is older than max_age, and nobody was asked whether it works."));
     for name in ["lasting", "young"] {

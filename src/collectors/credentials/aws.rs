@@ -13,10 +13,12 @@ use zeroize::Zeroizing;
 use super::config::AwsIssuer;
 use super::dates::{self, Ends};
 use super::expiry::Told;
+use super::fixes;
 use super::prove::Proof;
 use crate::aws::{self, Caller, Iam};
 use crate::document;
 use crate::say;
+use crate::say::Message;
 use crate::snapshot::{CollectError, ErrorClass};
 
 /// An access key as far as it was found. Only its identifier is sure.
@@ -73,7 +75,7 @@ impl Issuer<'_> {
     pub(super) async fn access_key(&self, text: &str, half: Option<&str>) -> Result<Proof, CollectError> {
         let key = match access_key(text, half) {
             Ok(key) => key,
-            Err(why) => return Ok(Proof::Refused(why.into())),
+            Err(why) => return Ok(Proof::Refused(Message::from(why).fixed_by(fixes::BROKEN))),
         };
         let proved = match &key.secret {
             Some(secret) => match self.prove(&key, secret).await {
@@ -83,7 +85,7 @@ impl Issuer<'_> {
             },
             None => false,
         };
-        let unproven = |told: Told| Proof::Unproven(told, say!("only half of the key is here, and AWS proves no identifier alone"));
+        let unproven = |told: Told| Proof::Unproven(told, say!("only half of the key is here, and AWS proves no identifier alone").fixed_by(fixes::HALF));
         if key.id.starts_with("ASIA") {
             let told = key.ends.map_or_else(|| Told::silent("session credentials do not tell when they end"), Told::of);
             return Ok(if proved { Proof::Taken(told) } else { unproven(told) });
@@ -165,7 +167,7 @@ impl Issuer<'_> {
             Some(Some(ends)) => Told::of(ends),
             Some(None) => Told::silent("IAM tells its end in a form that is not known"),
         };
-        let why = say!("IAM lists the key as active, and was not shown the key itself");
+        let why = say!("IAM lists the key as active, and was not shown the key itself").fixed_by(fixes::NOT_SHOWN);
         Ok(Proof::Unproven(Told { created: moment(found.create_date.as_deref()), ..told }, why))
     }
 }

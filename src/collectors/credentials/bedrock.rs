@@ -1,4 +1,4 @@
-//! Keys of Bedrock: whether Bedrock takes one, and when it ends, which a short one says itself and IAM of
+//! Keys of Bedrock: whether Bedrock takes one, and when it expires, which a short one says itself and IAM of
 //! a long one.
 
 use std::sync::atomic::AtomicU64;
@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::dates::Ends;
 use super::expiry::Told;
+use super::fixes;
 use super::prove::{Issuer, Proof};
 use super::{Looker, aws};
 use crate::say;
@@ -69,19 +70,19 @@ impl Looker {
             // It may call models and not list them: what else is known of it still holds.
             Err(error) if error.class == ErrorClass::Denied => Some(say!(
                 "Bedrock was asked for its models and answered with status 403: whoever shows the key may not list them, which does not tell whether the key works"
-            )),
+            ).fixed_by(fixes::NOT_SHOWN)),
             Err(error) => return Err(error),
         };
         let told = match (own, asked) {
             (BedrockKey::Short(ends), _) => Told::of(Ends::At(ends)),
-            (BedrockKey::Long(_), None) => Told::silent("only IAM tells when it ends, and aws is not configured"),
+            (BedrockKey::Long(_), None) => Told::silent("only IAM tells when it expires, and aws is not configured"),
             (BedrockKey::Long(name), Some((place, caller))) => {
                 match (aws::Issuer { place, caller, timeout: self.timeout, calls }).long_bedrock_key(&name).await {
                     Ok(Proof::Taken(told) | Proof::Unproven(told, _)) => told,
                     Ok(refused) => return Ok(refused),
                     Err(error) if unproven.is_none() => {
                         tracing::info!("look up the end of a key of Bedrock that works: {error}");
-                        Told::silent("IAM could not be asked when it ends")
+                        Told::silent("IAM could not be asked when it expires")
                     }
                     Err(error) => return Err(error),
                 }

@@ -51,20 +51,20 @@ pub struct Credential {
     /// When it ends, where nothing tells: `2026-12-31`. Where something does, both are compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
-    /// How old it may become, where it never ends by itself; it is then due as if it ended.
+    /// How old it may become, where it never expires by itself; it is then due as if it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<Span>,
     /// The password of a PKCS#12 file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<SecretRef>,
     /// Whom to ask about credentials of AWS. A key of Bedrock needs it unless `api` is set; without it
-    /// nobody tells when the key ends.
+    /// nobody tells when the key expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws: Option<AwsIssuer>,
     /// The application that a secret of Entra belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entra: Option<EntraApplication>,
-    /// Proves the key of a Google service account by a token, and asks IAM when it ends; `{}` is enough.
+    /// Proves the key of a Google service account by a token, and asks IAM when it expires; `{}` is enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub google: Option<GoogleIssuer>,
     /// The provisioner key of Coder that the token asks about.

@@ -86,8 +86,8 @@ pub(super) fn docker_config(text: &str) -> Result<Told, &'static str> {
                 (Ending::At(ends), _) => Told::of(Ends::At(ends)),
                 (Ending::Never, _) => Told::of(Ends::Never),
                 (Ending::Short(why), _) => Told::silent(why),
-                (Ending::Untold, Identity::Token(_) | Identity::Refresh(_)) => Told::silent("a token does not tell when it ends"),
-                (Ending::Untold, _) => Told::silent("a password does not tell when it ends"),
+                (Ending::Untold, Identity::Token(_) | Identity::Refresh(_)) => Told::silent("a token does not tell when it expires"),
+                (Ending::Untold, _) => Told::silent("a password does not tell when it expires"),
             };
             Ok(Told { begins, made, ..told })
         }
@@ -96,7 +96,7 @@ pub(super) fn docker_config(text: &str) -> Result<Told, &'static str> {
     told.unwrap_or_else(|| if Identity::has_helpers(text) { Ok(helped) } else { Err("it is no docker config, or knows no registry") })
 }
 
-/// A token of Artifactory: a JWT, a reference token that says when it ends, or a key of the old kind,
+/// A token of Artifactory: a JWT, a reference token that says when it expires, or a key of the old kind,
 /// which says nothing, and which newer versions take no longer, whatever its age.
 /// Source: <https://jfrog.com/help/r/jfrog-platform-administration-documentation/api-key>
 pub(super) fn artifactory(text: &str) -> Result<Told, &'static str> {
@@ -104,7 +104,7 @@ pub(super) fn artifactory(text: &str) -> Result<Told, &'static str> {
     if let Some(rest) = text.strip_prefix("AKC") {
         let is_key = rest.len() >= 10 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
         return if is_key {
-            Ok(Told::silent("an API key does not tell when it ends, and newer versions of Artifactory take none"))
+            Ok(Told::silent("an API key does not tell when it expires, and newer versions of Artifactory take none"))
         } else {
             Err("it is no API key of Artifactory")
         };
@@ -176,7 +176,7 @@ mod tests {
         let made = Some(NOW - 12 * 3600);
         assert_eq!(docker_config(&config(&format!(r#""a":{{"auth":"{ecr}"}}"#))), Ok(Told { made, ..Told::of(Ends::At(NOW)) }));
         let both = docker_config(&config(&format!(r#""a":{{"auth":"{ecr}"}},"b":{{"auth":"dTpw"}}"#))).unwrap();
-        assert_eq!((both.ends, both.silent), (Some(NOW), Some("a password does not tell when it ends")));
+        assert_eq!((both.ends, both.silent), (Some(NOW), Some("a password does not tell when it expires")));
         // Two paths of one registry, of which one has ended.
         let ended = STANDARD.encode(format!("AWS:{}", STANDARD.encode(format!(r#"{{"payload":"x","expiration":{}}}"#, NOW - 3600))));
         let paths = config(&format!(r#""r.io/team-a":{{"auth":"{ecr}"}},"r.io/team-b":{{"auth":"{ended}"}}"#));
@@ -189,7 +189,7 @@ mod tests {
             assert_eq!(told, Ok(Told { begins: Some(5), ..Told::of(Ends::At(NOW)) }), "{entry}");
         }
         let opaque = docker_config(&config(r#""r.io":{"registrytoken":"opaque"}"#)).map(|told| told.silent);
-        assert_eq!(opaque, Ok(Some("a token does not tell when it ends")));
+        assert_eq!(opaque, Ok(Some("a token does not tell when it expires")));
         let helped = Ok(Some("a helper program keeps its passwords, and does not tell when they end"));
         for text in [
             r#"{"auths":{"r.io":{}},"credsStore":"desktop"}"#,

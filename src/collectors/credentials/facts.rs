@@ -1,4 +1,4 @@
-//! What is told of a credential that was read: whether it works, when it ends, and what others wrote of it.
+//! What is told of a credential that was read: whether it works, when it expires, and what others wrote of it.
 
 use std::sync::OnceLock;
 
@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::changed::Changed;
 use super::dates;
 use super::expiry::Told;
+use super::fixes;
 use super::pair::{self, Unpaired};
 use super::read::{Annotation, Content};
 use super::{
@@ -26,12 +27,12 @@ impl Looker {
         let written = match (&self.credential.expires, &content.annotated) {
             (Some(expires), _) => expires.clone(),
             (None, Annotation::Says(annotation)) => annotation.clone(),
-            (None, Annotation::Missing) => return Declared::Unreadable("its Secret lacks the annotation that tells when it ends"),
+            (None, Annotation::Missing) => return Declared::Unreadable("its Secret lacks the annotation that tells when it expires"),
             (None, Annotation::Unasked) => return Declared::Nowhere,
         };
         match dates::read(&written) {
             Some(dates::Ends::At(at)) => Declared::At(at, written),
-            _ => Declared::Unreadable("the annotation that tells when it ends is no date, such as 2027-11-27"),
+            _ => Declared::Unreadable("the annotation that tells when it expires is no date, such as 2027-11-27"),
         }
     }
 
@@ -67,21 +68,21 @@ impl Looker {
         let is_past = |end: Option<i64>| end.is_some_and(|at| at <= now);
         let (state, why): (Validity, Option<Message>) = match (works, told.unpaired) {
             // Its own dates refute whatever an issuer's cache still says.
-            _ if is_past(told.ends) => (Validity::Invalid, Some("it has ended".into())),
-            _ if told.begins.is_some_and(|at| at > now) => (Validity::Invalid, Some("it is not valid yet".into())),
+            _ if is_past(told.ends) => (Validity::Invalid, Some(say!("it has expired").fixed_by(fixes::EXPIRED))),
+            _ if told.begins.is_some_and(|at| at > now) => (Validity::Invalid, Some(say!("it is not valid yet").fixed_by(fixes::NOT_YET))),
             (Works::Proved, _) => (Validity::Valid, None),
             (Works::No(why), _) => (Validity::Invalid, Some(why)),
             (Works::Unknown(error), _) => (Validity::Unknown, Some(error.message)),
-            (Works::Unproven(_), Some(Unpaired::Wrong(why))) => (Validity::Invalid, Some(why.into())),
-            (Works::Unproven(_), Some(Unpaired::Unknown(why))) => (Validity::Unknown, Some(why.into())),
+            (Works::Unproven(_), Some(Unpaired::Wrong(why))) => (Validity::Invalid, Some(Message::from(why).fixed_by(fixes::WRONG_PAIR))),
+            (Works::Unproven(_), Some(Unpaired::Unknown(why))) => (Validity::Unknown, Some(Message::from(why).fixed_by(fixes::UNKNOWN_PAIR))),
             // Nobody knows better than whoever wrote the end down, unless it tells another one itself.
             (Works::Unproven(_), None) if is_past(ends.declared) && told.silent.is_some() => {
-                (Validity::Invalid, Some("it has ended, by the end that is written down".into()))
+                (Validity::Invalid, Some(say!("it has expired, by the end that is written down").fixed_by(fixes::DECLARED_END)))
             }
             (Works::Unproven(_), None) if is_past(ends.declared) => {
-                (Validity::Unknown, Some("the end that is written down has passed, and the credential tells another one".into()))
+                (Validity::Unknown, Some(say!("the end that is written down has passed, and the credential tells another one").fixed_by(fixes::DECLARED_END)))
             }
-            (Works::Unproven(why), None) if is_past(ends.due) => (Validity::Unknown, Some(say!("it is older than max_age, and {}", why))),
+            (Works::Unproven(why), None) if is_past(ends.due) => (Validity::Unknown, Some(say!("it is older than max_age, and {}", why).fixed_by(fixes::TOO_OLD))),
             (Works::Unproven(_), None) if self.credential.kind.opens_nothing() => (Validity::Consistent, None),
             (Works::Unproven(why), None) => (Validity::Unproven, Some(why)),
         };
@@ -165,7 +166,7 @@ impl Looker {
             _ => {}
         }
         let same = known.is_some_and(|known| known.abs_diff(at) < 86_400);
-        let said = known.and_then(|at| Timestamp::from_second(at).ok()).map_or_else(|| say!("that it never ends"), |at| say!("{}", at));
+        let said = known.and_then(|at| Timestamp::from_second(at).ok()).map_or_else(|| say!("that it never expires"), |at| say!("{}", at));
         Some(DECLARED.sample(labels, if same { Agreement::Match } else { Agreement::Differs }).with_detail(say!("declared {}, told {}", named(written), said)))
     }
 

@@ -1,5 +1,5 @@
 //! Keys of Google service accounts: whether the private part is the one that Google knows by its id,
-//! whether Google takes it, and when it ends.
+//! whether Google takes it, and when it expires.
 
 use std::sync::Arc;
 
@@ -89,7 +89,7 @@ fn encoded(text: &str) -> String {
 }
 
 impl Issuer<'_> {
-    /// Proves a key and finds out when it ends. With `google`, Google is asked for a token and IAM about
+    /// Proves a key and finds out when it expires. With `google`, Google is asked for a token and IAM about
     /// the key; without, or where IAM does not let it, the public certificate tells, which Google's
     /// servers may show for an hour after the key is gone.
     pub(super) async fn google(&self, google: Option<&GoogleIssuer>, text: &str) -> Result<Proof, CollectError> {
@@ -156,7 +156,7 @@ impl Issuer<'_> {
         }
         let moment = |field: &str| said.get(field).and_then(dates::of_json);
         let begins = moment("validAfterTime").and_then(Ends::at);
-        let told = moment("validBeforeTime").map_or_else(|| Told::silent("Google's IAM does not say when the key ends"), |ends| endless(Told::of(ends)));
+        let told = moment("validBeforeTime").map_or_else(|| Told::silent("Google's IAM does not say when the key expires"), |ends| endless(Told::of(ends)));
         Ok(Some(Proof::Taken(Told { begins, created: begins, ..told })))
     }
 
@@ -261,7 +261,7 @@ mod tests {
             (answers(token(), key("2031-01-01T00:00:00Z"), none()), day("2031-01-01")),
             (answers(token(), key("9999-12-31T23:59:59Z"), none()), "valid for ever".to_owned()),
             (answers(token(), (200, json!({})), none()), "malformed: ask Google's IAM about the key: the answer is not what it should be".to_owned()),
-            (answers(token(), (200, named(json!({}))), none()), "Google's IAM does not say when the key ends".to_owned()),
+            (answers(token(), (200, named(json!({}))), none()), "Google's IAM does not say when the key expires".to_owned()),
             (answers(token(), (200, named(json!({ "disabled": true }))), shown(&own)), "refused: Google's IAM says that the key is disabled".to_owned()),
             (answers(token(), none(), shown(&own)), "refused: Google's IAM does not know the key any more".to_owned()),
             (answers(token(), (403, json!({})), shown(&own)), day(&public)),

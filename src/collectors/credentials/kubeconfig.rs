@@ -129,14 +129,14 @@ impl User {
         // What the file holds comes before what stands here, as for every client.
         // Source: <https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/#AuthInfo>
         if let Some(token) = self.token.filter(|_| self.token_file.as_ref().is_none_or(String::is_empty)) {
-            return Ok(jwt(&token).unwrap_or_else(|_| Told::silent("an opaque token does not tell when it ends")));
+            return Ok(jwt(&token).unwrap_or_else(|_| Told::silent("an opaque token does not tell when it expires")));
         }
         if self.exec.is_some() {
             Ok(Told::silent("a plugin makes its tokens"))
         } else if self.token_file.is_some() || self.client_certificate.is_some() {
             Ok(Told::silent("it points at files, which must be watched themselves"))
         } else if self.username.is_some() {
-            Ok(Told::silent("a password does not tell when it ends"))
+            Ok(Told::silent("a password does not tell when it expires"))
         } else {
             Err("the user of its current context has no credential")
         }

@@ -39,10 +39,10 @@ states! {
 }
 
 states! {
-    /// Whether a credential ends.
+    /// Whether a credential expires.
     pub(super) enum Ends {
-        At => "at": "it is known when it ends",
-        Never => "never": "it never ends",
+        At => "at": "it is known when it expires",
+        Never => "never": "it never expires",
         Untold => "untold",
         Unknown => "unknown",
     }
@@ -88,13 +88,13 @@ metrics! {
     pub(super) static END: StateSet<Ends, 2> = state_set(
         END_STATES,
         &LABELS,
-        "Whether a credential ends, by what it or its issuer says; untold when neither tells, which is not never, and unknown when it is missing or broken or its issuer could not be asked.",
+        "Whether a credential expires, by what it or its issuer says; untold when neither tells, which is not never, and unknown when it is missing or broken or its issuer could not be asked.",
     );
     pub(super) static EXPIRY: Gauge<2> = gauge(
         "readiness_credential_expiry_timestamp_seconds",
         Unit::Timestamp,
         &LABELS,
-        "When a credential ends, by what it or its issuer says or the configuration declares; the earliest where they differ.",
+        "When a credential expires, by what it or its issuer says or the configuration declares; the earliest where they differ.",
     )
     .covered_by(Coverage { kinds: KINDS, ..Coverage::of(END_STATES, &[Ends::At.as_str(), Ends::Never.as_str()]).quiet() });
     pub(super) static MADE: Gauge<2> = gauge(

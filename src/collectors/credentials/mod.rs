@@ -11,6 +11,7 @@ pub(super) mod config;
 mod dates;
 mod expiry;
 mod facts;
+mod fixes;
 mod google;
 mod keystore;
 mod kubeconfig;
@@ -175,7 +176,7 @@ fn has_age(credential: &Credential) -> bool {
     is_dated(credential) || matches!(credential.kind, Kind::Certificate | Kind::Jwt)
 }
 
-/// Whether somebody wrote down when it ends.
+/// Whether somebody wrote down when it expires.
 fn is_declared(credential: &Credential) -> bool {
     credential.expires.is_some() || credential.from.secret.as_ref().is_some_and(|secret| secret.annotation.is_some())
 }
@@ -198,14 +199,14 @@ fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
     ])
 }
 
-/// When a credential ends, in Unix seconds; `None` when it never does.
+/// When a credential expires, in Unix seconds; `None` when it never does.
 pub(in crate::collectors) fn end_of(seen: &Snapshot, credential: &str) -> Result<Option<i64>, Message> {
     let own = |family: &'static str| seen.samples_of(family).find(move |sample| sample.label("credential") == Some(credential));
     let end = own(END.0.name).ok_or_else(|| say!("credential {} could not be seen", named(credential)))?;
     match Ends::of(end) {
-        Some(Ends::At) => own(EXPIRY.0.name).map(|sample| Some(sample.second())).ok_or_else(|| say!("when credential {} ends is not known", named(credential))),
+        Some(Ends::At) => own(EXPIRY.0.name).map(|sample| Some(sample.second())).ok_or_else(|| say!("when credential {} expires is not known", named(credential))),
         Some(Ends::Never) => Ok(None),
-        _ => Err(end.detail.clone().unwrap_or_else(|| say!("when credential {} ends is not known", named(credential)))),
+        _ => Err(end.detail.clone().unwrap_or_else(|| say!("when credential {} expires is not known", named(credential)))),
     }
 }
 
@@ -326,9 +327,9 @@ impl Looker {
             (None, Api::At(api)) => Some(api),
             (None, Api::None | Api::Configured | Api::OfRegion) => None,
         };
-        let unreadable = |why: Message| (Works::No(why), Told::default());
+        let unreadable = |why: Message| (Works::No(why.or_fixed_by(fixes::BROKEN)), Told::default());
         if api.is_none() && self.credential.aws.is_none() {
-            return self.parse(content, password).map_or_else(unreadable, |told| (Works::Unproven(say!("nobody was asked whether it works")), told));
+            return self.parse(content, password).map_or_else(unreadable, |told| (Works::Unproven(say!("nobody was asked whether it works").fixed_by(fixes::UNASKED)), told));
         }
         let Ok(text) = std::str::from_utf8(&content.bytes) else { return unreadable(say!("it is no text")) };
         let Ok(half) = content.half.as_ref().map(|half| std::str::from_utf8(half)).transpose() else { return unreadable(say!("its secret half is no text")) };
@@ -342,8 +343,11 @@ impl Looker {
         match asked {
             Ok(Proof::Taken(told)) => (Works::Proved, told),
             Ok(Proof::Unproven(told, why)) => (Works::Unproven(why), told),
-            Ok(Proof::Refused(why)) => (Works::No(why), Told::default()),
-            Err(error) => (Works::Unknown(error), Told::default()),
+            Ok(Proof::Refused(why)) => (Works::No(why.or_fixed_by(fixes::REFUSED)), Told::default()),
+            Err(error) => {
+                let fix = fixes::of_issuer(error.class);
+                (Works::Unknown(error.fixed_by(fix)), Told::default())
+            }
         }
     }
 
@@ -360,7 +364,7 @@ impl Looker {
             Kind::Kubeconfig => kubeconfig::kubeconfig(text()?, &self.trust, now),
             Kind::Artifactory => expiry::artifactory(text()?),
             Kind::Date => expiry::date(text()?, self.credential.pointer.as_deref()),
-            _ => Ok(Told::silent("nothing tells when it ends; declare it with expires")),
+            _ => Ok(Told::silent("nothing tells when it expires; declare it with expires")),
         };
         told.map_err(Message::from)
     }

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::config::{Credential, EntraApplication, Kind, ProvisionerKey};
 use super::dates::{self, Ends};
 use super::expiry::Told;
+use super::fixes;
 use super::said;
 use crate::document;
 use crate::net::Call;
@@ -115,7 +116,7 @@ impl Issuer<'_> {
     /// they work.
     async fn gitlab(&self, token: &str) -> Result<Proof, CollectError> {
         if said::is_for_no_api_of_gitlab(token) {
-            let why = say!("GitLab was not asked, since it tells about no token of this kind");
+            let why = say!("GitLab was not asked, since it tells about no token of this kind").fixed_by(fixes::TELLS_NOTHING);
             return Ok(Proof::Unproven(Told::silent("GitLab tells about no token of this kind; declare its end with expires"), why));
         }
         let what = &say!("ask GitLab about the token");
@@ -152,7 +153,7 @@ impl Issuer<'_> {
     /// The identity of a token stands before its dash.
     async fn coder(&self, token: &str) -> Result<Proof, CollectError> {
         let Some((id, _)) = token.split_once('-').filter(|(id, _)| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric())) else {
-            return Ok(Proof::Refused(say!("it is no token of Coder")));
+            return Ok(Proof::Refused(say!("it is no token of Coder").fixed_by(fixes::BROKEN)));
         };
         let what = &say!("ask Coder about the token");
         match self.of_coder(what, &format!("users/me/keys/{id}"), token).await? {
@@ -211,7 +212,7 @@ impl Issuer<'_> {
         let (status, said) = self.exchange(what, url, form).await?;
         let codes: Vec<i64> = said["error_codes"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
         // Source: <https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes>
-        for (code, why) in [(7_000_222, "the secret has ended"), (7_000_215, "the secret is another one"), (700_016, "there is no such application")] {
+        for (code, why) in [(7_000_222, "the secret has expired"), (7_000_215, "the secret is another one"), (700_016, "there is no such application")] {
             if codes.contains(&code) {
                 return Ok(Proof::Refused(say!("Entra says that {}", why)));
             }

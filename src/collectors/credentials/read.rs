@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::changed::{self, Changed};
 use super::config::{ManagedValue, Place, SecretKey};
+use super::fixes;
 use super::pair;
 use crate::aws::{self, Caller};
 use crate::collectors::kubernetes::{self, Link};
@@ -76,7 +77,7 @@ pub(super) async fn read(place: &Place, through: &Through<'_>, timeout: Duration
     let content = match (&place.file, &place.env, &place.secret, &place.secrets_manager, through) {
         (Some(file), ..) => self::file(file).await,
         (None, Some(name), ..) => {
-            let read = SecretRef { file: None, env: Some(name.clone()) }.read().await.map_err(Unread::Absent)?;
+            let read = SecretRef { file: None, env: Some(name.clone()) }.read().await.map_err(|why| Unread::Absent(why.fixed_by(fixes::NO_VARIABLE)))?;
             Ok(Content::new(Zeroizing::new(read.expose().as_bytes().to_vec()), None))
         }
         (None, None, Some(key), _, Through::Cluster(link)) => secret(key, link, timeout).await,
@@ -84,7 +85,7 @@ pub(super) async fn read(place: &Place, through: &Through<'_>, timeout: Duration
         _ => Err(Unread::Failed(CollectError::new(ErrorClass::Local, "read the credential: it has no place"))),
     }?;
     if content.bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(Unread::Incomplete(say!("it is empty")));
+        return Err(Unread::Incomplete(say!("it is empty").fixed_by(fixes::EMPTY)));
     }
     Ok(content)
 }
@@ -92,8 +93,8 @@ pub(super) async fn read(place: &Place, through: &Through<'_>, timeout: Duration
 async fn file(path: &std::path::Path) -> Result<Content, Unread> {
     let what = |error: ReadError| say!("read {}: {}", path.display(), error);
     let read = files::read(path, files::LARGEST).await.map_err(|error| match error {
-        ReadError::Absent => Unread::Absent(what(error)),
-        ReadError::Unusable(_) | ReadError::Failed(_) => Unread::Failed(CollectError::new(ErrorClass::Local, what(error))),
+        ReadError::Absent => Unread::Absent(what(error).fixed_by(fixes::NO_FILE)),
+        ReadError::Unusable(_) | ReadError::Failed(_) => Unread::Failed(CollectError::new(ErrorClass::Local, what(error).fixed_by(fixes::UNREADABLE_FILE))),
     })?;
     let changed = read.about.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok()).and_then(|at| i64::try_from(at.as_secs()).ok());
     let changed = changed.map(Changed::exactly);
@@ -107,7 +108,7 @@ async fn managed(place: &ManagedValue, caller: &Caller, timeout: Duration) -> Re
     let what = say!("get secret {} of Secrets Manager in {}", named(id), named(region));
     let client = secrets_manager::client(caller).await.map_err(|why| Unread::Failed(CollectError::new(ErrorClass::Local, why)))?;
     let answer = match aws::within(&what, timeout, client.get_secret_value().secret_id(id).send()).await {
-        Err(error) if error.class == ErrorClass::NotFound => return Err(Unread::Absent(error.message)),
+        Err(error) if error.class == ErrorClass::NotFound => return Err(Unread::Absent(error.message.fixed_by(fixes::NO_MANAGED_SECRET))),
         other => other.map_err(Unread::Failed)?,
     };
     if !secrets_manager::is_about(id, answer.name(), answer.arn()) {
@@ -118,7 +119,7 @@ async fn managed(place: &ManagedValue, caller: &Caller, timeout: Duration) -> Re
     let whole = text.or_else(|| answer.secret_binary.map(|bytes| Zeroizing::new(bytes.into_inner()))).unwrap_or_default();
     let Some(field) = field else { return Ok(Content::new(whole, changed.map(Changed::exactly))) };
     let Some(serde_json::Value::Object(document)) = document::read(&whole) else {
-        return Err(Unread::Incomplete(say!("{}: it is no JSON object, or says something twice", what)));
+        return Err(Unread::Incomplete(say!("{}: it is no JSON object, or says something twice", what).fixed_by(fixes::NO_FIELD)));
     };
     // Who puts a new version may have changed another field of it.
     let changed = changed.map(if document.len() == 1 { Changed::exactly } else { Changed::by });
@@ -131,14 +132,15 @@ async fn managed(place: &ManagedValue, caller: &Caller, timeout: Duration) -> Re
             }
         }
     }
-    found.map(|value| Content::new(value, changed)).ok_or_else(|| Unread::Incomplete(say!("{}: it lacks the field {}", what, named(field))))
+    found.map(|value| Content::new(value, changed)).ok_or_else(|| Unread::Incomplete(say!("{}: it lacks the field {}", what, named(field)).fixed_by(fixes::NO_FIELD)))
 }
 
 async fn secret(place: &SecretKey, link: &Link, timeout: Duration) -> Result<Content, Unread> {
     let SecretKey { cluster, namespace, name, key, secret_key, keys, annotation } = place;
     let what = say!("get secret {}/{} of {}", named(namespace), named(name), named(cluster));
-    let found = kubernetes::secret(link, namespace, name, &what, timeout).await.map_err(Unread::Failed)?;
-    let mut found = found.ok_or_else(|| Unread::Absent(say!("{}: it does not exist", what)))?;
+    let found = kubernetes::secret(link, namespace, name, &what, timeout).await;
+    let found = found.map_err(|error| Unread::Failed(if error.class == ErrorClass::Denied { error.fixed_by(fixes::NO_ACCESS) } else { error }))?;
+    let mut found = found.ok_or_else(|| Unread::Absent(say!("{}: it does not exist", what).fixed_by(fixes::NO_SECRET)))?;
     let of_tls = of_tls(&found, key);
     let own = [key.as_str()].into_iter().chain(secret_key.as_deref()).chain(keys.iter().map(String::as_str)).chain(of_tls).collect();
     let (changed, by_hand) = (changed::of_secret(&found, &own), changed::is_by_hand(&found, &own));
@@ -153,7 +155,7 @@ async fn secret(place: &SecretKey, link: &Link, timeout: Duration) -> Result<Con
         .filter(|key| data.get(*key).is_none_or(|value| value.iter().all(u8::is_ascii_whitespace)))
         .collect();
     if !missing.is_empty() {
-        return Err(Unread::Incomplete(say!("{}: it lacks {}", what, Message::of_names(missing))));
+        return Err(Unread::Incomplete(say!("{}: it lacks {}", what, Message::of_names(missing)).fixed_by(fixes::NO_KEY)));
     }
     let annotated = annotation.as_ref().map_or(Annotation::Unasked, |name| {
         found.metadata.annotations.as_ref().and_then(|all| all.get(name).cloned()).map_or(Annotation::Missing, Annotation::Says)

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::config::ProvisionerKey;
 use super::dates::{self, Ends};
 use super::expiry::Told;
+use super::fixes;
 use super::prove::Proof;
 use crate::jwt;
 use crate::say;
@@ -38,7 +39,7 @@ pub(super) fn gitlab(said: &Value) -> Option<Proof> {
     Some(if revoked || !active {
         Proof::Refused(say!("GitLab says that the token is not active"))
     } else {
-        Proof::Taken(end(said, "expires_at", "GitLab does not say when it ends"))
+        Proof::Taken(end(said, "expires_at", "GitLab does not say when it expires"))
     })
 }
 
@@ -83,7 +84,7 @@ pub(super) fn coder(said: &Value, id: &str) -> Option<Proof> {
     }
     // Every token of Coder ends, so that null is no answer.
     let ends = said["expires_at"].as_str().and_then(dates::read);
-    Some(Proof::Taken(ends.map_or_else(|| Told::silent("Coder does not say when it ends"), Told::of)))
+    Some(Proof::Taken(ends.map_or_else(|| Told::silent("Coder does not say when it expires"), Told::of)))
 }
 
 /// The licences of a deployment. Those that follow each other without a gap are one.
@@ -139,7 +140,7 @@ pub(super) fn litellm(said: &Value, key: &str) -> Option<Proof> {
     // Null, or left out, for a key that nobody ever blocked.
     match &info["blocked"] {
         Value::Null | Value::Bool(false) => {}
-        Value::Bool(true) => return Some(Proof::Refused(say!("LiteLLM says that the key is blocked"))),
+        Value::Bool(true) => return Some(Proof::Refused(say!("LiteLLM says that the key is blocked").fixed_by(fixes::HELD_BACK))),
         _ => return None,
     }
     // LiteLLM refuses a request once what was spent has reached the budget.
@@ -147,15 +148,15 @@ pub(super) fn litellm(said: &Value, key: &str) -> Option<Proof> {
     match (&info["max_budget"], &info["spend"]) {
         (Value::Null, _) => {}
         (Value::Number(most), Value::Number(spent)) if spent.as_f64() < most.as_f64() => {}
-        (Value::Number(_), Value::Number(_)) => return Some(Proof::Refused(say!("LiteLLM says that the budget of the key is used up"))),
+        (Value::Number(_), Value::Number(_)) => return Some(Proof::Refused(say!("LiteLLM says that the budget of the key is used up").fixed_by(fixes::HELD_BACK))),
         _ => return None,
     }
     // With a limit of 0 LiteLLM refuses every request.
     // Source: <https://github.com/BerriAI/litellm/blob/main/litellm/proxy/hooks/parallel_request_limiter.py>
     if ["max_parallel_requests", "rpm_limit", "tpm_limit"].iter().any(|limit| info[*limit].as_f64() == Some(0.0)) {
-        return Some(Proof::Refused(say!("LiteLLM says that a limit of the key is 0")));
+        return Some(Proof::Refused(say!("LiteLLM says that a limit of the key is 0").fixed_by(fixes::HELD_BACK)));
     }
-    Some(Proof::Taken(end(info, "expires", "LiteLLM does not say when it ends")))
+    Some(Proof::Taken(end(info, "expires", "LiteLLM does not say when it expires")))
 }
 
 /// Why LiteLLM refuses a key, by the type of its error, which it sends with status 400 or 401.
@@ -163,7 +164,7 @@ pub(super) fn litellm(said: &Value, key: &str) -> Option<Proof> {
 pub(super) fn litellm_refusal(said: &Value) -> Option<Proof> {
     match said["error"]["type"].as_str()? {
         "expired_key" => Some(Proof::Refused(say!("LiteLLM says that the key has expired"))),
-        "budget_exceeded" => Some(Proof::Refused(say!("LiteLLM says that the budget of the key is used up"))),
+        "budget_exceeded" => Some(Proof::Refused(say!("LiteLLM says that the budget of the key is used up").fixed_by(fixes::HELD_BACK))),
         "auth_error" | "token_not_found_in_db" => Some(Proof::Refused(say!("LiteLLM refuses the key"))),
         _ => None,
     }
@@ -178,7 +179,7 @@ pub(super) fn entra_passwords(said: &Value, secret: &str) -> Option<Proof> {
     let mine: Vec<&Value> = all.iter().filter(hint).collect();
     let ends = mine.iter().map(|own| dates::moment(&own["endDateTime"])).collect::<Option<Vec<_>>>().and_then(|ends| ends.into_iter().min());
     let begins = mine.iter().filter_map(|own| dates::moment(&own["startDateTime"])).min();
-    let told = ends.map_or_else(|| Told::silent("Graph does not say when the secret ends"), |at| Told::of(Ends::At(at)));
+    let told = ends.map_or_else(|| Told::silent("Graph does not say when the secret expires"), |at| Told::of(Ends::At(at)));
     Some(Proof::Taken(Told { created: begins, ..told }))
 }
 
@@ -196,7 +197,7 @@ pub(super) fn bedrock_refusal(said: &Value) -> Option<&'static str> {
         return None;
     }
     if text.contains("has expired") {
-        return Some("Bedrock says that the key has ended");
+        return Some("Bedrock says that the key has expired");
     }
     (text.contains("API Key") || text.contains("Bearer Token")).then_some("Bedrock refuses the key")
 }

@@ -194,7 +194,7 @@ async fn each_issuer_says_in_its_own_way_that_it_is_over() {
         |all: &[[i64; 2]]| of_json(&all.iter().map(|[begins, ends]| json!({ "id": 1, "claims": { "nbf": begins, "license_expires": ends } })).collect());
     let graph = |said: Value| with_headers(&[("x-graph", "1")], &said);
     let odd = |status: u16, said: Value| Answer(status, Vec::new(), said.to_string());
-    let unsaid = "taken: GitLab does not say when it ends";
+    let unsaid = "taken: GitLab does not say when it expires";
     let now = jiff::Timestamp::now().as_second();
     let expiration = "github-authentication-token-expiration";
     let cases: Vec<(&str, Answer, String)> = vec![
@@ -217,7 +217,7 @@ async fn each_issuer_says_in_its_own_way_that_it_is_over() {
             "taken: GitHub tells two ends of it".to_owned(),
         ),
         ("github", with_headers(&[OF_GITHUB, (expiration, "later")], &github(5000)), "taken: GitHub tells its end in a form that is not known".to_owned()),
-        ("coder", coder(Value::Null), "taken: Coder does not say when it ends".to_owned()),
+        ("coder", coder(Value::Null), "taken: Coder does not say when it expires".to_owned()),
         ("coder", of_json(&json!({ "id": "labkey0002", "user_id": "u", "expires_at": ENDS_TEXT })), "unknown".to_owned()),
         ("licence", licences(&[[now + 3600, ENDS]]), "refused: no licence of Coder has begun yet".to_owned()),
         (
@@ -237,7 +237,7 @@ async fn each_issuer_says_in_its_own_way_that_it_is_over() {
         ("provisioner", of_json(&json!([{ "id": "1", "name": "workshop", "created_at": null }])), "taken: Coder does not say how old it is".to_owned()),
         ("provisioner", of_json(&json!([{ "id": "1", "name": "workshop" }, { "id": "2", "name": "workshop" }])), "unknown".to_owned()),
         ("litellm", litellm(json!({ "expires": null })), "taken for ever".to_owned()),
-        ("litellm", litellm(json!({})), "taken: LiteLLM does not say when it ends".to_owned()),
+        ("litellm", litellm(json!({})), "taken: LiteLLM does not say when it expires".to_owned()),
         ("litellm", litellm(json!({ "rpm_limit": 0, "expires": null })), "refused: LiteLLM says that a limit of the key is 0".to_owned()),
         ("litellm", litellm(json!({ "rpm_limit": 5, "max_parallel_requests": null, "expires": null })), "taken for ever".to_owned()),
         ("litellm", litellm(json!({ "blocked": true })), "refused: LiteLLM says that the key is blocked".to_owned()),
@@ -255,7 +255,7 @@ async fn each_issuer_says_in_its_own_way_that_it_is_over() {
         (
             "entra",
             graph(json!({ "passwordCredentials": [{ "hint": "lab", "endDateTime": null }] })),
-            "taken: Graph does not say when the secret ends".to_owned(),
+            "taken: Graph does not say when the secret expires".to_owned(),
         ),
         (
             "entra",
@@ -263,8 +263,8 @@ async fn each_issuer_says_in_its_own_way_that_it_is_over() {
             "taken: Graph does not let the application read about itself".to_owned(),
         ),
         ("entra", Answer(403, vec![("x-graph", "1".to_owned())], "{}".to_owned()), "unknown".to_owned()),
-        ("entra", odd(401, json!({ "error_codes": [7_000_222] })), "refused: Entra says that the secret has ended".to_owned()),
-        ("bedrock", odd(403, json!({ "Message": "Bearer Token has expired" })), "refused: Bedrock says that the key has ended".to_owned()),
+        ("entra", odd(401, json!({ "error_codes": [7_000_222] })), "refused: Entra says that the secret has expired".to_owned()),
+        ("bedrock", odd(403, json!({ "Message": "Bearer Token has expired" })), "refused: Bedrock says that the key has expired".to_owned()),
         (
             "bedrock",
             odd(403, json!({ "message": "Authentication failed: Please make sure your API Key is valid." })),

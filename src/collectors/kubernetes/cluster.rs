@@ -71,7 +71,8 @@ metrics! {
             "readiness_kubernetes_version_state",
             &["cluster", "version"],
             "Whether the API server has the configured version, which the label names, from /version.",
-        );
+        )
+        .made_by("`version` to the cluster in clusters");
         pub(super) static CLOCK: Gauge<1> = gauge(
             "readiness_kubernetes_clock_offset_seconds",
             Unit::Seconds,

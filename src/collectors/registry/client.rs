@@ -232,11 +232,8 @@ impl Client {
     fn refused(what: &Message, status: StatusCode, headers: &HeaderMap) -> CollectError {
         let weak = headers.get_all(WWW_AUTHENTICATE).iter().any(|header| header.to_str().is_ok_and(|text| text.contains("insufficient_scope")));
         let why = if weak { " (the token does not reach this repository)" } else { "" };
-        CollectError {
-            class: ErrorClass::of_status(status.as_u16()),
-            message: say!("{}: status {}{}", what, status.as_u16(), why),
-            retry_after: retry_after(headers),
-        }
+        let error = CollectError::new(ErrorClass::of_status(status.as_u16()), say!("{}: status {}{}", what, status.as_u16(), why));
+        CollectError { retry_after: retry_after(headers), ..error }
     }
 
     fn local(what: &Message, error: &reqwest::Error) -> CollectError {

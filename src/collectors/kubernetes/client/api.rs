@@ -272,9 +272,7 @@ pub(in crate::collectors) async fn secret(link: &Link, namespace: &str, name: &s
     match net::within(what, timeout, secrets.get_opt(name)).await? {
         // One that is being deleted is as good as gone.
         Ok(found) => Ok(found.filter(|secret| secret.metadata.deletion_timestamp.is_none())),
-        Err(kube::Error::Api(status)) => Err(status_error(what, &status)),
-        // Not the client's words, which may quote what it could not read.
-        Err(_) => Err(CollectError::new(ErrorClass::Unreachable, say!("{}: the API server does not answer as it should", what))),
+        Err(error) => Err(api_error(what, &error)),
     }
 }
 
@@ -328,5 +326,6 @@ pub(in crate::collectors::kubernetes) fn status_error(what: &Message, status: &k
     let reason = REASONS.iter().find(|reason| **reason == status.reason).map_or("no reason given", |reason| reason);
     let asked = status.details.as_ref().map(|details| details.retry_after_seconds).filter(|seconds| *seconds > 0);
     let retry_after = asked.map(|seconds| Duration::from_secs(u64::from(seconds)));
-    CollectError { class: ErrorClass::of_status(status.code), message: say!("{}: status {} ({})", what, status.code, named(reason)), retry_after }
+    let error = CollectError::new(ErrorClass::of_status(status.code), say!("{}: status {} ({})", what, status.code, named(reason)));
+    CollectError { retry_after, ..error }
 }

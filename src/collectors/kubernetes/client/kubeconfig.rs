@@ -24,6 +24,7 @@ use crate::files;
 use crate::say;
 use crate::say::{Message, named};
 use crate::value::Url;
+use crate::word::did_you_mean;
 
 /// Larger than a file with the contexts of hundreds of clusters.
 pub(in crate::collectors::kubernetes) const LARGEST: u64 = 16 << 20;
@@ -112,9 +113,20 @@ pub(in crate::collectors::kubernetes) fn leads_somewhere(kubeconfig: &Kubeconfig
 fn cluster_of(kubeconfig: &Kubeconfig, context: Option<&str>) -> Result<Cluster, Message> {
     let chosen = context.or(kubeconfig.current_context.as_deref());
     let found = kubeconfig.contexts.iter().find(|own| chosen == Some(own.name.as_str())).and_then(|own| own.context.as_ref());
-    let found = found.ok_or_else(|| say!("it does not have the context"))?;
+    let found = found.ok_or_else(|| lacks(kubeconfig, chosen))?;
     let cluster = kubeconfig.clusters.iter().find(|own| own.name == found.cluster).and_then(|own| own.cluster.as_ref());
     cluster.cloned().ok_or_else(|| say!("its context names a cluster that it does not have"))
+}
+
+fn lacks(kubeconfig: &Kubeconfig, chosen: Option<&str>) -> Message {
+    /// Of more nobody reads to the end.
+    const MOST: usize = 10;
+    let all = || kubeconfig.contexts.iter().map(|own| own.name.as_str());
+    match chosen {
+        None => say!("it has no current-context; name one as `context`"),
+        Some(_) if all().next().is_none() => say!("it has no contexts"),
+        Some(wrong) => say!("it does not have the context{}; it has {}", did_you_mean(wrong, all()), Message::of_names(all().take(MOST))),
+    }
 }
 
 /// Where a cluster is asked. Behind one address there may be several clusters, told apart by the name of the
@@ -334,7 +346,7 @@ users:
             check_now(&file, context).err().map(|why| why.to_string().replace(&format!("read {}: ", file.display()), ""))
         };
         assert_eq!((why(GOOD, None), why(GOOD, Some("main"))), (None, None));
-        assert_eq!(why(GOOD, Some("other")).as_deref(), Some("it does not have the context"));
+        assert_eq!(why(GOOD, Some("other")).as_deref(), Some("it does not have the context; it has main"));
         let insecure = |is: bool| GOOD.replace("6443' }", &format!("6443', insecure-skip-tls-verify: {is} }}"));
         assert_eq!(why(&insecure(false), None), None);
         assert!(why(&insecure(true), None).unwrap().starts_with("the cluster says insecure-skip-tls-verify, so nobody knows who answers for it"));

@@ -26,7 +26,8 @@ metrics! {
             &SERVICE,
             "Whether a Service has a load balancer with an address and without an error at one of its ports, from spec.type, status.loadBalancer and LoadBalancerPortsError in the Kubernetes API.",
         )
-        .covered_by(seen(&["Service"]));
+        .covered_by(seen(&["Service"]))
+        .made_by("a Service to collectors.kubernetes.services");
         static LB_INFO: Gauge<4> = gauge(
             "readiness_service_load_balancer_info",
             Unit::Mark,
@@ -44,7 +45,8 @@ metrics! {
             &SERVICE,
             "Whether a Service's load balancer has the address that the configuration expects, from status.loadBalancer in the Kubernetes API.",
         )
-        .covered_by(seen(&["Service"]).quiet());
+        .covered_by(seen(&["Service"]).quiet())
+        .made_by("`address` to a Service in collectors.kubernetes.services");
     }
 
     /// Families about who serves a Service.
@@ -55,7 +57,8 @@ metrics! {
             &SERVICE,
             "Endpoints behind a Service that serve, at the one of its ports that has the fewest, on nodes that are there, from its EndpointSlices in the Kubernetes API.",
         )
-        .covered_by(looked_at(&["EndpointSlice"]));
+        .covered_by(looked_at(&["EndpointSlice"]))
+        .made_by("a Service to collectors.kubernetes.services");
     }
 }
 
