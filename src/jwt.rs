@@ -37,7 +37,7 @@ pub(crate) fn lives_for_hours(token: &str) -> Option<&'static str> {
     [
         ("ghs_", "a token that GitHub gives an installation or a job lives for an hour, and does not tell since when"),
         ("ghu_", "a token that GitHub gives an app for a person lives for eight hours, and does not tell since when"),
-        ("glcbt-", "a token of a job of GitLab ends with the job"),
+        ("glcbt-", "a token of a job of GitLab expires with the job"),
         ("ya29.", "an access token of Google lives for an hour, and does not tell since when"),
     ]
     .into_iter()

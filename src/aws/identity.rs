@@ -26,7 +26,7 @@ use crate::{files, net, say};
 
 /// How long before its end an identity is replaced, so that it outlives what is signed with it.
 const MARGIN: Duration = Duration::from_mins(5);
-/// How long an identity is kept that does not tell when it ends, as the SDKs do.
+/// How long an identity is kept that does not tell when it expires, as the SDKs do.
 const KEPT: Duration = Duration::from_mins(15);
 
 /// Who asks AWS, in one region. Found out once and kept as long as it lasts: a role that was assumed

@@ -402,8 +402,8 @@ fn what_is_good_although_it_ends_soon_says_when_and_why() {
         let check = judged.checks().next().unwrap();
         (check.state, check.lines.iter().map(|line| line.evidence.to_string()).collect::<Vec<_>>(), check.more_good)
     };
-    let young = || sample(renewal, "10.0.0.1", is("young"), Some("it ends at noon, and its renewal is due in the morning"));
-    let why = "shop / 10.0.0.1: it ends at noon, and its renewal is due in the morning.".to_owned();
+    let young = || sample(renewal, "10.0.0.1", is("young"), Some("it expires at noon, and its renewal is due in the morning"));
+    let why = "shop / 10.0.0.1: it expires at noon, and its renewal is due in the morning.".to_owned();
     assert_eq!(said(vec![young()]), (CheckState::Pass, vec![why.clone()], 0));
     let in_days = |days: i64| sample(due_family, "10.0.0.2", (now().as_second() + days * 86_400) as f64, None);
     let beside = |days: i64| said(vec![young(), sample(renewal, "10.0.0.2", is("due"), None), in_days(days)]);

@@ -6,8 +6,9 @@ use super::condition::{Condition, Words};
 use crate::metric::{Family, Unit};
 use crate::say;
 
-/// A sentence with `{label}`, `{value}`, `{ends}` and `{threshold}` in it. `{ends}` is for what must last: `ends in
-/// 3d`, or `ended 2h ago` when it is too late, since a span below zero is read by nobody.
+/// A sentence with `{label}`, `{value}`, `{ends}` and `{threshold}` in it, and with `{container|containers}`, of which the
+/// first is said where the value is 1. `{ends}` is for what must last: `expires in
+/// 3d`, or `expired 2h ago` when it is too late, since a span below zero is read by nobody.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
@@ -20,6 +21,8 @@ enum Part {
     Value,
     Ends,
     Threshold,
+    /// What is said of one thing, and of any other number of them.
+    Number(String, String),
 }
 
 impl Template {
@@ -34,7 +37,10 @@ impl Template {
                 "value" => Part::Value,
                 "ends" => Part::Ends,
                 "threshold" => Part::Threshold,
-                label => Part::Label(label.to_owned()),
+                label => match label.split_once('|') {
+                    Some((one, several)) => Part::Number(one.to_owned(), several.to_owned()),
+                    None => Part::Label(label.to_owned()),
+                },
             });
             rest = tail;
         }
@@ -63,9 +69,12 @@ impl Template {
         if !family.states.is_empty() && self.parts.contains(&Part::Value) {
             return Err("must use {state} instead of {value}, since this metric is one of several states");
         }
+        if family.unit != Unit::Number && self.parts.iter().any(|part| matches!(part, Part::Number(..))) {
+            return Err("must use {one|several} only with a metric that counts");
+        }
         let expires = matches!(condition, Condition::ExpiresWithin(_));
         if expires && self.parts.contains(&Part::Value) {
-            return Err("must use {ends} instead of {value}, which is below zero once something has ended");
+            return Err("must use {ends} instead of {value}, which is below zero once something has expired");
         }
         if !expires && self.parts.contains(&Part::Ends) {
             return Err("must use {ends} only with expires_within");
@@ -102,6 +111,7 @@ impl Template {
                 Part::Value => out.push_str(&words.value),
                 Part::Ends => out.push_str(&words.ends),
                 Part::Threshold => out.push_str(&words.threshold),
+                Part::Number(one, several) => out.push_str(if words.value == "1" { one } else { several }),
             }
             out
         })
@@ -129,6 +139,7 @@ impl Template {
                 Part::Value => write!(out, "{value}"),
                 Part::Ends => write!(out, "{ends}"),
                 Part::Threshold => write!(out, "{bound}"),
+                Part::Number(one, several) => write!(out, "{{{{ if eq $value 1.0 }}}}{one}{{{{ else }}}}{several}{{{{ end }}}}"),
             };
             out
         })
@@ -165,6 +176,20 @@ mod tests {
         assert!(Template::parse("{node").is_err());
     }
 
+    static COUNT: crate::metric::Gauge<1> = crate::metric::gauge("t_pods", Unit::Number, &["node"], "T.");
+
+    #[test]
+    fn what_is_counted_is_said_of_one_and_of_several() {
+        let template = Template::parse("{value} {pod|pods} of {node} {is|are} bad.").unwrap();
+        let condition = Condition::Above(Bound::Number(0.0));
+        let said = |value: f64| template.render(|_| "n1", &Words::of(&COUNT.0, &condition, value));
+        assert_eq!([said(1.0), said(0.0), said(21.0)], ["1 pod of n1 is bad.", "0 pods of n1 are bad.", "21 pods of n1 are bad."]);
+        let rule = template.prometheus(Some((&COUNT.0, &condition)));
+        let expected = "{{ $value }} {{ if eq $value 1.0 }}pod{{ else }}pods{{ end }} of {{ $labels.node }} {{ if eq $value 1.0 }}is{{ else }}are{{ end }} bad.";
+        assert_eq!(rule, expected);
+        assert!(template.fits(&COUNT.0, &condition).is_ok() && template.fits(&FAMILY.0, &condition).is_err());
+    }
+
     #[test]
     fn a_label_that_is_empty_leaves_no_second_space() {
         let template = Template::parse("What {rotation} {subject} renews, {rotation}.").unwrap();
@@ -181,13 +206,13 @@ mod tests {
         let (soon, event) =
             (Condition::ExpiresWithin(Horizon::Now(Span::days(7))), Condition::ExpiresWithin(Horizon::Event { after_event_end: Span::days(1) }));
         let said = |condition: &Condition, value: f64| template.render(|_| "k", &Words::of(&EXPIRY.0, condition, value));
-        assert_eq!(said(&soon, 90.0), "Key k ends in 1m 30s; needed: 7d.");
-        assert_eq!(said(&soon, -3600.0), "Key k ended 1h 0m 0s ago; needed: 7d.");
-        assert_eq!(said(&event, 90.0), "Key k ends 1m 30s after the event's end; needed: 1d.");
-        assert_eq!(said(&event, -3600.0), "Key k ends 1h 0m 0s before the event's end; needed: 1d.");
+        assert_eq!(said(&soon, 90.0), "Key k expires in 1m 30s; needed: 7d.");
+        assert_eq!(said(&soon, -3600.0), "Key k expired 1h 0m 0s ago; needed: 7d.");
+        assert_eq!(said(&event, 90.0), "Key k expires 1m 30s after the event's end; needed: 1d.");
+        assert_eq!(said(&event, -3600.0), "Key k expires 1h 0m 0s before the event's end; needed: 1d.");
         assert_eq!(
             template.prometheus(Some((&EXPIRY.0, &soon))),
-            "Key {{ $labels.name }} {{ if ge $value 0.0 }}ends in {{ $value | humanizeDuration }}{{ else }}ended {{ $value | humanizeDuration | reReplaceAll \"^-\" \"\" }} ago{{ end }}; needed: 7d."
+            "Key {{ $labels.name }} {{ if ge $value 0.0 }}expires in {{ $value | humanizeDuration }}{{ else }}expired {{ $value | humanizeDuration | reReplaceAll \"^-\" \"\" }} ago{{ end }}; needed: 7d."
         );
         assert!(template.fits(&EXPIRY.0, &Condition::IsFalse).is_err());
         assert!(Template::parse("{value} left").unwrap().fits(&EXPIRY.0, &soon).is_err());

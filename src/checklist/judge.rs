@@ -15,7 +15,7 @@ use super::rule::{Lines, Rule, Whole};
 use super::unjudged;
 use crate::collectors::{self, attestations};
 use crate::metric::Sample;
-use crate::say::{Message, minute};
+use crate::say::{Message, counted, minute};
 use crate::snapshot::View;
 use crate::value::Span;
 use crate::word;
@@ -178,7 +178,7 @@ fn due(guard: Guard, context: &Context<'_>) -> Result<Due, Whole> {
     if let Some(minimum) = guard.participants_above {
         match context.event.map(|event| event.participants) {
             Some(Some(participants)) if participants <= minimum => {
-                return not_due(format!("{participants} participants expected; needed above {minimum}"));
+                return not_due(format!("{} expected; needed above {minimum}", counted(participants as usize, "participant", "participants")));
             }
             Some(Some(_)) => {}
             Some(None) => return Err(Whole::unknown("the number of participants is not known; set it in events[].participants")),

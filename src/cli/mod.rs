@@ -23,7 +23,7 @@ use crate::config::{self, LoadError, Loaded};
 use crate::files::{self, ReadError};
 use crate::net;
 use crate::say;
-use crate::say::{Say, named};
+use crate::say::{Say, counted, named};
 use crate::state::{self, State};
 use crate::warnings::{of_settings, warnings};
 use crate::word::did_you_mean;
@@ -97,8 +97,7 @@ fn check_configuration(loaded: &Loaded, file: &Path) -> ExitCode {
                 print(&format!("warning: {warning}\n"));
             }
             let checks: usize = loaded.checklists.iter().map(|checklist| checklist.checks().count()).sum();
-            let counted = |number: usize, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
-            print(&format!("{} is good: {}, {}\n", file.display(), counted(tasks.len(), "source"), counted(checks, "check")));
+            print(&format!("{} is good: {}, {}\n", file.display(), counted(tasks.len(), "source", "sources"), counted(checks, "check", "checks")));
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -188,7 +187,7 @@ async fn check_once(check: Check, loaded: Loaded) -> ExitCode {
     let terminal = std::io::stderr().is_terminal();
     app.until_settled(check.timeout.0, |done, all| {
         if terminal {
-            let _ = write!(std::io::stderr(), "\r\u{1b}[2Klooking: {done} of {all} sources");
+            let _ = write!(std::io::stderr(), "\r\u{1b}[2Klooking: {done} of {}", counted(all, "source", "sources"));
         }
     })
     .await;
@@ -225,7 +224,7 @@ fn generate_files(flags: &Generate, serve: &Serve) -> ExitCode {
     match outcome {
         Ok(()) => {
             if !flags.check {
-                print(&format!("wrote {} files below {}\n", files.len(), flags.out.display()));
+                print(&format!("wrote {} below {}\n", counted(files.len(), "file", "files"), flags.out.display()));
             }
             ExitCode::SUCCESS
         }

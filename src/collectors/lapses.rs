@@ -27,7 +27,7 @@ const LABELS: [&str; 2] = ["credential", "kind"];
 const STATES: &str = "readiness_credential_lapse_state";
 
 states! {
-    /// Whether a credential ends for good.
+    /// Whether a credential expires for good.
     enum Lapse {
         At => "at",
         Renewed => "renewed",
@@ -43,13 +43,13 @@ metrics! {
     static STATE: StateSet<Lapse, 2> = state_set(
         STATES,
         &LABELS,
-        "Whether a credential ends for good, from the facts of credentials and rotations; renewed where a rotation was seen to work, and no pause of it until the last event is over is longer than a credential lives.",
+        "Whether a credential expires for good, from the facts of credentials and rotations; renewed where a rotation was seen to work, and no pause of it until the last event is over is longer than a credential lives.",
     );
     static MOMENT: Gauge<2> = gauge(
         "readiness_credential_lapse_timestamp_seconds",
         Unit::Timestamp,
         &LABELS,
-        "When a credential ends, or the first that comes after it and is not renewed before the last event is over, from the facts of credentials and rotations; nothing while a rotation that was seen to work renews each in time.",
+        "When a credential expires, or the first that comes after it and is not renewed before the last event is over, from the facts of credentials and rotations; nothing while a rotation that was seen to work renews each in time.",
     )
     .covered_by(Coverage { kinds: credentials::KINDS, ..Coverage::of(STATES, &[Lapse::At.as_str(), Lapse::Renewed.as_str(), Lapse::Never.as_str()]).quiet() });
 }
@@ -114,7 +114,7 @@ impl Lapses {
             }
             Renewal::Proven(how) => vec![STATE.sample(labels(), Lapse::Renewed).with_detail(how)],
             Renewal::Refuted(why) => at(ends, say!("its end counts, since {}", why)),
-            Renewal::Lapses(ends, why) => at(ends, say!("one that is made later ends unrenewed, since {}", why)),
+            Renewal::Lapses(ends, why) => at(ends, say!("one that is made later expires unrenewed, since {}", why)),
             Renewal::Unseen(why) => vec![STATE.sample(labels(), Lapse::Unknown).with_detail(why)],
         }
     }

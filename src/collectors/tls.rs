@@ -113,7 +113,7 @@ metrics! {
         "readiness_tls_chain_not_after_timestamp_seconds",
         Unit::Timestamp,
         &LABELS,
-        "When the presented chain ends, from X.509 notAfter: the first certificate of the path that verifies and lasts longest, its root included, or of all while no path verifies.",
+        "When the presented chain expires, from X.509 notAfter: the first certificate of the path that verifies and lasts longest, its root included, or of all while no path verifies.",
     )
     .covered_by(COMPLETED.each());
     static RENEWAL: StateSet<Renewal, 2> = state_set(
@@ -125,14 +125,14 @@ metrics! {
         "readiness_tls_chain_due_not_after_timestamp_seconds",
         Unit::Timestamp,
         &LABELS,
-        "When the presented chain ends, as readiness_tls_chain_not_after_timestamp_seconds; nothing while its leaf is young or seen to be renewed, by readiness_tls_renewal_state.",
+        "When the presented chain expires, as readiness_tls_chain_not_after_timestamp_seconds; nothing while its leaf is young or seen to be renewed, by readiness_tls_renewal_state.",
     )
     .covered_by(RENEWALS.each_in(&[Renewal::Due.as_str()]).quiet());
     static UNRENEWED: Gauge<2> = gauge(
         "readiness_tls_chain_unrenewed_not_after_timestamp_seconds",
         Unit::Timestamp,
         &LABELS,
-        "When the presented chain ends, as readiness_tls_chain_not_after_timestamp_seconds; nothing while its leaf is seen to be renewed, by readiness_tls_renewal_state.",
+        "When the presented chain expires, as readiness_tls_chain_not_after_timestamp_seconds; nothing while its leaf is seen to be renewed, by readiness_tls_renewal_state.",
     )
     .covered_by(RENEWALS.each_in(&[Renewal::Due.as_str(), Renewal::Young.as_str()]).quiet());
     static VERIFICATION: StateSet<Verification, 2> = state_set(
@@ -320,7 +320,7 @@ impl Presented {
             let subject = certificates.first().and_then(common_name).unwrap_or_else(|| say!("a certificate"));
             samples.push(LEAF_NOT_AFTER.sample(labels, *first as f64).with_detail(subject.clone()));
             let path = self.chain.split_first().and_then(|(leaf, others)| trust.end_of(leaf, others, now));
-            let subject = if path.is_some_and(|path| path.by_root) { say!("{}; the root that it leads to ends first", subject) } else { subject };
+            let subject = if path.is_some_and(|path| path.by_root) { say!("{}; the root that it leads to expires first", subject) } else { subject };
             let words = match path.map_or(0, |path| path.spare) {
                 0 => subject,
                 1 => say!("{}; a certificate that it does without has expired", subject),

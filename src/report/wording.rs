@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 
 use crate::checklist::{CheckState, CheckVerdict, Decision, Judgement, Unasked};
-use crate::say::minute;
+use crate::say::{counted, minute};
 
 /// The decision as a person says it.
 pub fn word(decision: Decision) -> &'static str {
@@ -20,10 +20,10 @@ pub fn reason(judgement: &Judgement) -> String {
     let of = |required: bool, state| judgement.checks().filter(|check| check.required == required && check.state == state).count();
     let (failed, unknown) = (of(true, CheckState::Fail), of(true, CheckState::Unknown));
     let mut parts = vec![match judgement.decision {
-        Decision::Go => counted(judgement.count(CheckState::Pass), "check passed", "checks passed"),
+        Decision::Go => counted(judgement.count(CheckState::Pass), "check passed", "checks passed").into(),
         Decision::NoGo if unknown > 0 => format!("{}, {unknown} not known", counted(failed, "required check failed", "required checks failed")),
-        Decision::NoGo => counted(failed, "required check failed", "required checks failed"),
-        Decision::Undecided if unknown > 0 => counted(unknown, "required check is not known", "required checks are not known"),
+        Decision::NoGo => counted(failed, "required check failed", "required checks failed").into(),
+        Decision::Undecided if unknown > 0 => counted(unknown, "required check is not known", "required checks are not known").into(),
         Decision::Undecided => "no required check could be ticked".to_owned(),
     }];
     let more = [
@@ -31,7 +31,7 @@ pub fn reason(judgement: &Judgement) -> String {
         (of(false, CheckState::Unknown), "optional one is not known", "optional ones are not known"),
         (judgement.count(CheckState::Waived), "waived", "waived"),
     ];
-    parts.extend(more.into_iter().filter(|(count, ..)| *count > 0).map(|(count, one, several)| counted(count, one, several)));
+    parts.extend(more.into_iter().filter(|(count, ..)| *count > 0).map(|(count, one, several)| counted(count, one, several).into()));
     format!("{}; {}", parts.join(", "), asked(judgement))
 }
 
@@ -43,17 +43,13 @@ fn asked(judgement: &Judgement) -> String {
     format!("{asked} of {} asked{}", counted(all, "line", "lines"), not.concat())
 }
 
-fn counted(count: usize, one: &str, several: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { several })
-}
-
 /// What is said where no event is coming.
 pub const NO_EVENT: &str = "No event is coming: judged as if one were now.";
 
 /// The event, if there is one.
 pub fn event_line(judgement: &Judgement) -> Option<String> {
     let (name, start, end) = (judgement.event.as_ref()?, judgement.event_start?, judgement.event_end?);
-    let people = judgement.participants.map_or_else(String::new, |n| format!(", {n} {}", if n == 1 { "participant" } else { "participants" }));
+    let people = judgement.participants.map_or_else(String::new, |n| format!(", {}", counted(n as usize, "participant", "participants")));
     let zone = &judgement.event_zone;
     let when = if start <= judgement.at {
         format!("running, from {}", local(&[start, end], zone))

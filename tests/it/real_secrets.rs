@@ -126,7 +126,7 @@ fn key_stores_as_openssl_writes_them() {
         std::fs::write(at("readiness.yaml"), configuration).unwrap();
         let look = || run(exporter().args(["check", "--output", "text", "--config.file"]).arg(at("readiness.yaml"))).1;
         let said = look();
-        assert!(said.contains("Credential store (pkcs12) ends in "), "{name}: {said}");
+        assert!(said.contains("Credential store (pkcs12) expires in "), "{name}: {said}");
         std::fs::write(at("password"), "another\n").unwrap();
         let said = look();
         assert!(said.contains("its password is another one"), "{name}: {said}");

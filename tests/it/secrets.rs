@@ -100,7 +100,7 @@ async fn a_key_that_ends_during_the_event_is_no_go_two_days_before() {
     let judgement = until(&app, "the key is found", |judgement| red(judgement).contains(&"CredentialExpiresBeforeEventEnd".to_owned())).await;
     assert_eq!(judgement.decision, Decision::NoGo);
     let check = judgement.checks().find(|check| check.name == "CredentialExpiresBeforeEventEnd").unwrap();
-    assert!(check.lines[0].evidence.starts_with("Credential workshop-key (date) ends 2h"), "{}", check.lines[0].evidence);
+    assert!(check.lines[0].evidence.starts_with("Credential workshop-key (date) expires 2h"), "{}", check.lines[0].evidence);
     std::fs::write(&file, after(start, 24 * 30).to_string()).unwrap();
     until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
     app.shutdown(Duration::from_secs(1)).await;
@@ -152,12 +152,12 @@ async fn a_rotation_that_was_suspended_lets_a_short_key_lapse_and_that_is_no_go(
         check.lines.iter().map(|line| line.evidence.to_string()).collect::<String>()
     };
     let said = evidence(&judgement);
-    assert!(said.starts_with("What llm-keys us-east-2/coder-ws/rotate-key renews ends 1d 1"), "{said}");
+    assert!(said.starts_with("What llm-keys us-east-2/coder-ws/rotate-key renews expires 1d 1"), "{said}");
     std::fs::write(&file, after(start, 24 * 30).to_string()).unwrap();
     until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
     // Let it run again, and nothing is left to lapse.
     std::fs::write(&file, "no date").unwrap();
-    until(&app, "when the key ends is not known", |judgement| names(judgement, &[CheckState::Unknown]).contains(&both[1].to_owned())).await;
+    until(&app, "when the key expires is not known", |judgement| names(judgement, &[CheckState::Unknown]).contains(&both[1].to_owned())).await;
     estate.lab.estate().set("rotation-forgotten", false);
     until(&app, "it is renewed", |judgement| !names(judgement, &[CheckState::Unknown]).contains(&both[1].to_owned())).await;
     app.shutdown(Duration::from_secs(1)).await;
@@ -168,7 +168,7 @@ async fn a_rotation_that_was_suspended_lets_a_short_key_lapse_and_that_is_no_go(
     estate.configuration = estate.configuration.replacen(&format!("{own}workshop-key"), "cron_jobs: key-rotation, lifetime: 8h", 1);
     let app = estate.exporter();
     let judgement = until(&app, "the key lapses", |judgement| red(judgement) == both[1..]).await;
-    assert!(evidence(&judgement).contains("Seen: it ends at "), "{}", evidence(&judgement));
+    assert!(evidence(&judgement).contains("Seen: it expires at "), "{}", evidence(&judgement));
     // One that runs every night lets it lapse every day.
     estate.lab.estate().set("rotation-forgotten", false);
     let pauses = |judgement: &Judgement| red(judgement).contains(&both[1].to_owned()) && evidence(judgement).contains("Seen: it runs at ");
@@ -247,15 +247,15 @@ async fn keys_of_bedrock_are_asked_for_at_iam() {
     let refusal = |code: &str| format!("<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>lab-canary</Message></Error></ErrorResponse>");
     for (status, body, words) in [
         (200, listed(own, "Active", "<ExpirationDate>2031-01-01T00:00:00Z</ExpirationDate>"), "pass    W1.9 Every credential outlives the event"),
-        (200, listed(own, "Active", "<ExpirationDate>2029-12-01T00:00:00Z</ExpirationDate>"), "Credential models (bedrock_api_key) ends 31d 10h"),
+        (200, listed(own, "Active", "<ExpirationDate>2029-12-01T00:00:00Z</ExpirationDate>"), "Credential models (bedrock_api_key) expires 31d 10h"),
         (200, listed(own, "Active", ""), "pass    W1.9 Every credential outlives the event"),
         (200, listed(own, "Inactive", ""), "IAM says that the key is not active"),
         (200, listed("somebody", "Active", ""), "IAM does not know the key any more"),
         (404, refusal("NoSuchEntity"), "IAM does not know the user of the key"),
         // Bedrock took the key, so that only its end is not known.
-        (403, refusal("AccessDenied"), "IAM could not be asked when it ends"),
-        (503, "<html>maintenance</html>".to_owned(), "IAM could not be asked when it ends"),
-        (200, "{}".to_owned(), "IAM could not be asked when it ends"),
+        (403, refusal("AccessDenied"), "IAM could not be asked when it expires"),
+        (503, "<html>maintenance</html>".to_owned(), "IAM could not be asked when it expires"),
+        (200, "{}".to_owned(), "IAM could not be asked when it expires"),
     ] {
         *answer.lock().unwrap() = (status, body);
         let mut command = exporter();
@@ -352,12 +352,12 @@ async fn an_annotation_tells_when_a_credential_ends() {
     };
     for (kind, content, annotation, words) in [
         ("opaque", "lab-canary".to_owned(), Some("2031-01-01"), "pass    W1.9 Every credential outlives the event"),
-        ("opaque", "lab-canary".to_owned(), Some("2029-12-31"), "Credential key (opaque) ends 1d 10h"),
-        ("opaque", "lab-canary".to_owned(), Some("soon"), "the annotation that tells when it ends is no date, such as 2027-11-27"),
-        ("opaque", "lab-canary".to_owned(), None, "its Secret lacks the annotation that tells when it ends"),
+        ("opaque", "lab-canary".to_owned(), Some("2029-12-31"), "Credential key (opaque) expires 1d 10h"),
+        ("opaque", "lab-canary".to_owned(), Some("soon"), "the annotation that tells when it expires is no date, such as 2027-11-27"),
+        ("opaque", "lab-canary".to_owned(), None, "its Secret lacks the annotation that tells when it expires"),
         ("jwt", jwt("2031-01-01T00:00:00Z"), Some("2031-01-01"), "pass    W1.9 Declared expiry dates match those of the credentials"),
         ("jwt", jwt("2031-01-01T00:00:00Z"), Some("2032-01-01"), "Credential key (jwt) expires on another date than the one that is declared."),
-        ("jwt", jwt("2031-01-01T00:00:00Z"), Some("2029-12-31"), "Credential key (jwt) ends 1d 10h"),
+        ("jwt", jwt("2031-01-01T00:00:00Z"), Some("2029-12-31"), "Credential key (jwt) expires 1d 10h"),
     ] {
         let said = look(kind, &content, annotation).await;
         assert!(said.contains(words), "{kind} {annotation:?}: {words}:\n{said}");

@@ -59,9 +59,9 @@ impl Condition {
     /// When something ends, while that is to come and once it has passed.
     pub fn ends(&self, span: &str) -> [String; 2] {
         if matches!(self, Self::ExpiresWithin(Horizon::Event { .. })) {
-            [format!("ends {span} after the event's end"), format!("ends {span} before the event's end")]
+            [format!("expires {span} after the event's end"), format!("expires {span} before the event's end")]
         } else {
-            [format!("ends in {span}"), format!("ended {span} ago")]
+            [format!("expires in {span}"), format!("expired {span} ago")]
         }
     }
 
@@ -167,7 +167,7 @@ mod tests {
     states! {
         /// Whether it ends.
         enum End {
-            At => "at": "it is known when it ends",
+            At => "at": "it is known when it expires",
             NotYet => "not_yet",
             TooLate => "too_late",
         }
@@ -182,11 +182,11 @@ mod tests {
         };
         assert_eq!(good(&MADE.0, Condition::OlderThan(Span::days(90)), 360.0), "6m 0s ago, which is within 90d");
         assert_eq!(good(&MADE.0, Condition::OlderThan(Span::days(90)), -5.0), "just now");
-        assert_eq!(good(&MADE.0, Condition::ExpiresWithin(Horizon::Now(Span::days(7))), 864_000.0), "it ends in 10d 0h 0m 0s");
+        assert_eq!(good(&MADE.0, Condition::ExpiresWithin(Horizon::Now(Span::days(7))), 864_000.0), "it expires in 10d 0h 0m 0s");
         assert_eq!(good(&USED.0, Condition::Above(Bound::Number(0.6)), 0.25), "25%, not above 60%");
         assert_eq!(good(&USED.0, Condition::Below(Bound::Number(0.1)), 0.25), "25%, not below 10%");
         assert_eq!(good(&USED.0, Condition::Above(Bound::Name("readiness_t".to_owned())), 0.25), "25%, within its limit");
-        assert_eq!((state("at"), state("not_yet")), ("it is known when it ends".to_owned(), "not yet, not too late".to_owned()));
+        assert_eq!((state("at"), state("not_yet")), ("it is known when it expires".to_owned(), "not yet, not too late".to_owned()));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::config::RecordType;
 use crate::metric::states;
 use crate::net::{DnsAnswer, DnsOutcome, normal, stands_for};
 use crate::say;
-use crate::say::{Message, named};
+use crate::say::{Message, counted, named};
 
 /// An answer with so many addresses may be a part of them: load balancers and name servers that answer
 /// by chance give up to eight of what they have.
@@ -156,7 +156,7 @@ pub(super) fn compare(view: &View, goal: &Goal, proxied: bool) -> (Comparison, M
     } else if goal.strays(view) == 0 {
         if addresses.len() == shared { whole } else { Comparison::Unknown }
     } else if goal.partial && shared > 0 {
-        note = say!("; {} of {} addresses are expected ones, and the expected name may have more than it answers with at a time", shared, addresses.len());
+        note = say!("; {} of {} expected, and the expected name may have more than it answers with at a time", shared, counted(addresses.len(), "address is", "addresses are"));
         Comparison::Unknown
     } else {
         Comparison::Mismatch

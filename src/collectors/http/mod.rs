@@ -28,7 +28,7 @@ use crate::made::Made;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, States as _, Unit, gauge, metrics, state_set, states};
 use crate::net::{self, Lookup, Trust, Unseen};
 use crate::say;
-use crate::say::Message;
+use crate::say::{Message, counted};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
 use crate::value::Problem;
 use crate::value::names::{self, Visit};
@@ -235,7 +235,7 @@ impl HttpCollector {
         if !self.history.is_empty() {
             let good = self.history.iter().filter(|(_, good)| *good).count();
             let ratio = good as f64 / self.history.len() as f64;
-            let detail = say!("{} of {} looks", good, self.history.len());
+            let detail = say!("{} of {}", good, counted(self.history.len(), "look", "looks"));
             samples.push(RATIO.sample([self.target.as_str(), &self.kind], ratio).with_detail(detail));
         }
         samples

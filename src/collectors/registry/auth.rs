@@ -231,7 +231,7 @@ fn user_for_hours(name: &str) -> Option<&'static str> {
     match name {
         "AWS" => Some("a token of ECR lives for twelve hours, and this one does not tell since when"),
         "oauth2accesstoken" => Some("an access token of Google lives for an hour, and does not tell since when"),
-        "gitlab-ci-token" => Some("a token of a job of GitLab ends with the job"),
+        "gitlab-ci-token" => Some("a token of a job of GitLab expires with the job"),
         _ => None,
     }
 }

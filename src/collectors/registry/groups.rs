@@ -18,7 +18,7 @@ use crate::collectors::kubernetes;
 use crate::driver::Poll;
 use crate::metric::{Gauge, Sample, StateSet, Unit, gauge, metrics, state_set, states};
 use crate::say;
-use crate::say::{Message, named};
+use crate::say::{Message, counted, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
 
 const PLACE: [&str; 3] = ["group", "hop", "subject"];
@@ -388,7 +388,7 @@ impl Telling<'_> {
         };
         let detail = if unseen.is_empty() {
             let odd = odd_one(&seen, known).filter(|_| count > 1).map_or_else(|| say!(""), |odd| say!("; only {} differs from the others", named(odd)));
-            say!("{} images in {} clusters{}", count, running.len(), odd)
+            say!("{} in {}{}", counted(count, "image", "images"), counted(running.len(), "cluster", "clusters"), odd)
         } else {
             Message::joined(unseen, "; ")
         };

@@ -24,7 +24,7 @@ use crate::encoded;
 use crate::event::{self, Occurrence, Schedule};
 use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set, states};
 use crate::say;
-use crate::say::{Message, named};
+use crate::say::{Message, counted, named};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot};
 use crate::state::State;
 
@@ -130,7 +130,7 @@ impl Puller {
         for image in images {
             let labels = [cluster.as_str(), namespace, name, image];
             samples.push(match self.pull(image, &config, &mut calls).await {
-                Ok(layers) => PULLABLE.sample(labels, Pull::Pullable).with_detail(say!("manifest and {} layers", layers)),
+                Ok(layers) => PULLABLE.sample(labels, Pull::Pullable).with_detail(say!("manifest and {}", counted(layers, "layer", "layers"))),
                 Err(error) => PULLABLE.sample(labels, outcome(&error)).with_detail(error.message),
             });
         }

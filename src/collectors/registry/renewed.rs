@@ -12,7 +12,7 @@ use crate::value::Span;
 states! {
     /// Whether a token carries a pull secret through an event.
     pub(super) enum Outlook {
-        Outlasts => "outlasts": "it ends after the event is over",
+        Outlasts => "outlasts": "it expires after the event is over",
         Renewed => "renewed",
         Ends => "ends",
         Unknown => "unknown",
@@ -55,7 +55,7 @@ impl Token {
         if let Some(why) = why { sample.with_detail(why) } else { sample }
     }
 
-    /// The same about a token that does not tell when it ends.
+    /// The same about a token that does not tell when it expires.
     pub(super) fn untold(labels: [String; 5], why: &'static str) -> Sample {
         OUTLOOK.sample(labels, Outlook::Unknown).with_detail(why)
     }
@@ -66,14 +66,14 @@ impl Token {
         }
         let Some(made) = self.made else {
             let state = if self.ends > now { Outlook::Unknown } else { Outlook::Ends };
-            return (state, Some(say!("it ends before, and it does not tell when it was made, so nobody sees whether it is renewed in time")));
+            return (state, Some(say!("it expires before, and it does not tell when it was made, so nobody sees whether it is renewed in time")));
         };
         let life = self.ends.saturating_sub(made);
         // Of a life of an hour a quarter is to spare, or none could be renewed in time.
         let spare = SPARE.min(life / 4);
         let in_time = 1..=life - spare;
         let Some(pause) = self.before.map(|before| made.saturating_sub(before)).filter(|pause| in_time.contains(pause)) else {
-            return (Outlook::Unknown, Some(say!("it ends before, and it was not seen to be renewed in time; two tokens in a row show that")));
+            return (Outlook::Unknown, Some(say!("it expires before, and it was not seen to be renewed in time; two tokens in a row show that")));
         };
         let age = now.saturating_sub(made);
         if age <= pause + spare && self.ends > now {

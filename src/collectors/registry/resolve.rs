@@ -15,7 +15,7 @@ use super::digest::Digest;
 use super::manifest::{Blob, Child, Manifest, taken};
 use super::registries::{Backend, Registry};
 use crate::say;
-use crate::say::{Message, named};
+use crate::say::{Message, counted, named};
 use crate::snapshot::{CollectError, ErrorClass};
 
 /// Indexes inside indexes are followed this deep; nobody needs more than one.
@@ -56,7 +56,7 @@ impl Image {
             return Some(Fit::Unknown { why, may_pass: false });
         }
         let unpacked = self.about.as_ref().ok().and_then(About::layers).filter(|named| *named != self.layers)?;
-        Some(Fit::Fails(say!("its config names {} layers and its manifest {}, so that it cannot be unpacked", unpacked, self.layers)))
+        Some(Fit::Fails(say!("its config names {} and its manifest {}, so that it cannot be unpacked", counted(unpacked, "layer", "layers"), self.layers)))
     }
 }
 

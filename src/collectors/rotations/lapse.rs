@@ -79,7 +79,7 @@ pub(super) fn facts(known: &Known<'_>, seen: &Snapshot) -> Vec<Sample> {
         Some(true) => match end(known, seen) {
             Err(why) => vec![STATE.sample(labels, Lapse::Unknown).with_detail(&why)],
             Ok(None) => vec![STATE.sample(labels, Lapse::Never)],
-            Ok(Some(at)) => vec![STATE.sample(labels, Lapse::At), MOMENT.sample(labels, at as f64).with_detail(say!("it ends at {}", named(&moment(at))))],
+            Ok(Some(at)) => vec![STATE.sample(labels, Lapse::At), MOMENT.sample(labels, at as f64).with_detail(say!("it expires at {}", named(&moment(at))))],
         },
     }
 }

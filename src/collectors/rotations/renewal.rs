@@ -31,11 +31,11 @@ use crate::value::Span;
 pub(in crate::collectors) enum Renewal {
     /// No rotation of the configuration renews it.
     Nobody,
-    /// It is renewed before it ends, as often as it must be, and by what.
+    /// It is renewed before it expires, as often as it must be, and by what.
     Proven(Message),
     /// It is not, and why.
     Refuted(Message),
-    /// It is, but one that comes after it ends at that moment without being renewed, and why.
+    /// It is, but one that comes after it expires at that moment without being renewed, and why.
     Lapses(i64, Message),
     /// Whether it is cannot be seen, and why.
     Unseen(Message),

@@ -55,10 +55,10 @@ impl Life {
     pub(super) fn why_not_due(self) -> Message {
         let at = |second: i64| Timestamp::from_second(second).map_or_else(|_| say!("a moment that is no date"), |at| say!("{}", at));
         let lives = Span::whole_minutes(self.length());
-        say!("it ends at {} and lives for {} by design, so its renewal is due at {} at the latest", at(self.ends), lives, at(self.late()))
+        say!("it expires at {} and lives for {} by design, so its renewal is due at {} at the latest", at(self.ends), lives, at(self.late()))
     }
 
-    /// By whom it is renewed before it ends, as far as that was seen; `before` is when the one before it began.
+    /// By whom it is renewed before it expires, as far as that was seen; `before` is when the one before it began.
     pub(super) fn renewed(self, before: Option<i64>, seen: &Snapshot, now: i64) -> Option<Message> {
         if !self.is_young(now) {
             return None;

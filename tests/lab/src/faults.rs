@@ -615,7 +615,7 @@ pub static FAULTS: &[Fault] = &[
     red("credential-coder-ends-soon", "the token of Coder ends in half an hour", &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
     red("credential-llm-key-lasts", "the LLM key is one that lasts for months, whatever its rotation does", &[]),
     red("credential-llm-key-ends-soon", "the LLM key ends in half an hour", &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
-    Fault { name: "credential-llm-key-end-untold", what: "LiteLLM does not say when the key ends", red: &["CredentialExpiryUnknown"], unknown: ENDS },
+    Fault { name: "credential-llm-key-end-untold", what: "LiteLLM does not say when the key expires", red: &["CredentialExpiryUnknown"], unknown: ENDS },
     Fault {
         name: "credential-copy-stale",
         what: "the copy of the LLM key is yesterday's",

@@ -38,14 +38,14 @@ metrics! {
         "readiness_certmanager_renewal_deadline_timestamp_seconds",
         Unit::Timestamp,
         &LABELS,
-        "By when a certificate must have been renewed: a tenth of the time between its status.renewalTime and its end after that, at least five minutes and an hour at most, but before it ends; NaN where nothing says that it is renewed before it ends, from the cert-manager.io/v1 API.",
+        "By when a certificate must have been renewed: a tenth of the time between its status.renewalTime and its end after that, at least five minutes and an hour at most, but before it ends; NaN where nothing says that it is renewed before it expires, from the cert-manager.io/v1 API.",
     )
     .covered_by(COVERAGE);
     pub(in crate::collectors::kubernetes) static NOT_AFTER: Gauge<3> = gauge(
         "readiness_certmanager_not_after_timestamp_seconds",
         Unit::Timestamp,
         &LABELS,
-        "When a certificate ends, from status.notAfter in the cert-manager.io/v1 API.",
+        "When a certificate expires, from status.notAfter in the cert-manager.io/v1 API.",
     )
     .covered_by(COVERAGE);
     pub(in crate::collectors::kubernetes) static NOT_BEFORE: Gauge<3> = gauge(
@@ -89,7 +89,7 @@ pub(in crate::collectors::kubernetes) struct Issued {
 
 impl Issued {
     /// By when it must have been renewed, on the cluster's clock: one that lives for an hour cannot wait as long as
-    /// one that lives for months. `None` where nothing says that it is renewed before it ends.
+    /// one that lives for months. `None` where nothing says that it is renewed before it expires.
     fn deadline(&self) -> Option<i64> {
         let renewal = self.renewal?.as_second();
         let Some(end) = self.not_after.map(Timestamp::as_second) else { return Some(renewal.saturating_add(*ISSUING.end())) };
@@ -131,7 +131,7 @@ impl Kind for Certificate {
             samples.extend(row.renewal.map(|at| RENEWAL.sample(labels(), ours(at))));
             let ended = row.not_after.map(Timestamp::as_second).filter(|end| *end <= now().saturating_add(place.clock.ahead()));
             let deadline = row.deadline().or(ended).map(|at| DEADLINE.sample(labels(), at.saturating_sub(place.clock.ahead()) as f64));
-            let unplanned = || DEADLINE.sample(labels(), f64::NAN).with_detail(say!("nothing says that it is renewed before it ends"));
+            let unplanned = || DEADLINE.sample(labels(), f64::NAN).with_detail(say!("nothing says that it is renewed before it expires"));
             samples.extend(deadline.or_else(|| row.not_after.map(|_| unplanned())));
             samples.extend(row.not_after.map(|at| NOT_AFTER.sample(labels(), ours(at))));
             samples.extend(row.not_before.map(|at| NOT_BEFORE.sample(labels(), ours(at))));

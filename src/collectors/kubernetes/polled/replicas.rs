@@ -20,7 +20,7 @@ use crate::collectors::registry::reference::Running;
 use crate::driver::Poll;
 use crate::metric::{Coverage, Gauge, Sample, StateSet, States as _, Unit, gauge, metrics, state_set, states};
 use crate::say;
-use crate::say::{Message, named};
+use crate::say::{Message, counted, named};
 use crate::snapshot::{CollectError, Observation, Snapshot};
 
 const WORKLOAD: [&str; 5] = ["cluster", "selector", "kind", "namespace", "name"];
@@ -131,7 +131,7 @@ impl Replicas {
                 samples.push(IMAGES.sample([cluster, selector, kind, namespace, name, container, image, digest, of], count as f64));
             }
             let without = pods.iter().filter(|pod| !pod.has_aws_role()).count();
-            samples.extend(role(if without == 0 { Role::Given } else { Role::Missing }, say!("{} of {} pods have none", without, pods.len())));
+            samples.extend(role(if without == 0 { Role::Given } else { Role::Missing }, say!("{} of {} without a role of AWS", without, counted(pods.len(), "pod", "pods"))));
         }
         Ok(Observation::new(samples, count, calls))
     }
