@@ -33,7 +33,7 @@ async fn main() -> anyhow::Result<()> {
     let mut exporter =
         start(&beside("readiness-exporter")?, &["--config.file", "examples/workshop.yaml", "--web.listen-address", EXPORTER, "--log.level", "error"], root)?;
     println!("Looking at everything for the first time: about half a minute, more on a busy machine. Until the word is GO, a line");
-    println!("may be unknown (not looked at yet) or red (its second good look is still to come). Nothing is broken yet.");
+    println!("may be unknown (not looked at yet) or red (no answer while all starts at once, or its second good look is still to come).");
     let began = tokio::time::Instant::now();
     until_ready().await.context("wait for the exporter")?;
     until_go(began).await?;

@@ -185,7 +185,8 @@ mod tests {
         let said = |value: f64| template.render(|_| "n1", &Words::of(&COUNT.0, &condition, value));
         assert_eq!([said(1.0), said(0.0), said(21.0)], ["1 pod of n1 is bad.", "0 pods of n1 are bad.", "21 pods of n1 are bad."]);
         let rule = template.prometheus(Some((&COUNT.0, &condition)));
-        let expected = "{{ $value }} {{ if eq $value 1.0 }}pod{{ else }}pods{{ end }} of {{ $labels.node }} {{ if eq $value 1.0 }}is{{ else }}are{{ end }} bad.";
+        let expected =
+            "{{ $value }} {{ if eq $value 1.0 }}pod{{ else }}pods{{ end }} of {{ $labels.node }} {{ if eq $value 1.0 }}is{{ else }}are{{ end }} bad.";
         assert_eq!(rule, expected);
         assert!(template.fits(&COUNT.0, &condition).is_ok() && template.fits(&FAMILY.0, &condition).is_err());
     }

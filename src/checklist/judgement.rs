@@ -281,32 +281,40 @@ impl CheckVerdict {
 
     /// What to do where nothing is known of the cause.
     fn general(&self) -> &str {
-        if self.state == CheckState::Unknown { "Fix the reason that stands above: until it can be seen, nobody knows whether it is good." } else { &self.remedy }
+        if self.state == CheckState::Unknown {
+            "Fix the reason that stands above: until it can be seen, nobody knows whether it is good."
+        } else {
+            &self.remedy
+        }
     }
 
-    /// What to do about the very causes of the worst lines, where these are known: each once, with its place where
-    /// not all are the same.
+    /// What to do about the very causes of the lines that are not good, where one is known: each once, worst first, and
+    /// with its place where it is not the only one.
     fn fixes(&self) -> Option<String> {
         /// Sentences that a person reads to their end.
         const MOST: usize = 3;
-        let worst = self.lines.iter().map(|line| line.state).max()?;
-        let bad = || self.lines.iter().filter(|line| line.state == worst && worst != CheckState::Pass && !line.mended);
-        let mut fixes: Vec<(&str, Vec<String>)> = Vec::new();
-        for (fix, line) in bad().filter_map(|line| Some((line.fix?, line))) {
-            let place = line.place();
-            match fixes.iter_mut().find(|(own, _)| *own == fix) {
-                Some((_, places)) => places.push(place),
-                None => fixes.push((fix, vec![place])),
+        let is_bad = |line: &&Line| matches!(line.state, CheckState::Fail | CheckState::Warn | CheckState::Unknown) && !line.mended;
+        let worst = self.lines.iter().filter(is_bad).map(|line| line.state).max()?;
+        let mut fixes: Vec<(CheckState, &str, Vec<String>)> = Vec::new();
+        for (fix, line) in self.lines.iter().filter(is_bad).filter_map(|line| Some((line.fix?, line))) {
+            match fixes.iter_mut().find(|(_, own, _)| *own == fix) {
+                Some((.., places)) => places.push(line.place()),
+                None => fixes.push((line.state, fix, vec![line.place()])),
             }
         }
-        let is_whole = fixes.len() <= MOST && bad().all(|line| line.fix.is_some());
+        // What is worst and has no cause that is known has the remedy of the check.
+        let is_whole = self.lines.iter().filter(is_bad).all(|line| line.fix.is_some() || line.state != worst);
         match fixes.as_slice() {
             [] => None,
-            [(fix, _)] if is_whole => Some((*fix).to_owned()),
-            _ => {
-                let told = fixes.iter().take(MOST).map(|(fix, places)| format!("{}: {fix}", some_of(places)));
-                let rest = (!is_whole).then(|| format!("Others: {}", self.general()));
-                Some(told.chain(rest).collect::<Vec<_>>().join(" "))
+            [(_, fix, _)] if is_whole => Some((*fix).to_owned()),
+            all => {
+                let told = |is_worst: bool| {
+                    let own = all.iter().take(MOST).filter(move |(state, ..)| (*state == worst) == is_worst);
+                    own.map(|(_, fix, places)| format!("{}: {fix}", some_of(places)))
+                };
+                let others = if all.iter().any(|(state, ..)| *state == worst) { "Others: " } else { "" };
+                let rest = (!is_whole).then(|| format!("{others}{}", self.general()));
+                Some(told(true).chain(rest).chain(told(false)).collect::<Vec<_>>().join(" "))
             }
         }
     }
@@ -393,7 +401,12 @@ mod tests {
         };
         let (fail, unknown) = (CheckState::Fail, CheckState::Unknown);
         assert_eq!(said(vec![line(fail, "a", None)]), "Do it.");
-        assert_eq!(said(vec![line(fail, "a", Some("Mount it.")), line(fail, "b", Some("Mount it.")), line(unknown, "c", Some("Wait."))]), "Mount it.");
+        assert_eq!(
+            said(vec![line(fail, "a", Some("Mount it.")), line(fail, "b", Some("Mount it.")), line(unknown, "c", Some("Wait."))]),
+            "a, b: Mount it. c: Wait."
+        );
+        assert_eq!(said(vec![line(fail, "a", None), line(unknown, "b", Some("Wait."))]), "Do it. b: Wait.");
+        assert_eq!(said(vec![line(fail, "a", Some("Mount it.")), line(unknown, "b", None)]), "Mount it.");
         assert_eq!(said(vec![line(fail, "a", Some("Mount it.")), line(fail, "b", Some("Issue one."))]), "a: Mount it. b: Issue one.");
         assert_eq!(said(vec![line(fail, "a", Some("Mount it.")), line(fail, "b", None)]), "a: Mount it. Others: Do it.");
         assert_eq!(said(vec![line(unknown, "a", Some("Wait.")), line(CheckState::Pass, "b", None)]), "Wait.");

@@ -291,7 +291,12 @@ impl Rule<'_> {
                     continue;
                 }
                 let evidence = about(sample, sample.detail.as_ref().map_or(state, Message::as_str));
-                lines.push(Line { labels: labels_of(sample), seen_at: view.seen_at, look: view.looks, ..Line::unknown(evidence).because_of(sample.detail.as_ref()) });
+                lines.push(Line {
+                    labels: labels_of(sample),
+                    seen_at: view.seen_at,
+                    look: view.looks,
+                    ..Line::unknown(evidence).because_of(sample.detail.as_ref())
+                });
             } else if coverage.borne_in.contains(&state)
                 && !view.of(self.family.name).any(|fact| self.selects(fact, event) && is_about(|name| fact.label(name), sample))
             {

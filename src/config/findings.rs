@@ -11,9 +11,11 @@ use super::origins::Origins;
 use super::shape::{Shape, all_keys};
 use super::variables::{Variables, name_of};
 use crate::collectors;
+use crate::say::Message;
 use crate::value::problem::{dotted, escape, join};
 use crate::value::rules::nearly;
 use crate::value::{DURATION, MASKED, Problem, names_a_secret};
+use crate::word::did_you_mean;
 
 /// Reports what the schema forbids and cuts it out until the rest can be typed. Returns whether
 /// everything survived that others refer to; if not, references cannot be judged.
@@ -109,7 +111,7 @@ impl Findings<'_> {
             }
             ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
                 if let Some(options) = alternatives(context) {
-                    format!("must be one of {options}")
+                    one_of(&options, error.instance())
                 } else if self.tagged(error, context) {
                     return;
                 } else {
@@ -122,7 +124,7 @@ impl Findings<'_> {
                     return;
                 }
             }
-            ValidationErrorKind::Enum { options } => format!("must be one of {}", names(options.as_array().into_iter().flatten())),
+            ValidationErrorKind::Enum { options } => one_of(&names(options.as_array().into_iter().flatten()), error.instance()),
             ValidationErrorKind::Constant { expected_value } => format!("must be {expected_value}"),
             ValidationErrorKind::Type { .. } if Shape::at(self.schema, &pointer).is_duration() => DURATION.to_owned(),
             ValidationErrorKind::Type { kind } => format!("must be {}", type_name(kind)),
@@ -223,6 +225,12 @@ fn alternatives(context: &[Vec<ValidationError<'_>>]) -> Option<String> {
         }
     }
     Some(names(options.iter()))
+}
+
+/// What a value may be, and which of these is meant where that shows.
+fn one_of(options: &str, written: &Value) -> String {
+    let meant = written.as_str().map(|wrong| did_you_mean(wrong, options.split(", ")));
+    format!("must be one of {options}{}", meant.as_ref().map_or("", Message::as_str))
 }
 
 fn names<'a>(options: impl Iterator<Item = &'a Value>) -> String {

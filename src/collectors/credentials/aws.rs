@@ -123,7 +123,7 @@ impl Issuer<'_> {
     /// Sources: <https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccessKeyLastUsed.html>,
     /// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListAccessKeys.html>
     async fn of_user(&self, id: &str) -> Result<Proof, CollectError> {
-        let gone = || Ok(Proof::Refused(say!("IAM does not know the key any more")));
+        let gone = || Ok(Proof::Refused(say!("IAM does not know the key any more").fixed_by(fixes::OVER)));
         let used: LastUsed = match self.ask("GetAccessKeyLastUsed", &[("AccessKeyId", id)]).await {
             Err(error) if error.class == ErrorClass::NotFound => return gone(),
             other => other?,
@@ -134,7 +134,7 @@ impl Issuer<'_> {
         let Some(key) = keys.into_iter().find(|key| key.access_key_id == id) else { return gone() };
         match key.status.as_str() {
             "Active" => {}
-            "Inactive" | "Expired" => return Ok(Proof::Refused(say!("IAM says that the key is not active"))),
+            "Inactive" | "Expired" => return Ok(Proof::Refused(say!("IAM says that the key is not active").fixed_by(fixes::OVER))),
             _ => return Err(CollectError::new(ErrorClass::Malformed, say!("ask IAM for ListAccessKeys: it says something about the key that is not known"))),
         }
         let used = used.and_then(|used| moment(used.last_used_date.as_deref()));
@@ -158,9 +158,9 @@ impl Issuer<'_> {
         };
         let all = listed.list_service_specific_credentials_result.service_specific_credentials.member;
         let is = |own: &ServiceCredential| own.service_user_name.as_deref() == Some(name) || own.alias.as_deref() == Some(name);
-        let Some(found) = all.into_iter().find(is) else { return Ok(Proof::Refused(say!("IAM does not know the key any more"))) };
+        let Some(found) = all.into_iter().find(is) else { return Ok(Proof::Refused(say!("IAM does not know the key any more").fixed_by(fixes::OVER))) };
         if found.status != "Active" {
-            return Ok(Proof::Refused(say!("IAM says that the key is not active")));
+            return Ok(Proof::Refused(say!("IAM says that the key is not active").fixed_by(fixes::OVER)));
         }
         let told = match found.expiration_date.as_deref().map(dates::read) {
             None => Told::default(),

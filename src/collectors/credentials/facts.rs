@@ -68,7 +68,7 @@ impl Looker {
         let is_past = |end: Option<i64>| end.is_some_and(|at| at <= now);
         let (state, why): (Validity, Option<Message>) = match (works, told.unpaired) {
             // Its own dates refute whatever an issuer's cache still says.
-            _ if is_past(told.ends) => (Validity::Invalid, Some(say!("it has expired").fixed_by(fixes::EXPIRED))),
+            _ if is_past(told.ends) => (Validity::Invalid, Some(say!("it has expired").fixed_by(fixes::OVER))),
             _ if told.begins.is_some_and(|at| at > now) => (Validity::Invalid, Some(say!("it is not valid yet").fixed_by(fixes::NOT_YET))),
             (Works::Proved, _) => (Validity::Valid, None),
             (Works::No(why), _) => (Validity::Invalid, Some(why)),
@@ -82,7 +82,9 @@ impl Looker {
             (Works::Unproven(_), None) if is_past(ends.declared) => {
                 (Validity::Unknown, Some(say!("the end that is written down has passed, and the credential tells another one").fixed_by(fixes::DECLARED_END)))
             }
-            (Works::Unproven(why), None) if is_past(ends.due) => (Validity::Unknown, Some(say!("it is older than max_age, and {}", why).fixed_by(fixes::TOO_OLD))),
+            (Works::Unproven(why), None) if is_past(ends.due) => {
+                (Validity::Unknown, Some(say!("it is older than max_age, and {}", why).fixed_by(fixes::TOO_OLD)))
+            }
             (Works::Unproven(_), None) if self.credential.kind.opens_nothing() => (Validity::Consistent, None),
             (Works::Unproven(why), None) => (Validity::Unproven, Some(why)),
         };

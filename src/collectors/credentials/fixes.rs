@@ -7,12 +7,13 @@ pub(super) const NO_FILE: &str = "Put the file there, such as by mounting its Se
 
 pub(super) const UNREADABLE_FILE: &str = "Let the user that the exporter runs as read this file, or correct `from.file`. The credential itself may be good.";
 
-pub(super) const NO_VARIABLE: &str =
-    "Set the variable where the exporter is started, with a value, or correct `from.env`. The credential itself may be good.";
+pub(super) const NO_VARIABLE: &str = "Set the variable where the exporter is started, with a value, or correct `from.env`. The credential itself may be good.";
 
-pub(super) const NO_SECRET: &str = "Create the Secret, or correct the cluster, namespace and name in `from.secret`. Where an operator writes it, look at its ExternalSecret or Certificate.";
+pub(super) const NO_SECRET: &str =
+    "Create the Secret, or correct the cluster, namespace and name in `from.secret`. Where an operator writes it, look at its ExternalSecret or Certificate.";
 
-pub(super) const NO_KEY: &str = "Compare with the keys that the Secret has (`kubectl describe secret` prints no values): correct the key in `from.secret`, or write a value under it.";
+pub(super) const NO_KEY: &str =
+    "Compare with the keys that the Secret has (`kubectl describe secret` prints no values): correct the key in `from.secret`, or write a value under it.";
 
 pub(super) const NO_MANAGED_SECRET: &str = "Create the secret in this region and account, or correct `region` and `id` in `from.secrets_manager`.";
 
@@ -25,7 +26,8 @@ pub(super) const NO_ACCESS: &str = "Let the exporter read this Secret: `readines
 /// What was read is no credential of its kind.
 pub(super) const BROKEN: &str = "Compare what stands there with the configuration: correct `kind`, `from` or `pointer` where another thing is meant. Else write the credential to its place again, whole.";
 
-pub(super) const EXPIRED: &str = "Issue a new one, replace every copy, and restart the workloads that read it only at their start.";
+/// It is over, by its own dates or by the word of its issuer.
+pub(super) const OVER: &str = "Issue a new one, replace every copy, and restart the workloads that read it only at their start.";
 
 pub(super) const NOT_YET: &str = "Put the one before it back until this one begins, and compare the clocks of its issuer and of this machine.";
 
@@ -35,16 +37,20 @@ pub(super) const TOO_OLD: &str = "Rotate it, or agree on a longer `max_age`.";
 
 pub(super) const WRONG_PAIR: &str = "Put the certificate and the private key of one and the same renewal there.";
 
-pub(super) const UNKNOWN_PAIR: &str = "Compare the two by hand: `openssl x509 -in CERTIFICATE -noout -pubkey` and `openssl pkey -in KEY -pubout` must print the same. Then waive this line.";
+pub(super) const UNKNOWN_PAIR: &str =
+    "Compare the two by hand: `openssl x509 -in CERTIFICATE -noout -pubkey` and `openssl pkey -in KEY -pubout` must print the same. Then waive this line.";
 
 pub(super) const REFUSED: &str = "Ask its issuer whether it was revoked, and whether the configuration asks the right issuer. Then issue a new one, replace every copy, and restart the workloads that read it only at their start.";
+
+pub(super) const NO_APPLICATION: &str = "Correct `tenant` and `client_id` in `entra`, or register the application again. The secret itself may be good.";
 
 /// Its issuer knows it, and holds it back.
 pub(super) const HELD_BACK: &str = "Lift the limit, the budget or the block of this key where it was issued: a new key is not needed.";
 
 pub(super) const HALF: &str = "Name the other half: `secret_key` in `from.secret`, or one file or field that holds both.";
 
-pub(super) const TELLS_NOTHING: &str = "Try it by hand before the event, and declare its end with `expires`: its issuer tells nothing about tokens of this kind.";
+pub(super) const TELLS_NOTHING: &str =
+    "Try it by hand before the event, and declare its end with `expires`: its issuer tells nothing about tokens of this kind.";
 
 pub(super) const UNASKED: &str =
     "Try it by hand before the event: no issuer can be asked about this kind. Where it is of a kind that its issuer proves, correct `kind`.";

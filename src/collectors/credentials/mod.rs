@@ -204,7 +204,9 @@ pub(in crate::collectors) fn end_of(seen: &Snapshot, credential: &str) -> Result
     let own = |family: &'static str| seen.samples_of(family).find(move |sample| sample.label("credential") == Some(credential));
     let end = own(END.0.name).ok_or_else(|| say!("credential {} could not be seen", named(credential)))?;
     match Ends::of(end) {
-        Some(Ends::At) => own(EXPIRY.0.name).map(|sample| Some(sample.second())).ok_or_else(|| say!("when credential {} expires is not known", named(credential))),
+        Some(Ends::At) => {
+            own(EXPIRY.0.name).map(|sample| Some(sample.second())).ok_or_else(|| say!("when credential {} expires is not known", named(credential)))
+        }
         Some(Ends::Never) => Ok(None),
         _ => Err(end.detail.clone().unwrap_or_else(|| say!("when credential {} expires is not known", named(credential)))),
     }
@@ -329,7 +331,9 @@ impl Looker {
         };
         let unreadable = |why: Message| (Works::No(why.or_fixed_by(fixes::BROKEN)), Told::default());
         if api.is_none() && self.credential.aws.is_none() {
-            return self.parse(content, password).map_or_else(unreadable, |told| (Works::Unproven(say!("nobody was asked whether it works").fixed_by(fixes::UNASKED)), told));
+            return self
+                .parse(content, password)
+                .map_or_else(unreadable, |told| (Works::Unproven(say!("nobody was asked whether it works").fixed_by(fixes::UNASKED)), told));
         }
         let Ok(text) = std::str::from_utf8(&content.bytes) else { return unreadable(say!("it is no text")) };
         let Ok(half) = content.half.as_ref().map(|half| std::str::from_utf8(half)).transpose() else { return unreadable(say!("its secret half is no text")) };

@@ -212,9 +212,13 @@ impl Issuer<'_> {
         let (status, said) = self.exchange(what, url, form).await?;
         let codes: Vec<i64> = said["error_codes"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
         // Source: <https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes>
-        for (code, why) in [(7_000_222, "the secret has expired"), (7_000_215, "the secret is another one"), (700_016, "there is no such application")] {
+        for (code, why, fix) in [
+            (7_000_222, "the secret has expired", fixes::OVER),
+            (7_000_215, "the secret is another one", fixes::REFUSED),
+            (700_016, "there is no such application", fixes::NO_APPLICATION),
+        ] {
             if codes.contains(&code) {
-                return Ok(Proof::Refused(say!("Entra says that {}", why)));
+                return Ok(Proof::Refused(say!("Entra says that {}", why).fixed_by(fix)));
             }
         }
         if status != StatusCode::OK {

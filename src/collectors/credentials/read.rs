@@ -132,7 +132,9 @@ async fn managed(place: &ManagedValue, caller: &Caller, timeout: Duration) -> Re
             }
         }
     }
-    found.map(|value| Content::new(value, changed)).ok_or_else(|| Unread::Incomplete(say!("{}: it lacks the field {}", what, named(field)).fixed_by(fixes::NO_FIELD)))
+    found
+        .map(|value| Content::new(value, changed))
+        .ok_or_else(|| Unread::Incomplete(say!("{}: it lacks the field {}", what, named(field)).fixed_by(fixes::NO_FIELD)))
 }
 
 async fn secret(place: &SecretKey, link: &Link, timeout: Duration) -> Result<Content, Unread> {

@@ -37,7 +37,7 @@ pub(super) fn gitlab(said: &Value) -> Option<Proof> {
         return None;
     }
     Some(if revoked || !active {
-        Proof::Refused(say!("GitLab says that the token is not active"))
+        Proof::Refused(say!("GitLab says that the token is not active").fixed_by(fixes::OVER))
     } else {
         Proof::Taken(end(said, "expires_at", "GitLab does not say when it expires"))
     })
@@ -148,7 +148,9 @@ pub(super) fn litellm(said: &Value, key: &str) -> Option<Proof> {
     match (&info["max_budget"], &info["spend"]) {
         (Value::Null, _) => {}
         (Value::Number(most), Value::Number(spent)) if spent.as_f64() < most.as_f64() => {}
-        (Value::Number(_), Value::Number(_)) => return Some(Proof::Refused(say!("LiteLLM says that the budget of the key is used up").fixed_by(fixes::HELD_BACK))),
+        (Value::Number(_), Value::Number(_)) => {
+            return Some(Proof::Refused(say!("LiteLLM says that the budget of the key is used up").fixed_by(fixes::HELD_BACK)));
+        }
         _ => return None,
     }
     // With a limit of 0 LiteLLM refuses every request.
@@ -163,7 +165,7 @@ pub(super) fn litellm(said: &Value, key: &str) -> Option<Proof> {
 /// Source: <https://github.com/BerriAI/litellm/blob/main/litellm/proxy/_types.py>, `ProxyErrorTypes`
 pub(super) fn litellm_refusal(said: &Value) -> Option<Proof> {
     match said["error"]["type"].as_str()? {
-        "expired_key" => Some(Proof::Refused(say!("LiteLLM says that the key has expired"))),
+        "expired_key" => Some(Proof::Refused(say!("LiteLLM says that the key has expired").fixed_by(fixes::OVER))),
         "budget_exceeded" => Some(Proof::Refused(say!("LiteLLM says that the budget of the key is used up").fixed_by(fixes::HELD_BACK))),
         "auth_error" | "token_not_found_in_db" => Some(Proof::Refused(say!("LiteLLM refuses the key"))),
         _ => None,

@@ -156,7 +156,11 @@ pub(super) fn compare(view: &View, goal: &Goal, proxied: bool) -> (Comparison, M
     } else if goal.strays(view) == 0 {
         if addresses.len() == shared { whole } else { Comparison::Unknown }
     } else if goal.partial && shared > 0 {
-        note = say!("; {} of {} expected, and the expected name may have more than it answers with at a time", shared, counted(addresses.len(), "address is", "addresses are"));
+        note = say!(
+            "; {} of {} expected, and the expected name may have more than it answers with at a time",
+            shared,
+            counted(addresses.len(), "address is", "addresses are")
+        );
         Comparison::Unknown
     } else {
         Comparison::Mismatch

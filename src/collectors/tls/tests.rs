@@ -55,7 +55,10 @@ fn a_certificate_of_days_is_not_late_while_it_is_young_and_counts_against_an_eve
     assert_eq!(told(90, 1, Some(60)), [Some(true), Some(true)], "a week is enough for those");
     let why = |before: Option<i64>| lapses(6, 1, before).into_iter().find_map(|sample| sample.detail.filter(|_| sample.family.name == RENEWAL.0.name)).unwrap();
     let young = why(None);
-    assert!(young.as_str().starts_with("it expires at 20") && young.as_str().contains(" UTC and lives for 6d by design, so its renewal is due at 20"), "{young}");
+    assert!(
+        young.as_str().starts_with("it expires at 20") && young.as_str().contains(" UTC and lives for 6d by design, so its renewal is due at 20"),
+        "{young}"
+    );
     assert!(why(Some(4)).as_str().starts_with("it was renewed 4d after the one before it; it expires at 20"), "{}", why(Some(4)));
 }
 

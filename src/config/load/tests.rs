@@ -61,7 +61,7 @@ collectors:
             "collectors.http.targets[1] (a).expect.status[0]: must be a whole number (got \"200\")",
             "collectors.http.targets[1] (a).url: must begin with http:// or https://",
             "collectors.http.timeout: must be greater than 0 and at most the interval, 5s (got 10s)",
-            "collectors.kubernetes.workloads[0] (w).kind: must be one of Deployment, StatefulSet, DaemonSet, CronJob (got \"Deploymnt\")",
+            "collectors.kubernetes.workloads[0] (w).kind: must be one of Deployment, StatefulSet, DaemonSet, CronJob; did you mean Deployment? (got \"Deploymnt\")",
             "events[0] (w).time_zone: must be an IANA time zone such as Europe/London (got \"Mars/Base\")",
             "events[1] (w): must have a name that events[0] does not have (got \"w\")",
             "events[1] (w).checklist: must name a configured checklist; did you mean workshop? (got \"worshop\")",

@@ -131,7 +131,10 @@ impl Replicas {
                 samples.push(IMAGES.sample([cluster, selector, kind, namespace, name, container, image, digest, of], count as f64));
             }
             let without = pods.iter().filter(|pod| !pod.has_aws_role()).count();
-            samples.extend(role(if without == 0 { Role::Given } else { Role::Missing }, say!("{} of {} without a role of AWS", without, counted(pods.len(), "pod", "pods"))));
+            samples.extend(role(
+                if without == 0 { Role::Given } else { Role::Missing },
+                say!("{} of {} without a role of AWS", without, counted(pods.len(), "pod", "pods")),
+            ));
         }
         Ok(Observation::new(samples, count, calls))
     }
