@@ -249,6 +249,9 @@ fn known(error: &(dyn Error + 'static)) -> Option<Message> {
         if let Some(endless) = error.downcast_ref::<Endless>() {
             return Some(say!("{}", endless));
         }
+        if let Some(Unasked(why)) = error.downcast_ref() {
+            return Some(why.clone());
+        }
         if let Some(http) = error.downcast_ref::<hyper::Error>()
             && (http.is_parse() || http.is_timeout() || http.is_incomplete_message())
         {
@@ -275,6 +278,28 @@ fn not_known(what: &'static str, written: &str, known: &[&'static str]) -> Messa
 /// Why a call failed of which only the chain of causes is at hand, as of the SDKs of AWS.
 pub fn of_chain(error: &(dyn Error + 'static)) -> Option<Message> {
     known(error)
+}
+
+/// The only reason why a call failed: this host has no way to any address of whom it was to ask. That says nothing
+/// about them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unasked(pub Message);
+
+/// Whether a call failed since nobody was asked.
+pub fn unasked<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Unasked> {
+    match error.downcast_ref() {
+        Some(own) => Some(own),
+        None => unasked(error.source()?),
+    }
+}
+
+/// Whether a connection failed for what may be a lack of this host's own: a route, or the family of addresses, which a
+/// kernel without IPv6 does not know (EAFNOSUPPORT). A router on the way may say the same.
+pub fn may_lack_route(error: &(dyn Error + 'static)) -> bool {
+    let lacks =
+        |error: &std::io::Error| matches!(error.kind(), ErrorKind::NetworkUnreachable | ErrorKind::AddrNotAvailable) || error.raw_os_error() == Some(97);
+    error.downcast_ref().is_some_and(lacks) || error.source().is_some_and(may_lack_route)
 }
 
 /// Why a panic ended a task: never its words, which may hold what was worked on.

@@ -88,6 +88,17 @@ pub struct Occurrence {
     pub participants: Option<u32>,
     /// How long before the start a no-go pages.
     pub lead_times: Vec<Span>,
+    /// When it took its name, where it had another one.
+    pub turn: Option<Turn>,
+}
+
+/// The end of an occurrence, at which all that come after it move up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    /// The moment.
+    pub at: Timestamp,
+    /// What one was called until then.
+    pub before: String,
 }
 
 /// Field, rule and offending value.
@@ -156,12 +167,26 @@ impl Schedule {
         self.due(now, now).nth(MOST_JUDGED).is_some()
     }
 
-    /// The first one that ends after `now`, and those after it that are prepared for by `then`.
+    /// The first one that ends after `now`, and those after it that are prepared for by `then` or come next then.
     fn due(&self, now: Timestamp, then: Timestamp) -> impl Iterator<Item = Occurrence> {
-        self.ends_after(now).enumerate().take_while(move |(index, event)| *index == 0 || event.prepared_for(then)).map(|(index, event)| {
-            let name = if index == 0 { event.name } else { format!("{} +{index}", event.name) };
-            Occurrence { name, ..event }
+        let (turned, mut before) = (self.turned(now), None);
+        let is_due = move |(_, event): &(usize, Occurrence)| {
+            let comes_next = before.replace(event.end).is_none_or(|end| end <= then);
+            comes_next || event.prepared_for(then)
+        };
+        self.ends_after(now).enumerate().take_while(is_due).map(move |(index, event)| {
+            let called = |index| if index == 0 { event.of.clone() } else { format!("{} +{index}", event.of) };
+            let turn = turned.map(|at| Turn { at, before: called(index + 1) });
+            Occurrence { name: called(index), turn, ..event }
         })
+    }
+
+    /// When the last one ended that is over.
+    fn turned(&self, now: Timestamp) -> Option<Timestamp> {
+        let Times::Recurring { cron, duration } = &self.times else { return None };
+        let latest = now.checked_sub(*duration).ok()?.to_zoned(self.zone.clone());
+        let start: Zoned = cron.find_previous_occurrence(&latest, true).ok()?;
+        start.timestamp().checked_add(*duration).ok()
     }
 
     /// All that end after `now`, by their start.
@@ -199,6 +224,7 @@ impl Schedule {
             zone: self.zone.clone(),
             participants: self.participants,
             lead_times: self.lead_times.clone(),
+            turn: None,
         }
     }
 }
@@ -292,6 +318,14 @@ fn once(start: &str, end: Option<&str>, duration: Option<SignedDuration>, zone: 
 }
 
 impl Occurrence {
+    /// What it was called at a moment, which facts of that moment name it by.
+    pub fn name_at(&self, moment: Option<Timestamp>) -> &str {
+        match &self.turn {
+            Some(turn) if moment.is_some_and(|moment| moment < turn.at) => &turn.before,
+            _ => &self.name,
+        }
+    }
+
     /// Whether the first lead time has come, so that people work on it. Without lead times that is the start.
     pub fn prepared_for(&self, now: Timestamp) -> bool {
         let first = self.lead_times.iter().max().map_or(0.0, |lead| lead.as_secs_f64());
@@ -376,6 +410,23 @@ mod tests {
         let often = event("{name: often, time_zone: UTC, cron: '* * * * *', duration: 1m}");
         assert!(often.judged(at("2026-12-05T10:00:00Z")).count() == MOST_JUDGED && often.is_crowded(at("2026-12-05T10:00:00Z")));
         assert!(!daily[0].is_crowded(at("2026-12-05T10:00:00Z")));
+    }
+
+    #[test]
+    fn an_occurrence_is_known_by_the_name_that_it_had() {
+        let at = |now: &str| -> Timestamp { now.parse().unwrap() };
+        let weekly = [event("{name: weekly, time_zone: UTC, cron: '0 9 * * TUE', duration: 3h}")];
+        let names = |all: Vec<Occurrence>| all.into_iter().map(|own| own.name).collect::<Vec<_>>();
+        // 2026-12-01 is a Tuesday. The next one has facts before it is the one that is judged.
+        assert_eq!(names(foreseen(&weekly, at("2026-12-01T10:59:59Z"))), ["weekly"]);
+        assert_eq!(names(foreseen(&weekly, at("2026-12-01T11:00:00Z"))), ["weekly", "weekly +1"]);
+        assert_eq!(names(coming(&weekly, at("2026-12-01T11:59:59Z"))), ["weekly"]);
+        let next = coming(&weekly, at("2026-12-01T12:00:00Z")).remove(0);
+        assert_eq!(next.start, at("2026-12-08T09:00:00Z"));
+        let name_at = |moment: &str| next.name_at(Some(at(moment)));
+        assert_eq!([name_at("2026-12-01T11:59:59Z"), name_at("2026-12-01T12:00:00Z"), next.name_at(None)], ["weekly +1", "weekly", "weekly"]);
+        let once = event("{name: w, time_zone: UTC, start: 2026-12-01T09:00, duration: 90m}");
+        assert_eq!(once.judged(at("2026-11-01T00:00:00Z")).next().unwrap().turn, None);
     }
 
     #[test]

@@ -5,7 +5,6 @@ mod chain;
 mod names;
 mod ocsp;
 
-use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -15,14 +14,14 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tokio_util::task::AbortOnDropHandle;
 
-pub use call::{Call, within};
+pub use call::{Call, unanswered, within};
 pub use chain::{Trust, Verified, client_verified_by};
 pub use names::{
-    Answer as DnsAnswer, Found, Lookup, MAX_ADDRESSES, NOWHERE, Outcome as DnsOutcome, Resolver, Unseen, family_of, normal, random_label, reconcile,
+    Answer as DnsAnswer, Found, Lookup, MAX_ADDRESSES, NOWHERE, Outcome as DnsOutcome, Resolver, Unresolved, Unseen, family_of, normal, random_label, reconcile,
 };
 pub use ocsp::{Stapled, must_staple, read as read_staple, revoked_words};
 
-use crate::cause::Cause as _;
+use crate::cause::{self, Cause as _};
 use crate::files::{self, ReadError};
 use crate::room::{self, Answer, NoRoom, Overrun};
 use crate::say;
@@ -231,10 +230,8 @@ pub fn unroutable(address: SocketAddr) -> Option<Message> {
 
 fn without_route(address: IpAddr, routed: std::io::Result<()>) -> Option<Message> {
     let error = routed.err()?;
-    // A kernel without IPv6 does not know the family at all (EAFNOSUPPORT).
-    let is_own = matches!(error.kind(), ErrorKind::NetworkUnreachable | ErrorKind::AddrNotAvailable) || error.raw_os_error() == Some(97);
     let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
-    is_own.then(|| say!("this exporter's host has no route to this {} address, so nobody asked there", family))
+    cause::may_lack_route(&error).then(|| say!("this exporter's host has no route to this {} address, so nobody asked there", family))
 }
 
 /// Whether a name is kept for this machine, or for tests.
@@ -246,6 +243,8 @@ fn is_local_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use super::*;
 
     #[test]

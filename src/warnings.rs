@@ -155,6 +155,10 @@ fn waivers(loaded: &Loaded, sources: &[&Source], now: Timestamp, found: &mut Vec
             found.push(Problem::bare(format!("waivers[{index}].event"), rule));
         }
         found.extend(short(waiver, &loaded.schedules, now).map(|rule| Problem::bare(format!("waivers[{index}].until"), rule)));
+        if let Some(value) = waiver.labels.get("cluster") {
+            let clusters = loaded.settings.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+            found.extend(unnamed((index, waiver), ("cluster", value), value, &clusters));
+        }
         let Some(check) = check(waiver) else { continue };
         if !check.enabled {
             found.push(Problem::bare(format!("waivers[{index}].check"), format!("{} is disabled in the overrides, so nothing is waived", waiver.check)));
@@ -173,15 +177,26 @@ fn waivers(loaded: &Loaded, sources: &[&Source], now: Timestamp, found: &mut Vec
             let rule = format!("no line of {} has the label {label}, so nothing is waived{instead}", waiver.check);
             found.push(Problem::bare(format!("waivers[{index}].labels"), rule));
         }
-        for (label, value) in &waiver.labels {
+        for (label, value) in waiver.labels.iter().filter(|(label, _)| *label != "cluster" && bears(check, label)) {
+            let is_event = label == "event";
             // Only of what the configuration names itself it is known now which values there are.
-            let known: BTreeSet<&str> = named.iter().filter(|subject| is_about(check, subject)).filter_map(|subject| subject.labels.get(label)).collect();
-            if !known.is_empty() && !known.contains(value.as_str()) {
-                let rule = format!("no {label} that {} asks about is called so, and nothing is waived{}", waiver.check, did_you_mean(value, known.into_iter()));
-                found.push(Problem::new(format!("waivers[{index}].labels.{label}"), rule, quoted(value)));
+            let subjects = named.iter().filter(|subject| !is_event && is_about(check, subject)).filter_map(|subject| subject.labels.get(label));
+            let known: BTreeSet<&str> = subjects.chain(loaded.schedules.iter().filter(|_| is_event).map(Schedule::name)).collect();
+            // Later occurrences of a recurring event are called after it.
+            let name = if is_event { value.split(" +").next().unwrap_or_default() } else { value };
+            if !known.is_empty() {
+                found.extend(unnamed((index, waiver), (label, value), name, &known));
             }
         }
     }
+}
+
+/// That a label of a waiver names what is not there, be it a target, an event or a cluster. It is told and refused nowhere:
+/// who takes one of these out of the configuration must not have to find each waiver of it first, and one that reaches
+/// nothing hides nothing.
+fn unnamed((index, waiver): (usize, &Waiver), (label, value): (&str, &str), name: &str, known: &BTreeSet<&str>) -> Option<Problem> {
+    let rule = || format!("no {label} that {} asks about is called so, and nothing is waived{}", waiver.check, did_you_mean(name, known.iter().copied()));
+    (!known.contains(name)).then(|| Problem::new(format!("waivers[{index}].labels.{label}"), rule(), quoted(value)))
 }
 
 /// Whether an event is judged by none of the checklists in which a waiver holds.
@@ -426,6 +441,36 @@ contexts: [{ name: a, context: { cluster: a } }, { name: b, context: { cluster: 
             waiver("apq"),
             ["waivers[0].labels.target: no target that EndpointUnhealthy asks about is called so, and nothing is waived; did you mean app? (got \"apq\")"]
         );
+    }
+
+    #[test]
+    fn a_waiver_that_names_what_there_is_not_is_told_and_refused_nowhere() {
+        let waiver = |check: &str, labels: &str| {
+            let waiver = format!("waivers: [{{ check: {check}, labels: {{ {labels} }}, who: Ada, why: w, until: 2026-11-30T00:00:00Z }}]\n");
+            let told = told(&format!("{COMING}{NAMED}{waiver}"));
+            told.into_iter().filter(|line| line.starts_with("waivers[0].labels")).collect::<Vec<_>>()
+        };
+        for (check, labels, wrong) in [
+            ("NodeNotReady", "cluster: eu", ""),
+            ("NodeNotReady", "cluster: ue", "cluster"),
+            ("NodeNotReady", "cluster: eu, node: n1", ""),
+            ("CredentialMissing", "credential: key", ""),
+            ("CredentialMissing", "credential: kez", "credential"),
+            ("RotationHitsEvent", "event: demo", ""),
+            ("RotationHitsEvent", "event: demo +1", ""),
+            ("RotationHitsEvent", "event: dmo", "event"),
+            ("RotationHitsEvent", "rotation: weakly", "rotation"),
+            ("RegistryUnavailable", "registry: ghcr.example", "registry"),
+        ] {
+            let told = waiver(check, labels);
+            match wrong {
+                "" => assert_eq!(told, [""; 0], "{check} {labels}"),
+                label => {
+                    let start = format!("waivers[0].labels.{label}: no {label} that {check} asks about is called so, and nothing is waived");
+                    assert!(told.len() == 1 && told[0].starts_with(&start), "{check} {labels}: {told:?}");
+                }
+            }
+        }
     }
 
     /// An estate that names one thing of every sort that can be named.

@@ -79,6 +79,7 @@ where
             (_, None, Some(404)) => (ErrorClass::Malformed, say!("status 404 and no answer of AWS")),
             (_, None, Some(status)) => (ErrorClass::of_status(status), say!("status {}", status)),
             (SdkError::TimeoutError(_), ..) => (ErrorClass::Timeout, say!("no answer in time")),
+            (SdkError::DispatchFailure(_), ..) if cause::unasked(&error).is_some() => (ErrorClass::Local, dispatch_failure(&error)),
             (SdkError::DispatchFailure(_), ..) => (ErrorClass::Unreachable, dispatch_failure(&error)),
             (SdkError::ConstructionFailure(_), ..) => (ErrorClass::Local, say!("the request cannot be made")),
             _ => (ErrorClass::Malformed, say!("the answer is not one of AWS")),

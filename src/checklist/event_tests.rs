@@ -46,6 +46,7 @@ fn event(name: &str, hours: i64, participants: u32) -> Occurrence {
         end,
         participants: Some(participants),
         lead_times: vec![Span::days(2), Span::hours(1)],
+        turn: None,
     }
 }
 
@@ -327,6 +328,45 @@ fn what_is_red_for_one_event_is_green_at_once_for_another_that_is_added() {
     let mut memories = Memories::default();
     assert_eq!(round(&mut memories, 1, &[&late]), [CheckState::Fail]);
     assert_eq!(round(&mut memories, 1, &[&soon]), [CheckState::Pass], "the other one is over");
+}
+
+/// After the end of an occurrence the next one has its name, and what is there was seen while it had another one.
+#[test]
+fn facts_of_an_occurrence_that_is_over_say_nothing_of_the_next_one() {
+    let checklist = parse("checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ name: Hits, item: '1', title: t, metric: readiness_rotation_conflict_state, fails: { equals: conflict }, evidence: '{rotation} hits {event}', remedy: r }] }]\n").unwrap();
+    let states = crate::collectors::family("readiness_rotation_conflict_state").unwrap().states;
+    let of = |state: &str| states.iter().position(|own| *own == state).unwrap() as f64;
+    let (none, conflict) = (of("none"), of("conflict"));
+    let turn = |before: &str| Some(crate::event::Turn { at: now(), before: before.into() });
+    let second = SignedDuration::from_secs(1);
+    let (running, next) = (event("daily", -2, 20), Occurrence { turn: turn("daily +1"), ..event("daily", 22, 20) });
+    let after = Occurrence { turn: turn("daily +2"), ..event("daily +1", 46, 20) };
+    let later = Occurrence { name: "daily +1".into(), turn: None, ..next.clone() };
+    for (first, second_one) in [(none, conflict), (conflict, none)] {
+        let seen = |look: u64, at: Timestamp, states: &[(&str, f64)]| {
+            let own: Vec<_> = states.iter().map(|(event, state)| (["keys", "", *event], *state)).collect();
+            let all: Vec<(&[&str], f64)> = own.iter().map(|(labels, state)| (labels.as_slice(), *state)).collect();
+            let mut seen = snapshot("readiness_rotation_conflict_state", &all);
+            (seen.views[0].looks, seen.views[0].seen_at) = (look, Some(at));
+            seen
+        };
+        let mut memories = Memories::default();
+        let mut round = |seen: &Snapshot, events: &[&Occurrence]| {
+            let mut judged: Vec<_> = events.iter().map(|event| judge(&checklist, &Context { event: Some(event), ..Context::new(seen, now()) })).collect();
+            memories.apply(&mut judged, true);
+            judged.iter().map(line).collect::<Vec<_>>()
+        };
+        let old = seen(1, now() - second, &[("daily", first), ("daily +1", second_one)]);
+        let before = round(&old, &[&running, &later]);
+        let told = round(&old, &[&next, &after]);
+        let state = |bad: bool| if bad { CheckState::Fail } else { CheckState::Pass };
+        assert_eq!((before[0].0, before[1].0), (state(first == conflict), state(second_one == conflict)));
+        assert_eq!(told[0].0, state(second_one == conflict), "{told:?}");
+        assert!(told[0].1.contains("daily") && !told[0].1.contains("daily +1"), "by the name that it has now: {told:?}");
+        assert_eq!(told[1].0, CheckState::Unknown, "nobody has looked at that one yet");
+        let new = seen(2, now() + second, &[("daily", second_one), ("daily +1", none)]);
+        assert_eq!(round(&new, &[&next])[0].0, state(second_one == conflict));
+    }
 }
 
 #[test]

@@ -143,6 +143,7 @@ impl Example {
             end: after(now, event.end_in),
             participants: event.participants,
             lead_times: default_lead_times(),
+            turn: None,
         })
     }
 

@@ -118,17 +118,35 @@ impl Memories {
         let (known, new): (Vec<_>, Vec<_>) = judged.iter_mut().partition(|judgement| before.of.contains_key(&key(judgement)));
         for judgement in known.into_iter().chain(new) {
             let key = key(judgement);
-            let own = before.of.remove(&key);
+            let own = before.of.remove(&key).map(|own| {
+                // Once an occurrence is over, the next one is called as it was, and what is known of that has its former name.
+                let is_of_other = own.start.is_some() && own.start != judgement.event_start;
+                if is_of_other { before.moved_up(judgement).unwrap_or_else(|| own.for_another()) } else { own }
+            });
             let mut memory = own.or_else(|| self.of(&key.0, None).or_else(|| before.of(&key.0, None)).map(Memory::for_another)).unwrap_or_default();
             memory.apply(judgement, look);
+            memory.start = judgement.event_start;
             self.of.insert(key, memory);
         }
+    }
+
+    /// What is remembered of an occurrence that had another name before.
+    fn moved_up(&mut self, judgement: &Judgement) -> Option<Memory> {
+        let event = |name: &str| name.split(" +").next().map(str::to_owned);
+        let own = judgement.event.as_deref().and_then(event);
+        let is_it = |(checklist, name): &(String, Option<String>), memory: &Memory| {
+            *checklist == judgement.checklist && name.as_deref().and_then(event) == own && memory.start == judgement.event_start
+        };
+        let key = self.of.iter().find(|(key, memory)| is_it(key, memory)).map(|(key, _)| key.clone())?;
+        self.of.remove(&key)
     }
 }
 
 /// Remembers the bad lines of one checklist, by check and subject.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
+    /// When the event starts that it was judged for; not known of what was kept from the last run.
+    start: Option<Timestamp>,
     entries: BTreeMap<String, BTreeMap<u64, Entry>>,
 }
 

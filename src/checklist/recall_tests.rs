@@ -23,6 +23,7 @@ fn event(name: &str, hours: i64) -> Occurrence {
         end: start + jiff::SignedDuration::from_hours(3),
         participants: Some(20),
         lead_times: Vec::new(),
+        turn: None,
         zone: jiff::tz::TimeZone::UTC,
     }
 }

@@ -1,6 +1,7 @@
 //! One check against the facts of all sources: a line for each subject, and one for whatever should have
 //! shown the fact and did not.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -186,7 +187,7 @@ impl Rule<'_> {
         let compared = others.into_iter().flat_map(|others| others.snapshot.views.iter().map(|view| (view, others.family)));
         let pieces = recall::pieces(&own.map(|family| (view, family)).chain(compared))?;
         let known = context.memory.map_or(0, |memory| memory.known(self.check));
-        Some(RestsOn { pieces, event: event.map(|event| (event.name.clone(), event.end.as_second())), known, room })
+        Some(RestsOn { pieces, event: event.map(|event| (event.name_at(view.seen_at).to_owned(), event.end.as_second())), known, room })
     }
 
     fn judge_view(&self, view: &View, others: Option<&Others<'_>>, room: usize, context: &Context<'_>) -> Lines {
@@ -199,13 +200,14 @@ impl Rule<'_> {
         let mut judged = false;
         let unseen: Vec<&Sample> = self.family.covered_by.map_or_else(Vec::new, |coverage| unseen_subjects(coverage, view));
         for facts in view.facts.iter() {
-            for (index, sample) in facts.of(self.family.name).iter().enumerate().filter(|(_, sample)| self.selects(sample, context.event)) {
+            for (index, sample) in facts.of(self.family.name).iter().enumerate().filter(|(_, sample)| self.selects(sample, context.event, view)) {
                 let bad = self.is_bad(sample, index, view, others, context);
                 // What was told before the answer broke off makes a subject red, and never good.
                 if bad != Some(true) && unseen.iter().any(|subject| is_about(|name| sample.label(name), subject)) {
                     continue;
                 }
                 judged = true;
+                let sample = &*self.called_now(sample, context.event);
                 let remembered = || context.memory.is_some_and(|memory| memory.knows(self.check, subject(sample.label_pairs())));
                 if bad == Some(false) && lines.good >= room && !remembered() {
                     lines.good += 1;
@@ -241,9 +243,24 @@ impl Rule<'_> {
         lines
     }
 
-    fn selects(&self, sample: &Sample, event: Option<&Occurrence>) -> bool {
-        let is_ours = !self.is_of_events() || sample.label("event") == event.map(|event| event.name.as_str());
+    /// Whether a sample is of those that are asked about: of the event that is judged, by the name that this had when
+    /// the source looked. Once an occurrence of a recurring event is over, the next one is called as it was.
+    fn selects(&self, sample: &Sample, event: Option<&Occurrence>, view: &View) -> bool {
+        let is_ours = !self.is_of_events() || sample.label("event") == event.map(|event| event.name_at(view.seen_at));
         is_ours && self.filter.iter().all(|(name, value)| sample.label(name) == Some(value))
+    }
+
+    /// A sample with the name that its event has now.
+    fn called_now<'s>(&self, sample: &'s Sample, event: Option<&Occurrence>) -> Cow<'s, Sample> {
+        let at = sample.family.labels.iter().position(|label| *label == "event").filter(|_| self.is_of_events());
+        match (at, event) {
+            (Some(at), Some(event)) if *sample.labels[at] != *event.name => {
+                let mut own = sample.clone();
+                own.labels[at] = event.name.as_str().into();
+                Cow::Owned(own)
+            }
+            _ => Cow::Borrowed(sample),
+        }
     }
 
     /// Whether each sample is about one event: then only those about the event that is judged count.
@@ -298,7 +315,7 @@ impl Rule<'_> {
                     ..Line::unknown(evidence).because_of(sample.detail.as_ref())
                 });
             } else if coverage.borne_in.contains(&state)
-                && !view.of(self.family.name).any(|fact| self.selects(fact, event) && is_about(|name| fact.label(name), sample))
+                && !view.of(self.family.name).any(|fact| self.selects(fact, event, view) && is_about(|name| fact.label(name), sample))
             {
                 let evidence = about(sample, &format!("it was seen ({state}), and showed nothing of what this check asks about"));
                 lines.push(Line { labels: labels_of(sample), seen_at: view.seen_at, look: view.looks, ..Line::unknown(evidence) });

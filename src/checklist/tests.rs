@@ -329,6 +329,7 @@ fn what_was_bad_stays_known_when_another_event_comes_or_ends() {
         end: now(),
         participants: None,
         lead_times: Vec::new(),
+        turn: None,
     };
     let mut memories = Memories::default();
     let mut round = |value: f64, look: u64, events: &[Option<Occurrence>]| {

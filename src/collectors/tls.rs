@@ -23,11 +23,11 @@ pub use config::{Config, Target};
 
 use super::kubernetes::{self, ClusterConfig, Permission};
 use super::section::{Estate, Section};
-use crate::cause::Cause as _;
+use crate::cause::{Cause as _, Unasked};
 use crate::driver::{Form, Poll, Task};
 use crate::made::{Made, Shared};
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set, states};
-use crate::net::{self, Lookup, Stapled, Trust};
+use crate::net::{self, Lookup, Stapled, Trust, Unresolved};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, Observation, Snapshot, Source};
@@ -223,7 +223,8 @@ impl Poll for TlsCollector {
             let left = self.timeout.saturating_sub(started.elapsed());
             let samples = match found {
                 Err(_) => failed([&self.target, net::NOWHERE], &say!("resolve {}: no answer in time", named(&self.host))),
-                Ok(Err(why)) => failed([&self.target, net::NOWHERE], &why),
+                Ok(Err(Unresolved::Failed(why))) => failed([&self.target, net::NOWHERE], &why),
+                Ok(Err(Unresolved::Unasked(Unasked(why)))) => unseen([&self.target, net::NOWHERE], &why).into(),
                 Ok(Ok(found)) => {
                     let mut samples = join_all(found.addresses.into_iter().map(|address| self.at(address, left, seen))).await.concat();
                     samples.extend(found.unseen.iter().flat_map(|part| unseen([&self.target, part.place], &part.why)));

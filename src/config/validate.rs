@@ -159,9 +159,6 @@ fn waivers(settings: &Settings, checklists: &[Checklist], references: &Reference
         if let Some(event) = &waiver.event {
             known_event(&format!("{path}.event"), event, settings, references, problems);
         }
-        if let Some(cluster) = waiver.labels.get("cluster") {
-            references.cluster(&format!("{path}.labels.cluster"), cluster, problems);
-        }
     }
     granted
 }

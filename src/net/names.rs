@@ -16,8 +16,8 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use tokio::sync::Semaphore;
 
-use super::{is_link_local, unusable};
-use crate::cause::Cause as _;
+use super::{is_link_local, unroutable, unusable};
+use crate::cause::{Cause as _, Unasked};
 use crate::files;
 use crate::made::Made;
 use crate::metric::states;
@@ -59,6 +59,8 @@ states! {
         Timeout => "timeout",
         /// No answer that can be read.
         Error => "error",
+        /// Nobody asked, as this host has no route to the name server.
+        Unasked => "unasked",
     }
 }
 
@@ -169,6 +171,7 @@ pub struct Resolver {
     extended: TokioResolver,
     /// The same servers, asked as before 1999.
     plain: TokioResolver,
+    servers: Vec<SocketAddr>,
     half: Duration,
 }
 
@@ -181,22 +184,25 @@ impl Resolver {
         let mut tcp = ConnectionConfig::tcp();
         tcp.port = server.port();
         let config = ResolverConfig::from_parts(None, vec![], vec![NameServerConfig::new(server.ip(), true, vec![udp, tcp])]);
-        Self::of(timeout, || Ok(TokioResolver::builder_with_config(config.clone(), TokioRuntimeProvider::default())))
+        Self::of(timeout, &config, &ResolverOpts::default())
     }
 
     /// One that asks those of the host's own configuration.
     pub fn system(timeout: Duration) -> Result<Self, NetError> {
-        Self::of(timeout, TokioResolver::builder_tokio)
+        let (config, options) = hickory_resolver::system_conf::read_system_conf()?;
+        Self::of(timeout, &config, &options)
     }
 
-    fn of(timeout: Duration, builder: impl Fn() -> Result<hickory_resolver::ResolverBuilder<TokioRuntimeProvider>, NetError>) -> Result<Self, NetError> {
+    fn of(timeout: Duration, config: &ResolverConfig, options: &ResolverOpts) -> Result<Self, NetError> {
         let half = timeout / 2;
         let build = |extended: bool| {
-            let mut builder = builder()?;
+            let mut builder = TokioResolver::builder_with_config(config.clone(), TokioRuntimeProvider::default()).with_options(options.clone());
             live(builder.options_mut(), half, extended);
             builder.build()
         };
-        Ok(Self { extended: build(true)?, plain: build(false)?, half })
+        let port = |server: &NameServerConfig| server.connections.first().map_or(53, |connection| connection.port);
+        let servers = config.name_servers().iter().map(|server| SocketAddr::new(server.ip, port(server))).collect();
+        Ok(Self { extended: build(true)?, plain: build(false)?, servers, half })
     }
 
     /// Asks one question, and once more without EDNS when the first brought nothing: servers that do
@@ -208,7 +214,20 @@ impl Resolver {
             Err(error) if may_lack_extensions(&error) => self.once(&self.plain, name, kind).await,
             settled => settled,
         };
-        found.map_or_else(|error| Answer::failed(&error), |records| Answer::of(&records))
+        match found {
+            Ok(records) => Answer::of(&records),
+            Err(error) => self.unasked(&error, unroutable).unwrap_or_else(|| Answer::failed(&error)),
+        }
+    }
+
+    /// A question that reached nobody, where this host has a route to none of the servers.
+    fn unasked(&self, error: &NetError, lacks_route: impl Fn(SocketAddr) -> Option<Message>) -> Option<Answer> {
+        if matches!(error, NetError::Dns(_) | NetError::Proto(_)) {
+            return None;
+        }
+        let whys: Option<Vec<_>> = self.servers.iter().map(|server| Some(say!("name server {}: {}", server.ip(), lacks_route(*server)?))).collect();
+        let why = whys?.into_iter().next()?;
+        Some(Answer::none(Outcome::Unasked, Some(why)))
     }
 
     async fn once(&self, resolver: &TokioResolver, name: &str, kind: RecordType) -> Result<Records, NetError> {
@@ -253,6 +272,17 @@ pub struct Unseen {
     pub why: Message,
 }
 
+/// Why there is no address to ask.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unresolved {
+    /// The name has none, or whoever should know did not answer.
+    #[error("{0}")]
+    Failed(Message),
+    /// This host has a route neither to whoever should know nor to where the name leads.
+    #[error(transparent)]
+    Unasked(Unasked),
+}
+
 /// How names of targets become addresses.
 #[derive(Clone)]
 pub enum Lookup {
@@ -277,17 +307,20 @@ impl Lookup {
         Made::try_of((server.map(str::to_owned), timeout), |(server, timeout)| Self::new(server.as_deref(), *timeout))
     }
 
-    /// Some addresses of a host, for who is content with any of them.
-    pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, Message> {
-        self.look_up(host, false).await.map(|found| found.addresses)
+    /// Some addresses of a host, for who is content with any of them: those that this host has a route to, since whoever
+    /// tries several tells what the last one said.
+    pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, Unresolved> {
+        let found = self.look_up(host, false).await?.addresses;
+        // Which port it is does not matter.
+        with_route(host, found, |address| unroutable(SocketAddr::new(address, 443)))
     }
 
     /// Every address of a host; none that [`is_link_local`], unless the host is one.
-    pub async fn find(&self, host: &str) -> Result<Found, Message> {
+    pub async fn find(&self, host: &str) -> Result<Found, Unresolved> {
         self.look_up(host, true).await
     }
 
-    async fn look_up(&self, host: &str, whole: bool) -> Result<Found, Message> {
+    async fn look_up(&self, host: &str, whole: bool) -> Result<Found, Unresolved> {
         if let Ok(address) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
             return Ok(Found { addresses: vec![address], unseen: Vec::new() });
         }
@@ -305,15 +338,15 @@ impl Lookup {
         found.addresses.dedup();
         let useless = found.addresses.iter().find(|address| is_link_local(**address)).and_then(|address| Some((*address, unusable(*address, host)?)));
         if let Some((address, why)) = useless {
-            return Err(say!(
+            return Err(Unresolved::Failed(say!(
                 "resolve {}: it leads to {}, which {}; that is asked only where the configuration holds the address itself",
                 named(host),
                 address,
                 why
-            ));
+            )));
         }
         if found.addresses.is_empty() {
-            return Err(say!("resolve {}: no address", named(host)));
+            return Err(Unresolved::Failed(say!("resolve {}: no address", named(host))));
         }
         let rest = found.addresses.split_off(found.addresses.len().min(MAX_ADDRESSES));
         for ((family, _), place) in FAMILIES.into_iter().zip(["more-ipv4", "more-ipv6"]) {
@@ -327,20 +360,37 @@ impl Lookup {
     }
 }
 
-async fn by_system(host: &str) -> Result<Vec<IpAddr>, Message> {
+/// Those of the addresses of a host that can be asked from here.
+fn with_route(host: &str, mut found: Vec<IpAddr>, lacks_route: impl Fn(IpAddr) -> Option<Message>) -> Result<Vec<IpAddr>, Unresolved> {
+    let mut last = None;
+    found.retain(|address| {
+        let why = lacks_route(*address);
+        let is_routed = why.is_none();
+        last = why.or(last.take());
+        is_routed
+    });
+    match last.filter(|_| found.is_empty()) {
+        Some(why) => Err(Unresolved::Unasked(Unasked(say!("{}: {}", named(host), why)))),
+        None => Ok(found),
+    }
+}
+
+async fn by_system(host: &str) -> Result<Vec<IpAddr>, Unresolved> {
     // Each is a thread that waits for the system's resolver, and others need threads, too.
     static SLOTS: Semaphore = Semaphore::const_new(LOOKUPS);
     let _slot = SLOTS.acquire().await;
     let found = tokio::net::lookup_host((host, 0)).await;
-    Ok(found.map_err(|_| say!("resolve {}: the system's resolver finds no address", named(host)))?.map(|address| address.ip()).collect())
+    let failed = |_| Unresolved::Failed(say!("resolve {}: the system's resolver finds no address", named(host)));
+    Ok(found.map_err(failed)?.map(|address| address.ip()).collect())
 }
 
-async fn by_server(resolver: &Resolver, host: &str) -> Result<Found, Message> {
+async fn by_server(resolver: &Resolver, host: &str) -> Result<Found, Unresolved> {
     let name = format!("{}.", host.trim_end_matches('.'));
     let mut answers = futures::future::join_all(FAMILIES.map(|(_, kind)| resolver.ask(&name, kind))).await;
     reconcile(answers.iter_mut());
     let mut found = Found::default();
     let mut failed = None;
+    let is_unasked = answers.iter().all(|answer| answer.state == Outcome::Unasked);
     for ((family, _), answer) in FAMILIES.into_iter().zip(answers) {
         found.addresses.extend(&answer.addresses);
         if !answer.is_definite() {
@@ -351,7 +401,8 @@ async fn by_server(resolver: &Resolver, host: &str) -> Result<Found, Message> {
         }
     }
     if found.addresses.is_empty() {
-        return Err(say!("resolve {}: {}", named(host), failed.unwrap_or_else(|| say!("it has no address"))));
+        let why = say!("resolve {}: {}", named(host), failed.unwrap_or_else(|| say!("it has no address")));
+        return Err(if is_unasked { Unresolved::Unasked(Unasked(why)) } else { Unresolved::Failed(why) });
     }
     Ok(found)
 }

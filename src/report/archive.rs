@@ -227,6 +227,7 @@ mod tests {
             end: at(3),
             participants: None,
             lead_times: vec![Span::days(2), Span::hours(1)],
+            turn: None,
         };
         assert_eq!(moment(&event, at(-49)), None);
         for (hour, name) in [(-48, "T-2d"), (-2, "T-2d"), (-1, "T-1h"), (0, "start"), (2, "start"), (3, "end")] {

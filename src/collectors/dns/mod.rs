@@ -96,13 +96,13 @@ metrics! {
         "readiness_dns_success",
         Unit::Flag,
         &LABELS,
-        "Whether a resolver answered with addresses that servers can have, and with at least one; absent while it answers for some of the record types and fails for others.",
+        "Whether a resolver answered with addresses that servers can have, and with at least one; absent while it answers for some of the record types and fails for others, and where this program's host has no route to the resolver.",
     )
     .covered_by(SETTLED_ONE.each());
     static ANSWER: StateSet<Completeness, 2> = state_set(
         "readiness_dns_answer_state",
         &LABELS,
-        "Whether a resolver gave a definite answer for every record type of a name, for some of them, or for none.",
+        "Whether a resolver gave a definite answer for every record type of a name, for some of them, or for none; unasked where this program's host has no route to it.",
     );
     static LOOKUP: StateSet<DnsOutcome, 3> = state_set(
         "readiness_dns_lookup_state",
@@ -441,7 +441,7 @@ impl DnsCollector {
         if let Some((address, why)) = useless {
             // Whoever draws this one gets nowhere, whatever else there is.
             samples.push(SUCCESS.sample(labels, 0.0).with_detail(say!("{}; {} {}", words, address, why)));
-        } else if state != Completeness::Partial {
+        } else if matches!(state, Completeness::Complete | Completeness::Failed) {
             samples.push(SUCCESS.sample(labels, f64::from(u8::from(!addresses.is_empty()))).with_detail(say!("{}{}", words, hint)));
         }
         for (kind, answer) in &view.typed {
@@ -458,7 +458,7 @@ impl DnsCollector {
                 samples.push(TTL.sample(labels, f64::from(ttl)));
             }
         }
-        if state != Completeness::Failed {
+        if view.is_answered() {
             samples.push(CHAIN.sample(labels, view.chain().len() as f64));
         }
         samples.push(DURATION.sample(labels, view.took.as_secs_f64()));
@@ -472,9 +472,9 @@ impl DnsCollector {
             state
         });
         if let Some((neighbour, state)) = neighbour {
-            let told = match (view.state(), neighbour.state()) {
-                (Completeness::Failed, _) => words,
-                (_, Completeness::Failed) => say!("{}; for a random neighbour: {}", words, neighbour.words()),
+            let told = match (view.is_answered(), neighbour.is_answered()) {
+                (false, _) => words,
+                (_, false) => say!("{}; for a random neighbour: {}", words, neighbour.words()),
                 _ => say!("{}; a random neighbour answers {}", words, neighbour.words()),
             };
             samples.push(ORIGIN.sample(labels, *state).with_detail(told));

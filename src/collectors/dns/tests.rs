@@ -30,6 +30,15 @@ fn goal(names: &[&str], addresses: &[&str]) -> Goal {
 }
 
 #[test]
+fn a_resolver_that_nobody_could_ask_has_not_failed() {
+    let unasked = view(&[], &[], DnsOutcome::Unasked);
+    assert_eq!((unasked.state(), unasked.is_answered()), (Completeness::Unasked, false));
+    assert!(!SETTLED_ONE.seen.contains(&Completeness::Unasked.as_str()), "so whether the name resolves is unknown");
+    assert_eq!(view(&[], &[], DnsOutcome::Timeout).state(), Completeness::Failed);
+    assert_eq!(compare(&unasked, &goal(&[], &["10.0.0.1"]), false).0, Comparison::Unknown);
+}
+
+#[test]
 fn an_answer_matches_by_chain_or_by_being_a_part_of_the_expected_set() {
     let nlb = goal(&["nlb-1.elb.example"], &["10.0.0.1", "10.0.0.2", "10.0.0.3"]);
     for (view, proxied, state) in [

@@ -16,11 +16,12 @@ use crate::say::{Message, counted, named};
 pub(super) const PART: usize = 8;
 
 states! {
-    /// Whether every record type has a definite answer, some of them, or none.
+    /// Whether every record type has a definite answer, some of them, or none, or the resolver could not be asked.
     pub(super) enum Completeness {
         Complete => "complete",
         Partial => "partial",
         Failed => "failed",
+        Unasked => "unasked",
     }
 }
 
@@ -58,15 +59,21 @@ impl View {
 
     pub(super) fn state(&self) -> Completeness {
         match self.typed.iter().filter(|(_, answer)| answer.is_definite()).count() {
+            0 if self.typed.iter().any(|(_, answer)| answer.state == DnsOutcome::Unasked) => Completeness::Unasked,
             0 => Completeness::Failed,
             definite if definite == self.typed.len() => Completeness::Complete,
             _ => Completeness::Partial,
         }
     }
 
-    /// Whether the resolver let every question time out.
-    fn is_silent(&self) -> bool {
-        !self.typed.is_empty() && self.typed.iter().all(|(_, answer)| answer.state == DnsOutcome::Timeout)
+    /// Whether the resolver gave any definite answer.
+    pub(super) fn is_answered(&self) -> bool {
+        matches!(self.state(), Completeness::Complete | Completeness::Partial)
+    }
+
+    /// Whether every question ended in one way.
+    fn all_ended(&self, state: DnsOutcome) -> bool {
+        !self.typed.is_empty() && self.typed.iter().all(|(_, answer)| answer.state == state)
     }
 
     pub(super) fn is_complete(&self) -> bool {
@@ -76,8 +83,11 @@ impl View {
     /// For people: the addresses, and of which record types there are none, and why.
     pub(super) fn words(&self) -> Message {
         // Not one type after the other: nobody has said anything of the name.
-        if self.is_silent() {
+        if self.all_ended(DnsOutcome::Timeout) {
             return say!("the resolver gives no answer in time");
+        }
+        if let Some((_, DnsAnswer { why: Some(why), .. })) = self.typed.first().filter(|_| self.all_ended(DnsOutcome::Unasked)) {
+            return why.clone();
         }
         let addresses = self.addresses();
         let without = self.typed.iter().filter(|(_, answer)| if addresses.is_empty() { true } else { !answer.is_definite() });
@@ -133,7 +143,7 @@ impl Goal {
 /// seen as a whole a match.
 pub(super) fn compare(view: &View, goal: &Goal, proxied: bool) -> (Comparison, Message) {
     // Where nothing was answered, that alone is the reason, in the words that all it hides have in common.
-    if view.state() == Completeness::Failed {
+    if !view.is_answered() {
         return (Comparison::Unknown, view.words());
     }
     let why = if goal.unseen { say!("answers {}, but {}", view.words(), goal.words) } else { say!("answers {}; expected {}", view.words(), goal.words) };
@@ -176,8 +186,8 @@ fn ended(answer: &DnsAnswer) -> Message {
         (DnsOutcome::Servfail, _) => say!("the name server fails (SERVFAIL)"),
         (DnsOutcome::Refused, _) => say!("the name server refuses to answer (REFUSED)"),
         (DnsOutcome::Timeout, _) => say!("no answer in time"),
-        (DnsOutcome::Error, Some(why)) => why.clone(),
-        (DnsOutcome::Error, None) => say!("no answer that can be read"),
+        (DnsOutcome::Error | DnsOutcome::Unasked, Some(why)) => why.clone(),
+        (DnsOutcome::Error | DnsOutcome::Unasked, None) => say!("no answer that can be read"),
     }
 }
 

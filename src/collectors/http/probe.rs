@@ -23,10 +23,9 @@ use super::Outcome;
 use super::config::{Expect, JsonRule, Target};
 use super::decode::{self, Unreadable};
 use super::wire::{connection_failed, send, send_h2, tunnel};
-use crate::cause;
-use crate::cause::Cause as _;
+use crate::cause::{self, Cause as _, Unasked};
 use crate::document;
-use crate::net::{self, Found, Lookup};
+use crate::net::{self, Found, Lookup, Unresolved};
 use crate::room::{self, Answer, Overrun};
 use crate::say;
 use crate::say::{Message, named};
@@ -35,6 +34,14 @@ use crate::value::SecretRef;
 /// The statuses that lead elsewhere.
 /// Source: RFC 9110, section 15.4
 const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
+
+/// Why there is no address to ask.
+fn unresolved(why: Unresolved) -> Failure {
+    match why {
+        Unresolved::Failed(why) => Failure(Outcome::Dns, why),
+        Unresolved::Unasked(Unasked(why)) => Failure(Outcome::Unknown, why),
+    }
+}
 
 /// What one look at one address found.
 pub(super) struct Probe {
@@ -198,7 +205,10 @@ impl Prober {
         };
         match found {
             Ok(Ok(found)) => Ok((found, took)),
-            Ok(Err(why)) => Err(failed(Outcome::Dns, why)),
+            Ok(Err(why)) => {
+                let Failure(outcome, why) = unresolved(why);
+                Err(failed(outcome, why))
+            }
             Err(_) => Err(failed(Outcome::Timeout, say!("resolve {}: no answer in time", named(host)))),
         }
     }
@@ -263,7 +273,7 @@ impl Prober {
                 address = probed;
             } else if next.host_str() != url.host_str() && self.proxy.is_none() {
                 let host = next.host_str().unwrap_or_default();
-                let found = self.lookup.find(host).await.map_err(|why| Failure(Outcome::Dns, why))?;
+                let found = self.lookup.find(host).await.map_err(unresolved)?;
                 // `find` fails rather than find nothing.
                 address = found.addresses.first().copied().unwrap_or(address);
                 // Who wants to know each of them makes the host a target of its own.

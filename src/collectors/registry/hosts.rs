@@ -30,6 +30,7 @@ states! {
         Denied => "denied",
         Throttled => "throttled",
         Down => "down",
+        Unknown => "unknown",
     }
 }
 
@@ -42,7 +43,7 @@ metrics! {
         static STATE: StateSet<Answering, 1> = state_set(
             STATES,
             &["registry"],
-            "How a registry answered last, cached from GET /v2/ of the OCI distribution API or from the ECR API.",
+            "How a registry answered last, cached from GET /v2/ of the OCI distribution API or from the ECR API; unknown where this program could not ask it.",
         );
     }
 
@@ -203,6 +204,8 @@ impl Host {
         match error.class {
             ErrorClass::Denied => Answering::Denied,
             ErrorClass::Throttled => Answering::Throttled,
+            // Whatever is wrong is wrong here, and nobody asked.
+            ErrorClass::Local => Answering::Unknown,
             _ => Answering::Down,
         }
     }
@@ -288,5 +291,19 @@ impl WorkspaceImages {
 impl Poll for WorkspaceImages {
     fn look<'a>(&'a mut self, seen: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
         self.ask(seen).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_that_nobody_could_ask_is_not_down() {
+        let after = |class| Host::state_after(&CollectError::new(class, "ask it: no"));
+        assert_eq!(after(ErrorClass::Local), Answering::Unknown);
+        for class in [ErrorClass::Unreachable, ErrorClass::Timeout, ErrorClass::Server, ErrorClass::Malformed] {
+            assert_eq!(after(class), Answering::Down, "{class:?}");
+        }
     }
 }

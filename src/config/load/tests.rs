@@ -100,7 +100,6 @@ clusters: [{ name: us, server: "https://a", token: { env: T } }]
 collectors:
   dns: { names: [{ name: a.test, expect: { load_balancer: { cluster: uss, namespace: n, service: s } } }] }
   kubernetes: { workloads: [{ name: w, kind: Deployment, namespace: n, names: [x], clusters: [eu] }] }
-waivers: [{ check: NodeNotReady, labels: { cluster: ap }, who: a, why: b, until: 2026-12-02T00:00:00Z }]
 "#;
     assert_eq!(
         problems(text),
@@ -109,7 +108,6 @@ waivers: [{ check: NodeNotReady, labels: { cluster: ap }, who: a, why: b, until:
             "collectors.dns.names[0] (a.test).expect.load_balancer.service: must be listed in collectors.kubernetes.services, which reads its load balancer (got \"n/s\")",
             "collectors.kubernetes.workloads[0] (w).clusters[0]: must name a configured cluster (got \"eu\")",
             "events[0] (w).checklist: must name a configured checklist; did you mean workshop? (got \"worshop\")",
-            "waivers[0].labels.cluster: must name a configured cluster (got \"ap\")",
         ]
     );
 }

@@ -12,7 +12,7 @@ fn records(lines: &[&str]) -> Reply {
     Reply::Records(lines.iter().map(|line| (*line).to_owned()).collect())
 }
 
-async fn find(answer: impl FnMut(&Question) -> Reply + Send + 'static) -> Result<Found, Message> {
+async fn find(answer: impl FnMut(&Question) -> Reply + Send + 'static) -> Result<Found, Unresolved> {
     let server = NameServer::start(60, answer).await.unwrap();
     Lookup::new(Some(&server.address.to_string()), Duration::from_millis(1_500)).unwrap().find("a.test").await
 }
@@ -51,8 +51,50 @@ async fn a_half_that_failed_is_said_and_an_empty_one_is_none() {
     }
     for (code, why) in [(SERVFAIL, "the name server answers"), (NXDOMAIN, "there is no such name")] {
         let why_not = find(move |question| if question.ipv6 { records(&[]) } else { Reply::Code(code) }).await.unwrap_err();
-        assert!(why_not.as_str().contains(why), "{why_not}");
+        assert!(why_not.to_string().contains(why), "{why_not}");
     }
+}
+
+/// That of a host without a route to some places.
+fn without(places: &'static [&'static str]) -> impl Fn(IpAddr) -> Option<Message> {
+    move |address| places.iter().any(|place| place.parse() == Ok(address)).then(|| "no route".into())
+}
+
+#[test]
+fn a_name_server_without_a_route_was_asked_by_nobody() {
+    let resolver = Resolver::at("[2001:db8::53]:53".parse().unwrap(), Duration::from_secs(1)).unwrap();
+    let lacks_route = |server: SocketAddr| without(&["2001:db8::53"])(server.ip());
+    let state = |error: &NetError, resolver: &Resolver| resolver.unasked(error, lacks_route).map(|answer| (answer.state, answer.why.unwrap().to_string()));
+    let lost = || NetError::from(std::io::Error::from(std::io::ErrorKind::NetworkUnreachable));
+    for error in [lost(), NetError::Timeout, NetError::NoConnections] {
+        assert_eq!(state(&error, &resolver), Some((Outcome::Unasked, "name server 2001:db8::53: no route".to_owned())), "{error}");
+    }
+    assert_eq!(state(&NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail)), &resolver), None, "whoever answers was asked");
+    let both = Resolver { servers: vec!["[2001:db8::53]:53".parse().unwrap(), "192.0.2.53:53".parse().unwrap()], ..resolver };
+    assert_eq!(state(&lost(), &both), None, "one of them was asked");
+}
+
+#[test]
+fn whoever_tries_several_addresses_tries_those_with_a_route() {
+    let all: Vec<IpAddr> = ["10.0.0.1", "2001:db8::1"].map(|address| address.parse().unwrap()).into();
+    let left = |places| with_route("a.test", all.clone(), without(places));
+    assert_eq!(left(&[]), Ok(all.clone()));
+    assert_eq!(left(&["2001:db8::1"]), Ok(vec![all[0]]), "what it says is said by the one that was asked");
+    assert_eq!(left(&["10.0.0.1", "2001:db8::1"]), Err(Unresolved::Unasked(Unasked("a.test: no route".into()))));
+}
+
+/// An address to which this machine has no route, if there is one.
+fn beyond() -> Option<SocketAddr> {
+    ["[2001:db8::1]:53", "198.51.100.1:53"].iter().map(|place| place.parse().unwrap()).find(|place| unroutable(*place).is_some())
+}
+
+#[tokio::test]
+async fn a_name_is_not_asked_for_where_there_is_no_route() {
+    let Some(server) = beyond() else { return };
+    let answer = Resolver::at(server, Duration::from_secs(1)).unwrap().ask("a.test.", RecordType::A).await;
+    assert_eq!(answer.state, Outcome::Unasked);
+    let found = Lookup::new(Some(&server.to_string()), Duration::from_secs(1)).unwrap().find("a.test").await;
+    assert!(matches!(found, Err(Unresolved::Unasked(_))), "{found:?}");
 }
 
 #[tokio::test]

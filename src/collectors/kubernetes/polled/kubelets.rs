@@ -299,7 +299,7 @@ impl Way {
         if net::is_link_local(address.ip()) {
             return Err(CollectError::new(ErrorClass::Unreachable, say!("{}: the InternalIP of the node is a link-local or metadata address", what)));
         }
-        let unreachable = |error: reqwest::Error| CollectError::new(ErrorClass::Unreachable, say!("{}: {}", what, error.words()));
+        let unreachable = |error: reqwest::Error| net::unanswered(&what, &error);
         let unread = |why| api::unread(&what, why);
         let ask = async {
             let request = client.get(format!("https://{address}/stats/summary")).header(AUTHORIZATION, token.clone());

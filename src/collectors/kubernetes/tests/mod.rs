@@ -55,6 +55,7 @@ pub(in crate::collectors::kubernetes) fn demands<const N: usize>(participants: [
             zone: jiff::tz::TimeZone::UTC,
             participants: Some(participants),
             lead_times: Vec::new(),
+            turn: None,
         };
         (occurrence, Some(participants))
     })
@@ -309,6 +310,7 @@ fn a_claim_is_as_far_from_each_event_as_its_expiry_is() {
         end: end.parse().unwrap(),
         participants: None,
         lead_times: Vec::new(),
+        turn: None,
     };
     let events = [event("today", "2026-01-01T17:00:00Z", "2026-01-01T20:00:00Z"), event("earlier", "2026-01-01T09:00:00Z", "2026-01-01T15:00:00Z")];
     let mut samples = Vec::new();

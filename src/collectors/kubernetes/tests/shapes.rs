@@ -232,6 +232,7 @@ pub(in crate::collectors::kubernetes) fn distances_of(pool: &Value, claims: &[(i
         end: at(27 * HOUR),
         participants: None,
         lead_times: Vec::new(),
+        turn: None,
     };
     let mut samples: Vec<Sample> = Vec::new();
     lifetimes::distances(&filled(&[pool]), &filled(&claims), &[event], &place("NodeClaim"), &mut samples);
