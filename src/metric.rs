@@ -225,8 +225,8 @@ impl<S: States, const N: usize> StateSet<S, N> {
 pub struct Sample {
     /// What was observed.
     pub family: &'static Family,
-    /// Label values in the family's order.
-    pub labels: Box<[Arc<str>]>,
+    /// Label values in the family's order. Those of one look that are about the same share them.
+    pub labels: Arc<[Arc<str>]>,
     /// The value; for a state set the position of the current state, since one sample stands for
     /// all series of the set until it is written.
     pub value: f64,

@@ -256,7 +256,8 @@ impl Rule<'_> {
         match (at, event) {
             (Some(at), Some(event)) if *sample.labels[at] != *event.name => {
                 let mut own = sample.clone();
-                own.labels[at] = event.name.as_str().into();
+                own.labels =
+                    own.labels.iter().enumerate().map(|(index, label)| if index == at { event.name.as_str().into() } else { Arc::clone(label) }).collect();
                 Cow::Owned(own)
             }
             _ => Cow::Borrowed(sample),

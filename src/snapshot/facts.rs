@@ -12,32 +12,33 @@ const KEPT: usize = 100;
 /// observation after the other.
 #[derive(Debug, Default)]
 pub struct Facts {
+    /// In order of their families' names.
     samples: Box<[Sample]>,
-    /// Families in order of their names, with where their samples end.
-    runs: Box<[(&'static Family, usize)]>,
     /// As they are scraped, and where each family ends; made by the first scrape if they are many. In
     /// a large cluster most facts are the same for hours, and writing them is half of what a scrape costs.
-    text: OnceLock<(String, Box<[usize]>)>,
+    text: OnceLock<(String, Box<[(&'static str, usize)]>)>,
 }
 
 impl From<Vec<Sample>> for Facts {
     fn from(mut samples: Vec<Sample>) -> Self {
+        // Of a target one number after the other is told.
+        for at in 1..samples.len() {
+            let (told, rest) = samples.split_at_mut(at);
+            if told[at - 1].labels == rest[0].labels {
+                rest[0].labels = Arc::clone(&told[at - 1].labels);
+            }
+        }
         samples.sort_by_key(|sample| sample.family.name);
-        let mut end = 0;
-        let runs = samples.chunk_by(|a, b| a.family.name == b.family.name).map(|run| {
-            end += run.len();
-            (run[0].family, end)
-        });
-        Self { runs: runs.collect(), samples: samples.into(), text: OnceLock::new() }
+        Self { samples: samples.into(), text: OnceLock::new() }
     }
 }
 
 impl Facts {
     /// The samples of one family.
     pub fn of(&self, family: &str) -> &[Sample] {
-        let Ok(at) = self.runs.binary_search_by(|(own, _)| own.name.cmp(family)) else { return &[] };
-        let start = if at == 0 { 0 } else { self.runs[at - 1].1 };
-        &self.samples[start..self.runs[at].1]
+        let start = self.samples.partition_point(|sample| sample.family.name < family);
+        let from = &self.samples[start..];
+        &from[..from.partition_point(|sample| sample.family.name == family)]
     }
 
     /// The samples of one family as they are scraped, where that text is kept.
@@ -45,19 +46,19 @@ impl Facts {
         if self.samples.len() < KEPT {
             return None;
         }
-        let Ok(at) = self.runs.binary_search_by(|(own, _)| own.name.cmp(family)) else { return Some("") };
         let (text, ends) = self.text.get_or_init(|| {
             let mut text = String::with_capacity(self.samples.len() * 128);
-            let ends = self.families().map(|(_, samples)| {
+            let ends = self.families().map(|(family, samples)| {
                 write_samples(&mut text, samples);
-                text.len()
+                (family.name, text.len())
             });
             let ends = ends.collect();
             text.shrink_to_fit();
             (text, ends)
         });
-        let start = if at == 0 { 0 } else { ends[at - 1] };
-        Some(&text[start..ends[at]])
+        let Ok(at) = ends.binary_search_by_key(&family, |(name, _)| name) else { return Some("") };
+        let start = if at == 0 { 0 } else { ends[at - 1].1 };
+        Some(&text[start..ends[at].1])
     }
 
     /// Everything, in order of the families' names.
@@ -67,7 +68,7 @@ impl Facts {
 
     /// Families with their samples.
     pub fn families(&self) -> impl Iterator<Item = (&'static Family, &[Sample])> {
-        self.runs.iter().map(|(family, _)| (*family, self.of(family.name)))
+        self.samples.chunk_by(|a, b| a.family.name == b.family.name).map(|run| (run[0].family, run))
     }
 }
 
