@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use crate::cause::Cause as _;
@@ -46,7 +47,8 @@ struct Kept {
 struct Sealed {
     version: u32,
     sha256: String,
-    kept: serde_json::Value,
+    /// As it stands in the file, which is what the hash is of.
+    kept: Box<RawValue>,
 }
 
 const VERSION: u32 = 5;
@@ -220,8 +222,9 @@ fn exchange(path: &Path, inner: &Mutex<Inner>) {
         inner.kept.follow(kept);
         (inner.found, inner.why) = (Some(found), why);
     }
-    let kept = lock().kept.clone();
-    let outcome = write(path, &kept).map_err(|error| say!("write state file {}: {}", path.display(), error.words()));
+    // Of thousands of lines a copy would be larger than their text.
+    let kept = serde_json::value::to_raw_value(&lock().kept);
+    let outcome = kept.map_err(Into::into).and_then(|kept| write(path, kept)).map_err(|error| say!("write state file {}: {}", path.display(), error.words()));
     let mut inner = lock();
     if let (Err(why), None) = (&outcome, &inner.unwritten) {
         tracing::error!("{why}");
@@ -267,15 +270,14 @@ fn read(path: &Path) -> Result<Option<Kept>, Message> {
     if !(OLDEST..=VERSION).contains(&sealed.version) {
         return Err(failed(say!("version {} is not known", sealed.version)));
     }
-    if hash(&sealed.kept.to_string()) != sealed.sha256 {
+    if hash(sealed.kept.get()) != sealed.sha256 {
         return Err(failed(say!("its content is not what was written")));
     }
-    serde_json::from_value(sealed.kept).map(Some).map_err(|_| failed(say!("it is broken")))
+    serde_json::from_str(sealed.kept.get()).map(Some).map_err(|_| failed(say!("it is broken")))
 }
 
-fn write(path: &Path, kept: &Kept) -> std::io::Result<()> {
-    let kept = serde_json::to_value(kept)?;
-    let sealed = Sealed { version: VERSION, sha256: hash(&kept.to_string()), kept };
+fn write(path: &Path, kept: Box<RawValue>) -> std::io::Result<()> {
+    let sealed = Sealed { version: VERSION, sha256: hash(kept.get()), kept };
     replace(path, &serde_json::to_string(&sealed)?)
 }
 
@@ -385,7 +387,8 @@ mod tests {
         assert_eq!((again.health().0, again.lasting(now)), (Health::Read, lines));
         assert_eq!(again.changes(now).last().and_then(|change| change.subject.clone()).as_deref(), Some("shop"));
         let older = serde_json::json!({ "rotations": { "keys us/a": NOW - 60 }, "history": { "last": {}, "changes": [] } });
-        let sealed = Sealed { version: 1, sha256: hash(&older.to_string()), kept: older };
+        let older = serde_json::value::to_raw_value(&older).unwrap();
+        let sealed = Sealed { version: 1, sha256: hash(older.get()), kept: older };
         std::fs::write(&path, serde_json::to_string(&sealed).unwrap()).unwrap();
         let upgraded = open(Some(path));
         assert_eq!((upgraded.health().0, last(&upgraded, None)), (Health::Read, Some(NOW - 60)));

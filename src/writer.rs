@@ -8,6 +8,10 @@ use tokio::time::Instant;
 /// How long a write may take before it is called late; a local disk needs a hundredth of it.
 const LATE: Duration = Duration::from_secs(5);
 
+/// How long it rests after a run, while nobody waits for it: what changes many times a second is written once for all.
+/// Whoever ends without a word, as by a power cut, loses that much.
+const REST: Duration = Duration::from_secs(5);
+
 /// Runs one piece of work again and again, one run at a time. The thread lives as long as there is
 /// something to write: one that hangs cannot be ended, and no second one follows it.
 pub(crate) struct Writer {
@@ -18,10 +22,20 @@ pub(crate) struct Writer {
 
 #[derive(Default)]
 struct Phase {
+    /// Whether there is a thread, which runs or rests.
+    alive: bool,
     running_since: Option<Instant>,
     /// Something changed since the run began.
     again: bool,
+    /// Somebody waits until everything is written.
+    awaited: bool,
     said: bool,
+}
+
+impl Phase {
+    fn is_done(&self) -> bool {
+        self.running_since.is_none() && !self.again
+    }
 }
 
 impl Writer {
@@ -30,10 +44,10 @@ impl Writer {
         Self { name, work: Arc::new(work), shared: Arc::default() }
     }
 
-    /// Runs the work soon, and once more if it is running now.
+    /// Runs the work soon, and once more if it is running now or has just run.
     pub(crate) fn wake(&self) {
         let mut phase = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if phase.running_since.is_some() {
+        if phase.alive {
             phase.again = true;
             return;
         }
@@ -42,15 +56,19 @@ impl Writer {
             loop {
                 work();
                 let mut phase = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
-                phase.running_since = phase.again.then(Instant::now);
-                (phase.again, phase.said) = (false, false);
-                if phase.running_since.is_none() {
-                    return shared.1.notify_all();
+                (phase.running_since, phase.said) = (None, false);
+                shared.1.notify_all();
+                let rested = shared.1.wait_timeout_while(phase, REST, |phase| !phase.awaited);
+                phase = rested.unwrap_or_else(PoisonError::into_inner).0;
+                if !std::mem::take(&mut phase.again) {
+                    phase.alive = false;
+                    return;
                 }
+                phase.running_since = Some(Instant::now());
             }
         };
         if std::thread::Builder::new().name(self.name.to_owned()).spawn(run).is_ok() {
-            phase.running_since = Some(Instant::now());
+            (phase.alive, phase.running_since) = (true, Some(Instant::now()));
         } else {
             // The next change tries again.
             tracing::error!(thread = self.name, "the system gives no thread to write on");
@@ -69,9 +87,13 @@ impl Writer {
 
     /// Waits on this thread until nothing is left to write; whether that was in time.
     pub(crate) fn settle(&self, within: Duration) -> bool {
-        let phase = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.shared.1.wait_timeout_while(phase, within, |phase| phase.running_since.is_some());
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+        let mut phase = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+        phase.awaited = true;
+        self.shared.1.notify_all();
+        let waited = self.shared.1.wait_timeout_while(phase, within, |phase| !phase.is_done());
+        phase = waited.unwrap_or_else(PoisonError::into_inner).0;
+        phase.awaited = false;
+        phase.is_done()
     }
 }
 
@@ -110,7 +132,9 @@ mod tests {
         assert!(writer.settle(PATIENCE));
         assert_eq!(runs.load(Ordering::SeqCst), 2);
         drop(go);
+        // Whatever follows at once waits for a rest, unless somebody waits for it.
         writer.wake();
+        assert_eq!(runs.load(Ordering::SeqCst), 2);
         assert!(writer.settle(PATIENCE));
         assert_eq!(runs.load(Ordering::SeqCst), 3);
     }
