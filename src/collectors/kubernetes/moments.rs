@@ -7,6 +7,7 @@ use crate::collectors::kubernetes::kinds::karpenter;
 use crate::collectors::kubernetes::kinds::lifetimes;
 use crate::collectors::kubernetes::watching::sight::seen_everywhere;
 use crate::collectors::kubernetes::watching::watched::Matching;
+use crate::event::Occurrence;
 use crate::metric::{Gauge, Sample};
 use crate::say;
 use crate::say::{Message, named};
@@ -32,14 +33,17 @@ pub(in crate::collectors) fn node_expiries(seen: &Snapshot, pool: &str) -> Resul
 }
 
 /// Seconds between an event and the nearest expiry of a node of a pool, `cluster/pool`, which may be one that is
-/// yet to be made; NaN when one of them cannot be known, `None` when none ever expires.
-pub(in crate::collectors) fn expiry_near_event(seen: &Snapshot, pool: &str, event: &str) -> Option<f64> {
+/// yet to be made; NaN when one of them cannot be known, or was not looked at for this event; `None` when none ever
+/// expires.
+pub(in crate::collectors) fn expiry_near_event(seen: &Snapshot, pool: &str, event: &Occurrence) -> Option<f64> {
     let of_pool = |sample: &&Sample| {
         let label = |name: &str| sample.label(name).unwrap_or_default();
-        label("event") == event && pool.strip_prefix(label("cluster")).and_then(|rest| rest.strip_prefix('/')) == Some(label("nodepool"))
+        pool.strip_prefix(label("cluster")).and_then(|rest| rest.strip_prefix('/')) == Some(label("nodepool"))
     };
-    let distances = seen.samples_of(lifetimes::EXPIRY_DISTANCE.0.name).filter(of_pool).map(|sample| sample.value);
-    distances.reduce(|one, other| if one.is_nan() || other.is_nan() { f64::NAN } else { one.min(other) })
+    let told = seen.views.iter().flat_map(|view| view.of(lifetimes::EXPIRY_DISTANCE.0.name).filter(of_pool).map(move |sample| (view, sample)));
+    let (own, others): (Vec<_>, Vec<_>) = told.partition(|(view, sample)| sample.label("event") == Some(event.name_at(view.seen_at)));
+    let nearest = own.iter().map(|(_, sample)| sample.value).reduce(|one, other| if one.is_nan() || other.is_nan() { f64::NAN } else { one.min(other) });
+    nearest.or_else(|| (!others.is_empty()).then_some(f64::NAN))
 }
 
 /// The certificate of cert-manager that begins and ends then, is ready, and is renewed before that, or was renewed a moment
@@ -122,7 +126,10 @@ fn moments(seen: &Snapshot, family: &'static Gauge<3>, selector: &str, subject: 
 mod tests {
     use std::time::Duration;
 
+    use jiff::Timestamp;
+
     use super::*;
+    use crate::event::Turn;
     use crate::snapshot::{Observation, Source, Store, Subjects};
 
     const DAY: i64 = 24 * 3600;
@@ -143,6 +150,35 @@ mod tests {
         store.add(Source { subjects: Subjects::Nothing, ..Source::new("kubernetes", "eu", Duration::from_mins(1)) });
         store.report("kubernetes", "eu", Duration::ZERO, Ok(Observation::new(samples, 1, 0)));
         renewed_certificate(&store.snapshot(), [begins, begins + 6 * DAY], now)
+    }
+
+    /// After the end of an occurrence the next one has its name, and a distance that was told before is that of the old one.
+    #[test]
+    fn a_distance_is_that_of_the_event_which_had_the_name_when_it_was_told() {
+        let store = Store::default();
+        store.add(Source { subjects: Subjects::Nothing, ..Source::new("kubernetes", "eu", Duration::from_mins(1)) });
+        let told =
+            [("weekly", 9_000.0), ("weekly +1", 60.0)].map(|(event, distance)| lifetimes::EXPIRY_DISTANCE.sample(["eu", "gpu", "gpu-1", event], distance));
+        store.report("kubernetes", "eu", Duration::ZERO, Ok(Observation::new(told.into(), 1, 0)));
+        let seen = store.snapshot();
+        let at = |seconds: i64| Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
+        let event = |name: &str, turn: Option<i64>| Occurrence {
+            name: name.to_owned(),
+            of: "weekly".to_owned(),
+            checklists: Vec::new(),
+            start: at(0),
+            end: at(0),
+            zone: jiff::tz::TimeZone::UTC,
+            participants: None,
+            lead_times: Vec::new(),
+            turn: turn.map(|seconds| Turn { at: at(seconds), before: "weekly +1".to_owned() }),
+        };
+        let distance = |event: &Occurrence| expiry_near_event(&seen, "eu/gpu", event);
+        assert_eq!(distance(&event("weekly", None)), Some(9_000.0));
+        assert_eq!(distance(&event("weekly", Some(-60))), Some(9_000.0), "told after the turn");
+        assert_eq!(distance(&event("weekly", Some(60))), Some(60.0), "told before it");
+        assert!(distance(&event("another", None)).is_some_and(f64::is_nan), "nobody has looked");
+        assert_eq!(expiry_near_event(&seen, "eu/other", &event("weekly", None)), None);
     }
 
     #[test]

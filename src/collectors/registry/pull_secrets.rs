@@ -125,7 +125,6 @@ impl Puller {
             Err(Unread::Failed(error)) => return Err(error),
         };
         let mut samples = vec![STATE.sample(labels(), Presence::Present)];
-        samples.extend(self.ends(&config, Timestamp::now()));
         let mut calls = 1;
         for image in images {
             let labels = [cluster.as_str(), namespace, name, image];
@@ -134,6 +133,8 @@ impl Puller {
                 Err(error) => PULLABLE.sample(labels, outcome(&error)).with_detail(error.message),
             });
         }
+        // Last: to pull takes minutes, an event may end in between, and then the next one has its name.
+        samples.extend(self.ends(&config, Timestamp::now()));
         Ok(Observation::new(samples, 1, calls))
     }
 

@@ -379,7 +379,7 @@ impl Look<'_> {
 
     /// Whether nodes expire during an event that are yet to be made; all else that rotates is there already.
     fn successors(&self, pool: &str, event: &Occurrence) -> (InEvent, Option<Message>) {
-        let distance = self.rotation.node_pool.as_ref().and_then(|_| kubernetes::expiry_near_event(self.seen, pool, &event.name));
+        let distance = self.rotation.node_pool.as_ref().and_then(|_| kubernetes::expiry_near_event(self.seen, pool, event));
         match distance {
             Some(distance) if distance.is_nan() => (InEvent::Unknown, Some(say!("when a node of {} expires cannot be read", named(pool)))),
             Some(distance) if distance <= self.config.guard.as_secs_f64() => {
