@@ -27,8 +27,8 @@ struct Phase {
     running_since: Option<Instant>,
     /// Something changed since the run began.
     again: bool,
-    /// Somebody waits until everything is written.
-    awaited: bool,
+    /// How many wait until everything is written.
+    waiting: usize,
     said: bool,
 }
 
@@ -58,7 +58,7 @@ impl Writer {
                 let mut phase = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
                 (phase.running_since, phase.said) = (None, false);
                 shared.1.notify_all();
-                let rested = shared.1.wait_timeout_while(phase, REST, |phase| !phase.awaited);
+                let rested = shared.1.wait_timeout_while(phase, REST, |phase| phase.waiting == 0);
                 phase = rested.unwrap_or_else(PoisonError::into_inner).0;
                 if !std::mem::take(&mut phase.again) {
                     phase.alive = false;
@@ -88,11 +88,11 @@ impl Writer {
     /// Waits on this thread until nothing is left to write; whether that was in time.
     pub(crate) fn settle(&self, within: Duration) -> bool {
         let mut phase = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
-        phase.awaited = true;
+        phase.waiting += 1;
         self.shared.1.notify_all();
         let waited = self.shared.1.wait_timeout_while(phase, within, |phase| !phase.is_done());
         phase = waited.unwrap_or_else(PoisonError::into_inner).0;
-        phase.awaited = false;
+        phase.waiting -= 1;
         phase.is_done()
     }
 }

@@ -366,7 +366,7 @@ fn with_route(host: &str, mut found: Vec<IpAddr>, lacks_route: impl Fn(IpAddr) -
     found.retain(|address| {
         let why = lacks_route(*address);
         let is_routed = why.is_none();
-        last = why.or(last.take());
+        last = why.or_else(|| last.take());
         is_routed
     });
     match last.filter(|_| found.is_empty()) {

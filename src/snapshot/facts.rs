@@ -8,6 +8,9 @@ use crate::metric::{Family, Sample, write_samples};
 /// of a dozen facts each the texts would be a third of all memory, and gain milliseconds.
 const KEPT: usize = 100;
 
+/// Where the text of each family ends.
+type Ends = Box<[(&'static str, usize)]>;
+
 /// Facts that were made together, grouped by family. What did not change is shared by one
 /// observation after the other.
 #[derive(Debug, Default)]
@@ -16,7 +19,7 @@ pub struct Facts {
     samples: Box<[Sample]>,
     /// As they are scraped, and where each family ends; made by the first scrape if they are many. In
     /// a large cluster most facts are the same for hours, and writing them is half of what a scrape costs.
-    text: OnceLock<(String, Box<[(&'static str, usize)]>)>,
+    text: OnceLock<(String, Ends)>,
 }
 
 impl From<Vec<Sample>> for Facts {

@@ -51,7 +51,7 @@ enum Shape {
     /// A message whose fields JSON has beside those of the message around it.
     Inline(&'static Message),
     /// Names, each with a value of this shape.
-    Map(&'static Shape),
+    Map(&'static Self),
     /// A message with the text of a quantity.
     Quantity,
     /// A message with the seconds and nanoseconds of a moment, which JSON writes as a text.
@@ -88,9 +88,9 @@ fn written(number: u64, shape: &Shape) -> Vec<u8> {
 fn varint(mut number: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     while number > 0x7f {
-        bytes.push((number & 0x7f | 0x80) as u8);
+        bytes.push(u8::try_from(number & 0x7f | 0x80).unwrap());
         number >>= 7;
     }
-    bytes.push(number as u8);
+    bytes.push(u8::try_from(number).unwrap());
     bytes
 }
