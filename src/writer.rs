@@ -27,8 +27,8 @@ struct Phase {
     running_since: Option<Instant>,
     /// Something changed since the run began.
     again: bool,
-    /// How many wait until everything is written.
-    waiting: usize,
+    /// Somebody wants all of it written now: nothing rests until it is, even if whoever asked has left.
+    hurried: bool,
     said: bool,
 }
 
@@ -58,10 +58,10 @@ impl Writer {
                 let mut phase = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
                 (phase.running_since, phase.said) = (None, false);
                 shared.1.notify_all();
-                let rested = shared.1.wait_timeout_while(phase, REST, |phase| phase.waiting == 0);
+                let rested = shared.1.wait_timeout_while(phase, REST, |phase| !phase.hurried);
                 phase = rested.unwrap_or_else(PoisonError::into_inner).0;
                 if !std::mem::take(&mut phase.again) {
-                    phase.alive = false;
+                    (phase.alive, phase.hurried) = (false, false);
                     return;
                 }
                 phase.running_since = Some(Instant::now());
@@ -88,12 +88,10 @@ impl Writer {
     /// Waits on this thread until nothing is left to write; whether that was in time.
     pub(crate) fn settle(&self, within: Duration) -> bool {
         let mut phase = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
-        phase.waiting += 1;
+        phase.hurried = phase.alive;
         self.shared.1.notify_all();
         let waited = self.shared.1.wait_timeout_while(phase, within, |phase| !phase.is_done());
-        phase = waited.unwrap_or_else(PoisonError::into_inner).0;
-        phase.waiting -= 1;
-        phase.is_done()
+        waited.unwrap_or_else(PoisonError::into_inner).0.is_done()
     }
 }
 
@@ -137,5 +135,25 @@ mod tests {
         assert_eq!(runs.load(Ordering::SeqCst), 2);
         assert!(writer.settle(PATIENCE));
         assert_eq!(runs.load(Ordering::SeqCst), 3);
+    }
+
+    #[test]
+    fn who_asks_again_and_again_waits_for_no_rest() {
+        let runs = Arc::new(AtomicUsize::new(0));
+        let (begun, entered) = mpsc::channel::<()>();
+        let counted = Arc::clone(&runs);
+        let writer = Writer::new("test", move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            begun.send(()).unwrap();
+        });
+        writer.wake();
+        entered.recv().unwrap();
+        writer.wake();
+        let asked = Instant::now();
+        while !writer.settle(Duration::ZERO) {
+            std::thread::yield_now();
+        }
+        assert!(asked.elapsed() < REST / 2, "{:?}", asked.elapsed());
+        assert_eq!(runs.load(Ordering::SeqCst), 2);
     }
 }

@@ -170,6 +170,11 @@ fn go(scrape: &Scrape) -> Result<(), String> {
 /// What is wrong with what is said while all servers are broken in one way.
 fn wrong(trouble: &Trouble, columns: &[Column], scrape: &Scrape, before: &Scrape) -> Result<(), String> {
     let mut wrong: Vec<String> = Vec::new();
+    let own = |(collector, source): &(String, String)| columns.iter().any(|column| *collector == column.sources.0 && source.starts_with(&column.sources.1));
+    let others: Vec<_> = scrape.unseen().into_iter().filter(|source| !own(source)).collect();
+    if !others.is_empty() {
+        wrong.push(format!("{others:?} are not seen either"));
+    }
     for (column, collector) in columns.iter().zip(&COLLECTORS) {
         let said: BTreeSet<String> = column.told.iter().flat_map(|told| scrape.said(told, before)).collect();
         let expected = (collector.said)(&trouble.said);
@@ -204,18 +209,7 @@ async fn every_collector_against_every_way_to_go_wrong() {
         estate.lab.elsewhere().take();
         let broken = tokio::time::Instant::now();
         break_all(&columns, Some(trouble));
-        match watched.until(trouble.name, |scrape| wrong(trouble, &columns, scrape, &before)).await {
-            Err(why) => found.push(why),
-            Ok(seen) => {
-                let own = |(collector, source): &(String, String)| {
-                    columns.iter().any(|column| *collector == column.sources.0 && source.starts_with(&column.sources.1))
-                };
-                let others: Vec<_> = seen.unseen().into_iter().filter(|source| !own(source)).collect();
-                if !others.is_empty() {
-                    found.push(format!("{}: {others:?} are not seen either", trouble.name));
-                }
-            }
-        }
+        found.extend(watched.until(trouble.name, |scrape| wrong(trouble, &columns, scrape, &before)).await.err());
         found.extend(watched.0.peak().filter(|peak| *peak > most).map(|peak| format!("{}: {peak} of {most} MiB were resident", trouble.name)));
         found.extend(estate.lab.elsewhere().take().into_iter().flat_map(|arrived| strayed(trouble, &arrived)).collect::<BTreeSet<_>>());
         println!("{}: seen within {:.1} s, {:?} MiB at most", trouble.name, broken.elapsed().as_secs_f64(), watched.0.peak());

@@ -65,7 +65,7 @@ fn secrets_and_access_keys_of_aws_as_moto_has_them() {
         "pass    W1.9 It is known when every credential expires",
         "pass    W1.9 Every credential was made, or written to its place, within 90d",
         // By its policy the key is due long before the event.
-        "Credential llm-aged (aws_access_key) ends ",
+        "Credential llm-aged (aws_access_key) expires ",
         // Rotation is off, and no event is near.
         "database is suspended, earlier than an event needs it or after one.",
     ]);
