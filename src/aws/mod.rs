@@ -79,8 +79,7 @@ where
             (_, None, Some(404)) => (ErrorClass::Malformed, say!("status 404 and no answer of AWS")),
             (_, None, Some(status)) => (ErrorClass::of_status(status), say!("status {}", status)),
             (SdkError::TimeoutError(_), ..) => (ErrorClass::Timeout, say!("no answer in time")),
-            (SdkError::DispatchFailure(_), ..) if cause::unasked(&error).is_some() => (ErrorClass::Local, dispatch_failure(&error)),
-            (SdkError::DispatchFailure(_), ..) => (ErrorClass::Unreachable, dispatch_failure(&error)),
+            (SdkError::DispatchFailure(_), ..) => dispatch_failure(&error),
             (SdkError::ConstructionFailure(_), ..) => (ErrorClass::Local, say!("the request cannot be made")),
             _ => (ErrorClass::Malformed, say!("the answer is not one of AWS")),
         };
@@ -119,16 +118,18 @@ fn known(code: &str) -> (ErrorClass, Message) {
     found.map_or_else(|| (ErrorClass::Malformed, say!("an error of AWS whose code is not known")), |(class, code)| (class, code.into()))
 }
 
-/// Whether there was no connection, or no identity to sign with: the SDKs report both alike.
-fn dispatch_failure(error: &(dyn std::error::Error + 'static)) -> Message {
+/// Whether there was no connection, or no identity to sign with: the SDKs report both alike. Without an identity, or a
+/// route, nobody was asked, which says nothing about who would have answered.
+fn dispatch_failure(error: &(dyn std::error::Error + 'static)) -> (ErrorClass, Message) {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(error) = error.downcast_ref::<CredentialsError>() {
-            return identity_failure(error);
+            return (ErrorClass::Local, identity_failure(error));
         }
         next = error.source();
     }
-    cause::of_chain(error).unwrap_or_else(|| say!("no connection"))
+    let class = if cause::unasked(error).is_some() { ErrorClass::Local } else { ErrorClass::Unreachable };
+    (class, cause::of_chain(error).unwrap_or_else(|| say!("no connection")))
 }
 
 /// Why there is no identity to ask AWS with.
