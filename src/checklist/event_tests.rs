@@ -337,7 +337,7 @@ fn facts_of_an_occurrence_that_is_over_say_nothing_of_the_next_one() {
     let states = crate::collectors::family("readiness_rotation_conflict_state").unwrap().states;
     let of = |state: &str| states.iter().position(|own| *own == state).unwrap() as f64;
     let (none, conflict) = (of("none"), of("conflict"));
-    let turn = |before: &str| Some(crate::event::Turn { at: now(), before: before.into() });
+    let turn = |before: &str| Some(crate::event::Turn { at: now(), before: before.into(), since: Timestamp::MIN });
     let second = SignedDuration::from_secs(1);
     let (running, next) = (event("daily", -2, 20), Occurrence { turn: turn("daily +1"), ..event("daily", 22, 20) });
     let after = Occurrence { turn: turn("daily +2"), ..event("daily +1", 46, 20) };
@@ -461,7 +461,7 @@ fn what_nothing_in_a_collector_shows_is_told_with_what_makes_it() {
     let judged = judged(text, &store.snapshot(), None);
     let check = judged.checks().next().unwrap();
     assert_eq!(
-        (check.state, check.lines[0].evidence.as_ref(), check.advice().as_ref()),
+        (check.state, check.lines[0].evidence.as_ref(), check.advice().join(" ").as_str()),
         (
             CheckState::Unknown,
             "collectors.dns is configured, but nothing in it shows readiness_dns_target_state.",

@@ -260,21 +260,25 @@ impl Judged for CheckVerdict {
 }
 
 impl CheckVerdict {
-    /// What to do next. What cannot be seen must first be seen: mending it blindly would be wrong.
-    pub fn advice(&self) -> Cow<'_, str> {
+    /// What to do next, one thing after the other. What cannot be seen must first be seen: mending it blindly would be wrong.
+    pub fn advice(&self) -> Vec<Cow<'_, str>> {
         match self.state {
             // Mending again what is good already would only disturb it.
             _ if self.lines.iter().any(|line| line.mended) && self.lines.iter().all(|line| line.mended || line.state == CheckState::Pass) => {
-                "Nothing: it is good again, and turns green with the next good look.".into()
+                vec!["Nothing: it is good again, and turns green with the next good look.".into()]
             }
             // Here the reason is the remedy's own business.
-            CheckState::Unknown if self.name == NOT_JUDGED => self.remedy.as_str().into(),
-            CheckState::Unknown if let Some(mend) = &self.mend => mend.as_str().into(),
-            _ if let Some(fixes) = self.fixes() => fixes.into(),
-            CheckState::Warn if self.attested => format!("Confirm it again as `attest: {}`, so that it lasts until the event is over.", self.name).into(),
-            CheckState::Unknown if self.attested => format!("{} Then confirm it in the attestations file, as `attest: {}`.", self.remedy, self.name).into(),
+            CheckState::Unknown if self.name == NOT_JUDGED => vec![self.remedy.as_str().into()],
+            CheckState::Unknown if let Some(mend) = &self.mend => vec![mend.as_str().into()],
+            _ if let Some(fixes) = self.fixes() => fixes,
+            CheckState::Warn if self.attested => {
+                vec![format!("Confirm it again as `attest: {}`, so that it lasts until the event is over.", self.name).into()]
+            }
+            CheckState::Unknown if self.attested => {
+                vec![format!("{} Then confirm it in the attestations file, as `attest: {}`.", self.remedy, self.name).into()]
+            }
             CheckState::Unknown | CheckState::NotApplicable | CheckState::Pass | CheckState::Waived | CheckState::Warn | CheckState::Fail => {
-                self.general().into()
+                vec![self.general().into()]
             }
         }
     }
@@ -290,7 +294,7 @@ impl CheckVerdict {
 
     /// What to do about the very causes of the lines that are not good, where one is known: each once, worst first, and
     /// with its place where it is not the only one.
-    fn fixes(&self) -> Option<String> {
+    fn fixes(&self) -> Option<Vec<Cow<'_, str>>> {
         /// Sentences that a person reads to their end.
         const MOST: usize = 3;
         let is_bad = |line: &&Line| matches!(line.state, CheckState::Fail | CheckState::Warn | CheckState::Unknown) && !line.mended;
@@ -306,15 +310,15 @@ impl CheckVerdict {
         let is_whole = self.lines.iter().filter(is_bad).all(|line| line.fix.is_some() || line.state != worst);
         match fixes.as_slice() {
             [] => None,
-            [(_, fix, _)] if is_whole => Some((*fix).to_owned()),
+            [(_, fix, _)] if is_whole => Some(vec![(*fix).into()]),
             all => {
                 let told = |is_worst: bool| {
                     let own = all.iter().take(MOST).filter(move |(state, ..)| (*state == worst) == is_worst);
-                    own.map(|(_, fix, places)| format!("{}: {fix}", some_of(places)))
+                    own.map(|(_, fix, places)| format!("{}: {fix}", some_of(places)).into())
                 };
                 let others = if all.iter().any(|(state, ..)| *state == worst) { "Others: " } else { "" };
-                let rest = (!is_whole).then(|| format!("{others}{}", self.general()));
-                Some(told(true).chain(rest).chain(told(false)).collect::<Vec<_>>().join(" "))
+                let rest = (!is_whole).then(|| format!("{others}{}", self.general()).into());
+                Some(told(true).chain(rest).chain(told(false)).collect())
             }
         }
     }
@@ -397,7 +401,7 @@ mod tests {
                 more_good: 0,
             };
             check.settle();
-            check.advice().into_owned()
+            check.advice().join(" ")
         };
         let (fail, unknown) = (CheckState::Fail, CheckState::Unknown);
         assert_eq!(said(vec![line(fail, "a", None)]), "Do it.");

@@ -21,7 +21,7 @@ pub fn junit(judgements: &[Judgement]) -> String {
                             testcase name={ (check.item) " " (check.title) } classname=(check.name) {
                                 @let told = clean(&shown(check).0.join("\n"));
                                 @match check.state {
-                                    CheckState::Fail => failure message=(clean(&check.advice())) { (told) },
+                                    CheckState::Fail => failure message=(clean(&check.advice().join(" "))) { (told) },
                                     CheckState::Unknown if check.required => error message="not known" { (told) },
                                     CheckState::NotApplicable => skipped message=(clean(check.note.as_deref().unwrap_or_default())) {},
                                     CheckState::Pass => {},

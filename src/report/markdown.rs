@@ -36,7 +36,8 @@ pub fn markdown(judgements: &[Judgement]) -> String {
                 }
                 if needs_attention(check.state) {
                     let runbook = runbook(&check.runbook).map_or_else(String::new, |_| format!(" Runbook: `{}`.", check.runbook));
-                    let _ = writeln!(out, "  - {}{runbook}", escape(&check.advice()));
+                    let advice: Vec<_> = check.advice().iter().map(|advice| escape(advice)).collect();
+                    let _ = writeln!(out, "  - {}{runbook}", advice.join("\n  - "));
                 }
             }
         }

@@ -50,7 +50,7 @@ fn one(out: &mut String, judgement: &Judgement, colour: bool) {
             }
             if needs_attention(check.state) {
                 let runbook = runbook(&check.runbook).map_or_else(String::new, |_| format!(" (runbook: {})", check.runbook));
-                let _ = writeln!(out, "            -> {}{runbook}", check.advice());
+                let _ = writeln!(out, "            -> {}{runbook}", check.advice().join("\n            -> "));
             }
         }
     }

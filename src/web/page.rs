@@ -157,7 +157,13 @@ fn row(check: &CheckVerdict, judgement: &Judgement, anchors: &str) -> Markup {
             @if bad.len() > BAD_LINES { p class="note" { "And " (bad.len() - BAD_LINES) " more." } }
             @if let (Some(note), true) = (&check.note, check.lines.is_empty()) { p class="note" { (note) } }
             @if attention {
-                p class="remedy" { (check.advice()) @if crate::runbooks::runbook(&check.runbook).is_some() { " " a href={ "/runbooks/" (check.runbook) } { "Runbook" } } }
+                @let advice = check.advice();
+                @for (index, advised) in advice.iter().enumerate() {
+                    p class="remedy" {
+                        (advised)
+                        @if index + 1 == advice.len() && crate::runbooks::runbook(&check.runbook).is_some() { " " a href={ "/runbooks/" (check.runbook) } { "Runbook" } }
+                    }
+                }
             }
             @if !good.is_empty() {
                 details {
