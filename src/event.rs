@@ -99,6 +99,8 @@ pub struct Turn {
     pub at: Timestamp,
     /// What one was called until then.
     pub before: String,
+    /// Since when it was called so: the end of the occurrence before.
+    pub since: Timestamp,
 }
 
 /// Field, rule and offending value.
@@ -169,14 +171,16 @@ impl Schedule {
 
     /// The first one that ends after `now`, and those after it that are prepared for by `then` or come next then.
     fn due(&self, now: Timestamp, then: Timestamp) -> impl Iterator<Item = Occurrence> {
-        let (turned, mut before) = (self.turned(now), None);
+        let before_that = |at: Timestamp| at.checked_sub(SignedDuration::from_secs(1)).ok().and_then(|earlier| self.turned(earlier));
+        let turned = self.turned(now).map(|at| (at, before_that(at).unwrap_or(Timestamp::MIN)));
+        let mut before = None;
         let is_due = move |(_, event): &(usize, Occurrence)| {
             let comes_next = before.replace(event.end).is_none_or(|end| end <= then);
             comes_next || event.prepared_for(then)
         };
         self.ends_after(now).enumerate().take_while(is_due).map(move |(index, event)| {
             let called = |index| if index == 0 { event.of.clone() } else { format!("{} +{index}", event.of) };
-            let turn = turned.map(|at| Turn { at, before: called(index + 1) });
+            let turn = turned.map(|(at, since)| Turn { at, before: called(index + 1), since });
             Occurrence { name: called(index), turn, ..event }
         })
     }
@@ -318,11 +322,13 @@ fn once(start: &str, end: Option<&str>, duration: Option<SignedDuration>, zone: 
 }
 
 impl Occurrence {
-    /// What it was called at a moment, which facts of that moment name it by.
-    pub fn name_at(&self, moment: Option<Timestamp>) -> &str {
-        match &self.turn {
-            Some(turn) if moment.is_some_and(|moment| moment < turn.at) => &turn.before,
-            _ => &self.name,
+    /// What it was called at a moment, which facts of that moment name it by; nothing where that is more than one
+    /// occurrence ago.
+    pub fn name_at(&self, moment: Option<Timestamp>) -> Option<&str> {
+        match (&self.turn, moment) {
+            (Some(turn), Some(moment)) if moment < turn.since => None,
+            (Some(turn), Some(moment)) if moment < turn.at => Some(&turn.before),
+            _ => Some(&self.name),
         }
     }
 
@@ -424,7 +430,9 @@ mod tests {
         let next = coming(&weekly, at("2026-12-01T12:00:00Z")).remove(0);
         assert_eq!(next.start, at("2026-12-08T09:00:00Z"));
         let name_at = |moment: &str| next.name_at(Some(at(moment)));
-        assert_eq!([name_at("2026-12-01T11:59:59Z"), name_at("2026-12-01T12:00:00Z"), next.name_at(None)], ["weekly +1", "weekly", "weekly"]);
+        let names = [name_at("2026-12-01T11:59:59Z"), name_at("2026-12-01T12:00:00Z"), next.name_at(None)];
+        assert_eq!(names, [Some("weekly +1"), Some("weekly"), Some("weekly")]);
+        assert_eq!([name_at("2026-11-24T12:00:00Z"), name_at("2026-11-24T11:59:59Z")], [Some("weekly +1"), None], "facts of two weeks ago were about others");
         let once = event("{name: w, time_zone: UTC, start: 2026-12-01T09:00, duration: 90m}");
         assert_eq!(once.judged(at("2026-11-01T00:00:00Z")).next().unwrap().turn, None);
     }

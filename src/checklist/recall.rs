@@ -67,7 +67,7 @@ pub(super) struct RestsOn {
     /// other can be where it is.
     pub(super) pieces: Vec<Weak<Facts>>,
     /// The event's name and end, where they matter.
-    pub(super) event: Option<(String, i64)>,
+    pub(super) event: Option<(Option<String>, i64)>,
     /// Which subjects were bad before, and so have a line though they are good.
     pub(super) known: u64,
     /// How many good lines there may still be.

@@ -187,7 +187,7 @@ impl Rule<'_> {
         let compared = others.into_iter().flat_map(|others| others.snapshot.views.iter().map(|view| (view, others.family)));
         let pieces = recall::pieces(&own.map(|family| (view, family)).chain(compared))?;
         let known = context.memory.map_or(0, |memory| memory.known(self.check));
-        Some(RestsOn { pieces, event: event.map(|event| (event.name_at(view.seen_at).to_owned(), event.end.as_second())), known, room })
+        Some(RestsOn { pieces, event: event.map(|event| (event.name_at(view.seen_at).map(str::to_owned), event.end.as_second())), known, room })
     }
 
     fn judge_view(&self, view: &View, others: Option<&Others<'_>>, room: usize, context: &Context<'_>) -> Lines {
@@ -246,7 +246,7 @@ impl Rule<'_> {
     /// Whether a sample is of those that are asked about: of the event that is judged, by the name that this had when
     /// the source looked. Once an occurrence of a recurring event is over, the next one is called as it was.
     fn selects(&self, sample: &Sample, event: Option<&Occurrence>, view: &View) -> bool {
-        let is_ours = !self.is_of_events() || sample.label("event") == event.map(|event| event.name_at(view.seen_at));
+        let is_ours = !self.is_of_events() || sample.label("event") == event.and_then(|event| event.name_at(view.seen_at));
         is_ours && self.filter.iter().all(|(name, value)| sample.label(name) == Some(value))
     }
 

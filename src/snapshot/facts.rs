@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+use jiff::Timestamp;
+
 use crate::metric::{Family, Sample, write_samples};
 
 /// From so many samples on, facts keep the text that they are scraped as. With thousands of sources
@@ -76,8 +78,10 @@ impl Facts {
 }
 
 /// What one look brought home.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Observation {
+    /// The moment that its facts are about: those about events name them as they are called then.
+    pub at: Timestamp,
     /// The facts.
     pub facts: Vec<Arc<Facts>>,
     /// How many things were looked at; 0 means that a selector matched nothing.
@@ -102,8 +106,8 @@ impl Observation {
         text
     }
 
-    /// An observation whose facts were all made anew.
+    /// An observation of this moment whose facts were all made anew.
     pub fn new(samples: Vec<Sample>, objects: usize, api_calls: u64) -> Self {
-        Self { facts: vec![Arc::new(samples.into())], objects, api_calls, incomplete: false }
+        Self { at: Timestamp::now(), facts: vec![Arc::new(samples.into())], objects, api_calls, incomplete: false }
     }
 }

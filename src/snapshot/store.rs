@@ -104,7 +104,7 @@ impl Store {
                     slot.objects = observation.objects;
                     slot.api_calls += observation.api_calls;
                     slot.looks += 1;
-                    slot.succeeded = Some((ended, now));
+                    slot.succeeded = Some((ended, observation.at));
                     slot.failure = None;
                     informed && !observation.incomplete
                 }

@@ -488,9 +488,9 @@ impl Cluster {
     }
 
     /// Facts that follow from several scopes.
-    pub(super) fn derived(&self, server: &str) -> Vec<Sample> {
+    pub(super) fn derived(&self, server: &str, now: Timestamp) -> Vec<Sample> {
         let mut samples = Vec::new();
-        let demands = event::demands(&self.schedules, Timestamp::now());
+        let demands = event::demands(&self.schedules, now);
         if let Some(nodes) = &self.nodes {
             nodes.seen(|nodes| nodes.groups(&self.name, &mut samples));
         }
@@ -499,11 +499,11 @@ impl Cluster {
         self.evictions(&mut samples);
         self.rollouts(&demands, &mut samples);
         if let Some((pools, claims, _)) = &self.karpenter {
-            let (place, coming) = (self.place("nodeclaims", karpenter::NodeClaim::KIND), event::foreseen(&self.schedules, Timestamp::now()));
+            let (place, coming) = (self.place("nodeclaims", karpenter::NodeClaim::KIND), event::foreseen(&self.schedules, now));
             pools.seen(|pools| claims.seen(|claims| lifetimes::distances(pools, claims, &coming, &place, &mut samples)));
         }
         if let Some((backups, schedules, locations)) = &self.velero {
-            let (place, now) = (self.place("velero-schedules", backups::Schedule::KIND), Timestamp::now());
+            let place = self.place("velero-schedules", backups::Schedule::KIND);
             let prepared = event::coming(&self.schedules, now).into_iter().filter(|event| event.prepared_for(now));
             let until = prepared.map(|event| event.end.as_second().saturating_add(place.clock.ahead())).max();
             let need = backups::Need { locations: locations.seen(|rows| rows.iter().map(|(key, _)| key.name.to_string()).collect()), until };

@@ -41,7 +41,7 @@ pub(in crate::collectors) fn expiry_near_event(seen: &Snapshot, pool: &str, even
         pool.strip_prefix(label("cluster")).and_then(|rest| rest.strip_prefix('/')) == Some(label("nodepool"))
     };
     let told = seen.views.iter().flat_map(|view| view.of(lifetimes::EXPIRY_DISTANCE.0.name).filter(of_pool).map(move |sample| (view, sample)));
-    let (own, others): (Vec<_>, Vec<_>) = told.partition(|(view, sample)| sample.label("event") == Some(event.name_at(view.seen_at)));
+    let (own, others): (Vec<_>, Vec<_>) = told.partition(|(view, sample)| sample.label("event") == event.name_at(view.seen_at));
     let nearest = own.iter().map(|(_, sample)| sample.value).reduce(|one, other| if one.is_nan() || other.is_nan() { f64::NAN } else { one.min(other) });
     nearest.or_else(|| (!others.is_empty()).then_some(f64::NAN))
 }
@@ -171,7 +171,7 @@ mod tests {
             zone: jiff::tz::TimeZone::UTC,
             participants: None,
             lead_times: Vec::new(),
-            turn: turn.map(|seconds| Turn { at: at(seconds), before: "weekly +1".to_owned() }),
+            turn: turn.map(|seconds| Turn { at: at(seconds), before: "weekly +1".to_owned(), since: Timestamp::MIN }),
         };
         let distance = |event: &Occurrence| expiry_near_event(&seen, "eu/gpu", event);
         assert_eq!(distance(&event("weekly", None)), Some(9_000.0));

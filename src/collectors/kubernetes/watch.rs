@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::collectors::kubernetes::client::api;
@@ -115,10 +116,11 @@ impl ClusterWatch {
             api_calls += scope.take_api_calls();
             sight::facts(&cluster.name, scope.as_ref(), &mut looking);
         }
-        let derived = cluster.derived(server);
+        let at = Timestamp::now();
+        let derived = cluster.derived(server, at);
         let facts = self.parts.iter().map(|part| Arc::clone(&part.facts)).chain([Arc::new(looking.into()), Arc::new(derived.into())]);
         let incomplete = !cluster.scopes.iter().all(|scope| scope.settled());
-        Observation { facts: facts.collect(), objects, api_calls, incomplete }
+        Observation { at, facts: facts.collect(), objects, api_calls, incomplete }
     }
 }
 

@@ -134,8 +134,9 @@ impl Puller {
             });
         }
         // Last: to pull takes minutes, an event may end in between, and then the next one has its name.
-        samples.extend(self.ends(&config, Timestamp::now()));
-        Ok(Observation::new(samples, 1, calls))
+        let at = Timestamp::now();
+        samples.extend(self.ends(&config, at));
+        Ok(Observation { at, ..Observation::new(samples, 1, calls) })
     }
 
     /// When its tokens end, and whether that is soon enough for an event to see it.

@@ -491,7 +491,8 @@ fn seconds(span: Span) -> i64 {
 
 impl Poll for Forecast {
     fn look<'a>(&'a mut self, seen: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
-        async { Ok(Observation::new(self.forecast(seen, Timestamp::now()), self.config.rotations.len(), 0)) }.boxed()
+        let at = Timestamp::now();
+        async move { Ok(Observation { at, ..Observation::new(self.forecast(seen, at), self.config.rotations.len(), 0) }) }.boxed()
     }
 }
 
