@@ -4,6 +4,7 @@ mod call;
 mod chain;
 mod names;
 mod ocsp;
+mod resolver;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -16,10 +17,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use call::{Call, unanswered, within};
 pub use chain::{Trust, Verified, client_verified_by};
-pub use names::{
-    Answer as DnsAnswer, Found, Lookup, MAX_ADDRESSES, NOWHERE, Outcome as DnsOutcome, Resolver, Unresolved, Unseen, family_of, normal, random_label, reconcile,
-};
+pub use names::{Found, Lookup, MAX_ADDRESSES, NOWHERE, Unresolved, Unseen, family_of, random_label};
 pub use ocsp::{Stapled, must_staple, read as read_staple, revoked_words};
+pub use resolver::{Answer as DnsAnswer, Outcome as DnsOutcome, Resolver, normal, reconcile};
 
 use crate::cause::{self, Cause as _};
 use crate::files::{self, ReadError};

@@ -8,9 +8,11 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::SETTLED;
 use super::view::View;
 use crate::metric::states;
+
+/// Addresses that rotate are asked for until this many answers brought nothing new.
+pub(super) const SETTLED: u32 = 3;
 
 states! {
     /// Whose records a name answers with.

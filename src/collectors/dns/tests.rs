@@ -1,7 +1,16 @@
 //! The pure parts: comparing an answer with what is expected, and resolvers with one another.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::agreement::Alike;
+use super::metrics::{SETTLED_ONE, SUCCESS};
+use super::origin::Records;
+use super::view::{Comparison, Completeness, Goal, View, compare};
 use super::*;
+use crate::net::normal;
 use crate::net::{DnsAnswer, DnsOutcome};
+use crate::snapshot::Snapshot;
 
 fn view(addresses: &[&str], chain: &[&str], state: DnsOutcome) -> View {
     let answer = DnsAnswer {

@@ -7,6 +7,8 @@
 
 pub(super) mod config;
 mod decode;
+mod expectation;
+mod follow;
 mod probe;
 mod wire;
 

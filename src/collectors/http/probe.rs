@@ -20,8 +20,9 @@ use tokio::time::Instant;
 use url::{Host, Url};
 
 use super::Outcome;
-use super::config::{Expect, JsonRule, Target};
+use super::config::{Expect, Target};
 use super::decode::{self, Unreadable};
+use super::expectation::{age_of, holds};
 use super::wire::{connection_failed, send, send_h2, tunnel};
 use crate::cause::{self, Cause as _, Unasked};
 use crate::document;
@@ -31,12 +32,8 @@ use crate::say;
 use crate::say::{Message, named};
 use crate::value::SecretRef;
 
-/// The statuses that lead elsewhere.
-/// Source: RFC 9110, section 15.4
-const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
-
 /// Why there is no address to ask.
-fn unresolved(why: Unresolved) -> Failure {
+pub(super) fn unresolved(why: Unresolved) -> Failure {
     match why {
         Unresolved::Failed(why) => Failure(Outcome::Dns, why),
         Unresolved::Unasked(Unasked(why)) => Failure(Outcome::Unknown, why),
@@ -83,7 +80,7 @@ impl From<Failure> for Unanswered {
 
 impl Failure {
     /// The same, which names who was asked where that is not the configured server.
-    fn at(self, configured: &Url, asked: &Url) -> Self {
+    pub(super) fn at(self, configured: &Url, asked: &Url) -> Self {
         if asked.origin() == configured.origin() {
             return self;
         }
@@ -107,12 +104,12 @@ pub(super) struct Prober {
     headers: Vec<(HeaderName, HeaderSource)>,
     expect: Expect,
     matches: Option<regex::Regex>,
-    redirects: u8,
-    redirect_hosts: Vec<String>,
+    pub(super) redirects: u8,
+    pub(super) redirect_hosts: Vec<String>,
     max_body: usize,
-    proxy: Option<Url>,
+    pub(super) proxy: Option<Url>,
     tls: Arc<rustls::ClientConfig>,
-    lookup: Lookup,
+    pub(super) lookup: Lookup,
     timeout: Duration,
 }
 
@@ -123,8 +120,8 @@ enum HeaderSource {
 
 /// What is sent in this look.
 pub(super) struct Prepared {
-    url: Url,
-    headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) url: Url,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Prober {
@@ -235,79 +232,13 @@ impl Prober {
         probe
     }
 
-    async fn exchange(&self, request: &Prepared, address: IpAddr, probe: &mut Probe) -> Result<Message, Failure> {
-        let mut url = request.url.clone();
-        let (probed, mut address) = (address, address);
-        let mut hops = 0;
-        let mut passed_over = None;
-        loop {
-            // A header may be a secret, and a redirect may lead to anybody.
-            let headers = if url.origin() == request.url.origin() { request.headers.as_slice() } else { &[] };
-            let response = self.ask(&url, address, headers, probe).await.map_err(|failure| failure.at(&request.url, &url))?;
-            // What another host says is no fact about the target.
-            probe.status = self.answers_for(&request.url, &url).then(|| response.status().as_u16());
-            let location = response.headers().get(header::LOCATION).filter(|_| REDIRECTS.contains(&response.status().as_u16()));
-            let Some(location) = location.filter(|_| self.redirects > 0) else {
-                let judged = self.judge(response, &request.url, &url, probe).await;
-                return match passed_over {
-                    Some(note) => judged.map(|detail| say!("{}{}", detail, note)),
-                    None => judged,
-                };
-            };
-            if hops == self.redirects {
-                return Err(Failure(Outcome::Redirect, say!("more than {} redirects", hops)));
-            }
-            hops += 1;
-            let next = location.to_str().ok().and_then(|text| url.join(text).ok()).filter(|next| ["http", "https"].contains(&next.scheme()));
-            let next = next.ok_or_else(|| Failure(Outcome::Redirect, say!("redirected to something that is no URL")))?;
-            self.may_follow(&request.url, &url, &next)?;
-            if !request.headers.is_empty() && !self.answers_for(&request.url, &next) {
-                // A server can lead to a host that is called like the secret it was sent: asking for it would
-                // tell name servers, and naming it everybody else.
-                let rule =
-                    "redirected to another host, which a request with headers does not follow; name the host in redirect_hosts if it answers for the target";
-                return Err(Failure(Outcome::Redirect, rule.into()));
-            }
-            if next.host() == request.url.host() {
-                // Back at the target, it is this address that is looked at, and no other of its host.
-                address = probed;
-            } else if next.host_str() != url.host_str() && self.proxy.is_none() {
-                let host = next.host_str().unwrap_or_default();
-                let found = self.lookup.find(host).await.map_err(unresolved)?;
-                // `find` fails rather than find nothing.
-                address = found.addresses.first().copied().unwrap_or(address);
-                // Who wants to know each of them makes the host a target of its own.
-                if found.addresses.len() > 1 || !found.unseen.is_empty() {
-                    passed_over = Some(say!("; of {}, to which it redirects, only {} was asked", named(host), address));
-                }
-            }
-            url = next;
-        }
-    }
-
-    /// Whether a redirect may be followed at all, be it without any header.
-    pub(super) fn may_follow(&self, configured: &Url, from: &Url, to: &Url) -> Result<(), Failure> {
-        if from.scheme() == "https" && to.scheme() == "http" {
-            return Err(Failure(Outcome::Redirect, say!("redirected from https to http, which is not followed")));
-        }
-        if net::has_local_address(to) && to.host() != configured.host() && !self.counts(to) {
-            return Err(Failure(Outcome::Redirect, say!("redirected to a link-local or metadata address, which is not followed")));
-        }
-        Ok(())
-    }
-
-    /// Whether an answer from one URL is the target's, which is configured as the other.
-    fn answers_for(&self, configured: &Url, asked: &Url) -> bool {
-        asked.host() == configured.host() || self.counts(asked)
-    }
-
-    /// Whether the configuration names the host of a URL as one that answers for the target.
-    fn counts(&self, url: &Url) -> bool {
-        let host = url.host_str().unwrap_or_default();
-        self.redirect_hosts.iter().any(|own| own.trim_matches(['[', ']']).eq_ignore_ascii_case(host.trim_matches(['[', ']'])))
-    }
-
-    async fn ask(&self, url: &Url, address: IpAddr, headers: &[(HeaderName, HeaderValue)], probe: &mut Probe) -> Result<Response<Incoming>, Failure> {
+    pub(super) async fn ask(
+        &self,
+        url: &Url,
+        address: IpAddr,
+        headers: &[(HeaderName, HeaderValue)],
+        probe: &mut Probe,
+    ) -> Result<Response<Incoming>, Failure> {
         let first = self.ask_over(url, address, headers, probe, Protocol::Http1).await;
         let settled = match first {
             Err(Unanswered::NotHttp1) => self.ask_over(url, address, headers, probe, Protocol::Http2).await,
@@ -438,7 +369,7 @@ impl Prober {
         Ok(read.whole())
     }
 
-    async fn judge(&self, response: Response<Incoming>, configured: &Url, asked: &Url, probe: &mut Probe) -> Result<Message, Failure> {
+    pub(super) async fn judge(&self, response: Response<Incoming>, configured: &Url, asked: &Url, probe: &mut Probe) -> Result<Message, Failure> {
         // `head` keeps the connection alive until the body is read.
         let (head, body) = response.into_parts();
         let status = head.status.as_u16();
@@ -501,46 +432,6 @@ fn origin(url: &Url) -> Message {
     if url.scheme() == "https" { say!("https://{}", host) } else { say!("http://{}", host) }
 }
 
-/// The seconds of an `Age`: the first of several, nothing where it is no number, and the most that is spoken of where
-/// the number is too large. Sources: RFC 9111, sections 5.1 and 1.2.2.
-fn age_of(value: &str) -> u64 {
-    const MOST: u64 = 1 << 31;
-    let first = value.split(',').next().unwrap_or_default().trim();
-    let is_number = !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_digit());
-    if is_number { first.parse().unwrap_or(MOST).min(MOST) } else { 0 }
-}
-
-/// Every field has its value; else which one has not. Values are not told: a body may hold secrets.
-fn holds(rules: &[JsonRule], json: Option<&serde_json::Value>) -> Result<(), Message> {
-    if rules.is_empty() {
-        return Ok(());
-    }
-    let json = json.ok_or("the body is no JSON, or says something twice")?;
-    for rule in rules {
-        // The empty pointer means the whole document (RFC 6901, section 5).
-        let place = if rule.pointer.is_empty() { "the whole document" } else { &rule.pointer };
-        match json.pointer(&rule.pointer) {
-            None => return Err(say!("{} is missing", named(place))),
-            Some(value) if !is_same(value, &rule.equals) => return Err(say!("{} is not {}", named(place), named(&rule.equals.to_string()))),
-            Some(_) => {}
-        }
-    }
-    Ok(())
-}
-
-/// Whether two values say the same: 1 and 1.0 are one number, which each writer spells in its own way.
-/// Source: RFC 8259, section 6
-fn is_same(one: &serde_json::Value, other: &serde_json::Value) -> bool {
-    use serde_json::Value::{Array, Number, Object};
-    match (one, other) {
-        // Large integers are compared as what they are.
-        (Number(own), Number(same)) => own == same || (own.is_f64() || same.is_f64()) && own.as_f64() == same.as_f64(),
-        (Array(own), Array(same)) => own.len() == same.len() && own.iter().zip(same).all(|(own, same)| is_same(own, same)),
-        (Object(own), Object(same)) => own.len() == same.len() && own.iter().all(|(key, own)| same.get(key).is_some_and(|same| is_same(own, same))),
-        _ => one == other,
-    }
-}
-
 fn lap(probe: &mut Probe, phase: &'static str, since: &mut Instant) {
     let now = Instant::now();
     let took = now - *since;
@@ -558,43 +449,5 @@ fn server_name(url: &Url) -> Result<ServerName<'static>, Failure> {
         Some(Host::Ipv6(address)) => Ok(ServerName::from(IpAddr::V6(address))),
         host => ServerName::try_from(host.map(|host| host.to_string()).unwrap_or_default())
             .map_err(|_| Failure(Outcome::Tls, say!("the host has no name that a certificate could have"))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_number_is_the_same_however_it_is_spelt() {
-        let told = |pairs: &[(serde_json::Value, serde_json::Value)]| {
-            pairs
-                .iter()
-                .map(|(own, wanted)| {
-                    let rule = JsonRule { pointer: "/a".to_owned(), equals: wanted.clone() };
-                    holds(&[rule], Some(&json!({ "a": own }))).is_ok()
-                })
-                .collect::<Vec<_>>()
-        };
-        let same = [
-            (json!(1.0), json!(1)),
-            (json!(1), json!(1.0)),
-            (json!([1.0, { "b": 2 }]), json!([1, { "b": 2.0 }])),
-            (json!(-0.0), json!(0)),
-            (json!("a"), json!("a")),
-        ];
-        assert_eq!(told(&same), [true; 5]);
-        let large = (json!(9_007_199_254_740_993_u64), json!(9_007_199_254_740_992_u64));
-        let other = [
-            (json!(1.5), json!(1)),
-            (json!("1"), json!(1)),
-            (json!([1, 2]), json!([1])),
-            (json!({ "b": 1 }), json!({ "c": 1 })),
-            (json!(true), json!(1)),
-            large,
-        ];
-        assert_eq!(told(&other), [false; 6]);
     }
 }

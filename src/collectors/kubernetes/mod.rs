@@ -77,6 +77,8 @@ pub static FAMILIES: &[&[&Family]] = &[
     nodeclasses::FAMILIES,
     gpu::FAMILIES,
     workloads::FAMILIES,
+    workloads::asked::FAMILIES,
+    workloads::revisions::FAMILIES,
     cronjobs::FAMILIES,
     replicas::FAMILIES,
     services::FAMILIES,

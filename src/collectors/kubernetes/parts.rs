@@ -30,7 +30,7 @@ pub(super) fn parts(config: &Config) -> [Part<'static>; 25] {
         Part { key: "node_groups", on: !config.node_groups.is_empty(), families: const { &[nodes::GROUP_FAMILIES] } },
         Part { key: "workloads", on: with_workloads, families: const { &[workloads::STAGE_FAMILIES] } },
         Part { key: "workloads[].aws_role", on: with_role, families: const { &[replicas::ROLE_FAMILIES] } },
-        Part { key: "workloads[].replicas", on: with_bands, families: const { &[workloads::REQUIRED_FAMILIES] } },
+        Part { key: "workloads[].replicas", on: with_bands, families: const { &[workloads::asked::REQUIRED_FAMILIES] } },
         Part { key: "objects[].uid", on: with_uid, families: const { &[reviews::IDENTITY_FAMILIES] } },
         Part { key: "access", on: !config.access.is_empty(), families: const { &[reviews::ACCESS_FAMILIES] } },
         Part { key: "objects", on: !config.objects.is_empty(), families: const { &[reviews::OBJECT_FAMILIES, reviews::ANNOTATION_FAMILIES] } },

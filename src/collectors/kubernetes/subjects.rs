@@ -28,7 +28,8 @@ pub(super) fn subjects(config: &Config, cluster: &str, all: &[&[&'static Family]
     };
     let every = all.iter().copied().flatten().map(|family| family.name);
     let mut found = vec![Subject { what: format!("cluster {cluster}"), labels: [("cluster", cluster)].into(), families: every.collect() }];
-    let selected: &[&[&Family]] = &[sight::FAMILIES, workloads::FAMILIES, replicas::FAMILIES, usage::WORKLOAD_FAMILIES];
+    let selected: &[&[&Family]] =
+        &[sight::FAMILIES, workloads::FAMILIES, workloads::asked::FAMILIES, workloads::revisions::FAMILIES, replicas::FAMILIES, usage::WORKLOAD_FAMILIES];
     let scheduled: &[&[&Family]] = &[sight::FAMILIES, cronjobs::FAMILIES];
     found.extend(config.workloads.iter().map(|own| {
         let families = if own.kind == WorkloadKind::CronJob { scheduled } else { selected };

@@ -3,8 +3,10 @@
 //! of people refutes nothing: the change is the rotation's where the job ran at that very time, or where the same was
 //! seen at two turns, each before the key of the other ended.
 
+use super::config::Rotation;
+use super::forecast::{Look, Rotator};
 use super::predict::Rule;
-use super::{Look, Rotation, Rotator, seconds};
+use super::times::seconds;
 use crate::collectors::credentials;
 use crate::say;
 use crate::say::{Message, named};
@@ -77,7 +79,7 @@ impl Rotator {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Run, tests::by_hand};
+    use super::super::{forecast::Run, tests::by_hand};
     use super::*;
 
     const HOUR: i64 = 3600;

@@ -2,9 +2,12 @@
 //! keeps a rotation out of an event and lets a key of eight hours lapse in its middle: of all traps the one that
 //! careful people fall into.
 
+use super::config::Rotation;
 use super::predict::Rule;
+use super::renewal;
+use super::times::{moment, seconds};
 use super::way::{self, Key, Turns, Way};
-use super::{Rotation, credentials, moment, renewal, seconds};
+use crate::collectors::credentials;
 use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set, states};
 use crate::say;
 use crate::say::{Message, named};

@@ -1,7 +1,12 @@
 use std::time::Duration;
 
+use jiff::Timestamp;
+
+use super::forecast::{Forecast, Look};
+use super::metrics::{Ran, Suspension};
 use super::*;
-use crate::snapshot::Store;
+use crate::collectors::kubernetes::CronJobFacts;
+use crate::snapshot::{Observation, Snapshot, Store};
 
 const HOUR: i64 = 3600;
 /// Noon.

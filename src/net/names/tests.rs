@@ -17,11 +17,6 @@ async fn find(answer: impl FnMut(&Question) -> Reply + Send + 'static) -> Result
     Lookup::new(Some(&server.address.to_string()), Duration::from_millis(1_500)).unwrap().find("a.test").await
 }
 
-async fn ask(answer: impl FnMut(&Question) -> Reply + Send + 'static) -> Answer {
-    let server = NameServer::start(60, answer).await.unwrap();
-    Resolver::at(server.address, Duration::from_secs(1)).unwrap().ask("a.test.", RecordType::A).await
-}
-
 #[tokio::test]
 async fn a_half_that_failed_is_said_and_an_empty_one_is_none() {
     for (ipv4, ipv6, addresses, unseen) in [
@@ -61,20 +56,6 @@ fn without(places: &'static [&'static str]) -> impl Fn(IpAddr) -> Option<Message
 }
 
 #[test]
-fn a_name_server_without_a_route_was_asked_by_nobody() {
-    let resolver = Resolver::at("[2001:db8::53]:53".parse().unwrap(), Duration::from_secs(1)).unwrap();
-    let lacks_route = |server: SocketAddr| without(&["2001:db8::53"])(server.ip());
-    let state = |error: &NetError, resolver: &Resolver| resolver.unasked(error, lacks_route).map(|answer| (answer.state, answer.why.unwrap().to_string()));
-    let lost = || NetError::from(std::io::Error::from(std::io::ErrorKind::NetworkUnreachable));
-    for error in [lost(), NetError::Timeout, NetError::NoConnections] {
-        assert_eq!(state(&error, &resolver), Some((Outcome::Unasked, "name server 2001:db8::53: no route".to_owned())), "{error}");
-    }
-    assert_eq!(state(&NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail)), &resolver), None, "whoever answers was asked");
-    let both = Resolver { servers: vec!["[2001:db8::53]:53".parse().unwrap(), "192.0.2.53:53".parse().unwrap()], ..resolver };
-    assert_eq!(state(&lost(), &both), None, "one of them was asked");
-}
-
-#[test]
 fn whoever_tries_several_addresses_tries_those_with_a_route() {
     let all: Vec<IpAddr> = ["10.0.0.1", "2001:db8::1"].map(|address| address.parse().unwrap()).into();
     let left = |places| with_route("a.test", all.clone(), without(places));
@@ -107,43 +88,6 @@ async fn addresses_beyond_the_bound_are_counted() {
     let told: Vec<_> = found.unseen.iter().map(|part| (part.family, part.why.as_str())).collect();
     assert_eq!(found.addresses.len(), MAX_ADDRESSES);
     assert_eq!(told, [("ipv4", "1 more address is not probed, beyond the 16 that are"), ("ipv6", "3 more addresses are not probed, beyond the 16 that are")]);
-}
-
-#[tokio::test]
-async fn a_server_without_edns_is_asked_without() {
-    for refusal in [Reply::Code(1), Reply::Code(4), Reply::Bare, Reply::Silence] {
-        let told = format!("{refusal:?}");
-        let answer = ask(move |question| if question.extended { refusal.clone() } else { records(&["a.test 10.0.0.9"]) }).await;
-        assert_eq!((answer.state.as_str(), answer.addresses.len()), ("answered", 1), "{told}");
-    }
-    let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let counted = std::sync::Arc::clone(&asked);
-    let answer = ask(move |_| {
-        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Reply::Code(1)
-    })
-    .await;
-    assert_eq!((answer.state.as_str(), asked.load(std::sync::atomic::Ordering::Relaxed)), ("error", 2), "asked again once and no more");
-    let answer = ask(|question| if question.extended { Reply::Code(REFUSED) } else { records(&["a.test 10.0.0.9"]) }).await;
-    assert_eq!(answer.state.as_str(), "refused", "which is no matter of EDNS");
-}
-
-#[tokio::test]
-async fn records_of_other_names_are_no_addresses_of_this_one() {
-    for (lines, addresses, chain) in [
-        (&["a.test 10.0.0.1", "other.test 10.0.0.66"] as &[&str], &["10.0.0.1"] as &[&str], &[] as &[&str]),
-        (&["other.test 10.0.0.66"], &[], &[]),
-        (&["b.test 10.0.0.2", "a.test CNAME B.test", "a.test 10.0.0.66"], &["10.0.0.2"], &["b.test"]),
-        (&["a.test CNAME b.test", "b.test CNAME c.test", "c.test 10.0.0.3", "x.test CNAME y.test", "y.test 10.0.0.66"], &["10.0.0.3"], &["b.test", "c.test"]),
-        (&["A.TEST 10.0.0.1"], &["10.0.0.1"], &[]),
-    ] {
-        let own: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
-        let answer = ask(move |_| Reply::Records(own.clone())).await;
-        assert_eq!(answer.addresses, addresses.iter().map(|address| address.parse().unwrap()).collect::<BTreeSet<IpAddr>>(), "{lines:?}");
-        if !addresses.is_empty() {
-            assert_eq!(answer.chain, chain, "{lines:?}");
-        }
-    }
 }
 
 #[test]

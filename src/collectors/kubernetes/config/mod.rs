@@ -2,6 +2,7 @@
 
 mod once;
 mod parts;
+mod rules;
 
 use std::fmt;
 use std::path::PathBuf;

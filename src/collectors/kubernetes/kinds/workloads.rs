@@ -1,13 +1,13 @@
-//! Deployments, StatefulSets and DaemonSets by selector, and the revisions that a
-//! Deployment can go back to.
+//! Deployments, StatefulSets and DaemonSets by selector.
 
-use std::collections::BTreeMap;
+pub(in crate::collectors::kubernetes) mod asked;
+pub(in crate::collectors::kubernetes) mod revisions;
+
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Deserialize;
 
-use crate::collectors::kubernetes::reading::clock::now;
 use crate::collectors::kubernetes::reading::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
 use crate::collectors::kubernetes::reading::selector::LabelSelector;
 use crate::collectors::kubernetes::watching::sight::{seen, seen_everywhere};
@@ -20,7 +20,6 @@ use crate::snapshot::Snapshot;
 /// What tells one object of a selector.
 pub(super) const WORKLOAD: [&str; 5] = ["cluster", "selector", "kind", "namespace", "name"];
 const WORKLOADS: Coverage = seen(&["Deployment", "StatefulSet", "DaemonSet"]);
-const DEPLOYMENTS: Coverage = seen(&["Deployment", "ReplicaSet"]);
 
 states! {
     /// How far the rollout of a workload's present template is.
@@ -35,10 +34,6 @@ states! {
 
 const fn replicas(name: &'static str, help: &'static str) -> Gauge<5> {
     gauge(name, Unit::Number, &WORKLOAD, help).covered_by(WORKLOADS)
-}
-
-const fn of_event(name: &'static str, help: &'static str) -> Gauge<6> {
-    gauge(name, Unit::Number, &["cluster", "selector", "kind", "namespace", "name", "event"], help).covered_by(WORKLOADS)
 }
 
 metrics! {
@@ -74,62 +69,11 @@ metrics! {
         )
         .covered_by(WORKLOADS);
     }
-
-    /// Families about what workloads must have for events.
-    pub(in crate::collectors::kubernetes) REQUIRED_FAMILIES {
-        static REQUIRED: Gauge<6> = of_event(
-            "readiness_workload_required_replicas",
-            "Replicas that the configuration asks of a workload for the participants of an event or, where that are more, for those of an event that overlaps it.",
-        );
-        static MISSING: Gauge<6> = of_event(
-            "readiness_workload_missing_replicas",
-            "Ready replicas that a workload lacks of those that the configuration asks of it for an event, as readiness_workload_required_replicas; NaN where it is not known how many are ready or how many participants come. From the Kubernetes API.",
-        );
-        static OWED: Gauge<6> = of_event(
-            "readiness_workload_owed_replicas",
-            "The same as readiness_workload_missing_replicas, without bands of the configuration that are advice.",
-        );
-    }
-
-    /// Families about what workloads were before.
-    pub(in crate::collectors::kubernetes) BASELINE_FAMILIES {
-        static BASELINE: Gauge<5> = replicas(
-            "readiness_workload_baseline_replicas",
-            "The fewest replicas that the configuration asks of a workload, however few participants come; 0 where it asks for none.",
-        );
-    }
-
-    /// Families that follow from several scopes.
-    pub(in crate::collectors::kubernetes) REVISION_FAMILIES {
-        static REVISION: Gauge<5> = gauge(
-            "readiness_deployment_revision",
-            Unit::Number,
-            &WORKLOAD,
-            "Revision of a Deployment's current template, from its annotation in the Kubernetes API.",
-        )
-        .covered_by(DEPLOYMENTS);
-        static PREVIOUS: Gauge<5> = gauge(
-            "readiness_deployment_previous_revision",
-            Unit::Number,
-            &WORKLOAD,
-            "Highest revision below a Deployment's current one that a ReplicaSet still holds; 0 when there is nothing to go back to.",
-        )
-        .covered_by(DEPLOYMENTS);
-        static ROLLOUT: Gauge<5> = gauge(
-            "readiness_deployment_rollout_duration_seconds",
-            Unit::Seconds,
-            &WORKLOAD,
-            "How long the last rollout of a Deployment took, from the creation of its ReplicaSet to NewReplicaSetAvailable in the Kubernetes API; while one runs, how long it has. Rolling back to an older ReplicaSet has no known beginning.",
-        )
-        .covered_by(DEPLOYMENTS.quiet());
-    }
-
 }
 
 kind!(Deployment, "apps", "v1", "deployments", "crate::collectors::kubernetes::reading::objects::described", spec: ReplicaSpec, status: ReplicaStatus);
 kind!(StatefulSet, "apps", "v1", "statefulsets", "crate::collectors::kubernetes::reading::objects::described", spec: ReplicaSpec, status: ReplicaStatus);
 kind!(DaemonSet, "apps", "v1", "daemonsets", "crate::collectors::kubernetes::reading::objects::described", spec: ReplicaSpec, status: DaemonSetStatus);
-kind!(ReplicaSet, "apps", "v1", "replicasets", "crate::collectors::kubernetes::reading::objects::described");
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::collectors::kubernetes) struct ReplicaSpec {
@@ -219,7 +163,6 @@ pub(in crate::collectors::kubernetes) struct Replicas {
 }
 
 const REVISION_ANNOTATION: &str = "deployment.kubernetes.io/revision";
-const REVISION_HISTORY_ANNOTATION: &str = "deployment.kubernetes.io/revision-history";
 
 fn row(meta: ObjectMeta, counts: [u32; 4], observed: Option<i64>, selector: &LabelSelector) -> Replicas {
     let [desired, ready, updated, available] = counts;
@@ -398,103 +341,6 @@ impl Kind for DaemonSet {
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
         replica_facts(rows.iter(), place, samples);
     }
-}
-
-/// What is kept of a ReplicaSet: whose it is, and which revision.
-#[derive(Debug, Clone, PartialEq)]
-pub(in crate::collectors::kubernetes) struct Owned {
-    owner: String,
-    revision: Option<u64>,
-    created: Option<i64>,
-    /// Whether a rollback took it up again.
-    reused: bool,
-}
-
-impl Kind for ReplicaSet {
-    type Row = Owned;
-    const KIND: &'static str = "ReplicaSet";
-    const FAMILIES: &'static [&'static [&'static Family]] = &[];
-
-    fn row(self) -> Owned {
-        let owners = self.metadata.owner_references.unwrap_or_default();
-        let revision = self.metadata.annotations.as_ref().and_then(|annotations| annotations.get(REVISION_ANNOTATION)?.parse().ok());
-        let created = self.metadata.creation_timestamp.map(|time| time.0.as_second());
-        let reused = self.metadata.annotations.is_some_and(|annotations| annotations.contains_key(REVISION_HISTORY_ANNOTATION));
-        let owner = owners.into_iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid).unwrap_or_default();
-        Owned { owner, revision, created, reused }
-    }
-
-    fn facts(_: &Rows<Self>, _: &Place, _: &mut Vec<Sample>) {}
-}
-
-/// Revisions of Deployments, from the ReplicaSets that they left behind.
-pub(in crate::collectors::kubernetes) fn revisions(deployments: &Rows<Deployment>, sets: &Rows<ReplicaSet>, place: &Place, samples: &mut Vec<Sample>) {
-    let mut owned: BTreeMap<&str, Vec<&Owned>> = BTreeMap::new();
-    for (_, set) in sets.iter() {
-        owned.entry(&set.owner).or_default().push(set);
-    }
-    for (key, row) in deployments.iter() {
-        let Some(revision) = row.revision else { continue };
-        samples.push(REVISION.sample(labels(place, key), revision as f64));
-        let own = || owned.get(&*row.uid).into_iter().flatten();
-        let current = own().find(|set| set.revision == Some(revision) && !set.reused);
-        let end = match row.rollout {
-            Rollout::Unknown => None,
-            Rollout::Running => Some(now().saturating_add(place.clock.ahead())),
-            Rollout::Done(at) => Some(at),
-        };
-        let duration = current.and_then(|set| set.created).zip(end).map(|(start, end)| end.saturating_sub(start).max(0));
-        samples.extend(duration.map(|duration| ROLLOUT.sample(labels(place, key), duration as f64)));
-        let previous = own().filter_map(|set| set.revision).filter(|other| *other < revision).max();
-        samples.push(PREVIOUS.sample(labels(place, key), previous.unwrap_or(0) as f64));
-    }
-}
-
-/// The replicas that an event asks of each workload of a selector, with those that are advice and without, and how many of
-/// them are not ready; `None` where nobody knows how many participants come.
-pub(in crate::collectors::kubernetes) fn required(
-    rows: &[(&Key, &Replicas)],
-    changing: usize,
-    event: &str,
-    replicas: Option<[u32; 2]>,
-    place: &Place,
-    samples: &mut Vec<Sample>,
-) {
-    for (key, row) in rows {
-        let own = || {
-            let [cluster, selector, kind, namespace, name] = labels(place, key);
-            [cluster, selector, kind, namespace, name, event.into()]
-        };
-        let Some(replicas) = replicas else {
-            let unknown = |family: &'static Gauge<6>| {
-                family.sample(own(), f64::NAN).with_detail("the number of participants is not known; set it in events[].participants")
-            };
-            samples.extend([unknown(&MISSING), unknown(&OWED)]);
-            continue;
-        };
-        samples.push(REQUIRED.sample(own(), f64::from(replicas[0])));
-        samples.extend([&MISSING, &OWED].into_iter().zip(replicas).map(|(family, replicas)| {
-            let (missing, words) = missing(row, replicas, changing);
-            family.sample(own(), missing).with_detail(words)
-        }));
-    }
-}
-
-/// How many of so many replicas are not ready. What runs on every node may lack as many as nodes are changing.
-fn missing(row: &Replicas, of: u32, changing: usize) -> (f64, Message) {
-    let missing = of.saturating_sub(row.ready);
-    if row.is_outdated {
-        (f64::NAN, say!("its controller has not looked at it since it was changed"))
-    } else if (1..=changing).contains(&(missing as usize)) {
-        (f64::NAN, say!("{} of {} ready; nodes that are starting or being taken away: {}", row.ready, of, changing as u64))
-    } else {
-        (f64::from(missing), say!("{} of {} ready", row.ready, of))
-    }
-}
-
-/// The replicas that each workload of a selector always has.
-pub(in crate::collectors::kubernetes) fn baseline(rows: &[(&Key, &Replicas)], replicas: u32, place: &Place, samples: &mut Vec<Sample>) {
-    samples.extend(rows.iter().map(|(key, _)| BASELINE.sample(labels(place, key), f64::from(replicas))));
 }
 
 /// Whether a workload of a selector is being rolled out, as far as that is known.

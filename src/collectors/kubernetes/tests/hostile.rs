@@ -25,7 +25,7 @@ fn revisions_of_many_deployments_take_time_that_grows_with_them() {
             "ownerReferences": [{ "apiVersion": "apps/v1", "kind": "Deployment", "name": "d", "uid": format!("d-{number}"), "controller": true }] } })
     };
     let kept = |count: usize| {
-        let (mut deployments, mut sets) = (Rows::<Deployment>::only(&[]), Rows::<workloads::ReplicaSet>::only(&[]));
+        let (mut deployments, mut sets) = (Rows::<Deployment>::only(&[]), Rows::<workloads::revisions::ReplicaSet>::only(&[]));
         for number in 0..count {
             deployments.put(read(&read_of("d", number)), true);
             sets.put(read(&read_of("s", number)), true);
@@ -37,7 +37,7 @@ fn revisions_of_many_deployments_take_time_that_grows_with_them() {
     crate::fuzz::grows_evenly(|count| {
         let (_, (deployments, sets)) = all.iter().find(|(own, _)| *own == count / 10).unwrap();
         let mut samples = Vec::new();
-        workloads::revisions(deployments, sets, &place("Deployment"), &mut samples);
+        workloads::revisions::facts(deployments, sets, &place("Deployment"), &mut samples);
         assert_eq!(samples.len(), count / 10 * 2);
     });
 }
@@ -113,7 +113,7 @@ fn what_others_write_into_objects_stays_there() {
     let mut deployments = Rows::<Deployment>::only(&[]);
     deployments.put(read(&annotated), true);
     let mut samples = Vec::new();
-    workloads::revisions(&deployments, &Rows::only(&[]), &place("Deployment"), &mut samples);
+    workloads::revisions::facts(&deployments, &Rows::only(&[]), &place("Deployment"), &mut samples);
     said(samples);
     let mut nodes = Nodes::new(Interests::default());
     let mut node = object(&conditions);

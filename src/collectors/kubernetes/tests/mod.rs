@@ -13,6 +13,7 @@ mod rooms;
 mod shapes;
 mod sizes;
 mod stalled;
+mod watching;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -165,10 +166,10 @@ fn the_revision_to_go_back_to_is_the_highest_below_the_present_one() {
     };
     let mut deployments = Rows::<Deployment>::only(&[]);
     deployments.put(read(&annotated("d", "d1", "", "7")), true);
-    let mut sets = Rows::<workloads::ReplicaSet>::only(&[]);
-    let told = |sets: &Rows<workloads::ReplicaSet>| {
+    let mut sets = Rows::<workloads::revisions::ReplicaSet>::only(&[]);
+    let told = |sets: &Rows<workloads::revisions::ReplicaSet>| {
         let mut samples = Vec::new();
-        workloads::revisions(&deployments, sets, &place("Deployment"), &mut samples);
+        workloads::revisions::facts(&deployments, sets, &place("Deployment"), &mut samples);
         samples.iter().map(words).collect::<Vec<_>>()
     };
     says(&told(&sets), "deployment_previous_revision eu/s/Deployment//d = 0");
@@ -329,60 +330,6 @@ fn labels_of_any_legal_text_survive() {
     says(&told, &format!("resourcequota_used_ratio eu/ü\"\\\n/{name}/requests.cpu = 0.9"));
     says(&told, &format!("resourcequota_used_ratio eu/ü\"\\\n/{name}/pods = NaN"));
     assert!(!told.iter().any(|line| line.contains("strange")), "{told:?}");
-}
-
-fn watched(changed: &Arc<Notify>) -> Watched<Nodes> {
-    Watched::new("nodes", Query::default(), Nodes::new(Interests::default()), Duration::from_secs(10), Duration::from_secs(1), changed)
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_refusal_is_unseen_at_once_and_a_hiccup_only_after_keep() {
-    let changed = Arc::new(Notify::new());
-    let seen = |class| {
-        let watched = watched(&changed);
-        watched.begin();
-        watched.complete();
-        watched.fail(CollectError::new(class, "list nodes: no"));
-        watched
-    };
-    let (denied, missing, server) = (seen(ErrorClass::Denied), seen(ErrorClass::NotFound), seen(ErrorClass::Server));
-    assert_eq!((denied.sight().state.as_str(), missing.sight().state.as_str(), server.sight().state.as_str()), ("unseen", "unseen", "empty"));
-    assert!(denied.sight().denied && denied.sight().words.as_str() == "list nodes: no");
-    tokio::time::advance(Duration::from_secs(31)).await;
-    assert_eq!(server.sight().state.as_str(), "unseen");
-}
-
-/// Of three names one is gone: the two others must not speak for it.
-#[tokio::test]
-async fn a_name_that_is_missing_is_not_covered_by_those_that_are_there() {
-    let kept = Rows::<Deployment>::only(&["a".to_owned(), "b".to_owned()]);
-    let watched = Watched::new("w", Query::default(), kept, Duration::from_secs(10), Duration::from_secs(1), &Arc::new(Notify::new()));
-    watched.begin();
-    watched.put(read(&json!({ "metadata": { "name": "a", "namespace": "n" } })), true);
-    watched.complete();
-    assert_eq!((watched.sight().state.as_str(), watched.sight().words.as_str()), ("incomplete", "1 found, but not b"));
-    watched.put(read(&json!({ "metadata": { "name": "b", "namespace": "n" } })), false);
-    assert_eq!(watched.sight().state.as_str(), "matched");
-}
-
-/// A list that begins and fails again and again must not keep old rows alive for ever.
-#[tokio::test(start_paused = true)]
-async fn trying_again_is_no_proof_of_life() {
-    let changed = Arc::new(Notify::new());
-    let watched = watched(&changed);
-    watched.begin();
-    watched.complete();
-    for _ in 0..31 {
-        watched.begin();
-        watched.put(read(&json!({ "metadata": { "name": "n" } })), true);
-        watched.fail(CollectError::new(ErrorClass::Server, "list nodes: status 500"));
-        tokio::time::advance(Duration::from_secs(1)).await;
-    }
-    assert_eq!(watched.sight().state.as_str(), "unseen");
-    watched.begin();
-    assert_eq!(watched.sight().state.as_str(), "unseen", "a list that begins proves nothing");
-    watched.complete();
-    assert_eq!(watched.sight().state.as_str(), "empty");
 }
 
 #[test]

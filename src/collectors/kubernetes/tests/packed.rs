@@ -14,7 +14,7 @@ use crate::collectors::kubernetes::client::stream::{Elements, Unread};
 use crate::collectors::kubernetes::kinds::events::Event;
 use crate::collectors::kubernetes::kinds::node::Node;
 use crate::collectors::kubernetes::kinds::pod::Pod;
-use crate::collectors::kubernetes::kinds::workloads::ReplicaSet;
+use crate::collectors::kubernetes::kinds::workloads::revisions::ReplicaSet;
 use crate::collectors::kubernetes::reading::objects::Object;
 use crate::collectors::kubernetes::reading::protobuf::{self, Message, messages};
 

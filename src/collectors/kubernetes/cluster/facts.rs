@@ -1,0 +1,193 @@
+//! Facts about a cluster that follow from several scopes at once, or from its API server.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::metrics::{CLIENT_SKEW, EVICTIONS, Expectation, KUBELET_SKEW, VERSION_STATE};
+use super::{Cluster, Workloads};
+use crate::collectors::kubernetes::capacity;
+use crate::collectors::kubernetes::config::Selector;
+use crate::collectors::kubernetes::kinds::nodes::Nodes;
+use crate::collectors::kubernetes::kinds::pods::Eviction;
+use crate::collectors::kubernetes::kinds::services::Service;
+use crate::collectors::kubernetes::kinds::workloads::{DaemonSet, Deployment, StatefulSet, asked, revisions};
+use crate::collectors::kubernetes::kinds::{backups, karpenter, lifetimes, quotas, services, volumes, workloads};
+use crate::collectors::kubernetes::reading::objects::{Key, Kind};
+use crate::collectors::kubernetes::reading::version;
+use crate::collectors::kubernetes::watching::ledger::{Count, Ledger};
+use crate::event;
+use crate::metric::Sample;
+use crate::say;
+use crate::say::named;
+
+impl Cluster {
+    /// Facts that follow from several scopes.
+    pub(in crate::collectors::kubernetes) fn derived(&self, server: &str, now: Timestamp) -> Vec<Sample> {
+        let mut samples = Vec::new();
+        let demands = event::demands(&self.schedules, now);
+        if let Some(nodes) = &self.nodes {
+            nodes.seen(|nodes| nodes.groups(&self.name, &mut samples));
+        }
+        self.loads(&demands, &mut samples);
+        self.skew(server, &mut samples);
+        self.evictions(&mut samples);
+        self.rollouts(&demands, &mut samples);
+        if let Some((pools, claims, _)) = &self.karpenter {
+            let (place, coming) = (self.place("nodeclaims", karpenter::NodeClaim::KIND), event::foreseen(&self.schedules, now));
+            pools.seen(|pools| claims.seen(|claims| lifetimes::distances(pools, claims, &coming, &place, &mut samples)));
+        }
+        if let Some((backups, schedules, locations)) = &self.velero {
+            let place = self.place("velero-schedules", backups::Schedule::KIND);
+            let prepared = event::coming(&self.schedules, now).into_iter().filter(|event| event.prepared_for(now));
+            let until = prepared.map(|event| event.end.as_second().saturating_add(place.clock.ahead())).max();
+            let need = backups::Need { locations: locations.seen(|rows| rows.iter().map(|(key, _)| key.name.to_string()).collect()), until };
+            backups.seen(|backups| schedules.seen(|schedules| backups::last_made(backups, schedules, &need, &place, &mut samples)));
+        }
+        for (namespace, (claims, snapshots)) in &self.volumes {
+            let place = self.place(&format!("volume-claims/{namespace}"), volumes::PersistentVolumeClaim::KIND);
+            claims.seen(|claims| snapshots.seen(|snapshots| volumes::snapshots(claims, snapshots, namespace, &place, &mut samples)));
+        }
+        for (service, found, slices) in &self.services {
+            let place = self.place(&service.name, Service::KIND);
+            let ports = found.seen(services::ports).unwrap_or_default();
+            let nodes = self.nodes.as_ref().and_then(|nodes| nodes.seen(Nodes::names));
+            let is_there = |node: &str| nodes.as_ref().is_none_or(|all| all.contains(node));
+            slices.seen(|slices| services::endpoints(slices, &ports, &is_there, [&service.namespace, &service.name], &place, &mut samples));
+            if let Some(address) = &service.address {
+                found.seen(|found| services::address_match(found, address, &place, &mut samples));
+            }
+        }
+        if let Some(ranges) = self.limit_ranges.as_ref().filter(|_| !self.config.workspaces.is_empty()) {
+            let place = self.place("limit-ranges", quotas::LimitRange::KIND);
+            let namespaces: std::collections::BTreeSet<&str> = self.config.workspaces.iter().flat_map(|space| &space.namespaces).map(String::as_str).collect();
+            ranges.seen(|ranges| quotas::present(ranges, namespaces.into_iter(), &place, &mut samples));
+        }
+        samples
+    }
+
+    fn loads(&self, demands: &[event::Demand], samples: &mut Vec<Sample>) {
+        let (Some(nodes), Some(pods)) = (&self.nodes, &self.pods) else { return };
+        nodes.seen(|nodes| {
+            pods.seen(|pods| {
+                capacity::requests(&self.name, nodes, pods, samples);
+                let Some(config) = &self.config.capacity else { return };
+                let shortages = self.warnings.as_ref().and_then(|warnings| warnings.seen(|warnings| warnings.digest.shortages(self.clock.ahead())));
+                let alone = capacity::Scene { shortages: shortages.as_ref(), ..capacity::Scene::of(nodes, pods, demands) };
+                let mut told = |scene: capacity::Scene<'_>| match &self.karpenter {
+                    None => capacity::headroom(&self.name, config, &scene, samples),
+                    // Without a view of the pools and their classes the headroom would be smaller than it is; it is then not known.
+                    Some((pools, claims, classes)) => {
+                        let Some(classes) = classes.seen() else { return };
+                        pools.seen(|pools| {
+                            claims.seen(|claims| {
+                                let scene = capacity::Scene { karpenter: Some((pools, claims)), classes: Some(&classes), ..scene };
+                                capacity::headroom(&self.name, config, &scene, samples);
+                            })
+                        });
+                    }
+                };
+                // Nor is it known while nobody knows whether their namespaces are there, which is watched for this.
+                let mut within = |scene: capacity::Scene<'_>| {
+                    let Some(namespaces) = &self.namespaces else { return };
+                    namespaces.seen(|namespaces| told(capacity::Scene { namespaces: Some(namespaces), ..scene }));
+                };
+                // Nor is it known while nobody knows what quotas leave.
+                match self.quotas.as_ref().zip(self.limit_ranges.as_ref()) {
+                    None => within(alone),
+                    Some((quotas, ranges)) => {
+                        quotas.seen(|quotas| ranges.seen(|ranges| within(capacity::Scene { rules: Some(quotas::Rules { quotas, ranges }), ..alone })));
+                    }
+                }
+            })
+        });
+    }
+
+    fn skew(&self, server: &str, samples: &mut Vec<Sample>) {
+        if let Some(expected) = &self.expected_version {
+            let state = if version::is(server, expected) { Expectation::Expected } else { Expectation::Other };
+            samples.push(VERSION_STATE.sample([&*self.name, expected], state).with_detail(say!("{}", named(server))));
+        }
+        let oldest = self.nodes.as_ref().and_then(|nodes| {
+            // A kubelet of which the version cannot be read may be the oldest of all.
+            let skews = |nodes: &Nodes| nodes.iter().map(|(_, node)| version::behind(server, &node.kubelet)).collect::<Option<Vec<_>>>();
+            nodes.seen(skews).flatten().and_then(|skews| skews.into_iter().max())
+        });
+        samples.extend(oldest.map(|behind| KUBELET_SKEW.sample([Arc::clone(&self.name)], behind as f64)));
+        for client in &self.config.clients {
+            let skew = version::behind(server, &client.version);
+            samples.extend(skew.map(|skew| CLIENT_SKEW.sample([&*self.name, &client.name, &client.version], skew.unsigned_abs() as f64)));
+        }
+    }
+
+    fn evictions(&self, samples: &mut Vec<Sample>) {
+        // The same eviction is a failed pod and an event; the pod's identity makes them one.
+        let mut all: BTreeMap<u128, (i64, Eviction)> = BTreeMap::new();
+        let mut take = |evictions: &Ledger<u128, Eviction>| {
+            for (uid, at, eviction) in evictions.recent() {
+                all.entry(*uid).or_insert_with(|| (at, eviction.clone()));
+            }
+        };
+        let seen = self.pods.as_ref().and_then(|pods| pods.seen(|pods| take(&pods.evictions)));
+        if let Some(warnings) = &self.warnings {
+            warnings.seen(|warnings| take(&warnings.digest.evictions));
+        }
+        if seen.is_none() {
+            return;
+        }
+        let mut counts: BTreeMap<Eviction, Count> = BTreeMap::new();
+        for (at, eviction) in all.into_values() {
+            counts.entry(eviction).or_default().add(1, at);
+        }
+        samples.extend(counts.into_iter().map(|((namespace, resource), count)| {
+            EVICTIONS.sample([Arc::clone(&self.name), namespace, resource.into()], count.times as f64).with_detail(count.words(self.window()))
+        }));
+    }
+
+    /// Nodes that are starting or being taken away; none while they cannot be seen.
+    fn changing_nodes(&self) -> usize {
+        let now = self.clusters_now();
+        let changing = |nodes: &Nodes| nodes.iter().filter(|(_, node)| node.is_changing(now)).count();
+        self.nodes.as_ref().and_then(|nodes| nodes.seen(changing)).unwrap_or_default()
+    }
+
+    fn rollouts(&self, demands: &[event::Demand], samples: &mut Vec<Sample>) {
+        for (selector, found) in &self.workloads {
+            match found {
+                Workloads::Deployments(rows) => {
+                    rows.seen(|rows| self.asked(selector, Deployment::KIND, &rows.iter().collect::<Vec<_>>(), 0, demands, samples));
+                    let (sets, place) = (self.replica_sets.get(&selector.namespace), self.place(&selector.name, Deployment::KIND));
+                    rows.seen(|rows| sets.map(|sets| sets.seen(|sets| revisions::facts(rows, sets, &place, samples))));
+                }
+                Workloads::StatefulSets(rows) => {
+                    rows.seen(|rows| self.asked(selector, StatefulSet::KIND, &rows.iter().collect::<Vec<_>>(), 0, demands, samples));
+                }
+                Workloads::DaemonSets(rows) => {
+                    let (changing, place) = (self.changing_nodes(), self.place(&selector.name, DaemonSet::KIND));
+                    rows.seen(|rows| self.asked(selector, DaemonSet::KIND, &rows.iter().collect::<Vec<_>>(), changing, demands, samples));
+                    rows.seen(|rows| workloads::daemons(rows, changing, &place, samples));
+                }
+                Workloads::CronJobs => {}
+            }
+        }
+    }
+
+    /// What the configuration asks of the workloads of a selector: always, and for each event.
+    fn asked(
+        &self,
+        selector: &Selector,
+        kind: &str,
+        rows: &[(&Key, &workloads::Replicas)],
+        changing: usize,
+        demands: &[event::Demand],
+        samples: &mut Vec<Sample>,
+    ) {
+        let place = self.place(&selector.name, kind);
+        asked::baseline(rows, selector.baseline(), &place, samples);
+        for (event, participants) in demands.iter().filter(|_| !selector.replicas.is_empty()) {
+            let replicas = participants.map(|participants| selector.required(participants));
+            asked::required(rows, changing, &event.name, replicas, &place, samples);
+        }
+    }
+}
