@@ -5,8 +5,9 @@ mod chain;
 mod names;
 mod ocsp;
 mod resolver;
+mod route;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -20,8 +21,9 @@ pub use chain::{Trust, Verified, client_verified_by};
 pub use names::{Found, Lookup, MAX_ADDRESSES, NOWHERE, Unresolved, Unseen, family_of, random_label};
 pub use ocsp::{Stapled, must_staple, read as read_staple, revoked_words};
 pub use resolver::{Answer as DnsAnswer, Outcome as DnsOutcome, Resolver, normal, reconcile};
+pub use route::unroutable;
 
-use crate::cause::{self, Cause as _};
+use crate::cause::Cause as _;
 use crate::files::{self, ReadError};
 use crate::room::{self, Answer, NoRoom, Overrun};
 use crate::say;
@@ -219,21 +221,6 @@ pub fn unusable(address: IpAddr, name: &str) -> Option<&'static str> {
     }
 }
 
-/// Why this host cannot ask an address, whoever is there: it has no route to it, as one without IPv6 has none to any
-/// address of that family. That says nothing about the address. Nothing is sent: a datagram socket that is connected
-/// only looks up the route.
-pub fn unroutable(address: SocketAddr) -> Option<Message> {
-    let any = if address.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
-    let routed = std::net::UdpSocket::bind((any, 0)).and_then(|socket| socket.connect(address));
-    without_route(address.ip(), routed)
-}
-
-fn without_route(address: IpAddr, routed: std::io::Result<()>) -> Option<Message> {
-    let error = routed.err()?;
-    let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
-    cause::may_lack_route(&error).then(|| say!("this exporter's host has no route to this {} address, so nobody asked there", family))
-}
-
 /// Whether a name is kept for this machine, or for tests.
 /// Source: RFC 6761, sections 6.2 and 6.3
 fn is_local_name(name: &str) -> bool {
@@ -243,22 +230,7 @@ fn is_local_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::io::ErrorKind;
-
     use super::*;
-
-    #[test]
-    fn an_address_without_a_route_was_asked_by_nobody() {
-        let told = |address: &str, kind: ErrorKind| without_route(address.parse().unwrap(), Err(kind.into())).map(|why| why.to_string());
-        let why = |family: &str| Some(format!("this exporter's host has no route to this {family} address, so nobody asked there"));
-        assert_eq!(told("2001:db8::1", ErrorKind::NetworkUnreachable), why("IPv6"));
-        assert_eq!(told("2001:db8::1", ErrorKind::AddrNotAvailable), why("IPv6"));
-        assert_eq!(told("10.0.0.1", ErrorKind::NetworkUnreachable), why("IPv4"));
-        let unknown_family = std::io::Error::from_raw_os_error(97);
-        assert!(without_route("2001:db8::1".parse().unwrap(), Err(unknown_family)).is_some());
-        assert_eq!(told("10.0.0.1", ErrorKind::PermissionDenied), None);
-        assert_eq!(unroutable("127.0.0.1:9".parse().unwrap()), None, "nobody listens there, which is another question");
-    }
 
     #[test]
     fn addresses_that_no_server_has() {

@@ -12,9 +12,9 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
+use super::route::unroutable;
 use crate::cause::Cause as _;
 use crate::metric::states;
-use crate::net::unroutable;
 use crate::say;
 use crate::say::Message;
 
