@@ -23,7 +23,7 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
-	$(CARGO) run --quiet --locked -- generate --check
+	$(CARGO) run --quiet --locked -- generate --check --out .
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --offline check bans licenses sources; \
 	  else echo "NOT RUN: cargo-deny is not installed, so licences and sources are not looked at (cargo install cargo-deny)"; fi
 	@if $(CARGO) tree --locked -e normal -i ring --target all 2>/dev/null | grep -q . ; then echo "ring must not be compiled: two TLS providers in one process panic" >&2; exit 1; fi
@@ -44,7 +44,7 @@ deny:
 
 ## generate: rules, rule tests, dashboards and documentation from the checklists
 generate:
-	$(CARGO) run --quiet -- generate
+	$(CARGO) run --quiet -- generate --out .
 	$(CARGO) run --quiet --example reliability > docs/reliability.md
 
 ## manifests: the plain manifests, from the chart

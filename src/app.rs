@@ -77,7 +77,8 @@ struct Active {
 
 impl Active {
     fn new(loaded: Loaded, tasks: &[Task]) -> Self {
-        let unjudged = unjudged(&loaded.checklists, tasks.iter().map(|task| &task.source));
+        let mut unjudged = unjudged(&loaded.checklists, tasks.iter().map(|task| &task.source));
+        unjudged.extend(loaded.settings.unused_clusters().into_iter().map(|(_, cluster)| Unjudged::cluster(cluster)));
         let of = |checklist: &Checklist| loaded.waivers.iter().filter(|own| own.is_for(&checklist.name)).cloned().collect();
         let waivers = loaded.checklists.iter().map(of).collect();
         let mut checklists = loaded.checklists;

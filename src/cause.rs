@@ -120,13 +120,19 @@ impl Cause for rustls::Error {
     }
 }
 
+/// What to do about a certificate that nobody here can verify.
+const UNTRUSTED: &str = "Name the certificate of its authority where the connection is configured: `ca_file`, or `certificate-authority` in a kubeconfig. Where the authority is a known one, let the server send the certificates between as well.";
+
+const OTHER_NAME: &str =
+    "Ask for it by a name that its certificate has, or have a certificate issued for this name; `openssl s_client -connect HOST:PORT` shows which it has.";
+
 impl Cause for CertificateError {
     fn words(&self) -> Message {
         match self {
             Self::Expired | Self::ExpiredContext { .. } => say!("a certificate has expired"),
             Self::NotValidYet | Self::NotValidYetContext { .. } => say!("a certificate is not valid yet"),
-            Self::NotValidForName | Self::NotValidForNameContext { .. } => say!("the certificate is for another name"),
-            Self::UnknownIssuer => say!("the certificate is from an authority that is not trusted"),
+            Self::NotValidForName | Self::NotValidForNameContext { .. } => say!("the certificate is for another name").fixed_by(OTHER_NAME),
+            Self::UnknownIssuer => say!("the certificate is from an authority that is not trusted").fixed_by(UNTRUSTED),
             Self::BadSignature => say!("the signature of a certificate is wrong"),
             Self::UnsupportedSignatureAlgorithmContext { .. } | Self::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
                 say!("a certificate is signed in a way that is not accepted")

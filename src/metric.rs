@@ -113,6 +113,9 @@ pub struct Family {
     pub covered_by: Option<Coverage>,
     /// What an entry of the configuration needs for the metric to be there, where not every entry has it.
     pub made_by: Option<&'static str>,
+    /// States beside `unknown` that say that nothing was seen: they are good news for no check, and bad for those that
+    /// name them.
+    pub unseen: &'static [&'static str],
 }
 
 impl Family {
@@ -132,12 +135,12 @@ pub struct StateSet<S, const N: usize>(pub Family, PhantomData<S>);
 
 /// Declares a gauge whose value is of `unit`.
 pub const fn gauge<const N: usize>(name: &'static str, unit: Unit, labels: &'static [&'static str; N], help: &'static str) -> Gauge<N> {
-    Gauge(Family { name, help, labels, unit, states: &[], sayings: &[], covered_by: None, made_by: None })
+    Gauge(Family { name, help, labels, unit, states: &[], sayings: &[], covered_by: None, made_by: None, unseen: &[] })
 }
 
 /// Declares a state set.
 pub const fn state_set<S: States, const N: usize>(name: &'static str, labels: &'static [&'static str; N], help: &'static str) -> StateSet<S, N> {
-    let family = Family { name, help, labels, unit: Unit::Number, states: S::WORDS, sayings: S::SAYINGS, covered_by: None, made_by: None };
+    let family = Family { name, help, labels, unit: Unit::Number, states: S::WORDS, sayings: S::SAYINGS, covered_by: None, made_by: None, unseen: &[] };
     StateSet(family, PhantomData)
 }
 
@@ -205,6 +208,13 @@ impl<S: States, const N: usize> StateSet<S, N> {
     #[must_use]
     pub const fn made_by(mut self, entry: &'static str) -> Self {
         self.0.made_by = Some(entry);
+        self
+    }
+
+    /// The same declaration, with the states beside `unknown` in which nothing was seen.
+    #[must_use]
+    pub const fn unseen_in(mut self, states: &'static [&'static str]) -> Self {
+        self.0.unseen = states;
         self
     }
 

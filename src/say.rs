@@ -143,6 +143,12 @@ impl Message {
         self
     }
 
+    /// The same, with what to do about the cause that it tells.
+    #[must_use]
+    pub fn fixed_as(self, cause: &Self) -> Self {
+        cause.fix().into_iter().fold(self, Self::fixed_by)
+    }
+
     /// The same, with what to do unless that is told already.
     #[must_use]
     pub fn or_fixed_by(self, fix: &'static str) -> Self {

@@ -20,7 +20,9 @@ pub(crate) fn warnings<'a>(loaded: &Loaded, sources: impl Iterator<Item = &'a So
     let mut found = of_settings(loaded, now);
     let sources: Vec<&Source> = sources.collect();
     waivers(loaded, &sources, now, &mut found);
-    found.extend(checklist::unjudged(&loaded.checklists, sources.into_iter()).into_iter().map(|unjudged| Problem::bare("checklists", unjudged.sentence())));
+    found.extend(
+        checklist::unjudged(&loaded.checklists, sources.into_iter()).into_iter().map(|unjudged| Problem::bare("checklists", unjudged.sentence().to_owned())),
+    );
     found
 }
 
@@ -61,28 +63,11 @@ fn events(loaded: &Loaded, now: Timestamp, found: &mut Vec<Problem>) {
     }
 }
 
-/// Clusters that no collector asks.
 fn clusters(loaded: &Loaded, found: &mut Vec<Problem>) {
-    if loaded.settings.collectors.kubernetes.is_some() {
-        return;
-    }
-    let collectors = serde_json::to_value(&loaded.settings.collectors).unwrap_or_default();
-    let mut used = BTreeSet::new();
-    let mut waiting = vec![&collectors];
-    while let Some(value) = waiting.pop() {
-        match value {
-            serde_json::Value::Object(fields) => {
-                used.extend(fields.get("cluster").and_then(serde_json::Value::as_str));
-                waiting.extend(fields.values());
-            }
-            serde_json::Value::Array(items) => waiting.extend(items),
-            _ => {}
-        }
-    }
-    for (index, cluster) in loaded.settings.clusters.iter().enumerate().filter(|(_, cluster)| !used.contains(cluster.name.as_str())) {
-        let rule = format!("no collector uses cluster {}; collectors.kubernetes looks at all clusters once it is set", cluster.name);
-        found.push(Problem::bare(format!("clusters[{index}]"), rule));
-    }
+    found.extend(loaded.settings.unused_clusters().into_iter().map(|(index, cluster)| {
+        let rule = format!("no collector uses cluster {cluster}; collectors.kubernetes looks at all clusters once it is set");
+        Problem::bare(format!("clusters[{index}]"), rule)
+    }));
 }
 
 /// Room for fewer people than come, in all clusters together.

@@ -183,7 +183,7 @@ fn what_no_check_asks_about_is_a_line_that_is_unknown() {
         ..source("http", "readiness_http_success")
     };
     let sources = [target("app", "healthz"), target("guide", "document")];
-    let told = |checklist: &Checklist| unjudged(std::slice::from_ref(checklist), sources.iter()).iter().map(Unjudged::sentence).collect::<Vec<_>>();
+    let told = |checklist: &Checklist| unjudged(std::slice::from_ref(checklist), sources.iter()).iter().map(|own| own.sentence().to_owned()).collect::<Vec<_>>();
     assert_eq!(
         told(&checklist),
         ["http guide of kind document is looked at, but no check of a configured checklist asks about it; checks ask about kind healthz."]
@@ -373,7 +373,7 @@ fn a_cluster_that_others_read_is_there_for_them_and_its_workloads_are_not() {
     let subjects = Subjects::Each(vec![subject("cluster eu", cluster.clone()), subject("workload app", [("cluster", "eu"), ("selector", "app")].into())]);
     let watched = Source { identity: cluster, subjects, ..source("kubernetes", "readiness_workload_ready_replicas") };
     let group = Source { reads: &["kubernetes"], ..source("registry", "readiness_image_clusters_state") };
-    let told = |sources: &[Source]| unjudged(&[parse(text).unwrap()], sources.iter()).iter().map(Unjudged::sentence).collect::<Vec<_>>();
+    let told = |sources: &[Source]| unjudged(&[parse(text).unwrap()], sources.iter()).iter().map(|own| own.sentence().to_owned()).collect::<Vec<_>>();
     let line = |what: &str| format!("kubernetes {what} is looked at, but no check of a configured checklist asks about it.");
     assert_eq!(told(&[watched.clone(), group.clone()]), [line("workload app")]);
     // Who names its selector judges what comes of it.

@@ -129,7 +129,7 @@ fn waive(check: &str, line: &mut Line, context: &Context<'_>) {
         return;
     }
     let about_it = || context.waivers.iter().filter(|waiver| waiver.is_about(check, &line.labels, context.event));
-    if let Some(waiver) = about_it().find(|waiver| waiver.until > context.now) {
+    if let Some(waiver) = about_it().filter(|waiver| waiver.until > context.now).max_by_key(|waiver| waiver.until) {
         let lapses = ends_early(context, waiver.until);
         let early = if lapses { BEFORE_THE_END } else { "" };
         let until = minute(waiver.until);
@@ -233,10 +233,9 @@ fn attested(check: &Check, context: &Context<'_>) -> Result<Vec<Line>, Whole> {
     }
     let is_ours = |sample: &&Sample| sample.label("attestation") == Some(&check.name);
     let event = context.event.map_or("", |event| event.of.as_str());
-    let for_it = |sample: &&Sample| sample.label("for_event").is_some_and(|own| own.is_empty() || own == event);
-    // The one that lasts longest: a person may have said it for this event and for all.
-    let latest = view.of(attestations::EXPIRY.0.name).filter(is_ours).filter(for_it).max_by(|a, b| a.value.total_cmp(&b.value));
-    let Some(sample) = latest else {
+    let said = |wanted: &str| view.of(attestations::EXPIRY.0.name).filter(is_ours).find(|sample| sample.label("for_event") == Some(wanted));
+    // What is told for the event holds what was said for all.
+    let Some(sample) = said(event).or_else(|| said("")) else {
         let refused = view.of(attestations::REFUSED.0.name).find(is_ours).and_then(|sample| sample.detail.as_ref());
         let nobody = || format!("{}{}", nobody(view, &check.name, context), misspelt(view, &check.name));
         return Err(Whole::unknown(refused.map_or_else(nobody, |why| format!("what was written down does not count: {why}"))));

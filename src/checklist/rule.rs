@@ -16,7 +16,7 @@ use super::severity::Severity;
 use crate::collectors;
 use crate::event::Occurrence;
 use crate::labels::Labels;
-use crate::metric::{Coverage, Family, Sample};
+use crate::metric::{Coverage, Family, Sample, Unit};
 use crate::say::{self, Message};
 use crate::snapshot::{Snapshot, View};
 use crate::value::Span;
@@ -227,7 +227,7 @@ impl Rule<'_> {
         let red: Vec<_> = lines.shown.iter().filter(|line| line.state == CheckState::Fail).collect();
         let unseen = self.uncovered(coverage, view, &red, context.event);
         let all_seen = unseen.as_ref().is_some_and(Vec::is_empty);
-        let excused = self.excused(coverage, view);
+        let excused: Vec<_> = self.excused(coverage, view).into_iter().chain(self.marked_otherwise(coverage, view)).collect();
         lines.good += excused.len();
         judged |= !excused.is_empty();
         lines.shown.extend(excused);
@@ -291,6 +291,30 @@ impl Rule<'_> {
         told.map(line).collect()
     }
 
+    /// What bears a mark, and not the one that is asked about: a server of TLS 1.3 has no mark of TLS 1.2.
+    fn marked_otherwise(&self, coverage: Coverage, view: &View) -> Vec<Line> {
+        let speaking = view.of(coverage.states).filter(|sample| self.is_marked_otherwise(coverage, sample, view));
+        let wanted: Vec<_> = self.filter.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let line = |sample| Line {
+            state: CheckState::Pass,
+            labels: labels_of(sample),
+            seen_at: view.seen_at,
+            look: view.looks,
+            ..Line::unknown(about(sample, &format!("it was seen, without {}", wanted.join(", "))))
+        };
+        speaking.map(line).collect()
+    }
+
+    fn is_marked_otherwise(&self, coverage: Coverage, subject: &Sample, view: &View) -> bool {
+        let fits = |sample: &Sample| self.filter.iter().all(|(name, value)| sample.label(name).is_none_or(|own| own == value));
+        let mut own = view.of(self.family.name).filter(|fact| is_about(|name| fact.label(name), subject)).peekable();
+        self.family.unit == Unit::Mark
+            && subject.state().is_some_and(|state| coverage.borne_in.contains(&state))
+            && fits(subject)
+            && own.peek().is_some()
+            && !own.any(|fact| self.filter.iter().all(|(name, value)| fact.label(name) == Some(value)))
+    }
+
     /// What speaks for the metric and was not seen, or matched nothing; `None` when nothing speaks for it.
     /// What is red already has its line.
     fn uncovered(&self, coverage: Coverage, view: &View, red: &[&Line], event: Option<&Occurrence>) -> Option<Vec<Line>> {
@@ -316,6 +340,7 @@ impl Rule<'_> {
                     ..Line::unknown(evidence).because_of(sample.detail.as_ref())
                 });
             } else if coverage.borne_in.contains(&state)
+                && !self.is_marked_otherwise(coverage, sample, view)
                 && !view.of(self.family.name).any(|fact| self.selects(fact, event, view) && is_about(|name| fact.label(name), sample))
             {
                 let evidence = about(sample, &format!("it was seen ({state}), and showed nothing of what this check asks about"));
@@ -329,8 +354,9 @@ impl Rule<'_> {
     fn is_bad(&self, sample: &Sample, index: usize, view: &View, others: Option<&Others<'_>>, context: &Context<'_>) -> Option<bool> {
         if !self.family.states.is_empty() {
             let red = |state: &str| self.condition.takes(state);
-            // A state called unknown is not seen, unless the check says that it is bad.
-            return sample.state().and_then(|state| (state != "unknown" || red(state)).then(|| red(state)));
+            // Where nothing was seen, nothing is good; whether that is bad, the check says.
+            let is_seen = |state: &str| state != "unknown" && !self.family.unseen.contains(&state);
+            return sample.state().and_then(|state| (is_seen(state) || red(state)).then(|| red(state)));
         }
         let compared = others.and_then(|others| others.of(view, sample, index));
         self.condition.violates(sample.value, compared, context.clock())
@@ -369,6 +395,7 @@ impl Rule<'_> {
     /// Why nobody can tell, where the fact itself does not say: the line must have a reason that somebody can fix.
     fn no_answer(&self, sample: &Sample) -> &'static str {
         match self.condition {
+            _ if sample.state().is_some_and(|state| self.family.unseen.contains(&state)) => "nothing was seen of what is asked",
             _ if !self.family.states.is_empty() => "whoever was asked says that it is unknown, and not why",
             _ if sample.value.is_nan() => "it was looked at, and showed no value",
             Condition::OlderThan(_) => "it is still to come, so it has no age",

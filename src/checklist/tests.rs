@@ -34,6 +34,44 @@ fn every_example_gets_its_verdict() {
     assert_eq!(found, ["A.examples[0]: expects pass, and is judged fail", "A.examples[1]: expects severity critical, and gets warning"]);
 }
 
+/// What an own check comes to, with one fact or several.
+fn own_verdicts(check: &str, facts: &[&str]) -> Vec<String> {
+    let examples: Vec<_> = facts.iter().map(|facts| format!("{{ facts: [{facts}], expect: pass }}")).collect();
+    let text = format!(
+        "checklist: mine\ntitle: t\nsections: [{{ title: s, checks: [{{ name: A, item: '1', title: t, {check}, evidence: e, remedy: r, examples: [{}] }}] }}]",
+        examples.join(", ")
+    );
+    let checklist = parse(&text).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let check = checklist.checks().next().unwrap();
+    let Kind::Fact { family, .. } = &check.kind else { panic!("{text}") };
+    let of = |example: &Example| {
+        let verdict = judge_one(check, &Context::new(&scene(&example.given, family, now()), now()));
+        format!("{}: {}", verdict.state.as_str(), verdict.lines[0].evidence)
+    };
+    check.examples.iter().map(of).collect()
+}
+
+#[test]
+fn where_nothing_was_seen_nothing_is_good() {
+    let looked = |state: &str| format!("{{ target: app, kind: healthz, family: ipv4, address: 10.0.0.1, state: {state} }}");
+    let (ok, body, refused) = (looked("ok"), looked("body"), looked("refused"));
+    let asked = "metric: readiness_http_outcome_state, fails: { equals: [status, body] }";
+    let told = own_verdicts(asked, &[&ok, &body, &refused]);
+    assert!(told[0].starts_with("pass: ") && told[1].starts_with("fail: "), "{told:?}");
+    assert_eq!(told[2], "unknown: Cannot tell for app / healthz / ipv4 / 10.0.0.1: nothing was seen of what is asked.");
+    assert!(own_verdicts("metric: readiness_http_outcome_state, fails: { equals: [refused] }", &[&refused])[0].starts_with("fail: "));
+}
+
+#[test]
+fn what_bears_another_mark_is_good() {
+    let seen = "{ metric: readiness_tls_handshake_state, target: app, address: 10.0.0.1, state: completed }";
+    let of = |version: &str| format!("{{ target: app, address: 10.0.0.1, version: {version}, value: 1 }}, {seen}");
+    let asked = "metric: readiness_tls_protocol_info, where: { version: TLS1.2 }, fails: { equals: 1 }";
+    let told = own_verdicts(asked, &[&of("TLS1.3"), &of("TLS1.2"), seen]);
+    assert_eq!(told[0], "pass: app / 10.0.0.1: it was seen, without version=TLS1.2.");
+    assert!(told[1].starts_with("fail: ") && told[2].starts_with("unknown: "), "{told:?}");
+}
+
 #[test]
 fn every_check_shows_a_pass_and_a_fail_and_is_unknown_without_facts() {
     for checklist in shipped() {

@@ -13,28 +13,43 @@ use crate::snapshot::{Source, Subject};
 /// every checklist, and can be waived as any other.
 pub const NOT_JUDGED: &str = "ReadinessSourceNotJudged";
 
-/// One thing that is looked at and judged by nothing.
+/// One thing that is configured and judged by nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unjudged {
-    collector: &'static str,
     labels: Labels,
-    what: String,
+    sentence: String,
+}
+
+impl Unjudged {
+    /// In a sentence.
+    pub fn sentence(&self) -> &str {
+        &self.sentence
+    }
+
+    /// A cluster that no collector looks at.
+    pub fn cluster(name: &str) -> Self {
+        let sentence = format!("Cluster {name} is configured, and no collector looks at it; collectors.kubernetes looks at all clusters once it is set.");
+        Self { labels: [("cluster", name)].into(), sentence }
+    }
+}
+
+/// Why nothing judges a subject that is looked at.
+struct Why<'a> {
     /// The kinds that checks ask for, where the kind is what does not fit.
     kinds: BTreeSet<String>,
     /// What it lacks for a check that would ask about it, and that check.
     lacks: Option<(&'static str, String)>,
     /// A check that would ask about it and is disabled.
-    disabled: Option<String>,
+    disabled: Option<&'a str>,
 }
 
-impl Unjudged {
-    /// In a sentence.
-    pub fn sentence(&self) -> String {
+impl Why<'_> {
+    fn sentence(&self, collector: &str, what: &str) -> String {
         let kinds: Vec<_> = self.kinds.iter().map(String::as_str).collect();
         let kinds = if kinds.is_empty() { String::new() } else { format!("; checks ask about kind {}", kinds.join(", ")) };
         let lacks = self.lacks.as_ref().map_or_else(String::new, |(lacks, check)| format!(" {check} asks about it once you add {lacks}."));
-        let disabled = self.disabled.as_ref().map_or_else(String::new, |check| format!(" {check} would, and is disabled."));
-        format!("{} {} is looked at, but no check of a configured checklist asks about it{kinds}.{lacks}{disabled}", self.collector, self.what)
+        let disabled = self.disabled.map_or_else(String::new, |check| format!(" {check} would, and is disabled."));
+        format!("{collector} {what} is looked at, but no check of a configured checklist asks about it{kinds}.{lacks}{disabled}")
     }
 }
 
@@ -58,13 +73,13 @@ pub fn unjudged<'a>(checklists: &[Checklist], sources: impl Iterator<Item = &'a 
             serves || checks.iter().any(|check| asks(check, source, subject, &emits))
         };
         let told = source.named().into_iter().filter(|subject| !is_judged(subject));
-        found.extend(told.map(|subject| Unjudged {
-            kinds: kinds(&checks, &subject),
-            lacks: lacks(&checks, source, &subject, &emits),
-            disabled: disabled.iter().find(|check| asks(check, source, &subject, &emits)).map(|check| check.name.clone()),
-            collector: source.collector,
-            labels: subject.labels,
-            what: subject.what,
+        found.extend(told.map(|subject| {
+            let why = Why {
+                kinds: kinds(&checks, &subject),
+                lacks: lacks(&checks, source, &subject, &emits),
+                disabled: disabled.iter().find(|check| asks(check, source, &subject, &emits)).map(|check| check.name.as_str()),
+            };
+            Unjudged { sentence: why.sentence(source.collector, &subject.what), labels: subject.labels }
         }));
     }
     found
@@ -111,7 +126,7 @@ pub(super) fn section(found: &[Unjudged]) -> Option<SectionVerdict> {
         name: NOT_JUDGED.to_owned(),
         runbook: NOT_JUDGED.to_owned(),
         item: "-".to_owned(),
-        title: "Everything that is looked at is judged by a check".to_owned(),
+        title: "Everything that is configured is looked at and judged by a check".to_owned(),
         state: CheckState::Unknown,
         unasked: None,
         required: true,
@@ -123,5 +138,5 @@ pub(super) fn section(found: &[Unjudged]) -> Option<SectionVerdict> {
         lines: lines.collect(),
         more_good: 0,
     };
-    Some(SectionVerdict { title: "Looked at, but not judged".to_owned(), checks: vec![check] })
+    Some(SectionVerdict { title: "Configured, but not judged".to_owned(), checks: vec![check] })
 }

@@ -113,8 +113,8 @@ pub(super) struct Generate {
     /// Change nothing; exit 1 if a file is not what would be written.
     #[arg(long)]
     pub(super) check: bool,
-    /// Folder to write to.
-    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    /// Folder to write to; files of the same names there are replaced.
+    #[arg(long, value_name = "FOLDER")]
     pub(super) out: PathBuf,
     /// Where the runbooks are published; the alert's name is appended.
     #[arg(long, value_name = "URL", default_value = generate::RUNBOOK_URL)]

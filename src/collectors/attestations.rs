@@ -1,14 +1,15 @@
 //! What only people can say: read from a file, never ticked by this program.
 //!
 //! The file is a list of `{ attest, who, at, valid_for, event }`. Of several entries for one line
-//! the latest of each person counts, and of those of several people the one that lasts longest: whoever says less than before
-//! takes that back, but not what another one stands for. An entry that nobody can stand for (no name, a date in the future, a
+//! the latest of each person counts, be it for an event or for all, and of those of several people the one that lasts longest:
+//! whoever says less than before takes that back, but not what another one stands for. What is told for an event holds what
+//! was said for all as well, so that it stands instead of that. An entry that nobody can stand for (no name, a date in the future, a
 //! line that no checklist has) counts as if it were not there, and is told. Nothing here decides whether a
 //! confirmation is still good enough.
 
 pub(super) mod config;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use futures::FutureExt as _;
@@ -90,6 +91,18 @@ struct Entry {
     valid_for: Option<String>,
     /// The event that it is for; it ends with it.
     event: Option<String>,
+}
+
+impl Entry {
+    /// The event that it is for; empty for all.
+    fn for_event(&self) -> &str {
+        self.event.as_deref().unwrap_or_default()
+    }
+
+    /// Who says it, however it is spaced and whatever letters are large.
+    fn person(&self) -> String {
+        self.who.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+    }
 }
 
 /// When something was confirmed, and until when that counts.
@@ -195,6 +208,18 @@ pub(crate) fn refused(path: &Path, known: &Known, now: Timestamp) -> Vec<Message
     }
 }
 
+/// Of the latest entry of each person the one that lasts longest.
+fn said_longest<'a>(entries: impl Iterator<Item = (&'a Entry, Term)>) -> Option<(&'a Entry, Term)> {
+    let mut latest: BTreeMap<String, (&Entry, Term)> = BTreeMap::new();
+    for own in entries {
+        let slot = latest.entry(own.0.person()).or_insert(own);
+        if slot.1.at <= own.1.at {
+            *slot = own;
+        }
+    }
+    latest.into_values().max_by_key(|(_, term)| (term.until, term.at))
+}
+
 /// Whoever writes a secret in the place of a name must not find it on a page.
 fn shown(attest: &str) -> Message {
     Word::joined(attest).map_or_else(|| "".into(), |_| say!(" ({})", named(attest)))
@@ -208,17 +233,11 @@ impl Known {
     }
 
     fn samples(&self, rows: &[Row], now: Timestamp) -> Vec<Sample> {
-        let mut latest: BTreeMap<[&str; 3], (&Entry, Term)> = BTreeMap::new();
+        let mut counted: BTreeMap<&str, Vec<(&Entry, Term)>> = BTreeMap::new();
         let mut refused: BTreeMap<&str, (usize, Message)> = BTreeMap::new();
         for row in rows {
             match self.counts(row, now) {
-                Ok((entry, term)) => {
-                    let event = entry.event.as_deref().unwrap_or_default();
-                    let slot = latest.entry([&entry.attest, event, &entry.who]).or_insert((entry, term));
-                    if slot.1.at <= term.at {
-                        *slot = (entry, term);
-                    }
-                }
+                Ok((entry, term)) => counted.entry(&entry.attest).or_default().push((entry, term)),
                 Err(why) => {
                     let name = if Word::joined(&row.attest).is_some() { row.attest.as_str() } else { "" };
                     let (count, _) = refused.entry(name).or_insert((0, why));
@@ -226,18 +245,18 @@ impl Known {
                 }
             }
         }
-        let mut longest: BTreeMap<(&str, &str), (&Entry, Term)> = BTreeMap::new();
-        for ([attest, event, _], own) in latest {
-            let slot = longest.entry((attest, event)).or_insert(own);
-            if (slot.1.until, slot.1.at) <= (own.1.until, own.1.at) {
-                *slot = own;
-            }
-        }
-        let confirmed = longest.into_iter().flat_map(|((attest, event), (entry, term))| {
-            let said = say!("confirmed by {} at {}", named(&entry.who), named(&minute(term.at)));
-            [SAID.sample([attest, event], term.at.as_second() as f64), EXPIRY.sample([attest, event], term.until.as_second() as f64).with_detail(said)]
-        });
-        confirmed.chain(refused.into_iter().map(|(attest, (count, why))| REFUSED.sample([attest], count as f64).with_detail(why))).collect()
+        let of_line = |(attest, said): (&str, Vec<(&Entry, Term)>)| {
+            let events: BTreeSet<&str> = said.iter().map(|(entry, _)| entry.for_event()).collect();
+            let longest = |event: &str| said_longest(said.iter().copied().filter(|(entry, _)| ["", event].contains(&entry.for_event())));
+            let told = events.into_iter().filter_map(|event| Some((event, longest(event)?)));
+            told.flat_map(|(event, (entry, term))| {
+                let said = say!("confirmed by {} at {}", named(&entry.who), named(&minute(term.at)));
+                [SAID.sample([attest, event], term.at.as_second() as f64), EXPIRY.sample([attest, event], term.until.as_second() as f64).with_detail(said)]
+            })
+            .collect::<Vec<_>>()
+        };
+        let confirmed: Vec<Sample> = counted.into_iter().flat_map(of_line).collect();
+        confirmed.into_iter().chain(refused.into_iter().map(|(attest, (count, why))| REFUSED.sample([attest], count as f64).with_detail(why))).collect()
     }
 
     /// When an entry was made and ends; why it does not count at all.
@@ -326,6 +345,29 @@ mod tests {
         for text in [rows.concat(), rows[1].to_owned() + rows[0]] {
             assert_eq!(told(&text), ["OnCallConfirmed/weekly 2026-11-23T11:00:00Z: confirmed by Ada at 2026-11-20 00:00 UTC"]);
         }
+    }
+
+    #[test]
+    fn a_person_takes_back_what_was_said_for_an_event_or_for_all_and_however_the_name_is_written() {
+        let row = |who: &str, at: &str, more: &str| format!("- {{attest: OnCallConfirmed, who: '{who}', at: 2026-11-{at}:00Z{more}}}\n");
+        let short = "confirmed by Ada at 2026-11-20 12:00 UTC";
+        let for_all_later = row("Ada", "19T00:00", ", event: weekly") + &row("Ada", "20T12:00", ", valid_for: 1m");
+        assert_eq!(
+            told(&for_all_later),
+            [format!("OnCallConfirmed/ 2026-11-20T12:01:00Z: {short}"), format!("OnCallConfirmed/weekly 2026-11-20T12:01:00Z: {short}")]
+        );
+        let for_it_later = row("Ada", "19T00:00", "") + &row("Ada", "20T12:00", ", event: weekly, valid_for: 1m");
+        assert_eq!(
+            told(&for_it_later),
+            [
+                "OnCallConfirmed/ 2026-11-22T00:00:00Z: confirmed by Ada at 2026-11-19 00:00 UTC".to_owned(),
+                format!("OnCallConfirmed/weekly 2026-11-20T12:01:00Z: {short}")
+            ]
+        );
+        let spaced = row("ada  Lovelace", "19T00:00", "") + &row("Ada Lovelace ", "20T12:00", ", valid_for: 1m");
+        assert!(told(&spaced)[0].starts_with("OnCallConfirmed/ 2026-11-20T12:01:00Z"), "{:?}", told(&spaced));
+        let another = for_it_later + &row("Bob", "19T00:00", "");
+        assert!(told(&another)[1].starts_with("OnCallConfirmed/weekly 2026-11-22T00:00:00Z: confirmed by Bob"), "{:?}", told(&another));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The configuration file, typed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -93,5 +93,26 @@ impl Settings {
         } else {
             self.checklists.clone()
         }
+    }
+
+    /// Clusters that no collector looks at, by their place.
+    pub fn unused_clusters(&self) -> Vec<(usize, &str)> {
+        if self.collectors.kubernetes.is_some() {
+            return Vec::new();
+        }
+        let collectors = serde_json::to_value(&self.collectors).unwrap_or_default();
+        let (mut used, mut waiting) = (BTreeSet::new(), vec![&collectors]);
+        while let Some(value) = waiting.pop() {
+            match value {
+                serde_json::Value::Object(fields) => {
+                    used.extend(fields.get("cluster").and_then(serde_json::Value::as_str));
+                    waiting.extend(fields.values());
+                }
+                serde_json::Value::Array(items) => waiting.extend(items),
+                _ => {}
+            }
+        }
+        let named = self.clusters.iter().enumerate().map(|(index, cluster)| (index, cluster.name.as_str()));
+        named.filter(|(_, cluster)| !used.contains(cluster)).collect()
     }
 }

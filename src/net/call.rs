@@ -27,7 +27,7 @@ pub fn unanswered(what: &Message, error: &reqwest::Error) -> CollectError {
         None if error.is_redirect() => (ErrorClass::Malformed, error.words()),
         None => (ErrorClass::Unreachable, error.words()),
     };
-    CollectError::new(class, say!("{}: {}", what, why))
+    CollectError::new(class, say!("{}: {}", what, why).fixed_as(&why))
 }
 
 /// Names that have no address with a route say so; of an address that stands in a URL nobody has looked yet.

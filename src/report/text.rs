@@ -48,6 +48,10 @@ fn one(out: &mut String, judgement: &Judgement, colour: bool) {
             if let (Some(note), true) = (&check.note, check.lines.is_empty()) {
                 let _ = writeln!(out, "            {note}");
             }
+            // Who signed it, and until when that counts, is what a confirmation is worth.
+            for line in check.lines.iter().filter(|_| check.attested && check.state == CheckState::Pass) {
+                let _ = writeln!(out, "            {}", line.evidence);
+            }
             if needs_attention(check.state) {
                 let runbook = runbook(&check.runbook).map_or_else(String::new, |_| format!(" (runbook: {})", check.runbook));
                 let _ = writeln!(out, "            -> {}{runbook}", check.advice().join("\n            -> "));

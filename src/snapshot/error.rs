@@ -50,7 +50,7 @@ impl ErrorClass {
             Self::Timeout => "Find out why no whole answer comes in time: ask by hand from where the exporter runs, or give `timeout` more room.",
             Self::Unreachable => "Make it reachable from where the exporter runs: look there at its name, route, firewall and proxy.",
             Self::Denied => {
-                "Look at the login that the exporter uses there, and at what that login may read. For a cluster `readiness-exporter config rbac` prints what it needs."
+                "Look at the login that the exporter uses there, and at what that login may read. For a cluster `readiness-exporter config rbac --cluster CLUSTER` prints what it needs."
             }
             Self::NotFound => "Correct its name or address in the configuration, or create what does not exist.",
             Self::Throttled => "Wait. If it stays so, let the exporter ask less often: give its collector a longer `interval`.",

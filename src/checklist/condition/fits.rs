@@ -121,6 +121,7 @@ impl Condition {
 
     /// Whether it still asks what another condition of its shape asks; the rule that is broken if not.
     pub(in crate::checklist) fn means(&self, before: &Self) -> Result<(), String> {
+        self.compares_as(before)?;
         let states = |condition: &Self| match condition {
             Self::Equals(Bound::Name(state)) => vec![state.clone()],
             Self::Equals(Bound::States(states)) => states.clone(),
@@ -132,6 +133,16 @@ impl Condition {
             return Err(format!("must keep the state {lost}, which would count as good otherwise; to accept it in one place, use a waiver"));
         }
         Ok(())
+    }
+
+    /// That another condition of its shape is held against the same: whoever puts a number in the place of a metric, or
+    /// another metric, asks something else.
+    fn compares_as(&self, before: &Self) -> Result<(), String> {
+        match (self.other(), before.other()) {
+            (own, other) if own == other => Ok(()),
+            (_, Some(other)) => Err(format!("must be held against {other}, as it is; write a check of your own to ask something else")),
+            (_, None) => Err("must be a number, as it is; write a check of your own to ask something else".to_owned()),
+        }
     }
 }
 

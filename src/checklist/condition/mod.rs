@@ -56,7 +56,7 @@ pub enum Bound {
 
 /// Until when something must last.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields)]
 pub enum Horizon {
     /// From now.
     Now(Span),

@@ -132,3 +132,16 @@ fn a_waiver_of_one_event_holds_in_its_occurrences_alone() {
     assert_eq!([state(Some("course")), state(Some("course +1"))], [CheckState::Waived; 2]);
     assert_eq!([state(Some("demo")), state(None)], [CheckState::Fail; 2]);
 }
+
+#[test]
+fn of_several_waivers_the_one_that_lasts_longest_counts() {
+    let seen = snapshot("readiness_http_success", &[(&["app", "healthz", "ipv4", "10.0.0.1"], 0.0)]);
+    let waivers = [1, 200].map(waiver_of_up);
+    let event = event("launch", 24, 20);
+    let text = "checklist: c\ntitle: T\nsections: [{ title: S, checks: [{ name: Up, item: '1', title: t, metric: readiness_http_success, fails: is_false, evidence: e, remedy: r }] }]\n";
+    let checklist = parse(text).unwrap();
+    for waivers in [waivers.clone().to_vec(), waivers.into_iter().rev().collect()] {
+        let judged = judge(&checklist, &Context { event: Some(&event), waivers: &waivers, ..Context::new(&seen, now()) });
+        assert_eq!(line(&judged).0, CheckState::Waived, "{:?}", line(&judged));
+    }
+}

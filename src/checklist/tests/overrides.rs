@@ -68,3 +68,20 @@ fn an_override_that_is_as_loud_as_a_band_takes_its_place() {
         ["o.CredentialExpiresSoon.worsens: must each be louder than the one before (got warning after critical)"]
     );
 }
+
+#[test]
+fn an_override_is_held_against_what_it_was_held_against() {
+    let wrong = |check: &str, fails: &str| {
+        let overrides = format!("{{ {check}: {{ fails: {fails} }} }}");
+        let problems = shipped().remove(0).apply(&serde_saphyr::from_str(&overrides).unwrap(), "o");
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let own = "; write a check of your own to ask something else";
+    assert_eq!(
+        wrong("LiteLlmNotReady", "{ below: 1 }"),
+        [format!("o.LiteLlmNotReady.fails: must be held against readiness_workload_desired_replicas, as it is{own}")]
+    );
+    let compared = wrong("EndpointAnswerStale", "{ above: readiness_http_body_bytes }");
+    assert_eq!(compared, [format!("o.EndpointAnswerStale.fails: must be a number, as it is{own}")]);
+    assert_eq!(wrong("EndpointAnswerStale", "{ above: 30 }"), [""; 0]);
+}

@@ -21,7 +21,7 @@ pub(super) const NO_FIELD: &str = "Correct `field` in `from.secrets_manager`, or
 
 pub(super) const EMPTY: &str = "Write the credential to its place: something is there, and it is empty.";
 
-pub(super) const NO_ACCESS: &str = "Let the exporter read this Secret: `readiness-exporter config rbac` prints the role. Status 401 means that its login at the cluster is refused. The credential itself may be good.";
+pub(super) const NO_ACCESS: &str = "Let the exporter read this Secret: `readiness-exporter config rbac --cluster CLUSTER` prints the role. Status 401 means that its login at the cluster is refused. The credential itself may be good.";
 
 /// What was read is no credential of its kind.
 pub(super) const BROKEN: &str = "Compare what stands there with the configuration: correct `kind`, `from` or `pointer` where another thing is meant. Else write the credential to its place again, whole.";

@@ -17,6 +17,9 @@ pub(super) const SETTLED_ONE: Coverage = Coverage { seen: &[Completeness::Comple
 const ANY: Coverage = Coverage { seen: &[Completeness::Complete.as_str(), Completeness::Partial.as_str()], ..WHOLE };
 /// What every look has.
 const LOOKED: Coverage = Coverage { seen: Completeness::WORDS, ..WHOLE };
+/// How a question ends without a definite answer.
+const UNDEFINED: &[&str] =
+    &[DnsOutcome::Servfail.as_str(), DnsOutcome::Refused.as_str(), DnsOutcome::Timeout.as_str(), DnsOutcome::Error.as_str(), DnsOutcome::Unasked.as_str()];
 /// A definite answer to one question.
 const DEFINITE: Coverage = Coverage::of(LOOKUP.0.name, &[DnsOutcome::Answered.as_str(), DnsOutcome::Nodata.as_str(), DnsOutcome::Nxdomain.as_str()]);
 
@@ -35,12 +38,14 @@ metrics! {
         "readiness_dns_answer_state",
         &LABELS,
         "Whether a resolver gave a definite answer for every record type of a name, for some of them, or for none; unasked where this program's host has no route to it.",
-    );
+    )
+    .unseen_in(&[Completeness::Unasked.as_str()]);
     pub(super) static LOOKUP: StateSet<DnsOutcome, 3> = state_set(
         "readiness_dns_lookup_state",
         &TYPED,
         "How the last question to a resolver ended.",
-    );
+    )
+    .unseen_in(UNDEFINED);
     pub(super) static ANSWERS: Gauge<3> = gauge("readiness_dns_answers", Unit::Number, &TYPED, "Address records of the name in the last definite answer of a resolver.")
         .covered_by(DEFINITE.each());
     pub(super) static TTL: Gauge<3> =

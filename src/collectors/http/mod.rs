@@ -49,6 +49,16 @@ const ANSWERED: Coverage = Coverage::of(
 );
 /// Whoever answered in full has said who it is, or is not known.
 const TOLD: Coverage = Coverage { seen: &[Outcome::Ok.as_str(), Outcome::Status.as_str(), Outcome::Body.as_str(), Outcome::Identity.as_str()], ..ANSWERED };
+/// How a look ends without an answer of the target.
+const UNANSWERED: &[&str] = &[
+    Outcome::Dns.as_str(),
+    Outcome::Refused.as_str(),
+    Outcome::Timeout.as_str(),
+    Outcome::Reset.as_str(),
+    Outcome::Tls.as_str(),
+    Outcome::Protocol.as_str(),
+    Outcome::Redirect.as_str(),
+];
 /// All but the last.
 const ALL_BUT_UNKNOWN: &[&str] = Outcome::WORDS.split_at(Outcome::Unknown as usize).0;
 /// An address that was asked is good or not.
@@ -84,7 +94,8 @@ metrics! {
         "readiness_http_outcome_state",
         &LABELS,
         "How the last look at an address behind the target's URL ended; unknown for addresses that were not asked, and for answers that cannot be judged.",
-    );
+    )
+    .unseen_in(UNANSWERED);
     static STATUS: Gauge<4> =
         gauge("readiness_http_status_code", Unit::Number, &LABELS, "Status code of the last HTTP response of an address, after redirects.")
             .covered_by(ANSWERED.each());

@@ -84,7 +84,7 @@ impl Failure {
         if asked.origin() == configured.origin() {
             return self;
         }
-        Self(self.0, say!("after a redirect to {}: {}", origin(asked), self.1))
+        Self(self.0, say!("after a redirect to {}: {}", origin(asked), self.1).fixed_as(&self.1))
     }
 }
 
@@ -225,7 +225,7 @@ impl Prober {
             // Whoever asks again needs the port as well.
             Err(Failure(outcome, detail)) => {
                 let through = self.proxy.as_ref().map_or_else(|| say!(""), |proxy| say!(" through the proxy {}", origin(proxy)));
-                (probe.outcome, probe.detail) = (outcome, say!("{}{}: {}", origin(&request.url), through, detail));
+                (probe.outcome, probe.detail) = (outcome, say!("{}{}: {}", origin(&request.url), through, detail).fixed_as(&detail));
             }
         }
         probe.phases.push(("total", started.elapsed() + dns));
@@ -317,13 +317,15 @@ impl Prober {
             }
         };
         tokio_rustls::TlsConnector::from(config).connect(name, stream).await.map_err(|error| {
+            let why = error.words();
+            let told = say!("TLS handshake: {}", why).fixed_as(&why);
             let tls = error.get_ref().and_then(<dyn std::error::Error + Send + Sync>::downcast_ref::<rustls::Error>);
             match tls {
                 Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => Unanswered::NotHttp1,
                 Some(rustls::Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. })) => {
-                    Unanswered::OtherName(Failure(Outcome::Tls, say!("TLS handshake: {}", error.words())))
+                    Unanswered::OtherName(Failure(Outcome::Tls, told))
                 }
-                Some(_) => Failure(Outcome::Tls, say!("TLS handshake: {}", error.words())).into(),
+                Some(_) => Failure(Outcome::Tls, told).into(),
                 None => connection_failed("TLS handshake", &error).into(),
             }
         })

@@ -289,7 +289,8 @@ pub(in crate::collectors::kubernetes) fn api_error(what: &Message, error: &kube:
             None => ErrorClass::Unreachable,
         },
     };
-    CollectError::new(class, say!("{}: {}", what, overrun.map_or_else(|| error.words(), |why| say!("{}", why))))
+    let why = overrun.map_or_else(|| error.words(), |why| say!("{}", why));
+    CollectError::new(class, say!("{}: {}", what, why).fixed_as(&why))
 }
 
 fn overrun_in(error: &(dyn std::error::Error + 'static)) -> Option<Overrun> {

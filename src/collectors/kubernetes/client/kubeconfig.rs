@@ -122,7 +122,7 @@ fn lacks(kubeconfig: &Kubeconfig, chosen: Option<&str>) -> Message {
         None => say!("it has no current-context; name one as `context`"),
         Some(_) if kubeconfig.contexts.is_empty() => say!("it has no contexts"),
         // A file that was put together by a script may have anything as a name.
-        Some(_) => say!("it does not have the context; `kubectl config get-contexts` lists those that it has"),
+        Some(_) => say!("it does not have the context; `kubectl config get-contexts --kubeconfig FILE` lists those that it has"),
     }
 }
 
@@ -343,7 +343,10 @@ users:
             check_now(&file, context).err().map(|why| why.to_string().replace(&format!("read {}: ", file.display()), ""))
         };
         assert_eq!((why(GOOD, None), why(GOOD, Some("main"))), (None, None));
-        assert_eq!(why(GOOD, Some("other")).as_deref(), Some("it does not have the context; `kubectl config get-contexts` lists those that it has"));
+        assert_eq!(
+            why(GOOD, Some("other")).as_deref(),
+            Some("it does not have the context; `kubectl config get-contexts --kubeconfig FILE` lists those that it has")
+        );
         let insecure = |is: bool| GOOD.replace("6443' }", &format!("6443', insecure-skip-tls-verify: {is} }}"));
         assert_eq!(why(&insecure(false), None), None);
         assert!(why(&insecure(true), None).unwrap().starts_with("the cluster says insecure-skip-tls-verify, so nobody knows who answers for it"));

@@ -13,6 +13,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use hyper::header::AUTHORIZATION;
 use tokio::time::Instant;
 
+use super::NODES_FIRST;
 use crate::cause::Cause as _;
 use crate::collectors::kubernetes::client::api;
 use crate::collectors::kubernetes::client::connect::{Link, certificates};
@@ -122,8 +123,10 @@ impl Kubelets {
 
     async fn round(&mut self) -> Result<Observation, CollectError> {
         self.cluster.nodes_listed(self.config.interval.0).await;
-        let addresses =
-            self.cluster.kubelets().ok_or_else(|| CollectError::new(ErrorClass::NotFound, "ask kubelets: the nodes of the cluster are not known"))?;
+        let addresses = self
+            .cluster
+            .kubelets()
+            .ok_or_else(|| CollectError::new(ErrorClass::NotFound, "ask kubelets: the nodes of the cluster are not known").fixed_by(NODES_FIRST))?;
         if addresses.is_empty() {
             return Err(CollectError::new(ErrorClass::NotFound, "ask kubelets: the cluster has no nodes, or none that has started"));
         }

@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::NODES_FIRST;
 use crate::collectors::kubernetes::client::api;
 use crate::collectors::kubernetes::client::connect::Link;
 use crate::collectors::kubernetes::cluster::{Cluster, PodQuery, Size};
@@ -157,7 +158,8 @@ impl Metrics {
     async fn ask(&self) -> Result<Observation, CollectError> {
         self.cluster.nodes_listed(self.interval).await;
         let sizes = self.cluster.sizes();
-        let sizes = sizes.ok_or_else(|| CollectError::new(ErrorClass::NotFound, "ask metrics.k8s.io: the nodes of the cluster are not known"))?;
+        let sizes =
+            sizes.ok_or_else(|| CollectError::new(ErrorClass::NotFound, "ask metrics.k8s.io: the nodes of the cluster are not known").fixed_by(NODES_FIRST))?;
         let client = self.link.client().await?;
         let what = &say!("list nodes.metrics.k8s.io");
         let nodes: Result<Vec<NodeMetrics>, _> = api::list(&client, "/apis/metrics.k8s.io/v1beta1/nodes", what, self.timeout).await;

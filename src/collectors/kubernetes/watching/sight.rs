@@ -26,7 +26,8 @@ metrics! {
         STATES,
         &["cluster", "selector", "kind"],
         "Whether a selector matched objects of the Kubernetes API, only some of the names that it asks for, none, or could not be seen.",
-    );
+    )
+    .unseen_in(&[Matching::Unseen.as_str()]);
     static MATCHED: Gauge<3> =
         gauge("readiness_selector_matched_objects", Unit::Number, &["cluster", "selector", "kind"], "Objects of the Kubernetes API that a selector matches.");
     pub(in crate::collectors::kubernetes) static MISSING: Gauge<3> = gauge(
