@@ -183,7 +183,8 @@ fn what_no_check_asks_about_is_a_line_that_is_unknown() {
         ..source("http", "readiness_http_success")
     };
     let sources = [target("app", "healthz"), target("guide", "document")];
-    let told = |checklist: &Checklist| unjudged(std::slice::from_ref(checklist), sources.iter()).iter().map(|own| own.sentence().to_owned()).collect::<Vec<_>>();
+    let told =
+        |checklist: &Checklist| unjudged(std::slice::from_ref(checklist), sources.iter()).iter().map(|own| own.sentence().to_owned()).collect::<Vec<_>>();
     assert_eq!(
         told(&checklist),
         ["http guide of kind document is looked at, but no check of a configured checklist asks about it; checks ask about kind healthz."]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::wording::{NO_EVENT, event_line, needs_attention, reason, shown, state_word, word};
-use crate::checklist::{CheckState, Decision, Judgement};
+use crate::checklist::{CheckState, Decision, Judgement, Unasked};
 use crate::runbooks::runbook;
 
 /// Judgements as text, with colour if wanted.
@@ -16,6 +16,14 @@ pub fn text(judgements: &[Judgement], colour: bool) -> String {
     out
 }
 
+/// Whether nothing is to be said of a check but its name.
+const fn is_left_out(why: Unasked) -> bool {
+    match why {
+        Unasked::NotConfigured | Unasked::Disabled | Unasked::ByPrometheus => true,
+        Unasked::NotDue => false,
+    }
+}
+
 fn one(out: &mut String, judgement: &Judgement, colour: bool) {
     let paint = |code: &str, text: &str| if colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() };
     let _ = writeln!(out, "{} ({})", judgement.title, judgement.checklist);
@@ -24,7 +32,8 @@ fn one(out: &mut String, judgement: &Judgement, colour: bool) {
     let mut hidden: BTreeMap<Vec<String>, &str> = BTreeMap::new();
     for section in judgement.sections.iter().filter(|section| !section.checks.is_empty()) {
         let _ = writeln!(out, "\n{}", paint("1", &section.title));
-        for check in &section.checks {
+        let (left_out, told): (Vec<_>, Vec<_>) = section.checks.iter().partition(|check| check.unasked.is_some_and(is_left_out));
+        for check in told {
             let code = match check.state {
                 CheckState::Pass => "32",
                 CheckState::Fail => "1;31",
@@ -38,7 +47,7 @@ fn one(out: &mut String, judgement: &Judgement, colour: bool) {
             if check.state == CheckState::Unknown && !check.attested && !bad.is_empty() {
                 let first = *hidden.entry(bad.clone()).or_insert(&check.name);
                 if first != check.name {
-                    let _ = writeln!(out, "            For the same reason as {first}, above.");
+                    let _ = writeln!(out, "            For the same reason as {first}, above. (check: {})", check.name);
                     continue;
                 }
             }
@@ -53,8 +62,15 @@ fn one(out: &mut String, judgement: &Judgement, colour: bool) {
                 let _ = writeln!(out, "            {}", line.evidence);
             }
             if needs_attention(check.state) {
-                let runbook = runbook(&check.runbook).map_or_else(String::new, |_| format!(" (runbook: {})", check.runbook));
+                let unnamed = || if check.attested { String::new() } else { format!(" (check: {})", check.name) };
+                let runbook = runbook(&check.runbook).map_or_else(unnamed, |_| format!(" (runbook: {})", check.runbook));
                 let _ = writeln!(out, "            -> {}{runbook}", check.advice().join("\n            -> "));
+            }
+        }
+        for why in Unasked::ALL.into_iter().filter(|why| is_left_out(*why)) {
+            let names: Vec<_> = left_out.iter().filter(|check| check.unasked == Some(why)).map(|check| check.name.as_str()).collect();
+            if !names.is_empty() {
+                let _ = writeln!(out, "  {}  {}: {}", paint("2", "n/a   "), why.words(), names.join(", "));
             }
         }
     }

@@ -73,6 +73,21 @@ fn the_checklist_of_the_documentation_works() {
     assert!(out.starts_with("wrote ") && folder.path().join("rules/alerts/go-live.rules.yaml").exists(), "{out}");
 }
 
+#[test]
+fn a_cluster_that_nobody_looks_at_is_unknown_and_what_is_odd_is_told_beside_the_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("readiness.yaml");
+    std::fs::write(&file, "clusters: [{ name: eu, in_cluster: true }]\ncollectors: { http: { targets: [{ name: app, url: 'http://127.0.0.1:9/' }] } }\n")
+        .unwrap();
+    let (code, out, errors) = check(&file, "text");
+    assert_ne!(code, 0, "{out}");
+    let line =
+        "????    - Everything that is configured is looked at and judged by a check\n            Cluster eu is configured, and no collector looks at it; ";
+    assert!(out.contains(line), "{out}");
+    assert!(errors.contains("warning: clusters[0]: no collector uses cluster eu"), "{errors}");
+    assert!(out.contains("  n/a     not configured: "), "{out}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_format_says_the_same() {
     let estate = Estate::for_one_look().await;

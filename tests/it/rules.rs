@@ -19,7 +19,7 @@ fn drift_is_found_and_named() {
     assert_eq!(run(exporter().args(["generate", "--out"]).arg(folder.path())).0, 0);
     std::fs::write(folder.path().join("alerts/workshop.yaml"), "edited").unwrap();
     let (code, _, errors) = run(exporter().args(["generate", "--check", "--out"]).arg(folder.path()));
-    assert_eq!((code, errors.as_str()), (1, "not what would be generated; run `make generate`:\n  alerts/workshop.yaml\n"));
+    assert_eq!((code, errors.as_str()), (1, "not what would be generated; run the same without --check:\n  alerts/workshop.yaml\n"));
 }
 
 #[test]
