@@ -160,19 +160,41 @@ pub fn configuration(found: &Found) -> String {
     text
 }
 
+/// What else there is to look at. Whoever takes the marks of comments away from a block has a section that is right in its form.
 const REST: &str = r#"
 collectors:
   # Nodes, pods, events, storage of nodes, quotas and classes are looked at without further words.
   kubernetes:
-    workloads: []
-    #  - { name: control-plane, kind: Deployment, namespace: coder, labels: "app.kubernetes.io/name=coder" }
-    services: []
-    #  - { namespace: coder, name: coder }
-    # workspaces: [{ name: workspaces, namespaces: [coder-ws], labels: { app.kubernetes.io/name: coder-workspace } }]
+    interval: 30s
+    # workloads:
+    #   - { name: control-plane, kind: Deployment, namespace: coder, labels: "app.kubernetes.io/name=coder" }
+    # services:
+    #   - { namespace: coder, name: coder }
+    # workspaces:
+    #   - { name: workspaces, namespaces: [coder-ws], labels: { app.kubernetes.io/name: coder-workspace } }
     # karpenter: { node_classes: ec2 }
+  # http:
+  #   targets:
+  #     - { name: app, url: "https://app.example.com/healthz" }
+  # tls:
+  #   targets:
+  #     - { name: app, address: "app.example.com:443" }
+  # dns:
+  #   names:
+  #     - { name: app.example.com }
+  # credentials:
+  #   credentials:
+  #     - { name: gitlab, kind: gitlab, api: "https://gitlab.example.com", from: { env: GITLAB_TOKEN } }
+
+# What only people can say, as `- { attest: OnCallConfirmed, who: NAME, at: 2027-01-13T09:00:00Z, event: workshop }`.
+# attestations: { file: attestations.yaml }
 
 # events:
 #   - { name: workshop, time_zone: Europe/London, start: "2027-01-15T09:00", duration: 3h, participants: 20 }
+
+# Checks of the workshop that have nothing to ask here are disabled by their names, which `check` prints.
+# checklists:
+#   - { name: workshop, overrides: { LiteLlmNotReady: { enabled: false } } }
 "#;
 
 #[cfg(test)]
@@ -214,6 +236,29 @@ users:
         assert!(!text.contains("hunter2"), "{text}");
         let loaded = crate::config::load_str(&text, "init", folder.path(), None).unwrap_or_else(|error| panic!("{error}\n{text}"));
         assert_eq!(loaded.settings.clusters.len(), 3);
+    }
+
+    /// Each block is right as soon as it is no comment any more.
+    #[test]
+    fn what_stands_there_in_comments_is_right_in_its_form() {
+        let folder = tempfile::tempdir().unwrap();
+        let uncommented: String = REST
+            .lines()
+            .map(|line| {
+                if line.contains(": ") && line.contains("# ") && !line.contains("`") || line.trim_end().ends_with(':') {
+                    line.replacen("# ", "", 1)
+                } else {
+                    line.to_owned()
+                }
+            })
+            .map(|line| line + "\n")
+            .collect();
+        let uncommented = format!("clusters: [{{ name: eu, in_cluster: true }}]\n{uncommented}");
+        let loaded = crate::config::load_str(&uncommented, "init", folder.path(), None).unwrap_or_else(|error| panic!("{error}\n{uncommented}"));
+        let collectors = &loaded.settings.collectors;
+        assert!(collectors.http.is_some() && collectors.tls.is_some() && collectors.dns.is_some() && collectors.credentials.is_some(), "{uncommented}");
+        assert_eq!((collectors.kubernetes.as_ref().unwrap().workloads.len(), loaded.schedules.len()), (1, 1), "{uncommented}");
+        assert!(loaded.settings.attestations.is_some() && !loaded.settings.checklists.is_empty(), "{uncommented}");
     }
 
     fn of(text: &str) -> Vec<ClusterConfig> {
