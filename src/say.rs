@@ -27,6 +27,11 @@ struct Said {
     fix: Option<&'static str>,
 }
 
+/// A clause as the end of a sentence, which a question is already.
+pub fn stopped(clause: &str) -> String {
+    if clause.ends_with(['.', '?', '!']) { clause.to_owned() } else { format!("{clause}.") }
+}
+
 /// A moment to the minute, in UTC, as every moment is told that people plan by.
 pub fn minute(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()

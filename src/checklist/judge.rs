@@ -15,7 +15,7 @@ use super::rule::{Lines, Rule, Whole};
 use super::unjudged;
 use crate::collectors::{self, attestations};
 use crate::metric::Sample;
-use crate::say::{Message, counted, minute};
+use crate::say::{self, Message, counted, minute};
 use crate::snapshot::View;
 use crate::value::Span;
 use crate::word;
@@ -116,7 +116,7 @@ pub fn judge_check(check: &Check, context: &Context<'_>) -> CheckVerdict {
     }
     // A check that is unknown as a whole can be waived as a whole.
     if verdict.lines.is_empty() && verdict.state == CheckState::Unknown {
-        let mut line = Line::unknown(format!("{}.", verdict.note.as_deref().unwrap_or_default().trim_end_matches('.')));
+        let mut line = Line::unknown(say::stopped(verdict.note.as_deref().unwrap_or_default()));
         waive(&check.name, &mut line, context);
         verdict.lines.push(line);
     }

@@ -275,7 +275,7 @@ impl CheckVerdict {
                 vec![format!("Confirm it again as `attest: {}`, so that it lasts until the event is over.", self.name).into()]
             }
             CheckState::Unknown if self.attested => {
-                vec![format!("{} Then confirm it in the attestations file, as `attest: {}`.", self.remedy, self.name).into()]
+                vec![format!("{} Then confirm it in the attestations file, as `attest: {}`.", say::stopped(&self.remedy), self.name).into()]
             }
             CheckState::Unknown | CheckState::NotApplicable | CheckState::Pass | CheckState::Waived | CheckState::Warn | CheckState::Fail => {
                 vec![self.general().into()]

@@ -375,8 +375,8 @@ impl Rule<'_> {
             None => CheckState::Unknown,
         };
         let label = |name: &str| sample.label(name).unwrap_or_default();
-        let detail = sample.detail.as_ref().map(|detail| detail.as_str().trim_end_matches('.'));
-        let evidence = match (state, detail) {
+        let detail = sample.detail.as_ref().map(|detail| say::stopped(detail.as_str()));
+        let evidence = match (state, &detail) {
             // The sentence says what is wrong, so it stands only on lines that are.
             (CheckState::Fail, _) => self.evidence.render(label, &words),
             // The reason alone, so that whatever else the same cause hides has the same line.
@@ -387,7 +387,7 @@ impl Rule<'_> {
                 about(sample, &words.of_good(self.family, self.condition, label("state")))
             }
         };
-        let evidence = detail.map_or_else(|| evidence.clone(), |detail| format!("{evidence} Seen: {detail}."));
+        let evidence = detail.map_or_else(|| evidence.clone(), |detail| format!("{evidence} Seen: {detail}"));
         let bad = sample.detail.as_ref().filter(|_| state != CheckState::Pass);
         Line { state, severity, labels: labels_of(sample), ..Line::unknown(evidence).because_of(bad) }
     }
@@ -430,13 +430,13 @@ fn place(sample: &Sample) -> String {
 
 /// A clause about a subject as a sentence. What there is but one of has no name.
 fn about(sample: &Sample, clause: &str) -> String {
-    let (place, clause) = (place(sample), clause.trim_end_matches('.'));
+    let (place, clause) = (place(sample), say::stopped(clause));
     if !place.is_empty() {
-        return format!("{place}: {clause}.");
+        return format!("{place}: {clause}");
     }
     let mut rest = clause.chars();
     let first = rest.next().map(char::to_uppercase);
-    format!("{}{}.", first.into_iter().flatten().collect::<String>(), rest.as_str())
+    format!("{}{}", first.into_iter().flatten().collect::<String>(), rest.as_str())
 }
 
 /// The values of another metric, to compare with. Whichever source shows them: in what Prometheus
