@@ -22,21 +22,43 @@ pub(super) struct Serve {
     /// Configuration file.
     #[arg(long = "config.file", value_name = "FILE", default_value = "readiness.yaml", global = true)]
     pub(super) config_file: PathBuf,
-    /// Address to listen on.
-    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":9840", value_parser = listen_address)]
-    pub(super) listen_address: String,
-    /// File with TLS, passwords and headers of the server, in the format of Prometheus' exporters.
-    #[arg(long = "web.config.file", value_name = "FILE")]
-    pub(super) web_config: Option<PathBuf>,
-    /// Address of a second server without TLS and passwords that only knows /-/healthy and /-/ready.
-    #[arg(long = "web.probe-address", value_name = "ADDRESS", value_parser = listen_address)]
-    pub(super) probe_address: Option<String>,
+    #[command(flatten)]
+    pub(super) web: Web,
     /// Least severe level that is logged.
     #[arg(long = "log.level", value_enum, default_value_t = Level::Info, global = true)]
     pub(super) log_level: Level,
     /// Format of log lines.
     #[arg(long = "log.format", value_enum, default_value_t = Format::Text, global = true)]
     pub(super) log_format: Format,
+}
+
+/// Where it is served, before `serve` or after it.
+#[derive(Args, Clone)]
+pub(super) struct Web {
+    /// Address to listen on; :9840 when left out.
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", value_parser = listen_address)]
+    listen_address: Option<String>,
+    /// File with TLS, passwords and headers of the server, in the format of Prometheus' exporters.
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    pub(super) web_config: Option<PathBuf>,
+    /// Address of a second server without TLS and passwords that only knows /-/healthy and /-/ready.
+    #[arg(long = "web.probe-address", value_name = "ADDRESS", value_parser = listen_address)]
+    pub(super) probe_address: Option<String>,
+}
+
+impl Web {
+    pub(super) fn listen_address(&self) -> &str {
+        self.listen_address.as_deref().unwrap_or(":9840")
+    }
+
+    /// What is set here, and else what is set there.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self {
+            listen_address: self.listen_address.or(other.listen_address),
+            web_config: self.web_config.or(other.web_config),
+            probe_address: self.probe_address.or(other.probe_address),
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -57,7 +79,7 @@ pub(super) enum Format {
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// Look all the time and serve metrics and the status page (the default).
-    Serve,
+    Serve(Web),
     /// Look once, print the checklist, and exit: 0 go, 1 no-go, 2 wrong usage or configuration, 3 undecided.
     Check(Check),
     /// Print how verdicts changed, from the state file of a running exporter.

@@ -37,10 +37,14 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     // The first TLS call would panic without one; a second call only means that there is one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let quiet = !matches!(cli.command, None | Some(Command::Serve));
+    let quiet = !matches!(cli.command, None | Some(Command::Serve(_)));
     log(&cli.serve, quiet);
     match cli.command {
-        None | Some(Command::Serve) => with_config(&cli.serve, |loaded| runtime(serve(&cli.serve, loaded))),
+        None => with_config(&cli.serve, |loaded| runtime(serve(&cli.serve, loaded))),
+        Some(Command::Serve(web)) => {
+            let flags = Serve { web: web.or(cli.serve.web), ..cli.serve };
+            with_config(&flags, |loaded| runtime(serve(&flags, loaded)))
+        }
         Some(Command::Check(check)) => with_config(&cli.serve, |loaded| runtime(check_once(check, loaded))),
         Some(Command::Report(report)) => with_config(&cli.serve, |loaded| changes(&report, &loaded)),
         Some(Command::Generate(generate)) => generate_files(&generate, &cli.serve),

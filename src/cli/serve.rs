@@ -22,20 +22,20 @@ pub(super) async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
     let (Ok(hangups), Ok(terminations)) = (signal(SignalKind::hangup()), signal(SignalKind::terminate())) else {
         return fail("listen for signals: the system refused");
     };
-    let listener = match listen(&flags.listen_address).await {
+    let listener = match listen(flags.web.listen_address()).await {
         Ok(listener) => listener,
         Err(error) => return fail(error),
     };
     // Whoever sees the process sees its arguments.
-    flags.web_config.iter().for_each(|file| files::remember(file));
-    let door = match &flags.web_config {
+    flags.web.web_config.iter().for_each(|file| files::remember(file));
+    let door = match &flags.web.web_config {
         None => web::Door::Open,
         Some(file) => match web::Access::open(file).await {
             Ok(access) => web::Door::Guarded(Arc::new(access)),
             Err(error) => return fail(error),
         },
     };
-    let probes = match &flags.probe_address {
+    let probes = match &flags.web.probe_address {
         Some(address) => match listen(address).await {
             Ok(listener) => Some(listener),
             Err(error) => return fail(error),

@@ -88,6 +88,15 @@ fn a_cluster_that_nobody_looks_at_is_unknown_and_what_is_odd_is_told_beside_the_
     assert!(out.contains("  n/a     not configured: "), "{out}");
 }
 
+#[test]
+fn what_is_set_for_the_server_may_stand_behind_its_command() {
+    for flags in [["serve", "--web.listen-address", "9999"], ["--web.listen-address", "9999", "serve"]] {
+        let (code, _, errors) = run(exporter().args(flags));
+        assert_eq!(code, 2, "{errors}");
+        assert!(errors.contains("must be ADDRESS:PORT, such as 127.0.0.1:9840"), "{errors}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_format_says_the_same() {
     let estate = Estate::for_one_look().await;
