@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::checklist::{self, Check, Checklist, Kind, Waiver};
-use crate::collectors::{self, CollectorsConfig, attestations, dns, http, tls};
+use crate::collectors::{self, CollectorsConfig, attestations};
 use crate::config::{self, Loaded};
 use crate::event::{self, Schedule};
 use crate::snapshot::{Source, Subject};
 use crate::value::Problem;
-use crate::value::rules::{self, quoted};
+use crate::value::rules::{quoted, repeated};
 use crate::word::did_you_mean;
 
 /// Everything that is odd, in the order of the file. Asks the file system on this thread.
@@ -34,9 +34,8 @@ pub(crate) fn of_settings(loaded: &Loaded, now: Timestamp) -> Vec<Problem> {
     }
     events(loaded, now, &mut found);
     clusters(loaded, &mut found);
-    shares(loaded, &mut found);
     twins(loaded, &mut found);
-    names(loaded, &mut found);
+    loaded.settings.collectors.odd(&loaded.settings.clusters, &mut found);
     confirmations(loaded, now, &mut found);
     found.extend(loaded.settings.clone().missing());
     found
@@ -70,20 +69,7 @@ fn clusters(loaded: &Loaded, found: &mut Vec<Problem>) {
     }));
 }
 
-/// Room for fewer people than come, in all clusters together.
-fn shares(loaded: &Loaded, found: &mut Vec<Problem>) {
-    let Some(capacity) = loaded.settings.collectors.kubernetes.as_ref().and_then(|kubernetes| kubernetes.capacity.as_ref()) else { return };
-    let clusters = if capacity.clusters.is_empty() { loaded.settings.clusters.len() } else { capacity.clusters.len() };
-    #[expect(clippy::cast_precision_loss, reason = "there are few clusters")]
-    let all = capacity.share * clusters as f64;
-    // Thirds are written as 0.33.
-    if clusters > 0 && all < 0.99 {
-        let rule = format!("is {} in {clusters} of the clusters, so room is asked for {:.0} % of the participants in all", capacity.share, all * 100.0);
-        found.push(Problem::bare("collectors.kubernetes.capacity.share", rule));
-    }
-}
-
-/// What is looked at twice under two names, so that what the other name was for is most likely not looked at.
+/// Clusters that are looked at twice under two names, so that what the other name was for is most likely not looked at.
 fn twins(loaded: &Loaded, found: &mut Vec<Problem>) {
     let clusters: Vec<_> = loaded.settings.clusters.iter().map(|cluster| (&cluster.name, cluster.place_now())).collect();
     for (index, (name, _), (first, _)) in repeated(&clusters, |(_, one), (_, other)| one.is_some() && one == other) {
@@ -92,37 +78,6 @@ fn twins(loaded: &Loaded, found: &mut Vec<Problem>) {
         );
         found.push(Problem::bare(format!("clusters[{index}]"), rule));
     }
-    let same =
-        |name: &str, first: &str| format!("{name} asks the very same as {first}, so it proves nothing more; one of them may be a copy that was not finished");
-    let collectors = &loaded.settings.collectors;
-    let targets = collectors.http.iter().flat_map(|http| {
-        repeated(&http.targets, |one, other| {
-            one.url.is_same(&other.url) && http::Target { name: one.name.clone(), url: one.url.clone(), ..other.clone() } == *one
-        })
-    });
-    found.extend(targets.map(|(index, target, first)| Problem::bare(format!("collectors.http.targets[{index}]"), same(&target.name, &first.name))));
-    let asked = |target: &tls::Target| {
-        let (host, port) = rules::split(&target.address)?;
-        let name = target.server_name.as_deref().unwrap_or(host);
-        Some((host.to_ascii_lowercase(), port, name.trim_end_matches('.').to_ascii_lowercase()))
-    };
-    let servers = collectors.tls.iter().flat_map(|tls| repeated(&tls.targets, |one, other| asked(one) == asked(other)));
-    found.extend(servers.map(|(index, target, first)| Problem::bare(format!("collectors.tls.targets[{index}]"), same(&target.name, &first.name))));
-}
-
-/// Names that differ for this program alone.
-fn names(loaded: &Loaded, found: &mut Vec<Problem>) {
-    let names = loaded.settings.collectors.dns.iter().flat_map(|dns| repeated(&dns.names, |one, other| dns::is_one_name(&one.name, &other.name)));
-    found.extend(names.map(|(index, name, first)| {
-        let rule = format!("{} is the same name as {} for every resolver, so it is asked and counted twice", name.name, first.name);
-        Problem::bare(format!("collectors.dns.names[{index}]"), rule)
-    }));
-}
-
-/// Entries that are the same as one before them, with their places and with that one.
-fn repeated<T>(entries: &[T], is_same: impl Fn(&T, &T) -> bool) -> Vec<(usize, &T, &T)> {
-    let found = entries.iter().enumerate().filter_map(|(index, entry)| Some((index, entry, entries[..index].iter().find(|other| is_same(entry, other))?)));
-    found.collect()
 }
 
 fn waivers(loaded: &Loaded, sources: &[&Source], now: Timestamp, found: &mut Vec<Problem>) {

@@ -31,6 +31,9 @@ pub(super) trait Section {
     /// Reports every rule that the section breaks.
     fn rules(&self, path: &str, references: &References<'_>, problems: &mut Vec<Problem>);
 
+    /// Tells what it says and hardly can mean; it is taken all the same.
+    fn odd(&self, path: &str, clusters: &[ClusterConfig], found: &mut Vec<Problem>);
+
     /// Names what other sections may refer to.
     fn offers<'a>(&'a self, references: &mut References<'a>);
 
@@ -124,6 +127,13 @@ macro_rules! sections {
             pub(crate) fn rules(&self, references: &References<'_>, problems: &mut Vec<Problem>) {
                 $(if let Some(section) = &self.$name {
                     section.rules(concat!("collectors.", stringify!($name)), references, problems);
+                })*
+            }
+
+            /// Tells what sections say and hardly can mean.
+            pub(crate) fn odd(&self, clusters: &[ClusterConfig], found: &mut Vec<Problem>) {
+                $(if let Some(section) = &self.$name {
+                    section.odd(concat!("collectors.", stringify!($name)), clusters, found);
                 })*
             }
 

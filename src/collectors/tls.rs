@@ -33,7 +33,7 @@ use crate::say::{Message, named};
 use crate::snapshot::{CollectError, Observation, Snapshot, Source};
 use crate::state::State;
 use crate::value::names::{self, Visit};
-use crate::value::rules::{References, split};
+use crate::value::rules::{References, repeated, split, twin};
 use crate::value::{Problem, Span};
 use crate::word::Word;
 use handshake::present;
@@ -151,6 +151,16 @@ impl Section for Config {
 
     fn rules(&self, path: &str, _: &References<'_>, problems: &mut Vec<Problem>) {
         self.validate(path, problems);
+    }
+
+    fn odd(&self, path: &str, _: &[ClusterConfig], found: &mut Vec<Problem>) {
+        let asked = |target: &Target| {
+            let (host, port) = split(&target.address)?;
+            let name = target.server_name.as_deref().unwrap_or(host);
+            Some((host.to_ascii_lowercase(), port, name.trim_end_matches('.').to_ascii_lowercase()))
+        };
+        let twins = repeated(&self.targets, |one, other| asked(one) == asked(other)).into_iter();
+        found.extend(twins.map(|(index, target, first)| Problem::bare(format!("{path}.targets[{index}]"), twin(&target.name, &first.name))));
     }
 
     fn offers<'a>(&'a self, _: &mut References<'a>) {}

@@ -206,3 +206,13 @@ pub(crate) fn misspelt(word: &str) -> &str {
     let is_word = word.len() <= 40 && word.bytes().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-'));
     if is_word { word } else { "***" }
 }
+/// Entries that are the same as one before them, with their places and with that one.
+pub(crate) fn repeated<T>(entries: &[T], is_same: impl Fn(&T, &T) -> bool) -> Vec<(usize, &T, &T)> {
+    let found = entries.iter().enumerate().filter_map(|(index, entry)| Some((index, entry, entries[..index].iter().find(|other| is_same(entry, other))?)));
+    found.collect()
+}
+
+/// That a target asks the very same as another one.
+pub(crate) fn twin(name: &str, first: &str) -> String {
+    format!("{name} asks the very same as {first}, so it proves nothing more; one of them may be a copy that was not finished")
+}

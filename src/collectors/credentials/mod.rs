@@ -76,6 +76,8 @@ impl Section for Config {
         self.validate(path, references, problems);
     }
 
+    fn odd(&self, _: &str, _: &[ClusterConfig], _: &mut Vec<Problem>) {}
+
     fn offers<'a>(&'a self, references: &mut References<'a>) {
         references.credentials.extend(self.credentials.iter().map(|credential| credential.name.as_str()));
     }

@@ -94,7 +94,7 @@ fn is_answered_here(name: &str) -> bool {
 
 /// Whether two names are one: the dot at the end and the case of letters tell nothing apart.
 /// Source: RFC 4343, section 3
-pub(crate) fn is_one_name(one: &str, other: &str) -> bool {
+pub(super) fn is_one_name(one: &str, other: &str) -> bool {
     one.trim_end_matches('.').eq_ignore_ascii_case(other.trim_end_matches('.'))
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-pub(crate) use config::is_one_name;
+use config::is_one_name;
 pub use config::{Config, Expect, LoadBalancer, Name, RecordType, Resolver};
 
 use self::agreement::Agreement;
@@ -35,7 +35,7 @@ use crate::say::{Message, named};
 use crate::snapshot::Source;
 use crate::value::Problem;
 use crate::value::names::Visit;
-use crate::value::rules::References;
+use crate::value::rules::{References, repeated};
 
 /// The `collector` label.
 pub const NAME: &str = "dns";
@@ -72,6 +72,14 @@ impl Section for Config {
 
     fn rules(&self, path: &str, references: &References<'_>, problems: &mut Vec<Problem>) {
         self.validate(path, references, problems);
+    }
+
+    fn odd(&self, path: &str, _: &[ClusterConfig], found: &mut Vec<Problem>) {
+        let names = repeated(&self.names, |one, other| is_one_name(&one.name, &other.name)).into_iter();
+        found.extend(names.map(|(index, name, first)| {
+            let rule = format!("{} is the same name as {} for every resolver, so it is asked and counted twice", name.name, first.name);
+            Problem::bare(format!("{path}.names[{index}]"), rule)
+        }));
     }
 
     fn offers<'a>(&'a self, _: &mut References<'a>) {}

@@ -34,7 +34,7 @@ use crate::say::{Message, counted};
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
 use crate::value::Problem;
 use crate::value::names::{self, Visit};
-use crate::value::rules::References;
+use crate::value::rules::{References, repeated, twin};
 use probe::{Probe, Prober};
 
 /// The `collector` label.
@@ -139,6 +139,13 @@ impl Section for Config {
 
     fn rules(&self, path: &str, _: &References<'_>, problems: &mut Vec<Problem>) {
         self.validate(path, problems);
+    }
+
+    fn odd(&self, path: &str, _: &[ClusterConfig], found: &mut Vec<Problem>) {
+        let is_twin =
+            |one: &Target, other: &Target| one.url.is_same(&other.url) && Target { name: one.name.clone(), url: one.url.clone(), ..other.clone() } == *one;
+        let twins = repeated(&self.targets, is_twin).into_iter();
+        found.extend(twins.map(|(index, target, first)| Problem::bare(format!("{path}.targets[{index}]"), twin(&target.name, &first.name))));
     }
 
     fn offers<'a>(&'a self, _: &mut References<'a>) {}

@@ -100,6 +100,19 @@ impl Section for Config {
         self.validate(path, references, problems);
     }
 
+    /// Room for fewer people than come, in all clusters together.
+    fn odd(&self, path: &str, clusters: &[ClusterConfig], found: &mut Vec<Problem>) {
+        let Some(capacity) = &self.capacity else { return };
+        let clusters = if capacity.clusters.is_empty() { clusters.len() } else { capacity.clusters.len() };
+        #[expect(clippy::cast_precision_loss, reason = "there are few clusters")]
+        let all = capacity.share * clusters as f64;
+        // Thirds are written as 0.33.
+        if clusters > 0 && all < 0.99 {
+            let rule = format!("is {} in {clusters} of the clusters, so room is asked for {:.0} % of the participants in all", capacity.share, all * 100.0);
+            found.push(Problem::bare(format!("{path}.capacity.share"), rule));
+        }
+    }
+
     fn offers<'a>(&'a self, references: &mut References<'a>) {
         references.workloads.extend(self.workloads.iter().map(|selector| selector.name.as_str()));
         references.services.extend(self.services.iter().map(|service| (service.namespace.as_str(), service.name.as_str())));

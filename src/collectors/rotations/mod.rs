@@ -52,6 +52,8 @@ impl Section for Config {
         self.validate(path, references, problems);
     }
 
+    fn odd(&self, _: &str, _: &[ClusterConfig], _: &mut Vec<Problem>) {}
+
     fn offers<'a>(&'a self, _: &mut References<'a>) {}
 
     fn names(&mut self, _: &str, _: &mut Visit<'_>) {}

@@ -106,6 +106,8 @@ impl Section for Config {
         self.validate(path, problems);
     }
 
+    fn odd(&self, _: &str, _: &[ClusterConfig], _: &mut Vec<Problem>) {}
+
     fn offers<'a>(&'a self, references: &mut References<'a>) {
         references.managed_secrets.extend(self.secrets.iter().map(|secret| secret.name.as_str()));
     }
