@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::view::View;
+use super::view::{View, meet};
 use crate::metric::states;
 use crate::say;
 use crate::say::{Message, named};
@@ -93,13 +93,13 @@ impl Agreement {
         let Some(dispute) = &self.0 else { return false };
         let now: Vec<_> = views.iter().map(|(_, view)| view.places()).collect();
         views.iter().all(|(_, view)| view.is_complete())
-            && now.iter().all(|addresses| !addresses.is_empty() && dispute.answered.iter().all(|seen| !seen.is_disjoint(addresses)))
+            && now.iter().all(|addresses| !addresses.is_empty() && dispute.answered.iter().all(|seen| meet(seen, addresses)))
     }
 }
 
 /// The alias that all of them end at.
 fn alias_of_all<'a>(views: &[&'a View]) -> Option<&'a str> {
     let (first, others) = views.split_first()?;
-    let alias = first.chain().last()?;
-    others.iter().all(|view| view.chain().last() == Some(alias)).then_some(alias)
+    let alias = first.alias()?;
+    others.iter().all(|view| view.alias() == Some(alias)).then_some(alias)
 }

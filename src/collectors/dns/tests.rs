@@ -142,6 +142,50 @@ fn an_address_that_a_resolver_made_of_the_expected_one_is_the_expected_one() {
     assert_eq!(Origin::of_one(&single, &answered(&["64:ff9b::cb00:7109"])), Some(Records::Wildcard));
 }
 
+/// Each record type is held against what is expected by itself.
+#[test]
+fn an_alias_of_one_record_type_proves_nothing_of_the_other() {
+    let lb = goal(&["lb.example"], &["10.0.0.1", "fd00::1"]);
+    let behind = |address: &str| view(&[address], &["lb.example"], DnsOutcome::Answered);
+    let none = || view(&[], &[], DnsOutcome::Nodata);
+    for (a, aaaa, state) in [
+        (answered(&["10.9.9.9"]), behind("fd00::1"), "mismatch"),
+        (behind("10.0.0.1"), answered(&["fd00::9"]), "mismatch"),
+        // What was made by hand is right as long as it is what the expected name has.
+        (answered(&["10.0.0.1"]), behind("fd00::1"), "match"),
+        (behind("10.9.9.9"), behind("fd00::9"), "match"),
+        (behind("10.9.9.9"), none(), "match"),
+    ] {
+        let view = halves(&a, &aaaa);
+        assert_eq!(compare(&view, &lb, false).0.as_str(), state, "{view:?}");
+    }
+    let mixed = halves(&answered(&["10.9.9.9"]), &behind("fd00::1"));
+    assert_eq!(mixed.words().as_str(), "10.9.9.9; lb.example = fd00::1");
+    let half_goal = Goal { failed: vec![RecordType::Aaaa], ..goal(&["lb.example"], &["10.0.0.1"]) };
+    let other = halves(&behind("10.0.0.1"), &answered(&["fd00::9"]));
+    assert_eq!(compare(&other, &half_goal, false).0.as_str(), "unknown", "what the expected name has of it is not known");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_family_that_is_the_same_is_no_agreement_about_the_other() {
+    let both = |a: &str| halves(&answered(&[a]), &answered(&["fd00::1"]));
+    let split = [both("10.0.0.1"), both("10.9.9.9")];
+    let mut agreement = Agreement::default();
+    assert_eq!(judged(&mut agreement, &split), "unknown");
+    tokio::time::advance(Duration::from_secs(31)).await;
+    assert_eq!(judged(&mut agreement, &split), "disagree");
+    // One that serves no IPv6 says nothing of it.
+    let single = halves(&answered(&["10.0.0.1"]), &view(&[], &[], DnsOutcome::Nodata));
+    assert_eq!(judged(&mut agreement, &[both("10.0.0.1"), single]), "agree");
+    assert!(!answered(&["10.0.0.1"]).agrees(&answered(&["fd00::1"])), "which have nothing in common");
+    // An alias of one record type does not make the other one differ by design.
+    let hand = |a: &str| halves(&answered(&[a]), &view(&["fd00::1"], &["cdn.example"], DnsOutcome::Answered));
+    let mut agreement = Agreement::default();
+    assert_eq!(judged(&mut agreement, &[hand("10.0.0.1"), hand("10.9.9.9")]), "unknown");
+    tokio::time::advance(Duration::from_secs(31)).await;
+    assert_eq!(judged(&mut agreement, &[hand("10.0.0.1"), hand("10.9.9.9")]), "disagree");
+}
+
 fn judged(agreement: &mut Agreement, views: &[View]) -> &'static str {
     let labelled: Vec<(&str, &View)> = ["one", "two", "three"].into_iter().zip(views).collect();
     agreement.judge(&labelled, false).unwrap().0.as_str()

@@ -57,6 +57,18 @@ impl View {
         self.typed.iter().map(|(_, answer)| answer.chain.as_slice()).max_by_key(|chain| chain.len()).unwrap_or_default()
     }
 
+    /// The answers with addresses: the others tell only how they end.
+    pub(super) fn with_addresses(&self) -> impl Iterator<Item = &DnsAnswer> {
+        self.typed.iter().map(|(_, answer)| answer).filter(|answer| !answer.addresses.is_empty())
+    }
+
+    /// The alias that all of its addresses stand behind; a record type may have its own.
+    pub(super) fn alias(&self) -> Option<&String> {
+        let mut ends = self.with_addresses().map(|answer| answer.chain.last());
+        let first = ends.next()?;
+        ends.all(|end| end == first).then_some(first)?
+    }
+
     pub(super) fn state(&self) -> Completeness {
         match self.typed.iter().filter(|(_, answer)| answer.is_definite()).count() {
             0 if self.typed.iter().any(|(_, answer)| answer.state == DnsOutcome::Unasked) => Completeness::Unasked,
@@ -100,16 +112,27 @@ impl View {
                 None => ends,
             };
         }
-        let list = listed(&addresses);
-        let list = self.chain().last().map_or_else(|| list.clone(), |last| say!("{} = {}", named(last), list));
-        Message::joined([list].into_iter().chain(without), "; ")
+        Message::joined(self.lists().into_iter().chain(without), "; ")
+    }
+
+    /// The addresses behind what they stand behind: one list where all record types say the same of that.
+    fn lists(&self) -> Vec<Message> {
+        let behind = |alias: Option<&String>, addresses: &BTreeSet<IpAddr>| {
+            let list = listed(addresses);
+            alias.map_or_else(|| list.clone(), |alias| say!("{} = {}", named(alias), list))
+        };
+        let is_one = self.alias().is_some() || self.with_addresses().all(|answer| answer.chain.is_empty());
+        if is_one {
+            return vec![behind(self.alias(), &self.addresses())];
+        }
+        self.with_addresses().map(|answer| behind(answer.chain.last(), &answer.addresses)).collect()
     }
 
     /// NLBs answer with one address per zone in changing order, so overlap is agreement. An alias that is the
     /// same is none: one of two resolvers may have an old answer for its target.
     pub(super) fn agrees(&self, other: &Self) -> bool {
         let (mine, theirs) = (self.places(), other.places());
-        !mine.is_disjoint(&theirs) || (mine.is_empty() && theirs.is_empty())
+        meet(&mine, &theirs) || (mine.is_empty() && theirs.is_empty())
     }
 }
 
@@ -129,13 +152,24 @@ pub(super) struct Goal {
 impl Goal {
     /// Addresses of an answer that are none of the expected ones, as far as those are known.
     pub(super) fn strays(&self, view: &View) -> usize {
-        let known = view.typed.iter().filter(|(kind, _)| !self.failed.contains(kind));
+        let known = view.typed.iter().filter(|(kind, answer)| !self.failed.contains(kind) && !self.is_behind(answer));
         known.flat_map(|(_, answer)| &answer.addresses).filter(|address| !self.addresses.contains(&stands_for(**address))).count()
     }
 
-    /// Whether the answer reaches one of the expected names.
+    /// Whether the answer reaches one of the expected names, with every record type that has addresses: a record of
+    /// one type that somebody made by hand stands beside an alias of the other.
     pub(super) fn is_reached(&self, view: &View) -> bool {
-        view.chain().iter().any(|hop| self.names.contains(&normal(hop)))
+        view.typed.iter().any(|(_, answer)| self.is_behind(answer)) && view.with_addresses().all(|answer| self.is_behind(answer))
+    }
+
+    /// Whether one record type leads over one of the expected names.
+    fn is_behind(&self, answer: &DnsAnswer) -> bool {
+        answer.chain.iter().any(|hop| self.names.contains(&normal(hop)))
+    }
+
+    /// The places that an answer leads to past the expected names.
+    fn beside(&self, view: &View) -> BTreeSet<IpAddr> {
+        places(view.with_addresses().filter(|answer| !self.is_behind(answer)).flat_map(|answer| answer.addresses.iter().copied()))
     }
 }
 
@@ -147,7 +181,7 @@ pub(super) fn compare(view: &View, goal: &Goal, proxied: bool) -> (Comparison, M
         return (Comparison::Unknown, view.words());
     }
     let why = if goal.unseen { say!("answers {}, but {}", view.words(), goal.words) } else { say!("answers {}; expected {}", view.words(), goal.words) };
-    let addresses = view.places();
+    let addresses = goal.beside(view);
     let shared = addresses.intersection(&goal.addresses).count();
     let whole = if view.is_complete() { Comparison::Match } else { Comparison::Unknown };
     let mut note = say!("");
@@ -189,6 +223,15 @@ fn ended(answer: &DnsAnswer) -> Message {
         (DnsOutcome::Error | DnsOutcome::Unasked, Some(why)) => why.clone(),
         (DnsOutcome::Error | DnsOutcome::Unasked, None) => say!("no answer that can be read"),
     }
+}
+
+/// Whether two sets share a place of every family that both have. One of the families says nothing for the other: of
+/// two zones that differ in one record the rest is the same.
+pub(super) fn meet(one: &BTreeSet<IpAddr>, other: &BTreeSet<IpAddr>) -> bool {
+    let of = |set: &BTreeSet<IpAddr>, is_ipv4: bool| set.iter().copied().filter(|address| address.is_ipv4() == is_ipv4).collect::<BTreeSet<_>>();
+    let families = [true, false].map(|is_ipv4| (of(one, is_ipv4), of(other, is_ipv4)));
+    let mut both = families.iter().filter(|(own, theirs)| !own.is_empty() && !theirs.is_empty()).peekable();
+    both.peek().is_some() && both.all(|(own, theirs)| !own.is_disjoint(theirs))
 }
 
 /// What addresses stand for.
