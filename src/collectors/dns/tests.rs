@@ -294,6 +294,25 @@ fn a_name_has_records_of_its_own_if_it_never_answers_like_its_neighbours() {
     assert_eq!(Origin::of_one(&view(&[], &[], DnsOutcome::Timeout), &alias("10.0.0.2")), Some(Records::Unknown));
 }
 
+/// The record of the name is an alias of its own, although both lead to one load balancer in the end.
+#[test]
+fn an_alias_that_no_neighbour_has_is_a_record_of_its_own() {
+    let at = |chain: &[&str]| view(&["10.0.0.1"], chain, DnsOutcome::Answered);
+    let judged = |pairs: &[(&[&str], &[&str])]| {
+        let mut origin = Origin::default();
+        for (own, neighbour) in pairs.iter().cycle().take(6) {
+            origin.add(&at(own), &at(neighbour));
+        }
+        (Origin::of_one(&at(pairs[0].0), &at(pairs[0].1)).is_some(), origin.state().as_str())
+    };
+    assert_eq!(judged(&[(&["paris.lb", "lb"], &["any.lb", "lb"])]), (false, "own"));
+    assert_eq!(judged(&[(&["lb"], &[])]), (false, "own"), "the wildcard holds addresses");
+    assert_eq!(judged(&[(&[], &["lb"])]), (false, "own"), "the name holds addresses");
+    assert_eq!(judged(&[(&["any.lb", "lb"], &["any.lb", "lb"])]), (true, "wildcard"));
+    // A wildcard with several aliases, of which each answer has one.
+    assert_eq!(judged(&[(&["a.lb"], &["b.lb"]), (&["b.lb"], &["a.lb"])]), (false, "wildcard"));
+}
+
 #[test]
 fn a_name_that_no_name_server_is_asked_about_is_refused() {
     let refused = |name: &str, more: &str| {
