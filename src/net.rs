@@ -16,7 +16,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tokio_util::task::AbortOnDropHandle;
 
-pub use call::{Call, unanswered, within};
+pub use call::{Call, FRESH, age_of, unanswered, within};
 pub use chain::{Trust, Verified, client_verified_by};
 pub use names::{Found, Lookup, MAX_ADDRESSES, NOWHERE, Unresolved, Unseen, family_of, random_label};
 pub use ocsp::{Stapled, must_staple, read as read_staple, revoked_words};

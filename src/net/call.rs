@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use reqwest::Response;
+use reqwest::header::{AGE, HeaderMap};
 
 use super::{BodyError, bounded, send, unroutable};
 use crate::cause::{self, Cause as _, Unasked};
@@ -13,6 +14,19 @@ use crate::say;
 use crate::say::Message;
 use crate::snapshot::{CollectError, ErrorClass};
 use crate::value::Span;
+
+/// For so many seconds what a cache gives is as good as what its server says; an older answer proves nothing.
+pub const FRESH: u64 = 60;
+
+/// For how long a cache has kept an answer, by its `Age` in seconds: the first of several, 0 where it is no number, and
+/// the most that is spoken of where the number is too large. Sources: RFC 9111, sections 5.1 and 1.2.2.
+pub fn age_of(headers: &HeaderMap) -> u64 {
+    const MOST: u64 = 1 << 31;
+    let value = headers.get(AGE).and_then(|age| age.to_str().ok()).unwrap_or_default();
+    let first = value.split(',').next().unwrap_or_default().trim();
+    let is_number = !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { first.parse().unwrap_or(MOST).min(MOST) } else { 0 }
+}
 
 /// Work that is given up at its deadline.
 pub async fn within<T>(what: &Message, limit: Duration, work: impl Future<Output = T>) -> Result<T, CollectError> {

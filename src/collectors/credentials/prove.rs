@@ -15,10 +15,11 @@ use super::expiry::Told;
 use super::fixes;
 use super::said;
 use crate::document;
-use crate::net::Call;
+use crate::net::{self, Call, FRESH};
 use crate::say;
 use crate::say::Message;
 use crate::snapshot::{CollectError, ErrorClass};
+use crate::value::Span;
 
 /// What an issuer said.
 pub(super) enum Proof {
@@ -67,7 +68,14 @@ impl Issuer<'_> {
 
     async fn send(&self, what: &Message, request: RequestBuilder) -> Result<Response, CollectError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        self.call(what).send(request.send()).await
+        let answer = self.call(what).send(request.send()).await?;
+        match net::age_of(answer.headers()) {
+            age if age > FRESH => {
+                let ago = Span(Duration::from_secs(age));
+                Err(CollectError::new(ErrorClass::Malformed, say!("{}: a cache gave the answer, with what its issuer said {} ago", what, ago)))
+            }
+            _ => Ok(answer),
+        }
     }
 
     /// What an issuer answers. No word of it goes into an error: issuers echo what they were sent.

@@ -150,6 +150,20 @@ async fn what_anybody_can_answer_proves_nothing() {
     everybody.server.abort();
 }
 
+/// Whoever revoked a credential an hour ago is not believed by what was said the day before.
+#[tokio::test]
+async fn what_a_cache_kept_proves_nothing() {
+    let everybody = Everybody::start(20_106).await;
+    for (name, answer, expected) in right() {
+        let Answer(status, headers, body) = answer;
+        for (age, expected) in [("60", expected.as_str()), ("61", "unknown"), ("86400", "unknown")] {
+            let headers = headers.iter().cloned().chain([("age", age.to_owned())]).collect();
+            assert_eq!(everybody.ask(&named(name), &Answer(status, headers, body.clone())).await, expected, "{name}, {age} s old");
+        }
+    }
+    everybody.server.abort();
+}
+
 #[tokio::test]
 async fn what_only_the_issuer_says_proves_a_credential() {
     let everybody = Everybody::start(20_101).await;

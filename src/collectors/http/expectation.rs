@@ -1,17 +1,8 @@
-//! Whether the fields of an answer are those that are expected, and how old it is.
+//! Whether the fields of an answer are those that are expected.
 
 use super::config::JsonRule;
 use crate::say;
 use crate::say::{Message, named};
-
-/// The seconds of an `Age`: the first of several, nothing where it is no number, and the most that is spoken of where
-/// the number is too large. Sources: RFC 9111, sections 5.1 and 1.2.2.
-pub(super) fn age_of(value: &str) -> u64 {
-    const MOST: u64 = 1 << 31;
-    let first = value.split(',').next().unwrap_or_default().trim();
-    let is_number = !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_digit());
-    if is_number { first.parse().unwrap_or(MOST).min(MOST) } else { 0 }
-}
 
 /// Every field has its value; else which one has not. Values are not told: a body may hold secrets.
 pub(super) fn holds(rules: &[JsonRule], json: Option<&serde_json::Value>) -> Result<(), Message> {

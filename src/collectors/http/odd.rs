@@ -81,6 +81,32 @@ async fn an_answer_from_a_cache_says_how_old_it_is() {
     }
 }
 
+/// Who answers there now, and whether the router knows addresses of now, an old answer cannot tell.
+#[tokio::test]
+async fn an_old_answer_shows_neither_who_serves_nor_that_a_name_is_routed() {
+    let identity = "kind: identity, expect: { identity: [{ pointer: /a, equals: 1 }] }";
+    for (target, age, body, expected) in [
+        (identity, "60", "{\"a\":1}", ("ok", Some("1"))),
+        (identity, "86400", "{\"a\":1}", ("unknown", None)),
+        (identity, "86400", "{\"a\":2}", ("identity", Some("0"))),
+        ("kind: wildcard", "60", "OK", ("ok", None)),
+        ("kind: wildcard", "86400", "OK", ("unknown", None)),
+        ("kind: wildcard, expect: { body_contains: READY }", "86400", "OK", ("body", None)),
+        // These have a line that says how old an answer may be, or need none.
+        ("kind: healthz", "86400", "OK", ("ok", None)),
+        ("kind: document", "86400", "OK", ("ok", None)),
+    ] {
+        let address = answering(with_body("200 OK", &format!("Age: {age}\r\n"), body.as_bytes())).await;
+        let text = look(&format!("{{ name: a, url: 'http://{address}/', {target} }}"), "").await;
+        let told = text.lines().find(|line| line.starts_with("readiness_http_identity_match{"));
+        assert_eq!((state(&text), told.and_then(|line| line.rsplit_once(' ')).map(|(_, value)| value)), expected, "{target}: {text}");
+        if expected.0 == "unknown" {
+            assert!(text.contains("status 200, but a cache gave the answer, with what its server said 1d ago"), "{text}");
+            assert!(!text.contains("readiness_http_success{"), "{text}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_body_that_says_two_things_is_not_believed() {
     let address = answering(with_body("200 OK", "", br#"{"status":"down","status":"ok"}"#)).await;

@@ -22,15 +22,18 @@ use url::{Host, Url};
 use super::Outcome;
 use super::config::{Expect, Target};
 use super::decode::{self, Unreadable};
-use super::expectation::{age_of, holds};
+use super::expectation::holds;
 use super::wire::{connection_failed, send, send_h2, tunnel};
 use crate::cause::{self, Cause as _, Unasked};
 use crate::document;
-use crate::net::{self, Found, Lookup, Unresolved};
+use crate::net::{self, FRESH, Found, Lookup, Unresolved};
 use crate::room::{self, Answer, Overrun};
 use crate::say;
 use crate::say::{Message, named};
 use crate::value::SecretRef;
+
+/// The kind of targets of which each look asks for an address that nobody asked for before.
+const ROUTED: &str = "wildcard";
 
 /// Why there is no address to ask.
 pub(super) fn unresolved(why: Unresolved) -> Failure {
@@ -103,6 +106,8 @@ pub(super) struct Prober {
     method: Method,
     headers: Vec<(HeaderName, HeaderSource)>,
     expect: Expect,
+    /// Whether an answer proves something only while it is new.
+    is_live: bool,
     matches: Option<regex::Regex>,
     pub(super) redirects: u8,
     pub(super) redirect_hosts: Vec<String>,
@@ -151,6 +156,7 @@ impl Prober {
                 .transpose()
                 .map_err(|_| broken("body_matches", "must be a regular expression"))?,
             expect: target.expect.clone(),
+            is_live: target.kind == ROUTED || !target.expect.identity.is_empty(),
             redirects: target.follow_redirects,
             redirect_hosts: target.redirect_hosts.clone(),
             max_body: usize::try_from(target.max_body_bytes).unwrap_or(usize::MAX),
@@ -383,7 +389,7 @@ impl Prober {
                 say!("status {} from another host, {}; name it in redirect_hosts if it answers for the target", status, named(host)),
             ));
         }
-        probe.age = Some(head.headers.get(header::AGE).and_then(|age| age.to_str().ok()).map_or(0, age_of));
+        probe.age = Some(net::age_of(&head.headers));
         let body = self.read(body, probe).await?;
         probe.body_bytes = Some(body.len());
         // Without rules on the body it does not matter how it is packed.
@@ -402,7 +408,8 @@ impl Prober {
         if self.has_identity() {
             let told = holds(&self.expect.identity, json.as_ref()).is_ok();
             // A service that is down or busy does not say which one it is, and often something before it speaks.
-            let says_who = told || self.expect.status.contains(&status) || !(status >= 500 || matches!(status, 408 | 429));
+            let is_stale = self.is_stale(probe);
+            let says_who = if told { !is_stale } else { self.expect.status.contains(&status) || !(status >= 500 || matches!(status, 408 | 429)) };
             probe.identity = says_who.then_some(told);
         }
         if !self.expect.status.contains(&status) {
@@ -420,7 +427,16 @@ impl Prober {
         }
         holds(&self.expect.json, json.as_ref()).map_err(|why| Failure(Outcome::Body, say!("status {}, but {}", status, why)))?;
         holds(&self.expect.identity, json.as_ref()).map_err(|why| Failure(Outcome::Identity, say!("status {} from another service: {}", status, why)))?;
+        if self.is_stale(probe) {
+            let ago = crate::value::Span(Duration::from_secs(probe.age.unwrap_or_default()));
+            return Err(Failure(Outcome::Unknown, say!("status {}, but a cache gave the answer, with what its server said {} ago", status, ago)));
+        }
         Ok(say!("status {}", status))
+    }
+
+    /// Whether a cache gave an answer that proves something only while it is new.
+    fn is_stale(&self, probe: &Probe) -> bool {
+        self.is_live && probe.age.is_some_and(|age| age > FRESH)
     }
 }
 

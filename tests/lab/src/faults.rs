@@ -243,6 +243,12 @@ pub static FAULTS: &[Fault] = &[
     Fault { name: "selector-empty", what: "the LiteLLM deployment is deleted", red: &[], unknown: LITELLM },
     Fault { name: "litellm-being-deleted", what: "the LiteLLM deployment is being deleted and waits for its finalizer", red: &[], unknown: LITELLM },
     red("london-cached", "the London health endpoint is answered by a cache, an hour late", &["EndpointAnswerStale"]),
+    Fault {
+        name: "london-identity-cached",
+        what: "what identifies the London proxy is answered by a cache, an hour late",
+        red: &[],
+        unknown: &["EndpointIdentityMismatch"],
+    },
     red("london-503", "the London health endpoint answers 503", &["EndpointUnhealthy"]),
     Fault {
         name: "london-hang",

@@ -137,7 +137,11 @@ fn route(estate: &Estate, region: usize, host: &str, path: &str, head: bool) -> 
         }
         "/buildinfo" => {
             let body = json!({ "version": "v2.35.1", "workspace_proxy": region != 0, "region": REGIONS[region], "dashboard_url": "https://ai.lab.test" });
-            answer(200, "application/json", body.to_string())
+            let mut response = answer(200, "application/json", body.to_string());
+            if region == 2 && estate.has("london-identity-cached") {
+                response.headers_mut().insert("age", hyper::header::HeaderValue::from_static("3600"));
+            }
+            response
         }
         "/docs/onboarding" if estate.has("guide-gone") => answer(404, "text/html", "<title>Not found</title>"),
         "/docs/onboarding" => answer(200, "text/html", "<title>Welcome</title>"),
