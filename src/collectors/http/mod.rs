@@ -9,6 +9,7 @@ pub(super) mod config;
 mod decode;
 mod expectation;
 mod follow;
+mod judge;
 mod probe;
 mod wire;
 

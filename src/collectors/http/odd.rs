@@ -158,16 +158,63 @@ async fn only_who_answers_can_be_another_service() {
     }
 }
 
+fn server_config(authority: &Authority, name: &str) -> rustls::ServerConfig {
+    let key = authority.issue(&Leaf::good(&[name])).unwrap();
+    rustls::ServerConfig::builder_with_provider(net::crypto())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(key)))
+}
+
+/// A TLS server that gives one answer in bytes and closes its connection without an end of TLS.
+async fn closing(authority: &Authority, answer: &'static str) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(server_config(authority, "127.0.0.1")));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut tls) = acceptor.accept(stream).await else { continue };
+            let _ = tls.read(&mut [0; 4096]).await;
+            let _ = tls.write_all(answer.as_bytes()).await;
+            let _ = tls.flush().await;
+            // Only what is below TLS is closed, and in order.
+            let (mut tcp, _) = tls.into_inner();
+            let _ = tcp.shutdown().await;
+        }
+    });
+    address
+}
+
+/// Old servers end a body with the connection, and TLS with nothing; curl takes it.
+#[tokio::test]
+async fn a_body_that_ends_with_its_connection_is_whole_as_far_as_anybody_knows() {
+    let authority = Authority::new("Root").unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), authority.pem()).unwrap();
+    let more = format!(", ca_file: {}", file.path().display());
+    for (answer, expect, outcome) in [
+        ("HTTP/1.1 200 OK\r\n\r\nOK", "{}", "ok"),
+        ("HTTP/1.0 200 OK\r\n\r\nOK", "{}", "ok"),
+        ("HTTP/1.1 200 OK\r\n\r\nOK", "{ body_contains: OK }", "unknown"),
+        ("HTTP/1.1 200 OK\r\n\r\nO", "{ body_contains: OK }", "unknown"),
+        ("HTTP/1.1 503 Busy\r\n\r\nOK", "{ body_contains: OK }", "status"),
+        ("HTTP/1.1 503 Busy\r\n\r\nOK", "{}", "status"),
+        // These say how long they are, and are cut.
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nOK", "{}", "reset"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nOK", "{}", "reset"),
+    ] {
+        let address = closing(&authority, answer).await;
+        let text = look(&format!("{{ name: a, url: 'https://{address}/', expect: {expect} }}"), &more).await;
+        assert_eq!(state(&text), outcome, "{answer:?} {expect}: {text}");
+    }
+}
+
 /// A TLS server that takes only this protocol.
 async fn serving(authority: &Authority, name: &str, protocol: &'static [u8]) -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let key = authority.issue(&Leaf::good(&[name])).unwrap();
-    let mut config = rustls::ServerConfig::builder_with_provider(net::crypto())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(key)));
+    let mut config = server_config(authority, name);
     config.alpn_protocols = vec![protocol.to_vec()];
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
     tokio::spawn(async move {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, Uri};
@@ -21,13 +21,9 @@ use url::{Host, Url};
 
 use super::Outcome;
 use super::config::{Expect, Target};
-use super::decode::{self, Unreadable};
-use super::expectation::holds;
 use super::wire::{connection_failed, send, send_h2, tunnel};
-use crate::cause::{self, Cause as _, Unasked};
-use crate::document;
-use crate::net::{self, FRESH, Found, Lookup, Unresolved};
-use crate::room::{self, Answer, Overrun};
+use crate::cause::{Cause as _, Unasked};
+use crate::net::{self, Found, Lookup, Unresolved};
 use crate::say;
 use crate::say::{Message, named};
 use crate::value::SecretRef;
@@ -105,13 +101,13 @@ pub(super) struct Prober {
     wildcard: Option<String>,
     method: Method,
     headers: Vec<(HeaderName, HeaderSource)>,
-    expect: Expect,
+    pub(super) expect: Expect,
     /// Whether an answer proves something only while it is new.
-    is_live: bool,
-    matches: Option<regex::Regex>,
+    pub(super) is_live: bool,
+    pub(super) matches: Option<regex::Regex>,
     pub(super) redirects: u8,
     pub(super) redirect_hosts: Vec<String>,
-    max_body: usize,
+    pub(super) max_body: usize,
     pub(super) proxy: Option<Url>,
     tls: Arc<rustls::ClientConfig>,
     pub(super) lookup: Lookup,
@@ -355,88 +351,6 @@ impl Prober {
             request.headers_mut().insert(name, value.clone());
         }
         Ok(request)
-    }
-
-    /// The body, within its bound and the room of all that are read at the same time.
-    async fn read(&self, mut body: Incoming, probe: &mut Probe) -> Result<Vec<u8>, Failure> {
-        let mut read = Answer::new(self.max_body, &room::PAGES);
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| {
-                let why = cause::of_chain(&error).unwrap_or_else(|| say!("the connection was cut"));
-                Failure(Outcome::Reset, say!("read body: {}", why))
-            })?;
-            let Some(data) = frame.data_ref() else { continue };
-            read.add(data).map_err(|why| match why {
-                Overrun::TooLarge(most) => {
-                    probe.body_bytes = Some(most);
-                    Failure(Outcome::TooLarge, say!("the body is larger than {} bytes", most))
-                }
-                Overrun::NoRoom(why) => Failure(Outcome::TooLarge, say!("read body: {}", why)),
-            })?;
-        }
-        Ok(read.whole())
-    }
-
-    pub(super) async fn judge(&self, response: Response<Incoming>, configured: &Url, asked: &Url, probe: &mut Probe) -> Result<Message, Failure> {
-        // `head` keeps the connection alive until the body is read.
-        let (head, body) = response.into_parts();
-        let status = head.status.as_u16();
-        // Whatever it says, it is not what the target says.
-        if !self.answers_for(configured, asked) {
-            let host = asked.host_str().unwrap_or_default();
-            return Err(Failure(
-                Outcome::Redirect,
-                say!("status {} from another host, {}; name it in redirect_hosts if it answers for the target", status, named(host)),
-            ));
-        }
-        probe.age = Some(net::age_of(&head.headers));
-        let body = self.read(body, probe).await?;
-        probe.body_bytes = Some(body.len());
-        // Without rules on the body it does not matter how it is packed.
-        let body = if self.expect.is_of_body() {
-            decode::unpacked(body, &head.headers, self.max_body).await.map_err(|why| match why {
-                Unreadable::Unknown(why) => Failure(Outcome::Unknown, say!("status {}, but {}", status, why)),
-                Unreadable::TooLarge(why) => Failure(Outcome::TooLarge, say!("status {}, but {}", status, why)),
-                Unreadable::Broken(why) => Failure(Outcome::Body, say!("status {}, but {}", status, why)),
-            })?
-        } else {
-            body
-        };
-        // A mark of the encoding and no part of the text (RFC 8259, section 8.1; the Encoding Standard, section 6).
-        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&body);
-        let json = if self.expect.json.is_empty() && self.expect.identity.is_empty() { None } else { document::read(body) };
-        if self.has_identity() {
-            let told = holds(&self.expect.identity, json.as_ref()).is_ok();
-            // A service that is down or busy does not say which one it is, and often something before it speaks.
-            let is_stale = self.is_stale(probe);
-            let says_who = if told { !is_stale } else { self.expect.status.contains(&status) || !(status >= 500 || matches!(status, 408 | 429)) };
-            probe.identity = says_who.then_some(told);
-        }
-        if !self.expect.status.contains(&status) {
-            let wanted = Message::joined(self.expect.status.iter().map(|status| say!("{}", *status)), " or ");
-            let nowhere = head.status.is_redirection() && self.redirects > 0 && !head.headers.contains_key(header::LOCATION);
-            let why = if nowhere { ", and it does not say where to go" } else { "" };
-            return Err(Failure(Outcome::Status, say!("status {}, expected {}{}", status, wanted, why)));
-        }
-        let text = String::from_utf8_lossy(body);
-        if self.expect.body_contains.as_ref().is_some_and(|needle| !text.contains(needle)) {
-            return Err(Failure(Outcome::Body, say!("status {}, but the body lacks the expected text", status)));
-        }
-        if self.matches.as_ref().is_some_and(|pattern| !pattern.is_match(&text)) {
-            return Err(Failure(Outcome::Body, say!("status {}, but the body does not match the expected pattern", status)));
-        }
-        holds(&self.expect.json, json.as_ref()).map_err(|why| Failure(Outcome::Body, say!("status {}, but {}", status, why)))?;
-        holds(&self.expect.identity, json.as_ref()).map_err(|why| Failure(Outcome::Identity, say!("status {} from another service: {}", status, why)))?;
-        if self.is_stale(probe) {
-            let ago = crate::value::Span(Duration::from_secs(probe.age.unwrap_or_default()));
-            return Err(Failure(Outcome::Unknown, say!("status {}, but a cache gave the answer, with what its server said {} ago", status, ago)));
-        }
-        Ok(say!("status {}", status))
-    }
-
-    /// Whether a cache gave an answer that proves something only while it is new.
-    fn is_stale(&self, probe: &Probe) -> bool {
-        self.is_live && probe.age.is_some_and(|age| age > FRESH)
     }
 }
 
