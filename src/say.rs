@@ -47,6 +47,12 @@ pub fn counted(count: usize, one: &'static str, several: &'static str) -> Messag
     say!("{} {}", count, if count == 1 { one } else { several })
 }
 
+/// Until when something that happened at a second counts within a window of so many seconds.
+pub fn forgotten(last: i64, window: i64) -> Message {
+    let moment = |second: i64| Timestamp::from_second(second).unwrap_or(Timestamp::MAX);
+    say!("the last was at {}, and none counts after {} unless more follow", moment(last), moment(last.saturating_add(window)))
+}
+
 /// A value that may stand in a [`Message`]: what it writes holds nothing that another program said.
 pub trait Say: fmt::Display {
     /// Writes it into a message.

@@ -11,18 +11,16 @@ mod expectation;
 mod follow;
 mod judge;
 mod probe;
+mod window;
 mod wire;
 
-use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use config::{Config, Expect, Header, JsonRule, Target};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};
-use tokio::time::Instant;
-
-pub use config::{Config, Expect, Header, JsonRule, Target};
 
 use super::kubernetes::{ClusterConfig, Permission};
 use super::section::{Estate, Section};
@@ -30,13 +28,13 @@ use crate::driver::{Form, Poll, Task};
 use crate::made::Made;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, States as _, Unit, gauge, metrics, state_set, states};
 use crate::net::{self, Lookup, Trust, Unseen};
-use crate::say;
-use crate::say::{Message, counted};
+use crate::say::Message;
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
 use crate::value::Problem;
 use crate::value::names::{self, Visit};
 use crate::value::rules::{References, repeated, twin};
 use probe::{Probe, Prober};
+use window::Window;
 
 /// The `collector` label.
 pub const NAME: &str = "http";
@@ -189,9 +187,7 @@ fn task(config: &Config, target: &Target, tls: &Made<Arc<rustls::ClientConfig>>,
         timeout: timeout + Duration::from_secs(1),
         form: Made::try_of((target.clone(), timeout, config.window.0, tls.clone(), lookup.clone()), |(target, timeout, window, tls, lookup)| {
             let prober = Prober::new(target, Arc::clone(tls), Lookup::clone(lookup), *timeout);
-            prober.map(|prober| {
-                Form::poll(HttpCollector { target: target.name.clone(), kind: target.kind.clone(), prober, window: *window, history: VecDeque::new() })
-            })
+            prober.map(|prober| Form::poll(HttpCollector { target: target.name.clone(), kind: target.kind.clone(), prober, window: Window::new(*window) }))
         })?,
     })
 }
@@ -200,8 +196,7 @@ struct HttpCollector {
     target: String,
     kind: String,
     prober: Prober,
-    window: Duration,
-    history: VecDeque<(Instant, bool)>,
+    window: Window,
 }
 
 impl Poll for HttpCollector {
@@ -220,13 +215,13 @@ impl Poll for HttpCollector {
                     (looked, found.unseen)
                 }
             };
-            if looked.iter().any(|(_, probe)| !matches!(probe.outcome, Outcome::Ok | Outcome::Unknown)) {
-                self.remember(Some(false));
-            } else {
-                // What was not seen makes a look neither good nor bad.
-                let whole = unseen.is_empty() && looked.iter().all(|(_, probe)| probe.outcome == Outcome::Ok);
-                self.remember(whole.then_some(true));
+            let failed: Vec<_> =
+                looked.iter().filter(|(_, probe)| !matches!(probe.outcome, Outcome::Ok | Outcome::Unknown)).map(|(address, _)| *address).collect();
+            // What was not seen makes a look neither good nor bad.
+            if !failed.is_empty() || unseen.is_empty() && looked.iter().all(|(_, probe)| probe.outcome == Outcome::Ok) {
+                self.window.add(failed);
             }
+            self.window.forget();
             let api_calls = looked.len() as u64;
             Ok(Observation::new(self.samples(&looked, &unseen), looked.len(), api_calls))
         }
@@ -235,14 +230,6 @@ impl Poll for HttpCollector {
 }
 
 impl HttpCollector {
-    fn remember(&mut self, good: Option<bool>) {
-        let now = Instant::now();
-        self.history.extend(good.map(|good| (now, good)));
-        while self.history.front().is_some_and(|(at, _)| now.duration_since(*at) > self.window) {
-            self.history.pop_front();
-        }
-    }
-
     fn samples(&self, looked: &[(Option<IpAddr>, Probe)], unseen: &[Unseen]) -> Vec<Sample> {
         let mut samples = Vec::with_capacity(looked.len() * 24);
         for (address, probe) in looked {
@@ -253,11 +240,8 @@ impl HttpCollector {
         for part in unseen {
             samples.push(OUTCOME.sample([&self.target, &self.kind, part.family, part.place], Outcome::Unknown).with_detail(&part.why));
         }
-        if !self.history.is_empty() {
-            let good = self.history.iter().filter(|(_, good)| *good).count();
-            let ratio = good as f64 / self.history.len() as f64;
-            let detail = say!("{} of {}", good, counted(self.history.len(), "look", "looks"));
-            samples.push(RATIO.sample([self.target.as_str(), &self.kind], ratio).with_detail(detail));
+        if let Some((ratio, words)) = self.window.ratio() {
+            samples.push(RATIO.sample([self.target.as_str(), &self.kind], ratio).with_detail(words));
         }
         samples
     }

@@ -18,9 +18,10 @@ use crate::collectors::kubernetes::kinds::reasons::starved_resource;
 use crate::collectors::kubernetes::kinds::shortages::Shortages;
 use crate::collectors::kubernetes::reading::clock::{Clock, now};
 use crate::collectors::kubernetes::reading::objects::{Keep, Place, kind, or_default};
-use crate::collectors::kubernetes::watching::ledger::{Ledger, Tally, forgotten};
+use crate::collectors::kubernetes::watching::ledger::{Ledger, Tally};
 use crate::collectors::kubernetes::watching::sight::looked_at;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
+use crate::say::forgotten;
 use crate::word::Word;
 
 const COVERAGE: Coverage = looked_at(&["Event"]);

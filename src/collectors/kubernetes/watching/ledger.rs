@@ -5,11 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
-
 use crate::collectors::kubernetes::reading::clock::now;
-use crate::say;
-use crate::say::Message;
+use crate::say::{Message, forgotten};
 
 /// The most entries that are kept; beyond it the oldest are forgotten first, so that a storm
 /// cannot fill the memory.
@@ -33,12 +30,6 @@ impl Count {
     pub(in crate::collectors::kubernetes) fn words(self, window: i64) -> Message {
         forgotten(self.last, window)
     }
-}
-
-/// Until when something that happened at a moment counts.
-pub(in crate::collectors::kubernetes) fn forgotten(last: i64, window: i64) -> Message {
-    let moment = |second: i64| Timestamp::from_second(second).unwrap_or(Timestamp::MAX);
-    say!("the last was at {}, and none counts after {} unless more follow", moment(last), moment(last.saturating_add(window)))
 }
 
 /// Happenings with their time, each counted once.
