@@ -10,7 +10,7 @@ use hickory_resolver::proto::rr::RecordType;
 use tokio::sync::Semaphore;
 
 use super::resolver::{Outcome, Resolver, reconcile};
-use super::{is_link_local, unroutable, unusable};
+use super::{unroutable, unusable};
 use crate::cause::{Cause as _, Unasked};
 use crate::files;
 use crate::made::Made;
@@ -95,7 +95,12 @@ impl Lookup {
         with_route(host, found, |address| unroutable(SocketAddr::new(address, 443)))
     }
 
-    /// Every address of a host; none that [`is_link_local`], unless the host is one.
+    /// Whether this host's own file leads a name to an address: whoever wrote it there means this machine.
+    async fn is_of_this_host(&self, host: &str) -> bool {
+        matches!(self, Self::System) && is_in_hosts_file(host.trim_end_matches('.')).await
+    }
+
+    /// Every address of a host; none that is [`unusable`], unless the host is one.
     pub async fn find(&self, host: &str) -> Result<Found, Unresolved> {
         self.look_up(host, true).await
     }
@@ -116,8 +121,10 @@ impl Lookup {
         };
         found.addresses.sort_unstable();
         found.addresses.dedup();
-        let useless = found.addresses.iter().find(|address| is_link_local(**address)).and_then(|address| Some((*address, unusable(*address, host)?)));
-        if let Some((address, why)) = useless {
+        let useless = found.addresses.iter().find_map(|address| Some((*address, unusable(*address, host)?)));
+        if let Some((address, why)) = useless
+            && !(address.is_loopback() && self.is_of_this_host(host).await)
+        {
             return Err(Unresolved::Failed(say!(
                 "resolve {}: it leads to {}, which {}; that is asked only where the configuration holds the address itself",
                 named(host),
@@ -203,12 +210,18 @@ fn single_family(addresses: &[IpAddr]) -> Option<&'static str> {
 /// for the half that it has nothing of. What they have of it and the system does not want is no loss:
 /// no other program on this host would go there.
 async fn half_of_system(host: &str, seen: &str) -> Option<Unseen> {
-    static SERVERS: OnceLock<Option<Resolver>> = OnceLock::new();
+    static SERVERS: OnceLock<Resolver> = OnceLock::new();
     let host = host.trim_end_matches('.');
     if host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost") || is_in_hosts_file(host).await {
         return None;
     }
-    let servers = SERVERS.get_or_init(|| Resolver::system(COMPLETION).ok()).as_ref()?;
+    let servers = match SERVERS.get() {
+        Some(servers) => servers,
+        None => {
+            let found = Resolver::system(COMPLETION).ok()?;
+            SERVERS.get_or_init(|| found)
+        }
+    };
     let (family, kind) = FAMILIES.into_iter().find(|(family, _)| *family != seen)?;
     let answer = servers.ask(host, kind).await;
     (!answer.is_definite()).then(|| half(family, answer.why.as_ref()))

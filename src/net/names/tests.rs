@@ -13,8 +13,35 @@ fn records(lines: &[&str]) -> Reply {
 }
 
 async fn find(answer: impl FnMut(&Question) -> Reply + Send + 'static) -> Result<Found, Unresolved> {
+    find_host("a.test", answer).await
+}
+
+async fn find_host(host: &str, answer: impl FnMut(&Question) -> Reply + Send + 'static) -> Result<Found, Unresolved> {
     let server = NameServer::start(60, answer).await.unwrap();
-    Lookup::new(Some(&server.address.to_string()), Duration::from_millis(1_500)).unwrap().find("a.test").await
+    Lookup::new(Some(&server.address.to_string()), Duration::from_millis(1_500)).unwrap().find(host).await
+}
+
+/// Who asks there asks himself, and most often gets a good answer.
+#[tokio::test]
+async fn no_name_of_others_leads_to_this_machine() {
+    for (host, address, is_found) in [
+        ("app.example.com", "127.0.0.1", false),
+        ("app.example.com", "127.9.9.9", false),
+        ("app.example.com", "240.0.0.1", false),
+        ("app.example.com", "10.0.0.1", true),
+        ("app.test", "127.0.0.1", true),
+        ("app.localhost", "127.0.0.1", true),
+    ] {
+        let found = find_host(host, move |question| if question.ipv6 { records(&[]) } else { Reply::Records(vec![format!("{host} {address}")]) }).await;
+        assert_eq!(found.is_ok(), is_found, "{host} {address}: {found:?}");
+        if let Err(why) = found {
+            let told = format!("resolve {host}: it leads to {address}, which is ");
+            assert!(why.to_string().starts_with(&told) && why.to_string().ends_with("only where the configuration holds the address itself"), "{why}");
+        }
+    }
+    let by_address = Lookup::System.find("127.0.0.1").await.unwrap();
+    assert_eq!(by_address.addresses.len(), 1, "which the configuration means");
+    assert!(Lookup::System.is_of_this_host("localhost").await && !Lookup::System.is_of_this_host("app.example.com").await);
 }
 
 #[tokio::test]
