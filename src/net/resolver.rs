@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
@@ -11,9 +13,11 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use tokio::time::Instant;
 
 use super::route::unroutable;
 use crate::cause::Cause as _;
+use crate::files;
 use crate::metric::states;
 use crate::say;
 use crate::say::Message;
@@ -152,6 +156,60 @@ pub struct Resolver {
     plain: TokioResolver,
     servers: Vec<SocketAddr>,
     half: Duration,
+    /// Where the servers are from, if they may change.
+    followed: Option<Arc<Followed>>,
+}
+
+/// This host's own configuration, which whoever joins another network writes anew.
+const SYSTEM: &str = "/etc/resolv.conf";
+
+/// Larger than any such file.
+const LARGEST: u64 = 1 << 20;
+
+/// Time between two looks at it.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// A file of name servers, and what it said last.
+struct Followed {
+    file: PathBuf,
+    timeout: Duration,
+    last: Mutex<Said>,
+}
+
+struct Said {
+    looked: Instant,
+    text: Vec<u8>,
+    /// One that follows nothing itself.
+    servers: Resolver,
+}
+
+impl Followed {
+    fn last(&self) -> MutexGuard<'_, Said> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The servers of now. A file that cannot be used leaves those that were.
+    async fn servers(&self) -> Resolver {
+        {
+            let mut last = self.last();
+            if last.looked.elapsed() < AGAIN {
+                return last.servers.clone();
+            }
+            last.looked = Instant::now();
+        }
+        let read = files::read(&self.file, LARGEST).await;
+        let mut last = self.last();
+        if let Ok(content) = read
+            && *content.bytes != last.text
+        {
+            last.text = content.bytes.to_vec();
+            match Resolver::said(&last.text, self.timeout) {
+                Ok(servers) => last.servers = servers,
+                Err(error) => tracing::warn!("read the name servers of this host, keeping those that were: {}", error.words()),
+            }
+        }
+        last.servers.clone()
+    }
 }
 
 impl Resolver {
@@ -166,9 +224,21 @@ impl Resolver {
         Self::of(timeout, &config, &ResolverOpts::default())
     }
 
-    /// One that asks those of the host's own configuration.
+    /// One that asks those of the host's own configuration, as it is at each question.
     pub fn system(timeout: Duration) -> Result<Self, NetError> {
-        let (config, options) = hickory_resolver::system_conf::read_system_conf()?;
+        Self::following(Path::new(SYSTEM), timeout)
+    }
+
+    fn following(file: &Path, timeout: Duration) -> Result<Self, NetError> {
+        let text = std::fs::read(file)?;
+        let servers = Self::said(&text, timeout)?;
+        let last = Mutex::new(Said { looked: Instant::now(), text, servers: servers.clone() });
+        Ok(Self { followed: Some(Arc::new(Followed { file: file.to_owned(), timeout, last })), ..servers })
+    }
+
+    /// Format: resolv.conf(5)
+    fn said(text: &[u8], timeout: Duration) -> Result<Self, NetError> {
+        let (config, options) = hickory_resolver::system_conf::parse_resolv_conf(text)?;
         Self::of(timeout, &config, &options)
     }
 
@@ -181,13 +251,20 @@ impl Resolver {
         };
         let port = |server: &NameServerConfig| server.connections.first().map_or(53, |connection| connection.port);
         let servers = config.name_servers().iter().map(|server| SocketAddr::new(server.ip, port(server))).collect();
-        Ok(Self { extended: build(true)?, plain: build(false)?, servers, half })
+        Ok(Self { extended: build(true)?, plain: build(false)?, servers, half, followed: None })
     }
 
     /// Asks one question, and once more without EDNS when the first brought nothing: servers that do
     /// not know it answer FORMERR or NOTIMP, some of them so briefly that nobody takes it for an answer
     /// (RFC 6891, section 7). A lost packet gets its second chance by the same rule.
     pub async fn ask(&self, name: &str, kind: RecordType) -> Answer {
+        match &self.followed {
+            Some(followed) => followed.servers().await.ask_these(name, kind).await,
+            None => self.ask_these(name, kind).await,
+        }
+    }
+
+    async fn ask_these(&self, name: &str, kind: RecordType) -> Answer {
         let first = self.once(&self.extended, name, kind).await;
         let found = match first {
             Err(error) if may_lack_extensions(&error) => self.once(&self.plain, name, kind).await,

@@ -32,6 +32,27 @@ fn a_name_server_without_a_route_was_asked_by_nobody() {
     assert_eq!(state(&lost(), &both), None, "one of them was asked");
 }
 
+/// A laptop that joins another network, or a cluster whose name server was moved.
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_the_servers_of_this_host_asks_those_of_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("resolv.conf");
+    let of = |last: u8| format!("nameserver 127.0.0.{last}\n");
+    std::fs::write(&file, of(53)).unwrap();
+    let resolver = Resolver::following(&file, Duration::from_secs(1)).unwrap();
+    let followed = Arc::clone(resolver.clone().followed.as_ref().unwrap());
+    let asked = async || followed.servers().await.servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    assert_eq!(asked().await, "127.0.0.53:53");
+    for (content, expected) in [(of(54), "127.0.0.54:53"), ("search a.test\n".to_owned(), "127.0.0.54:53"), (of(55) + &of(56), "127.0.0.55:53 127.0.0.56:53")] {
+        std::fs::write(&file, content).unwrap();
+        tokio::time::advance(AGAIN).await;
+        assert_eq!(asked().await, expected);
+    }
+    std::fs::remove_file(&file).unwrap();
+    tokio::time::advance(AGAIN).await;
+    assert_eq!(asked().await, "127.0.0.55:53 127.0.0.56:53", "until there are others");
+}
+
 #[tokio::test]
 async fn a_server_without_edns_is_asked_without() {
     for refusal in [Reply::Code(1), Reply::Code(4), Reply::Bare, Reply::Silence] {
@@ -39,8 +60,8 @@ async fn a_server_without_edns_is_asked_without() {
         let answer = ask(move |question| if question.extended { refusal.clone() } else { records(&["a.test 10.0.0.9"]) }).await;
         assert_eq!((answer.state.as_str(), answer.addresses.len()), ("answered", 1), "{told}");
     }
-    let asked = std::sync::Arc::new(AtomicUsize::new(0));
-    let counted = std::sync::Arc::clone(&asked);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
     let answer = ask(move |_| {
         counted.fetch_add(1, Ordering::Relaxed);
         Reply::Code(1)
