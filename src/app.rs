@@ -13,6 +13,7 @@ use prometheus::TextEncoder;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use telemetry::{TELEMETRY, Telemetry};
 
@@ -23,6 +24,7 @@ use crate::driver::{Driver, Task};
 use crate::event::{self, Schedule};
 use crate::exposition::Exposition;
 use crate::history::Change;
+use crate::net;
 use crate::report::Archive;
 use crate::say;
 use crate::say::{Message, Say, named};
@@ -184,6 +186,8 @@ pub struct App {
     judged: ArcSwap<Judged>,
     archive: Archive,
     reloading: Arc<Mutex<()>>,
+    /// Who looks at the files of trusted roots, as long as this runs.
+    _following: Option<AbortOnDropHandle<()>>,
     /// Where the collectors run; whoever asks for a reload may run elsewhere.
     runtime: Handle,
     /// The exporter's counters about itself.
@@ -209,6 +213,7 @@ impl App {
         let judged = active.judge(&store.snapshot(), Timestamp::now(), &Memories::default(), &mut Recalls::default());
         let telemetry = Telemetry::new()?;
         telemetry.loaded();
+        let follows = path.is_some();
         Ok(Arc::new(Self {
             path,
             store,
@@ -218,6 +223,7 @@ impl App {
             judged: ArcSwap::from_pointee(Judged { judgements: Arc::new(judged), since: Instant::now() }),
             archive: Archive::default(),
             reloading: Arc::default(),
+            _following: follows.then(|| AbortOnDropHandle::new(tokio::spawn(net::follow_trust()))),
             runtime: Handle::current(),
             telemetry,
         }))

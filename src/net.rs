@@ -6,6 +6,7 @@ mod names;
 mod ocsp;
 mod resolver;
 mod route;
+mod trust;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -17,11 +18,12 @@ use rustls::pki_types::pem::PemObject as _;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use call::{Call, FRESH, age_of, unanswered, within};
-pub use chain::{Trust, Verified, client_verified_by};
+pub use chain::{Verified, client_verified_by};
 pub use names::{Found, Lookup, MAX_ADDRESSES, NOWHERE, Unresolved, Unseen, family_of, random_label};
 pub use ocsp::{Stapled, must_staple, read as read_staple, revoked_words};
 pub use resolver::{Answer as DnsAnswer, Outcome as DnsOutcome, Resolver, normal, reconcile};
 pub use route::unroutable;
+pub use trust::{Trust, follow_trust};
 
 use crate::cause::Cause as _;
 use crate::files::{self, ReadError};

@@ -10,38 +10,37 @@
 //! whether the root is one of the system or of a `ca_file`, and from the second on in which it ends.
 
 use std::ops::Range;
-use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::{ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, RootCertStore};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::{certificates_of, crypto, system_certificates};
+use super::crypto;
 use crate::cause::Cause as _;
 use crate::say;
 use crate::say::Message;
 
 /// The roots that a path must lead to, each for as long as it lasts.
 #[derive(Clone, Debug)]
-pub struct Trust {
-    anchors: Arc<[Anchor]>,
+pub(super) struct RootSet {
+    pub(super) anchors: Arc<[Anchor]>,
     /// Certificates of files, which a server may present itself, as one does that signed its own: for the TLS
     /// library one of an authority is never that of a server. OpenSSL, and curl with it, take it.
-    named: Arc<[CertificateDer<'static>]>,
+    pub(super) named: Arc<[CertificateDer<'static>]>,
     /// Those that last at the moment of loading, and how long these are all that do, in Unix seconds.
     lasting: Arc<Roots>,
     unchanged: Range<i64>,
 }
 
 /// Equal where the same roots are trusted, whatever of them lasts at the moment.
-impl PartialEq for Trust {
+impl PartialEq for RootSet {
     fn eq(&self, other: &Self) -> bool {
         (Arc::ptr_eq(&self.anchors, &other.anchors) || self.anchors == other.anchors) && self.named == other.named
     }
@@ -49,7 +48,7 @@ impl PartialEq for Trust {
 
 /// A root with its dates, in Unix seconds.
 #[derive(Debug, Clone, PartialEq)]
-struct Anchor {
+pub(super) struct Anchor {
     root: TrustAnchor<'static>,
     begins: i64,
     ends: i64,
@@ -77,54 +76,21 @@ pub struct Verified {
     pub by_root: bool,
 }
 
-impl Trust {
-    /// Nothing is trusted.
-    pub fn nothing() -> Self {
-        Self::of(Vec::new())
-    }
-
-    /// The system's roots.
-    pub fn system() -> Self {
-        static SYSTEM: OnceLock<Trust> = OnceLock::new();
-        SYSTEM.get_or_init(|| Self::of(system_certificates().iter().filter_map(|der| Anchor::of(der).ok()).collect())).clone()
-    }
-
-    /// The system's roots and those of the files.
-    pub fn of_files<'a>(files: impl IntoIterator<Item = &'a Path>) -> Result<Self, Message> {
-        let system = Self::system();
-        let (mut own, mut named) = (Vec::new(), Vec::new());
-        for file in files {
-            for certificate in certificates_of(file)? {
-                named.push(certificate.clone());
-                own.push(Anchor::of(&certificate).map_err(|error| say!("read ca_file {}: {}", file.display(), error.words()))?);
-            }
-        }
-        if own.is_empty() {
-            return Ok(system);
-        }
-        Ok(Self { named: named.into(), ..Self::of(system.anchors.iter().cloned().chain(own).collect()) })
-    }
-
-    /// These roots, as if they stood in a file.
-    #[cfg(test)]
-    pub fn of_certificates(roots: &[CertificateDer<'_>]) -> Self {
-        let named = roots.iter().map(|der| der.clone().into_owned()).collect();
-        Self { named, ..Self::of(roots.iter().filter_map(|der| Anchor::of(der).ok()).collect()) }
-    }
-
+impl RootSet {
     /// The public keys of roots of a name, as DER without the head of either.
-    pub fn keys_of(&self, subject: &[u8]) -> Vec<&[u8]> {
+    pub(super) fn keys_of(&self, subject: &[u8]) -> Vec<&[u8]> {
         let named = self.anchors.iter().filter(|anchor| anchor.root.subject.as_ref() == subject);
         named.map(|anchor| anchor.root.subject_public_key_info.as_ref()).collect()
     }
 
-    fn of(anchors: Vec<Anchor>) -> Self {
+    /// These roots, and certificates that a server may present itself.
+    pub(super) fn of(anchors: Vec<Anchor>, named: Vec<CertificateDer<'static>>) -> Self {
         let now = Timestamp::now().as_second();
         let lasting = Arc::new(Roots::of(anchors.iter().filter(|anchor| anchor.lasts(now))));
         // Whatever ends or begins first changes what is trusted.
         let changes = anchors.iter().flat_map(|anchor| [anchor.begins, anchor.ends.saturating_add(1)]);
         let until = changes.filter(|change| *change > now).min().unwrap_or(i64::MAX);
-        Self { anchors: anchors.into(), named: Arc::default(), lasting, unchanged: now..until }
+        Self { anchors: anchors.into(), named: named.into(), lasting, unchanged: now..until }
     }
 
     /// Those that have begun now and last until `bound`, in Unix seconds.
@@ -137,7 +103,7 @@ impl Trust {
     /// The end of the path from a leaf to a root over some of the others; `None` when no path verifies
     /// at `now`, in Unix seconds, or when a certificate cannot be read. Whether the names of the leaf are
     /// the right ones is another question.
-    pub fn end_of(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>], now: i64) -> Option<Verified> {
+    pub(super) fn end_of(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>], now: i64) -> Option<Verified> {
         let own = not_after(leaf)?;
         if self.named.contains(leaf) && is_for_servers(leaf, now) {
             return Some(Verified { ends: own, spare: 0, by_root: false });
@@ -155,11 +121,6 @@ impl Trust {
         let by_root = ends_at != own && !ends.contains(&ends_at);
         Some(Verified { ends: ends_at, spare: ends.iter().filter(|end| **end < now).count(), by_root })
     }
-
-    /// TLS settings of a client that trusts these roots and shows no certificate of its own.
-    pub fn client_config(&self) -> Result<rustls::ClientConfig, Message> {
-        client_verified_by(Arc::new(self.clone()))
-    }
 }
 
 /// TLS settings of a client that asks this verifier and shows no certificate of its own.
@@ -170,8 +131,8 @@ pub fn client_verified_by(verifier: Arc<dyn ServerCertVerifier>) -> Result<rustl
 }
 
 /// The library's own verification, with the roots that last at the moment.
-impl ServerCertVerifier for Trust {
-    fn verify_server_cert(
+impl RootSet {
+    pub(super) fn verify_server(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
@@ -192,32 +153,10 @@ impl ServerCertVerifier for Trust {
             if ended { rustls::Error::InvalidCertificate(CertificateError::Expired) } else { error }
         })
     }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, leaf, signed, &crypto().signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, leaf, signed, &crypto().signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        crypto().signature_verification_algorithms.supported_schemes()
-    }
 }
 
 impl Anchor {
-    fn of(der: &CertificateDer<'_>) -> Result<Self, rustls::Error> {
+    pub(super) fn of(der: &CertificateDer<'_>) -> Result<Self, rustls::Error> {
         let mut store = RootCertStore::empty();
         store.add(der.clone().into_owned())?;
         let unreadable = || rustls::Error::InvalidCertificate(CertificateError::BadEncoding);
@@ -271,7 +210,7 @@ fn not_after(der: &CertificateDer<'_>) -> Option<i64> {
 mod tests {
     use readiness_lab::CrossSigned;
 
-    use super::super::certificates_in;
+    use super::super::{Trust, certificates_in};
     use super::*;
 
     const DAY: i64 = 86_400;

@@ -54,7 +54,8 @@ pub fn read(answer: &[u8], chain: &[CertificateDer<'_>], trust: &Trust, now: i64
     let parsed: Vec<_> = chain.iter().filter_map(|der| X509Certificate::from_der(der).ok()).map(|(_, certificate)| certificate).collect();
     let Some((leaf, others)) = parsed.split_first() else { return unproven("its certificate cannot be read") };
     let Some(answer) = Answer::read(answer) else { return unproven("it is no answer of an authority") };
-    let keys = keys_of_issuer(leaf, others, trust);
+    let roots = Part::list(leaf.issuer().as_raw()).and_then(|name| Some(trust.keys_of(name.first()?.content))).unwrap_or_default();
+    let keys = keys_of_issuer(leaf, others, &roots);
     let against = |why: &'static str| Stapled::Against(why.into());
     let Some(single) = answer.singles.iter().find(|single| single.about.names(leaf, &keys)) else { return against("is about another certificate") };
     let is_signed = || answer.is_signed_by(&keys, now);
@@ -68,12 +69,11 @@ pub fn read(answer: &[u8], chain: &[CertificateDer<'_>], trust: &Trust, now: i64
     }
 }
 
-/// The keys of the authority of a certificate, as far as they are presented or trusted.
-fn keys_of_issuer<'a>(leaf: &X509Certificate<'_>, others: &'a [X509Certificate<'a>], trust: &'a Trust) -> Vec<Key<'a>> {
+/// The keys of the authority of a certificate, as far as they are presented, or trusted as `roots` of its name.
+fn keys_of_issuer<'a>(leaf: &X509Certificate<'_>, others: &'a [X509Certificate<'a>], roots: &'a [Vec<u8>]) -> Vec<Key<'a>> {
     let issuer = leaf.issuer().as_raw();
-    let roots = Part::list(issuer).and_then(|name| Some(trust.keys_of(name.first()?.content))).unwrap_or_default();
     let issuers = others.iter().filter(|other| other.subject().as_raw() == issuer).filter_map(Key::of_certificate);
-    issuers.chain(roots.into_iter().filter_map(Key::of)).collect()
+    issuers.chain(roots.iter().filter_map(|key| Key::of(key))).collect()
 }
 
 /// An element of DER: what stands in it, and with its head.

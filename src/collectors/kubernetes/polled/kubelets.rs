@@ -113,7 +113,8 @@ pub(in crate::collectors::kubernetes) struct Kubelets {
     link: Link,
     config: Storage,
     reach: Reach,
-    client: Option<reqwest::Client>,
+    /// With the authority that it trusts.
+    client: Option<(Vec<Vec<u8>>, reqwest::Client)>,
 }
 
 impl Kubelets {
@@ -161,24 +162,30 @@ impl Kubelets {
         if self.reach == Reach::NodeProxy {
             return Ok(Way::Proxy(self.link.client().await?));
         }
-        let client = match &self.client {
-            Some(client) => client.clone(),
-            None => self.client.insert(self.kubelet_client().await?).clone(),
+        // A file is read each time, as those of tokens are; what a cluster says of itself changes with its client.
+        let client = match (&self.config.ca_file, self.client.take()) {
+            (None, Some(made)) => made,
+            (None, None) => self.kubelet_client(self.link.authority().await?)?,
+            (Some(file), made) => {
+                let authority = authorities_of(file).await?;
+                match made.filter(|(known, _)| *known == authority) {
+                    Some(made) => made,
+                    None => self.kubelet_client(authority)?,
+                }
+            }
         };
-        Ok(Way::Direct(client, self.link.bearer().await?))
+        Ok(Way::Direct(self.client.insert(client).1.clone(), self.link.bearer().await?))
     }
 
-    async fn kubelet_client(&self) -> Result<reqwest::Client, CollectError> {
+    /// A client for kubelets of these authorities, with them.
+    fn kubelet_client(&self, authority: Vec<Vec<u8>>) -> Result<(Vec<Vec<u8>>, reqwest::Client), CollectError> {
         let failed = |why: Message| CollectError::new(ErrorClass::Local, say!("ask kubelets: {}", why));
-        let authority = match &self.config.ca_file {
-            Some(file) => authorities_of(file).await?,
-            None => self.link.authority().await?,
-        };
         let mut roots = Vec::new();
-        for der in authority {
-            roots.push(reqwest::Certificate::from_der(&der).map_err(|error| failed(error.words()))?);
+        for der in &authority {
+            roots.push(reqwest::Certificate::from_der(der).map_err(|error| failed(error.words()))?);
         }
-        client(roots, self.config.insecure_skip_verify).map_err(|error| failed(error.words()))
+        let client = client(roots, self.config.insecure_skip_verify).map_err(|error| failed(error.words()))?;
+        Ok((authority, client))
     }
 
     fn samples(&self, answers: Vec<(Arc<str>, Result<Disk, CollectError>)>) -> Vec<Sample> {
@@ -339,7 +346,12 @@ mod tests {
 
     /// A TLS server that answers whatever it is asked with these bytes; the heads of the requests.
     async fn server(answer: &'static [u8]) -> (std::net::SocketAddr, tokio::sync::mpsc::UnboundedReceiver<String>) {
-        let (certificate, key) = readiness_lab::Authority::new("Root").unwrap().issue_pem(&readiness_lab::Leaf::good(&["127.0.0.1"])).unwrap();
+        server_of(&readiness_lab::Authority::new("Root").unwrap(), answer).await
+    }
+
+    /// The same with a certificate of this authority.
+    async fn server_of(authority: &readiness_lab::Authority, answer: &'static [u8]) -> (std::net::SocketAddr, tokio::sync::mpsc::UnboundedReceiver<String>) {
+        let (certificate, key) = authority.issue_pem(&readiness_lab::Leaf::good(&["127.0.0.1"])).unwrap();
         let chain = rustls::pki_types::CertificateDer::pem_slice_iter(certificate.as_bytes()).collect::<Result<_, _>>().unwrap();
         let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
         let config = rustls::ServerConfig::builder_with_provider(net::crypto()).with_safe_default_protocol_versions().unwrap();
@@ -383,6 +395,27 @@ mod tests {
         let (disk, _) = asked(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n\x1f\x8b\x08\0\0\0\0\0\0\xff").await;
         assert_eq!(disk.unwrap_err().message.as_str(), "ask the kubelet of n: the answer is not what it should be");
         assert!(client(Vec::new(), true).unwrap().get("http://127.0.0.1:1/").send().await.is_err_and(|error| error.is_builder()));
+    }
+
+    #[tokio::test]
+    async fn kubelets_are_known_by_what_the_ca_file_says_now() {
+        let [old, new] = ["Old", "New"].map(|name| readiness_lab::Authority::new(name).unwrap());
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+        let [at_old, at_new] = [server_of(&old, answer).await.0, server_of(&new, answer).await.0];
+        let folder = tempfile::tempdir().unwrap();
+        let [ca, token] = ["ca.pem", "token"].map(|name| folder.path().join(name));
+        std::fs::write(&token, "t").unwrap();
+        let cluster = format!("{{ name: eu, server: 'https://127.0.0.1:1', token: {{ file: {} }} }}", token.display());
+        let settings: crate::collectors::kubernetes::ClusterConfig = serde_saphyr::from_str(&cluster).unwrap();
+        let config: crate::collectors::kubernetes::Config = serde_saphyr::from_str(&format!("storage: {{ ca_file: {} }}", ca.display())).unwrap();
+        let own = Arc::new(Cluster::new(&settings, &config.of("eu"), &[]));
+        let mut kubelets = Kubelets::new(own, Link::new(settings, Duration::from_secs(5)), config.storage.clone(), Reach::Kubelet);
+        for (authority, expected) in [(&old, [true, false]), (&new, [false, true])] {
+            std::fs::write(&ca, authority.pem()).unwrap();
+            let Ok(Way::Direct(client, _)) = kubelets.way().await else { panic!("there is a client") };
+            let asked = async |at: std::net::SocketAddr| client.get(format!("https://{at}/")).send().await.is_ok();
+            assert_eq!([asked(at_old).await, asked(at_new).await], expected);
+        }
     }
 
     #[tokio::test]
