@@ -331,13 +331,21 @@ impl Presented {
             let subject = certificates.first().and_then(common_name).unwrap_or_else(|| say!("a certificate"));
             samples.push(LEAF_NOT_AFTER.sample(labels, *first as f64).with_detail(subject.clone()));
             let path = self.chain.split_first().and_then(|(leaf, others)| trust.end_of(leaf, others, now));
-            let subject = if path.is_some_and(|path| path.by_root) { say!("{}; the root that it leads to expires first", subject) } else { subject };
+            let end = path.map_or(*earliest, |path| path.ends);
             let words = match path.map_or(0, |path| path.spare) {
                 0 => subject,
                 1 => say!("{}; a certificate that it does without has expired", subject),
                 spare => say!("{}; {} certificates that it does without have expired", subject, spare),
             };
-            samples.push(CHAIN_NOT_AFTER.sample(labels, path.map_or(*earliest, |path| path.ends) as f64).with_detail(words));
+            let words = if path.is_some_and(|path| path.by_root) {
+                say!("{}; the root that it leads to expires first", words).fixed_by(ROOT_ENDS)
+            } else {
+                match end_before_leaf(&certificates, end) {
+                    Some(which) => say!("{}; {} expires first", words, which).fixed_by(INTERMEDIATE_ENDS),
+                    None => words,
+                }
+            };
+            samples.push(CHAIN_NOT_AFTER.sample(labels, end as f64).with_detail(words));
         }
         if let Some(version) = self.protocol {
             let version = match version {
@@ -398,6 +406,20 @@ impl Presented {
             Stapled::Unproven(why) => (Verification::Valid, say!("{}; the OCSP answer with it is no proof: {}", good, why)),
         }
     }
+}
+
+/// What to do where a new certificate would end with the same authority.
+const INTERMEDIATE_ENDS: &str = "Serve the intermediate that the authority uses now, which its documentation or a new certificate of it comes with: while the one that is named stays in the chain, a renewed certificate expires with it.";
+
+/// The same for one that servers do not present.
+const ROOT_ENDS: &str = "Take the current root of the authority into ca_file, or renew the certificate under a root that lasts: under the same one, a renewed certificate expires with it.";
+
+/// Which certificate of a chain ends at a second before its leaf does.
+fn end_before_leaf(chain: &[X509Certificate<'_>], end: i64) -> Option<Message> {
+    let ends = |certificate: &X509Certificate<'_>| certificate.validity().not_after.timestamp() == end;
+    let (place, found) = chain.iter().enumerate().find(|(_, certificate)| ends(certificate)).filter(|(place, _)| *place > 0)?;
+    let which = say!("certificate {} of the {} that the server presents", place + 1, chain.len());
+    Some(common_name(found).map_or_else(|| say!("{}, an intermediate,", which), |name| say!("{}, the intermediate {},", which, name)))
 }
 
 /// For which names a certificate is, the first few of them.

@@ -20,6 +20,37 @@ fn a_certificate_for_other_names_says_which() {
     assert_eq!(said(&["a.test", "b.test", "c.test", "d.test", "e.test"]), format!("{other} a.test, b.test, c.test and 2 more"));
 }
 
+fn certificates(pems: &[&str]) -> Vec<CertificateDer<'static>> {
+    pems.iter().map(|pem| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).collect()
+}
+
+/// What is told of the end of a chain that a server presents, with what to do about it.
+fn end_of_chain(pems: &[&str], trust: &Trust) -> (String, Option<&'static str>) {
+    let presented = Presented { asked: "a.test".to_owned(), chain: certificates(pems), verdict: Ok(()), stapled: Vec::new(), protocol: None };
+    let samples = presented.samples(["a", "10.0.0.1"], trust, Timestamp::now().as_second());
+    let detail = samples.into_iter().find(|sample| sample.family.name == CHAIN_NOT_AFTER.0.name).unwrap().detail.unwrap();
+    (detail.as_str().to_owned(), detail.fix())
+}
+
+/// Who renews the certificate then gets one that ends on the same day.
+#[test]
+fn an_intermediate_that_ends_before_its_certificate_is_named() {
+    let made = readiness_lab::CrossSigned::new(&["a.test"]).unwrap();
+    let trusting = |root: &str| Trust::of_certificates(&certificates(&[root]));
+    let own = |others: &[&str], root: &str| end_of_chain(&[&[made.leaf.as_str()], others].concat(), &trusting(root));
+    let (words, fix) = own(&[&made.short_intermediate], &made.root);
+    assert!(words.ends_with("; certificate 2 of the 2 that the server presents, an intermediate, expires first"), "{words}");
+    assert_eq!(fix, Some(INTERMEDIATE_ENDS));
+    let (words, fix) = own(&[&made.cross, &made.short_intermediate], &made.root);
+    assert!(words.ends_with("has expired; certificate 3 of the 3 that the server presents, an intermediate, expires first"), "{words}");
+    assert_eq!(fix, Some(INTERMEDIATE_ENDS));
+    let (words, fix) = own(&[&made.intermediate], &made.short_root);
+    assert!(words.ends_with("; the root that it leads to expires first"), "{words}");
+    assert_eq!(fix, Some(ROOT_ENDS));
+    let (words, fix) = own(&[&made.intermediate, &made.short_intermediate], &made.root);
+    assert!(!words.contains("expires first") && fix.is_none(), "the leaf itself: {words}");
+}
+
 /// What follows from the end of a leaf that lives for so many days, after so many; the one before it began then, if
 /// that was seen.
 fn lapses(days: i64, age: i64, before: Option<i64>) -> Vec<Sample> {
