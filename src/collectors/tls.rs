@@ -303,6 +303,9 @@ fn failed(labels: [&str; 2], why: &Message) -> Vec<Sample> {
     ]
 }
 
+/// Two authorities may bear one name.
+const NAMESAKE: &str = "the certificate is from an authority that is not trusted: one of the same name is, with another key";
+
 /// What a server presented.
 struct Presented {
     /// The name that it was asked for.
@@ -373,13 +376,20 @@ impl Presented {
                 CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Verification::NotYetValid,
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Verification::WrongName,
                 _ if alone => Verification::SelfSigned,
-                // Another root with the same name shows as a bad signature.
+                // Another root with the same name shows as a bad signature, or as one of another kind than its key.
+                _ if self.is_of_a_namesake(reason, trust) => return (Verification::Untrusted, say!("{}", NAMESAKE)),
                 CertificateError::UnknownIssuer | CertificateError::BadSignature => Verification::Untrusted,
                 _ => Verification::Invalid,
             },
             _ => Verification::Invalid,
         };
         (state, error.words())
+    }
+
+    /// Whether it leads to a name that is trusted, and was signed with another key than the trusted one.
+    fn is_of_a_namesake(&self, reason: &CertificateError, trust: &Trust) -> bool {
+        let is_signature = matches!(reason, CertificateError::BadSignature | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. });
+        is_signature && self.chain.iter().filter_map(|der| X509Certificate::from_der(der).ok()).any(|(_, own)| trust.knows(own.issuer().as_raw()))
     }
 
     /// What is said of a chain that verifies by the OCSP answer that comes with it.

@@ -11,6 +11,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, SignatureScheme};
 use sha2::{Digest as _, Sha256};
+use x509_parser::asn1_rs::{Any, FromDer as _};
 
 use super::chain::{Anchor, RootSet, Verified, client_verified_by};
 use super::{certificates_in, certificates_of, check_trust_file, crypto, system_certificates};
@@ -106,6 +107,11 @@ impl Trust {
     /// The public keys of roots of a name, as DER without the head of either.
     pub fn keys_of(&self, subject: &[u8]) -> Vec<Vec<u8>> {
         self.0.now.load().roots.keys_of(subject).into_iter().map(<[u8]>::to_vec).collect()
+    }
+
+    /// Whether a root has this name, in DER.
+    pub fn knows(&self, name: &[u8]) -> bool {
+        Any::from_der(name).is_ok_and(|(_, name)| !self.0.now.load().roots.keys_of(name.data).is_empty())
     }
 
     /// The end of the path from a leaf to a root over some of the others; `None` when no path verifies

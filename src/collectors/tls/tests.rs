@@ -1,3 +1,4 @@
+use rustls::client::danger::ServerCertVerifier as _;
 use rustls::pki_types::pem::PemObject as _;
 
 use super::*;
@@ -49,6 +50,26 @@ fn an_intermediate_that_ends_before_its_certificate_is_named() {
     assert_eq!(fix, Some(ROOT_ENDS));
     let (words, fix) = own(&[&made.intermediate, &made.short_intermediate], &made.root);
     assert!(!words.contains("expires first") && fix.is_none(), "the leaf itself: {words}");
+}
+
+/// Which is another place to look at than an algorithm.
+#[test]
+fn a_root_of_a_trusted_name_with_another_key_is_not_trusted() {
+    let [known, namesake] = [readiness_lab::Authority::of_another_kind("Root"), readiness_lab::Authority::new("Root")].map(Result::unwrap);
+    let leaf = namesake.issue_pem(&readiness_lab::Leaf::good(&["a.test"])).unwrap().0;
+    for (authority, words) in [
+        (known, NAMESAKE),
+        (readiness_lab::Authority::new("Root").unwrap(), NAMESAKE),
+        (readiness_lab::Authority::new("Other").unwrap(), "the certificate is from an authority that is not trusted"),
+    ] {
+        let trust = Trust::of_certificates(&certificates(&[&authority.pem()]));
+        let chain = certificates(&[&leaf]);
+        let name = ServerName::try_from("a.test").unwrap();
+        let verdict = trust.verify_server_cert(&chain[0], &[], &name, &[], rustls::pki_types::UnixTime::now()).map(drop);
+        let presented = Presented { asked: "a.test".to_owned(), chain, verdict, stapled: Vec::new(), protocol: None };
+        let (state, why) = presented.verification(None, &trust, 0);
+        assert_eq!((state, why.as_str()), (Verification::Untrusted, words), "{:?}", presented.verdict);
+    }
 }
 
 /// What follows from the end of a leaf that lives for so many days, after so many; the one before it began then, if

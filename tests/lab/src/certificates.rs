@@ -71,11 +71,19 @@ impl Leaf {
 impl Authority {
     /// A new root.
     pub fn new(name: &str) -> anyhow::Result<Self> {
+        Self::with_key(name, KeyPair::generate()?)
+    }
+
+    /// One whose key is of another kind than that of all others.
+    pub fn of_another_kind(name: &str) -> anyhow::Result<Self> {
+        Self::with_key(name, KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384)?)
+    }
+
+    fn with_key(name: &str, key: KeyPair) -> anyhow::Result<Self> {
         let mut params = CertificateParams::new(Vec::new())?;
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let key = KeyPair::generate()?;
         let certificate = params.self_signed(&key)?;
         Ok(Self { name: name.to_owned(), issuer: Issuer::new(params, key), certificate })
     }
