@@ -30,6 +30,39 @@ struct AccessKey {
     ends: Option<Ends>,
 }
 
+impl AccessKey {
+    /// Takes a field that is none of it yet; others mean nothing here.
+    fn take(&mut self, name: &str, value: &str) {
+        let secret = || Some(Zeroizing::new(value.to_owned()));
+        match name.to_ascii_lowercase().replace('_', "").as_str() {
+            _ if value.is_empty() => {}
+            "awsaccesskeyid" | "accesskeyid" if self.id.is_empty() => value.clone_into(&mut self.id),
+            "awssecretaccesskey" | "secretaccesskey" if self.secret.is_none() => self.secret = secret(),
+            "awssessiontoken" | "sessiontoken" | "token" if self.session.is_none() => self.session = secret(),
+            "expiration" if self.ends.is_none() => self.ends = dates::read(value),
+            _ => {}
+        }
+    }
+
+    /// The key of a credentials file: that of the default profile, which whoever names none takes, or of the first one that
+    /// is whole. What stands before all profiles is one without a name.
+    fn of_file(text: &str) -> Self {
+        let mut profiles = vec![("", Self::default())];
+        for line in text.lines().map(str::trim) {
+            if let Some((name, _)) = line.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+                profiles.push((name.trim(), Self::default()));
+            } else if let (Some((name, value)), Some((_, key))) = (line.split_once('='), profiles.last_mut()) {
+                key.take(name.trim(), value.trim());
+            }
+        }
+        profiles.retain(|(_, key)| !key.id.is_empty());
+        let is_default = |(name, _): &(&str, Self)| ["default", "profile default"].contains(name);
+        let whole = |(_, key): &(&str, Self)| key.secret.is_some();
+        let place = profiles.iter().position(is_default).or_else(|| profiles.iter().position(whole)).unwrap_or_default();
+        profiles.into_iter().nth(place).map(|(_, key)| key).unwrap_or_default()
+    }
+}
+
 /// Reads the forms in which people keep access keys: the identifier, whose secret half may stand at a
 /// place of its own, a credentials file, or what STS, the instance or a credential process answers.
 /// Sources: <https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html>,
@@ -37,19 +70,12 @@ struct AccessKey {
 fn access_key(text: &str, half: Option<&str>) -> Result<AccessKey, &'static str> {
     let text = text.trim();
     let mut key = AccessKey::default();
-    let mut take = |name: &str, value: &str| match name.to_ascii_lowercase().replace('_', "").as_str() {
-        "awsaccesskeyid" | "accesskeyid" if key.id.is_empty() => value.clone_into(&mut key.id),
-        "awssecretaccesskey" | "secretaccesskey" => key.secret = Some(Zeroizing::new(value.to_owned())),
-        "awssessiontoken" | "sessiontoken" | "token" => key.session = Some(Zeroizing::new(value.to_owned())),
-        "expiration" => key.ends = dates::read(value),
-        _ => {}
-    };
     if text.starts_with('{') {
         let document = document::read(text.as_bytes()).ok_or("it is no JSON, or says something twice")?;
         let inner = document.get("Credentials").unwrap_or(&document);
-        inner.as_object().into_iter().flatten().filter_map(|(name, value)| Some((name, value.as_str()?))).for_each(|(name, value)| take(name, value));
+        inner.as_object().into_iter().flatten().filter_map(|(name, value)| Some((name, value.as_str()?))).for_each(|(name, value)| key.take(name, value));
     } else if text.contains('=') {
-        text.lines().filter_map(|line| line.split_once('=')).for_each(|(name, value)| take(name.trim(), value.trim()));
+        key = AccessKey::of_file(text);
     } else {
         text.clone_into(&mut key.id);
     }
@@ -278,6 +304,29 @@ mod tests {
         for text in ["", "AKIA", "akiaexampleexample11", "{", "{}", "a=b", "AROAEXAMPLEEXAMPLE11"] {
             assert!(access_key(text, None).is_err(), "{text}");
         }
+    }
+
+    /// The identifier of one profile with the secret of another is a key that works nowhere.
+    #[test]
+    fn of_several_profiles_one_is_taken_as_a_whole() {
+        let profile = |name: &str, last: u8, lines: &str| format!("[{name}]\naws_access_key_id = AKIAEXAMPLEEXAMPLE1{last}\n{lines}");
+        let whole = |name: &str, last: u8| profile(name, last, &format!("aws_secret_access_key = s{last}\naws_session_token = t{last}\n"));
+        for (text, taken) in [
+            (whole("a", 1) + &whole("b", 2), 1),
+            (whole("a", 1) + &whole("default", 2), 2),
+            (whole("a", 1) + &whole("profile default", 2) + &whole("c", 3), 2),
+            (profile("a", 1, "") + &whole("b", 2), 2),
+            (profile("a", 1, "aws_secret_access_key =\n") + &whole("b", 2), 2),
+            ("[default]\nrole_arn = arn:aws:iam::123456789012:role/a\n".to_owned() + &whole("b", 2), 2),
+            (whole("", 1).replacen("[]", "", 1) + &whole("b", 2), 1),
+            (profile("a", 1, "aws_secret_access_key = s1\naws_secret_access_key = s9\naws_session_token = t1\n"), 1),
+        ] {
+            let key = access_key(&text, None).unwrap();
+            let halves = [&key.secret, &key.session].map(|half| half.as_deref().cloned().unwrap_or_default());
+            assert_eq!((key.id, halves), (format!("AKIAEXAMPLEEXAMPLE1{taken}"), [format!("s{taken}"), format!("t{taken}")]), "{text}");
+        }
+        let halved = access_key(&(profile("default", 1, "") + &whole("b", 2)), None).unwrap();
+        assert!(halved.id.ends_with('1') && halved.secret.is_none(), "which is what its users get");
     }
 
     #[test]
