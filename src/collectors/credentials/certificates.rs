@@ -36,9 +36,21 @@ pub(super) fn certificates(bytes: &[u8], trust: &Trust, now: i64) -> Result<Told
         // DER begins with a sequence; anything else was never meant as one.
         return if bytes.first() == Some(&0x30) { certificate(bytes) } else { Err("it holds no certificate") };
     }
-    let told = chain(&pem, trust, now)?;
     // Load balancers take both in one file.
-    Ok(if pair::holds_key(bytes) { told.paired(key_of(&pem, bytes)) } else { told })
+    if pair::holds_key(bytes) { Ok(chain(&pem, trust, now)?.paired(key_of(&pem, bytes))) } else { bundle(&pem, trust, now) }
+}
+
+/// Certificates without a private key: a chain, or authorities alone, of which each is enough for whom it has signed. An
+/// old one that was left there ends nothing.
+pub(super) fn bundle(certificates: &[CertificateDer<'_>], trust: &Trust, now: i64) -> Result<Told, &'static str> {
+    if certificates.iter().all(is_authority) { last_of(certificates, now) } else { chain(certificates, trust, now) }
+}
+
+/// What authorities tell of which each is enough: the last end of those that have begun.
+pub(super) fn last_of(authorities: &[CertificateDer<'_>], now: i64) -> Result<Told, &'static str> {
+    let told: Vec<Told> = authorities.iter().map(|der| certificate(der)).collect::<Result<_, _>>()?;
+    let last = told.into_iter().max_by_key(|told| (told.begins.is_some_and(|begins| begins <= now), told.ends));
+    last.map(|last| Told { made: None, ..last }).ok_or("it holds no certificate")
 }
 
 /// Whether a private key belongs to the certificates: to the first, which is the one that servers show.
@@ -52,10 +64,14 @@ fn key_of(certificates: &[CertificateDer<'_>], key: &[u8]) -> Result<(), Unpaire
 
 /// Certificates with the private keys that are kept beside them.
 pub(super) fn certificates_and_keys(bytes: &[u8], keys: &[Zeroizing<Vec<u8>>], trust: &Trust, now: i64) -> Result<Told, &'static str> {
-    let told = certificates(bytes, trust, now)?;
+    let mut told = certificates(bytes, trust, now)?;
     let mut all: Vec<CertificateDer<'_>> = CertificateDer::pem_slice_iter(bytes).filter_map(Result::ok).collect();
     if all.is_empty() {
         all.push(CertificateDer::from(bytes));
+    }
+    if !keys.is_empty() {
+        // Whoever has the key of an authority signs with it, and needs the whole chain.
+        told = Told { unpaired: told.unpaired, ..chain(&all, trust, now)? };
     }
     Ok(keys.iter().fold(told, |told, key| told.paired(key_of(&all, key))))
 }
@@ -163,6 +179,23 @@ mod tests {
         assert_eq!(made(&format!("{young}{old}{}", authority.pem())), made(&old));
         assert_eq!(made(&format!("{young}{}", authority.pem())), made(&young));
         assert_eq!(made(&authority.pem()), None);
+    }
+
+    /// Each of them is enough, as those who trust them take any.
+    #[test]
+    fn authorities_alone_end_with_the_last_of_them() {
+        let own = CrossSigned::new(&["a.test"]).unwrap();
+        let now = jiff::Timestamp::now().as_second();
+        let ends = |text: &str| certificates(text.as_bytes(), &Trust::nothing(), now).unwrap().ends;
+        assert_eq!(ends(&format!("{}{}", own.ended_root, own.root)), ends(&own.root), "an old root was left there");
+        assert_eq!(ends(&format!("{}{}", own.root, own.short_root)), ends(&own.root));
+        assert!(ends(&own.ended_root) < Some(now));
+        // Beside a leaf, or with the key of one of them, all are needed.
+        assert_eq!(ends(&format!("{}{}", own.leaf, own.ended_root)), ends(&own.ended_root));
+        let bundle = format!("{}{}", own.root, own.ended_root);
+        let with_key = certificates_and_keys(bundle.as_bytes(), &[Zeroizing::new(own.key.clone().into_bytes())], &Trust::nothing(), now).unwrap();
+        assert_eq!(with_key.ends, ends(&own.ended_root));
+        assert_eq!(ends(&format!("{bundle}{}", own.key)), ends(&own.ended_root));
     }
 
     #[test]

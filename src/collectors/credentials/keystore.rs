@@ -6,7 +6,7 @@ use p12_keystore::{KeyStore, KeyStoreEntry, Pkcs12ImportPolicy, PrivateKeyChain}
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::certificates::chain;
+use super::certificates::{bundle, chain};
 use super::expiry::Told;
 use super::pair::{self, Unpaired};
 use crate::net::Trust;
@@ -26,8 +26,12 @@ impl Held {
     /// A store ends with its keys. What it trusts besides ends no key; a store that only trusts has
     /// nothing else that could end.
     fn told(&self, trust: &Trust, now: i64) -> Result<Told, &'static str> {
-        let chains = if self.chains.is_empty() { std::slice::from_ref(&self.trusted) } else { &self.chains };
-        let told: Vec<Told> = chains.iter().map(|certificates| chain(certificates, trust, now)).collect::<Result<_, _>>()?;
+        let told: Vec<Told> = match self.chains.as_slice() {
+            // Not every store says whose chain a key ends.
+            [] if self.strays.is_empty() => vec![bundle(&self.trusted, trust, now)?],
+            [] => vec![chain(&self.trusted, trust, now)?],
+            chains => chains.iter().map(|certificates| chain(certificates, trust, now)).collect::<Result<_, _>>()?,
+        };
         let told = told.into_iter().reduce(Told::and).ok_or("it holds no certificate")?;
         let told = told.paired(self.unpaired.map_or(Ok(()), Err));
         Ok(self.strays.iter().fold(told, |told, key| told.paired(self.among_trusted(key))))
@@ -227,6 +231,10 @@ mod tests {
         assert_eq!(ends(&[(2, &[&short]), (1, &[&long])]), end(&long));
         assert_eq!(ends(&[(1, &[&short]), (2, &[&long]), (1, &[&long])]), end(&short), "each key counts");
         assert_eq!(ends(&[(2, &[&short]), (2, &[&long])]), end(&short), "nothing else could end");
+        let own = readiness_lab::CrossSigned::new(&["a.test"]).unwrap();
+        let [root, ended] = [&own.root, &own.ended_root].map(|pem| CertificateDer::pem_slice_iter(pem.as_bytes()).next().unwrap().unwrap().to_vec());
+        assert_eq!(ends(&[(2, &[&ended]), (2, &[&root])]), end(&root), "of authorities alone each is enough");
+        assert_eq!(ends(&[(1, &[&root, &ended])]), end(&ended), "which one with a key is not");
     }
 
     #[test]
