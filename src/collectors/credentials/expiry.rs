@@ -78,8 +78,9 @@ pub(super) fn jwt(text: &str) -> Result<Told, &'static str> {
 pub(super) fn docker_config(text: &str) -> Result<Told, &'static str> {
     let entries = Identity::entries(text).map_err(|_| "it is no docker config")?;
     let helped = Told::silent("a helper program keeps its passwords, and does not tell when they end");
-    let told = entries.into_iter().map(|(_, identity)| match identity.map_err(|_| "an entry of it cannot be read")? {
+    let told = entries.into_iter().map(|(_, identity)| match identity.map_err(|_| "an entry of it has no credential, or cannot be read")? {
         Identity::Anonymous => Ok(helped),
+        Identity::User { password, .. } if password.expose().is_empty() => Err("an entry of it has no credential: its password is empty"),
         identity => {
             let Life { ends, begins, made } = identity.life();
             let told = match (ends, identity) {
@@ -199,6 +200,15 @@ mod tests {
             assert_eq!(docker_config(text).map(|told| told.silent), helped, "{text}");
         }
         assert!(docker_config(r#"{"auths":{"r.io":{}},"credHelpers":{"other.io":"ecr-login"}}"#).is_err());
+        let empty = STANDARD.encode("user:");
+        for text in [
+            r#"{"credHelpers":{"r.io":""}}"#.to_owned(),
+            r#"{"auths":{"r.io":{}},"credHelpers":{"r.io":""}}"#.to_owned(),
+            config(&format!(r#""r.io":{{"auth":"{empty}"}}"#)),
+            config(&format!(r#""r.io":{{"auth":"dTpw"}},"s.io":{{"auth":"{empty}"}}"#)),
+        ] {
+            assert!(docker_config(&text).is_err(), "nothing is in it: {text}");
+        }
         assert!(docker_config("{}").is_err() && docker_config("nonsense").is_err() && docker_config(&config(r#""a":{"auth":"!"}"#)).is_err());
     }
 

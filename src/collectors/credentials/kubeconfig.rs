@@ -5,7 +5,7 @@ use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::certificates::{certificate, certificates, certificates_and_keys};
+use super::certificates::{certificates, certificates_and_keys, last_of};
 use super::expiry::{Told, jwt};
 use super::pair::Unpaired;
 use crate::encoded;
@@ -67,6 +67,7 @@ struct NamedCluster {
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Place {
+    server: Option<String>,
     certificate_authority_data: Option<String>,
     certificate_authority: Option<String>,
 }
@@ -74,16 +75,20 @@ struct Place {
 impl Place {
     /// The authorities that the server is known by: as good as the last of them that ends, since each is enough.
     /// Clients refuse one that has ended, as they do any certificate.
-    fn told(self) -> Result<Option<Told>, &'static str> {
+    fn told(self, now: i64) -> Result<Option<Told>, &'static str> {
+        if self.server.is_none_or(|server| server.is_empty()) {
+            return Err("the cluster of its current context has no server");
+        }
         let Some(data) = self.certificate_authority_data.filter(|data| !data.is_empty()) else {
             return Ok(self.certificate_authority.map(|_| Told::silent("it points at files, which must be watched themselves")));
         };
         let pem = encoded::padded(&data).ok_or("a certificate authority in it is not base64")?;
         let authorities: Vec<CertificateDer<'_>> =
             CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|_| "the PEM of a certificate authority in it is broken")?;
-        let told: Vec<Told> = authorities.iter().map(|der| certificate(der)).collect::<Result<_, _>>()?;
-        let last = told.into_iter().max_by_key(|told| told.ends).ok_or("a certificate authority in it holds no certificate")?;
-        Ok(Some(Told { made: None, ..last }))
+        if authorities.is_empty() {
+            return Err("a certificate authority in it holds no certificate");
+        }
+        last_of(&authorities, now).map(Some)
     }
 }
 
@@ -103,6 +108,7 @@ struct User {
     token: Option<String>,
     exec: Option<serde_json::Value>,
     username: Option<String>,
+    password: Option<String>,
     #[serde(rename = "tokenFile")]
     token_file: Option<String>,
     client_certificate: Option<String>,
@@ -128,14 +134,16 @@ impl User {
         }
         // What the file holds comes before what stands here, as for every client.
         // Source: <https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/#AuthInfo>
-        if let Some(token) = self.token.filter(|_| self.token_file.as_ref().is_none_or(String::is_empty)) {
+        let is_there = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.trim().is_empty());
+        let points = is_there(&self.token_file);
+        if let Some(token) = self.token.filter(|token| !points && !token.trim().is_empty()) {
             return Ok(jwt(&token).unwrap_or_else(|_| Told::silent("an opaque token does not tell when it expires")));
         }
-        if self.exec.is_some() {
+        if self.exec.is_some_and(|exec| exec["command"].as_str().is_some_and(|command| !command.is_empty())) {
             Ok(Told::silent("a plugin makes its tokens"))
-        } else if self.token_file.is_some() || self.client_certificate.is_some() {
+        } else if points || is_there(&self.client_certificate) {
             Ok(Told::silent("it points at files, which must be watched themselves"))
-        } else if self.username.is_some() {
+        } else if is_there(&self.username) && is_there(&self.password) {
             Ok(Told::silent("a password does not tell when it expires"))
         } else {
             Err("the user of its current context has no credential")
@@ -148,7 +156,7 @@ pub(super) fn kubeconfig(text: &str, trust: &Trust, now: i64) -> Result<Told, &'
     let file: Kubeconfig = serde_saphyr::from_str(text).map_err(|_| "it is no kubeconfig")?;
     let (user, cluster) = file.current()?;
     let told = user.told(trust, now)?;
-    Ok(cluster.told()?.map_or(told, |authorities| told.and(authorities)))
+    Ok(cluster.told(now)?.map_or(told, |authorities| told.and(authorities)))
 }
 
 #[cfg(test)]
@@ -221,7 +229,7 @@ mod tests {
         let read = |break_up: &dyn Fn(&str) -> String| {
             let [pem, key] = [&pem, &key].map(|text| break_up(&STANDARD.encode(text)));
             let text = format!(
-                "clusters:\n- name: c\n  cluster: {{ certificate-authority-data: {pem:?} }}\nusers:\n- name: a\n  user: {{ client-certificate-data: {pem:?}, client-key-data: {key:?} }}\n"
+                "clusters:\n- name: c\n  cluster: {{ server: https://a, certificate-authority-data: {pem:?} }}\nusers:\n- name: a\n  user: {{ client-certificate-data: {pem:?}, client-key-data: {key:?} }}\n"
             );
             kubeconfig(&of_a(&text), &Trust::nothing(), NOW)
         };
@@ -255,6 +263,23 @@ mod tests {
         }
     }
 
+    /// Whoever uses one is asked for a password, or refused.
+    #[test]
+    fn a_user_with_nothing_in_it_has_no_credential() {
+        let user = |fields: &str| kubeconfig(&of_a(&format!("users:\n- name: a\n  user: {{ {fields} }}\n")), &Trust::nothing(), NOW).map(|told| told.silent);
+        for fields in
+            ["token: ''", "tokenFile: ''", "username: u", "username: u, password: ''", "username: '', password: p", "exec: {}", "exec: { command: '' }"]
+        {
+            assert_eq!(user(fields), Err("the user of its current context has no credential"), "{fields}");
+        }
+        assert_eq!(user("username: u, password: p"), Ok(Some("a password does not tell when it expires")));
+        assert_eq!(user("token: '', exec: { command: aws }"), Ok(Some("a plugin makes its tokens")));
+        for cluster in ["{}", "{ server: '' }"] {
+            let text = of_a(&format!("users:\n- name: a\n  user: {{ token: t }}\nclusters:\n- name: c\n  cluster: {cluster}\n"));
+            assert_eq!(kubeconfig(&text, &Trust::nothing(), NOW), Err("the cluster of its current context has no server"), "{cluster}");
+        }
+    }
+
     #[test]
     fn what_no_path_needs_ends_nothing() {
         let own = CrossSigned::new(&["a.test"]).unwrap();
@@ -274,7 +299,7 @@ mod tests {
         let (pem, _) = Authority::new("Root").unwrap().issue_pem(&Leaf::good(&["a.test"])).unwrap();
         let signed = token(r#"{"alg":"RS256"}"#, r#"{"exp":1764000000,"nbf":5}"#);
         let users = format!("users:\n- name: a\n  user: {{ token: {signed} }}\n- name: b\n  user: {{ client-certificate-data: {} }}\n", STANDARD.encode(&pem));
-        let users = format!("{users}clusters:\n- name: c\n  cluster: {{ certificate-authority-data: {} }}\n", STANDARD.encode(&pem));
+        let users = format!("{users}clusters:\n- name: c\n  cluster: {{ server: https://a, certificate-authority-data: {} }}\n", STANDARD.encode(&pem));
         crate::fuzz::survive_text(&[&of_a(&users)], |text| kubeconfig(text, &Trust::nothing(), NOW));
     }
 }

@@ -69,7 +69,7 @@ impl Identity {
 
     /// Whether programs keep passwords for what a docker config knows.
     pub(crate) fn has_helpers(text: &str) -> bool {
-        DockerConfig::read(text).is_ok_and(|file| !file.cred_helpers.is_empty())
+        DockerConfig::read(text).is_ok_and(|file| file.helped().next().is_some())
     }
 }
 
@@ -88,10 +88,15 @@ impl DockerConfig {
         serde_json::from_str(text).map_err(|error| say!("not a docker config: {}", error.words()))
     }
 
+    /// For whom a program is named; one without a name is none.
+    fn helped(&self) -> impl Iterator<Item = &String> {
+        self.cred_helpers.iter().filter(|(_, program)| **program != "").map(|(name, _)| name)
+    }
+
     /// Whether a program keeps the credentials of a host: one for it alone, or one for all.
     /// Source: <https://docs.docker.com/reference/cli/docker/login/#credential-stores>
     fn has_helper(&self, host: &str) -> bool {
-        let own = self.cred_helpers.keys().any(|name| Entry::parse(name).is_at(host));
+        let own = self.helped().any(|name| Entry::parse(name).is_at(host));
         own || self.creds_store.as_ref().is_some_and(|store| !store.is_empty())
     }
 }
