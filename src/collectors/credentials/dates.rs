@@ -12,6 +12,9 @@ const TOO_LARGE: i64 = MILLISECONDS * 1000;
 /// Below this a number is a count of days or a year rather than a moment, which was in 2001.
 const TOO_SMALL: i64 = 1_000_000_000;
 
+/// How far clocks may differ, in seconds: what has just been made may begin a little after now.
+pub(super) const CLOCKS: i64 = 300;
+
 /// When something ends, as far as its issuer says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ends {

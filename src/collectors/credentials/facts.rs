@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::changed::Changed;
-use super::dates;
+use super::dates::{self, CLOCKS};
 use super::expiry::Told;
 use super::fixes;
 use super::pair::{self, Unpaired};
@@ -69,7 +69,9 @@ impl Looker {
         let (state, why): (Validity, Option<Message>) = match (works, told.unpaired) {
             // Its own dates refute whatever an issuer's cache still says.
             _ if is_past(told.ends) => (Validity::Invalid, Some(say!("it has expired").fixed_by(fixes::OVER))),
-            _ if told.begins.is_some_and(|at| at > now) => (Validity::Invalid, Some(say!("it is not valid yet").fixed_by(fixes::NOT_YET))),
+            _ if told.begins.is_some_and(|at| at > now.saturating_add(CLOCKS)) => {
+                (Validity::Invalid, Some(say!("it is not valid yet").fixed_by(fixes::NOT_YET)))
+            }
             (Works::Proved, _) => (Validity::Valid, None),
             (Works::No(why), _) => (Validity::Invalid, Some(why)),
             (Works::Unknown(error), _) => (Validity::Unknown, Some(error.message)),
@@ -84,6 +86,10 @@ impl Looker {
             }
             (Works::Unproven(why), None) if is_past(ends.due) => {
                 (Validity::Unknown, Some(say!("it is older than max_age, and {}", why).fixed_by(fixes::TOO_OLD)))
+            }
+            // Where it is used the clock may say that it has not begun, or that it has.
+            (Works::Unproven(_), None) if told.begins.is_some_and(|at| at > now) => {
+                (Validity::Unknown, Some(say!("it begins within the next minutes, by as much as clocks may differ").fixed_by(fixes::BEGINS_SOON)))
             }
             (Works::Unproven(_), None) if self.credential.kind.opens_nothing() => (Validity::Consistent, None),
             (Works::Unproven(why), None) => (Validity::Unproven, Some(why)),
@@ -260,6 +266,31 @@ pub(super) fn hash(content: &Content) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whether a token is valid that begins in so many seconds.
+    async fn begins_in(seconds: i64) -> (String, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        let now = Timestamp::now().as_second();
+        let claims = format!(r#"{{"nbf":{},"exp":{}}}"#, now + seconds, now + 86_400);
+        std::fs::write(&file, crate::jwt::token(r#"{"alg":"RS256"}"#, &claims)).unwrap();
+        let text = format!("credentials: [{{ name: a, kind: jwt, from: {{ file: {} }} }}]", file.display());
+        let config = serde_saphyr::from_str(&text).unwrap();
+        let task = super::super::tasks(&config, &[], &std::collections::BTreeSet::new(), &[]).unwrap().remove(0);
+        let (crate::driver::Form::Poll(mut poll), _) = task.form.split() else { unreachable!() };
+        let seen = poll.look(&crate::snapshot::Snapshot::default()).await.unwrap();
+        let sample = seen.of(VALID.0.name).next().unwrap();
+        (sample.state().unwrap_or_default().to_owned(), sample.detail.as_ref().map(ToString::to_string).unwrap_or_default())
+    }
+
+    #[tokio::test]
+    async fn what_begins_within_the_difference_of_clocks_is_neither_good_nor_bad() {
+        assert_eq!(begins_in(-1).await.0, "unproven");
+        let soon = "it begins within the next minutes, by as much as clocks may differ".to_owned();
+        assert_eq!(begins_in(120).await, ("unknown".to_owned(), soon.clone()));
+        assert_eq!(begins_in(290).await, ("unknown".to_owned(), soon));
+        assert_eq!(begins_in(600).await, ("invalid".to_owned(), "it is not valid yet".to_owned()));
+    }
 
     #[test]
     fn copies_are_the_same_whatever_ends_their_lines() {

@@ -31,6 +31,8 @@ pub(super) const OVER: &str = "Issue a new one, replace every copy, and restart 
 
 pub(super) const NOT_YET: &str = "Put the one before it back until this one begins, and compare the clocks of its issuer and of this machine.";
 
+pub(super) const BEGINS_SOON: &str = "Wait until it begins. If this comes again with each new one, compare the clocks of its issuer and of this machine.";
+
 pub(super) const DECLARED_END: &str = "If it was renewed, correct the end that is written down. Else issue a new one and replace every copy.";
 
 pub(super) const TOO_OLD: &str = "Rotate it, or agree on a longer `max_age`.";

@@ -9,7 +9,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::config::ProvisionerKey;
-use super::dates::{self, Ends};
+use super::dates::{self, CLOCKS, Ends};
 use super::expiry::Told;
 use super::fixes;
 use super::prove::Proof;
@@ -105,7 +105,7 @@ pub(super) fn coder_license(said: &Value, now: i64) -> Option<Proof> {
         return Some(Proof::Taken(Told::silent("Coder does not say from when until when a licence holds")));
     };
     spans.sort_unstable();
-    let Some(first) = spans.iter().filter(|(begins, _)| *begins <= now).map(|(_, ends)| *ends).max() else {
+    let Some(first) = spans.iter().filter(|(begins, _)| *begins <= now.saturating_add(CLOCKS)).map(|(_, ends)| *ends).max() else {
         return Some(Proof::Refused(say!("no licence of Coder has begun yet")));
     };
     let last = spans.iter().fold(first, |last, (begins, ends)| if *begins <= last { last.max(*ends) } else { last });

@@ -233,6 +233,7 @@ async fn each_issuer_says_in_its_own_way_that_it_is_over() {
         ("github", with_headers(&[OF_GITHUB, (expiration, "later")], &github(5000)), "taken: GitHub tells its end in a form that is not known".to_owned()),
         ("coder", coder(Value::Null), "taken: Coder does not say when it expires".to_owned()),
         ("coder", of_json(&json!({ "id": "labkey0002", "user_id": "u", "expires_at": ENDS_TEXT })), "unknown".to_owned()),
+        ("licence", licences(&[[now + 200, ENDS]]), format!("taken until {ENDS}")),
         ("licence", licences(&[[now + 3600, ENDS]]), "refused: no licence of Coder has begun yet".to_owned()),
         (
             "licence",
