@@ -68,11 +68,10 @@ fn utc(text: &str) -> Option<Timestamp> {
     text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
 }
 
-/// Unix seconds or milliseconds; 0 means never for those who write it. What can be no moment of these
-/// days is none.
+/// Unix seconds or milliseconds. What can be no moment of these days is none; so is 0, which some write for never and
+/// others where they know nothing.
 pub(super) fn number_of(number: i64) -> Option<Ends> {
     match number {
-        0 => Some(Ends::Never),
         ..TOO_SMALL | TOO_LARGE.. => None,
         MILLISECONDS.. => Some(Ends::At(number / 1000)),
         _ => Some(Ends::At(number)),
@@ -119,7 +118,7 @@ mod tests {
             ("9999-12-31 00:00:00 UTC", Some(Ends::Never)),
             ("9999-12-31, or when the contract ends", None),
             ("9999-12-310", None),
-            ("0", Some(Ends::Never)),
+            ("0", None),
             ("20260501", at("2026-05-01T00:00:00Z")),
             // A year, days that are left, and microseconds, of which none is a moment in seconds.
             ("2026", None),
@@ -145,6 +144,7 @@ mod tests {
         assert_eq!(of("1764000000.9"), Some(Ends::At(1_764_000_000)));
         assert_eq!(of("1e300"), None);
         assert_eq!(of("true"), None);
+        assert_eq!((of("0"), of("\"0\"")), (None, None), "which is neither");
         assert_eq!(of("{}"), None);
     }
 

@@ -115,7 +115,9 @@ pub(super) fn artifactory(text: &str) -> Result<Told, &'static str> {
         Some(rest) => {
             let parts: Vec<&str> = rest.split(':').collect();
             let &[_, at, reference] = parts.as_slice() else { return Err("it is no reference token of Artifactory") };
-            let at = at.parse().ok().filter(|_| !reference.is_empty()).and_then(dates::number_of);
+            // Such a token that has no end says 0.
+            let ends = |at: i64| if at == 0 { Some(Ends::Never) } else { dates::number_of(at) };
+            let at = at.parse().ok().filter(|_| !reference.is_empty()).and_then(ends);
             at.map(Told::of).ok_or("its reference token tells no moment")
         }
         None => jwt(text),
@@ -222,9 +224,16 @@ mod tests {
         assert!(artifactory(&reference("x")).is_err() && artifactory("nonsense").is_err());
         assert_eq!(date(&NOW.to_string(), None), Ok(Told::of(Ends::At(NOW))));
         assert_eq!(date(&format!(r#"{{"license":{{"exp":{NOW}}}}}"#), Some("/license/exp")), Ok(Told::of(Ends::At(NOW))));
-        for (text, pointer) in
-            [("later", None), ("{}", Some("/exp")), ("no json", Some("/exp")), (r#"{"exp":true}"#, Some("/exp")), (r#"{"exp":null}"#, Some("/exp"))]
-        {
+        for (text, pointer) in [
+            ("later", None),
+            ("0", None),
+            (r#"{"exp":0}"#, Some("/exp")),
+            (r#"{"exp":"0"}"#, Some("/exp")),
+            ("{}", Some("/exp")),
+            ("no json", Some("/exp")),
+            (r#"{"exp":true}"#, Some("/exp")),
+            (r#"{"exp":null}"#, Some("/exp")),
+        ] {
             assert!(date(text, pointer).is_err(), "{text}");
         }
     }

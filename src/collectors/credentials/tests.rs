@@ -253,6 +253,8 @@ async fn each_issuer_says_in_its_own_way_that_it_is_over() {
         ("provisioner", of_json(&json!([{ "id": "1", "name": "workshop" }, { "id": "2", "name": "workshop" }])), "unknown".to_owned()),
         ("litellm", litellm(json!({ "expires": null })), "taken for ever".to_owned()),
         ("litellm", litellm(json!({})), "taken: LiteLLM does not say when it expires".to_owned()),
+        ("litellm", litellm(json!({ "expires": "0" })), "taken: LiteLLM does not say when it expires".to_owned()),
+        ("gitlab", of_json(&json!({ "id": 4, "active": true, "revoked": false, "expires_at": 0 })), "taken: GitLab does not say when it expires".to_owned()),
         ("litellm", litellm(json!({ "rpm_limit": 0, "expires": null })), "refused: LiteLLM says that a limit of the key is 0".to_owned()),
         ("litellm", litellm(json!({ "rpm_limit": 5, "max_parallel_requests": null, "expires": null })), "taken for ever".to_owned()),
         ("litellm", litellm(json!({ "blocked": true })), "refused: LiteLLM says that the key is blocked".to_owned()),
