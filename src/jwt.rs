@@ -29,6 +29,16 @@ pub(crate) fn claims(text: &str) -> Result<Value, &'static str> {
     decode(claims).ok().and_then(|bytes| document::read(&bytes)).filter(Value::is_object).ok_or("its claims cannot be read")
 }
 
+/// From here on a number counts milliseconds, whatever the claim should be: the year 5138.
+const MILLISECONDS: i64 = 100_000_000_000;
+
+/// A moment of a claim, in Unix seconds. It may have a fraction; what can be no moment in seconds is none. RFC 7519, section 2.
+#[expect(clippy::cast_possible_truncation, reason = "whole seconds are enough, and a cast of a float stops at the ends")]
+pub(crate) fn seconds(claim: &Value) -> Option<i64> {
+    let seconds = claim.as_i64().or_else(|| claim.as_f64().map(|seconds| seconds as i64));
+    seconds.filter(|seconds| *seconds < MILLISECONDS)
+}
+
 /// Why a token ends within hours that does not tell when: it is of a kind whose tokens all do, by how they begin.
 /// Sources: <https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/about-authentication-to-github#githubs-token-formats>,
 /// <https://docs.gitlab.com/security/tokens/#token-prefixes>,

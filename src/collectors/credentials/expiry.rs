@@ -62,7 +62,8 @@ impl Told {
 /// A JSON Web Token. Its signature is not checked: whoever takes it does that.
 pub(super) fn jwt(text: &str) -> Result<Told, &'static str> {
     let claims = jwt::claims(text)?;
-    let moment = |value: &serde_json::Value| value.as_i64().or_else(|| dates::of_json(value).and_then(Ends::at));
+    // Numbers are seconds, and of whoever writes another unit nobody knows what he means.
+    let moment = |value: &serde_json::Value| if value.is_number() { jwt::seconds(value) } else { dates::moment(value) };
     // Without the claim a token has no end. RFC 7519, section 4.1.4; null is not without.
     let mut told = match claims.get("exp") {
         None => Told::default(),
@@ -161,6 +162,11 @@ mod tests {
             (token(good, r#"{"exp":1,"exp":1893456000}"#), Err("its claims cannot be read")),
             (token(good, &format!(r#"{{"exp":{NOW},"nbf":"later"}}"#)), Err("its nbf is no moment")),
             (token(good, r#"{"exp":"soon"}"#), Err("its exp is no moment")),
+            (token(good, &format!(r#"{{"exp":{NOW}000}}"#)), Err("its exp is no moment")),
+            (token(good, &format!(r#"{{"exp":{NOW}000.5}}"#)), Err("its exp is no moment")),
+            (token(good, r#"{"exp":1e300}"#), Err("its exp is no moment")),
+            (token(good, r#"{"exp":0}"#), Ok(Told { ends: Some(0), ..Told::default() })),
+            (token(good, &format!(r#"{{"exp":{NOW},"nbf":{NOW}000}}"#)), Err("its nbf is no moment")),
             (token(r#"{"alg":"none"}"#, "{}"), Err("it is not signed")),
             (token("{}", "{}"), Err("it is not signed")),
             ("no-dots".to_owned(), Err("it is no token of three parts")),

@@ -173,7 +173,7 @@ pub(crate) struct Life {
 impl Life {
     /// What a JSON Web Token says. RFC 7519, sections 4.1.4 to 4.1.6: without the claim it has no end.
     fn of_claims(claims: &serde_json::Value) -> Self {
-        let moment = |claim: &str| claims.get(claim).map(seconds);
+        let moment = |claim: &str| claims.get(claim).map(jwt::seconds);
         let (exp, begins, made) = (moment("exp"), moment("nbf"), moment("iat").flatten());
         let ends = match (exp, begins) {
             (Some(None), _) => Ending::Short("its token tells its end in a form that is not known"),
@@ -216,12 +216,6 @@ fn end_of_ecr(password: &str) -> Option<i64> {
     }
     let decoded = STANDARD.decode(password).ok()?;
     Some(serde_json::from_slice::<Payload>(&decoded).ok()?.expiration)
-}
-
-/// A moment of a claim. It may have a fraction. RFC 7519, section 2.
-#[expect(clippy::cast_possible_truncation, reason = "whole seconds are enough, and a cast of a float stops at the ends")]
-fn seconds(claim: &serde_json::Value) -> Option<i64> {
-    claim.as_i64().or_else(|| claim.as_f64().map(|seconds| seconds as i64))
 }
 
 /// Why the password of a user ends within hours: users of registries that stand for such tokens.
@@ -325,6 +319,7 @@ mod tests {
         assert!(matches!(user("me", &token(r#"{"nbf":"soon","exp":1764010800}"#)).life().ends, Ending::Short(_)));
         assert_eq!(user("me", &token(r#"{"iat":1764000000}"#)).life().ends, Ending::Never, "a token without an end");
         assert!(matches!(user("me", &token(r#"{"exp":"soon"}"#)).life().ends, Ending::Short(_)));
+        assert!(matches!(user("me", &token(r#"{"exp":1764010800000}"#)).life().ends, Ending::Short(_)), "which is no moment in seconds");
         for (name, password) in [("oauth2accesstoken", "ya29.a"), ("gitlab-ci-token", "x"), ("x-access-token", "ghs_a"), ("me", "ghu_a"), ("me", "glcbt-a")] {
             assert!(matches!(user(name, password).life().ends, Ending::Short(_)), "{name} {password}");
         }
