@@ -105,7 +105,7 @@ pub struct Expect {
     /// The answer must be among these addresses.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<String>,
-    /// The CNAME chain must reach this name, or the answer must be among its addresses. Where it answers
+    /// The CNAME chain of each record type must reach this name, or the answer must be among its addresses. Where it answers
     /// with a part of them at a time, it is asked up to twelve times.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canonical_name: Option<String>,
