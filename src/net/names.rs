@@ -215,12 +215,11 @@ async fn half_of_system(host: &str, seen: &str) -> Option<Unseen> {
     if host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost") || is_in_hosts_file(host).await {
         return None;
     }
-    let servers = match SERVERS.get() {
-        Some(servers) => servers,
-        None => {
-            let found = Resolver::system(COMPLETION).ok()?;
-            SERVERS.get_or_init(|| found)
-        }
+    let servers = if let Some(servers) = SERVERS.get() {
+        servers
+    } else {
+        let found = Resolver::system(COMPLETION).ok()?;
+        SERVERS.get_or_init(|| found)
     };
     let (family, kind) = FAMILIES.into_iter().find(|(family, _)| *family != seen)?;
     let answer = servers.ask(host, kind).await;

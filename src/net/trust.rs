@@ -173,9 +173,8 @@ impl Live {
                 self.now.store(Arc::new(said));
                 tracing::info!("the trusted roots were read again, since a file of them has changed");
             }
-            Ok(None) => {}
             Err(why) if !was_broken => tracing::warn!("{why}; the roots that were trusted before still are"),
-            Err(_) => {}
+            Ok(None) | Err(_) => {}
         }
     }
 
@@ -205,7 +204,7 @@ fn of_system(certificates: &[CertificateDer<'_>]) -> Said {
 }
 
 fn digest(certificates: &[CertificateDer<'_>]) -> Vec<u8> {
-    certificates.iter().fold(Sha256::new(), |digest, der| digest.chain_update(der)).finalize().to_vec()
+    certificates.iter().fold(Sha256::new(), Sha256::chain_update).finalize().to_vec()
 }
 
 /// The roots of the system, and what each of the files holds.
@@ -286,7 +285,7 @@ mod tests {
         look_again(Duration::ZERO).await;
         assert_eq!(trusted(), [true, false], "nothing has changed");
         std::fs::write(&file, old.pem() + &new.pem()).unwrap();
-        look_again(Duration::from_secs(3600)).await;
+        look_again(Duration::from_hours(1)).await;
         assert_eq!(trusted(), [true, false], "somebody may still write to it");
         look_again(Duration::ZERO).await;
         assert_eq!(trusted(), [true, true]);

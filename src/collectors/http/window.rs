@@ -85,7 +85,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_window_says_where_looks_failed_and_when_it_forgets_that() {
         let at = |last: u8| Some(IpAddr::from([10, 0, 0, last]));
-        let mut window = Window::new(Duration::from_secs(600));
+        let mut window = Window::new(Duration::from_mins(10));
         assert!(window.ratio().is_none());
         window.add(Vec::new());
         assert_eq!(window.ratio().unwrap().1.as_str(), "1 of 1 look");
