@@ -8,7 +8,8 @@ use std::time::Duration;
 use reqwest::Response;
 use reqwest::header::{AGE, HeaderMap};
 
-use super::{BodyError, bounded, send, unroutable};
+use super::place::unroutable;
+use super::{BodyError, bounded, send};
 use crate::cause::{self, Cause as _, Unasked};
 use crate::say;
 use crate::say::Message;

@@ -22,7 +22,7 @@ use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{CertificateError, RootCertStore};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::crypto;
+use super::roots::crypto;
 use crate::cause::Cause as _;
 use crate::say;
 use crate::say::Message;

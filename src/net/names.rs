@@ -9,8 +9,8 @@ use std::time::Duration;
 use hickory_resolver::proto::rr::RecordType;
 use tokio::sync::Semaphore;
 
+use super::place::{unroutable, unusable};
 use super::resolver::{Outcome, Resolver, reconcile};
-use super::{unroutable, unusable};
 use crate::cause::{Cause as _, Unasked};
 use crate::files;
 use crate::made::Made;

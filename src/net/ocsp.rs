@@ -15,7 +15,8 @@ use rustls::pki_types::CertificateDer;
 use x509_parser::asn1_rs::{Any, FromDer as _};
 use x509_parser::prelude::X509Certificate;
 
-use super::{Trust, crypto};
+use super::roots::crypto;
+use super::trust::Trust;
 use crate::say;
 use crate::say::Message;
 

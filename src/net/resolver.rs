@@ -15,7 +15,7 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use tokio::time::Instant;
 
-use super::route::unroutable;
+use super::place::unroutable;
 use crate::cause::Cause as _;
 use crate::files;
 use crate::metric::states;

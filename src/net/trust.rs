@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use x509_parser::asn1_rs::{Any, FromDer as _};
 
 use super::chain::{Anchor, RootSet, Verified, client_verified_by};
-use super::{certificates_in, certificates_of, check_trust_file, crypto, system_certificates};
+use super::roots::{certificates_in, certificates_of, check_trust_file, crypto, system_certificates};
 use crate::cause::Cause as _;
 use crate::files;
 use crate::say;
