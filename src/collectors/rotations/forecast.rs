@@ -44,6 +44,8 @@ pub(super) struct Rotator {
     pub(super) suspended: Option<bool>,
     /// Until when it may have been suspended, so that what was due before was not missed, and whether it surely was.
     pub(super) resumed: Option<(i64, bool)>,
+    /// When it was made, which is from when on the first of its turns was due.
+    pub(super) made: Option<i64>,
 }
 
 /// One rotation at one moment.
@@ -72,7 +74,7 @@ pub(super) enum Run {
 
 impl Rotator {
     fn unknown(why: Message) -> Self {
-        Self { subject: String::new(), rule: Err(why), last: None, run: Run::Unknown, over: None, suspended: None, resumed: None }
+        Self { subject: String::new(), rule: Err(why), last: None, run: Run::Unknown, over: None, suspended: None, resumed: None, made: None }
     }
 }
 
@@ -97,7 +99,7 @@ impl Look<'_> {
         if let Some(schedule) = &rotation.schedule {
             let lasting = rotation.duration.map_or(0, seconds);
             let rule = Rule::schedule(schedule, &rotation.time_zone, lasting);
-            vec![Rotator { subject: String::new(), rule, last: None, run: Run::Unknown, over: None, suspended: None, resumed: None }]
+            vec![Rotator { subject: String::new(), rule, last: None, run: Run::Unknown, over: None, suspended: None, resumed: None, made: None }]
         } else if let Some(every) = &rotation.every {
             vec![self.interval(every)]
         } else if let Some(secret) = &rotation.managed_secret {
@@ -131,6 +133,7 @@ impl Look<'_> {
             over: job.succeeded,
             suspended: Some(job.suspended),
             resumed: job.resumed,
+            made: job.created,
         }
     }
 
@@ -146,7 +149,16 @@ impl Look<'_> {
             Ok(suspended) => (rule, suspended),
             Err(why) => (Err(why), None),
         };
-        Rotator { subject: String::new(), rule, run: if last.is_some() { Run::Over } else { Run::Unknown }, last, over: None, suspended, resumed: None }
+        Rotator {
+            subject: String::new(),
+            rule,
+            run: if last.is_some() { Run::Over } else { Run::Unknown },
+            last,
+            over: None,
+            suspended,
+            resumed: None,
+            made: None,
+        }
     }
 
     fn managed(&self, secret: &str) -> Rotator {
@@ -164,7 +176,7 @@ impl Look<'_> {
         let suspended = Some(facts.schedule.is_none());
         // Without a rule rotation is off, and nothing is predicted for what is suspended.
         let rule = managed::rule(facts.schedule.as_deref().unwrap_or_default(), &facts.window, last);
-        Rotator { subject: String::new(), rule, last, run, over: None, suspended, resumed: None }
+        Rotator { subject: String::new(), rule, last, run, over: None, suspended, resumed: None, made: None }
     }
 
     /// Whether a rotation, or what it stirs up, falls into an event.
@@ -253,9 +265,10 @@ impl Look<'_> {
         let labels = [self.rotation.name.as_str(), &rotator.subject];
         let late = seconds(self.config.slow_after);
         // Secrets Manager was asked by its own dates, which know when it was switched on again.
-        let known = rotator.rule.as_ref().ok().zip(rotator.last).filter(|_| self.rotation.managed_secret.is_none());
+        let since = rotator.last.or(rotator.over).or(rotator.made);
+        let known = rotator.rule.as_ref().ok().zip(since).filter(|_| self.rotation.managed_secret.is_none());
         let resumed = rotator.resumed.filter(|(_, surely)| *surely).map(|(until, _)| until);
-        let due = known.and_then(|(rule, last)| rule.due(resumed.map_or(last, |until| until.max(last))));
+        let due = known.and_then(|(rule, since)| rule.due(resumed.map_or(since, |until| until.max(since))));
         match (rotator.run, rotator.last, &rotator.rule) {
             (_, _, Err(why)) if rotator.suspended != Some(true) => RUN.sample(labels, Ran::Unknown).with_detail(why),
             (Run::Unknown, ..) => RUN.sample(labels, Ran::Unknown),
@@ -272,6 +285,9 @@ impl Look<'_> {
                     RUN.sample(labels, Ran::Unknown).with_detail(why)
                 }
                 Some(due) => RUN.sample(labels, Ran::Missed).with_detail(say!("it was due at {}", named(&moment(due)))),
+                None if since.is_none() && self.rotation.cron_jobs.is_some() && rotator.suspended != Some(true) => {
+                    RUN.sample(labels, Ran::Unknown).with_detail("neither when it last ran nor when it was made is known")
+                }
                 None => RUN.sample(labels, Ran::Idle),
             },
         }
@@ -279,8 +295,16 @@ impl Look<'_> {
 }
 
 fn moments(found: BTreeMap<String, Vec<i64>>) -> Vec<Rotator> {
-    let rotator =
-        |(subject, moments)| Rotator { subject, rule: Ok(Rule::Moments(moments)), last: None, run: Run::Unknown, over: None, suspended: None, resumed: None };
+    let rotator = |(subject, moments)| Rotator {
+        subject,
+        rule: Ok(Rule::Moments(moments)),
+        last: None,
+        run: Run::Unknown,
+        over: None,
+        suspended: None,
+        resumed: None,
+        made: None,
+    };
     found.into_iter().map(rotator).collect()
 }
 

@@ -88,7 +88,7 @@ mod tests {
 
     fn job(last: i64, over: Option<i64>) -> Rotator {
         let rule = Rule::cron_job("0 */4 * * *", "", Some(last));
-        Rotator { subject: String::new(), rule, last: Some(last), run: Run::Over, over, suspended: Some(false), resumed: None }
+        Rotator { subject: String::new(), rule, last: Some(last), run: Run::Over, over, suspended: Some(false), resumed: None, made: None }
     }
 
     #[test]

@@ -14,20 +14,30 @@ const NOW: i64 = 1_799_928_000;
 
 /// How a CronJob of every four hours went, which last ran a day ago.
 fn told(resumed: Option<(i64, bool)>) -> String {
-    let config: Config = serde_saphyr::from_str("rotations: [{ name: keys, cron_jobs: rotate-key }]").unwrap();
-    let (state, seen, now) = (State::open(None), Snapshot::default(), Timestamp::from_second(NOW + 2 * HOUR).unwrap());
-    let look = Look { config: &config, rotation: &config.rotations[0], state: &state, seen: &seen, now, until: NOW };
-    let job = CronJobFacts {
+    told_of(every_four_hours(Some(NOW - 24 * HOUR), resumed))
+}
+
+/// A CronJob of every four hours that was made a month ago.
+fn every_four_hours(last: Option<i64>, resumed: Option<(i64, bool)>) -> CronJobFacts {
+    CronJobFacts {
         subject: "us/ws/rotate-key".to_owned(),
         schedule: "0 */4 * * *".to_owned(),
         time_zone: String::new(),
         suspended: false,
-        last: Some(NOW - 24 * HOUR),
+        created: Some(NOW - 30 * 24 * HOUR),
+        last,
         active: false,
         succeeded: None,
         failed: false,
         resumed,
-    };
+    }
+}
+
+/// How a CronJob went.
+fn told_of(job: CronJobFacts) -> String {
+    let config: Config = serde_saphyr::from_str("rotations: [{ name: keys, cron_jobs: rotate-key }]").unwrap();
+    let (state, seen, now) = (State::open(None), Snapshot::default(), Timestamp::from_second(NOW + 2 * HOUR).unwrap());
+    let look = Look { config: &config, rotation: &config.rotations[0], state: &state, seen: &seen, now, until: NOW };
     let run = look.run(&look.cron_job(job), now.as_second());
     format!("{}: {}", run.state().unwrap(), run.detail.map(|detail| detail.to_string()).unwrap_or_default())
 }
@@ -40,6 +50,23 @@ fn what_was_due_while_a_cron_job_was_suspended_is_not_missed() {
     assert_eq!(told(Some((NOW - 25 * HOUR, false))), "missed: it was due at 2027-01-13 16:00 UTC", "it was written to before");
     let unknown = "unknown: it did not run at 2027-01-13 16:00 UTC, and was written to after that: whether it was suspended then cannot be told";
     assert_eq!(told(Some((NOW + HOUR, false))), unknown);
+}
+
+/// Who was never started is as late as who was started once: its controller begins with when it was made.
+#[test]
+fn a_cron_job_that_never_ran_is_missed_once_its_first_turn_is_over() {
+    let never = |created: Option<i64>, resumed| CronJobFacts { created, ..every_four_hours(None, resumed) };
+    let month = Some(NOW - 30 * 24 * HOUR);
+    assert_eq!(told_of(never(month, None)), "missed: it was due at 2026-12-15 16:00 UTC");
+    assert_eq!(told_of(never(Some(NOW + HOUR), None)), "idle: ", "its first turn comes in two hours");
+    assert_eq!(told_of(never(month, Some((NOW + HOUR, true)))), "idle: ", "it was suspended until then");
+    assert_eq!(told_of(never(month, Some((NOW - HOUR, true)))), "missed: it was due at 2027-01-14 12:00 UTC");
+    assert_eq!(told_of(never(None, None)), "unknown: neither when it last ran nor when it was made is known");
+    assert_eq!(told_of(CronJobFacts { suspended: true, ..never(month, None) }), "idle: ");
+    // One that succeeded and of which no start is told was started by then.
+    let succeeded = |at: i64| told_of(CronJobFacts { succeeded: Some(at), ..never(None, None) });
+    assert_eq!(succeeded(NOW - 24 * HOUR), "missed: it was due at 2027-01-13 16:00 UTC");
+    assert_eq!(succeeded(NOW + HOUR), "idle: ");
 }
 
 /// A key of six hours that nothing but its own changes tells of, and that is said to be renewed every four or five.

@@ -39,6 +39,13 @@ metrics! {
         "When a CronJob was last started, from status.lastScheduleTime in the Kubernetes API.",
     )
     .covered_by(CRON_JOBS);
+    static CREATED: Gauge<5> = gauge(
+        "readiness_cronjob_created_timestamp_seconds",
+        Unit::Timestamp,
+        &WORKLOAD,
+        "When a CronJob was made, from when on the first of its runs is due, from metadata.creationTimestamp in the Kubernetes API.",
+    )
+    .covered_by(CRON_JOBS);
     static LAST_SUCCESS: Gauge<5> = gauge(
         "readiness_cronjob_last_success_timestamp_seconds",
         Unit::Timestamp,
@@ -126,6 +133,7 @@ pub(in crate::collectors::kubernetes) struct Schedule {
     suspended: bool,
     /// The expression and the zone.
     times: (String, String),
+    created: Option<i64>,
     started: Option<i64>,
     succeeded: Option<i64>,
     active: usize,
@@ -144,6 +152,7 @@ impl Kind for CronJob {
             suspended: self.spec.is_suspended(),
             resumed: self.spec.starting_deadline_seconds.and_then(|_| written(&self.metadata)),
             times: (self.spec.schedule, self.spec.time_zone.unwrap_or_default()),
+            created: second(self.metadata.creation_timestamp),
             started: second(self.status.last_schedule_time),
             succeeded: second(self.status.last_successful_time),
             active: self.status.active.len(),
@@ -167,7 +176,7 @@ impl Kind for CronJob {
             // A Job that ended and was cleaned up leaves only the two times behind.
             let failed = row.active == 0 && row.started > row.succeeded;
             samples.push(RUN_FAILED.sample(labels(place, key), flag(failed)));
-            let moments = [(&LAST_SCHEDULE, row.started), (&LAST_SUCCESS, row.succeeded)];
+            let moments = [(&CREATED, row.created), (&LAST_SCHEDULE, row.started), (&LAST_SUCCESS, row.succeeded)];
             samples.extend(moments.iter().filter_map(|(family, at)| at.map(|at| family.sample(labels(place, key), moment(at)))));
         }
     }
@@ -180,6 +189,8 @@ pub(in crate::collectors) struct CronJobFacts {
     pub(in crate::collectors) schedule: String,
     pub(in crate::collectors) time_zone: String,
     pub(in crate::collectors) suspended: bool,
+    /// When it was made, in Unix seconds.
+    pub(in crate::collectors) created: Option<i64>,
     /// When it was last started, in Unix seconds.
     pub(in crate::collectors) last: Option<i64>,
     /// When a run of it last succeeded, in Unix seconds.
@@ -219,6 +230,7 @@ pub(in crate::collectors) fn cron_jobs(seen: &Snapshot, selector: &str) -> Resul
                 schedule: label("schedule").to_owned(),
                 time_zone: label("time_zone").to_owned(),
                 suspended: number(&SUSPENDED.0).is_some_and(|suspended| suspended > 0.0),
+                created: seen.samples_of(CREATED.0.name).find(same).map(Sample::second),
                 last: seen.samples_of(LAST_SCHEDULE.0.name).find(same).map(Sample::second),
                 succeeded: seen.samples_of(LAST_SUCCESS.0.name).find(same).map(Sample::second),
                 active: number(&ACTIVE.0).is_some_and(|active| active > 0.0),
