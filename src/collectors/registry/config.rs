@@ -177,7 +177,7 @@ pub struct Prefix {
     pub to: String,
 }
 
-/// A Secret of type `kubernetes.io/dockerconfigjson`. It is read by its name.
+/// A Secret of type `kubernetes.io/dockerconfigjson` or `kubernetes.io/dockercfg`. It is read by its name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PullSecret {

@@ -1,4 +1,4 @@
-//! Docker configs, as kubelets and skopeo read them: `config.json` and `kubernetes.io/dockerconfigjson`.
+//! Docker configs, as docker and skopeo read them: `config.json`, and the content of a pull secret where a registry is asked with it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::auth::Identity;
-use super::reference::{DOCKER_HUB, Reference};
+use super::reference::DOCKER_HUB;
 use crate::cause::Cause as _;
 use crate::encoded;
 use crate::files;
@@ -20,39 +20,20 @@ pub(crate) type Entries = Vec<(String, Result<Identity, Message>)>;
 
 impl Identity {
     /// From a `config.json` of Docker or the content of a `kubernetes.io/dockerconfigjson` Secret: of the
-    /// entries that match, the one with the longest path, which skopeo takes and kubelets try first. Anonymous
-    /// when none does.
+    /// entries that match, the one with the longest path, as skopeo takes it. Anonymous when none does.
     pub(crate) fn from_docker_config(text: &str, host: &str, repository: &str) -> Result<Self, Message> {
-        let all = Self::of_docker_config(text, host, |entry| entry.is_for(host, repository))?;
-        Ok(all.into_iter().next().unwrap_or(Self::Anonymous))
-    }
-
-    /// All of them, in the order in which a kubelet tries them until one can pull: those with the longest path first.
-    /// Sources: `Lookup` in `pkg/credentialprovider/keyring.go` and `PullImage` in
-    /// `pkg/kubelet/kuberuntime/kuberuntime_image.go` of Kubernetes
-    pub(crate) fn all_of_docker_config(text: &str, host: &str, repository: &str) -> Result<Vec<Self>, Message> {
-        Self::of_docker_config(text, host, |entry| entry.is_taken_by_kubelets(host, repository))
-    }
-
-    fn of_docker_config(text: &str, host: &str, takes: impl Fn(&Entry<'_>) -> bool) -> Result<Vec<Self>, Message> {
         let file = DockerConfig::read(text)?;
         let entries = file.auths.iter().map(|(name, auth)| (Entry::parse(name), auth));
-        let mut own: Vec<_> = entries.filter(|(entry, _)| takes(entry)).collect();
+        let mut own: Vec<_> = entries.filter(|(entry, _)| entry.is_for(host, repository)).collect();
         own.sort_by_key(|(entry, _)| std::cmp::Reverse((entry.path.len(), entry.host == host)));
         if own.first().is_none_or(|(_, auth)| auth.is_empty()) && file.has_helper(host) {
-            return Err(say!("its credentials are kept by a helper program, which is not run here and by no kubelet"));
+            return Err(say!("its credentials are kept by a helper program, which is not run here"));
         }
         // What is empty stands for nobody, as long as another entry says more.
         if own.iter().any(|(_, auth)| !auth.is_empty()) {
             own.retain(|(_, auth)| !auth.is_empty());
         }
-        own.into_iter().map(|(_, auth)| auth.identity()).collect()
-    }
-
-    /// Whether kubelets take an entry, as a host and a path, for one of these images.
-    pub(crate) fn is_entry_for_any(entry: &str, images: &[String]) -> bool {
-        let of = |image: &String| Reference::parse(image).is_ok_and(|own| Entry::parse(entry).is_taken_by_kubelets(&own.host, &own.repository));
-        images.iter().any(of)
+        own.first().map_or(Ok(Self::Anonymous), |(_, auth)| auth.identity())
     }
 
     /// What a docker config knows, by host and path; nobody where a program keeps it.
@@ -101,11 +82,9 @@ impl DockerConfig {
     }
 }
 
-/// Under which name `docker login` keeps what is for Docker Hub.
-const HUB_OF_LOGIN: &str = "index.docker.io";
 /// All of its names, as docker and skopeo read them.
 /// Source: `normalizeRegistry` in <https://github.com/containers/image/blob/main/pkg/docker/config/config.go>
-const HUB: [&str; 3] = [DOCKER_HUB, HUB_OF_LOGIN, "registry-1.docker.io"];
+const HUB: [&str; 3] = [DOCKER_HUB, "index.docker.io", "registry-1.docker.io"];
 
 /// What the name of an entry stands for.
 /// Sources: <https://kubernetes.io/docs/concepts/containers/images/#config-json>,
@@ -131,14 +110,6 @@ impl<'a> Entry<'a> {
         within && self.is_at(host)
     }
 
-    /// The same as kubelets see it, who know Docker Hub by two names, and by that of `docker login` only as a whole.
-    /// Source: `Lookup` in `pkg/credentialprovider/keyring.go` of Kubernetes
-    fn is_taken_by_kubelets(&self, host: &str, repository: &str) -> bool {
-        let is_hub_of_login = host == DOCKER_HUB && self.host == HUB_OF_LOGIN && self.path.is_empty();
-        let is_other_name = self.host != host && HUB.contains(&self.host);
-        is_hub_of_login || !is_other_name && self.is_for(host, repository)
-    }
-
     /// Whether it is this host, under any of its names; `*` stands for what has no dot.
     fn is_at(&self, host: &str) -> bool {
         if self.host == host || HUB.contains(&host) && HUB.contains(&self.host) {
@@ -150,7 +121,7 @@ impl<'a> Entry<'a> {
 }
 
 /// Whether a part of a host is what a part with `*` in it stands for.
-fn is_like(pattern: &str, part: &str) -> bool {
+pub(super) fn is_like(pattern: &str, part: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == part };
     let Some(mut left) = part.strip_prefix(start) else { return false };
     let mut pieces = rest.split('*').peekable();
@@ -266,36 +237,13 @@ mod tests {
     }
 
     #[test]
-    fn all_entries_that_match_are_tried_the_longest_path_first() {
-        let text = r#"{"auths":{"*.io":{"username":"glob","password":"p"},"r.io":{"username":"host","password":"p"},"r.io/a":{"username":"path","password":"p"},"x.io":{},"y.com":{},"r.io/bad":{"auth":"hunter2"}}}"#;
-        let of = |host: &str, repository: &str| {
-            let all = Identity::all_of_docker_config(text, host, repository)?;
-            Ok::<_, Message>(all.into_iter().filter_map(|own| if let Identity::User { name, .. } = own { Some(name) } else { None }).collect::<Vec<_>>())
-        };
-        assert_eq!(of("r.io", "a/b").unwrap(), ["path", "host", "glob"]);
-        assert_eq!(of("r.io", "b").unwrap(), ["host", "glob"]);
-        assert_eq!(of("r.com", "b").unwrap(), Vec::<String>::new());
-        assert_eq!(of("x.io", "b").unwrap(), ["glob"], "an empty entry stands for nobody");
-        // One that kubelets cannot read spoils the whole.
-        assert!(of("y.com", "b").is_err() && of("r.io", "bad").is_err());
-    }
-
-    #[test]
-    fn kubelets_know_docker_hub_by_fewer_names_than_skopeo() {
-        let read = |entry: &str, image: &str| {
+    fn skopeo_knows_docker_hub_by_all_of_its_names() {
+        for entry in ["https://index.docker.io/v1/", "docker.io/team", "registry-1.docker.io", "https://registry-1.docker.io/v2/", "index.docker.io/team"] {
             let text = format!(r#"{{"auths":{{"{entry}":{{"username":"u","password":"p"}}}}}}"#);
-            let skopeo = matches!(Identity::from_docker_config(&text, "docker.io", image), Ok(Identity::User { .. }));
-            [skopeo, !Identity::all_of_docker_config(&text, "docker.io", image).unwrap().is_empty()]
-        };
-        for entry in ["https://index.docker.io/v1/", "index.docker.io", "docker.io", "docker.io/team"] {
-            assert_eq!(read(entry, "team/app"), [true; 2], "{entry}");
+            assert!(matches!(Identity::from_docker_config(&text, "docker.io", "team/app"), Ok(Identity::User { .. })), "{entry}");
         }
-        for entry in ["registry-1.docker.io", "https://registry-1.docker.io/v2/", "index.docker.io/team"] {
-            assert_eq!(read(entry, "team/app"), [true, false], "{entry}");
-        }
-        assert!(
-            !Identity::is_entry_for_any("registry-1.docker.io", &["team/app:1".to_owned()]) && Identity::is_entry_for_any("ghcr.io", &["ghcr.io/a".to_owned()])
-        );
+        let text = r#"{"auths":{"*.io":{"username":"u","password":"p"},"x.io":{}}}"#;
+        assert!(matches!(Identity::from_docker_config(text, "x.io", "a"), Ok(Identity::User { .. })), "an empty entry stands for nobody");
     }
 
     #[test]

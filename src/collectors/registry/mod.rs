@@ -14,6 +14,7 @@ mod docker_config;
 mod ecr;
 mod groups;
 mod hosts;
+mod keyring;
 mod manifest;
 mod platforms;
 mod presence;

@@ -11,9 +11,10 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret as KubernetesSecret;
 
-use super::auth::{Ending, Identity, LIFE_OF_ECR, Life};
+use super::auth::{Ending, Identity, LIFE_OF_ECR};
 use super::client::Client;
 use super::config::PullSecret;
+use super::keyring::{Entry, Keyring, field};
 use super::manifest::{Blob, Manifest, taken};
 use super::reference::Reference;
 use super::registries::Registries;
@@ -117,8 +118,8 @@ impl Puller {
             samples.push(STATE.sample(labels(), state).with_detail(why));
             Ok(Observation::new(samples, 1, 1))
         };
-        let config = match found {
-            Ok(config) => config,
+        let keyring = match found.and_then(|config| Keyring::read(&config).map_err(Unread::Malformed)) {
+            Ok(keyring) => keyring,
             Err(Unread::Absent) => return not_present(Presence::Absent, Pull::Unknown, say!("the pull secret does not exist")),
             Err(Unread::Malformed(why)) => return not_present(Presence::Malformed, Pull::Denied, why.into()),
             Err(Unread::Failed(error)) if error.class == ErrorClass::Denied => return not_present(Presence::Unknown, Pull::Unknown, error.message),
@@ -128,30 +129,29 @@ impl Puller {
         let mut calls = 1;
         for image in images {
             let labels = [cluster.as_str(), namespace, name, image];
-            samples.push(match self.pull(image, &config, &mut calls).await {
+            samples.push(match self.pull(image, &keyring, &mut calls).await {
                 Ok(layers) => PULLABLE.sample(labels, Pull::Pullable).with_detail(say!("manifest and {}", counted(layers, "layer", "layers"))),
                 Err(error) => PULLABLE.sample(labels, outcome(&error)).with_detail(error.message),
             });
         }
         // Last: to pull takes minutes, an event may end in between, and then the next one has its name.
         let at = Timestamp::now();
-        samples.extend(self.ends(&config, at));
+        samples.extend(self.ends(&keyring, at));
         Ok(Observation { at, ..Observation::new(samples, 1, calls) })
     }
 
     /// When its tokens end, and whether that is soon enough for an event to see it.
-    fn ends(&self, config: &str, now: Timestamp) -> Vec<Sample> {
+    fn ends(&self, keyring: &Keyring, now: Timestamp) -> Vec<Sample> {
         let events = event::foreseen(&self.needs.schedules, now);
-        let entries = Identity::entries(config).unwrap_or_default().into_iter();
-        entries
-            .flat_map(|(entry, identity)| self.end(&entry, identity.map_or_else(|_| Ending::Untold.into(), |identity| identity.life()), &events, now))
-            .collect()
+        let images = &self.secret.images;
+        let end = |entry: &Entry| self.end(entry, images.is_empty() || keyring.is_for_any(entry, images), &events, now);
+        keyring.entries().iter().flat_map(end).collect()
     }
 
     /// The same of one entry.
-    fn end(&self, entry: &str, life: Life, events: &[Occurrence], now: Timestamp) -> Vec<Sample> {
-        let PullSecret { cluster, namespace, name, images } = &self.secret;
-        let is_needed = images.is_empty() || Identity::is_entry_for_any(entry, images);
+    fn end(&self, entry: &Entry, is_needed: bool, events: &[Occurrence], now: Timestamp) -> Vec<Sample> {
+        let PullSecret { cluster, namespace, name, .. } = &self.secret;
+        let (entry, life) = (entry.key.as_str(), entry.identity.life());
         let expiry = |value: f64| EXPIRY.sample([cluster.as_str(), namespace, name, entry], value);
         let labels = |event: &'_ Occurrence| [cluster.as_str(), namespace, name, entry, &event.name].map(str::to_owned);
         match life.ends {
@@ -178,17 +178,18 @@ impl Puller {
 
     /// What a kubelet would do, up to the point where it costs: every manifest that a node may
     /// want, and a HEAD of each layer.
-    pub(super) async fn pull(&self, image: &str, config: &str, calls: &mut u64) -> Result<usize, CollectError> {
+    pub(super) async fn pull(&self, image: &str, keyring: &Keyring, calls: &mut u64) -> Result<usize, CollectError> {
         let local = |why: Message| CollectError::new(ErrorClass::Malformed, say!("pull {}: {}", named(image), why));
         let reference = Reference::parse(image).map_err(local)?;
-        let mut identities = Identity::all_of_docker_config(config, &reference.host, &reference.repository).map_err(local)?;
+        let mut identities: Vec<_> = keyring.lookup(&reference.host, &reference.repository).iter().map(|entry| &entry.identity).collect();
         if identities.is_empty() {
-            identities.push(Identity::Anonymous);
+            identities.push(&Identity::Anonymous);
         }
+        let is_helped = keyring.has_helpers && identities.iter().all(|own| matches!(own, Identity::Anonymous));
         let mut refused: Option<CollectError> = None;
         for identity in identities {
             let client = self.registries.stranger(&reference.host).map_err(local)?;
-            let pulled = self.pull_as(&identity, &client, image, &reference).await;
+            let pulled = self.pull_as(identity, &client, image, &reference).await;
             *calls += client.take_calls();
             match pulled {
                 // Registries hide what somebody may not see. What is absent for one who may see it says more.
@@ -200,7 +201,12 @@ impl Puller {
                 other => return other,
             }
         }
-        Err(refused.unwrap_or_else(|| local(say!("nobody could ask for it"))))
+        let refused = refused.unwrap_or_else(|| local(say!("nobody could ask for it")));
+        if !is_helped {
+            return Err(refused);
+        }
+        let why = say!("{}; the credentials of the pull secret are kept by a helper program, which no kubelet runs", refused.message);
+        Err(CollectError::new(refused.class, why))
     }
 
     async fn pull_as(&self, identity: &Identity, client: &Client, image: &str, reference: &Reference) -> Result<usize, CollectError> {
@@ -267,21 +273,57 @@ pub(super) async fn read(link: &Link, cluster: &str, namespace: &str, name: &str
 /// The docker config in a Secret. The reasons quote nothing of it.
 fn docker_config(secret: &KubernetesSecret) -> Result<String, &'static str> {
     // Source: `MakeDockerKeyring` in pkg/credentialprovider/secrets/secrets.go of Kubernetes.
-    if secret.type_.as_deref() != Some("kubernetes.io/dockerconfigjson") {
-        return Err("it is not of the type kubernetes.io/dockerconfigjson, so kubelets do not read it");
-    }
+    let key = match secret.type_.as_deref() {
+        Some("kubernetes.io/dockerconfigjson") => ".dockerconfigjson",
+        Some("kubernetes.io/dockercfg") => ".dockercfg",
+        _ => return Err("it is neither of the type kubernetes.io/dockerconfigjson nor kubernetes.io/dockercfg, so kubelets do not read it"),
+    };
     let data = secret.data.as_ref().ok_or("it has no data")?;
-    let text = data.get(".dockerconfigjson").ok_or("it has no key .dockerconfigjson")?;
-    let text = String::from_utf8(text.0.clone()).map_err(|_| "its .dockerconfigjson is no text")?;
-    match serde_json::from_str::<serde_json::Value>(&text) {
-        Ok(value) if value["auths"].is_object() || value["credHelpers"].is_object() => Ok(text),
-        _ if encoded::padded(text.trim()).is_some() => Err("its .dockerconfigjson is encoded twice"),
-        _ => Err("its .dockerconfigjson is no docker config"),
+    let text = data.get(key).ok_or("it has no key .dockerconfigjson, or .dockercfg where its type says so")?;
+    let text = String::from_utf8(text.0.clone()).map_err(|_| "its docker config is no text")?;
+    let is_map = |value: Option<&serde_json::Value>| value.is_some_and(serde_json::Value::is_object);
+    match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text) {
+        // The older form has the entries alone.
+        Ok(_) if key == ".dockercfg" => Ok(format!(r#"{{"auths":{text}}}"#)),
+        Ok(map) if is_map(field(&map, "auths")) || is_map(map.get("credHelpers")) => Ok(text),
+        _ if encoded::padded(text.trim()).is_some() => Err("its docker config is encoded twice"),
+        _ => Err("what it holds is no docker config"),
     }
 }
 
 impl Poll for Puller {
     fn look<'a>(&'a mut self, _: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
         self.ask().boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::ByteString;
+
+    use super::*;
+
+    fn read(kind: &str, key: &str, content: &str) -> Result<String, &'static str> {
+        let data = [(key.to_owned(), ByteString(content.as_bytes().to_vec()))].into();
+        docker_config(&KubernetesSecret { type_: Some(format!("kubernetes.io/{kind}")), data: Some(data), ..KubernetesSecret::default() })
+    }
+
+    #[test]
+    fn a_pull_secret_has_one_of_two_forms() {
+        let (new, old) = (r#"{"auths":{"r.io":{"auth":"dTpw"}}}"#, r#"{"r.io":{"auth":"dTpw"}}"#);
+        for (kind, key, content) in [("dockerconfigjson", ".dockerconfigjson", new), ("dockercfg", ".dockercfg", old)] {
+            let keyring = Keyring::read(&read(kind, key, content).unwrap()).unwrap();
+            assert_eq!(keyring.lookup("r.io", "a/b").len(), 1, "{kind}");
+        }
+        for (kind, key, content) in [
+            ("dockerconfigjson", ".dockerconfigjson", old),
+            ("dockerconfigjson", ".dockercfg", old),
+            ("dockercfg", ".dockerconfigjson", new),
+            ("dockercfg", ".dockercfg", "[]"),
+            ("tls", ".dockerconfigjson", new),
+        ] {
+            assert!(read(kind, key, content).is_err(), "{kind} {key} {content}");
+        }
+        assert_eq!(read("dockerconfigjson", ".dockerconfigjson", "eyJhdXRocyI6e319"), Err("its docker config is encoded twice"));
     }
 }

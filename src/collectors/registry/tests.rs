@@ -356,5 +356,8 @@ fn fuzz_what_registries_say() {
     crate::fuzz::survive_text(&[challenge, r#"Basic realm="x""#], auth::Challenge::parse);
     crate::fuzz::survive_text(&[r#"{"auths":{"a":{"auth":"dTpw"}}}"#], |text| {
         drop((super::Identity::from_docker_config(text, "a", "b/c"), super::Identity::entries(text)));
+        if let Ok(keyring) = keyring::Keyring::read(text) {
+            assert!(keyring.lookup("a", "b/c").len() <= keyring.entries().len());
+        }
     });
 }

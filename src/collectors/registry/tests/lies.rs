@@ -117,7 +117,7 @@ async fn an_old_password_for_a_path_hides_no_good_one_for_the_host() {
     let pull = async |path: &str, host: &str| {
         let entry = |password: &str| format!(r#"{{"username":"u","password":"{password}"}}"#);
         let config = format!(r#"{{"auths":{{"{address}/a":{},"{address}":{}}}}}"#, entry(path), entry(host));
-        puller.pull(&image, &config, &mut 0).await.map_err(|error| error.class)
+        puller.pull(&image, &keyring::Keyring::read(&config).unwrap(), &mut 0).await.map_err(|error| error.class)
     };
     assert!(pull("hunter2", "old").await.is_ok() && pull("old", "hunter2").await.is_ok());
     assert_eq!(pull("old", "older").await, Err(ErrorClass::Denied));
