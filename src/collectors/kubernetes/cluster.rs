@@ -3,6 +3,7 @@
 //! Facts are made in parts, one for each scope, and only a scope that changed makes its part anew:
 //! in a large cluster pods change all the time and nodes hardly ever.
 
+mod claims;
 mod facts;
 mod metrics;
 
@@ -51,6 +52,7 @@ use crate::metric::Family;
 use crate::say;
 use crate::say::Message;
 
+use self::claims::Claims;
 pub(super) use self::metrics::{CLIENT_FAMILIES, CLOCK, EVICTION_FAMILIES, FAMILIES, VERSION};
 use self::metrics::{CLIENT_SKEW, EVICTIONS, KUBELET_SKEW, VERSION_STATE};
 
@@ -138,6 +140,7 @@ pub(super) struct Cluster {
     workloads: Vec<(Selector, Workloads)>,
     replica_sets: BTreeMap<String, Arc<Watched<Rows<ReplicaSet>>>>,
     services: Vec<Entry>,
+    claims: Claims,
 }
 
 type Karpenter = (Arc<Watched<Rows<karpenter::NodePool>>>, Arc<Watched<Rows<karpenter::NodeClaim>>>, WatchedClasses);
@@ -169,6 +172,7 @@ impl Cluster {
             workloads: Vec::new(),
             replica_sets: BTreeMap::new(),
             services: Vec::new(),
+            claims: Claims::default(),
         };
         cluster.watch_all();
         cluster
@@ -199,7 +203,8 @@ impl Cluster {
             self.nodes = Some(self.watch("nodes", Query::default(), Nodes::new(interests)));
         }
         if config.pods {
-            let pods = Pods::new(window, Workspaces::new(config.workspaces.clone(), window), clock.clone());
+            let namespaces = config.workloads.iter().map(|selector| selector.namespace.clone()).collect();
+            let pods = Pods::new(window, Workspaces::new(config.workspaces.clone(), window), clock.clone()).of_workloads(namespaces);
             self.pods = Some(self.watch("pods", Query::default(), pods));
         }
         if config.events {

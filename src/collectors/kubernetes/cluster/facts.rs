@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::claims;
 use super::metrics::{CLIENT_SKEW, EVICTIONS, Expectation, KUBELET_SKEW, VERSION_STATE};
 use super::{Cluster, Workloads};
 use crate::collectors::kubernetes::capacity;
 use crate::collectors::kubernetes::config::Selector;
 use crate::collectors::kubernetes::kinds::nodes::Nodes;
-use crate::collectors::kubernetes::kinds::pods::Eviction;
+use crate::collectors::kubernetes::kinds::podrow::short;
+use crate::collectors::kubernetes::kinds::pods::{Eviction, Pods};
 use crate::collectors::kubernetes::kinds::services::Service;
-use crate::collectors::kubernetes::kinds::workloads::{DaemonSet, Deployment, StatefulSet, asked, revisions};
+use crate::collectors::kubernetes::kinds::workloads::{Beside, Deployment, Replicas, asked, revisions};
 use crate::collectors::kubernetes::kinds::{backups, karpenter, lifetimes, quotas, services, volumes, workloads};
-use crate::collectors::kubernetes::reading::objects::{Key, Kind};
+use crate::collectors::kubernetes::reading::objects::{Key, Kind, Place, Rows};
 use crate::collectors::kubernetes::reading::version;
 use crate::collectors::kubernetes::watching::ledger::{Count, Ledger};
 use crate::event;
@@ -153,41 +155,53 @@ impl Cluster {
     }
 
     fn rollouts(&self, demands: &[event::Demand], samples: &mut Vec<Sample>) {
+        let itself = |row: &Replicas| Some(vec![short(&row.uid)]);
         for (selector, found) in &self.workloads {
             match found {
                 Workloads::Deployments(rows) => {
-                    rows.seen(|rows| self.asked(selector, Deployment::KIND, &rows.iter().collect::<Vec<_>>(), 0, demands, samples));
                     let (sets, place) = (self.replica_sets.get(&selector.namespace), self.place(&selector.name, Deployment::KIND));
+                    let owners = sets.and_then(|sets| sets.seen(revisions::owners));
+                    let own = |row: &Replicas| owners.as_ref().map(|owners| owners.get(&row.uid).cloned().unwrap_or_default());
+                    rows.seen(|rows| self.workload(selector, rows, 0, &own, demands, samples));
                     rows.seen(|rows| sets.map(|sets| sets.seen(|sets| revisions::facts(rows, sets, &place, samples))));
                 }
                 Workloads::StatefulSets(rows) => {
-                    rows.seen(|rows| self.asked(selector, StatefulSet::KIND, &rows.iter().collect::<Vec<_>>(), 0, demands, samples));
+                    rows.seen(|rows| self.workload(selector, rows, 0, &itself, demands, samples));
                 }
                 Workloads::DaemonSets(rows) => {
-                    let (changing, place) = (self.changing_nodes(), self.place(&selector.name, DaemonSet::KIND));
-                    rows.seen(|rows| self.asked(selector, DaemonSet::KIND, &rows.iter().collect::<Vec<_>>(), changing, demands, samples));
-                    rows.seen(|rows| workloads::daemons(rows, changing, &place, samples));
+                    let changing = self.changing_nodes();
+                    rows.seen(|rows| self.workload(selector, rows, changing, &itself, demands, samples));
                 }
                 Workloads::CronJobs => {}
             }
         }
     }
 
-    /// What the configuration asks of the workloads of a selector: always, and for each event.
-    fn asked(
+    /// All that is told of the workloads of a selector; `owners` says whose pods are those of one, where that is known.
+    fn workload<K: Kind<Row = Replicas>>(
         &self,
         selector: &Selector,
-        kind: &str,
-        rows: &[(&Key, &workloads::Replicas)],
+        rows: &Rows<K>,
         changing: usize,
+        owners: &dyn Fn(&Replicas) -> Option<Vec<u64>>,
         demands: &[event::Demand],
         samples: &mut Vec<Sample>,
     ) {
-        let place = self.place(&selector.name, kind);
-        asked::baseline(rows, selector.baseline(), &place, samples);
+        let place = self.place(&selector.name, K::KIND);
+        let count = |pods: &Pods, key: &Key, row: &Replicas| Some(claims::Count { key: key.clone(), claimed: row.ready, ready: pods.ready_of(&owners(row)?) });
+        let counts = self.pods.as_ref().and_then(|pods| pods.seen(|pods| rows.iter().filter_map(|(key, row)| count(pods, key, row)).collect()));
+        let doubts = counts.map(|counts| self.claims.doubts(&selector.name, counts)).unwrap_or_default();
+        let beside = Beside { changing, doubts };
+        workloads::facts(rows, &beside, &place, samples);
+        self.asked(selector, &rows.iter().collect::<Vec<_>>(), &beside, &place, demands, samples);
+    }
+
+    /// What the configuration asks of the workloads of a selector: always, and for each event.
+    fn asked(&self, selector: &Selector, rows: &[(&Key, &Replicas)], beside: &Beside, place: &Place, demands: &[event::Demand], samples: &mut Vec<Sample>) {
+        asked::baseline(rows, selector.baseline(), place, samples);
         for (event, participants) in demands.iter().filter(|_| !selector.replicas.is_empty()) {
             let replicas = participants.map(|participants| selector.required(participants));
-            asked::required(rows, changing, &event.name, replicas, &place, samples);
+            asked::required(rows, beside, &event.name, replicas, place, samples);
         }
     }
 }

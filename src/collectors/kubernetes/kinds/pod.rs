@@ -24,6 +24,17 @@ impl Pod {
         self.status.phase == "Running"
     }
 
+    /// Whether it takes requests.
+    pub(in crate::collectors::kubernetes) fn is_ready(&self) -> bool {
+        self.condition("Ready").is_some_and(|ready| ready.state() == ConditionStatus::True)
+    }
+
+    /// The identity of what made it and keeps it.
+    pub(in crate::collectors::kubernetes) fn controller(&self) -> Option<&str> {
+        let owner = self.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
+        Some(owner.uid.as_str())
+    }
+
     /// Those with one below 0 give way to all pods without one.
     /// Source: <https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/>
     pub(in crate::collectors::kubernetes) fn priority(&self) -> i32 {

@@ -27,6 +27,8 @@ pub(in crate::collectors::kubernetes) struct Row {
     pub(in crate::collectors::kubernetes) below: i32,
     /// Whether it is being deleted.
     pub(in crate::collectors::kubernetes) leaving: bool,
+    /// Whose replica it is that is ready; 0 for none that counts.
+    pub(in crate::collectors::kubernetes) ready_of: u64,
     pub(in crate::collectors::kubernetes) storage: Storage,
     pub(in crate::collectors::kubernetes) problem: Option<Box<Problem>>,
     pub(in crate::collectors::kubernetes) workspaces: Box<[Workspace]>,
@@ -101,6 +103,11 @@ pub(in crate::collectors::kubernetes) fn phase(pod: &Pod) -> &'static str {
         "Failed" => "failed",
         _ => "unknown",
     }
+}
+
+/// Half of an identity, which tells the owners of pods apart in half of the memory.
+pub(in crate::collectors::kubernetes) fn short(text: &str) -> u64 {
+    u64::try_from(uid(Some(text)) >> 64).unwrap_or_default()
 }
 
 /// A pod's identity. Not its name: a replaced pod of a StatefulSet has the same one.

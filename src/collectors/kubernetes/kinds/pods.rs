@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::collectors::kubernetes::kinds::groups::{Group, OTHERS, SERIES, most};
 use crate::collectors::kubernetes::kinds::mounts::{Mounted, Mounts};
 use crate::collectors::kubernetes::kinds::pod::Pod;
-use crate::collectors::kubernetes::kinds::podrow::{Load, Problem, Row, Storage, phase, uid};
+use crate::collectors::kubernetes::kinds::podrow::{Load, Problem, Row, Storage, phase, short, uid};
 use crate::collectors::kubernetes::kinds::reasons::{GATED, GATED_WORKSPACE};
 use crate::collectors::kubernetes::kinds::workspaces::{Takes, Workspaces};
 use crate::collectors::kubernetes::reading::clock::{Clock, now};
@@ -107,6 +107,9 @@ pub(in crate::collectors::kubernetes) struct Pods {
     /// By node, where pods hold some.
     devices: BTreeMap<Arc<str>, Devices>,
     namespaces: BTreeMap<Arc<str>, u32>,
+    /// The namespaces of workloads that are watched, and how many pods of each owner in them are ready.
+    of_workloads: BTreeSet<String>,
+    ready: BTreeMap<u64, u32>,
     phases: BTreeMap<&'static str, u64>,
     unlimited: BTreeMap<(Arc<str>, &'static str), u32>,
     gpus: f64,
@@ -144,6 +147,8 @@ impl Pods {
             loads: BTreeMap::new(),
             devices: BTreeMap::new(),
             namespaces: BTreeMap::new(),
+            of_workloads: BTreeSet::new(),
+            ready: BTreeMap::new(),
             phases: BTreeMap::new(),
             unlimited: BTreeMap::new(),
             gpus: 0.0,
@@ -158,6 +163,16 @@ impl Pods {
             window,
             swept: 0,
         }
+    }
+
+    /// The same, counting who is ready of the workloads in these namespaces.
+    pub(in crate::collectors::kubernetes) fn of_workloads(self, namespaces: BTreeSet<String>) -> Self {
+        Self { of_workloads: namespaces, ..self }
+    }
+
+    /// How many pods of these owners are ready.
+    pub(in crate::collectors::kubernetes) fn ready_of(&self, owners: &[u64]) -> u32 {
+        owners.iter().filter_map(|owner| self.ready.get(owner)).fold(0, |sum, own| sum.saturating_add(*own))
     }
 
     /// What the pods on a node ask for.
@@ -198,7 +213,6 @@ impl Pods {
             round: self.round,
             restarts: pod.restarts(),
             workspaces,
-            namespace,
             node: pod.spec.node_name.as_deref().filter(|_| !over).map(|node| shared(&self.loads, node)),
             phase: phase(pod),
             asks: if over { Asks::default() } else { Asks::of(pod.requests(), pod.limits()) },
@@ -207,8 +221,10 @@ impl Pods {
             comes_with_nodes: pod.comes_with_nodes(),
             below: pod.priority().min(0),
             leaving: pod.metadata.deletion_timestamp.is_some(),
+            ready_of: pod.controller().filter(|_| pod.is_ready() && self.of_workloads.contains(&*namespace)).map_or(0, short),
             storage: Storage { limit: pod.storage_limit().map(|bytes| bytes as f32), unlimited_empty_dir: pod.unlimited_empty_dir() },
             problem: (!well).then(|| Box::new(problem)),
+            namespace,
         }
     }
 
@@ -217,6 +233,12 @@ impl Pods {
         counted(&mut self.namespaces, Arc::clone(&row.namespace), up);
         if self.namespaces.get(&row.namespace) == Some(&0) {
             self.namespaces.remove(&row.namespace);
+        }
+        if row.ready_of != 0 {
+            counted(&mut self.ready, row.ready_of, up);
+            if self.ready.get(&row.ready_of) == Some(&0) {
+                self.ready.remove(&row.ready_of);
+            }
         }
         let phase = self.phases.entry(row.phase).or_default();
         *phase = if up { *phase + 1 } else { phase.saturating_sub(1) };

@@ -3,6 +3,7 @@
 pub(in crate::collectors::kubernetes) mod asked;
 pub(in crate::collectors::kubernetes) mod revisions;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -45,7 +46,7 @@ metrics! {
         static DESIRED: Gauge<5> = replicas("readiness_workload_desired_replicas", "Replicas that a workload should have, from the Kubernetes API.");
         static READY: Gauge<5> = replicas(
             "readiness_workload_ready_replicas",
-            "Replicas of a workload that are ready, from the Kubernetes API; NaN where its controller has not looked at it since it was changed.",
+            "Replicas of a workload that are ready, from the Kubernetes API; NaN where its controller has not looked at it since it was changed, or says of more than a minute that more are ready than there are ready pods of it.",
         );
         static UPDATED: Gauge<5> =
             replicas("readiness_workload_updated_replicas", "Replicas of a workload that run its current template, from the Kubernetes API.");
@@ -55,7 +56,7 @@ metrics! {
             "readiness_workload_rollout_complete",
             Unit::Flag,
             &WORKLOAD,
-            "Whether the current template of a workload was observed and all replicas run it and are available, from the Kubernetes API.",
+            "Whether the current template of a workload was observed and all replicas run it and are available; NaN where fewer of its pods are ready than its controller says, from the Kubernetes API.",
         )
         .covered_by(WORKLOADS);
     }
@@ -255,49 +256,59 @@ impl Replicas {
     }
 }
 
-fn replica_facts<'a>(rows: impl Iterator<Item = (&'a Key, &'a Replicas)>, place: &Place, samples: &mut Vec<Sample>) {
-    for (key, row) in rows {
-        let Replicas { desired, ready, updated, available, complete, .. } = row;
-        let words = say!("{} of {} ready, {} up to date, {} available", *ready, *desired, *updated, *available);
-        samples.push(DESIRED.sample(labels(place, key), f64::from(*desired)).with_detail(words.clone()));
-        for (family, value) in [(&UPDATED, updated), (&AVAILABLE, available)] {
-            samples.push(counted(family, *value, row, place, key).with_detail(words.clone()));
+/// What is known of the workloads of a selector beside what their controllers say.
+#[derive(Default)]
+pub(in crate::collectors::kubernetes) struct Beside {
+    /// Nodes that are starting or being taken away, of which what runs on every node may lack as many pods.
+    pub(in crate::collectors::kubernetes) changing: usize,
+    /// How many pods are ready of workloads whose controllers have claimed more for longer than it takes to say so.
+    pub(in crate::collectors::kubernetes) doubts: BTreeMap<Key, u32>,
+}
+
+impl Beside {
+    /// Why nobody knows how many replicas of a workload are ready.
+    fn doubt(&self, key: &Key, row: &Replicas) -> Option<Message> {
+        if row.is_outdated {
+            return Some(say!("its controller has not looked at it since it was changed"));
         }
-        samples.push(COMPLETE.sample(labels(place, key), flag(*complete)).with_detail(words));
-        let stage = STAGE.sample(labels(place, key), row.stage);
-        samples.push(if row.why.is_empty() {
-            stage
-        } else {
-            stage.with_detail(say!("{}; {} of {} up to date, {} available", row.why, *updated, *desired, *available))
-        });
+        let ready = self.doubts.get(key)?;
+        Some(say!("its controller says that {} are ready, and {} of its pods are", row.ready, *ready))
+    }
+
+    /// Whether nodes that are changing may be why so many replicas are missing.
+    fn may_excuse(&self, missing: u32) -> bool {
+        (1..=self.changing).contains(&(missing as usize))
     }
 }
 
-/// A number of replicas, unless it is of what the workload was before.
-fn counted(family: &'static Gauge<5>, value: u32, row: &Replicas, place: &Place, key: &Key) -> Sample {
-    family.sample(labels(place, key), if row.is_outdated { f64::NAN } else { f64::from(value) })
-}
-
-/// How many replicas are ready. What runs on every node may lack as many as nodes are changing.
-fn ready_facts<'a>(rows: impl Iterator<Item = (&'a Key, &'a Replicas)>, changing: usize, place: &Place, samples: &mut Vec<Sample>) {
-    for (key, row) in rows {
-        let Replicas { desired, ready, updated, available, is_outdated, .. } = row;
-        let missing = desired.saturating_sub(*ready) as usize;
-        samples.push(if *is_outdated {
-            counted(&READY, *ready, row, place, key).with_detail(say!("its controller has not looked at it since it was changed"))
-        } else if (1..=changing).contains(&missing) {
-            let words = say!("{} of {} ready; nodes that are starting or being taken away: {}", *ready, *desired, changing as u64);
+/// What is told of each workload of a selector.
+pub(in crate::collectors::kubernetes) fn facts<K: Kind<Row = Replicas>>(rows: &Rows<K>, beside: &Beside, place: &Place, samples: &mut Vec<Sample>) {
+    for (key, row) in rows.iter() {
+        let Replicas { desired, ready, updated, available, complete, .. } = row;
+        let doubt = beside.doubt(key, row);
+        let words = doubt.clone().unwrap_or_else(|| say!("{} of {} ready, {} up to date, {} available", *ready, *desired, *updated, *available));
+        let told = |family: &'static Gauge<5>, value: Option<f64>| family.sample(labels(place, key), value.unwrap_or(f64::NAN)).with_detail(words.clone());
+        let known = |value: f64| Some(value).filter(|_| doubt.is_none());
+        samples.push(told(&DESIRED, Some(f64::from(*desired))));
+        samples.push(told(&UPDATED, known(f64::from(*updated))));
+        samples.push(told(&AVAILABLE, known(f64::from(*available))));
+        // What was not looked at is not rolled out.
+        samples.push(told(&COMPLETE, known(flag(*complete)).or_else(|| row.is_outdated.then_some(0.0))));
+        samples.push(if doubt.is_none() && beside.may_excuse(desired.saturating_sub(*ready)) {
+            let words = say!("{} of {} ready; nodes that are starting or being taken away: {}", *ready, *desired, beside.changing as u64);
             READY.sample(labels(place, key), f64::NAN).with_detail(words)
         } else {
-            let words = say!("{} of {} ready, {} up to date, {} available", *ready, *desired, *updated, *available);
-            counted(&READY, *ready, row, place, key).with_detail(words)
+            told(&READY, known(f64::from(*ready)))
+        });
+        samples.push(match doubt {
+            Some(why) if matches!(row.stage, Stage::Complete | Stage::Running) => STAGE.sample(labels(place, key), Stage::Unknown).with_detail(why),
+            _ if row.why.is_empty() => STAGE.sample(labels(place, key), row.stage),
+            _ => {
+                let words = say!("{}; {} of {} up to date, {} available", row.why, *updated, *desired, *available);
+                STAGE.sample(labels(place, key), row.stage).with_detail(words)
+            }
         });
     }
-}
-
-/// How many pods of DaemonSets are ready, while so many nodes are starting or being taken away.
-pub(in crate::collectors::kubernetes) fn daemons(rows: &Rows<DaemonSet>, changing: usize, place: &Place, samples: &mut Vec<Sample>) {
-    ready_facts(rows.iter(), changing, place, samples);
 }
 
 pub(super) fn labels(place: &Place, key: &Key) -> [Arc<str>; 5] {
@@ -316,10 +327,8 @@ macro_rules! replicated {
                 replicated(self.metadata, &self.spec, &self.status)
             }
 
-            fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
-                ready_facts(rows.iter(), 0, place, samples);
-                replica_facts(rows.iter(), place, samples);
-            }
+            /// They can be told only together with pods and nodes.
+            fn facts(_: &Rows<Self>, _: &Place, _: &mut Vec<Sample>) {}
         }
     )*};
 }
@@ -337,16 +346,13 @@ impl Kind for DaemonSet {
         row(self.metadata, counts, status.observed_generation, &self.spec.selector).staged(&self.spec.update_strategy, &[])
     }
 
-    /// How many are ready can be told only together with the nodes.
-    fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
-        replica_facts(rows.iter(), place, samples);
-    }
+    fn facts(_: &Rows<Self>, _: &Place, _: &mut Vec<Sample>) {}
 }
 
 /// Whether a workload of a selector is being rolled out, as far as that is known.
 pub(in crate::collectors) fn rolls_out(seen: &Snapshot, cluster: &str, selector: &str) -> bool {
     let own = |sample: &&Sample| sample.label("cluster") == Some(cluster) && sample.label("selector") == Some(selector);
-    seen.samples_of(COMPLETE.0.name).filter(own).any(|sample| sample.value < 1.0)
+    seen.samples_of(COMPLETE.0.name).filter(own).any(|sample| sample.value.is_nan() || sample.value < 1.0)
 }
 
 /// Whether no workload of a selector has any replicas, or why that is not known.

@@ -21,6 +21,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use self::of_kinds::filled;
 use super::client::api;
 use super::kinds::{locations, namespaces, pod};
 use super::reading::clock;
@@ -28,7 +29,7 @@ use super::*;
 use crate::collectors::kubernetes::kinds::cronjobs::CronJob;
 use crate::collectors::kubernetes::kinds::nodes::{Interests, Nodes};
 use crate::collectors::kubernetes::kinds::pods::Pods;
-use crate::collectors::kubernetes::kinds::workloads::{DaemonSet, Deployment, StatefulSet};
+use crate::collectors::kubernetes::kinds::workloads::{self, Beside, DaemonSet, Deployment, StatefulSet};
 use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
 use crate::collectors::kubernetes::reading::clock::Clock;
 use crate::collectors::kubernetes::reading::objects::{Keep, Kind, Place, Rows};
@@ -99,6 +100,17 @@ pub(in crate::collectors::kubernetes) fn rows<K: Kind>(objects: &[Value]) -> Vec
     told(Rows::<K>::only(&[]), objects)
 }
 
+/// Facts of workloads with replicas, with what is known beside them.
+pub(in crate::collectors::kubernetes) fn replicas_beside<K: Kind<Row = workloads::Replicas>>(objects: &[Value], beside: &Beside) -> Vec<String> {
+    let mut samples = Vec::new();
+    workloads::facts(&filled::<K>(objects), beside, &place("K"), &mut samples);
+    samples.iter().map(words).collect()
+}
+
+pub(in crate::collectors::kubernetes) fn replicas<K: Kind<Row = workloads::Replicas>>(objects: &[Value]) -> Vec<String> {
+    replicas_beside::<K>(objects, &Beside::default())
+}
+
 pub(in crate::collectors::kubernetes) fn pods(objects: &[Value]) -> Vec<String> {
     told(Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default()), objects)
 }
@@ -112,7 +124,7 @@ pub(in crate::collectors::kubernetes) fn says(told: &[String], line: &str) {
 fn fields_that_are_missing_or_null_are_what_the_api_means_by_that() {
     let looked_at = [json!({ "observedGeneration": 1 }), json!({ "observedGeneration": 1, "readyReplicas": null })].map(|status| (status, "0"));
     for (status, ready) in looked_at.into_iter().chain([(json!({}), "NaN"), (json!(null), "NaN")]) {
-        let told = rows::<Deployment>(&[json!({ "metadata": { "name": "a", "generation": 1 }, "spec": { "replicas": 3 }, "status": status })]);
+        let told = replicas::<Deployment>(&[json!({ "metadata": { "name": "a", "generation": 1 }, "spec": { "replicas": 3 }, "status": status })]);
         says(&told, &format!("workload_ready_replicas eu/s/K//a = {ready}"));
         says(&told, "workload_rollout_complete eu/s/K//a = 0");
     }
@@ -151,11 +163,11 @@ fn told_nodes(nodes: &[Value]) -> Vec<String> {
 fn a_rollout_is_complete_only_when_its_generation_was_observed() {
     let status = json!({ "observedGeneration": 2, "readyReplicas": 2, "updatedReplicas": 2, "availableReplicas": 2 });
     let deployment = |generation: i64| json!({ "metadata": { "name": "a", "generation": generation, "managedFields": [{ "fieldsV1": { "f:spec": {} } }] }, "spec": { "replicas": 2 }, "status": status });
-    says(&rows::<Deployment>(&[deployment(2)]), "workload_rollout_complete eu/s/K//a = 1");
-    says(&rows::<Deployment>(&[deployment(3)]), "workload_rollout_complete eu/s/K//a = 0");
-    says(&rows::<StatefulSet>(&[deployment(2)]), "workload_rollout_complete eu/s/K//a = 1");
+    says(&replicas::<Deployment>(&[deployment(2)]), "workload_rollout_complete eu/s/K//a = 1");
+    says(&replicas::<Deployment>(&[deployment(3)]), "workload_rollout_complete eu/s/K//a = 0");
+    says(&replicas::<StatefulSet>(&[deployment(2)]), "workload_rollout_complete eu/s/K//a = 1");
     let daemon = json!({ "metadata": { "name": "a", "generation": 1 }, "status": { "observedGeneration": 1, "desiredNumberScheduled": 5, "numberReady": 5, "updatedNumberScheduled": 5, "numberAvailable": 5 } });
-    says(&rows::<DaemonSet>(&[daemon]), "workload_rollout_complete eu/s/K//a = 1");
+    says(&replicas::<DaemonSet>(&[daemon]), "workload_rollout_complete eu/s/K//a = 1");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
 use crate::collectors::kubernetes::kinds::{backups, volumes};
 use crate::collectors::kubernetes::reading::clock::{self, Clock};
 use crate::collectors::kubernetes::reading::objects::{Keep, Kind, Rows};
-use crate::collectors::kubernetes::tests::{ago, demands, headroom_of, place, pods, read, rows, says, told, words};
+use crate::collectors::kubernetes::tests::{ago, demands, headroom_of, place, pods, read, replicas, rows, says, told, words};
 
 pub(in crate::collectors::kubernetes) fn filled<K: Kind>(objects: &[Value]) -> Rows<K> {
     let mut rows = Rows::only(&[]);
@@ -366,7 +366,7 @@ fn what_is_being_deleted_is_as_good_as_gone() {
 fn a_rollout_is_complete_as_kubectl_says_it() {
     let complete = |kind: &str, spec: Value, status: Value| {
         let object = json!({ "metadata": { "name": "app", "namespace": "n", "generation": 1 }, "spec": spec, "status": status });
-        let said = if kind == "Deployment" { rows::<workloads::Deployment>(&[object]) } else { rows::<workloads::StatefulSet>(&[object]) };
+        let said = if kind == "Deployment" { replicas::<workloads::Deployment>(&[object]) } else { replicas::<workloads::StatefulSet>(&[object]) };
         said.iter().any(|line| line.starts_with("workload_rollout_complete") && line.ends_with("= 1"))
     };
     let status = |replicas: u32, updated: u32| json!({ "observedGeneration": 1, "replicas": replicas, "readyReplicas": replicas.min(3), "updatedReplicas": updated, "availableReplicas": 3 });

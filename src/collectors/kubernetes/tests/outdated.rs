@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::collectors::kubernetes::kinds::nodes::{Interests, Nodes};
-use crate::collectors::kubernetes::tests::of_kinds::filled;
+use crate::collectors::kubernetes::kinds::podrow::short;
+use crate::collectors::kubernetes::reading::objects::Key;
 use crate::collectors::kubernetes::tests::shapes::node;
-use crate::collectors::kubernetes::tests::{ago, place, read, rows, says, told, words};
+use crate::collectors::kubernetes::tests::{ago, read, replicas, replicas_beside, rows, says, told};
 
 #[test]
 fn what_is_used_of_a_quota_is_known_of_the_quota_as_it_was_counted() {
@@ -39,10 +40,41 @@ fn numbers_of_a_workload_that_its_controller_has_not_looked_at_are_not_known() {
     let object = |observed: i64| json!({ "metadata": { "name": "a", "generation": 9 }, "spec": { "replicas": 2 }, "status": status(observed) });
     for (observed, ready) in [(9, "2"), (3, "NaN")] {
         let line = format!("workload_ready_replicas eu/s/K//a = {ready}");
-        says(&rows::<Deployment>(&[object(observed)]), &line);
-        says(&rows::<StatefulSet>(&[object(observed)]), &line);
+        says(&replicas::<Deployment>(&[object(observed)]), &line);
+        says(&replicas::<StatefulSet>(&[object(observed)]), &line);
         says(&daemons(&object(observed), 0), &line);
     }
+}
+
+/// A controller that has stopped says for ever what was true then.
+#[test]
+fn replicas_that_no_pods_bear_out_are_not_known() {
+    let status = json!({ "observedGeneration": 9, "replicas": 2, "readyReplicas": 2, "updatedReplicas": 2, "availableReplicas": 2 });
+    let own = [json!({ "metadata": { "name": "a", "namespace": "n", "generation": 9, "uid": "d" }, "spec": { "replicas": 2 }, "status": status })];
+    let key = Key { namespace: "n".into(), name: "a".into() };
+    let told =
+        |doubts: &[u32]| replicas_beside::<StatefulSet>(&own, &Beside { changing: 0, doubts: doubts.iter().map(|ready| (key.clone(), *ready)).collect() });
+    let says_all = |told: &[String], values: [&str; 5]| {
+        let names = ["ready_replicas", "available_replicas", "updated_replicas", "rollout_complete", "rollout_state"];
+        for (name, value) in names.into_iter().zip(values) {
+            says(told, &format!("workload_{name} eu/s/K/n/a = {value}"));
+        }
+    };
+    says_all(&told(&[]), ["2", "2", "2", "1", "complete"]);
+    says_all(&told(&[0]), ["NaN", "NaN", "NaN", "NaN", "unknown"]);
+    let pod = |name: &str, namespace: &str, owner: &str, ready: &str| {
+        let owners = json!([{ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "a", "uid": owner, "controller": true }]);
+        json!({ "metadata": { "name": name, "namespace": namespace, "uid": name, "ownerReferences": owners }, "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": ready }] } })
+    };
+    let mut pods = Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default()).of_workloads(["n".to_owned()].into());
+    for own in [pod("a-0", "n", "d", "True"), pod("a-1", "n", "d", "False"), pod("b-0", "n", "e", "True"), pod("c-0", "other", "d", "True")] {
+        pods.put(read(&own), false);
+    }
+    assert_eq!(pods.ready_of(&[short("d")]), 1);
+    pods.put(read(&pod("a-1", "n", "d", "True")), false);
+    assert_eq!(pods.ready_of(&[short("d"), short("e")]), 3);
+    pods.remove(&read(&pod("a-0", "n", "d", "True")));
+    assert_eq!((pods.ready_of(&[short("d")]), pods.ready_of(&[short("f")])), (1, 0));
 }
 
 #[test]
@@ -56,7 +88,7 @@ fn a_rollout_that_does_not_go_on_is_told_from_one_that_does() {
     let stage = |told: Vec<String>| told.iter().find_map(|line| Some(line.strip_prefix("workload_rollout_state eu/s/K//a = ")?.to_owned())).unwrap();
     let deployment = |counts: [u32; 3], available: &str, progress: &str, reason: &str| {
         let conditions = json!([{ "type": "Available", "status": available }, { "type": "Progressing", "status": progress, "reason": reason }]);
-        stage(rows::<Deployment>(&[own("", counts, conditions)]))
+        stage(replicas::<Deployment>(&[own("", counts, conditions)]))
     };
     assert_eq!(deployment([3, 3, 3], "True", "True", "NewReplicaSetAvailable"), "complete");
     assert_eq!(deployment([3, 1, 3], "True", "True", "ReplicaSetUpdated"), "running");
@@ -66,10 +98,10 @@ fn a_rollout_that_does_not_go_on_is_told_from_one_that_does() {
     assert_eq!(deployment([3, 3, 3], "True", "Unknown", "DeploymentPaused"), "complete", "nothing is held back");
     assert_eq!(deployment([3, 3, 0], "False", "True", "NewReplicaSetAvailable"), "unknown");
     assert_eq!(deployment([3, 3, 2], "True", "True", "NewReplicaSetAvailable"), "running", "one is ready since a moment");
-    assert_eq!(stage(rows::<Deployment>(&[own("", [3, 1, 3], json!([]))])), "unknown", "it has no deadline for its progress");
+    assert_eq!(stage(replicas::<Deployment>(&[own("", [3, 1, 3], json!([]))])), "unknown", "it has no deadline for its progress");
     let others = |strategy: &str, counts: [u32; 3]| {
         let own = [own(strategy, counts, json!([]))];
-        [stage(rows::<StatefulSet>(&own)), stage(rows::<DaemonSet>(&own))]
+        [stage(replicas::<StatefulSet>(&own)), stage(replicas::<DaemonSet>(&own))]
     };
     assert_eq!(others("OnDelete", [3, 0, 3]), ["held", "held"]);
     assert_eq!(others("OnDelete", [3, 3, 3]), ["complete", "complete"]);
@@ -78,7 +110,7 @@ fn a_rollout_that_does_not_go_on_is_told_from_one_that_does() {
     for observed in [json!(8), json!(null)] {
         let mut own = own("", [3, 3, 3], json!([{ "type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable" }]));
         own["status"]["observedGeneration"] = observed;
-        let told = rows::<Deployment>(&[own]);
+        let told = replicas::<Deployment>(&[own]);
         says(&told, "workload_ready_replicas eu/s/K//a = NaN");
         assert_eq!(stage(told), "unknown");
     }
@@ -86,9 +118,7 @@ fn a_rollout_that_does_not_go_on_is_told_from_one_that_does() {
 
 /// How many pods of a DaemonSet are ready, while so many nodes are changing.
 fn daemons(own: &Value, changing: usize) -> Vec<String> {
-    let mut samples = Vec::new();
-    workloads::daemons(&filled(std::slice::from_ref(own)), changing, &place("K"), &mut samples);
-    samples.iter().map(words).collect()
+    replicas_beside::<DaemonSet>(std::slice::from_ref(own), &Beside { changing, ..Beside::default() })
 }
 
 #[test]

@@ -329,7 +329,14 @@ fn a_workload_lacks_the_replicas_that_each_event_asks_for() {
     };
     let lacks = |own: &Value, replicas: Option<u32>, changing: usize| {
         let (rows, mut samples) = (filled::<Deployment>(std::slice::from_ref(own)), Vec::new());
-        workloads::asked::required(&rows.iter().collect::<Vec<_>>(), changing, "w", replicas.map(|replicas| [replicas; 2]), &place("Deployment"), &mut samples);
+        workloads::asked::required(
+            &rows.iter().collect::<Vec<_>>(),
+            &Beside { changing, ..Beside::default() },
+            "w",
+            replicas.map(|replicas| [replicas; 2]),
+            &place("Deployment"),
+            &mut samples,
+        );
         let missing = samples.iter().map(words).find_map(|line| Some(line.strip_prefix("workload_missing_replicas eu/s/Deployment/a/app/w = ")?.to_owned()));
         missing.unwrap()
     };
@@ -345,7 +352,7 @@ fn a_band_that_is_advice_is_missed_and_not_owed() {
     assert_eq!([0, 20, 25, 31].map(|participants| selector.required(participants)), [[0, 0], [4, 4], [6, 4], [8, 8]]);
     let own = json!({ "metadata": { "name": "app", "namespace": "a", "generation": 2 }, "spec": { "replicas": 4 }, "status": { "observedGeneration": 2, "readyReplicas": 4 } });
     let (rows, mut samples) = (filled::<Deployment>(&[own]), Vec::new());
-    workloads::asked::required(&rows.iter().collect::<Vec<_>>(), 0, "w", Some(selector.required(25)), &place("Deployment"), &mut samples);
+    workloads::asked::required(&rows.iter().collect::<Vec<_>>(), &Beside::default(), "w", Some(selector.required(25)), &place("Deployment"), &mut samples);
     let said: Vec<String> = samples.iter().map(words).collect();
     says(&said, "workload_required_replicas eu/s/Deployment/a/app/w = 6");
     says(&said, "workload_missing_replicas eu/s/Deployment/a/app/w = 2");

@@ -35,7 +35,6 @@ const NAME: &str = "app.kubernetes.io/name";
 pub const SERVED: &[(&str, &str)] = &[
     ("v1/namespaces", "Namespace"),
     ("v1/nodes", "Node"),
-    ("v1/pods", "Pod"),
     ("v1/events", "Event"),
     ("v1/services", "Service"),
     ("v1/secrets", "Secret"),
@@ -47,6 +46,8 @@ pub const SERVED: &[(&str, &str)] = &[
     ("apps/v1/statefulsets", "StatefulSet"),
     ("apps/v1/daemonsets", "DaemonSet"),
     ("apps/v1/replicasets", "ReplicaSet"),
+    // Those that they are of are made before them.
+    ("v1/pods", "Pod"),
     ("batch/v1/cronjobs", "CronJob"),
     ("discovery.k8s.io/v1/endpointslices", "EndpointSlice"),
     ("storage.k8s.io/v1/storageclasses", "StorageClass"),
@@ -227,6 +228,12 @@ impl Server {
             for index in 0..desired {
                 let node = format!("node-{}", index % 3 + 1);
                 let mut pod = pod(namespace, &format!("{name}-{index}"), (label.0, label.1), &node, &self.estate.rolled_out().to_string());
+                let owner = format!("{name}-3");
+                pod["metadata"]["ownerReferences"] =
+                    json!([{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner, "uid": format!("{namespace}-{owner}"), "controller": true }]);
+                if let Some(conditions) = pod["status"]["conditions"].as_array_mut() {
+                    conditions.push(json!({ "type": "Ready", "status": "True" }));
+                }
                 if name == "coder" {
                     self.run_image(&mut pod, index);
                 }

@@ -1,6 +1,6 @@
 //! What the configuration asks of workloads: always, and for events.
 
-use super::{Replicas, WORKLOADS, labels, replicas};
+use super::{Beside, Replicas, WORKLOADS, labels, replicas};
 use crate::collectors::kubernetes::reading::objects::{Key, Place};
 use crate::metric::{Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
@@ -43,7 +43,7 @@ metrics! {
 /// them are not ready; `None` where nobody knows how many participants come.
 pub(in crate::collectors::kubernetes) fn required(
     rows: &[(&Key, &Replicas)],
-    changing: usize,
+    beside: &Beside,
     event: &str,
     replicas: Option<[u32; 2]>,
     place: &Place,
@@ -63,19 +63,19 @@ pub(in crate::collectors::kubernetes) fn required(
         };
         samples.push(REQUIRED.sample(own(), f64::from(replicas[0])));
         samples.extend([&MISSING, &OWED].into_iter().zip(replicas).map(|(family, replicas)| {
-            let (missing, words) = missing(row, replicas, changing);
+            let (missing, words) = missing(key, row, replicas, beside);
             family.sample(own(), missing).with_detail(words)
         }));
     }
 }
 
 /// How many of so many replicas are not ready. What runs on every node may lack as many as nodes are changing.
-fn missing(row: &Replicas, of: u32, changing: usize) -> (f64, Message) {
+fn missing(key: &Key, row: &Replicas, of: u32, beside: &Beside) -> (f64, Message) {
     let missing = of.saturating_sub(row.ready);
-    if row.is_outdated {
-        (f64::NAN, say!("its controller has not looked at it since it was changed"))
-    } else if (1..=changing).contains(&(missing as usize)) {
-        (f64::NAN, say!("{} of {} ready; nodes that are starting or being taken away: {}", row.ready, of, changing as u64))
+    if let Some(why) = beside.doubt(key, row) {
+        (f64::NAN, why)
+    } else if beside.may_excuse(missing) {
+        (f64::NAN, say!("{} of {} ready; nodes that are starting or being taken away: {}", row.ready, of, beside.changing as u64))
     } else {
         (f64::from(missing), say!("{} of {} ready", row.ready, of))
     }

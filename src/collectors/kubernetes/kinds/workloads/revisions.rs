@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Deployment, REVISION_ANNOTATION, Rollout, WORKLOAD, labels};
+use crate::collectors::kubernetes::kinds::podrow::short;
 use crate::collectors::kubernetes::reading::clock::now;
 use crate::collectors::kubernetes::reading::objects::{Kind, Place, Rows, kind};
 use crate::collectors::kubernetes::watching::sight::seen;
@@ -47,6 +48,8 @@ const REVISION_HISTORY_ANNOTATION: &str = "deployment.kubernetes.io/revision-his
 /// What is kept of a ReplicaSet: whose it is, and which revision.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::collectors::kubernetes) struct Owned {
+    /// As pods name it that are of it.
+    own: u64,
     owner: String,
     revision: Option<u64>,
     created: Option<i64>,
@@ -65,10 +68,19 @@ impl Kind for ReplicaSet {
         let created = self.metadata.creation_timestamp.map(|time| time.0.as_second());
         let reused = self.metadata.annotations.is_some_and(|annotations| annotations.contains_key(REVISION_HISTORY_ANNOTATION));
         let owner = owners.into_iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid).unwrap_or_default();
-        Owned { owner, revision, created, reused }
+        Owned { own: short(self.metadata.uid.as_deref().unwrap_or_default()), owner, revision, created, reused }
     }
 
     fn facts(_: &Rows<Self>, _: &Place, _: &mut Vec<Sample>) {}
+}
+
+/// What the ReplicaSets of each Deployment are called by their pods.
+pub(in crate::collectors::kubernetes) fn owners(sets: &Rows<ReplicaSet>) -> BTreeMap<String, Vec<u64>> {
+    let mut owners: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for (_, set) in sets.iter() {
+        owners.entry(set.owner.clone()).or_default().push(set.own);
+    }
+    owners
 }
 
 /// Revisions of Deployments, from the ReplicaSets that they left behind.
