@@ -4,15 +4,19 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Deserialize;
 
 use crate::collectors::kubernetes::reading::labels::Labels;
-use crate::collectors::kubernetes::reading::objects::{Condition, ConditionStatus, kind, or_default};
+use crate::collectors::kubernetes::reading::objects::{ConditionStatus, kind, or_default};
 use crate::collectors::kubernetes::reading::resources::{Devices, Listed};
 use crate::collectors::kubernetes::reading::taints::{Taint, Taints};
 
 /// Seconds in which the pods of a new node may be starting: kubelets have pulled their images by then.
 const YOUNG: i64 = 10 * 60;
+/// Seconds after which nobody believes what a kubelet wrote last: it writes every five minutes at least.
+/// Source: <https://kubernetes.io/docs/reference/node/node-status/#heartbeats>
+const BEATS: i64 = 15 * 60;
 /// Seconds for which a node that is being taken away may be silent or not ready: its machine has stopped by then, and
 /// whoever deletes the node has come to it.
 const LEAVES: i64 = 30 * 60;
@@ -31,7 +35,7 @@ pub(in crate::collectors::kubernetes) struct NodeSpec {
 #[serde(rename_all = "camelCase")]
 pub(in crate::collectors::kubernetes) struct NodeStatus {
     #[serde(default, deserialize_with = "or_default")]
-    pub(in crate::collectors::kubernetes) conditions: Vec<Condition>,
+    pub(in crate::collectors::kubernetes) conditions: Vec<NodeCondition>,
     #[serde(default, deserialize_with = "or_default")]
     pub(in crate::collectors::kubernetes) allocatable: Listed,
     #[serde(default, deserialize_with = "or_default")]
@@ -44,6 +48,23 @@ pub(in crate::collectors::kubernetes) struct NodeStatus {
     pub(in crate::collectors::kubernetes) daemon_endpoints: DaemonEndpoints,
     #[serde(default, deserialize_with = "or_default")]
     pub(in crate::collectors::kubernetes) images: Vec<Image>,
+}
+
+/// A condition of a node, which says when it was last written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::collectors::kubernetes) struct NodeCondition {
+    pub(in crate::collectors::kubernetes) r#type: String,
+    #[serde(default, deserialize_with = "or_default")]
+    status: String,
+    pub(in crate::collectors::kubernetes) last_heartbeat_time: Option<Time>,
+    pub(in crate::collectors::kubernetes) last_transition_time: Option<Time>,
+}
+
+impl NodeCondition {
+    pub(in crate::collectors::kubernetes) fn state(&self) -> ConditionStatus {
+        self.status.as_str().into()
+    }
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -91,6 +112,8 @@ pub(in crate::collectors::kubernetes) struct NodeRow {
     pub(in crate::collectors::kubernetes) disrupted: bool,
     /// Since when it has not been ready, on the cluster's clock; `None` of one that is, or that does not tell.
     pub(in crate::collectors::kubernetes) unready_since: Option<i64>,
+    /// When its kubelet last wrote that it is ready.
+    pub(in crate::collectors::kubernetes) heartbeat: Heartbeat,
     /// `Ready` is `None` while the node has not been ready since it was created. That is no state of the metric: one
     /// more for each condition of each node would be a tenth of all that a large cluster shows.
     pub(in crate::collectors::kubernetes) conditions: Vec<(Arc<str>, Option<ConditionStatus>)>,
@@ -117,6 +140,17 @@ pub(in crate::collectors::kubernetes) struct NodeRow {
     pub(in crate::collectors::kubernetes) offers: Offers,
 }
 
+/// When a kubelet last wrote its conditions, on the cluster's clock. Another one is no other node: kubelets write every five
+/// minutes though nothing has changed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::collectors::kubernetes) struct Heartbeat(pub(in crate::collectors::kubernetes) Option<i64>);
+
+impl PartialEq for Heartbeat {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
 /// What a node has that only some pods ask for.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(in crate::collectors::kubernetes) struct Offers {
@@ -135,6 +169,11 @@ impl NodeRow {
     pub(in crate::collectors::kubernetes) fn is_leaving(&self, now: i64) -> bool {
         let lately = self.unready_since.is_some_and(|since| since > now.saturating_sub(LEAVES));
         self.disrupted && (self.is_ready() || lately)
+    }
+
+    /// When its kubelet last wrote, where that is too long ago for one that runs.
+    pub(in crate::collectors::kubernetes) fn silent_since(&self, now: i64) -> Option<i64> {
+        self.heartbeat.0.filter(|at| *at < now.saturating_sub(BEATS))
     }
 
     pub(in crate::collectors::kubernetes) fn is_ready(&self) -> bool {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use crate::collectors::kubernetes::config::NodeGroup;
 use crate::collectors::kubernetes::kinds::conditions::{self, EXPECTED_CONDITIONS};
-use crate::collectors::kubernetes::kinds::node::{Node, NodeInfo, NodeRow, Offers};
+use crate::collectors::kubernetes::kinds::node::{Heartbeat, Node, NodeCondition, NodeInfo, NodeRow, Offers};
 use crate::collectors::kubernetes::reading::clock::now;
 use crate::collectors::kubernetes::reading::labels::Labels;
-use crate::collectors::kubernetes::reading::objects::{Condition, ConditionStatus, Keep, Place, flag};
+use crate::collectors::kubernetes::reading::objects::{ConditionStatus, Keep, Place, flag};
 use crate::collectors::kubernetes::reading::resources::{amounts, gpus, is_gpu, offered, offered_devices, offered_gpus};
 use crate::collectors::kubernetes::reading::taints::{self, Taints};
 use crate::collectors::kubernetes::watching::sight::seen;
@@ -16,6 +16,7 @@ use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state
 use crate::say;
 use crate::say::named;
 use crate::word::Word;
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 const COVERAGE: crate::metric::Coverage = seen(&["Node"]);
@@ -30,7 +31,7 @@ metrics! {
         static CONDITION: StateSet<ConditionStatus, 3> = state_set(
             "readiness_node_condition_state",
             &["cluster", "node", "condition"],
-            "Status of each condition of a node, from the Kubernetes API; unknown when its kubelet stopped reporting. A node that has not been ready since it was created has none for Ready, and one that is being taken away none that is not known, for half an hour of not being ready.",
+            "Status of each condition of a node, from the Kubernetes API; unknown when its kubelet stopped reporting, and NaN where it has written nothing for a quarter of an hour and nobody says so. A node that has not been ready since it was created has none for Ready, and one that is being taken away none that is not known, for half an hour of not being ready.",
         )
         .covered_by(COVERAGE);
         static SCHEDULABLE: Gauge<2> =
@@ -260,6 +261,7 @@ impl Nodes {
             schedulable: !spec.unschedulable.unwrap_or(false) && nothing_of(&allocatable).is_none(),
             disrupted: metadata.deletion_timestamp.is_some() || taints.leaving,
             unready_since: unready_since(&status.conditions),
+            heartbeat: heartbeat(&status.conditions),
             conditions,
             hidden,
             taints,
@@ -287,14 +289,20 @@ fn nothing_of(allocatable: &[Option<f64>; 4]) -> Option<&'static str> {
 
 /// Whether `Ready` has been false since the node was created. A node whose age is not told is none of these:
 /// nobody could say when its start has taken too long.
-fn never_ready(metadata: &ObjectMeta, conditions: &[Condition]) -> bool {
+fn never_ready(metadata: &ObjectMeta, conditions: &[NodeCondition]) -> bool {
     let ready = conditions.iter().find(|condition| condition.r#type == "Ready");
     let (Some(created), Some(since)) = (&metadata.creation_timestamp, ready.and_then(|ready| ready.last_transition_time.as_ref())) else { return false };
     ready.is_some_and(|ready| ready.state() == ConditionStatus::False) && since.0.as_second().abs_diff(created.0.as_second()) <= FIRST_REPORT
 }
 
+/// When `Ready` was last written while it is true: of one that is not ready it matters to nobody.
+fn heartbeat(conditions: &[NodeCondition]) -> Heartbeat {
+    let ready = conditions.iter().find(|condition| condition.r#type == "Ready" && condition.state() == ConditionStatus::True);
+    Heartbeat(ready.and_then(|ready| Some(ready.last_heartbeat_time.as_ref()?.0.as_second())))
+}
+
 /// When `Ready` ceased to be true.
-fn unready_since(conditions: &[Condition]) -> Option<i64> {
+fn unready_since(conditions: &[NodeCondition]) -> Option<i64> {
     let ready = conditions.iter().find(|condition| condition.r#type == "Ready" && condition.state() != ConditionStatus::True)?;
     Some(ready.last_transition_time.as_ref()?.0.as_second())
 }
@@ -358,7 +366,15 @@ impl Keep for Nodes {
                 |condition: &str, state| is_leaving && (state == ConditionStatus::Unknown || (condition == "Ready" && state == ConditionStatus::False));
             let told = row.conditions.iter().filter_map(|(condition, state)| Some((condition, (*state)?)));
             let told = told.filter(|(condition, state)| !silent(condition, *state));
-            let conditions = told.map(|(condition, state)| CONDITION.sample([cluster(), Arc::clone(name), Arc::clone(condition)], state));
+            // Whoever marks nodes whose kubelets are silent may have stopped as well.
+            let stopped = row.silent_since(now).filter(|_| !is_leaving).and_then(|at| Timestamp::from_second(at.saturating_sub(place.clock.ahead())).ok());
+            let conditions = told.map(|(condition, state)| {
+                let labels = [cluster(), Arc::clone(name), Arc::clone(condition)];
+                match stopped.filter(|_| EXPECTED_CONDITIONS.contains(&&**condition)) {
+                    Some(at) => CONDITION.unseen(labels).with_detail(say!("its kubelet has written nothing since {}", at)),
+                    None => CONDITION.sample(labels, state),
+                }
+            });
             samples.extend(conditions);
             // Agents report what they can once the node has started.
             let is_tainted = row.taints.unfit.iter().any(|taint| &**taint == taints::NETWORK_UNAVAILABLE);

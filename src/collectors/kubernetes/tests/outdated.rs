@@ -116,6 +116,27 @@ fn a_rollout_that_does_not_go_on_is_told_from_one_that_does() {
     }
 }
 
+/// Who marks nodes whose kubelets are silent may be as silent.
+#[test]
+fn what_a_kubelet_wrote_long_ago_is_not_known() {
+    let of = |beat: Value, ready: &str| {
+        let conditions = json!([{ "type": "Ready", "status": ready, "lastHeartbeatTime": beat, "lastTransitionTime": ago(90_000) }, { "type": "DiskPressure", "status": "False" }, { "type": "KernelDeadlock", "status": "False" }]);
+        told(Nodes::new(Interests::default()), &[node("n", &json!({ "/status/conditions": conditions }))])
+    };
+    let unseen = of(json!(ago(86_400)), "True");
+    for (condition, state) in [("Ready", "true"), ("DiskPressure", "false")] {
+        says(&of(json!(ago(600)), "True"), &format!("node_condition_state eu/n/{condition} = {state}"));
+        says(&of(json!(null), "True"), &format!("node_condition_state eu/n/{condition} = {state}"));
+        says(&unseen, &format!("node_condition_state eu/n/{condition} = NaN"));
+    }
+    says(&unseen, "node_condition_state eu/n/KernelDeadlock = false");
+    says(&of(json!(ago(86_400)), "Unknown"), "node_condition_state eu/n/Ready = unknown");
+    // It writes though nothing has changed, and then nothing has.
+    let mut nodes = Nodes::new(Interests::default());
+    let own = |beat: String| read(&node("n", &json!({ "/status/conditions": [{ "type": "Ready", "status": "True", "lastHeartbeatTime": beat }] })));
+    assert!(nodes.put(own(ago(900)), false) && !nodes.put(own(ago(0)), false));
+}
+
 /// How many pods of a DaemonSet are ready, while so many nodes are changing.
 fn daemons(own: &Value, changing: usize) -> Vec<String> {
     replicas_beside::<DaemonSet>(std::slice::from_ref(own), &Beside { changing, ..Beside::default() })

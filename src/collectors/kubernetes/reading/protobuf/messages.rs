@@ -84,7 +84,7 @@ static OWNER: Message = Message(&[
     field(7, "blockOwnerDeletion", Shape::Flag).stays(),
 ]);
 
-/// A condition of a pod or a node, whose numbers are the same.
+/// A condition of a pod.
 static CONDITION: Message = Message(&[
     text(1, "type").stays(),
     text(2, "status").stays(),
@@ -207,12 +207,13 @@ static TAINT: Message = Message(&[text(1, "key").stays(), text(2, "value"), text
 static NODE_STATUS: Message = Message(&[
     amounts(1, "capacity"),
     amounts(2, "allocatable"),
-    messages(4, "conditions", &CONDITION),
+    messages(4, "conditions", &NODE_CONDITION),
     messages(5, "addresses", &ADDRESS),
     message(6, "daemonEndpoints", &DAEMON_ENDPOINTS),
     message(7, "nodeInfo", &NODE_INFO),
     messages(8, "images", &IMAGE),
 ]);
+static NODE_CONDITION: Message = Message(&[text(1, "type").stays(), text(2, "status").stays(), time(3, "lastHeartbeatTime"), time(4, "lastTransitionTime")]);
 static ADDRESS: Message = Message(&[text(1, "type").stays(), text(2, "address").stays()]);
 static DAEMON_ENDPOINTS: Message = Message(&[message(1, "kubeletEndpoint", &DAEMON_ENDPOINT)]);
 static DAEMON_ENDPOINT: Message = Message(&[whole(1, "Port").stays()]);
