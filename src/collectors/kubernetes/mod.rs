@@ -33,7 +33,7 @@ pub(in crate::collectors) use kinds::cronjobs::{CronJobFacts, cron_jobs};
 pub use kinds::services::load_balancers;
 pub(in crate::collectors) use kinds::workloads::{is_scaled_to_zero, rolls_out};
 pub(in crate::collectors) use kinds::workspaces::images as workspace_images;
-pub(in crate::collectors) use moments::{certificate_renewals, expiry_near_event, node_expiries, renewed_certificate};
+pub(in crate::collectors) use moments::{Moments, certificate_renewals, expiry_near_event, node_expiries, renewed_certificate};
 #[cfg(test)]
 pub(in crate::collectors) use platforms::nodes_of_platforms;
 pub(in crate::collectors) use platforms::{new_platforms, node_platforms};

@@ -13,8 +13,8 @@ use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::Snapshot;
 
-/// Moments in Unix seconds, by subject.
-pub(in crate::collectors) type Moments = BTreeMap<String, Vec<i64>>;
+/// Moments in Unix seconds, by subject, or why those of one are not known.
+pub(in crate::collectors) type Moments = BTreeMap<String, Result<Vec<i64>, Message>>;
 
 /// When nodes of a pool expire, by cluster and pool, or why that is not known. A pool whose nodes
 /// never expire has none.
@@ -28,7 +28,7 @@ pub(in crate::collectors) fn node_expiries(seen: &Snapshot, pool: &str) -> Resul
     }
     let mut found = moments(seen, &karpenter::CLAIM_EXPIRY, "nodeclaims", subject)?;
     // One without nodes is an answer, too.
-    found.extend(pools.into_iter().filter(|pool| !found.contains_key(pool)).map(|pool| (pool, Vec::new())).collect::<Vec<_>>());
+    found.extend(pools.into_iter().filter(|pool| !found.contains_key(pool)).map(|pool| (pool, Ok(Vec::new()))).collect::<Vec<_>>());
     Ok(found)
 }
 
@@ -101,14 +101,17 @@ const FOLLOWING: i64 = 3600;
 const CLOCKS: u64 = 60;
 
 /// When certificates of a namespace are renewed, by cluster, namespace and name, or why that is not
-/// known.
+/// known. One of which nothing says it may be renewed at any moment.
 pub(in crate::collectors) fn certificate_renewals(seen: &Snapshot, namespace: &str) -> Result<Moments, Message> {
     let subject = |sample: &Sample| {
         let label = |name: &str| sample.label(name).unwrap_or_default();
         (label("namespace") == namespace).then(|| format!("{}/{namespace}/{}", label("cluster"), label("name")))
     };
-    let moments = moments(seen, &certmanager::RENEWAL, "certificates", subject)?;
-    if moments.is_empty() { Err(say!("no certificate of {} says when it is renewed", named(namespace))) } else { Ok(moments) }
+    let mut found = moments(seen, &certmanager::RENEWAL, "certificates", subject)?;
+    for certificate in seen.samples_of(certmanager::READY.0.name).filter_map(subject) {
+        found.entry(certificate).or_insert_with(|| Err(say!("nothing says when it is renewed")));
+    }
+    if found.is_empty() { Err(say!("no certificate of {} was seen", named(namespace))) } else { Ok(found) }
 }
 
 fn moments(seen: &Snapshot, family: &'static Gauge<3>, selector: &str, subject: impl Fn(&Sample) -> Option<String>) -> Result<Moments, Message> {
@@ -116,7 +119,9 @@ fn moments(seen: &Snapshot, family: &'static Gauge<3>, selector: &str, subject: 
     let mut moments = Moments::new();
     for sample in seen.samples_of(family.0.name) {
         if let Some(subject) = subject(sample) {
-            moments.entry(subject).or_default().push(sample.second());
+            if let Ok(own) = moments.entry(subject).or_insert_with(|| Ok(Vec::new())) {
+                own.push(sample.second());
+            }
         }
     }
     Ok(moments)
@@ -150,6 +155,24 @@ mod tests {
         store.add(Source { subjects: Subjects::Nothing, ..Source::new("kubernetes", "eu", Duration::from_mins(1)) });
         store.report("kubernetes", "eu", Duration::ZERO, Ok(Observation::new(samples, 1, 0)));
         renewed_certificate(&store.snapshot(), [begins, begins + 6 * DAY], now)
+    }
+
+    #[test]
+    fn one_certificate_says_nothing_of_another_one() {
+        let store = Store::default();
+        let covers = vec![("selector", vec!["certificates".to_owned()])];
+        let source = Source::new("kubernetes", "eu", Duration::from_mins(1));
+        store.add(Source { subjects: Subjects::Nothing, emits: vec![certmanager::RENEWAL.0.name], covers, ..source });
+        let [a, b, other] = [["eu", "coder", "a"], ["eu", "coder", "b"], ["eu", "other", "c"]];
+        let found = crate::collectors::kubernetes::watching::sight::SELECTOR.sample(["eu", "certificates", "Certificate"], Matching::Matched);
+        let ready = [a, b, other].map(|labels| certmanager::READY.sample(labels, 1.0));
+        let samples = [found, certmanager::RENEWAL.sample(a, 900.0)].into_iter().chain(ready).collect();
+        store.report("kubernetes", "eu", Duration::ZERO, Ok(Observation::new(samples, 1, 0)));
+        let told = certificate_renewals(&store.snapshot(), "coder").unwrap();
+        assert_eq!(told["eu/coder/a"], Ok(vec![900]));
+        assert!(told["eu/coder/b"].as_ref().is_err_and(|why| why.as_str() == "nothing says when it is renewed"), "{told:?}");
+        assert_eq!(told.len(), 2);
+        assert!(certificate_renewals(&store.snapshot(), "third").is_err());
     }
 
     /// After the end of an occurrence the next one has its name, and a distance that was told before is that of the old one.

@@ -1,6 +1,5 @@
 //! When everything rotates next, how its last run went, and whether it hits an event.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
@@ -294,16 +293,10 @@ impl Look<'_> {
     }
 }
 
-fn moments(found: BTreeMap<String, Vec<i64>>) -> Vec<Rotator> {
-    let rotator = |(subject, moments)| Rotator {
-        subject,
-        rule: Ok(Rule::Moments(moments)),
-        last: None,
-        run: Run::Unknown,
-        over: None,
-        suspended: None,
-        resumed: None,
-        made: None,
+fn moments(found: kubernetes::Moments) -> Vec<Rotator> {
+    let rotator = |(subject, moments): (String, Result<Vec<i64>, Message>)| {
+        let rule = moments.map(Rule::Moments);
+        Rotator { subject, rule, last: None, run: Run::Unknown, over: None, suspended: None, resumed: None, made: None }
     };
     found.into_iter().map(rotator).collect()
 }

@@ -132,7 +132,9 @@ impl Kind for Certificate {
             let ended = row.not_after.map(Timestamp::as_second).filter(|end| *end <= now().saturating_add(place.clock.ahead()));
             let deadline = row.deadline().or(ended).map(|at| DEADLINE.sample(labels(), at.saturating_sub(place.clock.ahead()) as f64));
             let unplanned = || DEADLINE.sample(labels(), f64::NAN).with_detail(say!("nothing says that it is renewed before it expires"));
-            samples.extend(deadline.or_else(|| row.not_after.map(|_| unplanned())));
+            // One that was issued ends some day, whether it tells or not.
+            let is_issued = row.not_after.is_some() || row.ready != Some(false);
+            samples.extend(deadline.or_else(|| is_issued.then(unplanned)));
             samples.extend(row.not_after.map(|at| NOT_AFTER.sample(labels(), ours(at))));
             samples.extend(row.not_before.map(|at| NOT_BEFORE.sample(labels(), ours(at))));
         }
@@ -174,6 +176,8 @@ mod tests {
         }
         assert_eq!(left(&json!({ "notAfter": ago(60) })), -60);
         assert!(!told(&json!({})).iter().any(|line| line.contains("deadline")), "it was never issued");
+        let issued = json!({ "conditions": [{ "type": "Ready", "status": "True" }] });
+        says(&told(&issued), "certmanager_renewal_deadline_timestamp_seconds eu/n/w = NaN");
     }
 
     #[test]

@@ -20,7 +20,7 @@ metrics! {
         "readiness_prometheus_selects_servicemonitors",
         Unit::Flag,
         &["cluster", "namespace", "name"],
-        "Whether a Prometheus selects any ServiceMonitor: a selector that is left out selects none, an empty one all, from the monitoring.coreos.com/v1 API.",
+        "Whether a Prometheus selects any ServiceMonitor: a selector that is left out selects none, an empty one all; NaN where it cannot be read, from the monitoring.coreos.com/v1 API.",
     )
     .covered_by(COVERAGE);
     static SELECTOR: Gauge<4> = gauge(
@@ -65,10 +65,10 @@ impl Kind for Prometheus {
                 Picked::None => say!("no serviceMonitorSelector, which selects nothing"),
                 Picked::Query(query) if query.is_empty() => say!("every ServiceMonitor"),
                 Picked::Query(query) => say!("ServiceMonitors with {}", named(query)),
-                // What it selects cannot be said, so nothing is.
-                Picked::Unknown => continue,
+                Picked::Unknown => say!("its serviceMonitorSelector has an operator that is not known"),
             };
-            samples.push(SELECTS.sample([&*place.cluster, &*key.namespace, &*key.name], flag(*picked != Picked::None)).with_detail(words));
+            let selects = if *picked == Picked::Unknown { f64::NAN } else { flag(*picked != Picked::None) };
+            samples.push(SELECTS.sample([&*place.cluster, &*key.namespace, &*key.name], selects).with_detail(words));
             if let Picked::Query(query) = picked {
                 samples.push(SELECTOR.sample([&*place.cluster, &*key.namespace, &*key.name, query], 1.0));
             }
