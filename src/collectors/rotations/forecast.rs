@@ -204,13 +204,14 @@ impl Look<'_> {
         }
     }
 
-    /// Whether nodes expire during an event that are yet to be made; all else that rotates is there already.
+    /// Whether nodes expire during an event that are yet to be made, or are past their time; all else that rotates is there
+    /// already.
     fn successors(&self, pool: &str, event: &Occurrence) -> (InEvent, Option<Message>) {
         let distance = self.rotation.node_pool.as_ref().and_then(|_| kubernetes::expiry_near_event(self.seen, pool, event));
         match distance {
-            Some(distance) if distance.is_nan() => (InEvent::Unknown, Some(say!("when a node of {} expires cannot be read", named(pool)))),
+            Some(distance) if distance.is_nan() => (InEvent::Unknown, Some(say!("when a node of {} expires cannot be told", named(pool)))),
             Some(distance) if distance <= self.config.guard.as_secs_f64() => {
-                (InEvent::Conflict, Some(say!("a node of {} that is made before expires then", named(pool))))
+                (InEvent::Conflict, Some(say!("a node of {} that is made before expires then, or one goes that should have gone", named(pool))))
             }
             Some(_) | None => (InEvent::None, None),
         }

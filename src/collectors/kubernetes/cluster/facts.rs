@@ -38,7 +38,7 @@ impl Cluster {
         self.rollouts(&demands, &mut samples);
         if let Some((pools, claims, _)) = &self.karpenter {
             let (place, coming) = (self.place("nodeclaims", karpenter::NodeClaim::KIND), event::foreseen(&self.schedules, now));
-            pools.seen(|pools| claims.seen(|claims| lifetimes::distances(pools, claims, &coming, &place, &mut samples)));
+            pools.seen(|pools| claims.seen(|claims| lifetimes::distances(pools, claims, &coming, now.as_second(), &place, &mut samples)));
         }
         if let Some((backups, schedules, locations)) = &self.velero {
             let place = self.place("velero-schedules", backups::Schedule::KIND);

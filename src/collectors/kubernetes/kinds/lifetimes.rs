@@ -15,6 +15,7 @@ use crate::collectors::kubernetes::watching::sight::looked_at;
 use crate::event::Occurrence;
 use crate::metric::{Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
+use crate::value::Span;
 
 metrics! {
     /// Families of this module.
@@ -26,11 +27,18 @@ metrics! {
             "readiness_nodeclaim_expiry_event_distance_seconds",
             Unit::Seconds,
             &["cluster", "nodepool", "nodeclaim", "event"],
-            "Time between a configured event and the expiry nearest to it, before or after: of a NodeClaim or of what will stand in its place by then; 0 when that is while the event runs. For (new nodes) it is that of a node that its NodePool makes when the event begins. NaN when expireAfter cannot be read. From spec.expireAfter in the karpenter.sh/v1 API.",
+            "Time between a configured event and the expiry nearest to it, before or after: of a NodeClaim or of what will stand in its place by then; 0 when that is while the event runs. For (new nodes) it is that of a node that its NodePool makes when the event begins, and NaN where one that is made while people prepare it would expire in it. NaN as well when expireAfter cannot be read, and of a claim that should have expired and may go at any moment; of that it is 0 while the event runs. From spec.expireAfter in the karpenter.sh/v1 API.",
         )
         .covered_by(looked_at(&["NodePool", "NodeClaim"]));
     }
 }
+
+/// Seconds before which a node should have gone that is past its time: Karpenter deletes it at once.
+const GOES: i64 = 10 * 60;
+/// Seconds around an event in which a node had better not go.
+const AROUND: i64 = 15 * 60;
+/// Seconds in which people prepare an event of which nothing else is said.
+const PREPARES: i64 = 24 * 60 * 60;
 
 /// In place of the name of a claim that is yet to be made.
 const NEW: &str = "(new nodes)";
@@ -60,6 +68,7 @@ pub(in crate::collectors::kubernetes) fn distances(
     pools: &Rows<NodePool>,
     claims: &Rows<NodeClaim>,
     events: &[Occurrence],
+    now: i64,
     place: &Place,
     samples: &mut Vec<Sample>,
 ) {
@@ -75,6 +84,10 @@ pub(in crate::collectors::kubernetes) fn distances(
                 None => Some((f64::NAN, false)),
             };
             let Some((distance, of_successor)) = distance else { continue };
+            if let Some(at) = expiry.filter(|at| *at < now.saturating_sub(GOES)) {
+                samples.push(overdue(EXPIRY_DISTANCE.sample(labels, if event.start.as_second() <= now { 0.0 } else { f64::NAN }), at));
+                continue;
+            }
             let sample = EXPIRY_DISTANCE.sample(labels, distance);
             let at = expiry.and_then(|at| Timestamp::from_second(at).ok());
             samples.push(match at {
@@ -84,18 +97,37 @@ pub(in crate::collectors::kubernetes) fn distances(
             });
         }
     }
-    // Nodes that are made for the event: at best when it begins, and then they live as long as they may.
+    // Nodes that are made for the event: at best when it begins, and then they live as long as they may. Of those that live
+    // hardly longer than the event it depends on when they are made.
     for (key, pool) in pools.iter().filter(|(_, pool)| !pool.is_off()) {
         for event in events {
             let labels = [Arc::clone(&place.cluster), Arc::clone(&key.name), NEW.into(), event.name.as_str().into()];
             let lasts = event.end.as_second().saturating_sub(event.start.as_second());
+            let prepares = event.lead_times.iter().map(|lead| lead.0.as_secs()).max().map_or(PREPARES, |lead| i64::try_from(lead).unwrap_or(i64::MAX));
             let distance = match pool.lifetime {
+                Lifetime::Seconds(after)
+                    if after > lasts
+                        && after < lasts.saturating_add(prepares).saturating_add(AROUND)
+                        && now.saturating_add(after) < event.end.as_second().saturating_add(AROUND) =>
+                {
+                    let words = say!("it depends on when they are made: each lives for {}", Span::secs(after.unsigned_abs()));
+                    samples.push(EXPIRY_DISTANCE.sample(labels, f64::NAN).with_detail(words));
+                    continue;
+                }
                 Lifetime::Seconds(after) => after.saturating_sub(lasts).max(0) as f64,
                 Lifetime::Unreadable => f64::NAN,
                 Lifetime::Endless => continue,
             };
             samples.push(EXPIRY_DISTANCE.sample(labels, distance));
         }
+    }
+}
+
+/// With the words for a claim that is past its time and is still there.
+fn overdue(sample: Sample, at: i64) -> Sample {
+    match Timestamp::from_second(at) {
+        Ok(at) => sample.with_detail(say!("it should have expired at {}, and may go at any moment", at)),
+        Err(_) => sample,
     }
 }
 

@@ -327,7 +327,8 @@ fn a_claim_is_as_far_from_each_event_as_its_expiry_is() {
     };
     let events = [event("today", "2026-01-01T17:00:00Z", "2026-01-01T20:00:00Z"), event("earlier", "2026-01-01T09:00:00Z", "2026-01-01T15:00:00Z")];
     let mut samples = Vec::new();
-    lifetimes::distances(&Rows::only(&[]), &kept, &events, &place("NodeClaim"), &mut samples);
+    let now = events[0].start.as_second() - 9 * 3600;
+    lifetimes::distances(&Rows::only(&[]), &kept, &events, now, &place("NodeClaim"), &mut samples);
     let mut told: Vec<String> = samples.iter().map(words).collect();
     told.sort();
     let distance = |rest: &str| format!("nodeclaim_expiry_event_distance_seconds eu/ws/{rest}");

@@ -235,7 +235,7 @@ pub(in crate::collectors::kubernetes) fn distances_of(pool: &Value, claims: &[(i
         turn: None,
     };
     let mut samples: Vec<Sample> = Vec::new();
-    lifetimes::distances(&filled(&[pool]), &filled(&claims), &[event], &place("NodeClaim"), &mut samples);
+    lifetimes::distances(&filled(&[pool]), &filled(&claims), &[event], now, &place("NodeClaim"), &mut samples);
     let own = samples.iter().map(|sample| words(sample).replace("nodeclaim_expiry_event_distance_seconds eu/ws/", ""));
     own.filter(|line| claims.is_empty() || !line.starts_with("(new nodes)")).collect()
 }
@@ -253,10 +253,40 @@ fn the_node_that_takes_the_place_of_an_expired_one_expires_as_well() {
 }
 
 #[test]
+fn a_claim_that_is_past_its_time_may_go_at_any_moment() {
+    // Two hours ago; its successors are none of those that would have been made then.
+    assert_eq!(distances("5h", &[(7, "5h")]), ["c0/e = NaN"]);
+    assert_eq!(distances("720h", &[(7, "5h")]), ["c0/e = NaN"]);
+    let now = clock::now();
+    let at = |seconds: i64| jiff::Timestamp::from_second(now + seconds).unwrap();
+    let claim = |age: i64| json!({ "metadata": { "name": "c", "labels": { "karpenter.sh/nodepool": "ws" }, "creationTimestamp": at(-age).to_string() }, "spec": { "expireAfter": "5h" } });
+    let (name, zone) = (String::from("e"), jiff::tz::TimeZone::UTC);
+    let running = Occurrence {
+        of: name.clone(),
+        name,
+        checklists: Vec::new(),
+        start: at(-HOUR),
+        zone,
+        end: at(30 * HOUR),
+        participants: None,
+        lead_times: Vec::new(),
+        turn: None,
+    };
+    let mut samples: Vec<Sample> = Vec::new();
+    lifetimes::distances(&Rows::only(&[]), &filled(&[claim(7 * HOUR)]), &[running], now, &place("NodeClaim"), &mut samples);
+    assert_eq!(samples.iter().map(words).collect::<Vec<_>>(), ["nodeclaim_expiry_event_distance_seconds eu/ws/c/e = 0"]);
+    assert!(samples[0].detail.as_ref().unwrap().as_str().ends_with("and may go at any moment"));
+}
+
+#[test]
 fn nodes_that_live_no_longer_than_the_event_end_in_it_before_any_is_made() {
     assert_eq!(distances("3h", &[]), ["(new nodes)/e = 0"]);
     assert_eq!(distances("2h59m", &[]), ["(new nodes)/e = 0"]);
-    assert_eq!(distances("3h10m", &[]), ["(new nodes)/e = 600"]);
+    // Whether one of them is made four hours before the end nobody knows; people prepare for a day.
+    for depends in ["3h10m", "4h", "26h"] {
+        assert_eq!(distances(depends, &[]), ["(new nodes)/e = NaN"], "{depends}");
+    }
+    assert_eq!(distances("28h", &[]), [format!("(new nodes)/e = {}", 25 * HOUR)], "one that is made now outlives it");
     assert_eq!(distances("Never", &[]), Vec::<String>::new());
     assert_eq!(distances("soon", &[(1, "Never"), (1, "soon"), (23, "24h")]), ["c1/e = NaN", "c2/e = NaN"], "what cannot be read is no promise");
     assert_eq!(distances("soon", &[]), ["(new nodes)/e = NaN"]);
