@@ -53,10 +53,10 @@ impl Cluster {
         }
         for (service, found, slices) in &self.services {
             let place = self.place(&service.name, Service::KIND);
-            let ports = found.seen(services::ports).unwrap_or_default();
+            let sides = found.seen(services::sides).unwrap_or_default();
             let nodes = self.nodes.as_ref().and_then(|nodes| nodes.seen(Nodes::names));
             let is_there = |node: &str| nodes.as_ref().is_none_or(|all| all.contains(node));
-            slices.seen(|slices| services::endpoints(slices, &ports, &is_there, [&service.namespace, &service.name], &place, &mut samples));
+            slices.seen(|slices| services::endpoints(slices, &sides, &is_there, [&service.namespace, &service.name], &place, &mut samples));
             if let Some(address) = &service.address {
                 found.seen(|found| services::address_match(found, address, &place, &mut samples));
             }

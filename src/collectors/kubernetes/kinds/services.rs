@@ -55,7 +55,7 @@ metrics! {
             "readiness_service_ready_endpoints",
             Unit::Number,
             &SERVICE,
-            "Endpoints behind a Service that serve, at the one of its ports that has the fewest, on nodes that are there, from its EndpointSlices in the Kubernetes API.",
+            "Endpoints behind a Service that serve, at the one of its ports and by the one of its IP families that has the fewest, on nodes that are there, from its EndpointSlices in the Kubernetes API.",
         )
         .covered_by(looked_at(&["EndpointSlice"]))
         .made_by("a Service to collectors.kubernetes.services");
@@ -66,11 +66,14 @@ kind!(Service, "", "v1", "services", "crate::collectors::kubernetes::reading::ob
 kind!(EndpointSlice, "discovery.k8s.io", "v1", "endpointslices", "crate::collectors::kubernetes::reading::objects::slim", address_type: String, endpoints: Vec<Endpoint>, ports: Vec<Port>);
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(in crate::collectors::kubernetes) struct ServiceSpec {
     #[serde(default, deserialize_with = "or_default")]
     r#type: String,
     #[serde(default, deserialize_with = "or_default")]
     ports: Vec<Port>,
+    #[serde(default, deserialize_with = "or_default")]
+    ip_families: Vec<String>,
 }
 
 /// A port of a Service, or of an EndpointSlice, which has the name of the Service's.
@@ -142,12 +145,22 @@ impl Conditions {
     }
 }
 
+/// Where a Service must be served: at each of its ports, by each kind of its addresses.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(in crate::collectors::kubernetes) struct Sides {
+    ports: Vec<Port>,
+    /// `IPv4` and `IPv6`, as its API server has chosen them: one that prefers both has both only where there are both. None
+    /// where it says nothing.
+    /// Source: <https://kubernetes.io/docs/concepts/services-networking/dual-stack/#services>
+    families: Vec<String>,
+}
+
 /// What is kept of a Service.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::collectors::kubernetes) struct Entrance {
     /// Of its load balancer.
     addresses: Vec<String>,
-    ports: Vec<Port>,
+    sides: Sides,
     /// Why its load balancer does not work, although it has an address.
     fault: Option<&'static str>,
 }
@@ -174,7 +187,11 @@ impl Kind for Service {
     fn row(self) -> Entrance {
         let fault = fault(&self.spec, &self.status);
         let named = self.status.load_balancer.ingress.into_iter().filter_map(|entry| entry.hostname.or(entry.ip));
-        Entrance { addresses: named.filter(|address| Word::joined(address).is_some()).collect(), ports: self.spec.ports, fault }
+        Entrance {
+            addresses: named.filter(|address| Word::joined(address).is_some()).collect(),
+            sides: Sides { ports: self.spec.ports, families: self.spec.ip_families },
+            fault,
+        }
     }
 
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
@@ -195,6 +212,8 @@ impl Kind for Service {
 /// What is kept of an EndpointSlice.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::collectors::kubernetes) struct Behind {
+    /// By which kind of addresses they are reached.
+    family: String,
     ports: Vec<Port>,
     /// The nodes of those that serve, as far as they are on one.
     serving: Vec<Option<String>>,
@@ -208,7 +227,8 @@ impl Kind for EndpointSlice {
     fn row(self) -> Behind {
         // Nothing is sent to names: what brings packets to endpoints knows addresses alone.
         let reached = self.endpoints.into_iter().filter(|endpoint| endpoint.conditions.serves() && self.address_type != "FQDN");
-        Behind { ports: self.ports, serving: reached.map(|endpoint| endpoint.node_name).collect() }
+        let serving = reached.map(|endpoint| endpoint.node_name).collect();
+        Behind { family: self.address_type, ports: self.ports, serving }
     }
 
     fn facts(_: &Rows<Self>, _: &Place, _: &mut Vec<Sample>) {}
@@ -228,31 +248,41 @@ pub(in crate::collectors::kubernetes) fn address_match(services: &Rows<Service>,
     }
 }
 
-/// Endpoints of one Service over all of its slices, at the port that has the fewest. `ports` are those of the Service, none
-/// while it cannot be seen; `is_there` says whether a node is.
+/// Endpoints of one Service over all of its slices, at the port and by the kind of addresses that has the fewest. `sides` are
+/// those of the Service, none while it cannot be seen; `is_there` says whether a node is.
 pub(in crate::collectors::kubernetes) fn endpoints(
     slices: &Rows<EndpointSlice>,
-    ports: &[Port],
+    sides: &Sides,
     is_there: &dyn Fn(&str) -> bool,
     [namespace, name]: [&str; 2],
     place: &Place,
     samples: &mut Vec<Sample>,
 ) {
     let serving = |behind: &Behind| behind.serving.iter().filter(|node| node.as_deref().is_none_or(is_there)).count();
-    let at = |port: &Port| slices.iter().filter(|(_, behind)| behind.ports.iter().any(|own| own.is_for(port))).map(|(_, behind)| serving(behind)).sum();
     // Without a port nobody reaches them: the Service names one that its pods do not have.
-    let of_any = || slices.iter().filter(|(_, behind)| !behind.ports.is_empty()).map(|(_, behind)| serving(behind)).sum();
-    let fewest: Option<(usize, &Port)> = ports.iter().map(|port| (at(port), port)).min_by_key(|(count, _)| *count);
-    let told = ENDPOINTS.sample([&*place.cluster, namespace, name], fewest.map_or_else(of_any, |(count, _)| count) as f64);
-    samples.push(match fewest {
-        Some((0, port)) if ports.len() > 1 => told.with_detail(say!("nobody serves at its port {}", named(&port.name))),
-        _ => told,
+    let has = |behind: &Behind, port: Option<&Port>| behind.ports.iter().any(|own| port.is_none_or(|port| own.is_for(port)));
+    let count = |port: Option<&Port>, family: Option<&String>| -> usize {
+        let own = slices.iter().filter(|(_, behind)| has(behind, port) && family.is_none_or(|family| behind.family == *family));
+        own.map(|(_, behind)| serving(behind)).sum()
+    };
+    let families: Vec<Option<&String>> = if sides.families.is_empty() { vec![None] } else { sides.families.iter().map(Some).collect() };
+    let ports: Vec<Option<&Port>> = if sides.ports.is_empty() { vec![None] } else { sides.ports.iter().map(Some).collect() };
+    let all = ports.iter().flat_map(|port| families.iter().map(|family| (count(*port, *family), *port, *family)));
+    let Some((fewest, port, family)) = all.min_by_key(|(count, ..)| *count) else { return };
+    let told = ENDPOINTS.sample([&*place.cluster, namespace, name], fewest as f64);
+    let one_of_several = |name: Option<&str>, of: usize| name.filter(|_| fewest == 0 && of > 1).map(str::to_owned);
+    let port = one_of_several(port.map(|port| port.name.as_str()), ports.len());
+    samples.push(match (port, one_of_several(family.map(String::as_str), families.len())) {
+        (Some(port), Some(family)) => told.with_detail(say!("nobody serves at its port {} by {}", named(&port), named(&family))),
+        (Some(port), None) => told.with_detail(say!("nobody serves at its port {}", named(&port))),
+        (None, Some(family)) => told.with_detail(say!("nobody serves by {}", named(&family))),
+        (None, None) => told,
     });
 }
 
-/// The ports of a Service that was found.
-pub(in crate::collectors::kubernetes) fn ports(services: &Rows<Service>) -> Vec<Port> {
-    services.iter().flat_map(|(_, service)| service.ports.clone()).collect()
+/// Where a Service that was found must be served.
+pub(in crate::collectors::kubernetes) fn sides(services: &Rows<Service>) -> Sides {
+    services.iter().map(|(_, service)| service.sides.clone()).next().unwrap_or_default()
 }
 
 /// Addresses of a Service's load balancer, from what was last seen.

@@ -38,13 +38,38 @@ fn an_address_alone_is_no_load_balancer_that_works() {
 
 /// How many endpoints are behind a Service with these ports, with this slice, and what is said of them.
 fn behind(ports: &Value, slice: &Value) -> (String, String) {
-    let ports = services::ports(&filled(&[service(&json!({ "type": "LoadBalancer", "ports": ports }), &json!({}))]));
+    let sides = services::sides(&filled(&[service(&json!({ "type": "LoadBalancer", "ports": ports }), &json!({}))]));
     let mut own = json!({ "metadata": { "name": "s", "namespace": "n" }, "addressType": "IPv4", "ports": [{ "name": "http", "port": 8080, "protocol": "TCP" }],
         "endpoints": [{ "addresses": ["10.0.0.1"], "nodeName": "n1" }, { "addresses": ["10.0.0.2"] }] });
     own.as_object_mut().unwrap().extend(slice.as_object().unwrap().clone());
     let mut samples = Vec::new();
-    services::endpoints(&filled(&[own]), &ports, &|node| node == "n1", ["n", "coder"], &place("EndpointSlice"), &mut samples);
+    services::endpoints(&filled(&[own]), &sides, &|node| node == "n1", ["n", "coder"], &place("EndpointSlice"), &mut samples);
     (samples[0].value.to_string(), samples[0].detail.as_ref().map_or_else(String::new, ToString::to_string))
+}
+
+/// Clients that have addresses of one kind alone reach nobody of the other.
+#[test]
+fn somebody_must_stand_behind_each_kind_of_addresses_of_a_service() {
+    let slice = |name: &str, family: &str, addresses: &[&str]| {
+        let endpoints: Vec<Value> = addresses.iter().map(|address| json!({ "addresses": [address] })).collect();
+        json!({ "metadata": { "name": name, "namespace": "n" }, "addressType": family, "ports": [{ "port": 8080 }], "endpoints": endpoints })
+    };
+    let count = |families: Value, slices: &[Value]| {
+        let spec = json!({ "ports": [{ "port": 80 }], "ipFamilies": families, "ipFamilyPolicy": "PreferDualStack" });
+        let sides = services::sides(&filled(&[service(&spec, &json!({}))]));
+        let mut samples = Vec::new();
+        services::endpoints(&filled(slices), &sides, &|_| true, ["n", "coder"], &place("EndpointSlice"), &mut samples);
+        (samples[0].value.to_string(), samples[0].detail.as_ref().map_or_else(String::new, ToString::to_string))
+    };
+    let (four, six) = (slice("four", "IPv4", &["10.0.0.1", "10.0.0.2"]), slice("six", "IPv6", &["fd00::1"]));
+    let said = |count: &str, words: &str| (count.to_owned(), words.to_owned());
+    let both = json!(["IPv4", "IPv6"]);
+    assert_eq!(count(both.clone(), &[four.clone(), six.clone()]), said("1", ""));
+    assert_eq!(count(both.clone(), &[slice("four", "IPv4", &[]), six.clone()]), said("0", "nobody serves by IPv4"));
+    assert_eq!(count(both, &[four.clone()]), said("0", "nobody serves by IPv6"));
+    assert_eq!(count(json!(["IPv4"]), &[four.clone(), six.clone()]), said("2", ""));
+    assert_eq!(count(json!(["IPv4"]), &[six.clone()]), said("0", ""));
+    assert_eq!(count(json!(null), &[four, six]), said("3", ""), "it says nothing of them");
 }
 
 #[test]

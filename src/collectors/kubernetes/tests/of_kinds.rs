@@ -142,7 +142,7 @@ fn endpoints_without_a_port_or_that_end_serve_nobody() {
     let ready = |ports: Value, conditions: Value| {
         let slice = json!({ "metadata": { "name": "s", "namespace": "n" }, "addressType": "IPv4", "ports": ports, "endpoints": [{ "addresses": ["10.0.0.1"], "conditions": conditions }] });
         let mut samples = Vec::new();
-        services::endpoints(&filled(&[slice]), &[], &|_| true, ["n", "s"], &place("EndpointSlice"), &mut samples);
+        services::endpoints(&filled(&[slice]), &services::Sides::default(), &|_| true, ["n", "s"], &place("EndpointSlice"), &mut samples);
         samples[0].value.to_string()
     };
     let port = || json!([{ "name": "https", "port": 8443 }]);
