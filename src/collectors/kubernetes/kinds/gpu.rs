@@ -26,7 +26,7 @@ metrics! {
     static STATE: StateSet<PolicyState, 2> = state_set(
         "readiness_gpu_operator_state",
         &["cluster", "name"],
-        "State of a ClusterPolicy of the GPU Operator, from status.state in the nvidia.com/v1 API; unknown until the operator has written one.",
+        "State of a ClusterPolicy of the GPU Operator, from status.state in the nvidia.com/v1 API; unknown until the operator has written one, and where all are ignored.",
     )
     .covered_by(seen(&["ClusterPolicy"]));
 }
@@ -62,6 +62,33 @@ impl Kind for ClusterPolicy {
     }
 
     fn facts(rows: &Rows<Self>, place: &Place, samples: &mut Vec<Sample>) {
-        samples.extend(rows.iter().map(|(key, state)| STATE.sample([Arc::clone(&place.cluster), Arc::clone(&key.name)], *state)));
+        // One is ignored because another one is in charge.
+        let is_any_in_charge = rows.iter().any(|(_, state)| *state != PolicyState::Ignored);
+        samples.extend(rows.iter().map(|(key, state)| {
+            let labels = [Arc::clone(&place.cluster), Arc::clone(&key.name)];
+            if is_any_in_charge {
+                STATE.sample(labels, *state)
+            } else {
+                STATE.sample(labels, PolicyState::Unknown).with_detail("it is ignored, and no other one is there that could be in charge")
+            }
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::collectors::kubernetes::tests::rows;
+
+    #[test]
+    fn a_policy_is_ignored_for_another_one_and_never_alone() {
+        let told = |states: &[&str]| {
+            let all: Vec<_> = states.iter().map(|state| json!({ "metadata": { "name": state }, "status": { "state": state } })).collect();
+            rows::<ClusterPolicy>(&all)
+        };
+        assert_eq!(told(&["ignored", "ready"]), ["gpu_operator_state eu/ignored = ignored", "gpu_operator_state eu/ready = ready"]);
+        assert_eq!(told(&["ignored"]), ["gpu_operator_state eu/ignored = unknown"]);
     }
 }
