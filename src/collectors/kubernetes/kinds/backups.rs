@@ -10,14 +10,15 @@ use serde::Deserialize;
 use crate::collectors::cron_job::JobSchedule;
 use crate::collectors::kubernetes::reading::clock::now;
 use crate::collectors::kubernetes::reading::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
-use crate::collectors::kubernetes::watching::sight::seen;
+use crate::collectors::kubernetes::watching::sight::{looked_at, seen};
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
 use crate::say::{Message, named};
 use crate::value::Span;
 use crate::word::Word;
 
-const BACKUPS: Coverage = seen(&["Backup", "Schedule"]);
+/// Where there is no schedule backups by hand are all there is, and no backup is news of a schedule.
+const BACKUPS: Coverage = Coverage { quiet: false, ..looked_at(&["Backup", "Schedule"]) };
 const SCHEDULES: Coverage = seen(&["Schedule"]);
 
 metrics! {
@@ -37,7 +38,7 @@ metrics! {
             "readiness_velero_backup_last_success",
             Unit::Flag,
             &["cluster", "schedule"],
-            "Whether the newest finished backup of a Velero schedule has phase Completed and is not empty, from the velero.io/v1 API; NaN where a later one has been running for half a day.",
+            "Whether the newest finished backup of a Velero schedule has phase Completed and is not empty, from the velero.io/v1 API; NaN where it is said to have fewer objects than were found, or a later one has been running for half a day.",
         )
         .covered_by(BACKUPS);
     }
@@ -68,6 +69,7 @@ pub(in crate::collectors::kubernetes) struct BackupSpec {
 #[serde(rename_all = "camelCase")]
 struct Progress {
     total_items: Option<i64>,
+    items_backed_up: Option<i64>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -114,6 +116,10 @@ pub(in crate::collectors::kubernetes) struct Taken {
     expires: Option<i64>,
     /// Whether nothing was found that could be backed up.
     is_empty: bool,
+    /// How many objects are in it and how many were found, where it says that these are not as many: it is told as complete
+    /// once both numbers are the same.
+    /// Source: `BackupWithResolvers` in <https://github.com/vmware-tanzu/velero/blob/main/pkg/backup/backup.go>
+    partly: Option<[i64; 2]>,
     location: Option<String>,
 }
 
@@ -165,7 +171,8 @@ impl Kind for Backup {
             started: second(self.status.start_timestamp),
             completed: second(self.status.completion_timestamp),
             expires: second(self.status.expiration),
-            is_empty: self.status.progress.is_some_and(|progress| progress.total_items == Some(0)),
+            is_empty: self.status.progress.as_ref().is_some_and(|progress| progress.total_items == Some(0)),
+            partly: self.status.progress.and_then(|progress| Some([progress.items_backed_up?, progress.total_items?])).filter(|[done, all]| done < all),
             location: self.spec.storage_location.filter(|name| !name.is_empty()),
         }
     }
@@ -285,6 +292,9 @@ fn last_success(backups: &[&Taken], now: i64) -> Option<(f64, Message)> {
         return Some((f64::NAN, say!("one has been running for {} and does not come to an end", since)));
     }
     newest.map(|newest| {
+        if let Some([done, all]) = newest.partly.filter(|_| newest.is_whole()) {
+            return (f64::NAN, say!("it is said to be complete, with {} of {} objects", done, all));
+        }
         let words =
             if newest.phase == "Completed" && newest.is_empty { say!("it is complete, and there is nothing in it") } else { say!("{}", named(&newest.phase)) };
         (flag(newest.is_whole()), words)

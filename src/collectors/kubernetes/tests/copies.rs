@@ -49,6 +49,12 @@ fn a_backup_that_does_not_come_to_an_end_says_that_nobody_makes_them() {
     assert_eq!(success(&[good(20 * 3600), running(19 * 3600)]), "NaN one has been running for 19h and does not come to an end");
     assert_eq!(success(&[good(20 * 3600), running(5 * 3600)]), "1 Completed");
     assert_eq!(success(&[good(3600), running(19 * 3600)]), "1 Completed", "a later one was made");
+    let progress = |done: i64, all: i64| {
+        let progress = json!({ "completionTimestamp": ago(60), "progress": { "itemsBackedUp": done, "totalItems": all } });
+        success(&[backup("good", "Completed", 60, &progress)])
+    };
+    assert_eq!(progress(90, 90), "1 Completed");
+    assert_eq!(progress(40, 90), "NaN it is said to be complete, with 40 of 90 objects");
 }
 
 #[test]
