@@ -43,7 +43,7 @@ metrics! {
             "readiness_nodepool_used_ratio",
             Unit::Ratio,
             &["cluster", "nodepool", "resource"],
-            "Share of a NodePool's limit that its nodes use, from spec.limits and status.resources in the karpenter.sh/v1 API.",
+            "Share of a NodePool's limit that its nodes use; NaN where it has nodes and does not say what they use, from spec.limits and status.resources in the karpenter.sh/v1 API.",
         )
         .covered_by(POOLS.quiet());
         static POOL_LIMIT: Gauge<3> = gauge(
@@ -177,7 +177,8 @@ pub(in crate::collectors::kubernetes) struct ClaimStatus {
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::collectors::kubernetes) struct Pool {
     conditions: Conditions,
-    limits: BTreeMap<String, (f64, Option<f64>)>,
+    /// Each with what is used of it: nothing while it has no nodes, and not a number where it does not say.
+    limits: BTreeMap<String, (f64, f64)>,
     nodes: Option<u32>,
     replicas: Option<u32>,
     /// Taints that its nodes will have for good: workspaces have to tolerate each, whatever it is called.
@@ -200,10 +201,10 @@ impl Pool {
         self.conditions.iter().any(|(name, state)| name == "Ready" && *state == ConditionStatus::True)
     }
 
-    /// What its limits leave of a resource, or of nodes; `None` without such a limit.
+    /// What its limits leave of a resource, or of nodes, which is nothing where nobody knows; `None` without such a limit.
     pub(in crate::collectors::kubernetes) fn left(&self, resource: &str) -> Option<f64> {
         let (limit, used) = self.limits.get(resource)?;
-        Some((limit - used.unwrap_or(0.0)).max(0.0))
+        Some((limit - used).max(0.0))
     }
 
     /// Whether a limit of 0 keeps it from having any node: one of what every node has, or of GPUs where its nodes have
@@ -227,7 +228,15 @@ impl Kind for NodePool {
         let used = self.status.resources;
         let Template { metadata, spec: template } = self.spec.template;
         let limits = self.spec.limits.into_iter();
-        let limits = limits.filter_map(|(resource, limit)| Some((resource.replace('-', "_"), (limit.0?, used.get(&resource).and_then(|used| used.0)))));
+        // Of what none of its nodes has it says nothing, and of what each has only while it has none.
+        let says_nothing = |resource: &str| used.is_empty() || EVERYWHERE.contains(&resource);
+        let has_nodes = self.status.nodes.is_some_and(|nodes| nodes > 0);
+        let limits = limits.filter_map(|(resource, limit)| {
+            let (limit, own) = (limit.0?, used.get(&resource).and_then(|used| used.0));
+            let resource = resource.replace('-', "_");
+            let unsaid = if has_nodes && says_nothing(&resource) { f64::NAN } else { 0.0 };
+            Some((resource, (limit, own.unwrap_or(unsaid))))
+        });
         let limits: BTreeMap<_, _> = limits.collect();
         let has_gpus = template.requirements.iter().any(asks_for_gpus) || template.taints.iter().any(Taint::is_of_gpus);
         let is_needed = |resource: &str| EVERYWHERE.contains(&resource) || (has_gpus && is_gpu(resource));
@@ -253,14 +262,14 @@ impl Kind for NodePool {
             samples.push(POOL_FAILING.sample([Arc::clone(&place.cluster), Arc::clone(&key.name)], objects::flag(failing)));
             for (resource, (limit, used)) in &pool.limits {
                 samples.push(POOL_LIMIT.sample(labels(resource), *limit));
-                // A limit of 0 switches the pool off; usage is missing until the first node.
-                let used = used.unwrap_or(0.0);
                 // A pool of a fixed size is meant to have all of its nodes.
-                if pool.is_static() && used <= *limit {
+                if pool.is_static() && *used <= *limit {
                     continue;
                 }
-                let ratio = if *limit > 0.0 { used / limit } else { objects::flag(used > 0.0) };
-                samples.push(POOL_USED.sample(labels(resource), ratio));
+                // A limit of 0 switches the pool off.
+                let ratio = if *limit > 0.0 || used.is_nan() { used / limit } else { objects::flag(*used > 0.0) };
+                let ratio = POOL_USED.sample(labels(resource), ratio);
+                samples.push(if used.is_nan() { ratio.with_detail("it has nodes, and does not say what they use") } else { ratio });
             }
             let counts = [(&POOL_NODES, pool.nodes), (&POOL_REPLICAS, pool.replicas)];
             let own = || [Arc::clone(&place.cluster), Arc::clone(&key.name)];
