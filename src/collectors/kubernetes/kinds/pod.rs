@@ -268,6 +268,8 @@ pub(in crate::collectors::kubernetes) struct ContainerStatus {
     pub(in crate::collectors::kubernetes) allocated_resources: Listed,
     #[serde(default, rename = "imageID", deserialize_with = "or_default")]
     image_id: String,
+    /// Whether its probe says that it takes requests.
+    ready: Option<bool>,
     #[serde(default, deserialize_with = "or_default")]
     restart_count: u32,
     #[serde(default, deserialize_with = "or_default")]

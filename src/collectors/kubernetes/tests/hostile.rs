@@ -48,7 +48,7 @@ fn no_namespace_goes_unseen_because_of_its_name() {
     let restarted: Vec<Value> = (0..600_u32)
         .map(|number| {
             json!({ "metadata": { "name": "p", "namespace": format!("ws-{number:03}"), "uid": format!("u{number}") }, "spec": { "containers": [{ "name": "c" }] },
-                "status": { "phase": "Running", "containerStatuses": [{ "name": "c", "restartCount": number + 1,
+                "status": { "phase": "Running", "containerStatuses": [{ "name": "c", "restartCount": number + 1, "state": { "running": {} },
                     "lastState": { "terminated": { "exitCode": 137, "reason": "OOMKilled", "finishedAt": ago(10) } } }] } })
         })
         .collect();

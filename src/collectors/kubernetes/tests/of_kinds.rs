@@ -158,6 +158,22 @@ fn endpoints_without_a_port_or_that_end_serve_nobody() {
 }
 
 #[test]
+fn a_pool_that_has_nodes_and_does_not_say_what_they_use_is_not_unused() {
+    let used = |status: Value| {
+        let pool = json!({ "metadata": { "name": "p" }, "spec": { "limits": { "cpu": "100", "nvidia.com/gpu": "4" } }, "status": status });
+        let told = rows::<karpenter::NodePool>(&[pool]);
+        ["cpu", "nvidia.com/gpu"]
+            .map(|own| told.iter().find_map(|line| Some(line.strip_prefix(&format!("nodepool_used_ratio eu/p/{own} = "))?.to_owned())).unwrap())
+    };
+    let told = |cpu: &str, gpu: &str| [cpu.to_owned(), gpu.to_owned()];
+    assert_eq!(used(json!({ "resources": {}, "nodes": 0 })), told("0", "0"));
+    assert_eq!(used(json!({})), told("0", "0"), "it has made none");
+    assert_eq!(used(json!({ "resources": {}, "nodes": 2 })), told("NaN", "NaN"));
+    assert_eq!(used(json!({ "resources": { "cpu": "50" }, "nodes": 2 })), told("0.5", "0"), "none of them has GPUs");
+    assert_eq!(used(json!({ "resources": { "memory": "1Gi" }, "nodes": 2 })), told("NaN", "0"));
+}
+
+#[test]
 fn a_pool_of_a_fixed_size_may_have_all_of_its_nodes() {
     let pool = |replicas: Value| json!({ "metadata": { "name": "p" }, "spec": { "replicas": replicas, "limits": { "nodes": "3" } }, "status": { "resources": { "nodes": "3" } } });
     says(&rows::<karpenter::NodePool>(&[pool(json!(null))]), "nodepool_used_ratio eu/p/nodes = 1");

@@ -293,6 +293,24 @@ fn nodes_that_live_no_longer_than_the_event_end_in_it_before_any_is_made() {
 }
 
 #[test]
+fn a_container_that_runs_beside_one_that_is_done_tells_itself_whether_it_takes_requests() {
+    let pod = |ready: Value, state: Value| {
+        json!({ "metadata": { "name": "p", "namespace": "ws", "uid": "p" }, "spec": { "nodeName": "n", "restartPolicy": "OnFailure", "containers": [{ "name": "a" }, { "name": "b" }] },
+            "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": "False", "lastTransitionTime": ago(9000) }],
+                "containerStatuses": [{ "name": "a", "ready": ready, "state": state }, { "name": "b", "ready": false, "state": { "terminated": { "exitCode": 0 } } }] } })
+    };
+    let running = json!({ "running": { "startedAt": ago(7200) } });
+    let told = pods(&[pod(json!(false), running.clone())]);
+    let oldest = told.iter().find(|line| line.starts_with("containers_waiting_oldest_timestamp_seconds eu/ws/"));
+    assert!(oldest.is_some_and(|line| line.ends_with(&format!(" = {}", clock::now() - 7200))), "{told:?}");
+    for fine in [json!(true), json!(null)] {
+        assert!(!pods(&[pod(fine, running.clone())]).iter().any(|line| line.starts_with("containers_waiting")), "what is done is never ready again");
+    }
+    // One of which nothing is said waits.
+    says(&pods(&[pod(json!(false), json!({}))]), "containers_waiting eu/ws/other/Other = 1");
+}
+
+#[test]
 fn a_container_that_ended_for_good_is_seen_beside_one_that_runs() {
     let pod = |policy: &str, state: Value| {
         json!({ "metadata": { "name": "p", "namespace": "ws", "uid": "p" }, "spec": { "nodeName": "n", "restartPolicy": policy, "containers": [{ "name": "a" }, { "name": "b" }] },

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::collectors::kubernetes::kinds::pod::{ContainerStatus, Pod, Started};
+use crate::collectors::kubernetes::kinds::pod::{ContainerStatus, Pod, Started, State};
 use crate::collectors::kubernetes::kinds::reasons::{ENDED, INIT_RUNS, PULLING, Reason, UNREADY};
 use crate::collectors::kubernetes::reading::clock::Clock;
 use crate::collectors::kubernetes::reading::objects::ConditionStatus;
@@ -12,6 +12,16 @@ use crate::collectors::kubernetes::reading::objects::ConditionStatus;
 /// Seconds after which the volumes and the network of a pod are there or never will be, even of large volumes that move
 /// between nodes.
 const PREPARES: i64 = 30 * 60;
+
+impl ContainerStatus {
+    /// Why it waits. One of which nothing is said waits.
+    /// Source: `ContainerState` in <https://github.com/kubernetes/api/blob/master/core/v1/types.go>
+    fn waits_for(&self) -> Option<&str> {
+        let State { running, waiting, terminated } = &self.state;
+        let is_unsaid = running.is_none() && terminated.is_none();
+        waiting.as_ref().map(|waiting| waiting.reason.as_str()).or_else(|| is_unsaid.then_some(""))
+    }
+}
 
 impl Pod {
     /// What its containers wait for, and since when.
@@ -32,7 +42,7 @@ impl Pod {
         let since = since.or(self.status.start_time.as_ref()).or(placed).or(self.metadata.creation_timestamp.as_ref());
         let since = clock.ours_or_now(since);
         let all = self.status.init_container_statuses.iter().chain(&self.status.container_statuses);
-        let waits = all.filter_map(|status| status.state.waiting.as_ref()).map(|waiting| self.waits(Reason::of(&waiting.reason), since, clock));
+        let waits = all.filter_map(ContainerStatus::waits_for).map(|reason| self.waits(Reason::of(reason), since, clock));
         let mut waiting: BTreeMap<_, _> = waits.collect();
         // Its kubelet has said nothing of it yet, and may be one that never will.
         if self.status.phase == "Pending" && self.spec.node_name.is_some() && self.statuses().next().is_none() {
@@ -83,12 +93,14 @@ impl Pod {
     }
 
     /// Since when it runs and takes no requests, by its probes or its readiness gates, or since a container of it ended
-    /// that should start again. Where one is done, as in a Job or a step of a pipeline, the pod is never ready again, and
-    /// waits for nothing.
+    /// that should start again. Where one is done, as in a Job or a step of a pipeline, the pod is never ready again, so that
+    /// only a container that runs tells by itself whether it takes requests.
     fn unready(&self, clock: &Clock) -> Option<i64> {
         let goes_on = |status: &ContainerStatus| status.state.running.is_some() || self.starts_again(status);
         if !self.status.container_statuses.iter().all(goes_on) {
-            return None;
+            let deaf = self.status.container_statuses.iter().filter(|status| self.is_running() && status.ready == Some(false));
+            let started = deaf.filter_map(|status| status.state.running.as_ref()).map(|started| clock.ours_or_now(started.started_at.as_ref()));
+            return started.min();
         }
         let ready = self
             .condition("Ready")

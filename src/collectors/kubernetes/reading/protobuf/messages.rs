@@ -190,6 +190,7 @@ static CONTAINER_STATUS: Message = Message(&[
     text(1, "name").stays(),
     message(2, "state", &STATE),
     message(3, "lastState", &STATE),
+    field(4, "ready", Shape::Flag).stays(),
     whole(5, "restartCount").stays(),
     text(7, "imageID").stays(),
     amounts(10, "allocatedResources"),
