@@ -501,8 +501,8 @@ pub static FAULTS: &[Fault] = &[
     Fault {
         name: "running-rollout",
         what: "us-east-2 is being rolled out, so that two images run there",
-        red: &["ControlPlaneNotReady"],
-        unknown: &["ClusterImageStale", "ImageMismatchAcrossClusters"],
+        red: &[],
+        unknown: &["ClusterImageStale", "ControlPlaneNotReady", "ImageMismatchAcrossClusters"],
     },
     Fault {
         name: "running-not-started",

@@ -191,7 +191,8 @@ impl Cluster {
         let count = |pods: &Pods, key: &Key, row: &Replicas| Some(claims::Count { key: key.clone(), claimed: row.ready, ready: pods.ready_of(&owners(row)?) });
         let counts = self.pods.as_ref().and_then(|pods| pods.seen(|pods| rows.iter().filter_map(|(key, row)| count(pods, key, row)).collect()));
         let doubts = counts.map(|counts| self.claims.doubts(&selector.name, counts)).unwrap_or_default();
-        let beside = Beside { changing, doubts };
+        let asked = demands.iter().filter_map(|(_, participants)| Some(selector.required((*participants)?)[1]));
+        let beside = Beside { changing, needed: asked.fold(selector.baseline(), u32::max), doubts };
         workloads::facts(rows, &beside, &place, samples);
         self.asked(selector, &rows.iter().collect::<Vec<_>>(), &beside, &place, demands, samples);
     }

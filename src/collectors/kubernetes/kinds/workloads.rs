@@ -46,7 +46,7 @@ metrics! {
         static DESIRED: Gauge<5> = replicas("readiness_workload_desired_replicas", "Replicas that a workload should have, from the Kubernetes API.");
         static READY: Gauge<5> = replicas(
             "readiness_workload_ready_replicas",
-            "Replicas of a workload that are ready, from the Kubernetes API; NaN where its controller has not looked at it since it was changed, or says of more than a minute that more are ready than there are ready pods of it.",
+            "Replicas of a workload that are ready, from the Kubernetes API; NaN where its controller has not looked at it since it was changed, or says of more than a minute that more are ready than there are ready pods of it, or while its rollout goes on with as many as are asked for.",
         );
         static UPDATED: Gauge<5> =
             replicas("readiness_workload_updated_replicas", "Replicas of a workload that run its current template, from the Kubernetes API.");
@@ -56,7 +56,7 @@ metrics! {
             "readiness_workload_rollout_complete",
             Unit::Flag,
             &WORKLOAD,
-            "Whether the current template of a workload was observed and all replicas run it and are available; NaN where fewer of its pods are ready than its controller says, from the Kubernetes API.",
+            "Whether the current template of a workload was observed and all replicas run it and are available; NaN where fewer of its pods are ready than its controller says, and while that says that its rollout goes on and as many are ready as are asked for, from the Kubernetes API.",
         )
         .covered_by(WORKLOADS);
     }
@@ -153,6 +153,8 @@ pub(in crate::collectors::kubernetes) struct Replicas {
     complete: bool,
     /// Whether its controller has not looked at it since it was changed, so that its numbers are of what it was.
     is_outdated: bool,
+    /// Whether its controller says that its rollout goes on, and that as many replicas are available as must be meanwhile.
+    goes_on: bool,
     pub(in crate::collectors::kubernetes) uid: String,
     revision: Option<u64>,
     rollout: Rollout,
@@ -177,6 +179,7 @@ fn row(meta: ObjectMeta, counts: [u32; 4], observed: Option<i64>, selector: &Lab
         available,
         complete: !is_outdated && updated == desired && available == desired,
         is_outdated,
+        goes_on: false,
         uid: meta.uid.unwrap_or_default(),
         revision: annotations.get(REVISION_ANNOTATION).and_then(|revision| revision.parse().ok()),
         rollout: Rollout::Unknown,
@@ -252,7 +255,10 @@ impl Replicas {
         } else {
             (Stage::Running, "")
         };
-        Self { stage, why, ..self }
+        // After a rollout that is over the same is said of replicas that were added and of those that crash.
+        let is_available = condition("Available").is_some_and(|available| available.status == "True");
+        let goes_on = stage == Stage::Running && is_available && !is("NewReplicaSetAvailable");
+        Self { stage, why, goes_on, ..self }
     }
 }
 
@@ -261,6 +267,8 @@ impl Replicas {
 pub(in crate::collectors::kubernetes) struct Beside {
     /// Nodes that are starting or being taken away, of which what runs on every node may lack as many pods.
     pub(in crate::collectors::kubernetes) changing: usize,
+    /// The most replicas that are asked for, always or for an event.
+    pub(in crate::collectors::kubernetes) needed: u32,
     /// How many pods are ready of workloads whose controllers have claimed more for longer than it takes to say so.
     pub(in crate::collectors::kubernetes) doubts: BTreeMap<Key, u32>,
 }
@@ -273,6 +281,11 @@ impl Beside {
         }
         let ready = self.doubts.get(key)?;
         Some(say!("its controller says that {} are ready, and {} of its pods are", row.ready, *ready))
+    }
+
+    /// Whether a rollout goes on as it should, with as many replicas as are asked for.
+    const fn lets_roll(&self, row: &Replicas) -> bool {
+        row.goes_on && row.ready >= self.needed
     }
 
     /// Whether nodes that are changing may be why so many replicas are missing.
@@ -289,14 +302,22 @@ pub(in crate::collectors::kubernetes) fn facts<K: Kind<Row = Replicas>>(rows: &R
         let words = doubt.clone().unwrap_or_else(|| say!("{} of {} ready, {} up to date, {} available", *ready, *desired, *updated, *available));
         let told = |family: &'static Gauge<5>, value: Option<f64>| family.sample(labels(place, key), value.unwrap_or(f64::NAN)).with_detail(words.clone());
         let known = |value: f64| Some(value).filter(|_| doubt.is_none());
+        let rolls = doubt.is_none() && beside.lets_roll(row);
+        let rolling = || say!("its rollout goes on; {} of {} ready, {} up to date", *ready, *desired, *updated);
         samples.push(told(&DESIRED, Some(f64::from(*desired))));
         samples.push(told(&UPDATED, known(f64::from(*updated))));
         samples.push(told(&AVAILABLE, known(f64::from(*available))));
         // What was not looked at is not rolled out.
-        samples.push(told(&COMPLETE, known(flag(*complete)).or_else(|| row.is_outdated.then_some(0.0))));
+        samples.push(if rolls {
+            COMPLETE.sample(labels(place, key), f64::NAN).with_detail(rolling())
+        } else {
+            told(&COMPLETE, known(flag(*complete)).or_else(|| row.is_outdated.then_some(0.0)))
+        });
         samples.push(if doubt.is_none() && beside.may_excuse(desired.saturating_sub(*ready)) {
             let words = say!("{} of {} ready; nodes that are starting or being taken away: {}", *ready, *desired, beside.changing as u64);
             READY.sample(labels(place, key), f64::NAN).with_detail(words)
+        } else if rolls && ready < desired {
+            READY.sample(labels(place, key), f64::NAN).with_detail(rolling())
         } else {
             told(&READY, known(f64::from(*ready)))
         });

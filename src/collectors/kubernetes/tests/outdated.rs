@@ -52,8 +52,9 @@ fn replicas_that_no_pods_bear_out_are_not_known() {
     let status = json!({ "observedGeneration": 9, "replicas": 2, "readyReplicas": 2, "updatedReplicas": 2, "availableReplicas": 2 });
     let own = [json!({ "metadata": { "name": "a", "namespace": "n", "generation": 9, "uid": "d" }, "spec": { "replicas": 2 }, "status": status })];
     let key = Key { namespace: "n".into(), name: "a".into() };
-    let told =
-        |doubts: &[u32]| replicas_beside::<StatefulSet>(&own, &Beside { changing: 0, doubts: doubts.iter().map(|ready| (key.clone(), *ready)).collect() });
+    let told = |doubts: &[u32]| {
+        replicas_beside::<StatefulSet>(&own, &Beside { doubts: doubts.iter().map(|ready| (key.clone(), *ready)).collect(), ..Beside::default() })
+    };
     let says_all = |told: &[String], values: [&str; 5]| {
         let names = ["ready_replicas", "available_replicas", "updated_replicas", "rollout_complete", "rollout_state"];
         for (name, value) in names.into_iter().zip(values) {
@@ -114,6 +115,29 @@ fn a_rollout_that_does_not_go_on_is_told_from_one_that_does() {
         says(&told, "workload_ready_replicas eu/s/K//a = NaN");
         assert_eq!(stage(told), "unknown");
     }
+}
+
+/// Nobody would wait for a rollout that turned everything red, and none must be green before it is over.
+#[test]
+fn a_rollout_that_goes_on_is_no_fault_while_enough_replicas_are_ready() {
+    let told = |needed: u32, [desired, ready, updated]: [u32; 3], progress: [&str; 2], available: &str| {
+        let conditions = json!([{ "type": "Available", "status": available }, { "type": "Progressing", "status": progress[0], "reason": progress[1] }]);
+        let own = json!({ "metadata": { "name": "a", "generation": 9 }, "spec": { "replicas": desired },
+            "status": { "observedGeneration": 9, "replicas": desired, "readyReplicas": ready, "updatedReplicas": updated, "availableReplicas": ready, "conditions": conditions } });
+        let told = replicas_beside::<Deployment>(&[own], &Beside { needed, ..Beside::default() });
+        ["ready_replicas", "rollout_complete"]
+            .map(|name| told.iter().find_map(|line| Some(line.strip_prefix(&format!("workload_{name} eu/s/K//a = "))?.to_owned())).unwrap())
+    };
+    let is = |ready: &str, complete: &str| [ready.to_owned(), complete.to_owned()];
+    let goes_on = ["True", "ReplicaSetUpdated"];
+    assert_eq!(told(0, [4, 3, 2], goes_on, "True"), is("NaN", "NaN"));
+    assert_eq!(told(3, [4, 3, 2], goes_on, "True"), is("NaN", "NaN"));
+    assert_eq!(told(4, [4, 3, 2], goes_on, "True"), is("3", "0"), "too few are ready for those who come");
+    assert_eq!(told(0, [4, 4, 2], goes_on, "True"), is("4", "NaN"));
+    assert_eq!(told(0, [4, 2, 2], goes_on, "False"), is("2", "0"), "more are missing than may be");
+    assert_eq!(told(0, [4, 3, 2], ["False", "ProgressDeadlineExceeded"], "True"), is("3", "0"));
+    assert_eq!(told(0, [4, 3, 4], ["True", "NewReplicaSetAvailable"], "True"), is("3", "0"), "it was over, and one has crashed");
+    assert_eq!(told(0, [4, 4, 4], ["True", "NewReplicaSetAvailable"], "True"), is("4", "1"));
 }
 
 /// Who marks nodes whose kubelets are silent may be as silent.
