@@ -235,6 +235,20 @@ impl Selector {
         self.replicas.first().filter(|band| band.above == 0 && !band.advice).map_or(0, |band| band.replicas)
     }
 
+    /// Reports bands that nothing could miss.
+    fn validate_bands(&self, path: &str, problems: &mut Vec<Problem>) {
+        let path = format!("{path}.replicas");
+        if !self.replicas.is_sorted_by(|a, b| a.above < b.above) {
+            problems.push(Problem::bare(&path, "must list bands by rising above"));
+        }
+        if matches!(self.kind, WorkloadKind::CronJob) && !self.replicas.is_empty() {
+            problems.push(Problem::bare(&path, "must be left out for a CronJob, which has no replicas"));
+        }
+        for (at, _) in self.replicas.iter().enumerate().filter(|(_, band)| band.replicas == 0) {
+            problems.push(Problem::new(format!("{path}[{at}].replicas"), "must be above 0, because no workload has fewer", 0));
+        }
+    }
+
     /// Replicas that this many participants ask for, with bands that are advice and without them.
     pub(super) fn required(&self, participants: u32) -> [u32; 2] {
         let passed = |advice: bool| self.replicas.iter().rev().find(move |band| participants > band.above && (advice || !band.advice));
@@ -317,9 +331,7 @@ impl Config {
             if selector.labels.is_none() && selector.names.is_empty() {
                 problems.push(Problem::bare(&path, "must have labels or names"));
             }
-            if !selector.replicas.is_sorted_by(|a, b| a.above < b.above) {
-                problems.push(Problem::bare(format!("{path}.replicas"), "must list bands by rising above"));
-            }
+            selector.validate_bands(&path, problems);
             for (position, cluster) in selector.clusters.iter().enumerate() {
                 references.cluster(&format!("{path}.clusters[{position}]"), cluster, problems);
             }

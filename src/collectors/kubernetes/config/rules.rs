@@ -66,6 +66,17 @@ impl Config {
             let path = format!("{path}.objects[{index}]");
             name(&format!("{path}.resource"), &object.resource, problems);
             name(&format!("{path}.name"), &object.name, problems);
+            for (field, text) in [("annotation", &object.annotation), ("uid", &object.uid)] {
+                if let Some(text) = text {
+                    name(&format!("{path}.{field}"), text, problems);
+                }
+            }
+        }
+        for (at, _) in self.node_groups.iter().enumerate().filter(|(_, group)| group.at_least == 0) {
+            problems.push(Problem::new(format!("{path}.node_groups[{at}].at_least"), "must be above 0, because no group has fewer nodes", 0));
+        }
+        if self.backups.as_ref().is_some_and(|part| part.velero.is_none() && part.volume_snapshots.is_empty()) {
+            problems.push(Problem::bare(format!("{path}.backups"), "must name velero or volume_snapshots, because nothing is looked at without"));
         }
     }
 
@@ -94,6 +105,9 @@ impl Config {
             [Some(("cpu", &capacity.cpu)), Some(("memory", &capacity.memory)), capacity.ephemeral_storage.as_ref().map(|text| ("ephemeral_storage", text))];
         for (field, text) in own.into_iter().flatten() {
             amount(format!("{path}.{field}"), text, problems);
+        }
+        if quantity::parse(&capacity.memory).is_some_and(|bytes| bytes > 0.0 && bytes < SMALLEST) {
+            problems.push(Problem::new(format!("{path}.memory"), "must be at least 1Mi, because it counts bytes", quoted(&capacity.memory)));
         }
         for (index, pool) in capacity.nodepools.iter().enumerate() {
             let sizes = [("cpu", &pool.cpu), ("memory", &pool.memory), ("ephemeral_storage", &pool.ephemeral_storage)];
@@ -149,6 +163,9 @@ impl Config {
         }
     }
 }
+
+/// Bytes below which somebody left out the unit of memory: no workspace starts with as little.
+const SMALLEST: f64 = 1024.0 * 1024.0;
 
 /// Whether this names a namespace, or a claim in one.
 fn is_claim(entry: &str) -> bool {

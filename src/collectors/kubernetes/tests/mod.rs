@@ -416,3 +416,28 @@ collectors:
     }
     assert!(!error.contains("hunter2") && !error.contains("access[1]") && !error.contains("objects[1]"), "{error}");
 }
+
+/// What can never be red is good whatever is there.
+#[test]
+fn what_nothing_could_miss_is_refused() {
+    let problems = |part: &str| {
+        let text = format!("clusters: [{{ name: eu, in_cluster: true }}]\ncollectors: {{ kubernetes: {{ {part} }} }}\n");
+        crate::config::load_str(&text, "wrong", std::path::Path::new("."), None).err().map_or_else(String::new, |error| error.to_string())
+    };
+    let workload = |kind: &str, bands: &str| format!("workloads: [{{ name: w, kind: {kind}, namespace: n, names: [a], replicas: {bands} }}]");
+    let room = |memory: &str| format!("workspaces: [{{ name: w, namespaces: [n] }}], capacity: {{ workspaces: w, cpu: '1', memory: '{memory}' }}");
+    for (part, words) in [
+        ("node_groups: [{ name: g, at_least: 0 }]".to_owned(), "node_groups[0] (g).at_least: must be above 0, because no group has fewer nodes"),
+        (workload("Deployment", "[{ above: 0, replicas: 0 }]"), "workloads[0] (w).replicas[0].replicas: must be above 0, because no workload has fewer"),
+        (workload("CronJob", "[{ above: 0, replicas: 1 }]"), "workloads[0] (w).replicas: must be left out for a CronJob, which has no replicas"),
+        ("backups: {}".to_owned(), "kubernetes.backups: must name velero or volume_snapshots, because nothing is looked at without"),
+        ("objects: [{ resource: secrets, namespace: n, name: o, annotation: '' }]".to_owned(), "objects[0] (o).annotation: must not be empty"),
+        (room("4"), "capacity.memory: must be at least 1Mi, because it counts bytes"),
+    ] {
+        let told = problems(&part);
+        assert!(told.contains(words), "{part}: {told}");
+    }
+    for good in [room("4Gi"), workload("Deployment", "[{ above: 0, replicas: 1 }]"), "backups: { volume_snapshots: [n] }".to_owned()] {
+        assert_eq!(problems(&good), "", "{good}");
+    }
+}
