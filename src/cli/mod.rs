@@ -122,8 +122,11 @@ fn check_configuration(loaded: &Loaded, file: &Path) -> ExitCode {
 }
 
 fn init(kubeconfig: Option<PathBuf>) -> ExitCode {
-    // KUBECONFIG may list several files, of which the first is the one that kubectl writes to.
-    let first = |files: PathBuf| std::env::split_paths(&files).next().unwrap_or_default();
+    // KUBECONFIG may list several files, of which kubectl leaves out those that are not there.
+    let first = |files: PathBuf| {
+        let all: Vec<PathBuf> = std::env::split_paths(&files).filter(|file| !file.as_os_str().is_empty()).collect();
+        all.iter().find(|file| file.exists()).or_else(|| all.first()).cloned().unwrap_or_default()
+    };
     let Some(file) = kubeconfig.map(first).or_else(|| Some(std::env::home_dir()?.join(".kube/config"))) else {
         return fail("find the kubeconfig: there is no home folder; name it with --kubeconfig");
     };

@@ -3,14 +3,15 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use kube::config::{AuthInfo, NamedContext};
+use kube::config::{AuthInfo, Cluster, Kubeconfig, NamedContext};
 
+use crate::aws;
 use crate::collectors::kubernetes::client::kubeconfig;
 use crate::collectors::kubernetes::config::{ClusterConfig, Eks};
 use crate::files;
 use crate::say;
 use crate::say::{Message, named};
-use crate::value::Problem;
+use crate::value::{Problem, Url};
 
 /// What a kubeconfig leads to.
 #[derive(Debug)]
@@ -35,8 +36,7 @@ pub fn clusters(file: &Path) -> Result<Found, Message> {
     // Of several contexts for one API server the current one is what its owner uses.
     let current = kubeconfig.current_context.as_deref();
     let place = |named: &NamedContext| {
-        let wanted = named.context.as_ref().map(|context| &context.cluster)?;
-        let cluster = kubeconfig.clusters.iter().find(|cluster| cluster.name == *wanted)?.cluster.as_ref()?;
+        let cluster = cluster_of(&kubeconfig, named)?;
         // Behind another proxy the same address is another server.
         Some((cluster.server.as_deref()?, cluster.proxy_url.as_deref().unwrap_or_default()))
     };
@@ -52,7 +52,8 @@ pub fn clusters(file: &Path) -> Result<Found, Message> {
         }
         let user = named.context.as_ref().and_then(|context| context.user.as_ref());
         let auth = user.and_then(|user| kubeconfig.auth_infos.iter().find(|auth| auth.name == *user)).and_then(|auth| auth.auth_info.as_ref());
-        let eks = auth.and_then(eks);
+        let reached = cluster_of(&kubeconfig, named);
+        let eks = auth.and_then(eks).filter(|eks| reached.is_some_and(|cluster| is_at_home(cluster, eks)));
         // Of a cluster of EKS its name and region say where it is.
         if let (None, Err(why)) = (&eks, kubeconfig::leads_somewhere(&kubeconfig, &named.name)) {
             unusable.push((named.name.clone(), why));
@@ -66,25 +67,33 @@ pub fn clusters(file: &Path) -> Result<Found, Message> {
             number += 1;
             name = format!("{short}-{number}");
         }
+        let proxy = reached.filter(|_| eks.is_some()).and_then(|cluster| cluster.proxy_url.as_deref()).map(Url::new);
         let (kubeconfig, context) = if eks.is_some() { (None, None) } else { (Some(file.to_owned()), Some(named.name.clone())) };
-        clusters.push(ClusterConfig {
-            name,
-            in_cluster: false,
-            kubeconfig,
-            context,
-            server: None,
-            ca_file: None,
-            token: None,
-            eks,
-            version: None,
-            proxy: None,
-        });
+        clusters.push(ClusterConfig { name, in_cluster: false, kubeconfig, context, server: None, ca_file: None, token: None, eks, version: None, proxy });
     }
     match unusable.first() {
         _ if !clusters.is_empty() => Ok(Found { clusters, left_out, unusable }),
         Some((_, why)) => Err(say!("read {}: none of its contexts can be used: {}", file.display(), why)),
         None => Err(say!("read {}: it names no context", file.display())),
     }
+}
+
+/// The cluster that a context names.
+fn cluster_of<'a>(kubeconfig: &'a Kubeconfig, named: &NamedContext) -> Option<&'a Cluster> {
+    let wanted = named.context.as_ref().map(|context| &context.cluster)?;
+    kubeconfig.clusters.iter().find(|cluster| cluster.name == *wanted)?.cluster.as_ref()
+}
+
+/// Whether a cluster of EKS is reached where AWS says that it is, so that its name and region are enough. The end of a tunnel
+/// is known to the kubeconfig alone, and so is a proxy that `clusters` cannot name.
+fn is_at_home(cluster: &Cluster, eks: &Eks) -> bool {
+    let host = cluster.server.as_deref().and_then(|server| url::Url::parse(server).ok()).and_then(|server| Some(server.host_str()?.to_owned()));
+    let ends = [format!(".eks.{}", aws::domain(&eks.region)), format!(".{}.api.aws", eks.region)];
+    let can_be_named = |proxy: &String| {
+        url::Url::parse(proxy).is_ok_and(|proxy| matches!(proxy.scheme(), "http" | "https") && proxy.username().is_empty() && proxy.password().is_none())
+    };
+    let is_named = cluster.tls_server_name.is_none() && cluster.proxy_url.as_ref().is_none_or(can_be_named);
+    is_named && host.is_some_and(|host| ends.iter().any(|end| host.ends_with(end)))
 }
 
 /// Every kubeconfig of a configuration that is there and cannot be used. That stops no start, since the file may be
@@ -111,8 +120,12 @@ const FLAGS: [&str; 9] = ["--region", "--profile", "--cluster-name", "--cluster-
 const VARIABLES: [&str; 5] = ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_STS_REGIONAL_ENDPOINTS"];
 
 /// The cluster that `aws eks get-token` and `aws-iam-authenticator token` are told. `None` for whatever
-/// else they are told, since that may be another account: then the plugin is asked itself.
+/// else they are told, since that may be another account: then the plugin is asked itself. Nor is it known as whom else
+/// somebody asks, which a kubeconfig alone can say.
 fn eks(auth: &AuthInfo) -> Option<Eks> {
+    if auth.impersonate.is_some() || auth.impersonate_groups.is_some() {
+        return None;
+    }
     let exec = auth.exec.as_ref()?;
     let command = exec.command.as_deref()?.rsplit('/').next()?;
     let arguments = exec.args.as_deref().unwrap_or_default();
@@ -134,7 +147,11 @@ fn eks(auth: &AuthInfo) -> Option<Eks> {
         "aws-iam-authenticator" => arguments.iter().any(|argument| argument == "token"),
         _ => false,
     };
-    let set = |name: &str| variables.iter().find(|entry| entry.get("name").is_some_and(|own| own == name)).and_then(|entry| entry.get("value").cloned());
+    // An empty one is as good as none to AWS.
+    let set = |name: &str| {
+        let own = variables.iter().find(|entry| entry.get("name").is_some_and(|own| own == name));
+        own.and_then(|entry| entry.get("value").cloned()).filter(|value| !value.is_empty())
+    };
     let region = after(&["--region"]).or_else(|| set("AWS_REGION")).or_else(|| set("AWS_DEFAULT_REGION"));
     let name = after(&["--cluster-name", "--cluster-id", "-i"]);
     let profile = after(&["--profile"]).or_else(|| set("AWS_PROFILE")).or_else(|| set("AWS_DEFAULT_PROFILE"));
@@ -205,8 +222,8 @@ mod tests {
 apiVersion: v1
 kind: Config
 clusters:
-- { name: a, cluster: { server: "https://a.example.com" } }
-- { name: b, cluster: { server: "https://b.example.com" } }
+- { name: a, cluster: { server: "https://A0.gr7.us-east-2.eks.amazonaws.com" } }
+- { name: b, cluster: { server: "https://B0.gr7.eu-west-2.eks.amazonaws.com" } }
 - { name: c, cluster: { server: "https://c.example.com" } }
 contexts:
 - { name: "arn:aws:eks:us-east-2:123456789012:cluster/workshop", context: { cluster: a, user: east } }
@@ -308,7 +325,7 @@ users:
             );
             of(&kubeconfig).remove(0)
         };
-        let profile = |exec: &str| context("main", "a.example.com", exec).eks.map(|eks| (eks.profile, eks.region));
+        let profile = |exec: &str| context("main", "A0.gr7.us-east-2.eks.amazonaws.com", exec).eks.map(|eks| (eks.profile, eks.region));
         let told = |profile: &str| Some((Some(profile.to_owned()), "us-east-2".to_owned()));
         let rest = "--region, us-east-2, eks, get-token, --cluster-name, workshop";
         assert_eq!(profile(&format!("args: [{rest}, --output, json], env: [{{ name: AWS_PROFILE, value: staging }}]")), told("staging"));
@@ -322,8 +339,38 @@ users:
             format!("args: [{rest}, --endpoint-url, x]"),
             "args: [eks, get-token, --cluster-name, workshop]".to_owned(),
         ] {
-            let found = context("main", "a.example.com", &other);
+            let found = context("main", "A0.gr7.us-east-2.eks.amazonaws.com", &other);
             assert!(found.eks.is_none() && found.context.as_deref() == Some("main"), "{other}");
+        }
+    }
+
+    /// What a kubeconfig of EKS says beside the name of the cluster is not lost.
+    #[test]
+    fn how_a_cluster_of_eks_is_reached_stays() {
+        let context = |cluster: &str, user: &str, env: &str| {
+            let exec = format!(
+                "{{ apiVersion: client.authentication.k8s.io/v1beta1, command: aws, args: [--region, us-east-2, eks, get-token, --cluster-name, w], env: [{env}] }}"
+            );
+            let kubeconfig = format!(
+                "{{ apiVersion: v1, kind: Config, clusters: [{{ name: c, cluster: {{ {cluster} }} }}], contexts: [{{ name: main, context: {{ cluster: c, user: u }} }}], users: [{{ name: u, user: {{ {user} exec: {exec} }} }}] }}"
+            );
+            of(&kubeconfig).remove(0)
+        };
+        let home = "server: 'https://A0.gr7.us-east-2.eks.amazonaws.com'";
+        let plain = context(home, "", "{ name: AWS_PROFILE, value: '' }");
+        assert_eq!(plain.eks.map(|eks| eks.profile), Some(None), "an empty one is none");
+        let behind = context(&format!("{home}, proxy-url: 'http://proxy.example.com:3128'"), "", "");
+        assert_eq!((behind.eks.is_some(), behind.proxy.map(|proxy| proxy.to_string())), (true, Some("http://proxy.example.com:3128/".to_owned())));
+        for (cluster, user) in [
+            ("server: 'https://localhost:8443', tls-server-name: A0.gr7.us-east-2.eks.amazonaws.com", ""),
+            ("server: 'https://A0.gr7.us-east-2.eks.amazonaws.com', tls-server-name: other", ""),
+            ("server: 'https://A0.gr7.us-east-2.eks.amazonaws.com.example.com'", ""),
+            ("server: 'https://A0.gr7.us-east-2.eks.amazonaws.com', proxy-url: 'http://user:hunter2@proxy.example.com:3128'", ""),
+            (home, "as: reader,"),
+            (home, "as-groups: [readers],"),
+        ] {
+            let found = context(cluster, user, "");
+            assert!(found.eks.is_none() && found.context.as_deref() == Some("main"), "{cluster} {user}");
         }
     }
 
