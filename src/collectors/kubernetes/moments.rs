@@ -118,10 +118,10 @@ fn moments(seen: &Snapshot, family: &'static Gauge<3>, selector: &str, subject: 
     seen_everywhere(seen, family.0.name, selector, &[Matching::Matched, Matching::Empty])?;
     let mut moments = Moments::new();
     for sample in seen.samples_of(family.0.name) {
-        if let Some(subject) = subject(sample) {
-            if let Ok(own) = moments.entry(subject).or_insert_with(|| Ok(Vec::new())) {
-                own.push(sample.second());
-            }
+        if let Some(subject) = subject(sample)
+            && let Ok(own) = moments.entry(subject).or_insert_with(|| Ok(Vec::new()))
+        {
+            own.push(sample.second());
         }
     }
     Ok(moments)

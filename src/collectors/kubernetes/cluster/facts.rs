@@ -194,11 +194,11 @@ impl Cluster {
         let asked = demands.iter().filter_map(|(_, participants)| Some(selector.required((*participants)?)[1]));
         let beside = Beside { changing, needed: asked.fold(selector.baseline(), u32::max), doubts };
         workloads::facts(rows, &beside, &place, samples);
-        self.asked(selector, &rows.iter().collect::<Vec<_>>(), &beside, &place, demands, samples);
+        Self::asked(selector, &rows.iter().collect::<Vec<_>>(), &beside, &place, demands, samples);
     }
 
     /// What the configuration asks of the workloads of a selector: always, and for each event.
-    fn asked(&self, selector: &Selector, rows: &[(&Key, &Replicas)], beside: &Beside, place: &Place, demands: &[event::Demand], samples: &mut Vec<Sample>) {
+    fn asked(selector: &Selector, rows: &[(&Key, &Replicas)], beside: &Beside, place: &Place, demands: &[event::Demand], samples: &mut Vec<Sample>) {
         asked::baseline(rows, selector.baseline(), place, samples);
         for (event, participants) in demands.iter().filter(|_| !selector.replicas.is_empty()) {
             let replicas = participants.map(|participants| selector.required(participants));

@@ -258,7 +258,7 @@ impl Replicas {
         // After a rollout that is over the same is said of replicas that were added and of those that crash.
         let is_available = condition("Available").is_some_and(|available| available.status == "True");
         let goes_on = stage == Stage::Running && is_available && !is("NewReplicaSetAvailable");
-        Self { stage, why, goes_on, ..self }
+        Self { goes_on, stage, why, ..self }
     }
 }
 

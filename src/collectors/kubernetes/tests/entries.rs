@@ -66,9 +66,9 @@ fn somebody_must_stand_behind_each_kind_of_addresses_of_a_service() {
     let both = json!(["IPv4", "IPv6"]);
     assert_eq!(count(both.clone(), &[four.clone(), six.clone()]), said("1", ""));
     assert_eq!(count(both.clone(), &[slice("four", "IPv4", &[]), six.clone()]), said("0", "nobody serves by IPv4"));
-    assert_eq!(count(both, &[four.clone()]), said("0", "nobody serves by IPv6"));
+    assert_eq!(count(both, std::slice::from_ref(&four)), said("0", "nobody serves by IPv6"));
     assert_eq!(count(json!(["IPv4"]), &[four.clone(), six.clone()]), said("2", ""));
-    assert_eq!(count(json!(["IPv4"]), &[six.clone()]), said("0", ""));
+    assert_eq!(count(json!(["IPv4"]), std::slice::from_ref(&six)), said("0", ""));
     assert_eq!(count(json!(null), &[four, six]), said("3", ""), "it says nothing of them");
 }
 
