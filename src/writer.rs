@@ -20,15 +20,22 @@ pub(crate) struct Writer {
     shared: Arc<(Mutex<Phase>, Condvar)>,
 }
 
+/// The thread, which runs or rests.
+#[derive(Default, PartialEq, Eq)]
+enum Thread {
+    #[default]
+    None,
+    Unhurried,
+    /// Somebody wants all of it written now: it does not rest until it is, even if whoever asked has left.
+    Hurried,
+}
+
 #[derive(Default)]
 struct Phase {
-    /// Whether there is a thread, which runs or rests.
-    alive: bool,
+    thread: Thread,
     running_since: Option<Instant>,
     /// Something changed since the run began.
     again: bool,
-    /// Somebody wants all of it written now: nothing rests until it is, even if whoever asked has left.
-    hurried: bool,
     said: bool,
 }
 
@@ -47,7 +54,7 @@ impl Writer {
     /// Runs the work soon, and once more if it is running now or has just run.
     pub(crate) fn wake(&self) {
         let mut phase = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if phase.alive {
+        if phase.thread != Thread::None {
             phase.again = true;
             return;
         }
@@ -58,17 +65,17 @@ impl Writer {
                 let mut phase = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
                 (phase.running_since, phase.said) = (None, false);
                 shared.1.notify_all();
-                let rested = shared.1.wait_timeout_while(phase, REST, |phase| !phase.hurried);
+                let rested = shared.1.wait_timeout_while(phase, REST, |phase| phase.thread != Thread::Hurried);
                 phase = rested.unwrap_or_else(PoisonError::into_inner).0;
                 if !std::mem::take(&mut phase.again) {
-                    (phase.alive, phase.hurried) = (false, false);
+                    phase.thread = Thread::None;
                     return;
                 }
                 phase.running_since = Some(Instant::now());
             }
         };
         if std::thread::Builder::new().name(self.name.to_owned()).spawn(run).is_ok() {
-            (phase.alive, phase.running_since) = (true, Some(Instant::now()));
+            (phase.thread, phase.running_since) = (Thread::Unhurried, Some(Instant::now()));
         } else {
             // The next change tries again.
             tracing::error!(thread = self.name, "the system gives no thread to write on");
@@ -88,7 +95,9 @@ impl Writer {
     /// Waits on this thread until nothing is left to write; whether that was in time.
     pub(crate) fn settle(&self, within: Duration) -> bool {
         let mut phase = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
-        phase.hurried = phase.alive;
+        if phase.thread == Thread::Unhurried {
+            phase.thread = Thread::Hurried;
+        }
         self.shared.1.notify_all();
         let waited = self.shared.1.wait_timeout_while(phase, within, |phase| !phase.is_done());
         waited.unwrap_or_else(PoisonError::into_inner).0.is_done()

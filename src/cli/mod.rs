@@ -127,8 +127,12 @@ fn init(kubeconfig: Option<PathBuf>) -> ExitCode {
         let all: Vec<PathBuf> = std::env::split_paths(&files).filter(|file| !file.as_os_str().is_empty()).collect();
         all.iter().find(|file| file.exists()).or_else(|| all.first()).cloned().unwrap_or_default()
     };
-    let Some(file) = kubeconfig.map(first).or_else(|| Some(std::env::home_dir()?.join(".kube/config"))) else {
-        return fail("find the kubeconfig: there is no home folder; name it with --kubeconfig");
+    let own = || Some(std::env::home_dir()?.join(".kube/config")).filter(|file| file.exists());
+    let Some(file) = kubeconfig.map(first).or_else(own) else {
+        // There is more to look at than clusters.
+        let _ = writeln!(std::io::stderr(), "there is no ~/.kube/config, so no cluster is named; --kubeconfig names another file");
+        print(&kubernetes::init::configuration(&kubernetes::init::Found::default()));
+        return ExitCode::SUCCESS;
     };
     files::remember(&file);
     match kubernetes::init::clusters(&file) {
@@ -136,7 +140,7 @@ fn init(kubeconfig: Option<PathBuf>) -> ExitCode {
             print(&kubernetes::init::configuration(&clusters));
             ExitCode::SUCCESS
         }
-        Err(error) => fail(say!("{}; name another kubeconfig with --kubeconfig, or start from examples/workshop.yaml", error)),
+        Err(error) => fail(say!("{}; name another kubeconfig with --kubeconfig", error)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The faults of the lab once more, with a real API server in place of the lab's: the lab says what
 //! the objects are, the real one stores, lists and watches them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use readiness_lab::SERVED;
@@ -97,14 +97,18 @@ impl Bridge {
             self.delete(&path).await;
         }
         let mut identities: BTreeMap<String, String> = made.values().map(|(object, uid)| (object["metadata"]["uid"].to_string(), uid.clone())).collect();
+        // What is made anew has another identity, by which those that it owns must know it.
+        let mut anew: BTreeSet<String> = BTreeSet::new();
         for ((resource, kind, object), path) in wanted.into_iter().zip(paths_of) {
-            if made.get(&path).is_some_and(|(old, _)| *old == object) {
+            let mut owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+            if !owners.any(|owner| anew.contains(&owner["uid"].to_string())) && made.get(&path).is_some_and(|(old, _)| *old == object) {
                 continue;
             }
             if made.contains_key(&path) {
                 self.delete(&path).await;
             }
             let uid = self.make(resource, kind, object.clone(), &path, &identities).await;
+            anew.insert(object["metadata"]["uid"].to_string());
             identities.insert(object["metadata"]["uid"].to_string(), uid.clone());
             made.insert(path, (object, uid));
         }

@@ -232,7 +232,7 @@ async fn keys_of_bedrock_are_asked_for_at_iam() {
     let configuration = folder.path().join("readiness.yaml");
     std::fs::write(
         &configuration,
-        "events: [{ name: e, time_zone: UTC, start: 2030-01-01T09:00, duration: 1h }]\ncollectors: { credentials: { credentials: [{ name: models, kind: bedrock_api_key, aws: { region: eu-west-2 }, from: { file: bedrock.key } }] } }\n",
+        "checklists: [{ name: workshop, overrides: { CredentialExpiresBeforeEventEnd: { lead_time_within: 3000d } } }]\nevents: [{ name: e, time_zone: UTC, start: 2030-01-01T09:00, duration: 1h }]\ncollectors: { credentials: { credentials: [{ name: models, kind: bedrock_api_key, aws: { region: eu-west-2 }, from: { file: bedrock.key } }] } }\n",
     )
     .unwrap();
     let listed = |user: &str, status: &str, end: &str| {
@@ -341,7 +341,7 @@ async fn an_annotation_tells_when_a_credential_ends() {
         );
         let file = folder.path().join("readiness.yaml");
         let configuration = format!(
-            "events: [{{ name: e, time_zone: UTC, start: 2030-01-01T09:00, duration: 1h }}]\nclusters: [{{ name: c, kubeconfig: kubeconfig }}]\ncollectors: {{ credentials: {{ credentials: [{{ name: key, kind: {kind}, from: {{ secret: {{ cluster: c, namespace: n, name: s, key: key, annotation: coder.com/rotation-due }} }} }}] }} }}\n"
+            "checklists: [{{ name: workshop, overrides: {{ CredentialExpiresBeforeEventEnd: {{ lead_time_within: 3000d }} }} }}]\nevents: [{{ name: e, time_zone: UTC, start: 2030-01-01T09:00, duration: 1h }}]\nclusters: [{{ name: c, kubeconfig: kubeconfig }}]\ncollectors: {{ credentials: {{ credentials: [{{ name: key, kind: {kind}, from: {{ secret: {{ cluster: c, namespace: n, name: s, key: key, annotation: coder.com/rotation-due }} }} }}] }} }}\n"
         );
         std::fs::write(&file, configuration).unwrap();
         tokio::task::spawn_blocking(move || crate::common::run(exporter().args(["check", "--output", "text", "--config.file"]).arg(file)).1).await.unwrap()

@@ -94,7 +94,7 @@ fn what_checklists_share_is_one_alert() {
         groups.map(|rule| format!("{} {}", rule["alert"].as_str().unwrap(), rule["labels"]["severity"].as_str().unwrap())).collect()
     };
     let soon = ["CertificateExpiresSoon warning", "CertificateExpiresSoon critical"];
-    let others = ["CertificateExpiresBeforeEventEnd critical", "ReadinessChecklistRevisionDiffers warning"];
+    let others = ["CertificateExpiresBeforeEventEnd critical", "CertificateExpiresBeforeEventEnd warning", "ReadinessChecklistRevisionDiffers warning"];
     assert_eq!(alerts("one"), [&["EndpointUnhealthy critical"][..], &soon, &others].concat());
     assert_eq!(alerts("two"), [&soon[..], &others].concat(), "the first has an alert in the other file");
     // Both files together are what Prometheus loads; the tests of each are about its own.

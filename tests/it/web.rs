@@ -258,7 +258,15 @@ async fn changes_are_told_and_checklists_are_archived() {
     let page = client().get(format!("http://{address}/")).send().await.unwrap().text().await.unwrap();
     assert!(page.contains("workshop: NodeDiskPressure pass -&gt; fail") && page.contains("workshop: NodeDiskPressure fail -&gt; pass"), "{page}");
     let report = |options: &[&str]| crate::common::run(crate::common::exporter().args(["report", "--config.file"]).arg(estate.file()).args(options));
-    let (code, said, errors) = report(&["--since", "1h"]);
+    // What changes is written once for all within a few seconds.
+    let written = tokio::time::Instant::now() + Duration::from_secs(30);
+    let (code, said, errors) = loop {
+        let told = report(&["--since", "1h"]);
+        if told.1.contains("decision no go -> go") || tokio::time::Instant::now() > written {
+            break told;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
     assert_eq!(code, 0, "{errors}");
     let lines: Vec<&str> = said.lines().filter_map(|line| line.split_once("  ")).map(|(_, words)| words).collect();
     let at = |words: &str| lines.iter().position(|line| *line == words).unwrap_or_else(|| panic!("{words} is not in {lines:#?}"));

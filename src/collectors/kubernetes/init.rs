@@ -14,7 +14,7 @@ use crate::say::{Message, named};
 use crate::value::{Problem, Url};
 
 /// What a kubeconfig leads to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Found {
     /// A cluster for each API server.
     pub clusters: Vec<ClusterConfig>,
@@ -164,21 +164,30 @@ pub fn configuration(found: &Found) -> String {
     struct Section<'a> {
         clusters: &'a [ClusterConfig],
     }
-    // Plain strings and maps always serialise.
-    let mut text = serde_saphyr::to_string(&Section { clusters: &found.clusters }).unwrap_or_default();
-    text.insert_str(0, "# Made by `readiness-exporter config init`. `readiness-exporter config check` says what is wrong with it.\n\n");
+    let mut text = "# Made by `readiness-exporter config init`. `readiness-exporter config check` says what is wrong with it.\n\n".to_owned();
+    if !found.clusters.is_empty() {
+        // Plain strings and maps always serialise.
+        text.push_str(&serde_saphyr::to_string(&Section { clusters: &found.clusters }).unwrap_or_default());
+    }
     for context in &found.left_out {
         let _ = writeln!(text, "# The context {} leads to the API server of one above.", named(context));
     }
     for (context, why) in &found.unusable {
         let _ = writeln!(text, "# The context {} is left out: read the kubeconfig: {}.", named(context), why);
     }
-    let _ = write!(text, "{REST}");
+    if found.clusters.is_empty() {
+        // A section with nothing but comments would be none.
+        text.push_str("# collectors:\n");
+        text.push_str(&REST.replace("\n  # ", "\n#   ").replacen("  # ", "#   ", 1));
+    } else {
+        text.push_str(OF_CLUSTERS);
+        text.push_str(REST);
+    }
     text
 }
 
-/// What else there is to look at. Whoever takes the marks of comments away from a block has a section that is right in its form.
-const REST: &str = r#"
+/// What of clusters is looked at.
+const OF_CLUSTERS: &str = r#"
 collectors:
   # Nodes, pods, events, storage of nodes, quotas and classes are looked at without further words.
   kubernetes:
@@ -190,7 +199,10 @@ collectors:
     # workspaces:
     #   - { name: workspaces, namespaces: [coder-ws], labels: { app.kubernetes.io/name: coder-workspace } }
     # karpenter: { node_classes: ec2 }
-  # http:
+"#;
+
+/// What else there is to look at. Whoever takes the marks of comments away from a block has a section that is right in its form.
+const REST: &str = r#"  # http:
   #   targets:
   #     - { name: app, url: "https://app.example.com/healthz" }
   # tls:
@@ -255,11 +267,24 @@ users:
         assert_eq!(loaded.settings.clusters.len(), 3);
     }
 
+    #[test]
+    fn without_a_cluster_there_is_something_to_begin_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = configuration(&Found::default());
+        let loaded = crate::config::load_str(&text, "init", folder.path(), None).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        assert!(
+            loaded.settings.clusters.is_empty()
+                && loaded.settings.collectors.kubernetes.is_none()
+                && text.contains("# collectors:\n#   http:\n#     targets:\n"),
+            "{text}"
+        );
+    }
+
     /// Each block is right as soon as it is no comment any more.
     #[test]
     fn what_stands_there_in_comments_is_right_in_its_form() {
         let folder = tempfile::tempdir().unwrap();
-        let uncommented: String = REST
+        let uncommented: String = format!("{OF_CLUSTERS}{REST}")
             .lines()
             .map(|line| {
                 if line.contains(": ") && line.contains("# ") && !line.contains("`") || line.trim_end().ends_with(':') {
