@@ -41,7 +41,7 @@ fn secrets_and_access_keys_of_aws_as_moto_has_them() {
     let file = folder.path().join("aws.credentials");
     std::fs::write(&file, format!("[default]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n")).unwrap();
     let configuration = format!(
-        "checklists: [{{ name: workshop, overrides: {{ CredentialExpiresBeforeEventEnd: {{ lead_time_within: 3000d }} }} }}]\nevents: [{{ name: e, time_zone: UTC, start: 2030-01-01T09:00, duration: 1h }}]\n\
+        "events: [{{ name: e, time_zone: UTC, start: 2030-01-01T09:00, duration: 1h }}]\nchecklists: [{{ name: workshop, overrides: {{ CredentialExpiresBeforeEventEnd: {{ lead_time_within: 3000d }} }} }}]\n\
          collectors:\n  \
            secrets_manager:\n    secrets: [{{ name: database, region: us-east-2, id: workshop/database }}]\n  \
            credentials:\n    credentials:\n      \
