@@ -126,6 +126,8 @@ const UNTRUSTED: &str = "Name the certificate of its authority where the connect
 const OTHER_NAME: &str =
     "Ask for it by a name that its certificate has, or have a certificate issued for this name; `openssl s_client -connect HOST:PORT` shows which it has.";
 
+const OWN_AUTHORITY: &str = "Issue a certificate for the server from an authority, be it the very one that it presents now, and name that in `ca_file`. For a certificate that is its own authority: make it with `-addext basicConstraints=critical,CA:FALSE`, and name it in `ca_file`.";
+
 impl Cause for CertificateError {
     fn words(&self) -> Message {
         match self {
@@ -140,6 +142,10 @@ impl Cause for CertificateError {
             Self::BadEncoding => say!("a certificate cannot be read"),
             Self::Revoked => say!("a certificate is revoked"),
             Self::InvalidPurpose | Self::InvalidPurposeContext { .. } => say!("the certificate is not for this purpose"),
+            // What `openssl req -x509` makes.
+            Self::Other(other) if other.0.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity) => {
+                say!("the server presents the certificate of an authority as its own, as self-signed ones are").fixed_by(OWN_AUTHORITY)
+            }
             Self::UnhandledCriticalExtension => say!("a certificate has a critical extension that is not known"),
             _ => say!("the certificate is not valid"),
         }
@@ -322,6 +328,20 @@ mod tests {
     struct Own {
         #[expect(dead_code, reason = "only its name counts")]
         timeout: u32,
+    }
+
+    #[test]
+    fn what_to_do_about_a_certificate_follows_from_why_it_is_not_taken() {
+        let own = CertificateError::Other(rustls::OtherError(std::sync::Arc::new(webpki::Error::CaUsedAsEndEntity)));
+        for (error, words, fix) in [
+            (CertificateError::UnknownIssuer, "the certificate is from an authority that is not trusted", Some(UNTRUSTED)),
+            (CertificateError::NotValidForName, "the certificate is for another name", Some(OTHER_NAME)),
+            (own, "the server presents the certificate of an authority as its own, as self-signed ones are", Some(OWN_AUTHORITY)),
+            (CertificateError::BadEncoding, "a certificate cannot be read", None),
+        ] {
+            let told = rustls::Error::InvalidCertificate(error).words();
+            assert_eq!((told.as_str(), told.fix()), (words, fix));
+        }
     }
 
     #[test]

@@ -209,3 +209,22 @@ struct Refusal {
 struct RefusalError {
     code: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+
+    use super::*;
+
+    #[test]
+    fn without_an_identity_nobody_was_asked() {
+        let told = |error: ConnectorError| {
+            let (class, why) = dispatch_failure(&error);
+            (class, why.as_str().to_owned())
+        };
+        let nobody = CredentialsError::not_loaded("hunter2");
+        let words = "no credentials of AWS were found in the environment, a profile or the role of the pod";
+        assert_eq!(told(ConnectorError::user(nobody.into())), (ErrorClass::Local, words.to_owned()));
+        assert_eq!(told(ConnectorError::io("hunter2".into())), (ErrorClass::Unreachable, "no connection".to_owned()));
+    }
+}
