@@ -29,8 +29,9 @@ pub(crate) fn claims(text: &str) -> Result<Value, &'static str> {
     decode(claims).ok().and_then(|bytes| document::read(&bytes)).filter(Value::is_object).ok_or("its claims cannot be read")
 }
 
-/// From here on a number counts milliseconds, whatever the claim should be: the year 5138.
-const MILLISECONDS: i64 = 100_000_000_000;
+/// What some write for never is the last second of the year 9999; beyond that a number counts milliseconds, whatever the
+/// claim should be.
+const MILLISECONDS: i64 = 253_402_300_801;
 
 /// A moment of a claim, in Unix seconds. It may have a fraction; what can be no moment in seconds is none. RFC 7519, section 2.
 #[expect(clippy::cast_possible_truncation, reason = "whole seconds are enough, and a cast of a float stops at the ends")]

@@ -113,6 +113,8 @@ pub struct Family {
     pub covered_by: Option<Coverage>,
     /// What an entry of the configuration needs for the metric to be there, where not every entry has it.
     pub made_by: Option<&'static str>,
+    /// A label with all the values that it can have.
+    pub values: Option<(&'static str, &'static [&'static str])>,
     /// States beside `unknown` that say that nothing was seen: they are good news for no check, and bad for those that
     /// name them.
     pub unseen: &'static [&'static str],
@@ -135,12 +137,13 @@ pub struct StateSet<S, const N: usize>(pub Family, PhantomData<S>);
 
 /// Declares a gauge whose value is of `unit`.
 pub const fn gauge<const N: usize>(name: &'static str, unit: Unit, labels: &'static [&'static str; N], help: &'static str) -> Gauge<N> {
-    Gauge(Family { name, help, labels, unit, states: &[], sayings: &[], covered_by: None, made_by: None, unseen: &[] })
+    Gauge(Family { name, help, labels, unit, states: &[], sayings: &[], covered_by: None, made_by: None, values: None, unseen: &[] })
 }
 
 /// Declares a state set.
 pub const fn state_set<S: States, const N: usize>(name: &'static str, labels: &'static [&'static str; N], help: &'static str) -> StateSet<S, N> {
-    let family = Family { name, help, labels, unit: Unit::Number, states: S::WORDS, sayings: S::SAYINGS, covered_by: None, made_by: None, unseen: &[] };
+    let family =
+        Family { name, help, labels, unit: Unit::Number, states: S::WORDS, sayings: S::SAYINGS, covered_by: None, made_by: None, values: None, unseen: &[] };
     StateSet(family, PhantomData)
 }
 
@@ -187,6 +190,13 @@ impl<const N: usize> Gauge<N> {
     #[must_use]
     pub const fn made_by(mut self, entry: &'static str) -> Self {
         self.0.made_by = Some(entry);
+        self
+    }
+
+    /// The same declaration, with all the values of a label.
+    #[must_use]
+    pub const fn with_values(mut self, label: &'static str, values: &'static [&'static str]) -> Self {
+        self.0.values = Some((label, values));
         self
     }
 

@@ -11,6 +11,7 @@ mod trust;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio_util::task::AbortOnDropHandle;
 
@@ -73,6 +74,9 @@ pub fn has_local_address(url: &url::Url) -> bool {
     }
 }
 
+/// How long a connection waits for the next request of the same look.
+const KEPT: Duration = Duration::from_secs(5);
+
 /// A client of an API: it follows no redirect, since whatever a redirect names would be asked with our
 /// credentials, or in place of the configured host; and it resolves no name to an address that only
 /// this machine can mean.
@@ -81,6 +85,8 @@ pub fn client(trust: &Trust) -> Result<reqwest::ClientBuilder, Message> {
         .tls_backend_preconfigured(trust.client_config()?)
         .redirect(reqwest::redirect::Policy::none())
         .dns_resolver(Arc::new(SystemNames))
+        // A connection that is kept stays with whoever was trusted when it was made.
+        .pool_idle_timeout(KEPT)
         .user_agent(concat!("readiness-exporter/", env!("CARGO_PKG_VERSION")));
     Ok(builder)
 }

@@ -234,8 +234,12 @@ impl Parts<'_> {
         if let Err(rule) = self.condition.check_bands(self.severity, self.bands).and_then(|()| self.condition.bands_fit(self.family, self.bands)) {
             problems.push(Problem::bare(format!("{path}.worsens"), rule));
         }
-        for label in self.filter.keys() {
+        for (label, wanted) in self.filter {
             self.known(&format!("{path}.where"), label, problems);
+            let values = self.family.values.filter(|(own, values)| own == label && !values.contains(&wanted.as_str()));
+            problems.extend(
+                values.map(|(_, values)| Problem::new(format!("{path}.where.{label}"), format!("must be one of {}", values.join(", ")), quoted(wanted))),
+            );
         }
         for label in self.evidence.labels() {
             let is_state = label == "state" && !self.family.states.is_empty();

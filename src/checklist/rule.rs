@@ -308,7 +308,10 @@ impl Rule<'_> {
     fn is_marked_otherwise(&self, coverage: Coverage, subject: &Sample, view: &View) -> bool {
         let fits = |sample: &Sample| self.filter.iter().all(|(name, value)| sample.label(name).is_none_or(|own| own == value));
         let mut own = view.of(self.family.name).filter(|fact| is_about(|name| fact.label(name), subject)).peekable();
+        // Of a label whose values nobody lists a misspelt one would be good for ever.
+        let is_known = |(label, values): (&str, &[&str])| self.filter.get(label).is_some_and(|wanted| values.contains(&wanted.as_str()));
         self.family.unit == Unit::Mark
+            && self.family.values.is_some_and(is_known)
             && subject.state().is_some_and(|state| coverage.borne_in.contains(&state))
             && fits(subject)
             && own.peek().is_some()

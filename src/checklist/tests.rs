@@ -66,10 +66,14 @@ fn where_nothing_was_seen_nothing_is_good() {
 fn what_bears_another_mark_is_good() {
     let seen = "{ metric: readiness_tls_handshake_state, target: app, address: 10.0.0.1, state: completed }";
     let of = |version: &str| format!("{{ target: app, address: 10.0.0.1, version: {version}, value: 1 }}, {seen}");
-    let asked = "metric: readiness_tls_protocol_info, where: { version: TLS1.2 }, fails: { equals: 1 }";
-    let told = own_verdicts(asked, &[&of("TLS1.3"), &of("TLS1.2"), seen]);
-    assert_eq!(told[0], "pass: app / 10.0.0.1: it was seen, without version=TLS1.2.");
+    let asked = "metric: readiness_tls_protocol_info, where: { version: TLS 1.2 }, fails: { equals: 1 }";
+    let told = own_verdicts(asked, &[&of("TLS 1.3"), &of("TLS 1.2"), seen]);
+    assert_eq!(told[0], "pass: app / 10.0.0.1: it was seen, without version=TLS 1.2.");
     assert!(told[1].starts_with("fail: ") && told[2].starts_with("unknown: "), "{told:?}");
+    let wrong = problems(
+        "checklist: mine\ntitle: t\nsections: [{ title: s, checks: [{ name: A, item: '1', title: t, metric: readiness_tls_protocol_info, where: { version: TLSv1.2 }, fails: { equals: 1 }, evidence: e, remedy: r }] }]",
+    );
+    assert_eq!(wrong, ["sections[0].checks[0] A.where.version: must be one of TLS 1.2, TLS 1.3, other (got \"TLSv1.2\")"]);
 }
 
 #[test]

@@ -142,6 +142,7 @@ metrics! {
     )
     .covered_by(COMPLETED.each());
     static PROTOCOL: Gauge<3> = gauge("readiness_tls_protocol_info", Unit::Mark, &["target", "address", "version"], "The TLS version that was agreed on.")
+        .with_values("version", &["TLS 1.2", "TLS 1.3", "other"])
         .covered_by(COMPLETED.each());
 }
 

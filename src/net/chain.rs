@@ -127,7 +127,10 @@ impl RootSet {
 pub fn client_verified_by(verifier: Arc<dyn ServerCertVerifier>) -> Result<rustls::ClientConfig, Message> {
     let builder =
         rustls::ClientConfig::builder_with_provider(crypto()).with_safe_default_protocol_versions().map_err(|error| say!("set up TLS: {}", error.words()))?;
-    Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+    let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+    // Whoever resumes a session is not verified again, though its root may have been taken away since.
+    config.resumption = rustls::client::Resumption::disabled();
+    Ok(config)
 }
 
 /// The library's own verification, with the roots that last at the moment.

@@ -48,7 +48,8 @@ pub fn stands_for(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Why no server of a name can have an address; `None` if one can. Filters answer with such addresses for names
+/// Why no server of a name can have an address; `None` if one can. What is reserved (240.0.0.0/4) is in use within networks
+/// and meshes of services. Filters answer with such addresses for names
 /// that they block, and records with them were forgotten.
 /// Source: <https://www.iana.org/assignments/iana-ipv4-special-registry>,
 /// <https://www.iana.org/assignments/iana-ipv6-special-registry>
@@ -62,8 +63,8 @@ pub fn unusable(address: IpAddr, name: &str) -> Option<&'static str> {
         Some("is the address of nobody")
     } else if address.is_multicast() {
         Some("is the address of a group and of no server")
-    } else if first >= 240 {
-        Some("is reserved and of no server")
+    } else if address == IpAddr::V4(Ipv4Addr::BROADCAST) {
+        Some("is everybody on a network and no server")
     } else if address.is_loopback() && !is_local_name(name) {
         Some("is whoever asks, and no server of others")
     } else if is_link_local(address) {
@@ -116,16 +117,16 @@ mod tests {
 
     #[test]
     fn addresses_that_no_server_has() {
-        for nowhere in
-            ["0.0.0.0", "0.1.2.3", "::", "224.0.0.1", "ff02::1", "240.0.0.1", "255.255.255.255", "169.254.1.1", "fe80::1", "::ffff:0.0.0.0", "64:ff9b::e000:1"]
-        {
+        for nowhere in ["0.0.0.0", "0.1.2.3", "::", "224.0.0.1", "ff02::1", "255.255.255.255", "169.254.1.1", "fe80::1", "::ffff:0.0.0.0", "64:ff9b::e000:1"] {
             assert!(unusable(nowhere.parse().unwrap(), "a.test").is_some(), "{nowhere}");
         }
         for own in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
             let of = |name: &str| unusable(own.parse().unwrap(), name).is_some();
             assert_eq!(["a.test", "LocalHost.", "a.localhost", "a.example.com", "test.example.com"].map(of), [false, false, false, true, true], "{own}");
         }
-        for some in ["10.0.0.1", "192.168.1.1", "100.64.0.1", "203.0.113.1", "198.18.0.1", "fd00::1", "2001:db8::1", "64:ff9b::a00:1"] {
+        for some in
+            ["240.0.0.1", "240.240.0.7", "10.0.0.1", "192.168.1.1", "100.64.0.1", "203.0.113.1", "198.18.0.1", "fd00::1", "2001:db8::1", "64:ff9b::a00:1"]
+        {
             assert_eq!(unusable(some.parse().unwrap(), "a.example.com"), None, "{some}");
         }
     }

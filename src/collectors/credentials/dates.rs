@@ -4,11 +4,15 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
-/// Seconds from which on a number must be milliseconds: the year 5138.
-const MILLISECONDS: i64 = 100_000_000_000;
-/// From here on it is neither: the same moment in milliseconds. Microseconds that were taken for them
+/// The last day of the year 9999, in seconds, which stands for never as its date does.
+const LAST_DAY: std::ops::RangeInclusive<i64> = 253_402_214_400..=253_402_300_800;
+/// Seconds up to the year 5138.
+const FAR: i64 = 100_000_000_000;
+/// From here on a number counts milliseconds: those of 2001.
+const MILLISECONDS: i64 = 1_000_000_000_000;
+/// From here on it is neither: the year 5138 in milliseconds. Microseconds that were taken for them
 /// would end in many thousand years.
-const TOO_LARGE: i64 = MILLISECONDS * 1000;
+const TOO_LARGE: i64 = FAR * 1000;
 /// Below this a number is a count of days or a year rather than a moment, which was in 2001.
 const TOO_SMALL: i64 = 1_000_000_000;
 
@@ -72,7 +76,8 @@ fn utc(text: &str) -> Option<Timestamp> {
 /// others where they know nothing.
 pub(super) fn number_of(number: i64) -> Option<Ends> {
     match number {
-        ..TOO_SMALL | TOO_LARGE.. => None,
+        last if LAST_DAY.contains(&last) => Some(Ends::Never),
+        ..TOO_SMALL | FAR..MILLISECONDS | TOO_LARGE.. => None,
         MILLISECONDS.. => Some(Ends::At(number / 1000)),
         _ => Some(Ends::At(number)),
     }

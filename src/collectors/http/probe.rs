@@ -31,6 +31,9 @@ use crate::value::SecretRef;
 /// The kind of targets of which each look asks for an address that nobody asked for before.
 const ROUTED: &str = "wildcard";
 
+/// The kind of what is there to be read.
+const DOCUMENT: &str = "document";
+
 /// Why there is no address to ask.
 pub(super) fn unresolved(why: Unresolved) -> Failure {
     match why {
@@ -152,7 +155,8 @@ impl Prober {
                 .transpose()
                 .map_err(|_| broken("body_matches", "must be a regular expression"))?,
             expect: target.expect.clone(),
-            is_live: target.kind == ROUTED || !target.expect.identity.is_empty(),
+            // Documents are kept by caches on purpose.
+            is_live: target.kind == ROUTED || (target.kind != DOCUMENT && !target.expect.identity.is_empty()),
             redirects: target.follow_redirects,
             redirect_hosts: target.redirect_hosts.clone(),
             max_body: usize::try_from(target.max_body_bytes).unwrap_or(usize::MAX),

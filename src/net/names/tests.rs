@@ -27,7 +27,7 @@ async fn no_name_of_others_leads_to_this_machine() {
     for (host, address, is_found) in [
         ("app.example.com", "127.0.0.1", false),
         ("app.example.com", "127.9.9.9", false),
-        ("app.example.com", "240.0.0.1", false),
+        ("app.example.com", "240.0.0.1", true),
         ("app.example.com", "10.0.0.1", true),
         ("app.test", "127.0.0.1", true),
         ("app.localhost", "127.0.0.1", true),
