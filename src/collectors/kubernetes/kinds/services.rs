@@ -1,5 +1,6 @@
 //! Services whose load balancers matter, and whether anything stands behind them.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -72,8 +73,16 @@ pub(in crate::collectors::kubernetes) struct ServiceSpec {
     r#type: String,
     #[serde(default, deserialize_with = "or_default")]
     ports: Vec<Port>,
-    #[serde(default, deserialize_with = "or_default")]
-    ip_families: Vec<String>,
+    #[serde(default, rename = "clusterIPs", deserialize_with = "or_default")]
+    cluster_ips: Vec<String>,
+}
+
+impl ServiceSpec {
+    /// By which kinds of addresses clients come to it: those of which it has one. A headless one has none of its own.
+    fn families(&self) -> Vec<String> {
+        let addresses = self.cluster_ips.iter().filter_map(|address| address.parse().ok());
+        addresses.map(|address: IpAddr| if address.is_ipv4() { "IPv4" } else { "IPv6" }.to_owned()).collect()
+    }
 }
 
 /// A port of a Service, or of an EndpointSlice, which has the name of the Service's.
@@ -149,8 +158,9 @@ impl Conditions {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(in crate::collectors::kubernetes) struct Sides {
     ports: Vec<Port>,
-    /// `IPv4` and `IPv6`, as its API server has chosen them: one that prefers both has both only where there are both. None
-    /// where it says nothing.
+    /// `IPv4` and `IPv6`, as it has addresses of its own: one that prefers both has both only where there are both. None of a
+    /// headless one: without a selector that is said to be of both kinds even where there is only one, and clients
+    /// take what they find.
     /// Source: <https://kubernetes.io/docs/concepts/services-networking/dual-stack/#services>
     families: Vec<String>,
 }
@@ -189,7 +199,7 @@ impl Kind for Service {
         let named = self.status.load_balancer.ingress.into_iter().filter_map(|entry| entry.hostname.or(entry.ip));
         Entrance {
             addresses: named.filter(|address| Word::joined(address).is_some()).collect(),
-            sides: Sides { ports: self.spec.ports, families: self.spec.ip_families },
+            sides: Sides { families: self.spec.families(), ports: self.spec.ports },
             fault,
         }
     }

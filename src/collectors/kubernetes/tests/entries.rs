@@ -54,8 +54,8 @@ fn somebody_must_stand_behind_each_kind_of_addresses_of_a_service() {
         let endpoints: Vec<Value> = addresses.iter().map(|address| json!({ "addresses": [address] })).collect();
         json!({ "metadata": { "name": name, "namespace": "n" }, "addressType": family, "ports": [{ "port": 8080 }], "endpoints": endpoints })
     };
-    let count = |families: Value, slices: &[Value]| {
-        let spec = json!({ "ports": [{ "port": 80 }], "ipFamilies": families, "ipFamilyPolicy": "PreferDualStack" });
+    let count = |addresses: Value, slices: &[Value]| {
+        let spec = json!({ "ports": [{ "port": 80 }], "clusterIPs": addresses, "ipFamilies": ["IPv4", "IPv6"], "ipFamilyPolicy": "RequireDualStack" });
         let sides = services::sides(&filled(&[service(&spec, &json!({}))]));
         let mut samples = Vec::new();
         services::endpoints(&filled(slices), &sides, &|_| true, ["n", "coder"], &place("EndpointSlice"), &mut samples);
@@ -63,13 +63,16 @@ fn somebody_must_stand_behind_each_kind_of_addresses_of_a_service() {
     };
     let (four, six) = (slice("four", "IPv4", &["10.0.0.1", "10.0.0.2"]), slice("six", "IPv6", &["fd00::1"]));
     let said = |count: &str, words: &str| (count.to_owned(), words.to_owned());
-    let both = json!(["IPv4", "IPv6"]);
+    let both = json!(["10.96.0.7", "fd00:96::7"]);
     assert_eq!(count(both.clone(), &[four.clone(), six.clone()]), said("1", ""));
     assert_eq!(count(both.clone(), &[slice("four", "IPv4", &[]), six.clone()]), said("0", "nobody serves by IPv4"));
     assert_eq!(count(both, std::slice::from_ref(&four)), said("0", "nobody serves by IPv6"));
-    assert_eq!(count(json!(["IPv4"]), &[four.clone(), six.clone()]), said("2", ""));
-    assert_eq!(count(json!(["IPv4"]), std::slice::from_ref(&six)), said("0", ""));
-    assert_eq!(count(json!(null), &[four, six]), said("3", ""), "it says nothing of them");
+    assert_eq!(count(json!(["10.96.0.7"]), &[four.clone(), six.clone()]), said("2", ""));
+    assert_eq!(count(json!(["10.96.0.7"]), std::slice::from_ref(&six)), said("0", ""));
+    assert_eq!(count(json!(null), &[four.clone(), six]), said("3", ""), "it says nothing of them");
+    // A headless Service without a selector is said to be of both kinds in each cluster; its slices are made by hand.
+    assert_eq!(count(json!(["None"]), &[four]), said("2", ""), "a database outside of the cluster");
+    assert_eq!(count(json!(["None"]), &[]), said("0", ""));
 }
 
 #[test]
