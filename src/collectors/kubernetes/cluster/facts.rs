@@ -189,10 +189,13 @@ impl Cluster {
     ) {
         let place = self.place(&selector.name, K::KIND);
         let count = |pods: &Pods, key: &Key, row: &Replicas| Some(claims::Count { key: key.clone(), claimed: row.ready, ready: pods.ready_of(&owners(row)?) });
-        let counts = self.pods.as_ref().and_then(|pods| pods.seen(|pods| rows.iter().filter_map(|(key, row)| count(pods, key, row)).collect()));
+        let all = |pods: &Pods| rows.iter().map(|(key, row)| count(pods, key, row)).collect::<Option<Vec<_>>>();
+        let counts = self.pods.as_ref().and_then(|pods| pods.seen(all)).flatten();
+        // Where nobody is to look at pods, controllers are believed.
+        let is_hidden = self.pods.is_some() && counts.is_none();
         let doubts = counts.map(|counts| self.claims.doubts(&selector.name, counts)).unwrap_or_default();
         let asked = demands.iter().filter_map(|(_, participants)| Some(selector.required((*participants)?)[1]));
-        let beside = Beside { changing, needed: asked.fold(selector.baseline(), u32::max), doubts };
+        let beside = Beside { changing, needed: asked.fold(selector.baseline(), u32::max), is_hidden, doubts };
         workloads::facts(rows, &beside, &place, samples);
         Self::asked(selector, &rows.iter().collect::<Vec<_>>(), &beside, &place, demands, samples);
     }
@@ -204,5 +207,87 @@ impl Cluster {
             let replicas = participants.map(|participants| selector.required(participants));
             asked::required(rows, beside, &event.name, replicas, place, samples);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::collectors::kubernetes::Config;
+    use crate::collectors::kubernetes::reading::objects::Keep;
+    use crate::collectors::kubernetes::tests::{read, words};
+    use crate::collectors::kubernetes::watching::watched::Watched;
+    use crate::snapshot::{CollectError, ErrorClass};
+
+    /// A cluster with a Deployment of which its controller says that both replicas are ready.
+    fn claiming(pods: bool) -> Cluster {
+        let text = format!("{{ nodes: false, pods: {pods}, workloads: [{{ name: w, kind: Deployment, namespace: n, names: [a] }}] }}");
+        let config: Config = serde_saphyr::from_str(&text).unwrap();
+        let cluster = Cluster::new(&serde_saphyr::from_str("{ name: eu, in_cluster: true }").unwrap(), &config.of("eu"), &[]);
+        let status = json!({ "observedGeneration": 9, "replicas": 2, "readyReplicas": 2, "updatedReplicas": 2, "availableReplicas": 2 });
+        if let Workloads::Deployments(found) = &cluster.workloads[0].1 {
+            listed(found, &[json!({ "metadata": { "name": "a", "namespace": "n", "generation": 9, "uid": "d" }, "spec": { "replicas": 2 }, "status": status })]);
+        }
+        cluster
+    }
+
+    fn listed<T: Keep>(watched: &Watched<T>, objects: &[Value]) {
+        watched.begin();
+        for object in objects {
+            watched.put(read(object), true);
+        }
+        watched.complete();
+    }
+
+    fn owned(name: &str, kind: &str, owner: &str, status: &Value) -> Value {
+        let owners = json!([{ "apiVersion": "apps/v1", "kind": kind, "name": "a", "uid": owner, "controller": true }]);
+        json!({ "metadata": { "name": name, "namespace": "n", "uid": name, "ownerReferences": owners }, "status": status })
+    }
+
+    fn list_sets(cluster: &Cluster) {
+        listed(&cluster.replica_sets["n"], &[owned("s", "Deployment", "d", &json!({}))]);
+    }
+
+    fn list_pods(cluster: &Cluster, ready: [&str; 2]) {
+        let pod = |name: &str, ready: &str| owned(name, "ReplicaSet", "s", &json!({ "phase": "Running", "conditions": [{ "type": "Ready", "status": ready }] }));
+        listed(cluster.pods.as_ref().unwrap(), &[pod("p", ready[0]), pod("q", ready[1])]);
+    }
+
+    /// How many are told to be ready, and what is said of it.
+    fn ready(cluster: &Cluster) -> (String, String) {
+        let samples = cluster.derived("v1.34.0", Timestamp::now());
+        let own = samples.iter().find(|sample| sample.family.name == "readiness_workload_ready_replicas").unwrap();
+        (words(own).rsplit(' ').next().unwrap().to_owned(), own.detail.as_ref().unwrap().to_string())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_controller_says_is_not_believed_while_its_pods_cannot_be_seen() {
+        let refused = || CollectError::new(ErrorClass::Denied, "no");
+        let hidden = ("NaN".to_owned(), "its controller says that 2 are ready, and whether its pods bear that out cannot be seen".to_owned());
+        let believed = ("2".to_owned(), "2 of 2 ready, 2 up to date, 2 available".to_owned());
+        assert_eq!(ready(&claiming(false)), believed, "nobody is to look");
+        let (no_pods, no_sets) = (claiming(true), claiming(true));
+        list_sets(&no_pods);
+        no_pods.pods.as_ref().unwrap().fail(refused());
+        assert_eq!(ready(&no_pods), hidden);
+        list_pods(&no_sets, ["True"; 2]);
+        no_sets.replica_sets["n"].fail(refused());
+        assert_eq!(ready(&no_sets), hidden);
+        list_sets(&no_sets);
+        assert_eq!(ready(&no_sets), believed);
+        no_sets.replica_sets["n"].fail(CollectError::new(ErrorClass::Server, "status 500"));
+        assert_eq!(ready(&no_sets), believed, "a hiccup");
+        tokio::time::advance(Duration::from_hours(1)).await;
+        assert_eq!(ready(&no_sets), hidden);
+        // What was borne out before is not forgotten meanwhile: a pod may have gone just now.
+        list_sets(&no_sets);
+        list_pods(&no_sets, ["True", "False"]);
+        assert_eq!(ready(&no_sets), believed);
+        tokio::time::advance(Duration::from_secs(61)).await;
+        assert_eq!(ready(&no_sets).1, "its controller says that 2 are ready, and 1 of its pods are");
     }
 }

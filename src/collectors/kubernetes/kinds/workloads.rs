@@ -46,7 +46,7 @@ metrics! {
         static DESIRED: Gauge<5> = replicas("readiness_workload_desired_replicas", "Replicas that a workload should have, from the Kubernetes API.");
         static READY: Gauge<5> = replicas(
             "readiness_workload_ready_replicas",
-            "Replicas of a workload that are ready, from the Kubernetes API; NaN where its controller has not looked at it since it was changed, or says of more than a minute that more are ready than there are ready pods of it, or while its rollout goes on with as many as are asked for.",
+            "Replicas of a workload that are ready, from the Kubernetes API; NaN where its controller has not looked at it since it was changed, or says of more than a minute that more are ready than there are ready pods of it, or its pods should be looked at and cannot be seen, or while its rollout goes on with as many as are asked for.",
         );
         static UPDATED: Gauge<5> =
             replicas("readiness_workload_updated_replicas", "Replicas of a workload that run its current template, from the Kubernetes API.");
@@ -56,7 +56,7 @@ metrics! {
             "readiness_workload_rollout_complete",
             Unit::Flag,
             &WORKLOAD,
-            "Whether the current template of a workload was observed and all replicas run it and are available; NaN where fewer of its pods are ready than its controller says, and while that says that its rollout goes on and as many are ready as are asked for, from the Kubernetes API.",
+            "Whether the current template of a workload was observed and all replicas run it and are available; NaN where fewer of its pods are ready than its controller says or they cannot be seen, and while that says that its rollout goes on and as many are ready as are asked for, from the Kubernetes API.",
         )
         .covered_by(WORKLOADS);
     }
@@ -269,6 +269,8 @@ pub(in crate::collectors::kubernetes) struct Beside {
     pub(in crate::collectors::kubernetes) changing: usize,
     /// The most replicas that are asked for, always or for an event.
     pub(in crate::collectors::kubernetes) needed: u32,
+    /// Whether their pods should be looked at and cannot be seen.
+    pub(in crate::collectors::kubernetes) is_hidden: bool,
     /// How many pods are ready of workloads whose controllers have claimed more for longer than it takes to say so.
     pub(in crate::collectors::kubernetes) doubts: BTreeMap<Key, u32>,
 }
@@ -278,6 +280,10 @@ impl Beside {
     fn doubt(&self, key: &Key, row: &Replicas) -> Option<Message> {
         if row.is_outdated {
             return Some(say!("its controller has not looked at it since it was changed"));
+        }
+        // That none are ready is bad news, which nothing need bear out.
+        if self.is_hidden && row.ready > 0 {
+            return Some(say!("its controller says that {} are ready, and whether its pods bear that out cannot be seen", row.ready));
         }
         let ready = self.doubts.get(key)?;
         Some(say!("its controller says that {} are ready, and {} of its pods are", row.ready, *ready))
