@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use crate::collectors::kubernetes::kinds::pod::Pod;
-use crate::collectors::kubernetes::kinds::reasons::Reason;
+use crate::collectors::kubernetes::kinds::reasons::{Reason, UNREADY};
 use crate::collectors::kubernetes::kinds::workspaces::Workspace;
 use crate::collectors::kubernetes::reading::resources::{Amounts, Asks, Devices};
 
@@ -39,6 +39,13 @@ pub(in crate::collectors::kubernetes) struct Row {
 pub(in crate::collectors::kubernetes) struct Storage {
     pub(in crate::collectors::kubernetes) limit: Option<f32>,
     pub(in crate::collectors::kubernetes) unlimited_empty_dir: bool,
+}
+
+impl Row {
+    /// Since when it has been known to take no requests.
+    pub(in crate::collectors::kubernetes) fn unready_since(&self) -> Option<i64> {
+        self.problem.as_ref()?.waiting.get(&UNREADY).copied()
+    }
 }
 
 /// What is kept only of a pod that is not well.

@@ -198,12 +198,13 @@ impl Pods {
     #[expect(clippy::cast_possible_truncation, reason = "GPUs are whole and few, and seven digits of a limit are enough to compare a volume with")]
     fn row(&mut self, pod: &Pod) -> Row {
         let clock = &self.clock;
+        let unready = self.rows.get(&uid(pod.metadata.uid.as_deref())).map(|before| before.unready_since().unwrap_or_else(now));
         let namespace = shared(&self.namespaces, pod.metadata.namespace.as_deref().unwrap_or_default());
         let workspaces = self.workspaces.recognise(&namespace, pod);
         // One of a priority below 0 waits in the place of whoever comes, which makes the cluster larger in time; but no
         // workspace does, whatever gives way to what.
         let pending = pod.pending(clock).filter(|_| pod.priority() >= 0 || !workspaces.is_empty());
-        let mut problem = Problem { name: pod.metadata.name.as_deref().unwrap_or_default().into(), waiting: pod.waiting(clock), pending };
+        let mut problem = Problem { name: pod.metadata.name.as_deref().unwrap_or_default().into(), waiting: pod.waiting(clock, unready), pending };
         let well = problem.waiting.is_empty() && problem.pending.is_none();
         let over = pod.is_over();
         if let Some((class, _)) = problem.pending.as_mut().filter(|(class, _)| *class == GATED && !workspaces.is_empty()) {
