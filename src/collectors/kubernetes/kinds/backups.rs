@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::collectors::cron_job::JobSchedule;
 use crate::collectors::kubernetes::reading::clock::now;
 use crate::collectors::kubernetes::reading::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
-use crate::collectors::kubernetes::watching::sight::{looked_at, seen};
+use crate::collectors::kubernetes::watching::sight::looked_at;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
 use crate::say::{Message, named};
@@ -19,7 +19,8 @@ use crate::word::Word;
 
 /// Where there is no schedule backups by hand are all there is, and no backup is news of a schedule.
 const BACKUPS: Coverage = Coverage { quiet: false, ..looked_at(&["Backup", "Schedule"]) };
-const SCHEDULES: Coverage = seen(&["Schedule"]);
+/// Where there is no schedule none is off; whether there are backups is asked of these.
+const SCHEDULES: Coverage = looked_at(&["Schedule"]);
 
 metrics! {
     /// Families about backups, but for where Velero keeps them.
