@@ -15,6 +15,7 @@ use crate::collectors::kubernetes::watching::sight::looked_at;
 use crate::event::Occurrence;
 use crate::metric::{Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
+use crate::say::Message;
 use crate::value::Span;
 
 metrics! {
@@ -27,7 +28,7 @@ metrics! {
             "readiness_nodeclaim_expiry_event_distance_seconds",
             Unit::Seconds,
             &["cluster", "nodepool", "nodeclaim", "event"],
-            "Time between a configured event and the expiry nearest to it, before or after: of a NodeClaim or of what will stand in its place by then; 0 when that is while the event runs. For (new nodes) it is that of a node that its NodePool makes when the event begins, and NaN where one that is made while people prepare it would expire in it. NaN as well when expireAfter cannot be read, and of a claim that should have expired and may go at any moment; of that it is 0 while the event runs. From spec.expireAfter in the karpenter.sh/v1 API.",
+            "Time between a configured event and the expiry nearest to it, before or after: of a NodeClaim or of what will stand in its place by then; 0 when that is while the event runs. For (new nodes) it is that of a node that its NodePool makes when the event begins, and NaN, once people prepare it, where one that is made meanwhile may expire in it. NaN as well when expireAfter cannot be read, and of a claim that should have expired and may go at any moment; of that it is 0 while the event runs. From spec.expireAfter in the karpenter.sh/v1 API.",
         )
         .covered_by(looked_at(&["NodePool", "NodeClaim"]));
     }
@@ -98,20 +99,21 @@ pub(in crate::collectors::kubernetes) fn distances(
         }
     }
     // Nodes that are made for the event: at best when it begins, and then they live as long as they may. Of those that live
-    // hardly longer than the event it depends on when they are made.
+    // hardly longer than the event it depends on when they are made, and nobody makes any for it before it is prepared.
     for (key, pool) in pools.iter().filter(|(_, pool)| !pool.is_off()) {
         for event in events {
             let labels = [Arc::clone(&place.cluster), Arc::clone(&key.name), NEW.into(), event.name.as_str().into()];
             let lasts = event.end.as_second().saturating_sub(event.start.as_second());
             let prepares = event.lead_times.iter().map(|lead| lead.0.as_secs()).max().map_or(PREPARES, |lead| i64::try_from(lead).unwrap_or(i64::MAX));
+            let is_prepared = now >= event.start.as_second().saturating_sub(prepares);
             let distance = match pool.lifetime {
                 Lifetime::Seconds(after)
-                    if after > lasts
+                    if is_prepared
+                        && after > lasts
                         && after < lasts.saturating_add(prepares).saturating_add(AROUND)
                         && now.saturating_add(after) < event.end.as_second().saturating_add(AROUND) =>
                 {
-                    let words = say!("it depends on when they are made: each lives for {}", Span::secs(after.unsigned_abs()));
-                    samples.push(EXPIRY_DISTANCE.sample(labels, f64::NAN).with_detail(words));
+                    samples.push(EXPIRY_DISTANCE.sample(labels, f64::NAN).with_detail(depends(after, event)));
                     continue;
                 }
                 Lifetime::Seconds(after) => after.saturating_sub(lasts).max(0) as f64,
@@ -120,6 +122,19 @@ pub(in crate::collectors::kubernetes) fn distances(
             };
             samples.push(EXPIRY_DISTANCE.sample(labels, distance));
         }
+    }
+}
+
+/// Words for nodes that would go in an event if they are made at the wrong time, and which time that is.
+fn depends(after: i64, event: &Occurrence) -> Message {
+    let made = |expires: i64| Timestamp::from_second(expires.saturating_sub(after)).ok();
+    let (first, last) = (made(event.start.as_second().saturating_sub(AROUND)), made(event.end.as_second().saturating_add(AROUND)));
+    let lives = Span::secs(after.unsigned_abs());
+    match first.zip(last) {
+        Some((first, last)) => {
+            say!("it depends on when they are made: each lives for {}, so that one made between {} and {} would go in the event", lives, first, last)
+        }
+        None => say!("it depends on when they are made: each lives for {}", lives),
     }
 }
 

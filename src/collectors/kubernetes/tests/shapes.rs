@@ -215,6 +215,13 @@ fn distances(pool: &str, claims: &[(i64, &str)]) -> Vec<String> {
 
 /// The same of a pool with this specification.
 pub(in crate::collectors::kubernetes) fn distances_of(pool: &Value, claims: &[(i64, &str)]) -> Vec<String> {
+    let samples = distances_before(24, pool, claims);
+    let own = samples.iter().map(|sample| words(sample).replace("nodeclaim_expiry_event_distance_seconds eu/ws/", ""));
+    own.filter(|line| claims.is_empty() || !line.starts_with("(new nodes)")).collect()
+}
+
+/// The same so many hours before the event.
+fn distances_before(hours: i64, pool: &Value, claims: &[(i64, &str)]) -> Vec<Sample> {
     let now = clock::now();
     let at = |seconds: i64| jiff::Timestamp::from_second(now + seconds).unwrap();
     let pool = json!({ "metadata": { "name": "ws" }, "spec": pool });
@@ -227,17 +234,34 @@ pub(in crate::collectors::kubernetes) fn distances_of(pool: &Value, claims: &[(i
         name: "e".into(),
         of: "e".into(),
         checklists: vec!["c".into()],
-        start: at(24 * HOUR),
+        start: at(hours * HOUR),
         zone: jiff::tz::TimeZone::UTC,
-        end: at(27 * HOUR),
+        end: at((hours + 3) * HOUR),
         participants: None,
         lead_times: Vec::new(),
         turn: None,
     };
     let mut samples: Vec<Sample> = Vec::new();
     lifetimes::distances(&filled(&[pool]), &filled(&claims), &[event], now, &place("NodeClaim"), &mut samples);
-    let own = samples.iter().map(|sample| words(sample).replace("nodeclaim_expiry_event_distance_seconds eu/ws/", ""));
-    own.filter(|line| claims.is_empty() || !line.starts_with("(new nodes)")).collect()
+    samples
+}
+
+/// Before it is prepared nobody makes nodes for an event, and nobody could do anything.
+#[test]
+fn when_nodes_are_made_for_an_event_matters_once_it_is_prepared() {
+    let pool = json!({ "template": { "spec": { "expireAfter": "24h" } } });
+    for (hours, distance) in [(7 * 24, "75600"), (25, "75600"), (24, "NaN"), (21, "NaN"), (20, "75600")] {
+        let told = distances_before(hours, &pool, &[]);
+        assert_eq!(words(&told[0]).rsplit(' ').next(), Some(distance), "{hours} hours before");
+    }
+    let told = distances_before(22, &pool, &[]);
+    let now = clock::now();
+    let said = told[0].detail.as_ref().unwrap().to_string();
+    let made = |from: i64| [-1, 0].map(|late| jiff::Timestamp::from_second(now + late + from).unwrap().to_string());
+    assert!(said.starts_with("it depends on when they are made: each lives for ") && said.ends_with(" would go in the event"), "{said}");
+    for from in [-2 * HOUR - 900, HOUR + 900] {
+        assert!(made(from).iter().any(|at| said.contains(at)), "{said}");
+    }
 }
 
 #[test]
@@ -308,6 +332,21 @@ fn a_container_that_runs_beside_one_that_is_done_tells_itself_whether_it_takes_r
     }
     // One of which nothing is said waits.
     says(&pods(&[pod(json!(false), json!({}))]), "containers_waiting eu/ws/other/Other = 1");
+    // One that was well before has been like that since it was first seen so, and not since it started.
+    let mut kept = Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default());
+    let unready = |kept: &Pods| {
+        let told: Vec<String> = facts(kept).iter().map(words).collect();
+        let oldest = told.iter().find_map(|line| line.strip_prefix("containers_waiting_oldest_timestamp_seconds eu/ws/unready/NotReady = "));
+        oldest.map(|at| at.parse::<i64>().unwrap())
+    };
+    kept.put(read(&pod(json!(true), running.clone())), true);
+    assert_eq!(unready(&kept), None);
+    kept.put(read(&pod(json!(false), running.clone())), false);
+    let first = unready(&kept);
+    assert!(first.is_some_and(|at| clock::now() - at < 60), "{first:?}");
+    std::thread::sleep(Duration::from_millis(1100));
+    kept.put(read(&pod(json!(false), running)), false);
+    assert_eq!(unready(&kept), first, "it goes on");
 }
 
 #[test]
