@@ -4,7 +4,7 @@
 //! nobody created. What is provable: a name answers with other addresses than the wildcard however often
 //! both are asked, or it answers with the same ones. One pair of answers proves neither, since a wildcard may
 //! answer with a part of its addresses at a time, and each time with another. An alias that no neighbour has is a
-//! record as well, wherever both lead in the end.
+//! record as well, wherever both lead in the end. Where each neighbour has an alias of its own (DNAME), aliases tell nothing.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -29,10 +29,28 @@ states! {
 pub(super) struct Origin {
     own: Answers,
     neighbours: Answers,
-    /// Whether either has given more than one answer.
+    places: Steady,
+    hops: Steady,
+}
+
+/// How one side of the answers has changed from pair to pair.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Steady {
+    /// Whether the name or its neighbours have given more than one answer.
     varies: bool,
     /// How many pairs of answers have brought nothing new.
     settled: u32,
+}
+
+impl Steady {
+    const fn add(&mut self, varies: bool, is_new: bool) {
+        self.varies |= varies;
+        self.settled = if is_new { 0 } else { self.settled + 1 };
+    }
+
+    const fn is_settled(self) -> bool {
+        self.settled >= SETTLED
+    }
 }
 
 /// Where answers have led.
@@ -46,10 +64,6 @@ struct Answers {
 impl Answers {
     fn of(view: &View) -> Self {
         Self { places: view.places(), hops: view.with_addresses().map(|answer| answer.chain.first().cloned()).collect() }
-    }
-
-    fn holds(&self, other: &Self) -> bool {
-        other.places.is_subset(&self.places) && other.hops.is_subset(&self.hops)
     }
 
     fn extend(&mut self, other: Self) {
@@ -84,21 +98,42 @@ impl Origin {
     /// nothing about its records now.
     pub(super) fn add(&mut self, own: &View, neighbour: &View) {
         let (mine, theirs) = (Answers::of(own), Answers::of(neighbour));
-        let is_new = !self.own.holds(&mine) || !self.neighbours.holds(&theirs);
-        self.varies |= !self.own.places.is_empty() && (mine != self.own || theirs != self.neighbours);
-        self.settled = if is_new { 0 } else { self.settled + 1 };
+        let is_first = self.own.places.is_empty();
+        self.places.add(!is_first && (mine.places != self.own.places || theirs.places != self.neighbours.places), !self.knows_places(&mine, &theirs));
+        self.hops.add(!is_first && (mine.hops != self.own.hops || theirs.hops != self.neighbours.hops), !self.knows_hops(&mine, &theirs));
         self.own.extend(mine);
         self.neighbours.extend(theirs);
     }
 
-    /// Whether a pair of answers holds nothing that is not known.
-    pub(super) fn knows(&self, own: &View, neighbour: &View) -> bool {
-        self.own.holds(&Answers::of(own)) && self.neighbours.holds(&Answers::of(neighbour))
+    fn knows_places(&self, own: &Answers, neighbour: &Answers) -> bool {
+        own.places.is_subset(&self.own.places) && neighbour.places.is_subset(&self.neighbours.places)
     }
 
-    /// Whether asking again brings nothing new.
-    pub(super) const fn is_settled(&self) -> bool {
-        self.settled >= SETTLED
+    fn knows_hops(&self, own: &Answers, neighbour: &Answers) -> bool {
+        own.hops.is_subset(&self.own.hops) && neighbour.hops.is_subset(&self.neighbours.hops)
+    }
+
+    /// Whether a pair of answers holds nothing that is not known, of what the state comes from.
+    pub(super) fn knows(&self, own: &View, neighbour: &View) -> bool {
+        let (mine, theirs) = (Answers::of(own), Answers::of(neighbour));
+        let places = self.has_own_alias() || self.knows_places(&mine, &theirs);
+        places && (self.is_aliased_by_name() || self.knows_hops(&mine, &theirs))
+    }
+
+    /// Whether asking again brings nothing new that counts.
+    pub(super) fn is_settled(&self) -> bool {
+        self.has_own_alias() || (self.places.is_settled() && (self.hops.is_settled() || self.is_aliased_by_name()))
+    }
+
+    /// Whether the name is an alias that no neighbour is, whatever addresses are behind those.
+    fn has_own_alias(&self) -> bool {
+        self.hops.is_settled() && self.own.hops.is_disjoint(&self.neighbours.hops)
+    }
+
+    /// Whether the neighbours go on having other aliases, as where a DNAME or a name server makes one for each name. Then
+    /// only the places tell names apart.
+    fn is_aliased_by_name(&self) -> bool {
+        !self.hops.is_settled() && self.neighbours.hops.len() > SETTLED as usize
     }
 
     /// What all pairs together say.
@@ -106,11 +141,12 @@ impl Origin {
         if !self.is_settled() {
             return Records::Unknown;
         }
-        if self.own.hops.is_disjoint(&self.neighbours.hops) {
+        if self.has_own_alias() {
             return Records::Own;
         }
+        let varies = self.places.varies || (self.hops.varies && !self.is_aliased_by_name());
         let (own, neighbours) = (&self.own.places, &self.neighbours.places);
-        match (own == neighbours, own.is_disjoint(neighbours), self.varies) {
+        match (own == neighbours, own.is_disjoint(neighbours), varies) {
             (true, ..) => Records::Wildcard,
             // Two lists that differ and never change are two records, even if they share an address.
             (false, true, _) | (false, _, false) => Records::Own,

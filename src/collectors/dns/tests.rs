@@ -8,6 +8,7 @@ use super::metrics::{SETTLED_ONE, SUCCESS};
 use super::origin::Records;
 use super::view::{Comparison, Completeness, Goal, View, compare};
 use super::*;
+use crate::metric::Sample;
 use crate::net::normal;
 use crate::net::{DnsAnswer, DnsOutcome};
 use crate::snapshot::Snapshot;
@@ -311,6 +312,65 @@ fn an_alias_that_no_neighbour_has_is_a_record_of_its_own() {
     assert_eq!(judged(&[(&["any.lb", "lb"], &["any.lb", "lb"])]), (true, "wildcard"));
     // A wildcard with several aliases, of which each answer has one.
     assert_eq!(judged(&[(&["a.lb"], &["b.lb"]), (&["b.lb"], &["a.lb"])]), (false, "wildcard"));
+}
+
+/// What users get of a name whose server answers in this way, and how many questions that took.
+async fn seen_origin(name: &str, zone: impl Fn(&readiness_lab::Question, usize) -> Vec<String> + Send + Sync + 'static) -> (&'static str, usize) {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let answer = move |question: &readiness_lab::Question| readiness_lab::Reply::Records(zone(question, count.fetch_add(1, SeqCst)));
+    let server = readiness_lab::NameServer::start(60, answer).await.unwrap();
+    let text = format!(
+        "{{ timeout: 10s, system_resolver: false, resolvers: [{{ name: own, address: '{}' }}], names: [{{ name: {name}, record_types: [A] }}] }}",
+        server.address
+    );
+    let config: Config = serde_saphyr::from_str(&text).unwrap();
+    let (Form::Poll(mut poll), _) = tasks(&config).unwrap().remove(0).form.split() else { unreachable!() };
+    let seen = poll.look(&Snapshot::default()).await.unwrap();
+    let state = seen.of(ORIGIN.0.name).next().and_then(Sample::state).unwrap_or_default();
+    (state, asked.load(SeqCst))
+}
+
+/// Each name is an alias of its own, which proves nothing, so that the addresses tell.
+#[tokio::test]
+async fn where_each_name_has_an_alias_of_its_own_the_addresses_tell() {
+    let zone = |question: &readiness_lab::Question, _| {
+        let label = question.name.split('.').next().unwrap_or_default();
+        let last = if label == "app" { 9 } else { 8 };
+        vec![format!("{label}.dn.test CNAME {label}.to.test"), format!("{label}.to.test 127.0.0.{last}")]
+    };
+    for (name, expected) in [("app.dn.test", "own"), ("other.dn.test", "wildcard")] {
+        let (state, asked) = seen_origin(name, zone).await;
+        assert_eq!(state, expected, "{name}");
+        assert!(asked <= 10, "{name}: {asked} questions");
+    }
+}
+
+/// Both are answered with other addresses each time.
+#[tokio::test]
+async fn an_alias_that_no_neighbour_has_is_a_record_whatever_addresses_are_behind_it() {
+    let zone = |question: &readiness_lab::Question, at: usize| {
+        let (name, alias) = (&question.name, if question.name == "app.test" { "cdn.test" } else { "any.test" });
+        vec![format!("{name} CNAME {alias}"), format!("{alias} 127.0.0.{}", at + 1)]
+    };
+    assert_eq!(seen_origin("app.test", zone).await.0, "own");
+    let (state, asked) = seen_origin("other.test", zone).await;
+    assert_eq!((state, asked), ("wildcard", 2), "one alias is one record");
+}
+
+/// What is known already is not asked for again.
+#[test]
+fn a_name_that_was_told_apart_stays_so_without_more_questions() {
+    let (app, other) = (view(&["10.0.0.9"], &["app.to"], DnsOutcome::Answered), |at: u8| view(&["10.0.0.8"], &[&format!("{at}.to")], DnsOutcome::Answered));
+    let mut origin = Origin::default();
+    for at in 0..4 {
+        assert_eq!((Origin::of_one(&app, &other(at)), origin.state()), (None, Records::Unknown));
+        origin.add(&app, &other(at));
+    }
+    assert_eq!((origin.state(), origin.knows(&app, &other(9))), (Records::Own, true));
+    assert!(!origin.knows(&view(&["10.0.0.8"], &["app.to"], DnsOutcome::Answered), &other(9)), "other addresses of the name are news");
 }
 
 #[test]
