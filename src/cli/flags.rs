@@ -40,7 +40,7 @@ pub(super) struct Web {
     listen_address: Option<String>,
     /// File with TLS, passwords and headers of the server, in the format of Prometheus' exporters.
     #[arg(long = "web.config.file", value_name = "FILE")]
-    pub(super) web_config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// Address of a second server without TLS and passwords that only knows /-/healthy and /-/ready.
     #[arg(long = "web.probe-address", value_name = "ADDRESS", value_parser = listen_address)]
     pub(super) probe_address: Option<String>,
@@ -55,7 +55,7 @@ impl Web {
     pub(super) fn or(self, other: Self) -> Self {
         Self {
             listen_address: self.listen_address.or(other.listen_address),
-            web_config: self.web_config.or(other.web_config),
+            config: self.config.or(other.config),
             probe_address: self.probe_address.or(other.probe_address),
         }
     }

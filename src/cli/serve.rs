@@ -27,8 +27,8 @@ pub(super) async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
         Err(error) => return fail(error),
     };
     // Whoever sees the process sees its arguments.
-    flags.web.web_config.iter().for_each(|file| files::remember(file));
-    let door = match &flags.web.web_config {
+    flags.web.config.iter().for_each(|file| files::remember(file));
+    let door = match &flags.web.config {
         None => web::Door::Open,
         Some(file) => match web::Access::open(file).await {
             Ok(access) => web::Door::Guarded(Arc::new(access)),

@@ -230,7 +230,10 @@ mod tests {
         let cluster = Cluster::new(&serde_saphyr::from_str("{ name: eu, in_cluster: true }").unwrap(), &config.of("eu"), &[]);
         let status = json!({ "observedGeneration": 9, "replicas": 2, "readyReplicas": 2, "updatedReplicas": 2, "availableReplicas": 2 });
         if let Workloads::Deployments(found) = &cluster.workloads[0].1 {
-            listed(found, &[json!({ "metadata": { "name": "a", "namespace": "n", "generation": 9, "uid": "d" }, "spec": { "replicas": 2 }, "status": status })]);
+            listed(
+                found,
+                &[json!({ "metadata": { "name": "a", "namespace": "n", "generation": 9, "uid": "d" }, "spec": { "replicas": 2 }, "status": status })],
+            );
         }
         cluster
     }
@@ -253,7 +256,8 @@ mod tests {
     }
 
     fn list_pods(cluster: &Cluster, ready: [&str; 2]) {
-        let pod = |name: &str, ready: &str| owned(name, "ReplicaSet", "s", &json!({ "phase": "Running", "conditions": [{ "type": "Ready", "status": ready }] }));
+        let pod =
+            |name: &str, ready: &str| owned(name, "ReplicaSet", "s", &json!({ "phase": "Running", "conditions": [{ "type": "Ready", "status": ready }] }));
         listed(cluster.pods.as_ref().unwrap(), &[pod("p", ready[0]), pod("q", ready[1])]);
     }
 

@@ -9,8 +9,6 @@ mod secrets;
 
 use std::collections::{BTreeMap, HashMap};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use hyper::Response;
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::{Value, json};

@@ -1,6 +1,8 @@
 //! Workspaces, pods with a trouble of their own, and events.
 
-use super::*;
+use serde_json::{Value, json};
+
+use super::{NAME, Objects, Server, pod};
 
 impl Server {
     pub(super) fn workspaces(&self, all: &mut Objects) {

@@ -1,6 +1,10 @@
 //! What makes nodes, what a whole cluster has, and its backups.
 
-use super::*;
+use jiff::ToSpan as _;
+use serde_json::{Value, json};
+
+use super::{Objects, Server};
+use crate::estate::Estate;
 
 impl Server {
     pub(super) fn claim(&self, index: u32) -> Value {

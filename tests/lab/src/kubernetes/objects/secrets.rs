@@ -1,6 +1,14 @@
 //! What keys are kept in, renewed by and made from.
 
-use super::*;
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::{Timestamp, ToSpan as _};
+use serde_json::{Value, json};
+
+use super::{CERTIFICATES, NAME, Objects, Server, metadata};
+use crate::estate::Estate;
 
 impl Server {
     /// The pull secret of the control plane.
