@@ -60,11 +60,25 @@ impl Prober {
         probe.age = Some(net::age_of(&head.headers));
         let (body, is_whole) = self.read(body, is_framed(&head), probe).await?;
         probe.body_bytes = Some(body.len());
-        if !is_whole && self.expect.is_of_body() {
-            self.judge_status(&head)?;
-            let why = "the connection ended without a word that the body is whole: no Content-Length, and no end of TLS (close_notify)";
-            return Err(Failure(Outcome::Unknown, say!("status {}, but {}", status, why)));
+        let judged = self.judge_body(&head, body, is_whole, probe).await;
+        // What is missing may be what a rule asks for, or what a pattern must not meet.
+        let is_open = match &judged {
+            Ok(_) => self.matches.is_some(),
+            Err(Failure(outcome, _)) => matches!(outcome, Outcome::Body | Outcome::Identity),
+        };
+        if !is_whole {
+            probe.identity = probe.identity.filter(|told| *told);
         }
+        if is_whole || !is_open {
+            return judged;
+        }
+        let why = "the connection ended without a word that the body is whole: no Content-Length, and no end of TLS (close_notify)";
+        Err(Failure(Outcome::Unknown, say!("status {}, but {}", status, why)))
+    }
+
+    /// What the status says, and a body of which the end may be missing.
+    async fn judge_body(&self, head: &Parts, body: Vec<u8>, is_whole: bool, probe: &mut Probe) -> Result<Message, Failure> {
+        let status = head.status.as_u16();
         // Without rules on the body it does not matter how it is packed.
         let body = if self.expect.is_of_body() {
             decode::unpacked(body, &head.headers, self.max_body).await.map_err(|why| match why {
@@ -78,6 +92,8 @@ impl Prober {
         // A mark of the encoding and no part of the text (RFC 8259, section 8.1; the Encoding Standard, section 6).
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&body);
         let json = if self.expect.json.is_empty() && self.expect.identity.is_empty() { None } else { document::read(body) };
+        // Every other document shows its end; after a number there may be more digits.
+        let json = json.filter(|json| is_whole || !json.is_number());
         if self.has_identity() {
             let told = holds(&self.expect.identity, json.as_ref()).is_ok();
             // A service that is down or busy does not say which one it is, and often something before it speaks.
@@ -85,7 +101,7 @@ impl Prober {
             let says_who = if told { !is_stale } else { self.expect.status.contains(&status) || !(status >= 500 || matches!(status, 408 | 429)) };
             probe.identity = says_who.then_some(told);
         }
-        self.judge_status(&head)?;
+        self.judge_status(head)?;
         let text = String::from_utf8_lossy(body);
         if self.expect.body_contains.as_ref().is_some_and(|needle| !text.contains(needle)) {
             return Err(Failure(Outcome::Body, say!("status {}, but the body lacks the expected text", status)));

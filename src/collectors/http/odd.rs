@@ -196,7 +196,17 @@ async fn a_body_that_ends_with_its_connection_is_whole_as_far_as_anybody_knows()
     for (answer, expect, outcome) in [
         ("HTTP/1.1 200 OK\r\n\r\nOK", "{}", "ok"),
         ("HTTP/1.0 200 OK\r\n\r\nOK", "{}", "ok"),
-        ("HTTP/1.1 200 OK\r\n\r\nOK", "{ body_contains: OK }", "unknown"),
+        // What is there is there, whatever comes after it.
+        ("HTTP/1.1 200 OK\r\n\r\nOK", "{ body_contains: OK }", "ok"),
+        ("HTTP/1.1 200 OK\r\n\r\n{\"a\":1}", "{ json: [{ pointer: /a, equals: 1 }] }", "ok"),
+        ("HTTP/1.1 200 OK\r\n\r\n{\"a\":1}", "{ identity: [{ pointer: /a, equals: 1 }] }", "ok"),
+        // What is not there may be in what is missing.
+        ("HTTP/1.1 200 OK\r\n\r\n{\"a\":1", "{ json: [{ pointer: /a, equals: 1 }] }", "unknown"),
+        ("HTTP/1.1 200 OK\r\n\r\n{\"a\":2}", "{ identity: [{ pointer: /a, equals: 1 }] }", "unknown"),
+        ("HTTP/1.1 200 OK\r\n\r\n12", "{ json: [{ pointer: '', equals: 12 }] }", "unknown"),
+        ("HTTP/1.1 200 OK\r\n\r\nOK", "{ body_matches: '^OK$' }", "unknown"),
+        ("HTTP/1.1 200 OK\r\n\r\nOK", "{ body_matches: NO }", "unknown"),
+        ("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nOK", "{ body_contains: OK }", "unknown"),
         ("HTTP/1.1 200 OK\r\n\r\nO", "{ body_contains: OK }", "unknown"),
         ("HTTP/1.1 503 Busy\r\n\r\nOK", "{ body_contains: OK }", "status"),
         ("HTTP/1.1 503 Busy\r\n\r\nOK", "{}", "status"),
