@@ -4,6 +4,7 @@
 //! `pkg/credentialprovider/keyring.go`, and `PullImage` in `pkg/kubelet/kuberuntime/kuberuntime_image.go` of Kubernetes
 
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use super::auth::Identity;
 use super::docker_config::is_like;
@@ -13,6 +14,9 @@ use crate::value::Secret;
 
 /// Under which host a kubelet looks for Docker Hub when nothing else is for an image.
 const HUB_OF_LOGIN: &str = "index.docker.io";
+
+/// The names of Docker Hub that docker writes.
+const HUB: [&str; 2] = [HUB_OF_LOGIN, "registry-1.docker.io"];
 
 /// What a pull secret holds, in the order in which a kubelet tries it: by name, from the last to the first.
 pub(super) struct Keyring {
@@ -25,7 +29,10 @@ pub(super) struct Keyring {
 pub(super) struct Entry {
     /// The host and the path as a kubelet keeps them, without scheme and version.
     pub(super) key: String,
-    pub(super) identity: Identity,
+    /// `None` for a password that no kubelet can hand on.
+    pub(super) identity: Option<Identity>,
+    /// Why it is of no use to a kubelet, if it is of none.
+    pub(super) flaw: Option<&'static str>,
 }
 
 impl Keyring {
@@ -37,8 +44,7 @@ impl Keyring {
             Some(Value::Object(auths)) => auths.clone(),
             Some(_) => return Err("its auths are no map, so kubelets read none of it"),
         };
-        let entry = |(name, auth): (&String, &Value)| Some(Entry { key: key(name), identity: identity(auth)? });
-        let entries: Option<Vec<Entry>> = auths.iter().map(entry).collect();
+        let entries: Option<Vec<Entry>> = auths.iter().map(|(name, auth)| Entry::read(name, auth)).collect();
         let mut entries = entries.ok_or("an entry of it is none that kubelets can read, so they read none of it")?;
         entries.sort_by(|one, other| other.key.cmp(&one.key));
         let helpers = config.get("credHelpers").and_then(Value::as_object).is_some_and(|helpers| !helpers.is_empty());
@@ -56,6 +62,25 @@ impl Keyring {
         let own: Vec<_> = self.entries.iter().filter(|entry| is_for(&entry.key, host, repository)).collect();
         let is_hub = own.is_empty() && host == DOCKER_HUB;
         if is_hub { self.entries.iter().filter(|entry| entry.key == HUB_OF_LOGIN).collect() } else { own }
+    }
+
+    /// What it has for a host that is of no use to kubelets there, and why.
+    pub(super) fn passed_over(&self, host: &str, repository: &str) -> Option<(&Entry, &'static str)> {
+        let of_hub = |entry: &Entry| host == DOCKER_HUB && HUB.iter().any(|name| is_at(parts(&entry.key).0, name));
+        let own = self.entries.iter().filter(|entry| is_at(parts(&entry.key).0, host) || of_hub(entry));
+        let tried = self.lookup(host, repository);
+        let why = |entry: &Entry| {
+            let is_tried = tried.iter().any(|other| std::ptr::eq(*other, entry));
+            let is_elsewhere = !format!("/{repository}").starts_with(parts(&entry.key).1);
+            match entry.flaw {
+                Some(flaw) => Some(flaw),
+                None if is_tried => None,
+                None if is_elsewhere => Some("its path is not the beginning of the repository"),
+                None => Some("that is not the name by which they know Docker Hub"),
+            }
+        };
+        // What they try for it says more than what is for other images.
+        tried.iter().copied().chain(own).find_map(|entry| Some((entry, why(entry)?)))
     }
 
     /// Whether a kubelet tries an entry for one of these images.
@@ -85,22 +110,52 @@ fn key(name: &str) -> String {
 /// Whether a key is for a repository: its path is the beginning of that one, be it in the middle of a name, and each part
 /// of its host is like that of the other.
 fn is_for(key: &str, host: &str, repository: &str) -> bool {
-    let (own, path) = key.find('/').map_or((key, ""), |at| key.split_at(at));
+    let (own, path) = parts(key);
+    is_at(own, host) && format!("/{repository}").starts_with(path)
+}
+
+/// The host of a key, and its path.
+fn parts(key: &str) -> (&str, &str) {
+    key.find('/').map_or((key, ""), |at| key.split_at(at))
+}
+
+fn is_at(own: &str, host: &str) -> bool {
     let ((own, own_port), (other, port)) = (port(own), port(host));
     let (own, other): (Vec<&str>, Vec<&str>) = (own.split('.').collect(), other.split('.').collect());
-    let is_at = own_port == port && own.len() == other.len() && own.iter().zip(&other).all(|(own, other)| is_like(own, other));
-    is_at && format!("/{repository}").starts_with(path)
+    own_port == port && own.len() == other.len() && own.iter().zip(&other).all(|(own, other)| is_like(own, other))
 }
 
 fn port(host: &str) -> (&str, &str) {
     host.rsplit_once(':').unwrap_or((host, ""))
 }
 
-/// Who an entry stands for: nobody where it names nobody, as kubelets know neither tokens nor helper programs. `None` where
-/// they cannot read it.
-fn identity(auth: &Value) -> Option<Identity> {
+impl Entry {
+    /// `None` where kubelets cannot read it. It stands for nobody where it names nobody, as they know neither tokens nor
+    /// helper programs.
+    fn read(name: &str, auth: &Value) -> Option<Self> {
+        let (user, password) = login(auth)?;
+        let is_there = |token: &&str| auth.as_object().and_then(|auth| field(auth, token)).and_then(Value::as_str).is_some_and(|token| !token.is_empty());
+        let (identity, flaw) = match (std::str::from_utf8(&user), std::str::from_utf8(&password)) {
+            (Ok(""), _) => {
+                let has_token = ["identitytoken", "registrytoken"].iter().any(is_there);
+                (Some(Identity::Anonymous), Some(if has_token { "it has a token and no password" } else { "it names no user" }))
+            }
+            (Ok(name), Ok(password)) => (Some(Identity::User { name: name.to_owned(), password: Secret::new(password.to_owned()) }), None),
+            // What they hand on to whoever pulls is text.
+            _ => (None, Some("its user or password is no text (UTF-8)")),
+        };
+        Some(Self { key: key(name), identity, flaw })
+    }
+}
+
+/// What may be a part of a login.
+type Bytes = Zeroizing<Vec<u8>>;
+
+/// The user and the password of an entry, in the bytes that Go reads; `None` where it reads none.
+fn login(auth: &Value) -> Option<(Bytes, Bytes)> {
+    let none = Map::new();
     let auth = match auth {
-        Value::Null => &Map::new(),
+        Value::Null => &none,
         Value::Object(auth) => auth,
         _ => return None,
     };
@@ -112,15 +167,14 @@ fn identity(auth: &Value) -> Option<Identity> {
     let (name, password, encoded) = (text("username")?, text("password")?, text("auth")?);
     // Read by nobody, but it must be one.
     text("email")?;
-    let decoded;
-    let (name, password) = if encoded.is_empty() {
-        (name, password)
-    } else {
-        // What is not padded may not be padded in part. Blanks are no part of it, and zeros at its end are.
-        decoded = if encoded.trim().ends_with('=') { encoded::padded(encoded)? } else { encoded::padded_or_not(encoded)? };
-        std::str::from_utf8(&decoded).ok()?.split_once(':')?
-    };
-    Some(if name.is_empty() { Identity::Anonymous } else { Identity::User { name: name.to_owned(), password: Secret::new(password.to_owned()) } })
+    let bytes = |bytes: &[u8]| Zeroizing::new(bytes.to_vec());
+    if encoded.is_empty() {
+        return Some((bytes(name.as_bytes()), bytes(password.as_bytes())));
+    }
+    // What is not padded may not be padded in part. Blanks are no part of it, and zeros at its end are.
+    let decoded = if encoded.trim().ends_with('=') { encoded::padded(encoded)? } else { encoded::padded_or_not(encoded)? };
+    let colon = decoded.iter().position(|byte| *byte == b':')?;
+    Some((bytes(&decoded[..colon]), bytes(&decoded[colon + 1..])))
 }
 
 #[cfg(test)]
@@ -132,8 +186,9 @@ mod tests {
         let keyring = Keyring::read(&format!(r#"{{"auths":{auths}}}"#)).unwrap();
         let own = Reference::parse(image).unwrap();
         let name = |entry: &&Entry| match &entry.identity {
-            Identity::User { name, password } => format!("{name}:{}", password.expose()),
-            other => format!("{other:?}"),
+            Some(Identity::User { name, password }) => format!("{name}:{}", password.expose()),
+            Some(other) => format!("{other:?}"),
+            None => "unreadable".to_owned(),
         };
         keyring.lookup(&own.host, &own.repository).iter().map(name).collect()
     }
@@ -168,6 +223,9 @@ mod tests {
             ("*.io", "r.io/team/app", true),
             ("*.io", "a.r.io/team/app", false),
             ("ftp://r.io", "r.io/team/app", false),
+            // To Go the first is a question of a URL, and the other no host at all.
+            ("r.i?", "r.io/team/app", false),
+            ("r.[a-z]o", "r.io/team/app", false),
             ("R.io", "r.io/team/app", false),
         ] {
             assert_eq!(matches(entry, image), expected, "{entry} for {image}");
@@ -209,6 +267,37 @@ mod tests {
         for nobody in [r#"{"identitytoken":"t"}"#, r#"{"registrytoken":"t"}"#, r#"{"password":"p"}"#, "{}", "null"] {
             assert_eq!(own(nobody), ["Anonymous"], "{nobody}");
         }
+    }
+
+    #[test]
+    fn what_kubelets_pass_over_says_why() {
+        let told = |auths: &str, image: &str| {
+            let keyring = Keyring::read(&format!(r#"{{"auths":{auths}}}"#)).unwrap();
+            let own = Reference::parse(image).unwrap();
+            keyring.passed_over(&own.host, &own.repository).map(|(entry, why)| format!("{}: {why}", entry.key))
+        };
+        for (auths, image, why) in [
+            (r#"{"r.io":{"identitytoken":"t"}}"#, "r.io/team/app", Some("r.io: it has a token and no password")),
+            (r#"{"r.io":{"registrytoken":"t"}}"#, "r.io/team/app", Some("r.io: it has a token and no password")),
+            (r#"{"r.io":{"password":"p"}}"#, "r.io/team/app", Some("r.io: it names no user")),
+            (r#"{"https://r.io/v2":{"auth":"dTpw"}}"#, "r.io/team/app", Some("r.io/v2: its path is not the beginning of the repository")),
+            (r#"{"r.io/team/app/":{"auth":"dTpw"}}"#, "r.io/team/app", Some("r.io/team/app/: its path is not the beginning of the repository")),
+            (r#"{"r.io":{"auth":"dTpw"}}"#, "r.io/team/app", None),
+            (r#"{"other.io":{"identitytoken":"t"}}"#, "r.io/team/app", None),
+            (r#"{"r.io":{"identitytoken":"t"},"r.io/x":{"auth":"dTpw"}}"#, "r.io/team/app", Some("r.io: it has a token and no password")),
+            (r#"{"registry-1.docker.io":{"auth":"dTpw"}}"#, "team/app", Some("registry-1.docker.io: that is not the name by which they know Docker Hub")),
+            (r#"{"https://index.docker.io/v1":{"auth":"dTpw"}}"#, "team/app", Some("index.docker.io/v1: its path is not the beginning of the repository")),
+            (r#"{"https://index.docker.io/v1/":{"auth":"dTpw"}}"#, "team/app", None),
+        ] {
+            assert_eq!(told(auths, image).as_deref(), why, "{auths}");
+        }
+    }
+
+    #[test]
+    fn a_password_that_is_no_text_counts_for_its_own_entry_alone() {
+        // "u:" and two bytes that are no UTF-8.
+        let auths = r#"{"r.io":{"auth":"dTr//g=="},"other.io":{"auth":"dTpw"}}"#;
+        assert_eq!((tried(auths, "r.io/a"), tried(auths, "other.io/a")), (vec!["unreadable".to_owned()], vec!["u:p".to_owned()]));
     }
 
     #[test]

@@ -84,6 +84,10 @@ metrics! {
     }
 }
 
+/// What to do about a pull secret that kubelets cannot use.
+const WITHOUT_LOGIN: &str =
+    "Make the Secret anew with a user and a password for the host alone: `kubectl create secret docker-registry` writes what kubelets read.";
+
 /// Tries one pull secret.
 pub(super) struct Puller {
     secret: PullSecret,
@@ -151,7 +155,7 @@ impl Puller {
     /// The same of one entry.
     fn end(&self, entry: &Entry, is_needed: bool, events: &[Occurrence], now: Timestamp) -> Vec<Sample> {
         let PullSecret { cluster, namespace, name, .. } = &self.secret;
-        let (entry, life) = (entry.key.as_str(), entry.identity.life());
+        let (entry, life) = (entry.key.as_str(), entry.identity.as_ref().map_or_else(|| Ending::Untold.into(), Identity::life));
         let expiry = |value: f64| EXPIRY.sample([cluster.as_str(), namespace, name, entry], value);
         let labels = |event: &'_ Occurrence| [cluster.as_str(), namespace, name, entry, &event.name].map(str::to_owned);
         match life.ends {
@@ -181,13 +185,13 @@ impl Puller {
     pub(super) async fn pull(&self, image: &str, keyring: &Keyring, calls: &mut u64) -> Result<usize, CollectError> {
         let local = |why: Message| CollectError::new(ErrorClass::Malformed, say!("pull {}: {}", named(image), why));
         let reference = Reference::parse(image).map_err(local)?;
-        let mut identities: Vec<_> = keyring.lookup(&reference.host, &reference.repository).iter().map(|entry| &entry.identity).collect();
+        let mut identities: Vec<_> = keyring.lookup(&reference.host, &reference.repository).iter().map(|entry| entry.identity.as_ref()).collect();
         if identities.is_empty() {
-            identities.push(&Identity::Anonymous);
+            identities.push(Some(&Identity::Anonymous));
         }
-        let is_helped = keyring.has_helpers && identities.iter().all(|own| matches!(own, Identity::Anonymous));
+        let is_nobody = identities.iter().all(|own| matches!(own, None | Some(Identity::Anonymous)));
         let mut refused: Option<CollectError> = None;
-        for identity in identities {
+        for identity in identities.into_iter().flatten() {
             let client = self.registries.stranger(&reference.host).map_err(local)?;
             let pulled = self.pull_as(identity, &client, image, &reference).await;
             *calls += client.take_calls();
@@ -201,12 +205,13 @@ impl Puller {
                 other => return other,
             }
         }
-        let refused = refused.unwrap_or_else(|| local(say!("nobody could ask for it")));
-        if !is_helped {
-            return Err(refused);
-        }
-        let why = say!("{}; the credentials of the pull secret are kept by a helper program, which no kubelet runs", refused.message);
-        Err(CollectError::new(refused.class, why))
+        // Kubelets try what they cannot hand on as well, and get nowhere.
+        let refused = refused.unwrap_or_else(|| CollectError::new(ErrorClass::Denied, say!("pull {}: no kubelet can ask for it", named(image))));
+        let Some(why) = useless(keyring, &reference).filter(|_| is_nobody) else { return Err(refused) };
+        let told = say!("{}; {}", refused.message, why).fixed_as(&refused.message);
+        // What is absent may be hidden from whoever has no login, or not be there at all.
+        let message = if refused.class == ErrorClass::Denied { told.fixed_by(WITHOUT_LOGIN) } else { told };
+        Err(CollectError { message, ..refused })
     }
 
     async fn pull_as(&self, identity: &Identity, client: &Client, image: &str, reference: &Reference) -> Result<usize, CollectError> {
@@ -241,6 +246,15 @@ impl Puller {
         }
         Ok(layers.len() - 1)
     }
+}
+
+/// Why a pull secret lets kubelets ask as nobody, although it has something for an image.
+fn useless(keyring: &Keyring, reference: &Reference) -> Option<Message> {
+    if keyring.has_helpers {
+        return Some(say!("the credentials of the pull secret are kept by a helper program, which no kubelet runs"));
+    }
+    let (entry, why) = keyring.passed_over(&reference.host, &reference.repository)?;
+    Some(say!("the pull secret has an entry for {} that kubelets pass over: {}", named(&entry.key), why))
 }
 
 /// What comes of a pull that failed. A kubelet that is refused cannot pull, whether or not the image is
@@ -280,7 +294,8 @@ fn docker_config(secret: &KubernetesSecret) -> Result<String, &'static str> {
     };
     let data = secret.data.as_ref().ok_or("it has no data")?;
     let text = data.get(key).ok_or("it has no key .dockerconfigjson, or .dockercfg where its type says so")?;
-    let text = String::from_utf8(text.0.clone()).map_err(|_| "its docker config is no text")?;
+    // Go puts a mark in place of each byte that is no text, and so only what holds it suffers.
+    let text = String::from_utf8_lossy(&text.0).into_owned();
     let is_map = |value: Option<&serde_json::Value>| value.is_some_and(serde_json::Value::is_object);
     match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text) {
         // The older form has the entries alone.
@@ -303,8 +318,8 @@ mod tests {
 
     use super::*;
 
-    fn read(kind: &str, key: &str, content: &str) -> Result<String, &'static str> {
-        let data = [(key.to_owned(), ByteString(content.as_bytes().to_vec()))].into();
+    fn read(kind: &str, key: &str, content: impl AsRef<[u8]>) -> Result<String, &'static str> {
+        let data = [(key.to_owned(), ByteString(content.as_ref().to_vec()))].into();
         docker_config(&KubernetesSecret { type_: Some(format!("kubernetes.io/{kind}")), data: Some(data), ..KubernetesSecret::default() })
     }
 
@@ -324,6 +339,8 @@ mod tests {
         ] {
             assert!(read(kind, key, content).is_err(), "{kind} {key} {content}");
         }
+        let odd = read("dockerconfigjson", ".dockerconfigjson", b"{\"auths\":{\"r.io\":{\"auth\":\"dTpw\",\"email\":\"\xff\"}}}").unwrap();
+        assert_eq!(Keyring::read(&odd).unwrap().lookup("r.io", "a/b").len(), 1, "a byte that is no text spoils only what holds it");
         assert_eq!(read("dockerconfigjson", ".dockerconfigjson", "eyJhdXRocyI6e319"), Err("its docker config is encoded twice"));
     }
 }

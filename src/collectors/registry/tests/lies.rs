@@ -121,6 +121,18 @@ async fn an_old_password_for_a_path_hides_no_good_one_for_the_host() {
     };
     assert!(pull("hunter2", "old").await.is_ok() && pull("old", "hunter2").await.is_ok());
     assert_eq!(pull("old", "older").await, Err(ErrorClass::Denied));
+    // What kubelets pass over is named, and the remedy is about the Secret.
+    for (entry, why) in [
+        (format!(r#""{address}":{{"identitytoken":"t"}}"#), "it has a token and no password"),
+        (format!(r#""https://{address}/v2":{{"auth":"dTpodW50ZXIy"}}"#), "its path is not the beginning of the repository"),
+        (format!(r#""{address}":{{"auth":"dTr//g=="}}"#), "its user or password is no text (UTF-8)"),
+    ] {
+        let keyring = keyring::Keyring::read(&format!(r#"{{"auths":{{{entry}}}}}"#)).unwrap();
+        let error = puller.pull(&image, &keyring, &mut 0).await.unwrap_err();
+        assert_eq!(error.class, ErrorClass::Denied, "{error}");
+        assert!(error.message.as_str().contains("; the pull secret has an entry for ") && error.message.as_str().ends_with(why), "{error}");
+        assert!(error.message.fix().is_some_and(|fix| fix.contains("Secret")), "{error}");
+    }
 }
 
 /// Two teams with a password each below one host.
