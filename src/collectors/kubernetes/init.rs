@@ -287,7 +287,7 @@ users:
         let uncommented: String = format!("{OF_CLUSTERS}{REST}")
             .lines()
             .map(|line| {
-                if line.contains(": ") && line.contains("# ") && !line.contains("`") || line.trim_end().ends_with(':') {
+                if line.contains(": ") && line.contains("# ") && !line.contains('`') || line.trim_end().ends_with(':') {
                     line.replacen("# ", "", 1)
                 } else {
                     line.to_owned()
