@@ -113,6 +113,11 @@ const PODS: &[&str] = &[
     "ClusterImageStale",
     "ImageTagMutable",
     "ImageRepositoryUnexpected",
+    "KarpenterNotReady",
+    "ProxiesNotReady",
+    "WorkloadBelowBaseline",
+    "WorkloadNotReady",
+    "WorkloadRolloutStuck",
 ];
 /// The same without what events tell as well, and with what asks for pods by itself.
 const LISTS: &[&str] = &[
@@ -137,6 +142,11 @@ const LISTS: &[&str] = &[
     "ClusterImageStale",
     "ImageTagMutable",
     "ImageRepositoryUnexpected",
+    "KarpenterNotReady",
+    "ProxiesNotReady",
+    "WorkloadBelowBaseline",
+    "WorkloadNotReady",
+    "WorkloadRolloutStuck",
 ];
 /// Where there is no LiteLLM.
 const LITELLM: &[&str] = &[
