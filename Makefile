@@ -5,8 +5,8 @@ STORY ?=
 # Most of an integration test is waiting, so that more of them than cores run at once.
 THREADS ?= 3
 
-# How a release is built: what is linked is optimised as a whole, and its table of relocations is packed, which together
-# save 2 MiB of memory. Packed tables need glibc 2.36.
+# How a release is built: what is linked is optimised as a whole, and its table of relocations is packed, so that fewer of
+# its pages are written to. Packed tables need glibc 2.36.
 RELEASE = CARGO_PROFILE_RELEASE_LTO=fat $(CARGO) rustc --locked --release --bin readiness-exporter -- -C link-arg=-Wl,-z,pack-relative-relocs
 
 .PHONY: demo test lint release bench fuzz soak storm deny generate manifests peers
