@@ -106,8 +106,6 @@ impl Settings {
             match value {
                 serde_json::Value::Object(fields) => {
                     used.extend(fields.get("cluster").and_then(serde_json::Value::as_str));
-                    let several = fields.get("clusters").and_then(serde_json::Value::as_array);
-                    used.extend(several.into_iter().flatten().filter_map(serde_json::Value::as_str));
                     waiting.extend(fields.values());
                 }
                 serde_json::Value::Array(items) => waiting.extend(items),

@@ -61,7 +61,13 @@ fn an_event_that_happens_all_the_time_is_told() {
 fn a_cluster_that_no_collector_asks_is_told() {
     let clusters = "clusters: [{ name: eu, in_cluster: true }]\n";
     let told = told(&format!("{COMING}{clusters}{TARGET}"));
-    assert_eq!(told, ["clusters[0]: no collector uses cluster eu; collectors.kubernetes looks at all clusters once it is set"]);
+    let unused = "clusters[0]: no collector uses cluster eu; collectors.kubernetes looks at all clusters once it is set";
+    assert_eq!(told, [unused]);
+    // Whose mirror it is tells nothing of what it runs.
+    let mirror = "{ name: own, image: 'a.example/app:1', clusters: [eu] }";
+    let group = format!("{{ name: app, upstream: 'b.example/app:1', mirrors: [{mirror}] }}");
+    let of_mirror = self::told(&format!("{COMING}{clusters}collectors: {{ registry: {{ groups: [{group}] }} }}\n"));
+    assert!(of_mirror.iter().any(|line| line == unused), "{of_mirror:#?}");
 }
 
 #[test]
