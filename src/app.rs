@@ -30,6 +30,7 @@ use crate::say;
 use crate::say::{Message, Say, named};
 use crate::snapshot::{Snapshot, Store};
 use crate::state::State;
+use crate::value::Problem;
 use crate::verdict;
 use crate::warnings::warnings;
 
@@ -133,9 +134,13 @@ fn load_at_rest(path: &Path) -> Result<Loaded, StartError> {
     Err(StartError::Resource("somebody is writing to the configuration all the time".into()))
 }
 
-/// Logs what is odd about a configuration, on this thread.
-fn warn(loaded: &Loaded, tasks: &[Task]) {
-    for warning in warnings(loaded, tasks.iter().map(|task| &task.source), Timestamp::now()) {
+/// What is odd about a configuration. Asks the file system on this thread.
+fn odd(loaded: &Loaded, tasks: &[Task]) -> Vec<Problem> {
+    warnings(loaded, tasks.iter().map(|task| &task.source), Timestamp::now())
+}
+
+fn warn(odd: &[Problem]) {
+    for warning in odd {
         tracing::warn!("configuration: {warning}");
     }
 }
@@ -178,6 +183,7 @@ fn gone_words(gone: &Gone) -> Option<Message> {
 
 /// The running exporter.
 pub struct App {
+    odd: Vec<Problem>,
     path: Option<PathBuf>,
     store: Arc<Store>,
     driver: Mutex<Option<Driver>>,
@@ -204,9 +210,10 @@ impl App {
         let file = loaded.settings.state_file.clone();
         let state = Arc::new(if path.is_some() { State::open(file) } else { State::glance(file.as_deref()) });
         let tasks = loaded.tasks(&state).map_err(StartError::Resource)?;
-        // A single look says it all itself.
+        let odd = odd(&loaded, &tasks);
+        // A single look is asked for them.
         if path.is_some() {
-            warn(&loaded, &tasks);
+            warn(&odd);
         }
         let active = Active::new(loaded, &tasks);
         driver.apply(tasks);
@@ -215,6 +222,7 @@ impl App {
         telemetry.loaded();
         let follows = path.is_some();
         Ok(Arc::new(Self {
+            odd,
             path,
             store,
             driver: Mutex::new(Some(driver)),
@@ -227,6 +235,11 @@ impl App {
             runtime: Handle::current(),
             telemetry,
         }))
+    }
+
+    /// What was odd about the configuration at the start.
+    pub(crate) fn odd(&self) -> &[Problem] {
+        &self.odd
     }
 
     /// Judges for ever: after each change, and every second.
@@ -358,7 +371,7 @@ impl App {
             let same = loaded.settings.state_file.as_deref() == state.path();
             let state = if same { state } else { Arc::new(State::open(loaded.settings.state_file.clone())) };
             let tasks = loaded.tasks(&state).map_err(StartError::Resource)?;
-            warn(&loaded, &tasks);
+            warn(&odd(&loaded, &tasks));
             Ok((Active::new(loaded, &tasks), tasks, state))
         };
         let (app, turn) = (Arc::clone(self), Arc::clone(&self.reloading));

@@ -23,9 +23,8 @@ use crate::config::{self, LoadError, Loaded};
 use crate::files::{self, ReadError};
 use crate::net;
 use crate::say;
-use crate::say::{Message, Say, counted, named};
+use crate::say::{Say, counted, named};
 use crate::state::{self, State};
-use crate::value::Problem;
 use crate::warnings::{of_settings, warnings};
 use crate::word::did_you_mean;
 use crate::{generate, report};
@@ -93,12 +92,6 @@ fn changes(wanted: &Report, loaded: &Loaded) -> ExitCode {
         }
         Err(error) => fail(error),
     }
-}
-
-/// What is odd about the configuration.
-fn odd(loaded: &Loaded) -> Result<Vec<Problem>, Message> {
-    let tasks = loaded.tasks(&Arc::new(State::open(None)))?;
-    Ok(warnings(loaded, tasks.iter().map(|task| &task.source), Timestamp::now()))
 }
 
 fn check_configuration(loaded: &Loaded, file: &Path) -> ExitCode {
@@ -198,14 +191,14 @@ fn runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
 }
 
 async fn check_once(check: Check, loaded: Loaded) -> ExitCode {
-    // Whoever reads only the word must see why it may be another one than was meant.
-    for warning in odd(&loaded).unwrap_or_default() {
-        let _ = writeln!(std::io::stderr(), "warning: {warning}");
-    }
     let app = match App::start(loaded, None, false) {
         Ok(app) => app,
         Err(error) => return fail(error),
     };
+    // Whoever reads only the word must see why it may be another one than was meant.
+    for warning in app.odd() {
+        let _ = writeln!(std::io::stderr(), "warning: {warning}");
+    }
     let terminal = std::io::stderr().is_terminal();
     app.until_settled(check.timeout.0, |done, all| {
         if terminal {
