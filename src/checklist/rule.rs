@@ -281,28 +281,15 @@ impl Rule<'_> {
                 && !view.of(self.family.name).any(|fact| is_about(|name| fact.label(name), sample))
         };
         let told = view.of(coverage.states).filter(is_excused).filter_map(|sample| Some((sample, sample.detail.as_ref()?)));
-        let line = |(sample, why): (&Sample, &Message)| Line {
-            state: CheckState::Pass,
-            labels: labels_of(sample),
-            seen_at: view.seen_at,
-            look: view.looks,
-            ..Line::unknown(about(sample, why.as_str()))
-        };
-        told.map(line).collect()
+        told.map(|(sample, why)| Line { state: CheckState::Pass, ..of_subject(sample, view, why.as_str()) }).collect()
     }
 
     /// What bears a mark, and not the one that is asked about: a server of TLS 1.3 has no mark of TLS 1.2.
     fn marked_otherwise(&self, coverage: Coverage, view: &View) -> Vec<Line> {
         let speaking = view.of(coverage.states).filter(|sample| self.is_marked_otherwise(coverage, sample, view));
         let wanted: Vec<_> = self.filter.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let line = |sample| Line {
-            state: CheckState::Pass,
-            labels: labels_of(sample),
-            seen_at: view.seen_at,
-            look: view.looks,
-            ..Line::unknown(about(sample, &format!("it was seen, without {}", wanted.join(", "))))
-        };
-        speaking.map(line).collect()
+        let without = format!("it was seen, without {}", wanted.join(", "));
+        speaking.map(|sample| Line { state: CheckState::Pass, ..of_subject(sample, view, &without) }).collect()
     }
 
     fn is_marked_otherwise(&self, coverage: Coverage, subject: &Sample, view: &View) -> bool {
@@ -335,19 +322,13 @@ impl Rule<'_> {
                 if !coverage.borne_in.is_empty() && red.iter().any(|line| is_about(|name| line.labels.get(name), sample)) {
                     continue;
                 }
-                let evidence = about(sample, sample.detail.as_ref().map_or(state, Message::as_str));
-                lines.push(Line {
-                    labels: labels_of(sample),
-                    seen_at: view.seen_at,
-                    look: view.looks,
-                    ..Line::unknown(evidence).because_of(sample.detail.as_ref())
-                });
+                let why = sample.detail.as_ref().map_or(state, Message::as_str);
+                lines.push(of_subject(sample, view, why).because_of(sample.detail.as_ref()));
             } else if coverage.borne_in.contains(&state)
                 && !self.is_marked_otherwise(coverage, sample, view)
                 && !view.of(self.family.name).any(|fact| self.selects(fact, event, view) && is_about(|name| fact.label(name), sample))
             {
-                let evidence = about(sample, &format!("it was seen ({state}), and showed nothing of what this check asks about"));
-                lines.push(Line { labels: labels_of(sample), seen_at: view.seen_at, look: view.looks, ..Line::unknown(evidence) });
+                lines.push(of_subject(sample, view, &format!("it was seen ({state}), and showed nothing of what this check asks about")));
             }
         }
         spoken.then_some(lines)
@@ -413,6 +394,11 @@ impl Rule<'_> {
 
 fn labels_of(sample: &Sample) -> Labels {
     sample.family.labels.iter().copied().zip(sample.labels.iter().cloned()).collect()
+}
+
+/// A line about a subject of a source, which is not known unless somebody says otherwise.
+fn of_subject(sample: &Sample, view: &View, clause: &str) -> Line {
+    Line { labels: labels_of(sample), seen_at: view.seen_at, look: view.looks, ..Line::unknown(about(sample, clause)) }
 }
 
 /// Subjects of which nothing good can be told, where each is to bear the fact itself.
