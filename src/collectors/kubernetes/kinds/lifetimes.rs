@@ -15,7 +15,7 @@ use crate::collectors::kubernetes::watching::sight::looked_at;
 use crate::event::Occurrence;
 use crate::metric::{Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
-use crate::say::Message;
+use crate::say::{Message, minute, named};
 use crate::value::Span;
 
 metrics! {
@@ -132,7 +132,13 @@ fn depends(after: i64, event: &Occurrence) -> Message {
     let lives = Span::secs(after.unsigned_abs());
     match first.zip(last) {
         Some((first, last)) => {
-            say!("it depends on when they are made: each lives for {}, so that one made between {} and {} would go in the event", lives, first, last)
+            let [first, last] = [first, last].map(minute);
+            say!(
+                "it depends on when they are made: each lives for {}, so that one made between {} and {} would go in the event",
+                lives,
+                named(&first),
+                named(&last)
+            )
         }
         None => say!("it depends on when they are made: each lives for {}", lives),
     }
@@ -141,7 +147,7 @@ fn depends(after: i64, event: &Occurrence) -> Message {
 /// With the words for a claim that is past its time and is still there.
 fn overdue(sample: Sample, at: i64) -> Sample {
     match Timestamp::from_second(at) {
-        Ok(at) => sample.with_detail(say!("it should have expired at {}, and may go at any moment", at)),
+        Ok(at) => sample.with_detail(say!("it should have expired at {}, and may go at any moment", named(&minute(at)))),
         Err(_) => sample,
     }
 }

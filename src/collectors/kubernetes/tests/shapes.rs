@@ -257,7 +257,7 @@ fn when_nodes_are_made_for_an_event_matters_once_it_is_prepared() {
     let told = distances_before(22, &pool, &[]);
     let now = clock::now();
     let said = told[0].detail.as_ref().unwrap().to_string();
-    let made = |from: i64| [-1, 0].map(|late| crate::say!("{}", jiff::Timestamp::from_second(now + late + from).unwrap()).to_string());
+    let made = |from: i64| [-1, 0].map(|late| crate::say::minute(jiff::Timestamp::from_second(now + late + from).unwrap()));
     assert!(said.starts_with("it depends on when they are made: each lives for ") && said.ends_with(" would go in the event"), "{said}");
     for from in [-2 * HOUR - 900, HOUR + 900] {
         assert!(made(from).iter().any(|at| said.contains(at)), "{said}");
