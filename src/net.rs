@@ -2,6 +2,7 @@
 
 mod call;
 mod chain;
+mod each;
 mod names;
 mod ocsp;
 mod place;
@@ -17,7 +18,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use call::{Call, FRESH, age_of, unanswered, within};
 pub use chain::{Verified, client_verified_by};
-pub use names::{Found, Lookup, MAX_ADDRESSES, NOWHERE, Unresolved, Unseen, family_of, random_label};
+pub use each::{Answer, Told};
+pub use names::{Lookup, MAX_ADDRESSES, NOWHERE, Unresolved, random_label};
 pub use ocsp::{Stapled, must_staple, read as read_staple, revoked_words};
 pub use place::{is_link_local, stands_for, unroutable, unusable};
 pub use resolver::{Answer as DnsAnswer, Outcome as DnsOutcome, Resolver, normal, reconcile};
@@ -25,7 +27,7 @@ pub use roots::{certificates_in, certificates_of, check_trust_file, crypto};
 pub use trust::{Trust, follow_trust};
 
 use crate::cause::Cause as _;
-use crate::room::{self, Answer, NoRoom, Overrun};
+use crate::room::{self, NoRoom, Overrun};
 use crate::say::{Message, Say};
 
 /// Why there is no body. Holds no word of it.
@@ -58,7 +60,7 @@ pub async fn bounded(mut answer: reqwest::Response, most: usize) -> Result<Vec<u
     if answer.content_length().is_some_and(|length| length > most as u64) {
         return Err(BodyError::TooLarge(most));
     }
-    let mut body = Answer::new(most, &room::ANSWERS);
+    let mut body = room::Answer::new(most, &room::ANSWERS);
     while let Some(chunk) = answer.chunk().await.map_err(|error| BodyError::Cut(error.words()))? {
         body.add(&chunk)?;
     }

@@ -12,22 +12,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use futures::future::{BoxFuture, join_all};
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, ProtocolVersion};
-use tokio::time::Instant;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 pub use config::{Config, Target};
 
 use super::kubernetes::{self, ClusterConfig, Permission};
 use super::section::{Estate, Section};
-use crate::cause::{Cause as _, Unasked};
+use crate::cause::Cause as _;
 use crate::driver::{Form, Poll, Task};
 use crate::made::{Made, Shared};
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set, states};
-use crate::net::{self, Lookup, Stapled, Trust, Unresolved};
+use crate::net::{self, Answer, Lookup, Stapled, Told, Trust};
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, Observation, Snapshot, Source};
@@ -229,19 +228,8 @@ struct TlsCollector {
 impl Poll for TlsCollector {
     fn look<'a>(&'a mut self, seen: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
         async {
-            let started = Instant::now();
-            let found = tokio::time::timeout(self.timeout, self.lookup.find(&self.host)).await;
-            let left = self.timeout.saturating_sub(started.elapsed());
-            let samples = match found {
-                Err(_) => failed([&self.target, net::NOWHERE], &say!("resolve {}: no answer in time", named(&self.host))),
-                Ok(Err(Unresolved::Failed(why))) => failed([&self.target, net::NOWHERE], &why),
-                Ok(Err(Unresolved::Unasked(Unasked(why)))) => unseen([&self.target, net::NOWHERE], &why).into(),
-                Ok(Ok(found)) => {
-                    let mut samples = join_all(found.addresses.into_iter().map(|address| self.at(address, left, seen))).await.concat();
-                    samples.extend(found.unseen.iter().flat_map(|part| unseen([&self.target, part.place], &part.why)));
-                    samples
-                }
-            };
+            let (told, _) = self.lookup.each(&self.host, self.timeout, |address, took| self.at(address, self.timeout.saturating_sub(took), seen)).await;
+            let samples: Vec<Sample> = told.into_iter().flat_map(|told| self.samples(told)).collect();
             let objects = samples.iter().filter(|sample| sample.family.name == HANDSHAKE.0.name).count();
             Ok(Observation::new(samples, objects, objects as u64))
         }
@@ -250,6 +238,15 @@ impl Poll for TlsCollector {
 }
 
 impl TlsCollector {
+    fn samples(&self, told: Told<Vec<Sample>>) -> Vec<Sample> {
+        let labels = [self.target.as_str(), told.place.as_str()];
+        match told.answer {
+            Answer::Asked(samples) => samples,
+            Answer::Unresolved(why) | Answer::Late(why) => failed(labels, &why),
+            Answer::Unseen(why) => unseen(labels, &why).into(),
+        }
+    }
+
     async fn at(&self, address: IpAddr, left: Duration, seen: &Snapshot) -> Vec<Sample> {
         let text = address.to_string();
         let labels = [self.target.as_str(), text.as_str()];

@@ -240,7 +240,7 @@ fn has_host(hosts: &str, host: &str) -> bool {
 }
 
 /// `ipv4` or `ipv6`.
-pub fn family_of(address: IpAddr) -> &'static str {
+pub(super) fn family_of(address: IpAddr) -> &'static str {
     if address.is_ipv4() { "ipv4" } else { "ipv6" }
 }
 

@@ -14,26 +14,25 @@ mod probe;
 mod window;
 mod wire;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use config::{Config, Expect, Header, JsonRule, Target};
 use futures::FutureExt as _;
-use futures::future::{BoxFuture, join_all};
+use futures::future::BoxFuture;
 
 use super::kubernetes::{ClusterConfig, Permission};
 use super::section::{Estate, Section};
 use crate::driver::{Form, Poll, Task};
 use crate::made::Made;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, States as _, Unit, gauge, metrics, state_set, states};
-use crate::net::{self, Lookup, Trust, Unseen};
+use crate::net::{Lookup, Trust};
 use crate::say::Message;
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
 use crate::value::Problem;
 use crate::value::names::{self, Visit};
 use crate::value::rules::{References, repeated, twin};
-use probe::{Probe, Prober};
+use probe::{Place, Probe, Prober};
 use window::Window;
 
 /// The `collector` label.
@@ -203,42 +202,27 @@ impl Poll for HttpCollector {
     fn look<'a>(&'a mut self, _seen: &'a Snapshot) -> BoxFuture<'a, Result<Observation, CollectError>> {
         async {
             let request = self.prober.prepare().await.map_err(|why| CollectError::new(ErrorClass::Local, why))?;
-            let found = self.prober.addresses(&request).await;
-            let (looked, unseen): (Vec<(Option<IpAddr>, Probe)>, Vec<Unseen>) = match found {
-                Err(probe) => (vec![(None, probe)], Vec::new()),
-                Ok((found, dns)) => {
-                    let looked = join_all(found.addresses.into_iter().map(|address| {
-                        let probe = self.prober.probe(&request, address, dns);
-                        async move { (Some(address), probe.await) }
-                    }))
-                    .await;
-                    (looked, found.unseen)
-                }
-            };
+            let looked = self.prober.look(&request).await;
+            let with = |outcome: &[Outcome]| looked.iter().filter(|(_, probe)| outcome.contains(&probe.outcome)).count();
             let failed: Vec<_> =
-                looked.iter().filter(|(_, probe)| !matches!(probe.outcome, Outcome::Ok | Outcome::Unknown)).map(|(address, _)| *address).collect();
+                looked.iter().filter(|(_, probe)| !matches!(probe.outcome, Outcome::Ok | Outcome::Unknown)).map(|(place, _)| place.address.clone()).collect();
             // What was not seen makes a look neither good nor bad.
-            if !failed.is_empty() || unseen.is_empty() && looked.iter().all(|(_, probe)| probe.outcome == Outcome::Ok) {
+            if !failed.is_empty() || with(&[Outcome::Ok]) == looked.len() {
                 self.window.add(failed);
             }
             self.window.forget();
-            let api_calls = looked.len() as u64;
-            Ok(Observation::new(self.samples(&looked, &unseen), looked.len(), api_calls))
+            let api_calls = (looked.len() - with(&[Outcome::Unknown])) as u64;
+            Ok(Observation::new(self.samples(&looked), looked.len(), api_calls))
         }
         .boxed()
     }
 }
 
 impl HttpCollector {
-    fn samples(&self, looked: &[(Option<IpAddr>, Probe)], unseen: &[Unseen]) -> Vec<Sample> {
+    fn samples(&self, looked: &[(Place, Probe)]) -> Vec<Sample> {
         let mut samples = Vec::with_capacity(looked.len() * 24);
-        for (address, probe) in looked {
-            let text = address.map_or_else(|| net::NOWHERE.to_owned(), |address| address.to_string());
-            let family = address.map_or("none", net::family_of);
-            probe_samples([&self.target, &self.kind, family, &text], probe, &mut samples);
-        }
-        for part in unseen {
-            samples.push(OUTCOME.sample([&self.target, &self.kind, part.family, part.place], Outcome::Unknown).with_detail(&part.why));
+        for (place, probe) in looked {
+            probe_samples([&self.target, &self.kind, place.family, &place.address], probe, &mut samples);
         }
         if let Some((ratio, words)) = self.window.ratio() {
             samples.push(RATIO.sample([self.target.as_str(), &self.kind], ratio).with_detail(words));

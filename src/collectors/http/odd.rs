@@ -5,6 +5,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::net;
 
 /// A server that gives one answer, in bytes.
 async fn answering(answer: Vec<u8>) -> std::net::SocketAddr {

@@ -23,7 +23,7 @@ use super::Outcome;
 use super::config::{Expect, Target};
 use super::wire::{connection_failed, send, send_h2, tunnel};
 use crate::cause::{Cause as _, Unasked};
-use crate::net::{self, Found, Lookup, Unresolved};
+use crate::net::{self, Answer, Lookup, Unresolved};
 use crate::say;
 use crate::say::{Message, named};
 use crate::value::SecretRef;
@@ -42,6 +42,13 @@ pub(super) fn unresolved(why: Unresolved) -> Failure {
     }
 }
 
+/// Who was asked, in the labels of what came of it.
+pub(super) struct Place {
+    pub(super) family: &'static str,
+    /// Or what stands where an address would stand.
+    pub(super) address: String,
+}
+
 /// What one look at one address found.
 pub(super) struct Probe {
     pub(super) outcome: Outcome,
@@ -57,6 +64,13 @@ pub(super) struct Probe {
 
 /// A failed step.
 pub(super) struct Failure(pub(super) Outcome, pub(super) Message);
+
+impl Probe {
+    /// One that holds nothing of an answer.
+    const fn without_answer(outcome: Outcome, detail: Message) -> Self {
+        Self { outcome, detail, status: None, age: None, body_bytes: None, identity: None, phases: Vec::new() }
+    }
+}
 
 /// What is spoken over TLS.
 #[derive(Clone, Copy)]
@@ -191,34 +205,26 @@ impl Prober {
         Ok(Prepared { url, headers })
     }
 
-    /// The addresses to ask: the host's, or the proxy's.
-    pub(super) async fn addresses(&self, request: &Prepared) -> Result<(Found, Duration), Probe> {
-        let started = Instant::now();
+    /// Asks every address of the host, or of the proxy.
+    pub(super) async fn look(&self, request: &Prepared) -> Vec<(Place, Probe)> {
         let host = self.proxy.as_ref().unwrap_or(&request.url).host_str().unwrap_or_default();
-        let found = tokio::time::timeout(self.timeout, self.lookup.find(host)).await;
-        let took = started.elapsed();
-        let failed = |outcome, detail| Probe {
-            outcome,
-            detail,
-            status: None,
-            age: None,
-            body_bytes: None,
-            identity: None,
-            phases: vec![("dns", took), ("total", took)],
-        };
-        match found {
-            Ok(Ok(found)) => Ok((found, took)),
-            Ok(Err(why)) => {
-                let Failure(outcome, why) = unresolved(why);
-                Err(failed(outcome, why))
-            }
-            Err(_) => Err(failed(Outcome::Timeout, say!("resolve {}: no answer in time", named(host)))),
-        }
+        let (told, took) = self.lookup.each(host, self.timeout, |address, took| self.probe(request, address, took)).await;
+        let nameless = |outcome, why| Probe { phases: vec![("dns", took), ("total", took)], ..Probe::without_answer(outcome, why) };
+        let probes = told.into_iter().map(|told| {
+            let probe = match told.answer {
+                Answer::Asked(probe) => probe,
+                Answer::Unresolved(why) => nameless(Outcome::Dns, why),
+                Answer::Late(why) => nameless(Outcome::Timeout, why),
+                Answer::Unseen(why) => Probe::without_answer(Outcome::Unknown, why),
+            };
+            (Place { family: told.family, address: told.place }, probe)
+        });
+        probes.collect()
     }
 
     /// Asks one address, within the deadline.
     pub(super) async fn probe(&self, request: &Prepared, address: IpAddr, dns: Duration) -> Probe {
-        let mut probe = Probe { outcome: Outcome::Ok, detail: say!(""), status: None, age: None, body_bytes: None, identity: None, phases: vec![("dns", dns)] };
+        let mut probe = Probe { phases: vec![("dns", dns)], ..Probe::without_answer(Outcome::Ok, say!("")) };
         let started = Instant::now();
         let left = self.timeout.saturating_sub(dns);
         let result = tokio::time::timeout(left, self.exchange(request, address, &mut probe)).await;

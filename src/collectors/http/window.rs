@@ -1,15 +1,13 @@
 //! The looks of the last minutes: how many were good, and where the others failed.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::net;
 use crate::say;
-use crate::say::{Message, counted, forgotten};
+use crate::say::{Message, counted, forgotten, named};
 
 /// As many addresses are named.
 const SHOWN: usize = 5;
@@ -18,8 +16,8 @@ const SHOWN: usize = 5;
 struct Look {
     at: Instant,
     second: i64,
-    /// Where it failed; `None` for a name without an address.
-    failed: Vec<Option<IpAddr>>,
+    /// At which addresses it failed, or what stands where an address would.
+    failed: Vec<String>,
 }
 
 /// The looks within a length of time.
@@ -34,7 +32,7 @@ impl Window {
     }
 
     /// Adds a look that failed nowhere, or at these addresses.
-    pub(super) fn add(&mut self, failed: Vec<Option<IpAddr>>) {
+    pub(super) fn add(&mut self, failed: Vec<String>) {
         self.looks.push_back(Look { at: Instant::now(), second: Timestamp::now().as_second(), failed });
     }
 
@@ -62,18 +60,15 @@ impl Window {
 
     /// Which addresses failed, and how often, the worst first.
     fn places(&self) -> Message {
-        let mut counts = BTreeMap::<Option<IpAddr>, usize>::new();
+        let mut counts = BTreeMap::<&str, usize>::new();
         for place in self.looks.iter().flat_map(|look| &look.failed) {
-            *counts.entry(*place).or_default() += 1;
+            *counts.entry(place).or_default() += 1;
         }
         let mut counts: Vec<_> = counts.into_iter().collect();
         counts.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
         let rest = counts.len().saturating_sub(SHOWN);
         let more = (rest > 0).then(|| say!("{} more", rest));
-        let told = counts.into_iter().take(SHOWN).map(|(place, times)| {
-            let place = place.map_or_else(|| say!("{}", net::NOWHERE), |address| say!("{}", address));
-            say!("{} ({})", place, counted(times, "time", "times"))
-        });
+        let told = counts.into_iter().take(SHOWN).map(|(place, times)| say!("{} ({})", named(place), counted(times, "time", "times")));
         say!("failed at {}", Message::joined(told.chain(more), ", "))
     }
 }
@@ -81,23 +76,24 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net;
 
     #[tokio::test(start_paused = true)]
     async fn a_window_says_where_looks_failed_and_when_it_forgets_that() {
-        let at = |last: u8| Some(IpAddr::from([10, 0, 0, last]));
+        let at = |last: u8| format!("10.0.0.{last}");
         let mut window = Window::new(Duration::from_mins(10));
         assert!(window.ratio().is_none());
         window.add(Vec::new());
         assert_eq!(window.ratio().unwrap().1.as_str(), "1 of 1 look");
         window.add(vec![at(1)]);
-        window.add(vec![at(2), at(1), None]);
+        window.add(vec![at(2), at(1), net::NOWHERE.to_owned()]);
         let (ratio, words) = window.ratio().unwrap();
         assert!((ratio - 1.0 / 3.0).abs() < f64::EPSILON, "{ratio}");
-        assert!(words.as_str().starts_with("1 of 3 looks; failed at 10.0.0.1 (2 times), any address (1 time), 10.0.0.2 (1 time); the last was at "), "{words}");
+        assert!(words.as_str().starts_with("1 of 3 looks; failed at 10.0.0.1 (2 times), 10.0.0.2 (1 time), any address (1 time); the last was at "), "{words}");
         let last = window.looks.back().unwrap().second;
         assert!(words.as_str().ends_with(forgotten(last, 600).as_str()), "{words}");
         window.add((1..=9).map(at).collect());
-        assert!(window.ratio().unwrap().1.as_str().contains("10.0.0.4 (1 time), 5 more; "), "{}", window.ratio().unwrap().1);
+        assert!(window.ratio().unwrap().1.as_str().contains("10.0.0.5 (1 time), 5 more; "), "{}", window.ratio().unwrap().1);
         tokio::time::advance(Duration::from_secs(601)).await;
         window.add(Vec::new());
         window.forget();
