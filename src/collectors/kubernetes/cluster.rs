@@ -386,7 +386,7 @@ impl Cluster {
     }
 
     /// What the pods on a node mount, as far as pods can be seen.
-    pub(super) fn mounts(&self, node: &str) -> BTreeMap<u128, Arc<Mounts>> {
+    pub(super) fn mounts(&self, node: &str) -> BTreeMap<u128, Mounts> {
         self.pods.as_ref().and_then(|pods| pods.seen(|pods| pods.mounts(node))).unwrap_or_default()
     }
 

@@ -14,13 +14,21 @@ use crate::collectors::kubernetes::reading::resources::{Amounts, Asks, Devices};
 pub(in crate::collectors::kubernetes) struct Row {
     pub(in crate::collectors::kubernetes) round: u32,
     pub(in crate::collectors::kubernetes) restarts: u32,
-    pub(in crate::collectors::kubernetes) namespace: Arc<str>,
     pub(in crate::collectors::kubernetes) node: Option<Arc<str>>,
+    pub(in crate::collectors::kubernetes) common: Arc<Common>,
+    pub(in crate::collectors::kubernetes) problem: Option<Box<Problem>>,
+    pub(in crate::collectors::kubernetes) workspaces: Box<[Workspace]>,
+}
+
+/// What replicas of one pod have in common, which is kept once for all of them.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(in crate::collectors::kubernetes) struct Common {
+    pub(in crate::collectors::kubernetes) namespace: Arc<str>,
     pub(in crate::collectors::kubernetes) phase: &'static str,
     pub(in crate::collectors::kubernetes) asks: Asks,
-    pub(in crate::collectors::kubernetes) gpus: f32,
+    pub(in crate::collectors::kubernetes) gpus: u32,
     /// What few pods have.
-    pub(in crate::collectors::kubernetes) devices: Option<Box<Devices>>,
+    pub(in crate::collectors::kubernetes) devices: Devices,
     /// Whether each new node gets one like it.
     pub(in crate::collectors::kubernetes) comes_with_nodes: bool,
     /// Its priority where that is below 0, and 0 for all others.
@@ -30,14 +38,13 @@ pub(in crate::collectors::kubernetes) struct Row {
     /// Whose replica it is that is ready; 0 for none that counts.
     pub(in crate::collectors::kubernetes) ready_of: u64,
     pub(in crate::collectors::kubernetes) storage: Storage,
-    pub(in crate::collectors::kubernetes) problem: Option<Box<Problem>>,
-    pub(in crate::collectors::kubernetes) workspaces: Box<[Workspace]>,
 }
 
 /// Limits of ephemeral storage.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::collectors::kubernetes) struct Storage {
-    pub(in crate::collectors::kubernetes) limit: Option<f32>,
+    /// In bytes.
+    pub(in crate::collectors::kubernetes) limit: Option<u64>,
     pub(in crate::collectors::kubernetes) unlimited_empty_dir: bool,
 }
 
@@ -69,22 +76,22 @@ pub(in crate::collectors::kubernetes) struct Load {
 
 impl Load {
     /// Adds what a pod asks for, or takes it away.
-    pub(in crate::collectors::kubernetes) fn account(&mut self, row: &Row, sign: f64) {
+    pub(in crate::collectors::kubernetes) fn account(&mut self, pod: &Common, sign: f64) {
         let signed = |amounts: [f64; 3]| {
             let [cpu, memory, storage] = amounts.map(|amount| sign * amount);
             Amounts([cpu, memory, storage, sign])
         };
-        let requests = signed(row.asks.requests());
+        let requests = signed(pod.asks.requests());
         self.requests.add(requests);
-        self.limits.add(signed(row.asks.limits()));
-        if row.below < 0 {
-            let giving_way = self.giving_way.entry(row.below).or_default();
+        self.limits.add(signed(pod.asks.limits()));
+        if pod.below < 0 {
+            let giving_way = self.giving_way.entry(pod.below).or_default();
             giving_way.add(requests);
             if giving_way.0[3] < 0.5 {
-                self.giving_way.remove(&row.below);
+                self.giving_way.remove(&pod.below);
             }
         }
-        if row.comes_with_nodes {
+        if pod.comes_with_nodes {
             self.with_node.add(requests);
         }
     }

@@ -1,13 +1,13 @@
 //! All pods of a cluster, kept so small that 150,000 of them fit: sums that are updated with every
 //! change, a row of a hundred bytes for each, and more only for pods with a problem.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::collectors::kubernetes::kinds::groups::{Group, OTHERS, SERIES, most};
 use crate::collectors::kubernetes::kinds::mounts::{Mounted, Mounts};
 use crate::collectors::kubernetes::kinds::pod::Pod;
-use crate::collectors::kubernetes::kinds::podrow::{Load, Problem, Row, Storage, phase, short, uid};
+use crate::collectors::kubernetes::kinds::podrow::{Common, Load, Problem, Row, Storage, phase, short, uid};
 use crate::collectors::kubernetes::kinds::reasons::{GATED, GATED_WORKSPACE};
 use crate::collectors::kubernetes::kinds::workspaces::{Takes, Workspaces};
 use crate::collectors::kubernetes::reading::clock::{Clock, now};
@@ -100,6 +100,7 @@ type Trouble = (Arc<str>, &'static str, &'static str);
 #[derive(Debug)]
 pub(in crate::collectors::kubernetes) struct Pods {
     rows: BTreeMap<u128, Row>,
+    common: HashSet<Arc<Common>>,
     round: u32,
     clock: Clock,
     /// Sums over all rows.
@@ -142,6 +143,7 @@ impl Pods {
     pub(in crate::collectors::kubernetes) fn new(window: i64, workspaces: Workspaces, clock: Clock) -> Self {
         Self {
             rows: BTreeMap::new(),
+            common: HashSet::new(),
             round: 0,
             clock,
             loads: BTreeMap::new(),
@@ -187,15 +189,14 @@ impl Pods {
 
     /// The limit of a pod's ephemeral storage; `None` when there is none or the pod is not known.
     pub(in crate::collectors::kubernetes) fn storage_limit(&self, uid: u128) -> Option<f64> {
-        self.rows.get(&uid)?.storage.limit.map(f64::from)
+        self.rows.get(&uid)?.common.storage.limit.map(|bytes| bytes as f64)
     }
 
     /// What the pods on a node mount.
-    pub(in crate::collectors::kubernetes) fn mounts(&self, node: &str) -> BTreeMap<u128, Arc<Mounts>> {
+    pub(in crate::collectors::kubernetes) fn mounts(&self, node: &str) -> BTreeMap<u128, Mounts> {
         self.mounted.on(node)
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "GPUs are whole and few, and seven digits of a limit are enough to compare a volume with")]
     fn row(&mut self, pod: &Pod) -> Row {
         let clock = &self.clock;
         let unready = self.rows.get(&uid(pod.metadata.uid.as_deref())).map(|before| before.unready_since().unwrap_or_else(now));
@@ -210,46 +211,64 @@ impl Pods {
         if let Some((class, _)) = problem.pending.as_mut().filter(|(class, _)| *class == GATED && !workspaces.is_empty()) {
             *class = GATED_WORKSPACE;
         }
+        let common = self.common_of(pod, namespace, over);
         Row {
             round: self.round,
             restarts: pod.restarts(),
             workspaces,
             node: pod.spec.node_name.as_deref().filter(|_| !over).map(|node| shared(&self.loads, node)),
+            common: self.kept_once(common),
+            problem: (!well).then(|| Box::new(problem)),
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "GPUs and bytes are whole, and none of them is negative")]
+    fn common_of(&self, pod: &Pod, namespace: Arc<str>, over: bool) -> Common {
+        Common {
             phase: phase(pod),
             asks: if over { Asks::default() } else { Asks::of(pod.requests(), pod.limits()) },
-            gpus: if over { 0.0 } else { pod.gpus() as f32 },
-            devices: Some(pod.devices()).filter(|devices| !over && !devices.is_empty()).map(Box::new),
+            gpus: if over { 0 } else { pod.gpus() as u32 },
+            devices: if over { Devices::new() } else { pod.devices() },
             comes_with_nodes: pod.comes_with_nodes(),
             below: pod.priority().min(0),
             leaving: pod.metadata.deletion_timestamp.is_some(),
             ready_of: pod.controller().filter(|_| pod.is_ready() && self.of_workloads.contains(&*namespace)).map_or(0, short),
-            storage: Storage { limit: pod.storage_limit().map(|bytes| bytes as f32), unlimited_empty_dir: pod.unlimited_empty_dir() },
-            problem: (!well).then(|| Box::new(problem)),
+            storage: Storage { limit: pod.storage_limit().map(|bytes| bytes as u64), unlimited_empty_dir: pod.unlimited_empty_dir() },
             namespace,
         }
     }
 
+    fn kept_once(&mut self, common: Common) -> Arc<Common> {
+        if let Some(known) = self.common.get(&common) {
+            return Arc::clone(known);
+        }
+        let common = Arc::new(common);
+        self.common.insert(Arc::clone(&common));
+        common
+    }
+
     /// Adds a row to all sums, or takes it out of them.
     fn account(&mut self, row: &Row, up: bool) {
-        counted(&mut self.namespaces, Arc::clone(&row.namespace), up);
-        if self.namespaces.get(&row.namespace) == Some(&0) {
-            self.namespaces.remove(&row.namespace);
+        let pod = &row.common;
+        counted(&mut self.namespaces, Arc::clone(&pod.namespace), up);
+        if self.namespaces.get(&pod.namespace) == Some(&0) {
+            self.namespaces.remove(&pod.namespace);
         }
-        if row.ready_of != 0 {
-            counted(&mut self.ready, row.ready_of, up);
-            if self.ready.get(&row.ready_of) == Some(&0) {
-                self.ready.remove(&row.ready_of);
+        if pod.ready_of != 0 {
+            counted(&mut self.ready, pod.ready_of, up);
+            if self.ready.get(&pod.ready_of) == Some(&0) {
+                self.ready.remove(&pod.ready_of);
             }
         }
-        let phase = self.phases.entry(row.phase).or_default();
+        let phase = self.phases.entry(pod.phase).or_default();
         *phase = if up { *phase + 1 } else { phase.saturating_sub(1) };
         let sign = if up { 1.0 } else { -1.0 };
         if let Some(node) = &row.node {
             let load = self.loads.entry(Arc::clone(node)).or_default();
-            load.account(row, sign);
-            if let Some(own) = &row.devices {
+            load.account(pod, sign);
+            if !pod.devices.is_empty() {
                 let held = self.devices.entry(Arc::clone(node)).or_default();
-                for (name, amount) in own.iter() {
+                for (name, amount) in &pod.devices {
                     let sum = held.entry(name.clone()).or_default();
                     *sum = if up { sum.saturating_add(*amount) } else { sum.saturating_sub(*amount) };
                 }
@@ -262,30 +281,30 @@ impl Pods {
                 self.loads.remove(node);
             }
         }
-        self.gpus += sign * f64::from(row.gpus);
-        if row.phase == "running" {
-            let missing = [("limit", row.storage.limit.is_none()), ("size_limit", row.storage.unlimited_empty_dir)];
+        self.gpus += sign * f64::from(pod.gpus);
+        if pod.phase == "running" {
+            let missing = [("limit", pod.storage.limit.is_none()), ("size_limit", pod.storage.unlimited_empty_dir)];
             for (missing, _) in missing.iter().filter(|(_, is)| *is) {
-                let key = (Arc::clone(&row.namespace), *missing);
+                let key = (Arc::clone(&pod.namespace), *missing);
                 counted(&mut self.unlimited, key.clone(), up);
                 if self.unlimited.get(&key) == Some(&0) {
                     self.unlimited.remove(&key);
                 }
             }
         }
-        let takes = Takes { node: row.node.as_ref(), leaving: row.leaving, asks: row.asks };
+        let takes = Takes { node: row.node.as_ref(), leaving: pod.leaving, asks: pod.asks };
         for workspace in &row.workspaces {
-            self.workspaces.account(workspace, row.phase, takes, up);
+            self.workspaces.account(workspace, pod.phase, takes, up);
         }
     }
 
     /// What is remembered after the pod is gone.
     fn remember(&mut self, uid: u128, pod: &Pod, row: &Row, before: Option<u32>) {
         if let Some((resource, at)) = pod.evicted(&self.clock) {
-            self.evictions.record(uid, at, (Arc::clone(&row.namespace), resource));
+            self.evictions.record(uid, at, (Arc::clone(&row.common.namespace), resource));
         }
         for kill in pod.oom_kills(&self.clock) {
-            self.oom_kills.record((uid, kill.container, kill.at), kill.at, Arc::clone(&row.namespace));
+            self.oom_kills.record((uid, kill.container, kill.at), kill.at, Arc::clone(&row.common.namespace));
         }
         let more = match before {
             Some(before) => row.restarts.saturating_sub(before),
@@ -294,18 +313,18 @@ impl Pods {
         };
         let found = if before.is_none() { row.restarts } else { 0 };
         if more + found > 0 {
-            let restarts = self.restarts.entry(Arc::clone(&row.namespace)).or_default();
+            let restarts = self.restarts.entry(Arc::clone(&row.common.namespace)).or_default();
             *restarts = Restarts { total: restarts.total.saturating_add(u64::from(more + found)), last: now() };
             let (at, times) = if more > 0 { (now(), more) } else { (pod.last_end(&self.clock).unwrap_or(0), 1) };
-            self.recent_restarts.add(Arc::clone(&row.namespace), at, u64::from(times));
+            self.recent_restarts.add(Arc::clone(&row.common.namespace), at, u64::from(times));
         }
         for workspace in &row.workspaces {
             let created = pod.metadata.creation_timestamp.as_ref().map_or_else(now, |time| self.clock.ours(time));
             self.workspaces.started(workspace, uid, row.restarts, created);
         }
         if let Some(problem) = &row.problem {
-            let waiting = problem.waiting.keys().map(|reason| (Arc::clone(&row.namespace), reason.class, reason.reason));
-            let pending = problem.pending.map(|(class, _)| (Arc::clone(&row.namespace), class, ""));
+            let waiting = problem.waiting.keys().map(|reason| (Arc::clone(&row.common.namespace), reason.class, reason.reason));
+            let pending = problem.pending.map(|(class, _)| (Arc::clone(&row.common.namespace), class, ""));
             let now = now();
             self.afterglow.extend(waiting.chain(pending).map(|trouble| (trouble, now)));
         }
@@ -328,6 +347,10 @@ impl Pods {
     fn forget(&mut self, uid: u128) -> bool {
         let Some(row) = self.rows.remove(&uid) else { return false };
         self.account(&row, false);
+        // Nobody else has it but the set itself.
+        if Arc::strong_count(&row.common) == 2 {
+            self.common.remove(&row.common);
+        }
         self.problems.remove(&uid);
         if let Some(node) = &row.node {
             self.mounted.remove(node, uid);
@@ -344,8 +367,8 @@ impl Pods {
         }
         for row in self.problems.iter().filter_map(|uid| self.rows.get(uid)) {
             let Some(problem) = &row.problem else { continue };
-            let waiting = problem.waiting.iter().map(|(reason, since)| ((Arc::clone(&row.namespace), reason.class, reason.reason), *since));
-            let pending = problem.pending.map(|(class, since)| ((Arc::clone(&row.namespace), class, ""), since));
+            let waiting = problem.waiting.iter().map(|(reason, since)| ((Arc::clone(&row.common.namespace), reason.class, reason.reason), *since));
+            let pending = problem.pending.map(|(class, since)| ((Arc::clone(&row.common.namespace), class, ""), since));
             for (trouble, since) in waiting.chain(pending) {
                 groups.entry(trouble).or_default().add(&problem.name, since);
             }
@@ -398,7 +421,7 @@ impl Keep for Pods {
         if row.problem.is_some() {
             self.problems.insert(uid);
         }
-        if let Some((node, mounts)) = row.node.as_ref().zip(Mounts::of(&pod, &self.clock)) {
+        if let Some((node, mounts)) = row.node.as_ref().zip(Mounts::of(&pod, &row.common.namespace, &self.clock)) {
             self.mounted.put(node, uid, mounts);
         }
         self.rows.insert(uid, row);

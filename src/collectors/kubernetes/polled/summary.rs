@@ -180,7 +180,7 @@ pub(in crate::collectors::kubernetes) struct Reading<'a> {
     pods: Vec<PodUse>,
     volumes: Vec<((String, String), f64)>,
     /// What pods mount that it has not told of.
-    mounts: BTreeMap<u128, Arc<Mounts>>,
+    mounts: BTreeMap<u128, Mounts>,
     untold: Vec<(String, String)>,
 }
 
@@ -237,8 +237,8 @@ impl<'a> Reading<'a> {
 /// The share of its size limit that each emptyDir uses.
 fn dirs(mounts: &Mounts, volumes: &[VolumeStats]) -> impl Iterator<Item = (f64, Box<str>)> {
     volumes.iter().filter_map(|volume| {
-        let (name, limit) = mounts.dirs.get_key_value(volume.name.as_str())?;
-        Some((volume.used_bytes? / limit, name.clone()))
+        let (name, limit) = mounts.dir(&volume.name)?;
+        Some((volume.used_bytes? / limit, name.into()))
     })
 }
 
@@ -246,7 +246,7 @@ fn dirs(mounts: &Mounts, volumes: &[VolumeStats]) -> impl Iterator<Item = (f64, 
 fn untold(mounts: &Mounts, volumes: &[VolumeStats]) -> impl Iterator<Item = (String, String)> {
     let is_told = |claim: &str| volumes.iter().any(|volume| volume.pvc_ref.as_ref().is_some_and(|own| own.name == claim) && volume.used().is_some());
     let is_due = now().saturating_sub(mounts.since) > MOUNTED_LONG;
-    let claims = mounts.claims.iter().filter(move |claim| is_due && !is_told(claim));
+    let claims = mounts.claims().filter(move |claim| is_due && !is_told(claim));
     claims.map(|claim| (mounts.namespace.to_string(), claim.to_string()))
 }
 
@@ -289,8 +289,8 @@ mod tests {
             "spec": { "nodeName": "n", "volumes": volumes, "containers": [{ "name": "c", "volumeMounts": mounts }] } });
         let node = "n".into();
         let (mut elements, mut reading) = (Elements::of(PODS), Reading::new(&node, None, 5));
-        let mounts = Mounts::of(&serde_json::from_value(pod).unwrap(), &clock::Clock::default());
-        reading.mounts.extend(mounts.map(|mounts| (uid(Some("1")), Arc::new(mounts))));
+        let mounts = Mounts::of(&serde_json::from_value(pod).unwrap(), &"n".into(), &clock::Clock::default());
+        reading.mounts.extend(mounts.map(|mounts| (uid(Some("1")), mounts)));
         let pods = if told == "no pod" {
             String::new()
         } else {

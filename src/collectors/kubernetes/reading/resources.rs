@@ -44,7 +44,7 @@ pub(in crate::collectors::kubernetes) struct Amounts(pub(in crate::collectors::k
 /// What one pod asks for and may use, in whole thousandths of cores and whole bytes, as Kubernetes rounds them: sums of these
 /// are exact, and nothing is left behind once all pods of a node are gone.
 /// Source: `MilliValue` and `Value` in `pkg/api/resource/quantity.go` of apimachinery.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(in crate::collectors::kubernetes) struct Asks {
     cpu: [u32; 2],
     memory: [u64; 2],
