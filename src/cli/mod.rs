@@ -116,25 +116,33 @@ fn check_configuration(loaded: &Loaded, file: &Path) -> ExitCode {
 
 fn init(kubeconfig: Option<PathBuf>) -> ExitCode {
     // KUBECONFIG may list several files, of which kubectl leaves out those that are not there.
-    let first = |files: PathBuf| {
+    let listed = |files: PathBuf| {
         let all: Vec<PathBuf> = std::env::split_paths(&files).filter(|file| !file.as_os_str().is_empty()).collect();
-        all.iter().find(|file| file.exists()).or_else(|| all.first()).cloned().unwrap_or_default()
+        let there: Vec<PathBuf> = all.iter().filter(|file| file.exists()).cloned().collect();
+        if there.is_empty() { vec![all.into_iter().next().unwrap_or_default()] } else { there }
     };
-    let own = || Some(std::env::home_dir()?.join(".kube/config")).filter(|file| file.exists());
-    let Some(file) = kubeconfig.map(first).or_else(own) else {
+    let own = || Some(vec![std::env::home_dir()?.join(".kube/config")]).filter(|files| files[0].exists());
+    let Some(files) = kubeconfig.map(listed).or_else(own) else {
         // There is more to look at than clusters.
         let _ = writeln!(std::io::stderr(), "there is no ~/.kube/config, so no cluster is named; --kubeconfig names another file");
         print(&kubernetes::init::configuration(&kubernetes::init::Found::default()));
         return ExitCode::SUCCESS;
     };
-    files::remember(&file);
-    match kubernetes::init::clusters(&file) {
-        Ok(clusters) => {
-            print(&kubernetes::init::configuration(&clusters));
-            ExitCode::SUCCESS
-        }
-        Err(error) => fail(say!("{}; name another kubeconfig with --kubeconfig", error)),
+    let mut found = kubernetes::init::Found::default();
+    let mut failures = Vec::new();
+    for file in &files {
+        files::remember(file);
+        kubernetes::init::clusters(file).map_or_else(|why| failures.push(why), |own| found.add(own));
     }
+    match failures.first() {
+        Some(why) if found.clusters.is_empty() => return fail(say!("{}; name another kubeconfig with --kubeconfig", why)),
+        _ => {}
+    }
+    for why in failures {
+        let _ = writeln!(std::io::stderr(), "left out: {why}");
+    }
+    print(&kubernetes::init::configuration(&found));
+    ExitCode::SUCCESS
 }
 
 fn settings(mut loaded: Loaded) -> ExitCode {

@@ -91,6 +91,12 @@ async fn a_first_configuration_comes_from_a_kubeconfig_and_names_its_permissions
     std::fs::write(&file, &text).unwrap();
     let (code, said, error) = run(exporter().args(["config", "check", "--config.file"]).arg(&file));
     assert_eq!(code, 0, "{said}{error}");
+    // As kubectl does, it reads every file of KUBECONFIG that is there.
+    let copy = estate.lab.dir().join("copy");
+    std::fs::copy(&kubeconfig, &copy).unwrap();
+    let several = std::env::join_paths([&estate.lab.dir().join("absent"), &kubeconfig, &copy]).unwrap();
+    let (code, both, error) = run(exporter().args(["config", "init"]).env("KUBECONFIG", several));
+    assert!(code == 0 && both.contains("name: us-east-2\n") && both.contains("name: us-east-2-2\n") && both.contains("/copy"), "{both}{error}");
     let roles = |cluster: &str| {
         let (code, roles, error) = run(exporter().args(["config", "rbac", "--cluster", cluster, "--config.file"]).arg(estate.file()));
         assert_eq!(code, 0, "{error}");

@@ -24,6 +24,25 @@ pub struct Found {
     pub unusable: Vec<(String, Message)>,
 }
 
+impl Found {
+    /// Adds what another kubeconfig leads to.
+    pub fn add(&mut self, other: Self) {
+        for cluster in other.clusters {
+            let name = free_name(&self.clusters, &cluster.name);
+            self.clusters.push(ClusterConfig { name, ..cluster });
+        }
+        self.left_out.extend(other.left_out);
+        self.unusable.extend(other.unusable);
+    }
+}
+
+/// A name that no cluster has yet: this one, or the same with a number behind it.
+fn free_name(clusters: &[ClusterConfig], wanted: &str) -> String {
+    let is_taken = |name: &str| clusters.iter().any(|other| other.name == name);
+    let numbered = (2..).map(|number| format!("{wanted}-{number}"));
+    std::iter::once(wanted.to_owned()).chain(numbered).find(|name| !is_taken(name)).unwrap_or_default()
+}
+
 /// The `clusters` section for the contexts of a kubeconfig. Contexts that get their token from the
 /// AWS CLI become EKS clusters, since a container of this program has no such CLI.
 pub fn clusters(file: &Path) -> Result<Found, Message> {
@@ -60,13 +79,7 @@ pub fn clusters(file: &Path) -> Result<Found, Message> {
             continue;
         }
         let short = short(&named.name, named.context.as_ref().map_or("", |context| &context.cluster));
-        let taken = |name: &str| clusters.iter().any(|other| other.name == name);
-        let mut name = short.to_owned();
-        let mut number = 1;
-        while taken(&name) {
-            number += 1;
-            name = format!("{short}-{number}");
-        }
+        let name = free_name(&clusters, short);
         let proxy = reached.filter(|_| eks.is_some()).and_then(|cluster| cluster.proxy_url.as_deref()).map(Url::new);
         let (kubeconfig, context) = if eks.is_some() { (None, None) } else { (Some(file.to_owned()), Some(named.name.clone())) };
         clusters.push(ClusterConfig { name, in_cluster: false, kubeconfig, context, server: None, ca_file: None, token: None, eks, version: None, proxy });
