@@ -13,6 +13,7 @@ mod left;
 mod library;
 mod memory;
 mod model;
+mod others;
 mod parse;
 mod proof;
 mod raw;

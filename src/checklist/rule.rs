@@ -2,7 +2,6 @@
 //! shown the fact and did not.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,6 +10,7 @@ use super::context::Context;
 use super::evidence::Template;
 use super::judgement::{CheckState, Line, Unasked};
 use super::memory::subject;
+use super::others::Others;
 use super::recall::{self, RestsOn};
 use super::severity::Severity;
 use crate::collectors;
@@ -18,7 +18,7 @@ use crate::event::Occurrence;
 use crate::labels::Labels;
 use crate::metric::{Coverage, Family, Sample, Unit};
 use crate::say::{self, Message};
-use crate::snapshot::{Snapshot, View};
+use crate::snapshot::View;
 use crate::value::Span;
 
 /// Good subjects that get a line of their own. In a cluster of five thousand nodes the lines of a
@@ -57,6 +57,15 @@ pub(super) struct Lines {
 }
 
 impl Lines {
+    /// Adds a subject that is good. It has a line while there is room, or where it was bad before, so that whoever saw
+    /// it red sees it green.
+    fn add_good(&mut self, room: usize, was_bad: impl FnOnce() -> bool, line: impl FnOnce() -> Line) {
+        if self.good < room || was_bad() {
+            self.shown.push(line());
+        }
+        self.good += 1;
+    }
+
     pub(super) fn more_good(&self) -> usize {
         self.good.saturating_sub(self.shown.iter().filter(|line| line.state == CheckState::Pass).count())
     }
@@ -125,7 +134,7 @@ impl Rule<'_> {
             return Err(Whole::unasked(Unasked::NotConfigured, "no event of this checklist is coming"));
         }
         let mut lines = Lines::default();
-        let others = self.condition.other().map(|family| Others { family, snapshot: context.snapshot, by_subject: OnceCell::new() });
+        let others = self.condition.other().map(|family| Others::new(family, context.snapshot));
         let mut concerned = false;
         for view in context.snapshot.views.iter().filter(|view| view.source.collector == owner && self.concerns(view)) {
             concerned = true;
@@ -207,14 +216,13 @@ impl Rule<'_> {
                     continue;
                 }
                 judged = true;
-                let sample = &*self.called_now(sample, context.event);
-                let remembered = || context.memory.is_some_and(|memory| memory.knows(self.check, subject(sample.label_pairs())));
-                if bad == Some(false) && lines.good >= room && !remembered() {
-                    lines.good += 1;
-                    continue;
+                let sample = self.called_now(sample, context.event);
+                let line = || Line { seen_at: view.seen_at, look: view.looks, ..self.line(&sample, bad, context) };
+                if bad == Some(false) {
+                    lines.add_good(room, || self.was_bad(sample.label_pairs(), context), line);
+                } else {
+                    lines.shown.push(line());
                 }
-                lines.good += usize::from(bad == Some(false));
-                lines.shown.push(Line { seen_at: view.seen_at, look: view.looks, ..self.line(sample, bad, context) });
             }
         }
         let what = || format!("{} ({}) was looked at, and showed nothing of what this check asks about.", view.source.name, view.source.collector);
@@ -227,20 +235,24 @@ impl Rule<'_> {
         let red: Vec<_> = lines.shown.iter().filter(|line| line.state == CheckState::Fail).collect();
         let unseen = self.uncovered(coverage, view, &red, context.event);
         let all_seen = unseen.as_ref().is_some_and(Vec::is_empty);
-        let excused: Vec<_> = self.excused(coverage, view).into_iter().chain(self.marked_otherwise(coverage, view)).collect();
-        lines.good += excused.len();
-        judged |= !excused.is_empty();
-        lines.shown.extend(excused);
+        for line in self.excused(coverage, view).into_iter().chain(self.marked_otherwise(coverage, view)) {
+            judged = true;
+            let labels = line.labels.clone();
+            lines.add_good(room, || self.was_bad(labels.iter(), context), || line);
+        }
         if !judged && coverage.quiet && all_seen {
-            let name = &view.source.name;
-            lines.good += 1;
-            lines.shown.push(about_all(Line { state: CheckState::Pass, ..Line::unknown(format!("{name}: none.")) }));
+            let none = || about_all(Line { state: CheckState::Pass, ..Line::unknown(format!("{}: none.", view.source.name)) });
+            lines.add_good(room, || self.was_bad(view.source.identity.iter(), context), none);
         } else if !judged && unseen.as_ref().is_none_or(Vec::is_empty) && !(coverage.sparse && all_seen) {
             // Objects that were seen and do not bear the fact say no more than none at all.
             lines.shown.push(about_all(Line::unknown(what())));
         }
         lines.shown.extend(unseen.unwrap_or_default());
         lines
+    }
+
+    fn was_bad<'n, 'v>(&self, labels: impl Iterator<Item = (&'n str, &'v str)>, context: &Context<'_>) -> bool {
+        context.memory.is_some_and(|memory| memory.knows(self.check, subject(labels)))
     }
 
     /// Whether a sample is of those that are asked about: of the event that is judged, by the name that this had when
@@ -286,6 +298,9 @@ impl Rule<'_> {
 
     /// What bears a mark, and not the one that is asked about: a server of TLS 1.3 has no mark of TLS 1.2.
     fn marked_otherwise(&self, coverage: Coverage, view: &View) -> Vec<Line> {
+        if self.family.unit != Unit::Mark {
+            return Vec::new();
+        }
         let speaking = view.of(coverage.states).filter(|sample| self.is_marked_otherwise(coverage, sample, view));
         let wanted: Vec<_> = self.filter.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let without = format!("it was seen, without {}", wanted.join(", "));
@@ -426,30 +441,4 @@ fn about(sample: &Sample, clause: &str) -> String {
     let mut rest = clause.chars();
     let first = rest.next().map(char::to_uppercase);
     format!("{}{}", first.into_iter().flatten().collect::<String>(), rest.as_str())
-}
-
-/// The values of another metric, to compare with. Whichever source shows them: in what Prometheus
-/// scrapes, nothing tells the sources of one exporter apart.
-struct Others<'a> {
-    family: &'a str,
-    snapshot: &'a Snapshot,
-    /// Made when the first is not where it most often is.
-    by_subject: OnceCell<BTreeMap<u64, f64>>,
-}
-
-impl Others<'_> {
-    /// The value with the same labels. Most often it stands at the same place among its kind, since
-    /// both were made from the same objects.
-    fn of(&self, view: &View, sample: &Sample, index: usize) -> Option<f64> {
-        let same = |other: &&Sample| sample.label_pairs().all(|(name, value)| other.label(name) == Some(value));
-        let near = view.facts.iter().filter_map(|facts| facts.of(self.family).get(index)).find(same);
-        let elsewhere = || {
-            let by_subject = self.by_subject.get_or_init(|| {
-                let all = self.snapshot.samples_of(self.family);
-                all.map(|other| (subject(other.label_pairs()), other.value)).collect()
-            });
-            by_subject.get(&subject(sample.label_pairs())).copied()
-        };
-        near.map(|other| other.value).or_else(elsewhere)
-    }
 }
