@@ -1,7 +1,7 @@
 //! What the exporter counts about itself, beside the facts.
 
 use jiff::Timestamp;
-use prometheus::{Gauge as PromGauge, IntCounterVec, Opts, Registry};
+use prometheus::{Gauge as PromGauge, GaugeVec, IntCounterVec, Opts, Registry};
 
 /// The exporter's counters about itself.
 pub struct Telemetry {
@@ -16,15 +16,13 @@ pub struct Telemetry {
 impl Telemetry {
     pub(super) fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let requests = IntCounterVec::new(
-            Opts::new("readiness_web_requests_total", "Requests to this exporter's own server by route and status code."),
-            &["route", "code"],
-        )?;
-        let reload_success = PromGauge::new("readiness_config_last_reload_successful", "Whether the last attempt to load the configuration succeeded.")?;
-        let reload_time = PromGauge::new("readiness_config_last_reload_success_timestamp_seconds", "When the configuration was last loaded with success.")?;
-        let web_success = PromGauge::new(WEB_SUCCESS, "Whether the web configuration is in force as its file stood when it was last read.")?;
+        let opts = |(name, help): Own| Opts::new(name, help);
+        let requests = IntCounterVec::new(opts(REQUESTS), &["route", "code"])?;
+        let reload_success = PromGauge::with_opts(opts(RELOAD_SUCCESS))?;
+        let reload_time = PromGauge::with_opts(opts(RELOAD_TIME))?;
+        let web_success = PromGauge::with_opts(opts(WEB_SUCCESS))?;
         web_success.set(1.0);
-        let build = prometheus::GaugeVec::new(Opts::new("readiness_build_info", "Version of this exporter."), &["version"])?;
+        let build = GaugeVec::new(opts(BUILD), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(reload_success.clone()))?;
@@ -52,13 +50,15 @@ impl Telemetry {
     }
 }
 
-const WEB_SUCCESS: &str = "readiness_web_config_last_reload_successful";
+/// Name and help of a metric about the exporter itself.
+type Own = (&'static str, &'static str);
 
-/// Names and help of the exporter's own counters, for the documentation.
-pub const TELEMETRY: &[(&str, &str)] = &[
-    ("readiness_web_requests_total", "Requests to this exporter's own server by route and status code."),
-    ("readiness_config_last_reload_successful", "Whether the last attempt to load the configuration succeeded."),
-    ("readiness_config_last_reload_success_timestamp_seconds", "When the configuration was last loaded with success."),
-    (WEB_SUCCESS, "Whether the web configuration is in force as its file stood when it was last read."),
-    ("readiness_build_info", "Version of this exporter."),
-];
+const REQUESTS: Own = ("readiness_web_requests_total", "Requests to this exporter's own server by route and status code.");
+const RELOAD_SUCCESS: Own = ("readiness_config_last_reload_successful", "Whether the last attempt to load the configuration succeeded.");
+const RELOAD_TIME: Own = ("readiness_config_last_reload_success_timestamp_seconds", "When the configuration was last loaded with success.");
+const WEB_SUCCESS: Own =
+    ("readiness_web_config_last_reload_successful", "Whether the web configuration is in force as its file stood when it was last read.");
+const BUILD: Own = ("readiness_build_info", "Version of this exporter.");
+
+/// All of them, for the documentation.
+pub const TELEMETRY: &[Own] = &[REQUESTS, RELOAD_SUCCESS, RELOAD_TIME, WEB_SUCCESS, BUILD];
