@@ -11,7 +11,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use readiness_lab::{FAULTS, Lab};
+use readiness_lab::{Lab, faults};
 use tokio::process::{Child, Command};
 
 const EXPORTER: &str = "127.0.0.1:9840";
@@ -41,7 +41,7 @@ async fn main() -> anyhow::Result<()> {
     println!("Metrics       http://{EXPORTER}/metrics");
     println!("Report        http://{EXPORTER}/report.md");
     let monitoring = monitoring::start(&folder, root).await?;
-    println!("\nBreak and fix things ({} faults, `curl {}/faults` lists them):", FAULTS.len(), lab.control());
+    println!("\nBreak and fix things ({} faults, `curl {}/faults` lists them):", faults().count(), lab.control());
     for name in STORY {
         println!("  curl -X POST   {}/faults/{name}", lab.control());
     }
@@ -67,7 +67,7 @@ async fn main() -> anyhow::Result<()> {
 /// alert can fire.
 async fn story(lab: &Lab, linger: Duration) -> anyhow::Result<()> {
     for name in STORY {
-        let fault = FAULTS.iter().find(|fault| fault.name == name).context("a fault of the story")?;
+        let fault = faults().find(|fault| fault.name == name).context("a fault of the story")?;
         println!("\n== {}", fault.what);
         lab.estate().set(name, true);
         let expected = fault.red.first().or_else(|| fault.unknown.first()).context("a check of the fault")?;

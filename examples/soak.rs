@@ -14,12 +14,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use common::{Exporter, Held};
-use readiness_lab::{FAULTS, Fault, Lab};
+use readiness_lab::{Fault, Lab, groups};
 use tokio::time::Instant;
 
-/// Faults whose verdict others blur, or that the example does not look at. A rotation that the state
-/// file remembers from an earlier fault is none that was missed.
-const LEFT_OUT: [&str; 3] = ["watch-", "ecr-", "rotation-missed"];
+/// Groups that the example does not notice.
+const UNNOTICED: [&str; 2] = ["watches", "ecr"];
+/// A fault whose verdict others blur: a rotation that the state file remembers from an earlier one is none that was missed.
+const BLURRED: &str = "rotation-missed";
 /// Longest time until a fault, or its end, must be seen.
 const PATIENCE: Duration = Duration::from_mins(2);
 /// Faults before anything is counted.
@@ -73,7 +74,8 @@ async fn main() -> ExitCode {
 
 async fn soak(lab: &Lab, exporter: &mut Exporter, none: &BTreeSet<String>, lasts: Duration) -> Result<(), String> {
     until(exporter, "at the start", none, none).await?;
-    let faults: Vec<&Fault> = FAULTS.iter().filter(|fault| !LEFT_OUT.iter().any(|prefix| fault.name.starts_with(prefix))).collect();
+    let noticed = groups().filter(|group| !UNNOTICED.contains(&group.name));
+    let faults: Vec<&Fault> = noticed.flat_map(|group| group.faults).filter(|fault| fault.name != BLURRED).collect();
     // Some of them first: what is made on first use is no growth.
     for _ in 0..WARM_UP {
         flip(lab, exporter, faults[fastrand::usize(..faults.len())], none).await?;

@@ -113,7 +113,7 @@ pub(crate) async fn run(plan: &Plan, say: impl Fn(&str)) -> Outcome {
     ];
     let mut exporter = Exporter::start(&plan.binary, folder.path(), &format!("{}:9840", lab.free_host()), plan.level, &environment);
     let mut servers = lab.servers();
-    servers.extend(lab.names_and_endpoints());
+    servers.extend(lab.servers_in_storms());
     servers.extend([plain, aws]);
     storm::seed(plan.seed);
     let mut dice = fastrand::Rng::with_seed(plan.seed);

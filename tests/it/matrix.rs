@@ -96,7 +96,7 @@ impl Watched {
 }
 
 fn columns(estate: &Estate, plain: SocketAddr, aws: SocketAddr) -> [Column; 6] {
-    let [upstream, issuers] = estate.lab.upstream_and_issuers();
+    let upstream = estate.lab.servers_of("registry")[0];
     [
         Column { servers: vec![estate.lab.api(1)], sources: ("kubernetes", "us-west-2".to_owned()), told: vec![Told::Class("kubernetes", "us-west-2")] },
         Column {
@@ -110,7 +110,7 @@ fn columns(estate: &Estate, plain: SocketAddr, aws: SocketAddr) -> [Column; 6] {
             told: vec![Told::State(format!("readiness_registry_image_state{{registry=\"{upstream}\",repository=\"coder/coder-preview\",tag=\"v2.18.0\","))],
         },
         Column {
-            servers: vec![issuers],
+            servers: estate.lab.servers_of("issuers"),
             sources: ("credentials", String::new()),
             told: vec![Told::State("readiness_credential_valid_state{credential=\"gitlab\",".to_owned())],
         },

@@ -5,10 +5,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use readiness_exporter::checklist::{CheckState, Decision, Judgement};
+use readiness_lab::Process;
 use readiness_lab::issuers::{CANARY, secrets};
-use readiness_lab::{FAULTS, Process};
 
 use crate::common::{Estate, exporter, names, until};
+use crate::faults::group;
 
 /// Every secret of the lab holds a canary. It must be nowhere: not in what is scraped, shown or
 /// reported, and not in a log at its most talkative.
@@ -39,7 +40,7 @@ async fn no_secret_leaves_whatever_breaks() {
             .to_owned();
         (text, line)
     };
-    for fault in FAULTS.iter().filter(|fault| ["credential-", "pull-secret-", "registry-"].iter().any(|prefix| fault.name.starts_with(prefix))) {
+    for fault in ["credentials", "secrets", "registries"].iter().flat_map(|name| group(name).faults) {
         estate.lab.estate().set(fault.name, true);
         // Two more looks of a source that never fails: all others had their chance as well.
         for _ in 0..2 {

@@ -6,7 +6,7 @@ use std::path::Path;
 use readiness_lab::echo::{self, Echo, WAYS};
 use readiness_lab::troubles::TROUBLES;
 use readiness_lab::wire::{self, Wire};
-use readiness_lab::{Authority, FAULTS, GoogleKey, Leaf};
+use readiness_lab::{Authority, GoogleKey, Leaf, faults};
 
 use super::{Leaks, PAGES, Planted, commands, serves};
 use crate::common::{Estate, Running, exporter, wall_clock};
@@ -249,7 +249,7 @@ async fn nothing_leaves_whatever_breaks_at_the_most_talkative_level() {
         }
     };
     // Those of the API as a whole hide all others of their cluster.
-    let (alone, together): (Vec<_>, Vec<_>) = FAULTS.iter().partition(|fault| fault.name.starts_with("api-"));
+    let (alone, together): (Vec<_>, Vec<_>) = faults().partition(|fault| fault.name.starts_with("api-"));
     let groups = alone.chunks(1).chain(together.chunks(12));
     for group in groups {
         for fault in group {

@@ -8,22 +8,52 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use futures::FutureExt as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
 
+use crate::REGIONS;
 use crate::estate::Estate;
+use crate::faults::{Group, unnoticed};
 use crate::images::{Blobs, Version, versions};
+use crate::kubernetes::api;
+use crate::part::{Ground, Part, Suffers, Tasks};
 use crate::serve::{Body, answer, serve};
 
+pub(crate) static PART: Part = Part {
+    name: "aws",
+    servers: |estate| vec![estate.at(1, PORT)],
+    suffers: Suffers::Troubles,
+    files: Vec::new,
+    groups: &[&ECR],
+    start: |ground, tasks| start(ground, tasks).boxed(),
+};
+
+/// Faults of ECR. It is asked by a configuration of its own, so that the example's checks do not notice them.
+static ECR: Group = Group {
+    name: "ecr",
+    faults: &[
+        unnoticed("ecr-stale", "the tag in ECR names the older image"),
+        unnoticed("ecr-tag-gone", "the tag in ECR is gone"),
+        unnoticed("ecr-scan-critical", "a scan in ECR found something critical"),
+        unnoticed("ecr-denies", "ECR refuses"),
+        unnoticed("ecr-throttles", "ECR throttles"),
+        unnoticed("ecr-credentials-expired", "the AWS credentials have expired"),
+    ],
+};
+
+/// Port of the endpoint, for all services.
+pub(crate) const PORT: u16 = 17_100;
+
 /// Starts the endpoint. Clusters are named like their regions.
-pub(crate) async fn start(address: SocketAddr, authority: &str, servers: Vec<(String, String)>, estate: &Arc<Estate>) -> anyhow::Result<JoinHandle<()>> {
-    let (authority, servers) = (STANDARD.encode(authority), Arc::new(servers));
-    let ecr = Arc::new(Ecr { address, images: versions(), estate: Arc::clone(estate) });
-    serve(address, None, move |request| {
-        let (authority, servers, ecr) = (authority.clone(), Arc::clone(&servers), Arc::clone(&ecr));
+async fn start(ground: &Ground, tasks: &mut Tasks) -> anyhow::Result<()> {
+    let (address, estate) = (ground.estate.at(1, PORT), Arc::clone(&ground.estate));
+    let authority = STANDARD.encode(ground.authority.pem());
+    let ecr = Arc::new(Ecr { address, images: versions(), estate: Arc::clone(&estate) });
+    let serving = serve(address, None, move |request| {
+        let (authority, estate, ecr) = (authority.clone(), Arc::clone(&estate), Arc::clone(&ecr));
         async move {
             if request.headers().contains_key("x-amz-target") || request.uri().path().starts_with("/blob/") {
                 return ecr.handle(request).await;
@@ -33,14 +63,16 @@ pub(crate) async fn start(address: SocketAddr, authority: &str, servers: Vec<(St
             if !(signature.starts_with("AWS4-HMAC-SHA256 Credential=") && signature.contains("/eks/aws4_request")) {
                 return Some(answer(403, "application/json", json!({ "message": "Missing Authentication Token" }).to_string()));
             }
-            let Some((_, server)) = servers.iter().find(|(region, _)| region == name) else {
+            let Some(region) = REGIONS.iter().position(|region| *region == name) else {
                 return Some(answer(404, "application/json", json!({ "message": "No cluster found" }).to_string()));
             };
-            let cluster = json!({ "cluster": { "name": name, "endpoint": server, "certificateAuthority": { "data": authority }, "status": "ACTIVE" } });
+            let cluster = json!({ "cluster": { "name": name, "endpoint": format!("https://{}", api(&estate, region)), "certificateAuthority": { "data": authority }, "status": "ACTIVE" } });
             Some(answer(200, "application/json", cluster.to_string()))
         }
     })
-    .await
+    .await?;
+    tasks.push(serving);
+    Ok(())
 }
 
 /// The registry of the account, in every region.

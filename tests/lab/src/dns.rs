@@ -4,6 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
 use hickory_proto::rr::rdata::{A, CNAME, SOA};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
@@ -14,9 +15,85 @@ use tokio::task::JoinHandle;
 
 use crate::REGIONS;
 use crate::estate::Estate;
+use crate::faults::{Fault, Group, red, unnoticed, unseen};
+use crate::part::{Ground, Part, Suffers, Tasks};
 use crate::storm;
 use crate::wire::{self, Wire};
 
+pub(crate) static PART: Part = Part {
+    name: "dns",
+    servers: |estate| RESOLVERS.map(|(_, port)| estate.at(1, port)).to_vec(),
+    suffers: Suffers::Storms,
+    files: Vec::new,
+    groups: &[&DOMAIN_NAMES],
+    start: |ground, tasks| start(ground, tasks).boxed(),
+};
+
+/// Faults of names: the zone that all see, and what the office's name server makes of it.
+static DOMAIN_NAMES: Group = Group {
+    name: "domain_names",
+    faults: &[
+        red(
+            "oregon-record-deleted",
+            "the Oregon records are deleted, so its names fall to the control plane's wildcard",
+            &[
+                "DnsTargetMismatch",
+                "DnsNameFallsToWildcard",
+                "EndpointIdentityMismatch",
+                "WildcardRouteBroken",
+                "SubdomainRoutingDegraded",
+                "EndpointUnhealthy",
+            ],
+        ),
+        red(
+            "dns-wrong-target",
+            "London's names point at Ohio",
+            &[
+                "DnsTargetMismatch",
+                "DnsNameFallsToWildcard",
+                "EndpointIdentityMismatch",
+                "EndpointUnhealthy",
+                "WildcardRouteBroken",
+                "SubdomainRoutingDegraded",
+                "CertificateNotTrusted",
+            ],
+        ),
+        red("dns-nxdomain", "the office name server does not know the Oregon wildcard", &["DnsNameUnresolved", "DnsTargetMismatch", "DnsResolversDisagree"]),
+        Fault {
+            name: "dns-servfail",
+            what: "the office name server answers SERVFAIL",
+            red: &["DnsNameUnresolved"],
+            unknown: &["DnsTargetMismatch", "DnsNameFallsToWildcard", "DnsResolversDisagree"],
+        },
+        Fault {
+            name: "dns-refused",
+            what: "the office name server refuses",
+            red: &["DnsNameUnresolved"],
+            unknown: &["DnsTargetMismatch", "DnsNameFallsToWildcard", "DnsResolversDisagree"],
+        },
+        Fault {
+            name: "dns-timeout",
+            what: "the office name server does not answer",
+            red: &["DnsNameUnresolved"],
+            unknown: &["DnsTargetMismatch", "DnsNameFallsToWildcard", "DnsResolversDisagree"],
+        },
+        red(
+            "dns-stale",
+            "the office name server serves an old zone in which everything points at an unknown place",
+            &["DnsTargetMismatch", "DnsNameFallsToWildcard", "DnsResolversDisagree"],
+        ),
+        unseen(
+            "dns-half",
+            "the office name server fails for AAAA and answers for A",
+            &["DnsNameUnresolved", "DnsTargetMismatch", "DnsNameFallsToWildcard", "DnsResolversDisagree"],
+        ),
+        unnoticed("dns-without-edns", "the office name server does not know EDNS"),
+        unnoticed("dns-truncated", "the name servers truncate every answer over UDP"),
+    ],
+};
+
+/// The name servers with their ports; faults concern one of them, or both.
+const RESOLVERS: [(&str, u16); 2] = [("public", 17_053), ("office", 17_054)];
 const ZONE: &str = "lab.test";
 const TTL: u32 = 1;
 
@@ -32,9 +109,17 @@ enum Entry {
     Alias(String),
 }
 
-/// Starts a name server; `resolver` decides which faults concern it.
-pub(crate) async fn start(address: SocketAddr, resolver: &'static str, estate: &Arc<Estate>) -> anyhow::Result<[JoinHandle<()>; 2]> {
-    let server = Arc::new(Server { address, resolver, estate: Arc::clone(estate) });
+async fn start(ground: &Ground, tasks: &mut Tasks) -> anyhow::Result<()> {
+    for (resolver, port) in RESOLVERS {
+        let address = ground.estate.at(1, port);
+        tasks.extend(start_one(Server { address, resolver, estate: Arc::clone(&ground.estate) }).await?);
+    }
+    Ok(())
+}
+
+async fn start_one(server: Server) -> anyhow::Result<[JoinHandle<()>; 2]> {
+    let address = server.address;
+    let server = Arc::new(server);
     let udp = UdpSocket::bind(address).await?;
     let tcp = TcpListener::bind(address).await?;
     let over_udp = {

@@ -4,14 +4,23 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::FutureExt as _;
 use http_body_util::{BodyExt as _, Collected};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use rustls::sign::CertifiedKey;
 use serde_json::json;
-use tokio::task::JoinHandle;
 
+use crate::part::{Ground, Part, Suffers, Tasks};
 use crate::serve::{Body, One, answer, serve};
+
+pub(crate) static PART: Part = Part {
+    name: "elsewhere",
+    servers: |estate| [true, false].map(|secure| of(estate.at(1, 0), secure)).to_vec(),
+    suffers: Suffers::Nothing,
+    files: Vec::new,
+    groups: &[],
+    start: |ground, tasks| start(ground, tasks).boxed(),
+};
 
 /// Ports: over TLS, in the clear.
 const PORTS: [u16; 2] = [17_099, 17_098];
@@ -53,15 +62,18 @@ pub struct Arrived {
     pub credentials: Vec<&'static str>,
 }
 
-impl Elsewhere {
-    pub(crate) async fn start(&self, near: SocketAddr, key: &Arc<CertifiedKey>) -> anyhow::Result<[JoinHandle<()>; 2]> {
-        let handler = || {
-            let seen = self.clone();
-            move |request| seen.clone().handle(request)
-        };
-        Ok([serve(of(near, true), Some(Arc::new(One(Arc::clone(key)))), handler()).await?, serve(of(near, false), None, handler()).await?])
-    }
+async fn start(ground: &Ground, tasks: &mut Tasks) -> anyhow::Result<()> {
+    let [secure, plain] = [true, false].map(|secure| of(ground.estate.at(1, 0), secure));
+    let handler = || {
+        let seen = ground.elsewhere.clone();
+        move |request| seen.clone().handle(request)
+    };
+    tasks.push(serve(secure, Some(Arc::new(One(ground.key_of(secure.ip())?))), handler()).await?);
+    tasks.push(serve(plain, None, handler()).await?);
+    Ok(())
+}
 
+impl Elsewhere {
     /// Everything that came since the last time.
     pub fn take(&self) -> Vec<Arrived> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))

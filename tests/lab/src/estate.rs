@@ -1,14 +1,15 @@
 //! The state of the simulated estate: which faults are on, and what follows from them.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{Timestamp, ToSpan as _};
 use tokio::sync::watch;
 
-use crate::faults::FAULTS;
+use crate::faults::faults;
+use crate::kubernetes::KUBELET;
 
 /// Which faults are on.
 pub struct Estate {
@@ -36,7 +37,7 @@ impl Estate {
 
     /// Switches a fault; false if there is no such fault.
     pub fn set(&self, name: &str, on: bool) -> bool {
-        let Some(fault) = FAULTS.iter().find(|fault| fault.name == name) else { return false };
+        let Some(fault) = faults().find(|fault| fault.name == name) else { return false };
         {
             let mut faults = self.on.lock().unwrap_or_else(PoisonError::into_inner);
             if on {
@@ -118,16 +119,21 @@ impl Estate {
         self.rotations.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// A place on this estate's net.
+    pub(crate) fn at(&self, last: u8, port: u16) -> SocketAddr {
+        (Ipv4Addr::new(127, self.net[0], self.net[1], last), port).into()
+    }
+
     /// The address that API servers and registries share.
     pub(crate) fn host(&self) -> String {
-        format!("127.{}.{}.1", self.net[0], self.net[1])
+        self.at(1, 0).ip().to_string()
     }
 
     /// Where the kubelet of a node listens. Only the first nine of a region really do.
-    pub(crate) fn kubelet(&self, region: &str, node: u32) -> (IpAddr, u16) {
+    pub(crate) fn kubelet(&self, region: &str, node: u32) -> SocketAddr {
         let region = crate::REGIONS.iter().position(|own| *own == region).unwrap_or(0);
         let last = 30 + 10 * region + usize::try_from(node % 10).unwrap_or(0);
-        (IpAddr::V4(Ipv4Addr::new(127, self.net[0], self.net[1], u8::try_from(last).unwrap_or(30))), crate::KUBELET)
+        self.at(u8::try_from(last).unwrap_or(30), KUBELET)
     }
 
     /// Changes with every fault that is switched.

@@ -1,31 +1,129 @@
 //! Issuers of credentials: GitLab, GitHub, Coder, LiteLLM, Google and Entra, as their documents say that
 //! they answer. Each knows one credential.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use futures::FutureExt as _;
 use http_body_util::{BodyExt as _, Collected};
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use hyper::{Request, Response};
 use jiff::{Timestamp, ToSpan as _};
-use rustls::sign::CertifiedKey;
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
 
 use crate::estate::Estate;
-use crate::google;
+use crate::faults::{Fault, Group, REFUSED, red, unnoticed, unseen};
+use crate::google::{self, GoogleKey};
+use crate::kept;
+use crate::part::{Ground, Part, Suffers, Tasks};
 use crate::serve::{Body, One, answer, field, serve};
 
+pub(crate) static PART: Part = Part {
+    name: "issuers",
+    servers: |estate| vec![estate.at(1, PORT)],
+    suffers: Suffers::Troubles,
+    files,
+    groups: &[&CREDENTIALS],
+    start: |ground, tasks| start(ground, tasks).boxed(),
+};
+
+/// Checks of when credentials end.
+const ENDS: &[&str] = &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"];
+/// The same, and of their age.
+const LOST: &[&str] = &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd", "CredentialTooOld"];
+/// What nobody can tell of a credential that does not work, and whose issuer alone knows its age.
+const REFUSED_AND_AGELESS: &[&str] =
+    &["CredentialUnproven", "CredentialExpiryUnknown", "CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd", "CredentialTooOld"];
+/// What nobody can tell of one whose issuer could not be asked, but whose age is known.
+const UNASKED: &[&str] = &["CredentialInvalid", "CredentialUnproven", "CredentialExpiryUnknown", "CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"];
+
+/// Faults of what issuers say of credentials, and of the files with them.
+static CREDENTIALS: Group = Group {
+    name: "credentials",
+    faults: &[
+        red("credential-file-exposed", "everybody on the machine may read the file with the token of GitLab", &["CredentialFileExposed"]),
+        red("credential-licence-renewed", "the licence was renewed, and nobody wrote that down", &["CredentialEndDiffers"]),
+        Fault { name: "credential-github-refused", what: "GitHub refuses its token", red: &["CredentialInvalid"], unknown: REFUSED },
+        red("credential-google-ends-soon", "the key of the Google account ends in half an hour", &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
+        red("credential-github-ends-soon", "the token of GitHub ends in half an hour", &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
+        Fault { name: "credential-gitlab-revoked", what: "the token of GitLab was revoked", red: &["CredentialInvalid"], unknown: REFUSED },
+        red("credential-gitlab-ends-soon", "the token of GitLab ends tomorrow", &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
+        red("credential-coder-ends-soon", "the token of Coder ends in half an hour", &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
+        unnoticed("credential-llm-key-lasts", "the LLM key is one that lasts for months, whatever its rotation does"),
+        red("credential-llm-key-ends-soon", "the LLM key ends in half an hour", &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
+        Fault { name: "credential-llm-key-end-untold", what: "LiteLLM does not say when the key expires", red: &["CredentialExpiryUnknown"], unknown: ENDS },
+        red("credential-licence-ends-soon", "the licence of Coder ends in half an hour", &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"]),
+        Fault { name: "credential-licence-gone", what: "Coder has no licence", red: &["CredentialInvalid"], unknown: REFUSED },
+        red(
+            "credential-provisioner-key-old",
+            "the provisioner key of Coder is a hundred days old",
+            &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd", "CredentialTooOld"],
+        ),
+        Fault {
+            name: "credential-provisioner-key-gone",
+            what: "the provisioner key of Coder was deleted",
+            red: &["CredentialInvalid"],
+            unknown: REFUSED_AND_AGELESS,
+        },
+        red(
+            "credential-entra-ends-soon",
+            "the secret of the Entra application ends in half an hour",
+            &["CredentialExpiresSoon", "CredentialExpiresBeforeEventEnd"],
+        ),
+        Fault {
+            name: "credential-entra-ended",
+            what: "the secret of the Entra application has ended",
+            red: &["CredentialInvalid"],
+            unknown: REFUSED_AND_AGELESS,
+        },
+        Fault {
+            name: "credential-entra-refused",
+            what: "Entra knows another secret of the application",
+            red: &["CredentialInvalid"],
+            unknown: REFUSED_AND_AGELESS,
+        },
+        Fault {
+            name: "credential-entra-end-hidden",
+            what: "Graph does not let the application read about itself",
+            red: &["CredentialExpiryUnknown"],
+            unknown: LOST,
+        },
+        Fault { name: "credential-google-key-deleted", what: "the key of the Google account was deleted", red: &["CredentialInvalid"], unknown: REFUSED },
+        unseen("credential-google-clock", "Google finds that the exporter's clock is wrong", UNASKED),
+        Fault {
+            name: "credential-bedrock-refused",
+            what: "Bedrock refuses its key",
+            red: &["CredentialInvalid"],
+            unknown: &["CredentialUnproven", "CredentialEndDiffers"],
+        },
+        red("credential-bedrock-may-not-list", "the key of Bedrock may not list models, so that nobody knows whether it works", &["CredentialUnproven"]),
+        unseen(
+            "credential-issuers-down",
+            "the issuers answer 503",
+            &[
+                "CredentialInvalid",
+                "CredentialUnproven",
+                "CredentialExpiryUnknown",
+                "CredentialExpiresSoon",
+                "CredentialExpiresBeforeEventEnd",
+                "CredentialTooOld",
+                "CredentialEndDiffers",
+            ],
+        ),
+    ],
+};
+
+/// Port of all issuers.
+const PORT: u16 = 17_063;
 /// What the credentials are. Everything secret in the lab holds this word, so that a test can look
 /// for it wherever it must not be.
 pub const CANARY: &str = "lab-canary";
 /// What nothing may repeat: the canary, as it is and inside of Base64, the private key of Google's
 /// account, and what it signs.
 pub fn secrets() -> Vec<String> {
-    let key = google::KEY.as_ref().map(google::GoogleKey::secret);
+    let key = google::KEY.as_ref().map(GoogleKey::secret);
     // What stays the same of it, by how many bytes stand before it.
     let encoded = (0..3).map(|before| {
         let text = STANDARD_NO_PAD.encode(format!("{}{CANARY}", &"..."[..before]));
@@ -34,13 +132,13 @@ pub fn secrets() -> Vec<String> {
     [Some(CANARY.to_owned()), key, Some("eyJhbGciOiJSUzI1Ni".to_owned())].into_iter().flatten().chain(encoded).collect()
 }
 
-pub(crate) const GITLAB: &str = "glpat-lab-canary-1";
-pub(crate) const GITHUB: &str = "ghp_lab-canary-2";
-pub(crate) const CODER: &str = "labkey0001-lab-canary-3";
+const GITLAB: &str = "glpat-lab-canary-1";
+const GITHUB: &str = "ghp_lab-canary-2";
+const CODER: &str = "labkey0001-lab-canary-3";
 pub(crate) const LITELLM: &str = "sk-lab-canary-4";
 /// A key that lives long; the other one is renewed every night.
-pub(crate) const LITELLM_FOR_LONG: &str = "sk-lab-canary-7";
-pub(crate) const ENTRA: &str = "abc~lab-canary-5";
+const LITELLM_FOR_LONG: &str = "sk-lab-canary-7";
+const ENTRA: &str = "abc~lab-canary-5";
 /// A long key of Bedrock, which is Base64 of a name and a secret.
 pub(crate) fn bedrock() -> String {
     format!("ABSK{}", STANDARD.encode(format!("BedrockAPIKey-ab12-at-123456789012:{CANARY}-6")))
@@ -52,14 +150,31 @@ struct Issuers {
     estate: Arc<Estate>,
 }
 
+/// The credentials, each in a file.
+fn files() -> Vec<(&'static str, String)> {
+    vec![
+        (kept::GITLAB, format!("{GITLAB}\n")),
+        ("github.token", format!("{GITHUB}\n")),
+        ("coder.token", format!("{CODER}\n")),
+        ("entra.secret", format!("{ENTRA}\n")),
+        ("litellm.key", format!("{LITELLM_FOR_LONG}\n")),
+        ("google.json", google::KEY.as_ref().map(GoogleKey::file).unwrap_or_default()),
+        ("bedrock.key", format!("{}\n", bedrock())),
+        (kept::LICENCE.0, kept::LICENCE.1.to_owned()),
+    ]
+}
+
 /// Starts all issuers behind one address.
-pub(crate) async fn start(address: SocketAddr, key: &Arc<CertifiedKey>, estate: &Arc<Estate>) -> anyhow::Result<JoinHandle<()>> {
-    let issuers = Arc::new(Issuers { estate: Arc::clone(estate) });
-    serve(address, Some(Arc::new(One(Arc::clone(key)))), move |request| {
+async fn start(ground: &Ground, tasks: &mut Tasks) -> anyhow::Result<()> {
+    let issuers = Arc::new(Issuers { estate: Arc::clone(&ground.estate) });
+    let key = Arc::new(One(Arc::clone(&ground.key)));
+    let serving = serve(ground.estate.at(1, PORT), Some(key), move |request| {
         let issuers = Arc::clone(&issuers);
         async move { Some(issuers.handle(request).await) }
-    })
-    .await
+    });
+    tasks.push(serving.await?);
+    tasks.push(kept::start(ground.folder.clone(), &ground.estate));
+    Ok(())
 }
 
 impl Issuers {

@@ -7,23 +7,87 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response};
-use rustls::sign::CertifiedKey;
 use serde_json::json;
-use tokio::task::JoinHandle;
 
 use crate::estate::Estate;
+use crate::faults::{Fault, Group, red, unseen};
 use crate::images::{Blob, Blobs, Version, versions};
+use crate::part::{Ground, Part, Suffers, Tasks};
 use crate::serve::{Body, One, answer, serve};
 
+pub(crate) static PART: Part = Part {
+    name: "registry",
+    servers: |estate| ROLES.map(|(_, port)| estate.at(1, port)).to_vec(),
+    suffers: Suffers::Troubles,
+    files: || vec![("registry.password", format!("{}\n", USER[1]))],
+    groups: &[&REGISTRIES],
+    start: |ground, tasks| start(ground, tasks).boxed(),
+};
+
+/// Checks that the upstream registry answers.
+const UPSTREAM: &[&str] = &["ImageMissing", "MirrorOutOfSync", "ImagePlatformMissing"];
+/// The same when it does not answer at all.
+const SILENT: &[&str] = &["ImageMissing", "MirrorOutOfSync", "ImagePlatformMissing", "RegistryRateLimitLow"];
+
+/// Faults of the registry that mirrors copy from, and of the mirrors.
+static REGISTRIES: Group = Group {
+    name: "registries",
+    faults: &[
+        Fault {
+            name: "mirror-tag-gone",
+            what: "the mirror of us-west-2 has lost the tag",
+            red: &["ImageMissing"],
+            unknown: &["MirrorOutOfSync", "ClusterImageStale", "ImagePlatformMissing"],
+        },
+        red("registry-tag-moved-back", "the upstream tag was moved back to the older image", &["MirrorOutOfSync"]),
+        Fault { name: "registry-unreachable", what: "the upstream registry cuts every connection", red: &["RegistryUnavailable"], unknown: SILENT },
+        Fault { name: "registry-hangs", what: "the upstream registry says nothing", red: &["RegistryUnavailable"], unknown: SILENT },
+        red("registry-rate-limit-low", "few pulls are left at the upstream registry", &["RegistryRateLimitLow"]),
+        Fault {
+            name: "registry-throttles",
+            what: "the upstream registry answers 429 and asks for a wait of a year",
+            red: &["RegistryUnavailable"],
+            unknown: SILENT,
+        },
+        Fault { name: "registry-html", what: "the upstream registry answers with a page for people", red: &["RegistryUnavailable"], unknown: SILENT },
+        unseen("registry-redirects-for-ever", "the upstream registry redirects to itself", UPSTREAM),
+        unseen("registry-token-endpoint-down", "the upstream registry hands out no tokens", UPSTREAM),
+        unseen("registry-token-too-weak", "tokens of the upstream registry reach another repository", UPSTREAM),
+        Fault {
+            name: "registry-denies",
+            what: "the mirrors refuse the credentials",
+            red: &["ImageNotPullable"],
+            unknown: &["ImageMissing", "WorkspaceImageMissing", "MirrorOutOfSync", "ImagePlatformMissing", "ClusterImageStale"],
+        },
+        unseen(
+            "registry-wrong-digest",
+            "the mirrors tell digests that are not those of what they send",
+            &["ImageMissing", "WorkspaceImageMissing", "MirrorOutOfSync", "ImagePlatformMissing", "ClusterImageStale", "ImageNotPullable"],
+        ),
+        red("registry-workspace-image-gone", "the image of the workspaces was deleted", &["WorkspaceImageMissing"]),
+        Fault {
+            name: "pull-secret-image-without-layer",
+            what: "the mirrors lack the layers of their images",
+            red: &["ImageNotPullable", "ImageMissing", "WorkspaceImageMissing"],
+            unknown: &["MirrorOutOfSync", "ClusterImageStale"],
+        },
+    ],
+};
+
+/// Port of the mirrors.
+pub(crate) const MIRRORS: u16 = 17_062;
+/// The registries with their ports.
+const ROLES: [(Role, u16); 2] = [(Role::Upstream, 17_061), (Role::Mirror, MIRRORS)];
 /// The user and password of the mirrors.
 pub(crate) const USER: [&str; 2] = ["puller", "lab-canary-pull"];
 
 /// Which registry this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
+enum Role {
     Upstream,
     Mirror,
 }
@@ -37,11 +101,20 @@ struct Server {
     tokens: AtomicU64,
 }
 
-/// Starts a registry.
-pub(crate) async fn start(address: SocketAddr, key: &Arc<CertifiedKey>, role: Role, estate: &Arc<Estate>) -> anyhow::Result<JoinHandle<()>> {
-    let (blobs, versions) = versions();
-    let server = Arc::new(Server { role, address, estate: Arc::clone(estate), blobs, versions, tokens: AtomicU64::new(0) });
-    serve(address, Some(Arc::new(One(Arc::clone(key)))), move |request| Arc::clone(&server).handle(request)).await
+/// A docker config for the mirrors, as a pull secret holds it.
+pub(crate) fn docker_config(host: &str, user: &str, password: &str) -> String {
+    let auth = STANDARD.encode(format!("{user}:{password}"));
+    json!({ "auths": { format!("{host}:{MIRRORS}"): { "auth": auth } } }).to_string()
+}
+
+async fn start(ground: &Ground, tasks: &mut Tasks) -> anyhow::Result<()> {
+    for (role, port) in ROLES {
+        let (address, (blobs, versions)) = (ground.estate.at(1, port), versions());
+        let server = Arc::new(Server { role, address, estate: Arc::clone(&ground.estate), blobs, versions, tokens: AtomicU64::new(0) });
+        let key = Arc::new(One(Arc::clone(&ground.key)));
+        tasks.push(serve(address, Some(key), move |request| Arc::clone(&server).handle(request)).await?);
+    }
+    Ok(())
 }
 
 /// A path of the API: `/v2/NAME/manifests/REFERENCE` or `/v2/NAME/blobs/DIGEST`.

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use hyper::Method;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -14,20 +15,90 @@ use tokio::task::JoinHandle;
 use crate::REGIONS;
 use crate::certificates::{Authority, Leaf};
 use crate::estate::Estate;
+use crate::faults::{Fault, Group, red, unnoticed, unseen};
+use crate::part::{Ground, Part, Suffers, Tasks};
 use crate::serve::{answer, serve};
 use crate::storm::Mangled;
 
+pub(crate) static PART: Part = Part {
+    name: "web",
+    servers: |estate| (0..REGIONS.len()).map(|region| SocketAddr::new(estate.endpoint(region).into(), PORT)).collect(),
+    suffers: Suffers::Storms,
+    files: Vec::new,
+    groups: &[&ENDPOINTS, &CERTIFICATES],
+    start: |ground, tasks| start(ground, tasks).boxed(),
+};
+
+/// Checks that the presented certificate answers.
+const CERTIFICATE: &[&str] = &["CertificateNotTrusted", "CertificateExpiresSoon", "CertificateExpiresBeforeEventEnd"];
+
+/// Faults of what endpoints answer.
+static ENDPOINTS: Group = Group {
+    name: "endpoints",
+    faults: &[
+        red("london-cached", "the London health endpoint is answered by a cache, an hour late", &["EndpointAnswerStale"]),
+        unseen("london-identity-cached", "what identifies the London proxy is answered by a cache, an hour late", &["EndpointIdentityMismatch"]),
+        red("london-503", "the London health endpoint answers 503", &["EndpointUnhealthy"]),
+        Fault {
+            name: "london-hang",
+            what: "the London endpoint accepts connections and says nothing",
+            red: &["EndpointUnhealthy", "WildcardRouteBroken", "SubdomainRoutingDegraded", "TlsHandshakeFailed"],
+            unknown: &["EndpointIdentityMismatch", "EndpointAnswerStale", CERTIFICATE[0], CERTIFICATE[1], CERTIFICATE[2]],
+        },
+        red("oregon-wildcard-404", "the Oregon router does not know its wildcard", &["WildcardRouteBroken", "SubdomainRoutingDegraded"]),
+        red("guide-gone", "the onboarding guide answers 404", &["DocumentUnreachable"]),
+    ],
+};
+
+/// Every check over HTTPS, which verifies certificates.
+const HTTPS: &[&str] = &["EndpointUnhealthy", "WildcardRouteBroken", "SubdomainRoutingDegraded"];
+
+/// Faults of the certificate that London presents.
+static CERTIFICATES: Group = Group {
+    name: "certificates",
+    faults: &[
+        Fault {
+            name: "certificate-expired",
+            what: "London presents an expired certificate",
+            red: &["CertificateNotTrusted", "CertificateExpiresSoon", "CertificateExpiresBeforeEventEnd", HTTPS[0], HTTPS[1], HTTPS[2]],
+            unknown: &["EndpointIdentityMismatch", "EndpointAnswerStale"],
+        },
+        unnoticed("certificate-cross-sign-ended", "London presents a cross-signature of its root that has ended and that nobody needs"),
+        red("certificate-near-expiry", "London's certificate expires in three days", &["CertificateExpiresSoon", "CertificateExpiresBeforeEventEnd"]),
+        Fault {
+            name: "certificate-self-signed",
+            what: "London presents a self-signed certificate",
+            red: &["CertificateNotTrusted", HTTPS[0], HTTPS[1], HTTPS[2]],
+            unknown: &["EndpointIdentityMismatch", "EndpointAnswerStale"],
+        },
+        Fault {
+            name: "certificate-wrong-name",
+            what: "London presents a certificate for another name",
+            red: &["CertificateNotTrusted", HTTPS[0], HTTPS[1], HTTPS[2], "EndpointIdentityMismatch"],
+            unknown: &["EndpointAnswerStale"],
+        },
+        Fault {
+            name: "certificate-untrusted",
+            what: "London's certificate is from an unknown authority",
+            red: &["CertificateNotTrusted", HTTPS[0], HTTPS[1], HTTPS[2]],
+            unknown: &["EndpointIdentityMismatch", "EndpointAnswerStale"],
+        },
+    ],
+};
+
+/// Port of every region's endpoint.
+const PORT: u16 = 17_080;
 const NAMES: [&str; 3] = ["ai.lab.test", "oregon-proxy.ai.lab.test", "emea-proxy.ai.lab.test"];
 
 /// Certificates in every state.
 #[derive(Debug)]
-pub(crate) struct Certificates {
+struct Certificates {
     good: Vec<Arc<CertifiedKey>>,
     faulty: Vec<(&'static str, Arc<CertifiedKey>)>,
 }
 
 impl Certificates {
-    pub(crate) fn new(authority: &Authority) -> anyhow::Result<Arc<Self>> {
+    fn new(authority: &Authority) -> anyhow::Result<Arc<Self>> {
         let names = |index: usize| [NAMES[index].to_owned(), format!("*.{}", NAMES[index])];
         let leaf = |index: usize| Leaf::good(&names(index).iter().map(String::as_str).collect::<Vec<_>>());
         let stranger = Authority::new("Another Root")?;
@@ -67,10 +138,17 @@ impl ResolvesServerCert for ForRegion {
     }
 }
 
+async fn start(ground: &Ground, tasks: &mut Tasks) -> anyhow::Result<()> {
+    let certificates = Certificates::new(&ground.authority)?;
+    for (region, address) in (PART.servers)(&ground.estate).into_iter().enumerate() {
+        tasks.push(start_one(address, &certificates, region, &ground.estate).await?);
+    }
+    Ok(())
+}
+
 /// Starts the endpoint of a region. London's can fall silent, which happens before TLS.
-pub(crate) async fn start(address: SocketAddr, certificates: &Arc<Certificates>, region: &'static str, estate: &Arc<Estate>) -> anyhow::Result<JoinHandle<()>> {
-    let index = REGIONS.iter().position(|name| *name == region).unwrap_or(0);
-    let resolver = ForRegion { certificates: Arc::clone(certificates), region: index, estate: Watching(Arc::clone(estate)) };
+async fn start_one(address: SocketAddr, certificates: &Arc<Certificates>, region: usize, estate: &Arc<Estate>) -> anyhow::Result<JoinHandle<()>> {
+    let resolver = ForRegion { certificates: Arc::clone(certificates), region, estate: Watching(Arc::clone(estate)) };
     // The real server sits behind a gate, because it must be able to say nothing at all.
     let inner = free_port(address).await?;
     let serving = {
@@ -79,7 +157,7 @@ pub(crate) async fn start(address: SocketAddr, certificates: &Arc<Certificates>,
             let estate = Arc::clone(&estate);
             let host = request.headers().get(hyper::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned();
             let (path, head) = (request.uri().path().to_owned(), *request.method() == Method::HEAD);
-            async move { Some(route(&estate, index, &host, &path, head)) }
+            async move { Some(route(&estate, region, &host, &path, head)) }
         })
         .await?
     };
@@ -89,7 +167,7 @@ pub(crate) async fn start(address: SocketAddr, certificates: &Arc<Certificates>,
         let _serving = AbortOnDrop(serving);
         let mut connections = tokio::task::JoinSet::new();
         while let Ok((mut outside, _)) = gate.accept().await {
-            let silent = index == 2 && estate.has("london-hang");
+            let silent = region == 2 && estate.has("london-hang");
             connections.spawn(async move {
                 if silent {
                     let mut ignored = [0; 1024];

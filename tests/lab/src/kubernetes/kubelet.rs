@@ -16,7 +16,7 @@ use crate::serve::{Body, One, answer, serve};
 const GIB: u64 = 1 << 30;
 
 /// Starts the kubelet of a node.
-pub(crate) async fn start(address: SocketAddr, key: &Arc<CertifiedKey>, region: &str, node: &str, estate: &Arc<Estate>) -> anyhow::Result<JoinHandle<()>> {
+pub(super) async fn start(address: SocketAddr, key: &Arc<CertifiedKey>, region: &str, node: &str, estate: &Arc<Estate>) -> anyhow::Result<JoinHandle<()>> {
     let (region, node, estate) = (region.to_owned(), node.to_owned(), Arc::clone(estate));
     serve(address, Some(Arc::new(One(Arc::clone(key)))), move |request| {
         let (region, node, estate) = (region.clone(), node.clone(), Arc::clone(&estate));

@@ -26,12 +26,19 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::REGIONS;
 use crate::estate::Estate;
+use crate::part::{Ground, Tasks};
 use crate::serve::{Body, One, answer, serve};
 use crate::wire;
 use store::{Selection, Store};
 
-pub(crate) use kubelet::start as start_kubelet;
+/// Ports of the API servers, by region.
+const API: [u16; 3] = [17_441, 17_442, 17_443];
+/// Port of every kubelet.
+pub(crate) const KUBELET: u16 = 17_250;
+/// Nodes of a cluster that have a kubelet of their own.
+const NODES: u32 = 3;
 
 /// How a request is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +67,47 @@ pub(crate) struct Server {
     changed: watch::Sender<u64>,
 }
 
+/// The API server of a region, by its place in [`REGIONS`].
+pub(crate) fn api(estate: &Estate, region: usize) -> SocketAddr {
+    estate.at(1, API[region])
+}
+
+/// The kubelets of a region.
+pub(crate) fn kubelets(estate: &Estate, region: &str) -> Vec<SocketAddr> {
+    (1..=NODES).map(|node| estate.kubelet(region, node)).collect()
+}
+
+/// A kubeconfig with a context for each region.
+pub(crate) fn kubeconfig(estate: &Estate) -> String {
+    let list = |name: &str, entry: &dyn Fn(usize, &str) -> String| {
+        REGIONS.iter().enumerate().fold(format!("{name}:\n"), |text, (index, region)| text + &entry(index, region))
+    };
+    let clusters = list("clusters", &|index, region| {
+        format!("- name: {region}\n  cluster: {{ server: \"https://{}\", certificate-authority: ca.pem }}\n", api(estate, index))
+    });
+    let users = list("users", &|_, region| format!("- name: {region}\n  user: {{ token: {} }}\n", estate.token(region)));
+    let contexts = list("contexts", &|_, region| format!("- name: {region}\n  context: {{ cluster: {region}, user: {region} }}\n"));
+    format!("apiVersion: v1\nkind: Config\ncurrent-context: us-east-2\n{clusters}{users}{contexts}")
+}
+
+/// Starts the API servers and kubelets of all regions. They are no part of the lab like others, since it keeps hold of
+/// the servers: whoever tests with many objects adds them there.
+pub(crate) async fn start(ground: &Ground, tasks: &mut Tasks) -> anyhow::Result<Vec<Arc<Server>>> {
+    let mut servers = Vec::new();
+    for (index, region) in REGIONS.iter().enumerate() {
+        let (server, task) = start_one(api(&ground.estate, index), &ground.key, region, &ground.estate).await?;
+        servers.push(server);
+        tasks.push(task);
+        for (node, address) in (1..).zip(kubelets(&ground.estate, region)) {
+            let key = ground.key_of(address.ip())?;
+            tasks.push(kubelet::start(address, &key, region, &format!("node-{node}"), &ground.estate).await?);
+        }
+    }
+    Ok(servers)
+}
+
 /// Starts the API server of a region.
-pub(crate) async fn start(address: SocketAddr, key: &Arc<CertifiedKey>, region: &str, estate: &Arc<Estate>) -> anyhow::Result<(Arc<Server>, JoinHandle<()>)> {
+async fn start_one(address: SocketAddr, key: &Arc<CertifiedKey>, region: &str, estate: &Arc<Estate>) -> anyhow::Result<(Arc<Server>, JoinHandle<()>)> {
     let server = Arc::new(Server {
         region: region.to_owned(),
         estate: Arc::clone(estate),

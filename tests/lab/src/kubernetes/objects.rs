@@ -165,7 +165,7 @@ impl Server {
         let gpus = if first("us-east-2", "node-gpu-broken") { Some(("4", "3")) } else { None };
         let architecture = if first("us-west-2", "node-of-another-platform") { "arm64" } else { "amd64" };
         let kubelet = if first("us-west-2", "kubelet-old") { "v1.28.3" } else { "v1.33.4" };
-        let (address, port) = self.estate.kubelet(&self.region, index);
+        let place = self.estate.kubelet(&self.region, index);
         let mut node = json!({
             "metadata": { "name": format!("node-{index}"), "uid": format!("{}-{index}", self.region), "creationTimestamp": created,
                 "labels": { "topology.kubernetes.io/region": self.region, "karpenter.sh/nodepool": "coder-ws", "karpenter.sh/capacity-type": "on-demand", "node.kubernetes.io/instance-type": "c6a.8xlarge", "node.coder.io/used-for": "workspaces" },
@@ -179,8 +179,8 @@ impl Server {
             ],
             "capacity": { "cpu": "32", "memory": "64Gi", "ephemeral-storage": disk, "pods": "234" },
             "allocatable": { "cpu": "31750m", "memory": "61Gi", "ephemeral-storage": "193273528320", "pods": "234" },
-            "addresses": [{ "type": "InternalIP", "address": address.to_string() }, { "type": "Hostname", "address": format!("node-{index}") }],
-            "daemonEndpoints": { "kubeletEndpoint": { "Port": port } },
+            "addresses": [{ "type": "InternalIP", "address": place.ip().to_string() }, { "type": "Hostname", "address": format!("node-{index}") }],
+            "daemonEndpoints": { "kubeletEndpoint": { "Port": place.port() } },
             "nodeInfo": { "kubeletVersion": kubelet, "osImage": "Bottlerocket", "operatingSystem": "linux", "architecture": architecture }, "images": image },
         });
         // Of the agents that most clusters run beside the kubelet; one node has them, so that large estates stay small.
@@ -302,7 +302,7 @@ impl Server {
             (_, 0) => &new.platforms[0],
             _ => &new.platforms[1],
         };
-        let repository = format!("{}:{}/{}/coder/coder-preview", self.estate.host(), crate::REGISTRIES[1], self.region);
+        let repository = format!("{}:{}/{}/coder/coder-preview", self.estate.host(), crate::registry::MIRRORS, self.region);
         let asked = if self.on("us-east-2", "running-from-elsewhere") { "docker.io/someone/coder-preview".to_owned() } else { repository.clone() };
         let tag = if self.on("us-east-2", "running-mutable-tag") { "latest" } else { "v2.18.0" };
         pod["spec"]["containers"][0]["image"] = json!(format!("{asked}:{tag}"));

@@ -43,7 +43,7 @@ impl Server {
     pub(super) fn workspace(&self, name: &str, id: &str, node: &str, created: &str) -> Value {
         let mut pod = pod("coder-ws", name, (NAME, "coder-workspace"), node, created);
         pod["metadata"]["uid"] = json!(name);
-        pod["spec"]["containers"][0]["image"] = json!(format!("{}:{}/claude-ws:latest", self.estate.host(), crate::REGISTRIES[1]));
+        pod["spec"]["containers"][0]["image"] = json!(format!("{}:{}/claude-ws:latest", self.estate.host(), crate::registry::MIRRORS));
         pod["metadata"]["labels"]["com.coder.workspace.id"] = json!(id);
         pod["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": "2", "memory": "4Gi", "ephemeral-storage": "10Gi" }, "limits": { "cpu": "4", "memory": "8Gi", "ephemeral-storage": "20Gi" } });
         pod

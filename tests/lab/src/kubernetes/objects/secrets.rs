@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{CERTIFICATES, NAME, Objects, Server, metadata};
 use crate::estate::Estate;
+use crate::registry::{USER, docker_config};
 
 impl Server {
     /// The pull secret of the control plane.
@@ -16,14 +17,14 @@ impl Server {
         if self.region != "us-east-2" || self.estate.has("pull-secret-gone") {
             return;
         }
-        let [user, password] = crate::registry::USER;
+        let [user, password] = USER;
         let text = if self.estate.has("pull-secret-expires-soon") {
             let expiration = self.since("pull-secret-expires-soon").as_second() + 1800;
             let token = STANDARD.encode(json!({ "payload": "lab", "version": "2", "type": "DATA_KEY", "expiration": expiration }).to_string());
-            crate::docker_config(&self.estate.host(), "AWS", &token)
+            docker_config(&self.estate.host(), "AWS", &token)
         } else {
             let password = if self.estate.has("pull-secret-wrong-password") { "wrong" } else { password };
-            crate::docker_config(&self.estate.host(), user, password)
+            docker_config(&self.estate.host(), user, password)
         };
         let text = if self.estate.has("pull-secret-encoded-twice") { STANDARD.encode(text) } else { text };
         all.add(
