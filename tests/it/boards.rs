@@ -2,11 +2,13 @@
 //! while all is well and while much is broken: none may fail, and every panel must have shown data.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::Duration;
 
-use readiness_lab::Process;
+use readiness_lab::{Fault, Process, faults};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::common::{Estate, PATIENCE, exporter, repository};
 use crate::moto::{Moto, with_aws};
@@ -42,6 +44,14 @@ fn queries() -> Vec<Query> {
     queries
 }
 
+/// How long no further check turns red until none is expected to.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// Panels that have shown nothing yet.
+fn missing<'a>(queries: &'a [Query], shown: &BTreeSet<String>) -> Vec<&'a str> {
+    queries.iter().map(|query| query.panel.as_str()).filter(|panel| !shown.contains(*panel)).collect()
+}
+
 struct Prometheus {
     client: reqwest::Client,
     url: String,
@@ -60,10 +70,29 @@ impl Prometheus {
     }
 
     async fn until(&self, what: &str, expr: &str) {
-        let limit = tokio::time::Instant::now() + PATIENCE;
+        let limit = Instant::now() + PATIENCE;
         while !self.ask(expr).await.is_ok_and(|samples| !samples.is_empty()) {
-            assert!(tokio::time::Instant::now() < limit, "never {what}: {expr}");
+            assert!(Instant::now() < limit, "never {what}: {expr}");
             tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Notes panels that show something, until all have that are missing, or no further check turns red: checks that were.
+    async fn follow(&self, queries: &[Query], shown: &mut BTreeSet<String>) -> BTreeSet<String> {
+        let (mut red, mut grown) = (BTreeSet::new(), Instant::now());
+        loop {
+            let before = red.len();
+            let bad = self.ask("readiness_check_state{state=~\"fail|warn\"} == 1").await.unwrap();
+            red.extend(bad.iter().map(|sample| sample["metric"]["check"].as_str().unwrap().to_owned()));
+            shown.extend(self.shown(queries).await);
+            if red.len() > before {
+                grown = Instant::now();
+            }
+            let is_quiet = grown.elapsed() > if red.is_empty() { PATIENCE } else { QUIET };
+            if is_quiet || missing(queries, shown).is_empty() {
+                return red;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
 
@@ -91,43 +120,39 @@ impl Prometheus {
     }
 }
 
-/// Faults that fill the panels of what is wrong.
-const FAULTS: [&str; 34] = [
-    "node-disk-pressure",
-    "pod-oom-killed",
-    "pod-crash-loops",
-    "pod-config-broken",
-    "pod-unschedulable",
-    "pod-evicted",
-    "pod-restarts-often",
-    "image-pull-slow",
-    "image-pull-fails",
-    "nodeclaim-stuck",
-    "nodeclaim-launched-slowly",
-    "nodeclaim-no-capacity",
-    "forbidden-quotas",
-    "dns-nxdomain",
-    "london-cached",
-    "running-older-digest",
-    "mirror-stale",
-    "credential-github-refused",
-    "rollout-slow",
-    "warning-events-burst",
-    "pull-secret-expires-soon",
-    "node-cordoned",
-    "credential-coder-ends-soon",
-    "node-unfit",
-    "node-not-started",
-    "pod-stuck-creating",
-    "pod-stuck-initializing",
-    "pod-init-runs-long",
-    "pod-waits-for-something",
-    "pod-half-ended",
-    "pod-not-ready",
-    "node-problem-reported",
-    "nodeclaim-expires-in-event",
-    "rotation-suspended-key-lapses",
-];
+/// As many faults as can be on at once so that none hides what another one turns red, and the others.
+fn together(faults: Vec<&'static Fault>) -> [Vec<&'static Fault>; 2] {
+    let hides = |one: &Fault, other: &Fault| one.unknown.iter().any(|check| other.red.contains(check));
+    let [mut chosen, mut rest] = [const { Vec::<&'static Fault>::new() }; 2];
+    for fault in faults {
+        let fits = chosen.iter().all(|other| !hides(fault, other) && !hides(other, fault));
+        if fits { chosen.push(fault) } else { rest.push(fault) }
+    }
+    [chosen, rest]
+}
+
+fn turn(estate: &Estate, faults: &[&str], on: bool) {
+    for fault in faults {
+        assert!(estate.lab.estate().set(fault, on), "there is no fault {fault}");
+    }
+}
+
+/// Breaks whatever turns something red, as much of it as shows at once, until every panel has shown something.
+async fn break_all(estate: &Estate, prometheus: &Prometheus, queries: &[Query], mut shown: BTreeSet<String>) {
+    let mut left: Vec<&'static Fault> = faults().filter(|fault| !fault.red.is_empty()).collect();
+    while !missing(queries, &shown).is_empty() {
+        prometheus.until("go, with nothing to say", "readiness_go == 1 unless on() (readiness_check_state{state=~\"fail|warn|unknown\"} == 1)").await;
+        let [round, rest] = together(left);
+        let names: Vec<&str> = round.iter().map(|fault| fault.name).collect();
+        turn(estate, &names, true);
+        let red = prometheus.follow(queries, &mut shown).await;
+        turn(estate, &names, false);
+        // What another one was in the way of is tried again, after all others.
+        let (seen, hidden): (Vec<_>, Vec<_>) = round.into_iter().partition(|fault| fault.red.iter().all(|check| red.contains(*check)));
+        assert!(!seen.is_empty(), "panels that never showed anything, whatever was broken: {:#?}", missing(queries, &shown));
+        left = [rest, hidden].concat();
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_panel_shows_data() {
@@ -138,7 +163,9 @@ async fn every_panel_shows_data() {
     moto.boto(script);
     let key = moto.boto("iam = client('iam')\niam.create_user(UserName='llm')\nkey = iam.create_access_key(UserName='llm')['AccessKey']\nprint('aws_access_key_id=' + key['AccessKeyId'])\nprint('aws_secret_access_key=' + key['SecretAccessKey'])");
     let mut estate = Estate::start().await;
-    std::fs::write(estate.folder.path().join("llm.key"), key).unwrap();
+    let file = estate.folder.path().join("llm.key");
+    std::fs::write(&file, key).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     let credential = "    credentials:\n      - { name: llm, kind: aws_access_key, aws: { region: us-east-2 }, from: { file: llm.key } }\n";
     estate.configuration = estate.configuration.replacen("    credentials:\n", credential, 1);
     let ecr = "123456789012.dkr.ecr.us-east-2.amazonaws.com";
@@ -168,20 +195,15 @@ async fn every_panel_shows_data() {
     prometheus.until("go", "readiness_go == 1").await;
     // The first look proves the key, which uses it; the second one sees that.
     prometheus.until("a key was used", "readiness_credential_last_used_timestamp_seconds{credential=\"llm\"}").await;
-    let well = prometheus.shown(&queries).await;
-    for fault in FAULTS {
-        assert!(estate.lab.estate().set(fault, true), "there is no fault {fault}");
-    }
-    prometheus.until("no-go", "count(readiness_check_state{state=\"fail\"} == 1) > 8").await;
+    let mut shown = prometheus.shown(&queries).await;
+    turn(&estate, &["forbidden-quotas"], true);
     prometheus.until("a permission is missing", "readiness_permission_missing == 1").await;
-    let forbidden = prometheus.shown(&queries).await;
+    shown.extend(prometheus.shown(&queries).await);
     // Only now: once nothing of a cluster can be seen, its permissions cannot either.
-    assert!(estate.lab.estate().set("api-error", true));
+    turn(&estate, &["api-error"], true);
     prometheus.until("looks fail", "rate(readiness_collector_errors_total[5m]) > 0").await;
     prometheus.until("a source is not seen", "readiness_collector_up == 0").await;
-    prometheus.until("an image is behind", "readiness_image_behind_seconds").await;
-    let broken = prometheus.shown(&queries).await;
-    let shown = [well, forbidden, broken];
-    let never: Vec<&str> = queries.iter().map(|query| query.panel.as_str()).filter(|panel| !shown.iter().any(|shown| shown.contains(*panel))).collect();
-    assert!(never.is_empty(), "panels that never showed anything, whether all was well or FAULTS were on: {never:#?}");
+    shown.extend(prometheus.shown(&queries).await);
+    turn(&estate, &["forbidden-quotas", "api-error"], false);
+    break_all(&estate, &prometheus, &queries, shown).await;
 }
