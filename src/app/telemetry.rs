@@ -56,8 +56,7 @@ type Own = (&'static str, &'static str);
 const REQUESTS: Own = ("readiness_web_requests_total", "Requests to this exporter's own server by route and status code.");
 const RELOAD_SUCCESS: Own = ("readiness_config_last_reload_successful", "Whether the last attempt to load the configuration succeeded.");
 const RELOAD_TIME: Own = ("readiness_config_last_reload_success_timestamp_seconds", "When the configuration was last loaded with success.");
-const WEB_SUCCESS: Own =
-    ("readiness_web_config_last_reload_successful", "Whether the web configuration is in force as its file stood when it was last read.");
+const WEB_SUCCESS: Own = ("readiness_web_config_last_reload_successful", "Whether the web configuration is in force as its file stood when it was last read.");
 const BUILD: Own = ("readiness_build_info", "Version of this exporter.");
 
 /// All of them, for the documentation.

@@ -159,8 +159,8 @@ impl Memory {
     }
 
     /// Whether a subject was bad.
-    pub(super) fn knows(&self, check: &str, subject: u64) -> bool {
-        self.entries.get(check).is_some_and(|subjects| subjects.contains_key(&subject))
+    pub(super) fn knows(&self, check: &str, subject: impl FnOnce() -> u64) -> bool {
+        self.entries.get(check).is_some_and(|subjects| !subjects.is_empty() && subjects.contains_key(&subject()))
     }
 
     /// Which subjects of a check were bad, as one number.

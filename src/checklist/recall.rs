@@ -88,6 +88,9 @@ impl PartialEq for RestsOn {
 /// The pieces of these views with any of these families; nothing if they hold too few facts to be remembered, which
 /// is said of thousands of small sources and must cost nothing.
 pub(super) fn pieces<'a>(views: &(impl Iterator<Item = (&'a View, &'a str)> + Clone)) -> Option<Vec<Weak<Facts>>> {
+    if views.clone().flat_map(|(view, _)| view.facts.iter()).map(|facts| facts.samples().len()).sum::<usize>() < WORTH {
+        return None;
+    }
     let read = || views.clone().flat_map(|(view, family)| view.facts.iter().map(move |facts| (facts, facts.of(family).len()))).filter(|(_, count)| *count > 0);
     let is_worth = read().map(|(_, count)| count).sum::<usize>() >= WORTH;
     is_worth.then(|| read().map(|(facts, _)| Arc::downgrade(facts)).collect())

@@ -252,7 +252,7 @@ impl Rule<'_> {
     }
 
     fn was_bad<'n, 'v>(&self, labels: impl Iterator<Item = (&'n str, &'v str)>, context: &Context<'_>) -> bool {
-        context.memory.is_some_and(|memory| memory.knows(self.check, subject(labels)))
+        context.memory.is_some_and(|memory| memory.knows(self.check, || subject(labels)))
     }
 
     /// Whether a sample is of those that are asked about: of the event that is judged, by the name that this had when
@@ -284,11 +284,12 @@ impl Rule<'_> {
     /// What was seen and need not bear the fact, where it is told why: a certificate that ends in three days is good since it
     /// is renewed in two, and a line that says "none" would hide it.
     fn excused(&self, coverage: Coverage, view: &View) -> Vec<Line> {
+        if !coverage.quiet || coverage.borne_in.is_empty() {
+            return Vec::new();
+        }
         let states = |state: &str| coverage.seen.contains(&state) && !coverage.borne_in.contains(&state);
         let is_excused = |sample: &&Sample| {
-            coverage.quiet
-                && !coverage.borne_in.is_empty()
-                && sample.state().is_some_and(states)
+            sample.state().is_some_and(states)
                 && self.filter.iter().all(|(name, value)| sample.label(name).is_none_or(|own| own == value))
                 && !view.of(self.family.name).any(|fact| is_about(|name| fact.label(name), sample))
         };
@@ -418,8 +419,10 @@ fn of_subject(sample: &Sample, view: &View, clause: &str) -> Line {
 
 /// Subjects of which nothing good can be told, where each is to bear the fact itself.
 fn unseen_subjects(coverage: Coverage, view: &View) -> Vec<&Sample> {
-    let speaking = view.of(coverage.states).filter(|_| !coverage.borne_in.is_empty());
-    speaking.filter(|sample| !coverage.seen.contains(&sample.state().unwrap_or("unknown"))).collect()
+    if coverage.borne_in.is_empty() {
+        return Vec::new();
+    }
+    view.of(coverage.states).filter(|sample| !coverage.seen.contains(&sample.state().unwrap_or("unknown"))).collect()
 }
 
 /// Whether what has these labels, a fact or a line, is about the subject of a fact: what both are labelled with is the same.
