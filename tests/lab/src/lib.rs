@@ -43,7 +43,7 @@ pub use google::GoogleKey;
 pub use kubernetes::{Behaviour, SERVED};
 pub use process::Process;
 pub use scripted::{NameServer, Question, Reply};
-pub use serve::{ok_server, plain_server};
+pub use serve::{ok_server, plain_server, reading_server};
 
 use part::{Ground, PARTS, Suffers, Tasks};
 

@@ -119,27 +119,55 @@ fn acceptor(certificates: Arc<dyn ResolvesServerCert>) -> anyhow::Result<tokio_r
     Ok(tokio_rustls::TlsAcceptor::from(Arc::new(config)))
 }
 
+/// What a handler of a test answers: status, headers, body.
+type Scripted = (u16, Vec<(&'static str, String)>, Vec<u8>);
+
+/// What the handler says stands instead of what every answer has, as often as it says it.
+fn scripted((status, headers, body): Scripted) -> Response<Body> {
+    let mut response = answer(status, "application/octet-stream", body);
+    for (name, _) in &headers {
+        response.headers_mut().remove(*name);
+    }
+    for (name, value) in headers {
+        if let Ok(value) = value.parse() {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
+}
+
+fn target_of(uri: &hyper::Uri) -> String {
+    uri.path_and_query().map(|target| target.as_str().to_owned()).unwrap_or_default()
+}
+
 /// A plain HTTP server whose answers are what the handler says (status, headers, body), after a delay.
+/// It is told the method, the target and the headers.
 pub async fn plain_server<H>(address: SocketAddr, delay: std::time::Duration, handler: H) -> anyhow::Result<JoinHandle<()>>
 where
-    H: Fn(&str, &str, &hyper::HeaderMap) -> (u16, Vec<(&'static str, String)>, Vec<u8>) + Clone + Send + Sync + 'static,
+    H: Fn(&str, &str, &hyper::HeaderMap) -> Scripted + Clone + Send + Sync + 'static,
 {
     serve(address, None, move |request| {
-        let target = request.uri().path_and_query().map(|target| target.as_str().to_owned()).unwrap_or_default();
-        let (status, headers, body) = handler(request.method().as_str(), &target, request.headers());
-        let mut response = answer(status, "application/octet-stream", if request.method() == hyper::Method::HEAD { Vec::new() } else { body });
-        // What the handler says stands instead of what every answer has, as often as it says it.
-        for (name, _) in &headers {
-            response.headers_mut().remove(*name);
-        }
-        for (name, value) in headers {
-            if let Ok(value) = value.parse() {
-                response.headers_mut().append(name, value);
-            }
-        }
+        let (status, headers, body) = handler(request.method().as_str(), &target_of(request.uri()), request.headers());
+        let response = scripted((status, headers, if request.method() == hyper::Method::HEAD { Vec::new() } else { body }));
         async move {
             tokio::time::sleep(delay).await;
             Some(response)
+        }
+    })
+    .await
+}
+
+/// The same at once, for a handler that is told the body as well.
+pub async fn reading_server<H>(address: SocketAddr, handler: H) -> anyhow::Result<JoinHandle<()>>
+where
+    H: Fn(&str, &str, &hyper::HeaderMap, &[u8]) -> Scripted + Clone + Send + Sync + 'static,
+{
+    serve(address, None, move |request| {
+        let handler = handler.clone();
+        async move {
+            let (head, body) = request.into_parts();
+            let body = body.collect().await.ok()?.to_bytes();
+            Some(scripted(handler(head.method.as_str(), &target_of(&head.uri), &head.headers, &body)))
         }
     })
     .await
