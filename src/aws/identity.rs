@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OnceCell, Semaphore};
 
 use super::bounded;
-use super::identity_failure;
+use super::errors::identity_failure;
 use crate::cause::Cause as _;
 use crate::made::Made;
 use crate::say::Message;

@@ -2,12 +2,12 @@
 //! service without a client of its own, and the words of an error.
 
 mod bounded;
+mod errors;
 mod identity;
 
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings};
 use aws_sigv4::sign::v4;
@@ -16,7 +16,6 @@ use serde::de::DeserializeOwned;
 
 pub(crate) use identity::{Caller, Callers};
 
-use crate::cause;
 use crate::net::{self, Call};
 use crate::say;
 use crate::say::{Message, named};
@@ -71,78 +70,9 @@ where
     // Boxed: calls of the SDKs are large, and every look would carry room for them.
     let answer = net::within(what, timeout, Box::pin(call)).await?;
     answer.map_err(|error| {
-        // Something between here and AWS may answer in words of its own, and then the status tells.
-        let status = error.raw_response().map(|answer| answer.status().as_u16()).filter(|status| *status >= 400);
-        let (class, why) = match (&error, error.code(), status) {
-            (_, Some(code), _) => known(code),
-            // No word of AWS about something that is not there.
-            (_, None, Some(404)) => (ErrorClass::Malformed, say!("status 404 and no answer of AWS")),
-            (_, None, Some(status)) => (ErrorClass::of_status(status), say!("status {}", status)),
-            (SdkError::TimeoutError(_), ..) => (ErrorClass::Timeout, say!("no answer in time")),
-            (SdkError::DispatchFailure(_), ..) => dispatch_failure(&error),
-            (SdkError::ConstructionFailure(_), ..) => (ErrorClass::Local, say!("the request cannot be made")),
-            _ => (ErrorClass::Malformed, say!("the answer is not one of AWS")),
-        };
-        CollectError::new(class, say!("{}: {}", what, why))
+        let (class, why) = errors::of_sdk(&error);
+        CollectError::new(class, say!("{}: {}", what, why).fixed_as(&why))
     })
-}
-
-/// Codes of errors with what they mean. An answer may hold any text as its code, so only these are repeated.
-/// Source: <https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html>, and the errors
-/// of ECR and Secrets Manager.
-const CODES: &[(ErrorClass, &[&str])] = &[
-    (ErrorClass::NotFound, &["RepositoryNotFoundException", "ImageNotFoundException", "LayersNotFoundException", "ResourceNotFoundException", "NoSuchEntity"]),
-    (
-        ErrorClass::Denied,
-        &[
-            "AccessDenied",
-            "AccessDeniedException",
-            "ExpiredToken",
-            "ExpiredTokenException",
-            "IncompleteSignature",
-            "InvalidClientTokenId",
-            "InvalidSignatureException",
-            "MissingAuthenticationTokenException",
-            "SignatureDoesNotMatch",
-            "UnrecognizedClientException",
-        ],
-    ),
-    (ErrorClass::Throttled, &["LimitExceededException", "Throttling", "ThrottlingException", "TooManyRequestsException"]),
-    (ErrorClass::Server, &["InternalFailure", "InternalServerError", "InternalServiceError", "ServerException", "ServiceFailure", "ServiceUnavailable"]),
-    (ErrorClass::Malformed, &["InvalidParameterException", "InvalidRequestException", "ValidationError", "ValidationException", "DecryptionFailure"]),
-];
-
-/// The class of a code, and the code itself where it is known.
-fn known(code: &str) -> (ErrorClass, Message) {
-    let found = CODES.iter().find_map(|(class, codes)| Some((*class, *codes.iter().find(|own| **own == code)?)));
-    found.map_or_else(|| (ErrorClass::Malformed, say!("an error of AWS whose code is not known")), |(class, code)| (class, code.into()))
-}
-
-/// Whether there was no connection, or no identity to sign with: the SDKs report both alike. Without an identity, or a
-/// route, nobody was asked, which says nothing about who would have answered.
-fn dispatch_failure(error: &(dyn std::error::Error + 'static)) -> (ErrorClass, Message) {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(error) = error.downcast_ref::<CredentialsError>() {
-            return (ErrorClass::Local, identity_failure(error));
-        }
-        next = error.source();
-    }
-    let class = if cause::unasked(error).is_some() { ErrorClass::Local } else { ErrorClass::Unreachable };
-    (class, cause::of_chain(error).unwrap_or_else(|| say!("no connection")))
-}
-
-/// Why there is no identity to ask AWS with.
-fn identity_failure(error: &CredentialsError) -> Message {
-    if let Some(identity::Unreadable(why)) = std::error::Error::source(error).and_then(|source| source.downcast_ref()) {
-        return why.clone();
-    }
-    match error {
-        CredentialsError::CredentialsNotLoaded(_) => say!("no credentials of AWS were found in the environment, a profile or the role of the pod"),
-        CredentialsError::ProviderTimedOut(_) => say!("the provider of the credentials of AWS did not answer in time"),
-        CredentialsError::InvalidConfiguration(_) => say!("the configuration of the credentials of AWS is not valid"),
-        _ => cause::of_chain(error).unwrap_or_else(|| say!("the provider of the credentials of AWS refused or failed")),
-    }
 }
 
 /// IAM, which is asked in its Query protocol: its SDK is larger than all of this program's others.
@@ -177,8 +107,8 @@ impl Iam<'_> {
         let malformed = || CollectError::new(ErrorClass::Malformed, say!("{}: status {} and no answer of IAM", what, status.as_u16()));
         if !status.is_success() {
             let refusal: Refusal = quick_xml::de::from_str(&text).map_err(|_| malformed())?;
-            let (class, why) = known(&refusal.error.code);
-            return Err(CollectError::new(class, say!("{}: {}", what, why)));
+            let (class, why) = errors::refused(status.as_u16(), Some(&refusal.error.code));
+            return Err(CollectError::new(class, say!("{}: {}", what, why).fixed_as(&why)));
         }
         quick_xml::de::from_str(&text).map_err(|_| malformed())
     }
@@ -208,23 +138,4 @@ struct Refusal {
 #[serde(rename_all = "PascalCase")]
 struct RefusalError {
     code: String,
-}
-
-#[cfg(test)]
-mod tests {
-    use aws_smithy_runtime_api::client::result::ConnectorError;
-
-    use super::*;
-
-    #[test]
-    fn without_an_identity_nobody_was_asked() {
-        let told = |error: ConnectorError| {
-            let (class, why) = dispatch_failure(&error);
-            (class, why.as_str().to_owned())
-        };
-        let nobody = CredentialsError::not_loaded("hunter2");
-        let words = "no credentials of AWS were found in the environment, a profile or the role of the pod";
-        assert_eq!(told(ConnectorError::user(nobody.into())), (ErrorClass::Local, words.to_owned()));
-        assert_eq!(told(ConnectorError::io("hunter2".into())), (ErrorClass::Unreachable, "no connection".to_owned()));
-    }
 }
