@@ -37,10 +37,13 @@ async fn scrape(listen: &str) -> Option<String> {
 }
 
 async fn secrets(host: &str) {
-    let (certificate, _) = Authority::new("Bench").unwrap().issue_pem(&Leaf::good(&["a.test"])).unwrap();
+    let authority = Authority::new("Bench").unwrap();
+    let (certificate, key) = authority.issue_pem(&Leaf::good(&["a.test"])).unwrap();
+    let made = jiff::Timestamp::now().checked_sub(jiff::SignedDuration::from_hours(24)).unwrap();
     let body = format!(
-        r#"{{"kind":"Secret","apiVersion":"v1","metadata":{{"name":"s","namespace":"n","creationTimestamp":"2026-01-01T00:00:00Z"}},"type":"kubernetes.io/tls","data":{{"tls.crt":"{}","tls.key":"a2V5"}}}}"#,
-        STANDARD.encode(&certificate)
+        r#"{{"kind":"Secret","apiVersion":"v1","metadata":{{"name":"s","namespace":"n","creationTimestamp":"{made:.0}"}},"type":"kubernetes.io/tls","data":{{"tls.crt":"{}","tls.key":"{}"}}}}"#,
+        STANDARD.encode(&certificate),
+        STANDARD.encode(&key)
     );
     let seconds: Arc<[AtomicU64; 600]> = Arc::new(std::array::from_fn(|_| AtomicU64::new(0)));
     let (counts, started) = (Arc::clone(&seconds), Instant::now());

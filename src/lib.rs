@@ -5,7 +5,7 @@
 //! [`generate`] writes the alert rules and dashboards that say the same. `ARCHITECTURE.md` is the map.
 
 pub mod app;
-mod aws;
+pub mod aws;
 pub mod cause;
 pub mod checklist;
 pub mod cli;

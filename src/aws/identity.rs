@@ -19,10 +19,9 @@ use tokio::sync::{Mutex, OnceCell, Semaphore};
 
 use super::bounded;
 use super::errors::identity_failure;
-use crate::cause::Cause as _;
 use crate::made::Made;
 use crate::say::Message;
-use crate::{files, net, say};
+use crate::{files, say};
 
 /// How long before its end an identity is replaced, so that it outlives what is signed with it.
 const MARGIN: Duration = Duration::from_mins(5);
@@ -31,26 +30,18 @@ const KEPT: Duration = Duration::from_mins(15);
 
 /// Who asks AWS, in one region. Found out once and kept as long as it lasts: a role that was assumed
 /// anew for each look would be a request to STS for each look.
-pub(crate) struct Caller {
+pub struct Caller {
     region: String,
     role_arn: Option<String>,
     profile: Option<String>,
     settings: OnceCell<SdkConfig>,
     identity: Mutex<Option<(Credentials, SystemTime)>>,
-    http: OnceCell<reqwest::Client>,
 }
 
 impl Caller {
     /// Whoever the environment says, or a role that it may assume.
-    pub(crate) fn new(region: &str, role_arn: Option<&str>) -> Self {
-        Self {
-            region: region.to_owned(),
-            role_arn: role_arn.map(str::to_owned),
-            profile: None,
-            settings: OnceCell::new(),
-            identity: Mutex::default(),
-            http: OnceCell::new(),
-        }
+    pub fn new(region: &str, role_arn: Option<&str>) -> Self {
+        Self { region: region.to_owned(), role_arn: role_arn.map(str::to_owned), profile: None, settings: OnceCell::new(), identity: Mutex::default() }
     }
 
     /// The same by a profile of the files of AWS, which then counts alone: what the environment says
@@ -59,12 +50,16 @@ impl Caller {
         Self { profile: profile.map(str::to_owned), ..self }
     }
 
+    /// Whoever these settings say, in a region; nothing is looked for.
+    pub fn of_settings(region: &str, settings: SdkConfig) -> Self {
+        Self { settings: OnceCell::new_with(Some(settings)), ..Self::new(region, None) }
+    }
+
     /// Whoever a provider says.
     #[cfg(test)]
     pub(crate) fn of_provider(region: &str, provider: impl ProvideCredentials + 'static) -> Self {
         let provider = SharedCredentialsProvider::new(provider);
-        let settings = SdkConfig::builder().credentials_provider(provider).region(Region::new(region.to_owned())).build();
-        Self { settings: OnceCell::new_with(Some(settings)), ..Self::new(region, None) }
+        Self::of_settings(region, SdkConfig::builder().credentials_provider(provider).region(Region::new(region.to_owned())).build())
     }
 
     /// The region.
@@ -75,12 +70,6 @@ impl Caller {
     /// What a client of an SDK is made of.
     pub(crate) async fn settings(&self) -> Result<&SdkConfig, Message> {
         self.settings.get_or_try_init(|| settings(self.region.clone(), self.role_arn.clone(), self.profile.clone())).await
-    }
-
-    /// What sends a request without a client of its own.
-    pub(crate) async fn http(&self) -> Result<&reqwest::Client, Message> {
-        let make = async || net::client(&net::Trust::system())?.no_gzip().build().map_err(|error| error.words());
-        self.http.get_or_try_init(make).await
     }
 
     /// What a request without a client of its own is signed with.

@@ -75,7 +75,7 @@ async fn an_eks_cluster_is_found_by_name_and_region() {
     assert!(seen.contains("pass    W3.13") && seen.contains("pass    W3.2 All nodes below 60% of their disk [9 good]"), "{code}\n{seen}");
     let (code, unseen, log) = check("unheard-of");
     assert_eq!(code, 3, "{unseen}");
-    assert!(unseen.contains("ask EKS for cluster unheard-of in us-east-2: status 404"), "{unseen}");
+    assert!(unseen.contains("ask EKS for cluster unheard-of in us-east-2: ResourceNotFoundException"), "{unseen}");
     for text in [seen, unseen, log] {
         assert!(!text.contains("not-a-real-one") && !text.contains("k8s-aws-v1"), "a secret left");
     }

@@ -15,7 +15,7 @@ use super::dates::{self, Ends};
 use super::expiry::Told;
 use super::fixes;
 use super::prove::Proof;
-use crate::aws::{self, Caller, Iam};
+use crate::aws::{self, Api, Caller, Members, Question, services};
 use crate::document;
 use crate::say;
 use crate::say::Message;
@@ -154,9 +154,9 @@ impl Issuer<'_> {
             Err(error) if error.class == ErrorClass::NotFound => return gone(),
             other => other?,
         };
-        let LastUsedResult { user_name: Some(user), access_key_last_used: used } = used.get_access_key_last_used_result else { return gone() };
+        let LastUsed { user_name: Some(user), access_key_last_used: used } = used else { return gone() };
         let listed: Listed = self.ask("ListAccessKeys", &[("UserName", &user)]).await?;
-        let keys = listed.list_access_keys_result.access_key_metadata.member;
+        let keys = listed.access_key_metadata.all;
         let Some(key) = keys.into_iter().find(|key| key.access_key_id == id) else { return gone() };
         match key.status.as_str() {
             "Active" => {}
@@ -167,9 +167,11 @@ impl Issuer<'_> {
         Ok(Proof::Taken(Told { created: moment(key.create_date.as_deref()), used, ..Told::default() }))
     }
 
-    async fn ask<T: DeserializeOwned>(&self, action: &str, parameters: &[(&str, &str)]) -> Result<T, CollectError> {
+    async fn ask<T: DeserializeOwned>(&self, action: &'static str, parameters: &[(&str, &str)]) -> Result<T, CollectError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        Iam { caller: self.caller, timeout: self.timeout }.ask(action, parameters).await
+        let question = Question::new(action, say!("ask IAM for {}", action));
+        let question = parameters.iter().fold(question, |question, (name, value)| question.with(name, *value));
+        Api { caller: self.caller, service: &services::IAM, limit: self.timeout }.ask(&question).await
     }
 
     /// What IAM says about a long key of Bedrock, which is a credential of one of its users.
@@ -182,7 +184,7 @@ impl Issuer<'_> {
             Err(error) if error.class == ErrorClass::NotFound => return Ok(Proof::Refused(say!("IAM does not know the user of the key"))),
             other => other?,
         };
-        let all = listed.list_service_specific_credentials_result.service_specific_credentials.member;
+        let all = listed.service_specific_credentials.all;
         let is = |own: &ServiceCredential| own.service_user_name.as_deref() == Some(name) || own.alias.as_deref() == Some(name);
         let Some(found) = all.into_iter().find(is) else { return Ok(Proof::Refused(say!("IAM does not know the key any more").fixed_by(fixes::OVER))) };
         if found.status != "Active" {
@@ -214,12 +216,6 @@ fn moment(text: Option<&str>) -> Option<i64> {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct LastUsed {
-    get_access_key_last_used_result: LastUsedResult,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct LastUsedResult {
     user_name: Option<String>,
     access_key_last_used: Option<Used>,
 }
@@ -234,20 +230,7 @@ struct Used {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Listed {
-    list_access_keys_result: ListedResult,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ListedResult {
     access_key_metadata: Members<KeyMetadata>,
-}
-
-/// A list of the Query protocol.
-#[derive(Deserialize)]
-struct Members<T> {
-    #[serde(default = "Vec::new")]
-    member: Vec<T>,
 }
 
 #[derive(Deserialize)]
@@ -261,12 +244,6 @@ struct KeyMetadata {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ServiceCredentials {
-    list_service_specific_credentials_result: ServiceCredentialsResult,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ServiceCredentialsResult {
     service_specific_credentials: Members<ServiceCredential>,
 }
 
@@ -350,12 +327,9 @@ mod tests {
     #[test]
     fn when_a_key_was_last_used_is_read_from_every_answer() {
         let date = |used: &str| {
-            let text = format!(
-                "<GetAccessKeyLastUsedResponse><GetAccessKeyLastUsedResult>{used}<UserName>llm</UserName></GetAccessKeyLastUsedResult>\
-                 <ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></GetAccessKeyLastUsedResponse>"
-            );
+            let text = format!("<GetAccessKeyLastUsedResult>{used}<UserName>llm</UserName></GetAccessKeyLastUsedResult>");
             let answer: LastUsed = quick_xml::de::from_str(&text).unwrap();
-            moment(answer.get_access_key_last_used_result.access_key_last_used.and_then(|used| used.last_used_date).as_deref())
+            moment(answer.access_key_last_used.and_then(|used| used.last_used_date).as_deref())
         };
         let used = |date: &str| format!("<AccessKeyLastUsed>{date}<Region>us-west-2</Region><ServiceName>s3</ServiceName></AccessKeyLastUsed>");
         assert_eq!(date(&used("<LastUsedDate>2026-05-01T12:00:00Z</LastUsedDate>")), Some(1_777_636_800));
@@ -373,7 +347,7 @@ mod tests {
             r#"{"Credentials":{"AccessKeyId":"AKIAEXAMPLEEXAMPLE11","Expiration":"2026-05-01T12:00:00Z"}}"#,
         ];
         crate::fuzz::survive_text(&seeds, |text| access_key(text, None));
-        let answer = "<ListAccessKeysResponse><ListAccessKeysResult><AccessKeyMetadata><member><AccessKeyId>a</AccessKeyId><Status>Active</Status></member></AccessKeyMetadata></ListAccessKeysResult></ListAccessKeysResponse>";
+        let answer = "<ListAccessKeysResult><AccessKeyMetadata><member><AccessKeyId>a</AccessKeyId><Status>Active</Status></member></AccessKeyMetadata></ListAccessKeysResult>";
         crate::fuzz::survive_text(&[answer], |text| quick_xml::de::from_str::<Listed>(text));
     }
 }

@@ -12,6 +12,7 @@ use super::expiry::Told;
 use super::fixes;
 use super::prove::{Issuer, Proof};
 use super::{Looker, aws};
+use crate::aws::{http, services};
 use crate::say;
 use crate::say::Message;
 use crate::snapshot::{CollectError, ErrorClass};
@@ -57,10 +58,9 @@ impl Looker {
         let asked = self.credential.aws.as_ref().zip(self.caller.as_deref());
         let taken = match (api, asked) {
             (Some(api), _) => Issuer { client: &self.client, api, timeout: self.timeout, calls }.bedrock(key).await,
-            (None, Some((place, caller))) => {
-                let here = caller.settings().await.map_err(local)?.endpoint_url().map(str::to_owned);
-                let api = here.unwrap_or_else(|| format!("https://bedrock.{}.{}", place.region, crate::aws::domain(&place.region)));
-                Issuer { client: caller.http().await.map_err(local)?, api: &api, timeout: self.timeout, calls }.bedrock(key).await
+            (None, Some((_, caller))) => {
+                let api = caller.endpoint(&services::BEDROCK).await.map_err(local)?;
+                Issuer { client: http().await.map_err(local)?, api: &api, timeout: self.timeout, calls }.bedrock(key).await
             }
             (None, None) => Err(local(say!("ask Bedrock: it has no place"))),
         };

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use futures::FutureExt as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use hyper::header::HeaderValue;
 use hyper::{Request, Response};
 use serde_json::{Value, json};
 
@@ -61,10 +62,10 @@ async fn start(ground: &Ground, tasks: &mut Tasks) -> anyhow::Result<()> {
             let signature = request.headers().get(hyper::header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
             let name = request.uri().path().strip_prefix("/clusters/").unwrap_or_default();
             if !(signature.starts_with("AWS4-HMAC-SHA256 Credential=") && signature.contains("/eks/aws4_request")) {
-                return Some(answer(403, "application/json", json!({ "message": "Missing Authentication Token" }).to_string()));
+                return Some(refusal(403, "MissingAuthenticationTokenException"));
             }
             let Some(region) = REGIONS.iter().position(|region| *region == name) else {
-                return Some(answer(404, "application/json", json!({ "message": "No cluster found" }).to_string()));
+                return Some(refusal(404, "ResourceNotFoundException"));
             };
             let cluster = json!({ "cluster": { "name": name, "endpoint": format!("https://{}", api(&estate, region)), "certificateAuthority": { "data": authority }, "status": "ACTIVE" } });
             Some(answer(200, "application/json", cluster.to_string()))
@@ -167,6 +168,13 @@ fn json_answer(body: &Value) -> Response<Body> {
 
 fn fault(status: u16, code: &str) -> Response<Body> {
     answer(status, "application/x-amz-json-1.1", json!({ "__type": code, "message": "by the lab" }).to_string())
+}
+
+/// How EKS refuses: only a header has the code.
+fn refusal(status: u16, code: &'static str) -> Response<Body> {
+    let mut response = answer(status, "application/json", json!({ "message": "by the lab" }).to_string());
+    response.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(code));
+    response
 }
 
 /// Whether a bearer token is a presigned request that names this cluster.

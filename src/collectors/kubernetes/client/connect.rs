@@ -192,7 +192,7 @@ impl Link {
     }
 
     async fn of_eks(&self, signer: &eks::Signer) -> Result<Config, Message> {
-        let place = tokio::time::timeout(self.timeout, signer.describe()).await.map_err(|_| say!("ask EKS for the cluster: no answer in time"))??;
+        let place = signer.describe(self.timeout).await.map_err(|error| error.message)?;
         let refused = |why: Message| say!("ask EKS for the cluster: its endpoint {}", why);
         let url = kubeconfig::can_be_asked(&place.endpoint, &["https"]).map_err(refused)?;
         // A token goes there, and only the name of a host belongs into an answer.

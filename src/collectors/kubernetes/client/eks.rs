@@ -5,24 +5,22 @@
 
 use std::time::Duration;
 
-use aws_sigv4::http_request::{PayloadChecksumKind, SignatureLocation, SigningSettings};
+use aws_sigv4::http_request::{SignatureLocation, SigningSettings};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Deserialize;
 
-use crate::aws::{self, Caller, Request, Signed, domain};
-use crate::cause::Cause as _;
+use crate::aws::{self, Api, Caller, Question, Request, domain, services};
 use crate::collectors::kubernetes::config::Eks;
 use crate::say;
 use crate::say::{Message, named};
+use crate::snapshot::{CollectError, ErrorClass};
 use crate::value::Secret;
 
 /// How long a token is used; the cluster takes it for 15 minutes.
 pub(in crate::collectors::kubernetes) const TOKEN_AGE: Duration = Duration::from_mins(14);
 /// What the authenticator demands of the presigned request.
 const PRESIGNED_FOR: Duration = Duration::from_mins(1);
-/// Larger than the description of any cluster.
-const LARGEST: usize = 1 << 20;
 /// Binds a token to one cluster.
 const CLUSTER_HEADER: &str = "x-k8s-aws-id";
 
@@ -52,38 +50,21 @@ impl Signer {
         let mut settings = SigningSettings::default();
         settings.signature_location = SignatureLocation::QueryParams;
         settings.expires_in = Some(PRESIGNED_FOR);
-        let signed = self.sign("sts", &url, &[(CLUSTER_HEADER, name)], settings).await?;
+        let request = Request { service: "sts", region, method: "GET", url: &url, headers: &[(CLUSTER_HEADER, name)], body: &[] };
+        let signed = aws::sign(self.caller.identity().await?, &request, settings)?;
         Ok(Secret::new(format!("k8s-aws-v1.{}", URL_SAFE_NO_PAD.encode(signed.url))))
     }
 
     /// Asks EKS where the cluster is. Needs `eks:DescribeCluster`.
     /// Source: <https://docs.aws.amazon.com/eks/latest/APIReference/API_DescribeCluster.html>
-    pub(in crate::collectors::kubernetes) async fn describe(&self) -> Result<Place, Message> {
+    pub(in crate::collectors::kubernetes) async fn describe(&self, limit: Duration) -> Result<Place, CollectError> {
         let Eks { name, region, .. } = &self.eks;
-        let own = self.caller.settings().await?.endpoint_url().map(|url| url.trim_end_matches('/').to_owned());
-        let base = own.unwrap_or_else(|| format!("https://eks.{region}.{}", domain(region)));
-        let url = format!("{base}/clusters/{name}");
         let what = say!("ask EKS for cluster {} in {}", named(name), named(region));
-        let mut settings = SigningSettings::default();
-        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-        let signed = self.sign("eks", &url, &[], settings).await?;
-        let client = self.caller.http().await.map_err(|why| say!("{}: {}", what, why))?;
-        let request = signed.headers.iter().fold(client.get(&url).timeout(Duration::from_secs(10)), |request, (name, value)| request.header(name, value));
-        let answer = crate::net::send(request.send()).await.map_err(|error| say!("{}: {}", what, error.words()))?;
-        let status = answer.status();
-        if !status.is_success() {
-            return Err(say!("{}: status {}", what, status.as_u16()));
-        }
-        let body = crate::net::bounded(answer, LARGEST).await.map_err(|error| say!("{}: {}", what, error))?;
-        let described: Described = serde_json::from_slice(&body).map_err(|error| say!("{}: {}", what, error.words()))?;
+        let question = Question::new("DescribeCluster", what.clone()).at(&["clusters", name]);
+        let described: Described = Api { caller: &self.caller, service: &services::EKS, limit }.ask(&question).await?;
         let Cluster { endpoint, certificate_authority } = described.cluster;
-        let authority = STANDARD.decode(certificate_authority.data).map_err(|_| say!("{}: its certificate is not base64", what))?;
-        Ok(Place { endpoint, authority })
-    }
-
-    async fn sign(&self, service: &str, url: &str, headers: &[(&str, &str)], settings: SigningSettings) -> Result<Signed, Message> {
-        let identity = self.caller.identity().await?;
-        aws::sign(identity, &Request { service, region: &self.eks.region, method: "GET", url, headers, body: &[] }, settings)
+        let unread = |_| CollectError::new(ErrorClass::Malformed, say!("{}: its certificate is not base64", what));
+        Ok(Place { endpoint, authority: STANDARD.decode(certificate_authority.data).map_err(unread)? })
     }
 }
 
