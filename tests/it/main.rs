@@ -27,6 +27,7 @@ mod one_truth;
 mod page;
 mod pairs;
 mod partly;
+mod real_aws;
 mod real_cluster;
 mod real_ecr;
 mod real_faults;
