@@ -69,18 +69,19 @@ impl Api<'_> {
     }
 
     /// Asks for one page after the other. All of them or none: half a list would pass for a short one.
-    pub async fn pages<T: Page>(&self, question: Question) -> Result<Vec<T>, CollectError> {
-        let what = question.what.clone();
+    pub async fn pages<T: Page>(&self, question: &Question) -> Result<Vec<T>, CollectError> {
+        let what = &question.what;
         let malformed = |why: Message| CollectError::new(ErrorClass::Malformed, say!("{}: {}", what, why));
-        let (mut question, mut pages, mut seen) = (question, Vec::new(), BTreeSet::new());
+        let (mut asked, mut pages, mut seen) = (question.clone(), Vec::new(), BTreeSet::new());
         while pages.len() < MOST_PAGES {
-            let page: T = self.ask(&question).await?;
+            let page: T = self.ask(&asked).await?;
             let next = page.next();
             pages.push(page);
             if next.iter().all(|(_, value)| value.is_empty()) {
                 return Ok(pages);
             }
-            question = next.iter().fold(question, |question, (name, value)| question.with(name, value.as_str()));
+            // What led to this page leads nowhere else.
+            asked = next.iter().fold(question.clone(), |question, (name, value)| question.with(name, value.as_str()));
             if !seen.insert(next) {
                 return Err(malformed(say!("it says of a page that was read that it comes next")));
             }

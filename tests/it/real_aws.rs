@@ -123,7 +123,7 @@ async fn services_that_speak_json_as_moto_has_them() {
     assert_eq!(aws.refused(services::CLOUDWATCH, board).await, (ErrorClass::NotFound, "ask for GetDashboard: ResourceNotFound".to_owned()));
 
     let clusters = question("ListClusters").at(&["clusters"]).with("maxResults", 1);
-    let pages = aws.api(&services::EKS).pages::<Clusters>(clusters).await.unwrap();
+    let pages = aws.api(&services::EKS).pages::<Clusters>(&clusters).await.unwrap();
     assert_eq!(pages.iter().map(|page| page.clusters.as_slice()).collect::<Vec<_>>(), [["spare"], ["workshop"]]);
     let described: Described = aws.ask(services::EKS, question("DescribeCluster").at(&["clusters", "workshop"])).await;
     assert!(described.cluster.name == "workshop" && described.cluster.created_at > 1e9);

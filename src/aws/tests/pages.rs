@@ -25,7 +25,7 @@ async fn listed(next: impl Fn(usize) -> serde_json::Value + Clone + Send + Sync 
         ok(&json!({ "clusters": [format!("c{number}")], "nextToken": next(number) }).to_string())
     })
     .await;
-    let pages = stage.api(&services::EKS).pages::<Clusters>(question("ListClusters").at(&["clusters"]).with("maxResults", 1)).await;
+    let pages = stage.api(&services::EKS).pages::<Clusters>(&question("ListClusters").at(&["clusters"]).with("maxResults", 1)).await;
     let names = pages.map(|pages| pages.into_iter().flat_map(|page| page.clusters).collect());
     (names, stage.asked().into_iter().map(|asked| asked.target).collect())
 }
@@ -64,7 +64,7 @@ async fn a_page_that_fails_makes_all_of_them_fail() {
         ok(r#"{"clusters":["a"],"nextToken":"t"}"#)
     })
     .await;
-    let error = stage.api(&services::EKS).pages::<Clusters>(question("ListClusters").at(&["clusters"])).await.unwrap_err();
+    let error = stage.api(&services::EKS).pages::<Clusters>(&question("ListClusters").at(&["clusters"])).await.unwrap_err();
     assert_eq!(error.class, ErrorClass::Throttled);
 }
 
@@ -86,33 +86,36 @@ async fn an_empty_marker_ends_a_list() {
         ok(&BALANCERS.replace("</LoadBalancers>", &format!("</LoadBalancers>{more}")))
     })
     .await;
-    let pages = stage.api(&services::ELASTIC_LOAD_BALANCING_V2).pages::<Balanced>(question("DescribeLoadBalancers")).await.unwrap();
+    let pages = stage.api(&services::ELASTIC_LOAD_BALANCING_V2).pages::<Balanced>(&question("DescribeLoadBalancers")).await.unwrap();
     assert_eq!(pages.iter().map(|page| page.load_balancers.all.len()).collect::<Vec<_>>(), [1, 1]);
 }
 
 #[tokio::test]
 async fn several_names_lead_to_the_next_page_of_route_53() {
     #[derive(Debug, Deserialize)]
-    #[serde(rename_all = "PascalCase")]
     struct Records {
-        next_record_name: Option<String>,
-        next_record_type: Option<String>,
+        #[serde(rename = "NextRecordName")]
+        name: Option<String>,
+        #[serde(rename = "NextRecordType")]
+        r#type: Option<String>,
+        #[serde(rename = "NextRecordIdentifier")]
+        identifier: Option<String>,
     }
     impl Page for Records {
         fn next(&self) -> Vec<(&'static str, String)> {
-            [token("name", self.next_record_name.as_deref()), token("type", self.next_record_type.as_deref())].concat()
+            [token("name", self.name.as_deref()), token("type", self.r#type.as_deref()), token("identifier", self.identifier.as_deref())].concat()
         }
     }
     let stage = Stage::new(|asked| {
         let more = match asked.target.split_once('?').map(|(_, query)| query) {
-            None => "<NextRecordName>a.</NextRecordName><NextRecordType>A</NextRecordType>",
-            Some("name=a.&type=A") => "<NextRecordName>a.</NextRecordName><NextRecordType>AAAA</NextRecordType>",
+            None => "<NextRecordName>a.</NextRecordName><NextRecordType>A</NextRecordType><NextRecordIdentifier>eu</NextRecordIdentifier>",
+            Some("identifier=eu&name=a.&type=A") => "<NextRecordName>a.</NextRecordName><NextRecordType>AAAA</NextRecordType>",
             Some(_) => "",
         };
         ok(&format!("<ListResourceRecordSetsResponse>{more}</ListResourceRecordSetsResponse>"))
     })
     .await;
     let records = question("ListResourceRecordSets").at(&["2013-04-01", "hostedzone", "Z1", "rrset"]);
-    assert_eq!(stage.api(&services::ROUTE_53).pages::<Records>(records).await.unwrap().len(), 3, "of two pages with one name");
+    assert_eq!(stage.api(&services::ROUTE_53).pages::<Records>(&records).await.unwrap().len(), 3, "of two pages with one name");
     assert_eq!(stage.asked()[2].target, "/2013-04-01/hostedzone/Z1/rrset?name=a.&type=AAAA");
 }
