@@ -59,6 +59,7 @@ async fn secrets(host: &str) {
         "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{{ name: c, cluster: {{ server: \"http://{server}\" }} }}]\nusers: [{{ name: u, user: {{ token: t }} }}]\ncontexts: [{{ name: c, context: {{ cluster: c, user: u }} }}]\n"
     );
     std::fs::write(folder.path().join("kubeconfig"), kubeconfig).unwrap();
+    std::fs::write(folder.path().join("roots.pem"), authority.pem()).unwrap();
     let credential = |index: u32| {
         format!(
             "{{ name: c{index}, kind: certificate, from: {{ secret: {{ cluster: c, namespace: n{}, name: s{index}, key: tls.crt, keys: [tls.key] }} }} }}",

@@ -58,10 +58,13 @@ pub(crate) fn cpu(pid: u32) -> Duration {
 /// given back at once, and large clusters leave holes that never are; and each thread has a heap of its own.
 pub(crate) const ENVIRONMENT: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=131072:glibc.malloc.arena_max=1");
 
-/// Starts the release binary with the `readiness.yaml` of a folder.
+/// Starts the release binary with the `readiness.yaml` of a folder, and with the roots of the system that it holds.
 pub(crate) fn start(folder: &std::path::Path, address: &str) -> std::process::Child {
     let mut command = std::process::Command::new(release());
     command.env(ENVIRONMENT.0, ENVIRONMENT.1).args(["--web.listen-address", address, "--config.file"]).arg(folder.join("readiness.yaml"));
+    if let Ok(roots) = folder.join("roots.pem").canonicalize() {
+        command.env("SSL_CERT_FILE", roots);
+    }
     command.stdin(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap()
 }
 
