@@ -115,7 +115,7 @@ impl Rule<'_> {
     /// Why nothing is asked, if no source of the metric's collector is configured.
     pub(super) fn off(&self, context: &Context<'_>) -> Option<Whole> {
         let owner = self.owner;
-        let is_on = context.snapshot.views.iter().any(|view| view.source.collector == owner);
+        let is_on = !context.snapshot.of_collector(owner).is_empty();
         (!is_on).then(|| {
             Whole::unasked(
                 Unasked::NotConfigured,
@@ -136,7 +136,7 @@ impl Rule<'_> {
         let mut lines = Lines::default();
         let others = self.condition.other().map(|family| Others::new(family, context.snapshot));
         let mut concerned = false;
-        for view in context.snapshot.views.iter().filter(|view| view.source.collector == owner && self.concerns(view)) {
+        for view in context.snapshot.of_collector(owner).iter().filter(|view| self.concerns(view)) {
             concerned = true;
             let own = self.lines_of(view, others.as_ref(), GOOD_LINES.saturating_sub(lines.good), context);
             lines.good += own.good;
@@ -146,8 +146,7 @@ impl Rule<'_> {
             if concerned {
                 return Err(Whole::unasked(Unasked::NotConfigured, format!("{} holds nothing of which this can be asked", collectors::key(owner))));
             }
-            let views = context.snapshot.views.iter().filter(|view| view.source.collector == owner);
-            let off = views.flat_map(|view| view.source.off.iter()).find(|(family, _)| *family == self.family.name);
+            let off = context.snapshot.of_collector(owner).iter().flat_map(|view| view.source.off.iter()).find(|(family, _)| *family == self.family.name);
             if let Some((_, key)) = off {
                 return Err(Whole::unasked(Unasked::NotConfigured, format!("collectors.{owner}.{key} is not configured")));
             }

@@ -19,6 +19,8 @@ type Ends = Box<[(&'static str, usize)]>;
 pub struct Facts {
     /// In order of their families' names.
     samples: Box<[Sample]>,
+    /// The bits of all families that there are.
+    bits: u64,
     /// As they are scraped, and where each family ends; made by the first scrape if they are many. In
     /// a large cluster most facts are the same for hours, and writing them is half of what a scrape costs.
     text: OnceLock<(String, Ends)>,
@@ -34,13 +36,24 @@ impl From<Vec<Sample>> for Facts {
             }
         }
         samples.sort_by_key(|sample| sample.family.name);
-        Self { samples: samples.into(), text: OnceLock::new() }
+        let bits = samples.iter().fold(0, |bits, sample| bits | bit(sample.family.name));
+        Self { samples: samples.into(), bits, text: OnceLock::new() }
     }
+}
+
+/// A bit for the name of a family, so that facts without it are told from most others without a look at their samples: a
+/// judgement of thousands of small sources does that more often than anything else. Names begin alike and end differently.
+fn bit(family: &str) -> u64 {
+    let hash = family.bytes().rev().take(12).fold(family.len(), |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
+    1 << (hash % 64)
 }
 
 impl Facts {
     /// The samples of one family.
     pub fn of(&self, family: &str) -> &[Sample] {
+        if self.bits & bit(family) == 0 {
+            return &[];
+        }
         let start = self.samples.partition_point(|sample| sample.family.name < family);
         let from = &self.samples[start..];
         &from[..from.partition_point(|sample| sample.family.name == family)]

@@ -62,6 +62,19 @@ impl Snapshot {
         self.views.iter().flat_map(move |view| view.of(family))
     }
 
+    /// The sources of a collector.
+    pub fn of_collector(&self, collector: &str) -> &[View] {
+        let start = self.views.partition_point(|view| view.source.collector < collector);
+        let from = &self.views[start..];
+        &from[..from.partition_point(|view| view.source.collector == collector)]
+    }
+
+    /// One source, found without a walk over all of them: who asks for each of thousands would walk for ever.
+    pub fn source(&self, collector: &str, name: &str) -> Option<&View> {
+        let place = |view: &View| (view.source.collector, view.source.name.as_str()).cmp(&(collector, name));
+        self.views.binary_search_by(place).ok().map(|at| &self.views[at])
+    }
+
     /// Whether every source has tried at least once.
     pub fn all_attempted(&self) -> bool {
         self.views.iter().all(|view| view.attempted_at.is_some())

@@ -57,3 +57,16 @@ fn a_removed_source_leaves_no_series_and_late_reports_are_dropped() {
     store.report("http", "a", Duration::ZERO, observed(1.0));
     assert!(store.snapshot().views.is_empty());
 }
+
+#[test]
+fn a_source_is_found_by_its_collector_and_its_name() {
+    let store = Store::default();
+    for (collector, name) in [("tls", "b"), ("http", "b"), ("tls", "a"), ("dns", "z")] {
+        store.add(source(collector, name));
+    }
+    let snapshot = store.snapshot();
+    let names = |collector: &str| snapshot.of_collector(collector).iter().map(|view| view.source.name.clone()).collect::<Vec<_>>();
+    assert_eq!((names("tls"), names("http"), names("smtp")), (vec!["a".to_owned(), "b".to_owned()], vec!["b".to_owned()], Vec::new()));
+    assert_eq!(snapshot.source("tls", "b").unwrap().source.collector, "tls");
+    assert!(snapshot.source("http", "a").is_none());
+}

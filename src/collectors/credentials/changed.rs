@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde_json::{Map, Value};
 
-use super::{BY_HAND, CHANGED, CHANGED_EARLIEST};
+use super::{BY_HAND, CHANGED, CHANGED_EARLIEST, fact};
 use crate::metric::Sample;
 use crate::snapshot::Snapshot;
 
@@ -149,17 +149,17 @@ const CLOCKS: i64 = 60;
 
 /// When a credential was last changed at the latest, as far as that was seen.
 pub(in crate::collectors) fn last_changed(seen: &Snapshot, credential: &str) -> Option<i64> {
-    seen.samples_of(CHANGED.0.name).find(|sample| sample.label("credential") == Some(credential)).map(Sample::second)
+    fact(seen, credential, CHANGED.0.name).map(Sample::second)
 }
 
 /// When a credential was last changed at the earliest, where that was seen.
 pub(in crate::collectors) fn changed_not_before(seen: &Snapshot, credential: &str) -> Option<i64> {
-    seen.samples_of(CHANGED_EARLIEST.0.name).find(|sample| sample.label("credential") == Some(credential)).map(Sample::second)
+    fact(seen, credential, CHANGED_EARLIEST.0.name).map(Sample::second)
 }
 
 /// Whether a credential was last written with a tool that people use by hand, as far as that was seen.
 pub(in crate::collectors) fn is_changed_by_hand(seen: &Snapshot, credential: &str) -> bool {
-    seen.samples_of(BY_HAND.0.name).any(|sample| sample.label("credential") == Some(credential) && sample.value > 0.0)
+    fact(seen, credential, BY_HAND.0.name).is_some_and(|sample| sample.value > 0.0)
 }
 
 /// The fact that a credential was last written with a tool that people use by hand.

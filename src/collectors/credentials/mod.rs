@@ -201,9 +201,14 @@ fn off(config: &Config) -> Vec<(&'static str, &'static str)> {
     ])
 }
 
+/// A fact of a credential: its own source has them.
+fn fact<'a>(seen: &'a Snapshot, credential: &'a str, family: &'a str) -> Option<&'a Sample> {
+    seen.source(NAME, credential)?.of(family).next()
+}
+
 /// When a credential expires, in Unix seconds; `None` when it never does.
 pub(in crate::collectors) fn end_of(seen: &Snapshot, credential: &str) -> Result<Option<i64>, Message> {
-    let own = |family: &'static str| seen.samples_of(family).find(move |sample| sample.label("credential") == Some(credential));
+    let own = |family: &'static str| fact(seen, credential, family);
     let end = own(END.0.name).ok_or_else(|| say!("credential {} could not be seen", named(credential)))?;
     match Ends::of(end) {
         Some(Ends::At) => {
@@ -216,12 +221,12 @@ pub(in crate::collectors) fn end_of(seen: &Snapshot, credential: &str) -> Result
 
 /// When a part of a credential ends, in Unix seconds, whether or not that of every part is known.
 pub(in crate::collectors) fn first_end_of(seen: &Snapshot, credential: &str) -> Option<i64> {
-    seen.samples_of(EXPIRY.0.name).find(|sample| sample.label("credential") == Some(credential)).map(Sample::second)
+    fact(seen, credential, EXPIRY.0.name).map(Sample::second)
 }
 
 /// What is to be said of the end of a credential beside the moment.
 pub(in crate::collectors) fn words_of_end(seen: &Snapshot, credential: &str) -> Option<Message> {
-    seen.samples_of(EXPIRY.0.name).find(|sample| sample.label("credential") == Some(credential))?.detail.clone()
+    fact(seen, credential, EXPIRY.0.name)?.detail.clone()
 }
 
 /// Hashes of credentials that are compared, by credential; those that are not known are missing.

@@ -69,6 +69,12 @@ fn a_cron_job_that_never_ran_is_missed_once_its_first_turn_is_over() {
     assert_eq!(succeeded(NOW + HOUR), "idle: ");
 }
 
+/// Adds the source of the credential `key` with these facts.
+pub(super) fn of_key(store: &Store, samples: Vec<crate::metric::Sample>) {
+    store.add(Source { subjects: Subjects::Nothing, ..Source::new(credentials::NAME, "key", Duration::from_mins(1)) });
+    store.report(credentials::NAME, "key", Duration::ZERO, Ok(Observation::new(samples, 1, 0)));
+}
+
 /// A key of six hours that nothing but its own changes tells of, and that is said to be renewed every four or five.
 fn by_changes(changes: &[i64]) -> Renewal {
     let config: Config = serde_saphyr::from_str("rotations: [{ name: keys, every: { min: 4h, max: 5h, credential: key } }]").unwrap();
@@ -76,8 +82,8 @@ fn by_changes(changes: &[i64]) -> Renewal {
     let (store, interval) = (Store::default(), Duration::from_mins(1));
     store.add(Source { subjects: Subjects::Nothing, ..Source::new(NAME, "example", interval) });
     let labels = ["keys", ""];
-    let mut samples = vec![RUN.sample(labels, Ran::Idle), LAST.sample(labels, latest as f64)];
-    samples.extend(credentials::changed_at("key", latest, Some(latest)));
+    let samples = vec![RUN.sample(labels, Ran::Idle), LAST.sample(labels, latest as f64)];
+    of_key(&store, credentials::changed_at("key", latest, Some(latest)));
     store.report(NAME, "example", Duration::ZERO, Ok(Observation::new(samples, 1, 0)));
     let now = Timestamp::from_second(NOW + HOUR).unwrap();
     for at in changes {
@@ -109,8 +115,7 @@ pub(super) fn by_hand(changes: &[i64], succeeded: Option<i64>) -> String {
         store.add(Source { subjects: Subjects::Nothing, emits: vec![JOBS], covers, ..Source::new(NAME, "example", interval) });
         let labels = ["keys", "eu/ws/rotate-key"];
         let mut samples = vec![RUN.sample(labels, Ran::Idle), LAST.sample(labels, NOW as f64), SUSPENSION.sample(labels, Suspension::Running)];
-        samples.extend(credentials::changed_at("key", at, Some(at)));
-        samples.push(credentials::changed_by_hand("key"));
+        of_key(&store, credentials::changed_at("key", at, Some(at)).into_iter().chain([credentials::changed_by_hand("key")]).collect());
         samples.extend(kubernetes::cron_job_facts("jobs", schedule, NOW, succeeded));
         store.report(NAME, "example", Duration::ZERO, Ok(Observation::new(samples, 1, 0)));
         store.snapshot()

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::collectors::rotations::tests::of_key;
 use crate::labels::Labels;
 use crate::snapshot::{Observation, Source, Store, Subjects};
 
@@ -51,8 +52,8 @@ impl Scene {
         let suspension = || self.suspension.map_or_else(|| SUSPENSION.unseen(labels), |state| SUSPENSION.sample(labels, state));
         samples.extend(self.can_be_suspended.then(suspension));
         samples.extend(self.last.map(|at| LAST.sample(labels, at as f64)));
-        samples.extend(self.changed.iter().flat_map(|at| credentials::changed_at("key", *at, self.earliest)));
         let (store, interval) = (Store::default(), Duration::from_mins(1));
+        of_key(&store, self.changed.iter().flat_map(|at| credentials::changed_at("key", *at, self.earliest)).collect());
         store.add(Source {
             collector: "rotations",
             name: "example".to_owned(),
