@@ -69,7 +69,7 @@ pub(super) fn certificates_and_keys(bytes: &[u8], keys: &[Zeroizing<Vec<u8>>], t
     if all.is_empty() {
         all.push(CertificateDer::from(bytes));
     }
-    if !keys.is_empty() {
+    if !keys.is_empty() && all.iter().all(is_authority) {
         // Whoever has the key of an authority signs with it, and needs the whole chain.
         told = Told { unpaired: told.unpaired, ..chain(&all, trust, now)? };
     }
