@@ -141,12 +141,11 @@ pub(super) fn subjects(host: &str, emits: &[&'static str], images: &[Reference])
 pub(super) struct Host {
     registry: Arc<Registry>,
     images: Vec<Reference>,
-    concurrency: usize,
 }
 
 impl Host {
-    pub(super) fn new(registry: Arc<Registry>, images: BTreeSet<Reference>, concurrency: usize) -> Self {
-        Self { registry, images: images.into_iter().collect(), concurrency }
+    pub(super) fn new(registry: Arc<Registry>, images: BTreeSet<Reference>) -> Self {
+        Self { registry, images: images.into_iter().collect() }
     }
 
     async fn ask(&self) -> Result<Observation, CollectError> {
@@ -156,7 +155,7 @@ impl Host {
         // One that is silent is not asked again for each of a thousand tags.
         let silent = alive.as_ref().and_then(|alive| alive.as_ref().err()).filter(|error| error.class != ErrorClass::Denied);
         let asked = self.images.iter().cloned().map(|image| self.look_for(image, silent.cloned()));
-        let answers: Vec<_> = futures::stream::iter(asked).buffer_unordered(self.concurrency).collect().await;
+        let answers: Vec<_> = futures::stream::iter(asked).buffer_unordered(super::AT_ONCE).collect().await;
         let caches = registry.pull_through_caches().await;
         let alive = alive.unwrap_or_else(|| {
             let failures = || answers.iter().map(|(_, failure)| failure.as_ref()).chain([caches.as_ref().err()]);
@@ -256,12 +255,11 @@ impl Poll for Host {
 /// Asks for every image that workspaces ask for.
 pub(super) struct WorkspaceImages {
     registries: Arc<Registries>,
-    concurrency: usize,
 }
 
 impl WorkspaceImages {
-    pub(super) fn new(registries: Arc<Registries>, concurrency: usize) -> Self {
-        Self { registries, concurrency }
+    pub(super) fn new(registries: Arc<Registries>) -> Self {
+        Self { registries }
     }
 
     async fn ask(&self, seen: &Snapshot) -> Result<Observation, CollectError> {
@@ -269,7 +267,7 @@ impl WorkspaceImages {
         let images = images.map_err(|why| CollectError::new(ErrorClass::NotFound, say!("ask for the images of workspaces: {}", why)))?;
         let count = images.len();
         let asked = images.into_iter().map(|image| self.look_for(image));
-        let samples: Vec<_> = futures::stream::iter(asked).buffer_unordered(self.concurrency).collect().await;
+        let samples: Vec<_> = futures::stream::iter(asked).buffer_unordered(super::AT_ONCE).collect().await;
         Ok(Observation::new(samples, count, count as u64))
     }
 

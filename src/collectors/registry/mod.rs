@@ -5,6 +5,7 @@
 //! are only asked whether they are there. What was there is asked for again, since it can be deleted.
 
 mod about;
+mod answers;
 mod auth;
 mod client;
 pub(super) mod config;
@@ -53,6 +54,10 @@ pub const NAME: &str = "registry";
 
 /// Families of this collector, by subject.
 pub static FAMILIES: &[&[&Family]] = &[hosts::FAMILIES, groups::FAMILIES, platforms::FAMILIES, pull_secrets::FAMILIES, renewed::EVENT_FAMILIES];
+
+/// Images that are looked for at once. Many wait for what another asks for; what a registry has to bear is
+/// bounded by the slots of its client.
+const AT_ONCE: usize = 64;
 
 impl Section for Config {
     const NAME: &'static str = NAME;
@@ -104,8 +109,8 @@ fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters: &[C
                 emits.extend(names(hosts::ECR_FAMILIES));
             }
         }
-        let asked = Made::try_of((registries.clone(), host.clone(), images, config.concurrency), |(registries, host, images, concurrency)| {
-            registries.at(host).map(|registry| Form::poll(hosts::Host::new(registry, images.clone(), *concurrency)))
+        let asked = Made::try_of((registries.clone(), host.clone(), images), |(registries, host, images)| {
+            registries.at(host).map(|registry| Form::poll(hosts::Host::new(registry, images.clone())))
         })?;
         let subjects = hosts::subjects(&host, &emits, &named);
         let mut task = maker.task(host.clone(), [("registry", host.as_str())].into(), emits, &[], asked);
@@ -137,9 +142,7 @@ fn tasks(config: &Config, kubernetes: Option<&kubernetes::Config>, clusters: &[C
         tasks.push(task);
     }
     if config.workspace_images {
-        let images = Made::of((registries.clone(), config.concurrency), |(registries, concurrency)| {
-            Form::poll(hosts::WorkspaceImages::new(Arc::clone(registries), *concurrency))
-        });
+        let images = Made::of(registries.clone(), |registries| Form::poll(hosts::WorkspaceImages::new(Arc::clone(registries))));
         tasks.push(maker.task("workspace images".to_owned(), Labels::default(), names(hosts::WORKSPACE_FAMILIES), &[kubernetes::NAME], images));
     }
     for secret in &config.pull_secrets {

@@ -67,7 +67,6 @@ pub(super) struct Platforms {
     /// Whether somebody said so, who then meant that others do not matter.
     chosen: bool,
     registries: Arc<Registries>,
-    concurrency: usize,
 }
 
 impl Platforms {
@@ -97,13 +96,13 @@ impl Platforms {
         }
         let configured = config.platforms.iter().cloned().collect();
         let chosen = config.platforms != Config::default().platforms;
-        Self { wanted, configured, chosen, registries: Arc::clone(registries), concurrency: config.concurrency }
+        Self { wanted, configured, chosen, registries: Arc::clone(registries) }
     }
 
     async fn ask(&self, seen: &Snapshot) -> Observation {
         let all: Vec<(String, Wanted)> = self.wanted.iter().map(|(image, wanted)| (image.clone(), wanted.clone())).collect();
         let looks = all.into_iter().map(|(image, wanted)| self.look_for(image, wanted, seen));
-        let found: Vec<_> = futures::stream::iter(looks).buffer_unordered(self.concurrency).collect().await;
+        let found: Vec<_> = futures::stream::iter(looks).buffer_unordered(super::AT_ONCE).collect().await;
         let incomplete = found.iter().any(|(_, incomplete)| *incomplete);
         let samples = found.into_iter().flat_map(|(samples, _)| samples).collect();
         Observation { incomplete, ..Observation::new(samples, self.wanted.len(), 0) }

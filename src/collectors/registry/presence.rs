@@ -9,31 +9,28 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt as _;
-use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
+use super::answers::Answers;
 use super::content::{Content, Part};
 use super::digest::Digest;
 use super::reference::Reference;
 use super::registries::{Backend, Registry};
 use crate::snapshot::{CollectError, ErrorClass};
 
-/// Answers that are remembered for each registry: of images, and of their parts.
-const REMEMBERED: [usize; 2] = [2_000, 100_000];
+/// Parts that are remembered for each registry.
+const REMEMBERED: usize = 100_000;
 /// Parts of one image that are asked for at once, as far as the registry lets us.
 const AT_ONCE: usize = 8;
 
 /// What was seen of a registry's content, by repository and digest.
 #[derive(Default)]
 pub(super) struct Presence {
-    /// Of images, asked for in the round that began then.
-    images: Mutex<BTreeMap<(String, Digest), Look>>,
+    /// Whether all of an image is there.
+    images: Answers<(String, Digest), Result<(), CollectError>>,
     /// When parts were last there.
     parts: Mutex<BTreeMap<(String, Digest), Instant>>,
 }
-
-/// An answer that is awaited or there.
-type Look = (Instant, Arc<OnceCell<Result<(), CollectError>>>);
 
 impl Presence {
     /// Some content was there a moment ago.
@@ -54,20 +51,10 @@ impl Registry {
     pub(super) async fn whole(&self, repository: &str, digest: &Digest, was_named: bool) -> Result<Arc<Content>, CollectError> {
         let is_known = self.remembers(repository, digest);
         let content = self.content(repository, digest).await?;
-        let cell = {
-            let mut images = self.presence.images.lock().unwrap_or_else(PoisonError::into_inner);
-            if images.len() >= REMEMBERED[0] {
-                images.clear();
-            }
-            let now = Instant::now();
-            let entry = images.entry((repository.to_owned(), digest.clone())).or_insert_with(|| (now, Arc::default()));
-            if now.duration_since(entry.0) >= self.fresh {
-                *entry = (now, Arc::default());
-            }
-            Arc::clone(&entry.1)
-        };
         let top = (is_known && !was_named).then(|| Part::Manifest(digest.clone()));
-        cell.get_or_init(|| self.has_all(repository, &content, top)).await.clone().map(|()| content)
+        let has_all = self.has_all(repository, &content, top);
+        self.presence.images.get((repository.to_owned(), digest.clone()), self.fresh, |_| false, has_all).await?;
+        Ok(content)
     }
 
     async fn has_all(&self, repository: &str, content: &Content, top: Option<Part>) -> Result<(), CollectError> {
@@ -91,7 +78,7 @@ impl Registry {
     /// The parts that were never there, and of the others the manifest and the blob seen longest ago.
     fn due(&self, repository: &str, content: &Content) -> Vec<Part> {
         let mut parts = self.presence.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        if parts.len() >= REMEMBERED[1] {
+        if parts.len() >= REMEMBERED {
             parts.clear();
         }
         let last = |part: &Part| parts.get(&(repository.to_owned(), part.digest().clone())).copied();

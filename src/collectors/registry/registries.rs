@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use super::answers::Answers;
 use super::auth::{self, Identity};
 use super::client::{Allowance, Client, Pace, Trust};
 use super::config::{Config, RegistryConfig, SecretName};
@@ -26,9 +26,6 @@ use crate::net::Trust as Roots;
 use crate::say;
 use crate::say::{Message, named};
 use crate::snapshot::{CollectError, ErrorClass};
-
-/// Contents that are remembered for each registry.
-const REMEMBERED: usize = 2_000;
 
 /// What a tag names, with what only some registries know.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,8 +62,10 @@ pub(super) struct Registry {
     pub(super) platforms: Vec<String>,
     /// How long the answer about a tag serves all who ask in the same round.
     pub(super) fresh: Duration,
-    tags: Mutex<BTreeMap<(String, String), Look>>,
-    contents: Mutex<BTreeMap<(String, Digest), Arc<Content>>>,
+    /// By repository and tag.
+    tags: Answers<(String, String), Result<Tag, CollectError>>,
+    /// By repository and digest.
+    contents: Answers<(String, Digest), Read>,
     pub(super) presence: Presence,
 }
 
@@ -87,8 +86,8 @@ impl Keys {
     }
 }
 
-/// An answer that is awaited or there.
-type Look = (Instant, Arc<OnceCell<Result<Tag, CollectError>>>);
+/// What a digest names, and whether another look could tell no more about it.
+type Read = Result<(Arc<Content>, bool), CollectError>;
 
 /// All registries.
 pub(super) struct Registries {
@@ -162,8 +161,8 @@ impl Registry {
             timeout: config.timeout.0,
             platforms: config.platforms.clone(),
             fresh: config.interval.0 / 2,
-            tags: Mutex::default(),
-            contents: Mutex::default(),
+            tags: Answers::default(),
+            contents: Answers::default(),
             presence: Presence::default(),
             settings,
         })
@@ -251,16 +250,7 @@ impl Registry {
 
     /// What a tag names now. All who ask within a round share one request.
     pub(super) async fn tag(&self, repository: &str, tag: &str) -> Result<Tag, CollectError> {
-        let cell = {
-            let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            let entry = tags.entry((repository.to_owned(), tag.to_owned())).or_insert_with(|| (now, Arc::default()));
-            if now.duration_since(entry.0) >= self.fresh {
-                *entry = (now, Arc::default());
-            }
-            Arc::clone(&entry.1)
-        };
-        cell.get_or_init(|| self.ask(repository, tag)).await.clone()
+        self.tags.get((repository.to_owned(), tag.to_owned()), self.fresh, |_| false, self.ask(repository, tag)).await
     }
 
     async fn ask(&self, repository: &str, tag: &str) -> Result<Tag, CollectError> {
@@ -292,24 +282,13 @@ impl Registry {
     /// What a digest names, down to the configs of the platforms that matter. Fetched once, and remembered
     /// also when it is gone: [`Registry::whole`] says whether it is still there.
     pub(super) async fn content(&self, repository: &str, digest: &Digest) -> Result<Arc<Content>, CollectError> {
-        let key = (repository.to_owned(), digest.clone());
-        if let Some(known) = self.contents.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return Ok(Arc::clone(known));
-        }
-        let (content, is_whole) = self.resolve(repository, digest).await?;
-        let content = Arc::new(content);
-        if is_whole {
-            let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
-            if contents.len() >= REMEMBERED {
-                contents.clear();
-            }
-            contents.insert(key, Arc::clone(&content));
-        }
-        Ok(content)
+        let read = async { self.resolve(repository, digest).await.map(|(content, is_all)| (Arc::new(content), is_all)) };
+        let lasts = |read: &Read| read.as_ref().is_ok_and(|(_, is_all)| *is_all);
+        self.contents.get((repository.to_owned(), digest.clone()), self.fresh, lasts, read).await.map(|(content, _)| content)
     }
 
     /// Whether it was read before what a digest names.
     pub(super) fn remembers(&self, repository: &str, digest: &Digest) -> bool {
-        self.contents.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&(repository.to_owned(), digest.clone()))
+        self.contents.known(&(repository.to_owned(), digest.clone())).is_some_and(|read| read.is_ok())
     }
 }

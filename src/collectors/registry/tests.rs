@@ -145,10 +145,10 @@ async fn an_unchanged_tag_costs_one_request_a_round_and_its_manifests_are_read_o
     let registry = stage.registry();
     let tag = registry.tag("a/b", "v1").await.unwrap();
     assert_eq!((tag.digest.as_str(), tag.media_type.as_str()), (index.as_str(), "application/vnd.oci.image.index.v1+json"));
-    // The tag, the body that it names, which is new, and once a name and a tag that cannot exist.
+    // The body that the tag names, which is new, and once a name and a tag that cannot exist.
     let asked = stage.asked();
-    assert_eq!(asked[..2], ["HEAD /v2/a/b/manifests/v1", "GET /v2/a/b/manifests/v1"]);
-    assert!(asked.len() == 4 && asked[2].starts_with("HEAD /v2/a/readiness-") && asked[3].starts_with("HEAD /v2/a/b/manifests/readiness-"), "{asked:?}");
+    assert_eq!(asked[0], "GET /v2/a/b/manifests/v1");
+    assert!(asked.len() == 3 && asked[1].starts_with("HEAD /v2/a/readiness-") && asked[2].starts_with("HEAD /v2/a/b/manifests/readiness-"), "{asked:?}");
     let found = registry.content("a/b", &tag.digest).await.unwrap();
     assert_eq!((found.manifests.len(), found.configs.len(), found.created), (2, 2, Some(1_768_636_800)));
     // The index, two manifests, two configs; the attestation is left alone.
@@ -158,6 +158,40 @@ async fn an_unchanged_tag_costs_one_request_a_round_and_its_manifests_are_read_o
         registry.tag("a/b", "v1").await.unwrap();
     }
     assert_eq!(stage.asked(), [""; 0], "what is known within a round is not asked again");
+    tokio::time::pause();
+    tokio::time::advance(registry.fresh).await;
+    tokio::time::resume();
+    registry.tag("a/b", "v1").await.unwrap();
+    assert_eq!(stage.asked(), ["HEAD /v2/a/b/manifests/v1"]);
+}
+
+#[tokio::test]
+async fn what_many_tags_name_is_read_once() {
+    let (blobs, [_, Version { index, .. }]) = images::versions();
+    let stage = Stage::new(store(blobs, index)).await;
+    let registry = stage.registry();
+    let tags: Vec<Reference> = (0..50).map(|n| Reference::parse(&format!("{}/a/b:v{n}", stage.address)).unwrap()).collect();
+    for found in futures::future::join_all(tags.iter().map(|tag| registry.current(tag))).await {
+        assert_eq!(found.unwrap().manifests.len(), 2);
+    }
+    let asked: Vec<String> = stage.asked().into_iter().filter(|line| !line.contains("readiness-")).collect();
+    // Fifty tags; the index, two manifests and two configs; and whether two layers are there, with the manifest and
+    // the blob whose turn it is.
+    assert_eq!(asked.len(), 50 + 5 + 2 + 2, "{asked:#?}");
+}
+
+/// Only a GET counts as a pull.
+#[tokio::test]
+async fn a_tag_that_is_absent_is_asked_for_by_head() {
+    let stage = Stage::new(|_: &Asked<'_>| (404, Vec::new(), Vec::new())).await;
+    let registry = stage.registry();
+    for method in ["GET", "HEAD", "HEAD"] {
+        assert_eq!(error(registry.tag("a/b", "v1").await).0, ErrorClass::NotFound);
+        assert_eq!(stage.asked(), [format!("{method} /v2/a/b/manifests/v1")]);
+        tokio::time::pause();
+        tokio::time::advance(registry.fresh).await;
+        tokio::time::resume();
+    }
 }
 
 #[tokio::test]
@@ -175,7 +209,7 @@ async fn a_registry_that_does_not_tell_the_digest_is_read_and_hashed() {
     for head in [200, 405] {
         let stage = Stage::new(silent(None, head)).await;
         assert_eq!(stage.registry().tag("a/b", "v1").await.unwrap().digest.as_str(), index);
-        assert_eq!(stage.asked()[..2], ["HEAD /v2/a/b/manifests/v1", "GET /v2/a/b/manifests/v1"]);
+        assert_eq!(stage.asked()[0], "GET /v2/a/b/manifests/v1");
     }
     let stage = Stage::new(silent(Some("sha256:short"), 200)).await;
     assert!(error(stage.registry().tag("a/b", "v1").await).1.contains("Docker-Content-Digest is no sha256 digest"));
@@ -278,7 +312,7 @@ async fn an_image_that_is_named_by_its_digest_is_looked_for_by_that() {
     let host = stage.address.to_string();
     let look = async |digest: &str| {
         let image = Reference::parse(&format!("{host}/a/b:v1@{digest}")).unwrap();
-        let mut asked = hosts::Host::new(stage.registry(), BTreeSet::from([image]), 2);
+        let mut asked = hosts::Host::new(stage.registry(), BTreeSet::from([image]));
         let seen = asked.look(&crate::snapshot::Snapshot::default()).await.unwrap();
         let state = seen.of("readiness_registry_image_state").next().unwrap();
         (state.label("tag").unwrap().to_owned(), state.state().unwrap().to_owned())

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use tokio::time::Instant;
 
@@ -19,8 +20,9 @@ use crate::snapshot::{CollectError, ErrorClass};
 /// What was found out about a registry, whoever asked it.
 #[derive(Default)]
 pub(super) struct Learned {
-    /// Which digest a tag of a repository had when the body that it names was last read and hashed.
-    bodies: Mutex<BTreeMap<(String, String), Digest>>,
+    /// Which digest a tag of a repository had when the body that it names was last read and hashed; none of
+    /// one that was asked for in vain.
+    bodies: Mutex<BTreeMap<(String, String), Option<Digest>>>,
     /// Whether it has a repository of any name.
     every_name: Lot,
     /// Whether a repository has a tag of any name.
@@ -37,15 +39,31 @@ const REMEMBERED: usize = 2_000;
 /// hides may be the one that was deleted.
 const TRIED_AGAIN: [Duration; 2] = [Duration::from_hours(1), Duration::from_mins(10)];
 
+impl Learned {
+    /// Whether a tag is asked for the first time, and the digest that it had when its body was last read.
+    fn body(&self, tag: &(String, String)) -> (bool, Option<Digest>) {
+        let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(digest) = bodies.get(tag) {
+            return (false, digest.clone());
+        }
+        if bodies.len() >= REMEMBERED {
+            bodies.clear();
+        }
+        bodies.insert(tag.clone(), None);
+        (true, None)
+    }
+}
+
 impl Client {
-    /// Which digest a tag names: by a HEAD, and by the body itself when that digest is new, since a header
-    /// alone may say anything.
+    /// Which digest a tag names: by the body itself, since a header alone may say anything, and afterwards by
+    /// a HEAD as long as that says the same digest. Only a GET counts as a pull, so that one is made when a
+    /// tag is new or has changed.
     pub(in crate::collectors::registry) async fn head(&self, identity: &Identity, repository: &str, tag: &str) -> Result<Named, CollectError> {
         let what = say!("ask {} for {}:{}", named(&self.name), named(repository), named(tag));
         let path = format!("{repository}/manifests/{tag}");
         let key = (repository.to_owned(), tag.to_owned());
-        let known = self.learned.bodies.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        let told = self.told(&what, identity, repository, &path).await?;
+        let (is_first, known) = self.learned.body(&key);
+        let told = if is_first { None } else { self.told(&what, identity, repository, &path).await? };
         let unchanged = told.filter(|told| known.as_ref() == Some(&told.digest));
         let read = match &unchanged {
             Some(told) => told.clone(),
@@ -59,11 +77,7 @@ impl Client {
             return is_worthless("the repository has a tag of any name, so that having this one says nothing");
         }
         if unchanged.is_none() {
-            let mut bodies = self.learned.bodies.lock().unwrap_or_else(PoisonError::into_inner);
-            if bodies.len() >= REMEMBERED {
-                bodies.clear();
-            }
-            bodies.insert(key, read.digest.clone());
+            self.learned.bodies.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Some(read.digest.clone()));
         }
         Ok(read)
     }
@@ -111,10 +125,8 @@ impl Client {
             status => return Err(Self::refused(what, status, answer.headers())),
         }
         Self::is_api(what, &answer)?;
-        let Some(header) = answer.headers().get(CONTENT_DIGEST) else { return Ok(None) };
-        let digest = header.to_str().ok().and_then(Digest::parse);
-        let digest = digest.ok_or_else(|| CollectError::new(ErrorClass::Malformed, say!("{}: its Docker-Content-Digest is no sha256 digest", what)))?;
-        Ok(Some(Named { digest, media_type: content_type(answer.headers()) }))
+        let media_type = content_type(answer.headers());
+        Ok(promised(what, answer.headers())?.map(|digest| Named { digest, media_type }))
     }
 
     /// The body of a tag, hashed.
@@ -125,16 +137,23 @@ impl Client {
         }
         Self::is_api(what, &answer)?;
         let media_type = content_type(answer.headers());
-        let promised = answer.headers().get(CONTENT_DIGEST).and_then(|header| header.to_str().ok()).map(str::to_owned);
+        let promised = promised(what, answer.headers())?;
         let body = self.body(what, answer, LARGEST).await?;
         let digest = Digest::of(&body);
-        if promised.is_some_and(|promised| promised != digest.as_str()) {
+        if promised.is_some_and(|promised| promised != digest) {
             return Err(CollectError::new(ErrorClass::Malformed, say!("{}: the body does not match its Docker-Content-Digest", what)));
         }
         // Whatever answers 200 to everything has no digests either, and would have every image.
         Manifest::parse(&body).map_err(|why| CollectError::new(ErrorClass::Malformed, say!("{}: {}", what, why)))?;
         Ok(Named { digest, media_type })
     }
+}
+
+/// The digest that a header says.
+fn promised(what: &Message, headers: &HeaderMap) -> Result<Option<Digest>, CollectError> {
+    let Some(header) = headers.get(CONTENT_DIGEST) else { return Ok(None) };
+    let digest = header.to_str().ok().and_then(Digest::parse);
+    digest.map(Some).ok_or_else(|| CollectError::new(ErrorClass::Malformed, say!("{}: its Docker-Content-Digest is no sha256 digest", what)))
 }
 
 /// A name that nobody has made.

@@ -35,7 +35,7 @@ async fn an_image_that_is_deleted_later_is_there_no_longer() {
         let shelf: Shelf = Arc::new(Mutex::new(blobs.clone()));
         let stage = Stage::new(on_shelf(&shelf, &new.index)).await;
         let image = Reference::parse(&format!("{}/a/b{reference}", stage.address)).unwrap();
-        let mut host = hosts::Host::new(stage.registry(), BTreeSet::from([image]), 2);
+        let mut host = hosts::Host::new(stage.registry(), BTreeSet::from([image]));
         assert_eq!(look(&mut host).await.0, "present");
         let gone = shelf.lock().unwrap().remove(&new.index).unwrap();
         later().await;
@@ -51,7 +51,7 @@ async fn an_image_that_is_deleted_later_is_there_no_longer() {
 async fn where_no_registry_is_no_image_is_absent() {
     let stage = Stage::new(|_: &Asked<'_>| (404, Vec::new(), Vec::new())).await;
     let image = Reference::parse(&format!("{}/a/b:v1", stage.address)).unwrap();
-    let (state, why) = look(&mut hosts::Host::new(stage.registry(), BTreeSet::from([image]), 2)).await;
+    let (state, why) = look(&mut hosts::Host::new(stage.registry(), BTreeSet::from([image]))).await;
     assert!(state == "unknown" && why.ends_with("status 404; no registry answers at this address"), "{state}, {why}");
 }
 
@@ -62,7 +62,7 @@ async fn a_part_that_is_deleted_later_is_missed_within_a_few_rounds() {
         let shelf: Shelf = Arc::new(Mutex::new(blobs.clone()));
         let stage = Stage::new(on_shelf(&shelf, &new.index)).await;
         let image = Reference::parse(&format!("{}/a/b:v1", stage.address)).unwrap();
-        let mut host = hosts::Host::new(stage.registry(), BTreeSet::from([image]), 2);
+        let mut host = hosts::Host::new(stage.registry(), BTreeSet::from([image]));
         assert_eq!(look(&mut host).await.0, "present");
         let gone = shelf.lock().unwrap().remove(part).unwrap();
         let mut found = String::new();
@@ -94,7 +94,7 @@ async fn a_layer_that_never_arrived_is_missed_at_once() {
     let stage = Stage::new(on_shelf(&shelf, &new.index)).await;
     for reference in [format!("@{}", new.index), ":v1".to_owned(), format!("@{}", new.platforms[0])] {
         let image = Reference::parse(&format!("{}/a/b{reference}", stage.address)).unwrap();
-        let (state, why) = look(&mut hosts::Host::new(stage.registry(), BTreeSet::from([image]), 2)).await;
+        let (state, why) = look(&mut hosts::Host::new(stage.registry(), BTreeSet::from([image]))).await;
         assert!(state == "absent" && why.contains("whether a/b has blob sha256:"), "{reference}: {state}, {why}");
     }
 }
@@ -105,7 +105,7 @@ async fn what_was_there_costs_three_requests_a_round() {
     let stage = Stage::new(store(blobs, new.index.clone())).await;
     for reference in [format!("@{}", new.index), ":v1".to_owned()] {
         let image = Reference::parse(&format!("{}/a/b{reference}", stage.address)).unwrap();
-        let mut host = hosts::Host::new(stage.registry(), BTreeSet::from([image]), 2);
+        let mut host = hosts::Host::new(stage.registry(), BTreeSet::from([image]));
         look(&mut host).await;
         stage.asked();
         let mut parts = BTreeSet::new();
@@ -133,7 +133,7 @@ async fn a_layer_that_only_a_pull_finds_is_there() {
         })
         .await;
         let image = Reference::parse(&format!("{}/a/b:v1", stage.address)).unwrap();
-        assert_eq!(look(&mut hosts::Host::new(stage.registry(), BTreeSet::from([image]), 2)).await, ("present".to_owned(), String::new()), "{status}");
+        assert_eq!(look(&mut hosts::Host::new(stage.registry(), BTreeSet::from([image]))).await, ("present".to_owned(), String::new()), "{status}");
     }
 }
 
@@ -152,7 +152,7 @@ async fn a_repository_that_has_every_tag_has_none() {
     })
     .await;
     let image = Reference::parse(&format!("{}/a/b:v1", stage.address)).unwrap();
-    let mut host = hosts::Host::new(stage.registry(), BTreeSet::from([image]), 2);
+    let mut host = hosts::Host::new(stage.registry(), BTreeSet::from([image]));
     let (state, why) = look(&mut host).await;
     assert!(state == "unknown" && why.ends_with("the repository has a tag of any name, so that having this one says nothing"), "{state}, {why}");
     broken.store(false, std::sync::atomic::Ordering::SeqCst);
@@ -185,7 +185,7 @@ async fn a_head_that_says_nothing_of_the_digest_proves_nothing() {
         })
         .await;
         let image = Reference::parse(&format!("{}/a/b@{}", stage.address, new.index)).unwrap();
-        let mut host = hosts::Host::new(stage.registry(), BTreeSet::from([image]), 2);
+        let mut host = hosts::Host::new(stage.registry(), BTreeSet::from([image]));
         assert_eq!(look(&mut host).await.0, "present");
         answered.store(true, std::sync::atomic::Ordering::SeqCst);
         later().await;
