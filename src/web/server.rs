@@ -193,7 +193,11 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, 
 
 async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     match listener.accept().await {
-        Ok(accepted) => Some(accepted),
+        Ok((stream, peer)) => {
+            // The end of an answer must not wait for its client to acknowledge what came before.
+            let _ = stream.set_nodelay(true);
+            Some((stream, peer))
+        }
         Err(error) => {
             // Out of file descriptors and the like: neither spin nor give up.
             tracing::warn!("accept a connection: {}", error.words());
@@ -229,5 +233,20 @@ impl hyper::body::Body for Held {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With Nagle's algorithm the last piece of a scrape waits for the client to acknowledge the one before,
+    /// which it may put off for 40 ms.
+    #[tokio::test]
+    async fn the_end_of_an_answer_waits_for_nobody() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = accept(&listener).await.unwrap();
+        assert!(stream.nodelay().unwrap());
     }
 }
