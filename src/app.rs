@@ -1,5 +1,6 @@
 //! The running exporter: the driver, the judge and what they came to, behind one handle.
 
+mod judging;
 mod telemetry;
 
 use std::collections::BTreeSet;
@@ -15,13 +16,14 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use judging::{Active, Judged};
 pub use telemetry::{TELEMETRY, Telemetry};
 
 use crate::cause;
-use crate::checklist::{Checklist, Context, Judgement, Left, Memories, Recalls, Unjudged, Waiver, forget_library, judge, unjudged};
+use crate::checklist::{Checklist, Judgement, Memories, Recalls};
 use crate::config::{self, LoadError, Loaded};
 use crate::driver::{Driver, Task};
-use crate::event::{self, Schedule};
+use crate::event;
 use crate::exposition::Exposition;
 use crate::history::Change;
 use crate::net;
@@ -33,12 +35,6 @@ use crate::state::State;
 use crate::value::Problem;
 use crate::verdict;
 use crate::warnings::warnings;
-
-/// How long after a change the judge waits for more of them: with hundreds of sources something
-/// changes all the time, and judging is the dearest thing that this program does.
-const SETTLE: Duration = Duration::from_millis(500);
-/// How often it judges without any change: time passes, and facts go stale.
-const TICK: Duration = Duration::from_secs(1);
 
 /// How long a reload may take; a local disk needs a hundredth of it.
 const RELOAD: Duration = Duration::from_secs(10);
@@ -67,53 +63,6 @@ pub enum StartError {
 }
 
 impl Say for StartError {}
-
-/// The parts of the configuration that the judge uses; the collectors have theirs.
-struct Active {
-    checklists: Vec<Checklist>,
-    archive: Option<PathBuf>,
-    schedules: Vec<Schedule>,
-    /// In the order of the checklists.
-    waivers: Vec<Vec<Waiver>>,
-    unjudged: Vec<Unjudged>,
-}
-
-impl Active {
-    fn new(loaded: Loaded, tasks: &[Task]) -> Self {
-        let mut unjudged = unjudged(&loaded.checklists, tasks.iter().map(|task| &task.source));
-        unjudged.extend(loaded.settings.unused_clusters().into_iter().map(|(_, cluster)| Unjudged::cluster(cluster)));
-        let of = |checklist: &Checklist| loaded.waivers.iter().filter(|own| own.is_for(&checklist.name)).cloned().collect();
-        let waivers = loaded.checklists.iter().map(of).collect();
-        let mut checklists = loaded.checklists;
-        // Nobody judges by examples, and nobody names a check before the next reload.
-        checklists.iter_mut().flat_map(|own| &mut own.sections).flat_map(|section| &mut section.checks).for_each(|check| check.examples = Vec::new());
-        forget_library();
-        Self { schedules: loaded.schedules, waivers, unjudged, checklists, archive: loaded.settings.archive }
-    }
-
-    /// Judges each checklist for each of its events that is running or coming, and as if one were now
-    /// where none is.
-    fn judge(&self, snapshot: &Snapshot, now: Timestamp, memories: &Memories, recalls: &mut Recalls) -> Vec<Judgement> {
-        let coming = event::coming(&self.schedules, now);
-        let mut judged = Vec::new();
-        for (checklist, waivers) in self.checklists.iter().zip(&self.waivers) {
-            let recall = Some(recalls.of(&checklist.name));
-            let own: Vec<_> = coming.iter().filter(|event| event.checklists.contains(&checklist.name)).map(Some).collect();
-            for event in if own.is_empty() { vec![None] } else { own } {
-                let memory = memories.of(&checklist.name, event.map(|event| event.name.as_str()));
-                judged.push(judge(checklist, &Context { event, waivers, unjudged: &self.unjudged, memory, recall, ..Context::new(snapshot, now) }));
-            }
-        }
-        recalls.forget_unused();
-        judged
-    }
-}
-
-/// What the judge last came to, and when by the clock that never jumps.
-struct Judged {
-    judgements: Arc<Vec<Judgement>>,
-    since: Instant,
-}
 
 /// Loads the configuration once nobody writes to it: cut off at the end of a line it is most often a
 /// good one, of which targets and checks are missing. Waits on this thread.
@@ -240,67 +189,6 @@ impl App {
     /// What was odd about the configuration at the start.
     pub(crate) fn odd(&self) -> &[Problem] {
         &self.odd
-    }
-
-    /// Judges for ever: after each change, and every second.
-    pub async fn keep_judging(self: Arc<Self>) {
-        let mut memories = Memories::again(self.state.load().lasting(Timestamp::now()));
-        let mut recalls = Recalls::default();
-        let mut version = self.store.subscribe();
-        let mut last = self.active.load_full();
-        let mut left: Option<Left> = None;
-        loop {
-            let now = Timestamp::now();
-            let active = self.active.load_full();
-            if !Arc::ptr_eq(&last, &active) {
-                memories.reloaded(&last.checklists, &active.checklists);
-                left = left.or_else(|| Some(Left::new(self.judgements(), &last.checklists, &active.checklists)));
-                recalls = Recalls::default();
-                last = Arc::clone(&active);
-            }
-            let snapshot = self.store.snapshot();
-            let of_all = snapshot.all_attempted();
-            let mut judged = active.judge(&snapshot, now, &memories, &mut recalls);
-            memories.apply(&mut judged, of_all);
-            // Before everything was looked at once, most is unknown, which is no change of anything.
-            if of_all {
-                let state = self.state.load();
-                // Without a file nothing outlives the process, and there may be thousands of them.
-                let lasting = if state.path().is_some() { memories.lasting() } else { Vec::new() };
-                let left = left.take();
-                let mut verdicts: Vec<_> = judged.iter().map(Judgement::verdicts).collect();
-                if let Some(left) = &left {
-                    left.explain(&judged, &mut verdicts);
-                }
-                state.record(&mut verdicts, lasting);
-                self.archive(&judged);
-            }
-            self.judged.store(Arc::new(Judged { judgements: Arc::new(judged), since: Instant::now() }));
-            tokio::select! {
-                changed = version.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep(TICK) => {}
-            }
-            tokio::time::sleep(SETTLE).await;
-        }
-    }
-
-    /// Judges what is known now, without memory: for a single run.
-    pub fn judge_once(&self) -> Vec<Judgement> {
-        self.active.load().judge(&self.store.snapshot(), Timestamp::now(), &Memories::default(), &mut Recalls::default())
-    }
-
-    /// Keeps the filled-in checklist at the moments that matter, if there is a folder for it.
-    fn archive(&self, judged: &[Judgement]) {
-        let active = self.active.load();
-        let Some(folder) = &active.archive else { return };
-        self.archive.prepare(folder);
-        let Some(first) = judged.first() else { return };
-        let coming = event::coming(&active.schedules, first.at);
-        for judgement in judged {
-            if let Some(event) = coming.iter().find(|event| judgement.event.as_ref() == Some(&event.name)) {
-                self.archive.keep(folder, judgement, event);
-            }
-        }
     }
 
     /// How verdicts changed from a moment on, oldest first.
