@@ -86,9 +86,9 @@ impl Elements {
         }
         let mut left = bytes;
         while let Some(first) = left.first() {
-            let plain = self.plain(left);
-            let (taken, next) = left.split_at(plain.max(1));
-            if plain > 0 {
+            let skimmed = self.skim(left);
+            let (taken, next) = left.split_at(skimmed.max(1));
+            if skimmed > 0 {
                 self.part().extend_from_slice(taken);
             } else {
                 self.take(*first, each)?;
@@ -106,23 +106,40 @@ impl Elements {
         serde_json::from_slice(&self.rest).map_err(|_| Unread::Malformed)
     }
 
-    /// How many of the next bytes change nothing: most stand in strings and deep in elements.
-    fn plain(&self, bytes: &[u8]) -> usize {
-        let end = match self.string {
-            Some(false) => bytes.iter().position(|byte| matches!(byte, b'"' | b'\\')),
-            None if self.depth > 2 => bytes.iter().position(|byte| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']')),
-            Some(true) | None => Some(0),
-        };
-        end.unwrap_or(bytes.len())
+    /// Passes over the next bytes as far as no element and no value of the outermost object ends with them, and says
+    /// how many they are: nearly all.
+    fn skim(&mut self, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        while let Some(byte) = bytes.get(at) {
+            match (self.string, byte) {
+                (Some(true), _) => self.string = Some(false),
+                (Some(false), _) => {
+                    let Some(plain) = memchr::memchr2(b'"', b'\\', &bytes[at..]) else { return bytes.len() };
+                    at += plain;
+                    match (bytes[at], self.depth) {
+                        (b'\\', _) => self.string = Some(true),
+                        (_, 1) => return at,
+                        _ => self.string = None,
+                    }
+                }
+                (None, _) if self.depth < 2 => return at,
+                (None, b'"') => self.string = Some(false),
+                (None, b'{' | b'[') => self.depth += 1,
+                (None, b'}' | b']') if self.depth > 2 => self.depth -= 1,
+                (None, b'}' | b']') => return at,
+                (None, b',') if self.depth == 2 && self.inside => return at,
+                (None, _) => {}
+            }
+            at += 1;
+        }
+        at
     }
 
+    /// Takes in a byte over which is not passed.
     fn take<T: DeserializeOwned>(&mut self, byte: u8, each: &mut impl FnMut(T)) -> Result<(), Unread> {
-        if let Some(escaped) = self.string {
-            self.string = if byte == b'"' && !escaped { None } else { Some(byte == b'\\' && !escaped) };
-            if self.string.is_none() && self.depth == 1 {
-                self.last.1 = self.rest.len();
-            }
-            self.part().push(byte);
+        if self.string.take().is_some() {
+            self.last.1 = self.rest.len();
+            self.rest.push(byte);
             return Ok(());
         }
         let blank = matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
@@ -130,12 +147,7 @@ impl Elements {
             (_, 0) if blank => return Ok(()),
             (b'{', 0) if self.rest.is_empty() => self.depth = 1,
             (_, 0) => return Err(Unread::Malformed),
-            (b'"', _) => {
-                self.string = Some(false);
-                if self.depth == 1 {
-                    self.last.0 = self.rest.len() + 1;
-                }
-            }
+            (b'"', _) => (self.string, self.last.0) = (Some(false), self.rest.len() + 1),
             (b'[', 1) if self.named => {
                 self.rest.push(byte);
                 (self.depth, self.inside, self.named) = (2, true, false);

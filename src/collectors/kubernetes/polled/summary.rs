@@ -226,8 +226,9 @@ impl<'a> Reading<'a> {
         let taken = named.iter().filter_map(|(_, stats)| stats.as_ref()?.time).min();
         let file_systems = named.into_iter().filter_map(|(name, stats)| Some((name, stats?.reduce()?.ok()))).collect();
         // Of pods that have gone meanwhile it need not tell.
-        let there = self.cluster.map(|cluster| cluster.mounts(self.node));
-        let unheard = self.mounts.iter().filter(|(uid, _)| there.as_ref().is_none_or(|there| there.contains_key(uid)));
+        let unheard = std::mem::take(&mut self.mounts);
+        let there = self.cluster.filter(|_| !unheard.is_empty()).map(|cluster| cluster.mounts(self.node));
+        let unheard = unheard.iter().filter(|(uid, _)| there.as_ref().is_none_or(|there| there.contains_key(uid)));
         self.untold.extend(unheard.flat_map(|(_, mounts)| untold(mounts, &[])));
         let is_of_another = summary.node.node_name.is_some_and(|name| name != **self.node);
         Disk { is_of_another, taken, file_systems, pods: self.pods, volumes: self.volumes, untold: self.untold }
