@@ -27,7 +27,7 @@ impl<K, A> Default for Answers<K, A> {
 impl<K: Ord, A: Clone> Answers<K, A> {
     /// The answer that is there, otherwise that of `ask`, which all wait for who want it meanwhile. It is
     /// asked for again when it is no longer `fresh`, unless it is one that `lasts`.
-    pub(super) async fn get(&self, key: K, fresh: Duration, lasts: impl Fn(&A) -> bool, ask: impl Future<Output = A>) -> A {
+    pub(super) async fn get<F: Future<Output = A>>(&self, key: K, fresh: Duration, lasts: impl Fn(&A) -> bool, ask: impl FnOnce() -> F) -> A {
         let cell = {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             if known.len() >= REMEMBERED {
@@ -40,7 +40,8 @@ impl<K: Ord, A: Clone> Answers<K, A> {
             }
             Arc::clone(&look.1)
         };
-        cell.get_or_init(|| ask).await.clone()
+        // Those who wait need not have room for all that asking takes.
+        cell.get_or_init(|| Box::pin(ask())).await.clone()
     }
 
     /// The answer that is there, however old.

@@ -52,7 +52,7 @@ impl Registry {
         let is_known = self.remembers(repository, digest);
         let content = self.content(repository, digest).await?;
         let top = (is_known && !was_named).then(|| Part::Manifest(digest.clone()));
-        let has_all = self.has_all(repository, &content, top);
+        let has_all = || self.has_all(repository, &content, top);
         self.presence.images.get((repository.to_owned(), digest.clone()), self.fresh, |_| false, has_all).await?;
         Ok(content)
     }

@@ -112,8 +112,9 @@ impl Elements {
         let mut at = 0;
         while let Some(byte) = bytes.get(at) {
             match (self.string, byte) {
-                (Some(true), _) => self.string = Some(false),
-                (Some(false), _) => {
+                (None, _) if self.depth < 2 => return at,
+                (Some(true), _) | (None, b'"') => self.string = Some(false),
+                (Some(_), _) => {
                     let Some(plain) = memchr::memchr2(b'"', b'\\', &bytes[at..]) else { return bytes.len() };
                     at += plain;
                     match (bytes[at], self.depth) {
@@ -122,8 +123,6 @@ impl Elements {
                         _ => self.string = None,
                     }
                 }
-                (None, _) if self.depth < 2 => return at,
-                (None, b'"') => self.string = Some(false),
                 (None, b'{' | b'[') => self.depth += 1,
                 (None, b'}' | b']') if self.depth > 2 => self.depth -= 1,
                 (None, b'}' | b']') => return at,
