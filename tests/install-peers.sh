@@ -53,6 +53,13 @@ grafana_types() {
     mkdir -p "$folder" && npm install --silent --no-audit --no-fund --no-save --prefix "$folder" @grafana/schema@12.3.0 typescript@5.9.2
 }
 
+# What looks for barriers on a page comes from npm.
+axe() {
+    folder="$(dirname "$0")/../target/peers/axe"
+    [ -r "$folder/node_modules/axe-core/axe.min.js" ] && return
+    mkdir -p "$folder" && npm install --silent --no-audit --no-fund --no-save --prefix "$folder" axe-core@4.11.0
+}
+
 if [ -n "$(missing)" ] && [ -r /etc/debian_version ] && command -v apt-get >/dev/null; then
     sudo=""
     [ "$(id -u)" = 0 ] || sudo="sudo"
@@ -79,4 +86,5 @@ fi
 moto || { echo "The tests need moto_server, which could not be installed from PyPI" >&2; exit 1; }
 install_helm || { echo "The tests need helm, which is neither installed nor could be built with go" >&2; exit 1; }
 kubernetes || { echo "The tests need kube-apiserver and etcd, which are neither in KUBEBUILDER_ASSETS nor could be built with go" >&2; exit 1; }
+axe || { echo "The tests need npm, to install axe-core, which looks for barriers on the page" >&2; exit 1; }
 grafana_types || { echo "The tests need npm, to install Grafana's types for dashboards" >&2; exit 1; }

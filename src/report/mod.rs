@@ -3,6 +3,7 @@
 //! All formats say the same, in the order of the checklist. Pure: strings in, strings out.
 
 mod archive;
+mod causes;
 mod changes;
 mod junit;
 mod markdown;
@@ -12,12 +13,14 @@ mod wording;
 use crate::checklist::{Decision, Judgement};
 
 pub use archive::Archive;
+pub(crate) use causes::{Cause, causes};
 pub use changes::changes;
 pub(crate) use changes::words;
 pub use junit::junit;
 pub use markdown::markdown;
 pub use text::text;
 pub use wording::{BAD_LINES, NO_EVENT, distance, event_line, reason, state_word, word};
+pub(crate) use wording::{Place, place};
 
 /// Judgements as JSON, with the files that were changed and refused.
 pub fn json(judgements: &[Judgement], refused: &[&str]) -> String {
@@ -54,4 +57,4 @@ pub fn overall(judgements: &[Judgement]) -> Decision {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,9 +3,51 @@
 use jiff::Timestamp;
 
 use super::*;
-use crate::checklist::{Context, Given, judge, load, scene};
+use crate::checklist::{CheckState, CheckVerdict, Context, Given, Line, SectionVerdict, Severity, judge, load, scene};
 use crate::snapshot::tests::source;
 use crate::snapshot::{Source, Store};
+
+/// A line that says something of a subject.
+pub(crate) fn line<const N: usize>(state: CheckState, evidence: &str, labels: [(&'static str, &str); N]) -> Line {
+    Line {
+        state,
+        severity: Severity::Critical,
+        evidence: evidence.into(),
+        fix: None,
+        labels: labels.into(),
+        seen_at: None,
+        since: None,
+        since_at_least: false,
+        mended: false,
+        look: 1,
+    }
+}
+
+/// A check with these lines.
+pub(crate) fn check(name: &str, required: bool, lines: Vec<Line>) -> CheckVerdict {
+    let worst = lines.iter().map(|line| line.state).max().unwrap_or(CheckState::Unknown);
+    CheckVerdict {
+        name: name.to_owned(),
+        runbook: name.to_owned(),
+        item: "W1".to_owned(),
+        title: format!("{name} is good"),
+        state: if worst == CheckState::Fail && !required { CheckState::Warn } else { worst },
+        unasked: None,
+        required,
+        remedy: "Do it.".to_owned(),
+        attested: false,
+        mend: None,
+        collector: "kubernetes",
+        note: None,
+        lines,
+        more_good: 0,
+    }
+}
+
+/// A judgement of these checks.
+pub(crate) fn judged(checks: Vec<CheckVerdict>) -> Judgement {
+    Judgement { sections: vec![SectionVerdict { title: "1. Section".to_owned(), checks }], ..hostile() }
+}
 
 fn hostile() -> Judgement {
     let family = crate::collectors::family("readiness_node_schedulable").unwrap();

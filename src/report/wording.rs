@@ -59,6 +59,29 @@ pub fn event_line(judgement: &Judgement) -> Option<String> {
     Some(format!("{name}: {when}{people}"))
 }
 
+/// An event on the clocks of its people.
+pub(crate) struct Place<'a> {
+    pub(crate) name: &'a str,
+    /// When, as they read it.
+    pub(crate) when: String,
+    /// When, in UTC.
+    pub(crate) utc: String,
+    pub(crate) people: String,
+    pub(crate) start: Timestamp,
+    pub(crate) end: Timestamp,
+}
+
+/// The event that a judgement is for.
+pub(crate) fn place(judgement: &Judgement) -> Option<Place<'_>> {
+    let (name, start, end) = (judgement.event.as_deref()?, judgement.event_start?, judgement.event_end?);
+    let people = judgement.participants.map_or_else(String::new, |n| format!(", {}", counted(n as usize, "participant", "participants")));
+    let [from, to] = [start, end].map(|at| at.to_zoned(judgement.event_zone.clone()));
+    // The day is said once where it is the same.
+    let until = if from.date() == to.date() { "%H:%M %Z" } else { "%a %-d %b %H:%M %Z" };
+    let when = format!("{} to {}", from.strftime("%a %-d %b %Y, %H:%M"), to.strftime(until));
+    Some(Place { name, when, utc: format!("{} to {}", minute(start), minute(end)), people, start, end })
+}
+
 /// Moments of an event on the clocks of its people, and in UTC as all other times are told.
 fn local(moments: &[Timestamp], zone: &TimeZone) -> String {
     let utc = moments.iter().copied().map(minute).collect::<Vec<_>>().join(" to ");

@@ -5,7 +5,7 @@
 
 mod access;
 mod clients;
-mod page;
+pub mod page;
 mod rate;
 mod rules;
 mod scrape;
@@ -20,7 +20,7 @@ use http_body_util::{Either, Full};
 use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 pub use access::Access;
 use rate::RateLimit;
@@ -37,6 +37,10 @@ use clients::Visitor;
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
+
+/// What a browser may do with an answer: show it with its own style and icon, and run the one script that is ours.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'self'; connect-src 'self'; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
 /// What an answer says.
 enum Content {
@@ -146,7 +150,9 @@ fn is_of_another_site(headers: &HeaderMap) -> bool {
 
 fn read(app: &App, path: &str, headers: &HeaderMap) -> Answer {
     match path {
-        "/" => Answer::ok("/", HTML, status(app)),
+        "/" => Answer::ok("/", HTML, shown(app, page::status)),
+        "/wall" => Answer::ok("/wall", HTML, shown(app, page::wall)),
+        "/page.js" => Answer::ok("/page.js", "text/javascript; charset=utf-8", page::SCRIPT.to_owned()),
         "/metrics" => Answer { route: "/metrics", status: StatusCode::OK, kind: EXPOSITION, content: Content::Scrape(Box::new(app.exposition())) },
         "/-/healthy" => Answer::plain("/-/healthy", StatusCode::OK, "healthy"),
         "/-/ready" if app.ready() => Answer::plain("/-/ready", StatusCode::OK, "ready"),
@@ -163,9 +169,11 @@ fn read(app: &App, path: &str, headers: &HeaderMap) -> Answer {
     }
 }
 
-fn status(app: &App) -> String {
-    let day = Timestamp::now().checked_sub(SignedDuration::from_hours(24)).unwrap_or_default();
-    page::status(&app.judgements(), app.judged_ago(), &app.snapshot(), &app.changes(day), &app.telemetry.refused())
+/// A page of what is known now.
+fn shown(app: &App, page: impl Fn(&page::Seen<'_>) -> String) -> String {
+    let (judgements, snapshot, refused) = (app.judgements(), app.snapshot(), app.telemetry.refused());
+    let changes = app.changes(page::since(&judgements, Timestamp::now()));
+    page(&page::Seen { judgements: &judgements, ago: app.judged_ago(), snapshot: &snapshot, changes: &changes, refused: &refused })
 }
 
 /// The format that a client asks for in its Accept header.
@@ -179,7 +187,7 @@ fn wanted(headers: &HeaderMap) -> &'static str {
 fn report_as(app: &App, extension: &str) -> Answer {
     let (judgements, refused) = (app.judgements(), app.telemetry.refused());
     let (kind, body) = match extension {
-        "html" => (HTML, status(app)),
+        "html" => (HTML, shown(app, page::status)),
         "md" => ("text/markdown; charset=utf-8", report::refusals(&refused) + &report::markdown(&judgements)),
         "json" => ("application/json", report::json(&judgements, &refused)),
         "txt" => (TEXT, report::refusals(&refused) + &report::text(&judgements, false)),
@@ -212,7 +220,7 @@ fn respond(answer: Answer, headers: &HeaderMap) -> Response<Body> {
     }
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     fields.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    fields.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"));
+    fields.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     if gzip {
         fields.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         fields.insert(header::VARY, HeaderValue::from_static("accept-encoding"));

@@ -25,6 +25,7 @@ mod moto;
 mod on_a_lab;
 mod one_truth;
 mod page;
+mod page_states;
 mod pairs;
 mod partly;
 mod real_aws;

@@ -46,7 +46,7 @@ async fn pages_and_formats() {
     };
     let (status, kind, page) = get("/", "*/*").await;
     assert_eq!((status, kind.as_str()), (200, "text/html; charset=utf-8"));
-    assert!(page.contains("<p class=\"word\">GO</p>") && !page.contains("<script"), "{page}");
+    assert!(page.contains("<span class=\"word\">GO</span>") && page.matches("<script").count() == 1, "{page}");
     assert_eq!(get("/metrics", "*/*").await.1, "text/plain; version=0.0.4; charset=utf-8");
     for (accept, kind) in
         [("application/json", "application/json"), ("text/markdown", "text/markdown; charset=utf-8"), ("text/html,*/*;q=0.8", "text/html; charset=utf-8")]

@@ -1,0 +1,54 @@
+//! The page for a screen that nobody touches: the word, what is wrong, how long until the event, and how it went.
+
+use maud::{Markup, html};
+
+use super::causes::folded;
+use super::{Seen, age, event, rests_on, said, sign, timeline};
+use crate::checklist::Judgement;
+use crate::report::{causes, distance, refusal};
+
+/// Causes that are told of one judgement: what a person reads in ten seconds.
+const CAUSES: usize = 5;
+
+/// What the screen shows.
+pub(super) fn body(seen: &Seen<'_>) -> Markup {
+    let room = (CAUSES + 1).div_ceil(seen.judgements.len().max(1)).clamp(2, CAUSES);
+    html! {
+        h1 class="sr" { "Readiness: " (seen.head().0) }
+        @for file in seen.refused { p class="notice" { (refusal(file)) } }
+        div class={ "verdicts " @if seen.judgements.len() > 1 { "several" } } {
+            @for judgement in seen.judgements { (one(judgement, seen, room)) }
+        }
+        p class="judged" { (age(seen)) " · " a href="./" { "The whole checklist" } }
+    }
+}
+
+fn one(judgement: &Judgement, seen: &Seen<'_>, room: usize) -> Markup {
+    let (said, class) = said(judgement, seen);
+    let blocking: Vec<_> = causes(judgement).into_iter().filter(|cause| cause.blocks).collect();
+    html! {
+        section class={ "verdict " (class) } {
+            h2 { span class="title" { (judgement.title) } span class="word" { (said) } }
+            (event(judgement))
+            @if blocking.is_empty() { p class="reason" { (rests_on(judgement, seen)) } }
+            ol class="causes" {
+                @for cause in blocking.iter().take(room) {
+                    li class={ "cause " (cause.state.as_str()) } {
+                        (sign(cause.state))
+                        div class="said" {
+                            p class="sentence" { (cause.head().1.evidence) }
+                            @if cause.lines.len() > 1 { p class="asked" { (folded(cause)) } }
+                        }
+                        p class="since" {
+                            @if let Some((since, at_least)) = cause.since() {
+                                @if at_least { "≥ " } time data-for=(since.as_second()) { (distance(since, judgement.at)) }
+                            }
+                        }
+                    }
+                }
+            }
+            @if blocking.len() > room { p class="more" { "and " (blocking.len() - room) " more" } }
+            (timeline::bar(judgement, seen.changes))
+        }
+    }
+}
