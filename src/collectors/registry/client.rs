@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use hyper::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Method, Response, StatusCode};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::auth::Identity;
@@ -83,6 +83,21 @@ pub(super) struct Client {
     allowance: Mutex<Option<Allowance>>,
     asked_to_wait: Mutex<Option<(Duration, Instant)>>,
     learned: Arc<Learned>,
+}
+
+/// An answer of which the body may yet come: until it is dropped its request is one of those that are open. Whoever asks
+/// for something else because of it lets go of it first, since there may be one slot.
+struct Answer<'a> {
+    response: Response,
+    slot: Option<SemaphorePermit<'a>>,
+}
+
+impl std::ops::Deref for Answer<'_> {
+    type Target = Response;
+
+    fn deref(&self) -> &Response {
+        &self.response
+    }
 }
 
 impl Client {
@@ -200,8 +215,9 @@ impl Client {
         Ok(body)
     }
 
-    async fn send(&self, what: &Message, request: reqwest::Request) -> Result<Response, CollectError> {
-        let _slot = self.slots.acquire().await;
+    async fn send(&self, what: &Message, request: reqwest::Request) -> Result<Answer<'_>, CollectError> {
+        // Nobody closes it.
+        let slot = self.slots.acquire().await.ok();
         if let Some(rest) = self.held_back() {
             let rest = crate::value::Span(Duration::from_secs(rest.as_secs() + 1));
             return Err(CollectError::new(ErrorClass::Throttled, say!("{}: it asked to be left alone; it is asked again in {}", what, rest)));
@@ -209,12 +225,15 @@ impl Client {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let answer = Call { what, limit: self.timeout }.send(self.http.execute(request)).await?;
         self.learn(answer.status(), answer.headers());
-        Ok(answer)
+        Ok(Answer { response: answer, slot })
     }
 
     /// A body of bounded size, within the deadline.
-    async fn body(&self, what: &Message, answer: Response, most: usize) -> Result<Vec<u8>, CollectError> {
-        Call { what, limit: self.timeout }.body(answer, most).await
+    async fn body(&self, what: &Message, answer: Answer<'_>, most: usize) -> Result<Vec<u8>, CollectError> {
+        let Answer { response, slot } = answer;
+        let body = Call { what, limit: self.timeout }.body(response, most).await;
+        drop(slot);
+        body
     }
 
     /// Allowances that Docker Hub tells: `ratelimit-limit: 100;w=21600`.

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::StreamExt as _;
 use tokio::time::Instant;
 
-use super::answers::Answers;
+use super::answers::{Answers, Lasts};
 use super::content::{Content, Part};
 use super::digest::Digest;
 use super::reference::Reference;
@@ -53,7 +53,7 @@ impl Registry {
         let content = self.content(repository, digest).await?;
         let top = (is_known && !was_named).then(|| Part::Manifest(digest.clone()));
         let has_all = || self.has_all(repository, &content, top);
-        self.presence.images.get((repository.to_owned(), digest.clone()), self.fresh, |_| false, has_all).await?;
+        self.presence.images.get((repository.to_owned(), digest.clone()), self.fresh, Lasts::of, has_all).await?;
         Ok(content)
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::answers::Answers;
+use super::answers::{Answers, Lasts};
 use super::auth::{self, Identity};
 use super::client::{Allowance, Client, Pace, Trust};
 use super::config::{Config, RegistryConfig, SecretName};
@@ -250,7 +250,7 @@ impl Registry {
 
     /// What a tag names now. All who ask within a round share one request.
     pub(super) async fn tag(&self, repository: &str, tag: &str) -> Result<Tag, CollectError> {
-        self.tags.get((repository.to_owned(), tag.to_owned()), self.fresh, |_| false, || self.ask(repository, tag)).await
+        self.tags.get((repository.to_owned(), tag.to_owned()), self.fresh, Lasts::of, || self.ask(repository, tag)).await
     }
 
     async fn ask(&self, repository: &str, tag: &str) -> Result<Tag, CollectError> {
@@ -283,7 +283,11 @@ impl Registry {
     /// also when it is gone: [`Registry::whole`] says whether it is still there.
     pub(super) async fn content(&self, repository: &str, digest: &Digest) -> Result<Arc<Content>, CollectError> {
         let read = async || self.resolve(repository, digest).await.map(|(content, is_all)| (Arc::new(content), is_all));
-        let lasts = |read: &Read| read.as_ref().is_ok_and(|(_, is_all)| *is_all);
+        let lasts = |read: &Read| match read {
+            Ok((_, true)) => Lasts::Ever,
+            Ok((_, false)) => Lasts::Briefly,
+            Err(_) => Lasts::of(read),
+        };
         self.contents.get((repository.to_owned(), digest.clone()), self.fresh, lasts, read).await.map(|(content, _)| content)
     }
 

@@ -61,10 +61,11 @@ impl Stage {
         Self { address, asked, task }
     }
 
+    /// With one slot, so that whoever keeps it while it wants another one is found.
     fn registries(&self, more: impl FnOnce(&mut RegistryConfig)) -> Registries {
         let mut settings = RegistryConfig { plain_http: true, ..RegistryConfig::at(&self.address.to_string()) };
         more(&mut settings);
-        let config = Config { interval: Span::secs(60), timeout: Span::secs(2), registries: vec![settings], ..Config::default() };
+        let config = Config { interval: Span::secs(60), timeout: Span::secs(2), concurrency: 1, registries: vec![settings], ..Config::default() };
         let roots = config.registries.iter().map(|own| Trust::of_files(own.ca_file.as_deref()).unwrap()).collect::<Vec<_>>();
         Registries::new(&config, &[], &roots).unwrap()
     }
@@ -145,10 +146,10 @@ async fn an_unchanged_tag_costs_one_request_a_round_and_its_manifests_are_read_o
     let registry = stage.registry();
     let tag = registry.tag("a/b", "v1").await.unwrap();
     assert_eq!((tag.digest.as_str(), tag.media_type.as_str()), (index.as_str(), "application/vnd.oci.image.index.v1+json"));
-    // The body that the tag names, which is new, and once a name and a tag that cannot exist.
+    // The tag, the body that it names, which is new, and once a name and a tag that cannot exist.
     let asked = stage.asked();
-    assert_eq!(asked[0], "GET /v2/a/b/manifests/v1");
-    assert!(asked.len() == 3 && asked[1].starts_with("HEAD /v2/a/readiness-") && asked[2].starts_with("HEAD /v2/a/b/manifests/readiness-"), "{asked:?}");
+    assert_eq!(asked[..2], ["HEAD /v2/a/b/manifests/v1", "GET /v2/a/b/manifests/v1"]);
+    assert!(asked.len() == 4 && asked[2].starts_with("HEAD /v2/a/readiness-") && asked[3].starts_with("HEAD /v2/a/b/manifests/readiness-"), "{asked:?}");
     let found = registry.content("a/b", &tag.digest).await.unwrap();
     assert_eq!((found.manifests.len(), found.configs.len(), found.created), (2, 2, Some(1_768_636_800)));
     // The index, two manifests, two configs; the attestation is left alone.
@@ -158,11 +159,57 @@ async fn an_unchanged_tag_costs_one_request_a_round_and_its_manifests_are_read_o
         registry.tag("a/b", "v1").await.unwrap();
     }
     assert_eq!(stage.asked(), [""; 0], "what is known within a round is not asked again");
-    tokio::time::pause();
-    tokio::time::advance(registry.fresh).await;
-    tokio::time::resume();
+    after(registry.fresh).await;
     registry.tag("a/b", "v1").await.unwrap();
     assert_eq!(stage.asked(), ["HEAD /v2/a/b/manifests/v1"]);
+}
+
+/// A request is open until its body has come.
+#[tokio::test]
+async fn no_more_requests_are_open_than_may_be() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let (blobs, [_, Version { index, .. }]) = images::versions();
+    let (open, most) = (Arc::new(Mutex::new(0_usize)), Arc::new(Mutex::new(0_usize)));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (counted, seen) = (Arc::clone(&open), Arc::clone(&most));
+    let server = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (open, most, bytes) = (Arc::clone(&counted), Arc::clone(&seen), blobs[&index].bytes.clone());
+            tokio::spawn(async move {
+                let mut head = vec![0; 4096];
+                let length = stream.read(&mut head).await.unwrap_or_default();
+                let now = {
+                    let mut open = open.lock().unwrap();
+                    *open += 1;
+                    *open
+                };
+                {
+                    let mut most = most.lock().unwrap();
+                    *most = now.max(*most);
+                }
+                let is_head = head[..length].starts_with(b"HEAD");
+                let answer = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", bytes.len());
+                let _ = stream.write_all(answer.as_bytes()).await;
+                // The body comes later than the headers.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                *open.lock().unwrap() -= 1;
+                let _ = stream.write_all(if is_head { b"" } else { &bytes }).await;
+            });
+        }
+    });
+    let config = Config {
+        interval: Span::secs(60),
+        timeout: Span::secs(5),
+        concurrency: 2,
+        registries: vec![RegistryConfig { plain_http: true, ..RegistryConfig::at(&address.to_string()) }],
+        ..Config::default()
+    };
+    let registry = Registries::new(&config, &[], &[Trust::system()]).unwrap().at(&address.to_string()).unwrap();
+    let digests: Vec<Digest> = (0..20).map(|n| Digest::of(&[n])).collect();
+    futures::future::join_all(digests.iter().map(|digest| registry.manifest("a/b", digest))).await;
+    server.abort();
+    assert_eq!(*most.lock().unwrap(), 2);
 }
 
 #[tokio::test]
@@ -177,21 +224,58 @@ async fn what_many_tags_name_is_read_once() {
     let asked: Vec<String> = stage.asked().into_iter().filter(|line| !line.contains("readiness-")).collect();
     // Fifty tags; the index, two manifests and two configs; and whether two layers are there, with the manifest and
     // the blob whose turn it is.
-    assert_eq!(asked.len(), 50 + 5 + 2 + 2, "{asked:#?}");
+    assert_eq!(asked.len(), 2 * 50 + 5 + 2 + 2, "{asked:#?}");
 }
 
-/// Only a GET counts as a pull.
+/// Whoever pulls asks by HEAD first, and goes no further when that is refused.
 #[tokio::test]
-async fn a_tag_that_is_absent_is_asked_for_by_head() {
-    let stage = Stage::new(|_: &Asked<'_>| (404, Vec::new(), Vec::new())).await;
-    let registry = stage.registry();
-    for method in ["GET", "HEAD", "HEAD"] {
-        assert_eq!(error(registry.tag("a/b", "v1").await).0, ErrorClass::NotFound);
-        assert_eq!(stage.asked(), [format!("{method} /v2/a/b/manifests/v1")]);
-        tokio::time::pause();
-        tokio::time::advance(registry.fresh).await;
-        tokio::time::resume();
+async fn a_tag_that_only_a_get_finds_is_absent_each_time() {
+    for status in [404, 403] {
+        let (blobs, [_, Version { index, .. }]) = images::versions();
+        let good = store(blobs, index);
+        let stage = Stage::new(
+            move |asked: &Asked<'_>| if asked.method == "HEAD" && asked.target.ends_with("/v1") { (status, Vec::new(), Vec::new()) } else { good(asked) },
+        )
+        .await;
+        let registry = stage.registry();
+        for _ in 0..2 {
+            assert_eq!(error(registry.tag("a/b", "v1").await).0, ErrorClass::of_status(status));
+            assert_eq!(stage.asked(), ["HEAD /v2/a/b/manifests/v1"]);
+            after(registry.fresh).await;
+        }
     }
+}
+
+/// A single look, which stops a pipeline, asks once more after a second what failed for a reason that may pass.
+#[tokio::test]
+async fn what_may_pass_is_asked_again_within_a_second() {
+    let (blobs, [_, Version { index, platforms, .. }]) = images::versions();
+    let odd = [format!("/manifests/{}", platforms[0]), "/manifests/v1".to_owned()];
+    for odd in odd {
+        let good = store(blobs.clone(), index.clone());
+        let left = Arc::new(Mutex::new(1));
+        let stage = Stage::new(move |asked: &Asked<'_>| {
+            let mut left = left.lock().unwrap();
+            if asked.target.ends_with(&odd) && *left > 0 {
+                *left -= 1;
+                return (503, Vec::new(), Vec::new());
+            }
+            good(asked)
+        })
+        .await;
+        let registry = stage.registry();
+        let tag = Reference::parse(&format!("{}/a/b:v1", stage.address)).unwrap();
+        assert_eq!(error(registry.current(&tag).await.map(drop)).0, ErrorClass::Server);
+        assert_eq!(error(registry.current(&tag).await.map(drop)).0, ErrorClass::Server, "those of one look share it");
+        after(Duration::from_secs(1)).await;
+        assert!(registry.current(&tag).await.is_ok());
+    }
+}
+
+async fn after(span: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(span).await;
+    tokio::time::resume();
 }
 
 #[tokio::test]
@@ -209,7 +293,7 @@ async fn a_registry_that_does_not_tell_the_digest_is_read_and_hashed() {
     for head in [200, 405] {
         let stage = Stage::new(silent(None, head)).await;
         assert_eq!(stage.registry().tag("a/b", "v1").await.unwrap().digest.as_str(), index);
-        assert_eq!(stage.asked()[0], "GET /v2/a/b/manifests/v1");
+        assert_eq!(stage.asked()[..2], ["HEAD /v2/a/b/manifests/v1", "GET /v2/a/b/manifests/v1"]);
     }
     let stage = Stage::new(silent(Some("sha256:short"), 200)).await;
     assert!(error(stage.registry().tag("a/b", "v1").await).1.contains("Docker-Content-Digest is no sha256 digest"));

@@ -1,11 +1,11 @@
 //! What a repository wants to see, found out once: nothing, a password, or a token from its realm.
 
 use hyper::header::{ACCEPT as ACCEPT_HEADER, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE, WWW_AUTHENTICATE};
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Method, StatusCode};
 use std::sync::{Arc, PoisonError};
 use tokio::time::Instant;
 
-use super::Client;
+use super::{Answer, Client};
 use crate::collectors::registry::auth::{Challenge, Identity, TokenAnswer};
 use crate::collectors::registry::manifest::ACCEPT;
 use crate::net;
@@ -40,7 +40,7 @@ impl Client {
         repository: &str,
         path: &str,
         range: Option<&str>,
-    ) -> Result<Response, CollectError> {
+    ) -> Result<Answer<'_>, CollectError> {
         let slot = Arc::clone(self.permits.lock().unwrap_or_else(PoisonError::into_inner).entry(repository.to_owned()).or_default());
         let url = format!("{}/v2/{path}", self.base);
         let request = |permit: &Permit| {
@@ -87,7 +87,9 @@ impl Client {
             *permit = Some(Permit::None);
             return Ok(answer);
         }
-        let found = self.permit(what, identity, repository, answer.headers()).await?;
+        let headers = answer.headers().clone();
+        drop(answer);
+        let found = self.permit(what, identity, repository, &headers).await?;
         *permit = Some(found.clone());
         drop(permit);
         self.send(what, request(&found)?).await

@@ -23,7 +23,10 @@ impl Client {
         match answer.status() {
             StatusCode::OK if told.is_some_and(|told| told == digest.as_str()) => Self::is_api(&what, &answer),
             StatusCode::OK if told.is_some() => Err(CollectError::new(ErrorClass::Malformed, say!("{}: it answers with another digest", what))),
-            StatusCode::OK | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => self.manifest(identity, repository, digest).await.map(drop),
+            StatusCode::OK | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
+                drop(answer);
+                self.manifest(identity, repository, digest).await.map(drop)
+            }
             status => Err(Self::refused(&what, status, answer.headers())),
         }
     }

@@ -20,9 +20,8 @@ use crate::snapshot::{CollectError, ErrorClass};
 /// What was found out about a registry, whoever asked it.
 #[derive(Default)]
 pub(super) struct Learned {
-    /// Which digest a tag of a repository had when the body that it names was last read and hashed; none of
-    /// one that was asked for in vain.
-    bodies: Mutex<BTreeMap<(String, String), Option<Digest>>>,
+    /// Which digest a tag of a repository had when the body that it names was last read and hashed.
+    bodies: Mutex<BTreeMap<(String, String), Digest>>,
     /// Whether it has a repository of any name.
     every_name: Lot,
     /// Whether a repository has a tag of any name.
@@ -39,31 +38,15 @@ const REMEMBERED: usize = 2_000;
 /// hides may be the one that was deleted.
 const TRIED_AGAIN: [Duration; 2] = [Duration::from_hours(1), Duration::from_mins(10)];
 
-impl Learned {
-    /// Whether a tag is asked for the first time, and the digest that it had when its body was last read.
-    fn body(&self, tag: &(String, String)) -> (bool, Option<Digest>) {
-        let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(digest) = bodies.get(tag) {
-            return (false, digest.clone());
-        }
-        if bodies.len() >= REMEMBERED {
-            bodies.clear();
-        }
-        bodies.insert(tag.clone(), None);
-        (true, None)
-    }
-}
-
 impl Client {
-    /// Which digest a tag names: by the body itself, since a header alone may say anything, and afterwards by
-    /// a HEAD as long as that says the same digest. Only a GET counts as a pull, so that one is made when a
-    /// tag is new or has changed.
+    /// Which digest a tag names: by a HEAD, as those who pull ask, and by the body itself when that digest is new, since
+    /// a header alone may say anything.
     pub(in crate::collectors::registry) async fn head(&self, identity: &Identity, repository: &str, tag: &str) -> Result<Named, CollectError> {
         let what = say!("ask {} for {}:{}", named(&self.name), named(repository), named(tag));
         let path = format!("{repository}/manifests/{tag}");
         let key = (repository.to_owned(), tag.to_owned());
-        let (is_first, known) = self.learned.body(&key);
-        let told = if is_first { None } else { self.told(&what, identity, repository, &path).await? };
+        let known = self.learned.bodies.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let told = self.told(&what, identity, repository, &path).await?;
         let unchanged = told.filter(|told| known.as_ref() == Some(&told.digest));
         let read = match &unchanged {
             Some(told) => told.clone(),
@@ -77,7 +60,11 @@ impl Client {
             return is_worthless("the repository has a tag of any name, so that having this one says nothing");
         }
         if unchanged.is_none() {
-            self.learned.bodies.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Some(read.digest.clone()));
+            let mut bodies = self.learned.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+            if bodies.len() >= REMEMBERED {
+                bodies.clear();
+            }
+            bodies.insert(key, read.digest.clone());
         }
         Ok(read)
     }

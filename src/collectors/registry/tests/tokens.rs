@@ -16,9 +16,9 @@ async fn one_token_serves_every_tag_of_a_repository_and_is_fetched_once() {
     let is_lot = |line: &&String| !line.contains("readiness-");
     let tokens: Vec<&String> = asked.iter().filter(|line| line.contains("/token")).filter(is_lot).collect();
     assert_eq!(tokens, ["GET /token?service=s&scope=repository%3Aa%2Fb%3Apull", "GET /token?service=s&scope=repository%3Aa%2Fother%3Apull"]);
-    // Each tag once, and for each repository one request that finds out what it wants.
-    assert_eq!(asked.iter().filter(is_lot).count(), 51 + 2 + 2, "{asked:#?}");
-    assert_eq!(asked.len(), 51 + 2 + 2 + 3 + 2, "one name that cannot exist is asked for, with its token, and a tag of each repository: {asked:#?}");
+    // Each tag and its body once, and for each repository one request that finds out what it wants.
+    assert_eq!(asked.iter().filter(is_lot).count(), 2 * 51 + 2 + 2, "{asked:#?}");
+    assert_eq!(asked.len(), 2 * 51 + 2 + 2 + 3 + 2, "one name that cannot exist is asked for, with its token, and a tag of each repository: {asked:#?}");
 }
 
 #[tokio::test]
