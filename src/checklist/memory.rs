@@ -85,6 +85,11 @@ impl Memories {
         memories
     }
 
+    /// Whether something is red, or was so until its next good look.
+    pub fn hold(&self) -> bool {
+        self.of.values().flat_map(|memory| memory.entries.values()).flat_map(BTreeMap::values).any(|entry| entry.holds_as.is_some())
+    }
+
     /// Since when lines are bad, to be kept.
     pub fn lasting(&self) -> Vec<Lines> {
         let of_check = |(checklist, event): &(String, Option<String>), check: &String, entries: &BTreeMap<u64, Entry>| Lines {

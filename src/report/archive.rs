@@ -20,7 +20,7 @@ use crate::{say, state};
 /// is the current one already.
 const BEFORE_END: SignedDuration = SignedDuration::from_mins(1);
 
-/// How long after a moment a report is still that of the moment: the exporter judges every second.
+/// How long after a moment a report is still that of the moment: the exporter judges every few seconds.
 const IN_TIME: SignedDuration = SignedDuration::from_mins(2);
 
 /// The last moment that was reached, with its name: a lead time, the start, or shortly before the end.
