@@ -34,7 +34,7 @@ pub(super) fn certificates(bytes: &[u8], trust: &Trust, now: i64) -> Result<Told
     }
     if pem.is_empty() {
         // DER begins with a sequence; anything else was never meant as one.
-        return if bytes.first() == Some(&0x30) { certificate(bytes) } else { Err("it holds no certificate") };
+        return if bytes.first() == Some(&0x30) { bundle(&[CertificateDer::from(bytes)], trust, now) } else { Err("it holds no certificate") };
     }
     // Load balancers take both in one file.
     if pair::holds_key(bytes) { Ok(chain(&pem, trust, now)?.paired(key_of(&pem, bytes))) } else { bundle(&pem, trust, now) }
@@ -142,6 +142,23 @@ mod tests {
             (other.clone(), wrong("its private key belongs to another certificate")),
         ] {
             assert_eq!((beside(&chain), within(&chain)), (expected, expected));
+        }
+    }
+
+    /// DER, alone and beside its key, ends with its root as PEM does.
+    #[test]
+    fn a_root_that_ends_ends_what_it_signed_in_every_form() {
+        let now = jiff::Timestamp::now().as_second();
+        let authority = Authority::new("Root").unwrap();
+        let (pem, key) = authority.issue_pem(&Leaf::good(&["a.test"]).ends_in(3_000 * 365 * 86_400)).unwrap();
+        let der = CertificateDer::pem_slice_iter(pem.as_bytes()).next().unwrap().unwrap();
+        let trust = trusting(&authority.pem());
+        let root = certificates(authority.pem().as_bytes(), &trust, now).unwrap().ends;
+        let keys = [Zeroizing::new(key.into_bytes())];
+        for bytes in [pem.as_bytes(), &der[..]] {
+            assert_eq!(certificates(bytes, &trust, now).unwrap().ends, root);
+            assert_eq!(certificates_and_keys(bytes, &keys, &trust, now).unwrap().ends, root);
+            assert_ne!(certificates(bytes, &Trust::nothing(), now).unwrap().ends, root, "the leaf outlives its root");
         }
     }
 
