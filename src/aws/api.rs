@@ -61,7 +61,7 @@ impl Api<'_> {
         let (status, headers) = (given.status(), given.headers().clone());
         let body = call.body(given, LARGEST).await?;
         if !status.is_success() {
-            let (class, why) = errors::refused(status.as_u16(), answer::code(&headers, &body).as_deref());
+            let (class, why) = errors::refused(status.as_u16(), answer::code(&headers, &body).as_deref(), &String::from_utf8_lossy(&body));
             return Err(CollectError::new(class, say!("{}: {}", what, why).fixed_as(&why)));
         }
         let malformed = |why| say!("{}: status {} and no answer of {}: {}", what, status.as_u16(), service.id, why);

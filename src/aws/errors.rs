@@ -162,17 +162,28 @@ fn known(code: &str) -> Option<(ErrorClass, Message)> {
     code.ends_with(".NotFound").then(|| (ErrorClass::NotFound, say!("EC2 says that there is no such thing")))
 }
 
-/// What a refusal means: by its code, and where that is not known by its status. Something between here and AWS may answer
-/// in words of its own, so no status alone says that something does not exist.
-pub(super) fn refused(status: u16, code: Option<&str>) -> (ErrorClass, Message) {
+/// Whether a text says that a signature is of another time. Some services have the code of a wrong key for it.
+/// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html>
+pub(super) fn is_of_another_time(text: &str) -> bool {
+    ["Signature expired", "Signature not yet current"].iter().any(|words| text.contains(words))
+}
+
+/// What a refusal means: by its code, and where that is not known by its status. `text` is what AWS says of it. Something
+/// between here and AWS may answer in words of its own, so no status alone says that something does not exist, nor that AWS
+/// refuses whoever asks.
+pub(super) fn refused(status: u16, code: Option<&str>, text: &str) -> (ErrorClass, Message) {
+    if matches!(code, Some("SignatureDoesNotMatch" | "InvalidSignatureException")) && is_of_another_time(text) {
+        return (ErrorClass::Local, say!("the signature is older or newer than AWS takes it").fixed_by(CLOCK));
+    }
     if let Some(known) = code.and_then(known) {
         return known;
     }
-    let class = if status == 404 { ErrorClass::Malformed } else { ErrorClass::of_status(status) };
-    let why = match (status, code) {
-        (_, Some(_)) => say!("status {} and an error of AWS whose code is not known", status),
-        (404, None) => say!("status 404 and no answer of AWS"),
-        (_, None) => say!("status {}", status),
+    let is_of_aws = code.is_some() || !matches!(status, 401 | 403 | 404);
+    let class = if is_of_aws && status != 404 { ErrorClass::of_status(status) } else { ErrorClass::Malformed };
+    let why = match code {
+        Some(_) => say!("status {} and an error of AWS whose code is not known", status),
+        None if is_of_aws => say!("status {}", status),
+        None => say!("status {} and no answer of AWS", status),
     };
     (class, why)
 }
@@ -184,7 +195,7 @@ where
 {
     let status = error.raw_response().map(|answer| answer.status().as_u16()).filter(|status| *status >= 300);
     match (error, status) {
-        (_, Some(status)) => refused(status, error.code()),
+        (_, Some(status)) => refused(status, error.code(), error.message().unwrap_or_default()),
         (SdkError::TimeoutError(_), _) => (ErrorClass::Timeout, say!("no answer in time")),
         (SdkError::DispatchFailure(_), _) => dispatch_failure(error),
         (SdkError::ConstructionFailure(_), _) => (ErrorClass::Local, say!("the request cannot be made")),
@@ -237,6 +248,21 @@ mod tests {
         assert_eq!(told(ConnectorError::io("hunter2".into())), (ErrorClass::Unreachable, "no connection".to_owned()));
     }
 
+    /// What STS says to a clock that is wrong, and what a proxy on the way says: nobody at AWS has judged the key.
+    #[test]
+    fn a_wrong_clock_and_a_proxy_are_no_refusal_of_a_key() {
+        for code in ["SignatureDoesNotMatch", "InvalidSignatureException"] {
+            let late = "<Message>Signature expired: 20261128T120000Z is now earlier than 20261128T121500Z (20261128T123000Z - 15 min.)</Message>";
+            let (class, why) = refused(403, Some(code), late);
+            assert_eq!((class, why.fix()), (ErrorClass::Local, Some(CLOCK)));
+            assert_eq!(refused(403, Some(code), "The request signature we calculated does not match").0, ErrorClass::Denied);
+        }
+        for status in [401, 403, 404] {
+            let (class, why) = refused(status, None, "<html>Blocked</html>");
+            assert_eq!((class, why.as_str()), (ErrorClass::Malformed, format!("status {status} and no answer of AWS").as_str()));
+        }
+    }
+
     #[test]
     fn a_code_has_one_meaning() {
         let all: Vec<&str> = CODES.iter().flat_map(|meaning| meaning.codes).copied().collect();
@@ -247,7 +273,7 @@ mod tests {
     #[test]
     fn a_refusal_is_told_by_its_code_and_else_by_its_status() {
         let told = |status, code| {
-            let (class, why) = refused(status, code);
+            let (class, why) = refused(status, code, "hunter2");
             (class, why.as_str().to_owned())
         };
         for (status, code, class, words) in [
@@ -259,7 +285,7 @@ mod tests {
             (400, Some("hunter2"), ErrorClass::Malformed, "status 400 and an error of AWS whose code is not known"),
             (404, Some("hunter2"), ErrorClass::Malformed, "status 404 and an error of AWS whose code is not known"),
             (404, None, ErrorClass::Malformed, "status 404 and no answer of AWS"),
-            (403, None, ErrorClass::Denied, "status 403"),
+            (403, None, ErrorClass::Malformed, "status 403 and no answer of AWS"),
             (429, None, ErrorClass::Throttled, "status 429"),
             (302, None, ErrorClass::Malformed, "status 302"),
         ] {
@@ -269,9 +295,9 @@ mod tests {
 
     #[test]
     fn a_wrong_clock_is_no_refusal_of_a_login() {
-        let (class, why) = refused(400, Some("RequestExpired"));
+        let (class, why) = refused(400, Some("RequestExpired"), "");
         assert_eq!((class, why.fix()), (ErrorClass::Local, Some(CLOCK)));
-        assert_eq!(refused(403, Some("OptInRequired")).1.fix(), Some(NOT_ENABLED));
-        assert_eq!(refused(400, Some("AccessDenied")).1.fix(), None, "what to do about its class");
+        assert_eq!(refused(403, Some("OptInRequired"), "").1.fix(), Some(NOT_ENABLED));
+        assert_eq!(refused(400, Some("AccessDenied"), "").1.fix(), None, "what to do about its class");
     }
 }
