@@ -1,5 +1,6 @@
 //! The command line. Flags are spelled as Prometheus users know them.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -117,7 +118,10 @@ fn check_configuration(loaded: &Loaded, file: &Path) -> ExitCode {
 fn init(kubeconfig: Option<PathBuf>) -> ExitCode {
     // KUBECONFIG may list several files, of which kubectl leaves out those that are not there.
     let listed = |files: PathBuf| {
-        let all: Vec<PathBuf> = std::env::split_paths(&files).filter(|file| !file.as_os_str().is_empty()).collect();
+        // Profiles append to it, so that one may stand there twice.
+        let mut listed = BTreeSet::new();
+        let all = std::env::split_paths(&files).filter(|file| !file.as_os_str().is_empty() && listed.insert(file.clone()));
+        let all: Vec<PathBuf> = all.collect();
         let there: Vec<PathBuf> = all.iter().filter(|file| file.exists()).cloned().collect();
         if there.is_empty() { vec![all.into_iter().next().unwrap_or_default()] } else { there }
     };
@@ -132,7 +136,7 @@ fn init(kubeconfig: Option<PathBuf>) -> ExitCode {
     let mut failures = Vec::new();
     for file in &files {
         files::remember(file);
-        kubernetes::init::clusters(file).map_or_else(|why| failures.push(why), |own| found.add(own));
+        failures.extend(kubernetes::init::add(&mut found, file).err());
     }
     match failures.first() {
         Some(why) if found.clusters.is_empty() => return fail(say!("{}; name another kubeconfig with --kubeconfig", why)),

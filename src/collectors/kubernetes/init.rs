@@ -1,5 +1,6 @@
 //! A configuration to start from, with a cluster for each API server of a kubeconfig.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -22,18 +23,12 @@ pub struct Found {
     pub left_out: Vec<String>,
     /// Names of contexts that lead nowhere, with the reason.
     pub unusable: Vec<(String, Message)>,
-}
-
-impl Found {
-    /// Adds what another kubeconfig leads to.
-    pub fn add(&mut self, other: Self) {
-        for cluster in other.clusters {
-            let name = free_name(&self.clusters, &cluster.name);
-            self.clusters.push(ClusterConfig { name, ..cluster });
-        }
-        self.left_out.extend(other.left_out);
-        self.unusable.extend(other.unusable);
-    }
+    /// API servers that a cluster leads to, with the proxy behind which they are.
+    servers: Vec<(String, String)>,
+    /// Contexts of the files before: of several of one name kubectl takes the first.
+    contexts: BTreeSet<String>,
+    /// How many files were read.
+    files: usize,
 }
 
 /// A name that no cluster has yet: this one, or the same with a number behind it.
@@ -43,31 +38,35 @@ fn free_name(clusters: &[ClusterConfig], wanted: &str) -> String {
     std::iter::once(wanted.to_owned()).chain(numbered).find(|name| !is_taken(name)).unwrap_or_default()
 }
 
-/// The `clusters` section for the contexts of a kubeconfig. Contexts that get their token from the
+/// Adds the `clusters` section for the contexts of a kubeconfig. Contexts that get their token from the
 /// AWS CLI become EKS clusters, since a container of this program has no such CLI.
-pub fn clusters(file: &Path) -> Result<Found, Message> {
+pub fn add(found: &mut Found, file: &Path) -> Result<(), Message> {
     let failed = |why: Message| say!("read {}: {}", file.display(), why);
     let content = files::read_now(file, kubeconfig::LARGEST).map_err(|error| failed(say!("{}", error)))?;
     let kubeconfig = kubeconfig::parse(&content.bytes).map_err(failed)?;
-    let mut clusters: Vec<ClusterConfig> = Vec::new();
-    let (mut left_out, mut unusable) = (Vec::new(), Vec::new());
-    let mut servers: Vec<(&str, &str)> = Vec::new();
+    found.files += 1;
+    let before = found.clusters.len() + found.left_out.len();
+    let mut unusable = Vec::new();
     // Of several contexts for one API server the current one is what its owner uses.
     let current = kubeconfig.current_context.as_deref();
     let place = |named: &NamedContext| {
         let cluster = cluster_of(&kubeconfig, named)?;
         // Behind another proxy the same address is another server.
-        Some((cluster.server.as_deref()?, cluster.proxy_url.as_deref().unwrap_or_default()))
+        Some((cluster.server.clone()?, cluster.proxy_url.clone().unwrap_or_default()))
     };
     let preferred = kubeconfig.contexts.iter().find(|named| current == Some(named.name.as_str())).and_then(place);
     for named in &kubeconfig.contexts {
+        if found.contexts.contains(&named.name) {
+            unusable.push((named.name.clone(), say!("a file before has a context of that name, which is the one that kubectl takes")));
+            continue;
+        }
         if let Some(server) = place(named) {
-            let another = preferred == Some(server) && current != Some(named.name.as_str());
-            if another || servers.contains(&server) {
-                left_out.push(named.name.clone());
+            let another = preferred.as_ref() == Some(&server) && current != Some(named.name.as_str());
+            if another || found.servers.contains(&server) {
+                found.left_out.push(named.name.clone());
                 continue;
             }
-            servers.push(server);
+            found.servers.push(server);
         }
         let user = named.context.as_ref().and_then(|context| context.user.as_ref());
         let auth = user.and_then(|user| kubeconfig.auth_infos.iter().find(|auth| auth.name == *user)).and_then(|auth| auth.auth_info.as_ref());
@@ -79,16 +78,30 @@ pub fn clusters(file: &Path) -> Result<Found, Message> {
             continue;
         }
         let short = short(&named.name, named.context.as_ref().map_or("", |context| &context.cluster));
-        let name = free_name(&clusters, short);
+        let name = free_name(&found.clusters, short);
         let proxy = reached.filter(|_| eks.is_some()).and_then(|cluster| cluster.proxy_url.as_deref()).map(Url::new);
         let (kubeconfig, context) = if eks.is_some() { (None, None) } else { (Some(file.to_owned()), Some(named.name.clone())) };
-        clusters.push(ClusterConfig { name, in_cluster: false, kubeconfig, context, server: None, ca_file: None, token: None, eks, version: None, proxy });
+        found.clusters.push(ClusterConfig {
+            name,
+            in_cluster: false,
+            kubeconfig,
+            context,
+            server: None,
+            ca_file: None,
+            token: None,
+            eks,
+            version: None,
+            proxy,
+        });
     }
-    match unusable.first() {
-        _ if !clusters.is_empty() => Ok(Found { clusters, left_out, unusable }),
+    found.contexts.extend(kubeconfig.contexts.iter().map(|named| named.name.clone()));
+    let failed = match unusable.first() {
+        _ if found.clusters.len() + found.left_out.len() > before => Ok(()),
         Some((_, why)) => Err(say!("read {}: none of its contexts can be used: {}", file.display(), why)),
         None => Err(say!("read {}: it names no context", file.display())),
-    }
+    };
+    found.unusable.extend(unusable);
+    failed
 }
 
 /// The cluster that a context names.
@@ -188,6 +201,9 @@ pub fn configuration(found: &Found) -> String {
     for (context, why) in &found.unusable {
         let _ = writeln!(text, "# The context {} is left out: read the kubeconfig: {}.", named(context), why);
     }
+    if found.files > 1 && !found.unusable.is_empty() {
+        text.push_str("# kubectl takes several kubeconfigs as one; here each stands for itself. `kubectl config view --flatten` makes one of them.\n");
+    }
     if found.clusters.is_empty() {
         // A section with nothing but comments would be none.
         text.push_str("# collectors:\n");
@@ -267,14 +283,14 @@ users:
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("kubeconfig");
         std::fs::write(&file, KUBECONFIG).unwrap();
-        let found = clusters(&file).unwrap().clusters;
+        let found = found_in(&[&file]).clusters;
         let names: Vec<&str> = found.iter().map(|cluster| cluster.name.as_str()).collect();
         assert_eq!(names, ["workshop", "workshop-2", "kind-local"]);
         let role_arn = Some("arn:aws:iam::123456789012:role/reader".to_owned());
         assert_eq!(found[0].eks, Some(Eks { name: "workshop".into(), region: "us-east-2".into(), role_arn, profile: None }));
         assert_eq!(found[1].eks, Some(Eks { name: "workshop".into(), region: "eu-west-2".into(), role_arn: None, profile: None }));
         assert_eq!((found[2].eks.clone(), found[2].context.as_deref()), (None, Some("kind-local")));
-        let text = configuration(&Found { clusters: found, left_out: Vec::new(), unusable: Vec::new() });
+        let text = configuration(&Found { clusters: found, ..Found::default() });
         assert!(!text.contains("hunter2"), "{text}");
         let loaded = crate::config::load_str(&text, "init", folder.path(), None).unwrap_or_else(|error| panic!("{error}\n{text}"));
         assert_eq!(loaded.settings.clusters.len(), 3);
@@ -316,11 +332,44 @@ users:
         assert!(loaded.settings.attestations.is_some() && !loaded.settings.checklists.is_empty(), "{uncommented}");
     }
 
+    fn found_in(files: &[&Path]) -> Found {
+        let mut found = Found::default();
+        files.iter().for_each(|file| add(&mut found, file).unwrap());
+        found
+    }
+
+    #[test]
+    fn several_files_are_read_as_kubectl_takes_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let file = folder.path().join(name);
+            std::fs::write(&file, text).unwrap();
+            file
+        };
+        let of = |context: &str, server: &str| {
+            format!(
+                "clusters: [{{ name: c, cluster: {{ server: '{server}' }} }}]\ncontexts: [{{ name: {context}, context: {{ cluster: c, user: u }} }}]\nusers: [{{ name: u, user: {{ token: hunter2 }} }}]\n"
+            )
+        };
+        let [first, copy] = ["first", "copy"].map(|name| file(name, &of(name, "https://a.test")));
+        let shadowed = file("shadowed", &of("first", "https://b.test"));
+        let other = file("other", &of("other", "https://c.test"));
+        let mut found = found_in(&[&first, &copy, &other]);
+        assert!(add(&mut found, &shadowed).is_err());
+        let names: Vec<&str> = found.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+        assert_eq!((names, found.left_out.as_slice()), (vec!["first", "other"], ["copy".to_owned()].as_slice()));
+        let text = configuration(&found);
+        assert!(text.contains("# The context copy leads to the API server of one above."), "{text}");
+        assert!(text.contains("# The context first is left out: read the kubeconfig: a file before has a context of that name"), "{text}");
+        assert!(text.contains("`kubectl config view --flatten`"), "{text}");
+        crate::config::load_str(&text, "init", folder.path(), None).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    }
+
     fn of(text: &str) -> Vec<ClusterConfig> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("kubeconfig");
         std::fs::write(&file, text).unwrap();
-        let found = clusters(&file).unwrap();
+        let found = found_in(&[&file]);
         let text = configuration(&found);
         for context in &found.left_out {
             assert!(text.contains(&format!("# The context {context} leads to the API server of one above.\n")), "{text}");
@@ -338,7 +387,7 @@ users:
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("kubeconfig");
         std::fs::write(&file, text).unwrap();
-        let found = clusters(&file).unwrap();
+        let found = found_in(&[&file]);
         assert_eq!(found.clusters.len(), 3);
         let begun = configuration(&found);
         let why = "its context names a cluster that it does not have";
