@@ -54,6 +54,7 @@ pub fn forgotten(last: i64, window: i64) -> Message {
 }
 
 /// A value that may stand in a [`Message`]: what it writes holds nothing that another program said.
+#[diagnostic::on_unimplemented(note = "a name stands in `named()`, an error in its `.words()`; the text of another program enters no message")]
 pub trait Say: fmt::Display {
     /// Writes it into a message.
     fn say(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

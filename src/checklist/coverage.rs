@@ -50,7 +50,11 @@ fn every_metric_of_a_probe_is_covered_for_each_subject() {
     for family in families() {
         // What speaks for the others has a state for every subject, of which one is that it was not seen.
         let Some(Coverage { states, seen, borne_in, .. }) = family.covered_by else {
-            assert!(speaking.contains(family.name), "{} is covered by nothing: a state set must say of each of its subjects whether it was seen", family.name);
+            assert!(
+                speaking.contains(family.name),
+                "{} is covered by nothing: a state set must say of each of its subjects whether it was seen, in the `covered_by` of what it speaks for",
+                family.name
+            );
             continue;
         };
         let speaker = collectors::family(states).unwrap();

@@ -48,7 +48,8 @@ pub(super) fn parse_each(text: &str) -> (Option<Checklist>, Vec<Problem>) {
                     }
                     checks.push(check);
                 }
-                Err(found) => problems.extend(found),
+                // What is wrong with the library is wrong with each line that names a check of it.
+                Err(found) => problems.extend(found.into_iter().filter(|own| !problems.contains(own)).collect::<Vec<_>>()),
             }
         }
         sections.push(Section { title, checks });
