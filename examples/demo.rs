@@ -38,6 +38,7 @@ async fn main() -> anyhow::Result<()> {
     until_ready().await.context("wait for the exporter")?;
     until_go(began).await?;
     println!("\nStatus page   http://{EXPORTER}/");
+    println!("For a wall    http://{EXPORTER}/wall");
     println!("Metrics       http://{EXPORTER}/metrics");
     println!("Report        http://{EXPORTER}/report.md");
     let monitoring = monitoring::start(&folder, root).await?;
@@ -49,18 +50,32 @@ async fn main() -> anyhow::Result<()> {
     if tells {
         tokio::select! {
             told = story(&lab, if monitoring.is_empty() { Duration::ZERO } else { Duration::from_secs(10) }) => told?,
-            _ = tokio::signal::ctrl_c() => {}
+            () = ended_by_hand() => {}
         }
     } else {
         println!("Press Ctrl-C to end.");
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
+            () = ended_by_hand() => {}
             ended = exporter.wait() => bail!("the exporter ended: {}", ended?),
         }
     }
     exporter.start_kill()?;
     exporter.wait().await?;
     Ok(())
+}
+
+/// Ctrl-C, or a kill: without this the exporter, Prometheus and Alertmanager would go on.
+async fn ended_by_hand() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut kill) => {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = kill.recv() => {}
+            }
+        }
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
 }
 
 /// Go, faults one after the other, no-go, mended, go. Each fault stays for `linger`, so that its
@@ -121,10 +136,10 @@ async fn until_go(began: tokio::time::Instant) -> anyhow::Result<()> {
 }
 
 async fn until(text: &str) -> anyhow::Result<()> {
-    let limit = tokio::time::Instant::now() + Duration::from_mins(1);
+    let limit = tokio::time::Instant::now() + PATIENCE;
     while !get("/report.json").await?.contains(text) {
         if tokio::time::Instant::now() > limit {
-            bail!("no {text} within a minute:\n{}", get("/report.txt").await?);
+            bail!("no {text} within {} s:\n{}", PATIENCE.as_secs(), get("/report.txt").await?);
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
@@ -132,7 +147,7 @@ async fn until(text: &str) -> anyhow::Result<()> {
 }
 
 async fn until_check(name: &str) -> anyhow::Result<()> {
-    let limit = tokio::time::Instant::now() + Duration::from_mins(1);
+    let limit = tokio::time::Instant::now() + PATIENCE;
     loop {
         let report: serde_json::Value = serde_json::from_str(&get("/report.json").await?)?;
         let sections = report["judgements"][0]["sections"].as_array().context("sections")?;
@@ -141,7 +156,7 @@ async fn until_check(name: &str) -> anyhow::Result<()> {
             return Ok(());
         }
         if tokio::time::Instant::now() > limit {
-            bail!("{name} noticed nothing within a minute");
+            bail!("{name} noticed nothing within {} s", PATIENCE.as_secs());
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
@@ -254,14 +269,36 @@ mod monitoring {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             children.push(super::start(Path::new(program), &arguments, folder)?);
         }
-        println!("Prometheus    http://127.0.0.1:17090/alerts (alerts wait 4 s instead of their minutes)");
+        println!("Prometheus    {} (alerts wait 4 s instead of their minutes)", page().await?);
+        println!("Alertmanager  http://127.0.0.1:17093/");
         Ok(children)
+    }
+
+    /// Where its alerts are shown: a build without the newer interface has them elsewhere.
+    async fn page() -> anyhow::Result<String> {
+        let (client, limit) = (client()?, tokio::time::Instant::now() + PATIENCE);
+        while tokio::time::Instant::now() < limit {
+            for path in ["alerts", "classic/alerts"] {
+                let url = format!("http://127.0.0.1:17090/{path}");
+                if client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+                    return Ok(url);
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        bail!("Prometheus did not answer within {} s", PATIENCE.as_secs())
     }
 
     /// The shipped rules with short waits: nobody watches a demo for ten minutes.
     fn hurried(rules: &str) -> String {
+        // Prometheus itself takes some seconds until it scrapes for the first time.
+        let mut wait = "4s";
         let line = |line: &str| match line.split_once(':') {
-            Some((key, _)) if ["for", "keep_firing_for"].contains(&key.trim()) => format!("{key}: 4s\n"),
+            Some((key, _)) if ["for", "keep_firing_for"].contains(&key.trim()) => format!("{key}: {wait}\n"),
+            Some((key, name)) if key.trim() == "- alert" => {
+                wait = if name.trim() == "ReadinessExporterAbsent" { "20s" } else { "4s" };
+                format!("{line}\n")
+            }
             _ => format!("{line}\n"),
         };
         rules.lines().map(line).collect()

@@ -101,6 +101,9 @@ pub(super) struct Check {
     /// How to print the checklist.
     #[arg(long, visible_alias = "format", value_enum, default_value_t = Output::Text)]
     pub(super) output: Output,
+    /// Print every line of the checklist as text, not only what is not good.
+    #[arg(long)]
+    pub(super) all: bool,
     /// Longest time to wait for all sources. A source that fails with an error that may pass is tried once more.
     #[arg(long, value_name = "DURATION", default_value = "30s")]
     pub(super) timeout: Span,

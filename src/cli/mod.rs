@@ -223,7 +223,8 @@ async fn check_once(check: Check, loaded: Loaded) -> ExitCode {
     }
     let judgements = app.judge_once();
     print(&match check.output {
-        Output::Text => report::text(&judgements, std::io::stdout().is_terminal()),
+        Output::Text if check.all => report::text(&judgements, colour()),
+        Output::Text => report::summary(&judgements, colour()),
         Output::Markdown => report::markdown(&judgements),
         Output::Json => report::json(&judgements, &[]),
         Output::Junit => report::junit(&judgements),
@@ -234,6 +235,12 @@ async fn check_once(check: Check, loaded: Loaded) -> ExitCode {
         Decision::NoGo => ExitCode::from(1),
         Decision::Undecided => ExitCode::from(3),
     }
+}
+
+/// Whether a terminal shows colours, and nobody minds.
+/// Source: <https://no-color.org/>
+fn colour() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 fn generate_files(flags: &Generate, serve: &Serve) -> ExitCode {

@@ -16,6 +16,9 @@ const SHORTEST_PLACE: usize = 3;
 /// A line with the check that it is of.
 pub(crate) type Of<'a> = (&'a CheckVerdict, &'a Line);
 
+/// What lines are about: whose facts they are, and their labels.
+type Subject<'a> = (&'a str, Vec<(&'a str, &'a str)>);
+
 /// One thing that is bad, or that cannot be seen.
 #[derive(Debug)]
 pub(crate) struct Cause<'a> {
@@ -84,7 +87,7 @@ pub(crate) fn causes(judgement: &Judgement) -> Vec<Cause<'_>> {
 
 /// What is bad about one subject is one cause, and so are subjects of which the very same is bad.
 fn by_subject(bad: Vec<Of<'_>>) -> Vec<Vec<Of<'_>>> {
-    let mut subjects: BTreeMap<(&str, Vec<(&str, &str)>), Vec<Of<'_>>> = BTreeMap::new();
+    let mut subjects: BTreeMap<Subject<'_>, Vec<Of<'_>>> = BTreeMap::new();
     for (check, line) in bad {
         let labels: Vec<_> = line.labels.iter().collect();
         // What is said of a cluster as a whole may be as many things as there are checks.

@@ -7,6 +7,7 @@ mod causes;
 mod changes;
 mod junit;
 mod markdown;
+mod summary;
 mod text;
 mod wording;
 
@@ -18,6 +19,7 @@ pub use changes::changes;
 pub(crate) use changes::words;
 pub use junit::junit;
 pub use markdown::markdown;
+pub use summary::summary;
 pub use text::text;
 pub use wording::{BAD_LINES, NO_EVENT, distance, event_line, reason, state_word, word};
 pub(crate) use wording::{Place, place};

@@ -25,7 +25,7 @@ const fn is_left_out(why: Unasked) -> bool {
 }
 
 fn one(out: &mut String, judgement: &Judgement, colour: bool) {
-    let paint = |code: &str, text: &str| if colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() };
+    let paint = |code: &str, text: &str| paint(colour, code, text);
     let _ = writeln!(out, "{} ({})", judgement.title, judgement.checklist);
     let _ = writeln!(out, "{}", event_line(judgement).unwrap_or_else(|| NO_EVENT.to_owned()));
     // What one cause hides is hidden from many checks; its reason stands at the first of them.
@@ -34,12 +34,7 @@ fn one(out: &mut String, judgement: &Judgement, colour: bool) {
         let _ = writeln!(out, "\n{}", paint("1", &section.title));
         let (left_out, told): (Vec<_>, Vec<_>) = section.checks.iter().partition(|check| check.unasked.is_some_and(is_left_out));
         for check in told {
-            let code = match check.state {
-                CheckState::Pass => "32",
-                CheckState::Fail => "1;31",
-                CheckState::NotApplicable => "2",
-                CheckState::Warn | CheckState::Unknown | CheckState::Waived => "33",
-            };
+            let code = colour_of(check.state);
             let optional = if check.required { "" } else { " (does not block)" };
             let (bad, good) = shown(check);
             let count = if good > 1 { format!(" [{good} good]") } else { String::new() };
@@ -74,10 +69,30 @@ fn one(out: &mut String, judgement: &Judgement, colour: bool) {
             }
         }
     }
-    let code = match judgement.decision {
+    let _ = writeln!(out, "\n{}: {}\n", decision(judgement.decision, colour), reason(judgement));
+}
+
+/// A text in a colour of the terminal, where colours are wanted.
+pub(super) fn paint(colour: bool, code: &str, text: &str) -> String {
+    if colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+}
+
+/// The terminal's colour of a state.
+pub(super) const fn colour_of(state: CheckState) -> &'static str {
+    match state {
+        CheckState::Pass => "32",
+        CheckState::Fail => "1;31",
+        CheckState::NotApplicable => "2",
+        CheckState::Warn | CheckState::Unknown | CheckState::Waived => "33",
+    }
+}
+
+/// The word, in its colour.
+pub(super) fn decision(decision: Decision, colour: bool) -> String {
+    let code = match decision {
         Decision::Go => "1;32",
         Decision::NoGo => "1;31",
         Decision::Undecided => "1;33",
     };
-    let _ = writeln!(out, "\n{}: {}\n", paint(code, word(judgement.decision)), reason(judgement));
+    paint(colour, code, word(decision))
 }

@@ -8,7 +8,8 @@ use readiness_lab::Lab;
 use crate::common::{Estate, exporter, run};
 
 fn check(file: &std::path::Path, output: &str) -> (i32, String, String) {
-    run(exporter().args(["check", "--output", output, "--config.file"]).arg(file))
+    let all = if output == "text" { &["--all"][..] } else { &[] };
+    run(exporter().args(["check", "--output", output]).args(all).arg("--config.file").arg(file))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,6 +32,14 @@ async fn check_says_go_no_go_and_undecided() {
     ] {
         assert!(out.contains(part), "{part:?} is not in\n{out}");
     }
+
+    // On one screen, with what is worst where the eye is.
+    let (code, out, _) = run(exporter().args(["check", "--config.file"]).arg(&file));
+    let end = out.split_once("  FAIL    Node node-1 in us-east-2 reports DiskPressure").unwrap_or_else(|| panic!("{out}")).1;
+    let told: Vec<&str> = end.lines().skip(1).map(str::trim).filter(|line| !line.is_empty()).collect();
+    assert!(code == 1 && out.lines().count() < 30 && told.len() == 4, "{out}");
+    assert!(told[0] == "R1.4 No node is short of disk space" && told[1].ends_with("(runbook: NodeDiskPressure)"), "{out}");
+    assert!(told[2].starts_with("NO-GO: 1 required check failed") && told[3].ends_with("check --all"), "{out}");
 
     estate.lab.estate().set("node-disk-pressure", false);
     estate.lab.estate().set("api-hang", true);

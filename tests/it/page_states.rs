@@ -100,7 +100,7 @@ fn states() -> Vec<(&'static str, Vec<Judgement>, u64)> {
     let hidden = |index: usize| {
         Some((
             CheckState::Unknown,
-            if index % 7 == 0 {
+            if index.is_multiple_of(7) {
                 format!("the kubelets of us-west-2 were not seen ({index}).")
             } else {
                 "us-west-2 could not be seen: no answer within 10s.".to_owned()
@@ -179,7 +179,7 @@ fn saved(folder: &Path, name: &str, page: &str, more: &str) -> PathBuf {
 
 /// What axe finds on a page, each in a line.
 fn barriers(folder: &Path, name: &str, page: &str, dark: bool) -> Vec<String> {
-    let axe = std::fs::read_to_string(AXE).expect("make peers installs axe-core");
+    let axe = std::fs::read_to_string(AXE).unwrap_or_else(|error| panic!("{AXE}: {error}; make peers installs it"));
     let ask = "axe.run(document, { resultTypes: ['violations'] }).then((found) => {
         const lines = found.violations.flatMap((rule) => rule.nodes.slice(0, 3).map((node) => `${rule.id}: ${node.target} ${node.failureSummary}`));
         document.body.innerText = `BEGIN${JSON.stringify(lines)}END`; });";

@@ -334,7 +334,9 @@ users:
 
     fn found_in(files: &[&Path]) -> Found {
         let mut found = Found::default();
-        files.iter().for_each(|file| add(&mut found, file).unwrap());
+        for file in files {
+            add(&mut found, file).unwrap();
+        }
         found
     }
 

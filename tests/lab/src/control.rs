@@ -34,11 +34,13 @@ async fn start(ground: &Ground, tasks: &mut Tasks) -> anyhow::Result<()> {
                 Method::DELETE => estate.set(&name, false),
                 _ => true,
             };
-            let list = faults().fold(String::new(), |mut text, fault| {
+            // Of one that is named, how it is now; of none, all.
+            let asked = faults().filter(|fault| name.is_empty() || fault.name == name);
+            let list = asked.fold(String::new(), |mut text, fault| {
                 let _ = writeln!(text, "{} {:26} {}", if estate.has(fault.name) { "ON " } else { "off" }, fault.name, fault.what);
                 text
             });
-            Some(if known { answer(200, "text/plain", list) } else { answer(404, "text/plain", format!("no such fault; there are\n{list}")) })
+            Some(if known { answer(200, "text/plain", list) } else { answer(404, "text/plain", "no such fault; GET /faults lists them\n") })
         }
     });
     tasks.push(serving.await?);
