@@ -113,3 +113,28 @@ async fn a_page_that_is_not_refreshed_turns_grey_and_says_so() {
         }
     }
 }
+
+/// The script asks for the page again, and what a reader has opened stays open; what leads to a line that is folded
+/// away unfolds it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_reader_has_opened_stays_open() {
+    let estate = Estate::start().await;
+    let app = estate.exporter();
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.address().unwrap().to_string();
+    tokio::spawn(serve(listener, Arc::clone(&app), Door::Open, std::future::pending(), Duration::from_secs(1)));
+    until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
+    let (url, profile) = (format!("http://{address}/#NodeCordoned"), estate.folder.path().to_owned());
+    let dump = move || run(browser(&profile, false).args(["--dump-dom", "--virtual-time-budget=45000"]).arg(url));
+    let (code, dom, errors) = tokio::task::spawn_blocking(dump).await.unwrap();
+    assert_eq!(code, 0, "{errors}");
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let metrics = client.get(format!("http://{address}/metrics")).send().await.unwrap().text().await.unwrap();
+    let asked =
+        metrics.lines().find_map(|line| line.strip_prefix("readiness_web_requests_total{code=\"200\",route=\"/\"} ")).unwrap_or_else(|| panic!("{metrics}"));
+    assert!(asked.parse::<f64>().unwrap() >= 3.0, "once by the browser, and again by the script: {asked}");
+    let (before, _) = dom.split_once("id=\"NodeCordoned\"").unwrap();
+    let section = before.rsplit("<details class=\"section\"").next().unwrap().split('>').next().unwrap();
+    assert!(section.contains("open"), "{section}");
+    assert_eq!(before.matches(" open=\"\"").count(), 1, "the others stay closed");
+}
