@@ -2,6 +2,7 @@
 //! tests, dashboards, documentation. A threshold is written once, in a checklist, and never here.
 
 mod boards;
+mod chart;
 mod credentials;
 mod dashboard;
 mod docs;
@@ -93,6 +94,7 @@ pub fn repository(checklists: &[Checklist], runbook_url: &str) -> Vec<(String, S
     files.push(("docs/configuration.md".to_owned(), keys::document()));
     files.push(("docs/metrics.md".to_owned(), docs::metrics()));
     files.push(("docs/config.schema.json".to_owned(), schema()));
+    files.push((format!("{CHART}/values.schema.json"), chart::values()));
     files
 }
 
