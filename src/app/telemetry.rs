@@ -22,8 +22,8 @@ impl Telemetry {
         let reload_time = PromGauge::with_opts(opts(RELOAD_TIME))?;
         let web_success = PromGauge::with_opts(opts(WEB_SUCCESS))?;
         web_success.set(1.0);
-        let build = GaugeVec::new(opts(BUILD), &["version"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
+        let build = GaugeVec::new(opts(BUILD), &["version", "revision"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION"), option_env!("READINESS_REVISION").unwrap_or("unknown")]).set(1.0);
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(reload_success.clone()))?;
         registry.register(Box::new(reload_time.clone()))?;
@@ -57,7 +57,7 @@ const REQUESTS: Own = ("readiness_web_requests_total", "Requests to this exporte
 const RELOAD_SUCCESS: Own = ("readiness_config_last_reload_successful", "Whether the last attempt to load the configuration succeeded.");
 const RELOAD_TIME: Own = ("readiness_config_last_reload_success_timestamp_seconds", "When the configuration was last loaded with success.");
 const WEB_SUCCESS: Own = ("readiness_web_config_last_reload_successful", "Whether the web configuration is in force as its file stood when it was last read.");
-const BUILD: Own = ("readiness_build_info", "Version of this exporter.");
+const BUILD: Own = ("readiness_build_info", "Version of this exporter, and the commit that it was built from, where the build said so.");
 
 /// All of them, for the documentation.
 pub const TELEMETRY: &[Own] = &[REQUESTS, RELOAD_SUCCESS, RELOAD_TIME, WEB_SUCCESS, BUILD];

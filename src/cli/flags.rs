@@ -44,6 +44,9 @@ pub(super) struct Web {
     /// Address of a second server without TLS and passwords that only knows /-/healthy and /-/ready.
     #[arg(long = "web.probe-address", value_name = "ADDRESS", value_parser = listen_address)]
     pub(super) probe_address: Option<String>,
+    /// Serve at the socket that systemd has opened, instead of an address.
+    #[arg(long = "web.systemd-socket", conflicts_with = "listen_address")]
+    pub(super) systemd_socket: bool,
 }
 
 impl Web {
@@ -57,6 +60,7 @@ impl Web {
             listen_address: self.listen_address.or(other.listen_address),
             config: self.config.or(other.config),
             probe_address: self.probe_address.or(other.probe_address),
+            systemd_socket: self.systemd_socket || other.systemd_socket,
         }
     }
 }
@@ -74,6 +78,7 @@ pub(super) enum Level {
 pub(super) enum Format {
     Text,
     Json,
+    Logfmt,
 }
 
 #[derive(Subcommand)]
@@ -89,6 +94,8 @@ pub(super) enum Command {
     /// Work with the configuration file.
     #[command(subcommand)]
     Config(Configuration),
+    /// Print the manual page: `readiness-exporter manual > readiness-exporter.1`.
+    Manual,
     /// Print a completion script for a shell.
     Completions {
         /// The shell.

@@ -56,6 +56,13 @@ pub fn main() -> ExitCode {
         }
         Some(Command::Config(Configuration::Init { kubeconfig })) => init(kubeconfig),
         Some(Command::Config(Configuration::Rbac { cluster, namespace })) => with_config(&cli.serve, |loaded| rbac(&loaded, &cluster, &namespace)),
+        Some(Command::Manual) => {
+            let mut page = Vec::new();
+            // Writing to memory cannot fail.
+            let _ = clap_mangen::Man::new(Cli::command()).render(&mut page);
+            print(&String::from_utf8_lossy(&page));
+            ExitCode::SUCCESS
+        }
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "readiness-exporter", &mut script);
@@ -302,6 +309,7 @@ fn log(flags: &Serve, quiet: bool) {
     let done = match flags.log_format {
         Format::Text => registry.with(layer.with_ansi(std::io::stderr().is_terminal())).try_init(),
         Format::Json => registry.with(layer.json()).try_init(),
+        Format::Logfmt => registry.with(tracing_logfmt::builder().with_target(false).layer().with_writer(std::io::stderr)).try_init(),
     };
     if done.is_err() {
         let _ = writeln!(std::io::stderr(), "set up logging: another logger is there already");

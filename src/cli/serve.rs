@@ -22,7 +22,8 @@ pub(super) async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
     let (Ok(hangups), Ok(terminations)) = (signal(SignalKind::hangup()), signal(SignalKind::terminate())) else {
         return fail("listen for signals: the system refused");
     };
-    let listener = match listen(flags.web.listen_address()).await {
+    let listener = if flags.web.systemd_socket { inherited() } else { listen(flags.web.listen_address()).await };
+    let listener = match listener {
         Ok(listener) => listener,
         Err(error) => return fail(error),
     };
@@ -73,6 +74,15 @@ pub(super) async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
     app.shutdown(GRACE / 2).await;
     tracing::info!("stopped");
     code
+}
+
+/// The socket that systemd has opened.
+fn inherited() -> Result<web::Listener, Message> {
+    match web::Listener::inherited() {
+        Ok(Some(listener)) => Ok(listener),
+        Ok(None) => Err(say!("serve at the socket of systemd: there is none; a unit of the same name ends in .socket")),
+        Err(error) => Err(say!("serve at the socket of systemd: {}", error.words())),
+    }
 }
 
 async fn listen(address: &str) -> Result<web::Listener, Message> {

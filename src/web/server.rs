@@ -50,6 +50,14 @@ impl Listener {
         bound?.into_std().map(Self)
     }
 
+    /// The first socket that whoever started this process has opened for it, if there is one.
+    /// Source: <https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html>
+    pub fn inherited() -> Result<Option<Self>, std::io::Error> {
+        let found = listenfd::ListenFd::from_env().take_tcp_listener(0)?;
+        found.iter().try_for_each(|listener| listener.set_nonblocking(true))?;
+        Ok(found.map(Self))
+    }
+
     /// Where it listens.
     pub fn address(&self) -> Result<SocketAddr, std::io::Error> {
         self.0.local_addr()

@@ -82,7 +82,7 @@ async fn a_red_page_names_place_remedy_and_runbook() {
         "NO-GO",
         "Node node-1 in us-east-2 reports DiskPressure",
         "Find the pods with the most ephemeral storage",
-        "href=\"/runbooks/NodeDiskPressure\"",
+        "href=\"runbooks/NodeDiskPressure\"",
         "href=\"#NodeDiskPressure\"",
     ] {
         assert!(page.contains(part), "{part:?} is not in {page}");
