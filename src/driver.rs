@@ -265,7 +265,8 @@ async fn run_watch(store: &Arc<Store>, source: &Source, timeout: Duration, mut w
         };
         pause = if looks(store, source) > looks_before { Duration::from_millis(500) } else { (pause * 2).min(source.interval) };
         let delay = pause.max(backoff(&error, source.interval, &mut overloads));
-        publisher.publish(started.elapsed(), Err(error));
+        // A watch that ends after an hour has not looked for an hour.
+        publisher.publish(started.elapsed().min(timeout), Err(error));
         tokio::time::sleep(jittered(delay)).await;
     }
 }

@@ -168,6 +168,26 @@ async fn a_watch_that_falls_silent_is_unknown_after_keep() {
     assert!(!bench.fresh("a"));
 }
 
+/// A connection that ends after a quarter of an hour was no look of a quarter of an hour.
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_ends_took_no_longer_than_a_look_may() {
+    let mut bench = Bench::new();
+    let script: Script = |_| {
+        async {
+            pass(900).await;
+            Err(throttled(60))
+        }
+        .boxed()
+    };
+    let task = bench.task("ends", script, true);
+    bench.driver.apply(vec![task]);
+    pass(905).await;
+    let duration = crate::snapshot::FAMILIES.iter().find(|family| family.name == "readiness_collector_duration_seconds").unwrap();
+    assert_eq!(bench.failure("ends"), Some(ErrorClass::Throttled));
+    let took = bench.store.snapshot().views[0].looking(duration)[0].value;
+    assert!((took - 5.0).abs() < 1e-9, "{took}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_reload_keeps_what_did_not_change_and_drops_what_is_gone() {
     let mut bench = Bench::new();
