@@ -26,6 +26,7 @@ mod jwt;
 pub mod labels;
 pub mod lasting;
 pub mod made;
+pub mod meaning;
 pub mod metric;
 pub mod net;
 pub mod promql;
