@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::checklist::{CheckState, CheckVerdict, Decision, Judgement, Unasked};
+use jiff::Timestamp;
+
+use crate::checklist::{CheckState, CheckVerdict, Decision, Judgement, Line, Unasked};
 use crate::metric::{Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
 
 metrics! {
@@ -23,6 +25,18 @@ metrics! {
         "The collector whose facts a check of a checklist judges, and its line of the paper checklist.",
     );
     static LINES: Gauge<3> = gauge("readiness_check_lines", Unit::Number, &["checklist", "check", "verdict"], "Subjects of a check by their verdict.");
+    static SINCE: Gauge<2> = gauge(
+        "readiness_check_since_timestamp_seconds",
+        Unit::Timestamp,
+        &["checklist", "check"],
+        "Since when a check of a checklist is not good, as far as this exporter has looked; without a sample while it is good.",
+    );
+    static PLACE: Gauge<3> = gauge(
+        "readiness_check_place_info",
+        Unit::Mark,
+        &["checklist", "check", "place"],
+        "Where a check of a checklist is worst, of all its subjects; one for each check that is not good and has subjects.",
+    );
     static GO: Gauge<2> = gauge(
         "readiness_go",
         Unit::Flag,
@@ -73,6 +87,8 @@ pub fn samples(judgements: &[Judgement]) -> Vec<Sample> {
     for ((checklist, _), check) in checks {
         samples.push(CHECK.sample([checklist, &check.name], check.state));
         samples.push(INFO.sample([checklist, &check.name, check.collector, &check.item], 1.0));
+        samples.extend(since(check).map(|since| SINCE.sample([checklist, &check.name], since.as_second() as f64)));
+        samples.extend(place(check).map(|place| PLACE.sample([checklist, &check.name, &place], 1.0)));
         samples.push(REQUIRED.sample([checklist, &check.name], f64::from(u8::from(check.required))));
         for state in [CheckState::Pass, CheckState::Warn, CheckState::Fail, CheckState::Unknown, CheckState::Waived] {
             let count = check.lines.iter().filter(|line| line.state == state).count();
@@ -80,4 +96,101 @@ pub fn samples(judgements: &[Judgement]) -> Vec<Sample> {
         }
     }
     samples
+}
+
+/// The most of a place that becomes a label.
+const LONGEST_PLACE: usize = 128;
+
+/// Lines of a check that are not good, worst first; none of one that is good.
+fn not_good(check: &CheckVerdict) -> impl Iterator<Item = &Line> {
+    let is_bad = |state| matches!(state, CheckState::Fail | CheckState::Warn | CheckState::Unknown);
+    check.lines.iter().filter(move |line| is_bad(check.state) && is_bad(line.state))
+}
+
+/// Since when a check is not good: the oldest of its lines that are not.
+fn since(check: &CheckVerdict) -> Option<Timestamp> {
+    not_good(check).filter_map(|line| line.since).min()
+}
+
+/// Where a check is worst, in the labels of its facts.
+fn place(check: &CheckVerdict) -> Option<String> {
+    let place: String = not_good(check).next()?.place().chars().take(LONGEST_PLACE).collect();
+    (!place.is_empty()).then_some(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::checklist::{SectionVerdict, Severity};
+    use crate::labels::Labels;
+
+    fn line(state: CheckState, node: &str, since: Option<i64>) -> Line {
+        let labels = if node.is_empty() { Labels::default() } else { [("cluster", "eu"), ("node", node)].into() };
+        let since = since.map(|at| Timestamp::from_second(at).unwrap());
+        let severity = Severity::Warning;
+        Line { state, severity, evidence: "e".into(), fix: None, labels, seen_at: None, since, since_at_least: false, mended: false, look: 0 }
+    }
+
+    fn check(name: &str, state: CheckState, lines: Vec<Line>) -> CheckVerdict {
+        let own = || name.to_owned();
+        CheckVerdict {
+            name: own(),
+            runbook: own(),
+            item: "1".to_owned(),
+            title: own(),
+            state,
+            unasked: None,
+            required: true,
+            remedy: String::new(),
+            attested: false,
+            mend: None,
+            collector: "kubernetes",
+            note: None,
+            lines,
+            more_good: 0,
+        }
+    }
+
+    /// Samples of a judgement of some checks, of the metrics about since when and where.
+    fn told(checks: Vec<CheckVerdict>) -> Vec<String> {
+        let judgement = Judgement {
+            checklist: "c".to_owned(),
+            title: String::new(),
+            revision: "r".to_owned(),
+            decision: Decision::NoGo,
+            at: Timestamp::UNIX_EPOCH,
+            event: None,
+            event_start: None,
+            event_end: None,
+            event_zone: TimeZone::UTC,
+            participants: None,
+            sections: vec![SectionVerdict { title: String::new(), checks }],
+        };
+        let samples = samples(&[judgement]);
+        let own = samples.iter().filter(|sample| [SINCE.0.name, PLACE.0.name].contains(&sample.family.name));
+        own.map(|sample| format!("{} {:?} {}", sample.family.name, sample.labels, sample.value)).collect()
+    }
+
+    #[test]
+    fn since_when_and_where_are_told_of_what_is_not_good_and_of_nothing_else() {
+        let bad = vec![line(CheckState::Fail, "b", Some(20)), line(CheckState::Unknown, "a", Some(10)), line(CheckState::Pass, "c", Some(1))];
+        let said = told(vec![
+            check("Bad", CheckState::Fail, bad),
+            check("Good", CheckState::Pass, vec![line(CheckState::Pass, "a", None)]),
+            check("Waived", CheckState::Waived, vec![line(CheckState::Waived, "a", Some(5))]),
+            check("Unseen", CheckState::Unknown, vec![line(CheckState::Unknown, "", None)]),
+        ]);
+        assert_eq!(said, [r#"readiness_check_since_timestamp_seconds ["c", "Bad"] 10"#, r#"readiness_check_place_info ["c", "Bad", "eu / b"] 1"#]);
+    }
+
+    /// One series for each check, however many subjects are bad, and none longer than a label should be.
+    #[test]
+    fn a_place_is_bounded() {
+        let lines = (0..1000).map(|index| line(CheckState::Fail, &format!("{index}{}", "x".repeat(500)), Some(1))).collect();
+        let said = told(vec![check("Bad", CheckState::Fail, lines)]);
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[1].len() < 128 + 60, "{}", said[1].len());
+    }
 }

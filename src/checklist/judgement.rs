@@ -343,7 +343,7 @@ fn some_of(places: &[String]) -> String {
 
 impl Line {
     /// Where it is, in words.
-    fn place(&self) -> String {
+    pub fn place(&self) -> String {
         self.labels.iter().map(|(_, value)| value).filter(|value| !value.is_empty()).map(say::plain).collect::<Vec<_>>().join(" / ")
     }
 
