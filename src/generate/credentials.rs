@@ -6,17 +6,28 @@
 
 use serde_json::{Value, json};
 
-use super::dashboard::{self, Layout};
-use super::query::{self, listed};
-use super::table::{coloured, states};
+use super::dashboard::{Layout, WIDTH};
+use super::listing::{CREDENTIALS, Lists};
+use super::panel::{self, columns, fixed, moment, named as field, panel, sorted, width};
+use super::query::listed;
+use super::table::{coloured, states, unseen};
+use crate::checklist::{Checklist, Kind};
+use crate::meaning::Meaning;
 use crate::promql::{Compute as _, Metric, Query, call, metric, text, time};
 
-/// How far the timeline reaches, in seconds; what ends later ends at its edge.
-const HORIZON: u32 = 14 * 86_400;
+/// How far the timeline reaches, in days; what ends later ends at its edge.
+const HORIZON: u32 = 14;
+/// Seconds of a day.
+const DAY: u32 = 86_400;
+/// What a credential has at least left, where no check says so.
+const LEFT: f64 = 7.0 * 86_400.0;
 
 /// The parts of the timeline: field, colour, query. All have one label, `what`.
-fn parts() -> [(&'static str, &'static str, Query); 5] {
-    let ahead = |metric: Metric, labels: &[&str]| call("clamp", [metric.max(labels).and("-", time()), 0.into(), HORIZON.into()]);
+fn parts() -> [(&'static str, &'static str, Query); 6] {
+    let ahead = |metric: Metric, labels: &[&str]| {
+        let days = metric.max(labels).and("-", time()).grouped().and("/", DAY);
+        call("clamp", [days, 0.into(), HORIZON.into()])
+    };
     let only = |query: Query| query.max(&["what"]);
     let event = |which: &str| named("event", ahead(metric(format!("readiness_event_{which}_timestamp_seconds")), &["event"]), &["event"]);
     let rotation = |bound: &str| {
@@ -24,15 +35,18 @@ fn parts() -> [(&'static str, &'static str, Query); 5] {
         named("rotation", ahead(metric("readiness_rotation_next_timestamp_seconds").with("bound", bound), &labels), &labels)
     };
     let credential = || named("credential", ahead(metric("readiness_credential_expiry_timestamp_seconds"), &["credential"]), &["credential"]);
+    let untold = metric("readiness_credential_end_state").like("state", "unknown|untold").ones().max(&["credential"]);
+    let untold = only(named("credential", untold, &["credential"])).and("*", HORIZON);
     let window = |from: Query, to: Query| only(to).and("-", only(from));
     let last = || call("max", [event("end")]);
     [
         ("gap", "transparent", only(event("start").and("or", rotation("earliest")))),
         ("event", "blue", window(event("start"), event("end"))),
-        // A moment is drawn half an hour wide, or nobody would see it.
-        ("may rotate", "orange", call("clamp_min", [window(rotation("earliest"), rotation("latest")), 1800.into()])),
-        ("ends within the event or before", "red", only(credential().and("<", call("scalar", [last()])))),
-        ("lasts until", "green", only(credential().and(">=", call("scalar", [last().and("or", call("vector", [0.into()]))])))),
+        // A moment is drawn three hours wide, or nobody would see it.
+        ("may rotate", Meaning::Waived.colour(), call("clamp_min", [window(rotation("earliest"), rotation("latest")), 0.125.into()])),
+        ("ends within the event or before", Meaning::Bad.colour(), only(credential().and("<", call("scalar", [last()])))),
+        ("lasts until", Meaning::Good.colour(), only(credential().and(">=", call("scalar", [last().and("or", call("vector", [0.into()]))])))),
+        ("nobody knows its end", Meaning::Unknown.colour(), untold),
     ]
 }
 
@@ -44,69 +58,82 @@ fn named(word: &str, query: Query, labels: &[&str]) -> Query {
 }
 
 /// The board.
-pub(super) fn board() -> String {
-    let mut layout = Layout::default();
-    layout.place(&[(8, dashboard::decisions()), (8, first_end()), (8, dashboard::event(None))], 5);
-    layout.place(&[(24, timeline())], 14);
-    layout.place(&[(24, credentials())], 12);
-    layout.place(&[(14, rotations()), (10, conflicts())], 9);
+pub(super) fn board(checklists: &[Checklist], runbooks: &str) -> String {
+    let mut layout = Layout::with_header(None, CREDENTIALS);
+    layout.place(&[(WIDTH, timeline())], 11);
+    layout.place(&[(18, credentials(left(checklists))), (6, first_end(left(checklists)))], 11);
+    let lists = Lists { checklists, about: CREDENTIALS, required: false, of: " with credentials", runbooks };
+    layout.place(&lists.both(8), 8);
+    layout.place(&[(15, rotations()), (9, conflicts())], 9);
     let small = [
-        states("Copies", "Whether copies of one credential are the same.", "readiness_credential_copies_state", &["copies"]),
+        states("Copies", "Whether copies of one credential are the same.", "readiness_credential_copies_state", &[("copies", "Copies")]),
         states(
             "Workloads and their credentials",
             "Whether a workload was started after its credential changed.",
             "readiness_credential_consumer_state",
-            &["credential", "selector"],
+            &[("credential", "Credential"), ("selector", "Workload")],
         ),
-        states("AWS Secrets Manager", "How the rotation of each secret goes.", "readiness_secretsmanager_rotation_state", &["secret"]),
+        states("AWS Secrets Manager", "How the rotation of each secret goes.", "readiness_secretsmanager_rotation_state", &[("secret", "Secret")]),
     ];
     layout.place(&small.map(|panel| (8, panel)), 7);
     layout.finish("Credentials and windows", "readiness-credentials", "now-6h")
 }
 
-fn colour(name: &str) -> Value {
-    json!({ "id": "color", "value": { "mode": "fixed", "fixedColor": name } })
+/// How long a credential must last, in seconds, by the check that asks.
+fn left(checklists: &[Checklist]) -> f64 {
+    let asked = checklists.iter().flat_map(Checklist::checks).find(|check| check.name == "CredentialExpiresSoon");
+    asked.and_then(|check| if let Kind::Fact { condition, .. } = &check.kind { condition.bound() } else { None }).unwrap_or(LEFT)
+}
+
+/// What the time means that is left: gone, shorter than is asked for, or long enough.
+fn remaining(left: f64) -> Value {
+    panel::steps(&[(-1e12, Meaning::Bad), (0.0, Meaning::Warning), (left, Meaning::Good)])
 }
 
 fn timeline() -> Value {
     let parts = parts();
-    let references = ["A", "B", "C", "D", "E"];
-    let targets: Vec<Value> = references.iter().zip(&parts).map(|(reference, (_, _, query))| listed(reference, query.clone())).collect();
-    let names: serde_json::Map<String, Value> =
-        references.iter().zip(&parts).map(|(reference, (name, ..))| (format!("Value #{reference}"), json!(name))).collect();
-    let mut overrides: Vec<Value> =
-        parts.iter().map(|(name, own, _)| json!({ "matcher": { "id": "byName", "options": name }, "properties": [colour(own)] })).collect();
-    overrides.push(json!({ "matcher": { "id": "byName", "options": "gap" }, "properties": [
-        { "id": "custom.hideFrom", "value": { "legend": true, "tooltip": true, "viz": false } }, { "id": "custom.fillOpacity", "value": 0 }] }));
-    json!({ "type": "barchart", "title": "From now on: events, rotations, and until when credentials last",
-        "description": "Each bar lies where it lies in time, from now on the left to fourteen days on the right. Red credentials end before the event does; an orange bar that stands over or under the blue one hits the event.",
-        "targets": targets,
-        "transformations": [
-            { "id": "joinByField", "options": { "byField": "what", "mode": "outer" } },
-            { "id": "organize", "options": { "excludeByName": { "Time": true, "Time 1": true, "Time 2": true, "Time 3": true, "Time 4": true, "Time 5": true }, "renameByName": names } },
-            { "id": "sortBy", "options": { "sort": [{ "field": "what" }] } }],
-        "options": { "orientation": "horizontal", "stacking": "normal", "xField": "what", "showValue": "never", "barWidth": 0.7, "legend": { "showLegend": true, "placement": "bottom", "displayMode": "list" }, "tooltip": { "mode": "multi" } },
-        "fieldConfig": { "defaults": { "unit": "s", "min": 0, "max": HORIZON, "noValue": "nothing is known to end, rotate or happen", "custom": { "fillOpacity": 80, "lineWidth": 0 } }, "overrides": overrides } })
+    let targets: Vec<Value> = parts.iter().map(|(_, _, query)| listed(query.clone())).collect();
+    let values: Vec<String> = ('A'..).take(parts.len()).map(|letter| format!("Value #{letter}")).collect();
+    let names: Vec<(&str, &str)> = [("what", "what")].into_iter().chain(values.iter().map(String::as_str).zip(parts.iter().map(|(name, ..)| *name))).collect();
+    let mut overrides: Vec<Value> = parts.iter().map(|(name, own, _)| field(name, vec![fixed(own)])).collect();
+    overrides.push(field(
+        "gap",
+        vec![json!({ "id": "custom.hideFrom", "value": { "legend": true, "tooltip": true, "viz": false } }), json!({ "id": "custom.fillOpacity", "value": 0 })],
+    ));
+    let mut chart = panel(
+        "barchart",
+        "From now on: events, rotations, and until when credentials last",
+        "Each bar lies where it lies in time, from now on the left to fourteen days on the right. Red credentials end before the event does; a rotation that stands over or under an event hits it.",
+        targets,
+    );
+    chart["transformations"] = json!([{ "id": "merge", "options": {} }, columns(&["Time"], &names), sorted("what", false)]);
+    chart["options"] = json!({ "orientation": "horizontal", "stacking": "normal", "xField": "what", "xTickLabelMaxLength": 60, "showValue": "never", "barWidth": 0.7,
+        "legend": { "showLegend": true, "placement": "bottom", "displayMode": "list" }, "tooltip": { "mode": "multi" } });
+    let defaults = &mut chart["fieldConfig"]["defaults"];
+    defaults["unit"] = json!("suffix: days");
+    (defaults["min"], defaults["max"], defaults["decimals"]) = (json!(0), json!(HORIZON), json!(1));
+    defaults["custom"] = json!({ "fillOpacity": 80, "lineWidth": 0 });
+    chart["fieldConfig"]["overrides"] = overrides.into();
+    chart
 }
 
-/// The credential that ends first.
-fn first_end() -> Value {
-    let left = metric("readiness_credential_expiry_timestamp_seconds").max(&["credential"]).and("-", time());
-    let first = call("bottomk", [1.into(), left]);
-    json!({ "type": "stat", "title": "The next credential to end",
-        "description": "Its name and how long it still lasts.",
-        "targets": [query::named(first, "{{credential}}")],
-        "options": { "textMode": "value_and_name", "colorMode": "value", "reduceOptions": { "calcs": ["lastNotNull"] } },
-        "fieldConfig": { "defaults": { "unit": "s", "noValue": "no end is known",
-            "thresholds": { "mode": "absolute", "steps": [{ "value": null, "color": "red" }, { "value": 86_400, "color": "orange" }, { "value": 604_800, "color": "green" }] } }, "overrides": [] } })
+/// The credentials that end first.
+fn first_end(left: f64) -> Value {
+    let ends = metric("readiness_credential_expiry_timestamp_seconds").max(&["credential"]).and("-", time());
+    let first = call("bottomk", [3.into(), ends]);
+    let mut stat = panel::stat("The next to end", "Credentials, and how long they still last.", vec![super::query::named(first, "{{credential}}")], false);
+    let defaults = &mut stat["fieldConfig"]["defaults"];
+    defaults["unit"] = json!("s");
+    defaults["thresholds"] = remaining(left);
+    stat
 }
 
-fn moment(field: &str) -> Value {
-    json!({ "matcher": { "id": "byName", "options": field }, "properties": [{ "id": "unit", "value": "dateTimeFromNow" }] })
-}
-
+/// The states of a set, as a label of its own; and sources of its collector that are not seen, which the set does not have.
 fn state_of(set: &str, by: &[&str], name: &str) -> Query {
-    call("label_replace", [metric(set).ones(), text(name), text("$1"), text("state"), text("(.*)")]).max(&[by, &[name]].concat())
+    let unseen = by.first().map(|first| unseen(set, first).and(&format!("unless on ({first})"), metric(set)));
+    let known = metric(set).ones();
+    let all = unseen.map_or_else(|| known.clone(), |unseen| known.clone().and("or", unseen.grouped()));
+    call("label_replace", [all, text(name), text("$1"), text("state"), text("(.*)")]).max(&[by, &[name]].concat())
 }
 
 /// A moment as Grafana counts.
@@ -114,49 +141,86 @@ fn millis(moment: Metric, by: &[&str]) -> Query {
     moment.max(by).and("*", 1000)
 }
 
-fn credentials() -> Value {
+fn credentials(left: f64) -> Value {
     let key = &["credential", "kind"];
-    let targets = json!([
-        listed("A", state_of("readiness_credential_state", key, "present")),
-        listed("B", state_of("readiness_credential_valid_state", key, "valid")),
-        listed("C", state_of("readiness_credential_end_state", key, "end")),
-        listed("D", millis(metric("readiness_credential_expiry_timestamp_seconds"), key)),
-        listed("E", millis(metric("readiness_credential_changed_timestamp_seconds"), key)),
-        listed("F", millis(metric("readiness_credential_last_used_timestamp_seconds"), key)),
-    ]);
-    json!({ "type": "table", "title": "Credentials: there, working, until when",
-        "description": "Three facts about each. Unproven means that no free call exists to prove it; an end of unknown is not never.",
-        "targets": targets,
-        "transformations": [{ "id": "joinByField", "options": { "byField": "credential", "mode": "outer" } },
-            { "id": "organize", "options": { "excludeByName": { "Time 1": true, "Time 2": true, "Time 3": true, "Time 4": true, "Time 5": true, "Time 6": true, "kind 2": true, "kind 3": true, "kind 4": true, "kind 5": true, "kind 6": true, "Value #A": true, "Value #B": true, "Value #C": true },
-                "renameByName": { "credential": "Credential", "kind 1": "Kind", "present": "There", "valid": "Working", "end": "Ends", "Value #D": "When", "Value #E": "Last changed", "Value #F": "Last used" } } }],
-        "fieldConfig": { "defaults": { "noValue": "" }, "overrides": [coloured("There"), coloured("Working"), coloured("Ends"), moment("When"), moment("Last changed"), moment("Last used")] } })
+    let ends = metric("readiness_credential_expiry_timestamp_seconds").max(key).and("-", time());
+    let targets = vec![
+        listed(state_of("readiness_credential_state", key, "present")),
+        listed(metric("readiness_credential_valid_state").ones().max(&["credential", "kind", "state"])),
+        listed(ends),
+        listed(millis(metric("readiness_credential_changed_timestamp_seconds"), key)),
+        listed(millis(metric("readiness_credential_last_used_timestamp_seconds"), key)),
+    ];
+    let mut table = panel(
+        "table",
+        "Credentials: there, working, for how long",
+        "The one that ends first stands on top. Unproven means that no free call exists to prove it; without a time left its end is not known, or never comes.",
+        targets,
+    );
+    let renamed = [
+        ("credential", "Credential"),
+        ("kind", "Kind"),
+        ("present", "There"),
+        ("state", "Working"),
+        ("Value #C", "Lasts for"),
+        ("Value #D", "Last changed"),
+        ("Value #E", "Last used"),
+    ];
+    table["options"] = json!({ "cellHeight": "sm", "showHeader": true });
+    table["transformations"] = json!([{ "id": "merge", "options": {} }, columns(&["Time", "Value #A", "Value #B"], &renamed), sorted("Lasts for", false)]);
+    let none = json!([{ "type": "special", "options": { "match": "null+nan", "result": { "text": "not told", "color": Meaning::NotAsked.colour(), "index": 0 } } },
+        { "type": "special", "options": { "match": "empty", "result": { "text": "not told", "color": Meaning::NotAsked.colour(), "index": 1 } } }]);
+    let lasts = vec![
+        json!({ "id": "unit", "value": "s" }),
+        json!({ "id": "mappings", "value": none }),
+        json!({ "id": "thresholds", "value": remaining(left) }),
+        json!({ "id": "custom.cellOptions", "value": { "type": "color-background", "mode": "basic" } }),
+        width(130),
+    ];
+    table["fieldConfig"]["overrides"] =
+        json!([coloured("There"), coloured("Working"), field("Lasts for", lasts), field("Last changed", moment()), field("Last used", moment())]);
+    table
 }
 
 fn rotations() -> Value {
     let key = &["rotation", "subject"];
-    let targets = json!([
-        listed("A", state_of("readiness_rotation_run_state", key, "run")),
-        listed("B", state_of("readiness_rotation_suspension_state", key, "suspension")),
-        listed("C", millis(metric("readiness_rotation_last_timestamp_seconds"), key)),
-        listed("D", millis(metric("readiness_rotation_next_timestamp_seconds").with("bound", "earliest"), key)),
-        listed("E", millis(metric("readiness_rotation_next_timestamp_seconds").with("bound", "latest"), key)),
-        listed("F", millis(metric("readiness_rotation_lapse_timestamp_seconds"), key)),
-    ]);
-    json!({ "type": "table", "title": "Rotations: last, next, and how the last one went",
-        "description": "What has only an interval has an earliest and a latest moment. What is suspended renews nothing, and its key lapses.",
-        "targets": targets,
-        "transformations": [{ "id": "merge", "options": {} },
-            { "id": "organize", "options": { "excludeByName": { "Time": true, "Value #A": true, "Value #B": true },
-                "renameByName": { "rotation": "Rotation", "subject": "What", "run": "Last run", "suspension": "Suspended", "Value #C": "Last", "Value #D": "Next, earliest", "Value #E": "Next, latest", "Value #F": "Key lapses" } } }],
-        "fieldConfig": { "defaults": { "noValue": "" }, "overrides": [coloured("Last run"), coloured("Suspended"), moment("Last"), moment("Next, earliest"), moment("Next, latest"), moment("Key lapses")] } })
+    let targets = vec![
+        listed(state_of("readiness_rotation_run_state", key, "run")),
+        listed(metric("readiness_rotation_suspension_state").ones().max(&["rotation", "subject", "state"])),
+        listed(millis(metric("readiness_rotation_last_timestamp_seconds"), key)),
+        listed(millis(metric("readiness_rotation_next_timestamp_seconds").with("bound", "earliest"), key)),
+        listed(millis(metric("readiness_rotation_next_timestamp_seconds").with("bound", "latest"), key)),
+        listed(millis(metric("readiness_rotation_lapse_timestamp_seconds"), key)),
+    ];
+    let mut table = panel(
+        "table",
+        "Rotations: last, next, and how the last one went",
+        "What has only an interval has an earliest and a latest moment. What is suspended renews nothing, and its key lapses.",
+        targets,
+    );
+    let renamed = [
+        ("rotation", "Rotation"),
+        ("subject", "What"),
+        ("run", "Last run"),
+        ("state", "Suspended"),
+        ("Value #C", "Last"),
+        ("Value #D", "Next, earliest"),
+        ("Value #E", "Next, latest"),
+        ("Value #F", "Key lapses"),
+    ];
+    table["options"] = json!({ "cellHeight": "sm", "showHeader": true });
+    table["transformations"] = json!([{ "id": "merge", "options": {} }, columns(&["Time", "Value #A", "Value #B"], &renamed), sorted("Next, earliest", false)]);
+    let moments = ["Last", "Next, earliest", "Next, latest", "Key lapses"].map(|name| field(name, moment()));
+    table["fieldConfig"]["overrides"] =
+        [coloured("Last run"), coloured("Suspended")].into_iter().chain(moments).chain([field("What", vec![panel::blank()])]).collect();
+    table
 }
 
 fn conflicts() -> Value {
     states(
         "Rotations against events",
-        "Possible means that the bounds do not exclude it, which is as bad.",
+        "None is well; possible means that the bounds do not exclude it, which is as bad.",
         "readiness_rotation_conflict_state",
-        &["rotation", "subject", "event"],
+        &[("rotation", "Rotation"), ("subject", "What"), ("event", "Event")],
     )
 }

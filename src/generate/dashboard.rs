@@ -1,40 +1,35 @@
-//! The board: the paper checklist as a Grafana dashboard, section by section, with the thresholds
-//! of the checks drawn into the graphs of their facts.
+//! What all boards share: panels on a grid, what a person chooses at the top, and where events begin and end.
 
 use serde_json::{Value, json};
 
-use super::events::{Events, Stage};
-use super::query::{formatted, over_time};
-use crate::checklist::{Check, CheckState, Checklist, Condition, Decision, Guard, Kind, Red};
-use crate::metric::Unit;
-use crate::promql::{Compute as _, Metric, Query, metric};
+use super::header;
+use crate::checklist::Checklist;
 use crate::report;
 
-const WIDTH: u64 = 24;
-
-/// The dashboard of a checklist.
-pub(super) fn board(checklist: &Checklist) -> String {
-    let mut layout = Layout::default();
-    layout.place(&[(8, decision(checklist)), (8, counts(Some(checklist))), (8, event(Some(checklist)))], 6);
-    for section in checklist.sections.iter().filter(|section| !section.checks.is_empty()) {
-        let height = 3 + u64::try_from(section.checks.len()).unwrap_or(10).min(12);
-        layout.place(&[(WIDTH, table(checklist, &section.title, &section.checks))], height);
-    }
-    let graphs: Vec<(u64, Value)> = checklist.checks().filter_map(|check| graph(checklist, check)).map(|panel| (8, panel)).collect();
-    for row in graphs.chunks(3) {
-        layout.place(row, 8);
-    }
-    layout.finish(&format!("Readiness: {}", checklist.title), &format!("readiness-{}", checklist.name), "now-3h")
-}
+/// Columns of Grafana's grid.
+pub(super) const WIDTH: u64 = 24;
 
 /// Panels, placed row by row.
 #[derive(Default)]
 pub(super) struct Layout {
     panels: Vec<Value>,
+    /// Panels that were given a number.
+    count: u64,
     y: u64,
 }
 
 impl Layout {
+    /// A board with what stands on top of all: of one checklist or of all, and of the checks on facts of some collectors.
+    pub(super) fn with_header(checklist: Option<&Checklist>, about: &[&str]) -> Self {
+        let mut layout = Self::default();
+        for ([x, y, width, height], panel) in header::panels(checklist, about) {
+            let panel = layout.at(panel, [x, y, width, height]);
+            layout.panels.push(panel);
+        }
+        layout.y = header::HEIGHT;
+        layout
+    }
+
     /// The dashboard with what was placed.
     pub(super) fn finish(self, title: &str, uid: &str, from: &str) -> String {
         report::json_of(&json!({
@@ -56,24 +51,58 @@ impl Layout {
 
     /// A row of panels with their widths.
     pub(super) fn place(&mut self, row: &[(u64, Value)], height: u64) {
-        let mut x = 0;
-        for (width, panel) in row {
-            let mut panel = panel.clone();
-            panel["id"] = json!(self.panels.len() + 1);
-            panel["gridPos"] = json!({ "x": x, "y": self.y, "w": width, "h": height });
-            panel["datasource"] = json!({ "type": "prometheus", "uid": "${datasource}" });
-            for target in panel["targets"].as_array_mut().into_iter().flatten() {
-                target["datasource"] = json!({ "type": "prometheus", "uid": "${datasource}" });
-            }
-            let defaults = &mut panel["fieldConfig"]["defaults"];
-            if defaults["unit"].is_null() {
-                // Words and counts; Grafana would guess.
-                defaults["unit"] = json!("short");
-            }
+        let placed = self.row(row, height);
+        self.panels.extend(placed);
+    }
+
+    /// Panels of different heights in so many columns, each below the one that ends first.
+    pub(super) fn columns(&mut self, panels: impl Iterator<Item = (u64, Value)>, across: usize) {
+        let width = WIDTH / across as u64;
+        let mut ends = vec![self.y; across];
+        for (height, panel) in panels {
+            let Some((column, end)) = ends.iter_mut().enumerate().min_by_key(|(_, end)| **end) else { return };
+            let place = [width * column as u64, *end, width, height];
+            *end += height;
+            let panel = self.at(panel, place);
             self.panels.push(panel);
+        }
+        self.y = ends.into_iter().max().unwrap_or(self.y);
+    }
+
+    /// Rows of panels below a heading, which are asked for when somebody opens it.
+    pub(super) fn fold(&mut self, title: &str, rows: &[Vec<(u64, Value)>], height: u64) {
+        let place = json!({ "x": 0, "y": self.y, "w": WIDTH, "h": 1 });
+        self.count += 1;
+        let id = self.count;
+        self.y += 1;
+        let top = self.y;
+        let panels: Vec<Value> = rows.iter().flat_map(|row| self.row(row, height)).collect();
+        // Closed, they take no room.
+        self.y = top;
+        self.panels.push(json!({ "type": "row", "id": id, "title": title, "collapsed": true, "gridPos": place, "panels": panels }));
+    }
+
+    fn row(&mut self, row: &[(u64, Value)], height: u64) -> Vec<Value> {
+        let (mut x, mut placed) = (0, Vec::new());
+        for (width, panel) in row {
+            let y = self.y;
+            placed.push(self.at(panel.clone(), [x, y, *width, height]));
             x += width;
         }
         self.y += height;
+        placed
+    }
+
+    fn at(&mut self, mut panel: Value, [x, y, width, height]: [u64; 4]) -> Value {
+        self.count += 1;
+        let source = json!({ "type": "prometheus", "uid": "${datasource}" });
+        panel["id"] = json!(self.count);
+        panel["gridPos"] = json!({ "x": x, "y": y, "w": width, "h": height });
+        for target in panel["targets"].as_array_mut().into_iter().flatten() {
+            target["datasource"] = source.clone();
+        }
+        panel["datasource"] = source;
+        panel
     }
 }
 
@@ -99,123 +128,4 @@ fn annotations() -> Value {
             "expr": format!("max by (event) (readiness_event_{which}_timestamp_seconds{{event=~\"$event\"}}) * 1000"), "titleFormat": format!("{{{{event}}}} {word}") })
     };
     json!([at("start", "start", "blue"), at("end", "end", "purple")])
-}
-
-/// The rows on top of a board of one checklist.
-pub(super) fn decision(checklist: &Checklist) -> Value {
-    word(of(Some(checklist), "readiness_decision_state").ones().max(&["state"]), "{{state}}")
-}
-
-/// What all checklists come to, on a board that belongs to none of them.
-pub(super) fn decisions() -> Value {
-    word(metric("readiness_decision_state").ones().max(&["checklist", "event", "state"]), "{{checklist}} {{event}} {{state}}")
-}
-
-fn word(query: Query, legend: &str) -> Value {
-    let colours = [(Decision::Go, "green"), (Decision::NoGo, "red"), (Decision::Undecided, "orange")];
-    let overrides: Vec<Value> = colours
-        .iter()
-        .map(|(decision, colour)| {
-            let mut properties = vec![json!({ "id": "color", "value": { "mode": "fixed", "fixedColor": colour } })];
-            // Where there is only one, its word is name enough.
-            if legend == "{{state}}" {
-                properties.push(json!({ "id": "displayName", "value": report::word(*decision) }));
-            }
-            json!({ "matcher": { "id": "byRegexp", "options": format!("/(^| ){}$/", decision.as_str()) }, "properties": properties })
-        })
-        .collect();
-    json!({ "type": "stat", "title": "Decision", "description": "What the checklist comes to. No data is not go.", "targets": [formatted(query, "time_series", legend)],
-        "options": { "textMode": "name", "colorMode": "background", "reduceOptions": { "calcs": ["lastNotNull"] } },
-        "fieldConfig": { "defaults": { "noValue": "no data: not go" }, "overrides": overrides } })
-}
-
-pub(super) fn counts(checklist: Option<&Checklist>) -> Value {
-    let query = of(checklist, "readiness_check_state").sum(&["state"]);
-    json!({ "type": "bargauge", "title": "Checks by verdict", "description": "How many checks are good, bad, not known, or not applicable.", "targets": [formatted(query, "time_series", "{{state}}")],
-        "options": { "displayMode": "basic", "orientation": "horizontal" }, "fieldConfig": { "defaults": { "min": 0, "noValue": "no exporter is scraped" }, "overrides": [] } })
-}
-
-pub(super) fn event(checklist: Option<&Checklist>) -> Value {
-    let query = of(checklist, "readiness_event_start_timestamp_seconds").min(&["event"]).and("*", 1000);
-    json!({ "type": "stat", "title": "Next event starts", "description": "Events that run or come.", "targets": [formatted(query, "time_series", "{{state}}")],
-        "options": { "colorMode": "none", "reduceOptions": { "calcs": ["lastNotNull"] } },
-        "fieldConfig": { "defaults": { "unit": "dateTimeFromNow", "noValue": "no event configured" }, "overrides": [] } })
-}
-
-/// A metric of one checklist, or of all.
-fn of(checklist: Option<&Checklist>, name: &str) -> Metric {
-    checklist.into_iter().fold(metric(name), |all, checklist| all.with("checklist", &checklist.name))
-}
-
-fn table(checklist: &Checklist, title: &str, checks: &[Check]) -> Value {
-    let names: Vec<&str> = checks.iter().map(|check| check.name.as_str()).collect();
-    let query = of(Some(checklist), "readiness_check_state").like("check", &names.join("|")).ones().max(&["check", "state"]);
-    let words: serde_json::Map<String, Value> =
-        checks.iter().map(|check| (check.name.clone(), json!({ "text": format!("{} {}", check.item, check.title()) }))).collect();
-    let colours = [
-        (CheckState::Pass, "green"),
-        (CheckState::Warn, "yellow"),
-        (CheckState::Fail, "red"),
-        (CheckState::Unknown, "orange"),
-        (CheckState::Waived, "purple"),
-        (CheckState::NotApplicable, "gray"),
-    ];
-    let states: serde_json::Map<String, Value> =
-        colours.iter().map(|(state, colour)| (state.as_str().to_owned(), json!({ "text": state.as_str().replace('_', " "), "color": colour }))).collect();
-    json!({ "type": "table", "title": title, "description": "Verdicts in the order of the paper checklist; the status page has the evidence of each.", "targets": [formatted(query, "table", "{{state}}")],
-        "transformations": [{ "id": "organize", "options": { "excludeByName": { "Time": true, "Value": true }, "renameByName": { "check": "Check", "state": "Verdict" } } }],
-        "fieldConfig": { "defaults": { "noValue": "no exporter is scraped" }, "overrides": [
-            { "matcher": { "id": "byName", "options": "Check" }, "properties": [{ "id": "mappings", "value": [{ "type": "value", "options": words }] }] },
-            { "matcher": { "id": "byName", "options": "Verdict" }, "properties": [
-                { "id": "mappings", "value": [{ "type": "value", "options": states }] },
-                { "id": "custom.cellOptions", "value": { "type": "color-background" } }, { "id": "custom.width", "value": 160 }] }] } })
-}
-
-/// The fact behind a check with a constant bound, and the bound as a line.
-fn graph(checklist: &Checklist, check: &Check) -> Option<Value> {
-    let Kind::Fact { family, condition, .. } = &check.kind else { return None };
-    let steps = steps(check)?;
-    let events = Events { checklist: &checklist.name, when: Guard::default(), stage: Stage::Due };
-    let Red::Fact { fact, .. } = condition.promql(family, &check.filter, None, &events.last_end()) else { return None };
-    let legend: Vec<String> = family.labels.iter().map(|label| format!("{{{{{label}}}}}")).collect();
-    Some(json!({ "type": "timeseries", "title": format!("{} {}", check.item, check.title()),
-        "description": format!("{} When it is red: {}", check.name, check.remedy),
-        "targets": [over_time(fact, &legend.join(" / "))],
-        "fieldConfig": { "defaults": { "unit": unit(check)?, "noValue": "nothing of it was seen", "custom": { "thresholdsStyle": { "mode": "line" } }, "thresholds": { "mode": "absolute", "steps": steps } }, "overrides": [] } }))
-}
-
-fn rises(condition: &Condition) -> bool {
-    matches!(condition, Condition::Above(_) | Condition::OlderThan(_))
-}
-
-/// The bounds of a check as Grafana's thresholds, for checks that have a constant one.
-pub(super) fn steps(check: &Check) -> Option<Vec<Value>> {
-    let Kind::Fact { condition, worsens, .. } = &check.kind else { return None };
-    let bound = condition.bound()?;
-    let harsher = worsens.iter().map(|band| (band.at.base(), "red"));
-    let mut steps: Vec<(f64, &str)> = [(bound, "orange")].into_iter().chain(harsher).collect();
-    steps.sort_by(|a, b| a.0.total_cmp(&b.0));
-    if rises(condition) {
-        return Some(
-            [json!({ "value": null, "color": "green" })].into_iter().chain(steps.iter().map(|(at, colour)| json!({ "value": at, "color": colour }))).collect(),
-        );
-    }
-    let below: Vec<&str> = steps.iter().map(|(_, colour)| *colour).collect();
-    let mut list = vec![json!({ "value": null, "color": below.first().copied().unwrap_or("orange") })];
-    for (index, (at, _)) in steps.iter().enumerate() {
-        list.push(json!({ "value": at, "color": below.get(index + 1).copied().unwrap_or("green") }));
-    }
-    Some(list)
-}
-
-/// The unit of what a check compares.
-pub(super) fn unit(check: &Check) -> Option<&'static str> {
-    let Kind::Fact { family, condition, .. } = &check.kind else { return None };
-    Some(match family.unit {
-        Unit::Ratio | Unit::Share => "percentunit",
-        Unit::Seconds => "s",
-        Unit::Timestamp if matches!(condition, Condition::ExpiresWithin(_) | Condition::OlderThan(_)) => "s",
-        Unit::Bytes => "bytes",
-        Unit::Number | Unit::Flag | Unit::Mark | Unit::Timestamp => "none",
-    })
 }

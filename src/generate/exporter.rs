@@ -5,6 +5,12 @@ use crate::checklist::Severity;
 use crate::value::Span;
 use std::collections::BTreeMap;
 
+/// Seconds after which a judgement is out of date: more than two scrapes at the slowest usual interval.
+pub(super) const STALE_AFTER: u32 = 180;
+
+/// What always fires, where rules are evaluated.
+pub(super) const WATCHDOG: &str = "ReadinessWatchdog";
+
 struct Record {
     name: &'static str,
     expr: &'static str,
@@ -124,7 +130,7 @@ const RECORDS: &[Record] = &[
         description: "Not a problem: Alertmanager holds back what is not critical while this fires.",
     },
     Record {
-        name: "ReadinessWatchdog",
+        name: WATCHDOG,
         expr: "vector(1)",
         hold: Span(std::time::Duration::ZERO),
         severity: None,

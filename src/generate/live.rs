@@ -1,28 +1,21 @@
 //! The live board: what a team watches on the wall while the event runs. Drawn by hand, panel by
 //! panel, but every threshold in it is a check's.
 
-use serde_json::{Value, json};
+use super::dashboard::Layout;
+use super::graphs::{self, Graph, or_zero};
+use super::listing::CLUSTERS;
+use crate::checklist::Checklist;
+use crate::promql::{Compute as _, metric};
 
-use super::dashboard::{self, Layout, steps, unit};
-use super::query::{now, over_time};
-use crate::checklist::{Check, Checklist};
-use crate::promql::{Compute as _, Query, call, metric};
-
-/// A graph: title, query, legend, and the check whose thresholds it shows.
-struct Graph {
-    title: &'static str,
-    query: fn() -> Query,
-    legend: &'static str,
-    unit: &'static str,
-    check: Option<&'static str>,
-    width: u64,
-}
+/// Rows that are in view from the first screen on.
+const OPEN: usize = 3;
 
 /// Rows of graphs, in the order in which a person on the wall asks.
 const ROWS: &[&[Graph]] = &[
     &[
         Graph {
             title: "Storage: the ten fullest file systems",
+            about: "Of nodes, by what is used.",
             query: || metric("readiness_node_filesystem_used_ratio").max(&["cluster", "node", "filesystem"]).top(),
             legend: "{{cluster}} {{node}} {{filesystem}}",
             unit: "percentunit",
@@ -30,25 +23,19 @@ const ROWS: &[&[Graph]] = &[
             width: 12,
         },
         Graph {
-            title: "Storage: the ten largest pods",
-            query: || metric("readiness_pod_ephemeral_storage_used_bytes").max(&["cluster", "namespace", "pod"]).top(),
-            legend: "{{cluster}} {{namespace}}/{{pod}}",
-            unit: "bytes",
-            check: None,
-            width: 6,
-        },
-        Graph {
             title: "Storage: pods closest to their limit",
+            about: "Share of the limit of ephemeral storage.",
             query: || metric("readiness_pod_ephemeral_storage_used_ratio").max(&["cluster", "namespace", "pod"]).top(),
             legend: "{{cluster}} {{namespace}}/{{pod}}",
             unit: "percentunit",
             check: Some("PodStorageNearLimit"),
-            width: 6,
+            width: 12,
         },
     ],
     &[
         Graph {
             title: "Workspaces",
+            about: "By their phase.",
             query: || metric("readiness_workspaces").max(&["cluster", "selector", "phase"]).sum(&["phase"]),
             legend: "{{phase}}",
             unit: "none",
@@ -57,6 +44,7 @@ const ROWS: &[&[Graph]] = &[
         },
         Graph {
             title: "Headroom with all expected workspaces",
+            about: "What is left once all expected workspaces run.",
             query: || metric("readiness_capacity_headroom_ratio").min(&["cluster", "event"]),
             legend: "{{cluster}} {{event}}",
             unit: "percentunit",
@@ -64,48 +52,75 @@ const ROWS: &[&[Graph]] = &[
             width: 8,
         },
         Graph {
-            title: "Starts of the busiest workspace",
-            query: || metric("readiness_workspace_starts_max").max(&["cluster", "selector"]),
-            legend: "{{cluster}} {{selector}}",
-            unit: "none",
-            check: Some("WorkspaceFlapping"),
-            width: 8,
-        },
-    ],
-    &[
-        Graph {
-            title: "Restarts within the window",
-            query: || metric("readiness_container_restarts_recent").max(&["cluster", "namespace"]).sum(&["cluster", "namespace"]),
-            legend: "{{cluster}} {{namespace}}",
-            unit: "none",
-            check: None,
-            width: 8,
-        },
-        Graph {
             title: "Containers that wait",
-            query: || metric("readiness_containers_waiting").max(&["cluster", "namespace", "class", "reason"]).sum(&["cluster", "class"]),
+            about: "By why they do.",
+            query: || or_zero(metric("readiness_containers_waiting").max(&["cluster", "namespace", "class", "reason"]).sum(&["cluster", "class"])),
             legend: "{{cluster}} {{class}}",
             unit: "none",
             check: None,
             width: 8,
         },
+    ],
+    &[
         Graph {
             title: "Evictions and kills for lack of memory",
+            about: "Within the window.",
             query: || {
-                metric("readiness_evictions")
-                    .max(&["cluster", "namespace", "resource"])
-                    .sum(&["cluster", "resource"])
-                    .and("or", metric("readiness_containers_oom_killed").max(&["cluster", "namespace"]).sum(&["cluster"]))
+                or_zero(
+                    metric("readiness_evictions")
+                        .max(&["cluster", "namespace", "resource"])
+                        .sum(&["cluster", "resource"])
+                        .and("or", metric("readiness_containers_oom_killed").max(&["cluster", "namespace"]).sum(&["cluster"])),
+                )
             },
             legend: "{{cluster}} {{resource}}",
             unit: "none",
             check: Some("PodsEvicted"),
             width: 8,
         },
+        Graph {
+            title: "Restarts within the window",
+            about: "Of containers, by namespace.",
+            query: || or_zero(metric("readiness_container_restarts_recent").max(&["cluster", "namespace"]).sum(&["cluster", "namespace"])),
+            legend: "{{cluster}} {{namespace}}",
+            unit: "none",
+            check: None,
+            width: 8,
+        },
+        Graph {
+            title: "Pods without a node",
+            about: "By why they have none.",
+            query: || or_zero(metric("readiness_pods_unscheduled").max(&["cluster", "namespace", "class"]).sum(&["cluster", "class"])),
+            legend: "{{cluster}} {{class}}",
+            unit: "none",
+            check: None,
+            width: 8,
+        },
+    ],
+    &[
+        Graph {
+            title: "Storage: the ten largest pods",
+            about: "By their ephemeral storage.",
+            query: || metric("readiness_pod_ephemeral_storage_used_bytes").max(&["cluster", "namespace", "pod"]).top(),
+            legend: "{{cluster}} {{namespace}}/{{pod}}",
+            unit: "bytes",
+            check: None,
+            width: 12,
+        },
+        Graph {
+            title: "Starts of the busiest workspace",
+            about: "Within the window.",
+            query: || metric("readiness_workspace_starts_max").max(&["cluster", "selector"]),
+            legend: "{{cluster}} {{selector}}",
+            unit: "none",
+            check: Some("WorkspaceFlapping"),
+            width: 12,
+        },
     ],
     &[
         Graph {
             title: "Image pulls: slowest, including the wait for others",
+            about: "Within the window.",
             query: || {
                 metric("readiness_image_pull_duration_seconds").with("duration", "including_waiting").with("statistic", "max").max(&["cluster", "image"]).top()
             },
@@ -116,6 +131,7 @@ const ROWS: &[&[Graph]] = &[
         },
         Graph {
             title: "Image pulls within the window",
+            about: "How many, by image.",
             query: || metric("readiness_image_pulls").max(&["cluster", "image"]).top(),
             legend: "{{cluster}} {{image}}",
             unit: "none",
@@ -126,90 +142,75 @@ const ROWS: &[&[Graph]] = &[
     &[
         Graph {
             title: "CPU: the ten busiest nodes",
+            about: "Share of what a node has.",
             query: || metric("readiness_node_cpu_used_ratio").max(&["cluster", "node"]).top(),
             legend: "{{cluster}} {{node}}",
             unit: "percentunit",
             check: Some("NodeCpuHigh"),
-            width: 8,
+            width: 12,
         },
         Graph {
             title: "Memory: the ten fullest nodes",
+            about: "Share of what a node has.",
             query: || metric("readiness_node_memory_used_ratio").max(&["cluster", "node"]).top(),
             legend: "{{cluster}} {{node}}",
             unit: "percentunit",
             check: Some("NodeMemoryHigh"),
-            width: 8,
-        },
-        Graph {
-            title: "Requested of all nodes",
-            query: || metric("readiness_cluster_requested_ratio").max(&["cluster", "resource"]),
-            legend: "{{cluster}} {{resource}}",
-            unit: "percentunit",
-            check: None,
-            width: 8,
+            width: 12,
         },
     ],
     &[
         Graph {
-            title: "Pods without a node",
-            query: || metric("readiness_pods_unscheduled").max(&["cluster", "namespace", "class"]).sum(&["cluster", "class"]),
-            legend: "{{cluster}} {{class}}",
-            unit: "none",
-            check: None,
-            width: 6,
-        },
-        Graph {
-            title: "NodeClaims",
-            query: || metric("readiness_nodeclaims").max(&["cluster", "nodepool", "phase"]).sum(&["phase"]),
-            legend: "{{phase}}",
-            unit: "none",
-            check: None,
-            width: 6,
-        },
-        Graph {
             title: "NodePools: share of their limits",
+            about: "At 100 % a pool makes no node any more.",
             query: || metric("readiness_nodepool_used_ratio").max(&["cluster", "nodepool", "resource"]),
             legend: "{{cluster}} {{nodepool}} {{resource}}",
             unit: "percentunit",
             check: Some("NodePoolNearLimit"),
-            width: 6,
+            width: 12,
+        },
+        Graph {
+            title: "Requested of all nodes",
+            about: "Share of what nodes offer that pods have requested.",
+            query: || metric("readiness_cluster_requested_ratio").max(&["cluster", "resource"]),
+            legend: "{{cluster}} {{resource}}",
+            unit: "percentunit",
+            check: None,
+            width: 12,
+        },
+    ],
+    &[
+        Graph {
+            title: "NodeClaims",
+            about: "By their phase.",
+            query: || metric("readiness_nodeclaims").max(&["cluster", "nodepool", "phase"]).sum(&["phase"]),
+            legend: "{{phase}}",
+            unit: "none",
+            check: None,
+            width: 12,
         },
         Graph {
             title: "Time to launch a node",
+            about: "The slowest of each pool.",
             query: || metric("readiness_nodeclaim_launch_duration_seconds").with("statistic", "max").max(&["cluster", "nodepool"]),
             legend: "{{cluster}} {{nodepool}}",
             unit: "s",
             check: Some("NodeLaunchSlow"),
-            width: 6,
+            width: 12,
         },
     ],
 ];
 
 /// The board, with the thresholds that the checklists have.
 pub(super) fn board(checklists: &[Checklist]) -> String {
-    let mut layout = Layout::default();
-    let all = call("sum", [metric("readiness_workspaces").with("phase", "running").max(&["cluster", "selector"])]);
-    let running = json!({ "type": "stat", "title": "Workspaces running", "description": "In all clusters.",
-        "targets": [now(all)],
-        "options": { "colorMode": "none", "reduceOptions": { "calcs": ["lastNotNull"] } }, "fieldConfig": { "defaults": { "noValue": "not known" }, "overrides": [] } });
-    layout.place(&[(8, dashboard::decisions()), (8, running), (8, dashboard::event(None))], 5);
-    for row in ROWS {
-        let panels: Vec<(u64, Value)> = row.iter().map(|graph| (graph.width, panel(checklists, graph))).collect();
-        layout.place(&panels, 8);
+    let mut layout = Layout::with_header(None, CLUSTERS);
+    let rows = graphs::rows(ROWS, checklists);
+    let (open, folded) = rows.split_at(OPEN);
+    for row in open {
+        layout.place(row, 7);
     }
+    layout.fold("Pods, images, nodes and pools", folded, 8);
     layout.finish("Live", "readiness-live", "now-1h")
-}
-
-fn panel(checklists: &[Checklist], graph: &Graph) -> Value {
-    let check: Option<&Check> = graph.check.and_then(|name| checklists.iter().flat_map(Checklist::checks).find(|check| check.name == name));
-    let title = check.map_or_else(|| graph.title.to_owned(), |check| format!("{} ({})", graph.title, check.item));
-    let mut defaults = json!({ "unit": check.and_then(unit).unwrap_or(graph.unit), "noValue": "none seen" });
-    if let Some(steps) = check.and_then(steps) {
-        defaults["thresholds"] = json!({ "mode": "absolute", "steps": steps });
-        defaults["custom"] = json!({ "thresholdsStyle": { "mode": "line" } });
-    }
-    json!({ "type": "timeseries", "title": title, "description": check.map_or_else(|| "Context for the others.".to_owned(), |check| format!("{} When it is red: {}", check.name, check.remedy)), "targets": [over_time((graph.query)(), graph.legend)],
-        "fieldConfig": { "defaults": defaults, "overrides": [] } })
 }
 
 /// Checks whose thresholds are drawn.

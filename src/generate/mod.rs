@@ -1,16 +1,23 @@
 //! Everything that follows from the checklists and the metric catalogue: alert rules with their
 //! tests, dashboards, documentation. A threshold is written once, in a checklist, and never here.
 
-mod boards;
 mod chart;
+mod clusters;
 mod credentials;
 mod dashboard;
 mod docs;
 mod events;
 mod exporter;
+mod graphs;
+mod header;
 mod images;
 mod keys;
+mod listing;
 mod live;
+mod looks;
+mod overview;
+mod panel;
+mod paper;
 mod permissions;
 mod query;
 mod rule_tests;
@@ -72,11 +79,11 @@ fn made(checklists: &[Checklist], runbook_url: &str, runbooks: &Runbooks<'_>) ->
     groups("exporter", exporter::groups(runbook_url));
     for (index, checklist) in checklists.iter().enumerate() {
         files.push((format!("alerts/tests/{}_test.yaml", checklist.name), yaml(&rule_tests::tests(checklist, &checklists[..index], runbook_url))));
-        files.push((format!("dashboards/{}.json", checklist.name), dashboard::board(checklist)));
-        files.push((format!("dashboards/{}-overview.json", checklist.name), boards::overview(checklist)));
+        files.push((format!("dashboards/{}.json", checklist.name), paper::board(checklist, runbook_url)));
+        files.push((format!("dashboards/{}-overview.json", checklist.name), overview::board(checklist, runbook_url)));
     }
-    files.extend(subject_boards(checklists).into_iter().map(|(name, board)| (format!("dashboards/{name}.json"), board)));
-    files.push(("dashboards/exporter.json".to_owned(), boards::exporter()));
+    files.extend(subject_boards(checklists, runbook_url).into_iter().map(|(name, board)| (format!("dashboards/{name}.json"), board)));
+    files.push(("dashboards/exporter.json".to_owned(), looks::board(checklists)));
     files.push(("docs/checks.md".to_owned(), docs::checks(checklists, runbooks)));
     files
 }
@@ -100,7 +107,7 @@ pub fn repository(checklists: &[Checklist], runbook_url: &str) -> Vec<(String, S
 
 /// A board for each subject that a check asks about, whichever checklist it is in: one that nothing fills would say
 /// that nothing is wrong.
-fn subject_boards(checklists: &[Checklist]) -> Vec<(&'static str, String)> {
+fn subject_boards(checklists: &[Checklist], runbooks: &str) -> Vec<(&'static str, String)> {
     let owner = |check: &Check| match &check.kind {
         Kind::Fact { family, .. } => collectors::owner(family.name),
         Kind::Attestation | Kind::Promql { .. } => "",
@@ -111,10 +118,10 @@ fn subject_boards(checklists: &[Checklist]) -> Vec<(&'static str, String)> {
     let credentials = about(&[collectors::credentials::NAME, collectors::lapses::NAME, collectors::rotations::NAME, collectors::secrets_manager::NAME]);
     let mut boards = Vec::new();
     if clusters {
-        boards.extend([("clusters", boards::clusters()), ("live", live::board(checklists))]);
+        boards.extend([("clusters", clusters::board(checklists, runbooks)), ("live", live::board(checklists))]);
     }
-    boards.extend(images.then(|| ("images", images::board())));
-    boards.extend(credentials.then(|| ("credentials", credentials::board())));
+    boards.extend(images.then(|| ("images", images::board(checklists, runbooks))));
+    boards.extend(credentials.then(|| ("credentials", credentials::board(checklists, runbooks))));
     boards
 }
 

@@ -46,7 +46,7 @@ pub(super) fn formatted(query: Query, format: &str, legend: &str) -> Value {
     target
 }
 
-/// Rows of a table as of now, under the name of the query.
-pub(super) fn listed(reference: &str, query: Query) -> Value {
-    json!({ "refId": reference, "expr": chosen(query), "instant": true, "range": false, "format": "table" })
+/// Rows of a table as of now.
+pub(super) fn listed(query: Query) -> Value {
+    json!({ "refId": "A", "expr": chosen(query), "instant": true, "range": false, "format": "table" })
 }

@@ -7,6 +7,7 @@ use super::rules::expression;
 use super::*;
 use crate::checklist::{Condition, Guard};
 use crate::collectors;
+use crate::meaning::Meaning;
 
 fn promql(metric: &str, filter: &str, condition: &str, harsher: Option<f64>, when: &str) -> String {
     let filter: BTreeMap<String, String> = serde_saphyr::from_str(filter).unwrap();
@@ -176,27 +177,38 @@ fn every_threshold_of_the_live_board_is_a_checks() {
     let checklist = &shipped().unwrap()[0];
     for name in live::checks() {
         let check = checklist.checks().find(|check| check.name == name).unwrap_or_else(|| panic!("{name}"));
-        assert!(dashboard::steps(check).is_some(), "{name} has no constant bound");
+        assert!(paper::bounds(check).is_some(), "{name} has no constant bound");
     }
     let board = live::board(std::slice::from_ref(checklist));
     assert!(board.contains("\"value\": 0.6") && board.contains("\"value\": 0.85"), "the bands of the storage check");
 }
 
+/// Every board that is generated, by its file.
+fn boards() -> Vec<(String, serde_json::Value)> {
+    let files = files(&shipped().unwrap(), RUNBOOK_URL).into_iter().filter(|(name, _)| name.starts_with("dashboards/"));
+    let boards: Vec<_> = files.map(|(name, text)| (name, serde_json::from_str(&text).unwrap())).collect();
+    assert_eq!(boards.len(), 7);
+    boards
+}
+
+/// The panels of a board, also those below headings that are closed.
+fn panels(board: &serde_json::Value) -> Vec<&serde_json::Value> {
+    let of = |panel: &serde_json::Value| panel["type"] == "row";
+    let (rows, open): (Vec<_>, Vec<_>) = board["panels"].as_array().unwrap().iter().partition(|panel| of(panel));
+    open.into_iter().chain(rows.into_iter().flat_map(|row| row["panels"].as_array().unwrap())).collect()
+}
+
 /// What every panel of every board has, so that nobody on the wall must guess.
 #[test]
 fn every_panel_is_explained() {
-    let files = files(&shipped().unwrap(), RUNBOOK_URL);
-    let boards: Vec<_> = files.iter().filter(|(name, _)| name.starts_with("dashboards/")).collect();
-    assert_eq!(boards.len(), 7);
     let mut uids = BTreeSet::new();
-    for (name, text) in boards {
-        let board: serde_json::Value = serde_json::from_str(text).unwrap();
+    for (name, board) in &boards() {
         assert!(uids.insert(board["uid"].as_str().unwrap().to_owned()) && board["uid"].as_str().unwrap().len() <= 40, "{name}");
         let variables: Vec<&str> = board["templating"]["list"].as_array().unwrap().iter().map(|own| own["name"].as_str().unwrap()).collect();
         assert_eq!(variables, ["datasource", "cluster", "event"], "{name}");
         assert_eq!(board["annotations"]["list"].as_array().unwrap().len(), 2);
         let mut ids = BTreeSet::new();
-        for panel in board["panels"].as_array().unwrap() {
+        for panel in panels(board) {
             let title = panel["title"].as_str().unwrap();
             assert!(ids.insert(panel["id"].as_u64().unwrap()), "{name} {title}: an id twice");
             assert!(panel["description"].as_str().is_some_and(|text| text.len() > 10), "{name} {title}: no description");
@@ -213,6 +225,90 @@ fn every_panel_is_explained() {
     }
 }
 
+/// How many rows of the grid a screen of 1080 lines shows without Grafana's own bars.
+const SCREEN: u64 = 28;
+
+fn bottom(panel: &serde_json::Value) -> u64 {
+    panel["gridPos"]["y"].as_u64().unwrap() + panel["gridPos"]["h"].as_u64().unwrap()
+}
+
+/// Every board says on its first screen what is decided, how fresh that is, what can be seen, and what is not good.
+#[test]
+fn the_first_screen_answers() {
+    for (name, board) in &boards() {
+        let first: Vec<&str> =
+            board["panels"].as_array().unwrap().iter().filter(|panel| bottom(panel) <= SCREEN).map(|panel| panel["title"].as_str().unwrap()).collect();
+        for wanted in ["Decision", "Checks by verdict", "Events", "Clusters seen", "Last judged", "Alerts that fire"] {
+            assert!(first.contains(&wanted), "{name}: {wanted} is not on the first screen: {first:?}");
+        }
+        let own = match name.trim_start_matches("dashboards/").trim_end_matches(".json") {
+            "workshop-overview" => ["What is wrong and blocks", "What is not known and blocks"],
+            "workshop" => ["What is wrong", "1. Authentication and access"],
+            "clusters" => ["Clusters", "What is wrong in clusters"],
+            "images" => ["Which image stands where", "What is wrong with images"],
+            "credentials" => ["From now on: events, rotations, and until when credentials last", "Credentials: there, working, for how long"],
+            "live" => ["Storage: the ten fullest file systems (W3.2)", "Workspaces"],
+            _ => ["Sources that are not seen", "Permissions"],
+        };
+        let seen = own.iter().all(|wanted| first.iter().any(|title| title.starts_with(wanted)));
+        assert!(seen, "{name}: {own:?} is not on the first screen: {first:?}");
+        let open: Vec<_> = board["panels"].as_array().unwrap().iter().map(bottom).collect();
+        let height = open.iter().max().unwrap();
+        assert!(*height <= 90, "{name} is {height} rows high with everything folded");
+    }
+}
+
+/// `kubectl apply` keeps what it was given in an annotation, which may have 256 KiB with its quotes escaped.
+#[test]
+fn a_board_fits_into_an_object_of_kubernetes() {
+    for (name, board) in &boards() {
+        let kept = serde_json::Value::String(board.to_string()).to_string().len();
+        assert!(kept < 240_000, "{name} is {kept} bytes long");
+    }
+}
+
+/// A wall cannot be scrolled: lists say how many more there are, and what is not judged is no reason to be calm.
+#[test]
+fn lists_have_a_row_for_everything() {
+    let mut lists = 0;
+    for (name, board) in &boards() {
+        for panel in panels(board).into_iter().filter(|panel| panel.to_string().contains("Where it is worst")) {
+            lists += 1;
+            let (expr, all) = (panel["targets"][0]["expr"].as_str().unwrap(), panel.to_string());
+            for part in ["and $1 more", "\"pass\"", "nothing is judged, or nothing is scraped", "topk(", "readiness_check_since_timestamp_seconds"] {
+                assert!(expr.contains(part), "{name}: {part} is not in {expr}");
+            }
+            let items = [
+                "W1.9 Every credential outlives the event by",
+                "runbooks/${__data.fields.Runbook}.md",
+                "/d/${__data.fields.Board}?",
+                "readiness_check_place_info",
+                "readiness_check_lines",
+            ];
+            for part in items {
+                assert!(all.contains(part), "{name}: {part} is not in the list");
+            }
+        }
+    }
+    assert_eq!(lists, 10);
+}
+
+/// What a reader meets is a word and not the name of a label.
+#[test]
+fn columns_have_titles() {
+    for (name, board) in &boards() {
+        for panel in panels(board).into_iter().filter(|panel| panel["type"] == "table") {
+            let steps = panel["transformations"].as_array().unwrap();
+            let Some(organize) = steps.iter().find(|step| step["id"] == "organize") else {
+                assert_eq!(steps.last().unwrap()["id"], "groupingToMatrix", "{name}: {}", panel["title"]);
+                continue;
+            };
+            let renamed = organize["options"]["renameByName"].as_object().unwrap();
+            assert!(renamed.values().all(|title| title.as_str().unwrap().starts_with(char::is_uppercase)), "{name} {}: {renamed:?}", panel["title"]);
+        }
+    }
+}
+
 /// The state sets that an expression shows.
 fn state_sets(expr: &str) -> impl Iterator<Item = &'static crate::metric::Family> {
     let words = expr.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
@@ -220,17 +316,17 @@ fn state_sets(expr: &str) -> impl Iterator<Item = &'static crate::metric::Family
 }
 
 #[test]
-fn every_state_of_a_table_has_a_colour() {
+fn every_state_of_a_table_has_a_meaning() {
     let mut seen = 0;
-    for (name, text) in files(&shipped().unwrap(), RUNBOOK_URL).iter().filter(|(name, _)| name.starts_with("dashboards/")) {
-        let board: serde_json::Value = serde_json::from_str(text).unwrap();
-        let coloured = board["panels"].as_array().unwrap().iter().filter(|panel| panel["type"] == "table" && panel.to_string().contains("\"mappings\""));
-        for panel in coloured.filter(|panel| panel.to_string().contains("^(unknown|untold)$")) {
+    for (name, board) in &boards() {
+        for panel in panels(board).into_iter().filter(|panel| panel["type"] == "table" && panel.to_string().contains("suspended_for_event")) {
             let exprs = panel["targets"].as_array().unwrap().iter().map(|target| target["expr"].as_str().unwrap());
-            for family in exprs.flat_map(state_sets) {
+            // Those of nodes are counted, and those of images are put into words.
+            for family in exprs.flat_map(state_sets).filter(|family| !["readiness_node_condition_state", "readiness_image_match_state"].contains(&family.name))
+            {
                 seen += 1;
                 for state in family.states {
-                    assert!(table::colour_of(state).is_some(), "{name}: {state} of {} has no colour", family.name);
+                    assert!(Meaning::is_listed(state), "{name}: {state} of {} has no meaning", family.name);
                 }
             }
         }

@@ -1,0 +1,50 @@
+//! Graphs that are drawn by hand, from lists: what they ask, what they are called, and whose bounds they show.
+
+use serde_json::{Value, json};
+
+use super::header;
+use super::panel::{Axis, bounded, graph};
+use super::paper::{bounds, farthest, unit};
+use super::query::over_time;
+use crate::checklist::{Check, Checklist};
+use crate::promql::{Compute as _, Query, call, text};
+
+/// A graph: title, what it means, query, legend, unit, the check whose bounds it shows, and its width.
+pub(super) struct Graph {
+    pub(super) title: &'static str,
+    pub(super) about: &'static str,
+    pub(super) query: fn() -> Query,
+    pub(super) legend: &'static str,
+    pub(super) unit: &'static str,
+    pub(super) check: Option<&'static str>,
+    pub(super) width: u64,
+}
+
+/// Rows of graphs with their widths, with the bounds that the checklists have.
+pub(super) fn rows(graphs: &[&[Graph]], checklists: &[Checklist]) -> Vec<Vec<(u64, Value)>> {
+    graphs.iter().map(|row| row.iter().map(|graph| (graph.width, graph.panel(checklists))).collect()).collect()
+}
+
+impl Graph {
+    fn panel(&self, checklists: &[Checklist]) -> Value {
+        let check: Option<&Check> = self.check.and_then(|name| checklists.iter().flat_map(Checklist::checks).find(|check| check.name == name));
+        let title = check.map_or_else(|| self.title.to_owned(), |check| format!("{} ({})", self.title, check.item));
+        let about = check.map_or_else(|| self.about.to_owned(), |check| format!("{} {} is red beyond the bound: {}", self.about, check.name, check.remedy));
+        let axis = Axis::of(check.and_then(unit).unwrap_or(self.unit));
+        let mut panel = graph(&title, &about, vec![over_time((self.query)(), self.legend)], axis);
+        if let Some((check, bounds)) = check.and_then(|check| Some((check, bounds(check)?))) {
+            bounded(&mut panel, bounds, farthest(check) * 1.2);
+        }
+        if self.width < 8 {
+            panel["options"]["legend"] = json!({ "showLegend": true, "displayMode": "list", "placement": "bottom", "calcs": [] });
+        }
+        panel
+    }
+}
+
+/// A query of what happens in clusters, with nothing of it as 0 where a cluster is seen: no line means that nobody looked.
+pub(super) fn or_zero(query: Query) -> Query {
+    let seen = header::clusters().and("==", 1).grouped();
+    let named = call("label_replace", [seen, text("cluster"), text("$1"), text("source"), text("(.*)")]).max(&["cluster"]);
+    query.and("or on (cluster)", named.and("*", 0).grouped())
+}
