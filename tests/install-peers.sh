@@ -46,11 +46,13 @@ kubernetes() {
     )
 }
 
-# The types that Grafana publishes for its dashboards, and the compiler that reads them, come from npm.
-grafana_types() {
+# From npm: the types that Grafana publishes for its dashboards with the compiler that reads them, and the package by
+# which it decides on texts and colours, with the window that it expects around it.
+grafana() {
     folder="$(dirname "$0")/../target/peers/grafana"
-    [ -x "$folder/node_modules/.bin/tsc" ] && return
-    mkdir -p "$folder" && npm install --silent --no-audit --no-fund --no-save --prefix "$folder" @grafana/schema@12.3.0 typescript@5.9.2
+    [ -x "$folder/node_modules/.bin/tsc" ] && [ -e "$folder/node_modules/@grafana/data/package.json" ] && [ -e "$folder/node_modules/jsdom/package.json" ] && return
+    mkdir -p "$folder" && npm install --silent --no-audit --no-fund --no-save --legacy-peer-deps --prefix "$folder" \
+        @grafana/schema@12.3.0 typescript@5.9.2 @grafana/data@12.3.0 jsdom@25.0.1 react@18.3.1 react-dom@18.3.1 rxjs@7.8.2
 }
 
 # What looks for barriers on a page comes from npm.
@@ -87,4 +89,4 @@ moto || { echo "The tests need moto_server, which could not be installed from Py
 install_helm || { echo "The tests need helm, which is neither installed nor could be built with go" >&2; exit 1; }
 kubernetes || { echo "The tests need kube-apiserver and etcd, which are neither in KUBEBUILDER_ASSETS nor could be built with go" >&2; exit 1; }
 axe || { echo "The tests need npm, to install axe-core, which looks for barriers on the page" >&2; exit 1; }
-grafana_types || { echo "The tests need npm, to install Grafana's types for dashboards" >&2; exit 1; }
+grafana || { echo "The tests need npm, to install Grafana's types for dashboards and what draws them" >&2; exit 1; }

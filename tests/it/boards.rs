@@ -22,13 +22,19 @@ struct Query {
     is_graph: bool,
 }
 
+/// The panels of a board, also those below headings that are closed.
+pub(crate) fn panels(board: &Value) -> Vec<&Value> {
+    let (rows, open): (Vec<_>, Vec<_>) = board["panels"].as_array().unwrap().iter().partition(|panel| panel["type"] == "row");
+    open.into_iter().chain(rows.into_iter().flat_map(|row| row["panels"].as_array().unwrap())).collect()
+}
+
 fn queries() -> Vec<Query> {
     let mut queries = Vec::new();
     for entry in std::fs::read_dir(repository("dashboards")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         let board: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-        for panel in board["panels"].as_array().unwrap() {
+        for panel in panels(&board) {
             for target in panel["targets"].as_array().unwrap() {
                 // What Grafana puts in for "All".
                 let expr = target["expr"].as_str().unwrap().replace("$cluster", ".*").replace("$event", ".*");

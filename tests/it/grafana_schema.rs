@@ -6,12 +6,13 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::boards::panels;
 use crate::common::{repository, run};
 
 /// Statements that compile if Grafana knows everything in a board.
 fn statements(name: &str, board: &Value) -> String {
     let mut out = format!("({board}) satisfies Board; // {name}\n");
-    for panel in board["panels"].as_array().unwrap() {
+    for panel in panels(board) {
         let kind = panel["type"].as_str().unwrap().replace('-', "");
         let title = &panel["title"];
         if !panel["options"].is_null() {

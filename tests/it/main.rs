@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must end")]
 
 mod bad_input;
+mod board_words;
 mod boards;
 mod canary;
 mod chart;
@@ -12,6 +13,7 @@ mod common;
 mod credentials;
 mod faults;
 mod files;
+mod grafana_colours;
 mod grafana_schema;
 mod hanging;
 mod images;

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::boards::panels;
 use crate::common::{exporter, repository, run};
 
 #[test]
@@ -167,7 +168,7 @@ fn queries() -> Vec<(String, String)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(repository("dashboards")).unwrap().map(Result::unwrap) {
         let board: Value = serde_json::from_str(&std::fs::read_to_string(entry.path()).unwrap()).unwrap();
-        for panel in board["panels"].as_array().unwrap() {
+        for panel in panels(&board) {
             for target in panel["targets"].as_array().unwrap() {
                 found
                     .push((format!("{}: {}", board["title"].as_str().unwrap(), panel["title"].as_str().unwrap()), target["expr"].as_str().unwrap().to_owned()));
@@ -195,12 +196,18 @@ fn the_images_board_shows_each_place_and_where_it_parts() {
     let (_, expr) = queries().into_iter().find(|(title, _)| title.ends_with(": Which image stands where")).unwrap();
     let info = |hop: &str, subject: &str, short: &str| serde_json::json!({ "series": format!("readiness_image_digest_info{{instance=\"a\",group=\"coder\",hop=\"{hop}\",subject=\"{subject}\",image=\"r/a:v1\",digest=\"sha256:{short}\",short=\"{short}\"}}"), "values": "1x10" });
     let agrees = |hop: &str, subject: &str, state: &str, is: u8| serde_json::json!({ "series": format!("readiness_image_match_state{{instance=\"a\",group=\"coder\",hop=\"{hop}\",subject=\"{subject}\",state=\"{state}\"}}"), "values": format!("{is}x10") });
-    let cell = |hop: &str, subject: &str, short: &str, state: &str| serde_json::json!({ "labels": format!("{{group=\"coder\",hop=\"{hop}\",subject=\"{subject}\",short=\"{short}\",state=\"{state}\",place=\"{hop} {subject}\",cell=\"{short} {state}\"}}"), "value": 1 });
+    let cell = |hop: &str, subject: &str, order: u8, place: &str, short: &str, state: &str| {
+        let short_label = if short.is_empty() { String::new() } else { format!("short=\"{short}\",") };
+        serde_json::json!({ "labels": format!("{{group=\"coder\",hop=\"{hop}\",subject=\"{subject}\",{short_label}state=\"{state}\",order=\"{order}\",place=\"{place}\",cell=\"{short} {state}\"}}"), "value": 1 })
+    };
     let test = serde_json::json!({ "evaluation_interval": "1m", "tests": [{ "interval": "1m",
         "input_series": [info("upstream", "upstream", "bbb"), info("mirror", "us", "aaa"), agrees("mirror", "us", "none", 1), agrees("mirror", "us", "index", 0),
-            info("cluster", "us", "aaa"), agrees("cluster", "us", "index", 1), agrees("cluster", "us", "none", 0)],
+            info("cluster", "us", "aaa"), agrees("cluster", "us", "index", 1), agrees("cluster", "us", "none", 0),
+            // A cluster that is silent has no digest, and its column all the same.
+            agrees("cluster", "eu", "unknown", 1)],
         "promql_expr_test": [{ "expr": expr, "eval_time": "5m", "exp_samples": [
-            cell("mirror", "us", "aaa", "none"), cell("cluster", "us", "aaa", "index"), cell("upstream", "upstream", "bbb", "source")] }] }] });
+            cell("mirror", "us", 3, "mirror us", "aaa", "differs"), cell("cluster", "us", 4, "cluster us", "aaa", "same index"),
+            cell("upstream", "upstream", 1, "upstream", "bbb", "source"), cell("cluster", "eu", 4, "cluster eu", "", "unknown")] }] }] });
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("cells.yaml");
     std::fs::write(&file, test.to_string()).unwrap();
