@@ -66,7 +66,7 @@ async fn an_eks_cluster_is_found_by_name_and_region() {
         let rest = estate.configuration.split_once("  - name: us-west-2\n").unwrap().1;
         std::fs::write(estate.file(), format!("{kubeconfig}{}{rest}", east(name))).unwrap();
         let mut command = exporter();
-        command.args(["check", "--output", "text", "--config.file"]).arg(estate.folder.path().join("readiness.yaml"));
+        command.args(["check", "--output", "text", "--all", "--config.file"]).arg(estate.folder.path().join("readiness.yaml"));
         command.env("AWS_ENDPOINT_URL", estate.lab.aws()).env("AWS_EC2_METADATA_DISABLED", "true");
         command.env("AWS_ACCESS_KEY_ID", "AKIDLAB").env("AWS_SECRET_ACCESS_KEY", "not-a-real-one");
         run(&mut command)
@@ -91,12 +91,13 @@ async fn a_first_configuration_comes_from_a_kubeconfig_and_names_its_permissions
     std::fs::write(&file, &text).unwrap();
     let (code, said, error) = run(exporter().args(["config", "check", "--config.file"]).arg(&file));
     assert_eq!(code, 0, "{said}{error}");
-    // As kubectl does, it reads every file of KUBECONFIG that is there.
+    // As kubectl does, it reads every file of KUBECONFIG that is there, and of contexts of one name takes the first.
     let copy = estate.lab.dir().join("copy");
     std::fs::copy(&kubeconfig, &copy).unwrap();
     let several = std::env::join_paths([&estate.lab.dir().join("absent"), &kubeconfig, &copy]).unwrap();
     let (code, both, error) = run(exporter().args(["config", "init"]).env("KUBECONFIG", several));
-    assert!(code == 0 && both.contains("name: us-east-2\n") && both.contains("name: us-east-2-2\n") && both.contains("/copy"), "{both}{error}");
+    assert!(code == 0 && both.contains("name: us-east-2\n") && !both.contains("us-east-2-2") && !both.contains("/copy"), "{both}{error}");
+    assert!(both.contains("# The context us-east-2 is left out: read the kubeconfig: a file before has a context of that name"), "{both}");
     let roles = |cluster: &str| {
         let (code, roles, error) = run(exporter().args(["config", "rbac", "--cluster", cluster, "--config.file"]).arg(estate.file()));
         assert_eq!(code, 0, "{error}");

@@ -28,7 +28,7 @@ fn with_ecr(estate: &Estate) -> String {
 fn check(estate: &Estate, credentials: bool) -> (i32, String) {
     std::fs::write(estate.file(), with_ecr(estate)).unwrap();
     let mut command = exporter();
-    command.args(["check", "--output", "text", "--config.file"]).arg(estate.folder.path().join("readiness.yaml"));
+    command.args(["check", "--output", "text", "--all", "--config.file"]).arg(estate.folder.path().join("readiness.yaml"));
     command.env("AWS_ENDPOINT_URL", estate.lab.aws()).env("AWS_EC2_METADATA_DISABLED", "true");
     if credentials {
         command.env("AWS_ACCESS_KEY_ID", "AKIDLAB").env("AWS_SECRET_ACCESS_KEY", "lab-canary-aws");

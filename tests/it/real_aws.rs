@@ -239,7 +239,7 @@ fn one_service_may_be_elsewhere() {
     std::fs::write(&file, configuration).unwrap();
     for (variable, is_seen) in [("AWS_ENDPOINT_URL_IAM", true), ("AWS_ENDPOINT_URL_EKS", false)] {
         let mut command = exporter();
-        command.args(["check", "--output", "text", "--config.file"]).arg(&file);
+        command.args(["check", "--output", "text", "--all", "--config.file"]).arg(&file);
         let command = with_aws(&mut command, "http://127.0.0.1:9").env("AWS_ENDPOINT_URL_STS", &moto.endpoint).env(variable, &moto.endpoint);
         let said = run(command).1;
         assert!(said.contains("pass    W1.2 No credential is refused"), "STS was asked: {said}");

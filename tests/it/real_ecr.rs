@@ -63,7 +63,7 @@ async fn a_mirror_in_ecr_is_what_its_tag_names_and_not_what_was_pushed_last() {
         let (file, endpoint) = (file.clone(), moto.endpoint.clone());
         tokio::task::spawn_blocking(move || {
             let mut command = exporter();
-            command.args(["check", "--output", "text", "--config.file"]).arg(file);
+            command.args(["check", "--output", "text", "--all", "--config.file"]).arg(file);
             run(with_aws(&mut command, &endpoint)).1
         })
         .await

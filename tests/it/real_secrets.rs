@@ -19,7 +19,7 @@ impl Watched {
         let file = self.folder.path().join("readiness.yaml");
         std::fs::write(&file, &self.configuration).unwrap();
         let mut command = exporter();
-        command.args(["check", "--output", "text", "--config.file"]).arg(file);
+        command.args(["check", "--output", "text", "--all", "--config.file"]).arg(file);
         run(with_aws(&mut command, &self.moto.endpoint)).1
     }
 
@@ -124,7 +124,7 @@ fn key_stores_as_openssl_writes_them() {
              collectors:\n  credentials:\n    credentials: [{{ name: store, kind: pkcs12, password: {{ file: password }}, from: {{ file: {name} }} }}]\n"
         );
         std::fs::write(at("readiness.yaml"), configuration).unwrap();
-        let look = || run(exporter().args(["check", "--output", "text", "--config.file"]).arg(at("readiness.yaml"))).1;
+        let look = || run(exporter().args(["check", "--output", "text", "--all", "--config.file"]).arg(at("readiness.yaml"))).1;
         let said = look();
         assert!(said.contains("Credential store (pkcs12) expires in "), "{name}: {said}");
         std::fs::write(at("password"), "another\n").unwrap();

@@ -260,7 +260,7 @@ async fn keys_of_bedrock_are_asked_for_at_iam() {
     ] {
         *answer.lock().unwrap() = (status, body);
         let mut command = exporter();
-        command.args(["check", "--output", "text", "--config.file"]).arg(&configuration);
+        command.args(["check", "--output", "text", "--all", "--config.file"]).arg(&configuration);
         command.env("AWS_ENDPOINT_URL", format!("http://{host}:5008")).env("AWS_ACCESS_KEY_ID", "AKIDTEST").env("AWS_SECRET_ACCESS_KEY", "none");
         let said = tokio::task::spawn_blocking(move || crate::common::run(&mut command).1).await.unwrap();
         assert!(said.contains(words), "{words}:\n{said}");
@@ -345,7 +345,7 @@ async fn an_annotation_tells_when_a_credential_ends() {
             "checklists: [{{ name: workshop, overrides: {{ CredentialExpiresBeforeEventEnd: {{ lead_time_within: 3000d }} }} }}]\nevents: [{{ name: e, time_zone: UTC, start: 2030-01-01T09:00, duration: 1h }}]\nclusters: [{{ name: c, kubeconfig: kubeconfig }}]\ncollectors: {{ credentials: {{ credentials: [{{ name: key, kind: {kind}, from: {{ secret: {{ cluster: c, namespace: n, name: s, key: key, annotation: coder.com/rotation-due }} }} }}] }} }}\n"
         );
         std::fs::write(&file, configuration).unwrap();
-        tokio::task::spawn_blocking(move || crate::common::run(exporter().args(["check", "--output", "text", "--config.file"]).arg(file)).1).await.unwrap()
+        tokio::task::spawn_blocking(move || crate::common::run(exporter().args(["check", "--output", "text", "--all", "--config.file"]).arg(file)).1).await.unwrap()
     };
     let jwt = |ends: &str| {
         let at = ends.parse::<jiff::Timestamp>().unwrap().as_second();
@@ -390,7 +390,7 @@ async fn a_secret_that_is_being_deleted_is_gone() {
     std::fs::write(&file, configuration).unwrap();
     let look = async || {
         let file = file.clone();
-        tokio::task::spawn_blocking(move || crate::common::run(exporter().args(["check", "--output", "text", "--config.file"]).arg(file)).1).await.unwrap()
+        tokio::task::spawn_blocking(move || crate::common::run(exporter().args(["check", "--output", "text", "--all", "--config.file"]).arg(file)).1).await.unwrap()
     };
     let there = look().await;
     assert!(!there.contains("Credential key (opaque) is absent"), "{there}");

@@ -90,6 +90,7 @@ fn commands(planted: &Planted, folder: &Path, environment: &[(&str, String)], le
     let file = folder.join("readiness.yaml");
     let all: [&[&str]; 8] = [
         &["check", "--timeout", "5s", "--output", "text"],
+        &["check", "--timeout", "5s", "--all"],
         &["check", "--timeout", "5s", "--output", "json", "--log.level", "debug"],
         &["check", "--timeout", "5s", "--output", "markdown", "--log.level", "trace"],
         &["check", "--timeout", "5s", "--output", "junit", "--log.level", "warn", "--log.format", "json"],
