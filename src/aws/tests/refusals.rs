@@ -80,7 +80,7 @@ async fn what_a_proxy_answers_is_no_word_of_aws() {
         let (class, words) = with(200).await;
         assert!(class == ErrorClass::Malformed && words.starts_with(&format!("status 200 and no answer of {}: it is ", service.id)), "{words}");
         assert_eq!(with(404).await, (ErrorClass::Malformed, "status 404 and no answer of AWS".to_owned()));
-        assert_eq!(with(403).await, (ErrorClass::Malformed, "status 403 and no answer of AWS".to_owned()));
+        assert_eq!(with(403).await, (ErrorClass::Unreachable, "status 403 and no answer of AWS".to_owned()));
         assert_eq!(with(429).await, (ErrorClass::Throttled, "status 429".to_owned()));
         assert_eq!(with(502).await, (ErrorClass::Server, "status 502".to_owned()));
         let unknown = told(service, operation, (503, header("hunter2"), Vec::new())).await;

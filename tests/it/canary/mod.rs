@@ -88,7 +88,7 @@ async fn serves(planted: &Planted, folder: &Path, address: &str, level: &str, en
 /// Runs each command that looks at the configuration and ends.
 fn commands(planted: &Planted, folder: &Path, environment: &[(&str, String)], leaks: &mut Leaks) {
     let file = folder.join("readiness.yaml");
-    let all: [&[&str]; 8] = [
+    let all: [&[&str]; 9] = [
         &["check", "--timeout", "5s", "--output", "text"],
         &["check", "--timeout", "5s", "--all"],
         &["check", "--timeout", "5s", "--output", "json", "--log.level", "debug"],
