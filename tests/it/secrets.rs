@@ -345,7 +345,9 @@ async fn an_annotation_tells_when_a_credential_ends() {
             "checklists: [{{ name: workshop, overrides: {{ CredentialExpiresBeforeEventEnd: {{ lead_time_within: 3000d }} }} }}]\nevents: [{{ name: e, time_zone: UTC, start: 2030-01-01T09:00, duration: 1h }}]\nclusters: [{{ name: c, kubeconfig: kubeconfig }}]\ncollectors: {{ credentials: {{ credentials: [{{ name: key, kind: {kind}, from: {{ secret: {{ cluster: c, namespace: n, name: s, key: key, annotation: coder.com/rotation-due }} }} }}] }} }}\n"
         );
         std::fs::write(&file, configuration).unwrap();
-        tokio::task::spawn_blocking(move || crate::common::run(exporter().args(["check", "--output", "text", "--all", "--config.file"]).arg(file)).1).await.unwrap()
+        tokio::task::spawn_blocking(move || crate::common::run(exporter().args(["check", "--output", "text", "--all", "--config.file"]).arg(file)).1)
+            .await
+            .unwrap()
     };
     let jwt = |ends: &str| {
         let at = ends.parse::<jiff::Timestamp>().unwrap().as_second();
@@ -390,7 +392,9 @@ async fn a_secret_that_is_being_deleted_is_gone() {
     std::fs::write(&file, configuration).unwrap();
     let look = async || {
         let file = file.clone();
-        tokio::task::spawn_blocking(move || crate::common::run(exporter().args(["check", "--output", "text", "--all", "--config.file"]).arg(file)).1).await.unwrap()
+        tokio::task::spawn_blocking(move || crate::common::run(exporter().args(["check", "--output", "text", "--all", "--config.file"]).arg(file)).1)
+            .await
+            .unwrap()
     };
     let there = look().await;
     assert!(!there.contains("Credential key (opaque) is absent"), "{there}");
