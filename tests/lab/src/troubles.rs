@@ -60,8 +60,8 @@ const fn all(class: &'static str, http: &'static str) -> Said {
     Said { kubernetes: class, secrets_manager: class, http, ..NOTHING }
 }
 
-/// Whoever asks may not.
-const REFUSED: Said = Said { secrets_manager: "unknown", ..all("denied", "status") };
+/// Whoever asks may not. Without a word of AWS nobody there has said so.
+const REFUSED: Said = Said { secrets_manager: "unreachable", ..all("denied", "status") };
 
 const fn trouble(wire: Wire, name: &'static str, said: Said) -> Trouble {
     Trouble { wire, name, said }
