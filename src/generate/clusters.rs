@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::dashboard::{Layout, WIDTH};
-use super::graphs::{self, Graph, or_zero};
+use super::graphs::{self, Graph, HEADROOM, or_zero};
 use super::header;
 use super::listing::{CLUSTERS, Lists};
 use super::panel::{named, steps, width};
@@ -17,15 +17,7 @@ use crate::promql::{Compute as _, Query, metric, time};
 /// How full clusters are, in the order in which a person asks.
 const GRAPHS: &[&[Graph]] = &[
     &[
-        Graph {
-            title: "Headroom",
-            about: "What is left once all expected workspaces run.",
-            query: || metric("readiness_capacity_headroom_ratio").min(&["cluster", "event"]),
-            legend: "{{cluster}} {{event}}",
-            unit: "percentunit",
-            check: Some("CapacityHeadroomLow"),
-            width: 8,
-        },
+        HEADROOM,
         Graph {
             title: "Requested",
             about: "Share of what nodes offer that pods have requested.",

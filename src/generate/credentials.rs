@@ -10,7 +10,7 @@ use super::dashboard::{Layout, WIDTH};
 use super::listing::{CREDENTIALS, Lists};
 use super::panel::{self, columns, fixed, moment, named as field, panel, sorted, width};
 use super::query::listed;
-use super::table::{coloured, states, unseen};
+use super::table::{arranged, coloured, merge, nothing, states, unseen};
 use crate::checklist::{Checklist, Kind};
 use crate::meaning::Meaning;
 use crate::promql::{Compute as _, Metric, Query, call, metric, text, time};
@@ -151,12 +151,6 @@ fn credentials(left: f64) -> Value {
         listed(millis(metric("readiness_credential_changed_timestamp_seconds"), key)),
         listed(millis(metric("readiness_credential_last_used_timestamp_seconds"), key)),
     ];
-    let mut table = panel(
-        "table",
-        "Credentials: there, working, for how long",
-        "The one that ends first stands on top. Unproven means that no free call exists to prove it; without a time left its end is not known, or never comes.",
-        targets,
-    );
     let renamed = [
         ("credential", "Credential"),
         ("kind", "Kind"),
@@ -166,13 +160,15 @@ fn credentials(left: f64) -> Value {
         ("Value #D", "Last changed"),
         ("Value #E", "Last used"),
     ];
-    table["options"] = json!({ "cellHeight": "sm", "showHeader": true });
-    table["transformations"] = json!([{ "id": "merge", "options": {} }, columns(&["Time", "Value #A", "Value #B"], &renamed), sorted("Lasts for", false)]);
-    let none = json!([{ "type": "special", "options": { "match": "null+nan", "result": { "text": "not told", "color": Meaning::NotAsked.colour(), "index": 0 } } },
-        { "type": "special", "options": { "match": "empty", "result": { "text": "not told", "color": Meaning::NotAsked.colour(), "index": 1 } } }]);
+    let mut table = arranged(
+        "Credentials: there, working, for how long",
+        "The one that ends first stands on top. Unproven means that no free call exists to prove it; without a time left its end is not known, or never comes.",
+        targets,
+        vec![merge(), columns(&["Time", "Value #A", "Value #B"], &renamed), sorted("Lasts for", false)],
+    );
     let lasts = vec![
         json!({ "id": "unit", "value": "s" }),
-        json!({ "id": "mappings", "value": none }),
+        json!({ "id": "mappings", "value": nothing(0) }),
         json!({ "id": "thresholds", "value": remaining(left) }),
         json!({ "id": "custom.cellOptions", "value": { "type": "color-background", "mode": "basic" } }),
         width(130),
@@ -192,12 +188,6 @@ fn rotations() -> Value {
         listed(millis(metric("readiness_rotation_next_timestamp_seconds").with("bound", "latest"), key)),
         listed(millis(metric("readiness_rotation_lapse_timestamp_seconds"), key)),
     ];
-    let mut table = panel(
-        "table",
-        "Rotations: last, next, and how the last one went",
-        "What has only an interval has an earliest and a latest moment. What is suspended renews nothing, and its key lapses.",
-        targets,
-    );
     let renamed = [
         ("rotation", "Rotation"),
         ("subject", "What"),
@@ -208,8 +198,12 @@ fn rotations() -> Value {
         ("Value #E", "Next, latest"),
         ("Value #F", "Key lapses"),
     ];
-    table["options"] = json!({ "cellHeight": "sm", "showHeader": true });
-    table["transformations"] = json!([{ "id": "merge", "options": {} }, columns(&["Time", "Value #A", "Value #B"], &renamed), sorted("Next, earliest", false)]);
+    let mut table = arranged(
+        "Rotations: last, next, and how the last one went",
+        "What has only an interval has an earliest and a latest moment. What is suspended renews nothing, and its key lapses.",
+        targets,
+        vec![merge(), columns(&["Time", "Value #A", "Value #B"], &renamed), sorted("Next, earliest", false)],
+    );
     let moments = ["Last", "Next, earliest", "Next, latest", "Key lapses"].map(|name| field(name, moment()));
     table["fieldConfig"]["overrides"] =
         [coloured("Last run"), coloured("Suspended")].into_iter().chain(moments).chain([field("What", vec![panel::blank()])]).collect();

@@ -7,7 +7,7 @@ use super::panel::{Axis, bounded, graph};
 use super::paper::{bounds, farthest, unit};
 use super::query::over_time;
 use crate::checklist::{Check, Checklist};
-use crate::promql::{Compute as _, Query, call, text};
+use crate::promql::{Compute as _, Query, metric};
 
 /// A graph: title, what it means, query, legend, unit, the check whose bounds it shows, and its width.
 pub(super) struct Graph {
@@ -19,6 +19,17 @@ pub(super) struct Graph {
     pub(super) check: Option<&'static str>,
     pub(super) width: u64,
 }
+
+/// What is left for those who come, which more than one board shows.
+pub(super) const HEADROOM: Graph = Graph {
+    title: "Headroom",
+    about: "What is left once all expected workspaces run.",
+    query: || metric("readiness_capacity_headroom_ratio").min(&["cluster", "event"]),
+    legend: "{{cluster}} {{event}}",
+    unit: "percentunit",
+    check: Some("CapacityHeadroomLow"),
+    width: 8,
+};
 
 /// Rows of graphs with their widths, with the bounds that the checklists have.
 pub(super) fn rows(graphs: &[&[Graph]], checklists: &[Checklist]) -> Vec<Vec<(u64, Value)>> {
@@ -44,7 +55,5 @@ impl Graph {
 
 /// A query of what happens in clusters, with nothing of it as 0 where a cluster is seen: no line means that nobody looked.
 pub(super) fn or_zero(query: Query) -> Query {
-    let seen = header::clusters().and("==", 1).grouped();
-    let named = call("label_replace", [seen, text("cluster"), text("$1"), text("source"), text("(.*)")]).max(&["cluster"]);
-    query.and("or on (cluster)", named.and("*", 0).grouped())
+    query.and("or on (cluster)", header::clusters_with(1).max(&["cluster"]).and("*", 0).grouped())
 }

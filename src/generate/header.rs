@@ -133,11 +133,14 @@ pub(super) fn clusters() -> Query {
     metric("readiness_collector_up").with("collector", collectors::kubernetes::NAME).like("source", "[^ ]+").like("source", "$cluster").max(&["source"])
 }
 
+/// The clusters that are seen, with 1, or not, with 0, by their names.
+pub(super) fn clusters_with(value: u32) -> Query {
+    call("label_replace", [clusters().and("==", value).grouped(), text("cluster"), text("$1"), text("source"), text("(.*)")])
+}
+
 /// The clusters that are seen, with 1, or not, with 0, as rows that say so.
 pub(super) fn cluster_states(value: u32, word: &str) -> Query {
-    let such = clusters().and("==", value).grouped();
-    let named = call("label_replace", [such, text("cluster"), text("$1"), text("source"), text("(.*)")]);
-    call("label_replace", [named, text("state"), text(word), text(""), text("")]).max(&["cluster", "state"])
+    call("label_replace", [clusters_with(value), text("state"), text(word), text(""), text("")]).max(&["cluster", "state"])
 }
 
 /// How many of some sources are seen, as a share with both numbers beside it.

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use super::dashboard::{Layout, WIDTH};
 use super::header::or_else;
 use super::listing::{IMAGES, Lists};
-use super::panel::{Axis, columns, graph, panel, sorted, stat, words};
+use super::panel::{Axis, columns, graph, sorted, stat, words};
 use super::query::{listed, named, over_time};
-use super::table::{mappings, states, unseen, wide};
+use super::table::{arranged, mappings, states, unseen, wide};
 use crate::checklist::Checklist;
 use crate::promql::{Compute as _, Metric, Query, call, metric, text};
 
@@ -92,14 +92,16 @@ fn matrix() -> Value {
     // Seven digits fit beside the words, as people shorten commits.
     let short = label(placed(cells(&["short"])), "short", "$1", "short", "(.{7}).*");
     let query = joined(short, "cell", ["short", "state"]);
-    let mut table = panel(
-        "table",
+    let mut table = arranged(
         "Which image stands where",
         "The first digits of the digest, and how deeply it agrees with the place before it: the same index, platform manifests or configs. Where several run in one place, the table below has all of them.",
         vec![listed(query)],
+        vec![
+            sorted("place", false),
+            sorted("order", false),
+            json!({ "id": "groupingToMatrix", "options": { "columnField": "place", "rowField": "group", "valueField": "cell" } }),
+        ],
     );
-    table["options"] = json!({ "cellHeight": "sm", "showHeader": true });
-    table["transformations"] = json!([sorted("place", false), sorted("order", false), { "id": "groupingToMatrix", "options": { "columnField": "place", "rowField": "group", "valueField": "cell" } }]);
     let defaults = &mut table["fieldConfig"]["defaults"];
     defaults["mappings"] = mappings();
     defaults["custom"] = json!({ "cellOptions": { "type": "color-background", "mode": "basic" } });
@@ -111,16 +113,14 @@ fn matrix() -> Value {
 fn places() -> Value {
     let known = joined(placed(cells(&["image", "short"])), "cell", ["short", "state"]);
     let unseen = label(unseen("readiness_image_match_state", "place"), "cell", "$1", "state", "(.*)");
-    let mut table = panel(
-        "table",
+    let renamed = [("group", "Group"), ("place", "Where"), ("cell", "Digest and agreement"), ("image", "Asked for as")];
+    let columns = columns(&["Time", "Value", "short", "state", "hop", "subject", "order"], &renamed);
+    let mut table = arranged(
         "Every place",
         "Each digest at each place, with the words by which it was asked for; and what cannot be seen.",
         vec![listed(known.and("or", unseen))],
+        vec![sorted("order", false), sorted("group", false), columns],
     );
-    table["options"] = json!({ "cellHeight": "sm", "showHeader": true });
-    let renamed = [("group", "Group"), ("place", "Where"), ("cell", "Digest and agreement"), ("image", "Asked for as")];
-    table["transformations"] =
-        json!([sorted("order", false), sorted("group", false), columns(&["Time", "Value", "short", "state", "hop", "subject", "order"], &renamed)]);
     table["fieldConfig"]["overrides"] = json!([wide("Digest and agreement")]);
     table
 }

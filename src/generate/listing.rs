@@ -4,9 +4,9 @@
 use serde_json::{Value, json};
 
 use super::header::{self, of, within};
-use super::panel::{blank, columns, moment, named, panel, sorted, width};
+use super::panel::{blank, columns, moment, named, sorted, width};
 use super::query::listed;
-use super::table::{coloured, verdicts};
+use super::table::{arranged, coloured, merge, verdicts};
 use crate::checklist::{Check, Checklist, Kind};
 use crate::collectors;
 use crate::promql::{Compute as _, Query, call, metric, text};
@@ -153,8 +153,6 @@ impl Listing<'_> {
         let place = Query::Call("topk by (check) ".to_owned(), vec![1.into(), place]);
         let lines = of(self.only(), "readiness_check_lines").like("verdict", "fail|warn|unknown").max(&["checklist", "check", "verdict"]).sum(&["check"]);
         let targets = vec![listed(self.linked().and("or", self.rest())), listed(among(place)), listed(among(lines))];
-        let mut table = panel("table", title, about, targets);
-        table["options"] = json!({ "cellHeight": "sm", "showHeader": true });
         let renamed = [
             ("state", "State"),
             ("check", "Check"),
@@ -164,7 +162,7 @@ impl Listing<'_> {
             ("runbook", "Runbook"),
             ("board", "Board"),
         ];
-        table["transformations"] = json!([{ "id": "merge", "options": {} }, columns(&["Time", "Value #B"], &renamed), sorted("Since", true)]);
+        let mut table = arranged(title, about, targets, vec![merge(), columns(&["Time", "Value #B"], &renamed), sorted("Since", true)]);
         let sentences = sentences(self.checklists.iter().flat_map(Checklist::checks));
         table["fieldConfig"]["overrides"] = json!([
             verdicts("State", 90),
@@ -208,9 +206,9 @@ pub(super) fn sources(title: &str) -> Value {
     let up = metric("readiness_collector_up");
     let well = is(is(call("count", [up.clone().and("unless on ()", down)]).and("*", 0), "source", "every source is seen"), "state", "seen");
     let dead = is(is(call("absent", [up.into()]).and("*", 0), "source", "nothing is scraped"), "state", "no data");
-    let mut table = panel("table", title, "Checks on these are unknown until they are seen.", vec![listed(rows.and("or", well).and("or", dead))]);
-    table["options"] = json!({ "cellHeight": "sm", "showHeader": true });
-    table["transformations"] = json!([{ "id": "merge", "options": {} }, columns(&["Time"], &[("state", "State"), ("collector", "Collector"), ("source", "Source"), ("Value", "Last seen")])]);
+    let columns = columns(&["Time"], &[("state", "State"), ("collector", "Collector"), ("source", "Source"), ("Value", "Last seen")]);
+    let targets = vec![listed(rows.and("or", well).and("or", dead))];
+    let mut table = arranged(title, "Checks on these are unknown until they are seen.", targets, vec![merge(), columns]);
     table["fieldConfig"]["overrides"] = json!([coloured("State"), named("Last seen", moment()), named("Collector", vec![width(140)])]);
     table
 }

@@ -2,7 +2,7 @@
 //! panel, but every threshold in it is a check's.
 
 use super::dashboard::Layout;
-use super::graphs::{self, Graph, or_zero};
+use super::graphs::{self, Graph, HEADROOM, or_zero};
 use super::listing::CLUSTERS;
 use crate::checklist::Checklist;
 use crate::promql::{Compute as _, metric};
@@ -42,15 +42,7 @@ const ROWS: &[&[Graph]] = &[
             check: None,
             width: 8,
         },
-        Graph {
-            title: "Headroom with all expected workspaces",
-            about: "What is left once all expected workspaces run.",
-            query: || metric("readiness_capacity_headroom_ratio").min(&["cluster", "event"]),
-            legend: "{{cluster}} {{event}}",
-            unit: "percentunit",
-            check: Some("CapacityHeadroomLow"),
-            width: 8,
-        },
+        Graph { title: "Headroom with all expected workspaces", ..HEADROOM },
         Graph {
             title: "Containers that wait",
             about: "By why they do.",

@@ -7,9 +7,9 @@ use super::dashboard::Layout;
 use super::events::{Events, Stage};
 use super::header::of;
 use super::listing::{Lists, sentences};
-use super::panel::{Axis, bounded, columns, graph, named, panel, sorted, width};
+use super::panel::{Axis, bounded, columns, graph, named, sorted, width};
 use super::query::{listed, over_time};
-use super::table::verdicts;
+use super::table::{arranged, verdicts};
 use crate::checklist::{Check, Checklist, Condition, Guard, Kind, Red};
 use crate::meaning::Meaning;
 use crate::metric::Unit;
@@ -75,9 +75,9 @@ fn table(checklist: &Checklist, title: &str, checks: &[&Check]) -> Value {
     let states = of(Some(checklist), "readiness_check_state").like("check", &names.join("|")).ones().max(&["check", "state"]);
     let items = Query::Call("topk by (check) ".to_owned(), vec![1.into(), of(Some(checklist), "readiness_check_info").max(&["check", "item"])]);
     let query = ordered(states.and("* on (check) group_left (item)", items));
-    let mut table = panel("table", title, "Verdicts in the order of the paper checklist; the status page has the evidence of each.", vec![listed(query)]);
-    table["options"] = json!({ "cellHeight": "sm", "showHeader": true });
-    table["transformations"] = json!([sorted("line", false), columns(&["Time", "Value", "item", "line"], &[("check", "Check"), ("state", "Verdict")])]);
+    let columns = columns(&["Time", "Value", "item", "line"], &[("check", "Check"), ("state", "Verdict")]);
+    let about = "Verdicts in the order of the paper checklist; the status page has the evidence of each.";
+    let mut table = arranged(title, about, vec![listed(query)], vec![sorted("line", false), columns]);
     table["fieldConfig"]["overrides"] =
         json!([named("Check", vec![json!({ "id": "mappings", "value": sentences(checks.iter().copied()) }), width(480)]), verdicts("Verdict", 130)]);
     table

@@ -17,7 +17,7 @@ fn worded(index: usize, state: &str) -> (String, Value) {
 }
 
 /// What a cell says that holds nothing.
-fn nothing(index: usize) -> [Value; 2] {
+pub(super) fn nothing(index: usize) -> [Value; 2] {
     ["empty", "null+nan"].map(|kind| {
         json!({ "type": "special", "options": { "match": kind, "result": { "text": "not told", "color": Meaning::NotAsked.colour(), "index": index } } })
     })
@@ -65,12 +65,22 @@ pub(super) fn wide(field: &str) -> Value {
 
 /// A table without its time and its number, in the order of its first column.
 pub(super) fn table(title: &str, about: &str, targets: Vec<Value>, renamed: &[(&str, &str)], without: &[&str]) -> Value {
+    let order = renamed.first().map(|(_, first)| sorted(first, false));
+    let organized = columns(&[&["Time", "Value", "Value #A"], without].concat(), renamed);
+    arranged(title, about, targets, [merge(), organized].into_iter().chain(order).collect())
+}
+
+/// A table of what is asked, arranged in these steps.
+pub(super) fn arranged(title: &str, about: &str, targets: Vec<Value>, steps: Vec<Value>) -> Value {
     let mut table = panel("table", title, about, targets);
     table["options"] = json!({ "cellHeight": "sm", "showHeader": true });
-    let organized = columns(&[&["Time", "Value", "Value #A"], without].concat(), renamed);
-    let order = renamed.first().map(|(_, first)| sorted(first, false));
-    table["transformations"] = [json!({ "id": "merge", "options": {} }), organized].into_iter().chain(order).collect();
+    table["transformations"] = Value::Array(steps);
     table
+}
+
+/// The answers of several queries in one table.
+pub(super) fn merge() -> Value {
+    json!({ "id": "merge", "options": {} })
 }
 
 /// Which sources fill a state set, by their names, where a collector has several kinds of them.
