@@ -120,55 +120,17 @@ fn place(check: &CheckVerdict) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use jiff::tz::TimeZone;
-
     use super::*;
-    use crate::checklist::{SectionVerdict, Severity};
-    use crate::labels::Labels;
+    use crate::report::tests::{check, judged, line as line_of};
 
     fn line(state: CheckState, node: &str, since: Option<i64>) -> Line {
-        let labels = if node.is_empty() { Labels::default() } else { [("cluster", "eu"), ("node", node)].into() };
-        let since = since.map(|at| Timestamp::from_second(at).unwrap());
-        let severity = Severity::Warning;
-        Line { state, severity, evidence: "e".into(), fix: None, labels, seen_at: None, since, since_at_least: false, mended: false, look: 0 }
-    }
-
-    fn check(name: &str, state: CheckState, lines: Vec<Line>) -> CheckVerdict {
-        let own = || name.to_owned();
-        CheckVerdict {
-            name: own(),
-            runbook: own(),
-            item: "1".to_owned(),
-            title: own(),
-            state,
-            unasked: None,
-            required: true,
-            remedy: String::new(),
-            attested: false,
-            mend: None,
-            collector: "kubernetes",
-            note: None,
-            lines,
-            more_good: 0,
-        }
+        let line = if node.is_empty() { line_of(state, "e", []) } else { line_of(state, "e", [("cluster", "eu"), ("node", node)]) };
+        Line { since: since.map(|at| Timestamp::from_second(at).unwrap()), ..line }
     }
 
     /// Samples of a judgement of some checks, of the metrics about since when and where.
     fn told(checks: Vec<CheckVerdict>) -> Vec<String> {
-        let judgement = Judgement {
-            checklist: "c".to_owned(),
-            title: String::new(),
-            revision: "r".to_owned(),
-            decision: Decision::NoGo,
-            at: Timestamp::UNIX_EPOCH,
-            event: None,
-            event_start: None,
-            event_end: None,
-            event_zone: TimeZone::UTC,
-            participants: None,
-            sections: vec![SectionVerdict { title: String::new(), checks }],
-        };
-        let samples = samples(&[judgement]);
+        let samples = samples(&[Judgement { checklist: "c".to_owned(), ..judged(checks) }]);
         let own = samples.iter().filter(|sample| [SINCE.0.name, PLACE.0.name].contains(&sample.family.name));
         own.map(|sample| format!("{} {:?} {}", sample.family.name, sample.labels, sample.value)).collect()
     }
@@ -177,10 +139,10 @@ mod tests {
     fn since_when_and_where_are_told_of_what_is_not_good_and_of_nothing_else() {
         let bad = vec![line(CheckState::Fail, "b", Some(20)), line(CheckState::Unknown, "a", Some(10)), line(CheckState::Pass, "c", Some(1))];
         let said = told(vec![
-            check("Bad", CheckState::Fail, bad),
-            check("Good", CheckState::Pass, vec![line(CheckState::Pass, "a", None)]),
-            check("Waived", CheckState::Waived, vec![line(CheckState::Waived, "a", Some(5))]),
-            check("Unseen", CheckState::Unknown, vec![line(CheckState::Unknown, "", None)]),
+            check("Bad", true, bad),
+            check("Good", true, vec![line(CheckState::Pass, "a", None)]),
+            check("Waived", true, vec![line(CheckState::Waived, "a", Some(5))]),
+            check("Unseen", true, vec![line(CheckState::Unknown, "", None)]),
         ]);
         assert_eq!(said, [r#"readiness_check_since_timestamp_seconds ["c", "Bad"] 10"#, r#"readiness_check_place_info ["c", "Bad", "eu / b"] 1"#]);
     }
@@ -189,7 +151,7 @@ mod tests {
     #[test]
     fn a_place_is_bounded() {
         let lines = (0..1000).map(|index| line(CheckState::Fail, &format!("{index}{}", "x".repeat(500)), Some(1))).collect();
-        let said = told(vec![check("Bad", CheckState::Fail, lines)]);
+        let said = told(vec![check("Bad", true, lines)]);
         assert_eq!(said.len(), 2, "{said:?}");
         assert!(said[1].len() < 128 + 60, "{}", said[1].len());
     }

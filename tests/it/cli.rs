@@ -380,5 +380,5 @@ async fn a_socket_of_systemd_is_served_and_logs_can_be_those_of_go_programs() {
     assert_eq!(client.get(format!("http://127.0.0.1:{port}/-/healthy")).send().await.unwrap().status(), 200);
     // Without one it says so.
     let (code, _, errors) = run(exporter().args(arguments).arg(&file));
-    assert_eq!((code, errors.contains("serve at the socket of systemd: there is none")), (2, true), "{errors}");
+    assert_eq!((code, errors.contains("serve at the socket of systemd: systemd has opened none")), (2, true), "{errors}");
 }

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use readiness_exporter::app::App;
 use readiness_exporter::checklist::{CheckState, Judgement};
 use readiness_exporter::config;
+use readiness_exporter::web::{Door, Listener, serve};
 use readiness_lab::{Lab, Process};
 
 /// Longest time that a condition may take; reached only when a test fails.
@@ -202,4 +203,13 @@ impl Running {
         }
         None
     }
+}
+
+/// The exporter of an estate, and where its own server listens.
+pub(crate) async fn served(estate: &Estate) -> (Arc<App>, String) {
+    let app = estate.exporter();
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.address().unwrap().to_string();
+    tokio::spawn(serve(listener, Arc::clone(&app), Door::Open, std::future::pending(), Duration::from_secs(1)));
+    (app, address)
 }

@@ -2,13 +2,10 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
-use std::time::Duration;
 
 use readiness_exporter::checklist::Decision;
-use readiness_exporter::web::{Door, Listener, serve};
 
-use crate::common::{Estate, run, until};
+use crate::common::{Estate, run, served, until};
 
 /// Chromium, which asks nobody but the page.
 pub(crate) fn browser(profile: &Path, dark: bool) -> Command {
@@ -47,10 +44,7 @@ fn share(file: &Path, colour: &str) -> f64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_is_green_when_go_and_red_when_not() {
     let estate = Estate::start().await;
-    let app = estate.exporter();
-    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.address().unwrap().to_string();
-    tokio::spawn(serve(listener, Arc::clone(&app), Door::Open, std::future::pending(), Duration::from_secs(1)));
+    let (app, address) = served(&estate).await;
     until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
     let profile = estate.folder.path().to_owned();
     let shoot = |width: u32, dark: bool| {
@@ -86,10 +80,7 @@ async fn the_page_is_green_when_go_and_red_when_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_is_not_refreshed_turns_grey_and_says_so() {
     let estate = Estate::start().await;
-    let app = estate.exporter();
-    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.address().unwrap().to_string();
-    tokio::spawn(serve(listener, Arc::clone(&app), Door::Open, std::future::pending(), Duration::from_secs(1)));
+    let (app, address) = served(&estate).await;
     until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
     let page = reqwest::Client::builder().no_proxy().build().unwrap().get(format!("http://{address}/")).send().await.unwrap().text().await.unwrap();
     let refresh = "<script src=\"page.js\" defer></script><noscript><meta http-equiv=\"refresh\" content=\"10\"></noscript>";
@@ -119,10 +110,7 @@ async fn a_page_that_is_not_refreshed_turns_grey_and_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_reader_has_opened_stays_open() {
     let estate = Estate::start().await;
-    let app = estate.exporter();
-    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.address().unwrap().to_string();
-    tokio::spawn(serve(listener, Arc::clone(&app), Door::Open, std::future::pending(), Duration::from_secs(1)));
+    let (app, address) = served(&estate).await;
     until(&app, "go", |judgement| judgement.decision == Decision::Go).await;
     let (url, profile) = (format!("http://{address}/#NodeCordoned"), estate.folder.path().to_owned());
     let dump = move || run(browser(&profile, false).args(["--dump-dom", "--virtual-time-budget=45000"]).arg(url));

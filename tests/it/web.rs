@@ -1,23 +1,14 @@
 //! The exporter's own server: what it serves, and what bad clients get.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use readiness_exporter::app::App;
 use readiness_exporter::checklist::Decision;
-use readiness_exporter::web::{Door, Listener, Serving, serve};
+use readiness_exporter::web::{Door, Listener, Serving};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::common::{Estate, PATIENCE, until};
-
-async fn served(estate: &Estate) -> (Arc<App>, String) {
-    let app = estate.exporter();
-    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.address().unwrap().to_string();
-    tokio::spawn(serve(listener, Arc::clone(&app), Door::Open, std::future::pending(), Duration::from_secs(1)));
-    (app, address)
-}
+use crate::common::{Estate, PATIENCE, served, until};
 
 fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap()
