@@ -129,6 +129,8 @@ impl Ecr {
         let failed = |why: Message| CollectError::new(ErrorClass::Malformed, say!("{}: {}", what, why));
         let url = answer.download_url().ok_or_else(|| failed(say!("an answer without a URL")))?;
         let call = Call { what: &what, limit: self.timeout };
+        // Open until its body has come, as those of other registries.
+        let _slot = self.slots.acquire().await;
         let answer = call.send(self.http.get(url).send()).await?;
         if answer.status() != reqwest::StatusCode::OK {
             return Err(failed(say!("status {}", answer.status().as_u16())));
