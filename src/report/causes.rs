@@ -112,7 +112,8 @@ fn by_reason(unknown: Vec<Of<'_>>) -> Vec<Vec<Of<'_>>> {
     groups.sort_by_key(|lines| std::cmp::Reverse(lines.len()));
     let mut causes: Vec<Vec<Of<'_>>> = Vec::new();
     for group in groups {
-        match causes.iter_mut().find(|cause| cause.len() > group.len() && is_behind(cause[0].1, &group)) {
+        // The largest come first, and thousands may be as small as this one.
+        match causes.iter_mut().take_while(|cause| cause.len() > group.len()).find(|cause| is_behind(cause[0].1, &group)) {
             Some(cause) => cause.extend(group),
             None => causes.push(group),
         }
