@@ -22,7 +22,7 @@ pub use markdown::markdown;
 pub use summary::summary;
 pub use text::text;
 pub use wording::{BAD_LINES, NO_EVENT, distance, event_line, reason, state_word, word};
-pub(crate) use wording::{Place, place};
+pub(crate) use wording::{EventTimes, event_times};
 
 /// Judgements as JSON, with the files that were changed and refused.
 pub fn json(judgements: &[Judgement], refused: &[&str]) -> String {

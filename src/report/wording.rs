@@ -48,8 +48,7 @@ pub const NO_EVENT: &str = "No event is coming: judged as if one were now.";
 
 /// The event, if there is one.
 pub fn event_line(judgement: &Judgement) -> Option<String> {
-    let (name, start, end) = (judgement.event.as_ref()?, judgement.event_start?, judgement.event_end?);
-    let people = judgement.participants.map_or_else(String::new, |n| format!(", {}", counted(n as usize, "participant", "participants")));
+    let EventTimes { name, people, start, end, .. } = event_times(judgement)?;
     let zone = &judgement.event_zone;
     let when = if start <= judgement.at {
         format!("running, from {}", local(&[start, end], zone))
@@ -60,26 +59,27 @@ pub fn event_line(judgement: &Judgement) -> Option<String> {
 }
 
 /// An event on the clocks of its people.
-pub(crate) struct Place<'a> {
+pub(crate) struct EventTimes<'a> {
     pub(crate) name: &'a str,
     /// When, as they read it.
     pub(crate) when: String,
     /// When, in UTC.
     pub(crate) utc: String,
+    /// How many come, behind a comma; empty where nobody has said so.
     pub(crate) people: String,
     pub(crate) start: Timestamp,
     pub(crate) end: Timestamp,
 }
 
 /// The event that a judgement is for.
-pub(crate) fn place(judgement: &Judgement) -> Option<Place<'_>> {
+pub(crate) fn event_times(judgement: &Judgement) -> Option<EventTimes<'_>> {
     let (name, start, end) = (judgement.event.as_deref()?, judgement.event_start?, judgement.event_end?);
     let people = judgement.participants.map_or_else(String::new, |n| format!(", {}", counted(n as usize, "participant", "participants")));
     let [from, to] = [start, end].map(|at| at.to_zoned(judgement.event_zone.clone()));
     // The day is said once where it is the same.
     let until = if from.date() == to.date() { "%H:%M %Z" } else { "%a %-d %b %H:%M %Z" };
     let when = format!("{} to {}", from.strftime("%a %-d %b %Y, %H:%M"), to.strftime(until));
-    Some(Place { name, when, utc: format!("{} to {}", minute(start), minute(end)), people, start, end })
+    Some(EventTimes { name, when, utc: format!("{} to {}", minute(start), minute(end)), people, start, end })
 }
 
 /// Moments of an event on the clocks of its people, and in UTC as all other times are told.

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::sign;
+use super::{runbook_of, sign};
 use crate::checklist::{CheckState, CheckVerdict, Judgement};
 use crate::report::{Cause, causes, distance};
 use crate::say::counted;
@@ -86,12 +86,11 @@ pub(super) fn folded(cause: &Cause<'_>) -> String {
 }
 
 /// What to do next: the first thing, and where the rest stands.
-pub(super) fn next(check: &CheckVerdict) -> Markup {
-    let has_runbook = crate::runbooks::runbook(&check.runbook).is_some();
+fn next(check: &CheckVerdict) -> Markup {
     html! {
         p class="next" {
-            @if let Some(advice) = check.advice().first() { (advice) " " }
-            @if has_runbook { a href={ "runbooks/" (check.runbook) } { "Runbook" span class="sr" { " of " (check.name) } } }
+            @if let Some(advice) = check.advice().first() { (advice) }
+            (runbook_of(check))
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{mark, sign};
+use super::{mark, runbook_of, sign};
 use crate::checklist::{CheckState, CheckVerdict, Judgement, Line, SectionVerdict};
 use crate::report::{BAD_LINES, distance};
 
@@ -80,12 +80,11 @@ fn row(check: &CheckVerdict, judgement: &Judgement, anchors: &str) -> Markup {
 
 fn advice(check: &CheckVerdict) -> Markup {
     let advice = check.advice();
-    let has_runbook = crate::runbooks::runbook(&check.runbook).is_some();
     html! {
         @for (index, advised) in advice.iter().enumerate() {
             p class="remedy" {
                 (advised)
-                @if index + 1 == advice.len() && has_runbook { " " a href={ "runbooks/" (check.runbook) } { "Runbook" span class="sr" { " of " (check.name) } } }
+                @if index + 1 == advice.len() { (runbook_of(check)) }
             }
         }
     }

@@ -13,9 +13,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::checklist::{CheckState, Judgement};
+use crate::checklist::{CheckState, CheckVerdict, Judgement};
 use crate::history::Change;
-use crate::report::{NO_EVENT, Place, distance, overall, place, reason, refusal, word, words};
+use crate::report::{EventTimes, NO_EVENT, distance, event_times, overall, reason, refusal, word, words};
 use crate::say::second;
 use crate::snapshot::Snapshot;
 use crate::value::Span;
@@ -220,7 +220,7 @@ fn age(seen: &Seen<'_>) -> Markup {
 
 /// The event on the clocks of its people, and how far away it is.
 fn event(judgement: &Judgement) -> Markup {
-    let Some(Place { name, when, utc, people, start, end }) = place(judgement) else {
+    let Some(EventTimes { name, when, utc, people, start, end }) = event_times(judgement) else {
         return html! { p class="event" { (NO_EVENT) } };
     };
     html! {
@@ -252,6 +252,15 @@ fn mark(state: CheckState) -> (&'static str, &'static str) {
 fn sign(state: CheckState) -> Markup {
     let (sign, name) = mark(state);
     html! { span class="mark" title=(name) { span aria-hidden="true" { (sign) } span class="sr" { (name) ": " } } }
+}
+
+/// A link to the runbook of a check, if it has one.
+fn runbook_of(check: &CheckVerdict) -> Markup {
+    html! {
+        @if crate::runbooks::runbook(&check.runbook).is_some() {
+            " " a href={ "runbooks/" (check.runbook) } { "Runbook" span class="sr" { " of " (check.name) } }
+        }
+    }
 }
 
 /// The last changes, newest first.

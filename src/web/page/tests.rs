@@ -2,21 +2,10 @@
 
 use super::*;
 use crate::checklist::Decision;
+use crate::report::tests::{check, judged as report_of, line};
 
 pub(super) fn judged(decision: Decision, at: Timestamp) -> Judgement {
-    Judgement {
-        checklist: "c".into(),
-        title: "T".into(),
-        revision: "r".into(),
-        decision,
-        at,
-        event: None,
-        event_start: None,
-        event_end: None,
-        event_zone: jiff::tz::TimeZone::UTC,
-        participants: None,
-        sections: Vec::new(),
-    }
+    Judgement { checklist: "c".into(), decision, at, ..report_of(Vec::new()) }
 }
 
 fn shown(judgements: &[Judgement], ago: u64, page: impl Fn(&Seen<'_>) -> String) -> String {
@@ -33,6 +22,9 @@ fn a_judgement_that_is_old_is_no_go() {
         assert!(fresh.contains("--old: 60s") && fresh.contains("has not been refreshed for 60 s") && fresh.contains("%2317653a"));
         let stale = shown(&judged, 90, page);
         assert!(stale.contains("class=\"verdict stale\"") && stale.contains("<span class=\"word\">STALE</span>") && stale.contains("<title>STALE "));
+        let red = [line(CheckState::Fail, "a node is full", [("node", "n")])];
+        let red = Judgement { decision: Decision::NoGo, ..report_of(vec![check("Full", true, red.into())]) };
+        assert!(shown(&[red], 90, page).contains("Last judged 1m30s ago, as NO-GO."));
         assert!(stale.contains("Last judged 1m30s ago, as GO.") && !stale.contains("verdict go") && !stale.contains("%2317653a"), "{stale}");
     }
 }

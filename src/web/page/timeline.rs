@@ -1,4 +1,5 @@
-//! How the decision went since two days before the event, as one bar.
+//! How the decision went since two days before the event, as one bar: at each time what was judged last, also while no
+//! exporter ran, since nobody knows when one ended.
 
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -40,7 +41,7 @@ pub(super) fn bar(judgement: &Judgement, changes: &[Change]) -> Markup {
     let told: Vec<_> =
         parts.iter().filter_map(|part| Some(format!("{} since {}", word(part.decision?), minute(Timestamp::from_second(part.from).ok()?)))).collect();
     html! {
-        div class="timeline" role="img" aria-label={ "The decision since " (minute(from)) ": " (told.join(", ")) "." } {
+        div class="timeline" role="img" aria-label={ "What was judged last, since " (minute(from)) ": " (told.join(", ")) "." } {
             @for part in &parts {
                 span class=(part.decision.map_or("none", Decision::as_str)) style={ "flex-grow:" (part.to - part.from) } title=[told_at(part)] {
                     (part.decision.map_or("", word))

@@ -12,7 +12,8 @@ const CAUSES: usize = 5;
 
 /// What the screen shows.
 pub(super) fn body(seen: &Seen<'_>) -> Markup {
-    let room = (CAUSES + 1).div_ceil(seen.judgements.len().max(1)).clamp(2, CAUSES);
+    // Side by side there is less room for each.
+    let room = CAUSES.div_ceil(seen.judgements.len().max(1)).max(2);
     html! {
         h1 class="sr" { "Readiness: " (seen.head().0) }
         @for file in seen.refused { p class="notice" { (refusal(file)) } }
@@ -30,7 +31,7 @@ fn one(judgement: &Judgement, seen: &Seen<'_>, room: usize) -> Markup {
         section class={ "verdict " (class) } {
             h2 { span class="title" { (judgement.title) } span class="word" { (said) } }
             (event(judgement))
-            @if blocking.is_empty() { p class="reason" { (rests_on(judgement, seen)) } }
+            @if blocking.is_empty() || seen.is_stale() { p class="reason" { (rests_on(judgement, seen)) } }
             ol class="causes" {
                 @for cause in blocking.iter().take(room) {
                     li class={ "cause " (cause.state.as_str()) } {
