@@ -28,10 +28,9 @@ struct Rest {
 }
 
 impl Rest {
-    /// No longer than `look`, within which the fastest source looks again: of one that flaps the judge would see
-    /// the good looks alone.
-    fn after(&self, work: Duration, look: Duration) -> Duration {
-        work.saturating_mul(self.times).min(self.most).min(look / 2).max(self.least)
+    /// No longer than `most`, where that is not less than the least of all.
+    fn after(&self, work: Duration, most: Duration) -> Duration {
+        work.saturating_mul(self.times).min(self.most).min(most).max(self.least)
     }
 }
 
@@ -118,13 +117,15 @@ impl App {
             }
             self.judged.store(Arc::new(Judged { judgements: Arc::new(judged), since: Instant::now() }));
             let work = began.elapsed();
-            // What is red turns green after two good looks, of which none may be missed that is bad.
-            let look = if memories.hold() { Duration::ZERO } else { snapshot.views.iter().map(|view| view.source.interval).min().unwrap_or_default() };
+            // What is red turns green after two good looks, and of a source that flaps the judge must not see those alone: so
+            // it rests half as long as the fastest source, and while anything is red as little as it may.
+            let fastest = snapshot.views.iter().map(|view| view.source.interval).min().unwrap_or_default();
+            let most = if memories.hold() { Duration::ZERO } else { fastest / 2 };
             tokio::select! {
                 changed = version.changed() => if changed.is_err() { return },
                 () = tokio::time::sleep(TICK.after(work, Duration::MAX)) => {}
             }
-            tokio::time::sleep(SETTLE.after(work, look)).await;
+            tokio::time::sleep(SETTLE.after(work, most)).await;
         }
     }
 
@@ -154,8 +155,8 @@ mod tests {
 
     #[test]
     fn a_judge_that_works_long_rests_longer() {
-        let rests = |work: u64, look: u64| [SETTLE, TICK].map(|rest| rest.after(Duration::from_millis(work), Duration::from_secs(look)).as_millis());
-        assert_eq!([0, 6, 15, 1_000].map(|work| rests(work, 15)), [[500, 1_000], [600, 3_000], [1_500, 5_000], [2_000, 5_000]]);
-        assert_eq!([0, 1, 2, 3].map(|look| rests(1_000, look)[0]), [500, 500, 1_000, 1_500], "no look of the fastest source is missed");
+        let rests = |work: u64, most: u64| [SETTLE, TICK].map(|rest| rest.after(Duration::from_millis(work), Duration::from_millis(most)).as_millis());
+        assert_eq!([0, 6, 15, 1_000].map(|work| rests(work, 7_500)), [[500, 1_000], [600, 3_000], [1_500, 5_000], [2_000, 5_000]]);
+        assert_eq!([0, 500, 1_000, 1_500].map(|most| rests(1_000, most)[0]), [500, 500, 1_000, 1_500], "no look of the fastest source is missed");
     }
 }

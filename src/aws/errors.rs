@@ -164,7 +164,7 @@ fn known(code: &str) -> Option<(ErrorClass, Message)> {
 
 /// Whether a text says that a signature is of another time. Some services have the code of a wrong key for it.
 /// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html>
-pub(super) fn is_of_another_time(text: &str) -> bool {
+fn is_of_another_time(text: &str) -> bool {
     ["Signature expired", "Signature not yet current"].iter().any(|words| text.contains(words))
 }
 
@@ -173,7 +173,7 @@ pub(super) fn is_of_another_time(text: &str) -> bool {
 /// refuses whoever asks.
 pub(super) fn refused(status: u16, code: Option<&str>, text: &str) -> (ErrorClass, Message) {
     if matches!(code, Some("SignatureDoesNotMatch" | "InvalidSignatureException")) && is_of_another_time(text) {
-        return (ErrorClass::Local, say!("the signature is older or newer than AWS takes it").fixed_by(CLOCK));
+        return (ErrorClass::Local, say!("the time of the signature is too far from that of AWS").fixed_by(CLOCK));
     }
     if let Some(known) = code.and_then(known) {
         return known;

@@ -80,7 +80,7 @@ pub(super) async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
 fn inherited() -> Result<web::Listener, Message> {
     match web::Listener::inherited() {
         Ok(Some(listener)) => Ok(listener),
-        Ok(None) => Err(say!("serve at the socket of systemd: there is none; a unit of the same name ends in .socket")),
+        Ok(None) => Err(say!("serve at the socket of systemd: systemd has opened none; start the .socket unit of this service")),
         Err(error) => Err(say!("serve at the socket of systemd: {}", error.words())),
     }
 }
