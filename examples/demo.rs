@@ -15,6 +15,7 @@ use readiness_lab::{Lab, faults};
 use tokio::process::{Child, Command};
 
 const EXPORTER: &str = "127.0.0.1:9840";
+const CONFIGURATION: &str = "examples/workshop.yaml";
 /// How long the first looks may take on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_mins(3);
 /// What the story breaks, and what a person would see first.
@@ -31,7 +32,7 @@ async fn main() -> anyhow::Result<()> {
     let folder = root.join("examples/lab");
     let lab = Lab::start([0, 0], &folder).await.context("start the lab; is another demo running?")?;
     let mut exporter =
-        start(&beside("readiness-exporter")?, &["--config.file", "examples/workshop.yaml", "--web.listen-address", EXPORTER, "--log.level", "error"], root)?;
+        start(&beside("readiness-exporter")?, &["--config.file", CONFIGURATION, "--web.listen-address", EXPORTER, "--log.level", "error"], root)?;
     println!("Looking at everything for the first time: about half a minute, more on a busy machine. Until the word is GO, a line");
     println!("may be unknown (not looked at yet) or red (no answer while all starts at once, or its second good look is still to come).");
     let began = tokio::time::Instant::now();
@@ -49,7 +50,7 @@ async fn main() -> anyhow::Result<()> {
     println!("  curl -X DELETE {}/faults/{}\n", lab.control(), STORY[0]);
     if tells {
         tokio::select! {
-            told = story(&lab, if monitoring.is_empty() { Duration::ZERO } else { Duration::from_secs(10) }) => told?,
+            told = story(&lab, root, if monitoring.is_empty() { Duration::ZERO } else { Duration::from_secs(10) }) => told?,
             () = ended_by_hand() => {}
         }
     } else {
@@ -80,14 +81,14 @@ async fn ended_by_hand() {
 
 /// Go, faults one after the other, no-go, mended, go. Each fault stays for `linger`, so that its
 /// alert can fire.
-async fn story(lab: &Lab, linger: Duration) -> anyhow::Result<()> {
+async fn story(lab: &Lab, root: &Path, linger: Duration) -> anyhow::Result<()> {
     for name in STORY {
         let fault = faults().find(|fault| fault.name == name).context("a fault of the story")?;
         println!("\n== {}", fault.what);
         lab.estate().set(name, true);
         let expected = fault.red.first().or_else(|| fault.unknown.first()).context("a check of the fault")?;
         until_check(expected).await?;
-        println!("{}", blockers().await?);
+        println!("{}", blockers(root).await?);
         tokio::time::sleep(linger).await;
         lab.estate().set(name, false);
         println!("-- fixed");
@@ -166,19 +167,10 @@ async fn headline() -> anyhow::Result<String> {
     Ok(get("/report.txt").await?.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().to_owned())
 }
 
-async fn blockers() -> anyhow::Result<String> {
-    let report = get("/report.txt").await?;
-    let mut shown = Vec::new();
-    let mut wanted = false;
-    for line in report.lines() {
-        if let Some(state) = line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')) {
-            wanted = ["FAIL", "????", "warn"].iter().any(|bad| state.starts_with(bad));
-        }
-        if wanted && line.starts_with("  ") {
-            shown.push(line);
-        }
-    }
-    Ok(format!("{}\n{}", shown.join("\n"), headline().await?))
+/// What stands in the way, as whoever runs `check` sees it.
+async fn blockers(root: &Path) -> anyhow::Result<String> {
+    let look = Command::new(beside("readiness-exporter")?).args(["check", "--config.file", CONFIGURATION]).current_dir(root).output();
+    Ok(String::from_utf8(look.await.context("look once more")?.stdout)?)
 }
 
 fn start(program: &Path, arguments: &[&str], folder: &Path) -> anyhow::Result<Child> {
