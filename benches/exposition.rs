@@ -12,7 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use prometheus::proto::{Gauge as ProtoGauge, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder as _, TextEncoder};
-use readiness_exporter::exposition::Exposition;
+use readiness_exporter::exposition::{Exposition, Out};
 use readiness_exporter::labels::Labels;
 use readiness_exporter::metric::{Gauge, Unit, gauge};
 use readiness_exporter::snapshot::{Observation, Snapshot, Source, Store, Subjects};
@@ -71,10 +71,13 @@ fn all(snapshot: &Snapshot) -> String {
 
 /// As it is sent: compressed piece by piece.
 fn scrape(snapshot: &Snapshot) -> Vec<u8> {
-    let mut out = GzEncoder::new(Vec::new(), Compression::fast());
+    let (mut out, mut sent) = (Out::new(true), Vec::new());
     let mut exposition = Exposition::new(snapshot.clone(), Vec::new(), String::new());
-    while exposition.write_next(&mut out).unwrap() {}
-    out.finish().unwrap()
+    while exposition.write_next(&mut out).unwrap() {
+        sent.extend(out.take());
+    }
+    sent.extend(out.take());
+    sent.concat()
 }
 
 fn compress(text: &[u8]) -> Vec<u8> {

@@ -4,14 +4,52 @@
 //! megabytes of it. Nothing here looks at anything; a scrape shows what was known when it began.
 
 use std::collections::{BTreeMap, btree_map};
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
+use crate::gzip::Gzip;
 use crate::metric::{Family, Sample, write_header, write_samples};
 use crate::snapshot::{self, Facts, Snapshot, View};
 
 /// About as much is made at a time: what one client does not read takes no memory from others.
 const PIECE: usize = 64 * 1024;
+
+/// So many samples are written at a time.
+const WRITTEN: usize = 100;
+
+/// Where a scrape is written to.
+#[derive(Debug)]
+pub enum Out {
+    /// As it is.
+    Plain(Vec<u8>),
+    /// Compressed, with what the facts keep as it is.
+    Gzip(Box<Gzip>),
+}
+
+impl Out {
+    /// Nothing yet.
+    pub fn new(gzip: bool) -> Self {
+        if gzip { Self::Gzip(Box::default()) } else { Self::Plain(Vec::new()) }
+    }
+
+    fn text(&mut self, text: &str) -> io::Result<()> {
+        match self {
+            Self::Plain(out) => out.write_all(text.as_bytes()),
+            Self::Gzip(out) => out.write_all(text.as_bytes()),
+        }
+    }
+
+    /// What can be sent by now.
+    pub fn take(&mut self) -> Vec<Bytes> {
+        match self {
+            Self::Plain(out) if out.is_empty() => Vec::new(),
+            Self::Plain(out) => vec![std::mem::take(out).into()],
+            Self::Gzip(out) => out.take().collect(),
+        }
+    }
+}
 
 /// One scrape.
 pub struct Exposition {
@@ -21,8 +59,8 @@ pub struct Exposition {
     family: &'static str,
     /// What is still to come of the family.
     rest: std::vec::IntoIter<Arc<Facts>>,
-    /// Facts whose kept text is being written, and how much of it was.
-    begun: Option<(Arc<Facts>, usize)>,
+    /// How many samples of the next facts were written.
+    written: usize,
     counters: String,
 }
 
@@ -40,31 +78,38 @@ impl Exposition {
         // What is known of looking is made from the views when its turn comes: no facts hold it.
         let known = |family: &&&'static Family| snapshot.views.iter().any(|view| !view.looking(family).is_empty());
         families.extend(snapshot::FAMILIES.iter().filter(known).map(|family| (family.name, (*family, Vec::new()))));
-        Self { views: snapshot.views, families: families.into_iter(), family: "", rest: Vec::new().into_iter(), begun: None, counters }
+        Self { views: snapshot.views, families: families.into_iter(), family: "", rest: Vec::new().into_iter(), written: 0, counters }
     }
 
     /// Writes the next piece; `false` says that it was the last.
-    pub fn write_next(&mut self, out: &mut impl Write) -> io::Result<bool> {
+    ///
+    /// # Errors
+    /// Where compressing fails, which text in memory cannot cause.
+    pub fn write_next(&mut self, out: &mut Out) -> io::Result<bool> {
         let mut piece = String::with_capacity(PIECE + PIECE / 8);
         while piece.len() < PIECE {
-            if let Some((facts, at)) = self.begun.take() {
-                out.write_all(piece.as_bytes())?;
-                let left = facts.text_of(self.family).and_then(|text| text.as_bytes().get(at..)).unwrap_or_default();
-                let (now, later) = left.split_at(left.len().min(PIECE));
-                out.write_all(now)?;
-                self.begun = (!later.is_empty()).then(|| (facts.clone(), at + now.len()));
-                return Ok(true);
-            }
-            if let Some(facts) = self.rest.next() {
-                match facts.text_of(self.family) {
-                    Some(_) => self.begun = Some((facts, 0)),
-                    None => write_samples(&mut piece, facts.of(self.family)),
+            if let Some(facts) = self.rest.as_slice().first() {
+                if let (Out::Gzip(gzip), Some(chunk)) = (&mut *out, facts.chunk_of(self.family)) {
+                    gzip.write_all(piece.as_bytes())?;
+                    gzip.add(chunk)?;
+                    self.rest.next();
+                    return Ok(true);
+                }
+                let left = facts.of(self.family).get(self.written..).unwrap_or_default();
+                write_samples(&mut piece, &left[..left.len().min(WRITTEN)]);
+                self.written += WRITTEN;
+                if left.len() <= WRITTEN {
+                    self.written = 0;
+                    self.rest.next();
                 }
                 continue;
             }
             let Some((name, (family, facts))) = self.families.next() else {
                 piece.push_str(&self.counters);
-                out.write_all(piece.as_bytes())?;
+                out.text(&piece)?;
+                if let Out::Gzip(gzip) = out {
+                    gzip.finish()?;
+                }
                 return Ok(false);
             };
             write_header(&mut piece, family);
@@ -73,21 +118,22 @@ impl Exposition {
             }
             (self.family, self.rest) = (name, facts.into_iter());
         }
-        out.write_all(piece.as_bytes())?;
+        out.text(&piece)?;
         Ok(true)
     }
 
     /// All of it.
     pub fn text(mut self) -> String {
-        let mut text = Vec::new();
+        let mut out = Out::new(false);
         // Writing to a Vec cannot fail.
-        while self.write_next(&mut text).unwrap_or(false) {}
-        String::from_utf8_lossy(&text).into_owned()
+        while self.write_next(&mut out).unwrap_or(false) {}
+        String::from_utf8_lossy(&out.take().concat()).into_owned()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
     use std::time::Duration;
 
     use super::*;
@@ -142,16 +188,34 @@ mod tests {
 
     #[test]
     fn it_comes_in_pieces() {
-        let mut exposition = Exposition::new(store().snapshot(), Vec::new(), String::new());
-        let mut pieces = Vec::new();
-        loop {
-            let mut piece = Vec::new();
-            let more = exposition.write_next(&mut piece).unwrap_or_else(|error| panic!("{error}"));
-            pieces.push(piece.len());
-            if !more {
-                break;
-            }
-        }
+        let pieces: Vec<usize> = pieces(&store().snapshot(), false).iter().map(Bytes::len).collect();
         assert!(pieces.len() >= 3 && pieces.iter().all(|piece| *piece < 3 * PIECE), "{pieces:?}");
+    }
+
+    #[test]
+    fn compressed_it_says_the_same_and_what_did_not_change_is_compressed_once() {
+        let store = store();
+        let read = |pieces: &[Bytes]| {
+            let mut text = String::new();
+            flate2::read::GzDecoder::new(&*pieces.concat()).read_to_string(&mut text).unwrap();
+            text
+        };
+        let first = pieces(&store.snapshot(), true);
+        assert_eq!(read(&first), Exposition::new(store.snapshot(), Vec::new(), "counters 1\n".to_owned()).text());
+        store.report("http", "small", Duration::ZERO, Ok(Observation::new(vec![FEW.sample(["small"], 7.0)], 1, 1)));
+        let second = pieces(&store.snapshot(), true);
+        assert!(read(&second).contains("t_few{target=\"large\"} 2\nt_few{target=\"small\"} 7\n"));
+        let shared = |piece: &&Bytes| piece.len() > 1_000 && second.iter().any(|other| other.as_ptr() == piece.as_ptr());
+        assert_eq!(first.iter().filter(shared).count(), 1, "the many samples of a source that did not change were compressed again");
+    }
+
+    fn pieces(snapshot: &Snapshot, gzip: bool) -> Vec<Bytes> {
+        let mut exposition = Exposition::new(snapshot.clone(), Vec::new(), "counters 1\n".to_owned());
+        let (mut out, mut pieces) = (Out::new(gzip), Vec::new());
+        while exposition.write_next(&mut out).unwrap() {
+            pieces.extend(out.take());
+        }
+        pieces.extend(out.take());
+        pieces
     }
 }

@@ -20,6 +20,7 @@ pub mod files;
 #[cfg(test)]
 mod fuzz;
 pub mod generate;
+pub mod gzip;
 pub mod history;
 mod interim;
 mod jwt;

@@ -1,17 +1,22 @@
 //! What one look brings home.
 
+use std::io::{self, Write as _};
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 
+use crate::gzip::{Chunk, Deflate};
 use crate::metric::{Family, Sample, write_samples};
 
-/// From so many samples on, facts keep the text that they are scraped as. With thousands of sources
-/// of a dozen facts each the texts would be a third of all memory, and gain milliseconds.
+/// From so many samples on, facts keep what they are scraped as. With thousands of sources of a dozen facts each that would
+/// be much memory, and gain milliseconds.
 const KEPT: usize = 100;
 
-/// Where the text of each family ends.
-type Ends = Box<[(&'static str, usize)]>;
+/// So many samples are written before they are compressed: never is all of the text there at once.
+const WRITTEN: usize = 500;
+
+/// What is scraped of each family, compressed.
+type Chunks = Box<[(&'static str, Chunk)]>;
 
 /// Facts that were made together, grouped by family. What did not change is shared by one
 /// observation after the other.
@@ -21,9 +26,9 @@ pub struct Facts {
     samples: Box<[Sample]>,
     /// The bits of all families that there are.
     bits: u64,
-    /// As they are scraped, and where each family ends; made by the first scrape if they are many. In
-    /// a large cluster most facts are the same for hours, and writing them is half of what a scrape costs.
-    text: OnceLock<(String, Ends)>,
+    /// As they are scraped; made by the first scrape if they are many. In a large cluster most facts are the same for hours,
+    /// and writing and compressing them is nearly all of what a scrape costs. The text itself would be ten times as large.
+    chunks: OnceLock<Option<Chunks>>,
 }
 
 impl From<Vec<Sample>> for Facts {
@@ -37,7 +42,7 @@ impl From<Vec<Sample>> for Facts {
         }
         samples.sort_by_key(|sample| sample.family.name);
         let bits = samples.iter().fold(0, |bits, sample| bits | bit(sample.family.name));
-        Self { samples: samples.into(), bits, text: OnceLock::new() }
+        Self { samples: samples.into(), bits, chunks: OnceLock::new() }
     }
 }
 
@@ -59,24 +64,27 @@ impl Facts {
         &from[..from.partition_point(|sample| sample.family.name == family)]
     }
 
-    /// The samples of one family as they are scraped, where that text is kept.
-    pub fn text_of(&self, family: &str) -> Option<&str> {
+    /// The samples of one family as they are scraped, compressed, where that is kept.
+    pub fn chunk_of(&self, family: &str) -> Option<&Chunk> {
         if self.samples.len() < KEPT {
             return None;
         }
-        let (text, ends) = self.text.get_or_init(|| {
-            let mut text = String::with_capacity(self.samples.len() * 128);
-            let ends = self.families().map(|(family, samples)| {
+        // What cannot be compressed now is written as text by each scrape.
+        let chunks = self.chunks.get_or_init(|| self.compressed().ok()).as_deref()?;
+        chunks.binary_search_by_key(&family, |(name, _)| name).ok().map(|at| &chunks[at].1)
+    }
+
+    fn compressed(&self) -> io::Result<Chunks> {
+        let (mut deflate, mut text) = (Deflate::default(), String::new());
+        let families = self.families().map(|(family, samples)| {
+            for samples in samples.chunks(WRITTEN) {
+                text.clear();
                 write_samples(&mut text, samples);
-                (family.name, text.len())
-            });
-            let ends = ends.collect();
-            text.shrink_to_fit();
-            (text, ends)
+                deflate.write_all(text.as_bytes())?;
+            }
+            Ok((family.name, deflate.chunk()?))
         });
-        let Ok(at) = ends.binary_search_by_key(&family, |(name, _)| name) else { return Some("") };
-        let start = if at == 0 { 0 } else { ends[at - 1].1 };
-        Some(&text[start..ends[at].1])
+        families.collect()
     }
 
     /// Everything, in order of the families' names.
