@@ -144,13 +144,43 @@ pub fn words(state: &str) -> String {
     }
 }
 
+/// Red, green and blue, or what is made of them.
+type Colour = [f64; 3];
+
+/// The parts of a colour as a screen takes them, of `#rrggbb`; what is none is black.
+fn parts(colour: &str) -> [u8; 3] {
+    [1, 3, 5].map(|at| colour.get(at..at + 2).and_then(|part| u8::from_str_radix(part, 16).ok()).unwrap_or_default())
+}
+
+/// The parts of a colour by how much light they are.
+fn linear(colour: &str) -> Colour {
+    parts(colour).map(|part| {
+        let part = f64::from(part) / 255.0;
+        if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
+    })
+}
+
+/// How many times as bright one is as the other.
+/// Source: <https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio>
+pub(crate) fn contrast(one: &str, other: &str) -> f64 {
+    let [a, b] = [one, other].map(|colour| linear(colour).iter().zip([0.2126, 0.7152, 0.0722]).map(|(part, share)| part * share).sum::<f64>() + 0.05);
+    a.max(b) / a.min(b)
+}
+
+/// A colour with so many percent of another.
+pub(crate) fn mixed(colour: &str, other: &str, percent: u32) -> String {
+    let [r, g, b] = [0, 1, 2].map(|at| {
+        let [of, with] = [colour, other].map(|colour| u32::from(parts(colour)[at]));
+        (of * (100 - percent.min(100)) + with * percent.min(100)) / 100
+    });
+    format!("#{r:02x}{g:02x}{b:02x}")
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-
-    type Colour = [f64; 3];
 
     /// How much of red, green and blue each kind of eye takes from those of a screen, in linear light: all, without red
     /// cones, without green ones (Machado and others, 2009).
@@ -159,13 +189,6 @@ mod tests {
         [[0.152_286, 1.052_583, -0.204_868], [0.114_503, 0.786_281, 0.099_216], [-0.003_882, -0.048_116, 1.051_998]],
         [[0.367_322, 0.860_646, -0.227_968], [0.280_085, 0.672_501, 0.047_413], [-0.011_820, 0.042_940, 0.968_881]],
     ];
-
-    fn linear(colour: &str) -> Colour {
-        [1, 3, 5].map(|at| {
-            let part = f64::from(u8::from_str_radix(&colour[at..at + 2], 16).unwrap()) / 255.0;
-            if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
-        })
-    }
 
     fn times(matrix: &[Colour; 3], colour: Colour) -> Colour {
         matrix.map(|row| row.iter().zip(colour).map(|(a, b)| a * b).sum())
@@ -177,12 +200,6 @@ mod tests {
         let [x, y, z] = times(&[[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]], seen);
         let [x, y, z] = [x / 0.9505, y, z / 1.089].map(|t| if t > 0.008_856 { t.cbrt() } else { 7.787 * t + 16.0 / 116.0 });
         [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)]
-    }
-
-    /// How many times as bright one is as the other (WCAG 2).
-    fn contrast(one: &str, other: &str) -> f64 {
-        let [a, b] = [one, other].map(|colour| linear(colour).iter().zip([0.2126, 0.7152, 0.0722]).map(|(part, share)| part * share).sum::<f64>() + 0.05);
-        a.max(b) / a.min(b)
     }
 
     #[test]
@@ -211,7 +228,7 @@ mod tests {
     fn the_word_on_a_colour_can_be_read() {
         for meaning in Meaning::ALL {
             let colour = meaning.colour();
-            let [r, g, b] = [1, 3, 5].map(|at| f64::from(u8::from_str_radix(&colour[at..at + 2], 16).unwrap()));
+            let [r, g, b] = parts(colour).map(f64::from);
             let ink = if 0.299 * r + 0.587 * g + 0.114 * b > 180.0 { "#202226" } else { "#f7f8fa" };
             assert!(contrast(colour, ink) > 3.3, "{meaning:?}: {:.1}", contrast(colour, ink));
         }

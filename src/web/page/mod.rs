@@ -5,6 +5,7 @@
 
 mod causes;
 mod checklist;
+mod palette;
 mod timeline;
 mod wall;
 
@@ -15,6 +16,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::checklist::{CheckState, CheckVerdict, Judgement};
 use crate::history::Change;
+use crate::meaning::Meaning;
 use crate::report::{EventTimes, NO_EVENT, distance, event_times, overall, reason, refusal, word, words};
 use crate::say::second;
 use crate::snapshot::Snapshot;
@@ -146,7 +148,7 @@ fn document(head: &Head, body: &Markup) -> String {
                 meta name="color-scheme" content="light dark";
                 title { (head.title) }
                 link rel="icon" href=(icon(head.state));
-                style { (PreEscaped(STYLE)) @if live.is_some() { ":root { --old: " (OLD) "s; }" } }
+                style { (PreEscaped(palette::VARIABLES.as_str())) (PreEscaped(STYLE)) @if live.is_some() { ":root { --old: " (OLD) "s; }" } }
                 @if live.is_some() {
                     script src="page.js" defer {}
                     noscript { meta http-equiv="refresh" content=(REFRESH); }
@@ -166,12 +168,14 @@ fn document(head: &Head, body: &Markup) -> String {
 
 /// A small picture of a state, by shape and by colour.
 fn icon(state: &str) -> String {
-    let (colour, shape) = match state {
-        "go" => ("17653a", "M4 9l3 3 5-7"),
-        "no_go" => ("b3201b", "M5 5l6 6M11 5l-6 6"),
-        "undecided" | "stale" => ("8a5a00", "M8 4v5M8 11.5v.5"),
-        _ => ("6a6d73", "M5 8h6"),
+    let (meaning, shape) = match state {
+        "go" => (Meaning::Good, "M4 9l3 3 5-7"),
+        "no_go" => (Meaning::Bad, "M5 5l6 6M11 5l-6 6"),
+        "undecided" | "stale" => (Meaning::Unknown, "M8 4v5M8 11.5v.5"),
+        _ => (Meaning::NotAsked, "M5 8h6"),
     };
+    let ink = palette::ink(meaning);
+    let colour = ink.trim_start_matches('#');
     format!(
         "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect width='16' height='16' rx='4' fill='%23{colour}'/%3E%3Cpath d='{shape}' fill='none' stroke='%23fff' stroke-width='2'/%3E%3C/svg%3E"
     )
