@@ -16,7 +16,7 @@ fn shown(judgements: &[Judgement], ago: u64, page: impl Fn(&Seen<'_>) -> String)
 #[test]
 fn a_judgement_that_is_old_is_no_go() {
     let judged = [judged(Decision::Go, Timestamp::UNIX_EPOCH)];
-    let green = super::palette::ink(Meaning::Good).replace('#', "%23");
+    let green = palette::ink(Meaning::Good).replace('#', "%23");
     for page in [status, wall] {
         let fresh = shown(&judged, 2, page);
         assert!(fresh.contains("class=\"verdict go\"") && fresh.contains("<span class=\"word\">GO</span>") && fresh.contains("<title>GO "), "{fresh}");

@@ -24,9 +24,9 @@ impl ContainerStatus {
 }
 
 impl Pod {
-    /// What its containers wait for, and since when. `deaf` is since when one that was looked at before has been seen
+    /// What its containers wait for, and since when. `seen` is since when one that was looked at before has been seen
     /// to take no requests: now, where it was well.
-    pub(in crate::collectors::kubernetes) fn waiting(&self, clock: &Clock, deaf: Option<i64>) -> BTreeMap<Reason, i64> {
+    pub(in crate::collectors::kubernetes) fn waiting(&self, clock: &Clock, seen: Option<i64>) -> BTreeMap<Reason, i64> {
         // One that is being deleted waits for nothing that anybody would mend.
         if self.is_over() || self.metadata.deletion_timestamp.is_some() {
             return BTreeMap::new();
@@ -52,7 +52,7 @@ impl Pod {
         if let Some(at) = self.ended(clock) {
             waiting.insert(ENDED, at);
         }
-        if let Some(at) = self.unready(clock, deaf).filter(|_| waiting.is_empty()) {
+        if let Some(at) = self.unready(clock, seen).filter(|_| waiting.is_empty()) {
             waiting.insert(UNREADY, at);
         }
         waiting
@@ -100,8 +100,8 @@ impl Pod {
     fn unready(&self, clock: &Clock, seen: Option<i64>) -> Option<i64> {
         let goes_on = |status: &ContainerStatus| status.state.running.is_some() || self.starts_again(status);
         if !self.status.container_statuses.iter().all(goes_on) {
-            let deaf = self.status.container_statuses.iter().filter(|status| self.is_running() && status.ready == Some(false));
-            let started = deaf.filter_map(|status| status.state.running.as_ref()).map(|started| clock.ours_or_now(started.started_at.as_ref()));
+            let unready = self.status.container_statuses.iter().filter(|status| self.is_running() && status.ready == Some(false));
+            let started = unready.filter_map(|status| status.state.running.as_ref()).map(|started| clock.ours_or_now(started.started_at.as_ref()));
             return started.min().map(|started| seen.unwrap_or(started).max(started));
         }
         let ready = self
