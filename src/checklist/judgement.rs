@@ -286,7 +286,7 @@ impl CheckVerdict {
     /// What to do where nothing is known of the cause.
     fn general(&self) -> &str {
         if self.state == CheckState::Unknown {
-            "Fix the reason that stands above: until it can be seen, nobody knows whether it is good."
+            "Ask for it yourself from where the exporter runs: until it can be seen, nobody knows whether it is good."
         } else {
             &self.remedy
         }

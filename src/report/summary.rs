@@ -93,7 +93,7 @@ mod tests {
                 "          -> Do it. (check: Soon)",
                 "  ????    eu could not be seen: no answer.",
                 "          W1 A is good; also B, C, D and 2 more",
-                "          -> Fix the reason that stands above: until it can be seen, nobody knows whether it is good. (check: A)",
+                "          -> Ask for it yourself from where the exporter runs: until it can be seen, nobody knows whether it is good. (check: A)",
                 "  FAIL    Node n1 is full. Since 2026-11-21 11:00 UTC.",
                 "          W1 Full is good, and 1 more of it",
                 "          -> Do it. (check: Full)",

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{runbook_of, sign};
+use super::{of_what, runbook_of, sign};
 use crate::checklist::{CheckState, CheckVerdict, Judgement};
 use crate::report::{Cause, causes, distance};
 use crate::say::counted;
@@ -15,12 +15,13 @@ const LINES: usize = 100;
 /// All that is not good, the most pressing first.
 pub(super) fn section(judgement: &Judgement, anchors: &str, several: bool) -> Markup {
     let causes = causes(judgement);
+    let of = if several { format!(": {}", of_what(judgement)) } else { String::new() };
     let (blocking, others): (Vec<_>, Vec<_>) = causes.iter().partition(|cause| cause.blocks);
     html! {
         @for (title, own, key) in [("What keeps it from go", blocking, "blocks"), ("What does not block", others, "others")] {
             @if !own.is_empty() {
-                section class="causes" aria-label={ (title) (of_what(judgement, several)) } {
-                    h2 { (title) (of_what(judgement, several)) span class="tally" { (own.len()) } }
+                section class="causes" aria-label={ (title) (of) } {
+                    h2 { (title) (of) span class="tally" { (own.len()) } }
                     ol {
                         @for (index, cause) in own.iter().take(ROWS).enumerate() {
                             (row(cause, judgement, anchors, &format!("{anchors}{key}-{index}")))
@@ -30,15 +31,6 @@ pub(super) fn section(judgement: &Judgement, anchors: &str, several: bool) -> Ma
                 }
             }
         }
-    }
-}
-
-/// Of what causes are told, where there are several judgements.
-fn of_what(judgement: &Judgement, several: bool) -> String {
-    match (&judgement.event, several) {
-        (_, false) => String::new(),
-        (None, true) => format!(": {}", judgement.title),
-        (Some(event), true) => format!(": {} for {event}", judgement.title),
     }
 }
 
@@ -69,9 +61,7 @@ fn row(cause: &Cause<'_>, judgement: &Judgement, anchors: &str, key: &str) -> Ma
                     }
                 }
             }
-            @if let Some((since, at_least)) = cause.since() {
-                p class="since" { "for " @if at_least { "at least " } time data-for=(since.as_second()) { (distance(since, judgement.at)) } }
-            }
+            (since(cause, judgement))
         }
     }
 }
@@ -82,6 +72,15 @@ pub(super) fn folded(cause: &Cause<'_>) -> String {
     match (cause.state, checks) {
         (CheckState::Unknown, 2..) => format!("{} cannot be seen because of it", counted(checks, "line of the checklist", "lines of the checklist")),
         _ => format!("And {}", counted(more, "more of it", "more of it")),
+    }
+}
+
+/// Since when it is so.
+pub(super) fn since(cause: &Cause<'_>, judgement: &Judgement) -> Markup {
+    html! {
+        @if let Some((since, at_least)) = cause.since() {
+            p class="since" { "for " @if at_least { "at least " } time data-for=(since.as_second()) { (distance(since, judgement.at)) } }
+        }
     }
 }
 

@@ -187,12 +187,20 @@ fn anchors(place: usize) -> String {
     if place == 0 { String::new() } else { format!("{}-", place + 1) }
 }
 
+/// What was judged: a checklist, and for which event.
+fn of_what(judgement: &Judgement) -> String {
+    match &judgement.event {
+        None => judgement.title.clone(),
+        Some(event) => format!("{} for {event}", judgement.title),
+    }
+}
+
 /// The word of a judgement, and what it rests on.
 fn verdict(judgement: &Judgement, seen: &Seen<'_>, several: bool) -> Markup {
     let (said, class) = said(judgement, seen);
     html! {
         header class={ "verdict " (class) } {
-            @if several { h2 { span class="title" { (judgement.title) } span class="word" { (said) } } }
+            @if several { h2 { span class="title" { (of_what(judgement)) } span class="word" { (said) } } }
             @else { h1 { span class="title" { (judgement.title) } span class="word" { (said) } } }
             p class="reason" { (rests_on(judgement, seen)) }
             (event(judgement))
@@ -211,7 +219,9 @@ fn rests_on(judgement: &Judgement, seen: &Seen<'_>) -> String {
     if seen.is_stale() {
         let ago = Span(Duration::from_secs(seen.ago.as_secs()));
         let was = word(judgement.decision);
-        return format!("Last judged {ago} ago, as {was}. The exporter does not judge any more; what this page shows may be out of date.");
+        return format!(
+            "Last judged {ago} ago, as {was}. The exporter answers, but does not judge any more: read its log and restart it. What stands here may be out of date."
+        );
     }
     reason(judgement)
 }

@@ -33,6 +33,21 @@ pub(super) fn window(judgement: &Judgement) -> (Timestamp, Timestamp) {
     }
 }
 
+/// Where the bar begins: a distance means the same on the clocks of all.
+fn begins(judgement: &Judgement) -> &'static str {
+    if judgement.event_start.is_some_and(|start| start.as_second() - AHEAD <= judgement.at.as_second()) { "2 days before the start" } else { "2 days ago" }
+}
+
+/// Where it ends.
+fn ends(judgement: &Judgement) -> &'static str {
+    let (_, to) = window(judgement);
+    match (to > judgement.at, judgement.event_start) {
+        (true, Some(start)) if start > judgement.at => "start",
+        (true, _) => "end",
+        (false, _) => "now",
+    }
+}
+
 /// The bar of a judgement, and the same in words.
 pub(super) fn bar(judgement: &Judgement, changes: &[Change]) -> Markup {
     let (from, to) = window(judgement);
@@ -44,12 +59,12 @@ pub(super) fn bar(judgement: &Judgement, changes: &[Change]) -> Markup {
         div class="timeline" role="img" aria-label={ "What was judged last, since " (minute(from)) ": " (told.join(", ")) "." } {
             @for part in &parts {
                 span class=(part.decision.map_or("none", Decision::as_str)) style={ "flex-grow:" (part.to - part.from) } title=[told_at(part)] {
-                    (part.decision.map_or("", word))
+                    b { (part.decision.map_or("", word)) }
                 }
             }
             @if ahead > 0 { span class="ahead" style={ "flex-grow:" (ahead) } {} }
         }
-        p class="ends" aria-hidden="true" { span { (minute(from)) } span { @if ahead > 0 { (minute(to)) } @else { "now" } } }
+        p class="ends" aria-hidden="true" { span { (begins(judgement)) } span { (ends(judgement)) } }
     }
 }
 

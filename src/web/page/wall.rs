@@ -2,13 +2,16 @@
 
 use maud::{Markup, html};
 
-use super::causes::folded;
-use super::{Seen, age, event, rests_on, said, sign, timeline};
+use super::causes::{folded, since};
+use super::{Seen, age, event, of_what, rests_on, said, sign, timeline};
 use crate::checklist::Judgement;
-use crate::report::{causes, distance, refusal};
+use crate::report::{causes, refusal};
 
 /// Causes that are told of one judgement: what a person reads in ten seconds.
 const CAUSES: usize = 5;
+
+/// So many causes have room for what to do next.
+const FEW: usize = 3;
 
 /// What the screen shows.
 pub(super) fn body(seen: &Seen<'_>) -> Markup {
@@ -29,22 +32,19 @@ fn one(judgement: &Judgement, seen: &Seen<'_>, room: usize) -> Markup {
     let blocking: Vec<_> = causes(judgement).into_iter().filter(|cause| cause.blocks).collect();
     html! {
         section class={ "verdict " (class) } {
-            h2 { span class="title" { (judgement.title) } span class="word" { (said) } }
+            h2 { span class="title" { @if seen.judgements.len() > 1 { (of_what(judgement)) } @else { (judgement.title) } } span class="word" { (said) } }
             (event(judgement))
             @if blocking.is_empty() || seen.is_stale() { p class="reason" { (rests_on(judgement, seen)) } }
-            ol class="causes" {
+            ol class={ "causes " @if blocking.len() <= FEW { "few" } } {
                 @for cause in blocking.iter().take(room) {
                     li class={ "cause " (cause.state.as_str()) } {
                         (sign(cause.state))
                         div class="said" {
                             p class="sentence" { (cause.head().1.evidence) }
                             @if cause.lines.len() > 1 { p class="asked" { (folded(cause)) } }
+                            @if blocking.len() <= FEW && let Some(advice) = cause.head().0.advice().first() { p class="next" { (advice) } }
                         }
-                        p class="since" {
-                            @if let Some((since, at_least)) = cause.since() {
-                                @if at_least { "≥ " } time data-for=(since.as_second()) { (distance(since, judgement.at)) }
-                            }
-                        }
+                        (since(cause, judgement))
                     }
                 }
             }
