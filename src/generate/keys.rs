@@ -34,10 +34,7 @@ pub(super) fn document() -> String {
         for (key, property) in &properties {
             let named = reference(property);
             let kind = match &named {
-                Some((name, many)) => {
-                    let heading = heading(name, key);
-                    format!("{many}[{heading}](#{})", heading.to_lowercase())
-                }
+                Some((name, many)) => format!("{many}[{name}](#{})", name.to_lowercase()),
                 None => plain(property),
             };
             let default = if required.contains(key.as_str()) {
@@ -54,18 +51,13 @@ pub(super) fn document() -> String {
             };
             let _ = writeln!(out, "| `{key}` | {kind} | {default} | {} |", text(property, "description").replace('\n', " ").replace('|', "\\|"));
             if let Some((name, _)) = named.filter(|(name, _)| seen.insert(name.clone())) {
-                next.push((heading(&name, key), name.clone(), schema["$defs"][&name].clone()));
+                next.push((name.clone(), name.clone(), schema["$defs"][&name].clone()));
             }
         }
         // The first key's section follows first.
         waiting.extend(next.into_iter().rev());
     }
     out
-}
-
-/// What a section is called. Every collector has a `Config`, which the schema can only number.
-fn heading(name: &str, key: &str) -> String {
-    if name.starts_with("Config") { key.to_owned() } else { name.to_owned() }
 }
 
 /// What a value may be: words, maps with one key, and other forms. Returns the definitions that they
@@ -81,19 +73,19 @@ fn choices(out: &mut String, node: &Value) -> Vec<String> {
         let about = if about.is_empty() { about } else { format!(": {about}") };
         let _ = match (form["const"].as_str(), form["properties"].get(key)) {
             (Some(word), _) => writeln!(out, "- `{word}`{about}"),
-            (None, Some(value)) => writeln!(out, "- `{key}:` {}{about}", kind_of(value, key, &mut names)),
-            (None, None) => writeln!(out, "- {}{about}", kind_of(form, key, &mut names)),
+            (None, Some(value)) => writeln!(out, "- `{key}:` {}{about}", kind_of(value, &mut names)),
+            (None, None) => writeln!(out, "- {}{about}", kind_of(form, &mut names)),
         };
     }
     names
 }
 
 /// The type of a value, as a link where it has a section of its own.
-fn kind_of(property: &Value, key: &str, names: &mut Vec<String>) -> String {
+fn kind_of(property: &Value, names: &mut Vec<String>) -> String {
     let Some((name, many)) = reference(property) else { return plain(property) };
-    let heading = heading(&name, key);
+    let link = format!("{many}[{name}](#{})", name.to_lowercase());
     names.push(name);
-    format!("{many}[{heading}](#{})", heading.to_lowercase())
+    link
 }
 
 fn text<'a>(node: &'a Value, key: &str) -> &'a str {
@@ -120,5 +112,27 @@ fn plain(property: &Value) -> String {
         ("array", _) => format!("list of {}s", plain(&property["items"])),
         ("object", _) => "map".to_owned(),
         (kind, _) => kind.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A number tells a reader nothing, and schemars gives one to each second type of the same name.
+    #[test]
+    fn every_type_has_a_name_of_its_own() {
+        let schema = crate::config::schema();
+        let names: Vec<&String> = schema["$defs"].as_object().unwrap().keys().collect();
+        let numbered: Vec<_> = names.iter().filter(|name| name.ends_with(|last: char| last.is_ascii_digit())).collect();
+        assert!(numbered.is_empty(), "name them with #[schemars(rename)], and those of the same name without a number: {numbered:?}");
+        assert_eq!(names.iter().map(|name| name.to_lowercase()).collect::<BTreeSet<_>>().len(), names.len(), "links of the documentation have no capitals");
+        // A collector by the key that it has in the file.
+        for (key, section) in schema["$defs"]["CollectorsConfig"]["properties"].as_object().unwrap() {
+            let (name, _) = reference(section).unwrap();
+            assert_eq!(name.to_lowercase(), key.replace('_', "") + "collector");
+        }
+        let text = document();
+        assert!(text.contains("| `targets` | list of [TlsTarget](#tlstarget) |") && text.contains("\n## TlsTarget\n\nOne TLS server.\n"), "{text}");
     }
 }

@@ -12,6 +12,7 @@ use crate::value::{Problem, SecretRef, Span, Url, UrlRule};
 /// Credentials: whether they are there, whether they still work, and when they end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "CredentialsCollector")]
 pub struct Config {
     /// Time between looks.
     pub interval: Span,
@@ -134,6 +135,7 @@ pub struct ProvisionerKey {
 /// What a credential is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "CredentialKind")]
 pub enum Kind {
     /// X.509 certificates in PEM or DER; of a chain, the path to a trusted root counts, or while none verifies the first certificate that ends.
     Certificate,
@@ -236,6 +238,7 @@ pub(super) enum Api {
 /// Where a credential is kept: exactly one of these.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "CredentialPlace")]
 pub struct Place {
     /// A file.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -12,6 +12,7 @@ use crate::value::{Problem, Span};
 /// DNS names to look at.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "DnsCollector")]
 pub struct Config {
     /// Time between looks at a name.
     pub interval: Span,
@@ -50,6 +51,7 @@ pub struct Resolver {
 /// A name and what it must resolve to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "DnsName")]
 pub struct Name {
     /// The name, the `target` label; `*.example.com` is asked with a random label.
     pub name: String,
@@ -101,6 +103,7 @@ pub(super) fn is_one_name(one: &str, other: &str) -> bool {
 /// What a name must resolve to; exactly one field.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "DnsAnswer")]
 pub struct Expect {
     /// The answer must be among these addresses.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -11,6 +11,7 @@ use crate::value::{Problem, SecretRef, Span, Url, UrlRule, names_a_secret};
 /// HTTP endpoints to look at.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "HttpCollector")]
 pub struct Config {
     /// Time between looks at a target.
     pub interval: Span,
@@ -37,6 +38,7 @@ impl Default for Config {
 /// One URL and what it must answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "HttpTarget")]
 pub struct Target {
     /// Unique name, the `target` label.
     pub name: String,
@@ -96,6 +98,7 @@ const fn default_max_body() -> u64 {
 /// A request header; exactly one of `value` and `value_from`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "HttpHeader")]
 pub struct Header {
     /// Header name.
     pub name: String,
@@ -110,6 +113,7 @@ pub struct Header {
 /// What a good answer looks like; all parts must hold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "HttpAnswer")]
 pub struct Expect {
     /// Acceptable status codes.
     pub status: Vec<u16>,

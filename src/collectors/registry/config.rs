@@ -13,6 +13,7 @@ use crate::value::{Problem, SecretRef, Span};
 /// Images: what registries hold, what clusters run, and whether they agree.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "RegistryCollector")]
 pub struct Config {
     /// Time between looks.
     pub interval: Span,
@@ -98,6 +99,7 @@ pub struct RegistryConfig {
 /// Images that run on nodes of some platforms alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "BoundImages")]
 pub struct Bound {
     /// The platforms to which their pods are bound, of those in `platforms`.
     pub platforms: Vec<String>,
@@ -131,6 +133,7 @@ pub struct EcrConfig {
 /// An image that clusters run, with where it comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ImageGroup")]
 pub struct Group {
     /// Unique name, the `group` label.
     pub name: String,
@@ -170,6 +173,7 @@ pub struct Mirror {
 /// What an admission policy writes instead of the beginning of an image's name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "MirrorPrefix")]
 pub struct Prefix {
     /// As templates say: `ghcr.io`.
     pub from: String,

@@ -13,6 +13,7 @@ use crate::value::{Problem, Span};
 /// What rotates, renews or restarts by itself, and whether that hits an event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "RotationsCollector")]
 pub struct Config {
     /// Time between looks.
     pub interval: Span,

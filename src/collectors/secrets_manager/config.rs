@@ -10,6 +10,7 @@ use crate::value::{Problem, Span};
 /// are not read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "SecretsManagerCollector")]
 pub struct Config {
     /// Time between looks.
     pub interval: Span,

@@ -12,6 +12,7 @@ use crate::value::{Problem, Span};
 /// TLS servers whose certificates are watched.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "TlsCollector")]
 pub struct Config {
     /// Time between looks at a target.
     pub interval: Span,
@@ -36,6 +37,7 @@ impl Default for Config {
 /// One TLS server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "TlsTarget")]
 pub struct Target {
     /// Unique name, the `target` label.
     pub name: String,

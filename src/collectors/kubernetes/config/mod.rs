@@ -76,6 +76,7 @@ pub struct Eks {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the file")]
+#[schemars(rename = "KubernetesCollector")]
 pub struct Config {
     /// How often an unchanged view is confirmed.
     pub interval: Span,
@@ -189,6 +190,7 @@ impl fmt::Display for WorkloadKind {
 /// Workloads that belong together; checks select by its name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "WorkloadSelector")]
 pub struct Selector {
     /// Unique name, the `selector` label.
     pub name: String,

@@ -13,6 +13,7 @@ use crate::value::Span;
 /// How kubelets are asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "KubeletReach")]
 pub enum Reach {
     /// Each kubelet itself; needs `get` on `nodes/stats` and a way to port 10250.
     Kubelet,
@@ -125,6 +126,7 @@ impl WorkspaceSelector {
 /// Two quantities.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "UsageRange")]
 pub struct Range {
     /// Not less than this.
     pub min: String,

@@ -152,6 +152,7 @@ pub(in crate::collectors::kubernetes) fn keeping_away(taints: &[Taint]) -> Box<[
 
 /// How a toleration compares.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "TolerationOperator")]
 pub enum Operator {
     /// The value is the same.
     #[default]
