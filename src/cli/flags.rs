@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::generate;
 use crate::value::Span;
@@ -35,29 +35,29 @@ pub(super) struct Serve {
 /// Where it is served, before `serve` or after it.
 #[derive(Args, Clone)]
 pub(super) struct Web {
-    /// Address to listen on; :9840 when left out.
-    #[arg(long = "web.listen-address", value_name = "ADDRESS", value_parser = listen_address)]
-    listen_address: Option<String>,
+    /// Address to listen on, which may be said several times; :9840 when left out.
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", value_parser = listen_address, action = ArgAction::Append)]
+    listen_address: Vec<String>,
     /// File with TLS, passwords and headers of the server, in the format of Prometheus' exporters.
     #[arg(long = "web.config.file", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Address of a second server without TLS and passwords that only knows /-/healthy and /-/ready.
     #[arg(long = "web.probe-address", value_name = "ADDRESS", value_parser = listen_address)]
     pub(super) probe_address: Option<String>,
-    /// Serve at the socket that systemd has opened, instead of an address.
+    /// Serve at the sockets that systemd has opened, instead of addresses.
     #[arg(long = "web.systemd-socket", conflicts_with = "listen_address")]
     pub(super) systemd_socket: bool,
 }
 
 impl Web {
-    pub(super) fn listen_address(&self) -> &str {
-        self.listen_address.as_deref().unwrap_or(":9840")
+    pub(super) fn listen_addresses(&self) -> Vec<&str> {
+        if self.listen_address.is_empty() { vec![":9840"] } else { self.listen_address.iter().map(String::as_str).collect() }
     }
 
     /// What is set here, and else what is set there.
     pub(super) fn or(self, other: Self) -> Self {
         Self {
-            listen_address: self.listen_address.or(other.listen_address),
+            listen_address: if self.listen_address.is_empty() { other.listen_address } else { self.listen_address },
             config: self.config.or(other.config),
             probe_address: self.probe_address.or(other.probe_address),
             systemd_socket: self.systemd_socket || other.systemd_socket,
@@ -184,11 +184,16 @@ pub(super) enum Configuration {
 /// An address that can be listened on, by its form: a host is looked up only where it is needed.
 fn listen_address(text: &str) -> Result<String, &'static str> {
     const RULE: &str = "must be ADDRESS:PORT, such as 127.0.0.1:9840";
+    if text.starts_with(['/', '.', '@']) || text.starts_with("unix:") {
+        return Err("must be ADDRESS:PORT; a socket with a path is opened by systemd, and --web.systemd-socket serves at it");
+    }
     let (host, port) = text.rsplit_once(':').ok_or(RULE)?;
     // Without brackets nobody knows where an IPv6 address ends.
-    if host.contains(':') && !host.starts_with('[') {
+    let inside = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    if inside.is_none() && host.contains([':', '[', ']']) {
         return Err("must have an IPv6 address in brackets, such as [::1]:9840");
     }
-    let is_host = !host.contains(':') || host.trim_matches(['[', ']']).parse::<Ipv6Addr>().is_ok();
+    // With or without the zone of a link.
+    let is_host = inside.is_none_or(|inside| inside.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()));
     if is_host && port.parse::<u16>().is_ok() { Ok(text.to_owned()) } else { Err(RULE) }
 }

@@ -22,7 +22,7 @@ pub(super) async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
     let (Ok(hangups), Ok(terminations)) = (signal(SignalKind::hangup()), signal(SignalKind::terminate())) else {
         return fail("listen for signals: the system refused");
     };
-    let listener = if flags.web.systemd_socket { inherited() } else { listen(flags.web.listen_address()).await };
+    let listener = if flags.web.systemd_socket { inherited() } else { listen(&flags.web.listen_addresses()).await };
     let listener = match listener {
         Ok(listener) => listener,
         Err(error) => return fail(error),
@@ -37,7 +37,7 @@ pub(super) async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
         },
     };
     let probes = match &flags.web.probe_address {
-        Some(address) => match listen(address).await {
+        Some(address) => match listen(&[address]).await {
             Ok(listener) => Some(listener),
             Err(error) => return fail(error),
         },
@@ -47,7 +47,7 @@ pub(super) async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
         Ok(app) => app,
         Err(error) => return fail(error),
     };
-    if let Ok(address) = listener.address() {
+    for address in listener.addresses() {
         tracing::info!(%address, config = %flags.config_file.display(), "listening");
     }
     let judging = tokio::spawn(Arc::clone(&app).keep_judging());
@@ -76,23 +76,25 @@ pub(super) async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
     code
 }
 
-/// The socket that systemd has opened.
+/// The sockets that systemd has opened.
 fn inherited() -> Result<web::Listener, Message> {
     match web::Listener::inherited() {
         Ok(Some(listener)) => Ok(listener),
         Ok(None) => Err(say!("serve at the socket of systemd: systemd has opened none; start the .socket unit of this service")),
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {
+            Err(say!("serve at the socket of systemd: one of them takes no connections; ListenStream= opens one that does, with Accept=no"))
+        }
         Err(error) => Err(say!("serve at the socket of systemd: {}", error.words())),
     }
 }
 
-async fn listen(address: &str) -> Result<web::Listener, Message> {
+async fn listen(addresses: &[&str]) -> Result<web::Listener, Message> {
+    let (address, error) = match web::Listener::bind_all(addresses).await {
+        Ok(listener) => return Ok(listener),
+        Err(failed) => failed,
+    };
     let failed = |why: Message| say!("listen on {}: {}", named(address), why);
-    match web::Listener::bind(address).await {
-        Ok(listener) => Ok(listener),
-        // The system's error of a lookup has no kind that would tell it from others.
-        Err(_) if !address.starts_with(':') && tokio::net::lookup_host(address).await.is_err() => Err(failed(say!("the host cannot be resolved"))),
-        Err(error) => Err(failed(error.words())),
-    }
+    Err(failed(if error.kind() == std::io::ErrorKind::NotFound { say!("the host cannot be resolved") } else { error.words() }))
 }
 
 async fn reload_on_hangup(app: Arc<App>, mut hangups: Signal) {

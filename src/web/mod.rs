@@ -5,6 +5,7 @@
 
 mod access;
 mod clients;
+mod listen;
 pub mod page;
 mod rate;
 mod rules;
@@ -23,8 +24,9 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use jiff::Timestamp;
 
 pub use access::Access;
+pub use listen::Listener;
 use rate::RateLimit;
-pub use server::{Door, Listener, Serving, serve};
+pub use server::{Door, Serving, serve};
 
 use crate::app::{App, StartError};
 use crate::exposition::Exposition;

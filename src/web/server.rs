@@ -4,7 +4,7 @@
 //! the judge thinks, a kubelet's probe and a scrape are answered.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,10 +16,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
+use tokio_util::either::Either;
 
 use super::clients::{Answering, Clients, Visitor};
+use super::listen::{Accepting, Listener, Stream};
 use super::rules::has_name;
 use super::{Access, Body, handle};
 use crate::app::App;
@@ -31,38 +32,6 @@ const HEAD: Duration = Duration::from_secs(5);
 const LIFE: Duration = Duration::from_mins(2);
 /// Largest head of a request.
 const HEAD_BYTES: usize = 16 * 1024;
-
-/// A bound address.
-#[derive(Debug)]
-pub struct Listener(std::net::TcpListener);
-
-impl Listener {
-    /// Binds an address; `:9840` means every interface.
-    pub async fn bind(address: &str) -> Result<Self, std::io::Error> {
-        let address = if address.starts_with(':') { format!("[::]{address}") } else { address.to_owned() };
-        let bound = TcpListener::bind(&address).await;
-        // A host without IPv6 cannot bind [::].
-        let bound = match (bound, address.strip_prefix("[::]")) {
-            (Err(_), Some(port)) => TcpListener::bind(format!("0.0.0.0{port}")).await,
-            (bound, _) => bound,
-        };
-        // Whoever serves it may have another event loop.
-        bound?.into_std().map(Self)
-    }
-
-    /// The first socket that whoever started this process has opened for it, if there is one.
-    /// Source: <https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html>
-    pub fn inherited() -> Result<Option<Self>, std::io::Error> {
-        let found = listenfd::ListenFd::from_env().take_tcp_listener(0)?;
-        found.iter().try_for_each(|listener| listener.set_nonblocking(true))?;
-        Ok(found.map(Self))
-    }
-
-    /// Where it listens.
-    pub fn address(&self) -> Result<SocketAddr, std::io::Error> {
-        self.0.local_addr()
-    }
-}
 
 /// What is said to a client that has no place left, before anything of it is read.
 const NO_PLACE: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: text/plain\r\ncontent-length: 21\r\nconnection: close\r\n\r\ntoo many connections\n";
@@ -123,8 +92,8 @@ impl Serving {
 
 /// Serves until `shutdown` ends, then finishes what is in flight within `grace`.
 pub async fn serve(listener: Listener, app: Arc<App>, door: Door, shutdown: impl Future<Output = ()>, grace: Duration) {
-    let listener = match TcpListener::from_std(listener.0) {
-        Ok(listener) => listener,
+    let mut sockets = match listener.serving() {
+        Ok(sockets) => sockets,
         Err(error) => return tracing::error!("serve: {}", error.words()),
     };
     let graceful = GracefulShutdown::new();
@@ -138,13 +107,13 @@ pub async fn serve(listener: Listener, app: Arc<App>, door: Door, shutdown: impl
     tokio::pin!(shutdown, following);
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener) => accepted,
+            accepted = accept(&mut sockets) => accepted,
             () = &mut following => continue,
             () = &mut shutdown => break,
         };
         let Some((stream, peer)) = accepted else { continue };
         let acceptor = if let Door::Guarded(access) = &door { access.acceptor() } else { None };
-        let Some(visitor) = clients.enter(peer.ip()) else {
+        let Some(visitor) = clients.enter(peer) else {
             if acceptor.is_none() {
                 turn_away(stream);
             }
@@ -169,16 +138,17 @@ pub async fn serve(listener: Listener, app: Arc<App>, door: Door, shutdown: impl
             }
         });
     }
-    drop(listener);
+    drop(sockets);
     let _ = tokio::time::timeout(grace, graceful.shutdown()).await;
 }
 
 /// Says why, if that can be said without waiting.
-fn turn_away(stream: TcpStream) {
+fn turn_away(stream: Stream) {
     use std::io::Write as _;
-    if let Ok(mut stream) = stream.into_std() {
-        let _ = stream.write(NO_PLACE);
-    }
+    let _ = match stream {
+        Either::Left(stream) => stream.into_std().and_then(|mut stream| stream.write(NO_PLACE)),
+        Either::Right(stream) => stream.into_std().and_then(|mut stream| stream.write(NO_PLACE)),
+    };
 }
 
 /// Answers the requests of one connection.
@@ -199,13 +169,9 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, 
     let _ = watcher.watch(connection).await;
 }
 
-async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
-    match listener.accept().await {
-        Ok((stream, peer)) => {
-            // The end of an answer must not wait for its client to acknowledge what came before.
-            let _ = stream.set_nodelay(true);
-            Some((stream, peer))
-        }
+async fn accept(sockets: &mut Accepting) -> Option<(Stream, IpAddr)> {
+    match sockets.accept().await {
+        Ok(accepted) => Some(accepted),
         Err(error) => {
             // Out of file descriptors and the like: neither spin nor give up.
             tracing::warn!("accept a connection: {}", error.words());
@@ -241,20 +207,5 @@ impl hyper::body::Body for Held {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// With Nagle's algorithm the last piece of a scrape waits for the client to acknowledge the one before,
-    /// which it may put off for 40 ms.
-    #[tokio::test]
-    async fn the_end_of_an_answer_waits_for_nobody() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (stream, _) = accept(&listener).await.unwrap();
-        assert!(stream.nodelay().unwrap());
     }
 }

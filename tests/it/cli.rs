@@ -205,26 +205,6 @@ fn trust_roots_that_are_no_file_end_the_start() {
     }
 }
 
-#[test]
-fn an_address_that_cannot_be_listened_on_says_why() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("c.yaml");
-    std::fs::write(&file, "{}").unwrap();
-    for flag in ["--web.listen-address", "--web.probe-address"] {
-        for (address, expected) in [
-            ("127.0.0.1", "must be ADDRESS:PORT, such as 127.0.0.1:9840"),
-            ("9840", "must be ADDRESS:PORT, such as 127.0.0.1:9840"),
-            ("127.0.0.1:http", "must be ADDRESS:PORT, such as 127.0.0.1:9840"),
-            ("::1:9840", "must have an IPv6 address in brackets, such as [::1]:9840"),
-            ("does-not-exist.invalid:9840", "listen on does-not-exist.invalid:9840: the host cannot be resolved"),
-            ("192.0.2.1:9840", "listen on 192.0.2.1:9840: the address is not one of this host"),
-        ] {
-            let (code, _, errors) = run(exporter().args(["--web.listen-address", "127.0.0.1:0", flag, address, "--config.file"]).arg(&file));
-            assert!(code == 2 && errors.contains(expected), "{flag} {address}: {code} {errors}");
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn config_print_is_complete_and_can_be_loaded_again() {
     let estate = Estate::start().await;
@@ -339,46 +319,4 @@ async fn a_clock_that_jumps_makes_nothing_stale() {
         let ages = until_text(&address, "/metrics", |text| text.contains("readiness_collector_up{")).await;
         assert!(!ages.lines().any(|line| line.starts_with("readiness_collector_up{") && line.ends_with(" 0")), "{ages}");
     }
-}
-
-/// Opens a port as systemd does, and starts the program with it.
-const AS_SYSTEMD: &str = "import os, socket, sys
-opened = socket.create_server(('127.0.0.1', 0))
-print(opened.getsockname()[1], flush=True)
-os.dup2(opened.fileno(), 3)
-os.set_inheritable(3, True)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1')
-os.execv(sys.argv[1], sys.argv[1:])";
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_socket_of_systemd_is_served_and_logs_can_be_those_of_go_programs() {
-    use tokio::io::{AsyncBufReadExt as _, BufReader};
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("readiness.yaml");
-    std::fs::write(&file, "collectors: {}\n").unwrap();
-    let arguments = ["--web.systemd-socket", "--log.format", "logfmt", "--config.file"];
-    let mut child = tokio::process::Command::new("python3")
-        .args(["-c", AS_SYSTEMD, env!("CARGO_BIN_EXE_readiness-exporter")])
-        .args(arguments)
-        .arg(&file)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let port = BufReader::new(child.stdout.take().unwrap()).lines().next_line().await.unwrap().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    // What is odd about the configuration is told first.
-    let line = loop {
-        let line = lines.next_line().await.unwrap().unwrap();
-        if line.contains("level=info") {
-            break line;
-        }
-    };
-    assert!(line.contains("message=listening") && line.contains(&format!("address=127.0.0.1:{port}")), "{line}");
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    assert_eq!(client.get(format!("http://127.0.0.1:{port}/-/healthy")).send().await.unwrap().status(), 200);
-    // Without one it says so.
-    let (code, _, errors) = run(exporter().args(arguments).arg(&file));
-    assert_eq!((code, errors.contains("serve at the socket of systemd: systemd has opened none")), (2, true), "{errors}");
 }

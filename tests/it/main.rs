@@ -20,6 +20,7 @@ mod images;
 mod incident;
 mod kinds;
 mod layers;
+mod listening;
 mod matrix;
 mod moto;
 #[path = "../../examples/common/mod.rs"]
