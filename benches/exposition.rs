@@ -14,7 +14,7 @@ use prometheus::proto::{Gauge as ProtoGauge, LabelPair, Metric, MetricFamily, Me
 use prometheus::{Encoder as _, TextEncoder};
 use readiness_exporter::exposition::{Exposition, Out};
 use readiness_exporter::labels::Labels;
-use readiness_exporter::metric::{Gauge, Unit, gauge};
+use readiness_exporter::metric::{Format, Gauge, Unit, gauge};
 use readiness_exporter::snapshot::{Observation, Snapshot, Source, Store, Subjects};
 
 #[path = "common/mod.rs"]
@@ -49,18 +49,20 @@ fn main() {
         store.report("kubernetes", &name, Duration::ZERO, Ok(Observation::new(samples, SERIES, 1)));
     }
     let snapshot = store.snapshot();
-    let ours = common::median(21, || scrape(black_box(&snapshot)).len());
+    let ours = common::median(21, || scrape(black_box(&snapshot), Format::Text).len());
+    let open = common::median(21, || scrape(black_box(&snapshot), Format::OpenMetrics).len());
     let writing = common::median(21, || all(black_box(&snapshot)).len());
     let crate_way = common::median(21, || compress(&through_the_crate(black_box(&snapshot))).len());
     let text = all(&snapshot);
     println!("series                       {}", text.lines().filter(|line| !line.starts_with('#')).count());
     println!("text                         {:.1} MB, gzip {:.2} MB", text.len() as f64 / 1e6, compress(text.as_bytes()).len() as f64 / 1e6);
     println!("ours, gzip included          {:.1} ms (writing {:.1} ms)", common::ms(ours), common::ms(writing));
+    println!("in OpenMetrics, gzip too     {:.1} ms", common::ms(open));
     println!("prometheus crate, gzip too   {:.1} ms ({:.1} times ours)", common::ms(crate_way), crate_way.as_secs_f64() / ours.as_secs_f64());
     drop(text);
     let before = common::resident(std::process::id());
     for _ in 0..1_000 {
-        black_box(scrape(&snapshot));
+        black_box(scrape(&snapshot, Format::Text));
     }
     println!("resident before/after 1,000  {:.1} / {:.1} MiB", common::mib(before), common::mib(common::resident(std::process::id())));
 }
@@ -70,9 +72,9 @@ fn all(snapshot: &Snapshot) -> String {
 }
 
 /// As it is sent: compressed piece by piece.
-fn scrape(snapshot: &Snapshot) -> Vec<u8> {
+fn scrape(snapshot: &Snapshot, format: Format) -> Vec<u8> {
     let (mut out, mut sent) = (Out::new(true), Vec::new());
-    let mut exposition = Exposition::new(snapshot.clone(), Vec::new(), String::new());
+    let mut exposition = Exposition::new(snapshot.clone(), Vec::new(), String::new()).written_as(format);
     while exposition.write_next(&mut out).unwrap() {
         sent.extend(out.take());
     }

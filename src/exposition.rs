@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::gzip::Gzip;
-use crate::metric::{Family, Sample, write_header, write_samples};
+use crate::metric::{Family, Format, Sample, of_counters, write_header, write_samples};
 use crate::snapshot::{self, Facts, Snapshot, View};
 
 /// About as much is made at a time: what one client does not read takes no memory from others.
@@ -62,6 +62,7 @@ pub struct Exposition {
     /// How many samples of the next facts were written.
     written: usize,
     counters: String,
+    format: Format,
 }
 
 impl Exposition {
@@ -78,7 +79,23 @@ impl Exposition {
         // What is known of looking is made from the views when its turn comes: no facts hold it.
         let known = |family: &&&'static Family| snapshot.views.iter().any(|view| !view.looking(family).is_empty());
         families.extend(snapshot::FAMILIES.iter().filter(known).map(|family| (family.name, (*family, Vec::new()))));
-        Self { views: snapshot.views, families: families.into_iter(), family: "", rest: Vec::new().into_iter(), written: 0, counters }
+        Self {
+            views: snapshot.views,
+            families: families.into_iter(),
+            family: "",
+            rest: Vec::new().into_iter(),
+            written: 0,
+            counters,
+            format: Format::default(),
+        }
+    }
+
+    /// The same in another format.
+    #[must_use]
+    pub fn written_as(mut self, format: Format) -> Self {
+        self.counters = of_counters(self.counters, format);
+        self.format = format;
+        self
     }
 
     /// Writes the next piece; `false` says that it was the last.
@@ -106,13 +123,14 @@ impl Exposition {
             }
             let Some((name, (family, facts))) = self.families.next() else {
                 piece.push_str(&self.counters);
+                piece.push_str(self.format.end());
                 out.text(&piece)?;
                 if let Out::Gzip(gzip) = out {
                     gzip.finish()?;
                 }
                 return Ok(false);
             };
-            write_header(&mut piece, family);
+            write_header(&mut piece, family, self.format);
             if facts.is_empty() {
                 self.views.iter().for_each(|view| write_samples(&mut piece, &view.looking(family)));
             }

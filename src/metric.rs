@@ -6,13 +6,14 @@
 //! series at once.
 
 mod states;
+mod text;
 
-use std::fmt::Write as _;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 pub use states::States;
 pub(crate) use states::states;
+pub use text::{Format, of_counters, write_header, write_samples};
 
 use crate::say::Message;
 
@@ -289,82 +290,6 @@ impl Sample {
     }
 }
 
-/// Writes what stands before the samples of a family in the text exposition format 0.0.4.
-///
-/// Our own writer, because the `prometheus` crate needs every sample as an owned tree of label
-/// pairs first; `benches/exposition.rs` holds the figures of both.
-/// Format: <https://prometheus.io/docs/instrumenting/exposition_formats/>
-pub fn write_header(out: &mut String, family: &Family) {
-    let _ = writeln!(out, "# HELP {} {}", family.name, escape_help(family.help));
-    let kind = if family.name.ends_with("_total") { "counter" } else { "gauge" };
-    let _ = writeln!(out, "# TYPE {} {kind}", family.name);
-}
-
-/// Writes samples, which are of one family if anybody is to read them.
-pub fn write_samples(out: &mut String, samples: &[Sample]) {
-    for sample in samples {
-        if sample.family.states.is_empty() {
-            write_series(out, sample, None, sample.value);
-            continue;
-        }
-        let current = sample.state();
-        for state in sample.family.states {
-            write_series(out, sample, Some(state), f64::from(u8::from(current == Some(state))));
-        }
-    }
-}
-
-fn write_series(out: &mut String, sample: &Sample, state: Option<&str>, value: f64) {
-    out.push_str(sample.family.name);
-    let mut separator = '{';
-    for (name, label) in sample.label_pairs().chain(state.map(|state| ("state", state))) {
-        out.push(separator);
-        out.push_str(name);
-        out.push_str("=\"");
-        push_label_value(out, label);
-        out.push('"');
-        separator = ',';
-    }
-    if separator == ',' {
-        out.push('}');
-    }
-    out.push(' ');
-    push_value(out, value);
-    out.push('\n');
-}
-
-fn escape_help(help: &str) -> String {
-    help.replace('\\', "\\\\").replace('\n', "\\n")
-}
-
-fn push_label_value(out: &mut String, value: &str) {
-    if !value.bytes().any(|byte| matches!(byte, b'"' | b'\\' | b'\n')) {
-        out.push_str(value);
-        return;
-    }
-    for character in value.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            other => out.push(other),
-        }
-    }
-}
-
-fn push_value(out: &mut String, value: f64) {
-    #[expect(clippy::cast_possible_truncation, reason = "the branch holds only integers below 2^53")]
-    let _ = if value.is_nan() {
-        write!(out, "NaN")
-    } else if value.is_infinite() {
-        write!(out, "{}Inf", if value > 0.0 { '+' } else { '-' })
-    } else if value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0 {
-        write!(out, "{}", value as i64)
-    } else {
-        write!(out, "{value}")
-    };
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -395,7 +320,7 @@ mod tests {
 
     fn text(family: &Family, samples: &[Sample]) -> String {
         let mut out = String::new();
-        write_header(&mut out, family);
+        write_header(&mut out, family, Format::Text);
         write_samples(&mut out, samples);
         out
     }
@@ -435,21 +360,5 @@ mod tests {
         let unseen = DOOR.unseen(["hall"]);
         assert_eq!((Door::of(&unseen), unseen.state()), (None, None));
         assert!(text(&DOOR.0, &[unseen]).lines().skip(2).all(|series| series.ends_with(" 0")));
-    }
-
-    #[test]
-    fn values_are_written_as_prometheus_reads_them() {
-        for (value, expected) in [
-            (f64::NAN, "NaN"),
-            (f64::INFINITY, "+Inf"),
-            (f64::NEG_INFINITY, "-Inf"),
-            (1_764_000_000.0, "1764000000"),
-            (-0.5, "-0.5"),
-            (1e300, &format!("{}", 1e300)),
-        ] {
-            let mut out = String::new();
-            push_value(&mut out, value);
-            assert_eq!(out, expected);
-        }
     }
 }

@@ -19,6 +19,13 @@ moto() {
     python3 -m venv "$folder" && "$folder/bin/pip" install --quiet --disable-pip-version-check 'moto[server]==5.2.5'
 }
 
+# The parser of OpenMetrics comes from PyPI, beside moto.
+openmetrics() {
+    folder="$(dirname "$0")/../target/peers"
+    "$folder/bin/python3" -c 'import prometheus_client.openmetrics' 2>/dev/null && return
+    "$folder/bin/python3" -m pip install --quiet --disable-pip-version-check prometheus_client==0.23.1
+}
+
 # helm is in no Debian package; it is built from its source.
 install_helm() {
     folder="$(mkdir -p "$(dirname "$0")/../target/peers/bin" && cd "$(dirname "$0")/../target/peers/bin" && pwd)"
@@ -86,6 +93,7 @@ if [ -n "$left" ]; then
     exit 1
 fi
 moto || { echo "The tests need moto_server, which could not be installed from PyPI" >&2; exit 1; }
+openmetrics || { echo "The tests need prometheus_client, which could not be installed from PyPI" >&2; exit 1; }
 install_helm || { echo "The tests need helm, which is neither installed nor could be built with go" >&2; exit 1; }
 kubernetes || { echo "The tests need kube-apiserver and etcd, which are neither in KUBEBUILDER_ASSETS nor could be built with go" >&2; exit 1; }
 axe || { echo "The tests need npm, to install axe-core, which looks for barriers on the page" >&2; exit 1; }

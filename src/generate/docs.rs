@@ -74,7 +74,7 @@ pub(super) fn checks(checklists: &[Checklist], runbooks: &Runbooks<'_>) -> Strin
 /// Every metric with its labels.
 pub(super) fn metrics() -> String {
     let mut out = format!(
-        "{HEADER}# Metrics\n\nFacts are cached: each source is looked at on its own clock, and a scrape shows what was last seen.\nA state set has one series per state, of which exactly one is 1.\n\nStability: names, labels and states of what is listed here change only with a new major version; a new\nmetric, or a new state of a state set, may come with any. The words of HELP are no promise.\n"
+        "{HEADER}# Metrics\n\nFacts are cached: each source is looked at on its own clock, and a scrape shows what was last seen.\nA state set has one series per state, of which exactly one is 1.\nIn OpenMetrics the names of series are the same; what is counted has its family without `_total`, and what is an info without `_info`.\n\nStability: names, labels and states of what is listed here change only with a new major version; a new\nmetric, or a new state of a state set, may come with any. The words of HELP are no promise.\n"
     );
     let mut all: Vec<_> = collectors::all().collect();
     all.sort_by_key(|collector| collector.name);

@@ -3,6 +3,7 @@
 //! Read-only except for `POST /-/reload`. Bodies of requests are never read, paths never become
 //! labels, and a client that is slow, huge or many waits on its own.
 
+mod accept;
 mod access;
 mod clients;
 mod listen;
@@ -30,6 +31,7 @@ pub use server::{Door, Serving, serve};
 
 use crate::app::{App, StartError};
 use crate::exposition::Exposition;
+use crate::metric::Format;
 use crate::report;
 use crate::runbooks::runbook;
 use access::Entry;
@@ -37,6 +39,7 @@ use clients::Visitor;
 
 /// Prometheus 3 refuses a scrape without exactly this.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -155,7 +158,7 @@ fn read(app: &App, path: &str, headers: &HeaderMap) -> Answer {
         "/" => Answer::ok("/", HTML, shown(app, page::status)),
         "/wall" => Answer::ok("/wall", HTML, shown(app, page::wall)),
         "/page.js" => Answer::ok("/page.js", "text/javascript; charset=utf-8", page::SCRIPT.to_owned()),
-        "/metrics" => Answer { route: "/metrics", status: StatusCode::OK, kind: EXPOSITION, content: Content::Scrape(Box::new(app.exposition())) },
+        "/metrics" => scrape(app, accept::format(headers)),
         "/-/healthy" => Answer::plain("/-/healthy", StatusCode::OK, "healthy"),
         "/-/ready" if app.ready() => Answer::plain("/-/ready", StatusCode::OK, "ready"),
         "/-/ready" => Answer::plain("/-/ready", StatusCode::SERVICE_UNAVAILABLE, "not every source has been looked at yet"),
@@ -169,6 +172,14 @@ fn read(app: &App, path: &str, headers: &HeaderMap) -> Answer {
             _ => Answer::plain("other", StatusCode::NOT_FOUND, "not found; try /, /metrics or /report"),
         },
     }
+fn scrape(app: &App, format: Format) -> Answer {
+    let kind = match format {
+        Format::Text => EXPOSITION,
+        Format::OpenMetrics => OPEN_METRICS,
+    };
+    Answer { route: "/metrics", status: StatusCode::OK, kind, content: Content::Scrape(Box::new(app.exposition().written_as(format))) }
+}
+
 }
 
 /// A page of what is known now.
@@ -223,9 +234,9 @@ fn respond(answer: Answer, headers: &HeaderMap) -> Response<Body> {
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     fields.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     fields.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    fields.insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
     if gzip {
         fields.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        fields.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     }
     response
 }

@@ -27,6 +27,7 @@ mod moto;
 #[expect(dead_code, reason = "what a soak needs is there as well")]
 mod on_a_lab;
 mod one_truth;
+mod openmetrics;
 mod page;
 mod page_states;
 mod pairs;
