@@ -32,7 +32,7 @@ use crate::say;
 use crate::say::{Message, Say, named};
 use crate::snapshot::{Snapshot, Store};
 use crate::state::State;
-use crate::value::Problem;
+use crate::value::{Place, Problem};
 use crate::verdict;
 use crate::warnings::warnings;
 
@@ -132,6 +132,7 @@ fn gone_words(gone: &Gone) -> Option<Message> {
 
 /// The running exporter.
 pub struct App {
+    place: Place,
     odd: Vec<Problem>,
     path: Option<PathBuf>,
     store: Arc<Store>,
@@ -153,6 +154,11 @@ impl App {
     /// Starts every collector on the runtime that this is called in. With `spread`, first looks are
     /// spread over a second. `path` is what a reload reads.
     pub fn start(loaded: Loaded, path: Option<PathBuf>, spread: bool) -> Result<Arc<Self>, StartError> {
+        Self::start_at(Place::default(), loaded, path, spread)
+    }
+
+    /// The same, reached at a place.
+    pub fn start_at(place: Place, loaded: Loaded, path: Option<PathBuf>, spread: bool) -> Result<Arc<Self>, StartError> {
         let store = Arc::new(Store::default());
         let mut driver = Driver::new(Arc::clone(&store), spread);
         // Only who reloads goes on running, and may write what others remember.
@@ -171,6 +177,7 @@ impl App {
         telemetry.loaded();
         let follows = path.is_some();
         Ok(Arc::new(Self {
+            place,
             odd,
             path,
             store,
@@ -184,6 +191,11 @@ impl App {
             runtime: Handle::current(),
             telemetry,
         }))
+    }
+
+    /// Where it is reached.
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// What was odd about the configuration at the start.

@@ -143,7 +143,7 @@ impl App {
         let coming = event::coming(&active.schedules, first.at);
         for judgement in judged {
             if let Some(event) = coming.iter().find(|event| judgement.event.as_ref() == Some(&event.name)) {
-                self.archive.keep(folder, judgement, event);
+                self.archive.keep(folder, judgement, event, self.place.external.as_ref());
             }
         }
     }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::generate;
-use crate::value::Span;
+use crate::say::Message;
+use crate::value::{Place, Span};
 
 #[derive(Parser)]
 #[command(name = "readiness-exporter", version, about, args_override_self = true)]
@@ -24,12 +24,23 @@ pub(super) struct Serve {
     pub(super) config_file: PathBuf,
     #[command(flatten)]
     pub(super) web: Web,
+    /// URL under which others reach this exporter, behind a proxy for instance. Links in reports, rules and messages begin
+    /// with it, and its path stands before all paths of the server.
+    #[arg(long = "web.external-url", value_name = "URL", global = true)]
+    pub(super) external_url: Option<String>,
     /// Least severe level that is logged.
     #[arg(long = "log.level", value_enum, default_value_t = Level::Info, global = true)]
     pub(super) log_level: Level,
     /// Format of log lines.
     #[arg(long = "log.format", value_enum, default_value_t = Format::Text, global = true)]
     pub(super) log_format: Format,
+}
+
+impl Serve {
+    /// Where it is reached.
+    pub(super) fn place(&self) -> Result<Place, Message> {
+        Place::read(self.external_url.as_deref(), self.web.route_prefix.as_deref())
+    }
 }
 
 /// Where it is served, before `serve` or after it.
@@ -44,6 +55,9 @@ pub(super) struct Web {
     /// Address of a second server without TLS and passwords that only knows /-/healthy and /-/ready.
     #[arg(long = "web.probe-address", value_name = "ADDRESS", value_parser = listen_address)]
     pub(super) probe_address: Option<String>,
+    /// Path before all paths of the server; that of --web.external-url when left out. / if a proxy takes that away.
+    #[arg(long = "web.route-prefix", value_name = "PATH")]
+    route_prefix: Option<String>,
     /// Serve at the sockets that systemd has opened, instead of addresses.
     #[arg(long = "web.systemd-socket", conflicts_with = "listen_address")]
     pub(super) systemd_socket: bool,
@@ -60,6 +74,7 @@ impl Web {
             listen_address: if self.listen_address.is_empty() { other.listen_address } else { self.listen_address },
             config: self.config.or(other.config),
             probe_address: self.probe_address.or(other.probe_address),
+            route_prefix: self.route_prefix.or(other.route_prefix),
             systemd_socket: self.systemd_socket || other.systemd_socket,
         }
     }
@@ -148,9 +163,10 @@ pub(super) struct Generate {
     /// Folder to write to; files of the same names there are replaced.
     #[arg(long, value_name = "FOLDER")]
     pub(super) out: PathBuf,
-    /// Where the runbooks are published; the alert's name is appended.
-    #[arg(long, value_name = "URL", default_value = generate::RUNBOOK_URL)]
-    pub(super) runbook_url: String,
+    /// Where the runbooks are published; the alert's name is appended. When left out, the exporter at --web.external-url
+    /// if that is set, and else the repository of this program.
+    #[arg(long, value_name = "URL")]
+    pub(super) runbook_url: Option<String>,
     /// Use the checklists of the configuration file, overrides included, instead of the shipped ones.
     #[arg(long)]
     pub(super) from_config: bool,

@@ -45,7 +45,7 @@ pub fn main() -> ExitCode {
             let flags = Serve { web: web.or(cli.serve.web), ..cli.serve };
             with_config(&flags, |loaded| runtime(serve(&flags, loaded)))
         }
-        Some(Command::Check(check)) => with_config(&cli.serve, |loaded| runtime(check_once(check, loaded))),
+        Some(Command::Check(check)) => with_config(&cli.serve, |loaded| runtime(check_once(check, &cli.serve, loaded))),
         Some(Command::Report(report)) => with_config(&cli.serve, |loaded| changes(&report, &loaded)),
         Some(Command::Generate(generate)) => generate_files(&generate, &cli.serve),
         Some(Command::Config(Configuration::Check)) => with_config_by(config::check, &cli.serve, |loaded| check_configuration(&loaded, &cli.serve.config_file)),
@@ -209,7 +209,12 @@ fn runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
     }
 }
 
-async fn check_once(check: Check, loaded: Loaded) -> ExitCode {
+async fn check_once(check: Check, flags: &Serve, loaded: Loaded) -> ExitCode {
+    let place = match flags.place() {
+        Ok(place) => place,
+        Err(error) => return fail(error),
+    };
+    let home = place.external.as_ref();
     let app = match App::start(loaded, None, false) {
         Ok(app) => app,
         Err(error) => return fail(error),
@@ -230,11 +235,11 @@ async fn check_once(check: Check, loaded: Loaded) -> ExitCode {
     }
     let judgements = app.judge_once();
     print(&match check.output {
-        Output::Text if check.all => report::text(&judgements, colour()),
-        Output::Text => report::summary(&judgements, colour()),
-        Output::Markdown => report::markdown(&judgements),
-        Output::Json => report::json(&judgements, &[]),
-        Output::Junit => report::junit(&judgements),
+        Output::Text if check.all => report::text(&judgements, colour(), home),
+        Output::Text => report::summary(&judgements, colour(), home),
+        Output::Markdown => report::markdown(&judgements, home),
+        Output::Json => report::json(&judgements, &[], home),
+        Output::Junit => report::junit(&judgements, home),
     });
     app.shutdown(Duration::from_millis(200)).await;
     match report::overall(&judgements) {
@@ -251,11 +256,15 @@ fn colour() -> bool {
 }
 
 fn generate_files(flags: &Generate, serve: &Serve) -> ExitCode {
-    let url = flags.runbook_url.as_str();
+    let place = match serve.place() {
+        Ok(place) => place,
+        Err(error) => return fail(error),
+    };
+    let published = generate::Published::new(flags.runbook_url.as_deref(), place.external.as_ref());
     let files = if flags.from_config {
-        config::load(&serve.config_file).map(|loaded| generate::files(&loaded.checklists, url)).map_err(|error| say!("{}", error))
+        config::load(&serve.config_file).map(|loaded| generate::files(&loaded.checklists, &published)).map_err(|error| say!("{}", error))
     } else {
-        generate::shipped().map(|checklists| generate::repository(&checklists, url))
+        generate::shipped().map(|checklists| generate::repository(&checklists, &published))
     };
     let files = match files {
         Ok(files) => files,

@@ -22,6 +22,10 @@ pub(super) async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
     let (Ok(hangups), Ok(terminations)) = (signal(SignalKind::hangup()), signal(SignalKind::terminate())) else {
         return fail("listen for signals: the system refused");
     };
+    let place = match flags.place() {
+        Ok(place) => place,
+        Err(error) => return fail(error),
+    };
     let listener = if flags.web.systemd_socket { inherited() } else { listen(&flags.web.listen_addresses()).await };
     let listener = match listener {
         Ok(listener) => listener,
@@ -43,7 +47,7 @@ pub(super) async fn serve(flags: &Serve, loaded: Loaded) -> ExitCode {
         },
         None => None,
     };
-    let app = match App::start(loaded, Some(flags.config_file.clone()), true) {
+    let app = match App::start_at(place, loaded, Some(flags.config_file.clone()), true) {
         Ok(app) => app,
         Err(error) => return fail(error),
     };

@@ -1,5 +1,6 @@
 //! Rules about the exporter itself, and the two rules that are written on verdicts.
 
+use super::published::Published;
 use super::rules::{Group, Rule, annotations};
 use crate::checklist::Severity;
 use crate::value::Span;
@@ -145,14 +146,14 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// The rules as one group.
-pub(super) fn groups(runbook_url: &str) -> Vec<Group> {
+pub(super) fn groups(published: &Published) -> Vec<Group> {
     let rules = RECORDS.iter().map(|record| Rule {
         alert: record.name.to_owned(),
         expr: record.expr.to_owned(),
         hold: record.hold,
         keep_firing_for: None,
         labels: BTreeMap::from([("severity".to_owned(), record.severity.map_or_else(|| "none".to_owned(), |severity| severity.to_string()))]),
-        annotations: annotations(runbook_url, record.name, record.summary, record.description),
+        annotations: annotations(published, None, record.name, record.summary, record.description),
     });
     vec![Group { name: "readiness-exporter".to_owned(), rules: rules.collect() }]
 }

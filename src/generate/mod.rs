@@ -19,6 +19,7 @@ mod overview;
 mod panel;
 mod paper;
 mod permissions;
+mod published;
 mod query;
 mod rule_tests;
 mod rules;
@@ -39,7 +40,7 @@ use crate::say;
 use crate::say::Message;
 
 pub use permissions::manifests;
-pub use rules::RUNBOOK_URL;
+pub use published::{Published, RUNBOOK_URL};
 
 /// The Helm chart.
 const CHART: &str = "deploy/chart";
@@ -63,26 +64,26 @@ pub fn shipped() -> Result<Vec<Checklist>, Message> {
 
 /// What follows from checklists, whoever wrote them: alerts with their tests, boards, and the list of checks. Path and
 /// content of each.
-pub fn files(checklists: &[Checklist], runbook_url: &str) -> Vec<(String, String)> {
-    made(checklists, runbook_url, &Runbooks::At(runbook_url))
+pub fn files(checklists: &[Checklist], published: &Published) -> Vec<(String, String)> {
+    made(checklists, published, &Runbooks::At(published))
 }
 
-fn made(checklists: &[Checklist], runbook_url: &str, runbooks: &Runbooks<'_>) -> Vec<(String, String)> {
+fn made(checklists: &[Checklist], published: &Published, runbooks: &Runbooks<'_>) -> Vec<(String, String)> {
     let mut files = Vec::new();
     let mut groups = |name: &str, groups: Vec<rules::Group>| {
         files.push((format!("alerts/{name}.yaml"), yaml(&rules::prometheus_rule(name, &groups))));
         files.push((format!("alerts/{name}.rules.yaml"), yaml(&rules::File { groups })));
     };
     for (index, checklist) in checklists.iter().enumerate() {
-        groups(&checklist.name, rules::groups(checklist, &checklists[..index], runbook_url));
+        groups(&checklist.name, rules::groups(checklist, &checklists[..index], published));
     }
-    groups("exporter", exporter::groups(runbook_url));
+    groups("exporter", exporter::groups(published));
     for (index, checklist) in checklists.iter().enumerate() {
-        files.push((format!("alerts/tests/{}_test.yaml", checklist.name), yaml(&rule_tests::tests(checklist, &checklists[..index], runbook_url))));
-        files.push((format!("dashboards/{}.json", checklist.name), paper::board(checklist, runbook_url)));
-        files.push((format!("dashboards/{}-overview.json", checklist.name), overview::board(checklist, runbook_url)));
+        files.push((format!("alerts/tests/{}_test.yaml", checklist.name), yaml(&rule_tests::tests(checklist, &checklists[..index], published))));
+        files.push((format!("dashboards/{}.json", checklist.name), paper::board(checklist, published.folder())));
+        files.push((format!("dashboards/{}-overview.json", checklist.name), overview::board(checklist, published.folder())));
     }
-    files.extend(subject_boards(checklists, runbook_url).into_iter().map(|(name, board)| (format!("dashboards/{name}.json"), board)));
+    files.extend(subject_boards(checklists, published.folder()).into_iter().map(|(name, board)| (format!("dashboards/{name}.json"), board)));
     files.push(("dashboards/exporter.json".to_owned(), looks::board(checklists)));
     files.push(("docs/checks.md".to_owned(), docs::checks(checklists, runbooks)));
     files
@@ -90,8 +91,8 @@ fn made(checklists: &[Checklist], runbook_url: &str, runbooks: &Runbooks<'_>) ->
 
 /// All generated files of this repository: what follows from the shipped checklists, their copies in the chart, and what
 /// is documented of the program itself.
-pub fn repository(checklists: &[Checklist], runbook_url: &str) -> Vec<(String, String)> {
-    let mut files = made(checklists, runbook_url, &Runbooks::Here);
+pub fn repository(checklists: &[Checklist], published: &Published) -> Vec<(String, String)> {
+    let mut files = made(checklists, published, &Runbooks::Here);
     // A chart cannot reach outside its folder.
     let packed = files.iter().filter_map(|(name, content)| {
         let rules = name.starts_with("alerts/") && !name.ends_with(".rules.yaml") && !name.contains("/tests/");
@@ -126,8 +127,8 @@ fn subject_boards(checklists: &[Checklist], runbooks: &str) -> Vec<(&'static str
 }
 
 /// The alert rules of one checklist by itself, as Prometheus reads them.
-pub fn alert_rules(checklist: &Checklist, runbook_url: &str) -> String {
-    yaml(&rules::File { groups: rules::groups(checklist, &[], runbook_url) })
+pub fn alert_rules(checklist: &Checklist, published: &Published) -> String {
+    yaml(&rules::File { groups: rules::groups(checklist, &[], published) })
 }
 
 /// Names of the rules about the exporter itself.

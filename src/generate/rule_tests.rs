@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::published::Published;
 use super::rules::{annotations, early_summary, labels, own_rules};
 use crate::checklist::{Check, CheckState, Checklist, Condition, Context, Example, Given, Horizon, Kind, Words, judge_one, scene};
 use crate::event::default_lead_times;
@@ -52,14 +53,14 @@ struct Alert {
 }
 
 /// Tests of every rule in the file of a checklist; what earlier ones have is tested there.
-pub(super) fn tests(checklist: &Checklist, earlier: &[Checklist], runbook_url: &str) -> File {
+pub(super) fn tests(checklist: &Checklist, earlier: &[Checklist], published: &Published) -> File {
     let nothing = Example { given: Vec::new(), event: None, expect: crate::checklist::Outcome::Unknown, severity: None };
     let mut tests = Vec::new();
     for check in checklist.checks().filter(|check| check.enabled && matches!(check.kind, Kind::Fact { .. })) {
-        let own = own_rules(checklist, earlier, check, runbook_url);
+        let own = own_rules(checklist, earlier, check, published);
         for (index, example) in check.examples.iter().chain([&nothing]).enumerate().filter(|_| !own.is_empty()) {
             let name = format!("{}: example {}, {:?}", check.name, index + 1, example.expect);
-            let mut found = test(checklist, check, example, name, runbook_url);
+            let mut found = test(checklist, check, example, name, published);
             let is_own =
                 |alert: &Alert| own.iter().any(|rule| ["severity", "stage"].iter().all(|label| rule.labels.get(*label) == alert.exp_labels.get(*label)));
             found.iter_mut().flat_map(|test| &mut test.alerts).for_each(|alert| alert.exp_alerts.retain(is_own));
@@ -70,7 +71,7 @@ pub(super) fn tests(checklist: &Checklist, earlier: &[Checklist], runbook_url: &
     File { rule_files: vec![format!("../{}.rules.yaml", checklist.name)], evaluation_interval: Span::mins(1), tests }
 }
 
-fn test(checklist: &Checklist, check: &Check, example: &Example, name: String, runbook_url: &str) -> Option<Test> {
+fn test(checklist: &Checklist, check: &Check, example: &Example, name: String, published: &Published) -> Option<Test> {
     let Kind::Fact { family, condition, worsens, hold, when, evidence, .. } = &check.kind else { return None };
     // promtool's clock starts at the epoch; the moment of judgement is a little after `for`.
     let at = Span(hold.0 + Span::mins(5).0);
@@ -96,7 +97,7 @@ fn test(checklist: &Checklist, check: &Check, example: &Example, name: String, r
         exp_labels.extend(given.state.as_ref().map(|state| ("state".to_owned(), state.clone())));
         exp_labels.extend(early.map(|_| ("stage".to_owned(), "early".to_owned())));
         exp_labels.retain(|_, value| !value.is_empty());
-        Some(Alert { exp_labels, exp_annotations: annotations(runbook_url, &check.runbook, &summary, &check.remedy) })
+        Some(Alert { exp_labels, exp_annotations: annotations(published, Some(&check.name), &check.runbook, &summary, &check.remedy) })
     });
     let exp_alerts = alerts.collect();
     Some(Test {

@@ -9,13 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::events::{Events, Stage};
+use super::published::Published;
 use crate::checklist::{Check, Checklist, Condition, Kind, Severity};
 use crate::metric::Family;
 use crate::promql::Query;
 use crate::value::Span;
-
-/// Where the runbooks are published unless told otherwise.
-pub const RUNBOOK_URL: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/runbooks");
 
 /// Facts vanish when their source cannot be seen; an alert must not end because of that.
 const KEEP_FIRING: Span = Span::mins(5);
@@ -68,17 +66,17 @@ pub(super) fn prometheus_rule(name: &str, groups: &[Group]) -> impl Serialize {
 }
 
 /// The rules of one check that no earlier checklist has: two that do the same would page twice for one thing.
-pub(super) fn own_rules(checklist: &Checklist, earlier: &[Checklist], check: &Check, runbook_url: &str) -> Vec<Rule> {
+pub(super) fn own_rules(checklist: &Checklist, earlier: &[Checklist], check: &Check, published: &Published) -> Vec<Rule> {
     let same = |other: &Checklist| {
-        other.checks().filter(|other| other.enabled && other.name == check.name).flat_map(|own| rules(other, own, runbook_url)).collect::<Vec<_>>()
+        other.checks().filter(|other| other.enabled && other.name == check.name).flat_map(|own| rules(other, own, published)).collect::<Vec<_>>()
     };
     let known: BTreeSet<Deed> = earlier.iter().flat_map(same).map(|rule| rule.deed()).collect();
-    rules(checklist, check, runbook_url).into_iter().filter(|rule| !known.contains(&rule.deed())).collect()
+    rules(checklist, check, published).into_iter().filter(|rule| !known.contains(&rule.deed())).collect()
 }
 
 /// One group per section that has rules of its own, and one about the checklist itself.
-pub(super) fn groups(checklist: &Checklist, earlier: &[Checklist], runbook_url: &str) -> Vec<Group> {
-    let own = |check: &Check| own_rules(checklist, earlier, check, runbook_url);
+pub(super) fn groups(checklist: &Checklist, earlier: &[Checklist], published: &Published) -> Vec<Group> {
+    let own = |check: &Check| own_rules(checklist, earlier, check, published);
     let mut groups: Vec<Group> = checklist
         .sections
         .iter()
@@ -95,7 +93,8 @@ pub(super) fn groups(checklist: &Checklist, earlier: &[Checklist], runbook_url: 
         keep_firing_for: None,
         labels: labels(Severity::Warning, &checklist.name),
         annotations: annotations(
-            runbook_url,
+            published,
+            None,
             "ReadinessChecklistRevisionDiffers",
             &format!(
                 "The exporter judges {{{{ $labels.checklist }}}} by revision {{{{ $labels.revision }}}}; these rules are of revision {}.",
@@ -109,14 +108,14 @@ pub(super) fn groups(checklist: &Checklist, earlier: &[Checklist], runbook_url: 
 }
 
 /// The rules of one check, one per band.
-fn rules(checklist: &Checklist, check: &Check, runbook_url: &str) -> Vec<Rule> {
+fn rules(checklist: &Checklist, check: &Check, published: &Published) -> Vec<Rule> {
     let rule = |expr: String, hold: Span, severity: Severity, summary: &str| Rule {
         alert: check.name.clone(),
         expr,
         hold,
         keep_firing_for: Some(KEEP_FIRING),
         labels: labels(severity, &checklist.name),
-        annotations: annotations(runbook_url, &check.runbook, summary, &check.remedy),
+        annotations: annotations(published, Some(&check.name), &check.runbook, summary, &check.remedy),
     };
     match &check.kind {
         Kind::Attestation => Vec::new(),
@@ -156,12 +155,11 @@ pub(super) fn labels(severity: Severity, checklist: &str) -> BTreeMap<String, St
     BTreeMap::from([("severity".to_owned(), severity.to_string()), (CHECKLIST.to_owned(), checklist.to_owned())])
 }
 
-pub(super) fn annotations(runbook_url: &str, name: &str, summary: &str, description: &str) -> BTreeMap<String, String> {
+/// What is said of an alert, which is about a check or about the exporter itself.
+pub(super) fn annotations(published: &Published, check: Option<&str>, runbook: &str, summary: &str, description: &str) -> BTreeMap<String, String> {
     let mut all = BTreeMap::from([("summary".to_owned(), summary.to_owned()), ("description".to_owned(), description.to_owned())]);
-    // Where the shipped ones are published, a check of somebody's own has none.
-    if runbook_url != RUNBOOK_URL || crate::runbooks::runbook(name).is_some() {
-        all.insert("runbook_url".to_owned(), format!("{}/{name}.md", runbook_url.trim_end_matches('/')));
-    }
+    all.extend(published.runbook(runbook).map(|url| ("runbook_url".to_owned(), url)));
+    all.extend(published.page(check).map(|url| ("page_url".to_owned(), url)));
     all
 }
 

@@ -8,6 +8,7 @@ use super::*;
 use crate::checklist::{Condition, Guard};
 use crate::collectors;
 use crate::meaning::Meaning;
+use crate::value::ExternalUrl;
 
 fn promql(metric: &str, filter: &str, condition: &str, harsher: Option<f64>, when: &str) -> String {
     let filter: BTreeMap<String, String> = serde_saphyr::from_str(filter).unwrap();
@@ -110,7 +111,7 @@ fn a_fact_about_an_event_counts_while_that_event_comes() {
 fn a_checklist_of_ones_own_becomes_rules_as_well() {
     let text = "checklist: mine\ntitle: Mine\nsections: [{ title: S, checks: [{ name: TooManyErrors, item: '1', title: t, fails: { promql: 'rate(errors_total[5m]) > 1' }, severity: critical, for: 1m, evidence: Errors., remedy: Look. }] }]\n";
     let checklist = checklist::parse(text).unwrap();
-    let files = files(&[checklist], "https://runbooks.example/");
+    let files = files(&[checklist], &Published::new(Some("https://runbooks.example/"), None));
     let rules = &files.iter().find(|(name, _)| name == "alerts/mine.rules.yaml").unwrap().1;
     for part in [
         "alert: TooManyErrors",
@@ -123,18 +124,51 @@ fn a_checklist_of_ones_own_becomes_rules_as_well() {
     }
 }
 
+/// The exporter has the runbooks that are shipped, and its page has each check; one of somebody's own has no runbook there.
+#[test]
+fn what_is_generated_leads_to_the_exporter_whose_address_is_known() {
+    let own = "{ name: OwnErrors, item: '1', title: t, fails: { promql: 'rate(errors_total[5m]) > 1' }, severity: critical, for: 1m, evidence: Errors., remedy: Look. }";
+    let text = format!("checklist: mine\ntitle: Mine\nsections: [{{ title: S, checks: [{own}, {{ check: NodeNotReady, item: '2', title: t }}] }}]\n");
+    let checklist = checklist::parse(&text).unwrap();
+    let home = ExternalUrl::read("https://example.com/readiness").unwrap();
+    let made = |runbooks: Option<&str>, name: &str| {
+        let made = files(std::slice::from_ref(&checklist), &Published::new(runbooks, Some(&home)));
+        made.into_iter().find(|(own, _)| own == name).unwrap().1
+    };
+    let rules: serde_json::Value = serde_saphyr::from_str(&made(None, "alerts/mine.rules.yaml")).unwrap();
+    let annotations = |alert: &str| {
+        let mut all = rules["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap());
+        all.find(|rule| rule["alert"] == alert).unwrap()["annotations"].clone()
+    };
+    assert_eq!(annotations("NodeNotReady")["runbook_url"], "https://example.com/readiness/runbooks/NodeNotReady.md");
+    assert_eq!(annotations("NodeNotReady")["page_url"], "https://example.com/readiness/#NodeNotReady");
+    assert_eq!(
+        (&annotations("OwnErrors")["runbook_url"], annotations("OwnErrors")["page_url"].as_str()),
+        (&serde_json::Value::Null, Some("https://example.com/readiness/#OwnErrors"))
+    );
+    assert_eq!(annotations("ReadinessChecklistRevisionDiffers")["page_url"], "https://example.com/readiness/");
+    assert!(made(None, "docs/checks.md").contains("| 1 | OwnErrors | t |"));
+    assert!(made(None, "dashboards/clusters.json").contains("https://example.com/readiness/runbooks/${__data.fields.Runbook}.md"));
+    // Where runbooks are published by themselves, those lead there and the page stays.
+    let rules = made(Some("https://runbooks.example/"), "alerts/mine.rules.yaml");
+    for part in ["https://runbooks.example/OwnErrors.md", "https://example.com/readiness/#OwnErrors"] {
+        assert!(rules.contains(part), "{part} is not in {rules}");
+    }
+}
+
 /// A check leads to its runbook where there is one, and its bounds are written as people write them.
 #[test]
 fn the_table_of_ones_own_checks_leads_nowhere_that_is_not_there() {
     let own = "{ name: OwnEnd, item: '1', title: t, metric: readiness_tls_chain_not_after_timestamp_seconds, fails: { expires_within: 7d }, worsens: [{ at: 3d, severity: critical }], evidence: e, remedy: r }";
     let text = format!("checklist: mine\ntitle: Mine\nsections: [{{ title: S, checks: [{own}, {{ check: NodeNotReady, item: '2', title: t }}] }}]\n");
     let checklist = checklist::parse(&text).unwrap();
-    let table = |url: &str| files(std::slice::from_ref(&checklist), url).into_iter().find(|(name, _)| name == "docs/checks.md").unwrap().1;
+    let table =
+        |url: &str| files(std::slice::from_ref(&checklist), &Published::new(Some(url), None)).into_iter().find(|(name, _)| name == "docs/checks.md").unwrap().1;
     let published = table(RUNBOOK_URL);
     assert!(published.contains("| 1 | OwnEnd | t |") && published.contains(&format!("[NodeNotReady]({RUNBOOK_URL}/NodeNotReady.md)")), "{published}");
     assert!(published.contains("warning, critical at 3d"), "{published}");
     assert!(table("https://runbooks.example/").contains("[OwnEnd](https://runbooks.example/OwnEnd.md)"), "who publishes runbooks has this one, too");
-    let shipped = repository(std::slice::from_ref(&checklist), RUNBOOK_URL).into_iter().find(|(name, _)| name == "docs/checks.md").unwrap().1;
+    let shipped = repository(std::slice::from_ref(&checklist), &Published::new(None, None)).into_iter().find(|(name, _)| name == "docs/checks.md").unwrap().1;
     assert!(shipped.contains("[NodeNotReady](runbooks/NodeNotReady.md)"), "{shipped}");
 }
 
@@ -185,7 +219,7 @@ fn every_threshold_of_the_live_board_is_a_checks() {
 
 /// Every board that is generated, by its file.
 fn boards() -> Vec<(String, serde_json::Value)> {
-    let files = files(&shipped().unwrap(), RUNBOOK_URL).into_iter().filter(|(name, _)| name.starts_with("dashboards/"));
+    let files = files(&shipped().unwrap(), &Published::new(None, None)).into_iter().filter(|(name, _)| name.starts_with("dashboards/"));
     let boards: Vec<_> = files.map(|(name, text)| (name, serde_json::from_str(&text).unwrap())).collect();
     assert_eq!(boards.len(), 7);
     boards

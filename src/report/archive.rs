@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::markdown;
+use super::wording::Home;
 use crate::cause::Cause as _;
 use crate::checklist::Judgement;
 use crate::event::Occurrence;
@@ -81,7 +82,7 @@ impl Archive {
 
     /// Keeps the report of the last moment that was reached, unless there is one already: the first of
     /// a moment stands. What cannot be written is tried again at each call, and said once.
-    pub fn keep(&self, folder: &Path, judgement: &Judgement, event: &Occurrence) {
+    pub fn keep(&self, folder: &Path, judgement: &Judgement, event: &Occurrence, home: Home<'_>) {
         let Some((at, moment)) = moment(event, judgement.at) else { return };
         // Names of events come from the configuration, and this one must stay within the folder.
         let name = format!("{}-{}-{}-{}", plain(&judgement.checklist), plain(&event.of), event.start.strftime("%Y%m%dT%H%MZ"), plain(&moment));
@@ -95,7 +96,7 @@ impl Archive {
         }
         if work.due.len() < MOST {
             work.due.entry(path).or_insert_with(|| Report {
-                text: if is_late { late(judgement, at) } else { markdown(std::slice::from_ref(judgement)) },
+                text: if is_late { late(judgement, at, home) } else { markdown(std::slice::from_ref(judgement), home) },
                 instead_of: is_late.then_some(in_time),
             });
         }
@@ -124,8 +125,8 @@ fn plain(name: &str) -> String {
 }
 
 /// The report of a moment at which nothing was judged.
-fn late(judgement: &Judgement, moment: Timestamp) -> String {
-    let text = markdown(std::slice::from_ref(judgement));
+fn late(judgement: &Judgement, moment: Timestamp, home: Home<'_>) -> String {
+    let text = markdown(std::slice::from_ref(judgement), home);
     format!("Written late, at {}: nothing was judged at {}.\n\n{text}", minute(judgement.at), minute(moment))
 }
 
@@ -248,7 +249,7 @@ mod tests {
             sections: Vec::new(),
         };
         for (hour, decision) in [(-49, Decision::Go), (-48, Decision::NoGo), (-40, Decision::Go), (-1, Decision::Go)] {
-            archive.keep(folder.path(), &judged(hour, decision), &event);
+            archive.keep(folder.path(), &judged(hour, decision), &event, None);
             assert!(archive.settle(PATIENCE));
         }
         let mut files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -258,7 +259,7 @@ mod tests {
         assert!(first.starts_with("# T: NO-GO"), "the first one of a moment stands: {first}");
         // Another process finds it as it is.
         let again = Archive::default();
-        again.keep(folder.path(), &judged(-47, Decision::Go), &event);
+        again.keep(folder.path(), &judged(-47, Decision::Go), &event, None);
         assert!(again.settle(PATIENCE));
         assert_eq!(std::fs::read_to_string(folder.path().join(&files[1])).unwrap(), first);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "what was written in time needs no late one");
@@ -266,7 +267,7 @@ mod tests {
         let elsewhere = tempfile::tempdir().unwrap();
         for hour in [1, 2] {
             let begun = Archive::default();
-            begun.keep(elsewhere.path(), &judged(hour, Decision::Go), &event);
+            begun.keep(elsewhere.path(), &judged(hour, Decision::Go), &event, None);
             assert!(begun.settle(PATIENCE));
         }
         let late: Vec<_> = std::fs::read_dir(elsewhere.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -277,7 +278,7 @@ mod tests {
         let pipe = folder.path().join("c-..%2FWork%20shop-20251124T1600Z-start.new");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         for decision in [Decision::NoGo, Decision::Go, Decision::Go] {
-            archive.keep(folder.path(), &judged(0, decision), &event);
+            archive.keep(folder.path(), &judged(0, decision), &event, None);
             assert!(!archive.settle(Duration::from_millis(10)));
         }
         // Whoever reads the pipe lets the write end; its place is free for the next one.
@@ -289,11 +290,11 @@ mod tests {
         // Neither does one that is none.
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
-        archive.keep(&file, &judged(3, Decision::Go), &event);
+        archive.keep(&file, &judged(3, Decision::Go), &event, None);
         assert!(archive.settle(PATIENCE));
         assert!(archive.work.lock().unwrap().failed.is_some());
         std::fs::remove_file(&file).unwrap();
-        archive.keep(&file, &judged(3, Decision::Go), &event);
+        archive.keep(&file, &judged(3, Decision::Go), &event, None);
         assert!(archive.settle(PATIENCE) && archive.work.lock().unwrap().failed.is_none() && file.is_dir());
     }
 }

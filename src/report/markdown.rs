@@ -2,17 +2,18 @@
 
 use std::fmt::Write as _;
 
-use super::wording::{NO_EVENT, event_line, needs_attention, reason, shown, word};
+use super::wording::{Home, NO_EVENT, address_of, event_line, needs_attention, reason, shown, word};
 use crate::checklist::{CheckState, Judgement};
 use crate::runbooks::runbook;
 use crate::say::minute;
 
 /// Judgements as Markdown.
-pub fn markdown(judgements: &[Judgement]) -> String {
+pub fn markdown(judgements: &[Judgement], home: Home<'_>) -> String {
     let mut out = String::new();
     for judgement in judgements {
         let _ = writeln!(out, "# {}: {}\n", judgement.title, word(judgement.decision));
-        let _ = writeln!(out, "{}. Judged at {}.", reason(judgement), minute(judgement.at));
+        let page = home.map_or_else(String::new, |home| format!(" The page: <{}>.", home.page("")));
+        let _ = writeln!(out, "{}. Judged at {}.{page}", reason(judgement), minute(judgement.at));
         let event = event_line(judgement).map_or_else(|| NO_EVENT.to_owned(), |event| format!("Event {}.", escape(&event)));
         let _ = writeln!(out, "\n{event}");
         for section in judgement.sections.iter().filter(|section| !section.checks.is_empty()) {
@@ -35,7 +36,9 @@ pub fn markdown(judgements: &[Judgement]) -> String {
                     }
                 }
                 if needs_attention(check.state) {
-                    let runbook = runbook(&check.runbook).map_or_else(String::new, |_| format!(" Runbook: `{}`.", check.runbook));
+                    let name = &check.runbook;
+                    let led = || home.map_or_else(|| format!("`{name}`"), |home| format!("[{name}]({})", address_of(name, home)));
+                    let runbook = runbook(name).map_or_else(String::new, |_| format!(" Runbook: {}.", led()));
                     let advice: Vec<_> = check.advice().iter().map(|advice| escape(advice)).collect();
                     let _ = writeln!(out, "  - {}{runbook}", advice.join("\n  - "));
                 }

@@ -12,6 +12,8 @@ mod text;
 mod wording;
 
 use crate::checklist::{Decision, Judgement};
+use crate::runbooks::runbook;
+use wording::address_of;
 
 pub use archive::Archive;
 pub(crate) use causes::{Cause, causes};
@@ -21,12 +23,27 @@ pub use junit::junit;
 pub use markdown::markdown;
 pub use summary::summary;
 pub use text::text;
-pub use wording::{BAD_LINES, NO_EVENT, distance, event_line, reason, state_word, word};
+pub use wording::{BAD_LINES, Home, NO_EVENT, distance, event_line, reason, state_word, word};
 pub(crate) use wording::{EventTimes, event_times};
 
 /// Judgements as JSON, with the files that were changed and refused.
-pub fn json(judgements: &[Judgement], refused: &[&str]) -> String {
-    json_of(&serde_json::json!({ "judgements": judgements, "refused_files": refused }))
+pub fn json(judgements: &[Judgement], refused: &[&str], home: Home<'_>) -> String {
+    let mut document = serde_json::json!({ "judgements": judgements, "refused_files": refused });
+    if let Some(home) = home {
+        document["url"] = home.page("").into();
+        for check in document["judgements"].as_array_mut().into_iter().flatten().flat_map(checks_in) {
+            let address = check["runbook"].as_str().filter(|name| runbook(name).is_some()).map(|name| address_of(name, home));
+            if let (Some(check), Some(address)) = (check.as_object_mut(), address) {
+                check.insert("runbook_url".to_owned(), address.into());
+            }
+        }
+    }
+    json_of(&document)
+}
+
+fn checks_in(judgement: &mut serde_json::Value) -> impl Iterator<Item = &mut serde_json::Value> {
+    let sections = judgement["sections"].as_array_mut().into_iter().flatten();
+    sections.flat_map(|section| section["checks"].as_array_mut().into_iter().flatten())
 }
 
 /// What everybody must know who reads a judgement after a file was refused.

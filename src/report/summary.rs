@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::causes::{Cause, causes};
-use super::text::{colour_of, decision, paint};
-use super::wording::{NO_EVENT, event_line, reason, state_word};
+use super::text::{called, colour_of, decision, paint};
+use super::wording::{Home, NO_EVENT, event_line, reason, state_word};
 use crate::checklist::{CheckVerdict, Judgement};
 use crate::runbooks::runbook;
 use crate::say::minute;
@@ -15,7 +15,7 @@ const CAUSES: usize = 8;
 const NAMED: usize = 3;
 
 /// Judgements as text, with colour if wanted: each cause once.
-pub fn summary(judgements: &[Judgement], colour: bool) -> String {
+pub fn summary(judgements: &[Judgement], colour: bool, home: Home<'_>) -> String {
     let mut out = String::new();
     for judgement in judgements {
         let _ = writeln!(out, "{} ({})", judgement.title, judgement.checklist);
@@ -25,15 +25,18 @@ pub fn summary(judgements: &[Judgement], colour: bool) -> String {
             let _ = writeln!(out, "  and {more} more that are less pressing\n");
         }
         for cause in all.iter().take(CAUSES).rev() {
-            one(&mut out, cause, colour);
+            one(&mut out, cause, colour, home);
         }
         let _ = writeln!(out, "{}: {}", decision(judgement.decision, colour), reason(judgement));
+    }
+    if let Some(home) = home {
+        let _ = writeln!(out, "The page: {}", home.page(""));
     }
     out.push_str("Each line of the checklist: readiness-exporter check --all\n");
     out
 }
 
-fn one(out: &mut String, cause: &Cause<'_>, colour: bool) {
+fn one(out: &mut String, cause: &Cause<'_>, colour: bool, home: Home<'_>) {
     let (check, line) = cause.head();
     let since = cause.since().map_or_else(String::new, |(since, at_least)| {
         let word = if at_least { "At least since" } else { "Since" };
@@ -47,7 +50,7 @@ fn one(out: &mut String, cause: &Cause<'_>, colour: bool) {
     };
     let optional = if cause.blocks { "" } else { " (does not block)" };
     let _ = writeln!(out, "          {} {}{others}{optional}", check.item, check.title);
-    let runbook = if runbook(&check.runbook).is_some() { format!("runbook: {}", check.runbook) } else { format!("check: {}", check.name) };
+    let runbook = if runbook(&check.runbook).is_some() { format!("runbook: {}", called(&check.runbook, home)) } else { format!("check: {}", check.name) };
     if let Some(advice) = check.advice().first() {
         let _ = writeln!(out, "          -> {advice} ({runbook})");
     }
@@ -81,7 +84,7 @@ mod tests {
             false,
             vec![line(CheckState::Fail, "It ends soon.", [("x", "y")])],
         )]);
-        let text = summary(&[Judgement { decision: Decision::NoGo, ..judged(checks.collect()) }], false);
+        let text = summary(&[Judgement { decision: Decision::NoGo, ..judged(checks.collect()) }], false, None);
         let told: Vec<&str> = text.lines().filter(|line| !line.is_empty()).map(str::trim_end).collect();
         assert_eq!(
             told,
@@ -108,7 +111,7 @@ mod tests {
     fn so_many_causes_fit_on_a_screen() {
         let node =
             |index: usize| check(&format!("C{index}"), true, vec![line(CheckState::Fail, &format!("n{index} is full."), [("node", &*format!("n{index}"))])]);
-        let text = summary(&[judged((0..20).map(node).collect())], false);
+        let text = summary(&[judged((0..20).map(node).collect())], false, None);
         assert!(text.contains("  and 12 more that are less pressing\n") && text.matches("FAIL").count() == CAUSES && text.lines().count() < 50, "{text}");
     }
 }

@@ -6,6 +6,7 @@ use super::*;
 use crate::checklist::{CheckState, CheckVerdict, Context, Given, Line, SectionVerdict, Severity, judge, load, scene};
 use crate::snapshot::tests::source;
 use crate::snapshot::{Source, Store};
+use crate::value::ExternalUrl;
 
 /// A line that says something of a subject.
 pub(crate) fn line<const N: usize>(state: CheckState, evidence: &str, labels: [(&'static str, &str); N]) -> Line {
@@ -61,10 +62,37 @@ fn hostile() -> Judgement {
 #[test]
 fn markdown_and_xml_stay_what_they_are() {
     let judgements = [hostile()];
-    let markdown = markdown(&judgements);
+    let markdown = markdown(&judgements, None);
     assert!(markdown.contains(r"\<script\>") && !markdown.contains("\n# Heading"), "{markdown}");
-    let junit = junit(&judgements);
+    let junit = junit(&judgements, None);
     assert!(junit.contains("&lt;script&gt;") && !junit.contains('\u{7}'), "{junit}");
+}
+
+/// A report is read where no link of the page works.
+#[test]
+fn every_format_leads_to_the_exporter_whose_address_is_known() {
+    let full = || vec![line(CheckState::Fail, "A node is full.", [("node", "n")])];
+    let judged = [judged(vec![check("NodeNotReady", true, full()), check("Own", true, full())])];
+    let home = ExternalUrl::read("https://example.com/readiness").unwrap();
+    let formats =
+        |home: Home<'_>| [text(&judged, false, home), summary(&judged, false, home), markdown(&judged, home), junit(&judged, home), json(&judged, &[], home)];
+    let address = "https://example.com/readiness/runbooks/NodeNotReady";
+    for (told, page, runbook) in [
+        (0, "\nhttps://example.com/readiness/\n".to_owned(), format!("(runbook: {address})\n")),
+        (1, "The page: https://example.com/readiness/\n".to_owned(), format!("(runbook: {address})\n")),
+        (2, "The page: <https://example.com/readiness/>.\n".to_owned(), format!("Runbook: [NodeNotReady]({address}).\n")),
+        (
+            3,
+            "<properties><property name=\"url\" value=\"https://example.com/readiness/\"></property></properties>".to_owned(),
+            format!("\nRunbook: {address}</failure>"),
+        ),
+        (4, "\"url\": \"https://example.com/readiness/\"".to_owned(), format!("\"runbook_url\": \"{address}\"")),
+    ] {
+        let (with, without) = (&formats(Some(&home))[told], &formats(None)[told]);
+        assert!(with.contains(&page) && with.contains(&runbook), "{page} and {runbook} are not in {with}");
+        assert!(!with.contains("runbooks/Own"), "one of somebody's own has no runbook there: {with}");
+        assert!(!without.contains("://") && !without.contains("url"), "{without}");
+    }
 }
 
 #[test]
@@ -120,10 +148,10 @@ fn what_one_cause_hides_is_explained_once() {
     let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
     let snapshot = store.snapshot();
     let judged = judge(&load("workshop", None).unwrap(), &Context::new(&snapshot, now));
-    let text = text(std::slice::from_ref(&judged), false);
+    let text = text(std::slice::from_ref(&judged), false, None);
     assert_eq!(text.matches("kubernetes eu has not been looked at yet.").count(), 1, "{text}");
     assert!(text.matches("            For the same reason as ").count() > 20, "{text}");
     // What only a person can confirm says whom to ask, each time.
     assert!(text.matches("            nobody can confirm this yet").count() > 3, "{text}");
-    assert!(json(&[judged], &[]).matches("kubernetes eu has not been looked at yet.").count() > 20);
+    assert!(json(&[judged], &[], None).matches("kubernetes eu has not been looked at yet.").count() > 20);
 }

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::wording::{NO_EVENT, event_line, needs_attention, reason, shown, state_word, word};
+use super::wording::{Home, NO_EVENT, address_of, event_line, needs_attention, reason, shown, state_word, word};
 use crate::checklist::{CheckState, Decision, Judgement, Unasked};
 use crate::runbooks::runbook;
 
 /// Judgements as text, with colour if wanted.
-pub fn text(judgements: &[Judgement], colour: bool) -> String {
+pub fn text(judgements: &[Judgement], colour: bool, home: Home<'_>) -> String {
     let mut out = String::new();
     for judgement in judgements {
-        one(&mut out, judgement, colour);
+        one(&mut out, judgement, colour, home);
     }
     out
 }
@@ -24,10 +24,13 @@ const fn is_left_out(why: Unasked) -> bool {
     }
 }
 
-fn one(out: &mut String, judgement: &Judgement, colour: bool) {
+fn one(out: &mut String, judgement: &Judgement, colour: bool, home: Home<'_>) {
     let paint = |code: &str, text: &str| paint(colour, code, text);
     let _ = writeln!(out, "{} ({})", judgement.title, judgement.checklist);
     let _ = writeln!(out, "{}", event_line(judgement).unwrap_or_else(|| NO_EVENT.to_owned()));
+    if let Some(home) = home {
+        let _ = writeln!(out, "{}", home.page(""));
+    }
     // What one cause hides is hidden from many checks; its reason stands at the first of them.
     let mut hidden: BTreeMap<Vec<String>, &str> = BTreeMap::new();
     for section in judgement.sections.iter().filter(|section| !section.checks.is_empty()) {
@@ -58,7 +61,7 @@ fn one(out: &mut String, judgement: &Judgement, colour: bool) {
             }
             if needs_attention(check.state) {
                 let unnamed = || if check.attested { String::new() } else { format!(" (check: {})", check.name) };
-                let runbook = runbook(&check.runbook).map_or_else(unnamed, |_| format!(" (runbook: {})", check.runbook));
+                let runbook = runbook(&check.runbook).map_or_else(unnamed, |_| format!(" (runbook: {})", called(&check.runbook, home)));
                 let _ = writeln!(out, "            -> {}{runbook}", check.advice().join("\n            -> "));
             }
         }
@@ -70,6 +73,11 @@ fn one(out: &mut String, judgement: &Judgement, colour: bool) {
         }
     }
     let _ = writeln!(out, "\n{}: {}\n", decision(judgement.decision, colour), reason(judgement));
+}
+
+/// A runbook by its address, or by its name where nobody knows that.
+pub(super) fn called(runbook: &str, home: Home<'_>) -> String {
+    home.map_or_else(|| runbook.to_owned(), |home| address_of(runbook, home))
 }
 
 /// A text in a colour of the terminal, where colours are wanted.

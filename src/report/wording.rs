@@ -5,6 +5,7 @@ use jiff::tz::{Offset, TimeZone};
 
 use crate::checklist::{CheckState, CheckVerdict, Decision, Judgement, Unasked};
 use crate::say::{counted, minute};
+use crate::value::ExternalUrl;
 
 /// The decision as a person says it.
 pub fn word(decision: Decision) -> &'static str {
@@ -117,6 +118,14 @@ pub fn state_word(state: CheckState) -> &'static str {
 
 /// Bad lines of one check that are printed; a person who sees so many needs no more.
 pub const BAD_LINES: usize = 50;
+
+/// Where an exporter is reached that has the page and the runbooks, if that is known: a report is read elsewhere.
+pub type Home<'a> = Option<&'a ExternalUrl>;
+
+/// Where an exporter has a runbook.
+pub(super) fn address_of(runbook: &str, home: &ExternalUrl) -> String {
+    home.page(&format!("runbooks/{runbook}"))
+}
 
 /// Lines worth showing: the bad ones, and a count of the good.
 pub(super) fn shown(check: &CheckVerdict) -> (Vec<String>, usize) {

@@ -2,11 +2,13 @@
 //! what is said of one that breaks a rule. Knows nothing of what is configured with them.
 
 pub(crate) mod names;
+mod place;
 pub(crate) mod problem;
 pub(crate) mod rules;
 mod types;
 mod url;
 
+pub use place::{ExternalUrl, Place, RoutePrefix};
 pub use problem::Problem;
 pub(crate) use types::DURATION;
 pub use types::{Secret, SecretRef, Span};

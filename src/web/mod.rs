@@ -99,7 +99,9 @@ async fn handle<B>(app: Arc<App>, door: &Door, visitor: &Visitor, request: Reque
 /// Nothing but what a kubelet asks: without TLS and without a password, and nothing to read.
 fn probe(app: &App, head: &Parts) -> Response<Body> {
     let get = head.method == Method::GET || head.method == Method::HEAD;
-    let answer = match head.uri.path() {
+    let path = head.uri.path();
+    // A kubelet comes through no proxy, so that the prefix may stand here and need not.
+    let answer = match app.place().prefix.strip(path).unwrap_or(path) {
         path @ ("/-/healthy" | "/-/ready") if get => read(app, path, &head.headers),
         _ => Answer::plain("other", StatusCode::NOT_FOUND, "only /-/healthy and /-/ready are here"),
     };
@@ -119,18 +121,39 @@ fn refuse(app: &App, head: &Parts, status: StatusCode, why: &str) -> Response<Bo
 
 async fn admitted(app: Arc<App>, head: &Parts) -> Response<Body> {
     let get = head.method == Method::GET || head.method == Method::HEAD;
-    let answer = match head.uri.path() {
+    let place = app.place();
+    if let Some(to) = place.leads_to(head.uri.path()).filter(|_| get) {
+        return lead(&app, head, &to);
+    }
+    let Some(path) = place.prefix.strip(head.uri.path()) else {
+        let answer = Answer::plain("other", StatusCode::NOT_FOUND, &format!("not found; everything is below {}", place.prefix.path("")));
+        return counted(&app, answer, head);
+    };
+    let answer = match path {
         "/-/reload" if head.method == Method::POST => reload(&app, &head.headers).await,
         "/-/reload" => Answer::plain("/-/reload", StatusCode::METHOD_NOT_ALLOWED, "use POST"),
         path if get => read(&app, path, &head.headers),
         _ => Answer::plain("other", StatusCode::METHOD_NOT_ALLOWED, "use GET"),
     };
+    counted(&app, answer, head)
+}
+
+fn counted(app: &App, answer: Answer, head: &Parts) -> Response<Body> {
     app.telemetry.requests.with_label_values(&[answer.route, answer.status.as_str()]).inc();
     respond(answer, &head.headers)
 }
 
+/// Sends a client to where the page is.
+fn lead(app: &App, head: &Parts, to: &str) -> Response<Body> {
+    let mut response = counted(app, Answer::plain("/", StatusCode::FOUND, &format!("the page is at {to}")), head);
+    if let Ok(to) = HeaderValue::from_str(to) {
+        response.headers_mut().insert(header::LOCATION, to);
+    }
+    response
+}
+
 async fn reload(app: &Arc<App>, headers: &HeaderMap) -> Answer {
-    if is_of_another_site(headers) {
+    if is_of_another_site(headers, app.place().external.as_ref()) {
         return Answer::plain("/-/reload", StatusCode::FORBIDDEN, "a page of another site must not reload this exporter; use curl, or send no Origin");
     }
     match app.reload().await {
@@ -143,10 +166,14 @@ async fn reload(app: &Arc<App>, headers: &HeaderMap) -> Answer {
 
 /// Whether a browser sends this for a page that is not ours. Browsers say where a page is from with
 /// every POST; what sends neither header is no browser.
-fn is_of_another_site(headers: &HeaderMap) -> bool {
+fn is_of_another_site(headers: &HeaderMap, home: report::Home<'_>) -> bool {
     let site = headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
     let host = headers.get(header::HOST).map(HeaderValue::as_bytes).unwrap_or_default();
     let is_ours = |origin: &HeaderValue| {
+        // A proxy may ask for another host than the browser did.
+        if home.is_some_and(|home| origin == home.origin()) {
+            return true;
+        }
         let authority = [&b"http://"[..], b"https://"].iter().find_map(|scheme| origin.as_bytes().strip_prefix(*scheme));
         authority.is_some_and(|authority| !host.is_empty() && authority.eq_ignore_ascii_case(host))
     };
@@ -165,21 +192,30 @@ fn read(app: &App, path: &str, headers: &HeaderMap) -> Answer {
         "/report" => report_as(app, wanted(headers)),
         _ => match (path.strip_prefix("/report."), path.strip_prefix("/runbooks/")) {
             (Some(extension), _) => report_as(app, extension),
-            (_, Some(name)) => match runbook(name) {
-                Some(markdown) => Answer::ok("/runbooks", HTML, page::runbook(name, markdown)),
-                None => Answer::plain("/runbooks", StatusCode::NOT_FOUND, "no such runbook"),
-            },
-            _ => Answer::plain("other", StatusCode::NOT_FOUND, "not found; try /, /metrics or /report"),
+            (_, Some(name)) => runbook_called(name),
+            _ => {
+                let [page, metrics, report] = ["", "metrics", "report"].map(|name| app.place().prefix.path(name));
+                Answer::plain("other", StatusCode::NOT_FOUND, &format!("not found; try {page}, {metrics} or {report}"))
+            }
         },
     }
+}
+
+/// A runbook by its name, which is written with the ending of the file, too: in alerts, and where one leads to another.
+fn runbook_called(name: &str) -> Answer {
+    let name = name.strip_suffix(".md").unwrap_or(name);
+    match runbook(name) {
+        Some(markdown) => Answer::ok("/runbooks", HTML, page::runbook(name, markdown)),
+        None => Answer::plain("/runbooks", StatusCode::NOT_FOUND, "no such runbook"),
+    }
+}
+
 fn scrape(app: &App, format: Format) -> Answer {
     let kind = match format {
         Format::Text => EXPOSITION,
         Format::OpenMetrics => OPEN_METRICS,
     };
     Answer { route: "/metrics", status: StatusCode::OK, kind, content: Content::Scrape(Box::new(app.exposition().written_as(format))) }
-}
-
 }
 
 /// A page of what is known now.
@@ -198,13 +234,13 @@ fn wanted(headers: &HeaderMap) -> &'static str {
 }
 
 fn report_as(app: &App, extension: &str) -> Answer {
-    let (judgements, refused) = (app.judgements(), app.telemetry.refused());
+    let (judgements, refused, home) = (app.judgements(), app.telemetry.refused(), app.place().external.as_ref());
     let (kind, body) = match extension {
-        "html" => (HTML, shown(app, page::status)),
-        "md" => ("text/markdown; charset=utf-8", report::refusals(&refused) + &report::markdown(&judgements)),
-        "json" => ("application/json", report::json(&judgements, &refused)),
-        "txt" => (TEXT, report::refusals(&refused) + &report::text(&judgements, false)),
-        "xml" => ("application/xml", report::junit(&judgements)),
+        "html" => (HTML, page::kept(shown(app, page::status), home)),
+        "md" => ("text/markdown; charset=utf-8", report::refusals(&refused) + &report::markdown(&judgements, home)),
+        "json" => ("application/json", report::json(&judgements, &refused, home)),
+        "txt" => (TEXT, report::refusals(&refused) + &report::text(&judgements, false, home)),
+        "xml" => ("application/xml", report::junit(&judgements, home)),
         _ => return Answer::plain("/report", StatusCode::NOT_FOUND, "a report is .html, .md, .json, .txt or .xml"),
     };
     Answer::ok("/report", kind, body)
@@ -259,6 +295,7 @@ fn compress(body: &[u8]) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::ExternalUrl;
 
     #[test]
     fn a_browser_says_where_its_page_is_from() {
@@ -280,7 +317,23 @@ mod tests {
             for (name, value) in headers {
                 map.append(*name, HeaderValue::from_static(value));
             }
-            assert_eq!(is_of_another_site(&map), refused, "{headers:?}");
+            assert_eq!(is_of_another_site(&map, None), refused, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_behind_a_proxy_is_of_the_address_that_browsers_know() {
+        let home = ExternalUrl::read("https://example.com/readiness").unwrap();
+        for (origin, refused) in [
+            ("https://example.com", false),
+            ("http://exporter:9840", false),
+            ("http://example.com", true),
+            ("https://example.com:8443", true),
+            ("https://example.com.evil.example", true),
+        ] {
+            let fields = [("host", "exporter:9840"), ("origin", origin), ("sec-fetch-site", "same-origin")];
+            let map = fields.into_iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect();
+            assert_eq!(is_of_another_site(&map, Some(&home)), refused, "{origin}");
         }
     }
 }

@@ -51,7 +51,7 @@ async fn a_missing_permission_is_a_fact_that_names_it() {
     })
     .await;
     assert!(app.exposition().text().contains("readiness_permission_missing{cluster=\"us-west-2\",verb=\"list and watch\",resource=\"resourcequotas\"} 1\n"));
-    let report = readiness_exporter::report::text(&[judgement], false);
+    let report = readiness_exporter::report::text(&[judgement], false, None);
     assert!(report.contains("us-west-2 / resource-quotas / ResourceQuota: list resourcequotas: status 403 (Forbidden)."), "{report}");
 }
 

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use readiness_exporter::app::App;
 use readiness_exporter::checklist::{CheckState, Judgement};
 use readiness_exporter::config;
+use readiness_exporter::value::Place;
 use readiness_exporter::web::{Door, Listener, serve};
 use readiness_lab::{Lab, Process};
 
@@ -92,8 +93,13 @@ impl Estate {
 
     /// An exporter in this process.
     pub(crate) fn exporter(&self) -> Arc<App> {
+        self.exporter_at(Place::default())
+    }
+
+    /// The same, reached at a place.
+    pub(crate) fn exporter_at(&self, place: Place) -> Arc<App> {
         let loaded = config::load(&self.file()).unwrap_or_else(|error| panic!("{error}"));
-        let app = App::start(loaded, Some(self.file()), true).unwrap();
+        let app = App::start_at(place, loaded, Some(self.file()), true).unwrap();
         tokio::spawn(Arc::clone(&app).keep_judging());
         app
     }
@@ -118,7 +124,7 @@ pub(crate) async fn until(app: &App, what: &str, condition: impl Fn(&Judgement) 
             let states = [("red", &[CheckState::Fail, CheckState::Warn][..]), ("unknown", &[CheckState::Unknown])];
             states.map(|(word, states)| format!("{word} {:?}", judgements.first().map(|judgement| names(judgement, states)))).join("\n")
         };
-        assert!(tokio::time::Instant::now() <= limit, "never {what}:\n{}\n{}", seen(), readiness_exporter::report::text(&judgements, false));
+        assert!(tokio::time::Instant::now() <= limit, "never {what}:\n{}\n{}", seen(), readiness_exporter::report::text(&judgements, false, None));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must end")]
 
 mod bad_input;
+mod behind_a_proxy;
 mod board_words;
 mod boards;
 mod canary;

@@ -17,7 +17,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::checklist::{CheckState, CheckVerdict, Judgement};
 use crate::history::Change;
 use crate::meaning::Meaning;
-use crate::report::{EventTimes, NO_EVENT, distance, event_times, overall, reason, refusal, word, words};
+use crate::report::{EventTimes, Home, NO_EVENT, distance, event_times, overall, reason, refusal, word, words};
 use crate::say::second;
 use crate::snapshot::Snapshot;
 use crate::value::Span;
@@ -103,6 +103,21 @@ pub fn status(seen: &Seen<'_>) -> String {
         }
     };
     document(&Head::of(seen), &body)
+}
+
+/// A page that somebody keeps: what leads away from it leads to where the exporter is, if that is known. What
+/// is shown is escaped, so that nothing but a link has this form.
+pub(super) fn kept(page: String, home: Home<'_>) -> String {
+    let Some(home) = home else { return page };
+    let mut parts = page.split(" href=\"");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |mut out, part| {
+        let is_here = part.starts_with('#') || part.starts_with("data:");
+        out.push_str(" href=\"");
+        out.push_str(&if is_here { String::new() } else { home.page("") });
+        out.push_str(part);
+        out
+    })
 }
 
 /// The page for a screen on a wall.

@@ -29,3 +29,29 @@ fn a_judgement_that_is_old_is_no_go() {
         assert!(stale.contains("Last judged 1m30s ago, as GO.") && !stale.contains("verdict go") && !stale.contains(&green), "{stale}");
     }
 }
+
+/// What is kept as a file has left the place from which its links lead on.
+#[test]
+fn a_page_that_is_kept_leads_to_the_exporter_whose_address_is_known() {
+    let evidence = "a node says <a href=\"x\"> href=\"y\"";
+    let red =
+        || [Judgement { decision: Decision::NoGo, ..report_of(vec![check("NodeNotReady", true, vec![line(CheckState::Fail, evidence, [("node", "n")])])]) }];
+    let home = crate::value::ExternalUrl::read("https://example.com/readiness").unwrap();
+    let page = shown(&red(), 2, status);
+    assert_eq!(kept(page.clone(), None), page);
+    let kept = kept(page.clone(), Some(&home));
+    for part in [
+        "href=\"https://example.com/readiness/runbooks/NodeNotReady\"",
+        "href=\"https://example.com/readiness/wall\"",
+        "href=\"https://example.com/readiness/report.md\"",
+        "href=\"#NodeNotReady\"",
+        "href=\"data:image/svg+xml,",
+        "src=\"page.js\"",
+        "a node says &lt;a href=&quot;x&quot;&gt; href=&quot;y&quot;",
+    ] {
+        assert!(kept.contains(part), "{part} is not in {kept}");
+    }
+    let links = |text: &str| text.matches(" href=\"").count();
+    assert_eq!(links(&kept), links(&page));
+    assert!(kept.split(" href=\"").skip(1).all(|link| ["#", "data:", "https://example.com/readiness/"].iter().any(|start| link.starts_with(start))), "{kept}");
+}

@@ -141,7 +141,8 @@ impl<'a> Named<'a> {
 
     /// The generated rules, with the prefix on every metric.
     fn rules(&self) -> Vec<Value> {
-        let file: Value = serde_saphyr::from_str(&generate::alert_rules(&self.checklist, "https://runbooks.example")).unwrap();
+        let file: Value =
+            serde_saphyr::from_str(&generate::alert_rules(&self.checklist, &generate::Published::new(Some("https://runbooks.example"), None))).unwrap();
         let rules = file["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap());
         let own = rules.filter(|rule| rule["alert"] == *self.alert).cloned().map(|mut rule| {
             rule["expr"] = text(&rule["expr"]).replace("readiness_", &format!("{}readiness_", self.prefix)).into();
