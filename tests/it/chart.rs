@@ -6,14 +6,15 @@ use std::process::Command;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service, ServiceAccount};
-use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::common::{exporter, repository, run};
+use crate::common::{Running, exporter, repository, run};
+use crate::slack::own_host;
 
 fn helm(arguments: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(repository("target/peers/bin/helm"));
@@ -60,6 +61,7 @@ fn check_types(objects: &[Value]) {
             "ServiceAccount" => drop(typed::<ServiceAccount>(object)),
             "PersistentVolumeClaim" => drop(typed::<PersistentVolumeClaim>(object)),
             "NetworkPolicy" => drop(typed::<NetworkPolicy>(object)),
+            "Ingress" => drop(typed::<Ingress>(object)),
             "PodDisruptionBudget" => drop(typed::<PodDisruptionBudget>(object)),
             "Role" => drop(typed::<Role>(object)),
             "ClusterRole" => drop(typed::<ClusterRole>(object)),
@@ -78,6 +80,8 @@ imagePullSecrets: [{ name: pull }]
 attestations: [{ attest: OnCallConfirmed, who: Ada, at: 2026-11-30T16:00:00Z }]
 rbac: { extraRules: [{ apiGroups: [''], resources: [configmaps], verbs: [get] }] }
 serviceAccount: { annotations: { eks.amazonaws.com/role-arn: arn:aws:iam::123456789012:role/readiness } }
+web: { externalUrl: 'https://example.com/readiness/', routePrefix: / }
+ingress: { enabled: true, className: nginx, annotations: { a: b }, tlsSecret: certificate }
 webConfig: { existingSecret: web }
 serviceMonitor: { enabled: true, labels: { release: prometheus }, scheme: https, tlsConfig: { insecureSkipVerify: true }, basicAuth: { username: { name: web, key: user } } }
 prometheusRule: { enabled: true, labels: { release: prometheus }, alertLabels: { team: platform }, disabled: [NodeCordoned, ReadinessLabelsRenamed] }
@@ -115,15 +119,21 @@ fn helm_finds_nothing_to_complain_about() {
 fn every_object_of_every_combination_is_what_kubernetes_knows() {
     let full = rendered(EVERYTHING);
     check_types(&full);
-    for values in ["", NOTHING, "persistence: { enabled: true, existingClaim: mine }", "fullnameOverride: short", "service: { type: LoadBalancer, port: 80 }"] {
+    for values in [
+        "",
+        NOTHING,
+        "persistence: { enabled: true, existingClaim: mine }",
+        "fullnameOverride: short",
+        "service: { type: LoadBalancer, port: 80 }",
+        "{ web: { externalUrl: 'http://example.com' }, ingress: { enabled: true } }",
+    ] {
         check_types(&rendered(values));
     }
     let kinds = |objects: &[Value]| objects.iter().map(|object| object["kind"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>();
     assert_eq!(kinds(&rendered(NOTHING)), ["ConfigMap", "Deployment", "Service"].map(str::to_owned).into());
-    assert!(
-        kinds(&full)
-            .is_superset(&["PersistentVolumeClaim", "PrometheusRule", "ServiceMonitor", "NetworkPolicy", "PodDisruptionBudget"].map(str::to_owned).into())
-    );
+    assert!(kinds(&full).is_superset(
+        &["PersistentVolumeClaim", "Ingress", "PrometheusRule", "ServiceMonitor", "NetworkPolicy", "PodDisruptionBudget"].map(str::to_owned).into()
+    ));
     let monitor = of_kind(&full, "ServiceMonitor")[0];
     assert_eq!(monitor["spec"]["endpoints"][0]["honorLabels"], true);
     let claim = &of_kind(&rendered("persistence: { enabled: true, existingClaim: mine }"), "PersistentVolumeClaim").len();
@@ -263,9 +273,82 @@ fn wrong_values_are_refused_by_name() {
         ("attestations: [{ attest: A }]", "/attestations/0"),
         ("persistence: { size: much }", "/persistence/size"),
         ("logLevel: verbose", "/logLevel"),
+        ("web: { externalUrl: example.com }", "/web/externalUrl"),
+        ("web: { externalUrl: 'https://u:p@example.com' }", "/web/externalUrl"),
+        ("web: { externalUrl: 'https://example.com/?a' }", "/web/externalUrl"),
+        ("web: { routePrefix: 'a b' }", "/web/routePrefix"),
+        ("web: { externalURL: 'https://example.com' }", "externalURL"),
+        ("ingress: { enabled: true }", "web.externalUrl must be set"),
     ] {
         let error = template(values).err().unwrap_or_else(|| panic!("{values} was taken"));
         assert!(error.contains(words), "{values}: {error}");
+    }
+}
+
+/// Behind an address: the program takes what the chart gives it, kubelets and Prometheus ask where it answers, and what links to
+/// it is what the program itself would have generated.
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_an_address_everything_asks_where_the_program_answers() {
+    let (folder, host) = (tempfile::tempdir().unwrap(), own_host());
+    std::fs::write(folder.path().join("readiness.yaml"), "collectors: { http: { targets: [{ name: a, url: 'http://127.0.0.1:1/' }] } }\n").unwrap();
+    for (port, web, inside, outside) in [
+        (9840, "{ externalUrl: 'https://example.com/a/readiness/' }", "/a/readiness", "/a/readiness"),
+        (9850, "{ externalUrl: 'https://example.com/a/readiness', routePrefix: / }", "", "/a/readiness"),
+        (9860, "{ routePrefix: own }", "/own", ""),
+        (9870, "{ externalUrl: 'https://example.com' }", "", "/"),
+    ] {
+        let objects = rendered(&format!("{{ web: {web}, ingress: {{ enabled: {} }}, serviceMonitor: {{ enabled: true }} }}", !outside.is_empty()));
+        let deployment: Deployment = typed(of_kind(&objects, "Deployment")[0]);
+        let container = deployment.spec.unwrap().template.spec.unwrap().containers.remove(0);
+        let mut command = exporter();
+        let own = ["--config.file", "--web.listen-address", "--web.probe-address"];
+        command.args(container.args.unwrap().iter().filter(|argument| !own.iter().any(|own| argument.starts_with(own))));
+        command.arg("--config.file").arg(folder.path().join("readiness.yaml")).args(["--web.probe-address", &format!("{host}:{}", port + 1)]);
+        let running = Running::start(&command, &format!("{host}:{port}"), &folder.path().join("log"));
+        let monitor = &of_kind(&objects, "ServiceMonitor")[0]["spec"]["endpoints"][0];
+        let scraped = monitor["path"].as_str().unwrap_or("/metrics");
+        assert_eq!(scraped, format!("{inside}/metrics"));
+        running.until("scraped", scraped, |text| text.contains("readiness_build_info{")).await;
+        for probe in [container.liveness_probe, container.readiness_probe, container.startup_probe] {
+            let path = probe.unwrap().http_get.unwrap().path.unwrap();
+            let answer = running.client.get(format!("http://{host}:{}{path}", port + 1)).send().await.unwrap();
+            assert_ne!(answer.status(), 404, "{path}");
+        }
+        for ingress in of_kind(&objects, "Ingress") {
+            let rule = &ingress["spec"]["rules"][0];
+            assert_eq!((rule["host"].as_str(), rule["http"]["paths"][0]["path"].as_str()), (Some("example.com"), Some(outside)));
+        }
+        // An old path leads nowhere else.
+        let status = running.client.get(format!("http://{host}:{port}/metrics")).send().await.unwrap().status();
+        assert_eq!(status == 200, inside.is_empty());
+    }
+}
+
+/// The chart cannot ask the program, so it puts the address into rules and boards in its own words; both must agree.
+#[test]
+fn links_of_the_chart_are_those_that_the_program_generates() {
+    const HOME: &str = "https://example.com/a/readiness";
+    let folder = tempfile::tempdir().unwrap();
+    let (code, _, errors) = run(exporter().args(["generate", "--web.external-url", HOME, "--out"]).arg(folder.path()));
+    assert_eq!(code, 0, "{errors}");
+    let made = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    for slash in ["", "/"] {
+        let objects = rendered(&format!("{{ web: {{ externalUrl: '{HOME}{slash}' }}, prometheusRule: {{ enabled: true }} }}"));
+        for rule in of_kind(&objects, "PrometheusRule") {
+            let name = rule["metadata"]["name"].as_str().unwrap().rsplit('-').next().unwrap();
+            let own: Value = serde_saphyr::from_str(&made(&format!("alerts/{name}.yaml"))).unwrap();
+            assert!(own["spec"].to_string().contains(&format!("\"page_url\":\"{HOME}/")) && !own["spec"].to_string().contains("github.com"), "{own}");
+            assert_eq!(rule["spec"], own["spec"], "{name}");
+        }
+        let boards: Vec<_> =
+            of_kind(&objects, "ConfigMap").into_iter().flat_map(|map| map["data"].as_object().unwrap()).filter(|(name, _)| name.ends_with(".json")).collect();
+        assert!(boards.len() > 5);
+        for (name, board) in boards {
+            // Helm writes numbers in its own way.
+            let addresses = |text: &str| text.split('"').filter(|text| text.contains("://")).map(str::to_owned).collect::<BTreeSet<_>>();
+            assert_eq!(addresses(board.as_str().unwrap()), addresses(&made(&format!("dashboards/{name}"))), "{name}");
+            assert!(!board.to_string().contains("github.com"), "{name}");
+        }
     }
 }
 
@@ -331,6 +414,7 @@ async fn a_real_api_server_takes_every_object() {
         let root = if version == "v1" { "/api/v1".to_owned() } else { format!("/apis/{version}") };
         let plural = match kind {
             "NetworkPolicy" => "networkpolicies".to_owned(),
+            "Ingress" => "ingresses".to_owned(),
             kind => format!("{}s", kind.to_lowercase()),
         };
         let scope = object["metadata"]["namespace"].as_str().map_or_else(String::new, |namespace| format!("/namespaces/{namespace}"));

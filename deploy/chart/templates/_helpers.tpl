@@ -45,6 +45,18 @@ collectors:
 {{- end -}}
 {{- end -}}
 
+{{- /* The path before all paths of the exporter, as it has it itself: nothing, or /a/b. */ -}}
+{{- define "readiness.routePrefix" -}}
+{{- $own := .Values.web.routePrefix -}}
+{{- if and (not $own) .Values.web.externalUrl -}}{{- $own = (urlParse .Values.web.externalUrl).path -}}{{- end -}}
+{{- with trimAll "/" $own }}/{{ . }}{{ end -}}
+{{- end -}}
+
+{{- /* What links to the exporter begin with. */ -}}
+{{- define "readiness.home" -}}
+{{- trimSuffix "/" .Values.web.externalUrl -}}
+{{- end -}}
+
 {{- define "readiness.image" -}}
 {{- $tag := .Values.image.tag | default .Chart.AppVersion -}}
 {{ .Values.image.repository }}:{{ $tag }}{{ with .Values.image.digest }}@{{ . }}{{ end }}
