@@ -43,9 +43,9 @@ use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
 use crate::collectors::kubernetes::kinds::{backups, volumes};
 use crate::collectors::kubernetes::reading::clock;
 use crate::collectors::kubernetes::reading::clock::Clock;
-use crate::collectors::kubernetes::reading::objects::{Keep, Key, Kind, Place, Rows};
+use crate::collectors::kubernetes::reading::objects::{Index, Key, Kind, Place, Rows};
 use crate::collectors::kubernetes::reading::permission::Permission;
-use crate::collectors::kubernetes::watching::sight;
+use crate::collectors::kubernetes::watching::visibility;
 use crate::collectors::kubernetes::watching::watched::{Query, Scope, Watched};
 use crate::event::Schedule;
 use crate::metric::Family;
@@ -178,7 +178,7 @@ impl Cluster {
         cluster
     }
 
-    fn watch<T: Keep>(&mut self, selector: &str, query: Query, kept: T) -> Arc<Watched<T>> {
+    fn watch<T: Index>(&mut self, selector: &str, query: Query, kept: T) -> Arc<Watched<T>> {
         let watched = Arc::new(Watched::new(selector, query, kept, self.config.interval.0, self.config.timeout.0, &self.changed));
         self.scopes.push(Arc::clone(&watched) as Arc<dyn Scope>);
         watched
@@ -302,7 +302,7 @@ impl Cluster {
 
     /// Families that the watches fill.
     pub(super) fn emitted(&self) -> Vec<&'static str> {
-        let mut families: Vec<&'static Family> = sight::FAMILIES.iter().chain(&[&VERSION.0, &CLOCK.0]).copied().collect();
+        let mut families: Vec<&'static Family> = visibility::FAMILIES.iter().chain(&[&VERSION.0, &CLOCK.0]).copied().collect();
         families.extend(self.scopes.iter().flat_map(|scope| scope.families().concat()));
         let config = &self.config;
         let has_workspaces = !config.workspaces.is_empty();

@@ -45,7 +45,7 @@ use kinds::{
     workloads, workspaces,
 };
 use polled::{kubelets, replicas, reviews, usage};
-use watching::sight;
+use watching::visibility;
 
 use super::section::{Estate, Section, left_out};
 use crate::driver::{Form, Task};
@@ -64,7 +64,7 @@ pub const NAME: &str = "kubernetes";
 /// Families of this collector, by subject.
 pub static FAMILIES: &[&[&Family]] = &[
     cluster::FAMILIES,
-    sight::FAMILIES,
+    visibility::FAMILIES,
     nodes::FAMILIES,
     kubelets::FAMILIES,
     usage::FAMILIES,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::collectors::kubernetes::kinds::certmanager;
 use crate::collectors::kubernetes::kinds::karpenter;
 use crate::collectors::kubernetes::kinds::lifetimes;
-use crate::collectors::kubernetes::watching::sight::seen_everywhere;
+use crate::collectors::kubernetes::watching::visibility::seen_everywhere;
 use crate::collectors::kubernetes::watching::watched::Matching;
 use crate::event::Occurrence;
 use crate::metric::{Gauge, Sample};
@@ -164,7 +164,7 @@ mod tests {
         let source = Source::new("kubernetes", "eu", Duration::from_mins(1));
         store.add(Source { subjects: Subjects::Nothing, emits: vec![certmanager::RENEWAL.0.name], covers, ..source });
         let [a, b, other] = [["eu", "coder", "a"], ["eu", "coder", "b"], ["eu", "other", "c"]];
-        let found = crate::collectors::kubernetes::watching::sight::SELECTOR.sample(["eu", "certificates", "Certificate"], Matching::Matched);
+        let found = crate::collectors::kubernetes::watching::visibility::SELECTOR.sample(["eu", "certificates", "Certificate"], Matching::Matched);
         let ready = [a, b, other].map(|labels| certmanager::READY.sample(labels, 1.0));
         let samples = [found, certmanager::RENEWAL.sample(a, 900.0)].into_iter().chain(ready).collect();
         store.report("kubernetes", "eu", Duration::ZERO, Ok(Observation::new(samples, 1, 0)));

@@ -12,7 +12,7 @@ use crate::collectors::kubernetes::parts::named;
 use crate::collectors::kubernetes::polled::replicas;
 use crate::collectors::kubernetes::polled::reviews;
 use crate::collectors::kubernetes::polled::usage;
-use crate::collectors::kubernetes::watching::sight;
+use crate::collectors::kubernetes::watching::visibility;
 use crate::labels::Labels;
 use crate::metric::Family;
 use crate::snapshot::Subject;
@@ -24,13 +24,13 @@ pub(super) fn subjects(config: &Config, cluster: &str, all: &[&[&'static Family]
         what: format!("{what} of cluster {cluster}"),
         labels: labels.iter().copied().chain([("cluster", cluster)]).collect::<Labels>(),
         // Which permissions are missing says something about the cluster, and nothing about one thing in it.
-        families: families.iter().copied().flatten().map(|family| family.name).filter(|name| *name != sight::MISSING.0.name).collect(),
+        families: families.iter().copied().flatten().map(|family| family.name).filter(|name| *name != visibility::MISSING.0.name).collect(),
     };
     let every = all.iter().copied().flatten().map(|family| family.name);
     let mut found = vec![Subject { what: format!("cluster {cluster}"), labels: [("cluster", cluster)].into(), families: every.collect() }];
     let selected: &[&[&Family]] =
-        &[sight::FAMILIES, workloads::FAMILIES, workloads::asked::FAMILIES, workloads::revisions::FAMILIES, replicas::FAMILIES, usage::WORKLOAD_FAMILIES];
-    let scheduled: &[&[&Family]] = &[sight::FAMILIES, cronjobs::FAMILIES];
+        &[visibility::FAMILIES, workloads::FAMILIES, workloads::asked::FAMILIES, workloads::revisions::FAMILIES, replicas::FAMILIES, usage::WORKLOAD_FAMILIES];
+    let scheduled: &[&[&Family]] = &[visibility::FAMILIES, cronjobs::FAMILIES];
     found.extend(config.workloads.iter().map(|own| {
         let families = if own.kind == WorkloadKind::CronJob { scheduled } else { selected };
         here(format!("workload {}", own.name), &[("selector", &own.name)], families)
@@ -41,7 +41,7 @@ pub(super) fn subjects(config: &Config, cluster: &str, all: &[&[&'static Family]
             .iter()
             .map(|own| here(format!("service {}/{}", own.namespace, own.name), &[("namespace", &own.namespace), ("name", &own.name)], &[services::FAMILIES])),
     );
-    let inhabited: &[&[&Family]] = &[sight::FAMILIES, workspaces::FAMILIES];
+    let inhabited: &[&[&Family]] = &[visibility::FAMILIES, workspaces::FAMILIES];
     found.extend(config.workspaces.iter().map(|own| here(format!("workspaces {}", own.name), &[("selector", &own.name)], inhabited)));
     found.extend(config.node_groups.iter().map(|own| here(format!("node group {}", own.name), &[("group", &own.name)], &[nodes::GROUP_FAMILIES])));
     found.extend(config.images.iter().map(|image| here(format!("cached image {image}"), &[("image", image)], &[nodes::IMAGE_FAMILIES])));

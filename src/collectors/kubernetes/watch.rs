@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::collectors::kubernetes::client::api;
 use crate::collectors::kubernetes::client::connect::Link;
 use crate::collectors::kubernetes::cluster::{CLOCK, Cluster, SETTLE, VERSION};
-use crate::collectors::kubernetes::watching::sight;
+use crate::collectors::kubernetes::watching::visibility;
 use crate::driver::{Publisher, Watch};
 use crate::say;
 use crate::snapshot::{CollectError, Facts, Observation};
@@ -114,7 +114,7 @@ impl ClusterWatch {
             }
             objects += scope.len().filter(|_| scope.lasting()).unwrap_or_default();
             api_calls += scope.take_api_calls();
-            sight::facts(&cluster.name, scope.as_ref(), &mut looking);
+            visibility::facts(&cluster.name, scope.as_ref(), &mut looking);
         }
         let at = Timestamp::now();
         let derived = cluster.derived(server, at);

@@ -24,7 +24,7 @@ use crate::collectors::kubernetes::kinds::quotas::{Allowed, Want};
 use crate::collectors::kubernetes::reading::quantity;
 use crate::collectors::kubernetes::reading::resources::{Lack, NAMES};
 use crate::collectors::kubernetes::reading::taints::{Open, Tolerations};
-use crate::collectors::kubernetes::watching::sight::{LOOKED_AT, seen};
+use crate::collectors::kubernetes::watching::visibility::{LOOKED_AT, seen};
 use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set, states};
 use crate::say;
 use crate::say::{Message, named};

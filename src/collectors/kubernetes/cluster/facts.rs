@@ -18,7 +18,7 @@ use crate::collectors::kubernetes::kinds::workloads::{Beside, Deployment, Replic
 use crate::collectors::kubernetes::kinds::{backups, karpenter, lifetimes, quotas, services, volumes, workloads};
 use crate::collectors::kubernetes::reading::objects::{Key, Kind, Place, Rows};
 use crate::collectors::kubernetes::reading::version;
-use crate::collectors::kubernetes::watching::ledger::{Count, Ledger};
+use crate::collectors::kubernetes::watching::recent::{Count, Recent};
 use crate::event;
 use crate::metric::Sample;
 use crate::say;
@@ -126,7 +126,7 @@ impl Cluster {
     fn evictions(&self, samples: &mut Vec<Sample>) {
         // The same eviction is a failed pod and an event; the pod's identity makes them one.
         let mut all: BTreeMap<u128, (i64, Eviction)> = BTreeMap::new();
-        let mut take = |evictions: &Ledger<u128, Eviction>| {
+        let mut take = |evictions: &Recent<u128, Eviction>| {
             for (uid, at, eviction) in evictions.recent() {
                 all.entry(*uid).or_insert_with(|| (at, eviction.clone()));
             }
@@ -218,7 +218,7 @@ mod tests {
 
     use super::*;
     use crate::collectors::kubernetes::Config;
-    use crate::collectors::kubernetes::reading::objects::Keep;
+    use crate::collectors::kubernetes::reading::objects::Index;
     use crate::collectors::kubernetes::tests::{read, words};
     use crate::collectors::kubernetes::watching::watched::Watched;
     use crate::snapshot::{CollectError, ErrorClass};
@@ -238,7 +238,7 @@ mod tests {
         cluster
     }
 
-    fn listed<T: Keep>(watched: &Watched<T>, objects: &[Value]) {
+    fn listed<T: Index>(watched: &Watched<T>, objects: &[Value]) {
         watched.begin();
         for object in objects {
             watched.put(read(object), true);

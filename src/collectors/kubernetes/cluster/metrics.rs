@@ -1,6 +1,6 @@
 //! What is exported about a cluster as a whole.
 
-use crate::collectors::kubernetes::watching::sight::{looked_at, seen};
+use crate::collectors::kubernetes::watching::visibility::{looked_at, seen};
 use crate::metric::{Gauge, StateSet, Unit, gauge, metrics, state_set, states};
 
 states! {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::collectors::cron_job::JobSchedule;
 use crate::collectors::kubernetes::reading::clock::now;
 use crate::collectors::kubernetes::reading::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
-use crate::collectors::kubernetes::watching::sight::looked_at;
+use crate::collectors::kubernetes::watching::visibility::looked_at;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
 use crate::say::{Message, named};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::collectors::kubernetes::reading::objects::{Kind, Place, Rows, flag, kind, or_default};
-use crate::collectors::kubernetes::watching::sight::seen;
+use crate::collectors::kubernetes::watching::visibility::seen;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
 use crate::say::Message;
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::collectors::kubernetes::kinds::resumed::written;
 use crate::collectors::kubernetes::kinds::workloads::{WORKLOAD, labels};
 use crate::collectors::kubernetes::reading::objects::{Kind, Place, Rows, flag, kind, or_default};
-use crate::collectors::kubernetes::watching::sight::{seen, seen_everywhere};
+use crate::collectors::kubernetes::watching::visibility::{seen, seen_everywhere};
 use crate::collectors::kubernetes::watching::watched::Matching;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
@@ -208,7 +208,7 @@ pub(in crate::collectors) struct CronJobFacts {
 pub(in crate::collectors) fn cron_job_facts(selector: &str, schedule: &str, started: i64, succeeded: Option<i64>) -> Vec<Sample> {
     let labels = ["eu", selector, "CronJob", "ws", "rotate-key"];
     let [cluster, selector, kind, namespace, name] = labels;
-    let found = crate::collectors::kubernetes::watching::sight::SELECTOR.sample([cluster, selector, kind], Matching::Matched);
+    let found = crate::collectors::kubernetes::watching::visibility::SELECTOR.sample([cluster, selector, kind], Matching::Matched);
     let times = SCHEDULE.sample([cluster, selector, kind, namespace, name, schedule, ""], 1.0);
     let last = LAST_SCHEDULE.sample(labels, started as f64);
     [found, times, last].into_iter().chain(succeeded.map(|at| LAST_SUCCESS.sample(labels, at as f64))).collect()

@@ -17,9 +17,9 @@ use crate::collectors::kubernetes::kinds::pods::Eviction;
 use crate::collectors::kubernetes::kinds::reasons::starved_resource;
 use crate::collectors::kubernetes::kinds::shortages::Shortages;
 use crate::collectors::kubernetes::reading::clock::{Clock, now};
-use crate::collectors::kubernetes::reading::objects::{Keep, Place, kind, or_default};
-use crate::collectors::kubernetes::watching::ledger::{Ledger, Tally};
-use crate::collectors::kubernetes::watching::sight::looked_at;
+use crate::collectors::kubernetes::reading::objects::{Index, Place, kind, or_default};
+use crate::collectors::kubernetes::watching::recent::{Recent, Tally};
+use crate::collectors::kubernetes::watching::visibility::looked_at;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
 use crate::say::forgotten;
 use crate::word::Word;
@@ -190,7 +190,7 @@ impl<D: Digest> Counted<D> {
     }
 }
 
-impl<D: Digest> Keep for Counted<D> {
+impl<D: Digest> Index for Counted<D> {
     type Object = Event;
     const KIND: &'static str = "Event";
     const FAMILIES: &'static [&'static [&'static Family]] = D::FAMILIES;
@@ -233,13 +233,13 @@ impl<D: Digest> Keep for Counted<D> {
 pub(in crate::collectors::kubernetes) struct Warnings {
     window: i64,
     tally: Tally<(Arc<str>, Arc<str>)>,
-    pub(in crate::collectors::kubernetes) evictions: Ledger<u128, Eviction>,
+    pub(in crate::collectors::kubernetes) evictions: Recent<u128, Eviction>,
     shortages: Shortages,
 }
 
 impl Warnings {
     pub(in crate::collectors::kubernetes) fn new(window: i64) -> Self {
-        Self { window, tally: Tally::new(window), evictions: Ledger::new(window), shortages: Shortages::default() }
+        Self { window, tally: Tally::new(window), evictions: Recent::new(window), shortages: Shortages::default() }
     }
 
     /// Machines that were missing within the window, on a clock that is so many seconds ahead.

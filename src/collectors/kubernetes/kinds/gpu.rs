@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::collectors::kubernetes::reading::objects::{Kind, Place, Rows, kind, or_default};
-use crate::collectors::kubernetes::watching::sight::seen;
+use crate::collectors::kubernetes::watching::visibility::seen;
 use crate::metric::{Family, Sample, StateSet, metrics, state_set, states};
 
 states! {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::collectors::kubernetes::watching::ledger::Count;
+use crate::collectors::kubernetes::watching::recent::Count;
 use crate::say;
 use crate::say::Message;
 

@@ -14,7 +14,7 @@ use crate::collectors::kubernetes::reading::objects;
 use crate::collectors::kubernetes::reading::objects::{Condition, ConditionStatus, Kind, Place, Rows, kind, or_default};
 use crate::collectors::kubernetes::reading::resources::{Devices, Listed, NAMES, amounts, is_gpu, offered_devices};
 use crate::collectors::kubernetes::reading::taints::{self, Taint};
-use crate::collectors::kubernetes::watching::sight::{looked_at, seen};
+use crate::collectors::kubernetes::watching::visibility::{looked_at, seen};
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
 
 const POOLS: Coverage = seen(&["NodePool"]);

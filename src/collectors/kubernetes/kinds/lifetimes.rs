@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::collectors::kubernetes::kinds::karpenter::{NodeClaim, NodePool};
 use crate::collectors::kubernetes::reading::go::seconds;
 use crate::collectors::kubernetes::reading::objects::{Place, Rows};
-use crate::collectors::kubernetes::watching::sight::looked_at;
+use crate::collectors::kubernetes::watching::visibility::looked_at;
 use crate::event::Occurrence;
 use crate::metric::{Gauge, Sample, Unit, gauge, metrics};
 use crate::say;

@@ -9,7 +9,7 @@ use crate::collectors::kubernetes::kinds::backups::phase_facts;
 use crate::collectors::kubernetes::reading::clock::now;
 use crate::collectors::kubernetes::reading::go;
 use crate::collectors::kubernetes::reading::objects::{Kind, Place, Rows, kind, or_default};
-use crate::collectors::kubernetes::watching::sight::seen;
+use crate::collectors::kubernetes::watching::visibility::seen;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
 use crate::value::Span;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::collectors::kubernetes::reading::objects::{Condition, ConditionStatus, Key, Kind, Place, Rows, kind, or_default};
-use crate::collectors::kubernetes::watching::sight::seen;
+use crate::collectors::kubernetes::watching::visibility::seen;
 use crate::metric::{Coverage, Family, Sample, StateSet, metrics, state_set};
 use crate::word::Word;
 

@@ -8,10 +8,10 @@ use crate::collectors::kubernetes::kinds::conditions::{self, EXPECTED_CONDITIONS
 use crate::collectors::kubernetes::kinds::node::{Heartbeat, Node, NodeCondition, NodeInfo, NodeRow, Offers};
 use crate::collectors::kubernetes::reading::clock::now;
 use crate::collectors::kubernetes::reading::labels::Labels;
-use crate::collectors::kubernetes::reading::objects::{ConditionStatus, Keep, Place, flag};
+use crate::collectors::kubernetes::reading::objects::{ConditionStatus, Index, Place, flag};
 use crate::collectors::kubernetes::reading::resources::{amounts, gpus, is_gpu, offered, offered_devices, offered_gpus};
 use crate::collectors::kubernetes::reading::taints::{self, Taints};
-use crate::collectors::kubernetes::watching::sight::seen;
+use crate::collectors::kubernetes::watching::visibility::seen;
 use crate::metric::{Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};
 use crate::say;
 use crate::say::named;
@@ -307,7 +307,7 @@ fn unready_since(conditions: &[NodeCondition]) -> Option<i64> {
     Some(ready.last_transition_time.as_ref()?.0.as_second())
 }
 
-impl Keep for Nodes {
+impl Index for Nodes {
     type Object = Node;
     const KIND: &'static str = "Node";
     const FAMILIES: &'static [&'static [&'static Family]] = &[NODE_FAMILIES, IMAGE_FAMILIES];

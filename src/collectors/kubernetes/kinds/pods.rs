@@ -11,10 +11,10 @@ use crate::collectors::kubernetes::kinds::podrow::{Common, Load, Problem, Row, S
 use crate::collectors::kubernetes::kinds::reasons::{GATED, GATED_WORKSPACE};
 use crate::collectors::kubernetes::kinds::workspaces::{Takes, Workspaces};
 use crate::collectors::kubernetes::reading::clock::{Clock, now};
-use crate::collectors::kubernetes::reading::objects::{Keep, Place};
+use crate::collectors::kubernetes::reading::objects::{Index, Place};
 use crate::collectors::kubernetes::reading::resources::{Asks, Devices};
-use crate::collectors::kubernetes::watching::ledger::{Count, Ledger, Tally};
-use crate::collectors::kubernetes::watching::sight::seen;
+use crate::collectors::kubernetes::watching::recent::{Count, Recent, Tally};
+use crate::collectors::kubernetes::watching::visibility::seen;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
 
 const COVERAGE: Coverage = seen(&["Pod"]);
@@ -120,8 +120,8 @@ pub(in crate::collectors::kubernetes) struct Pods {
     pub(in crate::collectors::kubernetes) workspaces: Workspaces,
     /// What is remembered.
     afterglow: BTreeMap<Trouble, i64>,
-    pub(in crate::collectors::kubernetes) evictions: Ledger<u128, Eviction>,
-    oom_kills: Ledger<(u128, String, i64), Arc<str>>,
+    pub(in crate::collectors::kubernetes) evictions: Recent<u128, Eviction>,
+    oom_kills: Recent<(u128, String, i64), Arc<str>>,
     recent_restarts: Tally<Arc<str>>,
     window: i64,
     swept: i64,
@@ -159,8 +159,8 @@ impl Pods {
             mounted: Mounted::default(),
             workspaces,
             afterglow: BTreeMap::new(),
-            evictions: Ledger::new(window),
-            oom_kills: Ledger::new(window),
+            evictions: Recent::new(window),
+            oom_kills: Recent::new(window),
             recent_restarts: Tally::new(window),
             window,
             swept: 0,
@@ -391,7 +391,7 @@ fn shared<V>(known: &BTreeMap<Arc<str>, V>, text: &str) -> Arc<str> {
     known.get_key_value(text).map_or_else(|| text.into(), |(key, _)| Arc::clone(key))
 }
 
-impl Keep for Pods {
+impl Index for Pods {
     type Object = Pod;
     const KIND: &'static str = "Pod";
     const FAMILIES: &'static [&'static [&'static Family]] = &[FAMILIES];

@@ -13,7 +13,7 @@ use crate::collectors::kubernetes::reading::objects;
 use crate::collectors::kubernetes::reading::objects::{Kind, Place, Rows, kind, or_default};
 use crate::collectors::kubernetes::reading::quantity::Quantity;
 use crate::collectors::kubernetes::reading::resources::{Lack, Listed, times};
-use crate::collectors::kubernetes::watching::sight::looked_at;
+use crate::collectors::kubernetes::watching::visibility::looked_at;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
 use crate::say::{Message, named};

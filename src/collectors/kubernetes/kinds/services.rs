@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::collectors::kubernetes::reading::objects::{Condition, ConditionStatus, Kind, Place, Rows, flag, kind, or_default};
-use crate::collectors::kubernetes::watching::sight::{looked_at, seen};
+use crate::collectors::kubernetes::watching::visibility::{looked_at, seen};
 use crate::metric::{Family, Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
 use crate::say::{Message, named};

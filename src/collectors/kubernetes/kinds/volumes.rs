@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use super::backups::{DAY, PhaseStatus, in_progress};
 use crate::collectors::kubernetes::reading::clock::now;
 use crate::collectors::kubernetes::reading::objects::{Kind, Place, Rows, kind, or_default};
-use crate::collectors::kubernetes::watching::sight::looked_at;
+use crate::collectors::kubernetes::watching::visibility::looked_at;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
 use crate::say;
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::collectors::kubernetes::reading::objects::{Key, Kind, Place, Rows, flag, kind, or_default};
 use crate::collectors::kubernetes::reading::selector::LabelSelector;
-use crate::collectors::kubernetes::watching::sight::{seen, seen_everywhere};
+use crate::collectors::kubernetes::watching::visibility::{seen, seen_everywhere};
 use crate::collectors::kubernetes::watching::watched::Matching;
 use crate::metric::{Coverage, Family, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set, states};
 use crate::say;

@@ -13,8 +13,8 @@ use crate::collectors::kubernetes::reading::clock;
 use crate::collectors::kubernetes::reading::objects::Place;
 use crate::collectors::kubernetes::reading::resources::Asks;
 use crate::collectors::kubernetes::reading::taints::{self, Toleration};
-use crate::collectors::kubernetes::watching::ledger::{Count, Ledger};
-use crate::collectors::kubernetes::watching::sight::{STATES, seen};
+use crate::collectors::kubernetes::watching::recent::{Count, Recent};
+use crate::collectors::kubernetes::watching::visibility::{STATES, seen};
 use crate::collectors::kubernetes::watching::watched::Matching;
 use crate::metric::{Coverage, Gauge, Sample, States as _, Unit, gauge, metrics};
 use crate::say;
@@ -145,14 +145,14 @@ fn counted<K: Ord + Clone>(counts: &mut BTreeMap<K, u64>, key: &K, up: bool) {
 pub(in crate::collectors::kubernetes) struct Workspaces {
     selectors: Vec<WorkspaceSelector>,
     sums: Vec<Sums>,
-    starts: Ledger<(usize, u64, u128, u32), ()>,
+    starts: Recent<(usize, u64, u128, u32), ()>,
     window: i64,
 }
 
 impl Workspaces {
     pub(in crate::collectors::kubernetes) fn new(selectors: Vec<WorkspaceSelector>, window: i64) -> Self {
         let sums = selectors.iter().map(|_| Sums::default()).collect();
-        Self { selectors, sums, starts: Ledger::new(window), window }
+        Self { selectors, sums, starts: Recent::new(window), window }
     }
 
     fn named(&self, name: &str) -> Option<(&WorkspaceSelector, &Sums)> {

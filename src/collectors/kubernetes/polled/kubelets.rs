@@ -21,7 +21,7 @@ use crate::collectors::kubernetes::client::stream::Elements;
 use crate::collectors::kubernetes::cluster::Cluster;
 use crate::collectors::kubernetes::config::{Reach, Storage};
 use crate::collectors::kubernetes::polled::summary::{Disk, PODS, Reading, fullest, most};
-use crate::collectors::kubernetes::watching::sight::{Look, MISSING};
+use crate::collectors::kubernetes::watching::visibility::{Look, MISSING};
 use crate::driver::Poll;
 use crate::files;
 use crate::metric::{Coverage, Gauge, Sample, StateSet, Unit, gauge, metrics, state_set};

@@ -14,7 +14,7 @@ use crate::collectors::kubernetes::client::api;
 use crate::collectors::kubernetes::client::connect::Link;
 use crate::collectors::kubernetes::cluster::{Cluster, PodQuery, Unasked};
 use crate::collectors::kubernetes::kinds::pod::Pod;
-use crate::collectors::kubernetes::watching::sight::Look;
+use crate::collectors::kubernetes::watching::visibility::Look;
 use crate::collectors::registry::digest::Digest;
 use crate::collectors::registry::reference::Running;
 use crate::driver::Poll;

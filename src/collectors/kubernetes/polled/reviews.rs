@@ -15,7 +15,7 @@ use crate::collectors::kubernetes::client::api;
 use crate::collectors::kubernetes::client::connect::Link;
 use crate::collectors::kubernetes::config::{Access, ObjectRef};
 use crate::collectors::kubernetes::reading::objects::described;
-use crate::collectors::kubernetes::watching::sight::MISSING;
+use crate::collectors::kubernetes::watching::visibility::MISSING;
 use crate::driver::Poll;
 use crate::metric::{Sample, StateSet, metrics, state_set, states};
 use crate::say;

@@ -182,7 +182,7 @@ pub(in crate::collectors::kubernetes) struct Place {
 }
 
 /// What is kept of the objects of one scope.
-pub(in crate::collectors::kubernetes) trait Keep: Send + 'static {
+pub(in crate::collectors::kubernetes) trait Index: Send + 'static {
     /// The slim type.
     type Object: Object;
     /// The `kind` label.
@@ -238,9 +238,9 @@ pub(in crate::collectors::kubernetes) trait Kind: Object {
     const KIND: &'static str;
     /// Families that its rows fill.
     const FAMILIES: &'static [&'static [&'static Family]];
-    /// See [`Keep::LASTING`].
+    /// See [`Index::LASTING`].
     const LASTING: bool = true;
-    /// See [`Keep::WINDOWED`].
+    /// See [`Index::WINDOWED`].
     const WINDOWED: bool = false;
     /// Whether an object counts while it is being deleted. It still stands in lists then, often with all
     /// its fields, and is as good as gone.
@@ -280,7 +280,7 @@ impl<K: Kind> Rows<K> {
     }
 }
 
-impl<K: Kind> Keep for Rows<K> {
+impl<K: Kind> Index for Rows<K> {
     type Object = K;
     const KIND: &'static str = K::KIND;
     const FAMILIES: &'static [&'static [&'static Family]] = K::FAMILIES;

@@ -12,7 +12,7 @@ use crate::collectors::kubernetes::kinds::volumes;
 use crate::collectors::kubernetes::kinds::workloads::{DaemonSet, Deployment, StatefulSet};
 use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
 use crate::collectors::kubernetes::reading::clock::Clock;
-use crate::collectors::kubernetes::reading::objects::{Keep, Kind, Place, Rows};
+use crate::collectors::kubernetes::reading::objects::{Index, Kind, Place, Rows};
 use crate::collectors::kubernetes::tests::{ago, facts, place, pods, read, rows, says, told, words};
 use crate::metric::Sample;
 use crate::say;
@@ -214,7 +214,7 @@ fn fuzz_objects() {
 
 /// Every other kind: its object, its row and its facts, on a clock that is far off.
 fn fuzz_kinds() {
-    fn kept(mut kept: impl Keep, text: &str) {
+    fn kept(mut kept: impl Index, text: &str) {
         let Ok(object) = serde_json::from_str(text) else { return };
         let clock = Clock::default();
         clock.learn(jiff::Timestamp::MIN);
@@ -310,9 +310,9 @@ async fn a_cluster_without_an_end_is_not_kept() {
         let told = async {
             loop {
                 changed.notified().await;
-                let sight = Scope::sight(&*watched);
-                if sight.words.as_str().contains("there are more than") {
-                    return (sight.state, sight.words);
+                let visibility = Scope::visibility(&*watched);
+                if visibility.words.as_str().contains("there are more than") {
+                    return (visibility.state, visibility.words);
                 }
             }
         };

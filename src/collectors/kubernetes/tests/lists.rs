@@ -89,7 +89,7 @@ async fn until(client: kube::Client, is: impl Fn(&Watched<Nodes>) -> bool) -> (A
     let watched = Arc::new(Watched::new("nodes", Query::default(), Nodes::new(Interests::default()), second * 10, second * 5, &changed));
     let (following, started) = (tokio::spawn(Scope::follow(Arc::clone(&watched), client)), Instant::now());
     while !is(&watched) {
-        assert!(started.elapsed() < Duration::from_hours(1), "{:?}", watched.sight());
+        assert!(started.elapsed() < Duration::from_hours(1), "{:?}", watched.visibility());
         tokio::time::sleep(second / 10).await;
     }
     following.abort();
@@ -104,8 +104,8 @@ fn has(watched: &Watched<Nodes>, name: &str) -> bool {
 async fn a_list_that_is_not_whole_is_an_error() {
     let version = json!({ "resourceVersion": "5" });
     let whole = list(&version, &[node("n1")]);
-    let (watched, _) = until(client(Quiet::InTime, move |_| (200, whole.clone())), |watched| watched.sight().state.as_str() != "unseen").await;
-    assert_eq!(watched.sight().state.as_str(), "matched");
+    let (watched, _) = until(client(Quiet::InTime, move |_| (200, whole.clone())), |watched| watched.visibility().state.as_str() != "unseen").await;
+    assert_eq!(watched.visibility().state.as_str(), "matched");
     let other = |kind: &str| {
         let mut list = list(&version, &[node("n1")]);
         list["kind"] = kind.into();
@@ -127,7 +127,7 @@ async fn a_list_that_is_not_whole_is_an_error() {
         (200, list(&json!({}), &[node("n1")]), "an answer without resourceVersion"),
     ] {
         let (watched, _) = until(client(Quiet::InTime, move |_| (status, answer.clone())), <Watched<Nodes> as Scope>::settled).await;
-        assert_eq!((watched.sight().state.as_str(), watched.sight().words.as_str()), ("unseen", &*format!("list nodes: {expected}")));
+        assert_eq!((watched.visibility().state.as_str(), watched.visibility().words.as_str()), ("unseen", &*format!("list nodes: {expected}")));
     }
 }
 
@@ -138,8 +138,8 @@ async fn a_list_that_never_ends_keeps_old_rows_no_longer_than_a_failure_does() {
         0 => (200, list(&json!({ "resourceVersion": "5" }), &[node("n1")])),
         _ => (200, list(&json!({ "resourceVersion": "6", "continue": format!("p{number}") }), &[])),
     };
-    let (watched, took) = until(client(Quiet::Gone, answer), |watched| watched.settled() && watched.sight().state.as_str() == "unseen").await;
-    assert_eq!(watched.sight().words.as_str(), "list nodes: not complete within 30s");
+    let (watched, took) = until(client(Quiet::Gone, answer), |watched| watched.settled() && watched.visibility().state.as_str() == "unseen").await;
+    assert_eq!(watched.visibility().words.as_str(), "list nodes: not complete within 30s");
     assert!(took < Duration::from_secs(37), "{took:?}");
 }
 

@@ -32,7 +32,7 @@ use crate::collectors::kubernetes::kinds::pods::Pods;
 use crate::collectors::kubernetes::kinds::workloads::{self, Beside, DaemonSet, Deployment, StatefulSet};
 use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
 use crate::collectors::kubernetes::reading::clock::Clock;
-use crate::collectors::kubernetes::reading::objects::{Keep, Kind, Place, Rows};
+use crate::collectors::kubernetes::reading::objects::{Index, Kind, Place, Rows};
 use crate::collectors::kubernetes::watching::watched::{Query, Scope, Watched};
 use crate::metric::Sample;
 use crate::snapshot::{CollectError, ErrorClass};
@@ -67,14 +67,14 @@ pub(in crate::collectors::kubernetes) fn read<T: serde::de::DeserializeOwned>(js
     serde_json::from_str(&json.to_string()).unwrap_or_else(|error| panic!("{json}: {error}"))
 }
 
-pub(in crate::collectors::kubernetes) fn facts(kept: &impl Keep) -> Vec<Sample> {
+pub(in crate::collectors::kubernetes) fn facts(kept: &impl Index) -> Vec<Sample> {
     let mut samples = Vec::new();
     kept.facts(&place("K"), &mut samples);
     samples
 }
 
 /// Facts of objects, as text without the names of the labels.
-pub(in crate::collectors::kubernetes) fn told<T: Keep>(mut kept: T, objects: &[Value]) -> Vec<String> {
+pub(in crate::collectors::kubernetes) fn told<T: Index>(mut kept: T, objects: &[Value]) -> Vec<String> {
     kept.begin();
     for object in objects {
         kept.put(read(object), true);

@@ -16,7 +16,7 @@ use crate::collectors::kubernetes::kinds::workloads;
 use crate::collectors::kubernetes::kinds::workspaces::Workspaces;
 use crate::collectors::kubernetes::kinds::{backups, volumes};
 use crate::collectors::kubernetes::reading::clock::{self, Clock};
-use crate::collectors::kubernetes::reading::objects::{Keep, Kind, Rows};
+use crate::collectors::kubernetes::reading::objects::{Index, Kind, Rows};
 use crate::collectors::kubernetes::tests::{ago, demands, headroom_of, place, pods, read, replicas, rows, says, told, words};
 
 pub(in crate::collectors::kubernetes) fn filled<K: Kind>(objects: &[Value]) -> Rows<K> {

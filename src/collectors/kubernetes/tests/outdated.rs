@@ -177,7 +177,7 @@ fn pods_of_every_node_may_be_starting_on_new_ones() {
         [("old", 900, json!([])), ("young", 300, json!([])), ("leaving", 900, json!([{ "key": "karpenter.sh/disrupted", "effect": "NoSchedule" }]))]
     {
         let own = node(name, &json!({ "/metadata": { "name": name, "uid": name, "creationTimestamp": ago(age) }, "/spec/taints": taints }));
-        Keep::put(&mut nodes, read(&own), true);
+        Index::put(&mut nodes, read(&own), true);
     }
     let changing: Vec<&str> = nodes.iter().filter(|(_, node)| node.is_changing(clock::now())).map(|(name, _)| &**name).collect();
     assert_eq!(changing, ["leaving", "young"]);

@@ -21,7 +21,7 @@ fn workspaces(specs: &[(&str, Value)]) -> Pods {
         spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let labels = json!({ "a": "w", "app": "ide", "user": name });
         let pod = json!({ "metadata": { "name": name, "namespace": "ws", "uid": name, "labels": labels }, "spec": spec, "status": { "phase": "Running" } });
-        Keep::put(&mut pods, read(&pod), true);
+        Index::put(&mut pods, read(&pod), true);
     }
     pods
 }
@@ -32,7 +32,7 @@ fn nodes(all: &[(&str, Value, &str)]) -> Nodes {
     for (name, labels, gpus) in all {
         let size = json!({ "cpu": "8", "memory": "320Gi", "pods": "110", "nvidia.com/gpu": gpus, "hugepages-2Mi": "0" });
         let metadata = json!({ "name": name, "uid": name, "labels": labels });
-        Keep::put(&mut kept, read(&node(name, &json!({ "/metadata": metadata, "/status/capacity": size, "/status/allocatable": size }))), true);
+        Index::put(&mut kept, read(&node(name, &json!({ "/metadata": metadata, "/status/capacity": size, "/status/allocatable": size }))), true);
     }
     kept
 }
@@ -207,7 +207,7 @@ fn new_nodes_count_where_they_will_have_the_labels_of_nodes_for_workspaces() {
     // Nodes may get it from their class or an agent, and then those that are there have it.
     let with = |labels: Value| {
         let mut kept = Nodes::new(Interests { capacity_labels: Some([("used".to_owned(), "ws".to_owned())].into()), ..Interests::default() });
-        Keep::put(&mut kept, read(&node("n0", &json!({ "/metadata": { "name": "n0", "uid": "n0", "labels": labels } }))), true);
+        Index::put(&mut kept, read(&node("n0", &json!({ "/metadata": { "name": "n0", "uid": "n0", "labels": labels } }))), true);
         kept
     };
     assert_eq!(of(json!({}), &with(json!({ "karpenter.sh/nodepool": "ws", "used": "ws" }))), count("8"));

@@ -57,7 +57,7 @@ fn a_pool_for_which_the_cloud_had_no_machine_makes_no_sure_nodes() {
     let is_known = |events: &[Value], claims: &[Value]| {
         let mut warnings = Counted::new(Warnings::new(3600), Clock::default());
         for event in events {
-            Keep::put(&mut warnings, read(event), true);
+            Index::put(&mut warnings, read(event), true);
         }
         let shortages = warnings.digest.shortages(0);
         let (pools, claims) = (filled::<karpenter::NodePool>(&[pool("ws"), pool("other")]), filled::<karpenter::NodeClaim>(claims));
@@ -105,6 +105,6 @@ fn a_node_that_is_taken_away_is_excused_for_half_an_hour_of_silence() {
     let drains = said(&leaving("True", 9 * 86_400, json!([]), deleted()));
     says(&drains, "node_condition_state eu/n/Ready = true");
     let mut kept = Nodes::new(Interests::default());
-    Keep::put(&mut kept, read(&leaving("Unknown", 1900, json!([]), deleted())), true);
+    Index::put(&mut kept, read(&leaving("Unknown", 1900, json!([]), deleted())), true);
     assert!(!kept.iter().any(|(_, node)| node.is_changing(clock::now())), "its DaemonSets lack pods for no good reason");
 }

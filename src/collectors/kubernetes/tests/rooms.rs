@@ -31,7 +31,7 @@ fn pod(spec: &Value) -> Value {
 fn with_rules(pod: &Value, quotas: &[Value], ranges: &[Value]) -> Vec<String> {
     let selectors = serde_saphyr::from_str("[{ name: ws, namespaces: [ws], cpu: { min: '4', max: '8' } }]").unwrap();
     let mut pods = Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default());
-    Keep::put(&mut pods, read(pod), true);
+    Index::put(&mut pods, read(pod), true);
     let nodes = kept(&[node("n", &json!({}))], "[]");
     let (quotas, ranges) = (filled::<quotas::ResourceQuota>(quotas), filled::<quotas::LimitRange>(ranges));
     let rules = quotas::Rules { quotas: &quotas, ranges: &ranges };
@@ -205,7 +205,7 @@ fn a_workspace_keeps_no_place_on_a_node_that_is_taken_away() {
         }
         let selectors = serde_saphyr::from_str("[{ name: ws, namespaces: [ws] }]").unwrap();
         let mut pods = Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default());
-        Keep::put(&mut pods, read(&own), true);
+        Index::put(&mut pods, read(&own), true);
         let nodes = kept(&[node("n", more)], "[]");
         let samples = headroom_of("{ workspaces: ws, cpu: '2', memory: 4Gi }", &capacity::Scene::of(&nodes, &pods, &demands([1])));
         samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces eu = ").map(str::to_owned)).unwrap()
@@ -284,7 +284,7 @@ fn the_line_says_how_many_that_run_are_taken_for_the_participants_own() {
         for name in ["a", "b", "c"] {
             let mut pod = pod(&asked);
             pod["metadata"]["uid"] = json!(name);
-            Keep::put(&mut pods, read(&pod), true);
+            Index::put(&mut pods, read(&pod), true);
         }
         let nodes = kept(&[node("n", &json!({})), node("m", &json!({}))], "[]");
         let samples = headroom_of("{ workspaces: ws, cpu: '2', memory: 4Gi }", &capacity::Scene::of(&nodes, &pods, &demands([participants])));

@@ -29,7 +29,7 @@ fn tainted(key: &str, effect: &str) -> Value {
 pub(in crate::collectors::kubernetes) fn kept(objects: &[Value], groups: &str) -> Nodes {
     let mut nodes = Nodes::new(Interests { groups: serde_saphyr::from_str(groups).unwrap(), ..Interests::default() });
     for object in objects {
-        Keep::put(&mut nodes, read(object), true);
+        Index::put(&mut nodes, read(object), true);
     }
     nodes
 }
@@ -41,7 +41,7 @@ fn room(nodes: &[Value], configured: &str, workspaces: &[Value]) -> Vec<String> 
     for (at, tolerations) in workspaces.iter().enumerate() {
         let pod = json!({ "metadata": { "name": format!("w{at}"), "namespace": "ws", "uid": format!("w{at}") },
             "spec": { "nodeName": "elsewhere", "tolerations": tolerations }, "status": { "phase": "Running" } });
-        Keep::put(&mut pods, read(&pod), true);
+        Index::put(&mut pods, read(&pod), true);
     }
     let nodes = kept(nodes, "[]");
     let config = format!("{{ workspaces: ws, cpu: '2', memory: 4Gi{configured} }}");
@@ -424,7 +424,7 @@ fn what_comes_with_every_node_is_taken_of_the_new_ones_as_well() {
         for name in ["logs", "network"] {
             let pod = json!({ "metadata": { "name": name, "namespace": "system", "uid": name, "ownerReferences": [{ "apiVersion": "apps/v1", "kind": owner, "name": "d", "uid": "d", "controller": true }] },
                 "spec": { "nodeName": "n", "containers": [{ "name": "a", "resources": { "requests": { "cpu": "150m" } } }] }, "status": { "phase": "Running" } });
-            Keep::put(&mut pods, read(&pod), true);
+            Index::put(&mut pods, read(&pod), true);
         }
         let config = "{ workspaces: ws, cpu: '2', memory: 4Gi, nodepools: [{ name: ws, cpu: '4', memory: 32Gi, max_nodes: 9 }] }";
         let samples = headroom_of(config, &capacity::Scene { karpenter: Some((&pools, &claims)), ..capacity::Scene::of(&nodes, &pods, &demands([1])) });
@@ -443,7 +443,7 @@ fn pods_that_hold_a_place_give_it_to_workspaces() {
         let mut pods = Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default());
         let pod = json!({ "metadata": { "name": "balloon", "namespace": "b", "uid": "b" },
             "spec": { "nodeName": "n", "priority": priority, "containers": [{ "name": "a", "resources": { "requests": { "cpu": "7" } } }] }, "status": { "phase": "Running" } });
-        Keep::put(&mut pods, read(&pod), true);
+        Index::put(&mut pods, read(&pod), true);
         let nodes = kept(&[node("n", &json!({}))], "[]");
         let samples = headroom_of("{ workspaces: ws, cpu: '2', memory: 4Gi }", &capacity::Scene::of(&nodes, &pods, &demands([1])));
         samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces eu = ").map(str::to_owned)).unwrap()
@@ -497,7 +497,7 @@ fn a_workspace_that_has_its_node_counts_before_it_runs() {
         let selectors = serde_saphyr::from_str("[{ name: ws, namespaces: [ws] }]").unwrap();
         let mut pods = Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default());
         let pod = json!({ "metadata": { "name": "w", "namespace": "ws", "uid": "w" }, "spec": { "nodeName": node_name, "containers": [{ "name": "a", "resources": { "requests": { "cpu": "2" } } }] }, "status": { "phase": phase } });
-        Keep::put(&mut pods, read(&pod), true);
+        Index::put(&mut pods, read(&pod), true);
         let nodes = kept(&[node("n", &json!({}))], "[]");
         let samples = headroom_of("{ workspaces: ws, cpu: '2', memory: 4Gi }", &capacity::Scene::of(&nodes, &pods, &demands([1])));
         samples.iter().map(words).find_map(|line| line.strip_prefix("capacity_workspaces eu = ").map(str::to_owned)).unwrap()

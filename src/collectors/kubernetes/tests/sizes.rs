@@ -33,11 +33,11 @@ impl Estate {
         let selectors = serde_saphyr::from_str(&format!("[{{ name: ws, namespaces: [ws]{} }}]", self.selector)).unwrap();
         let mut pods = Pods::new(3600, Workspaces::new(selectors, 3600), Clock::default());
         for pod in &self.pods {
-            Keep::put(&mut pods, read(pod), true);
+            Index::put(&mut pods, read(pod), true);
         }
         let mut nodes = Nodes::new(Interests { capacity_labels: Some([].into()), ..Interests::default() });
         for node in &self.nodes {
-            Keep::put(&mut nodes, read(node), true);
+            Index::put(&mut nodes, read(node), true);
         }
         let (pools, claims) = match &self.pool {
             None => (filled::<karpenter::NodePool>(&[]), filled::<karpenter::NodeClaim>(&[])),
@@ -103,12 +103,12 @@ fn workspaces_are_as_large_as_they_say_to_the_last_digit() {
     // And nothing is left behind of those that went.
     let mut pods = Pods::new(3600, Workspaces::new(Vec::new(), 3600), Clock::default());
     let all = ["100m", "200m", "1600m", "333m"].map(|cpu| workspace(cpu, "n", cpu, json!({})));
-    Keep::put(&mut pods, read(&workspace("stays", "n", "0", json!({}))), true);
+    Index::put(&mut pods, read(&workspace("stays", "n", "0", json!({}))), true);
     for pod in &all {
-        Keep::put(&mut pods, read(pod), true);
+        Index::put(&mut pods, read(pod), true);
     }
     for pod in &all {
-        Keep::remove(&mut pods, &read(pod));
+        Index::remove(&mut pods, &read(pod));
     }
     assert_eq!(format!("{:?}", pods.load("n").requests.0), "[0.0, 1073741824.0, 0.0, 1.0]");
 }

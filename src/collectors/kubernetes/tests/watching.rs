@@ -17,10 +17,10 @@ async fn a_refusal_is_unseen_at_once_and_a_hiccup_only_after_keep() {
         watched
     };
     let (denied, missing, server) = (seen(ErrorClass::Denied), seen(ErrorClass::NotFound), seen(ErrorClass::Server));
-    assert_eq!((denied.sight().state.as_str(), missing.sight().state.as_str(), server.sight().state.as_str()), ("unseen", "unseen", "empty"));
-    assert!(denied.sight().denied && denied.sight().words.as_str() == "list nodes: no");
+    assert_eq!((denied.visibility().state.as_str(), missing.visibility().state.as_str(), server.visibility().state.as_str()), ("unseen", "unseen", "empty"));
+    assert!(denied.visibility().denied && denied.visibility().words.as_str() == "list nodes: no");
     tokio::time::advance(Duration::from_secs(31)).await;
-    assert_eq!(server.sight().state.as_str(), "unseen");
+    assert_eq!(server.visibility().state.as_str(), "unseen");
 }
 
 /// Of three names one is gone: the two others must not speak for it.
@@ -31,9 +31,9 @@ async fn a_name_that_is_missing_is_not_covered_by_those_that_are_there() {
     watched.begin();
     watched.put(read(&json!({ "metadata": { "name": "a", "namespace": "n" } })), true);
     watched.complete();
-    assert_eq!((watched.sight().state.as_str(), watched.sight().words.as_str()), ("incomplete", "1 found, but not b"));
+    assert_eq!((watched.visibility().state.as_str(), watched.visibility().words.as_str()), ("incomplete", "1 found, but not b"));
     watched.put(read(&json!({ "metadata": { "name": "b", "namespace": "n" } })), false);
-    assert_eq!(watched.sight().state.as_str(), "matched");
+    assert_eq!(watched.visibility().state.as_str(), "matched");
 }
 
 /// A list that begins and fails again and again must not keep old rows alive for ever.
@@ -49,9 +49,9 @@ async fn trying_again_is_no_proof_of_life() {
         watched.fail(CollectError::new(ErrorClass::Server, "list nodes: status 500"));
         tokio::time::advance(Duration::from_secs(1)).await;
     }
-    assert_eq!(watched.sight().state.as_str(), "unseen");
+    assert_eq!(watched.visibility().state.as_str(), "unseen");
     watched.begin();
-    assert_eq!(watched.sight().state.as_str(), "unseen", "a list that begins proves nothing");
+    assert_eq!(watched.visibility().state.as_str(), "unseen", "a list that begins proves nothing");
     watched.complete();
-    assert_eq!(watched.sight().state.as_str(), "empty");
+    assert_eq!(watched.visibility().state.as_str(), "empty");
 }

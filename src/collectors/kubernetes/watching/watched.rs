@@ -15,9 +15,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::collectors::kubernetes::client::api::{api_error, status_error};
-use crate::collectors::kubernetes::reading::objects::{Keep, Place};
+use crate::collectors::kubernetes::reading::objects::{Index, Place};
 use crate::collectors::kubernetes::reading::permission::Permission;
-use crate::collectors::kubernetes::watching::belief::{Belief, Next};
+use crate::collectors::kubernetes::watching::relist::{Next, Relist};
 use crate::metric::{Family, Sample, states};
 use crate::say;
 use crate::say::{Message, named};
@@ -60,7 +60,7 @@ states! {
 
 /// Whether a scope can be seen.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::collectors::kubernetes) struct Sight {
+pub(in crate::collectors::kubernetes) struct Visibility {
     pub(in crate::collectors::kubernetes) state: Matching,
     /// For people.
     pub(in crate::collectors::kubernetes) words: Message,
@@ -81,7 +81,7 @@ struct Inner<T> {
 }
 
 /// A scope with what is kept of it.
-pub(in crate::collectors::kubernetes) struct Watched<T: Keep> {
+pub(in crate::collectors::kubernetes) struct Watched<T: Index> {
     selector: Arc<str>,
     query: Query,
     /// How long the last view counts after a failure.
@@ -106,7 +106,7 @@ pub(in crate::collectors::kubernetes) trait Scope: Send + Sync {
     /// Families that it fills.
     fn families(&self) -> &'static [&'static [&'static Family]];
     /// Whether it can be seen.
-    fn sight(&self) -> Sight;
+    fn visibility(&self) -> Visibility;
     /// Whether it was seen, or is known not to be: a failure that may pass says so only the second time.
     fn settled(&self) -> bool;
     /// Changes whenever facts may have changed.
@@ -127,7 +127,7 @@ pub(in crate::collectors::kubernetes) trait Scope: Send + Sync {
     fn follow(self: Arc<Self>, client: Client) -> BoxFuture<'static, ()>;
 }
 
-impl<T: Keep> Watched<T> {
+impl<T: Index> Watched<T> {
     /// `timeout` is the deadline of a small answer.
     pub(in crate::collectors::kubernetes) fn new(selector: &str, query: Query, kept: T, interval: Duration, timeout: Duration, changed: &Arc<Notify>) -> Self {
         let inner = Inner { kept, listed: false, failure: None, failures: 0, version: 0, api_calls: 0 };
@@ -218,19 +218,19 @@ impl<T: Keep> Watched<T> {
         }
         let mut pause = FIRST_PAUSE;
         let mut version: Option<String> = None;
-        let mut belief = Belief::after(Duration::ZERO);
+        let mut relist = Relist::after(Duration::ZERO);
         loop {
             let started = Instant::now();
             let mut blind_since = None;
             let from = match version.take() {
-                Some(from) if self.believes(&mut belief, &from, client, &api).await => Some(from),
+                Some(from) if self.believes(&mut relist, &from, client, &api).await => Some(from),
                 Some(_) | None => None,
             };
             let outcome = match from {
                 None => match self.whole_list(client, &api).await {
                     // The watch starts at once: nothing may happen unseen in between.
                     Ok(listed) => {
-                        (version, belief) = (Some(listed), Belief::after(started.elapsed()));
+                        (version, relist) = (Some(listed), Relist::after(started.elapsed()));
                         continue;
                     }
                     Err(error) => {
@@ -265,12 +265,12 @@ impl<T: Keep> Watched<T> {
     }
 
     /// Whether the watch that got to a version may go on from there.
-    async fn believes(&self, belief: &mut Belief, from: &str, client: &Client, api: &Api<T::Object>) -> bool {
-        match belief.next() {
+    async fn believes(&self, relist: &mut Relist, from: &str, client: &Client, api: &Api<T::Object>) -> bool {
+        match relist.next() {
             Next::Watch => true,
             Next::List => false,
             // What cannot be told is found out by the list.
-            Next::Ask => self.newest(client, api).await.is_ok_and(|newest| belief.holds(from, &newest)),
+            Next::Ask => self.newest(client, api).await.is_ok_and(|newest| relist.holds(from, &newest)),
         }
     }
 
@@ -340,7 +340,7 @@ impl<T> Inner<T> {
     }
 }
 
-impl<T: Keep> Scope for Watched<T> {
+impl<T: Index> Scope for Watched<T> {
     fn selector(&self) -> &Arc<str> {
         &self.selector
     }
@@ -368,7 +368,7 @@ impl<T: Keep> Scope for Watched<T> {
         T::FAMILIES
     }
 
-    fn sight(&self) -> Sight {
+    fn visibility(&self) -> Visibility {
         let inner = self.inner();
         let denied = inner.failure.as_ref().is_some_and(|(_, error)| error.class == ErrorClass::Denied);
         let (state, words) = match (inner.visible(self.keep), &inner.failure) {
@@ -380,7 +380,7 @@ impl<T: Keep> Scope for Watched<T> {
             (false, Some((_, error))) => (Matching::Unseen, error.message.clone()),
             (false, None) => (Matching::Unseen, say!("not listed yet")),
         };
-        Sight { state, words, denied }
+        Visibility { state, words, denied }
     }
 
     fn settled(&self) -> bool {
@@ -394,7 +394,7 @@ impl<T: Keep> Scope for Watched<T> {
     }
 
     fn len(&self) -> Option<usize> {
-        self.seen(Keep::len)
+        self.seen(Index::len)
     }
 
     fn windowed(&self) -> bool {

@@ -6,7 +6,7 @@ use super::{Deployment, REVISION_ANNOTATION, Rollout, WORKLOAD, labels};
 use crate::collectors::kubernetes::kinds::podrow::short;
 use crate::collectors::kubernetes::reading::clock::now;
 use crate::collectors::kubernetes::reading::objects::{Kind, Place, Rows, kind};
-use crate::collectors::kubernetes::watching::sight::seen;
+use crate::collectors::kubernetes::watching::visibility::seen;
 use crate::metric::{Coverage, Family, Gauge, Sample, Unit, gauge, metrics};
 
 const DEPLOYMENTS: Coverage = seen(&["Deployment", "ReplicaSet"]);

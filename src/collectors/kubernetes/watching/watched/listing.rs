@@ -11,7 +11,7 @@ use super::{Query, Watched};
 use crate::collectors::kubernetes::client::api::{Around, Bounds, Form, api_error, elements, server_version};
 use crate::collectors::kubernetes::client::stream::LONGEST;
 use crate::collectors::kubernetes::reading::clock::Clock;
-use crate::collectors::kubernetes::reading::objects::Keep;
+use crate::collectors::kubernetes::reading::objects::Index;
 use crate::collectors::kubernetes::reading::version;
 use crate::say;
 use crate::snapshot::{CollectError, ErrorClass};
@@ -19,7 +19,7 @@ use crate::snapshot::{CollectError, ErrorClass};
 /// Objects per page of a list.
 const PAGE: u32 = 500;
 
-impl<T: Keep> Watched<T> {
+impl<T: Index> Watched<T> {
     /// The newest version, as etcd has it: a list of one object, whichever it is.
     pub(super) async fn newest(&self, client: &Client, api: &Api<T::Object>) -> Result<String, CollectError> {
         let one = kube::core::Request::new(api.resource_url()).list(&ListParams::default().limit(1));

@@ -77,10 +77,10 @@ pub(in crate::collectors::kubernetes) fn seen_everywhere(all: &Snapshot, family:
 /// What one scope says about itself.
 pub(in crate::collectors::kubernetes) fn facts(cluster: &Arc<str>, scope: &dyn Scope, samples: &mut Vec<Sample>) {
     let labels = || [Arc::clone(cluster), Arc::clone(scope.selector()), scope.kind().into()];
-    let sight = scope.sight();
-    samples.push(SELECTOR.sample(labels(), sight.state).with_detail(sight.words));
+    let visibility = scope.visibility();
+    samples.push(SELECTOR.sample(labels(), visibility.state).with_detail(visibility.words));
     samples.extend(scope.len().map(|count| MATCHED.sample(labels(), count as f64)));
-    if sight.denied {
+    if visibility.denied {
         samples.push(MISSING.sample([&**cluster, "list and watch", &scope.resource()], 1.0));
     }
 }

@@ -30,14 +30,14 @@ pub(in crate::collectors::kubernetes) enum Next {
 
 /// What is known of the watches since a list.
 #[derive(Debug)]
-pub(in crate::collectors::kubernetes) struct Belief {
+pub(in crate::collectors::kubernetes) struct Relist {
     list: Instant,
     ask: Option<Instant>,
     /// What a watch must have got to when it is asked the next time.
     mark: Option<u64>,
 }
 
-impl Belief {
+impl Relist {
     /// After a list that took so long.
     pub(in crate::collectors::kubernetes) fn after(took: Duration) -> Self {
         let now = Instant::now();

@@ -34,14 +34,14 @@ impl Count {
 
 /// Happenings with their time, each counted once.
 #[derive(Debug)]
-pub(in crate::collectors::kubernetes) struct Ledger<K, V> {
+pub(in crate::collectors::kubernetes) struct Recent<K, V> {
     window: i64,
     entries: BTreeMap<K, (i64, V)>,
     /// The same by time, so that what is old is found without a look at all the rest.
     order: BTreeSet<(i64, K)>,
 }
 
-impl<K: Ord + Clone, V> Ledger<K, V> {
+impl<K: Ord + Clone, V> Recent<K, V> {
     /// Remembers for `window` seconds.
     pub(in crate::collectors::kubernetes) fn new(window: i64) -> Self {
         Self { window, entries: BTreeMap::new(), order: BTreeSet::new() }
@@ -144,23 +144,23 @@ mod tests {
 
     #[test]
     fn each_happening_counts_once_and_only_within_the_window() {
-        let mut ledger = Ledger::new(3600);
-        assert!(ledger.record("pod-1", now() - 10, "memory"));
-        assert!(!ledger.record("pod-1", now(), "memory"), "the same pod again");
-        assert!(!ledger.record("pod-2", now() - 4000, "memory"), "before the window");
-        assert_eq!(ledger.recent().count(), 1);
-        ledger.insert("pod-3", now() - 4000, "disk");
-        assert!(ledger.record("pod-3", now(), "memory"), "what has left the window is forgotten");
-        assert_eq!(ledger.recent().count(), 2);
+        let mut recent = Recent::new(3600);
+        assert!(recent.record("pod-1", now() - 10, "memory"));
+        assert!(!recent.record("pod-1", now(), "memory"), "the same pod again");
+        assert!(!recent.record("pod-2", now() - 4000, "memory"), "before the window");
+        assert_eq!(recent.recent().count(), 1);
+        recent.insert("pod-3", now() - 4000, "disk");
+        assert!(recent.record("pod-3", now(), "memory"), "what has left the window is forgotten");
+        assert_eq!(recent.recent().count(), 2);
     }
 
     #[test]
     fn a_storm_does_not_fill_the_memory() {
-        let mut ledger = Ledger::new(3600);
+        let mut recent = Recent::new(3600);
         for pod in 0..200 {
-            ledger.record(pod, now() - 100 + pod, ());
+            recent.record(pod, now() - 100 + pod, ());
         }
-        assert_eq!(ledger.recent().count(), 200);
+        assert_eq!(recent.recent().count(), 200);
         let mut tally = Tally::new(3600);
         for _ in 0..1_000 {
             tally.add("BackOff", now() - 7200, 5);
@@ -177,27 +177,27 @@ mod tests {
     #[test]
     fn a_storm_is_recorded_in_time_that_grows_with_it() {
         crate::fuzz::grows_evenly(|count| {
-            let mut ledger = Ledger::new(3600);
+            let mut recent = Recent::new(3600);
             for pod in 0..count {
-                assert!(ledger.record(pod, now() - 100, ()));
+                assert!(recent.record(pod, now() - 100, ()));
             }
-            assert_eq!(ledger.recent().count(), count.min(LIMIT));
+            assert_eq!(recent.recent().count(), count.min(LIMIT));
         });
     }
 
     #[test]
     fn beyond_the_limit_the_oldest_are_forgotten_first() {
-        let mut ledger = Ledger::new(1_000_000);
+        let mut recent = Recent::new(1_000_000);
         let (count, begin) = (i64::try_from(LIMIT).unwrap() + 10, now() - 500_000);
         for pod in 0..count {
-            ledger.record(pod, begin + pod, ());
+            recent.record(pod, begin + pod, ());
         }
-        assert_eq!((ledger.recent().count(), ledger.recent().next().map(|(pod, ..)| *pod)), (LIMIT, Some(10)));
-        ledger.record(-1, i64::MAX, ());
+        assert_eq!((recent.recent().count(), recent.recent().next().map(|(pod, ..)| *pod)), (LIMIT, Some(10)));
+        recent.record(-1, i64::MAX, ());
         for pod in count..count * 2 {
-            ledger.record(pod, begin + 600_000, ());
+            recent.record(pod, begin + 600_000, ());
         }
-        assert!(ledger.entries.len() <= LIMIT && ledger.entries.len() == ledger.order.len());
+        assert!(recent.entries.len() <= LIMIT && recent.entries.len() == recent.order.len());
     }
 
     #[test]
