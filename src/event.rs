@@ -15,7 +15,10 @@ pub use config::EventConfig;
 pub(crate) use config::{SHIPPED, default_lead_times};
 
 use crate::metric::{Gauge, Sample, Unit, gauge, metrics};
+use crate::say;
+use crate::say::{Message, named};
 use crate::value::Span;
+use crate::word::did_you_mean;
 
 metrics! {
     /// Families about events.
@@ -135,7 +138,7 @@ impl Schedule {
         };
         Ok(Self {
             name: event.name.clone(),
-            checklists: event.checklist.names().to_vec(),
+            checklists: event.checklists().to_vec(),
             participants: event.participants,
             lead_times: event.lead_times.clone(),
             zone,
@@ -277,7 +280,20 @@ pub fn demands(schedules: &[Schedule], now: Timestamp) -> Vec<Demand> {
 }
 
 fn zone(event: &EventConfig) -> Result<TimeZone, Broken> {
-    TimeZone::get(&event.time_zone).map_err(|_| ("time_zone", "must be an IANA time zone such as Europe/London".to_owned(), event.time_zone.clone()))
+    let wanted = &event.time_zone;
+    let rule = || format!("must be an IANA time zone such as Europe/London{}", near_zone(wanted));
+    TimeZone::get(wanted).map_err(|_| ("time_zone", rule(), wanted.clone()))
+}
+
+/// The zone that was most likely meant: that of a city, or one of nearly that name.
+fn near_zone(wanted: &str) -> Message {
+    let all: Vec<String> = jiff::tz::db().available().map(|name| name.as_str().to_owned()).collect();
+    let city = wanted.rsplit('/').next().unwrap_or_default().replace(' ', "_");
+    let of_city = all.iter().find(|name| name.split_once('/').is_some_and(|(_, own)| own.eq_ignore_ascii_case(&city)));
+    match of_city {
+        Some(name) => say!("; did you mean {}?", named(name)),
+        None => did_you_mean(wanted, all.iter().map(String::as_str)),
+    }
 }
 
 fn too_short() -> Broken {
@@ -292,7 +308,9 @@ fn recurring(cron: &str, zone: &TimeZone) -> Result<Cron, Broken> {
 }
 
 fn civil(field: &'static str, text: &str) -> Result<DateTime, Broken> {
-    let rule = || (field, "must be a local time such as 2026-12-01T09:00".to_owned(), text.to_owned());
+    let has_zone = text.parse::<Timestamp>().is_ok() || text.ends_with('Z');
+    let zone = if has_zone { ", without an offset, since time_zone says where" } else { "" };
+    let rule = || (field, format!("must be a local time such as 2026-12-01T09:00{zone}"), text.to_owned());
     // A day alone would mean its first moment, and an event that ends on a day lasts until its evening.
     if text.contains(':') { text.parse().map_err(|_| rule()) } else { Err(rule()) }
 }

@@ -210,9 +210,9 @@ fn what_no_check_asks_about_is_a_line_that_is_unknown() {
 }
 
 #[test]
-fn every_kind_that_the_shipped_checklist_knows_is_judged_by_it() {
-    let checklist = load("workshop", None).unwrap();
-    for kind in ["healthz", "wildcard", "document", "identity"] {
+fn every_kind_that_a_shipped_checklist_knows_is_judged_by_it() {
+    for (checklist, kind) in ["workshop", "estate"].into_iter().flat_map(|list| ["healthz", "wildcard", "document", "identity"].map(|kind| (list, kind))) {
+        let checklist = load(checklist, None).unwrap();
         let target = Source { identity: [("target", "t"), ("kind", kind)].into_iter().collect(), ..source("http", "readiness_http_success") };
         let is_identity = kind == "identity";
         let target =

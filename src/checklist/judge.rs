@@ -8,10 +8,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::asked::Whole;
 use super::context::Context;
 use super::judgement::{CheckState, CheckVerdict, Judgement, Line, SectionVerdict, Unasked, decide};
-use super::model::{Check, Checklist, Guard, Kind};
-use super::rule::{Lines, Rule, Whole};
+use super::model::{Check, Checklist, Guard, Kind, Unconfigured};
+use super::rule::{Lines, Rule};
 use super::unjudged;
 use crate::collectors::{self, attestations};
 use crate::metric::Sample;
@@ -82,6 +83,7 @@ pub fn judge_check(check: &Check, context: &Context<'_>) -> CheckVerdict {
         Kind::Fact { family, condition, severity, worsens, when, evidence, .. } => {
             let rule = Rule {
                 blocks: check.required,
+                unconfigured: check.unconfigured,
                 check: &check.name,
                 owner: verdict.collector,
                 family,
@@ -92,7 +94,7 @@ pub fn judge_check(check: &Check, context: &Context<'_>) -> CheckVerdict {
                 filter: &check.filter,
             };
             // Where nothing looks, it matters neither when it would be due nor for how many people.
-            rule.off(context).map_or_else(|| due(*when, context), Err).and_then(|due| match due {
+            rule.off(context).map_or_else(|| due(*when, check.unconfigured, context), Err).and_then(|due| match due {
                 Due::Now => rule.lines(context),
                 Due::In(span) => rule.early(span, context),
             })
@@ -164,7 +166,7 @@ enum Due {
     In(Span),
 }
 
-fn due(guard: Guard, context: &Context<'_>) -> Result<Due, Whole> {
+fn due(guard: Guard, unconfigured: Unconfigured, context: &Context<'_>) -> Result<Due, Whole> {
     let not_due = |note: String| Err(Whole::unasked(Unasked::NotDue, note));
     let start = context.event.map_or(context.now, |event| event.start);
     let ahead = (start.as_second() - context.now.as_second()) as f64;
@@ -182,7 +184,13 @@ fn due(guard: Guard, context: &Context<'_>) -> Result<Due, Whole> {
             }
             Some(Some(_)) => {}
             Some(None) => return Err(Whole::unknown("the number of participants is not known; set it in events[].participants")),
-            None => return Err(Whole::unknown("no event of this checklist is coming, so nobody knows for how many participants there must be room")),
+            None => {
+                let note = "no event of this checklist is coming, so nobody knows for how many participants there must be room";
+                return Err(match unconfigured {
+                    Unconfigured::Unknown => Whole::unknown(note),
+                    Unconfigured::NotApplicable => Whole::unasked(Unasked::NotConfigured, note),
+                });
+            }
         }
     }
     Ok(early.map_or(Due::Now, |lead| Due::In(Span(Duration::from_secs_f64((ahead - lead.as_secs_f64()).ceil())))))

@@ -3,6 +3,7 @@
 //! A checklist is data. The same record is judged here and turned into alert rules by
 //! [`crate::generate`]; nothing in this module does I/O except reading a checklist file.
 
+mod asked;
 mod condition;
 mod context;
 mod evidence;
@@ -35,7 +36,7 @@ pub use judgement::{CheckState, CheckVerdict, Decision, Judgement, Line, Section
 pub use left::Left;
 pub use library::forget as forget_library;
 pub use memory::{Look, Memories, Memory};
-pub use model::{Check, Checklist, Guard, Kind, Override, Section};
+pub use model::{Check, Checklist, Guard, Kind, Override, Section, Unconfigured};
 pub use parse::parse;
 pub use proof::unproven;
 pub use recall::{Recall, Recalls};
@@ -45,9 +46,10 @@ pub use unjudged::{NOT_JUDGED, Unjudged, unjudged};
 use crate::files::{self, ReadError};
 use crate::say;
 use crate::value::Problem;
+use crate::word::did_you_mean;
 
 /// The checklists inside the binary.
-pub const SHIPPED: &[(&str, &str)] = &[("workshop", include_str!("../../checklists/workshop.yaml"))];
+pub const SHIPPED: &[(&str, &str)] = &[("workshop", include_str!("../../checklists/workshop.yaml")), ("estate", include_str!("../../checklists/estate.yaml"))];
 
 /// Loads a shipped checklist by name, or one from a file.
 pub fn load(name: &str, file: Option<&Path>) -> Result<Checklist, Vec<Problem>> {
@@ -55,7 +57,8 @@ pub fn load(name: &str, file: Option<&Path>) -> Result<Checklist, Vec<Problem>> 
         Some(file) => read(file).map_err(|error| vec![Problem::new("file", format!("must be readable: {error}"), say!("{}", file.display()))])?,
         None => SHIPPED.iter().find(|(shipped, _)| *shipped == name).map(|(_, text)| (*text).to_owned()).ok_or_else(|| {
             let shipped: Vec<_> = SHIPPED.iter().map(|(name, _)| *name).collect();
-            vec![Problem::new("name", format!("must be a shipped checklist ({}) unless file is set", shipped.join(", ")), format!("{name:?}"))]
+            let hint = did_you_mean(name, shipped.iter().copied());
+            vec![Problem::new("name", format!("must be a shipped checklist ({}) unless file is set{hint}", shipped.join(", ")), format!("{name:?}"))]
         })?,
     };
     let (checklist, mut problems) = parse::parse_each(&text);

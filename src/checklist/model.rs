@@ -54,10 +54,23 @@ pub struct Check {
     pub required: bool,
     /// What to do about a red line, in a sentence or two.
     pub remedy: String,
+    /// What it is where nothing is configured that it could ask about.
+    pub unconfigured: Unconfigured,
     /// Switched off in this installation.
     pub enabled: bool,
     /// Facts and the verdict they must get.
     pub examples: Vec<Example>,
+}
+
+/// What a line is of which nothing is configured, although its collector is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unconfigured {
+    /// Whoever wrote the line wants it asked, so that it is missing is no good news.
+    #[default]
+    Unknown,
+    /// The line is there for whoever has what it asks about.
+    NotApplicable,
 }
 
 impl Check {

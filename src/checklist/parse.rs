@@ -7,7 +7,7 @@ use super::condition::{Band, Condition};
 use super::evidence::Template;
 use super::example::{Example, RawExample};
 use super::library;
-use super::model::{Check, Checklist, Kind, Override, Section, digest};
+use super::model::{Check, Checklist, Kind, Override, Section, Unconfigured, digest};
 use super::raw::{RawCheck, read};
 use super::severity::Severity;
 use crate::collectors;
@@ -36,6 +36,7 @@ pub(super) fn parse_each(text: &str) -> (Option<Checklist>, Vec<Problem>) {
     let shared = if lines().any(|line| line.check.is_some()) { library::files().map(|(_, text)| text).collect() } else { String::new() };
     let mut names = BTreeSet::new();
     let mut sections = Vec::new();
+    let unconfigured = raw.unconfigured;
     for (index, section) in written.into_iter().enumerate() {
         let mut checks = Vec::new();
         let title = text_of(section.title, &format!("sections[{index}].title"), &mut problems);
@@ -46,7 +47,7 @@ pub(super) fn parse_each(text: &str) -> (Option<Checklist>, Vec<Problem>) {
                     if !names.insert(check.name.clone()) {
                         problems.push(Problem::new(format!("{path}.name"), "must be a name that no other check has", quoted(&check.name)));
                     }
-                    checks.push(check);
+                    checks.push(Check { unconfigured, ..check });
                 }
                 // What is wrong with the library is wrong with each line that names a check of it.
                 Err(found) => problems.extend(found.into_iter().filter(|own| !problems.contains(own)).collect::<Vec<_>>()),
@@ -188,6 +189,7 @@ fn check(raw: RawCheck, path: &str) -> Result<Check, Vec<Problem>> {
         kind,
         required: raw.required.unwrap_or(can_block),
         remedy,
+        unconfigured: Unconfigured::default(),
         enabled: true,
         examples: Vec::new(),
     };

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::condition::{Band, Condition};
 use super::example::RawExample;
-use super::model::Guard;
+use super::model::{Guard, Unconfigured};
 use super::severity::Severity;
 use crate::cause::{self, Cause as _};
 use crate::value::rules::quoted;
@@ -20,6 +20,8 @@ use crate::value::{DURATION, Problem, Span};
 pub(super) struct RawChecklist {
     pub(super) checklist: Option<String>,
     pub(super) title: Option<String>,
+    #[serde(default)]
+    pub(super) unconfigured: Unconfigured,
     pub(super) sections: Option<Vec<RawSection>>,
 }
 
@@ -195,6 +197,7 @@ fn taken(place: &str) -> &'static str {
     match place.split('[').next().unwrap_or(place) {
         "sections" => "must be a list of sections, each with title and checks",
         "checks" => "must be a list of lines",
+        "unconfigured" => "must be unknown or not_applicable",
         "where" => "must be a map of labels, such as { kind: shop }",
         "for" | "when.lead_time_within" | "fails.older_than" => DURATION,
         "required" | "when.event_active" => "must be true or false",

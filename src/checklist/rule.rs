@@ -5,11 +5,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::asked::Whole;
 use super::condition::{Band, Condition, Depends, Words};
 use super::context::Context;
 use super::evidence::Template;
 use super::judgement::{CheckState, Line, Unasked};
 use super::memory::subject;
+use super::model::Unconfigured;
 use super::others::Others;
 use super::recall::{self, RestsOn};
 use super::severity::Severity;
@@ -24,29 +26,6 @@ use crate::value::Span;
 /// Good subjects that get a line of their own. In a cluster of five thousand nodes the lines of a
 /// check would cost more than all facts together, and nobody reads them.
 const GOOD_LINES: usize = 50;
-
-/// A whole check that cannot be judged line by line: not asked, or else unknown, and why.
-pub(super) struct Whole {
-    pub(super) unasked: Option<Unasked>,
-    pub(super) note: String,
-    /// What to do, where that follows from the reason.
-    pub(super) mend: Option<String>,
-}
-
-impl Whole {
-    pub(super) fn unasked(why: Unasked, note: impl Into<String>) -> Self {
-        Self { unasked: Some(why), note: note.into(), mend: None }
-    }
-
-    pub(super) fn unknown(note: impl Into<String>) -> Self {
-        Self { unasked: None, note: note.into(), mend: None }
-    }
-
-    /// The same, with what to do about it.
-    pub(super) fn mended_by(self, mend: impl Into<String>) -> Self {
-        Self { mend: Some(mend.into()), ..self }
-    }
-}
 
 /// What a rule came to.
 #[derive(Debug, Clone, Default)]
@@ -74,6 +53,7 @@ impl Lines {
 pub(super) struct Rule<'a> {
     /// Whether it blocks once it is due.
     pub(super) blocks: bool,
+    pub(super) unconfigured: Unconfigured,
     pub(super) check: &'a str,
     /// The collector that fills the family.
     pub(super) owner: &'static str,
@@ -112,22 +92,6 @@ impl Rule<'_> {
         }
     }
 
-    /// Why nothing is asked, if no source of the metric's collector is configured.
-    pub(super) fn off(&self, context: &Context<'_>) -> Option<Whole> {
-        let owner = self.owner;
-        let is_on = !context.snapshot.of_collector(owner).is_empty();
-        (!is_on).then(|| {
-            Whole::unasked(
-                Unasked::NotConfigured,
-                format!(
-                    "{} is not configured{}",
-                    collectors::key(owner),
-                    if owner == collectors::memory::NAME { ", or this is a single look, which remembers nothing" } else { "" }
-                ),
-            )
-        })
-    }
-
     pub(super) fn lines(&self, context: &Context<'_>) -> Result<Lines, Whole> {
         let owner = self.owner;
         if self.is_of_events() && context.event.is_none() {
@@ -146,29 +110,13 @@ impl Rule<'_> {
             if concerned {
                 return Err(Whole::unasked(Unasked::NotConfigured, format!("{} holds nothing of which this can be asked", collectors::key(owner))));
             }
-            let off = context.snapshot.of_collector(owner).iter().flat_map(|view| view.source.off.iter()).find(|(family, _)| *family == self.family.name);
-            if let Some((_, key)) = off {
-                return Err(Whole::unasked(Unasked::NotConfigured, format!("collectors.{owner}.{key} is not configured")));
-            }
-            let wanted: Vec<_> = self.filter.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            let (key, name) = (collectors::key(owner), self.family.name);
-            let what = if wanted.is_empty() { format!("shows {name}") } else { format!("has {} ({name})", wanted.join(", ")) };
-            // A selector is called by the name of its entry.
-            let field = |name: &str, value: &str| format!("`{}: {value}`", if name == "selector" { "name" } else { name });
-            let fields: Vec<_> = self.filter.iter().map(|(name, value)| field(name, value)).collect();
-            let entry = match self.family.made_by.filter(|_| wanted.is_empty()) {
-                Some(made_by) => made_by.to_owned(),
-                None if wanted.is_empty() => "an entry that does".to_owned(),
-                None => format!("an entry with {} to {key}", fields.join(" and ")),
-            };
-            return Err(Whole::unknown(format!("{key} is configured, but nothing in it {what}"))
-                .mended_by(format!("Add {entry}, or disable this check with `enabled: false` in the overrides.")));
+            return Err(self.missing());
         }
         Ok(lines)
     }
 
     /// Whether this source should show something that the check is about.
-    fn concerns(&self, view: &View) -> bool {
+    pub(super) fn concerns(&self, view: &View) -> bool {
         let emits = view.source.emits.contains(&self.family.name);
         let identity_fits = self.filter.iter().all(|(name, value)| view.source.identity.get(name).is_none_or(|own| own == value));
         let covered = view.source.covers.iter().all(|(label, values)| self.filter.get(*label).is_none_or(|wanted| values.contains(wanted)));

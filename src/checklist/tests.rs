@@ -1,6 +1,7 @@
 //! Tests over the shipped checklists as lists, and of the judge.
 
 mod crowds;
+mod estate;
 mod overrides;
 mod own;
 
@@ -11,7 +12,8 @@ use jiff::SignedDuration;
 
 use super::*;
 use crate::event::Occurrence;
-use crate::snapshot::Snapshot;
+use crate::snapshot::tests::source;
+use crate::snapshot::{Snapshot, Source, Store};
 
 fn shipped() -> Vec<Checklist> {
     SHIPPED.iter().map(|(name, _)| load(name, None).unwrap_or_else(|problems| panic!("{problems:#?}"))).collect()

@@ -171,6 +171,7 @@ fn parse(text: &str, name: &str, base: &Path, environment: Option<BTreeMap<Strin
         Ok(mut settings) => {
             let mut further = Vec::new();
             settings.resolve_names(base, &mut further);
+            settings.name_checklists();
             let Parsed { checklists, schedules, waivers } = validate(&settings, complete, &mut further);
             also(&settings, &mut further);
             for problem in &mut further {
@@ -219,6 +220,8 @@ pub fn schema() -> Value {
     schema
 }
 
+#[cfg(test)]
+mod estate_tests;
 #[cfg(test)]
 mod pointless_tests;
 #[cfg(test)]

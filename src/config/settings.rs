@@ -95,6 +95,13 @@ impl Settings {
         }
     }
 
+    /// Names the checklist of each event that names none, where there is no doubt about it.
+    pub(super) fn name_checklists(&mut self) {
+        let configured = self.checklists_or_default();
+        let names: Vec<&str> = configured.iter().map(|checklist| checklist.name.as_str()).collect();
+        self.events.iter_mut().for_each(|event| event.name_checklist(&names));
+    }
+
     /// Clusters that no collector looks at, by their place.
     pub fn unused_clusters(&self) -> Vec<(usize, &str)> {
         if self.collectors.kubernetes.is_some() {

@@ -75,7 +75,7 @@ fn events(settings: &Settings, checklists: &[Checklist], references: &References
     for (index, event) in settings.events.iter().enumerate() {
         let path = format!("events[{index}]");
         schedules.extend(event.validate(&path, problems));
-        for wanted in event.checklist.names() {
+        for wanted in event.checklists() {
             known_checklist(&format!("{path}.checklist"), wanted, &names, references, problems);
         }
         for (position, lead) in event.lead_times.iter().enumerate() {

@@ -13,9 +13,10 @@ use crate::value::{Problem, Span};
 pub struct EventConfig {
     /// Unique name, the `event` label.
     pub name: String,
-    /// The checklist that decides about it, or a list of several, each of which gives its own word.
-    #[serde(default)]
-    pub checklist: Checklists,
+    /// The checklist that decides about it, or a list of several, each of which gives its own word; when left out, the one
+    /// that is configured, or `workshop` where that is one of several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checklist: Option<Checklists>,
     /// IANA time zone of all times of this event.
     pub time_zone: String,
     /// Start of a one-off event, local time: `2026-12-01T09:00`.
@@ -62,18 +63,24 @@ impl Checklists {
     }
 }
 
-impl Default for Checklists {
-    fn default() -> Self {
-        Self::One(SHIPPED.to_owned())
-    }
-}
-
 /// Two days, one day and one hour before the start.
 pub(crate) fn default_lead_times() -> Vec<Span> {
     vec![Span::days(2), Span::days(1), Span::hours(1)]
 }
 
 impl EventConfig {
+    /// The checklists that decide about it.
+    pub(crate) fn checklists(&self) -> &[String] {
+        self.checklist.as_ref().map_or(&[], Checklists::names)
+    }
+
+    /// Names the checklist that decides about it where the file does not, if there is no doubt about it.
+    pub(crate) fn name_checklist(&mut self, configured: &[&str]) {
+        let only = || if let [only] = configured { Some(*only) } else { None };
+        let meant = configured.iter().copied().find(|name| *name == SHIPPED).or_else(only);
+        self.checklist = self.checklist.take().or_else(|| Some(Checklists::One(meant?.to_owned())));
+    }
+
     /// Reports every rule that its times break.
     pub(crate) fn validate(&self, path: &str, problems: &mut Vec<Problem>) -> Option<Schedule> {
         name(&format!("{path}.name"), &self.name, problems);
@@ -81,7 +88,7 @@ impl EventConfig {
             let rule = "must not end in + and a number, as later occurrences of a recurring event are called";
             problems.push(Problem::new(format!("{path}.name"), rule, quoted(&self.name)));
         }
-        if self.checklist.names().is_empty() {
+        if self.checklists().is_empty() {
             problems.push(Problem::bare(format!("{path}.checklist"), "must name at least one checklist"));
         }
         if self.participants == Some(0) {
@@ -89,7 +96,7 @@ impl EventConfig {
             problems.push(Problem::new(format!("{path}.participants"), rule, 0));
         }
         once(&format!("{path}.lead_times"), self.lead_times.iter().map(ToString::to_string), problems);
-        unique(&format!("{path}.checklist"), self.checklist.names().iter().map(String::as_str), problems);
+        unique(&format!("{path}.checklist"), self.checklists().iter().map(String::as_str), problems);
         let broken = Schedule::broken(self);
         let are_values_good = broken.is_empty();
         problems.extend(broken.into_iter().map(|(field, rule, got)| Problem::new(format!("{path}.{field}"), rule, quoted(&got))));

@@ -1,7 +1,9 @@
 use super::*;
 
 fn event(yaml: &str) -> Schedule {
-    Schedule::parse(&serde_saphyr::from_str(yaml).unwrap()).unwrap()
+    let mut config: EventConfig = serde_saphyr::from_str(yaml).unwrap();
+    config.name_checklist(&[SHIPPED]);
+    Schedule::parse(&config).unwrap()
 }
 
 fn next(schedule: &Schedule, now: &str) -> (String, String) {

@@ -6,7 +6,7 @@ use super::events::{Events, Stage};
 use super::published::Published;
 use super::rules::expression;
 use crate::app;
-use crate::checklist::{Band, Check, Checklist, Kind};
+use crate::checklist::{Band, Check, Checklist, Kind, Unconfigured};
 use crate::collectors;
 use crate::metric::Family;
 use crate::{event, snapshot, verdict};
@@ -46,21 +46,12 @@ impl Runbooks<'_> {
 /// Every check with its condition.
 pub(super) fn checks(checklists: &[Checklist], runbooks: &Runbooks<'_>) -> String {
     let mut out = format!("{HEADER}# Checks\n\n{}", runbooks.about());
-    for checklist in checklists {
-        let _ = writeln!(out, "\n## {} (`{}`)\n\nRevision `{}`.", checklist.title, checklist.name, checklist.revision);
+    for (index, checklist) in checklists.iter().enumerate() {
+        let _ = writeln!(out, "\n## {} (`{}`)\n\nRevision `{}`.{}", checklist.title, checklist.name, checklist.revision, unconfigured(checklist));
         for section in checklist.sections.iter().filter(|section| !section.checks.is_empty()) {
             let _ = writeln!(out, "\n### {}\n\n| Item | Check | What must be true | Red when | Severity | Blocks |\n|---|---|---|---|---|---|", section.title);
             for check in &section.checks {
-                let (red, severity) = match &check.kind {
-                    Kind::Attestation => ("nobody confirmed it (unknown)".to_owned(), "–".to_owned()),
-                    Kind::Promql { expr, severity, .. } => (format!("`{}`", cell(expr)), severity.to_string()),
-                    Kind::Fact { family, condition, severity, worsens, when, .. } => {
-                        let expr = expression(family, &check.filter, condition, None, &Events { checklist: &checklist.name, when: *when, stage: Stage::Due });
-                        let bound = |band: &Band| condition.with_bound(band.at).map(|harsher| format!(", {} at {}", band.severity, harsher.threshold(family)));
-                        let harsher: Vec<_> = worsens.iter().filter_map(bound).collect();
-                        (format!("`{}`", cell(&expr)), format!("{severity}{}", harsher.concat()))
-                    }
-                };
+                let (red, severity) = red(checklist, &checklists[..index], check);
                 let blocks = if check.required { "yes" } else { "no" };
                 let name = runbooks.link(check);
                 let _ = writeln!(out, "| {} | {name} | {} | {red} | {severity} | {blocks} |", check.item, cell(&check.title()));
@@ -68,6 +59,30 @@ pub(super) fn checks(checklists: &[Checklist], runbooks: &Runbooks<'_>) -> Strin
         }
     }
     out
+}
+
+/// What a line is of which nothing is configured, where the checklist says so.
+fn unconfigured(checklist: &Checklist) -> &'static str {
+    let is_left = checklist.checks().any(|check| check.unconfigured == Unconfigured::NotApplicable);
+    if is_left { " A line of which nothing is configured is not applicable." } else { "" }
+}
+
+/// When a check is red and how loud; or in which earlier checklist that stands.
+fn red(checklist: &Checklist, earlier: &[Checklist], check: &Check) -> (String, String) {
+    let asked = |name: &str, check: &Check| match &check.kind {
+        Kind::Attestation => ("nobody confirmed it (unknown)".to_owned(), "–".to_owned()),
+        Kind::Promql { expr, severity, .. } => (format!("`{}`", cell(expr)), severity.to_string()),
+        Kind::Fact { family, condition, severity, worsens, when, .. } => {
+            let expr = expression(family, &check.filter, condition, None, &Events { checklist: name, when: *when, stage: Stage::Due });
+            let bound = |band: &Band| condition.with_bound(band.at).map(|harsher| format!(", {} at {}", band.severity, harsher.threshold(family)));
+            let harsher: Vec<_> = worsens.iter().filter_map(bound).collect();
+            (format!("`{}`", cell(&expr)), format!("{severity}{}", harsher.concat()))
+        }
+    };
+    let own = |other: &Checklist| other.checks().any(|other_check| other_check.name == check.name && asked("", other_check) == asked("", check));
+    let known = earlier.iter().find(|other| !matches!(check.kind, Kind::Attestation) && own(other));
+    let (red, severity) = asked(&checklist.name, check);
+    (known.map_or(red, |other| format!("as in `{}`", other.name)), severity)
 }
 
 /// Every metric with its labels.

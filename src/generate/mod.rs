@@ -94,11 +94,14 @@ fn made(checklists: &[Checklist], published: &Published, runbooks: &Runbooks<'_>
 pub fn repository(checklists: &[Checklist], published: &Published) -> Vec<(String, String)> {
     let mut files = made(checklists, published, &Runbooks::Here);
     // A chart cannot reach outside its folder.
-    let packed = files.iter().filter_map(|(name, content)| {
-        let rules = name.starts_with("alerts/") && !name.ends_with(".rules.yaml") && !name.contains("/tests/");
-        (rules || name.starts_with("dashboards/")).then(|| (format!("{CHART}/files/{name}"), content.clone()))
-    });
-    files.extend(packed.collect::<Vec<_>>());
+    let packed = files.iter().filter(|(name, _)| name == "alerts/exporter.yaml" || name.starts_with("dashboards/"));
+    let packed: Vec<_> = packed.map(|(name, content)| (format!("{CHART}/files/{name}"), content.clone())).collect();
+    files.extend(packed);
+    // It takes the rules of the checklists that its values name, so those of each are all there.
+    files.extend(checklists.iter().map(|checklist| {
+        let whole = rules::groups(checklist, &[], runbook_url);
+        (format!("{CHART}/files/alerts/{}.yaml", checklist.name), yaml(&rules::prometheus_rule(&checklist.name, &whole)))
+    }));
     files.push(("docs/configuration.md".to_owned(), keys::document()));
     files.push(("docs/metrics.md".to_owned(), docs::metrics()));
     files.push(("docs/config.schema.json".to_owned(), schema()));

@@ -221,7 +221,7 @@ fn every_threshold_of_the_live_board_is_a_checks() {
 fn boards() -> Vec<(String, serde_json::Value)> {
     let files = files(&shipped().unwrap(), &Published::new(None, None)).into_iter().filter(|(name, _)| name.starts_with("dashboards/"));
     let boards: Vec<_> = files.map(|(name, text)| (name, serde_json::from_str(&text).unwrap())).collect();
-    assert_eq!(boards.len(), 7);
+    assert_eq!(boards.len(), 9);
     boards
 }
 
@@ -276,8 +276,9 @@ fn the_first_screen_answers() {
             assert!(first.contains(&wanted), "{name}: {wanted} is not on the first screen: {first:?}");
         }
         let own = match name.trim_start_matches("dashboards/").trim_end_matches(".json") {
-            "workshop-overview" => ["What is wrong and blocks", "What is not known and blocks"],
+            "workshop-overview" | "estate-overview" => ["What is wrong and blocks", "What is not known and blocks"],
             "workshop" => ["What is wrong", "1. Authentication and access"],
+            "estate" => ["What is wrong", "1. Endpoints"],
             "clusters" => ["Clusters", "What is wrong in clusters"],
             "images" => ["Which image stands where", "What is wrong with images"],
             "credentials" => ["From now on: events, rotations, and until when credentials last", "Credentials: there, working, for how long"],
@@ -312,8 +313,9 @@ fn lists_have_a_row_for_everything() {
             for part in ["and $1 more", "\"pass\"", "nothing is judged, or nothing is scraped", "topk(", "readiness_check_since_timestamp_seconds"] {
                 assert!(expr.contains(part), "{name}: {part} is not in {expr}");
             }
+            let of_the_estate = name.starts_with("dashboards/estate");
             let items = [
-                "W1.9 Every credential outlives the event by",
+                if of_the_estate { "11.6 Every credential outlives the event by" } else { "W1.9 Every credential outlives the event by" },
                 "runbooks/${__data.fields.Runbook}.md",
                 "/d/${__data.fields.Board}?",
                 "readiness_check_place_info",
@@ -324,7 +326,7 @@ fn lists_have_a_row_for_everything() {
             }
         }
     }
-    assert_eq!(lists, 10);
+    assert_eq!(lists, 14);
 }
 
 /// What a reader meets is a word and not the name of a label.

@@ -45,7 +45,7 @@ fn asked(judgement: &Judgement) -> String {
 }
 
 /// What is said where no event is coming.
-pub const NO_EVENT: &str = "No event is coming: judged as if one were now.";
+pub const NO_EVENT: &str = "No event is coming: judged as of now.";
 
 /// The event, if there is one.
 pub fn event_line(judgement: &Judgement) -> Option<String> {

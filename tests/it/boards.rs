@@ -170,6 +170,10 @@ async fn every_panel_shows_data() {
     moto.boto(script);
     let key = moto.boto("iam = client('iam')\niam.create_user(UserName='llm')\nkey = iam.create_access_key(UserName='llm')['AccessKey']\nprint('aws_access_key_id=' + key['AccessKeyId'])\nprint('aws_secret_access_key=' + key['SecretAccessKey'])");
     let mut estate = Estate::start().await;
+    // Each checklist has boards of its own.
+    let both = "checklist: [workshop, estate]";
+    assert!(estate.configuration.contains("checklist: workshop"));
+    estate.configuration = format!("checklists: [{{ name: workshop }}, {{ name: estate }}]\n{}", estate.configuration.replace("checklist: workshop", both));
     let file = estate.folder.path().join("llm.key");
     std::fs::write(&file, key).unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();

@@ -145,14 +145,50 @@ fn every_object_of_every_combination_is_what_kubernetes_knows() {
         .flat_map(|group| group["rules"].as_array().unwrap())
         .collect();
     let names: Vec<&str> = rules.iter().filter_map(|rule| rule["alert"].as_str()).collect();
-    let shipped: usize = ["workshop", "exporter"]
+    let shipped: usize = ["estate", "exporter"]
         .iter()
-        .map(|name| std::fs::read_to_string(repository(&format!("alerts/{name}.yaml"))).unwrap().matches("- alert: ").count())
+        .map(|name| std::fs::read_to_string(repository(&format!("deploy/chart/files/alerts/{name}.yaml"))).unwrap().matches("- alert: ").count())
         .sum();
     assert_eq!(names.len(), shipped - 2);
     assert!(!names.contains(&"NodeCordoned") && names.contains(&"NodeNotReady"));
     assert!(rules.iter().filter(|rule| rule["alert"].is_string()).all(|rule| rule["labels"]["team"] == "platform" && rule["labels"]["severity"].is_string()));
     assert!(rules.iter().any(|rule| rule["annotations"]["summary"].as_str().is_some_and(|text| text.contains("{{ $labels."))));
+}
+
+/// Rules and boards are those of the checklists that are judged: others would never have data, and what two of them ask in
+/// the same way would page twice.
+#[test]
+fn what_is_installed_follows_from_the_checklists() {
+    let installed = |config: &str| {
+        let objects = rendered(&format!("prometheusRule: {{ enabled: true }}\nconfig: {config}"));
+        let mut alerts: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let rules = of_kind(&objects, "PrometheusRule").into_iter().flat_map(|rule| rule["spec"]["groups"].as_array().unwrap());
+        for rule in rules.flat_map(|group| group["rules"].as_array().unwrap()) {
+            let deed = [&rule["alert"], &rule["expr"], &rule["labels"]["severity"], &rule["labels"]["stage"]].map(ToString::to_string).concat();
+            alerts.entry(deed).or_default().push(rule["labels"]["checklist"].as_str().unwrap_or_default().to_owned());
+        }
+        assert!(alerts.values().all(|checklists| checklists.len() == 1), "{config}: two alerts do the same");
+        let labels: BTreeSet<String> = alerts.into_values().flatten().filter(|checklist| !checklist.is_empty()).collect();
+        let maps = of_kind(&objects, "ConfigMap").into_iter().flat_map(|map| map["data"].as_object().unwrap().keys().cloned());
+        let boards: BTreeSet<String> = maps.filter_map(|name| name.strip_suffix(".json").map(str::to_owned)).collect();
+        (labels.into_iter().collect::<Vec<_>>().join(" "), boards)
+    };
+    let shared = ["clusters", "credentials", "exporter", "images", "live"];
+    let boards = |own: &[&str]| own.iter().flat_map(|name| [(*name).to_owned(), format!("{name}-overview")]).chain(shared.map(str::to_owned)).collect();
+    for (config, labels, own) in [
+        // As for the program.
+        ("{}", "estate", &["estate"][..]),
+        ("{ collectors: { kubernetes: {} } }", "workshop", &["workshop"]),
+        ("{ checklists: [{ name: estate }] }", "estate", &["estate"]),
+        ("{ checklists: [{ name: own, file: own.yaml }] }", "workshop", &["workshop"]),
+        ("{ checklists: [{ name: own, file: own.yaml }, { name: estate }] }", "estate", &["estate"]),
+        ("{ checklists: [{ name: estate }, { name: workshop }] }", "estate workshop", &["estate", "workshop"]),
+    ] {
+        assert_eq!(installed(config), (labels.to_owned(), boards(own)), "{config}");
+    }
+    let helpers = std::fs::read_to_string(repository("deploy/chart/templates/_helpers.tpl")).unwrap();
+    let shipped: Vec<String> = readiness_exporter::checklist::SHIPPED.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+    assert!(helpers.contains(&format!("$shipped := list {} -", shipped.join(" "))), "name each shipped checklist in _helpers.tpl");
 }
 
 /// The restricted standard, field by field.

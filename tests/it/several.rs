@@ -103,6 +103,43 @@ fn what_checklists_share_is_one_alert() {
     assert_eq!(code, 0, "{out}{errors}");
 }
 
+/// The checklist of the estate beside that of a workshop: the same target is red in both, what nobody configured is
+/// unknown in the one and not asked in the other, and each by itself has whole rules.
+#[test]
+fn the_estate_stands_beside_a_workshop_and_by_itself() {
+    let host = crate::slack::own_host();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("readiness.yaml");
+    let with = |checklists: &str| {
+        let target = format!("{{ name: shop, url: 'http://{host}:1/' }}");
+        std::fs::write(&file, format!("checklists: [{checklists}]\ncollectors: {{ http: {{ targets: [{target}] }} }}\n")).unwrap();
+    };
+    with("{ name: workshop }, { name: estate }");
+    let (code, out, errors) = run(exporter().args(["check", "--output", "json", "--config.file"]).arg(&file));
+    assert_eq!(code, 1, "{out}{errors}");
+    let said: Value = serde_json::from_str(&out).unwrap();
+    let states = |name: &str| {
+        let of = |judgement: &Value| {
+            let checks = judgement["sections"].as_array().unwrap().iter().flat_map(|section| section["checks"].as_array().unwrap());
+            let check = checks.into_iter().find(|check| check["name"] == name).unwrap();
+            format!("{} {}", judgement["checklist"], check["state"]).replace('"', "")
+        };
+        said["judgements"].as_array().unwrap().iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(states("EndpointUnhealthy"), ["workshop fail", "estate fail"]);
+    assert_eq!(states("WildcardRouteBroken"), ["workshop unknown", "estate not_applicable"]);
+
+    with("{ name: estate }");
+    let (code, out, errors) = run(exporter().args(["generate", "--from-config", "--config.file"]).arg(&file).arg("--out").arg(folder.path()));
+    assert_eq!(code, 0, "{out}{errors}");
+    let rules = folder.path().join("alerts/estate.rules.yaml");
+    let read = std::fs::read_to_string(&rules).unwrap();
+    assert!(read.contains("alert: NodeNotReady") && !read.contains("checklist: workshop") && !read.contains("LiteLlm"), "{read}");
+    assert!(!folder.path().join("alerts/workshop.rules.yaml").exists() && folder.path().join("dashboards/estate.json").exists());
+    let (code, out, errors) = run(Command::new("promtool").args(["check", "rules"]).arg(&rules));
+    assert_eq!(code, 0, "{out}{errors}");
+}
+
 const DAILY: &str = "checklist: daily
 title: Daily
 sections:

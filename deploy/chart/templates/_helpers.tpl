@@ -37,6 +37,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if .Values.config -}}
 {{- toYaml .Values.config -}}
 {{- else -}}
+checklists:
+  - name: estate
 clusters:
   - name: local
     in_cluster: true
@@ -55,6 +57,21 @@ collectors:
 {{- /* What links to the exporter begin with. */ -}}
 {{- define "readiness.home" -}}
 {{- trimSuffix "/" .Values.web.externalUrl -}}
+{{- end -}}
+
+{{- /* Whether a file of rules or boards is to be installed: those of a shipped checklist only where the configuration names
+it, and those of the workshop also where it names no shipped one, as the program does. Takes the root and a path. */ -}}
+{{- define "readiness.hasData" -}}
+{{- $root := index . 0 -}}
+{{- $shipped := list "workshop" "estate" -}}
+{{- $named := list -}}
+{{- range (include "readiness.config" $root | fromYaml).checklists -}}
+{{- if has .name $shipped -}}
+{{- $named = append $named .name -}}
+{{- end -}}
+{{- end -}}
+{{- $own := base (index . 1) | trimSuffix ".json" | trimSuffix ".yaml" | trimSuffix "-overview" -}}
+{{- if or (not (has $own $shipped)) (has $own (default (list "workshop") $named)) -}}true{{- end -}}
 {{- end -}}
 
 {{- define "readiness.image" -}}

@@ -305,6 +305,8 @@ impl Cluster {
         let mut families: Vec<&'static Family> = visibility::FAMILIES.iter().chain(&[&VERSION.0, &CLOCK.0]).copied().collect();
         families.extend(self.scopes.iter().flat_map(|scope| scope.families().concat()));
         let config = &self.config;
+        // Without an image that is asked for, the list of nodes shows none of them.
+        families.retain(|family| !(config.images.is_empty() && nodes::IMAGE_FAMILIES.iter().any(|own| own.name == family.name)));
         let has_workspaces = !config.workspaces.is_empty();
         let parts: [(bool, &[&Family]); 13] = [
             (self.karpenter.is_some() && !self.schedules.is_empty(), lifetimes::FAMILIES),

@@ -150,6 +150,9 @@ pub(in crate::collectors::kubernetes) struct Metrics {
     timeout: Duration,
 }
 
+/// What to do where nobody has it.
+const NOT_INSTALLED: &str = "Install the metrics server, or set `usage: { enabled: false }` in collectors.kubernetes.";
+
 impl Metrics {
     pub(in crate::collectors::kubernetes) fn new(cluster: Arc<Cluster>, link: Link, interval: Duration, timeout: Duration) -> Self {
         Self { cluster, link, interval, timeout }
@@ -165,7 +168,9 @@ impl Metrics {
         let nodes: Result<Vec<NodeMetrics>, _> = api::list(&client, "/apis/metrics.k8s.io/v1beta1/nodes", what, self.timeout).await;
         // Nothing else answers so: an API that is installed and down is a 503.
         let absent = |error: CollectError| match error.class {
-            ErrorClass::NotFound => CollectError::new(ErrorClass::NotFound, say!("{}: metrics.k8s.io is not installed in this cluster", what)),
+            ErrorClass::NotFound => {
+                CollectError::new(ErrorClass::NotFound, say!("{}: metrics.k8s.io is not installed in this cluster", what).fixed_by(NOT_INSTALLED))
+            }
             _ => error,
         };
         let nodes = nodes.map_err(absent)?;
