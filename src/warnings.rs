@@ -19,6 +19,9 @@ use crate::word::did_you_mean;
 pub(crate) fn warnings<'a>(loaded: &Loaded, sources: impl Iterator<Item = &'a Source>, now: Timestamp) -> Vec<Problem> {
     let mut found = of_settings(loaded, now);
     let sources: Vec<&Source> = sources.collect();
+    if sources.is_empty() && loaded.settings.collectors != CollectorsConfig::default() {
+        found.push(Problem::bare("collectors", "nothing is named in them that could be looked at, such as a target"));
+    }
     waivers(loaded, &sources, now, &mut found);
     found.extend(
         checklist::unjudged(&loaded.checklists, sources.into_iter()).into_iter().map(|unjudged| Problem::bare("checklists", unjudged.sentence().to_owned())),
@@ -30,8 +33,14 @@ pub(crate) fn warnings<'a>(loaded: &Loaded, sources: impl Iterator<Item = &'a So
 pub(crate) fn of_settings(loaded: &Loaded, now: Timestamp) -> Vec<Problem> {
     let mut found = config::misspelt(&config::schema());
     if loaded.settings.collectors == CollectorsConfig::default() {
-        found.push(Problem::bare("collectors", "none is configured, so only what people confirm is judged"));
+        found.push(Problem::bare(
+            "collectors",
+            "none is configured, so only what people confirm is judged; `readiness-exporter config init` prints a file with your clusters and endpoints",
+        ));
     }
+    let is_empty =
+        |key: &String| Problem::bare(format!("collectors.{key}"), format!("nothing stands below it, so it is off; `{key}: {{}}` takes all defaults"));
+    found.extend(loaded.empty.iter().map(is_empty));
     events(loaded, now, &mut found);
     clusters(loaded, &mut found);
     twins(loaded, &mut found);
@@ -55,6 +64,10 @@ fn events(loaded: &Loaded, now: Timestamp, found: &mut Vec<Problem>) {
             );
             found.push(Problem::bare(format!("events[{index}]"), rule));
         }
+    }
+    // Whoever prepares for no event wants the verdict of now.
+    if loaded.schedules.is_empty() {
+        return;
     }
     let coming = event::coming(&loaded.schedules, now);
     for checklist in loaded.checklists.iter().filter(|checklist| coming.iter().all(|event| !event.checklists.contains(&checklist.name))) {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::located::locate;
 use super::origins::Origins;
-use super::shape::{Shape, all_keys};
+use super::shape::{Shape, all_keys, sections_with};
 use super::variables::{Variables, name_of};
 use crate::collectors;
 use crate::say::Message;
@@ -127,8 +127,8 @@ impl Findings<'_> {
             ValidationErrorKind::Enum { options } => one_of(&names(options.as_array().into_iter().flatten()), error.instance()),
             ValidationErrorKind::Constant { expected_value } => format!("must be {expected_value}"),
             ValidationErrorKind::Type { .. } if Shape::at(self.schema, &pointer).is_duration() => DURATION.to_owned(),
-            ValidationErrorKind::Type { kind } => format!("must be {}", type_name(kind)),
-            ValidationErrorKind::Pattern { .. } | ValidationErrorKind::MinLength { .. } => DURATION.to_owned(),
+            ValidationErrorKind::Type { kind } => of_type(&type_name(kind), &Shape::at(self.schema, &pointer), error.instance()),
+            ValidationErrorKind::Pattern { .. } | ValidationErrorKind::MinLength { .. } => format!("{DURATION}{}", unfilled(&path, error.instance())),
             ValidationErrorKind::Minimum { limit } => format!("must be at least {limit}"),
             ValidationErrorKind::Maximum { limit } => format!("must be at most {limit}"),
             _ => "must be what the schema says".to_owned(),
@@ -164,7 +164,8 @@ impl Findings<'_> {
             }
             None => {
                 let [words, keys] = [words, keys].map(|all| all.into_iter().collect::<Vec<_>>().join(", "));
-                self.problems.push(Problem::bare(dotted(pointer), format!("must be {words}, or a map with one of {keys}")));
+                let path = dotted(pointer);
+                self.problems.push(Problem::bare(path, format!("must be {words}, or a map with one of {keys}")));
             }
         }
         true
@@ -182,7 +183,9 @@ impl Findings<'_> {
         let near = known.iter().filter(|own| !of_secret && nearly(key, own)).min_by_key(|own| strsim::osa_distance(key, own));
         let rule = match near {
             Some(near) => format!("unknown key; did you mean {near}?"),
-            None if !of_secret && (all_keys(self.schema).contains(key) || collectors::is_label(key)) => format!("unknown key; {}", listed(&known)),
+            None if !of_secret && (all_keys(self.schema).contains(key) || collectors::is_label(key)) => {
+                format!("unknown key; {}", belongs(&path, &sections_with(self.schema, key)).unwrap_or_else(|| listed(&known)))
+            }
             None => {
                 let alike = known.iter().filter(|own| !of_secret && is_worded_like(key, own)).max_by_key(|own| own.len());
                 let told = alike.map_or_else(|| listed(&known), |own| format!("did you mean {own}?"));
@@ -213,6 +216,54 @@ fn listed(known: &BTreeSet<&str>) -> String {
     let first = known.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
     let more = known.len().saturating_sub(MOST);
     if more == 0 { format!("known are {first}") } else { format!("known are {first} and {more} more") }
+}
+
+/// Whoever expects that a variable is put in is told how one is set.
+fn unfilled(path: &str, written: &Value) -> String {
+    let expects = written.as_str().is_some_and(|text| text.contains("${")) && !path.contains('[');
+    if expects { format!("; nothing is put in for ${{...}} here: set {} in the environment", name_of(path)) } else { String::new() }
+}
+
+/// Where a key of the outermost sections belongs that is known elsewhere. What is known in many places belongs in none.
+fn belongs(path: &str, sections: &[String]) -> Option<String> {
+    const FEW: usize = 3;
+    (["", "collectors"].contains(&path) && (1..=FEW).contains(&sections.len())).then(|| format!("it belongs in {}", sections.join(" or ")))
+}
+
+/// What belongs where something of another kind stands, as somebody writes it.
+fn of_type(wanted: &str, shape: &Shape<'_>, written: &Value) -> String {
+    match wanted {
+        "a map" => format!("must be a map{}", with_keys(shape)),
+        "a list" => {
+            let item = shape.step("0");
+            let keys = with_keys(&item);
+            match written {
+                _ if !keys.is_empty() => format!("must be a list, each entry a map{keys}, with a dash before it"),
+                Value::Number(_) | Value::Bool(_) => format!("must be a list, such as [{written}]"),
+                _ => "must be a list, in brackets or with a dash before each entry".to_owned(),
+            }
+        }
+        _ => {
+            let bare = written.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+            let is_it = bare.is_some_and(|bare| match wanted {
+                "a whole number" => bare.is_u64(),
+                "true or false" => bare.is_boolean(),
+                _ => false,
+            });
+            format!("must be {wanted}{}", if is_it { ", without quotes" } else { "" })
+        }
+    }
+}
+
+/// The keys of a map: those that must be there, or else what there is.
+fn with_keys(shape: &Shape<'_>) -> String {
+    let (needed, known) = (shape.required(), shape.keys());
+    match needed.as_slice() {
+        [] if known.is_empty() => String::new(),
+        [] => format!(" of settings; {}", listed(&known)),
+        [only] => format!(" with {only}"),
+        [others @ .., last] => format!(" with {} and {last}", others.join(", ")),
+    }
 }
 
 fn alternatives(context: &[Vec<ValidationError<'_>>]) -> Option<String> {

@@ -12,14 +12,15 @@ use std::time::Duration;
 use serde::Deserialize as _;
 use serde_json::Value;
 
+use super::broken::explained;
 use super::findings::{cut_masked, kind_of, prune};
 use super::layers::layer;
 use super::located::locate;
 use super::origins::Origins;
 use super::settings::Settings;
+use super::shape::all_keys;
 use super::validate::{Parsed, validate};
 use super::variables::{ENV_PREFIX, Variables};
-use crate::cause::Cause as _;
 use crate::checklist::{self, Checklist, Waiver};
 use crate::collectors::{self, Estate, kubernetes};
 use crate::driver::Task;
@@ -82,6 +83,8 @@ pub struct Loaded {
     pub schedules: Vec<Schedule>,
     /// The waivers of the settings, in their order.
     pub waivers: Vec<Waiver>,
+    /// Keys below `collectors` with nothing behind them, which switch nothing on.
+    pub empty: Vec<String>,
 }
 
 impl Loaded {
@@ -145,6 +148,7 @@ pub fn load_str(text: &str, name: &str, base: &Path, environment: Option<BTreeMa
 
 fn parse(text: &str, name: &str, base: &Path, environment: Option<BTreeMap<String, String>>, also: Further) -> Result<Loaded, LoadError> {
     let path = || name.to_owned();
+    let schema = schema();
     // Secrets must not show in the parser's source excerpt.
     // `n` and `off` are names here, as YAML 1.2 has it.
     let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
@@ -152,18 +156,18 @@ fn parse(text: &str, name: &str, base: &Path, environment: Option<BTreeMap<Strin
         Value::Object(serde_json::Map::new())
     } else {
         serde_saphyr::from_str_with_options(text, options)
-            .map_err(|error| LoadError::NotYaml { path: path(), cause: tabbed(text, &error).unwrap_or_else(|| error.words()) })?
+            .map_err(|error| LoadError::NotYaml { path: path(), cause: explained(text, &error, &all_keys(&schema)) })?
     };
     let file = if file.is_null() { Value::Object(serde_json::Map::new()) } else { file };
     if !file.is_object() {
-        let problem = Problem::new("", "must be a map of settings", kind_of(&file));
+        let problem = Problem::new("", "must be a map of settings, such as `collectors:` with what to look at below it", kind_of(&file));
         return Err(LoadError::Invalid { path: path(), problems: vec![problem] });
     }
-    let schema = schema();
     let mut problems = Vec::new();
     let variables = Variables::take(environment, &schema, &mut problems);
     let mut merged = layer(file, &variables, &schema)
         .map_err(|_| LoadError::NotYaml { path: path(), cause: say!("its keys and the variables {}__* do not fit together", ENV_PREFIX) })?;
+    let empty = empty_sections(&merged);
     let mut origins = Origins::default();
     let untouched = cut_masked(&mut merged, &variables, &mut origins, &mut problems);
     let complete = untouched & prune(&mut merged, &schema, &variables, &mut origins, &mut problems);
@@ -181,22 +185,22 @@ fn parse(text: &str, name: &str, base: &Path, environment: Option<BTreeMap<Strin
             further.retain(|problem| !problems.iter().any(|known| follows(problem, known)) && !all.iter().any(|known| is_measured_by(problem, known)));
             problems.append(&mut further);
             if problems.is_empty() {
-                return Ok(Loaded { settings, checklists, schedules, waivers });
+                return Ok(Loaded { settings, checklists, schedules, waivers, empty });
             }
         }
         Err(_) => problems.push(Problem::bare("", "a value is out of range, although it has the right form")),
     }
+    let all = problems.clone();
+    problems.retain(|problem| !all.iter().any(|known| is_meant_by(problem, known)));
     problems.sort_by_cached_key(|problem| (problem.place(), problem.clone()));
     problems.dedup();
     Err(LoadError::Invalid { path: path(), problems })
 }
 
-/// What is most often meant by a text that is no YAML: a tab looks like spaces, and nobody finds it by looking.
-fn tabbed(text: &str, error: &serde_saphyr::Error) -> Option<Message> {
-    let last = error.location().and_then(|at| usize::try_from(at.line()).ok())?;
-    let is_tabbed = |line: &str| line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t');
-    let (index, _) = text.lines().enumerate().take(last).skip(last.saturating_sub(2)).find(|(_, line)| is_tabbed(line))?;
-    Some(say!("line {} is indented with a tab; YAML takes spaces alone", index + 1))
+/// Collectors that somebody named without a word of what is to be looked at, not even `{}`.
+fn empty_sections(settings: &Value) -> Vec<String> {
+    let sections = settings.get("collectors").and_then(Value::as_object).into_iter().flatten();
+    sections.filter(|(_, section)| section.is_null()).map(|(key, _)| key.clone()).collect()
 }
 
 /// Whether a problem only measures a value by one that is wrong itself, or by a default in its place.
@@ -204,6 +208,12 @@ fn is_measured_by(problem: &Problem, known: &Problem) -> bool {
     let section = ["interval", "timeout"].iter().find_map(|key| known.path.strip_suffix(key)).filter(|section| section.ends_with('.'));
     let is_paced = [".timeout", ".window"].iter().any(|key| problem.path.ends_with(key));
     is_paced && section.is_some_and(|section| problem.path.starts_with(section)) && problem.path != known.path
+}
+
+/// Whether a key is missing that another one beside it was meant for.
+fn is_meant_by(problem: &Problem, known: &Problem) -> bool {
+    let [(place, key), (other, _)] = [problem, known].map(|problem| problem.path.rsplit_once('.').unwrap_or(("", &problem.path)));
+    problem.rule == "must be set" && place == other && known.rule == format!("unknown key; did you mean {key}?")
 }
 
 /// Whether a problem only says that something is gone which was cut out for the known one: the same

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::value::problem::join;
+
 /// A place, as everything that may stand there.
 pub(super) struct Shape<'a> {
     root: &'a Value,
@@ -42,6 +44,12 @@ impl<'a> Shape<'a> {
         self.forms.iter().filter_map(|form| form.get("properties")?.as_object()).flat_map(|all| all.keys().map(String::as_str)).collect()
     }
 
+    /// The keys that must be there, where a map belongs.
+    pub(super) fn required(&self) -> Vec<&'a str> {
+        let lists = self.forms.iter().filter_map(|form| form.get("required")?.as_array());
+        lists.flatten().filter_map(Value::as_str).collect()
+    }
+
     /// Whether a duration may stand here.
     pub(super) fn is_duration(&self) -> bool {
         self.forms.iter().any(|form| form.get("title").is_some_and(|title| title == "duration"))
@@ -68,6 +76,21 @@ fn spread<'a>(schema: &'a Value, root: &'a Value, forms: &mut Vec<&'a Value>) {
     for form in target.into_iter().chain(choices) {
         spread(form, root, forms);
     }
+}
+
+/// The sections in which a key is known, by their paths, without going into lists.
+pub(super) fn sections_with(root: &Value, key: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut waiting = vec![(String::new(), Shape::of(root))];
+    while let Some((path, shape)) = waiting.pop() {
+        let known = shape.keys();
+        if known.contains(key) && !path.is_empty() {
+            found.push(path.clone());
+        }
+        waiting.extend(known.into_iter().map(|own| (join(&path, own), shape.step(own))));
+    }
+    found.sort_by_key(|path| (path.matches('.').count(), path.clone()));
+    found
 }
 
 /// Every key that is known anywhere.

@@ -179,9 +179,16 @@ pub(crate) fn split(address: &str) -> Option<(&str, u16)> {
     Some((host, port.parse().ok().filter(|port| *port > 0)?))
 }
 
-/// How an address is written that was given as a URL. A URL may hold a password, so of others nothing is shown.
+/// A name of a host as people write them, which may be told: a token is none, though it has dots.
+pub(crate) fn plain_host(text: &str) -> Option<&str> {
+    let is_plain = text.contains('.') && !text.bytes().any(|byte| byte.is_ascii_uppercase()) && quoted(text) != "***";
+    Word::host(text).filter(|_| is_plain).map(Word::as_str)
+}
+
+/// How an address is written that was given as a URL or as a host alone. A URL may hold a password, so of others nothing is shown.
 fn bare(address: &str) -> String {
-    let Some((scheme, rest)) = address.split_once("://").filter(|(_, rest)| !rest.contains('@')) else { return String::new() };
+    let alone = || plain_host(address).map_or_else(String::new, |host| format!("; write {host}:443"));
+    let Some((scheme, rest)) = address.split_once("://").filter(|(_, rest)| !rest.contains('@')) else { return alone() };
     let rest = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let port = if scheme == "https" { ":443" } else { ":PORT" };
     let (host, own) = rest.split_once(':').map_or((rest, None), |(host, port)| (host, port.parse::<u16>().ok()));

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::rules::misspelt;
+use super::rules::{misspelt, plain_host};
 use super::{MASKED, Problem};
 use crate::say;
 use crate::say::{Message, Say};
@@ -70,6 +70,16 @@ impl Url {
         })
     }
 
+    /// The same with the scheme that was left out, where it begins with a host; what stands behind that may be a secret.
+    fn with_scheme(&self, rule: UrlRule) -> String {
+        let (place, rest) = self.0.split_at(self.0.find(['/', '?', '#']).unwrap_or(self.0.len()));
+        let (host, port) = place.split_once(':').unwrap_or((place, ""));
+        let is_host = plain_host(host).is_some() && port.bytes().all(|byte| byte.is_ascii_digit()) && !rest.starts_with("//");
+        let scheme = rule.schemes.last().copied().unwrap_or_default();
+        let more = if rest.is_empty() { "" } else { "/..." };
+        if is_host { format!("; did you mean {scheme}://{place}{more}?") } else { String::new() }
+    }
+
     fn concrete(&self) -> String {
         self.0.replacen("://*.", "://r-0.", 1)
     }
@@ -78,13 +88,17 @@ impl Url {
     pub(crate) fn validate(&self, path: &str, rule: UrlRule, problems: &mut Vec<Problem>) {
         let parsed = match self.parse() {
             Ok(parsed) => parsed,
+            Err(_) if self.0.trim().is_empty() => {
+                problems.push(Problem::bare(path, "must not be empty, but a URL such as https://app.example.com/healthz"));
+                return;
+            }
             Err(why) => {
-                problems.push(Problem::bare(path, why));
+                problems.push(Problem::bare(path, format!("{why}{}", self.with_scheme(rule))));
                 return;
             }
         };
         if !rule.schemes.contains(&parsed.scheme()) {
-            problems.push(Problem::bare(path, format!("must begin with {}", rule.schemes.join(":// or ") + "://")));
+            problems.push(Problem::bare(path, format!("must begin with {}{}", rule.schemes.join(":// or ") + "://", self.with_scheme(rule))));
         } else if parsed.host_str().is_none_or(|host| host.contains('*')) || (self.0.contains("://*.") && !rule.wildcard) {
             let where_ = if rule.wildcard { "must have a host; a wildcard may only be its first label" } else { "must have a host without a wildcard" };
             problems.push(Problem::bare(path, where_));

@@ -35,7 +35,9 @@ const TARGET: &str = "collectors: { http: { targets: [{ name: app, url: 'https:/
 
 #[test]
 fn what_is_right_is_not_warned_of() {
-    assert_eq!(told(&format!("{COMING}{TARGET}")), [""; 0]);
+    for events in [COMING, ""] {
+        assert_eq!(told(&format!("{events}{TARGET}")), [""; 0], "who prepares for nothing needs no event");
+    }
 }
 
 #[test]
@@ -160,7 +162,22 @@ fn a_waiver_of_what_is_not_asked_is_told() {
 
 #[test]
 fn a_configuration_that_looks_at_nothing_is_told() {
-    assert_eq!(told(COMING), ["collectors: none is configured, so only what people confirm is judged"]);
+    let none = "collectors: none is configured, so only what people confirm is judged; `readiness-exporter config init` prints a file with your clusters and endpoints";
+    assert_eq!(told(COMING), [none]);
+    // A name with nothing behind it, most often as all that was there is a comment.
+    let off = "collectors.http: nothing stands below it, so it is off; `http: {}` takes all defaults";
+    assert_eq!(told(&format!("{COMING}collectors:\n  http:\n    # targets: []\n")), [none, off]);
+    assert_eq!(
+        told(&format!("{COMING}collectors: {{ http: {{ targets: [] }} }}\n")),
+        ["collectors: nothing is named in them that could be looked at, such as a target"]
+    );
+}
+
+#[test]
+fn a_method_in_small_letters_is_told() {
+    let method = |method: &str| told(&format!("{COMING}{}", TARGET.replace("name: app", &format!("name: app, method: {method}"))));
+    assert_eq!(method("get"), ["collectors.http.targets[0].method: is another method than GET to most servers, who refuse it (got \"get\")"]);
+    assert_eq!((method("GET"), method("purge")), (vec![], vec![]));
 }
 
 #[test]
@@ -278,6 +295,7 @@ fn everything_that_can_be_named_is_told_where_an_own_checklist_passes_over_it() 
         told.iter().filter_map(line).collect::<Vec<_>>()
     };
     assert_eq!(told(""), ["kubernetes workload cleanup of cluster eu"], "nobody asks what a CronJob does until a rotation names it");
+    assert_eq!(told("checklists: [{ name: estate }]\n"), told(""), "whatever is configured is asked about by the estate's checklist");
     let named = NAMED.replace("[{ name: weekly,", "[{ name: cleanup, cron_jobs: cleanup }, { name: weekly,");
     assert!(!self::told(&named).iter().any(|line| line.ends_with("asks about it.")), "the shipped checklist asks about all the rest");
     assert_eq!(

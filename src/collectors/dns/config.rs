@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::value::rules::{References, name, pace, quoted, socket_address, unique};
+use crate::value::rules::{References, name, pace, plain_host, quoted, socket_address, unique};
 use crate::value::{Problem, Span};
 
 /// DNS names to look at.
@@ -94,6 +94,11 @@ fn is_answered_here(name: &str) -> bool {
     ["localhost", "invalid", "onion"].iter().any(|here| last.eq_ignore_ascii_case(here))
 }
 
+/// Whether a name is a full one that name servers are asked about.
+pub(crate) fn is_asked_of_name_servers(name: &str) -> bool {
+    name.contains('.') && !is_answered_here(name)
+}
+
 /// Whether two names are one: the dot at the end and the case of letters tell nothing apart.
 /// Source: RFC 4343, section 3
 pub(super) fn is_one_name(one: &str, other: &str) -> bool {
@@ -157,12 +162,20 @@ impl Config {
     }
 }
 
+/// The host of what was given as a URL or with a port.
+fn host_of(name: &str) -> String {
+    let rest = name.split_once("://").map_or(name, |(_, rest)| rest);
+    let host = rest.split(['/', ':', '?', '#']).next().unwrap_or_default();
+    plain_host(host).filter(|host| *host != name).map_or_else(String::new, |host| format!("; write {host}"))
+}
+
 impl Name {
     fn validate(&self, base: &str, references: &References<'_>, problems: &mut Vec<Problem>) {
         let path = base;
         let concrete = self.name.replacen("*.", "r.", usize::from(self.name.starts_with("*.")));
         if concrete.contains('*') || !concrete.contains('.') || hickory_resolver::proto::rr::Name::from_ascii(&concrete).is_err() {
-            problems.push(Problem::new(format!("{path}.name"), "must be a full domain name, with a wildcard only as its first label", quoted(&self.name)));
+            let rule = format!("must be a full domain name, with a wildcard only as its first label{}", host_of(&self.name));
+            problems.push(Problem::new(format!("{path}.name"), rule, quoted(&self.name)));
         }
         for (path, asked) in
             [("name", Some(self.name.as_str())), ("expect.canonical_name", self.expect.as_ref().and_then(|expect| expect.canonical_name.as_deref()))]

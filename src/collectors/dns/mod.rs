@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub(crate) use config::is_asked_of_name_servers;
 use config::is_one_name;
 pub use config::{Config, Expect, LoadBalancer, Name, RecordType, Resolver};
 

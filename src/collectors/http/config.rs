@@ -81,7 +81,7 @@ pub struct Target {
 }
 
 /// Of what people and pipelines ask.
-const WEB: UrlRule = UrlRule { schemes: &["http", "https"], wildcard: true };
+pub(crate) const WEB: UrlRule = UrlRule { schemes: &["http", "https"], wildcard: true };
 
 fn default_kind() -> String {
     "healthz".to_owned()

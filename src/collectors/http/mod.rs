@@ -17,6 +17,7 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use config::WEB;
 pub use config::{Config, Expect, Header, JsonRule, Target};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -31,7 +32,7 @@ use crate::say::Message;
 use crate::snapshot::{CollectError, ErrorClass, Observation, Snapshot, Source};
 use crate::value::Problem;
 use crate::value::names::{self, Visit};
-use crate::value::rules::{References, repeated, twin};
+use crate::value::rules::{References, quoted, repeated, twin};
 use probe::{Place, Probe, Prober};
 use window::Window;
 
@@ -61,6 +62,9 @@ const UNANSWERED: &[&str] = &[
 const ALL_BUT_UNKNOWN: &[&str] = Outcome::WORDS.split_at(Outcome::Unknown as usize).0;
 /// An address that was asked is good or not.
 const ASKED: Coverage = Coverage { seen: ALL_BUT_UNKNOWN, ..ANSWERED };
+
+/// Methods that servers know.
+const METHODS: [&str; 4] = ["GET", "HEAD", "POST", "OPTIONS"];
 
 states! {
     /// How a look at one address ended.
@@ -144,6 +148,14 @@ impl Section for Config {
             |one: &Target, other: &Target| one.url.is_same(&other.url) && Target { name: one.name.clone(), url: one.url.clone(), ..other.clone() } == *one;
         let twins = repeated(&self.targets, is_twin).into_iter();
         found.extend(twins.map(|(index, target, first)| Problem::bare(format!("{path}.targets[{index}]"), twin(&target.name, &first.name))));
+        for (index, target) in self.targets.iter().enumerate() {
+            let meant = target.method.to_ascii_uppercase();
+            // Methods are told apart by the case of their letters (RFC 9110, section 9.1).
+            if meant != target.method && METHODS.contains(&meant.as_str()) {
+                let rule = format!("is another method than {meant} to most servers, who refuse it");
+                found.push(Problem::new(format!("{path}.targets[{index}].method"), rule, quoted(&target.method)));
+            }
+        }
     }
 
     fn offers<'a>(&'a self, _: &mut References<'a>) {}

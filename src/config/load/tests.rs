@@ -60,7 +60,7 @@ collectors:
             "collectors.http.targets[0] (a).kindd: unknown key; did you mean kind?",
             "collectors.http.targets[1] (a): must have a name that collectors.http.targets[0] does not have (got \"a\")",
             "collectors.http.targets[1] (a).expect.body_matches: must be a regular expression; the error is at character 1 (got \"(\")",
-            "collectors.http.targets[1] (a).expect.status[0]: must be a whole number (got \"200\")",
+            "collectors.http.targets[1] (a).expect.status[0]: must be a whole number, without quotes (got \"200\")",
             "collectors.http.targets[1] (a).url: must begin with http:// or https://",
             "collectors.http.timeout: must be greater than 0 and at most the interval, 5s (got 10s)",
             "collectors.kubernetes.workloads[0] (w).kind: must be one of Deployment, StatefulSet, DaemonSet, CronJob; did you mean Deployment? (got \"Deploymnt\")",
@@ -119,7 +119,58 @@ fn what_is_no_yaml_is_told_with_its_line_and_a_tab_by_its_name() {
     let told = |text: &str| load(text).unwrap_err().to_string();
     assert_eq!(told("collectors:\n\thttp: {}\n"), "parse config readiness.yaml: line 2 is indented with a tab; YAML takes spaces alone");
     assert_eq!(told("collectors:\n  http: {}\n\ttls: {}\n"), "parse config readiness.yaml: line 3 is indented with a tab; YAML takes spaces alone");
-    assert_eq!(told("collectors: { http: { targets: [] }\nevents: []\n"), "parse config readiness.yaml: it is not YAML (line 2, column 1)");
+    let open = "it is not YAML (line 2, column 1); the { of line 1 is never closed";
+    assert_eq!(told("collectors: { http: { targets: [] }\nevents: []\n"), format!("parse config readiness.yaml: {open}"));
+}
+
+/// What somebody writes who sees the file for the first time, and what he is told to write.
+#[test]
+fn a_newcomers_mistake_is_told_with_what_belongs_there() {
+    let target = |rest: &str| format!("collectors: {{ http: {{ targets: [{{ name: app, {rest} }}] }} }}\n");
+    let event = |rest: &str| format!("events: [{{ name: e, duration: 3h, {rest} }}]\n");
+    let app = "url: 'https://a.test/'";
+    let sections = "known are credentials, dns, http, kubernetes, registry, rotations, secrets_manager, tls";
+    for (text, told) in [
+        ("collectors: [{ http: {} }]\n".to_owned(), format!("collectors: must be a map of settings; {sections} (got a list)")),
+        ("collectors: http\n".to_owned(), format!("collectors: must be a map of settings; {sections} (got a text)")),
+        ("http: {}\n".to_owned(), "http: unknown key; it belongs in collectors".to_owned()),
+        ("collectors: { targets: [] }\n".to_owned(), "collectors.targets: unknown key; it belongs in collectors.http or collectors.tls".to_owned()),
+        (
+            "collectors: { http: { targets: { name: app } } }\n".to_owned(),
+            "collectors.http.targets: must be a list, each entry a map with name and url, with a dash before it (got a map)".to_owned(),
+        ),
+        ("collectors: { http: { targets: ['https://a.test'] } }\n".to_owned(), "collectors.http.targets[0]: must be a map with name and url (got a text)".to_owned()),
+        ("checklists: estate\n".to_owned(), "checklists: must be a list, each entry a map with name, with a dash before it (got a text)".to_owned()),
+        (target(&format!("{app}, expect: {{ status: 200 }}")), "collectors.http.targets[0] (app).expect.status: must be a list, such as [200] (got 200)".to_owned()),
+        (
+            target("url: app.example.com/healthz"),
+            "collectors.http.targets[0] (app).url: must be a URL that begins with a scheme, such as https://; did you mean https://app.example.com/...?".to_owned(),
+        ),
+        (target("url: ''"), "collectors.http.targets[0] (app).url: must not be empty, but a URL such as https://app.example.com/healthz".to_owned()),
+        (
+            "collectors: { http: { interval: '${EVERY}' } }\n".to_owned(),
+            "collectors.http.interval: must be a duration such as 30s, 10m, 1h30m or 7d; nothing is put in for ${...} here: set READINESS__COLLECTORS__HTTP__INTERVAL in the environment (got \"${EVERY}\")".to_owned(),
+        ),
+        ("collectors: { tls: { targets: [{ name: a, address: a.test }] } }\n".to_owned(), "collectors.tls.targets[0] (a).address: must be host:port; write a.test:443 (got \"a.test\")".to_owned()),
+        (
+            "collectors: { dns: { names: [{ name: 'https://a.test/' }] } }\n".to_owned(),
+            "collectors.dns.names[0].name: must be a full domain name, with a wildcard only as its first label; write a.test (got \"https://a.test/\")".to_owned(),
+        ),
+        (event("time_zone: Berlin, start: 2027-01-01T09:00"), "events[0] (e).time_zone: must be an IANA time zone such as Europe/London; did you mean Europe/Berlin? (got \"Berlin\")".to_owned()),
+        (
+            event("time_zone: UTC, start: 2027-01-01T09:00Z"),
+            "events[0] (e).start: must be a local time such as 2026-12-01T09:00, without an offset, since time_zone says where (got \"2027-01-01T09:00Z\")".to_owned(),
+        ),
+        (event("time_zone: UTC, start: 2027-01-01T09:00, participants: '20'"), "events[0] (e).participants: must be a whole number, without quotes (got \"20\")".to_owned()),
+        ("checklists: [{ name: estat }]\n".to_owned(), "checklists[0] (estat).name: must be a shipped checklist (workshop, estate) unless file is set; did you mean estate? (got \"estat\")".to_owned()),
+        // What another key was meant for is not missing.
+        (event("timezone: UTC, start: 2027-01-01T09:00"), "events[0] (e).timezone: unknown key; did you mean time_zone?".to_owned()),
+    ] {
+        assert_eq!(problems(&text), [told], "{text}");
+    }
+    for windows in ["\u{feff}checklists: [{ name: estate }]\n", "checklists:\r\n- name: estate\r\n"] {
+        assert_eq!(load(windows).unwrap().checklists[0].name, "estate", "a mark or an end of line of another system is no mistake");
+    }
 }
 
 #[test]
@@ -202,7 +253,7 @@ fn paths_are_taken_from_the_folder_of_the_file() {
 fn what_is_no_yaml_says_where() {
     let message = load("events: [\n").unwrap_err().to_string();
     assert!(message.starts_with("parse config readiness.yaml: "), "{message}");
-    assert_eq!(problems("- 1"), ["(top level): must be a map of settings (got a list)"]);
+    assert_eq!(problems("- 1"), ["(top level): must be a map of settings, such as `collectors:` with what to look at below it (got a list)"]);
 }
 
 #[test]

@@ -24,6 +24,7 @@ use crate::files;
 use crate::say;
 use crate::say::{Message, named};
 use crate::value::Url;
+use crate::word::did_you_mean;
 
 /// Larger than a file with the contexts of hundreds of clusters.
 pub(in crate::collectors::kubernetes) const LARGEST: u64 = 16 << 20;
@@ -121,8 +122,11 @@ fn lacks(kubeconfig: &Kubeconfig, chosen: Option<&str>) -> Message {
     match chosen {
         None => say!("it has no current-context; name one as `context`"),
         Some(_) if kubeconfig.contexts.is_empty() => say!("it has no contexts"),
-        // A file that was put together by a script may have anything as a name.
-        Some(_) => say!("it does not have the context; `kubectl config get-contexts --kubeconfig FILE` lists those that it has"),
+        // A file that was put together by a script may have anything as a name, so none is told but one that is nearly the same.
+        Some(chosen) => match did_you_mean(chosen, kubeconfig.contexts.iter().map(|own| own.name.as_str())) {
+            hint if hint.as_str().is_empty() => say!("it does not have the context; `kubectl config get-contexts --kubeconfig FILE` lists those that it has"),
+            hint => say!("it does not have the context{}", hint),
+        },
     }
 }
 
@@ -347,6 +351,7 @@ users:
             why(GOOD, Some("other")).as_deref(),
             Some("it does not have the context; `kubectl config get-contexts --kubeconfig FILE` lists those that it has")
         );
+        assert_eq!(why(GOOD, Some("mainn")).as_deref(), Some("it does not have the context; did you mean main?"));
         let insecure = |is: bool| GOOD.replace("6443' }", &format!("6443', insecure-skip-tls-verify: {is} }}"));
         assert_eq!(why(&insecure(false), None), None);
         assert!(why(&insecure(true), None).unwrap().starts_with("the cluster says insecure-skip-tls-verify, so nobody knows who answers for it"));

@@ -30,6 +30,10 @@ fn a_secret_in_the_wrong_place_is_refused_and_not_printed() {
         "collectors: { http: { targets: [{ name: a, url: 'https://u:hunter2@a.test' }] } }",
         "collectors: { http: { targets: [{ name: a, url: 'https://a.test?token=hunter2' }] } }",
         "collectors: { http: { targets: [{ name: a, url: 'https://a.test', headers: { Authorization: hunter2 } }] } }",
+        "collectors: { http: { targets: [{ name: a, url: 'a.test/hunter2' }] } }",
+        "collectors: { http: { targets: [{ name: a, url: 'user:hunter2@a.test' }] } }",
+        "collectors: { tls: { targets: [{ name: a, address: 'eyJhbGciOiJIUzI1NiJ9.hunter2.c2lnbmF0dXJl' }] } }",
+        "collectors: { dns: { names: [{ name: 'https://eyJhbGciOiJIUzI1NiJ9.hunter2.c2lnbmF0dXJl/' }] } }",
     ] {
         let message = load(text).unwrap_err().to_string();
         assert!(!message.contains("hunter2"), "{message}");
