@@ -1,5 +1,6 @@
 //! The flags and commands, as clap reads them. What they do is elsewhere.
 
+use std::ffi::OsString;
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
@@ -172,6 +173,19 @@ pub(super) struct Generate {
     pub(super) from_config: bool,
 }
 
+#[derive(Args)]
+pub(super) struct Init {
+    /// The kubeconfig; ~/.kube/config when left out.
+    #[arg(long, value_name = "FILE", env = "KUBECONFIG")]
+    pub(super) kubeconfig: Option<OsString>,
+    /// A context of the kubeconfig; may be given several times. All when left out.
+    #[arg(long = "context", value_name = "NAME")]
+    pub(super) contexts: Vec<String>,
+    /// An endpoint, of which the name and the certificate are watched as well; may be given several times.
+    #[arg(long = "url", value_name = "URL")]
+    pub(super) urls: Vec<String>,
+}
+
 #[derive(Subcommand)]
 pub(super) enum Configuration {
     /// Report every problem of the file; exit 2 if there is one.
@@ -180,12 +194,8 @@ pub(super) enum Configuration {
     Print,
     /// Print the JSON Schema of the file, for editors.
     Schema,
-    /// Print a configuration to start from, with a cluster for each API server of a kubeconfig.
-    Init {
-        /// The kubeconfig; ~/.kube/config when left out.
-        #[arg(long, value_name = "FILE", env = "KUBECONFIG")]
-        kubeconfig: Option<PathBuf>,
-    },
+    /// Print a configuration to start from, with a cluster for each API server of a kubeconfig and an endpoint for each URL.
+    Init(Init),
     /// Print the roles that the exporter's identity needs in a cluster, as manifests.
     Rbac {
         /// The cluster's name in the configuration.

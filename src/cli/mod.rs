@@ -1,8 +1,7 @@
 //! The command line. Flags are spelled as Prometheus users know them.
 
-use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use clap::{CommandFactory as _, Parser as _};
 use jiff::{SignedDuration, Timestamp};
 
 mod flags;
+mod init;
 mod serve;
 
 use flags::{Check, Cli, Command, Configuration, Format, Generate, Level, Listing, Output, Report, Serve};
@@ -19,9 +19,8 @@ use serve::serve;
 use crate::app::App;
 use crate::cause::Cause as _;
 use crate::checklist::Decision;
-use crate::collectors::kubernetes;
 use crate::config::{self, LoadError, Loaded};
-use crate::files::{self, ReadError};
+use crate::files::ReadError;
 use crate::net;
 use crate::say;
 use crate::say::{Say, counted, named};
@@ -54,7 +53,7 @@ pub fn main() -> ExitCode {
             print(&generate::schema());
             ExitCode::SUCCESS
         }
-        Some(Command::Config(Configuration::Init { kubeconfig })) => init(kubeconfig),
+        Some(Command::Config(Configuration::Init(wanted))) => init::init(wanted),
         Some(Command::Config(Configuration::Rbac { cluster, namespace })) => with_config(&cli.serve, |loaded| rbac(&loaded, &cluster, &namespace)),
         Some(Command::Manual) => {
             let mut page = Vec::new();
@@ -120,40 +119,6 @@ fn check_configuration(loaded: &Loaded, file: &Path) -> ExitCode {
             fail(error)
         }
     }
-}
-
-fn init(kubeconfig: Option<PathBuf>) -> ExitCode {
-    // KUBECONFIG may list several files, of which kubectl leaves out those that are not there.
-    let listed = |files: PathBuf| {
-        // Profiles append to it, so that one may stand there twice.
-        let mut listed = BTreeSet::new();
-        let all = std::env::split_paths(&files).filter(|file| !file.as_os_str().is_empty() && listed.insert(file.clone()));
-        let all: Vec<PathBuf> = all.collect();
-        let there: Vec<PathBuf> = all.iter().filter(|file| file.exists()).cloned().collect();
-        if there.is_empty() { vec![all.into_iter().next().unwrap_or_default()] } else { there }
-    };
-    let own = || Some(vec![std::env::home_dir()?.join(".kube/config")]).filter(|files| files[0].exists());
-    let Some(files) = kubeconfig.map(listed).or_else(own) else {
-        // There is more to look at than clusters.
-        let _ = writeln!(std::io::stderr(), "there is no ~/.kube/config, so no cluster is named; --kubeconfig names another file");
-        print(&kubernetes::init::configuration(&kubernetes::init::Found::default()));
-        return ExitCode::SUCCESS;
-    };
-    let mut found = kubernetes::init::Found::default();
-    let mut failures = Vec::new();
-    for file in &files {
-        files::remember(file);
-        failures.extend(kubernetes::init::add(&mut found, file).err());
-    }
-    match failures.first() {
-        Some(why) if found.clusters.is_empty() => return fail(say!("{}; name another kubeconfig with --kubeconfig", why)),
-        _ => {}
-    }
-    for why in failures {
-        let _ = writeln!(std::io::stderr(), "left out: {why}");
-    }
-    print(&kubernetes::init::configuration(&found));
-    ExitCode::SUCCESS
 }
 
 fn settings(mut loaded: Loaded) -> ExitCode {

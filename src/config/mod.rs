@@ -3,6 +3,7 @@
 //! Strict on purpose: an unknown key or a dangling reference stops the start, because a check that
 //! silently watches nothing would be a false go. All problems are reported in one run.
 
+pub mod begin;
 mod broken;
 mod findings;
 mod layers;

@@ -14,6 +14,7 @@ mod common;
 mod credentials;
 mod faults;
 mod files;
+mod first;
 mod grafana_colours;
 mod grafana_schema;
 mod hanging;

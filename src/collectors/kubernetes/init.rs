@@ -1,7 +1,6 @@
-//! A configuration to start from, with a cluster for each API server of a kubeconfig.
+//! Clusters to begin with: one for each API server of a kubeconfig.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::path::Path;
 
 use kube::config::{AuthInfo, Cluster, Kubeconfig, NamedContext};
@@ -13,6 +12,7 @@ use crate::files;
 use crate::say;
 use crate::say::{Message, named};
 use crate::value::{Problem, Url};
+use crate::word::did_you_mean;
 
 /// What a kubeconfig leads to.
 #[derive(Debug, Default)]
@@ -28,7 +28,31 @@ pub struct Found {
     /// Contexts of the files before: of several of one name kubectl takes the first.
     contexts: BTreeSet<String>,
     /// How many files were read.
-    files: usize,
+    pub files: usize,
+    /// Names of the contexts that alone are wanted; of all when empty.
+    wanted: Vec<String>,
+}
+
+impl Found {
+    /// Nothing yet, where these contexts alone are wanted, or all if there are none.
+    pub fn of(wanted: Vec<String>) -> Self {
+        Self { wanted, ..Self::default() }
+    }
+
+    /// Whether some contexts alone are wanted.
+    pub const fn is_choosy(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
+    /// Those that are wanted and stand in no kubeconfig, each with the name that it is like.
+    pub fn absent(&self) -> impl Iterator<Item = Message> {
+        let absent = self.wanted.iter().filter(|name| !self.contexts.contains(*name));
+        let known = || self.contexts.iter().map(|name| say!("{}", named(name)));
+        absent.map(move |name| match did_you_mean(name, self.contexts.iter().map(String::as_str)) {
+            hint if hint.as_str().is_empty() => say!("no context is named {}; known are {}", named(name), Message::joined(known(), ", ")),
+            hint => say!("no context is named {}{}", named(name), hint),
+        })
+    }
 }
 
 /// A name that no cluster has yet: this one, or the same with a number behind it.
@@ -55,13 +79,14 @@ pub fn add(found: &mut Found, file: &Path) -> Result<(), Message> {
         Some((cluster.server.clone()?, cluster.proxy_url.clone().unwrap_or_default()))
     };
     let preferred = kubeconfig.contexts.iter().find(|named| current == Some(named.name.as_str())).and_then(place);
-    for named in &kubeconfig.contexts {
+    let wanted = std::mem::take(&mut found.wanted);
+    for named in kubeconfig.contexts.iter().filter(|named| wanted.is_empty() || wanted.contains(&named.name)) {
         if found.contexts.contains(&named.name) {
             unusable.push((named.name.clone(), say!("a file before has a context of that name, which is the one that kubectl takes")));
             continue;
         }
         if let Some(server) = place(named) {
-            let another = preferred.as_ref() == Some(&server) && current != Some(named.name.as_str());
+            let another = wanted.is_empty() && preferred.as_ref() == Some(&server) && current != Some(named.name.as_str());
             if another || found.servers.contains(&server) {
                 found.left_out.push(named.name.clone());
                 continue;
@@ -94,9 +119,11 @@ pub fn add(found: &mut Found, file: &Path) -> Result<(), Message> {
             proxy,
         });
     }
+    found.wanted = wanted;
     found.contexts.extend(kubeconfig.contexts.iter().map(|named| named.name.clone()));
     let failed = match unusable.first() {
         _ if found.clusters.len() + found.left_out.len() > before => Ok(()),
+        None if !found.wanted.is_empty() => Ok(()),
         Some((_, why)) => Err(say!("read {}: none of its contexts can be used: {}", file.display(), why)),
         None => Err(say!("read {}: it names no context", file.display())),
     };
@@ -184,80 +211,13 @@ fn eks(auth: &AuthInfo) -> Option<Eks> {
     known.then_some(Eks { name: name?, region: region?, role_arn: after(&["--role-arn", "--role", "-r"]), profile })
 }
 
-/// A whole file with these clusters, and what else a first configuration needs, in comments.
-pub fn configuration(found: &Found) -> String {
-    #[derive(serde::Serialize)]
-    struct Section<'a> {
-        clusters: &'a [ClusterConfig],
-    }
-    let mut text = "# Made by `readiness-exporter config init`. `readiness-exporter config check` says what is wrong with it.\n\n".to_owned();
-    if !found.clusters.is_empty() {
-        // Plain strings and maps always serialise.
-        text.push_str(&serde_saphyr::to_string(&Section { clusters: &found.clusters }).unwrap_or_default());
-    }
-    for context in &found.left_out {
-        let _ = writeln!(text, "# The context {} leads to the API server of one above.", named(context));
-    }
-    for (context, why) in &found.unusable {
-        let _ = writeln!(text, "# The context {} is left out: read the kubeconfig: {}.", named(context), why);
-    }
-    if found.files > 1 && !found.unusable.is_empty() {
-        text.push_str("# kubectl takes several kubeconfigs as one; here each stands for itself. `kubectl config view --flatten` makes one of them.\n");
-    }
-    if found.clusters.is_empty() {
-        // A section with nothing but comments would be none.
-        text.push_str("# collectors:\n");
-        text.push_str(&REST.replace("\n  # ", "\n#   ").replacen("  # ", "#   ", 1));
-    } else {
-        text.push_str(OF_CLUSTERS);
-        text.push_str(REST);
-    }
-    text
-}
-
-/// What of clusters is looked at.
-const OF_CLUSTERS: &str = r#"
-collectors:
-  # Nodes, pods, events, storage of nodes, quotas and classes are looked at without further words.
-  kubernetes:
-    interval: 30s
-    # workloads:
-    #   - { name: control-plane, kind: Deployment, namespace: coder, labels: "app.kubernetes.io/name=coder" }
-    # services:
-    #   - { namespace: coder, name: coder }
-    # workspaces:
-    #   - { name: workspaces, namespaces: [coder-ws], labels: { app.kubernetes.io/name: coder-workspace } }
-    # karpenter: { node_classes: ec2 }
-"#;
-
-/// What else there is to look at. Whoever takes the marks of comments away from a block has a section that is right in its form.
-const REST: &str = r#"  # http:
-  #   targets:
-  #     - { name: app, url: "https://app.example.com/healthz" }
-  # tls:
-  #   targets:
-  #     - { name: app, address: "app.example.com:443" }
-  # dns:
-  #   names:
-  #     - { name: app.example.com }
-  # credentials:
-  #   credentials:
-  #     - { name: gitlab, kind: gitlab, api: "https://gitlab.example.com", from: { env: GITLAB_TOKEN } }
-
-# What only people can say, as `- { attest: OnCallConfirmed, who: NAME, at: 2027-01-13T09:00:00Z, event: workshop }`.
-# attestations: { file: attestations.yaml }
-
-# events:
-#   - { name: workshop, time_zone: Europe/London, start: "2027-01-15T09:00", duration: 3h, participants: 20 }
-
-# Checks of the workshop that have nothing to ask here are disabled by their names, which `check` prints.
-# checklists:
-#   - { name: workshop, overrides: { LiteLlmNotReady: { enabled: false } } }
-"#;
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn configuration(found: &Found) -> String {
+        crate::config::begin::configuration(found, &crate::config::begin::Endpoints::default())
+    }
 
     const KUBECONFIG: &str = r#"
 apiVersion: v1
@@ -294,42 +254,6 @@ users:
         assert!(!text.contains("hunter2"), "{text}");
         let loaded = crate::config::load_str(&text, "init", folder.path(), None).unwrap_or_else(|error| panic!("{error}\n{text}"));
         assert_eq!(loaded.settings.clusters.len(), 3);
-    }
-
-    #[test]
-    fn without_a_cluster_there_is_something_to_begin_with() {
-        let folder = tempfile::tempdir().unwrap();
-        let text = configuration(&Found::default());
-        let loaded = crate::config::load_str(&text, "init", folder.path(), None).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        assert!(
-            loaded.settings.clusters.is_empty()
-                && loaded.settings.collectors.kubernetes.is_none()
-                && text.contains("# collectors:\n#   http:\n#     targets:\n"),
-            "{text}"
-        );
-    }
-
-    /// Each block is right as soon as it is no comment any more.
-    #[test]
-    fn what_stands_there_in_comments_is_right_in_its_form() {
-        let folder = tempfile::tempdir().unwrap();
-        let uncommented: String = format!("{OF_CLUSTERS}{REST}")
-            .lines()
-            .map(|line| {
-                if line.contains(": ") && line.contains("# ") && !line.contains('`') || line.trim_end().ends_with(':') {
-                    line.replacen("# ", "", 1)
-                } else {
-                    line.to_owned()
-                }
-            })
-            .map(|line| line + "\n")
-            .collect();
-        let uncommented = format!("clusters: [{{ name: eu, in_cluster: true }}]\n{uncommented}");
-        let loaded = crate::config::load_str(&uncommented, "init", folder.path(), None).unwrap_or_else(|error| panic!("{error}\n{uncommented}"));
-        let collectors = &loaded.settings.collectors;
-        assert!(collectors.http.is_some() && collectors.tls.is_some() && collectors.dns.is_some() && collectors.credentials.is_some(), "{uncommented}");
-        assert_eq!((collectors.kubernetes.as_ref().unwrap().workloads.len(), loaded.schedules.len()), (1, 1), "{uncommented}");
-        assert!(loaded.settings.attestations.is_some() && !loaded.settings.checklists.is_empty(), "{uncommented}");
     }
 
     fn found_in(files: &[&Path]) -> Found {
