@@ -31,6 +31,11 @@ async fn main() -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = root.join("examples/lab");
     let lab = Lab::start([0, 0], &folder).await.context("start the lab; is another demo running?")?;
+    // Alerts of an earlier demo are none of this one's.
+    for kept in ["prometheus", "alertmanager"] {
+        let _ = std::fs::remove_dir_all(folder.join(kept));
+    }
+    let _ = std::fs::remove_file(folder.join("state.json"));
     let mut exporter =
         start(&beside("readiness-exporter")?, &["--config.file", CONFIGURATION, "--web.listen-address", EXPORTER, "--log.level", "error"], root)?;
     println!("Looking at everything for the first time: about half a minute, more on a busy machine. Until the word is GO, a line");

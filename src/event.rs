@@ -308,11 +308,12 @@ fn recurring(cron: &str, zone: &TimeZone) -> Result<Cron, Broken> {
 }
 
 fn civil(field: &'static str, text: &str) -> Result<DateTime, Broken> {
-    let has_zone = text.parse::<Timestamp>().is_ok() || text.ends_with('Z');
+    // The parser passes over an offset, and an event would be judged hours beside its time.
+    let has_zone = text.parse::<Timestamp>().is_ok() || text.contains('[') || text.ends_with(['Z', 'z']);
     let zone = if has_zone { ", without an offset, since time_zone says where" } else { "" };
     let rule = || (field, format!("must be a local time such as 2026-12-01T09:00{zone}"), text.to_owned());
     // A day alone would mean its first moment, and an event that ends on a day lasts until its evening.
-    if text.contains(':') { text.parse().map_err(|_| rule()) } else { Err(rule()) }
+    if text.contains(':') && !has_zone { text.parse().map_err(|_| rule()) } else { Err(rule()) }
 }
 
 /// A moment on the clocks of a zone. One that they skip in spring is meant by nobody, and who comes then finds that it began

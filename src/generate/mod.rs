@@ -85,8 +85,20 @@ fn made(checklists: &[Checklist], published: &Published, runbooks: &Runbooks<'_>
     }
     files.extend(subject_boards(checklists, published.folder()).into_iter().map(|(name, board)| (format!("dashboards/{name}.json"), board)));
     files.push(("dashboards/exporter.json".to_owned(), looks::board(checklists)));
+    for (_, board) in files.iter_mut().filter(|(name, _)| name.starts_with("dashboards/")) {
+        *board = with_page(std::mem::take(board), published);
+    }
     files.push(("docs/checks.md".to_owned(), docs::checks(checklists, runbooks)));
     files
+}
+
+/// A board that leads to the page of the exporter, where its address is known. As the chart does it.
+fn with_page(board: String, published: &Published) -> String {
+    let (Some(url), Ok(mut parsed)) = (published.page(None), serde_json::from_str::<serde_json::Value>(&board)) else { return board };
+    if let Some(links) = parsed["links"].as_array_mut() {
+        links.push(serde_json::json!({ "type": "link", "title": "Status page", "icon": "external link", "url": url, "targetBlank": true }));
+    }
+    report::json_of(&parsed)
 }
 
 /// All generated files of this repository: what follows from the shipped checklists, their copies in the chart, and what
@@ -99,7 +111,7 @@ pub fn repository(checklists: &[Checklist], published: &Published) -> Vec<(Strin
     files.extend(packed);
     // It takes the rules of the checklists that its values name, so those of each are all there.
     files.extend(checklists.iter().map(|checklist| {
-        let whole = rules::groups(checklist, &[], runbook_url);
+        let whole = rules::groups(checklist, &[], published);
         (format!("{CHART}/files/alerts/{}.yaml", checklist.name), yaml(&rules::prometheus_rule(&checklist.name, &whole)))
     }));
     files.push(("docs/configuration.md".to_owned(), keys::document()));

@@ -78,6 +78,7 @@ const EVERYTHING: &str = "
 image: { repository: r.example/readiness, digest: sha256:0123456789012345678901234567890123456789012345678901234567890123 }
 imagePullSecrets: [{ name: pull }]
 attestations: [{ attest: OnCallConfirmed, who: Ada, at: 2026-11-30T16:00:00Z }]
+config: { attestations: { file: attestations.yaml } }
 rbac: { extraRules: [{ apiGroups: [''], resources: [configmaps], verbs: [get] }] }
 serviceAccount: { annotations: { eks.amazonaws.com/role-arn: arn:aws:iam::123456789012:role/readiness } }
 web: { externalUrl: 'https://example.com/readiness/', routePrefix: / }
@@ -315,6 +316,10 @@ fn wrong_values_are_refused_by_name() {
         ("web: { routePrefix: 'a b' }", "/web/routePrefix"),
         ("web: { externalURL: 'https://example.com' }", "externalURL"),
         ("ingress: { enabled: true }", "web.externalUrl must be set"),
+        ("ingress: { tlsSecret: tls }", "without ingress.enabled nothing uses it"),
+        ("{ web: { externalUrl: 'https://10.0.0.1/x' }, ingress: { enabled: true } }", "the address 10.0.0.1"),
+        ("{ web: { externalUrl: 'https://example.com/x', routePrefix: / }, ingress: { enabled: true } }", "below /x/, and the exporter answers below /:"),
+        ("{ config: {}, attestations: [{ attest: A, who: Ada, at: 2026-11-30T16:00:00Z }] }", "until config.attestations.file names it"),
     ] {
         let error = template(values).err().unwrap_or_else(|| panic!("{values} was taken"));
         assert!(error.contains(words), "{values}: {error}");
@@ -333,7 +338,7 @@ async fn behind_an_address_everything_asks_where_the_program_answers() {
         (9860, "{ routePrefix: own }", "/own", ""),
         (9870, "{ externalUrl: 'https://example.com' }", "", "/"),
     ] {
-        let objects = rendered(&format!("{{ web: {web}, ingress: {{ enabled: {} }}, serviceMonitor: {{ enabled: true }} }}", !outside.is_empty()));
+        let objects = rendered(&format!("{{ web: {web}, ingress: {{ enabled: {}, annotations: {{ a: rewrites }} }}, serviceMonitor: {{ enabled: true }} }}", !outside.is_empty()));
         let deployment: Deployment = typed(of_kind(&objects, "Deployment")[0]);
         let container = deployment.spec.unwrap().template.spec.unwrap().containers.remove(0);
         let mut command = exporter();

@@ -66,7 +66,7 @@ fn at(text: &str) -> Option<i64> {
 /// A time without a zone, which issuers mean in UTC.
 fn utc(text: &str) -> Option<Timestamp> {
     // A date alone is read elsewhere, so that it means the same everywhere.
-    if !text.contains(':') {
+    if !text.contains(':') || text.contains('[') {
         return None;
     }
     text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
