@@ -20,7 +20,13 @@ fn nine_in_london_stays_nine_when_the_clocks_change() {
 
 #[test]
 fn an_offset_that_would_be_passed_over_is_refused() {
-    for start in ["2026-12-01T09:00:00-08:00", "2026-12-01T09:00+05:00", "2026-12-01T09:00:00-08:00[America/Los_Angeles]", "2026-12-01T09:00[Europe/Berlin]", "2026-12-01T09:00z"] {
+    for start in [
+        "2026-12-01T09:00:00-08:00",
+        "2026-12-01T09:00+05:00",
+        "2026-12-01T09:00:00-08:00[America/Los_Angeles]",
+        "2026-12-01T09:00[Europe/Berlin]",
+        "2026-12-01T09:00z",
+    ] {
         for (field, times) in [("start", format!("start: '{start}', duration: 3h")), ("end", format!("start: 2026-12-01T08:00, end: '{start}'"))] {
             let config: EventConfig = serde_saphyr::from_str(&format!("{{name: w, time_zone: Europe/Berlin, {times}}}")).unwrap();
             let (broken, rule, got) = Schedule::parse(&config).unwrap_err();

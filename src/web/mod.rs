@@ -145,7 +145,15 @@ fn counted(app: &App, answer: Answer, head: &Parts) -> Response<Body> {
 
 /// Sends a client to where the page is.
 fn lead(app: &App, head: &Parts, to: &str) -> Response<Body> {
-    let mut response = counted(app, Answer::plain("/", StatusCode::FOUND, &format!("the page is at {to}; where that leads here again, a proxy takes the path away: set --web.route-prefix /")), head);
+    let mut response = counted(
+        app,
+        Answer::plain(
+            "/",
+            StatusCode::FOUND,
+            &format!("the page is at {to}; where that leads here again, a proxy takes the path away: set --web.route-prefix /"),
+        ),
+        head,
+    );
     if let Ok(to) = HeaderValue::from_str(to) {
         response.headers_mut().insert(header::LOCATION, to);
     }

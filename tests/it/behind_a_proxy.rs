@@ -186,7 +186,14 @@ async fn everything_is_reached(prefix: Option<&str>, inside: &'static str) {
     assert_eq!(own(&format!("{inside}/metrics")).await.0, 200);
     assert_eq!(own(&format!("{inside}/nothing")).await.2, format!("not found; try {inside}/, {inside}/metrics or {inside}/report\n"));
     if !inside.is_empty() {
-        assert_eq!(own("/").await, (302, Some(format!("{inside}/")), format!("the page is at {inside}/; where that leads here again, a proxy takes the path away: set --web.route-prefix /\n")));
+        assert_eq!(
+            own("/").await,
+            (
+                302,
+                Some(format!("{inside}/")),
+                format!("the page is at {inside}/; where that leads here again, a proxy takes the path away: set --web.route-prefix /\n")
+            )
+        );
         assert_eq!(own(inside).await.1, Some(format!("{PATH}/")), "as those have it who ask through the proxy");
         for path in ["/metrics", "/-/healthy", "/wall", &format!("{inside}x/metrics")] {
             assert_eq!(own(path).await, (404, None, format!("not found; everything is below {inside}/\n")), "{path}");

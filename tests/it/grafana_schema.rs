@@ -50,7 +50,7 @@ fn boards() -> Vec<(String, Value)> {
 #[test]
 fn grafana_knows_everything_that_is_in_a_board() {
     let boards = boards();
-    assert_eq!(boards.len(), 7);
+    assert_eq!(boards.len(), 9);
     let said = compile(&boards);
     assert!(said.is_empty(), "{said}");
 }
