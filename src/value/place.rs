@@ -37,10 +37,13 @@ impl ExternalUrl {
         if authority.contains('@') {
             return Err(say!("must have no user and no password; --web.config.file asks for those"));
         }
-        if authority.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '\\' | '*')) {
-            return Err(say!("{}", RULE));
-        }
         let parsed = super::Url::new(&format!("{scheme}://{authority}/")).parse()?;
+        // As it is asked for: names of other scripts are in letters by then, and what no name can have may be left out.
+        let host = parsed.host_str().unwrap_or_default();
+        let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '*' | '\\');
+        if authority.contains(odd) || !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte)) {
+            return Err(say!("must be a URL whose host has characters that a name can have"));
+        }
         Ok(Self { origin: parsed.origin().ascii_serialization(), path: path_of(path)? })
     }
 
@@ -105,6 +108,11 @@ impl Place {
         Ok(Self { external, prefix })
     }
 
+    /// What commands ask: the address if it is known, and else this machine.
+    pub fn address(&self) -> String {
+        self.external.as_ref().map_or_else(|| format!("http://localhost:9840{}", self.prefix.path("")), |url| url.page(""))
+    }
+
     /// Where a request is sent that asks for the place itself, without the slash from which on links of its page are
     /// relative; `None` for every other one.
     pub fn leads_to(&self, path: &str) -> Option<String> {
@@ -167,6 +175,7 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused_without_a_word_of_it() {
         let rule = "must be a URL with a scheme and a host, such as https://example.com/readiness";
+        let of_names = "must be a URL whose host has characters that a name can have";
         for (text, why) in [
             ("example.com/hunter2", rule),
             ("/hunter2", rule),
@@ -179,12 +188,14 @@ mod tests {
             ("https://example.com?hunter2", "must have no query"),
             ("https://example.com/#hunter2", "must have no fragment"),
             ("https://example.com:hunter2/", "must be a URL whose port is a number up to 65535"),
-            ("https://hunter2 example.com/", rule),
-            ("https://hunter2\\example.com/", rule),
-            ("https://*.example.com/", rule),
+            ("https://hunter2 example.com/", of_names),
+            ("https://hunter2\\example.com/", of_names),
+            ("https://*.example.com/", of_names),
+            ("https://\thunter2.example.com/", of_names),
+            ("https://hunter2'.example.com/", of_names),
             (" https://example.com", "must begin with http:// or https://"),
             ("\"https://example.com\"", "must begin with http:// or https://"),
-            ("https://example.com\"", "must be a URL whose host has characters that a name can have"),
+            ("https://example.com\"", of_names),
             ("https://example.com/a/../hunter2", "must have no . and no .. as a part of its path"),
             ("https://example.com/./hunter2", "must have no . and no .. as a part of its path"),
             ("https://example.com/a//hunter2", "must have no empty part in its path"),
@@ -236,7 +247,9 @@ mod tests {
         for (path, to) in [("/", Some("/in/")), ("/in", Some("/out/")), ("/in/", None), ("/out", None), ("", None)] {
             assert_eq!(place.leads_to(path).as_deref(), to, "{path}");
         }
-        assert_eq!(Place::read(None, Some("/in")).unwrap().leads_to("/in").as_deref(), Some("/in/"));
+        assert_eq!(place.address(), "https://example.com/out/");
+        let alone = Place::read(None, Some("/in")).unwrap();
+        assert_eq!((alone.leads_to("/in").as_deref(), alone.address().as_str()), (Some("/in/"), "http://localhost:9840/in/"));
         let root = Place::default();
         assert_eq!((root.leads_to("/"), root.prefix.strip("/metrics")), (None, Some("/metrics")));
     }

@@ -67,7 +67,7 @@ impl Listener {
             }
             match open(found, only_v6) {
                 Ok(listener) => {
-                    bound = bound.or(listener.local_addr().ok());
+                    bound = bound.or_else(|| listener.local_addr().ok());
                     self.0.push(Socket::Tcp(listener));
                 }
                 // A name may have addresses of other machines as well.

@@ -34,6 +34,7 @@ use crate::exposition::Exposition;
 use crate::metric::Format;
 use crate::report;
 use crate::runbooks::runbook;
+use crate::value::Place;
 use access::Entry;
 use clients::Visitor;
 
@@ -42,6 +43,9 @@ const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Where commands of the runbooks ask an exporter whose address they do not know.
+const EXAMPLE: &str = "http://localhost:9840/";
 
 /// What a browser may do with an answer: show it with its own style and icon, and run the one script that is ours.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'self'; connect-src 'self'; \
@@ -200,7 +204,7 @@ fn read(app: &App, path: &str, headers: &HeaderMap) -> Answer {
         "/report" => report_as(app, wanted(headers)),
         _ => match (path.strip_prefix("/report."), path.strip_prefix("/runbooks/")) {
             (Some(extension), _) => report_as(app, extension),
-            (_, Some(name)) => runbook_called(name),
+            (_, Some(name)) => runbook_called(name, app.place()),
             _ => {
                 let [page, metrics, report] = ["", "metrics", "report"].map(|name| app.place().prefix.path(name));
                 Answer::plain("other", StatusCode::NOT_FOUND, &format!("not found; try {page}, {metrics} or {report}"))
@@ -210,10 +214,10 @@ fn read(app: &App, path: &str, headers: &HeaderMap) -> Answer {
 }
 
 /// A runbook by its name, which is written with the ending of the file, too: in alerts, and where one leads to another.
-fn runbook_called(name: &str) -> Answer {
+fn runbook_called(name: &str, place: &Place) -> Answer {
     let name = name.strip_suffix(".md").unwrap_or(name);
     match runbook(name) {
-        Some(markdown) => Answer::ok("/runbooks", HTML, page::runbook(name, markdown)),
+        Some(markdown) => Answer::ok("/runbooks", HTML, page::runbook(name, &markdown.replace(EXAMPLE, &place.address()))),
         None => Answer::plain("/runbooks", StatusCode::NOT_FOUND, "no such runbook"),
     }
 }

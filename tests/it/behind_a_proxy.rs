@@ -173,6 +173,9 @@ async fn everything_is_reached(prefix: Option<&str>, inside: &'static str) {
     let script = behind.get(&format!("{}/report.html", behind.url)).await.2;
     assert!(script.contains(&format!("href=\"{}/runbooks/NodeDiskPressure\"", behind.url)), "{script}");
 
+    let commands = behind.get(&format!("{}/runbooks/ReadinessConfigReloadFailed", behind.url)).await.2;
+    assert!(commands.contains(&format!("curl -X POST {}/-/reload", behind.url)) && !commands.contains("localhost"), "{commands}");
+
     // The page of the address that browsers know may reload, and no other.
     let reload = |origin: String| CLIENT.post(format!("{}/-/reload", behind.url)).header("origin", origin).header("sec-fetch-site", "same-origin").send();
     assert_eq!(reload(behind.url.origin().ascii_serialization()).await.unwrap().status(), 200);

@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStderr, Command};
 
-use crate::common::{exporter, run};
+use crate::common::{PATIENCE, exporter, run};
 use crate::slack::own_host;
 
 #[test]
@@ -70,7 +70,8 @@ fn nothing(folder: &Path) -> std::path::PathBuf {
 /// The next line that says where it listens: what is odd about the configuration is told first.
 async fn listening(lines: &mut Lines<BufReader<ChildStderr>>) -> String {
     loop {
-        let line = lines.next_line().await.unwrap().unwrap_or_else(|| panic!("it has ended"));
+        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap_or_else(|_| panic!("it listens at no more"));
+        let line = line.unwrap().unwrap_or_else(|| panic!("it has ended"));
         if line.contains("message=listening") {
             assert!(line.contains("level=info"), "{line}");
             return line.split("address=").nth(1).unwrap().split(' ').next().unwrap().trim_matches('"').to_owned();
