@@ -40,10 +40,10 @@ fn nobody_has_to_confirm_or_to_rename_anything_for_it() {
 /// What a checklist says of lines of which nothing is configured is one of two words, and `unknown` when it says nothing.
 #[test]
 fn what_is_not_configured_is_unknown_unless_the_checklist_says_otherwise() {
-    let list =
-        |key: &str| format!("checklist: mine\ntitle: t\n{key}sections: [{{ title: s, checks: [{{ check: WildcardRouteBroken, item: '1', title: t }}] }}]\n");
-    let told = |key: &str| {
-        let checklist = parse(&list(key)).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let list = |key: &str, line: &str| format!("checklist: mine\ntitle: t\n{key}sections: [{{ title: s, checks: [{{ {line}, item: '1', title: t }}] }}]\n");
+    let wildcard = "check: WildcardRouteBroken";
+    let told = |key: &str, line: &str| {
+        let checklist = parse(&list(key, line)).unwrap_or_else(|problems| panic!("{problems:?}"));
         let target = Source { identity: [("target", "app"), ("kind", "healthz")].into(), emits: vec!["readiness_http_success"], ..source("http", "app") };
         let store = Store::default();
         store.add(target);
@@ -53,10 +53,12 @@ fn what_is_not_configured_is_unknown_unless_the_checklist_says_otherwise() {
     };
     let note = "collectors.http is configured, but nothing in it has kind=wildcard (readiness_http_success)".to_owned();
     for key in ["", "unconfigured: unknown\n"] {
-        assert_eq!(told(key), (CheckState::Unknown, None, note.clone(), Decision::Undecided), "{key}");
+        assert_eq!(told(key, wildcard), (CheckState::Unknown, None, note.clone(), Decision::Undecided), "{key}");
     }
     let unasked = (CheckState::NotApplicable, Some(Unasked::NotConfigured), note, Decision::Undecided);
-    assert_eq!(told("unconfigured: not_applicable\n"), unasked, "and no go follows from it");
-    let wrong = problems(&list("unconfigured: ignored\n"));
+    assert_eq!(told("unconfigured: not_applicable\n", wildcard), unasked, "and no go follows from it");
+    let named = told("unconfigured: not_applicable\n", "check: EndpointUnhealthy, where: { target: shpo }");
+    assert_eq!((named.0, named.1), (CheckState::Unknown, None), "what the line names itself may be a slip");
+    let wrong = problems(&list("unconfigured: ignored\n", wildcard));
     assert_eq!(wrong, ["unconfigured: a value is not known; known are unknown, not_applicable"]);
 }

@@ -42,7 +42,7 @@ impl Default for Config {
 pub struct Target {
     /// Unique name, the `target` label.
     pub name: String,
-    /// What kind of endpoint this is; checks select by it. The shipped checklist knows
+    /// What kind of endpoint this is; checks select by it. The shipped checklists know
     /// `healthz`, `wildcard`, `identity` and `document`.
     #[serde(default = "default_kind")]
     pub kind: String,
