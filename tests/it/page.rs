@@ -38,7 +38,7 @@ async fn page_of(url: &str) -> String {
 
 /// What the page writes a meaning with, on light or on dark ground.
 fn ink(page: &str, meaning: &str, dark: bool) -> String {
-    let colour = page.split(&format!(" --{meaning}: ")).nth(1 + usize::from(dark)).expect("the page names its colours");
+    let colour = page.split(&format!(" --{meaning}: ")).nth(1 + usize::from(dark)).unwrap_or_else(|| panic!("the page names no colour {meaning}"));
     colour[..7].to_owned()
 }
 
