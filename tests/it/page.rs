@@ -136,5 +136,10 @@ async fn what_a_reader_has_opened_stays_open() {
     let (before, _) = dom.split_once("id=\"NodeCordoned\"").unwrap();
     let section = before.rsplit("<details class=\"section\"").next().unwrap().split('>').next().unwrap();
     assert!(section.contains("open"), "{section}");
-    assert_eq!(before.matches(" open=\"\"").count(), 1, "the others stay closed");
+    // On a busy machine a look may take too long, and a section with what is not good is open by itself.
+    let wrong = |section: &str| ["fail", "warn", "unknown"].iter().any(|state| section.contains(&format!("class=\"check {state}")));
+    let mut others: Vec<&str> = before.split("<details class=\"section\"").skip(1).collect();
+    others.pop();
+    let open = others.iter().filter(|section| section.split('>').next().is_some_and(|tag| tag.contains("open")) && !wrong(section));
+    assert_eq!(open.count(), 0, "the others stay closed");
 }
